@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+// The entry of the commands `quorate` and `kv`. Every old Node must be able to parse this file and reach
+// the message about its version: hence no import, export or await statements, and plain syntax.
+
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 18)) {
+  refuse()
+} else {
+  run()
+}
+
+function refuse() {
+  console.error(
+    `quorate needs Node.js 22.18 or newer; this is Node.js ${process.versions.node} (${process.execPath}).\n` +
+      'In a clone of the repository, `npm ci` once and then `npx kv` use the Node.js that the project pins.\n' +
+      'Elsewhere install Node.js 24 from https://nodejs.org/en/download and run the command again.',
+  )
+  process.exitCode = 1
+}
+
+function run() {
+  // Compiled code of earlier runs: without it `kv get` spends half of its start compiling.
+  process.getBuiltinModule('node:module').enableCompileCache()
+  hideTypeStrippingWarning()
+  const { existsSync, realpathSync } = process.getBuiltinModule('node:fs')
+  const { dirname, join } = process.getBuiltinModule('node:path')
+  // A clone has src/ and always runs it; the package has only dist/. So no build is ever stale.
+  const root = dirname(dirname(realpathSync(process.argv[1])))
+  const entry = existsSync(join(root, 'src/cli/main.ts')) ? '../src/cli/main.ts' : '../dist/cli/main.js'
+  // A defect that gets this far ends the process with its stack, as an unhandled rejection.
+  void import(entry)
+    .then((cli) => cli.main(process.argv.slice(2)))
+    .then((exitCode) => {
+      process.exitCode = exitCode
+    })
+}
+
+// Node 22 warns on every start that it strips types.
+function hideTypeStrippingWarning() {
+  const emitWarning = process.emitWarning
+  process.emitWarning = (warning, ...rest) => {
+    if (!String(warning).startsWith('Type Stripping')) emitWarning.call(process, warning, ...rest)
+  }
+}

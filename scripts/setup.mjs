@@ -1,0 +1,96 @@
+// Makes a clone ready to run: `npm start` and `npm test` call this first. It installs the dependencies
+// where they are missing or older than the lockfile, links the commands of this package, and makes sure
+// that a Node which can run it will be found. When all is in place it only looks at a few files.
+//
+// `setup.mjs link-bins` is the prepare script: the links alone, for those who run `npm ci` themselves.
+//
+// It runs on whatever Node the machine has, so: plain syntax, no dependencies.
+
+import { spawnSync } from 'child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'fs'
+import { dirname, join } from 'path'
+import { fileURLToPath } from 'url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const bins = join(root, 'node_modules', '.bin')
+const windows = process.platform === 'win32'
+
+if (process.argv[2] === 'link-bins') {
+  linkBins()
+} else {
+  if (!isInstalled()) {
+    install()
+    dropPinnedNodeThatDoesNotRun()
+  }
+  linkBins()
+  requireNode()
+}
+
+// npm writes node_modules/.package-lock.json as the last step of an installation.
+function isInstalled() {
+  const installed = join(root, 'node_modules', '.package-lock.json')
+  return (
+    existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs
+  )
+}
+
+function install() {
+  console.error('Installing the dependencies (npm ci) …')
+  // Only errors: npm would warn that it runs on a Node older than the one it installs here. The tests
+  // need the development dependencies, the pinned Node is an optional one, whatever the user's defaults.
+  const args = ['ci', '--loglevel=error', '--no-audit', '--no-fund', '--include=dev', '--include=optional']
+  // npm's own Node rather than the pinned one, which this installation replaces.
+  const npm = process.env.npm_execpath
+  const options = { cwd: root, stdio: ['ignore', 2, 2], shell: false }
+  const result = /npm-cli\.c?js$/.test(npm || '')
+    ? spawnSync(process.env.npm_node_execpath || process.execPath, [npm].concat(args), options)
+    : spawnSync('npm', args, Object.assign(options, { shell: windows }))
+  if (result.error) fail(`npm could not be started: ${result.error.message}`)
+  if (result.status !== 0) fail('`npm ci` failed; its message is above. Nothing was started.')
+}
+
+// The pinned Node is built against glibc: on another libc the machine's own must serve.
+function dropPinnedNodeThatDoesNotRun() {
+  const pinned = join(bins, 'node')
+  if (windows || !existsSync(pinned)) return
+  if (spawnSync(pinned, ['--version']).status !== 0) unlinkSync(pinned)
+}
+
+// npm links the commands of dependencies, not those of the package itself.
+function linkBins() {
+  mkdirSync(bins, { recursive: true })
+  const commands = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).bin
+  Object.keys(commands).forEach((name) => {
+    const link = join(bins, name)
+    if (windows) {
+      writeFileSync(`${link}.cmd`, `@node "%~dp0\\..\\..\\${commands[name].replace(/\//g, '\\')}" %*\r\n`)
+    } else if (!existsSync(link)) {
+      symlinkSync(join('..', '..', commands[name]), link)
+      chmodSync(link, 0o755)
+    }
+  })
+}
+
+function requireNode() {
+  if (existsSync(join(bins, windows ? 'node.cmd' : 'node'))) return
+  const version = process.versions.node.split('.').map(Number)
+  if (version[0] > 22 || (version[0] === 22 && version[1] >= 18)) return
+  fail(
+    `quorate needs Node.js 22.18 or newer. This is Node.js ${process.versions.node}, and there is no pinned one for ` +
+      `${process.platform}-${process.arch}.\nInstall Node.js 24 from https://nodejs.org/en/download, then run the command again.`,
+  )
+}
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
+}
