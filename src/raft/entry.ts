@@ -1,0 +1,123 @@
+// The bytes of one log entry: made once by the proposer, stamped once by the leader, then the same buffer goes to disk, to every
+// peer and to apply.
+//
+//   offset size
+//   0      4    length of the whole frame in bytes
+//   4      4    CRC-32 (IEEE) of the payload: made by the proposer, checked by whoever reads the frame from disk or wire
+//   8      8    term                      ┐
+//   16     8    index                     ├ stamped by the leader when it appends
+//   24     8    cluster time in ms        ┘
+//   32     1    kind                      ┐
+//   33     1    version of that kind      │
+//   34     2    flags, 0 today            │
+//   36     8    proposer: replica id      ├ payload, sealed by the proposer
+//   44     4    proposer: boot counter    │
+//   48     6    proposer: seq             │
+//   54     …    body                      ┘
+//
+// All integers are big-endian and unsigned. (proposer, boot, seq) names a proposal for ever: it is how a node finds out what became
+// of a proposal that it forwarded to a leader which died.
+
+import type { LogIndex, ReplicaId, Term } from './types.ts'
+
+export const PAYLOAD_AT = 32
+export const BODY_AT = 54
+
+/** Kinds below 16 belong to the core, the others to the state machine (src/kv). */
+export const ENTRY_NOOP = 0
+export const ENTRY_CONFIGURATION = 1
+export const ENTRY_LEASES = 2
+export const ENTRY_KINDS_OF_CORE = 16
+
+const TWO_32 = 0x1_0000_0000
+
+export interface PayloadHeader {
+  readonly kind: number
+  readonly version: number
+  readonly proposer: ReplicaId
+  readonly boot: number
+  readonly seq: number
+}
+
+export interface EntryHeader extends PayloadHeader {
+  readonly frameBytes: number
+  readonly crc: number
+  readonly term: Term
+  readonly index: LogIndex
+  readonly clusterTimeMs: number
+}
+
+/** A frame with room for `bodyBytes`, payload header filled in, body still to be written at BODY_AT, then to be sealed. */
+export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
+  const frame = new Uint8Array(BODY_AT + bodyBytes)
+  const view = viewOf(frame)
+  view.setUint32(0, frame.length)
+  view.setUint8(32, header.kind)
+  view.setUint8(33, header.version)
+  view.setBigUint64(36, BigInt(header.proposer))
+  view.setUint32(44, header.boot)
+  writeUint48(view, 48, header.seq)
+  return frame
+}
+
+/** Writes the payload's CRC. Nothing at or after PAYLOAD_AT may change from here on. */
+export function sealFrame(frame: Uint8Array, crc32: (bytes: Uint8Array) => number): Uint8Array {
+  viewOf(frame).setUint32(4, crc32(frame.subarray(PAYLOAD_AT)) >>> 0)
+  return frame
+}
+
+/** The leader's stamp: term, index and cluster time, in place. */
+export function stampFrame(frame: Uint8Array, term: Term, index: LogIndex, clusterTimeMs: number): void {
+  const view = viewOf(frame)
+  writeUint64(view, 8, term)
+  writeUint64(view, 16, index)
+  writeUint64(view, 24, clusterTimeMs)
+}
+
+export function readHeader(frame: Uint8Array): EntryHeader {
+  const view = viewOf(frame)
+  return {
+    frameBytes: view.getUint32(0),
+    crc: view.getUint32(4),
+    term: readUint64(view, 8) as Term,
+    index: readUint64(view, 16) as LogIndex,
+    clusterTimeMs: readUint64(view, 24),
+    kind: view.getUint8(32),
+    version: view.getUint8(33),
+    proposer: view.getBigUint64(36).toString() as ReplicaId,
+    boot: view.getUint32(44),
+    seq: readUint48(view, 48),
+  }
+}
+
+export const frameKind = (frame: Uint8Array): number => frame[32] ?? ENTRY_NOOP
+export const frameClusterTimeMs = (frame: Uint8Array): number => readUint64(viewOf(frame), 24)
+export const frameBody = (frame: Uint8Array): Uint8Array => frame.subarray(BODY_AT)
+
+/** Whether length and payload CRC hold; the check of every reader from disk or wire. */
+export function frameIntact(frame: Uint8Array, crc32: (bytes: Uint8Array) => number): boolean {
+  if (frame.length < BODY_AT) return false
+  const view = viewOf(frame)
+  return view.getUint32(0) === frame.length && view.getUint32(4) === crc32(frame.subarray(PAYLOAD_AT)) >>> 0
+}
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+function writeUint64(view: DataView, at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / TWO_32))
+  view.setUint32(at + 4, value % TWO_32)
+}
+
+function readUint64(view: DataView, at: number): number {
+  const value = view.getUint32(at) * TWO_32 + view.getUint32(at + 4)
+  if (!Number.isSafeInteger(value)) throw new RangeError(`integer beyond 2^53 at byte ${at} of a frame`)
+  return value
+}
+
+function writeUint48(view: DataView, at: number, value: number): void {
+  view.setUint16(at, Math.floor(value / TWO_32))
+  view.setUint32(at + 2, value % TWO_32)
+}
+
+const readUint48 = (view: DataView, at: number): number =>
+  view.getUint16(at) * TWO_32 + view.getUint32(at + 2)

@@ -1,0 +1,485 @@
+// The vocabulary of the core: what goes into `Raft.step`, what comes out, and the plain data in between.
+//
+// The core does no I/O, reads no clock, draws no randomness of its own and knows no promise. Everything it needs arrives as
+// an `Input`, everything it wants done leaves as an `Output`. The words are those of the Raft paper and of Ongaro's thesis.
+
+declare const brand: unique symbol
+
+/** An election term: a non-negative safe integer, 0 before the first election (paper §5.1). */
+export type Term = number & { readonly [brand]: 'Term' }
+/** A position in the log: a non-negative safe integer; the first entry has index 1, 0 means "before the log" (paper §5.3). */
+export type LogIndex = number & { readonly [brand]: 'LogIndex' }
+/** A replica's random 64-bit id in decimal digits. Made when its directory is formatted and never used again (design §3). */
+export type ReplicaId = string & { readonly [brand]: 'ReplicaId' }
+/** Monotonic time of one process in milliseconds, fractions allowed. Comparable only within that process. */
+export type MonotonicMs = number
+/** The number of one `Write` of one process: 1, 2, 3, … in the order handed out; 0 means "nothing needs to be durable". */
+export type WriteNumber = number
+
+export const asTerm = (value: number): Term => checked(value, 'term') as Term
+export const asIndex = (value: number): LogIndex => checked(value, 'log index') as LogIndex
+export const asReplicaId = (value: string): ReplicaId => {
+  if (!/^(0|[1-9][0-9]{0,19})$/.test(value))
+    throw new RangeError(`not a replica id: ${JSON.stringify(value)}`)
+  return value as ReplicaId
+}
+
+function checked(value: number, what: string): number {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a ${what}: ${value}`)
+  return value
+}
+
+/**
+ * One entry of the log. `frame` is the whole entry as it was born, is stored and is sent: the header that the leader stamps and the
+ * payload that the proposer sealed (`entry.ts` documents the layout). Nobody changes a frame after the leader has stamped it.
+ */
+export interface Entry {
+  readonly index: LogIndex
+  readonly term: Term
+  readonly frame: Uint8Array
+}
+
+/** Where and as whom a replica is known. The core carries name and addresses, and reads none of them but to keep names unique. */
+export interface Member {
+  readonly id: ReplicaId
+  /** `[a-z0-9-]{1,63}`, unique within a configuration; a label, not an identity. */
+  readonly name: string
+  /** host:port of its peer listener. */
+  readonly peer: string
+  /** Base URL of its HTTP API, without a trailing slash. */
+  readonly url: string
+}
+
+/**
+ * The cluster configuration. With `votersOutgoing` not empty it is joint (paper §6): elections and commitment need a majority of
+ * `voters` (the incoming half) and one of `votersOutgoing`. All id lists are sorted and free of doubles.
+ */
+export interface Configuration {
+  readonly voters: readonly ReplicaId[]
+  readonly votersOutgoing: readonly ReplicaId[]
+  readonly learners: readonly ReplicaId[]
+  /** Voters of the outgoing half that become learners when the joint configuration is left (etcd's learners_next). */
+  readonly learnersNext: readonly ReplicaId[]
+  /** One for each id in the lists above, sorted by id. */
+  readonly members: readonly Member[]
+  /** Ids that were removed, newest last, at most 128: such a replica is told so when it calls. */
+  readonly removed: readonly ReplicaId[]
+}
+
+/** One step of a change. A change is a list of them that takes effect as one. */
+export type ChangeStep =
+  | { readonly kind: 'add-learner'; readonly member: Member }
+  | { readonly kind: 'promote'; readonly id: ReplicaId }
+  | { readonly kind: 'demote'; readonly id: ReplicaId }
+  | { readonly kind: 'remove'; readonly id: ReplicaId }
+  /** New name or addresses for a member; never touches the quorum. */
+  | { readonly kind: 'update'; readonly member: Member }
+
+/**
+ * The content of a configuration entry. `change`: a list of steps; one that alters the set of voters enters a joint configuration
+ * which the leader leaves by itself with `leave-joint` once the first is applied; any other takes effect at once.
+ */
+export type ConfigurationChange =
+  | { readonly kind: 'change'; readonly steps: readonly ChangeStep[] }
+  | { readonly kind: 'leave-joint' }
+
+/**
+ * Leader leases as a replicated setting (design §3). `durationMs` is the promise that every node makes while the setting is on: no vote and
+ * no campaign within that time of leader contact. The leader trusts its lease for `durationMs / (1 + driftMax)` after a round began.
+ */
+export interface LeaseSetting {
+  readonly on: boolean
+  readonly durationMs: number
+}
+
+/** What the core's own entries have done to the replicated state so far. The driver stores it in the applied record, snapshots carry it. */
+export interface AppliedRaftState {
+  readonly configuration: Configuration
+  readonly leases: LeaseSetting
+}
+
+/** The durable state of paper figure 2, in one record, with the commit index (design §3, "when a configuration counts"). */
+export interface HardState {
+  readonly term: Term
+  readonly vote: ReplicaId | undefined
+  readonly commit: LogIndex
+}
+
+/**
+ * The durable part of the log, read synchronously. Entries handed over in a `Write` may be missing here until that write is reported
+ * stored; the core keeps those itself. After compaction `firstIndex - 1` is the last compacted index and `termAt` still answers for it.
+ */
+export interface LogReader {
+  /** Index of the first entry that can be read; lastIndex + 1 when there is none. */
+  firstIndex(): LogIndex
+  /** Index of the last durable entry, or of the snapshot when there is none. */
+  lastIndex(): LogIndex
+  /** Term of the entry at `index`; undefined outside [firstIndex - 1, lastIndex]. */
+  termAt(index: LogIndex): Term | undefined
+  /** Entries from `from` up to but not including `to`, at least one, then as many as fit into `bytesMax` of frames. */
+  entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[]
+}
+
+/** What a snapshot stands for. */
+export interface SnapshotMeta {
+  readonly index: LogIndex
+  readonly term: Term
+  readonly state: AppliedRaftState
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages between replicas
+
+interface MessageBase {
+  readonly from: ReplicaId
+  readonly to: ReplicaId
+  /** The sender's term; for a pre-vote and its grant the term of the election that would follow. */
+  readonly term: Term
+}
+
+/**
+ * Staleness bookkeeping (design §5). A follower puts its own monotonic time `sentAt` into its answers. The leader gives it back as `at`, with a
+ * read index, only after a quorum round *started* after the answer arrived; once the follower has applied `readIndex`, its
+ * state is at most `now - at` old.
+ */
+export interface ConfirmedContact {
+  readonly at: MonotonicMs
+  readonly readIndex: LogIndex
+}
+
+/** AppendEntries (paper figure 2). Empty `entries` probe, carry a commit index, or both. */
+export interface AppendMessage extends MessageBase {
+  readonly type: 'append'
+  readonly prevIndex: LogIndex
+  readonly prevTerm: Term
+  readonly entries: readonly Entry[]
+  readonly commit: LogIndex
+  /** Newest round of leadership confirmation begun when this was sent (ReadIndex, check-quorum, leases). */
+  readonly round: number
+}
+/** Success: everything up to `index` is durable here and equal to the leader's log. */
+export interface AppendAcceptedMessage extends MessageBase {
+  readonly type: 'append-accepted'
+  readonly index: LogIndex
+  readonly round: number
+  readonly sentAt: MonotonicMs
+  /** Applied index of the sender; shown in membership lists and used for "has applied the lease setting". */
+  readonly applied: LogIndex
+}
+/** The previous entry did not match. The hint skips whole terms (etcd's fast back-off). */
+export interface AppendRejectedMessage extends MessageBase {
+  readonly type: 'append-rejected'
+  /** `prevIndex` of the append that is refused. */
+  readonly index: LogIndex
+  readonly hintIndex: LogIndex
+  readonly hintTerm: Term
+  /** The sender's last log index: below the leader's durable match in this term it has lost durable state. */
+  readonly lastIndex: LogIndex
+  readonly round: number
+  readonly sentAt: MonotonicMs
+}
+export interface HeartbeatMessage extends MessageBase {
+  readonly type: 'heartbeat'
+  /** min(match, commit) of the receiver, never beyond what it is known to hold. */
+  readonly commit: LogIndex
+  readonly round: number
+  readonly confirmed: ConfirmedContact | undefined
+}
+export interface HeartbeatAnswerMessage extends MessageBase {
+  readonly type: 'heartbeat-answer'
+  readonly round: number
+  readonly sentAt: MonotonicMs
+  readonly applied: LogIndex
+  readonly lastIndex: LogIndex
+}
+export interface VoteRequestMessage extends MessageBase {
+  readonly type: 'vote-request' | 'pre-vote-request'
+  readonly lastIndex: LogIndex
+  readonly lastTerm: Term
+  /** Set by a leadership transfer: the receiver does not ignore the request because it hears a leader (thesis §4.2.3). */
+  readonly transfer: boolean
+}
+export interface VoteAnswerMessage extends MessageBase {
+  readonly type: 'vote-answer' | 'pre-vote-answer'
+  readonly granted: boolean
+}
+/** A whole snapshot has arrived and lies complete and checked in the receiver's storage. Made by the receiver's own driver. */
+export interface SnapshotMessage extends MessageBase {
+  readonly type: 'snapshot'
+  readonly meta: SnapshotMeta
+  /** Names the staged snapshot in the receiver's storage. */
+  readonly snapshotId: string
+}
+/** Leadership transfer: the receiver campaigns at once (thesis §3.10). */
+export interface TimeoutNowMessage extends MessageBase {
+  readonly type: 'timeout-now'
+}
+/** A follower asks the leader to hand leadership over. */
+export interface TransferRequestMessage extends MessageBase {
+  readonly type: 'transfer-request'
+  readonly target: ReplicaId | undefined
+}
+/** Proposals forwarded by a follower, meant for the leader of `term` alone. In rising order of `seq`. */
+export interface ForwardMessage extends MessageBase {
+  readonly type: 'forward'
+  readonly boot: number
+  readonly proposals: readonly Proposal[]
+}
+/** The refused ones among forwarded proposals: certainly not appended. What was accepted shows in the log. */
+export interface ForwardRefusedMessage extends MessageBase {
+  readonly type: 'forward-refused'
+  readonly refused: readonly { readonly seq: number; readonly refusal: Refusal }[]
+}
+/** A follower asks for a read index (thesis §6.4) under an id of its own that it never uses twice. */
+export interface ReadIndexMessage extends MessageBase {
+  readonly type: 'read-index'
+  readonly request: number
+  readonly lease: boolean
+}
+export interface ReadIndexAnswerMessage extends MessageBase {
+  readonly type: 'read-index-answer'
+  readonly request: number
+  /** undefined: refused, with the reason. */
+  readonly index: LogIndex | undefined
+  readonly refusal: ReadRefusal | undefined
+  /** Served under the leader's lease, without a round. */
+  readonly lease: boolean
+  /** min(match, commit) of the receiver, so that it need not wait for the next heartbeat to apply. */
+  readonly commit: LogIndex
+}
+/** The receiver's durable state is behind what `from` has seen of it: it must stop (design §3, replica identity). */
+export interface LostStateMessage extends MessageBase {
+  readonly type: 'lost-state'
+  readonly detail: string
+}
+
+export type Message =
+  | AppendMessage
+  | AppendAcceptedMessage
+  | AppendRejectedMessage
+  | HeartbeatMessage
+  | HeartbeatAnswerMessage
+  | VoteRequestMessage
+  | VoteAnswerMessage
+  | SnapshotMessage
+  | TimeoutNowMessage
+  | TransferRequestMessage
+  | ForwardMessage
+  | ForwardRefusedMessage
+  | ReadIndexMessage
+  | ReadIndexAnswerMessage
+  | LostStateMessage
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Inputs
+
+/**
+ * A proposal: a sealed frame (payload and its CRC in place, header still blank) that carries this process's (replica id, boot, seq).
+ * `seq` rises by at least one with each proposal of a process.
+ */
+export interface Proposal {
+  readonly seq: number
+  readonly frame: Uint8Array
+}
+
+export interface ReadRequest {
+  /** Unique within the process. */
+  readonly id: number
+  /** Serve under the leader's lease if leases are on; linearizable by a quorum round otherwise. */
+  readonly lease: boolean
+}
+
+/** Every input carries `now`, the monotonic time read *after* whatever the process last waited for. It never goes back. */
+export type Input = { readonly now: MonotonicMs } & (
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'propose'; readonly proposals: readonly Proposal[] }
+  | { readonly kind: 'read'; readonly reads: readonly ReadRequest[] }
+  /** Hand leadership to `to`, or to the most up-to-date voter. */
+  | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
+  /** All writes up to and including `write` are durable. */
+  | { readonly kind: 'stored'; readonly write: WriteNumber }
+  /** All committed entries up to and including `index` are applied. Given right after each entry of a core kind. */
+  | { readonly kind: 'applied'; readonly index: LogIndex }
+  /** A connection to and from `peer` stands; this is what its handshake said of its durable state. */
+  | {
+      readonly kind: 'connected'
+      readonly peer: ReplicaId
+      readonly term: Term
+      readonly lastIndex: LogIndex
+    }
+  /** The connection broke; messages under way may be lost. A reconnect is being tried. */
+  | { readonly kind: 'disconnected'; readonly peer: ReplicaId }
+  /** The connection broke and reconnects were refused or failed for the grace time (20 ms): the peer's process is gone or cut off. */
+  | { readonly kind: 'refused'; readonly peer: ReplicaId }
+  /** The snapshot stream to `peer` ended. */
+  | {
+      readonly kind: 'snapshot-sent'
+      readonly peer: ReplicaId
+      readonly index: LogIndex
+      readonly ok: boolean
+    }
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Outputs
+
+/**
+ * What must become durable, as one atomic write, in the order of `number`. Order of effects inside: snapshot, then truncation, then entries,
+ * with the hard state. An urgent write carries a term, a vote, entries or a snapshot; there are no others: a commit index alone rides along
+ * with the next write (`Raft.hardState()` has the newest for the driver's own batches).
+ */
+export interface Write {
+  readonly number: WriteNumber
+  readonly hardState: HardState
+  /** Delete every entry with an index ≥ this one first. */
+  readonly truncateFrom: LogIndex | undefined
+  readonly entries: readonly Entry[]
+  /** Switch to this staged snapshot: applied state from it; the log keeps its suffix when `keepLog`, else it is dropped. */
+  readonly snapshot:
+    | { readonly meta: SnapshotMeta; readonly snapshotId: string; readonly keepLog: boolean }
+    | undefined
+}
+
+/** A message and the write that must be durable before it may leave (0: none). */
+export interface Outgoing {
+  readonly message: Message
+  readonly after: WriteNumber
+}
+
+/** Why something was refused before it was appended: it is certainly not written. */
+export type Refusal =
+  | { readonly reason: 'no-leader' }
+  /** The receiver does not lead in the term that the proposal was meant for. */
+  | { readonly reason: 'not-leader' }
+  | { readonly reason: 'overloaded'; readonly detail: string }
+  | { readonly reason: 'transferring' }
+  | { readonly reason: 'too-large'; readonly detail: string }
+  /** A membership change that the rules do not allow now; `detail` is a sentence for the operator. */
+  | { readonly reason: 'membership'; readonly detail: string }
+
+export type ReadRefusal = 'no-leader' | 'not-leader' | 'leadership-lost' | 'not-ready'
+
+/**
+ * What became of a proposal of this process. `committed` comes with the entry in `Output.committed`. `refused` and `superseded` say: certainly not
+ * applied, now or ever, and it may be proposed again under the same seq. `unknown`: a snapshot hid the entries that would tell.
+ */
+export type ProposalOutcome =
+  | { readonly seq: number; readonly outcome: 'committed'; readonly index: LogIndex }
+  | { readonly seq: number; readonly outcome: 'refused'; readonly refusal: Refusal }
+  | { readonly seq: number; readonly outcome: 'superseded' }
+  | { readonly seq: number; readonly outcome: 'unknown' }
+
+export type ReadOutcome =
+  /** May be served once `index` is applied. */
+  | { readonly id: number; readonly outcome: 'confirmed'; readonly index: LogIndex; readonly lease: boolean }
+  /** Nothing was promised; ask again. */
+  | { readonly id: number; readonly outcome: 'refused'; readonly refusal: ReadRefusal }
+
+export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
+
+/** Reported whenever role, term or known leader changed in this step. */
+export interface RoleChange {
+  readonly role: Role
+  readonly term: Term
+  readonly leader: ReplicaId | undefined
+  /** In the field's words, for the log: "election timeout", "heard term 7", "no quorum for 1000 ms", … */
+  readonly why: string
+}
+
+export interface Output {
+  readonly write: Write | undefined
+  readonly messages: readonly Outgoing[]
+  /** Entries to apply next, in order, never twice in one process. */
+  readonly committed: readonly Entry[]
+  readonly outcomes: readonly ProposalOutcome[]
+  readonly reads: readonly ReadOutcome[]
+  /** Followers whose next entry is compacted here: stream them a snapshot of the applied state, at least as new as `atLeast`. */
+  readonly snapshots: readonly { readonly to: ReplicaId; readonly atLeast: LogIndex }[]
+  readonly transfer: { readonly outcome: 'done' | 'aborted' | 'refused'; readonly detail: string } | undefined
+  readonly roleChange: RoleChange | undefined
+  /** The node must stop with this message: it lost durable state that others have seen. */
+  readonly fatal: string | undefined
+}
+
+/** Named limits; each is documented in docs/reference/limits.md. */
+export interface RaftLimits {
+  /** Frames in one append message. */
+  readonly appendBytesMax: number
+  /** Append messages in flight to one follower. */
+  readonly inflightMessagesMax: number
+  /** Bytes of frames in flight to one follower. */
+  readonly inflightBytesMax: number
+  /** Frames appended by this leader and not yet committed; beyond: refused as overloaded. */
+  readonly uncommittedBytesMax: number
+  readonly uncommittedEntriesMax: number
+  /** Frames handed out in `committed` and not yet reported applied. */
+  readonly applyBytesMax: number
+  /** Largest frame of one entry. */
+  readonly entryBytesMax: number
+  /** Frames that the core keeps in memory behind the newest entry so that followers and apply need no read. */
+  readonly tailBytesMax: number
+}
+
+export interface RaftTiming {
+  readonly heartbeatMs: number
+  /** An election timeout is drawn uniformly from [electionMinMs, electionMaxMs). Must exceed 2 × heartbeatMs. */
+  readonly electionMinMs: number
+  readonly electionMaxMs: number
+  /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */
+  readonly failoverDelayMaxMs: number
+  /** Bound on the relative drift of two nodes' monotonic clocks, e.g. 0.05; only leases depend on it. */
+  readonly driftMax: number
+}
+
+export interface RaftOptions {
+  readonly id: ReplicaId
+  /** Raised durably at each start of the process. */
+  readonly boot: number
+  readonly hardState: HardState
+  /** Applied index and state that go with it, as recovered. */
+  readonly appliedIndex: LogIndex
+  readonly applied: AppliedRaftState
+  readonly log: LogReader
+  readonly limits: RaftLimits
+  readonly timing: RaftTiming
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** CRC-32 (IEEE) of `bytes`; the core needs it for the few entries that it makes itself. */
+  readonly crc32: (bytes: Uint8Array) => number
+  readonly now: MonotonicMs
+}
+
+/** What a status page and metrics show of one follower; leaders only. */
+export interface ProgressStatus {
+  readonly id: ReplicaId
+  readonly state: 'probe' | 'replicate' | 'snapshot'
+  readonly match: LogIndex
+  readonly next: LogIndex
+  readonly applied: LogIndex
+  readonly inflightMessages: number
+  readonly inflightBytes: number
+  readonly paused: boolean
+  readonly recentlyActive: boolean
+}
+
+export interface RaftStatus {
+  readonly id: ReplicaId
+  readonly role: Role
+  readonly term: Term
+  readonly vote: ReplicaId | undefined
+  readonly leader: ReplicaId | undefined
+  readonly commit: LogIndex
+  readonly applied: LogIndex
+  readonly firstIndex: LogIndex
+  readonly lastIndex: LogIndex
+  /** Last index of the own log that is durable. */
+  readonly stableIndex: LogIndex
+  readonly configuration: Configuration
+  readonly leases: LeaseSetting
+  readonly leaseValid: boolean
+  readonly transferTarget: ReplicaId | undefined
+  readonly progress: readonly ProgressStatus[]
+  /** Proven upper bound in ms on how stale the applied state is; undefined when unknown. */
+  readonly stalenessMs: number | undefined
+}

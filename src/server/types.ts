@@ -1,0 +1,233 @@
+// The seams of one running node. The driver (`driver.ts`) joins core, state machine and storage; it reaches the world only through Clock,
+// Network and Storage, whose completions are callbacks, so the simulator runs the very same driver in virtual time. HTTP, embedding
+// and supervisor see a node through `NodeApi`.
+
+import type { Condition, Outcome, Request, Revision, Settings } from '../kv/types.ts'
+import type {
+  Configuration,
+  ConfigurationChange,
+  LeaseSetting,
+  LogIndex,
+  Member,
+  Message,
+  MonotonicMs,
+  RaftStatus,
+  ReplicaId,
+  Term,
+} from '../raft/types.ts'
+import type { AppliedRecord, SnapshotSink, SnapshotSource, View } from '../storage/types.ts'
+
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /** Monotonic, never set back, advancing while the process is stopped. */
+  now(): MonotonicMs
+  after(delayMs: number, run: () => void): Timer
+  /** At the end of this turn of the event loop: what arrived together is handled together. */
+  soon(run: () => void): void
+}
+
+/** What a handshake says of the process at the other end. */
+export interface Greeting {
+  readonly clusterId: string
+  readonly replicaId: ReplicaId
+  readonly name: string
+  readonly boot: number
+  /** Durable term and last log index of the sender. */
+  readonly term: Term
+  readonly lastIndex: LogIndex
+  /** Where the sender listens, so that a changed address heals by itself. */
+  readonly peer: string
+}
+
+/** A hash of the applied rows at one index; compared between replicas (design §4). */
+export interface StateHashAt {
+  readonly index: LogIndex
+  readonly hash: bigint
+}
+
+export interface NetworkEvents {
+  /** Own greeting for the next handshake. */
+  greeting(): Greeting
+  /** undefined accepts; a sentence refuses (another cluster, removed replica, lower boot, …) and `stop` tells the caller to stop. */
+  admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
+  message(message: Message): void
+  stateHash(from: ReplicaId, at: StateHashAt): void
+  connected(greeting: Greeting): void
+  disconnected(peer: ReplicaId): void
+  /** Reconnects to `peer` have been refused or failing for the grace time. */
+  refused(peer: ReplicaId): void
+  /** A peer told this process to stop: it is superseded, removed, or has lost durable state. */
+  stop(reason: string): void
+  /** A peer offers a snapshot: a place to put it, or a sentence that refuses it. */
+  snapshotOffered(
+    from: ReplicaId,
+    term: Term,
+    snapshotId: string,
+    meta: SnapshotSource['meta'],
+    done: (refuse: string | undefined, sink: SnapshotSink | undefined) => void,
+  ): void
+  /** That snapshot is complete and staged under `snapshotId`. */
+  snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void
+  snapshotSent(to: ReplicaId, index: LogIndex, ok: boolean): void
+}
+
+export interface Network {
+  /** Whom to keep connections with. Called at the start and with every configuration applied. */
+  setPeers(peers: readonly Member[]): void
+  /** Never blocks; drops when the bounded queue of a peer is full or no connection stands. */
+  send(message: Message): void
+  sendStateHash(at: StateHashAt): void
+  /** Streams the snapshot on a connection of its own; ends with `snapshotSent`. */
+  sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
+  close(): void
+}
+
+/** An error of the HTTP table (interfaces §2), decided below HTTP so that every front says the same. */
+export interface Problem {
+  readonly code:
+    | 'no_leader'
+    | 'no_quorum'
+    | 'not_ready'
+    | 'overloaded'
+    | 'too_stale'
+    | 'revision_behind'
+    | 'membership_refused'
+    | 'request_too_large'
+    | 'outcome_unknown'
+    | 'internal'
+  readonly detail: string
+  /** Whether a change may have been made. */
+  readonly written: 'no' | 'unknown'
+}
+
+export type Result<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: Problem }
+
+export type ReadConsistency = 'linearizable' | 'lease' | 'stale'
+
+export interface ReadOptions {
+  readonly consistency: ReadConsistency
+  readonly maxStalenessMs: number | undefined
+  readonly minRevision: Revision | undefined
+  readonly timeoutMs: number
+}
+
+/** Permission to read now, synchronously or through a view opened in the callback. */
+export interface ReadGrant {
+  readonly served: ReadConsistency
+  /** Proven bound; for stale reads, when known. */
+  readonly stalenessMs: number | undefined
+  readonly revision: Revision
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly clusterId: string
+  readonly replicaId: ReplicaId
+  readonly raft: RaftStatus
+  readonly revision: Revision
+  readonly settings: Settings
+  readonly stateHash: bigint
+  /** What an operator should look at; empty when all is well. */
+  readonly errors: readonly string[]
+  /** Applied everything that was committed when it started, knows a leader, is a voter. Otherwise the reasons. */
+  readonly notReady: readonly string[]
+}
+
+/** One node, as its fronts use it. Callbacks are called exactly once, never before the call returns. */
+export interface NodeApi {
+  readonly name: string
+  readonly clusterId: string
+  status(): NodeStatus
+  /** Cheap parts of the status for the headers of every answer. */
+  readonly term: Term
+  readonly revision: Revision
+  readonly leaderName: string | undefined
+  propose(
+    request: Request,
+    timeoutMs: number,
+    done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
+  ): void
+  /** Grants a read; `done` runs synchronously with the state that satisfies it: read there and then, or open a view. */
+  read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
+  get(rowKey: Uint8Array): Uint8Array | undefined
+  view(): View
+  change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
+  setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
+  transfer(
+    to: ReplicaId | undefined,
+    timeoutMs: number,
+    done: (result: Result<{ readonly leader: string }>) => void,
+  ): void
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Starting one (`start-node.ts`)
+
+/** The few methods of a pino logger that a node calls. */
+export interface Logger {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface ListenAddress {
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+}
+
+/** How an empty data directory may become a node (interfaces §3). `existing`: only a directory in use is accepted. */
+export type Founding =
+  | { readonly kind: 'bootstrap' }
+  | { readonly kind: 'join'; readonly urls: readonly string[]; readonly replace: boolean }
+  | { readonly kind: 'existing' }
+
+export interface NodeOptions {
+  readonly name: string
+  readonly dataDir: string
+  readonly listen: ListenAddress
+  readonly peerListen: ListenAddress
+  readonly founding: Founding
+  /** host:port that peers are told; the bound address without it. */
+  readonly advertisePeer?: string
+  readonly advertiseUrl?: string
+  readonly timing?: Partial<RaftTiming>
+  /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
+  readonly insecure?: boolean
+  readonly allowedHosts?: readonly string[]
+  readonly corsOrigins?: readonly string[]
+  /** Accepts a complete last WAL frame with a bad checksum as torn (design §4); safe for a minority of the cluster only. */
+  readonly discardSuspectTail?: boolean
+  /** Dials this host:port instead of the member's own: how a local cluster leads its peers through relays. */
+  readonly resolvePeer?: (member: Member) => string
+  readonly logger?: Logger
+}
+
+/** Why a node ended. */
+export interface NodeEnd {
+  /** `failed`: it stopped itself for safety; the reason says what is wrong and what to do. */
+  readonly kind: 'stopped' | 'crashed' | 'failed'
+  readonly reason: string
+}
+
+export interface RunningNode {
+  readonly api: NodeApi
+  /** Base URL of its HTTP API, without a trailing slash. */
+  readonly url: string
+  /** host:port of its peer listener. */
+  readonly peer: string
+  /** Hands leadership over, answers what is under way, flushes, closes. */
+  stop(): Promise<void>
+  /** Ends as if killed: nothing is flushed, sockets are cut, the directory can be opened again afterwards. */
+  crash(): Promise<void>
+  /** Resolves when the node has ended, for whatever reason. */
+  readonly ended: Promise<NodeEnd>
+}
+
+export type { AppliedRecord, Condition, Outcome, Request, Revision }

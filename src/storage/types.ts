@@ -1,0 +1,135 @@
+// What the driver asks of durable storage. Completions are callbacks, so that the simulator can run the shipped driver synchronously.
+//
+// Three implementations pass one conformance suite: LevelDB, memory, and a fault-injecting wrapper. Besides types this folder
+// takes only the frame layout (`entry.ts`) from src/raft.
+
+import type { RowChange } from '../kv/types.ts'
+import type {
+  Entry,
+  HardState,
+  LogIndex,
+  LogReader,
+  ReplicaId,
+  SnapshotMeta,
+  Term,
+  Write,
+} from '../raft/types.ts'
+
+/** Who lives in this directory; the checksummed IDENTITY file. */
+export interface Identity {
+  /** 64 bits in decimal digits. */
+  readonly clusterId: string
+  readonly replicaId: ReplicaId
+  readonly name: string
+  /** On-disk format; a newer one is refused, an older one migrated. */
+  readonly formatVersion: number
+}
+
+/** The applied state as of one index: stored in the same batch as the rows that it describes. */
+export interface AppliedRecord {
+  readonly index: LogIndex
+  readonly term: Term
+  /** Encoded AppliedRaftState (src/raft). */
+  readonly raft: Uint8Array
+  /** Encoded KvState (src/kv). */
+  readonly kv: Uint8Array
+}
+
+/**
+ * One atomic, synced batch: the core's writes in order, the newest hard state, and every row applied (`Storage.apply`) before the call.
+ */
+export interface StorageBatch {
+  readonly writes: readonly Write[]
+  readonly hardState: HardState
+  /** Drop whole packed log records that end at or below this index (never above what is durable as applied). */
+  readonly compactTo: LogIndex | undefined
+}
+
+export type Done = (error: Error | undefined) => void
+
+export interface Range {
+  /** Inclusive lower bound, row key bytes. */
+  readonly gte: Uint8Array
+  /** Exclusive upper bound. */
+  readonly lt: Uint8Array
+  readonly reverse: boolean
+  readonly rowsMax: number
+  readonly bytesMax: number
+}
+
+export interface StoredRow {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** Rows as of one applied index: a LevelDB snapshot plus the overlay layers of that instant. Must be closed, and soon. */
+export interface View {
+  readonly applied: AppliedRecord
+  /** Throws `CorruptionError` when the row's CRC does not hold. */
+  get(key: Uint8Array): Uint8Array | undefined
+  /** One page, never more than the limits but for a single row larger than `bytesMax`; `more`: rows of the range are left. */
+  range(range: Range, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
+  close(): void
+}
+
+/** A snapshot being read out for a peer: the rows of one view, cut into numbered chunks that carry their own CRC. */
+export interface SnapshotSource {
+  readonly id: string
+  readonly meta: {
+    readonly index: LogIndex
+    readonly term: Term
+    readonly applied: AppliedRecord
+    readonly stateHash: bigint
+  }
+  /** Chunk `number` (0, 1, 2, …; forward, or again from where a receiver resumes); undefined after the last one. */
+  read(number: number, done: (error: Error | undefined, chunk: Uint8Array | undefined) => void): void
+  close(): void
+}
+
+/** A snapshot being received into a generation of its own, invisible until a `Write` names it. */
+export interface SnapshotSink {
+  /** Chunk expected next: above 0 when an interrupted transfer of the same id from the same sender goes on. */
+  readonly nextChunk: number
+  /** Refuses a chunk with a bad CRC or out of order. */
+  write(number: number, chunk: Uint8Array, done: Done): void
+  /** After the last chunk: durable, complete, its state hash equal to the sender's. */
+  finish(done: Done): void
+  abort(): void
+}
+
+export interface Storage {
+  readonly identity: Identity
+  /** Raised durably at this start. */
+  readonly boot: number
+  /** As recovered at open. */
+  readonly hardState: HardState
+  /** Newest applied record, durable or not yet. */
+  readonly applied: AppliedRecord
+  /** Incremental hash of all rows at `applied` (design §4). */
+  readonly stateHash: bigint
+  readonly log: LogReader
+
+  /** Rows and record of the entries applied next: visible to reads and views from now on, durable with the next batch or a later one. */
+  apply(changes: readonly RowChange[], record: AppliedRecord): void
+  /** Whether `apply` has been called since the last batch was submitted. */
+  readonly dirty: boolean
+  /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
+  write(batch: StorageBatch, done: Done): void
+
+  /** Newest row, read at once. */
+  get(key: Uint8Array): Uint8Array | undefined
+  view(): View
+
+  snapshotSource(): SnapshotSource
+  snapshotSink(
+    id: string,
+    from: ReplicaId,
+    meta: SnapshotSource['meta'],
+    done: (error: Error | undefined, sink: SnapshotSink | undefined) => void,
+  ): void
+
+  /** Waits for the write in flight and closes. After a failed write nothing more is submitted, `close` included: the handle is abandoned. */
+  close(done: Done): void
+}
+
+export type { Entry, HardState, LogReader, RowChange, SnapshotMeta, Write }
