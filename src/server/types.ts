@@ -12,6 +12,7 @@ import type {
   Message,
   MonotonicMs,
   RaftStatus,
+  RaftTiming,
   ReplicaId,
   Term,
 } from '../raft/types.ts'
