@@ -1,0 +1,203 @@
+// Design: dependencies between the folders of src/ point one way, and src/raft and src/kv are pure: they
+// need neither Node nor a clock, nor randomness, nor a turn of the event loop, so that a simulator (and one
+// day a browser page) can run them as they are. Read from the syntax tree: comments and strings do not count.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize, sep } from 'node:path'
+import { describe, expect, it, test } from 'vitest'
+import { parseAst } from 'vitest/node'
+
+const PURE = ['raft', 'kv']
+
+/**
+ * The folders, or single files, that each folder may import besides itself. src/index.ts may import all of
+ * them, and nobody imports it. Storage keeps what the core hands it, so it knows the core's types and the
+ * layout of an entry, and nothing else of it.
+ */
+const MAY_IMPORT = new Map([
+  ['raft', []],
+  ['kv', []],
+  ['storage', ['kv', 'raft/types.ts', 'raft/entry.ts']],
+  ['server', ['storage', 'kv', 'raft']],
+  ['client', []],
+  ['cli', ['client', 'server']],
+])
+
+const IMPURE_NAMES = new Set([
+  ...['Date', 'performance', 'Promise', 'globalThis', 'process', 'require'],
+  ...['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'requestAnimationFrame'],
+])
+
+const root = join(import.meta.dirname, '../..')
+const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => join('src', path).split(sep).join('/'))
+
+describe('the source', () => {
+  test.each([...MAY_IMPORT.keys()])('src/%s imports only what it may', (folder) => {
+    expect(filesOf(folder).flatMap((file) => importOffences(file, read(file)))).toEqual([])
+  })
+
+  test.each(PURE)('src/%s is pure', (folder) => {
+    expect(filesOf(folder).flatMap((file) => impurities(file, read(file)))).toEqual([])
+  })
+
+  it('has no folder without a rule', () => {
+    const folders = sources.filter((file) => file.split('/').length > 2).map(folderOf)
+    expect([...new Set(folders)].filter((folder) => !MAY_IMPORT.has(folder))).toEqual([])
+    expect(sources.filter((file) => file.split('/').length === 2 && file !== 'src/index.ts')).toEqual([])
+  })
+})
+
+describe('the check itself', () => {
+  test.each([
+    ['const now = Date.now()', 'Date'],
+    ['export type Done = () => Promise<void>', 'Promise'],
+    ['const { performance: clock } = host', 'performance'],
+    ['setTimeout(f, 1)', 'setTimeout'],
+    ['globalThis["Da" + "te"]', 'globalThis'],
+    ['const dice = Math.random()', 'Math'],
+    ['const dice = Math["random"]()', 'Math'],
+    ['const { random } = Math', 'Math'],
+    ['const m = Math', 'Math'],
+    ['async function f() {}', 'async'],
+    ['const o = { async m() {} }', 'async'],
+    ['const f = async () => {}', 'async'],
+    ['await x', 'await'],
+    ['const f = async () => { for await (const x of y) g(x) }', 'await'],
+  ])('calls %s impure', (code, what) => {
+    expect(impurities('src/raft/x.ts', `\n${code}`)).toContain(`src/raft/x.ts:2 ${what}`)
+  })
+
+  it('reads no comments, strings and look-alikes', () => {
+    const code =
+      '// Date and Promise\n/* await */ const s = "setTimeout" + `async`; f(Math.max(1, 2), o.updated, /Date/)'
+    expect(impurities('src/raft/x.ts', code)).toEqual([])
+  })
+
+  test.each([
+    ['src/raft/x.ts', 'import fs from "node:fs"'],
+    ['src/raft/x.ts', 'import { pack } from "msgpackr"'],
+    ['src/raft/x.ts', 'import type { Row } from "../kv/row.ts"'],
+    ['src/kv/x.ts', 'import type { Term } from "../raft/types.ts"'],
+    ['src/kv/deep/x.ts', 'export * from "../../storage/rows.ts"'],
+    ['src/raft/x.ts', 'type Stats = import("node:fs").Stats'],
+    ['src/raft/x.ts', 'const later = import("./y.ts")'],
+    ['src/client/x.ts', 'const later = import(name)'],
+    ['src/storage/x.ts', 'export { step } from "../raft/core.ts"'],
+    ['src/storage/x.ts', 'import "../server/driver.ts"'],
+    ['src/client/x.ts', 'import type { Row } from "../kv/row.ts"'],
+    ['src/server/x.ts', 'import { main } from "../cli/main.ts"'],
+    ['src/server/x.ts', 'import { Client } from "../client/client.ts"'],
+    ['src/cli/x.ts', 'import { open } from "../storage/open.ts"'],
+    ['src/cli/x.ts', 'import { startCluster } from "../index.ts"'],
+    ['src/cli/x.ts', 'import { startCluster } from "quorate"'],
+    ['src/cli/x.ts', 'import manifest from "../../package.json"'],
+  ])('refuses in %s: %s', (file, code) => {
+    expect(importOffences(file, code)).toHaveLength(1)
+  })
+
+  test.each([
+    ['src/raft/x.ts', 'import type { Term } from "./types.ts"'],
+    ['src/kv/deep/x.ts', 'import { encode } from "../encode.ts"'],
+    ['src/storage/x.ts', 'import { Level } from "level"; import { apply } from "../kv/apply.ts"'],
+    [
+      'src/server/x.ts',
+      'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
+    ],
+    ['src/cli/x.ts', 'import "../client/index.ts"; const server = () => import("../server/node.ts")'],
+  ])('allows in %s: %s', (file, code) => {
+    expect(importOffences(file, code)).toEqual([])
+  })
+})
+
+function importOffences(file: string, code: string): string[] {
+  const from = folderOf(file)
+  const allowed = [from, ...(MAY_IMPORT.get(from) ?? [])]
+  const offences: string[] = []
+  for (const node of nodesOf(code)) {
+    const source = importedBy(node)
+    if (source === undefined) continue
+    const fine = source.startsWith('.')
+      ? isWithin(normalize(join(dirname(file), source)), allowed)
+      : !PURE.includes(from) && source !== '' && !/^quorate(\/|$)/.test(source)
+    // A dynamic import makes a promise, wherever it leads.
+    if (!fine || (PURE.includes(from) && node.type === 'ImportExpression')) {
+      offences.push(`${file}:${lineOf(code, node)} imports ${source || 'what only the run will tell'}`)
+    }
+  }
+  return offences
+}
+
+function impurities(file: string, code: string): string[] {
+  const offences: string[] = []
+  const deterministicMath = new Set<unknown>()
+  for (const node of nodesOf(code)) {
+    const offend = (what: string) => offences.push(`${file}:${lineOf(code, node)} ${what}`)
+    if (node.async === true) offend('async')
+    if (node.type === 'AwaitExpression' || node.await === true) offend('await')
+    if (node.type === 'MemberExpression' && node.computed === false && nameOf(node.property) !== 'random') {
+      deterministicMath.add(node.object)
+    }
+    const name = nameOf(node)
+    if (name === 'Math' && !deterministicMath.has(node)) offend(name)
+    if (name !== undefined && IMPURE_NAMES.has(name)) offend(name)
+  }
+  return offences
+}
+
+interface SyntaxNode {
+  readonly type: string
+  readonly start: number
+  readonly [field: string]: unknown
+}
+
+/** Every node of the syntax tree, parents before children. */
+function nodesOf(code: string): SyntaxNode[] {
+  const nodes: SyntaxNode[] = []
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return
+    if (isNode(value)) nodes.push(value)
+    for (const child of Object.values(value)) visit(child)
+  }
+  visit(parseAst(code, { lang: 'ts', astType: 'ts' }))
+  return nodes
+}
+
+function isNode(value: object): value is SyntaxNode {
+  return 'type' in value && typeof value.type === 'string' && 'start' in value
+}
+
+function nameOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || !isNode(value)) return undefined
+  return value.type === 'Identifier' && typeof value.name === 'string' ? value.name : undefined
+}
+
+/** What an import or re-export of any form names; '' when that is computed; undefined for other nodes. */
+function importedBy(node: SyntaxNode): string | undefined {
+  const { source } = node
+  if (typeof source !== 'object' || source === null) return undefined
+  return 'value' in source && typeof source.value === 'string' ? source.value : ''
+}
+
+function isWithin(file: string, allowed: string[]): boolean {
+  return allowed.includes(folderOf(file)) || allowed.includes(file.replace(/^src\//, ''))
+}
+
+/** 'raft' of src/raft/log.ts; a file in src/ itself, or outside, is its own path. */
+function folderOf(file: string): string {
+  const [top, folder, ...rest] = file.split('/')
+  return top === 'src' && folder !== undefined && rest.length > 0 ? folder : file
+}
+
+function filesOf(folder: string): string[] {
+  return sources.filter((file) => folderOf(file) === folder)
+}
+
+function lineOf(code: string, node: SyntaxNode): number {
+  return code.slice(0, node.start).split('\n').length
+}
+
+function read(file: string): string {
+  return readFileSync(join(root, file), 'utf8')
+}
