@@ -101,6 +101,7 @@ describe('the check itself', () => {
     ['src/raft/x.ts', 'import type { Term } from "./types.ts"'],
     ['src/kv/deep/x.ts', 'import { encode } from "../encode.ts"'],
     ['src/storage/x.ts', 'import { Level } from "level"; import { apply } from "../kv/apply.ts"'],
+    ['src/storage/x.ts', 'import type { Term } from "../raft/types.ts"; import "../raft/entry.ts"'],
     [
       'src/server/x.ts',
       'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
