@@ -23,7 +23,7 @@ const env = { ...process.env, QUORATE_TEST_COUNTS: countsFile, ...(quick && { QU
 // Ctrl-C reaches the children too; this process stays to report what they did.
 process.on('SIGINT', () => {})
 
-const [tests, types, lint] = await Promise.all([
+const [tests, ...checks] = await Promise.all([
   run('vitest/vitest.mjs', [
     'run',
     '--reporter=default',
@@ -31,24 +31,34 @@ const [tests, types, lint] = await Promise.all([
     ...(quick ? ['--project=fast'] : []),
     ...vitestArgs,
   ]),
-  run('typescript/bin/tsc', ['-p', 'tsconfig.json'], 'type check'),
-  run('@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.'], 'lint'),
+  check('type check', 'typescript/bin/tsc', ['-p', 'tsconfig.json']),
+  check('type check without Node', 'typescript/bin/tsc', ['-p', 'tsconfig.pure.json']),
+  check('lint', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']),
 ])
 
 const counts = readCounts()
-counts.failed += types + lint
+for (const { title, passed, output } of checks) {
+  if (passed) continue
+  counts.failed += 1
+  console.log(`The ${title} failed:\n\n${output}`)
+}
 if (tests !== 0 && counts.failed === 0) counts.failed = 1
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
 process.exitCode = counts.failed === 0 ? 0 : 1
 
-// Resolves to 0 or 1. With a title the output is held back, and shown only when the check fails.
-function run(script, args, title) {
+async function check(title, script, args) {
+  const output = []
+  const exitCode = await run(script, args, output)
+  return { title, passed: exitCode === 0, output: Buffer.concat(output).toString() }
+}
+
+/** Runs a program of a dependency; what it prints goes to the terminal, or into `output`. */
+function run(script, args, output) {
   const child = spawn(process.execPath, [join(root, 'node_modules', script), ...args], {
     cwd: root,
     env,
-    stdio: title ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
+    stdio: output ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
   })
-  const output = []
   child.stdout?.on('data', (chunk) => output.push(chunk))
   child.stderr?.on('data', (chunk) => output.push(chunk))
   return new Promise((resolve) => {
@@ -56,14 +66,11 @@ function run(script, args, title) {
       console.error(`${script} could not be started: ${error.message}`)
       resolve(1)
     })
-    child.on('close', (code) => {
-      if (title && code !== 0) console.log(`\nThe ${title} failed:\n${Buffer.concat(output)}`)
-      resolve(code === 0 ? 0 : 1)
-    })
+    child.on('close', resolve)
   })
 }
 
-// A vitest that died has written no counts.
+/** A vitest that died has written no counts. */
 function readCounts() {
   try {
     return JSON.parse(readFileSync(countsFile, 'utf8'))
