@@ -22,6 +22,8 @@ if (step === 'restore') restore()
 if (step === 'watch') await watch(Number(npmPid))
 
 function strip() {
+  // The parent is npm itself, because the prepack script starts with exec.
+  const npm = process.ppid
   putBack()
   const build = spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs')], { stdio: 'inherit' })
   if (build.status !== 0) {
@@ -32,11 +34,10 @@ function strip() {
   for (const name of Object.keys(stripped.optionalDependencies)) {
     if (name.startsWith('node-')) delete stripped.optionalDependencies[name]
   }
+  writeFileSync(`${original}.new`, `${JSON.stringify(stripped, null, 2)}\n`)
   copyFileSync(manifest, original)
-  // The parent is npm itself, because the prepack script starts with exec.
-  spawn(process.execPath, [self, 'watch', String(process.ppid)], { detached: true, stdio: 'ignore' }).unref()
-  writeFileSync(`${manifest}.new`, `${JSON.stringify(stripped, null, 2)}\n`)
-  renameSync(`${manifest}.new`, manifest)
+  renameSync(`${original}.new`, manifest)
+  spawn(process.execPath, [self, 'watch', String(npm)], { detached: true, stdio: 'ignore' }).unref()
 }
 
 function restore() {
