@@ -21,7 +21,6 @@ function refuse() {
 function run() {
   // Compiled code of earlier runs: without it `kv get` spends half of its start compiling.
   process.getBuiltinModule('node:module').enableCompileCache()
-  hideTypeStrippingWarning()
   const { existsSync, realpathSync } = process.getBuiltinModule('node:fs')
   const { dirname, join } = process.getBuiltinModule('node:path')
   // A clone has src/ and always runs it; the package has only dist/. So no build is ever stale.
@@ -33,12 +32,4 @@ function run() {
     .then((exitCode) => {
       process.exitCode = exitCode
     })
-}
-
-// Node 22 warns on every start that it strips types.
-function hideTypeStrippingWarning() {
-  const emitWarning = process.emitWarning
-  process.emitWarning = (warning, ...rest) => {
-    if (!String(warning).startsWith('Type Stripping')) emitWarning.call(process, warning, ...rest)
-  }
 }

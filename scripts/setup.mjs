@@ -85,8 +85,8 @@ function requireNode() {
   const version = process.versions.node.split('.').map(Number)
   if (version[0] > 22 || (version[0] === 22 && version[1] >= 18)) return
   fail(
-    `quorate needs Node.js 22.18 or newer. This is Node.js ${process.versions.node}, and there is no pinned one for ` +
-      `${process.platform}-${process.arch}.\nInstall Node.js 24 from https://nodejs.org/en/download, then run the command again.`,
+    `quorate needs Node.js 22.18 or newer. This is Node.js ${process.versions.node}, and npm ` +
+      `has installed no pinned one (for ${process.platform}-${process.arch}).\nInstall Node.js 24 from https://nodejs.org/en/download, then run the command again.`,
   )
 }
 
