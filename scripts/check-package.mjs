@@ -1,0 +1,117 @@
+// Does the package work for those who install it? Packs it, installs it in an empty project, and there runs
+// the command, a script with a cluster, the same from CommonJS, and a type check under both ways to resolve
+// modules. Too slow for npm test: `npm run check:package` before a release.
+
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const project = mkdtempSync(join(tmpdir(), 'quorate-package-'))
+
+const esm = `
+import { Client, startCluster } from 'quorate'
+import { Client as ClientAlone } from 'quorate/client'
+
+const cluster = await startCluster({ nodes: 3 })
+try {
+  const kv = new Client({ endpoints: cluster.endpoints })
+  const { revision } = await kv.put('greeting', 'hello')
+  const record = await kv.get('greeting')
+  if (record?.text() !== 'hello' || record.modRevision !== revision) throw new Error('read something else')
+  if (Client !== ClientAlone) throw new Error('two copies of the client')
+} finally {
+  await cluster.close()
+}
+console.log('served')
+`
+
+const cjs = `
+const { Client, startCluster } = require('quorate')
+startCluster({ nodes: 1 })
+  .then((cluster) => new Client({ endpoints: cluster.endpoints }).put('a', 'b').finally(() => cluster.close()))
+  .then(() => console.log('served'))
+`
+
+const tsconfig = (module, moduleResolution) => ({
+  compilerOptions: {
+    ...{
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      target: 'es2024',
+      module,
+      moduleResolution,
+    },
+    ...{ types: ['node'], typeRoots: [join(root, 'node_modules/@types')] },
+  },
+  files: ['check.ts'],
+})
+
+try {
+  const tarball = run(root, 'npm', ['pack', '--silent', '--pack-destination', project]).split('\n').at(-1)
+  write('package.json', { name: 'application', private: true, type: 'module' })
+  run(project, 'npm', [
+    'install',
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    `./${tarball}`,
+  ])
+  check(
+    'no Node is installed with the package',
+    String(existsSync(join(project, 'node_modules/.bin/node'))),
+    'false',
+  )
+  check('npx quorate --version', run(project, 'npx', ['quorate', '--version']), version)
+
+  write('check.ts', esm)
+  write('check.mjs', esm)
+  write('check.cjs', cjs)
+  check('a cluster in a script', run(project, 'node', ['check.mjs']), 'served')
+  check('a cluster in CommonJS', run(project, 'node', ['check.cjs']), 'served')
+
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  for (const [module, resolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ]) {
+    write('tsconfig.json', tsconfig(module, resolution))
+    check(`types, resolved as ${resolution}`, run(project, 'node', [tsc, '-p', '.']), '')
+  }
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+} finally {
+  rmSync(project, { recursive: true, force: true })
+}
+
+function check(what, actual, expected) {
+  if (actual !== expected) throw new Error(`${what}: expected '${expected}', got '${actual}'`)
+  console.log(`ok  ${what}`)
+}
+
+/** What the command printed; its errors go to the terminal. */
+function run(cwd, command, args) {
+  // npm tells its scripts which project it serves; the commands here shall find theirs by the directory.
+  const { npm_config_local_prefix: _, ...env } = process.env
+  // tsc says on stdout what is wrong.
+  try {
+    return execFileSync(command, args, {
+      cwd,
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }).trim()
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')} failed: ${error.stdout || error.message}`)
+  }
+}
+
+function write(name, content) {
+  writeFileSync(join(project, name), typeof content === 'string' ? content : JSON.stringify(content))
+}
