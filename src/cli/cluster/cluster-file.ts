@@ -1,0 +1,126 @@
+// cluster.json: what a local cluster is (nodes, ports, cluster id) and, while it runs, where its supervisor listens. Every command
+// of `kv` may read it to find the endpoints, so this module imports nothing but the file system.
+//
+// The file is replaced as a whole, synced and renamed: whenever the supervisor dies, the next start reads either the state before or
+// the state after. It is 0600 because it holds the token of the supervisor's control address.
+
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const DEFAULT_DATA = '.kv/cluster'
+const FILE = 'cluster.json'
+const FORMAT = 1
+
+/** Where a supervisor listens for commands, and the secret that both sides prove to know. */
+export interface ControlAddress {
+  readonly pid: number
+  readonly control: string
+  readonly token: string
+}
+
+export interface ClusterFileNode {
+  readonly name: string
+  /** Base URL of its HTTP API, without a trailing slash. */
+  readonly url: string
+  readonly pid: number | null
+  /** The peer port that the system chose at the first start; used again when it is free. */
+  readonly peer_port: number | null
+  /** It has been a voter: from now on an empty directory means lost data, never a fresh node. */
+  readonly joined: boolean
+}
+
+export interface ClusterFile {
+  readonly format: typeof FORMAT
+  /** null until n1 has founded the cluster. */
+  readonly cluster_id: string | null
+  /** null while no supervisor runs (one that was killed leaves its address behind: whoever uses it must ask who answers). */
+  readonly supervisor: ControlAddress | null
+  readonly nodes: readonly ClusterFileNode[]
+}
+
+/** undefined: there is no local cluster in this directory. Throws when the file is there but is not what we wrote. */
+export function readClusterFile(dataDir: string): ClusterFile | undefined {
+  const path = join(dataDir, FILE)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
+      return undefined
+    }
+    throw error
+  }
+  const content = parse(text)
+  if (!isClusterFile(content)) {
+    throw new Error(`${path} is not a file of a local cluster that this version of quorate can read`)
+  }
+  return content
+}
+
+export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'format'>): void {
+  const path = join(dataDir, FILE)
+  const next = `${path}.new`
+  const file = openSync(next, 'w', 0o600)
+  try {
+    writeSync(file, `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(next, path)
+  syncDirectory(dataDir)
+}
+
+function syncDirectory(path: string): void {
+  // Windows cannot open a directory; there the rename itself has to do.
+  if (process.platform === 'win32') return
+  const directory = openSync(path, 'r')
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function isClusterFile(value: unknown): value is ClusterFile {
+  return (
+    isObject(value) &&
+    value.format === FORMAT &&
+    (value.cluster_id === null || typeof value.cluster_id === 'string') &&
+    (value.supervisor === null || isControlAddress(value.supervisor)) &&
+    Array.isArray(value.nodes) &&
+    value.nodes.every(isNode)
+  )
+}
+
+function isNode(value: unknown): value is ClusterFileNode {
+  return (
+    isObject(value) &&
+    typeof value.name === 'string' &&
+    typeof value.url === 'string' &&
+    (value.pid === null || typeof value.pid === 'number') &&
+    (value.peer_port === null || typeof value.peer_port === 'number') &&
+    typeof value.joined === 'boolean'
+  )
+}
+
+export function isControlAddress(value: unknown): value is ControlAddress {
+  return (
+    isObject(value) &&
+    typeof value.pid === 'number' &&
+    typeof value.control === 'string' &&
+    typeof value.token === 'string'
+  )
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
