@@ -6,8 +6,13 @@
 
 declare const brand: unique symbol
 
-/** The store's revision: a positive safe integer, 1 for an empty store. */
+/** The store's revision: a safe integer, 1 for an empty store; 0 stands for "before everything". */
 export type Revision = number & { readonly [brand]: 'Revision' }
+
+export const asRevision = (value: number): Revision => {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a revision: ${value}`)
+  return value as Revision
+}
 
 /** First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, for eviction in order. */
 export const TABLE_DATA = 1
@@ -94,7 +99,9 @@ export interface KvState {
     /** Positions in the token-order table: [oldest, next). */
     readonly oldest: number
     readonly next: number
-    /** Highest revision of an evicted outcome: a `since` below it cannot be vouched for. */
+    /** Cluster time of the outcome at `oldest`; without meaning while `count` is 0. */
+    readonly oldestAtMs: number
+    /** Highest revision of an evicted outcome: a `since` below it cannot be vouched for. 0 until something is evicted. */
     readonly horizon: Revision
   }
 }

@@ -1,0 +1,42 @@
+// Preconditions of RFC 9110 §13 against mod_revision, and their bytes.
+
+import { readUint16, readUint64, writeUint16, writeUint64 } from './bytes.ts'
+import type { Condition, KeyMeta, Revision } from './types.ts'
+import { asRevision } from './types.ts'
+
+/** RFC 9110 §13.2.2: If-Match first, then If-None-Match; `current` is null when the key does not exist. */
+export function conditionHolds(condition: Condition | undefined, current: KeyMeta | null): boolean {
+  if (condition === undefined) return true
+  const { ifMatch, ifNoneMatch } = condition
+  if (ifMatch !== undefined && !matches(ifMatch, current)) return false
+  return ifNoneMatch === undefined || !matches(ifNoneMatch, current)
+}
+
+function matches(tags: 'any' | readonly Revision[], current: KeyMeta | null): boolean {
+  if (current === null) return false
+  return tags === 'any' || tags.includes(current.modRevision)
+}
+
+// A list in bytes: count (2), then the revisions (8 each); the count ANY stands for `*`.
+const ANY = 0xffff
+/** More tags than any request that fits its limits can carry. */
+export const TAGS_MAX = ANY - 1
+
+export const tagsBytes = (tags: 'any' | readonly Revision[]): number =>
+  2 + (tags === 'any' ? 0 : 8 * tags.length)
+
+export function writeTags(tags: 'any' | readonly Revision[], target: Uint8Array, at: number): void {
+  if (tags === 'any') {
+    writeUint16(target, at, ANY)
+    return
+  }
+  if (tags.length > TAGS_MAX) throw new RangeError(`${tags.length} tags, at most ${TAGS_MAX}`)
+  writeUint16(target, at, tags.length)
+  for (const [i, tag] of tags.entries()) writeUint64(target, at + 2 + 8 * i, tag)
+}
+
+export function readTags(bytes: Uint8Array, at: number): 'any' | readonly Revision[] {
+  const count = readUint16(bytes, at)
+  if (count === ANY) return 'any'
+  return Array.from({ length: count }, (_, i) => asRevision(readUint64(bytes, at + 2 + 8 * i)))
+}

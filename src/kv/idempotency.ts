@@ -1,0 +1,224 @@
+// Remembered outcomes: what a token row holds, and how the oldest are forgotten.
+//
+// Every outcome that apply decides for a request is remembered, refusals too: an answer "nothing was written" must stay true
+// when a copy of the request arrives late. What concerns the token itself (reused, expired) is not.
+//
+// An outcome in bytes: code (1), revision (8), then
+//   put                 create_revision (8), mod_revision (8), version (8)
+//   delete              deleted (1)
+//   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was
+//   settings            all of them (`settings.ts`)
+//   refused             code (1), detail in ASCII
+// Values are never stored, and keys neither: a repeat carries its key.
+
+import { byteAt, equalBytes, readAscii, readUint64, writeAscii, writeUint64 } from './bytes.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
+import { FINGERPRINT_BYTES } from './fingerprint.ts'
+import type { TokenOrderRow } from './rows.ts'
+import { decodeTokenOrderRow, encodeTokenOrderRow, rememberedBytes, tokenKey, tokenOrderKey } from './rows.ts'
+import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
+import type {
+  Command,
+  KeyMeta,
+  KvState,
+  Outcome,
+  Revision,
+  RowChange,
+  RowsFound,
+  RowsWanted,
+} from './types.ts'
+import { asRevision } from './types.ts'
+
+type Tokens = KvState['tokens']
+type RefusalCode = Extract<Outcome, { kind: 'refused' }>['code']
+
+/** Bounds the work of one entry when a setting was lowered or much falls due at once; the entries after it go on. */
+export const EVICTIONS_PER_ENTRY_MAX = 64
+
+/** The outcome remembered for this very request; undefined when the token is new. */
+export function lookUp(
+  tokenRow: Uint8Array | undefined,
+  print: Uint8Array,
+  command: Command,
+): Outcome | 'other-request' | undefined {
+  if (tokenRow === undefined) return undefined
+  if (!equalBytes(tokenRow.subarray(0, FINGERPRINT_BYTES), print)) return 'other-request'
+  return decodeOutcome(tokenRow, FINGERPRINT_BYTES, command)
+}
+
+/**
+ * Forgets the oldest outcomes that are beyond the limits, with room for `incoming` bytes of a new one (0: there is none). Appends to
+ * `changes` and yields for the rows that it needs.
+ */
+export function* evict(
+  { tokens, settings, clusterTimeMs }: KvState,
+  incoming: number,
+  changes: RowChange[],
+): Generator<RowsWanted, Tokens, RowsFound> {
+  let { count, bytes, oldest, oldestAtMs, horizon } = tokens
+  const due = () =>
+    count > 0 &&
+    (count + (incoming > 0 ? 1 : 0) > settings.idempotencyTokensMax ||
+      bytes + incoming > settings.idempotencyBytesMax ||
+      clusterTimeMs - oldestAtMs > settings.idempotencyAgeMsMax)
+  if (!due()) return tokens
+
+  let row = yield* readOrderRow(oldest)
+  for (let evicted = 0; evicted < EVICTIONS_PER_ENTRY_MAX && due(); evicted++) {
+    changes.push(
+      { key: tokenKey(row.token), value: undefined },
+      { key: tokenOrderKey(oldest), value: undefined },
+    )
+    count--
+    bytes -= row.bytes
+    oldest++
+    if (row.revision > horizon) horizon = row.revision
+    if (count === 0) break
+    row = yield* readOrderRow(oldest)
+    oldestAtMs = row.clusterTimeMs
+  }
+  return { count, bytes, oldest, next: tokens.next, oldestAtMs, horizon }
+}
+
+function* readOrderRow(position: number): Generator<RowsWanted, TokenOrderRow, RowsFound> {
+  const [bytes] = yield { keys: [tokenOrderKey(position)] }
+  if (bytes === undefined) throw new MalformedBytesError(`token position ${position} has no row`)
+  return decodeTokenOrderRow(bytes)
+}
+
+/** The two rows under which an outcome is remembered. */
+export function remember(
+  tokens: Tokens,
+  token: Uint8Array,
+  tokenRow: Uint8Array,
+  revision: Revision,
+  clusterTimeMs: number,
+  changes: RowChange[],
+): Tokens {
+  const bytes = rememberedBytes(token, tokenRow)
+  changes.push(
+    { key: tokenKey(token), value: tokenRow },
+    {
+      key: tokenOrderKey(tokens.next),
+      value: encodeTokenOrderRow({ token, clusterTimeMs, revision, bytes }),
+    },
+  )
+  return {
+    ...tokens,
+    count: tokens.count + 1,
+    bytes: tokens.bytes + bytes,
+    next: tokens.next + 1,
+    oldestAtMs: tokens.count === 0 ? clusterTimeMs : tokens.oldestAtMs,
+  }
+}
+
+export function encodeTokenRow(print: Uint8Array, outcome: Outcome): Uint8Array {
+  const bytes = new Uint8Array(FINGERPRINT_BYTES + outcomeBytes(outcome))
+  bytes.set(print)
+  writeOutcome(outcome, bytes, FINGERPRINT_BYTES)
+  return bytes
+}
+
+const PUT = 1
+const DELETE = 2
+const PRECONDITION_FAILED = 3
+const SETTINGS = 4
+const REFUSED = 5
+
+/** The place of a code is its byte: append only. */
+const REFUSAL_CODES: readonly RefusalCode[] = [
+  'key_too_long',
+  'value_too_large',
+  'storage_full',
+  'idempotency_expired',
+  'idempotency_key_reused',
+  'bad_request',
+]
+
+function outcomeBytes(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'put':
+      return 9 + 24
+    case 'delete':
+      return 9 + 1
+    case 'precondition-failed':
+      return 9 + (outcome.current === null ? 1 : 25)
+    case 'settings':
+      return 9 + settingsBytes(outcome.settings)
+    case 'refused':
+      return 9 + 1 + outcome.detail.length
+    default:
+      return assertNever(outcome, 'outcome')
+  }
+}
+
+function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): void {
+  writeUint64(target, at + 1, outcome.revision)
+  switch (outcome.kind) {
+    case 'put':
+      target[at] = PUT
+      writeMeta(outcome, target, at + 9)
+      break
+    case 'delete':
+      target[at] = DELETE
+      target[at + 9] = outcome.deleted
+      break
+    case 'precondition-failed':
+      target[at] = PRECONDITION_FAILED
+      target[at + 9] = outcome.current === null ? 0 : 1
+      if (outcome.current !== null) writeMeta(outcome.current, target, at + 10)
+      break
+    case 'settings':
+      target[at] = SETTINGS
+      writeSettings(outcome.settings, target, at + 9)
+      break
+    case 'refused':
+      target[at] = REFUSED
+      target[at + 9] = REFUSAL_CODES.indexOf(outcome.code)
+      writeAscii(target, at + 10, outcome.detail)
+      break
+    default:
+      assertNever(outcome, 'outcome')
+  }
+}
+
+function decodeOutcome(bytes: Uint8Array, at: number, command: Command): Outcome {
+  const revision = asRevision(readUint64(bytes, at + 1))
+  const code = byteAt(bytes, at)
+  switch (code) {
+    case PUT:
+      return { kind: 'put', revision, ...readMeta(bytes, at + 9), prev: undefined }
+    case DELETE:
+      return { kind: 'delete', deleted: byteAt(bytes, at + 9) === 0 ? 0 : 1, revision, prev: undefined }
+    case PRECONDITION_FAILED: {
+      if (byteAt(bytes, at + 9) === 0 || command.kind === 'settings')
+        return { kind: 'precondition-failed', revision, current: null }
+      return {
+        kind: 'precondition-failed',
+        revision,
+        current: { key: command.key, ...readMeta(bytes, at + 10) },
+      }
+    }
+    case SETTINGS:
+      return { kind: 'settings', revision, settings: readAllSettings(bytes, at + 9) }
+    case REFUSED: {
+      const refusal = REFUSAL_CODES[byteAt(bytes, at + 9)]
+      if (refusal === undefined) throw new UnknownKindError(`refusal ${bytes[at + 9]} in a token row`)
+      return { kind: 'refused', revision, code: refusal, detail: readAscii(bytes.subarray(at + 10)) }
+    }
+    default:
+      throw new UnknownKindError(`outcome ${code} in a token row`)
+  }
+}
+
+function writeMeta(meta: Omit<KeyMeta, 'key'>, target: Uint8Array, at: number): void {
+  writeUint64(target, at, meta.createRevision)
+  writeUint64(target, at + 8, meta.modRevision)
+  writeUint64(target, at + 16, meta.version)
+}
+
+const readMeta = (bytes: Uint8Array, at: number): Omit<KeyMeta, 'key'> => ({
+  createRevision: asRevision(readUint64(bytes, at)),
+  modRevision: asRevision(readUint64(bytes, at + 8)),
+  version: readUint64(bytes, at + 16),
+})

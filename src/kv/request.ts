@@ -1,0 +1,181 @@
+// The body of an entry: what a request is as bytes. Ours and documented, not a serialiser's: these bytes are the log for ever, and every
+// replica must read them alike. Version 1 of each kind:
+//
+//   envelope      flags (1): 1 token, 2 since
+//                 [token: length (1), ASCII]  [since: revision (8)]
+//   what is asked principal: length (1), ASCII
+//                 flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
+//                 [If-Match: tags]  [If-None-Match: tags]                               (`condition.ts`)
+//     put         key: length (2), bytes; value: the rest
+//     delete      key: length (2), bytes
+//     settings    `settings.ts`
+//
+// The second part is what a fingerprint covers: two requests are the same when it is, byte for byte.
+
+import {
+  byteAt,
+  readAscii,
+  readUint16,
+  readUint64,
+  sliceAt,
+  writeAscii,
+  writeUint16,
+  writeUint64,
+} from './bytes.ts'
+import { readTags, tagsBytes, writeTags } from './condition.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
+import { readSettings, settingsBytes, writeSettings } from './settings.ts'
+import type { Command, Condition, Idempotency, Request, Revision } from './types.ts'
+import { asRevision } from './types.ts'
+
+export const KIND_PUT = 16
+export const KIND_DELETE = 17
+export const KIND_SETTINGS = 18
+const VERSION = 1
+
+const HAS_TOKEN = 1
+const HAS_SINCE = 2
+const HAS_IF_MATCH = 1
+const HAS_IF_NONE_MATCH = 2
+const WANTS_PREV = 4
+const TEXT_MAX = 255
+const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
+
+/** Kind and version that the entry's header must carry. */
+export function requestKind(request: Request): { readonly kind: number; readonly version: number } {
+  switch (request.command.kind) {
+    case 'put':
+      return { kind: KIND_PUT, version: VERSION }
+    case 'delete':
+      return { kind: KIND_DELETE, version: VERSION }
+    case 'settings':
+      return { kind: KIND_SETTINGS, version: VERSION }
+    default:
+      return assertNever(request.command, 'command')
+  }
+}
+
+/** Exactly what `writeRequest` will write. */
+export function requestBytes(request: Request): number {
+  const { command, idempotency, principal } = request
+  let bytes = 1 + 1 + principal.length + 1
+  if (idempotency !== undefined)
+    bytes += 1 + idempotency.token.length + (idempotency.since === undefined ? 0 : 8)
+  if (command.kind === 'settings') return bytes + settingsBytes(command.settings)
+  const { ifMatch, ifNoneMatch } = command.condition ?? NO_CONDITION
+  if (ifMatch !== undefined) bytes += tagsBytes(ifMatch)
+  if (ifNoneMatch !== undefined) bytes += tagsBytes(ifNoneMatch)
+  return bytes + 2 + command.key.length + (command.kind === 'put' ? command.value.length : 0)
+}
+
+export function writeRequest(request: Request, target: Uint8Array, at: number): void {
+  const askedAt = writeEnvelope(request.idempotency, target, at)
+  const optionsAt = writeText(request.principal, target, askedAt)
+  const { command } = request
+  if (command.kind === 'settings') {
+    target[optionsAt] = 0
+    writeSettings(command.settings, target, optionsAt + 1)
+    return
+  }
+  const keyAt = writeOptions(command.condition ?? NO_CONDITION, command.prev, target, optionsAt)
+  writeUint16(target, keyAt, command.key.length)
+  target.set(command.key, keyAt + 2)
+  if (command.kind === 'put') target.set(command.value, keyAt + 2 + command.key.length)
+}
+
+export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
+  const { command, token, since, principal } = parseRequest(kind, version, body)
+  const idempotency = token === undefined ? undefined : { token: readAscii(token), since }
+  return { command, idempotency, principal }
+}
+
+/** A request as apply reads it: arrays share the bytes of the body. */
+export interface ParsedRequest {
+  readonly token: Uint8Array | undefined
+  readonly since: Revision | undefined
+  /** All that a fingerprint covers. */
+  readonly asked: Uint8Array
+  readonly principal: string
+  readonly command: Command
+}
+
+export function parseRequest(kind: number, version: number, body: Uint8Array): ParsedRequest {
+  if (kind < KIND_PUT || kind > KIND_SETTINGS) throw new UnknownKindError(`entry kind ${kind}`)
+  if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
+
+  const envelope = knownFlags(body, 0, HAS_TOKEN | HAS_SINCE)
+  let at = 1
+  const token = envelope & HAS_TOKEN ? sliceAt(body, at + 1, byteAt(body, at)) : undefined
+  if (token !== undefined) at += 1 + token.length
+  const since = envelope & HAS_SINCE ? asRevision(readUint64(body, at)) : undefined
+  if (since !== undefined) at += 8
+
+  const asked = body.subarray(at)
+  const principal = sliceAt(body, at + 1, byteAt(body, at))
+  at += 1 + principal.length
+  const command = kind === KIND_SETTINGS ? readSettingsCommand(body, at) : readKeyCommand(kind, body, at)
+  return { token, since, asked, principal: readAscii(principal), command }
+}
+
+function readSettingsCommand(body: Uint8Array, at: number): Command {
+  knownFlags(body, at, 0)
+  return { kind: 'settings', settings: readSettings(body, at + 1) }
+}
+
+function readKeyCommand(kind: number, body: Uint8Array, optionsAt: number): Command {
+  const flags = knownFlags(body, optionsAt, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV)
+  let at = optionsAt + 1
+  const ifMatch = flags & HAS_IF_MATCH ? readTags(body, at) : undefined
+  if (ifMatch !== undefined) at += tagsBytes(ifMatch)
+  const ifNoneMatch = flags & HAS_IF_NONE_MATCH ? readTags(body, at) : undefined
+  if (ifNoneMatch !== undefined) at += tagsBytes(ifNoneMatch)
+  const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
+  const prev = (flags & WANTS_PREV) !== 0
+
+  const key = sliceAt(body, at + 2, readUint16(body, at))
+  const valueAt = at + 2 + key.length
+  if (kind === KIND_PUT) return { kind: 'put', key, value: body.subarray(valueAt), condition, prev }
+  if (valueAt !== body.length) throw new MalformedBytesError(`bytes after the end of entry kind ${kind}`)
+  return { kind: 'delete', key, condition, prev }
+}
+
+function knownFlags(body: Uint8Array, at: number, known: number): number {
+  const flags = byteAt(body, at)
+  if ((flags & ~known) !== 0) throw new UnknownKindError(`request flags ${flags} at byte ${at}`)
+  return flags
+}
+
+function writeEnvelope(idempotency: Idempotency | undefined, target: Uint8Array, at: number): number {
+  if (idempotency === undefined) {
+    target[at] = 0
+    return at + 1
+  }
+  const { token, since } = idempotency
+  target[at] = HAS_TOKEN | (since === undefined ? 0 : HAS_SINCE)
+  const sinceAt = writeText(token, target, at + 1)
+  if (since === undefined) return sinceAt
+  writeUint64(target, sinceAt, since)
+  return sinceAt + 8
+}
+
+function writeOptions(condition: Condition, prev: boolean, target: Uint8Array, at: number): number {
+  const { ifMatch, ifNoneMatch } = condition
+  target[at] =
+    (ifMatch === undefined ? 0 : HAS_IF_MATCH) |
+    (ifNoneMatch === undefined ? 0 : HAS_IF_NONE_MATCH) |
+    (prev ? WANTS_PREV : 0)
+  let next = at + 1
+  for (const tags of [ifMatch, ifNoneMatch]) {
+    if (tags === undefined) continue
+    writeTags(tags, target, next)
+    next += tagsBytes(tags)
+  }
+  return next
+}
+
+function writeText(text: string, target: Uint8Array, at: number): number {
+  if (text.length > TEXT_MAX) throw new RangeError(`${text.length} characters, at most ${TEXT_MAX}`)
+  target[at] = text.length
+  writeAscii(target, at + 1, text)
+  return at + 1 + text.length
+}

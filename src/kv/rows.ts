@@ -1,0 +1,131 @@
+// Rows: what the state machine keeps, as storage sees it. Big-endian, so that the order of row keys is the order of user keys
+// and of positions.
+//
+//   data         key    1, user's key
+//                value  flags (1), create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
+//   tokens       key    2, idempotency token
+//                value  fingerprint of the request (8), outcome (`idempotency.ts`)
+//   token order  key    3, position (8)
+//                value  cluster time (8), revision of the outcome (8), bytes of both rows (4), token
+//
+// prev_mod is the mod_revision that this change replaced, 0 for a creation: with it, history can be kept one day without touching the
+// rows that exist. Two flags are reserved for that day: 1, a tombstone; 2, a lease id (8) between version and value. No row carries them
+// now, and a row that does was written by a newer program.
+
+import { byteAt, readUint32, readUint64, sliceAt, writeUint32, writeUint64 } from './bytes.ts'
+import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import type { KeyMeta, KeyRow, Revision } from './types.ts'
+import { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'
+
+const DATA_HEADER_BYTES = 33
+const ORDER_HEADER_BYTES = 20
+
+export function dataKey(key: Uint8Array): Uint8Array {
+  return prefixed(TABLE_DATA, key)
+}
+
+/** The user's key of a row in the data table. */
+export function userKey(rowKey: Uint8Array): Uint8Array {
+  if (rowKey[0] !== TABLE_DATA) throw new MalformedBytesError(`row of table ${rowKey[0]}, not of data`)
+  return rowKey.subarray(1)
+}
+
+/** Row keys of all user keys from `start` (inclusive) to `end` (exclusive; undefined: to the last). */
+export function dataRange(
+  start: Uint8Array,
+  end: Uint8Array | undefined,
+): { gte: Uint8Array; lt: Uint8Array } {
+  return { gte: dataKey(start), lt: end === undefined ? Uint8Array.of(TABLE_DATA + 1) : dataKey(end) }
+}
+
+/** The first key after all keys that begin with `prefix`; undefined when there is none. */
+export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
+  let length = prefix.length
+  while (length > 0 && prefix[length - 1] === 0xff) length--
+  if (length === 0) return undefined
+  const end = prefix.slice(0, length)
+  end[length - 1] = byteAt(end, length - 1) + 1
+  return end
+}
+
+/** The first key after `key`. */
+export function keyAfter(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1)
+  next.set(key)
+  return next
+}
+
+export function encodeKeyRow(row: Omit<KeyRow, 'key'>, prevMod: Revision): Uint8Array {
+  const bytes = new Uint8Array(DATA_HEADER_BYTES + row.value.length)
+  writeUint64(bytes, 1, row.createRevision)
+  writeUint64(bytes, 9, row.modRevision)
+  writeUint64(bytes, 17, prevMod)
+  writeUint64(bytes, 25, row.version)
+  bytes.set(row.value, DATA_HEADER_BYTES)
+  return bytes
+}
+
+/** `value` shares its bytes with the row. */
+export function decodeKeyRow(key: Uint8Array, bytes: Uint8Array): KeyRow {
+  const { createRevision, modRevision, version } = decodeKeyMeta(key, bytes)
+  return { key, value: bytes.subarray(DATA_HEADER_BYTES), createRevision, modRevision, version }
+}
+
+export function decodeKeyMeta(key: Uint8Array, bytes: Uint8Array): KeyMeta {
+  const flags = byteAt(bytes, 0)
+  if (flags !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
+  return {
+    key,
+    createRevision: asRevision(readUint64(bytes, 1)),
+    modRevision: asRevision(readUint64(bytes, 9)),
+    version: readUint64(bytes, 25),
+  }
+}
+
+export function tokenKey(token: Uint8Array): Uint8Array {
+  return prefixed(TABLE_TOKENS, token)
+}
+
+export function tokenOrderKey(position: number): Uint8Array {
+  const key = new Uint8Array(9)
+  key[0] = TABLE_TOKEN_ORDER
+  writeUint64(key, 1, position)
+  return key
+}
+
+export interface TokenOrderRow {
+  readonly token: Uint8Array
+  readonly clusterTimeMs: number
+  readonly revision: Revision
+  /** Keys and values of this row and of the token's own: what eviction gives back. */
+  readonly bytes: number
+}
+
+/** What remembering `token` with `tokenRow` costs. */
+export const rememberedBytes = (token: Uint8Array, tokenRow: Uint8Array): number =>
+  1 + token.length + tokenRow.length + 9 + ORDER_HEADER_BYTES + token.length
+
+export function encodeTokenOrderRow(row: TokenOrderRow): Uint8Array {
+  const bytes = new Uint8Array(ORDER_HEADER_BYTES + row.token.length)
+  writeUint64(bytes, 0, row.clusterTimeMs)
+  writeUint64(bytes, 8, row.revision)
+  writeUint32(bytes, 16, row.bytes)
+  bytes.set(row.token, ORDER_HEADER_BYTES)
+  return bytes
+}
+
+export function decodeTokenOrderRow(bytes: Uint8Array): TokenOrderRow {
+  return {
+    clusterTimeMs: readUint64(bytes, 0),
+    revision: asRevision(readUint64(bytes, 8)),
+    bytes: readUint32(bytes, 16),
+    token: sliceAt(bytes, ORDER_HEADER_BYTES, bytes.length - ORDER_HEADER_BYTES),
+  }
+}
+
+function prefixed(table: number, rest: Uint8Array): Uint8Array {
+  const key = new Uint8Array(1 + rest.length)
+  key[0] = table
+  key.set(rest, 1)
+  return key
+}

@@ -1,0 +1,104 @@
+// The replicated settings: their defaults (design §5), the values they may take, their bytes.
+
+import { byteAt, readUint64, writeUint64 } from './bytes.ts'
+import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import type { Settings } from './types.ts'
+
+/** The newest cluster version whose meanings this program knows. */
+export const CLUSTER_VERSION = 1
+
+export const DEFAULT_SETTINGS: Settings = {
+  keyBytesMax: 4096,
+  valueBytesMax: 1 << 20,
+  storeBytesMax: 8 * 2 ** 30,
+  idempotencyTokensMax: 1_000_000,
+  idempotencyBytesMax: 256 * 2 ** 20,
+  idempotencyAgeMsMax: 15 * 60_000,
+  clusterVersion: CLUSTER_VERSION,
+}
+
+interface SettingRule {
+  /** Names the setting in bytes, for ever. */
+  readonly id: number
+  readonly min: number
+  readonly max: number
+}
+
+/**
+ * Key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. Every replica must judge alike, so
+ * another range needs a new version of the settings entry.
+ */
+export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
+  keyBytesMax: { id: 1, min: 1, max: 4096 },
+  valueBytesMax: { id: 2, min: 0, max: 1 << 20 },
+  storeBytesMax: { id: 3, min: 0, max: 2 ** 50 },
+  idempotencyTokensMax: { id: 4, min: 1, max: 10_000_000 },
+  idempotencyBytesMax: { id: 5, min: 4096, max: 2 ** 40 },
+  idempotencyAgeMsMax: { id: 6, min: 1000, max: 30 * 24 * 3_600_000 },
+  clusterVersion: { id: 7, min: 1, max: 2 ** 32 - 1 },
+}
+
+const NAMES: readonly (keyof Settings)[] = [
+  'keyBytesMax',
+  'valueBytesMax',
+  'storeBytesMax',
+  'idempotencyTokensMax',
+  'idempotencyBytesMax',
+  'idempotencyAgeMsMax',
+  'clusterVersion',
+]
+
+/** Why `change` cannot be made, as a sentence; undefined when it can. Throws for a cluster version from the future. */
+export function settingsFault(change: Partial<Settings>, current: Settings): string | undefined {
+  for (const name of NAMES) {
+    const value = change[name]
+    if (value === undefined) continue
+    const { min, max } = SETTING_RULES[name]
+    if (!Number.isSafeInteger(value) || value < min || value > max)
+      return `${name} must be a whole number from ${min} to ${max}`
+  }
+  const { clusterVersion } = change
+  if (clusterVersion === undefined) return undefined
+  // A newer program would accept it: refusing here would make replicas differ.
+  if (clusterVersion > CLUSTER_VERSION)
+    throw new UnknownKindError(`cluster version ${clusterVersion}; this program knows ${CLUSTER_VERSION}`)
+  if (clusterVersion < current.clusterVersion) return 'clusterVersion is never lowered'
+  return undefined
+}
+
+/** What a settings change takes in bytes: a count, then {id: 1, value: 8} in rising order of ids. */
+export const settingsBytes = (settings: Partial<Settings>): number =>
+  1 + 9 * NAMES.filter((name) => settings[name] !== undefined).length
+
+export function writeSettings(settings: Partial<Settings>, target: Uint8Array, at: number): void {
+  let count = 0
+  for (const name of NAMES) {
+    const value = settings[name]
+    if (value === undefined) continue
+    const position = at + 1 + 9 * count
+    target[position] = SETTING_RULES[name].id
+    writeUint64(target, position + 1, value)
+    count++
+  }
+  target[at] = count
+}
+
+export function readSettings(bytes: Uint8Array, at: number): Partial<Settings> {
+  const settings: Partial<Record<keyof Settings, number>> = {}
+  const count = byteAt(bytes, at)
+  for (let i = 0; i < count; i++) {
+    const position = at + 1 + 9 * i
+    const id = byteAt(bytes, position)
+    const name = NAMES.find((candidate) => SETTING_RULES[candidate].id === id)
+    if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
+    settings[name] = readUint64(bytes, position + 1)
+  }
+  return settings
+}
+
+export function readAllSettings(bytes: Uint8Array, at: number): Settings {
+  const settings = readSettings(bytes, at)
+  for (const name of NAMES)
+    if (settings[name] === undefined) throw new MalformedBytesError(`setting ${name} is missing`)
+  return { ...DEFAULT_SETTINGS, ...settings }
+}

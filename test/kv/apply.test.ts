@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'vitest'
+import { ask, deleteOf, MemoryStore, putOf, rev, utf8 } from './store.ts'
+
+describe('revisions', () => {
+  test('an empty store has revision 1, each change raises it by one', () => {
+    const store = new MemoryStore()
+    expect(store.state.revision).toBe(1)
+    expect(store.apply(ask(putOf('a', '1'))).outcome).toEqual({
+      kind: 'put',
+      revision: 2,
+      createRevision: 2,
+      modRevision: 2,
+      version: 1,
+      prev: undefined,
+    })
+    expect(store.apply(ask(putOf('b', '1'))).outcome).toMatchObject({ revision: 3, createRevision: 3, version: 1 })
+    expect(store.apply(ask(putOf('a', '1'))).outcome).toMatchObject({
+      revision: 4,
+      createRevision: 2,
+      modRevision: 4,
+      version: 2,
+    })
+    expect(store.apply(ask(deleteOf('a'))).outcome).toEqual({ kind: 'delete', deleted: 1, revision: 5, prev: undefined })
+    expect(store.state).toMatchObject({ revision: 5, keys: 1, storeBytes: 2 })
+  })
+
+  test('a delete of nothing changes nothing', () => {
+    const store = new MemoryStore()
+    const applied = store.apply(ask(deleteOf('a')))
+    expect(applied.outcome).toEqual({ kind: 'delete', deleted: 0, revision: 1, prev: undefined })
+    expect(applied.changes).toEqual([])
+    expect(store.state.revision).toBe(1)
+  })
+
+  test('a version restarts after a delete', () => {
+    const store = new MemoryStore()
+    for (const command of [putOf('a', '1'), putOf('a', '2'), deleteOf('a'), putOf('a', '3')]) store.apply(ask(command))
+    expect(store.get('a')).toEqual({ key: utf8('a'), value: utf8('3'), createRevision: 5, modRevision: 5, version: 1 })
+  })
+
+  test('the row before is answered when asked for', () => {
+    const store = new MemoryStore()
+    expect(store.apply(ask(putOf('a', '1', undefined, true))).outcome).toMatchObject({ prev: null })
+    expect(store.apply(ask(putOf('a', '2', undefined, true))).outcome).toMatchObject({
+      prev: { value: utf8('1'), modRevision: 2, version: 1 },
+    })
+    expect(store.apply(ask(deleteOf('a', undefined, true))).outcome).toMatchObject({ prev: { value: utf8('2') } })
+    expect(store.apply(ask(deleteOf('a', undefined, true))).outcome).toMatchObject({ prev: null })
+  })
+})
+
+describe('limits', () => {
+  test.each([
+    ['a long key', putOf('abcd', ''), 'key_too_long'],
+    ['a long key in a delete', deleteOf('abcd'), 'key_too_long'],
+    ['a large value', putOf('a', '12345'), 'value_too_large'],
+    ['an empty key', putOf('', '1'), 'bad_request'],
+  ])('%s is refused and changes nothing', (_, command, code) => {
+    const store = new MemoryStore({ keyBytesMax: 3, valueBytesMax: 4 })
+    const { outcome, changes } = store.apply(ask(command))
+    expect(outcome).toMatchObject({ kind: 'refused', code, revision: 1 })
+    expect(changes).toEqual([])
+  })
+
+  test('a full store refuses what grows it; deletes and what shrinks it go on', () => {
+    const store = new MemoryStore({ storeBytesMax: 10 })
+    expect(store.apply(ask(putOf('a', '123456789'))).outcome).toMatchObject({ kind: 'put' })
+    expect(store.apply(ask(putOf('b', ''))).outcome).toMatchObject({ kind: 'refused', code: 'storage_full' })
+    store.apply(ask({ kind: 'settings', settings: { storeBytesMax: 5 } }))
+    expect(store.apply(ask(putOf('a', '12345678'))).outcome).toMatchObject({ kind: 'put' })
+    expect(store.apply(ask(putOf('a', '123456789'))).outcome).toMatchObject({ code: 'storage_full' })
+    expect(store.apply(ask(deleteOf('a'))).outcome).toMatchObject({ deleted: 1 })
+    expect(store.state.storeBytes).toBe(0)
+  })
+})
+
+describe('settings', () => {
+  test('a change is answered with all of them and raises no revision', () => {
+    const store = new MemoryStore()
+    const { outcome } = store.apply(ask({ kind: 'settings', settings: { keyBytesMax: 7, storeBytesMax: 9 } }))
+    expect(outcome).toMatchObject({ kind: 'settings', revision: 1, settings: { keyBytesMax: 7, valueBytesMax: 1 << 20 } })
+    expect(store.state.settings).toMatchObject({ keyBytesMax: 7, storeBytesMax: 9 })
+  })
+
+  test.each([{ keyBytesMax: 0 }, { valueBytesMax: (1 << 20) + 1 }, { idempotencyTokensMax: 0 }, { clusterVersion: 0 }])(
+    '%o is refused',
+    (settings) => {
+      const store = new MemoryStore()
+      const before = store.state.settings
+      expect(store.apply(ask({ kind: 'settings', settings })).outcome).toMatchObject({ code: 'bad_request' })
+      expect(store.state.settings).toEqual(before)
+    },
+  )
+
+  test('a cluster version from the future stops the node', () => {
+    const store = new MemoryStore()
+    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow('cluster version 2')
+  })
+})
+
+test('cluster time never goes back', () => {
+  const store = new MemoryStore()
+  store.apply(ask(putOf('a', '')), 50)
+  store.apply(ask(putOf('a', '')), 40)
+  expect(store.state.clusterTimeMs).toBe(50)
+  expect(rev(0)).toBe(0)
+})

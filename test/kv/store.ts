@@ -1,0 +1,75 @@
+// A state machine on rows in memory: what a driver does with `applyEntry`, without anything around it.
+
+import { applyEntry } from '../../src/kv/apply.ts'
+import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
+import { dataKey, decodeKeyRow } from '../../src/kv/rows.ts'
+import { initialState } from '../../src/kv/state.ts'
+import type { Applied, Command, Condition, Idempotency, KeyRow, Request, Settings } from '../../src/kv/types.ts'
+import { asRevision } from '../../src/kv/types.ts'
+
+export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+export const rev = asRevision
+
+export function bodyOf(request: Request): Uint8Array {
+  const body = new Uint8Array(requestBytes(request))
+  writeRequest(request, body, 0)
+  return body
+}
+
+export const ask = (command: Command, idempotency?: Idempotency): Request => ({
+  command,
+  idempotency,
+  principal: '',
+})
+
+export const putOf = (key: string, value: string, condition?: Partial<Condition>, prev = false): Command => ({
+  kind: 'put',
+  key: utf8(key),
+  value: utf8(value),
+  condition: whole(condition),
+  prev,
+})
+
+export const deleteOf = (key: string, condition?: Partial<Condition>, prev = false): Command => ({
+  kind: 'delete',
+  key: utf8(key),
+  condition: whole(condition),
+  prev,
+})
+
+const whole = (condition: Partial<Condition> | undefined): Condition | undefined =>
+  condition && { ifMatch: condition.ifMatch, ifNoneMatch: condition.ifNoneMatch }
+
+export class MemoryStore {
+  readonly rows = new Map<string, Uint8Array>()
+  state
+
+  constructor(settings?: Partial<Settings>) {
+    this.state = initialState(settings)
+  }
+
+  apply(request: Request, clusterTimeMs = 0): Applied {
+    const { kind, version } = requestKind(request)
+    return this.applyBody(kind, version, bodyOf(request), clusterTimeMs)
+  }
+
+  applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): Applied {
+    const run = applyEntry(kind, version, body, clusterTimeMs, this.state)
+    let step = run.next()
+    while (!step.done) step = run.next(step.value.keys.map((key) => this.rows.get(hex(key))))
+    for (const { key, value } of step.value.changes) {
+      if (value === undefined) this.rows.delete(hex(key))
+      else this.rows.set(hex(key), value)
+    }
+    this.state = step.value.state
+    return step.value
+  }
+
+  get(key: string): KeyRow | undefined {
+    const row = this.rows.get(hex(dataKey(utf8(key))))
+    return row && decodeKeyRow(utf8(key), row)
+  }
+}
+
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
