@@ -60,6 +60,8 @@ export interface Configuration {
   readonly learners: readonly ReplicaId[]
   /** Voters of the outgoing half that become learners when the joint configuration is left (etcd's learners_next). */
   readonly learnersNext: readonly ReplicaId[]
+  /** Learners (or learnersNext) that were demoted: the leader does not promote them by itself, only an operator does. */
+  readonly demoted: readonly ReplicaId[]
   /** One for each id in the lists above, sorted by id. */
   readonly members: readonly Member[]
   /** Ids that were removed, newest last, at most 128: such a replica is told so when it calls. */
@@ -209,6 +211,8 @@ export interface SnapshotMessage extends MessageBase {
   readonly meta: SnapshotMeta
   /** Names the staged snapshot in the receiver's storage. */
   readonly snapshotId: string
+  /** Latest cluster time applied in it: a leader elected right after it goes on from there. */
+  readonly clusterTimeMs: number
 }
 /** Leadership transfer: the receiver campaigns at once (thesis §3.10). */
 export interface TimeoutNowMessage extends MessageBase {
@@ -275,7 +279,8 @@ export type Message =
 
 /**
  * A proposal: a sealed frame (payload and its CRC in place, header still blank) that carries this process's (replica id, boot, seq).
- * `seq` rises by at least one with each proposal of a process.
+ * `seq` is at least 1 and rises with each proposal of a process; it is never used twice, nor is a frame: what is proposed again is sealed
+ * anew under a new seq (a leader may have stamped the old frame, and refuses to hear of a seq twice).
  */
 export interface Proposal {
   readonly seq: number
@@ -301,10 +306,14 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'stored'; readonly write: WriteNumber }
   /** All committed entries up to and including `index` are applied. Given right after each entry of a core kind. */
   | { readonly kind: 'applied'; readonly index: LogIndex }
-  /** A connection to and from `peer` stands; this is what its handshake said of its durable state. */
+  /**
+   * A connection to and from `peer` stands; this is what its handshake said of its durable state. The first one of a process
+   * (its boot counter) comes before any message of that process, so that lost state is told from old news.
+   */
   | {
       readonly kind: 'connected'
       readonly peer: ReplicaId
+      readonly boot: number
       readonly term: Term
       readonly lastIndex: LogIndex
     }
@@ -362,7 +371,7 @@ export type ReadRefusal = 'no-leader' | 'not-leader' | 'leadership-lost' | 'not-
 
 /**
  * What became of a proposal of this process. `committed` comes with the entry in `Output.committed`. `refused` and `superseded` say: certainly not
- * applied, now or ever, and it may be proposed again under the same seq. `unknown`: a snapshot hid the entries that would tell.
+ * applied, now or ever, and its request may be proposed again (under a new seq). `unknown`: a snapshot hid the entries that would tell.
  */
 export type ProposalOutcome =
   | { readonly seq: number; readonly outcome: 'committed'; readonly index: LogIndex }
@@ -440,6 +449,8 @@ export interface RaftOptions {
   /** Applied index and state that go with it, as recovered. */
   readonly appliedIndex: LogIndex
   readonly applied: AppliedRaftState
+  /** Latest cluster time applied, as recovered; 0 for an empty store. */
+  readonly clusterTimeMs: number
   readonly log: LogReader
   readonly limits: RaftLimits
   readonly timing: RaftTiming
