@@ -13,14 +13,23 @@ describe('revisions', () => {
       version: 1,
       prev: undefined,
     })
-    expect(store.apply(ask(putOf('b', '1'))).outcome).toMatchObject({ revision: 3, createRevision: 3, version: 1 })
+    expect(store.apply(ask(putOf('b', '1'))).outcome).toMatchObject({
+      revision: 3,
+      createRevision: 3,
+      version: 1,
+    })
     expect(store.apply(ask(putOf('a', '1'))).outcome).toMatchObject({
       revision: 4,
       createRevision: 2,
       modRevision: 4,
       version: 2,
     })
-    expect(store.apply(ask(deleteOf('a'))).outcome).toEqual({ kind: 'delete', deleted: 1, revision: 5, prev: undefined })
+    expect(store.apply(ask(deleteOf('a'))).outcome).toEqual({
+      kind: 'delete',
+      deleted: 1,
+      revision: 5,
+      prev: undefined,
+    })
     expect(store.state).toMatchObject({ revision: 5, keys: 1, storeBytes: 2 })
   })
 
@@ -34,8 +43,15 @@ describe('revisions', () => {
 
   test('a version restarts after a delete', () => {
     const store = new MemoryStore()
-    for (const command of [putOf('a', '1'), putOf('a', '2'), deleteOf('a'), putOf('a', '3')]) store.apply(ask(command))
-    expect(store.get('a')).toEqual({ key: utf8('a'), value: utf8('3'), createRevision: 5, modRevision: 5, version: 1 })
+    for (const command of [putOf('a', '1'), putOf('a', '2'), deleteOf('a'), putOf('a', '3')])
+      store.apply(ask(command))
+    expect(store.get('a')).toEqual({
+      key: utf8('a'),
+      value: utf8('3'),
+      createRevision: 5,
+      modRevision: 5,
+      version: 1,
+    })
   })
 
   test('the row before is answered when asked for', () => {
@@ -44,7 +60,9 @@ describe('revisions', () => {
     expect(store.apply(ask(putOf('a', '2', undefined, true))).outcome).toMatchObject({
       prev: { value: utf8('1'), modRevision: 2, version: 1 },
     })
-    expect(store.apply(ask(deleteOf('a', undefined, true))).outcome).toMatchObject({ prev: { value: utf8('2') } })
+    expect(store.apply(ask(deleteOf('a', undefined, true))).outcome).toMatchObject({
+      prev: { value: utf8('2') },
+    })
     expect(store.apply(ask(deleteOf('a', undefined, true))).outcome).toMatchObject({ prev: null })
   })
 })
@@ -78,23 +96,31 @@ describe('settings', () => {
   test('a change is answered with all of them and raises no revision', () => {
     const store = new MemoryStore()
     const { outcome } = store.apply(ask({ kind: 'settings', settings: { keyBytesMax: 7, storeBytesMax: 9 } }))
-    expect(outcome).toMatchObject({ kind: 'settings', revision: 1, settings: { keyBytesMax: 7, valueBytesMax: 1 << 20 } })
+    expect(outcome).toMatchObject({
+      kind: 'settings',
+      revision: 1,
+      settings: { keyBytesMax: 7, valueBytesMax: 1 << 20 },
+    })
     expect(store.state.settings).toMatchObject({ keyBytesMax: 7, storeBytesMax: 9 })
   })
 
-  test.each([{ keyBytesMax: 0 }, { valueBytesMax: (1 << 20) + 1 }, { idempotencyTokensMax: 0 }, { clusterVersion: 0 }])(
-    '%o is refused',
-    (settings) => {
-      const store = new MemoryStore()
-      const before = store.state.settings
-      expect(store.apply(ask({ kind: 'settings', settings })).outcome).toMatchObject({ code: 'bad_request' })
-      expect(store.state.settings).toEqual(before)
-    },
-  )
+  test.each([
+    { keyBytesMax: 0 },
+    { valueBytesMax: (1 << 20) + 1 },
+    { idempotencyTokensMax: 0 },
+    { clusterVersion: 0 },
+  ])('%o is refused', (settings) => {
+    const store = new MemoryStore()
+    const before = store.state.settings
+    expect(store.apply(ask({ kind: 'settings', settings })).outcome).toMatchObject({ code: 'bad_request' })
+    expect(store.state.settings).toEqual(before)
+  })
 
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
-    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow('cluster version 2')
+    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow(
+      'cluster version 2',
+    )
   })
 })
 

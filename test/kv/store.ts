@@ -4,7 +4,15 @@ import { applyEntry } from '../../src/kv/apply.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
 import { dataKey, decodeKeyRow } from '../../src/kv/rows.ts'
 import { initialState } from '../../src/kv/state.ts'
-import type { Applied, Command, Condition, Idempotency, KeyRow, Request, Settings } from '../../src/kv/types.ts'
+import type {
+  Applied,
+  Command,
+  Condition,
+  Idempotency,
+  KeyRow,
+  Request,
+  Settings,
+} from '../../src/kv/types.ts'
 import { asRevision } from '../../src/kv/types.ts'
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)

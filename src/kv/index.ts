@@ -1,0 +1,28 @@
+// What the rest of the program takes from the state machine. README.md says what it is and what it is not.
+
+export { applyEntry } from './apply.ts'
+export { equalBytes } from './bytes.ts'
+export { conditionHolds, TAGS_MAX } from './condition.ts'
+export { MalformedBytesError, UnknownKindError } from './errors.ts'
+export { decodeRequest, requestBytes, requestKind, writeRequest } from './request.ts'
+export { dataKey, dataRange, decodeKeyMeta, decodeKeyRow, keyAfter, prefixEnd, userKey } from './rows.ts'
+export { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES, settingsFault } from './settings.ts'
+export { decodeState, encodeState, initialState } from './state.ts'
+export type {
+  Applied,
+  Apply,
+  Command,
+  Condition,
+  Idempotency,
+  KeyMeta,
+  KeyRow,
+  KvState,
+  Outcome,
+  Request,
+  Revision,
+  RowChange,
+  RowsFound,
+  RowsWanted,
+  Settings,
+} from './types.ts'
+export { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'

@@ -1,0 +1,147 @@
+import { describe, expect, test } from 'vitest'
+import { EVICTIONS_PER_ENTRY_MAX } from '../../src/kv/idempotency.ts'
+import type { Command } from '../../src/kv/types.ts'
+import { ask, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+
+const token = (text: string, since?: number) => ({
+  token: text,
+  since: since === undefined ? undefined : rev(since),
+})
+
+describe('a repeat', () => {
+  const outcomes: readonly (readonly [string, Command, object])[] = [
+    ['a put', putOf('k', 'new'), { kind: 'put', revision: 3, createRevision: 2, modRevision: 3, version: 2 }],
+    ['a delete', deleteOf('k'), { kind: 'delete', deleted: 1, revision: 3 }],
+    ['a delete of nothing', deleteOf('none'), { kind: 'delete', deleted: 0, revision: 2 }],
+    [
+      'a failed precondition',
+      putOf('k', 'new', { ifMatch: [rev(9)] }),
+      {
+        kind: 'precondition-failed',
+        revision: 2,
+        current: { key: utf8('k'), createRevision: 2, modRevision: 2, version: 1 },
+      },
+    ],
+    [
+      'a failed precondition on a missing key',
+      putOf('none', '', { ifMatch: 'any' }),
+      { kind: 'precondition-failed', revision: 2, current: null },
+    ],
+    ['a refusal', putOf('k', '12345'), { kind: 'refused', code: 'value_too_large', revision: 2 }],
+    [
+      'a change of settings',
+      { kind: 'settings', settings: { storeBytesMax: 1000 } },
+      { kind: 'settings', revision: 2, settings: { storeBytesMax: 1000, valueBytesMax: 4 } },
+    ],
+  ]
+
+  test.each(outcomes)('of %s gets the same outcome and changes nothing', (_, command, expected) => {
+    const store = new MemoryStore({ valueBytesMax: 4 })
+    store.apply(ask(putOf('k', 'old')))
+    const first = store.apply(ask(command, token('t')))
+    expect(first.outcome).toMatchObject(expected)
+    expect(first.replayed).toBe(false)
+    // What happens in between must not show.
+    store.apply(ask(putOf('k', 'else')))
+    const { state } = store
+    const repeat = store.apply(ask(command, token('t')))
+    expect(repeat).toEqual({ outcome: first.outcome, replayed: true, changes: [], state })
+  })
+
+  test('never answers with a value', () => {
+    const store = new MemoryStore()
+    store.apply(ask(putOf('key', 'secret'), token('t')))
+    const held = [...store.rows].filter(([key]) => key.startsWith('02') || key.startsWith('03'))
+    expect(held).toHaveLength(2)
+    for (const [, row] of held) expect(hex(row)).not.toContain(hex(utf8('secret')))
+  })
+
+  test('is told by the request, not by its since', () => {
+    const store = new MemoryStore()
+    store.apply(ask(putOf('k', '1'), token('t', 1)))
+    expect(store.apply(ask(putOf('k', '1'), token('t', 2))).replayed).toBe(true)
+    expect(store.apply(ask(putOf('k', '1'), token('t'))).replayed).toBe(true)
+  })
+})
+
+test.each<readonly [string, Command]>([
+  ['another value', putOf('k', '2')],
+  ['another key', putOf('l', '1')],
+  ['another condition', putOf('k', '1', { ifNoneMatch: 'any' })],
+  ['another method', deleteOf('k')],
+])('the token of a request with %s is refused as reused', (_, command) => {
+  const store = new MemoryStore()
+  store.apply(ask(putOf('k', '1'), token('t')))
+  const { outcome, replayed, changes } = store.apply(ask(command, token('t')))
+  expect(outcome).toMatchObject({ kind: 'refused', code: 'idempotency_key_reused', revision: 2 })
+  expect({ replayed, changes }).toEqual({ replayed: false, changes: [] })
+  // The first outcome is still there.
+  expect(store.apply(ask(putOf('k', '1'), token('t'))).replayed).toBe(true)
+})
+
+test('the row before cannot be asked for with a token', () => {
+  const store = new MemoryStore()
+  const { outcome, changes } = store.apply(ask(putOf('k', '1', undefined, true), token('t')))
+  expect(outcome).toMatchObject({ kind: 'refused', code: 'bad_request' })
+  expect(changes).toEqual([])
+})
+
+describe('forgetting', () => {
+  const put = (store: MemoryStore, name: string, at = 0) => store.apply(ask(putOf(name, ''), token(name)), at)
+
+  test('the oldest goes when there are too many', () => {
+    const store = new MemoryStore({ idempotencyTokensMax: 2 })
+    for (const name of ['a', 'b', 'c']) put(store, name)
+    expect(store.state.tokens).toMatchObject({ count: 2, oldest: 1, next: 3, horizon: 2 })
+    expect(put(store, 'c').replayed).toBe(true)
+    expect(put(store, 'a').replayed).toBe(false)
+    expect(put(store, 'b').replayed).toBe(false)
+  })
+
+  test('the oldest go when they take too many bytes', () => {
+    const store = new MemoryStore({ idempotencyBytesMax: 4096 })
+    for (let i = 0; i < 40; i++) {
+      put(store, `${i}`.padStart(200, '.'))
+      const held = [...store.rows].filter(([key]) => !key.startsWith('01'))
+      const bytes = held.reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
+      expect(store.state.tokens).toMatchObject({ bytes, count: held.length / 2 })
+      expect(bytes).toBeLessThanOrEqual(4096)
+    }
+    expect(store.state.tokens.oldest).toBeGreaterThan(0)
+  })
+
+  test('they go by age, with whatever request comes next, and never before', () => {
+    const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
+    put(store, 'a', 5000)
+    put(store, 'b', 5500)
+    expect(put(store, 'a', 6000).replayed).toBe(true)
+    store.apply(ask(deleteOf('none')), 6001)
+    expect(store.state.tokens).toMatchObject({ count: 1, oldest: 1, oldestAtMs: 5500, horizon: 2 })
+    expect(put(store, 'b', 6500).replayed).toBe(true)
+    store.apply(ask(deleteOf('none')), 9000)
+    expect(store.state.tokens).toMatchObject({ count: 0, bytes: 0 })
+    expect([...store.rows.keys()].filter((key) => !key.startsWith('01'))).toEqual([])
+  })
+
+  test('one entry forgets a bounded number, the next ones go on', () => {
+    const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
+    for (let i = 0; i < EVICTIONS_PER_ENTRY_MAX + 10; i++) put(store, `t${i}`)
+    store.apply(ask(deleteOf('none')), 5000)
+    expect(store.state.tokens.count).toBe(10)
+    store.apply(ask(deleteOf('none')), 5000)
+    expect(store.state.tokens.count).toBe(0)
+  })
+
+  test('a token in use since before the horizon is refused as expired, never applied', () => {
+    const store = new MemoryStore({ idempotencyTokensMax: 1 })
+    store.apply(ask(putOf('a', '1'), token('a', 1)))
+    store.apply(ask(putOf('b', '1'), token('b', 1)))
+    expect(store.state.tokens.horizon).toBe(2)
+    const expired = store.apply(ask(putOf('a', '1'), token('a', 1)))
+    expect(expired.outcome).toMatchObject({ kind: 'refused', code: 'idempotency_expired', revision: 3 })
+    expect(expired.changes).toEqual([])
+    // Remembered outcomes are answered however old the token says it is; tokens since the horizon are fresh.
+    expect(store.apply(ask(putOf('b', '1'), token('b', 1))).replayed).toBe(true)
+    expect(store.apply(ask(putOf('c', '1'), token('c', 2))).outcome.kind).toBe('put')
+  })
+})

@@ -1,0 +1,128 @@
+// The bytes of the log, of rows and of registers are for ever: what fails here breaks the data of every user. A change needs a new
+// version of the kind, a row flag or a new layout number.
+
+import { describe, expect, test } from 'vitest'
+import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
+import { fingerprint } from '../../src/kv/fingerprint.ts'
+import { decodeRequest } from '../../src/kv/request.ts'
+import { decodeKeyRow, encodeKeyRow, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
+import { decodeState, encodeState } from '../../src/kv/state.ts'
+import type { Request } from '../../src/kv/types.ts'
+import { ask, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+
+const unspaced = (text: string) => text.replaceAll(/\s/g, '')
+
+describe('requests', () => {
+  test.each<readonly [string, number, Request, string]>([
+    ['a plain put', 16, ask(putOf('key', 'value')), '00  00 00 0003 6b6579 76616c7565'],
+    ['an empty value', 16, ask(putOf('k', '')), '00  00 00 0001 6b'],
+    [
+      'a put with everything',
+      16,
+      {
+        command: putOf('k', 'v', { ifMatch: [rev(7), rev(2 ** 40)], ifNoneMatch: 'any' }, true),
+        idempotency: { token: 'tok', since: rev(5) },
+        principal: 'me',
+      },
+      `03 03 746f6b 0000000000000005
+       02 6d65 07 0002 0000000000000007 0000010000000000 ffff 0001 6b 76`,
+    ],
+    ['a delete', 17, ask(deleteOf('k'), { token: 't', since: undefined }), '01 01 74  00 00 0001 6b'],
+    [
+      'settings',
+      18,
+      ask({ kind: 'settings', settings: { storeBytesMax: 8, keyBytesMax: 3 } }),
+      '00  00 00 02 01 0000000000000003 03 0000000000000008',
+    ],
+  ])('%s', (_, kind, request, bytes) => {
+    expect(hex(bodyOf(request))).toBe(unspaced(bytes))
+    expect(decodeRequest(kind, 1, bodyOf(request))).toEqual(request)
+  })
+
+  test.each([
+    ['kind', 15, 1, '0000000001 6b'],
+    ['kind', 19, 1, '0000000001 6b'],
+    ['version', 16, 2, '0000000001 6b'],
+    ['envelope flag', 16, 1, '0400000001 6b'],
+    ['flag', 16, 1, '0000080001 6b'],
+    ['settings flag', 18, 1, '00000100'],
+    ['setting', 18, 1, '0000000163 0000000000000001'],
+  ])('an unknown %s stops the node: %i.%i %s', (_, kind, version, body) => {
+    const store = new MemoryStore()
+    const bytes = Uint8Array.from(Buffer.from(unspaced(body), 'hex'))
+    expect(() => store.applyBody(kind, version, bytes, 0)).toThrow(UnknownKindError)
+  })
+
+  test('a body cut short or with bytes to spare stops the node', () => {
+    const body = bodyOf(ask(deleteOf('key', { ifMatch: [rev(1)] }), { token: 'token', since: rev(1) }))
+    for (let length = 0; length < body.length; length++)
+      expect(() => decodeRequest(17, 1, body.subarray(0, length))).toThrow(MalformedBytesError)
+    expect(() => decodeRequest(17, 1, Uint8Array.of(...body, 0))).toThrow(MalformedBytesError)
+  })
+})
+
+describe('rows', () => {
+  test('of data, tokens and the order of tokens', () => {
+    const store = new MemoryStore()
+    store.apply(ask(putOf('k', 'old')), 1)
+    store.apply(ask(putOf('k', 'v'), { token: 'tok', since: undefined }), 258)
+    expect(Object.fromEntries([...store.rows].map(([key, row]) => [key, hex(row)]))).toEqual({
+      [unspaced('01 6b')]: unspaced(
+        '00 0000000000000002 0000000000000003 0000000000000002 0000000000000002 76',
+      ),
+      [unspaced('02 746f6b')]: unspaced(
+        `a60cd6a13e8dee23 01 0000000000000003 0000000000000002 0000000000000003 0000000000000002`,
+      ),
+      [unspaced('03 0000000000000000')]: unspaced('0000000000000102 0000000000000003 0000004d 746f6b'),
+    })
+  })
+
+  test('a row flag of a newer program is not guessed at', () => {
+    const row = encodeKeyRow(
+      { value: utf8('v'), createRevision: rev(2), modRevision: rev(2), version: 1 },
+      rev(0),
+    )
+    row[0] = 1
+    expect(() => decodeKeyRow(utf8('k'), row)).toThrow(UnknownKindError)
+  })
+})
+
+test('registers', () => {
+  const store = new MemoryStore({ idempotencyTokensMax: 1 })
+  store.apply(ask(putOf('k', 'value'), { token: 'a', since: undefined }), 3)
+  store.apply(ask(putOf('l', ''), { token: 'b', since: undefined }), 4)
+  const bytes = encodeState(store.state)
+  expect(hex(bytes)).toBe(
+    unspaced(`01 0000000000000003 0000000000000004 0000000000000007 0000000000000002
+      0000000000000001 0000000000000049 0000000000000001 0000000000000002 0000000000000004 0000000000000002
+      07 01 0000000000001000 02 0000000000100000 03 0000000200000000 04 0000000000000001
+         05 0000000010000000 06 00000000000dbba0 07 0000000000000001`),
+  )
+  expect(decodeState(bytes)).toEqual(store.state)
+  expect(() => decodeState(Uint8Array.of(2, ...bytes.subarray(1)))).toThrow(UnknownKindError)
+})
+
+test.each([
+  ['', undefined],
+  ['61', '62'],
+  ['61ff', '62'],
+  ['ffff', undefined],
+  ['6100', '6101'],
+])('the first key after all that begin with %j is %j', (prefix, end) => {
+  const found = prefixEnd(Uint8Array.from(Buffer.from(prefix, 'hex')))
+  expect(found && hex(found)).toBe(end)
+})
+
+test('nothing lies between a key and the key after it', () => {
+  expect(hex(keyAfter(utf8('a')))).toBe('6100')
+})
+
+// Published vectors of MurmurHash3_x86_32; the kind is the seed.
+test.each([
+  [0, '', '00000000'],
+  [1, '', '514e28b7'],
+  [0, 'test', 'ba6bd213'],
+  [0x9747b28c, 'Hello, world!', '24884cba'],
+])('fingerprint of kind %i, %j', (kind, text, expected) => {
+  expect(hex(fingerprint(kind, utf8(text))).slice(0, 8)).toBe(expected)
+})
