@@ -1,0 +1,72 @@
+// How keys and endpoints are written into URLs.
+
+const encoder = new TextEncoder()
+
+export const bytesOf = (value: string | Uint8Array): Uint8Array =>
+  typeof value === 'string' ? encoder.encode(value) : value
+
+/**
+ * The resource of a key. `/` is written as %2F; but no writing of a `.` or `..` segment survives every proxy and URL library,
+ * since even %2e%2e is normalised away: such keys go into the query (interfaces §2).
+ */
+export function keyPath(key: Uint8Array): string {
+  return hasDotSegment(key) ? `/v1/kv?key=${percentEncode(key)}` : `/v1/kv/${percentEncode(key)}`
+}
+
+export type QueryValue = string | number | boolean | Uint8Array | undefined
+
+/** Appends what is defined to a path that may have a query already. */
+export function withQuery(path: string, query: Readonly<Record<string, QueryValue>>): string {
+  let target = path
+  let separator = path.includes('?') ? '&' : '?'
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined) continue
+    const written = value instanceof Uint8Array ? percentEncode(value) : encodeURIComponent(String(value))
+    target += `${separator}${name}=${written}`
+    separator = '&'
+  }
+  return target
+}
+
+/** `http://host:port` of what people write: a trailing slash and a missing scheme are forgiven. */
+export function endpointUrl(written: string): URL {
+  const text = written.trim()
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`)
+  if (url === null || url.hostname === '') throw new TypeError(`not an endpoint: ${JSON.stringify(written)}`)
+  if (url.protocol !== 'http:') {
+    throw new TypeError(`${JSON.stringify(written)}: only http:// endpoints are supported`)
+  }
+  if (url.pathname !== '/' || url.search !== '' || url.username !== '') {
+    throw new TypeError(
+      `${JSON.stringify(written)}: an endpoint is a scheme, a host and a port, nothing more`,
+    )
+  }
+  return url
+}
+
+const DOT = 0x2e
+const SLASH = 0x2f
+
+function hasDotSegment(key: Uint8Array): boolean {
+  let from = 0
+  for (;;) {
+    const slash = key.indexOf(SLASH, from)
+    const to = slash < 0 ? key.length : slash
+    if (to - from === 1 && key[from] === DOT) return true
+    if (to - from === 2 && key[from] === DOT && key[from + 1] === DOT) return true
+    if (slash < 0) return false
+    from = slash + 1
+  }
+}
+
+// Unreserved characters of RFC 3986 §2.3 stand for themselves.
+const WRITTEN = Array.from({ length: 256 }, (_, byte) => {
+  const char = String.fromCharCode(byte)
+  return /[A-Za-z0-9\-._~]/.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+})
+
+function percentEncode(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += WRITTEN[byte]
+  return text
+}

@@ -1,0 +1,384 @@
+// The public face of the client.
+
+import { randomBytes } from 'node:crypto'
+import { bytesOf, keyPath, type QueryValue, withQuery } from './address.ts'
+import { type Answer, type CallKind, perform } from './call.ts'
+import {
+  answerInfo,
+  arrayIn,
+  DisagreementError,
+  headerNumber,
+  headerText,
+  isObject,
+  memberFromJson,
+  numberIn,
+  parseObject,
+  recordFromJson,
+  stringIn,
+} from './decode.ts'
+import { type Endpoint, Endpoints } from './endpoints.ts'
+import { AbortedError, QuorateError } from './errors.ts'
+import { Transport } from './exchange.ts'
+import { pages, rangePath, streamed } from './list.ts'
+import type {
+  CallOptions,
+  ClientOptions,
+  ClusterInfo,
+  DeleteOptions,
+  DeleteResult,
+  KvRecord,
+  ListOptions,
+  Member,
+  NewMember,
+  NodeStatus,
+  PutOptions,
+  PutResult,
+  ReadOptions,
+  Settings,
+} from './types.ts'
+
+const TIMEOUT_MS = 5_000
+/** How often the list of members is read again, at most: while all is well, and after a failure. */
+const DISCOVER_AGAIN_MS = 30_000
+const DISCOVER_AFTER_FAILURE_MS = 1_000
+const DISCOVER_TIMEOUT_MS = 2_000
+
+type Json = Readonly<Record<string, unknown>>
+
+/**
+ * A client of one cluster. It keeps connections open between calls; they keep no process alive, and `close()` ends them at once.
+ */
+export class Client {
+  readonly #endpoints: Endpoints
+  readonly #transport = new Transport()
+  readonly #timeoutMs: number
+  readonly #unreachableAfterMs: number | undefined
+  readonly #discover: boolean
+  readonly #onClose = new Set<() => void>()
+  /** Names this client in its idempotency keys: 128 random bits, so no two clients ever share one. */
+  readonly #tokenPrefix = randomBytes(16).toString('base64url')
+  #tokens = 0
+  #clusterId: string | undefined
+  #revision = 0
+  #discoverAt = 0
+  #closed = false
+
+  constructor(options: ClientOptions) {
+    this.#endpoints = new Endpoints(options.endpoints)
+    this.#timeoutMs = positive(options.timeoutMs ?? TIMEOUT_MS, 'timeoutMs')
+    this.#unreachableAfterMs = options.unreachableAfterMs
+    this.#discover = options.discover ?? true
+  }
+
+  /** Base URLs of the nodes that it would ask: those given and those learned. */
+  get endpoints(): readonly string[] {
+    return this.#endpoints.all.map((endpoint) => endpoint.url)
+  }
+
+  /** The highest revision seen in an answer; reads never go behind it. 0 before the first. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  /** Sets a key. Applied at most once, however often it had to be sent. */
+  async put(
+    key: string | Uint8Array,
+    value: string | Uint8Array,
+    options: PutOptions = {},
+  ): Promise<PutResult> {
+    const conditions: Record<string, string> = {}
+    if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
+    if (options.ifAbsent === true) conditions['If-None-Match'] = '*'
+    const answer = await this.#call(
+      'PUT',
+      keyPath(keyBytes(key)),
+      'keyed',
+      options,
+      conditions,
+      bytesOf(value),
+    )
+    return decoded(answer, 'unknown', (json) => ({
+      revision: numberIn(json, 'revision'),
+      createRevision: numberIn(json, 'create_revision'),
+      modRevision: numberIn(json, 'mod_revision'),
+      version: numberIn(json, 'version'),
+    }))
+  }
+
+  /** The record of a key; undefined when there is none. */
+  async get(key: string | Uint8Array, options: ReadOptions = {}): Promise<KvRecord | undefined> {
+    const bytes = keyBytes(key)
+    try {
+      const answer = await this.#read(keyPath(bytes), options)
+      return decoded(answer, 'no', recordFromJson)
+    } catch (error) {
+      if (error instanceof QuorateError && error.code === 'not_found') return undefined
+      throw error
+    }
+  }
+
+  /** Removes a key. A key that does not exist is no error. */
+  async delete(key: string | Uint8Array, options: DeleteOptions = {}): Promise<DeleteResult> {
+    const conditions: Record<string, string> = {}
+    if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
+    const answer = await this.#call('DELETE', keyPath(keyBytes(key)), 'keyed', options, conditions)
+    return decoded(answer, 'unknown', (json) => ({
+      deleted: numberIn(json, 'deleted') === 0 ? 0 : 1,
+      revision: numberIn(json, 'revision'),
+    }))
+  }
+
+  /** Records in the order of their keys' bytes. */
+  async *list(options: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
+    if (options.snapshot === true) {
+      const headers = { Accept: 'application/x-ndjson' }
+      const answer = await this.#read(rangePath(options), options, { headers, stream: true })
+      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options.limit)
+    } else {
+      yield* pages(options, (path) => this.#read(path, options))
+    }
+  }
+
+  /** How many keys a range has. */
+  async count(options: ListOptions = {}): Promise<number> {
+    const answer = await this.#read(withQuery(rangePath(options), { count_only: true }), options)
+    return decoded(answer, 'no', (json) => numberIn(json, 'count'))
+  }
+
+  /** What one node says of itself: the one at `endpoint`, or any. */
+  async status(options: CallOptions & { readonly endpoint?: string | undefined } = {}): Promise<NodeStatus> {
+    const { endpoint } = options
+    const answer =
+      endpoint === undefined
+        ? await this.#call('GET', '/v1/status', 'read', options)
+        : await this.#call('GET', '/v1/status', 'read', options, {}, undefined, new Endpoints([endpoint]))
+    return decoded(answer, 'no', statusFromJson)
+  }
+
+  /** The members, and who leads them. */
+  async cluster(options: CallOptions = {}): Promise<ClusterInfo> {
+    return clusterInfo(await this.#call('GET', '/v1/cluster', 'read', options))
+  }
+
+  async members(options: CallOptions = {}): Promise<readonly Member[]> {
+    return (await this.cluster(options)).members
+  }
+
+  /** Name of the leader, as any node knows it. */
+  async leader(options: CallOptions = {}): Promise<string | undefined> {
+    return (await this.cluster(options)).leader
+  }
+
+  /** Adds a node as a learner; it becomes a voter once it has caught up. */
+  async addMember(member: NewMember, options: CallOptions = {}): Promise<void> {
+    await this.#post('/v1/cluster/members', memberJson(member), options)
+  }
+
+  async removeMember(name: string, options: CallOptions = {}): Promise<void> {
+    await this.#call('DELETE', `/v1/cluster/members/${encodeURIComponent(name)}`, 'bare', options)
+  }
+
+  /** Drops the replica known as `name` and adds another in its place, in one change. */
+  async replaceMember(name: string, member: NewMember, options: CallOptions = {}): Promise<void> {
+    await this.#post(`/v1/cluster/members/${encodeURIComponent(name)}/replace`, memberJson(member), options)
+  }
+
+  /** Moves leadership to a voter, or to the one that is best prepared. The new leader's name. */
+  async transferLeader(to?: string, options: CallOptions = {}): Promise<string | undefined> {
+    const answer = await this.#post('/v1/cluster/leader', to === undefined ? {} : { to }, options)
+    return decoded(answer, 'unknown', (json) => (typeof json.leader === 'string' ? json.leader : undefined))
+  }
+
+  /** The replicated limits and switches. */
+  async settings(options: CallOptions = {}): Promise<Settings> {
+    return decoded(await this.#call('GET', '/v1/cluster/settings', 'read', options), 'no', (json) => json)
+  }
+
+  /** Changes those that are named. All of them as they are then. */
+  async changeSettings(settings: Settings, options: CallOptions = {}): Promise<Settings> {
+    return decoded(await this.#post('/v1/cluster/settings', settings, options), 'unknown', (json) => json)
+  }
+
+  /** Ends what is under way with `AbortError` and closes every connection. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const end of [...this.#onClose]) end()
+    this.#transport.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #post(path: string, json: Json, options: CallOptions): Promise<Answer> {
+    const headers = { 'Content-Type': 'application/json' }
+    return this.#call('POST', path, 'bare', options, headers, bytesOf(JSON.stringify(json)))
+  }
+
+  /** A read of the store. Since `min_revision` is the highest revision seen, it never goes back behind an earlier answer. */
+  async #read(
+    path: string,
+    options: ReadOptions,
+    how: { readonly headers?: Record<string, string>; readonly stream?: boolean } = {},
+  ): Promise<Answer> {
+    const minRevision = Math.max(this.#revision, options.minRevision ?? 0)
+    const query: Record<string, QueryValue> = {
+      consistency: options.consistency,
+      max_staleness: options.maxStalenessMs === undefined ? undefined : `${options.maxStalenessMs}ms`,
+      min_revision: minRevision > 0 ? minRevision : undefined,
+    }
+    const headers = how.headers ?? { Accept: 'application/json' }
+    const answer = await this.#call(
+      'GET',
+      withQuery(path, query),
+      'read',
+      options,
+      headers,
+      undefined,
+      undefined,
+      how.stream,
+    )
+    options.onAnswer?.(answerInfo(answer.headers))
+    return answer
+  }
+
+  async #call(
+    method: string,
+    path: string,
+    kind: CallKind,
+    options: CallOptions,
+    headers: Readonly<Record<string, string>> = {},
+    body?: Uint8Array,
+    endpoints = this.#endpoints,
+    stream = false,
+  ): Promise<Answer> {
+    if (this.#closed) throw new AbortedError('the client is closed', { code: 'closed', written: 'no' })
+    const timeoutMs = positive(options.timeoutMs ?? this.#timeoutMs, 'timeoutMs')
+    const call = {
+      method,
+      path,
+      kind,
+      body,
+      stream,
+      timeoutMs,
+      headers: { ...headers, ...this.#ownHeaders(kind) },
+      unreachableAfterMs: this.#unreachableAfterMs ?? timeoutMs,
+      signal: options.signal,
+    }
+    return perform(call, {
+      endpoints,
+      transport: this.#transport,
+      onAnswer: (answer) => this.#noteAnswer(answer),
+      onFailure: () => this.#hastenDiscovery(),
+      onClose: (end) => {
+        this.#onClose.add(end)
+        return () => this.#onClose.delete(end)
+      },
+    })
+  }
+
+  #ownHeaders(kind: CallKind): Record<string, string> {
+    const headers: Record<string, string> = {}
+    if (this.#clusterId !== undefined) headers['Kv-Cluster'] = this.#clusterId
+    if (kind === 'keyed') {
+      // `since`: should the outcome be forgotten before a late copy of the request arrives, it is refused, not applied again.
+      const since = this.#revision > 0 ? `;since=${this.#revision}` : ''
+      headers['Idempotency-Key'] = `${this.#tokenPrefix}-${++this.#tokens}${since}`
+    }
+    return headers
+  }
+
+  #noteAnswer(answer: Answer): void {
+    const clusterId = headerText(answer.headers, 'kv-cluster')
+    if (clusterId === undefined) return
+    this.#clusterId ??= clusterId
+    // Another cluster's node (it refused the request): its revisions mean nothing here.
+    if (clusterId !== this.#clusterId) return
+    const revision = headerNumber(answer.headers, 'kv-revision')
+    if (revision !== undefined && revision > this.#revision) this.#revision = revision
+    if (this.#discover && performance.now() >= this.#discoverAt) this.#learnMembers(answer.endpoint)
+  }
+
+  /** In the background and driven by answers, so that no timer is ever left behind. */
+  #learnMembers(endpoint: Endpoint): void {
+    this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
+    const get = { method: 'GET', path: '/v1/cluster', headers: this.#ownHeaders('read'), body: undefined }
+    void this.#transport
+      .exchange(endpoint, get, { timeoutMs: DISCOVER_TIMEOUT_MS, background: true })
+      .then((result) => {
+        if (result.kind !== 'answered' || result.status !== 200) throw new Error('no list of members')
+        const cluster = clusterInfo({ ...result, endpoint })
+        if (cluster.clusterId === this.#clusterId) {
+          this.#endpoints.learn(cluster.members.map((member) => member.url))
+        }
+      })
+      .catch(() => this.#hastenDiscovery())
+  }
+
+  #hastenDiscovery(): void {
+    this.#discoverAt = Math.min(this.#discoverAt, performance.now() + DISCOVER_AFTER_FAILURE_MS)
+  }
+}
+
+function keyBytes(key: string | Uint8Array): Uint8Array {
+  const bytes = bytesOf(key)
+  if (bytes.length === 0)
+    throw new QuorateError('a key has at least one byte', { code: 'key_empty', written: 'no' })
+  return bytes
+}
+
+function positive(ms: number, name: string): number {
+  if (!(ms > 0)) throw new TypeError(`${name} must be above 0, not ${ms}`)
+  return ms
+}
+
+/** `written`: what to say of the call if its answer cannot be understood. */
+function decoded<T>(answer: Answer, written: 'no' | 'unknown', decode: (json: Json) => T): T {
+  try {
+    const json = answer.kind === 'answered' ? parseObject(answer.body) : undefined
+    if (json === undefined) throw new DisagreementError('the body is not a JSON object')
+    return decode(json)
+  } catch (error) {
+    if (!(error instanceof DisagreementError)) throw error
+    const endpoint = answer.endpoint.url
+    throw new QuorateError(`${endpoint} answered, but not like a quorate node: ${error.message}`, {
+      code: 'unexpected_answer',
+      written,
+      endpoint,
+      cause: error,
+    })
+  }
+}
+
+function clusterInfo(answer: Answer): ClusterInfo {
+  return decoded(answer, 'no', (json) => ({
+    clusterId: headerText(answer.headers, 'kv-cluster'),
+    leader: headerText(answer.headers, 'kv-leader'),
+    term: headerNumber(answer.headers, 'kv-term'),
+    members: arrayIn(json, 'members').map(memberFromJson),
+  }))
+}
+
+function statusFromJson(json: Json): NodeStatus {
+  return {
+    name: stringIn(json, 'name'),
+    version: stringIn(json, 'version'),
+    clusterId: stringIn(json, 'cluster_id'),
+    replicaId: stringIn(json, 'replica_id'),
+    role: stringIn(json, 'role'),
+    leader: typeof json.leader === 'string' ? json.leader : undefined,
+    term: numberIn(json, 'term'),
+    commitIndex: numberIn(json, 'commit_index'),
+    appliedIndex: numberIn(json, 'applied_index'),
+    logFirstIndex: numberIn(json, 'log_first_index'),
+    revision: numberIn(json, 'revision'),
+    clusterVersion: numberIn(json, 'cluster_version'),
+    stateHash: stringIn(json, 'state_hash'),
+    members: arrayIn(json, 'members').map(memberFromJson),
+    errors: arrayIn(json, 'errors').map((error) => (isObject(error) ? JSON.stringify(error) : String(error))),
+  }
+}
+
+function memberJson(member: NewMember): Json {
+  return { name: member.name, replica_id: member.replicaId, peer: member.peer, url: member.url }
+}

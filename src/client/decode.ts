@@ -1,0 +1,170 @@
+// From the JSON of interfaces to values of this library. What does not look as agreed is refused, not guessed.
+
+import { QuorateError, type RecordMeta, type Written } from './errors.ts'
+import type { Headers } from './exchange.ts'
+import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+const encoder = new TextEncoder()
+// A byte order mark is a part of the value.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** The object of an answer's body; undefined when it is none. */
+export function parseObject(body: Uint8Array | string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(typeof body === 'string' ? body : decoder.decode(body))
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export function numberIn(json: Json, name: string): number {
+  const value = json[name]
+  return typeof value === 'number' ? value : disagree(`"${name}" is not a number`)
+}
+
+export function stringIn(json: Json, name: string): string {
+  const value = json[name]
+  return typeof value === 'string' ? value : disagree(`"${name}" is not a string`)
+}
+
+export function arrayIn(json: Json, name: string): readonly unknown[] {
+  const value = json[name]
+  return Array.isArray(value) ? value : disagree(`"${name}" is not a list`)
+}
+
+/** An object, or a complaint. */
+export function objectOf(value: unknown, what: string): Json {
+  return isObject(value) ? value : disagree(`${what} is not an object`)
+}
+
+/** Bytes in JSON: a string when they are valid UTF-8, otherwise `{"base64": …}`. */
+export function bytesFromJson(value: unknown): Uint8Array {
+  if (typeof value === 'string') return encoder.encode(value)
+  if (isObject(value) && typeof value.base64 === 'string') {
+    return new Uint8Array(Buffer.from(value.base64, 'base64'))
+  }
+  return disagree('bytes are neither a string nor {"base64": …}')
+}
+
+export function metaFromJson(json: Json): RecordMeta {
+  const keyBytes = bytesFromJson(json.key)
+  return {
+    key: decoder.decode(keyBytes),
+    keyBytes,
+    createRevision: numberIn(json, 'create_revision'),
+    modRevision: numberIn(json, 'mod_revision'),
+    version: numberIn(json, 'version'),
+  }
+}
+
+/** `value` is missing with keys_only. */
+export function recordFromJson(json: Json): KvRecord {
+  const value = json.value === undefined ? new Uint8Array() : bytesFromJson(json.value)
+  const text = () => decoder.decode(value)
+  return { ...metaFromJson(json), value, text, json: () => JSON.parse(text()) }
+}
+
+export function memberFromJson(value: unknown): Member {
+  const json = objectOf(value, 'a member')
+  const role = stringIn(json, 'role')
+  return {
+    name: stringIn(json, 'name'),
+    replicaId: stringIn(json, 'replica_id'),
+    role: role === 'voter' || role === 'learner' ? role : disagree(`unknown role ${role}`),
+    peer: stringIn(json, 'peer'),
+    url: stringIn(json, 'url'),
+    matchIndex: typeof json.match_index === 'number' ? json.match_index : undefined,
+  }
+}
+
+export function headerNumber(headers: Headers, name: string): number | undefined {
+  const value = headers[name]
+  if (typeof value !== 'string' || !/^[0-9]+(\.[0-9]+)?$/.test(value)) return undefined
+  return Number(value)
+}
+
+export function headerText(headers: Headers, name: string): string | undefined {
+  const value = headers[name]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+export function answerInfo(headers: Headers): AnswerInfo {
+  return {
+    node: headerText(headers, 'kv-node'),
+    revision: headerNumber(headers, 'kv-revision'),
+    consistency: consistencyOf(headerText(headers, 'kv-consistency')),
+    stalenessMs: headerNumber(headers, 'kv-staleness-ms'),
+  }
+}
+
+function consistencyOf(text: string | undefined): Consistency | undefined {
+  return text === 'linearizable' || text === 'lease' || text === 'stale' ? text : undefined
+}
+
+/** An answer that is not as agreed. */
+export class DisagreementError extends QuorateError {
+  constructor(message: string) {
+    super(message, { code: 'unexpected_answer', written: 'no' })
+  }
+}
+
+function disagree(what: string): never {
+  throw new DisagreementError(what)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Problems (RFC 9457)
+
+/** Codes that say by themselves: this request changed nothing, and another try may be served. */
+const PASSING = new Set(['no_leader', 'no_quorum', 'not_ready', 'overloaded', 'too_stale', 'revision_behind'])
+
+export interface Problem {
+  readonly code: string
+  readonly detail: string
+  readonly status: number
+  readonly retryAfterMs: number | undefined
+  readonly json: Json
+  /** What this answer alone says of a write. */
+  readonly written: Written
+  /** Whether it makes sense to ask again. */
+  readonly passing: boolean
+}
+
+export function problemFrom(status: number, headers: Headers, body: Uint8Array): Problem {
+  const json = parseObject(body)
+  const code = json?.code
+  if (json === undefined || typeof code !== 'string') {
+    // Some proxy, or another program altogether.
+    const type = headerText(headers, 'content-type') ?? 'no content type'
+    return {
+      code: 'unexpected_answer',
+      detail: `not an answer of a quorate node (status ${status}, ${type})`,
+      status,
+      retryAfterMs: undefined,
+      json: {},
+      written: 'unknown',
+      passing: status === 502 || status === 503 || status === 504,
+    }
+  }
+  const unknown = code === 'outcome_unknown' || status >= 500
+  const passing = PASSING.has(code)
+  return {
+    code,
+    detail: typeof json.detail === 'string' ? json.detail : code,
+    status,
+    retryAfterMs: typeof json.retry_after_ms === 'number' ? json.retry_after_ms : undefined,
+    json,
+    written: unknown && !passing && code !== 'storage_full' ? 'unknown' : 'no',
+    passing: passing || code === 'outcome_unknown',
+  }
+}
+
+export function incomplete(detail: string, endpoint: string, cause?: unknown): QuorateError {
+  return new QuorateError(detail, { code: 'incomplete', written: 'no', endpoint, cause })
+}

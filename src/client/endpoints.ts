@@ -1,0 +1,113 @@
+// Whom to ask next: round robin over the endpoints that work, with a circuit breaker for each.
+//
+// A breaker opens when its endpoint fails (no connection, no answer, or an answer that says it cannot serve). While open, the endpoint is
+// passed over; when its pause is over, one request at a time may try it. An open breaker never makes a call fail: when nobody else is
+// left, the endpoint is asked all the same.
+
+import { endpointUrl } from './address.ts'
+import { Backoff } from './backoff.ts'
+
+const PAUSE_BASE_MS = 100
+const PAUSE_MAX_MS = 5_000
+
+export class Endpoint {
+  /** Without a trailing slash. */
+  readonly url: string
+  readonly host: string
+  readonly port: number
+  readonly #pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
+  #closedAtMs = 0
+  #open = false
+  #probing = false
+
+  constructor(url: URL) {
+    this.url = url.origin
+    // node:http wants the address of [::1] without the brackets.
+    this.host = url.hostname.replace(/^\[|\]$/g, '')
+    this.port = url.port === '' ? 80 : Number(url.port)
+  }
+
+  allows(nowMs: number): boolean {
+    return !this.#open || (!this.#probing && nowMs >= this.#closedAtMs)
+  }
+
+  /** A request goes out: while the breaker is open, it is the only one that may. */
+  asked(): void {
+    if (this.#open) this.#probing = true
+  }
+
+  worked(): void {
+    this.#open = false
+    this.#probing = false
+    this.#pauses.reset()
+  }
+
+  failed(nowMs: number): void {
+    this.#open = true
+    this.#probing = false
+    this.#closedAtMs = nowMs + this.#pauses.next()
+  }
+
+  /** Neither worked nor failed: the caller lost interest. */
+  leftAlone(): void {
+    this.#probing = false
+  }
+}
+
+export class Endpoints {
+  readonly #given: readonly Endpoint[]
+  #all: readonly Endpoint[]
+  #next: number
+
+  constructor(given: readonly string[], random: () => number = Math.random) {
+    if (given.length === 0) throw new TypeError('a client needs at least one endpoint')
+    this.#given = unique(given.map(endpointUrl)).map((url) => new Endpoint(url))
+    this.#all = this.#given
+    // Clients that start together do not all begin at the same node.
+    this.#next = Math.floor(random() * this.#all.length)
+  }
+
+  get all(): readonly Endpoint[] {
+    return this.#all
+  }
+
+  /** The next one that is not in `tried`; undefined when all are. */
+  pick(tried: ReadonlySet<Endpoint>, nowMs: number): Endpoint | undefined {
+    return (
+      this.#pick((endpoint) => !tried.has(endpoint) && endpoint.allows(nowMs)) ??
+      this.#pick((endpoint) => !tried.has(endpoint))
+    )
+  }
+
+  /** The members' addresses as the cluster gives them. The endpoints given at the start stay, whatever the cluster says. */
+  learn(urls: readonly string[]): void {
+    const known = new Map(this.#all.map((endpoint) => [endpoint.url, endpoint]))
+    const learned = urls.flatMap((url) => {
+      try {
+        return [endpointUrl(url)]
+      } catch {
+        return []
+      }
+    })
+    const given = new Set(this.#given.map((endpoint) => endpoint.url))
+    const others = unique(learned)
+      .filter((url) => !given.has(url.origin))
+      .map((url) => known.get(url.origin) ?? new Endpoint(url))
+    this.#all = [...this.#given, ...others]
+  }
+
+  #pick(suits: (endpoint: Endpoint) => boolean): Endpoint | undefined {
+    for (let step = 0; step < this.#all.length; step++) {
+      const at = (this.#next + step) % this.#all.length
+      const endpoint = this.#all[at]
+      if (endpoint === undefined || !suits(endpoint)) continue
+      this.#next = at + 1
+      return endpoint
+    }
+    return undefined
+  }
+}
+
+function unique(urls: readonly URL[]): URL[] {
+  return [...new Map(urls.map((url) => [url.origin, url])).values()]
+}

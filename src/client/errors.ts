@@ -1,0 +1,114 @@
+// What can go wrong, as classes. The one question that an application must be able to answer after a failed write is whether it
+// may have been applied all the same: every error says so in `written`.
+
+/** `no`: certainly not applied. `unknown`: it may have been applied, or may still be. Reads are always `no`. */
+export type Written = 'no' | 'unknown'
+
+/** Codes that a node answers with, and those that the client itself finds. Newer nodes may know more. */
+export type ErrorCode =
+  | 'bad_request'
+  | 'unknown_parameter'
+  | 'key_empty'
+  | 'key_too_long'
+  | 'not_found'
+  | 'precondition_failed'
+  | 'idempotency_expired'
+  | 'idempotency_key_reused'
+  | 'value_too_large'
+  | 'request_too_large'
+  | 'unsupported_media_type'
+  | 'wrong_cluster'
+  | 'host_not_allowed'
+  | 'origin_not_allowed'
+  | 'overloaded'
+  | 'no_leader'
+  | 'no_quorum'
+  | 'not_ready'
+  | 'too_stale'
+  | 'revision_behind'
+  | 'membership_refused'
+  | 'storage_full'
+  | 'outcome_unknown'
+  | 'internal'
+  // Found by the client:
+  | 'unreachable'
+  | 'timeout'
+  | 'unexpected_answer'
+  | 'incomplete'
+  | 'aborted'
+  | 'closed'
+  | (string & {})
+
+export interface ErrorDetails {
+  readonly code: ErrorCode
+  readonly written: Written
+  /** HTTP status, when a node answered. */
+  readonly status?: number | undefined
+  /** Base URL of the node that answered, or was asked last. */
+  readonly endpoint?: string | undefined
+  /** Name of the node that answered. */
+  readonly node?: string | undefined
+  /** When the node said how long to wait before trying again. */
+  readonly retryAfterMs?: number | undefined
+  readonly cause?: unknown
+}
+
+/** The base of every error that the client throws. */
+export class QuorateError extends Error {
+  readonly code: ErrorCode
+  readonly written: Written
+  readonly status: number | undefined
+  readonly endpoint: string | undefined
+  readonly node: string | undefined
+  readonly retryAfterMs: number | undefined
+
+  constructor(message: string, details: ErrorDetails) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = new.target.name
+    this.code = details.code
+    this.written = details.written
+    this.status = details.status
+    this.endpoint = details.endpoint
+    this.node = details.node
+    this.retryAfterMs = details.retryAfterMs
+  }
+}
+
+/** The condition of a write did not hold: nothing was changed. */
+export class PreconditionFailedError extends QuorateError {
+  /** The record as it stands, without its value; null when the key does not exist. */
+  readonly current: RecordMeta | null
+
+  constructor(message: string, details: ErrorDetails, current: RecordMeta | null) {
+    super(message, details)
+    this.current = current
+  }
+}
+
+/** Nodes were reached, but could not serve the request in time (no leader, no quorum, overloaded, …): nothing was written. */
+export class UnavailableError extends QuorateError {}
+
+/** No endpoint accepted a connection: not a byte of the request left. */
+export class UnreachableError extends QuorateError {}
+
+/** A write was sent and no node said what became of it. It was applied at most once, perhaps not at all. */
+export class OutcomeUnknownError extends QuorateError {}
+
+/** The caller's AbortSignal fired, or the client was closed; `name` is `AbortError`, as everywhere in JavaScript. */
+export class AbortedError extends QuorateError {
+  constructor(message: string, details: ErrorDetails) {
+    super(message, details)
+    this.name = 'AbortError'
+  }
+}
+
+/** What is known of a key besides its value. */
+export interface RecordMeta {
+  /** The key as text; bytes that are not UTF-8 become U+FFFD, `keyBytes` has them. */
+  readonly key: string
+  readonly keyBytes: Uint8Array
+  readonly createRevision: number
+  readonly modRevision: number
+  /** 1 when created, one more with each change, 1 again when created after a delete. */
+  readonly version: number
+}

@@ -1,0 +1,104 @@
+// One HTTP request and its answer over node:http, which keeps connections alive and lets us know the one thing that fetch hides: whether a byte
+// of the request may have left. Bytes leave when the request has a connected socket: at once on a kept one, and not before
+// 'connect' on a new one. Without that, the request certainly was not seen by anybody.
+
+import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
+import type { Endpoint } from './endpoints.ts'
+
+export interface Outgoing {
+  readonly method: string
+  /** The raw request target. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array | undefined
+}
+
+export type Exchanged =
+  | { readonly kind: 'answered'; readonly status: number; readonly headers: Headers; readonly body: Buffer }
+  /** The answer began; the body is still to be read. Its reader sets its own limits. */
+  | { readonly kind: 'streaming'; readonly headers: Headers; readonly stream: IncomingMessage }
+  | {
+      readonly kind: 'failed'
+      /** A connection stood, so bytes may have left. */
+      readonly connected: boolean
+      readonly timedOut: boolean
+      readonly cause: Error
+    }
+
+export type Headers = IncomingMessage['headers']
+
+export class Transport {
+  // LIFO by default: the connection used last is the one least likely to be closed by the other end just now.
+  readonly #agent = new Agent({ keepAlive: true })
+  readonly #underway = new Set<ClientRequest>()
+
+  /**
+   * Never rejects. `background` requests keep no process alive. With `stream`, a 200 is handed over when it begins; anything
+   * else is read whole, within `timeoutMs`. `cancel` is a place to leave the way to give up.
+   */
+  exchange(
+    endpoint: Endpoint,
+    outgoing: Outgoing,
+    options: { readonly timeoutMs: number; readonly stream?: boolean; readonly background?: boolean },
+    onCancellable?: (cancel: (reason: Error) => void) => void,
+  ): Promise<Exchanged> {
+    return new Promise((resolve) => {
+      let connected = false
+      let timedOut = false
+      const headers: Record<string, string | number> = { ...outgoing.headers }
+      if (outgoing.body !== undefined) headers['Content-Length'] = outgoing.body.length
+      const req = request({
+        agent: this.#agent,
+        host: endpoint.host,
+        port: endpoint.port,
+        method: outgoing.method,
+        path: outgoing.path,
+        headers,
+      })
+      this.#underway.add(req)
+      const timer = setTimeout(() => {
+        timedOut = true
+        req.destroy(new Error(`no answer within ${Math.round(options.timeoutMs)} ms`))
+      }, options.timeoutMs)
+      if (options.background === true) timer.unref()
+      const settle = (result: Exchanged) => {
+        clearTimeout(timer)
+        this.#underway.delete(req)
+        resolve(result)
+      }
+      const fail = (cause: Error) => settle({ kind: 'failed', connected, timedOut, cause })
+
+      req.on('socket', (socket) => {
+        if (options.background === true) socket.unref()
+        if (!socket.connecting) connected = true
+        else socket.once('connect', () => (connected = true))
+      })
+      req.on('error', fail)
+      req.on('response', (response) => {
+        if (options.stream === true && response.statusCode === 200) {
+          settle({ kind: 'streaming', headers: response.headers, stream: response })
+          return
+        }
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', fail)
+        response.on('end', () =>
+          settle({
+            kind: 'answered',
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks),
+          }),
+        )
+      })
+      onCancellable?.((reason) => req.destroy(reason))
+      req.end(outgoing.body)
+    })
+  }
+
+  /** Cuts everything under way and all kept connections. */
+  close(): void {
+    for (const req of this.#underway) req.destroy(new Error('the client was closed'))
+    this.#agent.destroy()
+  }
+}

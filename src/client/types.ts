@@ -1,0 +1,151 @@
+// The vocabulary of the client's users.
+
+import type { RecordMeta } from './errors.ts'
+
+export interface ClientOptions {
+  /** Base URLs of one or more nodes, `http://127.0.0.1:7301` or `127.0.0.1:7301`. One is enough to find the others. */
+  readonly endpoints: readonly string[]
+  /** How long a call may take, retries included. Default 5,000. */
+  readonly timeoutMs?: number | undefined
+  /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are ever asked. */
+  readonly discover?: boolean | undefined
+  /**
+   * Give up already when no endpoint has accepted a connection for this long. Default: the time-out of the call, so that a
+   * restart of the whole cluster is waited for.
+   */
+  readonly unreachableAfterMs?: number | undefined
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Instead of the client's `timeoutMs`. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface PutOptions extends CallOptions {
+  /** Only if the key's `modRevision` is this. */
+  readonly ifRevision?: number | undefined
+  /** Only if the key does not exist. */
+  readonly ifAbsent?: boolean | undefined
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** Only if the key's `modRevision` is this. */
+  readonly ifRevision?: number | undefined
+}
+
+export interface PutResult {
+  /** The store's revision after this write. */
+  readonly revision: number
+  readonly createRevision: number
+  readonly modRevision: number
+  readonly version: number
+}
+
+export interface DeleteResult {
+  readonly deleted: 0 | 1
+  readonly revision: number
+}
+
+export type Consistency = 'linearizable' | 'lease' | 'stale'
+
+export interface ReadOptions extends CallOptions {
+  /** Default linearizable. */
+  readonly consistency?: Consistency | undefined
+  /** For stale reads: refuse what may be older than this. */
+  readonly maxStalenessMs?: number | undefined
+  /** Wait until this revision is applied. The client never reads behind what it has seen anyhow. */
+  readonly minRevision?: number | undefined
+  /** Told what each answer says of itself. */
+  readonly onAnswer?: ((info: AnswerInfo) => void) | undefined
+}
+
+/** Who answered a read, and how fresh the answer is. */
+export interface AnswerInfo {
+  /** Name of the node. */
+  readonly node: string | undefined
+  /** The revision that the answer reflects. */
+  readonly revision: number | undefined
+  /** What was served. */
+  readonly consistency: Consistency | undefined
+  /** Stale reads: a proven upper bound of the answer's age; undefined when unknown. */
+  readonly stalenessMs: number | undefined
+}
+
+export interface ListOptions extends ReadOptions {
+  readonly prefix?: string | Uint8Array | undefined
+  /** First key, inclusive. */
+  readonly start?: string | Uint8Array | undefined
+  /** Exclusive. */
+  readonly end?: string | Uint8Array | undefined
+  /** At most this many records. */
+  readonly limit?: number | undefined
+  readonly order?: 'asc' | 'desc' | undefined
+  /** Leave the values out (they are empty then). */
+  readonly keysOnly?: boolean | undefined
+  /**
+   * false (default): page by page. Each page is retried and may be newer than the one before.
+   * true: every record of one revision, in one stream; fails when the connection breaks.
+   */
+  readonly snapshot?: boolean | undefined
+}
+
+/** One key with its value. */
+export interface KvRecord extends RecordMeta {
+  readonly value: Uint8Array
+  /** The value as text. */
+  text(): string
+  /** The value parsed as JSON. */
+  json(): unknown
+}
+
+export interface Member {
+  readonly name: string
+  /** 64 bits in decimal digits. */
+  readonly replicaId: string
+  readonly role: 'voter' | 'learner'
+  /** host:port of its peer listener. */
+  readonly peer: string
+  /** Base URL of its HTTP API. */
+  readonly url: string
+  /** How far its log is known to match the leader's; only the leader knows. */
+  readonly matchIndex: number | undefined
+}
+
+export interface ClusterInfo {
+  readonly clusterId: string | undefined
+  /** Name of the leader, when the node that answered knows one. */
+  readonly leader: string | undefined
+  readonly term: number | undefined
+  readonly members: readonly Member[]
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly version: string
+  readonly clusterId: string
+  readonly replicaId: string
+  readonly role: string
+  readonly leader: string | undefined
+  readonly term: number
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly logFirstIndex: number
+  readonly revision: number
+  readonly clusterVersion: number
+  /** Equal on all replicas that have applied the same entries. */
+  readonly stateHash: string
+  readonly members: readonly Member[]
+  /** What an operator should look at; empty when all is well. */
+  readonly errors: readonly string[]
+}
+
+export interface NewMember {
+  readonly name: string
+  readonly replicaId: string
+  readonly peer: string
+  readonly url: string
+}
+
+/** The replicated settings by their names in the HTTP API. */
+export type Settings = Readonly<Record<string, unknown>>

@@ -1,0 +1,310 @@
+// A node as the client sees it: interfaces §2 over a Map, with faults on demand. Each request first takes the next fault of
+// the script, if there is one; what it saw is kept for the test to look at.
+
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+
+export interface Seen {
+  readonly method: string
+  /** The raw request target without the `timeout` parameter. */
+  readonly target: string
+  readonly timeoutMs: number | undefined
+  readonly headers: IncomingMessage['headers']
+  readonly body: Buffer
+}
+
+export type Fault =
+  /** The connection is cut before anything is done. */
+  | 'cut'
+  /** The request is done, its answer cut. */
+  | 'cut-after'
+  /** Never answered. */
+  | 'hang'
+  /** An answer of the test's own. */
+  | {
+      readonly status: number
+      readonly body: unknown
+      readonly headers?: Record<string, string>
+      readonly do?: boolean
+    }
+
+interface Row {
+  readonly value: Buffer
+  readonly create: number
+  readonly mod: number
+  readonly version: number
+}
+
+export class FakeNode {
+  readonly seen: Seen[] = []
+  readonly faults: Fault[] = []
+  /** For every request for which it returns one; `faults` come first. */
+  fault: (seen: Seen) => Fault | undefined = () => undefined
+  readonly rows = new Map<string, Row>()
+  revision = 1
+  name = 'n1'
+  clusterId = '77'
+  leader: string | undefined = 'n1'
+  members: unknown[] = []
+  settings: Record<string, unknown> = { value_bytes_max: 1_048_576, leases: { on: false, duration_ms: 500 } }
+  pageMax = 1_000
+  streamBreaksAfter = Number.POSITIVE_INFINITY
+  staleness: string | undefined
+  readonly #outcomes = new Map<string, { status: number; body: unknown }>()
+  readonly #server = createServer((request, response) => void this.#serve(request, response))
+  readonly #sockets = new Set<Socket>()
+
+  static async start(port = 0): Promise<FakeNode> {
+    const node = new FakeNode()
+    node.#server.on('connection', (socket) => {
+      node.#sockets.add(socket)
+      socket.on('close', () => node.#sockets.delete(socket))
+    })
+    await new Promise<void>((resolve) => node.#server.listen(port, '127.0.0.1', resolve))
+    node.members = [memberJson('n1', node.url)]
+    return node
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  /** Keys and values as text. */
+  get contents(): Record<string, string> {
+    return Object.fromEntries([...this.rows].map(([key, row]) => [key, row.value.toString()]))
+  }
+
+  set(key: string, value: string | Buffer): void {
+    const old = this.rows.get(key)
+    this.revision += 1
+    this.rows.set(key, {
+      value: Buffer.from(value),
+      create: old?.create ?? this.revision,
+      mod: this.revision,
+      version: (old?.version ?? 0) + 1,
+    })
+  }
+
+  /** Of requests to the store: everything but what discovery asks. */
+  get asked(): Seen[] {
+    return this.seen.filter((seen) => seen.target !== '/v1/cluster')
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = []
+    try {
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+    } catch {
+      return
+    }
+    const raw = request.url ?? ''
+    const timeout = /[?&]timeout=([0-9]+)ms/.exec(raw)
+    const seen: Seen = {
+      method: request.method ?? '',
+      target: raw.replace(/[?&]timeout=[0-9]+ms/, ''),
+      timeoutMs: timeout === null ? undefined : Number(timeout[1]),
+      headers: request.headers,
+      body: Buffer.concat(chunks),
+    }
+    this.seen.push(seen)
+    const discovery = seen.target === '/v1/cluster'
+    const fault = (discovery ? undefined : this.faults.shift()) ?? this.fault(seen)
+    if (fault === 'hang') return
+    if (fault === 'cut') return void request.socket.destroy()
+    const answer =
+      fault === undefined || fault === 'cut-after' || fault.do === true ? this.#answer(seen) : undefined
+    if (fault === 'cut-after') return void request.socket.destroy()
+    const headers: Record<string, string> = {
+      'kv-cluster': this.clusterId,
+      'kv-node': this.name,
+      'kv-term': '3',
+      'kv-revision': String(this.revision),
+      ...(this.leader === undefined ? {} : { 'kv-leader': this.leader }),
+      ...(this.staleness === undefined
+        ? {}
+        : { 'kv-consistency': 'stale', 'kv-staleness-ms': this.staleness }),
+      ...(fault === undefined ? {} : fault.headers),
+    }
+    if (fault !== undefined) {
+      const text = typeof fault.body === 'string'
+      const type = text ? 'text/html' : 'application/problem+json'
+      response.writeHead(fault.status, { 'content-type': type, ...headers })
+      response.end(text ? fault.body : JSON.stringify(fault.body))
+      return
+    }
+    if (answer === undefined) return
+    if (answer.lines !== undefined) {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson', ...headers })
+      const lines = answer.lines.slice(0, this.streamBreaksAfter)
+      for (const line of lines) response.write(`${JSON.stringify(line)}\n`)
+      if (lines.length < answer.lines.length) response.destroy()
+      else response.end()
+      return
+    }
+    response.writeHead(answer.status, { 'content-type': 'application/json', ...headers })
+    response.end(JSON.stringify(answer.body))
+  }
+
+  #answer(seen: Seen): { status: number; body?: unknown; lines?: unknown[] } {
+    const cluster = seen.headers['kv-cluster']
+    if (cluster !== undefined && cluster !== this.clusterId)
+      return problem(421, 'wrong_cluster', 'another cluster')
+    const token = seen.headers['idempotency-key']
+    if (typeof token === 'string') {
+      const name = token.split(';')[0] ?? ''
+      const outcome = this.#outcomes.get(name) ?? this.#route(seen)
+      this.#outcomes.set(name, outcome)
+      return outcome
+    }
+    return this.#route(seen)
+  }
+
+  #route(seen: Seen): { status: number; body?: unknown; lines?: unknown[] } {
+    const [path = '', search = ''] = seen.target.split('?')
+    const query = new Map(
+      search
+        .split('&')
+        .filter((pair) => pair !== '')
+        .map((pair) => [pair.split('=')[0] ?? '', latin1(pair.split('=')[1] ?? '')]),
+    )
+    if (path === '/v1/cluster') return { status: 200, body: { members: this.members } }
+    if (path === '/v1/status') return { status: 200, body: this.#status() }
+    if (path === '/v1/cluster/settings') return this.#settings(seen)
+    if (path === '/v1/cluster/leader') {
+      const { to } = JSON.parse(seen.body.toString()) as { to?: string }
+      this.leader = to ?? 'n2'
+      return { status: 200, body: { leader: this.leader } }
+    }
+    if (path.startsWith('/v1/cluster/members')) return { status: 200, body: { members: this.members } }
+    const key = path.startsWith('/v1/kv/') ? latin1(path.slice('/v1/kv/'.length)) : query.get('key')
+    if (key !== undefined) return this.#one(seen, key)
+    if (path === '/v1/kv') return this.#range(seen, query)
+    return problem(404, 'not_found', 'no such route')
+  }
+
+  #one(seen: Seen, key: string): { status: number; body: unknown } {
+    const row = this.rows.get(key)
+    if (seen.method === 'GET') {
+      return row === undefined
+        ? problem(404, 'not_found', 'there is no such key')
+        : { status: 200, body: recordJson(key, row, true) }
+    }
+    const ifMatch = seen.headers['if-match']
+    const holds =
+      (ifMatch === undefined || ifMatch === `"${row?.mod}"`) &&
+      (seen.headers['if-none-match'] === undefined || row === undefined)
+    if (!holds) {
+      const current = row === undefined ? null : recordJson(key, row, false)
+      return problem(412, 'precondition_failed', 'the condition does not hold', { current })
+    }
+    if (seen.method === 'DELETE') {
+      if (row !== undefined) this.revision += 1
+      const deleted = this.rows.delete(key) ? 1 : 0
+      return { status: 200, body: { deleted, revision: this.revision } }
+    }
+    if (seen.body.length > 1_048_576)
+      return problem(413, 'value_too_large', 'a value has at most 1048576 bytes')
+    this.set(key, seen.body)
+    const { create, mod, version } = this.rows.get(key) ?? { create: 0, mod: 0, version: 0 }
+    return {
+      status: 200,
+      body: { revision: this.revision, create_revision: create, mod_revision: mod, version },
+    }
+  }
+
+  #range(seen: Seen, query: Map<string, string>): { status: number; body?: unknown; lines?: unknown[] } {
+    const prefix = query.get('prefix') ?? ''
+    const after = query.get('after')
+    const withValues = query.get('keys_only') !== 'true'
+    const all = [...this.rows.keys()].filter((key) => key.startsWith(prefix)).sort()
+    if (query.get('count_only') === 'true') {
+      return { status: 200, body: { kvs: [], more: false, count: all.length, revision: this.revision } }
+    }
+    const records = (keys: string[]) =>
+      keys.flatMap((key) => {
+        const row = this.rows.get(key)
+        return row === undefined ? [] : [recordJson(key, row, withValues)]
+      })
+    if (seen.headers.accept === 'application/x-ndjson') {
+      return {
+        status: 200,
+        lines: [...records(all), { end: true, count: all.length, revision: this.revision }],
+      }
+    }
+    const rest = all.filter((key) => after === undefined || key > after)
+    const page = rest.slice(0, Math.min(this.pageMax, Number(query.get('limit') ?? 1_000)))
+    const more = page.length < rest.length
+    const body = { kvs: records(page), more, revision: this.revision }
+    return { status: 200, body: more ? { ...body, next: bytesJson(page.at(-1) ?? '') } : body }
+  }
+
+  #settings(seen: Seen): { status: number; body: unknown } {
+    if (seen.method === 'POST') {
+      this.settings = { ...this.settings, ...(JSON.parse(seen.body.toString()) as Record<string, unknown>) }
+    }
+    return { status: 200, body: this.settings }
+  }
+
+  #status(): unknown {
+    return {
+      name: this.name,
+      version: '0.1.0',
+      cluster_id: this.clusterId,
+      replica_id: '1',
+      role: this.leader === this.name ? 'leader' : 'follower',
+      leader: this.leader ?? null,
+      term: 3,
+      commit_index: 40,
+      applied_index: 40,
+      log_first_index: 1,
+      revision: this.revision,
+      cluster_version: 1,
+      state_hash: '00c0ffee00c0ffee',
+      members: this.members,
+      errors: [],
+    }
+  }
+}
+
+export function memberJson(name: string, url: string): unknown {
+  return { name, replica_id: '1', role: 'voter', peer: '127.0.0.1:1', url }
+}
+
+export function problem(
+  status: number,
+  code: string,
+  detail: string,
+  more: Record<string, unknown> = {},
+): { status: number; body: unknown } {
+  return { status, body: { type: 'about:blank', title: code, status, code, detail, ...more } }
+}
+
+// Keys are kept as latin1 text: one character per byte.
+const latin1 = (encoded: string): string =>
+  encoded.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+
+function bytesJson(value: string | Buffer): unknown {
+  const bytes = typeof value === 'string' ? Buffer.from(value, 'latin1') : value
+  const text = bytes.toString()
+  return Buffer.from(text).equals(bytes) ? text : { base64: bytes.toString('base64') }
+}
+
+function recordJson(key: string, row: Row, withValue: boolean): unknown {
+  const meta = { create_revision: row.create, mod_revision: row.mod, version: row.version }
+  return withValue
+    ? { key: bytesJson(key), value: bytesJson(row.value), ...meta }
+    : { key: bytesJson(key), ...meta }
+}
