@@ -72,7 +72,8 @@ export function* evict(
     count--
     bytes -= row.bytes
     oldest++
-    if (row.revision > horizon) horizon = row.revision
+    // Revisions never fall from one position to the next.
+    horizon = row.revision
     if (count === 0) break
     row = yield* readOrderRow(oldest)
     oldestAtMs = row.clusterTimeMs
