@@ -91,6 +91,8 @@ export function readHeader(frame: Uint8Array): EntryHeader {
 }
 
 export const frameKind = (frame: Uint8Array): number => frame[32] ?? ENTRY_NOOP
+export const frameTerm = (frame: Uint8Array): Term => readUint64(viewOf(frame), 8) as Term
+export const frameIndex = (frame: Uint8Array): LogIndex => readUint64(viewOf(frame), 16) as LogIndex
 export const frameClusterTimeMs = (frame: Uint8Array): number => readUint64(viewOf(frame), 24)
 export const frameBody = (frame: Uint8Array): Uint8Array => frame.subarray(BODY_AT)
 

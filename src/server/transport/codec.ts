@@ -1,0 +1,366 @@
+// Raft messages to bytes and back. Layouts are fixed and our own: a message is its term, then its fields in the order below, then, for
+// `append` and `forward`, the frames of the entries exactly as they were born (src/raft/entry.ts), which say their own length.
+// `from` and `to` are not sent: the handshake has settled who talks on a connection, so no message can speak for another.
+//
+// What is read is checked: every length, every tag, that nothing is left over, each entry's checksum, and that the entries of an append
+// follow each other in index and term. Anything else is a `MalformedError`, and the connection that brought it is closed.
+
+import { crc32 } from 'node:zlib'
+import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../raft/entry.ts'
+import type {
+  Entry,
+  LogIndex,
+  Message,
+  Proposal,
+  ReadRefusal,
+  Refusal,
+  ReplicaId,
+  SnapshotMessage,
+  Term,
+} from '../../raft/types.ts'
+import { asIndex, asReplicaId, asTerm } from '../../raft/types.ts'
+import { type ByteReader, type ByteWriter, MalformedError, unpinned } from './bytes.ts'
+
+/** A `snapshot` message is made by the receiver's own driver once the stream is complete; it never travels. */
+export type WireMessage = Exclude<Message, SnapshotMessage>
+
+const CODES: { readonly [type in WireMessage['type']]: number } = {
+  append: 1,
+  'append-accepted': 2,
+  'append-rejected': 3,
+  heartbeat: 4,
+  'heartbeat-answer': 5,
+  'vote-request': 6,
+  'pre-vote-request': 7,
+  'vote-answer': 8,
+  'pre-vote-answer': 9,
+  'timeout-now': 10,
+  'transfer-request': 11,
+  forward: 12,
+  'forward-refused': 13,
+  'read-index': 14,
+  'read-index-answer': 15,
+  'lost-state': 16,
+}
+const TYPES = new Map(Object.entries(CODES).map(([type, code]) => [code, type as WireMessage['type']]))
+
+const REFUSALS: readonly Refusal['reason'][] = [
+  'no-leader',
+  'not-leader',
+  'overloaded',
+  'transferring',
+  'too-large',
+  'membership',
+]
+const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leadership-lost', 'not-ready']
+
+export const messageCode = (message: WireMessage): number => CODES[message.type]
+export const isMessageCode = (code: number): boolean => TYPES.has(code)
+
+/** The frames that follow what `writeMessage` writes. */
+export function messageFrames(message: WireMessage): readonly Uint8Array[] {
+  if (message.type === 'append') return message.entries.map((entry) => entry.frame)
+  if (message.type === 'forward') return message.proposals.map((proposal) => proposal.frame)
+  return []
+}
+
+/** Writes all of a message but the frames of its entries. */
+export function writeMessage(out: ByteWriter, message: WireMessage): void {
+  out.integer(message.term)
+  switch (message.type) {
+    case 'append':
+      out.integer(message.prevIndex)
+      out.integer(message.prevTerm)
+      out.integer(message.commit)
+      out.integer(message.round)
+      out.u32(message.entries.length)
+      return
+    case 'append-accepted':
+      out.integer(message.index)
+      out.integer(message.round)
+      out.double(message.sentAt)
+      out.integer(message.applied)
+      return
+    case 'append-rejected':
+      out.integer(message.index)
+      out.integer(message.hintIndex)
+      out.integer(message.hintTerm)
+      out.integer(message.lastIndex)
+      out.integer(message.round)
+      out.double(message.sentAt)
+      return
+    case 'heartbeat':
+      out.integer(message.commit)
+      out.integer(message.round)
+      out.flag(message.confirmed !== undefined)
+      if (message.confirmed !== undefined) {
+        out.double(message.confirmed.at)
+        out.integer(message.confirmed.readIndex)
+      }
+      return
+    case 'heartbeat-answer':
+      out.integer(message.round)
+      out.double(message.sentAt)
+      out.integer(message.applied)
+      out.integer(message.lastIndex)
+      return
+    case 'vote-request':
+    case 'pre-vote-request':
+      out.integer(message.lastIndex)
+      out.integer(message.lastTerm)
+      out.flag(message.transfer)
+      return
+    case 'vote-answer':
+    case 'pre-vote-answer':
+      out.flag(message.granted)
+      return
+    case 'timeout-now':
+      return
+    case 'transfer-request':
+      out.flag(message.target !== undefined)
+      if (message.target !== undefined) out.text(message.target)
+      return
+    case 'forward':
+      out.integer(message.boot)
+      out.u32(message.proposals.length)
+      for (const proposal of message.proposals) out.integer(proposal.seq)
+      return
+    case 'forward-refused':
+      out.u32(message.refused.length)
+      for (const { seq, refusal } of message.refused) {
+        out.integer(seq)
+        writeRefusal(out, refusal)
+      }
+      return
+    case 'read-index':
+      out.integer(message.request)
+      out.flag(message.lease)
+      return
+    case 'read-index-answer':
+      out.integer(message.request)
+      out.flag(message.index !== undefined)
+      if (message.index !== undefined) out.integer(message.index)
+      out.u8(message.refusal === undefined ? 0 : READ_REFUSALS.indexOf(message.refusal) + 1)
+      out.flag(message.lease)
+      out.integer(message.commit)
+      return
+    case 'lost-state':
+      out.text(message.detail)
+      return
+    default:
+      assertNever(message)
+  }
+}
+
+/** The message of type `code` that `input` holds. Throws `MalformedError`. */
+export function readMessage(code: number, input: ByteReader, from: ReplicaId, to: ReplicaId): WireMessage {
+  const type = TYPES.get(code)
+  if (type === undefined) throw new MalformedError(`an unknown message type, ${code}`)
+  const message = readFields(type, input, { from, to, term: asTerm(input.integer()) })
+  input.end()
+  return message
+}
+
+type Base = { readonly from: ReplicaId; readonly to: ReplicaId; readonly term: Term }
+
+function readFields(type: WireMessage['type'], input: ByteReader, base: Base): WireMessage {
+  switch (type) {
+    case 'append':
+      return readAppend(input, base)
+    case 'append-accepted':
+      return {
+        ...base,
+        type,
+        index: index(input),
+        round: input.integer(),
+        sentAt: input.double(),
+        applied: index(input),
+      }
+    case 'append-rejected':
+      return {
+        ...base,
+        type,
+        index: index(input),
+        hintIndex: index(input),
+        hintTerm: asTerm(input.integer()),
+        lastIndex: index(input),
+        round: input.integer(),
+        sentAt: input.double(),
+      }
+    case 'heartbeat':
+      return {
+        ...base,
+        type,
+        commit: index(input),
+        round: input.integer(),
+        confirmed: input.flag() ? { at: input.double(), readIndex: index(input) } : undefined,
+      }
+    case 'heartbeat-answer':
+      return {
+        ...base,
+        type,
+        round: input.integer(),
+        sentAt: input.double(),
+        applied: index(input),
+        lastIndex: index(input),
+      }
+    case 'vote-request':
+    case 'pre-vote-request':
+      return {
+        ...base,
+        type,
+        lastIndex: index(input),
+        lastTerm: asTerm(input.integer()),
+        transfer: input.flag(),
+      }
+    case 'vote-answer':
+    case 'pre-vote-answer':
+      return { ...base, type, granted: input.flag() }
+    case 'timeout-now':
+      return { ...base, type }
+    case 'transfer-request':
+      return { ...base, type, target: input.flag() ? readReplicaId(input) : undefined }
+    case 'forward':
+      return readForward(input, base)
+    case 'forward-refused':
+      return {
+        ...base,
+        type,
+        refused: readList(input, 9, () => ({ seq: input.integer(), refusal: readRefusal(input) })),
+      }
+    case 'read-index':
+      return { ...base, type, request: input.integer(), lease: input.flag() }
+    case 'read-index-answer':
+      return {
+        ...base,
+        type,
+        request: input.integer(),
+        index: input.flag() ? index(input) : undefined,
+        refusal: readReadRefusal(input),
+        lease: input.flag(),
+        commit: index(input),
+      }
+    case 'lost-state':
+      return { ...base, type, detail: input.text() }
+    default:
+      return assertNever(type)
+  }
+}
+
+function readAppend(input: ByteReader, base: Base): WireMessage {
+  const prevIndex = index(input)
+  const prevTerm = asTerm(input.integer())
+  const commit = index(input)
+  const round = input.integer()
+  let before = { index: prevIndex, term: prevTerm }
+  const entries = readFrames(input, input.u32()).map((frame): Entry => {
+    const entry = { index: frameIndex(frame), term: frameTerm(frame), frame }
+    if (entry.index !== before.index + 1) {
+      throw new MalformedError(`entry ${entry.index} after entry ${before.index}`)
+    }
+    if (entry.term < before.term || entry.term > base.term) {
+      throw new MalformedError(
+        `an entry of term ${entry.term} after one of ${before.term}, in term ${base.term}`,
+      )
+    }
+    before = entry
+    return entry
+  })
+  return { ...base, type: 'append', prevIndex, prevTerm, entries, commit, round }
+}
+
+function readForward(input: ByteReader, base: Base): WireMessage {
+  const boot = input.integer()
+  const seqs = readList(input, 8, () => input.integer())
+  const frames = readFrames(input, seqs.length)
+  const proposals: Proposal[] = []
+  for (const [at, frame] of frames.entries()) {
+    const seq = seqs[at]
+    if (seq !== undefined) proposals.push({ seq, frame })
+  }
+  return { ...base, type: 'forward', boot, proposals }
+}
+
+/**
+ * All that is left of `input`, as `count` intact frames. They share one piece of memory that nothing else lives in: they stay for as long as
+ * the log keeps them, and the leader stamps a forwarded frame in place.
+ */
+function readFrames(input: ByteReader, count: number): Uint8Array[] {
+  if (count > input.left / BODY_AT) throw new MalformedError(`room for fewer than ${count} entries`)
+  const bytes = unpinned(input.raw(input.left))
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const frames: Uint8Array[] = []
+  let at = 0
+  for (let left = count; left > 0; left--) {
+    const length = bytes.length - at >= BODY_AT ? view.getUint32(at) : 0
+    const frame = bytes.subarray(at, at + length)
+    if (!frameIntact(frame, crc32)) throw new MalformedError('an entry whose checksum does not hold')
+    frames.push(frame)
+    at += length
+  }
+  if (at !== bytes.length) throw new MalformedError(`${bytes.length - at} bytes after the last entry`)
+  return frames
+}
+
+function readList<T>(input: ByteReader, bytesEach: number, read: () => T): T[] {
+  const count = input.u32()
+  if (count > input.left / bytesEach) throw new MalformedError(`room for fewer than ${count} elements`)
+  return Array.from({ length: count }, read)
+}
+
+function writeRefusal(out: ByteWriter, refusal: Refusal): void {
+  out.u8(REFUSALS.indexOf(refusal.reason))
+  switch (refusal.reason) {
+    case 'overloaded':
+    case 'too-large':
+    case 'membership':
+      out.text(refusal.detail)
+      break
+    case 'no-leader':
+    case 'not-leader':
+    case 'transferring':
+      break
+    default:
+      assertNever(refusal)
+  }
+}
+
+function readRefusal(input: ByteReader): Refusal {
+  const reason = REFUSALS[input.u8()]
+  switch (reason) {
+    case 'overloaded':
+    case 'too-large':
+    case 'membership':
+      return { reason, detail: input.text() }
+    case 'no-leader':
+    case 'not-leader':
+    case 'transferring':
+      return { reason }
+    case undefined:
+      throw new MalformedError('an unknown refusal')
+    default:
+      return assertNever(reason)
+  }
+}
+
+function readReadRefusal(input: ByteReader): ReadRefusal | undefined {
+  const code = input.u8()
+  if (code > READ_REFUSALS.length) throw new MalformedError('an unknown refusal of a read')
+  return READ_REFUSALS[code - 1]
+}
+
+/** Throws `MalformedError` for what is not an id. */
+export function readReplicaId(input: ByteReader): ReplicaId {
+  const text = input.text()
+  try {
+    return asReplicaId(text)
+  } catch {
+    throw new MalformedError('a replica id that is none')
+  }
+}
+
+const index = (input: ByteReader): LogIndex => asIndex(input.integer())
+
+function assertNever(value: never): never {
+  throw new Error(`not a message: ${JSON.stringify(value)}`)
+}

@@ -1,0 +1,24 @@
+// What the parts of one network share.
+
+import type { Member, ReplicaId } from '../../raft/types.ts'
+import type { Logger, NetworkEvents } from '../types.ts'
+import type { Speaker } from './handshake.ts'
+import type { TransportCounters, TransportLimits } from './limits.ts'
+import type { Processes } from './processes.ts'
+
+export interface Context {
+  readonly clusterId: string
+  /** Our own id. */
+  readonly self: ReplicaId
+  readonly limits: TransportLimits
+  readonly counters: TransportCounters
+  readonly events: NetworkEvents
+  readonly logger: Logger
+  readonly processes: Processes
+  /** host:port to dial for a member. */
+  resolve(member: Member): string
+  /** Who we are, now. */
+  speaker(): Speaker
+  /** Numbers the dials of this process. */
+  nextAttempt(): number
+}

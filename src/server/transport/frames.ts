@@ -1,0 +1,193 @@
+// Frames on a connection between replicas:
+//
+//   offset size
+//   0      4    length of the body, everything from offset 8 on
+//   4      4    CRC-32 (IEEE) of the body
+//   8      4    group number, 0 today
+//   12     1    type
+//   13     …    what that type holds
+//
+// The writer copies small parts into one buffer that is used again as soon as the kernel has taken it, and leaves long entry frames where they
+// are: a turn's worth of messages goes out in one system call, and no large entry is copied on its way from the log to the socket.
+
+import { crc32 } from 'node:zlib'
+import { ByteReader, MalformedError } from './bytes.ts'
+
+const PREFIX_BYTES = 8
+const HEADER_BYTES = 13
+const GROUP = 0
+const SLAB_BYTES = 64 * 1024
+/** Parts from this length on are sent from where they lie. */
+const BY_REFERENCE_BYTES = 8 * 1024
+
+export const frameBytes = (fixed: Uint8Array, tail: readonly Uint8Array[]): number =>
+  tail.reduce((sum, part) => sum + part.length, HEADER_BYTES + fixed.length)
+
+/** Frames made and not yet given to a socket, as few and as large pieces as possible. */
+export class FrameWriter {
+  private slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+  private used = 0
+  private pieces: Uint8Array[] = []
+  /** Whether the last piece ends where the unused part of the slab begins, so that it can grow. */
+  private open = false
+
+  /** Appends one frame. `tail` follows `fixed`; its long parts are sent from where they lie if `stable`: nobody will change them. */
+  append(type: number, fixed: Uint8Array, tail: readonly Uint8Array[], stable: boolean): void {
+    const inPlace = (part: Uint8Array) => stable && part.length >= BY_REFERENCE_BYTES
+    const copied = tail.reduce(
+      (sum, part) => (inPlace(part) ? sum : sum + part.length),
+      HEADER_BYTES + fixed.length,
+    )
+    this.reserve(copied)
+    const start = this.used
+    const { slab } = this
+    slab.writeUInt32BE(GROUP, start + PREFIX_BYTES)
+    slab.writeUInt8(type, start + PREFIX_BYTES + 4)
+    slab.set(fixed, start + HEADER_BYTES)
+    let from = start
+    let to = start + HEADER_BYTES + fixed.length
+    let length = to - start - PREFIX_BYTES
+    let crc = 0
+    let summed = start + PREFIX_BYTES
+    for (const part of tail) {
+      length += part.length
+      if (!inPlace(part)) {
+        slab.set(part, to)
+        to += part.length
+        continue
+      }
+      crc = crc32(part, crc32(slab.subarray(summed, to), crc))
+      if (to > from) this.addCopied(from, to)
+      this.addInPlace(part)
+      from = to
+      summed = to
+    }
+    if (to > summed) crc = crc32(slab.subarray(summed, to), crc)
+    if (to > from) this.addCopied(from, to)
+    this.used = to
+    slab.writeUInt32BE(length, start)
+    slab.writeUInt32BE(crc, start + 4)
+  }
+
+  get empty(): boolean {
+    return this.pieces.length === 0
+  }
+
+  /** What was appended since the last call, for a writev. */
+  takePieces(): readonly Uint8Array[] {
+    const { pieces } = this
+    this.pieces = []
+    this.open = false
+    return pieces
+  }
+
+  /** The kernel has all that was taken: its memory may be used again. */
+  allSent(): void {
+    if (!this.empty) return
+    this.used = 0
+    if (this.slab.length > SLAB_BYTES) this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+  }
+
+  private reserve(count: number): void {
+    if (this.used + count <= this.slab.length) return
+    this.slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, count))
+    this.used = 0
+    this.open = false
+  }
+
+  private addCopied(from: number, to: number): void {
+    const last = this.pieces.at(-1)
+    if (this.open && last !== undefined) {
+      const start = last.byteOffset - this.slab.byteOffset
+      this.pieces[this.pieces.length - 1] = this.slab.subarray(start, to)
+    } else {
+      this.pieces.push(this.slab.subarray(from, to))
+    }
+    this.open = true
+  }
+
+  private addInPlace(part: Uint8Array): void {
+    this.pieces.push(part)
+    this.open = false
+  }
+}
+
+/** Cuts what arrives into frames, whatever the pieces it arrives in. */
+export class FrameReader {
+  /** Longest frame that is accepted; raised once it is known who talks. */
+  bytesMax: number
+  private partial: Buffer | undefined
+  private filled = 0
+  private chunk: Buffer = Buffer.alloc(0)
+  private at = 0
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax
+  }
+
+  /** Only after `next` has said that nothing is left. */
+  push(chunk: Buffer): void {
+    this.chunk = chunk
+    this.at = 0
+  }
+
+  /** The next whole frame, or undefined until more arrives. Throws `MalformedError`; after that nothing can be read any more. */
+  next(): { readonly type: number; readonly body: ByteReader } | undefined {
+    const frame = this.partial === undefined ? this.whole() : this.completed()
+    if (frame === undefined) return undefined
+    const body = frame.subarray(PREFIX_BYTES)
+    if (crc32(body) !== frame.readUInt32BE(4))
+      throw new MalformedError('a frame whose checksum does not hold')
+    const reader = new ByteReader(body)
+    const group = reader.u32()
+    if (group !== GROUP) throw new MalformedError(`a frame of group ${group}`)
+    return { type: reader.u8(), body: reader }
+  }
+
+  /** A frame that lies whole in the chunk. What is left of a cut one is copied: chunks are not kept. */
+  private whole(): Buffer | undefined {
+    const { chunk, at } = this
+    const left = chunk.length - at
+    if (left === 0) return undefined
+    const total = left < PREFIX_BYTES ? PREFIX_BYTES : this.total(chunk, at)
+    if (left >= PREFIX_BYTES && left >= total) {
+      this.at = at + total
+      return chunk.subarray(at, at + total)
+    }
+    this.partial = Buffer.allocUnsafeSlow(total)
+    this.filled = chunk.copy(this.partial, 0, at)
+    this.at = chunk.length
+    return undefined
+  }
+
+  /** A frame that began in an earlier chunk: first its prefix, which tells how much room it needs, then the rest. */
+  private completed(): Buffer | undefined {
+    if (!this.fill()) return undefined
+    if (this.partial !== undefined && this.partial.length === PREFIX_BYTES) {
+      const prefix = this.partial
+      this.partial = Buffer.allocUnsafeSlow(this.total(prefix, 0))
+      prefix.copy(this.partial)
+      if (!this.fill()) return undefined
+    }
+    const frame = this.partial
+    this.partial = undefined
+    this.filled = 0
+    return frame
+  }
+
+  private fill(): boolean {
+    if (this.partial === undefined) return false
+    const count = this.chunk.copy(this.partial, this.filled, this.at)
+    this.filled += count
+    this.at += count
+    return this.filled === this.partial.length
+  }
+
+  private total(bytes: Buffer, at: number): number {
+    const length = bytes.readUInt32BE(at)
+    if (length > this.bytesMax - PREFIX_BYTES || length < HEADER_BYTES - PREFIX_BYTES) {
+      throw new MalformedError(`a frame of ${length} bytes`)
+    }
+    return PREFIX_BYTES + length
+  }
+}

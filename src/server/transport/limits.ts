@@ -1,0 +1,75 @@
+// The named limits of the peer transport; documented in docs/reference/limits.md.
+
+export interface TransportLimits {
+  /** Longest frame taken from, or sent to, a peer whose handshake is done. */
+  readonly frameBytesMax: number
+  /** Longest frame before that: nobody unknown makes this process set memory aside. */
+  readonly helloBytesMax: number
+  /** Accepted connections that have not said who they are; more are closed. */
+  readonly strangersMax: number
+  /** Waiting for one peer, in our queue and in the socket; beyond, messages are dropped (Raft sends again). */
+  readonly queueBytesMax: number
+  readonly queueMessagesMax: number
+  /** A dialled or accepted connection whose handshake takes longer is closed. */
+  readonly handshakeMs: number
+  /** After a break: reconnects that have failed for this long mean that the peer's process is gone (design §3, fast fail-over). */
+  readonly refusedAfterMs: number
+  /** Pause before a second reconnect; doubles, with jitter, up to `reconnectMaxMs`. The first is made at once. */
+  readonly reconnectMinMs: number
+  readonly reconnectMaxMs: number
+  /** A connection on which the other side says nothing, not even to a ping, is closed; 3 × the longest election timeout. */
+  readonly silenceMs: number
+  /** For messages queued to a peer that has left the configuration. */
+  readonly drainMs: number
+  /** Snapshot chunks sent and not yet acknowledged as written. */
+  readonly snapshotChunksInflightMax: number
+  /** A snapshot transfer whose connections keep breaking is given up after this time without a chunk acknowledged. */
+  readonly snapshotStallMs: number
+}
+
+export const TRANSPORT_LIMITS: TransportLimits = {
+  frameBytesMax: 16 * 1024 * 1024,
+  helloBytesMax: 4 * 1024,
+  strangersMax: 64,
+  queueBytesMax: 32 * 1024 * 1024,
+  queueMessagesMax: 8192,
+  handshakeMs: 2000,
+  refusedAfterMs: 20,
+  reconnectMinMs: 5,
+  reconnectMaxMs: 500,
+  silenceMs: 3000,
+  drainMs: 500,
+  snapshotChunksInflightMax: 4,
+  snapshotStallMs: 10_000,
+}
+
+/** What a metrics page shows of the peer traffic. The network counts up; nobody else writes. */
+export interface TransportCounters {
+  messagesSent: number
+  messagesReceived: number
+  bytesSent: number
+  bytesReceived: number
+  /** Queue full or no connection. */
+  messagesDropped: number
+  /** Frames with a bad checksum, an impossible length or content that does not decode. */
+  framesCorrupt: number
+  connectionsOpened: number
+  connectionsBroken: number
+  handshakesRefused: number
+  snapshotChunksSent: number
+  snapshotChunksReceived: number
+}
+
+export const newCounters = (): TransportCounters => ({
+  messagesSent: 0,
+  messagesReceived: 0,
+  bytesSent: 0,
+  bytesReceived: 0,
+  messagesDropped: 0,
+  framesCorrupt: 0,
+  connectionsOpened: 0,
+  connectionsBroken: 0,
+  handshakesRefused: 0,
+  snapshotChunksSent: 0,
+  snapshotChunksReceived: 0,
+})

@@ -1,0 +1,232 @@
+// Networks over real loopback sockets with fake nodes behind them: every event is written down and can be waited for.
+
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { afterEach } from 'vitest'
+import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
+import { type ByteReader, ByteWriter } from '../../../src/server/transport/bytes.ts'
+import { FrameReader, FrameWriter } from '../../../src/server/transport/frames.ts'
+import {
+  createTcpNetwork,
+  type TcpNetwork,
+  type TransportLimits,
+} from '../../../src/server/transport/index.ts'
+import type { Greeting, Logger, NetworkEvents, StateHashAt } from '../../../src/server/types.ts'
+
+export type Event =
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'hash'; readonly from: string; readonly at: StateHashAt }
+  | { readonly kind: 'connected'; readonly greeting: Greeting }
+  | { readonly kind: 'disconnected' | 'refused'; readonly peer: string }
+  | { readonly kind: 'stop'; readonly reason: string }
+  | { readonly kind: 'received'; readonly from: string; readonly snapshotId: string }
+  | { readonly kind: 'sent'; readonly to: string; readonly index: number; readonly ok: boolean }
+
+export interface Party {
+  readonly member: Member
+  readonly network: TcpNetwork
+  readonly events: Event[]
+  /** What it says of itself; tests change it. */
+  greeting: Greeting
+  admit: NetworkEvents['admit']
+  snapshotOffered: NetworkEvents['snapshotOffered']
+  /** The first event not yet taken that fits; waits for it. Events before it count as taken. */
+  next<K extends Event['kind']>(
+    kind: K,
+    fits?: (event: Event & { kind: K }) => boolean,
+  ): Promise<Event & { kind: K }>
+  seen(kind: Event['kind']): number
+}
+
+export interface PartyOptions {
+  readonly id?: number
+  readonly clusterId?: string
+  readonly boot?: number
+  readonly port?: number
+  readonly limits?: Partial<TransportLimits>
+  readonly resolvePeer?: (member: Member) => string
+  readonly advertise?: string
+}
+
+const toClose: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of toClose.splice(0).reverse()) await close()
+})
+export const atEnd = (close: () => unknown): void => {
+  toClose.push(close)
+}
+
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** A node that listens; nobody is answered before its first `setPeers`. */
+export async function party(options: PartyOptions = {}): Promise<Party> {
+  const id = asReplicaId(String(options.id ?? 1))
+  const clusterId = options.clusterId ?? '77'
+  const events: Event[] = []
+  const waiters: (() => void)[] = []
+  let taken = 0
+  const add = (event: Event): void => {
+    events.push(event)
+    for (const wake of waiters.splice(0)) wake()
+  }
+  const network = await createTcpNetwork({
+    self: { replicaId: id, clusterId, name: `n${id}` },
+    listen: { host: '127.0.0.1', port: options.port ?? 0 },
+    logger: silent,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.resolvePeer === undefined ? {} : { resolvePeer: options.resolvePeer }),
+    events: {
+      greeting: () => made.greeting,
+      admit: (greeting) => made.admit(greeting),
+      message: (message) => add({ kind: 'message', message }),
+      stateHash: (from, at) => add({ kind: 'hash', from, at }),
+      connected: (greeting) => add({ kind: 'connected', greeting }),
+      disconnected: (peer) => add({ kind: 'disconnected', peer }),
+      refused: (peer) => add({ kind: 'refused', peer }),
+      stop: (reason) => add({ kind: 'stop', reason }),
+      snapshotOffered: (...offer) => made.snapshotOffered(...offer),
+      snapshotReceived: (from, _term, snapshotId) => add({ kind: 'received', from, snapshotId }),
+      snapshotSent: (to, index, ok) => add({ kind: 'sent', to, index, ok }),
+    },
+  })
+  atEnd(async () => {
+    network.close()
+    await network.closed
+  })
+  const peer = options.advertise ?? network.address
+  const made: Party = {
+    member: { id, name: `n${id}`, peer, url: '' },
+    network,
+    events,
+    greeting: {
+      clusterId,
+      replicaId: id,
+      name: `n${id}`,
+      boot: options.boot ?? 1,
+      term: asTerm(1),
+      lastIndex: asIndex(0),
+      peer,
+    },
+    admit: () => undefined,
+    snapshotOffered: (_from, _term, _id, _meta, done) => done('no room', undefined),
+    async next(kind, fits = () => true) {
+      for (;;) {
+        for (const event of events.slice(taken)) {
+          taken++
+          if (isOf(event, kind) && fits(event)) return event
+        }
+        await new Promise<void>((resolve) => waiters.push(resolve))
+      }
+    },
+    seen: (kind) => events.filter((event) => event.kind === kind).length,
+  }
+  return made
+}
+
+const isOf = <K extends Event['kind']>(event: Event, kind: K): event is Event & { kind: K } =>
+  event.kind === kind
+
+/** Two nodes that know each other, connected. */
+export async function pair(a: PartyOptions = {}, b: PartyOptions = {}): Promise<[Party, Party]> {
+  const parties: [Party, Party] = [await party({ id: 1, ...a }), await party({ id: 2, ...b })]
+  introduce(...parties)
+  await Promise.all(parties.map((each) => each.next('connected')))
+  return parties
+}
+
+export function introduce(...parties: readonly Party[]): void {
+  const members = parties.map((each) => each.member)
+  for (const each of parties) each.network.setPeers(members)
+}
+
+/** One frame as its bytes. */
+export function frame(type: number, write: (out: ByteWriter) => void = () => {}): Buffer {
+  const out = new ByteWriter()
+  write(out)
+  const writer = new FrameWriter()
+  writer.append(type, out.written(), [], false)
+  return Buffer.concat(writer.takePieces())
+}
+
+/** A raw socket that reads frames. */
+export class RawPeer {
+  readonly socket: Socket
+  private readonly frames: { type: number; body: ByteReader }[] = []
+  private readonly reader = new FrameReader(1 << 24)
+  private wake: () => void = () => {}
+  private ended = false
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    atEnd(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      this.reader.push(chunk)
+      for (let next = this.reader.next(); next !== undefined; next = this.reader.next())
+        this.frames.push(next)
+      this.wake()
+    })
+    socket.on('close', () => {
+      this.ended = true
+      this.wake()
+    })
+  }
+
+  static async to(address: string): Promise<RawPeer> {
+    const socket = connect(portOf(address), '127.0.0.1')
+    await new Promise((resolve) => socket.once('connect', resolve))
+    return new RawPeer(socket)
+  }
+
+  send(type: number, write?: (out: ByteWriter) => void): void {
+    this.socket.write(frame(type, write))
+  }
+
+  /** undefined once the other side has closed. */
+  async next(): Promise<{ type: number; body: ByteReader } | undefined> {
+    while (this.frames.length === 0 && !this.ended) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+    }
+    return this.frames.shift()
+  }
+
+  async closed(): Promise<void> {
+    while ((await this.next()) !== undefined);
+  }
+}
+
+export const portOf = (address: string): number => Number(address.split(':').at(-1))
+
+/** A bare listener; `accepted` gives its connections in order. */
+export async function bareServer(): Promise<{
+  server: Server
+  address: string
+  accepted: () => Promise<Socket>
+}> {
+  const sockets: Socket[] = []
+  let wake: () => void = () => {}
+  const server = createServer((socket) => {
+    atEnd(() => socket.destroy())
+    socket.on('error', () => {})
+    sockets.push(socket)
+    wake()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  atEnd(() => server.close())
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new Error('not bound')
+  return {
+    server,
+    address: `127.0.0.1:${bound.port}`,
+    async accepted() {
+      for (;;) {
+        const socket = sockets.shift()
+        if (socket !== undefined) return socket
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+  }
+}
