@@ -21,6 +21,7 @@ const MAY_IMPORT = new Map([
   ['server', ['storage', 'kv', 'raft']],
   ['client', []],
   ['cli', ['client', 'server']],
+  ['embed', ['client', 'server']],
 ])
 
 const IMPURE_NAMES = new Set([

@@ -18,6 +18,9 @@ export interface ControlAddress {
   readonly token: string
 }
 
+const STAGES = ['new', 'replacing', 'member'] as const
+export type Stage = (typeof STAGES)[number]
+
 export interface ClusterFileNode {
   readonly name: string
   /** Base URL of its HTTP API, without a trailing slash. */
@@ -25,8 +28,11 @@ export interface ClusterFileNode {
   readonly pid: number | null
   /** The peer port that the system chose at the first start; used again when it is free. */
   readonly peer_port: number | null
-  /** It has been a voter: from now on an empty directory means lost data, never a fresh node. */
-  readonly joined: boolean
+  /**
+   * `new`: it may found or join the cluster with an empty directory. `replacing`: it may take the place of its own lost replica.
+   * `member`: it has been a voter; from now on an empty directory means lost data, never a fresh node.
+   */
+  readonly stage: Stage
 }
 
 export interface ClusterFile {
@@ -108,7 +114,7 @@ function isNode(value: unknown): value is ClusterFileNode {
     typeof value.url === 'string' &&
     (value.pid === null || typeof value.pid === 'number') &&
     (value.peer_port === null || typeof value.peer_port === 'number') &&
-    typeof value.joined === 'boolean'
+    STAGES.some((stage) => stage === value.stage)
   )
 }
 

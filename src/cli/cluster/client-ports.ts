@@ -1,0 +1,27 @@
+// Which ports of this machine are free. Asking is only a courtesy that names the taken one early; a node that finds its port taken when
+// it binds refuses too.
+
+import { createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const HOST = '127.0.0.1'
+/** Nodes whose supervisor was killed end by themselves, at once; this is how long that may take on a busy machine. */
+export const ORPHANS_LIMIT_MS = 3_000
+const AGAIN_MS = 20
+
+export function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen({ host: HOST, port, exclusive: true }, () => probe.close(() => resolve(true)))
+  })
+}
+
+export async function becomesFree(port: number, limitMs: number): Promise<boolean> {
+  const deadline = performance.now() + limitMs
+  while (!(await isFree(port))) {
+    if (performance.now() >= deadline) return false
+    await sleep(AGAIN_MS)
+  }
+  return true
+}

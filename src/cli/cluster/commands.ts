@@ -1,0 +1,164 @@
+// `kv cluster …`: the command line of the local cluster. What a command does is loaded when it runs. An action ends normally (exit
+// code 0) or with a `Failure`, which carries the exit code.
+
+import { resolve } from 'node:path'
+import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { FORMATS, type Format } from '../global-flags.ts'
+import { say } from '../output.ts'
+import { DEFAULT_DATA } from './cluster-file.ts'
+import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
+import { Failure } from './failure.ts'
+
+const NODES_MAX = 9
+const DATA = '--data <dir>'
+const ITS_DIRECTORY = 'directory of the cluster'
+
+export function clusterCommand() {
+  const cluster = new Command('cluster').description('run a cluster on this machine, and break it')
+  cluster.addCommand(startCommand())
+  cluster.addCommand(statusCommand())
+  cluster.addCommand(stopCommand())
+  cluster.addCommand(destroyCommand())
+  cluster.addCommand(nodeCommand('kill', 'end a node at once, as a crash would (SIGKILL)'))
+  cluster.addCommand(nodeCommand('pause', 'stop the process of a node; its connections stay (SIGSTOP)'))
+  cluster.addCommand(nodeCommand('resume', 'let a paused node go on (SIGCONT)'))
+  cluster.addCommand(
+    nodeCommand('restart', 'start a node, or end and start a running one; returns when it is ready'),
+  )
+  cluster.addCommand(partitionCommand())
+  cluster.addCommand(healCommand())
+  cluster.addCommand(
+    nodeCommand(
+      'rejoin',
+      'replace a node whose data is damaged or lost by a fresh replica; the old data is moved aside',
+    ),
+  )
+  return cluster
+}
+
+function startCommand() {
+  return new Command('start')
+    .description('start a cluster, or go on with the one in --data; in the foreground until Ctrl-C')
+    .option('--nodes <count>', 'how many nodes (default: as many as there are, or 3)', countOfNodes)
+    .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', portNumber)
+    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .option('--detach', 'return when the cluster is ready, and leave it running')
+    .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
+    .action(async (options, command) => {
+      const { startCluster } = await import('./start.ts')
+      const { startReport } = await import('./report.ts')
+      await startCluster(
+        {
+          dataDir: resolve(options.data),
+          nodes: options.nodes,
+          port: options.port,
+          direct: options.direct === true,
+        },
+        options.detach === true,
+        startReport(options.data, formatOf(command)),
+      )
+    })
+}
+
+function statusCommand() {
+  return new Command('status')
+    .description('show the nodes: role, process, state, and how far each has come')
+    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .action(async (options, command) => {
+      const reply = await askSupervisor(options.data, { command: 'status' })
+      const { showStatus } = await import('./report.ts')
+      if (reply.status) await showStatus(reply.status, formatOf(command))
+    })
+}
+
+function stopCommand() {
+  return new Command('stop')
+    .description('end every node and the supervisor; the data stays')
+    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .action(async ({ data }) => {
+      const { stopCluster } = await import('./stop.ts')
+      const ran = await stopCluster(resolve(data))
+      say(
+        ran ? 'The cluster is stopped. Its data stays; kv cluster start goes on with it.' : nothingRuns(data),
+      )
+    })
+}
+
+function destroyCommand() {
+  return new Command('destroy')
+    .description('stop the cluster and delete its data')
+    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .action(async ({ data }) => {
+      const { destroyCluster } = await import('./stop.ts')
+      const existed = await destroyCluster(resolve(data))
+      say(existed ? `The cluster in ${data} is deleted.` : `There is no cluster in ${data}.`)
+    })
+}
+
+function nodeCommand(command: NodeCommand, description: string) {
+  return new Command(command)
+    .description(description)
+    .argument('<node>', 'name of the node, as in n1')
+    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .action(async (node, { data }) => {
+      say((await askSupervisor(data, { command, node })).said)
+    })
+}
+
+function partitionCommand() {
+  return new Command('partition')
+    .description('cut the network between groups of nodes: bytes stop, connections stay')
+    .argument('<group...>', 'names joined by commas, as in: n1 n2,n3; nodes not named form one more group')
+    .option('--reset', 'close the connections between the groups as well')
+    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .action(async (groups, { reset, data }) => {
+      const request: ControlRequest = {
+        command: 'partition',
+        groups: groups.map((group) => group.split(',').filter((name) => name !== '')),
+        reset: reset === true,
+      }
+      say((await askSupervisor(data, request)).said)
+    })
+}
+
+function healCommand() {
+  return new Command('heal')
+    .description('undo every partition')
+    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .action(async ({ data }) => {
+      say((await askSupervisor(data, { command: 'heal' })).said)
+    })
+}
+
+async function askSupervisor(data: string, request: ControlRequest): Promise<ControlReply & { ok: true }> {
+  const { ask, findSupervisor } = await import('./control-client.ts')
+  const supervisor = await findSupervisor(resolve(data))
+  if (supervisor === undefined) throw new Failure(7, `${nothingRuns(data)} kv cluster start starts one.`)
+  const reply = await ask(supervisor, request)
+  if (!reply.ok) throw new Failure(reply.exitCode, reply.said)
+  return reply
+}
+
+function nothingRuns(data: string): string {
+  return `No local cluster runs in ${data}.`
+}
+
+function countOfNodes(text: string): number {
+  const count = Number(text)
+  if (Number.isInteger(count) && count >= 1 && count <= NODES_MAX) return count
+  throw new InvalidArgumentError(`A local cluster has 1 to ${NODES_MAX} nodes.`)
+}
+
+function portNumber(text: string): number {
+  const port = Number(text)
+  if (Number.isInteger(port) && port >= 1 && port + NODES_MAX <= 65_536) return port
+  throw new InvalidArgumentError(
+    `A port is a number from 1 to ${65_536 - NODES_MAX}; the other nodes take the next ones.`,
+  )
+}
+
+function formatOf(command: { optsWithGlobals(): object }): Format {
+  const globals = command.optsWithGlobals()
+  const chosen = FORMATS.find((format) => 'output' in globals && globals.output === format)
+  return chosen ?? (process.stdout.isTTY ? 'table' : 'plain')
+}

@@ -1,0 +1,76 @@
+// The side of `kv cluster …` that talks to a supervisor. Nothing is ever signalled from here: a pid in a file proves nothing.
+
+import { request } from 'node:http'
+import { type ControlAddress, readClusterFile } from './cluster-file.ts'
+import { type ControlReply, type ControlRequest, proofOf } from './control-messages.ts'
+import { Failure } from './failure.ts'
+
+/** A supervisor that does not even say who it is within this time is stuck or stopped. */
+const IDENTIFY_LIMIT_MS = 3_000
+
+/** The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. */
+export async function findSupervisor(dataDir: string): Promise<ControlAddress | undefined> {
+  const address = readClusterFile(dataDir)?.supervisor
+  return address && (await identifies(address)) ? address : undefined
+}
+
+export async function identifies(address: ControlAddress): Promise<boolean> {
+  const answer = await exchange(`${address.control}/`, 'GET', {}, undefined, IDENTIFY_LIMIT_MS)
+  if (answer === 'silent') {
+    throw new Failure(
+      7,
+      `Something listens at ${address.control} but does not answer. If process ${address.pid} is the supervisor of this cluster and is ` +
+        `stopped, continue it (kill -CONT ${address.pid}); then try again.`,
+    )
+  }
+  return typeof answer === 'object' && 'proof' in answer && answer.proof === proofOf(address.token)
+}
+
+/** For `stop` the answer is complete only when the supervisor's process is gone: it leaves the connection to the system to close. */
+export async function ask(address: ControlAddress, message: ControlRequest): Promise<ControlReply> {
+  const headers = { authorization: `Bearer ${address.token}`, 'content-type': 'application/json' }
+  const answer = await exchange(`${address.control}/`, 'POST', headers, JSON.stringify(message), undefined)
+  if (isReply(answer)) return answer
+  return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.' }
+}
+
+/** The JSON body of an answer; `silent` when none came in time; undefined when nobody answered, or not in JSON. */
+function exchange(
+  url: string,
+  method: 'GET' | 'POST',
+  headers: Record<string, string>,
+  body: string | undefined,
+  limitMs: number | undefined,
+): Promise<object | 'silent' | undefined> {
+  return new Promise((resolve) => {
+    const outgoing = request(url, { method, headers, agent: false }, (incoming) => {
+      const chunks: Buffer[] = []
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+      // An answer that ends with its process counts as complete when it is: it is one JSON value.
+      incoming.on('error', () => {})
+      incoming.on('close', () => resolve(parseObject(Buffer.concat(chunks).toString())))
+    })
+    outgoing.on('error', () => resolve(undefined))
+    if (limitMs !== undefined) {
+      const timer = setTimeout(() => {
+        resolve('silent')
+        outgoing.destroy()
+      }, limitMs)
+      outgoing.on('close', () => clearTimeout(timer))
+    }
+    outgoing.end(body)
+  })
+}
+
+function parseObject(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isReply(value: object | 'silent' | undefined): value is ControlReply {
+  return typeof value === 'object' && 'ok' in value && 'said' in value
+}

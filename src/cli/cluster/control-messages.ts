@@ -1,0 +1,31 @@
+// What `kv cluster …` asks a supervisor, and what it answers: JSON in one POST, on a loopback port that the system chose.
+
+import { createHash } from 'node:crypto'
+import type { ClusterStatus } from './cluster-status.ts'
+
+export type ControlRequest =
+  | { readonly command: 'status' }
+  | { readonly command: 'stop' }
+  | { readonly command: NodeCommand; readonly node: string }
+  | {
+      readonly command: 'partition'
+      readonly groups: readonly (readonly string[])[]
+      readonly reset: boolean
+    }
+  | { readonly command: 'heal' }
+
+export const NODE_COMMANDS = ['kill', 'pause', 'resume', 'restart', 'rejoin'] as const
+export type NodeCommand = (typeof NODE_COMMANDS)[number]
+
+export type ControlReply =
+  /** `said` is a sentence for a person. */
+  | { readonly ok: true; readonly said: string; readonly status?: ClusterStatus }
+  | { readonly ok: false; readonly exitCode: number; readonly said: string }
+
+/**
+ * What a supervisor shows before anybody trusts it: only who has the token can know this, and the token is not given away to
+ * whoever happens to listen on the port of a supervisor that is gone.
+ */
+export function proofOf(token: string): string {
+  return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')
+}

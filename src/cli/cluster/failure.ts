@@ -1,0 +1,15 @@
+/** An end with a message for the user and the exit code that goes with it (interfaces §3): no defect, so no stack. */
+export class Failure extends Error {
+  override readonly name = 'Failure'
+  readonly exitCode: number
+
+  constructor(exitCode: number, message: string) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof Failure) return error
+  return new Failure(1, error instanceof Error ? (error.stack ?? error.message) : String(error))
+}

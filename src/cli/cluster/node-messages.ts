@@ -1,0 +1,44 @@
+// What a supervisor and the process of one node say to each other over their IPC channel. The channel is also the leash: when it
+// breaks, the supervisor is gone, and the node ends (node-process.ts).
+
+import type { Founding, ListenAddress, NodeEnd, NodeStatus } from '../../server/types.ts'
+
+/** What one node is started with: the part of `NodeOptions` that is plain data. */
+export interface NodeOrder {
+  readonly name: string
+  readonly dataDir: string
+  readonly listen: ListenAddress
+  readonly peerListen: ListenAddress
+  readonly founding: Founding
+  /** Where this node reaches each other local node: a relay, or with --direct the peer itself. Nodes not named are dialled directly. */
+  readonly peers: PeerAddresses
+}
+
+export type PeerAddresses = Readonly<Record<string, string>>
+
+export type ToNode =
+  | { readonly kind: 'start'; readonly order: NodeOrder }
+  | { readonly kind: 'peers'; readonly peers: PeerAddresses }
+  /** Hand leadership over, answer what is under way, close. */
+  | { readonly kind: 'stop' }
+
+export type FromNode =
+  | {
+      readonly kind: 'started'
+      readonly url: string
+      readonly peer: string
+      readonly clusterId: string
+    }
+  /** Sent when it changes. */
+  | { readonly kind: 'view'; readonly view: NodeView }
+  /** The last word of a node that did not just stop on request. */
+  | { readonly kind: 'ended'; readonly end: NodeEnd }
+
+/** How a node sees itself. */
+export interface NodeView {
+  readonly role: NodeStatus['raft']['role']
+  readonly term: number
+  readonly leader: string | undefined
+  /** Empty: it is a voter, knows a leader and has applied what it knew committed when it started. */
+  readonly notReady: readonly string[]
+}

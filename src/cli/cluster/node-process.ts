@@ -1,0 +1,85 @@
+// The process of one node of a local cluster. It does what its supervisor says over IPC, tells it how the node sees itself, and ends
+// when the channel breaks: no node outlives its supervisor, however that died.
+
+import { flushCompileCache } from 'node:module'
+import { isDeepStrictEqual } from 'node:util'
+import { pino } from 'pino'
+import { startNode } from '../../server/start-node.ts'
+import type { NodeApi, RunningNode } from '../../server/types.ts'
+import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
+
+/** How often the node is asked how it is; it tells the supervisor only what changed. */
+const VIEW_INTERVAL_MS = 25
+
+let peers: PeerAddresses = {}
+let running: RunningNode | undefined
+
+// SIGKILL to itself: a node may be cut off at any instant without losing anything, and nothing can hold this up.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+// Ctrl-C and a closed terminal reach every process of the foreground group; what follows from it is the supervisor's to decide.
+process.on('SIGINT', () => {})
+process.on('SIGHUP', () => {})
+process.on('SIGTERM', stop)
+process.on('message', (message: ToNode) => {
+  switch (message.kind) {
+    case 'start':
+      void start(message.order)
+      break
+    case 'peers':
+      peers = message.peers
+      break
+    case 'stop':
+      stop()
+      break
+  }
+})
+
+async function start(order: NodeOrder): Promise<void> {
+  peers = order.peers
+  process.title = `kv node ${order.name}`
+  const { peers: _, ...options } = order
+  try {
+    running = await startNode({
+      ...options,
+      logger: pino({ base: { node: order.name } }, pino.destination({ fd: 1, sync: true })),
+      resolvePeer: (member) => peers[member.name] ?? member.peer,
+    })
+  } catch (error) {
+    leave({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) })
+    return
+  }
+  const { api, url, peer } = running
+  tell({ kind: 'started', url, peer, clusterId: api.clusterId })
+  tellViews(api)
+  flushCompileCache()
+  leave(await running.ended)
+}
+
+function stop(): void {
+  // Not even started: nothing to hand over or to close.
+  if (running === undefined) process.exit(0)
+  void running.stop()
+}
+
+function leave(end: { readonly kind: 'stopped' | 'crashed' | 'failed'; readonly reason: string }): void {
+  process.exitCode = end.kind === 'failed' ? 1 : 0
+  if (process.connected) process.send?.({ kind: 'ended', end } satisfies FromNode, () => process.exit())
+  else process.exit()
+}
+
+function tellViews(api: NodeApi): void {
+  let told: NodeView | undefined
+  const look = (): void => {
+    const { raft, notReady } = api.status()
+    const view: NodeView = { role: raft.role, term: raft.term, leader: api.leaderName, notReady }
+    if (isDeepStrictEqual(view, told)) return
+    told = view
+    tell({ kind: 'view', view })
+  }
+  look()
+  setInterval(look, VIEW_INTERVAL_MS)
+}
+
+function tell(message: FromNode): void {
+  if (process.connected) process.send?.(message)
+}

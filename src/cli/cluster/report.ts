@@ -1,0 +1,123 @@
+// What `kv cluster start` and `status` print, and one line per event for those who watch a cluster live.
+
+import { extname } from 'node:path'
+import { styleText } from 'node:util'
+import type { Format } from '../global-flags.ts'
+import { type Column, RowWriter, say, toJson, write, writeLine } from '../output.ts'
+import { DEFAULT_DATA } from './cluster-file.ts'
+import type { ClusterStatus, NodeStatus } from './cluster-status.ts'
+import type { StartReport } from './start.ts'
+import type { ClusterEvent } from './supervisor.ts'
+
+const BRIEF: readonly Column<NodeStatus>[] = [
+  { title: 'NAME', cell: (node) => node.name },
+  { title: 'URL', cell: (node) => node.url },
+  { title: 'ROLE', cell: (node) => node.role },
+  { title: 'PID', cell: (node) => node.pid, alignRight: true },
+  { title: 'STATE', cell: (node) => node.state },
+]
+const FULL: readonly Column<NodeStatus>[] = [
+  ...BRIEF,
+  { title: 'TERM', cell: (node) => node.term, alignRight: true },
+  { title: 'COMMIT', cell: (node) => node.commit_index, alignRight: true },
+  { title: 'APPLIED', cell: (node) => node.applied_index, alignRight: true },
+  { title: 'REVISION', cell: (node) => node.revision, alignRight: true },
+]
+
+export async function showStatus(status: ClusterStatus, format: Format): Promise<void> {
+  if (format === 'json') await writeLine(toJson(status))
+  else if (format === 'ndjson') for (const node of status.nodes) await writeLine(JSON.stringify(node))
+  else await writeNodes(status, FULL, format === 'table')
+}
+
+/** A start is for people, in a pipe too: a table and what to try next, unless JSON is asked for. */
+export function startReport(data: string, format: Format): StartReport {
+  return {
+    async show(status, how) {
+      if (format === 'json' || format === 'ndjson') return showStatus(status, format)
+      await write('\n')
+      await writeNodes(status, BRIEF, true)
+      await write(`\n${commandsToTry(status, data, how)}\n\n`)
+    },
+    say,
+  }
+}
+
+async function writeNodes(
+  status: ClusterStatus,
+  columns: readonly Column<NodeStatus>[],
+  asTable: boolean,
+): Promise<void> {
+  const table = new RowWriter(columns, asTable, (node) =>
+    node.state !== 'running' ? 'red' : node.role === 'leader' ? 'green' : undefined,
+  )
+  for (const node of status.nodes) await table.add(node)
+  await table.end()
+}
+
+/** How the command is called: a clone runs its sources; everywhere else `kv` on npm is somebody else's. */
+const KV = extname(import.meta.filename) === '.ts' ? 'npx kv' : 'npx quorate'
+
+function commandsToTry(
+  status: ClusterStatus,
+  data: string,
+  how: 'foreground' | 'detached' | 'already',
+): string {
+  const elsewhere = data !== DEFAULT_DATA
+  const endpoints = elsewhere ? ` --endpoints ${status.nodes.map(({ url }) => url).join(',')}` : ''
+  const cluster = (command: string): string => `${KV} cluster ${command}${elsewhere ? ` --data ${data}` : ''}`
+  const leader = status.leader ?? 'n1'
+  const others = status.nodes.map(({ name }) => name).filter((name) => name !== leader)
+  const lines: (readonly [command: string, why: string])[] = [
+    [`${KV} put greeting hello${endpoints}`, 'write a key'],
+    [`${KV} get greeting${endpoints}`, 'read it'],
+    [cluster(`kill ${leader}`), 'crash the leader: the others elect a new one'],
+    [cluster(`restart ${leader}`), 'bring it back'],
+    [cluster(`partition ${leader} ${others.join(',')}`), 'cut the network between them'],
+    [cluster('heal'), 'and mend it'],
+    [cluster('status'), 'who leads now'],
+  ]
+  const width = Math.max(...lines.map(([command]) => command.length))
+  return [
+    how === 'foreground' ? 'Try, in another terminal:' : 'Try:',
+    ...lines.map(([command, why]) => `  ${command.padEnd(width)}   ${why}`),
+    '',
+    how === 'foreground'
+      ? 'Ctrl-C stops the cluster; its data stays.'
+      : `${cluster('stop')} stops the cluster; its data stays.`,
+  ].join('\n')
+}
+
+/** undefined for what nobody needs to see. */
+export function eventLine(event: ClusterEvent): string | undefined {
+  const text = eventText(event)
+  if (text === undefined) return undefined
+  const time = new Date().toTimeString().slice(0, 8)
+  return `${styleText('dim', time, { stream: process.stderr })}  ${text}`
+}
+
+function eventText(event: ClusterEvent): string | undefined {
+  if (event.kind === 'command') return event.said
+  const { name } = event
+  switch (event.event.kind) {
+    case 'started':
+      return `${name} has started`
+    case 'ended':
+      return `${name} ended: ${event.event.reason}`
+    case 'view': {
+      const { view, before } = event.event
+      if (view.role === before?.role && (view.term === before.term || view.role === 'follower'))
+        return undefined
+      switch (view.role) {
+        case 'leader':
+          return `${name} leads in term ${view.term}`
+        case 'candidate':
+          return `${name} asks for votes in term ${view.term}`
+        case 'pre-candidate':
+          return `${name} hears no leader`
+        case 'follower':
+          return before?.role === 'leader' ? `${name} leads no longer` : undefined
+      }
+    }
+  }
+}

@@ -1,0 +1,93 @@
+// `kv cluster start`: in the foreground until Ctrl-C, or with --detach by a process that stays.
+
+import { spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { getCompileCacheDir } from 'node:module'
+import { join } from 'node:path'
+import { onStopSignals } from '../stop-signals.ts'
+import type { ControlAddress } from './cluster-file.ts'
+import type { ClusterStatus } from './cluster-status.ts'
+import { ask, findSupervisor } from './control-client.ts'
+import { Failure } from './failure.ts'
+import { eventLine } from './report.ts'
+import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
+import { siblingModule } from './supervised-node.ts'
+import { Supervisor, type SupervisorOptions } from './supervisor.ts'
+
+export interface StartReport {
+  /** Called once, when the cluster serves. */
+  show(status: ClusterStatus, how: 'foreground' | 'detached' | 'already'): Promise<void>
+  /** Sentences for stderr. */
+  say(text: string): void
+}
+
+export async function startCluster(
+  options: SupervisorOptions,
+  detach: boolean,
+  report: StartReport,
+): Promise<void> {
+  const running = await findSupervisor(options.dataDir)
+  if (running) return showRunning(running, report)
+  return detach ? startDetached(options, report) : startHere(options, report)
+}
+
+async function showRunning(running: ControlAddress, { show }: StartReport): Promise<void> {
+  const reply = await ask(running, { command: 'status' })
+  if (!reply.ok || !reply.status) throw new Failure(1, reply.said)
+  await show(reply.status, 'already')
+}
+
+async function startHere(options: SupervisorOptions, report: StartReport): Promise<void> {
+  const supervisor = await Supervisor.start(options)
+  if (!(supervisor instanceof Supervisor)) return showRunning(supervisor.running, report)
+  let asked = false
+  const forget = onStopSignals(
+    () => {
+      asked = true
+      report.say('Stopping …')
+      void supervisor.stop()
+    },
+    () => void supervisor.killAll(),
+  )
+  try {
+    const { status, problems } = await supervisor.formed()
+    await report.show(status, 'foreground')
+    for (const problem of problems) report.say(problem)
+    supervisor.watch((event) => {
+      const line = eventLine(event)
+      if (line !== undefined) report.say(line)
+    })
+  } catch (error) {
+    if (!asked) throw error
+  }
+  await supervisor.stopped
+  forget()
+}
+
+async function startDetached(options: SupervisorOptions, report: StartReport): Promise<void> {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
+  const log = openSync(join(options.dataDir, 'supervisor.log'), 'a', 0o600)
+  const child = spawn(process.execPath, [siblingModule('supervisor-process')], {
+    stdio: ['ignore', log, log, 'ipc'],
+    detached: true,
+    env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
+  })
+  closeSync(log)
+  const answer = await new Promise<FromSupervisor>((resolve) => {
+    const lost = (why: string): void =>
+      resolve({
+        kind: 'failed',
+        exitCode: 1,
+        reason: `The supervisor ended (${why}); see ${options.dataDir}/supervisor.log`,
+      })
+    child.once('message', (message: FromSupervisor) => resolve(message))
+    child.once('error', (error) => lost(error.message))
+    child.once('exit', (code, signal) => lost(signal ?? `exit code ${code}`))
+    child.send(options satisfies ToSupervisor, () => {})
+  })
+  if (child.connected) child.disconnect()
+  child.unref()
+  if (answer.kind === 'failed') throw new Failure(answer.exitCode, answer.reason)
+  await report.show(answer.status, 'detached')
+  if (answer.problems.length > 0) throw new Failure(1, answer.problems.join('\n'))
+}

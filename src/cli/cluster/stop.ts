@@ -1,0 +1,49 @@
+// `kv cluster stop` and `destroy`.
+
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { becomesFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
+import { readClusterFile } from './cluster-file.ts'
+import { ask, findSupervisor } from './control-client.ts'
+import { Failure } from './failure.ts'
+
+/** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
+const OURS =
+  /^(n\d+(\.old-\d+|\.log(\.old)?)?|cluster\.json(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
+
+/** Resolves when nothing runs any more and the ports are free. Whether something ran. */
+export async function stopCluster(dataDir: string): Promise<boolean> {
+  const supervisor = await findSupervisor(dataDir)
+  if (supervisor === undefined) {
+    await orphansEnded(dataDir)
+    return false
+  }
+  const reply = await ask(supervisor, { command: 'stop' })
+  if (!reply.ok) throw new Failure(reply.exitCode, reply.said)
+  return true
+}
+
+/** Whether there was something to delete. */
+export async function destroyCluster(dataDir: string): Promise<boolean> {
+  await stopCluster(dataDir)
+  if (!existsSync(dataDir)) return false
+  const ours = readdirSync(dataDir).filter((name) => OURS.test(name))
+  if (ours.length > 0 && !ours.includes('cluster.json')) {
+    throw new Failure(
+      1,
+      `${dataDir} has no cluster.json, so it does not look like a local cluster. Nothing was deleted.`,
+    )
+  }
+  // The file that says what this is goes last: an interrupted destroy can be repeated.
+  for (const name of ours.filter((name) => name !== 'cluster.json'))
+    rmSync(join(dataDir, name), { recursive: true })
+  rmSync(join(dataDir, 'cluster.json'), { force: true })
+  if (readdirSync(dataDir).length === 0) rmdirSync(dataDir)
+  return ours.length > 0
+}
+
+async function orphansEnded(dataDir: string): Promise<void> {
+  const file = readClusterFile(dataDir)
+  if (!file?.supervisor) return
+  await Promise.all(file.nodes.map(({ url }) => becomesFree(Number(new URL(url).port), ORPHANS_LIMIT_MS)))
+}

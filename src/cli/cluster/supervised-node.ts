@@ -1,0 +1,220 @@
+// One node of a local cluster as its supervisor sees it: a child process, started and ended on demand, never restarted by itself.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { getCompileCacheDir } from 'node:module'
+import { extname, join } from 'node:path'
+import type { NodeEnd } from '../../server/types.ts'
+import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
+
+/** A node that was asked to stop and has not ended after this is killed: it loses nothing by that. */
+const STOP_LIMIT_MS = 10_000
+/** A log that is larger when its node starts is moved to `.old`. */
+const LOG_BYTES_MAX = 16 * 1024 * 1024
+
+export type NodeEvent =
+  | { readonly kind: 'started'; readonly clusterId: string; readonly peer: string }
+  | { readonly kind: 'view'; readonly view: NodeView; readonly before: NodeView | undefined }
+  | { readonly kind: 'ended'; readonly reason: string; readonly failed: boolean }
+
+interface Life {
+  readonly child: ChildProcess
+  readonly gone: Promise<void>
+  /** While it is paused: continues it as soon as the supervisor is gone, so that it can end too. */
+  guard: ChildProcess | undefined
+  /** The last word of the node itself. */
+  end: NodeEnd | undefined
+  /** What we did to it, for the reason shown when it ends. */
+  ending: 'kill' | 'stop' | undefined
+}
+
+export class SupervisedNode {
+  readonly name: string
+  readonly dataDir: string
+  readonly logFile: string
+  readonly #onEvent: (node: SupervisedNode, event: NodeEvent) => void
+  #life: Life | undefined
+  #view: NodeView | undefined
+  #lastEnd: string | undefined
+
+  constructor(name: string, clusterDir: string, onEvent: (node: SupervisedNode, event: NodeEvent) => void) {
+    this.name = name
+    this.dataDir = join(clusterDir, name)
+    this.logFile = join(clusterDir, `${name}.log`)
+    this.#onEvent = onEvent
+  }
+
+  /** Of the process that serves; undefined when there is none. */
+  get pid(): number | undefined {
+    return this.#life?.child.pid
+  }
+
+  get view(): NodeView | undefined {
+    return this.#view
+  }
+
+  /** A voter that knows a leader and is up to date. */
+  get ready(): boolean {
+    return this.#view !== undefined && this.#view.notReady.length === 0 && !this.paused
+  }
+
+  get paused(): boolean {
+    return this.#life !== undefined && (isStopped(this.#life.child.pid) ?? this.#life.guard !== undefined)
+  }
+
+  /** Why the last process ended; undefined while one runs or none ever did. */
+  get lastEnd(): string | undefined {
+    return this.#lastEnd
+  }
+
+  start(order: NodeOrder): void {
+    if (this.#life !== undefined) throw new Error(`${this.name} runs already`)
+    const log = openLog(this.logFile)
+    const child = spawn(process.execPath, [siblingModule('node-process'), this.name], {
+      stdio: ['ignore', log, log, 'ipc'],
+      env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
+    })
+    closeSync(log)
+    const life: Life = { child, gone: goneOf(child), guard: undefined, end: undefined, ending: undefined }
+    this.#life = life
+    this.#lastEnd = undefined
+    child.on('message', (message: FromNode) => this.#hear(life, message))
+    child.on('error', (error) => {
+      life.end ??= { kind: 'failed', reason: error.message }
+    })
+    void life.gone.then(() => this.#bury(life))
+    this.#tell({ kind: 'start', order })
+  }
+
+  setPeers(peers: PeerAddresses): void {
+    this.#tell({ kind: 'peers', peers })
+  }
+
+  /** SIGKILL. Resolves when the process is gone. */
+  async kill(): Promise<void> {
+    const life = this.#life
+    if (life === undefined) return
+    life.ending ??= 'kill'
+    life.child.kill('SIGKILL')
+    await life.gone
+  }
+
+  /** Lets the node hand over and close; one that is paused or does not come to an end is killed. */
+  async stop(): Promise<void> {
+    const life = this.#life
+    if (life === undefined) return
+    if (this.paused) return this.kill()
+    life.ending ??= 'stop'
+    this.#tell({ kind: 'stop' })
+    const timer = setTimeout(() => life.child.kill('SIGKILL'), STOP_LIMIT_MS)
+    await life.gone
+    clearTimeout(timer)
+  }
+
+  pause(): void {
+    const life = this.#life
+    if (life?.child.pid === undefined) return
+    life.guard ??= guardOf(life.child.pid)
+    life.child.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    if (this.#life === undefined) return
+    this.#life.child.kill('SIGCONT')
+    this.#life.guard?.kill('SIGKILL')
+    this.#life.guard = undefined
+  }
+
+  #tell(message: ToNode): void {
+    const child = this.#life?.child
+    // The channel of a process that has just died: its end is reported anyway.
+    if (child?.connected) child.send(message, () => {})
+  }
+
+  #hear(life: Life, message: FromNode): void {
+    if (life !== this.#life) return
+    switch (message.kind) {
+      case 'started':
+        this.#onEvent(this, { kind: 'started', clusterId: message.clusterId, peer: message.peer })
+        break
+      case 'view': {
+        const before = this.#view
+        this.#view = message.view
+        this.#onEvent(this, { kind: 'view', view: message.view, before })
+        break
+      }
+      case 'ended':
+        life.end = message.end
+        break
+    }
+  }
+
+  #bury(life: Life): void {
+    life.guard?.kill('SIGKILL')
+    this.#life = undefined
+    this.#view = undefined
+    const { reason, failed } = epitaph(life)
+    this.#lastEnd = reason
+    this.#onEvent(this, { kind: 'ended', reason, failed })
+  }
+}
+
+/** Runs from src/ in a clone, from dist/ in the package: the extension is ours. */
+export function siblingModule(name: string): string {
+  return join(import.meta.dirname, name + extname(import.meta.filename))
+}
+
+/** Why a process ended, in words, and whether somebody should look at it. */
+function epitaph({ child, end, ending }: Life): { reason: string; failed: boolean } {
+  if (ending === 'kill') return { reason: 'killed', failed: false }
+  if (end?.kind === 'failed') return { reason: end.reason, failed: true }
+  if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
+  const how = child.signalCode ?? `exit code ${child.exitCode}`
+  // LevelDB is native code: on files that it cannot make sense of it may abort the process instead of reporting an error.
+  if (how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV') {
+    return { reason: `LevelDB ended the process (${how}): its files are probably damaged`, failed: true }
+  }
+  return { reason: `its process ended by ${how}`, failed: how !== 'SIGKILL' }
+}
+
+function goneOf(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    // Its last words may still be in the channel when it is already gone.
+    child.once('exit', () => (child.connected ? child.once('disconnect', resolve) : resolve()))
+    // It could not be spawned at all: then there is no exit.
+    child.once('error', () => {
+      if (child.pid === undefined) resolve()
+    })
+  })
+}
+
+function openLog(path: string): number {
+  mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES_MAX) renameSync(path, `${path}.old`)
+  return openSync(path, 'a', 0o600)
+}
+
+/**
+ * A stopped process cannot notice that its supervisor is gone. So a shell waits in its place: its standard input is a pipe from the
+ * supervisor, and when that closes it continues the node, which then finds its channel broken and ends.
+ */
+function guardOf(pid: number): ChildProcess {
+  const guard = spawn('/bin/sh', ['-c', `read _; kill -CONT ${pid}`], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  guard.on('error', () => {})
+  guard.unref()
+  return guard
+}
+
+/** Whether the process is stopped, by whomever; undefined where the system does not tell. */
+function isStopped(pid: number | undefined): boolean | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // "pid (name) state …": the name may hold anything, parentheses too.
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')
+  } catch {
+    return undefined
+  }
+}

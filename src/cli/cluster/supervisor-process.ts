@@ -1,0 +1,39 @@
+// The process that `kv cluster start --detach` leaves behind: a supervisor without a terminal. It reports once over IPC, when the cluster
+// serves or cannot; if whoever started it is gone before that, nobody wants the cluster any more.
+
+import { onStopSignals } from '../stop-signals.ts'
+import { failureOf } from './failure.ts'
+import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
+import { Supervisor } from './supervisor.ts'
+
+process.once('message', (options: ToSupervisor) => void supervise(options))
+
+async function supervise(options: ToSupervisor): Promise<void> {
+  process.title = 'kv cluster'
+  try {
+    const supervisor = await Supervisor.start(options)
+    if (!(supervisor instanceof Supervisor)) {
+      report({ kind: 'failed', exitCode: 1, reason: 'Another start of this cluster is under way.' })
+      return
+    }
+    onStopSignals(
+      () => void supervisor.stop(),
+      () => void supervisor.killAll(),
+    )
+    const abandon = (): void => void supervisor.stop()
+    process.once('disconnect', abandon)
+    const formed = await supervisor.formed()
+    process.off('disconnect', abandon)
+    report({ kind: 'up', ...formed })
+  } catch (error) {
+    const { exitCode, message } = failureOf(error)
+    report({ kind: 'failed', exitCode, reason: message })
+  }
+}
+
+function report(message: FromSupervisor): void {
+  if (!process.connected) return
+  process.send?.(message, () => {
+    if (process.connected) process.disconnect()
+  })
+}

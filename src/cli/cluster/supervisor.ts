@@ -1,0 +1,502 @@
+// The supervisor of a local cluster: starts one process per node, leads their peer connections through relays, does what `kv cluster`
+// commands ask, and writes cluster.json. It never restarts a node by itself: a node that died shows what a cluster is like without it.
+
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { completeGroups, createRelayMesh, type RelayMesh } from '../../server/relay-mesh.ts'
+import type { Founding, ListenAddress } from '../../server/types.ts'
+import { becomesFree, isFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
+import {
+  type ClusterFile,
+  type ControlAddress,
+  readClusterFile,
+  type Stage,
+  writeClusterFile,
+} from './cluster-file.ts'
+import { type ClusterStatus, clusterStatus } from './cluster-status.ts'
+import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
+import { type ControlServer, startControlServer } from './control-server.ts'
+import { Failure } from './failure.ts'
+import type { PeerAddresses } from './node-messages.ts'
+import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
+import { releaseLock, takeLock } from './supervisor-lock.ts'
+
+export const NODES_MAX = 9
+const HOST = '127.0.0.1'
+const DEFAULT_NODES = 3
+const DEFAULT_PORT = 7301
+/** For a whole cluster to become ready, and for one node after a restart. */
+const READY_LIMIT_MS = 60_000
+
+export interface SupervisorOptions {
+  /** Absolute. */
+  readonly dataDir: string
+  /** undefined: as many as there are, or three. */
+  readonly nodes: number | undefined
+  /** Client port of n1. undefined: the one in use, or 7301. */
+  readonly port: number | undefined
+  /** Without relays: peers reach each other directly, and partitions are not possible. */
+  readonly direct: boolean
+}
+
+/** What happens to the cluster, for those who watch. */
+export type ClusterEvent =
+  | { readonly kind: 'node'; readonly name: string; readonly event: NodeEvent }
+  | { readonly kind: 'command'; readonly said: string }
+
+export interface Formed {
+  readonly status: ClusterStatus
+  /** What keeps single nodes of an existing cluster from serving; the others do. */
+  readonly problems: readonly string[]
+}
+
+interface Place {
+  readonly node: SupervisedNode
+  readonly port: number
+  readonly url: string
+  /** Of its peer listener; 0 until the system has chosen it. */
+  peerPort: number
+  /** It listens at `peerPort` now. */
+  listening: boolean
+  stage: Stage
+  /** A command that takes its time is at work on this node. */
+  busy: boolean
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #self: ControlAddress
+  readonly #control: ControlServer
+  readonly #places: readonly Place[]
+  readonly #watchers = new Set<(event: ClusterEvent) => void>()
+  readonly #stopped = Promise.withResolvers<void>()
+  #mesh: RelayMesh | undefined
+  #clusterId: string | null
+  #stopping = false
+
+  /** Takes the directory and starts the processes. The result says who holds the directory when somebody does. */
+  static async start(options: SupervisorOptions): Promise<Supervisor | { readonly running: ControlAddress }> {
+    mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
+    const token = randomBytes(24).toString('hex')
+    const server: { handle: (request: ControlRequest) => Promise<ControlReply> } = { handle: notYet }
+    const control = await startControlServer(token, (request) => server.handle(request))
+    const self = { pid: process.pid, control: control.url, token }
+    const holder = await takeLock(options.dataDir, self)
+    if (holder !== undefined) {
+      control.close()
+      return { running: holder }
+    }
+    let supervisor: Supervisor | undefined
+    try {
+      const file = readClusterFile(options.dataDir)
+      supervisor = new Supervisor(options, self, control, file)
+      await supervisor.#begin(file)
+    } catch (error) {
+      if (supervisor) await supervisor.#abandon()
+      control.close()
+      releaseLock(options.dataDir)
+      throw error
+    }
+    const started = supervisor
+    server.handle = (request) => started.#handle(request)
+    return started
+  }
+
+  private constructor(
+    options: SupervisorOptions,
+    self: ControlAddress,
+    control: ControlServer,
+    file: ClusterFile | undefined,
+  ) {
+    this.#options = options
+    this.#self = self
+    this.#control = control
+    this.#clusterId = file?.cluster_id ?? null
+    this.#places = placesOf(options, file).map((place) => ({
+      ...place,
+      node: new SupervisedNode(place.name, options.dataDir, (node, event) => this.#hear(node, event)),
+      listening: false,
+      busy: false,
+    }))
+  }
+
+  get dataDir(): string {
+    return this.#options.dataDir
+  }
+
+  /** Resolves when every process has ended, the ports are free and the directory is released. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise
+  }
+
+  watch(watcher: (event: ClusterEvent) => void): void {
+    this.#watchers.add(watcher)
+  }
+
+  status(): Promise<ClusterStatus> {
+    return clusterStatus(this.#clusterId, this.#places)
+  }
+
+  /** Waits until every node is a voter that knows a leader. A new cluster forms whole or not at all. */
+  async formed(): Promise<Formed> {
+    const founding = this.#clusterId === null
+    const answers = await Promise.all(
+      this.#places.map(async (place) => ({ place, problem: await this.#becomesReady(place) })),
+    )
+    if (this.#stopping) throw new Failure(130, 'The cluster was stopped before it was ready.')
+    const problems = answers.flatMap(({ place, problem }) =>
+      problem === undefined ? [] : [founding ? problem : withAdvice(problem, place)],
+    )
+    if (problems.length > 0 && founding) {
+      await this.stop()
+      throw new Failure(1, `The cluster could not be formed.\n${problems.join('\n')}\nLogs: ${this.dataDir}`)
+    }
+    return { status: await this.status(), problems }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return this.stopped
+    this.#stopping = true
+    await Promise.all(this.#places.map(({ node }) => node.stop()))
+    await this.#mesh?.close()
+    this.#control.close()
+    this.#save(null)
+    releaseLock(this.dataDir)
+    this.#stopped.resolve()
+  }
+
+  /** The second Ctrl-C: no node is asked any more. */
+  async killAll(): Promise<void> {
+    await Promise.all(this.#places.map(({ node }) => node.kill()))
+  }
+
+  /** After a failed start: no processes, no relays. */
+  async #abandon(): Promise<void> {
+    await this.killAll()
+    await this.#mesh?.close()
+  }
+
+  async #begin(file: ClusterFile | undefined): Promise<void> {
+    // The nodes of a supervisor that was killed may be on their way out still.
+    const patienceMs = file?.supervisor ? ORPHANS_LIMIT_MS : 0
+    for (const { node, port } of this.#places) {
+      if (await becomesFree(port, patienceMs)) continue
+      throw new Failure(
+        1,
+        `Port ${port}, the client port of ${node.name}, is taken by another program. ` +
+          (file
+            ? 'End that program, then try again.'
+            : 'End that program, or choose other ports with --port.'),
+      )
+    }
+    if (!this.#options.direct) {
+      const names = this.#places.map(({ node }) => node.name)
+      this.#mesh = await createRelayMesh(names, (name) => this.#peerListener(name))
+    }
+    const founds = this.#clusterId === null && this.#places.every(({ node }) => isUnused(node.dataDir))
+    for (const place of this.#places) {
+      if (place.peerPort !== 0 && !(await isFree(place.peerPort))) place.peerPort = 0
+      this.#launch(place, founds && place === this.#places[0] ? { kind: 'bootstrap' } : undefined)
+    }
+    this.#save()
+  }
+
+  #launch(place: Place, founding: Founding = this.#foundingOf(place)): void {
+    place.node.start({
+      name: place.node.name,
+      dataDir: place.node.dataDir,
+      listen: { host: HOST, port: place.port },
+      peerListen: { host: HOST, port: place.peerPort },
+      founding,
+      peers: this.#peersOf(place.node.name),
+    })
+  }
+
+  #foundingOf(place: Place): Founding {
+    if (place.stage === 'member') return { kind: 'existing' }
+    const urls = this.#places.filter((other) => other !== place).map(({ url }) => url)
+    return urls.length === 0
+      ? { kind: 'existing' }
+      : { kind: 'join', urls, replace: place.stage === 'replacing' }
+  }
+
+  /** Where the node dials its peers: relays that stay, or with --direct the places where they listen just now. */
+  #peersOf(name: string): PeerAddresses {
+    if (this.#mesh) return this.#mesh.addressesFor(name)
+    const others = this.#places.filter(({ node, listening }) => node.name !== name && listening)
+    return Object.fromEntries(others.map(({ node, peerPort }) => [node.name, `${HOST}:${peerPort}`]))
+  }
+
+  #peerListener(name: string): ListenAddress | undefined {
+    const place = this.#places.find(({ node }) => node.name === name)
+    return place?.listening ? { host: HOST, port: place.peerPort } : undefined
+  }
+
+  #hear(node: SupervisedNode, event: NodeEvent): void {
+    const place = this.#places.find((candidate) => candidate.node === node)
+    if (place === undefined) return
+    switch (event.kind) {
+      case 'started':
+        place.listening = true
+        place.peerPort = Number(event.peer.slice(event.peer.lastIndexOf(':') + 1))
+        this.#clusterId ??= event.clusterId
+        if (!this.#mesh) for (const other of this.#places) other.node.setPeers(this.#peersOf(other.node.name))
+        this.#save()
+        break
+      case 'view':
+        if (place.stage !== 'member' && node.ready) {
+          place.stage = 'member'
+          this.#save()
+        }
+        break
+      case 'ended':
+        place.listening = false
+        if (!this.#stopping) this.#save()
+        break
+    }
+    this.#emit({ kind: 'node', name: node.name, event })
+  }
+
+  #emit(event: ClusterEvent): void {
+    for (const watcher of [...this.#watchers]) watcher(event)
+  }
+
+  #save(supervisor: ControlAddress | null = this.#self): void {
+    writeClusterFile(this.dataDir, {
+      cluster_id: this.#clusterId,
+      supervisor,
+      nodes: this.#places.map(({ node, url, peerPort, stage }) => ({
+        name: node.name,
+        url,
+        pid: node.pid ?? null,
+        peer_port: peerPort === 0 ? null : peerPort,
+        stage,
+      })),
+    })
+  }
+
+  /** undefined when it is; otherwise a sentence. */
+  #becomesReady({ node }: Place): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (node.ready) settle(undefined)
+        else if (node.pid === undefined) settle(`${node.name} ended: ${node.lastEnd}`)
+      }
+      const settle = (problem: string | undefined): void => {
+        clearTimeout(timer)
+        this.#watchers.delete(look)
+        resolve(problem)
+      }
+      const timer = setTimeout(() => {
+        const reasons = node.view?.notReady.join('; ') ?? 'it has not joined the cluster'
+        settle(`${node.name} runs but is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons}`)
+      }, READY_LIMIT_MS)
+      this.#watchers.add(look)
+      look()
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Commands
+
+  async #handle(request: ControlRequest): Promise<ControlReply> {
+    if (this.#stopping && request.command !== 'stop') return refused(1, 'The cluster is being stopped.')
+    const reply = await this.#obey(request)
+    if (reply.ok && request.command !== 'status') this.#emit({ kind: 'command', said: reply.said })
+    return reply
+  }
+
+  async #obey(request: ControlRequest): Promise<ControlReply> {
+    switch (request.command) {
+      case 'status':
+        return { ok: true, said: '', status: await this.status() }
+      case 'stop':
+        await this.stop()
+        return done('The cluster is stopped.')
+      case 'partition':
+        return this.#partition(request.groups, request.reset)
+      case 'heal':
+        this.#mesh?.heal()
+        return done('Every node reaches every other again.')
+      default: {
+        const place = this.#places.find(({ node }) => node.name === request.node)
+        if (place === undefined) {
+          const names = this.#places.map(({ node }) => node.name).join(', ')
+          return refused(2, `There is no node ${request.node}. The nodes are ${names}.`)
+        }
+        return this.#obeyForNode(request.command, place)
+      }
+    }
+  }
+
+  async #obeyForNode(command: NodeCommand, place: Place): Promise<ControlReply> {
+    const { node } = place
+    const { name, pid } = node
+    switch (command) {
+      case 'kill':
+        if (pid === undefined) return refused(1, `${name} does not run.`)
+        await node.kill()
+        return done(`${name} is killed (it was process ${pid}).`)
+      case 'pause':
+        if (process.platform === 'win32') return refused(1, 'Windows cannot pause a process.')
+        if (pid === undefined) return refused(1, `${name} does not run.`)
+        node.pause()
+        return done(`${name} is paused (process ${pid} is stopped, its connections stay).`)
+      case 'resume':
+        if (pid === undefined)
+          return refused(1, `${name} does not run; kv cluster restart ${name} starts it.`)
+        node.resume()
+        return done(`${name} runs again.`)
+      case 'restart':
+        return this.#whileBusy(place, () => this.#restart(place))
+      case 'rejoin':
+        return this.#whileBusy(place, () => this.#rejoin(place))
+    }
+  }
+
+  async #whileBusy(place: Place, work: () => Promise<ControlReply>): Promise<ControlReply> {
+    if (place.busy) return refused(1, `${place.node.name} is being started by another command.`)
+    place.busy = true
+    try {
+      return await work()
+    } finally {
+      place.busy = false
+    }
+  }
+
+  async #restart(place: Place): Promise<ControlReply> {
+    const { node } = place
+    await node.stop()
+    this.#launch(place)
+    this.#save()
+    const problem = await this.#becomesReady(place)
+    return problem === undefined
+      ? done(`${node.name} is ready (process ${node.pid}).`)
+      : refused(1, withAdvice(problem, place))
+  }
+
+  async #rejoin(place: Place): Promise<ControlReply> {
+    const { node } = place
+    const problem = this.#whyNotWithout(place)
+    if (problem !== undefined) return refused(5, problem)
+    await node.kill()
+    const aside = moveAside(node.dataDir)
+    place.stage = 'replacing'
+    this.#save()
+    this.#launch(place)
+    this.#save()
+    const failure = await this.#becomesReady(place)
+    const kept = aside === undefined ? '' : ` Its old data is in ${aside}.`
+    return failure === undefined
+      ? done(`${node.name} is a voter again, as a new replica (process ${node.pid}).${kept}`)
+      : refused(1, `${failure}.${kept}`)
+  }
+
+  /** The change of membership needs a majority: then nothing is touched before one is there. */
+  #whyNotWithout(place: Place): string | undefined {
+    const ready = this.#places.filter((other) => other !== place && other.node.ready).length
+    const needed = place.node.ready ? Math.floor(this.#places.length / 2) + 1 : 1
+    return ready >= needed
+      ? undefined
+      : `${place.node.name} can only rejoin while a majority of the nodes runs without it, and that is not so now. ` +
+          'Start the others first. Nothing was changed.'
+  }
+
+  #partition(groups: readonly (readonly string[])[], reset: boolean): ControlReply {
+    if (this.#mesh === undefined) {
+      return refused(1, 'This cluster runs with --direct, without the relays that could be cut.')
+    }
+    const complete = completeGroups(
+      this.#places.map(({ node }) => node.name),
+      groups,
+    )
+    if (typeof complete === 'string') return refused(2, `No partition: ${complete}.`)
+    this.#mesh.partition(complete, reset)
+    return done(`Cut: ${complete.map((group) => group.join(' ')).join(' | ')}. kv cluster heal undoes it.`)
+  }
+}
+
+interface PlannedPlace {
+  readonly name: string
+  readonly port: number
+  readonly url: string
+  readonly peerPort: number
+  readonly stage: Stage
+}
+
+function placesOf(options: SupervisorOptions, file: ClusterFile | undefined): PlannedPlace[] {
+  if (file === undefined) return newPlaces(options)
+  const { dataDir, nodes, port } = options
+  if (nodes !== undefined && nodes !== file.nodes.length) {
+    throw new Failure(
+      2,
+      `The cluster in ${dataDir} has ${file.nodes.length} nodes, not ${nodes}. Leave --nodes out to go on with it, choose another --data ` +
+        'for a second cluster, or delete this one with kv cluster destroy.',
+    )
+  }
+  return file.nodes.map(({ name, url, peer_port, stage }, at) => {
+    const clientPort = port === undefined ? Number(new URL(url).port) : port + at
+    return { name, port: clientPort, url: urlOf(clientPort), peerPort: peer_port ?? 0, stage }
+  })
+}
+
+function newPlaces({
+  dataDir,
+  nodes = DEFAULT_NODES,
+  port = DEFAULT_PORT,
+}: SupervisorOptions): PlannedPlace[] {
+  const names = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
+  const used = names.find((name) => !isUnused(join(dataDir, name)))
+  if (used !== undefined) {
+    throw new Failure(
+      1,
+      `${join(dataDir, used)} holds the data of a node, but ${dataDir} has no cluster.json. Put it back, or choose another --data.`,
+    )
+  }
+  return names.map((name, at) => ({
+    name,
+    port: port + at,
+    url: urlOf(port + at),
+    peerPort: 0,
+    stage: 'new',
+  }))
+}
+
+function urlOf(port: number): string {
+  return `http://${HOST}:${port}`
+}
+
+function isUnused(dir: string): boolean {
+  return !existsSync(dir) || readdirSync(dir).length === 0
+}
+
+/** undefined when there is nothing to keep. */
+function moveAside(dir: string): string | undefined {
+  if (!existsSync(dir)) return undefined
+  for (let number = 1; ; number++) {
+    const aside = `${dir}.old-${number}`
+    if (existsSync(aside)) continue
+    renameSync(dir, aside)
+    return aside
+  }
+}
+
+/** What a node said when it ended, and the way out that a local cluster offers. */
+function withAdvice(problem: string, { node, stage }: Place): string {
+  return stage === 'member' && isUnused(node.dataDir)
+    ? `${node.name} has lost its data: ${node.dataDir} is empty. kv cluster rejoin ${node.name} makes it a fresh replica.`
+    : `${problem}\nIf its data is damaged or lost: kv cluster rejoin ${node.name}`
+}
+
+function done(said: string): ControlReply {
+  return { ok: true, said }
+}
+
+function refused(exitCode: number, said: string): ControlReply {
+  return { ok: false, exitCode, said }
+}
+
+async function notYet(): Promise<ControlReply> {
+  return refused(1, 'The cluster is just being started.')
+}

@@ -1,0 +1,38 @@
+// The log of `kv node start`: JSON lines on stderr, or on a terminal one short line per event.
+
+import { styleText } from 'node:util'
+import { type DestinationStream, pino } from 'pino'
+import type { Logger } from '../server/types.ts'
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export function nodeLog(name: string, level: LogLevel): Logger {
+  const stream = process.stderr.isTTY ? oneLiners : pino.destination({ fd: 2, sync: true })
+  return pino({ base: { node: name }, level }, stream)
+}
+
+const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const
+
+const oneLiners: DestinationStream = {
+  write(json) {
+    const { level, time, msg, node, ...fields } = JSON.parse(json)
+    const details = Object.entries(fields).map(([field, value]) => `${field}=${brief(value)}`)
+    const paint = isPainted(level) ? PAINT[level] : 'none'
+    const clock = new Date(time).toTimeString().slice(0, 8)
+    const line = [styleText('dim', `${clock} ${node}`, STDERR), styleText(paint, msg, STDERR), ...details]
+    process.stderr.write(`${line.join('  ')}\n`)
+  },
+}
+
+const STDERR = { stream: process.stderr }
+
+function isPainted(level: unknown): level is keyof typeof PAINT {
+  return typeof level === 'number' && level in PAINT
+}
+
+/** Errors are objects with a stack; on a terminal their message does. */
+function brief(value: unknown): string {
+  if (typeof value === 'object' && value !== null && 'message' in value) return String(value.message)
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}

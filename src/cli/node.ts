@@ -1,0 +1,155 @@
+// `kv node start`: one node in this process, for those who run each on a machine (or in a container) of its own.
+//
+// The node serves in the very process that was started, so that whoever watches or signals it (a service manager, a test that pauses
+// it) has the right pid. The price: when LevelDB aborts on damaged files (SIGABRT, SIGBUS), nobody is left to explain it. A service
+// manager shows exit status 134 or 135 then; docs/guides/membership.md says what to do. The supervisor of a local cluster says it itself.
+
+import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
+import { Failure } from './cluster/failure.ts'
+import { parseDuration } from './duration.ts'
+import type { LogLevel } from './node-log.ts'
+import { onStopSignals } from './stop-signals.ts'
+
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
+
+export function nodeCommand() {
+  return new Command('node').description('run a single node').addCommand(startCommand())
+}
+
+function startCommand() {
+  return new Command('start')
+    .description('run one node in the foreground')
+    .requiredOption('--name <name>', 'its name in the cluster: 1 to 63 of a-z, 0-9 and -')
+    .requiredOption('--data <dir>', 'its data directory; no other node may use it')
+    .requiredOption('--listen <host:port>', 'where clients reach it', listenAddress)
+    .requiredOption('--peer-listen <host:port>', 'where the other nodes reach it', listenAddress)
+    .option('--bootstrap', 'found a new cluster with an empty directory: once per cluster, by hand')
+    .option(
+      '--join <urls>',
+      'join a cluster through these nodes, joined by commas; ignored once it is a member',
+      urls,
+    )
+    .option('--replace', 'with --join: take the place of the lost replica of the same name')
+    .option(
+      '--advertise-peer <host:port>',
+      'what the other nodes are told instead of --peer-listen',
+      hostAndPort,
+    )
+    .option('--advertise-url <url>', 'what clients are told instead of --listen', url)
+    .option(
+      '--insecure',
+      'allow addresses beyond this machine, although nothing is encrypted or authenticated',
+    )
+    .option('--allowed-host <name...>', 'host names under which browsers may reach it')
+    .option('--cors-origin <origin...>', 'web origins that may use it')
+    .option('--heartbeat <duration>', 'how often the leader is heard (default: 50ms)', parseDuration)
+    .option(
+      '--election-timeout <duration>',
+      'silence after which a follower campaigns; drawn from this to its double (default: 500ms)',
+      parseDuration,
+    )
+    .option(
+      '--discard-suspect-tail',
+      'accept a damaged last record as never written; safe for a minority of the nodes only',
+    )
+    .option('--log-level <level>', LEVELS.join(', '), logLevel, 'info')
+    .action(async (flags) => {
+      const { nodeLog } = await import('./node-log.ts')
+      const timing = timingOf(flags.heartbeat, flags.electionTimeout)
+      await run({
+        name: flags.name,
+        dataDir: flags.data,
+        listen: flags.listen,
+        peerListen: flags.peerListen,
+        founding: foundingOf(flags),
+        insecure: flags.insecure === true,
+        discardSuspectTail: flags.discardSuspectTail === true,
+        allowedHosts: flags.allowedHost ?? [],
+        corsOrigins: flags.corsOrigin ?? [],
+        logger: nodeLog(flags.name, flags.logLevel),
+        ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
+        ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),
+        ...(timing === undefined ? {} : { timing }),
+      })
+    })
+}
+
+async function run(options: NodeOptions): Promise<void> {
+  const { startNode, NodeStartError } = await import('../server/start-node.ts')
+  // Also while it starts: a node that looks for the cluster it shall join ends on Ctrl-C.
+  let asked = false
+  let node: RunningNode | undefined
+  const forget = onStopSignals(
+    () => {
+      asked = true
+      if (node === undefined) process.exit(0)
+      void node.stop()
+    },
+    () => process.exit(1),
+  )
+  try {
+    node = await startNode(options)
+  } catch (error) {
+    if (error instanceof NodeStartError) throw new Failure(error.usage ? 2 : 1, error.message)
+    // Whatever else keeps a node from starting (damaged files, a taken port) says so in its message.
+    throw new Failure(1, error instanceof Error ? error.message : String(error))
+  }
+  options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
+  const end = await node.ended
+  forget()
+  if (end.kind === 'failed' || !asked) throw new Failure(1, end.reason)
+}
+
+function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace?: true }): Founding {
+  if (flags.bootstrap && flags.join) {
+    throw new Failure(2, '--bootstrap founds a new cluster, --join enters one that exists: give one of them.')
+  }
+  if (flags.replace && !flags.join) throw new Failure(2, '--replace needs --join.')
+  if (flags.bootstrap) return { kind: 'bootstrap' }
+  return flags.join
+    ? { kind: 'join', urls: flags.join, replace: flags.replace === true }
+    : { kind: 'existing' }
+}
+
+function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
+  return {
+    ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+    ...(electionMs === undefined ? {} : { electionMinMs: electionMs, electionMaxMs: 2 * electionMs }),
+  }
+}
+
+function listenAddress(text: string): ListenAddress {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/i.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port > 65_535)
+    throw new InvalidArgumentError('It must be HOST:PORT, as in 127.0.0.1:7301.')
+  return { host, port }
+}
+
+function hostAndPort(text: string): string {
+  listenAddress(text)
+  return text
+}
+
+function url(text: string): string {
+  const parsed = URL.canParse(text) ? new URL(text) : undefined
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
+    throw new InvalidArgumentError('It must be a URL, as in http://127.0.0.1:7301.')
+  }
+  return text.replace(/\/+$/, '')
+}
+
+function urls(text: string): string[] {
+  return text
+    .split(',')
+    .filter((part) => part !== '')
+    .map(url)
+}
+
+function logLevel(text: string): LogLevel {
+  const level = LEVELS.find((known) => known === text)
+  if (level === undefined) throw new InvalidArgumentError(`It must be one of ${LEVELS.join(', ')}.`)
+  return level
+}

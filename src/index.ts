@@ -1,0 +1,12 @@
+// What applications import: the client, and clusters and nodes that run inside the application itself.
+
+export * from './client/index.ts'
+export {
+  type ClusterOptions,
+  type EmbeddedCluster,
+  type EmbeddedNode,
+  type PartitionOptions,
+  startCluster,
+} from './embed/index.ts'
+export { NodeStartError, startNode } from './server/start-node.ts'
+export type { Founding, ListenAddress, Logger, NodeEnd, NodeOptions, RunningNode } from './server/types.ts'

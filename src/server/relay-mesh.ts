@@ -1,0 +1,77 @@
+// The network of a cluster on one machine, cut up on demand: one TCP relay for each ordered pair of nodes. A node dials its peers
+// through its own relays, so each direction between any two can be black-holed, and neither node knows of it.
+
+import { createRelay, type Relay } from './relay.ts'
+import type { ListenAddress } from './types.ts'
+
+export interface RelayMesh {
+  /** Where `from` has to dial to reach each of the others: host:port by name. */
+  addressesFor(from: string): Record<string, string>
+  /** Only nodes of the same group reach each other from now on. `reset` closes the connections between groups as well. */
+  partition(groups: readonly (readonly string[])[], reset: boolean): void
+  heal(): void
+  close(): Promise<void>
+}
+
+interface Link {
+  readonly from: string
+  readonly to: string
+  readonly relay: Relay
+}
+
+export async function createRelayMesh(
+  names: readonly string[],
+  /** Where the peer listener of a node is now; undefined while it has none. */
+  peerListener: (name: string) => ListenAddress | undefined,
+): Promise<RelayMesh> {
+  const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })))
+  const links: Link[] = await Promise.all(
+    pairs.map(async ({ from, to }) => ({
+      from,
+      to,
+      relay: await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target: () => peerListener(to) }),
+    })),
+  )
+  return {
+    addressesFor: (from) =>
+      Object.fromEntries(
+        links.filter((link) => link.from === from).map(({ to, relay }) => [to, hostPort(relay.address)]),
+      ),
+    partition(groups, reset) {
+      const groupOf = new Map(groups.flatMap((group, number) => group.map((name) => [name, number])))
+      for (const { from, to, relay } of links) {
+        const cut = groupOf.get(from) !== groupOf.get(to)
+        relay.setMode(cut ? 'blackhole' : 'pass')
+        if (cut && reset) relay.reset()
+      }
+    },
+    heal() {
+      for (const { relay } of links) relay.setMode('pass')
+    },
+    close: async () => {
+      await Promise.all(links.map(({ relay }) => relay.close()))
+    },
+  }
+}
+
+/**
+ * The groups of a partition, completed: nodes that no group names form one more. A sentence instead, when a name is unknown or stands
+ * in two groups, or when there is only one group.
+ */
+export function completeGroups(
+  names: readonly string[],
+  groups: readonly (readonly string[])[],
+): readonly (readonly string[])[] | string {
+  const named = groups.flat()
+  const unknown = named.find((name) => !names.includes(name))
+  if (unknown !== undefined) return `there is no node ${unknown} (there are ${names.join(', ')})`
+  const twice = named.find((name, at) => named.indexOf(name) !== at)
+  if (twice !== undefined) return `${twice} is named twice`
+  const rest = names.filter((name) => !named.includes(name))
+  const complete = [...groups, rest].filter((group) => group.length > 0)
+  return complete.length > 1 ? complete : 'one group holds every node: nothing would be cut off'
+}
+
+function hostPort({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
