@@ -28,6 +28,13 @@ export type Fault =
       readonly do?: boolean
     }
 
+interface Reply {
+  readonly status: number
+  readonly body?: unknown
+  /** NDJSON instead of a body. */
+  readonly lines?: readonly unknown[]
+}
+
 interface Row {
   readonly value: Buffer
   readonly create: number
@@ -50,7 +57,7 @@ export class FakeNode {
   pageMax = 1_000
   streamBreaksAfter = Number.POSITIVE_INFINITY
   staleness: string | undefined
-  readonly #outcomes = new Map<string, { status: number; body: unknown }>()
+  readonly #outcomes = new Map<string, Reply>()
   readonly #server = createServer((request, response) => void this.#serve(request, response))
   readonly #sockets = new Set<Socket>()
 
@@ -158,7 +165,7 @@ export class FakeNode {
     response.end(JSON.stringify(answer.body))
   }
 
-  #answer(seen: Seen): { status: number; body?: unknown; lines?: unknown[] } {
+  #answer(seen: Seen): Reply {
     const cluster = seen.headers['kv-cluster']
     if (cluster !== undefined && cluster !== this.clusterId)
       return problem(421, 'wrong_cluster', 'another cluster')
@@ -172,7 +179,7 @@ export class FakeNode {
     return this.#route(seen)
   }
 
-  #route(seen: Seen): { status: number; body?: unknown; lines?: unknown[] } {
+  #route(seen: Seen): Reply {
     const [path = '', search = ''] = seen.target.split('?')
     const query = new Map(
       search
@@ -225,7 +232,7 @@ export class FakeNode {
     }
   }
 
-  #range(seen: Seen, query: Map<string, string>): { status: number; body?: unknown; lines?: unknown[] } {
+  #range(seen: Seen, query: Map<string, string>): Reply {
     const prefix = query.get('prefix') ?? ''
     const after = query.get('after')
     const withValues = query.get('keys_only') !== 'true'

@@ -1,0 +1,19 @@
+// kv del KEY: prints how many keys were deleted, 0 or 1.
+
+import type { GlobalFlags } from '../global-flags.ts'
+import { toJson, writeLine } from '../output.ts'
+import { inSession } from '../session.ts'
+import { resultJson } from '../shapes.ts'
+
+export async function del(
+  global: GlobalFlags,
+  key: string,
+  flags: { readonly ifRevision?: number | undefined },
+): Promise<void> {
+  await inSession(global, { kind: 'write', check: `kv get ${key}` }, async ({ client, format, signal }) => {
+    const result = await client.delete(key, { ifRevision: flags.ifRevision, signal })
+    if (format === 'json') await writeLine(toJson(resultJson(result)))
+    else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
+    else await writeLine(String(result.deleted))
+  })
+}

@@ -1,0 +1,105 @@
+// kv export [PREFIX]: all records of one revision, as NDJSON on stdout or as files below a directory.
+
+import type { AnswerInfo, KvRecord } from '../../client/index.ts'
+import { Failure } from '../cluster/failure.ts'
+import { EXIT } from '../explain.ts'
+import { ExportDirectory } from '../export-files.ts'
+import type { GlobalFlags } from '../global-flags.ts'
+import { bytesToJson, printable, say, toJson, writeLine } from '../output.ts'
+import { megabytes, Progress } from '../progress.ts'
+import { inSession, type Session } from '../session.ts'
+import { recordJson } from '../shapes.ts'
+
+/** Silence longer than this ends the export; it is no limit to the whole. */
+const TIMEOUT_MS = 30_000
+
+export interface ExportFlags {
+  readonly dir?: string | undefined
+  readonly stripPrefix?: string | undefined
+  readonly force?: true | undefined
+}
+
+export async function exportFrom(
+  global: GlobalFlags,
+  prefix: string | undefined,
+  flags: ExportFlags,
+): Promise<void> {
+  await inSession(
+    global,
+    { kind: 'read' },
+    async (session) => {
+      const strip = Buffer.from(flags.stripPrefix ?? '')
+      let revision: number | undefined
+      const onAnswer = (info: AnswerInfo) => {
+        revision = info.revision
+        session.read.onAnswer?.(info)
+      }
+      const records = session.client.list({ ...session.read, onAnswer, prefix, snapshot: true })
+      if (flags.dir === undefined) await exportLines(records, strip, () => revision)
+      else await exportFiles(session, records, strip, flags.dir, flags.force === true)
+    },
+    { timeoutMs: TIMEOUT_MS },
+  )
+}
+
+/** Ends with the line by which a reader knows that nothing is missing. */
+async function exportLines(
+  records: AsyncIterable<KvRecord>,
+  strip: Buffer,
+  revision: () => number | undefined,
+): Promise<void> {
+  let count = 0
+  const progress = process.stdout.isTTY ? undefined : new Progress()
+  for await (const record of records) {
+    const key = stripped(record.keyBytes, strip)
+    await writeLine(JSON.stringify({ ...recordJson(record), key: bytesToJson(key) }))
+    count += 1
+    progress?.show(() => `exported ${count} keys`)
+  }
+  progress?.clear()
+  await writeLine(JSON.stringify({ end: true, count, revision: revision() }))
+}
+
+async function exportFiles(
+  { format }: Session,
+  records: AsyncIterable<KvRecord>,
+  strip: Buffer,
+  path: string,
+  force: boolean,
+): Promise<void> {
+  const directory = new ExportDirectory(path, force)
+  const progress = new Progress()
+  let exported = 0
+  let bytes = 0
+  let refused = 0
+  for await (const record of records) {
+    const result = directory.write(stripped(record.keyBytes, strip), record.value)
+    if (result.kind === 'refused') {
+      refused += 1
+      progress.clear()
+      say(`not exported: ${printable(record.key)}: ${result.reason}`)
+      continue
+    }
+    exported += 1
+    bytes += record.value.length
+    progress.show(() => `exported ${exported} keys, ${megabytes(bytes)}`)
+  }
+  progress.clear()
+  const seconds = Number(progress.seconds.toFixed(3))
+  const json = { exported, refused, bytes, seconds }
+  if (format === 'json') await writeLine(toJson(json))
+  else if (format === 'ndjson') await writeLine(JSON.stringify(json))
+  else say(`exported ${exported} keys, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
+  if (refused > 0) {
+    throw new Failure(
+      EXIT.failed,
+      `${refused} of ${exported + refused} keys were not exported; they are named above`,
+    )
+  }
+}
+
+/** Keys that do not begin with it stay as they are. */
+function stripped(key: Uint8Array, prefix: Buffer): Uint8Array {
+  const has = Buffer.compare(key.subarray(0, prefix.length), prefix) === 0
+  return has ? key.subarray(prefix.length) : key
+}

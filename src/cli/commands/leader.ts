@@ -1,0 +1,16 @@
+// kv leader transfer [NODE]
+
+import type { GlobalFlags } from '../global-flags.ts'
+import { toJson, writeLine } from '../output.ts'
+import { inSession } from '../session.ts'
+
+export async function transferLeader(global: GlobalFlags, to: string | undefined): Promise<void> {
+  const intent = { kind: 'write', check: 'kv status' } as const
+  await inSession(global, intent, async ({ client, format, signal }) => {
+    const leader = await client.transferLeader(to, { signal })
+    if (format === 'json') await writeLine(toJson({ leader: leader ?? null }))
+    else if (format === 'ndjson') await writeLine(JSON.stringify({ leader: leader ?? null }))
+    else if (format === 'plain') await writeLine(leader ?? '')
+    else await writeLine(leader === undefined ? 'leadership has moved' : `${leader} leads now`)
+  })
+}

@@ -1,0 +1,67 @@
+// kv member list | add | remove | replace
+
+import type { Member } from '../../client/index.ts'
+import type { GlobalFlags } from '../global-flags.ts'
+import { RowWriter, say, toJson, writeLine } from '../output.ts'
+import { inSession } from '../session.ts'
+import { memberJson } from '../shapes.ts'
+
+const CHANGE = { kind: 'write', check: 'kv member list' } as const
+
+export interface NewMemberFlags {
+  readonly replicaId: string
+  readonly peer: string
+  readonly url: string
+}
+
+export async function listMembers(global: GlobalFlags): Promise<void> {
+  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    const cluster = await client.cluster({ signal })
+    if (format === 'json') return writeLine(toJson(cluster.members.map(memberJson)))
+    if (format === 'ndjson') {
+      for (const member of cluster.members) await writeLine(JSON.stringify(memberJson(member)))
+      return
+    }
+    const table = new RowWriter<Member>(
+      [
+        { title: 'NAME', cell: (member) => member.name },
+        { title: 'ROLE', cell: (member) => member.role },
+        { title: 'LEADER', cell: (member) => (member.name === cluster.leader ? 'leader' : undefined) },
+        { title: 'REPLICA ID', cell: (member) => member.replicaId },
+        { title: 'URL', cell: (member) => member.url },
+        { title: 'PEER', cell: (member) => member.peer },
+        { title: 'MATCH', cell: (member) => member.matchIndex, alignRight: true },
+      ],
+      format === 'table',
+      (member) => (member.name === cluster.leader ? 'green' : undefined),
+    )
+    for (const member of cluster.members) await table.add(member)
+    await table.end()
+  })
+}
+
+export async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlags): Promise<void> {
+  await inSession(global, CHANGE, async ({ client, signal }) => {
+    await client.addMember({ name, ...flags }, { signal })
+    say(`${name} is a learner now, and becomes a voter once it has caught up; see kv member list`)
+  })
+}
+
+export async function removeMember(global: GlobalFlags, name: string): Promise<void> {
+  await inSession(global, CHANGE, async ({ client, signal }) => {
+    await client.removeMember(name, { signal })
+    say(`${name} is no member any more`)
+  })
+}
+
+export async function replaceMember(
+  global: GlobalFlags,
+  name: string,
+  flags: NewMemberFlags & { readonly name?: string | undefined },
+): Promise<void> {
+  await inSession(global, CHANGE, async ({ client, signal }) => {
+    const { replicaId, peer, url } = flags
+    await client.replaceMember(name, { name: flags.name ?? name, replicaId, peer, url }, { signal })
+    say(`${name} is now the replica ${replicaId}`)
+  })
+}

@@ -1,0 +1,74 @@
+// kv put KEY VALUE | - | @FILE | --value V
+
+import { readFileSync } from 'node:fs'
+import { bytesOf } from '../../client/address.ts'
+import { Failure } from '../cluster/failure.ts'
+import { EXIT } from '../explain.ts'
+import type { GlobalFlags } from '../global-flags.ts'
+import { toJson, writeLine } from '../output.ts'
+import { inSession } from '../session.ts'
+import { resultJson } from '../shapes.ts'
+
+/** No cluster takes a value larger than this; the real limit is a setting of the cluster. */
+const STDIN_BYTES_MAX = 64 * 1024 * 1024
+
+export interface PutFlags {
+  readonly value?: string | undefined
+  readonly ifRevision?: number | undefined
+  readonly ifAbsent?: true | undefined
+}
+
+export async function put(
+  global: GlobalFlags,
+  key: string,
+  source: string | undefined,
+  flags: PutFlags,
+): Promise<void> {
+  const value = await valueFrom(source, flags.value)
+  await inSession(global, { kind: 'write', check: `kv get ${key}` }, async ({ client, format, signal }) => {
+    const { ifRevision, ifAbsent } = flags
+    const result = await client.put(key, value, { ifRevision, ifAbsent, signal })
+    if (format === 'json') await writeLine(toJson(resultJson(result)))
+    else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
+    else if (format === 'plain') await writeLine(String(result.revision))
+    else await writeLine(`ok, revision ${result.revision}`)
+  })
+}
+
+async function valueFrom(source: string | undefined, literal: string | undefined): Promise<Uint8Array> {
+  if (source !== undefined && literal !== undefined) {
+    throw new Failure(EXIT.usage, 'a value is given twice: as an argument and with --value')
+  }
+  if (literal !== undefined) return bytesOf(literal)
+  if (source === undefined) {
+    throw new Failure(
+      EXIT.usage,
+      "a value is missing: kv put KEY VALUE, or '-' to read it from standard input, or @FILE",
+    )
+  }
+  if (source === '-') return standardInput()
+  if (source.startsWith('@')) return fileContent(source.slice(1))
+  return bytesOf(source)
+}
+
+async function standardInput(): Promise<Uint8Array> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes > STDIN_BYTES_MAX) throw new Failure(EXIT.failed, 'standard input is too large for a value')
+  }
+  return Buffer.concat(chunks)
+}
+
+function fileContent(path: string): Uint8Array {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new Failure(
+      EXIT.failed,
+      `cannot read ${path}: ${error instanceof Error ? error.message : error}. (For a value that begins with @: --value)`,
+    )
+  }
+}

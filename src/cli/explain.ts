@@ -1,0 +1,84 @@
+// Errors of the client in plain words, and the exit code of each (interfaces §3).
+//
+//   0 ok · 1 failed · 2 usage · 3 not found · 4 precondition failed · 5 not available: nothing written
+//   6 outcome unknown: it may have been written · 7 cannot connect · 130 Ctrl-C
+
+import type { QuorateError } from '../client/index.ts'
+
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  notFound: 3,
+  preconditionFailed: 4,
+  unavailable: 5,
+  unknown: 6,
+  unreachable: 7,
+  interrupted: 130,
+} as const
+
+const UNAVAILABLE = new Set([
+  'no_leader',
+  'no_quorum',
+  'not_ready',
+  'too_stale',
+  'revision_behind',
+  'overloaded',
+  'timeout',
+])
+
+/** What a command was about to do: only a write can have an unknown outcome. */
+export interface Intent {
+  readonly kind: 'read' | 'write'
+  /** The command that shows whether a write has happened. */
+  readonly check?: string | undefined
+}
+
+export function exitCodeOf(error: QuorateError, intent: Intent): number {
+  if (error.code === 'aborted') return EXIT.interrupted
+  if (error.code === 'precondition_failed') return EXIT.preconditionFailed
+  if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
+  if (error.code === 'unreachable') return EXIT.unreachable
+  if (error.code === 'not_found') return EXIT.notFound
+  if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
+  return EXIT.failed
+}
+
+export function explain(error: QuorateError, intent: Intent): string {
+  const said = withoutEnd(error.message)
+  if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
+    const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
+    return `the outcome is unknown: ${said}. The change may have been made, or may still be${check}`
+  }
+  const nothing = intent.kind === 'write' ? '; nothing was written' : ''
+  const who = error.node ?? error.endpoint ?? 'a node'
+  switch (error.code) {
+    case 'unreachable':
+      return `${said}${nothing}. Is the cluster running? \`kv cluster start\` starts one here`
+    case 'no_quorum':
+      return `${who} answered, but it cannot reach a majority of the cluster: ${said}${nothing}${staleHint(intent)}`
+    case 'no_leader':
+      return `${who} answered, but it knows no leader: ${said}${nothing}${staleHint(intent)}`
+    case 'not_ready':
+      return `${who} answered, but it is not ready: ${said}${nothing}`
+    case 'overloaded':
+      return `${who} answered that it is overloaded: ${said}${nothing}; try again later`
+    case 'too_stale':
+      return `${who} answered, but it cannot prove that its data is fresh enough: ${said}`
+    case 'revision_behind':
+      return `${who} answered, but it is behind: ${said}`
+    case 'timeout':
+      return `${said}${nothing}`
+    case 'aborted':
+      return error.written === 'unknown' ? 'interrupted; the change may have been made' : 'interrupted'
+    case 'precondition_failed':
+      return `the condition does not hold: ${said}${nothing}`
+    default:
+      return said
+  }
+}
+
+const staleHint = (intent: Intent): string =>
+  intent.kind === 'read' ? '. `--consistency stale` reads what the node has, however old' : ''
+
+const withoutEnd = (sentence: string): string => sentence.replace(/\.+$/, '')

@@ -1,0 +1,69 @@
+// The flags that every command takes, before or after its name, and where their values come from:
+// flag > KV_* variable > cluster.json of .kv/cluster in the working directory > default.
+
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { endpointUrl } from '../client/address.ts'
+import { DEFAULT_DATA, readClusterFile } from './cluster/cluster-file.ts'
+import { parseDuration, parseTimeout } from './duration.ts'
+
+const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
+export const DEFAULT_ENDPOINTS = [7301, 7302, 7303].map((port) => `http://127.0.0.1:${port}`)
+
+export const FORMATS = ['table', 'plain', 'json', 'ndjson'] as const
+export type Format = (typeof FORMATS)[number]
+
+export function commandWithGlobalFlags(name: string) {
+  // An empty variable is one that is not set.
+  for (const variable of VARIABLES) if (process.env[variable] === '') delete process.env[variable]
+  return new Command(name)
+    .addOption(
+      new Option('--endpoints <urls>', 'nodes to ask, separated by commas; these alone are asked')
+        .env('KV_ENDPOINTS')
+        .argParser(parseEndpoints),
+    )
+    .addOption(
+      new Option('--timeout <duration>', 'how long a request may take (default: 5s)')
+        .env('KV_TIMEOUT')
+        .argParser(parseTimeout),
+    )
+    .addOption(
+      new Option('--consistency <level>', 'how fresh reads are (default: linearizable)')
+        .env('KV_CONSISTENCY')
+        .choices(['linearizable', 'lease', 'stale'] as const),
+    )
+    .addOption(
+      new Option('--max-staleness <duration>', 'refuse stale reads that may be older')
+        .env('KV_MAX_STALENESS')
+        .argParser(parseDuration),
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'how data is printed (default: table on a terminal, else plain)')
+        .env('KV_OUTPUT')
+        .choices(FORMATS),
+    )
+    .option('--no-color', 'no colours, as with the variable NO_COLOR')
+}
+
+export type GlobalFlags = ReturnType<ReturnType<typeof commandWithGlobalFlags>['opts']>
+
+export interface ChosenEndpoints {
+  readonly urls: readonly string[]
+  /** Named by the user: asked alone, nothing is learned. */
+  readonly explicit: boolean
+}
+
+export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
+  if (flags.endpoints !== undefined) return { urls: flags.endpoints, explicit: true }
+  const local = readClusterFile(DEFAULT_DATA)?.nodes.map((node) => node.url) ?? []
+  return { urls: local.length > 0 ? local : DEFAULT_ENDPOINTS, explicit: false }
+}
+
+function parseEndpoints(text: string): string[] {
+  const endpoints = text.split(',').filter((part) => part.trim() !== '')
+  if (endpoints.length === 0) throw new InvalidArgumentError('At least one endpoint is needed.')
+  try {
+    return endpoints.map((endpoint) => endpointUrl(endpoint).origin)
+  } catch (error) {
+    throw new InvalidArgumentError(`${error instanceof Error ? error.message : error}.`)
+  }
+}

@@ -1,0 +1,71 @@
+// `kv help TOPIC`: what belongs to no single command.
+
+export const TOPICS: Readonly<Record<string, { readonly summary: string; readonly text: string }>> = {
+  consistency: {
+    summary: 'how fresh a read is, and what that costs',
+    text: `Examples:
+  kv get config                                  the newest value, always
+  kv get config --consistency stale              what the node has, even cut off from the others
+  kv get config --consistency stale --max-staleness 500ms
+
+linearizable   The default. A read sees every write that was acknowledged before it began,
+               whichever node answers. Needs a majority of the nodes.
+lease          Like linearizable, but the leader answers by its lease, without asking the others.
+               Rests on clocks that run at about the same speed. Leases are a setting of the
+               cluster (kv settings set leases=on); while they are off, the read is linearizable.
+stale          What the node that is asked has applied. Needs nobody else. How old that is at most
+               is proven by the cluster and said on stderr; after a restart it may be unknown.
+
+--max-staleness refuses stale reads that may be older, or whose age is unknown (exit code 5).
+One command that reads several pages never goes back from one page to the next.`,
+  },
+  environment: {
+    summary: 'variables, cluster.json, and which of them wins',
+    text: `A flag wins over a variable, a variable over the local cluster, that over the default.
+
+KV_ENDPOINTS      nodes to ask, separated by commas: http://127.0.0.1:7301,127.0.0.1:7302
+KV_TIMEOUT        how long a request may take: a number with ms, s, m or h
+KV_CONSISTENCY    linearizable, lease or stale
+KV_MAX_STALENESS  how old a stale read may be
+KV_OUTPUT         table, plain, json or ndjson
+NO_COLOR          no colours
+
+Endpoints given by --endpoints or KV_ENDPOINTS are asked alone. Without them the nodes of the local
+cluster are asked (.kv/cluster/cluster.json in the working directory), or else
+http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from the first that answers.`,
+  },
+  'exit-codes': {
+    summary: 'what the exit code says, above all after a failed write',
+    text: `  0  done
+  1  failed; the message says why
+  2  the command line is wrong
+  3  there is no such key
+  4  the condition (--if-revision, --if-absent) does not hold: nothing was written
+  5  nodes were reached but cannot serve this now (no leader, no quorum, overloaded, too stale):
+     nothing was written
+  6  the outcome is unknown: the write may have been applied, or may still be. Reads never end so
+  7  no node could be connected to: not a byte of the request left
+130  Ctrl-C
+
+A script may repeat a write after 5 and 7. After 6 it must look first (kv get), or write under a
+condition. kv itself has tried again, safely, until --timeout ran out.`,
+  },
+  formatting: {
+    summary: 'output for people and for scripts',
+    text: `Examples:
+  kv ls | head -3
+  kv get config -o json | jq -r .value
+  kv status -o ndjson | jq -r 'select(.role == "leader").name'
+
+Data goes to stdout, everything else to stderr.
+
+table    columns with a header: the default on a terminal
+plain    the same as tab-separated lines without a header, or the bare result: the default in a pipe
+json     one JSON document
+ndjson   one JSON object on each line
+
+kv get writes the exact bytes of the value, and a newline only on a terminal; with -o json it prints
+the record. In JSON, bytes that are valid UTF-8 are strings, others {"base64":"…"}.
+Colours appear on terminals only; --no-color and NO_COLOR switch them off.`,
+  },
+}

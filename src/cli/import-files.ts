@@ -1,0 +1,67 @@
+// The regular files of a directory as keys and values. Keys are paths relative to it, as bytes: a name need not be UTF-8. Symlinks are
+// not followed, so nothing outside the directory is ever read.
+
+import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import type { ImportItem } from './commands/import.ts'
+
+const SLASH = Buffer.from('/')
+
+export function* filesIn(directory: string, bytesMax: number): Generator<ImportItem, void, undefined> {
+  yield* walk(Buffer.from(directory), undefined, bytesMax)
+}
+
+/** Depth first, in the order of the names' bytes. `within`: the path so far relative to the top. */
+function* walk(
+  path: Buffer,
+  within: Buffer | undefined,
+  bytesMax: number,
+): Generator<ImportItem, void, undefined> {
+  let entries: Dirent<Buffer>[]
+  try {
+    entries = readdirSync(path, { withFileTypes: true, encoding: 'buffer' })
+  } catch (error) {
+    if (within === undefined) throw error
+    yield { kind: 'skip', name: within.toString(), reason: reasonOf(error) }
+    return
+  }
+  if (entries.length === 0 && within !== undefined) {
+    yield { kind: 'skip', name: within.toString(), reason: 'an empty directory' }
+  }
+  for (const entry of entries.sort((a, b) => Buffer.compare(a.name, b.name))) {
+    const child = Buffer.concat([path, SLASH, entry.name])
+    const key = within === undefined ? entry.name : Buffer.concat([within, SLASH, entry.name])
+    if (entry.isDirectory()) yield* walk(child, key, bytesMax)
+    else if (entry.isFile()) {
+      yield { kind: 'write', name: key.toString(), key, value: () => content(child, bytesMax) }
+    } else yield { kind: 'skip', name: key.toString(), reason: kindOf(entry) }
+  }
+}
+
+/** O_NOFOLLOW: the file may have become a symlink since it was listed; O_NONBLOCK: or a pipe. */
+function content(path: Buffer, bytesMax: number): Buffer {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(file)
+    if (!stat.isFile()) throw new Error('not a regular file any more')
+    if (stat.size > bytesMax) throw new Error(`${stat.size} bytes; a value has at most ${bytesMax}`)
+    const bytes = Buffer.allocUnsafe(stat.size)
+    let at = 0
+    while (at < bytes.length) {
+      const read = readSync(file, bytes, at, bytes.length - at, at)
+      if (read === 0) break
+      at += read
+    }
+    return bytes.subarray(0, at)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function kindOf(entry: Dirent<Buffer>): string {
+  if (entry.isSymbolicLink()) return 'a symlink'
+  if (entry.isSocket()) return 'a socket'
+  if (entry.isFIFO()) return 'a pipe'
+  return 'not a regular file'
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

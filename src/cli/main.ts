@@ -1,0 +1,48 @@
+// The `kv` command: what was typed, to an exit code.
+//
+//   main.ts, program.ts      the command line; each command loads what it needs when it runs
+//   global-flags.ts          flags that every command takes, variables, and which endpoints to ask
+//   session.ts               a client for one command; explain.ts: errors in words, and their exit codes
+//   commands/                one module for each command;  output.ts, shapes.ts: tables and JSON
+//   cluster/, node.ts        the local cluster and `kv node start`
+//
+// It is built on the client library and knows no more of the server than any other user of the HTTP API; only `kv node` and the
+// local cluster start servers.
+
+import { CommanderError } from '@commander-js/extra-typings'
+import { Failure } from './cluster/failure.ts'
+import { EXIT } from './explain.ts'
+import { say, tolerateClosedPipes } from './output.ts'
+import { buildProgram } from './program.ts'
+
+/** Never rejects but for a defect. */
+export async function main(args: readonly string[]): Promise<number> {
+  tolerateClosedPipes()
+  try {
+    const program = await buildProgram(args)
+    await program.parseAsync(args, { from: 'user' })
+    return EXIT.ok
+  } catch (error) {
+    // It has printed what there is to say.
+    if (error instanceof CommanderError) return isAnswer(error) ? EXIT.ok : EXIT.usage
+    if (error instanceof Failure) {
+      say(`error: ${error.message}`)
+      return error.exitCode
+    }
+    if (isSystemError(error)) {
+      say(`error: ${error.message}`)
+      return EXIT.failed
+    }
+    throw error
+  }
+}
+
+/** Help or a version that was asked for. */
+function isAnswer(error: CommanderError): boolean {
+  return error.code === 'commander.helpDisplayed' || error.code === 'commander.version'
+}
+
+/** A file or socket that the system refuses: nobody's defect. */
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error
+}

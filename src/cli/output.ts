@@ -1,0 +1,128 @@
+// What goes where: data on stdout, everything else on stderr. Whoever reads our output may stop reading at any time (`kv ls | head`).
+
+import { styleText } from 'node:util'
+
+type Style = Parameters<typeof styleText>[0]
+
+/** Ends quietly when the reader of stdout is gone; without a reader of stderr we go on. */
+export function tolerateClosedPipes(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
+/** Data. Resolves when more may be written. */
+export function write(data: string | Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.stdout.write(data)) resolve()
+    else process.stdout.once('drain', resolve)
+  })
+}
+
+export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
+
+/** Everything that is not data. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+/** On stdout; plain where colours are not wanted. */
+export const paint = (style: Style, text: string): string =>
+  styleText(style, text, { stream: process.stdout })
+
+export const sayPainted = (style: Style, text: string): void =>
+  say(styleText(style, text, { stream: process.stderr }))
+
+/** For terminals: what could move the cursor or change colours is shown, not obeyed. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) => {
+    return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  })
+}
+
+export interface Column<Row> {
+  readonly title: string
+  readonly cell: (row: Row) => string | number | null | undefined
+  readonly alignRight?: boolean
+}
+
+const COLUMN_GAP = '  '
+const ABSENT = '-'
+
+/** Rows in columns for people, or tab-separated without a header for scripts; in slices, so that the first of many rows come at once. */
+export class RowWriter<Row> {
+  readonly #columns: readonly Column<Row>[]
+  readonly #asTable: boolean
+  readonly #style: (row: Row) => Style | undefined
+  readonly #widths: number[]
+  #waiting: Row[] = []
+  #headed = false
+
+  constructor(
+    columns: readonly Column<Row>[],
+    asTable: boolean,
+    style: (row: Row) => Style | undefined = () => undefined,
+  ) {
+    this.#columns = columns
+    this.#asTable = asTable
+    this.#style = style
+    this.#widths = columns.map((column) => column.title.length)
+  }
+
+  async add(row: Row): Promise<void> {
+    this.#waiting.push(row)
+    if (this.#waiting.length >= 500) await this.end()
+  }
+
+  /** Prints what is left; the header too, when there was no row. */
+  async end(): Promise<void> {
+    const rows = this.#waiting
+    this.#waiting = []
+    const cells = rows.map((row) => this.#columns.map((column) => cellText(column.cell(row))))
+    if (!this.#asTable) {
+      await write(cells.map((row) => `${row.join('\t')}\n`).join(''))
+      return
+    }
+    for (const row of cells) {
+      row.forEach((cell, at) => {
+        this.#widths[at] = Math.max(this.#widths[at] ?? 0, cell.length)
+      })
+    }
+    const lines = rows.map((row, at) => {
+      const line = this.#line(cells[at] ?? [])
+      const style = this.#style(row)
+      return style === undefined ? line : paint(style, line)
+    })
+    if (!this.#headed) lines.unshift(paint('bold', this.#line(this.#columns.map((column) => column.title))))
+    this.#headed = true
+    await write(lines.map((line) => `${line}\n`).join(''))
+  }
+
+  #line(cells: readonly string[]): string {
+    return cells
+      .map((cell, at) => {
+        const width = this.#widths[at] ?? 0
+        return this.#columns[at]?.alignRight === true ? cell.padStart(width) : cell.padEnd(width)
+      })
+      .join(COLUMN_GAP)
+      .trimEnd()
+  }
+}
+
+function cellText(value: string | number | null | undefined): string {
+  return value === null || value === undefined || value === '' ? ABSENT : printable(String(value))
+}
+
+/** Bytes in JSON, as over HTTP: a string when they are valid UTF-8, otherwise `{"base64": …}`. */
+export function bytesToJson(bytes: Uint8Array): string | { readonly base64: string } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const text = buffer.toString()
+  return Buffer.from(text).equals(buffer) ? text : { base64: buffer.toString('base64') }
+}
+
+export const toJson = (value: unknown): string => JSON.stringify(value, null, 2)

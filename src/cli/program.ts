@@ -1,0 +1,328 @@
+// Everything that can be typed, in one place. What a command does is loaded when it runs: `kv get` should not pay for `kv import`.
+
+import { basename } from 'node:path'
+import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import { Failure } from './cluster/failure.ts'
+import type { NewMemberFlags } from './commands/member.ts'
+import { EXIT } from './explain.ts'
+import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
+import { TOPICS } from './help-topics.ts'
+import { nearest } from './nearest.ts'
+import { version } from './version.ts'
+
+const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
+
+/** `args` decide what else is loaded: the commands of the cluster and of a node are a part of their own. */
+export async function buildProgram(args: readonly string[]) {
+  const program = commandWithGlobalFlags(programName())
+    .description('A strongly consistent key-value store.')
+    .version(version(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand(false)
+    .showHelpAfterError('See: kv help')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
+    .hook('preAction', (thisCommand) => {
+      if (thisCommand.opts().color === false) process.env.NO_COLOR = '1'
+    })
+  withExamples(program, EXAMPLES)
+  const flags = () => program.opts()
+
+  program.commandsGroup('Keys:')
+  addKeyCommands(program, flags)
+  program.commandsGroup('Cluster:')
+  addClusterCommands(program, flags)
+  program.addCommand(await localClusterCommand(args))
+  program.addCommand(await nodeCommand(args))
+  program.commandsGroup('Help:')
+  addHelp(program)
+  adopt(program)
+  await addCompletion(program, args)
+  program.addHelpText('after', `\nTopics: kv help ${Object.keys(TOPICS).join(' | ')}`)
+  return program
+}
+
+function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): void {
+  program.addCommand(
+    withExamples(new Command('put'), [
+      'kv put greeting hello',
+      'kv put logo @logo.png',
+      'date | kv put now -',
+      'kv put lock me --if-absent',
+      'kv put counter 5 --if-revision 41',
+    ])
+      .description('set a key')
+      .argument('<key>')
+      .argument('[value]', "the value; '-' reads standard input, @FILE a file")
+      .option('--value <value>', 'the value as it is, even when it begins with - or @')
+      .option('--if-revision <revision>', "only if this is the key's mod revision", parseCount)
+      .option('--if-absent', 'only if the key does not exist')
+      .action(async (key, value, options) => {
+        const { put } = await import('./commands/put.ts')
+        await put(flags(), keyArgument(key), value, options)
+      }),
+  )
+  program.addCommand(
+    withExamples(new Command('get'), [
+      'kv get greeting',
+      'kv get logo > logo.png',
+      'kv get greeting -o json',
+      'kv get greeting --consistency stale',
+    ])
+      .description('print the value of a key: its exact bytes')
+      .argument('<key>')
+      .action(async (key) => {
+        const { get } = await import('./commands/get.ts')
+        await get(flags(), keyArgument(key))
+      }),
+  )
+  program.addCommand(
+    withExamples(new Command('del'), ['kv del greeting', 'kv del lock --if-revision 42'])
+      .description('delete a key; prints 1, or 0 when there was none')
+      .argument('<key>')
+      .option('--if-revision <revision>', "only if this is the key's mod revision", parseCount)
+      .action(async (key, options) => {
+        const { del } = await import('./commands/del.ts')
+        await del(flags(), keyArgument(key), options)
+      }),
+  )
+  program.addCommand(
+    withExamples(new Command('ls'), ['kv ls', 'kv ls services/', 'kv ls services/ --count', 'kv ls -o json'])
+      .description('list keys')
+      .argument('[prefix]', 'only keys that begin with it')
+      .option('--limit <count>', 'at most this many', parseCount)
+      .option('--count', 'print only how many there are')
+      .action(async (prefix, options) => {
+        const { ls } = await import('./commands/ls.ts')
+        await ls(flags(), prefix, options)
+      }),
+  )
+  program.addCommand(
+    withExamples(new Command('import'), [
+      'kv import conf/',
+      'kv import conf/ --prefix prod/conf/',
+      'kv import backup.ndjson',
+      'kv export | kv import - --endpoints http://127.0.0.1:8301',
+    ])
+      .description('store the files of a directory, or the records of an NDJSON file')
+      .argument('<source>', "a directory, a file as kv export writes it, or '-' for standard input")
+      .option('--prefix <prefix>', 'put this in front of every key')
+      .option('--strict', 'fail when anything was skipped')
+      .addHelpText('after', IMPORT_NOTES)
+      .action(async (source, options) => {
+        const { importInto } = await import('./commands/import.ts')
+        await importInto(flags(), source, options)
+      }),
+  )
+  program.addCommand(
+    withExamples(new Command('export'), [
+      'kv export > backup.ndjson',
+      'kv export prod/conf/ --dir conf --strip-prefix prod/conf/',
+    ])
+      .description('print all records of one revision as NDJSON, or write them as files')
+      .argument('[prefix]', 'only keys that begin with it')
+      .option('--dir <directory>', 'write a file for each key below this directory')
+      .option('--strip-prefix <prefix>', 'take this off the front of keys')
+      .option('--force', 'overwrite files whose content differs')
+      .addHelpText('after', EXPORT_NOTES)
+      .action(async (prefix, options) => {
+        const { exportFrom } = await import('./commands/export.ts')
+        await exportFrom(flags(), prefix, options)
+      }),
+  )
+}
+
+function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): void {
+  program.addCommand(
+    withExamples(new Command('status'), ['kv status', 'kv status -o json'])
+      .description('what every node says of itself')
+      .action(async () => {
+        const { status } = await import('./commands/status.ts')
+        await status(flags())
+      }),
+  )
+  program.addCommand(memberCommand(flags))
+  program.addCommand(
+    new Command('leader').description('move leadership').addCommand(
+      withExamples(new Command('transfer'), ['kv leader transfer', 'kv leader transfer n2'])
+        .description('hand leadership to another node')
+        .argument('[node]', 'its name; without it, the node that is best prepared')
+        .action(async (node) => {
+          const { transferLeader } = await import('./commands/leader.ts')
+          await transferLeader(flags(), node)
+        }),
+    ),
+  )
+  program.addCommand(
+    withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])
+      .description('the replicated limits and switches of the cluster')
+      .addCommand(
+        new Command('list').description('print them').action(async () => {
+          const { listSettings } = await import('./commands/settings.ts')
+          await listSettings(flags())
+        }),
+        { isDefault: true },
+      )
+      .addCommand(
+        new Command('set')
+          .description('change some of them, all at once')
+          .argument('<name=value...>', 'a value is a whole number, on or off')
+          .action(async (assignments) => {
+            const { changeSettings } = await import('./commands/settings.ts')
+            await changeSettings(flags(), assignments)
+          }),
+      ),
+  )
+}
+
+function memberCommand(flags: () => GlobalFlags) {
+  return new Command('member')
+    .description('see and change who belongs to the cluster')
+    .addCommand(
+      withExamples(new Command('list'), ['kv member list'])
+        .description('name, role and addresses of every member')
+        .action(async () => {
+          const { listMembers } = await import('./commands/member.ts')
+          await listMembers(flags())
+        }),
+    )
+    .addCommand(
+      withReplicaFlags(
+        withExamples(new Command('add'), [
+          'kv member add n4 --replica-id 1234 --peer 127.0.0.1:9104 --url http://127.0.0.1:7304',
+        ]),
+      )
+        .description('add a node as a learner; it becomes a voter once it has caught up')
+        .argument('<name>')
+        .action(async (name, options) => {
+          const { addMember } = await import('./commands/member.ts')
+          await addMember(flags(), name, options satisfies NewMemberFlags)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('remove'), ['kv member remove n4'])
+        .description('take a node out; refused when the rest would have no quorum')
+        .argument('<name>')
+        .action(async (name) => {
+          const { removeMember } = await import('./commands/member.ts')
+          await removeMember(flags(), name)
+        }),
+    )
+    .addCommand(
+      withReplicaFlags(
+        withExamples(new Command('replace'), [
+          'kv member replace n3 --replica-id 5678 --peer 127.0.0.1:9103 --url http://127.0.0.1:7303',
+        ]),
+      )
+        .description('drop a lost replica and add a new one in its place, in one change')
+        .argument('<name>')
+        .option('--name <name>', 'a new name for it')
+        .action(async (name, options) => {
+          const { replaceMember } = await import('./commands/member.ts')
+          await replaceMember(flags(), name, options)
+        }),
+    )
+}
+
+function withReplicaFlags(command: Command) {
+  return command
+    .requiredOption('--replica-id <id>', 'the id that its data directory was formatted with')
+    .requiredOption('--peer <host:port>', 'its peer listener')
+    .requiredOption('--url <url>', 'its HTTP API')
+}
+
+/** Named in every help, loaded when they are meant. */
+async function localClusterCommand(args: readonly string[]): Promise<CommandUnknownOpts> {
+  if (isMeant('cluster', args)) return (await import('./cluster/commands.ts')).clusterCommand()
+  return new Command('cluster').description('run a cluster on this machine, and break it')
+}
+
+async function nodeCommand(args: readonly string[]): Promise<CommandUnknownOpts> {
+  if (isMeant('node', args)) return (await import('./node.ts')).nodeCommand()
+  return new Command('node').description('run a single node')
+}
+
+/** Rather once too often, as in `kv put cluster x`, than once too rarely. Completion wants to know everything. */
+const isMeant = (name: string, args: readonly string[]): boolean => args.includes(name) || isCompletion(args)
+
+const isCompletion = (args: readonly string[]): boolean =>
+  args.includes('completion') || args.includes('complete')
+
+/** `completion SHELL` prints a script, which asks the hidden `complete` at each Tab. Last of all: it reads the commands there are. */
+async function addCompletion(program: CommandUnknownOpts, args: readonly string[]): Promise<void> {
+  if (!isCompletion(args)) {
+    program.addCommand(new Command('completion').description('print a completion script').argument('<shell>'))
+    return
+  }
+  const { default: tab } = await import('@bomb.sh/tab/commander')
+  // One class under two declarations: with inferred option types, as here, and without, as the library wants it.
+  const { Command: Untyped } = await import('commander')
+  if (!(program instanceof Untyped)) throw new TypeError('two copies of commander are installed')
+  tab(program, { completionCommandName: 'completion' })
+}
+
+function addHelp(program: CommandUnknownOpts): void {
+  program.addCommand(
+    withExamples(new Command('help'), ['kv help', 'kv help put', 'kv help exit-codes'])
+      .description('print help on a command or a topic')
+      .argument('[topic...]', `a command, or one of: ${Object.keys(TOPICS).join(', ')}`)
+      .action((words) => printHelp(program, words)),
+  )
+}
+
+function printHelp(program: CommandUnknownOpts, words: readonly string[]): void {
+  let command = program
+  for (const word of words) {
+    const next = command.commands.find((candidate) => candidate.name() === word)
+    const topic = command === program ? TOPICS[word] : undefined
+    if (next === undefined && topic !== undefined) {
+      process.stdout.write(`${topic.text}\n`)
+      return
+    }
+    if (next === undefined) {
+      const known = command.commands.map((candidate) => candidate.name())
+      const near = nearest(word, command === program ? [...known, ...Object.keys(TOPICS)] : known)
+      const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`
+      throw new Failure(EXIT.usage, `there is no command or topic ${JSON.stringify(word)}${hint}`)
+    }
+    command = next
+  }
+  command.outputHelp()
+}
+
+/** Commands built apart take the manners of the program: errors are thrown, help looks the same. */
+function adopt(command: CommandUnknownOpts): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command)
+    adopt(child)
+  }
+}
+
+function withExamples<C extends CommandUnknownOpts>(command: C, lines: readonly string[]): C {
+  command.addHelpText('before', `Examples:\n${lines.map((line) => `  ${line}\n`).join('')}`)
+  return command
+}
+
+function programName(): string {
+  return basename(process.argv[1] ?? '') === 'quorate' ? 'quorate' : 'kv'
+}
+
+function keyArgument(key: string): string {
+  if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
+  return key
+}
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (/^[0-9]+$/.test(text) && Number.isSafeInteger(count)) return count
+  throw new InvalidArgumentError('It must be a whole number.')
+}
+
+const IMPORT_NOTES = `
+Keys are the paths relative to the directory. Symlinks, sockets, pipes, empty directories and values over the
+limit of the cluster are skipped, named and counted; the exit code is 0, with --strict 1. Existing keys are
+overwritten. Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it.`
+
+const EXPORT_NOTES = `
+With --dir nothing is ever written outside the directory or through a symlink in it. Keys that are no safe
+relative path, and files that are there with other content, are named and left out; the exit code is then 1.`

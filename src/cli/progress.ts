@@ -1,0 +1,33 @@
+// One line on stderr that says how far a long command has come; only where a person watches.
+
+import { styleText } from 'node:util'
+
+const EVERY_MS = 100
+const CLEAR_LINE = '\r\u001b[2K'
+
+export class Progress {
+  readonly #visible = process.stderr.isTTY === true
+  readonly #startedAt = performance.now()
+  #shownAt = 0
+
+  /** `text` is asked for only when it is shown. */
+  show(text: () => string): void {
+    const now = performance.now()
+    if (!this.#visible || now - this.#shownAt < EVERY_MS) return
+    this.#shownAt = now
+    process.stderr.write(`${CLEAR_LINE}${styleText('dim', text(), { stream: process.stderr })}`)
+  }
+
+  /** Before any other line on stderr. */
+  clear(): void {
+    if (this.#visible && this.#shownAt > 0) process.stderr.write(CLEAR_LINE)
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#startedAt) / 1_000
+  }
+}
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(1)} MB`
+}
