@@ -81,8 +81,9 @@ export interface Network {
   /** Never blocks; drops when the bounded queue of a peer is full or no connection stands. */
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
-  /** Streams the snapshot on a connection of its own; ends with `snapshotSent`. */
+  /** Streams the snapshot on a connection of its own and closes the source; ends with `snapshotSent`, never within this call. */
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
+  /** No event comes after this. */
   close(): void
 }
 

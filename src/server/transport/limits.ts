@@ -23,7 +23,7 @@ export interface TransportLimits {
   readonly drainMs: number
   /** Snapshot chunks sent and not yet acknowledged as written. */
   readonly snapshotChunksInflightMax: number
-  /** A snapshot transfer whose connections keep breaking is given up after this time without a chunk acknowledged. */
+  /** A snapshot transfer is given up when no chunk has been acknowledged for this long. */
   readonly snapshotStallMs: number
 }
 
@@ -40,7 +40,7 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   silenceMs: 3000,
   drainMs: 500,
   snapshotChunksInflightMax: 4,
-  snapshotStallMs: 10_000,
+  snapshotStallMs: 30_000,
 }
 
 /** What a metrics page shows of the peer traffic. The network counts up; nobody else writes. */

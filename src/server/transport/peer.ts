@@ -32,6 +32,7 @@ export class Peer {
   private member: Member
   /** Where the peer says that it listens, when the configuration says otherwise. */
   private hint: string | undefined
+  private reachedAt: string | undefined
   private outbound: Connection | undefined
   private inbound: Inbound | undefined
   /** `connected` was said, and `disconnected` not yet. */
@@ -72,6 +73,11 @@ export class Peer {
     this.dial()
   }
 
+  /** Where it was reached last, or will be looked for next. */
+  get address(): string {
+    return this.reachedAt ?? this.context.resolve(this.member)
+  }
+
   private get addresses(): readonly string[] {
     const { context, member, hint } = this
     const configured = context.resolve(member)
@@ -92,6 +98,7 @@ export class Peer {
     connection.hold()
     older?.connection.close('the peer has called again')
     this.broken('the peer has called again')
+    if (this.gone) return
     if (this.outbound === undefined) this.dialNow()
     else this.deliver(inbound)
   }
@@ -100,6 +107,7 @@ export class Peer {
   remove(): void {
     this.gone = true
     clearTimeout(this.retry)
+    this.retry = undefined
     this.endGrace()
     this.abandonDial?.()
     this.outbound?.drain()
@@ -126,7 +134,10 @@ export class Peer {
     const { addresses } = this
     const address = addresses[this.dials++ % addresses.length] ?? this.member.peer
     this.abandonDial = dial(this.context, address, this.id, 'messages', {
-      reached: (connection) => this.reached(connection),
+      reached: (connection) => {
+        this.reachedAt = address
+        this.reached(connection)
+      },
       failed: (why) => this.dialFailed(address, why),
     })
   }

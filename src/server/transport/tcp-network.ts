@@ -11,6 +11,8 @@ import { newCounters, TRANSPORT_LIMITS, type TransportCounters, type TransportLi
 import { Listener } from './listener.ts'
 import { Peer } from './peer.ts'
 import { Processes } from './processes.ts'
+import { SnapshotReceiver } from './snapshot-receiver.ts'
+import { SnapshotSender } from './snapshot-sender.ts'
 
 export interface TcpNetworkOptions {
   readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string; readonly name: string }
@@ -44,6 +46,8 @@ class TcpPeers implements TcpNetwork {
   private readonly context: Context
   private readonly listener: Listener
   private readonly peers = new Map<ReplicaId, Peer>()
+  private readonly transfers = new Map<ReplicaId, SnapshotSender>()
+  private readonly receiver: SnapshotReceiver
   private open = false
   private over = false
 
@@ -63,6 +67,7 @@ class TcpPeers implements TcpNetwork {
       nextAttempt: () => ++attempts,
     }
     this.listener = new Listener(this.context, (connection, hello) => this.admitted(connection, hello))
+    this.receiver = new SnapshotReceiver(this.context)
     this.closed = new Promise((resolve) => this.listener.server.once('close', resolve))
   }
 
@@ -116,20 +121,46 @@ class TcpPeers implements TcpNetwork {
     for (const peer of this.peers.values()) peer.send(FRAME.stateHash, (out) => writeStateHash(out, at))
   }
 
-  sendSnapshot(_to: ReplicaId, _term: Term, _source: SnapshotSource): void {
-    throw new Error('not yet')
+  sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void {
+    const peer = this.peers.get(to)
+    if (peer === undefined || this.transfers.has(to)) {
+      source.close()
+      this.snapshotEnded(
+        to,
+        source,
+        false,
+        peer === undefined ? 'it is no peer' : 'one is being sent already',
+      )
+      return
+    }
+    const address = () => peer.address
+    const sender = new SnapshotSender(this.context, { to, address, term, source }, (ok, why) => {
+      this.transfers.delete(to)
+      this.snapshotEnded(to, source, ok, why)
+    })
+    this.transfers.set(to, sender)
   }
 
   close(): void {
     if (this.over) return
     this.over = true
     this.listener.close()
+    this.receiver.close()
+    for (const sender of this.transfers.values()) sender.abort('closed')
     for (const peer of this.peers.values()) peer.close()
     this.peers.clear()
   }
 
   private admitted(connection: Connection, hello: Hello): void {
     const { replicaId, name, peer: address } = hello.greeting
+    if (this.over) {
+      connection.close('closed')
+      return
+    }
+    if (hello.purpose === 'snapshot') {
+      this.receiver.accept(connection, replicaId)
+      return
+    }
     const peer =
       this.peers.get(replicaId) ?? this.meet({ id: replicaId, name, peer: address, url: '' }, false)
     peer.accept(connection, hello.greeting)
@@ -144,6 +175,16 @@ class TcpPeers implements TcpNetwork {
   private forget(peer: Peer): void {
     this.peers.delete(peer.id)
     peer.remove()
+    this.transfers.get(peer.id)?.giveUp('it is no peer any more')
+  }
+
+  /** Never from within a call of the node. */
+  private snapshotEnded(to: ReplicaId, source: SnapshotSource, ok: boolean, why: string): void {
+    const { index } = source.meta
+    this.context.logger.info({ to, index, ok, why }, 'a snapshot transfer ended')
+    setImmediate(() => {
+      if (!this.over) this.context.events.snapshotSent(to, index, ok)
+    })
   }
 
   /** Forwarded proposals are cut to what fits into a frame; the core bounds all other messages. */
