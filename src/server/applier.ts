@@ -1,0 +1,133 @@
+// Applies committed entries, strictly one after another, each on the rows that its predecessors left.
+
+import { type Applied, applyEntry, decodeState, encodeState, type KvState } from '../kv/index.ts'
+import {
+  BODY_AT,
+  ENTRY_KINDS_OF_CORE,
+  type Entry,
+  frameClusterTimeMs,
+  frameKind,
+  type LogIndex,
+  type Term,
+} from '../raft/index.ts'
+import type { AppliedRecord, Storage } from '../storage/types.ts'
+
+export interface ApplierEvents {
+  /** An entry of the core: tell the core that it is applied, before the record that contains its effect is made. */
+  coreEntryApplied(entry: Entry): void
+  /** Encoded state of the core as of the entry just applied. */
+  encodedRaftState(): Uint8Array
+  applied(entry: Entry, result: Applied | undefined): void
+}
+
+/** The registers of an applied record, encoded only if a batch or a snapshot takes this very record. */
+class LazyRecord implements AppliedRecord {
+  readonly index: LogIndex
+  readonly term: Term
+  readonly raft: Uint8Array
+  readonly #state: KvState
+  #encoded: Uint8Array | undefined
+
+  constructor(entry: Entry, raft: Uint8Array, state: KvState) {
+    this.index = entry.index
+    this.term = entry.term
+    this.raft = raft
+    this.#state = state
+  }
+
+  get kv(): Uint8Array {
+    this.#encoded ??= encodeState(this.#state)
+    return this.#encoded
+  }
+}
+
+export class Applier {
+  readonly #storage: Storage
+  readonly #events: ApplierEvents
+  #state: KvState
+  #index: LogIndex
+  #queue: Entry[] = []
+  #head = 0
+
+  constructor(storage: Storage, events: ApplierEvents) {
+    this.#storage = storage
+    this.#events = events
+    this.#state = decodeState(storage.applied.kv)
+    this.#index = storage.applied.index
+  }
+
+  get state(): KvState {
+    return this.#state
+  }
+
+  /** Last index applied. */
+  get index(): LogIndex {
+    return this.#index
+  }
+
+  get pending(): boolean {
+    return this.#head < this.#queue.length
+  }
+
+  push(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#queue.push(entry)
+  }
+
+  /** A snapshot has replaced the applied state; entries that it covers are dropped from the queue. */
+  reload(): void {
+    this.#state = decodeState(this.#storage.applied.kv)
+    this.#index = this.#storage.applied.index
+    this.#queue = this.#queue.slice(this.#head).filter((entry) => entry.index > this.#index)
+    this.#head = 0
+  }
+
+  /** Applies at least one entry, then on until nothing is left or, asked now and then, `enough` says so. */
+  run(enough: () => boolean): void {
+    for (let count = 1; ; count++) {
+      const entry = this.#queue[this.#head]
+      if (entry === undefined) break
+      this.#head++
+      this.#apply(entry)
+      if (count % 16 === 0 && enough()) break
+    }
+    if (this.#head === this.#queue.length) {
+      this.#queue = []
+      this.#head = 0
+    }
+  }
+
+  #apply(entry: Entry): void {
+    if (entry.index !== this.#index + 1) {
+      throw new Error(
+        `entry ${entry.index} was to be applied after ${this.#index}: the order of the log is broken`,
+      )
+    }
+    const kind = frameKind(entry.frame)
+    if (kind < ENTRY_KINDS_OF_CORE) {
+      this.#index = entry.index
+      this.#events.coreEntryApplied(entry)
+      this.#storage.apply([], new LazyRecord(entry, this.#events.encodedRaftState(), this.#state))
+      this.#events.applied(entry, undefined)
+      return
+    }
+    const result = this.#execute(entry, kind)
+    this.#index = entry.index
+    this.#state = result.state
+    this.#storage.apply(result.changes, new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
+    this.#events.applied(entry, result)
+  }
+
+  #execute(entry: Entry, kind: number): Applied {
+    const { frame } = entry
+    const run = applyEntry(
+      kind,
+      frame[33] ?? 0,
+      frame.subarray(BODY_AT),
+      frameClusterTimeMs(frame),
+      this.#state,
+    )
+    let step = run.next()
+    while (!step.done) step = run.next(step.value.keys.map((key) => this.#storage.get(key)))
+    return step.value
+  }
+}

@@ -1,0 +1,770 @@
+// The driver: joins core, state machine and storage into one running node.
+//
+// One turn of the event loop: what clients asked for is collected, the core takes one step, and its output is carried out. Entries go to
+// storage and to the peers at the same time; a message leaves once the write that it names is durable; committed entries are
+// applied; whoever waits is answered. The driver needs no knowledge of Raft to be safe: every duty is spelled out in the core's output.
+//
+// Nothing here waits: storage, network and clock call back. So the simulator runs this very file in virtual time.
+
+import { crc32 } from 'node:zlib'
+import {
+  type Applied,
+  decodeState,
+  type Request,
+  type Revision,
+  requestBytes,
+  requestKind,
+  type Settings,
+  writeRequest,
+} from '../kv/index.ts'
+import {
+  BODY_AT,
+  type Configuration,
+  type ConfigurationChange,
+  decodeAppliedState,
+  ENTRY_CONFIGURATION,
+  ENTRY_LEASES,
+  type Entry,
+  encodeAppliedState,
+  encodeChange,
+  encodeLeases,
+  type Input,
+  isJoint,
+  isVoter,
+  type LeaseSetting,
+  type LogIndex,
+  type Message,
+  newFrame,
+  type Output,
+  type Proposal,
+  Raft,
+  type RaftLimits,
+  type RaftTiming,
+  type ReplicaId,
+  type RoleChange,
+  readHeader,
+  sealFrame,
+  type Term,
+  type Write,
+} from '../raft/index.ts'
+import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
+import { Applier } from './applier.ts'
+import { GroupCommit } from './group-commit.ts'
+import type { DriverLimits } from './limits.ts'
+import { type ProposalEnd, Proposals } from './proposals.ts'
+import { Reads } from './reads.ts'
+import { StateHashes } from './state-hashes.ts'
+import type {
+  Clock,
+  Greeting,
+  Logger,
+  Network,
+  NetworkEvents,
+  NodeApi,
+  NodeEnd,
+  NodeStatus,
+  ReadGrant,
+  ReadOptions,
+  Result,
+  StateHashAt,
+  Timer,
+} from './types.ts'
+import { Waits } from './waits.ts'
+
+/** What metrics are told; every method is called on a hot path and must be cheap. */
+export interface DriverObserver {
+  proposalEnded(outcome: 'committed' | 'refused' | 'unknown'): void
+  batchStored(ms: number, entries: number): void
+  entriesApplied(count: number): void
+  roleChanged(change: RoleChange): void
+}
+
+export interface DriverOptions {
+  readonly clock: Clock
+  readonly storage: Storage
+  readonly timing: RaftTiming
+  readonly raftLimits: RaftLimits
+  readonly limits: DriverLimits
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly logger: Logger
+  readonly observer: DriverObserver
+  /** host:port of the peer listener, for the greeting. */
+  readonly peerAddress: () => string
+  /** The node has ended itself, for the reason given. The caller closes its fronts. */
+  readonly onEnd: (end: NodeEnd) => void
+}
+
+export class Driver implements NodeApi, NetworkEvents {
+  readonly name: string
+  readonly clusterId: string
+  readonly #replicaId: ReplicaId
+  readonly #options: DriverOptions
+  readonly #clock: Clock
+  readonly #storage: Storage
+  readonly #raft: Raft
+  readonly #applier: Applier
+  readonly #commits: GroupCommit
+  readonly #proposals: Proposals
+  readonly #reads: Reads
+  readonly #waits: Waits
+  readonly #hashes: StateHashes
+  /** Highest boot counter heard of each replica: an older process of it, or an old copy of its data, is told to stop. */
+  readonly #boots = new Map<ReplicaId, number>()
+  readonly #sendingSnapshot = new Set<ReplicaId>()
+  /** Entries up to here were committed when the node started: before they are applied it is not ready. */
+  readonly #commitAtStart: LogIndex
+
+  #network: Network | undefined
+  #ended: NodeEnd | undefined
+  #draining = false
+  /** A snapshot is on its way to the disk: nothing is applied meanwhile. */
+  #installing = false
+  #applying = false
+  #applySoon = false
+  #wakeSoon = false
+  #nextSeq = 1
+  #timer: Timer | undefined
+  #timerAt = Number.POSITIVE_INFINITY
+  #retry: Timer | undefined
+  #hashTimer: Timer | undefined
+  #hashError: string | undefined
+  /** As of the last applied entry, and encoded for its record. */
+  #configuration: Configuration
+  #raftState: Uint8Array
+
+  constructor(options: DriverOptions) {
+    const { storage, clock, limits } = options
+    this.#options = options
+    this.#clock = clock
+    this.#storage = storage
+    this.name = storage.identity.name
+    this.clusterId = storage.identity.clusterId
+    this.#replicaId = storage.identity.replicaId
+    this.#raftState = storage.applied.raft
+    this.#commitAtStart = storage.hardState.commit
+    this.#raft = new Raft({
+      id: this.#replicaId,
+      boot: storage.boot,
+      hardState: storage.hardState,
+      appliedIndex: storage.applied.index,
+      applied: decodeAppliedState(storage.applied.raft),
+      clusterTimeMs: decodeState(storage.applied.kv).clusterTimeMs,
+      log: storage.log,
+      limits: options.raftLimits,
+      timing: options.timing,
+      random: options.random,
+      crc32,
+      now: clock.now(),
+    })
+    this.#configuration = this.#raft.configuration
+    this.#hashes = new StateHashes(this.#replicaId)
+    this.#waits = new Waits(clock)
+    this.#proposals = new Proposals(clock, limits, (frame) => this.#renew(frame))
+    this.#applier = new Applier(storage, {
+      coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
+      encodedRaftState: () => this.#raftState,
+      applied: (entry, result) => this.#entryApplied(entry, result),
+    })
+    this.#commits = new GroupCommit(clock, storage, limits, {
+      hardState: () => this.#raft.hardState(),
+      send: (message) => this.#network?.send(message),
+      stored: (writes, ms) => this.#stored(writes, ms),
+      failed: (error) => this.#fail(error),
+    })
+    const [raft, applier] = [this.#raft, this.#applier]
+    this.#reads = new Reads(clock, limits, {
+      get revision() {
+        return applier.state.revision
+      },
+      get appliedIndex() {
+        return applier.index
+      },
+      get hasLeader() {
+        return raft.leader !== undefined
+      },
+      stalenessMs: (now) => raft.stalenessMs(now),
+    })
+  }
+
+  /** Begins to take part. `network` delivers its events to this driver. */
+  start(network: Network): void {
+    this.#network = network
+    this.#setPeers()
+    this.#step({ kind: 'tick', now: this.#clock.now() })
+    this.#armHashTimer()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // What the fronts use
+
+  get term(): Term {
+    return this.#raft.term
+  }
+
+  get revision(): Revision {
+    return this.#applier.state.revision
+  }
+
+  get settings(): Settings {
+    return this.#applier.state.settings
+  }
+
+  get configuration(): Configuration {
+    return this.#configuration
+  }
+
+  get leaderName(): string | undefined {
+    const { leader } = this.#raft
+    return leader === undefined ? undefined : this.#nameOf(leader)
+  }
+
+  status(): NodeStatus {
+    const errors: string[] = []
+    if (this.#ended !== undefined) errors.push(this.#ended.reason)
+    if (this.#hashError !== undefined) errors.push(this.#hashError)
+    if (this.#raft.leader === undefined) errors.push('no leader is known')
+    return {
+      name: this.name,
+      clusterId: this.clusterId,
+      replicaId: this.#replicaId,
+      raft: this.#raft.status(),
+      revision: this.revision,
+      settings: this.settings,
+      stateHash: this.#storage.stateHash,
+      errors,
+      notReady: this.#notReady(),
+    }
+  }
+
+  propose(
+    request: Request,
+    timeoutMs: number,
+    done: (result: Result<{ readonly outcome: Applied['outcome']; readonly replayed: boolean }>) => void,
+  ): void {
+    const { kind, version } = requestKind(request)
+    const proposal = this.#newProposal(kind, version, requestBytes(request), (frame) =>
+      writeRequest(request, frame, BODY_AT),
+    )
+    this.#propose(proposal, timeoutMs, (end) => {
+      if (!end.ok) done(end)
+      else if (end.value === undefined) throw new Error('a command was committed without a result')
+      else done({ ok: true, value: { outcome: end.value.outcome, replayed: end.value.replayed } })
+    })
+  }
+
+  read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
+    if (this.#ended === undefined) {
+      this.#reads.add(options, done)
+      this.#wake()
+    } else {
+      const { reason } = this.#ended
+      this.#clock.soon(() =>
+        done({ ok: false, problem: { code: 'not_ready', detail: reason, written: 'no' } }),
+      )
+    }
+  }
+
+  get(rowKey: Uint8Array): Uint8Array | undefined {
+    return this.#guarded(() => this.#storage.get(rowKey))
+  }
+
+  view(): View {
+    return this.#guarded(() => this.#storage.view())
+  }
+
+  change(
+    change: ConfigurationChange,
+    timeoutMs: number,
+    done: (result: Result<Configuration>) => void,
+  ): void {
+    const deadline = this.#clock.now() + timeoutMs
+    const settled = (): boolean => !isJoint(this.#configuration)
+    const body = encodeChange(change)
+    const proposal = this.#newProposal(ENTRY_CONFIGURATION, 1, body.length, (frame) =>
+      frame.set(body, BODY_AT),
+    )
+    this.#propose(proposal, timeoutMs, (end) => {
+      if (!end.ok) {
+        done(end)
+        return
+      }
+      this.#waits.until(settled, deadline - this.#clock.now(), (reached) => {
+        const detail =
+          'the change is committed, but the joint configuration was not left before the time ran out'
+        if (reached) done({ ok: true, value: this.#configuration })
+        else done({ ok: false, problem: { code: 'outcome_unknown', detail, written: 'unknown' } })
+      })
+    })
+  }
+
+  setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void {
+    const body = encodeLeases(setting)
+    const proposal = this.#newProposal(ENTRY_LEASES, 1, body.length, (frame) => frame.set(body, BODY_AT))
+    this.#propose(proposal, timeoutMs, (end) => done(end.ok ? { ok: true, value: this.#raft.leases } : end))
+  }
+
+  transfer(
+    to: ReplicaId | undefined,
+    timeoutMs: number,
+    done: (result: Result<{ readonly leader: string }>) => void,
+  ): void {
+    const { leader: before, term } = this.#raft
+    const moved = (): boolean => {
+      const { leader } = this.#raft
+      if (to !== undefined) return leader === to
+      return leader !== undefined && leader !== before && this.#raft.term > term
+    }
+    this.#clock.soon(() => {
+      this.#step({ kind: 'transfer', now: this.#clock.now(), to })
+      this.#waits.until(moved, timeoutMs, (reached) => {
+        const detail = 'leadership was not taken over in time; it may have stayed where it was'
+        if (reached) done({ ok: true, value: { leader: this.leaderName ?? '' } })
+        else done({ ok: false, problem: { code: 'no_leader', detail, written: 'no' } })
+      })
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // What the network brings
+
+  greeting(): Greeting {
+    return {
+      clusterId: this.clusterId,
+      replicaId: this.#replicaId,
+      name: this.name,
+      boot: this.#storage.boot,
+      term: this.#commits.durableTerm,
+      lastIndex: this.#storage.log.lastIndex(),
+      peer: this.#options.peerAddress(),
+    }
+  }
+
+  admit({ clusterId, replicaId, name, boot }: Greeting): { refuse: string; stop: boolean } | undefined {
+    if (this.#ended !== undefined) return { refuse: 'this node has ended', stop: false }
+    if (clusterId !== this.clusterId) {
+      return { refuse: `this is cluster ${this.clusterId}, the caller belongs to ${clusterId}`, stop: false }
+    }
+    if (replicaId === this.#replicaId) {
+      if (boot > this.#storage.boot) {
+        this.stop(
+          'a younger process of this replica is running: its data directory was opened or copied elsewhere',
+        )
+      }
+      return { refuse: 'this is the replica that the caller says it is', stop: boot < this.#storage.boot }
+    }
+    if (this.#configuration.removed.includes(replicaId)) {
+      const refuse = `replica ${replicaId} (${name}) was removed from the cluster. ${rejoinAdvice(name)}`
+      return { refuse, stop: true }
+    }
+    const known = this.#boots.get(replicaId) ?? 0
+    if (boot < known) {
+      const refuse = `replica ${replicaId} (${name}) was heard of with boot ${known}, the caller has ${boot}: an older process, or an old copy of its data`
+      return { refuse, stop: true }
+    }
+    return undefined
+  }
+
+  message(message: Message): void {
+    this.#step({ kind: 'message', now: this.#clock.now(), message })
+  }
+
+  connected({ replicaId: peer, boot, term, lastIndex }: Greeting): void {
+    this.#boots.set(peer, Math.max(boot, this.#boots.get(peer) ?? 0))
+    this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
+  }
+
+  disconnected(peer: ReplicaId): void {
+    this.#step({ kind: 'disconnected', now: this.#clock.now(), peer })
+  }
+
+  refused(peer: ReplicaId): void {
+    this.#step({ kind: 'refused', now: this.#clock.now(), peer })
+  }
+
+  stop(reason: string): void {
+    this.#fail(new Error(reason))
+  }
+
+  stateHash(from: ReplicaId, at: StateHashAt): void {
+    this.#judge(from, at)
+  }
+
+  snapshotOffered(
+    from: ReplicaId,
+    term: Term,
+    snapshotId: string,
+    meta: SnapshotSource['meta'],
+    done: (refuse: string | undefined, sink: SnapshotSink | undefined) => void,
+  ): void {
+    const refuse = this.#refusalOfSnapshot(term, meta.index)
+    if (refuse !== undefined) {
+      done(refuse, undefined)
+      return
+    }
+    this.#storage.snapshotSink(snapshotId, from, meta, (error, sink) => {
+      if (error !== undefined) this.#fail(error)
+      done(error?.message, sink)
+    })
+  }
+
+  snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void {
+    this.message({
+      type: 'snapshot',
+      from,
+      to: this.#replicaId,
+      term,
+      snapshotId,
+      meta: { index: meta.index, term: meta.term, state: decodeAppliedState(meta.applied.raft) },
+      clusterTimeMs: decodeState(meta.applied.kv).clusterTimeMs,
+    })
+  }
+
+  snapshotSent(to: ReplicaId, index: LogIndex, ok: boolean): void {
+    this.#sendingSnapshot.delete(to)
+    this.#step({ kind: 'snapshot-sent', now: this.#clock.now(), peer: to, index, ok })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Ending
+
+  /** Hands leadership over and waits until every waiting proposal has its outcome. New ones are taken until `close`. */
+  drain(done: () => void): void {
+    this.#draining = true
+    const { handOverMsMax, drainMsMax } = this.#options.limits
+    const idle = (): boolean => this.#proposals.size === 0
+    const finish = (): void => this.#waits.until(idle, drainMsMax, () => done())
+    const others = this.#configuration.voters.some((id) => id !== this.#replicaId)
+    if (this.#raft.role === 'leader' && others) this.transfer(undefined, handOverMsMax, finish)
+    else finish()
+  }
+
+  /** Makes durable what is applied, and ends. Waiters that are left are told the truth. */
+  close(done: (error: Error | undefined) => void): void {
+    if (this.#ended !== undefined) {
+      done(undefined)
+      return
+    }
+    this.#end({ kind: 'stopped', reason: 'the node was stopped' })
+    this.#commits.close(done)
+  }
+
+  /** Ends as if killed. The storage is left as it is; its owner gives up the handle. */
+  crash(): void {
+    this.#commits.abandon()
+    this.#end({ kind: 'crashed', reason: 'the node was crashed on purpose' })
+  }
+
+  #fail(error: unknown): void {
+    if (this.#ended !== undefined) return
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#options.logger.error({ err: error }, `stopping: ${reason}`)
+    this.#commits.abandon()
+    const end: NodeEnd = { kind: 'failed', reason }
+    this.#end(end)
+    this.#options.onEnd(end)
+  }
+
+  #end(end: NodeEnd): void {
+    if (this.#ended !== undefined) return
+    this.#ended = end
+    for (const timer of [this.#timer, this.#retry, this.#hashTimer]) timer?.cancel()
+    this.#network?.close()
+    this.#proposals.endAll(end.reason)
+    this.#reads.endAll(end.reason)
+    this.#waits.endAll()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Steps of the core
+
+  #step(input: Input): void {
+    if (this.#ended !== undefined) return
+    this.#orFail(() => this.#carryOut(this.#raft.step(input)))
+  }
+
+  #carryOut(output: Output): void {
+    if (output.fatal !== undefined) throw new Error(output.fatal)
+    if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
+    if (output.write !== undefined) this.#take(output.write)
+    for (const outgoing of output.messages) this.#commits.send(outgoing)
+    for (const outcome of output.outcomes) this.#proposals.resolve(outcome)
+    for (const outcome of output.reads) this.#reads.resolve(outcome)
+    for (const { to } of output.snapshots) this.#sendSnapshot(to)
+    if (output.transfer !== undefined) {
+      const { outcome, detail } = output.transfer
+      this.#options.logger.info({ outcome }, `leadership transfer ${outcome}: ${detail}`)
+    }
+    if (output.committed.length > 0) {
+      this.#applier.push(output.committed)
+      this.#apply()
+    }
+    this.#commits.flush()
+    this.#armTimer()
+    if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
+  }
+
+  /** A broken invariant or a row that cannot be read: stop rather than diverge. */
+  #orFail(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Requests of this turn go to the core together. */
+  #wake(): void {
+    if (this.#wakeSoon) return
+    this.#wakeSoon = true
+    this.#clock.soon(() => {
+      this.#wakeSoon = false
+      if (this.#ended !== undefined) return
+      const proposals = this.#proposals.take()
+      if (proposals.length > 0) this.#step({ kind: 'propose', now: this.#clock.now(), proposals })
+      const reads = this.#reads.take()
+      if (reads.length > 0) this.#step({ kind: 'read', now: this.#clock.now(), reads })
+    })
+  }
+
+  #armTimer(): void {
+    const at = this.#raft.deadline()
+    // A timer that fires early only asks again, so a deadline that moves away (every heartbeat) costs nothing.
+    if (at >= this.#timerAt || this.#ended !== undefined) return
+    this.#timer?.cancel()
+    this.#timerAt = at
+    this.#timer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#tick())
+  }
+
+  #tick(): void {
+    const late = this.#clock.now() - this.#timerAt
+    this.#timerAt = Number.POSITIVE_INFINITY
+    const tick = (): void => this.#step({ kind: 'tick', now: this.#clock.now() })
+    // After a stall, what the peers sent meanwhile waits in the sockets: hear it before judging that they are silent.
+    if (late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))
+    else tick()
+  }
+
+  /** Asks again for what was refused for want of a leader, or has had no answer. */
+  #armRetry(): void {
+    if (this.#retry !== undefined || this.#ended !== undefined) return
+    this.#retry = this.#clock.after(this.#options.limits.retryMs, () => {
+      this.#retry = undefined
+      if (this.#raft.leader !== undefined) this.#unpark()
+      if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
+    })
+  }
+
+  #unpark(): void {
+    this.#proposals.unpark()
+    this.#reads.unpark()
+    if (this.#proposals.hasFresh || this.#reads.hasFresh) this.#wake()
+  }
+
+  #roleChanged(change: RoleChange): void {
+    const leader = change.leader === undefined ? undefined : (this.#nameOf(change.leader) ?? change.leader)
+    const fields = { role: change.role, term: change.term, leader }
+    this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
+    this.#options.observer.roleChanged(change)
+    if (change.leader !== undefined) this.#unpark()
+    this.#waits.check()
+  }
+
+  #take(write: Write): void {
+    // Entries must not be applied to rows that the snapshot is about to replace.
+    if (write.snapshot !== undefined) this.#installing = true
+    this.#commits.take(write)
+  }
+
+  #stored(writes: readonly Write[], ms: number): void {
+    let entries = 0
+    for (const write of writes) entries += write.entries.length
+    this.#options.observer.batchStored(ms, entries)
+    const last = writes.at(-1)
+    if (last === undefined || this.#ended !== undefined) return
+    const installed = writes.some((write) => write.snapshot !== undefined)
+    if (installed) this.#orFail(() => this.#installed())
+    this.#step({ kind: 'stored', now: this.#clock.now(), write: last.number })
+    if (installed) this.#orFail(() => this.#apply())
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Applying
+
+  #apply(): void {
+    // Applying an entry of the core takes a step, whose output may bring more to apply: the loop below finds it.
+    if (this.#applying || this.#applySoon) return
+    this.#applying = true
+    const until = this.#clock.now() + this.#options.limits.applySliceMs
+    while (this.#applier.pending && !this.#installing && this.#ended === undefined) {
+      const before = this.#applier.index
+      this.#applier.run(() => this.#clock.now() >= until)
+      const { index } = this.#applier
+      this.#options.observer.entriesApplied(index - before)
+      this.#step({ kind: 'applied', now: this.#clock.now(), index })
+      this.#reads.applied()
+      if (this.#draining) this.#waits.check()
+      if (this.#clock.now() >= until) break
+    }
+    this.#applying = false
+    if (!this.#applier.pending || this.#installing || this.#ended !== undefined) return
+    this.#applySoon = true
+    this.#clock.soon(() => {
+      this.#applySoon = false
+      this.#orFail(() => this.#apply())
+    })
+  }
+
+  #coreEntryApplied(entry: Entry): void {
+    this.#step({ kind: 'applied', now: this.#clock.now(), index: entry.index })
+    this.#raftState = encodeAppliedState(this.#raft.appliedState())
+    this.#configurationChanged()
+  }
+
+  #entryApplied(entry: Entry, result: Applied | undefined): void {
+    this.#proposals.applied(entry.index, result)
+    if (entry.index % this.#options.limits.hashEveryEntries === 0) this.#reportHash()
+  }
+
+  #configurationChanged(): void {
+    const { configuration } = this.#raft
+    if (configuration === this.#configuration) return
+    this.#configuration = configuration
+    const { voters, votersOutgoing, learners } = configuration
+    this.#options.logger.info({ voters, votersOutgoing, learners }, 'configuration applied')
+    this.#setPeers()
+    this.#waits.check()
+    if (configuration.removed.includes(this.#replicaId)) {
+      const reason = 'this replica was removed from the cluster; its data is of no further use'
+      this.#clock.after(this.#options.limits.removedGraceMs, () => this.stop(reason))
+    }
+  }
+
+  #setPeers(): void {
+    this.#network?.setPeers(this.#configuration.members.filter((member) => member.id !== this.#replicaId))
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Snapshots
+
+  #sendSnapshot(to: ReplicaId): void {
+    if (this.#sendingSnapshot.has(to) || this.#network === undefined) return
+    this.#sendingSnapshot.add(to)
+    const source = this.#storage.snapshotSource()
+    this.#options.logger.info({ to: this.#nameOf(to), index: source.meta.index }, 'sending a snapshot')
+    this.#network.sendSnapshot(to, this.#raft.term, source)
+  }
+
+  #refusalOfSnapshot(term: Term, index: LogIndex): string | undefined {
+    if (this.#ended !== undefined) return 'this node has ended'
+    if (term < this.#raft.term) return `term ${term} is over, this is term ${this.#raft.term}`
+    if (index <= this.#raft.commit) return `index ${index} is already committed here`
+    return undefined
+  }
+
+  /** The snapshot is durable and is the state now. */
+  #installed(): void {
+    this.#installing = false
+    this.#applier.reload()
+    this.#raftState = this.#storage.applied.raft
+    this.#proposals.skipped(this.#applier.index)
+    this.#configurationChanged()
+    this.#reads.applied()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Comparing replicas
+
+  #armHashTimer(): void {
+    this.#hashTimer = this.#clock.after(this.#options.limits.hashIdleMs, () => {
+      this.#reportHash()
+      if (this.#ended === undefined) this.#armHashTimer()
+    })
+  }
+
+  #reportHash(): void {
+    if (this.#installing) return
+    const at = { index: this.#applier.index, hash: this.#storage.stateHash }
+    this.#network?.sendStateHash(at)
+    this.#judge(this.#replicaId, at)
+  }
+
+  #judge(from: ReplicaId, at: StateHashAt): void {
+    const verdict = this.#hashes.report(from, at, this.#configuration.voters)
+    if (verdict.kind === 'equal') return
+    if (verdict.kind === 'diverged') {
+      this.#fail(new Error(`this replica has diverged: ${verdict.detail}. ${rejoinAdvice(this.name)}`))
+      return
+    }
+    if (this.#hashError === undefined) this.#options.logger.error({}, `replicas differ: ${verdict.detail}`)
+    this.#hashError = `replicas differ: ${verdict.detail}`
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #newProposal(
+    kind: number,
+    version: number,
+    bodyBytes: number,
+    writeBody: (frame: Uint8Array) => void,
+  ): Proposal {
+    const seq = this.#nextSeq++
+    const header = { kind, version, proposer: this.#replicaId, boot: this.#storage.boot, seq }
+    const frame = newFrame(header, bodyBytes)
+    writeBody(frame)
+    return { seq, frame: sealFrame(frame, crc32) }
+  }
+
+  /** The same payload under a new seq: what was certainly not appended is proposed again. */
+  #renew(frame: Uint8Array): Proposal {
+    const { kind, version } = readHeader(frame)
+    const body = frame.subarray(BODY_AT)
+    return this.#newProposal(kind, version, body.length, (renewed) => renewed.set(body, BODY_AT))
+  }
+
+  #propose({ seq, frame }: Proposal, timeoutMs: number, done: (end: ProposalEnd) => void): void {
+    const refusal =
+      this.#ended === undefined
+        ? this.#proposals.overload(frame.length)
+        : ({ code: 'not_ready', detail: this.#ended.reason, written: 'no' } as const)
+    if (refusal !== undefined) {
+      this.#clock.soon(() => done({ ok: false, problem: refusal }))
+      return
+    }
+    const { observer } = this.#options
+    this.#proposals.add(seq, frame, timeoutMs, (end) => {
+      observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
+      done(end)
+    })
+    this.#wake()
+  }
+
+  #notReady(): string[] {
+    const reasons: string[] = []
+    if (this.#ended !== undefined) reasons.push(this.#ended.reason)
+    if (this.#draining) reasons.push('the node is stopping')
+    if (this.#raft.leader === undefined) reasons.push('no leader is known')
+    if (!isVoter(this.#configuration, this.#replicaId)) reasons.push('this replica is not a voter yet')
+    if (this.#applier.index < this.#commitAtStart) {
+      reasons.push(`catching up: applied ${this.#applier.index} of ${this.#commitAtStart}`)
+    }
+    return reasons
+  }
+
+  #nameOf(id: ReplicaId): string | undefined {
+    return this.#configuration.members.find((member) => member.id === id)?.name
+  }
+
+  /** A row that cannot be read ends the node; the caller gets the error too. */
+  #guarded<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+  }
+}
+
+const rejoinAdvice = (name: string): string =>
+  `Let it rejoin as a fresh replica: \`kv cluster rejoin ${name}\` in a local cluster; otherwise move its data directory aside and start it with --join URL --replace`

@@ -1,0 +1,129 @@
+// One writer with at most one batch in flight; what arrives meanwhile joins the next batch (group commit). Entries, hard state and the
+// rows applied since become durable together and in order. Messages wait here for the write that must be durable before they leave.
+
+import type { HardState, LogIndex, Message, Outgoing, Term, Write, WriteNumber } from '../raft/types.ts'
+import type { Storage } from '../storage/types.ts'
+import type { DriverLimits } from './limits.ts'
+import { LogTail } from './log-tail.ts'
+import type { Clock, Timer } from './types.ts'
+
+export interface GroupCommitEvents {
+  /** The core's newest hard state; its commit is covered by the writes handed over so far. */
+  hardState(): HardState
+  send(message: Message): void
+  /** These writes, in order, are durable; `ms` is how long the batch took. */
+  stored(writes: readonly Write[], ms: number): void
+  /** Final: nothing is submitted any more. */
+  failed(error: Error): void
+}
+
+export class GroupCommit {
+  readonly #clock: Clock
+  readonly #storage: Storage
+  readonly #limits: DriverLimits
+  readonly #events: GroupCommitEvents
+  readonly #tail: LogTail
+  #writes: Write[] = []
+  #held: Outgoing[] = []
+  #durableWrite: WriteNumber = 0
+  #durableTerm: Term
+  #durableApplied: LogIndex
+  #inFlight = false
+  #closed = false
+  #idle: Timer | undefined
+  #whenIdle: (() => void) | undefined
+
+  constructor(clock: Clock, storage: Storage, limits: DriverLimits, events: GroupCommitEvents) {
+    this.#clock = clock
+    this.#storage = storage
+    this.#limits = limits
+    this.#events = events
+    this.#tail = new LogTail(limits)
+    this.#durableTerm = storage.hardState.term
+    this.#durableApplied = storage.applied.index
+  }
+
+  get durableTerm(): Term {
+    return this.#durableTerm
+  }
+
+  take(write: Write): void {
+    this.#writes.push(write)
+    this.#tail.written(write)
+  }
+
+  /** Sends at once, or when the write that the message names is durable. */
+  send(outgoing: Outgoing): void {
+    if (outgoing.after <= this.#durableWrite) this.#events.send(outgoing.message)
+    else this.#held.push(outgoing)
+  }
+
+  /** Submits what is there, unless a batch is in flight. Rows alone wait a little for company. */
+  flush(): void {
+    if (this.#inFlight || this.#closed) return
+    if (this.#writes.length > 0) this.#submit()
+    else if (this.#storage.dirty || this.#storage.hasGarbage) this.#armIdle()
+  }
+
+  /** Writes what is left, then calls back; nothing is taken afterwards. */
+  close(done: (error: Error | undefined) => void): void {
+    this.#closed = true
+    this.#idle?.cancel()
+    const finish = (): void => {
+      if (this.#writes.length === 0 && !this.#storage.dirty) {
+        done(undefined)
+        return
+      }
+      this.#storage.write(
+        { writes: this.#writes, hardState: this.#events.hardState(), compactTo: undefined },
+        done,
+      )
+    }
+    if (this.#inFlight) this.#whenIdle = finish
+    else finish()
+  }
+
+  /** Submits nothing more, not even what is left. */
+  abandon(): void {
+    this.#closed = true
+    this.#idle?.cancel()
+  }
+
+  #armIdle(): void {
+    this.#idle ??= this.#clock.after(this.#limits.idleFlushMs, () => {
+      this.#idle = undefined
+      if (!this.#inFlight && !this.#closed) this.#submit()
+    })
+  }
+
+  #submit(): void {
+    const writes = this.#writes
+    const hardState = this.#events.hardState()
+    const applied = this.#storage.applied.index
+    const compactTo = this.#tail.compactTo(this.#storage.log.firstIndex(), this.#durableApplied)
+    const began = this.#clock.now()
+    this.#writes = []
+    this.#inFlight = true
+    this.#storage.write({ writes, hardState, compactTo }, (error) => {
+      this.#inFlight = false
+      if (error !== undefined) {
+        this.#closed = true
+        this.#events.failed(error)
+        return
+      }
+      this.#durableTerm = hardState.term
+      this.#durableApplied = applied
+      if (this.#closed) this.#whenIdle?.()
+      else this.#completed(writes, this.#clock.now() - began)
+    })
+  }
+
+  #completed(writes: readonly Write[], ms: number): void {
+    this.#durableWrite = writes.at(-1)?.number ?? this.#durableWrite
+    const held = this.#held
+    this.#held = []
+    for (const outgoing of held) this.send(outgoing)
+    this.#events.stored(writes, ms)
+    this.flush()
+  }
+}

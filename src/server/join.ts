@@ -1,0 +1,136 @@
+// How a new replica becomes known to a running cluster, over the HTTP API of the nodes that it was told (interfaces §3).
+
+import type { ReplicaId } from '../raft/index.ts'
+import type { Logger } from './types.ts'
+
+/** How long a joining node looks for a cluster before it gives up. */
+export const DISCOVER_MS_MAX = 30_000
+const REQUEST_MS_MAX = 5_000
+const RETRY_MS_MIN = 100
+const RETRY_MS_MAX = 2_000
+
+export interface ClusterSeen {
+  readonly clusterId: string
+  readonly members: readonly { readonly name: string; readonly replicaId: string; readonly url: string }[]
+}
+
+export interface Joiner {
+  readonly name: string
+  readonly replicaId: ReplicaId
+  readonly peer: string
+  readonly url: string
+}
+
+/** The cluster will not take this replica, and trying again cannot help. */
+export class JoinRefusedError extends Error {
+  override readonly name = 'JoinRefusedError'
+}
+
+/** Asks the given nodes in turn until one tells of its cluster. Rejects after DISCOVER_MS_MAX. */
+export async function discoverCluster(urls: readonly string[], logger: Logger): Promise<ClusterSeen> {
+  const until = Date.now() + DISCOVER_MS_MAX
+  let last = 'no URL was given'
+  for (let round = 0; Date.now() < until; round++) {
+    for (const url of urls) {
+      try {
+        return await clusterAt(url)
+      } catch (error) {
+        last = `${url}: ${reasonOf(error)}`
+      }
+    }
+    if (round === 0) logger.warn({ urls }, `cannot reach the cluster yet (${last}), trying again`)
+    await pause(retryMs(round))
+  }
+  throw new JoinRefusedError(
+    `no node of the cluster answered within ${DISCOVER_MS_MAX / 1000} s; last: ${last}. Check --join, and that those nodes run`,
+  )
+}
+
+/** Adds `joiner` to the cluster, trying until it is a member or `stopped`. Rejects with JoinRefusedError when that is pointless. */
+export async function join(
+  joiner: Joiner,
+  {
+    urls,
+    replace,
+    logger,
+    isKnown,
+  }: { urls: readonly string[]; replace: boolean; logger: Logger; isKnown: () => boolean },
+): Promise<void> {
+  let known = urls
+  let reported = ''
+  for (let round = 0; !isKnown(); round++) {
+    const url = known[round % known.length]
+    if (url === undefined) throw new JoinRefusedError('no URL of a node to join was given')
+    try {
+      const seen = await clusterAt(url)
+      known = [
+        ...new Set([...urls, ...seen.members.map((member) => member.url).filter((other) => other !== '')]),
+      ]
+      await ask(url, joiner, seen, replace)
+      await pause(RETRY_MS_MIN)
+    } catch (error) {
+      if (error instanceof JoinRefusedError) throw error
+      const reason = reasonOf(error)
+      if (reason !== reported) logger.warn({ url }, `not a member yet: ${reason}; trying again`)
+      reported = reason
+      await pause(retryMs(round))
+    }
+  }
+}
+
+async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: boolean): Promise<void> {
+  const namesake = seen.members.find((member) => member.name === joiner.name)
+  if (namesake?.replicaId === joiner.replicaId) return // it was heard; the log will say so here soon
+  if (namesake !== undefined && !replace) {
+    throw new JoinRefusedError(
+      `the cluster has a member named ${joiner.name} already (replica ${namesake.replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
+    )
+  }
+  const path = namesake === undefined ? '' : `/${joiner.name}/replace`
+  const { name, replicaId, peer } = joiner
+  const answer = await fetch(`${url}/v1/cluster/members${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, replica_id: replicaId, peer, url: joiner.url }),
+    signal: AbortSignal.timeout(REQUEST_MS_MAX),
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(detailOf(text) ?? `${url} answered ${answer.status}`)
+}
+
+async function clusterAt(url: string): Promise<ClusterSeen> {
+  const answer = await fetch(`${url}/v1/cluster`, { signal: AbortSignal.timeout(REQUEST_MS_MAX) })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(detailOf(text) ?? `answered ${answer.status}`)
+  const body: unknown = JSON.parse(text)
+  if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
+    throw new Error('that is no quorate node')
+  }
+  const members = body.members.filter(isRecord).map((member) => ({
+    name: String(member.name),
+    replicaId: String(member.replica_id),
+    url: String(member.url),
+  }))
+  return { clusterId: body.cluster_id, members }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
+
+function detailOf(problem: string): string | undefined {
+  try {
+    const body: unknown = JSON.parse(problem)
+    return isRecord(body) && typeof body.detail === 'string' ? body.detail : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause instanceof Error ? error.cause.message : error.message
+}
+
+const retryMs = (round: number): number => Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(round, 10))
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

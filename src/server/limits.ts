@@ -1,0 +1,72 @@
+// Every limit and pause of a node that is not a replicated setting, named and in one place. docs/reference/limits.md explains them.
+
+import type { RaftLimits, RaftTiming } from '../raft/index.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export const raftTiming: RaftTiming = {
+  heartbeatMs: 50,
+  electionMinMs: 500,
+  electionMaxMs: 1000,
+  failoverDelayMaxMs: 50,
+  driftMax: 0.05,
+}
+
+export const raftLimits: RaftLimits = {
+  appendBytesMax: 512 * KiB,
+  inflightMessagesMax: 256,
+  inflightBytesMax: 4 * MiB,
+  uncommittedBytesMax: 64 * MiB,
+  uncommittedEntriesMax: 50_000,
+  applyBytesMax: 4 * MiB,
+  entryBytesMax: 2 * MiB,
+  tailBytesMax: 8 * MiB,
+}
+
+export interface DriverLimits {
+  /** Proposals of this node that have no outcome yet; beyond: overloaded. */
+  readonly proposalsMax: number
+  readonly proposalBytesMax: number
+  /** Reads of this node that wait for a confirmation or for an index; beyond: overloaded. */
+  readonly readsMax: number
+  /** Rows applied while no entry is being written become durable after this long at the latest. */
+  readonly idleFlushMs: number
+  /** Applying pauses for the rest of the event loop after this long. */
+  readonly applySliceMs: number
+  /** What was refused for want of a leader is tried again when one is known, and at the latest after this long. */
+  readonly retryMs: number
+  /** A read index that has had no answer for this long is asked for again. */
+  readonly readAskAgainMs: number
+  /** Log kept behind the applied index for followers that are a little behind, in entries and in bytes of frames. */
+  readonly logTailEntries: number
+  readonly logTailBytes: number
+  /** Compact when at least this many entries can go. */
+  readonly compactEntriesMin: number
+  /** Replicas compare state hashes at every index divisible by this, and whenever they are idle. */
+  readonly hashEveryEntries: number
+  readonly hashIdleMs: number
+  /** Graceful stop: how long handing leadership over, then finishing requests, may take. */
+  readonly handOverMsMax: number
+  readonly drainMsMax: number
+  /** A replica that learns of its removal stops after this long, so that its last messages leave. */
+  readonly removedGraceMs: number
+}
+
+export const driverLimits: DriverLimits = {
+  proposalsMax: 20_000,
+  proposalBytesMax: 64 * MiB,
+  readsMax: 50_000,
+  idleFlushMs: 20,
+  applySliceMs: 10,
+  retryMs: 20,
+  readAskAgainMs: 250,
+  logTailEntries: 10_000,
+  logTailBytes: 32 * MiB,
+  compactEntriesMin: 1_000,
+  hashEveryEntries: 1_024,
+  hashIdleMs: 1_000,
+  handOverMsMax: 3_000,
+  drainMsMax: 10_000,
+  removedGraceMs: 1_000,
+}

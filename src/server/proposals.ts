@@ -1,0 +1,210 @@
+// The proposals of this node that somebody waits for, from the moment they are sealed until their outcome is known.
+//
+// One rule governs the whole file: an answer says "not written" only where the core said so (refused, superseded) or the proposal was
+// never handed to it; everything else that runs out of time is `outcome_unknown`.
+
+import type { Applied } from '../kv/index.ts'
+import type { LogIndex, Proposal, ProposalOutcome, Refusal } from '../raft/index.ts'
+import type { DriverLimits } from './limits.ts'
+import type { Clock, Problem, Result, Timer } from './types.ts'
+
+/** How a committed proposal ended: what apply returned, or nothing for an entry of the core. */
+export type ProposalEnd = Result<Applied | undefined>
+
+interface Waiter {
+  seq: number
+  frame: Uint8Array
+  /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: only apply is missing. */
+  state: 'idle' | 'handed' | 'committed'
+  /** Why it is idle. */
+  refusal: Refusal['reason'] | undefined
+  timer: Timer | undefined
+  readonly done: (end: ProposalEnd) => void
+}
+
+export class Proposals {
+  readonly #clock: Clock
+  readonly #limits: DriverLimits
+  readonly #renew: (frame: Uint8Array) => Proposal
+  readonly #waiters = new Map<number, Waiter>()
+  readonly #awaitingApply = new Map<LogIndex, Waiter>()
+  /** To be handed over at the end of this turn, in the order of arrival. */
+  #fresh: Waiter[] = []
+  /** Refused for want of a leader: handed over again when one is known. */
+  #parked: Waiter[] = []
+  #bytes = 0
+
+  /** `renew` seals the payload of a frame once more, under a new seq. */
+  constructor(clock: Clock, limits: DriverLimits, renew: (frame: Uint8Array) => Proposal) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#renew = renew
+  }
+
+  get size(): number {
+    return this.#waiters.size
+  }
+
+  get hasFresh(): boolean {
+    return this.#fresh.length > 0
+  }
+
+  get hasParked(): boolean {
+    return this.#parked.length > 0
+  }
+
+  /** Why a proposal of `bytes` cannot be taken now, or undefined. */
+  overload(bytes: number): Problem | undefined {
+    const { proposalsMax, proposalBytesMax } = this.#limits
+    if (this.#waiters.size < proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined
+    return {
+      code: 'overloaded',
+      detail: `${this.#waiters.size} proposals (${this.#bytes} bytes) wait on this node already; limits: ${proposalsMax} and ${proposalBytesMax} bytes`,
+      written: 'no',
+    }
+  }
+
+  add(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void): void {
+    const waiter: Waiter = { seq, frame, state: 'idle', refusal: undefined, timer: undefined, done }
+    waiter.timer = this.#clock.after(timeoutMs, () => this.#expire(waiter))
+    this.#waiters.set(seq, waiter)
+    this.#bytes += frame.length
+    this.#fresh.push(waiter)
+  }
+
+  /** What the core is to be given now. */
+  take(): Proposal[] {
+    const batch: Proposal[] = []
+    for (const waiter of this.#fresh) {
+      if (this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
+      // Given before: a leader refuses to hear of a seq twice, and may have stamped the frame.
+      if (waiter.refusal !== undefined) this.#renumber(waiter)
+      waiter.state = 'handed'
+      batch.push({ seq: waiter.seq, frame: waiter.frame })
+    }
+    this.#fresh = []
+    return batch
+  }
+
+  /** A leader is known, or some time has passed: what was parked is fresh again. */
+  unpark(): void {
+    this.#fresh = [...this.#parked, ...this.#fresh]
+    this.#parked = []
+  }
+
+  resolve(outcome: ProposalOutcome): void {
+    const waiter = this.#waiters.get(outcome.seq)
+    if (waiter === undefined) return // answered as unknown when its time ran out
+    switch (outcome.outcome) {
+      case 'committed':
+        waiter.state = 'committed'
+        this.#awaitingApply.set(outcome.index, waiter)
+        return
+      case 'superseded':
+        this.#park(waiter, 'not-leader')
+        return
+      case 'unknown':
+        this.#end(waiter, unknown('the entries that tell what became of it were replaced by a snapshot'))
+        return
+      case 'refused':
+        this.#refused(waiter, outcome.refusal)
+        return
+      default:
+        assertNever(outcome)
+    }
+  }
+
+  applied(index: LogIndex, result: Applied | undefined): void {
+    const waiter = this.#awaitingApply.get(index)
+    if (waiter === undefined) return
+    this.#awaitingApply.delete(index)
+    this.#end(waiter, { ok: true, value: result })
+  }
+
+  /** A snapshot took the place of entries up to `index`: their results will not be computed here. */
+  skipped(index: LogIndex): void {
+    for (const [at, waiter] of this.#awaitingApply) {
+      if (at > index) continue
+      this.#awaitingApply.delete(at)
+      this.#end(waiter, unknown('it was committed, but a snapshot hid its result'))
+    }
+  }
+
+  /** The node ends: every waiter gets an answer that is true. */
+  endAll(reason: string): void {
+    for (const waiter of [...this.#waiters.values()]) {
+      this.#end(waiter, waiter.state === 'idle' ? notWritten('not_ready', reason) : unknown(reason))
+    }
+  }
+
+  #renumber(waiter: Waiter): void {
+    const { seq, frame } = this.#renew(waiter.frame)
+    this.#waiters.delete(waiter.seq)
+    waiter.seq = seq
+    waiter.frame = frame
+    this.#waiters.set(seq, waiter)
+  }
+
+  #refused(waiter: Waiter, refusal: Refusal): void {
+    switch (refusal.reason) {
+      case 'no-leader':
+      case 'not-leader':
+      case 'transferring':
+        this.#park(waiter, refusal.reason)
+        return
+      case 'overloaded':
+        this.#end(waiter, notWritten('overloaded', refusal.detail))
+        return
+      case 'too-large':
+        this.#end(waiter, notWritten('request_too_large', refusal.detail))
+        return
+      case 'membership':
+        this.#end(waiter, notWritten('membership_refused', refusal.detail))
+        return
+      default:
+        assertNever(refusal)
+    }
+  }
+
+  #park(waiter: Waiter, reason: Refusal['reason']): void {
+    waiter.state = 'idle'
+    waiter.refusal = reason
+    this.#parked.push(waiter)
+  }
+
+  #expire(waiter: Waiter): void {
+    if (waiter.state === 'idle') {
+      const detail =
+        waiter.refusal === 'transferring'
+          ? 'leadership was being handed over until the time ran out; nothing was written'
+          : 'no leader was found before the time ran out; nothing was written'
+      this.#end(waiter, notWritten('no_leader', detail))
+    } else {
+      this.#end(
+        waiter,
+        unknown('it was handed to the log, but no majority confirmed it before the time ran out'),
+      )
+    }
+  }
+
+  #end(waiter: Waiter, end: ProposalEnd): void {
+    if (!this.#waiters.delete(waiter.seq)) return
+    this.#bytes -= waiter.frame.length
+    waiter.timer?.cancel()
+    waiter.done(end)
+  }
+}
+
+const notWritten = (code: Problem['code'], detail: string): ProposalEnd => ({
+  ok: false,
+  problem: { code, detail, written: 'no' },
+})
+
+const unknown = (detail: string): ProposalEnd => ({
+  ok: false,
+  problem: { code: 'outcome_unknown', detail, written: 'unknown' },
+})
+
+function assertNever(value: never): never {
+  throw new Error(`unexpected ${JSON.stringify(value)}`)
+}

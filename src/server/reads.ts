@@ -1,0 +1,230 @@
+// Reads that wait: for a quorum to confirm a read index (thesis §6.4), for that index to be applied, for a revision.
+//
+// All linearizable reads of one turn of the event loop share one confirmation. A confirmation that is refused is asked for again
+// until the read's time runs out: nothing was promised, so nothing can be wrong.
+
+import type { Revision } from '../kv/index.ts'
+import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../raft/index.ts'
+import type { DriverLimits } from './limits.ts'
+import type { Clock, Problem, ReadConsistency, ReadGrant, ReadOptions, Result, Timer } from './types.ts'
+
+interface Waiter {
+  readonly options: ReadOptions
+  readonly done: (result: Result<ReadGrant>) => void
+  timer: Timer | undefined
+  open: boolean
+  /** `unconfirmed` → `index` known → only a revision missing. */
+  waitsFor: 'confirmation' | 'index' | 'revision'
+  index: LogIndex | undefined
+  served: ReadConsistency
+}
+
+/** What reads need to know of the node. */
+export interface ReadState {
+  readonly revision: Revision
+  readonly appliedIndex: LogIndex
+  readonly hasLeader: boolean
+  stalenessMs(now: MonotonicMs): number | undefined
+}
+
+export class Reads {
+  readonly #clock: Clock
+  readonly #limits: DriverLimits
+  readonly #state: ReadState
+  #nextId = 1
+  #fresh: Waiter[] = []
+  #parked: Waiter[] = []
+  readonly #asked = new Map<number, { readonly at: MonotonicMs; readonly waiters: readonly Waiter[] }>()
+  /** Confirmed, sorted by index. */
+  #awaitingIndex: Waiter[] = []
+  #awaitingRevision = new Set<Waiter>()
+  #open = new Set<Waiter>()
+
+  constructor(clock: Clock, limits: DriverLimits, state: ReadState) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#state = state
+  }
+
+  get hasFresh(): boolean {
+    return this.#fresh.length > 0
+  }
+
+  /** Whether something is to be asked again by `unpark`. */
+  get hasParked(): boolean {
+    return this.#parked.length > 0 || this.#asked.size > 0
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  add(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
+    const waiter: Waiter = {
+      options,
+      done,
+      timer: undefined,
+      open: true,
+      waitsFor: 'confirmation',
+      index: undefined,
+      served: options.consistency === 'stale' ? 'stale' : 'linearizable',
+    }
+    this.#open.add(waiter)
+    if (this.#open.size > this.#limits.readsMax) {
+      const detail = `${this.#limits.readsMax} reads wait on this node already`
+      this.#clock.soon(() =>
+        this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } }),
+      )
+      return
+    }
+    if (options.consistency === 'stale') {
+      this.#clock.soon(() => this.#grant(waiter))
+      return
+    }
+    this.#arm(waiter)
+    this.#fresh.push(waiter)
+  }
+
+  /** What the core is to be asked now: at most one linearizable and one lease read for all that arrived. */
+  take(): ReadRequest[] {
+    const linearizable: Waiter[] = []
+    const lease: Waiter[] = []
+    for (const waiter of this.#fresh) {
+      if (waiter.open) (waiter.options.consistency === 'lease' ? lease : linearizable).push(waiter)
+    }
+    this.#fresh = []
+    const requests: ReadRequest[] = []
+    for (const [waiters, isLease] of [
+      [linearizable, false],
+      [lease, true],
+    ] as const) {
+      if (waiters.length === 0) continue
+      const id = this.#nextId++
+      this.#asked.set(id, { at: this.#clock.now(), waiters })
+      requests.push({ id, lease: isLease })
+    }
+    return requests
+  }
+
+  /**
+   * What was refused is fresh again, and so is what has had no answer for `readAskAgainMs`: the question or its answer may be lost. Any
+   * confirmation that begins later is as good for a read as the first would have been.
+   */
+  unpark(): void {
+    const again = this.#parked
+    this.#parked = []
+    const askedBefore = this.#clock.now() - this.#limits.readAskAgainMs
+    for (const [id, asked] of this.#asked) {
+      if (asked.at > askedBefore) break
+      this.#asked.delete(id)
+      again.push(...asked.waiters)
+    }
+    this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
+  }
+
+  resolve(outcome: ReadOutcome): void {
+    const asked = this.#asked.get(outcome.id)
+    if (asked === undefined) return
+    this.#asked.delete(outcome.id)
+    for (const waiter of asked.waiters) {
+      if (!waiter.open) continue
+      if (outcome.outcome === 'refused') {
+        this.#parked.push(waiter)
+        continue
+      }
+      waiter.index = outcome.index
+      if (outcome.lease) waiter.served = 'lease'
+      if (this.#state.appliedIndex >= outcome.index) this.#grant(waiter)
+      else this.#awaitIndex(waiter, outcome.index)
+    }
+  }
+
+  /** More has been applied. */
+  applied(): void {
+    const applied = this.#state.appliedIndex
+    let ready = 0
+    while (ready < this.#awaitingIndex.length && (this.#awaitingIndex[ready]?.index ?? 0) <= applied) ready++
+    if (ready > 0) for (const waiter of this.#awaitingIndex.splice(0, ready)) this.#grant(waiter)
+    for (const waiter of this.#awaitingRevision) {
+      if (this.#state.revision < (waiter.options.minRevision ?? 0)) continue
+      this.#awaitingRevision.delete(waiter)
+      this.#grant(waiter)
+    }
+  }
+
+  endAll(reason: string): void {
+    for (const waiter of [...this.#open]) {
+      this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail: reason, written: 'no' } })
+    }
+  }
+
+  #awaitIndex(waiter: Waiter, index: LogIndex): void {
+    waiter.waitsFor = 'index'
+    // Confirmations come in rising order but for rare late answers, so the place is nearly always the end.
+    let at = this.#awaitingIndex.length
+    while (at > 0 && (this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
+    this.#awaitingIndex.splice(at, 0, waiter)
+  }
+
+  #grant(waiter: Waiter): void {
+    if (!waiter.open) return
+    const { minRevision, maxStalenessMs, consistency } = waiter.options
+    if (minRevision !== undefined && this.#state.revision < minRevision) {
+      waiter.waitsFor = 'revision'
+      if (waiter.timer === undefined) this.#arm(waiter)
+      this.#awaitingRevision.add(waiter)
+      return
+    }
+    const stalenessMs = consistency === 'stale' ? this.#state.stalenessMs(this.#clock.now()) : undefined
+    if (consistency === 'stale' && maxStalenessMs !== undefined) {
+      if (stalenessMs === undefined || stalenessMs > maxStalenessMs) {
+        this.#end(waiter, { ok: false, problem: tooStale(stalenessMs, maxStalenessMs) })
+        return
+      }
+    }
+    this.#end(waiter, {
+      ok: true,
+      value: { served: waiter.served, stalenessMs, revision: this.#state.revision },
+    })
+  }
+
+  #arm(waiter: Waiter): void {
+    waiter.timer = this.#clock.after(waiter.options.timeoutMs, () => this.#expire(waiter))
+  }
+
+  #expire(waiter: Waiter): void {
+    const { revision, hasLeader } = this.#state
+    const wanted = waiter.options.minRevision
+    if (waiter.waitsFor === 'revision') {
+      const detail = `this node is at revision ${revision}, the request asks for at least ${wanted}`
+      this.#end(waiter, { ok: false, problem: { code: 'revision_behind', detail, written: 'no' } })
+    } else if (waiter.waitsFor === 'index') {
+      const detail = `this node has applied up to ${this.#state.appliedIndex}, the read needs ${waiter.index}`
+      this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail, written: 'no' } })
+    } else if (hasLeader) {
+      const detail = 'no majority of the voters confirmed the leader before the time ran out'
+      this.#end(waiter, { ok: false, problem: { code: 'no_quorum', detail, written: 'no' } })
+    } else {
+      const detail = 'no leader is known to this node: it may be cut off from the majority'
+      this.#end(waiter, { ok: false, problem: { code: 'no_leader', detail, written: 'no' } })
+    }
+  }
+
+  #end(waiter: Waiter, result: Result<ReadGrant>): void {
+    if (!waiter.open) return
+    waiter.open = false
+    this.#open.delete(waiter)
+    this.#awaitingRevision.delete(waiter)
+    waiter.timer?.cancel()
+    waiter.done(result)
+  }
+}
+
+function tooStale(stalenessMs: number | undefined, maxStalenessMs: number): Problem {
+  const known = stalenessMs === undefined ? 'unknown' : `at most ${Math.ceil(stalenessMs)} ms`
+  return {
+    code: 'too_stale',
+    detail: `the state of this node is ${known} old; the request allows ${maxStalenessMs} ms`,
+    written: 'no',
+  }
+}

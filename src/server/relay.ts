@@ -1,0 +1,149 @@
+// A TCP relay that can be cut: how a cluster on one machine is partitioned without root and without hooks in the nodes.
+//
+// Passing, it hands on bytes, closes and resets as soon as they come; where nobody listens behind it, the caller is reset at once, so
+// that a dead node looks dead. Black-holed, it reads nothing: bytes stay in the kernel of whoever sent them, closes go unseen, sockets stay
+// open, and new connections are accepted and hang. Healed, all of that goes on where it stopped. Bytes that it had already taken
+// from one side when it was cut still reach the other.
+
+import { connect, createServer, type Socket } from 'node:net'
+import type { ListenAddress } from './types.ts'
+
+export interface Relay {
+  /** Bound. */
+  readonly address: ListenAddress
+  setMode(mode: RelayMode): void
+  /** Ends every connection with a reset, on both sides, whatever the mode. */
+  reset(): void
+  /** Resolves when the port is free. */
+  close(): Promise<void>
+}
+
+export type RelayMode = 'pass' | 'blackhole'
+
+export interface RelayOptions {
+  readonly listen: ListenAddress
+  /** Asked for each connection; undefined refuses it. */
+  readonly target: () => ListenAddress | undefined
+}
+
+/** Connections that hang in a black hole and never reached the other side; the oldest is dropped beyond this. */
+const HUNG_MAX = 64
+
+export async function createRelay({ listen, target }: RelayOptions): Promise<Relay> {
+  const passages = new Set<Passage>()
+  let mode: RelayMode = 'pass'
+
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (caller) => {
+    const passage = new Passage(caller, target, () => passages.delete(passage))
+    passages.add(passage)
+    if (mode === 'pass') passage.open()
+    else dropOldestHung()
+  })
+  function dropOldestHung(): void {
+    const hung = [...passages].filter((passage) => passage.hung)
+    if (hung.length > HUNG_MAX) hung[0]?.reset()
+  }
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(listen.port, listen.host, resolve)
+  })
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new Error('the relay is not bound to a port')
+
+  return {
+    address: { host: bound.address, port: bound.port },
+    setMode(next) {
+      if (next === mode) return
+      mode = next
+      for (const passage of [...passages]) {
+        if (mode === 'pass') passage.open()
+        else passage.cut()
+      }
+    },
+    reset() {
+      for (const passage of [...passages]) passage.reset()
+    },
+    close() {
+      for (const passage of [...passages]) passage.reset()
+      return new Promise((resolve) => server.close(() => resolve()))
+    },
+  }
+}
+
+/** One connection through the relay. */
+class Passage {
+  private readonly caller: Socket
+  private readonly target: () => ListenAddress | undefined
+  private readonly ended: () => void
+  private callee: Socket | undefined
+  private flowing = false
+
+  constructor(caller: Socket, target: () => ListenAddress | undefined, ended: () => void) {
+    this.caller = caller
+    this.target = target
+    this.ended = ended
+    caller.on('error', () => this.reset())
+  }
+
+  /** Nothing of it has been handed on. */
+  get hung(): boolean {
+    return this.callee === undefined
+  }
+
+  open(): void {
+    this.flowing = true
+    if (this.callee === undefined) this.reach()
+    else if (!this.callee.connecting) this.resume()
+  }
+
+  cut(): void {
+    this.flowing = false
+    this.caller.pause()
+    this.callee?.pause()
+  }
+
+  reset(): void {
+    this.caller.resetAndDestroy()
+    this.callee?.resetAndDestroy()
+    this.ended()
+  }
+
+  private reach(): void {
+    const address = this.target()
+    if (address === undefined) {
+      this.reset()
+      return
+    }
+    const callee = connect({ ...address, allowHalfOpen: true, noDelay: true })
+    this.callee = callee
+    callee.pause()
+    callee.on('error', () => {
+      if (this.flowing) this.reset()
+      else this.callee = undefined // seen, and passed on, when the black hole ends
+    })
+    callee.on('connect', () => {
+      this.join(this.caller, callee)
+      this.join(callee, this.caller)
+      if (this.flowing) this.resume()
+    })
+  }
+
+  private join(from: Socket, to: Socket): void {
+    from.on('data', (bytes) => {
+      if (!to.write(bytes)) from.pause()
+    })
+    to.on('drain', () => {
+      if (this.flowing) from.resume()
+    })
+    from.on('end', () => to.end())
+    from.on('close', () => {
+      if (this.caller.destroyed && this.callee?.destroyed) this.ended()
+    })
+  }
+
+  private resume(): void {
+    this.caller.resume()
+    this.callee?.resume()
+  }
+}

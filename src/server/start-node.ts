@@ -1,0 +1,299 @@
+// Starts one node: data directory, driver, peer network, HTTP, in this order, and ends them in the opposite one.
+
+import { randomBytes } from 'node:crypto'
+import { isIP } from 'node:net'
+import { encodeState, initialState } from '../kv/index.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  bootstrapConfiguration,
+  type Configuration,
+  encodeAppliedState,
+  type Member,
+  type RaftTiming,
+  type ReplicaId,
+} from '../raft/index.ts'
+import {
+  FORMAT_VERSION,
+  formatStorage,
+  type Identity,
+  inspectDirectory,
+  openStorage,
+  type Storage,
+} from '../storage/index.ts'
+import { systemClock } from './clock.ts'
+import { Driver } from './driver.ts'
+import { createHttpServer, type HttpServer } from './http/index.ts'
+import { discoverCluster, JoinRefusedError, join } from './join.ts'
+import { driverLimits, raftLimits, raftTiming } from './limits.ts'
+import { createTcpNetwork, type TcpNetwork } from './transport/index.ts'
+import type { Founding, Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
+
+/** The node did not start, and nothing was changed. `usage`: the options are at fault. */
+export class NodeStartError extends Error {
+  override readonly name = 'NodeStartError'
+  readonly usage: boolean
+
+  constructor(message: string, { usage = false }: { usage?: boolean } = {}) {
+    super(message)
+    this.usage = usage
+  }
+}
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** How long the announcement of a changed address waits for its answer before it is tried again. */
+const ANNOUNCE_MS_MAX = 5_000
+
+/** Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says what to do. */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  checkOptions(options)
+  const logger = options.logger ?? silent
+  await prepareDirectory(options, logger)
+  const storage = await openStorage(options.dataDir, {
+    discardSuspectTail: options.discardSuspectTail ?? false,
+    name: options.name,
+  })
+  const node = new Node(options, storage, logger)
+  try {
+    await node.start()
+  } catch (error) {
+    await node.crash()
+    throw error
+  }
+  return node
+}
+
+class Node implements RunningNode {
+  readonly api: Driver
+  readonly ended: Promise<NodeEnd>
+  readonly #options: NodeOptions
+  readonly #storage: Storage
+  readonly #logger: Logger
+  #network: TcpNetwork | undefined
+  #http: HttpServer | undefined
+  #url = ''
+  #over = false
+  #resolveEnded: (end: NodeEnd) => void = () => {}
+
+  constructor(options: NodeOptions, storage: Storage, logger: Logger) {
+    this.#options = options
+    this.#storage = storage
+    this.#logger = logger
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+    this.api = new Driver({
+      clock: systemClock,
+      storage,
+      timing: checkedTiming({ ...raftTiming, ...options.timing }),
+      raftLimits,
+      limits: driverLimits,
+      random: Math.random,
+      logger,
+      observer: { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} },
+      peerAddress: () => this.peer,
+      onEnd: (end) => void this.#finish(end),
+    })
+  }
+
+  get url(): string {
+    return this.#options.advertiseUrl ?? this.#url
+  }
+
+  get peer(): string {
+    return this.#options.advertisePeer ?? this.#network?.address ?? ''
+  }
+
+  async start(): Promise<void> {
+    const { peerListen, listen, resolvePeer, allowedHosts = [], corsOrigins = [] } = this.#options
+    const { identity } = this.#storage
+    this.#network = await createTcpNetwork({
+      self: { replicaId: identity.replicaId, clusterId: identity.clusterId, name: identity.name },
+      listen: peerListen,
+      events: this.api,
+      logger: this.#logger,
+      ...(resolvePeer === undefined ? {} : { resolvePeer }),
+    })
+    this.#http = createHttpServer({ node: this.api, logger: this.#logger, allowedHosts, corsOrigins })
+    this.#url = (await this.#http.listen(listen.host, listen.port)).url
+    this.api.start(this.#network)
+    this.#becomeKnown().catch((error: unknown) => {
+      this.api.stop(error instanceof Error ? error.message : String(error))
+    })
+  }
+
+  async stop(): Promise<void> {
+    if (this.#over) return void (await this.ended)
+    await new Promise<void>((resolve) => this.api.drain(resolve))
+    await this.#http?.close({ graceful: true })
+    await new Promise<void>((resolve, reject) => {
+      this.api.close((error) => (error === undefined ? resolve() : reject(error)))
+    })
+    await this.#finish({ kind: 'stopped', reason: 'the node was stopped' })
+  }
+
+  async crash(): Promise<void> {
+    this.api.crash()
+    await this.#finish({ kind: 'crashed', reason: 'the node was crashed on purpose' })
+  }
+
+  async #finish(end: NodeEnd): Promise<void> {
+    if (this.#over) return
+    this.#over = true
+    this.#network?.close()
+    await this.#http?.close({ graceful: false })
+    // A storage that has failed submits nothing here either; one that has not gives its lock back.
+    await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
+    this.#resolveEnded(end)
+  }
+
+  /** Until the configuration names this replica at the addresses where it listens. */
+  async #becomeKnown(): Promise<void> {
+    const { founding } = this.#options
+    const { replicaId, name } = this.#storage.identity
+    const self = (): Member => ({ id: replicaId, name, peer: this.peer, url: this.url })
+    const known = (): Member | undefined =>
+      this.api.configuration.members.find((member) => member.id === replicaId)
+    if (known() === undefined && founding.kind === 'join') {
+      const { peer, url } = self()
+      const { urls, replace } = founding
+      const isKnown = (): boolean => this.#over || known() !== undefined
+      await join({ name, replicaId, peer, url }, { urls, replace, logger: this.#logger, isKnown })
+    }
+    while (!this.#over) {
+      const member = known()
+      if (member === undefined || (member.peer === this.peer && member.url === this.url)) return
+      await this.#announce(self())
+    }
+  }
+
+  #announce(member: Member): Promise<void> {
+    return new Promise((resolve) => {
+      this.api.change({ kind: 'change', steps: [{ kind: 'update', member }] }, ANNOUNCE_MS_MAX, () =>
+        setTimeout(resolve, 50),
+      )
+    })
+  }
+}
+
+/** Leaves a formatted directory, or says why not. */
+async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<void> {
+  const { dataDir, founding, name } = options
+  const found = await inspectDirectory(dataDir)
+  if (found.kind === 'formatted') {
+    if (founding.kind === 'bootstrap') {
+      throw new NodeStartError(
+        `${dataDir} is in use: it belongs to node ${found.identity.name} of cluster ${found.identity.clusterId}. Leave --bootstrap out to start that node; it is for founding a new cluster on an empty directory, once`,
+        { usage: true },
+      )
+    }
+    if (found.identity.name !== name) {
+      throw new NodeStartError(
+        `${dataDir} belongs to node ${found.identity.name}, not ${name}. Check --data and --name`,
+      )
+    }
+    return
+  }
+  switch (founding.kind) {
+    case 'existing':
+      throw new NodeStartError(
+        `${dataDir} holds no node. Use --bootstrap to found a new cluster with this node (once), or --join URL to add it to a running one`,
+        { usage: true },
+      )
+    case 'bootstrap':
+      return format(options, { clusterId: randomId(), founder: true })
+    case 'join': {
+      const { clusterId } = await discoverCluster(founding.urls, logger)
+      return format(options, { clusterId, founder: false })
+    }
+    default:
+      return assertNever(founding)
+  }
+}
+
+/**
+ * A founder starts from index 1 as if from a snapshot with itself as the only voter, so that every other replica, which starts from nothing, is
+ * sent that state first. All others start with an empty configuration and wait to be called.
+ */
+async function format(
+  options: NodeOptions,
+  { clusterId, founder }: { clusterId: string; founder: boolean },
+): Promise<void> {
+  const replicaId = asReplicaId(randomId())
+  const identity: Identity = { clusterId, replicaId, name: options.name, formatVersion: FORMAT_VERSION }
+  const at = founder ? 1 : 0
+  const configuration = founder ? bootstrapConfiguration(foundingMember(options, replicaId)) : noConfiguration
+  await formatStorage(options.dataDir, identity, {
+    hardState: { term: asTerm(at), vote: undefined, commit: asIndex(at) },
+    applied: {
+      index: asIndex(at),
+      term: asTerm(at),
+      raft: encodeAppliedState({
+        configuration,
+        leases: { on: false, durationMs: raftTiming.electionMinMs },
+      }),
+      kv: encodeState(initialState()),
+    },
+  })
+}
+
+const noConfiguration: Configuration = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  members: [],
+  removed: [],
+}
+
+/** Addresses that only the system knows yet are announced once the node listens. */
+function foundingMember(options: NodeOptions, id: ReplicaId): Member {
+  const { name, peerListen, listen } = options
+  const peer = options.advertisePeer ?? (peerListen.port === 0 ? '' : hostPort(peerListen))
+  const url = options.advertiseUrl ?? (listen.port === 0 ? '' : `http://${hostPort(listen)}`)
+  return { id, name, peer, url }
+}
+
+const hostPort = ({ host, port }: { host: string; port: number }): string =>
+  `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+
+/** 64 random bits in decimal digits, never 0. */
+const randomId = (): string => (randomBytes(8).readBigUInt64BE() || 1n).toString()
+
+function checkOptions({ name, listen, peerListen, insecure, founding }: NodeOptions): void {
+  if (!/^[a-z0-9-]{1,63}$/.test(name)) {
+    throw new NodeStartError(`not a node name: ${JSON.stringify(name)}. Use 1 to 63 of a-z, 0-9 and -`, {
+      usage: true,
+    })
+  }
+  if (founding.kind === 'join' && founding.urls.length === 0) {
+    throw new NodeStartError('--join needs at least one URL', { usage: true })
+  }
+  for (const { host } of [listen, peerListen]) {
+    if (insecure || isLoopback(host)) continue
+    throw new NodeStartError(
+      `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet. Listen on 127.0.0.1, or accept that with --insecure`,
+      { usage: true },
+    )
+  }
+}
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host)
+
+function checkedTiming(timing: RaftTiming): RaftTiming {
+  if (timing.electionMinMs <= 2 * timing.heartbeatMs || timing.electionMaxMs <= timing.electionMinMs) {
+    throw new NodeStartError(
+      `the election timeout (${timing.electionMinMs}–${timing.electionMaxMs} ms) must be a range that begins above twice the heartbeat (${timing.heartbeatMs} ms)`,
+      { usage: true },
+    )
+  }
+  return timing
+}
+
+function assertNever(founding: never): never {
+  throw new Error(`unexpected ${JSON.stringify(founding satisfies Founding)}`)
+}
+
+export { JoinRefusedError }

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { asIndex, asTerm, type Write } from '../../src/raft/types.ts'
+import { driverLimits } from '../../src/server/limits.ts'
+import { LogTail } from '../../src/server/log-tail.ts'
+
+const limits = { ...driverLimits, logTailEntries: 100, logTailBytes: 1 << 20, compactEntriesMin: 10 }
+
+function write(first: number, count: number, frameBytes: number, truncateFrom?: number): Write {
+  return {
+    number: 1,
+    hardState: { term: asTerm(1), vote: undefined, commit: asIndex(0) },
+    truncateFrom: truncateFrom === undefined ? undefined : asIndex(truncateFrom),
+    entries: Array.from({ length: count }, (_, i) => ({
+      index: asIndex(first + i),
+      term: asTerm(1),
+      frame: new Uint8Array(frameBytes),
+    })),
+    snapshot: undefined,
+  }
+}
+
+test('keeps the last entries and moves in steps', () => {
+  const tail = new LogTail(limits)
+  tail.written(write(1, 500, 10))
+  expect(tail.compactTo(asIndex(1), asIndex(109))).toBeUndefined()
+  expect(tail.compactTo(asIndex(1), asIndex(110))).toBe(10)
+  expect(tail.compactTo(asIndex(11), asIndex(115))).toBeUndefined()
+})
+
+test('never goes beyond what is durable as applied', () => {
+  const tail = new LogTail(limits)
+  for (let i = 0; i < 40; i++) tail.written(write(1 + i, 1, 300_000))
+  expect(tail.compactTo(asIndex(1), asIndex(3))).toBe(3)
+})
+
+test('a few large entries are compacted by their bytes', () => {
+  const tail = new LogTail(limits)
+  for (let i = 0; i < 20; i++) tail.written(write(1 + i, 1, 300_000))
+  const target = tail.compactTo(asIndex(1), asIndex(20))
+  expect(target).toBe(16) // 4 × 300 kB are left: the smallest tail of at least 1 MiB
+  expect(tail.compactTo(asIndex(17), asIndex(20))).toBeUndefined()
+})
+
+test('what is truncated does not count as a place to compact to', () => {
+  const tail = new LogTail(limits)
+  for (let i = 0; i < 20; i++) tail.written(write(1 + i, 1, 300_000))
+  tail.written(write(5, 1, 300_000, 5))
+  expect(tail.compactTo(asIndex(1), asIndex(5))).toBeLessThan(5)
+})

@@ -1,0 +1,192 @@
+// Reads wait for a confirmation, then for the index, then for the revision; every wait has an end and a name.
+
+import { beforeEach, expect, test } from 'vitest'
+import { asRevision } from '../../src/kv/types.ts'
+import { asIndex } from '../../src/raft/types.ts'
+import { driverLimits } from '../../src/server/limits.ts'
+import { Reads } from '../../src/server/reads.ts'
+import type { ReadGrant, ReadOptions, Result } from '../../src/server/types.ts'
+import { VirtualClock } from './virtual-clock.ts'
+
+let clock: VirtualClock
+let state: {
+  revision: ReturnType<typeof asRevision>
+  appliedIndex: ReturnType<typeof asIndex>
+  hasLeader: boolean
+  staleness: number | undefined
+}
+let reads: Reads
+let results: Result<ReadGrant>[]
+
+beforeEach(() => {
+  clock = new VirtualClock()
+  state = { revision: asRevision(5), appliedIndex: asIndex(10), hasLeader: true, staleness: 40 }
+  results = []
+  reads = new Reads(clock, driverLimits, {
+    get revision() {
+      return state.revision
+    },
+    get appliedIndex() {
+      return state.appliedIndex
+    },
+    get hasLeader() {
+      return state.hasLeader
+    },
+    stalenessMs: () => state.staleness,
+  })
+})
+
+const add = (options: Partial<ReadOptions> = {}): void =>
+  reads.add(
+    {
+      consistency: 'linearizable',
+      maxStalenessMs: undefined,
+      minRevision: undefined,
+      timeoutMs: 1000,
+      ...options,
+    },
+    (result) => results.push(result),
+  )
+const codes = (): string[] => results.map((result) => (result.ok ? result.value.served : result.problem.code))
+
+test('all linearizable reads of a turn share one confirmation, lease reads another', () => {
+  add()
+  add()
+  add({ consistency: 'lease' })
+  const asked = reads.take()
+  expect(asked.map(({ lease }) => lease)).toEqual([false, true])
+  for (const { id, lease } of asked) reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), lease })
+  expect(codes()).toEqual(['linearizable', 'linearizable', 'lease'])
+})
+
+test('a lease read that was confirmed by a quorum says linearizable', () => {
+  add({ consistency: 'lease' })
+  const [asked] = reads.take()
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  expect(codes()).toEqual(['linearizable'])
+})
+
+test('a confirmed read is not served before its index is applied', () => {
+  add()
+  const [asked] = reads.take()
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
+  state.appliedIndex = asIndex(11)
+  reads.applied()
+  expect(codes()).toEqual([])
+  state.appliedIndex = asIndex(12)
+  reads.applied()
+  expect(codes()).toEqual(['linearizable'])
+})
+
+test('confirmations that come late and with a lower index are served first', () => {
+  add()
+  const [first] = reads.take()
+  add({ minRevision: undefined })
+  const [second] = reads.take()
+  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(20), lease: false })
+  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
+  state.appliedIndex = asIndex(12)
+  reads.applied()
+  expect(codes()).toHaveLength(1)
+  state.appliedIndex = asIndex(20)
+  reads.applied()
+  expect(codes()).toHaveLength(2)
+})
+
+test('a refused confirmation is asked for again under a new id', () => {
+  add()
+  const [first] = reads.take()
+  reads.resolve({ id: first?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
+  reads.unpark()
+  const [second] = reads.take()
+  expect(second?.id).not.toBe(first?.id)
+  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(1), lease: false })
+  expect(codes()).toEqual(['linearizable'])
+})
+
+test('a question without an answer is asked again after its pause, not before', () => {
+  add()
+  reads.take()
+  clock.advance(driverLimits.readAskAgainMs - 1)
+  reads.unpark()
+  expect(reads.take()).toEqual([])
+  clock.advance(1)
+  reads.unpark()
+  expect(reads.take()).toHaveLength(1)
+})
+
+test('each way of running out of time has its code, and none claims a write', () => {
+  add()
+  reads.take()
+  clock.advance(1000)
+  state.hasLeader = false
+  add()
+  clock.advance(1000)
+  add({ minRevision: asRevision(9), consistency: 'stale' })
+  clock.advance(1000)
+  add()
+  const [asked] = reads.take()
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(99), lease: false })
+  clock.advance(1000)
+  expect(codes()).toEqual(['no_quorum', 'no_leader', 'revision_behind', 'not_ready'])
+  expect(results.every((result) => !result.ok && result.problem.written === 'no')).toBe(true)
+  expect(reads.size).toBe(0)
+})
+
+test('min_revision waits for the revision', () => {
+  add({ consistency: 'stale', minRevision: asRevision(7) })
+  clock.advance(0)
+  expect(codes()).toEqual([])
+  state.revision = asRevision(7)
+  reads.applied()
+  expect(codes()).toEqual(['stale'])
+})
+
+test('a stale read tells its proven bound, and max_staleness refuses beyond it or when it is unknown', () => {
+  add({ consistency: 'stale' })
+  add({ consistency: 'stale', maxStalenessMs: 40 })
+  add({ consistency: 'stale', maxStalenessMs: 39 })
+  clock.advance(0)
+  state.staleness = undefined
+  add({ consistency: 'stale' })
+  add({ consistency: 'stale', maxStalenessMs: 60_000 })
+  clock.advance(0)
+  expect(codes()).toEqual(['stale', 'stale', 'too_stale', 'stale', 'too_stale'])
+  expect(results.map((result) => (result.ok ? result.value.stalenessMs : null))).toEqual([
+    40,
+    40,
+    null,
+    undefined,
+    null,
+  ])
+})
+
+test('no callback runs before the call returns', () => {
+  add({ consistency: 'stale' })
+  expect(results).toEqual([])
+  clock.advance(0)
+  expect(results).toHaveLength(1)
+})
+
+test('waiting reads are bounded', () => {
+  const few = new Reads(
+    clock,
+    { ...driverLimits, readsMax: 1 },
+    {
+      revision: state.revision,
+      appliedIndex: state.appliedIndex,
+      hasLeader: true,
+      stalenessMs: () => undefined,
+    },
+  )
+  const options: ReadOptions = {
+    consistency: 'linearizable',
+    maxStalenessMs: undefined,
+    minRevision: undefined,
+    timeoutMs: 1000,
+  }
+  few.add(options, (result) => results.push(result))
+  few.add(options, (result) => results.push(result))
+  clock.advance(0)
+  expect(codes()).toEqual(['overloaded'])
+})

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { asIndex, asReplicaId } from '../../src/raft/types.ts'
+import { StateHashes } from '../../src/server/state-hashes.ts'
+
+const [a, b, c] = ['1', '2', '3'].map(asReplicaId) as [
+  ReturnType<typeof asReplicaId>,
+  ReturnType<typeof asReplicaId>,
+  ReturnType<typeof asReplicaId>,
+]
+const voters = [a, b, c]
+const at = (index: number, hash: bigint) => ({ index: asIndex(index), hash })
+
+test('equal hashes, and hashes of indexes that this replica has not reached, say nothing', () => {
+  const hashes = new StateHashes(a)
+  expect(hashes.report(b, at(5, 9n), voters).kind).toBe('equal')
+  expect(hashes.report(c, at(5, 8n), voters).kind).toBe('equal')
+  expect(hashes.report(a, at(6, 1n), voters).kind).toBe('equal')
+  expect(hashes.report(b, at(6, 1n), voters).kind).toBe('equal')
+})
+
+test('one differing peer is reported; a majority against this replica is a verdict', () => {
+  const hashes = new StateHashes(a)
+  hashes.report(a, at(5, 1n), voters)
+  expect(hashes.report(b, at(5, 2n), voters).kind).toBe('differs')
+  const verdict = hashes.report(c, at(5, 2n), voters)
+  expect(verdict.kind).toBe('diverged')
+  expect(verdict.kind === 'diverged' && verdict.detail).toMatch(
+    /index 5 .*0000000000000002.*0000000000000001/,
+  )
+})
+
+test('a replica that is with the majority goes on', () => {
+  const hashes = new StateHashes(a)
+  hashes.report(a, at(5, 1n), voters)
+  hashes.report(b, at(5, 1n), voters)
+  expect(hashes.report(c, at(5, 2n), voters).kind).toBe('differs')
+})
+
+test('three different opinions are no majority', () => {
+  const hashes = new StateHashes(a)
+  hashes.report(a, at(5, 1n), voters)
+  hashes.report(b, at(5, 2n), voters)
+  expect(hashes.report(c, at(5, 3n), voters).kind).toBe('differs')
+})
+
+test('only voters count towards a majority', () => {
+  const hashes = new StateHashes(a)
+  const learner = asReplicaId('4')
+  hashes.report(a, at(5, 1n), voters)
+  hashes.report(b, at(5, 2n), voters)
+  expect(hashes.report(learner, at(5, 2n), voters).kind).toBe('differs')
+})
