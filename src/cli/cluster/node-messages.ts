@@ -19,8 +19,11 @@ export type PeerAddresses = Readonly<Record<string, string>>
 export type ToNode =
   | { readonly kind: 'start'; readonly order: NodeOrder }
   | { readonly kind: 'peers'; readonly peers: PeerAddresses }
-  /** Hand leadership over, answer what is under way, close. */
-  | { readonly kind: 'stop' }
+  /**
+   * `handOver`: pass leadership on, answer what is under way, close. Otherwise, when the whole cluster ends, there is nobody to hand over to,
+   * and the node is closed at once: what it has acknowledged is durable.
+   */
+  | { readonly kind: 'stop'; readonly handOver: boolean }
 
 export type FromNode =
   | {

@@ -19,7 +19,7 @@ process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 // Ctrl-C and a closed terminal reach every process of the foreground group; what follows from it is the supervisor's to decide.
 process.on('SIGINT', () => {})
 process.on('SIGHUP', () => {})
-process.on('SIGTERM', stop)
+process.on('SIGTERM', () => stop(true))
 process.on('message', (message: ToNode) => {
   switch (message.kind) {
     case 'start':
@@ -29,7 +29,7 @@ process.on('message', (message: ToNode) => {
       peers = message.peers
       break
     case 'stop':
-      stop()
+      stop(message.handOver)
       break
   }
 })
@@ -55,10 +55,10 @@ async function start(order: NodeOrder): Promise<void> {
   leave(await running.ended)
 }
 
-function stop(): void {
+function stop(handOver: boolean): void {
   // Not even started: nothing to hand over or to close.
   if (running === undefined) process.exit(0)
-  void running.stop()
+  void (handOver ? running.stop() : running.crash())
 }
 
 function leave(end: { readonly kind: 'stopped' | 'crashed' | 'failed'; readonly reason: string }): void {

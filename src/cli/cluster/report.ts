@@ -68,13 +68,17 @@ function commandsToTry(
   const cluster = (command: string): string => `${KV} cluster ${command}${elsewhere ? ` --data ${data}` : ''}`
   const leader = status.leader ?? 'n1'
   const others = status.nodes.map(({ name }) => name).filter((name) => name !== leader)
-  const lines: (readonly [command: string, why: string])[] = [
-    [`${KV} put greeting hello${endpoints}`, 'write a key'],
-    [`${KV} get greeting${endpoints}`, 'read it'],
+  type Line = readonly [command: string, why: string]
+  const faults: Line[] = [
     [cluster(`kill ${leader}`), 'crash the leader: the others elect a new one'],
     [cluster(`restart ${leader}`), 'bring it back'],
     [cluster(`partition ${leader} ${others.join(',')}`), 'cut the network between them'],
     [cluster('heal'), 'and mend it'],
+  ]
+  const lines: Line[] = [
+    [`${KV} put greeting hello${endpoints}`, 'write a key'],
+    [`${KV} get greeting${endpoints}`, 'read it'],
+    ...(others.length > 0 ? faults : []),
     [cluster('status'), 'who leads now'],
   ]
   const width = Math.max(...lines.map(([command]) => command.length))
@@ -103,7 +107,8 @@ function eventText(event: ClusterEvent): string | undefined {
     case 'started':
       return `${name} has started`
     case 'ended':
-      return `${name} ended: ${event.event.reason}`
+      // Who killed it has been told so.
+      return event.event.reason === 'killed' ? undefined : `${name} ended: ${event.event.reason}`
     case 'view': {
       const { view, before } = event.event
       if (view.role === before?.role && (view.term === before.term || view.role === 'follower'))

@@ -12,7 +12,7 @@ import { Failure } from './failure.ts'
 import { eventLine } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 import { siblingModule } from './supervised-node.ts'
-import { Supervisor, type SupervisorOptions } from './supervisor.ts'
+import { otherCount, Supervisor, type SupervisorOptions } from './supervisor.ts'
 
 export interface StartReport {
   /** Called once, when the cluster serves. */
@@ -27,19 +27,25 @@ export async function startCluster(
   report: StartReport,
 ): Promise<void> {
   const running = await findSupervisor(options.dataDir)
-  if (running) return showRunning(running, report)
+  if (running) return showRunning(running, options, report)
   return detach ? startDetached(options, report) : startHere(options, report)
 }
 
-async function showRunning(running: ControlAddress, { show }: StartReport): Promise<void> {
+async function showRunning(
+  running: ControlAddress,
+  { dataDir, nodes }: SupervisorOptions,
+  { show }: StartReport,
+): Promise<void> {
   const reply = await ask(running, { command: 'status' })
   if (!reply.ok || !reply.status) throw new Failure(1, reply.said)
+  const there = reply.status.nodes.length
+  if (nodes !== undefined && nodes !== there) throw new Failure(2, otherCount(dataDir, there, nodes))
   await show(reply.status, 'already')
 }
 
 async function startHere(options: SupervisorOptions, report: StartReport): Promise<void> {
   const supervisor = await Supervisor.start(options)
-  if (!(supervisor instanceof Supervisor)) return showRunning(supervisor.running, report)
+  if (!(supervisor instanceof Supervisor)) return showRunning(supervisor.running, options, report)
   let asked = false
   const forget = onStopSignals(
     () => {

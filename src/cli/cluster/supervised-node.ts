@@ -99,13 +99,13 @@ export class SupervisedNode {
     await life.gone
   }
 
-  /** Lets the node hand over and close; one that is paused or does not come to an end is killed. */
-  async stop(): Promise<void> {
+  /** Lets the node close, and hand leadership over before; one that is paused or does not come to an end is killed. */
+  async stop({ handOver }: { handOver: boolean }): Promise<void> {
     const life = this.#life
     if (life === undefined) return
     if (this.paused) return this.kill()
     life.ending ??= 'stop'
-    this.#tell({ kind: 'stop' })
+    this.#tell({ kind: 'stop', handOver })
     const timer = setTimeout(() => life.child.kill('SIGKILL'), STOP_LIMIT_MS)
     await life.gone
     clearTimeout(timer)

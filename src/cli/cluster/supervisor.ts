@@ -158,7 +158,7 @@ export class Supervisor {
   async stop(): Promise<void> {
     if (this.#stopping) return this.stopped
     this.#stopping = true
-    await Promise.all(this.#places.map(({ node }) => node.stop()))
+    await Promise.all(this.#places.map(({ node }) => node.stop({ handOver: false })))
     await this.#mesh?.close()
     this.#control.close()
     this.#save(null)
@@ -367,7 +367,7 @@ export class Supervisor {
 
   async #restart(place: Place): Promise<ControlReply> {
     const { node } = place
-    await node.stop()
+    await node.stop({ handOver: true })
     this.#launch(place)
     this.#save()
     const problem = await this.#becomesReady(place)
@@ -417,6 +417,13 @@ export class Supervisor {
   }
 }
 
+export function otherCount(dataDir: string, there: number, wanted: number): string {
+  return (
+    `The cluster in ${dataDir} has ${there} nodes, not ${wanted}. Leave --nodes out to go on with it, choose another --data for a ` +
+    'second cluster, or delete this one with kv cluster destroy.'
+  )
+}
+
 interface PlannedPlace {
   readonly name: string
   readonly port: number
@@ -429,11 +436,7 @@ function placesOf(options: SupervisorOptions, file: ClusterFile | undefined): Pl
   if (file === undefined) return newPlaces(options)
   const { dataDir, nodes, port } = options
   if (nodes !== undefined && nodes !== file.nodes.length) {
-    throw new Failure(
-      2,
-      `The cluster in ${dataDir} has ${file.nodes.length} nodes, not ${nodes}. Leave --nodes out to go on with it, choose another --data ` +
-        'for a second cluster, or delete this one with kv cluster destroy.',
-    )
+    throw new Failure(2, otherCount(dataDir, file.nodes.length, nodes))
   }
   return file.nodes.map(({ name, url, peer_port, stage }, at) => {
     const clientPort = port === undefined ? Number(new URL(url).port) : port + at
