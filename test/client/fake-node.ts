@@ -156,9 +156,9 @@ export class FakeNode {
     if (answer.lines !== undefined) {
       response.writeHead(200, { 'content-type': 'application/x-ndjson', ...headers })
       const lines = answer.lines.slice(0, this.streamBreaksAfter)
-      for (const line of lines) response.write(`${JSON.stringify(line)}\n`)
-      if (lines.length < answer.lines.length) response.destroy()
-      else response.end()
+      const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+      if (lines.length === answer.lines.length) response.end(text)
+      else response.write(text, () => response.destroy())
       return
     }
     response.writeHead(answer.status, { 'content-type': 'application/json', ...headers })

@@ -1,0 +1,500 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import {
+  AbortedError,
+  Client,
+  type ClientOptions,
+  OutcomeUnknownError,
+  PreconditionFailedError,
+  QuorateError,
+  UnavailableError,
+  UnreachableError,
+} from '../../src/client/index.ts'
+import { FakeNode, type Fault, memberJson, problem } from './fake-node.ts'
+
+const open: { close(): Promise<unknown> }[] = []
+
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close()
+})
+
+async function fake(name = 'n1'): Promise<FakeNode> {
+  const node = await FakeNode.start()
+  node.name = name
+  open.push(node)
+  return node
+}
+
+function clientOf(nodes: readonly (FakeNode | string)[], options: Partial<ClientOptions> = {}): Client {
+  const endpoints = nodes.map((node) => (typeof node === 'string' ? node : node.url))
+  const client = new Client({ endpoints, discover: false, ...options })
+  open.unshift(client)
+  return client
+}
+
+/** An address that refuses connections. */
+async function refusing(): Promise<string> {
+  const node = await FakeNode.start()
+  const { url } = node
+  await node.close()
+  return url
+}
+
+async function failure(promise: Promise<unknown>): Promise<QuorateError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof QuorateError) return error
+  throw new Error('it did not fail as expected', { cause: error })
+}
+
+const noLeader: Fault = problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 })
+const noQuorum: Fault = problem(503, 'no_quorum', 'one of three voters', { retry_after_ms: 1 })
+const unknown: Fault = problem(504, 'outcome_unknown', 'the leader was lost')
+
+describe('records', () => {
+  test('what is put is got, byte for byte', async () => {
+    const kv = clientOf([await fake()])
+    const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte)
+    expect(await kv.put('text', 'grüße')).toEqual({
+      revision: 2,
+      createRevision: 2,
+      modRevision: 2,
+      version: 1,
+    })
+    await kv.put('bytes', bytes)
+    await kv.put('json', '{"a":[1]}')
+    await kv.put('empty', '')
+    expect((await kv.get('text'))?.text()).toBe('grüße')
+    expect((await kv.get('bytes'))?.value).toStrictEqual(bytes)
+    expect((await kv.get('json'))?.json()).toEqual({ a: [1] })
+    expect((await kv.get('empty'))?.value).toStrictEqual(new Uint8Array())
+    expect(await kv.get('text')).toMatchObject({ key: 'text', createRevision: 2, modRevision: 2, version: 1 })
+  })
+
+  test('a key that is not there is undefined, and deleting it is no error', async () => {
+    const kv = clientOf([await fake()])
+    expect(await kv.get('nothing')).toBeUndefined()
+    expect(await kv.delete('nothing')).toEqual({ deleted: 0, revision: 1 })
+    await kv.put('something', '1')
+    expect(await kv.delete('something')).toEqual({ deleted: 1, revision: 3 })
+  })
+
+  test.each([
+    ['a', '/v1/kv/a'],
+    ['a/b', '/v1/kv/a%2Fb'],
+    ['//', '/v1/kv/%2F%2F'],
+    ['a b+c', '/v1/kv/a%20b%2Bc'],
+    ['ü?#&=%', '/v1/kv/%C3%BC%3F%23%26%3D%25'],
+    ['...', '/v1/kv/...'],
+    ['a/../b', '/v1/kv?key=a%2F..%2Fb'],
+    ['.', '/v1/kv?key=.'],
+    ['a/.', '/v1/kv?key=a%2F.'],
+    [Uint8Array.of(0, 255, 10), '/v1/kv/%00%FF%0A'],
+  ])('the key %j is written %s', async (key, target) => {
+    const node = await fake()
+    const kv = clientOf([node])
+    await kv.put(key, 'x')
+    expect(node.seen.map((seen) => seen.target)).toEqual([target])
+    const record = await kv.get(key)
+    expect(record?.text()).toBe('x')
+    expect(Buffer.from(record?.keyBytes ?? [])).toEqual(Buffer.from(key))
+  })
+
+  test('an empty key is refused before anything is sent', async () => {
+    const node = await fake()
+    expect(await failure(clientOf([node]).put('', 'x'))).toMatchObject({ code: 'key_empty', written: 'no' })
+    expect(node.seen).toEqual([])
+  })
+
+  test('conditions are sent, and their failure shows what is there', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    const { modRevision } = await kv.put('k', '1', { ifAbsent: true })
+    await kv.put('k', '2', { ifRevision: modRevision })
+    const error = await failure(kv.put('k', '3', { ifRevision: modRevision }))
+    expect(error).toBeInstanceOf(PreconditionFailedError)
+    expect(error).toMatchObject({ code: 'precondition_failed', written: 'no', current: { modRevision: 3 } })
+    expect(await failure(kv.delete('gone', { ifRevision: 7 }))).toMatchObject({ current: null })
+    expect(node.contents).toEqual({ k: '2' })
+  })
+})
+
+describe('lists', () => {
+  test('are read page by page, each page with its retries', async () => {
+    const node = await fake()
+    node.pageMax = 2
+    for (const key of ['a', 'b/1', 'b/2', 'b/\xff', 'b/4', 'c']) node.set(key, key)
+    node.fault = (seen) => (seen.target.includes('after=b%2F2') && node.seen.length < 4 ? 'cut' : undefined)
+    const keys = []
+    for await (const record of clientOf([node]).list({ prefix: 'b/' }))
+      keys.push(Buffer.from(record.keyBytes))
+    expect(keys).toEqual(['b/1', 'b/2', 'b/4', 'b/\xff'].map((key) => Buffer.from(key, 'latin1')))
+  })
+
+  test('stop at the limit', async () => {
+    const node = await fake()
+    node.pageMax = 2
+    for (const key of ['a', 'b', 'c', 'd']) node.set(key, key)
+    const kv = clientOf([node])
+    expect(await keysOf(kv.list({ limit: 3 }))).toEqual(['a', 'b', 'c'])
+    expect(await keysOf(kv.list({ limit: 1, snapshot: true }))).toEqual(['a'])
+    expect(await kv.count()).toBe(4)
+  })
+
+  test('of a snapshot fail without the end line', async () => {
+    const node = await fake()
+    for (const key of ['a', 'b', 'c']) node.set(key, key)
+    const kv = clientOf([node])
+    expect(await keysOf(kv.list({ snapshot: true }))).toEqual(['a', 'b', 'c'])
+    node.streamBreaksAfter = 3
+    expect(await failure(keysOf(kv.list({ snapshot: true })))).toMatchObject({ code: 'incomplete' })
+  })
+
+  async function keysOf(records: AsyncIterable<{ readonly key: string }>): Promise<string[]> {
+    const keys = []
+    for await (const { key } of records) keys.push(key)
+    return keys
+  }
+})
+
+describe('retries', () => {
+  test.each<[string, Fault]>([
+    ['a cut connection', 'cut'],
+    ['a cut connection after the write was applied', 'cut-after'],
+    ['no leader', noLeader],
+    ['an unknown outcome', unknown],
+    ['an unknown outcome of a write that was applied', { ...unknown, do: true }],
+    ['overload', problem(429, 'overloaded', 'too many', { retry_after_ms: 5 })],
+    ['an internal error', problem(500, 'internal', 'oops')],
+    ['a gateway in between', { status: 502, body: '<html>bad gateway</html>' }],
+  ])('a write survives %s, and is applied once', async (_, fault) => {
+    const node = await fake()
+    node.faults.push(fault, fault)
+    const kv = clientOf([node])
+    expect(await kv.put('k', 'v')).toMatchObject({ revision: 2, version: 1 })
+    expect(node.contents).toEqual({ k: 'v' })
+    expect(node.revision).toBe(2)
+    const tokens = new Set(node.seen.map((seen) => seen.headers['idempotency-key']))
+    expect(node.seen.length).toBe(3)
+    expect(tokens.size).toBe(1)
+  })
+
+  test('every write has a token of its own, which says since when it is in use', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    await kv.put('k', '1')
+    await kv.put('k', '2')
+    const [first, second] = node.seen.map((seen) => String(seen.headers['idempotency-key']))
+    expect(first).not.toContain(';')
+    expect(second).toMatch(/^[!-~]{1,255};since=2$/)
+    expect(second?.split(';')[0]).not.toBe(first)
+  })
+
+  test('the node that failed is left for another at once', async () => {
+    const [down, up] = [await refusing(), await fake()]
+    const kv = clientOf([down, up])
+    for (let n = 0; n < 6; n++) await kv.put(`k${n}`, 'v')
+    expect(up.seen.length).toBe(6)
+  })
+
+  test('a node that accepts and never answers costs a share of the time, not all', async () => {
+    const [stuck, up] = [await fake(), await fake('n2')]
+    stuck.fault = () => 'hang'
+    const kv = clientOf([stuck, up], { timeoutMs: 3_500 })
+    await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+    expect(up.contents).toEqual({ a: '1', b: '2' })
+    // Its breaker is open now: nobody else waits for it.
+    const before = stuck.seen.length
+    for (let n = 0; n < 4; n++) await kv.put(`k${n}`, 'v')
+    expect(stuck.seen.length).toBe(before)
+  })
+
+  test('healthy nodes take turns', async () => {
+    const nodes = [await fake('n1'), await fake('n2'), await fake('n3')]
+    const kv = clientOf(nodes)
+    for (let n = 0; n < 9; n++) await kv.get('k')
+    expect(nodes.map((node) => node.seen.length)).toEqual([3, 3, 3])
+  })
+
+  test('a definite refusal is not repeated', async () => {
+    const node = await fake()
+    node.faults.push(problem(413, 'value_too_large', 'too large'))
+    const error = await failure(clientOf([node]).put('k', 'v'))
+    expect(error).toMatchObject({ code: 'value_too_large', written: 'no', status: 413, node: 'n1' })
+    expect(node.seen.length).toBe(1)
+  })
+
+  test('the node is told how long there is, a little less each time', async () => {
+    const node = await fake()
+    node.faults.push(noLeader)
+    await clientOf([node], { timeoutMs: 2_000 }).put('k', 'v')
+    const [first = 0, second = 0] = node.seen.map((seen) => seen.timeoutMs)
+    expect(first).toBeGreaterThan(1_500)
+    expect(first).toBeLessThanOrEqual(2_000)
+    expect(second).toBeLessThan(first)
+  })
+
+  test('changes of the cluster are never sent twice once they may have arrived', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    node.faults.push('cut-after')
+    const error = await failure(kv.transferLeader('n3'))
+    expect(error).toBeInstanceOf(OutcomeUnknownError)
+    expect(error.written).toBe('unknown')
+    expect(node.seen.length).toBe(1)
+  })
+
+  test('changes of the cluster are sent again while nothing has been done', async () => {
+    const node = await fake()
+    node.faults.push(noLeader)
+    expect(await clientOf([await refusing(), node]).transferLeader('n3')).toBe('n3')
+  })
+})
+
+describe('failures say whether something was written', () => {
+  const timeoutMs = 150
+
+  test('nobody listens: unreachable, not written', async () => {
+    const kv = clientOf([await refusing()], { timeoutMs })
+    const error = await failure(kv.put('k', 'v'))
+    expect(error).toBeInstanceOf(UnreachableError)
+    expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
+  })
+
+  test('unreachableAfterMs ends the waiting for a first connection early', async () => {
+    const kv = clientOf([await refusing()], { timeoutMs: 3_600_000, unreachableAfterMs: 50 })
+    expect(await failure(kv.get('k'))).toMatchObject({ code: 'unreachable' })
+  })
+
+  test('no answer to a write: unknown', async () => {
+    const node = await fake()
+    node.fault = () => 'hang'
+    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    expect(error).toBeInstanceOf(OutcomeUnknownError)
+    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  })
+
+  test('no answer to a read: unavailable', async () => {
+    const node = await fake()
+    node.fault = () => 'hang'
+    const error = await failure(clientOf([node], { timeoutMs }).get('k'))
+    expect(error).toBeInstanceOf(UnavailableError)
+    expect(error).toMatchObject({ code: 'timeout', written: 'no' })
+  })
+
+  test('every node says no quorum: not written', async () => {
+    const node = await fake()
+    node.fault = () => noQuorum
+    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    expect(error).toMatchObject({
+      code: 'no_quorum',
+      written: 'no',
+      node: 'n1',
+      message: 'one of three voters',
+    })
+    expect(error).toBeInstanceOf(UnavailableError)
+  })
+
+  test('one node refused, another was never reached: not written, and the words of the first', async () => {
+    const node = await fake()
+    node.fault = () => noQuorum
+    const error = await failure(clientOf([await refusing(), node], { timeoutMs }).put('k', 'v'))
+    expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
+  })
+
+  test('a refusal after a try with unknown outcome leaves it unknown', async () => {
+    const node = await fake()
+    node.faults.push('cut')
+    node.fault = () => noQuorum
+    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  })
+
+  test('even a definite one', async () => {
+    const node = await fake()
+    node.faults.push('cut', problem(413, 'value_too_large', 'too large'))
+    const error = await failure(clientOf([node]).put('k', 'v'))
+    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  })
+
+  test('but a failed condition is the outcome of the token itself', async () => {
+    const node = await fake()
+    node.set('k', 'old')
+    node.faults.push('cut')
+    const error = await failure(clientOf([node]).put('k', 'v', { ifAbsent: true }))
+    expect(error).toMatchObject({ code: 'precondition_failed', written: 'no' })
+  })
+
+  test('an internal error of a write is unknown, of a read it is not', async () => {
+    const node = await fake()
+    node.fault = () => problem(500, 'internal', 'oops')
+    const kv = clientOf([node])
+    expect(await failure(kv.put('k', 'v'))).toMatchObject({ code: 'internal', written: 'unknown' })
+    expect(await failure(kv.get('k'))).toMatchObject({ code: 'internal', written: 'no' })
+  })
+
+  test('another program on the port: a write is unknown, a read just failed', async () => {
+    const node = await fake()
+    node.fault = () => ({ status: 404, body: '<html>nginx</html>' })
+    const kv = clientOf([node])
+    expect(await failure(kv.put('k', 'v'))).toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
+    expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+  })
+
+  test('an abort before the request, and one after it was sent', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    const before = await failure(kv.put('k', 'v', { signal: AbortSignal.abort() }))
+    expect(before).toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
+    expect(node.seen.length).toBe(0)
+
+    const abort = new AbortController()
+    node.fault = () => {
+      abort.abort(new Error('enough'))
+      return 'hang'
+    }
+    const after = await failure(kv.put('k', 'v', { signal: abort.signal }))
+    expect(after).toBeInstanceOf(AbortedError)
+    expect(after).toMatchObject({ name: 'AbortError', written: 'unknown', cause: new Error('enough') })
+  })
+
+  test('close ends what is under way, and every connection', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    const closed = new Promise<void>((resolve) => {
+      node.fault = () => {
+        void kv.close().then(resolve)
+        return 'hang'
+      }
+    })
+    const pending = failure(kv.get('k'))
+    await closed
+    expect(await pending).toMatchObject({ code: 'closed', written: 'no' })
+    expect(await failure(kv.get('k'))).toMatchObject({ code: 'closed' })
+    await expect.poll(() => node.connections).toBe(0)
+  })
+})
+
+describe('what the client remembers', () => {
+  test('reads ask for at least the highest revision seen', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    await kv.get('k')
+    node.revision = 41
+    await kv.put('k', 'v')
+    await kv.get('k')
+    await kv.get('k', { minRevision: 50 })
+    node.revision = 7
+    await kv.get('k')
+    expect(node.seen.map((seen) => /min_revision=([0-9]+)/.exec(seen.target)?.[1])).toEqual([
+      undefined,
+      undefined,
+      '42',
+      '50',
+      '42',
+    ])
+    expect(kv.revision).toBe(42)
+  })
+
+  test('the id of the cluster, once known, goes with every request', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    await kv.put('k', '1')
+    await kv.put('k', '2')
+    expect(node.seen.map((seen) => seen.headers['kv-cluster'])).toEqual([undefined, '77'])
+    node.clusterId = '78'
+    node.revision = 1_000
+    expect(await failure(kv.put('k', '3'))).toMatchObject({ code: 'wrong_cluster', written: 'no' })
+    expect(kv.revision).toBe(3)
+  })
+
+  test('the other nodes, learned from the first answer', async () => {
+    const [first, second] = [await fake('n1'), await fake('n2')]
+    first.members = [memberJson('n1', first.url), memberJson('n2', second.url)]
+    second.members = first.members
+    const kv = clientOf([first], { discover: true })
+    await kv.put('k', 'v')
+    await expect.poll(() => kv.endpoints).toEqual([first.url, second.url])
+    await first.close()
+    await kv.put('k', 'w')
+    expect(second.contents).toEqual({ k: 'w' })
+  })
+
+  test('not when told so', async () => {
+    const node = await fake()
+    await clientOf([node], { discover: false }).put('k', 'v')
+    expect(node.seen.map((seen) => seen.target)).toEqual(['/v1/kv/k'])
+  })
+})
+
+describe('reads', () => {
+  test('carry their consistency, and say how stale the answer is', async () => {
+    const node = await fake()
+    node.staleness = '12.5'
+    node.set('k', 'v')
+    const answers: unknown[] = []
+    const kv = clientOf([node])
+    await kv.get('k', {
+      consistency: 'stale',
+      maxStalenessMs: 250,
+      onAnswer: (info) => answers.push(info),
+    })
+    expect(node.seen[0]?.target).toBe('/v1/kv/k?consistency=stale&max_staleness=250ms')
+    expect(answers).toEqual([{ node: 'n1', revision: 2, consistency: 'stale', stalenessMs: 12.5 }])
+  })
+})
+
+describe('the cluster', () => {
+  test('its members, leader, settings and the status of one node', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    expect(await kv.cluster()).toEqual({
+      clusterId: '77',
+      leader: 'n1',
+      term: 3,
+      members: [
+        {
+          name: 'n1',
+          replicaId: '1',
+          role: 'voter',
+          peer: '127.0.0.1:1',
+          url: node.url,
+          matchIndex: undefined,
+        },
+      ],
+    })
+    expect(await kv.leader()).toBe('n1')
+    expect(await kv.status({ endpoint: node.url })).toMatchObject({ name: 'n1', role: 'leader', revision: 1 })
+    expect(await kv.changeSettings({ value_bytes_max: 5 })).toMatchObject({ value_bytes_max: 5 })
+    expect(await kv.settings()).toMatchObject({ value_bytes_max: 5 })
+  })
+
+  test('members are added, removed and replaced by their contract', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    const member = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
+    await kv.addMember(member)
+    await kv.replaceMember('n3', member)
+    await kv.removeMember('n4')
+    const body = { name: 'n4', replica_id: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
+    const sent = node.seen.map((seen) => [
+      seen.method,
+      seen.target,
+      seen.body.length > 0 ? JSON.parse(seen.body.toString()) : undefined,
+    ])
+    expect(sent).toEqual([
+      ['POST', '/v1/cluster/members', body],
+      ['POST', '/v1/cluster/members/n3/replace', body],
+      ['DELETE', '/v1/cluster/members/n4', undefined],
+    ])
+    expect(node.seen[0]?.headers['content-type']).toBe('application/json')
+  })
+})
+
+test.each(['https://127.0.0.1:1', 'http://', 'http://127.0.0.1:1/path', 'http://u@127.0.0.1:1'])(
+  '%s is no endpoint',
+  (endpoint) => {
+    expect(() => new Client({ endpoints: [endpoint] })).toThrow(TypeError)
+  },
+)
