@@ -31,7 +31,10 @@ export function releaseLock(dataDir: string): void {
   rmSync(join(dataDir, FILE), { force: true })
 }
 
-/** Between the look and the removal another supervisor may have taken the lock: then it is put back. */
+/**
+ * Between the look and the removal another supervisor may have taken the lock: then it is put back. (Should a third one slip in at that very
+ * instant, its nodes find ports and directories taken, and it ends.)
+ */
 function dropStale(lock: string, stale: string, aside: string): void {
   try {
     renameSync(lock, aside)

@@ -144,7 +144,7 @@ export class Supervisor {
     const answers = await Promise.all(
       this.#places.map(async (place) => ({ place, problem: await this.#becomesReady(place) })),
     )
-    if (this.#stopping) throw new Failure(130, 'The cluster was stopped before it was ready.')
+    if (this.#stopping) throw new Failure(1, 'The cluster was stopped before it was ready.')
     const problems = answers.flatMap(({ place, problem }) =>
       problem === undefined ? [] : [founding ? problem : withAdvice(problem, place)],
     )

@@ -1,0 +1,58 @@
+// At most one supervisor per directory, and no directory that stays locked after a supervisor was killed.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { ControlAddress } from '../../src/cli/cluster/cluster-file.ts'
+import { type ControlServer, startControlServer } from '../../src/cli/cluster/control-server.ts'
+import { releaseLock, takeLock } from '../../src/cli/cluster/supervisor-lock.ts'
+
+let dir = ''
+const servers: ControlServer[] = []
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
+})
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+let pid = 1_000
+async function supervisor(): Promise<ControlAddress> {
+  const token = `token ${pid}`
+  const server = await startControlServer(token, async () => ({ ok: true, said: '' }))
+  servers.push(server)
+  return { pid: pid++, control: server.url, token }
+}
+
+test('the first takes it, the second learns who has it, and after the release it is free', async () => {
+  const [first, second] = [await supervisor(), await supervisor()]
+  expect(await takeLock(dir, first)).toBeUndefined()
+  expect(await takeLock(dir, second)).toEqual(first)
+  releaseLock(dir)
+  expect(await takeLock(dir, second)).toBeUndefined()
+})
+
+test('of many that find the lock of a dead supervisor, one takes it', async () => {
+  const dead = await supervisor()
+  expect(await takeLock(dir, dead)).toBeUndefined()
+  servers.pop()?.close()
+
+  const rivals = await Promise.all(Array.from({ length: 8 }, supervisor))
+  const answers = await Promise.all(rivals.map((rival) => takeLock(dir, rival)))
+  const winners = rivals.filter((_, at) => answers[at] === undefined)
+  expect(winners).toHaveLength(1)
+  expect(answers.filter((answer) => answer !== undefined)).toEqual(Array(7).fill(winners[0]))
+})
+
+test('a stranger on the port of a dead supervisor does not hold the lock', async () => {
+  const dead = await supervisor()
+  expect(await takeLock(dir, dead)).toBeUndefined()
+  servers.pop()?.close()
+  const stranger = await startControlServer('something else', async () => ({ ok: true, said: '' }))
+  servers.push(stranger)
+  releaseLock(dir)
+  expect(await takeLock(dir, { ...dead, control: stranger.url })).toBeUndefined()
+  expect(await takeLock(dir, await supervisor())).toBeUndefined()
+})
