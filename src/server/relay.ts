@@ -77,24 +77,29 @@ class Passage {
   private readonly target: () => ListenAddress | undefined
   private readonly ended: () => void
   private callee: Socket | undefined
+  private joined = false
   private flowing = false
+  /** A side failed while nothing may be told of it. */
+  private broken = false
+  private over = false
 
   constructor(caller: Socket, target: () => ListenAddress | undefined, ended: () => void) {
     this.caller = caller
     this.target = target
     this.ended = ended
-    caller.on('error', () => this.reset())
+    caller.on('error', () => this.failed())
   }
 
   /** Nothing of it has been handed on. */
   get hung(): boolean {
-    return this.callee === undefined
+    return !this.joined
   }
 
   open(): void {
     this.flowing = true
-    if (this.callee === undefined) this.reach()
-    else if (!this.callee.connecting) this.resume()
+    if (this.broken) this.reset()
+    else if (this.callee === undefined) this.reach()
+    else this.resume()
   }
 
   cut(): void {
@@ -104,9 +109,16 @@ class Passage {
   }
 
   reset(): void {
+    if (this.over) return
+    this.over = true
+    this.ended()
     this.caller.resetAndDestroy()
     this.callee?.resetAndDestroy()
-    this.ended()
+  }
+
+  private failed(): void {
+    if (this.flowing || this.hung) this.reset()
+    else this.broken = true
   }
 
   private reach(): void {
@@ -119,10 +131,13 @@ class Passage {
     this.callee = callee
     callee.pause()
     callee.on('error', () => {
-      if (this.flowing) this.reset()
-      else this.callee = undefined // seen, and passed on, when the black hole ends
+      // In a black hole not even a refusal is heard: the target is tried again when it ends.
+      if (this.flowing || this.joined) this.failed()
+      else this.callee = undefined
     })
     callee.on('connect', () => {
+      if (this.over) return
+      this.joined = true
       this.join(this.caller, callee)
       this.join(callee, this.caller)
       if (this.flowing) this.resume()
@@ -130,6 +145,8 @@ class Passage {
   }
 
   private join(from: Socket, to: Socket): void {
+    // Attached paused: a listener alone must not start the flow.
+    from.pause()
     from.on('data', (bytes) => {
       if (!to.write(bytes)) from.pause()
     })
@@ -138,11 +155,12 @@ class Passage {
     })
     from.on('end', () => to.end())
     from.on('close', () => {
-      if (this.caller.destroyed && this.callee?.destroyed) this.ended()
+      if (from.destroyed && to.destroyed) this.ended()
     })
   }
 
   private resume(): void {
+    if (!this.joined) return
     this.caller.resume()
     this.callee?.resume()
   }
