@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
 import { Failure } from './cluster/failure.ts'
 import { parseDuration } from './duration.ts'
+import { withExamples } from './examples.ts'
 import type { LogLevel } from './node-log.ts'
 import { onStopSignals } from './stop-signals.ts'
 
@@ -18,7 +19,10 @@ export function nodeCommand() {
 }
 
 function startCommand() {
-  return new Command('start')
+  return withExamples(new Command('start'), [
+    'kv node start --name n1 --data d1 --listen 127.0.0.1:7301 --peer-listen 127.0.0.1:7401 --bootstrap',
+    'kv node start --name n2 --data d2 --listen 127.0.0.1:7302 --peer-listen 127.0.0.1:7402 --join http://127.0.0.1:7301',
+  ])
     .description('run one node in the foreground')
     .requiredOption('--name <name>', 'its name in the cluster: 1 to 63 of a-z, 0-9 and -')
     .requiredOption('--data <dir>', 'its data directory; no other node may use it')

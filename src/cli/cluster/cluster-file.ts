@@ -1,11 +1,12 @@
 // cluster.json: what a local cluster is (nodes, ports, cluster id) and, while it runs, where its supervisor listens. Every command
-// of `kv` may read it to find the endpoints, so this module imports nothing but the file system.
+// of `kv` may read it to find the endpoints, so this module imports next to nothing.
 //
 // The file is replaced as a whole, synced and renamed: whenever the supervisor dies, the next start reads either the state before or
 // the state after. It is 0600 because it holds the token of the supervisor's control address.
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { Failure } from './failure.ts'
 
 export const DEFAULT_DATA = '.kv/cluster'
 const FILE = 'cluster.json'
@@ -58,7 +59,7 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
   }
   const content = parse(text)
   if (!isClusterFile(content)) {
-    throw new Error(`${path} is not a file of a local cluster that this version of quorate can read`)
+    throw new Failure(1, `${path} is not a file of a local cluster that this version of quorate can read`)
   }
   return content
 }

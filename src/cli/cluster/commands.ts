@@ -3,6 +3,7 @@
 
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { withExamples } from '../examples.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
 import { say } from '../output.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
@@ -14,7 +15,14 @@ const DATA = '--data <dir>'
 const ITS_DIRECTORY = 'directory of the cluster'
 
 export function clusterCommand() {
-  const cluster = new Command('cluster').description('run a cluster on this machine, and break it')
+  const cluster = withExamples(new Command('cluster'), [
+    'kv cluster start',
+    'kv cluster status -o json',
+    'kv cluster kill n1',
+    'kv cluster restart n1',
+    'kv cluster partition n1 n2,n3',
+    'kv cluster rejoin n3',
+  ]).description('run a cluster on this machine, and break it')
   cluster.addCommand(startCommand())
   cluster.addCommand(statusCommand())
   cluster.addCommand(stopCommand())
@@ -37,7 +45,11 @@ export function clusterCommand() {
 }
 
 function startCommand() {
-  return new Command('start')
+  return withExamples(new Command('start'), [
+    'kv cluster start',
+    'kv cluster start --detach --nodes 5',
+    'kv cluster start --data /tmp/second --port 7401',
+  ])
     .description('start a cluster, or go on with the one in --data; in the foreground until Ctrl-C')
     .option('--nodes <count>', 'how many nodes (default: as many as there are, or 3)', countOfNodes)
     .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', portNumber)
@@ -106,7 +118,11 @@ function nodeCommand(command: NodeCommand, description: string) {
 }
 
 function partitionCommand() {
-  return new Command('partition')
+  return withExamples(new Command('partition'), [
+    'kv cluster partition n1 n2,n3',
+    'kv cluster partition n1 --reset',
+    'kv cluster heal',
+  ])
     .description('cut the network between groups of nodes: bytes stop, connections stay')
     .argument('<group...>', 'names joined by commas, as in: n1 n2,n3; nodes not named form one more group')
     .option('--reset', 'close the connections between the groups as well')
