@@ -65,6 +65,8 @@ export interface StoredRow {
 /** Rows as of one applied index: a LevelDB snapshot plus the overlay layers of that instant. Must be closed, and soon. */
 export interface View {
   readonly applied: AppliedRecord
+  /** Hash of all rows of the view, as kept up by `apply`; the scrub compares it with what it reads. */
+  readonly stateHash: bigint
   /** Throws `CorruptionError` when the row's CRC does not hold. */
   get(key: Uint8Array): Uint8Array | undefined
   /** One page, never more than the limits but for a single row larger than `bytesMax`; `more`: rows of the range are left. */
@@ -113,6 +115,11 @@ export interface Storage {
   apply(changes: readonly RowChange[], record: AppliedRecord): void
   /** Whether `apply` has been called since the last batch was submitted. */
   readonly dirty: boolean
+  /**
+   * Rows of replaced or abandoned generations are left. They go in slices, one with each batch; a driver with nothing to write submits
+   * empty ones now and then while this is so.
+   */
+  readonly hasGarbage: boolean
   /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
   write(batch: StorageBatch, done: Done): void
 

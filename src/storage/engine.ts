@@ -1,0 +1,46 @@
+// What the store asks of the ordered set of bytes beneath it: LevelDB, or memory. Reads of one key are synchronous, scans and writes call
+// back. The store never has more than one write in flight: behind a write that failed, LevelDB reports later ones as done and loses them.
+
+export interface EngineBatch {
+  put(key: Uint8Array, value: Uint8Array): void
+  delete(key: Uint8Array): void
+  readonly operations: number
+}
+
+export interface ScanRange {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+  readonly reverse: boolean
+  readonly keysOnly: boolean
+}
+
+/** Key and value; the value is empty in a scan of keys. */
+export type Pair = readonly [key: Uint8Array, value: Uint8Array]
+
+export interface Scan {
+  /** Up to `pairsMax` pairs, fewer when they are large; `ended`: there are no more. One call at a time. */
+  next(
+    pairsMax: number,
+    done: (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => void,
+  ): void
+  close(): void
+}
+
+export interface Reader {
+  get(key: Uint8Array): Uint8Array | undefined
+  scan(range: ScanRange): Scan
+}
+
+export interface EngineSnapshot extends Reader {
+  close(): void
+}
+
+export interface Engine extends Reader {
+  /** Operations ever written, each put and delete counting one. In LevelDB this is its sequence number. */
+  readonly sequence: number
+  snapshot(): EngineSnapshot
+  batch(): EngineBatch
+  /** All of the batch or nothing, durable when `done` says so; never before the call returns. */
+  write(batch: EngineBatch, done: (error: Error | undefined) => void): void
+  close(done: (error: Error | undefined) => void): void
+}

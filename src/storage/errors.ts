@@ -1,0 +1,39 @@
+// How storage says that it cannot go on. All of these are final: whoever gets one stops the node.
+
+/** The directory cannot be vouched for, or does not belong here; nothing in it was changed. The message names file, fault and remedy. */
+export class StorageRefusedError extends Error {
+  override readonly name = 'StorageRefusedError'
+}
+
+/** The directory is in use by a living process. */
+export class StorageInUseError extends Error {
+  override readonly name = 'StorageInUseError'
+}
+
+/** Bytes that were read do not carry their checksum, or contradict each other. */
+export class CorruptionError extends Error {
+  override readonly name = 'CorruptionError'
+}
+
+/** A read, a write or a sync failed. What was being written is in doubt; everything reported done before is not. */
+export class StorageFailedError extends Error {
+  override readonly name = 'StorageFailedError'
+}
+
+/** The caller was about to break a promise of this replica: a program error, and reason enough to stop. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError'
+}
+
+/** The one remedy for damage: a fresh replica takes the place of this one. */
+export function rejoinAdvice(nodeName: string | undefined): string {
+  const node = nodeName ?? 'NODE'
+  return (
+    `What this replica promised can no longer be vouched for. To rejoin as a fresh replica: ` +
+    `"kv cluster rejoin ${node}" for a node of a local cluster; for a node on its own move its data directory aside ` +
+    `and start it with --join URL --replace.`
+  )
+}
+
+export const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(String(thrown))

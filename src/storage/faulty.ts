@@ -1,0 +1,88 @@
+// Faults on purpose, beneath the store: the n-th read, write or sync fails, as a disk would make it fail.
+
+import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from './engine.ts'
+import { asError } from './errors.ts'
+import type { Done } from './types.ts'
+
+export interface Faults {
+  /** Throws or returns nothing. Counted from 1, over `get` and each step of a scan. */
+  readonly beforeRead?: (count: number) => void
+  /** Throws: nothing of the batch reaches the disk. */
+  readonly beforeWrite?: (count: number) => void
+  /** Throws: the batch has reached the disk, but nobody vouches for that. */
+  readonly beforeSync?: (count: number) => void
+}
+
+export class FaultyEngine implements Engine {
+  readonly #engine: Engine
+  readonly #faults: Faults
+  #reads = 0
+  #writes = 0
+
+  constructor(engine: Engine, faults: Faults) {
+    this.#engine = engine
+    this.#faults = faults
+  }
+
+  get sequence(): number {
+    return this.#engine.sequence
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    this.#faults.beforeRead?.(++this.#reads)
+    return this.#engine.get(key)
+  }
+
+  scan(range: ScanRange): Scan {
+    return this.#faultyScan(this.#engine.scan(range))
+  }
+
+  snapshot(): EngineSnapshot {
+    const snapshot = this.#engine.snapshot()
+    return {
+      get: (key) => {
+        this.#faults.beforeRead?.(++this.#reads)
+        return snapshot.get(key)
+      },
+      scan: (range) => this.#faultyScan(snapshot.scan(range)),
+      close: () => snapshot.close(),
+    }
+  }
+
+  batch(): EngineBatch {
+    return this.#engine.batch()
+  }
+
+  write(batch: EngineBatch, done: Done): void {
+    const count = ++this.#writes
+    const refused = thrownBy(() => this.#faults.beforeWrite?.(count))
+    const content = refused === undefined ? batch : this.#engine.batch()
+    this.#engine.write(content, (error) => {
+      done(refused ?? error ?? thrownBy(() => this.#faults.beforeSync?.(count)))
+    })
+  }
+
+  close(done: Done): void {
+    this.#engine.close(done)
+  }
+
+  #faultyScan(scan: Scan): Scan {
+    return {
+      next: (pairsMax, done) =>
+        scan.next(pairsMax, (error, pairs, ended) => {
+          const fault = thrownBy(() => this.#faults.beforeRead?.(++this.#reads))
+          done(error ?? fault, fault === undefined ? pairs : [], ended)
+        }),
+      close: () => scan.close(),
+    }
+  }
+}
+
+function thrownBy(run: () => void): Error | undefined {
+  try {
+    run()
+    return undefined
+  } catch (thrown) {
+    return asError(thrown)
+  }
+}

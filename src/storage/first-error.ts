@@ -1,0 +1,55 @@
+// The first storage error is the last word.
+//
+// After a write that failed, LevelDB goes on to answer "done" for batches that will be gone after the next start; after a sync that failed, the
+// kernel may call the very same pages clean. So whatever fails first, a read included, is kept and answered to everything that follows.
+
+import { asError, CorruptionError, InvariantError, rejoinAdvice, StorageFailedError } from './errors.ts'
+
+export class FirstError {
+  readonly #nodeName: string
+  #error: Error | undefined
+
+  constructor(nodeName: string) {
+    this.#nodeName = nodeName
+  }
+
+  get error(): Error | undefined {
+    return this.#error
+  }
+
+  /** Throws when something has failed before. */
+  check(): void {
+    if (this.#error !== undefined) throw this.#error
+  }
+
+  /** Keeps the first error and returns it. */
+  fail(thrown: unknown): Error {
+    this.#error ??= this.#explained(asError(thrown))
+    return this.#error
+  }
+
+  /** What `run` returns; what it throws is final. */
+  guard<T>(run: () => T): T {
+    this.check()
+    try {
+      return run()
+    } catch (thrown) {
+      throw this.fail(thrown)
+    }
+  }
+
+  #explained(error: Error): Error {
+    if (error instanceof CorruptionError)
+      return new CorruptionError(`Damaged data: ${error.message}. ${rejoinAdvice(this.#nodeName)}`, {
+        cause: error,
+      })
+    if (error instanceof InvariantError) return error
+    return new StorageFailedError(
+      `The storage failed: ${deepest(error).message}. Nothing was acknowledged after it. ` +
+        `Look at the disk (space, quota, file size limit, I/O errors), then start the node again: it checks its files before it serves.`,
+      { cause: error },
+    )
+  }
+}
+
+const deepest = (error: Error): Error => (error.cause instanceof Error ? deepest(error.cause) : error)

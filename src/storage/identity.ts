@@ -1,0 +1,98 @@
+// IDENTITY: who lives in this directory. Written last when a directory is formatted, so its presence says that the rest is complete.
+// A few lines of text with a checksum; what does not read back exactly as it was written is damaged.
+
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { asReplicaId } from '../raft/types.ts'
+import { asError, rejoinAdvice, StorageRefusedError } from './errors.ts'
+import { refuseNewer } from './records.ts'
+import type { Identity } from './types.ts'
+
+export const IDENTITY_FILE = 'IDENTITY'
+
+/** What a file system puts into a directory by itself. */
+const FOREIGN_NAMES = new Set(['lost+found'])
+
+export type DirectoryContent =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'formatted'; readonly identity: Identity }
+
+/** What a data directory is; `StorageRefusedError` when it is neither empty nor a whole one. Nothing is changed. */
+export function inspectDirectory(dir: string): DirectoryContent {
+  const names = namesIn(dir)
+  if (names.includes(IDENTITY_FILE)) {
+    const identity = readIdentity(dir)
+    if (!names.includes('CURRENT'))
+      throw new StorageRefusedError(
+        `${join(dir, 'CURRENT')} is missing: ${IDENTITY_FILE} is there without its database. ${rejoinAdvice(identity.name)}`,
+      )
+    return { kind: 'formatted', identity }
+  }
+  if (names.length === 0) return { kind: 'empty' }
+  if (names.includes('CURRENT') || names.some((name) => /^MANIFEST-|\.(log|ldb)$/.test(name)))
+    throw new StorageRefusedError(
+      `${join(dir, IDENTITY_FILE)} is missing beside a database. If formatting this directory was interrupted, nothing was ever ` +
+        `stored in it: delete it and start again. Otherwise: ${rejoinAdvice(undefined)}`,
+    )
+  throw new StorageRefusedError(
+    `${dir} is not empty and holds no node (found ${names.slice(0, 3).join(', ')}). Choose another directory, or empty this one.`,
+  )
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw new StorageRefusedError(`${dir} cannot be read: ${asError(error).message}`, { cause: error })
+  }
+}
+
+function encode({ clusterId, replicaId, name, formatVersion }: Identity): string {
+  const text = `quorate node\nformat ${formatVersion}\ncluster ${clusterId}\nreplica ${replicaId}\nname ${name}\n`
+  return `${text}crc32 ${crc32(text).toString(16).padStart(8, '0')}\n`
+}
+
+const LINES =
+  /^quorate node\nformat ([0-9]{1,9})\ncluster ([0-9]{1,20})\nreplica ([0-9]{1,20})\nname ([a-z0-9-]{1,63})\ncrc32 [0-9a-f]{8}\n$/
+
+function readIdentity(dir: string): Identity {
+  const text = readFileSync(join(dir, IDENTITY_FILE), 'latin1')
+  const [, formatVersion, clusterId, replicaId, name] = LINES.exec(text) ?? []
+  const isWhole =
+    formatVersion !== undefined && clusterId !== undefined && replicaId !== undefined && name !== undefined
+  const identity = isWhole
+    ? { formatVersion: Number(formatVersion), clusterId, replicaId: asReplicaId(replicaId), name }
+    : undefined
+  if (identity === undefined || encode(identity) !== text)
+    throw new StorageRefusedError(
+      `${join(dir, IDENTITY_FILE)} is damaged: its checksum does not hold. ${rejoinAdvice(undefined)}`,
+    )
+  refuseNewer(identity.formatVersion)
+  return identity
+}
+
+/** Durable when it returns, and complete or absent at any time before. */
+export function writeIdentity(dir: string, identity: Identity): void {
+  const temporary = join(dir, `${IDENTITY_FILE}.new`)
+  const file = openSync(temporary, 'wx')
+  try {
+    writeSync(file, encode(identity))
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(temporary, join(dir, IDENTITY_FILE))
+  syncDirectory(dir)
+}
+
+export function syncDirectory(dir: string): void {
+  if (process.platform === 'win32') return
+  const handle = openSync(dir, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}

@@ -1,0 +1,153 @@
+// LevelDB as an engine. Every write is synced; its sequence number is counted along, for LevelDB does not tell it.
+
+import { type ChainedBatch, Level } from 'level'
+import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from './engine.ts'
+import { asError } from './errors.ts'
+import type { Watermark } from './watermark.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+/** How LevelDB is opened; docs/reference/limits.md says what each costs. */
+export interface LevelLimits {
+  /** Size of a memtable and of the WAL behind it. There are up to two of each; both WALs are read at a start. */
+  readonly writeBufferSize: number
+  /** Tables are mapped: at most `maxFileSize` × `maxOpenFiles` bytes of them show in VmRSS. */
+  readonly maxFileSize: number
+  readonly maxOpenFiles: number
+  /** Cache of blocks; blocks of mapped tables do not go through it. */
+  readonly cacheSize: number
+}
+
+export const levelLimits: LevelLimits = {
+  writeBufferSize: 8 * MiB,
+  maxFileSize: 4 * MiB,
+  maxOpenFiles: 1000,
+  cacheSize: 8 * MiB,
+}
+
+/** Bytes that one step of a scan reads ahead on LevelDB's thread. */
+const SCAN_BYTES = 256 * KiB
+
+export type Database = Level<Uint8Array, Uint8Array>
+
+/** Never creates a database: with CURRENT gone LevelDB would make a new one and delete every table. */
+export async function openDatabase(dir: string, limits: LevelLimits): Promise<Database> {
+  const db = newDatabase(dir)
+  // Compressed blocks would be copied to the heap, and a flipped bit in one can abort the process.
+  await db.open({ ...limits, compression: false, createIfMissing: false, errorIfExists: false })
+  return db
+}
+
+export async function createDatabase(dir: string, limits: LevelLimits): Promise<Database> {
+  const db = newDatabase(dir)
+  await db.open({ ...limits, compression: false, createIfMissing: true, errorIfExists: true })
+  return db
+}
+
+const newDatabase = (dir: string): Database =>
+  new Level<Uint8Array, Uint8Array>(dir, { keyEncoding: 'view', valueEncoding: 'view' })
+
+class LevelBatch implements EngineBatch {
+  readonly chained: ChainedBatch<Database, Uint8Array, Uint8Array>
+
+  constructor(db: Database) {
+    this.chained = db.batch()
+  }
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.chained.put(key, value)
+  }
+  delete(key: Uint8Array): void {
+    this.chained.del(key)
+  }
+  get operations(): number {
+    return this.chained.length
+  }
+}
+
+export class LevelEngine implements Engine {
+  readonly #db: Database
+  readonly #watermark: Watermark
+  #sequence: number
+
+  /** `sequence`: LevelDB's own, as verified before it was opened. */
+  constructor(db: Database, watermark: Watermark, sequence: number) {
+    this.#db = db
+    this.#watermark = watermark
+    this.#sequence = sequence
+  }
+
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#db.getSync(key)
+  }
+
+  scan(range: ScanRange): Scan {
+    return scan(this.#db, range, undefined)
+  }
+
+  snapshot(): EngineSnapshot {
+    const snapshot = this.#db.snapshot()
+    return {
+      get: (key) => this.#db.getSync(key, { snapshot }),
+      scan: (range) => scan(this.#db, range, snapshot),
+      // Closing a snapshot releases it there and then; the promise is a form that all of `level` follows.
+      close: () => void snapshot.close(),
+    }
+  }
+
+  batch(): LevelBatch {
+    return new LevelBatch(this.#db)
+  }
+
+  write(batch: EngineBatch, done: (error: Error | undefined) => void): void {
+    if (!(batch instanceof LevelBatch)) throw new TypeError('a batch of another engine')
+    const sequence = this.#sequence + batch.operations
+    batch.chained.write({ sync: true }).then(
+      () => {
+        // Before anything that depends on the batch can leave: `done` is what lets it.
+        try {
+          this.#watermark.raise(sequence)
+        } catch (error) {
+          done(asError(error))
+          return
+        }
+        this.#sequence = sequence
+        done(undefined)
+      },
+      (error: unknown) => done(asError(error)),
+    )
+  }
+
+  close(done: (error: Error | undefined) => void): void {
+    this.#watermark.close()
+    this.#db.close().then(
+      () => done(undefined),
+      (error: unknown) => done(asError(error)),
+    )
+  }
+}
+
+function scan(db: Database, range: ScanRange, snapshot: ReturnType<Database['snapshot']> | undefined): Scan {
+  const iterator = db.iterator({
+    gte: range.gte,
+    lt: range.lt,
+    reverse: range.reverse,
+    values: !range.keysOnly,
+    highWaterMarkBytes: SCAN_BYTES,
+    fillCache: false,
+    ...(snapshot === undefined ? {} : { snapshot }),
+  })
+  return {
+    next: (pairsMax, done) => {
+      iterator.nextv(pairsMax).then(
+        (pairs) => done(undefined, pairs satisfies readonly Pair[], pairs.length === 0),
+        (error: unknown) => done(asError(error), [], true),
+      )
+    },
+    close: () => void iterator.close(),
+  }
+}

@@ -1,0 +1,336 @@
+// The log: entries of one append packed into one record, keyed by the index of the first.
+//
+//   frame | frame | … | CRC-32        (a frame begins with its length: src/raft/entry.ts)
+//
+// One key per entry would cost LevelDB five times as much. Which records there are, and where terms change, is kept in memory: `level` seeks
+// only asynchronously, and the core reads the log synchronously.
+//
+// What a batch truncates or compacts is gone from here as soon as the batch is submitted, what it adds appears when it is durable. A log that a
+// snapshot replaces as a whole stays readable until then: a node must not say that its log is shorter than it is.
+
+import { crc32 } from 'node:zlib'
+import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
+import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
+import { seal, unseal } from './codec.ts'
+import type { Engine, EngineBatch, EngineSnapshot, Scan } from './engine.ts'
+import { asError, CorruptionError, InvariantError } from './errors.ts'
+import type { FirstError } from './first-error.ts'
+import { firstIndexOf, LOG_RANGE, logKey } from './keys.ts'
+import type { Position } from './records.ts'
+import type { Done } from './types.ts'
+
+/** A packed record ends when its frames reach this size: reading one entry reads its whole record. */
+const RECORD_BYTES_MAX = 256 * 1024
+/** Records that one batch deletes for compaction; the rest goes with later ones. */
+const COMPACT_RECORDS_MAX = 4096
+/** Decoded records kept, newest last. */
+const CACHED_RECORDS_MAX = 8
+const SCAN_RECORDS = 64
+
+/** What a batch does to the log, for the meta record, and for memory once it is durable. */
+export interface LogChange {
+  readonly logStart: Position
+  readonly logEnd: Position
+  readonly stored: () => void
+}
+
+interface TermRun {
+  readonly from: LogIndex
+  readonly term: Term
+}
+
+export class DurableLog implements LogReader {
+  readonly #engine: Engine
+  readonly #first: FirstError
+  #start: Position
+  #end: Position
+  /** First indexes of the durable records, rising. */
+  #records: LogIndex[] = []
+  /** Where the term changes within the durable log, rising in both. */
+  #terms: TermRun[] = []
+  /** The engine as it was before the batch that replaces the whole log; while that batch is being written. */
+  #before: EngineSnapshot | undefined
+  /** By first index. */
+  readonly #cache = new Map<LogIndex, readonly Entry[]>()
+
+  constructor(engine: Engine, first: FirstError, start: Position) {
+    this.#engine = engine
+    this.#first = first
+    this.#start = start
+    this.#end = start
+  }
+
+  /** Reads every record and checks that they are one log from start to `end`: no gap, no overlap, no falling term, nothing beyond. */
+  recover(end: Position, done: Done): void {
+    const scan = this.#engine.scan({ ...LOG_RANGE, reverse: false, keysOnly: false })
+    this.#recoverFrom(scan, (error) => {
+      scan.close()
+      done(error ?? this.#otherThan(end))
+    })
+  }
+
+  #otherThan({ index, term }: Position): Error | undefined {
+    if (this.#end.index === index && this.#end.term === term) return undefined
+    return new CorruptionError(
+      `the log ends at index ${this.#end.index} (term ${this.#end.term}) instead of ${index} (term ${term})`,
+    )
+  }
+
+  #recoverFrom(scan: Scan, done: Done): void {
+    scan.next(SCAN_RECORDS, (error, pairs, ended) => {
+      if (error !== undefined) return done(error)
+      try {
+        for (const [key, sealed] of pairs) {
+          const entries = decodeRecord(firstIndexOf(key), sealed)
+          assertFollows(this.#end, entries)
+          this.#append(entries)
+        }
+      } catch (thrown) {
+        return done(asError(thrown))
+      }
+      if (ended) done(undefined)
+      else this.#recoverFrom(scan, done)
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Reading
+
+  firstIndex(): LogIndex {
+    return asIndex(this.#start.index + 1)
+  }
+
+  lastIndex(): LogIndex {
+    return this.#end.index
+  }
+
+  termAt(index: LogIndex): Term | undefined {
+    if (index === this.#start.index) return this.#start.term
+    if (index < this.#start.index || index > this.#end.index) return undefined
+    return this.#terms.findLast((run) => run.from <= index)?.term
+  }
+
+  entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[] {
+    if (from < this.firstIndex() || to > this.#end.index + 1 || from >= to)
+      throw new RangeError(
+        `entries [${from}, ${to}) of a log that holds [${this.firstIndex()}, ${this.#end.index}]`,
+      )
+    return this.#first.guard(() => {
+      const found: Entry[] = []
+      let bytes = 0
+      for (let at = this.#recordHolding(from); ; at++) {
+        for (const entry of this.#read(at)) {
+          if (entry.index < from) continue
+          if (entry.index >= to || (found.length > 0 && bytes + entry.frame.length > bytesMax)) return found
+          found.push(entry)
+          bytes += entry.frame.length
+        }
+        if (found.length > 0 && this.#lastOf(at) + 1 >= to) return found
+      }
+    })
+  }
+
+  /** Position in `#records` of the one that holds `index`. */
+  #recordHolding(index: LogIndex): number {
+    let low = 0
+    let high = this.#records.length
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1
+      if ((this.#records[middle] ?? Number.POSITIVE_INFINITY) <= index) low = middle
+      else high = middle
+    }
+    return low
+  }
+
+  #lastOf(at: number): number {
+    return (this.#records[at + 1] ?? this.#end.index + 1) - 1
+  }
+
+  #read(at: number): readonly Entry[] {
+    const first = this.#records[at]
+    if (first === undefined) throw new CorruptionError('the log has no record where its index has one')
+    const cached = this.#cache.get(first)
+    if (cached !== undefined) return cached
+    const sealed = (this.#before ?? this.#engine).get(logKey(first))
+    if (sealed === undefined)
+      throw new CorruptionError(`the log record that begins at index ${first} is missing`)
+    // A batch that shortens this record may be done in the engine and not yet reported, or the other way round.
+    const entries = decodeRecord(first, sealed).filter((entry) => entry.index <= this.#lastOf(at))
+    if (first + entries.length - 1 !== this.#lastOf(at))
+      throw new CorruptionError(`the log record that begins at index ${first} is cut short`)
+    this.#remember(first, entries)
+    return entries
+  }
+
+  #remember(first: LogIndex, entries: readonly Entry[]): void {
+    this.#cache.set(first, entries)
+    const [oldest] = this.#cache.keys()
+    if (this.#cache.size > CACHED_RECORDS_MAX && oldest !== undefined) this.#cache.delete(oldest)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Writing
+
+  /**
+   * Puts into `batch` what `writes` do to the log, in their order, and drops whole records up to `compactTo`. `committed`: durable
+   * commit index, below which nothing is ever truncated.
+   */
+  change(writes: readonly Write[], compactTo: LogIndex, committed: LogIndex, batch: EngineBatch): LogChange {
+    /** Set once a snapshot has replaced the log as it was. */
+    let restart: Position | undefined
+    let added: Entry[] = []
+    const end = (): Position => added.at(-1) ?? restart ?? this.#end
+    for (const { snapshot, truncateFrom, entries } of writes) {
+      if (snapshot !== undefined && !snapshot.keepLog) {
+        added = []
+        restart = { index: snapshot.meta.index, term: snapshot.meta.term }
+      } else if (snapshot !== undefined) {
+        const { index, term } = snapshot.meta
+        const known = added.find((entry) => entry.index === index)?.term ?? this.termAt(index)
+        if (known !== term)
+          throw new InvariantError(`a snapshot keeps a log that does not hold its last entry, ${index}`)
+      }
+      if (truncateFrom !== undefined && truncateFrom <= end().index) {
+        if (truncateFrom <= (restart?.index ?? Math.max(committed, this.#start.index)))
+          throw new InvariantError(
+            `the log was to be truncated from index ${truncateFrom}, which is committed`,
+          )
+        added = added.filter((entry) => entry.index < truncateFrom)
+        if (restart === undefined && truncateFrom <= this.#end.index) this.#truncate(truncateFrom, batch)
+      }
+      assertFollows(end(), entries)
+      added.push(...entries)
+    }
+    const records = packed(added)
+    if (restart === undefined) this.#compact(compactTo, batch)
+    else this.#replaceAll(batch)
+    for (const record of records) putRecord(batch, record)
+    const { index, term } = end()
+    return {
+      logStart: restart ?? this.#start,
+      logEnd: { index, term },
+      stored: () => {
+        if (restart !== undefined) this.#restartAt(restart)
+        for (const record of records) this.#append(record)
+      },
+    }
+  }
+
+  #append(entries: readonly Entry[]): void {
+    const [first] = entries
+    const last = entries.at(-1)
+    if (first === undefined || last === undefined) return
+    this.#records.push(first.index)
+    for (const { index, term } of entries) {
+      if (this.#terms.at(-1)?.term !== term) this.#terms.push({ from: index, term })
+    }
+    this.#end = { index: last.index, term: last.term }
+  }
+
+  #truncate(from: LogIndex, batch: EngineBatch): void {
+    const at = this.#recordHolding(from)
+    const cut = this.#read(at).filter((entry) => entry.index < from)
+    for (const first of this.#records.slice(at)) {
+      batch.delete(logKey(first))
+      this.#cache.delete(first)
+    }
+    const end = this.#positionOf(from - 1)
+    this.#records.length = at
+    this.#terms = this.#terms.filter((run) => run.from < from)
+    this.#end = end
+    const [first] = cut
+    if (first === undefined) return
+    putRecord(batch, cut)
+    this.#records.push(first.index)
+  }
+
+  #replaceAll(batch: EngineBatch): void {
+    for (const first of this.#records) batch.delete(logKey(first))
+    this.#before = this.#engine.snapshot()
+  }
+
+  #restartAt(start: Position): void {
+    this.#before?.close()
+    this.#before = undefined
+    this.#cache.clear()
+    this.#records = []
+    this.#terms = []
+    this.#start = start
+    this.#end = start
+  }
+
+  #positionOf(index: number): Position {
+    const term = this.termAt(asIndex(index))
+    if (term === undefined) throw new InvariantError(`the log has no term at index ${index}`)
+    return { index: asIndex(index), term }
+  }
+
+  #compact(to: LogIndex, batch: EngineBatch): void {
+    let count = 0
+    while (count < COMPACT_RECORDS_MAX && count < this.#records.length && this.#lastOf(count) <= to) count++
+    if (count === 0) return
+    const start = this.#positionOf(this.#lastOf(count - 1))
+    for (const first of this.#records.splice(0, count)) {
+      batch.delete(logKey(first))
+      this.#cache.delete(first)
+    }
+    this.#start = start
+    const reaches = this.#terms.findLastIndex((run) => run.from <= start.index + 1)
+    if (reaches > 0) this.#terms.splice(0, reaches)
+  }
+}
+
+function assertFollows(end: Position, entries: readonly Entry[]): void {
+  let { index, term } = end
+  for (const entry of entries) {
+    if (entry.index !== index + 1)
+      throw new CorruptionError(
+        `the log goes on with index ${entry.index} after index ${index}: a gap or an overlap`,
+      )
+    if (entry.term < term)
+      throw new CorruptionError(
+        `the term of the log falls from ${term} to ${entry.term} at index ${entry.index}`,
+      )
+    ;({ index, term } = entry)
+  }
+}
+
+function packed(entries: readonly Entry[]): Entry[][] {
+  const records: Entry[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const entry of entries) {
+    if (bytes >= RECORD_BYTES_MAX) {
+      records.push([])
+      bytes = 0
+    }
+    records.at(-1)?.push(entry)
+    bytes += entry.frame.length
+  }
+  return records
+}
+
+function putRecord(batch: EngineBatch, entries: readonly Entry[]): void {
+  const [first] = entries
+  if (first === undefined) return
+  const key = logKey(first.index)
+  batch.put(key, seal(key, ...entries.map((entry) => entry.frame)))
+}
+
+function decodeRecord(first: number, sealed: Uint8Array): Entry[] {
+  const what = `the log record that begins at index ${first}`
+  const frames = unseal(logKey(first), sealed, what)
+  const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength)
+  const entries: Entry[] = []
+  for (let at = 0; at < frames.length; ) {
+    const frame = frames.subarray(at, at + 4 > frames.length ? at : at + view.getUint32(at))
+    if (!frameIntact(frame, crc32))
+      throw new CorruptionError(`an entry in ${what} does not match its checksum`)
+    const index = frameIndex(frame)
+    if (index !== first + entries.length)
+      throw new CorruptionError(`${what} holds index ${index} out of place`)
+    entries.push({ index, term: frameTerm(frame), frame })
+    at += frame.length
+  }
+  if (entries.length === 0) throw new CorruptionError(`${what} is empty`)
+  return entries
+}

@@ -1,0 +1,153 @@
+// Formatting and opening a data directory.
+
+import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type { Engine } from './engine.ts'
+import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefusedError } from './errors.ts'
+import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
+import { inspectDirectory, syncDirectory, writeIdentity } from './identity.ts'
+import {
+  createDatabase,
+  type Database,
+  LevelEngine,
+  type LevelLimits,
+  levelLimits,
+  openDatabase,
+} from './level-engine.ts'
+import { openStore } from './store.ts'
+import type { Identity, Storage } from './types.ts'
+import { Damage, verifyDatabase } from './verify.ts'
+import { createWatermark, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
+
+export interface OpenOptions {
+  /** Names that the caller expects; another one is refused. */
+  readonly name?: string
+  readonly clusterId?: string
+  /** Takes a complete last WAL frame with a bad checksum for a torn one. Safe for a minority of a cluster's replicas only. */
+  readonly discardSuspectTail?: boolean
+  readonly limits?: Partial<LevelLimits>
+  /** Put between store and LevelDB: how a disk is made to fail. */
+  readonly under?: (engine: Engine) => Engine
+}
+
+/**
+ * Opens a formatted directory: verified before LevelDB may touch it, recovered, boot counter raised. Rejects with `StorageRefusedError` when the
+ * directory cannot be vouched for, and with `StorageInUseError` when a process has it open.
+ */
+export async function openStorage(dir: string, options: OpenOptions = {}): Promise<Storage> {
+  const content = inspectDirectory(dir)
+  if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node: it is empty.`)
+  const { identity } = content
+  refuseAnother(dir, identity, options)
+  const { watermark, sequence } = verified(dir, identity, options.discardSuspectTail ?? false)
+  const db = await open(dir, { ...levelLimits, ...options.limits })
+  const engine = new LevelEngine(db, new Watermark(dir), sequence)
+  if (readWatermark(dir) !== watermark) {
+    // Whoever had it open wrote to it between the two readings.
+    await closed(engine)
+    throw inUse(dir)
+  }
+  return recovered(dir, identity, engine, options.under?.(engine) ?? engine)
+}
+
+/** Makes an empty or absent directory the home of a new replica. IDENTITY comes last: without it the rest counts for nothing. */
+export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
+  if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
+  mkdirSync(dir, { recursive: true })
+  const db = await createDatabase(dir, levelLimits)
+  createWatermark(dir, FORMAT_OPERATIONS)
+  const engine = new LevelEngine(db, new Watermark(dir), 0)
+  const batch = engine.batch()
+  formatEngine(batch, initial)
+  await new Promise<void>((resolve, reject) => {
+    engine.write(batch, (error) => (error === undefined ? resolve() : reject(error)))
+  })
+  await closed(engine)
+  writeIdentity(dir, identity)
+  syncDirectory(dirname(resolve(dir)))
+}
+
+function refuseAnother(dir: string, identity: Identity, { name, clusterId }: OpenOptions): void {
+  if (name !== undefined && name !== identity.name)
+    throw new StorageRefusedError(`${dir} belongs to node ${identity.name}, not ${name}.`)
+  if (clusterId !== undefined && clusterId !== identity.clusterId)
+    throw new StorageRefusedError(
+      `${dir} belongs to a node of cluster ${identity.clusterId}, not ${clusterId}.`,
+    )
+}
+
+function verified(
+  dir: string,
+  identity: Identity,
+  discardSuspectTail: boolean,
+): { watermark: number | undefined; sequence: number } {
+  try {
+    const watermark = lowerBound(dir)
+    return { watermark, sequence: verifyDatabase(dir, { watermark, discardSuspectTail }) }
+  } catch (error) {
+    // Files that are being written to may look like anything.
+    if (isLocked(dir)) throw inUse(dir)
+    if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
+    throw new StorageRefusedError(
+      `${dir} cannot be read: ${asError(error).message}. ${rejoinAdvice(identity.name)}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+function lowerBound(dir: string): number | undefined {
+  if (statSync(join(dir, WATERMARK_FILE), { throwIfNoEntry: false }) === undefined)
+    throw new Damage(WATERMARK_FILE, 'the file is missing')
+  return readWatermark(dir)
+}
+
+async function open(dir: string, limits: LevelLimits): Promise<Database> {
+  try {
+    return await openDatabase(dir, limits)
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : asError(error)
+    if ('code' in cause && cause.code === 'LEVEL_LOCKED') throw inUse(dir)
+    throw new StorageRefusedError(
+      `LevelDB cannot open ${dir}, although its files are whole: ${cause.message}. ` +
+        `Look at the disk (space, permissions, limit of open files), then start the node again.`,
+      { cause },
+    )
+  }
+}
+
+function recovered(dir: string, identity: Identity, engine: LevelEngine, under: Engine): Promise<Storage> {
+  return new Promise((resolve, reject) => {
+    openStore(under, identity, (error, storage) => {
+      if (storage !== undefined) resolve(storage)
+      else if (error instanceof CorruptionError)
+        void closed(engine).then(() => reject(damaged(dir, error.message, identity)), reject)
+      else if (error instanceof StorageRefusedError) void closed(engine).then(() => reject(error), reject)
+      // A write or read has failed: the handle is abandoned as it is.
+      else reject(error)
+    })
+  })
+}
+
+const closed = (engine: Engine): Promise<void> =>
+  new Promise((resolve, reject) => engine.close((error) => (error === undefined ? resolve() : reject(error))))
+
+const damaged = (file: string, what: string, { name }: Identity): StorageRefusedError =>
+  new StorageRefusedError(
+    `${file} is damaged: ${what}. The files were left as they are. ${rejoinAdvice(name)}`,
+  )
+
+const inUse = (dir: string): StorageInUseError =>
+  new StorageInUseError(`${dir} is in use: a node that runs on it has it open. Stop that one first.`)
+
+/** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */
+function isLocked(dir: string): boolean {
+  const inode = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })?.ino
+  if (inode === undefined || process.platform !== 'linux') return false
+  return readFileSync('/proc/locks', 'latin1')
+    .split('\n')
+    .some(
+      (line) => line.includes(' WRITE ') && line.split(/\s+/).some((field) => field.endsWith(`:${inode}`)),
+    )
+}

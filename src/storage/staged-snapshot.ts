@@ -1,0 +1,162 @@
+// A snapshot being received: its rows go into a generation of their own, which nobody reads until a `Write` names the snapshot. What has
+// arrived survives a restart, so a transfer that broke off goes on where it was, for the same snapshot of the same sender. There is one at a time.
+
+import { asIndex, asTerm, type ReplicaId } from '../raft/types.ts'
+import { decodeChunk } from './chunk.ts'
+import type { Engine, EngineBatch } from './engine.ts'
+import { asError, InvariantError } from './errors.ts'
+import type { FirstError } from './first-error.ts'
+import { prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
+import { decodeStaging, encodeStaging, type Meta, type Staging } from './records.ts'
+import { hashOfStored, StateHash, sealRow } from './rows.ts'
+import type { Done, SnapshotSink, SnapshotSource } from './types.ts'
+import type { WriteQueue } from './write-queue.ts'
+
+export class StagedSnapshot {
+  readonly #engine: Engine
+  readonly #first: FirstError
+  readonly #queue: WriteQueue
+  #staging: Staging | undefined
+  /** Generations that were given up, to be recorded as dead with the next batch. */
+  #abandoned: number[] = []
+
+  /** Generations are handed out faster than they are written down. */
+  #nextGeneration: number
+
+  constructor(engine: Engine, first: FirstError, queue: WriteQueue) {
+    this.#engine = engine
+    this.#first = first
+    this.#queue = queue
+    this.#nextGeneration = queue.meta.nextGeneration
+    const sealed = engine.get(STAGING_KEY)
+    const staging = sealed === undefined ? undefined : decodeStaging(sealed)
+    // A transfer given up right before a crash may still be on record.
+    if (staging !== undefined && !queue.meta.dead.includes(staging.generation)) this.#staging = staging
+  }
+
+  get hasAbandoned(): boolean {
+    return this.#abandoned.length > 0
+  }
+
+  /** Adds to a batch what has been given up since the last one. */
+  bury(meta: Meta, batch: EngineBatch): Meta {
+    if (this.#abandoned.length === 0) return meta
+    const dead = [...meta.dead, ...this.#abandoned]
+    this.#abandoned = []
+    if (this.#staging === undefined) batch.delete(STAGING_KEY)
+    return { ...meta, dead }
+  }
+
+  /** The complete snapshot of this id; the batch that installs it takes it away from here. */
+  take(id: string, batch: EngineBatch): Staging {
+    const staging = this.#staging
+    if (staging?.id !== id || !staging.complete)
+      throw new InvariantError(`snapshot ${id} was to be installed, but does not lie here complete`)
+    batch.delete(STAGING_KEY)
+    this.#staging = undefined
+    return staging
+  }
+
+  /** Gives up the transfer under way, or a complete snapshot that nobody installed, unless it leads beyond `index`. */
+  abandonUpTo(index: number): void {
+    if (this.#staging === undefined || this.#staging.applied.index > index) return
+    this.#abandoned.push(this.#staging.generation)
+    this.#staging = undefined
+  }
+
+  begin(
+    id: string,
+    from: ReplicaId,
+    meta: SnapshotSource['meta'],
+    done: (error: Error | undefined, sink: SnapshotSink | undefined) => void,
+  ): void {
+    const known = this.#staging
+    if (known?.id === id && known.from === from) {
+      done(undefined, new Sink(this, known))
+      return
+    }
+    this.abandonUpTo(Number.POSITIVE_INFINITY)
+    const generation = this.#nextGeneration++
+    const { applied, stateHash } = meta
+    const staging: Staging = {
+      ...{ id, from, generation, nextChunk: 0, received: 0n, complete: false, stateHash },
+      applied: { index: asIndex(meta.index), term: asTerm(meta.term), raft: applied.raft, kv: applied.kv },
+    }
+    this.#staging = staging
+    const batch = this.#engine.batch()
+    batch.put(STAGING_KEY, encodeStaging(staging))
+    const fill = (now: Meta): Meta => ({ ...this.bury(now, batch), nextGeneration: generation + 1 })
+    this.#queue.submit(batch, fill, (error) => {
+      done(error, error === undefined ? new Sink(this, staging) : undefined)
+    })
+  }
+
+  /** Stores rows of a chunk, or completion, together with how far the transfer has come. `before` must be the newest. */
+  advance(before: Staging, after: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
+    if (this.#staging !== before) {
+      done(new Error(`the transfer of snapshot ${before.id} has been given up here`))
+      return
+    }
+    this.#first.check()
+    this.#staging = after
+    const batch = this.#engine.batch()
+    for (const [key, stored] of rows) batch.put(key, stored)
+    batch.put(STAGING_KEY, encodeStaging(after))
+    this.#queue.submit(batch, (meta) => meta, done)
+  }
+
+  abandonIf(staging: Staging): void {
+    if (this.#staging === staging) this.abandonUpTo(Number.POSITIVE_INFINITY)
+  }
+}
+
+class Sink implements SnapshotSink {
+  readonly #staged: StagedSnapshot
+  readonly #prefix: Uint8Array
+  #staging: Staging
+
+  constructor(staged: StagedSnapshot, staging: Staging) {
+    this.#staged = staged
+    this.#staging = staging
+    this.#prefix = rowPrefix(staging.generation)
+  }
+
+  get nextChunk(): number {
+    return this.#staging.nextChunk
+  }
+
+  write(number: number, chunk: Uint8Array, done: Done): void {
+    const before = this.#staging
+    try {
+      if (number !== before.nextChunk || before.complete)
+        throw new RangeError(`chunk ${number} of snapshot ${before.id} instead of ${before.nextChunk}`)
+      const received = new StateHash(before.received)
+      const rows = decodeChunk(before.id, number, chunk).map(({ key, value }): [Uint8Array, Uint8Array] => {
+        const stored = sealRow(key, value)
+        received.add(hashOfStored(stored))
+        return [prefixed(this.#prefix, key), stored]
+      })
+      this.#staging = { ...before, nextChunk: number + 1, received: received.value }
+      this.#staged.advance(before, this.#staging, rows, done)
+    } catch (thrown) {
+      done(asError(thrown))
+    }
+  }
+
+  finish(done: Done): void {
+    const before = this.#staging
+    if (before.complete) {
+      done(undefined)
+    } else if (before.received !== before.stateHash) {
+      this.abort()
+      done(new Error(`snapshot ${before.id} arrived with other rows than it was sent with`))
+    } else {
+      this.#staging = { ...before, complete: true }
+      this.#staged.advance(before, this.#staging, [], done)
+    }
+  }
+
+  abort(): void {
+    this.#staged.abandonIf(this.#staging)
+  }
+}

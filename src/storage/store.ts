@@ -1,0 +1,358 @@
+// The storage of one replica, on any engine.
+
+import { asIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
+import type { Engine, EngineBatch } from './engine.ts'
+import { asError, CorruptionError, InvariantError } from './errors.ts'
+import { FirstError } from './first-error.ts'
+import { Garbage } from './garbage.ts'
+import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix } from './keys.ts'
+import { DurableLog } from './log.ts'
+import { Overlay } from './overlay.ts'
+import {
+  type AppliedState,
+  decodeAppliedRecord,
+  decodeMeta,
+  encodeAppliedRecord,
+  type Meta,
+  type Staging,
+} from './records.ts'
+import { hashOfStored, openRow, type RowHash, StateHash, sealRow } from './rows.ts'
+import { ViewSource } from './snapshot-source.ts'
+import { StagedSnapshot } from './staged-snapshot.ts'
+import type {
+  AppliedRecord,
+  Done,
+  HardState,
+  Identity,
+  RowChange,
+  SnapshotSink,
+  SnapshotSource,
+  Storage,
+  StorageBatch,
+  View,
+} from './types.ts'
+import { OverlayView } from './view.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/** Hashes of rows that were just read, since whoever changes a row has read it a moment ago. */
+const READ_HASHES_MAX = 1024
+
+/** Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: it contradicts itself. */
+export function openStore(
+  engine: Engine,
+  identity: Identity,
+  done: (error: Error | undefined, storage: Storage | undefined) => void,
+): void {
+  const first = new FirstError(identity.name)
+  try {
+    const { meta, state } = readState(engine)
+    const log = new DurableLog(engine, first, meta.logStart)
+    log.recover(meta.logEnd, (logError) => {
+      if (logError !== undefined) return done(logError, undefined)
+      const booted = { ...meta, boot: meta.boot + 1 }
+      const queue = new WriteQueue(engine, first, booted)
+      queue.submit(
+        engine.batch(),
+        (now) => now,
+        (error) => {
+          if (error !== undefined) done(error, undefined)
+          else done(undefined, new Store({ engine, identity, first, log, queue, state }))
+        },
+      )
+    })
+  } catch (thrown) {
+    done(asError(thrown), undefined)
+  }
+}
+
+/** The records beside log and rows, newest and in agreement with each other. */
+function readState(engine: Engine): { meta: Meta; state: AppliedState } {
+  const sealedMeta = engine.get(META_KEY)
+  const sealedApplied = engine.get(APPLIED_KEY)
+  if (sealedMeta === undefined) throw new CorruptionError('the meta record is missing')
+  if (sealedApplied === undefined) throw new CorruptionError('the applied record is missing')
+  const { meta, sequence } = decodeMeta(sealedMeta)
+  const state = decodeAppliedRecord(sealedApplied)
+  if (sequence !== engine.sequence)
+    throw new CorruptionError(
+      `the meta record is of sequence number ${sequence}, the database ends at ${engine.sequence}`,
+    )
+  if (state.sequence !== meta.appliedAt)
+    throw new CorruptionError(
+      `the applied record is of sequence number ${state.sequence}, not of ${meta.appliedAt}`,
+    )
+  const { index } = state.applied
+  const { logStart, logEnd, hardState } = meta
+  if (index < logStart.index || index > logEnd.index || hardState.commit > logEnd.index)
+    throw new CorruptionError(
+      `applied index ${index}, commit index ${hardState.commit} and a log of (${logStart.index}, ${logEnd.index}] do not fit together`,
+    )
+  return { meta, state }
+}
+
+interface Parts {
+  readonly engine: Engine
+  readonly identity: Identity
+  readonly first: FirstError
+  readonly log: DurableLog
+  readonly queue: WriteQueue
+  readonly state: AppliedState
+}
+
+class Store implements Storage {
+  readonly identity: Identity
+  readonly boot: number
+  readonly hardState: HardState
+  readonly #engine: Engine
+  readonly #first: FirstError
+  readonly #log: DurableLog
+  readonly #queue: WriteQueue
+  readonly #staged: StagedSnapshot
+  readonly #garbage: Garbage
+  readonly #overlay = new Overlay()
+  readonly #views = new Set<View>()
+  readonly #readHashes = new Map<string, RowHash | undefined>()
+  #applied: AppliedRecord
+  #stateHash: StateHash
+  #generation: number
+  #prefix: Uint8Array
+  #isDirty = false
+  #isWriting = false
+  /** A snapshot is about to replace all rows: nothing may be applied. */
+  #isInstalling = false
+  #isClosed = false
+  #sources = 0
+
+  constructor({ engine, identity, first, log, queue, state }: Parts) {
+    this.identity = identity
+    this.boot = queue.meta.boot
+    this.hardState = queue.meta.hardState
+    this.#engine = engine
+    this.#first = first
+    this.#log = log
+    this.#queue = queue
+    this.#staged = new StagedSnapshot(engine, first, queue)
+    this.#garbage = new Garbage(engine, first)
+    this.#applied = state.applied
+    this.#stateHash = new StateHash(state.stateHash)
+    this.#generation = queue.meta.generation
+    this.#prefix = rowPrefix(this.#generation)
+    this.#garbage.readAhead(queue.meta.dead)
+  }
+
+  get applied(): AppliedRecord {
+    return this.#applied
+  }
+  get stateHash(): bigint {
+    return this.#stateHash.value
+  }
+  get log(): LogReader {
+    return this.#log
+  }
+  get dirty(): boolean {
+    return this.#isDirty
+  }
+  get hasGarbage(): boolean {
+    return this.#staged.hasAbandoned || this.#queue.meta.dead.length > 0
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Rows
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    this.#check()
+    return this.#first.guard(() => {
+      const name = keyString(key)
+      const stored = this.#stored(name, key)
+      if (this.#readHashes.size >= READ_HASHES_MAX) this.#readHashes.clear()
+      this.#readHashes.set(name, stored === undefined ? undefined : hashOfStored(stored))
+      return stored === undefined ? undefined : openRow(key, stored)
+    })
+  }
+
+  #stored(name: string, key: Uint8Array): Uint8Array | undefined {
+    const overlaid = this.#overlay.get(name)
+    return overlaid === undefined ? this.#engine.get(prefixed(this.#prefix, key)) : overlaid.stored
+  }
+
+  apply(changes: readonly RowChange[], record: AppliedRecord): void {
+    this.#check()
+    if (this.#isInstalling)
+      throw new InvariantError(`index ${record.index} was to be applied while a snapshot is being installed`)
+    if (record.index <= this.#applied.index)
+      throw new InvariantError(`index ${record.index} was to be applied after ${this.#applied.index}`)
+    this.#first.guard(() => {
+      for (const { key, value } of changes) this.#change(key, value)
+    })
+    this.#applied = record
+    this.#isDirty = true
+  }
+
+  #change(key: Uint8Array, value: Uint8Array | undefined): void {
+    const name = keyString(key)
+    const old = this.#hashOf(name, key)
+    if (old !== undefined) this.#stateHash.subtract(old)
+    const stored = value === undefined ? undefined : sealRow(key, value)
+    if (stored !== undefined) this.#stateHash.add(hashOfStored(stored))
+    this.#readHashes.delete(name)
+    this.#overlay.put(name, { engineKey: prefixed(this.#prefix, key), stored })
+  }
+
+  /** Of the row as it stands before a change. */
+  #hashOf(name: string, key: Uint8Array): RowHash | undefined {
+    if (this.#readHashes.has(name)) return this.#readHashes.get(name)
+    const stored = this.#stored(name, key)
+    if (stored === undefined) return undefined
+    openRow(key, stored)
+    return hashOfStored(stored)
+  }
+
+  view(): View {
+    this.#check()
+    return this.#first.guard(() => {
+      const state = { applied: this.#applied, stateHash: this.#stateHash.value }
+      const snapshot = this.#engine.snapshot()
+      const view = new OverlayView(
+        state,
+        snapshot,
+        this.#overlay.freeze(),
+        this.#prefix,
+        this.#first,
+        (closed) => this.#views.delete(closed),
+      )
+      this.#views.add(view)
+      return view
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Batches
+
+  write(batch: StorageBatch, done: Done): void {
+    this.#check()
+    if (this.#isWriting) throw new InvariantError('a batch is being written already')
+    const { hardState, writes } = batch
+    this.#assertNothingForgotten(hardState)
+    this.#isWriting = true
+    this.#first.guard(() => {
+      this.#staged.abandonUpTo(this.#applied.index)
+      const pending = this.#engine.batch()
+      const install = this.#installed(writes, pending)
+      this.#isInstalling = install !== undefined
+      const rows = this.#overlay.submit()
+      const state =
+        install ?? (this.#isDirty ? { applied: this.#applied, stateHash: this.#stateHash.value } : undefined)
+      this.#isDirty = false
+      // A snapshot replaces whatever was applied before it.
+      if (install === undefined) {
+        for (const { engineKey, stored } of rows.rows) {
+          if (stored === undefined) pending.delete(engineKey)
+          else pending.put(engineKey, stored)
+        }
+      }
+      const applied = state?.applied.index ?? this.#applied.index
+      const compactTo = asIndex(Math.min(batch.compactTo ?? 0, applied))
+      const log = this.#log.change(writes, compactTo, this.#queue.meta.hardState.commit, pending)
+      if (applied > log.logEnd.index || hardState.commit > log.logEnd.index)
+        throw new InvariantError(
+          `applied ${applied} or commit ${hardState.commit} beyond the end of the log, ${log.logEnd.index}`,
+        )
+      const swept = this.#garbage.sweep(pending)
+      const fill = (before: Meta, sequence: number): Meta => {
+        const meta = this.#staged.bury(before, pending)
+        if (state !== undefined) pending.put(APPLIED_KEY, encodeAppliedRecord(state, sequence))
+        const dead = meta.dead.filter((generation) => generation !== swept)
+        return {
+          ...meta,
+          hardState,
+          logStart: log.logStart,
+          logEnd: log.logEnd,
+          generation: install?.generation ?? meta.generation,
+          dead: install === undefined ? dead : [...dead, meta.generation],
+          appliedAt: state === undefined ? meta.appliedAt : sequence,
+        }
+      }
+      this.#queue.submit(pending, fill, (error) => {
+        this.#isWriting = false
+        if (error !== undefined) return done(error)
+        log.stored()
+        rows.stored()
+        if (install !== undefined) this.#switchTo(install)
+        this.#garbage.readAhead(this.#queue.meta.dead)
+        done(undefined)
+      })
+    })
+  }
+
+  /** Term, vote and commit only ever move on (paper figure 2). */
+  #assertNothingForgotten({ term, vote, commit }: HardState): void {
+    const before = this.#queue.meta.hardState
+    const revoted = term === before.term && before.vote !== undefined && vote !== before.vote
+    if (term < before.term || revoted || commit < before.commit)
+      throw new InvariantError(
+        `hard state {term ${term}, vote ${vote}, commit ${commit}} after {term ${before.term}, vote ${before.vote}, commit ${before.commit}}`,
+      )
+  }
+
+  /** The newest snapshot that the writes install. */
+  #installed(writes: StorageBatch['writes'], batch: EngineBatch): Staging | undefined {
+    const snapshot = writes.findLast((write) => write.snapshot !== undefined)?.snapshot
+    if (snapshot === undefined) return undefined
+    const staging = this.#staged.take(snapshot.snapshotId, batch)
+    const { index, term } = staging.applied
+    if (snapshot.meta.index !== index || snapshot.meta.term !== term || index <= this.#applied.index)
+      throw new InvariantError(
+        `snapshot ${snapshot.snapshotId} of index ${index} was to be installed as ${snapshot.meta.index}, over ${this.#applied.index}`,
+      )
+    return staging
+  }
+
+  #switchTo(staging: Staging): void {
+    this.#isInstalling = false
+    this.#overlay.drop()
+    this.#readHashes.clear()
+    this.#applied = staging.applied
+    this.#stateHash = new StateHash(staging.stateHash)
+    this.#generation = staging.generation
+    this.#prefix = rowPrefix(this.#generation)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Snapshots
+
+  snapshotSource(): SnapshotSource {
+    this.#sources++
+    return new ViewSource(`${this.identity.replicaId}-${this.boot}-${this.#sources}`, this.view())
+  }
+
+  snapshotSink(
+    id: string,
+    from: ReplicaId,
+    meta: SnapshotSource['meta'],
+    done: (error: Error | undefined, sink: SnapshotSink | undefined) => void,
+  ): void {
+    this.#check()
+    this.#staged.begin(id, from, meta, done)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The end
+
+  close(done: Done): void {
+    this.#isClosed = true
+    if (this.#first.error !== undefined) {
+      done(this.#first.error)
+      return
+    }
+    this.#queue.whenIdle(() => {
+      if (this.#first.error !== undefined) return done(this.#first.error)
+      for (const view of [...this.#views]) view.close()
+      this.#engine.close(done)
+    })
+  }
+
+  #check(): void {
+    this.#first.check()
+    if (this.#isClosed) throw new Error('the storage is closed')
+  }
+}

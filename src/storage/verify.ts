@@ -1,0 +1,194 @@
+// Looks at the files of a database before LevelDB may open it, and changes none of them.
+//
+// LevelDB recovers by dropping what it cannot read, rewrites the rest and deletes the evidence: a flipped bit in a WAL loses the rest of a block, a
+// lost end of MANIFEST or a lost WAL loses everything in it, all without an error. For a replica that is a forgotten vote. So here everything that
+// was ever written must still be there, in one piece:
+//
+// - CURRENT names a MANIFEST; every frame of that and of every live WAL holds its checksum;
+// - every table is there in its size, the WAL that MANIFEST names is there;
+// - sequence numbers run without a gap through all WALs, from no later than where MANIFEST stands to no earlier than that;
+// - they end no earlier than the side file says (watermark.ts).
+//
+// The one thing allowed is the end of an append that was cut off: half a record at the end of the newest WAL that has any.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { readLogFile } from './leveldb-log.ts'
+import { Manifest } from './leveldb-manifest.ts'
+
+/** What is wrong, and in which file. */
+export class Damage extends Error {
+  readonly file: string
+
+  constructor(file: string, detail: string) {
+    super(detail)
+    this.file = file
+  }
+}
+
+export interface VerifyOptions {
+  /** Lower bound from the side file. */
+  readonly watermark: number | undefined
+  readonly discardSuspectTail: boolean
+}
+
+/** Content of a WAL record: sequence number of its first operation (8, little-endian), number of operations (4), operations. */
+const WAL_RECORD_HEADER_BYTES = 12
+
+/** How far behind a fault a whole record is still taken for one of this WAL. */
+const SEQUENCES_AHEAD_MAX = 2 ** 32
+
+/** LevelDB's sequence number at the end of all that it holds. Throws `Damage`. */
+export function verifyDatabase(dir: string, options: VerifyOptions): number {
+  const names = readdirSync(dir)
+  const manifestName = readCurrent(dir, names)
+  const manifest = readManifest(dir, manifestName)
+  checkTables(dir, manifest)
+  const end = walkLogs(dir, names, manifestName, manifest, options.discardSuspectTail)
+  if (options.watermark !== undefined && end < options.watermark)
+    throw new Damage(
+      `${walsNamed(names).at(-1)?.name ?? 'the newest .log file'} or another WAL`,
+      `acknowledged writes are missing: the database ends at sequence number ${end}, ` +
+        `but ${options.watermark} had been reached (a WAL was emptied, deleted or cut off)`,
+    )
+  return end
+}
+
+function readCurrent(dir: string, names: readonly string[]): string {
+  if (!names.includes('CURRENT')) throw new Damage('CURRENT', 'the file is missing')
+  const text = readFileSync(join(dir, 'CURRENT'), 'latin1')
+  const [, manifestName] = /^(MANIFEST-[0-9]+)\n$/.exec(text) ?? []
+  if (manifestName === undefined) throw new Damage('CURRENT', 'it does not name a MANIFEST')
+  if (!names.includes(manifestName))
+    throw new Damage(manifestName, 'the file is missing, although CURRENT names it')
+  return manifestName
+}
+
+interface Position {
+  readonly oldestLog: number
+  readonly prevLog: number
+  readonly lastSequence: number
+  readonly manifest: Manifest
+}
+
+function readManifest(dir: string, name: string): Position {
+  const manifest = new Manifest()
+  const end = readLogFile(
+    readFileSync(join(dir, name)),
+    (edit) => manifest.add(edit),
+    () => true,
+  )
+  // An edit cut off is one that never came into force: the files that it replaces are all still there, or missed below.
+  if (end.kind === 'corrupt') throw new Damage(name, `at byte ${end.at}: ${end.detail}`)
+  if (end.kind === 'suspect')
+    throw new Damage(name, `at byte ${end.at}: the checksum of the last frame does not hold`)
+  const { comparator, logNumber, prevLogNumber, nextFile, lastSequence } = manifest
+  if (
+    comparator === undefined ||
+    logNumber === undefined ||
+    nextFile === undefined ||
+    lastSequence === undefined
+  )
+    throw new Damage(name, 'its beginning is missing')
+  return { oldestLog: logNumber, prevLog: prevLogNumber, lastSequence, manifest }
+}
+
+function checkTables(dir: string, { manifest }: Position): void {
+  for (const { number, bytes } of manifest.tables) {
+    const name = `${String(number).padStart(6, '0')}.ldb`
+    const size = statSync(join(dir, name), { throwIfNoEntry: false })?.size
+    if (size === undefined) throw new Damage(name, 'the file is missing')
+    if (size !== bytes) throw new Damage(name, `it is ${size} bytes long instead of ${bytes}`)
+  }
+}
+
+interface Wal {
+  readonly name: string
+  readonly number: number
+}
+
+const walsNamed = (names: readonly string[]): Wal[] =>
+  names
+    .filter((name) => /^[0-9]+\.log$/.test(name))
+    .map((name) => ({ name, number: Number.parseInt(name, 10) }))
+    .sort((a, b) => a.number - b.number)
+
+function walkLogs(
+  dir: string,
+  names: readonly string[],
+  manifestName: string,
+  { oldestLog, prevLog, lastSequence }: Position,
+  discardSuspectTail: boolean,
+): number {
+  const wals = walsNamed(names).filter(({ number }) => number >= oldestLog || number === prevLog)
+  if (!wals.some(({ number }) => number === oldestLog))
+    throw new Damage(
+      `${String(oldestLog).padStart(6, '0')}.log`,
+      `the file is missing, although ${manifestName} names it`,
+    )
+  /** The sequence number that the next record must have, once there was one. */
+  let next: number | undefined
+  /** The WAL that must be the last one with anything in it, since it ends in the middle. */
+  let unfinished: Wal | undefined
+  let empty: Wal | undefined
+  for (const wal of wals) {
+    const file = readFileSync(join(dir, wal.name))
+    if (file.length === 0) {
+      empty ??= wal
+      continue
+    }
+    if (empty !== undefined) throw new Damage(empty.name, `it is empty, although ${wal.name} after it is not`)
+    if (unfinished !== undefined)
+      throw new Damage(
+        unfinished.name,
+        `it ends in the middle of a record, although ${wal.name} goes on after it`,
+      )
+    const walked = walkLog(wal, file, next, lastSequence, discardSuspectTail)
+    next = walked.next
+    if (walked.isUnfinished) unfinished = wal
+  }
+  if (next === undefined) return lastSequence
+  if (next - 1 < lastSequence)
+    throw new Damage(
+      wals.at(-1)?.name ?? manifestName,
+      `acknowledged writes are missing: the WALs end at sequence number ${next - 1}, ${manifestName} stands at ${lastSequence}`,
+    )
+  return next - 1
+}
+
+function walkLog(
+  { name }: Wal,
+  file: Uint8Array,
+  expected: number | undefined,
+  lastSequence: number,
+  discardSuspectTail: boolean,
+): { readonly next: number | undefined; readonly isUnfinished: boolean } {
+  let next = expected
+  const onRecord = (content: Uint8Array): string | undefined => {
+    const { sequence, count } = walRecord(content)
+    if (next === undefined ? sequence > lastSequence + 1 : sequence !== next)
+      return `sequence number ${sequence} where ${next ?? lastSequence + 1} should be: records are missing`
+    next = sequence + count
+    return count > 0 ? undefined : 'a record without operations'
+  }
+  const couldFollow = (content: Uint8Array): boolean => {
+    const { sequence } = walRecord(content)
+    const from = next ?? lastSequence
+    return sequence >= from && sequence < from + SEQUENCES_AHEAD_MAX
+  }
+  const end = readLogFile(file, onRecord, couldFollow)
+  if (end.kind === 'corrupt') throw new Damage(name, `at byte ${end.at}: ${end.detail}`)
+  if (end.kind === 'suspect' && !discardSuspectTail)
+    throw new Damage(
+      name,
+      `at byte ${end.at}: the checksum of the last frame does not hold. If this machine lost power just before, the frame may be ` +
+        `one that was being written: on a minority of the replicas of a cluster it may be dropped with --discard-suspect-tail`,
+    )
+  return { next, isUnfinished: end.kind !== 'clean' }
+}
+
+function walRecord(content: Uint8Array): { sequence: number; count: number } {
+  if (content.length < WAL_RECORD_HEADER_BYTES) return { sequence: -1, count: 0 }
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength)
+  return { sequence: Number(view.getBigUint64(0, true)), count: view.getUint32(8, true) }
+}

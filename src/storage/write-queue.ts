@@ -1,0 +1,78 @@
+// One write at a time: batches of the driver and chunks of a snapshot that is being received, in the order given. Each ends with the
+// meta record.
+
+import type { Engine, EngineBatch } from './engine.ts'
+import type { FirstError } from './first-error.ts'
+import { META_KEY } from './keys.ts'
+import { encodeMeta, type Meta } from './records.ts'
+import type { Done } from './types.ts'
+
+/** Completes a batch when its turn has come: may add to it, and returns meta as the batch leaves it. `sequence`: where the batch begins. */
+export type Fill = (meta: Meta, sequence: number) => Meta
+
+interface Job {
+  readonly batch: EngineBatch
+  readonly fill: Fill
+  readonly done: Done
+}
+
+export class WriteQueue {
+  readonly #engine: Engine
+  readonly #first: FirstError
+  readonly #waiting: Job[] = []
+  #meta: Meta
+  #isWriting = false
+  #idle: (() => void) | undefined
+
+  constructor(engine: Engine, first: FirstError, meta: Meta) {
+    this.#engine = engine
+    this.#first = first
+    this.#meta = meta
+  }
+
+  /** As of the newest batch begun. */
+  get meta(): Meta {
+    return this.#meta
+  }
+
+  submit(batch: EngineBatch, fill: Fill, done: Done): void {
+    this.#first.check()
+    this.#waiting.push({ batch, fill, done })
+    this.#next()
+  }
+
+  /** Runs `then` once nothing is being written or waiting. */
+  whenIdle(then: () => void): void {
+    if (!this.#isWriting) then()
+    else this.#idle = then
+  }
+
+  #next(): void {
+    if (this.#isWriting) return
+    const job = this.#waiting.shift()
+    if (job === undefined) {
+      this.#idle?.()
+      return
+    }
+    this.#isWriting = true
+    this.#first.guard(() => this.#begin(job))
+  }
+
+  #begin({ batch, fill, done }: Job): void {
+    const { sequence } = this.#engine
+    this.#meta = fill(this.#meta, sequence)
+    batch.put(META_KEY, encodeMeta(this.#meta, sequence + batch.operations + 1))
+    this.#engine.write(batch, (error) => {
+      this.#isWriting = false
+      if (error !== undefined) this.#first.fail(error)
+      done(this.#first.error)
+      if (this.#first.error === undefined) this.#next()
+      else this.#abandon()
+    })
+  }
+
+  #abandon(): void {
+    for (const job of this.#waiting.splice(0)) job.done(this.#first.error)
+    this.#idle?.()
+  }
+}
