@@ -1,4 +1,4 @@
-// One node of an embedded cluster: it can be ended and started again, always at the same addresses.
+// One node of an embedded cluster: it can be ended and started again, always at the same URL.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { startNode } from '../server/start-node.ts'
@@ -29,9 +29,10 @@ export class Node implements EmbeddedNode {
   readonly #dataDir: string
   readonly #setting: Setting
   #listen: ListenAddress
-  #peerListen: ListenAddress = { host: HOST, port: 0 }
+  #peerListener: ListenAddress | undefined
   #url = ''
   #running: RunningNode | undefined
+  #starting: Promise<void> | undefined
   #lastEnd: string | undefined
 
   constructor(name: string, dataDir: string, port: number, setting: Setting) {
@@ -55,7 +56,7 @@ export class Node implements EmbeddedNode {
 
   /** Where its relays lead; undefined while it does not run. */
   get peerListener(): ListenAddress | undefined {
-    return this.#running && this.#peerListen
+    return this.#running && this.#peerListener
   }
 
   get hasData(): boolean {
@@ -72,8 +73,12 @@ export class Node implements EmbeddedNode {
     return this.#running ? undefined : this.#lastEnd
   }
 
-  start(founding: Founding = { kind: 'existing' }): Promise<void> {
-    return this.#running ? Promise.resolve() : this.#start(founding)
+  async start(founding: Founding = { kind: 'existing' }): Promise<void> {
+    if (this.#running) return
+    this.#starting ??= this.#start(founding).finally(() => {
+      this.#starting = undefined
+    })
+    await this.#starting
   }
 
   async stop(): Promise<void> {
@@ -90,14 +95,15 @@ export class Node implements EmbeddedNode {
       name: this.name,
       dataDir: this.#dataDir,
       listen: this.#listen,
-      peerListen: this.#peerListen,
+      // The relays follow it wherever it listens.
+      peerListen: { host: HOST, port: 0 },
       founding,
       ...this.#setting,
     })
     this.#running = running
     this.#url = running.url
     this.#listen = { host: HOST, port: portOf(running.url) }
-    this.#peerListen = { host: HOST, port: portOf(`tcp://${running.peer}`) }
+    this.#peerListener = { host: HOST, port: portOf(`tcp://${running.peer}`) }
     void running.ended.then(({ kind, reason }) => {
       this.#running = undefined
       if (kind === 'failed') this.#lastEnd = reason

@@ -16,7 +16,7 @@ export async function findSupervisor(dataDir: string): Promise<ControlAddress | 
 
 export async function identifies(address: ControlAddress): Promise<boolean> {
   const answer = await exchange(`${address.control}/`, 'GET', {}, undefined, IDENTIFY_LIMIT_MS)
-  if (answer === 'silent') {
+  if (answer === 'silent' && exists(address.pid)) {
     throw new Failure(
       7,
       `Something listens at ${address.control} but does not answer. If process ${address.pid} is the supervisor of this cluster and is ` +
@@ -24,6 +24,15 @@ export async function identifies(address: ControlAddress): Promise<boolean> {
     )
   }
   return typeof answer === 'object' && 'proof' in answer && answer.proof === proofOf(address.token)
+}
+
+/** Signal 0 only asks. */
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }
 
 /** For `stop` the answer is complete only when the supervisor's process is gone: it leaves the connection to the system to close. */

@@ -196,13 +196,14 @@ export class Supervisor {
     }
     const founds = this.#clusterId === null && this.#places.every(({ node }) => isUnused(node.dataDir))
     for (const place of this.#places) {
-      if (place.peerPort !== 0 && !(await isFree(place.peerPort))) place.peerPort = 0
-      this.#launch(place, founds && place === this.#places[0] ? { kind: 'bootstrap' } : undefined)
+      await this.#launch(place, founds && place === this.#places[0] ? { kind: 'bootstrap' } : undefined)
     }
     this.#save()
   }
 
-  #launch(place: Place, founding: Founding = this.#foundingOf(place)): void {
+  async #launch(place: Place, founding: Founding = this.#foundingOf(place)): Promise<void> {
+    // The system gives such ports to outgoing connections too: one may have taken it in the meantime.
+    if (place.peerPort !== 0 && !(await isFree(place.peerPort))) place.peerPort = 0
     place.node.start({
       name: place.node.name,
       dataDir: place.node.dataDir,
@@ -368,7 +369,7 @@ export class Supervisor {
   async #restart(place: Place): Promise<ControlReply> {
     const { node } = place
     await node.stop({ handOver: true })
-    this.#launch(place)
+    await this.#launch(place)
     this.#save()
     const problem = await this.#becomesReady(place)
     return problem === undefined
@@ -384,7 +385,7 @@ export class Supervisor {
     const aside = moveAside(node.dataDir)
     place.stage = 'replacing'
     this.#save()
-    this.#launch(place)
+    await this.#launch(place)
     this.#save()
     const failure = await this.#becomesReady(place)
     const kept = aside === undefined ? '' : ` Its old data is in ${aside}.`
