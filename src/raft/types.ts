@@ -232,6 +232,8 @@ export interface ForwardMessage extends MessageBase {
 /** The refused ones among forwarded proposals: certainly not appended. What was accepted shows in the log. */
 export interface ForwardRefusedMessage extends MessageBase {
   readonly type: 'forward-refused'
+  /** The term of the forward that is refused. */
+  readonly meantFor: Term
   readonly refused: readonly { readonly seq: number; readonly refusal: Refusal }[]
 }
 /** A follower asks for a read index (thesis §6.4) under an id of its own that it never uses twice. */

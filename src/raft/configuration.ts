@@ -1,0 +1,341 @@
+// Who belongs to the cluster, and how that changes. Pure rules on plain data: what a change makes of a configuration, or why it
+// may not be. Whether *now* is the time for a change is the leader's to judge (`membership.ts`).
+//
+// There is one way to change voters: into a joint configuration, in which both the old and the new majority must agree (paper §6), and
+// out of it again. Learners and addresses change at once, they have no say in any majority.
+
+import { Reader, Writer } from './codec.ts'
+import { assertNever } from './invariant.ts'
+import type {
+  AppliedRaftState,
+  ChangeStep,
+  Configuration,
+  ConfigurationChange,
+  LeaseSetting,
+  Member,
+  ReplicaId,
+} from './types.ts'
+
+/** Removed ids that are remembered. */
+const REMOVED_MAX = 128
+
+export type ChangeResult =
+  | { readonly ok: true; readonly configuration: Configuration }
+  /** `detail` is a sentence for the operator. */
+  | { readonly ok: false; readonly detail: string }
+
+/** What a replica knows that was made to join: nobody, until the leader sends it the state. */
+export const emptyConfiguration: Configuration = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  demoted: [],
+  members: [],
+  removed: [],
+}
+
+/** A cluster begins as one voter (design §3). */
+export function bootstrapConfiguration(member: Member): Configuration {
+  return { ...emptyConfiguration, voters: [member.id], members: [member] }
+}
+
+export const isJoint = (configuration: Configuration): boolean => configuration.votersOutgoing.length > 0
+
+/** Has a say in elections and commitment: a voter of either half. */
+export const isVoter = (configuration: Configuration, id: ReplicaId): boolean =>
+  configuration.voters.includes(id) || configuration.votersOutgoing.includes(id)
+
+export const isMember = (configuration: Configuration, id: ReplicaId): boolean =>
+  configuration.members.some((member) => member.id === id)
+
+export function sameConfiguration(a: Configuration, b: Configuration): boolean {
+  return (
+    sameIds(a.voters, b.voters) &&
+    sameIds(a.votersOutgoing, b.votersOutgoing) &&
+    sameIds(a.learners, b.learners) &&
+    sameIds(a.learnersNext, b.learnersNext) &&
+    sameIds(a.demoted, b.demoted) &&
+    sameIds(a.removed, b.removed) &&
+    a.members.length === b.members.length &&
+    a.members.every((member, at) => sameMember(member, b.members[at]))
+  )
+}
+
+export function applyChange(configuration: Configuration, change: ConfigurationChange): ChangeResult {
+  switch (change.kind) {
+    case 'leave-joint':
+      return leaveJoint(configuration)
+    case 'change':
+      return takeSteps(configuration, change.steps)
+    default:
+      return assertNever(change)
+  }
+}
+
+/** What `configuration` becomes once it is no longer joint; itself when it is not. */
+export function finalConfiguration(configuration: Configuration): Configuration {
+  const left = leaveJoint(configuration)
+  return left.ok ? left.configuration : configuration
+}
+
+function leaveJoint(configuration: Configuration): ChangeResult {
+  if (!isJoint(configuration)) return refused('the cluster is not in the middle of a change of voters')
+  const { voters, votersOutgoing, learners, learnersNext, removed } = configuration
+  const stays = new Set([...voters, ...learners, ...learnersNext])
+  return {
+    ok: true,
+    configuration: {
+      ...configuration,
+      votersOutgoing: [],
+      learners: sorted([...learners, ...learnersNext]),
+      learnersNext: [],
+      members: configuration.members.filter(({ id }) => stays.has(id)),
+      removed: remembered([...removed, ...votersOutgoing.filter((id) => !stays.has(id))]),
+    },
+  }
+}
+
+function takeSteps(before: Configuration, steps: readonly ChangeStep[]): ChangeResult {
+  if (isJoint(before)) return refused('the previous change of voters is not finished yet')
+  if (steps.length === 0) return refused('the change has no steps')
+  const draft = {
+    voters: new Set(before.voters),
+    learners: new Set(before.learners),
+    demoted: new Set(before.demoted),
+    members: new Map(before.members.map((member) => [member.id, member])),
+    removed: [...before.removed],
+  }
+  const touched = new Set<ReplicaId>()
+  for (const step of steps) {
+    const id = step.kind === 'add-learner' || step.kind === 'update' ? step.member.id : step.id
+    if (touched.has(id)) return refused(`replica ${id} is named twice in one change`)
+    touched.add(id)
+    const problem = takeStep(draft, step)
+    if (problem !== undefined) return refused(problem)
+  }
+  if (draft.voters.size === 0) return refused('the change would leave no voters')
+  const double = sharedName([...draft.members.values()])
+  if (double !== undefined) return refused(`the name ${double} is taken by another member`)
+
+  const voters = sorted(draft.voters)
+  const stays = new Set([...draft.voters, ...draft.learners])
+  if (sameIds(voters, before.voters)) {
+    const learners = sorted(draft.learners)
+    const members = sortedMembers(draft.members.values())
+    const demoted = sorted(draft.demoted)
+    const removed = remembered(draft.removed)
+    return {
+      ok: true,
+      configuration: { voters, votersOutgoing: [], learners, learnersNext: [], demoted, members, removed },
+    }
+  }
+  // Voters of the old half keep their place, and their address, until the joint configuration is left (paper §6).
+  const outgoing = new Set(before.voters)
+  const leaving = before.members.filter(({ id }) => outgoing.has(id) && !stays.has(id))
+  return {
+    ok: true,
+    configuration: {
+      voters,
+      votersOutgoing: before.voters,
+      learners: sorted([...draft.learners].filter((id) => !outgoing.has(id))),
+      learnersNext: sorted([...draft.learners].filter((id) => outgoing.has(id))),
+      demoted: sorted(draft.demoted),
+      members: sortedMembers([...draft.members.values(), ...leaving]),
+      removed: remembered(draft.removed.filter((id) => !outgoing.has(id))),
+    },
+  }
+}
+
+interface Draft {
+  readonly voters: Set<ReplicaId>
+  readonly learners: Set<ReplicaId>
+  readonly demoted: Set<ReplicaId>
+  readonly members: Map<ReplicaId, Member>
+  readonly removed: ReplicaId[]
+}
+
+/** Takes one step, or says why not. */
+function takeStep(
+  { voters, learners, demoted, members, removed }: Draft,
+  step: ChangeStep,
+): string | undefined {
+  switch (step.kind) {
+    case 'add-learner': {
+      const { id, name } = step.member
+      if (members.has(id)) return `replica ${id} is a member already`
+      if (removed.includes(id)) return `replica ${id} was removed; a removed replica cannot come back`
+      if (!/^[a-z0-9-]{1,63}$/.test(name))
+        return `not a name: ${JSON.stringify(name)} (1 to 63 of a-z, 0-9 and -)`
+      learners.add(id)
+      members.set(id, step.member)
+      return undefined
+    }
+    case 'promote':
+      if (voters.has(step.id)) return `replica ${step.id} is a voter already`
+      if (!learners.delete(step.id)) return `replica ${step.id} is no member`
+      demoted.delete(step.id)
+      voters.add(step.id)
+      return undefined
+    case 'demote':
+      if (learners.has(step.id)) return `replica ${step.id} is a learner already`
+      if (!voters.delete(step.id)) return `replica ${step.id} is no member`
+      learners.add(step.id)
+      demoted.add(step.id)
+      return undefined
+    case 'remove':
+      if (!members.delete(step.id)) return `replica ${step.id} is no member`
+      voters.delete(step.id)
+      learners.delete(step.id)
+      demoted.delete(step.id)
+      removed.push(step.id)
+      return undefined
+    case 'update': {
+      const { id, name } = step.member
+      if (!members.has(id)) return `replica ${id} is no member`
+      if (!/^[a-z0-9-]{1,63}$/.test(name))
+        return `not a name: ${JSON.stringify(name)} (1 to 63 of a-z, 0-9 and -)`
+      members.set(id, step.member)
+      return undefined
+    }
+    default:
+      return assertNever(step)
+  }
+}
+
+const refused = (detail: string): ChangeResult => ({ ok: false, detail })
+
+function sharedName(members: readonly Member[]): string | undefined {
+  const seen = new Set<string>()
+  return members.find(({ name }) => seen.size === seen.add(name).size)?.name
+}
+
+const remembered = (removed: readonly ReplicaId[]): readonly ReplicaId[] => removed.slice(-REMOVED_MAX)
+
+const sameIds = (a: readonly ReplicaId[], b: readonly ReplicaId[]): boolean =>
+  a.length === b.length && a.every((id, at) => id === b[at])
+
+const sameMember = (a: Member, b: Member | undefined): boolean =>
+  a.id === b?.id && a.name === b.name && a.peer === b.peer && a.url === b.url
+
+/** Numeric order of ids, which are decimal without leading zeros: the shorter is the smaller. */
+export const compareIds = (a: ReplicaId, b: ReplicaId): number =>
+  a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
+
+const sorted = (ids: Iterable<ReplicaId>): readonly ReplicaId[] => [...ids].sort(compareIds)
+
+const sortedMembers = (members: Iterable<Member>): readonly Member[] =>
+  [...members].sort((a, b) => compareIds(a.id, b.id))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Bytes. Each begins with a version; whoever stores or sends them adds the checksum (a frame, a row).
+//
+//   change          version 1, kind (0 change, 1 leave-joint), steps: count, then kind and member or id of each
+//   leases          version 1, on (0, 1), durationMs
+//   applied state   version 1, voters, votersOutgoing, learners, learnersNext, demoted, removed (ids each), members, leases: on, durationMs
+//
+// Integers are big-endian: counts 16 bits, kinds and flags 8, ids 64, durations 32. A member is id, name, peer, url. A text is its length
+// in UTF-16 code units (16 bits), then these.
+
+const VERSION = 1
+const STEP_KINDS = ['add-learner', 'promote', 'demote', 'remove', 'update'] as const
+
+export function encodeChange(change: ConfigurationChange): Uint8Array {
+  const out = new Writer()
+  out.uint8(VERSION)
+  if (change.kind === 'leave-joint') return out.uint8(1).bytes()
+  out.uint8(0).uint16(change.steps.length)
+  for (const step of change.steps) {
+    out.uint8(STEP_KINDS.indexOf(step.kind))
+    if (step.kind === 'add-learner' || step.kind === 'update') writeMember(out, step.member)
+    else out.id(step.id)
+  }
+  return out.bytes()
+}
+
+/** Throws a RangeError for anything that `encodeChange` does not make. */
+export function decodeChange(bytes: Uint8Array): ConfigurationChange {
+  const from = versioned(bytes, 'configuration change')
+  if (from.uint8() === 1) {
+    from.end()
+    return { kind: 'leave-joint' }
+  }
+  const steps = from.list((): ChangeStep => {
+    const kind = STEP_KINDS[from.uint8()]
+    if (kind === undefined) throw new RangeError('a configuration change has a step of an unknown kind')
+    return kind === 'add-learner' || kind === 'update'
+      ? { kind, member: readMember(from) }
+      : { kind, id: from.id() }
+  })
+  from.end()
+  return { kind: 'change', steps }
+}
+
+export function encodeLeases({ on, durationMs }: LeaseSetting): Uint8Array {
+  return new Writer()
+    .uint8(VERSION)
+    .uint8(on ? 1 : 0)
+    .uint32(durationMs)
+    .bytes()
+}
+
+export function decodeLeases(bytes: Uint8Array): LeaseSetting {
+  const from = versioned(bytes, 'lease setting')
+  const setting = { on: from.uint8() === 1, durationMs: from.uint32() }
+  from.end()
+  return setting
+}
+
+export function encodeAppliedState({ configuration, leases }: AppliedRaftState): Uint8Array {
+  const { voters, votersOutgoing, learners, learnersNext, demoted, removed, members } = configuration
+  const out = new Writer().uint8(VERSION)
+  for (const ids of [voters, votersOutgoing, learners, learnersNext, demoted, removed]) {
+    out.uint16(ids.length)
+    for (const id of ids) out.id(id)
+  }
+  out.uint16(members.length)
+  for (const member of members) writeMember(out, member)
+  return out
+    .uint8(leases.on ? 1 : 0)
+    .uint32(leases.durationMs)
+    .bytes()
+}
+
+export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
+  const from = versioned(bytes, 'applied state')
+  const ids = () => from.list(() => from.id())
+  const [voters, votersOutgoing, learners, learnersNext, demoted, removed] = [
+    ids(),
+    ids(),
+    ids(),
+    ids(),
+    ids(),
+    ids(),
+  ]
+  const members = from.list(() => readMember(from))
+  const leases = { on: from.uint8() === 1, durationMs: from.uint32() }
+  from.end()
+  return {
+    configuration: { voters, votersOutgoing, learners, learnersNext, demoted, members, removed },
+    leases,
+  }
+}
+
+function versioned(bytes: Uint8Array, what: string): Reader {
+  const from = new Reader(bytes, what)
+  const version = from.uint8()
+  if (version !== VERSION)
+    throw new RangeError(`a ${what} has version ${version}; this program knows ${VERSION}`)
+  return from
+}
+
+function writeMember(out: Writer, { id, name, peer, url }: Member): void {
+  out.id(id).text(name).text(peer).text(url)
+}
+
+const readMember = (from: Reader): Member => ({
+  id: from.id(),
+  name: from.text(),
+  peer: from.text(),
+  url: from.text(),
+})

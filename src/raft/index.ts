@@ -1,0 +1,8 @@
+// The core: agreement. README.md in this folder tells how it works and what it does not do.
+
+export * from './configuration.ts'
+export * from './entry.ts'
+export { InvariantError } from './invariant.ts'
+export * from './quorum.ts'
+export { EARLY_READS_MAX, Raft } from './raft.ts'
+export * from './types.ts'

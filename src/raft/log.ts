@@ -1,0 +1,368 @@
+// The log as the core sees it: the durable part, which storage reads back, and the newest entries in memory, durable or not yet.
+//
+//      reader.firstIndex          tail                    stable                 last
+//            │                     │                        │                     │
+//   ─────────┼─────────────────────┼────────────────────────┼─────────────────────┤
+//   compacted│   in storage only   │ in storage and memory  │    in memory only   │
+//
+// Applying moves on its own: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, handed) and then as
+// much as `tailBytesMax` allows, so that followers and apply seldom need a read.
+//
+// Stable. A write is reported durable by its number, long after it was handed out; meanwhile a new leader may have overwritten
+// entries in it, even with others of the same index (ABA). So each write remembers up to which index what it made durable is
+// still the log; a truncation lowers that mark in every write under way.
+
+import { frameClusterTimeMs } from './entry.ts'
+import { InvariantError, invariant } from './invariant.ts'
+import type {
+  Entry,
+  HardState,
+  LogIndex,
+  LogReader,
+  MonotonicMs,
+  SnapshotMeta,
+  Term,
+  Write,
+  WriteNumber,
+} from './types.ts'
+
+interface PendingWrite {
+  readonly number: WriteNumber
+  /** With this write the log is durable up to here, as far as it is still the same log. */
+  upTo: LogIndex
+  /** When it was handed out. */
+  readonly since: MonotonicMs
+}
+
+/** Entries handed out and not yet applied, by batch. */
+interface HandedBatch {
+  readonly last: LogIndex
+  readonly bytes: number
+}
+
+const none: readonly Entry[] = []
+
+export class RaftLog {
+  readonly #reader: LogReader
+  #last: LogIndex
+  #lastTerm: Term
+  #stable: LogIndex
+  #commit: LogIndex
+  #handed: LogIndex
+  #applied: LogIndex
+
+  /** The tail is #entries from #head on; #ends are cumulative bytes, of all that was ever appended, at the end of each. */
+  #entries: Entry[] = []
+  #ends: number[] = []
+  #head = 0
+  #tailFirst: LogIndex
+  #endBeforeTail = 0
+
+  /** Entries beyond are not in any write yet. */
+  #written: LogIndex
+  #truncateFrom: LogIndex | undefined
+  #restoring:
+    | { readonly meta: SnapshotMeta; readonly snapshotId: string; readonly keepLog: boolean }
+    | undefined
+  /** A snapshot that replaced the log and is not durable yet: storage still shows the old log. */
+  #replaced: { readonly index: LogIndex; readonly term: Term; write: WriteNumber } | undefined
+
+  readonly #pending: PendingWrite[] = []
+  #lastWrite: WriteNumber = 0
+  #storedWrite: WriteNumber = 0
+
+  readonly #handedBatches: HandedBatch[] = []
+  #handedBytes = 0
+
+  constructor(reader: LogReader, commit: LogIndex, applied: LogIndex) {
+    const last = reader.lastIndex()
+    const lastTerm = reader.termAt(last)
+    invariant(lastTerm !== undefined, () => `the log cannot tell the term of its last index ${last}`)
+    invariant(commit <= last, () => `the stored commit index ${commit} is beyond the end of the log, ${last}`)
+    invariant(applied <= commit, () => `the applied index ${applied} is beyond the commit index ${commit}`)
+    invariant(
+      applied >= reader.firstIndex() - 1,
+      () => `the log begins at ${reader.firstIndex()}, but only ${applied} is applied`,
+    )
+    this.#reader = reader
+    this.#last = last
+    this.#lastTerm = lastTerm
+    this.#stable = last
+    this.#written = last
+    this.#commit = commit
+    this.#handed = applied
+    this.#applied = applied
+    this.#tailFirst = (last + 1) as LogIndex
+    this.#loadUncommitted()
+  }
+
+  get last(): LogIndex {
+    return this.#last
+  }
+  get lastTerm(): Term {
+    return this.#lastTerm
+  }
+  get stable(): LogIndex {
+    return this.#stable
+  }
+  get commit(): LogIndex {
+    return this.#commit
+  }
+  /** Everything up to here was given to the driver as committed. */
+  get handed(): LogIndex {
+    return this.#handed
+  }
+  get applied(): LogIndex {
+    return this.#applied
+  }
+  get storedWrite(): WriteNumber {
+    return this.#storedWrite
+  }
+  /** Index of the first entry that can be sent to a follower. */
+  get first(): LogIndex {
+    return this.#replaced === undefined ? this.#reader.firstIndex() : ((this.#replaced.index + 1) as LogIndex)
+  }
+  /** Bytes of entries that are not committed. */
+  get uncommittedBytes(): number {
+    return this.#endOf(this.#last) - this.#endOf(this.#commit)
+  }
+  /** When the oldest write under way was handed out. */
+  get oldestWriteSince(): MonotonicMs | undefined {
+    return this.#pending[0]?.since
+  }
+
+  termAt(index: LogIndex): Term | undefined {
+    if (index === this.#last) return this.#lastTerm
+    if (index > this.#last) return undefined
+    if (index >= this.#tailFirst) return this.#entries[this.#at(index)]?.term
+    if (this.#replaced !== undefined) return index === this.#replaced.index ? this.#replaced.term : undefined
+    return this.#reader.termAt(index)
+  }
+
+  /** Whether the log holds an entry of `term` at `index` (paper §5.3, consistency check). */
+  matches(index: LogIndex, term: Term): boolean {
+    return this.termAt(index) === term
+  }
+
+  /** At least one entry from `from`, below `to`, then as many as fit into `bytesMax`. */
+  entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[] {
+    if (from < this.#tailFirst) {
+      return this.#reader.entries(from, Math.min(to, this.#tailFirst) as LogIndex, bytesMax)
+    }
+    const begin = this.#at(from)
+    const end = this.#at(to)
+    const limit = (begin === this.#head ? this.#endBeforeTail : (this.#ends[begin - 1] ?? 0)) + bytesMax
+    // Nearly always all of it fits.
+    if ((this.#ends[end - 1] ?? 0) <= limit) return this.#entries.slice(begin, end)
+    let fits = begin + 1
+    while (fits < end && (this.#ends[fits] ?? 0) <= limit) fits++
+    return this.#entries.slice(begin, fits)
+  }
+
+  /** The largest index ≤ `index` whose term is ≤ `term`, with that term: where two logs may meet (etcd's fast back-off). */
+  lastWithTermUpTo(index: LogIndex, term: Term): { readonly index: LogIndex; readonly term: Term } {
+    let at = Math.min(index, this.#last) as LogIndex
+    for (; at > 0; at--) {
+      const here = this.termAt(at)
+      if (here === undefined) break
+      if (here <= term) return { index: at, term: here }
+    }
+    return { index: at, term: 0 as Term }
+  }
+
+  /** Cluster time of the newest entry; undefined when the log holds none. */
+  lastClusterTimeMs(): number | undefined {
+    if (this.#last < this.first) return undefined
+    const [entry] = this.entries(this.#last, (this.#last + 1) as LogIndex, 1)
+    return entry === undefined ? undefined : frameClusterTimeMs(entry.frame)
+  }
+
+  append(entry: Entry): void {
+    if (entry.index !== this.#last + 1) {
+      throw new InvariantError(`entry ${entry.index} cannot follow entry ${this.#last}`)
+    }
+    if (entry.term < this.#lastTerm) {
+      throw new InvariantError(
+        `entry ${entry.index} of term ${entry.term} cannot follow term ${this.#lastTerm}`,
+      )
+    }
+    this.#ends.push(this.#endOf(this.#last) + entry.frame.length)
+    this.#entries.push(entry)
+    this.#last = entry.index
+    this.#lastTerm = entry.term
+  }
+
+  /** Deletes every entry from `from` on, which must not be committed (paper §5.3). */
+  truncate(from: LogIndex): void {
+    invariant(from > this.#commit, () => `entry ${from} is to be deleted, but ${this.#commit} is committed`)
+    const last = (from - 1) as LogIndex
+    const term = this.termAt(last)
+    invariant(term !== undefined, () => `the log is to end at ${last}, which it does not hold`)
+    const keep = Math.max(this.#at(from), this.#head)
+    this.#entries.length = keep
+    this.#ends.length = keep
+    if (from < this.#tailFirst) this.#tailFirst = from
+    this.#last = last
+    this.#lastTerm = term
+    this.#lower(last)
+    if (from <= this.#written) {
+      this.#truncateFrom = from
+      this.#written = last
+    }
+  }
+
+  commitTo(index: LogIndex): void {
+    invariant(index >= this.#commit, () => `the commit index is to fall from ${this.#commit} to ${index}`)
+    invariant(
+      index <= this.#last,
+      () => `index ${index} is to be committed, but the log ends at ${this.#last}`,
+    )
+    this.#commit = index
+  }
+
+  /** Committed entries to apply next, as far as the limit on unapplied bytes allows. */
+  takeCommitted(bytesMax: number): readonly Entry[] {
+    if (this.#handed === this.#commit || this.#handedBytes >= bytesMax) return none
+    let taken: Entry[] = []
+    while (this.#handed < this.#commit && this.#handedBytes < bytesMax) {
+      const room = bytesMax - this.#handedBytes
+      const page = this.entries((this.#handed + 1) as LogIndex, (this.#commit + 1) as LogIndex, room)
+      let bytes = 0
+      for (const { frame } of page) bytes += frame.length
+      const last = (this.#handed + page.length) as LogIndex
+      invariant(
+        page.at(-1)?.index === last,
+        () => `the log has no entry ${this.#handed + 1} although it is committed`,
+      )
+      this.#handed = last
+      this.#handedBytes += bytes
+      this.#handedBatches.push({ last, bytes })
+      taken = taken.length === 0 ? page : taken.concat(page)
+    }
+    return taken
+  }
+
+  appliedTo(index: LogIndex): void {
+    invariant(
+      index <= this.#handed,
+      () => `entry ${index} is applied, but only ${this.#handed} was handed out`,
+    )
+    this.#applied = index
+    for (let batch = this.#handedBatches[0]; batch !== undefined && batch.last <= index; ) {
+      this.#handedBytes -= batch.bytes
+      this.#handedBatches.shift()
+      batch = this.#handedBatches[0]
+    }
+  }
+
+  /** Goes on from a snapshot newer than the commit index. A log that holds its last entry is kept (paper §7). */
+  restore(meta: SnapshotMeta, snapshotId: string): void {
+    const { index, term } = meta
+    invariant(index > this.#commit, () => `a snapshot at ${index} is no news: ${this.#commit} is committed`)
+    const keepLog = this.matches(index, term)
+    if (!keepLog) {
+      // Nothing below the snapshot is needed, nothing above can be trusted: the log goes on after the snapshot.
+      this.#lower(Math.min(this.#commit, this.#stable) as LogIndex)
+      this.#entries = []
+      this.#ends = []
+      this.#head = 0
+      this.#last = index
+      this.#lastTerm = term
+      this.#written = index
+      this.#tailFirst = (index + 1) as LogIndex
+      this.#truncateFrom = undefined
+      this.#replaced = { index, term, write: this.#lastWrite + 1 }
+    }
+    this.#restoring = { meta, snapshotId, keepLog }
+    this.#commit = index
+    this.#handed = index
+    this.#applied = index
+    this.#handedBatches.length = 0
+    this.#handedBytes = 0
+  }
+
+  /** What must become durable of this step; undefined when nothing. */
+  takeWrite(hardState: HardState, hardStateChanged: boolean, now: MonotonicMs): Write | undefined {
+    const snapshot = this.#restoring
+    const truncateFrom = this.#truncateFrom
+    const fresh = this.#written < this.#last
+    if (!hardStateChanged && !fresh && snapshot === undefined && truncateFrom === undefined) return undefined
+    const entries = fresh ? this.#entries.slice(this.#at((this.#written + 1) as LogIndex)) : none
+    const number = ++this.#lastWrite
+    this.#pending.push({ number, upTo: this.#last, since: now })
+    this.#written = this.#last
+    this.#truncateFrom = undefined
+    this.#restoring = undefined
+    return { number, hardState, truncateFrom, entries, snapshot }
+  }
+
+  stored(number: WriteNumber, tailBytesMax: number): void {
+    invariant(
+      number <= this.#lastWrite,
+      () => `write ${number} is reported durable, but ${this.#lastWrite} was the last`,
+    )
+    if (number <= this.#storedWrite) return
+    this.#storedWrite = number
+    for (let write = this.#pending[0]; write !== undefined && write.number <= number; ) {
+      if (write.upTo > this.#stable) this.#stable = write.upTo
+      this.#pending.shift()
+      write = this.#pending[0]
+    }
+    if (this.#replaced !== undefined && this.#replaced.write <= number) this.#replaced = undefined
+    this.#evict(tailBytesMax)
+  }
+
+  /** The write that makes the log durable up to `index`; 0 when it is. */
+  writeCovering(index: LogIndex): WriteNumber {
+    if (index <= this.#stable) return 0
+    const write = this.#pending.find(({ upTo }) => upTo >= index)
+    invariant(write !== undefined, () => `entry ${index} is in no write`)
+    return write.number
+  }
+
+  /** Whatever was written beyond `last` is no longer the log. */
+  #lower(last: LogIndex): void {
+    if (this.#stable > last) this.#stable = last
+    for (const write of this.#pending) if (write.upTo > last) write.upTo = last
+  }
+
+  #evict(tailBytesMax: number): void {
+    const evictable = Math.min(this.#stable, this.#handed)
+    const end = this.#endOf(this.#last)
+    while (this.#tailFirst <= evictable && end - this.#endBeforeTail > tailBytesMax) {
+      this.#endBeforeTail = this.#ends[this.#head] ?? 0
+      this.#head++
+      this.#tailFirst++
+    }
+    if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#head)
+      this.#ends = this.#ends.slice(this.#head)
+      this.#head = 0
+    }
+  }
+
+  /** After a restart: what is not committed belongs into the tail like everything that a leader still has to count. */
+  #loadUncommitted(): void {
+    const from = (this.#commit + 1) as LogIndex
+    this.#tailFirst = from
+    for (let next = from; next <= this.#last; ) {
+      const page = this.#reader.entries(next, (this.#last + 1) as LogIndex, Number.MAX_SAFE_INTEGER)
+      for (const entry of page) {
+        this.#ends.push((this.#ends.at(-1) ?? 0) + entry.frame.length)
+        this.#entries.push(entry)
+      }
+      next = (next + page.length) as LogIndex
+    }
+  }
+
+  /** Position in #entries. */
+  #at(index: LogIndex): number {
+    return this.#head + index - this.#tailFirst
+  }
+
+  /** Cumulative bytes at the end of entry `index`, which is in the tail or right before it. */
+  #endOf(index: LogIndex): number {
+    if (index < this.#tailFirst) return this.#endBeforeTail
+    return this.#ends[this.#at(index)] ?? 0
+  }
+}

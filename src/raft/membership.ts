@@ -1,0 +1,77 @@
+// When the leader lets a change of the configuration into its log. What a change makes of a configuration is in `configuration.ts`.
+
+import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
+import type { Configuration, ConfigurationChange, LogIndex, ReplicaId } from './types.ts'
+
+export interface ChangeContext {
+  readonly configuration: Configuration
+  /** Index of a configuration entry in the log that is not applied. */
+  readonly unapplied: LogIndex | undefined
+  /** An entry of the leader's term is committed. */
+  readonly committedInTerm: boolean
+  readonly isActive: (id: ReplicaId) => boolean
+  readonly isCaughtUp: (id: ReplicaId) => boolean
+}
+
+/** A sentence for the operator when the change must not be appended now. */
+export function whyNotChange(change: ConfigurationChange, context: ChangeContext): string | undefined {
+  const { configuration, unapplied, committedInTerm, isActive, isCaughtUp } = context
+  if (change.kind === 'leave-joint') return 'the leader ends a change of voters by itself'
+  // Ongaro, raft-dev 2015: before an entry of its own term is committed a leader may not know of the newest configuration.
+  if (!committedInTerm) return 'the leader is new and has not committed an entry of its term yet; try again'
+  if (isJoint(configuration)) return 'the previous change of voters is not finished yet; try again'
+  if (unapplied !== undefined) return `another change, entry ${unapplied}, is not applied yet; try again`
+  const result = applyChange(configuration, change)
+  if (!result.ok) return result.detail
+  const behind = change.steps.find((step) => step.kind === 'promote' && !isCaughtUp(step.id))
+  if (behind?.kind === 'promote') {
+    return `learner ${nameOf(configuration, behind.id)} has not caught up with the log yet`
+  }
+  return isJoint(result.configuration)
+    ? whyNoMajority(finalConfiguration(result.configuration), configuration, isActive)
+    : undefined
+}
+
+/** New voters must be able to commit what comes after: a majority of them is heard from. */
+function whyNoMajority(
+  { voters }: Configuration,
+  named: Configuration,
+  isActive: (id: ReplicaId) => boolean,
+): string | undefined {
+  const away = voters.filter((id) => !isActive(id))
+  if (voters.length - away.length > voters.length / 2) return undefined
+  const names = away.map((id) => nameOf(named, id)).join(', ')
+  return `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached`
+}
+
+export function nameOf(configuration: Configuration, id: ReplicaId): string {
+  return configuration.members.find((member) => member.id === id)?.name ?? id
+}
+
+/** Configuration entries of the log that are not applied yet, in order. */
+export class UnappliedChanges {
+  #entries: { readonly index: LogIndex; readonly change: ConfigurationChange }[] = []
+
+  get oldest(): LogIndex | undefined {
+    return this.#entries[0]?.index
+  }
+
+  appended(index: LogIndex, change: ConfigurationChange): void {
+    this.#entries.push({ index, change })
+  }
+
+  truncatedFrom(index: LogIndex): void {
+    this.#entries = this.#entries.filter((entry) => entry.index < index)
+  }
+
+  restored(index: LogIndex): void {
+    this.#entries = this.#entries.filter((entry) => entry.index > index)
+  }
+
+  /** Removes and returns the oldest one when it is at or below `index`. */
+  takeApplied(
+    index: LogIndex,
+  ): { readonly index: LogIndex; readonly change: ConfigurationChange } | undefined {
+    return (this.#entries[0]?.index ?? Number.POSITIVE_INFINITY) <= index ? this.#entries.shift() : undefined
+  }
+}

@@ -1,0 +1,161 @@
+// What became of a proposal, seen from the process that made it and from the leader that was given it.
+//
+// At the origin the log decides, in every role: a committed entry that carries (replica, boot, seq) is the proposal; once an entry of a
+// newer term is committed without it, it never will be (entries of one term form one run of the log, and a proposal is only ever
+// appended in the term it is meant for).
+//
+// At the leader a seq is heard of once: forwarded again after a broken connection, or doubled by the network, it is neither appended
+// nor refused a second time. So "refused" stays true whatever copies are still under way. A replica that led the term, and no longer does, can
+// still say of a seq that it never heard of that it will not be appended; a replica that does not know is silent, and the log tells.
+
+import type { Entry, Proposal, ProposalOutcome, ReplicaId, Term } from './types.ts'
+
+const PROPOSER_AT = 36
+const SEQ_AT = 48
+const TWO_32 = 0x1_0000_0000
+
+interface Waiting {
+  readonly term: Term
+  /** Kept while it may have to be forwarded again. */
+  readonly forwarded: Proposal | undefined
+}
+
+/** Proposals of this process whose outcome is open. */
+export class Outcomes {
+  /** Replica id and boot counter as they stand in a frame. */
+  readonly #self: Uint8Array
+  /** By seq, in the order proposed, so terms never fall. */
+  readonly #waiting = new Map<number, Waiting>()
+  #forwardedBytes = 0
+  #forwardedTerm = 0 as Term
+  #forwardedSeq = 0
+  /** Term of the newest entry handed out. */
+  #handedTerm: Term
+
+  constructor(self: ReplicaId, boot: number, handedTerm: Term) {
+    this.#self = new Uint8Array(SEQ_AT - PROPOSER_AT)
+    const view = new DataView(this.#self.buffer)
+    view.setBigUint64(0, BigInt(self))
+    view.setUint32(8, boot)
+    this.#handedTerm = handedTerm
+  }
+
+  get size(): number {
+    return this.#waiting.size
+  }
+  get forwardedBytes(): number {
+    return this.#forwardedBytes
+  }
+
+  has(seq: number): boolean {
+    return this.#waiting.has(seq)
+  }
+
+  appended(seq: number, term: Term): void {
+    this.#waiting.set(seq, { term, forwarded: undefined })
+  }
+
+  /** Whether the leader of `term` may still be told of `seq`; the leader hears of a seq once. */
+  mayForward(seq: number, term: Term): boolean {
+    return term > this.#forwardedTerm || seq > this.#forwardedSeq
+  }
+
+  forwarded(proposal: Proposal, term: Term): void {
+    this.#waiting.set(proposal.seq, { term, forwarded: proposal })
+    this.#forwardedBytes += proposal.frame.length
+    this.#forwardedTerm = term
+    this.#forwardedSeq = proposal.seq
+  }
+
+  /** What must be forwarded again to the leader of `term` after a broken connection. */
+  toForwardAgain(term: Term): Proposal[] {
+    const again: Proposal[] = []
+    for (const { term: meantFor, forwarded } of this.#waiting.values()) {
+      if (meantFor === term && forwarded !== undefined) again.push(forwarded)
+    }
+    return again
+  }
+
+  /** The leader of `term` will never append it. Returns whether it was still open. */
+  refused(seq: number, term: Term): boolean {
+    const waiting = this.#waiting.get(seq)
+    if (waiting?.forwarded === undefined || waiting.term !== term) return false
+    this.#resolve(seq, waiting)
+    return true
+  }
+
+  /** Committed entries in the order of the log. */
+  handedOut(entries: readonly Entry[], into: ProposalOutcome[]): void {
+    for (const { index, term, frame } of entries) {
+      if (term !== this.#handedTerm) {
+        this.#handedTerm = term
+        this.#supersede(term, into)
+      }
+      if (this.#waiting.size === 0 || !this.#isOwn(frame)) continue
+      const seq = seqOf(frame)
+      const waiting = this.#waiting.get(seq)
+      if (waiting?.term !== term) continue
+      this.#resolve(seq, waiting)
+      into.push({ seq, outcome: 'committed', index })
+    }
+  }
+
+  /** A snapshot ending with `term` took the place of entries that were not handed out: they may be in it, or not. */
+  hidden(term: Term, into: ProposalOutcome[]): void {
+    this.#handedTerm = term
+    for (const [seq, waiting] of this.#waiting) {
+      if (waiting.term > term) return
+      this.#resolve(seq, waiting)
+      into.push({ seq, outcome: 'unknown' })
+    }
+  }
+
+  #supersede(term: Term, into: ProposalOutcome[]): void {
+    for (const [seq, waiting] of this.#waiting) {
+      if (waiting.term >= term) return
+      this.#resolve(seq, waiting)
+      into.push({ seq, outcome: 'superseded' })
+    }
+  }
+
+  #resolve(seq: number, { forwarded }: Waiting): void {
+    this.#waiting.delete(seq)
+    if (forwarded !== undefined) this.#forwardedBytes -= forwarded.frame.length
+  }
+
+  /** Compared from the end: boot and the low bytes of the id differ first. */
+  #isOwn(frame: Uint8Array): boolean {
+    for (let at = this.#self.length - 1; at >= 0; at--) {
+      if (frame[PROPOSER_AT + at] !== this.#self[at]) return false
+    }
+    return true
+  }
+}
+
+/** Which seqs the leader of one term has heard of, by origin. Kept after that term so that late copies are judged rightly. */
+export class ForwardedSeqs {
+  readonly term: Term
+  readonly #newest = new Map<ReplicaId, { boot: number; seq: number }>()
+
+  constructor(term: Term) {
+    this.term = term
+  }
+
+  /** Whether `seq` of that process was never heard of. */
+  isNew(origin: ReplicaId, boot: number, seq: number): boolean {
+    const newest = this.#newest.get(origin)
+    if (newest === undefined || boot > newest.boot) return true
+    return boot === newest.boot && seq > newest.seq
+  }
+
+  heard(origin: ReplicaId, boot: number, seq: number): void {
+    this.#newest.set(origin, { boot, seq })
+  }
+}
+
+function seqOf(frame: Uint8Array): number {
+  const byte = (at: number): number => frame[SEQ_AT + at] ?? 0
+  return (
+    (byte(0) * 256 + byte(1)) * TWO_32 + byte(2) * 0x1_00_00_00 + ((byte(3) << 16) | (byte(4) << 8) | byte(5))
+  )
+}

@@ -1,0 +1,53 @@
+// What a majority says. A joint configuration (paper §6) is two of them, and both must say it.
+//
+// An empty half commits everything and wins every vote, so that the outgoing half of a configuration that is not joint does not count.
+
+import type { Configuration, LogIndex, ReplicaId } from './types.ts'
+
+export type VoteResult = 'won' | 'lost' | 'pending'
+
+/** The highest index that a quorum has reached, by `match`; Infinity when nobody is asked. */
+export function committedIndex(configuration: Configuration, match: (id: ReplicaId) => LogIndex): number {
+  return quorumValue(configuration, match)
+}
+
+/** The same for any number that rises: rounds echoed, times of last contact. */
+export function quorumValue(configuration: Configuration, reached: (id: ReplicaId) => number): number {
+  const incoming = majorityCommitted(configuration.voters, reached)
+  if (configuration.votersOutgoing.length === 0) return incoming
+  return Math.min(incoming, majorityCommitted(configuration.votersOutgoing, reached))
+}
+
+export function voteResult(configuration: Configuration, votes: ReadonlyMap<ReplicaId, boolean>): VoteResult {
+  const incoming = majorityVote(configuration.voters, votes)
+  const outgoing = majorityVote(configuration.votersOutgoing, votes)
+  if (incoming === 'lost' || outgoing === 'lost') return 'lost'
+  return incoming === 'won' && outgoing === 'won' ? 'won' : 'pending'
+}
+
+/** The largest value that more than half of `ids` have reached. */
+export function majorityCommitted(ids: readonly ReplicaId[], reached: (id: ReplicaId) => number): number {
+  if (ids.length === 0) return Number.POSITIVE_INFINITY
+  const descending: number[] = []
+  for (const id of ids) {
+    const value = reached(id)
+    let at = descending.length
+    while (at > 0 && (descending[at - 1] ?? 0) < value) at--
+    descending.splice(at, 0, value)
+  }
+  return descending[ids.length >> 1] ?? 0
+}
+
+export function majorityVote(ids: readonly ReplicaId[], votes: ReadonlyMap<ReplicaId, boolean>): VoteResult {
+  if (ids.length === 0) return 'won'
+  let granted = 0
+  let refused = 0
+  for (const id of ids) {
+    const vote = votes.get(id)
+    if (vote === true) granted++
+    else if (vote === false) refused++
+  }
+  const majority = (ids.length >> 1) + 1
+  if (granted >= majority) return 'won'
+  return ids.length - refused < majority ? 'lost' : 'pending'
+}

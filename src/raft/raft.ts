@@ -1,0 +1,1747 @@
+// The state machine of one replica: `step` takes one input, changes the state, and says what is to be done (README.md tells the story).
+//
+// Order of the file: the public face; the frame of a step; then by input: time, messages, proposals, reads, storage, connections; then the
+// roles and what each does. State that only a leader has is in `Leadership`, so that none of it survives a change of role.
+
+import {
+  applyChange,
+  compareIds,
+  decodeChange,
+  decodeLeases,
+  encodeChange,
+  isJoint,
+  isMember,
+  isVoter,
+} from './configuration.ts'
+import {
+  BODY_AT,
+  ENTRY_CONFIGURATION,
+  ENTRY_KINDS_OF_CORE,
+  ENTRY_LEASES,
+  ENTRY_NOOP,
+  frameBody,
+  frameKind,
+  newFrame,
+  sealFrame,
+  stampFrame,
+} from './entry.ts'
+import { Freshness } from './freshness.ts'
+import { assertNever, InvariantError, invariant } from './invariant.ts'
+import { Leases } from './leases.ts'
+import { RaftLog } from './log.ts'
+import { type ChangeContext, nameOf, UnappliedChanges, whyNotChange } from './membership.ts'
+import { ForwardedSeqs, Outcomes } from './outcomes.ts'
+import { Progress, SNAPSHOT_REPORT_MS_MAX } from './progress.ts'
+import { committedIndex, quorumValue, voteResult } from './quorum.ts'
+import { type Reader, Rounds } from './rounds.ts'
+import type {
+  AppendAcceptedMessage,
+  AppendMessage,
+  AppendRejectedMessage,
+  AppliedRaftState,
+  Configuration,
+  ConfigurationChange,
+  Entry,
+  ForwardMessage,
+  ForwardRefusedMessage,
+  HardState,
+  HeartbeatAnswerMessage,
+  HeartbeatMessage,
+  Input,
+  LeaseSetting,
+  LogIndex,
+  Message,
+  MonotonicMs,
+  Outgoing,
+  Output,
+  Proposal,
+  ProposalOutcome,
+  RaftLimits,
+  RaftOptions,
+  RaftStatus,
+  RaftTiming,
+  ReadIndexAnswerMessage,
+  ReadIndexMessage,
+  ReadOutcome,
+  ReadRefusal,
+  ReadRequest,
+  Refusal,
+  ReplicaId,
+  Role,
+  SnapshotMessage,
+  Term,
+  TransferRequestMessage,
+  VoteAnswerMessage,
+  VoteRequestMessage,
+  WriteNumber,
+} from './types.ts'
+
+/** Reads that wait for a new leader's first commit; beyond: refused as not ready. */
+export const EARLY_READS_MAX = 10_000
+
+/** A leader's hand-over to `target` (thesis §3.10). */
+interface Transfer {
+  readonly target: ReplicaId
+  readonly deadline: MonotonicMs
+}
+
+/** A transfer that this process was asked for: done when somebody else leads. */
+interface AskedTransfer {
+  readonly target: ReplicaId | undefined
+  readonly from: ReplicaId | undefined
+  readonly deadline: MonotonicMs
+}
+
+interface EarlyRead {
+  readonly reader: Reader
+  readonly lease: boolean
+}
+
+/** What a replica has only while it leads. */
+interface Leadership {
+  readonly electedAt: MonotonicMs
+  /** Its first entry: when that is committed, so is everything before (paper §8). */
+  readonly firstIndex: LogIndex
+  /** Cluster time at `electedAt` (design §5). */
+  readonly clusterTimeMs: number
+  /** All other members, by id and sorted by id. */
+  readonly progress: Map<ReplicaId, Progress>
+  followers: readonly Progress[]
+  readonly rounds: Rounds
+  heartbeatAt: MonotonicMs
+  earlyReads: EarlyRead[]
+  transfer: Transfer | undefined
+  /** A transfer has begun in this term: its vote requests ignore promises, so the lease is over for good. */
+  leaseVoid: boolean
+  /** Start of the newest round that counts for the lease, and of those that may come to count. */
+  leaseSince: MonotonicMs
+  leaseRounds: { readonly number: number; readonly startedAt: MonotonicMs }[]
+  /** It applied a configuration without itself at `index` and waits until the new voters have, too. */
+  retiring: { readonly index: LogIndex; readonly deadline: MonotonicMs } | undefined
+}
+
+/** Read requests forwarded to the leader under one request id. */
+interface AskedReads {
+  readonly ids: readonly number[]
+  readonly expires: MonotonicMs
+}
+
+export class Raft {
+  readonly id: ReplicaId
+  readonly #boot: number
+  readonly #limits: RaftLimits
+  readonly #timing: RaftTiming
+  readonly #random: () => number
+  readonly #crc32: (bytes: Uint8Array) => number
+
+  #now: MonotonicMs
+  #term: Term
+  #vote: ReplicaId | undefined
+  readonly #log: RaftLog
+  #configuration: Configuration
+  readonly #unappliedChanges = new UnappliedChanges()
+  readonly #leases: Leases
+  /** Latest cluster time known beside that in the log. */
+  #clusterTimeMs: number
+
+  #role: Role = 'follower'
+  #leader: ReplicaId | undefined
+  #lead: Leadership | undefined
+  #votes = new Map<ReplicaId, boolean>()
+  /** Last contact with a leader, or the start of a process that may have promised to respect one. */
+  #contactAt: MonotonicMs
+  #electionAt: MonotonicMs
+  /** Until then elections are tried in quick succession: the leader's process is known to be gone. */
+  #failoverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
+  /** A leader of this term wants this replica to take over as soon as it has applied what is committed. */
+  #takeOverIn: Term | undefined
+
+  readonly #outcomes: Outcomes
+  /** Of the newest term that this process has led. */
+  #forwardedSeqs = new ForwardedSeqs(0 as Term)
+  readonly #askedReads = new Map<number, AskedReads>()
+  #nextReadRequest: number
+  #askedTransfer: AskedTransfer | undefined
+  readonly #freshness: Freshness
+  /** Highest term heard from each replica, pre-votes apart, and the boot counter of its newest process. */
+  readonly #termsHeard = new Map<ReplicaId, Term>()
+  readonly #boots = new Map<ReplicaId, number>()
+
+  /** The write that makes term and vote durable. */
+  #termWrite: WriteNumber = 0
+  #broken = false
+
+  // The output of the step under way.
+  #hardStateChanged = false
+  #messages: Message[] = []
+  #proposalOutcomes: ProposalOutcome[] = []
+  #readOutcomes: ReadOutcome[] = []
+  #snapshots: { readonly to: ReplicaId; readonly atLeast: LogIndex }[] = []
+  #transferOutcome: Output['transfer']
+  #why = ''
+  #fatal: string | undefined
+
+  constructor(options: RaftOptions) {
+    const { id, boot, hardState, applied, appliedIndex, log, now } = options
+    this.id = id
+    this.#boot = boot
+    this.#limits = options.limits
+    this.#timing = options.timing
+    this.#random = options.random
+    this.#crc32 = options.crc32
+    this.#now = now
+    this.#term = hardState.term
+    this.#vote = hardState.vote
+    this.#log = new RaftLog(log, hardState.commit, appliedIndex)
+    this.#configuration = applied.configuration
+    this.#leases = new Leases(applied.leases, appliedIndex)
+    this.#clusterTimeMs = options.clusterTimeMs
+    this.#freshness = new Freshness(now)
+    this.#outcomes = new Outcomes(id, boot, this.#log.termAt(appliedIndex) ?? (0 as Term))
+    // Never used twice, by this process or the one before it: an old answer must not pass for a new one.
+    this.#nextReadRequest = (boot % 2 ** 16) * 2 ** 36
+    const { heartbeatMs, electionMinMs, electionMaxMs } = options.timing
+    invariant(
+      electionMinMs > 2 * heartbeatMs && electionMaxMs > electionMinMs,
+      () =>
+        `election time-outs of ${electionMinMs} to ${electionMaxMs} ms do not go with heartbeats of ${heartbeatMs} ms`,
+    )
+    invariant(
+      this.#log.lastTerm <= this.#term,
+      () => `the log ends with term ${this.#log.lastTerm}, but the stored term is ${this.#term}`,
+    )
+    this.#findUnappliedCoreEntries()
+    // Before it ended, this process may have promised to respect a leader (design §3, leases).
+    this.#contactAt = this.#leases.promiseMs > 0 ? now : Number.NEGATIVE_INFINITY
+    this.#electionAt = now
+    this.#armElection()
+  }
+
+  get term(): Term {
+    return this.#term
+  }
+  get role(): Role {
+    return this.#role
+  }
+  get leader(): ReplicaId | undefined {
+    return this.#leader
+  }
+  get commit(): LogIndex {
+    return this.#log.commit
+  }
+  get applied(): LogIndex {
+    return this.#log.applied
+  }
+  get lastIndex(): LogIndex {
+    return this.#log.last
+  }
+  get configuration(): Configuration {
+    return this.#configuration
+  }
+  get leases(): LeaseSetting {
+    return this.#leases.applied
+  }
+
+  hardState(): HardState {
+    return { term: this.#term, vote: this.#vote, commit: this.#log.commit }
+  }
+
+  appliedState(): AppliedRaftState {
+    return { configuration: this.#configuration, leases: this.#leases.applied }
+  }
+
+  /** When time alone can change something next: the driver ticks then, or a little later. */
+  deadline(): MonotonicMs {
+    if (this.#lead !== undefined) return this.#lead.heartbeatAt
+    let deadline = this.#electionAt
+    if (this.#askedTransfer !== undefined) deadline = Math.min(deadline, this.#askedTransfer.deadline)
+    for (const { expires } of this.#askedReads.values()) {
+      deadline = Math.min(deadline, expires)
+      break // the oldest
+    }
+    return deadline
+  }
+
+  /** Proven upper bound on how stale the applied state is at `now`; undefined when unknown. */
+  stalenessMs(now: MonotonicMs): number | undefined {
+    const { freshAt } = this.#freshness
+    return freshAt === undefined ? undefined : Math.max(0, now - freshAt)
+  }
+
+  status(): RaftStatus {
+    const activeSince = this.#now - this.#timing.electionMaxMs
+    return {
+      id: this.id,
+      role: this.#role,
+      term: this.#term,
+      vote: this.#vote,
+      leader: this.#leader,
+      commit: this.#log.commit,
+      applied: this.#log.applied,
+      firstIndex: this.#log.first,
+      lastIndex: this.#log.last,
+      stableIndex: this.#log.stable,
+      configuration: this.#configuration,
+      leases: this.#leases.applied,
+      leaseValid: this.#lead !== undefined && this.#leaseHolds(this.#lead),
+      transferTarget: this.#lead?.transfer?.target,
+      progress: this.#lead?.followers.map((follower) => follower.status(activeSince)) ?? [],
+      stalenessMs: this.stalenessMs(this.#now),
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The frame of a step
+
+  step(input: Input): Output {
+    invariant(!this.#broken, () => 'this core has stopped and takes no further step')
+    invariant(input.now >= this.#now, () => `monotonic time went back from ${this.#now} to ${input.now}`)
+    // Whatever throws leaves the step half done; nobody may go on from there.
+    this.#broken = true
+    this.#now = input.now
+    const before = { role: this.#role, term: this.#term, leader: this.#leader, commit: this.#log.commit }
+    this.#take(input)
+    if (this.#lead !== undefined) this.#afterLeaderStep(this.#lead, before.commit)
+    const committed = this.#handOut()
+    const output = this.#finish(before, committed)
+    this.#broken = output.fatal !== undefined
+    return output
+  }
+
+  #take(input: Input): void {
+    switch (input.kind) {
+      case 'tick':
+        this.#tick()
+        return
+      case 'message':
+        this.#receive(input.message)
+        return
+      case 'propose':
+        this.#propose(input.proposals)
+        return
+      case 'read':
+        this.#read(input.reads)
+        return
+      case 'transfer':
+        this.#askTransfer(input.to)
+        return
+      case 'stored':
+        this.#stored(input.write)
+        return
+      case 'applied':
+        this.#appliedTo(input.index)
+        return
+      case 'connected':
+        this.#connected(input.peer, input.boot, input.term, input.lastIndex)
+        return
+      case 'disconnected':
+        this.#disconnected(input.peer)
+        return
+      case 'refused':
+        this.#refused(input.peer)
+        return
+      case 'snapshot-sent':
+        this.#snapshotSent(input.peer, input.index, input.ok)
+        return
+      default:
+        assertNever(input)
+        return
+    }
+  }
+
+  #handOut(): readonly Entry[] {
+    const committed = this.#log.takeCommitted(this.#limits.applyBytesMax)
+    if (committed.length > 0) this.#outcomes.handedOut(committed, this.#proposalOutcomes)
+    return committed
+  }
+
+  #finish(
+    before: { role: Role; term: Term; leader: ReplicaId | undefined },
+    committed: readonly Entry[],
+  ): Output {
+    const write = this.#log.takeWrite(this.hardState(), this.#hardStateChanged, this.#now)
+    if (write !== undefined && this.#hardStateChanged) this.#termWrite = write.number
+    const changed = before.role !== this.#role || before.term !== this.#term || before.leader !== this.#leader
+    const output: Output = {
+      write,
+      messages: this.#messages.map((message) => this.#outgoing(message)),
+      committed,
+      outcomes: this.#proposalOutcomes,
+      reads: this.#readOutcomes,
+      snapshots: this.#snapshots,
+      transfer: this.#transferOutcome,
+      roleChange: changed
+        ? { role: this.#role, term: this.#term, leader: this.#leader, why: this.#why }
+        : undefined,
+      fatal: this.#fatal,
+    }
+    this.#hardStateChanged = false
+    this.#messages = []
+    this.#proposalOutcomes = []
+    this.#readOutcomes = []
+    this.#snapshots = []
+    this.#transferOutcome = undefined
+    this.#why = ''
+    return output
+  }
+
+  /** What must be durable before a message may leave (design §3): its term, and the log that it vouches for. */
+  #outgoing(message: Message): Outgoing {
+    return { message, after: this.#neededBy(message) }
+  }
+
+  #neededBy(message: Message): WriteNumber {
+    const term = this.#termWrite > this.#log.storedWrite ? this.#termWrite : 0
+    switch (message.type) {
+      case 'pre-vote-request':
+      case 'pre-vote-answer':
+        return 0
+      case 'append-accepted':
+        return Math.max(term, this.#log.writeCovering(message.index))
+      default:
+        return term
+    }
+  }
+
+  #send(message: Message): void {
+    this.#messages.push(message)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Time
+
+  #tick(): void {
+    for (const [request, { ids, expires }] of this.#askedReads) {
+      if (expires > this.#now) break
+      this.#askedReads.delete(request)
+      this.#refuseReads(ids, 'leadership-lost')
+    }
+    if (this.#askedTransfer !== undefined && this.#now >= this.#askedTransfer.deadline) {
+      this.#endAskedTransfer('aborted', 'nobody took over leadership in time')
+    }
+    if (this.#lead !== undefined) this.#tickLeader(this.#lead)
+    else if (this.#now >= this.#electionAt) this.#campaign()
+  }
+
+  #tickLeader(lead: Leadership): void {
+    if (this.#now < lead.heartbeatAt) return
+    // Check-quorum (thesis §6.2): a leader that a majority does not hear must not go on being believed.
+    const { electionMaxMs, heartbeatMs } = this.#timing
+    const heard = quorumValue(this.#configuration, (id) =>
+      id === this.id ? this.#now : Math.max(lead.progress.get(id)?.heardAt ?? 0, lead.electedAt),
+    )
+    if (this.#now - heard >= electionMaxMs) {
+      this.#becomeFollower(this.#term, undefined, `no quorum for ${Math.round(this.#now - heard)} ms`)
+      return
+    }
+    if (!this.#keepsUpWithDisk(lead)) return
+    if (lead.transfer !== undefined && this.#now >= lead.transfer.deadline) {
+      this.#abortTransfer(
+        lead,
+        `${nameOf(this.#configuration, lead.transfer.target)} did not take over in time`,
+      )
+      if (this.#lead === undefined) return
+    }
+    for (const follower of lead.followers) {
+      if (follower.state === 'snapshot' && this.#now - follower.snapshotSince >= SNAPSHOT_REPORT_MS_MAX) {
+        follower.abandonSnapshot()
+      }
+    }
+    lead.heartbeatAt = this.#now + heartbeatMs
+    this.#heartbeat(lead, [], true)
+    if (lead.transfer !== undefined) this.#pushTransfer(lead, lead.transfer)
+  }
+
+  /** A leader whose own disk stalls holds up nobody's commit but its own waiters: somebody else should lead. */
+  #keepsUpWithDisk(lead: Leadership): boolean {
+    const { configuration } = this
+    if (!this.#diskStalls() || lead.transfer !== undefined || lead.retiring !== undefined) return true
+    const alone =
+      configuration.voters.length === 1 && !isJoint(configuration) && isVoter(configuration, this.id)
+    if (alone) return true
+    const target = this.#bestSuccessor(lead)
+    if (target === undefined) {
+      this.#becomeFollower(this.#term, undefined, 'own disk stalls and nobody can take over')
+      return false
+    }
+    this.#beginTransfer(lead, target)
+    return this.#lead !== undefined
+  }
+
+  #diskStalls(): boolean {
+    const since = this.#log.oldestWriteSince
+    return since !== undefined && this.#now - since >= this.#timing.electionMinMs
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Messages
+
+  #receive(message: Message): void {
+    // A message for another replica at this address, or an echo, is none.
+    if (message.to !== this.id || message.from === this.id) return
+    if (message.type === 'lost-state') {
+      this.#fatal = message.detail
+      return
+    }
+    if (message.type !== 'pre-vote-request' && message.type !== 'pre-vote-answer') {
+      this.#heardTerm(message.from, message.term)
+    }
+    if (message.type === 'snapshot') {
+      this.#onSnapshot(message)
+      return
+    }
+    if (message.term > this.#term && !this.#acceptsTerm(message)) return
+    if (message.term < this.#term) {
+      this.#onOldTerm(message)
+      return
+    }
+    switch (message.type) {
+      case 'append':
+        this.#onAppend(message)
+        return
+      case 'append-accepted':
+        this.#onAccepted(message)
+        return
+      case 'append-rejected':
+        this.#onRejected(message)
+        return
+      case 'heartbeat':
+        this.#onHeartbeat(message)
+        return
+      case 'heartbeat-answer':
+        this.#onHeartbeatAnswer(message)
+        return
+      case 'vote-request':
+      case 'pre-vote-request':
+        this.#onVoteRequest(message)
+        return
+      case 'vote-answer':
+      case 'pre-vote-answer':
+        this.#onVoteAnswer(message)
+        return
+      case 'timeout-now':
+        this.#onTimeoutNow()
+        return
+      case 'transfer-request':
+        this.#onTransferRequest(message)
+        return
+      case 'forward':
+        this.#onForward(message)
+        return
+      case 'forward-refused':
+        this.#onForwardRefused(message)
+        return
+      case 'read-index':
+        this.#onReadIndex(message)
+        return
+      case 'read-index-answer':
+        this.#onReadIndexAnswer(message)
+        return
+      default:
+        assertNever(message)
+        return
+    }
+  }
+
+  /** A higher term makes a follower of everyone (paper §5.1), but for pre-votes and for votes while a leader is heard. */
+  #acceptsTerm(message: Message): boolean {
+    switch (message.type) {
+      case 'pre-vote-request':
+        return true
+      case 'pre-vote-answer':
+        if (message.granted) return true
+        break
+      case 'vote-request':
+        // Stickiness (thesis §4.2.3): a removed or cut-off replica must not depose a leader that others hear.
+        if (!message.transfer && this.#hearsLeader()) return false
+        break
+      case 'append':
+      case 'heartbeat':
+        this.#becomeFollower(message.term, message.from, `heard the leader of term ${message.term}`)
+        return true
+    }
+    this.#becomeFollower(message.term, undefined, `heard term ${message.term}`)
+    return true
+  }
+
+  /** The sender is behind: tell it so, lest a stuck candidate of a higher term is never freed (etcd, check-quorum with pre-vote). */
+  #onOldTerm(message: Message): void {
+    const answer = { from: this.id, to: message.from, term: this.#term }
+    const { last, applied } = this.#log
+    switch (message.type) {
+      case 'append': {
+        const { prevIndex: index, round } = message
+        const nowhere = { hintIndex: 0 as LogIndex, hintTerm: 0 as Term }
+        const rest = { lastIndex: last, round, sentAt: this.#now }
+        this.#send({ ...answer, type: 'append-rejected', index, ...nowhere, ...rest })
+        return
+      }
+      case 'heartbeat':
+        this.#send({
+          ...answer,
+          type: 'heartbeat-answer',
+          round: message.round,
+          sentAt: this.#now,
+          applied,
+          lastIndex: last,
+        })
+        return
+      case 'vote-request':
+        this.#send({ ...answer, type: 'vote-answer', granted: false })
+        return
+      case 'pre-vote-request':
+        this.#send({ ...answer, type: 'pre-vote-answer', granted: false })
+        return
+      case 'forward':
+        this.#onForward(message)
+        return
+      case 'read-index':
+        this.#onReadIndex(message)
+        return
+    }
+  }
+
+  #heardTerm(from: ReplicaId, term: Term): void {
+    if (term > (this.#termsHeard.get(from) ?? 0)) this.#termsHeard.set(from, term)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Elections (paper §5.2, §5.4.1; pre-vote: thesis §9.6)
+
+  /** Whether a leader was heard so recently that nobody else should be elected. */
+  #hearsLeader(): boolean {
+    if (this.#role === 'leader') return true
+    const since = this.#now - this.#contactAt
+    if (this.#leader !== undefined && since < this.#timing.electionMinMs) return true
+    return since < this.#leases.promiseMs
+  }
+
+  #campaign(): void {
+    const obstacle =
+      this.#whyNoCampaign() ?? (this.#hearsLeader() ? 'promised to respect the leader' : undefined)
+    if (obstacle === undefined) {
+      this.#preVote()
+      return
+    }
+    if (this.#role !== 'follower' || this.#leader !== undefined) {
+      this.#becomeFollower(this.#term, undefined, `election timeout, but no candidate: ${obstacle}`)
+    }
+    this.#armElection()
+  }
+
+  #whyNoCampaign(): string | undefined {
+    if (!isVoter(this.#configuration, this.id)) return 'not a voter'
+    // The configuration counts from when it is applied; until then this replica may count by one that is over (design §3).
+    if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {
+      return 'a committed change of the configuration is not applied'
+    }
+    if (this.#diskStalls()) return 'own disk stalls'
+    return undefined
+  }
+
+  #preVote(): void {
+    this.#role = 'pre-candidate'
+    this.#setLeader(undefined)
+    this.#why = 'election timeout'
+    this.#askForVotes('pre-vote-request', (this.#term + 1) as Term, false)
+    if (voteResult(this.#configuration, this.#votes) === 'won') this.#elect(false)
+  }
+
+  #elect(transfer: boolean): void {
+    this.#setTerm((this.#term + 1) as Term)
+    this.#vote = this.id
+    this.#role = 'candidate'
+    this.#setLeader(undefined)
+    this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
+    this.#askForVotes('vote-request', this.#term, transfer)
+    if (voteResult(this.#configuration, this.#votes) === 'won') this.#becomeLeader()
+  }
+
+  #askForVotes(type: 'vote-request' | 'pre-vote-request', term: Term, transfer: boolean): void {
+    this.#votes = new Map([[this.id, true]])
+    this.#armElection()
+    const { voters, votersOutgoing } = this.#configuration
+    const { last: lastIndex, lastTerm } = this.#log
+    for (const to of [...new Set([...voters, ...votersOutgoing])].sort(compareIds)) {
+      if (to !== this.id) this.#send({ type, from: this.id, to, term, lastIndex, lastTerm, transfer })
+    }
+  }
+
+  /** Never looks at the own configuration: whoever counts the vote knows whether it counts (raft-rs 57). */
+  #onVoteRequest(message: VoteRequestMessage): void {
+    const { from, term, lastIndex, lastTerm, transfer } = message
+    const pre = message.type === 'pre-vote-request'
+    const sticky = !transfer && this.#hearsLeader()
+    if (sticky && term > this.#term) return
+    const free = this.#vote === from || (this.#vote === undefined && this.#leader === undefined)
+    const upToDate =
+      lastTerm > this.#log.lastTerm || (lastTerm === this.#log.lastTerm && lastIndex >= this.#log.last)
+    const granted = !sticky && upToDate && (free || (pre && term > this.#term))
+    if (pre) {
+      this.#send({
+        type: 'pre-vote-answer',
+        from: this.id,
+        to: from,
+        term: granted ? term : this.#term,
+        granted,
+      })
+      // Two that lost their leader together should not both become candidates.
+      if (granted && this.#now < this.#failoverUntil) {
+        this.#electionAt = Math.max(this.#electionAt, this.#now + this.#timing.failoverDelayMaxMs)
+      }
+      return
+    }
+    if (granted) {
+      if (this.#vote !== from) {
+        invariant(this.#vote === undefined, () => `a second vote in term ${this.#term}, for ${from}`)
+        this.#vote = from
+        this.#hardStateChanged = true
+      }
+      this.#armElection()
+    }
+    this.#send({ type: 'vote-answer', from: this.id, to: from, term: this.#term, granted })
+  }
+
+  #onVoteAnswer({ type, from, term, granted }: VoteAnswerMessage): void {
+    const wanted = type === 'pre-vote-answer' ? 'pre-candidate' : 'candidate'
+    // A granted pre-vote names the term of the election that would follow.
+    const expected = type === 'pre-vote-answer' && granted ? this.#term + 1 : this.#term
+    if (this.#role !== wanted || term !== expected) return
+    if (!this.#votes.has(from)) this.#votes.set(from, granted)
+    switch (voteResult(this.#configuration, this.#votes)) {
+      case 'won':
+        if (wanted === 'candidate') this.#becomeLeader()
+        else this.#elect(false)
+        return
+      case 'lost':
+        this.#becomeFollower(
+          this.#term,
+          undefined,
+          `lost the ${type === 'vote-answer' ? 'election' : 'pre-vote'}`,
+        )
+        return
+      case 'pending':
+        return
+    }
+  }
+
+  #onTimeoutNow(): void {
+    if (this.#role === 'leader') return
+    this.#takeOverIn = this.#term
+    this.#takeOver()
+  }
+
+  /** Campaigns for a leader that hands over: without pre-vote, for nobody else will (thesis §3.10). */
+  #takeOver(): void {
+    if (this.#takeOverIn !== this.#term || this.#role === 'leader') return
+    if (this.#whyNoCampaign() !== undefined) return
+    this.#takeOverIn = undefined
+    this.#elect(true)
+  }
+
+  /** Draws the next election time-out; respects a promise that leases demand. */
+  #armElection(): void {
+    const { electionMinMs, electionMaxMs, failoverDelayMaxMs } = this.#timing
+    const quick = this.#now < this.#failoverUntil && this.#role !== 'follower'
+    // A candidate waits for disks, a pre-candidate for messages only.
+    const patience = this.#role === 'candidate' ? 2 * failoverDelayMaxMs : failoverDelayMaxMs
+    const delay = quick
+      ? patience * (1 + this.#random())
+      : electionMinMs + this.#random() * (electionMaxMs - electionMinMs)
+    const { promiseMs } = this.#leases
+    this.#electionAt = this.#now + delay
+    if (promiseMs > 0) this.#electionAt = Math.max(this.#electionAt, this.#contactAt + promiseMs)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Roles
+
+  #setTerm(term: Term): void {
+    invariant(term > this.#term, () => `the term is to go from ${this.#term} to ${term}`)
+    this.#term = term
+    this.#vote = undefined
+    this.#hardStateChanged = true
+    this.#takeOverIn = undefined
+  }
+
+  #setLeader(leader: ReplicaId | undefined): void {
+    if (leader === this.#leader) return
+    this.#leader = leader
+    this.#refuseAskedReads(leader === undefined ? 'no-leader' : 'leadership-lost')
+    const asked = this.#askedTransfer
+    if (asked !== undefined && leader !== undefined && leader !== asked.from) {
+      const name = nameOf(this.#configuration, leader)
+      if (asked.target === undefined || asked.target === leader)
+        this.#endAskedTransfer('done', `${name} leads`)
+      else this.#endAskedTransfer('aborted', `${name} was elected instead`)
+    }
+  }
+
+  #becomeFollower(term: Term, leader: ReplicaId | undefined, why: string): void {
+    if (term !== this.#term) this.#setTerm(term)
+    const was = this.#role
+    if (this.#lead !== undefined) this.#loseLeadership(this.#lead)
+    this.#role = 'follower'
+    this.#votes = new Map()
+    this.#setLeader(leader)
+    this.#why = why
+    // A follower keeps its time-out: neither a refused vote nor a higher term is contact with a leader (paper §5.2).
+    if (was !== 'follower') this.#armElection()
+  }
+
+  #loseLeadership(lead: Leadership): void {
+    this.#lead = undefined
+    for (const { readers } of lead.rounds.open) {
+      for (const reader of readers) this.#refuseRead(reader, 'leadership-lost')
+    }
+    for (const { reader } of lead.earlyReads) this.#refuseRead(reader, 'leadership-lost')
+  }
+
+  #becomeLeader(): void {
+    const { last } = this.#log
+    this.#role = 'leader'
+    this.#votes = new Map()
+    this.#failoverUntil = Number.NEGATIVE_INFINITY
+    this.#setLeader(this.id)
+    this.#why = 'won the election'
+    this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
+    const lead: Leadership = {
+      electedAt: this.#now,
+      firstIndex: (last + 1) as LogIndex,
+      clusterTimeMs: this.#clusterTimeMs,
+      progress: new Map(),
+      followers: [],
+      rounds: new Rounds(),
+      heartbeatAt: this.#now + this.#timing.heartbeatMs,
+      earlyReads: [],
+      transfer: undefined,
+      leaseVoid: false,
+      leaseSince: Number.NEGATIVE_INFINITY,
+      leaseRounds: [],
+      retiring: undefined,
+    }
+    this.#lead = lead
+    this.#forwardedSeqs = new ForwardedSeqs(this.#term)
+    this.#followMembers(lead)
+    // Commits everything before it (paper §5.4.2, §8).
+    this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))
+    for (const follower of lead.followers) this.#replicate(follower, true)
+  }
+
+  /** Follows exactly the members of the configuration applied. */
+  #followMembers(lead: Leadership): void {
+    for (const id of lead.progress.keys()) if (!isMember(this.#configuration, id)) lead.progress.delete(id)
+    for (const { id } of this.#configuration.members) {
+      if (id === this.id || lead.progress.has(id)) continue
+      lead.progress.set(id, new Progress(id, this.#log.last, this.#now, this.#limits))
+    }
+    lead.followers = [...lead.progress.values()].sort((a, b) => compareIds(a.id, b.id))
+  }
+
+  /** What every step of a leader may have made possible. */
+  #afterLeaderStep(lead: Leadership, commitBefore: LogIndex): void {
+    if (this.#log.commit > commitBefore) {
+      for (const follower of lead.followers) this.#shareCommit(follower)
+      if (lead.earlyReads.length > 0 && this.#committedInTerm(lead)) this.#serveEarlyReads(lead)
+    }
+    if (lead.retiring !== undefined) this.#retire(lead, lead.retiring)
+    else this.#advanceMembership(lead)
+  }
+
+  #committedInTerm(lead: Leadership): boolean {
+    return this.#log.commit >= lead.firstIndex
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Replication, the leader's side (paper §5.3)
+
+  #heartbeat(lead: Leadership, readers: readonly Reader[], learners: boolean): void {
+    const readIndex = this.#committedInTerm(lead) ? this.#log.commit : undefined
+    const { number, startedAt } = lead.rounds.begin(this.#now, readIndex, readers)
+    if (this.#leases.trustMs > 0) lead.leaseRounds.push({ number, startedAt })
+    for (const follower of lead.followers) {
+      if (!learners && !isVoter(this.#configuration, follower.id)) continue
+      // Never beyond what the follower is known to hold: its log may differ there.
+      const commit = Math.min(follower.match, this.#log.commit) as LogIndex
+      this.#send({
+        type: 'heartbeat',
+        from: this.id,
+        to: follower.id,
+        term: this.#term,
+        commit,
+        round: number,
+        confirmed: follower.confirmedContact,
+      })
+    }
+    this.#confirmRounds(lead)
+  }
+
+  /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands or tell a commit. */
+  #replicate(follower: Progress, force: boolean): void {
+    if (follower.state === 'snapshot' || follower.probing) return
+    const { last } = this.#log
+    let forced = force
+    while (forced || (follower.next <= last && !follower.paused)) {
+      const prevIndex = (follower.next - 1) as LogIndex
+      const prevTerm = this.#log.termAt(prevIndex)
+      if (prevTerm === undefined) {
+        this.#needSnapshot(follower)
+        return
+      }
+      const room = follower.next <= last && !follower.paused
+      const entries = room
+        ? this.#log.entries(follower.next, (last + 1) as LogIndex, this.#limits.appendBytesMax)
+        : []
+      const { commit } = this.#log
+      follower.sent(entries)
+      follower.commitSent = Math.min(commit, prevIndex + entries.length) as LogIndex
+      follower.check()
+      this.#send({
+        type: 'append',
+        from: this.id,
+        to: follower.id,
+        term: this.#term,
+        prevIndex,
+        prevTerm,
+        entries,
+        commit,
+        round: this.#lead?.rounds.newest ?? 0,
+      })
+      forced = false
+    }
+  }
+
+  /** An idle follower is told of a commit at once; with entries under way the next append tells it. */
+  #shareCommit(follower: Progress): void {
+    if (follower.state !== 'replicate' || follower.inflight.messages > 0) return
+    if (follower.commitSent < Math.min(this.#log.commit, follower.match)) this.#replicate(follower, true)
+  }
+
+  #needSnapshot(follower: Progress): void {
+    if (follower.heardAt <= this.#now - this.#timing.electionMaxMs) return
+    const atLeast = (this.#log.first - 1) as LogIndex
+    follower.becomeSnapshot(atLeast, this.#now)
+    this.#snapshots.push({ to: follower.id, atLeast })
+  }
+
+  /** Books what every answer in this term says; undefined when the sender is not followed. */
+  #answered(
+    lead: Leadership,
+    { from, round, sentAt }: AppendAcceptedMessage | AppendRejectedMessage | HeartbeatAnswerMessage,
+    applied: LogIndex | undefined,
+  ): Progress | undefined {
+    const follower = lead.progress.get(from)
+    if (follower === undefined) return undefined
+    invariant(round <= lead.rounds.newest, () => `replica ${from} answers round ${round}, which never began`)
+    follower.heardAt = this.#now
+    if (applied !== undefined) {
+      if (applied > follower.applied) follower.applied = applied
+      // Only who has applied the lease setting keeps the promise that the lease rests on (design §3).
+      if (applied >= this.#leases.since && round > follower.leaseRound) follower.leaseRound = round
+    }
+    if (follower.openContact === undefined && this.#committedInTerm(lead)) {
+      const next = lead.rounds.newest + 1
+      follower.openContact = { at: sentAt, readIndex: this.#log.commit, round: next }
+    }
+    if (round > follower.round) {
+      follower.round = round
+      this.#confirmRounds(lead)
+    }
+    return follower
+  }
+
+  #onAccepted(message: AppendAcceptedMessage): void {
+    const lead = this.#lead
+    if (lead === undefined) return
+    const follower = this.#answered(lead, message, message.applied)
+    if (follower === undefined) return
+    invariant(
+      message.index <= this.#log.last,
+      () =>
+        `replica ${message.from} acknowledges entry ${message.index}, but the log ends at ${this.#log.last}`,
+    )
+    const news = follower.accepted(message.index)
+    if (follower.state === 'probe' && (news || message.index === follower.match)) follower.becomeReplicate()
+    else if (follower.state === 'snapshot' && follower.match + 1 >= this.#log.first)
+      follower.becomeReplicate()
+    follower.catchUp(this.#log.last, this.#now)
+    if (news) this.#commitByCounting()
+    this.#replicate(follower, false)
+    this.#shareCommit(follower)
+    if (lead.transfer?.target === follower.id && news) this.#pushTransfer(lead, lead.transfer)
+  }
+
+  #onRejected(message: AppendRejectedMessage): void {
+    const lead = this.#lead
+    if (lead === undefined) return
+    const follower = this.#answered(lead, message, undefined)
+    if (follower === undefined) return
+    const { index, hintIndex, hintTerm } = message
+    const hint = hintTerm > 0 ? this.#log.lastWithTermUpTo(hintIndex, hintTerm).index : hintIndex
+    if (follower.rejected(index, hint)) this.#replicate(follower, true)
+  }
+
+  #onHeartbeatAnswer(message: HeartbeatAnswerMessage): void {
+    const lead = this.#lead
+    if (lead === undefined) return
+    const follower = this.#answered(lead, message, message.applied)
+    if (follower === undefined) return
+    follower.probing = false
+    follower.catchUp(this.#log.last, this.#now)
+    // Appends may be lost without a word; an empty one finds out (etcd).
+    if (follower.match < this.#log.last || follower.state === 'probe') this.#replicate(follower, true)
+  }
+
+  /** Only an entry of the own term is committed by counting; those before it come along (paper §5.4.2). */
+  #commitByCounting(): void {
+    const lead = this.#lead
+    if (lead === undefined) return
+    const index = committedIndex(this.#configuration, (id) =>
+      id === this.id ? this.#log.stable : (lead.progress.get(id)?.match ?? (0 as LogIndex)),
+    )
+    if (index <= this.#log.commit || this.#log.termAt(index as LogIndex) !== this.#term) return
+    this.#log.commitTo(index as LogIndex)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Replication, the follower's side (paper §5.3)
+
+  #leaderContact(from: ReplicaId): void {
+    invariant(this.#role !== 'leader', () => `two leaders in term ${this.#term}: ${this.id} and ${from}`)
+    invariant(
+      this.#leader === undefined || this.#leader === from,
+      () => `two leaders in term ${this.#term}: ${this.#leader} and ${from}`,
+    )
+    if (this.#role !== 'follower' || this.#leader === undefined) {
+      this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
+    }
+    this.#contactAt = this.#now
+    this.#failoverUntil = Number.NEGATIVE_INFINITY
+    this.#armElection()
+  }
+
+  #onAppend(message: AppendMessage): void {
+    const { from, prevIndex, prevTerm, entries, round } = message
+    this.#leaderContact(from)
+    if (prevIndex < this.#log.commit) {
+      this.#accept(from, this.#log.commit, round)
+      return
+    }
+    if (!this.#log.matches(prevIndex, prevTerm)) {
+      this.#reject(message)
+      return
+    }
+    for (let at = 0; at < entries.length; at++) {
+      const entry = entries[at]
+      if (entry === undefined || entry.index !== prevIndex + 1 + at || entry.term > this.#term) {
+        throw new InvariantError(
+          `an append of term ${this.#term} after ${prevIndex} holds a wrong entry at ${at}`,
+        )
+      }
+      // Only a conflict deletes: an append that arrives late must not cut off what came after it (paper §5.3).
+      if (entry.index <= this.#log.last) {
+        if (this.#log.matches(entry.index, entry.term)) continue
+        this.#truncate(entry.index)
+      }
+      this.#append(entry)
+    }
+    const verified = (prevIndex + entries.length) as LogIndex
+    const commit = Math.min(message.commit, verified) as LogIndex
+    if (commit > this.#log.commit) this.#log.commitTo(commit)
+    this.#accept(from, verified, round)
+  }
+
+  #accept(to: ReplicaId, index: LogIndex, round: number): void {
+    this.#send({
+      type: 'append-accepted',
+      from: this.id,
+      to,
+      term: this.#term,
+      index,
+      round,
+      sentAt: this.#now,
+      applied: this.#log.applied,
+    })
+  }
+
+  #reject({ from, prevIndex, prevTerm, round }: AppendMessage): void {
+    const hint = this.#log.lastWithTermUpTo(prevIndex, prevTerm)
+    this.#send({
+      type: 'append-rejected',
+      from: this.id,
+      to: from,
+      term: this.#term,
+      index: prevIndex,
+      hintIndex: hint.index,
+      hintTerm: hint.term,
+      lastIndex: this.#log.last,
+      round,
+      sentAt: this.#now,
+    })
+  }
+
+  #onHeartbeat({ from, commit, round, confirmed }: HeartbeatMessage): void {
+    this.#leaderContact(from)
+    this.#learnCommit(commit)
+    if (confirmed !== undefined) this.#freshness.offer(confirmed, this.#log.applied)
+    this.#send({
+      type: 'heartbeat-answer',
+      from: this.id,
+      to: from,
+      term: this.#term,
+      round,
+      sentAt: this.#now,
+      applied: this.#log.applied,
+      lastIndex: this.#log.last,
+    })
+  }
+
+  /** A commit index that the leader has cut to what this replica acknowledged. */
+  #learnCommit(commit: LogIndex): void {
+    if (commit <= this.#log.commit) return
+    invariant(
+      commit <= this.#log.last,
+      () =>
+        `the leader knows entry ${commit} to be durable here, but the log ends at ${this.#log.last}: this replica lost durable state`,
+    )
+    this.#log.commitTo(commit)
+  }
+
+  /** Comes from the own driver, complete and staged; what it holds is committed, whoever leads by now. */
+  #onSnapshot({ from, term, meta, snapshotId, clusterTimeMs }: SnapshotMessage): void {
+    if (term > this.#term) this.#becomeFollower(term, from, `heard the leader of term ${term}`)
+    if (term === this.#term) this.#leaderContact(from)
+    if (meta.index > this.#log.commit) {
+      invariant(meta.term <= this.#term, () => `a snapshot of term ${meta.term} in term ${this.#term}`)
+      this.#log.restore(meta, snapshotId)
+      this.#unappliedChanges.restored(meta.index)
+      this.#leases.restored(meta.state.leases, meta.index)
+      this.#clusterTimeMs = Math.max(this.#clusterTimeMs, clusterTimeMs)
+      this.#outcomes.hidden(meta.term, this.#proposalOutcomes)
+      this.#configuration = meta.state.configuration
+      this.#freshness.applied(meta.index)
+    }
+    if (term === this.#term) this.#accept(from, this.#log.commit, 0)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The log's edge, for both
+
+  #append(entry: Entry): void {
+    this.#log.append(entry)
+    this.#noteCoreEntry(entry)
+  }
+
+  #truncate(from: LogIndex): void {
+    this.#log.truncate(from)
+    this.#unappliedChanges.truncatedFrom(from)
+    this.#leases.truncatedFrom(from)
+  }
+
+  #noteCoreEntry({ index, frame }: Entry): void {
+    const kind = frameKind(frame)
+    if (kind >= ENTRY_KINDS_OF_CORE || kind === ENTRY_NOOP) return
+    if (kind === ENTRY_CONFIGURATION) this.#unappliedChanges.appended(index, decodeChange(frameBody(frame)))
+    else if (kind === ENTRY_LEASES) this.#leases.appended(index, decodeLeases(frameBody(frame)))
+    else throw new InvariantError(`entry ${index} is of kind ${kind}, which this program does not know`)
+  }
+
+  #findUnappliedCoreEntries(): void {
+    const { applied, last } = this.#log
+    for (let next = (applied + 1) as LogIndex; next <= last; ) {
+      const page = this.#log.entries(next, (last + 1) as LogIndex, this.#limits.applyBytesMax)
+      for (const entry of page) this.#noteCoreEntry(entry)
+      next = (next + page.length) as LogIndex
+    }
+  }
+
+  #stored(write: WriteNumber): void {
+    const stable = this.#log.stable
+    this.#log.stored(write, this.#limits.tailBytesMax)
+    // The leader counts itself like any follower: by what is durable (thesis §10.2.1).
+    if (this.#lead !== undefined && this.#log.stable > stable) this.#commitByCounting()
+  }
+
+  #appliedTo(index: LogIndex): void {
+    // A snapshot may have overtaken what the driver was applying.
+    if (index <= this.#log.applied) return
+    this.#log.appliedTo(index)
+    this.#leases.appliedTo(index)
+    for (;;) {
+      const next = this.#unappliedChanges.takeApplied(index)
+      if (next === undefined) break
+      this.#changeConfiguration(next.index, next.change)
+    }
+    this.#freshness.applied(index)
+    this.#takeOver()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Proposals
+
+  #propose(proposals: readonly Proposal[]): void {
+    const lead = this.#lead
+    if (lead !== undefined) {
+      const clusterTimeMs = this.#clusterTime(lead)
+      for (const proposal of proposals) {
+        const refusal = this.#whyNotAppend(lead, proposal.frame)
+        if (refusal !== undefined) {
+          this.#proposalOutcomes.push({ seq: proposal.seq, outcome: 'refused', refusal })
+          continue
+        }
+        invariant(!this.#outcomes.has(proposal.seq), () => `proposal ${proposal.seq} is made twice`)
+        this.#outcomes.appended(proposal.seq, this.#term)
+        this.#stampAndAppend(proposal.frame, clusterTimeMs)
+      }
+      for (const follower of lead.followers) this.#replicate(follower, false)
+    } else if (this.#leader !== undefined) this.#forward(proposals, this.#leader)
+    else for (const { seq } of proposals) this.#refuseProposal(seq, { reason: 'no-leader' })
+  }
+
+  #refuseProposal(seq: number, refusal: Refusal): void {
+    this.#proposalOutcomes.push({ seq, outcome: 'refused', refusal })
+  }
+
+  #clusterTime({ clusterTimeMs, electedAt }: Leadership): number {
+    return clusterTimeMs + Math.floor(this.#now - electedAt)
+  }
+
+  #whyNotAppend(lead: Leadership, frame: Uint8Array): Refusal | undefined {
+    const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = this.#limits
+    invariant(frame.length >= BODY_AT, () => `a frame of ${frame.length} bytes has no header`)
+    if (frame.length > entryBytesMax) {
+      return {
+        reason: 'too-large',
+        detail: `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`,
+      }
+    }
+    if (lead.transfer !== undefined) return { reason: 'transferring' }
+    const kind = frameKind(frame)
+    if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
+    const entries = this.#log.last - this.#log.commit
+    if (entries === 0) return undefined
+    const bytes = this.#log.uncommittedBytes
+    if (entries < uncommittedEntriesMax && bytes + frame.length <= uncommittedBytesMax) return undefined
+    return {
+      reason: 'overloaded',
+      detail: `${entries} entries (${bytes} bytes) are not committed yet; limits: ${uncommittedEntriesMax} and ${uncommittedBytesMax} bytes`,
+    }
+  }
+
+  #whyNotCoreEntry(lead: Leadership, kind: number, frame: Uint8Array): Refusal | undefined {
+    try {
+      if (kind === ENTRY_CONFIGURATION) {
+        const why = whyNotChange(decodeChange(frameBody(frame)), this.#changeContext(lead))
+        return why === undefined ? undefined : { reason: 'membership', detail: why }
+      }
+      if (kind === ENTRY_LEASES) {
+        const { on, durationMs } = decodeLeases(frameBody(frame))
+        if (!on || durationMs > 0) return undefined
+        return { reason: 'membership', detail: 'a lease must have a duration' }
+      }
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      return { reason: 'membership', detail: error.message }
+    }
+    return { reason: 'membership', detail: `the leader does not take entries of kind ${kind}` }
+  }
+
+  #stampAndAppend(frame: Uint8Array, clusterTimeMs: number): void {
+    const index = (this.#log.last + 1) as LogIndex
+    stampFrame(frame, this.#term, index, clusterTimeMs)
+    this.#append({ index, term: this.#term, frame })
+  }
+
+  /** An entry of the leader's own making; seq 0 says that nobody waits for it. */
+  #appendOwn(lead: Leadership, kind: number, body: Uint8Array): void {
+    const frame = newFrame({ kind, version: 1, proposer: this.id, boot: this.#boot, seq: 0 }, body.length)
+    frame.set(body, BODY_AT)
+    this.#stampAndAppend(sealFrame(frame, this.#crc32), this.#clusterTime(lead))
+  }
+
+  #forward(proposals: readonly Proposal[], leader: ReplicaId): void {
+    const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = this.#limits
+    const accepted: Proposal[] = []
+    for (const proposal of proposals) {
+      const { seq, frame } = proposal
+      const bytes = this.#outcomes.forwardedBytes
+      if (frame.length > entryBytesMax) {
+        const detail = `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`
+        this.#refuseProposal(seq, { reason: 'too-large', detail })
+      } else if (
+        this.#outcomes.size >= uncommittedEntriesMax ||
+        (bytes > 0 && bytes + frame.length > uncommittedBytesMax)
+      ) {
+        const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
+        this.#refuseProposal(seq, { reason: 'overloaded', detail })
+      } else if (!this.#outcomes.mayForward(seq, this.#term)) {
+        // The leader of this term has heard of this seq, and hears of none twice.
+        this.#refuseProposal(seq, { reason: 'not-leader' })
+      } else {
+        this.#outcomes.forwarded(proposal, this.#term)
+        accepted.push(proposal)
+      }
+    }
+    this.#sendForward(accepted, leader)
+  }
+
+  #sendForward(proposals: readonly Proposal[], to: ReplicaId): void {
+    if (proposals.length === 0) return
+    this.#send({ type: 'forward', from: this.id, to, term: this.#term, boot: this.#boot, proposals })
+  }
+
+  #onForward({ from, term, boot, proposals }: ForwardMessage): void {
+    const seqs = this.#forwardedSeqs
+    // Whether an earlier process of this replica led that term is not known here: the log will tell the origin.
+    if (term !== seqs.term) return
+    const lead = term === this.#term ? this.#lead : undefined
+    const clusterTimeMs = lead === undefined ? 0 : this.#clusterTime(lead)
+    const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
+    for (const { seq, frame } of proposals) {
+      if (!seqs.isNew(from, boot, seq)) continue
+      const refusal: Refusal | undefined =
+        lead === undefined ? { reason: 'not-leader' } : this.#whyNotAppend(lead, frame)
+      seqs.heard(from, boot, seq)
+      if (refusal === undefined) this.#stampAndAppend(frame, clusterTimeMs)
+      else refused.push({ seq, refusal })
+    }
+    if (refused.length > 0) {
+      this.#send({
+        type: 'forward-refused',
+        from: this.id,
+        to: from,
+        term: this.#term,
+        meantFor: term,
+        refused,
+      })
+    }
+    for (const follower of lead?.followers ?? []) this.#replicate(follower, false)
+  }
+
+  #onForwardRefused({ meantFor, refused }: ForwardRefusedMessage): void {
+    for (const { seq, refusal } of refused) {
+      if (this.#outcomes.refused(seq, meantFor)) this.#refuseProposal(seq, refusal)
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Reads (thesis §6.4)
+
+  #read(reads: readonly ReadRequest[]): void {
+    if (this.#lead !== undefined) {
+      const asked = reads.map(({ id, lease }): EarlyRead => ({ reader: { kind: 'local', id }, lease }))
+      this.#serveReads(this.#lead, asked)
+      return
+    }
+    const to = this.#leader
+    if (to === undefined) {
+      for (const { id } of reads) this.#readOutcomes.push({ id, outcome: 'refused', refusal: 'no-leader' })
+      return
+    }
+    for (const lease of [false, true]) {
+      const ids = reads.filter((read) => read.lease === lease).map(({ id }) => id)
+      if (ids.length === 0) continue
+      const request = this.#nextReadRequest++
+      this.#askedReads.set(request, { ids, expires: this.#now + this.#timing.electionMaxMs })
+      this.#send({ type: 'read-index', from: this.id, to, term: this.#term, request, lease })
+    }
+  }
+
+  #onReadIndex({ from, request, lease }: ReadIndexMessage): void {
+    const reader: Reader = { kind: 'remote', from, request }
+    if (this.#lead === undefined) this.#refuseRead(reader, 'not-leader')
+    else this.#serveReads(this.#lead, [{ reader, lease }])
+  }
+
+  #serveReads(lead: Leadership, asked: readonly EarlyRead[]): void {
+    // Before it has committed an entry of its term a leader may not know of all that is committed (paper §8).
+    if (!this.#committedInTerm(lead)) {
+      for (const read of asked) {
+        if (lead.earlyReads.length < EARLY_READS_MAX) lead.earlyReads.push(read)
+        else this.#refuseRead(read.reader, 'not-ready')
+      }
+      return
+    }
+    const index = this.#log.commit
+    const leaseHolds = this.#leaseHolds(lead)
+    const inRound: Reader[] = []
+    for (const { reader, lease } of asked) {
+      if (lease && leaseHolds) this.#confirmRead(reader, index, true)
+      else inRound.push(reader)
+    }
+    if (inRound.length > 0) this.#heartbeat(lead, inRound, false)
+  }
+
+  #serveEarlyReads(lead: Leadership): void {
+    const early = lead.earlyReads
+    lead.earlyReads = []
+    this.#serveReads(lead, early)
+  }
+
+  #confirmRounds(lead: Leadership): void {
+    const { newest } = lead.rounds
+    const confirmed = quorumValue(this.#configuration, (id) =>
+      id === this.id ? newest : (lead.progress.get(id)?.round ?? 0),
+    )
+    for (const { readIndex, startedAt, readers } of lead.rounds.confirm(confirmed)) {
+      if (readIndex === undefined) continue
+      for (const reader of readers) this.#confirmRead(reader, readIndex, false)
+      this.#freshness.offer({ at: startedAt, readIndex }, this.#log.applied)
+    }
+    for (const follower of lead.followers) {
+      const contact = follower.openContact
+      if (contact === undefined || contact.round > confirmed) continue
+      follower.confirmedContact = { at: contact.at, readIndex: contact.readIndex }
+      follower.openContact = undefined
+    }
+    if (lead.leaseRounds.length > 0) this.#extendLease(lead)
+  }
+
+  #confirmRead(reader: Reader, index: LogIndex, lease: boolean): void {
+    if (reader.kind === 'local') {
+      this.#readOutcomes.push({ id: reader.id, outcome: 'confirmed', index, lease })
+      return
+    }
+    const { from: to, request } = reader
+    const match = this.#lead?.progress.get(to)?.match ?? 0
+    const commit = Math.min(match, this.#log.commit) as LogIndex
+    this.#send({
+      type: 'read-index-answer',
+      from: this.id,
+      to,
+      term: this.#term,
+      request,
+      index,
+      refusal: undefined,
+      lease,
+      commit,
+    })
+  }
+
+  #refuseRead(reader: Reader, refusal: ReadRefusal): void {
+    if (reader.kind === 'local') {
+      this.#readOutcomes.push({ id: reader.id, outcome: 'refused', refusal })
+      return
+    }
+    const { from: to, request } = reader
+    this.#send({
+      type: 'read-index-answer',
+      from: this.id,
+      to,
+      term: this.#term,
+      request,
+      index: undefined,
+      refusal,
+      lease: false,
+      commit: 0 as LogIndex,
+    })
+  }
+
+  #onReadIndexAnswer({ from, request, index, refusal, lease, commit }: ReadIndexAnswerMessage): void {
+    const asked = this.#askedReads.get(request)
+    if (asked === undefined || from !== this.#leader) return
+    this.#askedReads.delete(request)
+    if (index === undefined) {
+      this.#refuseReads(asked.ids, refusal ?? 'not-leader')
+      return
+    }
+    this.#learnCommit(commit)
+    for (const id of asked.ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })
+  }
+
+  #refuseReads(ids: readonly number[], refusal: ReadRefusal): void {
+    for (const id of ids) this.#readOutcomes.push({ id, outcome: 'refused', refusal })
+  }
+
+  #refuseAskedReads(refusal: ReadRefusal): void {
+    for (const { ids } of this.#askedReads.values()) this.#refuseReads(ids, refusal)
+    this.#askedReads.clear()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Leases (thesis §6.4.1, design §3)
+
+  #leaseHolds(lead: Leadership): boolean {
+    const { trustMs } = this.#leases
+    if (trustMs === 0 || lead.leaseVoid || lead.retiring !== undefined) return false
+    if (!this.#committedInTerm(lead)) return false
+    return this.#now < lead.leaseSince + trustMs / (1 + this.#timing.driftMax)
+  }
+
+  #extendLease(lead: Leadership): void {
+    const { newest } = lead.rounds
+    const counted = quorumValue(this.#configuration, (id) =>
+      id === this.id ? newest : (lead.progress.get(id)?.leaseRound ?? 0),
+    )
+    const tooOld = this.#now - this.#leases.applied.durationMs
+    let done = 0
+    for (const { number, startedAt } of lead.leaseRounds) {
+      if (number <= counted) lead.leaseSince = startedAt
+      else if (startedAt > tooOld) break
+      done++
+    }
+    if (done > 0) lead.leaseRounds.splice(0, done)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Membership (paper §6, thesis §4)
+
+  #changeContext(lead: Leadership): ChangeContext {
+    const activeSince = this.#now - this.#timing.electionMaxMs
+    return {
+      configuration: this.#configuration,
+      unapplied: this.#unappliedChanges.oldest,
+      committedInTerm: this.#committedInTerm(lead),
+      isActive: (id) => id === this.id || (lead.progress.get(id)?.heardAt ?? activeSince) > activeSince,
+      isCaughtUp: (id) => this.#isCaughtUp(lead, id),
+    }
+  }
+
+  #isCaughtUp(lead: Leadership, id: ReplicaId): boolean {
+    return lead.progress.get(id)?.isCaughtUp(this.#now, this.#timing.electionMinMs) ?? false
+  }
+
+  /** The changes that a leader makes by itself: it leaves a joint configuration, and promotes learners one at a time. */
+  #advanceMembership(lead: Leadership): void {
+    const { configuration } = this
+    const joint = isJoint(configuration)
+    if (!joint && configuration.learners.length === 0) return
+    if (lead.transfer !== undefined || this.#unappliedChanges.oldest !== undefined) return
+    if (!this.#committedInTerm(lead)) return
+    if (joint) {
+      this.#appendChange(lead, { kind: 'leave-joint' })
+      return
+    }
+    for (const id of configuration.learners) {
+      if (configuration.demoted.includes(id) || !this.#isCaughtUp(lead, id)) continue
+      const promote: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id }] }
+      if (whyNotChange(promote, this.#changeContext(lead)) === undefined) this.#appendChange(lead, promote)
+      return
+    }
+  }
+
+  #appendChange(lead: Leadership, change: ConfigurationChange): void {
+    this.#appendOwn(lead, ENTRY_CONFIGURATION, encodeChange(change))
+    for (const follower of lead.followers) this.#replicate(follower, false)
+  }
+
+  /** A change is applied: from now on it counts (design §3). */
+  #changeConfiguration(index: LogIndex, change: ConfigurationChange): void {
+    const result = applyChange(this.#configuration, change)
+    invariant(
+      result.ok,
+      () => `entry ${index} cannot change the configuration: ${result.ok ? '' : result.detail}`,
+    )
+    this.#configuration = result.configuration
+    const isVoterNow = isVoter(this.#configuration, this.id)
+    const lead = this.#lead
+    if (lead === undefined) {
+      if (this.#role !== 'follower' && !isVoterNow)
+        this.#becomeFollower(this.#term, undefined, 'no longer a voter')
+      return
+    }
+    this.#followMembers(lead)
+    // Fewer may be needed now than before.
+    this.#commitByCounting()
+    this.#confirmRounds(lead)
+    const target = lead.transfer?.target
+    if (target !== undefined && !this.#configuration.voters.includes(target)) {
+      this.#abortTransfer(lead, `${nameOf(this.#configuration, target)} is no longer a voter`)
+    }
+    if (isVoterNow) for (const follower of lead.followers) this.#replicate(follower, false)
+    else {
+      lead.retiring = { index, deadline: this.#now + this.#timing.electionMaxMs }
+      this.#heartbeat(lead, [], true)
+    }
+  }
+
+  /**
+   * A leader that is no voter any more goes on until a majority of the new voters has applied that, so that none of them is left with
+   * the old configuration; then it hands over (thesis §4.2.2).
+   */
+  #retire(lead: Leadership, { index, deadline }: { index: LogIndex; deadline: MonotonicMs }): void {
+    if (lead.transfer !== undefined) return
+    const reached = quorumValue(this.#configuration, (id) => lead.progress.get(id)?.applied ?? 0)
+    if (reached < index && this.#now < deadline) return
+    const target = this.#bestSuccessor(lead)
+    if (target !== undefined) this.#beginTransfer(lead, target)
+    else if (this.#now >= deadline) {
+      this.#becomeFollower(this.#term, undefined, 'no longer a voter, and nobody can take over')
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Leadership transfer (thesis §3.10)
+
+  #askTransfer(to: ReplicaId | undefined): void {
+    const { electionMaxMs } = this.#timing
+    if (this.#lead === undefined) {
+      if (this.#leader === undefined) {
+        this.#refuseTransfer('there is no leader')
+        return
+      }
+      const deadline = this.#now + 2 * electionMaxMs
+      this.#askedTransfer = { target: to, from: this.#leader, deadline }
+      this.#send({ type: 'transfer-request', from: this.id, to: this.#leader, term: this.#term, target: to })
+      if (to === this.#leader)
+        this.#endAskedTransfer('done', `${nameOf(this.#configuration, to)} leads already`)
+      return
+    }
+    const lead = this.#lead
+    if (to === this.id) {
+      this.#transferOutcome = { outcome: 'done', detail: `${nameOf(this.#configuration, to)} leads already` }
+      return
+    }
+    const underWay = lead.transfer?.target
+    if (underWay !== undefined && to !== undefined && to !== underWay) {
+      const name = nameOf(this.#configuration, underWay)
+      this.#refuseTransfer(`leadership is being handed to ${name} already`)
+      return
+    }
+    const target = underWay ?? to ?? this.#bestSuccessor(lead)
+    if (target === undefined) {
+      this.#refuseTransfer('no other voter can be reached')
+      return
+    }
+    const why = this.#whyNoSuccessor(lead, target)
+    if (why !== undefined) {
+      this.#refuseTransfer(why)
+      return
+    }
+    this.#askedTransfer = { target, from: this.id, deadline: this.#now + 2 * electionMaxMs }
+    if (underWay === undefined) this.#beginTransfer(lead, target)
+  }
+
+  #onTransferRequest({ target: to }: TransferRequestMessage): void {
+    const lead = this.#lead
+    if (lead === undefined || lead.transfer !== undefined || to === this.id) return
+    const target = to ?? this.#bestSuccessor(lead)
+    if (target !== undefined && this.#whyNoSuccessor(lead, target) === undefined)
+      this.#beginTransfer(lead, target)
+  }
+
+  #refuseTransfer(detail: string): void {
+    this.#transferOutcome = { outcome: 'refused', detail }
+  }
+
+  #endAskedTransfer(outcome: 'done' | 'aborted', detail: string): void {
+    this.#askedTransfer = undefined
+    this.#transferOutcome = { outcome, detail }
+  }
+
+  #whyNoSuccessor(lead: Leadership, id: ReplicaId): string | undefined {
+    const name = nameOf(this.#configuration, id)
+    const follower = lead.progress.get(id)
+    if (follower === undefined) return `${name} is no member of the cluster`
+    if (!this.#configuration.voters.includes(id)) return `${name} is not a voter`
+    if (follower.heardAt <= this.#now - this.#timing.electionMaxMs) return `${name} cannot be reached`
+    return undefined
+  }
+
+  /** The reachable voter with the longest log. */
+  #bestSuccessor(lead: Leadership): ReplicaId | undefined {
+    let best: Progress | undefined
+    for (const follower of lead.followers) {
+      if (this.#whyNoSuccessor(lead, follower.id) !== undefined) continue
+      if (best === undefined || follower.match > best.match) best = follower
+    }
+    return best?.id
+  }
+
+  #beginTransfer(lead: Leadership, target: ReplicaId): void {
+    lead.transfer = { target, deadline: this.#now + this.#timing.electionMaxMs }
+    // The votes that the target will ask for ignore every promise made to this leader.
+    lead.leaseVoid = true
+    this.#pushTransfer(lead, lead.transfer)
+  }
+
+  /** First the target must have the whole log, or it cannot win; no new entries are let in meanwhile. */
+  #pushTransfer(lead: Leadership, { target }: Transfer): void {
+    const follower = lead.progress.get(target)
+    if (follower === undefined) return
+    if (follower.match < this.#log.last) {
+      this.#replicate(follower, true)
+      return
+    }
+    this.#send({ type: 'timeout-now', from: this.id, to: target, term: this.#term })
+    if (lead.retiring !== undefined) {
+      this.#becomeFollower(this.#term, undefined, 'no longer a voter: handed over')
+    }
+  }
+
+  #abortTransfer(lead: Leadership, detail: string): void {
+    lead.transfer = undefined
+    if (this.#askedTransfer !== undefined) this.#endAskedTransfer('aborted', detail)
+    if (lead.retiring !== undefined || this.#diskStalls()) {
+      this.#becomeFollower(this.#term, undefined, `handing over failed: ${detail}`)
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Connections and snapshots under way
+
+  #connected(peer: ReplicaId, boot: number, term: Term, lastIndex: LogIndex): void {
+    const known = this.#boots.get(peer)
+    if (known === undefined || boot > known) {
+      this.#boots.set(peer, boot)
+      const lost = this.#whatItLost(peer, term, lastIndex)
+      if (lost !== undefined) {
+        this.#send({ type: 'lost-state', from: this.id, to: peer, term: this.#term, detail: lost })
+        return
+      }
+    }
+    this.#heardTerm(peer, term)
+    const follower = this.#lead?.progress.get(peer)
+    if (follower !== undefined) {
+      follower.probing = false
+      this.#replicate(follower, follower.state === 'probe')
+    }
+    if (this.#lead === undefined && peer === this.#leader) {
+      this.#sendForward(this.#outcomes.toForwardAgain(this.#term), peer)
+    }
+  }
+
+  /** A process that begins with less than others have seen of its replica has lost durable state (design §3). */
+  #whatItLost(peer: ReplicaId, term: Term, lastIndex: LogIndex): string | undefined {
+    const name = nameOf(this.#configuration, peer)
+    const heard = this.#termsHeard.get(peer) ?? 0
+    if (term < heard) {
+      return `${name} has lost durable state: it was heard in term ${heard}, but now starts in term ${term}`
+    }
+    const match = this.#lead?.progress.get(peer)?.match ?? 0
+    if (term === this.#term && lastIndex < match) {
+      return `${name} has lost durable state: it acknowledged entry ${match} in term ${term}, but its log now ends at ${lastIndex}`
+    }
+    return undefined
+  }
+
+  #disconnected(peer: ReplicaId): void {
+    const follower = this.#lead?.progress.get(peer)
+    // What was under way may be lost: find out where the logs meet.
+    if (follower?.state === 'replicate') follower.becomeProbe()
+    if (peer === this.#leader) this.#refuseAskedReads('leadership-lost')
+  }
+
+  #refused(peer: ReplicaId): void {
+    this.#disconnected(peer)
+    if (this.#role !== 'follower' || peer !== this.#leader) return
+    // With leases on, a leader that is alive but cut off may be serving reads on our promise.
+    if (this.#leases.promiseMs > 0) return
+    const { electionMinMs, failoverDelayMaxMs } = this.#timing
+    this.#setLeader(undefined)
+    this.#why = 'the connection to the leader broke and cannot be made again'
+    this.#failoverUntil = this.#now + electionMinMs
+    this.#electionAt = this.#now + this.#random() * failoverDelayMaxMs
+  }
+
+  #snapshotSent(peer: ReplicaId, index: LogIndex, ok: boolean): void {
+    const follower = this.#lead?.progress.get(peer)
+    if (follower?.state !== 'snapshot') return
+    if (ok) {
+      follower.pendingSnapshot = Math.max(follower.pendingSnapshot, index) as LogIndex
+      follower.becomeProbe()
+    } else follower.abandonSnapshot()
+    // The next answer shows whether it arrived; until then nothing is sent.
+    follower.probing = true
+  }
+}
