@@ -11,7 +11,7 @@
 
 import { CommanderError } from '@commander-js/extra-typings'
 import { Failure } from './cluster/failure.ts'
-import { EXIT } from './explain.ts'
+import { EXIT } from './exit-codes.ts'
 import { say, tolerateClosedPipes } from './output.ts'
 import { buildProgram } from './program.ts'
 
@@ -26,7 +26,7 @@ export async function main(args: readonly string[]): Promise<number> {
     // It has printed what there is to say.
     if (error instanceof CommanderError) return isAnswer(error) ? EXIT.ok : EXIT.usage
     if (error instanceof Failure) {
-      say(`error: ${error.message}`)
+      if (error.message !== '') say(`error: ${error.message}`)
       return error.exitCode
     }
     if (isSystemError(error)) {

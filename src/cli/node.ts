@@ -9,8 +9,9 @@ import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../serve
 import { Failure } from './cluster/failure.ts'
 import { parseDuration } from './duration.ts'
 import { withExamples } from './examples.ts'
+import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
-import { onStopSignals } from './stop-signals.ts'
+import { onStopSignals, type StopSignal } from './stop-signals.ts'
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
 
@@ -82,34 +83,39 @@ function startCommand() {
 async function run(options: NodeOptions): Promise<void> {
   const { startNode, NodeStartError } = await import('../server/start-node.ts')
   // Also while it starts: a node that looks for the cluster it shall join ends on Ctrl-C.
-  let asked = false
+  let asked: StopSignal | undefined
   let node: RunningNode | undefined
   const forget = onStopSignals(
-    () => {
-      asked = true
-      if (node === undefined) process.exit(0)
+    (signal) => {
+      asked = signal
+      if (node === undefined) process.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
       void node.stop()
     },
-    () => process.exit(1),
+    () => process.exit(EXIT.failed),
   )
   try {
     node = await startNode(options)
   } catch (error) {
-    if (error instanceof NodeStartError) throw new Failure(error.usage ? 2 : 1, error.message)
+    if (error instanceof NodeStartError)
+      throw new Failure(error.usage ? EXIT.usage : EXIT.failed, error.message)
     // Whatever else keeps a node from starting (damaged files, a taken port) says so in its message.
-    throw new Failure(1, error instanceof Error ? error.message : String(error))
+    throw new Failure(EXIT.failed, error instanceof Error ? error.message : String(error))
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
   forget()
-  if (end.kind === 'failed' || !asked) throw new Failure(1, end.reason)
+  if (end.kind === 'failed' || asked === undefined) throw new Failure(EXIT.failed, end.reason)
+  if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')
 }
 
 function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace?: true }): Founding {
   if (flags.bootstrap && flags.join) {
-    throw new Failure(2, '--bootstrap founds a new cluster, --join enters one that exists: give one of them.')
+    throw new Failure(
+      EXIT.usage,
+      '--bootstrap founds a new cluster, --join enters one that exists: give one of them.',
+    )
   }
-  if (flags.replace && !flags.join) throw new Failure(2, '--replace needs --join.')
+  if (flags.replace && !flags.join) throw new Failure(EXIT.usage, '--replace needs --join.')
   if (flags.bootstrap) return { kind: 'bootstrap' }
   return flags.join
     ? { kind: 'join', urls: flags.join, replace: flags.replace === true }

@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
-import { onStopSignals } from '../stop-signals.ts'
+import { EXIT } from '../explain.ts'
+import { onStopSignals, type StopSignal } from '../stop-signals.ts'
 import type { ControlAddress } from './cluster-file.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 import { ask, findSupervisor } from './control-client.ts'
@@ -46,10 +47,10 @@ async function showRunning(
 async function startHere(options: SupervisorOptions, report: StartReport): Promise<void> {
   const supervisor = await Supervisor.start(options)
   if (!(supervisor instanceof Supervisor)) return showRunning(supervisor.running, options, report)
-  let asked = false
+  let asked: StopSignal | undefined
   const forget = onStopSignals(
-    () => {
-      asked = true
+    (signal) => {
+      asked = signal
       report.say('Stopping …')
       void supervisor.stop()
     },
@@ -64,10 +65,11 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
       if (line !== undefined) report.say(line)
     })
   } catch (error) {
-    if (!asked) throw error
+    if (asked === undefined) throw error
   }
   await supervisor.stopped
   forget()
+  if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')
 }
 
 async function startDetached(options: SupervisorOptions, report: StartReport): Promise<void> {
