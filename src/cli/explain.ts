@@ -1,21 +1,8 @@
-// Errors of the client in plain words, and the exit code of each (interfaces §3).
-//
-//   0 ok · 1 failed · 2 usage · 3 not found · 4 precondition failed · 5 not available: nothing written
-//   6 outcome unknown: it may have been written · 7 cannot connect · 130 Ctrl-C
+// Errors of the client in plain words, and the exit code of each.
 
-import type { QuorateError } from '../client/index.ts'
-
-export const EXIT = {
-  ok: 0,
-  failed: 1,
-  usage: 2,
-  notFound: 3,
-  preconditionFailed: 4,
-  unavailable: 5,
-  unknown: 6,
-  unreachable: 7,
-  interrupted: 130,
-} as const
+import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
+import { EXIT } from './exit-codes.ts'
+import { printable } from './output.ts'
 
 const UNAVAILABLE = new Set([
   'no_leader',
@@ -72,10 +59,17 @@ export function explain(error: QuorateError, intent: Intent): string {
     case 'aborted':
       return error.written === 'unknown' ? 'interrupted; the change may have been made' : 'interrupted'
     case 'precondition_failed':
-      return `the condition does not hold: ${said}${nothing}`
+      return `the condition does not hold: ${whatIsThere(error)}${nothing}`
     default:
       return said
   }
+}
+
+function whatIsThere(error: QuorateError): string {
+  if (!(error instanceof PreconditionFailedError)) return withoutEnd(error.message)
+  const { current } = error
+  if (current === null) return 'there is no such key'
+  return `${printable(current.key)} is at revision ${current.modRevision}`
 }
 
 const staleHint = (intent: Intent): string =>

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { bytesFromJson, parseObject } from '../client/decode.ts'
 import { Failure } from './cluster/failure.ts'
 import type { ImportItem } from './commands/import.ts'
-import { EXIT } from './explain.ts'
+import { EXIT } from './exit-codes.ts'
 import { say } from './output.ts'
 
 /** `-` is standard input. */

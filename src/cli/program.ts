@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
 import { Failure } from './cluster/failure.ts'
 import type { NewMemberFlags } from './commands/member.ts'
-import { EXIT } from './explain.ts'
+import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
 import { nearest } from './nearest.ts'
@@ -258,7 +258,12 @@ async function addCompletion(program: CommandUnknownOpts, args: readonly string[
   // One class under two declarations: with inferred option types, as here, and without, as the library wants it.
   const { Command: Untyped } = await import('commander')
   if (!(program instanceof Untyped)) throw new TypeError('two copies of commander are installed')
-  tab(program, { completionCommandName: 'completion' })
+  const completions = tab(program, { completionCommandName: 'completion' })
+  for (const command of completions.commands.values()) {
+    for (const [name, option] of completions.options) {
+      if (!command.options.has(name)) command.options.set(name, option)
+    }
+  }
 }
 
 function addHelp(program: CommandUnknownOpts): void {

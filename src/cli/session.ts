@@ -3,7 +3,8 @@
 import { type AnswerInfo, Client, QuorateError, type ReadOptions } from '../client/index.ts'
 import { Failure } from './cluster/failure.ts'
 import { formatMs } from './duration.ts'
-import { EXIT, exitCodeOf, explain, type Intent } from './explain.ts'
+import { EXIT } from './exit-codes.ts'
+import { exitCodeOf, explain, type Intent } from './explain.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
 import { say } from './output.ts'
 

@@ -158,7 +158,8 @@ class Progress {
   #failed(endpoint: Endpoint, result: Extract<Exchanged, { kind: 'failed' }>): undefined {
     if (result.connected) this.#reached = true
     if (result.connected && this.#call.kind !== 'read') this.#unknown = true
-    this.#lastCause = new Error(`${endpoint.url}: ${result.cause.message}`, { cause: result.cause })
+    const reason = reasonOf(result.cause)
+    this.#lastCause = new Error(result.connected ? `${endpoint.url}: ${reason}` : reason, { cause: result.cause })
     if (this.#ended !== undefined) endpoint.leftAlone()
     this.#throwIfEnded()
     endpoint.failed(performance.now())
@@ -228,7 +229,7 @@ class Progress {
       })
     }
     const asked = this.#context.endpoints.all.map((endpoint) => endpoint.url).join(', ')
-    return new UnreachableError(`cannot connect to ${asked} (${last})`, {
+    return new UnreachableError(`cannot connect to ${asked}: ${last}`, {
       code: 'unreachable',
       written: 'no',
       cause,
@@ -262,6 +263,20 @@ class Progress {
       cause: this.#ended === 'aborted' ? this.#call.signal?.reason : undefined,
     })
   }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was cut',
+  EPIPE: 'the connection was cut',
+  ENOTFOUND: 'no such host',
+  EHOSTUNREACH: 'no route to that host',
+}
+
+/** Node's message for several refused addresses of one name is empty: the code says more. */
+function reasonOf(error: Error): string {
+  const code = 'code' in error ? String(error.code) : ''
+  return REASONS[code] ?? (error.message === '' ? code : error.message)
 }
 
 function errorFrom(problem: Problem, answer: Answer, isRead: boolean): QuorateError {

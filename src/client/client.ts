@@ -45,6 +45,17 @@ const DISCOVER_TIMEOUT_MS = 2_000
 
 type Json = Readonly<Record<string, unknown>>
 
+interface Request {
+  readonly method: string
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  /** Hand over a 200 when it begins. */
+  readonly stream?: boolean
+  /** Instead of those that the client knows. */
+  readonly endpoints?: Endpoints
+}
+
 /**
  * A client of one cluster. It keeps connections open between calls; they keep no process alive, and `close()` ends them at once.
  */
@@ -89,14 +100,8 @@ export class Client {
     const conditions: Record<string, string> = {}
     if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
     if (options.ifAbsent === true) conditions['If-None-Match'] = '*'
-    const answer = await this.#call(
-      'PUT',
-      keyPath(keyBytes(key)),
-      'keyed',
-      options,
-      conditions,
-      bytesOf(value),
-    )
+    const request = { method: 'PUT', path: keyPath(keyBytes(key)), headers: conditions, body: bytesOf(value) }
+    const answer = await this.#call('keyed', request, options)
     return decoded(answer, 'unknown', (json) => ({
       revision: numberIn(json, 'revision'),
       createRevision: numberIn(json, 'create_revision'),
@@ -121,7 +126,8 @@ export class Client {
   async delete(key: string | Uint8Array, options: DeleteOptions = {}): Promise<DeleteResult> {
     const conditions: Record<string, string> = {}
     if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
-    const answer = await this.#call('DELETE', keyPath(keyBytes(key)), 'keyed', options, conditions)
+    const request = { method: 'DELETE', path: keyPath(keyBytes(key)), headers: conditions }
+    const answer = await this.#call('keyed', request, options)
     return decoded(answer, 'unknown', (json) => ({
       deleted: numberIn(json, 'deleted') === 0 ? 0 : 1,
       revision: numberIn(json, 'revision'),
@@ -148,16 +154,14 @@ export class Client {
   /** What one node says of itself: the one at `endpoint`, or any. */
   async status(options: CallOptions & { readonly endpoint?: string | undefined } = {}): Promise<NodeStatus> {
     const { endpoint } = options
-    const answer =
-      endpoint === undefined
-        ? await this.#call('GET', '/v1/status', 'read', options)
-        : await this.#call('GET', '/v1/status', 'read', options, {}, undefined, new Endpoints([endpoint]))
+    const endpoints = endpoint === undefined ? this.#endpoints : new Endpoints([endpoint])
+    const answer = await this.#call('read', { method: 'GET', path: '/v1/status', endpoints }, options)
     return decoded(answer, 'no', statusFromJson)
   }
 
   /** The members, and who leads them. */
   async cluster(options: CallOptions = {}): Promise<ClusterInfo> {
-    return clusterInfo(await this.#call('GET', '/v1/cluster', 'read', options))
+    return clusterInfo(await this.#call('read', { method: 'GET', path: '/v1/cluster' }, options))
   }
 
   async members(options: CallOptions = {}): Promise<readonly Member[]> {
@@ -175,7 +179,8 @@ export class Client {
   }
 
   async removeMember(name: string, options: CallOptions = {}): Promise<void> {
-    await this.#call('DELETE', `/v1/cluster/members/${encodeURIComponent(name)}`, 'bare', options)
+    const path = `/v1/cluster/members/${encodeURIComponent(name)}`
+    await this.#call('bare', { method: 'DELETE', path }, options)
   }
 
   /** Drops the replica known as `name` and adds another in its place, in one change. */
@@ -191,7 +196,8 @@ export class Client {
 
   /** The replicated limits and switches. */
   async settings(options: CallOptions = {}): Promise<Settings> {
-    return decoded(await this.#call('GET', '/v1/cluster/settings', 'read', options), 'no', (json) => json)
+    const answer = await this.#call('read', { method: 'GET', path: '/v1/cluster/settings' }, options)
+    return decoded(answer, 'no', (json) => json)
   }
 
   /** Changes those that are named. All of them as they are then. */
@@ -212,14 +218,15 @@ export class Client {
 
   #post(path: string, json: Json, options: CallOptions): Promise<Answer> {
     const headers = { 'Content-Type': 'application/json' }
-    return this.#call('POST', path, 'bare', options, headers, bytesOf(JSON.stringify(json)))
+    const body = bytesOf(JSON.stringify(json))
+    return this.#call('bare', { method: 'POST', path, headers, body }, options)
   }
 
   /** A read of the store. Since `min_revision` is the highest revision seen, it never goes back behind an earlier answer. */
-  async #read(
+  #read(
     path: string,
     options: ReadOptions,
-    how: { readonly headers?: Record<string, string>; readonly stream?: boolean } = {},
+    how: Pick<Request, 'headers' | 'stream'> = { headers: { Accept: 'application/json' } },
   ): Promise<Answer> {
     const minRevision = Math.max(this.#revision, options.minRevision ?? 0)
     const query: Record<string, QueryValue> = {
@@ -227,48 +234,40 @@ export class Client {
       max_staleness: options.maxStalenessMs === undefined ? undefined : `${options.maxStalenessMs}ms`,
       min_revision: minRevision > 0 ? minRevision : undefined,
     }
-    const headers = how.headers ?? { Accept: 'application/json' }
-    const answer = await this.#call(
-      'GET',
-      withQuery(path, query),
-      'read',
-      options,
-      headers,
-      undefined,
-      undefined,
-      how.stream,
-    )
-    options.onAnswer?.(answerInfo(answer.headers))
-    return answer
+    const request = { method: 'GET', path: withQuery(path, query), ...how }
+    return this.#call('read', request, options, (answer) => {
+      // "There is no such key" is an answer as well.
+      const served = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
+      if (served) options.onAnswer?.(answerInfo(answer.headers))
+    })
   }
 
   async #call(
-    method: string,
-    path: string,
     kind: CallKind,
+    request: Request,
     options: CallOptions,
-    headers: Readonly<Record<string, string>> = {},
-    body?: Uint8Array,
-    endpoints = this.#endpoints,
-    stream = false,
+    onAnswer: (answer: Answer) => void = () => {},
   ): Promise<Answer> {
     if (this.#closed) throw new AbortedError('the client is closed', { code: 'closed', written: 'no' })
     const timeoutMs = positive(options.timeoutMs ?? this.#timeoutMs, 'timeoutMs')
     const call = {
-      method,
-      path,
       kind,
-      body,
-      stream,
       timeoutMs,
-      headers: { ...headers, ...this.#ownHeaders(kind) },
+      method: request.method,
+      path: request.path,
+      headers: { ...request.headers, ...this.#ownHeaders(kind) },
+      body: request.body,
+      stream: request.stream === true,
       unreachableAfterMs: this.#unreachableAfterMs ?? timeoutMs,
       signal: options.signal,
     }
     return perform(call, {
-      endpoints,
+      endpoints: request.endpoints ?? this.#endpoints,
       transport: this.#transport,
-      onAnswer: (answer) => this.#noteAnswer(answer),
+      onAnswer: (answer) => {
+        this.#noteAnswer(answer)
+        onAnswer(answer)
+      },
       onFailure: () => this.#hastenDiscovery(),
       onClose: (end) => {
         this.#onClose.add(end)

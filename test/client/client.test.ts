@@ -230,7 +230,7 @@ describe('retries', () => {
     node.faults.push(noLeader)
     await clientOf([node], { timeoutMs: 2_000 }).put('k', 'v')
     const [first = 0, second = 0] = node.seen.map((seen) => seen.timeoutMs)
-    expect(first).toBeGreaterThan(1_500)
+    expect(first).toBeGreaterThan(1_000)
     expect(first).toBeLessThanOrEqual(2_000)
     expect(second).toBeLessThan(first)
   })
@@ -253,7 +253,7 @@ describe('retries', () => {
 })
 
 describe('failures say whether something was written', () => {
-  const timeoutMs = 150
+  const timeoutMs = 400
 
   test('nobody listens: unreachable, not written', async () => {
     const kv = clientOf([await refusing()], { timeoutMs })

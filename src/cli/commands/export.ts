@@ -2,7 +2,7 @@
 
 import type { AnswerInfo, KvRecord } from '../../client/index.ts'
 import { Failure } from '../cluster/failure.ts'
-import { EXIT } from '../explain.ts'
+import { EXIT } from '../exit-codes.ts'
 import { ExportDirectory } from '../export-files.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { bytesToJson, printable, say, toJson, writeLine } from '../output.ts'

@@ -1,7 +1,7 @@
 // kv get KEY: the exact bytes; a record only when a format is asked for.
 
 import { Failure } from '../cluster/failure.ts'
-import { EXIT } from '../explain.ts'
+import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { printable, RowWriter, toJson, write, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { bytesOf } from '../../client/address.ts'
 import { Failure } from '../cluster/failure.ts'
-import { EXIT } from '../explain.ts'
+import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'

@@ -2,7 +2,7 @@
 
 import type { Settings } from '../../client/index.ts'
 import { Failure } from '../cluster/failure.ts'
-import { EXIT } from '../explain.ts'
+import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { RowWriter, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'

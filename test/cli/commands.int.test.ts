@@ -1,0 +1,292 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { FakeNode, problem } from '../client/fake-node.ts'
+import { kv as run } from './run-kv.ts'
+
+let node: FakeNode
+let scratch: string
+
+beforeEach(async () => {
+  node = await FakeNode.start()
+  scratch = mkdtempSync(join(tmpdir(), 'quorate-cli-'))
+})
+
+afterEach(async () => {
+  await node.close()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+const kv = (args: string, more: Parameters<typeof run>[1] = {}) =>
+  run(args.split(' '), { endpoints: node.url, ...more })
+
+describe('data goes to stdout as it is', () => {
+  test('get writes the exact bytes, and no newline into a pipe', async () => {
+    const value = Buffer.from([0, 255, 10, 13, 27])
+    node.set('k', value)
+    const ended = await kv('get k')
+    expect(ended).toMatchObject({ code: 0, err: '' })
+    expect(ended.bytes.equals(value)).toBe(true)
+  })
+
+  test('a value comes from an argument, standard input, a file, or --value', async () => {
+    writeFileSync(join(scratch, 'file'), Buffer.from([1, 255]))
+    const results = await Promise.all([
+      kv('put arg hello'),
+      kv('put stdin -', { stdin: 'from\nstdin' }),
+      kv('put file @file', { cwd: scratch }),
+      kv('put literal --value @not-a-file'),
+      kv('put dash -- -o'),
+      kv('put number -5'),
+      run(['put', 'empty', ''], { endpoints: node.url }),
+    ])
+    expect(results.map((result) => result.code)).toEqual([0, 0, 0, 0, 0, 0, 0])
+    expect(node.rows.get('file')?.value).toEqual(Buffer.from([1, 255]))
+    node.rows.delete('file')
+    expect(node.contents).toEqual({
+      arg: 'hello',
+      stdin: 'from\nstdin',
+      literal: '@not-a-file',
+      dash: '-o',
+      number: '-5',
+      empty: '',
+    })
+  })
+
+  test('records and results as JSON have the shapes of the HTTP API', async () => {
+    node.set('k', Buffer.from([255]))
+    const [record, put, del, list] = await Promise.all([
+      kv('get k -o json'),
+      kv('-o ndjson put new v'),
+      kv('del missing -o json'),
+      kv('ls k --output json'),
+    ])
+    const meta = { create_revision: 2, mod_revision: 2, version: 1 }
+    expect(JSON.parse(record.out)).toEqual({ key: 'k', value: { base64: '/w==' }, ...meta })
+    expect(put.out).toMatch(/^\{.*\}\n$/)
+    expect(JSON.parse(put.out)).toMatchObject({
+      revision: 3,
+      create_revision: 3,
+      mod_revision: 3,
+      version: 1,
+    })
+    expect(JSON.parse(del.out)).toMatchObject({ deleted: 0 })
+    expect(JSON.parse(list.out)).toEqual([{ key: 'k', ...meta }])
+  })
+
+  test('del prints how many it deleted and is content with none', async () => {
+    node.set('k', 'v')
+    expect(await kv('del k')).toMatchObject({ code: 0, out: '1\n', err: '' })
+    expect(await kv('del k')).toMatchObject({ code: 0, out: '0\n', err: '' })
+  })
+
+  test('ls prints keys line by line, a table when asked for, and ends quietly under head', async () => {
+    for (let n = 100; n < 2_500; n++) node.set(`key/${n}`, 'v')
+    node.set('other\u001b', 'v')
+    const [plain, table, count, limited] = await Promise.all([
+      kv('ls key/'),
+      kv('ls other -o table'),
+      kv('ls key/ --count'),
+      kv('ls --limit 2'),
+    ])
+    expect(plain.out.split('\n').length).toBe(2_401)
+    expect(table.out).toBe('KEY        REVISION  VERSION\nother\\x1b      2402        1\n')
+    expect(count.out).toBe('2400\n')
+    expect(limited.out).toBe('key/100\nkey/1000\n')
+    const head = await kv('ls', {
+      started: (child) => child.stdout?.once('data', () => child.stdout?.destroy()),
+    })
+    expect(head).toMatchObject({ code: 0, err: '' })
+  })
+
+  test('a stale read says on stderr how stale it is', async () => {
+    node.set('k', 'v')
+    node.staleness = '12.5'
+    const ended = await kv('get k --consistency stale --max-staleness 1s')
+    expect(ended).toMatchObject({ code: 0, out: 'v', err: 'stale read from n1: at most 13 ms old\n' })
+    expect(node.asked[0]?.target).toBe('/v1/kv/k?consistency=stale&max_staleness=1000ms')
+  })
+
+  test('status, members, settings and leadership', async () => {
+    const [status, members, settings, set] = await Promise.all([
+      kv('status -o json'),
+      kv('member list'),
+      kv('settings'),
+      kv('settings set leases=on value_bytes_max=9 -o json'),
+    ])
+    const leader = await kv('leader transfer n2')
+    expect(JSON.parse(status.out)).toMatchObject({
+      cluster_id: '77',
+      term: 3,
+      nodes: [
+        { name: 'n1', url: node.url, state: 'running', commit_index: 40, state_hash: '00c0ffee00c0ffee' },
+      ],
+    })
+    expect(members.out).toBe(`n1\tvoter\tleader\t1\t${node.url}\t127.0.0.1:1\t-\n`)
+    expect(settings.out).toContain('value_bytes_max\t')
+    expect(JSON.parse(set.out)).toEqual({ value_bytes_max: 9, leases: true })
+    expect(leader.out).toBe('n2\n')
+  })
+})
+
+describe('exit codes', () => {
+  const down = 'http://127.0.0.1:1'
+  const noQuorum = problem(503, 'no_quorum', 'one of 3 voters', { retry_after_ms: 1 })
+
+  test('0 and the bare version', async () => {
+    expect(await kv('--version')).toMatchObject({ code: 0, out: '0.1.0\n', err: '' })
+  })
+
+  test('1: failed', async () => {
+    node.fault = () => problem(413, 'value_too_large', 'a value has at most 9 bytes')
+    expect(await kv('put k v')).toMatchObject({
+      code: 1,
+      out: '',
+      err: 'error: a value has at most 9 bytes\n',
+    })
+    expect(await kv('put k @/does/not/exist')).toMatchObject({ code: 1, out: '' })
+  })
+
+  test.each<[string, string]>([
+    ['gte k', "unknown command 'gte'\n(Did you mean get?)"],
+    ['get k --timeou 5s', "unknown option '--timeou'\n(Did you mean --timeout?)"],
+    ['member lst', "unknown command 'lst'\n(Did you mean list?)"],
+    ['get', "missing required argument 'key'"],
+    ['get a b', 'too many arguments'],
+    ['put k', 'a value is missing'],
+    ['put k v --value v', 'a value is given twice'],
+    ['get k --timeout 5', 'a number with ms, s, m or h'],
+    ['get k --consistency strong', 'Allowed choices are linearizable, lease, stale'],
+    ['get k --endpoints ftp://x', 'only http:// endpoints'],
+    ['put k v --if-revision x', 'It must be a whole number'],
+    ['help exit-code', '(Did you mean exit-codes?)'],
+    ['settings set leases', 'NAME=VALUE'],
+    ['member', 'Usage: kv member'],
+  ])('2: usage: kv %s', async (args, message) => {
+    const ended = await kv(args)
+    expect(ended).toMatchObject({ code: 2, out: '' })
+    expect(ended.err).toContain(message)
+    expect(node.seen).toEqual([])
+  })
+
+  test('2 also for a variable that is wrong', async () => {
+    const ended = await kv('get k', { env: { KV_TIMEOUT: 'soon' } })
+    expect(ended).toMatchObject({ code: 2, out: '' })
+    expect(ended.err).toContain('KV_TIMEOUT')
+  })
+
+  test('3: not found', async () => {
+    expect(await kv('get k')).toMatchObject({ code: 3, out: '', err: 'error: there is no key k\n' })
+  })
+
+  test('4: precondition failed', async () => {
+    node.set('k', 'v')
+    const [absent, revision, gone] = await Promise.all([
+      kv('put k w --if-absent'),
+      kv('put k w --if-revision 9'),
+      kv('del k --if-revision 9'),
+    ])
+    expect([absent.code, revision.code, gone.code]).toEqual([4, 4, 4])
+    expect(revision.err).toBe('error: the condition does not hold: k is at revision 2; nothing was written\n')
+    expect(node.contents).toEqual({ k: 'v' })
+  })
+
+  test('5: reached, but not available: nothing written', async () => {
+    node.fault = () => noQuorum
+    const [put, get] = await Promise.all([kv('put k v --timeout 600ms'), kv('get k --timeout 600ms')])
+    expect([put.code, get.code]).toEqual([5, 5])
+    expect(put.err).toBe(
+      'error: n1 answered, but it cannot reach a majority of the cluster: one of 3 voters; nothing was written\n',
+    )
+    expect(get.err).toContain('--consistency stale')
+  })
+
+  test('5: a read that nobody answers in time', async () => {
+    node.fault = () => 'hang'
+    expect(await kv('get k --timeout 400ms')).toMatchObject({ code: 5, out: '' })
+  })
+
+  test('6: a write that left and was not answered', async () => {
+    node.fault = () => 'hang'
+    const ended = await kv('put k v --timeout 400ms')
+    expect(ended).toMatchObject({ code: 6, out: '' })
+    expect(ended.err).toMatch(/^error: the outcome is unknown: .* check with: kv get k\n$/)
+  })
+
+  test('6: a change of the cluster that left and was not answered', async () => {
+    node.faults.push('cut-after')
+    expect(await kv('leader transfer')).toMatchObject({ code: 6, out: '' })
+  })
+
+  test('7: nobody accepts a connection', async () => {
+    const results = await Promise.all([
+      kv('put k v', { endpoints: down }),
+      kv('get k', { endpoints: down }),
+      kv('status', { endpoints: down }),
+      kv('member list', { endpoints: down }),
+    ])
+    expect(results.map((result) => result.code)).toEqual([7, 7, 7, 7])
+    expect(results[0]?.err).toBe(
+      'error: cannot connect to http://127.0.0.1:1: connection refused; nothing was written. Is the cluster running? `kv cluster start` starts one here\n',
+    )
+  })
+
+  test('130: Ctrl-C', async () => {
+    const sent = new Promise<void>((resolve) => {
+      node.fault = () => {
+        resolve()
+        return 'hang'
+      }
+    })
+    const ended = kv('put k v', { started: (child) => void sent.then(() => child.kill('SIGINT')) })
+    expect(await ended).toMatchObject({
+      code: 130,
+      out: '',
+      err: 'error: interrupted; the change may have been made\n',
+    })
+  })
+})
+
+describe('where values of global flags come from', () => {
+  test('a flag wins over a variable, before and after the command', async () => {
+    node.set('k', 'v')
+    const [before, after] = await Promise.all([
+      kv(`--endpoints ${node.url} -o json get k`, { endpoints: 'http://127.0.0.1:1' }),
+      kv('get k -o json', { env: { KV_OUTPUT: 'plain' } }),
+    ])
+    expect(JSON.parse(before.out)).toMatchObject({ key: 'k' })
+    expect(JSON.parse(after.out)).toMatchObject({ key: 'k' })
+  })
+
+  test('endpoints that are named are asked alone; those of the local cluster are a beginning', async () => {
+    node.set('k', 'v')
+    mkdirSync(join(scratch, '.kv/cluster'), { recursive: true })
+    const nodes = [{ name: 'n1', url: node.url, pid: null, peer_port: null, stage: 'member' }]
+    const content = { format: 1, cluster_id: '77', supervisor: null, nodes }
+    writeFileSync(join(scratch, '.kv/cluster/cluster.json'), JSON.stringify(content))
+    const named = await kv('get k', { cwd: scratch, endpoints: `${node.url}/, http://127.0.0.1:1` })
+    expect(named).toMatchObject({ code: 0, out: 'v' })
+    expect(node.seen.map((seen) => seen.target)).toEqual(['/v1/kv/k'])
+    expect(await run(['get', 'k'], { cwd: scratch })).toMatchObject({ code: 0, out: 'v' })
+  })
+
+  test('the time-out is passed on', async () => {
+    await kv('put k v --timeout 2m')
+    expect(node.seen[0]?.timeoutMs).toBe(60_000)
+    await kv('put k v', { env: { KV_TIMEOUT: '1.5s' } })
+    expect(node.seen[1]?.timeoutMs).toBeLessThanOrEqual(1_500)
+    expect(node.seen[1]?.timeoutMs).toBeGreaterThan(1_000)
+  })
+})
+
+test.each(['bash', 'zsh', 'fish', 'powershell'])('completion %s prints a script', async (shell) => {
+  const ended = await kv(`completion ${shell}`)
+  expect(ended).toMatchObject({ code: 0, err: '' })
+  expect(ended.out).toMatch(/kv complete '?--'?/)
+})
+
+test('completion offers commands and flags', async () => {
+  expect((await kv('complete -- pu')).out).toContain('put\t')
+  expect((await kv('complete -- get k --cons')).out).toContain('--consistency')
+})

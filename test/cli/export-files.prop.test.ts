@@ -1,0 +1,82 @@
+// Whatever the keys, an export changes nothing outside its directory, nor what the symlinks in it point to; and every key that it claims to have
+// written can be read back.
+
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { ExportDirectory } from '../../src/cli/export-files.ts'
+import { runs } from '../runs.ts'
+
+const segment = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom('a', 'b', 'link', 'file-link', 'dir', 'file') },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('', '.', '..', '...', '.. ', '\0', '\\', 'x'.repeat(255), 'x'.repeat(256)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
+  },
+)
+const key = fc
+  .array(segment, { minLength: 1, maxLength: 5 })
+  .map((segments) => Buffer.from(segments.join('/'), 'latin1'))
+const records = fc.array(fc.record({ key, value: fc.uint8Array({ maxLength: 3 }) }), { maxLength: 25 })
+
+test('an export stays inside its directory', () => {
+  fc.assert(
+    fc.property(records, fc.boolean(), (all, force) => {
+      const scratch = mkdtempSync(join(tmpdir(), 'quorate-export-'))
+      try {
+        const top = join(scratch, 'top')
+        layOut(scratch, top)
+        const outside = picture(scratch)
+        const directory = new ExportDirectory(top, force)
+        const claimed = new Map<string, Uint8Array>()
+        for (const { key, value } of all) {
+          const result = directory.write(key, value)
+          if (result.kind !== 'refused') claimed.set(key.toString('latin1'), value)
+        }
+        expect(picture(scratch)).toEqual(outside)
+        expect(readlinkSync(join(top, 'link'))).toBe('../outside')
+        expect(readlinkSync(join(top, 'file-link'))).toBe('../outside/file')
+        for (const [name, value] of claimed) {
+          const path = Buffer.concat([Buffer.from(`${top}/`), Buffer.from(name, 'latin1')])
+          expect(readFileSync(path)).toEqual(Buffer.from(value))
+        }
+      } finally {
+        rmSync(scratch, { recursive: true, force: true })
+      }
+    }),
+    { numRuns: runs(300) },
+  )
+})
+
+function layOut(scratch: string, top: string): void {
+  mkdirSync(join(scratch, 'outside'))
+  writeFileSync(join(scratch, 'outside/file'), 'mine')
+  mkdirSync(join(top, 'dir'), { recursive: true })
+  writeFileSync(join(top, 'file'), 'old')
+  symlinkSync('../outside', join(top, 'link'))
+  symlinkSync('../outside/file', join(top, 'file-link'))
+}
+
+/** What lies beside the directory. */
+function picture(scratch: string): unknown {
+  return {
+    top: readdirSync(scratch).sort(),
+    outside: readdirSync(join(scratch, 'outside')),
+    file: readFileSync(join(scratch, 'outside/file'), 'utf8'),
+  }
+}

@@ -1,0 +1,47 @@
+// Runs the shipped command as a shell would.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const BIN = join(import.meta.dirname, '../../bin/kv.js')
+
+export interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly bytes: Buffer
+  readonly err: string
+}
+
+export interface RunOptions {
+  readonly endpoints?: string | undefined
+  readonly env?: Record<string, string>
+  readonly cwd?: string
+  readonly stdin?: string | Buffer
+  /** Called once the process runs. */
+  readonly started?: (child: ChildProcess) => void
+}
+
+export function kv(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const clean = Object.entries(process.env).filter(([name]) => !/^(KV_|NO_COLOR|FORCE_COLOR)/.test(name))
+  const endpoints = options.endpoints === undefined ? {} : { KV_ENDPOINTS: options.endpoints }
+  const child = spawn(process.execPath, [BIN, ...args], {
+    cwd: options.cwd ?? tmpdir(),
+    env: { ...Object.fromEntries(clean), ...endpoints, ...options.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  options.started?.(child)
+  child.stdin.on('error', () => {})
+  child.stdin.end(options.stdin ?? '')
+  const out: Buffer[] = []
+  const err: Buffer[] = []
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => {
+      const bytes = Buffer.concat(out)
+      resolve({ code, bytes, out: bytes.toString(), err: Buffer.concat(err).toString() })
+    })
+  })
+}
