@@ -137,13 +137,6 @@ export class ByteReader {
     return this.bytes.subarray(at, at + count)
   }
 
-  /** The first four bytes of what follows, as a number, without taking them. */
-  peekU32(): number {
-    const at = this.take(4)
-    this.at = at
-    return this.bytes.readUInt32BE(at)
-  }
-
   end(): void {
     if (this.left > 0) throw new MalformedError(`${this.left} bytes too many`)
   }

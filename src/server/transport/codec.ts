@@ -126,6 +126,7 @@ export function writeMessage(out: ByteWriter, message: WireMessage): void {
       for (const proposal of message.proposals) out.integer(proposal.seq)
       return
     case 'forward-refused':
+      out.integer(message.meantFor)
       out.u32(message.refused.length)
       for (const { seq, refusal } of message.refused) {
         out.integer(seq)
@@ -226,6 +227,7 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
       return {
         ...base,
         type,
+        meantFor: asTerm(input.integer()),
         refused: readList(input, 9, () => ({ seq: input.integer(), refusal: readRefusal(input) })),
       }
     case 'read-index':

@@ -1,36 +1,348 @@
 import { expect, test } from 'vitest'
-import { asIndex, asTerm, type Message } from '../../../src/raft/types.ts'
-import { introduce, pair, party } from './parties.ts'
+import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
+import { createRelay, type Relay } from '../../../src/server/relay.ts'
+import { FRAME, writeWelcome } from '../../../src/server/transport/handshake.ts'
+import { entryOf, sealedFrame } from './messages.ts'
+import {
+  atEnd,
+  bareListener,
+  greetingOf,
+  introduce,
+  type Party,
+  type PartyOptions,
+  pair,
+  party,
+  portOf,
+  RawPeer,
+} from './parties.ts'
 
-const heartbeat = (from: { id: Message['from'] }, to: { id: Message['to'] }, round: number): Message => ({
+const heartbeat = (from: Party, to: Party, round: number): Message => ({
   type: 'heartbeat',
-  from: from.id,
-  to: to.id,
+  from: from.member.id,
+  to: to.member.id,
   term: asTerm(3),
   commit: asIndex(0),
   round,
   confirmed: undefined,
 })
 
+const rounds = (count: number): number[] => Array.from({ length: count }, (_, round) => round)
+
+async function expectRounds(from: Party, to: Party, wanted: readonly number[]): Promise<void> {
+  for (const round of wanted) expect((await to.next('message')).message).toEqual(heartbeat(from, to, round))
+}
+
+/** A link in both directions works. */
+async function expectTalk(a: Party, b: Party, round: number): Promise<void> {
+  a.network.send(heartbeat(a, b, round))
+  b.network.send(heartbeat(b, a, round))
+  await b.next('message', ({ message }) => message.type === 'heartbeat' && message.round === round)
+  await a.next('message', ({ message }) => message.type === 'heartbeat' && message.round === round)
+}
+
+async function relayTo(address: () => string): Promise<Relay> {
+  const relay = await createRelay({
+    listen: { host: '127.0.0.1', port: 0 },
+    target: () => ({ host: '127.0.0.1', port: portOf(address()) }),
+  })
+  atEnd(() => relay.close())
+  return relay
+}
+const dialled = (relay: Relay): string => `127.0.0.1:${relay.address.port}`
+
+/** Node 1, and a bare replica 2, connected both ways. */
+async function partyAndBare(
+  options: PartyOptions = {},
+): Promise<{ a: Party; called: RawPeer; caller: RawPeer }> {
+  const a = await party(options)
+  const bare = await bareListener()
+  const greeting = greetingOf({ peer: bare.address })
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const called = await bare.accepted()
+  expect((await called.next())?.type).toBe(FRAME.hello)
+  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting }))
+  const caller = await RawPeer.to(a.network.address)
+  caller.hello({ greeting })
+  await a.next('connected')
+  return { a, called, caller }
+}
+
+/** The next frame that is no ping. */
+async function nextSaid(peer: RawPeer): ReturnType<RawPeer['next']> {
+  const frame = await peer.next()
+  return frame?.type === FRAME.ping ? nextSaid(peer) : frame
+}
+
 test('messages go both ways, in order', async () => {
   const [a, b] = await pair()
-  for (let round = 0; round < 100; round++) {
-    a.network.send(heartbeat(a.member, b.member, round))
-    b.network.send(heartbeat(b.member, a.member, round))
+  for (const round of rounds(100)) {
+    a.network.send(heartbeat(a, b, round))
+    b.network.send(heartbeat(b, a, round))
   }
-  for (let round = 0; round < 100; round++) {
-    expect((await b.next('message')).message).toEqual(heartbeat(a.member, b.member, round))
-    expect((await a.next('message')).message).toEqual(heartbeat(b.member, a.member, round))
-  }
+  await expectRounds(a, b, rounds(100))
+  await expectRounds(b, a, rounds(100))
 })
 
-test('a broken connection is told at once, and that the peer is gone soon after', async () => {
+test('long entries arrive whole, and forwarded frames in memory that can be stamped', async () => {
+  const [a, b] = await pair()
+  const entries = [entryOf(900_000, 3, 5), entryOf(10, 3, 6), entryOf(20_000, 3, 7)]
+  const proposals = [1, 2].map((seq) => ({ seq, frame: sealedFrame(100, seq) }))
+  const between = { from: a.member.id, to: b.member.id, term: asTerm(3) }
+  a.network.send({
+    ...between,
+    type: 'append',
+    prevIndex: asIndex(4),
+    prevTerm: asTerm(3),
+    entries,
+    commit: asIndex(4),
+    round: 1,
+  })
+  a.network.send({ ...between, type: 'forward', boot: 1, proposals })
+  const append = (await b.next('message')).message
+  if (append.type !== 'append') throw new Error(append.type)
+  expect(
+    append.entries.map(({ frame }) => Buffer.compare(frame, entries.shift()?.frame ?? Buffer.alloc(0))),
+  ).toEqual([0, 0, 0])
+  const forward = (await b.next('message')).message
+  if (forward.type !== 'forward') throw new Error(forward.type)
+  forward.proposals[0]?.frame.fill(7)
+  expect(
+    Buffer.compare(forward.proposals[1]?.frame ?? Buffer.alloc(0), proposals[1]?.frame ?? Buffer.alloc(0)),
+  ).toBe(0)
+})
+
+test('more forwarded proposals than a frame holds arrive in several messages, in order', async () => {
+  const [a, b] = await pair(
+    { limits: { frameBytesMax: 64 * 1024 } },
+    { limits: { frameBytesMax: 64 * 1024 } },
+  )
+  const proposals = rounds(20).map((seq) => ({ seq, frame: sealedFrame(10_000, seq) }))
+  a.network.send({ type: 'forward', from: a.member.id, to: b.member.id, term: asTerm(1), boot: 1, proposals })
+  const seqs: number[] = []
+  while (seqs.length < 20) {
+    const { message } = await b.next('message')
+    if (message.type === 'forward') seqs.push(...message.proposals.map(({ seq }) => seq))
+  }
+  expect(seqs).toEqual(rounds(20))
+})
+
+test('state hashes reach every peer', async () => {
+  const [a, b] = await pair()
+  const at = { index: asIndex(8), hash: 2n ** 64n - 1n }
+  a.network.sendStateHash(at)
+  expect(await b.next('hash')).toEqual({ kind: 'hash', from: '1', at })
+})
+
+test('five nodes that call each other at once connect once each, and nothing breaks', async () => {
+  const parties = await Promise.all(rounds(5).map((number) => party({ id: number + 1 })))
+  introduce(...parties)
+  for (const each of parties) for (const _ of rounds(4)) await each.next('connected')
+  for (const [number, each] of parties.entries()) {
+    const next = parties[(number + 1) % 5]
+    if (next !== undefined) await expectTalk(each, next, number)
+  }
+  for (const each of parties) expect([each.seen('connected'), each.seen('disconnected')]).toEqual([4, 0])
+})
+
+test('callers wait until the node has been told its peers', async () => {
+  const a = await party({ id: 1 })
+  const b = await party({ id: 2 })
+  b.network.setPeers([a.member, b.member])
+  const raw = await bareListener()
+  b.network.setPeers([a.member, b.member, { id: asReplicaId('3'), name: 'n3', peer: raw.address, url: '' }])
+  await raw.accepted() // b has dialled both
+  expect(a.events).toEqual([])
+  a.network.setPeers([a.member, b.member])
+  await Promise.all([a.next('connected'), b.next('connected')])
+})
+
+test('a message without a connection is dropped and counted', async () => {
+  const a = await party({ id: 1 })
+  const b = await party({ id: 2 })
+  a.network.send(heartbeat(a, b, 1))
+  expect(a.network.counters.messagesDropped).toBe(1)
+})
+
+test('a break is told at once, that the peer is gone soon after, and its return', async () => {
   const [a, b] = await pair()
   b.network.close()
   expect(await a.next('disconnected')).toEqual({ kind: 'disconnected', peer: '2' })
   expect(await a.next('refused')).toEqual({ kind: 'refused', peer: '2' })
   await b.network.closed
-  const again = await party({ id: 2, boot: 2, port: Number(b.member.peer.split(':')[1]) })
+  const again = await party({ id: 2, boot: 2, port: portOf(b.member.peer) })
   introduce(a, again)
   await Promise.all([a.next('connected'), again.next('connected')])
+  expect(a.seen('refused')).toBe(1)
+})
+
+test('a peer behind a relay that dies looks gone as well', async () => {
+  const b = await party({ id: 2 })
+  const relay = await relayTo(() => b.network.address)
+  const a = await party({ id: 1, resolvePeer: () => dialled(relay) })
+  introduce(a, b)
+  await a.next('connected')
+  b.network.close()
+  await a.next('disconnected')
+  await a.next('refused')
+})
+
+test('a link that swallows everything breaks by silence, is not called refused, and works again when healed', async () => {
+  const limits = { silenceMs: 60 }
+  const [b, c] = [await party({ id: 2, limits }), await party({ id: 3, limits })]
+  const ways = [await relayTo(() => b.network.address), await relayTo(() => a.network.address)]
+  const [toB, toA] = ways
+  const resolve = (member: { id: string }) => {
+    const way = member.id === '2' ? toB : toA
+    return way === undefined || member.id === '3' ? c.network.address : dialled(way)
+  }
+  const a: Party = await party({ id: 1, limits, resolvePeer: resolve })
+  b.network.setPeers([])
+  introduce(a, b, c)
+  await a.next('connected')
+  await a.next('connected')
+  for (const way of ways) way.setMode('blackhole')
+  await a.next('disconnected', ({ peer }) => peer === '2')
+  // The time that a refusal would take passes: another peer's is seen.
+  c.network.close()
+  await a.next('refused', ({ peer }) => peer === '3')
+  for (const way of ways) way.setMode('pass')
+  await a.next('connected', ({ greeting }) => greeting.replicaId === '2')
+  await expectTalk(a, b, 1)
+  expect(a.events.filter((event) => event.kind === 'refused' && event.peer === '2')).toEqual([])
+})
+
+test('when only our own connection was made again, the peer states its state anew', async () => {
+  const b = await party({ id: 2 })
+  const relay = await relayTo(() => b.network.address)
+  const a = await party({ id: 1, resolvePeer: () => dialled(relay) })
+  introduce(a, b)
+  await Promise.all([a.next('connected'), b.next('connected')])
+  b.greeting = { ...b.greeting, term: asTerm(9) }
+  b.network.send(heartbeat(b, a, 1))
+  await a.next('message')
+  relay.reset()
+  await a.next('disconnected')
+  expect((await a.next('connected')).greeting.term).toBe(9)
+  await expectTalk(a, b, 2)
+})
+
+test('nothing of a peer is delivered before the link stands in both directions', async () => {
+  const a = await party()
+  const bare = await bareListener()
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const called = await bare.accepted()
+  await called.next()
+  const caller = await RawPeer.to(a.network.address)
+  caller.hello({ greeting: greetingOf({ peer: bare.address, term: asTerm(5) }) })
+  caller.send(FRAME.stateHash, (out) => {
+    out.integer(1)
+    out.big(1n)
+  })
+  expect((await caller.next())?.type).toBe(FRAME.welcome)
+  expect(a.events).toEqual([])
+  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting: greetingOf() }))
+  await a.next('hash')
+  expect(a.events.map(({ kind }) => kind)).toEqual(['connected', 'hash'])
+  expect(a.events[0]).toMatchObject({ greeting: { term: 5 } })
+})
+
+test('a peer that this node does not know yet is called back where it says that it listens', async () => {
+  const a = await party({ id: 1 })
+  const b = await party({ id: 2 })
+  b.network.setPeers([])
+  a.network.setPeers([a.member, b.member])
+  await Promise.all([a.next('connected'), b.next('connected')])
+  await expectTalk(a, b, 1)
+  // A configuration that still does not name it changes nothing; one that does adopts it.
+  b.network.setPeers([b.member])
+  await expectTalk(a, b, 2)
+  b.network.setPeers([a.member, b.member])
+  await expectTalk(a, b, 3)
+  expect(b.seen('disconnected')).toBe(0)
+})
+
+test('a peer that has moved is found where it says that it listens', async () => {
+  const gone = await bareListener()
+  gone.server.close()
+  const a = await party({ id: 1 })
+  const b = await party({ id: 2 })
+  a.network.setPeers([{ ...b.member, peer: gone.address }])
+  b.network.setPeers([a.member])
+  await Promise.all([a.next('connected'), b.next('connected')])
+  await expectTalk(a, b, 1)
+})
+
+test('a peer that was removed gets what was queued, and is told when it calls again', async () => {
+  const [a, b] = await pair()
+  for (const round of rounds(50)) a.network.send(heartbeat(a, b, round))
+  a.admit = () => ({ refuse: 'you were removed', stop: true })
+  a.network.setPeers([a.member])
+  a.network.send(heartbeat(a, b, 99))
+  expect(a.network.counters.messagesDropped).toBe(1)
+  expect((await b.next('stop')).reason).toBe('you were removed')
+  const got = b.events.flatMap((event) => (event.kind === 'message' ? [event.message] : []))
+  expect(got).toEqual(rounds(50).map((round) => heartbeat(a, b, round)))
+  expect([a.seen('disconnected'), b.seen('disconnected')]).toEqual([0, 1])
+})
+
+test('a stalled reader bounds what waits for it; the rest is dropped, and what waited arrives in order', async () => {
+  const { a, called } = await partyAndBare({ limits: { queueBytesMax: 1 << 20 } })
+  called.socket.pause()
+  const b = await party({ id: 2 })
+  let sent = 0
+  while (a.network.counters.messagesDropped === 0) {
+    a.network.send({
+      type: 'append',
+      from: a.member.id,
+      to: b.member.id,
+      term: asTerm(3),
+      prevIndex: asIndex(sent),
+      prevTerm: asTerm(3),
+      entries: [entryOf(60_000, 3, sent + 1)],
+      commit: asIndex(0),
+      round: 1,
+    })
+    sent++
+    if (sent % 8 === 0) await new Promise(setImmediate)
+    if (sent > 5000) throw new Error('no bound')
+  }
+  called.socket.resume()
+  for (let index = 0; index < sent - 1; index++) {
+    const frame = await nextSaid(called)
+    expect(frame?.type).toBe(1)
+    frame?.body.integer()
+    expect(frame?.body.integer()).toBe(index)
+  }
+  // … and it goes on.
+  a.network.send(heartbeat(a, b, 7))
+  expect((await nextSaid(called))?.type).toBe(4)
+})
+
+test('many small messages to a stalled reader are bounded by number', async () => {
+  const { a, called } = await partyAndBare({ limits: { queueMessagesMax: 100 } })
+  called.socket.pause()
+  const b = await party({ id: 2 })
+  for (const round of rounds(150)) a.network.send(heartbeat(a, b, round))
+  expect(a.network.counters).toMatchObject({ messagesSent: 100, messagesDropped: 50 })
+})
+
+test('a peer that says nothing, not even to a ping, is given up', async () => {
+  const { a, called, caller } = await partyAndBare({ limits: { silenceMs: 60 } })
+  await a.next('disconnected')
+  await Promise.all([called.closed(), caller.closed()])
+})
+
+test('a listener that cannot have its port says so', async () => {
+  const a = await party()
+  await expect(party({ id: 2, port: portOf(a.network.address) })).rejects.toThrow(/EADDRINUSE/)
+})
+
+test('a closed network says nothing more and gives its port back', async () => {
+  const [a, b] = await pair()
+  a.network.close()
+  a.network.send(heartbeat(a, b, 1))
+  await b.next('refused')
+  await a.network.closed
+  expect(a.events.map(({ kind }) => kind)).toEqual(['connected'])
+  await party({ id: 3, port: portOf(a.member.peer) })
 })

@@ -5,6 +5,7 @@ import { afterEach } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
 import { type ByteReader, ByteWriter } from '../../../src/server/transport/bytes.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/transport/frames.ts'
+import { FRAME, type Hello, writeHello } from '../../../src/server/transport/handshake.ts'
 import {
   createTcpNetwork,
   type TcpNetwork,
@@ -147,6 +148,22 @@ export function frame(type: number, write: (out: ByteWriter) => void = () => {})
   return Buffer.concat(writer.takePieces())
 }
 
+export const helloFrame = (said: Partial<Hello> & { readonly greeting: Greeting }): Buffer =>
+  frame(FRAME.hello, (out) =>
+    writeHello(out, { purpose: 'messages', wanted: asReplicaId('1'), attempt: 1, process: 99n, ...said }),
+  )
+
+export const greetingOf = (change: Partial<Greeting> = {}): Greeting => ({
+  clusterId: '77',
+  replicaId: asReplicaId('2'),
+  name: 'n2',
+  boot: 1,
+  term: asTerm(1),
+  lastIndex: asIndex(0),
+  peer: '127.0.0.1:1',
+  ...change,
+})
+
 /** A raw socket that reads frames. */
 export class RawPeer {
   readonly socket: Socket
@@ -181,6 +198,11 @@ export class RawPeer {
     this.socket.write(frame(type, write))
   }
 
+  /** As replica 2 of cluster 77, unless told otherwise. */
+  hello(said: Partial<Hello> & { readonly greeting: Greeting }): void {
+    this.socket.write(helloFrame(said))
+  }
+
   /** undefined once the other side has closed. */
   async next(): Promise<{ type: number; body: ByteReader } | undefined> {
     while (this.frames.length === 0 && !this.ended) {
@@ -198,17 +220,18 @@ export class RawPeer {
 
 export const portOf = (address: string): number => Number(address.split(':').at(-1))
 
-/** A bare listener; `accepted` gives its connections in order. */
-export async function bareServer(): Promise<{
-  server: Server
-  address: string
-  accepted: () => Promise<Socket>
-}> {
+export interface BareListener {
+  readonly server: Server
+  readonly address: string
+  /** Its connections, in order. */
+  accepted(): Promise<RawPeer>
+}
+
+/** A listener without a node behind it. */
+export async function bareListener(): Promise<BareListener> {
   const sockets: Socket[] = []
   let wake: () => void = () => {}
   const server = createServer((socket) => {
-    atEnd(() => socket.destroy())
-    socket.on('error', () => {})
     sockets.push(socket)
     wake()
   })
@@ -222,7 +245,7 @@ export async function bareServer(): Promise<{
     async accepted() {
       for (;;) {
         const socket = sockets.shift()
-        if (socket !== undefined) return socket
+        if (socket !== undefined) return new RawPeer(socket)
         await new Promise<void>((resolve) => {
           wake = resolve
         })
