@@ -1,0 +1,263 @@
+// Who is let in: every rule of the handshake, and callers that follow none.
+
+import { expect, test } from 'vitest'
+import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import type { ByteReader } from '../../../src/server/transport/bytes.ts'
+import {
+  FRAME,
+  type RefusalFrame,
+  readRefusal,
+  readWelcome,
+  writeRefusal,
+  writeWelcome,
+} from '../../../src/server/transport/handshake.ts'
+import {
+  bareListener,
+  frame,
+  greetingOf,
+  helloFrame,
+  introduce,
+  type Party,
+  pair,
+  party,
+  RawPeer,
+} from './parties.ts'
+
+/** A node that knows no peers and answers callers. */
+async function alone(options: Parameters<typeof party>[0] = {}): Promise<Party> {
+  const made = await party(options)
+  made.network.setPeers([])
+  return made
+}
+
+async function call(
+  to: Party,
+  said: Parameters<RawPeer['hello']>[0] = { greeting: greetingOf() },
+): Promise<RawPeer> {
+  const caller = await RawPeer.to(to.network.address)
+  caller.hello(said)
+  return caller
+}
+
+async function refusal(caller: RawPeer): Promise<RefusalFrame> {
+  const answer = await caller.next()
+  if (answer?.type !== FRAME.refusal) throw new Error(`no refusal but ${answer?.type}`)
+  const read = readRefusal(answer.body)
+  await caller.closed()
+  return read
+}
+
+async function welcomed(caller: RawPeer): Promise<ByteReader> {
+  const answer = await caller.next()
+  if (answer?.type !== FRAME.welcome) throw new Error(`not welcome but ${answer?.type}`)
+  return answer.body
+}
+
+test('the answer says who is there', async () => {
+  const a = await alone({ boot: 7 })
+  const { greeting } = readWelcome(await welcomed(await call(a)))
+  expect(greeting).toEqual(a.greeting)
+})
+
+test('another cluster is refused, and not told to stop', async () => {
+  const a = await alone()
+  const no = await refusal(await call(a, { greeting: greetingOf({ clusterId: '78' }) }))
+  expect(no).toEqual({ clusterId: '77', stop: false, sentence: 'this node belongs to cluster 77, not 78' })
+})
+
+test('a call for another replica is refused', async () => {
+  const a = await alone()
+  const no = await refusal(await call(a, { greeting: greetingOf(), wanted: '5' }))
+  expect(no).toMatchObject({ stop: false, sentence: 'this is replica 1, not 5' })
+})
+
+test('another version of the protocol is refused', async () => {
+  const a = await alone()
+  const caller = await RawPeer.to(a.network.address)
+  caller.send(FRAME.hello, (out) => {
+    out.u32(0x51_52_54_45)
+    out.u32(2)
+    out.text('whatever that version says')
+  })
+  expect(await refusal(caller)).toMatchObject({ stop: false, sentence: expect.stringContaining('version 1') })
+})
+
+test('whom the node does not admit is told why, and stops when that is said', async () => {
+  const a = await party({ id: 1 })
+  const b = await party({ id: 2 })
+  a.admit = ({ name }) => ({ refuse: `${name} was removed`, stop: true })
+  introduce(a, b)
+  expect((await b.next('stop')).reason).toBe('n2 was removed')
+  expect(b.seen('connected') + a.seen('connected')).toBe(0)
+})
+
+test('an older process of a replica is refused and stops', async () => {
+  const [a] = await pair({}, { boot: 4 })
+  const older = await party({ id: 2, boot: 3 })
+  older.network.setPeers([a.member])
+  expect((await older.next('stop')).reason).toMatch(/newer process of replica 2 \(n2\).*4 starts against 3/)
+})
+
+test('a copy of a replica, with the same boot counter, is refused and stops', async () => {
+  const [a, b] = await pair({}, { boot: 4 })
+  const copy = await party({ id: 2, boot: 4 })
+  copy.network.setPeers([a.member])
+  expect((await copy.next('stop')).reason).toMatch(/is its data directory a copy/)
+  expect([a.seen('disconnected'), b.seen('stop')]).toEqual([0, 0])
+})
+
+test('a newer process of a replica takes the place of the older one, which stops', async () => {
+  const [a, b] = await pair()
+  const newer = await party({ id: 2, boot: 2 })
+  newer.network.setPeers([a.member])
+  await a.next('disconnected')
+  expect((await b.next('stop')).reason).toMatch(/newer process/)
+})
+
+test('a process that hears of a newer one of its own replica stops', async () => {
+  const a = await alone({ boot: 3 })
+  const caller = await call(a, { greeting: greetingOf({ replicaId: asReplicaId('1'), boot: 4 }) })
+  expect((await a.next('stop')).reason).toMatch(/superseded/)
+  expect(await refusal(caller)).toMatchObject({ stop: false })
+})
+
+test('a node that reaches itself goes on', async () => {
+  const a = await party()
+  const c = await party({ id: 3 })
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: a.network.address, url: '' }, c.member])
+  c.network.setPeers([a.member])
+  await a.next('connected')
+  while (a.network.counters.handshakesRefused < 2) await new Promise(setImmediate)
+  expect(a.seen('stop')).toBe(0)
+})
+
+test('a process that calls again is given its new connection, and an earlier call that comes late is not', async () => {
+  const a = await alone()
+  const first = await call(a, { greeting: greetingOf(), attempt: 5 })
+  await welcomed(first)
+  const second = await call(a, { greeting: greetingOf(), attempt: 7 })
+  await welcomed(second)
+  await first.closed()
+  expect(await refusal(await call(a, { greeting: greetingOf(), attempt: 6 }))).toMatchObject({ stop: false })
+})
+
+test('only the own cluster can stop a node, and who answers must be who was called', async () => {
+  const bare = await bareListener()
+  const a = await party()
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const answers = [
+    frame(FRAME.refusal, (out) => writeRefusal(out, { clusterId: '78', stop: true, sentence: 'end' })),
+    frame(FRAME.welcome, (out) =>
+      writeWelcome(out, { process: 4n, greeting: greetingOf({ clusterId: '78' }) }),
+    ),
+    frame(FRAME.welcome, (out) =>
+      writeWelcome(out, { process: 4n, greeting: greetingOf({ replicaId: asReplicaId('3') }) }),
+    ),
+    Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    frame(FRAME.pong),
+  ]
+  for (const answer of answers) {
+    const called = await bare.accepted()
+    await called.next()
+    called.socket.write(answer)
+    await called.closed()
+  }
+  const called = await bare.accepted()
+  await called.next()
+  expect(a.events).toEqual([])
+  called.send(FRAME.refusal, (out) => writeRefusal(out, { clusterId: '77', stop: true, sentence: 'end' }))
+  expect((await a.next('stop')).reason).toBe('end')
+})
+
+test('a hello that arrives byte by byte is understood', async () => {
+  const a = await alone()
+  const caller = await RawPeer.to(a.network.address)
+  caller.socket.setNoDelay(true)
+  for (const byte of helloFrame({ greeting: greetingOf() })) {
+    await new Promise<void>((resolve) => {
+      caller.socket.write(Buffer.of(byte), () => resolve())
+    })
+  }
+  await welcomed(caller)
+})
+
+test.each([
+  ['garbage', Buffer.from('GET / HTTP/1.1\r\nHost: n1\r\n\r\n')],
+  ['zeros', Buffer.alloc(4096)],
+  ['a huge length', Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])],
+  ['a hello with a flipped bit', flipped(helloFrame({ greeting: greetingOf() }), 30)],
+  ['a message before the handshake', frame(4, (out) => out.integer(1))],
+  ['a hello that is too long', helloFrame({ greeting: greetingOf({ name: 'x'.repeat(5000) }) })],
+])('%s ends the connection and nothing else', async (_, bytes) => {
+  const a = await alone()
+  const caller = await RawPeer.to(a.network.address)
+  caller.socket.write(bytes)
+  await caller.closed()
+  await welcomed(await call(a))
+  expect(a.events).toEqual([])
+})
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 4, at)
+  return bytes
+}
+
+test('who says nothing is not waited for', async () => {
+  const a = await alone({ limits: { handshakeMs: 30 } })
+  await (await RawPeer.to(a.network.address)).closed()
+  const slow = await RawPeer.to(a.network.address)
+  slow.socket.write(helloFrame({ greeting: greetingOf() }).subarray(0, 20))
+  await slow.closed()
+})
+
+test('strangers are limited in number, and peers still get in when they have gone', async () => {
+  const a = await alone({ limits: { strangersMax: 3 } })
+  const strangers = [1, 2, 3].map(() => RawPeer.to(a.network.address))
+  const [first] = await Promise.all(strangers)
+  await (await RawPeer.to(a.network.address)).closed()
+  first?.socket.destroy()
+  for (;;) {
+    const answer = await (await call(a)).next()
+    if (answer?.type === FRAME.welcome) break
+  }
+})
+
+test.each([
+  ['a corrupt frame', Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 4]), 1],
+  ['a message that does not decode', frame(4, (out) => out.u8(1)), 1],
+  ['an unknown type', frame(200), 0],
+  ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), 0],
+  ['a state that is not its own', frame(FRAME.state, (out) => out.text('junk')), 1],
+])('a peer that sends %s is cut off, and may come back', async (_, bytes, corrupt) => {
+  const bare = await bareListener()
+  const a = await alone()
+  const greeting = greetingOf({ peer: bare.address })
+  const caller = await call(a, { greeting })
+  await welcomed(caller)
+  const called = await bare.accepted()
+  await called.next()
+  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting }))
+  await a.next('connected')
+  caller.socket.write(bytes)
+  if (corrupt === 0) expect((await caller.next())?.type).toBe(FRAME.refusal)
+  await caller.closed()
+  await a.next('disconnected')
+  expect(a.network.counters.framesCorrupt).toBe(corrupt)
+  await welcomed(await call(a, { greeting: { ...greeting, term: asTerm(3) }, attempt: 9 }))
+})
+
+test('peers survive random bytes on their ports', async () => {
+  const [a, b] = await pair()
+  const seeds = Array.from({ length: 30 }, (_, seed) => seed)
+  await Promise.all(
+    seeds.map(async (seed) => {
+      const attacker = await RawPeer.to((seed % 2 ? a : b).network.address)
+      const head =
+        seed % 3 === 0 ? helloFrame({ greeting: greetingOf() }).subarray(0, seed * 3) : Buffer.alloc(0)
+      const junk = Buffer.from(Array.from({ length: 500 }, (_, at) => (at * at * (seed + 7) + seed) & 0xff))
+      attacker.socket.end(Buffer.concat([head, junk]))
+      await attacker.closed()
+    }),
+  )
+  expect([a.seen('disconnected'), b.seen('disconnected')]).toEqual([0, 0])
+})
