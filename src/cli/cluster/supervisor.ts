@@ -141,16 +141,19 @@ export class Supervisor {
   /** Waits until every node is a voter that knows a leader. A new cluster forms whole or not at all. */
   async formed(): Promise<Formed> {
     const founding = this.#clusterId === null
-    const answers = await Promise.all(
-      this.#places.map(async (place) => ({ place, problem: await this.#becomesReady(place) })),
-    )
-    if (this.#stopping) throw new Failure(1, 'The cluster was stopped before it was ready.')
-    const problems = answers.flatMap(({ place, problem }) =>
-      problem === undefined ? [] : [founding ? problem : withAdvice(problem, place)],
-    )
-    if (problems.length > 0 && founding) {
+    const problems: string[] = []
+    const checks = this.#places.map(async (place) => {
+      const problem = await this.#becomesReady(place)
+      if (problem === undefined) return
+      if (this.#stopping) throw new Failure(1, 'The cluster was stopped before it was ready.')
+      if (founding) throw new Failure(1, `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}`)
+      problems.push(withAdvice(problem, place))
+    })
+    try {
+      await Promise.all(checks)
+    } catch (error) {
       await this.stop()
-      throw new Failure(1, `The cluster could not be formed.\n${problems.join('\n')}\nLogs: ${this.dataDir}`)
+      throw error
     }
     return { status: await this.status(), problems }
   }
