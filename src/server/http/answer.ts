@@ -1,0 +1,70 @@
+// Requests and answers as the handlers see them: plain data, free of fastify and of sockets.
+
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Revision } from '../../kv/index.ts'
+import { problemDocument, type Refused, retryAfterSeconds } from './problem.ts'
+
+export interface ApiRequest {
+  readonly method: string
+  /** Raw, still percent-encoded. */
+  readonly path: string
+  readonly query: string
+  readonly headers: IncomingHttpHeaders
+  /** Empty when there is none. */
+  readonly body: Uint8Array
+  /** When it must be answered, on the clock of `performance.now()`. */
+  readonly deadline: number
+}
+
+export const timeLeftMs = ({ deadline }: ApiRequest): number => Math.max(1, deadline - performance.now())
+
+/** Where a streamed body goes. */
+export interface Sink {
+  /** Resolves when there is room for more; to false once the reader has gone or stalls: nothing will be read any more. */
+  write(text: string): Promise<boolean>
+  end(text: string): void
+}
+
+/** `pour` is called exactly once, also when the reader has gone already. */
+export type Body = string | Uint8Array | readonly string[] | { readonly pour: (sink: Sink) => void }
+
+export interface Answer {
+  readonly status: number
+  /** Flat: name, value, name, value, … */
+  readonly headers: readonly string[]
+  readonly body: Body
+  /** The revision that the answer reflects; the node's newest unless given. */
+  readonly revision: Revision | undefined
+}
+
+/** Takes the answer, or what went wrong instead: a `Refused` becomes its problem, any other error a 500. */
+export type Respond = (answer: Answer | Error) => void
+
+/** Answers exactly once, now or later. May throw before it has answered. */
+export type Handler = (request: ApiRequest, respond: Respond) => void
+
+/** A callback whose failure is the answer, not the caller's trouble. */
+export const answering =
+  <T>(respond: Respond, then: (value: T) => void) =>
+  (value: T): void => {
+    try {
+      then(value)
+    } catch (error) {
+      respond(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+export const jsonAnswer = (body: string, headers: readonly string[] = [], revision?: Revision): Answer => ({
+  status: 200,
+  headers: ['Content-Type', 'application/json', ...headers],
+  body,
+  revision,
+})
+
+export function problemAnswer(refused: Refused): Answer {
+  const document = problemDocument(refused)
+  const headers = ['Content-Type', 'application/problem+json', ...refused.headers]
+  const seconds = retryAfterSeconds(refused.code)
+  if (seconds !== undefined) headers.push('Retry-After', String(seconds))
+  return { status: document.status, headers, body: JSON.stringify(document), revision: refused.revision }
+}

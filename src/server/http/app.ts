@@ -1,0 +1,105 @@
+// The routes outside the hot path, on fastify: it finds the route and validates the body against its schema. Handlers stay plain
+// functions; what leaves goes the same way as on the hot path.
+
+import type { IncomingMessage } from 'node:http'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { ApiRequest, Respond } from './answer.ts'
+import { answering, timeLeftMs } from './answer.ts'
+import type { Bodies } from './body.ts'
+import type { HttpLimits } from './limits.ts'
+import { Refused } from './problem.ts'
+import type { Route } from './route.ts'
+
+/** What the front knows of a request that it hands on. */
+export interface Routed {
+  readonly asked: ApiRequest
+  readonly respond: Respond
+}
+
+export interface AppOptions {
+  readonly routes: readonly Route[]
+  readonly bodies: Bodies
+  readonly limits: HttpLimits
+  readonly routed: (request: IncomingMessage) => Routed
+}
+
+export function createApp({ routes, bodies, limits, routed }: AppOptions): FastifyInstance {
+  const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void => {
+    reply.hijack()
+    routed(request.raw).respond(refusedByFastify(error))
+  }
+  const app = Fastify({
+    logger: false,
+    frameworkErrors: fail,
+    // JSON says what it means: nothing is coerced, dropped or filled in.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+  })
+  app.setErrorHandler((error, request, reply) => fail(asError(error), request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const { asked } = routed(request.raw)
+    fail(new Refused('not_found', `no such route: ${asked.method} ${asked.path}`), request, reply)
+  })
+  // Bodies are read below, once a route is found, by the code that also drops the refused ones.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+
+  const readJson = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
+    const refusal = mediaTypeRefusal(request.raw)
+    if (refusal !== undefined) {
+      done(refusal)
+      return
+    }
+    const timeoutMs = timeLeftMs(routed(request.raw).asked)
+    bodies.read(
+      request.raw,
+      { bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs },
+      (body) => {
+        const json = body instanceof Refused ? body : parsedJson(body)
+        request.body = json
+        done(json instanceof Refused ? json : undefined)
+      },
+    )
+  }
+  for (const { method, path, body, handle } of routes) {
+    app.route({
+      method,
+      url: path,
+      ...(body === undefined ? {} : { schema: { body }, preValidation: readJson }),
+      handler(request: FastifyRequest<{ Params: Record<string, string> }>, reply) {
+        reply.hijack()
+        const { asked, respond } = routed(request.raw)
+        answering(respond, () => handle(asked, request.params, request.body, respond))(undefined)
+      },
+    })
+  }
+  return app
+}
+
+/** POST takes JSON and says so, even with an empty body: no form of a web page can. */
+function mediaTypeRefusal({ headers }: IncomingMessage): Refused | undefined {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json') return new Refused('unsupported_media_type', 'POST needs application/json')
+  if (headers['content-encoding'] !== undefined)
+    return new Refused('unsupported_media_type', 'Content-Encoding is not accepted')
+  return undefined
+}
+
+function parsedJson(body: Uint8Array): unknown {
+  try {
+    return body.length === 0 ? {} : JSON.parse(Buffer.from(body).toString('utf8'))
+  } catch {
+    return new Refused('bad_request', 'the body is not JSON')
+  }
+}
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
+
+/** Whatever fastify has to say of a request is the client's fault, but for what it throws itself. */
+function refusedByFastify(
+  error: Error & { readonly statusCode?: number; readonly validation?: unknown },
+): Error {
+  if (error instanceof Refused) return error
+  if (error.validation !== undefined || (error.statusCode !== undefined && error.statusCode < 500))
+    return new Refused(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
+  return error
+}

@@ -1,0 +1,115 @@
+// Receiving bodies, and dropping those that are refused.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { HttpLimits } from './limits.ts'
+import { type Code, Refused } from './problem.ts'
+
+/** Whether the request announces a body (RFC 9112 §6.3). */
+export const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+
+const NOTHING = new Uint8Array()
+
+interface BodyLimits {
+  readonly bytesMax: number
+  /** The code for more than that. */
+  readonly tooLarge: Code
+  readonly timeoutMs: number
+}
+
+/** Bodies under way, counted together so that many large ones cannot fill the memory. */
+export class Bodies {
+  readonly #limits: HttpLimits
+  #bytes = 0
+
+  constructor(limits: HttpLimits) {
+    this.#limits = limits
+  }
+
+  /**
+   * Reads the whole body. `done` is called once, or never when the client goes away first. A body that is refused is left where it is: the
+   * answer's sender drops it.
+   */
+  read(
+    request: IncomingMessage,
+    { bytesMax, tooLarge, timeoutMs }: BodyLimits,
+    done: (result: Uint8Array | Refused) => void,
+  ): void {
+    const announced = Number(request.headers['content-length'] ?? 0)
+    if (!hasBody(request)) done(NOTHING)
+    else if (announced > bytesMax)
+      done(new Refused(tooLarge, `body of ${announced} bytes, at most ${bytesMax}`))
+    else if (this.#bytes + announced > this.#limits.bodiesBytesMax) done(overloaded())
+    else this.#receive(request, { bytesMax, tooLarge, timeoutMs }, done)
+  }
+
+  #receive(
+    request: IncomingMessage,
+    { bytesMax, tooLarge, timeoutMs }: BodyLimits,
+    done: (result: Uint8Array | Refused) => void,
+  ): void {
+    const chunks: Buffer[] = []
+    let length = 0
+    const stop = (): void => {
+      clearTimeout(timer)
+      request.off('data', onData).off('end', onEnd).off('close', stop)
+      this.#bytes -= length
+    }
+    const refuse = (refused: Refused): void => {
+      stop()
+      request.pause()
+      done(refused)
+    }
+    const onData = (chunk: Buffer): void => {
+      length += chunk.length
+      this.#bytes += chunk.length
+      chunks.push(chunk)
+      if (length > bytesMax) refuse(new Refused(tooLarge, `body of more than ${bytesMax} bytes`))
+      else if (this.#bytes > this.#limits.bodiesBytesMax) refuse(overloaded())
+    }
+    const onEnd = (): void => {
+      stop()
+      const [only] = chunks
+      done(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length))
+    }
+    const timer = setTimeout(
+      () => refuse(new Refused('bad_request', 'the body did not arrive within the timeout')),
+      timeoutMs,
+    )
+    request.on('data', onData).on('end', onEnd).on('close', stop)
+  }
+}
+
+const overloaded = (): Refused => new Refused('overloaded', 'too many request bodies are being received')
+
+/**
+ * Ends a response that is already written while its request's body is still coming: a connection closed under a client that
+ * still sends would cost it the answer.
+ */
+export function dropBodyThenEnd(
+  request: IncomingMessage,
+  response: ServerResponse,
+  limits: HttpLimits,
+): void {
+  let dropped = 0
+  const stop = (): void => {
+    clearTimeout(timer)
+    request.off('data', onData).off('end', end).off('close', stop)
+  }
+  const end = (): void => {
+    stop()
+    response.end()
+  }
+  const cut = (): void => {
+    stop()
+    response.end()
+    request.socket.destroySoon()
+  }
+  const onData = (chunk: Buffer): void => {
+    dropped += chunk.length
+    if (dropped > limits.drainBytesMax) cut()
+  }
+  const timer = setTimeout(cut, limits.drainMsMax)
+  request.on('data', onData).on('end', end).on('close', stop)
+  request.resume()
+}

@@ -1,0 +1,300 @@
+// The routes of the cluster: members, leadership, settings.
+
+import { Type } from 'typebox'
+import { CLUSTER_VERSION, SETTING_RULES, type Settings } from '../../kv/index.ts'
+import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
+import { asReplicaId } from '../../raft/types.ts'
+import type { NodeApi, NodeStatus, Result } from '../types.ts'
+import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
+import { timeout } from './parameters.ts'
+import { Refused, refusedByNode } from './problem.ts'
+import { propose, requestOf } from './proposing.ts'
+import { type Route, route } from './route.ts'
+
+const Name = Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' })
+const Id = Type.String({ pattern: '^(0|[1-9][0-9]{0,19})$', description: '64 bits as a decimal number' })
+const Peer = Type.String({
+  pattern: '^\\S+:[0-9]{1,5}$',
+  maxLength: 300,
+  description: 'host:port of its peer listener',
+})
+const Url = Type.String({
+  pattern: '^https?://[^\\s?#]*[^\\s?#/]$',
+  maxLength: 2000,
+  description: 'Base URL of its API',
+})
+
+const NewMember = { replica_id: Id, peer: Peer, url: Url }
+
+export const MemberSchema = Type.Object({
+  name: Name,
+  replica_id: Id,
+  role: Type.Union([Type.Literal('voter'), Type.Literal('learner')]),
+  peer: Type.String(),
+  url: Type.String(),
+  match_index: Type.Optional(Type.Integer({ description: 'Known to the leader alone' })),
+})
+
+const ClusterSchema = Type.Object({
+  cluster_id: Id,
+  leader: Type.Union([Type.String(), Type.Null()]),
+  term: Type.Integer(),
+  joint: Type.Boolean({ description: 'A change of voters is under way' }),
+  members: Type.Array(MemberSchema),
+})
+
+const integerOf = (name: keyof Settings, description: string) =>
+  Type.Optional(
+    Type.Integer({ minimum: SETTING_RULES[name].min, maximum: SETTING_RULES[name].max, description }),
+  )
+
+const settingFields = {
+  key_bytes_max: integerOf('keyBytesMax', 'Longest key'),
+  value_bytes_max: integerOf('valueBytesMax', 'Largest value'),
+  store_bytes_max: integerOf('storeBytesMax', 'Keys and values of the whole store'),
+  idempotency_tokens_max: integerOf('idempotencyTokensMax', 'Outcomes remembered, in number'),
+  idempotency_bytes_max: integerOf('idempotencyBytesMax', 'Outcomes remembered, in bytes'),
+  idempotency_age_ms_max: integerOf(
+    'idempotencyAgeMsMax',
+    'How long an outcome is remembered, in cluster time',
+  ),
+  cluster_version: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: CLUSTER_VERSION, description: 'Never lowered' }),
+  ),
+}
+
+const LeasesSchema = Type.Object(
+  {
+    on: Type.Optional(Type.Boolean({ description: 'Leader leases' })),
+    duration_ms: Type.Optional(Type.Integer({ minimum: 10, maximum: 60_000 })),
+  },
+  { additionalProperties: false },
+)
+
+const SettingsSchema = Type.Object({ ...settingFields, leases: LeasesSchema })
+
+const SettingsChange = Type.Object(
+  {
+    ...settingFields,
+    leases: Type.Optional(Type.Union([Type.Boolean({ description: 'Short for on' }), LeasesSchema])),
+  },
+  { additionalProperties: false },
+)
+
+export function clusterRoutes(node: NodeApi): Route[] {
+  return [
+    route(
+      {
+        method: 'GET',
+        path: '/v1/cluster',
+        summary: 'The members, as this node knows them',
+        parameters: { timeout },
+        body: undefined,
+        answers: ClusterSchema,
+      },
+      (_, respond) => respondCluster(node, respond),
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/cluster/members',
+        summary: 'Add a member: a learner, promoted when it has caught up',
+        parameters: { timeout },
+        body: Type.Object({ name: Name, ...NewMember }, { additionalProperties: false }),
+        answers: ClusterSchema,
+      },
+      ({ asked, body }, respond) => {
+        const { name, replica_id, peer, url } = body
+        const member: Member = { id: replicaId(replica_id), name, peer, url }
+        change(node, asked, hasMember(node, member) ? [] : [{ kind: 'add-learner', member }], respond)
+      },
+    ),
+    route(
+      {
+        method: 'DELETE',
+        path: '/v1/cluster/members/:name',
+        summary: 'Remove a member',
+        parameters: { timeout },
+        body: undefined,
+        answers: ClusterSchema,
+      },
+      ({ asked, params }, respond) => {
+        const { id } = memberNamed(node, params.name ?? '')
+        change(node, asked, [{ kind: 'remove', id }], respond)
+      },
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/cluster/members/:name/replace',
+        summary: 'Drop the replica of this name and add another, in one joint change',
+        parameters: { timeout },
+        body: Type.Object({ name: Type.Optional(Name), ...NewMember }, { additionalProperties: false }),
+        answers: ClusterSchema,
+      },
+      ({ asked, params, body }, respond) => {
+        const old = memberNamed(node, params.name ?? '')
+        const { name = old.name, replica_id, peer, url } = body
+        const member: Member = { id: replicaId(replica_id), name, peer, url }
+        const steps: ChangeStep[] = [
+          { kind: 'remove', id: old.id },
+          { kind: 'add-learner', member },
+        ]
+        change(node, asked, hasMember(node, member) ? [] : steps, respond)
+      },
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/cluster/leader',
+        summary: 'Hand leadership over, to a member or to the most up-to-date voter',
+        parameters: { timeout },
+        body: Type.Object({ to: Type.Optional(Name) }, { additionalProperties: false }),
+        answers: Type.Object({ leader: Type.String() }),
+      },
+      ({ asked, body }, respond) => {
+        const to = body.to === undefined ? undefined : memberNamed(node, body.to).id
+        const done = answering(respond, (result: Result<{ readonly leader: string }>) => {
+          if (!result.ok) throw refusedByNode(result.problem)
+          respond(jsonAnswer(JSON.stringify({ leader: result.value.leader })))
+        })
+        node.transfer(to, timeLeftMs(asked), done)
+      },
+    ),
+    route(
+      {
+        method: 'GET',
+        path: '/v1/cluster/settings',
+        summary: 'The replicated settings, as this node has applied them',
+        parameters: { timeout },
+        body: undefined,
+        answers: SettingsSchema,
+      },
+      (_, respond) => respondSettings(node, respond),
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/cluster/settings',
+        summary: 'Change replicated settings; those that are not named stay as they are',
+        parameters: { timeout },
+        body: SettingsChange,
+        answers: SettingsSchema,
+      },
+      ({ asked, body }, respond) => {
+        const { leases, ...others } = body
+        const settings = settingsFrom(others)
+        const changeLeases = (headers: readonly string[]): void =>
+          leases === undefined
+            ? respondSettings(node, respond, headers)
+            : setLeases(node, asked, typeof leases === 'boolean' ? { on: leases } : leases, respond, headers)
+        // Two entries: the limits first, then the leases of the core.
+        if (Object.keys(settings).length === 0) return changeLeases([])
+        const request = requestOf({ kind: 'settings', settings }, asked.headers)
+        propose(node, asked, request, respond, (_, headers) => changeLeases(headers))
+      },
+    ),
+  ]
+}
+
+const SETTING_NAMES = {
+  key_bytes_max: 'keyBytesMax',
+  value_bytes_max: 'valueBytesMax',
+  store_bytes_max: 'storeBytesMax',
+  idempotency_tokens_max: 'idempotencyTokensMax',
+  idempotency_bytes_max: 'idempotencyBytesMax',
+  idempotency_age_ms_max: 'idempotencyAgeMsMax',
+  cluster_version: 'clusterVersion',
+} as const satisfies Record<keyof typeof settingFields, keyof Settings>
+
+const SETTING_ENTRIES = Object.entries(SETTING_NAMES)
+
+function settingsFrom(body: Readonly<Record<string, unknown>>): Partial<Settings> {
+  const given = SETTING_ENTRIES.flatMap(([field, name]) => {
+    const value = body[field]
+    return typeof value === 'number' ? [[name, value] as const] : []
+  })
+  return Object.fromEntries(given)
+}
+
+function replicaId(text: string): ReplicaId {
+  if (BigInt(text) > 0xffff_ffff_ffff_ffffn)
+    throw new Refused('bad_request', 'replica_id is larger than 64 bits')
+  return asReplicaId(text)
+}
+
+const membersOf = (node: NodeApi): readonly Member[] => node.status().raft.configuration.members
+
+const hasMember = (node: NodeApi, member: Member): boolean =>
+  membersOf(node).some(({ id, name }) => id === member.id && name === member.name)
+
+function memberNamed(node: NodeApi, name: string): Member {
+  const member = membersOf(node).find((candidate) => candidate.name === name)
+  if (member === undefined) throw new Refused('not_found', `no member is named ${JSON.stringify(name)}`)
+  return member
+}
+
+function change(node: NodeApi, asked: ApiRequest, steps: readonly ChangeStep[], respond: Respond): void {
+  if (steps.length === 0) {
+    // A member that is there already was added by an earlier try of the same request.
+    respondCluster(node, respond)
+    return
+  }
+  const done = answering(respond, (result: Result<Configuration>) => {
+    if (!result.ok) throw refusedByNode(result.problem)
+    respondCluster(node, respond)
+  })
+  node.change({ kind: 'change', steps }, timeLeftMs(asked), done)
+}
+
+function setLeases(
+  node: NodeApi,
+  asked: ApiRequest,
+  wanted: { readonly on?: boolean; readonly duration_ms?: number },
+  respond: Respond,
+  headers: readonly string[],
+): void {
+  const now = node.status().raft.leases
+  const setting: LeaseSetting = { on: wanted.on ?? now.on, durationMs: wanted.duration_ms ?? now.durationMs }
+  const done = answering(respond, (result: Result<LeaseSetting>) => {
+    if (!result.ok) throw refusedByNode(result.problem)
+    respondSettings(node, respond, headers)
+  })
+  node.setLeases(setting, timeLeftMs(asked), done)
+}
+
+function respondCluster(node: NodeApi, respond: Respond): void {
+  const status = node.status()
+  const { term, configuration } = status.raft
+  const joint = configuration.votersOutgoing.length > 0
+  const { clusterId, leaderName: leader = null } = node
+  respond(
+    jsonAnswer(JSON.stringify({ cluster_id: clusterId, leader, term, joint, members: membersJson(status) })),
+  )
+}
+
+/** The `match_index` of each is known to the leader alone. */
+export function membersJson({ raft }: NodeStatus) {
+  const { configuration, progress, id: self, stableIndex, role } = raft
+  const { voters, votersOutgoing } = configuration
+  return configuration.members.map(({ id, name, peer, url }) => {
+    const followed = progress.find((follower) => follower.id === id)?.match
+    const match = role === 'leader' && id === self ? stableIndex : followed
+    const isVoter = voters.includes(id) || votersOutgoing.includes(id)
+    return {
+      name,
+      replica_id: id,
+      role: isVoter ? 'voter' : 'learner',
+      peer,
+      url,
+      ...(match === undefined ? {} : { match_index: match }),
+    }
+  })
+}
+
+function respondSettings(node: NodeApi, respond: Respond, headers: readonly string[] = []): void {
+  const { settings, raft } = node.status()
+  const values = Object.fromEntries(SETTING_ENTRIES.map(([field, name]) => [field, settings[name]]))
+  const leases = { on: raft.leases.on, duration_ms: raft.leases.durationMs }
+  respond(jsonAnswer(JSON.stringify({ ...values, leases }), headers))
+}

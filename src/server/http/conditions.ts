@@ -1,0 +1,45 @@
+// If-Match and If-None-Match (RFC 9110 §13.1, §8.8.3), read into the condition that the state machine tests. The entity tag of a key
+// is its mod_revision.
+
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Condition, Revision } from '../../kv/index.ts'
+import { asRevision } from '../../kv/index.ts'
+import { Refused } from './problem.ts'
+
+export const entityTag = (modRevision: Revision): string => `"${modRevision}"`
+
+export function readConditions(headers: IncomingHttpHeaders): Condition | undefined {
+  const ifMatchText = headers['if-match']
+  const ifNoneMatchText = headers['if-none-match']
+  if (ifMatchText === undefined && ifNoneMatchText === undefined) return undefined
+  return {
+    // If-Match compares strongly: a weak tag equals nothing (RFC 9110 §13.1.1). If-None-Match compares weakly (§13.1.2).
+    ifMatch: ifMatchText === undefined ? undefined : readTags(ifMatchText, 'If-Match', false),
+    ifNoneMatch: ifNoneMatchText === undefined ? undefined : readTags(ifNoneMatchText, 'If-None-Match', true),
+  }
+}
+
+const TAG = /[\t ]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)")?[\t ]*(?:,|$)/y
+
+/** `*`, or the revisions among the tags: others are well-formed and equal no key's. */
+function readTags(text: string, header: string, weakCounts: boolean): 'any' | readonly Revision[] {
+  if (text.trim() === '*') return 'any'
+  const revisions: Revision[] = []
+  let tags = 0
+  TAG.lastIndex = 0
+  while (TAG.lastIndex < text.length) {
+    const found = TAG.exec(text)
+    if (found === null) throw malformed(header)
+    const [, weak, opaque] = found
+    if (opaque === undefined) continue // an empty list element
+    tags++
+    const revision = /^[1-9][0-9]{0,15}$/.test(opaque) ? Number(opaque) : Number.NaN
+    if (Number.isSafeInteger(revision) && (weak === undefined || weakCounts))
+      revisions.push(asRevision(revision))
+  }
+  if (tags === 0) throw malformed(header)
+  return revisions
+}
+
+const malformed = (header: string): Refused =>
+  new Refused('bad_request', `${header} must be * or a list of quoted entity tags, such as "7"`)

@@ -1,0 +1,100 @@
+// One request on its socket and the one answer to it: the headers that all answers share, and how bytes leave.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { NodeApi } from '../types.ts'
+import type { Answer, Body, Sink } from './answer.ts'
+import { dropBodyThenEnd, hasBody } from './body.ts'
+import type { HttpLimits } from './limits.ts'
+
+export interface ExchangeContext {
+  readonly node: NodeApi
+  readonly limits: HttpLimits
+  /** The server is closing: connections end with their answer. */
+  readonly closing: boolean
+}
+
+/** `kv`: a route under /v1, whose answers name cluster, node, term, revision and leader. `extra`: headers for this client (CORS). */
+export function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: Answer,
+  { kv, extra }: { kv: boolean; extra: readonly string[] },
+  context: ExchangeContext,
+): void {
+  const { body, status } = answer
+  if (response.writableEnded || response.destroyed) {
+    if (isPoured(body)) body.pour(GONE)
+    return
+  }
+  const headers = kv ? kvHeaders(context.node, answer) : []
+  headers.push(...answer.headers, ...extra)
+  if (context.closing) headers.push('Connection', 'close')
+  const bodiless = request.method === 'HEAD' || status === 304 || status === 204
+
+  if (isPoured(body)) {
+    response.writeHead(status, headers)
+    if (bodiless) response.end()
+    body.pour(bodiless ? GONE : sinkOf(response, context.limits))
+    return
+  }
+  const pieces = typeof body === 'string' || body instanceof Uint8Array ? [body] : body
+  if (status !== 304 && status !== 204) headers.push('Content-Length', String(byteLength(pieces)))
+  response.writeHead(status, headers)
+  const parts = bodiless ? [] : pieces
+  for (const part of parts.slice(0, -1)) response.write(part)
+  const last = parts.at(-1)
+  if (request.readableEnded || !hasBody(request)) response.end(last)
+  else {
+    if (last === undefined) response.flushHeaders()
+    else response.write(last)
+    dropBodyThenEnd(request, response, context.limits)
+  }
+}
+
+function kvHeaders(node: NodeApi, answer: Answer): string[] {
+  const headers = [
+    'Kv-Cluster',
+    node.clusterId,
+    'Kv-Node',
+    node.name,
+    'Kv-Term',
+    String(node.term),
+    'Kv-Revision',
+    String(answer.revision ?? node.revision),
+  ]
+  const { leaderName } = node
+  if (leaderName !== undefined) headers.push('Kv-Leader', leaderName)
+  return headers
+}
+
+function byteLength(pieces: readonly (string | Uint8Array)[]): number {
+  let bytes = 0
+  for (const piece of pieces) bytes += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.byteLength
+  return bytes
+}
+
+type Poured = Extract<Body, { pour: unknown }>
+
+const isPoured = (body: Body): body is Poured => typeof body === 'object' && 'pour' in body
+
+const GONE: Sink = { write: async () => false, end() {} }
+
+function sinkOf(response: ServerResponse, limits: HttpLimits): Sink {
+  const roomOrGone = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const settle = (): void => {
+        clearTimeout(stalled)
+        response.off('drain', settle).off('close', settle)
+        resolve(!response.destroyed)
+      }
+      const stalled = setTimeout(() => response.destroy(), limits.streamStallMsMax)
+      response.on('drain', settle).on('close', settle)
+    })
+  return {
+    async write(text) {
+      if (response.destroyed) return false
+      return response.write(text) || roomOrGone()
+    },
+    end: (text) => void response.end(text),
+  }
+}

@@ -1,0 +1,102 @@
+// Who may speak to this node at all. A browser on the same machine can be led here by any web page, so the name it believes to speak to
+// (Host) and the page that makes it speak (Origin) are checked; a client that mistakes the cluster is told.
+
+import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
+import { Refused } from './problem.ts'
+import type { Target } from './target.ts'
+
+export interface GuardOptions {
+  readonly clusterId: string
+  readonly allowedHosts: readonly string[]
+  readonly corsOrigins: readonly string[]
+}
+
+const EXPOSED =
+  'ETag, Idempotency-Replayed, Kv-Cluster, Kv-Node, Kv-Term, Kv-Revision, Kv-Leader, Kv-Consistency, Kv-Staleness-Ms, Retry-After'
+const METHODS = 'GET, HEAD, PUT, POST, DELETE'
+const HEADERS = 'Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kv-Cluster'
+const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** Host headers judged good lately; a client sends the same one all the time. */
+const REMEMBERED_MAX = 256
+
+export class Guard {
+  readonly #clusterId: string
+  readonly #allowedHosts: ReadonlySet<string>
+  readonly #corsOrigins: ReadonlySet<string>
+  readonly #goodHosts = new Set<string>()
+
+  constructor({ clusterId, allowedHosts, corsOrigins }: GuardOptions) {
+    this.#clusterId = clusterId
+    this.#allowedHosts = new Set(allowedHosts.map((host) => host.toLowerCase()))
+    this.#corsOrigins = new Set(corsOrigins.map((origin) => origin.toLowerCase().replace(/\/$/, '')))
+  }
+
+  /** Throws `Refused` for a host that is not ours. */
+  checkHost(request: IncomingMessage, target: Target): void {
+    const host = target.authority ?? request.headers.host
+    if (host === undefined && request.httpVersion === '1.0') return
+    if (host === undefined) throw new Refused('bad_request', 'a request needs a Host header')
+    if (this.#goodHosts.has(host)) return
+    if (!this.#isOurs(host))
+      throw new Refused('host_not_allowed', `${JSON.stringify(host)} is not served here; see --allowed-host`)
+    if (this.#goodHosts.size < REMEMBERED_MAX) this.#goodHosts.add(host)
+  }
+
+  /** CORS headers for this client; empty for most. Throws `Refused` for a change that a foreign page asks for. */
+  checkOrigin(request: IncomingMessage): readonly string[] {
+    const { origin, host = '' } = request.headers
+    if (origin === undefined) return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
+    const named = origin.toLowerCase()
+    if (this.#corsOrigins.has(named) || this.#corsOrigins.has('*')) {
+      return [
+        'Access-Control-Allow-Origin',
+        origin,
+        'Access-Control-Expose-Headers',
+        EXPOSED,
+        'Vary',
+        'Origin',
+      ]
+    }
+    const preflight =
+      request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
+    if (named !== `http://${host.toLowerCase()}` && (preflight || !READS.has(request.method ?? '')))
+      throw new Refused(
+        'origin_not_allowed',
+        `${JSON.stringify(origin)} may not make changes here; see --cors-origin`,
+      )
+    return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
+  }
+
+  /** Throws `Refused` when the client means another cluster. */
+  checkCluster(request: IncomingMessage): void {
+    const cluster = request.headers['kv-cluster']
+    if (cluster !== undefined && cluster !== this.#clusterId)
+      throw new Refused(
+        'wrong_cluster',
+        `this node belongs to cluster ${this.#clusterId}, not ${String(cluster)}`,
+      )
+  }
+
+  #isOurs(host: string): boolean {
+    const parsed = /^(\[[0-9a-f:.]+\]|[^:[\]/@]+)(?::[0-9]{1,5})?$/i.exec(host)?.[1]?.toLowerCase()
+    if (parsed === undefined) return false
+    const name = parsed.replace(/^\[|\]$/g, '')
+    if (isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost')) return true
+    return this.#allowedHosts.has(name) || this.#allowedHosts.has(host.toLowerCase())
+  }
+}
+
+export const isPreflight = (request: IncomingMessage, corsHeaders: readonly string[]): boolean =>
+  request.method === 'OPTIONS' &&
+  request.headers['access-control-request-method'] !== undefined &&
+  corsHeaders.includes('Access-Control-Allow-Origin')
+
+export const PREFLIGHT_HEADERS = [
+  'Access-Control-Allow-Methods',
+  METHODS,
+  'Access-Control-Allow-Headers',
+  HEADERS,
+  'Access-Control-Max-Age',
+  '600',
+] as const

@@ -1,0 +1,24 @@
+// JSON of the API: snake_case; bytes as a string when they are valid UTF-8, otherwise {"base64": …}.
+
+import { isUtf8 } from 'node:buffer'
+import type { KeyMeta, KeyRow } from '../../kv/index.ts'
+
+export function bytesJson(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return isUtf8(buffer)
+    ? JSON.stringify(buffer.toString('utf8'))
+    : `{"base64":"${buffer.toString('base64')}"}`
+}
+
+export function recordJson(row: KeyRow): string {
+  return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}}`
+}
+
+/** A record without its value. */
+export function metaJson(meta: KeyMeta): string {
+  return `{"key":${bytesJson(meta.key)},${revisionsJson(meta)}}`
+}
+
+export function revisionsJson({ createRevision, modRevision, version }: Omit<KeyMeta, 'key'>): string {
+  return `"create_revision":${createRevision},"mod_revision":${modRevision},"version":${version}`
+}

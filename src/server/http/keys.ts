@@ -1,0 +1,139 @@
+// The routes of one key: PUT, GET, HEAD and DELETE of /v1/kv/{key}, or of /v1/kv?key=…, the same resource in a form that no client
+// normalises.
+
+import type { Command, Condition, KeyRow, Outcome } from '../../kv/index.ts'
+import { conditionHolds, dataKey, decodeKeyRow, SETTING_RULES } from '../../kv/index.ts'
+import type { NodeApi, ReadGrant, Result } from '../types.ts'
+import { namesMediaType } from './accept.ts'
+import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
+import { entityTag, readConditions } from './conditions.ts'
+import { recordJson, revisionsJson } from './json.ts'
+import { flag, READ_PARAMETERS, readQuery, timeout } from './parameters.ts'
+import { Refused, refusedByNode } from './problem.ts'
+import { preconditionFailed, propose, requestOf } from './proposing.ts'
+import { freshnessHeaders, readOptions } from './reading.ts'
+import { percentDecode, queryDecode } from './target.ts'
+
+export const PUT_PARAMETERS = { prev: flag('Answer with the record before'), timeout }
+export const DELETE_PARAMETERS = { timeout }
+
+const KEY_PATH = '/v1/kv/'
+const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
+
+const isKeyPair = (pair: string): boolean => pair === 'key' || pair.startsWith('key=')
+
+export const namesKey = (query: string): boolean => query.split('&').some(isKeyPair)
+
+/** The key, and the query without it. */
+function addressed({ path, query }: ApiRequest): { readonly key: Uint8Array; readonly query: string } {
+  if (path.startsWith(KEY_PATH)) return { key: checked(percentDecode(path.slice(KEY_PATH.length))), query }
+  const pairs = query.split('&')
+  const [mine, ...doubles] = pairs.filter(isKeyPair)
+  if (doubles.length > 0) throw new Refused('bad_request', 'key is given twice')
+  const key = checked(queryDecode(mine?.slice('key='.length) ?? ''))
+  return { key, query: pairs.filter((pair) => !isKeyPair(pair)).join('&') }
+}
+
+function checked(key: Uint8Array): Uint8Array {
+  if (key.length === 0) throw new Refused('key_empty', 'the key is empty')
+  if (key.length > KEY_BYTES_MAX)
+    throw new Refused('key_too_long', `key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
+  return key
+}
+
+export function putKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
+  const { headers, body } = asked
+  if (headers['content-encoding'] !== undefined)
+    throw new Refused(
+      'unsupported_media_type',
+      'a value is stored as it is sent: Content-Encoding is not accepted',
+    )
+  if (headers['content-range'] !== undefined)
+    throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
+  const { key, query } = addressed(asked)
+  const { prev = false } = readQuery(query, PUT_PARAMETERS)
+  const command: Command = { kind: 'put', key, value: body, condition: readConditions(headers), prev }
+  propose(node, asked, requestOf(command, headers), respond, (outcome, more) => {
+    if (outcome.kind !== 'put') throw unexpected(outcome)
+    const { revision, modRevision } = outcome
+    const before =
+      outcome.prev === undefined ? '' : `,"prev":${outcome.prev === null ? 'null' : recordJson(outcome.prev)}`
+    const json = `{"revision":${revision},${revisionsJson(outcome)}${before}}`
+    respond(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
+  })
+}
+
+export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
+  const { key, query } = addressed(asked)
+  readQuery(query, DELETE_PARAMETERS)
+  const command: Command = { kind: 'delete', key, condition: readConditions(asked.headers), prev: false }
+  propose(node, asked, requestOf(command, asked.headers), respond, (outcome, more) => {
+    if (outcome.kind !== 'delete') throw unexpected(outcome)
+    const { deleted, revision } = outcome
+    respond(jsonAnswer(`{"deleted":${deleted},"revision":${revision}}`, more, revision))
+  })
+}
+
+const unexpected = ({ kind }: Outcome): Error => new Error(`the outcome of another command: ${kind}`)
+
+/** GET and HEAD: the server leaves the body of the latter out. */
+export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
+  const { key, query } = addressed(asked)
+  const options = readOptions(asked, readQuery(query, READ_PARAMETERS))
+  const condition = readConditions(asked.headers)
+  const asRecord = wantsRecord(asked.headers.accept)
+  const answer = answering(respond, (result: Result<ReadGrant>) => {
+    if (!result.ok) throw refusedByNode(result.problem)
+    const grant = result.value
+    const stored = node.get(dataKey(key))
+    if (stored === undefined) throw missing(grant)
+    const row = decodeKeyRow(key, stored)
+    if (!conditionHolds(ifMatchOf(condition), row))
+      throw preconditionFailed(row, grant.revision, freshnessHeaders(grant))
+    const unchanged = !conditionHolds(condition, row)
+    respond(unchanged ? notModified(row, grant) : asRecord ? record(row, grant) : value(row, grant))
+  })
+  node.read(options, answer)
+}
+
+const ifMatchOf = (condition: Condition | undefined): Condition | undefined =>
+  condition && { ...condition, ifNoneMatch: undefined }
+
+/** Names JSON, and does not say at the same time that anything will do. */
+const wantsRecord = (accept: string | undefined): boolean =>
+  namesMediaType(accept, 'application/json') && !namesMediaType(accept, '*/*')
+
+const sharedHeaders = (row: KeyRow, grant: ReadGrant): string[] => [
+  'ETag',
+  entityTag(row.modRevision),
+  'Cache-Control',
+  'no-cache',
+  'Vary',
+  'Accept',
+  ...freshnessHeaders(grant),
+]
+
+const value = (row: KeyRow, grant: ReadGrant): Answer => ({
+  status: 200,
+  headers: ['Content-Type', 'application/octet-stream', ...NOSNIFF, ...sharedHeaders(row, grant)],
+  body: row.value,
+  revision: grant.revision,
+})
+
+const record = (row: KeyRow, grant: ReadGrant): Answer =>
+  jsonAnswer(recordJson(row), [...NOSNIFF, ...sharedHeaders(row, grant)], grant.revision)
+
+const notModified = (row: KeyRow, grant: ReadGrant): Answer => ({
+  status: 304,
+  headers: sharedHeaders(row, grant),
+  body: '',
+  revision: grant.revision,
+})
+
+const NOSNIFF = ['X-Content-Type-Options', 'nosniff'] as const
+
+const missing = (grant: ReadGrant): Refused =>
+  new Refused('not_found', 'the key does not exist', {
+    headers: freshnessHeaders(grant),
+    revision: grant.revision,
+  })

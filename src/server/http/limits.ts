@@ -1,0 +1,50 @@
+// Limits of one node's HTTP front; docs/reference/limits.md lists them. They refuse before anything is proposed. What a key, a value and the
+// store may hold is a replicated setting (src/kv).
+
+export interface HttpLimits {
+  /** Request line and headers together. A longest key fits, every byte of it escaped. */
+  readonly headBytesMax: number
+  /** Body of a POST. */
+  readonly requestBytesMax: number
+  /** Bodies being received, all connections together; beyond: overloaded. */
+  readonly bodiesBytesMax: number
+  /** How much of a refused body is read and dropped so that its sender can read the answer, and for how long. */
+  readonly drainBytesMax: number
+  readonly drainMsMax: number
+  /** Rows of a page unless the request says otherwise, and at most. */
+  readonly pageRowsDefault: number
+  readonly pageRowsMax: number
+  /** Keys and values of a page. */
+  readonly pageBytesMax: number
+  /** What is read and encoded of a range before the event loop goes on to other work. */
+  readonly sliceRowsMax: number
+  readonly sliceBytesMax: number
+  /** Ranges being read at the same time; each holds a view. Beyond: overloaded. */
+  readonly rangesMax: number
+  /** A reader of a stream that takes nothing for this long is cut off. */
+  readonly streamStallMsMax: number
+  /** An idle connection is kept this long. */
+  readonly keepAliveMs: number
+  /** Graceful close: connections still busy after this long are cut. */
+  readonly closeMsMax: number
+}
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export const httpLimits: HttpLimits = {
+  headBytesMax: 64 * KiB,
+  requestBytesMax: 1.5 * MiB,
+  bodiesBytesMax: 128 * MiB,
+  drainBytesMax: 16 * MiB,
+  drainMsMax: 5_000,
+  pageRowsDefault: 1_000,
+  pageRowsMax: 10_000,
+  pageBytesMax: 4 * MiB,
+  sliceRowsMax: 512,
+  sliceBytesMax: 256 * KiB,
+  rangesMax: 64,
+  streamStallMsMax: 10_000,
+  keepAliveMs: 75_000,
+  closeMsMax: 10_000,
+}

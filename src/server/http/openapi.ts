@@ -1,0 +1,125 @@
+// The OpenAPI 3.1 document, made from the very tables and schemas that read and validate requests.
+
+import type { TSchema } from 'typebox'
+import { Type } from 'typebox'
+import { DELETE_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
+import { READ_PARAMETERS } from './parameters.ts'
+import { PROBLEMS } from './problem.ts'
+import { RANGE_PARAMETERS } from './range.ts'
+import type { Route } from './route.ts'
+
+const Bytes = Type.Union([Type.String(), Type.Object({ base64: Type.String() })], {
+  description: 'Bytes: a string when they are valid UTF-8, otherwise base64',
+})
+const meta = { create_revision: Type.Integer(), mod_revision: Type.Integer(), version: Type.Integer() }
+const RecordSchema = Type.Object({ key: Bytes, value: Bytes, ...meta })
+const PutAnswer = Type.Object({
+  revision: Type.Integer(),
+  ...meta,
+  prev: Type.Optional(Type.Union([RecordSchema, Type.Null()])),
+})
+const DeleteAnswer = Type.Object({
+  deleted: Type.Union([Type.Literal(0), Type.Literal(1)]),
+  revision: Type.Integer(),
+})
+const PageSchema = Type.Object({
+  kvs: Type.Array(Type.Object({ key: Bytes, value: Type.Optional(Bytes), ...meta })),
+  more: Type.Boolean(),
+  next: Type.Optional(Bytes),
+  count: Type.Optional(Type.Integer()),
+  revision: Type.Integer(),
+})
+const ProblemSchema = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.Union(Object.keys(PROBLEMS).map((code) => Type.Literal(code))),
+  detail: Type.String(),
+  retry_after_ms: Type.Optional(Type.Integer()),
+})
+
+interface Content {
+  readonly [mediaType: string]: { readonly schema: TSchema }
+}
+
+const json = (schema: TSchema): Content => ({ 'application/json': { schema } })
+const OCTETS: Content = { 'application/octet-stream': { schema: Type.String({ format: 'binary' }) } }
+
+export function openApiDocument(version: string, routes: readonly Route[]): string {
+  const paths: Record<string, Record<string, unknown>> = {}
+  for (const route of routes) {
+    const path = route.path.replaceAll(/:([a-z]+)/g, '{$1}')
+    const names = [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => inPath(name ?? ''))
+    const answer: Content =
+      typeof route.answers === 'string' ? { [route.answers]: { schema: Type.String() } } : json(route.answers)
+    paths[path] = {
+      ...paths[path],
+      [route.method.toLowerCase()]: {
+        ...operation(route.summary, [...names, ...inQuery(route.parameters)], answer),
+        ...(route.body === undefined ? {} : { requestBody: { content: json(route.body) } }),
+      },
+    }
+  }
+  paths['/v1/kv/{key}'] = keyOperations([inPath('key')])
+  paths['/v1/kv'] = {
+    ...keyOperations(inQuery({ key: KEY }, true)),
+    get: operation(
+      'A range of keys; with `key` the one key, as under /v1/kv/{key}',
+      inQuery({ ...RANGE_PARAMETERS, key: KEY }),
+      { ...json(PageSchema), 'application/x-ndjson': { schema: Type.String() } },
+    ),
+  }
+  const info = { title: 'quorate', version, description: 'A strongly consistent key-value store' }
+  return JSON.stringify({ openapi: '3.1.0', info, paths })
+}
+
+const KEY = { schema: Type.String({ minLength: 1, description: 'A key; percent-encoded bytes' }) }
+
+function keyOperations(address: readonly unknown[]): Record<string, unknown> {
+  const read = operation('Read a key', [...address, ...inQuery(READ_PARAMETERS), IF_NONE_MATCH], {
+    ...OCTETS,
+    ...json(RecordSchema),
+  })
+  const change = [...address, IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY]
+  return {
+    get: read,
+    head: read,
+    put: {
+      ...operation('Write a key', [...change, ...inQuery(PUT_PARAMETERS)], json(PutAnswer)),
+      requestBody: { content: { '*/*': { schema: Type.String({ format: 'binary' }) } } },
+    },
+    delete: operation('Delete a key', [...change, ...inQuery(DELETE_PARAMETERS)], json(DeleteAnswer)),
+  }
+}
+
+const inHeader = (name: string, description: string) => ({
+  name,
+  in: 'header',
+  schema: Type.String({ description }),
+})
+
+const IF_MATCH = inHeader('If-Match', '"<mod_revision>", a list of them, or *')
+const IF_NONE_MATCH = inHeader('If-None-Match', '"<mod_revision>", a list of them, or *')
+const IDEMPOTENCY_KEY = inHeader(
+  'Idempotency-Key',
+  'TOKEN, optionally ;since=<revision>: applied at most once',
+)
+
+const inPath = (name: string) => ({ name, in: 'path', required: true, schema: Type.String() })
+
+const inQuery = (table: Readonly<Record<string, { readonly schema: TSchema }>>, required = false) =>
+  Object.entries(table).map(([name, { schema }]) => ({ name, in: 'query', required, schema }))
+
+function operation(summary: string, parameters: readonly unknown[], content: Content) {
+  return {
+    summary,
+    parameters,
+    responses: {
+      200: { description: 'Done', content },
+      default: {
+        description: 'A problem',
+        content: { 'application/problem+json': { schema: ProblemSchema } },
+      },
+    },
+  }
+}

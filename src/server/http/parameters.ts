@@ -1,0 +1,131 @@
+// Query parameters. One table per kind of request says which exist, how each is read, and what OpenAPI says of it.
+
+import type { TSchema } from 'typebox'
+import { Type } from 'typebox'
+import type { Revision } from '../../kv/index.ts'
+import { asRevision } from '../../kv/index.ts'
+import type { ReadConsistency } from '../types.ts'
+import { Refused } from './problem.ts'
+import { queryDecode } from './target.ts'
+
+export interface Parameter<T> {
+  readonly schema: TSchema
+  /** `name` is for the message. Throws `Refused`. */
+  readonly read: (value: Uint8Array, name: string) => T
+}
+
+export type ParameterTable = Readonly<Record<string, Parameter<unknown>>>
+
+export type ParameterValues<P extends ParameterTable> = {
+  readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T | undefined : never
+}
+
+/** The parameters of `query`. Unknown ones, and one given twice, are refused. */
+export function readQuery<P extends ParameterTable>(query: string, table: P): ParameterValues<P> {
+  const values: Record<string, unknown> = {}
+  for (const pair of query === '' ? [] : query.split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    const name = textOf(queryDecode(equals < 0 ? pair : pair.slice(0, equals)))
+    const parameter = Object.hasOwn(table, name) ? table[name] : undefined
+    if (parameter === undefined)
+      throw new Refused('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
+    if (Object.hasOwn(values, name)) throw new Refused('bad_request', `${name} is given twice`)
+    values[name] = parameter.read(queryDecode(equals < 0 ? '' : pair.slice(equals + 1)), name)
+  }
+  // Every name in `values` is one of the table's and was read by its own reader.
+  return values as ParameterValues<P>
+}
+
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
+
+const invalid = (name: string, wanted: string): Refused =>
+  new Refused('bad_request', `${name} must be ${wanted}`)
+
+export const bytes = (description: string): Parameter<Uint8Array> => ({
+  schema: Type.String({ description: `${description}; percent-encoded bytes` }),
+  read: (value) => value,
+})
+
+export const flag = (description: string): Parameter<boolean> => ({
+  schema: Type.Boolean({ description }),
+  read(value, name) {
+    const text = textOf(value)
+    if (text === '' || text === 'true') return true
+    if (text === 'false') return false
+    throw invalid(name, 'true or false')
+  },
+})
+
+export const integer = (description: string, minimum: number, maximum: number): Parameter<number> => ({
+  schema: Type.Integer({ description, minimum, maximum }),
+  read(value, name) {
+    const text = textOf(value)
+    const number = Number(text)
+    if (!/^[0-9]{1,16}$/.test(text) || number < minimum || number > maximum)
+      throw invalid(name, `a whole number from ${minimum} to ${maximum}`)
+    return number
+  },
+})
+
+const oneOf = <T extends string>(description: string, ...options: readonly T[]): Parameter<T> => ({
+  schema: Type.Union(
+    options.map((option) => Type.Literal(option)),
+    { description },
+  ),
+  read(value, name) {
+    const text = textOf(value)
+    const found = options.find((option) => option === text)
+    if (found === undefined) throw invalid(name, `one of ${options.join(', ')}`)
+    return found
+  },
+})
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+const duration = (description: string, maxMs: number): Parameter<number> => ({
+  schema: Type.String({ description, pattern: DURATION.source }),
+  read(value, name) {
+    const [, amount, unit] = DURATION.exec(textOf(value)) ?? []
+    const ms = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
+    if (!(ms > 0 && ms <= maxMs))
+      throw invalid(name, `a duration above 0 and up to ${maxMs / 1000}s, such as 500ms or 3s`)
+    return ms
+  },
+})
+
+const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)$/
+
+export const TIMEOUT_MS_DEFAULT = 5000
+export const TIMEOUT_MS_MAX = 60_000
+
+export const timeout = duration('Answered before it runs out; 5s unless given', TIMEOUT_MS_MAX)
+
+/** Of any request, before anything else of it is read. */
+export function timeoutOf(query: string): number {
+  const given = query === '' ? null : /(?:^|&)timeout=([^&]*)/.exec(query)
+  return given === null ? TIMEOUT_MS_DEFAULT : timeout.read(queryDecode(given[1] ?? ''), 'timeout')
+}
+
+/** What every read takes. */
+export const READ_PARAMETERS = {
+  consistency: oneOf<ReadConsistency>(
+    'How fresh the answer must be; linearizable unless given',
+    'linearizable',
+    'lease',
+    'stale',
+  ),
+  max_staleness: duration(
+    'For stale reads: refuse (503 too_stale) when a bound this low cannot be proven',
+    24 * 3_600_000,
+  ),
+  min_revision: revision('Wait until this node has applied that revision'),
+  timeout,
+}
+
+function revision(description: string): Parameter<Revision> {
+  const number = integer(description, 1, Number.MAX_SAFE_INTEGER)
+  return { schema: number.schema, read: (value, name) => asRevision(number.read(value, name)) }
+}
+
+export const order = oneOf('Of keys, byte by byte; ascending unless given', 'asc', 'desc')

@@ -1,0 +1,93 @@
+// The errors of the API as RFC 9457 problems. docs/reference/errors.md describes each code; a test holds the two together.
+
+import type { Revision } from '../../kv/index.ts'
+import type { Problem as NodeProblem } from '../types.ts'
+
+interface Kind {
+  readonly status: number
+  readonly title: string
+  /** How long to wait before trying again; such an answer carries Retry-After. */
+  readonly retryAfterMs?: number
+}
+
+export const PROBLEMS = {
+  bad_request: { status: 400, title: 'The request cannot be understood' },
+  unknown_parameter: { status: 400, title: 'A query parameter is not known' },
+  key_empty: { status: 400, title: 'A key has at least one byte' },
+  key_too_long: { status: 400, title: 'The key is too long' },
+  origin_not_allowed: { status: 403, title: 'This origin may not make changes' },
+  not_found: { status: 404, title: 'Not found' },
+  idempotency_expired: { status: 409, title: 'The idempotency token is too old to be judged' },
+  membership_refused: { status: 409, title: 'The membership change is refused' },
+  precondition_failed: { status: 412, title: 'A precondition does not hold' },
+  value_too_large: { status: 413, title: 'The value is too large' },
+  request_too_large: { status: 413, title: 'The request is too large' },
+  unsupported_media_type: { status: 415, title: 'The body is not in a form that is accepted here' },
+  host_not_allowed: { status: 421, title: 'This host name is not served here' },
+  wrong_cluster: { status: 421, title: 'This node belongs to another cluster' },
+  idempotency_key_reused: { status: 422, title: 'The idempotency token was used for another request' },
+  overloaded: { status: 429, title: 'Too much is asked of this node', retryAfterMs: 50 },
+  internal: { status: 500, title: 'The node failed' },
+  no_leader: { status: 503, title: 'There is no leader', retryAfterMs: 100 },
+  no_quorum: { status: 503, title: 'No majority can be reached', retryAfterMs: 250 },
+  not_ready: { status: 503, title: 'The node is not ready', retryAfterMs: 250 },
+  too_stale: { status: 503, title: 'The node is staler than allowed', retryAfterMs: 100 },
+  revision_behind: { status: 503, title: 'The node has not reached that revision', retryAfterMs: 100 },
+  outcome_unknown: { status: 504, title: 'It is not known whether the change was made' },
+  storage_full: { status: 507, title: 'The store is full' },
+} as const satisfies Record<string, Kind>
+
+export type Code = keyof typeof PROBLEMS
+
+interface RefusedOptions {
+  /** Further members of the problem. */
+  readonly members?: Readonly<Record<string, unknown>>
+  /** Headers that go with it, flat: name, value, … */
+  readonly headers?: readonly string[]
+  /** The revision that the answer reflects; the node's newest unless given. */
+  readonly revision?: Revision
+}
+
+/** Ends the handling of a request with a problem. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly code: Code
+  readonly members: Readonly<Record<string, unknown>>
+  readonly headers: readonly string[]
+  readonly revision: Revision | undefined
+
+  constructor(code: Code, detail: string, { members = {}, headers = [], revision }: RefusedOptions = {}) {
+    super(detail)
+    this.code = code
+    this.members = members
+    this.headers = headers
+    this.revision = revision
+  }
+}
+
+export interface ProblemDocument {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: Code
+  readonly detail: string
+  readonly retry_after_ms?: number
+}
+
+export function problemDocument({ code, message, members }: Refused): ProblemDocument {
+  const { status, title, retryAfterMs }: Kind = PROBLEMS[code]
+  const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
+  return { type: `urn:quorate:problem:${code}`, title, status, code, detail: message, ...retry, ...members }
+}
+
+/** Whole seconds, as RFC 9110 wants them; undefined where trying again soon is no advice. */
+export function retryAfterSeconds(code: Code): number | undefined {
+  const { retryAfterMs }: Kind = PROBLEMS[code]
+  return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000)
+}
+
+/** A node's own words. A change that may have been made is never given a code that says it was not. */
+export function refusedByNode(problem: NodeProblem): Refused {
+  const unclear = problem.written === 'unknown' && problem.code !== 'internal'
+  return new Refused(unclear ? 'outcome_unknown' : problem.code, problem.detail)
+}

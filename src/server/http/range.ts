@@ -1,0 +1,278 @@
+// Reading many keys: GET /v1/kv, as a page of JSON or as a stream of NDJSON. Either way all of it comes from one view, in slices small
+// enough that the event loop gets on with everything else in between.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { KeyRow } from '../../kv/index.ts'
+import { dataRange, decodeKeyRow, keyAfter, prefixEnd, userKey } from '../../kv/index.ts'
+import type { Range, StoredRow, View } from '../../storage/types.ts'
+import type { NodeApi, ReadGrant, Result } from '../types.ts'
+import { namesMediaType } from './accept.ts'
+import { type Answer, type ApiRequest, answering, type Respond, type Sink } from './answer.ts'
+import { bytesJson, metaJson, recordJson } from './json.ts'
+import type { HttpLimits } from './limits.ts'
+import {
+  bytes,
+  flag,
+  integer,
+  order,
+  type ParameterValues,
+  READ_PARAMETERS,
+  readQuery,
+} from './parameters.ts'
+import { problemDocument, Refused, refusedByNode } from './problem.ts'
+import { freshnessHeaders, readOptions } from './reading.ts'
+
+export const RANGE_PARAMETERS = {
+  prefix: bytes('Keys that begin with it'),
+  start: bytes('From this key on, inclusive'),
+  end: bytes('Up to this key, exclusive'),
+  after: bytes('Only keys behind this one in the order asked for: `next` of the page before'),
+  limit: integer(
+    'Records at most; a page has 1000 unless given, and never more than 10000',
+    1,
+    Number.MAX_SAFE_INTEGER,
+  ),
+  order,
+  keys_only: flag('Leave the values out'),
+  count: flag('Count the whole range as well'),
+  count_only: flag('Count the whole range and answer no records'),
+  ...READ_PARAMETERS,
+}
+
+interface Bounds {
+  readonly start: Uint8Array
+  /** Exclusive; undefined: to the last key. */
+  readonly end: Uint8Array | undefined
+}
+
+/** One range being read, from start to end. */
+interface Reading {
+  readonly asked: ApiRequest
+  readonly values: ParameterValues<typeof RANGE_PARAMETERS>
+  /** Of the whole range, and of what is behind `after`. */
+  readonly whole: Bounds
+  readonly rest: Bounds
+  readonly limit: number
+  readonly grant: ReadGrant
+  readonly view: View
+  readonly limits: HttpLimits
+  /** What an error is in an answer; reports it when it is not the client's. */
+  readonly failed: (error: unknown) => Refused
+}
+
+/** GET /v1/kv. */
+export class Ranges {
+  readonly #node: NodeApi
+  readonly #limits: HttpLimits
+  readonly #failed: Reading['failed']
+  #open = 0
+
+  constructor(node: NodeApi, limits: HttpLimits, failed: Reading['failed']) {
+    this.#node = node
+    this.#limits = limits
+    this.#failed = failed
+  }
+
+  get(asked: ApiRequest, respond: Respond): void {
+    const limits = this.#limits
+    const values = readQuery(asked.query, RANGE_PARAMETERS)
+    const whole = wholeBounds(values)
+    const rest = restBounds(whole, values)
+    const streams = namesMediaType(asked.headers.accept, 'application/x-ndjson')
+    const { limit = streams ? Number.MAX_SAFE_INTEGER : limits.pageRowsDefault } = values
+    if (!streams && limit > limits.pageRowsMax)
+      throw new Refused('bad_request', `limit must be a whole number from 1 to ${limits.pageRowsMax}`)
+
+    const granted = answering(respond, (result: Result<ReadGrant>) => {
+      if (!result.ok) throw refusedByNode(result.problem)
+      if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
+      const view = this.#node.view()
+      this.#open++
+      const reading = {
+        asked,
+        values,
+        whole,
+        rest,
+        limit,
+        grant: result.value,
+        view,
+        limits,
+        failed: this.#failed,
+      }
+      void (streams ? stream(reading, respond) : page(reading, respond)).catch(respond).finally(() => {
+        view.close()
+        this.#open--
+      })
+    })
+    this.#node.read(readOptions(asked, values), granted)
+  }
+}
+
+function wholeBounds({ prefix, start, end }: Reading['values']): Bounds {
+  if (prefix === undefined) return { start: start ?? new Uint8Array(), end }
+  if (start !== undefined || end !== undefined)
+    throw new Refused('bad_request', 'prefix cannot be combined with start or end')
+  return { start: prefix, end: prefixEnd(prefix) }
+}
+
+function restBounds({ start, end }: Bounds, { after, order }: Reading['values']): Bounds {
+  if (after === undefined) return { start, end }
+  if (order === 'desc') return { start, end: end === undefined || isBefore(after, end) ? after : end }
+  const next = keyAfter(after)
+  return { start: isBefore(start, next) ? next : start, end }
+}
+
+const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) < 0
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One page
+
+async function page(reading: Reading, respond: Respond): Promise<void> {
+  const { values, grant } = reading
+  const { records, more, last } = values.count_only ? NO_RECORDS : await readPage(reading)
+  const count = values.count || values.count_only ? await countRows(reading) : undefined
+  const next = more && last !== undefined ? `,"next":${bytesJson(last)}` : ''
+  const counted = count === undefined ? '' : `,"count":${count}`
+  const tail = `],"more":${more}${next}${counted},"revision":${grant.revision}}`
+  respond({ ...rangeAnswer(grant, 'application/json'), body: ['{"kvs":[', ...records, tail] })
+}
+
+interface Page {
+  readonly records: readonly string[]
+  readonly more: boolean
+  readonly last: Uint8Array | undefined
+}
+
+const NO_RECORDS: Page = { records: [], more: false, last: undefined }
+
+/** Ends at the limit in records, in bytes, or in time; `more` says that something is left. */
+async function readPage(reading: Reading): Promise<Page> {
+  const { asked, limit, limits } = reading
+  const keysOnly = reading.values.keys_only ?? false
+  const slices: string[] = []
+  let last: Uint8Array | undefined
+  let pageBytes = 0
+  let count = 0
+  for await (const { rows, more } of slicesOf(reading, reading.rest, limit)) {
+    const records: string[] = []
+    for (const row of rows) {
+      pageBytes += row.key.length + (keysOnly ? 0 : row.value.length)
+      if (last !== undefined && pageBytes > limits.pageBytesMax) {
+        slices.push(joined(records, slices))
+        return { records: slices, more: true, last }
+      }
+      records.push(keysOnly ? metaJson(row) : recordJson(row))
+      last = row.key
+    }
+    count += rows.length
+    slices.push(joined(records, slices))
+    if (more && (count === limit || performance.now() > asked.deadline))
+      return { records: slices, more, last }
+  }
+  return { records: slices, more: false, last }
+}
+
+const joined = (records: readonly string[], before: readonly string[]): string =>
+  records.length > 0 && before.length > 0 ? `,${records.join(',')}` : records.join(',')
+
+async function countRows(reading: Reading): Promise<number> {
+  let count = 0
+  for await (const { rows } of slicesOf(reading, reading.whole, Number.MAX_SAFE_INTEGER)) {
+    count += rows.length
+    if (performance.now() > reading.asked.deadline)
+      throw new Refused('overloaded', 'the range could not be counted within the timeout')
+  }
+  return count
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A stream
+
+/** The answer begins with the first slice, so that what fails before it is an ordinary problem. */
+async function stream(reading: Reading, respond: Respond): Promise<void> {
+  const { grant, values } = reading
+  if (values.count_only) {
+    const count = await countRows(reading)
+    return respond({ ...rangeAnswer(grant, NDJSON), body: endLine(count, grant) })
+  }
+  const slices = slicesOf(reading, reading.rest, reading.limit)
+  const first = await slices.next()
+  await new Promise<void>((resolve) => {
+    const pour = (sink: Sink): void => void pourLines(reading, first, slices, sink).finally(resolve)
+    respond({ ...rangeAnswer(grant, NDJSON), body: { pour } })
+  })
+}
+
+/** Without the end line a stream is incomplete, and clients know that. */
+async function pourLines(
+  { values, grant, failed }: Reading,
+  first: IteratorResult<Slice, void>,
+  slices: AsyncGenerator<Slice, void, undefined>,
+  sink: Sink,
+): Promise<void> {
+  const toJson = values.keys_only ? metaJson : recordJson
+  let count = 0
+  try {
+    for (let slice = first; !slice.done; slice = await slices.next()) {
+      const { rows } = slice.value
+      count += rows.length
+      if (!(await sink.write(rows.map((row) => `${toJson(row)}\n`).join('')))) return
+    }
+    sink.end(endLine(count, grant))
+  } catch (error) {
+    sink.end(`${JSON.stringify({ error: problemDocument(failed(error)) })}\n`)
+  }
+}
+
+const NDJSON = 'application/x-ndjson'
+
+const endLine = (count: number, { revision }: ReadGrant): string =>
+  `{"end":true,"count":${count},"revision":${revision}}\n`
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Rows
+
+const rangeAnswer = (grant: ReadGrant, contentType: string): Omit<Answer, 'body'> => ({
+  status: 200,
+  headers: ['Content-Type', contentType, 'Vary', 'Accept', ...freshnessHeaders(grant)],
+  revision: grant.revision,
+})
+
+interface Slice {
+  readonly rows: readonly KeyRow[]
+  /** The range has rows behind these. */
+  readonly more: boolean
+}
+
+async function* slicesOf(
+  { view, values, limits }: Reading,
+  { start, end }: Bounds,
+  rowsMax: number,
+): AsyncGenerator<Slice, void, undefined> {
+  if (end !== undefined && !isBefore(start, end)) return
+  const reverse = values.order === 'desc'
+  let { gte, lt } = dataRange(start, end)
+  for (let left = rowsMax; left > 0; ) {
+    const wanted = {
+      gte,
+      lt,
+      reverse,
+      rowsMax: Math.min(left, limits.sliceRowsMax),
+      bytesMax: limits.sliceBytesMax,
+    }
+    const { rows, more } = await readSlice(view, wanted)
+    yield { rows: rows.map(({ key, value }) => decodeKeyRow(userKey(key), value)), more }
+    const last = rows.at(-1)
+    if (!more || last === undefined) return
+    left -= rows.length
+    if (reverse) lt = last.key
+    else gte = keyAfter(last.key)
+    await nextTurn()
+  }
+}
+
+function readSlice(view: View, range: Range): Promise<{ rows: StoredRow[]; more: boolean }> {
+  return new Promise((resolve, reject) => {
+    view.range(range, (error, rows, more) => (error === undefined ? resolve({ rows, more }) : reject(error)))
+  })
+}

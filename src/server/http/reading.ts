@@ -1,0 +1,24 @@
+// What all reads share: the parameters that say how fresh an answer must be, and the headers that say how fresh it is.
+
+import type { ReadGrant, ReadOptions } from '../types.ts'
+import { type ApiRequest, timeLeftMs } from './answer.ts'
+import type { ParameterValues, READ_PARAMETERS } from './parameters.ts'
+
+export function readOptions(
+  request: ApiRequest,
+  values: ParameterValues<typeof READ_PARAMETERS>,
+): ReadOptions {
+  return {
+    consistency: values.consistency ?? 'linearizable',
+    maxStalenessMs: values.max_staleness,
+    minRevision: values.min_revision,
+    timeoutMs: timeLeftMs(request),
+  }
+}
+
+export function freshnessHeaders({ served, stalenessMs }: ReadGrant): string[] {
+  const headers = ['Kv-Consistency', served]
+  // Rounded up: a bound must not be made smaller.
+  if (stalenessMs !== undefined) headers.push('Kv-Staleness-Ms', String(Math.ceil(stalenessMs)))
+  return headers
+}

@@ -1,0 +1,288 @@
+// The front: every request comes here first. It checks who asks, takes the hot routes (one key, a range) to their handlers itself, from the
+// raw target, and leaves the rest to fastify. Handlers answer with plain data; this file puts it on the wire.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { isIPv6 } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import { SETTING_RULES } from '../../kv/index.ts'
+import type { Metrics, Operation } from '../metrics.ts'
+import type { Logger, NodeApi } from '../types.ts'
+import {
+  type ApiRequest,
+  answering,
+  type Handler,
+  jsonAnswer,
+  problemAnswer,
+  type Respond,
+  timeLeftMs,
+} from './answer.ts'
+import { createApp, type Routed } from './app.ts'
+import { Bodies } from './body.ts'
+import { clusterRoutes } from './cluster.ts'
+import { send } from './exchange.ts'
+import { Guard, isPreflight, PREFLIGHT_HEADERS } from './guard.ts'
+import { deleteKey, getKey, namesKey, putKey } from './keys.ts'
+import { type HttpLimits, httpLimits } from './limits.ts'
+import { openApiDocument } from './openapi.ts'
+import { timeoutOf } from './parameters.ts'
+import { problemDocument, Refused } from './problem.ts'
+import { Ranges } from './range.ts'
+import { type Route, route } from './route.ts'
+import { statusRoutes } from './status.ts'
+import { splitTarget, type Target } from './target.ts'
+
+export interface HttpServerOptions {
+  readonly node: NodeApi
+  readonly version: string
+  readonly allowedHosts: readonly string[]
+  readonly corsOrigins: readonly string[]
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly limits?: HttpLimits
+}
+
+export interface HttpServer {
+  /** Port 0: any free one. Rejects when the address cannot be had. */
+  listen(host: string, port: number): Promise<{ readonly url: string }>
+  /** `graceful`: takes no more connections, answers what is under way, then closes; otherwise sockets are cut. */
+  close(options: { readonly graceful: boolean }): Promise<void>
+}
+
+export const createHttpServer = (options: HttpServerOptions): HttpServer => new Front(options)
+
+/** Answers leave a little before the timeout, so that they arrive within it. */
+const TRANSIT_SHARE = 0.05
+const TRANSIT_MS_MAX = 20
+
+class Front implements HttpServer {
+  readonly #options: HttpServerOptions
+  readonly #limits: HttpLimits
+  readonly #server: Server
+  readonly #app: FastifyInstance
+  readonly #guard: Guard
+  readonly #bodies: Bodies
+  readonly #hot: Readonly<Record<'put' | 'del' | 'get' | 'range', HotRoute>>
+  /** Requests handed to fastify. */
+  readonly #routed = new WeakMap<IncomingMessage, Routed>()
+  /** The response under way on each socket. */
+  readonly #current = new WeakMap<Duplex, ServerResponse>()
+  #closing = false
+
+  constructor(options: HttpServerOptions) {
+    const { node, limits = httpLimits } = options
+    this.#options = options
+    this.#limits = limits
+    this.#guard = new Guard({ ...options, clusterId: node.clusterId })
+    this.#bodies = new Bodies(limits)
+    const ranges = new Ranges(node, limits, (error) => this.#refused(error))
+    this.#hot = {
+      put: { takesBody: true, handle: (asked, respond) => putKey(node, asked, respond) },
+      del: { takesBody: false, handle: (asked, respond) => deleteKey(node, asked, respond) },
+      get: { takesBody: false, handle: (asked, respond) => getKey(node, asked, respond) },
+      range: { takesBody: false, handle: (asked, respond) => ranges.get(asked, respond) },
+    }
+    this.#app = createApp({
+      routes: this.#routes(),
+      bodies: this.#bodies,
+      limits,
+      routed: (request) => this.#routedOf(request),
+    })
+    this.#server = createServer(
+      {
+        maxHeaderSize: limits.headBytesMax,
+        keepAliveTimeout: limits.keepAliveMs,
+        // A missing Host header is answered like every other fault.
+        requireHostHeader: false,
+      },
+      (request, response) => this.#receive(request, response),
+    )
+    this.#server.on('clientError', (error, socket) => this.#answerNonsense(error, socket))
+  }
+
+  async listen(host: string, port: number): Promise<{ readonly url: string }> {
+    await this.#app.ready()
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject)
+        resolve()
+      })
+    })
+    const address = this.#server.address()
+    const bound = typeof address === 'object' && address !== null ? address.port : port
+    return { url: `http://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
+  }
+
+  async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
+    this.#closing = true
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    if (!graceful) this.#server.closeAllConnections()
+    // A connection whose answer was already on its way when closing began falls idle later.
+    const sweep = setInterval(() => this.#server.closeIdleConnections(), 10)
+    const cut = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeMsMax)
+    await closed
+    clearInterval(sweep)
+    clearTimeout(cut)
+    await this.#app.close()
+  }
+
+  #routes(): Route[] {
+    const { node, version, metrics } = this.#options
+    const routes = [
+      ...statusRoutes({ node, version, metrics, isClosing: () => this.#closing }),
+      ...clusterRoutes(node),
+    ]
+    const document = openApiDocument(version, routes)
+    const facts = {
+      method: 'GET',
+      path: '/openapi.json',
+      summary: 'This document',
+      parameters: {},
+      body: undefined,
+    } as const
+    return [
+      ...routes,
+      route({ ...facts, answers: 'application/json' }, (_, respond) => respond(jsonAnswer(document))),
+    ]
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    const startedAt = performance.now()
+    this.#current.set(request.socket, response)
+    const target = splitTarget(request.url ?? '')
+    const operation = operationOf(request.method, target)
+    let extra: readonly string[] = []
+    const respond: Respond = (result) => {
+      const answer = result instanceof Error ? problemAnswer(this.#refused(result)) : result
+      const kv = target.path.startsWith('/v1/') || target.path === '/v1'
+      const { node } = this.#options
+      send(request, response, answer, { kv, extra }, { node, limits: this.#limits, closing: this.#closing })
+      this.#options.metrics.requestEnded(operation, answer.status, performance.now() - startedAt)
+    }
+    try {
+      this.#guard.checkHost(request, target)
+      extra = this.#guard.checkOrigin(request)
+      if (isPreflight(request, extra)) {
+        respond({ status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
+        return
+      }
+      this.#guard.checkCluster(request)
+      this.#dispatch(request, response, target, startedAt, respond)
+    } catch (error) {
+      respond(asError(error))
+    }
+  }
+
+  #dispatch(
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: Target,
+    startedAt: number,
+    respond: Respond,
+  ): void {
+    const { method = '', headers } = request
+    const { path, query } = target
+    const timeoutMs = timeoutOf(query)
+    const deadline = startedAt + timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
+    const asked: ApiRequest = { method, path, query, headers, body: NO_BYTES, deadline }
+    const hot = this.#hotRoute(method, target)
+    if (hot === undefined) {
+      this.#routed.set(request, { asked, respond })
+      request.url = query === '' ? path : `${path}?${query}`
+      this.#app.routing(request, response)
+    } else if (hot.takesBody) {
+      const limits = {
+        bytesMax: VALUE_BYTES_MAX,
+        tooLarge: 'value_too_large',
+        timeoutMs: timeLeftMs(asked),
+      } as const
+      const received = answering(respond, (body: Uint8Array | Refused) => {
+        if (body instanceof Refused) throw body
+        hot.handle({ ...asked, body }, respond)
+      })
+      this.#bodies.read(request, limits, received)
+    } else hot.handle(asked, respond)
+  }
+
+  /** One key, or a range; undefined: not a hot route. */
+  #hotRoute(method: string, { path, query }: Target): HotRoute | undefined {
+    const { put, del, get, range } = this.#hot
+    const oneKey = path.startsWith('/v1/kv/') || (path === '/v1/kv' && namesKey(query))
+    if (!oneKey && path !== '/v1/kv') return undefined
+    switch (method) {
+      case 'GET':
+      case 'HEAD':
+        return oneKey ? get : range
+      case 'PUT':
+        return put
+      case 'DELETE':
+        return del
+      default:
+        return undefined
+    }
+  }
+
+  #routedOf(request: IncomingMessage): Routed {
+    const routed = this.#routed.get(request)
+    if (routed === undefined) throw new Error('a request reached fastify without coming through the front')
+    return routed
+  }
+
+  /** What an error is for the client. Those that are not its own fault are reported. */
+  #refused(error: unknown): Refused {
+    if (error instanceof Refused) return error
+    const { logger } = this.#options
+    const { message, stack } = asError(error)
+    logger.error({ stack }, `a request failed: ${message}`)
+    return new Refused('internal', message)
+  }
+
+  /** What is not HTTP, too long a head, or a head that never ends. */
+  #answerNonsense(error: Error & { readonly code?: string }, socket: Duplex): void {
+    const current = this.#current.get(socket)
+    if (!socket.writable || (current !== undefined && !current.writableFinished)) {
+      socket.destroy()
+      return
+    }
+    const { status, ...document } = problemDocument(new Refused('bad_request', nonsense(error, this.#limits)))
+    const body = JSON.stringify({ ...document, status })
+    const head = [
+      `HTTP/1.1 ${status} Bad Request`,
+      'Content-Type: application/problem+json',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+    ]
+    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+    // Closed at once, the rest of what is still coming would cost the sender the answer.
+    const cut = setTimeout(() => socket.destroy(), NONSENSE_LINGER_MS)
+    socket.once('close', () => clearTimeout(cut))
+  }
+}
+
+interface HotRoute {
+  readonly takesBody: boolean
+  readonly handle: Handler
+}
+
+const NO_BYTES = new Uint8Array()
+const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
+const NONSENSE_LINGER_MS = 500
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
+
+function operationOf(method: string | undefined, { path, query }: Target): Operation {
+  if (path !== '/v1/kv' && !path.startsWith('/v1/kv/')) return 'other'
+  if (method === 'PUT') return 'put'
+  if (method === 'DELETE') return 'delete'
+  return path === '/v1/kv' && !namesKey(query) ? 'range' : 'get'
+}
+
+function nonsense(
+  { code, message }: Error & { readonly code?: string },
+  { headBytesMax }: HttpLimits,
+): string {
+  if (code === 'HPE_HEADER_OVERFLOW') return `the head of a request may have ${headBytesMax} bytes`
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'the request did not arrive in time'
+  return `not an HTTP request: ${message}`
+}

@@ -1,0 +1,137 @@
+// The routes for operators and their machines: status, liveness, readiness, metrics.
+
+import { Type } from 'typebox'
+import type { Metrics } from '../metrics.ts'
+import type { NodeApi, NodeStatus } from '../types.ts'
+import { jsonAnswer, type Respond } from './answer.ts'
+import { MemberSchema, membersJson } from './cluster.ts'
+import { flag, timeout } from './parameters.ts'
+import { Refused } from './problem.ts'
+import { type Route, route } from './route.ts'
+
+export interface StatusOptions {
+  readonly node: NodeApi
+  readonly version: string
+  readonly metrics: Metrics
+  readonly isClosing: () => boolean
+}
+
+const StatusSchema = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  cluster_id: Type.String(),
+  replica_id: Type.String(),
+  role: Type.String({ description: 'follower, pre-candidate, candidate or leader' }),
+  leader: Type.Union([Type.String(), Type.Null()]),
+  term: Type.Integer(),
+  commit_index: Type.Integer(),
+  applied_index: Type.Integer(),
+  log_first_index: Type.Integer(),
+  revision: Type.Integer(),
+  cluster_version: Type.Integer(),
+  state_hash: Type.String({
+    description: '64 bits in hexadecimal; equal on replicas with equal applied_index',
+  }),
+  members: Type.Array(MemberSchema),
+  errors: Type.Array(Type.String(), { description: 'What an operator should look at' }),
+})
+
+const HealthSchema = Type.Object({ status: Type.Literal('ok') })
+
+export function statusRoutes({ node, version, metrics, isClosing }: StatusOptions): Route[] {
+  return [
+    route(
+      {
+        method: 'GET',
+        path: '/v1/status',
+        summary: 'This node',
+        parameters: { timeout },
+        body: undefined,
+        answers: StatusSchema,
+      },
+      (_, respond) => respondStatus(node, version, respond),
+    ),
+    route(
+      {
+        method: 'GET',
+        path: '/livez',
+        summary: 'Whether the process works',
+        parameters: { verbose: VERBOSE, timeout },
+        body: undefined,
+        answers: HealthSchema,
+      },
+      ({ values }, respond) => respond(health(node.status(), values.verbose)),
+    ),
+    route(
+      {
+        method: 'GET',
+        path: '/readyz',
+        summary:
+          'Whether to send requests here: it knows a leader, is a voter, and has caught up with its own log',
+        parameters: { verbose: VERBOSE, timeout },
+        body: undefined,
+        answers: HealthSchema,
+      },
+      ({ values }, respond) => {
+        const status = node.status()
+        const reasons = isClosing() ? ['the node is shutting down', ...status.notReady] : status.notReady
+        if (reasons.length > 0) throw new Refused('not_ready', reasons.join('; '), { members: { reasons } })
+        respond(health(status, values.verbose))
+      },
+    ),
+    route(
+      {
+        method: 'GET',
+        path: '/metrics',
+        summary: 'Metrics in the text format of Prometheus',
+        parameters: { timeout },
+        body: undefined,
+        answers: metrics.contentType,
+      },
+      (_, respond) => {
+        const answer = (body: string) =>
+          respond({ status: 200, headers: ['Content-Type', metrics.contentType], body, revision: undefined })
+        metrics.text().then(answer, respond)
+      },
+    ),
+  ]
+}
+
+const VERBOSE = flag('Say more')
+
+const health = (status: NodeStatus, verbose = false) =>
+  jsonAnswer(JSON.stringify(verbose ? { status: 'ok', ...details(status) } : { status: 'ok' }))
+
+const details = ({ name, raft, revision, errors, notReady }: NodeStatus) => ({
+  name,
+  role: raft.role,
+  term: raft.term,
+  commit_index: raft.commit,
+  applied_index: raft.applied,
+  revision,
+  reasons: notReady,
+  errors,
+})
+
+function respondStatus(node: NodeApi, version: string, respond: Respond): void {
+  const status = node.status()
+  const { raft } = status
+  const body = {
+    name: status.name,
+    version,
+    cluster_id: status.clusterId,
+    replica_id: status.replicaId,
+    role: raft.role,
+    leader: node.leaderName ?? null,
+    term: raft.term,
+    commit_index: raft.commit,
+    applied_index: raft.applied,
+    log_first_index: raft.firstIndex,
+    revision: status.revision,
+    cluster_version: status.settings.clusterVersion,
+    state_hash: status.stateHash.toString(16).padStart(16, '0'),
+    members: membersJson(status),
+    errors: status.errors,
+  }
+  respond(jsonAnswer(JSON.stringify(body)))
+}

@@ -1,0 +1,59 @@
+// The request target, read from its raw form: a key is bytes, so nothing may normalise it on the way. Slashes are never merged, dot
+// segments are literal, and `+` is a plus in a path but a space in a query.
+
+import { Refused } from './problem.ts'
+
+export interface Target {
+  /** host[:port] of an absolute-form target (RFC 9112 §3.2.2). */
+  readonly authority: string | undefined
+  /** Still percent-encoded. */
+  readonly path: string
+  /** Still encoded, without the question mark. */
+  readonly query: string
+}
+
+export function splitTarget(target: string): Target {
+  const absolute = target.startsWith('/') ? null : /^https?:\/\/([^/?]*)(.*)$/is.exec(target)
+  const rest = absolute?.[2] ?? target
+  const mark = rest.indexOf('?')
+  return {
+    authority: absolute?.[1],
+    path: mark < 0 ? rest : rest.slice(0, mark),
+    query: mark < 0 ? '' : rest.slice(mark + 1),
+  }
+}
+
+/** Bytes of a percent-encoded text, which the parser of Node has found to be ASCII. */
+export function percentDecode(text: string): Uint8Array {
+  if (!text.includes('%')) return Buffer.from(text, 'latin1')
+  const bytes = Buffer.allocUnsafe(text.length)
+  let length = 0
+  for (let at = 0; at < text.length; at++) {
+    let byte = text.charCodeAt(at)
+    if (byte === PERCENT) {
+      const high = hexDigit(text.charCodeAt(at + 1))
+      const low = hexDigit(text.charCodeAt(at + 2))
+      if (high < 0 || low < 0)
+        throw new Refused(
+          'bad_request',
+          `bad escape in the request target: ${JSON.stringify(text.slice(at, at + 3))}`,
+        )
+      byte = high * 16 + low
+      at += 2
+    }
+    bytes[length++] = byte
+  }
+  return bytes.subarray(0, length)
+}
+
+/** The same in a query, where `+` is a space. */
+export const queryDecode = (text: string): Uint8Array => percentDecode(text.replaceAll('+', ' '))
+
+const PERCENT = 0x25
+
+/** Of a character code; −1 for anything else, NaN (past the end) included. */
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const letter = code | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x61 + 10 : -1
+}

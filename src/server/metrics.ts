@@ -1,0 +1,273 @@
+// What a node counts, in the text format of Prometheus. On the hot path a count is an addition to a field; what can be asked for is
+// asked when somebody scrapes. docs/reference/metrics.md lists the metrics; a test holds the two together.
+
+import { readdir, stat } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import type { NodeStatus } from './types.ts'
+
+/** What is asked when somebody scrapes; each is named by its owner once it exists. */
+export interface MetricSources {
+  readonly status: () => NodeStatus
+  /** Running totals of the peer traffic. */
+  readonly peers: () => PeerTotals
+  /** The directory of LevelDB. */
+  readonly databaseDir: string
+}
+
+export interface PeerTotals {
+  readonly messagesSent: number
+  readonly messagesReceived: number
+  readonly messagesDropped: number
+  readonly bytesSent: number
+  readonly bytesReceived: number
+  readonly connectionsOpened: number
+  readonly connectionsBroken: number
+}
+
+export const OPERATIONS = ['put', 'get', 'delete', 'range', 'other'] as const
+export type Operation = (typeof OPERATIONS)[number]
+
+const PROPOSAL_OUTCOMES = ['committed', 'refused', 'unknown'] as const
+const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const
+
+/** From 50 µs, where memory answers, to the longest timeout. */
+const DURATION_BUCKETS = [
+  0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
+  10, 60,
+]
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #proposals: Record<(typeof PROPOSAL_OUTCOMES)[number], { inc(): void }>
+  readonly #requestSeconds: Record<Operation, { observe(seconds: number): void }>
+  readonly #requests: Counter<'operation' | 'status'>
+  readonly #fsyncSeconds: Histogram
+  readonly #stored: Counter
+  readonly #applied: Counter
+  readonly #roleChanges: Counter
+
+  constructor() {
+    const registers = [this.#registry]
+    this.#requests = new Counter({
+      name: 'quorate_http_requests_total',
+      help: 'Requests answered, by operation and HTTP status',
+      labelNames: ['operation', 'status'],
+      registers,
+    })
+    const requestSeconds = new Histogram({
+      name: 'quorate_http_request_duration_seconds',
+      help: 'From the head of a request to its answer, by operation',
+      labelNames: ['operation'],
+      buckets: DURATION_BUCKETS,
+      registers,
+    })
+    this.#requestSeconds = byName(OPERATIONS, (operation) => requestSeconds.labels({ operation }))
+    const proposals = new Counter({
+      name: 'quorate_proposals_total',
+      help: 'Proposals of this node that ended, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    })
+    this.#proposals = byName(PROPOSAL_OUTCOMES, (outcome) => {
+      proposals.inc({ outcome }, 0)
+      return proposals.labels({ outcome })
+    })
+    this.#fsyncSeconds = new Histogram({
+      name: 'quorate_fsync_duration_seconds',
+      help: 'Batches written and synced, from submission to completion',
+      buckets: DURATION_BUCKETS,
+      registers,
+    })
+    this.#stored = new Counter({
+      name: 'quorate_entries_stored_total',
+      help: 'Log entries made durable',
+      registers,
+    })
+    this.#applied = new Counter({
+      name: 'quorate_entries_applied_total',
+      help: 'Log entries applied',
+      registers,
+    })
+    this.#roleChanges = new Counter({
+      name: 'quorate_role_changes_total',
+      help: 'Changes of role, term or known leader',
+      registers,
+    })
+    observeProcess(registers)
+  }
+
+  requestEnded(operation: Operation, status: number, ms: number): void {
+    this.#requestSeconds[operation].observe(ms / 1000)
+    this.#requests.inc({ operation, status })
+  }
+
+  proposalEnded(outcome: (typeof PROPOSAL_OUTCOMES)[number]): void {
+    this.#proposals[outcome].inc()
+  }
+
+  batchStored(ms: number, entries: number): void {
+    this.#fsyncSeconds.observe(ms / 1000)
+    this.#stored.inc(entries)
+  }
+
+  entriesApplied(count: number): void {
+    this.#applied.inc(count)
+  }
+
+  roleChanged(): void {
+    this.#roleChanges.inc()
+  }
+
+  /** Called once, when the node runs. */
+  watch({ status, peers, databaseDir }: MetricSources): void {
+    const registers = [this.#registry]
+    observeStatus(registers, status)
+    observePeers(registers, peers)
+    observeDatabase(registers, databaseDir)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}
+
+function byName<K extends string, T>(names: readonly K[], make: (name: K) => T): Record<K, T> {
+  // Object.fromEntries forgets the literal names.
+  return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<K, T>
+}
+
+type Registers = Registry[]
+type Labels = Readonly<Record<string, string>>
+type Series = readonly (readonly [labels: Labels, value: number])[]
+
+/** A metric whose series are asked for at each scrape. */
+function asked(
+  Kind: typeof Counter<string> | typeof Gauge<string>,
+  registers: Registers,
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  series: () => Series | Promise<Series>,
+): void {
+  const metric = new Kind({
+    name,
+    help,
+    labelNames,
+    registers,
+    async collect() {
+      const now = await series()
+      metric.reset()
+      for (const [labels, value] of now) metric.inc(labels, value)
+    },
+  })
+}
+
+function observeStatus(registers: Registers, status: () => NodeStatus): void {
+  const gauge = (name: string, help: string, value: (status: NodeStatus) => number | undefined): void =>
+    asked(Gauge, registers, name, help, [], () => {
+      const now = value(status())
+      return now === undefined ? [] : [[{}, now]]
+    })
+  asked(Gauge, registers, 'quorate_role', '1 for the role that the node has now', ['role'], () => {
+    const { role } = status().raft
+    return ROLES.map((name) => [{ role: name }, name === role ? 1 : 0])
+  })
+  gauge('quorate_has_leader', '1 while the node knows a leader', ({ raft }) =>
+    raft.leader === undefined ? 0 : 1,
+  )
+  gauge('quorate_term', 'Current term', ({ raft }) => raft.term)
+  gauge('quorate_commit_index', 'Highest log index known to be committed', ({ raft }) => raft.commit)
+  gauge('quorate_applied_index', 'Highest log index applied', ({ raft }) => raft.applied)
+  gauge('quorate_log_first_index', 'First log index that is kept', ({ raft }) => raft.firstIndex)
+  gauge('quorate_log_last_index', 'Last log index', ({ raft }) => raft.lastIndex)
+  gauge('quorate_revision', 'Revision of the store', ({ revision }) => revision)
+  gauge('quorate_voters', 'Voters of the configuration', ({ raft }) => raft.configuration.voters.length)
+  gauge(
+    'quorate_staleness_seconds',
+    'Proven bound on how old the applied state is; absent when unknown',
+    ({ raft }) => (raft.stalenessMs === undefined ? undefined : raft.stalenessMs / 1000),
+  )
+  gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)
+}
+
+function observePeers(registers: Registers, totals: () => PeerTotals): void {
+  const counter = (
+    name: string,
+    help: string,
+    label: string,
+    series: (now: PeerTotals) => Record<string, number>,
+  ): void =>
+    asked(Counter, registers, name, help, [label], () =>
+      Object.entries(series(totals())).map(([value, count]) => [{ [label]: value }, count]),
+    )
+  counter('quorate_peer_bytes_total', 'Bytes exchanged with peers', 'direction', (now) => ({
+    sent: now.bytesSent,
+    received: now.bytesReceived,
+  }))
+  counter('quorate_peer_messages_total', 'Messages to and from peers', 'fate', (now) => ({
+    sent: now.messagesSent,
+    received: now.messagesReceived,
+    dropped: now.messagesDropped,
+  }))
+  counter('quorate_peer_connections_total', 'Connections with peers', 'fate', (now) => ({
+    opened: now.connectionsOpened,
+    broken: now.connectionsBroken,
+  }))
+}
+
+function observeDatabase(registers: Registers, dir: string): void {
+  let sizes: Promise<ReadonlyMap<string, readonly number[]>> | undefined
+  // Both gauges of one scrape read the directory once.
+  const current = (): Promise<ReadonlyMap<string, readonly number[]>> => {
+    sizes ??= fileSizes(dir).finally(() => {
+      sizes = undefined
+    })
+    return sizes
+  }
+  const gauge = (name: string, help: string, value: (sizes: readonly number[]) => number): void =>
+    asked(Gauge, registers, name, help, ['kind'], async () =>
+      [...(await current())].map(([kind, found]) => [{ kind }, value(found)]),
+    )
+  gauge('quorate_leveldb_files', 'Files of LevelDB', (found) => found.length)
+  gauge('quorate_leveldb_bytes', 'Bytes in files of LevelDB', (found) =>
+    found.reduce((sum, size) => sum + size, 0),
+  )
+}
+
+async function fileSizes(dir: string): Promise<ReadonlyMap<string, readonly number[]>> {
+  const kinds = new Map<string, number[]>([
+    ['table', []],
+    ['wal', []],
+    ['other', []],
+  ])
+  for (const name of await readdir(dir)) {
+    // LevelDB deletes files at any time.
+    const found = await stat(join(dir, name)).catch(() => undefined)
+    if (found?.isFile()) kinds.get(kindOf(name))?.push(found.size)
+  }
+  return kinds
+}
+
+function kindOf(name: string): string {
+  const extension = extname(name)
+  return extension === '.ldb' ? 'table' : extension === '.log' ? 'wal' : 'other'
+}
+
+/** Of the whole process, also where several nodes run in it. */
+function observeProcess(registers: Registers): void {
+  asked(Gauge, registers, 'process_resident_memory_bytes', 'Resident memory', [], () => [
+    [{}, process.memoryUsage.rss()],
+  ])
+  asked(Gauge, registers, 'process_heap_used_bytes', 'JavaScript heap in use', [], () => [
+    [{}, process.memoryUsage().heapUsed],
+  ])
+  asked(Counter, registers, 'process_cpu_seconds_total', 'User and system CPU time', [], () => {
+    const { user, system } = process.cpuUsage()
+    return [[{}, (user + system) / 1e6]]
+  })
+}

@@ -1,0 +1,275 @@
+// A NodeApi without consensus: the real state machine on rows in memory, and a few levers for what a cluster can be in.
+
+import {
+  applyEntry,
+  encodeState,
+  initialState,
+  type KvState,
+  requestBytes,
+  requestKind,
+  writeRequest,
+} from '../../../src/kv/index.ts'
+import type { Outcome, Request, Revision, Settings } from '../../../src/kv/types.ts'
+import type {
+  Configuration,
+  ConfigurationChange,
+  LeaseSetting,
+  Member,
+  RaftStatus,
+  ReplicaId,
+} from '../../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import type {
+  NodeApi,
+  NodeStatus,
+  Problem,
+  ReadConsistency,
+  ReadGrant,
+  ReadOptions,
+  Result,
+} from '../../../src/server/types.ts'
+import type { Range, StoredRow, View } from '../../../src/storage/types.ts'
+
+type Done<T> = (result: Result<T>) => void
+
+export class FakeNode implements NodeApi {
+  readonly name = 'n1'
+  readonly clusterId = '4242'
+  readonly term = asTerm(3)
+  leaderName: string | undefined = 'n2'
+  state: KvState
+  clusterTimeMs = 0
+  configuration: Configuration = configurationOf(
+    memberOf('n1', '1'),
+    memberOf('n2', '2'),
+    memberOf('n3', '3'),
+  )
+  leases: LeaseSetting = { on: false, durationMs: 500 }
+  role: RaftStatus['role'] = 'follower'
+  errors: string[] = []
+  notReady: string[] = []
+
+  /** Levers: what the next calls end in instead. */
+  problem: Problem | undefined
+  served: ReadConsistency | undefined
+  stalenessMs: number | undefined
+  /** Rows whose reading fails. */
+  corrupt: ((key: Uint8Array) => boolean) | undefined
+
+  /** What was asked, for tests that look at what arrives below. */
+  readonly asked: {
+    readonly options?: ReadOptions
+    readonly request?: Request
+    readonly timeoutMs: number
+  }[] = []
+  readonly changes: ConfigurationChange[] = []
+  openViews = 0
+  /** Called before a proposal is answered; the answer waits until it calls back. */
+  hold: ((release: () => void) => void) | undefined
+
+  readonly #rows = new Map<string, StoredRow>()
+
+  constructor(settings: Partial<Settings> = {}) {
+    this.state = initialState(settings)
+  }
+
+  get revision(): Revision {
+    return this.state.revision
+  }
+
+  status(): NodeStatus {
+    const { term, revision, leases, configuration, role, clusterId, name } = this
+    const self = asReplicaId('1')
+    const match = (id: ReplicaId) => ({
+      id,
+      match: asIndex(90),
+      next: asIndex(91),
+      applied: asIndex(89),
+      state: 'replicate' as const,
+      inflightMessages: 0,
+      inflightBytes: 0,
+      paused: false,
+      recentlyActive: true,
+    })
+    const raft: RaftStatus = {
+      id: self,
+      role,
+      term,
+      vote: undefined,
+      leader: this.leaderName === undefined ? undefined : asReplicaId('2'),
+      commit: asIndex(100),
+      applied: asIndex(99),
+      firstIndex: asIndex(7),
+      lastIndex: asIndex(101),
+      stableIndex: asIndex(100),
+      configuration,
+      leases,
+      leaseValid: false,
+      transferTarget: undefined,
+      progress:
+        role === 'leader'
+          ? configuration.members.filter(({ id }) => id !== self).map(({ id }) => match(id))
+          : [],
+      stalenessMs: this.stalenessMs,
+    }
+    const { settings } = this.state
+    const { errors, notReady } = this
+    return {
+      name,
+      clusterId,
+      replicaId: self,
+      raft,
+      revision,
+      settings,
+      stateHash: 0xabcdn,
+      errors,
+      notReady,
+    }
+  }
+
+  propose(request: Request, timeoutMs: number, done: Done<{ outcome: Outcome; replayed: boolean }>): void {
+    this.asked.push({ request, timeoutMs })
+    this.#later(() => {
+      if (this.problem !== undefined) return { ok: false, problem: this.problem }
+      const { outcome, replayed } = this.#apply(request)
+      return { ok: true, value: { outcome, replayed } }
+    }, done)
+  }
+
+  read(options: ReadOptions, done: Done<ReadGrant>): void {
+    this.asked.push({ options, timeoutMs: options.timeoutMs })
+    this.#later(() => {
+      if (this.problem !== undefined) return { ok: false, problem: this.problem }
+      const served = this.served ?? options.consistency
+      return {
+        ok: true,
+        value: {
+          served,
+          stalenessMs: served === 'stale' ? this.stalenessMs : undefined,
+          revision: this.revision,
+        },
+      }
+    }, done)
+  }
+
+  get(rowKey: Uint8Array): Uint8Array | undefined {
+    if (this.corrupt?.(rowKey)) throw new Error('the CRC of a row does not hold')
+    return this.#rows.get(latin1(rowKey))?.value
+  }
+
+  view(): View {
+    this.openViews++
+    // Sorted by bytes, as LevelDB has them.
+    const rows = [...this.#rows.values()].sort((a, b) => Buffer.compare(a.key, b.key))
+    const kv = encodeState(this.state)
+    return {
+      applied: { index: asIndex(99), term: this.term, raft: new Uint8Array(), kv },
+      stateHash: 0xabcdn,
+      get: (key) => rows.find((row) => Buffer.compare(row.key, key) === 0)?.value,
+      range: (range, done) => {
+        const broken = rows.some((row) => inRange(row, range) && this.corrupt?.(row.key))
+        if (broken) setImmediate(done, new Error('the CRC of a row does not hold'), [], false)
+        else setImmediate(done, undefined, ...pageOf(rows, range))
+      },
+      close: () => {
+        this.openViews--
+      },
+    }
+  }
+
+  change(change: ConfigurationChange, timeoutMs: number, done: Done<Configuration>): void {
+    this.asked.push({ timeoutMs })
+    this.#later(() => {
+      if (this.problem !== undefined) return { ok: false, problem: this.problem }
+      this.changes.push(change)
+      this.#reconfigure(change)
+      return { ok: true, value: this.configuration }
+    }, done)
+  }
+
+  setLeases(setting: LeaseSetting, timeoutMs: number, done: Done<LeaseSetting>): void {
+    this.asked.push({ timeoutMs })
+    this.#later(() => {
+      if (this.problem !== undefined) return { ok: false, problem: this.problem }
+      this.leases = setting
+      return { ok: true, value: setting }
+    }, done)
+  }
+
+  transfer(to: ReplicaId | undefined, timeoutMs: number, done: Done<{ readonly leader: string }>): void {
+    this.asked.push({ timeoutMs })
+    this.#later(() => {
+      if (this.problem !== undefined) return { ok: false, problem: this.problem }
+      this.leaderName = this.configuration.members.find(({ id }) => id === to)?.name ?? 'n3'
+      return { ok: true, value: { leader: this.leaderName } }
+    }, done)
+  }
+
+  #later<T>(result: () => Result<T>, done: Done<T>): void {
+    const run = (): void => done(result())
+    const { hold } = this
+    setImmediate(hold === undefined ? run : () => hold(run))
+  }
+
+  #apply(request: Request) {
+    const { kind, version } = requestKind(request)
+    const body = new Uint8Array(requestBytes(request))
+    writeRequest(request, body, 0)
+    const steps = applyEntry(kind, version, body, this.clusterTimeMs, this.state)
+    let step = steps.next()
+    while (!step.done) step = steps.next(step.value.keys.map((key) => this.#rows.get(latin1(key))?.value))
+    for (const { key, value } of step.value.changes) {
+      if (value === undefined) this.#rows.delete(latin1(key))
+      else this.#rows.set(latin1(key), { key, value })
+    }
+    this.state = step.value.state
+    return step.value
+  }
+
+  #reconfigure(change: ConfigurationChange): void {
+    if (change.kind !== 'change') return
+    let { members, voters, learners } = this.configuration
+    for (const step of change.steps) {
+      if (step.kind === 'remove') {
+        members = members.filter(({ id }) => id !== step.id)
+        voters = voters.filter((id) => id !== step.id)
+      } else if (step.kind === 'add-learner') {
+        members = [...members, step.member]
+        learners = [...learners, step.member.id]
+      }
+    }
+    this.configuration = { ...this.configuration, members, voters, learners }
+  }
+}
+
+const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
+
+const inRange = ({ key }: StoredRow, { gte, lt }: Range): boolean =>
+  Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0
+
+function pageOf(rows: readonly StoredRow[], range: Range): [StoredRow[], boolean] {
+  const found = rows.filter((row) => inRange(row, range))
+  if (range.reverse) found.reverse()
+  const page: StoredRow[] = []
+  let bytes = 0
+  for (const row of found) {
+    bytes += row.key.length + row.value.length
+    if (page.length === range.rowsMax || (page.length > 0 && bytes > range.bytesMax)) return [page, true]
+    page.push(row)
+  }
+  return [page, false]
+}
+
+export function memberOf(name: string, id: string): Member {
+  return { id: asReplicaId(id), name, peer: `127.0.0.1:70${id}`, url: `http://127.0.0.1:80${id}` }
+}
+
+const configurationOf = (...members: Member[]): Configuration => ({
+  voters: members.map(({ id }) => id),
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  members,
+  demoted: [],
+  removed: [],
+})
