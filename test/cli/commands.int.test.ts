@@ -109,12 +109,12 @@ describe('data goes to stdout as it is', () => {
   })
 
   test('status, members, settings and leadership', async () => {
-    const [status, members, settings, set] = await Promise.all([
+    const [status, members, settings] = await Promise.all([
       kv('status -o json'),
       kv('member list'),
       kv('settings'),
-      kv('settings set leases=on value_bytes_max=9 -o json'),
     ])
+    const set = await kv('settings set leases=on value_bytes_max=9 leases.duration_ms=700 -o json')
     const leader = await kv('leader transfer n2')
     expect(JSON.parse(status.out)).toMatchObject({
       cluster_id: '77',
@@ -124,8 +124,8 @@ describe('data goes to stdout as it is', () => {
       ],
     })
     expect(members.out).toBe(`n1\tvoter\tleader\t1\t${node.url}\t127.0.0.1:1\t-\n`)
-    expect(settings.out).toContain('value_bytes_max\t')
-    expect(JSON.parse(set.out)).toEqual({ value_bytes_max: 9, leases: true })
+    expect(settings.out).toBe('value_bytes_max\t1048576\nleases\toff\nleases.duration_ms\t500\n')
+    expect(JSON.parse(set.out)).toEqual({ value_bytes_max: 9, leases: { on: true, duration_ms: 700 } })
     expect(leader.out).toBe('n2\n')
   })
 })

@@ -149,6 +149,8 @@ describe('lists', () => {
     expect(await keysOf(kv.list({ snapshot: true }))).toEqual(['a', 'b', 'c'])
     node.streamBreaksAfter = 3
     expect(await failure(keysOf(kv.list({ snapshot: true })))).toMatchObject({ code: 'incomplete' })
+    node.streamEndsWell = true
+    expect(await failure(keysOf(kv.list({ snapshot: true })))).toMatchObject({ code: 'incomplete' })
   })
 
   async function keysOf(records: AsyncIterable<{ readonly key: string }>): Promise<string[]> {
@@ -309,6 +311,25 @@ describe('failures say whether something was written', () => {
     node.fault = () => noQuorum
     const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  })
+
+  test('so does a refusal after an answer that said unknown', async () => {
+    const node = await fake()
+    node.faults.push(unknown)
+    node.fault = () => noQuorum
+    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  })
+
+  test('a kept connection that breaks may have carried the write, though nobody listens any more', async () => {
+    const node = await fake()
+    const kv = clientOf([node], { timeoutMs })
+    await kv.put('k', 'v')
+    node.fault = () => {
+      void node.close()
+      return 'hang'
+    }
+    expect(await failure(kv.put('k', 'w'))).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
   })
 
   test('even a definite one', async () => {

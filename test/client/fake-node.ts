@@ -56,6 +56,8 @@ export class FakeNode {
   settings: Record<string, unknown> = { value_bytes_max: 1_048_576, leases: { on: false, duration_ms: 500 } }
   pageMax = 1_000
   streamBreaksAfter = Number.POSITIVE_INFINITY
+  /** How it breaks: in order, as if that were all, or by losing the connection. */
+  streamEndsWell = false
   staleness: string | undefined
   readonly #outcomes = new Map<string, Reply>()
   readonly #server = createServer((request, response) => void this.#serve(request, response))
@@ -157,7 +159,7 @@ export class FakeNode {
       response.writeHead(200, { 'content-type': 'application/x-ndjson', ...headers })
       const lines = answer.lines.slice(0, this.streamBreaksAfter)
       const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
-      if (lines.length === answer.lines.length) response.end(text)
+      if (lines.length === answer.lines.length || this.streamEndsWell) response.end(text)
       else response.write(text, () => response.destroy())
       return
     }

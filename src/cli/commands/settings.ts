@@ -1,5 +1,6 @@
 // kv settings [list], kv settings set NAME=VALUE…: the replicated limits and switches.
 
+import { isObject } from '../../client/decode.ts'
 import type { Settings } from '../../client/index.ts'
 import { Failure } from '../cluster/failure.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -14,7 +15,7 @@ export async function listSettings(global: GlobalFlags): Promise<void> {
 }
 
 export async function changeSettings(global: GlobalFlags, assignments: readonly string[]): Promise<void> {
-  const settings = Object.fromEntries(assignments.map(parseAssignment))
+  const settings = nested(assignments.map(parseAssignment))
   await inSession(global, { kind: 'write', check: 'kv settings' }, async (session) => {
     await print(session, await session.client.changeSettings(settings, { signal: session.signal }))
   })
@@ -35,21 +36,40 @@ function parseAssignment(text: string): [name: string, value: unknown] {
   )
 }
 
+/** `leases.duration_ms` is a field of `leases`, and `leases` alone means its switch. */
+function nested(assignments: readonly [name: string, value: unknown][]): Settings {
+  const settings: Record<string, unknown> = {}
+  for (const [name, value] of assignments) {
+    const [group, field] = name === 'leases' ? [name, 'on'] : name.split('.', 2)
+    if (group === undefined || field === undefined) settings[name] = value
+    else settings[group] = { ...(isObject(settings[group]) ? settings[group] : {}), [field]: value }
+  }
+  return settings
+}
+
+function flat(settings: Settings): [name: string, value: unknown][] {
+  return Object.entries(settings).flatMap(([name, value]) => {
+    if (!isObject(value)) return [[name, value]]
+    return Object.entries(value).map(([field, inner]): [string, unknown] => [
+      field === 'on' ? name : `${name}.${field}`,
+      inner,
+    ])
+  })
+}
+
 async function print({ format }: Session, settings: Settings): Promise<void> {
   if (format === 'json') return writeLine(toJson(settings))
   if (format === 'ndjson') return writeLine(JSON.stringify(settings))
   const table = new RowWriter<readonly [string, unknown]>(
     [
       { title: 'NAME', cell: ([name]) => name },
-      { title: 'VALUE', cell: ([, value]) => words(value) },
+      {
+        title: 'VALUE',
+        cell: ([, value]) => (typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)),
+      },
     ],
     format === 'table',
   )
-  for (const entry of Object.entries(settings)) await table.add(entry)
+  for (const entry of flat(settings)) await table.add(entry)
   await table.end()
-}
-
-function words(value: unknown): string {
-  if (typeof value === 'boolean') return value ? 'on' : 'off'
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
