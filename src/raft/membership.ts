@@ -1,7 +1,7 @@
 // When the leader lets a change of the configuration into its log. What a change makes of a configuration is in `configuration.ts`.
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
-import type { Configuration, ConfigurationChange, LogIndex, ReplicaId } from './types.ts'
+import type { Configuration, ConfigurationChange, LogIndex, Refusal, ReplicaId } from './types.ts'
 
 export interface ChangeContext {
   readonly configuration: Configuration
@@ -13,14 +13,25 @@ export interface ChangeContext {
   readonly isCaughtUp: (id: ReplicaId) => boolean
 }
 
-/** A sentence for the operator when the change must not be appended now. */
-export function whyNotChange(change: ConfigurationChange, context: ChangeContext): string | undefined {
-  const { configuration, unapplied, committedInTerm, isActive, isCaughtUp } = context
-  if (change.kind === 'leave-joint') return 'the leader ends a change of voters by itself'
+/** Why the change must not be appended now. */
+export function whyNotChange(change: ConfigurationChange, context: ChangeContext): Refusal | undefined {
+  const pending = whyNotYet(context)
+  if (pending !== undefined) return { reason: 'membership-pending', detail: pending }
+  const detail = whyNever(change, context)
+  return detail === undefined ? undefined : { reason: 'membership', detail }
+}
+
+function whyNotYet({ configuration, unapplied, committedInTerm }: ChangeContext): string | undefined {
   // Ongaro, raft-dev 2015: before an entry of its own term is committed a leader may not know of the newest configuration.
   if (!committedInTerm) return 'the leader is new and has not committed an entry of its term yet; try again'
   if (isJoint(configuration)) return 'the previous change of voters is not finished yet; try again'
   if (unapplied !== undefined) return `another change, entry ${unapplied}, is not applied yet; try again`
+  return undefined
+}
+
+function whyNever(change: ConfigurationChange, context: ChangeContext): string | undefined {
+  const { configuration, isActive, isCaughtUp } = context
+  if (change.kind === 'leave-joint') return 'the leader ends a change of voters by itself'
   const result = applyChange(configuration, change)
   if (!result.ok) return result.detail
   const behind = change.steps.find((step) => step.kind === 'promote' && !isCaughtUp(step.id))

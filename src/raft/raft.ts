@@ -644,7 +644,8 @@ export class Raft {
     this.#setLeader(undefined)
     this.#why = 'election timeout'
     this.#askForVotes('pre-vote-request', (this.#term + 1) as Term, false)
-    if (voteResult(this.#configuration, this.#votes) === 'won') this.#elect(false)
+    this.#votes.set(this.id, true)
+    this.#countVotes()
   }
 
   #elect(transfer: boolean): void {
@@ -654,11 +655,11 @@ export class Raft {
     this.#setLeader(undefined)
     this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
     this.#askForVotes('vote-request', this.#term, transfer)
-    if (voteResult(this.#configuration, this.#votes) === 'won') this.#becomeLeader()
+    // Its own vote counts like any other: once it is durable (`#stored`).
   }
 
   #askForVotes(type: 'vote-request' | 'pre-vote-request', term: Term, transfer: boolean): void {
-    this.#votes = new Map([[this.id, true]])
+    this.#votes = new Map()
     this.#armElection()
     const { voters, votersOutgoing } = this.#configuration
     const { last: lastIndex, lastTerm } = this.#log
@@ -708,18 +709,20 @@ export class Raft {
     const expected = type === 'pre-vote-answer' && granted ? this.#term + 1 : this.#term
     if (this.#role !== wanted || term !== expected) return
     if (!this.#votes.has(from)) this.#votes.set(from, granted)
+    this.#countVotes()
+  }
+
+  #countVotes(): void {
     switch (voteResult(this.#configuration, this.#votes)) {
       case 'won':
-        if (wanted === 'candidate') this.#becomeLeader()
+        if (this.#role === 'candidate') this.#becomeLeader()
         else this.#elect(false)
         return
-      case 'lost':
-        this.#becomeFollower(
-          this.#term,
-          undefined,
-          `lost the ${type === 'vote-answer' ? 'election' : 'pre-vote'}`,
-        )
+      case 'lost': {
+        const what = this.#role === 'candidate' ? 'election' : 'pre-vote'
+        this.#becomeFollower(this.#term, undefined, `lost the ${what}`)
         return
+      }
       case 'pending':
         return
     }
@@ -1158,6 +1161,10 @@ export class Raft {
   #stored(write: WriteNumber): void {
     const stable = this.#log.stable
     this.#log.stored(write, this.#limits.tailBytesMax)
+    if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
+      this.#votes.set(this.id, true)
+      this.#countVotes()
+    }
     // The leader counts itself like any follower: by what is durable (thesis §10.2.1).
     if (this.#lead !== undefined && this.#log.stable > stable) this.#commitByCounting()
   }
@@ -1231,8 +1238,7 @@ export class Raft {
   #whyNotCoreEntry(lead: Leadership, kind: number, frame: Uint8Array): Refusal | undefined {
     try {
       if (kind === ENTRY_CONFIGURATION) {
-        const why = whyNotChange(decodeChange(frameBody(frame)), this.#changeContext(lead))
-        return why === undefined ? undefined : { reason: 'membership', detail: why }
+        return whyNotChange(decodeChange(frameBody(frame)), this.#changeContext(lead))
       }
       if (kind === ENTRY_LEASES) {
         const { on, durationMs } = decodeLeases(frameBody(frame))
@@ -1574,31 +1580,23 @@ export class Raft {
   // Leadership transfer (thesis §3.10)
 
   #askTransfer(to: ReplicaId | undefined): void {
-    const { electionMaxMs } = this.#timing
-    if (this.#lead === undefined) {
-      if (this.#leader === undefined) {
-        this.#refuseTransfer('there is no leader')
-        return
-      }
-      const deadline = this.#now + 2 * electionMaxMs
-      this.#askedTransfer = { target: to, from: this.#leader, deadline }
-      this.#send({ type: 'transfer-request', from: this.id, to: this.#leader, term: this.#term, target: to })
-      if (to === this.#leader)
-        this.#endAskedTransfer('done', `${nameOf(this.#configuration, to)} leads already`)
+    const from = this.#leader
+    if (from === undefined) {
+      this.#refuseTransfer('there is no leader')
       return
     }
-    const lead = this.#lead
-    if (to === this.id) {
+    if (to === from) {
       this.#transferOutcome = { outcome: 'done', detail: `${nameOf(this.#configuration, to)} leads already` }
       return
     }
-    const underWay = lead.transfer?.target
-    if (underWay !== undefined && to !== undefined && to !== underWay) {
-      const name = nameOf(this.#configuration, underWay)
-      this.#refuseTransfer(`leadership is being handed to ${name} already`)
+    const deadline = this.#now + 2 * this.#timing.electionMaxMs
+    const lead = this.#lead
+    if (lead === undefined) {
+      this.#askedTransfer = { target: to, from, deadline }
+      this.#send({ type: 'transfer-request', from: this.id, to: from, term: this.#term, target: to })
       return
     }
-    const target = underWay ?? to ?? this.#bestSuccessor(lead)
+    const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
     if (target === undefined) {
       this.#refuseTransfer('no other voter can be reached')
       return
@@ -1608,16 +1606,23 @@ export class Raft {
       this.#refuseTransfer(why)
       return
     }
-    this.#askedTransfer = { target, from: this.id, deadline: this.#now + 2 * electionMaxMs }
-    if (underWay === undefined) this.#beginTransfer(lead, target)
+    // A second wish replaces the first.
+    if (this.#askedTransfer !== undefined && this.#askedTransfer.target !== target) {
+      this.#endAskedTransfer(
+        'aborted',
+        `leadership is handed to ${nameOf(this.#configuration, target)} instead`,
+      )
+    }
+    this.#askedTransfer = { target, from, deadline }
+    if (lead.transfer?.target !== target) this.#beginTransfer(lead, target)
   }
 
   #onTransferRequest({ target: to }: TransferRequestMessage): void {
     const lead = this.#lead
-    if (lead === undefined || lead.transfer !== undefined || to === this.id) return
-    const target = to ?? this.#bestSuccessor(lead)
-    if (target !== undefined && this.#whyNoSuccessor(lead, target) === undefined)
-      this.#beginTransfer(lead, target)
+    if (lead === undefined || to === this.id) return
+    const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
+    if (target === undefined || target === lead.transfer?.target) return
+    if (this.#whyNoSuccessor(lead, target) === undefined) this.#beginTransfer(lead, target)
   }
 
   #refuseTransfer(detail: string): void {

@@ -366,7 +366,9 @@ export type Refusal =
   | { readonly reason: 'overloaded'; readonly detail: string }
   | { readonly reason: 'transferring' }
   | { readonly reason: 'too-large'; readonly detail: string }
-  /** A membership change that the rules do not allow now; `detail` is a sentence for the operator. */
+  /** A membership change must wait for a moment, as for another one to end: trying again is all that is needed. */
+  | { readonly reason: 'membership-pending'; readonly detail: string }
+  /** A membership change that the rules do not allow; `detail` is a sentence for the operator. */
   | { readonly reason: 'membership'; readonly detail: string }
 
 export type ReadRefusal = 'no-leader' | 'not-leader' | 'leadership-lost' | 'not-ready'

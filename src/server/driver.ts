@@ -53,6 +53,7 @@ import { GroupCommit } from './group-commit.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, Proposals } from './proposals.ts'
 import { Reads } from './reads.ts'
+import { Scrubber } from './scrubber.ts'
 import { StateHashes } from './state-hashes.ts'
 import type {
   Clock,
@@ -109,6 +110,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #reads: Reads
   readonly #waits: Waits
   readonly #hashes: StateHashes
+  readonly #scrubber: Scrubber
   /** Highest boot counter heard of each replica: an older process of it, or an old copy of its data, is told to stop. */
   readonly #boots = new Map<ReplicaId, number>()
   readonly #sendingSnapshot = new Set<ReplicaId>()
@@ -159,6 +161,7 @@ export class Driver implements NodeApi, NetworkEvents {
     })
     this.#configuration = this.#raft.configuration
     this.#hashes = new StateHashes(this.#replicaId)
+    this.#scrubber = new Scrubber(clock, storage, limits, (error) => this.#fail(error))
     this.#waits = new Waits(clock)
     this.#proposals = new Proposals(clock, limits, (frame) => this.#renew(frame))
     this.#applier = new Applier(storage, {
@@ -193,6 +196,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#setPeers()
     this.#step({ kind: 'tick', now: this.#clock.now() })
     this.#armHashTimer()
+    this.#scrubber.start()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -469,6 +473,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return
     this.#ended = end
     for (const timer of [this.#timer, this.#retry, this.#hashTimer]) timer?.cancel()
+    this.#scrubber.stop()
     this.#network?.close()
     this.#proposals.endAll(end.reason)
     this.#reads.endAll(end.reason)
@@ -745,6 +750,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#draining) reasons.push('the node is stopping')
     if (this.#raft.leader === undefined) reasons.push('no leader is known')
     if (!isVoter(this.#configuration, this.#replicaId)) reasons.push('this replica is not a voter yet')
+    // While it lasts, losing one node may cost the majority of one of the two halves.
+    if (isJoint(this.#configuration)) reasons.push('a change of voters is under way')
     if (this.#applier.index < this.#commitAtStart) {
       reasons.push(`catching up: applied ${this.#applier.index} of ${this.#commitAtStart}`)
     }

@@ -46,6 +46,9 @@ export interface DriverLimits {
   /** Replicas compare state hashes at every index divisible by this, and whenever they are idle. */
   readonly hashEveryEntries: number
   readonly hashIdleMs: number
+  /** Pause between two passes of the scrub, and between two of its slices (512 rows or 256 KiB). */
+  readonly scrubEveryMs: number
+  readonly scrubPauseMs: number
   /** Graceful stop: how long handing leadership over, then finishing requests, may take. */
   readonly handOverMsMax: number
   readonly drainMsMax: number
@@ -66,6 +69,8 @@ export const driverLimits: DriverLimits = {
   compactEntriesMin: 1_000,
   hashEveryEntries: 1_024,
   hashIdleMs: 1_000,
+  scrubEveryMs: 3_600_000,
+  scrubPauseMs: 50,
   handOverMsMax: 3_000,
   drainMsMax: 10_000,
   removedGraceMs: 1_000,

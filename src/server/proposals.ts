@@ -16,8 +16,8 @@ interface Waiter {
   frame: Uint8Array
   /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: only apply is missing. */
   state: 'idle' | 'handed' | 'committed'
-  /** Why it is idle. */
-  refusal: Refusal['reason'] | undefined
+  /** Why it is idle after it was given to the core. */
+  refusal: Refusal | undefined
   timer: Timer | undefined
   readonly done: (end: ProposalEnd) => void
 }
@@ -101,7 +101,7 @@ export class Proposals {
         this.#awaitingApply.set(outcome.index, waiter)
         return
       case 'superseded':
-        this.#park(waiter, 'not-leader')
+        this.#park(waiter, { reason: 'not-leader' })
         return
       case 'unknown':
         this.#end(waiter, unknown('the entries that tell what became of it were replaced by a snapshot'))
@@ -150,7 +150,8 @@ export class Proposals {
       case 'no-leader':
       case 'not-leader':
       case 'transferring':
-        this.#park(waiter, refusal.reason)
+      case 'membership-pending':
+        this.#park(waiter, refusal)
         return
       case 'overloaded':
         this.#end(waiter, notWritten('overloaded', refusal.detail))
@@ -166,24 +167,25 @@ export class Proposals {
     }
   }
 
-  #park(waiter: Waiter, reason: Refusal['reason']): void {
+  #park(waiter: Waiter, refusal: Refusal): void {
     waiter.state = 'idle'
-    waiter.refusal = reason
+    waiter.refusal = refusal
     this.#parked.push(waiter)
   }
 
   #expire(waiter: Waiter): void {
-    if (waiter.state === 'idle') {
-      const detail =
-        waiter.refusal === 'transferring'
-          ? 'leadership was being handed over until the time ran out; nothing was written'
-          : 'no leader was found before the time ran out; nothing was written'
-      this.#end(waiter, notWritten('no_leader', detail))
-    } else {
+    const { state, refusal } = waiter
+    if (state !== 'idle') {
       this.#end(
         waiter,
         unknown('it was handed to the log, but no majority confirmed it before the time ran out'),
       )
+    } else if (refusal?.reason === 'membership-pending') {
+      this.#end(waiter, notWritten('membership_refused', refusal.detail))
+    } else {
+      const cause =
+        refusal?.reason === 'transferring' ? 'leadership was being handed over' : 'no leader was found'
+      this.#end(waiter, notWritten('no_leader', `${cause} until the time ran out; nothing was written`))
     }
   }
 

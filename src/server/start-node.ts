@@ -8,7 +8,7 @@ import {
   asReplicaId,
   asTerm,
   bootstrapConfiguration,
-  type Configuration,
+  emptyConfiguration,
   encodeAppliedState,
   type Member,
   type RaftTiming,
@@ -27,8 +27,10 @@ import { Driver } from './driver.ts'
 import { createHttpServer, type HttpServer } from './http/index.ts'
 import { discoverCluster, JoinRefusedError, join } from './join.ts'
 import { driverLimits, raftLimits, raftTiming } from './limits.ts'
+import { Metrics } from './metrics.ts'
 import { createTcpNetwork, type TcpNetwork } from './transport/index.ts'
 import type { Founding, Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
+import { version } from './version.ts'
 
 /** The node did not start, and nothing was changed. `usage`: the options are at fault. */
 export class NodeStartError extends Error {
@@ -71,6 +73,7 @@ class Node implements RunningNode {
   readonly #options: NodeOptions
   readonly #storage: Storage
   readonly #logger: Logger
+  readonly #metrics = new Metrics()
   #network: TcpNetwork | undefined
   #http: HttpServer | undefined
   #url = ''
@@ -92,7 +95,7 @@ class Node implements RunningNode {
       limits: driverLimits,
       random: Math.random,
       logger,
-      observer: { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} },
+      observer: this.#metrics,
       peerAddress: () => this.peer,
       onEnd: (end) => void this.#finish(end),
     })
@@ -116,7 +119,20 @@ class Node implements RunningNode {
       logger: this.#logger,
       ...(resolvePeer === undefined ? {} : { resolvePeer }),
     })
-    this.#http = createHttpServer({ node: this.api, logger: this.#logger, allowedHosts, corsOrigins })
+    const { counters } = this.#network
+    this.#metrics.watch({
+      status: () => this.api.status(),
+      peers: () => counters,
+      databaseDir: this.#options.dataDir,
+    })
+    this.#http = createHttpServer({
+      node: this.api,
+      version: version(),
+      metrics: this.#metrics,
+      logger: this.#logger,
+      allowedHosts,
+      corsOrigins,
+    })
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
     this.api.start(this.#network)
     this.#becomeKnown().catch((error: unknown) => {
@@ -144,6 +160,7 @@ class Node implements RunningNode {
     this.#over = true
     this.#network?.close()
     await this.#http?.close({ graceful: false })
+    await this.#network?.closed
     // A storage that has failed submits nothing here either; one that has not gives its lock back.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
     this.#resolveEnded(end)
@@ -181,7 +198,7 @@ class Node implements RunningNode {
 /** Leaves a formatted directory, or says why not. */
 async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<void> {
   const { dataDir, founding, name } = options
-  const found = await inspectDirectory(dataDir)
+  const found = inspectDirectory(dataDir)
   if (found.kind === 'formatted') {
     if (founding.kind === 'bootstrap') {
       throw new NodeStartError(
@@ -224,7 +241,9 @@ async function format(
   const replicaId = asReplicaId(randomId())
   const identity: Identity = { clusterId, replicaId, name: options.name, formatVersion: FORMAT_VERSION }
   const at = founder ? 1 : 0
-  const configuration = founder ? bootstrapConfiguration(foundingMember(options, replicaId)) : noConfiguration
+  const configuration = founder
+    ? bootstrapConfiguration(foundingMember(options, replicaId))
+    : emptyConfiguration
   await formatStorage(options.dataDir, identity, {
     hardState: { term: asTerm(at), vote: undefined, commit: asIndex(at) },
     applied: {
@@ -237,15 +256,6 @@ async function format(
       kv: encodeState(initialState()),
     },
   })
-}
-
-const noConfiguration: Configuration = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  members: [],
-  removed: [],
 }
 
 /** Addresses that only the system knows yet are announced once the node listens. */

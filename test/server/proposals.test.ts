@@ -137,3 +137,19 @@ test('proposals in flight are bounded in number and in bytes, and the room comes
   proposals.resolve({ seq: 1, outcome: 'unknown' })
   expect(proposals.overload(4)).toBeUndefined()
 })
+
+test('a membership change that must wait for another one is tried again until its time runs out', () => {
+  const { clock, proposals, add, problem } = setUp()
+  add(1)
+  proposals.take()
+  proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'membership-pending', detail: 'wait' } })
+  proposals.unpark()
+  expect(proposals.take()).toHaveLength(1)
+  proposals.resolve({
+    seq: 100,
+    outcome: 'refused',
+    refusal: { reason: 'membership-pending', detail: 'wait' },
+  })
+  clock.advance(1000)
+  expect(problem(1)).toBe('membership_refused no')
+})

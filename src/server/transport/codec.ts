@@ -51,6 +51,7 @@ const REFUSALS: readonly Refusal['reason'][] = [
   'transferring',
   'too-large',
   'membership',
+  'membership-pending',
 ]
 const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leadership-lost', 'not-ready']
 
@@ -316,6 +317,7 @@ function writeRefusal(out: ByteWriter, refusal: Refusal): void {
     case 'overloaded':
     case 'too-large':
     case 'membership':
+    case 'membership-pending':
       out.text(refusal.detail)
       break
     case 'no-leader':
@@ -333,6 +335,7 @@ function readRefusal(input: ByteReader): Refusal {
     case 'overloaded':
     case 'too-large':
     case 'membership':
+    case 'membership-pending':
       return { reason, detail: input.text() }
     case 'no-leader':
     case 'not-leader':
