@@ -13,15 +13,18 @@ export class Encoder {
   #length = 0
 
   uint8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value)
+    const at = this.#grow(1) // first: it may replace the view
+    this.#view.setUint8(at, value)
     return this
   }
   uint16(value: number): this {
-    this.#view.setUint16(this.#grow(2), value)
+    const at = this.#grow(2) // first: it may replace the view
+    this.#view.setUint16(at, value)
     return this
   }
   uint32(value: number): this {
-    this.#view.setUint32(this.#grow(4), value)
+    const at = this.#grow(4) // first: it may replace the view
+    this.#view.setUint32(at, value)
     return this
   }
   /** A non-negative safe integer in eight bytes. */
