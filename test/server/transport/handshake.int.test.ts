@@ -211,7 +211,7 @@ test('who says nothing is not waited for', async () => {
 })
 
 test('strangers are limited in number, and peers still get in when they have gone', async () => {
-  const a = await alone({ limits: { strangersMax: 3 } })
+  const a = await alone({ limits: { strangersMax: 3, handshakeMs: 60_000 } })
   const strangers = [1, 2, 3].map(() => RawPeer.to(a.network.address))
   const [first] = await Promise.all(strangers)
   await (await RawPeer.to(a.network.address)).closed()

@@ -316,6 +316,7 @@ test('closing in the middle says nothing and leaves nothing open', async () => {
   const source = sourceOf(30)
   a.network.sendSnapshot(b.member.id, TERM, source)
   const step = await sink.waiting()
+  a.network.sendSnapshot(b.member.id, TERM, sourceOf(4)) // refused, and that is not yet told
   a.network.close()
   await b.next('disconnected')
   step()
