@@ -1,0 +1,265 @@
+// One core on the bench: its peers are the test itself, which reads every message that leaves and makes up the answers.
+
+import {
+  asIndex,
+  asTerm,
+  type Configuration,
+  type Entry,
+  type LeaseSetting,
+  type LogIndex,
+  type Message,
+  type Output,
+  type RaftLimits,
+  type RaftTiming,
+  type ReplicaId,
+  type Role,
+} from '../../../src/raft/types.ts'
+import { Disk, TestLog } from './disk.ts'
+import { pastEntries } from './frames.ts'
+import { id, LEASES_OFF, votersUpTo } from './members.ts'
+import { type InputWithoutTime, LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
+
+export interface BenchOptions {
+  /** Number of voters; their ids are 1, 2, 3, …; the core on the bench is 1. */
+  readonly voters?: number
+  readonly configuration?: Configuration
+  /** Terms of the log from index `base` + 1 on. */
+  readonly terms?: readonly number[]
+  readonly base?: number
+  readonly baseTerm?: number
+  readonly term?: number
+  readonly vote?: ReplicaId
+  readonly commit?: number
+  readonly leases?: LeaseSetting
+  readonly limits?: Partial<RaftLimits>
+  readonly timing?: Partial<RaftTiming>
+  readonly random?: () => number
+}
+
+/** The members of a union of messages whose type may be T. */
+type OfType<One, T> = One extends Message ? (T extends One['type'] ? One : never) : never
+
+/** A message as a test writes it: the bench adds who it is for. */
+type WithoutTo<One> = One extends Message
+  ? Omit<One, 'to' | 'from' | 'term'> & { from: number; term: number }
+  : never
+export type Incoming = WithoutTo<Message>
+
+export class Bench implements NodeWorld {
+  nowMs = 1_000_000
+  readonly node: SimNode
+  readonly outputs: Output[] = []
+  #sent: Message[] = []
+  #snapshots: { to: ReplicaId; atLeast: LogIndex }[] = []
+
+  constructor(options: BenchOptions = {}) {
+    const { base = 0, commit = base, terms = [], random = () => 0.5 } = options
+    const list = pastEntries(base + 1, terms)
+    const baseTerm = asTerm(base === 0 ? 0 : (options.baseTerm ?? 1))
+    const disk = new Disk(
+      {
+        term: asTerm(options.term ?? list.at(-1)?.term ?? baseTerm),
+        vote: options.vote,
+        commit: asIndex(commit),
+      },
+      new TestLog(asIndex(base), baseTerm, list),
+      {
+        index: asIndex(base),
+        term: baseTerm,
+        state: {
+          configuration: options.configuration ?? votersUpTo(options.voters ?? 3),
+          leases: options.leases ?? LEASES_OFF,
+        },
+        clusterTimeMs: 0,
+        machine: [],
+      },
+    )
+    this.node = new SimNode(
+      {
+        id: id(1),
+        name: 'n1',
+        limits: { ...LIMITS, ...options.limits },
+        timing: { ...TIMING, ...options.timing },
+        random: () => random,
+      },
+      disk,
+      this,
+    )
+    this.node.start()
+  }
+
+  get raft() {
+    return this.node.raft
+  }
+
+  get role(): Role {
+    return this.raft.role
+  }
+
+  /** Terms of its log, from the first entry after the compacted head. */
+  get terms(): number[] {
+    return this.node.process.log.list.map(({ term }) => term)
+  }
+
+  get committedSoFar(): Entry[] {
+    return this.outputs.flatMap(({ committed }) => committed)
+  }
+
+  // ---- driving
+
+  step(input: InputWithoutTime): void {
+    this.node.step(input)
+  }
+
+  receive(message: Incoming): void {
+    const { from, term, ...rest } = message
+    this.step({
+      kind: 'message',
+      message: { ...rest, from: id(from), to: id(1), term: asTerm(term) } as Message,
+    })
+  }
+
+  pass(ms: number): void {
+    this.nowMs += ms
+    this.step({ kind: 'tick' })
+  }
+
+  /** Everything handed out becomes durable, everything committed is applied. */
+  settle(): void {
+    const { process } = this.node
+    while (process.pending.length > 0 || this.node.canApply) {
+      this.node.store(process.pending.length)
+      this.node.apply(process.applyQueue.length)
+    }
+  }
+
+  get others(): number[] {
+    const { voters, votersOutgoing, learners } = this.raft.configuration
+    const ids = new Set([...voters, ...votersOutgoing, ...learners].map(Number))
+    return [...ids].filter((one) => one !== 1).sort((a, b) => a - b)
+  }
+
+  /** Its election timeout passes. */
+  timeout(): void {
+    for (let tries = 0; tries < 20; tries++) {
+      const { role, term } = this.raft
+      const wait = (this.raft.deadline() ?? this.nowMs) - this.nowMs
+      this.pass(Math.max(wait, 0))
+      if (this.role !== role || this.raft.term !== term || this.role === 'pre-candidate') return
+    }
+    throw new Error('does not campaign')
+  }
+
+  /** From follower through the pre-vote to candidate; its own vote is durable and its requests have left. */
+  campaign(): void {
+    this.timeout()
+    const term = this.raft.term + 1
+    for (const from of this.others) {
+      if (this.role !== 'pre-candidate') break
+      this.receive({ type: 'pre-vote-answer', from, term, granted: true })
+    }
+    this.settle()
+  }
+
+  /** Leader of the next term; its first entry is durable here and not yet acknowledged by anyone. */
+  lead(): void {
+    this.campaign()
+    for (const from of this.others) {
+      if (this.role === 'leader') break
+      this.receive({ type: 'vote-answer', from, term: this.raft.term, granted: true })
+    }
+    this.settle()
+  }
+
+  /** Every peer acknowledges the whole log. */
+  acknowledge(from: readonly number[] = this.others, index: LogIndex = this.raft.lastIndex): void {
+    for (const one of from)
+      this.receive({
+        type: 'append-accepted',
+        from: one,
+        term: this.raft.term,
+        index,
+        round: this.round,
+        sentAt: 1,
+        applied: asIndex(0),
+      })
+    this.settle()
+  }
+
+  /** Newest round that any message carried. */
+  round = 0
+
+  // ---- what it said
+
+  /** What has left since last asked. */
+  take(): Message[] {
+    const taken = this.#sent
+    this.#sent = []
+    return taken
+  }
+
+  takeOf<T extends Message['type']>(type: T): OfType<Message, T>[] {
+    return this.take().filter((message): message is OfType<Message, T> => message.type === type)
+  }
+
+  takeSnapshots(): { to: ReplicaId; atLeast: LogIndex }[] {
+    const taken = this.#snapshots
+    this.#snapshots = []
+    return taken
+  }
+
+  // ---- for the node
+
+  now(): number {
+    return this.nowMs
+  }
+
+  send(_from: SimNode, message: Message): void {
+    if (message.type === 'append' || message.type === 'heartbeat')
+      this.round = Math.max(this.round, message.round)
+    this.#sent.push(message)
+  }
+
+  sendSnapshot(_from: SimNode, to: ReplicaId, atLeast: LogIndex): void {
+    this.#snapshots.push({ to, atLeast })
+  }
+
+  stepped(_node: SimNode, _before: unknown, _input: unknown, output: Output): void {
+    this.outputs.push(output)
+  }
+
+  stored(): void {}
+}
+
+/** An append as a leader would send it: entries of these terms behind (prevIndex, prevTerm). */
+export function append(
+  from: number,
+  term: number,
+  prev: readonly [number, number],
+  terms: readonly number[] = [],
+  commit = 0,
+): Incoming {
+  return {
+    type: 'append',
+    from,
+    term,
+    prevIndex: asIndex(prev[0]),
+    prevTerm: asTerm(prev[1]),
+    entries: pastEntries(prev[0] + 1, terms),
+    commit: asIndex(commit),
+    round: 1,
+  }
+}
+
+export const voteRequest = (
+  from: number,
+  term: number,
+  last: readonly [number, number] = [0, 0],
+): Incoming => ({
+  type: 'vote-request',
+  from,
+  term,
+  lastIndex: asIndex(last[0]),
+  lastTerm: asTerm(last[1]),
+  transfer: false,
+})

@@ -1,0 +1,402 @@
+// A cluster of real cores in one process: disks in memory, a network of packets, a virtual clock for each process. Nothing happens
+// by itself. A test moves every packet, write and tick by hand, or lets `settle` and `run` move all of them. The invariants are
+// checked after each step.
+
+import {
+  type AppliedRaftState,
+  asIndex,
+  asReplicaId,
+  asTerm,
+  type Configuration,
+  type Input,
+  type LeaseSetting,
+  type LogIndex,
+  type Message,
+  type Output,
+  type RaftLimits,
+  type RaftStatus,
+  type RaftTiming,
+  type ReplicaId,
+} from '../../../src/raft/types.ts'
+import { type AppliedEntry, Disk, type StagedSnapshot, TestLog } from './disk.ts'
+import { pastEntries } from './frames.ts'
+import { freeze } from './freeze.ts'
+import { Invariants } from './invariants.ts'
+import { idOf, LEASES_OFF, NO_CONFIGURATION } from './members.ts'
+import { LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
+
+export interface Packet {
+  readonly from: ReplicaId
+  readonly to: ReplicaId
+  /** A message, or a whole snapshot on its way. */
+  readonly content:
+    | { readonly kind: 'message'; readonly message: Message }
+    /** `lost`: the stream breaks on the way, which its sender notices. */
+    | {
+        readonly kind: 'snapshot'
+        readonly lost: boolean
+        readonly id: string
+        readonly snapshot: StagedSnapshot
+        readonly term: number
+      }
+  /** When it arrives, in true time; tests that deliver by hand do not look. */
+  readonly dueMs: number
+}
+
+/** A process's monotonic clock: rate × true time + offset. */
+export interface Clock {
+  offsetMs: number
+  rate: number
+}
+
+export interface ClusterOptions {
+  readonly limits?: Partial<RaftLimits>
+  readonly timing?: Partial<RaftTiming>
+  readonly leases?: LeaseSetting
+  /** Draws of election timeouts and delays; by default always the middle. */
+  readonly random?: (node: number, boot: number) => () => number
+  /** What becomes of a packet: the delays of its copies in ms (none: lost). By default one copy at once. */
+  readonly carry?: (packet: { from: ReplicaId; to: ReplicaId }) => readonly number[]
+}
+
+export interface StartState {
+  readonly id?: string
+  /** Index of a snapshot of term `baseTerm` (1 unless given) that everything before is in. */
+  readonly base?: number
+  readonly baseTerm?: number
+  /** Terms of the entries from base + 1 on. */
+  readonly terms?: readonly number[]
+  readonly term?: number
+  readonly vote?: ReplicaId
+  readonly commit?: number
+  readonly configuration?: Configuration
+}
+
+export class Cluster implements NodeWorld {
+  readonly options: ClusterOptions
+  readonly nodes: SimNode[] = []
+  readonly invariants = new Invariants(() => this.nodes)
+  packets: Packet[] = []
+  /** True time in ms, which no process sees. */
+  nowMs = 10_000
+  readonly #clocks = new Map<ReplicaId, Clock>()
+  /** Pairs with a connection, as "a-b". */
+  readonly connections = new Set<string>()
+  /** Directions that lose everything although the connection stands, as "from>to". */
+  readonly cuts = new Set<string>()
+  /** What `settle` leaves alone: "store n1", "apply n2", "deliver n3"; and "report n1": n1 is not told that its snapshot was sent. */
+  readonly held = new Set<string>()
+  #snapshots = 0
+  /** Called after every step; properties hang their own checks here. */
+  watch: ((node: SimNode, before: RaftStatus, input: Input, output: Output) => void) | undefined
+
+  constructor(options: ClusterOptions = {}) {
+    this.options = options
+  }
+
+  /** Adds a replica and starts it. */
+  add(name: string, start: StartState = {}): SimNode {
+    const id = start.id === undefined ? idOf(name) : asReplicaId(start.id)
+    const configuration = start.configuration ?? NO_CONFIGURATION
+    const base = asIndex(start.base ?? 0)
+    const baseTerm = asTerm(base === 0 ? 0 : (start.baseTerm ?? 1))
+    const list = pastEntries(base + 1, start.terms ?? [])
+    const state: AppliedRaftState = { configuration, leases: this.options.leases ?? LEASES_OFF }
+    const disk = new Disk(
+      {
+        term: asTerm(start.term ?? list.at(-1)?.term ?? baseTerm),
+        vote: start.vote,
+        commit: asIndex(start.commit ?? base),
+      },
+      new TestLog(base, baseTerm, list),
+      freeze({ index: base, term: baseTerm, state, clusterTimeMs: 0, machine: [] as AppliedEntry[] }),
+    )
+    return this.adopt(name, id, disk)
+  }
+
+  adopt(name: string, id: ReplicaId, disk: Disk, limits: Partial<RaftLimits> = {}): SimNode {
+    const place = this.nodes.length
+    const { random = () => () => 0.5, timing } = this.options
+    const node = new SimNode(
+      {
+        id,
+        name,
+        limits: { ...LIMITS, ...this.options.limits, ...limits },
+        timing: { ...TIMING, ...timing },
+        random: (boot) => random(place, boot),
+      },
+      disk,
+      this,
+    )
+    // Processes know nothing of each other's clocks, so let them differ from the start.
+    this.#clocks.set(id, { offsetMs: place * 1_000_000, rate: 1 })
+    this.nodes.push(node)
+    this.invariants.adopt(node)
+    node.start()
+    return node
+  }
+
+  node(name: string): SimNode {
+    const node = this.nodes.findLast((one) => one.name === name)
+    if (node === undefined) throw new Error(`no node ${name}`)
+    return node
+  }
+
+  byId(id: ReplicaId): SimNode | undefined {
+    return this.nodes.find((node) => node.id === id)
+  }
+
+  nameOf(id: ReplicaId): string {
+    return this.byId(id)?.name ?? `#${id}`
+  }
+
+  get running(): SimNode[] {
+    return this.nodes.filter((node) => node.running)
+  }
+
+  leader(): SimNode | undefined {
+    const leaders = this.running.filter((node) => node.raft.role === 'leader')
+    return leaders.sort((a, b) => b.raft.term - a.raft.term)[0]
+  }
+
+  // ---- time
+
+  clock(node: SimNode): Clock {
+    const clock = this.#clocks.get(node.id)
+    if (clock === undefined) throw new Error(`${node.name} has no clock`)
+    return clock
+  }
+
+  now(node: SimNode): number {
+    const { offsetMs, rate } = this.clock(node)
+    return this.nowMs * rate + offsetMs
+  }
+
+  /** True time at which a process's clock shows `at`. */
+  trueTime(node: SimNode, at: number): number {
+    const { offsetMs, rate } = this.clock(node)
+    return (at - offsetMs) / rate
+  }
+
+  /** All clocks move on; nobody is woken. */
+  pass(ms: number): void {
+    this.nowMs += ms
+  }
+
+  tick(node: SimNode): void {
+    node.step({ kind: 'tick' })
+  }
+
+  /** True time of a process's next deadline. */
+  deadline(node: SimNode): number {
+    const { raft } = node
+    return this.trueTime(node, raft.deadline() ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** Only this process's clock moves on, to its next deadline, and it wakes. */
+  wake(node: SimNode): void {
+    const wait = this.deadline(node) - this.nowMs
+    if (Number.isFinite(wait) && wait > 0) this.clock(node).offsetMs += wait * this.clock(node).rate
+    this.tick(node)
+  }
+
+  /** Its election timeout passes on its own clock: it asks for pre-votes, or leads at once where it is alone. */
+  timeout(node: SimNode): void {
+    for (let tries = 0; tries < 20; tries++) {
+      const { role, term } = node.raft
+      this.wake(node)
+      if (node.raft.role !== role || node.raft.term !== term || role === 'pre-candidate') return
+    }
+    throw new Error(`${node.name} does not campaign`)
+  }
+
+  /** Everything moves at once for `ms`: messages take no time, writes and applies neither. */
+  run(ms: number): void {
+    const end = this.nowMs + ms
+    this.settle()
+    for (;;) {
+      const due = this.running
+        .map((node) => ({ node, at: this.deadline(node) }))
+        .sort((a, b) => a.at - b.at)[0]
+      if (due === undefined || due.at > end) break
+      this.nowMs = Math.max(this.nowMs, due.at)
+      this.tick(due.node)
+      this.settle()
+    }
+    this.nowMs = end
+  }
+
+  // ---- the network
+
+  send(from: SimNode, message: Message): void {
+    this.invariants.sent(from, message)
+    this.#post({ from: from.id, to: message.to }, { kind: 'message', message: freeze(copyOf(message)) })
+  }
+
+  sendSnapshot(from: SimNode, to: ReplicaId, atLeast: LogIndex): void {
+    const { applied, raft } = from.process
+    if (applied.index < atLeast)
+      throw new Error(`${from.name} has applied ${applied.index}, asked for ${atLeast}`)
+    const { index, term, state, machine, clusterTimeMs } = applied
+    const id = `s${++this.#snapshots}`
+    const snapshot = { meta: { index, term, state }, clusterTimeMs, machine }
+    this.#post({ from: from.id, to }, { kind: 'snapshot', lost: false, id, snapshot, term: raft.term })
+  }
+
+  #post(link: { from: ReplicaId; to: ReplicaId }, content: Packet['content']): void {
+    const stands =
+      this.connections.has(pairOf(link.from, link.to)) && !this.cuts.has(`${link.from}>${link.to}`)
+    const delays = stands ? (this.options.carry?.(link) ?? [0]) : []
+    for (const delay of delays) this.packets.push({ ...link, content, dueMs: this.nowMs + delay })
+    if (delays.length === 0 && content.kind === 'snapshot')
+      this.packets.push({ ...link, content: { ...content, lost: true }, dueMs: this.nowMs + 1 })
+  }
+
+  /** Takes one packet off the network and hands it to its receiver, if that runs. */
+  deliver(packet: Packet): void {
+    this.packets.splice(this.packets.indexOf(packet), 1)
+    const { from, to, content } = packet
+    const receiver = this.byId(to)
+    if (content.kind === 'message') {
+      // A copy for each delivery: a receiver stamps the proposals that it is handed.
+      if (receiver?.running) receiver.step({ kind: 'message', message: freeze(copyOf(content.message)) })
+      return
+    }
+    const sender = this.byId(from)
+    const { snapshot, id } = content
+    const arrives = !content.lost && receiver?.running === true
+    if (arrives) {
+      receiver.disk.staged.set(id, snapshot)
+      receiver.step({
+        kind: 'message',
+        message: {
+          type: 'snapshot',
+          from,
+          to,
+          term: asTerm(content.term),
+          meta: snapshot.meta,
+          clusterTimeMs: snapshot.clusterTimeMs,
+          snapshotId: id,
+        },
+      })
+    }
+    if (sender?.running && sender.raft.term === content.term && !this.held.has(`report ${sender.name}`))
+      sender.step({
+        kind: 'snapshot-sent',
+        peer: to,
+        index: snapshot.meta.index,
+        ok: arrives,
+      })
+  }
+
+  /** Handshake: both ends learn what is durable at the other. Does nothing where a connection stands or cannot stand. */
+  connect(a: SimNode, b: SimNode): void {
+    const pair = pairOf(a.id, b.id)
+    if (a === b || this.connections.has(pair) || !a.running || !b.running) return
+    if (this.cuts.has(`${a.id}>${b.id}`) || this.cuts.has(`${b.id}>${a.id}`)) return
+    this.connections.add(pair)
+    const greetings = [a, b].map(({ id: peer, disk: { boot, hardState, log } }) => ({
+      kind: 'connected' as const,
+      peer,
+      boot,
+      term: hardState.term,
+      lastIndex: log.lastIndex(),
+    }))
+    const [ofA, ofB] = greetings
+    if (ofB !== undefined) a.step(ofB)
+    if (ofA !== undefined && b.running) b.step(ofA)
+  }
+
+  connectAll(): void {
+    for (const [at, one] of this.nodes.entries())
+      for (const other of this.nodes.slice(at + 1)) this.connect(one, other)
+  }
+
+  /** Connections of `node` break: what is under way is lost and both ends notice. */
+  disconnect(node: SimNode, from: readonly SimNode[] = this.nodes): void {
+    for (const peer of from) {
+      if (!this.connections.delete(pairOf(node.id, peer.id))) continue
+      this.packets = this.packets.flatMap((packet) => {
+        if (pairOf(packet.from, packet.to) !== pairOf(node.id, peer.id)) return [packet]
+        return packet.content.kind === 'snapshot'
+          ? [{ ...packet, content: { ...packet.content, lost: true } }]
+          : []
+      })
+      if (peer.running) peer.step({ kind: 'disconnected', peer: node.id })
+      if (node.running) node.step({ kind: 'disconnected', peer: peer.id })
+    }
+  }
+
+  crash(node: SimNode, survive = 0): void {
+    node.crash(survive)
+    this.disconnect(node)
+  }
+
+  restart(node: SimNode): void {
+    node.start()
+    for (const peer of this.nodes) this.connect(node, peer)
+  }
+
+  cut(a: SimNode, b: SimNode): void {
+    this.cuts.add(`${a.id}>${b.id}`)
+    this.cuts.add(`${b.id}>${a.id}`)
+  }
+
+  heal(): void {
+    this.cuts.clear()
+    this.connectAll()
+  }
+
+  // ---- everything
+
+  /** Stores, delivers and applies among `only` (all, if left out) until nothing moves. */
+  settle(only: readonly SimNode[] = this.nodes): void {
+    for (let turns = 0; turns < 10_000; turns++) if (!this.#turn(only)) return
+    throw new Error('the cluster does not come to rest')
+  }
+
+  #turn(only: readonly SimNode[]): boolean {
+    let moved = false
+    for (const node of only) {
+      while (node.running && node.process.pending.length > 0 && !this.held.has(`store ${node.name}`)) {
+        node.store()
+        moved = true
+      }
+      while (node.running && node.canApply && !this.held.has(`apply ${node.name}`)) {
+        node.apply(node.process.applyQueue.length)
+        moved = true
+      }
+    }
+    const packet = this.packets.find(
+      ({ from, to }) =>
+        isAmong(only, from) && isAmong(only, to) && !this.held.has(`deliver ${this.nameOf(to)}`),
+    )
+    if (packet === undefined) return moved
+    this.deliver(packet)
+    return true
+  }
+
+  // ---- for the nodes
+
+  stepped(node: SimNode, before: RaftStatus, input: Input, output: Output): void {
+    this.invariants.stepped(node, before, input, output)
+    this.watch?.(node, before, input, output)
+  }
+
+  stored(node: SimNode): void {
+    this.invariants.stored(node)
+  }
+}
+
+const pairOf = (a: ReplicaId, b: ReplicaId): string => (a < b ? `${a}-${b}` : `${b}-${a}`)
+
+const isAmong = (nodes: readonly SimNode[], id: ReplicaId): boolean => nodes.some((node) => node.id === id)
+
+/** As the wire would: proposals arrive in buffers of their own. */
+function copyOf(message: Message): Message {
+  if (message.type !== 'forward') return message
+  return {
+    ...message,
+    proposals: message.proposals.map(({ seq, frame }) => ({ seq, frame: Uint8Array.from(frame) })),
+  }
+}

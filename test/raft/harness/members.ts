@@ -1,0 +1,51 @@
+// Replicas and configurations as tests write them.
+
+import {
+  asReplicaId,
+  type Configuration,
+  type LeaseSetting,
+  type Member,
+  type ReplicaId,
+} from '../../../src/raft/types.ts'
+
+export const id = (number: number): ReplicaId => asReplicaId(`${number}`)
+
+export const NO_CONFIGURATION: Configuration = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  demoted: [],
+  members: [],
+  removed: [],
+}
+
+export const LEASES_OFF: LeaseSetting = { on: false, durationMs: 500 }
+
+export const memberNamed = (name: string, id: ReplicaId): Member => ({
+  id,
+  name,
+  peer: `127.0.0.1:${1000 + Number(id)}`,
+  url: `http://127.0.0.1:${2000 + Number(id)}`,
+})
+
+/** The id of a node called n7 is 7 unless a test says otherwise. */
+export const idOf = (name: string): ReplicaId => asReplicaId(/^[a-z]+([0-9]+)$/.exec(name)?.[1] ?? '0')
+
+export function configurationOf(
+  members: readonly Member[],
+  learners: readonly ReplicaId[] = [],
+): Configuration {
+  const sorted = [...members].sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1))
+  const isLearner = (id: ReplicaId) => learners.includes(id)
+  return {
+    ...NO_CONFIGURATION,
+    voters: sorted.map(({ id }) => id).filter((id) => !isLearner(id)),
+    learners: sorted.map(({ id }) => id).filter(isLearner),
+    members: sorted,
+  }
+}
+
+/** Voters n1, n2, …, under the ids 1, 2, …. */
+export const votersUpTo = (count: number): Configuration =>
+  configurationOf(Array.from({ length: count }, (_, at) => memberNamed(`n${at + 1}`, id(at + 1))))

@@ -1,0 +1,334 @@
+// One replica: a real core, a disk in memory, and between them the steps that a driver would make, each of them a call of its own so
+// that a test decides when something is durable, when it is applied, and what a crash takes away.
+
+import { encodeChange, encodeLeases } from '../../../src/raft/configuration.ts'
+import {
+  ENTRY_CONFIGURATION,
+  ENTRY_KINDS_OF_CORE,
+  ENTRY_LEASES,
+  frameClusterTimeMs,
+  frameKind,
+} from '../../../src/raft/entry.ts'
+import { Raft } from '../../../src/raft/raft.ts'
+import type {
+  ConfigurationChange,
+  Entry,
+  Input,
+  LeaseSetting,
+  LogIndex,
+  Message,
+  Outgoing,
+  Output,
+  Proposal,
+  ProposalOutcome,
+  RaftLimits,
+  RaftStatus,
+  RaftTiming,
+  ReadOutcome,
+  ReplicaId,
+  RoleChange,
+} from '../../../src/raft/types.ts'
+import {
+  type AppliedEntry,
+  type AppliedRecord,
+  type Batch,
+  type Disk,
+  recordOf,
+  type TestLog,
+} from './disk.ts'
+import { crc32, sealed, TEXT, textOf } from './frames.ts'
+import { freeze } from './freeze.ts'
+
+export const LIMITS: RaftLimits = {
+  appendBytesMax: 64 * 1024,
+  inflightMessagesMax: 16,
+  inflightBytesMax: 1024 * 1024,
+  uncommittedBytesMax: 1024 * 1024,
+  uncommittedEntriesMax: 1000,
+  applyBytesMax: 1024 * 1024,
+  entryBytesMax: 16 * 1024,
+  tailBytesMax: 1024,
+}
+
+export const TIMING: RaftTiming = {
+  heartbeatMs: 50,
+  electionMinMs: 500,
+  electionMaxMs: 1000,
+  failoverDelayMaxMs: 40,
+  driftMax: 0.05,
+}
+
+export interface NodeOptions {
+  readonly id: ReplicaId
+  readonly name: string
+  readonly limits: RaftLimits
+  readonly timing: RaftTiming
+  /** A generator for each start of the process. */
+  readonly random: (boot: number) => () => number
+}
+
+/** Who watches and carries. */
+export interface NodeWorld {
+  now(node: SimNode): number
+  send(from: SimNode, message: Message): void
+  sendSnapshot(from: SimNode, to: ReplicaId, atLeast: LogIndex): void
+  /** Called after every step, before anything that came out of it is carried out. */
+  stepped(node: SimNode, before: RaftStatus, input: Input, output: Output): void
+  /** Called when a batch became durable. */
+  stored(node: SimNode): void
+}
+
+/** Whatever a process told its user, oldest first. */
+export type NodeReport =
+  | { readonly kind: 'outcome'; readonly outcome: ProposalOutcome }
+  | { readonly kind: 'read'; readonly read: ReadOutcome }
+  | { readonly kind: 'transfer'; readonly outcome: string; readonly detail: string }
+  | { readonly kind: 'role'; readonly change: RoleChange }
+  | { readonly kind: 'fatal'; readonly detail: string }
+
+interface Process {
+  readonly raft: Raft
+  /** Log as the core sees it, durable or not. */
+  readonly log: TestLog
+  readonly machine: AppliedEntry[]
+  applied: AppliedRecord
+  readonly pending: Batch[]
+  readonly held: Outgoing[]
+  readonly applyQueue: Entry[]
+  storedWrite: number
+  nextSeq: number
+  nextRead: number
+}
+
+export class SimNode {
+  readonly options: NodeOptions
+  readonly disk: Disk
+  readonly #world: NodeWorld
+  #process: Process | undefined
+  readonly reports: NodeReport[] = []
+
+  constructor(options: NodeOptions, disk: Disk, world: NodeWorld) {
+    this.options = options
+    this.disk = disk
+    this.#world = world
+  }
+
+  get id(): ReplicaId {
+    return this.options.id
+  }
+
+  get name(): string {
+    return this.options.name
+  }
+
+  get running(): boolean {
+    return this.#process !== undefined
+  }
+
+  /** Throws when the process does not run. */
+  get process(): Process {
+    if (this.#process === undefined) throw new Error(`${this.name} is not running`)
+    return this.#process
+  }
+
+  get raft(): Raft {
+    return this.process.raft
+  }
+
+  start(): void {
+    const { disk } = this
+    disk.boot += 1
+    const { id, limits, timing, random } = this.options
+    this.#process = {
+      raft: new Raft({
+        id,
+        boot: disk.boot,
+        hardState: disk.hardState,
+        appliedIndex: disk.applied.index,
+        applied: disk.applied.state,
+        clusterTimeMs: disk.applied.clusterTimeMs,
+        log: disk.log,
+        limits,
+        timing,
+        random: random(disk.boot),
+        crc32,
+        now: this.#world.now(this),
+      }),
+      log: disk.log.copy(),
+      machine: [...disk.applied.machine],
+      applied: disk.applied,
+      pending: [],
+      held: [],
+      applyQueue: [],
+      storedWrite: 0,
+      nextSeq: 1,
+      nextRead: 1,
+    }
+  }
+
+  /** The process ends; of the writes under way the first `survive` reach the disk all the same, unreported. */
+  crash(survive = 0): void {
+    for (const batch of this.#process?.pending.slice(0, survive) ?? []) {
+      this.disk.write(batch)
+      this.#world.stored(this)
+    }
+    this.#process = undefined
+  }
+
+  step(input: InputWithoutTime): void {
+    const { raft } = this.process
+    const before = raft.status()
+    const timed = freeze({ ...input, now: this.#world.now(this) } as Input)
+    const output = freeze(raft.step(timed))
+    this.#take(output, before, timed)
+  }
+
+  propose(text: string): number {
+    return this.#propose(TEXT, Buffer.from(text))
+  }
+
+  /** Several proposals in one step, as the driver collects them in one turn. */
+  proposeAll(texts: readonly string[]): void {
+    this.proposeFrames(texts.map((text) => ({ kind: TEXT, body: Buffer.from(text) })))
+  }
+
+  change(change: ConfigurationChange): number {
+    return this.#propose(ENTRY_CONFIGURATION, encodeChange(change))
+  }
+
+  setLeases(setting: LeaseSetting): number {
+    return this.#propose(ENTRY_LEASES, encodeLeases(setting))
+  }
+
+  read(lease: boolean): number {
+    const id = this.process.nextRead++
+    this.step({ kind: 'read', reads: [{ id, lease }] })
+    return id
+  }
+
+  #propose(kind: number, body: Uint8Array): number {
+    const seq = this.process.nextSeq
+    this.proposeFrames([{ kind, body }])
+    return seq
+  }
+
+  proposeFrames(bodies: readonly { kind: number; body: Uint8Array }[]): void {
+    const proposals: Proposal[] = bodies.map(({ kind, body }) => {
+      const seq = this.process.nextSeq++
+      return { seq, frame: sealed(kind, this.id, this.disk.boot, seq, body) }
+    })
+    this.step({ kind: 'propose', proposals })
+  }
+
+  /** The oldest `count` writes under way become durable as one, and the core hears of it. */
+  store(count = 1): void {
+    const { pending, raft } = this.process
+    const batches = pending.splice(0, count)
+    const last = batches.at(-1)
+    if (last === undefined) return
+    for (const batch of batches) {
+      this.disk.write(batch)
+      const snapshot = batch.write.snapshot
+      if (snapshot !== undefined) this.#install(snapshot.snapshotId)
+    }
+    this.#world.stored(this)
+    this.process.storedWrite = last.write.number
+    this.#releaseHeld()
+    if (this.#process?.raft === raft) this.step({ kind: 'stored', write: last.write.number })
+  }
+
+  /** Applies up to `count` committed entries; the core hears of it at the end and after each entry of its own kinds. */
+  apply(count = 1): void {
+    for (let left = count; left > 0; ) {
+      const { applyQueue, machine } = this.process
+      let last: Entry | undefined
+      while (left-- > 0) {
+        const entry = applyQueue[0]
+        if (entry === undefined || entry.index > this.#applicableUpTo) break
+        applyQueue.shift()
+        last = entry
+        const text = textOf(entry)
+        if (text !== undefined) machine.push({ index: entry.index, term: entry.term, text })
+        if (frameKind(entry.frame) < ENTRY_KINDS_OF_CORE) break
+      }
+      if (last === undefined) return
+      this.step({ kind: 'applied', index: last.index })
+      if (this.#process === undefined) return
+      const { raft } = this.process
+      this.process.applied = freeze({
+        index: last.index,
+        term: last.term,
+        state: raft.appliedState(),
+        clusterTimeMs: frameClusterTimeMs(last.frame),
+        machine: [...machine],
+      })
+    }
+  }
+
+  /** What follows a snapshot is applied to it, not to the state before it. */
+  get #applicableUpTo(): number {
+    const installing = this.process.pending.find(({ write }) => write.snapshot !== undefined)
+    return installing?.write.snapshot?.meta.index ?? Number.POSITIVE_INFINITY
+  }
+
+  get canApply(): boolean {
+    const [next] = this.process.applyQueue
+    return next !== undefined && next.index <= this.#applicableUpTo
+  }
+
+  /** The driver's idle flush: the applied state becomes durable although the core wants nothing written. */
+  flush(): void {
+    const { pending, raft, applied } = this.process
+    if (pending.length > 0) return
+    this.disk.hardState = raft.hardState()
+    if (applied.index > this.disk.applied.index) this.disk.applied = applied
+    this.#world.stored(this)
+  }
+
+  /** Drops the head of the log, never above what is durable as applied. */
+  compact(index: LogIndex): void {
+    if (index > this.disk.applied.index) throw new RangeError(`${index} is not durable as applied`)
+    this.disk.log.compact(index)
+    this.process.log.compact(index)
+  }
+
+  #install(snapshotId: string): void {
+    const { applyQueue, machine } = this.process
+    const record = recordOf(this.disk.stagedUnder(snapshotId))
+    this.process.applied = record
+    machine.splice(0, machine.length, ...record.machine)
+    while ((applyQueue[0]?.index ?? Number.POSITIVE_INFINITY) <= record.index) applyQueue.shift()
+  }
+
+  #take(output: Output, before: RaftStatus, input: Input): void {
+    const { raft, log, pending, held, applyQueue, applied } = this.process
+    if (output.write !== undefined) {
+      log.write(output.write)
+      pending.push({ write: output.write, hardState: raft.hardState(), applied })
+    }
+    applyQueue.push(...output.committed)
+    this.#world.stepped(this, before, input, output)
+    for (const outcome of output.outcomes) this.reports.push({ kind: 'outcome', outcome })
+    for (const read of output.reads) this.reports.push({ kind: 'read', read })
+    if (output.transfer !== undefined) this.reports.push({ kind: 'transfer', ...output.transfer })
+    if (output.roleChange !== undefined) this.reports.push({ kind: 'role', change: output.roleChange })
+    held.push(...output.messages)
+    this.#releaseHeld()
+    for (const { to, atLeast } of output.snapshots) this.#world.sendSnapshot(this, to, atLeast)
+    if (output.fatal !== undefined) {
+      this.reports.push({ kind: 'fatal', detail: output.fatal })
+      this.#process = undefined
+    }
+  }
+
+  #releaseHeld(): void {
+    const { held, storedWrite } = this.process
+    const free = held.filter(({ after }) => after <= storedWrite)
+    held.splice(0, held.length, ...held.filter(({ after }) => after > storedWrite))
+    for (const { message } of free) this.#world.send(this, message)
+  }
+}
+
+/** An input as a caller writes it; the node adds its own time. */
+export type InputWithoutTime = WithoutTime<Input>
+type WithoutTime<One> = One extends Input ? Omit<One, 'now'> : never

@@ -1,0 +1,647 @@
+// Ways in which other implementations went wrong (docs/SPEC.md lists them by number), tried on one core. Those that take a whole
+// cluster are transcripts (golden/) or schedules (schedule.prop.test.ts).
+
+import { describe, expect, test } from 'vitest'
+import { InvariantError } from '../../src/raft/invariant.ts'
+import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
+import { append, Bench, type BenchOptions, type Incoming, voteRequest } from './harness/bench.ts'
+import { pastEntries } from './harness/frames.ts'
+import { id, votersUpTo } from './harness/members.ts'
+import { TIMING } from './harness/node.ts'
+
+const { electionMinMs, electionMaxMs, heartbeatMs } = TIMING
+
+function leader(options: BenchOptions = {}): Bench {
+  const bench = new Bench(options)
+  bench.lead()
+  bench.acknowledge()
+  expect(bench.role).toBe('leader')
+  bench.take()
+  return bench
+}
+
+const heartbeat = (from: number, term: number, commit = 0): Incoming => ({
+  type: 'heartbeat',
+  from,
+  term,
+  commit: asIndex(commit),
+  round: 1,
+  confirmed: undefined,
+})
+
+const heartbeatAnswer = (bench: Bench, from: number, lastIndex = bench.raft.lastIndex): Incoming => ({
+  type: 'heartbeat-answer',
+  from,
+  term: bench.raft.term,
+  round: bench.round,
+  sentAt: 1,
+  applied: asIndex(0),
+  lastIndex,
+})
+
+const rejection = (from: number, term: number, index: number, hint: readonly [number, number]): Incoming => ({
+  type: 'append-rejected',
+  from,
+  term,
+  index: asIndex(index),
+  hintIndex: asIndex(hint[0]),
+  hintTerm: asTerm(hint[1]),
+  lastIndex: asIndex(hint[0]),
+  round: 0,
+  sentAt: 1,
+})
+
+describe('elections', () => {
+  test('5: a pre-vote is judged by the same rule as a vote, and leaves no trace', () => {
+    const bench = new Bench({ terms: [1, 1], term: 2 })
+    const ask = (last: readonly [number, number]): boolean[] => {
+      bench.receive({ ...voteRequest(2, 3, last), type: 'pre-vote-request' } as Incoming)
+      return bench.takeOf('pre-vote-answer').map(({ granted }) => granted)
+    }
+    expect(ask([1, 1])).toEqual([false])
+    expect(ask([2, 1])).toEqual([true])
+    expect(ask([1, 2])).toEqual([true])
+    expect({
+      term: bench.raft.term,
+      vote: bench.raft.status().vote,
+      pending: bench.node.process.pending,
+    }).toEqual({
+      term: 2,
+      vote: undefined,
+      pending: [],
+    })
+  })
+
+  test('6: a leader votes for nobody else in its own term', () => {
+    const bench = leader()
+    bench.receive(voteRequest(2, bench.raft.term, [9, 9]))
+    bench.settle()
+    expect(bench.takeOf('vote-answer').filter(({ granted }) => granted)).toEqual([])
+    expect(bench.role).toBe('leader')
+  })
+
+  test('7: a vote that was granted in an earlier term does not count', () => {
+    const bench = new Bench()
+    bench.campaign()
+    bench.campaign()
+    expect({ role: bench.role, term: bench.raft.term }).toEqual({ role: 'candidate', term: 2 })
+    bench.receive({ type: 'vote-answer', from: 2, term: 1, granted: true })
+    bench.receive({ type: 'vote-answer', from: 3, term: 1, granted: true })
+    expect(bench.role).toBe('candidate')
+  })
+
+  test('7: a pre-vote granted for another term does not count', () => {
+    const bench = new Bench({ term: 3 })
+    bench.timeout()
+    bench.receive({ type: 'pre-vote-answer', from: 2, term: 3, granted: true })
+    expect(bench.role).toBe('pre-candidate')
+    bench.receive({ type: 'pre-vote-answer', from: 2, term: 4, granted: true })
+    expect(bench.role).toBe('candidate')
+  })
+
+  test('8: a vote that arrives twice counts once', () => {
+    const bench = new Bench({ voters: 5 })
+    bench.campaign()
+    for (let times = 0; times < 3; times++)
+      bench.receive({ type: 'vote-answer', from: 2, term: 1, granted: true })
+    expect(bench.role).toBe('candidate')
+    bench.receive({ type: 'vote-answer', from: 3, term: 1, granted: true })
+    expect(bench.role).toBe('leader')
+  })
+
+  test('8: votes of replicas that are no voters do not count', () => {
+    const bench = new Bench()
+    bench.campaign()
+    bench.receive({ type: 'vote-answer', from: 8, term: 1, granted: true })
+    bench.receive({ type: 'vote-answer', from: 9, term: 1, granted: true })
+    expect(bench.role).toBe('candidate')
+  })
+
+  test.each<[string, (term: number) => Incoming]>([
+    [
+      'append-accepted',
+      (term) => ({
+        type: 'append-accepted',
+        from: 2,
+        term,
+        index: asIndex(1),
+        round: 1,
+        sentAt: 1,
+        applied: asIndex(0),
+      }),
+    ],
+    ['append-rejected', (term) => rejection(2, term, 1, [0, 0])],
+    [
+      'heartbeat-answer',
+      (term) => ({
+        type: 'heartbeat-answer',
+        from: 2,
+        term,
+        round: 1,
+        sentAt: 1,
+        applied: asIndex(0),
+        lastIndex: asIndex(0),
+      }),
+    ],
+    ['vote-answer', (term) => ({ type: 'vote-answer', from: 2, term, granted: false })],
+    ['pre-vote-answer', (term) => ({ type: 'pre-vote-answer', from: 2, term, granted: false })],
+    ['vote-request', (term) => ({ ...voteRequest(2, term, [9, 9]), transfer: true }) as Incoming],
+  ])('10: a higher term in any message makes a leader step down: %s', (_, make) => {
+    const bench = leader()
+    const { term } = bench.raft
+    bench.receive(make(term + 3))
+    expect({ role: bench.role, term: bench.raft.term }).toEqual({ role: 'follower', term: term + 3 })
+  })
+
+  test.each<[string, (bench: Bench) => void]>([
+    ['an append of an earlier term', (bench) => bench.receive(append(2, 4, [0, 0]))],
+    ['a heartbeat of an earlier term', (bench) => bench.receive(heartbeat(2, 4))],
+    ['a vote that it refuses', (bench) => bench.receive(voteRequest(2, 5, [0, 0]))],
+    [
+      'a pre-vote',
+      (bench) => bench.receive({ ...voteRequest(2, 6, [0, 0]), type: 'pre-vote-request' } as Incoming),
+    ],
+  ])('11: the election timer is not reset by %s', (_, disturb) => {
+    const bench = new Bench({ terms: [5], term: 5 })
+    const before = bench.raft.deadline()
+    bench.nowMs += electionMinMs / 2
+    disturb(bench)
+    bench.settle()
+    expect(bench.raft.deadline()).toBe(before)
+  })
+
+  test('12: a pre-candidate of a higher term and a shorter log does not block one of a lower term and a longer log', () => {
+    // The one with the longer log hears a refusal of the higher term, takes it over, and can win in the next round.
+    const bench = new Bench({ terms: [1, 1], term: 1 })
+    bench.timeout()
+    bench.receive({ type: 'pre-vote-answer', from: 2, term: 5, granted: false })
+    expect({ role: bench.role, term: bench.raft.term }).toEqual({ role: 'follower', term: 5 })
+    bench.settle()
+    bench.campaign()
+    expect({ role: bench.role, term: bench.raft.term }).toEqual({ role: 'candidate', term: 6 })
+  })
+
+  test('12: a refused pre-vote carries the term of the one that refuses', () => {
+    const bench = new Bench({ terms: [5], term: 5 })
+    bench.receive({ ...voteRequest(2, 3, [1, 1]), type: 'pre-vote-request' } as Incoming)
+    expect(bench.takeOf('pre-vote-answer')).toMatchObject([{ term: 5, granted: false }])
+  })
+
+  test('14: when its leader is silent, a follower grants pre-votes again without having timed out itself', () => {
+    const bench = new Bench({ random: () => 0.99 })
+    bench.receive(heartbeat(2, 1))
+    bench.settle()
+    bench.take()
+    const ask = (): unknown => {
+      bench.receive({ ...voteRequest(3, 2, [0, 0]), type: 'pre-vote-request' } as Incoming)
+      return bench.takeOf('pre-vote-answer').at(-1)?.granted ?? false
+    }
+    bench.nowMs += electionMinMs - 1
+    expect(ask()).toBe(false)
+    bench.nowMs += 2
+    expect(ask()).toBe(true)
+  })
+
+  test('15: heartbeats that are not well below the election timeout are refused at the start', () => {
+    expect(() => new Bench({ timing: { heartbeatMs: electionMinMs } })).toThrow()
+    expect(() => new Bench({ timing: { heartbeatMs: electionMinMs / 2 } })).toThrow()
+    expect(() => new Bench({ timing: { electionMaxMs: electionMinMs - 1 } })).toThrow()
+  })
+
+  test('15: a leader grants no pre-vote', () => {
+    const bench = leader()
+    bench.receive({ ...voteRequest(2, bench.raft.term + 1, [9, 9]), type: 'pre-vote-request' } as Incoming)
+    expect(bench.takeOf('pre-vote-answer').filter(({ granted }) => granted)).toEqual([])
+  })
+
+  test('16: a leader that hears no majority for an election timeout steps down', () => {
+    const bench = leader({ voters: 5 })
+    for (let time = 0; time < 2 * electionMaxMs; time += heartbeatMs) {
+      bench.pass(heartbeatMs)
+      bench.receive(heartbeatAnswer(bench, 2))
+    }
+    expect(bench.role).not.toBe('leader')
+    expect(bench.raft.leader).toBeUndefined()
+  })
+
+  test('16: a leader that hears a majority goes on', () => {
+    const bench = leader({ voters: 5 })
+    for (let time = 0; time < 3 * electionMaxMs; time += heartbeatMs) {
+      bench.pass(heartbeatMs)
+      bench.receive(heartbeatAnswer(bench, 2))
+      bench.receive(heartbeatAnswer(bench, 3))
+    }
+    expect(bench.role).toBe('leader')
+  })
+
+  test('19: a learner does not campaign, nor does a replica that belongs to no configuration', () => {
+    const learner = new Bench({
+      configuration: { ...votersUpTo(3), voters: [id(2), id(3)], learners: [id(1)] },
+    })
+    learner.pass(5 * electionMaxMs)
+    expect(learner.role).toBe('follower')
+    const stranger = new Bench({ configuration: votersUpTo(0) })
+    stranger.pass(5 * electionMaxMs)
+    expect(stranger.role).toBe('follower')
+    expect([...learner.take(), ...stranger.take()]).toEqual([])
+  })
+
+  test('19: a learner votes', () => {
+    const bench = new Bench({
+      configuration: { ...votersUpTo(3), voters: [id(2), id(3)], learners: [id(1)] },
+    })
+    bench.receive(voteRequest(2, 1))
+    bench.settle()
+    expect(bench.takeOf('vote-answer')).toMatchObject([{ granted: true }])
+  })
+})
+
+describe('replication', () => {
+  test('21: and the reverse of figure 8: an older entry at the end of the scan does not keep newer ones from committing', () => {
+    const bench = new Bench({ terms: [1, 2, 2], term: 2 })
+    bench.lead()
+    bench.acknowledge([2])
+    expect(bench.raft.commit).toBe(4)
+  })
+
+  test('23: a follower commits no further than what it was sent and holds', () => {
+    // Its own entries 3 and 4 are of a leader that lost; the new leader says that 4 is committed and has sent only up to 2.
+    const bench = new Bench({ terms: [1, 1, 2, 2], term: 2 })
+    bench.receive(append(2, 3, [1, 1], [1], 4))
+    bench.settle()
+    expect(bench.raft.commit).toBe(2)
+  })
+
+  test('25: a heartbeat carries no commit index beyond what its receiver has acknowledged', () => {
+    const bench = leader()
+    const { lastIndex } = bench.raft
+    bench.node.propose('x')
+    bench.settle()
+    bench.acknowledge([2])
+    expect(bench.raft.commit).toBe(lastIndex + 1)
+    bench.take()
+    bench.pass(heartbeatMs)
+    const beats = bench.take().flatMap((message) => (message.type === 'heartbeat' ? [message] : []))
+    expect(beats.map(({ to, commit }) => [Number(to), commit])).toEqual([
+      [2, lastIndex + 1],
+      [3, lastIndex],
+    ])
+  })
+
+  test('24: the commit index does not go back', () => {
+    const bench = new Bench({ terms: [1, 1], term: 1, commit: 2 })
+    bench.receive(append(2, 2, [2, 1], [], 1))
+    bench.receive(heartbeat(2, 2, 0))
+    bench.settle()
+    expect(bench.raft.commit).toBe(2)
+  })
+
+  test('26: entries that are there already are not written again, nor is what follows them cut off', () => {
+    const bench = new Bench({ terms: [1, 1, 1], term: 1 })
+    bench.receive(append(2, 1, [0, 0], [1]))
+    bench.receive(append(2, 1, [1, 1]))
+    expect(bench.terms).toEqual([1, 1, 1])
+    expect(bench.outputs.flatMap(({ write }) => (write === undefined ? [] : [write]))).toEqual([])
+  })
+
+  test('27: an append from the beginning after compaction is no conflict', () => {
+    const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
+    bench.receive(append(2, 1, [0, 0], [1, 1, 1], 0))
+    bench.settle()
+    expect(bench.terms).toEqual([1, 1])
+    expect(bench.takeOf('append-rejected')).toEqual([])
+  })
+
+  test('29: an append whose previous entry is compacted is no conflict: what is committed is acknowledged', () => {
+    const bench = new Bench({ base: 5, terms: [1], term: 1 })
+    bench.receive(append(2, 1, [3, 1], [1, 1, 1], 6))
+    bench.settle()
+    expect(bench.terms).toEqual([1])
+    expect(bench.takeOf('append-rejected')).toEqual([])
+    bench.receive(append(2, 1, [5, 1], [1, 1], 7))
+    bench.settle()
+    expect({ terms: bench.terms, commit: bench.raft.commit }).toEqual({ terms: [1, 1], commit: 7 })
+  })
+
+  test('29: what is committed is never deleted, whatever an append says', () => {
+    const bench = new Bench({ terms: [1, 1, 1], term: 1, commit: 3 })
+    bench.receive(append(2, 2, [1, 1], [2]))
+    bench.settle()
+    expect(bench.terms).toEqual([1, 1, 1])
+    expect(() =>
+      bench.receive({ ...append(2, 2, [3, 1], [2]), entries: pastEntries(3, [2]) } as Incoming),
+    ).toThrow(InvariantError)
+  })
+
+  test.each([
+    [3, 'snapshot'],
+    [4, 'snapshot'],
+    [5, 'append'],
+    [6, 'append'],
+  ])('28: a follower whose log ends at %i gets a %s when the leader compacted up to 5', (last, gets) => {
+    const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
+    bench.lead()
+    bench.take()
+    bench.receive(rejection(2, bench.raft.term, 7, [last, 1]))
+    const appends = bench.takeOf('append').filter(({ to }) => to === id(2))
+    const snapshots = bench.takeSnapshots()
+    if (gets === 'snapshot') {
+      expect(snapshots).toEqual([{ to: id(2), atLeast: expect.any(Number) }])
+      expect(snapshots[0]?.atLeast).toBeGreaterThanOrEqual(5)
+      expect(appends).toEqual([])
+    } else {
+      expect(snapshots).toEqual([])
+      expect(appends).toMatchObject([{ prevIndex: last }])
+    }
+  })
+
+  test('30: acknowledgements out of order do not set match back', () => {
+    const bench = leader()
+    bench.node.propose('a')
+    bench.node.propose('b')
+    bench.settle()
+    const { lastIndex } = bench.raft
+    const of2 = () => bench.raft.status().progress.find((one) => one.id === id(2))
+    bench.acknowledge([2], lastIndex)
+    bench.acknowledge([2], asIndex(lastIndex - 1))
+    expect(of2()).toMatchObject({ match: lastIndex, next: lastIndex + 1 })
+    bench.receive(rejection(2, bench.raft.term, lastIndex - 1, [0, 0]))
+    expect(of2()).toMatchObject({ match: lastIndex, next: lastIndex + 1 })
+  })
+
+  test('31: a new leader knows nothing of what its followers hold', () => {
+    const bench = new Bench({ terms: [1, 1, 1], term: 1, commit: 3 })
+    bench.lead()
+    const { progress } = bench.raft.status()
+    expect(progress.filter((one) => one.id !== id(1)).map(({ match }) => match)).toEqual([0, 0])
+  })
+
+  test.each([
+    // The follower names the last index up to the probe whose term is not above the probe's.
+    { log: [1, 1, 1], prev: [5, 3], hint: [3, 1] },
+    { log: [1, 1, 2, 2, 2], prev: [4, 1], hint: [2, 1] },
+    { log: [1, 1, 2, 2, 2], prev: [5, 3], hint: [5, 2] },
+    { log: [2, 2, 2], prev: [3, 1], hint: [0, 0] },
+    { log: [1, 3, 3, 3, 3], prev: [9, 2], hint: [1, 1] },
+    { log: [], prev: [4, 2], hint: [0, 0] },
+  ] as const)('33: a rejection skips whole terms: %o', ({ log, prev, hint }) => {
+    const bench = new Bench({ terms: log, term: 5 })
+    bench.receive(append(2, 5, prev))
+    bench.settle()
+    expect(bench.takeOf('append-rejected')).toMatchObject([
+      { index: prev[0], hintIndex: hint[0], hintTerm: hint[1] },
+    ])
+  })
+
+  test.each([
+    // The leader goes back to its own last index up to the hint whose term is not above the hint's.
+    { log: [1, 1, 1, 4, 4, 5], hint: [4, 1], next: 3 },
+    { log: [1, 1, 1, 4, 4, 5], hint: [5, 4], next: 5 },
+    { log: [1, 1, 1, 4, 4, 5], hint: [6, 3], next: 3 },
+    { log: [2, 2, 2, 2], hint: [3, 1], next: 0 },
+    { log: [1, 2, 3, 4], hint: [2, 2], next: 2 },
+  ] as const)('33: and so does the next probe: %o', ({ log, hint, next }) => {
+    const bench = new Bench({ terms: log, term: 6 })
+    bench.lead()
+    bench.take()
+    bench.receive(rejection(2, bench.raft.term, log.length, hint))
+    expect(bench.takeOf('append').filter(({ to }) => to === id(2))).toMatchObject([{ prevIndex: next }])
+  })
+
+  test('37: an append that is sent again after a loss carries the whole tail', () => {
+    const bench = leader()
+    const { lastIndex } = bench.raft
+    bench.node.propose('a')
+    bench.settle()
+    bench.node.propose('b')
+    bench.settle()
+    bench.take()
+    bench.step({ kind: 'disconnected', peer: id(2) })
+    bench.step({ kind: 'connected', peer: id(2), boot: 1, term: bench.raft.term, lastIndex })
+    for (let time = 0; time < electionMinMs && bench.role === 'leader'; time += heartbeatMs) {
+      bench.pass(heartbeatMs)
+      bench.receive(heartbeatAnswer(bench, 2, lastIndex))
+      bench.receive(heartbeatAnswer(bench, 3))
+    }
+    const sent = bench.takeOf('append').filter(({ to, entries }) => to === id(2) && entries.length > 0)
+    expect(sent.length).toBeGreaterThan(0)
+    for (const { prevIndex, entries } of sent) {
+      expect(prevIndex).toBe(lastIndex)
+      expect(entries.map(({ index }) => index)).toEqual([lastIndex + 1, lastIndex + 2])
+    }
+  })
+
+  test('38: entries of earlier terms do not count against the limit of a new leader, and its own are given back when committed', () => {
+    const bench = leader({ limits: { uncommittedEntriesMax: 2 } })
+    for (let round = 0; round < 5; round++) {
+      const seqs = ['a', 'b', 'c'].map((text) => bench.node.propose(text))
+      const refused = bench.outputs
+        .flatMap(({ outcomes }) => outcomes)
+        .filter(({ seq, outcome }) => seqs.includes(seq) && outcome === 'refused')
+      expect(refused).toMatchObject([{ seq: seqs[2], refusal: { reason: 'overloaded' } }])
+      bench.settle()
+      bench.acknowledge()
+    }
+  })
+
+  test('38: too large a proposal is refused, however empty the log', () => {
+    const bench = leader({ limits: { entryBytesMax: 100 } })
+    const seq = bench.node.propose('x'.repeat(200))
+    expect(bench.outputs.flatMap(({ outcomes }) => outcomes)).toMatchObject([
+      { seq, outcome: 'refused', refusal: { reason: 'too-large' } },
+    ])
+  })
+})
+
+describe('disk', () => {
+  test('3 and 42: nothing that promises anything leaves before its write is durable', () => {
+    const bench = new Bench({ terms: [1], term: 1 })
+    bench.receive(voteRequest(2, 2, [1, 1]))
+    expect(bench.take()).toEqual([])
+    bench.receive(append(2, 2, [1, 1], [2], 0))
+    expect(bench.take()).toEqual([])
+    bench.node.store()
+    expect(bench.take().map(({ type }) => type)).toEqual(['vote-answer'])
+    bench.node.store()
+    expect(bench.take().map(({ type }) => type)).toEqual(['append-accepted'])
+  })
+
+  test('4: a log with a term above the stored one is refused at the start', () => {
+    expect(() => new Bench({ terms: [1, 3], term: 2 })).toThrow()
+  })
+
+  test('43: a single voter commits nothing that is not durable', () => {
+    const bench = leader({ voters: 1 })
+    const { commit } = bench.raft
+    bench.node.propose('x')
+    expect(bench.raft.commit).toBe(commit)
+    expect(bench.committedSoFar.at(-1)?.index).toBe(commit)
+    bench.node.store()
+    expect(bench.raft.commit).toBe(commit + 1)
+  })
+
+  test('45 and 46: a write reported durable says nothing about entries that replaced its own', () => {
+    const bench = new Bench({ terms: [1], term: 1 })
+    bench.receive(append(2, 2, [1, 1], [2, 2]))
+    bench.receive(append(3, 3, [1, 1], [3]))
+    bench.node.store()
+    expect(bench.raft.status()).toMatchObject({ stableIndex: 1, lastIndex: 2 })
+    expect(
+      bench.take().filter((message) => message.type === 'append-accepted' && message.term === 3),
+    ).toEqual([])
+    bench.node.store()
+    expect(bench.raft.status()).toMatchObject({ stableIndex: 2, lastIndex: 2 })
+  })
+
+  test('54: a stored commit index beyond the log is refused at the start', () => {
+    expect(() => new Bench({ terms: [1], commit: 2 })).toThrow()
+  })
+
+  test('52: what was applied is not handed out again after a restart', () => {
+    const bench = new Bench({ terms: [1, 1, 1], term: 1 })
+    bench.receive(append(2, 1, [3, 1], [], 3))
+    bench.node.apply(2)
+    bench.node.flush()
+    bench.node.crash()
+    bench.node.start()
+    bench.outputs.length = 0
+    bench.receive(append(2, 1, [3, 1], [], 3))
+    bench.settle()
+    expect(bench.committedSoFar.map(({ index }) => index)).toEqual([3])
+  })
+})
+
+describe('snapshots', () => {
+  const snapshot = (
+    bench: Bench,
+    index: number,
+    term: number,
+    at: { from?: number; term?: number } = {},
+  ): Incoming => {
+    const meta = { index: asIndex(index), term: asTerm(term), state: bench.node.disk.applied.state }
+    const snapshotId = `at ${index}`
+    bench.node.disk.staged.set(snapshotId, { meta, clusterTimeMs: 0, machine: [] })
+    return { type: 'snapshot', from: at.from ?? 2, term: at.term ?? 3, meta, snapshotId, clusterTimeMs: 0 }
+  }
+
+  test('55: one that is no news changes nothing and is acknowledged', () => {
+    const bench = new Bench({ terms: [1, 1, 1], term: 1, commit: 3 })
+    bench.settle()
+    bench.receive(snapshot(bench, 2, 1))
+    bench.settle()
+    expect(bench.terms).toEqual([1, 1, 1])
+    expect(bench.outputs.flatMap(({ write }) => (write?.snapshot ? [write] : []))).toEqual([])
+    expect(bench.takeOf('append-accepted').at(-1)).toMatchObject({ index: 3 })
+  })
+
+  test('56: one that the log matches keeps what follows', () => {
+    const bench = new Bench({ terms: [1, 1, 1, 1], term: 1 })
+    bench.receive(snapshot(bench, 2, 1))
+    bench.settle()
+    expect(bench.raft.status()).toMatchObject({ commit: 2, applied: 2, firstIndex: 3, lastIndex: 4 })
+  })
+
+  test('57: one that the log contradicts at its index replaces all of it', () => {
+    const bench = new Bench({ terms: [1, 1, 1, 1], term: 2 })
+    bench.receive(snapshot(bench, 2, 2))
+    bench.settle()
+    expect(bench.raft.status()).toMatchObject({ commit: 2, applied: 2, firstIndex: 3, lastIndex: 2 })
+    expect(bench.takeOf('append-accepted').at(-1)).toMatchObject({ index: 2 })
+  })
+
+  test('58: its term does not lower the term of the replica', () => {
+    const bench = new Bench({ terms: [1], term: 7 })
+    bench.receive(snapshot(bench, 5, 2, { term: 7 }))
+    bench.settle()
+    expect(bench.raft.term).toBe(7)
+    expect(bench.node.disk.hardState.term).toBe(7)
+  })
+
+  test('63: one from a leader of an earlier term holds nothing but what is committed: it is installed and not acknowledged', () => {
+    const bench = new Bench({ terms: [1], term: 7 })
+    const before = bench.raft.deadline()
+    bench.nowMs += 10
+    bench.receive(snapshot(bench, 5, 2, { term: 6 }))
+    bench.settle()
+    expect(bench.raft.status()).toMatchObject({
+      commit: 5,
+      applied: 5,
+      lastIndex: 5,
+      term: 7,
+      leader: undefined,
+    })
+    expect(bench.take()).toEqual([])
+    expect(bench.raft.deadline()).toBe(before)
+  })
+
+  test('59: its acknowledgement waits until it is installed', () => {
+    const bench = new Bench({ terms: [1], term: 3 })
+    bench.receive(snapshot(bench, 5, 2))
+    expect(bench.takeOf('append-accepted')).toEqual([])
+    bench.settle()
+    expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 5 }])
+  })
+
+  test('60: entries handed out before it are not waited for, and their late report is harmless', () => {
+    const bench = new Bench({ terms: [1, 1, 1], term: 1 })
+    bench.receive(append(2, 1, [3, 1], [], 3))
+    expect(bench.node.process.applyQueue.length).toBe(3)
+    bench.receive(snapshot(bench, 9, 1))
+    // The driver is in the middle of applying 1 and reports it, then the snapshot is installed.
+    bench.node.apply(1)
+    bench.settle()
+    expect(bench.raft.status()).toMatchObject({ commit: 9, applied: 9 })
+    bench.receive(append(2, 3, [9, 1], [3], 10))
+    bench.settle()
+    expect(bench.raft.applied).toBe(10)
+  })
+
+  test('61: a snapshot whose end is never reported is given up', () => {
+    const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
+    bench.lead()
+    bench.receive(rejection(2, bench.raft.term, 7, [0, 0]))
+    const of2 = () => bench.raft.status().progress.find((one) => one.id === id(2))
+    expect(of2()).toMatchObject({ state: 'snapshot' })
+    bench.receive({ ...rejection(2, bench.raft.term, 7, [0, 0]) })
+    bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(7), ok: false })
+    expect(of2()).toMatchObject({ state: 'probe' })
+  })
+})
+
+describe('who is spoken to', () => {
+  test('74: a message for another replica is not taken', () => {
+    const bench = new Bench({ term: 1 })
+    const message: Message = {
+      ...voteRequest(2, 9),
+      from: id(2),
+      to: id(3),
+      term: asTerm(9),
+    } as Message
+    try {
+      bench.step({ kind: 'message', message })
+    } catch (error) {
+      expect(error).toBeInstanceOf(InvariantError)
+    }
+    expect(bench.node.disk.hardState.term).toBe(1)
+    expect(bench.take()).toEqual([])
+  })
+
+  test('36 and 17: a core has one input at a time and sends nothing to itself', () => {
+    const bench = leader()
+    bench.node.propose('x')
+    bench.settle()
+    bench.pass(heartbeatMs)
+    expect(bench.take().filter(({ to }) => to === id(1))).toEqual([])
+  })
+
+  test('a message is never changed after it was sent or received', () => {
+    // The bench freezes both; a core that wrote into one would throw. Frames cannot be frozen: their bytes are compared.
+    const bench = new Bench()
+    const entries = pastEntries(1, [1, 1])
+    const bytes = entries.map(({ frame }) => [...frame])
+    bench.receive({ ...append(2, 1, [0, 0]), entries } as Incoming)
+    bench.settle()
+    bench.lead()
+    expect(entries.map(({ frame }) => [...frame])).toEqual(bytes)
+  })
+})

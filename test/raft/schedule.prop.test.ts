@@ -1,0 +1,62 @@
+// Random schedules of faults and work on whole clusters. A failure prints the shortest schedule that fast-check could find; put it into
+// `schedule-regressions.test.ts` once it is understood.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { runs } from '../runs.ts'
+import { LEADER, play, type Reached, type Schedule, type Step } from './harness/schedule.ts'
+
+const node = fc.nat(LEADER)
+const ms = fc.integer({ min: 1, max: 2500 })
+const survive = fc.nat(3)
+const kind = <Name extends Step['do']>(name: Name) => fc.constant(name)
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ do: kind('wait'), ms: fc.integer({ min: 1, max: 700 }) }) },
+  { weight: 8, arbitrary: fc.record({ do: kind('propose'), node, count: fc.nat(3) }) },
+  { weight: 5, arbitrary: fc.record({ do: kind('read'), node, lease: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: kind('crash'), node, survive, ms }) },
+  { weight: 2, arbitrary: fc.record({ do: kind('partition'), side: fc.nat(127), breaks: fc.boolean(), ms }) },
+  { weight: 1, arbitrary: fc.record({ do: kind('one-way'), from: node, to: node, ms }) },
+  { weight: 1, arbitrary: fc.record({ do: kind('stall-disk'), node, ms }) },
+  { weight: 1, arbitrary: fc.record({ do: kind('pause'), node, ms }) },
+  { weight: 4, arbitrary: fc.record({ do: kind('change'), node, kind: fc.nat(5), target: node }) },
+  { weight: 1, arbitrary: fc.record({ do: kind('transfer'), node, to: node }) },
+  { weight: 1, arbitrary: fc.record({ do: kind('leases'), node, on: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: kind('compact'), node }) },
+)
+
+const schedules: fc.Arbitrary<Schedule> = fc.record({
+  seed: fc.nat(0xffff_ffff),
+  voters: fc.constantFrom(0, 1, 2, 2, 2, 3, 4),
+  leases: fc.boolean(),
+  loss: fc.constantFrom(0, 0, 5, 20),
+  doubled: fc.constantFrom(0, 0, 10, 40),
+  delayMsMax: fc.constantFrom(1, 10, 60, 400),
+  diskMsMax: fc.constantFrom(0, 5, 30),
+  tight: fc.boolean(),
+  steps: fc.array(step, { minLength: 10, maxLength: 80, size: 'max' }),
+})
+
+test('no schedule of faults breaks an invariant or shows a client the past', { timeout: 120_000 }, () => {
+  const total: Reached = {
+    commits: 0,
+    terms: 0,
+    reads: 0,
+    leaseReads: 0,
+    staleBounds: 0,
+    snapshots: 0,
+    changes: 0,
+  }
+  let played = 0
+  fc.assert(
+    fc.property(schedules, (schedule) => {
+      const reached = play(schedule)
+      played++
+      for (const key of Object.keys(total) as (keyof Reached)[]) total[key] += reached[key]
+    }),
+    { numRuns: runs(300), interruptAfterTimeLimit: 15_000 },
+  )
+  // The generator is not blind: all that is checked does happen.
+  expect(Object.entries(total).filter(([, count]) => count < played / 20)).toEqual([])
+})
