@@ -15,7 +15,7 @@ const LOG_BYTES_MAX = 16 * 1024 * 1024
 export type NodeEvent =
   | { readonly kind: 'started'; readonly clusterId: string; readonly peer: string }
   | { readonly kind: 'view'; readonly view: NodeView; readonly before: NodeView | undefined }
-  | { readonly kind: 'ended'; readonly reason: string; readonly failed: boolean }
+  | { readonly kind: 'ended'; readonly reason: string }
 
 interface Life {
   readonly child: ChildProcess
@@ -153,9 +153,8 @@ export class SupervisedNode {
     life.guard?.kill('SIGKILL')
     this.#life = undefined
     this.#view = undefined
-    const { reason, failed } = epitaph(life)
-    this.#lastEnd = reason
-    this.#onEvent(this, { kind: 'ended', reason, failed })
+    this.#lastEnd = epitaph(life, this.logFile)
+    this.#onEvent(this, { kind: 'ended', reason: this.#lastEnd })
   }
 }
 
@@ -164,17 +163,17 @@ export function siblingModule(name: string): string {
   return join(import.meta.dirname, name + extname(import.meta.filename))
 }
 
-/** Why a process ended, in words, and whether somebody should look at it. */
-function epitaph({ child, end, ending }: Life): { reason: string; failed: boolean } {
-  if (ending === 'kill') return { reason: 'killed', failed: false }
-  if (end?.kind === 'failed') return { reason: end.reason, failed: true }
-  if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
+/** Why a process ended, in words. */
+function epitaph({ child, end, ending }: Life, logFile: string): string {
+  if (ending === 'kill') return 'killed'
+  if (end?.kind === 'failed') return end.reason
+  if (ending === 'stop' || end !== undefined) return 'stopped'
   const how = child.signalCode ?? `exit code ${child.exitCode}`
+  if (how === 'SIGKILL') return 'somebody killed it (SIGKILL)'
   // LevelDB is native code: on files that it cannot make sense of it may abort the process instead of reporting an error.
-  if (how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV') {
-    return { reason: `LevelDB ended the process (${how}): its files are probably damaged`, failed: true }
-  }
-  return { reason: `its process ended by ${how}`, failed: how !== 'SIGKILL' }
+  return how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV'
+    ? `LevelDB ended the process (${how}): its files are probably damaged; see ${logFile}`
+    : `its process ended by ${how}; see ${logFile}`
 }
 
 function goneOf(child: ChildProcess): Promise<void> {

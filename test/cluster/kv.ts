@@ -1,0 +1,144 @@
+// The kv command as a user runs it: the real program in a process of its own, in a directory of its own.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const KV = join(import.meta.dirname, '../../bin/kv.js')
+
+export interface Done {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface StatusJson {
+  readonly cluster_id: string
+  readonly leader: string | null
+  readonly term: number
+  readonly nodes: readonly {
+    readonly name: string
+    readonly pid: number | null
+    readonly url: string
+    readonly state: string
+    readonly role: string | null
+    readonly term: number | null
+    readonly commit_index: number | null
+    readonly applied_index: number | null
+    readonly revision: number | null
+  }[]
+}
+
+/** A working directory with a local cluster in it, removed with everything that runs there. */
+export class Workspace implements AsyncDisposable {
+  readonly dir = mkdtempSync(join(tmpdir(), 'quorate-cluster-'))
+  readonly port: number
+  readonly #children = new Set<ChildProcess>()
+
+  private constructor(port: number) {
+    this.port = port
+  }
+
+  static async open(): Promise<Workspace> {
+    return new Workspace(await freePorts(5))
+  }
+
+  /** Starts a command and returns at once. */
+  spawn(...args: string[]): ChildProcess {
+    const child = spawn(process.execPath, [KV, ...args], {
+      cwd: this.dir,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '' },
+    })
+    this.#children.add(child)
+    child.once('exit', () => this.#children.delete(child))
+    return child
+  }
+
+  /** Runs a command to its end, which includes the end of its output: nobody else may hold it open. */
+  kv(...args: string[]): Promise<Done> {
+    return outcomeOf(this.spawn(...args))
+  }
+
+  async status(): Promise<StatusJson> {
+    const { stdout, stderr, code } = await this.kv('cluster', 'status', '-o', 'json')
+    if (code !== 0) throw new Error(`kv cluster status: ${stderr}`)
+    return JSON.parse(stdout)
+  }
+
+  /** Starts a cluster and leaves it running. */
+  async start(...args: string[]): Promise<StatusJson> {
+    const started = await this.kv(
+      'cluster',
+      'start',
+      '--detach',
+      '--port',
+      String(this.port),
+      '-o',
+      'json',
+      ...args,
+    )
+    if (started.code !== 0) throw new Error(`kv cluster start: exit code ${started.code}\n${started.stderr}`)
+    return JSON.parse(started.stdout)
+  }
+
+  path(...parts: string[]): string {
+    return join(this.dir, '.kv/cluster', ...parts)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kv('cluster', 'stop')
+    for (const child of this.#children) child.kill('SIGKILL')
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+}
+
+export function outcomeOf(child: ChildProcess): Promise<Done> {
+  const [out, err]: [Buffer[], Buffer[]] = [[], []]
+  child.stdout?.on('data', (chunk: Buffer) => out.push(chunk))
+  child.stderr?.on('data', (chunk: Buffer) => err.push(chunk))
+  return new Promise((resolve) => {
+    child.once('close', (code) => {
+      resolve({ code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() })
+    })
+  })
+}
+
+/** Looks until it sees what it looks for; the limit only ends a test that has failed. */
+export async function eventually<T>(
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  const deadline = performance.now() + 20_000
+  for (;;) {
+    const seen = await look()
+    if (seen !== undefined && seen !== false) return seen
+    if (performance.now() > deadline) throw new Error(`never seen: ${look}`)
+    await sleep(20)
+  }
+}
+
+/** A process that is gone; one that only waits for a parent to take note (a zombie) is gone too. */
+export async function isGone(pid: number): Promise<boolean> {
+  const { stdout } = await outcomeOf(spawn('ps', ['-o', 'stat=', '-p', String(pid)]))
+  return stdout.trim() === '' || stdout.startsWith('Z')
+}
+
+export async function isFree(port: number): Promise<boolean> {
+  const probe = createServer()
+  return new Promise((resolve) => {
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
+  })
+}
+
+/** The first of `count` free ports in a row. */
+async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const first = 20_000 + Math.floor(Math.random() * 10_000)
+    const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(first + at)))
+    if (free.every(Boolean)) return first
+  }
+}

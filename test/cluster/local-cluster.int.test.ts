@@ -1,0 +1,266 @@
+// kv cluster, as its users and their scripts see it: the real command, real processes.
+
+import { once } from 'node:events'
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { eventually, isFree, isGone, outcomeOf, type StatusJson, Workspace } from './kv.ts'
+
+test('a cluster starts, shows itself, is stopped, goes on with its data, and is deleted', async () => {
+  await using space = await Workspace.open()
+  const started = await space.start()
+
+  const node = {
+    pid: expect.any(Number),
+    state: 'running',
+    role: expect.stringMatching(/^(leader|follower)$/),
+    term: expect.any(Number),
+    commit_index: expect.any(Number),
+    applied_index: expect.any(Number),
+    revision: expect.any(Number),
+  }
+  const whole = {
+    cluster_id: expect.stringMatching(/^[0-9]+$/),
+    leader: expect.stringMatching(/^n[123]$/),
+    term: expect.any(Number),
+    nodes: [1, 2, 3].map((n) => ({ name: `n${n}`, url: `http://127.0.0.1:${space.port + n - 1}`, ...node })),
+  }
+  expect(started).toStrictEqual(whole)
+  expect(await space.status()).toStrictEqual(whole)
+
+  expect(statSync(space.path('cluster.json')).mode & 0o777).toBe(0o600)
+  expect((await space.kv('put', 'greeting', 'hello')).code).toBe(0)
+
+  const again = await space.kv('cluster', 'start')
+  expect(again.code).toBe(0)
+  for (const { name, url } of started.nodes) expect(again.stdout).toMatch(new RegExp(`${name} +${url}`))
+  expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
+
+  expect((await space.kv('cluster', 'stop')).code).toBe(0)
+  for (const { pid } of started.nodes) expect(await isGone(pid ?? 0)).toBe(true)
+  for (const offset of [0, 1, 2]) expect(await isFree(space.port + offset)).toBe(true)
+  expect((await space.kv('cluster', 'stop')).code).toBe(0)
+  expect((await space.kv('cluster', 'status')).code).toBe(7)
+  expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
+
+  const resumed = await space.start()
+  expect(resumed.cluster_id).toBe(started.cluster_id)
+  expect(await space.kv('get', 'greeting')).toMatchObject({ code: 0, stdout: 'hello' })
+
+  expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+  expect(existsSync(space.path())).toBe(false)
+  for (const { pid } of resumed.nodes) expect(await isGone(pid ?? 0)).toBe(true)
+})
+
+test('nodes are killed, restarted, paused, cut off and healed', async () => {
+  await using space = await Workspace.open()
+  const started = await space.start()
+  const first = leaderOf(started)
+
+  expect((await space.kv('cluster', 'kill', first)).code).toBe(0)
+  const second = await eventually(async () => {
+    const { leader } = await space.status()
+    return leader !== null && leader !== first && leader
+  })
+  expect(stateOf(await space.status(), first)).toMatchObject({
+    state: 'stopped',
+    pid: null,
+    role: null,
+    term: null,
+  })
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  expect((await space.kv('cluster', 'restart', first)).code).toBe(0)
+  expect(stateOf(await space.status(), first)).toMatchObject({ state: 'running', role: 'follower' })
+
+  const pid = stateOf(await space.status(), first).pid
+  expect((await space.kv('cluster', 'pause', first)).code).toBe(0)
+  expect(stateOf(await space.status(), first)).toMatchObject({ state: 'paused', pid, role: null })
+  expect((await space.kv('cluster', 'resume', first)).code).toBe(0)
+  await eventually(async () => stateOf(await space.status(), first).state === 'running')
+
+  const others = started.nodes.map(({ name }) => name).filter((name) => name !== second)
+  expect((await space.kv('cluster', 'partition', second, others.join(','))).code).toBe(0)
+  await eventually(async () => others.includes(leaderOf(await space.status())))
+  const minority = stateOf(started, second).url
+  const majority = stateOf(started, first).url
+  expect((await space.kv('put', 'a', '2', '--endpoints', majority)).code).toBe(0)
+  expect((await space.kv('get', 'a', '--endpoints', minority, '--timeout', '1s')).code).toBe(5)
+  expect([5, 6]).toContain((await space.kv('put', 'a', '3', '--endpoints', minority, '--timeout', '1s')).code)
+  const stale = await space.kv('get', 'a', '--endpoints', minority, '--consistency', 'stale')
+  expect(stale).toMatchObject({ code: 0, stdout: '1' })
+
+  expect((await space.kv('cluster', 'heal')).code).toBe(0)
+  const read = await space.kv('get', 'a', '--endpoints', minority)
+  expect(read).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[23]$/) })
+
+  // A partition that resets, and the names it takes.
+  expect((await space.kv('cluster', 'partition', 'n1', '--reset')).code).toBe(0)
+  expect((await space.kv('cluster', 'heal')).code).toBe(0)
+  expect((await space.kv('cluster', 'partition', 'n1', 'n9')).code).toBe(2)
+  expect((await space.kv('cluster', 'kill', 'n9')).code).toBe(2)
+})
+
+test('a node that has lost its data, or has it damaged, comes back only as a fresh replica', async () => {
+  await using space = await Workspace.open()
+  const started = await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+
+  const wiped = followersOf(started)[0]
+  await space.kv('cluster', 'kill', wiped)
+  rmSync(space.path(wiped), { recursive: true })
+  const refused = await space.kv('cluster', 'restart', wiped)
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toContain(`kv cluster rejoin ${wiped}`)
+  expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
+
+  const damaged = followersOf(started)[1]
+  await space.kv('cluster', 'kill', damaged)
+  damage(space.path(damaged))
+  const unopened = await space.kv('cluster', 'restart', damaged)
+  expect(unopened.code).toBe(1)
+  expect(unopened.stderr).toContain(`kv cluster rejoin ${damaged}`)
+  expect((await space.kv('cluster', 'rejoin', damaged)).code).toBe(0)
+  expect(existsSync(space.path(`${damaged}.old-1`))).toBe(true)
+
+  for (const { url } of started.nodes) {
+    expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject({ code: 0, stdout: '1' })
+  }
+  await eventually(async () => new Set(await hashesOf(started)).size === 1)
+
+  // A start that finds such a node runs the others, and says so.
+  await space.kv('cluster', 'stop')
+  rmSync(space.path(wiped), { recursive: true })
+  const partly = await space.kv('cluster', 'start', '--detach')
+  expect(partly.code).toBe(1)
+  expect(partly.stderr).toContain(`kv cluster rejoin ${wiped}`)
+  expect(stateOf(await space.status(), wiped).state).toBe('stopped')
+  expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
+})
+
+test('nodes do not outlive a supervisor that was killed, paused ones neither', async () => {
+  await using space = await Workspace.open()
+  const started = await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  for (const { name } of started.nodes.slice(1)) await space.kv('cluster', 'pause', name)
+
+  process.kill(supervisorPid(space), 'SIGKILL')
+  await eventually(async () => {
+    const gone = await Promise.all(started.nodes.map(({ pid }) => isGone(pid ?? 0)))
+    return gone.every(Boolean)
+  })
+  expect((await space.kv('cluster', 'status')).code).toBe(7)
+
+  await space.start()
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
+})
+
+test('in the foreground it prints a table and what to try, and ends on Ctrl-C, which may come twice at once', async () => {
+  await using space = await Workspace.open()
+  const child = space.spawn('cluster', 'start', '--port', String(space.port))
+  const ended = outcomeOf(child)
+  let shown = ''
+  child.stdout?.on('data', (chunk) => {
+    shown += chunk
+  })
+  await eventually(() => shown.includes('Ctrl-C'))
+  const { nodes } = await space.status()
+  child.kill('SIGINT')
+  child.kill('SIGINT')
+  const { code, stdout } = await ended
+  expect(code).toBe(130)
+  for (const { name, url } of nodes) expect(stdout).toMatch(new RegExp(`${name} +${url} +(leader|follower)`))
+  expect(stdout).toContain('put greeting hello')
+  for (const { pid } of nodes) expect(await isGone(pid ?? 0)).toBe(true)
+})
+
+test('a client port that is taken is named, and nothing is left running', async () => {
+  await using space = await Workspace.open()
+  const other = createServer().listen(space.port + 1, '127.0.0.1')
+  await once(other, 'listening')
+  const { code, stderr } = await space.kv('cluster', 'start', '--detach', '--port', String(space.port))
+  other.close()
+  expect(code).toBe(1)
+  expect(stderr).toContain(String(space.port + 1))
+  expect((await space.kv('cluster', 'status')).code).toBe(7)
+  expect(await isFree(space.port)).toBe(true)
+})
+
+test('a cluster grows to five with nodes started by hand, and shrinks again', async () => {
+  await using space = await Workspace.open()
+  const started = await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  const urls = [4, 5].map((n) => `http://127.0.0.1:${space.port + n - 1}`)
+  const byHand = [4, 5].map((n) =>
+    space.spawn(
+      ...['node', 'start', '--name', `n${n}`, '--data', join(space.dir, `n${n}`)],
+      ...['--listen', `127.0.0.1:${space.port + n - 1}`, '--peer-listen', '127.0.0.1:0'],
+      ...['--join', started.nodes.map(({ url }) => url).join(',')],
+    ),
+  )
+  await eventually(async () => (await votersOf(space)).length === 5)
+  for (const url of urls) {
+    expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject({ code: 0, stdout: '1' })
+  }
+
+  // Two of five may be missing.
+  const [first, second] = followersOf(started)
+  await space.kv('cluster', 'kill', first)
+  await space.kv('cluster', 'kill', second)
+  expect((await space.kv('put', 'a', '2', '--timeout', '10s')).code).toBe(0)
+  expect((await space.kv('cluster', 'restart', first)).code).toBe(0)
+  expect((await space.kv('cluster', 'restart', second)).code).toBe(0)
+
+  const ended = byHand.map((child) => once(child, 'exit'))
+  for (const name of ['n4', 'n5']) expect((await space.kv('member', 'remove', name)).code).toBe(0)
+  expect(await votersOf(space)).toEqual(['n1', 'n2', 'n3'])
+  // A removed node learns of it and ends.
+  await Promise.all(ended)
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '2' })
+})
+
+function leaderOf(status: StatusJson): string {
+  return status.leader ?? 'none'
+}
+
+function followersOf(status: StatusJson): [string, string] {
+  const [one, two] = status.nodes.filter(({ name }) => name !== status.leader)
+  if (!one || !two) throw new Error('there are no two followers')
+  return [one.name, two.name]
+}
+
+function stateOf(status: StatusJson, name: string): StatusJson['nodes'][number] {
+  const node = status.nodes.find((candidate) => candidate.name === name)
+  if (node === undefined) throw new Error(`no ${name}`)
+  return node
+}
+
+function supervisorPid(space: Workspace): number {
+  return JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
+}
+
+/** LevelDB takes the file that CURRENT names; this one names none. */
+function damage(dir: string): void {
+  const [current] = readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    /(^|\/)CURRENT$/.test(path),
+  )
+  if (current === undefined) throw new Error(`no CURRENT in ${dir}`)
+  appendFileSync(join(dir, current), 'x')
+}
+
+async function hashesOf(status: StatusJson): Promise<string[]> {
+  return Promise.all(
+    status.nodes.map(async ({ url }) => {
+      const status = JSON.parse(await (await fetch(`${url}/v1/status`)).text())
+      return `${status.applied_index} ${status.state_hash}`
+    }),
+  )
+}
+
+async function votersOf(space: Workspace): Promise<string[]> {
+  const { stdout } = await space.kv('member', 'list', '-o', 'json')
+  return JSON.parse(stdout)
+    .filter(({ role }: { role: string }) => role === 'voter')
+    .map(({ name }: { name: string }) => name)
+    .sort()
+}

@@ -1,0 +1,106 @@
+// startCluster, as somebody's integration test uses it.
+
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
+import {
+  type Client,
+  type EmbeddedCluster,
+  type EmbeddedNode,
+  startCluster,
+  UnavailableError,
+} from '../../src/index.ts'
+
+// A place of its own for temporary data, so that what is left behind can be seen.
+const usual = process.env.TMPDIR
+const place = mkdtempSync(join(tmpdir(), 'quorate-embed-'))
+beforeAll(() => {
+  process.env.TMPDIR = place
+})
+afterAll(() => {
+  process.env.TMPDIR = usual ?? ''
+  rmSync(place, { recursive: true, force: true })
+})
+
+test('a cluster serves, survives a crash, and leaves nothing behind', async () => {
+  const listeners = process.eventNames()
+  const cluster = await startCluster({ nodes: 3 })
+  expect(cluster.endpoints).toHaveLength(3)
+  expect(cluster.nodes.map(({ name }) => name)).toEqual(['n1', 'n2', 'n3'])
+  const kv = cluster.client()
+  await kv.put('greeting', 'hello')
+
+  const leader = defined(cluster.leader())
+  await leader.crash()
+  expect(leader.running).toBe(false)
+  expect((await kv.get('greeting'))?.text()).toBe('hello')
+  await kv.put('greeting', 'again')
+  await leader.start()
+  const own = cluster.client({ endpoints: [leader.url], discover: false })
+  expect((await own.get('greeting'))?.text()).toBe('again')
+
+  expect(process.eventNames()).toEqual(listeners)
+  await cluster.close()
+  expect(readdirSync(place)).toEqual([])
+  await expect(fetch(leader.url)).rejects.toThrow()
+})
+
+test('a partition cuts the minority off until it heals', async () => {
+  await using cluster = await startCluster({ nodes: 3 })
+  await cluster.client().put('a', '1')
+  const cut = defined(cluster.leader())
+  const others = cluster.nodes.filter((node) => node !== cut)
+  cluster.partition([[cut.name], others.map(({ name }) => name)])
+
+  const minority = cluster.client({ endpoints: [cut.url], discover: false, timeoutMs: 800 })
+  await expect(minority.get('a')).rejects.toThrow(UnavailableError)
+  const majority = cluster.client({ endpoints: others.map(({ url }) => url), discover: false })
+  await majority.put('a', '2')
+  expect(cluster.leader()).not.toBe(cut)
+
+  cluster.heal()
+  const healed = cluster.client({ endpoints: [cut.url], discover: false })
+  expect((await healed.get('a'))?.text()).toBe('2')
+})
+
+test('data in a directory of the user stays, and the next cluster goes on with it', async () => {
+  const dataDir = join(place, 'kept')
+  {
+    await using cluster = await startCluster({ nodes: 3, dataDir })
+    await cluster.client().put('a', '1')
+  }
+  await using cluster = await startCluster({ nodes: 3, dataDir })
+  expect((await cluster.client().get('a'))?.text()).toBe('1')
+  await cluster.node('n2').stop()
+  expect(cluster.node('n2').running).toBe(false)
+  await cluster.close()
+  expect(readdirSync(dataDir)).toEqual(['n1', 'n2', 'n3'])
+  rmSync(dataDir, { recursive: true })
+})
+
+test('a start that fails leaves nothing behind', async () => {
+  await using other = await startCluster({ nodes: 1 })
+  const taken = Number(new URL(other.endpoints[0] ?? '').port)
+  await expect(startCluster({ ports: [taken] })).rejects.toThrow(String(taken))
+  await other.close()
+  expect(readdirSync(place)).toEqual([])
+})
+
+test('senseless arguments are refused', async () => {
+  await expect(startCluster({ nodes: 0 })).rejects.toThrow(RangeError)
+  await expect(startCluster({ nodes: 3, ports: [1] })).rejects.toThrow(RangeError)
+})
+
+test('the types say what the interface says', () => {
+  expectTypeOf(startCluster).returns.resolves.toEqualTypeOf<EmbeddedCluster>()
+  expectTypeOf<EmbeddedCluster['client']>().returns.toEqualTypeOf<Client>()
+  expectTypeOf<EmbeddedCluster['leader']>().returns.toEqualTypeOf<EmbeddedNode | undefined>()
+  expectTypeOf<EmbeddedCluster>().toExtend<AsyncDisposable>()
+  expectTypeOf<EmbeddedNode['crash']>().returns.toEqualTypeOf<Promise<void>>()
+})
+
+function defined<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('nothing there')
+  return value
+}
