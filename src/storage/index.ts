@@ -12,6 +12,7 @@ export { type LevelLimits, levelLimits } from './level-engine.ts'
 export { MemoryDisk, type Schedule } from './memory.ts'
 export { formatStorage, type OpenOptions, openStorage } from './open.ts'
 export { FORMAT_VERSION } from './records.ts'
+export { Scrub } from './scrub.ts'
 export type {
   AppliedRecord,
   Done,

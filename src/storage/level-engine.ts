@@ -20,10 +20,10 @@ export interface LevelLimits {
 }
 
 export const levelLimits: LevelLimits = {
-  writeBufferSize: 8 * MiB,
+  writeBufferSize: 4 * MiB,
   maxFileSize: 4 * MiB,
   maxOpenFiles: 1000,
-  cacheSize: 8 * MiB,
+  cacheSize: 4 * MiB,
 }
 
 /** Bytes that one step of a scan reads ahead on LevelDB's thread. */

@@ -82,7 +82,8 @@ export class DurableLog implements LogReader {
       try {
         for (const [key, sealed] of pairs) {
           const entries = decodeRecord(firstIndexOf(key), sealed)
-          assertFollows(this.#end, entries)
+          const fault = faultAfter(this.#end, entries)
+          if (fault !== undefined) return done(new CorruptionError(fault))
           this.#append(entries)
         }
       } catch (thrown) {
@@ -198,7 +199,8 @@ export class DurableLog implements LogReader {
         added = added.filter((entry) => entry.index < truncateFrom)
         if (restart === undefined && truncateFrom <= this.#end.index) this.#truncate(truncateFrom, batch)
       }
-      assertFollows(end(), entries)
+      const fault = faultAfter(end(), entries)
+      if (fault !== undefined) throw new InvariantError(fault)
       added.push(...entries)
     }
     const records = packed(added)
@@ -280,19 +282,17 @@ export class DurableLog implements LogReader {
   }
 }
 
-function assertFollows(end: Position, entries: readonly Entry[]): void {
+/** Why `entries` cannot go on where the log ends, if they cannot. */
+function faultAfter(end: Position, entries: readonly Entry[]): string | undefined {
   let { index, term } = end
   for (const entry of entries) {
     if (entry.index !== index + 1)
-      throw new CorruptionError(
-        `the log goes on with index ${entry.index} after index ${index}: a gap or an overlap`,
-      )
+      return `the log goes on with index ${entry.index} after index ${index}: a gap or an overlap`
     if (entry.term < term)
-      throw new CorruptionError(
-        `the term of the log falls from ${term} to ${entry.term} at index ${entry.index}`,
-      )
+      return `the term of the log falls from ${term} to ${entry.term} at index ${entry.index}`
     ;({ index, term } = entry)
   }
+  return undefined
 }
 
 function packed(entries: readonly Entry[]): Entry[][] {

@@ -60,7 +60,7 @@ class MemoryBatch implements EngineBatch {
   readonly list: (readonly [name: string, pair: Pair | undefined])[] = []
 
   put(key: Uint8Array, value: Uint8Array): void {
-    this.list.push([keyString(key), [Uint8Array.from(key), Uint8Array.from(value)]])
+    this.list.push([keyString(key), [Buffer.from(key), Buffer.from(value)]])
   }
   delete(key: Uint8Array): void {
     this.list.push([keyString(key), undefined])

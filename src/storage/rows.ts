@@ -36,6 +36,10 @@ export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
   return stored.subarray(0, length)
 }
 
+/** Of the row's content, computed anew. */
+export const hashOfRow = (key: Uint8Array, payload: Uint8Array): RowHash =>
+  hashOfStored(sealRow(key, payload))
+
 /** As stored: trustworthy for a row that was sealed here or has been opened. */
 export const hashOfStored = (stored: Uint8Array): RowHash => ({
   mix: uint32At(stored, stored.length - 8),

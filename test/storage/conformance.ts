@@ -1,0 +1,708 @@
+// What every storage does, whatever lies beneath it. The one assumption about timing: applied rows are never durable before their entries.
+
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { asIndex, asTerm, type SnapshotMeta } from '../../src/raft/types.ts'
+import type { SnapshotSource, Storage } from '../../src/storage/types.ts'
+import {
+  allRows,
+  applied,
+  batch,
+  bytes,
+  changes,
+  chunkOf,
+  closed,
+  entries,
+  entry,
+  finished,
+  frames,
+  hardState,
+  identity,
+  must,
+  page,
+  receive,
+  rowKey,
+  scrub,
+  sinkFor,
+  store,
+  stream,
+  text,
+  write,
+} from './samples.ts'
+
+/** One replica's directory or disk, freshly formatted with `initial`. */
+export interface Replica {
+  open(): Promise<Storage>
+  dispose(): Promise<void>
+}
+
+export function conformance(name: string, format: () => Promise<Replica>): void {
+  /** A replica and its open storage; both end with the test. */
+  async function fresh(): Promise<{ storage: Storage; reopened: () => Promise<Storage> }> {
+    const replica = await format()
+    let storage = await replica.open()
+    onTestFinished(async () => {
+      await closed(storage).catch(() => {})
+      await replica.dispose()
+    })
+    const reopened = async (): Promise<Storage> => {
+      await closed(storage)
+      storage = await replica.open()
+      return storage
+    }
+    return { storage, reopened }
+  }
+
+  describe(`${name}: a replica`, () => {
+    test('starts as it was formatted', async () => {
+      const { storage } = await fresh()
+      expect(storage.identity).toEqual(identity)
+      expect(storage.boot).toBe(1)
+      expect(storage.hardState).toEqual(hardState(1, 1))
+      expect(storage.applied.index).toBe(1)
+      expect(text(storage.applied.raft)).toBe('raft at 1')
+      expect(text(storage.applied.kv)).toBe('kv at 1')
+      expect(storage.stateHash).toBe(0n)
+      expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([2, 1])
+      expect(storage.dirty).toBe(false)
+      expect(storage.hasGarbage).toBe(false)
+      expect(await allRows(storage)).toEqual([])
+    })
+
+    test('counts its starts', async () => {
+      const { reopened } = await fresh()
+      expect((await reopened()).boot).toBe(2)
+      expect((await reopened()).boot).toBe(3)
+    })
+
+    test('remembers term, vote and commit', async () => {
+      const { storage, reopened } = await fresh()
+      await store(
+        storage,
+        batch(hardState(7, 2, '18446744073709551615'), [write({ entries: entries(2, 3, 6) })]),
+      )
+      expect((await reopened()).hardState).toEqual(hardState(7, 2, '18446744073709551615'))
+    })
+
+    test.each([
+      ['a lower term', hardState(4, 3, '8')],
+      ['another vote in the same term', hardState(5, 3, '9')],
+      ['a vote taken back', hardState(5, 3)],
+      ['a lower commit index', hardState(5, 2, '8')],
+      ['a commit index beyond the log', hardState(5, 99, '8')],
+    ])('refuses %s', async (_what, forgetful) => {
+      const { storage } = await fresh()
+      await store(storage, batch(hardState(5, 3, '8'), [write({ entries: entries(2, 5, 5) })]))
+      await expect(store(storage, batch(forgetful))).rejects.toThrow()
+    })
+  })
+
+  describe(`${name}: the log`, () => {
+    test('gives back the frames as they came, within limits', async () => {
+      const { storage } = await fresh()
+      const list = [...entries(2, 5, 2), entry(6, 3, 'x'.repeat(1000)), ...entries(7, 9, 3)]
+      await store(storage, batch(hardState(3, 1), [write({ entries: list })]))
+      const { log } = storage
+      expect(frames(log.entries(asIndex(2), asIndex(10), 1e6))).toEqual(frames(list))
+      expect(frames(log.entries(asIndex(4), asIndex(6), 1e6))).toEqual(frames(list.slice(2, 4)))
+      expect(log.entries(asIndex(6), asIndex(10), 10).map(({ index }) => index)).toEqual([6])
+      const two = must(list[1]).frame.length + must(list[2]).frame.length
+      expect(log.entries(asIndex(3), asIndex(10), two).map(({ index }) => index)).toEqual([3, 4])
+      expect(() => log.entries(asIndex(1), asIndex(3), 1e6)).toThrow(RangeError)
+      expect(() => log.entries(asIndex(9), asIndex(11), 1e6)).toThrow(RangeError)
+    })
+
+    test('knows the term of every entry, and of the one before the first', async () => {
+      const { storage } = await fresh()
+      await store(
+        storage,
+        batch(hardState(5, 1), [write({ entries: [...entries(2, 3, 2), ...entries(4, 6, 5)] })]),
+      )
+      expect([0, 1, 2, 3, 4, 6, 7].map((index) => storage.log.termAt(asIndex(index)))).toEqual([
+        undefined,
+        ...[1, 2, 2, 5, 5],
+        undefined,
+      ])
+    })
+
+    test('calls nothing durable that is still being written', async () => {
+      const { storage } = await fresh()
+      const stored = store(storage, batch(hardState(1, 1), [write({ entries: entries(2, 4, 1) })]))
+      expect(storage.log.lastIndex()).toBe(1)
+      await stored
+      expect(storage.log.lastIndex()).toBe(4)
+    })
+
+    test('reads across records, also after a restart', async () => {
+      const { storage, reopened } = await fresh()
+      const list = entries(2, 13, 1)
+      for (let at = 0; at < list.length; at += 3)
+        await store(storage, batch(hardState(1, 1), [write({ entries: list.slice(at, at + 3) })]))
+      expect(frames(storage.log.entries(asIndex(3), asIndex(12), 1e6))).toEqual(frames(list.slice(1, 10)))
+      const { log } = await reopened()
+      expect([log.firstIndex(), log.lastIndex()]).toEqual([2, 13])
+      expect(frames(log.entries(asIndex(2), asIndex(14), 1e6))).toEqual(frames(list))
+    })
+
+    test('packs more than one record of a large append', async () => {
+      const { storage, reopened } = await fresh()
+      const list = Array.from({ length: 9 }, (_, at) => entry(at + 2, 1, `${at}`.repeat(100_000)))
+      await store(storage, batch(hardState(1, 1), [write({ entries: list })]))
+      const { log } = await reopened()
+      expect(frames(log.entries(asIndex(2), asIndex(11), 1e7))).toEqual(frames(list))
+    })
+
+    test.each([
+      ['inside a record', 4],
+      ['at the beginning of a record', 5],
+      ['at its first entry', 2],
+      ['at its last entry', 7],
+    ])('is truncated %s and goes on from there', async (_where, from) => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 4, 2) })]))
+      await store(storage, batch(hardState(2, 1), [write({ entries: entries(5, 7, 2) })]))
+      const newer = entries(from, 9, 3)
+      const stored = store(storage, batch(hardState(3, 1), [write({ truncateFrom: from, entries: newer })]))
+      if (from > 2)
+        expect(frames(storage.log.entries(asIndex(2), asIndex(from), 1e6))).toEqual(
+          frames(entries(2, from - 1, 2)),
+        )
+      await stored
+      const expected = [...entries(2, from - 1, 2), ...newer]
+      expect(frames(storage.log.entries(asIndex(2), asIndex(10), 1e6))).toEqual(frames(expected))
+      expect(storage.log.termAt(asIndex(from))).toBe(3)
+      const { log } = await reopened()
+      expect(log.lastIndex()).toBe(9)
+      expect(frames(log.entries(asIndex(2), asIndex(10), 1e6))).toEqual(frames(expected))
+    })
+
+    test('may become shorter for good', async () => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 9, 2) })]))
+      await store(storage, batch(hardState(4, 1), [write({ truncateFrom: 5 })]))
+      expect(storage.log.lastIndex()).toBe(4)
+      const { log } = await reopened()
+      expect([log.lastIndex(), log.termAt(asIndex(4)), log.termAt(asIndex(5))]).toEqual([4, 2, undefined])
+    })
+
+    test('takes several writes of one batch in their order', async () => {
+      const { storage, reopened } = await fresh()
+      await store(
+        storage,
+        batch(hardState(4, 1), [
+          write({ entries: entries(2, 6, 2) }),
+          write({ truncateFrom: 4, entries: entries(4, 7, 3) }),
+          write({ truncateFrom: 7 }),
+          write({ entries: entries(7, 8, 4) }),
+        ]),
+      )
+      const { log } = await reopened()
+      const expected = [...entries(2, 3, 2), ...entries(4, 6, 3), ...entries(7, 8, 4)]
+      expect(frames(log.entries(asIndex(2), asIndex(9), 1e6))).toEqual(frames(expected))
+    })
+
+    test.each([
+      ['truncating what is committed', write({ truncateFrom: 3 })],
+      ['a gap', write({ entries: entries(8, 9, 2) })],
+      ['an overlap', write({ entries: entries(5, 7, 2) })],
+      ['a falling term', write({ entries: entries(7, 7, 1) })],
+    ])('refuses %s', async (_what, wrong) => {
+      const { storage } = await fresh()
+      await store(storage, batch(hardState(2, 3), [write({ entries: entries(2, 6, 2) })]))
+      await expect(store(storage, batch(hardState(2, 3), [wrong]))).rejects.toThrow()
+    })
+
+    test('is compacted by whole records, never beyond what is applied', async () => {
+      const { storage, reopened } = await fresh()
+      for (const from of [2, 5, 8]) {
+        await store(storage, batch(hardState(from, 1), [write({ entries: entries(from, from + 2, from) })]))
+      }
+      storage.apply([], applied(6, 5))
+      await store(storage, batch(hardState(8, 9), [], 10))
+      const { log } = storage
+      expect([log.firstIndex(), log.lastIndex(), log.termAt(asIndex(4))]).toEqual([5, 10, 2])
+      expect(log.termAt(asIndex(3))).toBeUndefined()
+      expect(frames(log.entries(asIndex(5), asIndex(11), 1e6))).toEqual(
+        frames([...entries(5, 7, 5), ...entries(8, 10, 8)]),
+      )
+      const again = (await reopened()).log
+      expect([again.firstIndex(), again.termAt(asIndex(4)), again.termAt(asIndex(5))]).toEqual([5, 2, 5])
+    })
+  })
+
+  describe(`${name}: rows`, () => {
+    test('are read as soon as they are applied, and are durable with the next batch', async () => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
+      storage.apply(changes({ a: '1', b: '2' }), applied(2, 1))
+      expect(storage.dirty).toBe(true)
+      expect(text(storage.get(rowKey('a')))).toBe('1')
+      expect(storage.get(rowKey('c'))).toBeUndefined()
+      expect(storage.applied.index).toBe(2)
+      await store(storage, batch(hardState(1, 3)))
+      expect(storage.dirty).toBe(false)
+      const { stateHash } = storage
+      const again = await reopened()
+      expect(await allRows(again)).toEqual(['a=1', 'b=2'])
+      expect(text(again.applied.kv)).toBe('kv at 2')
+      expect(again.stateHash).toBe(stateHash)
+      await scrub(again)
+    })
+
+    test('applied after the last batch are gone with it', async () => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
+      storage.apply(changes({ a: 'durable' }), applied(2, 1))
+      await store(storage, batch(hardState(1, 3)))
+      storage.apply(changes({ a: 'lost', b: 'lost' }), applied(3, 1))
+      const again = await reopened()
+      expect(again.applied.index).toBe(2)
+      expect(await allRows(again)).toEqual(['a=durable'])
+      await scrub(again)
+    })
+
+    test('can be changed and deleted before, while and after they are written', async () => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(1, 6), [write({ entries: entries(2, 6, 1) })]))
+      storage.apply(changes({ a: '1', b: '1', c: '1', d: '1' }), applied(2, 1))
+      await store(storage, batch(hardState(1, 6)))
+      storage.apply(changes({ a: '2', b: undefined, d: undefined }), applied(3, 1))
+      const stored = store(storage, batch(hardState(1, 6)))
+      storage.apply(changes({ b: '3', c: undefined, e: '3' }), applied(4, 1))
+      expect(text(storage.get(rowKey('a')))).toBe('2')
+      expect(storage.get(rowKey('c'))).toBeUndefined()
+      expect(await allRows(storage)).toEqual(['a=2', 'b=3', 'e=3'])
+      await stored
+      expect(await allRows(storage)).toEqual(['a=2', 'b=3', 'e=3'])
+      await store(storage, batch(hardState(1, 6)))
+      expect(storage.get(rowKey('d'))).toBeUndefined()
+      const again = await reopened()
+      expect(await allRows(again)).toEqual(['a=2', 'b=3', 'e=3'])
+      await scrub(again)
+    })
+
+    test('may be empty, long and any bytes', async () => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
+      const odd = Uint8Array.from({ length: 300 }, (_, at) => at & 0xff)
+      const key = Uint8Array.of(1, ...odd)
+      const value = new Uint8Array(1 << 20).fill(7)
+      storage.apply(
+        [
+          { key, value },
+          { key: Uint8Array.of(1), value: new Uint8Array(0) },
+        ],
+        applied(2, 1),
+      )
+      await store(storage, batch(hardState(1, 2)))
+      const again = await reopened()
+      expect(Buffer.compare(must(again.get(key)), value)).toBe(0)
+      expect(again.get(Uint8Array.of(1))).toHaveLength(0)
+      await scrub(again)
+    })
+
+    test('must be applied in the order of the log, and never beyond its end', async () => {
+      const { storage } = await fresh()
+      await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
+      storage.apply([], applied(3, 1))
+      expect(() => storage.apply([], applied(3, 1))).toThrow()
+      storage.apply([], applied(4, 1))
+      await expect(store(storage, batch(hardState(1, 3)))).rejects.toThrow()
+    })
+  })
+
+  describe(`${name}: a view`, () => {
+    async function withRows(): Promise<Storage> {
+      const { storage } = await fresh()
+      await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
+      storage.apply(changes({ a: '1', c: '1', e: '1', g: '1' }), applied(2, 1))
+      await store(storage, batch(hardState(1, 9)))
+      storage.apply(changes({ b: '2', c: undefined, e: '2', h: '2' }), applied(3, 1))
+      return storage
+    }
+    const rows = ['a=1', 'b=2', 'e=2', 'g=1', 'h=2']
+
+    test('stays as it was while the rows go on', async () => {
+      const storage = await withRows()
+      const view = storage.view()
+      storage.apply(changes({ a: undefined, b: '3', z: '3' }), applied(4, 1))
+      expect((await page(view)).rows).toEqual(rows)
+      await store(storage, batch(hardState(1, 9)))
+      storage.apply(changes({ e: undefined, g: undefined }), applied(5, 1))
+      await store(storage, batch(hardState(1, 9)))
+      expect((await page(view)).rows).toEqual(rows)
+      expect(text(view.get(rowKey('b')))).toBe('2')
+      expect(view.get(rowKey('c'))).toBeUndefined()
+      expect(text(view.get(rowKey('g')))).toBe('1')
+      expect(view.get(rowKey('z'))).toBeUndefined()
+      expect(view.applied.index).toBe(3)
+      view.close()
+      expect(await allRows(storage)).toEqual(['b=3', 'h=2', 'z=3'])
+    })
+
+    test('opened while a batch is being written sees it whole', async () => {
+      const storage = await withRows()
+      const stored = store(storage, batch(hardState(1, 9)))
+      const view = storage.view()
+      await stored
+      expect((await page(view)).rows).toEqual(rows)
+      view.close()
+    })
+
+    test('gives pages in both directions, and says whether there is more', async () => {
+      const storage = await withRows()
+      const view = storage.view()
+      const some = (range: Parameters<typeof page>[1]): Promise<unknown> => page(view, range)
+      expect(await some({ rowsMax: 2 })).toEqual({ rows: ['a=1', 'b=2'], more: true })
+      expect(await some({ rowsMax: 5 })).toEqual({ rows, more: false })
+      expect(await some({ rowsMax: 2, reverse: true })).toEqual({ rows: ['h=2', 'g=1'], more: true })
+      expect(await some({ reverse: true })).toEqual({ rows: rows.toReversed(), more: false })
+      expect(await some({ gte: rowKey('b'), lt: rowKey('g') })).toEqual({ rows: ['b=2', 'e=2'], more: false })
+      expect(await some({ gte: rowKey('b'), lt: rowKey('g'), reverse: true })).toEqual({
+        rows: ['e=2', 'b=2'],
+        more: false,
+      })
+      expect(await some({ gte: rowKey('c'), lt: rowKey('d') })).toEqual({ rows: [], more: false })
+      expect(await some({ gte: rowKey('x'), lt: rowKey('b') })).toEqual({ rows: [], more: false })
+      expect(await some({ bytesMax: 6 })).toEqual({ rows: ['a=1', 'b=2'], more: true })
+      expect(await some({ bytesMax: 1 })).toEqual({ rows: ['a=1'], more: true })
+      view.close()
+    })
+
+    test('gives pages of more rows than are read at once', async () => {
+      const storage = await withRows()
+      const many = Object.fromEntries(Array.from({ length: 1500 }, (_, at) => [`m${10_000 + at}`, `${at}`]))
+      storage.apply(changes(many), applied(4, 1))
+      await store(storage, batch(hardState(1, 9)))
+      const deleted = Object.fromEntries(
+        Array.from({ length: 700 }, (_, at) => [`m${10_100 + at}`, undefined]),
+      )
+      storage.apply(changes(deleted), applied(5, 1))
+      const view = storage.view()
+      const expected = Array.from({ length: 1500 }, (_, at) => `m${10_000 + at}=${at}`).toSpliced(100, 700)
+      const gte = rowKey('m')
+      const lt = rowKey('n')
+      expect(await page(view, { gte, lt })).toEqual({ rows: expected, more: false })
+      expect(await page(view, { gte, lt, reverse: true, rowsMax: 750 })).toEqual({
+        rows: expected.toReversed().slice(0, 750),
+        more: true,
+      })
+      view.close()
+    })
+
+    test('cannot be read once it is closed', async () => {
+      const storage = await withRows()
+      const view = storage.view()
+      view.close()
+      expect(() => view.get(rowKey('a'))).toThrow()
+      await expect(page(view)).rejects.toThrow()
+    })
+  })
+
+  describe(`${name}: the state hash`, () => {
+    test('is the same however the rows came to be', async () => {
+      const one = (await fresh()).storage
+      const other = (await fresh()).storage
+      for (const storage of [one, other])
+        await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
+      one.apply(changes({ a: '1', b: '2', c: '3' }), applied(2, 1))
+      other.apply(changes({ c: 'x', a: 'y', d: 'z' }), applied(2, 1))
+      await store(other, batch(hardState(1, 9)))
+      other.apply(changes({ b: '2', d: undefined }), applied(3, 1))
+      other.apply(changes({ a: '1' }), applied(4, 1))
+      const stored = store(other, batch(hardState(1, 9)))
+      other.apply(changes({ c: '3', e: undefined }), applied(5, 1))
+      await stored
+      expect(other.stateHash).toBe(one.stateHash)
+      other.apply(changes({ a: '2', b: '1' }), applied(6, 1))
+      expect(other.stateHash).not.toBe(one.stateHash)
+      other.apply(changes({ a: undefined, b: undefined, c: undefined }), applied(7, 1))
+      expect(other.stateHash).toBe(0n)
+    })
+  })
+
+  describe(`${name}: a snapshot`, () => {
+    /** A sender at index 8 with rows that fill several chunks. */
+    async function sender(): Promise<{ storage: Storage; source: SnapshotSource; rows: readonly string[] }> {
+      const { storage } = await fresh()
+      await store(
+        storage,
+        batch(hardState(3, 8), [write({ entries: [...entries(2, 5, 2), ...entries(6, 9, 3)] })]),
+      )
+      const rows = Object.fromEntries(
+        Array.from({ length: 12 }, (_, at) => [`s${10 + at}`, `${at}`.repeat(60_000)]),
+      )
+      storage.apply(changes(rows), applied(7, 3))
+      await store(storage, batch(hardState(3, 8)))
+      storage.apply(changes({ s10: 'changed', s11: undefined, t: 'new' }), applied(8, 3))
+      const source = storage.snapshotSource()
+      storage.apply(changes({ s12: 'later' }), applied(9, 3))
+      const view = storage.view()
+      view.close()
+      return { storage, source, rows: Object.keys(rows) }
+    }
+
+    const installing = (
+      source: SnapshotSource,
+      keepLog: boolean,
+    ): NonNullable<Parameters<typeof write>[0]['snapshot']> => ({
+      meta: metaOf(source),
+      snapshotId: source.id,
+      keepLog,
+    })
+
+    const names = async (storage: Storage): Promise<readonly string[]> =>
+      (await allRows(storage)).map((row) => row.slice(0, 12))
+
+    const expectedNames = [
+      's10=changed',
+      ...Array.from({ length: 10 }, (_, at) => `s${12 + at}=${`${at + 2}`.repeat(8)}`.slice(0, 12)),
+      't=new',
+    ]
+
+    test('carries the rows of its instant to another replica, which restarts its log from it', async () => {
+      const { source } = await sender()
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 4, 1) })]))
+      storage.apply(changes({ old: 'row' }), applied(2, 1))
+      const sink = must(await sinkFor(storage, source))
+      expect(sink.nextChunk).toBe(0)
+      expect(await stream(source, sink)).toBeGreaterThan(1)
+      const before = storage.view()
+      expect(await allRows(storage)).toEqual(['old=row'])
+
+      const next = entries(9, 10, 3)
+      await store(
+        storage,
+        batch(hardState(3, 8), [write({ snapshot: installing(source, false), entries: next })]),
+      )
+      expect(await names(storage)).toEqual(expectedNames)
+      expect(storage.stateHash).toBe(source.meta.stateHash)
+      expect(storage.applied).toMatchObject({ index: 8, term: 3 })
+      expect([storage.log.firstIndex(), storage.log.lastIndex(), storage.log.termAt(asIndex(8))]).toEqual([
+        9, 10, 3,
+      ])
+      expect((await page(before)).rows).toEqual(['old=row'])
+      before.close()
+      storage.apply(changes({ t: 'newer' }), applied(9, 3))
+      await store(storage, batch(hardState(3, 10)))
+
+      const again = await reopened()
+      expect(await names(again)).toEqual([...expectedNames.slice(0, -1), 't=newer'])
+      expect(frames(again.log.entries(asIndex(9), asIndex(11), 1e6))).toEqual(frames(next))
+      await scrub(again)
+      source.close()
+    })
+
+    test('leaves a log that goes on from it', async () => {
+      const { source } = await sender()
+      const { storage, reopened } = await fresh()
+      const list = [...entries(2, 5, 2), ...entries(6, 11, 3)]
+      await store(storage, batch(hardState(3, 1), [write({ entries: list })]))
+      await stream(source, must(await sinkFor(storage, source)))
+      await store(storage, batch(hardState(3, 8), [write({ snapshot: installing(source, true) })]))
+      expect(frames(storage.log.entries(asIndex(2), asIndex(12), 1e6))).toEqual(frames(list))
+      const again = await reopened()
+      expect(await names(again)).toEqual(expectedNames)
+      expect(again.log.lastIndex()).toBe(11)
+      source.close()
+    })
+
+    test('does not leave a log that does not hold its last entry', async () => {
+      const { source } = await sender()
+      const { storage } = await fresh()
+      await store(storage, batch(hardState(3, 1), [write({ entries: entries(2, 11, 2) })]))
+      await stream(source, must(await sinkFor(storage, source)))
+      const kept = batch(hardState(3, 8), [write({ snapshot: installing(source, true) })])
+      await expect(store(storage, kept)).rejects.toThrow()
+      source.close()
+    })
+
+    test('goes on where it broke off, over a restart of the receiver', async () => {
+      const { source } = await sender()
+      const { storage, reopened } = await fresh()
+      const sink = must(await sinkFor(storage, source))
+      await receive(sink, 0, must(await chunkOf(source, 0)))
+      await receive(sink, 1, must(await chunkOf(source, 1)))
+      const again = await reopened()
+      const resumed = must(await sinkFor(again, source))
+      expect(resumed.nextChunk).toBe(2)
+      await stream(source, resumed)
+      await store(again, batch(hardState(3, 8), [write({ snapshot: installing(source, false) })]))
+      expect(await names(again)).toEqual(expectedNames)
+      await scrub(again)
+      source.close()
+    })
+
+    test('can be read again from any chunk, with the same bytes', async () => {
+      const { source } = await sender()
+      const last = must(await chunkOf(source, 2))
+      const first = must(await chunkOf(source, 0))
+      expect(await chunkOf(source, 2)).toEqual(last)
+      expect(await chunkOf(source, 0)).toEqual(first)
+      expect(await chunkOf(source, 1000)).toBeUndefined()
+      source.close()
+    })
+
+    test('is refused chunk by chunk when damaged, out of order or of another one', async () => {
+      const { source, storage: sending } = await sender()
+      const other = sending.snapshotSource()
+      const { storage } = await fresh()
+      const sink = must(await sinkFor(storage, source))
+      const [first, second] = [must(await chunkOf(source, 0)), must(await chunkOf(source, 1))]
+      await expect(receive(sink, 1, second)).rejects.toThrow('chunk 1')
+      await expect(receive(sink, 0, second)).rejects.toThrow()
+      await expect(receive(sink, 0, first.with(20, must(first[20]) ^ 1))).rejects.toThrow('checksum')
+      await expect(receive(sink, 0, first.subarray(0, 100))).rejects.toThrow()
+      await expect(receive(sink, 0, must(await chunkOf(other, 0)))).rejects.toThrow('checksum')
+      expect(sink.nextChunk).toBe(0)
+      await stream(source, sink)
+      for (const each of [source, other]) each.close()
+    })
+
+    test('that is not whole cannot be finished or installed', async () => {
+      const { source } = await sender()
+      const { storage } = await fresh()
+      const sink = must(await sinkFor(storage, source))
+      await receive(sink, 0, must(await chunkOf(source, 0)))
+      await expect(finished(sink)).rejects.toThrow()
+      await expect(receive(sink, 1, must(await chunkOf(source, 1)))).rejects.toThrow()
+      const install = batch(hardState(3, 8), [write({ snapshot: installing(source, false) })])
+      await expect(store(storage, install)).rejects.toThrow()
+      source.close()
+    })
+
+    test('gives way to a newer transfer, and leaves nothing behind', async () => {
+      const { source, storage: sending } = await sender()
+      const newer = sending.snapshotSource()
+      const { storage, reopened } = await fresh()
+      const sink = must(await sinkFor(storage, source))
+      await receive(sink, 0, must(await chunkOf(source, 0)))
+      const second = must(await sinkFor(storage, newer))
+      await expect(receive(sink, 1, must(await chunkOf(source, 1)))).rejects.toThrow('given up')
+      expect(storage.hasGarbage).toBe(true)
+      await sweep(storage)
+      await stream(newer, second)
+      second.abort()
+      expect(storage.hasGarbage).toBe(true)
+      await sweep(storage)
+      const again = await reopened()
+      expect(again.hasGarbage).toBe(false)
+      expect(must(await sinkFor(again, source)).nextChunk).toBe(0)
+      for (const each of [source, newer]) each.close()
+    })
+
+    test('sweeps the rows that it replaced, over a restart', async () => {
+      const { source } = await sender()
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
+      const many = Object.fromEntries(Array.from({ length: 2500 }, (_, at) => [`m${at}`, 'x']))
+      storage.apply(changes(many), applied(2, 1))
+      await stream(source, must(await sinkFor(storage, source)))
+      await store(storage, batch(hardState(3, 8), [write({ snapshot: installing(source, false) })]))
+      expect(storage.hasGarbage).toBe(true)
+      await store(storage, batch(hardState(3, 8)))
+      const again = await reopened()
+      expect(again.hasGarbage).toBe(true)
+      await sweep(again)
+      expect(await names(again)).toEqual(expectedNames)
+      expect((await reopened()).hasGarbage).toBe(false)
+      source.close()
+    })
+
+    test('is the only thing that may change rows while it is being installed', async () => {
+      const { source } = await sender()
+      const { storage } = await fresh()
+      await stream(source, must(await sinkFor(storage, source)))
+      const stored = store(storage, batch(hardState(3, 8), [write({ snapshot: installing(source, false) })]))
+      expect(() => storage.apply(changes({ a: '1' }), applied(9, 3))).toThrow()
+      expect(storage.applied.index).toBe(1)
+      await stored
+      expect(storage.applied.index).toBe(8)
+      source.close()
+    })
+
+    test('is not installed over newer rows', async () => {
+      const { source } = await sender()
+      const { storage } = await fresh()
+      await store(
+        storage,
+        batch(hardState(3, 9), [write({ entries: [...entries(2, 5, 2), ...entries(6, 9, 3)] })]),
+      )
+      const sink = must(await sinkFor(storage, source))
+      await stream(source, sink)
+      storage.apply(changes({ a: '1' }), applied(9, 3))
+      const install = batch(hardState(3, 9), [write({ snapshot: installing(source, true) })])
+      await expect(store(storage, install)).rejects.toThrow()
+      source.close()
+    })
+  })
+
+  describe(`${name}: the end`, () => {
+    test('comes after the batch under way', async () => {
+      const { storage, reopened } = await fresh()
+      let isStored = false
+      const stored = store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 2, 2) })])).then(
+        () => {
+          isStored = true
+        },
+      )
+      const again = await reopened()
+      expect(isStored).toBe(true)
+      await stored
+      expect(again.hardState.term).toBe(2)
+      expect(() => storage.get(rowKey('a'))).toThrow()
+      expect(() => storage.view()).toThrow()
+    })
+
+    test('one batch at a time', async () => {
+      const { storage } = await fresh()
+      const stored = store(storage, batch(hardState(1, 1)))
+      expect(() => storage.write(batch(hardState(1, 1)), () => {})).toThrow()
+      await stored
+      await store(storage, batch(hardState(1, 1)))
+    })
+
+    test('a chunk that is being stored and a batch do not get into each other’s way', async () => {
+      const { storage } = await fresh()
+      const other = (await fresh()).storage
+      other.apply(changes({ a: bytesText(1000) }), applied(2, 1))
+      const source = other.snapshotSource()
+      const sink = must(await sinkFor(storage, source))
+      const chunk = must(await chunkOf(source, 0))
+      await Promise.all([
+        receive(sink, 0, chunk),
+        store(storage, batch(hardState(4, 1), [write({ entries: entries(2, 3, 4) })])),
+      ])
+      await finished(sink)
+      expect(storage.log.lastIndex()).toBe(3)
+      source.close()
+    })
+  })
+}
+
+const bytesText = (length: number): string => Buffer.from(bytes('x'.repeat(length))).toString()
+
+const metaOf = ({ meta }: SnapshotSource): SnapshotMeta => ({
+  index: meta.index,
+  term: asTerm(meta.term),
+  state: { configuration: noConfiguration, leases: { on: false, durationMs: 0 } },
+})
+
+const noConfiguration = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  demoted: [],
+  members: [],
+  removed: [],
+}
+
+/** Empty batches until nothing is left of dead generations, as a driver writes them when it is idle. */
+async function sweep(storage: Storage): Promise<void> {
+  for (let rounds = 0; storage.hasGarbage; rounds++) {
+    if (rounds > 100) throw new Error('the garbage does not go')
+    await store(storage, batch(hardState(9, storage.log.lastIndex())))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}

@@ -1,0 +1,4 @@
+import { conformance } from './conformance.ts'
+import { levelReplica } from './replicas.ts'
+
+conformance('LevelDB', levelReplica)

@@ -1,0 +1,4 @@
+import { conformance } from './conformance.ts'
+import { memoryReplica } from './replicas.ts'
+
+conformance('memory', memoryReplica)

@@ -1,0 +1,176 @@
+// Things to store, and the callbacks of storage as promises.
+
+import { crc32 } from 'node:zlib'
+import type { RowChange } from '../../src/kv/types.ts'
+import { newFrame, sealFrame, stampFrame } from '../../src/raft/entry.ts'
+import { asIndex, asReplicaId, asTerm, type Entry, type HardState, type Write } from '../../src/raft/types.ts'
+import type {
+  AppliedRecord,
+  Identity,
+  InitialState,
+  Range,
+  Storage,
+  StoredRow,
+  View,
+} from '../../src/storage/index.ts'
+import { Scrub } from '../../src/storage/index.ts'
+import type { SnapshotSink, SnapshotSource, StorageBatch } from '../../src/storage/types.ts'
+
+export const identity: Identity = {
+  clusterId: '77',
+  replicaId: asReplicaId('12345678901234567890'),
+  name: 'n1',
+  formatVersion: 1,
+}
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+export const text = (value: Uint8Array | undefined): string | undefined =>
+  value === undefined ? undefined : Buffer.from(value).toString()
+
+/** The key of a row in the table of users' keys. */
+export const rowKey = (name: string): Uint8Array => bytes(`\u0001${name}`)
+
+export function entry(index: number, term: number, body = `entry ${index} of term ${term}`): Entry {
+  const content = bytes(body)
+  const header = { kind: 16, version: 1, proposer: identity.replicaId, boot: 1, seq: index }
+  const frame = newFrame(header, content.length)
+  frame.set(content, frame.length - content.length)
+  sealFrame(frame, (payload) => crc32(payload))
+  stampFrame(frame, asTerm(term), asIndex(index), 0)
+  return { index: asIndex(index), term: asTerm(term), frame }
+}
+
+/** Entries from `from` to `to`, both included. */
+export const entries = (from: number, to: number, term: number): Entry[] =>
+  Array.from({ length: to - from + 1 }, (_, at) => entry(from + at, term))
+
+/** Entries in a form that is quick to compare, whatever class of bytes they come in. */
+export const frames = (list: readonly Entry[]): string[] =>
+  list.map(({ index, term, frame }) => `${index} (term ${term}): ${frame.length} bytes, ${crc32(frame)}`)
+
+export const hardState = (term: number, commit: number, vote?: string): HardState => ({
+  term: asTerm(term),
+  vote: vote === undefined ? undefined : asReplicaId(vote),
+  commit: asIndex(commit),
+})
+
+export const applied = (index: number, term: number): AppliedRecord => ({
+  index: asIndex(index),
+  term: asTerm(term),
+  raft: bytes(`raft at ${index}`),
+  kv: bytes(`kv at ${index}`),
+})
+
+export const initial: InitialState = { hardState: hardState(1, 1), applied: applied(1, 1) }
+
+let writes = 0
+
+export function write(change: {
+  truncateFrom?: number
+  entries?: readonly Entry[]
+  snapshot?: NonNullable<Write['snapshot']>
+}): Write {
+  writes++
+  return {
+    number: writes,
+    hardState: hardState(1, 1),
+    truncateFrom: change.truncateFrom === undefined ? undefined : asIndex(change.truncateFrom),
+    entries: change.entries ?? [],
+    snapshot: change.snapshot,
+  }
+}
+
+export function batch(state: HardState, list: readonly Write[] = [], compactTo?: number): StorageBatch {
+  return {
+    hardState: state,
+    writes: list,
+    compactTo: compactTo === undefined ? undefined : asIndex(compactTo),
+  }
+}
+
+export const changes = (rows: Readonly<Record<string, string | undefined>>): RowChange[] =>
+  Object.entries(rows).map(([name, value]) => ({
+    key: rowKey(name),
+    value: value === undefined ? undefined : bytes(value),
+  }))
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Rejects with what is thrown as with what is called back. */
+function called<T>(run: (done: (error: Error | undefined, result: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    run((error, result) => (error === undefined ? resolve(result) : reject(error)))
+  })
+}
+
+export const store = (storage: Storage, content: StorageBatch): Promise<void> =>
+  called<void>((done) => storage.write(content, (error) => done(error)))
+
+export const closed = (storage: Storage): Promise<void> =>
+  called<void>((done) => storage.close((error) => done(error)))
+
+export interface Page {
+  readonly rows: readonly string[]
+  readonly more: boolean
+}
+
+/** Rows as `name=value`. */
+export const page = (view: View, range: Partial<Range> = {}): Promise<Page> =>
+  called<Page>((done) => {
+    const whole = { gte: rowKey(''), lt: Uint8Array.of(2), reverse: false, rowsMax: 1000, bytesMax: 1e6 }
+    view.range({ ...whole, ...range }, (error, rows, more) => done(error, { rows: rows.map(rowText), more }))
+  })
+
+const rowText = ({ key, value }: StoredRow): string => `${text(key.subarray(1))}=${text(value)}`
+
+/** All rows of a storage, as they stand now. */
+export async function allRows(storage: Storage): Promise<readonly string[]> {
+  const view = storage.view()
+  try {
+    return (await page(view)).rows
+  } finally {
+    view.close()
+  }
+}
+
+export async function scrub(storage: Storage): Promise<void> {
+  const pass = new Scrub(storage)
+  try {
+    while (!(await called<boolean>((done) => pass.step(done))));
+  } finally {
+    pass.close()
+  }
+}
+
+export const chunkOf = (source: SnapshotSource, number: number): Promise<Uint8Array | undefined> =>
+  called((done) => source.read(number, done))
+
+export const sinkFor = (
+  storage: Storage,
+  source: SnapshotSource,
+  id = source.id,
+): Promise<SnapshotSink | undefined> =>
+  called((done) => storage.snapshotSink(id, asReplicaId('9'), source.meta, done))
+
+export const receive = (sink: SnapshotSink, number: number, chunk: Uint8Array): Promise<void> =>
+  called<void>((done) => sink.write(number, chunk, (error) => done(error)))
+
+export const finished = (sink: SnapshotSink): Promise<void> =>
+  called<void>((done) => sink.finish((error) => done(error)))
+
+/** Streams what is left of a snapshot into a sink. */
+export async function stream(source: SnapshotSource, sink: SnapshotSink): Promise<number> {
+  for (let number = sink.nextChunk; ; number++) {
+    const chunk = await chunkOf(source, number)
+    if (chunk === undefined) {
+      await finished(sink)
+      return number
+    }
+    await receive(sink, number, chunk)
+  }
+}
+
+export function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('something is missing')
+  return value
+}
