@@ -4,6 +4,8 @@ import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { printable } from './output.ts'
 
+const NOTHING = 'nothing was written'
+
 const UNAVAILABLE = new Set([
   'no_leader',
   'no_quorum',
@@ -37,7 +39,7 @@ export function explain(error: QuorateError, intent: Intent): string {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
     return `the outcome is unknown: ${said}. The change may have been made, or may still be${check}`
   }
-  const nothing = intent.kind === 'write' ? '; nothing was written' : ''
+  const nothing = intent.kind === 'write' && !said.endsWith(NOTHING) ? `; ${NOTHING}` : ''
   const who = error.node ?? error.endpoint ?? 'a node'
   switch (error.code) {
     case 'unreachable':

@@ -9,6 +9,7 @@ import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } 
 import { say } from './output.ts'
 
 const TIMEOUT_MS = 5_000
+const END_MS = 20
 /** A command waits this long for a first connection; a person wants to know soon that nothing runs. */
 const UNREACHABLE_AFTER_MS = 500
 
@@ -38,7 +39,7 @@ export async function inSession(
   needs: SessionNeeds = {},
 ): Promise<void> {
   const endpoints = chooseEndpoints(flags)
-  const timeoutMs = flags.timeout ?? needs.timeoutMs ?? TIMEOUT_MS
+  const timeoutMs = leftOf(flags.timeout ?? needs.timeoutMs ?? TIMEOUT_MS)
   const client = new Client({
     endpoints: endpoints.urls,
     discover: !endpoints.explicit,
@@ -70,6 +71,14 @@ export async function inSession(
     process.off('SIGINT', onInterrupt)
     await client.close()
   }
+}
+
+/**
+ * Who says `--timeout 2s` looks at the clock: what the process has needed to start, and will need to end, is a part of it, up to
+ * half.
+ */
+function leftOf(timeoutMs: number): number {
+  return Math.max(timeoutMs / 2, timeoutMs - performance.now() - END_MS)
 }
 
 function readOptions(flags: GlobalFlags, signal: AbortSignal): ReadOptions {

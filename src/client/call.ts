@@ -1,21 +1,18 @@
 // One call of the API, tried until it is answered or its deadline is near.
 //
+// One endpoint after another is asked. One that keeps silent is not given up, but soon the next is asked as well, and the first answer counts: so a
+// node that hangs costs its clients a part of a second, not their time-out. Reads and keyed writes only.
+//
 // The rule that everything here serves: a write that may have been applied is never sent again unless it carries an idempotency key, and
 // an error never says "nothing was written" unless every try of the call is known to have written nothing.
 
 import { withQuery } from './address.ts'
 import { Backoff } from './backoff.ts'
-import { isObject, metaFromJson, type Problem, problemFrom } from './decode.ts'
+import { type Problem, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
-import {
-  AbortedError,
-  OutcomeUnknownError,
-  PreconditionFailedError,
-  QuorateError,
-  UnavailableError,
-  UnreachableError,
-} from './errors.ts'
-import type { Exchanged, Outgoing, Transport } from './exchange.ts'
+import { PreconditionFailedError } from './errors.ts'
+import type { Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
+import { type CallEnd, errorOf, problemError, type Tries } from './verdict.ts'
 
 /** `read`: may be repeated. `keyed`: a write that carries its idempotency key. `bare`: a change that must not be sent twice. */
 export type CallKind = 'read' | 'keyed' | 'bare'
@@ -44,9 +41,10 @@ export interface CallContext {
 
 const RETRY_BASE_MS = 15
 const RETRY_MAX_MS = 1_000
-/** While other endpoints are left, one of them gets at most a third of the time, but not less than this. */
-const TRY_MIN_MS = 1_000
-const TRY_SHARE = 1 / 3
+/** A node that has not answered after a tenth of the time, within these bounds, is no longer waited for alone. */
+const PATIENCE_SHARE = 0.1
+const PATIENCE_MIN_MS = 250
+const PATIENCE_MAX_MS = 1_000
 /** The node is told to answer a little before we stop waiting, so that its reason arrives in time. */
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MAX_MS = 100
@@ -57,17 +55,8 @@ const LEFT_MIN_MS = 5
 /** A node that answers `internal` this often in one call will do so again. */
 const INTERNAL_MAX = 3
 
-export async function perform(call: Call, context: CallContext): Promise<Answer> {
-  const progress = new Progress(call, context)
-  try {
-    for (;;) {
-      const endpoint = await progress.nextEndpoint()
-      const answer = await progress.ask(endpoint)
-      if (answer !== undefined) return answer
-    }
-  } finally {
-    progress.finished()
-  }
+export function perform(call: Call, context: CallContext): Promise<Answer> {
+  return new Progress(call, context).run()
 }
 
 /** What is known of a call so far. */
@@ -76,194 +65,194 @@ class Progress {
   readonly #context: CallContext
   readonly #startedAt = performance.now()
   readonly #deadline: number
+  readonly #patienceMs: number
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
+  /** Asked since the last pause. */
   readonly #tried = new Set<Endpoint>()
-  readonly #takeBack: () => void
-  /** Why the call is to end early. */
-  #ended: 'aborted' | 'closed' | undefined
-  #endTry: ((reason: Error) => void) | undefined
-  #endPause: (() => void) | undefined
-
-  /** A try may have been applied, or may still be. */
-  #unknown = false
-  /** Any endpoint accepted a connection. */
-  #reached = false
-  /** The last answer that said: not done. */
-  #refusal: QuorateError | undefined
-  #lastCause: unknown
-  #retryAfterMs = 0
+  /** Asked, and still to answer. */
+  readonly #underway = new Map<Endpoint, Exchange>()
+  readonly #tries: Tries = {
+    unknown: undefined,
+    refusal: undefined,
+    lastFailure: undefined,
+    reached: false,
+  }
   #internals = 0
+  #retryAfterMs = 0
+  #end: CallEnd<Answer> | undefined
+  #wake = () => {}
 
   constructor(call: Call, context: CallContext) {
     this.#call = call
     this.#context = context
     this.#deadline = this.#startedAt + call.timeoutMs
-    const onAbort = () => this.#end('aborted')
-    call.signal?.addEventListener('abort', onAbort, { once: true })
-    const takeBackClose = context.onClose(() => this.#end('closed'))
-    this.#takeBack = () => {
-      call.signal?.removeEventListener('abort', onAbort)
-      takeBackClose()
+    const patienceMs = Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, call.timeoutMs * PATIENCE_SHARE))
+    this.#patienceMs = call.kind === 'bare' ? Number.POSITIVE_INFINITY : patienceMs
+  }
+
+  async run(): Promise<Answer> {
+    const { signal } = this.#call
+    const onAbort = () => this.#endWith({ kind: 'aborted', reason: signal?.reason })
+    if (signal?.aborted === true) onAbort()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const takeBack = this.#context.onClose(() => this.#endWith({ kind: 'closed' }))
+    try {
+      await this.#tryUntilTheEnd()
+      for (const { cancel } of this.#underway.values()) cancel()
+      // Whether the others have left decides what may be said of a write.
+      while (this.#underway.size > 0 && !this.#outcomeIsKnown()) await this.#news(Number.POSITIVE_INFINITY)
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+      takeBack()
     }
-    if (call.signal?.aborted === true) this.#ended = 'aborted'
+    if (this.#end?.kind === 'answered') return this.#end.answer
+    throw errorOf(this.#end ?? OUT_OF_TIME, this.#tries, this.#call, this.#context.endpoints)
   }
 
-  finished(): void {
-    this.#takeBack()
+  async #tryUntilTheEnd(): Promise<void> {
+    while (this.#end === undefined) {
+      const leftMs = this.#deadline - performance.now()
+      if (leftMs < LEFT_MIN_MS) {
+        this.#endWith(OUT_OF_TIME)
+        return
+      }
+      const busy = new Set([...this.#tried, ...this.#underway.keys()])
+      const endpoint = this.#context.endpoints.pick(busy, performance.now())
+      if (endpoint === undefined) {
+        await this.#afterRound(leftMs)
+        continue
+      }
+      this.#ask(endpoint, leftMs)
+      await this.#news(Math.min(leftMs, this.#patienceMs))
+      // Still silent: other calls had better begin elsewhere.
+      if (this.#underway.has(endpoint)) endpoint.failed(performance.now())
+    }
   }
 
-  /** Whom to ask now, after a pause when everybody has been asked. */
-  async nextEndpoint(): Promise<Endpoint> {
-    this.#throwIfEnded()
-    const fresh = this.#context.endpoints.pick(this.#tried, performance.now())
-    if (fresh !== undefined) return fresh
+  /** Everybody has been asked: a pause before they are asked again, but for those who have not answered yet. */
+  async #afterRound(leftMs: number): Promise<void> {
     const pauseMs = Math.max(this.#backoff.next(), this.#retryAfterMs)
+    const waiting = this.#underway.size
+    if (waiting === this.#context.endpoints.all.length) return this.#news(leftMs)
     const untilMs = performance.now() + pauseMs
-    if (untilMs + LEFT_MIN_MS > this.#deadline) throw this.#failure()
-    if (!this.#reached && untilMs > this.#startedAt + this.#call.unreachableAfterMs) throw this.#failure()
-    await this.#pause(pauseMs)
+    const nobody = !this.#tries.reached && untilMs > this.#startedAt + this.#call.unreachableAfterMs
+    if (pauseMs + LEFT_MIN_MS > leftMs || nobody) {
+      if (waiting > 0) await this.#news(leftMs)
+      else this.#endWith(OUT_OF_TIME)
+      return
+    }
+    await this.#news(pauseMs)
     this.#tried.clear()
     this.#retryAfterMs = 0
-    return this.nextEndpoint()
   }
 
-  /** One try. Its answer, when that ends the call; undefined: go on. */
-  async ask(endpoint: Endpoint): Promise<Answer | undefined> {
-    this.#tried.add(endpoint)
-    const leftMs = this.#deadline - performance.now()
-    if (leftMs < LEFT_MIN_MS) throw this.#failure()
-    const timeoutMs = this.#shareOf(leftMs)
-    const transitMs = Math.min(TRANSIT_MAX_MS, timeoutMs * TRANSIT_SHARE)
-    const nodeTimeoutMs = Math.max(1, Math.floor(Math.min(TIMEOUT_MAX_MS, timeoutMs - transitMs)))
+  #ask(endpoint: Endpoint, leftMs: number): void {
+    const transitMs = Math.min(TRANSIT_MAX_MS, leftMs * TRANSIT_SHARE)
+    const nodeTimeoutMs = Math.max(1, Math.floor(Math.min(TIMEOUT_MAX_MS, leftMs - transitMs)))
     const outgoing = { ...this.#call, path: withQuery(this.#call.path, { timeout: `${nodeTimeoutMs}ms` }) }
+    const options = { timeoutMs: leftMs, stream: this.#call.stream }
     endpoint.asked()
-    const result = await this.#context.transport.exchange(
-      endpoint,
-      outgoing,
-      { timeoutMs, stream: this.#call.stream },
-      (cancel) => {
-        this.#endTry = cancel
-      },
-    )
-    this.#endTry = undefined
-    return result.kind === 'failed' ? this.#failed(endpoint, result) : this.#answered({ ...result, endpoint })
+    this.#tried.add(endpoint)
+    const exchange = this.#context.transport.exchange(endpoint, outgoing, options)
+    this.#underway.set(endpoint, exchange)
+    void exchange.result
+      .then((result) => {
+        this.#underway.delete(endpoint)
+        if (result.kind === 'failed') this.#failed(endpoint, result)
+        else this.#answered({ ...result, endpoint })
+      })
+      // What a callback of the application throws.
+      .catch((error: unknown) => this.#endWith({ kind: 'threw', error }))
+      .finally(() => this.#wake())
   }
 
-  #shareOf(leftMs: number): number {
-    const alone = this.#context.endpoints.all.length === 1 || this.#call.kind === 'bare'
-    if (alone || leftMs < 2 * TRY_MIN_MS) return leftMs
-    return Math.max(TRY_MIN_MS, leftMs * TRY_SHARE)
-  }
-
-  #failed(endpoint: Endpoint, result: Extract<Exchanged, { kind: 'failed' }>): undefined {
-    if (result.connected) this.#reached = true
-    if (result.connected && this.#call.kind !== 'read') this.#unknown = true
-    const reason = reasonOf(result.cause)
-    this.#lastCause = new Error(result.connected ? `${endpoint.url}: ${reason}` : reason, { cause: result.cause })
-    if (this.#ended !== undefined) endpoint.leftAlone()
-    this.#throwIfEnded()
+  #failed(endpoint: Endpoint, result: Extract<Exchanged, { kind: 'failed' }>): void {
+    const reason = reasonOf(result)
+    const message = result.connected ? `${endpoint.url}: ${reason}` : reason
+    const failure = new Error(message, { cause: result.cause })
+    if (result.connected) this.#tries.reached = true
+    if (result.connected && this.#call.kind !== 'read') this.#tries.unknown ??= failure
+    // It was we who gave it up.
+    if (this.#end !== undefined) {
+      endpoint.leftAlone()
+      return
+    }
+    this.#tries.lastFailure = failure
     endpoint.failed(performance.now())
     this.#context.onFailure()
-    if (this.#unknown && this.#call.kind === 'bare') throw this.#failure()
-    return undefined
+    if (this.#tries.unknown !== undefined && this.#call.kind === 'bare') this.#endWith(OUT_OF_TIME)
   }
 
-  #answered(answer: Answer): Answer | undefined {
+  #answered(answer: Answer): void {
     const { endpoint } = answer
-    this.#reached = true
+    if (!this.#isOpen()) {
+      if (answer.kind === 'streaming') answer.stream.destroy()
+      endpoint.leftAlone()
+      return
+    }
+    this.#tries.reached = true
     this.#context.onAnswer(answer)
     if (answer.kind === 'streaming' || answer.status < 400) {
       endpoint.worked()
-      return answer
+      this.#settleWith({ kind: 'answered', answer })
+      return
     }
-    const problem = problemFrom(answer.status, answer.headers, answer.body)
+    this.#refused(answer.headers, problemFrom(answer.status, answer.headers, answer.body), endpoint)
+  }
+
+  #refused(headers: Headers, problem: Problem, endpoint: Endpoint): void {
     if (problem.passing) endpoint.failed(performance.now())
     else endpoint.worked()
-
-    const isRead = this.#call.kind === 'read'
-    const error = errorFrom(problem, answer, isRead)
-    if (error instanceof PreconditionFailedError) throw error
-    if (error.written === 'unknown') this.#unknown = true
-    this.#lastCause = error
+    const error = problemError(problem, headers, endpoint, this.#call.kind)
+    if (error instanceof PreconditionFailedError) {
+      this.#settleWith({ kind: 'refused', error })
+      return
+    }
+    if (error.written === 'unknown') this.#tries.unknown = error
+    else if (problem.passing) this.#tries.refusal = error
     const again = problem.passing || (problem.code === 'internal' && ++this.#internals < INTERNAL_MAX)
-    if (!again || (this.#unknown && this.#call.kind === 'bare')) throw this.#settled(error)
-    if (error.written === 'no') this.#refusal = error
+    const twice = this.#tries.unknown !== undefined && this.#call.kind === 'bare'
+    if (!again || twice) this.#endWith({ kind: 'refused', error })
     this.#retryAfterMs = Math.max(this.#retryAfterMs, problem.retryAfterMs ?? 0)
-    return undefined
   }
 
-  /** An error that ends the call, seen together with what earlier tries left open. */
-  #settled(error: QuorateError): QuorateError {
-    if (!this.#unknown || error.written === 'unknown') return error
-    return new OutcomeUnknownError(
-      `an earlier try was sent and its outcome is unknown; then: ${error.message}`,
-      {
-        code: 'outcome_unknown',
-        written: 'unknown',
-        endpoint: error.endpoint,
-        node: error.node,
-        cause: error,
-      },
-    )
+  #endWith(end: CallEnd<Answer>): void {
+    this.#end ??= end
+    this.#wake()
   }
 
-  /** Out of time. */
-  #failure(): QuorateError {
-    const seconds = `${Number((this.#call.timeoutMs / 1000).toFixed(3))} s`
-    const last = this.#lastCause instanceof Error ? this.#lastCause.message : 'no answer'
-    const cause = this.#lastCause
-    if (this.#unknown) {
-      if (cause instanceof QuorateError && cause.written === 'unknown') return cause
-      return new OutcomeUnknownError(`sent, but no node said within ${seconds} what became of it (${last})`, {
-        code: 'outcome_unknown',
-        written: 'unknown',
-        cause,
-      })
-    }
-    if (this.#refusal !== undefined) return this.#refusal
-    if (this.#reached) {
-      return new UnavailableError(`no answer within ${seconds} (${last})`, {
-        code: 'timeout',
-        written: 'no',
-        cause,
-      })
-    }
-    const asked = this.#context.endpoints.all.map((endpoint) => endpoint.url).join(', ')
-    return new UnreachableError(`cannot connect to ${asked}: ${last}`, {
-      code: 'unreachable',
-      written: 'no',
-      cause,
-    })
+  /** By what came of this very request: it counts even when it comes at the last moment. */
+  #settleWith(end: CallEnd<Answer>): void {
+    if (this.#isOpen()) this.#end = end
+    this.#wake()
   }
 
-  #pause(ms: number): Promise<void> {
+  /** Whether an answer may still change how the call ends. */
+  #isOpen(): boolean {
+    if (this.#end === undefined || this.#end.kind === 'out-of-time') return true
+    return this.#end.kind === 'refused' && !this.#outcomeIsKnown()
+  }
+
+  /** Nothing that is still under way can change it. A failed condition is the outcome of the idempotency key itself. */
+  #outcomeIsKnown(): boolean {
+    if (this.#end?.kind === 'refused') return this.#end.error instanceof PreconditionFailedError
+    return this.#end?.kind === 'answered'
+  }
+
+  /** Until a try has ended, the call is to end, or some time has passed. */
+  #news(withinMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const done = () => {
+      const timer =
+        withinMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => this.#wake(), withinMs)
+      this.#wake = () => {
         clearTimeout(timer)
-        this.#endPause = undefined
         resolve()
       }
-      const timer = setTimeout(done, ms)
-      this.#endPause = done
-    })
-  }
-
-  #end(why: 'aborted' | 'closed'): void {
-    this.#ended ??= why
-    this.#endTry?.(new Error(why))
-    this.#endPause?.()
-  }
-
-  #throwIfEnded(): void {
-    if (this.#ended === undefined) return
-    const what = this.#ended === 'aborted' ? 'the call was aborted' : 'the client is closed'
-    throw new AbortedError(this.#unknown ? `${what}; the write may have been applied` : what, {
-      code: this.#ended,
-      written: this.#unknown ? 'unknown' : 'no',
-      cause: this.#ended === 'aborted' ? this.#call.signal?.reason : undefined,
     })
   }
 }
+
+const OUT_OF_TIME = { kind: 'out-of-time' } as const
 
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
@@ -274,26 +263,8 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 /** Node's message for several refused addresses of one name is empty: the code says more. */
-function reasonOf(error: Error): string {
-  const code = 'code' in error ? String(error.code) : ''
-  return REASONS[code] ?? (error.message === '' ? code : error.message)
-}
-
-function errorFrom(problem: Problem, answer: Answer, isRead: boolean): QuorateError {
-  const details = {
-    code: isRead && problem.code === 'outcome_unknown' ? 'timeout' : problem.code,
-    written: isRead ? ('no' as const) : problem.written,
-    status: problem.status,
-    endpoint: answer.endpoint.url,
-    node: typeof answer.headers['kv-node'] === 'string' ? answer.headers['kv-node'] : undefined,
-    retryAfterMs: problem.retryAfterMs,
-  }
-  if (problem.code === 'precondition_failed') {
-    const { current } = problem.json
-    const meta = isObject(current) ? metaFromJson(current) : null
-    return new PreconditionFailedError(problem.detail, details, meta)
-  }
-  if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
-  if (problem.passing) return new UnavailableError(problem.detail, details)
-  return new QuorateError(problem.detail, details)
+function reasonOf({ cause, timedOut }: Extract<Exchanged, { kind: 'failed' }>): string {
+  if (timedOut) return 'no answer'
+  const code = 'code' in cause ? String(cause.code) : ''
+  return REASONS[code] ?? (cause.message === '' ? code : cause.message)
 }

@@ -30,6 +30,7 @@ import type {
   ListOptions,
   Member,
   NewMember,
+  NodeCallOptions,
   NodeStatus,
   PutOptions,
   PutResult,
@@ -152,16 +153,16 @@ export class Client {
   }
 
   /** What one node says of itself: the one at `endpoint`, or any. */
-  async status(options: CallOptions & { readonly endpoint?: string | undefined } = {}): Promise<NodeStatus> {
-    const { endpoint } = options
-    const endpoints = endpoint === undefined ? this.#endpoints : new Endpoints([endpoint])
-    const answer = await this.#call('read', { method: 'GET', path: '/v1/status', endpoints }, options)
+  async status(options: NodeCallOptions = {}): Promise<NodeStatus> {
+    const request = { method: 'GET', path: '/v1/status', endpoints: this.#those(options.endpoint) }
+    const answer = await this.#call('read', request, options)
     return decoded(answer, 'no', statusFromJson)
   }
 
-  /** The members, and who leads them. */
-  async cluster(options: CallOptions = {}): Promise<ClusterInfo> {
-    return clusterInfo(await this.#call('read', { method: 'GET', path: '/v1/cluster' }, options))
+  /** The members, and who leads them, as one node knows it: the one at `endpoint`, or any. */
+  async cluster(options: NodeCallOptions = {}): Promise<ClusterInfo> {
+    const request = { method: 'GET', path: '/v1/cluster', endpoints: this.#those(options.endpoint) }
+    return clusterInfo(await this.#call('read', request, options))
   }
 
   async members(options: CallOptions = {}): Promise<readonly Member[]> {
@@ -214,6 +215,10 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #those(endpoint: string | undefined): Endpoints {
+    return endpoint === undefined ? this.#endpoints : new Endpoints([endpoint])
   }
 
   #post(path: string, json: Json, options: CallOptions): Promise<Answer> {
@@ -302,9 +307,10 @@ export class Client {
   #learnMembers(endpoint: Endpoint): void {
     this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
     const get = { method: 'GET', path: '/v1/cluster', headers: this.#ownHeaders('read'), body: undefined }
+    const background = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true }
     void this.#transport
-      .exchange(endpoint, get, { timeoutMs: DISCOVER_TIMEOUT_MS, background: true })
-      .then((result) => {
+      .exchange(endpoint, get, background)
+      .result.then((result) => {
         if (result.kind !== 'answered' || result.status !== 200) throw new Error('no list of members')
         const cluster = clusterInfo({ ...result, endpoint })
         if (cluster.clusterId === this.#clusterId) {

@@ -25,6 +25,13 @@ export type Exchanged =
       readonly cause: Error
     }
 
+export interface Exchange {
+  /** Never rejects. */
+  readonly result: Promise<Exchanged>
+  /** Cuts the connection; `result` is a failure then, unless it is there already. */
+  readonly cancel: () => void
+}
+
 export type Headers = IncomingMessage['headers']
 
 export class Transport {
@@ -33,41 +40,35 @@ export class Transport {
   readonly #underway = new Set<ClientRequest>()
 
   /**
-   * Never rejects. `background` requests keep no process alive. With `stream`, a 200 is handed over when it begins; anything
-   * else is read whole, within `timeoutMs`. `cancel` is a place to leave the way to give up.
+   * `background` requests keep no process alive. With `stream`, a 200 is handed over when it begins; anything else is read whole,
+   * within `timeoutMs`.
    */
   exchange(
     endpoint: Endpoint,
     outgoing: Outgoing,
     options: { readonly timeoutMs: number; readonly stream?: boolean; readonly background?: boolean },
-    onCancellable?: (cancel: (reason: Error) => void) => void,
-  ): Promise<Exchanged> {
-    return new Promise((resolve) => {
-      let connected = false
-      let timedOut = false
-      const headers: Record<string, string | number> = { ...outgoing.headers }
-      if (outgoing.body !== undefined) headers['Content-Length'] = outgoing.body.length
-      const req = request({
-        agent: this.#agent,
-        host: endpoint.host,
-        port: endpoint.port,
-        method: outgoing.method,
-        path: outgoing.path,
-        headers,
-      })
-      this.#underway.add(req)
-      const timer = setTimeout(() => {
-        timedOut = true
-        req.destroy(new Error(`no answer within ${Math.round(options.timeoutMs)} ms`))
-      }, options.timeoutMs)
-      if (options.background === true) timer.unref()
-      const settle = (result: Exchanged) => {
+  ): Exchange {
+    let connected = false
+    let timedOut = false
+    const headers: Record<string, string | number> = { ...outgoing.headers }
+    if (outgoing.body !== undefined) headers['Content-Length'] = outgoing.body.length
+    const { method, path } = outgoing
+    const { host, port } = endpoint
+    const req = request({ agent: this.#agent, host, port, method, path, headers })
+    this.#underway.add(req)
+    const timer = setTimeout(() => {
+      timedOut = true
+      req.destroy(new Error(`no answer within ${Math.round(options.timeoutMs)} ms`))
+    }, options.timeoutMs)
+    if (options.background === true) timer.unref()
+
+    const result = new Promise<Exchanged>((resolve) => {
+      const settle = (exchanged: Exchanged) => {
         clearTimeout(timer)
         this.#underway.delete(req)
-        resolve(result)
+        resolve(exchanged)
       }
       const fail = (cause: Error) => settle({ kind: 'failed', connected, timedOut, cause })
-
       req.on('socket', (socket) => {
         if (options.background === true) socket.unref()
         if (!socket.connecting) connected = true
@@ -91,9 +92,9 @@ export class Transport {
           }),
         )
       })
-      onCancellable?.((reason) => req.destroy(reason))
-      req.end(outgoing.body)
     })
+    req.end(outgoing.body)
+    return { result, cancel: () => req.destroy(new Error('given up')) }
   }
 
   /** Cuts everything under way and all kept connections. */

@@ -7,13 +7,14 @@
 // How it works, from the outside in:
 //
 //   client.ts     the calls; what the client remembers: the cluster's id, the highest revision seen, its idempotency tokens
-//   call.ts       one call: whom to ask, when to try again, when never to, and what to say when it fails
+//   call.ts       one call: whom to ask, when to ask another as well, when to try again, when never to
+//   verdict.ts    what to say of a call that failed, and whether it may have been applied
 //   endpoints.ts  round robin with a circuit breaker per endpoint
 //   exchange.ts   one HTTP request and its answer, and whether a byte of it left
 //   list.ts       ranges, by page or as one stream;  decode.ts, address.ts: the wire
 //
 // Any node takes any request, so the client needs no leader; it learns the nodes from the first that answers. A call is tried again, with
-// back-off and jitter, until its deadline: reads always; put and delete because each carries an idempotency key of its own, by which the
+// back-off and jitter, until its deadline, and asks a second node when the first keeps silent: reads always; put and delete because each carries an idempotency key of its own, by which the
 // cluster applies it at most once; changes of the cluster itself only while no byte has left or a node has said that nothing was done.
 // When a call fails, `error.written` says whether it may have been applied.
 //
@@ -45,6 +46,7 @@ export type {
   ListOptions,
   Member,
   NewMember,
+  NodeCallOptions,
   NodeStatus,
   PutOptions,
   PutResult,

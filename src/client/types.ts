@@ -22,6 +22,11 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined
 }
 
+export interface NodeCallOptions extends CallOptions {
+  /** Ask this node and no other. */
+  readonly endpoint?: string | undefined
+}
+
 export interface PutOptions extends CallOptions {
   /** Only if the key's `modRevision` is this. */
   readonly ifRevision?: number | undefined

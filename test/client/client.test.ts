@@ -200,16 +200,26 @@ describe('retries', () => {
     expect(up.seen.length).toBe(6)
   })
 
-  test('a node that accepts and never answers costs a share of the time, not all', async () => {
+  test('a node that accepts and never answers delays one call a little, and the next not at all', async () => {
     const [stuck, up] = [await fake(), await fake('n2')]
     stuck.fault = () => 'hang'
-    const kv = clientOf([stuck, up], { timeoutMs: 3_500 })
+    const kv = clientOf([stuck, up], { timeoutMs: 3_600_000 })
     await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
     expect(up.contents).toEqual({ a: '1', b: '2' })
-    // Its breaker is open now: nobody else waits for it.
+    // Its breaker is open now.
     const before = stuck.seen.length
     for (let n = 0; n < 4; n++) await kv.put(`k${n}`, 'v')
     expect(stuck.seen.length).toBe(before)
+  })
+
+  test('a slow node is waited for while the others cannot do better', async () => {
+    const [slow, minority] = [await fake(), await fake('n2')]
+    slow.fault = () => ({ afterMs: 600 })
+    minority.fault = () => noQuorum
+    const kv = clientOf([slow, minority], { timeoutMs: 3_600_000 })
+    await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+    expect(slow.contents).toEqual({ a: '1', b: '2' })
+    expect(slow.seen.length).toBe(2)
   })
 
   test('healthy nodes take turns', async () => {
@@ -319,6 +329,15 @@ describe('failures say whether something was written', () => {
     node.fault = () => noQuorum
     const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  })
+
+  test('so does a refusal while another node still keeps silent', async () => {
+    const [silent, node] = [await fake(), await fake('n2')]
+    silent.fault = () => 'hang'
+    node.fault = () => problem(413, 'value_too_large', 'too large')
+    const kv = clientOf([silent, node], { timeoutMs: 3_600_000 })
+    const errors = await Promise.all([failure(kv.put('a', '1')), failure(kv.put('b', '2'))])
+    expect(errors.map((error) => error.code).sort()).toEqual(['outcome_unknown', 'value_too_large'])
   })
 
   test('a kept connection that breaks may have carried the write, though nobody listens any more', async () => {

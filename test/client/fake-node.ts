@@ -20,6 +20,8 @@ export type Fault =
   | 'cut-after'
   /** Never answered. */
   | 'hang'
+  /** Done and answered late. */
+  | { readonly afterMs: number }
   /** An answer of the test's own. */
   | {
       readonly status: number
@@ -27,6 +29,14 @@ export type Fault =
       readonly headers?: Record<string, string>
       readonly do?: boolean
     }
+
+interface OwnAnswer {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: Record<string, string>
+  /** Whether the request is done all the same. */
+  readonly do?: boolean
+}
 
 interface Reply {
   readonly status: number
@@ -133,9 +143,19 @@ export class FakeNode {
     const fault = (discovery ? undefined : this.faults.shift()) ?? this.fault(seen)
     if (fault === 'hang') return
     if (fault === 'cut') return void request.socket.destroy()
-    const answer =
-      fault === undefined || fault === 'cut-after' || fault.do === true ? this.#answer(seen) : undefined
-    if (fault === 'cut-after') return void request.socket.destroy()
+    if (typeof fault === 'object' && 'afterMs' in fault) {
+      setTimeout(() => this.#respond(seen, undefined, response), fault.afterMs)
+      return
+    }
+    if (fault === 'cut-after') {
+      this.#answer(seen)
+      return void request.socket.destroy()
+    }
+    this.#respond(seen, fault, response)
+  }
+
+  #respond(seen: Seen, fault: OwnAnswer | undefined, response: ServerResponse): void {
+    const answer = fault === undefined || fault.do === true ? this.#answer(seen) : undefined
     const headers: Record<string, string> = {
       'kv-cluster': this.clusterId,
       'kv-node': this.name,

@@ -1,11 +1,12 @@
 // kv member list | add | remove | replace
 
-import type { Member } from '../../client/index.ts'
+import type { ClusterInfo, Member } from '../../client/index.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { RowWriter, say, toJson, writeLine } from '../output.ts'
-import { inSession } from '../session.ts'
+import { inSession, type Session } from '../session.ts'
 import { memberJson } from '../shapes.ts'
 
+const LEADER_MS_MAX = 500
 const CHANGE = { kind: 'write', check: 'kv member list' } as const
 
 export interface NewMemberFlags {
@@ -15,8 +16,9 @@ export interface NewMemberFlags {
 }
 
 export async function listMembers(global: GlobalFlags): Promise<void> {
-  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
-    const cluster = await client.cluster({ signal })
+  await inSession(global, { kind: 'read' }, async (session) => {
+    const { format } = session
+    const cluster = await asTheLeaderKnows(session)
     if (format === 'json') return writeLine(toJson(cluster.members.map(memberJson)))
     if (format === 'ndjson') {
       for (const member of cluster.members) await writeLine(JSON.stringify(memberJson(member)))
@@ -38,6 +40,15 @@ export async function listMembers(global: GlobalFlags): Promise<void> {
     for (const member of cluster.members) await table.add(member)
     await table.end()
   })
+}
+
+/** How far each log matches is known to the leader alone; what any node says will do when the leader does not answer. */
+async function asTheLeaderKnows({ client, endpoints, signal }: Session): Promise<ClusterInfo> {
+  const known = await client.cluster({ signal })
+  const leader = known.members.find((member) => member.name === known.leader)
+  const isLeader = known.members.some((member) => member.matchIndex !== undefined)
+  if (endpoints.explicit || leader === undefined || isLeader) return known
+  return client.cluster({ endpoint: leader.url, timeoutMs: LEADER_MS_MAX, signal }).catch(() => known)
 }
 
 export async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlags): Promise<void> {

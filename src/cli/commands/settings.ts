@@ -5,6 +5,7 @@ import type { Settings } from '../../client/index.ts'
 import { Failure } from '../cluster/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
+import { nearest } from '../nearest.ts'
 import { RowWriter, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 
@@ -17,7 +18,9 @@ export async function listSettings(global: GlobalFlags): Promise<void> {
 export async function changeSettings(global: GlobalFlags, assignments: readonly string[]): Promise<void> {
   const settings = nested(assignments.map(parseAssignment))
   await inSession(global, { kind: 'write', check: 'kv settings' }, async (session) => {
-    await print(session, await session.client.changeSettings(settings, { signal: session.signal }))
+    const { client, signal } = session
+    checkNames(assignments.map(parseAssignment), await client.settings({ signal }))
+    await print(session, await client.changeSettings(settings, { signal }))
   })
 }
 
@@ -34,6 +37,22 @@ function parseAssignment(text: string): [name: string, value: unknown] {
     EXIT.usage,
     `the value of ${name} is a whole number, on or off, not ${JSON.stringify(value)}`,
   )
+}
+
+/** A name that the cluster does not know, or a switch set to a number, is a mistake of the command line. */
+function checkNames(assignments: readonly [name: string, value: unknown][], settings: Settings): void {
+  const known = new Map(flat(settings))
+  for (const [name, value] of assignments) {
+    if (!known.has(name)) {
+      const near = nearest(name, [...known.keys()])
+      const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`
+      throw new Failure(EXIT.usage, `there is no setting ${JSON.stringify(name)}${hint}`)
+    }
+    if (typeof value !== typeof known.get(name)) {
+      const wanted = typeof value === 'boolean' ? 'a whole number' : 'on or off'
+      throw new Failure(EXIT.usage, `${name} is ${wanted}`)
+    }
+  }
 }
 
 /** `leases.duration_ms` is a field of `leases`, and `leases` alone means its switch. */

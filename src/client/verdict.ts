@@ -1,0 +1,135 @@
+// What to say of a call that did not succeed: from all its tries to one error. It says "nothing was written" only if that is
+// certain of every one of them.
+
+import type { CallKind } from './call.ts'
+import { isObject, metaFromJson, type Problem } from './decode.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import {
+  AbortedError,
+  OutcomeUnknownError,
+  PreconditionFailedError,
+  QuorateError,
+  UnavailableError,
+  UnreachableError,
+} from './errors.ts'
+import type { Headers } from './exchange.ts'
+
+/** How a call ended. */
+export type CallEnd<Answer> =
+  | { readonly kind: 'answered'; readonly answer: Answer }
+  /** A node refused it for good. */
+  | { readonly kind: 'refused'; readonly error: QuorateError }
+  | { readonly kind: 'out-of-time' }
+  | { readonly kind: 'aborted'; readonly reason: unknown }
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'threw'; readonly error: unknown }
+
+/** What the tries of a call have left. */
+export interface Tries {
+  /** Set when a try may have been applied, or may still be: what says so. */
+  unknown: Error | undefined
+  /** The last answer that said: not done. */
+  refusal: QuorateError | undefined
+  /** The last try without an answer. */
+  lastFailure: Error | undefined
+  /** Any endpoint accepted a connection. */
+  reached: boolean
+}
+
+export function errorOf(
+  end: CallEnd<unknown>,
+  tries: Tries,
+  call: { readonly timeoutMs: number },
+  endpoints: Endpoints,
+): unknown {
+  switch (end.kind) {
+    case 'threw':
+      return end.error
+    case 'aborted':
+      return interrupted('the call was aborted', 'aborted', tries, end.reason)
+    case 'closed':
+      return interrupted('the client was closed', 'closed', tries, undefined)
+    case 'refused':
+      return tries.unknown === undefined || end.error.written === 'unknown' || isOutcome(end.error)
+        ? end.error
+        : unknownOutcome(
+            `an earlier try was sent, its outcome is unknown; then: ${end.error.message}`,
+            end.error,
+          )
+    case 'out-of-time':
+      return outOfTime(tries, `${Number((call.timeoutMs / 1_000).toFixed(3))} s`, endpoints)
+    case 'answered':
+      throw new TypeError('a call that was answered has no error')
+  }
+}
+
+/** A failed condition is what came of the idempotency key itself, whichever try carried it. */
+const isOutcome = (error: QuorateError): boolean => error instanceof PreconditionFailedError
+
+function outOfTime(tries: Tries, seconds: string, endpoints: Endpoints): QuorateError {
+  const { unknown, refusal, lastFailure: cause, reached } = tries
+  if (unknown instanceof QuorateError) return unknown
+  if (unknown !== undefined) {
+    return unknownOutcome(
+      `sent, but no node said within ${seconds} what became of it (${unknown.message})`,
+      unknown,
+    )
+  }
+  if (refusal !== undefined) return refusal
+  if (reached) {
+    const last = cause === undefined ? '' : ` (${cause.message})`
+    return new UnavailableError(`no answer within ${seconds}${last}`, {
+      code: 'timeout',
+      written: 'no',
+      cause,
+    })
+  }
+  const asked = endpoints.all.map((endpoint) => endpoint.url).join(', ')
+  const last = cause === undefined ? '' : `: ${cause.message}`
+  return new UnreachableError(`cannot connect to ${asked}${last}`, {
+    code: 'unreachable',
+    written: 'no',
+    cause,
+  })
+}
+
+function unknownOutcome(message: string, cause: Error): OutcomeUnknownError {
+  return new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
+}
+
+function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cause: unknown): AbortedError {
+  const unknown = tries.unknown !== undefined
+  const written = unknown ? 'unknown' : 'no'
+  return new AbortedError(unknown ? `${what}; the write may have been applied` : what, {
+    code,
+    written,
+    cause,
+  })
+}
+
+/** One answer's problem as an error. */
+export function problemError(
+  problem: Problem,
+  headers: Headers,
+  endpoint: Endpoint,
+  kind: CallKind,
+): QuorateError {
+  const isRead = kind === 'read'
+  const node = headers['kv-node']
+  const details = {
+    code: isRead && problem.code === 'outcome_unknown' ? 'timeout' : problem.code,
+    written: isRead ? ('no' as const) : problem.written,
+    status: problem.status,
+    endpoint: endpoint.url,
+    node: typeof node === 'string' ? node : undefined,
+    retryAfterMs: problem.retryAfterMs,
+  }
+  if (problem.code === 'precondition_failed') {
+    const { current } = problem.json
+    const meta = isObject(current) ? metaFromJson(current) : null
+    return new PreconditionFailedError(problem.detail, details, meta)
+  }
+  if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
+  if (problem.passing) return new UnavailableError(problem.detail, details)
+  return new QuorateError(problem.detail, details)
+}
