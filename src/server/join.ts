@@ -6,8 +6,8 @@ import type { Logger } from './types.ts'
 /** How long a joining node looks for a cluster before it gives up. */
 export const DISCOVER_MS_MAX = 30_000
 const REQUEST_MS_MAX = 5_000
-const RETRY_MS_MIN = 100
-const RETRY_MS_MAX = 2_000
+const RETRY_MS_MIN = 25
+const RETRY_MS_MAX = 250
 
 export interface ClusterSeen {
   readonly clusterId: string
