@@ -43,7 +43,9 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
   let length = prefix.length
   while (length > 0 && prefix[length - 1] === 0xff) length--
   if (length === 0) return undefined
-  const end = prefix.slice(0, length)
+  // Not slice(): of a Buffer that would share the caller's bytes.
+  const end = new Uint8Array(length)
+  end.set(prefix.subarray(0, length))
   end[length - 1] = byteAt(end, length - 1) + 1
   return end
 }

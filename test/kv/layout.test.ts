@@ -109,8 +109,10 @@ test.each([
   ['ffff', undefined],
   ['6100', '6101'],
 ])('the first key after all that begin with %j is %j', (prefix, end) => {
-  const found = prefixEnd(Uint8Array.from(Buffer.from(prefix, 'hex')))
+  const given = Buffer.from(prefix, 'hex')
+  const found = prefixEnd(given)
   expect(found && hex(found)).toBe(end)
+  expect(hex(given)).toBe(prefix)
 })
 
 test('nothing lies between a key and the key after it', () => {

@@ -64,13 +64,37 @@ export class FakeNode implements NodeApi {
   }[] = []
   readonly changes: ConfigurationChange[] = []
   openViews = 0
+  /** Called before each slice of a range is read. */
+  onSlice: (() => void) | undefined
   /** Called before a proposal is answered; the answer waits until it calls back. */
   hold: ((release: () => void) => void) | undefined
 
+  readonly #waiting: (() => void)[] = []
   readonly #rows = new Map<string, StoredRow>()
 
   constructor(settings: Partial<Settings> = {}) {
     this.state = initialState(settings)
+  }
+
+  /** Writes without HTTP. */
+  put(key: string, value: string): void {
+    const [keyBytes, valueBytes] = [Buffer.from(key), Buffer.from(value)]
+    const command = {
+      kind: 'put',
+      key: keyBytes,
+      value: valueBytes,
+      condition: undefined,
+      prev: false,
+    } as const
+    this.#apply({ command, idempotency: undefined, principal: '' })
+  }
+
+  /** Resolves when no view is open. */
+  viewsClosed(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.openViews === 0) resolve()
+      else this.#waiting.push(resolve)
+    })
   }
 
   get revision(): Revision {
@@ -167,12 +191,14 @@ export class FakeNode implements NodeApi {
       stateHash: 0xabcdn,
       get: (key) => rows.find((row) => Buffer.compare(row.key, key) === 0)?.value,
       range: (range, done) => {
+        this.onSlice?.()
         const broken = rows.some((row) => inRange(row, range) && this.corrupt?.(row.key))
         if (broken) setImmediate(done, new Error('the CRC of a row does not hold'), [], false)
         else setImmediate(done, undefined, ...pageOf(rows, range))
       },
       close: () => {
         this.openViews--
+        if (this.openViews === 0) for (const resolve of this.#waiting.splice(0)) resolve()
       },
     }
   }

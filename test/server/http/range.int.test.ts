@@ -1,0 +1,296 @@
+// Many keys: pages of JSON, streams of NDJSON.
+
+import { connect } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { type Served, serve } from './served.ts'
+
+async function filled(
+  keys: readonly (string | Uint8Array)[],
+  more: Parameters<typeof serve>[0] = {},
+): Promise<Served> {
+  const served = await serve(more)
+  for (const key of keys)
+    await served.ask('PUT', `/v1/kv?key=${escaped(key)}`, {
+      body: `v-${Buffer.from(key).toString('latin1')}`,
+    })
+  return served
+}
+
+const escaped = (key: string | Uint8Array): string =>
+  [...Buffer.from(key)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
+
+const keysOf = (json: { kvs: { key: unknown }[] }): unknown[] => json.kvs.map(({ key }) => key)
+
+const bytesOf = (key: string | { base64: string }): Buffer =>
+  typeof key === 'string' ? Buffer.from(key) : Buffer.from(key.base64, 'base64')
+
+describe('a page', () => {
+  test('of everything, in the order of bytes', async () => {
+    const { ask } = await filled(['b', 'a', 'a/b', 'ab', 'é', Uint8Array.of(0xff), Uint8Array.of(0)])
+    const { status, json, headers } = await ask('GET', '/v1/kv')
+    expect(status).toBe(200)
+    expect(keysOf(json)).toEqual(['\0', 'a', 'a/b', 'ab', 'b', 'é', { base64: '/w==' }])
+    expect(json).toMatchObject({ more: false, revision: 8 })
+    expect(Object.keys(json)).toEqual(['kvs', 'more', 'revision'])
+    expect(headers).toMatchObject({ 'content-type': 'application/json', vary: 'Accept', 'kv-revision': '8' })
+    expect(json.kvs[1]).toEqual({ key: 'a', value: 'v-a', create_revision: 3, mod_revision: 3, version: 1 })
+    expect(json.kvs.at(-1).value).toBe('v-ÿ')
+  })
+
+  test.each([
+    ['prefix=a', ['a', 'aa', 'ab']],
+    ['prefix=', ['a', 'aa', 'ab', 'b', 'c']],
+    ['prefix=zz', []],
+    ['start=aa', ['aa', 'ab', 'b', 'c']],
+    ['end=b', ['a', 'aa', 'ab']],
+    ['start=aa&end=b', ['aa', 'ab']],
+    ['start=b&end=b', []],
+    ['start=c&end=a', []],
+    ['end=', []],
+    ['order=desc', ['c', 'b', 'ab', 'aa', 'a']],
+    ['order=asc&limit=2', ['a', 'aa']],
+    ['order=desc&limit=2', ['c', 'b']],
+    ['prefix=a&order=desc', ['ab', 'aa', 'a']],
+    ['after=aa', ['ab', 'b', 'c']],
+    ['after=a0', ['aa', 'ab', 'b', 'c']],
+    ['after=aa&order=desc', ['a']],
+    ['prefix=a&after=a', ['aa', 'ab']],
+    ['prefix=a&after=zz', []],
+    ['prefix=b&after=a', ['b']],
+    ['prefix=a&after=zz&order=desc', ['ab', 'aa', 'a']],
+    ['start=aa&after=a', ['aa', 'ab', 'b', 'c']],
+    ['after=', ['a', 'aa', 'ab', 'b', 'c']],
+    ['after=a&after=b', 400],
+    ['prefix=a&start=a', 400],
+    ['prefix=a&end=a', 400],
+    ['limit=0', 400],
+    ['limit=10001', 400],
+    ['limit=many', 400],
+    ['order=up', 400],
+    ['keys_only=2', 400],
+    ['prefix=%zz', 400],
+    ['revision=3', 400],
+    ['pre%66ix=a', ['a', 'aa', 'ab']],
+  ])('?%s', async (query, expected) => {
+    const { ask } = await filled(['c', 'a', 'ab', 'b', 'aa'])
+    const { status, json } = await ask('GET', `/v1/kv?${query}`)
+    if (typeof expected === 'number') expect(status).toBe(expected)
+    else expect(keysOf(json)).toEqual(expected)
+  })
+
+  test('a range and its bounds may be any bytes', async () => {
+    const { ask } = await filled([
+      Uint8Array.of(0xff),
+      Uint8Array.of(0xff, 0xff),
+      Uint8Array.of(0xff, 0x41),
+      'a b',
+      'a+b',
+    ])
+    expect(keysOf((await ask('GET', '/v1/kv?prefix=%ff%ff')).json)).toEqual([{ base64: '//8=' }])
+    expect(keysOf((await ask('GET', '/v1/kv?prefix=%ff')).json)).toHaveLength(3)
+    expect(keysOf((await ask('GET', '/v1/kv?prefix=a+')).json)).toEqual(['a b'])
+    expect(keysOf((await ask('GET', '/v1/kv?prefix=a%2B')).json)).toEqual(['a+b'])
+  })
+
+  test.each(['asc', 'desc'])('goes on with next as after, %s, until nothing is left', async (order) => {
+    const keys = Array.from({ length: 23 }, (_, i) => Uint8Array.of(0xc3, i * 11, 0x28))
+    const { ask } = await filled(keys)
+    const seen: Buffer[] = []
+    for (let after = ''; ; ) {
+      const { json } = await ask('GET', `/v1/kv?limit=5&order=${order}${after}`)
+      seen.push(...keysOf(json).map((key) => bytesOf(key as string)))
+      expect(json.more).toBe(seen.length < keys.length)
+      if (!json.more) {
+        expect(json).not.toHaveProperty('next')
+        break
+      }
+      expect(bytesOf(json.next).equals(seen.at(-1) ?? Buffer.of())).toBe(true)
+      after = `&after=${escaped(bytesOf(json.next))}`
+    }
+    expect(seen).toEqual((order === 'asc' ? keys : keys.reverse()).map((key) => Buffer.from(key)))
+  })
+
+  test('that ends exactly at the limit has nothing more', async () => {
+    const { ask } = await filled(['a', 'b'])
+    expect((await ask('GET', '/v1/kv?limit=2')).json.more).toBe(false)
+    expect((await ask('GET', '/v1/kv?limit=1')).json).toMatchObject({ more: true, next: 'a' })
+  })
+
+  test('has 1000 rows unless told, 10000 at most', async () => {
+    const { ask, node } = await serve()
+    for (let i = 0; i < 10_001; i++) node.put(`key-${String(i).padStart(6, '0')}`, '')
+    expect((await ask('GET', '/v1/kv')).json.kvs).toHaveLength(1000)
+    const most = (await ask('GET', '/v1/kv?limit=10000&keys_only&count')).json
+    expect(most).toMatchObject({ more: true, next: 'key-009999', count: 10_001 })
+    expect(most.kvs).toHaveLength(10_000)
+    expect((await ask('GET', '/v1/kv?after=key-009999')).json).toMatchObject({ more: false })
+  })
+
+  test('has 4 MiB of keys and values at most, and one row at least', async () => {
+    const { ask, node } = await serve()
+    for (let i = 0; i < 6; i++) node.put(`k${i}`, 'x'.repeat(1 << 20))
+    const first = (await ask('GET', '/v1/kv')).json
+    expect(keysOf(first)).toEqual(['k0', 'k1', 'k2'])
+    expect(first).toMatchObject({ more: true, next: 'k2' })
+    const rest = (await ask('GET', '/v1/kv?after=k2')).json
+    expect([keysOf(rest), rest.more]).toEqual([['k3', 'k4', 'k5'], false])
+    // Values that are left out do not count.
+    expect(keysOf((await ask('GET', '/v1/kv?keys_only')).json)).toHaveLength(6)
+  })
+
+  test('leaves values out, counts when asked', async () => {
+    const { ask } = await filled(['a', 'b', 'c', 'd'])
+    expect((await ask('GET', '/v1/kv?keys_only&limit=1')).json.kvs).toEqual([
+      { key: 'a', create_revision: 2, mod_revision: 2, version: 1 },
+    ])
+    // The whole range, whatever the page shows of it.
+    expect((await ask('GET', '/v1/kv?start=b&limit=1&after=b&count=true')).json).toMatchObject({
+      count: 3,
+      more: true,
+    })
+    expect((await ask('GET', '/v1/kv?start=b&count_only')).json).toEqual({
+      kvs: [],
+      more: false,
+      count: 3,
+      revision: 5,
+    })
+    expect((await ask('GET', '/v1/kv?count=false')).json).not.toHaveProperty('count')
+    expect((await ask('GET', '/v1/kv?start=z&end=a&count')).json).toMatchObject({ kvs: [], count: 0 })
+  })
+
+  test('HEAD answers without the body', async () => {
+    const { ask } = await filled(['a'])
+    for (const headers of [{}, { Accept: 'application/x-ndjson' }])
+      expect(await ask('HEAD', '/v1/kv', { headers })).toMatchObject({ status: 200, text: '' })
+  })
+
+  test('that cannot be read is a problem, and its view is closed', async () => {
+    const { ask, node } = await filled(['a'])
+    node.corrupt = () => true
+    for (const headers of [{}, { Accept: 'application/x-ndjson' }])
+      expect(await ask('GET', '/v1/kv', { headers })).toMatchObject({
+        status: 500,
+        json: { code: 'internal' },
+      })
+    expect(node.openViews).toBe(0)
+  })
+
+  test('is refused when too many ranges are being read', async () => {
+    const { ask } = await filled(['a'], { limits: { rangesMax: 0 } })
+    expect((await ask('GET', '/v1/kv')).json).toMatchObject({ code: 'overloaded', status: 429 })
+  })
+
+  test('is built in slices: other requests are answered in between', async () => {
+    const { ask, node } = await serve({ limits: { sliceRowsMax: 1 } })
+    for (let i = 0; i < 200; i++) node.put(`k${i}`, '')
+    const order: string[] = []
+    const large = ask('GET', '/v1/kv').then(() => order.push('range'))
+    const small = ask('GET', '/v1/kv/k7').then(() => order.push('key'))
+    await Promise.all([large, small])
+    expect(order).toEqual(['key', 'range'])
+  })
+})
+
+describe('a stream', () => {
+  const NDJSON = { Accept: 'application/x-ndjson' }
+  const lines = (text: string) =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+
+  test('has a record a line and an end line', async () => {
+    const { ask, node } = await filled(['a', Uint8Array.of(0xff)])
+    const { headers, text, status } = await ask('GET', '/v1/kv', { headers: NDJSON })
+    expect(status).toBe(200)
+    expect(headers).toMatchObject({
+      'content-type': 'application/x-ndjson',
+      'kv-consistency': 'linearizable',
+      'kv-revision': '3',
+      vary: 'Accept',
+    })
+    expect(lines(text)).toEqual([
+      { key: 'a', value: 'v-a', create_revision: 2, mod_revision: 2, version: 1 },
+      { key: { base64: '/w==' }, value: 'v-ÿ', create_revision: 3, mod_revision: 3, version: 1 },
+      { end: true, count: 2, revision: 3 },
+    ])
+    expect(text.endsWith('\n')).toBe(true)
+    expect(node.openViews).toBe(0)
+  })
+
+  test.each([
+    ['', 5],
+    ['?limit=2', 2],
+    ['?prefix=a', 3],
+    ['?after=ab', 2],
+    ['?order=desc&keys_only', 5],
+    ['?start=x', 0],
+    ['?start=b&end=a', 0],
+  ])('of %s ends with its count %i', async (query, count) => {
+    const { ask } = await filled(['c', 'a', 'ab', 'b', 'aa'])
+    const found = lines((await ask('GET', `/v1/kv${query}`, { headers: NDJSON })).text)
+    expect(found).toHaveLength(count + 1)
+    expect(found.at(-1)).toEqual({ end: true, count, revision: 6 })
+    if (query.includes('keys_only')) expect(found[0]).not.toHaveProperty('value')
+  })
+
+  test('can count alone', async () => {
+    const { ask } = await filled(['a', 'b'])
+    expect((await ask('GET', '/v1/kv?count_only', { headers: NDJSON })).text).toBe(
+      '{"end":true,"count":2,"revision":3}\n',
+    )
+  })
+
+  test('is as long as the range, whatever a page may hold', async () => {
+    const { ask, node } = await serve()
+    for (let i = 0; i < 12_000; i++) node.put(`k${i}`, 'x'.repeat(500))
+    expect(lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text).at(-1)).toMatchObject({
+      end: true,
+      count: 12_000,
+    })
+  })
+
+  test('reads one snapshot', async () => {
+    const { ask, node } = await serve({ limits: { sliceRowsMax: 10 } })
+    for (let i = 0; i < 100; i++) node.put(`k${i}`, 'before')
+    node.onSlice = () => node.put('k99', 'after')
+    const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
+    expect(found.filter(({ value }) => value === 'after')).toEqual([])
+    expect(found.at(-1)).toEqual({ end: true, count: 100, revision: 101 })
+  })
+
+  test('that breaks ends with the problem instead of the end line', async () => {
+    const { ask, node, logged } = await serve({ limits: { sliceRowsMax: 10 } })
+    for (let i = 10; i < 40; i++) node.put(`k${i}`, '')
+    let slices = 0
+    node.onSlice = () => {
+      slices++
+      if (slices === 2) node.corrupt = () => true
+    }
+    const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
+    expect(found.at(-1)).toMatchObject({ error: { code: 'internal', status: 500 } })
+    expect(found.length).toBeLessThan(30)
+    expect(logged.join()).toContain('CRC')
+    expect(node.openViews).toBe(0)
+  })
+
+  test('waits for its reader, and gives up when that goes away or takes nothing', async () => {
+    const { node, port } = await serve({ limits: { streamStallMsMax: 200 } })
+    for (let i = 0; i < 64; i++) node.put(`k${i}`, 'x'.repeat(1 << 20))
+    let slices = 0
+    node.onSlice = () => slices++
+    for (const leave of [true, false]) {
+      slices = 0
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write('GET /v1/kv HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n')
+      await new Promise((resolve) => socket.once('data', resolve))
+      socket.pause()
+      if (leave) socket.destroy()
+      await node.viewsClosed()
+      // 64 MiB neither went out nor piled up.
+      expect(slices).toBeLessThan(64)
+      socket.destroy()
+    }
+  })
+})

@@ -1,0 +1,134 @@
+// An HTTP server on a fake node, and a client that normalises nothing.
+
+import { type Agent, type IncomingHttpHeaders, request } from 'node:http'
+import { connect } from 'node:net'
+import { onTestFinished } from 'vitest'
+import {
+  createHttpServer,
+  type HttpLimits,
+  type HttpServer,
+  httpLimits,
+} from '../../../src/server/http/index.ts'
+import { Metrics } from '../../../src/server/metrics.ts'
+import { FakeNode } from './fake-node.ts'
+
+export interface Answered {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly bytes: Buffer
+  readonly text: string
+  /** The body as JSON; whatever it is, so that tests can look into it. */
+  readonly json: Json
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what came over the wire is checked by the expectations themselves
+type Json = any
+
+export interface Asking {
+  readonly headers?: Record<string, string>
+  readonly body?: string | Uint8Array
+  /** Keeps its connection for later requests. */
+  readonly agent?: Agent
+}
+
+export interface Served {
+  readonly node: FakeNode
+  readonly http: HttpServer
+  readonly port: number
+  readonly metrics: Metrics
+  readonly logged: string[]
+  /** `target` goes out as it is. */
+  ask(method: string, target: string, asking?: Asking): Promise<Answered>
+  /** Everything that comes back before the server closes, or before `enough`. */
+  raw(bytes: string | Uint8Array, enough?: (received: string) => boolean): Promise<string>
+}
+
+export interface Serving {
+  readonly node?: FakeNode
+  readonly allowedHosts?: readonly string[]
+  readonly corsOrigins?: readonly string[]
+  readonly limits?: Partial<HttpLimits>
+}
+
+/** Closed when the test ends. */
+export async function serve({
+  node = new FakeNode(),
+  allowedHosts = [],
+  corsOrigins = [],
+  limits,
+}: Serving = {}): Promise<Served> {
+  const logged: string[] = []
+  const log = (_: object, message: string): void => void logged.push(message)
+  const metrics = new Metrics()
+  const http = createHttpServer({
+    node,
+    version: '1.2.3',
+    allowedHosts,
+    corsOrigins,
+    metrics,
+    logger: { debug: log, info: log, warn: log, error: log },
+    limits: { ...httpLimits, ...limits },
+  })
+  const { url } = await http.listen('127.0.0.1', 0)
+  const port = Number(new URL(url).port)
+  onTestFinished(() => http.close({ graceful: false }))
+  return {
+    node,
+    http,
+    port,
+    metrics,
+    logged,
+    ask: (method, target, asking = {}) => ask(port, method, target, asking),
+    raw: (bytes, enough) => raw(port, bytes, enough),
+  }
+}
+
+function ask(
+  port: number,
+  method: string,
+  path: string,
+  { headers = {}, body, agent }: Asking,
+): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const length = body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) }
+    const outgoing = request(
+      { host: '127.0.0.1', port, method, path, agent: agent ?? false, headers: { ...length, ...headers } },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const bytes = Buffer.concat(chunks)
+          const text = bytes.toString('utf8')
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            bytes,
+            text,
+            get json() {
+              return JSON.parse(text)
+            },
+          })
+        })
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+function raw(port: number, bytes: string | Uint8Array, enough = (_: string) => false): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk.toString('latin1')
+      if (enough(received)) socket.destroy()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(received))
+    socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
+  })
+}
+
+export const JSON_TYPE = { 'Content-Type': 'application/json' }
