@@ -29,6 +29,7 @@ export async function startCluster(
 ): Promise<void> {
   const running = await findSupervisor(options.dataDir)
   if (running) return showRunning(running, options, report)
+  if (process.stderr.isTTY) report.say('Starting the nodes …')
   return detach ? startDetached(options, report) : startHere(options, report)
 }
 
@@ -61,7 +62,7 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
     await report.show(status, 'foreground')
     for (const problem of problems) report.say(problem)
     supervisor.watch((event) => {
-      const line = eventLine(event)
+      const line = asked === undefined ? eventLine(event) : undefined
       if (line !== undefined) report.say(line)
     })
   } catch (error) {
