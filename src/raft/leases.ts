@@ -39,12 +39,16 @@ export class Leases {
     this.#pending = this.#pending.filter((pending) => pending.index < index)
   }
 
-  appliedTo(index: LogIndex): void {
+  /** Returns whether another setting holds now. */
+  appliedTo(index: LogIndex): boolean {
+    let changed = false
     for (let next = this.#pending[0]; next !== undefined && next.index <= index; next = this.#pending[0]) {
       this.#applied = next.setting
       this.#since = next.index
       this.#pending.shift()
+      changed = true
     }
+    return changed
   }
 
   /** A snapshot took the place of what was applied; when the setting was made is not told, but not later. */

@@ -255,8 +255,8 @@ export class RaftLog {
     }
   }
 
-  /** Goes on from a snapshot newer than the commit index. A log that holds its last entry is kept (paper §7). */
-  restore(meta: SnapshotMeta, snapshotId: string): void {
+  /** Goes on from a snapshot newer than the commit index. Returns whether the log is kept: if it holds the last entry (paper §7). */
+  restore(meta: SnapshotMeta, snapshotId: string): boolean {
     const { index, term } = meta
     invariant(index > this.#commit, () => `a snapshot at ${index} is no news: ${this.#commit} is committed`)
     const keepLog = this.matches(index, term)
@@ -279,6 +279,7 @@ export class RaftLog {
     this.#applied = index
     this.#handedBatches.length = 0
     this.#handedBytes = 0
+    return keepLog
   }
 
   /** What must become durable of this step; undefined when nothing. */

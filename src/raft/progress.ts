@@ -154,6 +154,11 @@ export class Progress {
     return this.state === 'replicate' && this.lastCatchUpMs < withinMs && now - this.catchUpSince < withinMs
   }
 
+  forgetContact(): void {
+    this.openContact = undefined
+    this.confirmedContact = undefined
+  }
+
   check(): void {
     invariant(
       this.match < this.next,

@@ -20,6 +20,7 @@ import {
   ENTRY_LEASES,
   ENTRY_NOOP,
   frameBody,
+  frameClusterTimeMs,
   frameKind,
   newFrame,
   sealFrame,
@@ -69,6 +70,7 @@ import type {
   ReplicaId,
   Role,
   SnapshotMessage,
+  SnapshotMeta,
   Term,
   TransferRequestMessage,
   VoteAnswerMessage,
@@ -153,8 +155,8 @@ export class Raft {
   #electionAt: MonotonicMs
   /** Until then elections are tried in quick succession: the leader's process is known to be gone. */
   #failoverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
-  /** A leader of this term wants this replica to take over as soon as it has applied what is committed. */
-  #takeOverIn: Term | undefined
+  /** Until then the leader of this term wants this replica to take over, as soon as it has applied what is committed. */
+  #takeOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
 
   readonly #outcomes: Outcomes
   /** Of the newest term that this process has led. */
@@ -351,7 +353,11 @@ export class Raft {
 
   #handOut(): readonly Entry[] {
     const committed = this.#log.takeCommitted(this.#limits.applyBytesMax)
-    if (committed.length > 0) this.#outcomes.handedOut(committed, this.#proposalOutcomes)
+    const last = committed.at(-1)
+    if (last !== undefined) {
+      this.#outcomes.handedOut(committed, this.#proposalOutcomes)
+      this.#clusterTimeMs = Math.max(this.#clusterTimeMs, frameClusterTimeMs(last.frame))
+    }
     return committed
   }
 
@@ -730,15 +736,13 @@ export class Raft {
 
   #onTimeoutNow(): void {
     if (this.#role === 'leader') return
-    this.#takeOverIn = this.#term
+    this.#takeOverUntil = this.#now + this.#timing.electionMinMs
     this.#takeOver()
   }
 
   /** Campaigns for a leader that hands over: without pre-vote, for nobody else will (thesis §3.10). */
   #takeOver(): void {
-    if (this.#takeOverIn !== this.#term || this.#role === 'leader') return
-    if (this.#whyNoCampaign() !== undefined) return
-    this.#takeOverIn = undefined
+    if (this.#now >= this.#takeOverUntil || this.#whyNoCampaign() !== undefined) return
     this.#elect(true)
   }
 
@@ -764,7 +768,7 @@ export class Raft {
     this.#term = term
     this.#vote = undefined
     this.#hardStateChanged = true
-    this.#takeOverIn = undefined
+    this.#takeOverUntil = Number.NEGATIVE_INFINITY
   }
 
   #setLeader(leader: ReplicaId | undefined): void {
@@ -1114,17 +1118,25 @@ export class Raft {
   #onSnapshot({ from, term, meta, snapshotId, clusterTimeMs }: SnapshotMessage): void {
     if (term > this.#term) this.#becomeFollower(term, from, `heard the leader of term ${term}`)
     if (term === this.#term) this.#leaderContact(from)
-    if (meta.index > this.#log.commit) {
-      invariant(meta.term <= this.#term, () => `a snapshot of term ${meta.term} in term ${this.#term}`)
-      this.#log.restore(meta, snapshotId)
-      this.#unappliedChanges.restored(meta.index)
-      this.#leases.restored(meta.state.leases, meta.index)
+    // A leader holds everything that is committed.
+    if (meta.index > this.#log.commit && this.#role !== 'leader') {
+      if (this.#role !== 'follower') this.#becomeFollower(this.#term, undefined, 'a snapshot arrived')
+      this.#restore(meta, snapshotId)
       this.#clusterTimeMs = Math.max(this.#clusterTimeMs, clusterTimeMs)
-      this.#outcomes.hidden(meta.term, this.#proposalOutcomes)
-      this.#configuration = meta.state.configuration
-      this.#freshness.applied(meta.index)
     }
     if (term === this.#term) this.#accept(from, this.#log.commit, 0)
+  }
+
+  #restore(meta: SnapshotMeta, snapshotId: string): void {
+    const { index, term, state } = meta
+    invariant(term <= this.#term, () => `a snapshot of term ${term} in term ${this.#term}`)
+    const logKept = this.#log.restore(meta, snapshotId)
+    if (!logKept) this.#forgetCoreEntries(0 as LogIndex)
+    this.#unappliedChanges.restored(index)
+    this.#leases.restored(state.leases, index)
+    this.#configuration = state.configuration
+    this.#outcomes.hidden(term, this.#proposalOutcomes)
+    this.#freshness.applied(index)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1137,6 +1149,10 @@ export class Raft {
 
   #truncate(from: LogIndex): void {
     this.#log.truncate(from)
+    this.#forgetCoreEntries(from)
+  }
+
+  #forgetCoreEntries(from: LogIndex): void {
     this.#unappliedChanges.truncatedFrom(from)
     this.#leases.truncatedFrom(from)
   }
@@ -1173,7 +1189,7 @@ export class Raft {
     // A snapshot may have overtaken what the driver was applying.
     if (index <= this.#log.applied) return
     this.#log.appliedTo(index)
-    this.#leases.appliedTo(index)
+    if (this.#leases.appliedTo(index)) this.#restartLease()
     for (;;) {
       const next = this.#unappliedChanges.takeApplied(index)
       if (next === undefined) break
@@ -1222,8 +1238,9 @@ export class Raft {
         detail: `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`,
       }
     }
-    if (lead.transfer !== undefined) return { reason: 'transferring' }
     const kind = frameKind(frame)
+    if (lead.transfer !== undefined) return { reason: 'transferring' }
+    if (lead.retiring !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
     if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
     const entries = this.#log.last - this.#log.commit
     if (entries === 0) return undefined
@@ -1291,9 +1308,19 @@ export class Raft {
     this.#sendForward(accepted, leader)
   }
 
+  /** In messages no larger than an append may be. */
   #sendForward(proposals: readonly Proposal[], to: ReplicaId): void {
-    if (proposals.length === 0) return
-    this.#send({ type: 'forward', from: this.id, to, term: this.#term, boot: this.#boot, proposals })
+    let bytes = 0
+    let begin = 0
+    for (let end = 1; end <= proposals.length; end++) {
+      bytes += proposals[end - 1]?.frame.length ?? 0
+      const next = proposals[end]?.frame.length
+      if (next !== undefined && bytes + next <= this.#limits.appendBytesMax) continue
+      const part = proposals.slice(begin, end)
+      this.#send({ type: 'forward', from: this.id, to, term: this.#term, boot: this.#boot, proposals: part })
+      begin = end
+      bytes = 0
+    }
   }
 
   #onForward({ from, term, boot, proposals }: ForwardMessage): void {
@@ -1472,6 +1499,15 @@ export class Raft {
     if (trustMs === 0 || lead.leaseVoid || lead.retiring !== undefined) return false
     if (!this.#committedInTerm(lead)) return false
     return this.#now < lead.leaseSince + trustMs / (1 + this.#timing.driftMax)
+  }
+
+  /** Another setting is another promise: answers from before do not count for it. */
+  #restartLease(): void {
+    const lead = this.#lead
+    if (lead === undefined) return
+    lead.leaseSince = Number.NEGATIVE_INFINITY
+    lead.leaseRounds = []
+    for (const follower of lead.followers) follower.leaseRound = 0
   }
 
   #extendLease(lead: Leadership): void {
@@ -1698,6 +1734,8 @@ export class Raft {
     this.#heardTerm(peer, term)
     const follower = this.#lead?.progress.get(peer)
     if (follower !== undefined) {
+      // An echo for the process before would mean nothing to this one.
+      if (known !== boot) follower.forgetContact()
       follower.probing = false
       this.#replicate(follower, follower.state === 'probe')
     }
