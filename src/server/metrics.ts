@@ -162,6 +162,8 @@ function asked(
     async collect() {
       const now = await series()
       metric.reset()
+      // A metric without labels is reset to 0, which would be a claim.
+      if (now.length === 0) metric.remove({})
       for (const [labels, value] of now) metric.inc(labels, value)
     },
   })

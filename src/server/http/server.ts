@@ -2,7 +2,7 @@
 // raw target, and leaves the rest to fastify. Handlers answer with plain data; this file puts it on the wire.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { isIPv6 } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { SETTING_RULES } from '../../kv/index.ts'
@@ -67,6 +67,7 @@ class Front implements HttpServer {
   readonly #routed = new WeakMap<IncomingMessage, Routed>()
   /** The response under way on each socket. */
   readonly #current = new WeakMap<Duplex, ServerResponse>()
+  readonly #sockets = new Set<Socket>()
   #closing = false
 
   constructor(options: HttpServerOptions) {
@@ -97,6 +98,10 @@ class Front implements HttpServer {
       },
       (request, response) => this.#receive(request, response),
     )
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
     this.#server.on('clientError', (error, socket) => this.#answerNonsense(error, socket))
   }
 
@@ -118,8 +123,12 @@ class Front implements HttpServer {
     this.#closing = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     if (!graceful) this.#server.closeAllConnections()
-    // A connection whose answer was already on its way when closing began falls idle later.
-    const sweep = setInterval(() => this.#server.closeIdleConnections(), 10)
+    // A connection whose answer was already on its way when closing began falls idle later; one that never sent a byte does not count as
+    // idle for Node.
+    const sweep = setInterval(() => {
+      this.#server.closeIdleConnections()
+      for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
+    }, 10)
     const cut = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeMsMax)
     await closed
     clearInterval(sweep)
@@ -133,18 +142,13 @@ class Front implements HttpServer {
       ...statusRoutes({ node, version, metrics, isClosing: () => this.#closing }),
       ...clusterRoutes(node),
     ]
-    const document = openApiDocument(version, routes)
-    const facts = {
-      method: 'GET',
-      path: '/openapi.json',
-      summary: 'This document',
-      parameters: {},
-      body: undefined,
-    } as const
-    return [
-      ...routes,
-      route({ ...facts, answers: 'application/json' }, (_, respond) => respond(jsonAnswer(document))),
-    ]
+    const facts = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
+    const document = route(
+      { ...facts, parameters: {}, body: undefined, answers: 'application/json' },
+      (_, respond) => respond(jsonAnswer(openApiDocument(version, routes))),
+    )
+    routes.push(document)
+    return routes
   }
 
   #receive(request: IncomingMessage, response: ServerResponse): void {

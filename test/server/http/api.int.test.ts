@@ -1,0 +1,767 @@
+// Idempotency, cluster, health, guards, limits of the front, and its life: what docs/reference/http.md says beside keys and ranges.
+
+import { Agent } from 'node:http'
+import { connect } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { asReplicaId } from '../../../src/raft/types.ts'
+import { PROBLEMS } from '../../../src/server/http/problem.ts'
+import { FakeNode } from './fake-node.ts'
+import { JSON_TYPE, serve } from './served.ts'
+
+const problemOf = (code: keyof typeof PROBLEMS) => {
+  const { status, title } = PROBLEMS[code]
+  return { status, code, title, type: `urn:quorate:problem:${code}`, detail: expect.any(String) }
+}
+
+describe('Idempotency-Key', () => {
+  const key = (value: string) => ({ headers: { 'Idempotency-Key': value } })
+
+  test('a repeat gets the same answer, and says so', async () => {
+    const { ask } = await serve()
+    const first = await ask('PUT', '/v1/kv/a', { body: '1', ...key('t1') })
+    expect(first.headers).not.toHaveProperty('idempotency-replayed')
+    await ask('PUT', '/v1/kv/a', { body: '2' })
+    for (const form of ['t1', '"t1"', 't1;since=1', '"t1"; since=2']) {
+      const repeat = await ask('PUT', '/v1/kv/a', { body: '1', ...key(form) })
+      expect(repeat).toMatchObject({
+        status: 200,
+        text: first.text,
+        headers: { etag: '"2"', 'kv-revision': '2' },
+      })
+      expect(repeat.headers['idempotency-replayed']).toBe('true')
+    }
+    expect((await ask('GET', '/v1/kv/a')).text).toBe('2')
+  })
+
+  test('so for a delete, for 412, and for a refusal in the log', async () => {
+    const { ask } = await serve({ node: new FakeNode({ valueBytesMax: 3 }) })
+    await ask('PUT', '/v1/kv/a', { body: '1' })
+    const cases = [
+      ['DELETE', '/v1/kv/a', {}, 200],
+      ['DELETE', '/v1/kv/a', {}, 200],
+      ['PUT', '/v1/kv/a', { 'If-Match': '*' }, 412],
+      ['PUT', '/v1/kv/b', { 'If-None-Match': '*' }, 200],
+      ['PUT', '/v1/kv/b', { 'If-Match': '"1"' }, 412],
+    ] as const
+    for (const [i, [method, target, headers, status]] of cases.entries()) {
+      const asking = { headers: { ...headers, 'Idempotency-Key': `t${i}` } }
+      const first = await ask(method, target, asking)
+      expect(first.status).toBe(status)
+      await ask('PUT', '/v1/kv/else')
+      const repeat = await ask(method, target, asking)
+      expect({ ...repeat.headers, date: '' }).toEqual({
+        ...first.headers,
+        'idempotency-replayed': 'true',
+        date: '',
+      })
+      expect([repeat.status, repeat.text]).toEqual([first.status, first.text])
+    }
+    for (const replayed of [undefined, 'true']) {
+      const { json, headers } = await ask('PUT', '/v1/kv/a', { body: 'long', ...key('big') })
+      expect(json).toMatchObject(problemOf('value_too_large'))
+      expect(headers['idempotency-replayed']).toBe(replayed)
+    }
+  })
+
+  test('a refusal from before the log is not remembered', async () => {
+    const { ask, node } = await serve()
+    node.problem = { code: 'no_leader', detail: '', written: 'no' }
+    expect((await ask('PUT', '/v1/kv/a', key('t'))).status).toBe(503)
+    node.problem = undefined
+    expect((await ask('PUT', '/v1/kv/a', key('t'))).headers).not.toHaveProperty('idempotency-replayed')
+  })
+
+  test('with another request is 422', async () => {
+    const { ask } = await serve()
+    await ask('PUT', '/v1/kv/a', { body: '1', ...key('t') })
+    expect((await ask('PUT', '/v1/kv/a', { body: '2', ...key('t') })).json).toMatchObject(
+      problemOf('idempotency_key_reused'),
+    )
+    expect((await ask('DELETE', '/v1/kv/a', key('t'))).json).toMatchObject(
+      problemOf('idempotency_key_reused'),
+    )
+  })
+
+  test('in use since before the horizon is 409', async () => {
+    const { ask } = await serve({ node: new FakeNode({ idempotencyTokensMax: 1 }) })
+    await ask('PUT', '/v1/kv/a', key('t1;since=1'))
+    await ask('PUT', '/v1/kv/a', key('t2;since=1'))
+    expect((await ask('PUT', '/v1/kv/a', key('t1;since=1'))).json).toMatchObject(
+      problemOf('idempotency_expired'),
+    )
+    expect((await ask('PUT', '/v1/kv/a', key('t3;since=3'))).status).toBe(200)
+  })
+
+  test.each([
+    'a'.repeat(255),
+    `"${'a'.repeat(255)}"`,
+    '!#$%&\'()*+,-./:;<=>?@[]^_`{|}~"',
+    'a;b',
+    '"a;since=x"',
+    '"a"b"',
+  ])('%s is a token', async (value) => {
+    const { ask } = await serve()
+    expect((await ask('PUT', '/v1/kv/a', key(value))).status).toBe(200)
+    expect((await ask('PUT', '/v1/kv/a', key(value))).headers['idempotency-replayed']).toBe('true')
+  })
+
+  test.each([
+    '',
+    '""',
+    '"',
+    '"a',
+    'a b',
+    'é',
+    'a'.repeat(256),
+    ';since=5',
+    'a;since=',
+    'a;since=0',
+    'a;since=-1',
+    'a;since=x',
+    'a;since=99999999999999999999',
+  ])('%j is none', async (value) => {
+    const { ask } = await serve()
+    const headers = { 'Idempotency-Key': Buffer.from(value).toString('latin1') }
+    expect((await ask('PUT', '/v1/kv/a', { headers })).json).toMatchObject(problemOf('bad_request'))
+    expect((await ask('GET', '/v1/kv/a')).status).toBe(404)
+  })
+
+  test('with ?prev=true is refused before anything is proposed', async () => {
+    const { ask, node } = await serve()
+    expect((await ask('PUT', '/v1/kv/a?prev=true', key('t'))).json).toMatchObject(problemOf('bad_request'))
+    expect(node.asked).toEqual([])
+  })
+
+  test('goes with settings too', async () => {
+    const { ask } = await serve()
+    const change = { body: '{"key_bytes_max":9}', headers: { ...JSON_TYPE, 'Idempotency-Key': 't' } }
+    expect((await ask('POST', '/v1/cluster/settings', change)).headers).not.toHaveProperty(
+      'idempotency-replayed',
+    )
+    expect((await ask('POST', '/v1/cluster/settings', change)).headers['idempotency-replayed']).toBe('true')
+  })
+})
+
+const post = (body: object | string) => ({
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+  headers: JSON_TYPE,
+})
+
+describe('the cluster', () => {
+  const MEMBERS = ['1', '2', '3'].map((id) => ({
+    name: `n${id}`,
+    replica_id: id,
+    role: 'voter',
+    peer: `127.0.0.1:70${id}`,
+    url: `http://127.0.0.1:80${id}`,
+  }))
+
+  test('/v1/status', async () => {
+    const { ask, node } = await serve()
+    node.errors = ['the disk is slow']
+    expect((await ask('GET', '/v1/status')).json).toEqual({
+      name: 'n1',
+      version: '1.2.3',
+      cluster_id: '4242',
+      replica_id: '1',
+      role: 'follower',
+      leader: 'n2',
+      term: 3,
+      commit_index: 100,
+      applied_index: 99,
+      log_first_index: 7,
+      revision: 1,
+      cluster_version: 1,
+      state_hash: '000000000000abcd',
+      members: MEMBERS,
+      errors: ['the disk is slow'],
+    })
+    node.leaderName = undefined
+    expect((await ask('GET', '/v1/status')).json.leader).toBeNull()
+  })
+
+  test('/v1/cluster, with the match index where it is known', async () => {
+    const { ask, node } = await serve()
+    expect((await ask('GET', '/v1/cluster')).json).toEqual({
+      cluster_id: '4242',
+      leader: 'n2',
+      term: 3,
+      joint: false,
+      members: MEMBERS,
+    })
+    node.role = 'leader'
+    node.configuration = {
+      ...node.configuration,
+      voters: [asReplicaId('1')],
+      votersOutgoing: [asReplicaId('2')],
+      learners: [asReplicaId('3')],
+    }
+    const { joint, members } = (await ask('GET', '/v1/cluster')).json
+    expect(joint).toBe(true)
+    expect(members.map((m: { role: string; match_index: number }) => [m.role, m.match_index])).toEqual([
+      ['voter', 100],
+      ['voter', 90],
+      ['learner', 90],
+    ])
+  })
+
+  const N4 = { name: 'n4', replica_id: '18446744073709551615', peer: 'host:7004', url: 'https://host:8004' }
+  const asMember = { id: N4.replica_id, name: 'n4', peer: N4.peer, url: N4.url }
+
+  test('adds a member as a learner, once', async () => {
+    const { ask, node } = await serve()
+    const { status, json } = await ask('POST', '/v1/cluster/members', post(N4))
+    expect(status).toBe(200)
+    expect(json.members.at(-1)).toEqual({ ...N4, role: 'learner' })
+    expect(node.changes).toEqual([{ kind: 'change', steps: [{ kind: 'add-learner', member: asMember }] }])
+    expect((await ask('POST', '/v1/cluster/members', post(N4))).status).toBe(200)
+    expect(node.changes).toHaveLength(1)
+  })
+
+  test('removes a member', async () => {
+    const { ask, node } = await serve()
+    const { status, json } = await ask('DELETE', '/v1/cluster/members/n3')
+    expect([status, json.members.length]).toEqual([200, 2])
+    expect(node.changes).toEqual([{ kind: 'change', steps: [{ kind: 'remove', id: '3' }] }])
+    expect((await ask('DELETE', '/v1/cluster/members/n3')).json).toMatchObject(problemOf('not_found'))
+    expect((await ask('DELETE', '/v1/cluster/members/%zz')).json).toMatchObject(problemOf('bad_request'))
+  })
+
+  test('replaces a member in one change', async () => {
+    const { ask, node } = await serve()
+    const { name: _, ...sameName } = N4
+    expect((await ask('POST', '/v1/cluster/members/n3/replace', post(sameName))).status).toBe(200)
+    expect(node.changes).toEqual([
+      {
+        kind: 'change',
+        steps: [
+          { kind: 'remove', id: '3' },
+          { kind: 'add-learner', member: { ...asMember, name: 'n3' } },
+        ],
+      },
+    ])
+    // A repeat finds its replica there.
+    expect((await ask('POST', '/v1/cluster/members/n3/replace', post(sameName))).status).toBe(200)
+    expect(node.changes).toHaveLength(1)
+    expect((await ask('POST', '/v1/cluster/members/n9/replace', post(N4))).json).toMatchObject(
+      problemOf('not_found'),
+    )
+  })
+
+  test.each([
+    ['no name', { ...N4, name: undefined }],
+    ['a bad name', { ...N4, name: 'N4' }],
+    ['a long name', { ...N4, name: 'n'.repeat(64) }],
+    ['an id that is a number', { ...N4, replica_id: 4 }],
+    ['an id beyond 64 bits', { ...N4, replica_id: '18446744073709551616' }],
+    ['no port', { ...N4, peer: 'host' }],
+    ['a URL with a slash at its end', { ...N4, url: 'http://host/' }],
+    ['a URL of another scheme', { ...N4, url: 'ftp://host' }],
+    ['something else beside', { ...N4, voter: true }],
+    ['a list', [N4]],
+    ['no JSON', '{"name":'],
+    ['nothing', ''],
+  ])('refuses a member with %s', async (_, body) => {
+    const { ask, node } = await serve()
+    expect((await ask('POST', '/v1/cluster/members', post(body))).json).toMatchObject(
+      problemOf('bad_request'),
+    )
+    expect(node.changes).toEqual([])
+  })
+
+  test('says why a change is refused', async () => {
+    const { ask, node } = await serve()
+    node.problem = { code: 'membership_refused', detail: 'the quorum would be lost', written: 'no' }
+    for (const [method, target, asking] of [
+      ['POST', '/v1/cluster/members', post(N4)],
+      ['DELETE', '/v1/cluster/members/n3', {}],
+      ['POST', '/v1/cluster/members/n3/replace', post(N4)],
+    ] as const) {
+      const { json } = await ask(method, target, asking)
+      expect(json).toMatchObject({ ...problemOf('membership_refused'), detail: 'the quorum would be lost' })
+    }
+  })
+
+  test('hands leadership over', async () => {
+    const { ask, node } = await serve()
+    expect((await ask('POST', '/v1/cluster/leader', post({ to: 'n1' }))).json).toEqual({ leader: 'n1' })
+    expect((await ask('POST', '/v1/cluster/leader', post(''))).json).toEqual({ leader: 'n3' })
+    expect((await ask('POST', '/v1/cluster/leader', post({ to: 'n9' }))).json).toMatchObject(
+      problemOf('not_found'),
+    )
+    expect((await ask('POST', '/v1/cluster/leader', post({ from: 'n1' }))).json).toMatchObject(
+      problemOf('bad_request'),
+    )
+    node.problem = { code: 'no_leader', detail: 'not taken over', written: 'no' }
+    expect((await ask('POST', '/v1/cluster/leader', post({}))).json).toMatchObject(problemOf('no_leader'))
+  })
+
+  test('has settings', async () => {
+    const { ask, node } = await serve()
+    const defaults = {
+      key_bytes_max: 4096,
+      value_bytes_max: 1_048_576,
+      store_bytes_max: 8_589_934_592,
+      idempotency_tokens_max: 1_000_000,
+      idempotency_bytes_max: 268_435_456,
+      idempotency_age_ms_max: 900_000,
+      cluster_version: 1,
+      leases: { on: false, duration_ms: 500 },
+    }
+    expect((await ask('GET', '/v1/cluster/settings')).json).toEqual(defaults)
+    const change = (body: object) => ask('POST', '/v1/cluster/settings', post(body))
+    expect((await change({})).json).toEqual(defaults)
+    expect((await change({ value_bytes_max: 7, store_bytes_max: 0 })).json).toEqual({
+      ...defaults,
+      value_bytes_max: 7,
+      store_bytes_max: 0,
+    })
+    expect((await change({ leases: true })).json.leases).toEqual({ on: true, duration_ms: 500 })
+    expect((await change({ leases: { duration_ms: 900 } })).json.leases).toEqual({
+      on: true,
+      duration_ms: 900,
+    })
+    expect((await change({ leases: { on: false }, key_bytes_max: 5 })).json).toMatchObject({
+      key_bytes_max: 5,
+      leases: { on: false, duration_ms: 900 },
+    })
+    const asked = node.asked.length
+    for (const bad of [
+      { key_bytes_max: 0 },
+      { key_bytes_max: 4097 },
+      { key_bytes_max: '9' },
+      { key_bytes_max: 1.5 },
+      { cluster_version: 2 },
+      { keyBytesMax: 9 },
+      { leases: { off: true } },
+      { leases: { duration_ms: 5 } },
+    ])
+      expect((await change(bad)).json).toMatchObject(problemOf('bad_request'))
+    expect(node.asked.length).toBe(asked)
+    expect(node.revision).toBe(1)
+  })
+})
+
+describe('health', () => {
+  test('/livez and /readyz', async () => {
+    const { ask, node } = await serve()
+    for (const path of ['/livez', '/readyz']) {
+      expect(await ask('GET', path)).toMatchObject({ status: 200, json: { status: 'ok' } })
+      expect(await ask('HEAD', path)).toMatchObject({ status: 200, text: '' })
+      expect((await ask('GET', `${path}?verbose`)).json).toMatchObject({
+        status: 'ok',
+        name: 'n1',
+        role: 'follower',
+      })
+    }
+    node.notReady = ['no leader is known', 'it is a learner']
+    expect((await ask('GET', '/livez')).status).toBe(200)
+    const { json, headers } = await ask('GET', '/readyz')
+    expect(json).toMatchObject({ ...problemOf('not_ready'), reasons: node.notReady })
+    expect(json.detail).toContain('it is a learner')
+    expect(headers['retry-after']).toBe('1')
+  })
+
+  test('/metrics', async () => {
+    const { ask, metrics, node } = await serve()
+    metrics.watch({
+      status: () => node.status(),
+      peers: () => ({
+        messagesSent: 1,
+        messagesReceived: 2,
+        messagesDropped: 3,
+        bytesSent: 4,
+        bytesReceived: 5,
+        connectionsOpened: 6,
+        connectionsBroken: 7,
+      }),
+      databaseDir: import.meta.dirname,
+    })
+    metrics.proposalEnded('committed')
+    metrics.batchStored(2, 10)
+    metrics.entriesApplied(10)
+    metrics.roleChanged()
+    await ask('PUT', '/v1/kv/a')
+    await ask('GET', '/v1/kv/none')
+    const { text, headers } = await ask('GET', '/metrics')
+    expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
+    for (const line of [
+      'quorate_role{role="follower"} 1',
+      'quorate_role{role="leader"} 0',
+      'quorate_term 3',
+      'quorate_commit_index 100',
+      'quorate_applied_index 99',
+      'quorate_revision 2',
+      'quorate_proposals_total{outcome="committed"} 1',
+      'quorate_proposals_total{outcome="unknown"} 0',
+      'quorate_fsync_duration_seconds_count 1',
+      'quorate_fsync_duration_seconds_bucket{le="0.0025"} 1',
+      'quorate_entries_stored_total 10',
+      'quorate_http_requests_total{operation="put",status="200"} 1',
+      'quorate_http_requests_total{operation="get",status="404"} 1',
+      'quorate_http_request_duration_seconds_count{operation="put"} 1',
+      'quorate_peer_bytes_total{direction="sent"} 4',
+      'quorate_peer_messages_total{fate="dropped"} 3',
+      'quorate_leveldb_files{kind="table"} 0',
+    ])
+      expect(text).toContain(`${line}\n`)
+    expect(text).toMatch(/quorate_leveldb_files\{kind="other"\} [1-9]/)
+    expect(text).not.toMatch(/quorate_staleness_seconds \d/)
+  })
+
+  test('/openapi.json names every route, with the limits that are enforced', async () => {
+    const { ask } = await serve()
+    const { json, headers } = await ask('GET', '/openapi.json')
+    expect(headers['content-type']).toBe('application/json')
+    expect(json).toMatchObject({ openapi: '3.1.0', info: { title: 'quorate', version: '1.2.3' } })
+    const operations = Object.entries<object>(json.paths).map(
+      ([path, methods]) => `${path} ${Object.keys(methods).sort()}`,
+    )
+    expect(operations.sort()).toEqual([
+      '/livez get',
+      '/metrics get',
+      '/openapi.json get',
+      '/readyz get',
+      '/v1/cluster get',
+      '/v1/cluster/leader post',
+      '/v1/cluster/members post',
+      '/v1/cluster/members/{name} delete',
+      '/v1/cluster/members/{name}/replace post',
+      '/v1/cluster/settings get,post',
+      '/v1/kv delete,get,head,put',
+      '/v1/kv/{key} delete,get,head,put',
+      '/v1/status get',
+    ])
+    const { parameters } = json.paths['/v1/kv'].get
+    expect(parameters.map(({ name }: { name: string }) => name)).toContain('min_revision')
+    const { schema } = json.paths['/v1/cluster/settings'].post.requestBody.content['application/json']
+    expect(schema.properties.key_bytes_max).toMatchObject({ minimum: 1, maximum: 4096 })
+  })
+})
+
+describe('who may ask', () => {
+  test.each([
+    ['127.0.0.1', 200],
+    ['127.0.0.1:7301', 200],
+    ['10.1.2.3', 200],
+    ['[::1]:7301', 200],
+    ['localhost', 200],
+    ['LocalHost:80', 200],
+    ['n1.localhost:7301', 200],
+    ['kv.example', 200],
+    ['KV.example:7301', 200],
+    ['evil.example', 421],
+    ['evil.example:7301', 421],
+    ['localhost.evil.example', 421],
+    ['notlocalhost', 421],
+    ['127.0.0.1.evil.example', 421],
+    ['[::1', 421],
+    ['a@localhost', 421],
+  ])('Host: %s is answered with %i', async (Host, status) => {
+    const { ask } = await serve({ allowedHosts: ['Kv.Example'] })
+    for (const target of ['/v1/kv', '/livez', '/v1/status']) {
+      const answer = await ask('GET', target, { headers: { Host } })
+      expect(answer.status).toBe(status)
+      if (status === 421) expect(answer.json).toMatchObject(problemOf('host_not_allowed'))
+    }
+  })
+
+  test('a request without Host is refused, but for HTTP/1.0', async () => {
+    const { raw } = await serve()
+    expect(await raw('GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n')).toContain('"code":"bad_request"')
+    expect(await raw('GET /livez HTTP/1.0\r\n\r\n')).toContain('200 OK')
+    expect(await raw('GET /livez HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n')).toContain(
+      'host_not_allowed',
+    )
+  })
+
+  test('the host of an absolute-form target counts', async () => {
+    const { ask } = await serve()
+    expect((await ask('GET', 'http://evil.example/v1/kv')).json).toMatchObject(problemOf('host_not_allowed'))
+  })
+
+  test('a change with a foreign Origin is refused, a read is not and gets no CORS headers', async () => {
+    const { ask, port } = await serve()
+    for (const Origin of [
+      'http://evil.example',
+      'null',
+      `http://127.0.0.1:${port + 1}`,
+      `https://127.0.0.1:${port}`,
+    ]) {
+      for (const method of ['PUT', 'DELETE', 'POST']) {
+        const target = method === 'POST' ? '/v1/cluster/leader' : '/v1/kv/a'
+        const answer = await ask(method, target, { headers: { Origin, ...JSON_TYPE } })
+        expect(answer.json).toMatchObject(problemOf('origin_not_allowed'))
+      }
+      const read = await ask('GET', '/v1/kv', { headers: { Origin } })
+      expect(read.status).toBe(200)
+      expect(Object.keys(read.headers).filter((name) => name.startsWith('access-control'))).toEqual([])
+      const preflight = { Origin, 'Access-Control-Request-Method': 'PUT' }
+      expect((await ask('OPTIONS', '/v1/kv/a', { headers: preflight })).json).toMatchObject(
+        problemOf('origin_not_allowed'),
+      )
+    }
+    const own = { Origin: `http://127.0.0.1:${port}` }
+    expect((await ask('PUT', '/v1/kv/a', { headers: own })).status).toBe(200)
+  })
+
+  test('an origin given by --cors-origin may do everything', async () => {
+    const { ask } = await serve({ corsOrigins: ['http://app.example'] })
+    const Origin = 'http://app.example'
+    const put = await ask('PUT', '/v1/kv/a', { headers: { Origin } })
+    expect(put).toMatchObject({
+      status: 200,
+      headers: { 'access-control-allow-origin': Origin, vary: 'Origin' },
+    })
+    expect(put.headers['access-control-expose-headers']).toContain('Kv-Revision')
+    expect((await ask('GET', '/v1/kv/a', { headers: { Origin } })).headers.vary).toBe('Accept, Origin')
+    const preflight = await ask('OPTIONS', '/v1/kv/a', {
+      headers: { Origin, 'Access-Control-Request-Method': 'PUT' },
+    })
+    expect(preflight).toMatchObject({
+      status: 204,
+      text: '',
+      headers: { 'access-control-allow-origin': Origin },
+    })
+    expect(preflight.headers['access-control-allow-methods']).toContain('DELETE')
+    expect(preflight.headers['access-control-allow-headers']).toContain('Idempotency-Key')
+    expect((await ask('PUT', '/v1/kv/a', { headers: { Origin: 'http://b.example' } })).status).toBe(403)
+    expect((await ask('GET', '/v1/kv/a')).headers.vary).toBe('Accept, Origin')
+  })
+
+  test('a client of another cluster is told, on every route under /v1', async () => {
+    const { ask } = await serve()
+    for (const [method, target] of [
+      ['GET', '/v1/kv/a'],
+      ['PUT', '/v1/kv/a'],
+      ['GET', '/v1/kv'],
+      ['GET', '/v1/status'],
+    ] as const) {
+      expect((await ask(method, target, { headers: { 'Kv-Cluster': '1' } })).json).toMatchObject(
+        problemOf('wrong_cluster'),
+      )
+      expect((await ask(method, target, { headers: { 'Kv-Cluster': '4242' } })).status).not.toBe(421)
+    }
+  })
+})
+
+describe('what is not served', () => {
+  test.each([
+    ['GET', '/'],
+    ['GET', '/v1'],
+    ['GET', '/v1/'],
+    ['GET', '/v1/kvs'],
+    ['GET', '/v1/status/'],
+    ['GET', '/v1//status'],
+    ['POST', '/v1/txn'],
+    ['GET', '/v1/watch'],
+    ['POST', '/v1/leases'],
+    ['POST', '/v1/kv/a'],
+    ['PATCH', '/v1/kv/a'],
+    ['PUT', '/v1/status'],
+    ['OPTIONS', '/v1/kv/a'],
+    ['OPTIONS', '*'],
+    ['PROPFIND', '/v1/kv/a'],
+    ['GET', '/favicon.ico'],
+  ])('%s %s is 404', async (method, target) => {
+    const { ask } = await serve()
+    const { json, headers } = await ask(method, target, {
+      body: 'a=b',
+      headers: { 'Content-Type': 'text/plain' },
+    })
+    expect(json).toMatchObject(problemOf('not_found'))
+    expect(headers['content-type']).toBe('application/problem+json')
+  })
+
+  test('an unknown parameter is 400 on every route', async () => {
+    const { ask } = await serve()
+    for (const target of [
+      '/v1/kv',
+      '/v1/kv/a',
+      '/v1/status',
+      '/v1/cluster',
+      '/v1/cluster/settings',
+      '/livez',
+      '/metrics',
+    ])
+      expect((await ask('GET', `${target}?what=1`)).json).toMatchObject(problemOf('unknown_parameter'))
+    expect((await ask('POST', '/v1/cluster/leader?what', post({}))).json).toMatchObject(
+      problemOf('unknown_parameter'),
+    )
+    expect((await ask('GET', '/v1/status?timeout=3s')).status).toBe(200)
+  })
+
+  test.each([
+    ['no Content-Type', {}, ''],
+    ['no Content-Type and a body', {}, '{}'],
+    ['a form', { 'Content-Type': 'application/x-www-form-urlencoded' }, 'to=n1'],
+    ['plain text', { 'Content-Type': 'text/plain' }, '{}'],
+    ['nonsense', { 'Content-Type': 'json' }, '{}'],
+    ['a coding', { ...JSON_TYPE, 'Content-Encoding': 'gzip' }, '{}'],
+  ])('a POST with %s is 415', async (_, headers, body) => {
+    const { ask } = await serve()
+    expect((await ask('POST', '/v1/cluster/leader', { headers, body })).json).toMatchObject(
+      problemOf('unsupported_media_type'),
+    )
+  })
+
+  test('a POST with parameters of its type is', async () => {
+    const { ask } = await serve()
+    const headers = { 'Content-Type': 'Application/JSON; charset=utf-8' }
+    expect((await ask('POST', '/v1/cluster/leader', { headers, body: '{}' })).status).toBe(200)
+  })
+
+  test.each([
+    ['no HTTP at all', 'HELLO\r\n\r\n'],
+    ['a broken request line', 'GET /v1/kv/a b HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['bytes that are no URL', 'GET /v1/kv/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['too long a head', `GET /v1/kv/${'a'.repeat(70_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`],
+    ['a length that is no number', 'PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n'],
+  ])('%s is a problem too', async (_, bytes) => {
+    const { raw } = await serve()
+    const answer = await raw(bytes)
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(answer).toContain('Content-Type: application/problem+json')
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toMatchObject(problemOf('bad_request'))
+  })
+})
+
+describe('a refused body', () => {
+  const put = (bytes: number, more = '') =>
+    `PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n${more}Content-Length: ${bytes}\r\n\r\n`
+
+  test('is read to its end, and the connection goes on', async () => {
+    const { raw } = await serve()
+    for (const head of [
+      put(5 << 20),
+      put(5 << 20, 'Connection: close\r\n'),
+      put(500, 'Content-Encoding: gzip\r\n'),
+      put(500, 'Origin: http://evil\r\n'),
+    ]) {
+      const body = 'x'.repeat(Number(/Content-Length: (\d+)/.exec(head)?.[1]))
+      const received = await raw(
+        `${head}${body}GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+        (text) => text.includes('{"status":"ok"}'),
+      )
+      expect(received).toMatch(/^HTTP\/1\.1 4\d\d /)
+      expect(received).toContain('"detail"')
+      if (!head.includes('close')) expect(received).toContain('{"status":"ok"}')
+    }
+  })
+
+  test('is answered before it has arrived', async () => {
+    const { raw } = await serve()
+    expect(await raw(put(5 << 20), (text) => text.includes('value_too_large'))).toContain('413')
+  })
+
+  test('is cut off beyond a size, and after a time', async () => {
+    const { raw } = await serve({ limits: { drainBytesMax: 3 << 20, drainMsMax: 200 } })
+    // Only as much is sent as the server must take: what it has refused to read would make the kernel drop its answer.
+    expect(await raw(`${put(50 << 20)}${'x'.repeat((3 << 20) + 1)}`)).toContain('value_too_large')
+    expect(await raw(put(50 << 20))).toContain('value_too_large')
+  })
+
+  test('of a POST is too large beyond 1.5 MiB', async () => {
+    const { ask } = await serve()
+    const body = JSON.stringify({ to: 'x'.repeat(1_600_000) })
+    expect((await ask('POST', '/v1/cluster/leader', post(body))).json).toMatchObject(
+      problemOf('request_too_large'),
+    )
+  })
+
+  test('is refused when too much is under way', async () => {
+    const { ask } = await serve({ limits: { bodiesBytesMax: 100 } })
+    expect((await ask('PUT', '/v1/kv/a', { body: 'x'.repeat(101) })).json).toMatchObject(
+      problemOf('overloaded'),
+    )
+    for (let i = 0; i < 5; i++)
+      expect((await ask('PUT', '/v1/kv/a', { body: 'x'.repeat(60) })).status).toBe(200)
+  })
+
+  test('that does not arrive within the timeout is refused', async () => {
+    const { raw } = await serve({ limits: { drainMsMax: 50 } })
+    const answer = await raw(put(10).replace('/v1/kv/a', '/v1/kv/a?timeout=50ms'))
+    expect(answer).toContain('did not arrive')
+  })
+})
+
+describe('closing', () => {
+  test('answers what is under way, then closes the connection', async () => {
+    const { ask, http, node } = await serve()
+    const agent = new Agent({ keepAlive: true })
+    await ask('GET', '/livez', { agent })
+    let release = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      node.hold = (go) => {
+        release = go
+        resolve()
+      }
+    })
+    const underWay = ask('PUT', '/v1/kv/a', { body: 'x', agent })
+    await held
+    const closed = http.close({ graceful: true })
+    await expect(ask('GET', '/livez')).rejects.toThrow('ECONNREFUSED')
+    release()
+    const answer = await underWay
+    expect(answer).toMatchObject({ status: 200, headers: { connection: 'close' } })
+    await closed
+    agent.destroy()
+  })
+
+  test('does not wait for idle connections', async () => {
+    const { ask, http, port } = await serve()
+    const agent = new Agent({ keepAlive: true })
+    await ask('GET', '/livez', { agent })
+    const silent = connect(port, '127.0.0.1')
+    await new Promise<void>((resolve) => silent.once('connect', resolve))
+    await http.close({ graceful: true })
+    agent.destroy()
+    silent.destroy()
+  })
+
+  test('cuts what does not end', async () => {
+    const { ask, http, node } = await serve({ limits: { closeMsMax: 50 } })
+    const held = new Promise<void>((resolve) => {
+      node.hold = () => resolve()
+    })
+    const underWay = ask('PUT', '/v1/kv/a').catch((error: Error) => error.message)
+    await held
+    await http.close({ graceful: true })
+    expect(await underWay).toMatch(/socket hang up|ECONNRESET/)
+  })
+
+  test('without grace cuts at once', async () => {
+    const { ask, http, node } = await serve()
+    const held = new Promise<void>((resolve) => {
+      node.hold = () => resolve()
+    })
+    const underWay = ask('PUT', '/v1/kv/a').catch((error: Error) => error.message)
+    await held
+    await http.close({ graceful: false })
+    expect(await underWay).toMatch(/socket hang up|ECONNRESET/)
+  })
+
+  test('makes the node not ready', async () => {
+    const { http, port } = await serve()
+    const socket = connect(port, '127.0.0.1')
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk.toString()
+    })
+    // A request that has begun to arrive is answered still.
+    socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHost: ')
+    await new Promise((resolve) => socket.once('data', resolve))
+    const closed = http.close({ graceful: true })
+    socket.write('localhost\r\n\r\n')
+    await closed
+    await new Promise((resolve) => socket.once('close', resolve))
+    expect(received).toContain('503')
+    expect(received).toContain('shutting down')
+  })
+})
+
+test('an address that is taken rejects', async () => {
+  const { port } = await serve()
+  const other = await serve()
+  await expect(other.http.listen('127.0.0.1', port)).rejects.toThrow()
+})
