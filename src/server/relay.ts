@@ -79,6 +79,8 @@ class Passage {
   private callee: Socket | undefined
   private joined = false
   private flowing = false
+  /** Sides that have to be told that the other has closed, when the black hole ends. */
+  private toEnd: Socket[] = []
   /** A side failed while nothing may be told of it. */
   private broken = false
   private over = false
@@ -97,6 +99,7 @@ class Passage {
 
   open(): void {
     this.flowing = true
+    for (const side of this.toEnd.splice(0)) side.end()
     if (this.broken) this.reset()
     else if (this.callee === undefined) this.reach()
     else this.resume()
@@ -153,7 +156,11 @@ class Passage {
     to.on('drain', () => {
       if (this.flowing) from.resume()
     })
-    from.on('end', () => to.end())
+    from.on('end', () => {
+      // A paused socket with nothing left to read sees the close all the same.
+      if (this.flowing) to.end()
+      else this.toEnd.push(to)
+    })
     from.on('close', () => {
       if (from.destroyed && to.destroyed) this.ended()
     })

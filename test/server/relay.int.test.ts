@@ -111,10 +111,14 @@ test('bytes pass both ways, and so does a half-close', async () => {
 
 test('more than the buffers hold passes unchanged to a slow reader', async () => {
   const target = await listener()
-  const near = await caller(await relayTo(() => target.address))
+  const [relay, other] = [await relayTo(() => target.address), await relayTo(() => target.address)]
+  const near = await caller(relay)
   const far = await target.accept()
-  const sent = Buffer.alloc(8 << 20, 'abcdefghijklm')
+  const sent = Buffer.alloc(64 << 20, 'abcdefghijklm')
   near.end(sent)
+  // Nobody reads: the relay takes no more than fits on its way.
+  for (let round = 0; round < 10; round++) await settled(other, target)
+  expect(near.writableLength).toBeGreaterThan(0)
   const got: Buffer[] = []
   for await (const chunk of far) got.push(chunk)
   expect(Buffer.concat(got).equals(sent)).toBe(true)
@@ -161,6 +165,27 @@ test('a black hole swallows bytes, closes and new connections until it is healed
   await once(far, 'end')
   expect(seen.sort()).toEqual(['to far', 'to near'])
   expect(await read(await target.accept(), 4)).toBe('late')
+})
+
+test('a close in a black hole is told when that ends, also by a caller that never got through', async () => {
+  const target = await listener()
+  const cut = await relayTo(() => target.address)
+  const other = await relayTo(() => target.address)
+  const idle = await caller(cut)
+  const far = await target.accept()
+  idle.write('x')
+  await read(far, 1)
+  cut.setMode('blackhole')
+  const seen: string[] = []
+  far.on('end', () => seen.push('end')).resume()
+  idle.end()
+  const late = await caller(cut)
+  late.end()
+  await settled(other, target)
+  expect(seen).toEqual([])
+  cut.setMode('pass')
+  await once(far, 'end')
+  await once((await target.accept()).resume(), 'end')
 })
 
 test('a target that is gone when the black hole ends looks gone then', async () => {
