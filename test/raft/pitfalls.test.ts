@@ -608,6 +608,46 @@ describe('snapshots', () => {
   })
 })
 
+describe('what cannot be true stops the replica', () => {
+  test('an acknowledgement beyond the end of the log', () => {
+    const bench = leader()
+    expect(() => bench.acknowledge([2], asIndex(99))).toThrow(InvariantError)
+  })
+
+  test('another leader in the term in which it follows one', () => {
+    const bench = new Bench()
+    bench.receive(heartbeat(2, 1))
+    expect(() => bench.receive(heartbeat(3, 1))).toThrow(InvariantError)
+  })
+
+  test('another leader in the term in which it leads', () => {
+    const bench = leader()
+    expect(() => bench.receive(append(2, bench.raft.term, [0, 0]))).toThrow(InvariantError)
+  })
+
+  test('a clock that goes back', () => {
+    const bench = new Bench()
+    bench.pass(10)
+    expect(() => bench.pass(-1)).toThrow(InvariantError)
+  })
+
+  test('and it takes no further step', () => {
+    const bench = leader()
+    expect(() => bench.acknowledge([2], asIndex(99))).toThrow(InvariantError)
+    expect(() => bench.step({ kind: 'tick' })).toThrow(InvariantError)
+  })
+
+  test('an entry of a core kind that this program does not know', () => {
+    const bench = new Bench()
+    const [entry] = pastEntries(1, [1])
+    if (entry === undefined) throw new Error('no entry')
+    entry.frame[32] = 9
+    expect(() => bench.receive({ ...append(2, 1, [0, 0]), entries: [entry] } as Incoming)).toThrow(
+      InvariantError,
+    )
+  })
+})
+
 describe('who is spoken to', () => {
   test('74: a message for another replica is not taken', () => {
     const bench = new Bench({ term: 1 })

@@ -162,7 +162,7 @@ export class Invariants {
       )
     if (after.lastIndex !== node.process.log.lastIndex())
       throw new Violation(
-        'RAFT-6',
+        'RAFT-7',
         `${name}: says last index ${after.lastIndex}, wrote ${node.process.log.lastIndex()}`,
       )
     if (after.commit > this.maxCommitted)
@@ -235,19 +235,19 @@ export class Invariants {
         throw new Violation('RAFT-13', `${node.name} is to apply ${entry.index}, commit is ${after.commit}`)
       if (known === undefined) this.#proposalCommitted(entry)
     }
-    const { applyQueue } = node.process
-    for (const [at, entry] of applyQueue.entries()) {
-      const expected = (applyQueue[0]?.index ?? 0) + at
-      if (entry.index !== expected)
-        throw new Violation('RAFT-13', `${node.name} is to apply ${entry.index} where ${expected} comes next`)
+    this.#inOrder(node, output)
+  }
+
+  /** What a process is handed comes in order and once; a snapshot takes the place of all up to its index. */
+  #inOrder(node: SimNode, output: Output): void {
+    const { applyQueue, pending } = node.process
+    const installing = pending.find(({ write }) => write.snapshot !== undefined)?.write.snapshot?.meta.index
+    let previous = installing === undefined ? node.raft.applied : (applyQueue[0]?.index ?? 0) - 1
+    for (const { index } of output.committed.length > 0 ? applyQueue : []) {
+      if (index !== previous + 1 && index - 1 !== installing)
+        throw new Violation('RAFT-13', `${node.name} is to apply ${index} behind ${previous}`)
+      previous = index
     }
-    const first = applyQueue[0]
-    if (first !== undefined && first.index !== node.process.applied.index + 1 && output.committed.length > 0)
-      if (first.index <= after.applied)
-        throw new Violation(
-          'RAFT-13',
-          `${node.name} is to apply ${first.index} again, applied is ${after.applied}`,
-        )
   }
 
   #proposalCommitted(entry: Entry): void {

@@ -7,6 +7,7 @@
 
 import type { ChangeStep, Input, Output, RaftLimits, RaftStatus } from '../../../src/raft/types.ts'
 import { Cluster, type Packet } from './cluster.ts'
+import { crc32 } from './frames.ts'
 import { Violation } from './invariants.ts'
 import { configurationOf, idOf, memberNamed } from './members.ts'
 import { type SimNode, TIMING } from './node.ts'
@@ -53,6 +54,8 @@ export interface Reached {
   staleBounds: number
   snapshots: number
   changes: number
+  /** A checksum over everything that every core was told and said: the same for the same schedule. */
+  trace: number
 }
 
 const TIGHT: Partial<RaftLimits> = {
@@ -90,6 +93,7 @@ class Play {
     staleBounds: 0,
     snapshots: 0,
     changes: 0,
+    trace: 0,
   }
   #packetCount = 0
   #lossy = true
@@ -432,7 +436,8 @@ class Play {
     if (index > this.#floor()) this.#seen.push({ at: this.#cluster.nowMs, index })
   }
 
-  #watch(node: SimNode, _before: RaftStatus, _input: Input, output: Output): void {
+  #watch(node: SimNode, _before: RaftStatus, input: Input, output: Output): void {
+    this.#reached.trace = crc32(JSON.stringify([node.name, input, output]), this.#reached.trace)
     const nameOf = (number: number) => `${node.id}/${node.disk.boot}/${number}`
     this.#reached.commits += output.committed.length
     for (const outcome of output.outcomes) {
