@@ -298,7 +298,7 @@ function printHelp(program: CommandUnknownOpts, words: readonly string[]): void 
 /** Commands built apart take the manners of the program: errors are thrown, help looks the same. */
 function adopt(command: CommandUnknownOpts): void {
   for (const child of command.commands) {
-    child.copyInheritedSettings(command)
+    child.copyInheritedSettings(command).helpCommand(false)
     adopt(child)
   }
 }

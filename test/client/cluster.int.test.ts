@@ -1,0 +1,151 @@
+// The client and the command against real nodes: what the fake node of the other tests assumes must be what nodes do.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Client, type KvRecord, PreconditionFailedError } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
+import { kv as run } from '../cli/run-kv.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+let scratch: string
+
+beforeAll(async () => {
+  scratch = mkdtempSync(join(tmpdir(), 'quorate-client-'))
+  cluster = await startCluster({ nodes: 3 })
+  kv = new Client({ endpoints: cluster.endpoints.slice(0, 1) })
+})
+
+afterAll(async () => {
+  await kv.close()
+  await cluster.close()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+const shell = (...args: string[]) => run(args, { endpoints: cluster.endpoints.join(','), cwd: scratch })
+
+async function all(records: AsyncIterable<KvRecord>): Promise<KvRecord[]> {
+  const found = []
+  for await (const record of records) found.push(record)
+  return found
+}
+
+test('records, conditions and deletes', async () => {
+  const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte)
+  const odd = ['a/../b', '.', '//', 'a b+c?#%&=', 'ü', Uint8Array.of(0, 255, 10)]
+  for (const key of odd) {
+    const { modRevision } = await kv.put(key, bytes, { ifAbsent: true })
+    const record = await kv.get(key)
+    expect(record?.value).toStrictEqual(bytes)
+    expect(record?.modRevision).toBe(modRevision)
+    const error = await kv.put(key, 'x', { ifAbsent: true }).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(PreconditionFailedError)
+    expect(error).toMatchObject({ code: 'precondition_failed', current: { modRevision } })
+    expect(await kv.delete(key, { ifRevision: modRevision })).toMatchObject({ deleted: 1 })
+    expect(await kv.get(key)).toBeUndefined()
+    expect(await kv.delete(key)).toMatchObject({ deleted: 0 })
+  }
+})
+
+test('lists: by page and as one snapshot the same records, in the order of their bytes', async () => {
+  const keys = Array.from({ length: 1_100 }, (_, n) => Buffer.from([0x6c, n >> 8, n & 0xff]))
+  let next = 0
+  const write = async () => {
+    for (let key = keys[next++]; key !== undefined; key = keys[next++]) await kv.put(key, key)
+  }
+  await Promise.all(Array.from({ length: 32 }, write))
+  for (const snapshot of [false, true]) {
+    const records = await all(kv.list({ prefix: 'l', snapshot }))
+    expect(records.map((record) => Buffer.from(record.keyBytes))).toEqual(keys)
+    expect(records.every((record) => Buffer.from(record.value).equals(record.keyBytes))).toBe(true)
+    const last = await all(kv.list({ prefix: 'l', snapshot, order: 'desc', limit: 2, keysOnly: true }))
+    expect(last.map((record) => Buffer.from(record.keyBytes))).toEqual(keys.slice(-2).reverse())
+  }
+  expect(await kv.count({ prefix: 'l' })).toBe(1_100)
+})
+
+test('stale reads tell their age, and the cluster tells about itself', async () => {
+  await kv.put('known', 'v')
+  const answers: unknown[] = []
+  await kv.get('known', { consistency: 'stale', onAnswer: (info) => answers.push(info) })
+  expect(answers).toMatchObject([
+    { node: expect.any(String), consistency: 'stale', stalenessMs: expect.any(Number) },
+  ])
+  expect(kv.endpoints).toEqual(cluster.endpoints)
+
+  const to = cluster.nodes.find((node) => node.name !== cluster.leader()?.name)
+  expect(await kv.transferLeader(to?.name)).toBe(to?.name)
+  const { members, leader } = await kv.cluster({ endpoint: to?.url })
+  expect(leader).toBe(to?.name)
+  expect(members.map(({ name, role }) => `${name} ${role}`)).toEqual(['n1 voter', 'n2 voter', 'n3 voter'])
+  expect(members.every((member) => typeof member.matchIndex === 'number')).toBe(true)
+  expect(await kv.status({ endpoint: to?.url })).toMatchObject({ name: to?.name, role: 'leader', errors: [] })
+
+  const settings = await kv.changeSettings({ value_bytes_max: 2_000, leases: { on: true } })
+  expect(settings).toMatchObject({ value_bytes_max: 2_000, leases: { on: true } })
+  const tooLarge = await kv.put('large', Buffer.alloc(2_001)).catch((reason: unknown) => reason)
+  expect(tooLarge).toMatchObject({ code: 'value_too_large', written: 'no' })
+  await kv.changeSettings({ value_bytes_max: 1_048_576, leases: { on: false } })
+})
+
+test('the loss of the leader is a delay to the client, and nothing is written twice', async () => {
+  let done = 0
+  const writers = Array.from({ length: 16 }, async (_, writer) => {
+    for (let n = 0; n < 40; n++) {
+      const result = await kv.put(`crash/${writer}`, String(n))
+      expect(result.version).toBe(n + 1)
+      done += 1
+    }
+  })
+  await expect.poll(() => done).toBeGreaterThan(100)
+  const leader = cluster.leader()
+  await leader?.crash()
+  await Promise.all(writers)
+  await leader?.start()
+  const records = await all(kv.list({ prefix: 'crash/' }))
+  expect(records.map((record) => `${record.text()} ${record.version}`)).toEqual(Array(16).fill('39 40'))
+})
+
+test('the command: import, export, and the words of a real node', async () => {
+  mkdirSync(join(scratch, 'in/deep'), { recursive: true })
+  for (let n = 0; n < 200; n++) writeFileSync(join(scratch, 'in', `${n}`), Buffer.alloc(n * 50, n))
+  writeFileSync(join(scratch, 'in/deep/large'), Buffer.alloc(1_048_577))
+  symlinkSync('0', join(scratch, 'in/link'))
+  const imported = await shell('import', 'in', '--prefix', 'files/')
+  expect(imported.code).toBe(0)
+  expect(imported.err).toContain('imported 200 keys')
+  expect(imported.err).toContain('2 skipped')
+  expect(await shell('export', 'files/', '--dir', 'out', '--strip-prefix', 'files/')).toMatchObject({
+    code: 0,
+  })
+  for (let n = 0; n < 200; n++) {
+    expect(readFileSync(join(scratch, 'out', `${n}`)).equals(Buffer.alloc(n * 50, n))).toBe(true)
+  }
+  const lines = await shell('export', 'files/')
+  expect(JSON.parse(lines.out.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ end: true, count: 200 })
+  expect((await shell('ls', 'files/', '--count')).out).toBe('200\n')
+  expect(await shell('get', 'nothing')).toMatchObject({ code: 3, err: 'error: there is no key nothing\n' })
+  expect(await shell('put', 'files/1', 'x', '--if-absent')).toMatchObject({ code: 4 })
+})
+
+test('the minority side: writes end with 5 or 6, linearizable reads with 5, stale ones say how stale', async () => {
+  const alone = cluster.nodes.find((node) => node.name === cluster.leader()?.name)
+  const others = cluster.nodes.filter((node) => node !== alone).map((node) => node.name)
+  await kv.put('side', 'both')
+  cluster.partition([[alone?.name ?? ''], others])
+  const asked = { endpoints: alone?.url, cwd: scratch }
+  const [write, read, stale] = await Promise.all([
+    run(['put', 'side', 'minority', '--timeout', '1500ms'], asked),
+    run(['get', 'side', '--timeout', '1500ms'], asked),
+    run(['get', 'side', '--consistency', 'stale'], asked),
+  ])
+  expect([5, 6]).toContain(write.code)
+  expect(read.code).toBe(5)
+  expect(stale).toMatchObject({ code: 0, out: 'both' })
+  expect(stale.err).toMatch(/^stale read from n[123]: at most .* old\n$/)
+  await kv.put('side', 'majority')
+  cluster.heal()
+  expect((await kv.get('side'))?.text()).toBe('majority')
+})
