@@ -64,6 +64,7 @@ import type {
   NodeApi,
   NodeEnd,
   NodeStatus,
+  Problem,
   ReadGrant,
   ReadOptions,
   Result,
@@ -114,6 +115,8 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Highest boot counter heard of each replica: an older process of it, or an old copy of its data, is told to stop. */
   readonly #boots = new Map<ReplicaId, number>()
   readonly #sendingSnapshot = new Set<ReplicaId>()
+  /** Told when the core gives up a transfer of leadership. */
+  readonly #transferRefused = new Set<(detail: string) => void>()
   /** Entries up to here were committed when the node started: before they are applied it is not ready. */
   readonly #commitAtStart: LogIndex
 
@@ -319,13 +322,21 @@ export class Driver implements NodeApi, NetworkEvents {
       if (to !== undefined) return leader === to
       return leader !== undefined && leader !== before && this.#raft.term > term
     }
+    let refusal: string | undefined
+    let giveUp = (): void => {}
+    const refuse = (detail: string): void => {
+      refusal = detail
+      giveUp()
+    }
     this.#clock.soon(() => {
-      this.#step({ kind: 'transfer', now: this.#clock.now(), to })
-      this.#waits.until(moved, timeoutMs, (reached) => {
-        const detail = 'leadership was not taken over in time; it may have stayed where it was'
+      this.#transferRefused.add(refuse)
+      giveUp = this.#waits.until(moved, timeoutMs, (reached) => {
+        this.#transferRefused.delete(refuse)
         if (reached) done({ ok: true, value: { leader: this.leaderName ?? '' } })
-        else done({ ok: false, problem: { code: 'no_leader', detail, written: 'no' } })
+        else if (refusal === undefined) done({ ok: false, problem: notTakenOver })
+        else done({ ok: false, problem: { code: 'membership_refused', detail: refusal, written: 'no' } })
       })
+      this.#step({ kind: 'transfer', now: this.#clock.now(), to })
     })
   }
 
@@ -437,7 +448,9 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#draining = true
     const { handOverMsMax, drainMsMax } = this.#options.limits
     const idle = (): boolean => this.#proposals.size === 0
-    const finish = (): void => this.#waits.until(idle, drainMsMax, () => done())
+    const finish = (): void => {
+      this.#waits.until(idle, drainMsMax, () => done())
+    }
     const others = this.#configuration.voters.some((id) => id !== this.#replicaId)
     if (this.#raft.role === 'leader' && others) this.transfer(undefined, handOverMsMax, finish)
     else finish()
@@ -499,6 +512,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (output.transfer !== undefined) {
       const { outcome, detail } = output.transfer
       this.#options.logger.info({ outcome }, `leadership transfer ${outcome}: ${detail}`)
+      if (outcome !== 'done') for (const refuse of [...this.#transferRefused]) refuse(detail)
     }
     if (output.committed.length > 0) {
       this.#applier.push(output.committed)
@@ -771,6 +785,12 @@ export class Driver implements NodeApi, NetworkEvents {
       throw error
     }
   }
+}
+
+const notTakenOver: Problem = {
+  code: 'no_leader',
+  detail: 'leadership was not taken over in time; it may have stayed where it was',
+  written: 'no',
 }
 
 const rejoinAdvice = (name: string): string =>

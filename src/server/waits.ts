@@ -4,8 +4,7 @@ import type { Clock } from './types.ts'
 
 interface Wait {
   readonly reached: () => boolean
-  readonly done: (reached: boolean) => void
-  readonly cancel: () => void
+  readonly end: (reached: boolean) => void
 }
 
 export class Waits {
@@ -16,36 +15,33 @@ export class Waits {
     this.#clock = clock
   }
 
-  /** Calls `done(true)` when `reached` holds, now or after a `check`, or `done(false)` when the time is over. */
-  until(reached: () => boolean, timeoutMs: number, done: (reached: boolean) => void): void {
+  /**
+   * Calls `done(true)` when `reached` holds, now or after a `check`, or `done(false)` when the time is over or the returned function
+   * gives it up before.
+   */
+  until(reached: () => boolean, timeoutMs: number, done: (reached: boolean) => void): () => void {
     if (reached()) {
       done(true)
-      return
+      return () => {}
     }
-    const timer = this.#clock.after(timeoutMs, () => {
-      this.#waits.delete(wait)
-      done(false)
-    })
-    const wait: Wait = { reached, done, cancel: () => timer.cancel() }
+    const end = (isReached: boolean): void => {
+      if (!this.#waits.delete(wait)) return
+      timer.cancel()
+      done(isReached)
+    }
+    const timer = this.#clock.after(timeoutMs, () => end(false))
+    const wait: Wait = { reached, end }
     this.#waits.add(wait)
+    return () => end(false)
   }
 
   /** To be called whenever something may have changed. */
   check(): void {
-    for (const wait of this.#waits) {
-      if (!wait.reached()) continue
-      this.#waits.delete(wait)
-      wait.cancel()
-      wait.done(true)
-    }
+    for (const wait of [...this.#waits]) if (wait.reached()) wait.end(true)
   }
 
   /** The node ends: nothing will be reached any more. */
   endAll(): void {
-    for (const wait of [...this.#waits]) {
-      this.#waits.delete(wait)
-      wait.cancel()
-      wait.done(wait.reached())
-    }
+    for (const wait of [...this.#waits]) wait.end(wait.reached())
   }
 }

@@ -241,3 +241,17 @@ test('runs the same way each time', () => {
   }
   expect(trace()).toBe(trace())
 })
+
+test('a transfer to a voter that cannot be reached is refused with the reason', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const leader = leaderOf(cluster)
+  const [away] = cluster.followers
+  away?.crash()
+  cluster.clock.advance(1500)
+  let problem = ''
+  leader.running.transfer(away?.id, 5000, (result) => {
+    problem = result.ok ? '' : `${result.problem.code}: ${result.problem.detail}`
+  })
+  cluster.clock.advance(1)
+  expect(problem).toBe('membership_refused: n2 cannot be reached')
+})
