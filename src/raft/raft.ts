@@ -573,24 +573,16 @@ export class Raft {
   /** The sender is behind: tell it so, lest a stuck candidate of a higher term is never freed (etcd, check-quorum with pre-vote). */
   #onOldTerm(message: Message): void {
     const answer = { from: this.id, to: message.from, term: this.#term }
-    const { last, applied } = this.#log
+    // Round 0: what it asked in its old term must not be taken for an answer in a newer one that it may lead by now.
+    const stale = { round: 0, sentAt: this.#now, lastIndex: this.#log.last }
     switch (message.type) {
       case 'append': {
-        const { prevIndex: index, round } = message
-        const nowhere = { hintIndex: 0 as LogIndex, hintTerm: 0 as Term }
-        const rest = { lastIndex: last, round, sentAt: this.#now }
-        this.#send({ ...answer, type: 'append-rejected', index, ...nowhere, ...rest })
+        const nowhere = { index: message.prevIndex, hintIndex: 0 as LogIndex, hintTerm: 0 as Term }
+        this.#send({ ...answer, type: 'append-rejected', ...nowhere, ...stale })
         return
       }
       case 'heartbeat':
-        this.#send({
-          ...answer,
-          type: 'heartbeat-answer',
-          round: message.round,
-          sentAt: this.#now,
-          applied,
-          lastIndex: last,
-        })
+        this.#send({ ...answer, type: 'heartbeat-answer', applied: this.#log.applied, ...stale })
         return
       case 'vote-request':
         this.#send({ ...answer, type: 'vote-answer', granted: false })
