@@ -9,6 +9,7 @@ const TWO_32 = 0x1_0000_0000
 
 export class ByteWriter {
   private bytes = Buffer.allocUnsafeSlow(1024)
+  private view = viewOf(this.bytes)
   private at = 0
 
   clear(): void {
@@ -22,23 +23,25 @@ export class ByteWriter {
 
   u8(value: number): void {
     const at = this.room(1)
-    this.bytes[at] = value
+    this.view.setUint8(at, value)
   }
 
   u32(value: number): void {
-    this.bytes.writeUInt32BE(value, this.room(4))
+    const at = this.room(4)
+    this.view.setUint32(at, value)
   }
 
   /** A non-negative safe integer. */
   integer(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`cannot be sent: ${value}`)
     const at = this.room(8)
-    this.bytes.writeUInt32BE(Math.floor(value / TWO_32), at)
-    this.bytes.writeUInt32BE(value % TWO_32, at + 4)
+    this.view.setUint32(at, Math.floor(value / TWO_32))
+    this.view.setUint32(at + 4, value % TWO_32)
   }
 
   double(value: number): void {
-    this.bytes.writeDoubleBE(value, this.room(8))
+    const at = this.room(8)
+    this.view.setFloat64(at, value)
   }
 
   flag(value: boolean): void {
@@ -48,12 +51,14 @@ export class ByteWriter {
   text(value: string): void {
     const length = Buffer.byteLength(value)
     this.u32(length)
-    this.bytes.write(value, this.room(length), 'utf8')
+    const at = this.room(length)
+    this.bytes.write(value, at, 'utf8')
   }
 
   blob(value: Uint8Array): void {
     this.u32(value.length)
-    this.bytes.set(value, this.room(value.length))
+    const at = this.room(value.length)
+    this.bytes.set(value, at)
   }
 
   /** A non-negative integer of any size. */
@@ -62,6 +67,7 @@ export class ByteWriter {
     this.text(value.toString(16))
   }
 
+  /** Where the next `count` bytes go. Replaces `bytes` and `view` when they are too small: take these after it. */
   private room(count: number): number {
     const at = this.at
     if (at + count > this.bytes.length) this.grow(at + count)
@@ -73,15 +79,18 @@ export class ByteWriter {
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2))
     this.bytes.copy(larger, 0, 0, this.at)
     this.bytes = larger
+    this.view = viewOf(larger)
   }
 }
 
 export class ByteReader {
   private readonly bytes: Buffer
+  private readonly view: DataView
   private at = 0
 
-  constructor(bytes: Uint8Array) {
-    this.bytes = asBuffer(bytes)
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+    this.view = viewOf(bytes)
   }
 
   get left(): number {
@@ -89,22 +98,22 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.bytes.readUInt8(this.take(1))
+    return this.view.getUint8(this.take(1))
   }
 
   u32(): number {
-    return this.bytes.readUInt32BE(this.take(4))
+    return this.view.getUint32(this.take(4))
   }
 
   integer(): number {
     const at = this.take(8)
-    const value = this.bytes.readUInt32BE(at) * TWO_32 + this.bytes.readUInt32BE(at + 4)
+    const value = this.view.getUint32(at) * TWO_32 + this.view.getUint32(at + 4)
     if (!Number.isSafeInteger(value)) throw new MalformedError('an integer beyond 2^53')
     return value
   }
 
   double(): number {
-    const value = this.bytes.readDoubleBE(this.take(8))
+    const value = this.view.getFloat64(this.take(8))
     if (!Number.isFinite(value)) throw new MalformedError('a time that is no number')
     return value
   }
@@ -149,8 +158,7 @@ export class ByteReader {
   }
 }
 
-export const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /**
  * `bytes` in memory of their own when what they share is more than twice as large: what is kept for long must not pin a buffer
