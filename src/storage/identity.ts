@@ -55,7 +55,7 @@ function encode({ clusterId, replicaId, name, formatVersion }: Identity): string
 }
 
 const LINES =
-  /^quorate node\nformat ([0-9]{1,9})\ncluster ([0-9]{1,20})\nreplica ([0-9]{1,20})\nname ([a-z0-9-]{1,63})\ncrc32 [0-9a-f]{8}\n$/
+  /^quorate node\nformat ([0-9]{1,9})\ncluster ([0-9]{1,20})\nreplica (0|[1-9][0-9]{0,19})\nname ([a-z0-9-]{1,63})\ncrc32 [0-9a-f]{8}\n$/
 
 function readIdentity(dir: string): Identity {
   const text = readFileSync(join(dir, IDENTITY_FILE), 'latin1')

@@ -1,0 +1,342 @@
+// What a replica on a real LevelDB makes of damage: exactly the acknowledged state, or a refusal that says what is wrong and what to do and
+// leaves the files alone. Never anything else.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { formatStorage, openStorage } from '../../src/storage/index.ts'
+import { runs } from '../runs.ts'
+import { crashImage, type Files, filesOf, type Outcome, outcomeOf } from './damage.ts'
+import { temporaryDirectory } from './replicas.ts'
+import { closed, identity, initial } from './samples.ts'
+import { contentAfter } from './workload.ts'
+
+const quick = runs(100) < 100
+
+let dir: string
+
+beforeAll(async () => {
+  dir = join(await temporaryDirectory(), 'damaged')
+})
+afterAll(() => rmSync(join(dir, '..'), { recursive: true, force: true }))
+
+/** What lies in `dir`, when it is known. */
+let inPlace: Files | undefined
+
+/** What becomes of these files with some of them changed; undefined: deleted. */
+async function become(
+  files: Files,
+  change: Readonly<Record<string, Buffer | undefined>>,
+  suspectTail = false,
+): Promise<Outcome> {
+  if (inPlace !== files) {
+    rmSync(dir, { recursive: true, force: true })
+    mkdirSync(dir)
+    for (const [name, content] of files) writeFileSync(join(dir, name), content)
+  }
+  for (const [name, content] of Object.entries(change)) {
+    if (content === undefined) rmSync(join(dir, name))
+    else writeFileSync(join(dir, name), content)
+  }
+  inPlace = undefined
+  const outcome = await outcomeOf(dir, { discardSuspectTail: suspectTail })
+  if (outcome.kind === 'refused' && outcome.untouched) {
+    for (const name of Object.keys(change)) writeFileSync(join(dir, name), contentOfFile(files, name))
+    inPlace = files
+  }
+  return outcome
+}
+
+function flipped(content: Buffer, bit: number): Buffer {
+  const copy = Buffer.from(content)
+  copy[bit >> 3] = (copy[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+  return copy
+}
+
+const named = (files: Files, pattern: RegExp): string[] =>
+  [...files.keys()].filter((name) => pattern.test(name)).sort()
+
+function contentOfFile(files: Files, name: string): Buffer {
+  const content = files.get(name)
+  if (content === undefined) throw new Error(`no ${name}`)
+  return content
+}
+
+/** The newest WAL; every image here has one with something in it. */
+const walOf = (files: Files): string => named(files, /\.log$/).at(-1) ?? ''
+
+function expectRefusal(outcome: Outcome, file: string): void {
+  expect(outcome).toMatchObject({ kind: 'refused', untouched: true })
+  if (outcome.kind !== 'refused') return
+  expect(outcome.message).toContain(file)
+  expect(outcome.message).toMatch(/kv cluster rejoin (n1|NODE)/)
+  expect(outcome.message).toContain('--join URL --replace')
+}
+
+describe('a small replica, killed', () => {
+  let files: Files
+  let content: string
+
+  beforeAll(async () => {
+    files = await crashImage(9)
+    content = await contentAfter(9)
+  })
+
+  test('has exactly the acknowledged state', async () => {
+    expect(await become(files, {})).toEqual({ kind: 'opened', content })
+  })
+
+  test.each([
+    ['CURRENT', /^CURRENT$/],
+    ['IDENTITY', /^IDENTITY$/],
+    ['the MANIFEST', /^MANIFEST-/],
+    ['the WAL', /\.log$/],
+  ])('is refused with any one bit of %s flipped', async (_what, pattern) => {
+    const [name = ''] = named(files, pattern)
+    const whole = contentOfFile(files, name)
+    expect(whole.length).toBeGreaterThan(0)
+    for (let bit = 0; bit < whole.length * 8; bit += quick ? 37 : 1) {
+      const outcome = await become(files, { [name]: flipped(whole, bit) })
+      // A flipped bit in CURRENT may make it name another file.
+      expectRefusal(outcome, name === 'CURRENT' ? '' : name)
+    }
+  })
+
+  test('does without a side file that is torn', async () => {
+    const whole = contentOfFile(files, 'WATERMARK')
+    const torn = Array.from({ length: 128 / 16 }, (_, at) => flipped(whole, at * 16 + at))
+    for (const broken of [...torn, Buffer.alloc(0), whole.subarray(0, 9)])
+      expect(await become(files, { WATERMARK: broken })).toEqual({ kind: 'opened', content })
+  })
+
+  test('is refused when a file is deleted or emptied', async () => {
+    const names = named(files, /^(CURRENT|IDENTITY|MANIFEST-.*|.*\.log|.*\.ldb)$/)
+    expect(names.length).toBeGreaterThanOrEqual(6)
+    for (const name of names) {
+      expectRefusal(await become(files, { [name]: undefined }), name)
+      expectRefusal(await become(files, { [name]: Buffer.alloc(0) }), name === walOf(files) ? '.log' : name)
+    }
+    expectRefusal(await become(files, { WATERMARK: undefined }), 'WATERMARK')
+  })
+
+  test('is refused when a file is cut anywhere', async () => {
+    for (const name of named(files, /^(CURRENT|IDENTITY|.*\.log|.*\.ldb)$/)) {
+      const whole = contentOfFile(files, name)
+      const step = name.endsWith('.ldb') || quick ? 29 : 1
+      for (let length = 0; length < whole.length; length += step)
+        expectRefusal(
+          await become(files, { [name]: whole.subarray(0, length) }),
+          name.endsWith('.log') ? '.log' : name,
+        )
+    }
+  })
+
+  test('is whole or refused when MANIFEST is cut anywhere', async () => {
+    const [name = ''] = named(files, /^MANIFEST-/)
+    const whole = contentOfFile(files, name)
+    for (let length = 0; length < whole.length; length += quick ? 7 : 1) {
+      const outcome = await become(files, { [name]: whole.subarray(0, length) })
+      if (outcome.kind === 'opened') expect(outcome.content).toBe(content)
+      else expectRefusal(outcome, '')
+    }
+  })
+
+  test('may drop a damaged last frame on request, but not one that was acknowledged', async () => {
+    const older = await crashImage(8, { restartEvery: 6 })
+    const newer = await crashImage(9, { restartEvery: 6 })
+    const wal = walOf(newer)
+    const whole = contentOfFile(newer, wal)
+    const broken = flipped(whole, (whole.length - 3) * 8)
+    const unacknowledged = { [wal]: broken, WATERMARK: contentOfFile(older, 'WATERMARK') }
+    const refusal = await become(newer, unacknowledged)
+    expectRefusal(refusal, wal)
+    expect(refusal).toMatchObject({ message: expect.stringContaining('--discard-suspect-tail') })
+    expect(await become(newer, unacknowledged, true)).toEqual({
+      kind: 'opened',
+      content: await contentAfter(8),
+    })
+    expectRefusal(await become(newer, { [wal]: broken }, true), '.log')
+  })
+})
+
+describe('a last batch that was never acknowledged', () => {
+  test.each([
+    ['a small one', 0],
+    ['one that spans blocks', 40_000],
+  ])('is there whole or not at all: %s', async (_what, padding) => {
+    const images = new Map<number, Files>()
+    const files = await crashImage(10, { padding }, (now, batches) => images.set(batches, now))
+    const acknowledged = images.get(9) ?? new Map()
+    const wal = walOf(files)
+    const whole = contentOfFile(files, wal)
+    const begin = contentOfFile(acknowledged, wal).length
+    const before = await contentAfter(9, padding)
+    const watermark = { WATERMARK: contentOfFile(acknowledged, 'WATERMARK') }
+    const cuts = padding === 0 ? every(begin, whole.length, quick ? 23 : 1) : nearBlocks(begin, whole.length)
+    for (const length of cuts) {
+      const outcome = await become(files, { ...watermark, [wal]: whole.subarray(0, length) })
+      expect(outcome, `cut at ${length} of ${begin} to ${whole.length}`).toEqual({
+        kind: 'opened',
+        content: before,
+      })
+    }
+    const kept = await become(files, watermark)
+    expect(kept).toEqual({ kind: 'opened', content: await contentAfter(10, padding) })
+    for (const length of [begin - 1, begin - 8, Math.floor(begin / 2), 7, 1, 0])
+      expectRefusal(await become(files, { ...watermark, [wal]: whole.subarray(0, length) }), '.log')
+  })
+
+  const every = (from: number, to: number, step: number): number[] =>
+    Array.from({ length: Math.ceil((to - from) / step) }, (_, at) => from + at * step)
+
+  /** Cuts within a header and either side of the ends of blocks. */
+  const nearBlocks = (from: number, to: number): number[] =>
+    [
+      from + 1,
+      from + 6,
+      from + 7,
+      from + 19,
+      ...[1, 2, 3].flatMap((block) => around(block * 32_768)),
+      to - 1,
+    ].filter((cut) => cut > from && cut < to)
+  const around = (at: number): number[] => [-8, -1, 0, 1, 6, 7, 8].map((by) => at + by)
+})
+
+describe('a replica of several tables and blocks', () => {
+  test('is refused with a bit flipped anywhere in what LevelDB would read', async () => {
+    const files = await crashImage(30, { restartEvery: 14, padding: 3000 })
+    const names = named(files, /^(MANIFEST-.*|.*\.log)$/)
+    for (const name of names) {
+      const whole = contentOfFile(files, name)
+      for (let count = 0; count < runs(150) && whole.length > 0; count++) {
+        const bit = randomInt(whole.length * 8)
+        const outcome = await become(files, { [name]: flipped(whole, bit) })
+        expect(outcome, `bit ${bit} of ${name}`).toMatchObject({ kind: 'refused', untouched: true })
+      }
+    }
+  })
+
+  test('never hides a bit flipped in a table', async () => {
+    const files = await crashImage(30, { restartEvery: 14, padding: 100 })
+    await become(files, {})
+    // That opening has put everything into tables, and left a copy to damage.
+    const storage = await openStorage(dir)
+    await closed(storage)
+    const expected = join(dir, '..', 'expected')
+    writeFileSync(expected, await contentAfter(30, 100))
+    const whole = filesOf(dir)
+    const verdicts: string[] = []
+    for (const name of named(whole, /\.ldb$/)) {
+      const size = contentOfFile(whole, name).length
+      const bits = Array.from({ length: runs(size > 1000 ? 120 : 20) }, () => randomInt(size * 8))
+      verdicts.push(...(await verdictsOf(name, bits, expected)))
+    }
+    const silent = verdicts.filter((verdict) => verdict.includes('SILENT'))
+    expect(silent).toEqual([])
+    expect(verdicts.some((verdict) => verdict.includes('found'))).toBe(true)
+  })
+
+  /** One line for each bit: what became of the replica. Dying counts as noticing, and the next process takes over. */
+  async function verdictsOf(file: string, bits: readonly number[], expected: string): Promise<string[]> {
+    const verdicts: string[] = []
+    for (let left = bits; left.length > 0; ) {
+      const child = run('reader.child.ts', [dir, file, expected])
+      child.stdin?.end(left.join('\n'))
+      const lines = await linesOf(child)
+      const done = lines.filter((line) => !line.endsWith('begun'))
+      verdicts.push(...done.map((line) => `${file} bit ${line}`))
+      const died = lines.at(-1)?.endsWith('begun')
+      if (died) verdicts.push(`${file} bit ${left[done.length]} ended the process`)
+      else expect(done).toHaveLength(left.length)
+      left = left.slice(done.length + (died ? 1 : 0))
+    }
+    return verdicts
+  }
+})
+
+describe('a process that writes', () => {
+  async function formatted(): Promise<string> {
+    const home = await temporaryDirectory()
+    onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+    await formatStorage(home, identity, initial)
+    return home
+  }
+
+  async function expectContent(home: string, acknowledged: number, padding: number): Promise<number> {
+    const outcome = await outcomeOf(home)
+    const allowed = [await contentAfter(acknowledged, padding), await contentAfter(acknowledged + 1, padding)]
+    expect(outcome.kind === 'opened' ? outcome.content : outcome.message).toBeOneOf(allowed)
+    return acknowledged + (outcome.kind === 'opened' && outcome.content === allowed[1] ? 1 : 0)
+  }
+
+  const lastStored = (lines: readonly string[], before: number): number =>
+    Number(lines.findLast((line) => line.startsWith('stored'))?.slice(7) ?? before)
+
+  test('loses nothing acknowledged when it is killed, again and again', async () => {
+    const home = await formatted()
+    let stored = 0
+    for (let round = 0; round < runs(8); round++) {
+      const child = run('writer.child.ts', [home, `${stored + 1}`, '2000'])
+      const enough = stored + 1 + randomInt(60)
+      const lines = await linesOf(child, (line) => {
+        if (line === `stored ${enough}`) child.kill('SIGKILL')
+      })
+      stored = await expectContent(home, lastStored(lines, stored), 2000)
+      expect(stored).toBeGreaterThanOrEqual(enough)
+    }
+  })
+
+  test('stops at the first write that fails for want of room, and keeps what it acknowledged', async () => {
+    const home = await formatted()
+    // 100 blocks of 512 bytes: the WAL may not grow beyond 50 KiB.
+    const child = run('writer.child.ts', [home, '1', '500'], 'ulimit -f 100; exec "$0" "$@"')
+    const lines = await linesOf(child)
+    expect(lines.slice(-2)).toEqual([expect.stringMatching(/^failed .*File too large/), 'abandoned'])
+    expect(lines).not.toContain('answered after a failure')
+    await expectContent(home, lastStored(lines, 0), 500)
+  })
+
+  test('keeps others out of its directory, in plain words', async () => {
+    const home = await formatted()
+    const child = run('writer.child.ts', [home, '1', '0'])
+    let refusal: unknown
+    await linesOf(child, async (line) => {
+      if (line !== 'stored 3') return
+      child.kill('SIGSTOP')
+      refusal = await openStorage(home).catch((error: unknown) => error)
+      // Even where the files look damaged, since they are being written to.
+      truncateSync(join(home, 'WATERMARK'), 0)
+      child.kill('SIGKILL')
+    })
+    expect(refusal).toMatchObject({ name: 'StorageInUseError', message: expect.stringContaining('in use') })
+  })
+})
+
+const children: ChildProcess[] = []
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+function run(script: string, args: readonly string[], shell?: string): ChildProcess {
+  const command = [process.execPath, join(import.meta.dirname, script), ...args]
+  const [program = '', ...rest] = shell === undefined ? command : ['sh', '-c', shell, ...command]
+  const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] })
+  children.push(child)
+  return child
+}
+
+async function linesOf(child: ChildProcess, each: (line: string) => unknown = () => {}): Promise<string[]> {
+  if (child.stdout === null) throw new Error('no stdout')
+  const lines: string[] = []
+  const ended = once(child, 'close')
+  for await (const line of createInterface({ input: child.stdout })) {
+    lines.push(line)
+    await each(line)
+  }
+  await ended
+  return lines
+}

@@ -1,0 +1,70 @@
+// Directories as a crash leaves them, damaged on purpose, and what a replica makes of them.
+
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { formatStorage, type OpenOptions, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
+import { temporaryDirectory } from './replicas.ts'
+import { closed, identity, initial } from './samples.ts'
+import { contentOf, submit } from './workload.ts'
+
+/** Name to content of every file of a directory. */
+export type Files = ReadonlyMap<string, Buffer>
+
+export const filesOf = (dir: string): Files =>
+  new Map(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name))]))
+
+export const sameFiles = (a: Files, b: Files): boolean =>
+  a.size === b.size && [...a].every(([name, content]) => b.get(name)?.equals(content))
+
+/**
+ * The files of a replica after batches 1 to `count`, as kill -9 leaves them: tables from the runs before, everything since in a WAL.
+ * `each` is called with what is on disk after each batch.
+ */
+export async function crashImage(
+  count: number,
+  { restartEvery = 8, padding = 0 } = {},
+  each: (files: Files, batches: number) => void = () => {},
+): Promise<Files> {
+  const dir = await temporaryDirectory()
+  try {
+    await formatStorage(dir, identity, initial)
+    let storage = await openStorage(dir)
+    for (let number = 1; number <= count; number++) {
+      await submit(storage, number, padding)
+      each(filesOf(dir), number)
+      if (number % restartEvery !== 0) continue
+      await closed(storage)
+      storage = await openStorage(dir)
+    }
+    const files = filesOf(dir)
+    await closed(storage)
+    return files
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+export type Outcome =
+  | { readonly kind: 'opened'; readonly content: string }
+  | { readonly kind: 'refused'; readonly message: string; readonly untouched: boolean }
+
+/** Opens the directory and reads everything, or is refused. Any other error is thrown. */
+export async function outcomeOf(dir: string, options: OpenOptions = {}): Promise<Outcome> {
+  const before = filesOf(dir)
+  try {
+    const storage = await openStorage(dir, options)
+    try {
+      return { kind: 'opened', content: await contentOf(storage) }
+    } finally {
+      await closed(storage)
+    }
+  } catch (error) {
+    if (!(error instanceof StorageRefusedError)) throw error
+    return { kind: 'refused', message: error.message, untouched: sameFiles(before, filesOf(dir)) }
+  }
+}
+
+export function copyTo(dir: string, from: string): void {
+  rmSync(dir, { recursive: true, force: true })
+  cpSync(from, dir, { recursive: true })
+}

@@ -1,0 +1,76 @@
+// A replica's life as a row of numbered batches, the same wherever it is replayed. So what a replica holds can be compared with what it
+// must hold after so many batches.
+
+import { crc32 } from 'node:zlib'
+import { asIndex } from '../../src/raft/types.ts'
+import { MemoryDisk, type Storage } from '../../src/storage/index.ts'
+import { openDisk } from './replicas.ts'
+import {
+  allRows,
+  applied,
+  batch,
+  changes,
+  closed,
+  entries,
+  frames,
+  hardState,
+  identity,
+  initial,
+  rowKey,
+  scrub,
+  store,
+  text,
+  write,
+} from './samples.ts'
+
+const KEYS = 40
+
+/** Batch `number` (1, 2, 3, …): applies a few rows, appends two entries, now and then in a new term over one that was not committed. */
+export function submit(storage: Storage, number: number, padding = 0): Promise<void> {
+  const term = 1 + Math.floor(number / 5)
+  const first = 2 * number
+  const commit = Math.max(1, first - 2)
+  if (number > 1) storage.apply(changes(rowsOf(number, padding)), applied(commit, term))
+  const appended =
+    number % 5 === 0
+      ? write({ truncateFrom: first - 1, entries: entries(first - 1, first + 1, term) })
+      : write({ entries: entries(first, first + 1, term) })
+  return store(storage, batch(hardState(term, commit, `${term + 2}`), [appended], Math.max(0, commit - 30)))
+}
+
+function rowsOf(number: number, padding: number): Record<string, string | undefined> {
+  const value = `batch ${number} ${'.'.repeat(padding)}`
+  return { [`k${number % KEYS}`]: value, [`k${(number * 7) % KEYS}`]: number % 3 === 0 ? undefined : value }
+}
+
+/** All that a replica knows, by every way of reading it. Damage that is found shows as a rejection. */
+export async function contentOf(storage: Storage): Promise<string> {
+  const { log } = storage
+  const [first, last] = [log.firstIndex(), log.lastIndex()]
+  const list = last < first ? [] : log.entries(first, asIndex(last + 1), 1e9)
+  const gotten = Array.from({ length: KEYS }, (_, at) => text(storage.get(rowKey(`k${at}`))))
+  const ranged = await allRows(storage)
+  await scrub(storage)
+  return JSON.stringify({
+    hardState: storage.hardState,
+    applied: [
+      storage.applied.index,
+      storage.applied.term,
+      text(storage.applied.raft),
+      text(storage.applied.kv),
+    ],
+    stateHash: storage.stateHash.toString(),
+    log: [first, last, frames(list).join()],
+    rows: [gotten, ranged].map((rows) => crc32(JSON.stringify(rows))),
+  })
+}
+
+/** What a replica holds after `count` batches, a restart included. */
+export async function contentAfter(count: number, padding = 0): Promise<string> {
+  const disk = new MemoryDisk()
+  disk.format(identity, initial)
+  const storage = await openDisk(disk)
+  for (let number = 1; number <= count; number++) await submit(storage, number, padding)
+  await closed(storage)
+  return contentOf(await openDisk(disk))
+}
