@@ -37,18 +37,28 @@ export function send(
     body.pour(bodiless ? GONE : sinkOf(response, context.limits))
     return
   }
-  const pieces = typeof body === 'string' || body instanceof Uint8Array ? [body] : body
-  if (status !== 304 && status !== 204) headers.push('Content-Length', String(byteLength(pieces)))
+  const parts = typeof body === 'string' || body instanceof Uint8Array ? [body] : body
+  if (status !== 304 && status !== 204) headers.push('Content-Length', String(byteLength(parts)))
   response.writeHead(status, headers)
-  const parts = bodiless ? [] : pieces
-  for (const part of parts.slice(0, -1)) response.write(part)
-  const last = parts.at(-1)
-  if (request.readableEnded || !hasBody(request)) response.end(last)
+  const last = bodiless ? undefined : parts.at(-1)
+  if (!bodiless) for (const part of parts.slice(0, -1)) response.write(part)
+  if (request.readableEnded || !hasBody(request)) endWith(response, last)
   else {
     if (last === undefined) response.flushHeaders()
     else response.write(last)
     dropBodyThenEnd(request, response, context.limits)
   }
+}
+
+/** Up to this size copying into one write is cheaper than a second one. */
+const ONE_WRITE_BYTES_MAX = 16 * 1024
+
+/** Node joins head and body into one write when both are strings of one byte a character. */
+function endWith(response: ServerResponse, body: string | Uint8Array | undefined): void {
+  if (body instanceof Uint8Array && body.length <= ONE_WRITE_BYTES_MAX)
+    response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
+  else if (typeof body === 'string' && Buffer.byteLength(body) === body.length) response.end(body, 'latin1')
+  else response.end(body)
 }
 
 function kvHeaders(node: NodeApi, answer: Answer): string[] {
