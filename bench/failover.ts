@@ -159,8 +159,13 @@ function clientWriters(cluster: BenchCluster, load: Load, running: () => boolean
   })
 }
 
-if (flags.kind === 'kill') await sudden('SIGKILL', 'restart')
-else if (flags.kind === 'pause') await sudden('SIGSTOP', 'resume')
-else if (flags.kind === 'restart') await graceful()
-else throw new Error('--kind is kill, pause or restart')
-process.exit(0)
+try {
+  if (flags.kind === 'kill') await sudden('SIGKILL', 'restart')
+  else if (flags.kind === 'pause') await sudden('SIGSTOP', 'resume')
+  else if (flags.kind === 'restart') await graceful()
+  else throw new Error('--kind is kill, pause or restart')
+  process.exit(0)
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exit(1)
+}

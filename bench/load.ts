@@ -122,10 +122,15 @@ async function measure({ urls, processes }: Target): Promise<object> {
   }
 }
 
-const report = await measure(await findTarget())
-if (flags.output === 'json') console.log(JSON.stringify(report))
-else console.log(Object.entries(report).map(line).join('\n'))
-process.exit(0)
+try {
+  const report = await measure(await findTarget())
+  if (flags.output === 'json') console.log(JSON.stringify(report))
+  else console.log(Object.entries(report).map(line).join('\n'))
+  process.exit(0)
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exit(1)
+}
 
 function line([name, value]: [string, unknown]): string {
   const shown =

@@ -2,7 +2,6 @@
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { getJson } from './http-connection.ts'
 
 export interface BenchNode {
@@ -19,16 +18,14 @@ export interface BenchCluster {
 
 const entry = join(import.meta.dirname, '../bin/kv.js')
 
-/** `kv cluster …`, as a user types it. Rejects when it fails. */
-export async function kvCluster(dataDir: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    entry,
-    'cluster',
-    ...args,
-    '--data',
-    dataDir,
-  ])
-  return stdout
+/** `kv cluster …`, as a user types it. Rejects with what it says when it fails. */
+export function kvCluster(dataDir: string, ...args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [entry, 'cluster', ...args, '--data', dataDir], (error, stdout, stderr) => {
+      if (error === null) resolve(stdout)
+      else reject(new Error(stderr.trim() || error.message))
+    })
+  })
 }
 
 /** Asks the supervisor: it knows the pids and who leads. */

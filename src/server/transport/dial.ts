@@ -9,7 +9,7 @@ import { FRAME, type Purpose, readRefusal, readWelcome, type Speaker, writeHello
 
 export interface DialOutcome {
   /** Must call `connection.established` before it returns. */
-  reached(connection: Connection): void
+  reached(connection: Connection, speaker: Speaker): void
   failed(why: string): void
 }
 
@@ -67,7 +67,7 @@ export function dial(
     if (speaker === undefined) return
     const mistaken = mistake(context, speaker, wanted)
     if (mistaken !== undefined) fail(mistaken)
-    else end(() => outcome.reached(dialled))
+    else end(() => outcome.reached(dialled, speaker))
   }
 
   return () =>

@@ -20,6 +20,8 @@ export class Listener {
   private readonly context: Context
   private readonly admitted: Admitted
   private readonly strangers = new Set<Connection>()
+  /** A caller tries again twice a second: it is not logged each time. */
+  private lastRefusal = ''
   /** Who called before the node was ready to answer. */
   private waiting: Socket[] | undefined = []
 
@@ -95,7 +97,8 @@ export class Listener {
 
   private refuse(connection: Connection, { refuse, stop }: Objection): void {
     this.context.counters.handshakesRefused++
-    this.context.logger.warn({ why: refuse }, 'refused a peer')
+    if (refuse !== this.lastRefusal) this.context.logger.warn({ why: refuse }, 'refused a peer')
+    this.lastRefusal = refuse
     connection.refuse({ clusterId: this.context.clusterId, stop, sentence: refuse })
   }
 

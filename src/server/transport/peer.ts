@@ -14,7 +14,7 @@ import { isMessageCode, readMessage } from './codec.ts'
 import type { Connection } from './connection.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
-import { FRAME, readRefusal, readState, readStateHash, writeGreeting } from './handshake.ts'
+import { FRAME, readRefusal, readState, readStateHash, type Speaker, writeGreeting } from './handshake.ts'
 
 interface Inbound {
   readonly connection: Connection
@@ -34,6 +34,8 @@ export class Peer {
   private hint: string | undefined
   private reachedAt: string | undefined
   private outbound: Connection | undefined
+  /** The process at its other end. */
+  private answeredBy: bigint | undefined
   private inbound: Inbound | undefined
   /** `connected` was said, and `disconnected` not yet. */
   private standing = false
@@ -73,6 +75,10 @@ export class Peer {
     this.dial()
   }
 
+  get name(): string {
+    return this.member.name
+  }
+
   /** Where it was reached last, or will be looked for next. */
   get address(): string {
     return this.reachedAt ?? this.context.resolve(this.member)
@@ -86,7 +92,7 @@ export class Peer {
   }
 
   /** The peer has called and was let in. */
-  accept(connection: Connection, greeting: Greeting): void {
+  accept(connection: Connection, { greeting, process }: Speaker): void {
     const older = this.inbound
     const inbound = { connection, greeting, held: true }
     this.inbound = inbound
@@ -99,6 +105,8 @@ export class Peer {
     older?.connection.close('the peer has called again')
     this.broken('the peer has called again')
     if (this.gone) return
+    // After a loss of power the end of the older process is not told: nobody is left to close its connections.
+    if (this.answeredBy !== process) this.outbound?.close('the peer has been started anew')
     if (this.outbound === undefined) this.dialNow()
     else this.deliver(inbound)
   }
@@ -134,19 +142,20 @@ export class Peer {
     const { addresses } = this
     const address = addresses[this.dials++ % addresses.length] ?? this.member.peer
     this.abandonDial = dial(this.context, address, this.id, 'messages', {
-      reached: (connection) => {
+      reached: (connection, speaker) => {
         this.reachedAt = address
-        this.reached(connection)
+        this.reached(connection, speaker)
       },
       failed: (why) => this.dialFailed(address, why),
     })
   }
 
-  private reached(connection: Connection): void {
+  private reached(connection: Connection, { process }: Speaker): void {
     this.abandonDial = undefined
     this.failures = 0
     this.endGrace()
     this.outbound = connection
+    this.answeredBy = process
     connection.established({
       frame: (type, body) => this.answer(connection, type, body),
       closed: (why) => this.outboundBroke(why),

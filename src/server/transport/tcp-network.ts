@@ -163,7 +163,7 @@ class TcpPeers implements TcpNetwork {
     }
     const peer =
       this.peers.get(replicaId) ?? this.meet({ id: replicaId, name, peer: address, url: '' }, false)
-    peer.accept(connection, hello.greeting)
+    peer.accept(connection, hello)
   }
 
   private meet(member: Member, configured: boolean): Peer {
@@ -181,7 +181,10 @@ class TcpPeers implements TcpNetwork {
   /** Never from within a call of the node. */
   private snapshotEnded(to: ReplicaId, source: SnapshotSource, ok: boolean, why: string): void {
     const { index } = source.meta
-    this.context.logger.info({ to, index, ok, why }, 'a snapshot transfer ended')
+    this.context.logger.info(
+      { to: this.peers.get(to)?.name ?? to, index, ok, why },
+      'a snapshot transfer ended',
+    )
     setImmediate(() => {
       if (!this.over) this.context.events.snapshotSent(to, index, ok)
     })

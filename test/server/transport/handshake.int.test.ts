@@ -114,6 +114,24 @@ test('a newer process of a replica takes the place of the older one, which stops
   expect((await b.next('stop')).reason).toMatch(/newer process/)
 })
 
+test('a peer that calls as a new process is called anew, even if the end of the old one was never told', async () => {
+  const bare = await bareListener()
+  const a = await party()
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const old = await bare.accepted()
+  await old.next()
+  old.send(FRAME.welcome, (out) => writeWelcome(out, { process: 1n, greeting: greetingOf() }))
+  const greeting = greetingOf({ peer: bare.address })
+  await welcomed(await call(a, { greeting, process: 1n }))
+  await a.next('connected')
+  await welcomed(await call(a, { greeting: { ...greeting, boot: 2 }, process: 2n }))
+  await old.closed()
+  const called = await bare.accepted()
+  await called.next()
+  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 2n, greeting: { ...greeting, boot: 2 } }))
+  expect((await a.next('connected')).greeting.boot).toBe(2)
+})
+
 test('a process that hears of a newer one of its own replica stops', async () => {
   const a = await alone({ boot: 3 })
   const caller = await call(a, { greeting: greetingOf({ replicaId: asReplicaId('1'), boot: 4 }) })
