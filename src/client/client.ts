@@ -140,7 +140,7 @@ export class Client {
     if (options.snapshot === true) {
       const headers = { Accept: 'application/x-ndjson' }
       const answer = await this.#read(rangePath(options), options, { headers, stream: true })
-      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options.limit)
+      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options)
     } else {
       yield* pages(options, (path) => this.#read(path, options))
     }

@@ -13,7 +13,7 @@ import {
   problemFrom,
   recordFromJson,
 } from './decode.ts'
-import { QuorateError } from './errors.ts'
+import { AbortedError, QuorateError } from './errors.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 
 const PAGE_RECORDS = 1_000
@@ -55,12 +55,14 @@ export async function* pages(
 export async function* streamed(
   answer: Answer,
   idleMs: number,
-  limit: number | undefined,
+  { limit, signal }: ListOptions,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') throw incomplete('the node does not stream', endpoint.url)
   const { stream } = answer
   stream.setTimeout(idleMs, () => stream.destroy(new Error(`nothing came for ${idleMs} ms`)))
+  const onAbort = () => stream.destroy()
+  signal?.addEventListener('abort', onAbort, { once: true })
   let count = 0
   try {
     for await (const line of linesOf(stream)) {
@@ -80,13 +82,21 @@ export async function* streamed(
       if (count === limit) return
     }
   } catch (error) {
+    throwIfAborted(signal)
     if (error instanceof QuorateError) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw incomplete(`the stream broke after ${count} records: ${reason}`, endpoint.url, error)
   } finally {
+    signal?.removeEventListener('abort', onAbort)
     stream.destroy()
   }
+  throwIfAborted(signal)
   throw incomplete(`the stream ended after ${count} records without its end line`, endpoint.url)
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return
+  throw new AbortedError('the call was aborted', { code: 'aborted', written: 'no', cause: signal.reason })
 }
 
 async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
