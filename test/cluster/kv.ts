@@ -6,6 +6,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
+import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
 
 const KV = join(import.meta.dirname, '../../bin/kv.js')
 
@@ -15,22 +17,7 @@ export interface Done {
   readonly stderr: string
 }
 
-export interface StatusJson {
-  readonly cluster_id: string
-  readonly leader: string | null
-  readonly term: number
-  readonly nodes: readonly {
-    readonly name: string
-    readonly pid: number | null
-    readonly url: string
-    readonly state: string
-    readonly role: string | null
-    readonly term: number | null
-    readonly commit_index: number | null
-    readonly applied_index: number | null
-    readonly revision: number | null
-  }[]
-}
+export type StatusJson = ClusterStatus
 
 /** A working directory with a local cluster in it, removed with everything that runs there. */
 export class Workspace implements AsyncDisposable {
@@ -67,6 +54,14 @@ export class Workspace implements AsyncDisposable {
     const { stdout, stderr, code } = await this.kv('cluster', 'status', '-o', 'json')
     if (code !== 0) throw new Error(`kv cluster status: ${stderr}`)
     return JSON.parse(stdout)
+  }
+
+  /** The same, asked without a process in between: for looking often. */
+  async peek(): Promise<StatusJson> {
+    const supervisor = await findSupervisor(this.path())
+    const reply = supervisor && (await ask(supervisor, { command: 'status' }))
+    if (!reply?.ok || !reply.status) throw new Error('the supervisor does not answer')
+    return reply.status
   }
 
   /** Starts a cluster and leaves it running. */

@@ -60,7 +60,7 @@ test('nodes are killed, restarted, paused, cut off and healed', async () => {
 
   expect((await space.kv('cluster', 'kill', first)).code).toBe(0)
   const second = await eventually(async () => {
-    const { leader } = await space.status()
+    const { leader } = await space.peek()
     return leader !== null && leader !== first && leader
   })
   expect(stateOf(await space.status(), first)).toMatchObject({
@@ -71,17 +71,17 @@ test('nodes are killed, restarted, paused, cut off and healed', async () => {
   })
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   expect((await space.kv('cluster', 'restart', first)).code).toBe(0)
-  expect(stateOf(await space.status(), first)).toMatchObject({ state: 'running', role: 'follower' })
+  expect(stateOf(await space.peek(), first)).toMatchObject({ state: 'running', role: 'follower' })
 
-  const pid = stateOf(await space.status(), first).pid
+  const { pid } = stateOf(await space.peek(), first)
   expect((await space.kv('cluster', 'pause', first)).code).toBe(0)
-  expect(stateOf(await space.status(), first)).toMatchObject({ state: 'paused', pid, role: null })
+  expect(stateOf(await space.peek(), first)).toMatchObject({ state: 'paused', pid, role: null })
   expect((await space.kv('cluster', 'resume', first)).code).toBe(0)
-  await eventually(async () => stateOf(await space.status(), first).state === 'running')
+  await eventually(async () => stateOf(await space.peek(), first).state === 'running')
 
   const others = started.nodes.map(({ name }) => name).filter((name) => name !== second)
   expect((await space.kv('cluster', 'partition', second, others.join(','))).code).toBe(0)
-  await eventually(async () => others.includes(leaderOf(await space.status())))
+  await eventually(async () => others.includes(leaderOf(await space.peek())))
   const minority = stateOf(started, second).url
   const majority = stateOf(started, first).url
   expect((await space.kv('put', 'a', '2', '--endpoints', majority)).code).toBe(0)
@@ -134,8 +134,22 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   const partly = await space.kv('cluster', 'start', '--detach')
   expect(partly.code).toBe(1)
   expect(partly.stderr).toContain(`kv cluster rejoin ${wiped}`)
-  expect(stateOf(await space.status(), wiped).state).toBe('stopped')
+  expect(stateOf(await space.peek(), wiped).state).toBe('stopped')
   expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
+})
+
+test('a process that LevelDB aborts is told from one that was killed', async () => {
+  await using space = await Workspace.open()
+  const started = await space.start('--nodes', '1')
+  process.kill(started.nodes[0]?.pid ?? 0, 'SIGABRT')
+  await eventually(async () => stateOf(await space.peek(), 'n1').state === 'stopped')
+  const { code, stderr } = await space.kv('cluster', 'status')
+  expect(code).toBe(0)
+  expect(stderr).toContain('kv cluster rejoin n1')
+  // Nobody could take its place: the data stays where it is.
+  expect((await space.kv('cluster', 'rejoin', 'n1')).code).toBe(5)
+  expect(existsSync(space.path('n1'))).toBe(true)
+  expect((await space.kv('cluster', 'restart', 'n1')).code).toBe(0)
 })
 
 test('nodes do not outlive a supervisor that was killed, paused ones neither', async () => {
@@ -164,7 +178,7 @@ test('in the foreground it prints a table and what to try, and ends on Ctrl-C, w
     shown += chunk
   })
   await eventually(() => shown.includes('Ctrl-C'))
-  const { nodes } = await space.status()
+  const { nodes } = await space.peek()
   child.kill('SIGINT')
   child.kill('SIGINT')
   const { code, stdout } = await ended
@@ -259,8 +273,9 @@ async function hashesOf(status: StatusJson): Promise<string[]> {
 
 async function votersOf(space: Workspace): Promise<string[]> {
   const { stdout } = await space.kv('member', 'list', '-o', 'json')
-  return JSON.parse(stdout)
-    .filter(({ role }: { role: string }) => role === 'voter')
-    .map(({ name }: { name: string }) => name)
+  const members: { name: string; role: string }[] = JSON.parse(stdout)
+  return members
+    .filter(({ role }) => role === 'voter')
+    .map(({ name }) => name)
     .sort()
 }

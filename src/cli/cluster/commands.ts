@@ -80,6 +80,7 @@ function statusCommand() {
       const reply = await askSupervisor(options.data, { command: 'status' })
       const { showStatus } = await import('./report.ts')
       if (reply.status) await showStatus(reply.status, formatOf(command))
+      if (reply.said !== '') say(reply.said)
     })
 }
 

@@ -12,10 +12,16 @@ const STOP_LIMIT_MS = 10_000
 /** A log that is larger when its node starts is moved to `.old`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
+/** Why a process ended, in words; `failed`: somebody should look at it. */
+export interface Epitaph {
+  readonly reason: string
+  readonly failed: boolean
+}
+
 export type NodeEvent =
   | { readonly kind: 'started'; readonly clusterId: string; readonly peer: string }
   | { readonly kind: 'view'; readonly view: NodeView; readonly before: NodeView | undefined }
-  | { readonly kind: 'ended'; readonly reason: string }
+  | ({ readonly kind: 'ended' } & Epitaph)
 
 interface Life {
   readonly child: ChildProcess
@@ -35,7 +41,7 @@ export class SupervisedNode {
   readonly #onEvent: (node: SupervisedNode, event: NodeEvent) => void
   #life: Life | undefined
   #view: NodeView | undefined
-  #lastEnd: string | undefined
+  #lastEnd: Epitaph | undefined
 
   constructor(name: string, clusterDir: string, onEvent: (node: SupervisedNode, event: NodeEvent) => void) {
     this.name = name
@@ -63,7 +69,7 @@ export class SupervisedNode {
   }
 
   /** Why the last process ended; undefined while one runs or none ever did. */
-  get lastEnd(): string | undefined {
+  get lastEnd(): Epitaph | undefined {
     return this.#lastEnd
   }
 
@@ -154,7 +160,7 @@ export class SupervisedNode {
     this.#life = undefined
     this.#view = undefined
     this.#lastEnd = epitaph(life, this.logFile)
-    this.#onEvent(this, { kind: 'ended', reason: this.#lastEnd })
+    this.#onEvent(this, { kind: 'ended', ...this.#lastEnd })
   }
 }
 
@@ -163,17 +169,18 @@ export function siblingModule(name: string): string {
   return join(import.meta.dirname, name + extname(import.meta.filename))
 }
 
-/** Why a process ended, in words. */
-function epitaph({ child, end, ending }: Life, logFile: string): string {
-  if (ending === 'kill') return 'killed'
-  if (end?.kind === 'failed') return end.reason
-  if (ending === 'stop' || end !== undefined) return 'stopped'
+function epitaph({ child, end, ending }: Life, logFile: string): Epitaph {
+  if (ending === 'kill') return { reason: 'killed', failed: false }
+  if (end?.kind === 'failed') return { reason: end.reason, failed: true }
+  if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
   const how = child.signalCode ?? `exit code ${child.exitCode}`
-  if (how === 'SIGKILL') return 'somebody killed it (SIGKILL)'
+  if (how === 'SIGKILL') return { reason: 'somebody killed it (SIGKILL)', failed: false }
   // LevelDB is native code: on files that it cannot make sense of it may abort the process instead of reporting an error.
-  return how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV'
-    ? `LevelDB ended the process (${how}): its files are probably damaged; see ${logFile}`
-    : `its process ended by ${how}; see ${logFile}`
+  const what =
+    how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV'
+      ? `LevelDB ended the process (${how}), so its files are probably damaged`
+      : `its process ended by ${how}`
+  return { reason: `${what}; see ${logFile}`, failed: true }
 }
 
 function goneOf(child: ChildProcess): Promise<void> {

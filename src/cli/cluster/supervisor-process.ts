@@ -1,8 +1,10 @@
 // The process that `kv cluster start --detach` leaves behind: a supervisor without a terminal. It reports once over IPC, when the cluster
 // serves or cannot; if whoever started it is gone before that, nobody wants the cluster any more.
 
+import { say } from '../output.ts'
 import { onStopSignals } from '../stop-signals.ts'
 import { failureOf } from './failure.ts'
+import { eventLine } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 import { Supervisor } from './supervisor.ts'
 
@@ -16,6 +18,10 @@ async function supervise(options: ToSupervisor): Promise<void> {
       report({ kind: 'failed', exitCode: 1, reason: 'Another start of this cluster is under way.' })
       return
     }
+    supervisor.watch((event) => {
+      const line = eventLine(event)
+      if (line !== undefined) say(line)
+    })
     onStopSignals(
       () => void supervisor.stop(),
       () => void supervisor.killAll(),

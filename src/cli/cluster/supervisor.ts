@@ -285,7 +285,7 @@ export class Supervisor {
     return new Promise((resolve) => {
       const look = (): void => {
         if (node.ready) settle(undefined)
-        else if (node.pid === undefined) settle(`${node.name} ended: ${node.lastEnd}`)
+        else if (node.pid === undefined) settle(`${node.name} ended: ${node.lastEnd?.reason}`)
       }
       const settle = (problem: string | undefined): void => {
         clearTimeout(timer)
@@ -314,7 +314,7 @@ export class Supervisor {
   async #obey(request: ControlRequest): Promise<ControlReply> {
     switch (request.command) {
       case 'status':
-        return { ok: true, said: '', status: await this.status() }
+        return { ok: true, said: this.#failures().join('\n'), status: await this.status() }
       case 'stop':
         await this.stop()
         return done('The cluster is stopped.')
@@ -332,6 +332,14 @@ export class Supervisor {
         return this.#obeyForNode(request.command, place)
       }
     }
+  }
+
+  /** A sentence for each node that did not end because somebody wanted it. */
+  #failures(): string[] {
+    return this.#places.flatMap((place) => {
+      const { name, lastEnd } = place.node
+      return lastEnd?.failed ? [withAdvice(`${name} ended: ${lastEnd.reason}`, place)] : []
+    })
   }
 
   async #obeyForNode(command: NodeCommand, place: Place): Promise<ControlReply> {
@@ -397,11 +405,10 @@ export class Supervisor {
       : refused(1, `${failure}.${kept}`)
   }
 
-  /** The change of membership needs a majority: then nothing is touched before one is there. */
+  /** The change of membership needs a majority: nothing is touched before one is there. */
   #whyNotWithout(place: Place): string | undefined {
     const ready = this.#places.filter((other) => other !== place && other.node.ready).length
-    const needed = place.node.ready ? Math.floor(this.#places.length / 2) + 1 : 1
-    return ready >= needed
+    return ready > this.#places.length / 2
       ? undefined
       : `${place.node.name} can only rejoin while a majority of the nodes runs without it, and that is not so now. ` +
           'Start the others first. Nothing was changed.'
