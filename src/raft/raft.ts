@@ -860,22 +860,12 @@ export class Raft {
     if (this.#leases.trustMs > 0) lead.leaseRounds.push({ number, startedAt })
     for (const follower of lead.followers) {
       if (!learners && !isVoter(this.#configuration, follower.id)) continue
-      // Never beyond what the follower is known to hold: its log may differ there.
-      const commit = Math.min(follower.match, this.#log.commit) as LogIndex
-      this.#send({
-        type: 'heartbeat',
-        from: this.id,
-        to: follower.id,
-        term: this.#term,
-        commit,
-        round: number,
-        confirmed: follower.confirmedContact,
-      })
+      this.#sendHeartbeat(follower, number)
     }
     this.#confirmRounds(lead)
   }
 
-  /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands or tell a commit. */
+  /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
   #replicate(follower: Progress, force: boolean): void {
     if (follower.state === 'snapshot' || follower.probing) return
     const { last } = this.#log
@@ -913,7 +903,23 @@ export class Raft {
   /** An idle follower is told of a commit at once; with entries under way the next append tells it. */
   #shareCommit(follower: Progress): void {
     if (follower.state !== 'replicate' || follower.inflight.messages > 0) return
-    if (follower.commitSent < Math.min(this.#log.commit, follower.match)) this.#replicate(follower, true)
+    const commit = Math.min(this.#log.commit, follower.match) as LogIndex
+    if (follower.commitSent >= commit) return
+    follower.commitSent = commit
+    this.#sendHeartbeat(follower, 0)
+  }
+
+  /** Never tells of a commit beyond what the follower is known to hold: its log may differ there. */
+  #sendHeartbeat(follower: Progress, round: number): void {
+    this.#send({
+      type: 'heartbeat',
+      from: this.id,
+      to: follower.id,
+      term: this.#term,
+      commit: Math.min(this.#log.commit, follower.match) as LogIndex,
+      round,
+      confirmed: follower.confirmedContact,
+    })
   }
 
   #needSnapshot(follower: Progress): void {
@@ -1083,6 +1089,7 @@ export class Raft {
     this.#leaderContact(from)
     this.#learnCommit(commit)
     if (confirmed !== undefined) this.#freshness.offer(confirmed, this.#log.applied)
+    if (round === 0) return
     this.#send({
       type: 'heartbeat-answer',
       from: this.id,

@@ -184,6 +184,7 @@ export interface HeartbeatMessage extends MessageBase {
   readonly type: 'heartbeat'
   /** min(match, commit) of the receiver, never beyond what it is known to hold. */
   readonly commit: LogIndex
+  /** 0: it only tells of a commit and wants no answer. */
   readonly round: number
   readonly confirmed: ConfirmedContact | undefined
 }
