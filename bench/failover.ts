@@ -75,15 +75,26 @@ interface Load {
   answered: number
   readonly failures: string[]
   longestGapMs: number
+  /** When the longest gap began. */
+  gapAtMs: number
   lastMs: number
 }
 
-const newLoad = (): Load => ({ answered: 0, failures: [], longestGapMs: 0, lastMs: performance.now() })
+const newLoad = (): Load => ({
+  answered: 0,
+  failures: [],
+  longestGapMs: 0,
+  gapAtMs: 0,
+  lastMs: performance.now(),
+})
 
 function succeeded(load: Load): void {
   const now = performance.now()
   load.answered++
-  load.longestGapMs = Math.max(load.longestGapMs, now - load.lastMs)
+  if (now - load.lastMs > load.longestGapMs) {
+    load.longestGapMs = now - load.lastMs
+    load.gapAtMs = load.lastMs
+  }
   load.lastMs = now
 }
 
@@ -99,19 +110,20 @@ async function graceful(): Promise<void> {
       ...clientWriters(cluster, library, () => running),
     ]
     await pause(500)
-    for (const load of [http, library]) Object.assign(load, { longestGapMs: 0, lastMs: performance.now() })
+    const begunMs = performance.now()
+    for (const load of [http, library]) Object.assign(load, { longestGapMs: 0, lastMs: begunMs })
     await kvCluster(flags.data, 'restart', leader)
     await pause(500)
     running = false
     await Promise.all(writers)
     console.log(
-      `${String(count + 1).padStart(3)}  restarted ${leader}  http: ${summary(http)}  client: ${summary(library)}`,
+      `${String(count + 1).padStart(3)}  restarted ${leader}  http: ${summary(http, begunMs)}  client: ${summary(library, begunMs)}`,
     )
   }
 }
 
-const summary = ({ answered, failures, longestGapMs }: Load): string =>
-  `${answered} written, ${failures.length} failed${failures.length > 0 ? ` (${failures[0]})` : ''}, longest pause ${longestGapMs.toFixed(0)} ms`
+const summary = ({ answered, failures, longestGapMs, gapAtMs }: Load, begunMs: number): string =>
+  `${answered} written, ${failures.length} failed${failures.length > 0 ? ` (${failures[0]})` : ''}, longest pause ${longestGapMs.toFixed(0)} ms (from ${(gapAtMs - begunMs).toFixed(0)} ms on)`
 
 function httpWriters(
   cluster: BenchCluster,
