@@ -4,7 +4,9 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
 import { DEFAULT_DATA, readClusterFile } from './cluster/cluster-file.ts'
+import { Failure } from './cluster/failure.ts'
 import { parseDuration, parseTimeout } from './duration.ts'
+import { EXIT } from './exit-codes.ts'
 
 const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
 export const DEFAULT_ENDPOINTS = [7301, 7302, 7303].map((port) => `http://127.0.0.1:${port}`)
@@ -54,8 +56,17 @@ export interface ChosenEndpoints {
 
 export function chooseEndpoints(flags: GlobalFlags): ChosenEndpoints {
   if (flags.endpoints !== undefined) return { urls: flags.endpoints, explicit: true }
-  const local = readClusterFile(DEFAULT_DATA)?.nodes.map((node) => node.url) ?? []
+  const local = localEndpoints()
   return { urls: local.length > 0 ? local : DEFAULT_ENDPOINTS, explicit: false }
+}
+
+function localEndpoints(): string[] {
+  try {
+    return readClusterFile(DEFAULT_DATA)?.nodes.map((node) => node.url) ?? []
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error
+    throw new Failure(EXIT.failed, `${reason}. --endpoints names the nodes to ask instead`)
+  }
 }
 
 function parseEndpoints(text: string): string[] {

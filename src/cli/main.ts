@@ -12,12 +12,12 @@
 import { CommanderError } from '@commander-js/extra-typings'
 import { Failure } from './cluster/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { say, tolerateClosedPipes } from './output.ts'
+import { say, watchOutput } from './output.ts'
 import { buildProgram } from './program.ts'
 
 /** Never rejects but for a defect. */
 export async function main(args: readonly string[]): Promise<number> {
-  tolerateClosedPipes()
+  watchOutput()
   try {
     const program = await buildProgram(args)
     await program.parseAsync(args, { from: 'user' })

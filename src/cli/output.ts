@@ -1,18 +1,18 @@
 // What goes where: data on stdout, everything else on stderr. Whoever reads our output may stop reading at any time (`kv ls | head`).
 
 import { styleText } from 'node:util'
+import { EXIT } from './exit-codes.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
-/** Ends quietly when the reader of stdout is gone; without a reader of stderr we go on. */
-export function tolerateClosedPipes(): void {
+/** Ends quietly when the reader of stdout is gone, and not so when data is lost; without a reader of stderr we go on. */
+export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
+    if (error.code === 'EPIPE') process.exit(EXIT.ok)
+    say(`error: cannot write to standard output: ${error.message}`)
+    process.exit(EXIT.failed)
   })
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
+  process.stderr.on('error', () => {})
 }
 
 /** Data. Resolves when more may be written. */
