@@ -1,0 +1,197 @@
+// The first storage error is the last word: nothing is submitted or answered after it, and what was acknowledged before it is there after a restart.
+
+import { describe, expect, test } from 'vitest'
+import { type Faults, FaultyEngine, MemoryDisk, openStorage, type Storage } from '../../src/storage/index.ts'
+import { conformance, type Replica } from './conformance.ts'
+import { levelReplica, memoryReplica, openDisk } from './replicas.ts'
+import {
+  applied,
+  batch,
+  changes,
+  closed,
+  hardState,
+  identity,
+  initial,
+  page,
+  rowKey,
+  scrub,
+} from './samples.ts'
+import { contentAfter, contentOf, submit } from './workload.ts'
+
+conformance('a disk with faults to come', async () => {
+  const disk = new MemoryDisk()
+  disk.format(identity, initial)
+  return { open: () => openDisk(disk, undefined, {}), dispose: async () => {} }
+})
+
+const enospc = (): never => {
+  throw Object.assign(new Error('No space left on device'), { code: 'ENOSPC' })
+}
+
+/** Opening writes once: the boot counter. */
+const BOOT_WRITES = 1
+
+async function memory(faults: Faults): Promise<{ storage: Storage; reopen: () => Promise<Storage> }> {
+  const disk = new MemoryDisk()
+  disk.format(identity, initial)
+  const storage = await openDisk(disk, undefined, faults)
+  const reopen = (): Promise<Storage> => {
+    disk.crash()
+    return openDisk(disk)
+  }
+  return { storage, reopen }
+}
+
+function expectNothingMore(storage: Storage, first: unknown): void {
+  expect(() => storage.get(rowKey('a'))).toThrow(first as Error)
+  expect(() => storage.view()).toThrow(first as Error)
+  expect(() => storage.apply(changes({ a: '1' }), applied(99, 9))).toThrow(first as Error)
+  expect(() => storage.write(batch(hardState(9, 9)), () => {})).toThrow(first as Error)
+  expect(() => storage.snapshotSource()).toThrow(first as Error)
+}
+
+describe('a failed write', () => {
+  test.each([1, 2, 7])('number %i is the last one', async (number) => {
+    const { storage, reopen } = await memory({
+      beforeWrite: (count) => count === BOOT_WRITES + number && enospc(),
+    })
+    for (let done = 1; done < number; done++) await submit(storage, done)
+    const first = await submit(storage, number).catch((error: unknown) => error)
+    expect(first).toMatchObject({
+      name: 'StorageFailedError',
+      message: expect.stringContaining('No space left on device'),
+    })
+    expectNothingMore(storage, first)
+    await expect(closed(storage)).rejects.toBe(first)
+    expect(await contentOf(await reopen())).toBe(await contentAfter(number - 1))
+  })
+
+  test('on a real LevelDB leaves what was acknowledged', async () => {
+    let armed = false
+    const faults = { beforeWrite: () => armed && enospc() }
+    const replica = await levelReplica({ under: (engine) => new FaultyEngine(engine, faults) })
+    const storage = await replica.open()
+    for (let number = 1; number <= 5; number++) await submit(storage, number)
+    armed = true
+    const first = await submit(storage, 6).catch((error: unknown) => error)
+    expect(first).toMatchObject({ name: 'StorageFailedError' })
+    expectNothingMore(storage, first)
+    await expect(closed(storage)).rejects.toBe(first)
+    // The handle was abandoned, lock and all, as it must be.
+    await expect(openStorage(replica.dir)).rejects.toMatchObject({ name: 'StorageInUseError' })
+    await replica.dispose()
+  })
+
+  test('of a chunk being received ends the replica as well', async () => {
+    const sender = (await memory({})).storage
+    sender.apply(changes({ a: '1' }), applied(2, 1))
+    const source = sender.snapshotSource()
+    const { storage } = await memory({ beforeWrite: (count) => count === BOOT_WRITES + 1 && enospc() })
+    const first = await new Promise((resolve) => {
+      storage.snapshotSink('s', identity.replicaId, source.meta, (error) => resolve(error))
+    })
+    expect(first).toMatchObject({ name: 'StorageFailedError' })
+    expectNothingMore(storage, first)
+  })
+})
+
+describe('a failed sync', () => {
+  test('is answered with an error although the batch may be there', async () => {
+    const { storage, reopen } = await memory({
+      beforeSync: (count) => {
+        if (count === BOOT_WRITES + 3) throw new Error('Input/output error')
+      },
+    })
+    await submit(storage, 1)
+    await submit(storage, 2)
+    const first = await submit(storage, 3).catch((error: unknown) => error)
+    expect(first).toMatchObject({
+      name: 'StorageFailedError',
+      message: expect.stringContaining('Input/output error'),
+    })
+    expectNothingMore(storage, first)
+    expect(await contentOf(await reopen())).toBeOneOf([await contentAfter(2), await contentAfter(3)])
+  })
+})
+
+describe('a failed read', () => {
+  async function failing(): Promise<{ storage: Storage; arm: () => void }> {
+    let armed = false
+    const { storage } = await memory({
+      beforeRead: () => {
+        if (armed) throw new Error('Input/output error')
+      },
+    })
+    for (let number = 1; number <= 5; number++) await submit(storage, number)
+    return {
+      storage,
+      arm: () => {
+        armed = true
+      },
+    }
+  }
+
+  test.each<[string, (storage: Storage) => unknown]>([
+    ['of a row', (storage) => storage.get(rowKey('nothing'))],
+    ['of the row that a change replaces', (storage) => storage.apply(changes({ zz: '1' }), applied(9, 2))],
+    ['of a range', (storage) => page(storage.view())],
+    ['of the scrub', (storage) => scrub(storage)],
+    ['of the log', ({ log }) => log.entries(log.firstIndex(), log.lastIndex(), 1e6)],
+  ])('%s is final', async (_what, read) => {
+    const { storage, arm } = await failing()
+    arm()
+    const first = await (async () => read(storage))().catch((error: unknown) => error)
+    expect(first).toMatchObject({
+      name: 'StorageFailedError',
+      message: expect.stringContaining('Input/output error'),
+    })
+    expectNothingMore(storage, first)
+  })
+
+  test('while a batch is being written makes that one fail too', async () => {
+    const { storage, arm } = await failing()
+    const stored = submit(storage, 6)
+    arm()
+    expect(() => storage.get(rowKey('nothing'))).toThrow('Input/output error')
+    await expect(stored).rejects.toThrow('Input/output error')
+  })
+})
+
+describe('a crash in memory', () => {
+  test.each([
+    ['lost', 4],
+    ['kept', 5],
+  ] as const)('with the batch in flight %s', async (inFlight, batches) => {
+    const disk = new MemoryDisk()
+    disk.format(identity, initial)
+    const held: (() => void)[] = []
+    let holding = false
+    const storage = await openDisk(disk, (what, complete) => {
+      if (holding && what === 'write') held.push(complete)
+      else setImmediate(complete)
+    })
+    for (let number = 1; number <= 4; number++) await submit(storage, number)
+    holding = true
+    let answered = false
+    submit(storage, 5).then(
+      () => {
+        answered = true
+      },
+      () => {},
+    )
+    disk.crash(inFlight)
+    for (const complete of held) complete()
+    expect(held).toHaveLength(1)
+    expect(await contentOf(await openDisk(disk))).toBe(await contentAfter(batches))
+    expect(answered).toBe(false)
+  })
+})
+
+test('a replica that was not closed leaves nothing half done in memory', async () => {
+  const replica: Replica = await memoryReplica()
+  const storage = await replica.open()
+  await submit(storage, 1)
+  await expect(replica.open()).rejects.toThrow('in use')
+  await closed(storage)
+  expect(await contentOf(await replica.open())).toBe(await contentAfter(1))
+})

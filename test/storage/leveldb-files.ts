@@ -1,0 +1,75 @@
+// Writes LevelDB's file formats, for tests of what reads them: a second implementation, from the description.
+
+import { crc32c, maskCrc } from '../../src/storage/crc32c.ts'
+
+const BLOCK = 32 * 1024
+
+/** A log file of these records. */
+export function logFile(records: readonly Uint8Array[]): Buffer {
+  const parts: Buffer[] = []
+  let at = 0
+  const push = (part: Buffer): void => {
+    parts.push(part)
+    at += part.length
+  }
+  for (const record of records) {
+    let left = Buffer.from(record)
+    let isFirst = true
+    do {
+      const room = BLOCK - (at % BLOCK)
+      if (room < 7) push(Buffer.alloc(room))
+      const take = Math.min(left.length, BLOCK - (at % BLOCK) - 7)
+      const isLast = take === left.length
+      const type = isFirst ? (isLast ? 1 : 2) : isLast ? 4 : 3
+      const body = Buffer.concat([Buffer.of(type), left.subarray(0, take)])
+      const header = Buffer.alloc(6)
+      header.writeUInt32LE(maskCrc(crc32c(body, 0, body.length)))
+      header.writeUInt16LE(take, 4)
+      push(Buffer.concat([header, body]))
+      left = left.subarray(take)
+      isFirst = false
+    } while (left.length > 0)
+  }
+  return Buffer.concat(parts)
+}
+
+/** A WAL record of `count` operations (their bytes do not matter here). */
+export function walRecord(sequence: number, count: number, bodyBytes = 20): Buffer {
+  const record = Buffer.alloc(12 + bodyBytes, sequence & 0xff)
+  record.writeBigUInt64LE(BigInt(sequence))
+  record.writeUInt32LE(count, 8)
+  return record
+}
+
+const varint = (value: number): number[] =>
+  value < 0x80 ? [value] : [(value % 0x80) | 0x80, ...varint(Math.floor(value / 0x80))]
+const slice = (text: string): number[] => [...varint(text.length), ...Buffer.from(text)]
+
+export interface Edit {
+  readonly comparator?: string
+  readonly log?: number
+  readonly next?: number
+  readonly last?: number
+  readonly pointer?: number
+  readonly deleted?: readonly (readonly [level: number, number: number])[]
+  readonly added?: readonly (readonly [level: number, number: number, bytes: number])[]
+}
+
+export function edit({ comparator, log, next, last, pointer, deleted = [], added = [] }: Edit): Buffer {
+  return Buffer.from([
+    ...(comparator === undefined ? [] : [1, ...slice(comparator)]),
+    ...(log === undefined ? [] : [2, ...varint(log), 9, 0]),
+    ...(next === undefined ? [] : [3, ...varint(next)]),
+    ...(last === undefined ? [] : [4, ...varint(last)]),
+    ...(pointer === undefined ? [] : [5, pointer, ...slice('somewhere')]),
+    ...deleted.flatMap(([level, number]) => [6, level, ...varint(number)]),
+    ...added.flatMap(([level, number, bytes]) => [
+      7,
+      level,
+      ...varint(number),
+      ...varint(bytes),
+      ...slice('a'),
+      ...slice('z'),
+    ]),
+  ])
+}

@@ -1,0 +1,330 @@
+// Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves behind.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { crc32c, maskCrc, unmaskCrc } from '../../src/storage/crc32c.ts'
+import { readLogFile } from '../../src/storage/leveldb-log.ts'
+import { Damage, verifyDatabase } from '../../src/storage/verify.ts'
+import { type Edit, edit, logFile, walRecord } from './leveldb-files.ts'
+
+describe('CRC-32C', () => {
+  test.each([
+    ['123456789', 0xe3069283],
+    ['', 0],
+    ['\0'.repeat(32), 0x8a9136aa],
+    [String.fromCharCode(...Array.from({ length: 32 }, (_, at) => at)), 0x46dd794e],
+  ])('has the published values (%j)', (text, expected) => {
+    const bytes = Buffer.from(text, 'latin1')
+    expect(crc32c(bytes, 0, bytes.length)).toBe(expected)
+  })
+
+  test('is masked reversibly', () => {
+    for (const crc of [0, 1, 0xe3069283, 0xffffffff, 0x80000000]) {
+      expect(unmaskCrc(maskCrc(crc))).toBe(crc)
+      expect(maskCrc(crc)).not.toBe(crc)
+    }
+  })
+})
+
+describe('a log file', () => {
+  const records = [20, 0, 40_000, 7, 32_741, 1, 100_000, 300].map((bytes, at) => Buffer.alloc(bytes, at + 1))
+  const read = (file: Uint8Array): { sizes: number[]; end: ReturnType<typeof readLogFile> } => {
+    const sizes: number[] = []
+    const end = readLogFile(
+      file,
+      (content) => {
+        sizes.push(content.length)
+        return undefined
+      },
+      () => true,
+    )
+    return { sizes, end }
+  }
+
+  test('gives back its records', () => {
+    const found: Buffer[] = []
+    const end = readLogFile(
+      logFile(records),
+      (content) => {
+        found.push(Buffer.from(content))
+        return undefined
+      },
+      () => true,
+    )
+    expect(end).toEqual({ kind: 'clean' })
+    expect(found.map((record) => record.toString('latin1'))).toEqual(
+      records.map((record) => record.toString('latin1')),
+    )
+  })
+
+  test('cut anywhere ends cleanly between records and is torn within them', () => {
+    const sizes = records.map(({ length }) => length)
+    const ends = records.map((_, count) => logFile(records.slice(0, count + 1)).length)
+    const file = logFile(records)
+    for (let length = 1; length < file.length; length += length % 1000 < 30 ? 1 : 331) {
+      const { sizes: found, end } = read(file.subarray(0, length))
+      const whole = ends.filter((at) => at <= length).length
+      expect(found, `${length}`).toEqual(sizes.slice(0, whole))
+      const begins = ends[whole - 1] ?? 0
+      const blockEnd = Math.ceil(begins / 32_768) * 32_768
+      const isInTrailer = blockEnd - begins < 7 && length <= blockEnd
+      expect(end.kind, `${length}`).toBe(length === begins || isInTrailer ? 'clean' : 'torn')
+    }
+  })
+
+  test.each<[string, (file: Buffer) => void, string]>([
+    ['a flipped bit in the content', (file) => void file.writeUInt8((file[10] ?? 0) ^ 1, 10), 'corrupt'],
+    [
+      'a flipped bit in the last content',
+      (file) => void file.writeUInt8((file.at(-1) ?? 0) ^ 1, file.length - 1),
+      'suspect',
+    ],
+    [
+      'a longer length of the last frame',
+      (file) => void file.writeUInt16LE(301, file.length - 303),
+      'corrupt',
+    ],
+    [
+      'a shorter length of the last frame',
+      (file) => void file.writeUInt16LE(299, file.length - 303),
+      'corrupt',
+    ],
+    ['a length beyond the block', (file) => void file.writeUInt16LE(0xffff, 4), 'corrupt'],
+    [
+      'a length beyond the end of the file',
+      (file) => void file.writeUInt16LE(400, file.length - 303),
+      'corrupt',
+    ],
+    ['another type', (file) => void file.writeUInt8(3, 6), 'corrupt'],
+    ['zeros at the end', (file) => void file.fill(0, file.length - 307), 'corrupt'],
+  ])('with %s', (_what, damage, kind) => {
+    const file = logFile(records)
+    damage(file)
+    expect(read(file).end.kind).toBe(kind)
+  })
+
+  test('whose torn record holds bytes that look like frames is torn all the same', () => {
+    const lookalike = logFile([Buffer.alloc(100, 9)])
+    const file = logFile([Buffer.alloc(50), Buffer.concat([Buffer.alloc(30), lookalike, Buffer.alloc(500)])])
+    const end = readLogFile(
+      file.subarray(0, file.length - 100),
+      () => undefined,
+      (content) => content[0] === 1,
+    )
+    expect(end.kind).toBe('torn')
+  })
+})
+
+describe('a database', () => {
+  const tables: Edit = {
+    added: [
+      [0, 5, 111],
+      [1, 6, 222],
+    ],
+  }
+  const first: Edit = { comparator: 'leveldb.BytewiseComparator', log: 8, next: 9, last: 100, ...tables }
+  let dir: string
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'quorate-verify-'))
+    write('CURRENT', 'MANIFEST-000007\n')
+    manifest([first])
+    write('000005.ldb', Buffer.alloc(111))
+    write('000006.ldb', Buffer.alloc(222))
+  })
+  afterEach(() => rmSync(dir, { recursive: true }))
+
+  const write = (name: string, content: string | Uint8Array): void => writeFileSync(join(dir, name), content)
+  const manifest = (edits: readonly Edit[]): void => write('MANIFEST-000007', logFile(edits.map(edit)))
+  const wal = (
+    number: number,
+    ...records: readonly (readonly [sequence: number, count: number])[]
+  ): Buffer => {
+    const file = logFile(records.map(([sequence, count]) => walRecord(sequence, count)))
+    write(`${String(number).padStart(6, '0')}.log`, file)
+    return file
+  }
+  const verify = (watermark?: number, discardSuspectTail = false): number =>
+    verifyDatabase(dir, { watermark, discardSuspectTail })
+  const damage = (watermark?: number): string => {
+    try {
+      verify(watermark)
+    } catch (error) {
+      if (error instanceof Damage) return `${error.file}: ${error.message}`
+      throw error
+    }
+    return 'none'
+  }
+
+  test('that is young ends where MANIFEST stands', () => {
+    wal(8)
+    expect(verify()).toBe(100)
+    expect(verify(100)).toBe(100)
+    expect(damage(101)).toMatch('acknowledged writes are missing')
+  })
+
+  test('goes on through its WALs', () => {
+    wal(8, [101, 3], [104, 1])
+    wal(11, [105, 10])
+    wal(12)
+    expect(verify(114)).toBe(114)
+    expect(damage(115)).toMatch('acknowledged writes are missing')
+  })
+
+  test('may have been written to while a table was made of the WAL before', () => {
+    wal(8, [90, 3], [93, 20])
+    expect(verify(112)).toBe(112)
+  })
+
+  test('does not care for WALs that are done with, and for what is not its own', () => {
+    wal(4, [1, 99])
+    wal(8, [101, 1])
+    for (const name of ['000099.ldb', 'MANIFEST-000004', '000010.dbtmp', 'LOG', 'notes.log'])
+      write(name, 'whatever')
+    expect(verify()).toBe(101)
+  })
+
+  test('may end in the middle of a record, also when an interrupted start has made the next WAL already', () => {
+    const whole = wal(8, [101, 3], [104, 5])
+    write('000008.log', whole.subarray(0, -3))
+    expect(verify(103)).toBe(103)
+    expect(damage(108)).toMatch('acknowledged writes are missing')
+    wal(11)
+    wal(12)
+    expect(verify(103)).toBe(103)
+  })
+
+  test.each<[string, string, () => void]>([
+    ['a gap within a WAL', '000008.log: at byte 39: sequence number 105', () => wal(8, [101, 3], [105, 1])],
+    ['a repetition', '000008.log: at byte 39: sequence number 101', () => wal(8, [101, 3], [101, 3])],
+    [
+      'a gap between WALs',
+      '000011.log: at byte 0: sequence number 106',
+      () => {
+        wal(8, [101, 4])
+        wal(11, [106, 1])
+      },
+    ],
+    ['a gap after the tables', '000008.log: at byte 0: sequence number 102', () => wal(8, [102, 1])],
+    ['a WAL that ends before MANIFEST', '000008.log: acknowledged writes are missing', () => wal(8, [90, 5])],
+    ['no WAL', '000008.log: the file is missing', () => {}],
+    ['an older WAL instead', '000008.log: the file is missing', () => wal(11, [101, 1])],
+    [
+      'an emptied WAL before the newest',
+      '000008.log: it is empty',
+      () => {
+        wal(8)
+        wal(11, [101, 1])
+      },
+    ],
+    [
+      'a torn WAL before the newest',
+      '000008.log: it ends in the middle',
+      () => {
+        write('000008.log', wal(8, [101, 1]).subarray(0, -1))
+        wal(11, [101, 1])
+      },
+    ],
+    [
+      'a record without operations',
+      '000008.log: at byte 0: a record without operations',
+      () => wal(8, [101, 0]),
+    ],
+    [
+      'a missing table',
+      '000006.ldb: the file is missing',
+      () => {
+        wal(8)
+        rmSync(join(dir, '000006.ldb'))
+      },
+    ],
+    [
+      'a table of another size',
+      '000005.ldb: it is 110 bytes',
+      () => {
+        wal(8)
+        write('000005.ldb', Buffer.alloc(110))
+      },
+    ],
+    [
+      'another order of keys',
+      'MANIFEST-000007: at byte 0: it was written with another order',
+      () => manifest([{ ...first, comparator: 'leveldb.ReverseComparator' }]),
+    ],
+    [
+      'a MANIFEST without its beginning',
+      'MANIFEST-000007: its beginning',
+      () => manifest([{ log: 8, next: 9, last: 1 }]),
+    ],
+    ['an empty MANIFEST', 'MANIFEST-000007: its beginning', () => manifest([])],
+    ['no MANIFEST', 'MANIFEST-000007: the file is missing', () => rmSync(join(dir, 'MANIFEST-000007'))],
+    ['an odd CURRENT', 'CURRENT: it does not name', () => write('CURRENT', 'MANIFEST-000007')],
+    ['no CURRENT', 'CURRENT: the file is missing', () => rmSync(join(dir, 'CURRENT'))],
+    [
+      'an edit of another LevelDB',
+      'MANIFEST-000007: at byte 0: an edit has the unknown tag',
+      () => write('MANIFEST-000007', logFile([Buffer.from([99, 1])])),
+    ],
+    [
+      'an edit that is cut short',
+      'MANIFEST-000007: at byte 0: an edit is cut short',
+      () => write('MANIFEST-000007', logFile([edit(first).subarray(0, -1)])),
+    ],
+  ])('is refused with %s', (_what, expected, damageIt) => {
+    damageIt()
+    expect(damage()).toContain(expected)
+  })
+
+  test('follows the tables through later edits', () => {
+    wal(8)
+    manifest([
+      first,
+      { pointer: 1, deleted: [[0, 5]], added: [[1, 5, 111]] },
+      { deleted: [[1, 6]], added: [[2, 300, 333]] },
+    ])
+    expect(damage()).toContain('000300.ldb: the file is missing')
+    write('000300.ldb', Buffer.alloc(333))
+    rmSync(join(dir, '000006.ldb'))
+    expect(verify()).toBe(100)
+    manifest([
+      first,
+      {
+        deleted: [
+          [0, 5],
+          [1, 6],
+        ],
+        log: 12,
+        last: 120,
+      },
+    ])
+    expect(damage()).toContain('000012.log: the file is missing')
+    wal(12, [121, 2])
+    expect(verify(122)).toBe(122)
+  })
+
+  test('does without an edit that was never finished', () => {
+    wal(8, [101, 9])
+    wal(12, [110, 1])
+    const whole = logFile([edit(first), edit({ deleted: [[0, 5]], log: 12, last: 109 })])
+    write('MANIFEST-000007', whole.subarray(0, -1))
+    expect(verify(110)).toBe(110)
+  })
+
+  test('drops a suspect tail when asked to, unless it was acknowledged', () => {
+    const file = wal(8, [101, 3], [104, 5])
+    file.writeUInt8((file.at(-1) ?? 0) ^ 0x40, file.length - 1)
+    write('000008.log', file)
+    expect(damage()).toContain('--discard-suspect-tail')
+    expect(verify(103, true)).toBe(103)
+    expect(() => verify(108, true)).toThrow('acknowledged writes are missing')
+  })
+
+  test('does not drop a damaged record that others follow', () => {
+    const file = wal(8, [101, 3], [104, 5], [109, 1])
+    file.writeUInt8((file[45] ?? 0) ^ 1, 45)
+    write('000008.log', file)
+    expect(() => verify(undefined, true)).toThrow('byte 39')
+  })
+})
