@@ -74,10 +74,7 @@ const LeasesSchema = Type.Object(
 const SettingsSchema = Type.Object({ ...settingFields, leases: LeasesSchema })
 
 const SettingsChange = Type.Object(
-  {
-    ...settingFields,
-    leases: Type.Optional(Type.Union([Type.Boolean({ description: 'Short for on' }), LeasesSchema])),
-  },
+  { ...settingFields, leases: Type.Optional(LeasesSchema) },
   { additionalProperties: false },
 )
 
@@ -187,7 +184,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
         const changeLeases = (headers: readonly string[]): void =>
           leases === undefined
             ? respondSettings(node, respond, headers)
-            : setLeases(node, asked, typeof leases === 'boolean' ? { on: leases } : leases, respond, headers)
+            : setLeases(node, asked, leases, respond, headers)
         // Two entries: the limits first, then the leases of the core.
         if (Object.keys(settings).length === 0) return changeLeases([])
         const request = requestOf({ kind: 'settings', settings }, asked.headers)

@@ -316,7 +316,7 @@ describe('the cluster', () => {
       value_bytes_max: 7,
       store_bytes_max: 0,
     })
-    expect((await change({ leases: true })).json.leases).toEqual({ on: true, duration_ms: 500 })
+    expect((await change({ leases: { on: true } })).json.leases).toEqual({ on: true, duration_ms: 500 })
     expect((await change({ leases: { duration_ms: 900 } })).json.leases).toEqual({
       on: true,
       duration_ms: 900,
@@ -333,6 +333,7 @@ describe('the cluster', () => {
       { key_bytes_max: 1.5 },
       { cluster_version: 2 },
       { keyBytesMax: 9 },
+      { leases: true },
       { leases: { off: true } },
       { leases: { duration_ms: 5 } },
     ])

@@ -1,0 +1,103 @@
+// docs/reference says what the code does: limits, error codes and metrics are compared one by one.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
+import { httpLimits } from '../../src/server/http/index.ts'
+import { PROBLEMS } from '../../src/server/http/problem.ts'
+import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
+import { Metrics } from '../../src/server/metrics.ts'
+import { TRANSPORT_LIMITS } from '../../src/server/transport/limits.ts'
+import { levelLimits } from '../../src/storage/level-engine.ts'
+import { FakeNode } from './http/fake-node.ts'
+
+const page = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '../../docs/reference', name), 'utf8')
+
+const UNITS: Readonly<Record<string, number>> = {
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+  PiB: 2 ** 50,
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+/** '64 KiB', '5 s', '1000'. */
+function quantity(text: string): number {
+  const [, amount, unit] = /^([0-9.]+)(?: (\w+))?$/.exec(text.trim()) ?? []
+  return Number(amount) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN))
+}
+
+/** Rows of the tables below one heading: first cell without its backquotes, then the others. */
+function rowsUnder(text: string, heading: string): string[][] {
+  const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? ''
+  return [...section.matchAll(/^\| `(\w+)`[^|]*\|(.*)\|$/gm)].map(([, name = '', rest = '']) => [
+    name,
+    ...rest.split('|').map((cell) => cell.trim()),
+  ])
+}
+
+describe('docs/reference/limits.md', () => {
+  const limits = page('limits.md')
+
+  test.each([
+    ['Requests', httpLimits],
+    ['One node', driverLimits],
+    ['Agreement', { ...raftTiming, ...raftLimits }],
+    ['Peers', TRANSPORT_LIMITS],
+    ['LevelDB', levelLimits],
+  ])('%s', (heading, inCode) => {
+    const documented = rowsUnder(limits, heading).map(([name = '', value = '']) => [name, quantity(value)])
+    expect(Object.fromEntries(documented)).toEqual(inCode)
+  })
+
+  test('Settings of the cluster', () => {
+    const documented = rowsUnder(limits, 'Settings of the cluster').filter(([name]) => name !== 'leases')
+    const inCode = Object.entries(SETTING_RULES).map(([name, { min, max }]) => {
+      const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+      // Only one cluster version exists so far.
+      const bounds = name === 'clusterVersion' ? [1] : [min, max]
+      return [snake, DEFAULT_SETTINGS[name as keyof typeof DEFAULT_SETTINGS], ...bounds]
+    })
+    expect(
+      documented.map(([name, value = '', range = '']) => [
+        name,
+        quantity(value),
+        ...range.split(' to ').map(quantity),
+      ]),
+    ).toEqual(inCode)
+  })
+})
+
+test('docs/reference/errors.md has a heading for each code', () => {
+  const headings = [...page('errors.md').matchAll(/^### `(\w+)` · (\d+) · exit \d$/gm)]
+  const documented = headings.map(([, code = '', status]) => [code, Number(status)])
+  const inCode = Object.entries(PROBLEMS).map(([code, { status }]) => [code, status])
+  expect(documented.sort()).toEqual(inCode.sort())
+})
+
+test('docs/reference/metrics.md has a row for each metric', async () => {
+  const metrics = new Metrics()
+  const node = new FakeNode()
+  const zero = { messagesSent: 0, messagesReceived: 0, messagesDropped: 0, bytesSent: 0, bytesReceived: 0 }
+  metrics.watch({
+    status: () => node.status(),
+    peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0 }),
+    databaseDir: import.meta.dirname,
+  })
+  const types = [...(await metrics.text()).matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [
+    name,
+    type,
+  ])
+  const documented = [...page('metrics.md').matchAll(/^\| `(\w+)` \| (\w+) \|/gm)].map(([, name, type]) => [
+    name,
+    type,
+  ])
+  expect(documented.sort()).toEqual(types.sort())
+})
