@@ -682,7 +682,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
 
 const bytesText = (length: number): string => Buffer.from(bytes('x'.repeat(length))).toString()
 
-const metaOf = ({ meta }: SnapshotSource): SnapshotMeta => ({
+export const metaOf = ({ meta }: SnapshotSource): SnapshotMeta => ({
   index: meta.index,
   term: asTerm(meta.term),
   state: { configuration: noConfiguration, leases: { on: false, durationMs: 0 } },

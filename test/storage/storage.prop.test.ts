@@ -1,0 +1,317 @@
+// Storage against a naive model, through restarts and crashes: random lives, the same answers.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { asIndex } from '../../src/raft/types.ts'
+import { MemoryDisk, type Storage, type View } from '../../src/storage/index.ts'
+import { runs } from '../runs.ts'
+import { metaOf } from './conformance.ts'
+import { levelReplica, openDisk } from './replicas.ts'
+import {
+  allRows,
+  applied,
+  batch,
+  changes,
+  closed,
+  entry,
+  frames,
+  hardState,
+  identity,
+  initial,
+  must,
+  page,
+  rowKey,
+  scrub,
+  sinkFor,
+  store,
+  stream,
+  text,
+  write,
+} from './samples.ts'
+
+type Row = readonly [key: number, value: number | undefined]
+
+type Operation =
+  | { readonly kind: 'append'; readonly count: number; readonly bump: boolean; readonly commit: number }
+  | { readonly kind: 'replace'; readonly back: number; readonly count: number }
+  | { readonly kind: 'apply'; readonly rows: readonly Row[] }
+  | { readonly kind: 'flush'; readonly compactBack: number }
+  | {
+      readonly kind: 'snapshot'
+      readonly ahead: number
+      readonly rows: readonly Row[]
+      readonly keep: boolean
+    }
+  | {
+      readonly kind: 'view'
+      readonly from: number
+      readonly to: number
+      readonly reverse: boolean
+      readonly max: number
+    }
+  | { readonly kind: 'restart' }
+  /** In the middle of a write that may have made it to the disk. */
+  | { readonly kind: 'crash'; readonly kept: boolean; readonly count: number }
+
+const small = fc.nat({ max: 5 })
+const row: fc.Arbitrary<Row> = fc.tuple(
+  fc.nat({ max: 14 }),
+  fc.option(fc.nat({ max: 99 }), { nil: undefined, freq: 3 }),
+)
+const rows = fc.array(row, { maxLength: 6 })
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('append'), count: small, bump: fc.boolean(), commit: small }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('replace'), back: small, count: small }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('apply'), rows }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('flush'), compactBack: small }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('snapshot'), ahead: small, rows, keep: fc.boolean() }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('view'),
+      ...{
+        from: fc.nat({ max: 15 }),
+        to: fc.nat({ max: 15 }),
+        reverse: fc.boolean(),
+        max: fc.integer({ min: 1, max: 8 }),
+      },
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart') }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash'), kept: fc.boolean(), count: small }) },
+)
+
+/** What a replica holds, as plainly as can be. */
+interface Model {
+  readonly term: number
+  readonly commit: number
+  /** Terms of all entries ever, by index; those up to `start` may be compacted. */
+  readonly terms: readonly number[]
+  readonly start: number
+  readonly applied: number
+  readonly rows: ReadonlyMap<string, string>
+}
+
+const nameOf = (key: number): string => `key ${10 + key}`
+const rowsText = (model: ReadonlyMap<string, string>): string[] =>
+  [...model].map(([key, value]) => `${key}=${value}`).sort()
+
+function changed(before: ReadonlyMap<string, string>, change: readonly Row[]): ReadonlyMap<string, string> {
+  const after = new Map(before)
+  for (const [key, value] of change) {
+    if (value === undefined) after.delete(nameOf(key))
+    else after.set(nameOf(key), `${value}`)
+  }
+  return after
+}
+
+const asChanges = (list: readonly Row[]): ReturnType<typeof changes> =>
+  list.flatMap(([key, value]) => changes({ [nameOf(key)]: value === undefined ? undefined : `${value}` }))
+
+interface Disk {
+  open(): Promise<Storage>
+  /** Undefined where a crash cannot be had within the process. */
+  readonly crash: ((inFlight: 'lost' | 'kept') => void) | undefined
+}
+
+class Life {
+  readonly #disk: Disk
+  #storage: Storage
+  #model: Model = { term: 1, commit: 1, terms: [0, 1], start: 1, applied: 1, rows: new Map() }
+  /** As of the last batch reported done. */
+  #durable = this.#model
+  #views: { readonly view: View; readonly rows: readonly string[] }[] = []
+
+  constructor(disk: Disk, storage: Storage) {
+    this.#disk = disk
+    this.#storage = storage
+  }
+
+  async live(operation: Operation): Promise<void> {
+    const model = this.#model
+    switch (operation.kind) {
+      case 'append': {
+        const term = model.term + (operation.bump ? 1 : 0)
+        const last = model.terms.length - 1
+        await this.#append(last + 1, operation.count, term, Math.min(last, model.commit + operation.commit))
+        break
+      }
+      case 'replace': {
+        const from = Math.max(model.commit + 1, model.terms.length - operation.back)
+        await this.#append(from, operation.count, model.term + 1, model.commit)
+        break
+      }
+      case 'apply': {
+        const index = model.applied + 1
+        if (index > model.commit) break
+        this.#storage.apply(asChanges(operation.rows), applied(index, must(model.terms[index])))
+        this.#model = { ...model, applied: index, rows: changed(model.rows, operation.rows) }
+        break
+      }
+      case 'flush': {
+        const to = Math.max(0, model.applied - operation.compactBack)
+        await store(this.#storage, batch(hardState(model.term, model.commit), [], to))
+        // Where records end is the storage's affair.
+        const start = this.#storage.log.firstIndex() - 1
+        expect(start).toBeGreaterThanOrEqual(model.start)
+        expect(start).toBeLessThanOrEqual(Math.max(model.start, to))
+        this.#model = { ...model, start }
+        this.#durable = this.#model
+        break
+      }
+      case 'snapshot':
+        await this.#install(operation.ahead, operation.rows, operation.keep)
+        break
+      case 'view':
+        await this.#look(operation)
+        break
+      case 'restart':
+        this.#closeViews()
+        await closed(this.#storage)
+        await this.#reopen(this.#durable)
+        break
+      case 'crash':
+        await this.#crash(operation.count, operation.kept ? 'kept' : 'lost')
+        break
+    }
+    await this.#check()
+  }
+
+  async end(): Promise<void> {
+    this.#closeViews()
+    await closed(this.#storage)
+  }
+
+  /** The batch that appends `count` entries from index `from` on, over what is there, and the model after it. */
+  #appending(
+    from: number,
+    count: number,
+    term: number,
+    commit: number,
+  ): { content: ReturnType<typeof batch>; after: Model } {
+    const { terms } = this.#model
+    const list = Array.from({ length: count }, (_, at) => entry(from + at, term))
+    const change = from < terms.length ? { truncateFrom: from, entries: list } : { entries: list }
+    const after = { ...this.#model, term, commit, terms: [...terms.slice(0, from), ...list.map(() => term)] }
+    return { content: batch(hardState(term, commit), [write(change)]), after }
+  }
+
+  async #append(from: number, count: number, term: number, commit: number): Promise<void> {
+    const { content, after } = this.#appending(from, count, term, commit)
+    await store(this.#storage, content)
+    this.#model = after
+    this.#durable = after
+  }
+
+  async #crash(count: number, inFlight: 'lost' | 'kept'): Promise<void> {
+    if (this.#disk.crash === undefined) return
+    const { term, commit, terms } = this.#model
+    const { content, after } = this.#appending(terms.length, count, term, commit)
+    this.#storage.write(content, () => {
+      throw new Error('called back after a crash')
+    })
+    this.#disk.crash(inFlight)
+    this.#views = []
+    await this.#reopen(inFlight === 'kept' ? after : this.#durable)
+  }
+
+  async #reopen(model: Model): Promise<void> {
+    this.#storage = await this.#disk.open()
+    this.#model = model
+    this.#durable = model
+    expect(this.#storage.hardState).toEqual(hardState(model.term, model.commit))
+  }
+
+  /** A snapshot of a replica that is `ahead` of the commit index here and has these rows; kept log where it may be kept. */
+  async #install(ahead: number, list: readonly Row[], keep: boolean): Promise<void> {
+    const { term, commit, terms, start } = this.#model
+    const keepLog = keep && commit > this.#model.applied
+    const index = keepLog ? commit : commit + 1 + ahead
+    const at = keepLog ? must(terms[index]) : term
+    const disk = new MemoryDisk()
+    disk.format(identity, { hardState: hardState(at, index - 1), applied: applied(index - 1, at) })
+    const sender = await openDisk(disk)
+    sender.apply(asChanges(list), applied(index, at))
+    const source = sender.snapshotSource()
+    await stream(source, must(await sinkFor(this.#storage, source)))
+    const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog }
+    const next = hardState(term, Math.max(commit, index))
+    await store(this.#storage, batch(next, [write({ snapshot })]))
+    const kept = keepLog
+      ? { terms, start }
+      : {
+          terms: [...terms.slice(0, index), ...Array(Math.max(0, index - terms.length)).fill(0), at],
+          start: index,
+        }
+    this.#model = { term, commit: next.commit, ...kept, applied: index, rows: changed(new Map(), list) }
+    this.#durable = this.#model
+  }
+
+  async #look({ from, to, reverse, max }: Operation & { kind: 'view' }): Promise<void> {
+    const expected = rowsText(this.#model.rows)
+    const view = this.#storage.view()
+    this.#views.push({ view, rows: expected })
+    if (this.#views.length > 3) this.#views.shift()?.view.close()
+    const within = expected.filter((text) => text >= nameOf(from) && text < nameOf(to))
+    const ordered = reverse ? within.toReversed() : within
+    const range = { gte: rowKey(nameOf(from)), lt: rowKey(nameOf(to)), reverse, rowsMax: max }
+    expect(await page(view, range)).toEqual({ rows: ordered.slice(0, max), more: ordered.length > max })
+  }
+
+  #closeViews(): void {
+    for (const { view } of this.#views.splice(0)) view.close()
+  }
+
+  async #check(): Promise<void> {
+    const { terms, start, applied: index, rows: expected } = this.#model
+    const { log } = this.#storage
+    const last = terms.length - 1
+    expect([log.firstIndex(), log.lastIndex(), this.#storage.applied.index]).toEqual([start + 1, last, index])
+    expect(log.termAt(asIndex(start))).toBe(terms[start])
+    expect(log.termAt(asIndex(last))).toBe(terms[last])
+    expect(log.termAt(asIndex(last + 1))).toBeUndefined()
+    const list = terms.map((term, at) => entry(at, term)).slice(start + 1)
+    if (list.length > 0)
+      expect(frames(log.entries(asIndex(start + 1), asIndex(last + 1), 1e6))).toEqual(frames(list))
+    expect(await allRows(this.#storage)).toEqual(rowsText(expected))
+    for (const [key, value] of expected) expect(text(this.#storage.get(rowKey(key)))).toBe(value)
+    for (const { view, rows: then } of this.#views) expect((await page(view)).rows).toEqual(then)
+    await scrub(this.#storage)
+  }
+}
+
+test('in memory, with crashes', { timeout: 60_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
+      const disk = new MemoryDisk()
+      disk.format(identity, initial)
+      const open = (): Promise<Storage> => openDisk(disk, (_what, complete) => process.nextTick(complete))
+      const life = new Life({ open, crash: (inFlight) => disk.crash(inFlight) }, await open())
+      for (const each of operations) await life.live(each)
+      await life.end()
+    }),
+    { numRuns: runs(300) },
+  )
+})
+
+test('on LevelDB', { timeout: 60_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
+      const replica = await levelReplica()
+      try {
+        const life = new Life({ open: replica.open, crash: undefined }, await replica.open())
+        for (const each of operations) await life.live(each)
+        await life.end()
+      } finally {
+        await replica.dispose()
+      }
+    }),
+    { numRuns: runs(20) },
+  )
+})
