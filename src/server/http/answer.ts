@@ -14,6 +14,8 @@ export interface ApiRequest {
   readonly body: Uint8Array
   /** When it must be answered, on the clock of `performance.now()`. */
   readonly deadline: number
+  /** Whether the client has gone: nobody will read the answer. */
+  readonly isAbandoned: () => boolean
 }
 
 export const timeLeftMs = ({ deadline }: ApiRequest): number => Math.max(1, deadline - performance.now())

@@ -26,6 +26,11 @@ export function send(
     if (isPoured(body)) body.pour(GONE)
     return
   }
+  if (response.headersSent) {
+    // Half of another answer is out: only a broken connection tells the client so.
+    response.destroy()
+    return
+  }
   const headers = kv ? kvHeaders(context.node, answer) : []
   headers.push(...answer.headers, ...extra)
   if (context.closing) headers.push('Connection', 'close')

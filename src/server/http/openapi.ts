@@ -70,7 +70,9 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     ),
   }
   const info = { title: 'quorate', version, description: 'A strongly consistent key-value store' }
-  return JSON.stringify({ openapi: '3.1.0', info, paths })
+  const content: Content = { 'application/problem+json': { schema: ProblemSchema } }
+  const components = { responses: { Problem: { description: 'A problem (RFC 9457)', content } } }
+  return JSON.stringify({ openapi: '3.1.0', info, paths, components })
 }
 
 const KEY = { schema: Type.String({ minLength: 1, description: 'A key; percent-encoded bytes' }) }

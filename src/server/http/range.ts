@@ -245,7 +245,7 @@ interface Slice {
 }
 
 async function* slicesOf(
-  { view, values, limits }: Reading,
+  { view, values, limits, asked }: Reading,
   { start, end }: Bounds,
   rowsMax: number,
 ): AsyncGenerator<Slice, void, undefined> {
@@ -268,6 +268,7 @@ async function* slicesOf(
     if (reverse) lt = last.key
     else gte = keyAfter(last.key)
     await nextTurn()
+    if (asked.isAbandoned()) return
   }
 }
 

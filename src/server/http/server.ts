@@ -189,7 +189,8 @@ class Front implements HttpServer {
     const { path, query } = target
     const timeoutMs = timeoutOf(query)
     const deadline = startedAt + timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
-    const asked: ApiRequest = { method, path, query, headers, body: NO_BYTES, deadline }
+    const isAbandoned = (): boolean => response.destroyed
+    const asked: ApiRequest = { method, path, query, headers, body: NO_BYTES, deadline, isAbandoned }
     const hot = this.#hotRoute(method, target)
     if (hot === undefined) {
       this.#routed.set(request, { asked, respond })

@@ -433,6 +433,10 @@ describe('health', () => {
       '/v1/kv/{key} delete,get,head,put',
       '/v1/status get',
     ])
+    const problem = json.components.responses.Problem.content['application/problem+json'].schema
+    expect(problem.properties.code.anyOf.map(({ const: code }: { const: string }) => code)).toEqual(
+      Object.keys(PROBLEMS),
+    )
     const { parameters } = json.paths['/v1/kv'].get
     expect(parameters.map(({ name }: { name: string }) => name)).toContain('min_revision')
     const { schema } = json.paths['/v1/cluster/settings'].post.requestBody.content['application/json']
