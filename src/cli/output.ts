@@ -118,6 +118,11 @@ function cellText(value: string | number | null | undefined): string {
   return value === null || value === undefined || value === '' ? ABSENT : printable(String(value))
 }
 
+/** n2 before n10. */
+export function byName<T extends { readonly name: string }>(members: readonly T[]): T[] {
+  return [...members].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+}
+
 /** Bytes in JSON, as over HTTP: a string when they are valid UTF-8, otherwise `{"base64": …}`. */
 export function bytesToJson(bytes: Uint8Array): string | { readonly base64: string } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

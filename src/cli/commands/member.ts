@@ -2,7 +2,7 @@
 
 import type { ClusterInfo, Member } from '../../client/index.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { RowWriter, say, toJson, writeLine } from '../output.ts'
+import { byName, RowWriter, say, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 import { memberJson } from '../shapes.ts'
 
@@ -18,26 +18,27 @@ export interface NewMemberFlags {
 export async function listMembers(global: GlobalFlags): Promise<void> {
   await inSession(global, { kind: 'read' }, async (session) => {
     const { format } = session
-    const cluster = await asTheLeaderKnows(session)
-    if (format === 'json') return writeLine(toJson(cluster.members.map(memberJson)))
+    const { leader, members } = await asTheLeaderKnows(session)
+    const sorted = byName(members)
+    if (format === 'json') return writeLine(toJson(sorted.map(memberJson)))
     if (format === 'ndjson') {
-      for (const member of cluster.members) await writeLine(JSON.stringify(memberJson(member)))
+      for (const member of sorted) await writeLine(JSON.stringify(memberJson(member)))
       return
     }
     const table = new RowWriter<Member>(
       [
         { title: 'NAME', cell: (member) => member.name },
         { title: 'ROLE', cell: (member) => member.role },
-        { title: 'LEADER', cell: (member) => (member.name === cluster.leader ? 'leader' : undefined) },
+        { title: 'LEADER', cell: (member) => (member.name === leader ? 'leader' : undefined) },
         { title: 'REPLICA ID', cell: (member) => member.replicaId },
         { title: 'URL', cell: (member) => member.url },
         { title: 'PEER', cell: (member) => member.peer },
         { title: 'MATCH', cell: (member) => member.matchIndex, alignRight: true },
       ],
       format === 'table',
-      (member) => (member.name === cluster.leader ? 'green' : undefined),
+      (member) => (member.name === leader ? 'green' : undefined),
     )
-    for (const member of cluster.members) await table.add(member)
+    for (const member of sorted) await table.add(member)
     await table.end()
   })
 }

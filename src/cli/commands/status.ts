@@ -2,7 +2,7 @@
 
 import { type NodeStatus, QuorateError, UnreachableError } from '../../client/index.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { RowWriter, sayPainted, toJson, writeLine } from '../output.ts'
+import { byName, RowWriter, sayPainted, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 import { statusJson } from '../shapes.ts'
 
@@ -39,7 +39,7 @@ export async function status(global: GlobalFlags): Promise<void> {
 async function nodesToAsk({ client, endpoints, timeoutMs, signal }: Session): Promise<NodeToAsk[]> {
   if (!endpoints.explicit) {
     const { members } = await client.cluster({ timeoutMs: Math.min(timeoutMs, ANSWER_MS_MAX), signal })
-    if (members.length > 0) return members.map(({ name, url }) => ({ name, url }))
+    if (members.length > 0) return byName(members).map(({ name, url }) => ({ name, url }))
   }
   return endpoints.urls.map((url) => ({ name: undefined, url }))
 }
