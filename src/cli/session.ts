@@ -7,6 +7,7 @@ import { EXIT } from './exit-codes.ts'
 import { exitCodeOf, explain, type Intent } from './explain.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
 import { say } from './output.ts'
+import { SAME_SIGNAL_MS } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
 const END_MS = 20
@@ -47,9 +48,12 @@ export async function inSession(
     unreachableAfterMs: Math.min(timeoutMs, needs.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
   })
   const interrupt = new AbortController()
+  let interruptedAt: number | undefined
   const onInterrupt = () => {
+    const now = performance.now()
+    interruptedAt ??= now
     // The second Ctrl-C does not wait for anything.
-    if (interrupt.signal.aborted) process.exit(EXIT.interrupted)
+    if (now - interruptedAt >= SAME_SIGNAL_MS) process.exit(EXIT.interrupted)
     interrupt.abort()
   }
   process.on('SIGINT', onInterrupt)

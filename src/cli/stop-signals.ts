@@ -1,7 +1,7 @@
 // Ctrl-C and SIGTERM, as a person means them: the first asks to end in order, a second one, some time later, to end at once.
 
 /** npm passes on a Ctrl-C that the terminal has delivered already, within a millisecond: signals closer than this are one. */
-const SAME_SIGNAL_MS = 500
+export const SAME_SIGNAL_MS = 500
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
