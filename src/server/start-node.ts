@@ -28,7 +28,7 @@ import { createHttpServer, type HttpServer } from './http/index.ts'
 import { discoverCluster, JoinRefusedError, join } from './join.ts'
 import { driverLimits, raftLimits, raftTiming } from './limits.ts'
 import { Metrics } from './metrics.ts'
-import { createTcpNetwork, type TcpNetwork } from './transport/index.ts'
+import { createTcpNetwork, type TcpNetwork, TRANSPORT_LIMITS } from './transport/index.ts'
 import type { Founding, Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
 import { version } from './version.ts'
 
@@ -112,11 +112,13 @@ class Node implements RunningNode {
   async start(): Promise<void> {
     const { peerListen, listen, resolvePeer, allowedHosts = [], corsOrigins = [] } = this.#options
     const { identity } = this.#storage
+    const { electionMaxMs } = { ...raftTiming, ...this.#options.timing }
     this.#network = await createTcpNetwork({
       self: { replicaId: identity.replicaId, clusterId: identity.clusterId, name: identity.name },
       listen: peerListen,
       events: this.api,
       logger: this.#logger,
+      limits: { silenceMs: Math.max(TRANSPORT_LIMITS.silenceMs, 3 * electionMaxMs) },
       ...(resolvePeer === undefined ? {} : { resolvePeer }),
     })
     const { counters } = this.#network

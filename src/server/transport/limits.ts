@@ -17,7 +17,7 @@ export interface TransportLimits {
   /** Pause before a second reconnect; doubles, with jitter, up to `reconnectMaxMs`. The first is made at once. */
   readonly reconnectMinMs: number
   readonly reconnectMaxMs: number
-  /** A connection on which the other side says nothing, not even to a ping, is closed; 3 × the longest election timeout. */
+  /** A connection on which the other side says nothing, not even to a ping, is closed; at least 3 × the longest election timeout. */
   readonly silenceMs: number
   /** For messages queued to a peer that has left the configuration. */
   readonly drainMs: number
