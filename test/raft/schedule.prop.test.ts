@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { runs } from '../runs.ts'
 import { LEADER, play, type Reached, type Schedule, type Step } from './harness/schedule.ts'
 
-const node = fc.nat(LEADER)
+const node = fc.oneof(fc.nat(LEADER), fc.constant(LEADER))
 const ms = fc.integer({ min: 1, max: 2500 })
 const survive = fc.nat(3)
 const kind = <Name extends Step['do']>(name: Name) => fc.constant(name)
@@ -14,9 +14,18 @@ const kind = <Name extends Step['do']>(name: Name) => fc.constant(name)
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: fc.record({ do: kind('wait'), ms: fc.integer({ min: 1, max: 700 }) }) },
   { weight: 8, arbitrary: fc.record({ do: kind('propose'), node, count: fc.nat(3) }) },
-  { weight: 5, arbitrary: fc.record({ do: kind('read'), node, lease: fc.boolean() }) },
+  { weight: 5, arbitrary: fc.record({ do: kind('read'), lease: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: kind('crash'), node, survive, ms }) },
   { weight: 2, arbitrary: fc.record({ do: kind('partition'), side: fc.nat(127), breaks: fc.boolean(), ms }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: kind('isolate'),
+      node: fc.constantFrom(LEADER, LEADER, 0, 1),
+      breaks: fc.boolean(),
+      ms,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: kind('one-way'), from: node, to: node, ms }) },
   { weight: 1, arbitrary: fc.record({ do: kind('stall-disk'), node, ms }) },
   { weight: 1, arbitrary: fc.record({ do: kind('pause'), node, ms }) },

@@ -17,10 +17,12 @@ import { keyed, stream } from './random.ts'
 export type Step =
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'propose'; readonly node: number; readonly count: number }
-  | { readonly do: 'read'; readonly node: number; readonly lease: boolean }
+  /** At every node at once. */
+  | { readonly do: 'read'; readonly lease: boolean }
   | { readonly do: 'crash'; readonly node: number; readonly survive: number; readonly ms: number }
   /** The bits of `side` say who is on which side; `breaks`: connections break too. */
   | { readonly do: 'partition'; readonly side: number; readonly breaks: boolean; readonly ms: number }
+  | { readonly do: 'isolate'; readonly node: number; readonly breaks: boolean; readonly ms: number }
   | { readonly do: 'one-way'; readonly from: number; readonly to: number; readonly ms: number }
   | { readonly do: 'stall-disk'; readonly node: number; readonly ms: number }
   | { readonly do: 'pause'; readonly node: number; readonly ms: number }
@@ -169,7 +171,7 @@ class Play {
         this.#propose(awake(step.node), 1 + (step.count % 4))
         return
       case 'read':
-        this.#read(awake(step.node), step.lease)
+        for (const place of cluster.nodes.keys()) this.#read(awake(place), step.lease)
         return
       case 'crash': {
         const node = at(step.node)
@@ -182,6 +184,12 @@ class Play {
         this.#partition((node) => (step.side >> cluster.nodes.indexOf(node)) % 2 === 1, step.breaks)
         this.#later.push({ at: cluster.nowMs + step.ms, happens: () => cluster.cuts.clear() })
         return
+      case 'isolate': {
+        const node = at(step.node)
+        this.#partition((one) => one === node, step.breaks)
+        this.#later.push({ at: cluster.nowMs + step.ms, happens: () => cluster.cuts.clear() })
+        return
+      }
       case 'one-way': {
         const link = `${at(step.from).id}>${at(step.to).id}`
         cluster.cuts.add(link)
