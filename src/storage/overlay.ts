@@ -47,12 +47,6 @@ export class Overlay {
       },
     }
   }
-
-  /** The rows belong to a generation that a snapshot has replaced. */
-  drop(): void {
-    this.#waiting = [new Map()]
-    this.#submitted = []
-  }
 }
 
 export function findIn(layers: readonly Layer[], key: string): LayerRow | undefined {

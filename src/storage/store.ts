@@ -309,7 +309,6 @@ class Store implements Storage {
 
   #switchTo(staging: Staging): void {
     this.#isInstalling = false
-    this.#overlay.drop()
     this.#readHashes.clear()
     this.#applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)

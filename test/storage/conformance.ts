@@ -587,7 +587,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await sweep(storage)
       const again = await reopened()
       expect(again.hasGarbage).toBe(false)
-      expect(must(await sinkFor(again, source)).nextChunk).toBe(0)
+      expect(must(await sinkFor(again, newer)).nextChunk).toBe(0)
       for (const each of [source, newer]) each.close()
     })
 

@@ -1,0 +1,226 @@
+// Content that contradicts itself although every file of LevelDB is whole: what damaged tables can bring to light, and what a bug could write.
+
+import { Level } from 'level'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { seal } from '../../src/storage/codec.ts'
+import { openStorage, type Storage } from '../../src/storage/index.ts'
+import { APPLIED_KEY, logKey, META_KEY, prefixed, rowPrefix } from '../../src/storage/keys.ts'
+import { decodeMeta, encodeMeta, type Meta } from '../../src/storage/records.ts'
+import { metaOf } from './conformance.ts'
+import { levelReplica } from './replicas.ts'
+import {
+  allRows,
+  applied,
+  batch,
+  changes,
+  closed,
+  entries,
+  hardState,
+  must,
+  rowKey,
+  scrub,
+  sinkFor,
+  store,
+  stream,
+  write,
+} from './samples.ts'
+import { submit } from './workload.ts'
+
+type Raw = Level<Uint8Array, Uint8Array>
+
+/** A closed replica after some batches. */
+async function replica(batches = 7): Promise<string> {
+  const { dir, open, dispose } = await levelReplica()
+  onTestFinished(dispose)
+  const storage = await open()
+  for (let number = 1; number <= batches; number++) await submit(storage, number)
+  await closed(storage)
+  return dir
+}
+
+async function raw<T>(dir: string, use: (db: Raw) => Promise<T>): Promise<T> {
+  const db: Raw = new Level(dir, { keyEncoding: 'view', valueEncoding: 'view' })
+  await db.open()
+  try {
+    return await use(db)
+  } finally {
+    await db.close()
+  }
+}
+
+type Change = (put: (key: Uint8Array, value: Uint8Array | undefined) => void, meta: Meta) => Meta | undefined
+
+/** Changes what LevelDB holds, with a meta record that fits. */
+async function tamper(dir: string, change: Change): Promise<void> {
+  await raw(dir, async (db) => {
+    const { meta, sequence } = decodeMeta(must(await db.get(META_KEY)))
+    const tampered = db.batch()
+    const after = change((key, value) => {
+      if (value === undefined) tampered.del(key)
+      else tampered.put(key, value)
+    }, meta)
+    tampered.put(META_KEY, encodeMeta(after ?? meta, sequence + tampered.length + 1))
+    await tampered.write({ sync: true })
+  })
+}
+
+const frameBytes = (from: number, to: number, term: number): Uint8Array =>
+  seal(logKey(from), ...entries(from, to, term).map(({ frame }) => frame))
+
+describe('a replica is refused', () => {
+  test('when an older meta record comes to light: it would forget a vote', async () => {
+    const dir = await replica()
+    const older = await raw(dir, async (db) => must(await db.get(META_KEY)))
+    const storage = await openStorage(dir)
+    await store(storage, batch(hardState(9, 12, '5')))
+    await closed(storage)
+    await raw(dir, (db) => db.put(META_KEY, older, { sync: true }))
+    await expect(openStorage(dir)).rejects.toThrow(/meta record is of sequence number .*rejoin n1/)
+  })
+
+  test('when an older applied record comes to light', async () => {
+    const dir = await replica()
+    const older = await raw(dir, async (db) => must(await db.get(APPLIED_KEY)))
+    const storage = await openStorage(dir)
+    await submit(storage, 8)
+    await closed(storage)
+    await tamper(dir, (put) => void put(APPLIED_KEY, older))
+    await expect(openStorage(dir)).rejects.toThrow(/applied record is of sequence number .*rejoin n1/)
+  })
+
+  test.each<[string, Change, string]>([
+    ['a record of the log is missing', (put) => void put(logKey(6), undefined), 'a gap or an overlap'],
+    ['the last record is missing', (put) => void put(logKey(14), undefined), 'the log ends at index 13'],
+    ['records overlap', (put) => void put(logKey(7), frameBytes(7, 9, 2)), 'a gap or an overlap'],
+    [
+      'the term of the log falls',
+      (put) => void put(logKey(14), frameBytes(14, 15, 1)),
+      'term of the log falls from 2 to 1',
+    ],
+    [
+      'there is a record beyond the end',
+      (put) => void put(logKey(16), frameBytes(16, 16, 2)),
+      'the log ends at index 16',
+    ],
+    [
+      'a record lies under another key',
+      (put) => void put(logKey(14), frameBytes(15, 16, 2)),
+      'the checksum of the log record',
+    ],
+    ['a record is empty', (put) => void put(logKey(16), seal(logKey(16))), 'is empty'],
+    ['the meta record is missing', () => undefined, ''],
+    [
+      'the applied record is missing',
+      (put) => void put(APPLIED_KEY, undefined),
+      'the applied record is missing',
+    ],
+    [
+      'commit is beyond the log',
+      (_put, meta) => ({ ...meta, hardState: hardState(2, 99) }),
+      'do not fit together',
+    ],
+  ])('when %s', async (what, change, message) => {
+    const dir = await replica()
+    await tamper(dir, change)
+    if (what === 'the meta record is missing') await raw(dir, (db) => db.del(META_KEY, { sync: true }))
+    await expect(openStorage(dir)).rejects.toMatchObject({
+      name: 'StorageRefusedError',
+      message: expect.stringMatching(new RegExp(`${message}.*kv cluster rejoin n1`)),
+    })
+  })
+
+  test('when a newer quorate wrote it, without a word of damage', async () => {
+    const dir = await replica()
+    await raw(dir, async (db) => {
+      const newer = Buffer.from(must(await db.get(META_KEY)).subarray(0, -4))
+      newer.writeUInt16BE(2)
+      await db.put(META_KEY, seal(META_KEY, newer), { sync: true })
+    })
+    const error = await openStorage(dir).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      name: 'StorageRefusedError',
+      message: expect.stringContaining('newer quorate'),
+    })
+    expect(error).not.toMatchObject({ message: expect.stringContaining('rejoin') })
+  })
+})
+
+describe('a damaged row', () => {
+  const key = rowKey('k5')
+  const place = prefixed(rowPrefix(1), key)
+
+  async function opened(change: (stored: Buffer) => Uint8Array | undefined): Promise<Storage> {
+    const dir = await replica()
+    const stored = await raw(dir, async (db) => Buffer.from(must(await db.get(place))))
+    await tamper(dir, (put) => void put(place, change(stored)))
+    return openStorage(dir)
+  }
+
+  const flip = (stored: Buffer): Buffer => {
+    stored.writeUInt8(stored.readUInt8(2) ^ 4, 2)
+    return stored
+  }
+
+  test.each<[string, (storage: Storage) => unknown]>([
+    ['a read', (storage) => storage.get(key)],
+    ['a read of a view', (storage) => storage.view().get(key)],
+    ['a range', (storage) => allRows(storage)],
+    ['a change of it', (storage) => storage.apply([{ key, value: undefined }], applied(14, 2))],
+    ['the scrub', (storage) => scrub(storage)],
+  ])('is found by %s, and is final', async (_what, read) => {
+    const storage = await opened(flip)
+    const error = await (async () => read(storage))().catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      name: 'CorruptionError',
+      message: expect.stringMatching(/0x016b35 .*kv cluster rejoin n1.*--join URL --replace/),
+    })
+    expect(() => storage.get(rowKey('k1'))).toThrow('Damaged data')
+  })
+
+  test.each<[string, (stored: Buffer) => Uint8Array | undefined]>([
+    ['is gone', () => undefined],
+    ['is cut short', (stored) => stored.subarray(0, 5)],
+  ])('that %s is found by the scrub', async (_what, change) => {
+    const storage = await opened(change)
+    await expect(scrub(storage)).rejects.toThrow(/kv cluster rejoin n1/)
+  })
+
+  test('of an older time is found by the scrub', async () => {
+    const dir = await replica()
+    const older = await raw(dir, async (db) => must(await db.get(place)))
+    const storage = await openStorage(dir)
+    storage.apply([{ key, value: new Uint8Array(3) }], applied(14, 2))
+    await store(storage, batch(hardState(2, 15, '4')))
+    await closed(storage)
+    await tamper(dir, (put) => void put(place, older))
+    const again = await openStorage(dir)
+    expect(again.get(key)).toBeDefined()
+    await expect(scrub(again)).rejects.toThrow('some are gone or out of date')
+  })
+})
+
+test('nothing is left of rows that a snapshot has replaced', async () => {
+  const dir = await replica()
+  const from = await openStorage(await replica(2))
+  await store(from, batch(hardState(3, 5), [write({ entries: entries(6, 20, 3) })]))
+  from.apply(changes({ new: 'row' }), applied(20, 3))
+  const source = from.snapshotSource()
+  const storage = await openStorage(dir)
+  await stream(source, must(await sinkFor(storage, source)))
+  await store(
+    storage,
+    batch(hardState(3, 20), [
+      write({ snapshot: { meta: metaOf(source), snapshotId: source.id, keepLog: false } }),
+    ]),
+  )
+  while (storage.hasGarbage) {
+    await store(storage, batch(hardState(3, 20)))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const expected = await allRows(storage)
+  await closed(storage)
+  source.close()
+  await closed(from)
+  const keys = await raw(dir, (db) => db.keys().all())
+  expect(keys).toHaveLength(['meta', 'applied'].length + expected.length)
+})
