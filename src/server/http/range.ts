@@ -249,7 +249,6 @@ async function* slicesOf(
   { start, end }: Bounds,
   rowsMax: number,
 ): AsyncGenerator<Slice, void, undefined> {
-  if (end !== undefined && !isBefore(start, end)) return
   const reverse = values.order === 'desc'
   let { gte, lt } = dataRange(start, end)
   for (let left = rowsMax; left > 0; ) {

@@ -180,6 +180,16 @@ describe('a page', () => {
     expect((await ask('GET', '/v1/kv')).json).toMatchObject({ code: 'overloaded', status: 429 })
   })
 
+  test('ends with the timeout, and says that something is left', async () => {
+    const { ask, node } = await serve({ limits: { sliceRowsMax: 1 } })
+    for (let i = 0; i < 2000; i++) node.put(`k${i}`, '')
+    const { json } = await ask('GET', '/v1/kv?timeout=5ms&limit=2000')
+    expect(json.more).toBe(true)
+    expect(json.next).toBe(json.kvs.at(-1).key)
+    // A count has no such way out.
+    expect((await ask('GET', '/v1/kv?timeout=5ms&count_only')).json).toMatchObject({ code: 'overloaded' })
+  })
+
   test('is built in slices: other requests are answered in between', async () => {
     const { ask, node } = await serve({ limits: { sliceRowsMax: 1 } })
     for (let i = 0; i < 200; i++) node.put(`k${i}`, '')

@@ -1,0 +1,89 @@
+// Whatever a key's bytes are, they come out of the request target as they went in, and out of JSON as well.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { readConditions } from '../../../src/server/http/conditions.ts'
+import { readIdempotencyKey } from '../../../src/server/http/idempotency-key.ts'
+import { bytesJson } from '../../../src/server/http/json.ts'
+import { percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
+import { runs } from '../../runs.ts'
+
+const bytes = fc.uint8Array({ maxLength: 40 })
+
+/** Some of what need not be escaped is escaped all the same, in either case. */
+const escapedWith = (dice: readonly number[], plain: RegExp) => (key: Uint8Array) =>
+  [...key]
+    .map((byte, i) => {
+      const hex = byte.toString(16).padStart(2, '0')
+      const die = dice[i % dice.length] ?? 0
+      const text = String.fromCharCode(byte)
+      return die === 0 && plain.test(text) ? text : `%${die === 1 ? hex.toUpperCase() : hex}`
+    })
+    .join('')
+
+const dice = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 8 })
+
+test('a key survives the path of a target', () => {
+  fc.assert(
+    fc.property(bytes, dice, (key, dice) => {
+      const { path, query } = splitTarget(`/v1/kv/${escapedWith(dice, /[!-$&->@-~]/)(key)}?a=b`)
+      expect([...percentDecode(path.slice('/v1/kv/'.length))]).toEqual([...key])
+      expect(query).toBe('a=b')
+    }),
+    { numRuns: runs(500) },
+  )
+})
+
+test('a key survives a query', () => {
+  fc.assert(
+    fc.property(bytes, dice, (key, dice) => {
+      const text = escapedWith(dice, /[A-Za-z0-9._~/-]/)(key)
+      expect([...queryDecode(text)]).toEqual([...key])
+      expect([...queryDecode(text.replaceAll('%20', '+'))]).toEqual([...key])
+    }),
+    { numRuns: runs(500) },
+  )
+})
+
+test('bytes survive JSON', () => {
+  const anything = fc.oneof(
+    bytes,
+    fc.string({ unit: 'binary' }).map((text) => new TextEncoder().encode(text)),
+  )
+  fc.assert(
+    fc.property(anything, (value) => {
+      const json = JSON.parse(bytesJson(value))
+      const back = typeof json === 'string' ? Buffer.from(json) : Buffer.from(json.base64, 'base64')
+      expect([...back]).toEqual([...value])
+    }),
+    { numRuns: runs(500) },
+  )
+})
+
+test('a token survives its header, quoted or not', () => {
+  const token = fc.string({
+    unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+    minLength: 1,
+    maxLength: 255,
+  })
+  fc.assert(
+    fc.property(token, fc.option(fc.integer({ min: 1 }), { nil: undefined }), (token, since) => {
+      const more = since === undefined ? '' : `;since=${since}`
+      expect(readIdempotencyKey(`"${token}"${more}`)).toEqual({ token, since })
+    }),
+    { numRuns: runs(500) },
+  )
+})
+
+test('tags survive their list', () => {
+  const tags = fc.array(fc.record({ revision: fc.integer({ min: 1 }), weak: fc.boolean() }), { minLength: 1 })
+  fc.assert(
+    fc.property(tags, fc.constantFrom(',', ', ', ' ,\t', ',,'), (tags, comma) => {
+      const text = tags.map(({ revision, weak }) => `${weak ? 'W/' : ''}"${revision}"`).join(comma)
+      const condition = readConditions({ 'if-match': text, 'if-none-match': text })
+      expect(condition?.ifNoneMatch).toEqual(tags.map(({ revision }) => revision))
+      expect(condition?.ifMatch).toEqual(tags.filter(({ weak }) => !weak).map(({ revision }) => revision))
+    }),
+    { numRuns: runs(300) },
+  )
+})
