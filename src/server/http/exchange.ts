@@ -22,13 +22,10 @@ export function send(
   context: ExchangeContext,
 ): void {
   const { body, status } = answer
-  if (response.writableEnded || response.destroyed) {
+  if (response.headersSent || response.destroyed) {
+    // Where half of another answer is out, only a broken connection tells the client so.
+    if (!response.writableEnded) response.destroy()
     if (isPoured(body)) body.pour(GONE)
-    return
-  }
-  if (response.headersSent) {
-    // Half of another answer is out: only a broken connection tells the client so.
-    response.destroy()
     return
   }
   const headers = kv ? kvHeaders(context.node, answer) : []

@@ -23,6 +23,8 @@ export interface HttpLimits {
   readonly rangesMax: number
   /** A reader of a stream that takes nothing for this long is cut off. */
   readonly streamStallMsMax: number
+  /** A stream that takes longer ends with a problem: its view keeps the database from forgetting old rows. */
+  readonly streamMsMax: number
   /** An idle connection is kept this long. */
   readonly keepAliveMs: number
   /** Graceful close: connections still busy after this long are cut. */
@@ -45,6 +47,7 @@ export const httpLimits: HttpLimits = {
   sliceBytesMax: 256 * KiB,
   rangesMax: 64,
   streamStallMsMax: 10_000,
+  streamMsMax: 10 * 60_000,
   keepAliveMs: 75_000,
   closeMsMax: 10_000,
 }

@@ -205,18 +205,20 @@ async function stream(reading: Reading, respond: Respond): Promise<void> {
 
 /** Without the end line a stream is incomplete, and clients know that. */
 async function pourLines(
-  { values, grant, failed }: Reading,
+  { values, grant, failed, limits }: Reading,
   first: IteratorResult<Slice, void>,
   slices: AsyncGenerator<Slice, void, undefined>,
   sink: Sink,
 ): Promise<void> {
   const toJson = values.keys_only ? metaJson : recordJson
+  const until = performance.now() + limits.streamMsMax
   let count = 0
   try {
     for (let slice = first; !slice.done; slice = await slices.next()) {
       const { rows } = slice.value
       count += rows.length
       if (!(await sink.write(rows.map((row) => `${toJson(row)}\n`).join('')))) return
+      if (performance.now() > until) throw new Refused('overloaded', 'the stream took too long to read')
     }
     sink.end(endLine(count, grant))
   } catch (error) {

@@ -284,6 +284,14 @@ describe('a stream', () => {
     expect(node.openViews).toBe(0)
   })
 
+  test('that takes too long ends with a problem', async () => {
+    const { ask, node } = await serve({ limits: { sliceRowsMax: 1, streamMsMax: 0 } })
+    for (const key of ['a', 'b', 'c']) node.put(key, '')
+    const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
+    expect(found.at(-1)).toMatchObject({ error: { code: 'overloaded', status: 429 } })
+    expect(node.openViews).toBe(0)
+  })
+
   test('waits for its reader, and gives up when that goes away or takes nothing', async () => {
     const { node, port } = await serve({ limits: { streamStallMsMax: 200 } })
     for (let i = 0; i < 64; i++) node.put(`k${i}`, 'x'.repeat(1 << 20))
