@@ -64,8 +64,10 @@ export class RaftLog {
   #restoring:
     | { readonly meta: SnapshotMeta; readonly snapshotId: string; readonly keepLog: boolean }
     | undefined
-  /** A snapshot that replaced the log and is not durable yet: storage still shows the old log. */
-  #replaced: { readonly index: LogIndex; readonly term: Term; write: WriteNumber } | undefined
+  /** A snapshot that is not durable yet: readers still see the state from before. */
+  #installing: { readonly visible: LogIndex; readonly write: WriteNumber } | undefined
+  /** Such a one that replaced the log: storage still shows the old log. */
+  #replaced: { readonly index: LogIndex; readonly term: Term } | undefined
 
   readonly #pending: PendingWrite[] = []
   #lastWrite: WriteNumber = 0
@@ -114,6 +116,10 @@ export class RaftLog {
   }
   get applied(): LogIndex {
     return this.#applied
+  }
+  /** Applied index of the state that readers see: a snapshot shows once it is durable. */
+  get visible(): LogIndex {
+    return this.#installing?.visible ?? this.#applied
   }
   get storedWrite(): WriteNumber {
     return this.#storedWrite
@@ -271,8 +277,9 @@ export class RaftLog {
       this.#written = index
       this.#tailFirst = (index + 1) as LogIndex
       this.#truncateFrom = undefined
-      this.#replaced = { index, term, write: this.#lastWrite + 1 }
+      this.#replaced = { index, term }
     }
+    this.#installing = { visible: this.visible, write: this.#lastWrite + 1 }
     this.#restoring = { meta, snapshotId, keepLog }
     this.#commit = index
     this.#handed = index
@@ -309,7 +316,10 @@ export class RaftLog {
       this.#pending.shift()
       write = this.#pending[0]
     }
-    if (this.#replaced !== undefined && this.#replaced.write <= number) this.#replaced = undefined
+    if (this.#installing !== undefined && this.#installing.write <= number) {
+      this.#installing = undefined
+      this.#replaced = undefined
+    }
     this.#evict(tailBytesMax)
   }
 

@@ -440,38 +440,29 @@ export class Raft {
       this.#becomeFollower(this.#term, undefined, `no quorum for ${Math.round(this.#now - heard)} ms`)
       return
     }
-    if (!this.#keepsUpWithDisk(lead)) return
-    if (lead.transfer !== undefined && this.#now >= lead.transfer.deadline) {
-      this.#abortTransfer(
-        lead,
-        `${nameOf(this.#configuration, lead.transfer.target)} did not take over in time`,
-      )
-      if (this.#lead === undefined) return
-    }
     for (const follower of lead.followers) {
       if (follower.state === 'snapshot' && this.#now - follower.snapshotSince >= SNAPSHOT_REPORT_MS_MAX) {
         follower.abandonSnapshot()
       }
     }
     lead.heartbeatAt = this.#now + heartbeatMs
-    this.#heartbeat(lead, [], true)
-    if (lead.transfer !== undefined) this.#pushTransfer(lead, lead.transfer)
+    this.#beginRound(lead, [], 'all')
+    if (lead.transfer === undefined) this.#keepUpWithDisk(lead)
+    else if (this.#now < lead.transfer.deadline) this.#pushTransfer(lead, lead.transfer)
+    else {
+      const name = nameOf(this.#configuration, lead.transfer.target)
+      this.#abortTransfer(lead, `${name} did not take over in time`)
+    }
   }
 
-  /** A leader whose own disk stalls holds up nobody's commit but its own waiters: somebody else should lead. */
-  #keepsUpWithDisk(lead: Leadership): boolean {
-    const { configuration } = this
-    if (!this.#diskStalls() || lead.transfer !== undefined || lead.retiring !== undefined) return true
-    const alone =
-      configuration.voters.length === 1 && !isJoint(configuration) && isVoter(configuration, this.id)
-    if (alone) return true
+  /** A leader whose own disk stalls still commits by the others' disks, but holds up who waits here: somebody else should lead. */
+  #keepUpWithDisk(lead: Leadership): void {
+    if (!this.#diskStalls() || lead.retiring !== undefined) return
+    const { voters, votersOutgoing } = this.#configuration
+    if ([...voters, ...votersOutgoing].every((id) => id === this.id)) return
     const target = this.#bestSuccessor(lead)
-    if (target === undefined) {
-      this.#becomeFollower(this.#term, undefined, 'own disk stalls and nobody can take over')
-      return false
-    }
-    this.#beginTransfer(lead, target)
-    return this.#lead !== undefined
+    if (target !== undefined) this.#beginTransfer(lead, target)
+    else this.#becomeFollower(this.#term, undefined, 'own disk stalls and nobody can take over')
   }
 
   #diskStalls(): boolean {
@@ -609,14 +600,18 @@ export class Raft {
   /** Whether a leader was heard so recently that nobody else should be elected. */
   #hearsLeader(): boolean {
     if (this.#role === 'leader') return true
-    const since = this.#now - this.#contactAt
-    if (this.#leader !== undefined && since < this.#timing.electionMinMs) return true
-    return since < this.#leases.promiseMs
+    const sticky = this.#leader !== undefined && this.#now - this.#contactAt < this.#timing.electionMinMs
+    return sticky || this.#isBound()
+  }
+
+  /** Whether leases bind this replica to a leader, heard or not: it must neither vote nor campaign. */
+  #isBound(): boolean {
+    return this.#now - this.#contactAt < this.#leases.promiseMs
   }
 
   #campaign(): void {
     const obstacle =
-      this.#whyNoCampaign() ?? (this.#hearsLeader() ? 'promised to respect the leader' : undefined)
+      this.#whyNoCampaign() ?? (this.#isBound() ? 'bound to a leader by the lease setting' : undefined)
     if (obstacle === undefined) {
       this.#preVote()
       return
@@ -658,7 +653,9 @@ export class Raft {
 
   #askForVotes(type: 'vote-request' | 'pre-vote-request', term: Term, transfer: boolean): void {
     this.#votes = new Map()
-    this.#armElection()
+    // A vote waits for disks, a pre-vote for messages only.
+    const { failoverDelayMaxMs } = this.#timing
+    this.#armElection(type === 'vote-request' ? 2 * failoverDelayMaxMs : failoverDelayMaxMs)
     const { voters, votersOutgoing } = this.#configuration
     const { last: lastIndex, lastTerm } = this.#log
     for (const to of [...new Set([...voters, ...votersOutgoing])].sort(compareIds)) {
@@ -719,6 +716,7 @@ export class Raft {
       case 'lost': {
         const what = this.#role === 'candidate' ? 'election' : 'pre-vote'
         this.#becomeFollower(this.#term, undefined, `lost the ${what}`)
+        this.#armElection(this.#timing.failoverDelayMaxMs)
         return
       }
       case 'pending':
@@ -738,15 +736,16 @@ export class Raft {
     this.#elect(true)
   }
 
-  /** Draws the next election time-out; respects a promise that leases demand. */
-  #armElection(): void {
-    const { electionMinMs, electionMaxMs, failoverDelayMaxMs } = this.#timing
-    const quick = this.#now < this.#failoverUntil && this.#role !== 'follower'
-    // A candidate waits for disks, a pre-candidate for messages only.
-    const patience = this.#role === 'candidate' ? 2 * failoverDelayMaxMs : failoverDelayMaxMs
-    const delay = quick
-      ? patience * (1 + this.#random())
-      : electionMinMs + this.#random() * (electionMaxMs - electionMinMs)
+  /**
+   * Draws the next election time-out. `patienceMs`: how long a campaign takes at least, for one that fails over from a leader whose process
+   * is gone; it should not lose an election time-out to a tie.
+   */
+  #armElection(patienceMs?: number): void {
+    const { electionMinMs, electionMaxMs } = this.#timing
+    const delay =
+      patienceMs !== undefined && this.#now < this.#failoverUntil
+        ? patienceMs * (1 + this.#random())
+        : electionMinMs + this.#random() * (electionMaxMs - electionMinMs)
     const { promiseMs } = this.#leases
     this.#electionAt = this.#now + delay
     if (promiseMs > 0) this.#electionAt = Math.max(this.#electionAt, this.#contactAt + promiseMs)
@@ -829,7 +828,12 @@ export class Raft {
 
   /** Follows exactly the members of the configuration applied. */
   #followMembers(lead: Leadership): void {
-    for (const id of lead.progress.keys()) if (!isMember(this.#configuration, id)) lead.progress.delete(id)
+    for (const [id, follower] of lead.progress) {
+      if (isMember(this.#configuration, id)) continue
+      // A last word, so that it learns of its removal.
+      this.#sendHeartbeat(follower, 0)
+      lead.progress.delete(id)
+    }
     for (const { id } of this.#configuration.members) {
       if (id === this.id || lead.progress.has(id)) continue
       lead.progress.set(id, new Progress(id, this.#log.last, this.#now, this.#limits))
@@ -854,13 +858,12 @@ export class Raft {
   // -------------------------------------------------------------------------------------------------------------------
   // Replication, the leader's side (paper §5.3)
 
-  #heartbeat(lead: Leadership, readers: readonly Reader[], learners: boolean): void {
+  #beginRound(lead: Leadership, readers: readonly Reader[], to: 'voters' | 'all'): void {
     const readIndex = this.#committedInTerm(lead) ? this.#log.commit : undefined
     const { number, startedAt } = lead.rounds.begin(this.#now, readIndex, readers)
     if (this.#leases.trustMs > 0) lead.leaseRounds.push({ number, startedAt })
     for (const follower of lead.followers) {
-      if (!learners && !isVoter(this.#configuration, follower.id)) continue
-      this.#sendHeartbeat(follower, number)
+      if (to === 'all' || isVoter(this.#configuration, follower.id)) this.#sendHeartbeat(follower, number)
     }
     this.#confirmRounds(lead)
   }
@@ -1088,7 +1091,7 @@ export class Raft {
   #onHeartbeat({ from, commit, round, confirmed }: HeartbeatMessage): void {
     this.#leaderContact(from)
     this.#learnCommit(commit)
-    if (confirmed !== undefined) this.#freshness.offer(confirmed, this.#log.applied)
+    if (confirmed !== undefined) this.#freshness.offer(confirmed, this.#log.visible)
     if (round === 0) return
     this.#send({
       type: 'heartbeat-answer',
@@ -1135,7 +1138,6 @@ export class Raft {
     this.#leases.restored(state.leases, index)
     this.#configuration = state.configuration
     this.#outcomes.hidden(term, this.#proposalOutcomes)
-    this.#freshness.applied(index)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1176,6 +1178,7 @@ export class Raft {
   #stored(write: WriteNumber): void {
     const stable = this.#log.stable
     this.#log.stored(write, this.#limits.tailBytesMax)
+    this.#freshness.applied(this.#log.visible)
     if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
       this.#votes.set(this.id, true)
       this.#countVotes()
@@ -1194,7 +1197,7 @@ export class Raft {
       if (next === undefined) break
       this.#changeConfiguration(next.index, next.change)
     }
-    this.#freshness.applied(index)
+    this.#freshness.applied(this.#log.visible)
     this.#takeOver()
   }
 
@@ -1401,7 +1404,7 @@ export class Raft {
       if (lease && leaseHolds) this.#confirmRead(reader, index, true)
       else inRound.push(reader)
     }
-    if (inRound.length > 0) this.#heartbeat(lead, inRound, false)
+    if (inRound.length > 0) this.#beginRound(lead, inRound, 'voters')
   }
 
   #serveEarlyReads(lead: Leadership): void {
@@ -1418,7 +1421,7 @@ export class Raft {
     for (const { readIndex, startedAt, readers } of lead.rounds.confirm(confirmed)) {
       if (readIndex === undefined) continue
       for (const reader of readers) this.#confirmRead(reader, readIndex, false)
-      this.#freshness.offer({ at: startedAt, readIndex }, this.#log.applied)
+      this.#freshness.offer({ at: startedAt, readIndex }, this.#log.visible)
     }
     for (const follower of lead.followers) {
       const contact = follower.openContact
@@ -1592,7 +1595,7 @@ export class Raft {
     if (isVoterNow) for (const follower of lead.followers) this.#replicate(follower, false)
     else {
       lead.retiring = { index, deadline: this.#now + this.#timing.electionMaxMs }
-      this.#heartbeat(lead, [], true)
+      this.#beginRound(lead, [], 'all')
     }
   }
 
