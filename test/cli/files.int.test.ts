@@ -192,6 +192,7 @@ describe('export to a directory', () => {
     const ended = await kv('export --dir dir -o json')
     expect(ended.code).toBe(1)
     expect(JSON.parse(ended.out)).toMatchObject({ exported: 4, refused: 9 })
+    expect(ended.err).toContain('not exported: /abs: it is absolute\n')
     expect(ended.err).toContain('not exported: ../up: it has the segment ..\n')
     expect(ended.err).toContain('not exported: nul\\x00: it contains NUL\n')
     expect(ended.err).toContain('not exported: clash/below: clash is a file there, not a directory\n')

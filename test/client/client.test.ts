@@ -235,6 +235,15 @@ describe('retries', () => {
     expect(slow.seen.length).toBe(2)
   })
 
+  test('also when the others want to be left alone for longer than there is time', async () => {
+    const [slow, busy] = [await fake(), await fake('n2')]
+    slow.fault = () => ({ afterMs: 700 })
+    busy.fault = () => problem(429, 'overloaded', 'too many', { retry_after_ms: 3_600_000 })
+    const kv = clientOf([slow, busy])
+    await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+    expect(slow.contents).toEqual({ a: '1', b: '2' })
+  })
+
   test('healthy nodes take turns', async () => {
     const nodes = [await fake('n1'), await fake('n2'), await fake('n3')]
     const kv = clientOf(nodes)
@@ -267,6 +276,25 @@ describe('retries', () => {
     const error = await failure(kv.transferLeader('n3'))
     expect(error).toBeInstanceOf(OutcomeUnknownError)
     expect(error.written).toBe('unknown')
+    expect(node.seen.length).toBe(1)
+  })
+
+  test('nor after a node has said that the outcome is unknown', async () => {
+    const node = await fake()
+    node.faults.push(unknown)
+    expect(await failure(clientOf([node]).transferLeader('n3'))).toMatchObject({ written: 'unknown' })
+    expect(node.seen.length).toBe(1)
+  })
+
+  test('nor to a second node while the first keeps silent', async () => {
+    const [silent, node] = [await fake(), await fake('n2')]
+    silent.fault = () => 'hang'
+    const kv = clientOf([silent, node], { timeoutMs: 600 })
+    const outcomes = []
+    for (let n = 0; n < 2; n++)
+      outcomes.push(await kv.transferLeader('n3').catch((error: QuorateError) => error.code))
+    // One of the two calls began at the silent node.
+    expect(outcomes.sort()).toEqual(['n3', 'outcome_unknown'])
     expect(node.seen.length).toBe(1)
   })
 
