@@ -26,25 +26,25 @@ export function crc32c(bytes: Uint8Array, from: number, to: number): number {
   let at = from
   for (; at + 8 <= to; at += 8) {
     crc ^=
-      (bytes[at] as number) |
-      ((bytes[at + 1] as number) << 8) |
-      ((bytes[at + 2] as number) << 16) |
-      ((bytes[at + 3] as number) << 24)
+      (bytes[at] ?? 0) |
+      ((bytes[at + 1] ?? 0) << 8) |
+      ((bytes[at + 2] ?? 0) << 16) |
+      ((bytes[at + 3] ?? 0) << 24)
     crc =
-      (TABLES[0x700 + (crc & 0xff)] as number) ^
-      (TABLES[0x600 + ((crc >>> 8) & 0xff)] as number) ^
-      (TABLES[0x500 + ((crc >>> 16) & 0xff)] as number) ^
-      (TABLES[0x400 + (crc >>> 24)] as number) ^
-      (TABLES[0x300 + (bytes[at + 4] as number)] as number) ^
-      (TABLES[0x200 + (bytes[at + 5] as number)] as number) ^
-      (TABLES[0x100 + (bytes[at + 6] as number)] as number) ^
-      (TABLES[bytes[at + 7] as number] as number)
+      (TABLES[0x700 + (crc & 0xff)] ?? 0) ^
+      (TABLES[0x600 + ((crc >>> 8) & 0xff)] ?? 0) ^
+      (TABLES[0x500 + ((crc >>> 16) & 0xff)] ?? 0) ^
+      (TABLES[0x400 + (crc >>> 24)] ?? 0) ^
+      (TABLES[0x300 + (bytes[at + 4] ?? 0)] ?? 0) ^
+      (TABLES[0x200 + (bytes[at + 5] ?? 0)] ?? 0) ^
+      (TABLES[0x100 + (bytes[at + 6] ?? 0)] ?? 0) ^
+      (TABLES[bytes[at + 7] as number] ?? 0)
   }
-  for (; at < to; at++) crc = step(crc, bytes[at] as number)
+  for (; at < to; at++) crc = step(crc, bytes[at] ?? 0)
   return ~crc >>> 0
 }
 
-const step = (crc: number, byte: number): number => (crc >>> 8) ^ (TABLES[(crc ^ byte) & 0xff] as number)
+const step = (crc: number, byte: number): number => (crc >>> 8) ^ (TABLES[(crc ^ byte) & 0xff] ?? 0)
 
 /** How many bytes from `from` on, at most up to `to`, have this checksum; undefined when no prefix has. */
 export function prefixWithCrc32c(
@@ -55,7 +55,7 @@ export function prefixWithCrc32c(
 ): number | undefined {
   let crc = ~0
   for (let at = from; at < to; at++) {
-    crc = step(crc, bytes[at] as number)
+    crc = step(crc, bytes[at] ?? 0)
     if (~crc >>> 0 === wanted) return at + 1 - from
   }
   return undefined

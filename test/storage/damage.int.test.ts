@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -303,16 +303,21 @@ describe('a process that writes', () => {
   test('keeps others out of its directory, in plain words', async () => {
     const home = await formatted()
     const child = run('writer.child.ts', [home, '1', '0'])
-    let refusal: unknown
+    const refusals: unknown[] = []
+    const refusal = (): Promise<unknown> => openStorage(home).catch((error: unknown) => error)
     await linesOf(child, async (line) => {
       if (line !== 'stored 3') return
       child.kill('SIGSTOP')
-      refusal = await openStorage(home).catch((error: unknown) => error)
-      // Even where the files look damaged, since they are being written to.
-      truncateSync(join(home, 'WATERMARK'), 0)
+      refusals.push(await refusal())
+      // Files that are being written to may look damaged to others.
+      const [manifest = ''] = named(filesOf(home), /^MANIFEST/)
+      appendFileSync(join(home, manifest), 'half of an edit')
+      refusals.push(await refusal())
       child.kill('SIGKILL')
     })
-    expect(refusal).toMatchObject({ name: 'StorageInUseError', message: expect.stringContaining('in use') })
+    for (const each of refusals)
+      expect(each).toMatchObject({ name: 'StorageInUseError', message: expect.stringContaining('in use') })
+    expect(refusals).toHaveLength(2)
   })
 })
 

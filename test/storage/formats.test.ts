@@ -1,0 +1,161 @@
+// The bytes on disk and between replicas, pinned: a change here is a new format version.
+
+import { expect, test } from 'vitest'
+import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
+import { Decoder, Encoder, seal, unseal } from '../../src/storage/codec.ts'
+import { keyString, logKey, prefixed, rowPrefix } from '../../src/storage/keys.ts'
+import {
+  decodeAppliedRecord,
+  decodeMeta,
+  decodeStaging,
+  encodeAppliedRecord,
+  encodeMeta,
+  encodeStaging,
+  type Meta,
+} from '../../src/storage/records.ts'
+import { hashOfRow, hashOfStored, openRow, StateHash, sealRow } from '../../src/storage/rows.ts'
+import { applied, bytes, hardState, rowKey, text } from './samples.ts'
+
+const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex')
+
+const meta: Meta = {
+  boot: 3,
+  hardState: hardState(2 ** 40 + 7, 41, '18446744073709551615'),
+  logStart: { index: applied(5, 2).index, term: applied(5, 2).term },
+  logEnd: { index: applied(42, 7).index, term: applied(42, 7).term },
+  generation: 4,
+  nextGeneration: 6,
+  dead: [2, 3],
+  appliedAt: 1000,
+}
+
+const state = { applied: applied(40, 6), stateHash: 0xfedcba9876543210n }
+
+test('the meta record', () => {
+  const sealed = encodeMeta(meta, 1234)
+  expect(hex(sealed)).toBe(META)
+  expect(decodeMeta(sealed)).toEqual({ meta, sequence: 1234 })
+  const unvoted = { ...meta, hardState: hardState(1, 0), dead: [] }
+  expect(decodeMeta(encodeMeta(unvoted, 0))).toEqual({ meta: unvoted, sequence: 0 })
+})
+
+test('the applied record', () => {
+  const sealed = encodeAppliedRecord(state, 1000)
+  expect(hex(sealed)).toBe(APPLIED)
+  const decoded = decodeAppliedRecord(sealed)
+  expect(decoded).toMatchObject({
+    stateHash: state.stateHash,
+    sequence: 1000,
+    applied: { index: 40, term: 6 },
+  })
+  expect([text(decoded.applied.raft), text(decoded.applied.kv)]).toEqual(['raft at 40', 'kv at 40'])
+})
+
+test('the staging record', () => {
+  const staging = {
+    ...state,
+    id: '9-2-1',
+    from: '9',
+    generation: 5,
+    nextChunk: 17,
+    received: 42n,
+    complete: true,
+  }
+  const decoded = decodeStaging(encodeStaging(staging))
+  expect({ ...decoded, applied: undefined }).toEqual({ ...staging, applied: undefined })
+  expect([decoded.applied.index, text(decoded.applied.kv)]).toEqual([40, 'kv at 40'])
+})
+
+test('a row', () => {
+  const sealed = sealRow(rowKey('name'), bytes('some value'))
+  expect(hex(sealed)).toBe(ROW)
+  expect(openRow(rowKey('name'), sealed)).toEqual(Buffer.from('some value'))
+  expect(() => openRow(rowKey('nam'), sealed)).toThrow('checksum')
+  expect(() => openRow(rowKey('name'), sealed.subarray(0, 7))).toThrow('checksum')
+  expect(hashOfRow(rowKey('name'), bytes('some value'))).toEqual(hashOfStored(sealed))
+})
+
+test('a chunk', () => {
+  const rows = [
+    { key: rowKey('a'), value: bytes('1') },
+    { key: rowKey('b'), value: new Uint8Array(0) },
+  ]
+  const chunk = encodeChunk('9-2-1', 17, rows)
+  expect(hex(chunk)).toBe(CHUNK)
+  expect(decodeChunk('9-2-1', 17, chunk).map(({ key, value }) => [hex(key), hex(value)])).toEqual([
+    ['0161', '31'],
+    ['0162', ''],
+  ])
+  expect(() => decodeChunk('9-2-1', 16, chunk)).toThrow('is chunk 17')
+  expect(() => decodeChunk('9-2-2', 17, chunk)).toThrow('checksum')
+})
+
+test('keys', () => {
+  expect(hex(logKey(2 ** 33 + 1))).toBe('0000040000000200000001')
+  expect(hex(prefixed(rowPrefix(7), rowKey('x')))).toBe('000005000000070178')
+})
+
+test('names of keys sort as their bytes do', () => {
+  const keys = ['', 'a', 'a\0', 'b', '\u00ff', '\u00ff\u00ff', '\x7f', '\x80'].map((text) =>
+    Buffer.from(text, 'latin1'),
+  )
+  const byBytes = keys.toSorted(Buffer.compare).map(keyString)
+  expect(keys.map(keyString).sort()).toEqual(byBytes)
+})
+
+test('every flipped bit and every cut of a sealed record is found', () => {
+  const key = bytes('key')
+  const sealed = seal(key, bytes('some '), bytes('content'))
+  expect(unseal(key, sealed, 'it')).toEqual(Buffer.from('some content'))
+  for (let bit = 0; bit < sealed.length * 8; bit++) {
+    const flipped = Uint8Array.from(sealed)
+    flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+    expect(() => unseal(key, flipped, 'it')).toThrow('the checksum of it')
+  }
+  for (let length = 0; length < sealed.length; length++)
+    expect(() => unseal(key, sealed.subarray(0, length), 'it')).toThrow('it')
+  expect(() => unseal(bytes('kez'), sealed, 'it')).toThrow('the checksum of it')
+})
+
+test('a decoder reads what an encoder wrote, and nothing else', () => {
+  const written = new Encoder()
+    .uint8(1)
+    .uint16(2)
+    .uint32(3)
+    .uint64(Number.MAX_SAFE_INTEGER)
+    .text('ü')
+    .bytes(new Uint8Array(500))
+  const decoder = new Decoder(written.finish(), 'it')
+  expect([decoder.uint8(), decoder.uint16(), decoder.uint32(), decoder.uint64(), decoder.text()]).toEqual([
+    ...[1, 2, 3, Number.MAX_SAFE_INTEGER],
+    'ü',
+  ])
+  expect(() => decoder.end()).toThrow('longer')
+  expect(decoder.bytes()).toHaveLength(500)
+  decoder.end()
+  expect(() => decoder.uint8()).toThrow('cut short')
+  expect(() => new Decoder(new Uint8Array(8).fill(0xff), 'it').uint64()).toThrow('2^53')
+})
+
+test('the state hash does not depend on order, and is undone exactly', () => {
+  const rows = Array.from({ length: 200 }, (_, at) => hashOfRow(rowKey(`${at}`), bytes(`${at * 7}`)))
+  const [one, other] = [new StateHash(), new StateHash()]
+  for (const row of rows) one.add(row)
+  for (const row of rows.toReversed()) other.add(row)
+  expect(one.value).toBe(other.value)
+  expect(new StateHash(one.value).value).toBe(one.value)
+  expect(one.value).toBeGreaterThan(2n ** 32n)
+  for (const row of rows) one.subtract(row)
+  expect(one.value).toBe(0n)
+})
+
+const META =
+  '000100000000000004d2000000000000000300000100000000070000001431383434363734343037' +
+  '33373039353531363135000000000000002900000000000000050000000000000002000000000000' +
+  '002a0000000000000007000000040000000600000000000003e80000000200000002000000033b8e' +
+  '6d07'
+const APPLIED =
+  '00000000000003e8fedcba9876543210000000000000002800000000000000060000000a72616674' +
+  '206174203430000000086b76206174203430f1023f83'
+const ROW = '736f6d652076616c75653abc5d1320f9d37e'
+const CHUNK = '00000000000000110000000201610000000131000000020162000000008c356fd2'

@@ -1,0 +1,123 @@
+// Which directories become a replica, which open, and what the others are told.
+
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { asReplicaId } from '../../src/raft/types.ts'
+import { FORMAT_VERSION, formatStorage, inspectDirectory, openStorage } from '../../src/storage/index.ts'
+import { filesOf, sameFiles } from './damage.ts'
+import { temporaryDirectory } from './replicas.ts'
+import { closed, identity, initial } from './samples.ts'
+
+let dir: string
+
+beforeEach(async () => {
+  const home = await temporaryDirectory()
+  dir = join(home, 'node')
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+})
+
+const open = (options: Parameters<typeof openStorage>[1] = {}): Promise<unknown> =>
+  openStorage(dir, options).then(
+    async (storage) => {
+      await closed(storage)
+      return 'opened'
+    },
+    (error: unknown) => error,
+  )
+
+const refused = (message: RegExp): object => ({
+  name: 'StorageRefusedError',
+  message: expect.stringMatching(message),
+})
+
+describe('formatting', () => {
+  test('makes a home of an absent or empty directory, parents included', async () => {
+    expect(inspectDirectory(dir)).toEqual({ kind: 'empty' })
+    await formatStorage(dir, identity, initial)
+    expect(inspectDirectory(dir)).toEqual({ kind: 'formatted', identity })
+    const deep = join(dir, '..', 'a', 'b')
+    mkdirSync(join(deep, 'lost+found'), { recursive: true })
+    expect(inspectDirectory(deep)).toEqual({ kind: 'empty' })
+    await formatStorage(deep, identity, initial)
+    expect(await open()).toBe('opened')
+  })
+
+  test('is done once', async () => {
+    await formatStorage(dir, identity, initial)
+    const before = filesOf(dir)
+    await expect(formatStorage(dir, identity, initial)).rejects.toMatchObject(refused(/holds a node already/))
+    expect(sameFiles(before, filesOf(dir))).toBe(true)
+  })
+
+  test('leaves other people’s directories alone', async () => {
+    mkdirSync(dir)
+    writeFileSync(join(dir, 'thesis.txt'), 'chapter 1')
+    await expect(formatStorage(dir, identity, initial)).rejects.toMatchObject(
+      refused(/is not empty .*thesis\.txt/),
+    )
+    expect(readdirSync(dir)).toEqual(['thesis.txt'])
+    writeFileSync(join(dir, '..', 'file'), '')
+    expect(() => inspectDirectory(join(dir, '..', 'file'))).toThrow('cannot be read')
+  })
+
+  test('that was interrupted before IDENTITY is told from a node', async () => {
+    await formatStorage(dir, identity, initial)
+    renameSync(join(dir, 'IDENTITY'), join(dir, 'IDENTITY.new'))
+    for (const attempt of [open(), formatStorage(dir, identity, initial).catch((error: unknown) => error)])
+      expect(await attempt).toMatchObject(refused(/IDENTITY is missing .*interrupted.*delete it.*rejoin/))
+  })
+})
+
+describe('opening', () => {
+  beforeEach(() => formatStorage(dir, identity, initial))
+
+  test('needs a node', async () => {
+    expect(await openStorage(join(dir, 'nothing')).catch((error: unknown) => error)).toMatchObject(
+      refused(/holds no node/),
+    )
+    rmSync(join(dir, 'CURRENT'))
+    expect(await open()).toMatchObject(refused(/CURRENT is missing.*kv cluster rejoin n1/))
+  })
+
+  test('refuses another node than the one expected', async () => {
+    expect(await open({ name: 'n1', clusterId: '77' })).toBe('opened')
+    expect(await open({ name: 'n2' })).toMatchObject(refused(/belongs to node n1, not n2/))
+    expect(await open({ clusterId: '78' })).toMatchObject(refused(/of cluster 77, not 78/))
+  })
+
+  test('refuses a directory of a newer format, without advice to throw it away', async () => {
+    const text = readFileSync(join(dir, 'IDENTITY'), 'latin1').replace(
+      /^format .*$/m,
+      `format ${FORMAT_VERSION + 1}`,
+    )
+    const body = text.slice(0, text.indexOf('crc32'))
+    writeFileSync(join(dir, 'IDENTITY'), `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`)
+    const error = await open()
+    expect(error).toMatchObject(refused(/in format 2 by a newer quorate/))
+    expect(error).not.toMatchObject(refused(/rejoin/))
+  })
+
+  test('twice in one process is refused in plain words', async () => {
+    const storage = await openStorage(dir)
+    expect(await open()).toMatchObject({
+      name: 'StorageInUseError',
+      message: expect.stringContaining('in use'),
+    })
+    await closed(storage)
+    expect(await open()).toBe('opened')
+  })
+
+  test('keeps the side file in its place and size', async () => {
+    await open()
+    expect(statSync(join(dir, 'WATERMARK')).size).toBe(16)
+  })
+})
+
+test('IDENTITY is text that a person can read', async () => {
+  await formatStorage(dir, { ...identity, replicaId: asReplicaId('9') }, initial)
+  expect(readFileSync(join(dir, 'IDENTITY'), 'utf8')).toBe(
+    'quorate node\nformat 1\ncluster 77\nreplica 9\nname n1\ncrc32 645107be\n',
+  )
+})
