@@ -1,7 +1,7 @@
 // The state machine of one replica: `step` takes one input, changes the state, and says what is to be done (README.md tells the story).
 //
 // Order of the file: the public face; the frame of a step; then by input: time, messages, proposals, reads, storage, connections; then the
-// roles and what each does. State that only a leader has is in `Leadership`, so that none of it survives a change of role.
+// roles and what each does. State that only a leader has is in `leadership.ts`.
 
 import {
   applyChange,
@@ -28,13 +28,14 @@ import {
 } from './entry.ts'
 import { Freshness } from './freshness.ts'
 import { assertNever, InvariantError, invariant } from './invariant.ts'
+import { type EarlyRead, Leadership, type Retirement, type Transfer } from './leadership.ts'
 import { Leases } from './leases.ts'
 import { RaftLog } from './log.ts'
 import { type ChangeContext, nameOf, UnappliedChanges, whyNotChange } from './membership.ts'
 import { ForwardedSeqs, Outcomes } from './outcomes.ts'
 import { Progress, SNAPSHOT_REPORT_MS_MAX } from './progress.ts'
 import { committedIndex, quorumValue, voteResult } from './quorum.ts'
-import { type Reader, Rounds } from './rounds.ts'
+import type { Reader } from './rounds.ts'
 import type {
   AppendAcceptedMessage,
   AppendMessage,
@@ -81,45 +82,11 @@ import type {
 /** Reads that wait for a new leader's first commit; beyond: refused as not ready. */
 export const EARLY_READS_MAX = 10_000
 
-/** A leader's hand-over to `target` (thesis §3.10). */
-interface Transfer {
-  readonly target: ReplicaId
-  readonly deadline: MonotonicMs
-}
-
 /** A transfer that this process was asked for: done when somebody else leads. */
 interface AskedTransfer {
   readonly target: ReplicaId | undefined
   readonly from: ReplicaId | undefined
   readonly deadline: MonotonicMs
-}
-
-interface EarlyRead {
-  readonly reader: Reader
-  readonly lease: boolean
-}
-
-/** What a replica has only while it leads. */
-interface Leadership {
-  readonly electedAt: MonotonicMs
-  /** Its first entry: when that is committed, so is everything before (paper §8). */
-  readonly firstIndex: LogIndex
-  /** Cluster time at `electedAt` (design §5). */
-  readonly clusterTimeMs: number
-  /** All other members, by id and sorted by id. */
-  readonly progress: Map<ReplicaId, Progress>
-  followers: readonly Progress[]
-  readonly rounds: Rounds
-  heartbeatAt: MonotonicMs
-  earlyReads: EarlyRead[]
-  transfer: Transfer | undefined
-  /** A transfer has begun in this term: its vote requests ignore promises, so the lease is over for good. */
-  leaseVoid: boolean
-  /** Start of the newest round that counts for the lease, and of those that may come to count. */
-  leaseSince: MonotonicMs
-  leaseRounds: { readonly number: number; readonly startedAt: MonotonicMs }[]
-  /** It applied a configuration without itself at `index` and waits until the new voters have, too. */
-  retiring: { readonly index: LogIndex; readonly deadline: MonotonicMs } | undefined
 }
 
 /** Read requests forwarded to the leader under one request id. */
@@ -796,28 +763,14 @@ export class Raft {
   }
 
   #becomeLeader(): void {
-    const { last } = this.#log
     this.#role = 'leader'
     this.#votes = new Map()
     this.#failoverUntil = Number.NEGATIVE_INFINITY
     this.#setLeader(this.id)
     this.#why = 'won the election'
     this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
-    const lead: Leadership = {
-      electedAt: this.#now,
-      firstIndex: (last + 1) as LogIndex,
-      clusterTimeMs: this.#clusterTimeMs,
-      progress: new Map(),
-      followers: [],
-      rounds: new Rounds(),
-      heartbeatAt: this.#now + this.#timing.heartbeatMs,
-      earlyReads: [],
-      transfer: undefined,
-      leaseVoid: false,
-      leaseSince: Number.NEGATIVE_INFINITY,
-      leaseRounds: [],
-      retiring: undefined,
-    }
+    const firstIndex = (this.#log.last + 1) as LogIndex
+    const lead = new Leadership(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
     this.#forwardedSeqs = new ForwardedSeqs(this.#term)
     this.#followMembers(lead)
@@ -1207,7 +1160,7 @@ export class Raft {
   #propose(proposals: readonly Proposal[]): void {
     const lead = this.#lead
     if (lead !== undefined) {
-      const clusterTimeMs = this.#clusterTime(lead)
+      const clusterTimeMs = lead.clusterTimeMs(this.#now)
       for (const proposal of proposals) {
         const refusal = this.#whyNotAppend(lead, proposal.frame)
         if (refusal !== undefined) {
@@ -1225,10 +1178,6 @@ export class Raft {
 
   #refuseProposal(seq: number, refusal: Refusal): void {
     this.#proposalOutcomes.push({ seq, outcome: 'refused', refusal })
-  }
-
-  #clusterTime({ clusterTimeMs, electedAt }: Leadership): number {
-    return clusterTimeMs + Math.floor(this.#now - electedAt)
   }
 
   #whyNotAppend(lead: Leadership, frame: Uint8Array): Refusal | undefined {
@@ -1281,7 +1230,7 @@ export class Raft {
   #appendOwn(lead: Leadership, kind: number, body: Uint8Array): void {
     const frame = newFrame({ kind, version: 1, proposer: this.id, boot: this.#boot, seq: 0 }, body.length)
     frame.set(body, BODY_AT)
-    this.#stampAndAppend(sealFrame(frame, this.#crc32), this.#clusterTime(lead))
+    this.#stampAndAppend(sealFrame(frame, this.#crc32), lead.clusterTimeMs(this.#now))
   }
 
   #forward(proposals: readonly Proposal[], leader: ReplicaId): void {
@@ -1330,7 +1279,7 @@ export class Raft {
     // Whether an earlier process of this replica led that term is not known here: the log will tell the origin.
     if (term !== seqs.term) return
     const lead = term === this.#term ? this.#lead : undefined
-    const clusterTimeMs = lead === undefined ? 0 : this.#clusterTime(lead)
+    const clusterTimeMs = lead === undefined ? 0 : lead.clusterTimeMs(this.#now)
     const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
     for (const { seq, frame } of proposals) {
       if (!seqs.isNew(from, boot, seq)) continue
@@ -1603,7 +1552,7 @@ export class Raft {
    * A leader that is no voter any more goes on until a majority of the new voters has applied that, so that none of them is left with
    * the old configuration; then it hands over (thesis §4.2.2).
    */
-  #retire(lead: Leadership, { index, deadline }: { index: LogIndex; deadline: MonotonicMs }): void {
+  #retire(lead: Leadership, { index, deadline }: Retirement): void {
     if (lead.transfer !== undefined) return
     const reached = quorumValue(this.#configuration, (id) => lead.progress.get(id)?.applied ?? 0)
     if (reached < index && this.#now < deadline) return

@@ -1,0 +1,57 @@
+// What a replica has only while it leads. It is made anew by each election, so nothing of it survives a change of role or term.
+
+import type { Progress } from './progress.ts'
+import { type Reader, Rounds } from './rounds.ts'
+import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
+
+/** A hand-over to `target` under way (thesis §3.10). */
+export interface Transfer {
+  readonly target: ReplicaId
+  readonly deadline: MonotonicMs
+}
+
+/** A read that came before the leader had committed an entry of its term. */
+export interface EarlyRead {
+  readonly reader: Reader
+  readonly lease: boolean
+}
+
+/** The leader applied a configuration in which it is no voter, at `index`, and waits until the new voters have, too. */
+export interface Retirement {
+  readonly index: LogIndex
+  readonly deadline: MonotonicMs
+}
+
+export class Leadership {
+  readonly electedAt: MonotonicMs
+  /** Its first entry: when that is committed, so is everything before (paper §8). */
+  readonly firstIndex: LogIndex
+  /** All other members of the configuration applied, by id … */
+  readonly progress = new Map<ReplicaId, Progress>()
+  /** … and sorted by id. */
+  followers: readonly Progress[] = []
+  heartbeatAt: MonotonicMs
+  transfer: Transfer | undefined
+  retiring: Retirement | undefined
+  readonly rounds = new Rounds()
+  earlyReads: EarlyRead[] = []
+  /** A transfer has begun in this term: its vote requests ignore promises, so the lease is over for good. */
+  leaseVoid = false
+  /** Start of the newest round that counts for the lease, and those that may come to count. */
+  leaseSince: MonotonicMs = Number.NEGATIVE_INFINITY
+  leaseRounds: { readonly number: number; readonly startedAt: MonotonicMs }[] = []
+  /** Cluster time at the election (design §5). */
+  readonly #clusterTimeMs: number
+
+  constructor(now: MonotonicMs, firstIndex: LogIndex, clusterTimeMs: number, heartbeatMs: number) {
+    this.electedAt = now
+    this.firstIndex = firstIndex
+    this.heartbeatAt = now + heartbeatMs
+    this.#clusterTimeMs = clusterTimeMs
+  }
+
+  /** Cluster time: the latest in the log at the election, and the leader's own clock since; never the time of day. */
+  clusterTimeMs(now: MonotonicMs): number {
+    return this.#clusterTimeMs + Math.floor(now - this.electedAt)
+  }
+}
