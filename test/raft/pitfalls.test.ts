@@ -596,6 +596,24 @@ describe('snapshots', () => {
     expect(bench.raft.applied).toBe(10)
   })
 
+  test('while one is being installed, the state is as stale as it was', () => {
+    const bench = new Bench({ terms: [1], term: 1, commit: 1 })
+    bench.receive(heartbeat(2, 1))
+    bench.settle()
+    bench.nowMs += 100
+    const confirmed = { at: bench.nowMs - 50, readIndex: asIndex(5) }
+    const { raft } = bench
+    bench.receive({ ...heartbeat(2, 1), confirmed } as Incoming)
+    bench.settle()
+    expect(raft.stalenessMs(bench.nowMs)).toBeUndefined()
+    bench.receive(snapshot(bench, 5, 1, { term: 1 }))
+    bench.receive({ ...heartbeat(2, 1), confirmed } as Incoming)
+    expect(raft.stalenessMs(bench.nowMs)).toBeUndefined()
+    bench.settle()
+    bench.receive({ ...heartbeat(2, 1), confirmed } as Incoming)
+    expect(raft.stalenessMs(bench.nowMs)).toBe(50)
+  })
+
   test('61: a snapshot whose end is never reported is given up', () => {
     const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
     bench.lead()
