@@ -48,6 +48,8 @@ export function putKey(node: NodeApi, asked: ApiRequest, respond: Respond): void
       'unsupported_media_type',
       'a value is stored as it is sent: Content-Encoding is not accepted',
     )
+  if ((headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked')
+    throw new Refused('unsupported_media_type', 'the only Transfer-Encoding is chunked')
   if (headers['content-range'] !== undefined)
     throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
   const { key, query } = addressed(asked)

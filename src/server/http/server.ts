@@ -102,6 +102,8 @@ class Front implements HttpServer {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
+    // An expectation that we do not know is not met, and no reason to refuse.
+    this.#server.on('checkExpectation', (request, response) => this.#receive(request, response))
     this.#server.on('clientError', (error, socket) => this.#answerNonsense(error, socket))
   }
 

@@ -610,6 +610,14 @@ describe('what is not served', () => {
     )
   })
 
+  test('an expectation that nobody knows is no reason to refuse', async () => {
+    const { raw } = await serve()
+    const answer = await raw(
+      'GET /livez HTTP/1.1\r\nHost: localhost\r\nExpect: the-best\r\nConnection: close\r\n\r\n',
+    )
+    expect(answer).toContain('200 OK')
+  })
+
   test('a POST with parameters of its type is', async () => {
     const { ask } = await serve()
     const headers = { 'Content-Type': 'Application/JSON; charset=utf-8' }
