@@ -531,17 +531,16 @@ export class Raft {
   /** The sender is behind: tell it so, lest a stuck candidate of a higher term is never freed (etcd, check-quorum with pre-vote). */
   #onOldTerm(message: Message): void {
     const answer = { from: this.id, to: message.from, term: this.#term }
-    // Round 0: what it asked in its old term must not be taken for an answer in a newer one that it may lead by now.
-    const stale = { round: 0, sentAt: this.#now, lastIndex: this.#log.last }
     switch (message.type) {
-      case 'append': {
-        const nowhere = { index: message.prevIndex, hintIndex: 0 as LogIndex, hintTerm: 0 as Term }
-        this.#send({ ...answer, type: 'append-rejected', ...nowhere, ...stale })
+      case 'append':
+      case 'heartbeat': {
+        // It says nothing but the term. The sender may lead a newer term by now, so it must neither take this for an answer to a round of
+        // that term nor for a refusal of what it has sent in it.
+        const { last, applied } = this.#log
+        const nothing = { round: 0, sentAt: this.#now, applied, lastIndex: last }
+        this.#send({ ...answer, type: 'heartbeat-answer', ...nothing })
         return
       }
-      case 'heartbeat':
-        this.#send({ ...answer, type: 'heartbeat-answer', applied: this.#log.applied, ...stale })
-        return
       case 'vote-request':
         this.#send({ ...answer, type: 'vote-answer', granted: false })
         return
