@@ -23,7 +23,10 @@ export async function buildProgram(args: readonly string[]) {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
     .hook('preAction', (thisCommand) => {
-      if (thisCommand.opts().color === false) process.env.NO_COLOR = '1'
+      if (thisCommand.opts().color !== false) return
+      // The flag wins over the variables.
+      process.env.NO_COLOR = '1'
+      delete process.env.FORCE_COLOR
     })
   withExamples(program, EXAMPLES)
   const flags = () => program.opts()

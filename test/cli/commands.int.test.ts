@@ -100,6 +100,17 @@ describe('data goes to stdout as it is', () => {
     expect(head).toMatchObject({ code: 0, err: '' })
   })
 
+  test('colours only where they are wanted', async () => {
+    const [none, forced, flag] = await Promise.all([
+      kv('status -o table'),
+      kv('status -o table', { env: { FORCE_COLOR: '1' } }),
+      kv('status -o table --no-color', { env: { FORCE_COLOR: '1' } }),
+    ])
+    expect(none.out).not.toContain('\u001b')
+    expect(forced.out).toContain('\u001b[32mn1 ')
+    expect(flag.out).toBe(none.out)
+  })
+
   test('a stale read says on stderr how stale it is', async () => {
     node.set('k', 'v')
     node.staleness = '12.5'
