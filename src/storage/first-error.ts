@@ -3,7 +3,14 @@
 // After a write that failed, LevelDB goes on to answer "done" for batches that will be gone after the next start; after a sync that failed, the
 // kernel may call the very same pages clean. So whatever fails first, a read included, is kept and answered to everything that follows.
 
-import { asError, CorruptionError, InvariantError, rejoinAdvice, StorageFailedError } from './errors.ts'
+import {
+  asError,
+  CorruptionError,
+  InvariantError,
+  rejoinAdvice,
+  StorageFailedError,
+  StorageRefusedError,
+} from './errors.ts'
 
 export class FirstError {
   readonly #nodeName: string
@@ -39,11 +46,11 @@ export class FirstError {
   }
 
   #explained(error: Error): Error {
-    if (error instanceof CorruptionError)
+    if (error instanceof InvariantError || error instanceof StorageRefusedError) return error
+    if (error instanceof CorruptionError || ('code' in error && error.code === 'LEVEL_CORRUPTION'))
       return new CorruptionError(`Damaged data: ${error.message}. ${rejoinAdvice(this.#nodeName)}`, {
         cause: error,
       })
-    if (error instanceof InvariantError) return error
     return new StorageFailedError(
       `The storage failed: ${deepest(error).message}. Nothing was acknowledged after it. ` +
         `Look at the disk (space, quota, file size limit, I/O errors), then start the node again: it checks its files before it serves.`,

@@ -1,7 +1,16 @@
 // IDENTITY: who lives in this directory. Written last when a directory is formatted, so its presence says that the rest is complete.
 // A few lines of text with a checksum; what does not read back exactly as it was written is damaged.
 
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { asReplicaId } from '../raft/types.ts'
@@ -41,11 +50,18 @@ export function inspectDirectory(dir: string): DirectoryContent {
 }
 
 function namesIn(dir: string): string[] {
+  if (!existsSync(dir)) return []
+  return orUnreadable(dir, () => readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name)))
+}
+
+function orUnreadable<T>(path: string, read: () => T): T {
   try {
-    return readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name))
+    return read()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw new StorageRefusedError(`${dir} cannot be read: ${asError(error).message}`, { cause: error })
+    throw new StorageRefusedError(
+      `${path} cannot be read: ${asError(error).message}. Nothing was changed. Look at permissions and at the disk.`,
+      { cause: error },
+    )
   }
 }
 
@@ -58,7 +74,7 @@ const LINES =
   /^quorate node\nformat ([0-9]{1,9})\ncluster ([0-9]{1,20})\nreplica (0|[1-9][0-9]{0,19})\nname ([a-z0-9-]{1,63})\ncrc32 [0-9a-f]{8}\n$/
 
 function readIdentity(dir: string): Identity {
-  const text = readFileSync(join(dir, IDENTITY_FILE), 'latin1')
+  const text = orUnreadable(join(dir, IDENTITY_FILE), () => readFileSync(join(dir, IDENTITY_FILE), 'latin1'))
   const [, formatVersion, clusterId, replicaId, name] = LINES.exec(text) ?? []
   const isWhole =
     formatVersion !== undefined && clusterId !== undefined && replicaId !== undefined && name !== undefined

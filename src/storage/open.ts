@@ -1,19 +1,12 @@
 // Formatting and opening a data directory.
 
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
 import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefusedError } from './errors.ts'
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
 import { inspectDirectory, syncDirectory, writeIdentity } from './identity.ts'
-import {
-  createDatabase,
-  type Database,
-  LevelEngine,
-  type LevelLimits,
-  levelLimits,
-  openDatabase,
-} from './level-engine.ts'
+import { createDatabase, LevelEngine, type LevelLimits, levelLimits, openDatabase } from './level-engine.ts'
 import { openStore } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, verifyDatabase } from './verify.ts'
@@ -40,8 +33,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   const { identity } = content
   refuseAnother(dir, identity, options)
   const { watermark, sequence } = verified(dir, identity, options.discardSuspectTail ?? false)
-  const db = await open(dir, { ...levelLimits, ...options.limits })
-  const engine = new LevelEngine(db, new Watermark(dir), sequence)
+  const engine = await open(dir, { ...levelLimits, ...options.limits }, sequence)
   if (readWatermark(dir) !== watermark) {
     // Whoever had it open wrote to it between the two readings.
     await closed(engine)
@@ -103,14 +95,17 @@ function lowerBound(dir: string): number | undefined {
   return readWatermark(dir)
 }
 
-async function open(dir: string, limits: LevelLimits): Promise<Database> {
+async function open(dir: string, limits: LevelLimits, sequence: number): Promise<LevelEngine> {
+  let watermark: Watermark | undefined
   try {
-    return await openDatabase(dir, limits)
+    watermark = new Watermark(dir)
+    return new LevelEngine(await openDatabase(dir, limits), watermark, sequence)
   } catch (error) {
+    watermark?.close()
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : asError(error)
     if ('code' in cause && cause.code === 'LEVEL_LOCKED') throw inUse(dir)
     throw new StorageRefusedError(
-      `LevelDB cannot open ${dir}, although its files are whole: ${cause.message}. ` +
+      `${dir} cannot be opened, although its files are whole: ${cause.message}. ` +
         `Look at the disk (space, permissions, limit of open files), then start the node again.`,
       { cause },
     )
@@ -120,12 +115,14 @@ async function open(dir: string, limits: LevelLimits): Promise<Database> {
 function recovered(dir: string, identity: Identity, engine: LevelEngine, under: Engine): Promise<Storage> {
   return new Promise((resolve, reject) => {
     openStore(under, identity, (error, storage) => {
-      if (storage !== undefined) resolve(storage)
-      else if (error instanceof CorruptionError)
-        void closed(engine).then(() => reject(damaged(dir, error.message, identity)), reject)
-      else if (error instanceof StorageRefusedError) void closed(engine).then(() => reject(error), reject)
-      // A write or read has failed: the handle is abandoned as it is.
-      else reject(error)
+      if (storage !== undefined) return resolve(storage)
+      const refusal =
+        error instanceof CorruptionError
+          ? new StorageRefusedError(`${dir}: ${error.message}`, { cause: error })
+          : error
+      // After a write or read that failed the handle is abandoned as it is.
+      if (!(refusal instanceof StorageRefusedError)) return reject(refusal)
+      closed(engine).then(() => reject(refusal), reject)
     })
   })
 }
@@ -144,7 +141,7 @@ const inUse = (dir: string): StorageInUseError =>
 /** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */
 function isLocked(dir: string): boolean {
   const inode = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })?.ino
-  if (inode === undefined || process.platform !== 'linux') return false
+  if (inode === undefined || !existsSync('/proc/locks')) return false
   return readFileSync('/proc/locks', 'latin1')
     .split('\n')
     .some(

@@ -2,7 +2,7 @@
 
 import { asIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import { asError, CorruptionError, InvariantError } from './errors.ts'
+import { CorruptionError, InvariantError } from './errors.ts'
 import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
 import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix } from './keys.ts'
@@ -37,7 +37,7 @@ import { WriteQueue } from './write-queue.ts'
 /** Hashes of rows that were just read, since whoever changes a row has read it a moment ago. */
 const READ_HASHES_MAX = 1024
 
-/** Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: it contradicts itself. */
+/** Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: what it holds contradicts itself. */
 export function openStore(
   engine: Engine,
   identity: Identity,
@@ -48,7 +48,7 @@ export function openStore(
     const { meta, state } = readState(engine)
     const log = new DurableLog(engine, first, meta.logStart)
     log.recover(meta.logEnd, (logError) => {
-      if (logError !== undefined) return done(logError, undefined)
+      if (logError !== undefined) return done(first.fail(logError), undefined)
       const booted = { ...meta, boot: meta.boot + 1 }
       const queue = new WriteQueue(engine, first, booted)
       queue.submit(
@@ -61,7 +61,7 @@ export function openStore(
       )
     })
   } catch (thrown) {
-    done(asError(thrown), undefined)
+    done(first.fail(thrown), undefined)
   }
 }
 
