@@ -50,6 +50,8 @@ async function failure(promise: Promise<unknown>): Promise<QuorateError> {
 
 const noLeader: Fault = problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 })
 const noQuorum: Fault = problem(503, 'no_quorum', 'one of three voters', { retry_after_ms: 1 })
+/** The client is told to come back when its time is up: it gives up at once. */
+const noQuorumForLong: Fault = problem(503, 'no_quorum', 'one of three voters', { retry_after_ms: 3_600_000 })
 const unknown: Fault = problem(504, 'outcome_unknown', 'the leader was lost')
 
 describe('records', () => {
@@ -338,8 +340,8 @@ describe('failures say whether something was written', () => {
 
   test('every node says no quorum: not written', async () => {
     const node = await fake()
-    node.fault = () => noQuorum
-    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    node.fault = () => noQuorumForLong
+    const error = await failure(clientOf([node]).put('k', 'v'))
     expect(error).toMatchObject({
       code: 'no_quorum',
       written: 'no',
@@ -351,24 +353,24 @@ describe('failures say whether something was written', () => {
 
   test('one node refused, another was never reached: not written, and the words of the first', async () => {
     const node = await fake()
-    node.fault = () => noQuorum
-    const error = await failure(clientOf([await refusing(), node], { timeoutMs }).put('k', 'v'))
+    node.fault = () => noQuorumForLong
+    const error = await failure(clientOf([await refusing(), node]).put('k', 'v'))
     expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
   })
 
   test('a refusal after a try with unknown outcome leaves it unknown', async () => {
     const node = await fake()
     node.faults.push('cut')
-    node.fault = () => noQuorum
-    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    node.fault = () => noQuorumForLong
+    const error = await failure(clientOf([node]).put('k', 'v'))
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
   })
 
   test('so does a refusal after an answer that said unknown', async () => {
     const node = await fake()
     node.faults.push(unknown)
-    node.fault = () => noQuorum
-    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    node.fault = () => noQuorumForLong
+    const error = await failure(clientOf([node]).put('k', 'v'))
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
   })
 
