@@ -349,7 +349,8 @@ class Play {
       this.#flushAt.delete(node)
       node.flush()
     })
-    offer(this.#cluster.deadline(node), () => this.#cluster.tick(node))
+    // A timer never fires early; true time and back, rounded, may: then the node would tick for ever at one instant.
+    offer(this.#cluster.deadline(node) + 1e-6, () => this.#cluster.tick(node))
   }
 
   #storeTime(node: SimNode, write: number): number {
