@@ -896,8 +896,11 @@ export class Raft {
     follower.heardAt = this.#now
     if (applied !== undefined) {
       if (applied > follower.applied) follower.applied = applied
-      // Only who has applied the lease setting keeps the promise that the lease rests on (design §3).
-      if (applied >= this.#leases.since && round > follower.leaseRound) follower.leaseRound = round
+      // Only who has applied the lease setting keeps the promise that the lease rests on (design §3), and only who has its entry on disk
+      // keeps it through a restart: a follower may apply what is committed by the disks of others.
+      const { since } = this.#leases
+      const keepsPromise = applied >= since && follower.match >= since
+      if (keepsPromise && round > follower.leaseRound) follower.leaseRound = round
     }
     if (follower.openContact === undefined && this.#committedInTerm(lead)) {
       const next = lead.rounds.newest + 1
