@@ -334,7 +334,10 @@ export class Driver implements NodeApi, NetworkEvents {
         this.#transferRefused.delete(refuse)
         if (reached) done({ ok: true, value: { leader: this.leaderName ?? '' } })
         else if (refusal === undefined) done({ ok: false, problem: notTakenOver })
-        else done({ ok: false, problem: { code: 'membership_refused', detail: refusal, written: 'no' } })
+        else {
+          const code = this.#raft.leader === undefined ? 'no_leader' : 'membership_refused'
+          done({ ok: false, problem: { code, detail: refusal, written: 'no' } })
+        }
       })
       this.#step({ kind: 'transfer', now: this.#clock.now(), to })
     })

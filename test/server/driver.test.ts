@@ -255,3 +255,20 @@ test('a transfer to a voter that cannot be reached is refused with the reason', 
   cluster.clock.advance(1)
   expect(problem).toBe('membership_refused: n2 cannot be reached')
 })
+
+test('a transfer without a leader is refused as that', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const [alone] = cluster.followers
+  if (alone === undefined) throw new Error('no follower')
+  cluster.partition(
+    [alone],
+    cluster.nodes.filter((node) => node !== alone),
+  )
+  cluster.clock.advance(2000)
+  let code = ''
+  alone.running.transfer(undefined, 5000, (result) => {
+    code = result.ok ? '' : result.problem.code
+  })
+  cluster.clock.advance(1)
+  expect(code).toBe('no_leader')
+})
