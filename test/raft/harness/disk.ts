@@ -120,7 +120,6 @@ export class TestLog implements LogReader {
 /** A write and what the driver's batch would carry along with it. */
 export interface Batch {
   readonly write: Write
-  readonly hardState: HardState
   readonly applied: AppliedRecord
 }
 
@@ -140,7 +139,7 @@ export class Disk {
   /** One batch becomes durable, whole. */
   write(batch: Batch): void {
     this.log.write(batch.write)
-    this.hardState = batch.hardState
+    this.hardState = batch.write.hardState
     const snapshot = batch.write.snapshot
     if (snapshot !== undefined) this.applied = recordOf(this.stagedUnder(snapshot.snapshotId))
     else if (batch.applied.index > this.applied.index) this.applied = batch.applied

@@ -189,9 +189,10 @@ export class Invariants {
         'RAFT-7',
         `${node.name} truncates from ${write.truncateFrom}, committed is ${before.commit}`,
       )
-    const { term, vote } = node.raft.hardState()
-    if (write.hardState.term !== term || write.hardState.vote !== vote)
-      throw new Violation('RAFT-1', `${node.name}: the write carries another term or vote than the core`)
+    const { term, vote, commit } = node.raft.hardState()
+    const stored = write.hardState
+    if (stored.term !== term || stored.vote !== vote || stored.commit !== commit)
+      throw new Violation('RAFT-1', `${node.name}: the write carries another hard state than the core`)
     for (const entry of write.entries) {
       const previous = node.process.log.termAt((entry.index - 1) as LogIndex)
       this.#enter(node, entry, previous ?? 0)

@@ -301,10 +301,10 @@ export class SimNode {
   }
 
   #take(output: Output, before: RaftStatus, input: Input): void {
-    const { raft, log, pending, held, applyQueue, applied } = this.process
+    const { log, pending, held, applyQueue, applied } = this.process
     if (output.write !== undefined) {
       log.write(output.write)
-      pending.push({ write: output.write, hardState: raft.hardState(), applied })
+      pending.push({ write: output.write, applied })
     }
     applyQueue.push(...output.committed)
     this.#world.stepped(this, before, input, output)
