@@ -46,6 +46,16 @@ export function crc32c(bytes: Uint8Array, from: number, to: number): number {
 
 const step = (crc: number, byte: number): number => (crc >>> 8) ^ (TABLES[(crc ^ byte) & 0xff] ?? 0)
 
+/** The masked checksum that is stored at `at`, unmasked. */
+export const storedCrc = (bytes: Uint8Array, at: number): number =>
+  unmaskCrc(
+    ((bytes[at] ?? 0) |
+      ((bytes[at + 1] ?? 0) << 8) |
+      ((bytes[at + 2] ?? 0) << 16) |
+      ((bytes[at + 3] ?? 0) << 24)) >>>
+      0,
+  )
+
 /** How many bytes from `from` on, at most up to `to`, have this checksum; undefined when no prefix has. */
 export function prefixWithCrc32c(
   bytes: Uint8Array,

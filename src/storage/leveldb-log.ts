@@ -7,7 +7,7 @@
 //
 // A record is one frame of type FULL, or one FIRST, any number of MIDDLE and one LAST; each of those but the LAST fills its block.
 
-import { crc32c, prefixWithCrc32c, unmaskCrc } from './crc32c.ts'
+import { crc32c, prefixWithCrc32c, storedCrc } from './crc32c.ts'
 
 const BLOCK_BYTES = 32 * 1024
 const HEADER_BYTES = 7
@@ -123,12 +123,3 @@ function isFollowed(
 }
 
 const byteAt = (file: Uint8Array, at: number): number => file[at] ?? 0
-
-const storedCrc = (file: Uint8Array, at: number): number =>
-  unmaskCrc(
-    (byteAt(file, at) |
-      (byteAt(file, at + 1) << 8) |
-      (byteAt(file, at + 2) << 16) |
-      (byteAt(file, at + 3) << 24)) >>>
-      0,
-  )

@@ -1,6 +1,8 @@
 // What LevelDB's MANIFEST says: a log file of edits, which together name the live tables, the oldest live WAL and a sequence number
 // (leveldb 1.20, db/version_edit.cc).
 
+import { VarintReader } from './leveldb-varint.ts'
+
 const COMPARATOR = 'leveldb.BytewiseComparator'
 
 const TAG_COMPARATOR = 1
@@ -79,38 +81,5 @@ export class Manifest {
       default:
         return `an edit has the unknown tag ${tag}`
     }
-  }
-}
-
-/** LevelDB's variable-length integers and length-prefixed bytes. Reading beyond the end gives zeros and sets `overrun`. */
-class VarintReader {
-  readonly #bytes: Uint8Array
-  #at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  get ended(): boolean {
-    return this.#at >= this.#bytes.length
-  }
-
-  get overrun(): boolean {
-    return this.#at > this.#bytes.length
-  }
-
-  varint(): number {
-    let value = 0
-    for (let factor = 1; ; factor *= 0x80) {
-      const byte = this.#bytes[this.#at++] ?? 0
-      value += (byte & 0x7f) * factor
-      if (byte < 0x80) return value
-    }
-  }
-
-  bytes(): Uint8Array {
-    const length = this.varint()
-    this.#at += length
-    return this.#bytes.subarray(this.#at - length, this.#at)
   }
 }

@@ -1,10 +1,10 @@
 // The slow look at everything: reads every row of a view, checks its CRC, and compares the sum of their hashes with the one that `apply` kept up.
 // It finds what no single read finds: a row that is gone, or that came back in an older version, because a table was damaged.
 
-import { CorruptionError, rejoinAdvice } from './errors.ts'
+import { asError, CorruptionError, rejoinAdvice } from './errors.ts'
 import { ALL_ROWS, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
-import type { Storage, View } from './types.ts'
+import type { Storage, StoredRow, View } from './types.ts'
 
 /** Rows and bytes of one slice: a few milliseconds. */
 const SLICE_ROWS = 512
@@ -28,14 +28,23 @@ export class Scrub {
     const slice = { gte: this.#from, lt, reverse: false, rowsMax: SLICE_ROWS, bytesMax: SLICE_BYTES }
     this.#view.range(slice, (error, rows, more) => {
       if (error !== undefined) return done(error, false)
-      for (const { key, value } of rows) this.#found.add(hashOfRow(key, value))
+      try {
+        for (const row of rows) this.#look(row)
+      } catch (thrown) {
+        return done(asError(thrown), false)
+      }
       const last = rows.at(-1)
       if (more && last !== undefined) {
         this.#from = prefixed(last.key, Uint8Array.of(0))
         return done(undefined, false)
       }
       if (this.#found.value === this.#view.stateHash) return done(undefined, true)
-      done(this.#mismatch(), false)
+      done(
+        this.#mismatch(
+          `some are gone or out of date (hash ${this.#found.value} instead of ${this.#view.stateHash})`,
+        ),
+        false,
+      )
     })
   }
 
@@ -43,10 +52,16 @@ export class Scrub {
     this.#view.close()
   }
 
-  #mismatch(): Error {
+  /** A damaged Bloom filter hides a row from reads of its key alone. */
+  #look({ key, value }: StoredRow): void {
+    if (this.#view.get(key) === undefined) throw this.#mismatch('a row is not found under its key')
+    this.#found.add(hashOfRow(key, value))
+  }
+
+  #mismatch(what: string): Error {
     return new CorruptionError(
-      `Damaged data: the rows at index ${this.#view.applied.index} are not those that were written (hash ${this.#found.value} ` +
-        `instead of ${this.#view.stateHash}); some are gone or out of date. ${rejoinAdvice(this.#nodeName)}`,
+      `Damaged data: the rows at index ${this.#view.applied.index} are not those that were written: ${what}. ` +
+        rejoinAdvice(this.#nodeName),
     )
   }
 }

@@ -5,7 +5,7 @@
 // was ever written must still be there, in one piece:
 //
 // - CURRENT names a MANIFEST; every frame of that and of every live WAL holds its checksum;
-// - every table is there in its size, the WAL that MANIFEST names is there;
+// - every table is there in its size, with its index and filter whole; the WAL that MANIFEST names is there;
 // - sequence numbers run without a gap through all WALs, from no later than where MANIFEST stands to no earlier than that;
 // - they end no earlier than the side file says (watermark.ts).
 //
@@ -15,6 +15,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readLogFile } from './leveldb-log.ts'
 import { Manifest } from './leveldb-manifest.ts'
+import { tableFault } from './leveldb-table.ts'
 
 /** What is wrong, and in which file. */
 export class Damage extends Error {
@@ -99,6 +100,8 @@ function checkTables(dir: string, { manifest }: Position): void {
     const size = statSync(join(dir, name), { throwIfNoEntry: false })?.size
     if (size === undefined) throw new Damage(name, 'the file is missing')
     if (size !== bytes) throw new Damage(name, `it is ${size} bytes long instead of ${bytes}`)
+    const fault = tableFault(join(dir, name), size)
+    if (fault !== undefined) throw new Damage(name, fault)
   }
 }
 

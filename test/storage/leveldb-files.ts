@@ -73,3 +73,28 @@ export function edit({ comparator, log, next, last, pointer, deleted = [], added
     ]),
   ])
 }
+
+function block(content: Buffer): Buffer {
+  const typed = Buffer.concat([content, Buffer.of(0)])
+  const crc = Buffer.alloc(4)
+  crc.writeUInt32LE(maskCrc(crc32c(typed, 0, typed.length)))
+  return Buffer.concat([typed, crc])
+}
+
+/** A table whose data blocks are so many bytes of anything. */
+export function tableFile(dataBytes: number): Buffer {
+  const data = Buffer.alloc(dataBytes, 0xdd)
+  const filter = block(Buffer.from('the bits of a Bloom filter'))
+  const place = [...varint(dataBytes), ...varint(filter.length - 5)]
+  const name = 'filter.leveldb.BuiltinBloomFilter2'
+  const metaindex = block(
+    Buffer.from([0, name.length, place.length, ...Buffer.from(name), ...place, 0, 0, 0, 0, 1, 0, 0, 0]),
+  )
+  const index = block(Buffer.from('where the data blocks are'))
+  const metaindexAt = dataBytes + filter.length
+  const footer = Buffer.alloc(48)
+  const places = [metaindexAt, metaindex.length - 5, metaindexAt + metaindex.length, index.length - 5]
+  Buffer.from(places.flatMap(varint)).copy(footer)
+  Buffer.from('57fb808b247547db', 'hex').copy(footer, 40)
+  return Buffer.concat([data, filter, metaindex, index, footer])
+}

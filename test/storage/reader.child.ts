@@ -4,30 +4,32 @@
 
 import { readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { CorruptionError, StorageFailedError } from '../../src/storage/index.ts'
 import { copyTo, outcomeOf } from './damage.ts'
 
 const [dir = '', file = '', expectedFile = ''] = process.argv.slice(2)
 const expected = readFileSync(expectedFile, 'utf8')
 const bits = readFileSync(0, 'utf8').trim().split('\n').map(Number)
-const copy = `${dir}.copy`
 for (const bit of bits) {
+  // A handle that has failed keeps its lock: each copy has a name of its own.
+  const copy = `${dir}.${bit}`
   copyTo(copy, dir)
   const content = readFileSync(join(copy, file))
   content[bit >> 3] = (content[bit >> 3] ?? 0) ^ (1 << (bit & 7))
   writeFileSync(join(copy, file), content)
   writeSync(1, `${bit} begun\n`)
-  writeSync(1, `${bit} ${await verdict()}\n`)
+  writeSync(1, `${bit} ${await verdict(copy)}\n`)
+  rmSync(copy, { recursive: true, force: true })
 }
-rmSync(copy, { recursive: true, force: true })
-// A handle that has failed is abandoned, and would keep the process alive.
 process.exit(0)
 
-async function verdict(): Promise<string> {
+async function verdict(copy: string): Promise<string> {
   try {
     const outcome = await outcomeOf(copy)
     if (outcome.kind === 'refused') return 'refused'
     return outcome.content === expected ? 'unharmed' : 'SILENT'
   } catch (error) {
-    return error instanceof Error ? `found ${error.name}` : 'found'
+    if (error instanceof CorruptionError || error instanceof StorageFailedError) return `found ${error.name}`
+    return `SURPRISING ${error}`
   }
 }

@@ -3,7 +3,8 @@
 import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { seal } from '../../src/storage/codec.ts'
-import { openStorage, type Storage } from '../../src/storage/index.ts'
+import type { Engine, EngineSnapshot } from '../../src/storage/engine.ts'
+import { FaultyEngine, openStorage, type Storage } from '../../src/storage/index.ts'
 import { APPLIED_KEY, logKey, META_KEY, prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { decodeMeta, encodeMeta, type Meta } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
@@ -198,6 +199,27 @@ describe('a damaged row', () => {
     await expect(scrub(again)).rejects.toThrow('some are gone or out of date')
   })
 })
+
+test('a row that a range finds and a read of its key does not, is found by the scrub', async () => {
+  const { open, dispose } = await levelReplica({ under: (engine) => new Forgetful(engine) })
+  onTestFinished(dispose)
+  const storage = await open()
+  for (let number = 1; number <= 3; number++) await submit(storage, number)
+  expect(await allRows(storage)).not.toEqual([])
+  await expect(scrub(storage)).rejects.toThrow('a row is not found under its key')
+  await closed(storage)
+})
+
+/** As with a damaged Bloom filter. */
+class Forgetful extends FaultyEngine {
+  constructor(engine: Engine) {
+    super(engine, {})
+  }
+  override snapshot(): EngineSnapshot {
+    const snapshot = super.snapshot()
+    return { get: () => undefined, scan: (range) => snapshot.scan(range), close: () => snapshot.close() }
+  }
+}
 
 test('nothing is left of rows that a snapshot has replaced', async () => {
   const dir = await replica()

@@ -1,13 +1,13 @@
 // Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves behind.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { crc32c, maskCrc, unmaskCrc } from '../../src/storage/crc32c.ts'
 import { readLogFile } from '../../src/storage/leveldb-log.ts'
 import { Damage, verifyDatabase } from '../../src/storage/verify.ts'
-import { type Edit, edit, logFile, walRecord } from './leveldb-files.ts'
+import { type Edit, edit, logFile, tableFile, walRecord } from './leveldb-files.ts'
+import { temporaryDirectory } from './replicas.ts'
 
 describe('CRC-32C', () => {
   test.each([
@@ -118,21 +118,22 @@ describe('a log file', () => {
 })
 
 describe('a database', () => {
+  const [table5, table6, table300] = [tableFile(1000), tableFile(200), tableFile(3000)]
   const tables: Edit = {
     added: [
-      [0, 5, 111],
-      [1, 6, 222],
+      [0, 5, table5.length],
+      [1, 6, table6.length],
     ],
   }
   const first: Edit = { comparator: 'leveldb.BytewiseComparator', log: 8, next: 9, last: 100, ...tables }
   let dir: string
 
-  beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'quorate-verify-'))
+  beforeEach(async () => {
+    dir = await temporaryDirectory()
     write('CURRENT', 'MANIFEST-000007\n')
     manifest([first])
-    write('000005.ldb', Buffer.alloc(111))
-    write('000006.ldb', Buffer.alloc(222))
+    write('000005.ldb', table5)
+    write('000006.ldb', table6)
   })
   afterEach(() => rmSync(dir, { recursive: true }))
 
@@ -242,10 +243,10 @@ describe('a database', () => {
     ],
     [
       'a table of another size',
-      '000005.ldb: it is 110 bytes',
+      `000005.ldb: it is ${table5.length - 1} bytes`,
       () => {
         wal(8)
-        write('000005.ldb', Buffer.alloc(110))
+        write('000005.ldb', table5.subarray(1))
       },
     ],
     [
@@ -277,15 +278,38 @@ describe('a database', () => {
     expect(damage()).toContain(expected)
   })
 
+  test('is refused with any bit flipped in what leads to the rows of a table', () => {
+    wal(8)
+    const whole = tableFile(40)
+    manifest([{ ...first, added: [[0, 5, whole.length]] }])
+    const footer = whole.length - 48
+    for (let bit = 40 * 8; bit < whole.length * 8; bit++) {
+      const flipped = Buffer.from(whole)
+      flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
+      write('000005.ldb', flipped)
+      // Bits of the footer that are not read say nothing.
+      const allowed =
+        bit < footer * 8
+          ? /^000005\.ldb: its (filter|metaindex|index) is damaged/
+          : /its footer is damaged|none/
+      expect(damage(), `bit ${bit}`).toMatch(allowed)
+    }
+    for (const odd of [Buffer.alloc(whole.length), whole.subarray(-10)]) {
+      manifest([{ ...first, added: [[0, 5, odd.length]] }])
+      write('000005.ldb', odd)
+      expect(damage()).toMatch(/its footer is damaged|it is no table/)
+    }
+  })
+
   test('follows the tables through later edits', () => {
     wal(8)
     manifest([
       first,
-      { pointer: 1, deleted: [[0, 5]], added: [[1, 5, 111]] },
-      { deleted: [[1, 6]], added: [[2, 300, 333]] },
+      { pointer: 1, deleted: [[0, 5]], added: [[1, 5, table5.length]] },
+      { deleted: [[1, 6]], added: [[2, 300, table300.length]] },
     ])
     expect(damage()).toContain('000300.ldb: the file is missing')
-    write('000300.ldb', Buffer.alloc(333))
+    write('000300.ldb', table300)
     rmSync(join(dir, '000006.ldb'))
     expect(verify()).toBe(100)
     manifest([
