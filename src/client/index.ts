@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // The client library: how an application uses a cluster.
 //
 //   const kv = new Client({ endpoints: ['http://127.0.0.1:7301'] })

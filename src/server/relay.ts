@@ -115,8 +115,8 @@ class Passage {
     if (this.over) return
     this.over = true
     this.ended()
-    this.caller.resetAndDestroy()
-    this.callee?.resetAndDestroy()
+    resetOrDestroy(this.caller)
+    if (this.callee) resetOrDestroy(this.callee)
   }
 
   private failed(): void {
@@ -171,4 +171,10 @@ class Passage {
     this.caller.resume()
     this.callee?.resume()
   }
+}
+
+/** A socket whose own close is under way cannot be reset any more: Node would lose the handle and spin on it for ever. */
+function resetOrDestroy(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }

@@ -1,5 +1,6 @@
 // startCluster, as somebody's integration test uses it.
 
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -85,6 +86,25 @@ test('a start that fails leaves nothing behind', async () => {
   await expect(startCluster({ ports: [taken] })).rejects.toThrow(String(taken))
   await other.close()
   expect(readdirSync(place)).toEqual([])
+})
+
+test('a closed cluster lets its process end, and require() loads it', () => {
+  const index = join(import.meta.dirname, '../../src/index.ts')
+  const script = `
+    const { startCluster } = require(${JSON.stringify(index)})
+    startCluster().then(async (cluster) => {
+      const kv = cluster.client()
+      await kv.put('a', '1')
+      await cluster.leader().crash()
+      await kv.get('a')
+      cluster.partition([['n1']])
+      await cluster.close()
+    })`
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=commonjs', '-e', script], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' })
 })
 
 test('senseless arguments are refused', async () => {
