@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
 import { Failure } from './cluster/failure.ts'
 import type { NewMemberFlags } from './commands/member.ts'
+import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
@@ -304,11 +305,6 @@ function adopt(command: CommandUnknownOpts): void {
     child.copyInheritedSettings(command).helpCommand(false)
     adopt(child)
   }
-}
-
-function withExamples<C extends CommandUnknownOpts>(command: C, lines: readonly string[]): C {
-  command.addHelpText('before', `Examples:\n${lines.map((line) => `  ${line}\n`).join('')}`)
-  return command
 }
 
 function programName(): string {
