@@ -88,6 +88,7 @@ async function run(options: NodeOptions): Promise<void> {
   const forget = onStopSignals(
     (signal) => {
       asked = signal
+      options.logger?.info({ signal }, 'stopping')
       if (node === undefined) process.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
       void node.stop()
     },
@@ -104,6 +105,7 @@ async function run(options: NodeOptions): Promise<void> {
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
   forget()
+  options.logger?.info({ reason: end.reason }, 'ended')
   if (end.kind === 'failed' || asked === undefined) throw new Failure(EXIT.failed, end.reason)
   if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')
 }

@@ -496,11 +496,13 @@ function moveAside(dir: string): string | undefined {
   }
 }
 
-/** What a node said when it ended, and the way out that a local cluster offers. */
+/** What a node said when it ended, and the way out that a local cluster offers, unless it has named that itself. */
 function withAdvice(problem: string, { node, stage }: Place): string {
-  return stage === 'member' && isUnused(node.dataDir)
-    ? `${node.name} has lost its data: ${node.dataDir} is empty. kv cluster rejoin ${node.name} makes it a fresh replica.`
-    : `${problem}\nIf its data is damaged or lost: kv cluster rejoin ${node.name}`
+  const rejoin = `kv cluster rejoin ${node.name}`
+  if (stage === 'member' && isUnused(node.dataDir)) {
+    return `${node.name} has lost its data: ${node.dataDir} is empty. ${rejoin} makes it a fresh replica.`
+  }
+  return problem.includes(rejoin) ? problem : `${problem}\nIf its data is damaged or lost: ${rejoin}`
 }
 
 function done(said: string): ControlReply {
