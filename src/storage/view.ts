@@ -21,7 +21,6 @@ export class OverlayView implements View {
   readonly #prefix: Uint8Array
   readonly #first: FirstError
   readonly #closed: (view: OverlayView) => void
-  #sorted: readonly (readonly [string, LayerRow])[] | undefined
   #isClosed = false
 
   constructor(
@@ -93,11 +92,11 @@ export class OverlayView implements View {
 
   /** Overlaid rows of the range, in its order. */
   #overlaid(range: Range): readonly (readonly [string, LayerRow])[] {
-    this.#sorted ??= [...merged(this.#layers)].sort(([a], [b]) => (a < b ? -1 : 1))
     const gte = keyString(range.gte)
     const lt = keyString(range.lt)
-    const rows = this.#sorted.filter(([key]) => key >= gte && key < lt)
-    return range.reverse ? rows.reverse() : rows
+    const rows = [...merged(this.#layers)].filter(([key]) => key >= gte && key < lt)
+    const sign = range.reverse ? -1 : 1
+    return rows.sort(([a], [b]) => (a < b ? -sign : sign))
   }
 
   #assertOpen(): void {
