@@ -187,6 +187,21 @@ describe('elections', () => {
     expect(bench.takeOf('pre-vote-answer')).toMatchObject([{ term: 5, granted: false }])
   })
 
+  test.each<[string, Incoming]>([
+    ['a heartbeat', { ...heartbeat(2, 4), round: 7 } as Incoming],
+    ['an append', { ...append(2, 4, [0, 0]), round: 7 } as Incoming],
+  ])(
+    '10: %s of an old term is answered with the newer term, and with no round that its sender could count in it',
+    (_, message) => {
+      const bench = new Bench({ terms: [5], term: 5 })
+      bench.receive(message)
+      bench.settle()
+      const answers = bench.take()
+      expect(answers.map(({ to, term }) => [to, term])).toEqual([[id(2), 5]])
+      for (const answer of answers) if ('round' in answer) expect(answer.round).toBe(0)
+    },
+  )
+
   test('14: when its leader is silent, a follower grants pre-votes again without having timed out itself', () => {
     const bench = new Bench({ random: () => 0.99 })
     bench.receive(heartbeat(2, 1))
