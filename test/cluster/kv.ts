@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { onTestFinished } from 'vitest'
 import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
 import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
 
@@ -20,7 +21,7 @@ export interface Done {
 export type StatusJson = ClusterStatus
 
 /** A working directory with a local cluster in it, removed with everything that runs there. */
-export class Workspace implements AsyncDisposable {
+export class Workspace {
   readonly dir = mkdtempSync(join(tmpdir(), 'quorate-cluster-'))
   readonly port: number
   readonly #children = new Set<ChildProcess>()
@@ -30,7 +31,10 @@ export class Workspace implements AsyncDisposable {
   }
 
   static async open(): Promise<Workspace> {
-    return new Workspace(await freePorts(5))
+    const space = new Workspace(await freePorts(5))
+    // After a test that timed out as well.
+    onTestFinished(() => space.#close())
+    return space
   }
 
   /** Starts a command and returns at once. */
@@ -84,7 +88,7 @@ export class Workspace implements AsyncDisposable {
     return join(this.dir, '.kv/cluster', ...parts)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async #close(): Promise<void> {
     await this.kv('cluster', 'stop')
     for (const child of this.#children) child.kill('SIGKILL')
     rmSync(this.dir, { recursive: true, force: true })

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { eventually, isFree, isGone, outcomeOf, type StatusJson, Workspace } from './kv.ts'
 
 test('a cluster starts, shows itself, is stopped, goes on with its data, and is deleted', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const started = await space.start()
 
   const node = {
@@ -54,7 +54,7 @@ test('a cluster starts, shows itself, is stopped, goes on with its data, and is 
 })
 
 test('nodes are killed, restarted, paused, cut off and healed', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const started = await space.start()
   const first = leaderOf(started)
 
@@ -102,7 +102,7 @@ test('nodes are killed, restarted, paused, cut off and healed', async () => {
 })
 
 test('a node that has lost its data, or has it damaged, comes back only as a fresh replica', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const started = await space.start()
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
 
@@ -139,7 +139,7 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
 })
 
 test('a process that LevelDB aborts is told from one that was killed', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const started = await space.start('--nodes', '1')
   process.kill(started.nodes[0]?.pid ?? 0, 'SIGABRT')
   await eventually(async () => stateOf(await space.peek(), 'n1').state === 'stopped')
@@ -153,7 +153,7 @@ test('a process that LevelDB aborts is told from one that was killed', async () 
 })
 
 test('nodes do not outlive a supervisor that was killed, paused ones neither', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const started = await space.start()
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   for (const { name } of started.nodes.slice(1)) await space.kv('cluster', 'pause', name)
@@ -170,7 +170,7 @@ test('nodes do not outlive a supervisor that was killed, paused ones neither', a
 })
 
 test('in the foreground it prints a table and what to try, and ends on Ctrl-C, which may come twice at once', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const child = space.spawn('cluster', 'start', '--port', String(space.port))
   const ended = outcomeOf(child)
   let shown = ''
@@ -189,7 +189,7 @@ test('in the foreground it prints a table and what to try, and ends on Ctrl-C, w
 })
 
 test('a client port that is taken is named, and nothing is left running', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const other = createServer().listen(space.port + 1, '127.0.0.1')
   await once(other, 'listening')
   const { code, stderr } = await space.kv('cluster', 'start', '--detach', '--port', String(space.port))
@@ -201,7 +201,7 @@ test('a client port that is taken is named, and nothing is left running', async 
 })
 
 test('a cluster grows to five with nodes started by hand, and shrinks again', async () => {
-  await using space = await Workspace.open()
+  const space = await Workspace.open()
   const started = await space.start()
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   const urls = [4, 5].map((n) => `http://127.0.0.1:${space.port + n - 1}`)
