@@ -8,31 +8,27 @@ const TWO_32 = 0x1_0000_0000
 const CRC_BYTES = 4
 
 export class Encoder {
-  #bytes = new Uint8Array(256)
-  #view = new DataView(this.#bytes.buffer)
+  #bytes = Buffer.allocUnsafe(512)
   #length = 0
 
   uint8(value: number): this {
-    const at = this.#grow(1) // first: it may replace the view
-    this.#view.setUint8(at, value)
+    const at = this.#grow(1)
+    this.#bytes.writeUInt8(value, at)
     return this
   }
   uint16(value: number): this {
-    const at = this.#grow(2) // first: it may replace the view
-    this.#view.setUint16(at, value)
+    const at = this.#grow(2)
+    this.#bytes.writeUInt16BE(value, at)
     return this
   }
   uint32(value: number): this {
-    const at = this.#grow(4) // first: it may replace the view
-    this.#view.setUint32(at, value)
+    const at = this.#grow(4)
+    this.#bytes.writeUInt32BE(value, at)
     return this
   }
   /** A non-negative safe integer in eight bytes. */
   uint64(value: number): this {
-    const at = this.#grow(8)
-    this.#view.setUint32(at, Math.floor(value / TWO_32))
-    this.#view.setUint32(at + 4, value % TWO_32)
-    return this
+    return this.uint32(Math.floor(value / TWO_32)).uint32(value % TWO_32)
   }
   bytes(value: Uint8Array): this {
     this.uint32(value.length)
@@ -41,21 +37,22 @@ export class Encoder {
     return this
   }
   text(value: string): this {
-    return this.bytes(new TextEncoder().encode(value))
+    return this.bytes(Buffer.from(value))
   }
 
+  /** What was written, for as long as nothing more is. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length)
+    return this.#bytes.subarray(0, this.#length)
   }
 
+  /** Makes room; where the bytes lie may change, so it comes before they are touched. */
   #grow(by: number): number {
     const at = this.#length
     this.#length += by
     if (this.#length > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(this.#length, this.#bytes.length * 2))
+      const larger = Buffer.allocUnsafe(Math.max(this.#length, this.#bytes.length * 2))
       larger.set(this.#bytes)
       this.#bytes = larger
-      this.#view = new DataView(larger.buffer)
     }
     return at
   }

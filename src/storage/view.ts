@@ -51,7 +51,6 @@ export class OverlayView implements View {
 
   range(range: Range, done: RangeDone): void {
     this.#assertOpen()
-    this.#first.check()
     const scan = this.#first.guard(() =>
       this.#snapshot.scan({
         gte: prefixed(this.#prefix, range.gte),
