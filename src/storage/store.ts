@@ -1,13 +1,13 @@
 // The storage of one replica, on any engine.
 
-import { asIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
+import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError } from './errors.ts'
 import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
 import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix } from './keys.ts'
-import { DurableLog } from './log.ts'
-import { Overlay } from './overlay.ts'
+import { DurableLog, type LogChange } from './log.ts'
+import { type LayerRow, Overlay } from './overlay.ts'
 import {
   type AppliedState,
   decodeAppliedRecord,
@@ -238,37 +238,20 @@ class Store implements Storage {
       this.#staged.abandonUpTo(this.#applied.index)
       const pending = this.#engine.batch()
       const install = this.#installed(writes, pending)
-      this.#isInstalling = install !== undefined
       const rows = this.#overlay.submit()
-      const state =
-        install ?? (this.#isDirty ? { applied: this.#applied, stateHash: this.#stateHash.value } : undefined)
-      this.#isDirty = false
       // A snapshot replaces whatever was applied before it.
-      if (install === undefined) {
-        for (const { engineKey, stored } of rows.rows) {
-          if (stored === undefined) pending.delete(engineKey)
-          else pending.put(engineKey, stored)
-        }
-      }
-      const applied = state?.applied.index ?? this.#applied.index
-      const compactTo = asIndex(Math.min(batch.compactTo ?? 0, applied))
-      const log = this.#log.change(writes, compactTo, this.#queue.meta.hardState.commit, pending)
-      if (applied > log.logEnd.index || hardState.commit > log.logEnd.index)
-        throw new InvariantError(
-          `applied ${applied} or commit ${hardState.commit} beyond the end of the log, ${log.logEnd.index}`,
-        )
+      if (install === undefined) putRows(rows.rows, pending)
+      const state = install ?? this.#takeDirty()
+      const log = this.#changeLog(batch, state?.applied.index ?? this.#applied.index, pending)
       const swept = this.#garbage.sweep(pending)
       const fill = (before: Meta, sequence: number): Meta => {
         const meta = this.#staged.bury(before, pending)
         if (state !== undefined) pending.put(APPLIED_KEY, encodeAppliedRecord(state, sequence))
-        const dead = meta.dead.filter((generation) => generation !== swept)
         return {
-          ...meta,
+          ...afterGenerations(meta, install?.generation, swept),
           hardState,
           logStart: log.logStart,
           logEnd: log.logEnd,
-          generation: install?.generation ?? meta.generation,
-          dead: install === undefined ? dead : [...dead, meta.generation],
           appliedAt: state === undefined ? meta.appliedAt : sequence,
         }
       }
@@ -282,6 +265,29 @@ class Store implements Storage {
         done(undefined)
       })
     })
+  }
+
+  /** What the applied record must say, if that has changed since the last batch. */
+  #takeDirty(): AppliedState | undefined {
+    if (!this.#isDirty) return undefined
+    this.#isDirty = false
+    return { applied: this.#applied, stateHash: this.#stateHash.value }
+  }
+
+  /** `applied`: the index that is durable as applied with this batch. */
+  #changeLog(
+    { writes, hardState, compactTo = asIndex(0) }: StorageBatch,
+    applied: LogIndex,
+    pending: EngineBatch,
+  ): LogChange {
+    const to = asIndex(Math.min(compactTo, applied))
+    const change = this.#log.change(writes, to, this.#queue.meta.hardState.commit, pending)
+    const { index } = change.logEnd
+    if (applied > index || hardState.commit > index)
+      throw new InvariantError(
+        `applied ${applied} or commit ${hardState.commit} beyond the end of the log, ${index}`,
+      )
+    return change
   }
 
   /** Term, vote and commit only ever move on (paper figure 2). */
@@ -299,6 +305,8 @@ class Store implements Storage {
     const snapshot = writes.findLast((write) => write.snapshot !== undefined)?.snapshot
     if (snapshot === undefined) return undefined
     const staging = this.#staged.take(snapshot.snapshotId, batch)
+    this.#isInstalling = true
+    this.#isDirty = false
     const { index, term } = staging.applied
     if (snapshot.meta.index !== index || snapshot.meta.term !== term || index <= this.#applied.index)
       throw new InvariantError(
@@ -354,4 +362,18 @@ class Store implements Storage {
     this.#first.check()
     if (this.#isClosed) throw new Error('the storage is closed')
   }
+}
+
+function putRows(rows: Iterable<LayerRow>, batch: EngineBatch): void {
+  for (const { engineKey, stored } of rows) {
+    if (stored === undefined) batch.delete(engineKey)
+    else batch.put(engineKey, stored)
+  }
+}
+
+/** Meta once `swept` is empty and, with `installed`, the rows of another generation are the state. */
+function afterGenerations(meta: Meta, installed: number | undefined, swept: number | undefined): Meta {
+  const dead = meta.dead.filter((generation) => generation !== swept)
+  if (installed === undefined) return { ...meta, dead }
+  return { ...meta, generation: installed, dead: [...dead, meta.generation] }
 }
