@@ -1,7 +1,7 @@
-// Query parameters. One table per kind of request says which exist, how each is read, and what OpenAPI says of it.
+// Query parameters. One table per kind of request says which exist, how each is read, and what OpenAPI says of it. Their schemas are
+// plain data: the hot routes must not wait for a schema library to load.
 
 import type { TSchema } from 'typebox'
-import { Type } from 'typebox'
 import type { Revision } from '../../kv/index.ts'
 import { asRevision } from '../../kv/index.ts'
 import type { ReadConsistency } from '../types.ts'
@@ -43,12 +43,12 @@ const invalid = (name: string, wanted: string): Refused =>
   new Refused('bad_request', `${name} must be ${wanted}`)
 
 export const bytes = (description: string): Parameter<Uint8Array> => ({
-  schema: Type.String({ description: `${description}; percent-encoded bytes` }),
+  schema: { type: 'string', description: `${description}; percent-encoded bytes` },
   read: (value) => value,
 })
 
 export const flag = (description: string): Parameter<boolean> => ({
-  schema: Type.Boolean({ description }),
+  schema: { type: 'boolean', description },
   read(value, name) {
     const text = textOf(value)
     if (text === '' || text === 'true') return true
@@ -58,7 +58,7 @@ export const flag = (description: string): Parameter<boolean> => ({
 })
 
 export const integer = (description: string, minimum: number, maximum: number): Parameter<number> => ({
-  schema: Type.Integer({ description, minimum, maximum }),
+  schema: { type: 'integer', description, minimum, maximum },
   read(value, name) {
     const text = textOf(value)
     const number = Number(text)
@@ -69,10 +69,7 @@ export const integer = (description: string, minimum: number, maximum: number): 
 })
 
 const oneOf = <T extends string>(description: string, ...options: readonly T[]): Parameter<T> => ({
-  schema: Type.Union(
-    options.map((option) => Type.Literal(option)),
-    { description },
-  ),
+  schema: { type: 'string', enum: options, description },
   read(value, name) {
     const text = textOf(value)
     const found = options.find((option) => option === text)
@@ -84,7 +81,7 @@ const oneOf = <T extends string>(description: string, ...options: readonly T[]):
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 const duration = (description: string, maxMs: number): Parameter<number> => ({
-  schema: Type.String({ description, pattern: DURATION.source }),
+  schema: { type: 'string', description, pattern: DURATION.source },
   read(value, name) {
     const [, amount, unit] = DURATION.exec(textOf(value)) ?? []
     const ms = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)

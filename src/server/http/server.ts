@@ -1,5 +1,6 @@
 // The front: every request comes here first. It checks who asks, takes the hot routes (one key, a range) to their handlers itself, from the
-// raw target, and leaves the rest to fastify. Handlers answer with plain data; this file puts it on the wire.
+// raw target, and leaves the rest to fastify, which is loaded when it is first needed: a node serves keys before that. Handlers answer
+// with plain data; this file puts it on the wire.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -12,24 +13,19 @@ import {
   type ApiRequest,
   answering,
   type Handler,
-  jsonAnswer,
   problemAnswer,
   type Respond,
   timeLeftMs,
 } from './answer.ts'
-import { createApp, type Routed } from './app.ts'
+import type { Routed } from './app.ts'
 import { Bodies } from './body.ts'
-import { clusterRoutes } from './cluster.ts'
 import { send } from './exchange.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS } from './guard.ts'
 import { deleteKey, getKey, namesKey, putKey } from './keys.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
-import { openApiDocument } from './openapi.ts'
 import { timeoutOf } from './parameters.ts'
 import { problemDocument, Refused } from './problem.ts'
 import { Ranges } from './range.ts'
-import { type Route, route } from './route.ts'
-import { statusRoutes } from './status.ts'
 import { splitTarget, type Target } from './target.ts'
 
 export interface HttpServerOptions {
@@ -59,7 +55,7 @@ class Front implements HttpServer {
   readonly #options: HttpServerOptions
   readonly #limits: HttpLimits
   readonly #server: Server
-  readonly #app: FastifyInstance
+  #app: Promise<FastifyInstance> | undefined
   readonly #guard: Guard
   readonly #bodies: Bodies
   readonly #hot: Readonly<Record<'put' | 'del' | 'get' | 'range', HotRoute>>
@@ -83,12 +79,6 @@ class Front implements HttpServer {
       get: { takesBody: false, handle: (asked, respond) => getKey(node, asked, respond) },
       range: { takesBody: false, handle: (asked, respond) => ranges.get(asked, respond) },
     }
-    this.#app = createApp({
-      routes: this.#routes(),
-      bodies: this.#bodies,
-      limits,
-      routed: (request) => this.#routedOf(request),
-    })
     this.#server = createServer(
       {
         maxHeaderSize: limits.headBytesMax,
@@ -108,7 +98,6 @@ class Front implements HttpServer {
   }
 
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
-    await this.#app.ready()
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen({ host, port }, () => {
@@ -135,22 +124,21 @@ class Front implements HttpServer {
     await closed
     clearInterval(sweep)
     clearTimeout(cut)
-    await this.#app.close()
+    await (await this.#app)?.close()
   }
 
-  #routes(): Route[] {
-    const { node, version, metrics } = this.#options
-    const routes = [
-      ...statusRoutes({ node, version, metrics, isClosing: () => this.#closing }),
-      ...clusterRoutes(node),
-    ]
-    const facts = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
-    const document = route(
-      { ...facts, parameters: {}, body: undefined, answers: 'application/json' },
-      (_, respond) => respond(jsonAnswer(openApiDocument(version, routes))),
-    )
-    routes.push(document)
-    return routes
+  /** The routes outside the hot path. */
+  #rest(): Promise<FastifyInstance> {
+    this.#app ??= import('./rest.ts').then(({ createRest }) => {
+      const { node, version, metrics } = this.#options
+      return createRest({
+        facts: { node, version, metrics, isClosing: () => this.#closing },
+        bodies: this.#bodies,
+        limits: this.#limits,
+        routed: (request) => this.#routedOf(request),
+      })
+    })
+    return this.#app
   }
 
   #receive(request: IncomingMessage, response: ServerResponse): void {
@@ -197,7 +185,10 @@ class Front implements HttpServer {
     if (hot === undefined) {
       this.#routed.set(request, { asked, respond })
       request.url = query === '' ? path : `${path}?${query}`
-      this.#app.routing(request, response)
+      this.#rest().then(
+        (app) => app.routing(request, response),
+        (error) => respond(asError(error)),
+      )
     } else if (hot.takesBody) {
       const limits = {
         bytesMax: VALUE_BYTES_MAX,

@@ -1,0 +1,26 @@
+// Everything outside the hot path, put together: status, cluster, and the document that describes all of it.
+
+import type { FastifyInstance } from 'fastify'
+import { jsonAnswer } from './answer.ts'
+import { type AppOptions, createApp } from './app.ts'
+import { clusterRoutes } from './cluster.ts'
+import { openApiDocument } from './openapi.ts'
+import { type Route, route } from './route.ts'
+import { type StatusOptions, statusRoutes } from './status.ts'
+
+export interface RestOptions extends Omit<AppOptions, 'routes'> {
+  readonly facts: StatusOptions
+}
+
+export async function createRest({ facts, ...options }: RestOptions): Promise<FastifyInstance> {
+  const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
+  const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
+  routes.push(
+    route({ ...document, parameters: {}, body: undefined, answers: 'application/json' }, (_, respond) =>
+      respond(jsonAnswer(openApiDocument(facts.version, routes))),
+    ),
+  )
+  const app = createApp({ ...options, routes })
+  await app.ready()
+  return app
+}
