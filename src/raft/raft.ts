@@ -184,6 +184,7 @@ export class Raft {
     this.#contactAt = this.#leases.promiseMs > 0 ? now : Number.NEGATIVE_INFINITY
     this.#electionAt = now
     this.#armElection()
+    this.#campaignAtOnceIfAlone()
   }
 
   get term(): Term {
@@ -700,6 +701,13 @@ export class Raft {
   #takeOver(): void {
     if (this.#now >= this.#takeOverUntil || this.#whyNoCampaign() !== undefined) return
     this.#elect(true)
+  }
+
+  /** The only voter waits for nobody, but keeps the promise that leases demand. */
+  #campaignAtOnceIfAlone(): void {
+    const { voters, votersOutgoing } = this.#configuration
+    if (voters.length !== 1 || voters[0] !== this.id || votersOutgoing.length > 0) return
+    this.#electionAt = Math.max(this.#now, this.#contactAt + this.#leases.promiseMs)
   }
 
   /**
