@@ -94,11 +94,23 @@ test('nodes are killed, restarted, paused, cut off and healed', async () => {
   const read = await space.kv('get', 'a', '--endpoints', minority)
   expect(read).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[23]$/) })
 
+  // All of them crash, and come back one after the other.
+  const names = started.nodes.map(({ name }) => name)
+  for (const name of names) await space.kv('cluster', 'kill', name)
+  for (const name of names) expect((await space.kv('cluster', 'restart', name)).code).toBe(0)
+  expect((await space.kv('get', 'a')).stdout).toMatch(/^[23]$/)
+
   // A partition that resets, and the names it takes.
   expect((await space.kv('cluster', 'partition', 'n1', '--reset')).code).toBe(0)
   expect((await space.kv('cluster', 'heal')).code).toBe(0)
   expect((await space.kv('cluster', 'partition', 'n1', 'n9')).code).toBe(2)
   expect((await space.kv('cluster', 'kill', 'n9')).code).toBe(2)
+
+  // A paused node is stopped like the others.
+  const { nodes } = await space.peek()
+  await space.kv('cluster', 'pause', 'n2')
+  expect((await space.kv('cluster', 'stop')).code).toBe(0)
+  for (const { pid } of nodes) expect(await isGone(pid ?? 0)).toBe(true)
 })
 
 test('a node that has lost its data, or has it damaged, comes back only as a fresh replica', async () => {

@@ -280,11 +280,11 @@ export class Supervisor {
     })
   }
 
-  /** undefined when it is; otherwise a sentence. */
-  #becomesReady({ node }: Place): Promise<string | undefined> {
+  /** undefined when it is, or when that is `enough`; otherwise a sentence. */
+  #becomesReady({ node }: Place, enough: () => boolean = () => false): Promise<string | undefined> {
     return new Promise((resolve) => {
       const look = (): void => {
-        if (node.ready) settle(undefined)
+        if (node.ready || enough()) settle(undefined)
         else if (node.pid === undefined) settle(`${node.name} ended: ${node.lastEnd?.reason}`)
       }
       const settle = (problem: string | undefined): void => {
@@ -382,10 +382,19 @@ export class Supervisor {
     await node.stop({ handOver: true })
     await this.#launch(place)
     this.#save()
-    const problem = await this.#becomesReady(place)
-    return problem === undefined
-      ? done(`${node.name} is ready (process ${node.pid}).`)
-      : refused(1, withAdvice(problem, place))
+    // Whoever brings back one node after the other cannot wait for a majority at the first.
+    const problem = await this.#becomesReady(place, () => place.listening && !this.#majorityRuns())
+    if (problem !== undefined) return refused(1, withAdvice(problem, place))
+    return done(
+      node.ready
+        ? `${node.name} is ready (process ${node.pid}).`
+        : `${node.name} runs (process ${node.pid}). It can be ready only when a majority of the nodes runs.`,
+    )
+  }
+
+  #majorityRuns(): boolean {
+    const running = this.#places.filter(({ node }) => node.pid !== undefined && !node.paused).length
+    return running > this.#places.length / 2
   }
 
   async #rejoin(place: Place): Promise<ControlReply> {
