@@ -49,7 +49,7 @@ export interface EntryHeader extends PayloadHeader {
 
 /** A frame with room for `bodyBytes`, payload header filled in, body still to be written at BODY_AT, then to be sealed. */
 export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
-  const frame = new Uint8Array(BODY_AT + bodyBytes)
+  const frame = cut(BODY_AT + bodyBytes)
   const view = viewOf(frame)
   view.setUint32(0, frame.length)
   view.setUint8(32, header.kind)
@@ -58,6 +58,21 @@ export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
   view.setUint32(44, header.boot)
   writeUint48(view, 48, header.seq)
   return frame
+}
+
+/** Frames are cut from slabs: an allocation for each would cost more than all else that is done with it. */
+const SLAB_BYTES = 64 * 1024
+let slab = new Uint8Array(SLAB_BYTES)
+let slabUsed = 0
+
+function cut(bytes: number): Uint8Array {
+  if (bytes > SLAB_BYTES / 8) return new Uint8Array(bytes)
+  if (slabUsed + bytes > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES)
+    slabUsed = 0
+  }
+  slabUsed += bytes
+  return slab.subarray(slabUsed - bytes, slabUsed)
 }
 
 /** Writes the payload's CRC. Nothing at or after PAYLOAD_AT may change from here on. */

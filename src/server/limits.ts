@@ -21,7 +21,7 @@ export const raftLimits: RaftLimits = {
   uncommittedEntriesMax: 50_000,
   applyBytesMax: 4 * MiB,
   entryBytesMax: 2 * MiB,
-  tailBytesMax: 8 * MiB,
+  tailBytesMax: 512 * KiB,
 }
 
 export interface DriverLimits {
