@@ -11,6 +11,7 @@ import { parseDuration } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
+import { keepHeapSmall } from './small-heap.ts'
 import { onStopSignals, type StopSignal } from './stop-signals.ts'
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
@@ -94,6 +95,7 @@ async function run(options: NodeOptions): Promise<void> {
     },
     () => process.exit(EXIT.failed),
   )
+  keepHeapSmall()
   try {
     node = await startNode(options)
   } catch (error) {

@@ -6,7 +6,10 @@ import { isDeepStrictEqual } from 'node:util'
 import { pino } from 'pino'
 import { startNode } from '../../server/start-node.ts'
 import type { NodeApi, RunningNode } from '../../server/types.ts'
+import { keepHeapSmall } from '../small-heap.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
+
+keepHeapSmall()
 
 /** How often the node is asked how it is; it tells the supervisor only what changed. */
 const VIEW_INTERVAL_MS = 25

@@ -5,6 +5,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } fr
 import { getCompileCacheDir } from 'node:module'
 import { extname, join } from 'node:path'
 import type { NodeEnd } from '../../server/types.ts'
+import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../small-heap.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
 
 /** A node that was asked to stop and has not ended after this is killed: it loses nothing by that. */
@@ -33,12 +34,6 @@ interface Life {
   /** What we did to it, for the reason shown when it ends. */
   ending: 'kill' | 'stop' | undefined
 }
-
-/**
- * On a machine with much memory V8 lets the young generation grow to 128 MiB, most of it garbage. A node needs little of that, and several
- * share the machine.
- */
-const HEAP_FLAGS = ['--max-semi-space-size=8']
 
 export class SupervisedNode {
   readonly name: string
@@ -82,9 +77,9 @@ export class SupervisedNode {
   start(order: NodeOrder): void {
     if (this.#life !== undefined) throw new Error(`${this.name} runs already`)
     const log = openLog(this.logFile)
-    const child = spawn(process.execPath, [...HEAP_FLAGS, siblingModule('node-process'), this.name], {
+    const child = spawn(process.execPath, [...SMALL_HEAP_FLAGS, siblingModule('node-process'), this.name], {
       stdio: ['ignore', log, log, 'ipc'],
-      env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
+      env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
     })
     closeSync(log)
     const life: Life = { child, gone: goneOf(child), guard: undefined, end: undefined, ending: undefined }
