@@ -4,7 +4,7 @@
 import { setFlagsFromString } from 'node:v8'
 
 /** For a child process: these cannot be changed once it runs. */
-export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=4']
+export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=8']
 export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
 
 /** Collects the old generation when it has grown by this much, not several times over. Concerns the whole process: never for an embedded node. */
