@@ -36,11 +36,19 @@ export class Bodies {
     done: (result: Uint8Array | Refused) => void,
   ): void {
     const announced = Number(request.headers['content-length'] ?? 0)
+    const refused = this.refusal(announced, { bytesMax, tooLarge })
     if (!hasBody(request)) done(NOTHING)
-    else if (announced > bytesMax)
-      done(new Refused(tooLarge, `body of ${announced} bytes, at most ${bytesMax}`))
-    else if (this.#bytes + announced > this.#limits.bodiesBytesMax) done(overloaded())
+    else if (refused !== undefined) done(refused)
     else this.#receive(request, { bytesMax, tooLarge, timeoutMs }, done)
+  }
+
+  /** Why a body of so many bytes is not taken; undefined: it is. */
+  refusal(
+    announced: number,
+    { bytesMax, tooLarge }: Pick<BodyLimits, 'bytesMax' | 'tooLarge'>,
+  ): Refused | undefined {
+    if (announced > bytesMax) return new Refused(tooLarge, `body of ${announced} bytes, at most ${bytesMax}`)
+    return this.#bytes + announced > this.#limits.bodiesBytesMax ? overloaded() : undefined
   }
 
   #receive(

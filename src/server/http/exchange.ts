@@ -1,6 +1,7 @@
 // One request on its socket and the one answer to it: the headers that all answers share, and how bytes leave.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { NodeApi } from '../types.ts'
 import type { Answer, Body, Sink } from './answer.ts'
 import { dropBodyThenEnd, hasBody } from './body.ts'
@@ -13,12 +14,19 @@ export interface ExchangeContext {
   readonly closing: boolean
 }
 
-/** `kv`: a route under /v1, whose answers name cluster, node, term, revision and leader. `extra`: headers for this client (CORS). */
+interface Addition {
+  /** A route under /v1, whose answers name cluster, node, term, revision and leader. */
+  readonly kv: boolean
+  /** Headers for this client (CORS). */
+  readonly extra: readonly string[]
+}
+
+/** Through node:http. */
 export function send(
   request: IncomingMessage,
   response: ServerResponse,
   answer: Answer,
-  { kv, extra }: { kv: boolean; extra: readonly string[] },
+  addition: Addition,
   context: ExchangeContext,
 ): void {
   const { body, status } = answer
@@ -28,10 +36,8 @@ export function send(
     if (isPoured(body)) body.pour(GONE)
     return
   }
-  const headers = kv ? kvHeaders(context.node, answer) : []
-  headers.push(...answer.headers, ...extra)
-  if (context.closing) headers.push('Connection', 'close')
-  const bodiless = request.method === 'HEAD' || status === 304 || status === 204
+  const headers = headersOf(answer, addition, context)
+  const bodiless = isBodiless(request, answer)
 
   if (isPoured(body)) {
     response.writeHead(status, headers)
@@ -39,8 +45,8 @@ export function send(
     body.pour(bodiless ? GONE : sinkOf(response, context.limits))
     return
   }
-  const parts = typeof body === 'string' || body instanceof Uint8Array ? [body] : body
-  if (status !== 304 && status !== 204) headers.push('Content-Length', String(byteLength(parts)))
+  const parts = partsOf(body)
+  pushLength(headers, status, parts)
   response.writeHead(status, headers)
   const last = bodiless ? undefined : parts.at(-1)
   if (!bodiless) for (const part of parts.slice(0, -1)) response.write(part)
@@ -52,15 +58,90 @@ export function send(
   }
 }
 
+/** Onto a bare socket, whose request has arrived whole: the same bytes that node:http writes. */
+export function sendPlain(
+  socket: Socket,
+  request: { readonly method: string },
+  answer: Answer,
+  addition: Addition,
+  context: ExchangeContext,
+): void {
+  const { body, status } = answer
+  if (isPoured(body)) throw new Error('a stream cannot be sent as a plain answer')
+  const headers = headersOf(answer, addition, context)
+  const parts = partsOf(body)
+  pushLength(headers, status, parts)
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+  head += `Date: ${httpDate()}\r\n`
+  if (!context.closing) head += keepAlive(context.limits)
+  head += '\r\n'
+  const [only = ''] = isBodiless(request, answer) ? [] : parts
+  if (parts.length > 1) writeBoth(socket, head, parts.join(''))
+  else writeBoth(socket, head, only)
+}
+
+function writeBoth(socket: Socket, head: string, body: string | Uint8Array): void {
+  const text = oneByteText(body)
+  if (text !== undefined) socket.write(head + text, 'latin1')
+  else {
+    socket.cork()
+    socket.write(head, 'latin1')
+    socket.write(body)
+    socket.uncork()
+  }
+}
+
+const keepAlive = ({ keepAliveMs }: HttpLimits): string =>
+  `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n`
+
+let date = ''
+let dateSecond = 0
+
+function httpDate(): string {
+  const now = Date.now()
+  const second = Math.floor(now / 1000)
+  if (second !== dateSecond) {
+    dateSecond = second
+    date = new Date(now).toUTCString()
+  }
+  return date
+}
+
+function headersOf(answer: Answer, { kv, extra }: Addition, context: ExchangeContext): string[] {
+  const headers = kv ? kvHeaders(context.node, answer) : []
+  headers.push(...answer.headers, ...extra)
+  if (context.closing) headers.push('Connection', 'close')
+  return headers
+}
+
+function pushLength(headers: string[], status: number, parts: Parts): void {
+  if (status !== 304 && status !== 204) headers.push('Content-Length', String(byteLength(parts)))
+}
+
+const isBodiless = ({ method }: { readonly method?: string | undefined }, { status }: Answer): boolean =>
+  method === 'HEAD' || status === 304 || status === 204
+
+type Parts = readonly (string | Uint8Array)[]
+
+const partsOf = (body: Exclude<Body, Poured>): Parts =>
+  typeof body === 'string' || body instanceof Uint8Array ? [body] : body
+
 /** Up to this size copying into one write is cheaper than a second one. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024
 
 /** Node joins head and body into one write when both are strings of one byte a character. */
 function endWith(response: ServerResponse, body: string | Uint8Array | undefined): void {
-  if (body instanceof Uint8Array && body.length <= ONE_WRITE_BYTES_MAX)
-    response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
-  else if (typeof body === 'string' && Buffer.byteLength(body) === body.length) response.end(body, 'latin1')
-  else response.end(body)
+  const text = body === undefined ? undefined : oneByteText(body)
+  if (text === undefined) response.end(body)
+  else response.end(text, 'latin1')
+}
+
+/** As a string of one byte a character; undefined where there is none, or it is not worth the copy. */
+function oneByteText(body: string | Uint8Array): string | undefined {
+  if (typeof body === 'string') return Buffer.byteLength(body) === body.length ? body : undefined
+  if (body.length > ONE_WRITE_BYTES_MAX) return undefined
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')
 }
 
 function kvHeaders(node: NodeApi, answer: Answer): string[] {
@@ -79,7 +160,7 @@ function kvHeaders(node: NodeApi, answer: Answer): string[] {
   return headers
 }
 
-function byteLength(pieces: readonly (string | Uint8Array)[]): number {
+function byteLength(pieces: Parts): number {
   let bytes = 0
   for (const piece of pieces) bytes += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.byteLength
   return bytes

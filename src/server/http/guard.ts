@@ -6,6 +6,9 @@ import { isIP } from 'node:net'
 import { Refused } from './problem.ts'
 import type { Target } from './target.ts'
 
+/** What is looked at of a request, on whichever lane it comes. */
+export type RequestHead = Pick<IncomingMessage, 'method' | 'headers' | 'httpVersion'>
+
 export interface GuardOptions {
   readonly clusterId: string
   readonly allowedHosts: readonly string[]
@@ -33,7 +36,7 @@ export class Guard {
   }
 
   /** Throws `Refused` for a host that is not ours. */
-  checkHost(request: IncomingMessage, target: Target): void {
+  checkHost(request: RequestHead, target: Target): void {
     const host = target.authority ?? request.headers.host
     if (host === undefined && request.httpVersion === '1.0') return
     if (host === undefined) throw new Refused('bad_request', 'a request needs a Host header')
@@ -44,7 +47,7 @@ export class Guard {
   }
 
   /** CORS headers for this client; empty for most. Throws `Refused` for a change that a foreign page asks for. */
-  checkOrigin(request: IncomingMessage): readonly string[] {
+  checkOrigin(request: RequestHead): readonly string[] {
     const { origin, host = '' } = request.headers
     if (origin === undefined) return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
     const named = origin.toLowerCase()
@@ -69,7 +72,7 @@ export class Guard {
   }
 
   /** Throws `Refused` when the client means another cluster. */
-  checkCluster(request: IncomingMessage): void {
+  checkCluster(request: RequestHead): void {
     const cluster = request.headers['kv-cluster']
     if (cluster !== undefined && cluster !== this.#clusterId)
       throw new Refused(
@@ -87,7 +90,7 @@ export class Guard {
   }
 }
 
-export const isPreflight = (request: IncomingMessage, corsHeaders: readonly string[]): boolean =>
+export const isPreflight = (request: RequestHead, corsHeaders: readonly string[]): boolean =>
   request.method === 'OPTIONS' &&
   request.headers['access-control-request-method'] !== undefined &&
   corsHeaders.includes('Access-Control-Allow-Origin')

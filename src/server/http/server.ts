@@ -1,6 +1,6 @@
-// The front: every request comes here first. It checks who asks, takes the hot routes (one key, a range) to their handlers itself, from the
-// raw target, and leaves the rest to fastify, which is loaded when it is first needed: a node serves keys before that. Handlers answer
-// with plain data; this file puts it on the wire.
+// The front: every request comes here first, from the fast lane or from node:http. It checks who asks, takes the hot routes (one key, a
+// range) to their handlers itself, from the raw target, and leaves the rest to fastify, which is loaded when it is first needed: a node
+// serves keys before that. Handlers answer with plain data; this file puts it on the wire.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -19,11 +19,13 @@ import {
 } from './answer.ts'
 import type { Routed } from './app.ts'
 import { Bodies } from './body.ts'
-import { send } from './exchange.ts'
-import { Guard, isPreflight, PREFLIGHT_HEADERS } from './guard.ts'
+import { type ExchangeContext, send, sendPlain } from './exchange.ts'
+import { type Exchange, FastLane } from './fast-lane.ts'
+import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from './guard.ts'
 import { deleteKey, getKey, namesKey, putKey } from './keys.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
 import { timeoutOf } from './parameters.ts'
+import type { PlainRequest } from './plain-request.ts'
 import { problemDocument, Refused } from './problem.ts'
 import { Ranges } from './range.ts'
 import { splitTarget, type Target } from './target.ts'
@@ -63,7 +65,7 @@ class Front implements HttpServer {
   readonly #routed = new WeakMap<IncomingMessage, Routed>()
   /** The response under way on each socket. */
   readonly #current = new WeakMap<Duplex, ServerResponse>()
-  readonly #sockets = new Set<Socket>()
+  readonly #lane: FastLane
   #closing = false
 
   constructor(options: HttpServerOptions) {
@@ -88,10 +90,21 @@ class Front implements HttpServer {
       },
       (request, response) => this.#receive(request, response),
     )
-    this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
+    // Connections are the fast lane's until it gives them to node:http.
+    const takeOver = this.#server.listeners('connection')
+    this.#server.removeAllListeners('connection')
+    this.#lane = new FastLane({
+      keepAliveMs: limits.keepAliveMs,
+      isClosing: () => this.#closing,
+      serve: (request, exchange) => this.#serve(request, exchange),
+      send: (socket, request, answer, extra) =>
+        sendPlain(socket, request, answer, { kv: true, extra }, this.#context()),
+      handOver: (socket) => {
+        for (const listener of takeOver) listener.call(this.#server, socket)
+      },
+      truncated: (socket) => this.#answerNonsense(new Error('it ends before it is complete'), socket),
     })
+    this.#server.on('connection', (socket: Socket) => this.#lane.accept(socket))
     // An expectation that we do not know is not met, and no reason to refuse.
     this.#server.on('checkExpectation', (request, response) => this.#receive(request, response))
     this.#server.on('clientError', (error, socket) => this.#answerNonsense(error, socket))
@@ -113,17 +126,20 @@ class Front implements HttpServer {
   async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
     this.#closing = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    if (!graceful) this.#server.closeAllConnections()
-    // A connection whose answer was already on its way when closing began falls idle later; one that never sent a byte does not count as
-    // idle for Node.
+    const cut = (): void => {
+      this.#server.closeAllConnections()
+      this.#lane.cut()
+    }
+    if (!graceful) cut()
+    // A connection whose answer was already on its way when closing began falls idle later.
     const sweep = setInterval(() => {
       this.#server.closeIdleConnections()
-      for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
+      this.#lane.closeIdle()
     }, 10)
-    const cut = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeMsMax)
+    const late = setTimeout(cut, this.#limits.closeMsMax)
     await closed
     clearInterval(sweep)
-    clearTimeout(cut)
+    clearTimeout(late)
     await (await this.#app)?.close()
   }
 
@@ -141,47 +157,69 @@ class Front implements HttpServer {
     return this.#app
   }
 
+  #context(): ExchangeContext {
+    return { node: this.#options.node, limits: this.#limits, closing: this.#closing }
+  }
+
+  /** From node:http. */
   #receive(request: IncomingMessage, response: ServerResponse): void {
-    const startedAt = performance.now()
     this.#current.set(request.socket, response)
     const target = splitTarget(request.url ?? '')
-    const operation = operationOf(request.method, target)
+    const kv = target.path.startsWith('/v1/') || target.path === '/v1'
+    this.#take(request, target, {
+      startedAt: performance.now(),
+      isAbandoned: () => response.destroyed,
+      answer: (answer, extra) => send(request, response, answer, { kv, extra }, this.#context()),
+      dispatch: (asked, respond) => this.#dispatch(request, response, asked, respond),
+    })
+  }
+
+  /** From the fast lane: whole, and of one key. */
+  #serve(request: PlainRequest, exchange: Exchange): void {
+    const target = splitTarget(request.url)
+    this.#take(request, target, {
+      ...exchange,
+      dispatch: (asked, respond) => {
+        const { body } = request
+        const hot = this.#hotRoute(request.method, target)
+        const refused = body.length === 0 ? undefined : this.#bodies.refusal(body.length, VALUE_LIMITS)
+        if (hot === undefined) throw new Error(`the fast lane took ${request.method} ${target.path}`)
+        if (refused !== undefined) throw refused
+        hot.handle({ ...asked, body }, respond)
+      },
+    })
+  }
+
+  /** What is the same on both lanes: who may ask, how long there is, and what becomes of the answer. */
+  #take(head: RequestHead, target: Target, { startedAt, isAbandoned, answer, dispatch }: Taken): void {
+    const { method = '', headers } = head
+    const { path, query } = target
+    const operation = operationOf(method, target)
     let extra: readonly string[] = []
     const respond: Respond = (result) => {
-      const answer = result instanceof Error ? problemAnswer(this.#refused(result)) : result
-      const kv = target.path.startsWith('/v1/') || target.path === '/v1'
-      const { node } = this.#options
-      send(request, response, answer, { kv, extra }, { node, limits: this.#limits, closing: this.#closing })
-      this.#options.metrics.requestEnded(operation, answer.status, performance.now() - startedAt)
+      const given = result instanceof Error ? problemAnswer(this.#refused(result)) : result
+      answer(given, extra)
+      this.#options.metrics.requestEnded(operation, given.status, performance.now() - startedAt)
     }
     try {
-      this.#guard.checkHost(request, target)
-      extra = this.#guard.checkOrigin(request)
-      if (isPreflight(request, extra)) {
+      this.#guard.checkHost(head, target)
+      extra = this.#guard.checkOrigin(head)
+      if (isPreflight(head, extra)) {
         respond({ status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
         return
       }
-      this.#guard.checkCluster(request)
-      this.#dispatch(request, response, target, startedAt, respond)
+      this.#guard.checkCluster(head)
+      const timeoutMs = timeoutOf(query)
+      const deadline = startedAt + timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
+      dispatch({ method, path, query, headers, body: NO_BYTES, deadline, isAbandoned }, respond)
     } catch (error) {
       respond(asError(error))
     }
   }
 
-  #dispatch(
-    request: IncomingMessage,
-    response: ServerResponse,
-    target: Target,
-    startedAt: number,
-    respond: Respond,
-  ): void {
-    const { method = '', headers } = request
-    const { path, query } = target
-    const timeoutMs = timeoutOf(query)
-    const deadline = startedAt + timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
-    const isAbandoned = (): boolean => response.destroyed
-    const asked: ApiRequest = { method, path, query, headers, body: NO_BYTES, deadline, isAbandoned }
-    const hot = this.#hotRoute(method, target)
+  #dispatch(request: IncomingMessage, response: ServerResponse, asked: ApiRequest, respond: Respond): void {
+    const { path, query } = asked
+    const hot = this.#hotRoute(asked.method, asked)
     if (hot === undefined) {
       this.#routed.set(request, { asked, respond })
       request.url = query === '' ? path : `${path}?${query}`
@@ -190,11 +228,7 @@ class Front implements HttpServer {
         (error) => respond(asError(error)),
       )
     } else if (hot.takesBody) {
-      const limits = {
-        bytesMax: VALUE_BYTES_MAX,
-        tooLarge: 'value_too_large',
-        timeoutMs: timeLeftMs(asked),
-      } as const
+      const limits = { ...VALUE_LIMITS, timeoutMs: timeLeftMs(asked) }
       const received = answering(respond, (body: Uint8Array | Refused) => {
         if (body instanceof Refused) throw body
         hot.handle({ ...asked, body }, respond)
@@ -204,7 +238,7 @@ class Front implements HttpServer {
   }
 
   /** One key, or a range; undefined: not a hot route. */
-  #hotRoute(method: string, { path, query }: Target): HotRoute | undefined {
+  #hotRoute(method: string, { path, query }: Pick<Target, 'path' | 'query'>): HotRoute | undefined {
     const { put, del, get, range } = this.#hot
     const oneKey = path.startsWith('/v1/kv/') || (path === '/v1/kv' && namesKey(query))
     if (!oneKey && path !== '/v1/kv') return undefined
@@ -258,13 +292,18 @@ class Front implements HttpServer {
   }
 }
 
+/** One request on its lane. */
+interface Taken extends Exchange {
+  readonly dispatch: (asked: ApiRequest, respond: Respond) => void
+}
+
 interface HotRoute {
   readonly takesBody: boolean
   readonly handle: Handler
 }
 
 const NO_BYTES = new Uint8Array()
-const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
+const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const
 const NONSENSE_LINGER_MS = 500
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

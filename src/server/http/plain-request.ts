@@ -1,0 +1,71 @@
+// A request as nearly all are that change or read one key, read from its bytes. What the form below does not cover is not judged here:
+// node:http reads it. So nothing may be accepted that node:http would refuse or read differently; a test compares the two.
+
+import type { IncomingHttpHeaders } from 'node:http'
+
+export interface PlainRequest {
+  readonly method: string
+  readonly url: string
+  readonly httpVersion: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Uint8Array
+  /** Of head and body together. */
+  readonly bytes: number
+}
+
+export const HEAD_BYTES_MAX = 8 * 1024
+export const BODY_BYTES_MAX = 64 * 1024
+
+/** `incomplete`: plain as far as it goes, and not all there. */
+export function readPlainRequest(bytes: Buffer): PlainRequest | 'incomplete' | 'uncommon' {
+  const headEnd = bytes.indexOf(EMPTY_LINE)
+  if (headEnd > HEAD_BYTES_MAX || (headEnd < 0 && bytes.length > HEAD_BYTES_MAX)) return 'uncommon'
+  if (headEnd < 0) return 'incomplete'
+  const head = bytes.toString('latin1', 0, headEnd + LINE_END_BYTES)
+  REQUEST_LINE.lastIndex = 0
+  const [line = '', method = '', url = ''] = REQUEST_LINE.exec(head) ?? []
+  const headers = line === '' ? undefined : readFields(head, line.length)
+  const length = headers && bodyLength(method, headers)
+  if (headers === undefined || length === undefined) return 'uncommon'
+  const bodyAt = headEnd + EMPTY_LINE.length
+  const end = bodyAt + length
+  if (bytes.length < end) return 'incomplete'
+  return { method, url, httpVersion: '1.1', headers, body: bytes.subarray(bodyAt, end), bytes: end }
+}
+
+const EMPTY_LINE = Buffer.from('\r\n\r\n')
+const LINE_END_BYTES = 2
+
+/** Visible ASCII only, and no fragment. */
+const REQUEST_LINE = /(GET|HEAD|PUT|DELETE) (\/v1\/kv\/[!"$-~]*) HTTP\/1\.1\r\n/y
+/** One space at most before the value, none behind it. */
+const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
+
+/** Fields that change how the message or the connection is to be read. */
+const FRAMING = new Set(['transfer-encoding', 'trailer', 'expect', 'upgrade', 'proxy-connection'])
+
+/** By name in lower case; undefined unless all are plain and none comes twice. */
+function readFields(head: string, from: number): IncomingHttpHeaders | undefined {
+  const headers: Record<string, string> = {}
+  for (let at = from; at < head.length; at = FIELD.lastIndex) {
+    FIELD.lastIndex = at
+    const field = FIELD.exec(head)
+    if (field === null) return undefined
+    const [, mixedCase = '', value = ''] = field
+    const name = mixedCase.toLowerCase()
+    // Also true of what every object has, such as `constructor`: that is uncommon enough.
+    if (name in headers || FRAMING.has(name)) return undefined
+    if (name === 'connection' && value.toLowerCase() !== 'keep-alive') return undefined
+    headers[name] = value
+  }
+  return headers
+}
+
+/** undefined: a form, a size or a method that is not plain. */
+function bodyLength(method: string, headers: IncomingHttpHeaders): number | undefined {
+  const text = headers['content-length'] ?? '0'
+  if (text === '0') return 0
+  if (method !== 'PUT' || !/^[1-9][0-9]{0,5}$/.test(text)) return undefined
+  const length = Number(text)
+  return length > BODY_BYTES_MAX ? undefined : length
+}

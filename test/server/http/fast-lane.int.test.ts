@@ -1,0 +1,557 @@
+// Two lanes, one contract: whatever is sent, the fast lane answers as node:http does, or leaves it to node:http.
+
+import { connect, type Socket } from 'node:net'
+import fc from 'fast-check'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { runs } from '../../runs.ts'
+import { type Served, serve } from './served.ts'
+
+const put = (key: string, value: string, more = '') =>
+  `PUT /v1/kv/${key} HTTP/1.1\r\nHost: localhost\r\n${more}Content-Length: ${value.length}\r\n\r\n${value}`
+const get = (key: string, more = '') => `GET /v1/kv/${key} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`
+const COLD = 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n'
+const LAST = 'GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
+
+/** A client that sends what it is told and takes answers apart. */
+class Client {
+  readonly #socket: Socket
+  #received = ''
+  #ended = false
+  #changed: () => void = () => {}
+
+  constructor(port: number) {
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    this.#socket.on('data', (chunk) => {
+      this.#received += chunk.toString('latin1')
+      this.#changed()
+    })
+    // A broken connection is an end as well; what came before it counts.
+    this.#socket.on('error', () => {})
+    this.#socket.on('close', () => {
+      this.#ended = true
+      this.#changed()
+    })
+    onTestFinished(() => this.leave())
+  }
+
+  /** Each piece in a write of its own, with a turn of the event loop between two. */
+  async send(...pieces: readonly string[]): Promise<this> {
+    for (const piece of pieces) {
+      await new Promise<void>((resolve) => {
+        if (this.#socket.destroyed) resolve()
+        else this.#socket.write(piece, 'latin1', () => setImmediate(resolve))
+      })
+    }
+    return this
+  }
+
+  /** The next answer as it came, without its date; undefined when the connection ends without one. */
+  async answer(bodiless = false): Promise<string | undefined> {
+    for (;;) {
+      const headEnd = this.#received.indexOf('\r\n\r\n') + 4
+      const length = Number(/\r\nContent-Length: (\d+)/i.exec(this.#received.slice(0, headEnd))?.[1] ?? 0)
+      const end = headEnd + (bodiless ? 0 : length)
+      if (headEnd > 3 && this.#received.length >= end) {
+        const whole = this.#received.slice(0, end)
+        this.#received = this.#received.slice(end)
+        return whole.replace(/\r\nDate: [^\r]{29}/, '')
+      }
+      if (this.#ended) return undefined
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve
+      })
+    }
+  }
+
+  async answers(count: number): Promise<(string | undefined)[]> {
+    const all = []
+    for (let i = 0; i < count; i++) all.push(await this.answer())
+    return all
+  }
+
+  /** Everything up to the end of the connection. */
+  async rest(): Promise<string> {
+    while (!this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve
+      })
+    }
+    return this.#received
+  }
+
+  endSending(): this {
+    this.#socket.end()
+    return this
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  leave(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** A connection that node:http has already. */
+async function onNodeHttp({ port }: Served): Promise<Client> {
+  const client = await new Client(port).send(COLD)
+  await client.answer()
+  return client
+}
+
+const statusOf = (answer: string | undefined): number => Number(answer?.slice(9, 12))
+
+describe('the same request on either lane', () => {
+  /** What the first answer is, and whether the connection goes on behind it. */
+  async function outcome(client: Client, request: string, head: boolean): Promise<string[]> {
+    await client.send(request)
+    let first = await client.answer(head)
+    if (statusOf(first) === 100) first += (await client.answer(head)) ?? ''
+    await client.send(LAST)
+    return [first ?? 'nothing', (await client.answer())?.slice(0, 12) ?? 'closed']
+  }
+
+  async function expectSame(fast: Served, slow: Served, request: string): Promise<void> {
+    const head = request.startsWith('HEAD')
+    const [lane, http] = [new Client(fast.port), await onNodeHttp(slow)]
+    expect(await outcome(lane, request, head)).toEqual(await outcome(http, request, head))
+    lane.leave()
+    http.leave()
+  }
+
+  const both = async () =>
+    [
+      await serve({ corsOrigins: ['http://app.example'] }),
+      await serve({ corsOrigins: ['http://app.example'] }),
+    ] as const
+
+  const CHUNKED = 'Transfer-Encoding: chunked\r\n'
+  const head = (line: string, fields = 'Host: localhost\r\n') => `${line}\r\n${fields}\r\n`
+
+  test.each([
+    ['HTTP/1.0', head('GET /v1/kv/a HTTP/1.0')],
+    [
+      'HTTP/1.0 that keeps alive',
+      head('GET /v1/kv/a HTTP/1.0', 'Host: localhost\r\nConnection: keep-alive\r\n'),
+    ],
+    ['HTTP/1.2', head('GET /v1/kv/a HTTP/1.2')],
+    ['HTTP/2.0', head('GET /v1/kv/a HTTP/2.0')],
+    ['http in lower case', head('GET /v1/kv/a http/1.1')],
+    ['a method in lower case', head('get /v1/kv/a HTTP/1.1')],
+    ['no version', head('GET /v1/kv/a')],
+    ['two spaces', head('GET  /v1/kv/a HTTP/1.1')],
+    ['a tab', head('GET\t/v1/kv/a HTTP/1.1')],
+    ['a space at the end of its line', head('GET /v1/kv/a HTTP/1.1 ')],
+    ['an absolute-form target', head('GET http://localhost/v1/kv/a HTTP/1.1')],
+    ['a foreign absolute-form target', head('GET http://evil.example/v1/kv/a HTTP/1.1')],
+    ['a fragment', head('GET /v1/kv/a#b HTTP/1.1')],
+    ['a byte above ASCII in the target', head('GET /v1/kv/\xe9 HTTP/1.1')],
+    ['a NUL in the target', head('GET /v1/kv/\0 HTTP/1.1')],
+    ['an empty line before it', `\r\n${get('a')}`],
+    ['a bare LF before it', `\n${get('a')}`],
+    ['no Host', head('GET /v1/kv/a HTTP/1.1', '')],
+    ['an empty Host', head('GET /v1/kv/a HTTP/1.1', 'Host:\r\n')],
+    ['two Hosts', get('a', 'Host: evil.example\r\n')],
+    ['a foreign Host', head('GET /v1/kv/a HTTP/1.1', 'Host: evil.example\r\n')],
+    ['a foreign Origin', put('a', '1', 'Origin: http://evil.example\r\n')],
+    ['an allowed Origin', put('a', '1', 'Origin: http://app.example\r\n')],
+    ['another cluster', put('a', '1', 'Kv-Cluster: 1\r\n')],
+    ['the right cluster', put('a', '1', 'KV-CLUSTER:4242\r\n')],
+    ['a bare LF as line end', 'GET /v1/kv/a HTTP/1.1\nHost: localhost\n\n'],
+    ['a bare LF among fields', 'GET /v1/kv/a HTTP/1.1\r\nHost: localhost\nAccept: x\r\n\r\n'],
+    ['a bare LF in a value', get('a', 'Accept: a\nX: b\r\n')],
+    ['a bare CR in a value', get('a', 'Accept: a\rX: b\r\n')],
+    ['a bare CR as line end', get('a', 'Accept: a\r')],
+    ['a bare LF before the body', 'PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\n'],
+    ['a folded line', get('a', 'Accept: a\r\n b\r\n')],
+    ['a folded first line', 'GET /v1/kv/a HTTP/1.1\r\n Host: localhost\r\n\r\n'],
+    ['a space before the colon', get('a', 'Accept : a\r\n')],
+    ['a field without a colon', get('a', 'Accept\r\n')],
+    ['a field without a name', get('a', ': a\r\n')],
+    ['a name with odd characters', get('a', "a!#$%&'*+.^_`|~: b\r\n")],
+    ['a name that is none', get('a', 'a(b): c\r\n')],
+    ['a NUL in a value', get('a', 'Accept: a\0b\r\n')],
+    ['Latin-1 in a value', put('a', '1', 'Idempotency-Key: \xe9\r\n')],
+    ['spaces around a value', get('a', 'Accept: \t application/json \t\r\n')],
+    ['a field that comes twice', get('a', 'If-None-Match: "1"\r\nIf-None-Match: "2"\r\n')],
+    ['a name that every object has', get('a', 'constructor: x\r\n__proto__: y\r\ntoString: z\r\n')],
+    ['a length with a plus', put('a', '', 'Content-Length: +5\r\n').replace('Content-Length: 0\r\n', '')],
+    ['a length with a minus', get('a', 'Content-Length: -0\r\n')],
+    [
+      'a length with leading zeros',
+      'PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 003\r\n\r\nabc',
+    ],
+    ['a length in hexadecimal', get('a', 'Content-Length: 0x0\r\n')],
+    ['a list of lengths', 'PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3, 3\r\n\r\nabc'],
+    ['an empty length', get('a', 'Content-Length:\r\n')],
+    ['a length of many digits', get('a', `Content-Length: ${'9'.repeat(30)}\r\n`)],
+    ['the same length twice', put('a', 'abc', 'Content-Length: 3\r\n')],
+    ['two lengths', put('a', 'abc', 'Content-Length: 2\r\n')],
+    ['chunks', `PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n${CHUNKED}\r\n3\r\nabc\r\n0\r\n\r\n`],
+    ['chunks and a length', put('a', '3\r\nabc\r\n0\r\n\r\n', CHUNKED)],
+    ['a length and chunks', put('a', 'abc').replace('\r\n\r\n', `\r\n${CHUNKED}\r\n`)],
+    ['another coding', put('a', 'abc', 'Transfer-Encoding: gzip\r\n')],
+    ['chunked, misspelt', put('a', 'abc', 'Transfer-Encoding: xchunked\r\n')],
+    ['chunked behind a tab', put('a', '0\r\n\r\n', 'Transfer-Encoding:\tchunked\r\n')],
+    ['a body with GET', `${get('a', 'Content-Length: 3\r\n')}abc`],
+    ['a body with DELETE', `${get('a', 'Content-Length: 3\r\n').replace('GET', 'DELETE')}abc`],
+    ['100-continue', put('a', 'abc', 'Expect: 100-continue\r\n')],
+    ['another expectation', put('a', 'abc', 'Expect: miracles\r\n')],
+    ['Connection: close', put('a', 'abc', 'Connection: close\r\n')],
+    ['Connection: Keep-Alive', put('a', 'abc', 'Connection: Keep-Alive\r\n')],
+    ['Connection with a list', put('a', 'abc', 'Connection: keep-alive, close\r\n')],
+    ['an upgrade', get('a', 'Connection: upgrade\r\nUpgrade: websocket\r\n')],
+    ['a Proxy-Connection', get('a', 'Proxy-Connection: close\r\n')],
+    ['a coding of its content', put('a', 'abc', 'Content-Encoding: gzip\r\n')],
+    ['a part of a value', put('a', 'abc', 'Content-Range: bytes 0-2/3\r\n')],
+    ['a condition that fails', put('a', 'abc', 'If-Match: "7"\r\n')],
+    ['a token', put('a', 'abc', 'Idempotency-Key: "t";since=1\r\n')],
+    ['a bad escape', put('%zz', 'abc')],
+    ['an empty key', put('', 'abc')],
+    ['an unknown parameter', put('a?what', 'abc')],
+    ['a key in the query', put('?key=a', 'abc').replace('/kv/', '/kv')],
+    ['a value of 64 KiB', put('a', 'x'.repeat(65_536))],
+    ['a value beyond that', put('a', 'x'.repeat(65_537))],
+    ['a value of UTF-8', put('a', '\xc3\xa9')],
+    ['a head of 9 KiB', get('a', `X-Long: ${'x'.repeat(9000)}\r\n`)],
+    ['a head of 70 KiB', get('a', `X-Long: ${'x'.repeat(70_000)}\r\n`)],
+    ['POST', head('POST /v1/kv/a HTTP/1.1')],
+    [
+      'OPTIONS',
+      get('a', 'Origin: http://app.example\r\nAccess-Control-Request-Method: PUT\r\n').replace(
+        'GET',
+        'OPTIONS',
+      ),
+    ],
+  ])('%s', async (_, request) => {
+    const [fast, slow] = await both()
+    for (const { node } of [fast, slow]) node.put('a', 'before')
+    await expectSame(fast, slow, request)
+    // Nor does it leave anything else behind.
+    expect(fast.node.state).toEqual(slow.node.state)
+  })
+
+  const oneOf = (...texts: string[]) => fc.constantFrom(...texts)
+  const field = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: oneOf(
+        'Accept: application/json',
+        'Accept: */*',
+        'Accept:x',
+        'User-Agent: a (b; c)',
+        'Origin: http://app.example',
+        'Kv-Cluster: 4242',
+        'Connection: keep-alive',
+        'If-Match: *',
+        'If-None-Match: "2", "3"',
+        'if-none-match: *',
+        'Content-Type: text/plain',
+        'Idempotency-Key: tok',
+        'X:  y',
+      ),
+    },
+    {
+      weight: 1,
+      arbitrary: oneOf(
+        'Origin: http://evil',
+        'Kv-Cluster: 1',
+        'If-Match: 7',
+        'Idempotency-Key: a b',
+        'Content-Encoding: br',
+        'Connection: close',
+        'Connection: x',
+        'Host: a',
+        'Transfer-Encoding: chunked',
+        'Content-Length: 1',
+        'Expect: 100-continue',
+        'X: \t',
+        'X:',
+        'X',
+        ' X: y',
+        'X : y',
+        'X: \x7f',
+        'X: \x01',
+        'X: \xff',
+        'X: a\nb: c',
+      ),
+    },
+  )
+  const request = fc.record({
+    method: fc.oneof(
+      { weight: 9, arbitrary: oneOf('GET', 'PUT', 'PUT', 'HEAD', 'DELETE') },
+      { weight: 1, arbitrary: oneOf('PATCH', 'put', 'G', 'OPTIONS', '') },
+    ),
+    target: fc.oneof(
+      {
+        weight: 5,
+        arbitrary: oneOf(
+          'a',
+          'b',
+          'a/b',
+          'c?prev',
+          'a?timeout=3s',
+          'a?consistency=stale',
+          'a%20b',
+          '..',
+          '//',
+          'a"b<>\\^`{|}~',
+        ),
+      },
+      { weight: 1, arbitrary: oneOf('', '%', 'a?x', 'a b', 'a\t', 'a#b', '\x80', '\x7f', 'a?prev&prev') },
+    ),
+    version: fc.oneof(
+      { weight: 12, arbitrary: oneOf('HTTP/1.1') },
+      { weight: 1, arbitrary: oneOf('HTTP/1.0', 'HTTP/1.9', 'HTTPS/1.1', 'HTTP/1.1 ', '') },
+    ),
+    fields: fc.array(field, { maxLength: 4 }),
+    lineEnd: fc.oneof(
+      { weight: 15, arbitrary: oneOf('\r\n') },
+      { weight: 1, arbitrary: oneOf('\n', '\r', '\r\r\n', ' \r\n') },
+    ),
+    body: fc.option(
+      fc.string({ maxLength: 20 }).map((text) => text.replaceAll(/[^!-~]/g, '.')),
+      { nil: undefined },
+    ),
+  })
+
+  test('whatever it is', async () => {
+    const [fast, slow] = await both()
+    await fc.assert(
+      fc.asyncProperty(request, async ({ method, target, version, fields, lineEnd, body }) => {
+        const withBody = body !== undefined && method === 'PUT'
+        const lines = [`${method} /v1/kv/${target} ${version}`, 'Host: localhost', ...fields]
+        if (withBody) lines.push(`Content-Length: ${body.length}`)
+        // It would wait for its body.
+        fc.pre(withBody || !lines.includes('Content-Length: 1'))
+        await expectSame(fast, slow, `${lines.join(lineEnd)}${lineEnd}${lineEnd}${withBody ? body : ''}`)
+      }),
+      { numRuns: runs(200) },
+    )
+  })
+})
+
+describe('a connection', () => {
+  const body = (answer: string | undefined) => answer?.slice(answer.indexOf('\r\n\r\n') + 4)
+
+  const cuts = fc.array(fc.integer({ min: 1, max: 200 }), { maxLength: 12 })
+
+  function cutAt(text: string, lengths: readonly number[]): string[] {
+    const pieces: string[] = []
+    let at = 0
+    for (const length of lengths) {
+      pieces.push(text.slice(at, at + length))
+      at += length
+    }
+    return [...pieces, text.slice(at)].filter((piece) => piece !== '')
+  }
+
+  const REQUESTS: readonly (readonly [string, RegExp])[] = [
+    [put('b', 'x'.repeat(300)), /^HTTP\/1.1 200 .*"version":\d+}$/s],
+    [put('b', ''), /^HTTP\/1.1 200 .*"version":\d+}$/s],
+    [put('b', 'c', 'If-Match: x\r\n'), /^HTTP\/1.1 400 .*If-Match must be/s],
+    [get('a'), /^HTTP\/1.1 200 .*\r\n\r\nvalue of a$/s],
+    [get('a', 'Accept: application/json\r\n'), /^HTTP\/1.1 200 .*"value":"value of a"/s],
+    [get('a', 'If-None-Match: "2"\r\n'), /^HTTP\/1.1 304 .*\r\n\r\n$/s],
+    [get('none'), /^HTTP\/1.1 404 .*not_found/s],
+    [get('none').replace('GET', 'DELETE'), /^HTTP\/1.1 200 .*{"deleted":0,/s],
+    [COLD, /^HTTP\/1.1 200 .*{"status":"ok"}$/s],
+    [get('?prefix=a').replace('/kv/', '/kv'), /^HTTP\/1.1 200 .*"key":"a"/s],
+    [
+      'PUT /v1/kv/c HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n',
+      /^HTTP\/1.1 200 .*"version":\d+}$/s,
+    ],
+  ]
+
+  test('gets its answers in order, however requests are mixed and cut', async () => {
+    const { port, node } = await serve()
+    node.put('a', 'value of a')
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom(...REQUESTS), { maxLength: 8 }), cuts, async (mix, at) => {
+        const client = new Client(port)
+        await client.send(...cutAt(mix.map(([request]) => request).join(''), at))
+        for (const [, expected] of mix) expect(await client.answer()).toMatch(expected)
+        await client.send(LAST)
+        expect(await client.rest()).toContain('{"status":"ok"}')
+      }),
+      { numRuns: runs(150) },
+    )
+  })
+
+  test('may send a request byte by byte', async () => {
+    const { port } = await serve()
+    const client = await new Client(port).send(...put('a', 'slow'), ...get('a'))
+    expect(body((await client.answers(2))[1])).toBe('slow')
+  })
+
+  test('may send head and body apart, whatever it does between', async () => {
+    const { port, node } = await serve()
+    const [head = '', value = ''] = put('a', 'x'.repeat(256)).split(/(?<=\r\n\r\n)/)
+    const client = await new Client(port).send(head)
+    // Long enough for others to be served.
+    const other = new Client(port)
+    for (let i = 0; i < 50; i++) {
+      await other.send(get('a'))
+      expect(statusOf(await other.answer())).toBe(404)
+    }
+    await client.send(value)
+    expect(statusOf(await client.answer())).toBe(200)
+    expect(node.asked.at(-1)?.request?.command).toMatchObject({ kind: 'put', value: Buffer.from(value) })
+  })
+
+  test('is served on the lane one request after the other', async () => {
+    const { port, node } = await serve()
+    const { release } = holding(node)
+    const client = await new Client(port).send(put('a', '1') + put('a', '2') + get('a'))
+    const { value: go } = await release.next()
+    // node:http would have proposed both at once.
+    expect(node.asked).toHaveLength(1)
+    go()
+    for (let i = 0; i < 2; i++) (await release.next()).value()
+    expect(body((await client.answers(3))[2])).toBe('2')
+  })
+
+  test('is not read while it is far ahead', async () => {
+    const { port, node } = await serve()
+    const { release } = holding(node)
+    const client = new Client(port)
+    const one = put('a', 'x'.repeat(60_000))
+    const count = 500
+    let sent = 0
+    const sending = (async () => {
+      for (; sent < count; sent++) await client.send(one)
+    })()
+    for (let i = 0; i < 3; i++) (await release.next()).value()
+    // 30 MB neither arrived nor piled up: the rest waits at the client.
+    const ahead = sent
+    expect(ahead).toBeLessThan(count)
+    node.hold = undefined
+    void (async () => {
+      for await (const go of release) go()
+    })()
+    await sending
+    expect((await client.answers(count)).every((answer) => statusOf(answer) === 200)).toBe(true)
+  })
+
+  test('that does not read is not served', async () => {
+    const { port, node } = await serve()
+    node.put('a', 'x'.repeat(1 << 20))
+    const client = new Client(port)
+    client.pause()
+    await client.send(get('a').repeat(64))
+    const other = new Client(port)
+    await other.send(COLD)
+    await other.answer()
+    const served = node.asked.length
+    client.resume()
+    expect((await client.answers(64)).map(statusOf)).toEqual(Array(64).fill(200))
+    expect(served).toBeLessThan(64)
+    expect(node.asked).toHaveLength(64)
+  })
+
+  test('may go away under a request', async () => {
+    const { port, node, ask, metrics } = await serve()
+    const { release } = holding(node)
+    const client = await new Client(port).send(put('a', '1') + put('a', '2'))
+    const { value: go } = await release.next()
+    client.leave()
+    node.hold = undefined
+    await ask('GET', '/livez')
+    await ask('GET', '/v1/kv/a')
+    go()
+    // The change was made, and counted; what was behind it is not served any more.
+    expect((await ask('GET', '/v1/kv/a')).text).toBe('1')
+    expect(await metrics.text()).toContain('requests_total{operation="put",status="200"} 1\n')
+  })
+
+  test.each([
+    ['in a head', put('a', '1').slice(0, 30)],
+    ['in a body', put('a', '12345').slice(0, -1)],
+  ])('that ends %s changes nothing', async (_, bytes) => {
+    const { port, node } = await serve()
+    const client = (await new Client(port).send(bytes)).endSending()
+    expect(await client.rest()).toContain('bad_request')
+    expect(node.asked).toEqual([])
+  })
+
+  test.each([
+    ['a head', put('a', '1').slice(0, 30)],
+    ['a body', put('a?timeout=40ms', '12345').slice(0, -1)],
+  ])('that never finishes %s is judged by node:http', async (_, bytes) => {
+    const { http, port } = await serve({ limits: { drainMsMax: 20, closeMsMax: 100 } })
+    const client = await new Client(port).send(bytes)
+    if (bytes.startsWith('PUT /v1/kv/a?')) expect(await client.answer()).toContain('did not arrive within')
+    await http.close({ graceful: true })
+    await client.rest()
+  })
+
+  test('that is idle is closed after its time', async () => {
+    const { port } = await serve({ limits: { keepAliveMs: 50 } })
+    const [silent, idle] = [new Client(port), await new Client(port).send(put('a', '1'))]
+    expect(statusOf(await idle.answer())).toBe(200)
+    expect([await silent.rest(), await idle.rest()]).toEqual(['', ''])
+  })
+})
+
+/** Proposals wait; each comes out of `release` as what lets it go. */
+function holding(node: Served['node']) {
+  const held: (() => void)[] = []
+  let changed = (): void => {}
+  node.hold = (go) => {
+    held.push(go)
+    changed()
+  }
+  async function* released(): AsyncGenerator<() => void, never> {
+    for (;;) {
+      const go = held.shift()
+      if (go !== undefined) yield go
+      else
+        await new Promise<void>((resolve) => {
+          changed = resolve
+        })
+    }
+  }
+  return { release: released() }
+}
+
+describe('closing', () => {
+  test('answers what is under way, and what comes no more is not waited for', async () => {
+    const { http, port, node } = await serve()
+    const { release } = holding(node)
+    const idle = await new Client(port).send(get('a'))
+    const { value: first } = await release.next()
+    first()
+    await idle.answer()
+    const busy = await new Client(port).send(put('a', '1') + put('a', '2'))
+    const { value: go } = await release.next()
+    const closed = http.close({ graceful: true })
+    go()
+    expect(await busy.answer()).toMatch(/^HTTP\/1.1 200 .*\r\nConnection: close\r\n/s)
+    expect([await busy.rest(), await idle.rest()]).toEqual(['', ''])
+    await closed
+    expect(node.asked).toHaveLength(2)
+  })
+
+  test('without grace cuts', async () => {
+    const { http, port, node } = await serve()
+    const { release } = holding(node)
+    const busy = await new Client(port).send(put('a', '1'))
+    await release.next()
+    await http.close({ graceful: false })
+    expect(await busy.rest()).toBe('')
+  })
+
+  test('cuts what does not end', async () => {
+    const { http, port, node } = await serve({ limits: { closeMsMax: 50 } })
+    const { release } = holding(node)
+    const busy = await new Client(port).send(put('a', '1'))
+    await release.next()
+    await http.close({ graceful: true })
+    expect(await busy.rest()).toBe('')
+  })
+})
