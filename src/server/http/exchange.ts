@@ -45,7 +45,7 @@ export function send(
     body.pour(bodiless ? GONE : sinkOf(response, context.limits))
     return
   }
-  const parts = partsOf(body)
+  const parts = typeof body === 'string' || body instanceof Uint8Array ? [body] : body
   pushLength(headers, status, parts)
   response.writeHead(status, headers)
   const last = bodiless ? undefined : parts.at(-1)
@@ -69,16 +69,14 @@ export function sendPlain(
   const { body, status } = answer
   if (isPoured(body)) throw new Error('a stream cannot be sent as a plain answer')
   const headers = headersOf(answer, addition, context)
-  const parts = partsOf(body)
-  pushLength(headers, status, parts)
+  const whole = typeof body === 'string' || body instanceof Uint8Array ? body : body.join('')
+  pushLength(headers, status, [whole])
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
   head += `Date: ${httpDate()}\r\n`
   if (!context.closing) head += keepAlive(context.limits)
   head += '\r\n'
-  const [only = ''] = isBodiless(request, answer) ? [] : parts
-  if (parts.length > 1) writeBoth(socket, head, parts.join(''))
-  else writeBoth(socket, head, only)
+  writeBoth(socket, head, isBodiless(request, answer) ? '' : whole)
 }
 
 function writeBoth(socket: Socket, head: string, body: string | Uint8Array): void {
@@ -123,9 +121,6 @@ const isBodiless = ({ method }: { readonly method?: string | undefined }, { stat
   method === 'HEAD' || status === 304 || status === 204
 
 type Parts = readonly (string | Uint8Array)[]
-
-const partsOf = (body: Exclude<Body, Poured>): Parts =>
-  typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
 /** Up to this size copying into one write is cheaper than a second one. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024

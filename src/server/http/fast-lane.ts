@@ -9,7 +9,7 @@ import { type PlainRequest, readPlainRequest } from './plain-request.ts'
 
 /** How long the lane waits for the rest of a request; many clients send head and body one after the other. */
 const REST_MS_MAX = 10
-/** What a client has sent behind the request under way; beyond, its connection is not read until that is answered. */
+/** What a client has sent behind what is answered; beyond, its connection is not read until it has taken its answers. */
 const AHEAD_BYTES_MAX = 64 * 1024
 /** As node:http does it: a connection is kept a little longer than the client is told, so that its last request is not cut off. */
 const KEEP_ALIVE_MARGIN_MS = 1_000
@@ -152,13 +152,15 @@ class Connection {
       this.#arrived = chunk
       this.#arrivedAt = this.#underWay ? undefined : performance.now()
     }
-    if (!this.#underWay) this.#readOn()
-    else if (this.#arrived.length > AHEAD_BYTES_MAX) this.#socket.pause()
+    if (this.#underWay) this.#pace()
+    else this.#readOn()
   }
 
   /** Like node:http: a client that sends no more reads no more. */
   readonly #onEnd = (): void => {
-    if (!this.#underWay && this.#arrived.length > 0) this.#options.truncated(this.#socket)
+    const truncated = !this.#underWay && this.#arrived.length > 0
+    this.#arrived = NOTHING
+    if (truncated) this.#options.truncated(this.#socket)
     else this.#socket.end()
   }
 
@@ -184,7 +186,17 @@ class Connection {
       this.#serve(request)
     }
     this.#reading = false
-    if (!this.#underWay && socket.isPaused()) socket.resume()
+    this.#pace()
+  }
+
+  /** A connection that is far ahead of its answers is not read. */
+  #pace(): void {
+    const socket = this.#socket
+    const waits = this.#underWay || socket.writableNeedDrain
+    const ahead = waits && this.#arrived.length > AHEAD_BYTES_MAX
+    if (ahead === socket.isPaused()) return
+    if (ahead) socket.pause()
+    else socket.resume()
   }
 
   #serve(request: PlainRequest): void {
@@ -192,8 +204,12 @@ class Connection {
     const startedAt = this.#arrivedAt ?? performance.now()
     this.#arrivedAt = undefined
     this.#underWay = true
+    let answered = false
     const answer: Exchange['answer'] = (given, extra) => {
       const socket = this.#socket
+      // A second answer would be taken for that of the next request.
+      if (answered) return
+      answered = true
       this.#underWay = false
       if (!socket.writable) return
       send(socket, request, given, extra)

@@ -25,7 +25,7 @@ export function readPlainRequest(bytes: Buffer): PlainRequest | 'incomplete' | '
   REQUEST_LINE.lastIndex = 0
   const [line = '', method = '', url = ''] = REQUEST_LINE.exec(head) ?? []
   const headers = line === '' ? undefined : readFields(head, line.length)
-  const length = headers && bodyLength(method, headers)
+  const length = headers && bodyLength(headers)
   if (headers === undefined || length === undefined) return 'uncommon'
   const bodyAt = headEnd + EMPTY_LINE.length
   const end = bodyAt + length
@@ -36,8 +36,8 @@ export function readPlainRequest(bytes: Buffer): PlainRequest | 'incomplete' | '
 const EMPTY_LINE = Buffer.from('\r\n\r\n')
 const LINE_END_BYTES = 2
 
-/** Visible ASCII only, and no fragment. */
-const REQUEST_LINE = /(GET|HEAD|PUT|DELETE) (\/v1\/kv\/[!"$-~]*) HTTP\/1\.1\r\n/y
+/** Of one key in the path; visible ASCII only. */
+const REQUEST_LINE = /(GET|HEAD|PUT|DELETE) (\/v1\/kv\/[!-~]*) HTTP\/1\.1\r\n/y
 /** One space at most before the value, none behind it. */
 const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
 
@@ -61,11 +61,10 @@ function readFields(head: string, from: number): IncomingHttpHeaders | undefined
   return headers
 }
 
-/** undefined: a form, a size or a method that is not plain. */
-function bodyLength(method: string, headers: IncomingHttpHeaders): number | undefined {
+/** undefined: a form or a size that is not plain. */
+function bodyLength(headers: IncomingHttpHeaders): number | undefined {
   const text = headers['content-length'] ?? '0'
-  if (text === '0') return 0
-  if (method !== 'PUT' || !/^[1-9][0-9]{0,5}$/.test(text)) return undefined
+  if (!/^[0-9]{1,6}$/.test(text)) return undefined
   const length = Number(text)
   return length > BODY_BYTES_MAX ? undefined : length
 }

@@ -182,8 +182,9 @@ class Front implements HttpServer {
       dispatch: (asked, respond) => {
         const { body } = request
         const hot = this.#hotRoute(request.method, target)
-        const refused = body.length === 0 ? undefined : this.#bodies.refusal(body.length, VALUE_LIMITS)
         if (hot === undefined) throw new Error(`the fast lane took ${request.method} ${target.path}`)
+        const counts = hot.takesBody && body.length > 0
+        const refused = counts ? this.#bodies.refusal(body.length, VALUE_LIMITS) : undefined
         if (refused !== undefined) throw refused
         hot.handle({ ...asked, body }, respond)
       },
