@@ -29,22 +29,22 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 const stateOf = async (url: string): Promise<NodeState> => (await getJson(url, '/v1/status')) as NodeState
 
-/** Writes every key once over many connections; resolves when all are acknowledged. */
-async function writeKeys(url: string, first: number, count: number): Promise<void> {
+/** Writes the keys that `next` gives, until it gives none, over many connections; resolves when all are acknowledged. */
+async function writeKeys(url: string, next: () => number | undefined): Promise<void> {
   const value = Buffer.alloc(Number(flags['value-bytes']), 'quorate ')
-  let next = first
   await Promise.all(
     Array.from({ length: Number(flags.connections) }, () => {
       return new Promise<void>((resolve, reject) => {
         const connection = new HttpConnection(url, (why) => reject(new Error(`${url}: ${why}`)))
         const { bytes, keyAt } = connection.putRequest(`many-${'0'.repeat(KEY_DIGITS)}`, value)
         const write = (): void => {
-          if (next === first + count) {
+          const key = next()
+          if (key === undefined) {
             connection.close()
             resolve()
             return
           }
-          bytes.write(String(next++).padStart(KEY_DIGITS, '0'), keyAt + 'many-'.length, 'latin1')
+          bytes.write(String(key).padStart(KEY_DIGITS, '0'), keyAt + 'many-'.length, 'latin1')
           connection.ask(bytes, (status) =>
             status === 200 ? write() : reject(new Error(`status ${status}`)),
           )
@@ -96,9 +96,7 @@ async function catchUp(name: string, url: string, leaderUrl: string, from: numbe
   const begun = performance.now()
   let writing = true
   let written = 0
-  const load = (async () => {
-    for (; writing; written += 1000) await writeKeys(leaderUrl, from + written, 1000)
-  })()
+  const load = writeKeys(leaderUrl, () => (writing ? from + written++ : undefined))
   await kvCluster(flags.data, 'restart', name)
   while ((await stateOf(url)).applied_index < before.applied_index) await pause(POLL_MS)
   const seconds = (performance.now() - begun) / 1000
@@ -121,7 +119,8 @@ async function measure(): Promise<object> {
     throw new Error('three running nodes are needed')
   await kvCluster(flags.data, 'kill', away.name)
   const begun = performance.now()
-  await writeKeys(leading.url, 0, Number(flags.keys))
+  let next = 0
+  await writeKeys(leading.url, () => (next < Number(flags.keys) ? next++ : undefined))
   const seconds = (performance.now() - begun) / 1000
   const loaded = memories(await clusterStatus(flags.data))
   const caughtUp = await catchUp(away.name, away.url, leading.url, Number(flags.keys))
