@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path'
 import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import { version } from '../server/version.ts'
 import { Failure } from './cluster/failure.ts'
 import type { NewMemberFlags } from './commands/member.ts'
 import { withExamples } from './examples.ts'
@@ -9,7 +10,6 @@ import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
 import { nearest } from './nearest.ts'
-import { version } from './version.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
 
