@@ -493,6 +493,17 @@ describe('a connection', () => {
     expect(node.asked).toEqual([])
   })
 
+  test('that sends no more reads no more: the same on both lanes', async () => {
+    const served = await serve()
+    const { release } = holding(served.node)
+    for (const client of [new Client(served.port), await onNodeHttp(served)]) {
+      ;(await client.send(put('a', '1'))).endSending()
+      const { value: go } = await release.next()
+      expect(await client.rest()).toBe('')
+      go()
+    }
+  })
+
   test.each([
     ['a head', put('a', '1').slice(0, 30)],
     ['a body', put('a?timeout=40ms', '12345').slice(0, -1)],
