@@ -543,10 +543,10 @@ export class Raft {
         return
       }
       case 'vote-request':
-        this.#send({ ...answer, type: 'vote-answer', granted: false })
+        this.#send({ ...answer, type: 'vote-answer', granted: false, ...this.#commitPoint() })
         return
       case 'pre-vote-request':
-        this.#send({ ...answer, type: 'pre-vote-answer', granted: false })
+        this.#send({ ...answer, type: 'pre-vote-answer', granted: false, ...this.#commitPoint() })
         return
       case 'forward':
         this.#onForward(message)
@@ -647,6 +647,7 @@ export class Raft {
         to: from,
         term: granted ? term : this.#term,
         granted,
+        ...this.#commitPoint(),
       })
       // Two that lost their leader together should not both become candidates.
       if (granted && this.#now < this.#failoverUntil) {
@@ -662,10 +663,27 @@ export class Raft {
       }
       this.#armElection()
     }
-    this.#send({ type: 'vote-answer', from: this.id, to: from, term: this.#term, granted })
+    this.#send({
+      type: 'vote-answer',
+      from: this.id,
+      to: from,
+      term: this.#term,
+      granted,
+      ...this.#commitPoint(),
+    })
   }
 
-  #onVoteAnswer({ type, from, term, granted }: VoteAnswerMessage): void {
+  #commitPoint(): { readonly commit: LogIndex; readonly commitTerm: Term } {
+    const { commit } = this.#log
+    return { commit, commitTerm: this.#log.termAt(commit) ?? (0 as Term) }
+  }
+
+  #onVoteAnswer({ type, from, term, granted, commit, commitTerm }: VoteAnswerMessage): void {
+    // A demoted voter with a longer log refuses its vote, and may be the only one that knows of its demotion.
+    const isNews = commit > this.#log.commit && this.#log.matches(commit, commitTerm)
+    if (!granted && isNews && this.#lead === undefined) {
+      this.#log.commitTo(commit)
+    }
     const wanted = type === 'pre-vote-answer' ? 'pre-candidate' : 'candidate'
     // A granted pre-vote names the term of the election that would follow.
     const expected = type === 'pre-vote-answer' && granted ? this.#term + 1 : this.#term

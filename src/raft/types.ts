@@ -205,6 +205,12 @@ export interface VoteRequestMessage extends MessageBase {
 export interface VoteAnswerMessage extends MessageBase {
   readonly type: 'vote-answer' | 'pre-vote-answer'
   readonly granted: boolean
+  /**
+   * Commit index of the sender and the term of that entry. A candidate that holds this very entry learns that it is committed: it may be the end
+   * of a joint configuration, which nobody else is left to tell it of, and without which it can never win (raft-rs does the same).
+   */
+  readonly commit: LogIndex
+  readonly commitTerm: Term
 }
 /** A whole snapshot has arrived and lies complete and checked in the receiver's storage. Made by the receiver's own driver. */
 export interface SnapshotMessage extends MessageBase {

@@ -1,6 +1,8 @@
 // Random schedules of faults and work on whole clusters. A failure prints the shortest schedule that fast-check could find. Once it is understood
-// it becomes a transcript or a test of one core, which says what went wrong.
+// it becomes a transcript or a test of one core, which says what went wrong; what is too tangled for that is kept in `regressions/` and replayed.
 
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { runs } from '../runs.ts'
@@ -108,4 +110,11 @@ test('a schedule runs the same way every time', () => {
     }),
     { numRuns: runs(10) },
   )
+})
+
+const regressions = join(import.meta.dirname, 'regressions')
+
+test.each(readdirSync(regressions))('what once failed does not any more: %s', (file) => {
+  const schedule: Schedule = JSON.parse(readFileSync(join(regressions, file), 'utf8'))
+  expect(play(schedule).commits).toBeGreaterThan(0)
 })

@@ -114,6 +114,8 @@ export function writeMessage(out: ByteWriter, message: WireMessage): void {
     case 'vote-answer':
     case 'pre-vote-answer':
       out.flag(message.granted)
+      out.integer(message.commit)
+      out.integer(message.commitTerm)
       return
     case 'timeout-now':
       return
@@ -217,7 +219,13 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
       }
     case 'vote-answer':
     case 'pre-vote-answer':
-      return { ...base, type, granted: input.flag() }
+      return {
+        ...base,
+        type,
+        granted: input.flag(),
+        commit: index(input),
+        commitTerm: asTerm(input.integer()),
+      }
     case 'timeout-now':
       return { ...base, type }
     case 'transfer-request':

@@ -13,6 +13,7 @@ import {
   type RaftTiming,
   type ReplicaId,
   type Role,
+  type Term,
 } from '../../../src/raft/types.ts'
 import { Disk, TestLog } from './disk.ts'
 import { pastEntries } from './frames.ts'
@@ -39,10 +40,14 @@ export interface BenchOptions {
 /** The members of a union of messages whose type may be T. */
 type OfType<One, T> = One extends Message ? (T extends One['type'] ? One : never) : never
 
-/** A message as a test writes it: the bench adds who it is for. */
-type WithoutTo<One> = One extends Message
-  ? Omit<One, 'to' | 'from' | 'term'> & { from: number; term: number }
-  : never
+type VoteAnswer = Extract<Message, { granted: boolean }>
+
+/** A message as a test writes it: the bench adds who it is for, and to a vote a sender that knows of nothing committed. */
+type WithoutTo<One> = One extends VoteAnswer
+  ? Pick<One, 'type' | 'granted'> & { from: number; term: number; commit?: LogIndex; commitTerm?: Term }
+  : One extends Message
+    ? Omit<One, 'to' | 'from' | 'term'> & { from: number; term: number }
+    : never
 export type Incoming = WithoutTo<Message>
 
 export class Bench implements NodeWorld {
@@ -113,9 +118,10 @@ export class Bench implements NodeWorld {
 
   receive(message: Incoming): void {
     const { from, term, ...rest } = message
+    const nothing = 'granted' in rest ? { commit: asIndex(0), commitTerm: asTerm(0) } : {}
     this.step({
       kind: 'message',
-      message: { ...rest, from: id(from), to: id(1), term: asTerm(term) } as Message,
+      message: { ...nothing, ...rest, from: id(from), to: id(1), term: asTerm(term) } as Message,
     })
   }
 

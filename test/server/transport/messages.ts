@@ -122,8 +122,13 @@ const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> }
     lastTerm: term,
     transfer: fc.boolean(),
   }),
-  'vote-answer': fc.record({ ...of('vote-answer'), granted: fc.boolean() }),
-  'pre-vote-answer': fc.record({ ...of('pre-vote-answer'), granted: fc.boolean() }),
+  'vote-answer': fc.record({ ...of('vote-answer'), granted: fc.boolean(), commit: index, commitTerm: term }),
+  'pre-vote-answer': fc.record({
+    ...of('pre-vote-answer'),
+    granted: fc.boolean(),
+    commit: index,
+    commitTerm: term,
+  }),
   'timeout-now': fc.record(of('timeout-now')),
   'transfer-request': fc.record({ ...of('transfer-request'), target: maybe(id) }),
   forward: fc.record({
