@@ -20,7 +20,7 @@ export interface LevelLimits {
 }
 
 export const levelLimits: LevelLimits = {
-  writeBufferSize: 8 * MiB,
+  writeBufferSize: 16 * MiB,
   maxFileSize: 4 * MiB,
   maxOpenFiles: 1000,
   cacheSize: 4 * MiB,
