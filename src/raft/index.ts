@@ -2,7 +2,7 @@
 
 export * from './configuration.ts'
 export * from './entry.ts'
-export { InvariantError } from './invariant.ts'
+export { assertNever, InvariantError } from './invariant.ts'
 export * from './quorum.ts'
 export { EARLY_READS_MAX, Raft } from './raft.ts'
 export * from './types.ts'

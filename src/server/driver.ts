@@ -14,7 +14,6 @@ import {
   type Revision,
   requestBytes,
   requestKind,
-  type Settings,
   writeRequest,
 } from '../kv/index.ts'
 import {
@@ -47,6 +46,7 @@ import {
   type Term,
   type Write,
 } from '../raft/index.ts'
+import { rejoinAdvice } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { GroupCommit } from './group-commit.ts'
@@ -213,10 +213,6 @@ export class Driver implements NodeApi, NetworkEvents {
     return this.#applier.state.revision
   }
 
-  get settings(): Settings {
-    return this.#applier.state.settings
-  }
-
   get configuration(): Configuration {
     return this.#configuration
   }
@@ -237,7 +233,7 @@ export class Driver implements NodeApi, NetworkEvents {
       replicaId: this.#replicaId,
       raft: this.#raft.status(),
       revision: this.revision,
-      settings: this.settings,
+      settings: this.#applier.state.settings,
       stateHash: this.#storage.stateHash,
       errors,
       notReady: this.#notReady(),
@@ -372,7 +368,7 @@ export class Driver implements NodeApi, NetworkEvents {
       return { refuse: 'this is the replica that the caller says it is', stop: boot < this.#storage.boot }
     }
     if (this.#configuration.removed.includes(replicaId)) {
-      const refuse = `replica ${replicaId} (${name}) was removed from the cluster. ${rejoinAdvice(name)}`
+      const refuse = `replica ${replicaId} (${name}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
       return { refuse, stop: true }
     }
     const known = this.#boots.get(replicaId) ?? 0
@@ -505,7 +501,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #carryOut(output: Output): void {
-    if (output.fatal !== undefined) throw new Error(output.fatal)
+    if (output.fatal !== undefined) throw new Error(`${output.fatal}. ${rejoinAdvice(this.name)}`)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#take(output.write)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
@@ -795,6 +791,3 @@ const notTakenOver: Problem = {
   detail: 'leadership was not taken over in time; it may have stayed where it was',
   written: 'no',
 }
-
-const rejoinAdvice = (name: string): string =>
-  `Let it rejoin as a fresh replica: \`kv cluster rejoin ${name}\` in a local cluster; otherwise move its data directory aside and start it with --join URL --replace`

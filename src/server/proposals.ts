@@ -4,7 +4,13 @@
 // never handed to it; everything else that runs out of time is `outcome_unknown`.
 
 import type { Applied } from '../kv/index.ts'
-import type { LogIndex, Proposal, ProposalOutcome, Refusal } from '../raft/index.ts'
+import {
+  assertNever,
+  type LogIndex,
+  type Proposal,
+  type ProposalOutcome,
+  type Refusal,
+} from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
 
@@ -206,7 +212,3 @@ const unknown = (detail: string): ProposalEnd => ({
   ok: false,
   problem: { code: 'outcome_unknown', detail, written: 'unknown' },
 })
-
-function assertNever(value: never): never {
-  throw new Error(`unexpected ${JSON.stringify(value)}`)
-}

@@ -6,6 +6,7 @@ import { encodeState, initialState } from '../kv/index.ts'
 import {
   asIndex,
   asReplicaId,
+  assertNever,
   asTerm,
   bootstrapConfiguration,
   emptyConfiguration,
@@ -25,11 +26,11 @@ import {
 import { systemClock } from './clock.ts'
 import { Driver } from './driver.ts'
 import { createHttpServer, type HttpServer } from './http/index.ts'
-import { discoverCluster, JoinRefusedError, join } from './join.ts'
+import { discoverCluster, join } from './join.ts'
 import { driverLimits, raftLimits, raftTiming } from './limits.ts'
 import { Metrics } from './metrics.ts'
 import { createTcpNetwork, type TcpNetwork, TRANSPORT_LIMITS } from './transport/index.ts'
-import type { Founding, Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
+import type { Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
 import { version } from './version.ts'
 
 /** The node did not start, and nothing was changed. `usage`: the options are at fault. */
@@ -303,9 +304,3 @@ function checkedTiming(timing: RaftTiming): RaftTiming {
   }
   return timing
 }
-
-function assertNever(founding: never): never {
-  throw new Error(`unexpected ${JSON.stringify(founding satisfies Founding)}`)
-}
-
-export { JoinRefusedError }

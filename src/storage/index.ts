@@ -33,6 +33,7 @@
 export {
   CorruptionError,
   InvariantError,
+  rejoinAdvice,
   StorageFailedError,
   StorageInUseError,
   StorageRefusedError,

@@ -2,15 +2,16 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { emptyConfiguration } from '../../src/raft/index.ts'
 import { committedIndex, voteResult } from '../../src/raft/quorum.ts'
 import { asIndex, type Configuration, type ReplicaId } from '../../src/raft/types.ts'
 import { runs } from '../runs.ts'
-import { id, NO_CONFIGURATION } from './harness/members.ts'
+import { id } from './harness/members.ts'
 
 const half = fc.uniqueArray(fc.integer({ min: 1, max: 9 }), { maxLength: 7 })
 const configurations = fc.tuple(half, half).map(
   ([voters, outgoing]): Configuration => ({
-    ...NO_CONFIGURATION,
+    ...emptyConfiguration,
     voters: voters.map(id),
     votersOutgoing: outgoing.map(id),
   }),

@@ -1,13 +1,14 @@
 // Tables of what majorities say, with and without a second half. The property test beside this file compares with plain counting.
 
 import { describe, expect, test } from 'vitest'
+import { emptyConfiguration } from '../../src/raft/index.ts'
 import { committedIndex, majorityCommitted, majorityVote, voteResult } from '../../src/raft/quorum.ts'
 import { asIndex, type Configuration, type ReplicaId } from '../../src/raft/types.ts'
-import { id, NO_CONFIGURATION } from './harness/members.ts'
+import { id } from './harness/members.ts'
 
 const ids = (numbers: readonly number[]): ReplicaId[] => numbers.map(id)
 const joint = (voters: readonly number[], outgoing: readonly number[]): Configuration => ({
-  ...NO_CONFIGURATION,
+  ...emptyConfiguration,
   voters: ids(voters),
   votersOutgoing: ids(outgoing),
 })

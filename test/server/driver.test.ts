@@ -272,3 +272,19 @@ test('a transfer without a leader is refused as that', () => {
   cluster.clock.advance(1)
   expect(code).toBe('no_leader')
 })
+
+test('a replica that is told of its lost state stops and says how to rejoin', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const [lost] = cluster.followers
+  const leader = leaderOf(cluster)
+  if (lost === undefined) throw new Error('no follower')
+  const detail = 'n2 has lost durable state'
+  lost.running.message({
+    type: 'lost-state',
+    from: leader.id,
+    to: lost.id,
+    term: leader.running.term,
+    detail,
+  })
+  expect(lost.end?.reason).toMatch(/lost durable state.*kv cluster rejoin n2/)
+})

@@ -1,7 +1,7 @@
 // What every storage does, whatever lies beneath it. The one assumption about timing: applied rows are never durable before their entries.
 
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { asIndex, asTerm, type SnapshotMeta } from '../../src/raft/types.ts'
+import { asIndex, asTerm, emptyConfiguration, type SnapshotMeta } from '../../src/raft/index.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/types.ts'
 import {
   allRows,
@@ -685,18 +685,8 @@ const bytesText = (length: number): string => Buffer.from(bytes('x'.repeat(lengt
 export const metaOf = ({ meta }: SnapshotSource): SnapshotMeta => ({
   index: meta.index,
   term: asTerm(meta.term),
-  state: { configuration: noConfiguration, leases: { on: false, durationMs: 0 } },
+  state: { configuration: emptyConfiguration, leases: { on: false, durationMs: 0 } },
 })
-
-const noConfiguration = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  demoted: [],
-  members: [],
-  removed: [],
-}
 
 /** Empty batches until nothing is left of dead generations, as a driver writes them when it is idle. */
 async function sweep(storage: Storage): Promise<void> {

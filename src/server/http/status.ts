@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import type { Metrics } from '../metrics.ts'
+import { hex } from '../state-hashes.ts'
 import type { NodeApi, NodeStatus } from '../types.ts'
 import { jsonAnswer, type Respond } from './answer.ts'
 import { MemberSchema, membersJson } from './cluster.ts'
@@ -129,7 +130,7 @@ function respondStatus(node: NodeApi, version: string, respond: Respond): void {
     log_first_index: raft.firstIndex,
     revision: status.revision,
     cluster_version: status.settings.clusterVersion,
-    state_hash: status.stateHash.toString(16).padStart(16, '0'),
+    state_hash: hex(status.stateHash),
     members: membersJson(status),
     errors: status.errors,
   }

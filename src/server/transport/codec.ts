@@ -7,6 +7,7 @@
 
 import { crc32 } from 'node:zlib'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../raft/entry.ts'
+import { assertNever } from '../../raft/invariant.ts'
 import type {
   Entry,
   LogIndex,
@@ -373,7 +374,3 @@ export function readReplicaId(input: ByteReader): ReplicaId {
 }
 
 const index = (input: ByteReader): LogIndex => asIndex(input.integer())
-
-function assertNever(value: never): never {
-  throw new Error(`not a message: ${JSON.stringify(value)}`)
-}

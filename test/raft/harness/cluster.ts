@@ -2,6 +2,7 @@
 // by itself. A test moves every packet, write and tick by hand, or lets `settle` and `run` move all of them. The invariants are
 // checked after each step.
 
+import { emptyConfiguration } from '../../../src/raft/index.ts'
 import {
   type AppliedRaftState,
   asIndex,
@@ -22,7 +23,7 @@ import { type AppliedEntry, Disk, type StagedSnapshot, TestLog } from './disk.ts
 import { pastEntries } from './frames.ts'
 import { freeze } from './freeze.ts'
 import { Invariants } from './invariants.ts'
-import { idOf, LEASES_OFF, NO_CONFIGURATION } from './members.ts'
+import { idOf, LEASES_OFF } from './members.ts'
 import { LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
 
 export interface Packet {
@@ -97,7 +98,7 @@ export class Cluster implements NodeWorld {
   /** Adds a replica and starts it. */
   add(name: string, start: StartState = {}): SimNode {
     const id = start.id === undefined ? idOf(name) : asReplicaId(start.id)
-    const configuration = start.configuration ?? NO_CONFIGURATION
+    const configuration = start.configuration ?? emptyConfiguration
     const base = asIndex(start.base ?? 0)
     const baseTerm = asTerm(base === 0 ? 0 : (start.baseTerm ?? 1))
     const list = pastEntries(base + 1, start.terms ?? [])

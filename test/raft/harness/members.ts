@@ -1,5 +1,6 @@
 // Replicas and configurations as tests write them.
 
+import { emptyConfiguration } from '../../../src/raft/index.ts'
 import {
   asReplicaId,
   type Configuration,
@@ -9,16 +10,6 @@ import {
 } from '../../../src/raft/types.ts'
 
 export const id = (number: number): ReplicaId => asReplicaId(`${number}`)
-
-export const NO_CONFIGURATION: Configuration = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  demoted: [],
-  members: [],
-  removed: [],
-}
 
 export const LEASES_OFF: LeaseSetting = { on: false, durationMs: 500 }
 
@@ -39,7 +30,7 @@ export function configurationOf(
   const sorted = [...members].sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1))
   const isLearner = (id: ReplicaId) => learners.includes(id)
   return {
-    ...NO_CONFIGURATION,
+    ...emptyConfiguration,
     voters: sorted.map(({ id }) => id).filter((id) => !isLearner(id)),
     learners: sorted.map(({ id }) => id).filter(isLearner),
     members: sorted,

@@ -1,13 +1,14 @@
 // The notation of test/raft/golden/*.golden, explained in the README there: commands that move a cluster, and behind each what it
 // changed. `replay` runs the commands and writes the transcript anew; a test compares the two.
 
+import { emptyConfiguration } from '../../../src/raft/index.ts'
 import type { ChangeStep, Message, RaftLimits, ReplicaId } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId } from '../../../src/raft/types.ts'
 import { assertNever } from './assert-never.ts'
 import { showConfiguration } from './changes.ts'
 import { Cluster, type Packet } from './cluster.ts'
 import { NO_INDEX, NO_TERM, type TestLog } from './disk.ts'
-import { configurationOf, idOf, LEASES_OFF, memberNamed, NO_CONFIGURATION } from './members.ts'
+import { configurationOf, idOf, LEASES_OFF, memberNamed } from './members.ts'
 import type { NodeReport, SimNode } from './node.ts'
 
 /** The transcript as it comes out now. */
@@ -228,7 +229,7 @@ class Transcript {
     const id = named.get('id')
     const cluster = this.#cluster
     const base = Number(named.get('base') ?? 0)
-    const configuration = base === 0 ? NO_CONFIGURATION : cluster.nodes[0]?.disk.applied.state.configuration
+    const configuration = base === 0 ? emptyConfiguration : cluster.nodes[0]?.disk.applied.state.configuration
     const node = cluster.add(name, { ...(id && { id }), base, ...(configuration && { configuration }) })
     for (const peer of cluster.nodes) cluster.connect(node, peer)
   }
@@ -249,7 +250,7 @@ class Transcript {
         keepLog: false,
       },
     })
-    const state = { configuration: NO_CONFIGURATION, leases: LEASES_OFF }
+    const state = { configuration: emptyConfiguration, leases: LEASES_OFF }
     disk.applied = { index: NO_INDEX, term: NO_TERM, state, clusterTimeMs: 0, machine: [] }
   }
 
