@@ -1,4 +1,4 @@
-// Compiles src/ to dist/, from nothing: a file that left src/ leaves the package too.
+// Compiles src/ and jepsen-lite/ to dist/, from nothing: a file that left them leaves the package too.
 
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'

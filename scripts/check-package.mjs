@@ -67,7 +67,9 @@ try {
     String(existsSync(join(project, 'node_modules/.bin/node'))),
     'false',
   )
-  check('npx quorate --version', run(project, 'npx', ['quorate', '--version']), version)
+  for (const command of ['quorate', 'jepsen-lite']) {
+    check(`npx ${command} --version`, run(project, 'npx', [command, '--version']), version)
+  }
 
   write('check.ts', esm)
   write('check.mjs', esm)

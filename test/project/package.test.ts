@@ -17,11 +17,11 @@ describe('package.json', () => {
       type: 'module',
       license: 'MIT',
       engines: { node: '>=22.18' },
-      bin: { quorate: 'bin/kv.js', kv: 'bin/kv.js' },
+      bin: { quorate: 'bin/kv.js', kv: 'bin/kv.js', 'jepsen-lite': 'bin/jepsen-lite.js' },
     })
     expect(manifest.exports).toEqual({
-      '.': { types: './dist/index.d.ts', default: './dist/index.js' },
-      './client': { types: './dist/client/index.d.ts', default: './dist/client/index.js' },
+      '.': { types: './dist/src/index.d.ts', default: './dist/src/index.js' },
+      './client': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' },
       './package.json': './package.json',
     })
   })
@@ -60,24 +60,30 @@ describe('package.json', () => {
 })
 
 describe('the commands', () => {
-  test.each(['kv', 'quorate'])('%s is linked', (name) => {
+  test.each(Object.entries<string>(manifest.bin))('%s is linked', (name, file) => {
     const link = join(root, 'node_modules/.bin', name)
-    expect(realpathSync(link)).toBe(realpathSync(join(root, 'bin/kv.js')))
+    expect(realpathSync(link)).toBe(realpathSync(join(root, file)))
     expect(() => accessSync(link, constants.X_OK)).not.toThrow()
   })
 
-  it('parse on a Node that knows no modules', () => {
-    expect(() => new Script(read('bin/kv.js').replace(/^#!.*/, ''))).not.toThrow()
+  test.each(['bin/kv.js', 'bin/jepsen-lite.js'])('%s parses on a Node that knows no modules', (file) => {
+    expect(() => new Script(read(file).replace(/^#!.*/, ''))).not.toThrow()
   })
 
-  test.each(['12.22.12', '20.20.2', '22.17.1'])('refuse Node %s and say what to do', (version) => {
+  test.each([
+    ['bin/kv.js', '12.22.12', 1],
+    ['bin/kv.js', '20.20.2', 1],
+    ['bin/kv.js', '22.17.1', 1],
+    // Its exit code 1 means that a violation was found.
+    ['bin/jepsen-lite.js', '20.20.2', 3],
+  ])('%s refuses Node %s and says what to do', (file, version, exitCode) => {
     const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
-      ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`, 'bin/kv.js', 'get', 'x'],
+      ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`, file, 'get', 'x'],
       { cwd: root, encoding: 'utf8' },
     )
-    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect({ status, stdout }).toEqual({ status: exitCode, stdout: '' })
     expect(stderr).toContain(`needs Node.js 22.18 or newer; this is Node.js ${version}`)
     expect(stderr).toContain('npm ci')
   })

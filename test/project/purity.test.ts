@@ -1,4 +1,4 @@
-// Design: dependencies between the folders of src/ point one way, and src/raft and src/kv are pure: they
+// Design: dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/raft and src/kv are pure: they
 // need neither Node nor a clock, nor randomness, nor a turn of the event loop, so that a simulator (and one
 // day a browser page) can run them as they are. Read from the syntax tree: comments and strings do not count.
 
@@ -8,6 +8,9 @@ import { describe, expect, it, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 
 const PURE = ['raft', 'kv']
+
+/** They import nothing of Node's themselves: a browser page will run them one day. */
+const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
 
 /**
  * The folders, or single files, that each folder may import besides itself. src/index.ts may import all of
@@ -22,6 +25,9 @@ const MAY_IMPORT = new Map([
   ['client', []],
   ['cli', ['client', 'server']],
   ['embed', ['client', 'server']],
+  ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'cli', 'embed', ...TESTER_WITHOUT_NODE]],
+  ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
+  ['jepsen-lite/sim', ['raft', 'kv', 'storage', 'server', 'jepsen-lite/history.ts', 'jepsen-lite/checker']],
 ])
 
 const IMPURE_NAMES = new Set([
@@ -30,23 +36,24 @@ const IMPURE_NAMES = new Set([
 ])
 
 const root = join(import.meta.dirname, '../..')
-const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
-  .map((path) => join('src', path).split(sep).join('/'))
+const sources = ['src', 'jepsen-lite'].flatMap((top) =>
+  readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => join(top, path).split(sep).join('/')),
+)
 
 describe('the source', () => {
-  test.each([...MAY_IMPORT.keys()])('src/%s imports only what it may', (folder) => {
+  test.each([...MAY_IMPORT.keys()])('%s imports only what it may', (folder) => {
     expect(filesOf(folder).flatMap((file) => importOffences(file, read(file)))).toEqual([])
   })
 
-  test.each(PURE)('src/%s is pure', (folder) => {
+  test.each(PURE)('%s is pure', (folder) => {
     expect(filesOf(folder).flatMap((file) => impurities(file, read(file)))).toEqual([])
   })
 
   it('has no folder without a rule', () => {
-    const folders = sources.filter((file) => file.split('/').length > 2).map(folderOf)
-    expect([...new Set(folders)].filter((folder) => !MAY_IMPORT.has(folder))).toEqual([])
-    expect(sources.filter((file) => file.split('/').length === 2 && file !== 'src/index.ts')).toEqual([])
+    const folders = [...new Set(sources.map(folderOf))]
+    expect(folders.filter((folder) => !MAY_IMPORT.has(folder))).toEqual(['src/index.ts'])
   })
 })
 
@@ -94,6 +101,11 @@ describe('the check itself', () => {
     ['src/cli/x.ts', 'import { startCluster } from "../index.ts"'],
     ['src/cli/x.ts', 'import { startCluster } from "quorate"'],
     ['src/cli/x.ts', 'import manifest from "../../package.json"'],
+    ['src/cli/x.ts', 'import "../../jepsen-lite/history.ts"'],
+    ['jepsen-lite/checker/x.ts', 'import "../sim/clock.ts"'],
+    ['jepsen-lite/checker/x.ts', 'import "../../src/kv/types.ts"'],
+    ['jepsen-lite/checker/x.ts', 'import fs from "node:fs"'],
+    ['jepsen-lite/sim/x.ts', 'import fs from "node:fs"'],
   ])('refuses in %s: %s', (file, code) => {
     expect(importOffences(file, code)).toHaveLength(1)
   })
@@ -107,6 +119,9 @@ describe('the check itself', () => {
       'src/server/x.ts',
       'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
     ],
+    ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../history.ts"'],
+    ['jepsen-lite/sim/x.ts', 'import "../../src/server/driver.ts"; import "fast-check"'],
+    ['jepsen-lite/x.ts', 'import "./sim/index.ts"; import "../src/client/index.ts"; import "node:fs"'],
     ['src/cli/x.ts', 'import "../client/index.ts"; const server = () => import("../server/node.ts")'],
   ])('allows in %s: %s', (file, code) => {
     expect(importOffences(file, code)).toEqual([])
@@ -122,7 +137,10 @@ function importOffences(file: string, code: string): string[] {
     if (source === undefined) continue
     const fine = source.startsWith('.')
       ? isWithin(normalize(join(dirname(file), source)), allowed)
-      : !PURE.includes(from) && source !== '' && !/^quorate(\/|$)/.test(source)
+      : !PURE.includes(from) &&
+        !(TESTER_WITHOUT_NODE.includes(from) && source.startsWith('node:')) &&
+        source !== '' &&
+        !/^quorate(\/|$)/.test(source)
     // A dynamic import makes a promise, wherever it leads.
     if (!fine || (PURE.includes(from) && node.type === 'ImportExpression')) {
       offences.push(`${file}:${lineOf(code, node)} imports ${source || 'what only the run will tell'}`)
@@ -189,6 +207,9 @@ function isWithin(file: string, allowed: string[]): boolean {
 /** 'raft' of src/raft/log.ts; a file in src/ itself, or outside, is its own path. */
 function folderOf(file: string): string {
   const [top, folder, ...rest] = file.split('/')
+  if (top === 'jepsen-lite') {
+    return TESTER_WITHOUT_NODE.find((nodeless) => file.startsWith(`${nodeless}/`)) ?? top
+  }
   return top === 'src' && folder !== undefined && rest.length > 0 ? folder : file
 }
 

@@ -1,0 +1,415 @@
+// A recorded history: what clients asked, when, and what they were told. Written by the simulator and by the runner of real processes,
+// read by the checkers and by the report.
+//
+// On disk it is JSONL. The first line is a header; then one event a line, **in the order in which they happened**: the recorder is one
+// process and writes an event at its instant. So an operation that ended on an earlier line than another began did end before it, even at
+// an equal `time`. Times are milliseconds of one monotonic clock of the recorder (fractions allowed) and never fall.
+//
+// How an operation ends is the heart of it (docs/reference/errors.md):
+//
+//   ok        the store answered. A condition that did not hold is `ok` too, with `applied: false`: the store looked, and said so.
+//   fail      certainly never applied, and nothing was learned from it (not leader, overloaded, a read that ran into its deadline).
+//   unknown   may have been applied, or may be at any later time. An operation without an end is unknown as well. When in doubt: unknown.
+//
+// A client has one operation open at a time. After `unknown` it may go on under the same id: no checker infers from a client's id
+// that the earlier operation is over.
+
+export const HISTORY_VERSION = 1
+
+export type HistoryEvent = HistoryHeader | Invoke | Ok | Fail | Unknown | Note | Final
+
+export interface HistoryHeader {
+  readonly type: 'history'
+  readonly version: typeof HISTORY_VERSION
+  /** What the clients did: 'register', 'kv', 'append', 'cas', 'lock', … Chooses the model unless `model` does. */
+  readonly workload: string
+  /** The checker's model (`jepsen-lite check --model`), when the workload's name is not one. */
+  readonly model?: string
+  readonly seed?: number
+  /** What to type to get this history, or one like it, again. */
+  readonly command: string
+  /** Names of the nodes, in the order in which a report shows them. */
+  readonly nodes?: readonly string[]
+  /** Anything else that a reader wants to know: versions, time-outs, the swarm's choices. */
+  readonly [detail: string]: unknown
+}
+
+/** A client sends an operation. */
+export interface Invoke {
+  readonly type: 'invoke'
+  /** Unique in the history. */
+  readonly id: number
+  readonly client: string | number
+  readonly time: number
+  /** The node that was asked. */
+  readonly node: string
+  readonly op: Operation
+}
+
+export interface Ok {
+  readonly type: 'ok'
+  readonly id: number
+  readonly time: number
+  readonly result: Result
+}
+
+export interface Fail {
+  readonly type: 'fail'
+  readonly id: number
+  readonly time: number
+  /** A code of docs/reference/errors.md where there is one. */
+  readonly why: string
+}
+
+export interface Unknown {
+  readonly type: 'unknown'
+  readonly id: number
+  readonly time: number
+  readonly why: string
+}
+
+/**
+ * Something that no client did. The report draws what it knows of `what`; anything else it lists:
+ *
+ *   inject, heal            a fault begins and ends: `fault` (its kind), `id` (pairs the two), `nodes`, and how it was set
+ *   kill, start, pause, resume, wipe      of `node`
+ *   role                    `node` is now `role` ('leader', 'follower', 'candidate', 'learner', …) in `term`
+ *   phase                   `phase`: 'faults', 'heal', 'end'
+ *   violation               `invariant`, `message`
+ */
+export interface Note {
+  readonly type: 'note'
+  readonly time: number
+  readonly node?: string
+  readonly what: string
+  readonly [detail: string]: unknown
+}
+
+/** All that one node holds after the faults are over and it has applied everything committed. One per node, all at one revision. */
+export interface Final {
+  readonly type: 'final'
+  readonly time: number
+  readonly node: string
+  readonly revision: number
+  readonly stateHash: string
+  readonly rows: readonly Row[]
+}
+
+export interface Row {
+  readonly key: string
+  readonly value: string
+  readonly modRevision: number
+}
+
+export type Consistency = 'linearizable' | 'lease' | 'stale'
+
+/** Keys and values are text in a history; a workload makes the values that it writes unique where it can. */
+export type Operation =
+  | ({ readonly f: 'get'; readonly key: string } & ReadOptions)
+  /** Unconditional, or made only if the key's mod revision is `ifRevision`, or only if the key is absent. */
+  | ({ readonly f: 'put'; readonly key: string; readonly value: string } & Conditions & Once)
+  | ({ readonly f: 'del'; readonly key: string } & Conditions & Once)
+  /** Compare and set by value; null is the absent key. Over HTTP: a read, then a put under the condition of what was read. */
+  | ({ readonly f: 'cas'; readonly key: string; readonly from: string | null; readonly to: string } & Once)
+  /** Puts `value` behind what the key holds; an absent key holds ''. Over HTTP: a read, then a conditional put, until one is made. */
+  | ({ readonly f: 'append'; readonly key: string; readonly value: string } & Once)
+  /** Every key that begins with `prefix`, all at one revision. */
+  | ({ readonly f: 'range'; readonly prefix: string } & ReadOptions)
+  /** Takes the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision that it is given. */
+  | ({ readonly f: 'acquire'; readonly key: string; readonly owner: string } & Once)
+  /** Gives the lock back: a delete if the key's mod revision is the fencing `token`. */
+  | ({ readonly f: 'release'; readonly key: string; readonly owner: string; readonly token: number } & Once)
+
+export interface ReadOptions {
+  /** Absent: linearizable. */
+  readonly consistency?: Consistency
+  readonly maxStalenessMs?: number
+  readonly minRevision?: number
+}
+
+export interface Conditions {
+  readonly ifRevision?: number
+  readonly ifAbsent?: true
+}
+
+export interface Once {
+  /** The Idempotency-Key. Operations with equal tokens are one request, sent several times. */
+  readonly idempotency?: string
+}
+
+/** What the store answered: which fields there are depends on the operation, and a recorder leaves out what it was not told. */
+export interface Result {
+  /** get: the value; null: no such key. cas with `applied: false`: what it found, if it says. append: the whole value afterwards, if known. */
+  readonly value?: string | null
+  /** get of a key that exists, and every change of a key that stands: its mod revision. acquire: the fencing token. */
+  readonly modRevision?: number
+  /** put: its version. */
+  readonly version?: number
+  /** The revision of the store that the answer reflects (`Kv-Revision`). For a change that was made: the revision that it made. */
+  readonly revision?: number
+  /** A change under a condition, cas, acquire, release: false says that the condition did not hold and nothing was changed. Absent: true. */
+  readonly applied?: boolean
+  /** With `applied: false`: the key's mod revision as it was, null when there was no such key. */
+  readonly current?: number | null
+  /** del: how many keys there were to delete. */
+  readonly deleted?: 0 | 1
+  /** range: in the order of the keys. */
+  readonly rows?: readonly Row[]
+  /** Reads: what was served, and for stale ones the bound on their age that the answer claims. */
+  readonly served?: Consistency
+  readonly stalenessMs?: number
+  /** The store says that it had applied this request before. */
+  readonly replayed?: boolean
+  /** Who answered, when it was not the node that was asked. */
+  readonly node?: string
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Writing
+
+export const formatEvent = (event: HistoryEvent): string => JSON.stringify(event)
+
+/** Numbers the operations and stamps the times. Where the events go is `write`'s business: a file, a list, a trace hash. */
+export class Recorder {
+  readonly #now: () => number
+  readonly #write: (event: HistoryEvent) => void
+  #lastId = 0
+
+  constructor(
+    header: Omit<HistoryHeader, 'type' | 'version'> & { readonly workload: string; readonly command: string },
+    now: () => number,
+    write: (event: HistoryEvent) => void,
+  ) {
+    this.#now = now
+    this.#write = write
+    write({ ...header, type: 'history', version: HISTORY_VERSION })
+  }
+
+  /** The id with which the operation ends. */
+  invoke(client: string | number, node: string, op: Operation): number {
+    this.#lastId += 1
+    this.#write({ type: 'invoke', id: this.#lastId, client, time: this.#now(), node, op })
+    return this.#lastId
+  }
+
+  ok(id: number, result: Result): void {
+    this.#write({ type: 'ok', id, time: this.#now(), result })
+  }
+
+  fail(id: number, why: string): void {
+    this.#write({ type: 'fail', id, time: this.#now(), why })
+  }
+
+  unknown(id: number, why: string): void {
+    this.#write({ type: 'unknown', id, time: this.#now(), why })
+  }
+
+  note(what: string, details: { readonly node?: string; readonly [detail: string]: unknown } = {}): void {
+    this.#write({ ...details, type: 'note', time: this.#now(), what })
+  }
+
+  final(node: string, revision: number, stateHash: string, rows: readonly Row[]): void {
+    this.#write({ type: 'final', time: this.#now(), node, revision, stateHash, rows })
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reading
+
+/** A file that is no history, or contradicts itself: nothing can be said about the store from it. */
+export class HistoryError extends Error {
+  override readonly name = 'HistoryError'
+}
+
+export interface History {
+  readonly header: HistoryHeader
+  readonly calls: readonly Call[]
+  readonly notes: readonly Note[]
+  readonly finals: readonly Final[]
+}
+
+/** An operation from its invocation to its end. */
+export interface Call {
+  readonly id: number
+  readonly client: string | number
+  readonly node: string
+  readonly op: Operation
+  readonly startMs: number
+  /** undefined: it never ended; treat as unknown. */
+  readonly endMs: number | undefined
+  /**
+   * Positions among the events: one call precedes another if its `end` is below the other's `start`. Infinity: it never ended. For a
+   * call whose outcome is unknown the `end` is only when the client gave up; its effect may come later.
+   */
+  readonly start: number
+  readonly end: number
+  readonly outcome: Outcome
+}
+
+export type Outcome =
+  | { readonly kind: 'ok'; readonly result: Result }
+  | { readonly kind: 'fail'; readonly why: string }
+  | { readonly kind: 'unknown'; readonly why: string }
+
+const NEVER_ENDED: Outcome = { kind: 'unknown', why: 'it was still open when the recording ended' }
+
+/** Pairs the events; throws HistoryError where they contradict each other. */
+export function historyOf(events: Iterable<HistoryEvent>): History {
+  let header: HistoryHeader | undefined
+  const open = new Map<number, Omit<Call, 'endMs' | 'end' | 'outcome'>>()
+  const seen = new Set<number>()
+  const calls: Call[] = []
+  const notes: Note[] = []
+  const finals: Final[] = []
+  let position = 0
+  let timeMs = Number.NEGATIVE_INFINITY
+  for (const event of events) {
+    position += 1
+    if (event.type === 'history') {
+      if (header !== undefined) throw new HistoryError('a second header')
+      header = event
+      continue
+    }
+    if (header === undefined) throw new HistoryError('the header is missing')
+    if (!(event.time >= timeMs)) throw new HistoryError(`event ${position}: time falls to ${event.time}`)
+    timeMs = event.time
+    switch (event.type) {
+      case 'invoke': {
+        const { id, client, node, op, time } = event
+        if (seen.has(id)) throw new HistoryError(`event ${position}: operation ${id} is invoked twice`)
+        seen.add(id)
+        open.set(id, { id, client, node, op, startMs: time, start: position })
+        break
+      }
+      case 'ok':
+      case 'fail':
+      case 'unknown': {
+        const call = open.get(event.id)
+        if (call === undefined) throw new HistoryError(`event ${position}: operation ${event.id} is not open`)
+        open.delete(event.id)
+        calls.push({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })
+        break
+      }
+      case 'note':
+        notes.push(event)
+        break
+      case 'final':
+        finals.push(event)
+        break
+      default:
+        throw assertNever(event)
+    }
+  }
+  if (header === undefined) throw new HistoryError('an empty history')
+  for (const call of open.values()) {
+    calls.push({ ...call, endMs: undefined, end: Number.POSITIVE_INFINITY, outcome: NEVER_ENDED })
+  }
+  calls.sort((a, b) => a.start - b.start)
+  return { header, calls, notes, finals }
+}
+
+/** Reads JSONL. A last line that a crash cut short is an error too: whoever records a crash writes to another file. */
+export function parseHistory(text: string): History {
+  return historyOf(eventsOf(text))
+}
+
+function* eventsOf(text: string): Generator<HistoryEvent> {
+  let number = 0
+  for (const line of text.split('\n')) {
+    number += 1
+    if (line.trim() === '') continue
+    let event: unknown
+    try {
+      event = JSON.parse(line)
+    } catch {
+      throw new HistoryError(`line ${number} is no JSON`)
+    }
+    if (!isEvent(event))
+      throw new HistoryError(`line ${number} is no event of a history: ${line.slice(0, 200)}`)
+    yield event
+  }
+}
+
+type Fields = { readonly [name: string]: unknown }
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+const isString = (value: unknown): value is string => typeof value === 'string'
+const isName = (value: unknown): value is string | number => isString(value) || isNumber(value)
+
+function isEvent(event: unknown): event is HistoryEvent {
+  if (!isFields(event)) return false
+  if (event.type === 'history') {
+    return event.version === HISTORY_VERSION && isString(event.workload) && isString(event.command)
+  }
+  if (!isNumber(event.time)) return false
+  switch (event.type) {
+    case 'invoke':
+      return isNumber(event.id) && isName(event.client) && isString(event.node) && isOperation(event.op)
+    case 'ok':
+      return isNumber(event.id) && isFields(event.result) && isResult(event.result)
+    case 'fail':
+    case 'unknown':
+      return isNumber(event.id) && isString(event.why)
+    case 'note':
+      return isString(event.what)
+    case 'final':
+      return (
+        isString(event.node) && isNumber(event.revision) && isString(event.stateHash) && areRows(event.rows)
+      )
+    default:
+      return false
+  }
+}
+
+function isOperation(op: unknown): boolean {
+  if (!isFields(op)) return false
+  switch (op.f) {
+    case 'get':
+    case 'del':
+      return isString(op.key)
+    case 'put':
+    case 'append':
+      return isString(op.key) && isString(op.value)
+    case 'cas':
+      return isString(op.key) && (op.from === null || isString(op.from)) && isString(op.to)
+    case 'range':
+      return isString(op.prefix)
+    case 'acquire':
+      return isString(op.key) && isString(op.owner)
+    case 'release':
+      return isString(op.key) && isString(op.owner) && isNumber(op.token)
+    default:
+      return false
+  }
+}
+
+function isResult(result: Fields): boolean {
+  const { value, modRevision, revision, current, rows } = result
+  return (
+    (value === undefined || value === null || isString(value)) &&
+    (modRevision === undefined || isNumber(modRevision)) &&
+    (revision === undefined || isNumber(revision)) &&
+    (current === undefined || current === null || isNumber(current)) &&
+    (rows === undefined || areRows(rows))
+  )
+}
+
+function areRows(rows: unknown): boolean {
+  return (
+    Array.isArray(rows) &&
+    rows.every(
+      (row) => isFields(row) && isString(row.key) && isString(row.value) && isNumber(row.modRevision),
+    )
+  )
+}
+
+function outcomeOf(event: Ok | Fail | Unknown): Outcome {
+  return event.type === 'ok' ? { kind: 'ok', result: event.result } : { kind: event.type, why: event.why }
+}
+
+function assertNever(value: never): Error {
+  return new HistoryError(`an unknown event: ${JSON.stringify(value)}`)
+}

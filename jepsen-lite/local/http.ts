@@ -1,0 +1,87 @@
+// The thinnest client there is: one request, at most one answer, no retries, nothing hidden. It tells apart what a history must tell
+// apart: an answer, a request of which no byte left, and one of which nobody knows what became.
+
+import { Agent, request } from 'node:http'
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'PUT' | 'DELETE' | 'POST'
+  /** Path and query, as sent. */
+  readonly target: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export type HttpEnd =
+  | {
+      readonly kind: 'answer'
+      readonly status: number
+      readonly headers: Readonly<Record<string, string | string[] | undefined>>
+      readonly body: string
+    }
+  /** No connection: no byte of the request left. */
+  | { readonly kind: 'not-sent'; readonly why: string }
+  /** Sent, wholly or in part, and no whole answer came. */
+  | { readonly kind: 'no-answer'; readonly why: string }
+
+/** How much longer than the server a client waits: the server is to say what it knows when the time runs out. */
+const GRACE_MS = 500
+
+/** Keep-alive connections of one client: at most one to each address. */
+export class HttpClient {
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
+
+  /** `timeoutMs` is sent along as the server's deadline. Never rejects. */
+  ask(port: number, asked: HttpRequest, timeoutMs: number): Promise<HttpEnd> {
+    return new Promise((resolve) => {
+      let connected = false
+      const end = (why: string): void => {
+        clearTimeout(timer)
+        resolve(connected ? { kind: 'no-answer', why } : { kind: 'not-sent', why })
+      }
+      const { method, headers = {}, body = '' } = asked
+      const separator = asked.target.includes('?') ? '&' : '?'
+      const path = `${asked.target}${separator}timeout=${Math.round(timeoutMs)}ms`
+      const length = method === 'GET' ? {} : { 'Content-Length': Buffer.byteLength(body) }
+      const sent = request({
+        host: '127.0.0.1',
+        port,
+        method,
+        path,
+        agent: this.#agent,
+        headers: { ...headers, ...length },
+      })
+      const timer = setTimeout(
+        () => sent.destroy(new Error(`no answer within ${timeoutMs + GRACE_MS} ms`)),
+        timeoutMs + GRACE_MS,
+      )
+      sent.on('socket', (socket) => {
+        if (!socket.connecting) connected = true
+        else
+          socket.once('connect', () => {
+            connected = true
+          })
+      })
+      sent.on('error', (error) => end(codeOf(error)))
+      sent.on('response', (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', (error) => end(codeOf(error)))
+        response.on('end', () => {
+          clearTimeout(timer)
+          if (!response.complete) return end('the answer was cut short')
+          const { statusCode: status = 0, headers: answered } = response
+          resolve({ kind: 'answer', status, headers: answered, body: Buffer.concat(chunks).toString() })
+        })
+        response.on('close', () => end('the answer was cut short'))
+      })
+      sent.end(body)
+    })
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+}
+
+const codeOf = (error: Error): string =>
+  'code' in error && typeof error.code === 'string' ? error.code : error.message

@@ -1,0 +1,61 @@
+// All random choices of a run come from its seed, through streams that are named: what one client draws does not depend on how often another drew.
+
+export class Random {
+  #state: number
+  readonly #name: string
+
+  constructor(seed: number, name = '') {
+    this.#name = `${seed}/${name}`
+    this.#state = hash(this.#name)
+  }
+
+  /** A stream of its own. */
+  stream(name: string): Random {
+    return new Random(this.#state, `${this.#name}/${name}`)
+  }
+
+  /** In [0, 1): mulberry32. */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0
+    let mixed = this.#state
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
+  }
+
+  /** A whole number in [0, below). */
+  below(below: number): number {
+    return Math.floor(this.next() * below)
+  }
+
+  between(min: number, max: number): number {
+    return min + this.next() * (max - min)
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability
+  }
+
+  pick<T>(items: readonly T[]): T {
+    const item = items[this.below(items.length)]
+    if (item === undefined) throw new RangeError('nothing to pick from')
+    return item
+  }
+
+  shuffled<T>(items: readonly T[]): T[] {
+    const result = [...items]
+    for (let at = result.length - 1; at > 0; at--) {
+      const other = this.below(at + 1)
+      const [a, b] = [result[at], result[other]]
+      if (a !== undefined && b !== undefined) [result[at], result[other]] = [b, a]
+    }
+    return result
+  }
+}
+
+/** FNV-1a. */
+function hash(text: string): number {
+  let value = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193)
+  return value | 0
+}
