@@ -11,6 +11,8 @@ import type { ListenAddress } from './types.ts'
 export interface Relay {
   /** Bound. */
   readonly address: ListenAddress
+  /** Handed on so far, both ways, by all its connections: shows whether a cut is one. */
+  readonly passedBytes: number
   setMode(mode: RelayMode): void
   /** Ends every connection with a reset, on both sides, whatever the mode. */
   reset(): void
@@ -32,9 +34,13 @@ const HUNG_MAX = 64
 export async function createRelay({ listen, target }: RelayOptions): Promise<Relay> {
   const passages = new Set<Passage>()
   let mode: RelayMode = 'pass'
+  let passedBytes = 0
+  const count = (bytes: number): void => {
+    passedBytes += bytes
+  }
 
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (caller) => {
-    const passage = new Passage(caller, target, () => passages.delete(passage))
+    const passage = new Passage(caller, target, count, () => passages.delete(passage))
     passages.add(passage)
     if (mode === 'pass') passage.open()
     else dropOldestHung()
@@ -53,6 +59,9 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
 
   return {
     address: { host: bound.address, port: bound.port },
+    get passedBytes() {
+      return passedBytes
+    },
     setMode(next) {
       if (next === mode) return
       mode = next
@@ -75,6 +84,7 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
 class Passage {
   private readonly caller: Socket
   private readonly target: () => ListenAddress | undefined
+  private readonly passed: (bytes: number) => void
   private readonly ended: () => void
   private callee: Socket | undefined
   private joined = false
@@ -85,9 +95,15 @@ class Passage {
   private broken = false
   private over = false
 
-  constructor(caller: Socket, target: () => ListenAddress | undefined, ended: () => void) {
+  constructor(
+    caller: Socket,
+    target: () => ListenAddress | undefined,
+    passed: (bytes: number) => void,
+    ended: () => void,
+  ) {
     this.caller = caller
     this.target = target
+    this.passed = passed
     this.ended = ended
     caller.on('error', () => this.failed())
   }
@@ -151,6 +167,7 @@ class Passage {
     // Attached paused: a listener alone must not start the flow.
     from.pause()
     from.on('data', (bytes) => {
+      this.passed(bytes.length)
       if (!to.write(bytes)) from.pause()
     })
     to.on('drain', () => {

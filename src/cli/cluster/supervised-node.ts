@@ -40,11 +40,19 @@ export class SupervisedNode {
   readonly dataDir: string
   readonly logFile: string
   readonly #onEvent: (node: SupervisedNode, event: NodeEvent) => void
+  readonly #env: NodeJS.ProcessEnv
   #life: Life | undefined
   #view: NodeView | undefined
   #lastEnd: Epitaph | undefined
 
-  constructor(name: string, clusterDir: string, onEvent: (node: SupervisedNode, event: NodeEvent) => void) {
+  /** `env` is for its process alone, beside what is inherited. */
+  constructor(
+    name: string,
+    clusterDir: string,
+    onEvent: (node: SupervisedNode, event: NodeEvent) => void,
+    env: NodeJS.ProcessEnv = {},
+  ) {
+    this.#env = env
     this.name = name
     this.dataDir = join(clusterDir, name)
     this.logFile = join(clusterDir, `${name}.log`)
@@ -79,7 +87,7 @@ export class SupervisedNode {
     const log = openLog(this.logFile)
     const child = spawn(process.execPath, [...SMALL_HEAP_FLAGS, siblingModule('node-process'), this.name], {
       stdio: ['ignore', log, log, 'ipc'],
-      env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
+      env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
     })
     closeSync(log)
     const life: Life = { child, gone: goneOf(child), guard: undefined, end: undefined, ending: undefined }
