@@ -26,7 +26,7 @@ export async function perform(
   switch (op.f) {
     case 'get': {
       const end = await ask(getRequest(op.key, readQuery(op)))
-      return readEnd(end, (answer) => ({ ...valueOf(answer), ...reflected(answer), ...served(answer) }))
+      return readEnd(end, (answer) => ({ ...recordRead(answer), ...reflected(answer), ...served(answer) }))
     }
     case 'range': {
       const query = [`prefix=${encodeURIComponent(op.prefix)}`, 'limit=10000', ...readQuery(op)].join('&')
@@ -50,7 +50,7 @@ export async function perform(
 
 /** A read, then a put under the condition that nothing has changed since. A put that comes too late has taught nothing. */
 async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Promise<OperationEnd> {
-  const read = readEnd(await ask(getRequest(op.key)), valueOf)
+  const read = readEnd(await ask(getRequest(op.key)), recordRead)
   if (read.kind !== 'ok') return read
   const { value = null, modRevision } = read.result
   if (value !== op.from) return { kind: 'ok', result: { ...read.result, applied: false } }
@@ -67,7 +67,7 @@ async function append(
   deadline: number,
 ): Promise<OperationEnd> {
   while (performance.now() < deadline) {
-    const read = readEnd(await ask(getRequest(op.key)), valueOf)
+    const read = readEnd(await ask(getRequest(op.key)), recordRead)
     if (read.kind !== 'ok') return read
     const value = (read.result.value ?? '') + op.value
     const put = await ask(putRequest(op.key, value, { ...unchanged(read.result.modRevision), ...once(op) }))
@@ -114,10 +114,7 @@ const ifRevision = (revision: number): Record<string, string> => ({ 'If-Match': 
 const unchanged = (modRevision: number | undefined): Record<string, string> =>
   modRevision === undefined ? { 'If-None-Match': '*' } : ifRevision(modRevision)
 
-function conditionOf(op: {
-  readonly ifRevision?: number
-  readonly ifAbsent?: true
-}): Record<string, string> {
+function conditionOf(op: { readonly ifRevision?: number; readonly ifAbsent?: true }): Record<string, string> {
   if (op.ifRevision !== undefined) return ifRevision(op.ifRevision)
   return op.ifAbsent === true ? { 'If-None-Match': '*' } : {}
 }
@@ -166,7 +163,7 @@ function answeredBy(answer: Answer): Result {
   return answer.headers['idempotency-replayed'] === 'true' ? { replayed: true } : {}
 }
 
-function valueOf(answer: Answer): Result {
+function recordRead(answer: Answer): Result {
   if (answer.status === 404) return { value: null }
   const modRevision = Number(/^"(\d+)"$/.exec(header(answer, 'etag') ?? '')?.[1])
   return { value: answer.body, ...optional('modRevision', numberOf(modRevision)) }

@@ -1,17 +1,17 @@
 // All random choices of a run come from its seed, through streams that are named: what one client draws does not depend on how often another drew.
 
 export class Random {
+  readonly #path: string
   #state: number
-  readonly #name: string
 
-  constructor(seed: number, name = '') {
-    this.#name = `${seed}/${name}`
-    this.#state = hash(this.#name)
+  constructor(seed: number | string) {
+    this.#path = String(seed)
+    this.#state = hash(this.#path)
   }
 
-  /** A stream of its own. */
+  /** A stream of its own, the same whatever was drawn before. */
   stream(name: string): Random {
-    return new Random(this.#state, `${this.#name}/${name}`)
+    return new Random(`${this.#path}/${name}`)
   }
 
   /** In [0, 1): mulberry32. */

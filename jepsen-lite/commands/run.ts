@@ -1,0 +1,132 @@
+// `jepsen-lite run`: faults against a cluster of real processes.
+
+import { randomInt } from 'node:crypto'
+import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { Failure } from '../exit-codes.ts'
+import { chooseNemeses, GROUPS, NEMESES } from '../local/catalogue.ts'
+import type { Results } from '../local/results.ts'
+import { type RunOptions, run } from '../local/run.ts'
+import { WORKLOADS } from '../local/workloads.ts'
+
+const DEFAULTS = { time: 60, rate: 200, clients: 10, nodes: 5, portFrom: 17_301 }
+
+export function add(program: CommandUnknownOpts): void {
+  program
+    .command('run')
+    .description('break a cluster of real processes on this machine, and check what its clients saw')
+    .option('--time <seconds>', 'how long clients and faults are at work', atLeast(3), DEFAULTS.time)
+    .addOption(
+      new Option('--workload <name>', 'what the clients do').choices(WORKLOADS).default('register' as const),
+    )
+    .option('--nemesis <list>', `kinds or groups, joined by commas: all, ${GROUPS.join(', ')}`, list, [
+      'partition',
+      'kill',
+      'pause',
+    ])
+    .option('--rate <number>', 'operations a second, of all clients together', atLeast(1), DEFAULTS.rate)
+    .option(
+      '--clients <number>',
+      'clients; half of them stay with one node each',
+      whole(1, 200),
+      DEFAULTS.clients,
+    )
+    .option('--nodes <number>', 'voters at the start', whole(1, 9), DEFAULTS.nodes)
+    .option('--out <dir>', 'where history, results and the nodes’ logs go', 'jepsen-lite-run')
+    .option('--seed <number>', 'repeat the random choices of an earlier run', whole(0, 0xffff_ffff))
+    .option(
+      '--port <number>',
+      'first port to try for the nodes’ APIs',
+      whole(1024, 65_000),
+      DEFAULTS.portFrom,
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'what stdout gets')
+        .choices(['text', 'json'])
+        .default('text' as const),
+    )
+    .addHelpText(
+      'after',
+      () => `\nNemeses:\n${NEMESES.map(({ kind, says }) => `  ${kind.padEnd(16)}${says}`).join('\n')}\n`,
+    )
+    .action(async (flags) => {
+      const nemeses = chooseNemeses(flags.nemesis)
+      if (typeof nemeses === 'string') throw new Failure(nemeses)
+      const seed = flags.seed ?? randomInt(0xffff_ffff)
+      const abort = new AbortController()
+      const interrupted = (): void => abort.abort()
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupted)
+      const options: RunOptions = {
+        timeS: flags.time,
+        workload: flags.workload,
+        nemeses,
+        rate: flags.rate,
+        clients: flags.clients,
+        nodes: flags.nodes,
+        out: flags.out,
+        seed,
+        command:
+          `jepsen-lite run --time ${flags.time} --workload ${flags.workload} --nemesis ${flags.nemesis.join(',')} --rate ${flags.rate} ` +
+          `--clients ${flags.clients} --nodes ${flags.nodes} --seed ${seed} --out ${flags.out}`,
+        portFrom: flags.port,
+        signal: abort.signal,
+        say: progress(),
+      }
+      const results = await run(options)
+      process.stdout.write(
+        flags.output === 'json' ? `${JSON.stringify(results)}\n` : summary(results, flags.out),
+      )
+      process.exitCode = results.exit_code
+    })
+}
+
+function progress(): (line: string) => void {
+  const startedAt = performance.now()
+  return (line) => {
+    process.stderr.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s  ${line}\n`)
+  }
+}
+
+function summary(results: Results, out: string): string {
+  const { operations, faults, skipped, findings } = results
+  const lines = [
+    ...Object.entries(operations).map(
+      ([f, o]) =>
+        `${f.padEnd(10)} ok ${o.ok}, not applied ${o.not_applied}, failed ${o.fail}, unknown ${o.unknown}`,
+    ),
+    ...Object.entries(faults).map(
+      ([kind, { injected, took_effect, recovery_ms }]) =>
+        `${kind.padEnd(16)} ${took_effect} of ${injected} took effect` +
+        (recovery_ms === null
+          ? ''
+          : `; writes again after ${recovery_ms.p50} ms (median), ${recovery_ms.max} ms (longest)`),
+    ),
+    ...Object.entries(skipped).map(([kind, why]) => `${kind.padEnd(16)} skipped because ${why}`),
+    `elections ${results.elections}, snapshots sent ${results.snapshots_sent}, all nodes ready ${results.recovered_ms ?? '–'} ms after the last fault`,
+    ...findings.map(({ kind, message }) => `${kind}: ${message}`),
+    `${results.verdict}: ${out}/history.jsonl`,
+    `again: npx ${results.command}`,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function list(text: string): string[] {
+  return text.split(',').filter((part) => part !== '')
+}
+
+function atLeast(min: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text)
+    if (!Number.isFinite(number) || number < min)
+      throw new InvalidArgumentError(`It must be a number of at least ${min}.`)
+    return number
+  }
+}
+
+function whole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text)
+    if (!Number.isInteger(number) || number < min || number > max)
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
+    return number
+  }
+}

@@ -1,0 +1,125 @@
+// What a run comes to: its verdict, and the numbers behind it. A run that has proven nothing is a failed one.
+
+import { readFileSync } from 'node:fs'
+import { EXIT } from '../exit-codes.ts'
+import type { HistoryEvent } from '../history.ts'
+import type { RunOptions } from './run.ts'
+import type { ScheduleResult } from './schedule.ts'
+import { type Latency, latencyOf, type Outcomes, type Tally } from './tally.ts'
+
+/** Something that must not happen, or a reason why the run proves nothing. */
+export interface Finding {
+  readonly kind: 'violation' | 'recovery' | 'stopped' | 'undecided' | 'proves-nothing' | 'interrupted'
+  readonly message: string
+}
+
+export interface Results {
+  readonly verdict: 'pass' | 'violation' | 'undecided' | 'failed'
+  readonly exit_code: number
+  readonly findings: readonly Finding[]
+  readonly seed: number
+  readonly command: string
+  readonly workload: string
+  readonly nodes: number
+  readonly time_s: number
+  readonly operations: Readonly<Record<string, Outcomes>>
+  /** Why operations failed or ended unknown. */
+  readonly reasons: Readonly<Record<string, number>>
+  readonly ok_before_first_fault: number
+  readonly faults: Readonly<
+    Record<string, { injected: number; took_effect: number; recovery_ms: Latency | null }>
+  >
+  readonly skipped: Readonly<Record<string, string>>
+  readonly idle: Readonly<Record<string, string>>
+  readonly elections: number
+  readonly snapshots_sent: number
+  /** From the end of the last fault until every node was a ready voter. */
+  readonly recovered_ms: number | null
+  readonly latency_ms: Readonly<Record<string, Latency>>
+}
+
+export interface Facts {
+  readonly options: RunOptions
+  readonly events: readonly HistoryEvent[]
+  readonly tally: Tally
+  readonly schedule: ScheduleResult
+  readonly findings: readonly Finding[]
+  readonly calm: { readonly okCount: number; readonly wanted: number }
+  readonly elections: number
+  readonly recoveredMs: number | undefined
+  readonly snapshotsSent: number
+}
+
+export function resultsOf(facts: Facts): Results {
+  const { options, tally, schedule, calm, elections } = facts
+  const findings = [...facts.findings, ...whyNothingIsProven(facts)]
+  const { verdict, exitCode } = verdictOf(findings)
+  return {
+    verdict,
+    exit_code: exitCode,
+    findings,
+    seed: options.seed,
+    command: options.command,
+    workload: options.workload,
+    nodes: options.nodes,
+    time_s: options.timeS,
+    operations: Object.fromEntries(tally.operations),
+    reasons: Object.fromEntries([...tally.reasons].sort(([, a], [, b]) => b - a)),
+    ok_before_first_fault: calm.okCount,
+    faults: faultsByKind(facts),
+    skipped: schedule.skipped,
+    idle: schedule.idle,
+    elections,
+    snapshots_sent: facts.snapshotsSent,
+    recovered_ms: facts.recoveredMs ?? null,
+    latency_ms: tally.latency(),
+  }
+}
+
+function whyNothingIsProven({ options, schedule, calm, elections }: Facts): Finding[] {
+  const reasons: string[] = []
+  if (calm.okCount < calm.wanted)
+    reasons.push(`only ${calm.okCount} operations succeeded before the first fault; ${calm.wanted} were to`)
+  if (schedule.faults.every(({ effect }) => effect === undefined)) reasons.push('no fault took effect')
+  if (elections === 0) reasons.push('no election happened')
+  const findings: Finding[] = reasons.map((message) => ({ kind: 'proves-nothing', message }))
+  if (options.signal.aborted) findings.push({ kind: 'interrupted', message: 'it was interrupted' })
+  return findings
+}
+
+function verdictOf(findings: readonly Finding[]): { verdict: Results['verdict']; exitCode: number } {
+  const has = (...kinds: readonly Finding['kind'][]): boolean =>
+    findings.some(({ kind }) => kinds.includes(kind))
+  if (has('violation', 'recovery', 'stopped')) return { verdict: 'violation', exitCode: EXIT.violation }
+  if (has('proves-nothing', 'interrupted')) return { verdict: 'failed', exitCode: EXIT.failed }
+  if (has('undecided')) return { verdict: 'undecided', exitCode: EXIT.undecided }
+  return { verdict: 'pass', exitCode: EXIT.ok }
+}
+
+function faultsByKind({ schedule, tally }: Facts): Results['faults'] {
+  const kinds = [...new Set(schedule.faults.map(({ kind }) => kind))]
+  return Object.fromEntries(
+    kinds.map((kind) => {
+      const all = schedule.faults.filter((fault) => fault.kind === kind)
+      const recoveries = all
+        .map(({ healedAt }) => tally.recoveryAfter(healedAt))
+        .filter((ms) => ms !== undefined)
+      return [
+        kind,
+        {
+          injected: all.length,
+          took_effect: all.filter(({ effect }) => effect !== undefined).length,
+          recovery_ms: recoveries.length === 0 ? null : latencyOf(recoveries),
+        },
+      ]
+    }),
+  )
+}
+
+/** Snapshots that nodes sent, as their logs say. */
+export function countSnapshots(logFiles: readonly string[]): number {
+  return logFiles.reduce(
+    (sum, file) => sum + (readFileSync(file, 'utf8').match(/sending a snapshot/g)?.length ?? 0),
+    0,
+  )
+}

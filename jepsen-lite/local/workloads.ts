@@ -1,0 +1,224 @@
+// What clients do. Each workload draws operations for which the checker has a model; values are unique, so that what is read names its writer.
+
+import type { Operation, Result } from '../history.ts'
+import type { OperationEnd } from './perform.ts'
+import type { Random } from './random.ts'
+
+export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'lock'] as const
+export type WorkloadName = (typeof WORKLOADS)[number]
+
+/** Of one client. */
+export interface Workload {
+  next(): Operation
+  /** How the operation ended: what the next one depends on. */
+  ended(op: Operation, end: OperationEnd): void
+}
+
+/**
+ * The keys that clients share. Few at a time, so that they get into each other's way; each gives way to a fresh one after so many
+ * operations, so that the history of one key stays short enough to be searched.
+ */
+export class Keys {
+  readonly #live: number
+  readonly #operationsMax: number
+  readonly #slots: { generation: number; operations: number }[]
+
+  constructor(live: number, operationsMax: number) {
+    this.#live = live
+    this.#operationsMax = operationsMax
+    this.#slots = Array.from({ length: live }, () => ({ generation: 0, operations: 0 }))
+  }
+
+  pick(random: Random): string {
+    const at = random.below(this.#live)
+    const slot = this.#slots[at]
+    if (slot === undefined) throw new RangeError(`no key ${at}`)
+    slot.operations++
+    if (slot.operations > this.#operationsMax) {
+      slot.generation++
+      slot.operations = 1
+    }
+    return `k${at}/${slot.generation}`
+  }
+}
+
+export const keysFor = (name: WorkloadName): Keys =>
+  new Keys(name === 'lock' ? 2 : 5, name === 'append' ? 80 : 250)
+
+export function workloadOf(name: WorkloadName, client: number, keys: Keys, random: Random): Workload {
+  let written = 0
+  const unique = (): string => {
+    written++
+    return `${client}.${written}`
+  }
+  const draw = { key: () => keys.pick(random), unique, random }
+  switch (name) {
+    case 'register':
+      return stateless(() => register(draw))
+    case 'append':
+      return stateless(() => append(draw))
+    case 'cas':
+      return new CompareAndSet(draw)
+    case 'lock':
+      return new Lock(client, draw)
+    case 'kv':
+      return new KeyValue(client, draw)
+  }
+}
+
+interface Draw {
+  key(): string
+  unique(): string
+  readonly random: Random
+}
+
+const stateless = (next: () => Operation): Workload => ({ next, ended() {} })
+
+function register({ key, unique, random }: Draw): Operation {
+  const dice = random.next()
+  if (dice < 0.5) return { f: 'get', key: key() }
+  if (dice < 0.95) return { f: 'put', key: key(), value: unique() }
+  return { f: 'del', key: key() }
+}
+
+function append({ key, unique, random }: Draw): Operation {
+  return random.chance(0.4) ? { f: 'get', key: key() } : { f: 'append', key: key(), value: `${unique()} ` }
+}
+
+/** Sets from what it has last seen of a key, sometimes from what it never was. */
+class CompareAndSet implements Workload {
+  readonly #draw: Draw
+  readonly #seen = new Map<string, string | null>()
+
+  constructor(draw: Draw) {
+    this.#draw = draw
+  }
+
+  next(): Operation {
+    const { key, unique, random } = this.#draw
+    const chosen = key()
+    const dice = random.next()
+    if (dice < 0.35) return { f: 'get', key: chosen }
+    if (dice < 0.5) return { f: 'put', key: chosen, value: unique() }
+    const from = random.chance(0.95) ? (this.#seen.get(chosen) ?? null) : 'never'
+    return { f: 'cas', key: chosen, from, to: unique() }
+  }
+
+  ended(op: Operation, end: OperationEnd): void {
+    if (end.kind !== 'ok' || op.f === 'range') return
+    if (op.f === 'put') this.#seen.set(op.key, op.value)
+    else if (op.f === 'cas' && end.result.applied !== false) this.#seen.set(op.key, op.to)
+    else if (end.result.value !== undefined) this.#seen.set(op.key, end.result.value)
+  }
+}
+
+/** Takes a lock, gives it back under its fencing token, and now and then tries to with an old one. */
+class Lock implements Workload {
+  readonly #owner: string
+  readonly #draw: Draw
+  #held: { readonly key: string; readonly token: number } | undefined
+  #former: { readonly key: string; readonly token: number } | undefined
+
+  constructor(client: number, draw: Draw) {
+    this.#owner = `c${client}`
+    this.#draw = draw
+  }
+
+  next(): Operation {
+    const { key, random } = this.#draw
+    const owner = this.#owner
+    if (this.#former !== undefined && random.chance(0.1)) return { f: 'release', owner, ...this.#former }
+    if (this.#held !== undefined) return { f: 'release', owner, ...this.#held }
+    return random.chance(0.2) ? { f: 'get', key: key() } : { f: 'acquire', key: key(), owner }
+  }
+
+  ended(op: Operation, end: OperationEnd): void {
+    if (op.f === 'release' && end.kind !== 'fail') {
+      this.#former = { key: op.key, token: op.token }
+      if (this.#held?.token === op.token) this.#held = undefined
+    }
+    if (op.f !== 'acquire' || end.kind !== 'ok' || end.result.applied === false) return
+    const { modRevision } = end.result
+    if (modRevision !== undefined) this.#held = { key: op.key, token: modRevision }
+  }
+}
+
+/** A change under a token, as it was sent. */
+type Change = Extract<Operation, { f: 'put' | 'del' }>
+
+/** Everything that the API has: every kind of read and change, conditions, tokens, and changes sent again under their token. */
+class KeyValue implements Workload {
+  readonly #client: number
+  readonly #draw: Draw
+  readonly #revisions = new Map<string, number | undefined>()
+  #tokens = 0
+  /** Newest revision that it was told of. */
+  #newest: number | undefined
+  /** Sent under a token, and to be sent again: nobody knows what became of it, or somebody wants to see it refused a second time. */
+  #again: Change[] = []
+
+  constructor(client: number, draw: Draw) {
+    this.#client = client
+    this.#draw = draw
+  }
+
+  next(): Operation {
+    const { random } = this.#draw
+    if (this.#again.length > 0 && random.chance(0.5)) {
+      const change = this.#again.shift()
+      if (change !== undefined) return change
+    }
+    return random.chance(0.5) ? this.#read() : this.#change()
+  }
+
+  ended(op: Operation, end: OperationEnd): void {
+    const { random } = this.#draw
+    const mayRepeat = (op.f === 'put' || op.f === 'del') && op.idempotency !== undefined
+    if (mayRepeat && end.kind === 'unknown') this.#again.push(op)
+    if (end.kind !== 'ok') return
+    if (mayRepeat && random.chance(0.1) && end.result.replayed !== true) this.#again.push(op)
+    this.#learn(op, end.result)
+  }
+
+  #learn(op: Operation, result: Result): void {
+    this.#newest = Math.max(this.#newest ?? 0, result.revision ?? 0, result.modRevision ?? 0) || undefined
+    if (op.f === 'range' || result.replayed === true) return
+    if (op.f === 'del' && result.applied !== false) this.#revisions.set(op.key, undefined)
+    else if (result.applied === false) this.#revisions.set(op.key, result.current ?? undefined)
+    else this.#revisions.set(op.key, result.modRevision)
+  }
+
+  #read(): Operation {
+    const { key, random } = this.#draw
+    const dice = random.next()
+    const consistency = dice < 0.45 ? 'linearizable' : dice < 0.6 ? 'lease' : 'stale'
+    const bounds = {
+      ...(consistency === 'stale' && random.chance(0.4)
+        ? { maxStalenessMs: random.pick([50, 200, 1_000]) }
+        : {}),
+      ...(this.#newest !== undefined && random.chance(0.2) ? { minRevision: this.#newest } : {}),
+    }
+    if (random.chance(0.2)) return { f: 'range', prefix: key().replace(/\d+$/, ''), consistency, ...bounds }
+    return { f: 'get', key: key(), consistency, ...bounds }
+  }
+
+  #change(): Operation {
+    const { key, unique, random } = this.#draw
+    const chosen = key()
+    const revision = this.#revisions.get(chosen)
+    const dice = random.next()
+    const condition =
+      dice < 0.5
+        ? {}
+        : revision === undefined || dice > 0.9
+          ? { ifAbsent: true as const }
+          : { ifRevision: revision }
+    this.#tokens++
+    const token = random.chance(0.5) ? { idempotency: `t${this.#client}-${this.#tokens}` } : {}
+    if (random.chance(0.15)) {
+      const { ifAbsent: _, ...held } = { ifAbsent: undefined, ...condition }
+      return { f: 'del', key: chosen, ...held, ...token }
+    }
+    return { f: 'put', key: chosen, value: unique(), ...condition, ...token }
+  }
+}
