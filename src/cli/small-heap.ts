@@ -9,11 +9,11 @@ export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=8']
 export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
 
 /**
- * Rows come from LevelDB as buffers outside the heap, which V8 hardly counts: reading a million for a snapshot would pile them up. Those in the
- * young generation go cheaply; a full collection, some ten milliseconds, is asked for when that does not help, and seldom.
+ * Rows come from LevelDB as buffers outside the heap, which V8 hardly counts: reading a million for a snapshot would pile them up. So when buffers
+ * have grown by this much since the last collection, the young ones are collected, which is cheap; where that does not help, everything
+ * is, some ten milliseconds, and seldom.
  */
-const BUFFERS_BYTES_MINOR = 16 * 1024 * 1024
-const BUFFERS_BYTES_MAJOR = 28 * 1024 * 1024
+const BUFFERS_GROWN_BYTES = 12 * 1024 * 1024
 const LOOK_EVERY_MS = 50
 const FULL_EVERY_MS = 1000
 
@@ -25,14 +25,20 @@ export function keepHeapSmall(): void {
   setFlagsFromString('--heap-growing-percent=150')
   setFlagsFromString('--expose-gc')
   const collect: (options: { readonly type: 'minor' | 'major' }) => void = runInNewContext('gc')
-  const beyond = (bytes: number): boolean => getHeapStatistics().external_memory > bytes
-  let fullAt = 0
+  const buffers = (): number => getHeapStatistics().external_memory
+  let [afterMinor, afterMajor, majorAt] = [buffers(), buffers(), 0]
   setInterval(() => {
-    if (!beyond(BUFFERS_BYTES_MINOR)) return
+    // V8 collects of its own accord too.
+    const now = buffers()
+    afterMinor = Math.min(afterMinor, now)
+    afterMajor = Math.min(afterMajor, now)
+    if (now - afterMinor < BUFFERS_GROWN_BYTES) return
     collect({ type: 'minor' })
-    const now = performance.now()
-    if (now - fullAt < FULL_EVERY_MS || !beyond(BUFFERS_BYTES_MAJOR)) return
-    fullAt = now
+    afterMinor = buffers()
+    if (afterMinor - afterMajor < BUFFERS_GROWN_BYTES || performance.now() - majorAt < FULL_EVERY_MS) return
     collect({ type: 'major' })
+    majorAt = performance.now()
+    afterMajor = buffers()
+    afterMinor = afterMajor
   }, LOOK_EVERY_MS).unref()
 }

@@ -4,12 +4,33 @@
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { fingerprint } from './fingerprint.ts'
-import { encodeTokenRow, evict, lookUp, remember } from './idempotency.ts'
+import { encodeTokenRow, evict, evictionDue, lookUp, remember } from './idempotency.ts'
 import type { ParsedRequest } from './request.ts'
 import { parseRequest } from './request.ts'
-import { dataKey, decodeKeyRow, encodeKeyRow, rememberedBytes, tokenKey } from './rows.ts'
+import {
+  dataKey,
+  decodeKeyMeta,
+  decodeKeyRow,
+  encodeKeyHead,
+  rememberedBytes,
+  tokenKey,
+  valueBytesOf,
+} from './rows.ts'
 import { settingsFault } from './settings.ts'
-import type { Apply, Command, KeyRow, KvState, Outcome, Revision, RowChange } from './types.ts'
+import type {
+  Applied,
+  Apply,
+  Command,
+  KeyMeta,
+  KeyRow,
+  KvState,
+  Outcome,
+  Revision,
+  RowChange,
+  RowFound,
+  RowsFound,
+  RowsWanted,
+} from './types.ts'
 import { asRevision } from './types.ts'
 
 export const applyEntry: Apply = function* (kind, version, body, clusterTimeMs, before) {
@@ -17,24 +38,48 @@ export const applyEntry: Apply = function* (kind, version, body, clusterTimeMs, 
   const { command, token } = request
   const state = clusterTimeMs > before.clusterTimeMs ? { ...before, clusterTimeMs } : before
 
-  const keys: Uint8Array[] = []
-  if (command.kind !== 'settings') keys.push(dataKey(command.key))
-  if (token !== undefined) keys.push(tokenKey(token))
-  const rows = keys.length === 0 ? [] : yield { keys }
+  let current: Current | null = null
+  if (command.kind !== 'settings') {
+    const found = (yield { keys: [dataKey(command.key)], heads: !command.prev })[0]
+    if (found !== undefined) current = readCurrent(command, found)
+  }
+  if (token === undefined) return yield* evictAfter(execute(command, current, state))
 
-  const print = token === undefined ? undefined : fingerprint(kind, request.asked)
-  const said = print === undefined ? undefined : answerOfToken(request, rows.at(-1), print, state)
-  const done = said === undefined ? execute(command, rows[0], state) : unchanged(said.outcome, state)
-  const { outcome, changes } = done
+  const known = (yield { keys: [tokenKey(token)], heads: false })[0]
+  const print = fingerprint(kind, request.asked)
+  const said = answerOfToken(request, known?.bytes, print, state)
+  if (said !== undefined) return yield* evictAfter(unchanged(said.outcome, state), said.replayed)
 
-  const tokenRow = print === undefined || said !== undefined ? undefined : encodeTokenRow(print, outcome)
-  const incoming = token === undefined || tokenRow === undefined ? 0 : rememberedBytes(token, tokenRow)
-  let tokens = yield* evict(done.state, incoming, changes)
-  if (token !== undefined && tokenRow !== undefined)
-    tokens = remember(tokens, token, tokenRow, outcome.revision, state.clusterTimeMs, changes)
-  const after = tokens === state.tokens ? done.state : { ...done.state, tokens }
-  return { outcome, replayed: said?.replayed ?? false, changes, state: after }
+  const { outcome, changes, state: done } = execute(command, current, state)
+  const tokenRow = encodeTokenRow(print, outcome)
+  const left = yield* evict(done, rememberedBytes(token, tokenRow), changes)
+  const tokens = remember(left, token, tokenRow, outcome.revision, state.clusterTimeMs, changes)
+  return { outcome, replayed: false, changes, state: { ...done, tokens } }
 }
+
+/** Outcomes that have grown too old go with any entry. */
+function* evictAfter(
+  { outcome, changes, state }: Executed,
+  replayed = false,
+): Generator<RowsWanted, Applied, RowsFound> {
+  const tokens = evictionDue(state, 0) ? yield* evict(state, 0, changes) : state.tokens
+  return { outcome, replayed, changes, state: tokens === state.tokens ? state : { ...state, tokens } }
+}
+
+/** A key as it stands before the entry. */
+interface Current extends KeyMeta {
+  readonly valueBytes: number
+  /** With its value; only when the request asks for that. */
+  readonly row: KeyRow | undefined
+}
+
+function readCurrent({ key, prev }: KeyCommand, { bytes, length }: RowFound): Current {
+  const { createRevision, modRevision, version } = decodeKeyMeta(key, bytes)
+  const row = prev ? decodeKeyRow(key, bytes) : undefined
+  return { key, createRevision, modRevision, version, valueBytes: valueBytesOf(length), row }
+}
+
+type KeyCommand = Exclude<Command, { kind: 'settings' }>
 
 interface Executed {
   readonly outcome: Outcome
@@ -72,12 +117,12 @@ function answerOfToken(
   return undefined
 }
 
-function execute(command: Command, row: Uint8Array | undefined, state: KvState): Executed {
+function execute(command: Command, current: Current | null, state: KvState): Executed {
   switch (command.kind) {
     case 'put':
-      return put(command, row, state)
+      return put(command, current, state)
     case 'delete':
-      return remove(command, row, state)
+      return remove(command, current, state)
     case 'settings':
       return changeSettings(command.settings, state)
     default:
@@ -85,11 +130,7 @@ function execute(command: Command, row: Uint8Array | undefined, state: KvState):
   }
 }
 
-function put(
-  command: Extract<Command, { kind: 'put' }>,
-  row: Uint8Array | undefined,
-  state: KvState,
-): Executed {
+function put(command: Extract<Command, { kind: 'put' }>, current: Current | null, state: KvState): Executed {
   const { key, value, condition, prev } = command
   const { settings } = state
   const fault = keyFault(key, state)
@@ -101,10 +142,9 @@ function put(
       `value of ${value.length} bytes, at most ${settings.valueBytesMax}`,
     )
 
-  const current = row === undefined ? null : decodeKeyRow(key, row)
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
-  const freed = current === null ? 0 : key.length + current.value.length
+  const freed = current === null ? 0 : key.length + current.valueBytes
   const storeBytes = state.storeBytes - freed + key.length + value.length
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
     return refuse(
@@ -114,15 +154,20 @@ function put(
     )
 
   const revision = asRevision(state.revision + 1)
-  const meta = {
-    createRevision: current?.createRevision ?? revision,
-    modRevision: revision,
-    version: (current?.version ?? 0) + 1,
-  }
-  const changed = encodeKeyRow({ ...meta, value }, current?.modRevision ?? NONE)
+  const createRevision = current === null ? revision : current.createRevision
+  const version = current === null ? 1 : current.version + 1
+  const meta = { createRevision, modRevision: revision, version }
+  const head = encodeKeyHead(meta, current === null ? NONE : current.modRevision)
   return {
-    outcome: { kind: 'put', revision, ...meta, prev: prev ? current : undefined },
-    changes: [{ key: dataKey(key), value: changed }],
+    outcome: {
+      kind: 'put',
+      revision,
+      createRevision,
+      modRevision: revision,
+      version,
+      prev: prevOf(prev, current),
+    },
+    changes: [{ key: dataKey(key), value: head, rest: value }],
     state: { ...state, revision, storeBytes, keys: state.keys + (current === null ? 1 : 0) },
   }
 }
@@ -130,20 +175,19 @@ function put(
 /** Always allowed when the store is full: it is the way out. */
 function remove(
   command: Extract<Command, { kind: 'delete' }>,
-  row: Uint8Array | undefined,
+  current: Current | null,
   state: KvState,
 ): Executed {
   const { key, condition } = command
   const fault = keyFault(key, state)
   if (fault !== undefined) return unchanged(fault, state)
-  const current = row === undefined ? null : decodeKeyRow(key, row)
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
-  const prev = command.prev ? current : undefined
+  const prev = prevOf(command.prev, current)
   if (current === null)
     return unchanged({ kind: 'delete', deleted: 0, revision: state.revision, prev }, state)
   const revision = asRevision(state.revision + 1)
-  const storeBytes = state.storeBytes - key.length - current.value.length
+  const storeBytes = state.storeBytes - key.length - current.valueBytes
   return {
     outcome: { kind: 'delete', deleted: 1, revision, prev },
     changes: [{ key: dataKey(key), value: undefined }],
@@ -165,6 +209,10 @@ function changeSettings(change: Partial<KvState['settings']>, state: KvState): E
 
 type RefusalCode = Extract<Outcome, { kind: 'refused' }>['code']
 
+/** undefined: not asked for; null: there was none. */
+const prevOf = (asked: boolean, current: Current | null): KeyRow | null | undefined =>
+  asked ? (current?.row ?? null) : undefined
+
 const NONE: Revision = asRevision(0)
 
 function keyFault(key: Uint8Array, { revision, settings }: KvState): Outcome | undefined {
@@ -173,7 +221,7 @@ function keyFault(key: Uint8Array, { revision, settings }: KvState): Outcome | u
   return refused(revision, 'key_too_long', `key of ${key.length} bytes, at most ${settings.keyBytesMax}`)
 }
 
-function preconditionFailed(current: KeyRow | null, state: KvState): Executed {
+function preconditionFailed(current: KeyMeta | null, state: KvState): Executed {
   if (current === null)
     return unchanged({ kind: 'precondition-failed', revision: state.revision, current }, state)
   const { key, createRevision, modRevision, version } = current

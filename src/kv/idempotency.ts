@@ -46,21 +46,34 @@ export function lookUp(
   return decodeOutcome(tokenRow, FINGERPRINT_BYTES, command)
 }
 
-/**
- * Forgets the oldest outcomes that are beyond the limits, with room for `incoming` bytes of a new one (0: there is none). Appends to
- * `changes` and yields for the rows that it needs.
- */
+/** Whether the oldest outcome must be forgotten, to make room for `incoming` bytes of a new one (0: there is none). */
+export function evictionDue(
+  {
+    tokens,
+    settings,
+    clusterTimeMs,
+  }: Pick<KvState, 'settings' | 'clusterTimeMs'> & {
+    readonly tokens: Pick<Tokens, 'count' | 'bytes' | 'oldestAtMs'>
+  },
+  incoming: number,
+): boolean {
+  const { count, bytes, oldestAtMs } = tokens
+  return (
+    count > 0 &&
+    (count + (incoming > 0 ? 1 : 0) > settings.idempotencyTokensMax ||
+      bytes + incoming > settings.idempotencyBytesMax ||
+      clusterTimeMs - oldestAtMs > settings.idempotencyAgeMsMax)
+  )
+}
+
+/** Forgets what is due. Appends to `changes` and yields for the rows that it needs. */
 export function* evict(
   { tokens, settings, clusterTimeMs }: KvState,
   incoming: number,
   changes: RowChange[],
 ): Generator<RowsWanted, Tokens, RowsFound> {
   let { count, bytes, oldest, oldestAtMs, horizon } = tokens
-  const due = () =>
-    count > 0 &&
-    (count + (incoming > 0 ? 1 : 0) > settings.idempotencyTokensMax ||
-      bytes + incoming > settings.idempotencyBytesMax ||
-      clusterTimeMs - oldestAtMs > settings.idempotencyAgeMsMax)
+  const due = () => evictionDue({ tokens: { count, bytes, oldestAtMs }, settings, clusterTimeMs }, incoming)
   if (!due()) return tokens
 
   let row = yield* readOrderRow(oldest)
@@ -82,9 +95,9 @@ export function* evict(
 }
 
 function* readOrderRow(position: number): Generator<RowsWanted, TokenOrderRow, RowsFound> {
-  const [bytes] = yield { keys: [tokenOrderKey(position)] }
-  if (bytes === undefined) throw new MalformedBytesError(`token position ${position} has no row`)
-  return decodeTokenOrderRow(bytes)
+  const row = (yield { keys: [tokenOrderKey(position)], heads: false })[0]
+  if (row === undefined) throw new MalformedBytesError(`token position ${position} has no row`)
+  return decodeTokenOrderRow(row.bytes)
 }
 
 /** The two rows under which an outcome is remembered. */

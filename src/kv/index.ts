@@ -21,6 +21,7 @@ export type {
   Request,
   Revision,
   RowChange,
+  RowFound,
   RowsFound,
   RowsWanted,
   Settings,

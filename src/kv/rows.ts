@@ -15,9 +15,10 @@
 import { byteAt, readUint32, readUint64, sliceAt, writeUint32, writeUint64 } from './bytes.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { KeyMeta, KeyRow, Revision } from './types.ts'
-import { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'
+import { asRevision, ROW_HEAD_BYTES, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'
 
-const DATA_HEADER_BYTES = 33
+/** All before the user's value. */
+const DATA_HEADER_BYTES = ROW_HEAD_BYTES
 const ORDER_HEADER_BYTES = 20
 
 export function dataKey(key: Uint8Array): Uint8Array {
@@ -57,15 +58,18 @@ export function keyAfter(key: Uint8Array): Uint8Array {
   return next
 }
 
-export function encodeKeyRow(row: Omit<KeyRow, 'key'>, prevMod: Revision): Uint8Array {
-  const bytes = new Uint8Array(DATA_HEADER_BYTES + row.value.length)
-  writeUint64(bytes, 1, row.createRevision)
-  writeUint64(bytes, 9, row.modRevision)
+/** The row but for the user's value, which follows. */
+export function encodeKeyHead(meta: Omit<KeyMeta, 'key'>, prevMod: Revision): Uint8Array {
+  const bytes = new Uint8Array(DATA_HEADER_BYTES)
+  writeUint64(bytes, 1, meta.createRevision)
+  writeUint64(bytes, 9, meta.modRevision)
   writeUint64(bytes, 17, prevMod)
-  writeUint64(bytes, 25, row.version)
-  bytes.set(row.value, DATA_HEADER_BYTES)
+  writeUint64(bytes, 25, meta.version)
   return bytes
 }
+
+/** Bytes of the user's value in a row of this length. */
+export const valueBytesOf = (rowBytes: number): number => rowBytes - DATA_HEADER_BYTES
 
 /** `value` shares its bytes with the row. */
 export function decodeKeyRow(key: Uint8Array, bytes: Uint8Array): KeyRow {

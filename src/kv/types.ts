@@ -142,14 +142,28 @@ export interface RowChange {
   readonly key: Uint8Array
   /** undefined: delete the row. */
   readonly value: Uint8Array | undefined
+  /** Goes on where `value` ends: what is there already need not be copied to be put behind a few new bytes. */
+  readonly rest?: Uint8Array | undefined
 }
+
+/** Of most rows apply needs no more than so many first bytes and how long they are. */
+export const ROW_HEAD_BYTES = 33
 
 /** What apply asks for while it runs … */
 export interface RowsWanted {
   readonly keys: readonly Uint8Array[]
+  /** Heads will do. */
+  readonly heads: boolean
 }
 /** … and what it is given: one row or undefined per key, in order. */
-export type RowsFound = readonly (Uint8Array | undefined)[]
+export type RowsFound = readonly (RowFound | undefined)[]
+
+export interface RowFound {
+  /** The whole row; where heads will do, perhaps no more than its first ROW_HEAD_BYTES, and those only until the next step of apply. */
+  readonly bytes: Uint8Array
+  /** Of the whole row. */
+  readonly length: number
+}
 
 export interface Applied {
   readonly outcome: Outcome

@@ -1,6 +1,14 @@
 // Applies committed entries, strictly one after another, each on the rows that its predecessors left.
 
-import { type Applied, applyEntry, decodeState, encodeState, type KvState } from '../kv/index.ts'
+import {
+  type Applied,
+  applyEntry,
+  decodeState,
+  encodeState,
+  type KvState,
+  type RowsFound,
+  type RowsWanted,
+} from '../kv/index.ts'
 import {
   BODY_AT,
   ENTRY_KINDS_OF_CORE,
@@ -127,7 +135,11 @@ export class Applier {
       this.#state,
     )
     let step = run.next()
-    while (!step.done) step = run.next(step.value.keys.map((key) => this.#storage.get(key)))
+    while (!step.done) step = run.next(this.#rows(step.value))
     return step.value
+  }
+
+  #rows({ keys, heads }: RowsWanted): RowsFound {
+    return keys.map((key) => this.#storage.rowBefore(key, heads))
   }
 }

@@ -8,6 +8,9 @@
 // arrives while a batch is being written joins the next one. Rows that are applied are visible at once, in layers over the database
 // (overlay.ts); a view (view.ts) is a snapshot of the database and the layers of its instant.
 //
+// What it keeps in memory: of the rows changed lately the head (row-heads.ts), and which rows do not exist (row-filter.ts), since every entry asks what
+// the row was that it is about to change.
+//
 // Whom it trusts. Not LevelDB's recovery: it drops what it cannot read without a word and deletes the evidence. So the files are read and
 // judged here before LevelDB may open them (verify.ts, after its formats in leveldb-log.ts and leveldb-manifest.ts), against a side file
 // that knows how far the database had come (watermark.ts). Not LevelDB's tables either, whose checksums it does not look at: every record

@@ -9,6 +9,9 @@ import type { Done, Identity, Storage } from './types.ts'
 /** Runs `complete` later, never at once: when a write has become durable, or a read has its answer. Whoever decides about time decides when. */
 export type Schedule = (what: 'write' | 'read', complete: () => void) => void
 
+/** Little: in a test, what does not fit shall be as common as what does. */
+const LIMITS = { rowHeads: 8, rowFilterBytes: 32 }
+
 const soon: Schedule = (_what, complete) => void setImmediate(complete)
 
 /** What survives a crash: the disk of one replica. At most one storage is open on it at a time. */
@@ -37,7 +40,7 @@ export class MemoryDisk {
     if (this.#identity === undefined) throw new Error('the disk is not formatted')
     if (this.#engine?.isOpen) throw new Error('the disk is in use')
     this.#engine = new MemoryEngine(this.#content, schedule)
-    openStore(under(this.#engine), this.#identity, done)
+    openStore(under(this.#engine), this.#identity, LIMITS, done)
   }
 
   /** As a power cut: nothing calls back any more. `inFlight`: whether a write that was under way made it to the disk. */

@@ -7,7 +7,7 @@ import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefus
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
 import { inspectDirectory, syncDirectory, writeIdentity } from './identity.ts'
 import { createDatabase, LevelEngine, type LevelLimits, levelLimits, openDatabase } from './level-engine.ts'
-import { openStore } from './store.ts'
+import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, verifyDatabase } from './verify.ts'
 import { createWatermark, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
@@ -18,7 +18,7 @@ export interface OpenOptions {
   readonly clusterId?: string
   /** Takes a complete last WAL frame with a bad checksum for a torn one. Safe for a minority of a cluster's replicas only. */
   readonly discardSuspectTail?: boolean
-  readonly limits?: Partial<LevelLimits>
+  readonly limits?: Partial<LevelLimits & StoreLimits>
   /** Put between store and LevelDB: how a disk is made to fail. */
   readonly under?: (engine: Engine) => Engine
 }
@@ -33,13 +33,14 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   const { identity } = content
   refuseAnother(dir, identity, options)
   const { watermark, sequence } = verified(dir, identity, options.discardSuspectTail ?? false)
-  const engine = await open(dir, { ...levelLimits, ...options.limits }, sequence)
+  const limits = { ...levelLimits, ...storeLimits, ...options.limits }
+  const engine = await open(dir, limits, sequence)
   if (readWatermark(dir) !== watermark) {
     // Whoever had it open wrote to it between the two readings.
     await closed(engine)
     throw inUse(dir)
   }
-  return recovered(dir, identity, engine, options.under?.(engine) ?? engine)
+  return recovered(dir, identity, engine, limits, options.under?.(engine) ?? engine)
 }
 
 /** Makes an empty or absent directory the home of a new replica. IDENTITY comes last: without it the rest counts for nothing. */
@@ -112,9 +113,15 @@ async function open(dir: string, limits: LevelLimits, sequence: number): Promise
   }
 }
 
-function recovered(dir: string, identity: Identity, engine: LevelEngine, under: Engine): Promise<Storage> {
+function recovered(
+  dir: string,
+  identity: Identity,
+  engine: LevelEngine,
+  limits: StoreLimits,
+  under: Engine,
+): Promise<Storage> {
   return new Promise((resolve, reject) => {
-    openStore(under, identity, (error, storage) => {
+    openStore(under, identity, limits, (error, storage) => {
       if (storage !== undefined) return resolve(storage)
       const refusal =
         error instanceof CorruptionError

@@ -9,7 +9,7 @@
 import { crc32 } from 'node:zlib'
 import { CorruptionError } from './errors.ts'
 
-const TRAILER_BYTES = 8
+export const TRAILER_BYTES = 8
 const TWO_32 = 0x1_0000_0000n
 
 export interface RowHash {
@@ -17,19 +17,39 @@ export interface RowHash {
   readonly crc: number
 }
 
-export function sealRow(key: Uint8Array, payload: Uint8Array): Uint8Array {
-  const length = payload.length
-  const stored = Buffer.allocUnsafe(length + TRAILER_BYTES)
-  stored.set(payload)
-  stored.writeInt32BE(mixOf(key, payload), length)
-  stored.writeUInt32BE(crc32(stored.subarray(0, length + 4), crc32(key)), length + 4)
-  return stored
+/** A row as the engine takes it. */
+export interface SealedRow {
+  readonly engineKey: Uint8Array
+  readonly stored: Uint8Array
 }
+
+/** `prefix` goes before the key in the engine, `rest` behind `value`. One piece of memory holds everything. */
+export function sealRow(
+  prefix: Uint8Array,
+  key: Uint8Array,
+  value: Uint8Array,
+  rest: Uint8Array = NOTHING,
+): SealedRow {
+  const keyAt = prefix.length
+  const payloadAt = keyAt + key.length
+  const restAt = payloadAt + value.length
+  const mixAt = restAt + rest.length
+  const whole = Buffer.allocUnsafe(mixAt + TRAILER_BYTES)
+  whole.set(prefix)
+  whole.set(key, keyAt)
+  whole.set(value, payloadAt)
+  whole.set(rest, restAt)
+  whole.writeInt32BE(mixOf(whole, keyAt, payloadAt, mixAt), mixAt)
+  whole.writeUInt32BE(crc32(whole.subarray(keyAt, mixAt + 4)), mixAt + 4)
+  return { engineKey: whole.subarray(0, payloadAt), stored: whole.subarray(payloadAt) }
+}
+
+const NOTHING = new Uint8Array()
 
 /** The payload of a stored row, a view of it; `CorruptionError` when its checksum does not hold. */
 export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
   const length = stored.length - TRAILER_BYTES
-  if (length < 0 || crc32(stored.subarray(0, length + 4), crc32(key)) !== uint32At(stored, length + 4))
+  if (length < 0 || crc32(stored.subarray(0, length + 4), crc32(key)) !== hashAt(stored, length + 4))
     throw new CorruptionError(
       `the checksum of the row with key 0x${Buffer.from(key).toString('hex')} does not hold`,
     )
@@ -38,15 +58,16 @@ export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
 
 /** Of the row's content, computed anew. */
 export const hashOfRow = (key: Uint8Array, payload: Uint8Array): RowHash =>
-  hashOfStored(sealRow(key, payload))
+  hashOfStored(sealRow(NOTHING, key, payload).stored)
 
 /** As stored: trustworthy for a row that was sealed here or has been opened. */
 export const hashOfStored = (stored: Uint8Array): RowHash => ({
-  mix: uint32At(stored, stored.length - 8),
-  crc: uint32At(stored, stored.length - 4),
+  mix: hashAt(stored, stored.length - 8),
+  crc: hashAt(stored, stored.length - 4),
 })
 
-const uint32At = (bytes: Uint8Array, at: number): number =>
+/** One half of the hash, where it stands in the row. */
+export const hashAt = (bytes: Uint8Array, at: number): number =>
   (((bytes[at] ?? 0) << 24) |
     ((bytes[at + 1] ?? 0) << 16) |
     ((bytes[at + 2] ?? 0) << 8) |
@@ -54,17 +75,17 @@ const uint32At = (bytes: Uint8Array, at: number): number =>
   0
 
 /** In the manner of MurmurHash3: multiplication and rotation, where a CRC has polynomial division. */
-function mixOf(key: Uint8Array, payload: Uint8Array): number {
-  let hash = mixInto(mixInto(0, key), payload)
+function mixOf(bytes: Uint8Array, keyAt: number, payloadAt: number, end: number): number {
+  let hash = mixInto(mixInto(0, bytes, keyAt, payloadAt), bytes, payloadAt, end)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return hash ^ (hash >>> 16)
 }
 
-function mixInto(seed: number, bytes: Uint8Array): number {
-  let hash = seed ^ bytes.length
-  const whole = bytes.length & ~3
-  for (let at = 0; at < whole; at += 4) {
+function mixInto(seed: number, bytes: Uint8Array, from: number, end: number): number {
+  let hash = seed ^ (end - from)
+  const whole = end - ((end - from) & 3)
+  for (let at = from; at < whole; at += 4) {
     let word =
       (bytes[at] ?? 0) |
       ((bytes[at + 1] ?? 0) << 8) |
@@ -75,7 +96,7 @@ function mixInto(seed: number, bytes: Uint8Array): number {
     hash ^= word
     hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0
   }
-  for (let at = whole; at < bytes.length; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193)
+  for (let at = whole; at < end; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193)
   return hash
 }
 

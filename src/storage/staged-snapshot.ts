@@ -6,7 +6,7 @@ import { decodeChunk } from './chunk.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { asError, InvariantError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
-import { prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
+import { rowPrefix, STAGING_KEY } from './keys.ts'
 import { decodeStaging, encodeStaging, type Meta, type Staging } from './records.ts'
 import { hashOfStored, StateHash, sealRow } from './rows.ts'
 import type { Done, SnapshotSink, SnapshotSource } from './types.ts'
@@ -132,9 +132,9 @@ class Sink implements SnapshotSink {
         throw new RangeError(`chunk ${number} of snapshot ${before.id} instead of ${before.nextChunk}`)
       const received = new StateHash(before.received)
       const rows = decodeChunk(before.id, number, chunk).map(({ key, value }): [Uint8Array, Uint8Array] => {
-        const stored = sealRow(key, value)
+        const { engineKey, stored } = sealRow(this.#prefix, key, value)
         received.add(hashOfStored(stored))
-        return [prefixed(this.#prefix, key), stored]
+        return [engineKey, stored]
       })
       this.#staging = { ...before, nextChunk: number + 1, received: received.value }
       this.#staged.advance(before, this.#staging, rows, done)

@@ -16,6 +16,8 @@ import {
   type Meta,
   type Staging,
 } from './records.ts'
+import { RowFilter } from './row-filter.ts'
+import { type Remembered, RowHeads } from './row-heads.ts'
 import { hashOfStored, openRow, type RowHash, StateHash, sealRow } from './rows.ts'
 import { ViewSource } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
@@ -25,6 +27,7 @@ import type {
   HardState,
   Identity,
   RowChange,
+  RowFound,
   SnapshotSink,
   SnapshotSource,
   Storage,
@@ -34,13 +37,20 @@ import type {
 import { OverlayView } from './view.ts'
 import { WriteQueue } from './write-queue.ts'
 
-/** Hashes of rows that were just read, since whoever changes a row has read it a moment ago. */
-const READ_HASHES_MAX = 1024
+export interface StoreLimits {
+  /** Rows whose heads are kept in memory, some 110 bytes each. */
+  readonly rowHeads: number
+  /** Size of the filter that knows which rows do not exist. */
+  readonly rowFilterBytes: number
+}
+
+export const storeLimits: StoreLimits = { rowHeads: 100_000, rowFilterBytes: 2 * 1024 * 1024 }
 
 /** Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: what it holds contradicts itself. */
 export function openStore(
   engine: Engine,
   identity: Identity,
+  limits: StoreLimits,
   done: (error: Error | undefined, storage: Storage | undefined) => void,
 ): void {
   const first = new FirstError(identity.name)
@@ -56,7 +66,7 @@ export function openStore(
         (now) => now,
         (error) => {
           if (error !== undefined) done(error, undefined)
-          else done(undefined, new Store({ engine, identity, first, log, queue, state }))
+          else done(undefined, new Store({ engine, identity, limits, first, log, queue, state }))
         },
       )
     })
@@ -93,6 +103,7 @@ function readState(engine: Engine): { meta: Meta; state: AppliedState } {
 interface Parts {
   readonly engine: Engine
   readonly identity: Identity
+  readonly limits: StoreLimits
   readonly first: FirstError
   readonly log: DurableLog
   readonly queue: WriteQueue
@@ -111,7 +122,8 @@ class Store implements Storage {
   readonly #garbage: Garbage
   readonly #overlay = new Overlay()
   readonly #views = new Set<View>()
-  readonly #readHashes = new Map<string, RowHash | undefined>()
+  readonly #heads: RowHeads
+  readonly #filter: RowFilter
   #applied: AppliedRecord
   #stateHash: StateHash
   #generation: number
@@ -123,8 +135,10 @@ class Store implements Storage {
   #isClosed = false
   #sources = 0
 
-  constructor({ engine, identity, first, log, queue, state }: Parts) {
+  constructor({ engine, identity, limits, first, log, queue, state }: Parts) {
     this.identity = identity
+    this.#heads = new RowHeads(limits.rowHeads)
+    this.#filter = new RowFilter(engine, first, limits.rowFilterBytes)
     this.boot = queue.meta.boot
     this.hardState = queue.meta.hardState
     this.#engine = engine
@@ -138,6 +152,7 @@ class Store implements Storage {
     this.#generation = queue.meta.generation
     this.#prefix = rowPrefix(this.#generation)
     this.#garbage.readAhead(queue.meta.dead)
+    this.#filter.readAll(this.#generation)
   }
 
   get applied(): AppliedRecord {
@@ -162,12 +177,28 @@ class Store implements Storage {
   get(key: Uint8Array): Uint8Array | undefined {
     this.#check()
     return this.#first.guard(() => {
-      const name = keyString(key)
-      const stored = this.#stored(name, key)
-      if (this.#readHashes.size >= READ_HASHES_MAX) this.#readHashes.clear()
-      this.#readHashes.set(name, stored === undefined ? undefined : hashOfStored(stored))
+      const stored = this.#stored(keyString(key), key)
       return stored === undefined ? undefined : openRow(key, stored)
     })
+  }
+
+  rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
+    this.#check()
+    const known = this.#known(key)
+    if (known === 'absent') return undefined
+    if (known !== undefined && headOnly) return known
+    return this.#first.guard(() => {
+      const stored = this.#stored(keyString(key), key)
+      // Opened first: only what has been checked may be remembered.
+      const bytes = stored === undefined ? undefined : openRow(key, stored)
+      this.#heads.remember(key, stored)
+      return bytes === undefined ? undefined : { bytes, length: bytes.length }
+    })
+  }
+
+  /** What memory tells of a row. */
+  #known(key: Uint8Array): Remembered {
+    return this.#heads.get(key) ?? (this.#filter.excludes(key) ? 'absent' : undefined)
   }
 
   #stored(name: string, key: Uint8Array): Uint8Array | undefined {
@@ -182,26 +213,30 @@ class Store implements Storage {
     if (record.index <= this.#applied.index)
       throw new InvariantError(`index ${record.index} was to be applied after ${this.#applied.index}`)
     this.#first.guard(() => {
-      for (const { key, value } of changes) this.#change(key, value)
+      for (const change of changes) this.#change(change)
     })
     this.#applied = record
     this.#isDirty = true
   }
 
-  #change(key: Uint8Array, value: Uint8Array | undefined): void {
-    const name = keyString(key)
-    const old = this.#hashOf(name, key)
+  #change({ key, value, rest }: RowChange): void {
+    const old = this.#hashBefore(key)
     if (old !== undefined) this.#stateHash.subtract(old)
-    const stored = value === undefined ? undefined : sealRow(key, value)
-    if (stored !== undefined) this.#stateHash.add(hashOfStored(stored))
-    this.#readHashes.delete(name)
-    this.#overlay.put(name, { engineKey: prefixed(this.#prefix, key), stored })
+    const row: LayerRow =
+      value === undefined
+        ? { engineKey: prefixed(this.#prefix, key), stored: undefined }
+        : sealRow(this.#prefix, key, value, rest)
+    if (row.stored !== undefined) this.#stateHash.add(hashOfStored(row.stored))
+    this.#heads.remember(key, row.stored)
+    if (row.stored !== undefined) this.#filter.add(key)
+    this.#overlay.put(keyString(key), row)
   }
 
   /** Of the row as it stands before a change. */
-  #hashOf(name: string, key: Uint8Array): RowHash | undefined {
-    if (this.#readHashes.has(name)) return this.#readHashes.get(name)
-    const stored = this.#stored(name, key)
+  #hashBefore(key: Uint8Array): RowHash | undefined {
+    const known = this.#known(key)
+    if (known !== undefined) return known === 'absent' ? undefined : known
+    const stored = this.#stored(keyString(key), key)
     if (stored === undefined) return undefined
     openRow(key, stored)
     return hashOfStored(stored)
@@ -317,7 +352,8 @@ class Store implements Storage {
 
   #switchTo(staging: Staging): void {
     this.#isInstalling = false
-    this.#readHashes.clear()
+    this.#heads.forgetAll()
+    this.#filter.readAll(staging.generation)
     this.#applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)
     this.#generation = staging.generation
@@ -354,6 +390,7 @@ class Store implements Storage {
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)
       for (const view of [...this.#views]) view.close()
+      this.#filter.close()
       this.#engine.close(done)
     })
   }

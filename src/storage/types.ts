@@ -3,7 +3,7 @@
 // Three implementations pass one conformance suite: LevelDB, memory, and a fault-injecting wrapper. Besides types this folder
 // takes only the frame layout (`entry.ts`) from src/raft.
 
-import type { RowChange } from '../kv/types.ts'
+import type { RowChange, RowFound } from '../kv/types.ts'
 import type {
   Entry,
   HardState,
@@ -125,6 +125,8 @@ export interface Storage {
 
   /** Newest row, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
+  /** The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from memory. */
+  rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   view(): View
 
   snapshotSource(): SnapshotSource
@@ -139,4 +141,4 @@ export interface Storage {
   close(done: Done): void
 }
 
-export type { Entry, HardState, LogReader, RowChange, SnapshotMeta, Write }
+export type { Entry, HardState, LogReader, RowChange, RowFound, SnapshotMeta, Write }

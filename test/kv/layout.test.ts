@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { fingerprint } from '../../src/kv/fingerprint.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
-import { decodeKeyRow, encodeKeyRow, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
+import { decodeKeyRow, encodeKeyHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { Request } from '../../src/kv/types.ts'
 import { ask, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
@@ -78,10 +78,7 @@ describe('rows', () => {
   })
 
   test('a row flag of a newer program is not guessed at', () => {
-    const row = encodeKeyRow(
-      { value: utf8('v'), createRevision: rev(2), modRevision: rev(2), version: 1 },
-      rev(0),
-    )
+    const row = encodeKeyHead({ createRevision: rev(2), modRevision: rev(2), version: 1 }, rev(0))
     row[0] = 1
     expect(() => decodeKeyRow(utf8('k'), row)).toThrow(UnknownKindError)
   })

@@ -11,9 +11,10 @@ import type {
   Idempotency,
   KeyRow,
   Request,
+  RowFound,
   Settings,
 } from '../../src/kv/types.ts'
-import { asRevision } from '../../src/kv/types.ts'
+import { asRevision, ROW_HEAD_BYTES } from '../../src/kv/types.ts'
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -65,10 +66,16 @@ export class MemoryStore {
   applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): Applied {
     const run = applyEntry(kind, version, body, clusterTimeMs, this.state)
     let step = run.next()
-    while (!step.done) step = run.next(step.value.keys.map((key) => this.rows.get(hex(key))))
-    for (const { key, value } of step.value.changes) {
+    while (!step.done) {
+      const { keys, heads } = step.value
+      const rows = keys.map((key) => found(this.rows.get(hex(key)), heads))
+      step = run.next(rows)
+      // A head is good until the next step of apply, no longer.
+      if (heads) for (const row of rows) row?.bytes.fill(0xff)
+    }
+    for (const { key, value, rest } of step.value.changes) {
       if (value === undefined) this.rows.delete(hex(key))
-      else this.rows.set(hex(key), value)
+      else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest ?? new Uint8Array()])))
     }
     this.state = step.value.state
     return step.value
@@ -79,5 +86,9 @@ export class MemoryStore {
     return row && decodeKeyRow(utf8(key), row)
   }
 }
+
+/** What apply is given: where heads will do, no more than a head. */
+export const found = (row: Uint8Array | undefined, heads: boolean): RowFound | undefined =>
+  row && { bytes: new Uint8Array(row.subarray(0, heads ? ROW_HEAD_BYTES : row.length)), length: row.length }
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

@@ -10,6 +10,7 @@ import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts
 import { Metrics } from '../../src/server/metrics.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/transport/limits.ts'
 import { levelLimits } from '../../src/storage/level-engine.ts'
+import { storeLimits } from '../../src/storage/store.ts'
 import { FakeNode } from './http/fake-node.ts'
 
 const page = (name: string): string =>
@@ -52,6 +53,7 @@ describe('docs/reference/limits.md', () => {
     ['Agreement', { ...raftTiming, ...raftLimits }],
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
+    ['Rows in memory', storeLimits],
   ])('%s', (heading, inCode) => {
     const documented = rowsUnder(limits, heading).map(([name = '', value = '']) => [name, quantity(value)])
     expect(Object.fromEntries(documented)).toEqual(inCode)

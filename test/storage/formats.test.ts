@@ -67,7 +67,13 @@ test('the staging record', () => {
 })
 
 test('a row', () => {
-  const sealed = sealRow(rowKey('name'), bytes('some value'))
+  const { engineKey, stored: sealed } = sealRow(
+    bytes('prefix'),
+    rowKey('name'),
+    bytes('some '),
+    bytes('value'),
+  )
+  expect(engineKey).toEqual(Buffer.from('prefix\u0001name'))
   expect(hex(sealed)).toBe(ROW)
   expect(openRow(rowKey('name'), sealed)).toEqual(Buffer.from('some value'))
   expect(() => openRow(rowKey('nam'), sealed)).toThrow('checksum')

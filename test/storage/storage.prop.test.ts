@@ -53,9 +53,10 @@ type Operation =
   /** In the middle of a write that may have made it to the disk. */
   | { readonly kind: 'crash'; readonly kept: boolean; readonly count: number }
 
+const KEYS = 15
 const small = fc.nat({ max: 5 })
 const row: fc.Arbitrary<Row> = fc.tuple(
-  fc.nat({ max: 14 }),
+  fc.nat({ max: KEYS - 1 }),
   fc.option(fc.nat({ max: 99 }), { nil: undefined, freq: 3 }),
 )
 const rows = fc.array(row, { maxLength: 6 })
@@ -76,8 +77,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('view'),
       ...{
-        from: fc.nat({ max: 15 }),
-        to: fc.nat({ max: 15 }),
+        from: fc.nat({ max: KEYS }),
+        to: fc.nat({ max: KEYS }),
         reverse: fc.boolean(),
         max: fc.integer({ min: 1, max: 8 }),
       },
@@ -281,6 +282,11 @@ class Life {
       expect(frames(log.entries(asIndex(start + 1), asIndex(last + 1), 1e6))).toEqual(frames(list))
     expect(await allRows(this.#storage)).toEqual(rowsText(expected))
     for (const [key, value] of expected) expect(text(this.#storage.get(rowKey(key)))).toBe(value)
+    for (let key = 0; key < KEYS; key += 2) {
+      const value = expected.get(nameOf(key))
+      for (const headOnly of [true, false])
+        expect(this.#storage.rowBefore(rowKey(nameOf(key)), headOnly)?.length).toBe(value?.length)
+    }
     for (const { view, rows: then } of this.#views) expect((await page(view)).rows).toEqual(then)
     await scrub(this.#storage)
   }

@@ -9,7 +9,7 @@ import {
   requestKind,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import type { Outcome, Request, Revision, Settings } from '../../../src/kv/types.ts'
+import type { Outcome, Request, Revision, RowsFound, RowsWanted, Settings } from '../../../src/kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -29,6 +29,7 @@ import type {
   Result,
 } from '../../../src/server/types.ts'
 import type { Range, StoredRow, View } from '../../../src/storage/types.ts'
+import { found } from '../../kv/store.ts'
 
 type Done<T> = (result: Result<T>) => void
 
@@ -243,13 +244,17 @@ export class FakeNode implements NodeApi {
     writeRequest(request, body, 0)
     const steps = applyEntry(kind, version, body, this.clusterTimeMs, this.state)
     let step = steps.next()
-    while (!step.done) step = steps.next(step.value.keys.map((key) => this.#rows.get(latin1(key))?.value))
-    for (const { key, value } of step.value.changes) {
+    while (!step.done) step = steps.next(this.#found(step.value))
+    for (const { key, value, rest = new Uint8Array() } of step.value.changes) {
       if (value === undefined) this.#rows.delete(latin1(key))
-      else this.#rows.set(latin1(key), { key, value })
+      else this.#rows.set(latin1(key), { key, value: Buffer.concat([value, rest]) })
     }
     this.state = step.value.state
     return step.value
+  }
+
+  #found({ keys, heads }: RowsWanted): RowsFound {
+    return keys.map((key) => found(this.#rows.get(latin1(key))?.value, heads))
   }
 
   #reconfigure(change: ConfigurationChange): void {
