@@ -21,10 +21,14 @@ export type HistoryEvent = HistoryHeader | Invoke | Ok | Fail | Unknown | Note |
 export interface HistoryHeader {
   readonly type: 'history'
   readonly version: typeof HISTORY_VERSION
-  /** What the clients did: 'register', 'kv', 'append', 'cas', 'lock', … Chooses the model unless `model` does. */
+  /** What the clients did: 'register', 'kv', 'append', 'cas', 'lock', … */
   readonly workload: string
-  /** The checker's model (`jepsen-lite check --model`), when the workload's name is not one. */
+  /** The checker's model (`jepsen-lite check --model`). Absent: values and revisions if any result carries revisions, else values. */
   readonly model?: string
+  /** What every key holds at the beginning. Absent or null: there are no keys. */
+  readonly initial?: string | null
+  /** How much faster or slower than true the clocks of nodes may run, as a fraction (0.01: one percent). Absent: 0. */
+  readonly clockDriftMax?: number
   readonly seed?: number
   /** What to type to get this history, or one like it, again. */
   readonly command: string
@@ -225,8 +229,11 @@ export interface History {
   readonly header: HistoryHeader
   readonly calls: readonly Call[]
   readonly notes: readonly Note[]
-  readonly finals: readonly Final[]
+  readonly finals: readonly PlacedFinal[]
 }
+
+/** With its position among the events. */
+export type PlacedFinal = Final & { readonly position: number }
 
 /** An operation from its invocation to its end. */
 export interface Call {
@@ -260,7 +267,7 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
   const seen = new Set<number>()
   const calls: Call[] = []
   const notes: Note[] = []
-  const finals: Final[] = []
+  const finals: PlacedFinal[] = []
   let position = 0
   let timeMs = Number.NEGATIVE_INFINITY
   for (const event of events) {
@@ -294,7 +301,7 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
         notes.push(event)
         break
       case 'final':
-        finals.push(event)
+        finals.push({ ...event, position })
         break
       default:
         throw assertNever(event)

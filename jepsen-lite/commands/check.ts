@@ -1,12 +1,160 @@
-import type { CommandUnknownOpts } from '@commander-js/extra-typings'
-import { Failure } from '../exit-codes.ts'
+// `jepsen-lite check`: reads files, judges each, prints a line or a document. What is wrong with a file is exit code 3, unless another
+// file shows a violation: that is what a script must not miss.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { check, FORMATS, type Format, MODELS, parse, type Verdict } from '../checker/index.ts'
+import { EXIT, Failure } from '../exit-codes.ts'
+import { HistoryError } from '../history.ts'
+
+interface CheckFlags {
+  readonly format?: Format | undefined
+  readonly model?: string | undefined
+  readonly budget?: number | undefined
+  readonly output: 'text' | 'json'
+}
+
+type Checked =
+  | { readonly file: string; readonly ms: number; readonly verdict: 'unreadable'; readonly message: string }
+  | ({ readonly file: string; readonly ms: number } & Verdict)
 
 export function add(program: CommandUnknownOpts): void {
   program
     .command('check')
-    .description('check recorded histories')
-    .argument('<path...>', 'files, or directories of them')
-    .action(() => {
-      throw new Failure('the checker is being built')
+    .description('judge recorded histories: is there any promise that the store broke?')
+    .argument('<path...>', 'files, or directories: all files below them but README* and EXPECTED*')
+    .addOption(
+      new Option('--format <format>', 'of the files (default: what each looks like)').choices(FORMATS),
+    )
+    .addOption(new Option('--model <model>', 'what the store should be').choices([...MODELS.keys()]))
+    .option('--budget <count>', 'configurations to search per key before it is undecided', parseBudget)
+    .addOption(
+      new Option('-o, --output <output>').choices(['text', 'json'] as const).default('text' as const),
+    )
+    .action((paths, flags) => {
+      process.exitCode = run(paths, flags)
     })
+}
+
+function run(paths: readonly string[], flags: CheckFlags): number {
+  const began = performance.now()
+  const files = paths.flatMap((path) => filesAt(path))
+  if (files.length === 0) throw new Failure(`no history in ${paths.join(', ')}`)
+  const checked = files.map((file) => checkFile(file, flags))
+  const seconds = (performance.now() - began) / 1000
+  process.stdout.write(flags.output === 'json' ? toJson(checked, seconds) : toText(checked))
+  return exitCodeOf(checked)
+}
+
+function filesAt(path: string, named = true): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return named || isHistory(path) ? [path] : []
+    return readdirSync(path)
+      .sort()
+      .flatMap((name) => filesAt(join(path, name), false))
+  } catch (error) {
+    throw new Failure(error instanceof Error ? error.message : String(error))
+  }
+}
+
+const isHistory = (path: string): boolean => !/(^|[\\/])(README|EXPECTED|\.)[^\\/]*$/.test(path)
+
+function checkFile(file: string, { format, model, budget }: CheckFlags): Checked {
+  const began = performance.now()
+  const ms = (): number => Math.round((performance.now() - began) * 1000) / 1000
+  try {
+    const verdict = check(parse(readFileSync(file, 'utf8'), format), { model, configurationsMax: budget })
+    return { file, ms: ms(), ...verdict }
+  } catch (error) {
+    if (error instanceof HistoryError || (error instanceof Error && 'syscall' in error)) {
+      return { file, ms: ms(), verdict: 'unreadable', message: error.message }
+    }
+    throw error
+  }
+}
+
+const VERDICTS = ['violation', 'unreadable', 'undecided', 'ok'] as const
+const EXIT_CODES = {
+  violation: EXIT.violation,
+  unreadable: EXIT.failed,
+  undecided: EXIT.undecided,
+  ok: EXIT.ok,
+} as const
+
+const worstOf = (checked: readonly Checked[]) =>
+  VERDICTS.find((verdict) => checked.some((file) => file.verdict === verdict)) ?? 'ok'
+
+const exitCodeOf = (checked: readonly Checked[]): number => EXIT_CODES[worstOf(checked)]
+
+const LINEARIZABLE = { linearizable: true, impossible: false, undecided: null } as const
+/** A broken store breaks many promises at once, and the first few tell. */
+const FINDINGS_SHOWN_MAX = 20
+
+function toJson(checked: readonly Checked[], seconds: number): string {
+  const files = checked.map((one) => {
+    if (one.verdict === 'unreadable') return { ...one, linearizable: null }
+    const { file, ms, verdict, findings, linearizability, counts } = one
+    return {
+      file,
+      verdict,
+      linearizable: LINEARIZABLE[linearizability.verdict],
+      model: linearizability.model,
+      ms,
+      keys: linearizability.keys.length,
+      configurations: linearizability.configurations,
+      ...counts,
+      violations: findings.length,
+      violation_details: findings.slice(0, FINDINGS_SHOWN_MAX),
+      witness: witnessOf(one),
+    }
+  })
+  return `${JSON.stringify({ verdict: worstOf(checked), seconds, files }, null, 2)}\n`
+}
+
+/** A few operations that show it; of the smallest key that cannot be explained. */
+function witnessOf({ linearizability }: Verdict) {
+  const failure = linearizability.keys.find((key) => key.failure !== undefined)?.failure
+  return failure?.witness().map(({ id, client, node, op, result, startMs, endMs }) => {
+    return {
+      id: id ?? null,
+      client,
+      node,
+      start_ms: startMs,
+      end_ms: endMs ?? null,
+      op,
+      result: result ?? 'unknown',
+    }
+  })
+}
+
+function toText(checked: readonly Checked[]): string {
+  const lines = checked.flatMap((one) => {
+    if (one.verdict === 'unreadable') return [`unreadable  ${one.file}: ${one.message}`]
+    const { operations, unknown } = one.counts
+    const size = `${operations} operations, ${unknown} of unknown outcome, ${one.linearizability.keys.length} keys`
+    return [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${one.ms} ms)`, ...detailsOf(one)]
+  })
+  return `${lines.join('\n')}\n`
+}
+
+function detailsOf(verdict: Verdict): string[] {
+  const shown = verdict.findings
+    .slice(0, FINDINGS_SHOWN_MAX)
+    .map(({ check: by, message }) => `    ${by}: ${message}`)
+  const more = verdict.findings.length - shown.length
+  if (more > 0) shown.push(`    … and ${more} more`)
+  const witness = witnessOf(verdict)
+  if (witness === undefined) return shown
+  const lines = witness.map(
+    ({ id, client, start_ms, end_ms, op, result }) =>
+      `      ${id ?? '(end)'}  client ${client}  ${start_ms}–${end_ms ?? '?'} ms  ${JSON.stringify(op)} → ${JSON.stringify(result)}`,
+  )
+  return [...shown, '    These alone cannot be explained:', ...lines]
+}
+
+function parseBudget(text: string): number {
+  const count = Number(text)
+  if (/^[1-9][0-9]*$/.test(text) && Number.isSafeInteger(count)) return count
+  throw new InvalidArgumentError('It must be a whole number above 0.')
 }

@@ -1,0 +1,349 @@
+// What a key was at each revision, as far as the answers tell. Every change has a revision of its own, so the acknowledged changes of a key
+// stand in one line, and whoever says what the key was at some revision can be held against it. Gaps in that line are where a change
+// of unknown outcome may stand; each can stand in one place only.
+
+import type { History, Result, Row } from '../history.ts'
+import type { Finding } from './finding.ts'
+import { plain } from './models/plain.ts'
+import type { Request } from './partition.ts'
+
+export interface Change {
+  readonly revision: number
+  readonly key: string
+  /** null: deleted. undefined: not known (an append to what nobody saw). */
+  readonly value: string | null | undefined
+  readonly request: Request
+}
+
+/** Somebody saw the key at a revision of the store. */
+export interface Look {
+  readonly key: string
+  /** The revision that the answer reflects. */
+  readonly at: number
+  /** null: there was no such key. undefined: not told. */
+  readonly mod: number | null | undefined
+  readonly value: string | null | undefined
+  /** When it was answered (a position of the history). */
+  readonly end: number
+  /** The call; undefined: a node at the end. */
+  readonly call: number | undefined
+  readonly by: string
+}
+
+interface KeyChronicle {
+  /** By rising revision. */
+  readonly changes: Change[]
+  /** Requests of unknown outcome that may have changed it. */
+  readonly unknown: Request[]
+  /** Revisions of this key that somebody saw and no acknowledged change made: what was seen there, and first when. */
+  readonly unexplained: Map<number, Look>
+}
+
+export class Chronicle {
+  readonly changes: readonly Change[]
+  readonly findings: Finding[] = []
+  readonly #keys = new Map<string, KeyChronicle>()
+  readonly #initial: string | null
+  /** The revisions of all acknowledged changes, rising. */
+  readonly #taken: readonly number[]
+
+  constructor(history: History, requests: readonly Request[]) {
+    this.#initial = history.header.initial ?? null
+    this.changes = requests.flatMap(changeOf).sort((a, b) => a.revision - b.revision)
+    this.#taken = this.changes.map(({ revision }) => revision)
+    for (const change of this.changes) this.#key(change.key).changes.push(change)
+    for (const request of requests) {
+      const op = request.calls[0]?.op
+      if (request.result === undefined && op !== undefined && op.f !== 'get' && op.f !== 'range') {
+        this.#key(op.key).unknown.push(request)
+      }
+    }
+    this.#findSharedRevisions()
+    for (const chronicle of this.#keys.values()) this.#workOutAppends(chronicle)
+  }
+
+  /** Holds what was seen against what is known. */
+  look(look: Look, check: Finding['check']): void {
+    const problem = this.#problemOf(look)
+    if (problem === undefined) return
+    const { change, what } = problem
+    this.findings.push(finding(check, look, change, `${sentenceOf(look)} ${what}`))
+  }
+
+  /** Every revision that was seen and that no acknowledged change made needs a request of unknown outcome, each its own. */
+  explain(): void {
+    for (const [key, chronicle] of this.#keys) this.#explainKey(key, chronicle)
+  }
+
+  #problemOf(look: Look): { readonly change: Change | undefined; readonly what: string } | undefined {
+    const { at, mod, value } = look
+    const chronicle = this.#key(look.key)
+    const latest = lastAt(chronicle.changes, at)
+    if (typeof mod === 'number') {
+      if (mod > at) return { change: undefined, what: `although the store was at ${at} only` }
+      if (latest !== undefined && latest.revision > mod) {
+        return { change: latest, what: `although ${describe(latest)} lies between` }
+      }
+      if (latest?.revision !== mod) return this.#remember(chronicle, look, mod)
+      if (latest.value !== undefined && value !== undefined && latest.value !== value) {
+        return { change: latest, what: `but ${describe(latest)} made that revision` }
+      }
+      return undefined
+    }
+    // Without a revision of its own: what the last change left, unless one of unknown outcome came behind it.
+    const expected = latest === undefined ? this.#initial : latest.value
+    const seen = mod === null ? null : value
+    if (seen === undefined || expected === undefined || seen === expected) return undefined
+    const possible = chronicle.unknown.some((request) => canLeave(request, seen) && request.start < look.end)
+    if (possible && this.#hasRoom(latest?.revision ?? 0, at)) return undefined
+    return {
+      change: latest,
+      what: latest === undefined ? 'although nothing had changed it' : `although ${describe(latest)}`,
+    }
+  }
+
+  /** A revision which no acknowledged change of this key made: what was seen there must at least be the same each time. */
+  #remember(
+    chronicle: KeyChronicle,
+    look: Look,
+    mod: number,
+  ): { readonly change: Change | undefined; readonly what: string } | undefined {
+    const made = this.changes[indexOf(this.#taken, mod)]
+    if (made?.revision === mod) return { change: made, what: `but ${describe(made)} made that revision` }
+    const before = chronicle.unexplained.get(mod)
+    const first = before === undefined || look.end < before.end ? look : before
+    chronicle.unexplained.set(mod, { ...first, value: before?.value ?? look.value })
+    if (before?.value === undefined || look.value === undefined || before.value === look.value)
+      return undefined
+    return { change: undefined, what: `but ${before.by} saw ${JSON.stringify(before.value)} there` }
+  }
+
+  #explainKey(key: string, { unexplained, unknown, changes }: KeyChronicle): void {
+    const spare = [...unknown].sort((a, b) => a.start - b.start)
+    // Those of which least could be the explanation come first.
+    const looks = [...unexplained].sort(
+      ([, a], [, b]) => Number(a.value === undefined) - Number(b.value === undefined) || a.end - b.end,
+    )
+    for (const [revision, look] of looks) {
+      const place = spare.findIndex(
+        (request) => request.start < look.end && (look.value === undefined || canLeave(request, look.value)),
+      )
+      if (place >= 0) {
+        spare.splice(place, 1)
+        continue
+      }
+      const writer = [...changes.map(({ request }) => request), ...unknown].find(
+        (request) => look.value !== undefined && canLeave(request, look.value) && request.start < look.end,
+      )
+      const once = writer?.calls[0]
+      const why =
+        once === undefined
+          ? 'which nobody ever wrote by then'
+          : `but operation ${once.id}, which wrote it, was applied at another revision: it happened twice`
+      const check = once !== undefined && 'idempotency' in once.op ? 'idempotency' : 'revisions'
+      this.findings.push({
+        check,
+        key,
+        message: `${sentenceOf({ ...look, mod: revision })} ${why}`,
+        calls: [once?.id, look.call].filter((id) => id !== undefined),
+      })
+    }
+  }
+
+  /** Is there a revision above `from`, up to `to`, that no acknowledged change has? */
+  #hasRoom(from: number, to: number): boolean {
+    return indexAfter(this.#taken, to) - indexAfter(this.#taken, from) < to - from
+  }
+
+  #findSharedRevisions(): void {
+    for (const [at, change] of this.changes.entries()) {
+      const other = this.changes[at - 1]
+      if (other?.revision !== change.revision) continue
+      this.findings.push({
+        check: 'revisions',
+        key: change.key,
+        message: `${describe(other)} and ${describe(change)}: one revision for two changes`,
+        calls: callsOf(other, change),
+      })
+    }
+  }
+
+  /** An append is known when what it was put behind is: nothing of unknown outcome may have come between. */
+  #workOutAppends(chronicle: KeyChronicle): void {
+    let value: string | null | undefined = this.#initial
+    for (const [at, change] of chronicle.changes.entries()) {
+      const op = change.request.calls[0]?.op
+      if (op?.f === 'append' && change.value === undefined && chronicle.unknown.length === 0) {
+        if (value !== undefined) chronicle.changes[at] = { ...change, value: (value ?? '') + op.value }
+      }
+      value = chronicle.changes[at]?.value
+    }
+  }
+
+  #key(key: string): KeyChronicle {
+    const known = this.#keys.get(key)
+    if (known !== undefined) return known
+    const fresh: KeyChronicle = { changes: [], unknown: [], unexplained: new Map() }
+    this.#keys.set(key, fresh)
+    return fresh
+  }
+}
+
+/** The change that a request is known to have made, when its revision is known too. */
+function changeOf(request: Request): Change[] {
+  const { result } = request
+  const op = request.calls[0]?.op
+  if (result === undefined || op === undefined || op.f === 'get' || op.f === 'range') return []
+  const revision = result.modRevision ?? result.revision
+  if (revision === undefined || result.applied === false) return []
+  const change = plain(op)
+  switch (change.f) {
+    case 'put':
+      return [{ revision, key: op.key, value: change.value, request }]
+    case 'cas':
+      return [{ revision, key: op.key, value: change.to, request }]
+    case 'append':
+      return [{ revision, key: op.key, value: result.value ?? undefined, request }]
+    case 'del':
+      // Whether an unconditional delete found anything is only known from its answer.
+      return result.deleted === 1 || (result.deleted === undefined && change.ifRevision !== undefined)
+        ? [{ revision, key: op.key, value: null, request }]
+        : []
+    case 'get':
+      return []
+  }
+}
+
+/** Whether a request may have left this value behind. */
+function canLeave(request: Request, value: string | null): boolean {
+  const op = request.calls[0]?.op
+  if (op === undefined || op.f === 'range') return false
+  const change = plain(op)
+  switch (change.f) {
+    case 'put':
+      return change.value === value
+    case 'cas':
+      return change.to === value
+    case 'append':
+      return value?.endsWith(change.value) === true
+    case 'del':
+      return value === null
+    case 'get':
+      return false
+  }
+}
+
+/** What an answered request saw, whether or not it went on to change it. */
+export function looksOf(request: Request): Look[] {
+  const [call] = request.calls
+  const { result, end } = request
+  if (call === undefined || result === undefined) return []
+  const { op, id } = call
+  const look = (key: string, at: number, seen: Pick<Look, 'mod' | 'value'>): Look => ({
+    ...seen,
+    key,
+    at,
+    end,
+    call: id,
+    by: `operation ${id}`,
+  })
+  if (op.f === 'range') return []
+  const revision = result.revision ?? result.modRevision
+  if (revision === undefined) return []
+  const change = plain(op)
+  if (change.f === 'get') {
+    if (result.value === undefined) return []
+    return [
+      look(op.key, revision, { mod: result.value === null ? null : result.modRevision, value: result.value }),
+    ]
+  }
+  if (result.applied === false) {
+    return [
+      look(op.key, revision, { mod: result.current, value: change.f === 'cas' ? result.value : undefined }),
+    ]
+  }
+  // A change that was made saw what was there just before.
+  if (change.f === 'del' && result.deleted === 0) return [look(op.key, revision, { mod: null, value: null })]
+  if (change.f === 'cas') return [look(op.key, revision - 1, { mod: undefined, value: change.from })]
+  if (change.f === 'append') {
+    const whole = result.value
+    if (typeof whole !== 'string' || !whole.endsWith(change.value)) return []
+    // What is absent and what is empty look the same behind an append.
+    const rest = whole.slice(0, whole.length - change.value.length)
+    return rest === '' ? [] : [look(op.key, revision - 1, { mod: undefined, value: rest })]
+  }
+  if (change.ifRevision !== undefined) {
+    return [look(op.key, revision - 1, { mod: change.ifRevision, value: undefined })]
+  }
+  if (change.f === 'put' && change.ifAbsent) return [look(op.key, revision - 1, { mod: null, value: null })]
+  return []
+}
+
+/** All keys that rows cover at one revision: those that are there, and of `names` those that are not. */
+export function* looksAtRows(
+  rows: readonly Row[],
+  prefix: string,
+  names: ReadonlySet<string>,
+  base: Pick<Look, 'at' | 'end' | 'call' | 'by'>,
+): Generator<Look> {
+  const seen = new Set<string>()
+  for (const { key, value, modRevision } of rows) {
+    seen.add(key)
+    yield { ...base, key, value, mod: modRevision }
+  }
+  for (const key of names) {
+    if (key.startsWith(prefix) && !seen.has(key)) yield { ...base, key, value: null, mod: null }
+  }
+}
+
+/** The revision of the store that an answer tells. */
+export const revisionOf = (result: Result): number | undefined => result.revision ?? result.modRevision
+
+function finding(check: Finding['check'], look: Look, change: Change | undefined, message: string): Finding {
+  const calls = [...(change?.request.calls.map(({ id }) => id) ?? []), look.call]
+  return { check, key: look.key, message, calls: calls.filter((id) => id !== undefined) }
+}
+
+function sentenceOf({ by, key, at, mod, value }: Look): string {
+  const what =
+    mod === null || value === null ? 'absent' : value === undefined ? 'there' : JSON.stringify(value)
+  const since = typeof mod === 'number' ? ` since revision ${mod}` : ''
+  return `${by} saw ${key} at revision ${at}: ${what}${since},`
+}
+
+function describe({ revision, key, value, request }: Change): string {
+  const what =
+    value === null
+      ? `deleted ${key}`
+      : `set ${key} to ${value === undefined ? 'something' : JSON.stringify(value)}`
+  return `operation ${request.calls[0]?.id} ${what} at revision ${revision}`
+}
+
+const callsOf = (...changes: readonly Change[]): number[] =>
+  changes.flatMap(({ request }) => request.calls.map(({ id }) => id))
+
+/** The last change up to a revision. */
+function lastAt(changes: readonly Change[], revision: number): Change | undefined {
+  let from = 0
+  let to = changes.length
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((changes[middle]?.revision ?? 0) <= revision) from = middle + 1
+    else to = middle
+  }
+  return changes[from - 1]
+}
+
+/** How many of the rising numbers are no greater. */
+function indexAfter(rising: readonly number[], value: number): number {
+  let from = 0
+  let to = rising.length
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((rising[middle] ?? 0) <= value) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
+const indexOf = (rising: readonly number[], value: number): number => indexAfter(rising, value) - 1

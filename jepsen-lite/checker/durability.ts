@@ -1,0 +1,41 @@
+// At the end, when the faults are over, all nodes hold the same, and all that was acknowledged. The second half is with the other checks:
+// what a node holds at the end is to them one more read, later than everything (partition.ts, revisions.ts).
+
+import type { Final, History } from '../history.ts'
+import type { Finding } from './finding.ts'
+
+export function checkDurability({ finals }: History): readonly Finding[] {
+  const [first, ...others] = finals
+  if (first === undefined) return []
+  return others.flatMap((other) => differences(first, other))
+}
+
+function differences(a: Final, b: Final): Finding[] {
+  if (a.revision === b.revision && a.stateHash === b.stateHash && rowsOf(a) === rowsOf(b)) return []
+  const differing = a.rows.length + b.rows.length === 0 ? undefined : firstDifference(a, b)
+  const where = differing === undefined ? 'although they hold the same rows' : `and differ in ${differing}`
+  return [
+    {
+      check: 'durability',
+      key: differing,
+      message:
+        `at the end ${a.node} is at revision ${a.revision} (state hash ${a.stateHash}) and ` +
+        `${b.node} at ${b.revision} (${b.stateHash}), ${where}`,
+      calls: [],
+    },
+  ]
+}
+
+function rowsOf({ rows }: Final): string {
+  return JSON.stringify(rows.map(({ key, value, modRevision }) => [key, value, modRevision]).sort())
+}
+
+function firstDifference(a: Final, b: Final): string | undefined {
+  const ofB = new Map(b.rows.map((row) => [row.key, row]))
+  for (const row of a.rows) {
+    const other = ofB.get(row.key)
+    if (other?.value !== row.value || other.modRevision !== row.modRevision) return row.key
+    ofB.delete(row.key)
+  }
+  return ofB.keys().next().value
+}

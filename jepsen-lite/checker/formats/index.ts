@@ -1,0 +1,27 @@
+import { type History, HistoryError, parseHistory } from '../../history.ts'
+import { parseJepsen } from './jepsen.ts'
+import { parsePorcupine } from './porcupine.ts'
+
+export const FORMATS = ['jsonl', 'jepsen', 'porcupine'] as const
+export type Format = (typeof FORMATS)[number]
+
+const PARSERS: Record<Format, (text: string) => History> = {
+  jsonl: parseHistory,
+  jepsen: parseJepsen,
+  porcupine: parsePorcupine,
+}
+
+/** Throws HistoryError for what is no history, and for one in which nobody did anything: that would prove nothing. */
+export function parse(text: string, format: Format | undefined): History {
+  const history = PARSERS[format ?? guess(text)](text)
+  if (history.calls.length === 0) throw new HistoryError('a history without operations')
+  return history
+}
+
+function guess(text: string): Format {
+  const start = text.trimStart().slice(0, 2)
+  if (start === '{:') return 'porcupine'
+  if (start === '{"') return 'jsonl'
+  if (text.includes('jepsen.util - ')) return 'jepsen'
+  throw new HistoryError('not a history in any format that is known; --format names one')
+}

@@ -1,0 +1,59 @@
+// Logs of Jepsen's etcd tests: one register, an event a line,
+//
+//   INFO  jepsen.util - 4   :invoke  :cas  [0 2]
+//
+// `:info` is an unknown outcome, `:fail :cas` says that the register did not hold the first value; a read that failed says nothing.
+// There are no times: the order of the lines is all there is, so a line is a millisecond.
+
+import { type History, HistoryError, type HistoryEvent, historyOf, type Operation } from '../../history.ts'
+
+const EVENT = /jepsen\.util - (\S+)\s+:(invoke|ok|fail|info)\s+:(read|write|cas)\s+(.*?)\s*$/
+const KEY = 'register'
+
+export function parseJepsen(text: string): History {
+  return historyOf(eventsOf(text))
+}
+
+function* eventsOf(text: string): Generator<HistoryEvent> {
+  yield { type: 'history', version: 1, workload: 'jepsen', model: 'cas', command: '' }
+  /** By process: the operation that it is busy with. */
+  const open = new Map<string, { readonly id: number; readonly op: Operation }>()
+  let time = 0
+  for (const line of text.split('\n')) {
+    time += 1
+    const [, process, type, f, value] = EVENT.exec(line) ?? []
+    if (process === undefined || type === undefined || f === undefined || value === undefined) {
+      // The nemesis, and whatever else a log may say; but no operation may be overlooked.
+      if (/jepsen\.util - \d+\s/.test(line)) throw new HistoryError(`line ${time} is not understood: ${line}`)
+      continue
+    }
+    if (type === 'invoke') {
+      if (open.has(process)) throw new HistoryError(`line ${time}: process ${process} is still busy`)
+      const op = operationOf(f, value, time)
+      open.set(process, { id: time, op })
+      yield { type: 'invoke', id: time, client: process, time, node: '', op }
+      continue
+    }
+    const busy = open.get(process)
+    if (busy === undefined) throw new HistoryError(`line ${time}: process ${process} has nothing to end`)
+    open.delete(process)
+    yield endOf(busy.id, time, type, f, value)
+  }
+}
+
+function operationOf(f: string, value: string, line: number): Operation {
+  if (f === 'read') return { f: 'get', key: KEY }
+  if (f === 'write') return { f: 'put', key: KEY, value }
+  const [, from, to] = /^\[(\S+) (\S+)\]$/.exec(value) ?? []
+  if (from === undefined || to === undefined) throw new HistoryError(`line ${line}: not [from to]: ${value}`)
+  return { f: 'cas', key: KEY, from: orNull(from), to }
+}
+
+function endOf(id: number, time: number, type: string, f: string, value: string): HistoryEvent {
+  if (type === 'info') return { type: 'unknown', id, time, why: value }
+  if (type === 'fail' && f === 'cas') return { type: 'ok', id, time, result: { applied: false } }
+  if (type === 'fail') return { type: 'fail', id, time, why: value }
+  return { type: 'ok', id, time, result: f === 'read' ? { value: orNull(value) } : {} }
+}
+
+const orNull = (value: string): string | null => (value === 'nil' ? null : value)

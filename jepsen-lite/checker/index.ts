@@ -1,0 +1,101 @@
+// The judge: everything that can be said about a store from one history of what its clients saw. README.md explains how.
+
+import { type History, HistoryError } from '../history.ts'
+import { checkDurability } from './durability.ts'
+import type { Finding } from './finding.ts'
+import { checkIdempotency } from './idempotency.ts'
+import { checkLinearizability, type Linearizability } from './linearizability.ts'
+import { MODELS } from './models/index.ts'
+import type { Model } from './models/model.ts'
+import { checkReads } from './reads.ts'
+import { checkRevisions } from './revisions.ts'
+
+export { FORMATS, type Format, parse } from './formats/index.ts'
+export type { Finding, Linearizability }
+export { MODELS }
+
+export interface CheckOptions {
+  /** Instead of the model that the history names, or that fits what it tells. */
+  readonly model?: string | undefined
+  /** How many configurations the search of one key may enter before it is undecided. */
+  readonly configurationsMax?: number | undefined
+}
+
+export interface Verdict {
+  readonly verdict: 'ok' | 'violation' | 'undecided'
+  readonly findings: readonly Finding[]
+  readonly linearizability: Linearizability
+  readonly counts: {
+    readonly operations: number
+    readonly unknown: number
+    readonly failed: number
+    /** Answers that told a revision. */
+    readonly revisions: number
+    readonly reads: { readonly linearizable: number; readonly lease: number; readonly stale: number }
+    /** Requests sent more than once under one idempotency token. */
+    readonly repeated: number
+    /** Nodes whose content at the end is in the history. */
+    readonly finals: number
+  }
+}
+
+/** Throws HistoryError when the history cannot be judged. */
+export function check(history: History, options: CheckOptions = {}): Verdict {
+  const linearizability = checkLinearizability(
+    history,
+    modelFor(history, options.model),
+    options.configurationsMax,
+  )
+  const revisions = checkRevisions(history)
+  const reads = checkReads(history)
+  const idempotency = checkIdempotency(history)
+  const findings = [
+    ...findingsOf(linearizability),
+    ...revisions.findings,
+    ...reads.findings,
+    ...idempotency.findings,
+    ...checkDurability(history),
+  ]
+  return {
+    verdict: findings.length > 0 ? 'violation' : linearizability.verdict === 'undecided' ? 'undecided' : 'ok',
+    findings,
+    linearizability,
+    counts: {
+      operations: history.calls.length,
+      unknown: history.calls.filter(({ outcome }) => outcome.kind === 'unknown').length,
+      failed: history.calls.filter(({ outcome }) => outcome.kind === 'fail').length,
+      revisions: revisions.answers,
+      reads: reads.answered,
+      repeated: idempotency.repeated,
+      finals: history.finals.length,
+    },
+  }
+}
+
+function modelFor(history: History, asked: string | undefined): Model<unknown> {
+  const name = asked ?? history.header.model ?? (tellsRevisions(history) ? 'versioned-register' : 'kv')
+  const model = MODELS.get(name)
+  if (model !== undefined) return model
+  throw new HistoryError(
+    `there is no model ${JSON.stringify(name)}; there are ${[...MODELS.keys()].join(', ')}`,
+  )
+}
+
+const tellsRevisions = ({ calls }: History): boolean =>
+  calls.some(({ outcome }) => outcome.kind === 'ok' && outcome.result.modRevision !== undefined)
+
+function findingsOf({ keys, model }: Linearizability): Finding[] {
+  return keys.flatMap(({ key, failure }) => {
+    if (failure === undefined) return []
+    const { id, node } = failure.blocked
+    const what = id === undefined ? `what ${node} holds at the end` : `operation ${id}`
+    return [
+      {
+        check: 'linearizability',
+        key,
+        message: `${what} fits nowhere: no order of the operations on ${key} explains it together with those that ended before it (model ${model})`,
+        calls: id === undefined ? [] : [id],
+      } satisfies Finding,
+    ]
+  })
+}

@@ -1,0 +1,103 @@
+// Linearizability of a whole history, key by key, with what a report needs to show why.
+
+import type { History } from '../history.ts'
+import type { Model } from './models/model.ts'
+import { type KeyCall, partition } from './partition.ts'
+import { type SearchResult, search } from './search.ts'
+import { shrink } from './shrink.ts'
+
+export interface Linearizability {
+  readonly verdict: SearchResult['verdict']
+  readonly model: string
+  readonly keys: readonly KeyVerdict[]
+  readonly configurations: number
+}
+
+export interface KeyVerdict {
+  readonly key: string
+  readonly verdict: SearchResult['verdict']
+  readonly operations: number
+  readonly unknown: number
+  /** An order that explains this key; when there is none, the longest beginning of one. */
+  readonly points: readonly Point[]
+  /** Why there is none. */
+  readonly failure: Failure | undefined
+}
+
+/** Where an operation may have happened, and what the key was then. */
+export interface Point {
+  readonly call: KeyCall<unknown>
+  readonly timeMs: number
+  readonly state: string
+}
+
+export interface Failure {
+  /** The first operation that fits nowhere: everything that ended before it did can be explained, but not with it. */
+  readonly blocked: KeyCall<unknown>
+  /** A few operations of this key that cannot be explained even alone, in order of their start. Searched for when called. */
+  readonly witness: () => readonly KeyCall<unknown>[]
+}
+
+export function checkLinearizability(
+  history: History,
+  model: Model<unknown>,
+  configurationsMax?: number,
+): Linearizability {
+  const initial = model.initial(history.header.initial ?? null)
+  const keys: KeyVerdict[] = []
+  let configurations = 0
+  for (const [key, calls] of partition(history, model)) {
+    const found = search(calls, model, initial, configurationsMax)
+    configurations += found.configurations
+    keys.push(verdictOf(key, calls, found, model, initial))
+  }
+  return { verdict: worst(keys), model: model.name, keys, configurations }
+}
+
+/** One key that is wrong makes the store wrong, whatever is left undecided. */
+function worst(keys: readonly KeyVerdict[]): SearchResult['verdict'] {
+  const verdicts = new Set(keys.map(({ verdict }) => verdict))
+  if (verdicts.has('impossible')) return 'impossible'
+  return verdicts.has('undecided') ? 'undecided' : 'linearizable'
+}
+
+function verdictOf(
+  key: string,
+  calls: readonly KeyCall<unknown>[],
+  { verdict, order, blocked }: SearchResult,
+  model: Model<unknown>,
+  initial: unknown,
+): KeyVerdict {
+  const blockedCall = blocked === undefined ? undefined : calls[blocked]
+  return {
+    key,
+    verdict,
+    operations: calls.length,
+    unknown: calls.filter(({ end }) => end === Number.POSITIVE_INFINITY).length,
+    points: pointsOf(calls, order, model, initial),
+    failure:
+      blockedCall === undefined
+        ? undefined
+        : { blocked: blockedCall, witness: () => shrink(calls, blockedCall, model, initial) },
+  }
+}
+
+/** As early as the order allows. */
+function pointsOf(
+  calls: readonly KeyCall<unknown>[],
+  order: readonly number[],
+  model: Model<unknown>,
+  initial: unknown,
+): Point[] {
+  let state = initial
+  let timeMs = Number.NEGATIVE_INFINITY
+  const points: Point[] = []
+  for (const place of order) {
+    const call = calls[place]
+    if (call === undefined) continue
+    state = call.step.apply(state)
+    timeMs = Math.max(timeMs, call.startMs)
+    points.push({ call, timeMs, state: model.textOf(state) })
+  }
+  return points
+}

@@ -1,0 +1,89 @@
+// A register: a key is its value, or null when there is no such key. Blind to revisions, so it is the second opinion on a store
+// whose revisions lie.
+
+import type { Operation, Result } from '../../history.ts'
+import type { KeyOperation, Model, Step } from './model.ts'
+import { assertNever, plain } from './plain.ts'
+
+type Value = string | null
+
+export function byValue(name: string, operations: readonly Operation['f'][]): Model<Value> {
+  return {
+    name,
+    operations,
+    initial: (value) => value,
+    textOf: (value) => (value === null ? 'absent' : JSON.stringify(value)),
+    stepOf: (op, result) => (result === undefined ? effectOf(op) : observationOf(op, result)),
+  }
+}
+
+/** What an operation of unknown outcome may have done. An effect that is none is not worth considering. */
+function effectOf(operation: KeyOperation): Step<Value> | undefined {
+  const op = plain(operation)
+  switch (op.f) {
+    case 'get':
+      return undefined
+    case 'put':
+      if (op.ifAbsent) return step(`add ${op.value}`, (now) => (now === null ? op.value : undefined))
+      if (op.ifRevision !== undefined)
+        return step(`set ${op.value}`, (now) => (now === null ? undefined : op.value))
+      return step(`put ${op.value}`, () => op.value)
+    case 'del':
+      return step('del', (now) => (now === null ? undefined : null))
+    case 'cas':
+      return step(`cas ${JSON.stringify([op.from, op.to])}`, (now) => (now === op.from ? op.to : undefined))
+    case 'append':
+      return step(`append ${op.value}`, (now) => (now ?? '') + op.value)
+    default:
+      return assertNever(op)
+  }
+}
+
+function observationOf(operation: KeyOperation, result: Result): Step<Value> | undefined {
+  const op = plain(operation)
+  if (result.applied === false && op.f !== 'cas')
+    return conditionFailed(op.f === 'put' && op.ifAbsent, result)
+  switch (op.f) {
+    case 'get': {
+      const { value } = result
+      if (value === undefined) return undefined
+      return look(`get ${JSON.stringify(value)}`, (now) => (now === value ? now : undefined))
+    }
+    case 'put':
+      return effectOf(op)
+    case 'del': {
+      const { deleted } = result
+      if (deleted === undefined && op.ifRevision === undefined) return step('del any', () => null)
+      if (deleted === 0) return look('del none', (now) => (now === null ? null : undefined))
+      return effectOf(op)
+    }
+    case 'cas': {
+      if (result.applied !== false) return effectOf(op)
+      const { value } = result
+      return look(`cas not ${JSON.stringify([op.from, value])}`, (now) =>
+        now !== op.from && (value === undefined || now === value) ? now : undefined,
+      )
+    }
+    case 'append': {
+      const { value } = result
+      if (value === undefined) return effectOf(op)
+      return step(`append ${JSON.stringify([op.value, value])}`, (now) => {
+        const after = (now ?? '') + op.value
+        return after === value ? after : undefined
+      })
+    }
+    default:
+      return assertNever(op)
+  }
+}
+
+/** Which revision the key had is nothing that this model knows; whether there was one, it does. */
+function conditionFailed(ifAbsent: boolean | undefined, { current }: Result): Step<Value> | undefined {
+  if (current === undefined && !ifAbsent) return undefined
+  return current === null
+    ? look('absent', (now) => (now === null && !ifAbsent ? now : undefined))
+    : look('present', (now) => (now === null ? undefined : now))
+}
+
+const step = (text: string, apply: Step<Value>['apply']): Step<Value> => ({ text, isLook: false, apply })
+const look = (text: string, apply: Step<Value>['apply']): Step<Value> => ({ text, isLook: true, apply })

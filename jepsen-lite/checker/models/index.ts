@@ -1,0 +1,16 @@
+import { byRevision } from './by-revision.ts'
+import { byValue } from './by-value.ts'
+import type { Model } from './model.ts'
+
+const REGISTER = ['get', 'put', 'del', 'cas', 'range'] as const
+
+/** By the name that `--model` takes. */
+export const MODELS: ReadonlyMap<string, Model<unknown>> = new Map(
+  [
+    byValue('register', REGISTER),
+    byValue('cas', REGISTER),
+    byValue('kv', [...REGISTER, 'append', 'acquire', 'release']),
+    byRevision('versioned-register', [...REGISTER, 'append', 'acquire', 'release']),
+    byRevision('lock', ['get', 'range', 'acquire', 'release']),
+  ].map((model) => [model.name, model]),
+)

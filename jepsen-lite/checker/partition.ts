@@ -1,0 +1,149 @@
+// From the calls of a history to what each key saw: one key at a time can be judged alone, because a store of independent keys is
+// linearizable exactly when every key is (Herlihy & Wing: locality).
+
+import { type Call, type History, HistoryError, type Result } from '../history.ts'
+import type { KeyOperation, Model, Step } from './models/model.ts'
+import type { SearchCall } from './search.ts'
+
+/** One operation on one key. */
+export interface KeyCall<State> extends SearchCall<State> {
+  /** Of the call in the history; of the first attempt, when it was sent several times. undefined: what a node holds at the end. */
+  readonly id: number | undefined
+  readonly client: string | number
+  readonly node: string
+  readonly op: KeyOperation
+  /** undefined: unknown. */
+  readonly result: Result | undefined
+  readonly startMs: number
+  readonly endMs: number | undefined
+}
+
+/** What a call did or may have done, attempts under one idempotency token taken together. */
+export interface Request {
+  readonly calls: readonly Call[]
+  readonly result: Result | undefined
+  readonly start: number
+  /** Infinity when the outcome is unknown. */
+  readonly end: number
+  readonly endMs: number | undefined
+}
+
+/** Smallest first: a violation in a small key is found before a large one has used up anybody's patience. */
+export function partition<State>(history: History, model: Model<State>): Map<string, KeyCall<State>[]> {
+  const keys = new Map<string, KeyCall<State>[]>()
+  const add = (call: Omit<KeyCall<State>, 'step'>): void => {
+    const step: Step<State> | undefined = model.stepOf(call.op, call.result)
+    if (step === undefined) return
+    const calls = keys.get(call.op.key)
+    if (calls === undefined) keys.set(call.op.key, [{ ...call, step }])
+    else calls.push({ ...call, step })
+  }
+  const names = keysOf(history)
+  for (const request of requestsOf(history)) {
+    for (const call of perKey(request, names)) {
+      if (!model.operations.includes(request.calls[0]?.op.f ?? 'get')) {
+        throw new HistoryError(`the model ${model.name} knows no ${call.op.f}`)
+      }
+      add(call)
+    }
+  }
+  for (const call of finalReads(history, names)) add(call)
+  return new Map([...keys].sort(([, a], [, b]) => a.length - b.length))
+}
+
+/** Of every call that can have had an effect or has told something, except reads that promised no more than a stale answer. */
+export function requestsOf(history: History): Request[] {
+  const attempts = new Map<string, Call[]>()
+  const requests: Request[] = []
+  for (const call of history.calls) {
+    if (call.outcome.kind === 'fail' || isStaleRead(call)) continue
+    const token = 'idempotency' in call.op ? call.op.idempotency : undefined
+    const group = token === undefined ? undefined : attempts.get(token)
+    if (group !== undefined) group.push(call)
+    else if (token !== undefined) attempts.set(token, [call])
+    else requests.push(requestOf([call]))
+  }
+  for (const calls of attempts.values()) requests.push(requestOf(calls))
+  return requests.sort((a, b) => a.start - b.start)
+}
+
+/** It was applied before the first of its attempts that was answered had its answer, and by no other. */
+function requestOf(calls: readonly Call[]): Request {
+  const start = Math.min(...calls.map((call) => call.start))
+  let first: Call | undefined
+  for (const call of calls) {
+    if (call.outcome.kind === 'ok' && (first === undefined || call.end < first.end)) first = call
+  }
+  if (first?.outcome.kind !== 'ok') {
+    return { calls, result: undefined, start, end: Number.POSITIVE_INFINITY, endMs: undefined }
+  }
+  return { calls, result: first.outcome.result, start, end: first.end, endMs: first.endMs }
+}
+
+export function isStaleRead({ op, outcome }: Call): boolean {
+  if (op.f !== 'get' && op.f !== 'range') return false
+  return op.consistency === 'stale' || (outcome.kind === 'ok' && outcome.result.served === 'stale')
+}
+
+/** Every key that anybody named or saw. */
+export function keysOf({ calls, finals }: History): Set<string> {
+  const keys = new Set<string>()
+  for (const { op, outcome } of calls) {
+    if (op.f !== 'range') keys.add(op.key)
+    if (outcome.kind === 'ok') for (const { key } of outcome.result.rows ?? []) keys.add(key)
+  }
+  for (const { rows } of finals) for (const { key } of rows) keys.add(key)
+  return keys
+}
+
+type Unplaced = Omit<KeyCall<never>, 'step'>
+
+/** A range read saw each key that it covers, also those that were not there. */
+function* perKey(request: Request, names: ReadonlySet<string>): Generator<Unplaced> {
+  const [call] = request.calls
+  if (call === undefined) return
+  const { id, client, node, op, startMs } = call
+  const { result, start, end, endMs } = request
+  const base = { id, client, node, startMs, endMs, start, end }
+  if (op.f !== 'range') {
+    yield { ...base, op, result }
+    return
+  }
+  if (result?.rows === undefined) return
+  const rows = new Map(result.rows.map((row) => [row.key, row]))
+  for (const key of names) {
+    if (!key.startsWith(op.prefix)) continue
+    const row = rows.get(key)
+    yield { ...base, op: { f: 'get', key }, result: readOf(row, result.revision) }
+  }
+}
+
+/** What the nodes hold at the end is a read of every key on every node, and later than everything. */
+function* finalReads({ finals }: History, names: ReadonlySet<string>): Generator<Unplaced> {
+  for (const { node, time, position, revision, rows } of finals) {
+    const found = new Map(rows.map((row) => [row.key, row]))
+    for (const key of names) {
+      yield {
+        id: undefined,
+        client: 'at the end',
+        node,
+        op: { f: 'get', key },
+        result: readOf(found.get(key), revision),
+        start: position,
+        end: position,
+        startMs: time,
+        endMs: time,
+      }
+    }
+  }
+}
+
+function readOf(
+  row: { readonly value: string; readonly modRevision: number } | undefined,
+  revision: number | undefined,
+): Result {
+  return {
+    ...(row === undefined ? { value: null } : { value: row.value, modRevision: row.modRevision }),
+    ...(revision !== undefined && { revision }),
+  }
+}

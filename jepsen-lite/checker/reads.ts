@@ -1,0 +1,158 @@
+// What each level of consistency promises to a reader (docs/reference/http.md). Linearizable and lease reads are in the search, and in the
+// order of revisions; a stale read may be old, but
+//
+//   it shows what the store once was, never what it will be (chronicle.ts holds its content against the changes)
+//   it is no older than it says itself, and it says so when asked for a bound
+//   it is not behind the revision that its client asked for: so a client that hands on what it has seen never goes back
+
+import type { Call, Consistency, History, ReadOptions, Result } from '../history.ts'
+import { revisionOf } from './chronicle.ts'
+import type { Finding } from './finding.ts'
+import { isStaleRead, requestsOf } from './partition.ts'
+
+const RANK: Record<Consistency, number> = { stale: 0, lease: 1, linearizable: 2 }
+
+interface Read {
+  readonly call: Call
+  readonly asked: ReadOptions
+  readonly result: Result
+}
+
+export interface Reads {
+  readonly findings: readonly Finding[]
+  /** Answered reads by the level that was asked for. */
+  readonly answered: Readonly<Record<Consistency, number>>
+}
+
+export function checkReads(history: History): Reads {
+  const reads = history.calls.flatMap(readOf)
+  const answered = { stale: 0, lease: 0, linearizable: 0 }
+  for (const { asked } of reads) answered[asked.consistency ?? 'linearizable'] += 1
+  const ageOf = ageAgainst(history)
+  const findings = reads.flatMap((read) => [
+    ...brokenOptions(read),
+    ...ageOf(read),
+    ...fromTheFuture(read, history),
+  ])
+  return { findings, answered }
+}
+
+function readOf(call: Call): Read[] {
+  const { op, outcome } = call
+  if ((op.f !== 'get' && op.f !== 'range') || outcome.kind !== 'ok') return []
+  return [{ call, asked: op, result: outcome.result }]
+}
+
+function brokenOptions({ call, asked, result }: Read): Finding[] {
+  const messages: string[] = []
+  const level = asked.consistency ?? 'linearizable'
+  if (result.served !== undefined && RANK[result.served] < RANK[level]) {
+    messages.push(`was asked for ${level} and served ${result.served}`)
+  }
+  if (
+    asked.minRevision !== undefined &&
+    (revisionOf(result) ?? Number.POSITIVE_INFINITY) < asked.minRevision
+  ) {
+    messages.push(`asked for revision ${asked.minRevision} or later and was shown ${revisionOf(result)}`)
+  }
+  if (asked.maxStalenessMs !== undefined && isStaleRead(call) && result.served !== 'linearizable') {
+    const claimed = result.stalenessMs
+    if (claimed === undefined || claimed > asked.maxStalenessMs) {
+      messages.push(
+        `allowed ${asked.maxStalenessMs} ms of staleness and was given ${claimed === undefined ? 'no bound' : `${claimed} ms`}`,
+      )
+    }
+  }
+  return messages.map((message) => findingAbout(call, message))
+}
+
+/**
+ * An answer that claims to be at most s ms old was made after the request arrived, so it reflects whatever had been told s ms before
+ * the request was sent. The claim is measured by a clock of a node, which may be slower than ours.
+ */
+function ageAgainst(history: History): (read: Read) => Finding[] {
+  const told = requestsOf(history)
+    .flatMap(({ calls, result, endMs }) => {
+      const revision = result === undefined ? undefined : revisionOf(result)
+      const id = calls[0]?.id
+      return id === undefined || revision === undefined || endMs === undefined
+        ? []
+        : [{ id, revision, endMs }]
+    })
+    .sort((a, b) => a.endMs - b.endMs)
+  // The highest so far at each place.
+  for (const [at, here] of told.entries()) {
+    const before = told[at - 1]
+    if (before !== undefined && before.revision > here.revision) told[at] = { ...before, endMs: here.endMs }
+  }
+  const drift = history.header.clockDriftMax ?? 0
+  return ({ call, result }) => {
+    const revision = revisionOf(result)
+    if (!isStaleRead(call) || result.stalenessMs === undefined || revision === undefined) return []
+    const since = call.startMs - result.stalenessMs * ((1 + drift) / (1 - drift))
+    const known = lastBefore(told, since)
+    if (known === undefined || known.revision <= revision) return []
+    return [
+      findingAbout(
+        call,
+        `claims to be at most ${result.stalenessMs} ms old, but shows revision ${revision}: ` +
+          `operation ${known.id} had been answered at ${known.revision} more than ${Math.round(since - known.endMs)} ms before that`,
+        [known.id],
+      ),
+    ]
+  }
+}
+
+function lastBefore<T extends { readonly endMs: number }>(
+  rising: readonly T[],
+  timeMs: number,
+): T | undefined {
+  let from = 0
+  let to = rising.length
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((rising[middle]?.endMs ?? 0) < timeMs) from = middle + 1
+    else to = middle
+  }
+  return rising[from - 1]
+}
+
+/** Where answers tell no revisions, this much can be said of a stale read: somebody had asked to write what it shows. */
+function fromTheFuture({ call, result }: Read, history: History): Finding[] {
+  const { op } = call
+  const { value } = result
+  if (op.f !== 'get' || !isStaleRead(call) || revisionOf(result) !== undefined) return []
+  if (typeof value !== 'string' || value === history.header.initial) return []
+  const written = history.calls.some(
+    ({ op: other, start, outcome }) =>
+      start < call.end && outcome.kind !== 'fail' && writes(other, op.key, value),
+  )
+  return written
+    ? []
+    : [findingAbout(call, `shows ${JSON.stringify(value)}, which nobody had asked to write by then`)]
+}
+
+function writes(op: Call['op'], key: string, value: string): boolean {
+  switch (op.f) {
+    case 'put':
+      return op.key === key && op.value === value
+    case 'cas':
+      return op.key === key && op.to === value
+    case 'append':
+      return op.key === key && value.endsWith(op.value)
+    case 'acquire':
+      return op.key === key && op.owner === value
+    default:
+      return false
+  }
+}
+
+function findingAbout(call: Call, message: string, others: readonly number[] = []): Finding {
+  const { id, op } = call
+  return {
+    check: 'reads',
+    key: op.f === 'range' ? undefined : 'key' in op ? op.key : undefined,
+    message: `operation ${id} ${message}`,
+    calls: [...others, id].sort((a, b) => a - b),
+  }
+}

@@ -1,0 +1,134 @@
+// The promises of revisions, in time n log n, for histories that are too long to search and for operations on many keys. Every answer tells
+// the revision of the store that it reflects; so the order is known, and only two things are left to ask:
+//
+//   real time    no answer reflects a revision below one that had been told before the operation began; a change is above all of them
+//   content      what was seen at a revision is what the changes up to it left (chronicle.ts)
+//
+// A store whose revisions lie cannot keep both. The search (search.ts) is the second opinion: it asks the same of values.
+
+import type { Call, History } from '../history.ts'
+import { Chronicle, looksAtRows, looksOf, revisionOf } from './chronicle.ts'
+import type { Finding } from './finding.ts'
+import { isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
+
+export interface Revisions {
+  readonly findings: readonly Finding[]
+  /** How many answers told a revision: without any there was nothing to check. */
+  readonly answers: number
+}
+
+export function checkRevisions(history: History): Revisions {
+  const requests = requestsOf(history)
+  const stale = history.calls.filter((call) => isStaleRead(call) && call.outcome.kind === 'ok').map(asRequest)
+  const chronicle = new Chronicle(history, requests)
+  const names = keysOf(history)
+  for (const request of [...requests, ...stale]) {
+    for (const look of looksOf(request)) chronicle.look(look, 'revisions')
+    const [call] = request.calls
+    const { result, end } = request
+    if (call?.op.f !== 'range' || result?.rows === undefined || result.revision === undefined) continue
+    const base = { at: result.revision, end, call: call.id, by: `operation ${call.id}` }
+    for (const look of looksAtRows(result.rows, call.op.prefix, names, base))
+      chronicle.look(look, 'revisions')
+  }
+  for (const { node, revision, position, rows } of history.finals) {
+    const base = { at: revision, end: position, call: undefined, by: `at the end ${node}` }
+    for (const look of looksAtRows(rows, '', names, base)) chronicle.look(look, 'durability')
+  }
+  chronicle.explain()
+  const answered = answersOf(requests, stale)
+  return {
+    findings: [...chronicle.findings, ...conditionsThatHeld(requests), ...backwards(answered, history)],
+    answers: answered.length,
+  }
+}
+
+function asRequest(call: Call): Request {
+  const result = call.outcome.kind === 'ok' ? call.outcome.result : undefined
+  return { calls: [call], result, start: call.start, end: call.end, endMs: call.endMs }
+}
+
+interface Answer {
+  readonly call: Call
+  readonly start: number
+  readonly end: number
+  readonly revision: number
+  /** A change has a revision of its own; a stale read may be behind. */
+  readonly kind: 'change' | 'look' | 'stale'
+}
+
+function answersOf(requests: readonly Request[], stale: readonly Request[]): Answer[] {
+  return [...requests, ...stale].flatMap((request) => {
+    const { calls, result, start, end } = request
+    const [call] = calls
+    const revision = result === undefined ? undefined : revisionOf(result)
+    if (call === undefined || result === undefined || revision === undefined) return []
+    const kind = isStaleRead(call) ? 'stale' : isChange(call, request) ? 'change' : 'look'
+    return [{ call, start, end, revision, kind }]
+  })
+}
+
+function isChange({ op }: Call, { result }: Request): boolean {
+  if (op.f === 'get' || op.f === 'range' || result?.applied === false) return false
+  return op.f !== 'del' || result?.deleted === 1
+}
+
+/** Answers in the order of time; the highest revision told so far is a lower bound for whatever begins now. */
+function backwards(answers: readonly Answer[], { finals }: History): Finding[] {
+  const findings: Finding[] = []
+  const byStart = [...answers].sort((a, b) => a.start - b.start)
+  const byEnd = [...answers].sort((a, b) => a.end - b.end)
+  let told: Answer | undefined
+  let at = 0
+  const tellUpTo = (position: number): void => {
+    for (let next = byEnd[at]; next !== undefined && next.end < position; next = byEnd[at]) {
+      if (told === undefined || next.revision > told.revision) told = next
+      at += 1
+    }
+  }
+  for (const { call, start, revision, kind } of byStart) {
+    tellUpTo(start)
+    const least = told === undefined ? 0 : told.revision + (kind === 'change' ? 1 : 0)
+    if (told === undefined || revision >= least || kind === 'stale') continue
+    findings.push({
+      check: 'revisions',
+      key: call.op.f === 'range' ? undefined : call.op.key,
+      message:
+        `operation ${call.id} began after operation ${told.call.id} had been answered at revision ${told.revision}, ` +
+        `but ${kind === 'change' ? 'made' : 'saw'} revision ${revision}`,
+      calls: [told.call.id, call.id],
+    })
+  }
+  for (const { node, position, revision } of [...finals].sort((a, b) => a.position - b.position)) {
+    tellUpTo(position)
+    if (told === undefined || revision >= told.revision) continue
+    findings.push({
+      check: 'durability',
+      key: undefined,
+      message: `at the end ${node} is at revision ${revision}, but operation ${told.call.id} was answered at ${told.revision}`,
+      calls: [told.call.id],
+    })
+  }
+  return findings
+}
+
+/** A condition that is said not to have held, with a proof that it did. */
+function conditionsThatHeld(requests: readonly Request[]): Finding[] {
+  return requests.flatMap(({ calls, result }) => {
+    const [call] = calls
+    if (call === undefined || result?.applied !== false || result.current === undefined) return []
+    const { op } = call
+    const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
+    const ifAbsent = op.f === 'acquire' || (op.f === 'put' && op.ifAbsent === true)
+    const held = ifAbsent ? result.current === null : asked !== undefined && result.current === asked
+    if (!held) return []
+    return [
+      {
+        check: 'revisions',
+        key: 'key' in op ? op.key : undefined,
+        message: `operation ${call.id} was refused because of its condition, but the answer shows that it held`,
+        calls: [call.id],
+      } satisfies Finding,
+    ]
+  })
+}

@@ -1,0 +1,375 @@
+// Is there an order in which one key's operations could have happened one after another, each between its start and its end, so that the
+// model gives every result that was seen? The search of Wing & Gong with Lowe's memory of configurations: place any operation that
+// may come next, go on from the state that it leads to, and take it back when that leads nowhere. README.md explains it in pictures.
+//
+// Four rules keep it from trying what cannot matter; each leaves out only orders for which another one is as good:
+//
+//   1  An answer that only looked, and that fits the state as it is, comes next: later it could do no better.
+//   2  An operation of unknown outcome need never be placed. One that would change nothing is not.
+//   3  Nor is one followed by an operation that could have come without it and led to the same state.
+//   4  Of unknown operations that do the same, the earliest comes first: wherever a later one fits, it fits too.
+
+import { Configurations } from './configurations.ts'
+import type { Model, Step } from './models/model.ts'
+
+/** An operation to be placed between two positions of the history. `end` Infinity: it may have happened, any time from `start` on, or not. */
+export interface SearchCall<State> {
+  readonly start: number
+  readonly end: number
+  readonly step: Step<State>
+}
+
+export interface SearchResult {
+  readonly verdict: 'linearizable' | 'impossible' | 'undecided'
+  /**
+   * Places of calls in the list that was given, in an order that explains them: all that must be placed when linearizable; otherwise
+   * the longest beginning that gets as far in time as any.
+   */
+  readonly order: readonly number[]
+  /** Impossible: the call that fits nowhere: no order that explains everything that ended before its end has room for it. */
+  readonly blocked: number | undefined
+  /** How many configurations were entered: the size of the search. */
+  readonly configurations: number
+}
+
+/** About 60 bytes each. */
+export const CONFIGURATIONS_MAX = 5_000_000
+
+export function search<State>(
+  calls: readonly SearchCall<State>[],
+  model: Pick<Model<State>, 'textOf'>,
+  initial: State,
+  configurationsMax: number = CONFIGURATIONS_MAX,
+): SearchResult {
+  return new Search(calls, new Steps(model, initial, calls), configurationsMax).run()
+}
+
+const REFUSED = -1
+const NONE = -1
+
+class Search<State> {
+  readonly #steps: Steps<State>
+  readonly #configurationsMax: number
+  readonly #configurations = new Configurations()
+  /** Calls are numbered by their start; this is each one's place in the list that was given. */
+  readonly #given: Int32Array
+  readonly #ends: Float64Array
+  /** Its number among the calls that must be placed, or among those that need not be. */
+  readonly #bit: Int32Array
+  readonly #isOptional: Uint8Array
+  /** Of an optional call: the one before it that does the same. */
+  readonly #twin: Int32Array
+  /** Starts and ends in time order as a linked list; what is placed is lifted out of it. Call c: its start is node c, its end n + c. */
+  readonly #next: Int32Array
+  readonly #prev: Int32Array
+  readonly #calls: number
+  readonly #head: number
+
+  // Where the search stands.
+  #state: number
+  /** The state before the last placed call, when that was an optional one (rule 3). */
+  #before = NONE
+  readonly #required: Int32Array
+  readonly #optional: Int32Array
+  /** The first required call that is not placed, and the last that is. */
+  #from = 0
+  #last = -1
+  #remaining: number
+  #hashA = 0
+  #hashB = 0
+
+  // How it came there: one frame for each placed call, with what it replaced.
+  #depth = 0
+  readonly #placed: Int32Array
+  readonly #wasState: Int32Array
+  readonly #wasBefore: Int32Array
+  readonly #wasFrom: Int32Array
+  readonly #wasLast: Int32Array
+  /** 0: placed by rule 1, so there is nothing else to try in its place. */
+  readonly #wasChosen: Uint8Array
+
+  #furthest = { end: Number.NEGATIVE_INFINITY, blocked: NONE, order: new Int32Array(0) }
+
+  constructor(calls: readonly SearchCall<State>[], steps: Steps<State>, configurationsMax: number) {
+    const n = calls.length
+    this.#calls = n
+    this.#head = 2 * n
+    this.#configurationsMax = configurationsMax
+    this.#steps = steps
+    this.#state = steps.initial
+    const given = calls.map((_, at) => at).sort((a, b) => startOf(calls, a) - startOf(calls, b) || a - b)
+    this.#given = Int32Array.from(given)
+    steps.renumber(this.#given)
+    this.#ends = Float64Array.from(given, (at) => calls[at]?.end ?? 0)
+    this.#bit = new Int32Array(n)
+    this.#isOptional = new Uint8Array(n)
+    this.#twin = new Int32Array(n).fill(NONE)
+    const optional = this.#numberBits()
+    this.#remaining = n - optional
+    this.#required = new Int32Array((this.#remaining >> 5) + 1)
+    this.#optional = new Int32Array((optional + 31) >> 5)
+    this.#next = new Int32Array(2 * n + 1)
+    this.#prev = new Int32Array(2 * n + 1)
+    this.#link(given.map((at) => startOf(calls, at)))
+    this.#placed = new Int32Array(n)
+    this.#wasState = new Int32Array(n)
+    this.#wasBefore = new Int32Array(n)
+    this.#wasFrom = new Int32Array(n)
+    this.#wasLast = new Int32Array(n)
+    this.#wasChosen = new Uint8Array(n)
+  }
+
+  run(): SearchResult {
+    this.#placeLooks()
+    let node = at(this.#next, this.#head)
+    while (this.#remaining > 0) {
+      if (this.#configurations.size > this.#configurationsMax) return this.#result('undecided')
+      if (node < this.#calls) {
+        node = at(this.#next, this.#place(node) ? this.#head : node)
+        continue
+      }
+      // An end: its call would have had to be placed by now.
+      this.#noteDeadEnd(node - this.#calls)
+      if (this.#depth === 0) return this.#result('impossible')
+      const takenBack = this.#takeBack()
+      if (takenBack === NONE) return this.#result('impossible')
+      node = at(this.#next, takenBack)
+    }
+    return this.#result('linearizable')
+  }
+
+  /** Places a call if it may come next and that leads somewhere new. */
+  #place(call: number): boolean {
+    const optional = this.#isOptional[call] === 1
+    if (optional && !this.#isPlacedOptional(at(this.#twin, call))) return false
+    const step = this.#steps.ofCall(call)
+    const after = this.#steps.apply(this.#state, step)
+    if (after === REFUSED || (optional && after === this.#state)) return false
+    if (this.#before !== NONE && this.#steps.apply(this.#before, step) === after) return false
+    this.#push(call, after, optional ? this.#state : NONE, 1)
+    this.#placeLooks()
+    const isNew = this.#configurations.add(
+      this.#hashA ^ mix(this.#state, 3),
+      this.#hashB ^ mix(this.#state, 4),
+      this.#state,
+      this.#from,
+      this.#last,
+      this.#required,
+      this.#optional,
+    )
+    if (!isNew) this.#takeBack()
+    return isNew
+  }
+
+  /** Rule 1. */
+  #placeLooks(): void {
+    let node = at(this.#next, this.#head)
+    while (node < this.#calls) {
+      const previous = at(this.#prev, node)
+      const step = this.#steps.ofCall(node)
+      const free =
+        this.#isOptional[node] === 0 &&
+        this.#steps.isLook(step) &&
+        this.#steps.apply(this.#state, step) === this.#state
+      if (free) this.#push(node, this.#state, NONE, 0)
+      node = at(this.#next, free ? previous : node)
+    }
+  }
+
+  #push(call: number, state: number, before: number, chosen: 0 | 1): void {
+    const depth = this.#depth
+    this.#placed[depth] = call
+    this.#wasState[depth] = this.#state
+    this.#wasBefore[depth] = this.#before
+    this.#wasFrom[depth] = this.#from
+    this.#wasLast[depth] = this.#last
+    this.#wasChosen[depth] = chosen
+    this.#depth = depth + 1
+    this.#state = state
+    this.#before = before
+    this.#flip(call)
+    this.#lift(call)
+    if (this.#isOptional[call] === 1) return
+    this.#lift(call + this.#calls)
+    this.#remaining -= 1
+    this.#last = Math.max(this.#last, at(this.#bit, call))
+    while (this.#isSet(this.#required, this.#from)) this.#from += 1
+  }
+
+  /** Down to the last call that was chosen, which it returns; NONE when nothing is left to choose otherwise. */
+  #takeBack(): number {
+    while (this.#depth > 0) {
+      this.#depth -= 1
+      const depth = this.#depth
+      const call = at(this.#placed, depth)
+      this.#state = at(this.#wasState, depth)
+      this.#before = at(this.#wasBefore, depth)
+      this.#from = at(this.#wasFrom, depth)
+      this.#last = at(this.#wasLast, depth)
+      this.#flip(call)
+      if (this.#isOptional[call] === 0) {
+        this.#unlift(call + this.#calls)
+        this.#remaining += 1
+      }
+      this.#unlift(call)
+      if (this.#wasChosen[depth] === 1) return call
+    }
+    return NONE
+  }
+
+  #noteDeadEnd(blocked: number): void {
+    const end = this.#ends[blocked] ?? 0
+    const { end: best, order } = this.#furthest
+    if (end < best || (end === best && this.#depth <= order.length)) return
+    this.#furthest = { end, blocked, order: this.#placed.slice(0, this.#depth) }
+  }
+
+  #result(verdict: SearchResult['verdict']): SearchResult {
+    const { blocked, order } = this.#furthest
+    const placed = verdict === 'linearizable' ? this.#placed.slice(0, this.#depth) : order
+    return {
+      verdict,
+      order: Array.from(placed, (call) => at(this.#given, call)),
+      blocked: verdict === 'impossible' ? at(this.#given, blocked) : undefined,
+      configurations: this.#configurations.size,
+    }
+  }
+
+  /** How many are optional. */
+  #numberBits(): number {
+    const lastOfStep = new Map<number, number>()
+    let required = 0
+    let optional = 0
+    for (let call = 0; call < this.#calls; call++) {
+      if (this.#ends[call] !== Number.POSITIVE_INFINITY) {
+        this.#bit[call] = required++
+        continue
+      }
+      this.#bit[call] = optional++
+      this.#isOptional[call] = 1
+      const step = this.#steps.ofCall(call)
+      this.#twin[call] = lastOfStep.get(step) ?? NONE
+      lastOfStep.set(step, call)
+    }
+    return optional
+  }
+
+  /** At one instant starts come before ends: then the two are concurrent. */
+  #link(starts: readonly number[]): void {
+    const n = this.#calls
+    const time = (node: number): number => (node < n ? starts[node] : this.#ends[node - n]) ?? 0
+    const nodes = starts.flatMap((_, call) => (this.#isOptional[call] === 1 ? [call] : [call, call + n]))
+    nodes.sort((a, b) => time(a) - time(b) || a - b)
+    let previous = this.#head
+    for (const node of [...nodes, this.#head]) {
+      this.#next[previous] = node
+      this.#prev[node] = previous
+      previous = node
+    }
+  }
+
+  #lift(node: number): void {
+    const next = at(this.#next, node)
+    const prev = at(this.#prev, node)
+    this.#next[prev] = next
+    this.#prev[next] = prev
+  }
+
+  #unlift(node: number): void {
+    this.#next[at(this.#prev, node)] = node
+    this.#prev[at(this.#next, node)] = node
+  }
+
+  /** Places the call among the bits, or takes it out. */
+  #flip(call: number): void {
+    const bits = this.#isOptional[call] === 1 ? this.#optional : this.#required
+    const bit = at(this.#bit, call)
+    bits[bit >> 5] = at(bits, bit >> 5) ^ (1 << (bit & 31))
+    this.#hashA ^= mix(call, 1)
+    this.#hashB ^= mix(call, 2)
+  }
+
+  #isSet(bits: Int32Array, bit: number): boolean {
+    return (at(bits, bit >> 5) & (1 << (bit & 31))) !== 0
+  }
+
+  #isPlacedOptional(call: number): boolean {
+    return call === NONE || this.#isSet(this.#optional, at(this.#bit, call))
+  }
+}
+
+const startOf = (calls: readonly { readonly start: number }[], call: number): number =>
+  calls[call]?.start ?? 0
+
+function at(array: Int32Array, index: number): number {
+  const value = array[index]
+  if (value === undefined) throw new RangeError(`${index} is not in an array of ${array.length}`)
+  return value
+}
+
+/** Zobrist's table as a function: 32 bits that look random, of a number and of which table is meant (murmur3's finalizer). */
+function mix(value: number, table: number): number {
+  let hash = Math.imul(value, 4) + table
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
+/** Steps and states as small numbers, and every step from a state computed once. */
+class Steps<State> {
+  readonly initial: number
+  #ofCall: Int32Array
+  readonly #steps: Step<State>[] = []
+  readonly #states: State[] = []
+  readonly #stateIds = new Map<string, number>()
+  readonly #model: Pick<Model<State>, 'textOf'>
+  readonly #known = new Map<number, number>()
+
+  constructor(model: Pick<Model<State>, 'textOf'>, initial: State, calls: readonly SearchCall<State>[]) {
+    this.#model = model
+    this.initial = this.#idOf(initial)
+    const ids = new Map<string, number>()
+    this.#ofCall = Int32Array.from(calls, ({ step }) => {
+      const id = ids.get(step.text) ?? ids.size
+      if (id === ids.size) {
+        ids.set(step.text, id)
+        this.#steps.push(step)
+      }
+      return id
+    })
+  }
+
+  /** Calls are numbered anew: the first is the one that was `given[0]`. */
+  renumber(given: Int32Array): void {
+    this.#ofCall = given.map((call) => at(this.#ofCall, call))
+  }
+
+  ofCall(call: number): number {
+    return at(this.#ofCall, call)
+  }
+
+  isLook(step: number): boolean {
+    return this.#steps[step]?.isLook === true
+  }
+
+  /** REFUSED when it cannot happen in that state. */
+  apply(state: number, step: number): number {
+    const place = state * this.#steps.length + step
+    const known = this.#known.get(place)
+    if (known !== undefined) return known
+    const from = this.#states[state]
+    const after = from === undefined ? undefined : this.#steps[step]?.apply(from)
+    const id = after === undefined ? REFUSED : this.#idOf(after)
+    this.#known.set(place, id)
+    return id
+  }
+
+  #idOf(state: State): number {
+    const text = this.#model.textOf(state)
+    const known = this.#stateIds.get(text)
+    if (known !== undefined) return known
+    this.#states.push(state)
+    this.#stateIds.set(text, this.#states.length - 1)
+    return this.#states.length - 1
+  }
+}

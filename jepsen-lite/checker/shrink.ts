@@ -1,0 +1,99 @@
+// From a history of thousands of operations that cannot be explained to the few that show why. Only steps that keep the proof: if what is
+// left cannot be explained, neither can the whole.
+//
+//   cut     what began after the blocked operation ended goes; what was under way then becomes unknown
+//   begin   what ended before a plain write goes, if nothing else was under way with that write: it wiped out all that was before
+//   reads   go one after another, as many at a time as can be spared: an order of the whole, without them, explains the rest
+//   writes  that nobody can have noticed go too (see `unnoticed`)
+
+import type { Model } from './models/model.ts'
+import type { KeyCall } from './partition.ts'
+import { search } from './search.ts'
+
+/** A witness is for people: it is not worth more than this. */
+const SEARCHES_MAX = 400
+const CONFIGURATIONS_MAX = 20_000
+
+export function shrink<State>(
+  calls: readonly KeyCall<State>[],
+  blocked: KeyCall<State>,
+  model: Model<State>,
+  initial: State,
+): KeyCall<State>[] {
+  let searches = 0
+  const isImpossible = (left: readonly KeyCall<State>[]): boolean => {
+    searches += 1
+    return search(left, model, initial, CONFIGURATIONS_MAX).verdict === 'impossible'
+  }
+  let left = cut(calls, blocked.end, model)
+  // The blocked operation fits nowhere whatever comes later; should the budget not suffice to see that, all is shown.
+  if (!isImpossible(left)) return [...calls]
+
+  for (let before = Number.POSITIVE_INFINITY; left.length < before; ) {
+    before = left.length
+    left = beginnings(left).find((rest) => searches < SEARCHES_MAX && isImpossible(rest)) ?? left
+    const spared = [...left.filter(isLook), ...left.filter((call) => unnoticed(call, left))]
+    for (let size = spared.length; size >= 1; size = Math.floor(size / 2)) {
+      for (let from = 0; from < spared.length && searches < SEARCHES_MAX; ) {
+        const dropped = new Set(spared.slice(from, from + size))
+        const rest = left.filter((call) => !dropped.has(call))
+        if (dropped.size > 0 && isImpossible(rest)) {
+          left = rest
+          spared.splice(from, size)
+        } else {
+          from += size
+        }
+      }
+    }
+  }
+  return left
+}
+
+function cut<State>(calls: readonly KeyCall<State>[], end: number, model: Model<State>): KeyCall<State>[] {
+  const left: KeyCall<State>[] = []
+  for (const call of calls) {
+    if (call.start > end) continue
+    if (call.end <= end) {
+      left.push(call)
+      continue
+    }
+    const step = model.stepOf(call.op, undefined)
+    if (step === undefined) continue
+    left.push({ ...call, step, result: undefined, end: Number.POSITIVE_INFINITY, endMs: undefined })
+  }
+  return left
+}
+
+/** Shortest first. An operation of unknown outcome may still come after the write, so it stays. */
+function beginnings<State>(calls: readonly KeyCall<State>[]): KeyCall<State>[][] {
+  return calls
+    .filter((call) => blindlyPut(call) !== undefined && call.end !== Number.POSITIVE_INFINITY)
+    .filter((put) =>
+      calls.every(
+        ({ start, end }) => start >= put.start || end < put.start || end === Number.POSITIVE_INFINITY,
+      ),
+    )
+    .filter((put) => calls.every((call) => call === put || call.start < put.start || call.start > put.end))
+    .map((put) => calls.filter(({ end }) => end >= put.start))
+    .filter((rest) => rest.length < calls.length)
+    .sort((a, b) => a.length - b.length)
+}
+
+const isLook = ({ op, result }: KeyCall<unknown>): boolean => op.f === 'get' || result?.applied === false
+
+/**
+ * An unconditional write whose value nobody read, among reads and writes of which none looks at what was there before: take it out of
+ * an order that explains everything, and the order still does. (A read right behind it would have seen it.)
+ */
+function unnoticed(call: KeyCall<unknown>, among: readonly KeyCall<unknown>[]): boolean {
+  const value = blindlyPut(call)
+  if (value === undefined) return false
+  return among.every((other) => {
+    if (other.op.f !== 'get') return blindlyPut(other) !== undefined
+    return other.result?.value !== undefined && other.result.value !== value
+  })
+}
+
+function blindlyPut({ op }: KeyCall<unknown>): string | undefined {
+  return op.f === 'put' && !op.ifAbsent && op.ifRevision === undefined ? op.value : undefined
+}
