@@ -46,7 +46,7 @@ export const applyEntry: Apply = function* (kind, version, body, clusterTimeMs, 
   if (token === undefined) return yield* evictAfter(execute(command, current, state))
 
   const known = (yield { keys: [tokenKey(token)], heads: false })[0]
-  const print = fingerprint(kind, request.asked)
+  const print = fingerprint(kind, body.subarray(request.askedAt))
   const said = answerOfToken(request, known?.bytes, print, state)
   if (said !== undefined) return yield* evictAfter(unchanged(said.outcome, state), said.replayed)
 

@@ -93,8 +93,8 @@ export function decodeRequest(kind: number, version: number, body: Uint8Array): 
 export interface ParsedRequest {
   readonly token: Uint8Array | undefined
   readonly since: Revision | undefined
-  /** All that a fingerprint covers. */
-  readonly asked: Uint8Array
+  /** From here on the body is what a fingerprint covers. */
+  readonly askedAt: number
   readonly principal: string
   readonly command: Command
 }
@@ -110,11 +110,12 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
   const since = envelope & HAS_SINCE ? asRevision(readUint64(body, at)) : undefined
   if (since !== undefined) at += 8
 
-  const asked = body.subarray(at)
-  const principal = sliceAt(body, at + 1, byteAt(body, at))
-  at += 1 + principal.length
+  const askedAt = at
+  const principalBytes = byteAt(body, at)
+  const principal = principalBytes === 0 ? '' : readAscii(sliceAt(body, at + 1, principalBytes))
+  at += 1 + principalBytes
   const command = kind === KIND_SETTINGS ? readSettingsCommand(body, at) : readKeyCommand(kind, body, at)
-  return { token, since, asked, principal: readAscii(principal), command }
+  return { token, since, askedAt, principal, command }
 }
 
 function readSettingsCommand(body: Uint8Array, at: number): Command {

@@ -50,14 +50,25 @@ export interface EntryHeader extends PayloadHeader {
 /** A frame with room for `bodyBytes`, payload header filled in, body still to be written at BODY_AT, then to be sealed. */
 export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
   const frame = cut(BODY_AT + bodyBytes)
-  const view = viewOf(frame)
-  view.setUint32(0, frame.length)
-  view.setUint8(32, header.kind)
-  view.setUint8(33, header.version)
-  view.setBigUint64(36, BigInt(header.proposer))
-  view.setUint32(44, header.boot)
-  writeUint48(view, 48, header.seq)
+  writeUint32(frame, 0, frame.length)
+  frame[32] = header.kind
+  frame[33] = header.version
+  frame.set(idBytes(header.proposer), 36)
+  writeUint32(frame, 44, header.boot)
+  writeUint48(frame, 48, header.seq)
   return frame
+}
+
+/** Nearly all frames that a node makes are its own. */
+let lastId: ReplicaId | undefined
+const lastIdBytes = new Uint8Array(8)
+
+function idBytes(id: ReplicaId): Uint8Array {
+  if (id !== lastId) {
+    new DataView(lastIdBytes.buffer).setBigUint64(0, BigInt(id))
+    lastId = id
+  }
+  return lastIdBytes
 }
 
 /** Frames are cut from slabs: an allocation for each would cost more than all else that is done with it. */
@@ -77,64 +88,80 @@ function cut(bytes: number): Uint8Array {
 
 /** Writes the payload's CRC. Nothing at or after PAYLOAD_AT may change from here on. */
 export function sealFrame(frame: Uint8Array, crc32: (bytes: Uint8Array) => number): Uint8Array {
-  viewOf(frame).setUint32(4, crc32(frame.subarray(PAYLOAD_AT)) >>> 0)
+  writeUint32(frame, 4, crc32(frame.subarray(PAYLOAD_AT)))
   return frame
 }
 
 /** The leader's stamp: term, index and cluster time, in place. */
 export function stampFrame(frame: Uint8Array, term: Term, index: LogIndex, clusterTimeMs: number): void {
-  const view = viewOf(frame)
-  writeUint64(view, 8, term)
-  writeUint64(view, 16, index)
-  writeUint64(view, 24, clusterTimeMs)
+  writeUint64(frame, 8, term)
+  writeUint64(frame, 16, index)
+  writeUint64(frame, 24, clusterTimeMs)
 }
 
 export function readHeader(frame: Uint8Array): EntryHeader {
-  const view = viewOf(frame)
+  const proposer = (BigInt(readUint32(frame, 36)) << 32n) | BigInt(readUint32(frame, 40))
   return {
-    frameBytes: view.getUint32(0),
-    crc: view.getUint32(4),
-    term: readUint64(view, 8) as Term,
-    index: readUint64(view, 16) as LogIndex,
-    clusterTimeMs: readUint64(view, 24),
-    kind: view.getUint8(32),
-    version: view.getUint8(33),
-    proposer: view.getBigUint64(36).toString() as ReplicaId,
-    boot: view.getUint32(44),
-    seq: readUint48(view, 48),
+    frameBytes: readUint32(frame, 0),
+    crc: readUint32(frame, 4),
+    term: readUint64(frame, 8) as Term,
+    index: readUint64(frame, 16) as LogIndex,
+    clusterTimeMs: readUint64(frame, 24),
+    kind: frameKind(frame),
+    version: frameVersion(frame),
+    proposer: proposer.toString() as ReplicaId,
+    boot: readUint32(frame, 44),
+    seq: readUint48(frame, 48),
   }
 }
 
 export const frameKind = (frame: Uint8Array): number => frame[32] ?? ENTRY_NOOP
-export const frameTerm = (frame: Uint8Array): Term => readUint64(viewOf(frame), 8) as Term
-export const frameIndex = (frame: Uint8Array): LogIndex => readUint64(viewOf(frame), 16) as LogIndex
-export const frameClusterTimeMs = (frame: Uint8Array): number => readUint64(viewOf(frame), 24)
+export const frameVersion = (frame: Uint8Array): number => frame[33] ?? 0
+export const frameTerm = (frame: Uint8Array): Term => readUint64(frame, 8) as Term
+export const frameIndex = (frame: Uint8Array): LogIndex => readUint64(frame, 16) as LogIndex
+export const frameClusterTimeMs = (frame: Uint8Array): number => readUint64(frame, 24)
 export const frameBody = (frame: Uint8Array): Uint8Array => frame.subarray(BODY_AT)
 
 /** Whether length and payload CRC hold; the check of every reader from disk or wire. */
 export function frameIntact(frame: Uint8Array, crc32: (bytes: Uint8Array) => number): boolean {
   if (frame.length < BODY_AT) return false
-  const view = viewOf(frame)
-  return view.getUint32(0) === frame.length && view.getUint32(4) === crc32(frame.subarray(PAYLOAD_AT)) >>> 0
+  if (readUint32(frame, 0) !== frame.length) return false
+  return readUint32(frame, 4) === crc32(frame.subarray(PAYLOAD_AT)) >>> 0
 }
 
-const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+// By hand: a DataView for each frame would cost more than what is read through it.
 
-function writeUint64(view: DataView, at: number, value: number): void {
-  view.setUint32(at, Math.floor(value / TWO_32))
-  view.setUint32(at + 4, value % TWO_32)
+function writeUint32(frame: Uint8Array, at: number, value: number): void {
+  frame[at] = value >>> 24
+  frame[at + 1] = value >>> 16
+  frame[at + 2] = value >>> 8
+  frame[at + 3] = value
 }
 
-function readUint64(view: DataView, at: number): number {
-  const value = view.getUint32(at) * TWO_32 + view.getUint32(at + 4)
+const readUint32 = (frame: Uint8Array, at: number): number =>
+  (((frame[at] ?? 0) << 24) |
+    ((frame[at + 1] ?? 0) << 16) |
+    ((frame[at + 2] ?? 0) << 8) |
+    (frame[at + 3] ?? 0)) >>>
+  0
+
+function writeUint64(frame: Uint8Array, at: number, value: number): void {
+  writeUint32(frame, at, Math.floor(value / TWO_32))
+  writeUint32(frame, at + 4, value)
+}
+
+function readUint64(frame: Uint8Array, at: number): number {
+  const value = readUint32(frame, at) * TWO_32 + readUint32(frame, at + 4)
   if (!Number.isSafeInteger(value)) throw new RangeError(`integer beyond 2^53 at byte ${at} of a frame`)
   return value
 }
 
-function writeUint48(view: DataView, at: number, value: number): void {
-  view.setUint16(at, Math.floor(value / TWO_32))
-  view.setUint32(at + 2, value % TWO_32)
+function writeUint48(frame: Uint8Array, at: number, value: number): void {
+  const high = Math.floor(value / TWO_32)
+  frame[at] = high >>> 8
+  frame[at + 1] = high
+  writeUint32(frame, at + 2, value)
 }
 
-const readUint48 = (view: DataView, at: number): number =>
-  view.getUint16(at) * TWO_32 + view.getUint32(at + 2)
+const readUint48 = (frame: Uint8Array, at: number): number =>
+  (((frame[at] ?? 0) << 8) | (frame[at + 1] ?? 0)) * TWO_32 + readUint32(frame, at + 2)

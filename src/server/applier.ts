@@ -10,11 +10,12 @@ import {
   type RowsWanted,
 } from '../kv/index.ts'
 import {
-  BODY_AT,
   ENTRY_KINDS_OF_CORE,
   type Entry,
+  frameBody,
   frameClusterTimeMs,
   frameKind,
+  frameVersion,
   type LogIndex,
   type Term,
 } from '../raft/index.ts'
@@ -129,8 +130,8 @@ export class Applier {
     const { frame } = entry
     const run = applyEntry(
       kind,
-      frame[33] ?? 0,
-      frame.subarray(BODY_AT),
+      frameVersion(frame),
+      frameBody(frame),
       frameClusterTimeMs(frame),
       this.#state,
     )

@@ -42,6 +42,8 @@ export class Metrics {
   readonly #proposals: Record<(typeof PROPOSAL_OUTCOMES)[number], { inc(): void }>
   readonly #requestSeconds: Record<Operation, { observe(seconds: number): void }>
   readonly #requests: Counter<'operation' | 'status'>
+  /** Those of the above that have been counted, by status. */
+  readonly #answered: Record<Operation, Map<number, { inc(): void }>>
   readonly #fsyncSeconds: Histogram
   readonly #stored: Counter
   readonly #applied: Counter
@@ -62,6 +64,7 @@ export class Metrics {
       buckets: DURATION_BUCKETS,
       registers,
     })
+    this.#answered = byName(OPERATIONS, () => new Map())
     this.#requestSeconds = byName(OPERATIONS, (operation) => requestSeconds.labels({ operation }))
     const proposals = new Counter({
       name: 'quorate_proposals_total',
@@ -99,7 +102,12 @@ export class Metrics {
 
   requestEnded(operation: Operation, status: number, ms: number): void {
     this.#requestSeconds[operation].observe(ms / 1000)
-    this.#requests.inc({ operation, status })
+    let counter = this.#answered[operation].get(status)
+    if (counter === undefined) {
+      counter = this.#requests.labels({ operation, status })
+      this.#answered[operation].set(status, counter)
+    }
+    counter.inc()
   }
 
   proposalEnded(outcome: (typeof PROPOSAL_OUTCOMES)[number]): void {

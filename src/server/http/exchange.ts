@@ -58,26 +58,51 @@ export function send(
   }
 }
 
-/** Onto a bare socket, whose request has arrived whole: the same bytes that node:http writes. */
-export function sendPlain(
-  socket: Socket,
-  request: { readonly method: string },
-  answer: Answer,
-  addition: Addition,
-  context: ExchangeContext,
-): void {
-  const { body, status } = answer
-  if (isPoured(body)) throw new Error('a stream cannot be sent as a plain answer')
-  const headers = headersOf(answer, addition, context)
-  const whole = typeof body === 'string' || body instanceof Uint8Array ? body : body.join('')
-  pushLength(headers, status, [whole])
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
-  head += `Date: ${httpDate()}\r\n`
-  if (!context.closing) head += keepAlive(context.limits)
-  head += '\r\n'
-  writeBoth(socket, head, isBodiless(request, answer) ? '' : whole)
+/** Onto bare sockets, whose requests have arrived whole: the same bytes that node:http writes. All answers are of routes under /v1. */
+export class PlainAnswers {
+  readonly #node: NodeApi
+  readonly #keepAlive: string
+  /** What the heads of many answers share, and what it depends on. */
+  #shared = { term: -1, leaderName: '', begin: '', end: '' }
+
+  constructor(node: NodeApi, limits: HttpLimits) {
+    this.#node = node
+    this.#keepAlive = keepAlive(limits)
+  }
+
+  send(
+    socket: Socket,
+    request: { readonly method: string },
+    answer: Answer,
+    extra: readonly string[],
+    closing: boolean,
+  ): void {
+    const { body, status, headers } = answer
+    if (isPoured(body)) throw new Error('a stream cannot be sent as a plain answer')
+    const whole = typeof body === 'string' || body instanceof Uint8Array ? body : body.join('')
+    const { begin, end } = this.#sharedNow()
+    let head = `${statusLine(status)}${begin}${answer.revision ?? this.#node.revision}${end}`
+    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+    for (let i = 0; i < extra.length; i += 2) head += `${extra[i]}: ${extra[i + 1]}\r\n`
+    if (closing) head += 'Connection: close\r\n'
+    if (hasLength(status)) head += `Content-Length: ${byteLength([whole])}\r\n`
+    head += `Date: ${httpDate()}\r\n${closing ? '' : this.#keepAlive}\r\n`
+    writeBoth(socket, head, isBodiless(request, answer) ? '' : whole)
+  }
+
+  #sharedNow(): { readonly begin: string; readonly end: string } {
+    const { term, leaderName = '', clusterId, name } = this.#node
+    if (term !== this.#shared.term || leaderName !== this.#shared.leaderName) {
+      const begin = `Kv-Cluster: ${clusterId}\r\nKv-Node: ${name}\r\nKv-Term: ${term}\r\nKv-Revision: `
+      const end = leaderName === '' ? '\r\n' : `\r\nKv-Leader: ${leaderName}\r\n`
+      this.#shared = { term, leaderName, begin, end }
+    }
+    return this.#shared
+  }
 }
+
+const statusLine = (status: number): string =>
+  status === 200 ? 'HTTP/1.1 200 OK\r\n' : `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`
 
 function writeBoth(socket: Socket, head: string, body: string | Uint8Array): void {
   const text = oneByteText(body)
@@ -113,8 +138,10 @@ function headersOf(answer: Answer, { kv, extra }: Addition, context: ExchangeCon
   return headers
 }
 
+const hasLength = (status: number): boolean => status !== 304 && status !== 204
+
 function pushLength(headers: string[], status: number, parts: Parts): void {
-  if (status !== 304 && status !== 204) headers.push('Content-Length', String(byteLength(parts)))
+  if (hasLength(status)) headers.push('Content-Length', String(byteLength(parts)))
 }
 
 const isBodiless = ({ method }: { readonly method?: string | undefined }, { status }: Answer): boolean =>

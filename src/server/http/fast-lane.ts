@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net'
 import type { Answer } from './answer.ts'
-import { type PlainRequest, readPlainRequest } from './plain-request.ts'
+import { type PlainRequest, PlainRequests } from './plain-request.ts'
 
 /** How long the lane waits for the rest of a request; many clients send head and body one after the other. */
 const REST_MS_MAX = 10
@@ -112,6 +112,7 @@ class Connection {
   readonly #socket: Socket
   readonly #options: FastLaneOptions
   readonly #owner: Owner
+  readonly #requests = new PlainRequests()
   /** What has arrived and not been read as a request. */
   #arrived: Buffer = NOTHING
   /** When the first byte of that arrived; undefined: while a request was under way. */
@@ -173,7 +174,7 @@ class Connection {
     const socket = this.#socket
     this.#reading = true
     while (!this.#underWay && this.#arrived.length > 0 && socket.writable && !socket.writableNeedDrain) {
-      const request = readPlainRequest(this.#arrived)
+      const request = this.#requests.read(this.#arrived)
       if (request === 'uncommon') {
         this.#handOver()
         return

@@ -16,28 +16,55 @@ export interface PlainRequest {
 export const HEAD_BYTES_MAX = 8 * 1024
 export const BODY_BYTES_MAX = 64 * 1024
 
-/** `incomplete`: plain as far as it goes, and not all there. */
-export function readPlainRequest(bytes: Buffer): PlainRequest | 'incomplete' | 'uncommon' {
-  const headEnd = bytes.indexOf(EMPTY_LINE)
-  if (headEnd > HEAD_BYTES_MAX || (headEnd < 0 && bytes.length > HEAD_BYTES_MAX)) return 'uncommon'
-  if (headEnd < 0) return 'incomplete'
-  const head = bytes.toString('latin1', 0, headEnd + LINE_END_BYTES)
-  REQUEST_LINE.lastIndex = 0
-  const [line = '', method = '', url = ''] = REQUEST_LINE.exec(head) ?? []
-  const headers = line === '' ? undefined : readFields(head, line.length)
-  const length = headers && bodyLength(headers)
-  if (headers === undefined || length === undefined) return 'uncommon'
-  const bodyAt = headEnd + EMPTY_LINE.length
-  const end = bodyAt + length
-  if (bytes.length < end) return 'incomplete'
-  return { method, url, httpVersion: '1.1', headers, body: bytes.subarray(bodyAt, end), bytes: end }
+interface Fields {
+  /** As they stand in the head. */
+  readonly text: string
+  readonly headers: IncomingHttpHeaders
+  /** Of the body. */
+  readonly length: number
+}
+
+/** Reads the requests of one connection. A client sends the same header fields all the time: they are read once. */
+export class PlainRequests {
+  #last: Fields = { text: '', headers: Object.freeze({}), length: 0 }
+
+  /** `incomplete`: plain as far as it goes, and not all there. */
+  read(bytes: Buffer): PlainRequest | 'incomplete' | 'uncommon' {
+    const headEnd = bytes.indexOf(EMPTY_LINE)
+    if (headEnd > HEAD_BYTES_MAX || (headEnd < 0 && bytes.length > HEAD_BYTES_MAX)) return 'uncommon'
+    if (headEnd < 0) return 'incomplete'
+    const head = bytes.toString('latin1', 0, headEnd + LINE_END.length)
+    const lineEnd = head.indexOf(LINE_END)
+    const methodEnd = head.indexOf(' ')
+    const method = head.slice(0, methodEnd)
+    const url = head.slice(methodEnd + 1, lineEnd - VERSION.length)
+    const isPlain = METHODS.has(method) && KEY_PATH.test(url) && head.endsWith(VERSION, lineEnd)
+    const fields = isPlain ? this.#fields(head.slice(lineEnd + LINE_END.length)) : undefined
+    if (fields === undefined) return 'uncommon'
+    const bodyAt = headEnd + EMPTY_LINE.length
+    const end = bodyAt + fields.length
+    if (bytes.length < end) return 'incomplete'
+    const body = bytes.subarray(bodyAt, end)
+    return { method, url, httpVersion: '1.1', headers: fields.headers, body, bytes: end }
+  }
+
+  #fields(text: string): Fields | undefined {
+    if (text === this.#last.text) return this.#last
+    const headers = readFields(text)
+    const length = headers && bodyLength(headers)
+    if (headers === undefined || length === undefined) return undefined
+    this.#last = { text, headers: Object.freeze(headers), length }
+    return this.#last
+  }
 }
 
 const EMPTY_LINE = Buffer.from('\r\n\r\n')
-const LINE_END_BYTES = 2
+const LINE_END = '\r\n'
+const VERSION = ' HTTP/1.1'
 
+const METHODS = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
 /** Of one key in the path; visible ASCII only. */
-const REQUEST_LINE = /(GET|HEAD|PUT|DELETE) (\/v1\/kv\/[!-~]*) HTTP\/1\.1\r\n/y
+const KEY_PATH = /^\/v1\/kv\/[!-~]*$/
 /** One space at most before the value, none behind it. */
 const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
 
@@ -45,11 +72,11 @@ const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
 const FRAMING = new Set(['transfer-encoding', 'trailer', 'expect', 'upgrade', 'proxy-connection'])
 
 /** By name in lower case; undefined unless all are plain and none comes twice. */
-function readFields(head: string, from: number): IncomingHttpHeaders | undefined {
+function readFields(text: string): IncomingHttpHeaders | undefined {
   const headers: Record<string, string> = {}
-  for (let at = from; at < head.length; at = FIELD.lastIndex) {
+  for (let at = 0; at < text.length; at = FIELD.lastIndex) {
     FIELD.lastIndex = at
-    const field = FIELD.exec(head)
+    const field = FIELD.exec(text)
     if (field === null) return undefined
     const [, mixedCase = '', value = ''] = field
     const name = mixedCase.toLowerCase()

@@ -19,7 +19,7 @@ import {
 } from './answer.ts'
 import type { Routed } from './app.ts'
 import { Bodies } from './body.ts'
-import { type ExchangeContext, send, sendPlain } from './exchange.ts'
+import { type ExchangeContext, PlainAnswers, send } from './exchange.ts'
 import { type Exchange, FastLane } from './fast-lane.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from './guard.ts'
 import { deleteKey, getKey, namesKey, putKey } from './keys.ts'
@@ -66,6 +66,7 @@ class Front implements HttpServer {
   /** The response under way on each socket. */
   readonly #current = new WeakMap<Duplex, ServerResponse>()
   readonly #lane: FastLane
+  readonly #plain: PlainAnswers
   #closing = false
 
   constructor(options: HttpServerOptions) {
@@ -74,6 +75,7 @@ class Front implements HttpServer {
     this.#limits = limits
     this.#guard = new Guard({ ...options, clusterId: node.clusterId })
     this.#bodies = new Bodies(limits)
+    this.#plain = new PlainAnswers(node, limits)
     const ranges = new Ranges(node, limits, (error) => this.#refused(error))
     this.#hot = {
       put: { takesBody: true, handle: (asked, respond) => putKey(node, asked, respond) },
@@ -98,7 +100,7 @@ class Front implements HttpServer {
       isClosing: () => this.#closing,
       serve: (request, exchange) => this.#serve(request, exchange),
       send: (socket, request, answer, extra) =>
-        sendPlain(socket, request, answer, { kv: true, extra }, this.#context()),
+        this.#plain.send(socket, request, answer, extra, this.#closing),
       handOver: (socket) => {
         for (const listener of takeOver) listener.call(this.#server, socket)
       },
