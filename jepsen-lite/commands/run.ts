@@ -3,7 +3,7 @@
 import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { Failure } from '../exit-codes.ts'
-import { chooseNemeses, GROUPS, NEMESES } from '../local/catalogue.ts'
+import { chooseNemeses, GROUPS, NEMESES, withElections } from '../local/catalogue.ts'
 import type { Results } from '../local/results.ts'
 import { type RunOptions, run } from '../local/run.ts'
 import { WORKLOADS } from '../local/workloads.ts'
@@ -58,7 +58,7 @@ export function add(program: CommandUnknownOpts): void {
       const options: RunOptions = {
         timeS: flags.time,
         workload: flags.workload,
-        nemeses,
+        nemeses: withElections(nemeses),
         rate: flags.rate,
         clients: flags.clients,
         nodes: flags.nodes,
@@ -101,7 +101,7 @@ function summary(results: Results, out: string): string {
           : `; writes again after ${recovery_ms.p50} ms (median), ${recovery_ms.max} ms (longest)`),
     ),
     ...Object.entries(skipped).map(([kind, why]) => `${kind.padEnd(16)} skipped because ${why}`),
-    `elections ${results.elections}, snapshots sent ${results.snapshots_sent}, all nodes ready ${results.recovered_ms ?? '–'} ms after the last fault`,
+    `elections ${results.elections}, snapshots installed ${results.snapshots_installed}, all nodes ready ${results.recovered_ms ?? '–'} ms after the last fault`,
     ...findings.map(({ kind, message }) => `${kind}: ${message}`),
     `${results.verdict}: ${out}/history.jsonl`,
     `again: npx ${results.command}`,

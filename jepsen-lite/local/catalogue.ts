@@ -1,10 +1,21 @@
 // Every nemesis there is, and how a command line chooses from them: by kind, by group, or all.
 
+import { CLOCK_NEMESES } from './nemeses/clocks.ts'
+import { DISK_NEMESES } from './nemeses/disks.ts'
+import { FRAME_NEMESES } from './nemeses/frames.ts'
+import { MEMBER_NEMESES } from './nemeses/members.ts'
 import { PARTITION_NEMESES } from './nemeses/partitions.ts'
 import { PROCESS_NEMESES } from './nemeses/processes.ts'
 import type { Nemesis } from './nemesis.ts'
 
-export const NEMESES: readonly Nemesis[] = [...PROCESS_NEMESES, ...PARTITION_NEMESES]
+export const NEMESES: readonly Nemesis[] = [
+  ...PROCESS_NEMESES,
+  ...PARTITION_NEMESES,
+  ...FRAME_NEMESES,
+  ...DISK_NEMESES,
+  ...CLOCK_NEMESES,
+  ...MEMBER_NEMESES,
+]
 
 export const GROUPS: readonly string[] = [...new Set(NEMESES.flatMap(({ groups }) => groups))]
 
@@ -19,3 +30,9 @@ export function chooseNemeses(names: readonly string[]): readonly Nemesis[] | st
 }
 
 const isNamed = ({ kind, groups }: Nemesis, name: string): boolean => kind === name || groups.includes(name)
+
+/** With these alone nobody would campaign: leadership is handed on as well, so that the run has elections. */
+export function withElections(chosen: readonly Nemesis[]): readonly Nemesis[] {
+  if (!chosen.every(({ quiet }) => quiet === true)) return chosen
+  return [...chosen, ...NEMESES.filter(({ kind }) => kind === 'transfer')]
+}

@@ -2,7 +2,8 @@
 // nothing, so "took effect" is looked at, not assumed: the process is gone, no byte passed the cut, the sync did take that long.
 
 import type { LocalCluster, LocalNode } from './cluster.ts'
-import type { CLIENTS, Link } from './network.ts'
+import type { Link } from './network.ts'
+import type { Preload } from './preload/preload.ts'
 import type { Random } from './random.ts'
 
 /** Where a nemesis does its harm. */
@@ -11,33 +12,19 @@ export interface World {
   readonly random: Random
   /** How often this kind was injected before: the first time it aims at the leader, so that every run has met that. */
   readonly round: number
-  /** Where a machine keeps the library under which nodes can be given a failing disk or a skewed clock; or why there is none. */
+  /** Gives nodes a failing disk or a wrong clock; or why that cannot be had here. */
   readonly preload: Preload | { readonly missing: string }
-  note(what: string, details: Readonly<Record<string, unknown>>): void
+  /** Clients look at how old stale answers claim to be. */
+  readonly looksAtAges: boolean
+  /** What faults must know of each other. */
+  readonly conditions: Conditions
+  /** Something that must not happen, seen by the nemesis itself. */
+  readonly report: (message: string) => void
 }
 
-/** Faults inside the process of one node: what is written here it does, from the next system call on. */
-export interface Preload {
-  set(node: string, faults: PreloadFaults): void
-  /** What it has done since it was last set. */
-  hits(node: string): PreloadHits
-}
-
-export interface PreloadFaults {
-  readonly syncDelayMs?: number
-  readonly syncFails?: boolean
-  readonly diskFull?: boolean
-  /** Speed of the clocks; 1 is right. */
-  readonly clockRate?: number
-  /** Adds to the clocks, once. */
-  readonly clockJumpMs?: number
-}
-
-export interface PreloadHits {
-  readonly syncsDelayed: number
-  readonly syncsFailed: number
-  readonly writesRefused: number
-  readonly clockReads: number
+export interface Conditions {
+  wrongClocks: number
+  leasesMayBeOn: boolean
 }
 
 export interface Nemesis {
@@ -88,17 +75,15 @@ export class Traffic {
 
   constructor(links: readonly Link[]) {
     this.#links = links
-    this.#bytes = links.map(({ relay }) => relay.passedBytes)
+    this.#bytes = links.map(({ passedBytes }) => passedBytes)
   }
 
   /** Links on which something has passed since. */
   get busy(): Link[] {
-    return this.#links.filter(({ relay }, at) => relay.passedBytes > (this.#bytes[at] ?? 0))
+    return this.#links.filter(({ passedBytes }, at) => passedBytes > (this.#bytes[at] ?? 0))
   }
 
   get bytes(): number {
-    return this.#links.reduce((sum, { relay }, at) => sum + relay.passedBytes - (this.#bytes[at] ?? 0), 0)
+    return this.#links.reduce((sum, { passedBytes }, at) => sum + passedBytes - (this.#bytes[at] ?? 0), 0)
   }
 }
-
-export type LinkEnd = string | typeof CLIENTS

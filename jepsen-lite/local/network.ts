@@ -5,20 +5,74 @@
 import { createRelay, type Relay } from '../../src/server/relay.ts'
 import type { ListenAddress } from '../../src/server/types.ts'
 
-/** What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`. */
-export interface Link {
-  readonly from: string
-  readonly to: string
-  readonly relay: Relay
-  /** Where its next connections lead instead of to the node: through something that mangles. */
-  detour: ListenAddress | undefined
-}
-
 export const CLIENTS = 'clients'
 
 export interface Listeners {
   peer(name: string): ListenAddress | undefined
   api(name: string): ListenAddress | undefined
+}
+
+/** What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`. */
+export class Link {
+  readonly from: string
+  readonly to: string
+  readonly #relay: Relay
+  /** Cuts that stand: two faults may hit one link, and the healing of one must not undo the other. */
+  #cuts = 0
+  /** Where its connections lead instead of to the node: through something that spoils them. */
+  #detour: ListenAddress | undefined
+
+  static async create(from: string, to: string, target: () => ListenAddress | undefined): Promise<Link> {
+    const relay = await createRelay({
+      listen: { host: '127.0.0.1', port: 0 },
+      // A dead node looks dead, whatever stands in front of it.
+      target: () => (target() === undefined ? undefined : (link.#detour ?? target())),
+    })
+    const link = new Link(from, to, relay)
+    return link
+  }
+
+  private constructor(from: string, to: string, relay: Relay) {
+    this.from = from
+    this.to = to
+    this.#relay = relay
+  }
+
+  get address(): ListenAddress {
+    return this.#relay.address
+  }
+
+  get passedBytes(): number {
+    return this.#relay.passedBytes
+  }
+
+  get hasDetour(): boolean {
+    return this.#detour !== undefined
+  }
+
+  /** Bytes stop, sockets stay, nobody is told; with `reset` they are told first. The function returned undoes it, once. */
+  cut(reset: boolean): () => void {
+    this.#cuts++
+    this.#relay.setMode('blackhole')
+    if (reset) this.#relay.reset()
+    let undone = false
+    return () => {
+      if (undone) return
+      undone = true
+      this.#cuts--
+      if (this.#cuts === 0) this.#relay.setMode('pass')
+    }
+  }
+
+  /** Its connections begin anew, through `detour` or straight. */
+  lead(detour: ListenAddress | undefined): void {
+    this.#detour = detour
+    this.#relay.reset()
+  }
+
+  close(): Promise<void> {
+    return this.#relay.close()
+  }
 }
 
 export class Network {
@@ -33,16 +87,9 @@ export class Network {
     const pairs = names.flatMap((to) =>
       [CLIENTS, ...names].filter((from) => from !== to).map((from) => ({ from, to })),
     )
-    const links = pairs.map(async ({ from, to }) => {
+    const links = pairs.map(({ from, to }) => {
       const behind = from === CLIENTS ? listeners.api : listeners.peer
-      const target = (): ListenAddress | undefined => {
-        const listener = behind(to)
-        // A dead node looks dead, whatever stands in front of it.
-        return listener === undefined ? undefined : (link.detour ?? listener)
-      }
-      const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
-      const link: Link = { from, to, relay, detour: undefined }
-      return link
+      return Link.create(from, to, () => behind(to))
     })
     return new Network(await Promise.all(links))
   }
@@ -56,7 +103,7 @@ export class Network {
   /** Where `from` has to dial its peers: host:port by name. */
   addressesFor(from: string): Record<string, string> {
     const own = this.links.filter((link) => link.from === from)
-    return Object.fromEntries(own.map(({ to, relay }) => [to, `${relay.address.host}:${relay.address.port}`]))
+    return Object.fromEntries(own.map(({ to, address }) => [to, `${address.host}:${address.port}`]))
   }
 
   /** The links between nodes for which `cut` says so. */
@@ -64,16 +111,7 @@ export class Network {
     return this.links.filter(({ from, to }) => from !== CLIENTS && cut(from, to))
   }
 
-  heal(): void {
-    for (const link of this.links) {
-      link.relay.setMode('pass')
-      if (link.detour === undefined) continue
-      link.detour = undefined
-      link.relay.reset()
-    }
-  }
-
   async close(): Promise<void> {
-    await Promise.all(this.links.map(({ relay }) => relay.close()))
+    await Promise.all(this.links.map((link) => link.close()))
   }
 }

@@ -1,8 +1,8 @@
 // What a run comes to: its verdict, and the numbers behind it. A run that has proven nothing is a failed one.
 
 import { readFileSync } from 'node:fs'
+import type { Verdict } from '../checker/index.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { HistoryEvent } from '../history.ts'
 import type { RunOptions } from './run.ts'
 import type { ScheduleResult } from './schedule.ts'
 import { type Latency, latencyOf, type Outcomes, type Tally } from './tally.ts'
@@ -11,6 +11,15 @@ import { type Latency, latencyOf, type Outcomes, type Tally } from './tally.ts'
 export interface Finding {
   readonly kind: 'violation' | 'recovery' | 'stopped' | 'undecided' | 'proves-nothing' | 'interrupted'
   readonly message: string
+}
+
+/** What the checker has looked at, and how long that took. */
+export type Checked = Verdict['counts'] & {
+  readonly verdict: Verdict['verdict']
+  readonly model: string
+  readonly keys: number
+  readonly configurations: number
+  readonly ms: number
 }
 
 export interface Results {
@@ -32,22 +41,23 @@ export interface Results {
   readonly skipped: Readonly<Record<string, string>>
   readonly idle: Readonly<Record<string, string>>
   readonly elections: number
-  readonly snapshots_sent: number
+  readonly snapshots_installed: number
   /** From the end of the last fault until every node was a ready voter. */
   readonly recovered_ms: number | null
   readonly latency_ms: Readonly<Record<string, Latency>>
+  readonly checked: Checked
 }
 
 export interface Facts {
   readonly options: RunOptions
-  readonly events: readonly HistoryEvent[]
+  readonly checked: Checked
   readonly tally: Tally
   readonly schedule: ScheduleResult
   readonly findings: readonly Finding[]
   readonly calm: { readonly okCount: number; readonly wanted: number }
   readonly elections: number
   readonly recoveredMs: number | undefined
-  readonly snapshotsSent: number
+  readonly snapshotsInstalled: number
 }
 
 export function resultsOf(facts: Facts): Results {
@@ -70,9 +80,10 @@ export function resultsOf(facts: Facts): Results {
     skipped: schedule.skipped,
     idle: schedule.idle,
     elections,
-    snapshots_sent: facts.snapshotsSent,
+    snapshots_installed: facts.snapshotsInstalled,
     recovered_ms: facts.recoveredMs ?? null,
     latency_ms: tally.latency(),
+    checked: facts.checked,
   }
 }
 
@@ -116,10 +127,10 @@ function faultsByKind({ schedule, tally }: Facts): Results['faults'] {
   )
 }
 
-/** Snapshots that nodes sent, as their logs say. */
+/** Snapshots that nodes have installed, as their logs say. */
 export function countSnapshots(logFiles: readonly string[]): number {
   return logFiles.reduce(
-    (sum, file) => sum + (readFileSync(file, 'utf8').match(/sending a snapshot/g)?.length ?? 0),
+    (sum, file) => sum + (readFileSync(file, 'utf8').match(/installed a snapshot/g)?.length ?? 0),
     0,
   )
 }

@@ -4,14 +4,17 @@
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { formatEvent, type HistoryEvent, Recorder } from '../history.ts'
+import { check } from '../checker/index.ts'
+import { formatEvent, type HistoryEvent, historyOf, Recorder } from '../history.ts'
 import { runClient } from './clients.ts'
 import { type ClusterEvent, LocalCluster, READY_LIMIT_MS } from './cluster.ts'
 import { recordFinals } from './finals.ts'
+import { reconcile } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
+import { Preload } from './preload/preload.ts'
 import { Random } from './random.ts'
-import { countSnapshots, type Finding, type Results, resultsOf } from './results.ts'
+import { type Checked, countSnapshots, type Finding, type Results, resultsOf } from './results.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { round, Tally } from './tally.ts'
 import { keysFor, type WorkloadName, workloadOf } from './workloads.ts'
@@ -72,10 +75,11 @@ export async function run(options: RunOptions): Promise<Results> {
   const watch = new Watch(recorder, findings)
   const stopClients = new AbortController()
   let schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
+  const preload = preloadFor(options.nemeses, out)
   let cluster: LocalCluster | undefined
   let calm = { okCount: 0, wanted: 0 }
   let recoveredMs: number | undefined
-  let snapshotsSent = 0
+  let snapshotsInstalled = 0
   try {
     say(`seed ${seed}`)
     cluster = await LocalCluster.start({
@@ -83,7 +87,7 @@ export async function run(options: RunOptions): Promise<Results> {
       nodes: names,
       spares,
       portFrom: options.portFrom,
-      env: () => ({}),
+      env: (name) => ('missing' in preload ? {} : preload.env(name)),
       onEvent: (event) => watch.see(event),
     })
     const unready = await cluster.becomesReady(signal)
@@ -100,10 +104,15 @@ export async function run(options: RunOptions): Promise<Results> {
 
     recorder.note('phase', { phase: 'faults' })
     schedule = await runSchedule({
-      cluster,
       nemeses: options.nemeses,
-      preload: { missing: 'not built yet' },
-      random: new Random(seed).stream('faults'),
+      world: {
+        cluster,
+        random: new Random(seed).stream('faults'),
+        preload,
+        looksAtAges: workload === 'kv',
+        conditions: { wrongClocks: 0, leasesMayBeOn: false },
+        report: (message) => findings.push({ kind: 'violation', message }),
+      },
       durationMs: options.timeS * 1_000 - calmMs,
       signal,
       now,
@@ -114,12 +123,7 @@ export async function run(options: RunOptions): Promise<Results> {
     recorder.note('phase', { phase: 'heal' })
     say('healing')
     const healingAt = performance.now()
-    cluster.network.heal()
-    for (const node of cluster.members) {
-      cluster.resume(node)
-      cluster.start(node)
-    }
-    const missing = await cluster.becomesReady(signal)
+    const missing = await recover(cluster, signal)
     if (missing !== undefined)
       findings.push({
         kind: 'recovery',
@@ -139,23 +143,24 @@ export async function run(options: RunOptions): Promise<Results> {
     recorder.note('phase', { phase: 'end' })
     const apart = await recordFinals(cluster, recorder, READY_LIMIT_MS, signal)
     if (apart !== undefined) findings.push({ kind: 'recovery', message: apart })
-    snapshotsSent = countSnapshots(cluster.logFiles) - snapshotsBefore
+    snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
   } finally {
     stopClients.abort()
     watch.closing = true
     await cluster?.close()
     closeSync(file)
   }
+  const checked = judge(events, findings)
   const results = resultsOf({
     options,
-    events,
+    checked,
     tally,
     schedule,
     findings,
     calm,
     elections: watch.elections,
     recoveredMs,
-    snapshotsSent,
+    snapshotsInstalled,
   })
   if (results.exit_code === 0) cluster.deleteData()
   writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`)
@@ -174,7 +179,7 @@ function startClients(
   const targets = () =>
     cluster.members.map(({ name, port }) => ({
       name,
-      port: throughRelays ? cluster.network.link(CLIENTS, name).relay.address.port : port,
+      port: throughRelays ? cluster.network.link(CLIENTS, name).address.port : port,
     }))
   const loops = Array.from({ length: options.clients }, (_, id) => {
     const random = new Random(options.seed).stream(`client ${id}`)
@@ -190,6 +195,43 @@ function startClients(
     })
   })
   return Promise.all(loops)
+}
+
+/** Every fault is healed; whoever is still away comes back, and the configuration is put right. */
+async function recover(cluster: LocalCluster, signal: AbortSignal): Promise<string | undefined> {
+  for (const node of cluster.members) {
+    if (node.process.paused) cluster.resume(node)
+    cluster.start(node)
+  }
+  await reconcile(cluster)
+  return cluster.becomesReady(signal)
+}
+
+/** What the checker says of the history, added to what the run itself has found. */
+function judge(events: readonly HistoryEvent[], findings: Finding[]): Checked {
+  const began = performance.now()
+  const { verdict, findings: broken, linearizability, counts } = check(historyOf(events))
+  for (const { check: promise, message } of broken)
+    findings.push({ kind: 'violation', message: `${promise}: ${message}` })
+  if (verdict === 'undecided') {
+    const keys = linearizability.keys.filter((key) => key.verdict === 'undecided').map(({ key }) => key)
+    findings.push({ kind: 'undecided', message: `the search ran out of its budget for ${keys.join(', ')}` })
+  }
+  const { model, configurations, keys } = linearizability
+  return {
+    verdict,
+    model,
+    keys: keys.length,
+    configurations,
+    ms: round(performance.now() - began),
+    ...counts,
+  }
+}
+
+/** Only where a fault needs it: a node without it is the shipped one to the last system call. */
+function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {
+  const isNeeded = nemeses.some(({ groups }) => groups.includes('disk') || groups.includes('clock'))
+  return isNeeded ? Preload.build(join(out, 'preload')) : { missing: 'no fault needs it' }
 }
 
 /** Turns what happens to the nodes into notes, and what should not have happened into findings. */

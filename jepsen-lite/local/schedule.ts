@@ -2,9 +2,7 @@
 // for a while, is looked at, and is healed before the next.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LocalCluster } from './cluster.ts'
-import type { Fault, Nemesis, Preload, World } from './nemesis.ts'
-import type { Random } from './random.ts'
+import type { Fault, Nemesis, World } from './nemesis.ts'
 
 const HOLD_MS = { min: 1_000, max: 4_000 }
 const CALM_MS = { min: 500, max: 2_500 }
@@ -25,10 +23,9 @@ export interface FaultRecord {
 }
 
 export interface ScheduleOptions {
-  readonly cluster: LocalCluster
   readonly nemeses: readonly Nemesis[]
-  readonly preload: Preload | { readonly missing: string }
-  readonly random: Random
+  /** What every nemesis is given beside its round. */
+  readonly world: Omit<World, 'round'>
   readonly durationMs: number
   readonly signal: AbortSignal
   readonly now: () => number
@@ -45,18 +42,13 @@ export interface ScheduleResult {
 }
 
 export async function runSchedule(options: ScheduleOptions): Promise<ScheduleResult> {
-  const { cluster, random, signal, now, note, say } = options
+  const { world, signal, now, note, say } = options
+  const { random } = world
   const faults: FaultRecord[] = []
   const rounds = new Map<string, number>()
   const skipped: Record<string, string> = {}
   const idle: Record<string, string> = {}
-  const worldOf = (kind: string): World => ({
-    cluster,
-    random,
-    round: rounds.get(kind) ?? 0,
-    preload: options.preload,
-    note,
-  })
+  const worldOf = (kind: string): World => ({ ...world, round: rounds.get(kind) ?? 0 })
   const able = options.nemeses.filter((nemesis) => {
     const missing = nemesis.missing?.(worldOf(nemesis.kind))
     if (missing === undefined) return true

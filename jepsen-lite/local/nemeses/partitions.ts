@@ -50,10 +50,7 @@ async function cutOff(
   const before = new Traffic(links)
   await sleep(LISTEN_MS)
   const used = before.busy.length
-  for (const { relay } of links) {
-    relay.setMode('blackhole')
-    if (reset) relay.reset()
-  }
+  const undo = links.map((link) => link.cut(reset))
   const since = new Traffic(links)
   return {
     nodes,
@@ -63,7 +60,7 @@ async function cutOff(
         ? `${used} of ${links.length} links were in use, none has passed a byte since`
         : undefined,
     heal() {
-      for (const { relay } of links) relay.setMode('pass')
+      for (const join of undo) join()
     },
   }
 }
@@ -142,17 +139,14 @@ const flap: Nemesis = {
     const links = cluster.network.between((from, to) => from === node.name || to === node.name)
     let cuts = 0
     let leaks = 0
-    const setMode = (mode: 'pass' | 'blackhole'): void => {
-      // One link after the other, in an order of its own each time.
-      for (const { relay } of random.shuffled(links)) relay.setMode(mode)
-    }
     const end = repeatedly(async () => {
-      setMode('blackhole')
+      // One link after the other, in an order of its own each time.
+      const undo = random.shuffled(links).map((link) => link.cut(false))
       const since = new Traffic(links)
       await sleep(random.between(50, 1_500))
       if (since.bytes === 0) cuts++
       else leaks++
-      setMode('pass')
+      for (const join of random.shuffled(undo)) join()
       await sleep(random.between(20, 600))
     })
     return {

@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { LocalNode } from '../cluster.ts'
 import { type Fault, majority, type Nemesis, oneNode, type World } from '../nemesis.ts'
 
+const SIGNAL_MS = 30
+
 type Choose = (world: World) => readonly LocalNode[]
 
 const one: Choose = (world) => [oneNode(world)].filter((node) => node !== undefined)
@@ -45,11 +47,13 @@ const pausing = (kind: string, says: string, choose: Choose): Nemesis => ({
     if (targets.length === 0) return 'nobody runs who could be paused'
     const pids = targets.map(({ process }) => process.pid)
     for (const node of targets) cluster.pause(node)
+    // The signal takes a moment; later another fault may kill whom this one has stopped.
+    await sleep(SIGNAL_MS)
+    const stopped = targets.every(({ process }) => process.paused)
     return {
       nodes: targets.map(({ name }) => name),
       details: { pids },
-      effect: () =>
-        targets.every(({ process }) => process.paused) ? `stopped: ${pids.join(', ')}` : undefined,
+      effect: () => (stopped ? `stopped: ${pids.join(', ')}` : undefined),
       heal() {
         for (const node of targets) cluster.resume(node)
       },

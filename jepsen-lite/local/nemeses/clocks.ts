@@ -1,0 +1,48 @@
+// Clocks that are wrong, of one node or several. What the store promises about time it promises for clocks whose speeds differ by a few per cent:
+// leases, and the stated age of a stale answer. Beyond that it must stay linearizable all the same. So leases are never on while a clock is wrong, and
+// clocks do not go slow while clients look at ages; every other combination is fair.
+
+import { type Nemesis, oneNode } from '../nemesis.ts'
+
+const clock: Nemesis = {
+  kind: 'clock',
+  says: 'clocks too fast, too slow or ahead by a jump, and wall clocks a day off',
+  groups: ['clock'],
+  quiet: true,
+  missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
+  async inject(world) {
+    const { cluster, preload, random, conditions, looksAtAges } = world
+    if ('missing' in preload) return preload.missing
+    if (conditions.leasesMayBeOn) return 'leases are on: they are promised for good clocks only'
+    const first = oneNode(world)
+    if (first === undefined) return 'nobody runs whose clock could be wrong'
+    const others = random.chance(0.3) ? random.shuffled(cluster.running).slice(0, 2) : []
+    const names = [...new Set([first, ...others].map(({ name }) => name))]
+    const rates = looksAtAges ? [1, 1.05, 1.5, 4] : [0.05, 0.3, 0.7, 1, 1.5, 4]
+    const set = names.map((name) => ({
+      name,
+      clockRate: random.pick(rates),
+      clockJumpMs: random.pick([0, 0, 200, 2_000, 60_000]),
+      wallOffsetMs: random.pick([0, -86_400_000, 86_400_000]),
+    }))
+    const before = names.map((name) => preload.hits(name).wrongClockReads)
+    conditions.wrongClocks++
+    for (const { name, ...faults } of set) preload.set(name, faults)
+    return {
+      nodes: names,
+      details: { set },
+      effect() {
+        const reads = names.map((name, at) => preload.hits(name).wrongClockReads - (before[at] ?? 0))
+        const total = reads.reduce((sum, count) => sum + count, 0)
+        const isWrong = set.some(({ clockRate, clockJumpMs }) => clockRate !== 1 || clockJumpMs > 0)
+        return isWrong && total > 0 ? `the clock was read wrong ${total} times` : undefined
+      },
+      heal() {
+        for (const name of names) preload.set(name, { clockRate: 1, wallOffsetMs: 0 })
+        conditions.wrongClocks--
+      },
+    }
+  },
+}
+
+export const CLOCK_NEMESES: readonly Nemesis[] = [clock]

@@ -1,0 +1,115 @@
+// Disks that fail, crawl or are full. A node whose disk has refused something must end itself, with a message that says what to do; that it does so is
+// checked here, and then done: it is started again, or comes back as a fresh replica if it says that it must.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LocalCluster, LocalNode } from '../cluster.ts'
+import { type Nemesis, oneNode } from '../nemesis.ts'
+import type { PreloadFaults, PreloadHits } from '../preload/preload.ts'
+
+/** From the first refused write or sync until the process is gone: it has time to say why. */
+const END_LIMIT_MS = 5_000
+const LOOK_EVERY_MS = 25
+
+const failing = (
+  kind: string,
+  says: string,
+  on: PreloadFaults,
+  off: PreloadFaults,
+  count: (hits: PreloadHits) => number,
+): Nemesis => ({
+  kind,
+  says,
+  groups: ['disk'],
+  missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
+  async inject(world) {
+    const { cluster, preload } = world
+    const node = oneNode(world)
+    if (node === undefined || 'missing' in preload) return 'nobody runs whose disk could fail'
+    if (node.mayEnd) return `${node.name} suffers already`
+    const { name } = node
+    const before = count(preload.hits(name))
+    const { pid } = node.process
+    node.mayEnd = true
+    preload.set(name, on)
+    const hits = (): number => count(preload.hits(name)) - before
+    const hasEnded = (): boolean => node.process.pid !== pid
+    return {
+      nodes: [name],
+      effect: () =>
+        hits() > 0 && hasEnded()
+          ? `${hits()} refused; ${node.process.lastEnd?.reason ?? 'it was killed'}`
+          : undefined,
+      async heal() {
+        const deadline = performance.now() + END_LIMIT_MS
+        while (hits() > 0 && !hasEnded() && !node.process.paused && performance.now() < deadline)
+          await sleep(LOOK_EVERY_MS)
+        if (hits() > 0 && !hasEnded() && !node.process.paused)
+          world.report(`${name} goes on although its disk has refused ${hits()} times (${kind})`)
+        preload.set(name, off)
+        await comeBack(cluster, node)
+      },
+    }
+  },
+})
+
+const slow: Nemesis = {
+  kind: 'fsync-slow',
+  says: 'each fsync of one node takes from a fraction of a heartbeat to longer than an election',
+  groups: ['disk'],
+  missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
+  async inject(world) {
+    const { preload, random, round } = world
+    const node = oneNode(world)
+    if (node === undefined || 'missing' in preload) return 'nobody runs whose disk could be slow'
+    const { name } = node
+    const syncDelayMs = round === 0 ? 2_000 : random.pick([20, 100, 400, 1_200, 2_500])
+    const before = preload.hits(name).syncsDelayed
+    preload.set(name, { syncDelayMs })
+    return {
+      nodes: [name],
+      details: { syncDelayMs },
+      holdMsMin: syncDelayMs * 1.5,
+      effect() {
+        const delayed = preload.hits(name).syncsDelayed - before
+        return delayed > 0 ? `${delayed} syncs took ${syncDelayMs} ms longer` : undefined
+      },
+      heal: () => preload.set(name, { syncDelayMs: 0 }),
+    }
+  },
+}
+
+/** Starts it; if it refuses its own directory, it does what its message says: it comes back as a fresh replica. */
+export async function comeBack(cluster: LocalCluster, node: LocalNode): Promise<void> {
+  const deadline = performance.now() + END_LIMIT_MS
+  node.mayEnd = true
+  cluster.start(node)
+  while (performance.now() < deadline && node.process.view === undefined) {
+    if (node.process.pid === undefined) {
+      const reason = node.process.lastEnd?.reason ?? ''
+      if (!/rejoin|--replace/.test(reason)) break
+      cluster.wipe(node)
+      cluster.start(node)
+      break
+    }
+    await sleep(LOOK_EVERY_MS)
+  }
+  node.mayEnd = false
+}
+
+export const DISK_NEMESES: readonly Nemesis[] = [
+  failing(
+    'fsync-fails',
+    'every fsync of one node fails with EIO; it must end itself, and is brought back',
+    { syncFails: true },
+    { syncFails: false },
+    ({ syncsFailed }) => syncsFailed,
+  ),
+  failing(
+    'disk-full',
+    'every write of one node to a file fails with ENOSPC; it must end itself, and is brought back',
+    { diskFull: true },
+    { diskFull: false },
+    ({ writesRefused }) => writesRefused,
+  ),
+  slow,
+]

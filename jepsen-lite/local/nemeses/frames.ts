@@ -1,0 +1,89 @@
+// Networks that lose, repeat and spoil what they carry. The connections concerned are led through a hop that does it (mangler.ts), and reset first, so
+// that the hop sees each from its first frame.
+
+import { createMangler, type Mangling, type Measure } from '../mangler.ts'
+import { type Nemesis, oneNode } from '../nemesis.ts'
+import type { Random } from '../random.ts'
+
+const mangling = (
+  kind: Mangling,
+  says: string,
+  { quiet, ...chosen }: { readonly measure: (random: Random) => Partial<Measure>; readonly quiet?: true },
+): Nemesis => ({
+  kind,
+  says,
+  groups: ['frames'],
+  ...(quiet === undefined ? {} : { quiet }),
+  async inject(world) {
+    const { cluster, random, round } = world
+    const { network } = cluster
+    const node = oneNode(world)
+    if (node === undefined) return 'nobody runs whose connections could be spoiled'
+    // Everyone, or one node: what it hears and what it says.
+    const everyone = round > 0 && random.chance(0.4)
+    const links = network
+      .between((from, to) => everyone || from === node.name || to === node.name)
+      .filter(({ hasDetour }) => !hasDetour)
+    if (links.length === 0) return 'its connections are spoiled already'
+    const measure: Measure = {
+      probability: 0,
+      delayMs: [0, 0],
+      bytesPerSecond: Number.POSITIVE_INFINITY,
+      ...chosen.measure(random),
+    }
+    const manglers = await Promise.all(
+      links.map(async (link) => {
+        const stream = random.stream(`${kind} ${round} ${link.from} ${link.to}`)
+        const mangler = await createMangler(kind, measure, stream, () => cluster.node(link.to).peer)
+        link.lead(mangler.address)
+        return mangler
+      }),
+    )
+    const spoiled = (): number => manglers.reduce((sum, mangler) => sum + mangler.spoiled, 0)
+    return {
+      nodes: everyone ? cluster.members.map(({ name }) => name) : [node.name],
+      details: { measure, links: links.length },
+      effect: () =>
+        spoiled() > 0
+          ? `${spoiled()} ${kind === 'corrupt' || kind === 'slice' ? 'pieces' : 'frames'}`
+          : undefined,
+      async heal() {
+        for (const link of links) link.lead(undefined)
+        await Promise.all(manglers.map((mangler) => mangler.close()))
+      },
+    }
+  },
+})
+
+/** Mostly mild; now and then so much that nothing gets through. */
+const some = (random: Random) => ({ probability: random.pick([0.05, 0.2, 0.5, 0.95]) })
+
+export const FRAME_NEMESES: readonly Nemesis[] = [
+  mangling('drop', 'whole frames lost', {
+    measure: (random) => ({ probability: random.pick([0.05, 0.3, 0.7, 1]) }),
+    quiet: true,
+  }),
+  mangling('double', 'whole frames delivered twice', { measure: some, quiet: true }),
+  mangling('reorder', 'whole frames overtaken by later ones', { measure: some, quiet: true }),
+  mangling('replay', 'frames from seconds ago delivered again', { measure: some, quiet: true }),
+  mangling('corrupt', 'single bits flipped', {
+    measure: (random) => ({ probability: random.pick([0.01, 0.1, 0.5]) }),
+    quiet: true,
+  }),
+  mangling('slice', 'the stream delivered a few bytes at a time', { measure: () => ({}), quiet: true }),
+  mangling('delay', 'everything late, from a few milliseconds to longer than an election', {
+    measure: (random) => ({
+      delayMs: random.pick([
+        [5, 40],
+        [50, 200],
+        [300, 900],
+        [900, 1_800],
+      ] as const),
+    }),
+    quiet: true,
+  }),
+  mangling('throttle', 'so few bytes a second that queues grow', {
+    measure: (random) => ({ bytesPerSecond: random.pick([500, 4_000, 20_000]) }),
+    quiet: true,
+  }),
+]

@@ -1,0 +1,218 @@
+// The cluster changed while it is broken: members added, removed, wiped and brought back as fresh replicas; leases switched on and off.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LocalCluster, LocalNode } from '../cluster.ts'
+import type { HttpEnd } from '../http.ts'
+import { type Nemesis, oneNode } from '../nemesis.ts'
+
+/** For one change of membership, or for a member to come back, while other faults may be about. */
+const CHANGE_LIMIT_MS = 8_000
+const AGAIN_MS = 200
+
+const grow: Nemesis = {
+  kind: 'member-add',
+  says: 'a node joins, becomes a voter, and is removed again',
+  groups: ['members'],
+  quiet: true,
+  async inject({ cluster }) {
+    const spare = cluster.nodes.find(({ stage }) => stage === 'outside')
+    if (spare === undefined) return 'there is no node left that could join'
+    spare.mayEnd = true
+    spare.stage = 'joins'
+    cluster.start(spare)
+    return {
+      nodes: [spare.name],
+      holdMsMin: 2_000,
+      effect: () => (spare.process.ready ? 'it became a voter' : undefined),
+      heal: () => removeMember(cluster, spare),
+    }
+  },
+}
+
+const shrink: Nemesis = {
+  kind: 'member-remove',
+  says: 'a member is removed, the leader at first, some while they are paused and cannot hear of it; then it joins anew',
+  groups: ['members'],
+  async inject(world) {
+    const { cluster, random, round } = world
+    const node = oneNode(world)
+    if (node === undefined || cluster.members.length < 3) return 'there are too few members to remove one'
+    const paused = round > 0 && random.chance(0.4)
+    node.mayEnd = true
+    if (paused) cluster.pause(node)
+    const through = random.pick(
+      cluster.running.filter((other) => other !== node).concat(paused ? [] : [node]),
+    )
+    const answer = await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 3_000)
+    if (paused) cluster.resume(node)
+    return {
+      nodes: [node.name],
+      details: { through: through.name, paused, answer: brief(answer) },
+      async effect() {
+        const names = await memberNames(cluster, node)
+        return names !== undefined && !names.includes(node.name) ? 'it is no member any more' : undefined
+      },
+      heal: () => comeBackAnew(cluster, node),
+    }
+  },
+}
+
+const wipe: Nemesis = {
+  kind: 'wipe',
+  says: 'a node loses its disk and comes back under its name as a fresh replica, in one joint change',
+  groups: ['members'],
+  async inject(world) {
+    const { cluster } = world
+    const node = oneNode(world)
+    if (node === undefined) return 'nobody runs who could lose its disk'
+    if (cluster.running.length - 1 <= cluster.members.length / 2)
+      return 'too few others run: a wiped node that cannot be replaced is lost data'
+    const before = await replicaIdOf(cluster, node)
+    node.mayEnd = true
+    await cluster.kill(node)
+    cluster.wipe(node)
+    await sleep(world.random.between(0, 1_500))
+    cluster.start(node)
+    return {
+      nodes: [node.name],
+      holdMsMin: 2_000,
+      async effect() {
+        const now = await replicaIdOf(cluster, node)
+        return node.process.ready && now !== undefined && now !== before
+          ? `replica ${now} in place of ${before}`
+          : undefined
+      },
+      heal() {
+        node.mayEnd = false
+        cluster.start(node)
+      },
+    }
+  },
+}
+
+const leases: Nemesis = {
+  kind: 'leases',
+  says: 'leader leases switched on, and off again',
+  groups: ['members'],
+  quiet: true,
+  async inject({ cluster, conditions }) {
+    if (conditions.wrongClocks > 0) return 'a clock is wrong: leases are promised for good ones only'
+    const { leader } = cluster
+    if (leader === undefined) return 'nobody leads'
+    conditions.leasesMayBeOn = true
+    const answer = await cluster.ask(leader, 'POST', '/v1/cluster/settings', { leases: { on: true } }, 2_000)
+    return {
+      nodes: [],
+      details: { answer: brief(answer) },
+      effect: () => (isOk(answer) ? 'on' : undefined),
+      async heal() {
+        conditions.leasesMayBeOn = !(await persistently(cluster, async (node) =>
+          isOk(await cluster.ask(node, 'POST', '/v1/cluster/settings', { leases: { on: false } }, 2_000)),
+        ))
+      },
+    }
+  },
+}
+
+/**
+ * Puts right what changes of membership have left undone: whoever is no member joins anew, whoever was to go goes. Called when all else is healed;
+ * resolves to what could not be done.
+ */
+export async function reconcile(cluster: LocalCluster): Promise<void> {
+  for (const node of cluster.nodes) {
+    const names = await memberNames(cluster)
+    if (names === undefined) return
+    const isMember = names.includes(node.name)
+    if (node.stage === 'outside' && isMember) await removeMember(cluster, node)
+    else if (node.stage === 'member' && !isMember) await comeBackAnew(cluster, node)
+  }
+}
+
+/** Out of the configuration first, then out of the way. Where the first cannot be done now, it stays, and `reconcile` tries again. */
+async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<void> {
+  node.mayEnd = true
+  const gone = await persistently(cluster, async (through) => {
+    await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 2_000)
+    const names = await memberNames(cluster, node)
+    return names !== undefined && !names.includes(node.name)
+  })
+  // It may have been about to join: its request must not come after its removal.
+  await cluster.kill(node)
+  if (!gone) {
+    cluster.start(node)
+    return
+  }
+  cluster.wipe(node)
+  node.stage = 'outside'
+  node.mayEnd = false
+}
+
+async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<void> {
+  node.mayEnd = true
+  const isOut = await persistently(cluster, async () => {
+    const names = await memberNames(cluster, node)
+    return names !== undefined && !names.includes(node.name)
+  })
+  if (isOut) {
+    await cluster.kill(node)
+    cluster.wipe(node)
+    node.stage = 'joins'
+  }
+  node.mayEnd = false
+  cluster.start(node)
+}
+
+/** Tries through one running node after the other; false when the time has run out. */
+async function persistently(
+  cluster: LocalCluster,
+  work: (node: LocalNode) => Promise<boolean>,
+): Promise<boolean> {
+  const deadline = performance.now() + CHANGE_LIMIT_MS
+  for (let turn = 0; performance.now() < deadline; turn++) {
+    const { leader, running } = cluster
+    const node = turn % 2 === 0 && leader !== undefined ? leader : running[turn % Math.max(1, running.length)]
+    if (node !== undefined && (await work(node))) return true
+    await sleep(AGAIN_MS)
+  }
+  return false
+}
+
+/** As the leader of the highest term knows them; the word of somebody who may have been removed does not count. */
+async function memberNames(cluster: LocalCluster, except?: LocalNode): Promise<string[] | undefined> {
+  const { leader } = cluster
+  const asked = leader === except ? cluster.running.find((node) => node !== except) : leader
+  if (asked === undefined) return undefined
+  const members = membersIn(await cluster.ask(asked, 'GET', '/v1/cluster', undefined, 1_000))
+  return members?.map(({ name }) => name)
+}
+
+async function replicaIdOf(cluster: LocalCluster, node: LocalNode): Promise<string | undefined> {
+  const { leader } = cluster
+  if (leader === undefined) return undefined
+  const members = membersIn(await cluster.ask(leader, 'GET', '/v1/cluster', undefined, 1_000))
+  return members?.find(({ name }) => name === node.name)?.replica_id
+}
+
+function membersIn(end: HttpEnd): { readonly name: string; readonly replica_id: string }[] | undefined {
+  if (!isOk(end)) return undefined
+  const parsed: unknown = JSON.parse(end.body)
+  if (
+    typeof parsed !== 'object' ||
+    parsed === null ||
+    !('members' in parsed) ||
+    !Array.isArray(parsed.members)
+  )
+    return undefined
+  return parsed.members.map((member) => ({
+    name: String(member.name),
+    replica_id: String(member.replica_id),
+  }))
+}
+
+const isOk = (end: HttpEnd): end is Extract<HttpEnd, { kind: 'answer' }> =>
+  end.kind === 'answer' && end.status === 200
+
+const brief = (end: HttpEnd): string =>
+  end.kind === 'answer' ? `${end.status} ${end.body.slice(0, 200)}` : end.why
+
+export const MEMBER_NEMESES: readonly Nemesis[] = [grow, shrink, wipe, leases]
