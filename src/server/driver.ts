@@ -684,6 +684,7 @@ export class Driver implements NodeApi, NetworkEvents {
   #installed(): void {
     this.#installing = false
     this.#applier.reload()
+    this.#options.logger.info({ index: this.#applier.index }, 'installed a snapshot')
     this.#raftState = this.#storage.applied.raft
     this.#proposals.skipped(this.#applier.index)
     this.#configurationChanged()
