@@ -1,7 +1,7 @@
 // Compiles src/ and jepsen-lite/ to dist/, from nothing: a file that left them leaves the package too.
 
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { cpSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -13,4 +13,7 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'
   cwd: root,
   stdio: 'inherit',
 })
+// Compiled on the machine where it is used.
+const preloaded = join('jepsen-lite', 'local', 'preload', 'faults.c')
+cpSync(join(root, preloaded), join(root, 'dist', preloaded))
 process.exitCode = status === 0 ? 0 : 1
