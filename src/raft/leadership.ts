@@ -31,6 +31,8 @@ export class Leadership {
   /** … and sorted by id. */
   followers: readonly Progress[] = []
   heartbeatAt: MonotonicMs
+  /** When idle followers are told of what was committed since. */
+  shareCommitAt: MonotonicMs = Number.POSITIVE_INFINITY
   transfer: Transfer | undefined
   retiring: Retirement | undefined
   readonly rounds = new Rounds()

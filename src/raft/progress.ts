@@ -45,6 +45,8 @@ export class Progress {
   applied = 0 as LogIndex
   /** Commit index that the follower was last sent. */
   commitSent = 0 as LogIndex
+  /** Last entry that it forwarded: somebody there waits until that is committed. */
+  awaits = 0 as LogIndex
   /** Newest round that it has echoed, and the newest echoed after it had applied the lease setting. */
   round = 0
   leaseRound = 0

@@ -222,7 +222,7 @@ export class Raft {
 
   /** When time alone can change something next: the driver ticks then, or a little later. */
   deadline(): MonotonicMs {
-    if (this.#lead !== undefined) return this.#lead.heartbeatAt
+    if (this.#lead !== undefined) return Math.min(this.#lead.heartbeatAt, this.#lead.shareCommitAt)
     let deadline = this.#electionAt
     if (this.#askedTransfer !== undefined) deadline = Math.min(deadline, this.#askedTransfer.deadline)
     for (const { expires } of this.#askedReads.values()) {
@@ -398,6 +398,10 @@ export class Raft {
   }
 
   #tickLeader(lead: Leadership): void {
+    if (this.#now >= lead.shareCommitAt) {
+      lead.shareCommitAt = Number.POSITIVE_INFINITY
+      for (const follower of lead.followers) this.#tellCommit(follower)
+    }
     if (this.#now < lead.heartbeatAt) return
     // Check-quorum (thesis §6.2): a leader that a majority does not hear must not go on being believed.
     const { electionMaxMs, heartbeatMs } = this.#timing
@@ -822,7 +826,7 @@ export class Raft {
   /** What every step of a leader may have made possible. */
   #afterLeaderStep(lead: Leadership, commitBefore: LogIndex): void {
     if (this.#log.commit > commitBefore) {
-      for (const follower of lead.followers) this.#shareCommit(follower)
+      for (const follower of lead.followers) this.#shareCommit(lead, follower)
       if (lead.earlyReads.length > 0 && this.#committedInTerm(lead)) this.#serveEarlyReads(lead)
     }
     if (lead.retiring !== undefined) this.#retire(lead, lead.retiring)
@@ -881,8 +885,17 @@ export class Raft {
     }
   }
 
-  /** An idle follower is told of a commit at once; with entries under way the next append tells it. */
-  #shareCommit(follower: Progress): void {
+  /**
+   * With entries under way the next append tells a follower of the commit. An idle one is told at once if somebody there waits for it, otherwise
+   * a little later: under load the next entries come first, and the message is saved.
+   */
+  #shareCommit(lead: Leadership, follower: Progress): void {
+    const { commitDelayMs } = this.#timing
+    if (commitDelayMs === 0 || follower.awaits > follower.commitSent) this.#tellCommit(follower)
+    else lead.shareCommitAt = Math.min(lead.shareCommitAt, this.#now + commitDelayMs)
+  }
+
+  #tellCommit(follower: Progress): void {
     if (follower.state !== 'replicate' || follower.inflight.messages > 0) return
     const commit = Math.min(this.#log.commit, follower.match) as LogIndex
     if (follower.commitSent >= commit) return
@@ -956,7 +969,7 @@ export class Raft {
     follower.catchUp(this.#log.last, this.#now)
     if (news) this.#commitByCounting()
     this.#replicate(follower, false)
-    this.#shareCommit(follower)
+    this.#shareCommit(lead, follower)
     if (lead.transfer?.target === follower.id && news) this.#pushTransfer(lead, lead.transfer)
   }
 
@@ -1327,7 +1340,10 @@ export class Raft {
         refused,
       })
     }
-    for (const follower of lead?.followers ?? []) this.#replicate(follower, false)
+    if (lead === undefined) return
+    const origin = lead.progress.get(from)
+    if (origin !== undefined) origin.awaits = this.#log.last
+    for (const follower of lead.followers) this.#replicate(follower, false)
   }
 
   #onForwardRefused({ meantFor, refused }: ForwardRefusedMessage): void {

@@ -446,6 +446,8 @@ export interface RaftTiming {
   /** An election timeout is drawn uniformly from [electionMinMs, electionMaxMs). Must exceed 2 × heartbeatMs. */
   readonly electionMinMs: number
   readonly electionMaxMs: number
+  /** An idle follower is told of a commit after this long, unless it waits for it or the next entries come first. 0: at once. */
+  readonly commitDelayMs: number
   /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */
   readonly failoverDelayMaxMs: number
   /** Bound on the relative drift of two nodes' monotonic clocks, e.g. 0.05; only leases depend on it. */

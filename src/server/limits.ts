@@ -9,6 +9,7 @@ export const raftTiming: RaftTiming = {
   heartbeatMs: 50,
   electionMinMs: 500,
   electionMaxMs: 1000,
+  commitDelayMs: 5,
   failoverDelayMaxMs: 50,
   driftMax: 0.05,
 }

@@ -54,6 +54,7 @@ export const TIMING: RaftTiming = {
   heartbeatMs: 50,
   electionMinMs: 500,
   electionMaxMs: 1000,
+  commitDelayMs: 0,
   failoverDelayMaxMs: 40,
   driftMax: 0.05,
 }
