@@ -1,0 +1,85 @@
+// When a follower learns that what it holds is committed: with the next entries, at once if it waits, otherwise a little later.
+
+import { expect, test } from 'vitest'
+import { asIndex } from '../../src/raft/types.ts'
+import { Bench } from './harness/bench.ts'
+import { textFrame } from './harness/frames.ts'
+import { id } from './harness/members.ts'
+
+const COMMIT_DELAY_MS = 5
+
+/** A leader whose followers know all that it has committed. */
+function leader(): Bench {
+  const bench = new Bench({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
+  bench.lead()
+  bench.acknowledge()
+  bench.pass(COMMIT_DELAY_MS)
+  bench.take()
+  return bench
+}
+
+/** Who has been told of which commit index since last asked, and by what. */
+const told = (bench: Bench): [string, string, number][] =>
+  bench
+    .take()
+    .flatMap((message) =>
+      message.type === 'heartbeat' || message.type === 'append'
+        ? [[message.to, message.type, message.commit] satisfies [string, string, number]]
+        : [],
+    )
+
+test('an idle follower is told after the delay, and once', () => {
+  const bench = leader()
+  bench.node.propose('x')
+  bench.take()
+  bench.acknowledge()
+  expect(told(bench)).toEqual([])
+  expect(bench.raft.deadline()).toBe(bench.nowMs + COMMIT_DELAY_MS)
+  bench.pass(COMMIT_DELAY_MS)
+  const { commit } = bench.raft.status()
+  expect(told(bench)).toEqual([
+    [id(2), 'heartbeat', commit],
+    [id(3), 'heartbeat', commit],
+  ])
+  bench.pass(COMMIT_DELAY_MS)
+  expect(told(bench)).toEqual([])
+})
+
+test('the next entries tell it, and nothing else does', () => {
+  const bench = leader()
+  bench.node.propose('x')
+  bench.acknowledge()
+  bench.take()
+  const { commit } = bench.raft.status()
+  bench.node.propose('y')
+  expect(told(bench)).toEqual([
+    [id(2), 'append', commit],
+    [id(3), 'append', commit],
+  ])
+  bench.pass(COMMIT_DELAY_MS)
+  expect(told(bench)).toEqual([])
+})
+
+test('one that forwarded what is committed is told at once', () => {
+  const bench = leader()
+  bench.receive({
+    type: 'forward',
+    from: 3,
+    term: bench.raft.term,
+    boot: 1,
+    proposals: [{ seq: 1, frame: textFrame(id(3), 1, 1, 'x') }],
+  })
+  bench.take()
+  bench.acknowledge()
+  expect(told(bench)).toEqual([[id(3), 'heartbeat', bench.raft.lastIndex]])
+})
+
+test('one that is not yet known to hold it is not told', () => {
+  const bench = leader()
+  bench.node.propose('x')
+  bench.take()
+  bench.acknowledge([2])
+  bench.pass(COMMIT_DELAY_MS)
+  expect(told(bench)).toEqual([[id(2), 'heartbeat', bench.raft.lastIndex]])
+  expect(bench.raft.status().commit).toBe(asIndex(bench.raft.lastIndex))
+})
