@@ -4,6 +4,7 @@
 
 import type { History, Result, Row } from '../history.ts'
 import type { Finding } from './finding.ts'
+import { unmatched } from './matching.ts'
 import { plain } from './models/plain.ts'
 import type { Request } from './partition.ts'
 
@@ -119,19 +120,15 @@ export class Chronicle {
   }
 
   #explainKey(key: string, { unexplained, unknown, changes }: KeyChronicle): void {
-    const spare = [...unknown].sort((a, b) => a.start - b.start)
-    // Those of which least could be the explanation come first.
-    const looks = [...unexplained].sort(
-      ([, a], [, b]) => Number(a.value === undefined) - Number(b.value === undefined) || a.end - b.end,
+    // Earliest deadlines first: then few have to move on.
+    const looks = [...unexplained].sort(([, a], [, b]) => a.end - b.end)
+    const without = unmatched(
+      looks,
+      unknown,
+      ([, look], request) =>
+        request.start < look.end && (look.value === undefined || canLeave(request, look.value)),
     )
-    for (const [revision, look] of looks) {
-      const place = spare.findIndex(
-        (request) => request.start < look.end && (look.value === undefined || canLeave(request, look.value)),
-      )
-      if (place >= 0) {
-        spare.splice(place, 1)
-        continue
-      }
+    for (const [revision, look] of without) {
       const writer = [...changes.map(({ request }) => request), ...unknown].find(
         (request) => look.value !== undefined && canLeave(request, look.value) && request.start < look.end,
       )

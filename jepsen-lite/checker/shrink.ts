@@ -64,7 +64,10 @@ function cut<State>(calls: readonly KeyCall<State>[], end: number, model: Model<
   return left
 }
 
-/** Shortest first. An operation of unknown outcome may still come after the write, so it stays. */
+/**
+ * Shortest first. An operation of unknown outcome may still come after the write, so it stays; the last plain write of each value that was
+ * read or compared with later stays because without it nobody would understand the rest.
+ */
 function beginnings<State>(calls: readonly KeyCall<State>[]): KeyCall<State>[][] {
   return calls
     .filter((call) => blindlyPut(call) !== undefined && call.end !== Number.POSITIVE_INFINITY)
@@ -74,23 +77,38 @@ function beginnings<State>(calls: readonly KeyCall<State>[]): KeyCall<State>[][]
       ),
     )
     .filter((put) => calls.every((call) => call === put || call.start < put.start || call.start > put.end))
-    .map((put) => calls.filter(({ end }) => end >= put.start))
+    .map((put) => calls.filter((call) => call.end >= put.start || isReadAfter(call, put.start, calls)))
     .filter((rest) => rest.length < calls.length)
     .sort((a, b) => a.length - b.length)
+}
+
+function isReadAfter(call: KeyCall<unknown>, position: number, calls: readonly KeyCall<unknown>[]): boolean {
+  const value = blindlyPut(call)
+  if (value === undefined) return false
+  const isRead = calls.some(
+    ({ op, result, end }) =>
+      end >= position && (result?.value === value || (op.f === 'cas' && op.from === value)),
+  )
+  return (
+    isRead &&
+    !calls.some((other) => other.start > call.start && other.start < position && blindlyPut(other) === value)
+  )
 }
 
 const isLook = ({ op, result }: KeyCall<unknown>): boolean => op.f === 'get' || result?.applied === false
 
 /**
- * An unconditional write whose value nobody read, among reads and writes of which none looks at what was there before: take it out of
- * an order that explains everything, and the order still does. (A read right behind it would have seen it.)
+ * A plain write whose value nobody read or compared with, among operations of which none looks at what else was there before: take it
+ * out of an order that explains everything, and the order still does. (A read right behind it would have seen it.)
  */
 function unnoticed(call: KeyCall<unknown>, among: readonly KeyCall<unknown>[]): boolean {
   const value = blindlyPut(call)
   if (value === undefined) return false
   return among.every((other) => {
-    if (other.op.f !== 'get') return blindlyPut(other) !== undefined
-    return other.result?.value !== undefined && other.result.value !== value
+    const { op, result } = other
+    if (op.f === 'get') return result?.value !== undefined && result.value !== value
+    if (op.f === 'cas') return op.from !== value && result?.applied !== false
+    return blindlyPut(other) !== undefined
   })
 }
 

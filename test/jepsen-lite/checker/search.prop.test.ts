@@ -1,0 +1,132 @@
+// The search against the definition: 100,000 small histories, of stores that keep their promises and of stores that lie, each judged both ways.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
+import { checkLinearizability } from '../../../jepsen-lite/checker/linearizability.ts'
+import type { KeyCall } from '../../../jepsen-lite/checker/partition.ts'
+import { type History, type HistoryEvent, historyOf } from '../../../jepsen-lite/history.ts'
+import { runs } from '../../runs.ts'
+import { isLinearizable } from './brute-force.ts'
+import { type Kind, randomHistory } from './random-history.ts'
+
+const OPERATIONS_MAX = 8
+const bytes = fc.uint8Array({ maxLength: OPERATIONS_MAX * 6, size: 'max' })
+
+interface Game {
+  readonly name: string
+  readonly model: string
+  readonly kinds: readonly Kind[]
+  readonly keys: readonly string[]
+  readonly revisions: boolean
+  readonly runs: number
+}
+
+const GAMES: readonly Game[] = [
+  {
+    name: 'registers',
+    model: 'register',
+    kinds: ['get', 'put', 'get', 'cas', 'del'],
+    keys: ['x', 'y'],
+    revisions: false,
+    runs: 35_000,
+  },
+  {
+    name: 'one contended register',
+    model: 'cas',
+    kinds: ['get', 'cas', 'put'],
+    keys: ['x'],
+    revisions: false,
+    runs: 20_000,
+  },
+  {
+    name: 'keys with append',
+    model: 'kv',
+    kinds: ['get', 'append', 'put', 'put-if-absent'],
+    keys: ['x', 'y'],
+    revisions: false,
+    runs: 20_000,
+  },
+  {
+    name: 'versioned registers',
+    model: 'versioned-register',
+    kinds: ['get', 'put', 'get', 'put-if-revision', 'put-if-absent', 'del', 'cas', 'append'],
+    keys: ['x'],
+    revisions: true,
+    runs: 20_000,
+  },
+  {
+    name: 'locks',
+    model: 'lock',
+    kinds: ['get', 'acquire', 'release'],
+    keys: ['x'],
+    revisions: true,
+    runs: 10_000,
+  },
+]
+
+describe('the search agrees with brute force on', () => {
+  test.each(GAMES)('$name', ({ model: name, kinds, keys, revisions, runs: numRuns }) => {
+    const model = MODELS.get(name)
+    if (model === undefined) throw new Error(`no model ${name}`)
+    const seen = { linearizable: 0, impossible: 0, undecided: 0 }
+    fc.assert(
+      fc.property(bytes, (recipe) => {
+        const history = historyOf(randomHistory({ bytes: recipe, kinds, keys, revisions, lies: true }))
+        const found = checkLinearizability(history, model)
+        seen[found.verdict] += 1
+        expect(found.verdict).toBe(isLinearizable(history, revisions) ? 'linearizable' : 'impossible')
+      }),
+      { numRuns: runs(numRuns) },
+    )
+    // Both answers were right often enough to mean something.
+    expect(Math.min(seen.linearizable, seen.impossible)).toBeGreaterThan(runs(numRuns) / 50)
+    expect(seen.undecided).toBe(0)
+  })
+
+  test('the witnesses of what it calls impossible', () => {
+    let witnesses = 0
+    fc.assert(
+      fc.property(bytes, fc.constantFrom(...GAMES), (recipe, { model: name, kinds, keys, revisions }) => {
+        const model = MODELS.get(name)
+        if (model === undefined) throw new Error(`no model ${name}`)
+        const events = randomHistory({ bytes: recipe, kinds, keys, revisions, lies: true })
+        for (const { failure } of checkLinearizability(historyOf(events), model).keys) {
+          if (failure === undefined) continue
+          witnesses += 1
+          expect(isLinearizable(only(failure.witness(), events), revisions)).toBe(false)
+        }
+      }),
+      { numRuns: runs(5_000) },
+    )
+    expect(witnesses).toBeGreaterThan(runs(5_000) / 50)
+  })
+})
+
+test('a store that keeps its promises is never blamed, by any of the checks', () => {
+  const kinds: Kind[] = [
+    ...(['get', 'put', 'put-if-absent', 'put-if-revision', 'del', 'cas'] as const),
+    ...(['append', 'range', 'stale-get', 'repeat'] as const),
+  ]
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 * 6, size: 'max' }), fc.boolean(), (recipe, revisions) => {
+      const honest = kinds.filter((kind) => revisions || kind !== 'put-if-revision')
+      const keys = ['x', 'y', 'z']
+      const history = historyOf(randomHistory({ bytes: recipe, kinds: honest, keys, revisions, lies: false }))
+      expect(check(history).findings).toEqual([])
+    }),
+    { numRuns: runs(5_000) },
+  )
+})
+
+/** The history of these calls alone; those that the witness takes as unknown are unknown. */
+function only(calls: readonly KeyCall<unknown>[], events: readonly HistoryEvent[]): History {
+  const kept = new Map(calls.map((call) => [call.id, call]))
+  return historyOf(
+    events.filter((event) => {
+      if (event.type === 'history') return true
+      const call = event.type === 'note' || event.type === 'final' ? undefined : kept.get(event.id)
+      return call !== undefined && (event.type === 'invoke' || call.result !== undefined)
+    }),
+  )
+}
