@@ -6,10 +6,11 @@
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { version } from '../src/server/version.ts'
 import { add as addCheck } from './commands/check.ts'
+import { add as addPower } from './commands/power.ts'
 import { add as addRun } from './commands/run.ts'
 import { EXIT, Failure } from './exit-codes.ts'
 
-const SUBCOMMANDS = [addCheck, addRun]
+const SUBCOMMANDS = [addCheck, addRun, addPower]
 
 /** Resolves when the command is done; never rejects. */
 export async function main(args: readonly string[]): Promise<void> {

@@ -1,0 +1,56 @@
+import type { CommandUnknownOpts } from '@commander-js/extra-typings'
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { EXIT } from '../exit-codes.ts'
+
+export function add(program: CommandUnknownOpts): void {
+  program
+    .command('power')
+    .description('cut the power of a node at every moment, and open what that leaves')
+    .addOption(new Option('--states <n>', 'different states to open at most').argParser(count).default(2000))
+    .addOption(new Option('--time <seconds>', 'open no more after this long').argParser(count).default(600))
+    .addOption(new Option('--seed <n>', 'of load and states').argParser(count))
+    .addOption(
+      new Option('--lives <n>', 'times that the recorded node is started').argParser(count).default(4),
+    )
+    .addOption(new Option('--requests <n>', 'in each step of its load').argParser(count).default(40))
+    .option('--lying-disk', 'assume a disk that forgets what was synced: violations must be found')
+    .option('--out <dir>', 'keep failing states here')
+    .addOption(
+      new Option('-o, --output <format>', 'of the result')
+        .choices(['text', 'json'] as const)
+        .default('text' as const),
+    )
+    .action(async ({ states, time, seed, lives, requests, lyingDisk, out, output }) => {
+      const { checkPowerLoss, whyNot } = await import('../power/index.ts')
+      const { powerText } = await import('../power/text.ts')
+      const reason = whyNot()
+      if (reason !== undefined) {
+        process.stdout.write(
+          output === 'json' ? `${JSON.stringify({ skipped: reason })}\n` : `skipped because ${reason}\n`,
+        )
+        process.exitCode = EXIT.undecided
+        return
+      }
+      const report = await checkPowerLoss({
+        ...{
+          states,
+          seconds: time,
+          seed: seed ?? Date.now() % 2 ** 31,
+          sessions: lives,
+          operations: requests,
+        },
+        ...{ lyingDisk: lyingDisk ?? false, out },
+        progress: (line) => {
+          if (process.stderr.isTTY) process.stderr.write(`${line}\n`)
+        },
+      })
+      process.stdout.write(output === 'json' ? `${JSON.stringify(report)}\n` : powerText(report))
+      if (report.violations > 0) process.exitCode = EXIT.violation
+      else if (report.lacking.length > 0) process.exitCode = EXIT.failed
+    })
+}
+
+function count(text: string): number {
+  if (!/^[0-9]{1,10}$/.test(text)) throw new InvalidArgumentError('A whole number is needed.')
+  return Number(text)
+}

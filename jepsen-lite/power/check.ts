@@ -1,0 +1,146 @@
+// Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it.
+
+import { createHash } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Random } from '../local/random.ts'
+import type { Disk, DiskState } from './disk.ts'
+import { Judge } from './judge.ts'
+import { Opener } from './open.ts'
+import type { Cut, Plan, PlannedState } from './plan.ts'
+import { type Files, putFiles } from './record.ts'
+
+export interface Violation {
+  readonly session: number
+  /** The state, as it comes about. */
+  readonly state: string
+  /** The power is cut after this was done. */
+  readonly after: string
+  readonly what: string
+  /** Where the directory is kept. */
+  readonly kept?: string
+}
+
+/** Violations that are told and kept; there may be as many as states. */
+const DETAILS_MAX = 20
+
+interface Job {
+  readonly session: number
+  readonly plan: Plan
+  readonly planned: PlannedState
+}
+
+export interface CheckOptions {
+  readonly states: number
+  readonly out: string | undefined
+  readonly progress: (line: string) => void
+}
+
+export class Check {
+  readonly #options: CheckOptions
+  readonly #plans: readonly Plan[]
+  readonly #dir: string
+  readonly #opened = new Set<string>()
+  readonly #done = new Set<PlannedState>()
+  readonly #outcomes = { opened: 0, empty: 0, refused: 0, broken: 0 }
+  readonly details: Violation[] = []
+  violations = 0
+  #judged = 0
+
+  /** `dir`: where states are put together. */
+  constructor(options: CheckOptions, plans: readonly Plan[], dir: string) {
+    this.#options = options
+    this.#plans = plans
+    this.#dir = dir
+  }
+
+  /** Until the number of states is reached, or the time. */
+  async run(random: Random, deadline: number): Promise<void> {
+    const opener = new Opener()
+    let told = performance.now()
+    try {
+      for (const job of this.#inOrder(random)) {
+        if (this.#opened.size >= this.#options.states || performance.now() >= deadline) break
+        await this.#open(job, opener)
+        if (performance.now() - told < 1000) continue
+        told = performance.now()
+        this.#options.progress(`opened ${this.#opened.size} states, ${this.violations} violations`)
+      }
+    } finally {
+      opener.close()
+    }
+  }
+
+  counts() {
+    const sum = (of: (plan: Plan) => number): number =>
+      this.#plans.reduce((total, plan) => total + of(plan), 0)
+    const isCovered = (near: readonly PlannedState[]): boolean => near.every((state) => this.#done.has(state))
+    return {
+      disk_events: sum(({ cuts }) => cuts.length - 1),
+      syncs: sum(({ syncs }) => syncs.length),
+      syncs_covered: sum(({ syncs }) => syncs.filter(isCovered).length),
+      cuts: sum(({ cuts }) => cuts.length),
+      states_known: sum(({ states }) => states.length),
+      states: this.#opened.size,
+      judged: this.#judged,
+      outcomes: this.#outcomes,
+    }
+  }
+
+  #inOrder(random: Random): Job[] {
+    const jobs = this.#plans.flatMap((plan, at) =>
+      plan.states.map((planned) => ({ session: at + 1, plan, planned })),
+    )
+    const shuffled = random.shuffled(jobs)
+    return [
+      ...shuffled.filter(({ planned }) => planned.isAtSync),
+      ...shuffled.filter(({ planned }) => !planned.isAtSync),
+    ]
+  }
+
+  async #open(job: Job, opener: Opener): Promise<void> {
+    const { plan, planned } = job
+    const files = filesOfState(plan.disk, planned.state)
+    const isNew = this.#isNew(files)
+    putFiles(this.#dir, files)
+    const outcome = await opener.open(this.#dir)
+    this.#done.add(planned)
+    if (isNew) this.#outcomes[outcome.kind]++
+    const judge = new Judge(plan.reference, outcome)
+    for (const number of planned.cuts) {
+      const cut = plan.cuts[number]
+      if (cut === undefined) continue
+      this.#judged++
+      const fault = judge.at(cut.demand)
+      if (fault !== undefined) return this.#violated(job, cut, fault, files)
+    }
+  }
+
+  /** The same files may be left in more than one way. */
+  #isNew(files: Files): boolean {
+    const hash = createHash('sha1')
+    for (const [name, content] of files ?? []) hash.update(`${name}\0${content.length}\0`).update(content)
+    const digest = files === undefined ? 'gone' : hash.digest('base64')
+    if (this.#opened.has(digest)) return false
+    this.#opened.add(digest)
+    return true
+  }
+
+  #violated({ session, planned }: Job, { after }: Cut, what: string, files: Files): void {
+    this.violations++
+    if (this.details.length >= DETAILS_MAX) return
+    const { out } = this.#options
+    const violation = { session, state: planned.how, after, what }
+    const kept = out === undefined ? undefined : join(out, `state-${this.violations}`)
+    this.details.push(kept === undefined ? violation : { ...violation, kept })
+    if (kept === undefined) return
+    mkdirSync(kept, { recursive: true })
+    putFiles(join(kept, 'files'), files)
+    writeFileSync(join(kept, 'violation.json'), `${JSON.stringify(violation, undefined, 2)}\n`)
+  }
+}
+
+export const filesOfState = (disk: Disk, state: DiskState): Files =>
+  state === undefined
+    ? undefined
+    : new Map([...state].map(([name, content]) => [name, disk.contentOf(content)]))

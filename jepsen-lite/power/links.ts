@@ -1,0 +1,272 @@
+// Three shipped drivers in one process, joined without sockets, so that whatever leaves one of them passes a place where it can be noted. Links can be
+// cut, silently, as by a broken switch.
+
+import { encodeState, initialState } from '../../src/kv/index.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  bootstrapConfiguration,
+  type Configuration,
+  emptyConfiguration,
+  encodeAppliedState,
+  type Member,
+  type Message,
+  type ReplicaId,
+} from '../../src/raft/index.ts'
+import { systemClock } from '../../src/server/clock.ts'
+import { Driver } from '../../src/server/driver.ts'
+import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
+import type { Greeting, Network, NodeEnd } from '../../src/server/types.ts'
+import {
+  FORMAT_VERSION,
+  formatStorage,
+  type LevelLimits,
+  openStorage,
+  type SnapshotSource,
+  type Storage,
+} from '../../src/storage/index.ts'
+
+/** So small that a short load makes LevelDB change its WAL, write tables and merge them; the least that LevelDB takes. */
+export const SMALL_LIMITS: Partial<LevelLimits> = { writeBufferSize: 64 * 1024, maxFileSize: 1024 * 1024 }
+
+const TIMING = {
+  ...raftTiming,
+  heartbeatMs: 20,
+  electionMinMs: 120,
+  electionMaxMs: 240,
+  failoverDelayMaxMs: 10,
+}
+/** So little log is kept that a replica cut off for a moment needs a snapshot. */
+const LIMITS = {
+  ...driverLimits,
+  logTailEntries: 40,
+  logTailBytes: 128 * 1024,
+  compactEntriesMin: 10,
+  hashEveryEntries: 64,
+}
+const RAFT_LIMITS = { ...raftLimits, tailBytesMax: 0 }
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const unobserved = { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} }
+
+/** Sees what leaves a node, before it does. */
+export interface Witness {
+  sending(message: Message): void
+  greeting(greeting: Greeting): void
+  snapshotOffered(id: string, meta: SnapshotSource['meta']): void
+}
+
+export class Node {
+  readonly id: ReplicaId
+  readonly name: string
+  readonly dir: string
+  readonly #links: Links
+  storage: Storage | undefined
+  driver: Driver | undefined
+  end: NodeEnd | undefined
+  witness: Witness | undefined
+
+  constructor(links: Links, number: number, dir: string) {
+    this.#links = links
+    this.id = asReplicaId(String(100 + number))
+    this.name = `n${number}`
+    this.dir = dir
+  }
+
+  get member(): Member {
+    return { id: this.id, name: this.name, peer: `${this.name}:1`, url: `http://${this.name}` }
+  }
+
+  get running(): Driver {
+    if (this.driver === undefined)
+      throw new Error(`${this.name} is not running: ${this.end?.reason ?? 'not started'}`)
+    return this.driver
+  }
+
+  async format(founder: boolean): Promise<void> {
+    const at = founder ? 1 : 0
+    const configuration: Configuration = founder ? bootstrapConfiguration(this.member) : emptyConfiguration
+    const identity = { clusterId: '1', replicaId: this.id, name: this.name, formatVersion: FORMAT_VERSION }
+    await formatStorage(this.dir, identity, {
+      hardState: { term: asTerm(at), vote: undefined, commit: asIndex(at) },
+      applied: {
+        index: asIndex(at),
+        term: asTerm(at),
+        raft: encodeAppliedState({ configuration, leases: { on: false, durationMs: TIMING.electionMinMs } }),
+        kv: encodeState(initialState()),
+      },
+    })
+  }
+
+  async open(): Promise<Storage> {
+    this.storage = await openStorage(this.dir, { limits: SMALL_LIMITS })
+    return this.storage
+  }
+
+  start(storage: Storage, random: () => number): void {
+    this.driver = new Driver({
+      ...{ clock: systemClock, storage, timing: TIMING, raftLimits: RAFT_LIMITS, limits: LIMITS, random },
+      ...{ logger: silent, observer: unobserved, peerAddress: () => this.member.peer },
+      onEnd: (end) => {
+        this.end = end
+        this.driver = undefined
+        this.#links.gone(this)
+      },
+    })
+    this.driver.start(this.#links.networkOf(this))
+    this.#links.meet(this)
+  }
+}
+
+/** How long after its process a node is known to be gone. */
+const GRACE_MS = 10
+
+export class Links {
+  readonly nodes: Node[] = []
+  readonly #cut = new Set<string>()
+  readonly #connected = new Set<string>()
+  /** Chunks of snapshots to let through before one stream is broken off; undefined: all of them. */
+  breakSnapshotAfter: number | undefined
+
+  get leader(): Node | undefined {
+    let leader: Node | undefined
+    for (const node of this.nodes) {
+      const raft = node.driver?.status().raft
+      if (raft?.role === 'leader' && raft.term >= (leader?.running.term ?? 0)) leader = node
+    }
+    return leader
+  }
+
+  /** Nothing passes between `node` and the others. */
+  isolate(node: Node): void {
+    for (const other of this.nodes) {
+      this.#cut.add(link(node, other))
+      this.#cut.add(link(other, node))
+    }
+  }
+
+  heal(): void {
+    this.#cut.clear()
+    for (const node of this.nodes) this.meet(node)
+  }
+
+  networkOf(node: Node): Network {
+    let isOpen = true
+    return {
+      setPeers: () => this.meet(node),
+      send: (message) => {
+        node.witness?.sending(message)
+        const to = this.#byId(message.to)
+        if (!isOpen || to === undefined || !this.#connected.has(link(node, to))) return
+        setImmediate(() => {
+          if (!this.#cut.has(link(node, to))) to.driver?.message(message)
+        })
+      },
+      sendStateHash: (at) => {
+        for (const to of this.nodes) {
+          if (to !== node && isOpen && !this.#cut.has(link(node, to)))
+            setImmediate(() => to.driver?.stateHash(node.id, at))
+        }
+      },
+      sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
+      close: () => {
+        isOpen = false
+      },
+    }
+  }
+
+  /** Connects a node with all that it may talk to. */
+  meet(node: Node): void {
+    for (const other of this.nodes) {
+      if (other === node) continue
+      this.#connect(node, other)
+      this.#connect(other, node)
+    }
+  }
+
+  gone(node: Node): void {
+    for (const other of this.nodes) {
+      this.#connected.delete(link(node, other))
+      if (!this.#connected.delete(link(other, node))) continue
+      setImmediate(() => other.driver?.disconnected(node.id))
+      setTimeout(() => other.driver?.refused(node.id), GRACE_MS)
+    }
+  }
+
+  #connect(from: Node, to: Node): void {
+    if (from.driver === undefined || to.driver === undefined || this.#connected.has(link(from, to))) return
+    if (this.#cut.has(link(from, to)) || this.#cut.has(link(to, from))) return
+    const knows = (a: Driver, b: Node): boolean => a.configuration.members.some(({ id }) => id === b.id)
+    if (!knows(from.driver, to) && !knows(to.driver, from)) return
+    const greeting = this.#greetingOf(from, from.driver)
+    const refusal = to.driver.admit(greeting)
+    if (refusal !== undefined) {
+      if (refusal.stop) setImmediate(() => from.driver?.stop(refusal.refuse))
+      return
+    }
+    this.#connected.add(link(from, to))
+    setImmediate(() => {
+      if (from.driver === undefined || to.driver === undefined) return
+      to.driver.connected(greeting)
+      from.driver.connected(this.#greetingOf(to, to.driver))
+    })
+  }
+
+  #greetingOf(node: Node, driver: Driver): Greeting {
+    const greeting = driver.greeting()
+    node.witness?.greeting(greeting)
+    return greeting
+  }
+
+  #stream(
+    from: Node,
+    id: ReplicaId,
+    term: Parameters<Network['sendSnapshot']>[1],
+    source: SnapshotSource,
+  ): void {
+    const to = this.#byId(id)
+    const finish = (ok: boolean): void => {
+      source.close()
+      setImmediate(() => from.driver?.snapshotSent(id, source.meta.index, ok))
+    }
+    if (to?.driver === undefined || this.#cut.has(link(from, to))) {
+      finish(false)
+      return
+    }
+    to.witness?.snapshotOffered(source.id, source.meta)
+    to.driver.snapshotOffered(from.id, term, source.id, source.meta, (_refuse, sink) => {
+      if (sink === undefined) {
+        finish(false)
+        return
+      }
+      const next = (number: number): void =>
+        source.read(number, (error, chunk) => {
+          const isBroken = this.breakSnapshotAfter !== undefined && number >= this.breakSnapshotAfter
+          if (error !== undefined || isBroken || to.driver === undefined) {
+            this.breakSnapshotAfter = undefined
+            finish(false)
+            return
+          }
+          if (chunk !== undefined) {
+            sink.write(number, chunk, (bad) => {
+              if (bad === undefined) next(number + 1)
+              else finish(false)
+            })
+            return
+          }
+          sink.finish((bad) => {
+            if (bad === undefined) to.driver?.snapshotReceived(from.id, term, source.id, source.meta)
+            finish(bad === undefined)
+          })
+        })
+      next(sink.nextChunk)
+    })
+  }
+
+  #byId(id: ReplicaId): Node | undefined {
+    return this.nodes.find((node) => node.id === id)
+  }
+}
+
+const link = (from: Node, to: Node): string => `${from.name}→${to.name}`

@@ -1,0 +1,111 @@
+// Every cut of one session, the states that each may leave, and what must be found in them.
+
+import { assertNever } from '../../src/raft/index.ts'
+import type { Random } from '../local/random.ts'
+import { Disk, type DiskEvent, type DiskState, type FileId } from './disk.ts'
+import type { Session } from './record.ts'
+import { type Demand, Reference } from './reference.ts'
+import { nameOfState, statesAt } from './states.ts'
+
+/** A moment between two changes of the disk: just before the next one, when all marks between the two have been made. */
+export interface Cut {
+  readonly number: number
+  /** The last thing that was done to the disk. */
+  readonly after: string
+  readonly demand: Demand
+}
+
+export interface PlannedState {
+  readonly state: DiskState
+  readonly how: string
+  /** The cuts that may leave it, by number. */
+  readonly cuts: number[]
+  /** One of the extremes or torn writes right before or after a sync. */
+  isAtSync: boolean
+}
+
+export interface Plan {
+  readonly disk: Disk
+  readonly reference: Reference
+  readonly cuts: readonly Cut[]
+  readonly states: readonly PlannedState[]
+  /** For each sync the states that stand for it. */
+  readonly syncs: readonly (readonly PlannedState[])[]
+}
+
+/** States drawn by lot at each cut, besides those that are always looked at. */
+const DRAWS = 2
+
+/** `isLying`: the disk forgets data that was synced, not names. */
+export function planOf(session: Session, random: Random, isLying: boolean): Plan {
+  const { events } = session
+  const reference = new Reference(events.flatMap((event) => (event.kind === 'mark' ? [event.mark] : [])))
+  const disk = new Disk(session.start)
+  const states = new Map<string, PlannedState>()
+  const cuts: Cut[] = []
+  const extremes: PlannedState[][] = []
+  const syncs: number[] = []
+  let marks = 0
+  const cut = (after: string): void => {
+    const number = cuts.length
+    cuts.push({ number, after, demand: reference.demandAfter(marks) })
+    const here: PlannedState[] = []
+    for (const { state, how } of statesAt(disk, random, DRAWS)) {
+      const name = nameOfState(state)
+      const known = states.get(name) ?? { state, how, cuts: [], isAtSync: false }
+      states.set(name, known)
+      if (known.cuts.at(-1) !== number) known.cuts.push(number)
+      if (how !== 'drawn by lot') here.push(known)
+    }
+    extremes.push(here)
+  }
+  let after = 'the start'
+  for (const event of events) {
+    if (event.kind === 'mark') {
+      marks++
+      disk.add(undefined)
+      continue
+    }
+    cut(after)
+    const isSync = event.event.kind.startsWith('sync')
+    if (isSync) syncs.push(cuts.length)
+    disk.add(
+      isLying && event.event.kind === 'sync' ? { ...event.event, kind: 'sync-directory' } : event.event,
+    )
+    after = described(event.event, disk)
+  }
+  cut(after)
+  const around = syncs.map((number) => [...(extremes[number - 1] ?? []), ...(extremes[number] ?? [])])
+  for (const near of around) for (const state of near) state.isAtSync = true
+  return { disk, reference, cuts, states: [...states.values()], syncs: around }
+}
+
+function described(event: DiskEvent, disk: Disk): string {
+  switch (event.kind) {
+    case 'mkdir':
+      return 'the directory was made'
+    case 'sync-parent':
+      return 'a sync of the directory above'
+    case 'sync-directory':
+      return 'a sync of the directory'
+    case 'create':
+      return `${event.name} was created`
+    case 'unlink':
+      return `${event.name} was deleted`
+    case 'rename':
+      return `${event.from} was renamed to ${event.to}`
+    case 'write':
+      return `a write of ${event.data.length} bytes to ${nameOf(event.file, disk)}`
+    case 'truncate':
+      return `${nameOf(event.file, disk)} was cut to ${event.length} bytes`
+    case 'sync':
+      return `a sync of ${nameOf(event.file, disk)}`
+    default:
+      return assertNever(event)
+  }
+}
+
+function nameOf(file: FileId, disk: Disk): string {
+  for (const [name, id] of disk.namesAfter(disk.names)) if (id === file) return name
+  return 'a file without a name'
+}

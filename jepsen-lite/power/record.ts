@@ -1,0 +1,142 @@
+// Records one life of the process: starts it under strace, and reads what happened to its directory, in one order with its marks.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { delimiter, extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Disk } from './disk.ts'
+import type { Mark } from './marks.ts'
+import type { SubjectOptions } from './subject.ts'
+import { TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'
+
+/** Name to content; undefined: there is no directory. */
+export type Files = ReadonlyMap<string, Uint8Array> | undefined
+
+/** One life of the recorded process. */
+export interface Session {
+  readonly start: Files
+  readonly events: readonly TraceEvent<Mark>[]
+}
+
+/** The recording went wrong: nothing can be said about the disk. */
+export class RecordingError extends Error {
+  override readonly name = 'RecordingError'
+}
+
+/** Longest write whose bytes strace shows; a batch is far below. */
+const STRING_BYTES_MAX = 64 * 1024 * 1024
+
+/** Why this machine cannot record; undefined when it can. */
+export function whyNot(): string | undefined {
+  if (process.platform !== 'linux')
+    return `system calls are recorded with strace, on Linux; this is ${process.platform}`
+  if (straceFile() === undefined)
+    return 'strace is not installed, and system calls cannot be recorded without it'
+  return undefined
+}
+
+function straceFile(): string | undefined {
+  const files = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'strace'))
+  return files.find((file) => {
+    try {
+      accessSync(file, constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+export async function record(options: SubjectOptions, work: string): Promise<Session> {
+  const start = filesOf(options.dir)
+  const traceFile = join(work, 'trace')
+  rmSync(traceFile, { force: true })
+  rmSync(options.marks, { force: true })
+  await run(options, traceFile)
+  const sizes = new Map([...(start ?? [])].map(([name, { length }]) => [name, length]))
+  const reader = new TraceReader<Mark>(options, sizes, (line) => JSON.parse(line))
+  const events = reader.read(readFileSync(traceFile, 'latin1'))
+  const differences = differencesOf(replay(start, events), filesOf(options.dir))
+  if (differences !== '')
+    throw new RecordingError(
+      `the trace does not lead to the files that lie there (${differences}): the process writes in a way that was not recorded`,
+    )
+  const ending = events.findIndex((event) => event.kind === 'mark' && event.mark.kind === 'ending')
+  if (ending < 0) throw new RecordingError('the recorded process ended before its work was done')
+  return { start, events: events.slice(0, ending + 1) }
+}
+
+async function run(options: SubjectOptions, traceFile: string): Promise<void> {
+  const file = new URL(`./subject${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
+  const child = spawn(
+    'strace',
+    [
+      ...['-f', '--seccomp-bpf', '-qq', '-xx', '-s', String(STRING_BYTES_MAX), '-e', 'signal=none'],
+      ...['-e', `trace=${TRACED_CALLS.join(',')}`, '-o', traceFile],
+      ...[process.execPath, fileURLToPath(file), JSON.stringify(options)],
+    ],
+    // A write through io_uring is no system call.
+    { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UV_USE_IO_URING: '0' } },
+  )
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  const [code, signal] = await once(child, 'close')
+  if (code !== 0)
+    throw new RecordingError(
+      `the recorded process ended with ${signal ?? code}: ${said.trim() || 'it said nothing'}`,
+    )
+}
+
+/** The files after all events, as long as the power stays on. */
+export function replay(start: Files, events: readonly TraceEvent<Mark>[]): Files {
+  const disk = new Disk(start)
+  for (const event of events) disk.add(event.kind === 'disk' ? event.event : undefined)
+  if (!disk.isThere) return undefined
+  const files = new Map<string, Uint8Array>()
+  for (const [name, file] of disk.namesAfter(disk.names)) {
+    const { changes } = disk.file(file)
+    files.set(name, disk.contentOf({ file, changes: changes.length, torn: undefined }))
+  }
+  return files
+}
+
+function differencesOf(expected: Files, found: Files): string {
+  const names = new Set([...(expected?.keys() ?? []), ...(found?.keys() ?? [])])
+  const different = [...names].filter((name) => {
+    const [a, b] = [expected?.get(name), found?.get(name)]
+    return a === undefined || b === undefined || Buffer.compare(a, b) !== 0
+  })
+  return different
+    .map(
+      (name) => `${name}: ${expected?.get(name)?.length} bytes recorded, ${found?.get(name)?.length} there`,
+    )
+    .join('; ')
+}
+
+export function filesOf(dir: string): Files {
+  if (!existsSync(dir)) return undefined
+  return new Map(
+    readdirSync(dir)
+      .sort()
+      .map((name) => [name, readFileSync(join(dir, name))]),
+  )
+}
+
+export function putFiles(dir: string, files: Files): void {
+  rmSync(dir, { recursive: true, force: true })
+  if (files === undefined) return
+  mkdirSync(dir, { recursive: true })
+  for (const [name, content] of files) writeFileSync(join(dir, name), content)
+}

@@ -1,0 +1,199 @@
+// What the recorded replica must hold: the row of states that its batches make, and how far in that row it must be found at each point of
+// the trace, since something had left that depends on it.
+
+import type { BatchMark, EntryMark, Mark, PositionMark, Replica } from './marks.ts'
+
+/** The replica after some number of batches of one process. The boot counter is the process's own. */
+export interface ReferenceState {
+  readonly term: number
+  readonly vote: string
+  readonly commit: number
+  /** Log from `first`; compaction may have taken it away up to `compacted`. */
+  readonly first: number
+  readonly log: readonly EntryMark[]
+  readonly compacted: number
+  readonly applied: PositionMark
+  readonly stateHash: string
+}
+
+/** Something left that binds the replica. */
+interface Binding {
+  readonly what: string
+  readonly isKeptBy: (state: ReferenceState) => boolean
+}
+
+/** What the marks up to some point of the trace demand. */
+export interface Demand {
+  /** While a directory is being formatted nothing was ever acknowledged; while it is being opened the boot counter may have been raised or not. */
+  readonly phase: 'formatting' | 'opening' | 'running'
+  /** The replica must be found after this many batches or more … */
+  readonly atLeast: number
+  /** … for this reason, … */
+  readonly because: string
+  /** … and cannot be further than this. */
+  readonly atMost: number
+}
+
+export class Reference {
+  readonly states: readonly ReferenceState[]
+  readonly start: Replica
+  readonly #demands: readonly Demand[]
+
+  constructor(marks: readonly Mark[]) {
+    const opened = marks.find((mark) => mark.kind === 'opened')
+    if (opened === undefined) throw new Error('the recorded process never opened its directory')
+    this.start = opened.replica
+    const states = [startOf(opened.replica)]
+    for (const mark of marks) {
+      const before = states.at(-1)
+      if (mark.kind === 'submitted' && before !== undefined) states.push(after(before, mark.batch))
+    }
+    this.states = states
+    this.#demands = demandsOf(marks, states)
+  }
+
+  demandAfter(marks: number): Demand {
+    const demand = this.#demands[marks]
+    if (demand === undefined) throw new RangeError(`there are no ${marks} marks`)
+    return demand
+  }
+
+  /** What a replica that was found is, in the row: the numbers of all states that it equals. */
+  matches(found: Replica): number[] {
+    return this.states.flatMap((state, number) => (differenceTo(state, found) === undefined ? [number] : []))
+  }
+}
+
+const startOf = ({ term, vote, commit, first, log, applied, stateHash }: Replica): ReferenceState => ({
+  ...{ term, vote, commit, first, log, applied, stateHash },
+  compacted: first - 1,
+})
+
+function after(before: ReferenceState, batch: BatchMark): ReferenceState {
+  let { first, log, compacted, applied, stateHash } = {
+    ...before,
+    applied: batch.applied,
+    stateHash: batch.stateHash,
+  }
+  for (const write of batch.writes) {
+    const { snapshot, truncateFrom, entries = [] } = write
+    if (snapshot !== undefined) {
+      ;({ at: applied, stateHash } = snapshot)
+      if (!snapshot.keepLog) [first, log, compacted] = [snapshot.at[0] + 1, [], snapshot.at[0]]
+    }
+    if (truncateFrom !== undefined) log = log.slice(0, Math.max(0, truncateFrom - first))
+    if (entries.length > 0) log = [...log, ...entries]
+  }
+  // Never above what is applied with this very batch.
+  compacted = Math.max(compacted, Math.min(batch.compactTo ?? 0, applied[0]))
+  const { term, vote, commit } = batch
+  return { term, vote, commit, first, log, compacted, applied, stateHash }
+}
+
+/** How a replica that was found is not this state; undefined when it is. */
+export function differenceTo(state: ReferenceState, found: Replica): string | undefined {
+  for (const field of ['term', 'vote', 'commit', 'stateHash'] as const)
+    if (state[field] !== found[field]) return `${field} is ${found[field]} instead of ${state[field]}`
+  if (state.applied.join() !== found.applied.join())
+    return `applied index and term are ${found.applied} instead of ${state.applied}`
+  if (found.first < state.first || found.first > state.compacted + 1)
+    return `the log begins at ${found.first}, not between ${state.first} and ${state.compacted + 1}`
+  const last = state.first + state.log.length - 1
+  const foundLast = found.first + found.log.length - 1
+  if (foundLast !== last) return `the log ends at ${foundLast} instead of ${last}`
+  const wrong = found.log.findIndex((entry, at) => entry.join() !== entryAt(state, found.first + at)?.join())
+  return wrong < 0 ? undefined : `another entry lies at index ${found.first + wrong}`
+}
+
+const entryAt = ({ first, log }: ReferenceState, index: number): EntryMark | undefined => log[index - first]
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+function demandsOf(marks: readonly Mark[], states: readonly ReferenceState[]): Demand[] {
+  let demand: Demand = {
+    phase: marks[0]?.kind === 'formatted' ? 'formatting' : 'opening',
+    ...{ atLeast: 0, because: 'the directory was formatted and opened', atMost: 0 },
+  }
+  const demands = [demand]
+  for (const mark of marks) {
+    demand = next(demand, mark, states)
+    demands.push(demand)
+  }
+  return demands
+}
+
+function next(before: Demand, mark: Mark, states: readonly ReferenceState[]): Demand {
+  switch (mark.kind) {
+    case 'formatted':
+      return { ...before, phase: 'opening' }
+    case 'opened':
+      return { ...before, phase: 'running' }
+    case 'submitted':
+      return { ...before, atMost: before.atMost + 1 }
+    case 'stored':
+      return raised(before, before.atMost, `batch ${before.atMost} was reported durable`)
+    case 'ending':
+      return before
+    default: {
+      const { what, isKeptBy } = promised(mark, states[before.atMost])
+      return raised(before, firstKeeping(states, before.atMost, isKeptBy), what)
+    }
+  }
+}
+
+const raised = (before: Demand, atLeast: number, because: string): Demand =>
+  atLeast > before.atLeast ? { ...before, atLeast, because } : before
+
+/** From which state on, going back from the newest one, the promise holds; the first later one when it does not hold yet. */
+function firstKeeping(
+  states: readonly ReferenceState[],
+  newest: number,
+  isKeptBy: (state: ReferenceState) => boolean,
+): number {
+  const keeps = (number: number): boolean => {
+    const state = states[number]
+    return state !== undefined && isKeptBy(state)
+  }
+  let number = newest
+  while (number < states.length && !keeps(number)) number++
+  while (number > 0 && keeps(number - 1)) number--
+  return number
+}
+
+type PromiseMark = Exclude<Mark, { kind: 'formatted' | 'opened' | 'submitted' | 'stored' | 'ending' }>
+
+/** `now`: with everything that was handed to the storage before. */
+function promised(mark: PromiseMark, now: ReferenceState | undefined): Binding {
+  switch (mark.kind) {
+    case 'term':
+      return { what: `a message of term ${mark.term} left`, isKeptBy: ({ term }) => term >= mark.term }
+    case 'vote':
+      return {
+        what: `the vote of term ${mark.term} for ${mark.vote} left`,
+        isKeptBy: ({ term, vote }) => term > mark.term || (term === mark.term && vote === mark.vote),
+      }
+    case 'accepted': {
+      const entry = now === undefined ? undefined : entryAt(now, mark.index)
+      return {
+        what: `index ${mark.index} was acknowledged to the leader`,
+        isKeptBy: holder(mark.index, entry),
+      }
+    }
+    case 'answered': {
+      const [index, term] = mark.at
+      return {
+        what: `a client was told that index ${index} of term ${term} is committed`,
+        isKeptBy: holder(index, [term, mark.crc]),
+      }
+    }
+  }
+}
+
+/** `entry`: undefined when any will do, because nobody knows it yet. */
+const holder =
+  (index: number, entry: EntryMark | undefined) =>
+  (state: ReferenceState): boolean => {
+    if (index <= state.compacted && index <= state.applied[0]) return true
+    const held = entryAt(state, index)
+    return held !== undefined && (entry === undefined || held.join() === entry.join())
+  }

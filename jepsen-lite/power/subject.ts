@@ -1,0 +1,223 @@
+// The recorded process: a cluster of three shipped drivers on three LevelDBs, of which the first one's directory is watched, under load and a script of
+// mishaps that makes its storage do everything it can do.
+//
+//   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "operations": N, "ending": "cut" | "stopped"}'
+
+import { existsSync } from 'node:fs'
+import type { Command } from '../../src/kv/index.ts'
+import { isJoint } from '../../src/raft/index.ts'
+import { Random } from '../local/random.ts'
+import { Links, Node } from './links.ts'
+import { closed, replicaOf } from './replica.ts'
+import { MarkWriter, NodeWitness } from './witness.ts'
+
+export interface SubjectOptions {
+  readonly dir: string
+  readonly others: readonly string[]
+  readonly marks: string
+  readonly seed: number
+  /** Requests in each step of the script. */
+  readonly operations: number
+  readonly ending: 'cut' | 'stopped'
+}
+
+/** A step of the script that takes longer has gone wrong. */
+const STEP_MS_MAX = 20_000
+const KEYS = 48
+const CLIENTS = 4
+const REQUEST_MS_MAX = 3000
+
+const options: SubjectOptions = JSON.parse(process.argv[2] ?? '{}')
+const random = new Random(options.seed)
+const links = new Links()
+const watched = new Node(links, 1, options.dir)
+const others = options.others.map((dir, at) => new Node(links, at + 2, dir))
+const marks = new MarkWriter(options.marks)
+const witness = new NodeWitness(marks, watched, () => others)
+
+const dice = (): number => random.next()
+let requests = 0
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+async function main(): Promise<void> {
+  const isNew = !existsSync(options.dir)
+  if (isNew) {
+    await watched.format(true)
+    marks.add({ kind: 'formatted' })
+  }
+  const storage = await watched.open()
+  marks.add({ kind: 'opened', replica: replicaOf(storage) })
+  witness.watch(storage)
+  watched.witness = witness
+  links.nodes.push(watched)
+  watched.start(storage, dice)
+  if (isNew) {
+    await load([watched])
+    for (const node of others) await node.format(false)
+  }
+  for (const node of others) {
+    links.nodes.push(node)
+    node.start(await node.open(), dice)
+  }
+  if (isNew) for (const node of others) await join(node)
+  await reached('a leader', () => links.leader !== undefined)
+  for (const step of [lead, deposed, elected, lagging, interrupted, lead]) await step()
+  if (options.ending === 'cut') await cutUnderLoad()
+  else await stopped()
+  process.exit(0)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The script
+
+/** The watched node leads. */
+async function lead(): Promise<void> {
+  await reached('the watched node to lead', () => {
+    const { leader } = links
+    if (leader === watched) return true
+    leader?.running.transfer(watched.id, 1000, () => {})
+    return false
+  })
+  await load([watched, ...others])
+}
+
+/** It appends what nobody else hears of, while the others go on without it: its log is truncated. */
+async function deposed(): Promise<void> {
+  await lead()
+  links.isolate(watched)
+  const lonely = load([watched], 4)
+  await reached('another leader', () => links.leader !== watched)
+  await load(others, options.operations / 4)
+  links.heal()
+  await caughtUp()
+  await lonely
+}
+
+/** The others lose their leader, so that it has to vote; and it wins an election itself now and then. */
+async function elected(): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    const { leader } = links
+    if (leader === undefined) continue
+    links.isolate(leader)
+    await reached('a new leader', () => links.leader !== undefined && links.leader !== leader)
+    const rest = [watched, ...others].filter((node) => node !== leader)
+    await load(rest, options.operations / 4)
+    links.heal()
+    await caughtUp()
+  }
+}
+
+/** It is away until the log has left it behind: it needs a snapshot. */
+async function lagging(): Promise<void> {
+  links.isolate(watched)
+  await reached('a leader among the others', () => links.leader !== undefined && links.leader !== watched)
+  const { log } = watched.storage ?? (await watched.open())
+  while (others.some(({ storage }) => (storage?.log.firstIndex() ?? 0) <= log.lastIndex() + 1))
+    await load(others)
+  links.heal()
+  await caughtUp()
+  await load([watched, ...others], options.operations / 2)
+}
+
+/** The same, and the first snapshot breaks off on the way. */
+async function interrupted(): Promise<void> {
+  links.breakSnapshotAfter = 1
+  await lagging()
+  links.breakSnapshotAfter = undefined
+}
+
+async function join(node: Node): Promise<void> {
+  const isVoter = (): boolean =>
+    [watched, node].every(
+      ({ running: { configuration } }) => configuration.voters.includes(node.id) && !isJoint(configuration),
+    )
+  await reached(`${node.name} to be a voter`, () => {
+    const { leader } = links
+    if (isVoter()) return true
+    const { members } = watched.running.configuration
+    if (!members.some(({ id }) => id === node.id))
+      leader?.running.change(
+        { kind: 'change', steps: [{ kind: 'add-learner', member: node.member }] },
+        1000,
+        () => {},
+      )
+    return false
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Some clients, each with one request at a time. */
+async function load(nodes: readonly Node[], count = options.operations): Promise<void> {
+  let left = Math.ceil(count)
+  const client = async (): Promise<void> => {
+    while (left-- > 0) await request(nodes[random.below(nodes.length)] ?? watched)
+  }
+  await Promise.all(Array.from({ length: CLIENTS }, client))
+}
+
+function request(node: Node): Promise<void> {
+  const token = `request-${options.seed}-${++requests}`
+  return new Promise((resolve) => {
+    const idempotency = { token, since: undefined }
+    node.running.propose(
+      { command: command(token), idempotency, principal: '' },
+      REQUEST_MS_MAX,
+      (result) => {
+        if (result.ok && node === watched) witness.answered(token)
+        resolve()
+      },
+    )
+  })
+}
+
+function command(token: string): Command {
+  const key = bytes(`key ${random.below(KEYS)}`)
+  if (random.below(8) === 0) return { kind: 'delete', key, condition: undefined, prev: false }
+  const size = random.below(12) === 0 ? random.below(40_000) : random.below(600)
+  const condition = random.below(6) === 0 ? { ifMatch: undefined, ifNoneMatch: 'any' as const } : undefined
+  return { kind: 'put', key, value: bytes(token.padEnd(size, token)), condition, prev: false }
+}
+
+/** All have applied the same, and hear of one leader. */
+const caughtUp = (): Promise<void> =>
+  reached('all nodes to catch up', () => {
+    const applied = links.nodes.map(({ storage }) => storage?.applied.index)
+    return links.leader !== undefined && applied.every((index) => index === applied[0])
+  })
+
+async function reached(what: string, isReached: () => boolean): Promise<void> {
+  const deadline = performance.now() + STEP_MS_MAX
+  while (!isReached()) {
+    for (const node of links.nodes) void node.running
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+/** The power is cut in the middle of it; what comes after the mark is not looked at. */
+async function cutUnderLoad(): Promise<void> {
+  const before = requests
+  void load([watched, ...others])
+  await reached('half of the load', () => requests - before >= options.operations / 2)
+  marks.add({ kind: 'ending' })
+  for (const { running } of links.nodes) running.crash()
+  for (const { storage } of links.nodes) if (storage !== undefined) await closed(storage)
+}
+
+async function stopped(): Promise<void> {
+  const { running, storage } = watched
+  await new Promise<void>((resolve) => running.drain(resolve))
+  await new Promise<void>((resolve, reject) =>
+    running.close((error) => (error === undefined ? resolve() : reject(error))),
+  )
+  if (storage !== undefined) await closed(storage)
+  marks.add({ kind: 'ending' })
+  for (const node of others) {
+    node.running.crash()
+    if (node.storage !== undefined) await closed(node.storage)
+  }
+}
+
+await main()

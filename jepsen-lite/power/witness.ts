@@ -1,0 +1,137 @@
+// Notes what a node hands to its storage and what leaves it (marks.ts). Each mark is one system call, made before what it speaks of can go on.
+
+import { openSync, writeSync } from 'node:fs'
+import { decodeRequest } from '../../src/kv/index.ts'
+import {
+  ENTRY_KINDS_OF_CORE,
+  type Entry,
+  frameBody,
+  type Message,
+  majorityCommitted,
+  type ReplicaId,
+  readHeader,
+} from '../../src/raft/index.ts'
+import type { Greeting } from '../../src/server/types.ts'
+import type { SnapshotSource, Storage, StorageBatch } from '../../src/storage/index.ts'
+import type { Node, Witness } from './links.ts'
+import type { BatchMark, Mark } from './marks.ts'
+import { entryMark } from './replica.ts'
+
+export class MarkWriter {
+  readonly #file: number
+
+  constructor(path: string) {
+    this.#file = openSync(path, 'a')
+  }
+
+  add(mark: Mark): void {
+    writeSync(this.#file, `${JSON.stringify(mark)}\n`)
+  }
+}
+
+export class NodeWitness implements Witness {
+  readonly #marks: MarkWriter
+  readonly #node: Node
+  readonly #others: () => readonly Node[]
+  readonly #stateHashes = new Map<string, bigint>()
+  /** By idempotency token: the newest entry that carries it. */
+  readonly #entries = new Map<string, Entry>()
+  #term = 0
+
+  constructor(marks: MarkWriter, node: Node, others: () => readonly Node[]) {
+    this.#marks = marks
+    this.#node = node
+    this.#others = others
+  }
+
+  /** Everything that this storage is given is noted from now on. */
+  watch(storage: Storage): void {
+    const write = storage.write.bind(storage)
+    storage.write = (batch, done) => {
+      this.#marks.add({ kind: 'submitted', batch: this.#batchMark(storage, batch) })
+      write(batch, (error) => {
+        if (error === undefined) this.#marks.add({ kind: 'stored' })
+        done(error)
+      })
+    }
+  }
+
+  #batchMark(storage: Storage, { hardState, writes, compactTo }: StorageBatch): BatchMark {
+    for (const { entries } of writes) for (const entry of entries) this.#remember(entry)
+    return {
+      term: hardState.term,
+      vote: hardState.vote ?? '',
+      commit: hardState.commit,
+      writes: writes.map(({ snapshot, truncateFrom, entries }) => ({
+        ...(snapshot === undefined
+          ? {}
+          : {
+              snapshot: {
+                at: [snapshot.meta.index, snapshot.meta.term],
+                keepLog: snapshot.keepLog,
+                stateHash: String(this.#stateHashes.get(snapshot.snapshotId)),
+              },
+            }),
+        ...(truncateFrom === undefined ? {} : { truncateFrom }),
+        ...(entries[0] === undefined ? {} : { first: entries[0].index, entries: entries.map(entryMark) }),
+      })),
+      ...(compactTo === undefined ? {} : { compactTo }),
+      applied: [storage.applied.index, storage.applied.term],
+      stateHash: storage.stateHash.toString(),
+    }
+  }
+
+  #remember(entry: Entry): void {
+    const { kind, version } = readHeader(entry.frame)
+    if (kind < ENTRY_KINDS_OF_CORE) return
+    const { idempotency } = decodeRequest(kind, version, frameBody(entry.frame))
+    if (idempotency !== undefined) this.#entries.set(idempotency.token, entry)
+  }
+
+  sending(message: Message): void {
+    // A pre-vote speaks of a term that has not come.
+    if (message.type === 'pre-vote-request' || message.type === 'pre-vote-answer') return
+    this.#sentIn(message.term)
+    const { term } = message
+    if (message.type === 'vote-request') this.#marks.add({ kind: 'vote', term, vote: message.from })
+    if (message.type === 'vote-answer' && message.granted)
+      this.#marks.add({ kind: 'vote', term, vote: message.to })
+    if (message.type === 'append-accepted') this.#marks.add({ kind: 'accepted', index: message.index })
+  }
+
+  greeting({ term, lastIndex }: Greeting): void {
+    this.#sentIn(term)
+    this.#marks.add({ kind: 'accepted', index: lastIndex })
+  }
+
+  #sentIn(term: number): void {
+    if (term <= this.#term) return
+    this.#term = term
+    this.#marks.add({ kind: 'term', term })
+  }
+
+  snapshotOffered(id: string, meta: SnapshotSource['meta']): void {
+    this.#stateHashes.set(id, meta.stateHash)
+  }
+
+  /** A client of this node learns that its request is committed. */
+  answered(token: string): void {
+    const entry = this.#entries.get(token)
+    if (entry === undefined || !this.#isNeeded(entry)) return
+    const [term, crc] = entryMark(entry)
+    this.#marks.add({ kind: 'answered', at: [entry.index, term], crc })
+  }
+
+  /** Whether without the copy of this node the entry would not be on a majority of disks. */
+  #isNeeded({ index, term }: Entry): boolean {
+    const holders = new Set<ReplicaId>()
+    for (const { id, storage } of this.#others()) {
+      if (storage === undefined) continue
+      // What is compacted away is durable as applied.
+      if (index < storage.log.firstIndex() || storage.log.termAt(index) === term) holders.add(id)
+    }
+    const { voters, votersOutgoing } = this.#node.running.configuration
+    const holds = (id: ReplicaId): number => (holders.has(id) ? 1 : 0)
+    return [voters, votersOutgoing].some((half) => majorityCommitted(half, holds) < 1)
+  }
+}
