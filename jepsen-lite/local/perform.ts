@@ -50,10 +50,14 @@ export async function perform(
 
 /** A read, then a put under the condition that nothing has changed since. A put that comes too late has taught nothing. */
 async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Promise<OperationEnd> {
-  const read = readEnd(await ask(getRequest(op.key)), recordRead)
+  const read = readEnd(await ask(getRequest(op.key)), (answer) => ({
+    ...recordRead(answer),
+    ...reflected(answer),
+  }))
   if (read.kind !== 'ok') return read
-  const { value = null, modRevision } = read.result
-  if (value !== op.from) return { kind: 'ok', result: { ...read.result, applied: false } }
+  const { value = null, modRevision, ...rest } = read.result
+  if (value !== op.from)
+    return { kind: 'ok', result: { ...rest, value, current: modRevision ?? null, applied: false } }
   const put = await ask(putRequest(op.key, op.to, { ...unchanged(modRevision), ...once(op) }))
   const end = changeEnd(put)
   if (end.kind !== 'ok' || end.result.applied !== false) return end

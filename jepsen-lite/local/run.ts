@@ -1,22 +1,25 @@
 // One run: a cluster of real processes, clients that write down what they see, faults, the healing, everything read once more from every node, and
 // the verdict on all of it.
 
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../checker/index.ts'
-import { formatEvent, type HistoryEvent, historyOf, Recorder } from '../history.ts'
+import { Failure } from '../exit-codes.ts'
+import { historyOf } from '../history.ts'
 import { runClient } from './clients.ts'
-import { type ClusterEvent, LocalCluster, READY_LIMIT_MS } from './cluster.ts'
+import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
 import { recordFinals } from './finals.ts'
 import { reconcile } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
 import { Preload } from './preload/preload.ts'
 import { Random } from './random.ts'
+import { Recording } from './recording.ts'
 import { type Checked, countSnapshots, type Finding, type Results, resultsOf } from './results.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
-import { round, Tally } from './tally.ts'
+import { round } from './tally.ts'
+import { Watch } from './watch.ts'
 import { keysFor, type WorkloadName, workloadOf } from './workloads.ts'
 
 export interface RunOptions {
@@ -33,6 +36,7 @@ export interface RunOptions {
   /** What to type to repeat it. */
   readonly command: string
   readonly portFrom: number
+  /** Ends the run early; what there is is judged and written all the same. */
   readonly signal: AbortSignal
   readonly say: (line: string) => void
 }
@@ -41,238 +45,230 @@ export interface RunOptions {
 const CALM = { part: 0.1, msMin: 1_500, msMax: 5_000 }
 /** Of the operations asked for in the calm, this part must have succeeded: a cluster that hardly works cannot be broken. */
 const CALM_OK_PART = 0.25
-/** After the last fault is healed the clients go on for this long: the store must take writes again. */
-const AFTERMATH_MS = 3_000
+/** After the last fault is healed the clients go on for so long at least; the store must take a write within the other time. */
+const AFTERMATH_MS = { min: 500, max: 5_000 }
+/** Names that may be added to the cluster while it runs. */
 const SPARES = 2
 
 export async function run(options: RunOptions): Promise<Results> {
-  const { signal, say } = options
-  const out = resolve(options.out)
-  mkdirSync(out, { recursive: true })
-  const file = openSync(join(out, 'history.jsonl'), 'w')
-  const events: HistoryEvent[] = []
-  const tally = new Tally()
-  const startedAt = performance.now()
-  const now = (): number => round(performance.now() - startedAt)
-  const names = Array.from({ length: options.nodes }, (_, at) => `n${at + 1}`)
-  const spares = Array.from({ length: SPARES }, (_, at) => `n${options.nodes + at + 1}`)
-  const { workload, seed, command, rate, clients } = options
-  const header = {
-    workload,
-    seed,
-    command,
-    nodes: names,
-    rate,
-    clients,
-    nemeses: options.nemeses.map(({ kind }) => kind),
-  }
-  const recorder = new Recorder(header, now, (event) => {
-    events.push(event)
-    tally.add(event)
-    writeSync(file, `${formatEvent(event)}\n`)
-  })
-  const findings: Finding[] = []
-  const watch = new Watch(recorder, findings)
-  const stopClients = new AbortController()
-  let schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
-  const preload = preloadFor(options.nemeses, out)
-  let cluster: LocalCluster | undefined
-  let calm = { okCount: 0, wanted: 0 }
-  let recoveredMs: number | undefined
-  let snapshotsInstalled = 0
-  try {
-    say(`seed ${seed}`)
-    cluster = await LocalCluster.start({
-      dir: join(out, 'nodes'),
-      nodes: names,
-      spares,
-      portFrom: options.portFrom,
-      env: (name) => ('missing' in preload ? {} : preload.env(name)),
-      onEvent: (event) => watch.see(event),
-    })
-    const unready = await cluster.becomesReady(signal)
-    if (unready !== undefined) throw new Error(`the cluster did not form: ${unready}`)
-    say(`${names.length} nodes are ready`)
-    const snapshotsBefore = countSnapshots(cluster.logFiles)
-    const clientsDone = startClients(options, cluster, recorder, stopClients.signal)
-
-    recorder.note('phase', { phase: 'calm' })
-    watch.countElections()
-    const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, options.timeS * 1_000 * CALM.part))
-    await sleep(calmMs, undefined, { signal }).catch(() => {})
-    calm = { okCount: tally.okCount, wanted: Math.ceil((calmMs / 1_000) * rate * CALM_OK_PART) }
-
-    recorder.note('phase', { phase: 'faults' })
-    schedule = await runSchedule({
-      nemeses: options.nemeses,
-      world: {
-        cluster,
-        random: new Random(seed).stream('faults'),
-        preload,
-        looksAtAges: workload === 'kv',
-        conditions: { wrongClocks: 0, leasesMayBeOn: false },
-        report: (message) => findings.push({ kind: 'violation', message }),
-      },
-      durationMs: options.timeS * 1_000 - calmMs,
-      signal,
-      now,
-      note: (what, details) => recorder.note(what, details),
-      say,
-    })
-
-    recorder.note('phase', { phase: 'heal' })
-    say('healing')
-    const healingAt = performance.now()
-    const missing = await recover(cluster, signal)
-    if (missing !== undefined)
-      findings.push({
-        kind: 'recovery',
-        message: `not ready ${READY_LIMIT_MS} ms after the last fault: ${missing}`,
-      })
-    else recoveredMs = round(performance.now() - healingAt)
-    const aftermathAt = now()
-    await sleep(AFTERMATH_MS, undefined, { signal }).catch(() => {})
-    stopClients.abort()
-    await clientsDone
-    if (tally.recoveryAfter(aftermathAt) === undefined && !signal.aborted)
-      findings.push({
-        kind: 'recovery',
-        message: `no write succeeded within ${AFTERMATH_MS} ms after the faults`,
-      })
-
-    recorder.note('phase', { phase: 'end' })
-    const apart = await recordFinals(cluster, recorder, READY_LIMIT_MS, signal)
-    if (apart !== undefined) findings.push({ kind: 'recovery', message: apart })
-    snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
-  } finally {
-    stopClients.abort()
-    watch.closing = true
-    await cluster?.close()
-    closeSync(file)
-  }
-  const checked = judge(events, findings)
-  const results = resultsOf({
-    options,
-    checked,
-    tally,
-    schedule,
-    findings,
-    calm,
-    elections: watch.elections,
-    recoveredMs,
-    snapshotsInstalled,
-  })
-  if (results.exit_code === 0) cluster.deleteData()
+  const out = prepareOut(options.out)
+  const running = new Run(options, out)
+  options.say(`seed ${options.seed}`)
+  const results = await running.perform()
   writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`)
   return results
 }
 
-function startClients(
-  options: RunOptions,
-  cluster: LocalCluster,
-  recorder: Recorder,
-  signal: AbortSignal,
-): Promise<unknown> {
-  const keys = keysFor(options.workload)
-  // Relays in front of the APIs only where they are to be cut: through one, a client cannot tell a dead node from a slow one.
-  const throughRelays = options.nemeses.some(({ kind }) => kind === 'client')
-  const targets = () =>
-    cluster.members.map(({ name, port }) => ({
-      name,
-      port: throughRelays ? cluster.network.link(CLIENTS, name).address.port : port,
-    }))
-  const loops = Array.from({ length: options.clients }, (_, id) => {
-    const random = new Random(options.seed).stream(`client ${id}`)
-    return runClient({
-      id,
-      rate: options.rate / options.clients,
-      workload: workloadOf(options.workload, id, keys, random.stream('operations')),
-      random,
-      recorder,
-      targets,
-      stays: id % 2 === 0,
-      signal,
+class Run {
+  readonly #options: RunOptions
+  readonly #recording: Recording
+  readonly #watch: Watch
+  readonly #preload: Preload | { readonly missing: string }
+  readonly #nodesDir: string
+  readonly #findings: Finding[] = []
+  readonly #stopClients = new AbortController()
+  #clientsDone: Promise<unknown> = Promise.resolve()
+  #calm = { okCount: 0, wanted: 0 }
+  #schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
+  #recoveredMs: number | undefined
+  #snapshotsInstalled = 0
+
+  constructor(options: RunOptions, out: string) {
+    const { workload, seed, command, rate, clients, nemeses } = options
+    this.#options = options
+    this.#nodesDir = join(out, 'nodes')
+    this.#preload = preloadFor(nemeses, out)
+    const nodes = namesOf(options)
+    const kinds = nemeses.map(({ kind }) => kind)
+    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds }
+    this.#recording = new Recording(join(out, 'history.jsonl'), header)
+    this.#watch = new Watch(this.#recording.recorder)
+  }
+
+  async perform(): Promise<Results> {
+    const cluster = await LocalCluster.start({
+      dir: this.#nodesDir,
+      nodes: namesOf(this.#options),
+      spares: Array.from({ length: SPARES }, (_, at) => `n${this.#options.nodes + at + 1}`),
+      portFrom: this.#options.portFrom,
+      env: (name) => ('missing' in this.#preload ? {} : this.#preload.env(name)),
+      onEvent: (event) => this.#watch.see(event),
     })
-  })
-  return Promise.all(loops)
+    try {
+      await this.#live(cluster)
+    } finally {
+      this.#stopClients.abort()
+      this.#watch.close()
+      await cluster.close()
+      await this.#clientsDone
+      this.#recording.close()
+      if (!('missing' in this.#preload)) this.#preload.close()
+    }
+    const results = this.#conclude()
+    if (results.exit_code === 0) cluster.deleteData()
+    return results
+  }
+
+  async #live(cluster: LocalCluster): Promise<void> {
+    const { signal, say } = this.#options
+    const unready = await cluster.becomesReady(signal)
+    if (unready !== undefined) {
+      this.#find('recovery', `the cluster did not form: ${unready}`)
+      return
+    }
+    say(`${this.#options.nodes} nodes are ready`)
+    const snapshotsBefore = countSnapshots(cluster.logFiles)
+    this.#watch.clientsBegin()
+    this.#clientsDone = this.#startClients(cluster)
+    const calmMs = await this.#stayCalm()
+    await this.#doHarm(cluster, this.#options.timeS * 1_000 - calmMs)
+    await this.#heal(cluster)
+    await this.#readFinals(cluster)
+    this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
+  }
+
+  async #stayCalm(): Promise<number> {
+    const { signal, timeS, rate } = this.#options
+    this.#phase('calm')
+    const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, timeS * 1_000 * CALM.part))
+    await sleep(calmMs, undefined, { signal }).catch(() => {})
+    const wanted = Math.ceil((calmMs / 1_000) * rate * CALM_OK_PART)
+    this.#calm = { okCount: this.#recording.tally.okCount, wanted }
+    return calmMs
+  }
+
+  async #doHarm(cluster: LocalCluster, durationMs: number): Promise<void> {
+    const { nemeses, seed, workload, signal, say } = this.#options
+    this.#phase('faults')
+    this.#schedule = await runSchedule({
+      nemeses,
+      world: {
+        cluster,
+        random: new Random(seed).stream('faults'),
+        preload: this.#preload,
+        looksAtAges: workload === 'kv',
+        conditions: { wrongClocks: 0, leasesMayBeOn: false },
+        report: (message) => this.#find('violation', message),
+      },
+      durationMs,
+      signal,
+      now: () => this.#recording.now(),
+      note: (what, details) => this.#recording.recorder.note(what, details),
+      say,
+    })
+  }
+
+  /** Whoever is still away comes back, the configuration is put right, and the store has to work again. */
+  async #heal(cluster: LocalCluster): Promise<void> {
+    const { signal, say } = this.#options
+    this.#phase('heal')
+    say('healing')
+    const began = performance.now()
+    for (const node of cluster.members) {
+      if (node.process.paused) cluster.resume(node)
+      cluster.start(node)
+    }
+    await reconcile(cluster)
+    const missing = await cluster.becomesReady(signal)
+    if (missing === undefined) this.#recoveredMs = round(performance.now() - began)
+    else this.#find('recovery', `not ready ${READY_LIMIT_MS} ms after the last fault: ${missing}`)
+    const healedAt = this.#recording.now()
+    const works = (): boolean => this.#recording.tally.recoveryAfter(healedAt) !== undefined
+    do await sleep(AFTERMATH_MS.min, undefined, { signal }).catch(() => {})
+    while (!works() && !signal.aborted && this.#recording.now() < healedAt + AFTERMATH_MS.max)
+    this.#stopClients.abort()
+    await this.#clientsDone
+    if (!works()) this.#find('recovery', `no write succeeded within ${AFTERMATH_MS.max} ms after the faults`)
+  }
+
+  async #readFinals(cluster: LocalCluster): Promise<void> {
+    const { signal } = this.#options
+    this.#phase('end')
+    const apart = await recordFinals(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
+    if (apart !== undefined) this.#find('recovery', apart)
+  }
+
+  #startClients(cluster: LocalCluster): Promise<unknown> {
+    const { workload, nemeses, seed, rate, clients } = this.#options
+    const keys = keysFor(workload)
+    // Relays in front of the APIs only where they are to be cut: through one, a client cannot tell a dead node from a slow one.
+    const throughRelays = nemeses.some(({ kind }) => kind === 'client')
+    const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
+    const loops = Array.from({ length: clients }, (_, id) => {
+      const random = new Random(seed).stream(`client ${id}`)
+      return runClient({
+        id,
+        rate: rate / clients,
+        workload: workloadOf(workload, id, keys, random.stream('operations')),
+        random,
+        recorder: this.#recording.recorder,
+        targets: () =>
+          cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port })),
+        stays: id % 2 === 0,
+        signal: this.#stopClients.signal,
+      })
+    })
+    return Promise.all(loops)
+  }
+
+  #conclude(): Results {
+    for (const message of this.#watch.surprises) this.#find('stopped', message)
+    return resultsOf({
+      options: this.#options,
+      checked: this.#judge(),
+      tally: this.#recording.tally,
+      schedule: this.#schedule,
+      findings: this.#findings,
+      calm: this.#calm,
+      elections: this.#watch.elections,
+      recoveredMs: this.#recoveredMs,
+      snapshotsInstalled: this.#snapshotsInstalled,
+    })
+  }
+
+  /** What the checker says of the history, added to what the run itself has found. */
+  #judge(): Checked {
+    const began = performance.now()
+    const { verdict, findings, linearizability, counts } = check(historyOf(this.#recording.events))
+    for (const { check: promise, message } of findings) this.#find('violation', `${promise}: ${message}`)
+    const { model, configurations, keys } = linearizability
+    const undecided = keys.filter((key) => key.verdict === 'undecided').map(({ key }) => key)
+    if (undecided.length > 0)
+      this.#find('undecided', `the search ran out of its budget for ${undecided.join(', ')}`)
+    const ms = round(performance.now() - began)
+    return { verdict, model, keys: keys.length, configurations, ms, ...counts }
+  }
+
+  #phase(phase: string): void {
+    this.#recording.recorder.note('phase', { phase })
+  }
+
+  /** An interrupted run has not failed to recover: nobody waited for it. */
+  #find(kind: Finding['kind'], message: string): void {
+    if (kind === 'recovery' && this.#options.signal.aborted) return
+    this.#findings.push({ kind, message })
+  }
 }
 
-/** Every fault is healed; whoever is still away comes back, and the configuration is put right. */
-async function recover(cluster: LocalCluster, signal: AbortSignal): Promise<string | undefined> {
-  for (const node of cluster.members) {
-    if (node.process.paused) cluster.resume(node)
-    cluster.start(node)
-  }
-  await reconcile(cluster)
-  return cluster.becomesReady(signal)
-}
+const namesOf = ({ nodes }: RunOptions): string[] => Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
 
-/** What the checker says of the history, added to what the run itself has found. */
-function judge(events: readonly HistoryEvent[], findings: Finding[]): Checked {
-  const began = performance.now()
-  const { verdict, findings: broken, linearizability, counts } = check(historyOf(events))
-  for (const { check: promise, message } of broken)
-    findings.push({ kind: 'violation', message: `${promise}: ${message}` })
-  if (verdict === 'undecided') {
-    const keys = linearizability.keys.filter((key) => key.verdict === 'undecided').map(({ key }) => key)
-    findings.push({ kind: 'undecided', message: `the search ran out of its budget for ${keys.join(', ')}` })
-  }
-  const { model, configurations, keys } = linearizability
-  return {
-    verdict,
-    model,
-    keys: keys.length,
-    configurations,
-    ms: round(performance.now() - began),
-    ...counts,
-  }
+/** What an earlier run left there goes; what somebody else has put there does not. */
+function prepareOut(path: string): string {
+  const out = resolve(path)
+  mkdirSync(out, { recursive: true })
+  const left = ['nodes', 'preload', 'results.json']
+    .map((name) => join(out, name))
+    .filter((one) => existsSync(one))
+  if (left.length > 0 && !existsSync(join(out, 'history.jsonl')))
+    throw new Failure(
+      `${out} holds ${left.join(', ')}, but no history.jsonl: it is not the output of a run. Choose another --out.`,
+    )
+  for (const one of left) rmSync(one, { recursive: true })
+  return out
 }
 
 /** Only where a fault needs it: a node without it is the shipped one to the last system call. */
 function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {
   const isNeeded = nemeses.some(({ groups }) => groups.includes('disk') || groups.includes('clock'))
   return isNeeded ? Preload.build(join(out, 'preload')) : { missing: 'no fault needs it' }
-}
-
-/** Turns what happens to the nodes into notes, and what should not have happened into findings. */
-class Watch {
-  elections = 0
-  closing = false
-  readonly #recorder: Recorder
-  readonly #findings: Finding[]
-  #counting = false
-  #highestTermLed = 0
-
-  constructor(recorder: Recorder, findings: Finding[]) {
-    this.#recorder = recorder
-    this.#findings = findings
-  }
-
-  countElections(): void {
-    this.#counting = true
-  }
-
-  see(event: ClusterEvent): void {
-    if (this.closing) return
-    const { node } = event
-    switch (event.kind) {
-      case 'view': {
-        const { role, term, leader } = event.view
-        const { before } = event
-        if (before?.role !== role || before.term !== term || before.leader !== leader)
-          this.#recorder.note('role', { node, role, term, leader: leader ?? null })
-        if (role !== 'leader' || term <= this.#highestTermLed) break
-        this.#highestTermLed = term
-        if (this.#counting) this.elections++
-        break
-      }
-      case 'ended':
-        this.#recorder.note('ended', { node, reason: event.reason })
-        if (!event.wanted)
-          this.#findings.push({ kind: 'stopped', message: `${node} ended by itself: ${event.reason}` })
-        break
-      default:
-        this.#recorder.note(event.kind, { node })
-    }
-  }
 }

@@ -3,32 +3,29 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fault, type Nemesis, oneNode, Traffic, type World } from '../nemesis.ts'
 import { CLIENTS, type Link } from '../network.ts'
+import * as shapes from '../shapes.ts'
 import { repeatedly } from './processes.ts'
 
 /** Long enough for a heartbeat on every link that a leader uses. */
 const LISTEN_MS = 150
 
-interface Shape {
-  readonly cut: (from: string, to: string) => boolean
-  readonly nodes: readonly string[]
-  /** Sides, for the record. */
-  readonly groups?: readonly (readonly string[])[]
-}
+type Draw = (world: World, names: readonly string[]) => shapes.Shape | string
 
 const partition = (
   kind: string,
   says: string,
-  shape: (world: World, names: readonly string[]) => Shape | string,
-  nodesMin = 2,
+  draw: Draw,
+  { nodesMin = 2, quiet }: { readonly nodesMin?: number; readonly quiet?: true } = {},
 ): Nemesis => ({
   kind,
   says,
   groups: ['partition'],
+  ...(quiet === undefined ? {} : { quiet }),
   missing: ({ cluster }) =>
     cluster.members.length < nodesMin ? `it takes ${nodesMin} nodes to make this shape` : undefined,
   async inject(world) {
     const { cluster, random } = world
-    const drawn = shape(
+    const drawn = draw(
       world,
       cluster.members.map(({ name }) => name),
     )
@@ -65,67 +62,29 @@ async function cutOff(
   }
 }
 
-const sidesOf = (groups: readonly (readonly string[])[]): Shape['cut'] => {
-  const side = new Map(groups.flatMap((group, number) => group.map((name) => [name, number])))
-  return (from, to) => side.get(from) !== side.get(to)
-}
-
-function isolate(world: World, names: readonly string[]): Shape | string {
+const isolate: Draw = (world, names) => {
   const node = oneNode(world)
-  if (node === undefined) return 'nobody runs who could be isolated'
-  const groups = [[node.name], names.filter((name) => name !== node.name)]
-  return { cut: sidesOf(groups), nodes: [node.name], groups }
+  return node === undefined ? 'nobody runs who could be isolated' : shapes.isolated(names, node.name)
 }
 
-/** The leader in the minority at first. */
-function halves({ cluster, random, round }: World, names: readonly string[]): Shape {
-  const leader = cluster.leader?.name
-  const others = random.shuffled(names.filter((name) => name !== leader))
-  const ordered = leader === undefined ? others : round === 0 ? [leader, ...others] : random.shuffled(names)
-  const count = Math.max(1, Math.floor((names.length - 1) / 2))
-  const groups = [ordered.slice(0, count), ordered.slice(count)]
-  return { cut: sidesOf(groups), nodes: groups[0] ?? [], groups }
-}
-
-/** Everyone sees a majority, no two the same one. */
-function ring({ random }: World, names: readonly string[]): Shape {
+/** The first of a shape's names suffers most, in a bridge the least; the leader takes that part at first, others later. */
+function cast({ cluster, random, round }: World, names: readonly string[], leaderFirst: boolean): string[] {
   const order = random.shuffled(names)
-  const reach = Math.ceil(Math.floor(order.length / 2) / 2)
-  const distance = (a: string, b: string): number => {
-    const apart = Math.abs(order.indexOf(a) - order.indexOf(b))
-    return Math.min(apart, order.length - apart)
-  }
-  return { cut: (from, to) => distance(from, to) > reach, nodes: order, groups: [order] }
-}
-
-/** Two halves, and one node that sees both; not the leader at first. */
-function bridge({ cluster, random, round }: World, names: readonly string[]): Shape {
   const leader = cluster.leader?.name
-  const order = random.shuffled(names)
-  if (round === 0 && leader !== undefined) order.sort((a, b) => Number(a === leader) - Number(b === leader))
-  const [middle = '', ...rest] = order
-  const half = Math.ceil(rest.length / 2)
-  const groups = [rest.slice(0, half), rest.slice(half)]
-  const across = sidesOf(groups)
-  const cut: Shape['cut'] = (from, to) => from !== middle && to !== middle && across(from, to)
-  return { cut, nodes: rest, groups: [...groups, [middle]] }
+  if (round > 0 || leader === undefined) return order
+  const others = order.filter((name) => name !== leader)
+  return leaderFirst ? [leader, ...others] : [...others, leader]
 }
 
-/** It can send and not hear, or hear and not send: the first disturbs others, the second does not learn that it is deposed. */
-function oneWay(world: World): Shape | string {
+const halves: Draw = (world, names) => shapes.halves(cast(world, names, true))
+const ring: Draw = (world, names) => shapes.ring(cast(world, names, true))
+const bridge: Draw = (world, names) => shapes.bridge(cast(world, names, false))
+const lottery: Draw = ({ random }, names) => shapes.lottery(names, random)
+
+const oneWay: Draw = (world) => {
   const node = oneNode(world)
   if (node === undefined) return 'nobody runs who could be cut off'
-  const mute = world.random.chance(0.5)
-  const cut: Shape['cut'] = mute ? (from) => from === node.name : (_, to) => to === node.name
-  return { cut, nodes: [node.name], groups: [[node.name], [mute ? 'mute' : 'deaf']] }
-}
-
-/** Every link on its own, with even odds and in one direction: what nobody would think of. */
-function lottery({ random }: World, names: readonly string[]): Shape {
-  const lost = new Set(
-    names.flatMap((from) => names.map((to) => `${from} ${to}`)).filter(() => random.chance(0.4)),
-  )
-  return { cut: (from, to) => lost.has(`${from} ${to}`), nodes: names }
+  return shapes.oneWay(node.name, world.random.chance(0.5))
 }
 
 const flap: Nemesis = {
@@ -179,11 +138,13 @@ const clients: Nemesis = {
 
 export const PARTITION_NEMESES: readonly Nemesis[] = [
   partition('isolate', 'one node cut off from all others, the leader at first', isolate),
-  partition('halves', 'a minority cut off from a majority, with the leader at first', halves, 3),
-  partition('ring', 'everyone sees a majority, no two the same', ring, 4),
-  partition('bridge', 'two halves and one node that sees both', bridge, 3),
+  partition('halves', 'a minority cut off from a majority, with the leader at first', halves, {
+    nodesMin: 3,
+  }),
+  partition('ring', 'everyone sees a majority, no two the same', ring, { nodesMin: 4, quiet: true }),
+  partition('bridge', 'two halves and one node that sees both', bridge, { nodesMin: 3, quiet: true }),
   partition('one-way', 'one node that hears nobody, or that nobody hears', oneWay),
-  partition('lottery', 'each link in each direction cut with a chance of its own', lottery, 3),
+  partition('lottery', 'each link in each direction cut with a chance of its own', lottery, { nodesMin: 3 }),
   flap,
   clients,
 ]

@@ -1,0 +1,40 @@
+// The history of a run as it is written: to a file at once, line by line, so that whatever happens to the run leaves what there was; and to memory, for
+// the checker and the numbers.
+
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { formatEvent, type HistoryEvent, Recorder } from '../history.ts'
+import { round, Tally } from './tally.ts'
+
+type Header = ConstructorParameters<typeof Recorder>[0]
+
+export class Recording {
+  readonly events: HistoryEvent[] = []
+  readonly tally = new Tally()
+  readonly recorder: Recorder
+  readonly #file: number
+  readonly #startedAt = performance.now()
+
+  constructor(path: string, header: Header) {
+    this.#file = openSync(path, 'w')
+    this.recorder = new Recorder(
+      header,
+      () => this.now(),
+      (event) => this.#write(event),
+    )
+  }
+
+  /** The clock of the history. */
+  now(): number {
+    return round(performance.now() - this.#startedAt)
+  }
+
+  close(): void {
+    closeSync(this.#file)
+  }
+
+  #write(event: HistoryEvent): void {
+    this.events.push(event)
+    this.tally.add(event)
+    writeSync(this.#file, `${formatEvent(event)}\n`)
+  }
+}

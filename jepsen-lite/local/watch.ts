@@ -1,0 +1,54 @@
+// Turns what happens to the nodes into notes of the history, counts elections, and notices what nobody has ordered.
+
+import type { Recorder } from '../history.ts'
+import type { ClusterEvent } from './cluster.ts'
+
+export class Watch {
+  /** Terms with a leader, since the clients began. */
+  elections = 0
+  /** Nodes that ended although nothing was done to them. */
+  readonly surprises: string[] = []
+  readonly #recorder: Recorder
+  #state: 'forming' | 'counting' | 'closing' = 'forming'
+  #highestTermLed = 0
+
+  constructor(recorder: Recorder) {
+    this.#recorder = recorder
+  }
+
+  clientsBegin(): void {
+    this.#state = 'counting'
+  }
+
+  /** From here on nodes end because the run does. */
+  close(): void {
+    this.#state = 'closing'
+  }
+
+  see(event: ClusterEvent): void {
+    if (this.#state === 'closing') return
+    const { node } = event
+    switch (event.kind) {
+      case 'view': {
+        const { role, term, leader } = event.view
+        const { before } = event
+        if (before?.role !== role || before.term !== term || before.leader !== leader)
+          this.#recorder.note('role', { node, role, term, leader: leader ?? null })
+        if (role === 'leader') this.#led(term)
+        break
+      }
+      case 'ended':
+        this.#recorder.note('ended', { node, reason: event.reason })
+        if (!event.wanted) this.surprises.push(`${node} ended by itself: ${event.reason}`)
+        break
+      default:
+        this.#recorder.note(event.kind, { node })
+    }
+  }
+
+  #led(term: number): void {
+    if (term <= this.#highestTermLed) return
+    this.#highestTermLed = term
+    if (this.#state === 'counting') this.elections++
+  }
+}

@@ -1,0 +1,74 @@
+// The whole harness on a small scale: it breaks a real cluster, sees that it did, and does not call it a pass when it did not.
+
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { check, parse } from '../../../jepsen-lite/checker/index.ts'
+import { chooseNemeses } from '../../../jepsen-lite/local/catalogue.ts'
+import type { Nemesis } from '../../../jepsen-lite/local/nemesis.ts'
+import { type RunOptions, run } from '../../../jepsen-lite/local/run.ts'
+
+const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
+afterEach(() => rmSync(out, { recursive: true, force: true }))
+
+const options = (rest: Partial<RunOptions> & { nemeses: readonly Nemesis[] }): RunOptions => ({
+  timeS: 4,
+  workload: 'kv',
+  rate: 100,
+  clients: 5,
+  nodes: 3,
+  out,
+  // Its first two faults are short.
+  seed: 55_595,
+  command: 'a test',
+  portFrom: 27_301,
+  signal: new AbortController().signal,
+  say: () => {},
+  ...rest,
+})
+
+function nemeses(...names: string[]): readonly Nemesis[] {
+  const chosen = chooseNemeses(names)
+  if (typeof chosen === 'string') throw new Error(chosen)
+  return chosen
+}
+
+test('a cluster that is killed and cut keeps its promises, and the history that says so can be judged again', async () => {
+  const results = await run(options({ nemeses: nemeses('isolate', 'kill-one') }))
+  expect(results).toMatchObject({ verdict: 'pass', exit_code: 0, findings: [] })
+  // Each fault was looked at while it stood: no byte passed, the process was gone.
+  for (const kind of ['isolate', 'kill-one']) {
+    const fault = results.faults[kind]
+    expect(fault?.injected, kind).toBeGreaterThan(0)
+    expect(fault?.took_effect, kind).toBe(fault?.injected)
+  }
+  expect(results.elections).toBeGreaterThan(0)
+  const history = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')
+  expect(check(history)).toMatchObject({
+    verdict: 'ok',
+    counts: { finals: 3, operations: history.calls.length },
+  })
+  expect(history.calls.length).toBeGreaterThan(200)
+  expect(new Set(history.notes.map(({ what }) => what))).toEqual(
+    new Set(['start', 'role', 'phase', 'inject', 'heal', 'kill', 'ended']),
+  )
+  expect(readdirSync(join(out, 'nodes')).sort()).toEqual(['n1.log', 'n2.log', 'n3.log'])
+})
+
+test('a run whose faults do nothing proves nothing, and fails', async () => {
+  const harmless: Nemesis = {
+    kind: 'harmless',
+    says: 'does nothing',
+    groups: [],
+    inject: async () => ({ nodes: [], effect: () => undefined, heal() {} }),
+  }
+  const results = await run(options({ timeS: 3, nodes: 1, nemeses: [harmless] }))
+  expect(results).toMatchObject({ verdict: 'failed', exit_code: 3 })
+  expect(results.findings.map(({ message }) => message)).toEqual([
+    'no fault took effect',
+    'no election happened',
+  ])
+  // Whoever wants to know why finds everything.
+  expect(existsSync(join(out, 'nodes', 'n1', 'IDENTITY'))).toBe(true)
+})
