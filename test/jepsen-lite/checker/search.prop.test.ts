@@ -11,7 +11,7 @@ import { isLinearizable } from './brute-force.ts'
 import { type Kind, randomHistory } from './random-history.ts'
 
 const OPERATIONS_MAX = 8
-const bytes = fc.uint8Array({ maxLength: OPERATIONS_MAX * 6, size: 'max' })
+const bytes = fc.uint8Array({ minLength: 2 * 6, maxLength: OPERATIONS_MAX * 6 + 5, size: 'max' })
 
 interface Game {
   readonly name: string

@@ -1,0 +1,364 @@
+// One history for each way in which a store can break its word, and beside it the nearest one that is innocent.
+
+import { describe, expect, test } from 'vitest'
+import { check, type Finding } from '../../../jepsen-lite/checker/index.ts'
+import type { Operation, Row } from '../../../jepsen-lite/history.ts'
+import { append, at, get, put, Story, seen } from './story.ts'
+
+const verdict = ({ history }: Story): string => check(history).verdict
+const blamed = ({ history }: Story): Finding['check'][] => [
+  ...new Set(check(history).findings.map(({ check: by }) => by)),
+]
+const row = (key: string, value: string, modRevision: number): Row => ({ key, value, modRevision })
+
+describe('linearizable reads and writes', () => {
+  test('a stale read', () => {
+    const written = () => new Story().tell(put('x', 'old'), {}).tell(put('x', 'new'), {})
+    expect(verdict(written().tell(get('x'), { value: 'old' }))).toBe('violation')
+    expect(verdict(written().tell(get('x'), { value: 'new' }))).toBe('ok')
+  })
+
+  test('a read that overlaps the write may see either, but two readers see them in order', () => {
+    const story = new Story().tell(put('x', 'old'), {})
+    const write = story.ask(put('x', 'new'))
+    story.tell(get('x'), { value: 'new' }, 'b')
+    story.tell(get('x'), { value: 'old' }, 'c')
+    write.ok()
+    expect(verdict(story)).toBe('violation')
+  })
+
+  test('a lost update', () => {
+    const cas = (from: string, to: string): Operation => ({ f: 'cas', key: 'x', from, to })
+    const story = new Story().tell(put('x', '1'), {})
+    const one = story.ask(cas('1', '2'), 'b')
+    const other = story.ask(cas('1', '3'), 'c')
+    one.ok({ applied: true })
+    other.ok({ applied: true })
+    expect(verdict(story)).toBe('violation')
+
+    const innocent = new Story().tell(put('x', '1'), {})
+    const first = innocent.ask(cas('1', '2'), 'b')
+    const second = innocent.ask(cas('1', '3'), 'c')
+    first.ok({ applied: true })
+    second.ok({ applied: false, value: '2' })
+    expect(verdict(innocent)).toBe('ok')
+  })
+
+  test('a write that was lost on the way to its acknowledgement', () => {
+    const appended = () => new Story().tell(append('x', 'a,'), {}).tell(append('x', 'b,'), {})
+    expect(verdict(appended().tell(get('x'), { value: 'b,' }))).toBe('violation')
+    expect(verdict(appended().tell(get('x'), { value: 'a,b,' }))).toBe('ok')
+  })
+
+  test('a dirty read: what certainly failed was seen', () => {
+    const story = new Story()
+    story.ask(put('x', 'dirty')).fail()
+    expect(verdict(story.tell(get('x'), { value: 'dirty' }))).toBe('violation')
+    const innocent = new Story()
+    innocent.ask(put('x', 'dirty')).fail()
+    expect(verdict(innocent.tell(get('x'), { value: null }))).toBe('ok')
+  })
+
+  test('a write that was applied twice', () => {
+    const story = new Story()
+    const write = story.ask(append('x', 'a,'))
+    write.ok()
+    expect(verdict(story.tell(get('x'), { value: 'a,a,' }))).toBe('violation')
+  })
+
+  test('an old write that came back', () => {
+    const story = new Story()
+      .tell(put('x', 'old'), {})
+      .tell(put('x', 'new'), {})
+      .tell(get('x'), { value: 'new' })
+    expect(verdict(story.tell(get('x'), { value: 'old' }))).toBe('violation')
+  })
+
+  test('a write of unknown outcome may appear, late, or never; but not twice', () => {
+    const unknown = () => {
+      const story = new Story().tell(put('x', 'old'), {})
+      story.ask(put('x', 'late')).unknown()
+      return story.tell(get('x'), { value: 'old' })
+    }
+    expect(verdict(unknown())).toBe('ok')
+    expect(verdict(unknown().tell(get('x'), { value: 'late' }))).toBe('ok')
+    expect(verdict(unknown().tell(put('x', 'new'), {}).tell(get('x'), { value: 'late' }))).toBe('ok')
+    const twice = unknown().tell(get('x'), { value: 'late' }).tell(put('x', 'new'), {})
+    expect(verdict(twice.tell(get('x'), { value: 'late' }))).toBe('violation')
+  })
+
+  test('an operation that never ended is of unknown outcome', () => {
+    const story = new Story()
+    story.ask(put('x', 'open'))
+    expect(verdict(story.tell(get('x'), { value: 'open' }))).toBe('ok')
+  })
+
+  test('a read from the future', () => {
+    const story = new Story().tell(get('x'), { value: 'later' }).tell(put('x', 'later'), {})
+    expect(verdict(story)).toBe('violation')
+    const unknown = new Story().tell(get('x'), { value: 'later' })
+    unknown.ask(put('x', 'later')).unknown()
+    expect(verdict(unknown)).toBe('violation')
+  })
+
+  test.each(['a', 'b', 'c', 'd'])('whichever key is wrong: %s', (wrong) => {
+    const story = new Story()
+    for (const [place, key] of ['a', 'b', 'c', 'd'].entries()) {
+      for (let times = 0; times <= place; times++) story.tell(put(key, `${times}`), {})
+      story.tell(get(key), { value: key === wrong ? 'never written' : `${place}` })
+    }
+    expect(check(story.history).findings).toMatchObject([{ check: 'linearizability', key: wrong }])
+  })
+
+  test('too large a search is undecided, which is no pass', () => {
+    const story = new Story()
+    const writes = Array.from({ length: 12 }, (_, n) => story.ask(append('x', `${n},`), `client ${n}`))
+    for (const write of writes) write.ok()
+    story.tell(get('x'), { value: 'none of them' })
+    expect(check(story.history, { configurationsMax: 1000 }).verdict).toBe('undecided')
+  })
+})
+
+describe('revisions', () => {
+  test('an answer that goes back', () => {
+    const story = new Story().tell(put('x', '1'), at(2)).tell(put('y', '1'), at(3))
+    expect(blamed(story.tell(get('x'), seen('1', 2, 2)))).toContain('revisions')
+  })
+
+  test('a write below what had been told', () => {
+    const story = new Story().tell(put('x', '1'), at(5)).tell(put('y', '1'), at(4))
+    expect(blamed(story)).toContain('revisions')
+  })
+
+  test('one revision for two changes', () => {
+    const story = new Story()
+    const one = story.ask(put('x', '1'))
+    const other = story.ask(put('y', '1'), 'b')
+    one.ok(at(2))
+    other.ok(at(2))
+    expect(blamed(story)).toContain('revisions')
+  })
+
+  test('a revision that lies: a stale value in new clothes', () => {
+    const story = new Story().tell(put('x', 'old'), at(2)).tell(put('x', 'new'), at(3))
+    expect(blamed(story.tell(get('x'), seen('old', 3)))).toEqual(
+      expect.arrayContaining(['linearizability', 'revisions']),
+    )
+  })
+
+  test('a revision that lies: another than the write was told', () => {
+    const story = new Story().tell(put('x', '1'), at(2)).tell(get('x'), seen('1', 3))
+    expect(blamed(story)).toEqual(expect.arrayContaining(['linearizability', 'revisions']))
+  })
+
+  test('a listing that mixes two moments', () => {
+    const listing = (rows: readonly Row[], revision: number) =>
+      new Story()
+        .tell(put('x', '1'), at(2))
+        .tell(put('y', '1'), at(3))
+        .tell(put('x', '2'), at(4))
+        .tell({ f: 'range', prefix: '' }, { rows, revision })
+    expect(verdict(listing([row('x', '2', 4), row('y', '1', 3)], 4))).toBe('ok')
+    expect(blamed(listing([row('x', '1', 2), row('y', '1', 3)], 4))).toContain('revisions')
+    expect(blamed(listing([row('x', '2', 4)], 4))).toContain('revisions')
+    expect(blamed(listing([row('x', '2', 4), row('y', '1', 3), row('z', '?', 1)], 4))).toContain('revisions')
+  })
+
+  test('two listings under way at once agree on the order of two writes', () => {
+    const story = new Story()
+    const [x, y] = [story.ask(put('x', '1'), 'a'), story.ask(put('y', '1'), 'b')]
+    const [one, other] = [
+      story.ask({ f: 'range', prefix: '' }, 'c'),
+      story.ask({ f: 'range', prefix: '' }, 'd'),
+    ]
+    one.ok({ rows: [row('x', '1', 2)], revision: 2 })
+    other.ok({ rows: [row('y', '1', 3)], revision: 3 })
+    x.ok(at(2))
+    y.ok(at(3))
+    // By its values each key alone is innocent.
+    const { linearizability, findings } = check(story.history, { model: 'kv' })
+    expect(linearizability.verdict).toBe('linearizable')
+    expect(findings.map(({ check: by }) => by)).toContain('revisions')
+  })
+
+  test('a write of unknown outcome seen at two revisions happened twice', () => {
+    const story = new Story()
+    story.ask(put('x', '1')).unknown()
+    story.tell(get('x'), seen('1', 2)).tell(put('x', '2'), at(3))
+    expect(verdict(story)).toBe('ok')
+    expect(blamed(story.tell(get('x'), seen('1', 4)))).toContain('revisions')
+  })
+
+  test('a condition that is said not to have held, but did', () => {
+    const op: Operation = { f: 'put', key: 'x', value: '2', ifRevision: 2 }
+    const story = () => new Story().tell(put('x', '1'), at(2))
+    expect(verdict(story().tell(op, { applied: false, current: 2, revision: 2 }))).toBe('violation')
+    expect(
+      verdict(story().tell(put('x', '3'), at(3)).tell(op, { applied: false, current: 3, revision: 3 })),
+    ).toBe('ok')
+    expect(verdict(story().tell(put('x', '3'), at(3)).tell(op, at(4)))).toBe('violation')
+  })
+})
+
+describe('locks', () => {
+  const acquire = (owner: string): Operation => ({ f: 'acquire', key: 'lock', owner })
+  const release = (owner: string, token: number): Operation => ({ f: 'release', key: 'lock', owner, token })
+
+  test('two owners at once', () => {
+    expect(verdict(new Story().tell(acquire('a'), at(2)).tell(acquire('b'), at(3)))).toBe('violation')
+    const handed = new Story().tell(acquire('a'), at(2)).tell(release('a', 2), { deleted: 1, revision: 3 })
+    expect(verdict(handed.tell(acquire('b'), at(4)))).toBe('ok')
+  })
+
+  test('a fencing token that does not rise', () => {
+    const story = new Story().tell(acquire('a'), at(5)).tell(release('a', 5), { deleted: 1, revision: 6 })
+    expect(verdict(story.tell(acquire('b'), at(4)))).toBe('violation')
+  })
+
+  test('a lock released under a token that it does not have any more', () => {
+    const story = new Story()
+      .tell(acquire('a'), at(2))
+      .tell(release('a', 2), { deleted: 1, revision: 3 })
+      .tell(acquire('b'), at(4))
+    expect(verdict(story.tell(release('a', 2), { deleted: 1, revision: 5 }))).toBe('violation')
+  })
+
+  test('an acquisition of unknown outcome may hold the lock', () => {
+    const story = new Story()
+    story.ask(acquire('a')).unknown()
+    expect(verdict(story.tell(acquire('b'), { applied: false, current: 2, revision: 2 }))).toBe('ok')
+  })
+})
+
+describe('reads that may be stale', () => {
+  const stale = (more: object = {}): Operation => ({ f: 'get', key: 'x', consistency: 'stale', ...more })
+  const written = () => new Story().tell(put('x', 'old'), at(2)).tell(put('x', 'new'), at(3)).pass(100)
+
+  test('may be old, but not otherwise than the store was', () => {
+    expect(verdict(written().tell(stale(), { ...seen('old', 2), served: 'stale' }))).toBe('ok')
+    expect(verdict(written().tell(stale(), { ...seen('new', 2), served: 'stale' }))).toBe('violation')
+    expect(verdict(written().tell(stale(), { ...seen('old', 2, 3), served: 'stale' }))).toBe('violation')
+  })
+
+  test('never show the future', () => {
+    const story = new Story().tell(stale(), { ...seen('1', 2), served: 'stale' }).tell(put('x', '1'), at(2))
+    expect(blamed(story)).toContain('revisions')
+    const blind = new Story().tell(stale(), { value: '1' }).tell(put('x', '1'), {})
+    expect(blamed(blind)).toContain('reads')
+  })
+
+  test('are no older than they claim', () => {
+    const claim = (stalenessMs: number) => ({ ...seen('old', 2), served: 'stale' as const, stalenessMs })
+    expect(blamed(written().tell(stale(), claim(50)))).toEqual(['reads'])
+    expect(verdict(written().tell(stale(), claim(150)))).toBe('ok')
+  })
+
+  test('allow for clocks that are said to drift', () => {
+    const story = new Story({ clockDriftMax: 0.5 })
+      .tell(put('x', 'old'), at(2))
+      .tell(put('x', 'new'), at(3))
+      .pass(100)
+    expect(verdict(story.tell(stale(), { ...seen('old', 2), served: 'stale', stalenessMs: 50 }))).toBe('ok')
+  })
+
+  test('say how old they are when a bound was asked for, and keep to it', () => {
+    const bounded = stale({ maxStalenessMs: 200 })
+    const told = { ...seen('old', 2), served: 'stale' as const }
+    expect(blamed(written().tell(bounded, told))).toEqual(['reads'])
+    expect(blamed(written().tell(bounded, { ...told, stalenessMs: 300 }))).toEqual(['reads'])
+    expect(verdict(written().tell(bounded, { ...told, stalenessMs: 150 }))).toBe('ok')
+  })
+
+  test('do not go back for a client that hands on what it has seen', () => {
+    const told = { ...seen('old', 2), served: 'stale' as const }
+    expect(blamed(written().tell(stale({ minRevision: 3 }), told))).toEqual(['reads'])
+    expect(verdict(written().tell(stale({ minRevision: 2 }), told))).toBe('ok')
+  })
+
+  test('are not served to whom asked for more', () => {
+    expect(blamed(written().tell(get('x'), { ...seen('new', 3), served: 'stale' }))).toEqual(['reads'])
+    const lease: Operation = { f: 'get', key: 'x', consistency: 'lease' }
+    expect(blamed(written().tell(lease, { ...seen('new', 3), served: 'stale' }))).toEqual(['reads'])
+    expect(verdict(written().tell(lease, { ...seen('new', 3), served: 'linearizable' }))).toBe('ok')
+  })
+
+  test('reads under a lease are linearizable', () => {
+    const lease: Operation = { f: 'get', key: 'x', consistency: 'lease' }
+    expect(blamed(written().tell(lease, { ...seen('old', 2), served: 'lease' }))).toContain('linearizability')
+  })
+})
+
+describe('requests that are sent again', () => {
+  const once: Operation = { f: 'append', key: 'x', value: 'a,', idempotency: 'token 1' }
+
+  test('are applied once', () => {
+    const repeated = () => {
+      const story = new Story()
+      story.ask(once).unknown()
+      story.tell(once, { ...at(2), replayed: true })
+      return story
+    }
+    expect(verdict(repeated().tell(get('x'), seen('a,', 2)))).toBe('ok')
+    expect(verdict(repeated().tell(get('x'), seen('a,a,', 3)))).toBe('violation')
+  })
+
+  test('are answered alike', () => {
+    expect(verdict(new Story().tell(once, at(2)).tell(once, { ...at(2), replayed: true }))).toBe('ok')
+    expect(blamed(new Story().tell(once, at(2)).tell(once, at(3)))).toContain('idempotency')
+  })
+
+  test('a repeat does not bring an old write back', () => {
+    const write: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
+    const story = new Story()
+      .tell(write, at(2))
+      .tell(put('x', 'b'), at(3))
+      .tell(write, { ...at(2), replayed: true })
+    expect(verdict(story)).toBe('ok')
+    expect(blamed(story.tell(get('x'), seen('a', 4)))).toEqual(
+      expect.arrayContaining(['linearizability', 'idempotency']),
+    )
+  })
+})
+
+describe('what is there at the end', () => {
+  const rows = [row('x', '1', 2), row('y', '1', 3)]
+  const written = () => new Story().tell(put('x', '1'), at(2)).tell(put('y', '1'), at(3))
+
+  test('is all that was acknowledged, on every node', () => {
+    expect(verdict(written().final('n1', 3, 'h', rows).final('n2', 3, 'h', rows))).toBe('ok')
+    const lost = written().final('n1', 3, 'h', rows).final('n2', 3, 'h', rows.slice(0, 1))
+    expect(blamed(lost)).toEqual(expect.arrayContaining(['linearizability', 'durability']))
+    expect(blamed(written().final('n1', 2, 'h', rows.slice(0, 1)))).toContain('durability')
+  })
+
+  test('may be a write of unknown outcome, not one that failed', () => {
+    const story = written()
+    story.ask(put('z', '1')).unknown()
+    expect(verdict(story.final('n1', 4, 'h', [...rows, row('z', '1', 4)]))).toBe('ok')
+    const failed = written()
+    failed.ask(put('z', '1')).fail()
+    expect(verdict(failed.final('n1', 4, 'h', [...rows, row('z', '1', 4)]))).toBe('violation')
+  })
+
+  test('has one state hash', () => {
+    expect(blamed(written().final('n1', 3, 'h', rows).final('n2', 3, 'i', rows))).toEqual(['durability'])
+  })
+})
+
+test('the witness of a violation is short, and the operation that fits nowhere is named', () => {
+  const story = new Story()
+  for (let n = 0; n < 200; n++) story.tell(put('x', `${n}`), {}).tell(get('x'), { value: `${n}` })
+  story.tell(get('x'), { value: '150' })
+  for (let n = 0; n < 200; n++) story.tell(put('x', `later ${n}`), {}).tell(get('x'), { value: `later ${n}` })
+  const [key] = check(story.history).linearizability.keys
+  expect(key?.failure?.blocked.id).toBe(401)
+  expect(
+    key?.failure?.witness().map(({ op, result }) => [op.f, 'value' in op ? op.value : result?.value]),
+  ).toEqual([
+    ['put', '150'],
+    ['put', '199'],
+    ['get', '150'],
+  ])
+  // Everything before it has its place.
+  expect(key?.points).toHaveLength(400)
+})

@@ -1,0 +1,87 @@
+// Histories written by hand: who asked what, who was told what, in the order of the lines, a millisecond each unless time is let pass.
+
+import {
+  type History,
+  type HistoryEvent,
+  type HistoryHeader,
+  historyOf,
+  type Operation,
+  Recorder,
+  type Result,
+  type Row,
+} from '../../../jepsen-lite/history.ts'
+
+export class Story {
+  readonly events: HistoryEvent[] = []
+  readonly #recorder: Recorder
+  #timeMs = 0
+
+  constructor(header: Partial<HistoryHeader> = {}) {
+    this.#recorder = new Recorder(
+      { workload: 'story', command: '', ...header },
+      () => {
+        this.#timeMs += 1
+        return this.#timeMs
+      },
+      (event) => this.events.push(event),
+    )
+  }
+
+  /** Asked, and not answered yet. */
+  ask(op: Operation, client = 'a'): Asked {
+    return new Asked(this.#recorder, this.#recorder.invoke(client, 'n1', op))
+  }
+
+  /** Asked and answered with nothing in between. */
+  tell(op: Operation, result: Result, client = 'a'): this {
+    this.ask(op, client).ok(result)
+    return this
+  }
+
+  pass(ms: number): this {
+    this.#timeMs += ms
+    return this
+  }
+
+  final(node: string, revision: number, stateHash: string, rows: readonly Row[]): this {
+    this.#recorder.final(node, revision, stateHash, rows)
+    return this
+  }
+
+  get history(): History {
+    return historyOf(this.events)
+  }
+}
+
+export class Asked {
+  readonly #recorder: Recorder
+  readonly id: number
+
+  constructor(recorder: Recorder, id: number) {
+    this.#recorder = recorder
+    this.id = id
+  }
+
+  ok(result: Result = {}): void {
+    this.#recorder.ok(this.id, result)
+  }
+
+  fail(why = 'no_leader'): void {
+    this.#recorder.fail(this.id, why)
+  }
+
+  unknown(why = 'outcome_unknown'): void {
+    this.#recorder.unknown(this.id, why)
+  }
+}
+
+export const get = (key: string): Operation => ({ f: 'get', key })
+export const put = (key: string, value: string): Operation => ({ f: 'put', key, value })
+export const append = (key: string, value: string): Operation => ({ f: 'append', key, value })
+/** What a change, and a read of it, tell. */
+export const at = (revision: number): Result => ({ modRevision: revision, revision })
+export const seen = (value: string, modRevision: number, revision = modRevision): Result => ({
+  value,
+  modRevision,
+  revision,
+})
