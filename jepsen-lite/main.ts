@@ -7,10 +7,12 @@ import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/
 import { version } from '../src/server/version.ts'
 import { add as addCheck } from './commands/check.ts'
 import { add as addPower } from './commands/power.ts'
+import { add as addReplay } from './commands/replay.ts'
 import { add as addRun } from './commands/run.ts'
+import { add as addSim } from './commands/sim.ts'
 import { EXIT, Failure } from './exit-codes.ts'
 
-const SUBCOMMANDS = [addCheck, addRun, addPower]
+const SUBCOMMANDS = [addCheck, addSim, addReplay, addRun, addPower]
 
 /** Resolves when the command is done; never rejects. */
 export async function main(args: readonly string[]): Promise<void> {

@@ -1,0 +1,503 @@
+// The clients: each sends one request at a time to some machine, straight into its driver, and believes nothing. A history of what they saw is
+// recorded; besides, every answer is checked at once against the replayed log, which tells where in the order of all operations it lies. An
+// operation that began after another had ended must come after it: with positions known that is the whole of linearizability.
+
+import {
+  asRevision,
+  type Command,
+  dataKey,
+  dataRange,
+  decodeKeyRow,
+  type Request,
+  userKey,
+} from '../../src/kv/index.ts'
+import type { Driver } from '../../src/server/driver.ts'
+import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/types.ts'
+import type { Operation, Recorder, Result as Seen } from '../history.ts'
+import { bytes, type ModelRow, shown, text } from './model.ts'
+import type { Machine, Process } from './process.ts'
+import type { Op } from './schedule.ts'
+import { IO } from './time.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+const ROUNDING_MS = 1e-3
+
+interface Client {
+  readonly name: string
+  busy: boolean
+  sent: number
+  /** The last request that carried a token. */
+  once: { readonly request: Request; readonly op: Operation } | undefined
+  /** Mod revision of each key as it was seen last, and the highest revision seen. */
+  readonly seen: Map<string, number>
+  revision: number
+}
+
+/** An operation under way. */
+interface Open {
+  readonly client: Client
+  readonly id: number
+  readonly process: Process
+  /** Highest log index that anybody had seen when it began. */
+  readonly floor: number
+  done: boolean
+}
+
+export class Clients {
+  readonly #world: World
+  readonly #recorder: Recorder
+  readonly #clients: Client[]
+  /** Highest index seen by any client, and since when: rising in both. */
+  readonly #floors: { readonly at: number; readonly index: number }[] = [{ at: 0, index: 0 }]
+  readonly #open = new Set<Open>()
+  ok = 0
+  failed = 0
+  unknown = 0
+
+  constructor(world: World, recorder: Recorder, count: number) {
+    this.#world = world
+    this.#recorder = recorder
+    this.#clients = Array.from({ length: count }, (_, at) => ({
+      name: `c${at + 1}`,
+      busy: false,
+      sent: 0,
+      once: undefined,
+      seen: new Map(),
+      revision: 0,
+    }))
+  }
+
+  run(op: Op, machine: Machine | undefined): void {
+    const client = this.#clients[op.client % this.#clients.length]
+    const process = machine?.process
+    const driver = process?.driver
+    if (client === undefined || client.busy || process === undefined || driver === undefined) return
+    const key = `k${op.key}`
+    switch (op.kind) {
+      case 'get':
+        this.#read(client, process, driver, key, 'linearizable', op.x)
+        return
+      case 'lease':
+        this.#read(client, process, driver, key, 'lease', op.x)
+        return
+      case 'stale':
+        this.#read(client, process, driver, key, 'stale', op.x)
+        return
+      case 'range':
+        this.#range(client, process, driver, op.x)
+        return
+      case 'again':
+        if (client.once !== undefined)
+          this.#propose(client, process, driver, client.once.request, client.once.op)
+        return
+      default:
+        this.#change(client, process, driver, op, key)
+        return
+    }
+  }
+
+  /** A plain write, for whoever wants to know whether the cluster takes one. */
+  probe(process: Process, driver: Driver, name: string, done: (ok: boolean) => void): void {
+    const command: Command = {
+      kind: 'put',
+      key: bytes('probe'),
+      value: bytes(name),
+      condition: undefined,
+      prev: false,
+    }
+    const id = this.#recorder.invoke(name, process.name, { f: 'put', key: 'probe', value: name })
+    driver.propose({ command, idempotency: undefined, principal: name }, 2000, (result) => {
+      done(result.ok)
+      if (result.ok) {
+        this.#raise(process.replica.applied)
+        this.#recorder.ok(id, resultOf(result.value.outcome, false))
+      } else if (result.problem.written === 'unknown') this.#recorder.unknown(id, result.problem.code)
+      else this.#recorder.fail(id, result.problem.code)
+    })
+  }
+
+  // ---- changes
+
+  #change(client: Client, process: Process, driver: Driver, op: Op, key: string): void {
+    const principal = `${client.name}.${client.sent++}`
+    const value = principal
+    const token = op.kind === 'once' ? `t-${principal}` : undefined
+    const since = token !== undefined && op.x % 2 === 1 ? asRevision(Math.max(1, client.revision)) : undefined
+    const idempotency = token === undefined ? undefined : { token, since }
+    const command = this.#command(client, op, key, value)
+    const request: Request = { command, idempotency, principal }
+    const operation = operationOf(command, key, value, token)
+    if (idempotency !== undefined && operation !== undefined) client.once = { request, op: operation }
+    this.#propose(client, process, driver, request, operation)
+  }
+
+  #command(client: Client, op: Op, keyText: string, value: string): Command {
+    const key = bytes(keyText)
+    const put = { kind: 'put', key, value: bytes(value), prev: op.kind === 'prev' } as const
+    const ifMatch = [asRevision(client.seen.get(keyText) ?? 1)]
+    switch (op.kind) {
+      case 'del':
+        return { kind: 'delete', key, condition: undefined, prev: op.x % 4 === 0 }
+      case 'cas':
+        if (op.x % 5 === 0)
+          return { kind: 'delete', key, condition: { ifMatch, ifNoneMatch: undefined }, prev: false }
+        return { ...put, condition: { ifMatch, ifNoneMatch: undefined } }
+      case 'create':
+        return { ...put, condition: { ifMatch: undefined, ifNoneMatch: 'any' } }
+      case 'settings': {
+        const idempotencyTokensMax = 1 + (op.x % 20)
+        const idempotencyAgeMsMax = 1000 + (op.x % 60) * 1000
+        return {
+          kind: 'settings',
+          settings: op.x % 2 === 0 ? { idempotencyTokensMax } : { idempotencyAgeMsMax },
+        }
+      }
+      default:
+        return { ...put, condition: undefined }
+    }
+  }
+
+  #propose(
+    client: Client,
+    process: Process,
+    driver: Driver,
+    request: Request,
+    operation: Operation | undefined,
+  ): void {
+    const world = this.#world
+    const open = this.#begin(client, process, operation)
+    driver.propose(request, world.config.timeoutMs, (result) => {
+      if (!result.ok) {
+        const { code, written } = result.problem
+        if (written === 'unknown') {
+          world.tally.hit('outcome unknown')
+          this.#unknown(open, code)
+          return
+        }
+        world.tally.hit('outcome refused')
+        if (request.idempotency === undefined) world.invariants.notWritten(request.principal)
+        this.#fail(open, code)
+        return
+      }
+      const { outcome, replayed } = result.value
+      const index = process.replica.applied
+      this.#judge(request, open, index, shown(outcome), replayed)
+      this.#raise(index)
+      if (replayed) world.tally.hit('idempotent replay')
+      if (outcome.kind === 'precondition-failed') world.tally.hit('condition failed')
+      if (request.command.kind !== 'settings') {
+        const key = text(request.command.key)
+        if (outcome.kind === 'put') client.seen.set(key, outcome.modRevision)
+        if (outcome.kind === 'precondition-failed') client.seen.set(key, outcome.current?.modRevision ?? 0)
+      }
+      if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
+      this.#ok(open, resultOf(outcome, replayed))
+    })
+  }
+
+  /** The answer is what the log says, and comes after all that had ended when the operation began. */
+  #judge(request: Request, open: Open, index: number, outcome: string, replayed: boolean): void {
+    const { invariants } = this.#world
+    const effect = invariants.committed[index]?.effect
+    const { principal } = request
+    const name = open.process.name
+    if (effect?.principal !== principal)
+      throw this.#wrong(
+        'KV-4',
+        `${name} answers ${principal} at ${index}, where the log has ${effect?.principal ?? 'nothing'}`,
+      )
+    if (effect.outcome !== outcome || effect.replayed !== replayed)
+      throw this.#wrong(
+        'KV-5',
+        `${name} answers ${principal} with "${outcome}"${replayed ? ' (replayed)' : ''}, the log says "${effect.outcome}"${effect.replayed ? ' (replayed)' : ''}`,
+      )
+    if (index <= open.floor)
+      throw this.#wrong(
+        'KV-6',
+        `${principal} began when ${open.floor} was known to be committed, and is at ${index}`,
+      )
+  }
+
+  // ---- reads
+
+  #read(
+    client: Client,
+    process: Process,
+    driver: Driver,
+    key: string,
+    consistency: ReadConsistency,
+    x: number,
+  ): void {
+    const { config } = this.#world
+    const options: ReadOptions = {
+      consistency,
+      maxStalenessMs: consistency === 'stale' && x % 3 === 1 ? config.electionMaxMs : undefined,
+      minRevision: x % 4 === 2 ? asRevision(client.revision) : undefined,
+      timeoutMs: config.timeoutMs,
+    }
+    const operation: Operation = { f: 'get', key, ...told(options) }
+    const open = this.#begin(client, process, operation)
+    driver.read(options, (result) => {
+      if (!result.ok) {
+        if (result.problem.code === 'too_stale') this.#world.tally.hit('stale read refused')
+        this.#fail(open, result.problem.code)
+        return
+      }
+      const index = process.replica.applied
+      this.#granted(open, options, result.value, index)
+      this.#raise(index)
+      const stored = driver.get(dataKey(bytes(key)))
+      const row = stored === undefined ? null : decodeKeyRow(bytes(key), stored)
+      const found = row === null ? null : { ...row, value: text(row.value) }
+      this.#compare(process, key, index, found)
+      if (row !== null) client.seen.set(key, row.modRevision)
+      client.revision = Math.max(client.revision, result.value.revision)
+      this.#ok(open, {
+        value: found?.value ?? null,
+        ...(found === null ? {} : { modRevision: found.modRevision, version: found.version }),
+        revision: result.value.revision,
+        ...this.#servedAs(open, result.value),
+      })
+    })
+  }
+
+  #range(client: Client, process: Process, driver: Driver, x: number): void {
+    const { config } = this.#world
+    const options: ReadOptions = {
+      consistency: x % 4 === 0 ? 'stale' : x % 4 === 1 ? 'lease' : 'linearizable',
+      maxStalenessMs: undefined,
+      minRevision: undefined,
+      timeoutMs: config.timeoutMs,
+    }
+    const open = this.#begin(client, process, { f: 'range', prefix: 'k', ...told(options) })
+    driver.read(options, (result) => {
+      if (!result.ok) return this.#fail(open, result.problem.code)
+      const index = process.replica.applied
+      this.#granted(open, options, result.value, index)
+      this.#raise(index)
+      const view = driver.view()
+      const { gte, lt } = dataRange(bytes('k'), bytes('l'))
+      const page = { gte, lt, reverse: x % 2 === 1, rowsMax: 10_000, bytesMax: 1 << 20 }
+      view.range(page, (error, stored) => {
+        view.close()
+        if (error !== undefined) return this.#fail(open, error.message)
+        const rows = stored.map(({ key, value }) => decodeKeyRow(userKey(key), value))
+        if (page.reverse) rows.reverse()
+        const wanted = this.#world.invariants.model.keysAt(index).filter((key) => key.startsWith('k'))
+        const found = rows.map(({ key }) => text(key))
+        if (found.join() !== wanted.join())
+          throw this.#wrong(
+            'READ-2',
+            `${process.name} lists ${found.join()} at ${index}, the log says ${wanted.join()}`,
+          )
+        for (const row of rows)
+          this.#compare(process, text(row.key), index, { ...row, value: text(row.value) })
+        this.#ok(open, {
+          rows: rows.map(({ key, value, modRevision }) => ({
+            key: text(key),
+            value: text(value),
+            modRevision,
+          })),
+          revision: result.value.revision,
+          ...this.#servedAs(open, result.value),
+        })
+      })
+    })
+  }
+
+  /** The state that is read is new enough for what was promised. */
+  #granted(open: Open, options: ReadOptions, grant: ReadGrant, index: number): void {
+    const { tally, time, invariants } = this.#world
+    const { process } = open
+    const { name } = process
+    if (options.consistency !== 'stale' && index < open.floor)
+      throw this.#wrong(
+        grant.served === 'lease' ? 'READ-4' : 'READ-1',
+        `${name} serves a ${grant.served} read at ${index}, when it began ${open.floor} was known to be committed`,
+      )
+    if (grant.served === 'lease')
+      tally.hit(process.role === 'leader' ? 'lease read served' : 'lease read served by a follower')
+    if (grant.revision < (options.minRevision ?? 0))
+      throw this.#wrong(
+        'READ-5',
+        `${name} serves revision ${grant.revision}, asked for ${options.minRevision}`,
+      )
+    if (grant.revision !== invariants.model.revisionAt(index))
+      throw this.#wrong(
+        'READ-6',
+        `${name} says revision ${grant.revision} at ${index}, the log says ${invariants.model.revisionAt(index)}`,
+      )
+    if (options.minRevision !== undefined && open.floor > index) tally.hit('read waited for a revision')
+    if (options.consistency !== 'stale' || grant.stalenessMs === undefined) return
+    tally.hit('stale read with a proven bound')
+    const { clock } = process.machine
+    const since = clock.trueTime(clock.at(time.now) - grant.stalenessMs)
+    const floor = this.#floorAt(since - ROUNDING_MS)
+    if (index < floor)
+      throw this.#wrong(
+        'READ-3',
+        `${name} reads at ${index} and says it is at most ${grant.stalenessMs} ms old; ${floor} was known before that`,
+      )
+    if (options.maxStalenessMs !== undefined && grant.stalenessMs > options.maxStalenessMs)
+      throw this.#wrong(
+        'READ-3',
+        `${name} serves a state ${grant.stalenessMs} ms old, asked for ${options.maxStalenessMs}`,
+      )
+  }
+
+  /** What a node says of its age is in its own ms; the recorder has the true ones. */
+  #servedAs({ process }: Open, { served, stalenessMs }: ReadGrant) {
+    if (stalenessMs === undefined) return { served }
+    const { now } = this.#world.time
+    const { clock } = process.machine
+    return { served, stalenessMs: now - clock.trueTime(clock.at(now) - stalenessMs) + ROUNDING_MS }
+  }
+
+  #compare(process: Process, key: string, index: number, found: ModelRow | null): void {
+    const wanted = this.#world.invariants.model.at(key, index)
+    const same =
+      found === null || wanted === null
+        ? found === wanted
+        : found.value === wanted.value &&
+          found.modRevision === wanted.modRevision &&
+          found.createRevision === wanted.createRevision &&
+          found.version === wanted.version
+    if (!same)
+      throw this.#wrong(
+        'READ-2',
+        `${process.name} reads ${JSON.stringify(found)} from ${key} at ${index}, the log says ${JSON.stringify(wanted)}`,
+      )
+  }
+
+  /** Every key of a node, against the log. */
+  final(process: Process, driver: Driver): void {
+    const { model } = this.#world.invariants
+    const index = process.replica.applied
+    const rows = model.keysAt(index).map((key) => {
+      const stored = driver.get(dataKey(bytes(key)))
+      const row = stored === undefined ? null : decodeKeyRow(bytes(key), stored)
+      const found = row === null ? null : { ...row, value: text(row.value) }
+      this.#compare(process, key, index, found)
+      return { key, value: found?.value ?? '', modRevision: found?.modRevision ?? 0 }
+    })
+    this.#recorder.final(process.name, driver.revision, process.replica.stateHash.toString(16), rows)
+  }
+
+  // ---- the history
+
+  #begin(client: Client, process: Process, operation: Operation | undefined): Open {
+    client.busy = true
+    this.#world.say(process, `is asked by ${client.name}: ${JSON.stringify(operation ?? 'settings')}`)
+    const id = operation === undefined ? 0 : this.#recorder.invoke(client.name, process.name, operation)
+    const open: Open = { client, id, process, floor: this.#floorAt(this.#world.time.now), done: false }
+    this.#open.add(open)
+    // A process that is stopped answers nobody; whoever waits gives up after a while.
+    const { time, config } = this.#world
+    time.push(time.now + 2 * config.timeoutMs, IO, undefined, () => this.#unknown(open, 'no answer'))
+    return open
+  }
+
+  /** The process is gone: what it had not answered, it never will. */
+  gone(process: Process): void {
+    for (const open of [...this.#open]) if (open.process === process) this.#unknown(open, 'the node died')
+  }
+
+  #end(open: Open): boolean {
+    if (open.done) return false
+    open.done = true
+    open.client.busy = false
+    this.#open.delete(open)
+    return true
+  }
+
+  #ok(open: Open, result: Seen): void {
+    if (!this.#end(open)) return
+    this.ok++
+    this.#world.say(open.process, `answers ${open.client.name}: ${JSON.stringify(result)}`)
+    if (open.id > 0) this.#recorder.ok(open.id, result)
+  }
+
+  #fail(open: Open, why: string): void {
+    if (!this.#end(open)) return
+    this.failed++
+    this.#world.say(open.process, `refuses ${open.client.name}: ${why}`)
+    if (open.id > 0) this.#recorder.fail(open.id, why)
+  }
+
+  #unknown(open: Open, why: string): void {
+    if (!this.#end(open)) return
+    this.unknown++
+    this.#world.say(open.process, `leaves ${open.client.name} in doubt: ${why}`)
+    if (open.id > 0) this.#recorder.unknown(open.id, why)
+  }
+
+  #raise(index: number): void {
+    const last = this.#floors.at(-1)
+    if (last === undefined || index > last.index) this.#floors.push({ at: this.#world.time.now, index })
+  }
+
+  /** The highest index that anybody had seen by then. */
+  #floorAt(time: number): number {
+    const floors = this.#floors
+    for (let at = floors.length - 1; at >= 0; at--) {
+      const floor = floors[at]
+      if (floor !== undefined && floor.at <= time) return floor.index
+    }
+    return 0
+  }
+
+  #wrong(invariant: string, detail: string): Violation {
+    const violation = new Violation(invariant, detail)
+    this.#world.invariants.violation ??= violation
+    return violation
+  }
+}
+
+const told = ({ consistency, maxStalenessMs, minRevision }: ReadOptions) => ({
+  consistency,
+  ...(maxStalenessMs === undefined ? {} : { maxStalenessMs }),
+  ...(minRevision === undefined ? {} : { minRevision }),
+})
+
+function operationOf(
+  command: Command,
+  key: string,
+  value: string,
+  token: string | undefined,
+): Operation | undefined {
+  if (command.kind === 'settings') return undefined
+  const { condition } = command
+  const tags = condition?.ifMatch
+  const conditions = {
+    ...(tags === undefined || tags === 'any' ? {} : { ifRevision: tags[0] ?? 0 }),
+    ...(condition?.ifNoneMatch === undefined ? {} : { ifAbsent: true as const }),
+    ...(token === undefined ? {} : { idempotency: token }),
+  }
+  return command.kind === 'put' ? { f: 'put', key, value, ...conditions } : { f: 'del', key, ...conditions }
+}
+
+function resultOf(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen {
+  const again = replayed ? { replayed: true } : {}
+  switch (outcome.kind) {
+    case 'put':
+      return {
+        revision: outcome.revision,
+        modRevision: outcome.modRevision,
+        version: outcome.version,
+        ...again,
+      }
+    case 'delete':
+      return { revision: outcome.revision, deleted: outcome.deleted, ...again }
+    case 'precondition-failed':
+      return {
+        revision: outcome.revision,
+        applied: false,
+        current: outcome.current?.modRevision ?? null,
+        ...again,
+      }
+    case 'settings':
+    case 'refused':
+      return { revision: outcome.revision, applied: false, ...again }
+  }
+}

@@ -1,0 +1,50 @@
+// The monotonic clock of one machine: rate × true time + offset, with jumps forward. It remembers its past, so that what it showed can be
+// set against true time.
+
+interface Stretch {
+  readonly from: number
+  readonly rate: number
+  readonly offset: number
+}
+
+/** Guards against timers that fire a rounding error early, for ever. */
+const ROUNDING_MS = 1e-6
+
+export class MachineClock {
+  #now: Stretch
+  readonly #past: Stretch[] = []
+
+  constructor(rate: number, offset: number) {
+    this.#now = { from: 0, rate, offset }
+  }
+
+  at(trueMs: number): number {
+    const { rate, offset } = this.#now
+    return trueMs * rate + offset
+  }
+
+  /** How long until it shows `delayMs` more. */
+  wait(delayMs: number): number {
+    return delayMs <= 0 ? 0 : delayMs / this.#now.rate + ROUNDING_MS
+  }
+
+  /** When it showed, or jumped over, `local`. */
+  trueTime(local: number): number {
+    for (let at = this.#past.length; at >= 0; at--) {
+      const { from, rate, offset } = this.#past[at] ?? this.#now
+      if (at === 0 || from * rate + offset <= local) return Math.max(from, (local - offset) / rate)
+    }
+    return 0
+  }
+
+  jump(trueMs: number, ms: number): void {
+    this.#past.push(this.#now)
+    this.#now = { ...this.#now, from: trueMs, offset: this.#now.offset + ms }
+  }
+
+  setRate(trueMs: number, rate: number): void {
+    const local = this.at(trueMs)
+    this.#past.push(this.#now)
+    this.#now = { from: trueMs, rate, offset: local - trueMs * rate }
+  }
+}

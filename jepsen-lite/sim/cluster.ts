@@ -1,0 +1,424 @@
+// A whole simulated cluster: machines, wires, clients, and who looks at them. Nothing here decides what happens when: `run.ts` and
+// `faults.ts` do.
+
+import {
+  bootstrapConfiguration,
+  type Configuration,
+  type ConfigurationChange,
+  emptyConfiguration,
+  isJoint,
+  isVoter,
+  type LeaseSetting,
+  type Member,
+  type Message,
+  type ReplicaId,
+} from '../../src/raft/index.ts'
+import type { Network, NodeEnd } from '../../src/server/types.ts'
+import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
+import type { Recorder } from '../history.ts'
+import type { InFlight } from './disk.ts'
+import { Invariants } from './invariants.ts'
+import { SimNetwork } from './network.ts'
+import { Machine, type Process } from './process.ts'
+import { bits, DRAW, uniform } from './random.ts'
+import { CANDIDATE, type Config, FOLLOWER, LEADER } from './schedule.ts'
+import { Tally } from './tally.ts'
+import { IO, Time } from './time.ts'
+import { Trace } from './trace.ts'
+import { CrashSignal, Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+const JOIN_MS = 200
+
+/** A crash that waits for a certain moment in the life of a process. */
+export interface Trap {
+  readonly point: 'writing' | 'stored' | 'leaving' | 'installing' | 'elected'
+  /** Moments to let pass. */
+  left: number
+  readonly until: number
+  readonly inFlight: InFlight
+  readonly silent: boolean
+  readonly downMs: number
+  readonly sprung: () => void
+}
+
+export class Cluster implements World {
+  readonly seed: number
+  readonly config: Config
+  readonly time = new Time()
+  readonly trace = new Trace()
+  readonly tally = new Tally()
+  readonly invariants = new Invariants()
+  readonly machines: Machine[] = []
+  readonly network: SimNetwork
+  readonly recorder: Recorder
+  readonly traps = new Map<Machine, Trap>()
+  /** Called when a process is gone, for whoever waits for its answers. */
+  onGone: (process: Process) => void = () => {}
+  onSay: ((process: Process | undefined, what: string) => void) | undefined
+  /** Machines whose process dies in the middle of a turn; carried out right after it. */
+  #dying: { readonly process: Process; readonly trap: Trap }[] = []
+  #downUntil: number[] = []
+  #draws = 0
+  /** The liveness phase has begun: machines that are to stay as they are. */
+  readonly frozen = new Set<Machine>()
+
+  constructor(seed: number, config: Config, recorder: (now: () => number) => Recorder) {
+    this.seed = seed
+    this.config = config
+    this.recorder = recorder(() => this.time.now)
+    const size = config.nodes + config.spares
+    for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))
+    this.#downUntil = this.machines.map(() => 0)
+    this.network = new SimNetwork(this, size)
+  }
+
+  get leases(): LeaseSetting {
+    return { on: this.config.leases === 1, durationMs: this.config.electionMinMs }
+  }
+
+  /** Formats and starts the founders. */
+  found(): void {
+    const founders = this.machines.slice(0, this.config.nodes)
+    if (this.config.grow === 1) {
+      const [first, ...others] = founders
+      first?.format(bootstrapConfiguration({ ...first.member, id: first.nextId() }), this.leases)
+      first?.start()
+      for (const machine of others) this.join(machine)
+      return
+    }
+    const members: Member[] = founders.map((machine) => ({ ...machine.member, id: machine.nextId() }))
+    const voters = members.map(({ id }) => id).sort((a, b) => Number(a) - Number(b))
+    members.sort((a, b) => Number(a.id) - Number(b.id))
+    const configuration: Configuration = { ...emptyConfiguration, voters, members }
+    for (const machine of founders) machine.format(configuration, this.leases)
+    for (const machine of founders) machine.start()
+  }
+
+  /** Runs what falls due until then, or until a rule is broken. */
+  runUntil(until: number, isOver: () => boolean = () => false): void {
+    const { time, trace, invariants } = this
+    for (;;) {
+      const event = time.next(until)
+      if (event === undefined) return
+      trace.mix(event.kind + 8 * (event.owner?.number ?? 0))
+      trace.mix((event.at * 1024) | 0)
+      try {
+        event.run?.(event)
+      } catch (error) {
+        // What runs between may dress up a crash in the middle of a turn.
+        if (this.#dying.length === 0 && !(error instanceof CrashSignal)) this.#thrown(error)
+      }
+      if (this.#dying.length > 0) this.#bury()
+      if (invariants.violation !== undefined || isOver()) return
+    }
+  }
+
+  #thrown(error: unknown): void {
+    if (error instanceof Violation) this.invariants.violation ??= error
+    else {
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.invariants.violation ??= new Violation('CRASH-1', `something threw: ${detail}`)
+    }
+  }
+
+  // ---- whom
+
+  machine(selector: number): Machine | undefined {
+    const { machines } = this
+    const role = selector % 16
+    if (role === LEADER) return this.leader?.machine ?? machines[selector % machines.length]
+    if (role === FOLLOWER || role === CANDIDATE) {
+      const wanted = role === FOLLOWER ? ['follower'] : ['candidate', 'pre-candidate']
+      const found = machines.filter(
+        ({ process }) => process?.driver !== undefined && wanted.includes(process.role),
+      )
+      return found[(selector >> 4) % Math.max(1, found.length)] ?? machines[selector % machines.length]
+    }
+    return machines[role % machines.length]
+  }
+
+  get leader(): Process | undefined {
+    let leader: Process | undefined
+    for (const { process } of this.machines) {
+      if (process?.driver === undefined || process.role !== 'leader') continue
+      if (leader === undefined || process.term > leader.term) leader = process
+    }
+    return leader
+  }
+
+  // ---- processes
+
+  start(machine: Machine): void {
+    if (this.time.now < (this.#downUntil[machine.place] ?? 0) || this.frozen.has(machine)) return
+    machine.start()
+  }
+
+  /** Keeps it down for so long. */
+  kill(machine: Machine, inFlight: InFlight, silent: boolean, downMs: number): void {
+    const until = this.time.now + downMs
+    this.#downUntil[machine.place] = Math.max(this.#downUntil[machine.place] ?? 0, until)
+    this.end(machine, inFlight, silent)
+    this.time.push(until, IO, undefined, () => this.start(machine))
+  }
+
+  end(machine: Machine, inFlight: InFlight, silent = false): void {
+    const { process } = machine
+    if (process === undefined) return
+    this.say(process, `dies, batch under way ${inFlight}${silent ? ', without a word' : ''}`)
+    this.network.silentDeath = silent
+    machine.kill(inFlight)
+    this.network.silentDeath = false
+    this.onGone(process)
+    if (this.machines.every((one) => one.process === undefined)) this.tally.hit('all processes down at once')
+  }
+
+  /** Forgets who was to be kept down. */
+  release(machine: Machine): void {
+    this.#downUntil[machine.place] = 0
+  }
+
+  #bury(): void {
+    for (const { process, trap } of this.#dying.splice(0)) {
+      if (process.machine.process !== process) continue
+      if (trap.point !== 'stored') this.tally.hit('crash in the middle of a turn')
+      else this.tally.hit('batch durable, report lost in a crash')
+      trap.sprung()
+      this.kill(process.machine, trap.inFlight, trap.silent, trap.downMs)
+    }
+  }
+
+  #spring(process: Process, point: Trap['point']): void {
+    const { machine } = process
+    const trap = this.traps.get(machine)
+    if (trap === undefined || trap.point !== point || !process.live || process.dying) return
+    if (this.time.now > trap.until) {
+      this.traps.delete(machine)
+      return
+    }
+    if (trap.left-- > 0) return
+    this.traps.delete(machine)
+    process.dying = true
+    this.#dying.push({ process, trap })
+    throw new CrashSignal(`a crash at the moment of ${point}`)
+  }
+
+  // ---- what processes report
+
+  networkOf(process: Process): Network {
+    return this.network.networkOf(process)
+  }
+
+  began(process: Process): void {
+    const { driver, machine } = process
+    if (driver === undefined) return
+    const { tally } = this
+    const raft = driver.status().raft
+    if (isJoint(raft.configuration)) tally.hit('process started in a joint configuration')
+    if (raft.applied < raft.commit) tally.hit('process started with unapplied entries')
+    if (raft.commit < raft.lastIndex) tally.hit('process started with an uncommitted tail')
+    if (raft.leases.on) tally.hit('process started while leases are on')
+    this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
+    this.recorder.note('start', { node: process.name })
+    this.network.tryAgain()
+    if (machine.joining) this.#askToJoin(machine, process)
+  }
+
+  ended(process: Process, { reason }: NodeEnd): void {
+    if (!process.live) return
+    const { machine, failure } = process
+    if (process.dying) return
+    const { tally } = this
+    this.say(process, `ends itself: ${reason}`)
+    // The owner gives up the handle; what was under way reaches the disk or not.
+    const draw = bits(this.seed, DRAW.crash, machine.place, this.#draws++)
+    const why = this.#judgeEnd(machine, reason, failure)
+    if (why !== undefined) this.invariants.violation ??= why
+    this.time.push(this.time.now, IO, undefined, () => {
+      if (machine.process !== process) return
+      this.end(machine, draw % 2 === 0 ? 'kept' : 'lost')
+      if (machine.removed) return
+      const wait =
+        this.config.restartMs * (0.5 + uniform(this.seed, DRAW.restart, machine.place, this.#draws++))
+      this.time.push(this.time.now + wait, IO, undefined, () => this.start(machine))
+    })
+    if (/was removed/.test(reason)) {
+      tally.hit('replica told of its removal')
+      machine.removed = true
+    }
+  }
+
+  /** A node stops itself only for what was done to it. */
+  #judgeEnd(machine: Machine, reason: string, failure: unknown): Violation | undefined {
+    if (failure instanceof Violation) return failure
+    if (failure instanceof CorruptionError) {
+      this.tally.hit('corruption found on reading')
+      if (machine.suspect) return undefined
+    }
+    if (/EIO|ENOSPC/.test(reason)) {
+      this.tally.hit('storage error ended a process')
+      return undefined
+    }
+    if (/was removed|newer process|younger process/.test(reason)) return undefined
+    return new Violation('STOP-1', `${machine.name} stopped itself: ${reason}`)
+  }
+
+  refused(process: Process, error: Error): void {
+    const { machine } = process
+    this.say(process, `does not open its disk: ${error.message}`)
+    if (process.dying) return
+    const isInjected = /EIO|ENOSPC/.test(error.message)
+    if (!machine.suspect && !isInjected)
+      this.invariants.violation ??= new Violation(
+        'DISK-3',
+        `${machine.name} refuses its disk: ${error.message}`,
+      )
+    if (machine.suspect) this.tally.hit('corruption found on opening')
+    this.time.push(this.time.now, IO, undefined, () => {
+      if (machine.process !== process) return
+      this.end(machine, 'lost')
+      if (!isInjected) return
+      this.time.push(this.time.now + this.config.restartMs, IO, undefined, () => this.start(machine))
+    })
+  }
+
+  leaving(process: Process, _message: Message): void {
+    if (this.traps.size > 0) this.#spring(process, 'leaving')
+  }
+
+  writing(process: Process): void {
+    if (this.traps.size > 0) this.#spring(process, 'writing')
+  }
+
+  stored(process: Process): void {
+    if (this.traps.size > 0) this.#spring(process, 'stored')
+  }
+
+  written(process: Process, batch: StorageBatch): void {
+    const { tally } = this
+    for (const { snapshot, truncateFrom } of batch.writes) {
+      if (truncateFrom !== undefined) tally.hit('log truncated')
+      if (snapshot === undefined) continue
+      tally.hit(snapshot.keepLog ? 'snapshot installed, log kept' : 'snapshot installed')
+      const { configuration, leases } = snapshot.meta.state
+      if (isVoter(configuration, process.id)) tally.hit('snapshot installed by a voter')
+      if (isJoint(configuration)) tally.hit('snapshot installed while joint')
+      if (leases.on) tally.hit('snapshot installed while leases are on')
+      this.say(process, `has installed a snapshot of ${snapshot.meta.index}`)
+      if (this.traps.size > 0) this.#spring(process, 'installing')
+    }
+  }
+
+  roleChanged(
+    process: Process,
+    role: string,
+    term: number,
+    leader: ReplicaId | undefined,
+    why: string,
+  ): void {
+    this.trace.mix(term)
+    this.trace.text(role)
+    this.say(process, `${role} in term ${term}${leader === undefined ? '' : `, leader ${leader}`}: ${why}`)
+    this.recorder.note('role', { node: process.name, role, term })
+    const { tally } = this
+    if (role === 'leader') {
+      tally.hit('election won')
+      const others = this.machines.filter(
+        (machine) => machine.process !== process && machine.process?.role === 'leader',
+      )
+      if (others.length > 0) tally.hit('two leaders at once')
+      if (this.traps.size > 0) this.#spring(process, 'elected')
+    } else if (/lost the (election|pre-vote)/.test(why)) tally.hit('election lost or tied')
+    else if (/no quorum/.test(why)) tally.hit('leader deposed without quorum')
+  }
+
+  say(process: Process | undefined, what: string): void {
+    this.onSay?.(process, what)
+  }
+
+  // ---- what operators do
+
+  /** As `--join URL --replace` does: an empty disk, a new replica, and asking until the log names it. */
+  join(machine: Machine): void {
+    if (machine.replica !== undefined) this.tally.hit('wiped machine rejoined')
+    this.end(machine, 'lost')
+    machine.format(undefined, { on: false, durationMs: this.config.electionMinMs })
+    machine.joining = true
+    this.start(machine)
+  }
+
+  #askToJoin(machine: Machine, process: Process): void {
+    const again = (): void => {
+      const wait = JOIN_MS * (0.5 + uniform(this.seed, DRAW.join, process.number, this.#draws++))
+      this.time.push(this.time.now + wait, IO, process, () => this.#askToJoin(machine, process))
+    }
+    const { driver } = process
+    if (driver === undefined) return
+    if (driver.configuration.members.some(({ id }) => id === process.id)) {
+      machine.joining = false
+      this.tally.hit('fresh replica joined')
+      return
+    }
+    const others = this.machines.filter(
+      (one) => one !== machine && one.process?.serving !== undefined && !one.joining,
+    )
+    const pick = bits(this.seed, DRAW.join, process.number, this.#draws++)
+    const asked = others[pick % Math.max(1, others.length)]?.process?.serving
+    if (asked === undefined) {
+      again()
+      return
+    }
+    const { members } = asked.configuration
+    const namesake = members.find(({ name }) => name === machine.name)
+    if (namesake?.id === process.id || members.length === 0) {
+      again()
+      return
+    }
+    const add = { kind: 'add-learner', member: machine.member } as const
+    const change: ConfigurationChange = {
+      kind: 'change',
+      steps: namesake === undefined ? [add] : [{ kind: 'remove', id: namesake.id }, add],
+    }
+    asked.change(change, this.config.timeoutMs, () => {
+      if (machine.process === process) again()
+    })
+  }
+
+  /** Whether the cluster bears the loss of this machine's disk, as far as any running node knows. */
+  canLose(machine: Machine): boolean {
+    const id = machine.replica?.id
+    if (id === undefined) return false
+    let known = false
+    for (const { process } of this.machines) {
+      const driver = process?.driver
+      if (driver === undefined) continue
+      const { configuration } = driver
+      if (configuration.members.length === 0) continue
+      if (isJoint(configuration) || this.#changeUnderWay()) return false
+      known = true
+      const { voters } = configuration
+      const lost = voters.filter((voter) => voter === id || !this.isWhole(voter)).length
+      if (lost * 2 >= voters.length) return false
+    }
+    return known
+  }
+
+  /** No running node counts on it. */
+  isFree(machine: Machine): boolean {
+    const id = machine.replica?.id
+    if (id === undefined || machine.removed) return true
+    if (machine.joining) return false
+    return this.machines.every(
+      ({ process }) => process?.driver?.configuration.members.every((member) => member.id !== id) ?? true,
+    )
+  }
+
+  /** Whether what a replica promised is still on a disk. */
+  isWhole(id: ReplicaId): boolean {
+    return this.machines.some((machine) => machine.replica?.id === id && !machine.suspect)
+  }
+
+  #changeUnderWay(): boolean {
+    return this.invariants.newestChange > (this.leader?.replica.applied ?? 0)
+  }
+}

@@ -1,0 +1,292 @@
+// The disk of one machine: the engine beneath the shipped store, with the faults of disks. It is what LevelDB is for the store: an ordered set of
+// bytes that takes a batch whole or not at all, durable when it says so. A batch under way when the power goes is there afterwards, or not, or
+// torn: then a piece of its record lies at the end of the log, and opening drops it, as the shipped verification does with a short tail.
+
+import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from '../../src/storage/engine.ts'
+import type { InitialState } from '../../src/storage/format.ts'
+import { formatEngine } from '../../src/storage/format.ts'
+import { keyString } from '../../src/storage/keys.ts'
+import { openStore, type StoreLimits } from '../../src/storage/store.ts'
+import type { Done, Identity, Storage } from '../../src/storage/types.ts'
+import type { Begun } from './invariants.ts'
+
+/** Decides about time, and hears of every batch that has reached the disk, reported or not. */
+export interface DiskEvents {
+  /** Runs `complete` later, never at once, and not at all once the process is gone. */
+  later(what: 'write' | 'read', complete: () => void): void
+  /** The batch begins; throws what a process that dies at this moment throws. */
+  writing(): void
+  /** The batch is durable and nobody knows yet. `label`: what was set when it was begun. */
+  durable(label: Begun | undefined): void
+}
+
+/** What becomes of the batch under way when the power goes. */
+export type InFlight = 'lost' | 'kept' | 'torn'
+
+export class SimDisk {
+  identity: Identity | undefined
+  /** The next write fails: its batch has reached the disk all the same, or not. */
+  failNext: 'lost' | 'kept' | undefined
+  full = false
+  /** Faults that took effect. */
+  failedSyncs = 0
+  refusedFull = 0
+  #rows = new Rows()
+  #sequence = 0
+  #tornTail = false
+  #engine: SimEngine | undefined
+
+  /** Format, or format anew: whatever was there is gone. */
+  format(identity: Identity, initial: InitialState): void {
+    this.power('lost')
+    this.#rows = new Rows()
+    this.#sequence = 0
+    this.#tornTail = false
+    const batch = new Batch(undefined)
+    formatEngine(batch, initial)
+    this.commit(batch)
+    this.identity = identity
+  }
+
+  /** The shipped store, recovered and checked, on this disk. */
+  open(
+    limits: StoreLimits,
+    events: DiskEvents,
+    done: (error: Error | undefined, storage: Storage | undefined) => void,
+  ): SimEngine | undefined {
+    if (this.identity === undefined) throw new Error('the disk is not formatted')
+    this.#tornTail = false
+    const engine = new SimEngine(this, events)
+    this.#engine = engine
+    openStore(engine, this.identity, limits, done)
+    return engine
+  }
+
+  /** The process is gone, with the power or without. */
+  power(inFlight: InFlight): void {
+    const label = this.#engine?.cut(inFlight)
+    if (inFlight === 'torn' && label === 'torn') this.#tornTail = true
+    this.#engine = undefined
+  }
+
+  get tornTail(): boolean {
+    return this.#tornTail
+  }
+
+  /** One bit of one stored value changes; false when there is none. `pick` and `where` are any numbers. */
+  flip(pick: number, where: number): boolean {
+    return this.#rows.flip(pick, where)
+  }
+
+  // ---- for the engine
+
+  get rows(): Rows {
+    return this.#rows
+  }
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  commit(batch: Batch): void {
+    this.#rows = this.#rows.with(batch)
+    this.#sequence += batch.operations
+  }
+}
+
+class Batch implements EngineBatch {
+  readonly list: (readonly [name: string, pair: Pair | undefined])[] = []
+  readonly label: Begun | undefined
+
+  constructor(label: Begun | undefined) {
+    this.label = label
+  }
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.list.push([keyString(key), [key, value]])
+  }
+  delete(key: Uint8Array): void {
+    this.list.push([keyString(key), undefined])
+  }
+  get operations(): number {
+    return this.list.length
+  }
+}
+
+/** Sorted pairs, copied before they change while a snapshot still reads them. */
+class Rows {
+  readonly #pairs: Map<string, Pair>
+  #names: string[] | undefined
+  #snapshots = 0
+
+  constructor(pairs: Map<string, Pair> = new Map()) {
+    this.#pairs = pairs
+  }
+
+  hold(): void {
+    this.#snapshots++
+  }
+  release(): void {
+    this.#snapshots--
+  }
+
+  with(batch: Batch): Rows {
+    if (this.#snapshots > 0) return new Rows(new Map(this.#pairs)).with(batch)
+    for (const [name, pair] of batch.list) {
+      if (this.#names !== undefined && this.#pairs.has(name) !== (pair !== undefined)) this.#names = undefined
+      if (pair === undefined) this.#pairs.delete(name)
+      else this.#pairs.set(name, pair)
+    }
+    return this
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#pairs.get(keyString(key))?.[1]
+  }
+
+  between(range: ScanRange): Pair[] {
+    this.#names ??= [...this.#pairs.keys()].sort()
+    const from = firstAtLeast(this.#names, keyString(range.gte))
+    const to = firstAtLeast(this.#names, keyString(range.lt))
+    const pairs: Pair[] = []
+    for (let at = from; at < to; at++) {
+      const pair = this.#pairs.get(this.#names[at] ?? '')
+      if (pair !== undefined) pairs.push(pair)
+    }
+    return range.reverse ? pairs.reverse() : pairs
+  }
+
+  flip(pick: number, where: number): boolean {
+    const names = [...this.#pairs.keys()]
+    const name = names[pick % names.length]
+    const pair = name === undefined ? undefined : this.#pairs.get(name)
+    if (name === undefined || pair === undefined || pair[1].length === 0) return false
+    const value = Uint8Array.from(pair[1])
+    const at = where % (value.length * 8)
+    value[at >> 3] = (value[at >> 3] ?? 0) ^ (1 << (at & 7))
+    this.#pairs.set(name, [pair[0], value])
+    return true
+  }
+}
+
+function firstAtLeast(sorted: readonly string[], name: string): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((sorted[middle] ?? '') < name) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+export class SimEngine implements Engine {
+  /** Goes with the batch that is begun next. */
+  label: Begun | undefined
+  readonly #disk: SimDisk
+  readonly #events: DiskEvents
+  #inFlight: Batch | undefined
+  #isOpen = true
+
+  constructor(disk: SimDisk, events: DiskEvents) {
+    this.#disk = disk
+    this.#events = events
+  }
+
+  get sequence(): number {
+    return this.#disk.sequence
+  }
+  get isWriting(): boolean {
+    return this.#inFlight !== undefined
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#disk.rows.get(key)
+  }
+
+  scan(range: ScanRange): Scan {
+    return this.#scan(this.#disk.rows, range)
+  }
+
+  snapshot(): EngineSnapshot {
+    const { rows } = this.#disk
+    rows.hold()
+    return {
+      get: (key) => rows.get(key),
+      scan: (range) => this.#scan(rows, range),
+      close: () => rows.release(),
+    }
+  }
+
+  batch(): Batch {
+    const { label } = this
+    this.label = undefined
+    return new Batch(label)
+  }
+
+  write(batch: EngineBatch, done: Done): void {
+    if (!(batch instanceof Batch)) throw new TypeError('a batch of another engine')
+    if (this.#inFlight !== undefined) throw new Error('two writes in flight')
+    this.#inFlight = batch
+    this.#events.later('write', () => this.#complete(batch, done))
+    this.#events.writing()
+  }
+
+  #complete(batch: Batch, done: Done): void {
+    const disk = this.#disk
+    const { failNext } = disk
+    this.#inFlight = undefined
+    if (disk.full) {
+      disk.refusedFull++
+      done(new Error('ENOSPC: no space left on device'))
+      return
+    }
+    if (failNext !== undefined) {
+      disk.failNext = undefined
+      disk.failedSyncs++
+    }
+    if (failNext !== 'lost') {
+      disk.commit(batch)
+      this.#events.durable(batch.label)
+    }
+    done(failNext === undefined ? undefined : new Error('EIO: i/o error, fdatasync'))
+  }
+
+  /** Returns what became of the batch under way, if there was one. */
+  cut(inFlight: InFlight): InFlight | undefined {
+    this.#isOpen = false
+    const batch = this.#inFlight
+    this.#inFlight = undefined
+    if (batch === undefined) return undefined
+    if (inFlight === 'kept' && !this.#disk.full) {
+      this.#disk.commit(batch)
+      this.#events.durable(batch.label)
+    }
+    return inFlight
+  }
+
+  close(done: Done): void {
+    this.#later('read', () => {
+      this.#isOpen = false
+      done(undefined)
+    })
+  }
+
+  #scan(rows: Rows, range: ScanRange): Scan {
+    const pairs = rows.between(range)
+    let at = 0
+    return {
+      next: (pairsMax, done) => {
+        const page = pairs.slice(at, at + pairsMax)
+        at += pairsMax
+        this.#later('read', () => done(undefined, page, page.length === 0))
+      },
+      close: () => {},
+    }
+  }
+
+  #later(what: 'write' | 'read', complete: () => void): void {
+    this.#events.later(what, () => {
+      if (this.#isOpen) complete()
+    })
+  }
+}

@@ -1,0 +1,415 @@
+// What each kind of fault does, and when it counts as done: a fault that nobody felt is not counted.
+//
+// All numbers of a fault are natural numbers and always mean something: `a` and `b` choose machines (or roles), `ms` how long, `x` the rest.
+
+import {
+  assertNever,
+  type ChangeStep,
+  type ConfigurationChange,
+  type ReplicaId,
+} from '../../src/raft/index.ts'
+import type { Cluster, Trap } from './cluster.ts'
+import type { InFlight } from './disk.ts'
+import type { Machine, Process } from './process.ts'
+import { bits, DRAW, unit } from './random.ts'
+import type { Fault } from './schedule.ts'
+import { IO, TIMER } from './time.ts'
+
+const IN_FLIGHT: readonly InFlight[] = ['lost', 'kept', 'torn']
+
+export class Faults {
+  readonly #cluster: Cluster
+  /** What ends each fault that is still on. */
+  readonly #active = new Set<() => void>()
+  #draws = 0
+  #over = false
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+  }
+
+  /** Everything that is on ends now. */
+  endAll(): void {
+    this.#over = true
+    for (const end of [...this.#active]) end()
+    this.#cluster.traps.clear()
+  }
+
+  inject(fault: Fault): void {
+    const cluster = this.#cluster
+    const a = cluster.machine(fault.a)
+    const b = cluster.machine(fault.b)
+    if (a === undefined || b === undefined) return
+    const { kind, ms, x } = fault
+    cluster.say(undefined, `fault ${kind}: ${a.name} ${b.name}, ${ms} ms, ${x}`)
+    const { machines, network } = cluster
+    const { length: size } = machines
+    switch (kind) {
+      case 'partition': {
+        const side = (machine: Machine): number => (x >> machine.place) & 1
+        this.#cut(fault, (from, to) => side(from) !== side(to))
+        return
+      }
+      case 'isolate':
+        this.#cut(fault, (from, to) => from === a || to === a)
+        return
+      case 'ring': {
+        // Everybody sees a majority, and no two the same one.
+        const reach = Math.ceil(Math.floor(size / 2) / 2)
+        this.#cut(fault, (from, to) => {
+          const apart = Math.abs(from.place - to.place)
+          return Math.min(apart, size - apart) > reach
+        })
+        return
+      }
+      case 'bridge': {
+        const half = (machine: Machine): boolean => ((machine.place + x) % size) * 2 < size
+        this.#cut(fault, (from, to) => from !== a && to !== a && half(from) !== half(to))
+        return
+      }
+      case 'one-way':
+        this.#cut(fault, (from, to) => from === a && to === b)
+        return
+      case 'deaf':
+        this.#cut(fault, (from, to) => (x % 2 === 0 ? to === a : from === a))
+        return
+      case 'flap':
+        this.#flap(fault, a, b)
+        return
+      case 'break': {
+        const broke = machines.map((other) =>
+          x % 2 === 0 || other === b ? network.breakBetween(a.place, other.place) : false,
+        )
+        if (broke.includes(true)) cluster.tally.fault(kind)
+        return
+      }
+      case 'break-streams':
+        if (network.streams.breakAll(a.place)) cluster.tally.fault(kind)
+        return
+      case 'lossy': {
+        const lost = 20 + (x % 300)
+        const before = cluster.tally.faults['message-lost'] ?? 0
+        network.extraLost += lost
+        this.#until(ms, () => {
+          network.extraLost -= lost
+          if ((cluster.tally.faults['message-lost'] ?? 0) > before) cluster.tally.fault(kind)
+        })
+        return
+      }
+      case 'slow-link':
+        this.#slowLink(fault, a, b)
+        return
+      case 'crash':
+        this.#crash(fault, a)
+        return
+      case 'crash-many': {
+        const everyone = x % 3 === 0
+        let count = 0
+        for (const machine of machines) {
+          if (machine.process === undefined) continue
+          if (!everyone && ((x >> (2 + machine.place)) & 1) === 0) continue
+          count++
+          cluster.kill(machine, IN_FLIGHT[(x + machine.place) % 3] ?? 'lost', x % 2 === 1, ms)
+        }
+        if (count > 1) cluster.tally.fault(kind)
+        return
+      }
+      case 'storm':
+        this.#storm(fault, a)
+        return
+      case 'stop':
+        this.#stop(fault, a)
+        return
+      case 'pause':
+        this.#pause(fault, a)
+        return
+      case 'wipe':
+        if (a.replica === undefined || a.joining || !cluster.canLose(a)) return
+        cluster.tally.fault(kind)
+        cluster.join(a)
+        return
+      case 'slow-disk':
+        this.#slowDisk(fault, a)
+        return
+      case 'fail-sync': {
+        const { disk } = a
+        const before = disk.failedSyncs
+        disk.failNext = x % 2 === 0 ? 'lost' : 'kept'
+        this.#until(ms, () => {
+          disk.failNext = undefined
+          if (disk.failedSyncs > before) cluster.tally.fault(kind)
+        })
+        return
+      }
+      case 'full-disk': {
+        const { disk } = a
+        const before = disk.refusedFull
+        disk.full = true
+        this.#until(ms, () => {
+          disk.full = false
+          if (disk.refusedFull > before) cluster.tally.fault(kind)
+          cluster.start(a)
+        })
+        return
+      }
+      case 'bit-flip':
+        if (a.suspect || a.joining || !cluster.canLose(a)) return
+        if (!a.disk.flip(bits(cluster.seed, DRAW.flip, a.place, this.#draws++), x)) return
+        a.suspect = true
+        cluster.tally.fault(kind)
+        return
+      case 'jump':
+        this.#jump(fault, a)
+        return
+      case 'join':
+        if (!cluster.isFree(a)) return
+        cluster.tally.fault(kind)
+        cluster.join(a)
+        return
+      case 'remove':
+        this.#change(fault, b, ({ id }) => [{ kind: 'remove', id }])
+        return
+      case 'demote':
+        this.#change(fault, b, ({ id }) => [{ kind: 'demote', id }])
+        return
+      case 'promote':
+        this.#change(fault, b, ({ id }) => [{ kind: 'promote', id }])
+        return
+      case 'replace': {
+        const spare = machines.find((machine) => cluster.isFree(machine))
+        if (spare === undefined) return
+        cluster.join(spare)
+        spare.joining = false
+        this.#change(fault, b, ({ id }) => [
+          { kind: 'remove', id },
+          { kind: 'add-learner', member: spare.member },
+        ])
+        return
+      }
+      case 'transfer': {
+        const to = b === a || x % 3 === 0 ? undefined : b.replica?.id
+        const { process } = a
+        process?.serving?.transfer(to, cluster.config.timeoutMs, (result) => {
+          if (result.ok) cluster.tally.fault(kind)
+          cluster.tally.hit(result.ok ? 'transfer done' : 'transfer aborted or refused')
+        })
+        return
+      }
+      case 'leases': {
+        if (cluster.config.clocks === 2) return
+        const { electionMinMs } = cluster.config
+        const setting = {
+          on: x % 3 !== 0,
+          durationMs: (x >> 2) % 2 === 0 ? electionMinMs : electionMinMs / 2,
+        }
+        a.process?.serving?.setLeases(setting, cluster.config.timeoutMs, (result) => {
+          if (result.ok) cluster.tally.fault(kind)
+        })
+        return
+      }
+      default:
+        assertNever(kind)
+    }
+  }
+
+  /** Runs `end` after `ms`, or when all faults end; once. */
+  #until(ms: number, end: () => void): void {
+    const once = (): void => {
+      if (this.#active.delete(once)) end()
+    }
+    this.#active.add(once)
+    const { time } = this.#cluster
+    time.push(time.now + ms, IO, undefined, once)
+  }
+
+  // ---- the network
+
+  #cut({ kind, ms, x }: Fault, isCut: (from: Machine, to: Machine) => boolean): void {
+    const { machines, network, tally } = this.#cluster
+    const stalls = (x >> 10) % 2 === 1
+    const links: (readonly [number, number])[] = []
+    for (const from of machines)
+      for (const to of machines) if (from !== to && isCut(from, to)) links.push([from.place, to.place])
+    const felt = (): number =>
+      links.reduce((sum, [from, to]) => sum + (network.felt[from * machines.length + to] ?? 0), 0)
+    const before = felt()
+    for (const [from, to] of links) network.cut(from, to, stalls)
+    if ((x >> 11) % 2 === 1) for (const [from, to] of links) network.breakBetween(from, to)
+    this.#until(ms, () => {
+      for (const [from, to] of links) network.uncut(from, to, stalls)
+      if (felt() > before) tally.fault(kind)
+    })
+  }
+
+  #flap(fault: Fault, a: Machine, b: Machine): void {
+    const { ms, x } = fault
+    const period = 20 + (x % 500)
+    const { time } = this.#cluster
+    const pair = (from: Machine, to: Machine): boolean =>
+      (from === a && (x % 2 === 0 || to === b)) || (to === a && (x % 2 === 0 || from === b))
+    const end = time.now + ms
+    let count = 0
+    const next = (): void => {
+      if (this.#over || time.now >= end || count++ > 50) return
+      this.#cut({ ...fault, ms: period, x: fault.x & ~(1 << 11) }, pair)
+      time.push(time.now + 2 * period, IO, undefined, next)
+    }
+    next()
+  }
+
+  #slowLink({ kind, ms, x }: Fault, a: Machine, b: Machine): void {
+    const { network, machines, tally } = this.#cluster
+    const extra = 10 + (x % 1000)
+    const all = x % 2 === 0
+    const links = machines.flatMap((other) =>
+      other !== a && (all || other === b) ? [[a.place, other.place] as const] : [],
+    )
+    const felt = (): number =>
+      links.reduce((sum, [from, to]) => sum + (network.felt[from * machines.length + to] ?? 0), 0)
+    const before = felt()
+    for (const [from, to] of links) network.slow(from, to, extra)
+    this.#until(ms, () => {
+      for (const [from, to] of links) network.slow(from, to, -extra)
+      if (felt() > before) tally.fault(kind)
+    })
+  }
+
+  // ---- processes
+
+  /** x: the moment (3 bits), the batch under way (3), whether the power goes (1), how many such moments pass before. */
+  #crash({ kind, ms, x }: Fault, machine: Machine): void {
+    const cluster = this.#cluster
+    const inFlight = IN_FLIGHT[(x >> 3) % 3] ?? 'lost'
+    const silent = (x >> 5) % 4 === 0
+    const points: (Trap['point'] | undefined)[] = ['writing', 'stored', 'leaving', 'installing', 'elected']
+    const point = points[x % 8]
+    if (point === undefined) {
+      if (machine.process === undefined) return
+      cluster.tally.fault(kind)
+      cluster.kill(machine, inFlight, silent, ms)
+      return
+    }
+    const left = point === 'elected' || point === 'installing' ? 0 : (x >> 7) % 8
+    const until = cluster.time.now + 10_000
+    const sprung = (): void => cluster.tally.fault(kind)
+    cluster.traps.set(machine, { point, left, until, inFlight, silent, downMs: ms, sprung })
+  }
+
+  #storm({ kind, ms, x }: Fault, machine: Machine): void {
+    const cluster = this.#cluster
+    const { time } = cluster
+    const times = 2 + (x % 6)
+    if (machine.process === undefined) return
+    cluster.tally.fault(kind)
+    for (let at = 0; at < times; at++) {
+      time.push(time.now + (at * ms) / times, IO, undefined, () => {
+        if (this.#over) return
+        cluster.end(machine, IN_FLIGHT[(x + at) % 3] ?? 'lost', false)
+        cluster.start(machine)
+      })
+    }
+  }
+
+  #stop({ kind, ms }: Fault, machine: Machine): void {
+    const cluster = this.#cluster
+    const { process } = machine
+    const driver = process?.serving
+    if (process === undefined || driver === undefined) return
+    const led = process.role === 'leader'
+    cluster.tally.fault(kind)
+    driver.drain(() => {
+      if (!process.live) return
+      if (led && process.role !== 'leader') cluster.tally.hit('graceful stop handed over')
+      driver.close(() => {
+        if (process.live) cluster.kill(machine, 'lost', false, ms)
+      })
+    })
+  }
+
+  #pause({ kind, ms }: Fault, machine: Machine): void {
+    const cluster = this.#cluster
+    const { process } = machine
+    if (process?.serving === undefined) return
+    cluster.tally.fault(kind)
+    process.pause()
+    cluster.say(process, 'is stopped')
+    const { silenceMs } = cluster.config
+    if (silenceMs > 0 && ms > silenceMs)
+      cluster.time.push(cluster.time.now + silenceMs, IO, undefined, () => {
+        if (process.live && process.paused) cluster.network.hushed(process)
+      })
+    this.#until(ms, () => {
+      process.resume()
+      if (!process.live) return
+      cluster.say(process, 'goes on')
+      cluster.network.tryAgain()
+    })
+  }
+
+  // ---- disks and clocks
+
+  #slowDisk({ kind, ms, x }: Fault, machine: Machine): void {
+    const cluster = this.#cluster
+    const { now } = cluster.time
+    const before = machine.writes
+    if (x % 3 === 0) machine.stalledUntil = Math.max(machine.stalledUntil, now + ms)
+    else {
+      machine.slowFactor = 2 + (x % 100)
+      machine.slowUntil = Math.max(machine.slowUntil, now + ms)
+    }
+    this.#until(ms, () => {
+      if (machine.writes > before) cluster.tally.fault(kind)
+    })
+  }
+
+  /** Only where clocks may do as they like: forward jumps are beyond what leases promise to bear. */
+  #jump({ kind, x }: Fault, machine: Machine): void {
+    const cluster = this.#cluster
+    if (cluster.config.clocks !== 2) return
+    const { time } = cluster
+    const { clock, process } = machine
+    clock.jump(time.now, 1 + (x % 20_000))
+    cluster.tally.fault(kind)
+    if (process === undefined) return
+    time.reschedule(process, (event) =>
+      event.kind === TIMER && typeof event.detail === 'number'
+        ? time.now + clock.wait(event.detail - clock.at(time.now))
+        : event.at,
+    )
+  }
+
+  // ---- operators
+
+  #change(
+    { kind, a, x }: Fault,
+    asked: Machine,
+    steps: (member: { readonly id: ReplicaId }) => readonly ChangeStep[],
+  ): void {
+    const cluster = this.#cluster
+    const process: Process | undefined = asked.process
+    const driver = process?.serving
+    if (driver === undefined) return
+    const { configuration } = driver
+    const target =
+      a % 16 >= 12
+        ? configuration.members.find(({ id }) => id === cluster.leader?.id)
+        : configuration.members[a % Math.max(1, configuration.members.length)]
+    if (target === undefined) return
+    // A cluster that is taken apart proves little; now and then it may be.
+    if (
+      kind !== 'promote' &&
+      configuration.voters.length <= 3 &&
+      unit(bits(cluster.seed, DRAW.fault, x, a)) < 0.7
+    )
+      return
+    const change: ConfigurationChange = { kind: 'change', steps: steps(target) }
+    const wasLeader = target.id === cluster.leader?.id
+    driver.change(change, cluster.config.timeoutMs, (result) => {
+      if (!result.ok) return
+      cluster.tally.fault(kind)
+      if (kind === 'replace') cluster.tally.hit('replaced in one joint change')
+      if (kind === 'demote') cluster.tally.hit('voter demoted')
+      if (wasLeader && kind !== 'promote') cluster.tally.hit('leader removed')
+    })
+  }
+}

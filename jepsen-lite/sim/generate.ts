@@ -1,0 +1,182 @@
+// Schedules from seeds, by swarm testing: each seed first draws *which* faults and requests exist at all, how strong they are, and how tiny the
+// limits; then when they strike. A run with everything at once hides more than it shows.
+
+import { DRAW, stream } from './random.ts'
+import {
+  type Config,
+  FAULT_KINDS,
+  type Fault,
+  type FaultKind,
+  FOLLOWER,
+  LEADER,
+  type Limits,
+  OP_KINDS,
+  type Op,
+  type OpKind,
+  SCHEDULE_VERSION,
+  type Schedule,
+} from './schedule.ts'
+
+class Dice {
+  readonly #next: () => number
+
+  constructor(seed: number, entity: number) {
+    this.#next = stream(seed, DRAW.swarm, entity)
+  }
+
+  /** From `min` up to, not including, `max`. */
+  int(min: number, max: number): number {
+    return min + Math.floor(this.#next() * (max - min))
+  }
+  chance(probability: number): boolean {
+    return this.#next() < probability
+  }
+  pick<T>(first: T, ...others: readonly T[]): T {
+    const at = this.int(0, others.length + 1)
+    return at === 0 ? first : (others[at - 1] ?? first)
+  }
+  /** Short times are likelier than long ones. */
+  ms(min: number, max: number): number {
+    const u = this.#next()
+    return Math.round(min + (max - min) * u * u * u)
+  }
+}
+
+export function generate(seed: number, nodes = 5): Schedule {
+  const dice = new Dice(seed, 0)
+  const config = drawConfig(dice, nodes)
+  return {
+    version: SCHEDULE_VERSION,
+    seed,
+    config,
+    ops: drawOps(new Dice(seed, 1), config),
+    faults: drawFaults(new Dice(seed, 2), config),
+  }
+}
+
+function drawConfig(dice: Dice, nodes: number): Config {
+  const heartbeatMs = dice.pick(50, 100, 100, 150, 200, 250)
+  const electionMinMs = heartbeatMs * dice.pick(5, 10, 10, 12)
+  const fast = dice.chance(0.5)
+  const harsh = dice.chance(0.3)
+  const clocks = dice.pick(0, 1, 1, 2)
+  return {
+    nodes,
+    spares: dice.pick(0, 1, 2),
+    grow: dice.chance(0.15) ? 1 : 0,
+    ms: dice.chance(0.9) ? dice.int(60, 120) * 1000 : dice.int(120, 600) * 1000,
+    heartbeatMs,
+    electionMinMs,
+    electionMaxMs: electionMinMs * dice.pick(1.5, 2, 2),
+    commitDelayMs: dice.pick(0, 5, heartbeatMs),
+    delayMs: fast ? 0.2 : dice.pick(1, 5, 20),
+    jitterMs: fast ? 0.3 : dice.pick(1, 10, 50),
+    tail: dice.pick(0, 0, 200, 1000),
+    lost: harsh ? dice.pick(0, 5, 30, 100) : 0,
+    doubled: harsh ? dice.pick(0, 20, 100, 300) : 0,
+    reordered: harsh && dice.chance(0.7) ? 1 : 0,
+    silenceMs: dice.pick(0, 3000, 3000),
+    writeMs: dice.pick(0.1, 0.5, 2, 8),
+    writeJitterMs: dice.pick(0, 1, 10, 40),
+    readMs: dice.pick(0.01, 0.1, 2),
+    clocks,
+    leases: clocks !== 2 && dice.chance(0.4) ? 1 : 0,
+    restartMs: dice.pick(50, 300, 1000, 3000),
+    limits: drawLimits(dice),
+    keys: dice.pick(1, 3, 8, 20),
+    clients: dice.pick(2, 4, 8),
+    timeoutMs: dice.pick(300, 1000, 2000, 5000),
+  }
+}
+
+function drawLimits(dice: Dice): Limits {
+  const tiny = dice.chance(0.7)
+  const pick = (small: readonly [number, ...number[]], usual: number): number =>
+    tiny ? dice.pick(...small) : usual
+  return {
+    appendBytesMax: pick([1, 150, 400, 4096], 512 * 1024),
+    inflightMessagesMax: pick([1, 2, 4], 256),
+    uncommittedEntriesMax: pick([3, 10, 100], 50_000),
+    applyBytesMax: pick([1, 300, 4096], 4 << 20),
+    tailBytesMax: pick([0, 0, 200], 512 * 1024),
+    logTailEntries: dice.pick(0, 1, 5, 30),
+    compactEntriesMin: dice.pick(1, 3, 10, 50),
+    hashEveryEntries: dice.pick(1, 8, 64),
+    hashIdleMs: dice.pick(1000, 5000, 20_000),
+    idleFlushMs: dice.pick(1, 20, 200),
+    applySliceMs: dice.pick(0, 10),
+    chunkRows: dice.pick(1, 2, 5, 50),
+    scrubEveryMs: dice.pick(5000, 30_000, 3_600_000),
+    rowHeads: dice.pick(1, 4, 1000),
+    rowFilterBytes: dice.pick(64, 4096),
+  }
+}
+
+const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
+
+function drawOps(dice: Dice, config: Config): Op[] {
+  const kinds = [...PLAIN, ...OP_KINDS.filter(() => dice.chance(0.6))]
+  const perSecond = dice.pick(0.7, 2, 4)
+  const ops: Op[] = []
+  const sticky = dice.chance(0.3)
+  for (let at = 300; at < config.ms; ) {
+    const burst = dice.chance(0.15) ? dice.int(2, 15) : 1
+    for (let count = 0; count < burst; count++) {
+      const client = dice.int(0, config.clients)
+      const anywhere = dice.chance(0.3) ? LEADER : dice.int(0, config.nodes + config.spares)
+      ops.push({
+        at: at + dice.ms(0, 40),
+        kind: kinds[dice.int(0, kinds.length)] ?? 'put',
+        client,
+        node: sticky ? client : anywhere,
+        key: dice.int(0, config.keys),
+        x: dice.int(0, 1000),
+      })
+    }
+    at += Math.round((burst * 2000 * dice.int(1, 100)) / 100 / perSecond)
+  }
+  return ops.sort((a, b) => a.at - b.at)
+}
+
+/** How often a kind is drawn, beside 1; those that reach the weak spots of other systems come more often. */
+const WEIGHTS: Partial<Record<FaultKind, number>> = {
+  crash: 6,
+  isolate: 4,
+  partition: 3,
+  'slow-disk': 2,
+  'break-streams': 2,
+  wipe: 2,
+  pause: 2,
+  transfer: 2,
+  replace: 2,
+  join: 3,
+  remove: 2,
+  'crash-many': 2,
+}
+
+function drawFaults(dice: Dice, config: Config): Fault[] {
+  const share = dice.pick(0.15, 0.35, 0.7)
+  const chosen = FAULT_KINDS.filter(() => dice.chance(share))
+  const kinds = chosen.flatMap((kind) => Array.from({ length: WEIGHTS[kind] ?? 1 }, () => kind))
+  if (kinds.length === 0) return []
+  const meanMs = dice.pick(700, 2000, 6000)
+  const longMs = dice.pick(500, 3000, 10_000)
+  const faults: Fault[] = []
+  for (let at = 1000; at < config.ms; at += dice.ms(20, 4 * meanMs)) {
+    faults.push({
+      at,
+      kind: kinds[dice.int(0, kinds.length)] ?? 'crash',
+      a: selector(dice, config),
+      b: selector(dice, config),
+      ms: dice.ms(5, longMs),
+      x: dice.int(0, 1 << 16),
+    })
+  }
+  return faults
+}
+
+function selector(dice: Dice, { nodes, spares }: Config): number {
+  if (dice.chance(0.35)) return LEADER
+  if (dice.chance(0.2)) return FOLLOWER + 16 * dice.int(0, 5)
+  return dice.int(0, nodes + spares)
+}

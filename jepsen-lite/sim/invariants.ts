@@ -1,0 +1,529 @@
+// What must hold after every event (docs/SPEC.md). The checker sees all disks, all messages and all that was ever committed; it shares no code
+// with the core but the layout of an entry.
+//
+// It costs O(1) per event because it looks where something can have changed: at a message when it is sent, at a batch when it is begun and when
+// it is durable, at an entry when it is applied, at a role when it is taken. Between those nothing moves. Two rules read differently than in
+// the paper (design §7): committed means durable on a quorum, the leader's own disk not required; and what a pre-vote says of terms
+// need not be durable.
+
+import {
+  type Configuration,
+  ENTRY_CONFIGURATION,
+  type Entry,
+  frameKind,
+  type HardState,
+  type Message,
+  type RaftStatus,
+  type ReplicaId,
+} from '../../src/raft/index.ts'
+import type { AppliedRecord, Storage, StorageBatch } from '../../src/storage/index.ts'
+import { type Effect, Model, NO_EFFECT } from './model.ts'
+import { Violation } from './violation.ts'
+
+/** What one replica holds, as seen from outside. Survives its processes. */
+export class Replica {
+  readonly id: ReplicaId
+  readonly name: string
+  /** On the disk. */
+  durable: Held
+  /** As of the newest batch that its process has begun. */
+  begun: Held
+  /** The process applies in order. */
+  applied = 0
+  stateHash = 0n
+  /** Term that its process leads or has led last. */
+  leads = 0
+  /** Its status, cheap to refuse: asked only when something was committed. */
+  status: (() => RaftStatus) | undefined
+  /** As of the entry applied last, and as its process has it now. */
+  configuration: Configuration | undefined
+  configurationNow: (() => Configuration) | undefined
+  /** Its disk was damaged or thrown away: what it promised is gone, and it must never be heard again. */
+  damaged = false
+  /** Boot counter of its process. */
+  boot = 0
+
+  constructor(id: ReplicaId, name: string, held: Held) {
+    this.id = id
+    this.name = name
+    this.durable = held
+    this.begun = copyOf(held)
+    this.applied = held.applied
+  }
+}
+
+interface Held {
+  term: number
+  vote: ReplicaId | undefined
+  commit: number
+  /** Term of each index from 1 on, also of those that are compacted. */
+  terms: number[]
+  applied: number
+}
+
+const copyOf = (held: Held): Held => ({ ...held, terms: held.terms.slice() })
+
+interface Seen {
+  readonly term: number
+  readonly previousTerm: number
+  readonly frame: Uint8Array
+}
+
+interface Committed {
+  readonly term: number
+  /** Configuration and lease setting, encoded. */
+  readonly raft: Uint8Array
+  readonly stateHash: bigint
+  readonly effect: Effect
+}
+
+/** What a batch will do to the disk. */
+export interface Begun {
+  readonly writes: StorageBatch['writes']
+  readonly hardState: HardState
+  readonly applied: number
+}
+
+export class Invariants {
+  /** The first one. */
+  violation: Violation | undefined
+  readonly model = new Model()
+  readonly replicas = new Map<ReplicaId, Replica>()
+  /** Index and leader's term of each step of commitment, rising in both. */
+  readonly commitSteps: { readonly index: number; readonly term: number }[] = []
+  readonly committed: Committed[] = []
+  maxCommitted = 0
+  maxTerm = 0
+  /** Highest index at which a change of the configuration was ever in any log. */
+  newestChange = 0
+  /** Indexes at which each request was committed. */
+  readonly #requests = new Map<string, number[]>()
+  readonly #notWritten = new Set<string>()
+  readonly #seen: Seen[][] = []
+  readonly #leaders = new Map<number, ReplicaId>()
+  /** First index that each term appended at. */
+  readonly #firstOfTerm = new Map<number, number>()
+  readonly #votes = new Map<string, ReplicaId>()
+
+  /** A replica whose disk was formatted, with what is on it. */
+  adopt(
+    id: ReplicaId,
+    name: string,
+    { hardState, applied }: { hardState: HardState; applied: AppliedRecord },
+  ): Replica {
+    const terms = Array.from({ length: applied.index + 1 }, (_, index) => (index === 0 ? 0 : applied.term))
+    const { term, vote, commit } = hardState
+    const replica = new Replica(id, name, { term, vote, commit, terms, applied: applied.index })
+    this.replicas.set(id, replica)
+    if (commit > this.maxCommitted) {
+      this.maxCommitted = commit
+      this.commitSteps.push({ index: commit, term })
+      this.model.startAt(commit)
+    }
+    return replica
+  }
+
+  /** Its process begins with what the store recovered: no more and no less than what was durable. */
+  opened(replica: Replica, { hardState, log, applied, boot, stateHash }: Storage): void {
+    const { durable, name } = replica
+    const { term, vote, commit } = hardState
+    if (term !== durable.term || vote !== durable.vote || commit !== durable.commit)
+      this.#violated(
+        'DISK-1',
+        `${name} recovered {term ${term}, vote ${vote}, commit ${commit}}, durable was {term ${durable.term}, vote ${durable.vote}, commit ${durable.commit}}`,
+      )
+    const last = durable.terms.length - 1
+    if (log.lastIndex() !== last || log.termAt(log.lastIndex()) !== durable.terms[last])
+      this.#violated(
+        'DISK-1',
+        `${name} recovered a log up to ${log.lastIndex()} of term ${log.termAt(log.lastIndex())}, durable was ${last} of term ${durable.terms[last]}`,
+      )
+    if (applied.index !== durable.applied)
+      this.#violated(
+        'DISK-1',
+        `${name} recovered applied index ${applied.index}, durable was ${durable.applied}`,
+      )
+    if (boot <= replica.boot)
+      this.#violated('DISK-2', `${name} starts with boot ${boot} after ${replica.boot}`)
+    replica.boot = boot
+    replica.begun = copyOf(durable)
+    replica.applied = applied.index
+    replica.leads = 0
+    this.#state(replica, applied, stateHash)
+  }
+
+  /** Kept as well as thrown: whoever runs in between may catch what is thrown. */
+  #violated(invariant: string, detail: string): never {
+    const violation = new Violation(invariant, detail)
+    this.violation ??= violation
+    throw violation
+  }
+
+  // ---- what is sent
+
+  sent(replica: Replica, message: Message): void {
+    const { type, term } = message
+    if (message.from !== replica.id)
+      this.#violated('RAFT-16', `${replica.name} sends ${type} under the name of ${message.from}`)
+    if (type === 'pre-vote-request' || type === 'pre-vote-answer') return
+    const { durable } = replica
+    if (term > durable.term)
+      this.#violated('RAFT-2', `${replica.name} sends a ${type} of term ${term}, durable is ${durable.term}`)
+    switch (type) {
+      case 'vote-answer':
+        if (message.granted && term === durable.term) this.#granted(replica, term, message.to)
+        return
+      case 'vote-request':
+        if (term === durable.term && durable.vote !== replica.id)
+          this.#violated('RAFT-1', `${replica.name} asks for votes before its own vote is durable`)
+        return
+      case 'append-accepted':
+        this.#accepted(replica, message.index, message.to, term)
+        return
+      case 'append':
+        this.#appending(replica, message.prevIndex, message.prevTerm, message.entries)
+        this.#leading(replica, term)
+        this.#exposed(replica, message.commit)
+        return
+      case 'heartbeat':
+        this.#leading(replica, term)
+        this.#exposed(replica, message.commit)
+        return
+      case 'read-index-answer':
+        if (message.index !== undefined) this.#exposed(replica, message.index)
+        return
+    }
+  }
+
+  #granted(replica: Replica, term: number, to: ReplicaId): void {
+    this.#vote(replica, term, to)
+    if (replica.durable.vote !== to)
+      this.#violated(
+        'RAFT-1',
+        `${replica.name} grants ${to} in term ${term}, durable vote is ${replica.durable.vote}`,
+      )
+  }
+
+  #vote(replica: Replica, term: number, candidate: ReplicaId): void {
+    const key = `${replica.id}/${term}`
+    const earlier = this.#votes.get(key)
+    if (earlier === candidate) return
+    if (earlier !== undefined)
+      this.#violated('RAFT-1', `${replica.name} votes for ${earlier} and for ${candidate} in term ${term}`)
+    this.#votes.set(key, candidate)
+  }
+
+  #leading(replica: Replica, term: number): void {
+    const leader = this.#leaders.get(term)
+    if (leader === replica.id) return
+    if (leader !== undefined) this.#violated('RAFT-6', `${replica.name} and ${leader} both lead term ${term}`)
+    this.#leaders.set(term, replica.id)
+  }
+
+  #accepted(replica: Replica, index: number, to: ReplicaId, term: number): void {
+    const { terms } = replica.durable
+    if (terms.length <= index)
+      this.#violated('RAFT-3', `${replica.name} accepts up to ${index}, durable is ${terms.length - 1}`)
+    const leader = this.replicas.get(to)
+    if (leader?.leads !== term || leader.damaged || leader.begun.term !== term) return
+    const has = leader.begun.terms[index]
+    if (has !== undefined && has !== terms[index])
+      this.#violated(
+        'RAFT-14',
+        `${replica.name} accepts ${index} of term ${terms[index]}, its leader ${leader.name} has term ${has} there`,
+      )
+  }
+
+  #appending(replica: Replica, prevIndex: number, prevTerm: number, entries: readonly Entry[]): void {
+    let previous = prevTerm
+    for (const entry of entries) {
+      if (entry.index <= prevIndex)
+        this.#violated('RAFT-8', `${replica.name} appends ${entry.index} behind ${prevIndex}`)
+      this.#enter(replica, entry, previous)
+      previous = entry.term
+    }
+  }
+
+  // ---- what is stored
+
+  /** A batch is begun; the result is to be given to `durable`. */
+  begins(replica: Replica, { writes, hardState }: StorageBatch): Begun {
+    const { begun, name } = replica
+    const { term, vote, commit } = hardState
+    if (term < begun.term) this.#violated('RAFT-4', `${name}: term falls from ${begun.term} to ${term}`)
+    if (term === begun.term && begun.vote !== undefined && vote !== begun.vote)
+      this.#violated('RAFT-1', `${name}: vote changes from ${begun.vote} to ${vote} in term ${term}`)
+    if (commit < begun.commit)
+      this.#violated('RAFT-12', `${name}: commit falls from ${begun.commit} to ${commit}`)
+    this.#exposed(replica, commit)
+    for (const { truncateFrom, entries, snapshot } of writes) {
+      if (snapshot !== undefined) this.#installs(replica, snapshot.meta.index, snapshot.meta.term)
+      if (truncateFrom !== undefined) this.#truncates(replica, truncateFrom)
+      let previous = begun.terms[(entries[0]?.index ?? 0) - 1] ?? 0
+      for (const entry of entries) {
+        if (entry.term > term)
+          this.#violated('RAFT-4', `${name}: entry of term ${entry.term} in term ${term}`)
+        this.#enter(
+          replica,
+          entry,
+          truncateFrom === undefined && snapshot === undefined ? previous : undefined,
+        )
+        previous = entry.term
+      }
+      this.#take(begun, { snapshot, truncateFrom, entries })
+    }
+    begun.term = term
+    begun.vote = vote
+    begun.commit = commit
+    begun.applied = replica.applied
+    if (term > this.maxTerm) this.maxTerm = term
+    return { writes, hardState, applied: replica.applied }
+  }
+
+  durable(replica: Replica, { writes, hardState, applied }: Begun): void {
+    const { durable } = replica
+    for (const write of writes) this.#take(durable, write)
+    durable.term = hardState.term
+    durable.vote = hardState.vote
+    durable.commit = hardState.commit
+    durable.applied = applied
+    if (hardState.vote !== undefined) this.#vote(replica, hardState.term, hardState.vote)
+    for (const { snapshot } of writes) {
+      if (snapshot !== undefined) durable.applied = Math.max(durable.applied, snapshot.meta.index)
+    }
+    if (hardState.commit >= durable.terms.length)
+      this.#violated('RAFT-5', `${replica.name} stored commit ${hardState.commit} beyond its log`)
+    if (durable.applied > hardState.commit)
+      this.#violated(
+        'RAFT-5',
+        `${replica.name} stored applied ${durable.applied} beyond commit ${hardState.commit}`,
+      )
+  }
+
+  #take(
+    held: Held,
+    {
+      snapshot,
+      truncateFrom,
+      entries,
+    }: Pick<StorageBatch['writes'][number], 'snapshot' | 'truncateFrom' | 'entries'>,
+  ): void {
+    const { terms } = held
+    if (snapshot !== undefined && !snapshot.keepLog) {
+      const { index, term } = snapshot.meta
+      terms.length = 0
+      for (let at = 0; at < index; at++) terms.push(this.committed[at]?.term ?? (at === 0 ? 0 : 1))
+      terms.push(term)
+    }
+    if (truncateFrom !== undefined && truncateFrom < terms.length) terms.length = truncateFrom
+    for (const entry of entries) terms[entry.index] = entry.term
+  }
+
+  #truncates({ begun, name }: Replica, from: number): void {
+    for (let index = from; index <= this.maxCommitted && index < begun.terms.length; index++) {
+      const term = this.committed[index]?.term
+      if (term !== undefined && begun.terms[index] === term)
+        this.#violated('RAFT-7', `${name} truncates from ${from}, but ${index} of term ${term} is committed`)
+    }
+  }
+
+  #installs({ name, begun }: Replica, index: number, term: number): void {
+    const known = this.committed[index]
+    if (known === undefined || known.term !== term)
+      this.#violated(
+        'SNAP-1',
+        `${name} installs a snapshot of ${index} in term ${term}, committed is term ${known?.term}`,
+      )
+    if (index <= begun.commit)
+      this.#violated('SNAP-2', `${name} installs a snapshot of ${index} over committed ${begun.commit}`)
+  }
+
+  /** Log matching (paper §5.3): index and term name an entry and, by induction, all before it. */
+  #enter(replica: Replica, { index, term, frame }: Entry, previousTerm: number | undefined): void {
+    let list = this.#seen[index]
+    if (list === undefined) {
+      list = []
+      this.#seen[index] = list
+    }
+    for (const seen of list) {
+      if (seen.term !== term) continue
+      if (seen.frame !== frame && !sameBytes(seen.frame, frame))
+        this.#violated('RAFT-8', `${replica.name}: two different entries ${index} of term ${term}`)
+      if (previousTerm !== undefined && seen.previousTerm !== previousTerm)
+        this.#violated(
+          'RAFT-8',
+          `${replica.name}: ${index} of term ${term} follows term ${previousTerm}, elsewhere ${seen.previousTerm}`,
+        )
+      return
+    }
+    if (previousTerm === undefined) return
+    if (previousTerm > term)
+      this.#violated('RAFT-8', `${replica.name}: term ${term} at ${index} behind term ${previousTerm}`)
+    list.push({ term, previousTerm, frame })
+    if (frameKind(frame) === ENTRY_CONFIGURATION && index > this.newestChange) this.newestChange = index
+    if (previousTerm !== term && !this.#firstOfTerm.has(term)) this.#termBegins(replica, term, index)
+  }
+
+  /** Leader completeness (paper §5.4): all that was committed in earlier terms is in the log of whoever leads this one. */
+  #termBegins(replica: Replica, term: number, index: number): void {
+    this.#firstOfTerm.set(term, index)
+    for (let at = this.commitSteps.length - 1; at >= 0; at--) {
+      const step = this.commitSteps[at]
+      if (step === undefined || step.term >= term) continue
+      if (step.index >= index)
+        this.#violated(
+          'RAFT-9',
+          `${replica.name} begins term ${term} at ${index}, but ${step.index} was committed in term ${step.term}`,
+        )
+      return
+    }
+  }
+
+  // ---- what is committed and applied
+
+  /** The state of a replica says that everything up to `commit` is committed. */
+  #exposed(replica: Replica, commit: number): void {
+    if (commit <= this.maxCommitted) return
+    const status = replica.status?.()
+    if (status === undefined)
+      this.#violated('RAFT-11', `${replica.name} commits ${commit} while it is not running`)
+    const { term, configuration } = status
+    const name = replica.name
+    if (status.commit < commit)
+      this.#violated('RAFT-11', `${name} tells of commit ${commit}, its own is ${status.commit}`)
+    if (replica.leads !== term)
+      this.#violated(
+        'RAFT-11',
+        `${name} commits ${status.commit}, no leader committed beyond ${this.maxCommitted}`,
+      )
+    const entry = this.#seen[status.commit]?.find((seen) => seen.term === term)
+    if (entry === undefined)
+      this.#violated(
+        'RAFT-11',
+        `${name} leads term ${term} and commits ${status.commit}, which is no entry of that term`,
+      )
+    const why = this.#whyNoQuorum(status.commit, term, configuration)
+    // The configuration may have changed in this very step.
+    if (
+      why !== undefined &&
+      this.#whyNoQuorum(status.commit, term, replica.configuration ?? configuration) !== undefined
+    )
+      this.#violated('RAFT-11', `${name} commits ${status.commit} in term ${term}, ${why}`)
+    for (const [later, first] of this.#firstOfTerm) {
+      if (later > term && first <= status.commit)
+        this.#violated(
+          'RAFT-9',
+          `${name} commits ${status.commit} in term ${term}, but term ${later} began at ${first}`,
+        )
+    }
+    this.maxCommitted = status.commit
+    this.commitSteps.push({ index: status.commit, term })
+  }
+
+  /** Durable on a majority of each half (paper §5.4.2, §6). */
+  #whyNoQuorum(index: number, term: number, { voters, votersOutgoing }: Configuration): string | undefined {
+    for (const half of [voters, votersOutgoing]) {
+      if (half.length === 0) continue
+      let holding = 0
+      for (const id of half) if (this.replicas.get(id)?.durable.terms[index] === term) holding++
+      if (holding * 2 <= half.length) return `durable on ${holding} of ${half.length} voters`
+    }
+    return undefined
+  }
+
+  /** One entry was applied (paper §5.4.3): in order, once per process, and with the same result everywhere. */
+  applies(replica: Replica, record: AppliedRecord, stateHash: bigint): void {
+    const { index } = record
+    if (index !== replica.applied + 1)
+      this.#violated('RAFT-13', `${replica.name} applies ${index} after ${replica.applied}`)
+    replica.applied = index
+    this.#exposed(replica, index)
+    this.#state(replica, record, stateHash)
+    replica.configuration = replica.configurationNow?.()
+  }
+
+  installed(replica: Replica, { applied, stateHash }: Storage): void {
+    replica.applied = applied.index
+    this.#state(replica, applied, stateHash)
+  }
+
+  #state(replica: Replica, { index, term, raft }: AppliedRecord, stateHash: bigint): void {
+    replica.stateHash = stateHash
+    // A replica that knows nothing yet has the state of nobody.
+    if (index === 0) return
+    const known = this.committed[index]
+    if (known === undefined) {
+      this.committed[index] = { term, raft, stateHash, effect: this.#effect(index, term) }
+      return
+    }
+    // What a configuration is, is decided by the applied index (design §3).
+    if (known.raft !== raft && !sameBytes(known.raft, raft))
+      this.#violated(
+        'RAFT-15',
+        `${replica.name} has another configuration than others once ${index} is applied`,
+      )
+    if (known.term !== term)
+      this.#violated(
+        'RAFT-10',
+        `${replica.name} applies ${index} of term ${term}, another replica of term ${known.term}`,
+      )
+    if (known.stateHash !== stateHash)
+      this.#violated('KV-1', `${replica.name} has another state than others once ${index} is applied`)
+  }
+
+  #effect(index: number, term: number): Effect {
+    const frame = this.#seen[index]?.find((seen) => seen.term === term)?.frame
+    // Only what a cluster starts from has no entry.
+    if (frame === undefined || index <= this.model.index) return NO_EFFECT
+    if (index !== this.model.index + 1)
+      this.#violated('RAFT-13', `${index} is applied before ${this.model.index + 1}`)
+    const effect = this.model.apply(frame)
+    const { principal } = effect
+    if (principal === '') return effect
+    if (this.#notWritten.has(principal))
+      this.#violated('KV-2', `request ${principal} was refused as not written, and is committed at ${index}`)
+    const indexes = this.#requests.get(principal)
+    if (indexes === undefined) this.#requests.set(principal, [index])
+    else {
+      if (!effect.keyed)
+        this.#violated('KV-3', `request ${principal} is committed at ${indexes[0]} and again at ${index}`)
+      indexes.push(index)
+    }
+    return effect
+  }
+
+  // ---- what clients are told
+
+  /** Where a request was committed. */
+  indexesOf(principal: string): readonly number[] {
+    return this.#requests.get(principal) ?? []
+  }
+
+  notWritten(principal: string): void {
+    const [index] = this.indexesOf(principal)
+    if (index !== undefined)
+      this.#violated('KV-2', `request ${principal} is refused as not written, and is committed at ${index}`)
+    this.#notWritten.add(principal)
+  }
+
+  role(replica: Replica, role: string, term: number): void {
+    if (role === 'leader') {
+      replica.leads = term
+      this.#leading(replica, term)
+    }
+  }
+
+  /** Its process is gone; the next one begins with what is on the disk. */
+  ended(replica: Replica): void {
+    replica.status = undefined
+    replica.leads = 0
+    replica.configuration = undefined
+    replica.configurationNow = undefined
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
+  return true
+}

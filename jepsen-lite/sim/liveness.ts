@@ -1,0 +1,177 @@
+// The end of every schedule. Faults that heal by themselves hide a cluster that cannot make progress, so here they do not: a random majority is
+// made whole and connected, everything else stays broken for good, and within a bounded time that majority must have a leader, take writes at
+// every member, and agree. What is stuck otherwise is a violation like any other.
+
+import { type Configuration, decodeAppliedState, isVoter, type ReplicaId } from '../../src/raft/index.ts'
+import type { Clients } from './clients.ts'
+import type { Cluster } from './cluster.ts'
+import type { Machine } from './process.ts'
+import { bits, DRAW } from './random.ts'
+import { IO } from './time.ts'
+import { Violation } from './violation.ts'
+
+const LOOK_MS = 50
+/** Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without progress. */
+const ELECTIONS_MAX = 40
+const GRACE_MS = 45_000
+
+export function converge(cluster: Cluster, clients: Clients): void {
+  const configuration = newestConfiguration(cluster)
+  const core = configuration === undefined ? undefined : chooseCore(cluster, configuration)
+  if (core === undefined) {
+    cluster.tally.hit('too little left for a liveness phase')
+    return
+  }
+  cluster.recorder.note('phase', { phase: 'heal', nodes: core.map(({ name }) => name) })
+  cluster.say(undefined, `liveness: ${core.map(({ name }) => name).join(' ')} must converge`)
+  const { time, config } = cluster
+  freezeOthers(cluster, core)
+  for (const machine of core) heal(cluster, machine)
+  cluster.network.calm = true
+  cluster.network.tryAgain()
+  const probes = new Probes(cluster, clients, core)
+  const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS
+  let nextLook = 0
+  cluster.runUntil(until, () => {
+    if (time.now < nextLook) return false
+    nextLook = time.now + LOOK_MS
+    probes.send()
+    return whyNotConverged(cluster, core, probes) === undefined
+  })
+  if (cluster.invariants.violation !== undefined) return
+  const why = whyNotConverged(cluster, core, probes)
+  if (why !== undefined) {
+    cluster.invariants.violation = new Violation(
+      'LIVE-1',
+      `${core.map(({ name }) => name).join(' ')} did not converge: ${why}`,
+    )
+    return
+  }
+  for (const { process } of core) if (process?.driver !== undefined) clients.final(process, process.driver)
+}
+
+/** As of the highest index that anybody has applied. */
+function newestConfiguration({ invariants }: Cluster): Configuration | undefined {
+  const raft = invariants.committed.at(-1)?.raft
+  return raft === undefined ? undefined : decodeAppliedState(raft).configuration
+}
+
+function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] | undefined {
+  const { machines, invariants, seed } = cluster
+  const whole = machines.filter((machine) => machine.replica !== undefined && !machine.suspect)
+  const isMajority = (some: readonly Machine[]): boolean =>
+    [configuration.voters, configuration.votersOutgoing].every((half) => {
+      const ids = new Set<ReplicaId>(
+        some.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])),
+      )
+      return half.length === 0 || half.filter((id) => ids.has(id)).length * 2 > half.length
+    })
+  const voters = whole.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id))
+  if (!isMajority(voters)) return undefined
+  // A change that is in some log, and nobody has applied, may count tomorrow: nobody whole may be missing then.
+  if (invariants.newestChange >= invariants.committed.length) {
+    const ids = [...configuration.members.map(({ id }) => id)]
+    return ids.every((id) => whole.some(({ replica }) => replica?.id === id)) ? whole : undefined
+  }
+  let core = voters
+  const order = [...voters].sort(
+    (a, b) => bits(seed, DRAW.core, a.place, 0) - bits(seed, DRAW.core, b.place, 0),
+  )
+  for (const machine of order) {
+    if (bits(seed, DRAW.core, machine.place, 1) % 4 === 0) continue
+    const fewer = core.filter((one) => one !== machine)
+    if (isMajority(fewer)) core = fewer
+  }
+  return core
+}
+
+/** Whatever is not of the core stays as it is, or worse, for good. */
+function freezeOthers(cluster: Cluster, core: readonly Machine[]): void {
+  const { machines, network, seed } = cluster
+  for (const machine of machines) {
+    if (core.includes(machine)) continue
+    cluster.frozen.add(machine)
+    const { place } = machine
+    const how = bits(seed, DRAW.core, place, 2) % 6
+    if (how === 0) cluster.end(machine, 'kept')
+    if (how === 1) machine.process?.pause()
+    for (const other of machines) {
+      if (other === machine) continue
+      if (how === 2 || how === 3) network.cut(other.place, place, false)
+      if (how === 2 || how === 4) network.cut(place, other.place, false)
+    }
+  }
+}
+
+function heal(cluster: Cluster, machine: Machine): void {
+  machine.disk.full = false
+  machine.disk.failNext = undefined
+  machine.stalledUntil = 0
+  machine.slowUntil = 0
+  machine.process?.resume()
+  cluster.release(machine)
+  cluster.start(machine)
+}
+
+/** A write at each member of the core, until it is taken. */
+class Probes {
+  readonly #cluster: Cluster
+  readonly #clients: Clients
+  readonly #core: readonly Machine[]
+  readonly #taken = new Set<Machine>()
+  readonly #waiting = new Set<Machine>()
+  #sent = 0
+
+  constructor(cluster: Cluster, clients: Clients, core: readonly Machine[]) {
+    this.#cluster = cluster
+    this.#clients = clients
+    this.#core = core
+  }
+
+  send(): void {
+    for (const machine of this.#core) {
+      if (this.#taken.has(machine) || this.#waiting.has(machine)) continue
+      const process = machine.process
+      const driver = process?.serving
+      if (process === undefined || driver === undefined) continue
+      this.#waiting.add(machine)
+      const { time } = this.#cluster
+      time.push(time.now + 3000, IO, undefined, () => this.#waiting.delete(machine))
+      this.#clients.probe(process, driver, `probe.${machine.name}.${this.#sent++}`, (ok) => {
+        if (ok) this.#taken.add(machine)
+      })
+    }
+  }
+
+  get missing(): readonly Machine[] {
+    return this.#core.filter((machine) => !this.#taken.has(machine))
+  }
+}
+
+/** What is stuck, as a sentence; undefined when all is well. */
+function whyNotConverged({ leader }: Cluster, core: readonly Machine[], probes: Probes): string | undefined {
+  const members = leader?.driver?.configuration
+  const states = (): string =>
+    core
+      .map(({ name, process }) => {
+        const raft = process?.driver?.status().raft
+        if (raft === undefined) return `${name} down`
+        return `${name} ${raft.role} term ${raft.term} last ${raft.lastIndex} commit ${raft.commit} applied ${raft.applied}`
+      })
+      .join('; ')
+  if (leader?.driver === undefined || members === undefined) return `no leader (${states()})`
+  const status = leader.driver.status().raft
+  const [refused] = probes.missing.filter(
+    ({ replica }) => replica !== undefined && isVoter(members, replica.id),
+  )
+  if (refused !== undefined) return `no write is taken at ${refused.name} (${states()})`
+  if (members.votersOutgoing.length > 0) return `the joint configuration is not left (${states()})`
+  for (const { name, process, replica } of core) {
+    if (replica === undefined || !isVoter(members, replica.id)) continue
+    if (process?.driver === undefined) return `${name} does not run (${states()})`
+    if (replica.applied !== status.lastIndex)
+      return `${name} has applied ${replica.applied} of ${status.lastIndex} (${states()})`
+    if (replica.stateHash !== leader.replica.stateHash) return `${name} has another state than ${leader.name}`
+  }
+  return undefined
+}

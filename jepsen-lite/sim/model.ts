@@ -1,0 +1,209 @@
+// What the store should do, once more and simply: the committed log replayed on maps. It shares the layout of an entry with the store and not a
+// line of what gives an entry its meaning, so the two are unlikely to be wrong alike.
+
+import {
+  DEFAULT_SETTINGS,
+  decodeRequest,
+  type KeyRow,
+  type Outcome,
+  type Request,
+} from '../../src/kv/index.ts'
+import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
+
+export interface ModelRow {
+  readonly value: string
+  readonly createRevision: number
+  readonly modRevision: number
+  readonly version: number
+}
+
+/** What one committed entry did. */
+export interface Effect {
+  /** Whose request it is; '' for an entry of the core. */
+  readonly principal: string
+  /** In the shape of `shown`. */
+  readonly outcome: string
+  readonly replayed: boolean
+  /** The request has an idempotency token: it may come more than once. */
+  readonly keyed: boolean
+}
+
+interface Token {
+  readonly asked: string
+  readonly outcome: string
+  readonly revision: number
+  readonly clusterTimeMs: number
+}
+
+const EVICTIONS_PER_ENTRY_MAX = 64
+export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
+
+export class Model {
+  revision = 1
+  /** Every version of every key, by the index that made it. */
+  readonly #versions = new Map<string, { readonly index: number; readonly row: ModelRow | null }[]>()
+  readonly #revisions: number[] = [1, 1]
+  /** In the order in which they were remembered. */
+  readonly #tokens = new Map<string, Token>()
+  #settings = { ...DEFAULT_SETTINGS }
+  #clusterTimeMs = 0
+  #horizon = 0
+  #index = 0
+
+  get index(): number {
+    return this.#index
+  }
+
+  /** Nothing is known of what comes before. */
+  startAt(index: number): void {
+    this.#index = index
+    while (this.#revisions.length <= index) this.#revisions.push(this.revision)
+  }
+
+  apply(frame: Uint8Array): Effect {
+    const header = readHeader(frame)
+    this.#index = header.index
+    if (header.kind < ENTRY_KINDS_OF_CORE) {
+      this.#revisions[header.index] = this.revision
+      return NO_EFFECT
+    }
+    const request = decodeRequest(header.kind, header.version, frameBody(frame))
+    this.#clusterTimeMs = Math.max(this.#clusterTimeMs, header.clusterTimeMs)
+    const effect = this.#once(request)
+    this.#revisions[header.index] = this.revision
+    return effect
+  }
+
+  /** The key as it was once everything up to `index` was applied. */
+  at(key: string, index: number): ModelRow | null {
+    const versions = this.#versions.get(key) ?? []
+    for (let at = versions.length - 1; at >= 0; at--) {
+      const version = versions[at]
+      if (version !== undefined && version.index <= index) return version.row
+    }
+    return null
+  }
+
+  revisionAt(index: number): number {
+    return this.#revisions[index] ?? this.revision
+  }
+
+  keysAt(index: number): string[] {
+    return [...this.#versions.keys()].filter((key) => this.at(key, index) !== null).sort()
+  }
+
+  #once(request: Request): Effect {
+    const { idempotency, principal } = request
+    if (idempotency === undefined) {
+      const outcome = this.#execute(request)
+      this.#evict(false)
+      return { principal, outcome, replayed: false, keyed: false }
+    }
+    const asked = JSON.stringify([principal, request.command], (_, value: unknown) =>
+      value instanceof Uint8Array ? text(value) : value,
+    )
+    const known = this.#tokens.get(idempotency.token)
+    const refused = (code: string): Effect => {
+      this.#evict(false)
+      return { principal, outcome: `refused ${code} at ${this.revision}`, replayed: false, keyed: true }
+    }
+    if (request.command.kind !== 'settings' && request.command.prev) return refused('bad_request')
+    if (known !== undefined && known.asked !== asked) return refused('idempotency_key_reused')
+    if (known !== undefined) {
+      this.#evict(false)
+      return { principal, outcome: known.outcome, replayed: true, keyed: true }
+    }
+    if (idempotency.since !== undefined && idempotency.since < this.#horizon)
+      return refused('idempotency_expired')
+    const outcome = this.#execute(request)
+    this.#evict(true)
+    this.#tokens.set(idempotency.token, {
+      asked,
+      outcome,
+      revision: this.revision,
+      clusterTimeMs: this.#clusterTimeMs,
+    })
+    return { principal, outcome, replayed: false, keyed: true }
+  }
+
+  #evict(incoming: boolean): void {
+    const { idempotencyTokensMax, idempotencyAgeMsMax } = this.#settings
+    let evicted = 0
+    for (const [token, { revision, clusterTimeMs }] of this.#tokens) {
+      const tooMany = this.#tokens.size + (incoming ? 1 : 0) > idempotencyTokensMax
+      const tooOld = this.#clusterTimeMs - clusterTimeMs > idempotencyAgeMsMax
+      if ((!tooMany && !tooOld) || evicted++ >= EVICTIONS_PER_ENTRY_MAX) return
+      this.#tokens.delete(token)
+      this.#horizon = revision
+    }
+  }
+
+  #execute({ command }: Request): string {
+    if (command.kind === 'settings') {
+      this.#settings = { ...this.#settings, ...command.settings }
+      return `settings at ${this.revision}`
+    }
+    const key = text(command.key)
+    const before = this.at(key, this.#index)
+    const { condition } = command
+    const matches = (tags: 'any' | readonly number[]): boolean =>
+      before !== null && (tags === 'any' || tags.includes(before.modRevision))
+    const fails =
+      condition !== undefined &&
+      ((condition.ifMatch !== undefined && !matches(condition.ifMatch)) ||
+        (condition.ifNoneMatch !== undefined && matches(condition.ifNoneMatch)))
+    if (fails) return `failed at ${this.revision}, found ${before?.modRevision ?? 'nothing'}`
+    const prev = command.prev ? ` instead of ${before?.value ?? 'nothing'}` : ''
+    if (command.kind === 'delete') {
+      if (before === null) return `deleted 0 at ${this.revision}${prev}`
+      this.#change(key, null)
+      return `deleted 1 at ${this.revision}${prev}`
+    }
+    const row = this.#change(key, {
+      value: text(command.value),
+      createRevision: before?.createRevision ?? this.revision + 1,
+      modRevision: this.revision + 1,
+      version: (before?.version ?? 0) + 1,
+    })
+    return `put at ${this.revision}: ${row?.createRevision}/${row?.modRevision}/${row?.version}${prev}`
+  }
+
+  #change(key: string, row: ModelRow | null): ModelRow | null {
+    this.revision++
+    const versions = this.#versions.get(key)
+    if (versions === undefined) this.#versions.set(key, [{ index: this.#index, row }])
+    else versions.push({ index: this.#index, row })
+    return row
+  }
+}
+
+/** An outcome of the store in the words of the model. */
+export function shown(outcome: Outcome): string {
+  const prev = (row: KeyRow | null | undefined): string =>
+    row === undefined ? '' : ` instead of ${row === null ? 'nothing' : text(row.value)}`
+  switch (outcome.kind) {
+    case 'put':
+      return `put at ${outcome.revision}: ${outcome.createRevision}/${outcome.modRevision}/${outcome.version}${prev(outcome.prev)}`
+    case 'delete':
+      return `deleted ${outcome.deleted} at ${outcome.revision}${prev(outcome.prev)}`
+    case 'precondition-failed':
+      return `failed at ${outcome.revision}, found ${outcome.current?.modRevision ?? 'nothing'}`
+    case 'settings':
+      return `settings at ${outcome.revision}`
+    case 'refused':
+      return `refused ${outcome.code} at ${outcome.revision}`
+  }
+}
+
+/** Keys and values of the simulator are plain ASCII. */
+export function text(bytes: Uint8Array): string {
+  let string = ''
+  for (const byte of bytes) string += String.fromCharCode(byte)
+  return string
+}
+
+export function bytes(string: string): Uint8Array {
+  const array = new Uint8Array(string.length)
+  for (let at = 0; at < string.length; at++) array[at] = string.charCodeAt(at)
+  return array
+}

@@ -1,0 +1,99 @@
+// The shipped store of one process, with the checker looking at what goes in.
+
+import type {
+  AppliedRecord,
+  Done,
+  SnapshotSink,
+  SnapshotSource,
+  Storage,
+  StorageBatch,
+  View,
+} from '../../src/storage/index.ts'
+import type { RowChange, RowFound } from '../../src/storage/types.ts'
+import type { SimEngine } from './disk.ts'
+import type { Invariants, Replica } from './invariants.ts'
+
+export class ObservedStorage implements Storage {
+  readonly #inner: Storage
+  readonly #engine: SimEngine
+  readonly #replica: Replica
+  readonly #invariants: Invariants
+  readonly #wrote: (batch: StorageBatch) => void
+  readonly identity
+  readonly boot
+  readonly hardState
+  readonly log
+
+  constructor(
+    inner: Storage,
+    engine: SimEngine,
+    replica: Replica,
+    invariants: Invariants,
+    wrote: (batch: StorageBatch) => void,
+  ) {
+    this.#inner = inner
+    this.#engine = engine
+    this.#replica = replica
+    this.#invariants = invariants
+    this.#wrote = wrote
+    this.identity = inner.identity
+    this.boot = inner.boot
+    this.hardState = inner.hardState
+    this.log = inner.log
+  }
+
+  get applied(): AppliedRecord {
+    return this.#inner.applied
+  }
+  get stateHash(): bigint {
+    return this.#inner.stateHash
+  }
+  get dirty(): boolean {
+    return this.#inner.dirty
+  }
+  get hasGarbage(): boolean {
+    return this.#inner.hasGarbage
+  }
+
+  apply(changes: readonly RowChange[], record: AppliedRecord): void {
+    this.#inner.apply(changes, record)
+    this.#invariants.applies(this.#replica, record, this.#inner.stateHash)
+  }
+
+  write(batch: StorageBatch, done: Done): void {
+    this.#engine.label = this.#invariants.begins(this.#replica, batch)
+    const installs = batch.writes.some((write) => write.snapshot !== undefined)
+    this.#inner.write(batch, (error) => {
+      if (error === undefined) {
+        if (installs) this.#invariants.installed(this.#replica, this.#inner)
+        this.#wrote(batch)
+      }
+      done(error)
+    })
+    this.#engine.label = undefined
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#inner.get(key)
+  }
+  rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
+    return this.#inner.rowBefore(key, headOnly)
+  }
+  view(): View {
+    return this.#inner.view()
+  }
+  snapshotSource(): SnapshotSource {
+    return this.#inner.snapshotSource()
+  }
+  snapshotSink(
+    id: string,
+    from: Parameters<Storage['snapshotSink']>[1],
+    meta: SnapshotSource['meta'],
+    done: (error: Error | undefined, sink: SnapshotSink | undefined) => void,
+  ): void {
+    this.#inner.snapshotSink(id, from, meta, done)
+  }
+  close(done: Done): void {
+    this.#inner.close(done)
+  }
+}

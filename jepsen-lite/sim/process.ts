@@ -1,0 +1,330 @@
+// One process of one machine: the shipped driver on the machine's clock, disk and wires. A machine outlives its processes.
+
+import { encodeState, initialState } from '../../src/kv/index.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  type Configuration,
+  emptyConfiguration,
+  encodeAppliedState,
+  type LeaseSetting,
+  type Member,
+  type Message,
+  type RaftLimits,
+  type RaftTiming,
+  type ReplicaId,
+} from '../../src/raft/index.ts'
+import { Driver } from '../../src/server/driver.ts'
+import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/limits.ts'
+import type { Clock, Network, NodeEnd, Timer } from '../../src/server/types.ts'
+import { FORMAT_VERSION, type InitialState, type Storage } from '../../src/storage/index.ts'
+import { MachineClock } from './clock.ts'
+import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
+import type { Replica } from './invariants.ts'
+import { ObservedStorage } from './observed-storage.ts'
+import { bits, DRAW, stream, uniform, unit } from './random.ts'
+import type { Config } from './schedule.ts'
+import { type Event, IO, MESSAGE, type Owner, SOON, TIMER } from './time.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+export const DRIFT_MAX = 0.05
+
+export class Machine {
+  readonly place: number
+  readonly name: string
+  readonly disk = new SimDisk()
+  readonly clock: MachineClock
+  readonly #world: World
+  replica: Replica | undefined
+  process: Process | undefined
+  /** Processes it has had, under whatever replica. */
+  starts = 0
+  /** Replicas it has been. */
+  lives = 0
+  /** Its disk is slower by this factor until then. */
+  slowFactor = 1
+  slowUntil = 0
+  stalledUntil = 0
+  /** Its data cannot be vouched for any more: bits were flipped, or the store refused it. */
+  suspect = false
+  /** It asks to be a member under this mode until the log names it. */
+  joining = false
+  /** It was removed, and is started again only on an empty disk. */
+  removed = false
+  /** Kept down on purpose. */
+  down = false
+  writes = 0
+
+  constructor(place: number, world: World) {
+    this.place = place
+    this.name = `n${place + 1}`
+    this.#world = world
+    const { seed, config } = world
+    const u = uniform(seed, DRAW.clock, place, 0)
+    const rate = config.clocks === 0 ? 1 : config.clocks === 1 ? 1 + DRIFT_MAX * u : 0.7 + 0.8 * u
+    this.clock = new MachineClock(rate, Math.floor(uniform(seed, DRAW.clock, place, 1) * 1e7))
+  }
+
+  get member(): Member {
+    const id = this.replica?.id ?? asReplicaId('0')
+    return { id, name: this.name, peer: `${this.name}:1`, url: '' }
+  }
+
+  nextId(): ReplicaId {
+    return asReplicaId(String(1000 * (this.place + 1) + this.lives + 1))
+  }
+
+  /** Makes the disk the home of a new replica: whatever was on it is gone. */
+  format(configuration: Configuration | undefined, leases: LeaseSetting): void {
+    const { invariants } = this.#world
+    if (this.replica !== undefined) this.replica.damaged = true
+    const id = this.nextId()
+    this.lives++
+    const at = configuration === undefined ? 0 : 1
+    const initial: InitialState = {
+      hardState: { term: asTerm(at), vote: undefined, commit: asIndex(at) },
+      applied: {
+        index: asIndex(at),
+        term: asTerm(at),
+        raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leases }),
+        kv: encodeState(initialState()),
+      },
+    }
+    this.disk.format(
+      { clusterId: '1', replicaId: id, name: this.name, formatVersion: FORMAT_VERSION },
+      initial,
+    )
+    this.replica = invariants.adopt(id, this.name, initial)
+    this.suspect = false
+    this.removed = false
+  }
+
+  /** Begins a process, unless one runs. */
+  start(): void {
+    if (this.process !== undefined || this.replica === undefined || this.disk.identity === undefined) return
+    if (this.disk.tornTail) this.#world.tally.hit('process started from a torn tail')
+    this.starts++
+    const process = new Process(this, this.replica, this.#world, this.place * 10_000 + this.starts)
+    this.process = process
+    process.open()
+  }
+
+  /** Its process ends as if killed: nothing more is called back. */
+  kill(inFlight: InFlight): void {
+    const { process } = this
+    if (process === undefined) return
+    const { tally } = this.#world
+    if (process.engine?.isWriting) tally.hit(`batch in flight ${inFlight}`)
+    this.process = undefined
+    process.end()
+    process.driver?.crash()
+    this.disk.power(inFlight)
+    this.#world.invariants.ended(process.replica)
+  }
+
+  /** How long a write or a read of its disk takes. */
+  diskMs(what: 'write' | 'read'): number {
+    const { seed, config, time } = this.#world
+    const draw = bits(seed, what === 'write' ? DRAW.write : DRAW.read, this.place, this.writes++)
+    const usual =
+      what === 'write'
+        ? config.writeMs + config.writeJitterMs * unit(draw)
+        : config.readMs * (0.5 + unit(draw))
+    if (what === 'read') return usual
+    const slow = time.now < this.slowUntil ? usual * this.slowFactor : usual
+    return Math.max(slow, this.stalledUntil - time.now)
+  }
+}
+
+const silent = { debug() {}, warn() {} }
+
+export class Process implements Owner {
+  readonly machine: Machine
+  readonly replica: Replica
+  readonly number: number
+  readonly #world: World
+  live = true
+  paused = false
+  pausedSince = 0
+  driver: Driver | undefined
+  storage: Storage | undefined
+  engine: SimEngine | undefined
+  /** A crash in the middle of a turn is under way. */
+  dying = false
+  #deferred: Event[] = []
+  role = 'follower'
+  term = 0
+
+  constructor(machine: Machine, replica: Replica, world: World, number: number) {
+    this.machine = machine
+    this.replica = replica
+    this.#world = world
+    this.number = number
+  }
+
+  get id(): ReplicaId {
+    return this.replica.id
+  }
+  get name(): string {
+    return this.machine.name
+  }
+  get place(): number {
+    return this.machine.place
+  }
+  /** The driver, while it serves. */
+  get serving(): Driver | undefined {
+    return this.live && !this.paused ? this.driver : undefined
+  }
+
+  open(): void {
+    const { machine } = this
+    const world = this.#world
+    const { time } = world
+    const { rowHeads, rowFilterBytes } = world.config.limits
+    this.engine = machine.disk.open(
+      { rowHeads, rowFilterBytes },
+      {
+        later: (what, complete) => void time.push(time.now + machine.diskMs(what), IO, this, complete),
+        writing: () => world.writing(this),
+        durable: (label) => {
+          if (label !== undefined) world.invariants.durable(this.replica, label)
+          if (this.live) world.stored(this)
+        },
+      },
+      (error, storage) => {
+        if (!this.live) return
+        if (storage === undefined) world.refused(this, error ?? new Error('no storage'))
+        else this.#begin(storage)
+      },
+    )
+  }
+
+  #begin(inner: Storage): void {
+    const { replica, engine } = this
+    const world = this.#world
+    const { invariants } = world
+    if (engine === undefined) throw new Error('a storage without an engine')
+    invariants.opened(replica, inner)
+    const storage = new ObservedStorage(inner, engine, replica, invariants, (batch) =>
+      world.written(this, batch),
+    )
+    this.storage = storage
+    const driver = new Driver({
+      clock: this.#clock(),
+      storage,
+      timing: timingOf(world.config),
+      raftLimits: raftLimitsOf(world.config),
+      limits: driverLimitsOf(world.config),
+      random: stream(world.seed, DRAW.election, this.number),
+      logger: { ...silent, info() {}, error: (fields: object) => this.#failing(fields) },
+      observer: {
+        proposalEnded() {},
+        batchStored() {},
+        entriesApplied() {},
+        roleChanged: ({ role, term, leader, why }) => {
+          this.role = role
+          this.term = term
+          invariants.role(replica, role, term)
+          world.roleChanged(this, role, term, leader, why)
+        },
+      },
+      peerAddress: () => `${this.name}:1`,
+      onEnd: (end: NodeEnd) => world.ended(this, end),
+    })
+    this.driver = driver
+    this.term = driver.term
+    replica.status = () => driver.status().raft
+    replica.configurationNow = () => driver.configuration
+    replica.configuration = driver.configuration
+    const network: Network = world.networkOf(this)
+    driver.start(network)
+    world.began(this)
+  }
+
+  /** What made a driver stop itself; a broken rule of ours must not pass for a failing disk. */
+  failure: unknown
+
+  #failing(fields: object): void {
+    if ('err' in fields) this.failure ??= fields.err
+    if (this.failure instanceof Violation) this.#world.invariants.violation ??= this.failure
+  }
+
+  #clock(): Clock {
+    const { time } = this.#world
+    const { clock } = this.machine
+    return {
+      now: () => clock.at(time.now),
+      after: (delayMs: number, run: () => void): Timer =>
+        time.push(time.now + clock.wait(delayMs), TIMER, this, run, clock.at(time.now) + delayMs),
+      soon: (run: () => void): void => void time.push(time.now, SOON, this, run),
+    }
+  }
+
+  defer(event: Event): void {
+    this.#deferred.push(event)
+  }
+
+  /** As with SIGSTOP: nothing runs, while clocks go on and sockets fill. */
+  pause(): void {
+    this.paused = true
+    this.pausedSince = this.#world.time.now
+  }
+
+  /** Timers that came due meanwhile fire first, then what has arrived is read, then the turn ends. */
+  resume(): void {
+    if (!this.paused || !this.live) return
+    this.paused = false
+    const deferred = this.#deferred
+    this.#deferred = []
+    for (const kinds of [[TIMER], [IO, MESSAGE], [SOON]]) {
+      for (const event of deferred) if (kinds.includes(event.kind)) this.#world.time.again(event)
+    }
+  }
+
+  end(): void {
+    this.live = false
+    this.#deferred = []
+  }
+
+  send(message: Message): void {
+    this.#world.invariants.sent(this.replica, message)
+  }
+}
+
+function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: Config): RaftTiming {
+  return {
+    heartbeatMs,
+    electionMinMs,
+    electionMaxMs,
+    commitDelayMs,
+    failoverDelayMaxMs: heartbeatMs,
+    driftMax: DRIFT_MAX,
+  }
+}
+
+function raftLimitsOf({ limits }: Config): RaftLimits {
+  const { appendBytesMax, inflightMessagesMax, uncommittedEntriesMax, applyBytesMax, tailBytesMax } = limits
+  return {
+    ...raftLimits,
+    ...{ appendBytesMax, inflightMessagesMax, uncommittedEntriesMax, applyBytesMax, tailBytesMax },
+  }
+}
+
+function driverLimitsOf({ limits }: Config): DriverLimits {
+  const { logTailEntries, compactEntriesMin, hashEveryEntries, hashIdleMs, idleFlushMs } = limits
+  const { applySliceMs, scrubEveryMs } = limits
+  return {
+    ...driverLimits,
+    ...{
+      logTailEntries,
+      compactEntriesMin,
+      hashEveryEntries,
+      hashIdleMs,
+      idleFlushMs,
+      applySliceMs,
+      scrubEveryMs,
+    },
+  }
+}

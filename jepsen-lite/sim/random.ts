@@ -1,0 +1,50 @@
+// Seeded randomness. Keyed, not one stream: every draw names what it is for, so taking one event out of a schedule does not reshuffle what
+// the others draw, and shrinking does not chase its own tail (design §7).
+
+/** What a draw is for: the first key of each. Never renumbered, or saved schedules run differently. */
+export const DRAW = {
+  message: 1,
+  handshake: 2,
+  write: 3,
+  read: 4,
+  election: 5,
+  clock: 6,
+  crash: 7,
+  restart: 8,
+  flip: 9,
+  replica: 10,
+  join: 11,
+  core: 12,
+  fault: 13,
+  stream: 14,
+  swarm: 15,
+  op: 16,
+} as const
+
+/** 32 random bits from a seed and three keys. */
+export function bits(seed: number, purpose: number, entity: number, count: number): number {
+  let hash = Math.imul(seed ^ Math.imul(purpose, 0x9e3779b1), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 15) ^ Math.imul(entity + 1, 0xc2b2ae35), 0x2c1b3c6d)
+  hash = Math.imul(hash ^ (hash >>> 13) ^ Math.imul(count + 1, 0x27d4eb2f), 0x297a2d39)
+  return mixed(hash)
+}
+
+/** Other bits from the same draw. */
+export function mixed(word: number): number {
+  let hash = word
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
+
+/** Uniform in [0, 1). */
+export const unit = (word: number): number => (word >>> 0) / 0x1_0000_0000
+
+export const uniform = (seed: number, purpose: number, entity: number, count: number): number =>
+  unit(bits(seed, purpose, entity, count))
+
+/** A stream of its own for one consumer, such as the election time-outs of one process. */
+export function stream(seed: number, purpose: number, entity: number): () => number {
+  let count = 0
+  return () => uniform(seed, purpose, entity, count++)
+}

@@ -1,0 +1,42 @@
+// A schedule, told: one event a line, and beside it what each node thinks of itself.
+
+import type { Cluster } from './cluster.ts'
+import { type Result, runSchedule } from './run.ts'
+import type { Schedule } from './schedule.ts'
+
+const COLUMN = 15
+const MARKS: Readonly<Record<string, string>> = {
+  leader: 'L',
+  follower: 'f',
+  candidate: 'c',
+  'pre-candidate': 'p',
+}
+
+/** Lines go to `print` as they come. */
+export function replay(schedule: Schedule, print: (line: string) => void): Result {
+  const { nodes, spares } = schedule.config
+  const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
+  print(`${'ms'.padStart(10)}  ${names.map((name) => name.padEnd(COLUMN)).join(' ')} event`)
+  print(`${''.padStart(10)}  ${names.map(() => 'term commit/app'.padEnd(COLUMN)).join(' ')}`)
+  const result = runSchedule(schedule, ({ atMs, node, what, cluster }) => {
+    const who = node === undefined ? '' : `${node} `
+    print(`${atMs.toFixed(1).padStart(10)}  ${columns(cluster)} ${who}${what}`)
+  })
+  const { violation, trace } = result
+  if (violation === undefined) print(`no rule is broken; trace ${trace}`)
+  else print(`BROKEN at ${violation.atMs.toFixed(1)} ms: ${violation.detail}; trace ${trace}`)
+  return result
+}
+
+/** Role, term, commit and applied index of each machine; `-` where nothing runs, `…` where it is stopped. */
+function columns(cluster: Cluster): string {
+  return cluster.machines
+    .map(({ process }) => {
+      if (process === undefined) return '-'.padEnd(COLUMN)
+      if (process.driver === undefined) return 'opening'.padEnd(COLUMN)
+      const { role, term, commit, applied } = process.driver.status().raft
+      const mark = process.paused ? '…' : (MARKS[role] ?? '?')
+      return `${mark} ${term} ${commit}/${applied}`.padEnd(COLUMN)
+    })
+    .join(' ')
+}

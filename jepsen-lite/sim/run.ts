@@ -1,0 +1,91 @@
+// One schedule from beginning to end: a pure function of the schedule.
+
+import { type HistoryEvent, Recorder } from '../history.ts'
+import { Clients } from './clients.ts'
+import { Cluster } from './cluster.ts'
+import { Faults } from './faults.ts'
+import { converge } from './liveness.ts'
+import type { Process } from './process.ts'
+import type { Schedule } from './schedule.ts'
+import { IO } from './time.ts'
+import { Violation } from './violation.ts'
+
+export interface Result {
+  /** The first rule that was broken, if one was. */
+  readonly violation:
+    | { readonly invariant: string; readonly detail: string; readonly atMs: number }
+    | undefined
+  readonly events: number
+  readonly virtualMs: number
+  /** The same for every run of the same schedule. */
+  readonly trace: string
+  readonly faults: Readonly<Record<string, number>>
+  readonly probes: Readonly<Record<string, number>>
+  readonly ok: number
+  readonly failed: number
+  readonly unknown: number
+  /** What the clients saw, in the form of `history.ts`. */
+  readonly history: readonly HistoryEvent[]
+}
+
+/** Sees every noteworthy moment, after it; for a replay. */
+export type Watch = (moment: {
+  readonly atMs: number
+  readonly node: string | undefined
+  readonly what: string
+  readonly cluster: Cluster
+}) => void
+
+export function runSchedule(schedule: Schedule, watch?: Watch): Result {
+  const { seed, config } = schedule
+  const history: HistoryEvent[] = []
+  const header = { workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` }
+  const cluster = new Cluster(
+    seed,
+    config,
+    (now) => new Recorder(header, now, (event) => history.push(event)),
+  )
+  const { time, tally, invariants } = cluster
+  if (watch !== undefined) {
+    cluster.onSay = (process: Process | undefined, what: string) =>
+      watch({ atMs: time.now, node: process?.name, what, cluster })
+  }
+  const clients = new Clients(cluster, cluster.recorder, config.clients)
+  const faults = new Faults(cluster)
+  cluster.onGone = (process) => clients.gone(process)
+  if (config.clocks > 0) tally.fault('clock-drift')
+  cluster.found()
+  for (const op of schedule.ops)
+    if (op.at < config.ms) time.push(op.at, IO, undefined, () => clients.run(op, cluster.machine(op.node)))
+  for (const fault of schedule.faults)
+    if (fault.at < config.ms) time.push(fault.at, IO, undefined, () => faults.inject(fault))
+  try {
+    cluster.runUntil(config.ms)
+    if (invariants.violation === undefined) {
+      faults.endAll()
+      converge(cluster, clients)
+    }
+  } catch (error) {
+    invariants.violation ??=
+      error instanceof Violation
+        ? error
+        : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
+  }
+  const { violation } = invariants
+  if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
+  return {
+    violation:
+      violation === undefined
+        ? undefined
+        : { invariant: violation.invariant, detail: violation.message, atMs: time.now },
+    events: time.count,
+    virtualMs: time.now,
+    trace: cluster.trace.value,
+    faults: tally.faults,
+    probes: tally.probes,
+    ok: clients.ok,
+    failed: clients.failed,
+    unknown: clients.unknown,
+    history,
+  }
+}

@@ -1,0 +1,88 @@
+// What a run has reached: faults that took effect, and rare paths that were walked ("sometimes" probes). A fault that nobody felt is not counted,
+// and a probe that no schedule ever hits says that the generator is blind there.
+
+import { FAULT_KINDS } from './schedule.ts'
+
+export const PROBES = [
+  'election won',
+  'election lost or tied',
+  'leader deposed without quorum',
+
+  'leader hands over for its stalled disk',
+  'transfer done',
+  'transfer aborted or refused',
+  'log truncated',
+  'log compacted on disk',
+  'snapshot stream begun',
+  'snapshot stream resumed in the middle',
+  'snapshot stream given up',
+  'snapshot installed',
+  'snapshot installed, log kept',
+  'snapshot installed by a voter',
+  'snapshot installed while joint',
+  'snapshot installed while leases are on',
+  'snapshot staged when the process crashed',
+  'joint configuration entered',
+  'joint configuration left',
+  'process started in a joint configuration',
+  'process started with unapplied entries',
+  'process started with an uncommitted tail',
+  'process started while leases are on',
+  'process started from a torn tail',
+  'learner promoted',
+  'voter demoted',
+  'leader removed',
+  'replica told of its removal',
+  'fresh replica joined',
+  'replaced in one joint change',
+  'lease read served',
+  'lease read served by a follower',
+  'read forwarded to the leader',
+  'stale read with a proven bound',
+  'stale read refused',
+  'read waited for a revision',
+  'write forwarded to the leader',
+
+  'outcome unknown',
+  'outcome refused',
+  'condition failed',
+  'idempotent replay',
+  'idempotency token evicted',
+  'batch in flight lost',
+  'batch in flight kept',
+  'batch in flight torn',
+  'crash in the middle of a turn',
+  'batch durable, report lost in a crash',
+  'corruption found on reading',
+  'corruption found on opening',
+  'storage error ended a process',
+  'stale connection replaced',
+  'message of an older connection arrived',
+  'all processes down at once',
+  'two leaders at once',
+  'old leader heard after a newer one',
+  'wiped machine rejoined',
+  'graceful stop handed over',
+  'too little left for a liveness phase',
+] as const
+export type Probe = (typeof PROBES)[number]
+
+export const EXTRA_FAULTS = ['message-lost', 'message-doubled', 'message-overtaken', 'clock-drift'] as const
+
+export class Tally {
+  readonly faults: Record<string, number> = {}
+  readonly probes: Record<string, number> = {}
+
+  constructor() {
+    for (const kind of [...FAULT_KINDS, ...EXTRA_FAULTS]) this.faults[kind] = 0
+    for (const probe of PROBES) this.probes[probe] = 0
+  }
+
+  fault(kind: (typeof FAULT_KINDS)[number] | (typeof EXTRA_FAULTS)[number]): void {
+    this.faults[kind] = (this.faults[kind] ?? 0) + 1
+  }
+
+  hit(probe: Probe): void {
+    this.probes[probe] = (this.probes[probe] ?? 0) + 1
+  }
+}

@@ -1,0 +1,173 @@
+// Virtual time: one heap of events, ordered by (time, order of arrival). What is to happen at this very moment goes into a queue of its own,
+// which is what makes the turns of many event loops cheap.
+
+/** Whatever an event belongs to; an event of an owner that is not `live` is dropped, of one that is `held` kept back. */
+export interface Owner {
+  readonly live: boolean
+  readonly paused: boolean
+  readonly number: number
+  /** Takes an event over until the owner goes on. */
+  defer(event: Event): void
+}
+
+/** What kind of work an event is; of what piled up in a stopped process timers run first, then what arrived, then the end of the turn. */
+export const TIMER = 0
+export const IO = 1
+export const SOON = 2
+export const MESSAGE = 3
+
+export class Event {
+  at: number
+  seq: number
+  readonly kind: number
+  readonly owner: Owner | undefined
+  run: ((event: Event) => void) | undefined
+  /** Of a message: its connection, itself, and its number there. */
+  readonly subject: unknown
+  readonly detail: unknown
+
+  constructor(
+    at: number,
+    seq: number,
+    kind: number,
+    owner: Owner | undefined,
+    run: (event: Event) => void,
+    subject: unknown,
+    detail: unknown,
+  ) {
+    this.at = at
+    this.seq = seq
+    this.kind = kind
+    this.owner = owner
+    this.run = run
+    this.subject = subject
+    this.detail = detail
+  }
+
+  cancel(): void {
+    this.run = undefined
+  }
+}
+
+export class Time {
+  now = 0
+  /** Events that have run. */
+  count = 0
+  #seq = 0
+  #heap: Event[] = []
+  #present: Event[] = []
+  #presentHead = 0
+
+  push(
+    at: number,
+    kind: number,
+    owner: Owner | undefined,
+    run: (event: Event) => void,
+    subject?: unknown,
+    detail?: unknown,
+  ): Event {
+    const event = new Event(at, this.#seq++, kind, owner, run, subject, detail)
+    this.#insert(event)
+    return event
+  }
+
+  /** Runs an event that was kept back, as if it came now. */
+  again(event: Event): void {
+    event.at = this.now
+    event.seq = this.#seq++
+    this.#insert(event)
+  }
+
+  /** The next event, after `now` was moved to it; undefined when none is left before `until`, and then it is `until`. */
+  next(until: number): Event | undefined {
+    for (;;) {
+      const event = this.#take(until)
+      if (event === undefined) {
+        this.now = Math.max(this.now, until)
+        return undefined
+      }
+      if (event.run === undefined) continue
+      const { owner } = event
+      if (owner !== undefined && !owner.live) continue
+      if (event.at > this.now) this.now = event.at
+      if (owner?.paused) {
+        owner.defer(event)
+        continue
+      }
+      this.count++
+      return event
+    }
+  }
+
+  /** A clock was moved: its timers come due at other times. */
+  reschedule(owner: Owner, at: (event: Event) => number): void {
+    const events = this.#heap
+    this.#heap = []
+    for (const event of events) {
+      if (event.owner === owner && event.kind === TIMER) event.at = Math.max(this.now, at(event))
+      this.#siftUp(event)
+    }
+  }
+
+  #insert(event: Event): void {
+    if (event.at <= this.now) {
+      event.at = this.now
+      this.#present.push(event)
+    } else this.#siftUp(event)
+  }
+
+  #take(until: number): Event | undefined {
+    const heap = this.#heap
+    const first = heap[0]
+    // Whatever waits in the heap for this moment was there before the moment came.
+    if (first !== undefined && first.at <= this.now) return this.#pop(first)
+    const { length } = this.#present
+    if (this.#presentHead < length) {
+      const event = this.#present[this.#presentHead++]
+      if (this.#presentHead === length) {
+        this.#present.length = 0
+        this.#presentHead = 0
+      }
+      return event
+    }
+    return first !== undefined && first.at <= until ? this.#pop(first) : undefined
+  }
+
+  #siftUp(event: Event): void {
+    const heap = this.#heap
+    let at = heap.length
+    while (at > 0) {
+      const above = (at - 1) >> 1
+      const parent = heap[above]
+      if (parent === undefined || !isBefore(event, parent)) break
+      heap[at] = parent
+      at = above
+    }
+    heap[at] = event
+  }
+
+  #pop(first: Event): Event {
+    const heap = this.#heap
+    const last = heap.pop()
+    if (last === undefined || last === first) return first
+    const { length } = heap
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      let smaller = heap[child]
+      if (smaller === undefined) break
+      const right = child + 1 < length ? heap[child + 1] : undefined
+      if (right !== undefined && isBefore(right, smaller)) {
+        child++
+        smaller = right
+      }
+      if (!isBefore(smaller, last)) break
+      heap[at] = smaller
+      at = child
+    }
+    heap[at] = last
+    return first
+  }
+}
+
+const isBefore = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.seq < b.seq)

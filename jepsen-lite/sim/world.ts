@@ -1,0 +1,37 @@
+// What the parts of a running simulation share.
+
+import type { Message, ReplicaId } from '../../src/raft/index.ts'
+import type { Network, NodeEnd } from '../../src/server/types.ts'
+import type { StorageBatch } from '../../src/storage/index.ts'
+import type { Invariants } from './invariants.ts'
+import type { Process } from './process.ts'
+import type { Config } from './schedule.ts'
+import type { Tally } from './tally.ts'
+import type { Time } from './time.ts'
+import type { Trace } from './trace.ts'
+
+export interface World {
+  readonly seed: number
+  readonly config: Config
+  readonly time: Time
+  readonly trace: Trace
+  readonly tally: Tally
+  readonly invariants: Invariants
+  /** The wires of a process that begins. */
+  networkOf(process: Process): Network
+  /** A process serves. */
+  began(process: Process): void
+  /** A process ended by itself. */
+  ended(process: Process, end: NodeEnd): void
+  /** Its disk does not open. */
+  refused(process: Process, error: Error): void
+  /** Something is about to leave: a fault may end the process right here. */
+  leaving(process: Process, message: Message): void
+  /** A batch is begun; has become durable, and nobody knows; is reported. A fault may end the process at the first two. */
+  writing(process: Process): void
+  stored(process: Process): void
+  written(process: Process, batch: StorageBatch): void
+  roleChanged(process: Process, role: string, term: number, leader: ReplicaId | undefined, why: string): void
+  /** For whoever watches a replay. */
+  say(process: Process | undefined, what: string): void
+}
