@@ -50,10 +50,7 @@ export class HttpClient {
         agent: this.#agent,
         headers: { ...headers, ...length },
       })
-      const timer = setTimeout(
-        () => sent.destroy(new Error(`no answer within ${timeoutMs + GRACE_MS} ms`)),
-        timeoutMs + GRACE_MS,
-      )
+      const timer = setTimeout(() => sent.destroy(new Error('no answer in time')), timeoutMs + GRACE_MS)
       sent.on('socket', (socket) => {
         if (!socket.connecting) connected = true
         else
