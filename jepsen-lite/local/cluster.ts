@@ -43,6 +43,16 @@ export interface ClusterOptions {
   readonly onEvent: (event: ClusterEvent) => void
 }
 
+/** Until the function returned is called, it may end by itself. */
+export function excuse(node: LocalNode): () => void {
+  let excused = true
+  node.excuses++
+  return () => {
+    if (excused) node.excuses--
+    excused = false
+  }
+}
+
 /** One name of the cluster; its process comes and goes, and after a wipe its replica id is another. */
 export interface LocalNode {
   readonly name: string
@@ -53,8 +63,8 @@ export interface LocalNode {
   peer: ListenAddress | undefined
   /** How it may be started. A founder founds once; one that is not a member yet joins, and a replacement drops its former replica. */
   stage: 'founder' | 'joins' | 'replaces' | 'member' | 'outside'
-  /** A fault is at work under which it may end itself, as its message says; nobody is to be alarmed. */
-  mayEnd: boolean
+  /** Faults at work under which it may end itself, as its message says: then nobody is alarmed. */
+  excuses: number
 }
 
 export class LocalCluster {
@@ -82,7 +92,7 @@ export class LocalCluster {
     for (const [at, name] of names.entries()) {
       const process = new SupervisedNode(name, options.dir, hear, options.env(name))
       const stage = at === 0 ? 'founder' : at < options.nodes.length ? 'joins' : 'outside'
-      nodes.push({ name, port: ports[at] ?? 0, process, peer: undefined, stage, mayEnd: false })
+      nodes.push({ name, port: ports[at] ?? 0, process, peer: undefined, stage, excuses: 0 })
     }
     const cluster = new LocalCluster(options, network, nodes)
     for (const node of cluster.members) cluster.start(node)
@@ -167,6 +177,12 @@ export class LocalCluster {
     if (node.stage === 'member') node.stage = 'replaces'
   }
 
+  /** A majority is at work without it: its replica may be lost. */
+  isDispensable(node: LocalNode): boolean {
+    const ready = this.members.filter((other) => other !== node && other.process.ready)
+    return ready.length > this.members.length / 2
+  }
+
   /** Asks a node's API as a client would, past every relay. */
   ask(node: LocalNode, method: 'GET' | 'POST' | 'DELETE', target: string, body?: object, timeoutMs = 5_000) {
     const content =
@@ -223,7 +239,7 @@ export class LocalCluster {
         break
       case 'ended': {
         node.peer = undefined
-        const wanted = event.reason === 'killed' || event.reason === 'stopped' || node.mayEnd
+        const wanted = event.reason === 'killed' || event.reason === 'stopped' || node.excuses > 0
         this.#options.onEvent({ kind: 'ended', node: name, reason: event.reason, wanted })
         break
       }

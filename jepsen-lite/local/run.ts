@@ -10,6 +10,7 @@ import { historyOf } from '../history.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
 import { recordFinals } from './finals.ts'
+import { comeBack } from './nemeses/disks.ts'
 import { reconcile } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
@@ -91,7 +92,7 @@ class Run {
       nodes: namesOf(this.#options),
       spares: sparesOf(this.#options),
       portFrom: this.#options.portFrom,
-      env: (name) => ('missing' in this.#preload ? {} : this.#preload.env(name)),
+      env: (name) => ('missing' in this.#preload ? {} : this.#preload.env(name, join(this.#nodesDir, name))),
       onEvent: (event) => this.#watch.see(event),
     })
     try {
@@ -164,10 +165,8 @@ class Run {
     this.#phase('heal')
     say('healing')
     const began = performance.now()
-    for (const node of cluster.members) {
-      if (node.process.paused) cluster.resume(node)
-      cluster.start(node)
-    }
+    for (const node of cluster.members) if (node.process.paused) cluster.resume(node)
+    await Promise.all(cluster.members.map((node) => comeBack(cluster, node)))
     await reconcile(cluster)
     const missing = await cluster.becomesReady(signal)
     if (missing === undefined) this.#recoveredMs = round(performance.now() - began)

@@ -2,7 +2,7 @@
 // checked here, and then done: it is started again, or comes back as a fresh replica if it says that it must.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LocalCluster, LocalNode } from '../cluster.ts'
+import { excuse, type LocalCluster, type LocalNode } from '../cluster.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 import type { PreloadFaults, PreloadHits } from '../preload/preload.ts'
 
@@ -25,11 +25,11 @@ const failing = (
     const { cluster, preload } = world
     const node = oneNode(world)
     if (node === undefined || 'missing' in preload) return 'nobody runs whose disk could fail'
-    if (node.mayEnd) return `${node.name} suffers already`
+    if (node.excuses > 0) return `${node.name} suffers already`
     const { name } = node
     const before = count(preload.hits(name))
     const { pid } = node.process
-    node.mayEnd = true
+    const blame = excuse(node)
     preload.set(name, on)
     const hits = (): number => count(preload.hits(name)) - before
     const hasEnded = (): boolean => node.process.pid !== pid
@@ -47,6 +47,7 @@ const failing = (
           world.report(`${name} goes on although its disk has refused ${hits()} times (${kind})`)
         preload.set(name, off)
         await comeBack(cluster, node)
+        blame()
       },
     }
   },
@@ -78,22 +79,25 @@ const slow: Nemesis = {
   },
 }
 
-/** Starts it; if it refuses its own directory, it does what its message says: it comes back as a fresh replica. */
+/**
+ * Starts it; if it refuses its own directory, it does what its message says: it comes back as a fresh replica, provided that the others can do
+ * without the one that is lost.
+ */
 export async function comeBack(cluster: LocalCluster, node: LocalNode): Promise<void> {
   const deadline = performance.now() + END_LIMIT_MS
-  node.mayEnd = true
+  const blame = excuse(node)
   cluster.start(node)
   while (performance.now() < deadline && node.process.view === undefined) {
     if (node.process.pid === undefined) {
-      const reason = node.process.lastEnd?.reason ?? ''
-      if (!/rejoin|--replace/.test(reason)) break
-      cluster.wipe(node)
-      cluster.start(node)
-      break
+      if (!/rejoin|--replace/.test(node.process.lastEnd?.reason ?? '')) break
+      if (cluster.isDispensable(node)) {
+        cluster.wipe(node)
+        cluster.start(node)
+      }
     }
     await sleep(LOOK_EVERY_MS)
   }
-  node.mayEnd = false
+  blame()
 }
 
 export const DISK_NEMESES: readonly Nemesis[] = [

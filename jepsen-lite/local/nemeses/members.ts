@@ -1,7 +1,7 @@
 // The cluster changed while it is broken: members added, removed, wiped and brought back as fresh replicas; leases switched on and off.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LocalCluster, LocalNode } from '../cluster.ts'
+import { excuse, type LocalCluster, type LocalNode } from '../cluster.ts'
 import type { HttpEnd } from '../http.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 
@@ -17,7 +17,7 @@ const grow: Nemesis = {
   async inject({ cluster }) {
     const spare = cluster.nodes.find(({ stage }) => stage === 'outside')
     if (spare === undefined) return 'there is no node left that could join'
-    spare.mayEnd = true
+    excuse(spare)
     spare.stage = 'joins'
     cluster.start(spare)
     return {
@@ -38,7 +38,7 @@ const shrink: Nemesis = {
     const node = oneNode(world)
     if (node === undefined || cluster.members.length < 3) return 'there are too few members to remove one'
     const paused = round > 0 && random.chance(0.4)
-    node.mayEnd = true
+    excuse(node)
     if (paused) cluster.pause(node)
     const through = random.pick(
       cluster.running.filter((other) => other !== node).concat(paused ? [] : [node]),
@@ -48,10 +48,7 @@ const shrink: Nemesis = {
     return {
       nodes: [node.name],
       details: { through: through.name, paused, answer: brief(answer) },
-      async effect() {
-        const names = await memberNames(cluster, node)
-        return names !== undefined && !names.includes(node.name) ? 'it is no member any more' : undefined
-      },
+      effect: async () => ((await isOutside(cluster, node)) ? 'it is no member any more' : undefined),
       heal: () => comeBackAnew(cluster, node),
     }
   },
@@ -65,10 +62,10 @@ const wipe: Nemesis = {
     const { cluster } = world
     const node = oneNode(world)
     if (node === undefined) return 'nobody runs who could lose its disk'
-    if (cluster.running.length - 1 <= cluster.members.length / 2)
-      return 'too few others run: a wiped node that cannot be replaced is lost data'
+    if (!cluster.isDispensable(node))
+      return 'too few others are at work: a wiped node that cannot be replaced is lost data'
     const before = await replicaIdOf(cluster, node)
-    node.mayEnd = true
+    const blame = excuse(node)
     await cluster.kill(node)
     cluster.wipe(node)
     await sleep(world.random.between(0, 1_500))
@@ -83,7 +80,7 @@ const wipe: Nemesis = {
           : undefined
       },
       heal() {
-        node.mayEnd = false
+        blame()
         cluster.start(node)
       },
     }
@@ -116,50 +113,54 @@ const leases: Nemesis = {
 
 /**
  * Puts right what changes of membership have left undone: whoever is no member joins anew, whoever was to go goes. Called when all else is healed;
- * resolves to what could not be done.
+ * from then on nobody has an excuse.
  */
 export async function reconcile(cluster: LocalCluster): Promise<void> {
   for (const node of cluster.nodes) {
-    const names = await memberNames(cluster)
-    if (names === undefined) return
-    const isMember = names.includes(node.name)
-    if (node.stage === 'outside' && isMember) await removeMember(cluster, node)
-    else if (node.stage === 'member' && !isMember) await comeBackAnew(cluster, node)
+    const isMember = await membership(cluster, node)
+    if (node.stage === 'outside' && isMember === true) await removeMember(cluster, node)
+    else if (node.stage === 'member' && isMember === false) await comeBackAnew(cluster, node)
+    if (node.stage !== 'outside') node.excuses = 0
   }
 }
 
 /** Out of the configuration first, then out of the way. Where the first cannot be done now, it stays, and `reconcile` tries again. */
 async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<void> {
-  node.mayEnd = true
-  const gone = await persistently(cluster, async (through) => {
+  const isOut = await persistently(cluster, async (through) => {
     await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 2_000)
-    const names = await memberNames(cluster, node)
-    return names !== undefined && !names.includes(node.name)
+    return isOutside(cluster, node)
   })
-  // It may have been about to join: its request must not come after its removal.
-  await cluster.kill(node)
-  if (!gone) {
-    cluster.start(node)
-    return
-  }
-  cluster.wipe(node)
   node.stage = 'outside'
-  node.mayEnd = false
+  if (!isOut) return
+  await cluster.kill(node)
+  cluster.wipe(node)
 }
 
+/** A removed replica never counts again: it takes a new directory to join. Whoever has not been removed yet goes on, excused, until it is clear. */
 async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<void> {
-  node.mayEnd = true
-  const isOut = await persistently(cluster, async () => {
-    const names = await memberNames(cluster, node)
-    return names !== undefined && !names.includes(node.name)
-  })
+  const isOut = await persistently(cluster, () => isOutside(cluster, node))
   if (isOut) {
     await cluster.kill(node)
     cluster.wipe(node)
     node.stage = 'joins'
+    node.excuses = 0
   }
-  node.mayEnd = false
   cluster.start(node)
+}
+
+/** undefined: nobody could tell in time. */
+async function membership(cluster: LocalCluster, node: LocalNode): Promise<boolean | undefined> {
+  let names: string[] | undefined
+  await persistently(cluster, async () => {
+    names = await memberNames(cluster, node)
+    return names !== undefined
+  })
+  return names?.includes(node.name)
+}
+
+async function isOutside(cluster: LocalCluster, node: LocalNode): Promise<boolean> {
+  const names = await memberNames(cluster, node)
+  return names !== undefined && !names.includes(node.name)
 }
 
 /** Tries through one running node after the other; false when the time has run out. */
@@ -178,7 +179,7 @@ async function persistently(
 }
 
 /** As the leader of the highest term knows them; the word of somebody who may have been removed does not count. */
-async function memberNames(cluster: LocalCluster, except?: LocalNode): Promise<string[] | undefined> {
+async function memberNames(cluster: LocalCluster, except: LocalNode): Promise<string[] | undefined> {
   const { leader } = cluster
   const asked = leader === except ? cluster.running.find((node) => node !== except) : leader
   if (asked === undefined) return undefined

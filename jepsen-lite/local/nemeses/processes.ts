@@ -131,10 +131,7 @@ const restart: Nemesis = {
     const node = oneNode(world)
     const pid = node?.process.pid
     if (node === undefined || pid === undefined) return 'nobody runs who could be restarted'
-    node.mayEnd = true
-    const stopped = cluster.stop(node).finally(() => {
-      node.mayEnd = false
-    })
+    const stopped = cluster.stop(node)
     return {
       nodes: [node.name],
       details: { pid },

@@ -14,9 +14,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -86,12 +86,20 @@ static int sync_with(const char *name, int fd) {
 int fdatasync(int fd) { return sync_with("fdatasync", fd); }
 int fsync(int fd) { return sync_with("fsync", fd); }
 
-// Regular files only, and not what a node says on stdout and stderr.
+// The disk that is full is the one with the node's data (QUORATE_FAULTS_DIR): not its log, not a cache of compiled code.
+static int is_data(int fd) {
+  const char *dir = getenv("QUORATE_FAULTS_DIR");
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (dir == NULL || length < 0) return 0;
+  path[length] = 0;
+  return strncmp(path, dir, strlen(dir)) == 0;
+}
+
 static int refused(int fd) {
   int64_t error = slot(WRITE_ERRNO);
-  if (error == 0 || fd <= 2) return 0;
-  struct stat is;
-  if (fstat(fd, &is) != 0 || !S_ISREG(is.st_mode)) return 0;
+  if (error == 0 || !is_data(fd)) return 0;
   count(WRITES_REFUSED);
   errno = (int)error;
   return 1;

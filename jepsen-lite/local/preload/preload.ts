@@ -10,7 +10,7 @@ export interface PreloadFaults {
   readonly syncDelayMs?: number
   /** Every fdatasync and fsync fails with EIO. */
   readonly syncFails?: boolean
-  /** Every write to a file fails with ENOSPC. */
+  /** Every write to a file of its data fails with ENOSPC. */
   readonly diskFull?: boolean
   /** Speed of all clocks; 1 is right. */
   readonly clockRate?: number
@@ -73,10 +73,10 @@ export class Preload {
     this.#dir = dir
   }
 
-  /** What the process of a node has to be started with. */
-  env(node: string): NodeJS.ProcessEnv {
+  /** What the process of a node has to be started with. `dataDir`: absolute; what is below it is on the disk that can be full. */
+  env(node: string, dataDir: string): NodeJS.ProcessEnv {
     this.#fileOf(node)
-    return { LD_PRELOAD: this.#library, QUORATE_FAULTS: this.#pathOf(node) }
+    return { LD_PRELOAD: this.#library, QUORATE_FAULTS: this.#pathOf(node), QUORATE_FAULTS_DIR: dataDir }
   }
 
   set(node: string, faults: PreloadFaults): void {
@@ -108,7 +108,7 @@ export class Preload {
   #works(): boolean {
     this.set('probe', { wallOffsetMs: -1_000_000_000_000 })
     const script = 'process.stdout.write(String(Date.now()))'
-    const env = { ...process.env, ...this.env('probe') }
+    const env = { ...process.env, ...this.env('probe', this.#dir) }
     const { stdout, status } = spawnSync(process.execPath, ['-e', script], {
       env,
       encoding: 'utf8',

@@ -31,7 +31,7 @@ test('a node can be given a full disk, failing syncs and clocks that are wrong; 
   }
   const suffer = (node: string, faults: PreloadFaults) => {
     preload.set(node, faults)
-    const env = { ...process.env, ...preload.env(node) }
+    const env = { ...process.env, ...preload.env(node, dir) }
     return JSON.parse(
       execFileSync(process.execPath, ['-e', PROBE, join(dir, 'file')], { env, encoding: 'utf8' }),
     )
