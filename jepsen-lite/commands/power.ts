@@ -8,12 +8,16 @@ export function add(program: CommandUnknownOpts): void {
     .description('cut the power of a node at every moment, and open what that leaves')
     .addOption(new Option('--states <n>', 'different states to open at most').argParser(count).default(2000))
     .addOption(new Option('--time <seconds>', 'open no more after this long').argParser(count).default(600))
-    .addOption(new Option('--seed <n>', 'of load and states').argParser(count))
+    .addOption(
+      new Option('--seed <n>', 'of load and states')
+        .argParser(count)
+        .default(Date.now() % 2 ** 31, 'new each time'),
+    )
     .addOption(
       new Option('--lives <n>', 'times that the recorded node is started').argParser(count).default(4),
     )
     .addOption(new Option('--requests <n>', 'in each step of its load').argParser(count).default(40))
-    .option('--lying-disk', 'assume a disk that forgets what was synced: violations must be found')
+    .option('--lying-disk', 'assume a disk that forgets what was synced: violations must be found', false)
     .option('--out <dir>', 'keep failing states here')
     .addOption(
       new Option('-o, --output <format>', 'of the result')
@@ -21,7 +25,7 @@ export function add(program: CommandUnknownOpts): void {
         .default('text' as const),
     )
     .action(async ({ states, time, seed, lives, requests, lyingDisk, out, output }) => {
-      const { checkPowerLoss, whyNot } = await import('../power/index.ts')
+      const { checkLives, recordLives, whyNot } = await import('../power/index.ts')
       const { powerText } = await import('../power/text.ts')
       const reason = whyNot()
       if (reason !== undefined) {
@@ -31,19 +35,11 @@ export function add(program: CommandUnknownOpts): void {
         process.exitCode = EXIT.undecided
         return
       }
-      const report = await checkPowerLoss({
-        ...{
-          states,
-          seconds: time,
-          seed: seed ?? Date.now() % 2 ** 31,
-          sessions: lives,
-          operations: requests,
-        },
-        ...{ lyingDisk: lyingDisk ?? false, out },
-        progress: (line) => {
-          if (process.stderr.isTTY) process.stderr.write(`${line}\n`)
-        },
-      })
+      const progress = (line: string): void => {
+        if (process.stderr.isTTY) process.stderr.write(`${line}\n`)
+      }
+      const recorded = await recordLives({ seed, lives, requests, progress })
+      const report = await checkLives(recorded, { states, seconds: time, seed, lyingDisk, out, progress })
       process.stdout.write(output === 'json' ? `${JSON.stringify(report)}\n` : powerText(report))
       if (report.violations > 0) process.exitCode = EXIT.violation
       else if (report.lacking.length > 0) process.exitCode = EXIT.failed

@@ -5,18 +5,17 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../local/random.ts'
 import type { Disk, DiskState } from './disk.ts'
-import { Judge } from './judge.ts'
+import { type Fault, Judge } from './judge.ts'
 import { Opener } from './open.ts'
 import type { Cut, Plan, PlannedState } from './plan.ts'
 import { type Files, putFiles } from './record.ts'
 
-export interface Violation {
+export interface Violation extends Fault {
   readonly session: number
   /** The state, as it comes about. */
   readonly state: string
   /** The power is cut after this was done. */
   readonly after: string
-  readonly what: string
   /** Where the directory is kept. */
   readonly kept?: string
 }
@@ -44,7 +43,7 @@ export class Check {
   readonly #done = new Set<PlannedState>()
   readonly #outcomes = { opened: 0, empty: 0, refused: 0, broken: 0 }
   readonly details: Violation[] = []
-  violations = 0
+  readonly violations = { lost: 0, refused: 0, strange: 0, broken: 0 }
   #judged = 0
 
   /** `dir`: where states are put together. */
@@ -64,7 +63,7 @@ export class Check {
         await this.#open(job, opener)
         if (performance.now() - told < 1000) continue
         told = performance.now()
-        this.#options.progress(`opened ${this.#opened.size} states, ${this.violations} violations`)
+        this.#options.progress(`opened ${this.#opened.size} states`)
       }
     } finally {
       opener.close()
@@ -74,11 +73,15 @@ export class Check {
   counts() {
     const sum = (of: (plan: Plan) => number): number =>
       this.#plans.reduce((total, plan) => total + of(plan), 0)
-    const isCovered = (near: readonly PlannedState[]): boolean => near.every((state) => this.#done.has(state))
+    const isDone = (state: PlannedState): boolean => this.#done.has(state)
     return {
       disk_events: sum(({ cuts }) => cuts.length - 1),
       syncs: sum(({ syncs }) => syncs.length),
-      syncs_covered: sum(({ syncs }) => syncs.filter(isCovered).length),
+      syncs_covered: sum(
+        ({ syncs }) =>
+          syncs.filter((near) => near.filter((state) => state.isExtremeAtSync).every(isDone)).length,
+      ),
+      syncs_covered_wholly: sum(({ syncs }) => syncs.filter((near) => near.every(isDone)).length),
       cuts: sum(({ cuts }) => cuts.length),
       states_known: sum(({ states }) => states.length),
       states: this.#opened.size,
@@ -91,11 +94,8 @@ export class Check {
     const jobs = this.#plans.flatMap((plan, at) =>
       plan.states.map((planned) => ({ session: at + 1, plan, planned })),
     )
-    const shuffled = random.shuffled(jobs)
-    return [
-      ...shuffled.filter(({ planned }) => planned.isAtSync),
-      ...shuffled.filter(({ planned }) => !planned.isAtSync),
-    ]
+    const rank = ({ planned }: Job): number => (planned.isExtremeAtSync ? 0 : planned.isAtSync ? 1 : 2)
+    return random.shuffled(jobs).sort((a, b) => rank(a) - rank(b))
   }
 
   async #open(job: Job, opener: Opener): Promise<void> {
@@ -126,12 +126,12 @@ export class Check {
     return true
   }
 
-  #violated({ session, planned }: Job, { after }: Cut, what: string, files: Files): void {
-    this.violations++
+  #violated({ session, planned }: Job, { after }: Cut, fault: Fault, files: Files): void {
+    this.violations[fault.kind]++
     if (this.details.length >= DETAILS_MAX) return
     const { out } = this.#options
-    const violation = { session, state: planned.how, after, what }
-    const kept = out === undefined ? undefined : join(out, `state-${this.violations}`)
+    const violation = { ...fault, session, state: planned.how, after }
+    const kept = out === undefined ? undefined : join(out, `state-${this.details.length + 1}`)
     this.details.push(kept === undefined ? violation : { ...violation, kept })
     if (kept === undefined) return
     mkdirSync(kept, { recursive: true })

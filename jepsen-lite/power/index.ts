@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Random } from '../local/random.ts'
-import { Check, filesOfState, type Violation } from './check.ts'
+import { Check, type CheckOptions, filesOfState, type Violation } from './check.ts'
 import { type Coverage, coverageOf, lackingIn } from './coverage.ts'
 import type { Outcome } from './opener.ts'
 import { planOf } from './plan.ts'
@@ -14,31 +14,33 @@ import { statesAt } from './states.ts'
 
 export { RecordingError, whyNot } from './record.ts'
 
-export interface PowerOptions {
+export interface RecordOptions {
   readonly seed: number
-  /** Distinct states to open at most. */
-  readonly states: number
-  /** No more are opened after so many seconds. */
-  readonly seconds: number
   /** Lives of the recorded process; each ends with the power being cut, or politely. */
-  readonly sessions: number
+  readonly lives: number
   /** Requests in each step of its load. */
-  readonly operations: number
+  readonly requests: number
+  readonly progress: (line: string) => void
+}
+
+export interface CheckingOptions extends CheckOptions {
+  readonly seed: number
+  /** No more states are opened after so many seconds. */
+  readonly seconds: number
   /** The disk forgets data that was synced: the check must find that out. */
   readonly lyingDisk: boolean
-  /** Failing states are kept here. */
-  readonly out: string | undefined
-  readonly progress: (line: string) => void
 }
 
 export interface PowerReport {
   readonly seed: number
-  readonly sessions: number
+  readonly lives: number
   /** Changes and syncs of the directory. */
   readonly disk_events: number
   readonly syncs: number
-  /** Syncs of which every extreme state right before and after was opened. */
+  /** Syncs of which the extreme states right before and after were opened: all that was not synced, and nothing of it. */
   readonly syncs_covered: number
+  /** And all those between that are made on purpose: single files and names lost, writes torn. */
+  readonly syncs_covered_wholly: number
   readonly cuts: number
   /** Different states that the rules of the disk allow, among those that were thought of. */
   readonly states_known: number
@@ -52,49 +54,69 @@ export interface PowerReport {
   readonly lacking: readonly string[]
   readonly wall_seconds: number
   readonly violations: number
+  readonly violations_by_kind: Readonly<Record<Violation['kind'], number>>
+  /** The first ones. */
   readonly violation_details: readonly Violation[]
 }
 
-export async function checkPowerLoss(options: PowerOptions): Promise<PowerReport> {
-  const began = performance.now()
-  const work = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-'))
+/** Runs the process under load and mishaps, several times on the same directory. */
+export async function recordLives(options: RecordOptions): Promise<Session[]> {
+  const work = workDirectory()
   try {
     const random = new Random(options.seed)
-    const sessions = await recordAll(options, random, work)
-    const coverage = coverageOf(sessions)
-    const plans = sessions.map((session, at) =>
-      planOf(session, random.stream(`states ${at}`), options.lyingDisk),
-    )
+    const dir = join(work, 'n1')
+    const others = [join(work, 'n2'), join(work, 'n3')]
+    const marks = join(work, 'marks')
+    const sessions: Session[] = []
+    for (let life = 1; life <= options.lives; life++) {
+      const ending = life % 2 === 1 ? 'cut' : 'stopped'
+      const seed = random.stream(`life ${life}`).below(2 ** 31)
+      const subject = { dir, others, marks, seed, requests: options.requests, ending } as const
+      const session = await record(subject, work)
+      sessions.push(session)
+      options.progress(`recorded life ${life} of ${options.lives}: ${session.events.length} events`)
+      // The next life begins with what a power cut at the end of this one left.
+      if (ending === 'cut') putFiles(dir, afterPowerCut(session, random.stream(`cut ${life}`)))
+    }
+    return sessions
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/** Opens what power cuts may have left in these lives, and judges it. */
+export async function checkLives(
+  sessions: readonly Session[],
+  options: CheckingOptions,
+): Promise<PowerReport> {
+  const began = performance.now()
+  const random = new Random(options.seed)
+  const coverage = coverageOf(sessions)
+  const plans = sessions.map((session, at) =>
+    planOf(session, random.stream(`states ${at}`), options.lyingDisk),
+  )
+  const work = workDirectory()
+  try {
     const check = new Check(options, plans, join(work, 'state'))
     await check.run(random.stream('order'), began + options.seconds * 1000)
+    const { violations: byKind } = check
     return {
-      ...{ seed: options.seed, sessions: sessions.length },
+      ...{ seed: options.seed, lives: sessions.length },
       ...check.counts(),
       ...{ coverage, lacking: lackingIn(coverage) },
       wall_seconds: Math.round(performance.now() - began) / 1000,
-      ...{ violations: check.violations, violation_details: check.details },
+      violations: Object.values(byKind).reduce((sum, count) => sum + count, 0),
+      violations_by_kind: byKind,
+      violation_details: check.details,
     }
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
 }
 
-async function recordAll(options: PowerOptions, random: Random, work: string): Promise<Session[]> {
-  const [dir, ...others] = ['n1', 'n2', 'n3'].map((name) => join(work, name))
-  if (dir === undefined) throw new Error('no directory')
-  const sessions: Session[] = []
-  for (let number = 1; number <= options.sessions; number++) {
-    const ending = number % 2 === 1 ? 'cut' : 'stopped'
-    const { operations } = options
-    const seed = random.stream(`session ${number}`).below(2 ** 31)
-    const session = await record({ dir, others, marks: join(work, 'marks'), seed, operations, ending }, work)
-    sessions.push(session)
-    options.progress(`recorded life ${number} of ${options.sessions}: ${session.events.length} events`)
-    // The next life begins with what a power cut at the end of this one left.
-    if (ending === 'cut') putFiles(dir, afterPowerCut(session, random.stream(`cut ${number}`)))
-  }
-  return sessions
-}
+/** In memory where the system has such a place: nothing here needs a disk, and many files are written. */
+const workDirectory = (): string =>
+  mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-'))
 
 function afterPowerCut(session: Session, random: Random): Files {
   const { disk } = planOf({ start: session.start, events: session.events }, random, false)

@@ -5,6 +5,12 @@ import type { Replica } from './marks.ts'
 import type { Outcome } from './opener.ts'
 import { type Demand, differenceTo, type Reference } from './reference.ts'
 
+export interface Fault {
+  /** Something acknowledged is gone; a whole directory was refused; a state that never was; anything worse. */
+  readonly kind: 'lost' | 'refused' | 'strange' | 'broken'
+  readonly what: string
+}
+
 /** Judges one outcome at the many cuts that may have left the directory: what it matches is looked up once. */
 export class Judge {
   readonly #reference: Reference
@@ -18,17 +24,17 @@ export class Judge {
   }
 
   /** What is wrong; undefined when all is well. */
-  at(demand: Demand): string | undefined {
+  at(demand: Demand): Fault | undefined {
     const outcome = this.#outcome
     switch (outcome.kind) {
       case 'broken':
-        return `it broke: ${outcome.message}`
+        return { kind: 'broken', what: `it broke: ${outcome.message}` }
       case 'refused':
-        return demand.phase === 'formatting'
-          ? undefined
-          : `it was refused, although nothing is damaged: ${outcome.message}`
+        if (demand.phase === 'formatting') return undefined
+        return { kind: 'refused', what: `it was refused, although nothing is damaged: ${outcome.message}` }
       case 'empty':
-        return demand.phase === 'formatting' ? undefined : 'the node is gone: the directory is empty'
+        if (demand.phase === 'formatting') return undefined
+        return { kind: 'lost', what: 'the node is gone: the directory is empty' }
       case 'opened':
         return this.#bootFault(outcome.replica, demand) ?? this.#stateFault(outcome.replica, demand)
       default:
@@ -37,21 +43,27 @@ export class Judge {
   }
 
   /** Opening raises the counter once more; a cut while the recorded process did it may have kept that or not. */
-  #bootFault({ boot }: Replica, { phase }: Demand): string | undefined {
+  #bootFault({ boot }: Replica, { phase }: Demand): Fault | undefined {
     const { boot: recorded } = this.#reference.start
     if (boot === recorded + 1 || (phase !== 'running' && boot === recorded)) return undefined
-    return `the boot counter is ${boot}, after ${recorded} had been reached`
+    return { kind: 'lost', what: `the boot counter is ${boot}, after ${recorded} had been reached` }
   }
 
-  #stateFault(found: Replica, { atLeast, because, atMost }: Demand): string | undefined {
+  #stateFault(found: Replica, { atLeast, because, atMost }: Demand): Fault | undefined {
     if (this.#matches.some((number) => number >= atLeast && number <= atMost)) return undefined
-    const older = this.#matches.findLast((number) => number < atLeast)
-    if (older !== undefined)
-      return `what was acknowledged is gone: it is found after ${older} batches, but ${because}, which takes ${atLeast}`
-    const [, newer] = [older, this.#matches[0]]
-    if (newer !== undefined) return `it is found after ${newer} batches, of which only ${atMost} were written`
-    const expected = this.#reference.states[Math.min(atLeast, atMost)]
+    const newest = this.#matches.at(-1)
+    if (newest === undefined)
+      return { kind: 'strange', what: this.#difference(found, Math.min(atLeast, atMost)) }
+    if (newest < atLeast) {
+      const what = `it is found after ${newest} batches, but ${because}: that takes ${atLeast}`
+      return { kind: 'lost', what }
+    }
+    return { kind: 'strange', what: `it is found after ${newest} batches, of which ${atMost} were written` }
+  }
+
+  #difference(found: Replica, number: number): string {
+    const expected = this.#reference.states[number]
     const difference = expected === undefined ? 'there is none' : differenceTo(expected, found)
-    return `it never was in the state that was found; compared with the one after ${Math.min(atLeast, atMost)} batches: ${difference}`
+    return `it never was in the state that was found; compared with the one after ${number} batches: ${difference}`
   }
 }

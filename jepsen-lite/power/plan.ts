@@ -20,7 +20,8 @@ export interface PlannedState {
   readonly how: string
   /** The cuts that may leave it, by number. */
   readonly cuts: number[]
-  /** One of the extremes or torn writes right before or after a sync. */
+  /** Right before or after a sync: extreme, or made on purpose. Those come first. */
+  isExtremeAtSync: boolean
   isAtSync: boolean
 }
 
@@ -29,7 +30,7 @@ export interface Plan {
   readonly reference: Reference
   readonly cuts: readonly Cut[]
   readonly states: readonly PlannedState[]
-  /** For each sync the states that stand for it. */
+  /** For each sync the states right before and after it that were not drawn by lot. */
   readonly syncs: readonly (readonly PlannedState[])[]
 }
 
@@ -43,6 +44,7 @@ export function planOf(session: Session, random: Random, isLying: boolean): Plan
   const disk = new Disk(session.start)
   const states = new Map<string, PlannedState>()
   const cuts: Cut[] = []
+  const made: PlannedState[][] = []
   const extremes: PlannedState[][] = []
   const syncs: number[] = []
   let marks = 0
@@ -50,14 +52,17 @@ export function planOf(session: Session, random: Random, isLying: boolean): Plan
     const number = cuts.length
     cuts.push({ number, after, demand: reference.demandAfter(marks) })
     const here: PlannedState[] = []
-    for (const { state, how } of statesAt(disk, random, DRAWS)) {
+    const extremesHere: PlannedState[] = []
+    for (const { state, kind, how } of statesAt(disk, random, DRAWS)) {
       const name = nameOfState(state)
-      const known = states.get(name) ?? { state, how, cuts: [], isAtSync: false }
+      const known = states.get(name) ?? { state, how, cuts: [], isExtremeAtSync: false, isAtSync: false }
       states.set(name, known)
       if (known.cuts.at(-1) !== number) known.cuts.push(number)
-      if (how !== 'drawn by lot') here.push(known)
+      if (kind !== 'lot') here.push(known)
+      if (kind === 'extreme') extremesHere.push(known)
     }
-    extremes.push(here)
+    made.push(here)
+    extremes.push(extremesHere)
   }
   let after = 'the start'
   for (const event of events) {
@@ -75,9 +80,11 @@ export function planOf(session: Session, random: Random, isLying: boolean): Plan
     after = described(event.event, disk)
   }
   cut(after)
-  const around = syncs.map((number) => [...(extremes[number - 1] ?? []), ...(extremes[number] ?? [])])
-  for (const near of around) for (const state of near) state.isAtSync = true
-  return { disk, reference, cuts, states: [...states.values()], syncs: around }
+  const around = (of: PlannedState[][]): PlannedState[][] =>
+    syncs.map((number) => [...(of[number - 1] ?? []), ...(of[number] ?? [])])
+  for (const state of around(made).flat()) state.isAtSync = true
+  for (const state of around(extremes).flat()) state.isExtremeAtSync = true
+  return { disk, reference, cuts, states: [...states.values()], syncs: around(made) }
 }
 
 function described(event: DiskEvent, disk: Disk): string {

@@ -1,13 +1,17 @@
 // Which states a power cut may leave at one point of a trace: the extremes, each file and name for itself, torn writes, and some drawn by lot.
 
-import type { Random } from '../local/random.ts'
+import { Random } from '../local/random.ts'
 import type { Content, Disk, DiskState, File, FileId, Torn } from './disk.ts'
 
 /** Nobody reads what is in them: LevelDB's own log, and the file that it locks. */
 const IGNORED = /^(LOG|LOG\.old|LOCK)$/
 
+/** All or nothing of what was not synced; something between, made on purpose; something between, by lot. */
+export type Kind = 'extreme' | 'part' | 'lot'
+
 export interface Candidate {
   readonly state: DiskState
+  readonly kind: Kind
   /** How it comes about, for the report. */
   readonly how: string
 }
@@ -34,35 +38,43 @@ const kept: Choose = (_name, { changes }) => ({ changes: changes.length, torn: u
 
 export function statesAt(disk: Disk, random: Random, draws: number): Candidate[] {
   const candidates: Candidate[] = []
-  if (!disk.isBorn) candidates.push({ state: undefined, how: 'the directory itself is gone' })
+  if (!disk.isBorn)
+    candidates.push({ state: undefined, kind: 'extreme', how: 'the directory itself is gone' })
   if (!disk.isThere) return candidates
   const { durableNames, names } = disk
   const allNames = disk.namesAfter(names)
-  const add = (how: string, choose: Choose, among = allNames): void => {
-    candidates.push({ state: chosen(disk, among, choose), how })
+  const add = (kind: Kind, how: string, choose: Choose, among = allNames): void => {
+    candidates.push({ state: chosen(disk, among, choose), kind, how })
   }
-  add('everything is there', kept)
-  add('only what was synced is there', lost, disk.namesAfter(durableNames))
-  if (durableNames < names) add('all names, and only synced data', lost)
+  add('extreme', 'everything is there', kept)
+  add('extreme', 'only what was synced is there', lost, disk.namesAfter(durableNames))
+  if (durableNames < names) add('part', 'all names, and only synced data', lost)
   for (let count = durableNames; count < names; count++)
-    add(`all data, and the first ${count} of ${names} changes of the directory`, kept, disk.namesAfter(count))
+    add(
+      'part',
+      `all data, and the first ${count} of ${names} changes of the directory`,
+      kept,
+      disk.namesAfter(count),
+    )
   const pending = [...allNames].filter(([name, id]) => !IGNORED.test(name) && isPending(disk.file(id)))
-  for (const [only] of pending) {
+  for (const [only, id] of pending) {
     if (pending.length > 1) {
-      add(`all but the unsynced data of ${only}`, (name, file) => (name === only ? lost : kept)(name, file))
-      add(`of the unsynced data only that of ${only}`, (name, file) =>
+      add('part', `all but the unsynced data of ${only}`, (name, file) =>
+        (name === only ? lost : kept)(name, file),
+      )
+      add('part', `of the unsynced data only that of ${only}`, (name, file) =>
         (name === only ? kept : lost)(name, file),
       )
     }
-    for (const torn of tears(disk.file(allNames.get(only) ?? 0), random)) {
+    for (const torn of tears(disk.file(id))) {
       const how = `${only} torn: bytes ${torn.torn.from} to ${torn.torn.to} of its last write`
-      add(`everything, ${how}`, (name, file) => (name === only ? torn : kept(name, file)))
-      add(`only what was synced, ${how}`, (name, file) => (name === only ? torn : lost(name, file)))
+      add('part', `everything, ${how}`, (name, file) => (name === only ? torn : kept(name, file)))
+      add('part', `only what was synced, ${how}`, (name, file) => (name === only ? torn : lost(name, file)))
     }
   }
   for (let draw = 0; draw < draws && (pending.length > 0 || durableNames < names); draw++) {
     const count = durableNames + random.below(names - durableNames + 1)
-    add('drawn by lot', (_name, file) => drawn(file, random), disk.namesAfter(count))
+    add('lot', 'drawn by lot', (_name, file) => drawn(file, random), disk.namesAfter(count))
   }
   return candidates
 }
@@ -79,12 +91,13 @@ function chosen(disk: Disk, names: ReadonlyMap<string, FileId>, choose: Choose):
 }
 
 /** The last write, torn near its ends and somewhere between. */
-function tears(file: File, random: Random): { changes: number; torn: Torn }[] {
+function tears(file: File): { changes: number; torn: Torn }[] {
   const change = file.changes.length - 1
   const last = file.changes[change]
   if (last?.kind !== 'write' || last.data.length < 2) return []
   const { length } = last.data
-  const ends = new Set([1, 1 + random.below(length - 1), length - 1])
+  // Anywhere, but for one write always the same place, or each cut after it would bring new states.
+  const ends = new Set([1, 1 + new Random(`${file.id} ${change}`).below(length - 1), length - 1])
   return [...ends].map((to) => ({ changes: change, torn: { change, from: 0, to } }))
 }
 

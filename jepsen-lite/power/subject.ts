@@ -1,7 +1,7 @@
 // The recorded process: a cluster of three shipped drivers on three LevelDBs, of which the first one's directory is watched, under load and a script of
 // mishaps that makes its storage do everything it can do.
 //
-//   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "operations": N, "ending": "cut" | "stopped"}'
+//   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "ending": "cut" | "stopped"}'
 
 import { existsSync } from 'node:fs'
 import type { Command } from '../../src/kv/index.ts'
@@ -17,7 +17,7 @@ export interface SubjectOptions {
   readonly marks: string
   readonly seed: number
   /** Requests in each step of the script. */
-  readonly operations: number
+  readonly requests: number
   readonly ending: 'cut' | 'stopped'
 }
 
@@ -25,6 +25,8 @@ export interface SubjectOptions {
 const STEP_MS_MAX = 20_000
 const KEYS = 48
 const CLIENTS = 4
+/** Few outcomes are remembered: each is a row that is read back in every state. */
+const TOKENS = 48
 const REQUEST_MS_MAX = 3000
 
 const options: SubjectOptions = JSON.parse(process.argv[2] ?? '{}')
@@ -53,6 +55,7 @@ async function main(): Promise<void> {
   links.nodes.push(watched)
   watched.start(storage, dice)
   if (isNew) {
+    await request(watched, { kind: 'settings', settings: { idempotencyTokensMax: TOKENS } })
     await load([watched])
     for (const node of others) await node.format(false)
   }
@@ -88,7 +91,7 @@ async function deposed(): Promise<void> {
   links.isolate(watched)
   const lonely = load([watched], 4)
   await reached('another leader', () => links.leader !== watched)
-  await load(others, options.operations / 4)
+  await load(others, options.requests / 4)
   links.heal()
   await caughtUp()
   await lonely
@@ -102,7 +105,7 @@ async function elected(): Promise<void> {
     links.isolate(leader)
     await reached('a new leader', () => links.leader !== undefined && links.leader !== leader)
     const rest = [watched, ...others].filter((node) => node !== leader)
-    await load(rest, options.operations / 4)
+    await load(rest, options.requests / 4)
     links.heal()
     await caughtUp()
   }
@@ -117,7 +120,7 @@ async function lagging(): Promise<void> {
     await load(others)
   links.heal()
   await caughtUp()
-  await load([watched, ...others], options.operations / 2)
+  await load([watched, ...others], options.requests / 2)
 }
 
 /** The same, and the first snapshot breaks off on the way. */
@@ -149,30 +152,27 @@ async function join(node: Node): Promise<void> {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Some clients, each with one request at a time. */
-async function load(nodes: readonly Node[], count = options.operations): Promise<void> {
+async function load(nodes: readonly Node[], count = options.requests): Promise<void> {
   let left = Math.ceil(count)
   const client = async (): Promise<void> => {
-    while (left-- > 0) await request(nodes[random.below(nodes.length)] ?? watched)
+    while (left-- > 0) await request(random.pick(nodes), drawn)
   }
   await Promise.all(Array.from({ length: CLIENTS }, client))
 }
 
-function request(node: Node): Promise<void> {
+function request(node: Node, asked: Command | ((token: string) => Command)): Promise<void> {
   const token = `request-${options.seed}-${++requests}`
+  const command = typeof asked === 'function' ? asked(token) : asked
   return new Promise((resolve) => {
     const idempotency = { token, since: undefined }
-    node.running.propose(
-      { command: command(token), idempotency, principal: '' },
-      REQUEST_MS_MAX,
-      (result) => {
-        if (result.ok && node === watched) witness.answered(token)
-        resolve()
-      },
-    )
+    node.running.propose({ command, idempotency, principal: '' }, REQUEST_MS_MAX, (result) => {
+      if (result.ok && node === watched) witness.answered(token)
+      resolve()
+    })
   })
 }
 
-function command(token: string): Command {
+function drawn(token: string): Command {
   const key = bytes(`key ${random.below(KEYS)}`)
   if (random.below(8) === 0) return { kind: 'delete', key, condition: undefined, prev: false }
   const size = random.below(12) === 0 ? random.below(40_000) : random.below(600)
@@ -200,7 +200,7 @@ async function reached(what: string, isReached: () => boolean): Promise<void> {
 async function cutUnderLoad(): Promise<void> {
   const before = requests
   void load([watched, ...others])
-  await reached('half of the load', () => requests - before >= options.operations / 2)
+  await reached('half of the load', () => requests - before >= options.requests / 2)
   marks.add({ kind: 'ending' })
   for (const { running } of links.nodes) running.crash()
   for (const { storage } of links.nodes) if (storage !== undefined) await closed(storage)

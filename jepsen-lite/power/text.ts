@@ -5,15 +5,18 @@ import type { PowerReport } from './index.ts'
 export function powerText(report: PowerReport): string {
   const { outcomes, coverage } = report
   const lines = [
-    `seed ${report.seed}: ${report.sessions} lives of a node recorded, ${report.disk_events} changes and syncs of its directory`,
+    `seed ${report.seed}: ${report.lives} lives of a node recorded, ${report.disk_events} changes and syncs of its directory`,
     `${report.cuts} moments to cut the power; ${report.states_known} states known, ${report.states} different ones opened in ${report.wall_seconds} s`,
-    `syncs with every extreme state around them opened: ${report.syncs_covered} of ${report.syncs}`,
+    `syncs with both extremes before and after opened: ${report.syncs_covered} of ${report.syncs}; with all that lies between: ${report.syncs_covered_wholly}`,
     `opened ${outcomes.opened}, without a node ${outcomes.empty}, refused ${outcomes.refused}, broken ${outcomes.broken}; ${report.judged} judgements`,
     `in the recording: ${Object.entries(coverage)
       .map(([what, times]) => `${times} ${what.replaceAll('_', ' ')}`)
       .join(', ')}`,
     ...report.lacking.map((what) => `lacking in the recording: ${what}`),
-    `violations: ${report.violations}`,
+    `violations: ${report.violations}${Object.entries(report.violations_by_kind)
+      .filter(([, times]) => times > 0)
+      .map(([kind, times]) => `, ${times} ${kind}`)
+      .join('')}`,
     ...report.violation_details.flatMap(({ session, state, after, what, kept }) => [
       `  life ${session}, power cut after ${after}; ${state}:`,
       `    ${what}${kept === undefined ? '' : `\n    kept in ${kept}`}`,
