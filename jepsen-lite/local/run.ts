@@ -154,6 +154,7 @@ class Run {
       durationMs,
       signal,
       now: () => this.#recording.now(),
+      worksSince: (time) => this.#recording.tally.worksSince(time),
       note: (what, details) => this.#recording.recorder.note(what, details),
       say,
     })
@@ -172,7 +173,7 @@ class Run {
     if (missing === undefined) this.#recoveredMs = round(performance.now() - began)
     else this.#find('recovery', `not ready ${READY_LIMIT_MS} ms after the last fault: ${missing}`)
     const healedAt = this.#recording.now()
-    const works = (): boolean => this.#recording.tally.recoveryAfter(healedAt) !== undefined
+    const works = (): boolean => this.#recording.tally.worksSince(healedAt)
     do await sleep(AFTERMATH_MS.min, undefined, { signal }).catch(() => {})
     while (!works() && !signal.aborted && this.#recording.now() < healedAt + AFTERMATH_MS.max)
     this.#stopClients.abort()

@@ -56,6 +56,13 @@ export class Tally {
     return first === undefined ? undefined : first.to - time
   }
 
+  /** A change has succeeded that began after `time`. */
+  worksSince(time: number): boolean {
+    // From the newest back to those that had ended before.
+    const last = this.#changes.findLast(({ from, to }) => from >= time || to < time)
+    return last !== undefined && last.from >= time
+  }
+
   latency(): Record<string, Latency> {
     return Object.fromEntries([...this.#latencies].map(([f, values]) => [f, latencyOf(values)]))
   }

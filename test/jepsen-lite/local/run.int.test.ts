@@ -13,14 +13,14 @@ const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
 afterEach(() => rmSync(out, { recursive: true, force: true }))
 
 const options = (rest: Partial<RunOptions> & { nemeses: readonly Nemesis[] }): RunOptions => ({
-  timeS: 4,
+  timeS: 5,
   workload: 'kv',
   rate: 100,
   clients: 5,
   nodes: 3,
   out,
   // Its first two faults are short.
-  seed: 55_595,
+  seed: 4_417,
   command: 'a test',
   portFrom: 27_301,
   signal: new AbortController().signal,
