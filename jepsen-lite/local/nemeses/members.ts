@@ -152,7 +152,7 @@ async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<voi
 async function membership(cluster: LocalCluster, node: LocalNode): Promise<boolean | undefined> {
   let names: string[] | undefined
   await persistently(cluster, async () => {
-    names = await memberNames(cluster, node)
+    names = await memberNames(cluster)
     return names !== undefined
   })
   return names?.includes(node.name)
@@ -179,9 +179,10 @@ async function persistently(
 }
 
 /** As the leader of the highest term knows them; the word of somebody who may have been removed does not count. */
-async function memberNames(cluster: LocalCluster, except: LocalNode): Promise<string[] | undefined> {
+async function memberNames(cluster: LocalCluster, except?: LocalNode): Promise<string[] | undefined> {
   const { leader } = cluster
-  const asked = leader === except ? cluster.running.find((node) => node !== except) : leader
+  const asked =
+    leader !== undefined && leader === except ? cluster.running.find((node) => node !== except) : leader
   if (asked === undefined) return undefined
   const members = membersIn(await cluster.ask(asked, 'GET', '/v1/cluster', undefined, 1_000))
   return members?.map(({ name }) => name)
