@@ -110,7 +110,9 @@ function drawn(file: File, random: Random): Omit<Content, 'file'> {
   const change = count + (random.chance(0.5) ? 0 : random.below(Math.max(1, behind)))
   const next = changes[change]
   if (next?.kind !== 'write' || random.chance(0.4)) return { changes: count, torn: undefined }
-  const isOverwrite = next.at + next.data.length <= lengthAfter(file, count)
+  const skipped = changes.slice(count, change)
+  const isOverwrite =
+    next.at + next.data.length <= lengthAfter(file, count) && skipped.every(({ kind }) => kind === 'write')
   // What was appended comes back from the front, and after all that was appended before.
   if (!isOverwrite && change !== count) return { changes: count, torn: undefined }
   const from = isOverwrite ? random.below(next.data.length) : 0

@@ -71,9 +71,11 @@ export class TraceReader<Mark> {
   }
 
   #line(line: string): void {
-    const [, pid = '', rest = ''] = /^([0-9]+) +(.*)$/s.exec(line) ?? []
+    if (line === '') return
+    const [, pid, rest] = /^([0-9]+) +(.*)$/s.exec(line) ?? []
+    if (pid === undefined || rest === undefined) throw new TraceError(`not understood: ${excerpt(line)}`)
     // Signals and ends of threads.
-    if (rest === '' || rest.startsWith('---') || rest.startsWith('+++')) return
+    if (rest.startsWith('---') || rest.startsWith('+++')) return
     const resumed = /^<\.\.\. ([a-z0-9_]+) resumed>(.*)$/s.exec(rest)
     if (resumed !== null) {
       const call = this.#begun.get(pid)
