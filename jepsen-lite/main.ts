@@ -1,29 +1,37 @@
 // The `jepsen-lite` command: what was typed, to an exit code (exit-codes.ts). Each subcommand is a module in commands/ that adds itself
-// to the program with `add(program)`; what it does is loaded when it runs, so that `check` does not pay for the simulator.
+// to the program with `add(program)`. Only the one that is meant is loaded, so that `check` does not pay for the simulator.
 //
 // A subcommand's action sets `process.exitCode` to what it found, and throws `Failure` when it could not do its work.
 
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { version } from '../src/server/version.ts'
-import { add as addCheck } from './commands/check.ts'
-import { add as addPower } from './commands/power.ts'
-import { add as addReplay } from './commands/replay.ts'
-import { add as addRun } from './commands/run.ts'
-import { add as addSim } from './commands/sim.ts'
 import { EXIT, Failure } from './exit-codes.ts'
 
-const SUBCOMMANDS = [addCheck, addSim, addReplay, addRun, addPower]
+const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnknownOpts): void }>> = new Map([
+  ['check', () => import('./commands/check.ts')],
+  ['sim', () => import('./commands/sim.ts')],
+  ['replay', () => import('./commands/replay.ts')],
+  ['run', () => import('./commands/run.ts')],
+  ['power', () => import('./commands/power.ts')],
+])
 
 /** Resolves when the command is done; never rejects. */
 export async function main(args: readonly string[]): Promise<void> {
+  // Whoever reads our output may stop at any time (`| head`); the verdict stays what it is.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit()
+    throw error
+  })
   try {
-    await buildProgram().parseAsync(args, { from: 'user' })
+    const program = await buildProgram(args)
+    await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = exitCodeOf(error)
   }
 }
 
-export function buildProgram(): CommandUnknownOpts {
+/** With the subcommand that `args` name; with all of them when they name none. */
+export async function buildProgram(args: readonly string[]): Promise<CommandUnknownOpts> {
   const program = new Command('jepsen-lite')
     .description('Breaks a quorate cluster, and checks what its clients saw.')
     .version(version(), '--version', 'print the version')
@@ -33,7 +41,10 @@ export function buildProgram(): CommandUnknownOpts {
     .configureHelp({ helpWidth: 100 })
     .exitOverride()
     .addHelpText('after', EXIT_CODES)
-  for (const add of SUBCOMMANDS) add(program)
+  const meant = args.find((arg) => SUBCOMMANDS.has(arg))
+  for (const [name, load] of SUBCOMMANDS) {
+    if (meant === undefined || name === meant) (await load()).add(program)
+  }
   return program
 }
 

@@ -1,6 +1,7 @@
 // Linearizability of a whole history, key by key, with what a report needs to show why.
 
 import type { History } from '../history.ts'
+import { orderAppends } from './append-order.ts'
 import type { Model } from './models/model.ts'
 import { type KeyCall, partition } from './partition.ts'
 import { type SearchResult, search } from './search.ts'
@@ -28,6 +29,7 @@ export interface KeyVerdict {
 export interface Point {
   readonly call: KeyCall<unknown>
   readonly timeMs: number
+  /** For people: shortened where it is long. */
   readonly state: string
 }
 
@@ -43,13 +45,23 @@ export function checkLinearizability(
   model: Model<unknown>,
   configurationsMax?: number,
 ): Linearizability {
-  const initial = model.initial(history.header.initial ?? null)
+  const first = history.header.initial ?? null
   const keys: KeyVerdict[] = []
   let configurations = 0
   for (const [key, calls] of partition(history, model)) {
-    const found = search(calls, model, initial, configurationsMax)
+    const ordered = orderAppends(calls, first)
+    const found = search(ordered, model, model.initial(first), configurationsMax)
+    const { verdict, order } = found
+    const blocked = found.blocked === undefined ? undefined : ordered[found.blocked]
     configurations += found.configurations
-    keys.push(verdictOf(key, calls, found, model, initial))
+    keys.push({
+      key,
+      verdict,
+      operations: calls.length,
+      unknown: calls.filter(({ end }) => end === Number.POSITIVE_INFINITY).length,
+      points: pointsOf(ordered, order, model, model.initial(first)),
+      failure: blocked && { blocked, witness: () => shrink(calls, blocked, model, first) },
+    })
   }
   return { verdict: worst(keys), model: model.name, keys, configurations }
 }
@@ -59,27 +71,6 @@ function worst(keys: readonly KeyVerdict[]): SearchResult['verdict'] {
   const verdicts = new Set(keys.map(({ verdict }) => verdict))
   if (verdicts.has('impossible')) return 'impossible'
   return verdicts.has('undecided') ? 'undecided' : 'linearizable'
-}
-
-function verdictOf(
-  key: string,
-  calls: readonly KeyCall<unknown>[],
-  { verdict, order, blocked }: SearchResult,
-  model: Model<unknown>,
-  initial: unknown,
-): KeyVerdict {
-  const blockedCall = blocked === undefined ? undefined : calls[blocked]
-  return {
-    key,
-    verdict,
-    operations: calls.length,
-    unknown: calls.filter(({ end }) => end === Number.POSITIVE_INFINITY).length,
-    points: pointsOf(calls, order, model, initial),
-    failure:
-      blockedCall === undefined
-        ? undefined
-        : { blocked: blockedCall, witness: () => shrink(calls, blockedCall, model, initial) },
-  }
 }
 
 /** As early as the order allows. */
@@ -97,7 +88,14 @@ function pointsOf(
     if (call === undefined) continue
     state = call.step.apply(state)
     timeMs = Math.max(timeMs, call.startMs)
-    points.push({ call, timeMs, state: model.textOf(state) })
+    points.push({ call, timeMs, state: shortened(model.textOf(state)) })
   }
   return points
+}
+
+const STATE_SHOWN_MAX = 120
+
+/** The end of a long value tells more than its beginning. */
+function shortened(text: string): string {
+  return text.length <= STATE_SHOWN_MAX ? text : `…${text.slice(-STATE_SHOWN_MAX)}`
 }

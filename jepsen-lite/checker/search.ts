@@ -2,12 +2,13 @@
 // model gives every result that was seen? The search of Wing & Gong with Lowe's memory of configurations: place any operation that
 // may come next, go on from the state that it leads to, and take it back when that leads nowhere. README.md explains it in pictures.
 //
-// Four rules keep it from trying what cannot matter; each leaves out only orders for which another one is as good:
+// Five rules keep it from trying what cannot matter; each leaves out only orders for which another one is as good:
 //
 //   1  An answer that only looked, and that fits the state as it is, comes next: later it could do no better.
 //   2  An operation of unknown outcome need never be placed. One that would change nothing is not.
 //   3  Nor is one followed by an operation that could have come without it and led to the same state.
 //   4  Of unknown operations that do the same, the earliest comes first: wherever a later one fits, it fits too.
+//   5  Operations whose answers tell revisions come in the order of these: no model accepts another.
 
 import { Configurations } from './configurations.ts'
 import type { Model, Step } from './models/model.ts'
@@ -34,6 +35,8 @@ export interface SearchResult {
 
 /** About 60 bytes each. */
 export const CONFIGURATIONS_MAX = 5_000_000
+/** Characters of all states together, which are long where values are. Beyond it a search is undecided, too. */
+const STATES_MAX = 100_000_000
 
 export function search<State>(
   calls: readonly SearchCall<State>[],
@@ -53,17 +56,25 @@ class Search<State> {
   readonly #configurations = new Configurations()
   /** Calls are numbered by their start; this is each one's place in the list that was given. */
   readonly #given: Int32Array
+  readonly #starts: Float64Array
   readonly #ends: Float64Array
   /** Its number among the calls that must be placed, or among those that need not be. */
   readonly #bit: Int32Array
   readonly #isOptional: Uint8Array
   /** Of an optional call: the one before it that does the same. */
   readonly #twin: Int32Array
-  /** Starts and ends in time order as a linked list; what is placed is lifted out of it. Call c: its start is node c, its end n + c. */
+  /**
+   * Starts and ends of required calls in time order as a linked list, and starts of optional ones as another; what is placed is lifted
+   * out. Call c: its start is node c, its end n + c.
+   */
   readonly #next: Int32Array
   readonly #prev: Int32Array
   readonly #calls: number
   readonly #head: number
+  readonly #optionalHead: number
+
+  /** Required calls whose steps have an order, in that order. */
+  readonly #queue: Int32Array
 
   // Where the search stands.
   #state: number
@@ -74,6 +85,8 @@ class Search<State> {
   /** The first required call that is not placed, and the last that is. */
   #from = 0
   #last = -1
+  /** The first in the queue that is not placed. */
+  #turn = 0
   #remaining: number
   #hashA = 0
   #hashB = 0
@@ -85,6 +98,7 @@ class Search<State> {
   readonly #wasBefore: Int32Array
   readonly #wasFrom: Int32Array
   readonly #wasLast: Int32Array
+  readonly #wasTurn: Int32Array
   /** 0: placed by rule 1, so there is nothing else to try in its place. */
   readonly #wasChosen: Uint8Array
 
@@ -94,12 +108,14 @@ class Search<State> {
     const n = calls.length
     this.#calls = n
     this.#head = 2 * n
+    this.#optionalHead = 2 * n + 1
     this.#configurationsMax = configurationsMax
     this.#steps = steps
     this.#state = steps.initial
     const given = calls.map((_, at) => at).sort((a, b) => startOf(calls, a) - startOf(calls, b) || a - b)
     this.#given = Int32Array.from(given)
     steps.renumber(this.#given)
+    this.#starts = Float64Array.from(given, (at) => startOf(calls, at))
     this.#ends = Float64Array.from(given, (at) => calls[at]?.end ?? 0)
     this.#bit = new Int32Array(n)
     this.#isOptional = new Uint8Array(n)
@@ -108,41 +124,67 @@ class Search<State> {
     this.#remaining = n - optional
     this.#required = new Int32Array((this.#remaining >> 5) + 1)
     this.#optional = new Int32Array((optional + 31) >> 5)
-    this.#next = new Int32Array(2 * n + 1)
-    this.#prev = new Int32Array(2 * n + 1)
-    this.#link(given.map((at) => startOf(calls, at)))
+    this.#next = new Int32Array(2 * n + 2)
+    this.#prev = new Int32Array(2 * n + 2)
+    this.#queue = this.#queueUp()
+    this.#link()
     this.#placed = new Int32Array(n)
     this.#wasState = new Int32Array(n)
     this.#wasBefore = new Int32Array(n)
     this.#wasFrom = new Int32Array(n)
     this.#wasLast = new Int32Array(n)
+    this.#wasTurn = new Int32Array(n)
     this.#wasChosen = new Uint8Array(n)
   }
 
   run(): SearchResult {
     this.#placeLooks()
-    let node = at(this.#next, this.#head)
+    let call = at(this.#next, this.#head)
     while (this.#remaining > 0) {
-      if (this.#configurations.size > this.#configurationsMax) return this.#result('undecided')
-      if (node < this.#calls) {
-        node = at(this.#next, this.#place(node) ? this.#head : node)
+      if (this.#configurations.size > this.#configurationsMax || this.#steps.characters > STATES_MAX) {
+        return this.#result('undecided')
+      }
+      const candidate = this.#candidateFrom(call)
+      if (candidate !== NONE) {
+        call = at(this.#next, this.#place(candidate) ? this.#head : candidate)
         continue
       }
-      // An end: its call would have had to be placed by now.
-      this.#noteDeadEnd(node - this.#calls)
-      if (this.#depth === 0) return this.#result('impossible')
+      this.#noteDeadEnd(this.#firstToEnd())
       const takenBack = this.#takeBack()
       if (takenBack === NONE) return this.#result('impossible')
-      node = at(this.#next, takenBack)
+      call = at(this.#next, takenBack)
     }
     return this.#result('linearizable')
+  }
+
+  /**
+   * The next to try, from this node on: required calls first, then optional ones, which are only needed where nothing else goes on. NONE:
+   * the call that is the first to end would have had to be placed by now.
+   */
+  #candidateFrom(node: number): number {
+    const isRequired = node < this.#calls && this.#isOptional[node] === 0
+    if (isRequired) return node
+    const isEnd = node >= this.#calls && node < this.#head
+    const optional = isEnd ? at(this.#next, this.#optionalHead) : node
+    if (optional === this.#optionalHead) return NONE
+    const deadline = this.#ends[this.#firstToEnd()] ?? 0
+    return (this.#starts[optional] ?? 0) <= deadline ? optional : NONE
+  }
+
+  /** Of the required calls that are not placed. */
+  #firstToEnd(): number {
+    let node = at(this.#next, this.#head)
+    while (node < this.#calls) node = at(this.#next, node)
+    return node - this.#calls
   }
 
   /** Places a call if it may come next and that leads somewhere new. */
   #place(call: number): boolean {
     const optional = this.#isOptional[call] === 1
-    if (optional && !this.#isPlacedOptional(at(this.#twin, call))) return false
+    const twin = at(this.#twin, call)
+    if (twin !== NONE && !this.#isPlaced(twin)) return false
     const step = this.#steps.ofCall(call)
+    if (!this.#isItsTurn(step)) return false
     const after = this.#steps.apply(this.#state, step)
     if (after === REFUSED || (optional && after === this.#state)) return false
     if (this.#before !== NONE && this.#steps.apply(this.#before, step) === after) return false
@@ -167,10 +209,7 @@ class Search<State> {
     while (node < this.#calls) {
       const previous = at(this.#prev, node)
       const step = this.#steps.ofCall(node)
-      const free =
-        this.#isOptional[node] === 0 &&
-        this.#steps.isLook(step) &&
-        this.#steps.apply(this.#state, step) === this.#state
+      const free = this.#steps.isLook(step) && this.#steps.apply(this.#state, step) === this.#state
       if (free) this.#push(node, this.#state, NONE, 0)
       node = at(this.#next, free ? previous : node)
     }
@@ -183,6 +222,7 @@ class Search<State> {
     this.#wasBefore[depth] = this.#before
     this.#wasFrom[depth] = this.#from
     this.#wasLast[depth] = this.#last
+    this.#wasTurn[depth] = this.#turn
     this.#wasChosen[depth] = chosen
     this.#depth = depth + 1
     this.#state = state
@@ -194,6 +234,7 @@ class Search<State> {
     this.#remaining -= 1
     this.#last = Math.max(this.#last, at(this.#bit, call))
     while (this.#isSet(this.#required, this.#from)) this.#from += 1
+    while (this.#turn < this.#queue.length && this.#isPlaced(at(this.#queue, this.#turn))) this.#turn += 1
   }
 
   /** Down to the last call that was chosen, which it returns; NONE when nothing is left to choose otherwise. */
@@ -206,6 +247,7 @@ class Search<State> {
       this.#before = at(this.#wasBefore, depth)
       this.#from = at(this.#wasFrom, depth)
       this.#last = at(this.#wasLast, depth)
+      this.#turn = at(this.#wasTurn, depth)
       this.#flip(call)
       if (this.#isOptional[call] === 0) {
         this.#unlift(call + this.#calls)
@@ -254,14 +296,42 @@ class Search<State> {
     return optional
   }
 
+  #queueUp(): Int32Array {
+    const order = (call: number): number => this.#steps.orderOf(this.#steps.ofCall(call)) ?? Number.NaN
+    const calls = Array.from({ length: this.#calls }, (_, call) => call)
+    const ordered = calls.filter((call) => this.#isOptional[call] === 0 && !Number.isNaN(order(call)))
+    return Int32Array.from(ordered.sort((a, b) => order(a) - order(b)))
+  }
+
+  /** Rule 5. */
+  #isItsTurn(step: number): boolean {
+    const order = this.#steps.orderOf(step)
+    const turn = this.#queue[this.#turn]
+    return (
+      order === undefined || turn === undefined || order === this.#steps.orderOf(this.#steps.ofCall(turn))
+    )
+  }
+
   /** At one instant starts come before ends: then the two are concurrent. */
-  #link(starts: readonly number[]): void {
+  #link(): void {
     const n = this.#calls
-    const time = (node: number): number => (node < n ? starts[node] : this.#ends[node - n]) ?? 0
-    const nodes = starts.flatMap((_, call) => (this.#isOptional[call] === 1 ? [call] : [call, call + n]))
-    nodes.sort((a, b) => time(a) - time(b) || a - b)
-    let previous = this.#head
-    for (const node of [...nodes, this.#head]) {
+    const time = (node: number): number => (node < n ? this.#starts[node] : this.#ends[node - n]) ?? 0
+    const calls = Array.from({ length: n }, (_, call) => call)
+    const required = calls.filter((call) => this.#isOptional[call] === 0)
+    const nodes = [...required, ...required.map((call) => call + n)]
+    this.#chain(
+      this.#head,
+      nodes.sort((a, b) => time(a) - time(b) || a - b),
+    )
+    this.#chain(
+      this.#optionalHead,
+      calls.filter((call) => this.#isOptional[call] === 1),
+    )
+  }
+
+  #chain(head: number, nodes: readonly number[]): void {
+    let previous = head
+    for (const node of [...nodes, head]) {
       this.#next[previous] = node
       this.#prev[node] = previous
       previous = node
@@ -293,8 +363,9 @@ class Search<State> {
     return (at(bits, bit >> 5) & (1 << (bit & 31))) !== 0
   }
 
-  #isPlacedOptional(call: number): boolean {
-    return call === NONE || this.#isSet(this.#optional, at(this.#bit, call))
+  #isPlaced(call: number): boolean {
+    const bits = this.#isOptional[call] === 1 ? this.#optional : this.#required
+    return this.#isSet(bits, at(this.#bit, call))
   }
 }
 
@@ -318,6 +389,8 @@ function mix(value: number, table: number): number {
 /** Steps and states as small numbers, and every step from a state computed once. */
 class Steps<State> {
   readonly initial: number
+  /** Of the states so far. */
+  characters = 0
   #ofCall: Int32Array
   readonly #steps: Step<State>[] = []
   readonly #states: State[] = []
@@ -348,6 +421,10 @@ class Steps<State> {
     return at(this.#ofCall, call)
   }
 
+  orderOf(step: number): number | undefined {
+    return this.#steps[step]?.order
+  }
+
   isLook(step: number): boolean {
     return this.#steps[step]?.isLook === true
   }
@@ -369,6 +446,7 @@ class Steps<State> {
     const known = this.#stateIds.get(text)
     if (known !== undefined) return known
     this.#states.push(state)
+    this.characters += text.length
     this.#stateIds.set(text, this.#states.length - 1)
     return this.#states.length - 1
   }

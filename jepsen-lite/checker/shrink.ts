@@ -6,6 +6,7 @@
 //   reads   go one after another, as many at a time as can be spared: an order of the whole, without them, explains the rest
 //   writes  that nobody can have noticed go too (see `unnoticed`)
 
+import { orderAppends } from './append-order.ts'
 import type { Model } from './models/model.ts'
 import type { KeyCall } from './partition.ts'
 import { search } from './search.ts'
@@ -18,12 +19,13 @@ export function shrink<State>(
   calls: readonly KeyCall<State>[],
   blocked: KeyCall<State>,
   model: Model<State>,
-  initial: State,
+  initial: string | null,
 ): KeyCall<State>[] {
   let searches = 0
   const isImpossible = (left: readonly KeyCall<State>[]): boolean => {
     searches += 1
-    return search(left, model, initial, CONFIGURATIONS_MAX).verdict === 'impossible'
+    const ordered = orderAppends(left, initial)
+    return search(ordered, model, model.initial(initial), CONFIGURATIONS_MAX).verdict === 'impossible'
   }
   let left = cut(calls, blocked.end, model)
   // The blocked operation fits nowhere whatever comes later; should the budget not suffice to see that, all is shown.

@@ -21,6 +21,7 @@ export type Kind =
   | 'del'
   | 'cas'
   | 'append'
+  | 'append-piece'
   | 'acquire'
   | 'release'
   | 'range'
@@ -186,6 +187,8 @@ function operationOf(
       return { f: 'cas', key, from: [null, ...VALUES][(argument >> 3) % 4] ?? null, to: value }
     case 'append':
       return { f: 'append', key, value }
+    case 'append-piece':
+      return { f: 'append', key, value: `${before.length},` }
     case 'acquire':
       return { f: 'acquire', key, owner: value }
     case 'release':
@@ -216,6 +219,9 @@ function withoutRevisions({
 
 /** As if another value, another revision, or the opposite had been seen. */
 function lieAbout(result: Result, lie: number): Result {
+  // One piece short.
+  if (lie === 0 && result.value?.endsWith(','))
+    return { ...result, value: result.value.replace(/[^,]*,$/, '') }
   if (lie === 0 && result.value !== undefined) return { ...result, value: result.value === 'a' ? 'b' : 'a' }
   if (lie === 1 && result.modRevision !== undefined)
     return { ...result, modRevision: Math.max(1, result.modRevision - 1) }

@@ -37,7 +37,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'cas', 'put'],
     keys: ['x'],
     revisions: false,
-    runs: 20_000,
+    runs: 18_000,
   },
   {
     name: 'keys with append',
@@ -45,7 +45,23 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'append', 'put', 'put-if-absent'],
     keys: ['x', 'y'],
     revisions: false,
-    runs: 20_000,
+    runs: 18_000,
+  },
+  {
+    name: 'keys that are only appended to',
+    model: 'kv',
+    kinds: ['get', 'append-piece'],
+    keys: ['x'],
+    revisions: false,
+    runs: 10_000,
+  },
+  {
+    name: 'the same with revisions',
+    model: 'versioned-register',
+    kinds: ['get', 'append-piece'],
+    keys: ['x'],
+    revisions: true,
+    runs: 5_000,
   },
   {
     name: 'versioned registers',
@@ -53,7 +69,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put', 'get', 'put-if-revision', 'put-if-absent', 'del', 'cas', 'append'],
     keys: ['x'],
     revisions: true,
-    runs: 20_000,
+    runs: 18_000,
   },
   {
     name: 'locks',
