@@ -13,6 +13,8 @@ export const OPERATION_MS_MAX = 2_000
 /** A client that falls further behind its pace than this does not catch up: it would come in a burst. */
 const BEHIND_MS_MAX = 500
 
+const UNREACHABLE_PAUSE_MS = 100
+
 export interface Target {
   readonly name: string
   readonly port: number
@@ -54,6 +56,8 @@ export async function runClient(options: ClientOptions): Promise<void> {
     else if (end.kind === 'fail') recorder.fail(operation, end.why)
     else recorder.unknown(operation, end.why)
     workload.ended(op, end)
+    // Whoever finds nobody there does not ask again at once.
+    if (end.kind === 'fail' && end.unreachable) due = Math.max(due, performance.now() + UNREACHABLE_PAUSE_MS)
   }
   http.close()
 }

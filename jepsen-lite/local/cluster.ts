@@ -12,7 +12,7 @@ import type { NodeView } from '../../src/cli/cluster/node-messages.ts'
 import { type NodeEvent, SupervisedNode } from '../../src/cli/cluster/supervised-node.ts'
 import type { Founding, ListenAddress } from '../../src/server/types.ts'
 import { HttpClient } from './http.ts'
-import { Network } from './network.ts'
+import { CLIENTS, Network } from './network.ts'
 
 const HOST = '127.0.0.1'
 /** For all nodes to become voters at the start, and again after the faults. */
@@ -76,7 +76,7 @@ export class LocalCluster {
   static async start(options: ClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
     const nodes: LocalNode[] = []
-    const ports = await freePorts(options.portFrom, names.length)
+    const ports = await freePorts(options.portFrom, 2 * names.length)
     const find = (name: string): LocalNode | undefined => nodes.find((node) => node.name === name)
     const network = await Network.create(names, {
       peer: (name) => find(name)?.peer,
@@ -84,6 +84,7 @@ export class LocalCluster {
         const node = find(name)
         return node?.peer === undefined ? undefined : { host: HOST, port: node.port }
       },
+      frontPort: (name) => ports[names.length + names.indexOf(name)] ?? 0,
     })
     const hear = (process: SupervisedNode, event: NodeEvent): void => {
       const node = find(process.name)
@@ -232,6 +233,7 @@ export class LocalCluster {
     switch (event.kind) {
       case 'started':
         node.peer = { host: HOST, port: Number(event.peer.slice(event.peer.lastIndexOf(':') + 1)) }
+        void this.network.link(CLIENTS, name).open()
         break
       case 'view':
         if (node.process.ready && node.stage !== 'outside') node.stage = 'member'
@@ -239,6 +241,7 @@ export class LocalCluster {
         break
       case 'ended': {
         node.peer = undefined
+        void this.network.link(CLIENTS, name).shut()
         const wanted = event.reason === 'killed' || event.reason === 'stopped' || node.excuses > 0
         this.#options.onEvent({ kind: 'ended', node: name, reason: event.reason, wanted })
         break
@@ -253,6 +256,7 @@ function whyNotReady({ name, process }: LocalNode): string {
   return `${name}: ${process.view?.notReady.join(', ') ?? 'it has not said anything yet'}`
 }
 
+/** Below those that the system gives to outgoing connections: a node that is started again must find its own. */
 async function freePorts(from: number, count: number): Promise<number[]> {
   const found: number[] = []
   for (let port = from; found.length < count && port < 65_536; port++)

@@ -10,68 +10,103 @@ export const CLIENTS = 'clients'
 export interface Listeners {
   peer(name: string): ListenAddress | undefined
   api(name: string): ListenAddress | undefined
+  /** Where clients reach a node whose API has a relay in front. */
+  frontPort(name: string): number
 }
+
+const HOST = '127.0.0.1'
 
 /** What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`. */
 export class Link {
   readonly from: string
   readonly to: string
-  readonly #relay: Relay
+  readonly address: ListenAddress
+  readonly #target: () => ListenAddress | undefined
+  #relay: Relay | undefined
+  /** By relays before this one. */
+  #passedBefore = 0
+  /** Opening and shutting, one after the other. */
+  #turning: Promise<void> = Promise.resolve()
   /** Cuts that stand: two faults may hit one link, and the healing of one must not undo the other. */
   #cuts = 0
   /** Where its connections lead instead of to the node: through something that spoils them. */
   #detour: ListenAddress | undefined
 
-  static async create(from: string, to: string, target: () => ListenAddress | undefined): Promise<Link> {
-    const relay = await createRelay({
-      listen: { host: '127.0.0.1', port: 0 },
-      // A dead node looks dead, whatever stands in front of it.
-      target: () => (target() === undefined ? undefined : (link.#detour ?? target())),
-    })
-    const link = new Link(from, to, relay)
+  static async create(
+    from: string,
+    to: string,
+    target: () => ListenAddress | undefined,
+    port: number,
+  ): Promise<Link> {
+    const relay = await createRelay({ listen: { host: HOST, port }, target: () => link.#destination() })
+    const link = new Link(from, to, target, relay)
     return link
   }
 
-  private constructor(from: string, to: string, relay: Relay) {
+  private constructor(from: string, to: string, target: () => ListenAddress | undefined, relay: Relay) {
     this.from = from
     this.to = to
+    this.address = relay.address
+    this.#target = target
     this.#relay = relay
   }
 
-  get address(): ListenAddress {
-    return this.#relay.address
-  }
-
   get passedBytes(): number {
-    return this.#relay.passedBytes
+    return this.#passedBefore + (this.#relay?.passedBytes ?? 0)
   }
 
   get hasDetour(): boolean {
     return this.#detour !== undefined
   }
 
+  /** Nobody listens any more: who calls is refused, as by a machine without the process. */
+  shut(): Promise<void> {
+    return this.#turn(async () => {
+      const relay = this.#relay
+      if (relay === undefined) return
+      this.#passedBefore += relay.passedBytes
+      this.#relay = undefined
+      await relay.close()
+    })
+  }
+
+  open(): Promise<void> {
+    return this.#turn(async () => {
+      if (this.#relay !== undefined) return
+      this.#relay = await createRelay({ listen: this.address, target: () => this.#destination() })
+      if (this.#cuts > 0) this.#relay.setMode('blackhole')
+    })
+  }
+
   /** Bytes stop, sockets stay, nobody is told; with `reset` they are told first. The function returned undoes it, once. */
   cut(reset: boolean): () => void {
     this.#cuts++
-    this.#relay.setMode('blackhole')
-    if (reset) this.#relay.reset()
+    this.#relay?.setMode('blackhole')
+    if (reset) this.#relay?.reset()
     let undone = false
     return () => {
       if (undone) return
       undone = true
       this.#cuts--
-      if (this.#cuts === 0) this.#relay.setMode('pass')
+      if (this.#cuts === 0) this.#relay?.setMode('pass')
     }
   }
 
   /** Its connections begin anew, through `detour` or straight. */
   lead(detour: ListenAddress | undefined): void {
     this.#detour = detour
-    this.#relay.reset()
+    this.#relay?.reset()
   }
 
-  close(): Promise<void> {
-    return this.#relay.close()
+  /** A dead node looks dead, whatever stands in front of it. */
+  #destination(): ListenAddress | undefined {
+    const node = this.#target()
+    return node === undefined ? undefined : (this.#detour ?? node)
+  }
+
+  #turn(work: () => Promise<void>): Promise<void> {
+    this.#turning = this.#turning.then(work)
+    return this.#turning
   }
 }
 
@@ -89,7 +124,7 @@ export class Network {
     )
     const links = pairs.map(({ from, to }) => {
       const behind = from === CLIENTS ? listeners.api : listeners.peer
-      return Link.create(from, to, () => behind(to))
+      return Link.create(from, to, () => behind(to), from === CLIENTS ? listeners.frontPort(to) : 0)
     })
     return new Network(await Promise.all(links))
   }
@@ -112,6 +147,6 @@ export class Network {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.links.map((link) => link.close()))
+    await Promise.all(this.links.map((link) => link.shut()))
   }
 }

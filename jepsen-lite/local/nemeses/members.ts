@@ -22,7 +22,7 @@ const grow: Nemesis = {
     cluster.start(spare)
     return {
       nodes: [spare.name],
-      holdMsMin: 2_000,
+      holdMsMin: 3_000,
       effect: () => (spare.process.ready ? 'it became a voter' : undefined),
       heal: () => removeMember(cluster, spare),
     }
@@ -72,7 +72,7 @@ const wipe: Nemesis = {
     cluster.start(node)
     return {
       nodes: [node.name],
-      holdMsMin: 2_000,
+      holdMsMin: 3_000,
       async effect() {
         const now = await replicaIdOf(cluster, node)
         return node.process.ready && now !== undefined && now !== before

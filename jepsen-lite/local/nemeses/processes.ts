@@ -135,11 +135,11 @@ const restart: Nemesis = {
     return {
       nodes: [node.name],
       details: { pid },
-      effect: () => (isAlive(pid) ? undefined : `ended: ${pid}`),
-      async heal() {
+      async effect() {
         await stopped
-        cluster.start(node)
+        return isAlive(pid) ? undefined : `ended: ${pid}`
       },
+      heal: () => cluster.start(node),
     }
   },
 }
