@@ -51,7 +51,8 @@ export async function createMangler(
   random: Random,
   target: () => ListenAddress | undefined,
 ): Promise<Mangler> {
-  const state: State = { kind, measure, random, kept: [], timers: new Set(), spoiled: 0 }
+  const state: State = { kind, measure, random, timers: new Set(), spoiled: 0 }
+  const kept: Kept = { there: [], back: [] }
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (caller) => {
     const address = target()
@@ -73,8 +74,8 @@ export async function createMangler(
         close()
       })
     }
-    lead(caller, callee, state)
-    lead(callee, caller, state)
+    lead(caller, callee, state, kept.there)
+    lead(callee, caller, state, kept.back)
   })
   return {
     address: await listening(server),
@@ -90,11 +91,16 @@ export async function createMangler(
   }
 }
 
+/** Frames of all connections of the link, by direction: a peer takes no frame from the wrong one. */
+interface Kept {
+  readonly there: Buffer[]
+  readonly back: Buffer[]
+}
+
 interface State {
   readonly kind: Mangling
   readonly measure: Measure
   readonly random: Random
-  readonly kept: Buffer[]
   readonly timers: Set<NodeJS.Timeout>
   spoiled: number
 }
@@ -102,18 +108,18 @@ interface State {
 /** What is done to the bytes of one direction. */
 type Stage = (chunk: Buffer) => void
 
-function lead(from: Socket, to: Socket, state: State): void {
+function lead(from: Socket, to: Socket, state: State, kept: Buffer[]): void {
   const send = (bytes: Buffer): void => {
     if (to.destroyed) return
     if (!to.write(bytes)) from.pause()
   }
   to.on('drain', () => from.resume())
-  const stage = stageOf(state, send, from)
+  const stage = stageOf(state, send, from, kept)
   from.on('data', stage)
   from.on('end', () => to.end())
 }
 
-function stageOf(state: State, send: Stage, from: Socket): Stage {
+function stageOf(state: State, send: Stage, from: Socket, kept: Buffer[]): Stage {
   const { kind, random, measure } = state
   switch (kind) {
     case 'drop':
@@ -125,8 +131,10 @@ function stageOf(state: State, send: Stage, from: Socket): Stage {
       })
     case 'replay':
       return frameWise(state, send, (frame) => {
+        if (kept.length > 0) send(random.pick(kept))
         send(frame)
-        if (state.kept.length > 0) send(random.pick(state.kept))
+        kept.push(frame)
+        if (kept.length > KEPT_FRAMES) kept.splice(random.below(kept.length), 1)
       })
     case 'reorder':
       return frameWise(state, send, (frame) => {
@@ -153,7 +161,7 @@ function stageOf(state: State, send: Stage, from: Socket): Stage {
 
 /** Cuts the stream into frames; some are `spoil`ed, the others and the first are sent. */
 function frameWise(state: State, send: Stage, spoil: Stage): Stage {
-  const { measure, random, kept } = state
+  const { measure, random } = state
   let rest: Buffer = Buffer.alloc(0)
   let isFirst = true
   return (chunk) => {
@@ -167,10 +175,6 @@ function frameWise(state: State, send: Stage, spoil: Stage): Stage {
       else {
         state.spoiled++
         spoil(frame)
-      }
-      if (!isFirst && state.kind === 'replay') {
-        kept.push(frame)
-        if (kept.length > KEPT_FRAMES) kept.splice(random.below(kept.length), 1)
       }
       isFirst = false
     }
