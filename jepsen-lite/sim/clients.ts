@@ -13,6 +13,7 @@ import {
 } from '../../src/kv/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/types.ts'
+import { CorruptionError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Operation, Recorder, Result as Seen } from '../history.ts'
 import { bytes, type ModelRow, shown, text } from './model.ts'
 import type { Machine, Process } from './process.ts'
@@ -247,7 +248,8 @@ export class Clients {
       const index = process.replica.applied
       this.#granted(open, options, result.value, index)
       this.#raise(index)
-      const stored = driver.get(dataKey(bytes(key)))
+      const stored = unlessDamaged(() => driver.get(dataKey(bytes(key))))
+      if (stored === DAMAGED) return this.#fail(open, 'internal')
       const row = stored === undefined ? null : decodeKeyRow(bytes(key), stored)
       const found = row === null ? null : { ...row, value: text(row.value) }
       this.#compare(process, key, index, found)
@@ -276,7 +278,8 @@ export class Clients {
       const index = process.replica.applied
       this.#granted(open, options, result.value, index)
       this.#raise(index)
-      const view = driver.view()
+      const view = unlessDamaged(() => driver.view())
+      if (view === DAMAGED) return this.#fail(open, 'internal')
       const { gte, lt } = dataRange(bytes('k'), bytes('l'))
       const page = { gte, lt, reverse: x % 2 === 1, rowsMax: 10_000, bytesMax: 1 << 20 }
       view.range(page, (error, stored) => {
@@ -454,9 +457,21 @@ export class Clients {
   }
 }
 
-const told = ({ consistency, maxStalenessMs, minRevision }: ReadOptions) => ({
+const DAMAGED = Symbol('damaged')
+
+/** The node ends over damage that it reads; a front answers with an error. */
+function unlessDamaged<T>(read: () => T): T | typeof DAMAGED {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof CorruptionError || error instanceof StorageFailedError) return DAMAGED
+    throw error
+  }
+}
+
+/** A bound on age is left out: it is in ms of the node's clock, and judged above. */
+const told = ({ consistency, minRevision }: ReadOptions) => ({
   consistency,
-  ...(maxStalenessMs === undefined ? {} : { maxStalenessMs }),
   ...(minRevision === undefined ? {} : { minRevision }),
 })
 

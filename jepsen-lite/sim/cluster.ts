@@ -29,6 +29,8 @@ import { CrashSignal, Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 const JOIN_MS = 200
+/** Events in one virtual instant. */
+const SPINS_MAX = 20_000
 
 /** A crash that waits for a certain moment in the life of a process. */
 export interface Trap {
@@ -98,9 +100,21 @@ export class Cluster implements World {
   /** Runs what falls due until then, or until a rule is broken. */
   runUntil(until: number, isOver: () => boolean = () => false): void {
     const { time, trace, invariants } = this
+    let instant = time.now
+    let spins = 0
     for (;;) {
       const event = time.next(until)
       if (event === undefined) return
+      if (time.now === instant) spins++
+      else {
+        instant = time.now
+        spins = 0
+      }
+      if (spins > SPINS_MAX)
+        invariants.violation ??= new Violation(
+          'LIVE-2',
+          `more than ${SPINS_MAX} events in one instant: something spins`,
+        )
       trace.mix(event.kind + 8 * (event.owner?.number ?? 0))
       trace.mix((event.at * 1024) | 0)
       try {

@@ -225,8 +225,8 @@ export class Faults {
   // ---- the network
 
   #cut({ kind, ms, x }: Fault, isCut: (from: Machine, to: Machine) => boolean): void {
-    const { machines, network, tally } = this.#cluster
-    const stalls = (x >> 10) % 2 === 1
+    const { machines, network, tally, config } = this.#cluster
+    const stalls = config.harsh === 0 || (x >> 10) % 2 === 1
     const links: (readonly [number, number])[] = []
     for (const from of machines)
       for (const to of machines) if (from !== to && isCut(from, to)) links.push([from.place, to.place])
@@ -320,9 +320,12 @@ export class Faults {
     driver.drain(() => {
       if (!process.live) return
       if (led && process.role !== 'leader') cluster.tally.hit('graceful stop handed over')
-      driver.close(() => {
-        if (process.live) cluster.kill(machine, 'lost', false, ms)
-      })
+      // As whoever waits for a promise: in a later turn.
+      cluster.time.push(cluster.time.now, IO, process, () =>
+        driver.close(() => {
+          if (process.live) cluster.kill(machine, 'lost', false, ms)
+        }),
+      )
     })
   }
 

@@ -72,6 +72,7 @@ function drawConfig(dice: Dice, nodes: number): Config {
     delayMs: fast ? 0.2 : dice.pick(1, 5, 20),
     jitterMs: fast ? 0.3 : dice.pick(1, 10, 50),
     tail: dice.pick(0, 0, 200, 1000),
+    harsh: harsh ? 1 : 0,
     lost: harsh ? dice.pick(0, 5, 30, 100) : 0,
     doubled: harsh ? dice.pick(0, 20, 100, 300) : 0,
     reordered: harsh && dice.chance(0.7) ? 1 : 0,
@@ -82,21 +83,22 @@ function drawConfig(dice: Dice, nodes: number): Config {
     clocks,
     leases: clocks !== 2 && dice.chance(0.4) ? 1 : 0,
     restartMs: dice.pick(50, 300, 1000, 3000),
-    limits: drawLimits(dice),
+    limits: drawLimits(dice, harsh),
     keys: dice.pick(1, 3, 8, 20),
     clients: dice.pick(2, 4, 8),
     timeoutMs: dice.pick(300, 1000, 2000, 5000),
   }
 }
 
-function drawLimits(dice: Dice): Limits {
+function drawLimits(dice: Dice, harsh: boolean): Limits {
   const tiny = dice.chance(0.7)
   const pick = (small: readonly [number, ...number[]], usual: number): number =>
     tiny ? dice.pick(...small) : usual
   return {
     appendBytesMax: pick([1, 150, 400, 4096], 512 * 1024),
     inflightMessagesMax: pick([1, 2, 4], 256),
-    uncommittedEntriesMax: pick([3, 10, 100], 50_000),
+    // What is forwarded and vanishes counts until a term ends.
+    uncommittedEntriesMax: harsh ? 50_000 : pick([3, 10, 100], 50_000),
     applyBytesMax: pick([1, 300, 4096], 4 << 20),
     tailBytesMax: pick([0, 0, 200], 512 * 1024),
     logTailEntries: dice.pick(0, 1, 5, 30),
@@ -157,7 +159,9 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
 function drawFaults(dice: Dice, config: Config): Fault[] {
   const share = dice.pick(0.15, 0.35, 0.7)
   const chosen = FAULT_KINDS.filter(() => dice.chance(share))
-  const kinds = chosen.flatMap((kind) => Array.from({ length: WEIGHTS[kind] ?? 1 }, () => kind))
+  const kinds = chosen
+    .filter((kind) => kind !== 'lossy' || config.harsh === 1)
+    .flatMap((kind) => Array.from({ length: WEIGHTS[kind] ?? 1 }, () => kind))
   if (kinds.length === 0) return []
   const meanMs = dice.pick(700, 2000, 6000)
   const longMs = dice.pick(500, 3000, 10_000)

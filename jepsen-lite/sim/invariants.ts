@@ -178,7 +178,9 @@ export class Invariants {
           this.#violated('RAFT-1', `${replica.name} asks for votes before its own vote is durable`)
         return
       case 'append-accepted':
-        this.#accepted(replica, message.index, message.to, term)
+        // What was accepted in an older term may have been cut off in the very batch that made it durable; whoever led then cannot make a
+        // quorum of it, since a quorum has moved on.
+        if (term === durable.term) this.#accepted(replica, message.index, message.to, term)
         return
       case 'append':
         this.#appending(replica, message.prevIndex, message.prevTerm, message.entries)
@@ -277,7 +279,7 @@ export class Invariants {
     begun.commit = commit
     begun.applied = replica.applied
     if (term > this.maxTerm) this.maxTerm = term
-    return { writes, hardState, applied: replica.applied }
+    return { writes: [...writes], hardState, applied: replica.applied }
   }
 
   durable(replica: Replica, { writes, hardState, applied }: Begun): void {

@@ -59,22 +59,38 @@ function newestConfiguration({ invariants }: Cluster): Configuration | undefined
 function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] | undefined {
   const { machines, invariants, seed } = cluster
   const whole = machines.filter((machine) => machine.replica !== undefined && !machine.suspect)
+  const known = whole.flatMap(({ replica }) => {
+    if (replica === undefined || replica.durable.terms.length <= invariants.maxCommitted) return []
+    const raft = invariants.committed[replica.durable.commit]?.raft
+    return raft === undefined ? [] : [decodeAppliedState(raft).configuration]
+  })
+  // Learners that catch up become voters by themselves.
+  const { voters: now, learners, learnersNext, demoted } = configuration
+  const soon = [...now, ...[...learners, ...learnersNext].filter((id) => !demoted.includes(id))]
+  // Whoever starts again goes by what it knows to be committed, which may be an older configuration: with that it must win.
+  const halves = [
+    soon,
+    ...[configuration, ...known].flatMap(({ voters, votersOutgoing }) => [voters, votersOutgoing]),
+  ]
   const isMajority = (some: readonly Machine[]): boolean =>
-    [configuration.voters, configuration.votersOutgoing].every((half) => {
+    halves.every((half) => {
       const ids = new Set<ReplicaId>(
         some.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])),
       )
       return half.length === 0 || half.filter((id) => ids.has(id)).length * 2 > half.length
     })
-  const voters = whole.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id))
-  if (!isMajority(voters)) return undefined
+  const members = whole.filter(
+    ({ replica }) =>
+      replica !== undefined && (isVoter(configuration, replica.id) || soon.includes(replica.id)),
+  )
+  if (!isMajority(members)) return undefined
   // A change that is in some log, and nobody has applied, may count tomorrow: nobody whole may be missing then.
   if (invariants.newestChange >= invariants.committed.length) {
     const ids = [...configuration.members.map(({ id }) => id)]
     return ids.every((id) => whole.some(({ replica }) => replica?.id === id)) ? whole : undefined
   }
-  let core = voters
-  const order = [...voters].sort(
+  let core = members
+  const order = [...members].sort(
     (a, b) => bits(seed, DRAW.core, a.place, 0) - bits(seed, DRAW.core, b.place, 0),
   )
   for (const machine of order) {

@@ -31,7 +31,9 @@ export interface Config {
   readonly delayMs: number
   readonly jitterMs: number
   readonly tail: number
-  /** Of a thousand messages. Above 0 a connection is not a byte stream any more: that is harder than TCP, and the core promises to bear it. */
+  /** 1: messages may vanish, double and overtake each other on a connection that stands: harder than TCP, and the core promises to bear it. */
+  readonly harsh: number
+  /** Of a thousand messages. */
   readonly lost: number
   readonly doubled: number
   /** 1: messages of one connection may overtake each other. */

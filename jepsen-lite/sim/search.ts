@@ -24,13 +24,17 @@ export interface Found {
 /** Runs a schedule and lets the checker judge what its clients saw. */
 export function judged(schedule: Schedule): Result {
   const result = runSchedule(schedule)
-  if (result.violation !== undefined) return result
+  if (result.violation !== undefined || forgetsTokens(schedule)) return result
   const verdict = check(historyOf(result.history), { configurationsMax: CONFIGURATIONS_MAX })
   const [finding] = verdict.findings
   if (finding === undefined) return result
   const { check: name, message } = finding
   return { ...result, violation: { invariant: `CHECK-${name}`, detail: message, atMs: result.virtualMs } }
 }
+
+/** Where settings make the store forget tokens early, a repeated request is a new one: the history does not tell. */
+const forgetsTokens = ({ ops }: Schedule): boolean =>
+  ops.some(({ kind }) => kind === 'settings') && ops.some(({ kind }) => kind === 'again')
 
 export class Search {
   readonly #nodes: number

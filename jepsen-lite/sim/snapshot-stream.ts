@@ -128,7 +128,7 @@ class Outgoing {
     const { time } = this.#world
     time.push(this.#progressAt + STALL_MS, IO, this.from, () => {
       if (this.#over) return
-      if (time.now - this.#progressAt >= STALL_MS) this.end(false, 'no progress')
+      if (time.now >= this.#progressAt + STALL_MS) this.end(false, 'no progress')
       else this.#watch()
     })
   }
