@@ -12,6 +12,7 @@ import {
   type Refusal,
 } from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
+import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
 
 /** How a committed proposal ended: what apply returned, or nothing for an entry of the core. */
@@ -32,8 +33,10 @@ export class Proposals {
   readonly #clock: Clock
   readonly #limits: DriverLimits
   readonly #renew: (frame: Uint8Array) => Proposal
-  readonly #waiters = new Map<number, Waiter>()
-  readonly #awaitingApply = new Map<LogIndex, Waiter>()
+  /** By seq. */
+  readonly #waiters = new NumberMap<Waiter>()
+  /** By index. */
+  readonly #awaitingApply = new NumberMap<Waiter>()
   /** To be handed over at the end of this turn, in the order of arrival. */
   #fresh: Waiter[] = []
   /** Refused for want of a leader: handed over again when one is known. */
@@ -129,7 +132,7 @@ export class Proposals {
 
   /** A snapshot took the place of entries up to `index`: their results will not be computed here. */
   skipped(index: LogIndex): void {
-    for (const [at, waiter] of this.#awaitingApply) {
+    for (const [at, waiter] of this.#awaitingApply.entries()) {
       if (at > index) continue
       this.#awaitingApply.delete(at)
       this.#end(waiter, unknown('it was committed, but a snapshot hid its result'))
@@ -138,7 +141,7 @@ export class Proposals {
 
   /** The node ends: every waiter gets an answer that is true. */
   endAll(reason: string): void {
-    for (const waiter of [...this.#waiters.values()]) {
+    for (const [, waiter] of this.#waiters.entries()) {
       this.#end(waiter, waiter.state === 'idle' ? notWritten('not_ready', reason) : unknown(reason))
     }
   }
