@@ -61,7 +61,7 @@ export interface LocalNode {
   readonly process: SupervisedNode
   /** host:port of its peer listener while it listens. */
   peer: ListenAddress | undefined
-  /** How it may be started. A founder founds once; one that is not a member yet joins, and a replacement drops its former replica. */
+  /** How it may be started. A founder founds once; one that is not a member yet joins; a replacement drops the replica of its name, if there is one. */
   stage: 'founder' | 'joins' | 'replaces' | 'member' | 'outside'
   /** Faults at work under which it may end itself, as its message says: then nobody is alarmed. */
   excuses: number
@@ -175,7 +175,8 @@ export class LocalCluster {
     for (let number = 1; existsSync(dataDir); number++) {
       if (!existsSync(`${dataDir}.old-${number}`)) renameSync(dataDir, `${dataDir}.old-${number}`)
     }
-    if (node.stage === 'member') node.stage = 'replaces'
+    // Also where its name is free by now: whom it asks may not know that yet.
+    if (node.stage !== 'outside') node.stage = 'replaces'
   }
 
   /** A majority is at work without it: its replica may be lost. */

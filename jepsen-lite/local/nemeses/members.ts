@@ -14,11 +14,11 @@ const grow: Nemesis = {
   says: 'a node joins, becomes a voter, and is removed again',
   groups: ['members'],
   quiet: true,
-  async inject({ cluster }) {
+  async inject({ cluster, round }) {
     const spare = cluster.nodes.find(({ stage }) => stage === 'outside')
     if (spare === undefined) return 'there is no node left that could join'
     excuse(spare)
-    spare.stage = 'joins'
+    spare.stage = round === 0 ? 'joins' : 'replaces'
     cluster.start(spare)
     return {
       nodes: [spare.name],
@@ -142,7 +142,6 @@ async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<voi
   if (isOut) {
     await cluster.kill(node)
     cluster.wipe(node)
-    node.stage = 'joins'
     node.excuses = 0
   }
   cluster.start(node)
