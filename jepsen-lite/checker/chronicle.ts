@@ -2,7 +2,7 @@
 // stand in one line, and whoever says what the key was at some revision can be held against it. Gaps in that line are where a change
 // of unknown outcome may stand; each can stand in one place only.
 
-import type { History, Result, Row } from '../history.ts'
+import type { Call, History, Result, Row } from '../history.ts'
 import type { Finding } from './finding.ts'
 import { unmatched } from './matching.ts'
 import { plain } from './models/plain.ts'
@@ -245,6 +245,7 @@ export function looksOf(request: Request): Look[] {
     by: `operation ${id}`,
   })
   if (op.f === 'range') return []
+  // Without the store's revision the key's own will do: what was seen was there at least then.
   const revision = result.revision ?? result.modRevision
   if (revision === undefined) return []
   const change = plain(op)
@@ -293,8 +294,11 @@ export function* looksAtRows(
   }
 }
 
-/** The revision of the store that an answer tells. */
-export const revisionOf = (result: Result): number | undefined => result.revision ?? result.modRevision
+/** The revision of the store that an answer tells. A change makes it, so there the key's will do; a read may find the key long unchanged. */
+export function revisionOf({ op }: Call, result: Result): number | undefined {
+  const isChange = op.f !== 'get' && op.f !== 'range' && result.applied !== false
+  return result.revision ?? (isChange ? result.modRevision : undefined)
+}
 
 function finding(check: Finding['check'], look: Look, change: Change | undefined, message: string): Finding {
   const calls = [...(change?.request.calls.map(({ id }) => id) ?? []), look.call]

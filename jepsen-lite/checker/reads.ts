@@ -51,9 +51,11 @@ function brokenOptions({ call, asked, result }: Read): Finding[] {
   }
   if (
     asked.minRevision !== undefined &&
-    (revisionOf(result) ?? Number.POSITIVE_INFINITY) < asked.minRevision
+    (revisionOf(call, result) ?? Number.POSITIVE_INFINITY) < asked.minRevision
   ) {
-    messages.push(`asked for revision ${asked.minRevision} or later and was shown ${revisionOf(result)}`)
+    messages.push(
+      `asked for revision ${asked.minRevision} or later and was shown ${revisionOf(call, result)}`,
+    )
   }
   if (asked.maxStalenessMs !== undefined && isStaleRead(call) && result.served !== 'linearizable') {
     const claimed = result.stalenessMs
@@ -72,12 +74,10 @@ function brokenOptions({ call, asked, result }: Read): Finding[] {
  */
 function ageAgainst(history: History): (read: Read) => Finding[] {
   const told = requestsOf(history)
-    .flatMap(({ calls, result, endMs }) => {
-      const revision = result === undefined ? undefined : revisionOf(result)
-      const id = calls[0]?.id
-      return id === undefined || revision === undefined || endMs === undefined
-        ? []
-        : [{ id, revision, endMs }]
+    .flatMap(({ calls: [call], result, endMs }) => {
+      const revision = call && result && revisionOf(call, result)
+      if (call === undefined || revision === undefined || endMs === undefined) return []
+      return [{ id: call.id, revision, endMs }]
     })
     .sort((a, b) => a.endMs - b.endMs)
   // The highest so far at each place.
@@ -87,7 +87,7 @@ function ageAgainst(history: History): (read: Read) => Finding[] {
   }
   const drift = history.header.clockDriftMax ?? 0
   return ({ call, result }) => {
-    const revision = revisionOf(result)
+    const revision = revisionOf(call, result)
     if (!isStaleRead(call) || result.stalenessMs === undefined || revision === undefined) return []
     const since = call.startMs - result.stalenessMs * ((1 + drift) / (1 - drift))
     const known = lastBefore(told, since)
@@ -121,7 +121,7 @@ function lastBefore<T extends { readonly endMs: number }>(
 function fromTheFuture({ call, result }: Read, history: History): Finding[] {
   const { op } = call
   const { value } = result
-  if (op.f !== 'get' || !isStaleRead(call) || revisionOf(result) !== undefined) return []
+  if (op.f !== 'get' || !isStaleRead(call) || revisionOf(call, result) !== undefined) return []
   if (typeof value !== 'string' || value === history.header.initial) return []
   const written = history.calls.some(
     ({ op: other, start, outcome }) =>

@@ -61,8 +61,8 @@ function answersOf(requests: readonly Request[], stale: readonly Request[]): Ans
   return [...requests, ...stale].flatMap((request) => {
     const { calls, result, start, end } = request
     const [call] = calls
-    const revision = result === undefined ? undefined : revisionOf(result)
-    if (call === undefined || result === undefined || revision === undefined) return []
+    const revision = call && result && revisionOf(call, result)
+    if (call === undefined || revision === undefined) return []
     const kind = isStaleRead(call) ? 'stale' : isChange(call, request) ? 'change' : 'look'
     return [{ call, start, end, revision, kind }]
   })

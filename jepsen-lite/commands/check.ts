@@ -23,7 +23,7 @@ export function add(program: CommandUnknownOpts): void {
   program
     .command('check')
     .description('judge recorded histories: is there any promise that the store broke?')
-    .argument('<path...>', 'files, or directories: all files below them but README* and EXPECTED*')
+    .argument('<path...>', 'files, or directories: runs, or all files below but README* and EXPECTED*')
     .addOption(
       new Option('--format <format>', 'of the files (default: what each looks like)').choices(FORMATS),
     )
@@ -50,9 +50,10 @@ function run(paths: readonly string[], flags: CheckFlags): number {
 function filesAt(path: string, named = true): string[] {
   try {
     if (!statSync(path).isDirectory()) return named || isHistory(path) ? [path] : []
-    return readdirSync(path)
-      .sort()
-      .flatMap((name) => filesAt(join(path, name), false))
+    const names = readdirSync(path).sort()
+    // A recorded run: whatever lies beside its history is something else.
+    if (names.includes('history.jsonl')) return [join(path, 'history.jsonl')]
+    return names.flatMap((name) => filesAt(join(path, name), false))
   } catch (error) {
     throw new Failure(error instanceof Error ? error.message : String(error))
   }

@@ -125,6 +125,13 @@ describe('revisions', () => {
     expect(blamed(story.tell(get('x'), seen('1', 2, 2)))).toContain('revisions')
   })
 
+  test('but not an old key whose reader was not told where the store is', () => {
+    const story = new Story().tell(put('x', '1'), at(2)).tell(put('y', '1'), at(3))
+    expect(verdict(story.tell(get('x'), { value: '1', modRevision: 2 }))).toBe('ok')
+    const cas: Operation = { f: 'cas', key: 'x', from: '0', to: '2' }
+    expect(verdict(story.tell(cas, { applied: false, value: '1', modRevision: 2 }))).toBe('ok')
+  })
+
   test('a write below what had been told', () => {
     const story = new Story().tell(put('x', '1'), at(5)).tell(put('y', '1'), at(4))
     expect(blamed(story)).toContain('revisions')
