@@ -42,7 +42,7 @@ export function add(program: CommandUnknownOpts): void {
       const report = await checkLives(recorded, { states, seconds: time, seed, lyingDisk, out, progress })
       process.stdout.write(output === 'json' ? `${JSON.stringify(report)}\n` : powerText(report))
       if (report.violations > 0) process.exitCode = EXIT.violation
-      else if (report.lacking.length > 0) process.exitCode = EXIT.failed
+      else if (report.failed_life !== null || report.lacking.length > 0) process.exitCode = EXIT.failed
     })
 }
 

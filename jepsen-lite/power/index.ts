@@ -9,7 +9,7 @@ import { Check, type CheckOptions, filesOfState, type Violation } from './check.
 import { type Coverage, coverageOf, lackingIn } from './coverage.ts'
 import type { Outcome } from './opener.ts'
 import { planOf } from './plan.ts'
-import { type Files, putFiles, record, type Session } from './record.ts'
+import { type Files, putFiles, RecordingError, record, type Session } from './record.ts'
 import { statesAt } from './states.ts'
 
 export { RecordingError, whyNot } from './record.ts'
@@ -52,6 +52,8 @@ export interface PowerReport {
   readonly coverage: Coverage
   /** What the load was to make the storage do, and did not. */
   readonly lacking: readonly string[]
+  /** Why a life after the first was not lived to its end, if so. */
+  readonly failed_life: string | null
   readonly wall_seconds: number
   readonly violations: number
   readonly violations_by_kind: Readonly<Record<Violation['kind'], number>>
@@ -59,8 +61,14 @@ export interface PowerReport {
   readonly violation_details: readonly Violation[]
 }
 
+export interface Recording {
+  readonly sessions: readonly Session[]
+  /** Why a later life could not be lived to its end. */
+  readonly failure: string | undefined
+}
+
 /** Runs the process under load and mishaps, several times on the same directory. */
-export async function recordLives(options: RecordOptions): Promise<Session[]> {
+export async function recordLives(options: RecordOptions): Promise<Recording> {
   const work = workDirectory()
   try {
     const random = new Random(options.seed)
@@ -73,22 +81,25 @@ export async function recordLives(options: RecordOptions): Promise<Session[]> {
       const seed = random.stream(`life ${life}`).below(2 ** 31)
       const subject = { dir, others, marks, seed, requests: options.requests, ending } as const
       const session = await record(subject, work)
+      if (session.kind === 'failed') {
+        // What the first life left may be why the second one fails: that is for the check to find out.
+        if (sessions.length === 0) throw new RecordingError(session.reason)
+        return { sessions, failure: `life ${life}: ${session.reason}` }
+      }
       sessions.push(session)
       options.progress(`recorded life ${life} of ${options.lives}: ${session.events.length} events`)
       // The next life begins with what a power cut at the end of this one left.
       if (ending === 'cut') putFiles(dir, afterPowerCut(session, random.stream(`cut ${life}`)))
     }
-    return sessions
+    return { sessions, failure: undefined }
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
 }
 
 /** Opens what power cuts may have left in these lives, and judges it. */
-export async function checkLives(
-  sessions: readonly Session[],
-  options: CheckingOptions,
-): Promise<PowerReport> {
+export async function checkLives(recording: Recording, options: CheckingOptions): Promise<PowerReport> {
+  const { sessions, failure } = recording
   const began = performance.now()
   const random = new Random(options.seed)
   const coverage = coverageOf(sessions)
@@ -103,7 +114,7 @@ export async function checkLives(
     return {
       ...{ seed: options.seed, lives: sessions.length },
       ...check.counts(),
-      ...{ coverage, lacking: lackingIn(coverage) },
+      ...{ coverage, lacking: lackingIn(coverage), failed_life: failure ?? null },
       wall_seconds: Math.round(performance.now() - began) / 1000,
       violations: Object.values(byKind).reduce((sum, count) => sum + count, 0),
       violations_by_kind: byKind,
@@ -119,6 +130,6 @@ const workDirectory = (): string =>
   mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-'))
 
 function afterPowerCut(session: Session, random: Random): Files {
-  const { disk } = planOf({ start: session.start, events: session.events }, random, false)
+  const { disk } = planOf(session, random, false)
   return filesOfState(disk, random.pick(statesAt(disk, random, 20)).state)
 }

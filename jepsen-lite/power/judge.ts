@@ -3,7 +3,7 @@
 import { assertNever } from '../../src/raft/index.ts'
 import type { Replica } from './marks.ts'
 import type { Outcome } from './opener.ts'
-import { type Demand, differenceTo, type Reference } from './reference.ts'
+import { type Demand, differencesTo, type Reference } from './reference.ts'
 
 export interface Fault {
   /** Something acknowledged is gone; a whole directory was refused; a state that never was; anything worse. */
@@ -52,8 +52,7 @@ export class Judge {
   #stateFault(found: Replica, { atLeast, because, atMost }: Demand): Fault | undefined {
     if (this.#matches.some((number) => number >= atLeast && number <= atMost)) return undefined
     const newest = this.#matches.at(-1)
-    if (newest === undefined)
-      return { kind: 'strange', what: this.#difference(found, Math.min(atLeast, atMost)) }
+    if (newest === undefined) return { kind: 'strange', what: this.#nearest(found, atMost) }
     if (newest < atLeast) {
       const what = `it is found after ${newest} batches, but ${because}: that takes ${atLeast}`
       return { kind: 'lost', what }
@@ -61,9 +60,11 @@ export class Judge {
     return { kind: 'strange', what: `it is found after ${newest} batches, of which ${atMost} were written` }
   }
 
-  #difference(found: Replica, number: number): string {
-    const expected = this.#reference.states[number]
-    const difference = expected === undefined ? 'there is none' : differenceTo(expected, found)
-    return `it never was in the state that was found; compared with the one after ${number} batches: ${difference}`
+  #nearest(found: Replica, atMost: number): string {
+    const candidates = this.#reference.states
+      .slice(0, atMost + 1)
+      .map((state, number) => ({ number, differences: differencesTo(state, found) }))
+    const nearest = candidates.reduce((a, b) => (b.differences.length <= a.differences.length ? b : a))
+    return `it never was in the state that was found; after ${nearest.number} batches ${nearest.differences.join(', ')}`
   }
 }

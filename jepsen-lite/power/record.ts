@@ -24,8 +24,14 @@ export type Files = ReadonlyMap<string, Uint8Array> | undefined
 
 /** One life of the recorded process. */
 export interface Session {
+  readonly kind: 'lived'
   readonly start: Files
   readonly events: readonly TraceEvent<Mark>[]
+}
+
+export interface FailedSession {
+  readonly kind: 'failed'
+  readonly reason: string
 }
 
 /** The recording went wrong: nothing can be said about the disk. */
@@ -57,12 +63,13 @@ function straceFile(): string | undefined {
   })
 }
 
-export async function record(options: SubjectOptions, work: string): Promise<Session> {
+export async function record(options: SubjectOptions, work: string): Promise<Session | FailedSession> {
   const start = filesOf(options.dir)
   const traceFile = join(work, 'trace')
   rmSync(traceFile, { force: true })
   rmSync(options.marks, { force: true })
-  await run(options, traceFile)
+  const reason = await run(options, traceFile)
+  if (reason !== undefined) return { kind: 'failed', reason }
   const sizes = new Map([...(start ?? [])].map(([name, { length }]) => [name, length]))
   const reader = new TraceReader<Mark>(options, sizes, (line) => JSON.parse(line))
   const events = reader.read(readFileSync(traceFile, 'latin1'))
@@ -73,10 +80,11 @@ export async function record(options: SubjectOptions, work: string): Promise<Ses
     )
   const ending = events.findIndex((event) => event.kind === 'mark' && event.mark.kind === 'ending')
   if (ending < 0) throw new RecordingError('the recorded process ended before its work was done')
-  return { start, events: events.slice(0, ending + 1) }
+  return { kind: 'lived', start, events: events.slice(0, ending + 1) }
 }
 
-async function run(options: SubjectOptions, traceFile: string): Promise<void> {
+/** Why the process did not get to its end, if so. */
+async function run(options: SubjectOptions, traceFile: string): Promise<string | undefined> {
   const file = new URL(`./subject${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
   const child = spawn(
     'strace',
@@ -93,10 +101,8 @@ async function run(options: SubjectOptions, traceFile: string): Promise<void> {
     said += text
   })
   const [code, signal] = await once(child, 'close')
-  if (code !== 0)
-    throw new RecordingError(
-      `the recorded process ended with ${signal ?? code}: ${said.trim() || 'it said nothing'}`,
-    )
+  if (code === 0) return undefined
+  return `the recorded process ended with ${signal ?? code}: ${said.trim() || 'it said nothing'}`
 }
 
 /** The files after all events, as long as the power stays on. */

@@ -60,7 +60,7 @@ export class Reference {
 
   /** What a replica that was found is, in the row: the numbers of all states that it equals. */
   matches(found: Replica): number[] {
-    return this.states.flatMap((state, number) => (differenceTo(state, found) === undefined ? [number] : []))
+    return this.states.flatMap((state, number) => (differencesTo(state, found).length === 0 ? [number] : []))
   }
 }
 
@@ -90,19 +90,26 @@ function after(before: ReferenceState, batch: BatchMark): ReferenceState {
   return { term, vote, commit, first, log, compacted, applied, stateHash }
 }
 
-/** How a replica that was found is not this state; undefined when it is. */
-export function differenceTo(state: ReferenceState, found: Replica): string | undefined {
-  for (const field of ['term', 'vote', 'commit', 'stateHash'] as const)
-    if (state[field] !== found[field]) return `${field} is ${found[field]} instead of ${state[field]}`
+/** In what a replica that was found is not this state; empty when it is. */
+export function differencesTo(state: ReferenceState, found: Replica): string[] {
+  const differences = (['term', 'vote', 'commit', 'stateHash'] as const)
+    .filter((field) => state[field] !== found[field])
+    .map((field) => `${field} is ${found[field] || 'none'} instead of ${state[field] || 'none'}`)
   if (state.applied.join() !== found.applied.join())
-    return `applied index and term are ${found.applied} instead of ${state.applied}`
+    differences.push(`applied is index ${found.applied[0]} instead of ${state.applied[0]}`)
   if (found.first < state.first || found.first > state.compacted + 1)
-    return `the log begins at ${found.first}, not between ${state.first} and ${state.compacted + 1}`
+    differences.push(
+      `the log begins at ${found.first}, not between ${state.first} and ${state.compacted + 1}`,
+    )
   const last = state.first + state.log.length - 1
   const foundLast = found.first + found.log.length - 1
-  if (foundLast !== last) return `the log ends at ${foundLast} instead of ${last}`
-  const wrong = found.log.findIndex((entry, at) => entry.join() !== entryAt(state, found.first + at)?.join())
-  return wrong < 0 ? undefined : `another entry lies at index ${found.first + wrong}`
+  if (foundLast !== last) differences.push(`the log ends at ${foundLast} instead of ${last}`)
+  const wrong = found.log.findIndex((entry, at) => {
+    const expected = entryAt(state, found.first + at)
+    return expected !== undefined && entry.join() !== expected.join()
+  })
+  if (wrong >= 0) differences.push(`another entry lies at index ${found.first + wrong}`)
+  return differences
 }
 
 const entryAt = ({ first, log }: ReferenceState, index: number): EntryMark | undefined => log[index - first]

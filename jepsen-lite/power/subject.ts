@@ -25,6 +25,7 @@ export interface SubjectOptions {
 const STEP_MS_MAX = 20_000
 const KEYS = 48
 const CLIENTS = 4
+const LONELY_BATCHES = 5
 /** Few outcomes are remembered: each is a row that is read back in every state. */
 const TOKENS = 48
 const REQUEST_MS_MAX = 3000
@@ -85,16 +86,21 @@ async function lead(): Promise<void> {
   await load([watched, ...others])
 }
 
-/** It appends what nobody else hears of, while the others go on without it: its log is truncated. */
+/** It appends what nobody else hears of, batch after batch, while the others go on without it: its log is truncated. */
 async function deposed(): Promise<void> {
   await lead()
   links.isolate(watched)
-  const lonely = load([watched], 4)
+  const lonely: Promise<void>[] = []
+  for (let batch = 0; batch < LONELY_BATCHES; batch++) {
+    const end = watched.storage?.log.lastIndex()
+    lonely.push(request(watched, drawn))
+    await reached('a batch of its own', () => watched.storage?.log.lastIndex() !== end)
+  }
   await reached('another leader', () => links.leader !== watched)
   await load(others, options.requests / 4)
   links.heal()
   await caughtUp()
-  await lonely
+  await Promise.all(lonely)
 }
 
 /** The others lose their leader, so that it has to vote; and it wins an election itself now and then. */

@@ -12,6 +12,7 @@ export function powerText(report: PowerReport): string {
     `in the recording: ${Object.entries(coverage)
       .map(([what, times]) => `${times} ${what.replaceAll('_', ' ')}`)
       .join(', ')}`,
+    ...(report.failed_life === null ? [] : [`not lived to its end: ${report.failed_life}`]),
     ...report.lacking.map((what) => `lacking in the recording: ${what}`),
     `violations: ${report.violations}${Object.entries(report.violations_by_kind)
       .filter(([, times]) => times > 0)

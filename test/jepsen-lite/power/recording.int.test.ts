@@ -1,14 +1,13 @@
 // The whole check on a short recording of the shipped storage: it survives what the rules of the disk allow, and a disk that breaks them is found out.
 
 import { beforeAll, describe, expect, test } from 'vitest'
-import { checkLives, recordLives, whyNot } from '../../../jepsen-lite/power/index.ts'
-import type { Session } from '../../../jepsen-lite/power/record.ts'
+import { checkLives, type Recording, recordLives, whyNot } from '../../../jepsen-lite/power/index.ts'
 
 const quiet = { progress: (): void => {}, out: undefined, seconds: 60 }
 const seed = Date.now() % 2 ** 31
 
 function recording(): void {
-  let lives: Session[]
+  let lives: Recording
 
   beforeAll(async () => {
     lives = await recordLives({ ...quiet, seed, lives: 2, requests: 16 })
@@ -17,12 +16,13 @@ function recording(): void {
   test('makes the storage do all that it can do, and leaves nothing that forgets what was acknowledged', async () => {
     const report = await checkLives(lives, { ...quiet, seed, states: 250, lyingDisk: false })
     expect(report.violation_details).toEqual([])
-    expect(report).toMatchObject({ states: 250, violations: 0, lacking: [] })
+    expect(report).toMatchObject({ states: 250, violations: 0, lacking: [], failed_life: null })
     expect(report.outcomes.opened).toBeGreaterThan(200)
   })
 
   test('on a disk that forgets what was synced is found to have lost it', async () => {
-    const report = await checkLives(lives.slice(0, 1), { ...quiet, seed, states: 40, lyingDisk: true })
+    const first = { ...lives, sessions: lives.sessions.slice(0, 1) }
+    const report = await checkLives(first, { ...quiet, seed, states: 40, lyingDisk: true })
     expect(report.violations).toBeGreaterThan(2)
   })
 }
