@@ -93,6 +93,9 @@ export class ObservedStorage implements Storage {
   ): void {
     this.#inner.snapshotSink(id, from, meta, done)
   }
+  whenFailed(told: (error: Error) => void): void {
+    this.#inner.whenFailed(told)
+  }
   close(done: Done): void {
     this.#inner.close(done)
   }

@@ -31,7 +31,7 @@ export class GroupCommit {
   #inFlight = false
   #closed = false
   #idle: Timer | undefined
-  #whenIdle: (() => void) | undefined
+  #whenIdle: ((error?: Error) => void) | undefined
 
   constructor(clock: Clock, storage: Storage, limits: DriverLimits, events: GroupCommitEvents) {
     this.#clock = clock
@@ -69,9 +69,9 @@ export class GroupCommit {
   close(done: (error: Error | undefined) => void): void {
     this.#closed = true
     this.#idle?.cancel()
-    const finish = (): void => {
-      if (this.#writes.length === 0 && !this.#storage.dirty) {
-        done(undefined)
+    const finish = (error?: Error): void => {
+      if (error !== undefined || (this.#writes.length === 0 && !this.#storage.dirty)) {
+        done(error)
         return
       }
       this.#storage.write(
@@ -109,6 +109,7 @@ export class GroupCommit {
       if (error !== undefined) {
         this.#closed = true
         this.#events.failed(error)
+        this.#whenIdle?.(error)
         return
       }
       this.#durableTerm = hardState.term

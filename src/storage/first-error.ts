@@ -15,6 +15,7 @@ import {
 export class FirstError {
   readonly #nodeName: string
   #error: Error | undefined
+  #told: (error: Error) => void = () => {}
 
   constructor(nodeName: string) {
     this.#nodeName = nodeName
@@ -24,6 +25,11 @@ export class FirstError {
     return this.#error
   }
 
+  /** Calls `told` with the first error, at the moment when it is met. */
+  whenFailed(told: (error: Error) => void): void {
+    this.#told = told
+  }
+
   /** Throws when something has failed before. */
   check(): void {
     if (this.#error !== undefined) throw this.#error
@@ -31,7 +37,10 @@ export class FirstError {
 
   /** Keeps the first error and returns it. */
   fail(thrown: unknown): Error {
-    this.#error ??= this.#explained(asError(thrown))
+    if (this.#error === undefined) {
+      this.#error = this.#explained(asError(thrown))
+      this.#told(this.#error)
+    }
     return this.#error
   }
 

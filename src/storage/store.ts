@@ -381,6 +381,10 @@ class Store implements Storage {
   // -------------------------------------------------------------------------------------------------------------------
   // The end
 
+  whenFailed(told: (error: Error) => void): void {
+    this.#first.whenFailed(told)
+  }
+
   close(done: Done): void {
     this.#isClosed = true
     if (this.#first.error !== undefined) {

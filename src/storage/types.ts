@@ -137,6 +137,11 @@ export interface Storage {
     done: (error: Error | undefined, sink: SnapshotSink | undefined) => void,
   ): void
 
+  /**
+   * Tells of the first error of any kind at the moment when it is met, whoever asked for what failed: a page for a client, a chunk of a snapshot.
+   * The node ends with it.
+   */
+  whenFailed(told: (error: Error) => void): void
   /** Waits for the write in flight and closes. After a failed write nothing more is submitted, `close` included: the handle is abandoned. */
   close(done: Done): void
 }
