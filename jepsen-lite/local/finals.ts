@@ -13,6 +13,8 @@ interface Standing {
   readonly applied: number
   readonly revision: number
   readonly hash: string
+  /** What the node itself thinks that somebody should look at. */
+  readonly errors: string
 }
 
 /** Resolves to what keeps the nodes apart when they have not come together in time. */
@@ -67,6 +69,7 @@ async function readAll(
     } while (after !== undefined)
     const standing = await standingOf(cluster, node)
     recorder.final(node.name, revision, standing?.hash ?? '', rows)
+    if (standing !== undefined && standing.errors !== '') return `${node.name} complains: ${standing.errors}`
   }
   return undefined
 }
@@ -78,6 +81,7 @@ async function standingOf(cluster: LocalCluster, node: LocalNode): Promise<Stand
     applied: Number(status.applied_index),
     revision: Number(status.revision),
     hash: String(status.state_hash),
+    errors: Array.isArray(status.errors) ? status.errors.join('; ') : '',
   }
 }
 

@@ -1,6 +1,5 @@
 // What a run comes to: its verdict, and the numbers behind it. A run that has proven nothing is a failed one.
 
-import { readFileSync } from 'node:fs'
 import type { Verdict } from '../checker/index.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { RunOptions } from './run.ts'
@@ -124,13 +123,5 @@ function faultsByKind({ schedule, tally }: Facts): Results['faults'] {
         },
       ]
     }),
-  )
-}
-
-/** Snapshots that nodes have installed, as their logs say. */
-export function countSnapshots(logFiles: readonly string[]): number {
-  return logFiles.reduce(
-    (sum, file) => sum + (readFileSync(file, 'utf8').match(/installed a snapshot/g)?.length ?? 0),
-    0,
   )
 }

@@ -14,10 +14,11 @@ import { comeBack } from './nemeses/disks.ts'
 import { reconcile } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
+import { alarmsIn, countSnapshots } from './node-logs.ts'
 import { Preload } from './preload/preload.ts'
 import { Random } from './random.ts'
 import { Recording } from './recording.ts'
-import { type Checked, countSnapshots, type Finding, type Results, resultsOf } from './results.ts'
+import { type Checked, type Finding, type Results, resultsOf } from './results.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { round } from './tally.ts'
 import { Watch } from './watch.ts'
@@ -105,6 +106,7 @@ class Run {
       this.#recording.close()
       if (!('missing' in this.#preload)) this.#preload.close()
     }
+    for (const alarm of alarmsIn(cluster.logFiles)) this.#find('violation', alarm)
     const results = this.#conclude()
     if (results.exit_code === 0) cluster.deleteData()
     return results
