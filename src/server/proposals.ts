@@ -7,6 +7,7 @@ import type { Applied } from '../kv/index.ts'
 import {
   assertNever,
   type LogIndex,
+  type MonotonicMs,
   type Proposal,
   type ProposalOutcome,
   type Refusal,
@@ -25,7 +26,7 @@ interface Waiter {
   state: 'idle' | 'handed' | 'committed'
   /** Why it is idle after it was given to the core. */
   refusal: Refusal | undefined
-  timer: Timer | undefined
+  readonly deadline: MonotonicMs
   readonly done: (end: ProposalEnd) => void
 }
 
@@ -42,6 +43,9 @@ export class Proposals {
   /** Refused for want of a leader: handed over again when one is known. */
   #parked: Waiter[] = []
   #bytes = 0
+  /** One for all: of the many that are added hardly any runs out of time. */
+  #timer: Timer | undefined
+  #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
 
   /** `renew` seals the payload of a frame once more, under a new seq. */
   constructor(clock: Clock, limits: DriverLimits, renew: (frame: Uint8Array) => Proposal) {
@@ -74,9 +78,10 @@ export class Proposals {
   }
 
   add(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void): void {
-    const waiter: Waiter = { seq, frame, state: 'idle', refusal: undefined, timer: undefined, done }
-    waiter.timer = this.#clock.after(timeoutMs, () => this.#expire(waiter))
+    const deadline = this.#clock.now() + timeoutMs
+    const waiter: Waiter = { seq, frame, state: 'idle', refusal: undefined, deadline, done }
     this.#waiters.set(seq, waiter)
+    if (deadline < this.#timerAt) this.#arm(deadline)
     this.#bytes += frame.length
     this.#fresh.push(waiter)
   }
@@ -141,6 +146,7 @@ export class Proposals {
 
   /** The node ends: every waiter gets an answer that is true. */
   endAll(reason: string): void {
+    this.#timer?.cancel()
     for (const [, waiter] of this.#waiters.entries()) {
       this.#end(waiter, waiter.state === 'idle' ? notWritten('not_ready', reason) : unknown(reason))
     }
@@ -182,6 +188,24 @@ export class Proposals {
     this.#parked.push(waiter)
   }
 
+  #arm(at: MonotonicMs): void {
+    this.#timer?.cancel()
+    this.#timerAt = at
+    this.#timer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#expireDue())
+  }
+
+  #expireDue(): void {
+    const now = this.#clock.now()
+    this.#timerAt = Number.POSITIVE_INFINITY
+    let next = this.#timerAt
+    for (const [, waiter] of this.#waiters.entries()) {
+      if (waiter.deadline <= now) this.#expire(waiter)
+      else next = Math.min(next, waiter.deadline)
+    }
+    // Whoever is added while others are told sets the timer for itself.
+    if (next < this.#timerAt) this.#arm(next)
+  }
+
   #expire(waiter: Waiter): void {
     const { state, refusal } = waiter
     if (state !== 'idle') {
@@ -201,7 +225,6 @@ export class Proposals {
   #end(waiter: Waiter, end: ProposalEnd): void {
     if (!this.#waiters.delete(waiter.seq)) return
     this.#bytes -= waiter.frame.length
-    waiter.timer?.cancel()
     waiter.done(end)
   }
 }
