@@ -196,6 +196,7 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Begins to take part. `network` delivers its events to this driver. */
   start(network: Network): void {
     this.#network = network
+    this.#storage.whenFailed((error) => this.#fail(error))
     this.#setPeers()
     this.#step({ kind: 'tick', now: this.#clock.now() })
     this.#armHashTimer()
@@ -416,10 +417,7 @@ export class Driver implements NodeApi, NetworkEvents {
       done(refuse, undefined)
       return
     }
-    this.#storage.snapshotSink(snapshotId, from, meta, (error, sink) => {
-      if (error !== undefined) this.#fail(error)
-      done(error?.message, sink)
-    })
+    this.#storage.snapshotSink(snapshotId, from, meta, (error, sink) => done(error?.message, sink))
   }
 
   snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void {
@@ -505,6 +503,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#take(output.write)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
+    // Before the rest: the disk works while entries are applied and clients answered. Rows applied now go with the next batch.
+    this.#commits.flush()
     for (const outcome of output.outcomes) this.#proposals.resolve(outcome)
     for (const outcome of output.reads) this.#reads.resolve(outcome)
     for (const { to } of output.snapshots) this.#sendSnapshot(to)
