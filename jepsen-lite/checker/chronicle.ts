@@ -297,7 +297,7 @@ export function* looksAtRows(
 /** The revision of the store that an answer tells. A change makes it, so there the key's will do; a read may find the key long unchanged. */
 export function revisionOf({ op }: Call, result: Result): number | undefined {
   const isChange = op.f !== 'get' && op.f !== 'range' && result.applied !== false
-  return result.revision ?? (isChange ? result.modRevision : undefined)
+  return isChange ? (result.modRevision ?? result.revision) : result.revision
 }
 
 function finding(check: Finding['check'], look: Look, change: Change | undefined, message: string): Finding {

@@ -38,7 +38,7 @@ export function checkRevisions(history: History): Revisions {
   chronicle.explain()
   const answered = answersOf(requests, stale)
   return {
-    findings: [...chronicle.findings, ...conditionsThatHeld(requests), ...backwards(answered, history)],
+    findings: [...chronicle.findings, ...contradictions(requests), ...backwards(answered, history)],
     answers: answered.length,
   }
 }
@@ -112,23 +112,31 @@ function backwards(answers: readonly Answer[], { finals }: History): Finding[] {
   return findings
 }
 
-/** A condition that is said not to have held, with a proof that it did. */
-function conditionsThatHeld(requests: readonly Request[]): Finding[] {
-  return requests.flatMap(({ calls, result }) => {
-    const [call] = calls
-    if (call === undefined || result?.applied !== false || result.current === undefined) return []
-    const { op } = call
-    const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
-    const ifAbsent = op.f === 'acquire' || (op.f === 'put' && op.ifAbsent === true)
-    const held = ifAbsent ? result.current === null : asked !== undefined && result.current === asked
-    if (!held) return []
+/** Answers that contradict themselves. */
+function contradictions(requests: readonly Request[]): Finding[] {
+  return requests.flatMap((request) => {
+    const [call] = request.calls
+    const what = call && (conditionHeld(call, request) ?? twoRevisions(call, request))
+    if (call === undefined || what === undefined) return []
+    const message = `operation ${call.id} ${what}`
     return [
-      {
-        check: 'revisions',
-        key: 'key' in op ? op.key : undefined,
-        message: `operation ${call.id} was refused because of its condition, but the answer shows that it held`,
-        calls: [call.id],
-      } satisfies Finding,
+      { check: 'revisions', key: 'key' in call.op ? call.op.key : undefined, message, calls: [call.id] },
     ]
   })
+}
+
+/** A condition that is said not to have held, with a proof that it did. */
+function conditionHeld({ op }: Call, { result }: Request): string | undefined {
+  if (result?.applied !== false || result.current === undefined) return undefined
+  const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
+  const ifAbsent = op.f === 'acquire' || (op.f === 'put' && op.ifAbsent === true)
+  const held = ifAbsent ? result.current === null : asked !== undefined && result.current === asked
+  return held ? 'was refused because of its condition, but the answer shows that it held' : undefined
+}
+
+/** A change is at the revision that it made. */
+function twoRevisions(call: Call, request: Request): string | undefined {
+  const { modRevision, revision } = request.result ?? {}
+  if (!isChange(call, request) || modRevision === undefined || revision === undefined) return undefined
+  return modRevision === revision ? undefined : `made revision ${revision} and left its key at ${modRevision}`
 }

@@ -92,6 +92,7 @@ function changed(
   const value = op.f === 'append' ? (now.value ?? '') + op.value : op.f === 'cas' ? op.to : op.value
   if (op.f === 'append' && typeof result?.value === 'string' && result.value !== value) return undefined
   const revision = result?.modRevision ?? result?.revision
+  if (revision !== result?.revision && result?.revision !== undefined) return undefined
   if (revision !== undefined && revision <= now.store) return undefined
   const least = revision ?? now.store + 1
   return { value, least, most: revision ?? Number.POSITIVE_INFINITY, store: least }

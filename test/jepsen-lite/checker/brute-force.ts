@@ -59,6 +59,10 @@ function nextStores(op: Operation, result: Result | undefined, store: Store, rev
     if (row === undefined) return seenAt(store, result?.revision)
   }
   if (op.f === 'append' && result?.value !== undefined && result.value !== after.value) return []
+  // A change is at the revision that it made.
+  const { modRevision, revision: made } = result ?? {}
+  if (after.value !== null && modRevision !== undefined && made !== undefined && modRevision !== made)
+    return []
   const told = after.value === null ? result?.revision : (result?.modRevision ?? result?.revision)
   const revisions =
     told === undefined ? range(store.revision + 1, Math.max(revisionMax, store.revision + 1)) : [told]

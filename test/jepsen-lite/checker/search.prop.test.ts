@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
 import { checkLinearizability } from '../../../jepsen-lite/checker/linearizability.ts'
 import type { KeyCall } from '../../../jepsen-lite/checker/partition.ts'
+import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
 import { type History, type HistoryEvent, historyOf } from '../../../jepsen-lite/history.ts'
 import { runs } from '../../runs.ts'
 import { isLinearizable } from './brute-force.ts'
@@ -117,6 +118,27 @@ describe('the search agrees with brute force on', () => {
     )
     expect(witnesses).toBeGreaterThan(runs(5_000) / 50)
   })
+})
+
+test('what the check by revisions blames, the search blames too', () => {
+  const model = MODELS.get('versioned-register')
+  if (model === undefined) throw new Error('no model')
+  const kinds: Kind[] = ['get', 'put', 'put-if-absent', 'del', 'cas', 'append', 'put-if-revision']
+  const blamed = { bySearch: 0, byBoth: 0 }
+  fc.assert(
+    fc.property(bytes, (recipe) => {
+      const events = randomHistory({ bytes: recipe, kinds, keys: ['x'], revisions: true, lies: true })
+      const history = historyOf(events)
+      const { verdict } = checkLinearizability(history, model)
+      const { findings } = checkRevisions(history)
+      if (verdict === 'impossible') blamed.bySearch += 1
+      if (findings.length === 0) return
+      blamed.byBoth += 1
+      expect(verdict).toBe('impossible')
+    }),
+    { numRuns: runs(5_000) },
+  )
+  expect(blamed.byBoth / blamed.bySearch).toBeGreaterThan(0.8)
 })
 
 test('a store that keeps its promises is never blamed, by any of the checks', () => {
