@@ -15,6 +15,7 @@ import {
 } from '../../src/raft/index.ts'
 import type { Network, NodeEnd } from '../../src/server/types.ts'
 import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
+import { STAGING_KEY } from '../../src/storage/keys.ts'
 import type { Recorder } from '../history.ts'
 import type { InFlight } from './disk.ts'
 import { Invariants } from './invariants.ts'
@@ -180,6 +181,7 @@ export class Cluster implements World {
     const { process } = machine
     if (process === undefined) return
     this.say(process, `dies, batch under way ${inFlight}${silent ? ', without a word' : ''}`)
+    if (machine.disk.holds(STAGING_KEY)) this.tally.hit('snapshot staged when the process crashed')
     this.network.silentDeath = silent
     machine.kill(inFlight)
     this.network.silentDeath = false
@@ -220,7 +222,25 @@ export class Cluster implements World {
   // ---- what processes report
 
   networkOf(process: Process): Network {
-    return this.network.networkOf(process)
+    const network = this.network.networkOf(process)
+    return {
+      ...network,
+      setPeers: (peers) => {
+        this.#configured(process)
+        network.setPeers(peers)
+      },
+    }
+  }
+
+  #configured(process: Process): void {
+    const before = process.configuration
+    const now = process.driver?.configuration
+    process.configuration = now
+    if (before === undefined || now === undefined) return
+    const { tally } = this
+    if (!isJoint(before) && isJoint(now)) tally.hit('joint configuration entered')
+    if (isJoint(before) && !isJoint(now)) tally.hit('joint configuration left')
+    if (before.learners.some((id) => now.voters.includes(id))) tally.hit('learner promoted')
   }
 
   began(process: Process): void {
@@ -310,6 +330,9 @@ export class Cluster implements World {
 
   written(process: Process, batch: StorageBatch): void {
     const { tally } = this
+    const first = process.storage?.log.firstIndex() ?? 0
+    if (process.firstIndex > 0 && first > process.firstIndex) tally.hit('log compacted on disk')
+    process.firstIndex = first
     for (const { snapshot, truncateFrom } of batch.writes) {
       if (truncateFrom !== undefined) tally.hit('log truncated')
       if (snapshot === undefined) continue

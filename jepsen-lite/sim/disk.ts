@@ -73,6 +73,10 @@ export class SimDisk {
     return this.#tornTail
   }
 
+  holds(key: Uint8Array): boolean {
+    return this.#rows.get(key) !== undefined
+  }
+
   /** One bit of one stored value changes; false when there is none. `pick` and `where` are any numbers. */
   flip(pick: number, where: number): boolean {
     return this.#rows.flip(pick, where)

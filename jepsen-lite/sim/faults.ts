@@ -393,10 +393,12 @@ export class Faults {
     const driver = process?.serving
     if (driver === undefined) return
     const { configuration } = driver
+    const { members, learners } = configuration
+    const choice = kind === 'promote' ? members.filter(({ id }) => learners.includes(id)) : members
     const target =
-      a % 16 >= 12
-        ? configuration.members.find(({ id }) => id === cluster.leader?.id)
-        : configuration.members[a % Math.max(1, configuration.members.length)]
+      a % 16 >= 12 && kind !== 'promote'
+        ? members.find(({ id }) => id === cluster.leader?.id)
+        : choice[a % Math.max(1, choice.length)]
     if (target === undefined) return
     // A cluster that is taken apart proves little; now and then it may be.
     if (

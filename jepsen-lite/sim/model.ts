@@ -40,6 +40,8 @@ export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, 
 
 export class Model {
   revision = 1
+  /** Tokens forgotten. */
+  evicted = 0
   /** Every version of every key, by the index that made it. */
   readonly #versions = new Map<string, { readonly index: number; readonly row: ModelRow | null }[]>()
   readonly #revisions: number[] = [1, 1]
@@ -134,6 +136,7 @@ export class Model {
       const tooOld = this.#clusterTimeMs - clusterTimeMs > idempotencyAgeMsMax
       if ((!tooMany && !tooOld) || evicted++ >= EVICTIONS_PER_ENTRY_MAX) return
       this.#tokens.delete(token)
+      this.evicted++
       this.#horizon = revision
     }
   }

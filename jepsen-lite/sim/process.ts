@@ -156,6 +156,10 @@ export class Process implements Owner {
   #deferred: Event[] = []
   role = 'follower'
   term = 0
+  /** As its driver said last. */
+  configuration: Configuration | undefined
+  /** First index of its log when it last wrote. */
+  firstIndex = 0
 
   constructor(machine: Machine, replica: Replica, world: World, number: number) {
     this.machine = machine

@@ -36,7 +36,8 @@ export type Watch = (moment: {
   readonly cluster: Cluster
 }) => void
 
-export function runSchedule(schedule: Schedule, watch?: Watch): Result {
+/** `prepare` may meddle with the cluster before it runs: for tests of the simulator itself. */
+export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluster: Cluster) => void): Result {
   const { seed, config } = schedule
   const history: HistoryEvent[] = []
   const header = { workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` }
@@ -59,6 +60,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch): Result {
     if (op.at < config.ms) time.push(op.at, IO, undefined, () => clients.run(op, cluster.machine(op.node)))
   for (const fault of schedule.faults)
     if (fault.at < config.ms) time.push(fault.at, IO, undefined, () => faults.inject(fault))
+  prepare?.(cluster)
   try {
     cluster.runUntil(config.ms)
     if (invariants.violation === undefined) {
@@ -71,6 +73,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch): Result {
         ? error
         : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
+  if (invariants.model.evicted > 0) tally.hit('idempotency token evicted')
   const { violation } = invariants
   if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
   return {

@@ -8,7 +8,6 @@ export const PROBES = [
   'election lost or tied',
   'leader deposed without quorum',
 
-  'leader hands over for its stalled disk',
   'transfer done',
   'transfer aborted or refused',
   'log truncated',
