@@ -115,6 +115,8 @@ describe('a failed sync', () => {
 })
 
 describe('a failed read', () => {
+  const LONG = 'long '.repeat(20)
+
   async function failing(): Promise<{ storage: Storage; arm: () => void }> {
     let armed = false
     const { storage } = await memory({
@@ -123,6 +125,10 @@ describe('a failed read', () => {
       },
     })
     for (let number = 1; number <= 5; number++) await submit(storage, number)
+    // Too long for their heads to be kept in memory, but for the last one.
+    const { index, term } = storage.applied
+    storage.apply(changes({ [LONG]: '1', [`${LONG} too`]: '1' }), applied(index + 1, term))
+    await submit(storage, 6)
     return {
       storage,
       arm: () => {
@@ -133,7 +139,10 @@ describe('a failed read', () => {
 
   test.each<[string, (storage: Storage) => unknown]>([
     ['of a row', (storage) => storage.get(rowKey('nothing'))],
-    ['of the row that a change replaces', (storage) => storage.apply(changes({ zz: '1' }), applied(9, 2))],
+    [
+      'of the row that a change replaces',
+      (storage) => storage.apply(changes({ [LONG]: '2' }), applied(11, 2)),
+    ],
     ['of a range', (storage) => page(storage.view())],
     ['of the scrub', (storage) => scrub(storage)],
     ['of the log', ({ log }) => log.entries(log.firstIndex(), log.lastIndex(), 1e6)],
@@ -150,7 +159,7 @@ describe('a failed read', () => {
 
   test('while a batch is being written makes that one fail too', async () => {
     const { storage, arm } = await failing()
-    const stored = submit(storage, 6)
+    const stored = submit(storage, 7)
     arm()
     expect(() => storage.get(rowKey('nothing'))).toThrow('Input/output error')
     await expect(stored).rejects.toThrow('Input/output error')
