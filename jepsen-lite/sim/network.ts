@@ -417,8 +417,11 @@ export class SimNetwork {
     const peers = this.#peers.get(called)
     const { driver } = called
     const caller = from.process
-    if (peers === undefined || driver === undefined || !caller.live) return
+    // Who called may have given up.
+    if (peers === undefined || driver === undefined || from.dialing.get(called.id) !== dial) return
     const { time, tally } = this.#world
+    // Both call at once: one of the two calls is enough.
+    if (peers.dialing.has(caller.id) && called.place < caller.place) return
     const isStale = !this.#heard(peers, greeting, caller)
     const refusal = isStale
       ? { refuse: 'a newer process of that replica has been started', stop: true }
@@ -460,7 +463,12 @@ export class SimNetwork {
     dial: { session: Session | undefined },
   ): void {
     const { process } = peers
-    if (!this.#peers.has(process) || peers.dialing.get(called.id) !== dial) return
+    if (!this.#peers.has(process)) return
+    if (peers.dialing.get(called.id) !== dial) {
+      session.caller.open = false
+      this.#tellBroken(session, called, process, false)
+      return
+    }
     if (!this.#heard(peers, greeting, called) || !session.called.open) {
       this.#dialFailed(peers, called.id, dial)
       this.#reset(session)
@@ -470,7 +478,10 @@ export class SimNetwork {
     peers.wanted.delete(called.id)
     peers.graces.delete(called.id)
     const older = peers.sessions.get(called.id)
-    if (older !== undefined) this.#drop(process, older)
+    if (older !== undefined) {
+      this.#drop(process, older)
+      this.#tellBroken(older, called, process, false)
+    }
     if (!process.live) return
     peers.sessions.set(called.id, session)
     process.driver?.connected(greeting)

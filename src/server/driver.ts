@@ -677,6 +677,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return 'this node has ended'
     if (term < this.#raft.term) return `term ${term} is over, this is term ${this.#raft.term}`
     if (index <= this.#raft.commit) return `index ${index} is already committed here`
+    // There is one place for a snapshot, and the complete one in it still waits for the disk.
+    if (this.#installing) return 'another snapshot is being installed here'
     return undefined
   }
 
