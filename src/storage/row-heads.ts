@@ -53,7 +53,8 @@ export class RowHeads {
   get(key: Uint8Array): Remembered {
     if (key.length > KEY_BYTES_MAX) {
       const long = this.#long
-      return long !== undefined && equal(key, long.key, 0) ? long.head : undefined
+      const isLong = long?.key.length === key.length && equal(key, long.key, 0)
+      return isLong ? long.head : undefined
     }
     const slot = this.#find(key, hashOfKey(key))
     if (slot < 0) return undefined

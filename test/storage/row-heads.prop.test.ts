@@ -12,8 +12,8 @@ type Step =
   | { readonly do: 'remember'; readonly key: number; readonly value: string | undefined }
   | { readonly do: 'forget' }
 
-/** Short keys, some that differ late, and some too long for a slot. */
-const keyOf = (n: number): Uint8Array => bytes(n % 5 === 4 ? `${'long '.repeat(14)}${n}` : `key ${n}`)
+/** Keys of which many begin with another one, and some are too long for a slot. */
+const keyOf = (n: number): Uint8Array => bytes(`${n % 5 === 4 ? 'long '.repeat(14) : 'key'}${'.'.repeat(n)}`)
 
 const stored = (key: Uint8Array, value: string): Uint8Array =>
   sealRow(new Uint8Array(), key, bytes(value)).stored
