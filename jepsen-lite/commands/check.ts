@@ -133,7 +133,8 @@ function toText(checked: readonly Checked[]): string {
   const lines = checked.flatMap((one) => {
     if (one.verdict === 'unreadable') return [`unreadable  ${one.file}: ${one.message}`]
     const { operations, unknown } = one.counts
-    const size = `${operations} operations, ${unknown} of unknown outcome, ${one.linearizability.keys.length} keys`
+    const keys = one.linearizability.keys.length
+    const size = `${operations} operations, ${unknown} of unknown outcome, ${keys} ${keys === 1 ? 'key' : 'keys'}`
     return [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${one.ms} ms)`, ...detailsOf(one)]
   })
   return `${lines.join('\n')}\n`

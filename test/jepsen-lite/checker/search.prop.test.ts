@@ -1,4 +1,4 @@
-// The search against the definition: 100,000 small histories, of stores that keep their promises and of stores that lie, each judged both ways.
+// The search against the definition: 110,000 small histories, of stores that keep their promises and of stores that lie, each judged both ways.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -30,7 +30,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put', 'get', 'cas', 'del'],
     keys: ['x', 'y'],
     revisions: false,
-    runs: 35_000,
+    runs: 25_000,
   },
   {
     name: 'one contended register',
@@ -38,7 +38,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'cas', 'put'],
     keys: ['x'],
     revisions: false,
-    runs: 18_000,
+    runs: 24_000,
   },
   {
     name: 'keys with append',
@@ -46,7 +46,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'append', 'put', 'put-if-absent'],
     keys: ['x', 'y'],
     revisions: false,
-    runs: 18_000,
+    runs: 20_000,
   },
   {
     name: 'keys that are only appended to',
@@ -70,7 +70,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put', 'get', 'put-if-revision', 'put-if-absent', 'del', 'cas', 'append'],
     keys: ['x'],
     revisions: true,
-    runs: 18_000,
+    runs: 14_000,
   },
   {
     name: 'locks',
@@ -78,7 +78,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'acquire', 'release'],
     keys: ['x'],
     revisions: true,
-    runs: 10_000,
+    runs: 12_000,
   },
 ]
 
