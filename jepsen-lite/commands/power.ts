@@ -7,6 +7,11 @@ export function add(program: CommandUnknownOpts): void {
     .command('power')
     .description('cut the power of a node at every moment, and open what that leaves')
     .addOption(new Option('--states <n>', 'different states to open at most').argParser(count).default(2000))
+    .addOption(
+      new Option('--damaged <n>', 'states to damage as no power cut does, besides')
+        .argParser(count)
+        .default(200),
+    )
     .addOption(new Option('--time <seconds>', 'open no more after this long').argParser(count).default(600))
     .addOption(
       new Option('--seed <n>', 'of load and states')
@@ -24,7 +29,7 @@ export function add(program: CommandUnknownOpts): void {
         .choices(['text', 'json'] as const)
         .default('text' as const),
     )
-    .action(async ({ states, time, seed, lives, requests, lyingDisk, out, output }) => {
+    .action(async ({ states, damaged, time, seed, lives, requests, lyingDisk, out, output }) => {
       const { checkLives, recordLives, whyNot } = await import('../power/index.ts')
       const { powerText } = await import('../power/text.ts')
       const reason = whyNot()
@@ -39,7 +44,15 @@ export function add(program: CommandUnknownOpts): void {
         if (process.stderr.isTTY) process.stderr.write(`${line}\n`)
       }
       const recorded = await recordLives({ seed, lives, requests, progress })
-      const report = await checkLives(recorded, { states, seconds: time, seed, lyingDisk, out, progress })
+      const report = await checkLives(recorded, {
+        states,
+        damaged,
+        seconds: time,
+        seed,
+        lyingDisk,
+        out,
+        progress,
+      })
       process.stdout.write(output === 'json' ? `${JSON.stringify(report)}\n` : powerText(report))
       if (report.violations > 0) process.exitCode = EXIT.violation
       else if (report.failed_life !== null || report.lacking.length > 0) process.exitCode = EXIT.failed

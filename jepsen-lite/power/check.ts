@@ -1,16 +1,20 @@
-// Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it.
+// Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it. Then damages some of them.
 
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../local/random.ts'
+import { damaged } from './damage.ts'
 import type { Disk, DiskState } from './disk.ts'
 import { type Fault, Judge } from './judge.ts'
 import { Opener } from './open.ts'
 import type { Cut, Plan, PlannedState } from './plan.ts'
 import { type Files, putFiles } from './record.ts'
 
-export interface Violation extends Fault {
+export interface Violation {
+  /** `silent`: it was damaged beyond what a power cut does, and opened as less than it was. */
+  readonly kind: Fault['kind'] | 'silent'
+  readonly what: string
   readonly session: number
   /** The state, as it comes about. */
   readonly state: string
@@ -30,7 +34,10 @@ interface Job {
 }
 
 export interface CheckOptions {
+  /** Different ones at most. */
   readonly states: number
+  /** States that are damaged besides. */
+  readonly damaged: number
   readonly out: string | undefined
   readonly progress: (line: string) => void
 }
@@ -43,7 +50,8 @@ export class Check {
   readonly #done = new Set<PlannedState>()
   readonly #outcomes = { opened: 0, empty: 0, refused: 0, broken: 0 }
   readonly details: Violation[] = []
-  readonly violations = { lost: 0, refused: 0, strange: 0, broken: 0 }
+  readonly violations = { lost: 0, refused: 0, strange: 0, broken: 0, silent: 0 }
+  readonly #damaged = { refused: 0, found: 0, unharmed: 0, silent: 0 }
   #judged = 0
 
   /** `dir`: where states are put together. */
@@ -56,15 +64,19 @@ export class Check {
   /** Until the number of states is reached, or the time. */
   async run(random: Random, deadline: number): Promise<void> {
     const opener = new Opener()
+    const jobs = this.#inOrder(random)
     let told = performance.now()
     try {
-      for (const job of this.#inOrder(random)) {
+      for (const job of jobs) {
         if (this.#opened.size >= this.#options.states || performance.now() >= deadline) break
         await this.#open(job, opener)
         if (performance.now() - told < 1000) continue
         told = performance.now()
         this.#options.progress(`opened ${this.#opened.size} states`)
       }
+      const whole = jobs.filter(({ planned }) => planned.isWhole)
+      for (let count = 0; count < this.#options.damaged && performance.now() < deadline; count++)
+        await this.#damage(random.pick(whole), random, opener)
     } finally {
       opener.close()
     }
@@ -87,6 +99,7 @@ export class Check {
       states: this.#opened.size,
       judged: this.#judged,
       outcomes: this.#outcomes,
+      damaged: this.#damaged,
     }
   }
 
@@ -112,25 +125,52 @@ export class Check {
       if (cut === undefined) continue
       this.#judged++
       const fault = judge.at(cut.demand)
-      if (fault !== undefined) return this.#violated(job, cut, fault, files)
+      if (fault !== undefined) return this.#violated(job, planned.how, cut, fault, files)
+    }
+  }
+
+  async #damage(job: Job, random: Random, opener: Opener): Promise<void> {
+    const { plan, planned } = job
+    const cut = plan.cuts[planned.cuts.at(-1) ?? 0]
+    const files = filesOfState(plan.disk, planned.state)
+    if (cut === undefined || files === undefined) return
+    const { files: broken, how } = damaged(files, random)
+    putFiles(this.#dir, broken)
+    const outcome = await opener.open(this.#dir)
+    if (outcome.kind === 'refused') this.#damaged.refused++
+    else if (outcome.kind === 'broken') this.#damaged.found++
+    else {
+      const fault = new Judge(plan.reference, outcome).at(cut.demand)
+      if (fault === undefined) this.#damaged.unharmed++
+      else {
+        this.#damaged.silent++
+        this.#violated(job, how, cut, { kind: 'silent', what: fault.what }, broken)
+      }
     }
   }
 
   /** The same files may be left in more than one way. */
   #isNew(files: Files): boolean {
     const hash = createHash('sha1')
-    for (const [name, content] of files ?? []) hash.update(`${name}\0${content.length}\0`).update(content)
+    for (const [name, content] of [...(files ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)))
+      hash.update(`${name}\0${content.length}\0`).update(content)
     const digest = files === undefined ? 'gone' : hash.digest('base64')
     if (this.#opened.has(digest)) return false
     this.#opened.add(digest)
     return true
   }
 
-  #violated({ session, planned }: Job, { after }: Cut, fault: Fault, files: Files): void {
-    this.violations[fault.kind]++
+  #violated(
+    { session }: Job,
+    state: string,
+    { after }: Cut,
+    { kind, what }: Pick<Violation, 'kind' | 'what'>,
+    files: Files,
+  ): void {
+    this.violations[kind]++
     if (this.details.length >= DETAILS_MAX) return
     const { out } = this.#options
-    const violation = { ...fault, session, state: planned.how, after }
+    const violation = { kind, what, session, state, after }
     const kept = out === undefined ? undefined : join(out, `state-${this.details.length + 1}`)
     this.details.push(kept === undefined ? violation : { ...violation, kept })
     if (kept === undefined) return

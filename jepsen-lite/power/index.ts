@@ -49,6 +49,8 @@ export interface PowerReport {
   /** Pairs of a state and a moment at which it may be left, each judged. */
   readonly judged: number
   readonly outcomes: Readonly<Record<Outcome['kind'], number>>
+  /** Of the states that were damaged on purpose: refused, found when read, none the worse for it, silently less. */
+  readonly damaged: Readonly<Record<'refused' | 'found' | 'unharmed' | 'silent', number>>
   readonly coverage: Coverage
   /** What the load was to make the storage do, and did not. */
   readonly lacking: readonly string[]

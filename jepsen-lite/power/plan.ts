@@ -23,6 +23,8 @@ export interface PlannedState {
   /** Right before or after a sync: extreme, or made on purpose. Those come first. */
   isExtremeAtSync: boolean
   isAtSync: boolean
+  /** Nothing is lost, and the node is running. */
+  isWhole: boolean
 }
 
 export interface Plan {
@@ -50,16 +52,20 @@ export function planOf(session: Session, random: Random, isLying: boolean): Plan
   let marks = 0
   const cut = (after: string): void => {
     const number = cuts.length
-    cuts.push({ number, after, demand: reference.demandAfter(marks) })
+    const demand = reference.demandAfter(marks)
+    cuts.push({ number, after, demand })
     const here: PlannedState[] = []
     const extremesHere: PlannedState[] = []
     for (const { state, kind, how } of statesAt(disk, random, DRAWS)) {
       const name = nameOfState(state)
-      const known = states.get(name) ?? { state, how, cuts: [], isExtremeAtSync: false, isAtSync: false }
+      const known = states.get(name) ?? {
+        ...{ state, how, cuts: [], isExtremeAtSync: false, isAtSync: false, isWhole: false },
+      }
       states.set(name, known)
       if (known.cuts.at(-1) !== number) known.cuts.push(number)
+      known.isWhole ||= kind === 'whole' && demand.phase === 'running'
       if (kind !== 'lot') here.push(known)
-      if (kind === 'extreme') extremesHere.push(known)
+      if (kind === 'extreme' || kind === 'whole') extremesHere.push(known)
     }
     made.push(here)
     extremes.push(extremesHere)

@@ -7,7 +7,7 @@ import type { Content, Disk, DiskState, File, FileId, Torn } from './disk.ts'
 const IGNORED = /^(LOG|LOG\.old|LOCK)$/
 
 /** All or nothing of what was not synced; something between, made on purpose; something between, by lot. */
-export type Kind = 'extreme' | 'part' | 'lot'
+export type Kind = 'whole' | 'extreme' | 'part' | 'lot'
 
 export interface Candidate {
   readonly state: DiskState
@@ -46,7 +46,7 @@ export function statesAt(disk: Disk, random: Random, draws: number): Candidate[]
   const add = (kind: Kind, how: string, choose: Choose, among = allNames): void => {
     candidates.push({ state: chosen(disk, among, choose), kind, how })
   }
-  add('extreme', 'everything is there', kept)
+  add('whole', 'everything is there', kept)
   add('extreme', 'only what was synced is there', lost, disk.namesAfter(durableNames))
   if (durableNames < names) add('part', 'all names, and only synced data', lost)
   for (let count = durableNames; count < names; count++)

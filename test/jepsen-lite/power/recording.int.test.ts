@@ -14,7 +14,7 @@ function recording(): void {
   })
 
   test('makes the storage do all that it can do, and leaves nothing that forgets what was acknowledged', async () => {
-    const report = await checkLives(lives, { ...quiet, seed, states: 250, lyingDisk: false })
+    const report = await checkLives(lives, { ...quiet, seed, states: 250, damaged: 50, lyingDisk: false })
     expect(report.violation_details).toEqual([])
     expect(report).toMatchObject({ states: 250, violations: 0, lacking: [], failed_life: null })
     expect(report.outcomes.opened).toBeGreaterThan(200)
@@ -22,7 +22,7 @@ function recording(): void {
 
   test('on a disk that forgets what was synced is found to have lost it', async () => {
     const first = { ...lives, sessions: lives.sessions.slice(0, 1) }
-    const report = await checkLives(first, { ...quiet, seed, states: 40, lyingDisk: true })
+    const report = await checkLives(first, { ...quiet, seed, states: 40, damaged: 0, lyingDisk: true })
     expect(report.violations).toBeGreaterThan(2)
   })
 }

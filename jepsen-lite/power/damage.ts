@@ -1,0 +1,45 @@
+// Damage that no power cut makes: the other half of the question. What the rules of the disk allow must never be refused; what they do not allow must
+// be refused, or found when it is read, or do no harm. Never may it open as less than was acknowledged.
+
+import type { Random } from '../local/random.ts'
+import type { Files } from './record.ts'
+
+/** All of the directory that anybody reads, but for the side file, which may say nothing. */
+const DAMAGEABLE = /^(CURRENT|IDENTITY|MANIFEST-[0-9]+|[0-9]+\.(log|ldb))$/
+const SECTOR_BYTES = 512
+
+export interface Damaged {
+  readonly files: Files
+  readonly how: string
+}
+
+/** One thing broken in one file. */
+export function damaged(files: ReadonlyMap<string, Uint8Array>, random: Random): Damaged {
+  const whole = [...files].filter(([name, { length }]) => DAMAGEABLE.test(name) && length > 0)
+  // There are more tables than anything else, and less to be broken in them.
+  const wals = whole.filter(([name]) => name.endsWith('.log'))
+  const [name, content] = random.pick(wals.length > 0 && random.chance(0.5) ? wals : whole)
+  const changed = new Map(files)
+  const at = random.below(content.length)
+  const copy = Uint8Array.from(content)
+  switch (random.pick(['bit', 'bit', 'sector', 'cut', 'deleted'] as const)) {
+    case 'bit': {
+      const bit = random.below(8)
+      copy[at] = (copy[at] ?? 0) ^ (1 << bit)
+      return { files: changed.set(name, copy), how: `bit ${bit} of byte ${at} of ${name} flipped` }
+    }
+    case 'sector': {
+      const from = at - (at % SECTOR_BYTES)
+      copy.fill(0, from, from + SECTOR_BYTES)
+      return { files: changed.set(name, copy), how: `zeros in ${name} from byte ${from}` }
+    }
+    case 'cut':
+      return {
+        files: changed.set(name, copy.subarray(0, at)),
+        how: `${name} cut to ${at} of ${copy.length} bytes`,
+      }
+    case 'deleted':
+      changed.delete(name)
+      return { files: changed, how: `${name} deleted` }
+  }
+}
