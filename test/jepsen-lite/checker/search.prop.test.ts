@@ -141,6 +141,23 @@ test('what the check by revisions blames, the search blames too', () => {
   expect(blamed.byBoth / blamed.bySearch).toBeGreaterThan(0.8)
 })
 
+test('longer histories: what revisions explain, values explain too', () => {
+  const kinds: Kind[] = ['get', 'put', 'get', 'put-if-absent', 'del', 'cas', 'append']
+  const seen = { linearizable: 0, impossible: 0, undecided: 0 }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 24 * 6, size: 'max' }), (recipe) => {
+      const events = randomHistory({ bytes: recipe, kinds, keys: ['x', 'y'], revisions: true, lies: true })
+      const history = historyOf(events)
+      const verdict = (model: string) => check(history, { model }).linearizability.verdict
+      const byRevision = verdict('versioned-register')
+      seen[byRevision] += 1
+      if (byRevision === 'linearizable') expect(verdict('kv')).toBe('linearizable')
+    }),
+    { numRuns: runs(3_000) },
+  )
+  expect(seen.linearizable).toBeGreaterThan(runs(3_000) / 50)
+})
+
 test('a store that keeps its promises is never blamed, by any of the checks', () => {
   const kinds: Kind[] = [
     ...(['get', 'put', 'put-if-absent', 'put-if-revision', 'del', 'cas'] as const),
