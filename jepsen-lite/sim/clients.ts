@@ -192,6 +192,10 @@ export class Clients {
         if (outcome.kind === 'put') client.seen.set(key, outcome.modRevision)
         if (outcome.kind === 'precondition-failed') client.seen.set(key, outcome.current?.modRevision ?? 0)
       }
+      if (outcome.kind === 'refused') {
+        this.#fail(open, outcome.code)
+        return
+      }
       if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
       this.#ok(open, resultOf(outcome, replayed))
     })
