@@ -87,7 +87,7 @@ function progress(): (line: string) => void {
 }
 
 function summary(results: Results, out: string): string {
-  const { operations, faults, skipped, findings } = results
+  const { operations, faults, skipped, findings, findings_count, checked } = results
   const lines = [
     ...Object.entries(operations).map(
       ([f, o]) =>
@@ -103,6 +103,8 @@ function summary(results: Results, out: string): string {
     ...Object.entries(skipped).map(([kind, why]) => `${kind.padEnd(16)} skipped because ${why}`),
     `elections ${results.elections}, snapshots installed ${results.snapshots_installed}, all nodes ready ${results.recovered_ms ?? '–'} ms after the last fault`,
     ...findings.map(({ kind, message }) => `${kind}: ${message}`),
+    ...(findings_count > findings.length ? [`… and ${findings_count - findings.length} more`] : []),
+    ...(checked.verdict === 'violation' ? [`witness: npx jepsen-lite check ${out}/history.jsonl`] : []),
     `${results.verdict}: ${out}/history.jsonl`,
     `again: npx ${results.command}`,
   ]

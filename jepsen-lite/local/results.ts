@@ -12,6 +12,8 @@ export interface Finding {
   readonly message: string
 }
 
+const FINDINGS_MAX = 50
+
 /** What the checker has looked at, and how long that took. */
 export type Checked = Verdict['counts'] & {
   readonly verdict: Verdict['verdict']
@@ -24,7 +26,9 @@ export type Checked = Verdict['counts'] & {
 export interface Results {
   readonly verdict: 'pass' | 'violation' | 'undecided' | 'failed'
   readonly exit_code: number
+  /** The first of them: a broken store breaks many promises at once. */
   readonly findings: readonly Finding[]
+  readonly findings_count: number
   readonly seed: number
   readonly command: string
   readonly workload: string
@@ -66,7 +70,8 @@ export function resultsOf(facts: Facts): Results {
   return {
     verdict,
     exit_code: exitCode,
-    findings,
+    findings: findings.slice(0, FINDINGS_MAX),
+    findings_count: findings.length,
     seed: options.seed,
     command: options.command,
     workload: options.workload,
