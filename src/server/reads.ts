@@ -6,9 +6,11 @@
 import type { Revision } from '../kv/index.ts'
 import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
+import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, ReadConsistency, ReadGrant, ReadOptions, Result, Timer } from './types.ts'
 
 interface Waiter {
+  readonly number: number
   readonly options: ReadOptions
   readonly done: (result: Result<ReadGrant>) => void
   timer: Timer | undefined
@@ -31,6 +33,7 @@ export class Reads {
   readonly #clock: Clock
   readonly #limits: DriverLimits
   readonly #state: ReadState
+  #nextNumber = 1
   #nextId = 1
   #fresh: Waiter[] = []
   #parked: Waiter[] = []
@@ -38,7 +41,8 @@ export class Reads {
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
-  #open = new Set<Waiter>()
+  /** By number. */
+  readonly #open = new NumberMap<Waiter>()
 
   constructor(clock: Clock, limits: DriverLimits, state: ReadState) {
     this.#clock = clock
@@ -61,6 +65,7 @@ export class Reads {
 
   add(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
     const waiter: Waiter = {
+      number: this.#nextNumber++,
       options,
       done,
       timer: undefined,
@@ -69,7 +74,7 @@ export class Reads {
       index: undefined,
       served: options.consistency === 'stale' ? 'stale' : 'linearizable',
     }
-    this.#open.add(waiter)
+    this.#open.set(waiter.number, waiter)
     if (this.#open.size > this.#limits.readsMax) {
       const detail = `${this.#limits.readsMax} reads wait on this node already`
       this.#clock.soon(() =>
@@ -153,7 +158,7 @@ export class Reads {
   }
 
   endAll(reason: string): void {
-    for (const waiter of [...this.#open]) {
+    for (const [, waiter] of this.#open.entries()) {
       this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail: reason, written: 'no' } })
     }
   }
@@ -213,7 +218,7 @@ export class Reads {
   #end(waiter: Waiter, result: Result<ReadGrant>): void {
     if (!waiter.open) return
     waiter.open = false
-    this.#open.delete(waiter)
+    this.#open.delete(waiter.number)
     this.#awaitingRevision.delete(waiter)
     waiter.timer?.cancel()
     waiter.done(result)
