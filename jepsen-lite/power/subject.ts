@@ -157,14 +157,19 @@ async function join(node: Node): Promise<void> {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Some clients, each with one request at a time. */
+/** Some clients, each with one request at a time. They pause now and then, or all would ask at once and wait together. */
 async function load(nodes: readonly Node[], count = options.requests): Promise<void> {
   let left = Math.ceil(count)
   const client = async (): Promise<void> => {
-    while (left-- > 0) await request(random.pick(nodes), drawn)
+    while (left-- > 0) {
+      if (random.chance(0.5)) await pause(random.below(3))
+      await request(random.pick(nodes), drawn)
+    }
   }
   await Promise.all(Array.from({ length: CLIENTS }, client))
 }
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 function request(node: Node, asked: Command | ((token: string) => Command)): Promise<void> {
   const token = `request-${options.seed}-${++requests}`
@@ -198,7 +203,7 @@ async function reached(what: string, isReached: () => boolean): Promise<void> {
   while (!isReached()) {
     for (const node of links.nodes) void node.running
     if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
+    await pause(2)
   }
 }
 
