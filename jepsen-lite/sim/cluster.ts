@@ -77,7 +77,7 @@ export class Cluster implements World {
   }
 
   get leases(): LeaseSetting {
-    return { on: this.config.leases === 1, durationMs: this.config.electionMinMs }
+    return { on: this.config.leases === 1, durationMs: this.config.leaseMs }
   }
 
   /** Formats and starts the founders. */

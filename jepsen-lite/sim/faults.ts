@@ -15,6 +15,8 @@ import { bits, DRAW, unit } from './random.ts'
 import type { Fault } from './schedule.ts'
 import { IO, TIMER } from './time.ts'
 
+/** Durations of a lease, in shortest election time-outs. */
+const LEASES = [0.5, 1, 1, 3]
 const IN_FLIGHT: readonly InFlight[] = ['lost', 'kept', 'torn']
 
 export class Faults {
@@ -198,10 +200,8 @@ export class Faults {
       case 'leases': {
         if (cluster.config.clocks === 2) return
         const { electionMinMs } = cluster.config
-        const setting = {
-          on: x % 3 !== 0,
-          durationMs: (x >> 2) % 2 === 0 ? electionMinMs : electionMinMs / 2,
-        }
+        const durationMs = electionMinMs * (LEASES[(x >> 2) % LEASES.length] ?? 1)
+        const setting = { on: x % 3 !== 0, durationMs }
         a.process?.serving?.setLeases(setting, cluster.config.timeoutMs, (result) => {
           if (result.ok) cluster.tally.fault(kind)
         })

@@ -42,16 +42,82 @@ class Dice {
   }
 }
 
+/**
+ * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
+ * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
+ */
+type Theme = 'anything' | 'deposed' | 'snapshots'
+
 export function generate(seed: number, nodes = 5): Schedule {
   const dice = new Dice(seed, 0)
-  const config = drawConfig(dice, nodes)
-  return {
-    version: SCHEDULE_VERSION,
-    seed,
-    config,
-    ops: drawOps(new Dice(seed, 1), config),
-    faults: drawFaults(new Dice(seed, 2), config),
+  const theme: Theme = dice.pick('anything', 'anything', 'anything', 'deposed', 'deposed', 'snapshots')
+  const config = themed(theme, dice, drawConfig(dice, nodes))
+  const faults = drawFaults(new Dice(seed, 2), config, theme)
+  const ops = drawOps(new Dice(seed, 1), config)
+  if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
+  ops.sort((a, b) => a.at - b.at)
+  return { version: SCHEDULE_VERSION, seed, config, ops, faults }
+}
+
+function themed(theme: Theme, dice: Dice, config: Config): Config {
+  switch (theme) {
+    case 'anything':
+      return config
+    case 'deposed':
+      return {
+        ...config,
+        ms: 60_000,
+        // Two for each machine: one that reads, one that writes.
+        clients: 2 * (config.nodes + config.spares),
+        timeoutMs: 300,
+        electionMaxMs: config.electionMinMs * dice.pick(1.1, 1.5),
+        clocks: dice.pick(0, 1),
+        leases: dice.chance(0.6) ? 1 : 0,
+        leaseMs: config.electionMinMs * dice.pick(1, 1, 3),
+      }
+    case 'snapshots':
+      return {
+        ...config,
+        ms: 60_000,
+        limits: {
+          ...config.limits,
+          logTailEntries: dice.pick(0, 1),
+          compactEntriesMin: 1,
+          chunkRows: dice.pick(1, 2),
+        },
+      }
   }
+}
+
+/** After each blow against a leader, clients at all machines that read and write by turns until long after it should be over. */
+function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
+  const machines = config.nodes + config.spares
+  const ops: Op[] = []
+  let quietAt = 0
+  for (const { at, kind, a } of faults) {
+    if (
+      a !== LEADER ||
+      at < quietAt ||
+      !['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition'].includes(kind)
+    )
+      continue
+    const lasts = 3 * config.electionMaxMs
+    const stepMs = Math.max(8, config.electionMinMs / 40)
+    quietAt = at + lasts
+    for (let time = at; time < quietAt && time < config.ms; time += stepMs) {
+      const place = dice.int(0, machines)
+      const reads = dice.chance(0.6)
+      ops.push({
+        at: Math.round(time),
+        kind: reads ? dice.pick('lease', 'lease', 'get', 'stale') : 'put',
+        client: reads ? place : machines + place,
+        node: place,
+        key: dice.int(0, config.keys),
+        x: dice.int(0, 1000),
+      })
+    }
+  }
+  return ops
 }
 
 function drawConfig(dice: Dice, nodes: number): Config {
@@ -82,6 +148,7 @@ function drawConfig(dice: Dice, nodes: number): Config {
     readMs: dice.pick(0.01, 0.1, 2),
     clocks,
     leases: clocks !== 2 && dice.chance(0.4) ? 1 : 0,
+    leaseMs: electionMinMs * dice.pick(0.5, 1, 1, 4),
     restartMs: dice.pick(50, 300, 1000, 3000),
     limits: drawLimits(dice, harsh),
     keys: dice.pick(1, 3, 8, 20),
@@ -137,7 +204,7 @@ function drawOps(dice: Dice, config: Config): Op[] {
     }
     at += Math.round((burst * 2000 * dice.int(1, 100)) / 100 / perSecond)
   }
-  return ops.sort((a, b) => a.at - b.at)
+  return ops
 }
 
 /** How often a kind is drawn, beside 1; those that reach the weak spots of other systems come more often. */
@@ -156,21 +223,56 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   'crash-many': 2,
 }
 
-function drawFaults(dice: Dice, config: Config): Fault[] {
-  const share = dice.pick(0.15, 0.35, 0.7)
-  const chosen = FAULT_KINDS.filter(() => dice.chance(share))
-  const kinds = chosen
-    .filter((kind) => kind !== 'lossy' || config.harsh === 1)
-    .flatMap((kind) => Array.from({ length: WEIGHTS[kind] ?? 1 }, () => kind))
+const DEPOSED: Partial<Record<FaultKind, number>> = {
+  isolate: 6,
+  crash: 3,
+  pause: 2,
+  deaf: 2,
+  transfer: 2,
+  'slow-link': 3,
+  'slow-disk': 1,
+  storm: 2,
+  leases: 1,
+  break: 1,
+}
+const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
+  crash: 6,
+  isolate: 3,
+  'break-streams': 5,
+  wipe: 4,
+  'slow-disk': 3,
+  pause: 2,
+  'crash-many': 1,
+  replace: 2,
+  join: 2,
+  transfer: 2,
+  leases: 1,
+  'fail-sync': 1,
+  'full-disk': 1,
+}
+
+function drawKinds(dice: Dice, config: Config, theme: Theme): FaultKind[] {
+  const share = theme === 'anything' ? dice.pick(0.15, 0.35, 0.7) : 0.7
+  const weights = theme === 'deposed' ? DEPOSED : theme === 'snapshots' ? SNAPSHOTS : WEIGHTS
+  return FAULT_KINDS.filter(
+    (kind) =>
+      dice.chance(share) &&
+      (theme === 'anything' || weights[kind] !== undefined) &&
+      (kind !== 'lossy' || config.harsh === 1),
+  ).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
+}
+
+function drawFaults(dice: Dice, config: Config, theme: Theme): Fault[] {
+  const kinds = drawKinds(dice, config, theme)
   if (kinds.length === 0) return []
-  const meanMs = dice.pick(700, 2000, 6000)
+  const meanMs = theme === 'deposed' ? 4 * config.electionMaxMs : dice.pick(700, 2000, 6000)
   const longMs = dice.pick(500, 3000, 10_000)
   const faults: Fault[] = []
   for (let at = 1000; at < config.ms; at += dice.ms(20, 4 * meanMs)) {
     faults.push({
       at,
       kind: kinds[dice.int(0, kinds.length)] ?? 'crash',
-      a: selector(dice, config),
+      a: theme === 'deposed' && dice.chance(0.7) ? LEADER : selector(dice, config),
       b: selector(dice, config),
       ms: dice.ms(5, longMs),
       x: dice.int(0, 1 << 16),

@@ -47,6 +47,8 @@ export interface Config {
   readonly clocks: number
   /** 1: leader leases are on from the start. */
   readonly leases: number
+  /** How long a lease lasts, from the start on. */
+  readonly leaseMs: number
   /** How soon a process that ended by itself is started again. */
   readonly restartMs: number
   readonly limits: Limits
