@@ -61,12 +61,13 @@ export class Search {
   run(seed: number): Found | undefined {
     const schedule = generate(seed, this.#nodes)
     const number = this.schedules++
-    const isChecked = number % CHECKED_EVERY === 0
+    const isChecked = number % CHECKED_EVERY === CHECKED_EVERY / 2
     if (isChecked) this.checked++
     const result = isChecked ? judged(schedule) : runSchedule(schedule)
     this.#count(result)
     const violation =
-      result.violation ?? (number % REPEATED_EVERY === 0 ? this.#repeat(schedule, result) : undefined)
+      result.violation ??
+      (number % REPEATED_EVERY === REPEATED_EVERY / 2 ? this.#repeat(schedule, result) : undefined)
     if (violation === undefined) return undefined
     const found = { seed, schedule, result, violation }
     this.found.push(found)
