@@ -36,7 +36,10 @@ function withOrder<State>(call: KeyCall<State>, order: number): KeyCall<State> {
 /** Above twice any revision: it makes a fraction of one. */
 const REVISIONS_MAX = 2 ** 40
 
-/** Where each append that is in `text` ends there; undefined unless they cover it piece by piece, each value being found once. */
+/**
+ * Where each append that is in `text` ends there; undefined unless they cover it piece by piece, each where it is found first. Then there is no other
+ * way: all that can be found is needed for the length, and the first place at which another order differed would be an earlier find.
+ */
 function tile<State>(
   calls: readonly KeyCall<State>[],
   text: string,
@@ -47,7 +50,7 @@ function tile<State>(
     if (call.op.f !== 'append') continue
     const start = text.indexOf(call.op.value, from)
     if (start < 0) continue
-    if (call.op.value === '' || text.includes(call.op.value, start + 1)) return undefined
+    if (call.op.value === '') return undefined
     pieces.push({ call, start, end: start + call.op.value.length })
   }
   pieces.sort((a, b) => a.start - b.start)
