@@ -125,6 +125,7 @@ class Run {
     this.#clientsDone = this.#startClients(cluster)
     const calmMs = await this.#stayCalm()
     await this.#doHarm(cluster, this.#options.timeS * 1_000 - calmMs)
+    if (signal.aborted) return
     await this.#heal(cluster)
     await this.#readFinals(cluster)
     this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore

@@ -72,3 +72,20 @@ test('a run whose faults do nothing proves nothing, and fails', async () => {
   // Whoever wants to know why finds everything.
   expect(existsSync(join(out, 'nodes', 'n1', 'IDENTITY'))).toBe(true)
 })
+
+test('an interrupted run leaves no process behind, paused ones neither, and writes what there is', async () => {
+  const abort = new AbortController()
+  const say = (line: string): void => {
+    if (line.startsWith('pause-one')) abort.abort()
+  }
+  const results = await run(
+    options({ timeS: 60, nodes: 1, nemeses: nemeses('pause-one'), signal: abort.signal, say }),
+  )
+  expect(results).toMatchObject({ verdict: 'failed', exit_code: 3 })
+  expect(results.findings.map(({ kind }) => kind)).toContain('interrupted')
+  const { notes } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')
+  const pids = notes.find(({ what }) => what === 'inject')?.pids
+  expect(pids).toHaveLength(1)
+  for (const pid of pids as number[]) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  expect(readFileSync(join(out, 'results.json'), 'utf8')).toContain('it was interrupted')
+})
