@@ -42,6 +42,8 @@ interface Open {
   readonly process: Process
   /** Highest log index that anybody had seen when it began. */
   readonly floor: number
+  /** Highest term that had committed anything by then. */
+  readonly term: number
   done: boolean
 }
 
@@ -397,7 +399,9 @@ export class Clients {
     client.busy = true
     this.#world.say(process, `is asked by ${client.name}: ${JSON.stringify(operation ?? 'settings')}`)
     const id = operation === undefined ? 0 : this.#recorder.invoke(client.name, process.name, operation)
-    const open: Open = { client, id, process, floor: this.#floorAt(this.#world.time.now), done: false }
+    const floor = this.#floorAt(this.#world.time.now)
+    const term = this.#world.invariants.commitSteps.at(-1)?.term ?? 0
+    const open: Open = { client, id, process, floor, term, done: false }
     this.#open.add(open)
     // A process that is stopped answers nobody; whoever waits gives up after a while.
     const { time, config } = this.#world

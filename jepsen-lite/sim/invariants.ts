@@ -42,6 +42,14 @@ export class Replica {
   damaged = false
   /** Boot counter of its process. */
   boot = 0
+  role = 'follower'
+  /** The clock of its machine. */
+  now: (() => number) | undefined
+  /** On that clock: when a leader was last heard, or the process began under a lease. */
+  contactAt = Number.NEGATIVE_INFINITY
+  contactTerm = 0
+  /** Who asked for its vote in a transfer of leadership, which no promise stands against. */
+  transferTo: { readonly id: ReplicaId; readonly term: number } | undefined
 
   constructor(id: ReplicaId, name: string, held: Held) {
     this.id = id
@@ -51,6 +59,8 @@ export class Replica {
     this.applied = held.applied
   }
 }
+
+const ROUNDING_MS = 1e-3
 
 interface Held {
   term: number
@@ -165,7 +175,17 @@ export class Invariants {
     const { type, term } = message
     if (message.from !== replica.id)
       this.#violated('RAFT-16', `${replica.name} sends ${type} under the name of ${message.from}`)
-    if (type === 'pre-vote-request' || type === 'pre-vote-answer') return
+    if (type === 'pre-vote-request') {
+      this.#keepsPromise(replica, term, `asks for a pre-vote of term ${term}`)
+      return
+    }
+    if (type === 'pre-vote-answer') {
+      if (!message.granted) return
+      if (replica.role === 'leader')
+        this.#violated('RAFT-17', `${replica.name} leads and grants a pre-vote for term ${term}`)
+      this.#keepsPromise(replica, term, `grants a pre-vote for term ${term}`)
+      return
+    }
     const { durable } = replica
     if (term > durable.term)
       this.#violated('RAFT-2', `${replica.name} sends a ${type} of term ${term}, durable is ${durable.term}`)
@@ -197,7 +217,35 @@ export class Invariants {
     }
   }
 
+  /** What a message that arrives binds its receiver to; `term` is its own. */
+  heard(replica: Replica, message: Message, term: number): void {
+    const { type } = message
+    if ((type === 'append' || type === 'heartbeat') && message.term >= term) {
+      replica.contactAt = replica.now?.() ?? Number.NEGATIVE_INFINITY
+      replica.contactTerm = message.term
+    }
+    if (type === 'vote-request' && message.transfer)
+      replica.transferTo = { id: message.from, term: message.term }
+  }
+
+  /** While leases are on: no vote and no campaign within a lease of leader contact, the start of a process included (design §3). */
+  #keepsPromise(replica: Replica, term: number, what: string): void {
+    // A vote leaves when it is durable: whoever was elected with it may have been heard before.
+    if (replica.contactTerm >= term) return
+    const leases = replica.status?.().leases
+    if (leases === undefined || !leases.on || replica.now === undefined) return
+    const since = replica.now() - replica.contactAt
+    if (since < leases.durationMs - ROUNDING_MS)
+      this.#violated(
+        'LEASE-1',
+        `${replica.name} ${what} ${since.toFixed(3)} ms after it heard a leader, with leases of ${leases.durationMs} ms`,
+      )
+  }
+
   #granted(replica: Replica, term: number, to: ReplicaId): void {
+    const asked = replica.transferTo
+    if (asked?.id !== to || asked.term !== term)
+      this.#keepsPromise(replica, term, `grants a vote in term ${term}`)
     this.#vote(replica, term, to)
     if (replica.durable.vote !== to)
       this.#violated(
@@ -509,6 +557,7 @@ export class Invariants {
   }
 
   role(replica: Replica, role: string, term: number): void {
+    replica.role = role
     if (role === 'leader') {
       replica.leads = term
       this.#leading(replica, term)
@@ -519,6 +568,8 @@ export class Invariants {
   ended(replica: Replica): void {
     replica.status = undefined
     replica.leads = 0
+    replica.role = 'follower'
+    replica.transferTo = undefined
     replica.configuration = undefined
     replica.configurationNow = undefined
   }

@@ -343,6 +343,7 @@ export class SimNetwork {
       world.tally.hit('old leader heard after a newer one')
     if (message.type === 'forward') world.tally.hit('write forwarded to the leader')
     if (message.type === 'read-index') world.tally.hit('read forwarded to the leader')
+    world.invariants.heard(process.replica, message, driver.term)
     driver.message(message)
   }
 

@@ -242,6 +242,9 @@ export class Process implements Owner {
     replica.status = () => driver.status().raft
     replica.configurationNow = () => driver.configuration
     replica.configuration = driver.configuration
+    replica.now = () => this.machine.clock.at(world.time.now)
+    replica.contactTerm = 0
+    replica.contactAt = driver.status().raft.leases.on ? replica.now() : Number.NEGATIVE_INFINITY
     const network: Network = world.networkOf(this)
     driver.start(network)
     world.began(this)
