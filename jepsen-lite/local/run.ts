@@ -10,6 +10,7 @@ import { historyOf } from '../history.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
 import { recordFinals } from './finals.ts'
+import { checkMakers } from './makers.ts'
 import { comeBack } from './nemeses/disks.ts'
 import { reconcile } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
@@ -232,8 +233,11 @@ class Run {
   /** What the checker says of the history, added to what the run itself has found. */
   #judge(): Checked {
     const began = performance.now()
-    const { verdict, findings, linearizability, counts } = check(historyOf(this.#recording.events))
+    const history = historyOf(this.#recording.events)
+    const { verdict, findings, linearizability, counts } = check(history)
     for (const { check: promise, message } of findings) this.#find('violation', `${promise}: ${message}`)
+    const unmade = checkMakers(history)
+    if (unmade !== undefined) this.#find('violation', `makers: ${unmade}`)
     const { model, configurations, keys } = linearizability
     const undecided = keys.filter((key) => key.verdict === 'undecided').map(({ key }) => key)
     if (undecided.length > 0)

@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest'
+import {
+  type HistoryEvent,
+  historyOf,
+  type Operation,
+  Recorder,
+  type Result,
+} from '../../../jepsen-lite/history.ts'
+import { checkMakers } from '../../../jepsen-lite/local/makers.ts'
+
+type End = Result | 'fail' | 'unknown'
+
+/** One operation after the other, then what the only node holds. */
+function judged(operations: readonly (readonly [Partial<Operation>, End])[], revision: number) {
+  const events: HistoryEvent[] = []
+  const recorder = new Recorder(
+    { workload: 'register', command: 'a test' },
+    () => events.length,
+    (event) => events.push(event),
+  )
+  for (const [at, [op, end]] of operations.entries()) {
+    const id = recorder.invoke(0, 'n1', { f: 'put', key: 'k', value: `v${at}`, ...op } as Operation)
+    if (end === 'fail') recorder.fail(id, 'no_leader')
+    else if (end === 'unknown') recorder.unknown(id, 'ECONNRESET')
+    else recorder.ok(id, end)
+  }
+  recorder.final('n1', revision, '', [])
+  return checkMakers(historyOf(events))
+}
+
+const made = (revision: number): Result => ({ revision, modRevision: revision })
+
+test('every revision was made by a change that was acknowledged, or by one of unknown outcome', () => {
+  expect(
+    judged(
+      [
+        [{}, made(2)],
+        [{}, 'unknown'],
+        [{}, made(4)],
+        [{}, 'unknown'],
+      ],
+      4,
+    ),
+  ).toBeUndefined()
+  expect(
+    judged(
+      [
+        [{}, made(2)],
+        [{}, 'unknown'],
+        [{}, made(3)],
+      ],
+      4,
+    ),
+  ).toBeUndefined()
+})
+
+test('a change that is said to have failed, and was made, shows by a revision that nobody else can have made', () => {
+  expect(
+    judged(
+      [
+        [{}, made(2)],
+        [{}, 'fail'],
+        [{}, made(4)],
+      ],
+      4,
+    ),
+  ).toMatch('revision 3 has no maker')
+  expect(
+    judged(
+      [
+        [{}, 'unknown'],
+        [{}, made(3)],
+        [{}, 'fail'],
+      ],
+      4,
+    ),
+  ).toMatch('revision 4 has no maker')
+})
+
+test('an operation cannot have made what was told before it began', () => {
+  expect(
+    judged(
+      [
+        [{}, made(3)],
+        [{}, 'unknown'],
+      ],
+      3,
+    ),
+  ).toMatch('revision 2 has no maker')
+})
+
+test('attempts under one token make one revision, and none when one of them was answered', () => {
+  const once = { idempotency: 't1' }
+  expect(
+    judged(
+      [
+        [once, 'unknown'],
+        [once, 'unknown'],
+      ],
+      2,
+    ),
+  ).toBeUndefined()
+  expect(
+    judged(
+      [
+        [once, 'unknown'],
+        [once, 'unknown'],
+      ],
+      3,
+    ),
+  ).toMatch('revision 3 has no maker')
+  expect(
+    judged(
+      [
+        [once, 'unknown'],
+        [once, { ...made(2), replayed: true }],
+      ],
+      3,
+    ),
+  ).toMatch('revision 3 has no maker')
+})
+
+test('what changed nothing makes no revision', () => {
+  const [kept, nothing]: Result[] = [
+    { applied: false, current: 2, revision: 2 },
+    { deleted: 0, revision: 2 },
+  ]
+  expect(
+    judged(
+      [
+        [{}, made(2)],
+        [{}, kept ?? {}],
+        [{ f: 'del' }, nothing ?? {}],
+      ],
+      2,
+    ),
+  ).toBeUndefined()
+})
