@@ -4,9 +4,10 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { check } from '../checker/index.ts'
+import { check, type Verdict } from '../checker/index.ts'
 import { Failure } from '../exit-codes.ts'
-import { historyOf } from '../history.ts'
+import { type History, historyOf } from '../history.ts'
+import { type Reported, reportOf } from '../report/index.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
 import { recordFinals } from './finals.ts'
@@ -45,7 +46,7 @@ export interface RunOptions {
 }
 
 /** How much of the time is calm before the first fault. */
-const CALM = { part: 0.1, msMin: 1_500, msMax: 5_000 }
+const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
 /** Of the operations asked for in the calm, this part must have succeeded: a cluster that hardly works cannot be broken. No more, as machines are busy. */
 const CALM_OK_PART = 0.1
 /** After the last fault is healed the clients go on for so long at least; the store must take a write within the other time. */
@@ -57,9 +58,15 @@ export async function run(options: RunOptions): Promise<Results> {
   const out = prepareOut(options.out)
   const running = new Run(options, out)
   options.say(`seed ${options.seed}`)
-  const results = await running.perform()
+  const { results, reported } = await running.perform()
   writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`)
+  writeFileSync(join(out, 'report.html'), reportOf(reported))
   return results
+}
+
+interface Concluded {
+  readonly results: Results
+  readonly reported: Reported
 }
 
 class Run {
@@ -88,7 +95,7 @@ class Run {
     this.#watch = new Watch(this.#recording.recorder)
   }
 
-  async perform(): Promise<Results> {
+  async perform(): Promise<Concluded> {
     const cluster = await LocalCluster.start({
       dir: this.#nodesDir,
       nodes: namesOf(this.#options),
@@ -108,9 +115,9 @@ class Run {
       if (!('missing' in this.#preload)) this.#preload.close()
     }
     for (const alarm of alarmsIn(cluster.logFiles)) this.#find('violation', alarm)
-    const results = this.#conclude()
-    if (results.exit_code === 0) cluster.deleteData()
-    return results
+    const concluded = this.#conclude()
+    if (concluded.results.exit_code === 0) cluster.deleteData()
+    return concluded
   }
 
   async #live(cluster: LocalCluster): Promise<void> {
@@ -215,11 +222,12 @@ class Run {
     return Promise.all(loops)
   }
 
-  #conclude(): Results {
+  #conclude(): Concluded {
+    const { history, verdict, checked } = this.#judge()
     for (const message of this.#watch.surprises) this.#find('stopped', message)
-    return resultsOf({
+    const results = resultsOf({
       options: this.#options,
-      checked: this.#judge(),
+      checked,
       tally: this.#recording.tally,
       schedule: this.#schedule,
       findings: this.#findings,
@@ -228,13 +236,15 @@ class Run {
       recoveredMs: this.#recoveredMs,
       snapshotsInstalled: this.#snapshotsInstalled,
     })
+    return { results, reported: { history, verdict, run: results } }
   }
 
   /** What the checker says of the history, added to what the run itself has found. */
-  #judge(): Checked {
+  #judge(): { readonly history: History; readonly verdict: Verdict; readonly checked: Checked } {
     const began = performance.now()
     const history = historyOf(this.#recording.events)
-    const { verdict, findings, linearizability, counts } = check(history)
+    const verdict = check(history)
+    const { findings, linearizability, counts } = verdict
     for (const { check: promise, message } of findings) this.#find('violation', `${promise}: ${message}`)
     const unmade = checkMakers(history)
     if (unmade !== undefined) this.#find('violation', `makers: ${unmade}`)
@@ -243,7 +253,8 @@ class Run {
     if (undecided.length > 0)
       this.#find('undecided', `the search ran out of its budget for ${undecided.join(', ')}`)
     const ms = round(performance.now() - began)
-    return { verdict, model, keys: keys.length, configurations, ms, ...counts }
+    const size = { model, keys: keys.length, configurations, ms, ...counts }
+    return { history, verdict, checked: { verdict: verdict.verdict, ...size } }
   }
 
   #phase(phase: string): void {
@@ -266,7 +277,7 @@ const sparesOf = ({ nodes }: RunOptions): string[] =>
 function prepareOut(path: string): string {
   const out = resolve(path)
   mkdirSync(out, { recursive: true })
-  const left = ['nodes', 'preload', 'results.json']
+  const left = ['nodes', 'preload', 'results.json', 'report.html']
     .map((name) => join(out, name))
     .filter((one) => existsSync(one))
   if (left.length > 0 && !existsSync(join(out, 'history.jsonl')))

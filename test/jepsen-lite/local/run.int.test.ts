@@ -13,7 +13,7 @@ const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
 afterEach(() => rmSync(out, { recursive: true, force: true }))
 
 const options = (rest: Partial<RunOptions> & { nemeses: readonly Nemesis[] }): RunOptions => ({
-  timeS: 5,
+  timeS: 4.5,
   workload: 'kv',
   rate: 100,
   clients: 5,
@@ -61,7 +61,7 @@ test('a run whose faults do nothing proves nothing, and fails', async () => {
     groups: [],
     inject: async () => ({ nodes: [], effect: () => undefined, heal() {} }),
   }
-  const results = await run(options({ timeS: 3, nodes: 1, nemeses: [harmless] }))
+  const results = await run(options({ timeS: 2, nodes: 1, nemeses: [harmless] }))
   expect(results).toMatchObject({ verdict: 'failed', exit_code: 3 })
   expect(results.findings.map(({ message }) => message)).toEqual([
     'no fault took effect',
