@@ -13,6 +13,7 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
   ['replay', () => import('./commands/replay.ts')],
   ['run', () => import('./commands/run.ts')],
   ['power', () => import('./commands/power.ts')],
+  ['report', () => import('./commands/report.ts')],
 ])
 
 /** Resolves when the command is done; never rejects. */

@@ -13,7 +13,8 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'
   cwd: root,
   stdio: 'inherit',
 })
-// Compiled on the machine where it is used.
-const preloaded = join('jepsen-lite', 'local', 'preload', 'faults.c')
-cpSync(join(root, preloaded), join(root, 'dist', preloaded))
+// Compiled on the machine where it is used; put into the report as it is.
+for (const asIs of ['jepsen-lite/local/preload/faults.c', 'jepsen-lite/report/page']) {
+  cpSync(join(root, asIs), join(root, 'dist', asIs), { recursive: true })
+}
 process.exitCode = status === 0 ? 0 : 1

@@ -33,6 +33,7 @@ const [tests, ...checks] = await Promise.all([
   ]),
   check('type check', 'typescript/bin/tsc', ['-p', 'tsconfig.json']),
   check('type check without Node', 'typescript/bin/tsc', ['-p', 'tsconfig.pure.json']),
+  check('type check of the page', 'typescript/bin/tsc', ['-p', 'tsconfig.page.json']),
   check('lint', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']),
 ])
 

@@ -1,0 +1,167 @@
+// What the page's script draws: the history, paired with the checker's order, in numbers instead of names.
+
+import type { Linearizability, Verdict } from '../checker/index.ts'
+import type { Call, History } from '../history.ts'
+import { bandsOf, lanesOf } from './nodes.ts'
+import { answerOf, wordsOf } from './words.ts'
+
+/** Clients, nodes and keys are places in the lists of their names. */
+export interface PageData {
+  readonly startMs: number
+  readonly endMs: number
+  readonly clients: readonly string[]
+  readonly nodes: readonly string[]
+  readonly keys: readonly string[]
+  /** In the order of their starts. */
+  readonly calls: readonly PageCall[]
+  /** Key by key, and of each key in the order that explains it. */
+  readonly points: readonly PagePoint[]
+  /** What fits nowhere: for each key that cannot be explained the first operation; -1 is what a node held at the end. */
+  readonly misfits: readonly { readonly call: number; readonly key: number; readonly timeMs: number }[]
+  readonly spans: readonly Span[]
+  readonly marks: readonly Mark[]
+  readonly faults: readonly Band[]
+}
+
+export interface PageCall {
+  readonly id: number
+  readonly client: number
+  readonly node: string
+  /** -1: every key that begins with `prefix`. */
+  readonly key: number
+  readonly prefix: string
+  readonly writes: boolean
+  readonly what: string
+  readonly startMs: number
+  /** null: it never ended. */
+  readonly endMs: number | null
+  readonly outcome: 'ok' | 'fail' | 'unknown'
+  readonly answer: string
+}
+
+export interface PagePoint {
+  /** -1: what a node held at the end. */
+  readonly call: number
+  readonly key: number
+  readonly timeMs: number
+  /** Of the key, from here on. */
+  readonly state: string
+}
+
+export interface Span {
+  readonly node: number
+  /** A role, or 'down', 'paused', 'starting'. */
+  readonly state: string
+  readonly term: number | null
+  /** Whom it takes for the leader; '' when it knows none. */
+  readonly leader: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+export interface Mark {
+  readonly node: number
+  readonly timeMs: number
+  readonly what: 'elected' | 'kill' | 'start' | 'pause' | 'resume' | 'wipe' | 'ended'
+  readonly text: string
+}
+
+export interface Band {
+  readonly kind: string
+  readonly nodes: readonly number[]
+  readonly fromMs: number
+  readonly toMs: number
+  /** What showed that it took effect; null: nothing did. */
+  readonly effect: string | null
+  readonly details: string
+}
+
+export function pageDataOf(history: History, { linearizability }: Verdict): PageData {
+  const { calls, notes } = history
+  const [startMs, endMs] = extentOf(history)
+  const clients = namesOf(calls.map(({ client }) => String(client)))
+  const nodes = nodesOf(history)
+  const keys = namesOf([
+    ...calls.flatMap(({ op }) => (op.f === 'range' ? [] : [op.key])),
+    ...linearizability.keys.map(({ key }) => key),
+  ])
+  return {
+    startMs,
+    endMs,
+    clients: [...clients.keys()],
+    nodes,
+    keys: [...keys.keys()],
+    calls: calls.map((call) => pageCallOf(call, clients, keys)),
+    ...placesOf(linearizability, calls, keys),
+    ...lanesOf(notes, nodes, endMs),
+    faults: bandsOf(notes, nodes, endMs),
+  }
+}
+
+type Places = ReadonlyMap<string, number>
+
+const NATURALLY = new Intl.Collator('en', { numeric: true }).compare
+
+/** Each name once, and its place. */
+const namesOf = (names: readonly string[]): Places =>
+  new Map([...new Set(names)].sort(NATURALLY).map((name, place) => [name, place]))
+
+function nodesOf({ header, notes, calls, finals }: History): string[] {
+  const seen = [...notes, ...finals, ...calls].flatMap(({ node }) => node ?? []).sort(NATURALLY)
+  const named = Array.isArray(header.nodes) ? header.nodes : []
+  // Those that are only asked, and by another name than their own, get no lane.
+  const told = new Set([...notes, ...finals].map(({ node }) => node))
+  return [...new Set([...named, ...seen])].filter((name) => named.includes(name) || told.has(name))
+}
+
+function extentOf({ calls, notes, finals }: History): [startMs: number, endMs: number] {
+  let [startMs, endMs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  const reach = (timeMs: number): void => {
+    startMs = Math.min(startMs, timeMs)
+    endMs = Math.max(endMs, timeMs)
+  }
+  for (const { startMs: from, endMs: to } of calls) {
+    reach(from)
+    reach(to ?? from)
+  }
+  for (const { time } of [...notes, ...finals]) reach(time)
+  return startMs <= endMs ? [startMs, Math.max(endMs, startMs + 1)] : [0, 1]
+}
+
+function pageCallOf(
+  { id, client, node, op, startMs, endMs, outcome }: Call,
+  clients: Places,
+  keys: Places,
+): PageCall {
+  return {
+    id,
+    client: clients.get(String(client)) ?? -1,
+    node,
+    key: op.f === 'range' ? -1 : (keys.get(op.key) ?? -1),
+    prefix: op.f === 'range' ? op.prefix : '',
+    writes: op.f !== 'get' && op.f !== 'range',
+    what: wordsOf(op),
+    startMs,
+    endMs: endMs ?? null,
+    outcome: outcome.kind,
+    answer: answerOf(outcome),
+  }
+}
+
+function placesOf(
+  linearizability: Linearizability,
+  calls: readonly Call[],
+  keys: Places,
+): Pick<PageData, 'points' | 'misfits'> {
+  const places = new Map(calls.map(({ id }, place) => [id, place]))
+  const placeOf = (id: number | undefined): number => (id === undefined ? -1 : (places.get(id) ?? -1))
+  const points: PagePoint[] = []
+  const misfits: PageData['misfits'][number][] = []
+  for (const { key: name, points: found, failure } of linearizability.keys) {
+    const key = keys.get(name) ?? -1
+    for (const { call, timeMs, state } of found) points.push({ call: placeOf(call.id), key, timeMs, state })
+    if (failure === undefined) continue
+    misfits.push({ call: placeOf(failure.blocked.id), key, timeMs: failure.blocked.startMs })
+  }
+  return { points, misfits: misfits.sort((a, b) => a.timeMs - b.timeMs) }
+}

@@ -1,0 +1,32 @@
+// Text that comes from data, made safe to stand in a page: keys and values are anybody's.
+
+/** As the text of an element, or as an attribute within double quotes. */
+export function escapeHtml(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;')
+}
+
+/** As the content of a `<script type="application/json">`: nothing in it can end the element, or begin a comment. */
+export function embedJson(value: unknown): string {
+  return JSON.stringify(value).replaceAll('<', '\\u003c')
+}
+
+/** Text in a cell, right-aligned where it is a number; `html`: made by us, escaped already. */
+export type Cell = string | number | { readonly html: string }
+
+/** Nothing at all for a table without rows. */
+export function table(caption: string, heads: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  if (rows.length === 0) return ''
+  const head = heads.map((text) => `<th scope="col">${escapeHtml(text)}</th>`).join('')
+  const body = rows.map((cells) => `<tr>${cells.map(cellOf).join('')}</tr>`).join('\n')
+  return `<div class="table"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`
+}
+
+function cellOf(cell: Cell): string {
+  if (typeof cell === 'number') return `<td class="number">${cell.toLocaleString('en')}</td>`
+  return `<td>${typeof cell === 'string' ? escapeHtml(cell) : cell.html}</td>`
+}

@@ -1,0 +1,161 @@
+// From the notes of a history to what a node was at any time, and to the faults as intervals.
+
+import type { Note } from '../history.ts'
+import type { Band, Mark, Span } from './data.ts'
+
+/** What happened to nodes, as intervals and as moments. `nodes`: their names, in the order of their lanes. */
+export function lanesOf(
+  notes: readonly Note[],
+  nodes: readonly string[],
+  endMs: number,
+): { readonly spans: readonly Span[]; readonly marks: readonly Mark[] } {
+  const lanes = nodes.map((_, node) => new Lane(node))
+  const marks: Mark[] = []
+  let highestTermLed = 0
+  for (const note of notes) {
+    const node = note.node === undefined ? -1 : nodes.indexOf(note.node)
+    const lane = lanes[node]
+    if (lane === undefined) continue
+    const ran = lane.runs
+    lane.see(note)
+    if (note.what === 'role') {
+      const term = numberOr(note.term, 0)
+      if (note.role !== 'leader' || term <= highestTermLed) continue
+      highestTermLed = term
+      marks.push({ node, timeMs: note.time, what: 'elected', text: `leads term ${term}` })
+    } else if (isMoment(note.what) && (note.what !== 'ended' || ran)) {
+      // What was killed ends, too: that is one moment.
+
+      const text = typeof note.reason === 'string' ? note.reason : ''
+      marks.push({ node, timeMs: note.time, what: note.what, text })
+    }
+  }
+  for (const lane of lanes) lane.close(endMs)
+  return { spans: lanes.flatMap(({ spans }) => spans), marks }
+}
+
+const MOMENTS = ['kill', 'start', 'pause', 'resume', 'wipe', 'ended'] as const
+type Moment = (typeof MOMENTS)[number]
+const isMoment = (what: string): what is Moment => MOMENTS.some((moment) => moment === what)
+
+class Lane {
+  readonly spans: Span[] = []
+  readonly #node: number
+  runs = false
+  #paused = false
+  #role: string | undefined
+  #term: number | undefined
+  #leader = ''
+  #open:
+    | {
+        readonly state: string
+        readonly term: number | null
+        readonly leader: string
+        readonly fromMs: number
+      }
+    | undefined
+
+  constructor(node: number) {
+    this.#node = node
+  }
+
+  see(note: Note): void {
+    switch (note.what) {
+      case 'start':
+        this.#begin()
+        break
+      case 'kill':
+      case 'ended':
+      case 'wipe':
+        this.runs = false
+        break
+      case 'pause':
+        this.#paused = true
+        break
+      case 'resume':
+        this.#paused = false
+        break
+      case 'role':
+        this.runs = true
+        this.#role = typeof note.role === 'string' ? note.role : undefined
+        this.#term = numberOr(note.term, undefined)
+        this.#leader = typeof note.leader === 'string' ? note.leader : ''
+        break
+      default:
+        return
+    }
+    this.#change(note.time)
+  }
+
+  close(endMs: number): void {
+    const { state, term, leader, fromMs } = this.#open ?? {}
+    if (state === undefined || fromMs === undefined || fromMs >= endMs) return
+    this.spans.push({
+      node: this.#node,
+      state,
+      term: term ?? null,
+      leader: leader ?? '',
+      fromMs,
+      toMs: endMs,
+    })
+    this.#open = undefined
+  }
+
+  #begin(): void {
+    this.runs = true
+    this.#paused = false
+    this.#role = undefined
+    this.#term = undefined
+    this.#leader = ''
+  }
+
+  #change(timeMs: number): void {
+    const state = !this.runs ? 'down' : this.#paused ? 'paused' : (this.#role ?? 'starting')
+    const term = this.runs ? (this.#term ?? null) : null
+    const leader = this.runs ? this.#leader : ''
+    const { state: was, term: before, leader: followed } = this.#open ?? {}
+    if (state === was && term === before && leader === followed) return
+    this.close(timeMs)
+    this.#open = { state, term, leader, fromMs: timeMs }
+  }
+}
+
+/** Faults as intervals; one that was not healed lasts to the end. */
+export function bandsOf(notes: readonly Note[], nodes: readonly string[], endMs: number): Band[] {
+  const open = new Map<unknown, Note>()
+  const bands: Band[] = []
+  const close = (begun: Note, toMs: number, effect: string | null): void => {
+    const hit = Array.isArray(begun.nodes) ? begun.nodes.map((name) => nodes.indexOf(name)) : []
+    const kind = typeof begun.fault === 'string' ? begun.fault : 'fault'
+    bands.push({
+      kind,
+      nodes: hit.filter((node) => node >= 0),
+      fromMs: begun.time,
+      toMs,
+      effect,
+      details: detailsOf(begun),
+    })
+  }
+  for (const note of notes) {
+    if (note.what === 'inject') open.set(note.id, note)
+    const begun = note.what === 'heal' ? open.get(note.id) : undefined
+    if (begun === undefined) continue
+    open.delete(note.id)
+    close(begun, note.time, typeof note.effect === 'string' ? note.effect : null)
+  }
+  for (const begun of open.values()) close(begun, endMs, null)
+  return bands.sort((a, b) => a.fromMs - b.fromMs)
+}
+
+const KNOWN = new Set(['type', 'time', 'what', 'fault', 'id', 'nodes'])
+
+/** How a fault was set, or whatever else a note tells. */
+export function detailsOf(note: Note): string {
+  const entries = Object.entries(note).filter(([name]) => !KNOWN.has(name))
+  return entries
+    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join(', ')
+}
+
+const numberOr = <T>(value: unknown, otherwise: T): number | T =>
+  typeof value === 'number' ? value : otherwise

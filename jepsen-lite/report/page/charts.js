@@ -1,0 +1,284 @@
+// Latency and throughput over time, and the whole history on one strip.
+
+/** @import { PageCall, PageData } from '../data.ts' */
+/** @import { Filter, Stretch } from './layout.js' */
+/** @import { Frame } from './ink.js' */
+import { FONT, SMALL_FONT, xOf } from './ink.js'
+import { decades, isShown, Lane, logPart, quantile, roundStep } from './layout.js'
+import { cross } from './operations.js'
+
+/** An operation that ended. @typedef {{ readonly call: PageCall, readonly place: number, readonly startMs: number, readonly endMs: number }} Ended */
+
+const MARGIN = 8
+/** A quantile of fewer operations says nothing. */
+const SAMPLE_MIN = 10
+const BUCKET = { latencyPx: 24, throughputPx: 7 }
+
+export class Latency {
+  #data
+  /** @type {Lane<Ended>} */
+  #lane = new Lane([])
+  /** @type {[min: number, max: number]} */
+  #range = [1, 10]
+  height = 160
+
+  /** @param {PageData} data */
+  constructor(data) {
+    this.#data = data
+  }
+
+  /** @param {Filter} filter */
+  show(filter) {
+    const ended = endedOf(this.#data, filter)
+    this.#lane = new Lane(ended)
+    let [least, most] = [Number.POSITIVE_INFINITY, 0]
+    for (const { startMs, endMs } of ended) {
+      least = Math.min(least, endMs - startMs)
+      most = Math.max(most, endMs - startMs)
+    }
+    this.#range = ended.length === 0 ? [1, 10] : decades(Math.max(0.01, least), most)
+  }
+
+  /** @param {Frame} frame @param {number} ms */
+  #yOf({ height }, ms) {
+    return height - MARGIN - logPart(ms, ...this.#range) * (height - 2 * MARGIN)
+  }
+
+  /** @param {Frame} frame */
+  draw(frame) {
+    const { ctx, ink, left, right } = frame
+    const [min, max] = this.#range
+    ctx.font = SMALL_FONT
+    ctx.textBaseline = 'middle'
+    ctx.textAlign = 'end'
+    for (let ms = min; ms <= max * 1.01; ms *= 10) {
+      const y = this.#yOf(frame, ms)
+      ctx.fillStyle = ink.of('line')
+      ctx.fillRect(left, y, right - left, 1)
+      ctx.fillStyle = ink.of('text')
+      ctx.fillText(ms >= 1000 ? `${ms / 1000} s` : `${Number(ms.toPrecision(1))} ms`, left - 6, y)
+    }
+    ctx.textAlign = 'start'
+    ctx.save()
+    ctx.beginPath()
+    ctx.rect(left, 0, right - left, frame.height)
+    ctx.clip()
+    this.#drawDots(frame)
+    this.#drawQuantile(frame, 0.5, [])
+    this.#drawQuantile(frame, 0.99, [5, 3])
+    ctx.restore()
+  }
+
+  /** @param {Frame} frame */
+  #drawDots(frame) {
+    const { ctx, ink } = frame
+    const taken = new Set()
+    ctx.lineWidth = 1
+    for (const { call, startMs, endMs } of this.#lane.within(frame.view)) {
+      const [x, y] = [xOf(frame, startMs), this.#yOf(frame, endMs - startMs)]
+      // What falls on the same two pixels is the same dot.
+      const cell = `${call.outcome}${call.writes} ${x >> 1} ${y >> 1}`
+      if (taken.has(cell)) continue
+      taken.add(cell)
+      if (call.outcome === 'ok') {
+        ctx.fillStyle = ink.of(call.writes ? 'change' : 'read')
+        ctx.fillRect(x - 1, y - 1, 2.5, 2.5)
+      } else if (call.outcome === 'fail') {
+        ctx.strokeStyle = ink.of('fail')
+        cross(ctx, x, y, 2.5)
+      } else {
+        ctx.strokeStyle = ink.of('unknown')
+        ctx.strokeRect(x - 2.5, y - 2.5, 5, 5)
+      }
+    }
+  }
+
+  /** Of the operations that were answered. @param {Frame} frame @param {number} part @param {number[]} dash */
+  #drawQuantile(frame, part, dash) {
+    const { ctx, ink, view } = frame
+    const sizeMs = bucketMs(frame, BUCKET.latencyPx)
+    /** @type {Map<number, number[]>} */
+    const buckets = new Map()
+    for (const { call, startMs, endMs } of this.#lane.within(view)) {
+      if (call.outcome !== 'ok') continue
+      const bucket = Math.floor(startMs / sizeMs)
+      const values = buckets.get(bucket)
+      if (values === undefined) buckets.set(bucket, [endMs - startMs])
+      else values.push(endMs - startMs)
+    }
+    ctx.strokeStyle = ink.of('text')
+    ctx.lineWidth = 1.5
+    ctx.setLineDash(dash)
+    ctx.beginPath()
+    let last = Number.NaN
+    for (const bucket of [...buckets.keys()].sort((a, b) => a - b)) {
+      const values = buckets.get(bucket) ?? []
+      if (values.length < SAMPLE_MIN) continue
+      const x = xOf(frame, (bucket + 0.5) * sizeMs)
+      const y = this.#yOf(frame, quantile(Float64Array.from(values).sort(), part))
+      if (bucket === last + 1) ctx.lineTo(x, y)
+      else ctx.moveTo(x, y)
+      last = bucket
+    }
+    ctx.stroke()
+    ctx.setLineDash([])
+  }
+
+  /** @param {Frame} frame @param {number} x @param {number} y */
+  hit(frame, x, y) {
+    let [nearest, distance] = [/** @type {number | undefined} */ (undefined), 8]
+    for (const { place, startMs, endMs } of this.#lane.within(frame.view)) {
+      const away = Math.hypot(xOf(frame, startMs) - x, this.#yOf(frame, endMs - startMs) - y)
+      if (away < distance) [nearest, distance] = [place, away]
+    }
+    return nearest
+  }
+}
+
+export class Throughput {
+  #data
+  /** @type {readonly Ended[]} */
+  #ended = []
+  height = 110
+
+  /** @param {PageData} data */
+  constructor(data) {
+    this.#data = data
+  }
+
+  /** @param {Filter} filter */
+  show(filter) {
+    this.#ended = endedOf(this.#data, filter)
+  }
+
+  /** @param {Frame} frame */
+  draw(frame) {
+    const { ctx, ink, left, right, height } = frame
+    const sizeMs = bucketMs(frame, BUCKET.throughputPx)
+    const { buckets, most } = this.#count(frame.view, sizeMs)
+    const perSecond = 1000 / sizeMs
+    const top = roundStep(Math.max(1, most) * perSecond)
+    const scale = ((height - 2 * MARGIN) / top) * perSecond
+    ctx.font = SMALL_FONT
+    ctx.textBaseline = 'middle'
+    for (const value of [0, top / 2, top]) {
+      const y = height - MARGIN - (value / perSecond) * scale
+      ctx.fillStyle = ink.of('line')
+      ctx.fillRect(left, y, right - left, 1)
+      ctx.fillStyle = ink.of('text')
+      ctx.textAlign = 'end'
+      ctx.fillText(`${Number(value.toPrecision(3))}/s`, left - 6, y)
+      ctx.textAlign = 'start'
+    }
+    ctx.save()
+    ctx.beginPath()
+    ctx.rect(left, 0, right - left, height)
+    ctx.clip()
+    for (const [bucket, { ok, fail, unknown }] of buckets) {
+      const x = xOf(frame, bucket * sizeMs)
+      const width = Math.max(1, xOf(frame, (bucket + 1) * sizeMs) - x - 1)
+      let y = height - MARGIN
+      const stack = (/** @type {number} */ count) => {
+        y -= count * scale
+        return /** @type {const} */ ([x, y, width, count * scale])
+      }
+      ctx.fillStyle = ink.of('read')
+      ctx.fillRect(...stack(ok))
+      ctx.fillStyle = ink.pattern('unknown', 'stripes')
+      ctx.fillRect(...stack(unknown))
+      if (fail === 0) continue
+      ctx.strokeStyle = ink.of('fail')
+      const [, from, , tall] = stack(fail)
+      ctx.strokeRect(x + 0.5, from + 0.5, Math.max(1, width - 1), Math.max(1, tall - 1))
+    }
+    ctx.restore()
+  }
+
+  /** @param {Stretch} view @param {number} sizeMs */
+  #count({ fromMs, toMs }, sizeMs) {
+    /** @type {Map<number, { ok: number, fail: number, unknown: number }>} */
+    const buckets = new Map()
+    let most = 0
+    for (const { call, endMs } of this.#ended) {
+      if (endMs < fromMs - sizeMs || endMs > toMs + sizeMs) continue
+      const bucket = Math.floor(endMs / sizeMs)
+      const counts = buckets.get(bucket) ?? { ok: 0, fail: 0, unknown: 0 }
+      buckets.set(bucket, counts)
+      counts[call.outcome] += 1
+      most = Math.max(most, counts.ok + counts.fail + counts.unknown)
+    }
+    return { buckets, most }
+  }
+}
+
+/** The whole history: how much was answered, what failed or was left open, faults, and the part that the other charts show. */
+export class Overview {
+  #data
+  height = 40
+
+  /** @param {PageData} data */
+  constructor(data) {
+    this.#data = data
+  }
+
+  /** @param {Frame} frame of the whole @param {Stretch} shown */
+  draw(frame, shown) {
+    const { ctx, ink, left, right, height } = frame
+    const columns = Math.max(1, Math.floor((right - left) / 2))
+    const { ok, odd } = this.#count(columns)
+    const most = ok.reduce((a, b) => Math.max(a, b), 1)
+    ctx.font = FONT
+    ctx.textBaseline = 'middle'
+    ctx.fillStyle = ink.of('text')
+    ctx.fillText('all', 4, height / 2)
+    for (const { fromMs, toMs } of this.#data.faults) {
+      ctx.globalAlpha = 0.25
+      ctx.fillStyle = ink.of('fault')
+      ctx.fillRect(xOf(frame, fromMs), 0, Math.max(2, xOf(frame, toMs) - xOf(frame, fromMs)), height)
+      ctx.globalAlpha = 1
+    }
+    for (let column = 0; column < columns; column++) {
+      const tall = ((ok[column] ?? 0) / most) * (height - 10)
+      ctx.fillStyle = ink.of('read')
+      ctx.fillRect(left + 2 * column, height - tall, 2, tall)
+      ctx.fillStyle = ink.of('unknown')
+      if ((odd[column] ?? 0) > 0) ctx.fillRect(left + 2 * column, 2, 2, 5)
+    }
+    ctx.fillStyle = ink.of('wrong')
+    for (const { timeMs } of this.#data.misfits) ctx.fillRect(xOf(frame, timeMs) - 1, 0, 3, height)
+    const [from, to] = [xOf(frame, shown.fromMs), xOf(frame, shown.toMs)]
+    ctx.globalAlpha = 0.55
+    ctx.fillStyle = ink.of('paper')
+    ctx.fillRect(left, 0, from - left, height)
+    ctx.fillRect(to, 0, right - to, height)
+    ctx.globalAlpha = 1
+    ctx.strokeStyle = ink.of('focus')
+    ctx.lineWidth = 2
+    ctx.strokeRect(from, 1, Math.max(4, to - from), height - 2)
+  }
+
+  /** @param {number} columns */
+  #count(columns) {
+    const { calls, startMs, endMs: lastMs } = this.#data
+    const [ok, odd] = [new Float64Array(columns), new Float64Array(columns)]
+    for (const { outcome, endMs } of calls) {
+      const at = Math.floor((((endMs ?? lastMs) - startMs) / (lastMs - startMs)) * columns)
+      const counts = outcome === 'ok' ? ok : odd
+      const column = Math.min(columns - 1, at)
+      counts[column] = (counts[column] ?? 0) + 1
+    }
+    return { ok, odd }
+  }
+}
+
+/** @param {PageData} data @param {Filter} filter @returns {Ended[]} */
+const endedOf = ({ calls, keys }, filter) =>
+  calls.flatMap((call, place) =>
+    call.endMs === null || !isShown(call, filter, keys)
+      ? []
+      : [{ call, place, startMs: call.startMs, endMs: call.endMs }],
+  )
+
+/** @param {Frame} frame @param {number} px */
+const bucketMs = ({ view, left, right }, px) =>
+  roundStep(((view.toMs - view.fromMs) * px) / Math.max(1, right - left))

@@ -1,0 +1,92 @@
+// What everything is drawn with: colours from the style sheet, stripes, text that fits.
+
+/** @import { Stretch } from './layout.js' */
+
+/**
+ * A canvas for one drawing: times to x, and what is in view.
+ * @typedef {object} Frame
+ * @property {CanvasRenderingContext2D} ctx
+ * @property {Ink} ink
+ * @property {Stretch} view
+ * @property {number} left  where time begins; names stand before it
+ * @property {number} right
+ * @property {number} height
+ */
+
+/** @param {{ readonly view: Stretch, readonly left: number, readonly right: number }} frame @param {number} ms */
+export const xOf = ({ view, left, right }, ms) =>
+  left + ((ms - view.fromMs) / (view.toMs - view.fromMs)) * (right - left)
+
+/** @param {{ readonly view: Stretch, readonly left: number, readonly right: number }} frame @param {number} x */
+export const msAt = ({ view, left, right }, x) =>
+  view.fromMs + ((x - left) / (right - left)) * (view.toMs - view.fromMs)
+
+const NAMES = /** @type {const} */ ([
+  ...['text', 'faint', 'line', 'paper', 'change', 'read', 'fail', 'unknown', 'wrong', 'point'],
+  ...['leader', 'follower', 'candidate', 'fault', 'focus', 'on-dark', 'on-light'],
+])
+
+/** @typedef {typeof NAMES[number]} Colour */
+
+export class Ink {
+  #colours = new Map()
+  #patterns = new Map()
+
+  constructor() {
+    const style = getComputedStyle(document.documentElement)
+    for (const name of NAMES) this.#colours.set(name, style.getPropertyValue(`--${name}`).trim())
+  }
+
+  /** @param {Colour} name @returns {string} */
+  of(name) {
+    return this.#colours.get(name) ?? 'gray'
+  }
+
+  /** Stripes or dots on the paper. @param {Colour} name @param {'stripes' | 'dots'} kind @returns {CanvasPattern | string} */
+  pattern(name, kind) {
+    const known = this.#patterns.get(name + kind)
+    if (known !== undefined) return known
+    const tile = document.createElement('canvas')
+    tile.width = tile.height = 6
+    const ctx = tile.getContext('2d')
+    if (ctx === null) return this.of(name)
+    ctx.strokeStyle = ctx.fillStyle = this.of(name)
+    ctx.lineWidth = 1.4
+    if (kind === 'dots') ctx.fillRect(1, 1, 2, 2)
+    else {
+      ctx.beginPath()
+      for (const shift of [-6, 0, 6]) {
+        ctx.moveTo(shift - 1, 7)
+        ctx.lineTo(shift + 7, -1)
+      }
+      ctx.stroke()
+    }
+    const pattern = ctx.createPattern(tile, 'repeat') ?? this.of(name)
+    this.#patterns.set(name + kind, pattern)
+    return pattern
+  }
+}
+
+export const FONT = '12px system-ui, sans-serif'
+export const SMALL_FONT = '11px system-ui, sans-serif'
+
+/** From `x` on, shortened to `width`; nothing where not even a few letters fit. @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} x @param {number} y @param {number} width */
+export function fitText(ctx, text, x, y, width) {
+  const shown = fitted(text, width, (part) => ctx.measureText(part).width)
+  if (shown !== '') ctx.fillText(shown, x, y)
+}
+
+const LETTERS_MIN = 3
+
+/** @param {string} text @param {number} width @param {(part: string) => number} widthOf */
+export function fitted(text, width, widthOf) {
+  if (width < 10) return ''
+  if (widthOf(text) <= width) return text
+  let [low, high] = [0, text.length]
+  while (low < high) {
+    const middle = (low + high + 1) >> 1
+    if (widthOf(`${text.slice(0, middle)}…`) <= width) low = middle
+    else high = middle - 1
+  }
+  return low < LETTERS_MIN ? '' : `${text.slice(0, low)}…`
+}

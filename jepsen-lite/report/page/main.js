@@ -1,0 +1,633 @@
+// The page: where the charts stand, what they show, and who steers them.
+
+import { Latency, Overview, Throughput } from './charts.js'
+import { Ink, msAt, SMALL_FONT, xOf } from './ink.js'
+/** @import { PageCall, PageData } from '../data.ts' */
+/** @import { Filter, Stretch } from './layout.js' */
+/** @import { Frame } from './ink.js' */
+import { moved, ticks, timeText, zoomed } from './layout.js'
+import { Faults, Nodes } from './nodes.js'
+import { Operations } from './operations.js'
+
+/** What the pointer or the keyboard is on: an operation, or anything else that has something to tell. @typedef {{ readonly title: string, readonly rows: readonly (readonly [name: string, text: string])[] }} Told */
+
+/**
+ * One of the charts that share an axis of time.
+ * @typedef {object} Chart
+ * @property {HTMLCanvasElement} canvas
+ * @property {{ readonly height: number }} part
+ * @property {boolean} shaded  faults show through it
+ * @property {(frame: Frame) => void} draw
+ * @property {(frame: Frame, x: number, y: number) => number | Told | undefined} hit
+ */
+
+const AXIS_HEIGHT = 22
+const TICK_PX = 110
+const WHEEL_FACTOR = 0.0015
+/** Arrow keys and buttons: so much of what is shown. */
+const STEP = { move: 0.2, zoom: 0.6 }
+/** What fits nowhere is shown with so much around it. */
+const AROUND = 12
+const STATES_SHOWN_MAX = 4
+
+class Page {
+  #data
+  #whole
+  /** @type {Stretch} */
+  #view
+  /** @type {Filter} */
+  #filter = { key: -1, client: -1, outcome: '' }
+  #picked = -1
+  #hovered = -1
+  #misfit = -1
+  /** @type {number | undefined} */
+  #cursorMs
+  #ink = new Ink()
+  #operations
+  #latency
+  #throughput
+  #overview
+  #overviewCanvas
+  /** @type {Chart[]} */
+  #charts = []
+  #panels = byId('panels')
+  #detail = byId('detail')
+  #isWaiting = false
+
+  /** @param {PageData} data */
+  constructor(data) {
+    this.#data = data
+    const margin = (data.endMs - data.startMs) * 0.005
+    this.#whole = { fromMs: data.startMs - margin, toMs: data.endMs + margin }
+    this.#view = this.#whole
+    this.#operations = new Operations(data)
+    this.#latency = new Latency(data)
+    this.#throughput = new Throughput(data)
+    this.#overview = new Overview(data)
+    this.#overviewCanvas = this.#add('Overview')
+    this.#addCharts()
+    this.#listenToControls()
+    this.#listenToOverview()
+    this.#listenToKeys()
+    this.#listenToSurroundings()
+    this.#show()
+    this.#tell(undefined)
+  }
+
+  // ---- the charts
+
+  #addCharts() {
+    const { nodes, faults } = this.#data
+    this.#chart('', { height: AXIS_HEIGHT }, false, (frame) => this.#drawAxis(frame))
+    if (faults.length > 0) {
+      const part = new Faults(this.#data)
+      this.#chart(
+        'Faults',
+        part,
+        false,
+        (frame) => part.draw(frame),
+        (frame, x, y) => {
+          const fault = part.hit(frame, x, y)
+          return fault && toldOfFault(fault, this.#data.nodes)
+        },
+      )
+    }
+    if (nodes.length > 0) {
+      const part = new Nodes(this.#data)
+      this.#chart(
+        'Nodes',
+        part,
+        false,
+        (frame) => part.draw(frame),
+        (frame, x, y) => this.#tellOfNode(part, frame, x, y),
+      )
+    }
+    const operations = this.#operations
+    this.#chart(
+      'Operations, by client',
+      operations,
+      true,
+      (frame) => operations.draw(frame, this.#picked, this.#hovered),
+      (frame, x, y) => operations.hit(frame, x, y),
+    )
+    const latency = this.#latency
+    this.#chart(
+      'Latency: median (line) and 99th percentile (dashed) of what was answered',
+      latency,
+      true,
+      (frame) => latency.draw(frame),
+      (frame, x, y) => latency.hit(frame, x, y),
+    )
+    this.#chart('Throughput: answered, unknown (striped), failed (hollow)', this.#throughput, true, (frame) =>
+      this.#throughput.draw(frame),
+    )
+  }
+
+  /** @param {string} title */
+  #add(title) {
+    const canvas = document.createElement('canvas')
+    if (title === '') canvas.className = 'axis'
+    else {
+      const heading = document.createElement('h2')
+      heading.textContent = title
+      this.#panels.append(heading)
+    }
+    this.#panels.append(canvas)
+    return canvas
+  }
+
+  /** @param {string} title @param {Chart['part']} part @param {boolean} shaded @param {Chart['draw']} draw @param {Chart['hit']} hit */
+  #chart(title, part, shaded, draw, hit = () => undefined) {
+    const chart = { canvas: this.#add(title), part, shaded, draw, hit }
+    this.#charts.push(chart)
+    this.#listenToPointer(chart)
+  }
+
+  /** The filter has changed. */
+  #show() {
+    this.#operations.show(this.#filter)
+    this.#latency.show(this.#filter)
+    this.#throughput.show(this.#filter)
+    this.#draw()
+  }
+
+  /** With the next picture. */
+  #draw() {
+    if (this.#isWaiting) return
+    this.#isWaiting = true
+    requestAnimationFrame(() => {
+      this.#isWaiting = false
+      this.#drawNow(true)
+    })
+  }
+
+  /** @param {boolean} onlyVisible  what is scrolled away is drawn when it comes back */
+  #drawNow(onlyVisible) {
+    const { fromMs, toMs } = this.#view
+    const step = (toMs - fromMs) / 100
+    byId('window').textContent = `${timeText(fromMs, step)} to ${timeText(toMs, step)}`
+    for (const chart of this.#charts) {
+      const { canvas, part } = chart
+      if (canvas.style.height !== `${part.height}px`) canvas.style.height = `${part.height}px`
+      const { top, bottom } = canvas.getBoundingClientRect()
+      if (onlyVisible && (bottom < 0 || top > innerHeight)) continue
+      const frame = this.#frameOf(canvas, part.height, this.#view)
+      if (chart.shaded) this.#shade(frame)
+      chart.draw(frame)
+      if (canvas.className !== 'axis') this.#drawMoments(frame)
+    }
+    const overview = this.#overviewCanvas
+    overview.style.height = `${this.#overview.height}px`
+    this.#overview.draw(this.#frameOf(overview, this.#overview.height, this.#whole), this.#view)
+  }
+
+  /** A clean canvas, as fine as the screen. @param {HTMLCanvasElement} canvas @param {number} height @param {Stretch} view @returns {Frame} */
+  #frameOf(canvas, height, view) {
+    const ctx = canvas.getContext('2d')
+    if (ctx === null) throw new Error('this browser draws no canvas')
+    const width = canvas.clientWidth
+    const fine = devicePixelRatio
+    canvas.width = Math.round(width * fine)
+    canvas.height = Math.round(height * fine)
+    ctx.setTransform(fine, 0, 0, fine, 0, 0)
+    return { ctx, ink: this.#ink, view, height, ...edgesOf(width) }
+  }
+
+  /** @param {Frame} frame */
+  #drawAxis(frame) {
+    const { ctx, ink, left, right, view, height } = frame
+    ctx.font = SMALL_FONT
+    ctx.textBaseline = 'middle'
+    ctx.textAlign = 'center'
+    const { stepMs, at } = ticks(view, (right - left) / TICK_PX)
+    for (const ms of at) {
+      const x = xOf(frame, ms)
+      ctx.fillStyle = ink.of('line')
+      ctx.fillRect(x, height - 5, 1, 5)
+      ctx.fillStyle = ink.of('text')
+      if (x > left + 15 && x < right - 15) ctx.fillText(timeText(ms, stepMs), x, height / 2 - 2)
+    }
+  }
+
+  /** @param {Frame} frame */
+  #shade(frame) {
+    const { ctx, ink, left, right, height } = frame
+    ctx.fillStyle = ink.of('fault')
+    ctx.globalAlpha = 0.1
+    for (const { fromMs, toMs, effect } of this.#data.faults) {
+      const [from, to] = [Math.max(left, xOf(frame, fromMs)), Math.min(right, xOf(frame, toMs))]
+      if (effect !== null && from < to) ctx.fillRect(from, 0, to - from, height)
+    }
+    ctx.globalAlpha = 1
+  }
+
+  /** Lines through all charts: where something fits nowhere, and where the pointer is. @param {Frame} frame */
+  #drawMoments(frame) {
+    const { ctx, ink, left, right, height } = frame
+    /** @param {number} ms @param {import('./ink.js').Colour} colour @param {number[]} dash */
+    const line = (ms, colour, dash) => {
+      const x = xOf(frame, ms)
+      if (x < left || x > right) return
+      ctx.strokeStyle = ink.of(colour)
+      ctx.lineWidth = 1
+      ctx.setLineDash(dash)
+      ctx.beginPath()
+      ctx.moveTo(x, 0)
+      ctx.lineTo(x, height)
+      ctx.stroke()
+      ctx.setLineDash([])
+    }
+    const { key } = this.#filter
+    for (const misfit of this.#data.misfits)
+      if (key === -1 || misfit.key === key) line(misfit.timeMs, 'wrong', [6, 3])
+    if (this.#cursorMs !== undefined) line(this.#cursorMs, 'faint', [])
+  }
+
+  // ---- what is shown
+
+  /** @param {Stretch} view */
+  #look(view) {
+    this.#view = view
+    this.#draw()
+  }
+
+  /** @param {number} factor @param {number} aroundMs */
+  #zoom(factor, aroundMs = (this.#view.fromMs + this.#view.toMs) / 2) {
+    this.#look(zoomed(this.#view, factor, aroundMs, this.#whole))
+  }
+
+  /** @param {number} part of what is shown */
+  #move(part) {
+    this.#look(moved(this.#view, part * (this.#view.toMs - this.#view.fromMs), this.#whole))
+  }
+
+  /** Brings a stretch into view, `closer` as well if it is hardly to be seen. @param {Stretch} stretch @param {boolean} closer */
+  #reveal({ fromMs, toMs }, closer) {
+    const length = this.#view.toMs - this.#view.fromMs
+    const wanted = closer ? Math.min(length, Math.max(1, toMs - fromMs) * AROUND) : length
+    const middle = (fromMs + toMs) / 2
+    const isInView = fromMs >= this.#view.fromMs && toMs <= this.#view.toMs
+    if (isInView && wanted === length) this.#draw()
+    else this.#look(moved({ fromMs: middle - wanted / 2, toMs: middle + wanted / 2 }, 0, this.#whole))
+  }
+
+  /** @param {number | undefined} place @param {boolean} closer */
+  #pick(place, closer) {
+    const call = this.#data.calls[place ?? -1]
+    if (place === undefined || call === undefined) return
+    this.#picked = place
+    this.#tell(this.#toldOf(place))
+    this.#reveal({ fromMs: call.startMs, toMs: call.endMs ?? call.startMs }, closer)
+  }
+
+  #letGo() {
+    this.#picked = -1
+    this.#tell(undefined)
+    this.#draw()
+  }
+
+  #nextMisfit() {
+    const { misfits, keys } = this.#data
+    if (misfits.length === 0) return
+    this.#misfit = (this.#misfit + 1) % misfits.length
+    const misfit = misfits[this.#misfit]
+    if (misfit === undefined) return
+    this.#choose({ key: misfit.key, client: -1, outcome: '' })
+    if (misfit.call !== -1) {
+      this.#pick(misfit.call, true)
+      return
+    }
+    this.#tell({ title: `What a node holds at the end fits nowhere: ${keys[misfit.key]}`, rows: [] })
+    this.#reveal({ fromMs: misfit.timeMs, toMs: misfit.timeMs }, true)
+  }
+
+  /** @param {Filter} filter */
+  #choose(filter) {
+    this.#filter = filter
+    control('key').value = String(filter.key)
+    control('client').value = String(filter.client)
+    control('outcome').value = filter.outcome
+    this.#show()
+  }
+
+  /** What the tables lead to. @param {number} place */
+  #goTo(place) {
+    const { key, client, outcome } = this.#filter
+    const call = this.#data.calls[place]
+    if (call === undefined) return
+    const isHidden = this.#operations.find(place) === undefined
+    if (isHidden) this.#choose({ key: call.key, client: -1, outcome: '' })
+    else this.#choose({ key, client, outcome })
+    this.#pick(place, true)
+    byId('timeline').scrollIntoView()
+    this.#panels.focus({ preventScroll: true })
+  }
+
+  // ---- what is told
+
+  /** @param {Told | undefined} told */
+  #tell(told) {
+    const title = document.createElement('strong')
+    title.textContent = told?.title ?? 'Point at something, or focus the charts and press an arrow key.'
+    const list = document.createElement('dl')
+    for (const [name, text] of told?.rows ?? []) {
+      const [term, description] = [document.createElement('dt'), document.createElement('dd')]
+      term.textContent = name
+      description.textContent = text
+      list.append(term, description)
+    }
+    this.#detail.replaceChildren(title, list)
+  }
+
+  /** @param {number} place @returns {Told | undefined} */
+  #toldOf(place) {
+    const { calls, clients, points, keys, misfits } = this.#data
+    const call = calls[place]
+    if (call === undefined) return undefined
+    const found = this.#operations.pointsOf.get(place) ?? []
+    const isMisfit = misfits.some((misfit) => misfit.call === place)
+    /** @type {[string, string][]} */
+    const rows = [
+      ['outcome', OUTCOMES[call.outcome]],
+      ['answer', call.answer],
+      ['interval', intervalOf(call)],
+      ['client', `${clients[call.client]}, operation ${call.id}, asked ${call.node}`],
+    ]
+    if (isMisfit) rows.unshift(['fits nowhere', 'no order of the operations on its key explains it'])
+    else if (found.length === 0) rows.push(['point', 'none: it had to happen in no order that was found'])
+    for (const point of found.slice(0, STATES_SHOWN_MAX)) {
+      const before = points[points.indexOf(point) - 1]
+      const was = before?.key === point.key ? before.state : 'as at the beginning'
+      rows.push([`${keys[point.key]} before`, was])
+      rows.push([`${keys[point.key]} from ${point.timeMs.toFixed(3)} ms`, point.state])
+    }
+    if (found.length > STATES_SHOWN_MAX) rows.push(['and', `${found.length - STATES_SHOWN_MAX} more keys`])
+    return { title: call.what, rows }
+  }
+
+  /** @param {Nodes} part @param {Frame} frame @param {number} x @param {number} y @returns {Told | undefined} */
+  #tellOfNode(part, frame, x, y) {
+    const ms = msAt(frame, x)
+    const found = part.hit(y, ms)
+    if (found === undefined) return undefined
+    const { name, span } = found
+    const marks = part.marksAround(span.node, ms, msAt(frame, x + 6) - ms)
+    return {
+      title: `${name}: ${span.state}${span.term === null ? '' : ` in term ${span.term}`}`,
+      rows: [
+        ['interval', `${span.fromMs.toFixed(1)} to ${span.toMs.toFixed(1)} ms`],
+        ['leader', span.leader || 'knows none'],
+        ...marks.map(
+          ({ what, timeMs, text }) => /** @type {const} */ ([what, `${timeMs.toFixed(1)} ms ${text}`]),
+        ),
+      ],
+    }
+  }
+
+  // ---- who steers
+
+  /** @param {Chart} chart */
+  #listenToPointer(chart) {
+    const { canvas } = chart
+    /** @type {{ readonly x: number, readonly view: Stretch } | undefined} */
+    let drag
+    let isDragged = false
+    const frameNow = () => ({ view: this.#view, ...edgesOf(canvas.clientWidth) })
+    canvas.addEventListener('pointerdown', (event) => {
+      if (event.button !== 0) return
+      drag = { x: event.offsetX, view: this.#view }
+      isDragged = false
+      canvas.setPointerCapture(event.pointerId)
+    })
+    canvas.addEventListener('pointermove', (event) => {
+      if (drag === undefined) {
+        this.#hover(chart, event)
+        return
+      }
+      if (Math.abs(event.offsetX - drag.x) > 3) isDragged = true
+      const { left, right } = frameNow()
+      const byMs = ((drag.x - event.offsetX) / (right - left)) * (drag.view.toMs - drag.view.fromMs)
+      if (isDragged) this.#look(moved(drag.view, byMs, this.#whole))
+    })
+    canvas.addEventListener('pointerup', () => {
+      if (drag !== undefined && !isDragged) {
+        if (this.#hovered === -1) this.#letGo()
+        else this.#pick(this.#hovered, false)
+      }
+      drag = undefined
+    })
+    canvas.addEventListener('pointercancel', () => {
+      drag = undefined
+    })
+    canvas.addEventListener('pointerleave', () => {
+      this.#hovered = -1
+      this.#cursorMs = undefined
+      this.#tell(this.#toldOf(this.#picked))
+      this.#draw()
+    })
+    canvas.addEventListener('dblclick', (event) => this.#zoom(0.3, msAt(frameNow(), event.offsetX)))
+    canvas.addEventListener(
+      'wheel',
+      (event) => {
+        const isSideways = Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey
+        if (!event.ctrlKey && !event.metaKey && !isSideways) return
+        event.preventDefault()
+        if (isSideways) this.#move((event.deltaX || event.deltaY) / canvas.clientWidth)
+        else this.#zoom(Math.exp(event.deltaY * WHEEL_FACTOR), msAt(frameNow(), event.offsetX))
+      },
+      { passive: false },
+    )
+  }
+
+  /** @param {Chart} chart @param {PointerEvent} event */
+  #hover({ canvas, part, hit }, event) {
+    const frame = this.#frameFor(canvas, part.height)
+    if (frame === undefined) return
+    const found = event.offsetX < frame.left ? undefined : hit(frame, event.offsetX, event.offsetY)
+    this.#hovered = typeof found === 'number' ? found : -1
+    this.#cursorMs = event.offsetX < frame.left ? undefined : msAt(frame, event.offsetX)
+    if (typeof found === 'number') this.#tell(this.#toldOf(found))
+    else if (found !== undefined) this.#tell(found)
+    else this.#tell(this.#toldOf(this.#picked))
+    this.#draw()
+  }
+
+  /** As it is drawn now, to ask what is where. @param {HTMLCanvasElement} canvas @param {number} height @returns {Frame | undefined} */
+  #frameFor(canvas, height) {
+    const ctx = canvas.getContext('2d')
+    return ctx === null
+      ? undefined
+      : { ctx, ink: this.#ink, view: this.#view, height, ...edgesOf(canvas.clientWidth) }
+  }
+
+  #listenToOverview() {
+    const canvas = this.#overviewCanvas
+    canvas.className = 'overview'
+    const go = (/** @type {PointerEvent} */ event) => {
+      if ((event.buttons & 1) === 0) return
+      const middle = msAt({ view: this.#whole, ...edgesOf(canvas.clientWidth) }, event.offsetX)
+      const half = (this.#view.toMs - this.#view.fromMs) / 2
+      this.#look(moved({ fromMs: middle - half, toMs: middle + half }, 0, this.#whole))
+    }
+    canvas.addEventListener('pointerdown', (event) => {
+      canvas.setPointerCapture(event.pointerId)
+      go(event)
+    })
+    canvas.addEventListener('pointermove', go)
+  }
+
+  #listenToControls() {
+    const { keys, clients, calls, misfits } = this.#data
+    const add = (/** @type {HTMLSelectElement} */ select, /** @type {readonly string[]} */ names) =>
+      select.append(...names.map((name, at) => new Option(name, String(at))))
+    add(control('key'), keys)
+    add(control('client'), clients)
+    byId('controls').addEventListener('change', () =>
+      this.#choose({
+        key: Number(control('key').value),
+        client: Number(control('client').value),
+        outcome: control('outcome').value,
+      }),
+    )
+    const onClick = (/** @type {string} */ name, /** @type {() => void} */ act) =>
+      button(name).addEventListener('click', act)
+    onClick('in', () => this.#zoom(STEP.zoom))
+    onClick('out', () => this.#zoom(1 / STEP.zoom))
+    onClick('fit', () => this.#look(this.#whole))
+    onClick('misfit', () => this.#nextMisfit())
+    button('misfit').hidden = misfits.length === 0
+    const places = new Map(calls.map(({ id }, place) => [String(id), place]))
+    document.addEventListener('click', ({ target }) => {
+      if (!(target instanceof HTMLElement)) return
+      const { operation, key } = target.dataset
+      if (operation !== undefined) this.#goTo(places.get(operation) ?? -1)
+      if (key === undefined) return
+      this.#choose({ key: keys.indexOf(key), client: -1, outcome: '' })
+      byId('timeline').scrollIntoView()
+    })
+  }
+
+  #listenToKeys() {
+    this.#panels.addEventListener('keydown', (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return
+      const act = this.#actOf(event)
+      if (act === undefined) return
+      event.preventDefault()
+      act()
+    })
+  }
+
+  /** @param {KeyboardEvent} event @returns {(() => void) | undefined} */
+  #actOf({ key, shiftKey }) {
+    switch (key) {
+      case 'ArrowLeft':
+        return shiftKey ? () => this.#move(-STEP.move) : () => this.#step(-1, 0)
+      case 'ArrowRight':
+        return shiftKey ? () => this.#move(STEP.move) : () => this.#step(1, 0)
+      case 'ArrowUp':
+        return () => this.#step(0, -1)
+      case 'ArrowDown':
+        return () => this.#step(0, 1)
+      case '+':
+      case '=':
+        return () => this.#zoom(STEP.zoom, this.#middleMs())
+      case '-':
+        return () => this.#zoom(1 / STEP.zoom, this.#middleMs())
+      case '0':
+        return () => this.#look(this.#whole)
+      case 'n':
+        return () => this.#nextMisfit()
+      case 'Escape':
+        return () => this.#letGo()
+      default:
+        return undefined
+    }
+  }
+
+  /** @param {number} by @param {number} lanes */
+  #step(by, lanes) {
+    const isShown = this.#operations.find(this.#picked) !== undefined
+    this.#pick(
+      isShown ? this.#operations.beside(this.#picked, by, lanes) : this.#operations.firstIn(this.#view),
+      false,
+    )
+  }
+
+  /** Of the operation that was picked, or of what is shown. */
+  #middleMs() {
+    const { fromMs, toMs } = this.#view
+    const call = this.#data.calls[this.#picked]
+    return call !== undefined && call.startMs >= fromMs && call.startMs <= toMs
+      ? call.startMs
+      : (fromMs + toMs) / 2
+  }
+
+  #listenToSurroundings() {
+    const repaint = () => {
+      this.#ink = new Ink()
+      this.#draw()
+    }
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint)
+    new ResizeObserver(() => this.#draw()).observe(this.#panels)
+    addEventListener('scroll', () => this.#draw(), { passive: true })
+    // On paper everything is drawn, and on white.
+    addEventListener('beforeprint', () => {
+      document.documentElement.classList.add('paper')
+      this.#ink = new Ink()
+      this.#drawNow(false)
+    })
+    addEventListener('afterprint', () => {
+      document.documentElement.classList.remove('paper')
+      repaint()
+    })
+  }
+}
+
+const OUTCOMES = {
+  ok: 'ok',
+  fail: 'failed: certainly not applied',
+  unknown: 'unknown: may have been applied at any time from its start on',
+}
+
+/** @param {PageCall} call */
+function intervalOf({ startMs, endMs }) {
+  if (endMs === null) return `from ${startMs.toFixed(3)} ms, without an end`
+  return `${startMs.toFixed(3)} to ${endMs.toFixed(3)} ms: ${(endMs - startMs).toFixed(3)} ms`
+}
+
+/** @param {PageData['faults'][number]} fault @param {readonly string[]} nodes @returns {Told} */
+const toldOfFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, nodes) => ({
+  title: `fault ${kind}`,
+  rows: [
+    ['nodes', hit.map((node) => nodes[node]).join(' ') || 'none in particular'],
+    ['interval', `${fromMs.toFixed(1)} to ${toMs.toFixed(1)} ms`],
+    ['took effect', effect ?? 'nothing showed it'],
+    ...(details === '' ? [] : [/** @type {const} */ (['how', details])]),
+  ],
+})
+
+/** Names stand at the left. @param {number} width */
+const edgesOf = (width) => ({ left: width < 600 ? 60 : 92, right: width - 6 })
+
+/** @param {string} id @returns {HTMLElement} */
+function byId(id) {
+  const element = document.getElementById(id)
+  if (element === null) throw new Error(`the page has no ${id}`)
+  return element
+}
+
+/** @param {string} name @returns {HTMLSelectElement} */
+function control(name) {
+  const element = byId('controls').querySelector(`select[name=${name}]`)
+  if (element instanceof HTMLSelectElement) return element
+  throw new Error(`the page has no choice ${name}`)
+}
+
+/** @param {string} name @returns {HTMLButtonElement} */
+function button(name) {
+  const element = byId('controls').querySelector(`button[name=${name}]`)
+  if (element instanceof HTMLButtonElement) return element
+  throw new Error(`the page has no button ${name}`)
+}
+
+new Page(JSON.parse(byId('data').textContent ?? ''))

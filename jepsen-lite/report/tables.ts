@@ -1,0 +1,177 @@
+// The parts of the report that are text: they need no script, and stand in the page as they are printed.
+
+import type { Finding, Verdict } from '../checker/index.ts'
+import type { History } from '../history.ts'
+import type { Band } from './data.ts'
+import { type Cell, escapeHtml, table } from './html.ts'
+import type { Reported, RunFound } from './index.ts'
+import { detailsOf } from './nodes.ts'
+import { answerOf, wordsOf } from './words.ts'
+
+/** A page stays readable; the history has the rest. */
+const SHOWN_MAX = { findings: 100, keys: 500, events: 3_000, witnesses: 3 }
+
+const SAYS: Readonly<Record<string, string>> = {
+  ok: 'nothing wrong',
+  pass: 'nothing wrong',
+  violation: 'a promise was broken',
+  undecided: 'undecided: the search ran out of its budget',
+  failed: 'the run proves nothing',
+}
+
+export function headOf({ history, verdict, run }: Reported): string {
+  const { header, calls } = history
+  const word = run?.verdict ?? verdict.verdict
+  const { operations, unknown, failed } = verdict.counts
+  const seconds =
+    (Math.max(0, ...calls.slice(-1).map(({ startMs }) => startMs)) - (calls[0]?.startMs ?? 0)) / 1_000
+  const facts = [
+    `${operations.toLocaleString('en')} operations in ${seconds.toFixed(1)} s`,
+    `${unknown.toLocaleString('en')} of unknown outcome`,
+    `${failed.toLocaleString('en')} failed`,
+    ...(header.seed === undefined ? [] : [`seed ${header.seed}`]),
+  ]
+  const again =
+    header.command === '' ? '' : `<p class="again">Again: <code>npx ${escapeHtml(header.command)}</code></p>`
+  return `<header>
+<h1>jepsen-lite <span class="workload">${escapeHtml(header.workload)}</span></h1>
+<p class="verdict ${escapeHtml(word)}"><strong>${escapeHtml(word)}</strong> ${escapeHtml(SAYS[word] ?? '')}</p>
+<p>${facts.map(escapeHtml).join(' · ')}</p>
+${again}
+</header>`
+}
+
+export function findingsTable({ verdict, run }: Reported): string {
+  const found = verdict.findings.slice(0, SHOWN_MAX.findings).map((finding): Cell[] => {
+    const { check, key, message } = finding
+    return [check, key ?? '', message, { html: buttonsOf(finding) }]
+  })
+  // A run repeats what the checker found.
+  const others = (run?.findings ?? []).filter(({ message }) => !isRepeated(message, verdict.findings))
+  const rows = [...found, ...others.map(({ kind, message }): Cell[] => [kind, '', message, ''])]
+  const more = verdict.findings.length - found.length
+  if (more > 0) rows.push(['', '', `and ${more} more: jepsen-lite check tells them`, ''])
+  return table('What is wrong', ['by', 'key', 'what', 'operations'], rows)
+}
+
+const isRepeated = (message: string, findings: readonly Finding[]): boolean =>
+  findings.some((finding) => message === `${finding.check}: ${finding.message}`)
+
+/** The script makes them lead to the operations. */
+const buttonsOf = ({ calls }: Finding): string =>
+  calls
+    .slice(0, 6)
+    .map((id) => `<button type="button" data-operation="${id}">${id}</button>`)
+    .join(' ')
+
+export function verdictsTable({ linearizability, findings, counts }: Verdict): string {
+  const { keys, model, configurations } = linearizability
+  const { reads } = counts
+  const seen = {
+    linearizability: `${keys.length} keys, model ${model}, ${configurations.toLocaleString('en')} configurations`,
+    revisions: `${counts.revisions.toLocaleString('en')} answers that told a revision`,
+    reads: `${reads.linearizable} linearizable, ${reads.lease} by lease, ${reads.stale} stale reads answered`,
+    idempotency: `${counts.repeated} requests sent more than once`,
+    durability: `${counts.finals} nodes read at the end`,
+  } satisfies Record<Finding['check'], string>
+  const nothing = {
+    linearizability: keys.length === 0,
+    revisions: counts.revisions === 0,
+    reads: reads.linearizable + reads.lease + reads.stale === 0,
+    idempotency: counts.repeated === 0,
+    durability: counts.finals === 0,
+  } satisfies Record<Finding['check'], boolean>
+  const names = ['linearizability', 'revisions', 'reads', 'idempotency', 'durability'] as const
+  const rows = names.map((name): Cell[] => {
+    const broken = findings.filter(({ check }) => check === name).length
+    const undecided = name === 'linearizability' && linearizability.verdict === 'undecided'
+    if (broken > 0) return [name, verdictCell('violation'), seen[name], broken]
+    if (nothing[name]) return [name, 'nothing to check', seen[name], 0]
+    return [name, verdictCell(undecided ? 'undecided' : 'ok'), seen[name], 0]
+  })
+  return table('Verdicts', ['check', 'verdict', 'looked at', 'violations'], rows)
+}
+
+const MARKS: Readonly<Record<string, string>> = { ok: '✓', violation: '✗', undecided: '?' }
+
+const verdictCell = (word: string): Cell => ({
+  html: `<span class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} ${escapeHtml(word)}</span>`,
+})
+
+/** By kind: how often, and what showed that it took effect. */
+export function faultsTable(faults: readonly Band[], { notes }: History, run: RunFound | undefined): string {
+  const kinds = [...new Set(faults.map(({ kind }) => kind))].sort()
+  const rows = kinds.map((kind): Cell[] => {
+    const all = faults.filter((fault) => fault.kind === kind)
+    const felt = all.flatMap(({ effect }) => effect ?? [])
+    const heldMs = all.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
+    return [kind, all.length, felt.length, (heldMs / 1_000).toFixed(1), felt[0] ?? 'nothing showed it']
+  })
+  const idle = new Map<string, string>()
+  for (const { what, fault, why } of notes) {
+    if (what === 'no fault' && typeof fault === 'string' && !kinds.includes(fault))
+      idle.set(fault, String(why))
+  }
+  for (const [kind, why] of idle) rows.push([kind, 0, 0, '', `there was nothing to do it to: ${why}`])
+  for (const [kind, why] of Object.entries(run?.skipped ?? {}))
+    rows.push([kind, 0, 0, '', `skipped because ${why}`])
+  return table('Faults', ['kind', 'injected', 'took effect', 'seconds', 'seen by, for example'], rows)
+}
+
+export function probesTable(probes: Readonly<Record<string, number>> | undefined): string {
+  const rows = Object.entries(probes ?? {}).sort(([, a], [, b]) => b - a)
+  return table('Probes', ['what the schedule touched', 'times'], rows)
+}
+
+export function keysTable({ linearizability }: Verdict): string {
+  const rank = { impossible: 0, undecided: 1, linearizable: 2 }
+  const words = { impossible: 'violation', undecided: 'undecided', linearizable: 'ok' }
+  const sorted = [...linearizability.keys].sort(
+    (a, b) => rank[a.verdict] - rank[b.verdict] || b.operations - a.operations,
+  )
+  const rows = sorted.slice(0, SHOWN_MAX.keys).map((one): Cell[] => {
+    const { key, verdict, operations, unknown, points } = one
+    const button = `<button type="button" data-key="${escapeHtml(key)}">show</button>`
+    return [key, verdictCell(words[verdict]), operations, unknown, points.length, { html: button }]
+  })
+  const more = sorted.length - rows.length
+  const caption = more > 0 ? `Keys (the first ${rows.length} of ${sorted.length})` : 'Keys'
+  return table(caption, ['key', 'verdict', 'operations', 'unknown', 'in the order found', ''], rows)
+}
+
+/** A few operations that cannot be explained even alone. */
+export function witnesses({ linearizability }: Verdict): string {
+  return linearizability.keys
+    .flatMap(({ key, failure }) => (failure === undefined ? [] : [{ key, calls: failure.witness }]))
+    .slice(0, SHOWN_MAX.witnesses)
+    .map(({ key, calls }) => {
+      const rows = calls().map(({ id, client, node, op, result, startMs, endMs }): Cell[] => [
+        id === undefined ? 'end' : { html: `<button type="button" data-operation="${id}">${id}</button>` },
+        id === undefined ? node : String(client),
+        `${startMs} – ${endMs ?? '?'}`,
+        wordsOf(op),
+        result === undefined ? 'unknown' : answerOf({ kind: 'ok', result }),
+      ])
+      const caption = `Key ${key}: these operations alone cannot be explained`
+      return table(caption, ['id', 'client', 'ms', 'operation', 'answer'], rows)
+    })
+    .join('\n')
+}
+
+/** What no client did, line by line: the same as the lanes show. */
+export function eventsTable({ notes }: History): string {
+  if (notes.length === 0) return ''
+  const rows = notes.slice(0, SHOWN_MAX.events).map((note): Cell[] => {
+    const what = typeof note.fault === 'string' ? `${note.what} ${note.fault}` : note.what
+    const hit = Array.isArray(note.nodes) ? note.nodes.join(' ') : ''
+    return [note.time.toFixed(1), note.node ?? hit, what, wordsOfNote(note)]
+  })
+  const more = notes.length - rows.length
+  const shown = table('Events', ['ms', 'node', 'what', 'details'], rows)
+  return `<details><summary>Events${more > 0 ? ` (the first ${rows.length} of ${notes.length})` : ` (${rows.length})`}</summary>${shown}</details>`
+}
+
+const wordsOfNote = (note: History['notes'][number]): string => {
+  const { node: _, ...rest } = note
+  return detailsOf(rest)
+}

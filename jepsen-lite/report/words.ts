@@ -1,0 +1,85 @@
+// Operations and answers in a few words, as they stand in a bar and beside it.
+
+import type { Operation, Outcome, Result } from '../history.ts'
+
+/** The end of a long value tells more than its beginning: that is where an append puts things. */
+const VALUE_SHOWN_MAX = 80
+const ROWS_SHOWN_MAX = 8
+
+export function quoted(value: string | null): string {
+  if (value === null) return 'absent'
+  return JSON.stringify(value.length <= VALUE_SHOWN_MAX ? value : `…${value.slice(-VALUE_SHOWN_MAX)}`)
+}
+
+export function wordsOf(op: Operation): string {
+  const words = [verbOf(op)]
+  if ('consistency' in op && op.consistency !== undefined) words.push(`(${op.consistency})`)
+  if ('ifRevision' in op && op.ifRevision !== undefined) words.push(`if @${op.ifRevision}`)
+  if ('ifAbsent' in op && op.ifAbsent) words.push('if absent')
+  if ('maxStalenessMs' in op && op.maxStalenessMs !== undefined) words.push(`≤ ${op.maxStalenessMs} ms old`)
+  if ('minRevision' in op && op.minRevision !== undefined) words.push(`store ≥ ${op.minRevision}`)
+  if ('idempotency' in op && op.idempotency !== undefined) words.push(`token ${op.idempotency}`)
+  return words.join(' ')
+}
+
+function verbOf(op: Operation): string {
+  switch (op.f) {
+    case 'get':
+    case 'del':
+      return `${op.f} ${op.key}`
+    case 'put':
+      return `put ${op.key} = ${quoted(op.value)}`
+    case 'cas':
+      return `cas ${op.key} ${quoted(op.from)} → ${quoted(op.to)}`
+    case 'append':
+      return `append ${op.key} + ${quoted(op.value)}`
+    case 'range':
+      return `range ${op.prefix}*`
+    case 'acquire':
+      return `acquire ${op.key} for ${op.owner}`
+    case 'release':
+      return `release ${op.key} of ${op.owner}, token ${op.token}`
+    default:
+      return assertNever(op)
+  }
+}
+
+export function answerOf(outcome: Outcome): string {
+  return outcome.kind === 'ok' ? resultOf(outcome.result) : outcome.why
+}
+
+function resultOf(result: Result): string {
+  const {
+    value,
+    modRevision,
+    revision,
+    applied,
+    current,
+    deleted,
+    rows,
+    served,
+    stalenessMs,
+    replayed,
+    node,
+  } = result
+  const words: string[] = []
+  if (applied === false) words.push('condition did not hold')
+  if (value !== undefined) words.push(quoted(value))
+  if (modRevision !== undefined) words.push(`@${modRevision}`)
+  if (current !== undefined) words.push(current === null ? 'no such key' : `key at @${current}`)
+  if (deleted !== undefined) words.push(`deleted ${deleted}`)
+  if (rows !== undefined) {
+    const shown = rows.slice(0, ROWS_SHOWN_MAX).map(({ key, value: held }) => `${key} = ${quoted(held)}`)
+    words.push(`${rows.length} rows: ${shown.join(', ')}${rows.length > shown.length ? ', …' : ''}`)
+  }
+  if (revision !== undefined) words.push(`store ${revision}`)
+  if (served !== undefined) words.push(`served ${served}`)
+  if (stalenessMs !== undefined) words.push(`at most ${stalenessMs} ms old`)
+  if (replayed) words.push('applied before')
+  if (node !== undefined) words.push(`by ${node}`)
+  return words.join(', ') || 'done'
+}
+
+function assertNever(value: never): never {
+  throw new TypeError(`an unknown operation: ${JSON.stringify(value)}`)
+}

@@ -1,0 +1,245 @@
+// The report as a file: whole, alone, and safe from what it shows. That it looks right is seen in a browser (jepsen-lite/report/README.md).
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Script } from 'node:vm'
+import { afterAll, describe, expect, test } from 'vitest'
+import { check } from '../../../jepsen-lite/checker/index.ts'
+import { formatEvent } from '../../../jepsen-lite/history.ts'
+import type { pageDataOf } from '../../../jepsen-lite/report/data.ts'
+import { type RunFound, reportOf } from '../../../jepsen-lite/report/index.ts'
+import { runFoundIn } from '../../../jepsen-lite/report/run-found.ts'
+import { generate } from '../../../jepsen-lite/sim/index.ts'
+import { append, at, get, put, Story, seen } from '../checker/story.ts'
+
+const BIN = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
+const folder = mkdtempSync(join(tmpdir(), 'quorate-report-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const HOSTILE = '</script><img src=x onerror=alert(1)>"\'&<!-- \u2028'
+
+const reportOn = ({ history }: Story, run?: RunFound): string =>
+  reportOf({ history, verdict: check(history), run })
+
+const staleRead = (): Story =>
+  new Story().tell(put('x', 'old'), {}).tell(put('x', 'new'), {}).tell(get('x'), { value: 'old' }, 'b')
+
+describe('the file', () => {
+  const html = reportOn(staleRead())
+
+  test('needs nothing else, and may load nothing else', () => {
+    expect(html).toContain(
+      `content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"`,
+    )
+    expect(html.match(/<(link|img|iframe|object)\b|\ssrc=|https?:|@import url|url\(/g)).toBeNull()
+  })
+
+  test('is well-formed, with a script that a browser can compile', () => {
+    expect(unclosed(html)).toEqual([])
+    expect(scriptsOf(html)).toHaveLength(2)
+    expect(() => new Script(scriptsOf(html)[1] ?? '')).not.toThrow()
+  })
+
+  test('says what is wrong without a script', () => {
+    const text = textOf(html)
+    expect(text).toContain('violation')
+    expect(text).toContain('operation 3 fits nowhere')
+    expect(text).toContain('Key x: these operations alone cannot be explained')
+  })
+})
+
+describe('what it draws', () => {
+  test('every operation, as it ended', () => {
+    const story = new Story().tell(append('x', 'a,'), at(1))
+    story.ask(put('y', '1')).fail('overloaded')
+    story.ask(put('y', '2'), 'b').unknown()
+    story.ask({ f: 'range', prefix: 'x' }, 'c')
+    const { calls } = dataIn(reportOn(story))
+    expect(calls.map(({ what, outcome, answer }) => [what, outcome, answer])).toEqual([
+      ['append x + "a,"', 'ok', '@1, store 1'],
+      ['put y = "1"', 'fail', 'overloaded'],
+      ['put y = "2"', 'unknown', 'outcome_unknown'],
+      ['range x*', 'unknown', 'it was still open when the recording ended'],
+    ])
+    expect(calls.map(({ endMs }) => endMs)).toEqual([2, 4, 6, null])
+  })
+
+  test('the order that explains a key, and what the key was', () => {
+    const story = new Story()
+    const write = story.ask(put('x', '1'))
+    story.tell(get('x'), { value: null }, 'b')
+    write.ok()
+    const { points, calls } = dataIn(reportOn(story))
+    expect(points.map(({ call, state }) => [calls[call]?.what, state])).toEqual([
+      ['get x', 'absent'],
+      ['put x = "1"', '"1"'],
+    ])
+  })
+
+  test('the operation that fits nowhere, after the longest beginning', () => {
+    const { misfits, points, calls, keys } = dataIn(reportOn(staleRead()))
+    expect(misfits.map(({ call, key }) => [calls[call]?.id, keys[key]])).toEqual([[3, 'x']])
+    expect(points.map(({ call }) => calls[call]?.id)).toEqual([1, 2])
+    expect(dataIn(reportOn(new Story().tell(put('x', '1'), {}))).misfits).toEqual([])
+  })
+
+  test('what a node holds at the end, when that fits nowhere', () => {
+    const story = new Story().tell(put('x', '1'), at(1)).tell(get('x'), seen('1', 1))
+    story.final('n1', 1, 'hash', [{ key: 'x', value: 'other', modRevision: 1 }])
+    expect(dataIn(reportOn(story)).misfits).toMatchObject([{ call: -1, key: 0 }])
+  })
+
+  test('what nodes were, and what was done to them', () => {
+    const { spans, marks, faults } = dataIn(reportOn(troubled()))
+    expect(spans.map(({ node, state, term, fromMs, toMs }) => [node, state, term, fromMs, toMs])).toEqual([
+      [0, 'starting', null, 0, 10],
+      [0, 'leader', 2, 10, 20],
+      [0, 'down', null, 20, 40],
+      [0, 'starting', null, 40, 60],
+      [1, 'follower', 2, 10, 30],
+      [1, 'paused', 2, 30, 50],
+      [1, 'follower', 2, 50, 60],
+    ])
+    // A killed process ends, too: that is told once.
+    expect(marks.map(({ node, what, timeMs }) => [node, what, timeMs])).toEqual([
+      [0, 'start', 0],
+      [0, 'elected', 10],
+      [0, 'kill', 20],
+      [1, 'pause', 30],
+      [0, 'start', 40],
+      [1, 'resume', 50],
+    ])
+    expect(
+      faults.map(({ kind, nodes, fromMs, toMs, effect }) => [kind, nodes, fromMs, toMs, effect]),
+    ).toEqual([
+      ['kill-one', [0], 20, 40, 'it was gone'],
+      ['pause-one', [1], 30, 60, null],
+    ])
+  })
+
+  test('faults by kind, with those that could not be had', () => {
+    const run = { verdict: 'pass', findings: [], skipped: { 'clock-fast': 'there is no C compiler' } }
+    const text = textOf(reportOn(troubled(), run))
+    expect(text).toMatch(/kill-one 1 1 0\.0 it was gone/)
+    expect(text).toMatch(/pause-one 1 0 0\.0 nothing showed it/)
+    expect(text).toContain('skipped because there is no C compiler')
+  })
+})
+
+test('nothing from the data is taken for a page', () => {
+  const story = new Story({ workload: HOSTILE, command: HOSTILE })
+    .tell(put(HOSTILE, HOSTILE), {}, HOSTILE)
+    .tell(get(HOSTILE), { value: `not ${HOSTILE}` }, HOSTILE)
+  const html = reportOn(story, {
+    verdict: HOSTILE,
+    findings: [{ kind: HOSTILE, message: HOSTILE }],
+    skipped: { [HOSTILE]: HOSTILE },
+  })
+  expect(html).not.toContain('<img')
+  expect(html).not.toContain('<!-- ')
+  expect(unclosed(html)).toEqual([])
+  const { keys, clients } = dataIn(html)
+  expect({ keys, clients }).toEqual({ keys: [HOSTILE], clients: [HOSTILE] })
+})
+
+test('a run is worth what it says itself, and says only once what the checker says', () => {
+  const { history } = staleRead()
+  const verdict = check(history)
+  const [finding] = verdict.findings
+  const findings = [
+    { kind: 'violation', message: `${finding?.check}: ${finding?.message}` },
+    { kind: 'recovery', message: 'it did not come back' },
+  ]
+  const run = runFoundIn(JSON.stringify({ verdict: 'failed', findings, skipped: {}, seed: 1 }))
+  const text = textOf(reportOf({ history, verdict, run }))
+  expect(text).toContain('failed the run proves nothing')
+  expect(text.split('operation 3 fits nowhere')).toHaveLength(2)
+  expect(text).toContain('recovery it did not come back')
+  expect(() => runFoundIn('{"verdict":1}')).toThrow(/not what a run writes/)
+})
+
+describe('the command', () => {
+  test('draws a history, and ends as check does', () => {
+    const file = join(folder, 'history.jsonl')
+    writeFileSync(file, staleRead().events.map(formatEvent).join('\n'))
+    expect(report(folder)).toEqual({
+      status: 1,
+      stdout: `violation: ${join(folder, 'report.html')}\n`,
+      stderr: '',
+    })
+    expect(report(file, '--out', join(folder, 'x.html'))).toMatchObject({ status: 1 })
+    const written = readFileSync(join(folder, 'report.html'), 'utf8')
+    expect(written).toBe(readFileSync(join(folder, 'x.html'), 'utf8'))
+    expect(dataIn(written).calls).toHaveLength(3)
+    expect(report(join(folder, 'absent'))).toMatchObject({ status: 3 })
+  })
+
+  test('draws a simulated schedule the same way', () => {
+    const file = join(folder, 'schedule.json')
+    const schedule = generate(1, 3)
+    writeFileSync(file, JSON.stringify({ ...schedule, config: { ...schedule.config, ms: 3_000 } }))
+    expect(report(file)).toMatchObject({ status: 0, stderr: '' })
+    const { spans, calls, faults, marks } = dataIn(readFileSync(`${file}.html`, 'utf8'))
+    expect(calls.length).toBeGreaterThan(0)
+    expect(faults.length).toBe(schedule.faults.filter((fault) => fault.at < 3_000).length)
+    expect(spans.some(({ state }) => state === 'leader')).toBe(true)
+    expect(marks.some(({ what }) => what === 'elected')).toBe(true)
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+function report(...args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, 'report', ...args], {
+    encoding: 'utf8',
+  })
+  return { status, stdout, stderr }
+}
+
+/** Two nodes; one is killed and comes back, the other is paused. */
+function troubled(): Story {
+  const story = new Story({ nodes: ['n1', 'n2'] })
+  const note = (time: number, what: string, details: object) =>
+    story.events.push({ ...details, type: 'note', time, what })
+  note(0, 'start', { node: 'n1' })
+  note(10, 'role', { node: 'n1', role: 'leader', term: 2, leader: 'n1' })
+  note(10, 'role', { node: 'n2', role: 'follower', term: 2, leader: 'n1' })
+  note(20, 'inject', { fault: 'kill-one', id: 1, nodes: ['n1'] })
+  note(20, 'kill', { node: 'n1' })
+  note(20, 'ended', { node: 'n1', reason: 'SIGKILL' })
+  note(30, 'inject', { fault: 'pause-one', id: 2, nodes: ['n2'] })
+  note(30, 'pause', { node: 'n2' })
+  note(40, 'heal', { fault: 'kill-one', id: 1, effect: 'it was gone' })
+  note(40, 'start', { node: 'n1' })
+  note(50, 'resume', { node: 'n2' })
+  note(60, 'phase', { phase: 'end' })
+  return story
+}
+
+const scriptsOf = (html: string): string[] =>
+  [...html.matchAll(/<script[^>]*>(.*?)<\/script>/gs)].map(([, content]) => content ?? '')
+
+const dataIn = (html: string): ReturnType<typeof pageDataOf> => JSON.parse(scriptsOf(html)[0] ?? '')
+
+const textOf = (html: string): string =>
+  html
+    .replaceAll(/<(script|style)[^>]*>.*?<\/\1>/gs, '')
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+
+const VOID = new Set(['meta', 'br', 'img', 'input', '!doctype'])
+
+/** Elements that are opened and not closed, or closed and not open. */
+function unclosed(html: string): string[] {
+  const open: string[] = []
+  const bare = html.replaceAll(/(<(script|style)[^>]*>).*?(<\/\2>)/gs, '$1$3')
+  for (const [, slash, name = ''] of bare.matchAll(/<(\/?)([a-z!][a-z0-9]*)(?:\s[^>]*)?>/g)) {
+    if (VOID.has(name)) continue
+    if (slash === '') open.push(name)
+    else if (open.at(-1) === name) open.pop()
+    else return [...open, `/${name}`]
+  }
+  return open
+}
