@@ -226,17 +226,17 @@ export class Faults {
 
   #cut({ kind, ms, x }: Fault, isCut: (from: Machine, to: Machine) => boolean): void {
     const { machines, network, tally, config } = this.#cluster
-    const stalls = config.harsh === 0 || (x >> 10) % 2 === 1
+    const mode = { stalls: config.harsh === 0 || (x >> 10) % 2 === 1, refuses: (x >> 12) % 2 === 1 }
     const links: (readonly [number, number])[] = []
     for (const from of machines)
       for (const to of machines) if (from !== to && isCut(from, to)) links.push([from.place, to.place])
     const felt = (): number =>
       links.reduce((sum, [from, to]) => sum + (network.felt[from * machines.length + to] ?? 0), 0)
     const before = felt()
-    for (const [from, to] of links) network.cut(from, to, stalls)
+    for (const [from, to] of links) network.cut(from, to, mode)
     if ((x >> 11) % 2 === 1) for (const [from, to] of links) network.breakBetween(from, to)
     this.#until(ms, () => {
-      for (const [from, to] of links) network.uncut(from, to, stalls)
+      for (const [from, to] of links) network.uncut(from, to, mode)
       if (felt() > before) tally.fault(kind)
     })
   }

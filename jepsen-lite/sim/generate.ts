@@ -121,7 +121,7 @@ function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
 }
 
 function drawConfig(dice: Dice, nodes: number): Config {
-  const heartbeatMs = dice.pick(50, 100, 100, 150, 200, 250)
+  const heartbeatMs = dice.pick(50, 100, 150, 200, 250, 300)
   const electionMinMs = heartbeatMs * dice.pick(5, 10, 10, 12)
   const fast = dice.chance(0.5)
   const harsh = dice.chance(0.3)
@@ -130,7 +130,7 @@ function drawConfig(dice: Dice, nodes: number): Config {
     nodes,
     spares: dice.pick(0, 1, 2),
     grow: dice.chance(0.15) ? 1 : 0,
-    ms: dice.chance(0.9) ? dice.int(60, 120) * 1000 : dice.int(120, 600) * 1000,
+    ms: 1000 * dice.pick(dice.int(60, 120), dice.int(60, 120), dice.int(120, 300), dice.int(300, 600)),
     heartbeatMs,
     electionMinMs,
     electionMaxMs: electionMinMs * dice.pick(1.5, 2, 2),
@@ -181,11 +181,15 @@ function drawLimits(dice: Dice, harsh: boolean): Limits {
   }
 }
 
+const USUAL_MS = 90_000
+const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
+
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
 function drawOps(dice: Dice, config: Config): Op[] {
   const kinds = [...PLAIN, ...OP_KINDS.filter(() => dice.chance(0.6))]
-  const perSecond = dice.pick(0.7, 2, 4)
+  // A long run is not a fuller one: it has longer stretches in which nothing is asked and nothing breaks.
+  const perSecond = (dice.pick(0.7, 2, 4) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
   const ops: Op[] = []
   const sticky = dice.chance(0.3)
   for (let at = 300; at < config.ms; ) {
@@ -230,6 +234,7 @@ const DEPOSED: Partial<Record<FaultKind, number>> = {
   deaf: 2,
   transfer: 2,
   'slow-link': 3,
+  'one-way': 2,
   'slow-disk': 1,
   storm: 2,
   leases: 1,
@@ -265,13 +270,21 @@ function drawKinds(dice: Dice, config: Config, theme: Theme): FaultKind[] {
 function drawFaults(dice: Dice, config: Config, theme: Theme): Fault[] {
   const kinds = drawKinds(dice, config, theme)
   if (kinds.length === 0) return []
-  const meanMs = theme === 'deposed' ? 4 * config.electionMaxMs : dice.pick(700, 2000, 6000)
+  const meanMs = theme === 'deposed' ? 4 * config.electionMaxMs : usualMs(dice.pick(700, 2000, 6000), config)
   const longMs = dice.pick(500, 3000, 10_000)
   const faults: Fault[] = []
   for (let at = 1000; at < config.ms; at += dice.ms(20, 4 * meanMs)) {
+    const kind = kinds[dice.int(0, kinds.length)] ?? 'crash'
+    if (theme === 'deposed' && (kind === 'slow-link' || kind === 'one-way')) {
+      // Between the leader and one follower, more often towards the leader: late answers are what a lease may be measured by.
+      const follower = FOLLOWER + 16 * dice.int(0, 5)
+      const [a, b] = dice.chance(0.7) ? [follower, LEADER] : [LEADER, follower]
+      faults.push({ at, kind, a, b, ms: dice.ms(5, 2 * longMs), x: dice.int(0, 1 << 16) | 1 })
+      continue
+    }
     faults.push({
       at,
-      kind: kinds[dice.int(0, kinds.length)] ?? 'crash',
+      kind,
       a: theme === 'deposed' && dice.chance(0.7) ? LEADER : selector(dice, config),
       b: selector(dice, config),
       ms: dice.ms(5, longMs),

@@ -11,6 +11,7 @@ import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 const LOOK_MS = 50
+const DEAD = { stalls: false, refuses: false }
 /** Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without progress. */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
@@ -113,8 +114,8 @@ function freezeOthers(cluster: Cluster, core: readonly Machine[]): void {
     if (how === 1) machine.process?.pause()
     for (const other of machines) {
       if (other === machine) continue
-      if (how === 2 || how === 3) network.cut(other.place, place, false)
-      if (how === 2 || how === 4) network.cut(place, other.place, false)
+      if (how === 2 || how === 3) network.cut(other.place, place, DEAD)
+      if (how === 2 || how === 4) network.cut(place, other.place, DEAD)
     }
   }
 }

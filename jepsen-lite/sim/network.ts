@@ -22,6 +22,12 @@ const RECONNECT_MS_MAX = 500
 /** Of a cut that holds bytes back: the rest does not fit into the socket buffers. */
 const STALLED_MAX = 256
 
+/** Of a cut: bytes wait instead of vanishing; calls are refused instead of ignored. */
+export interface CutMode {
+  readonly stalls: boolean
+  readonly refuses: boolean
+}
+
 /** What one end of a session knows. */
 interface End {
   readonly process: Process
@@ -97,6 +103,8 @@ export class SimNetwork {
   /** How many faults cut each direction, and since when; of these how many hold bytes back instead of losing them. */
   readonly #cuts: Int32Array
   readonly #stalls: Int32Array
+  /** How many of them answer a call with a refusal, as a firewall may, instead of silence. */
+  readonly #refusals: Int32Array
   readonly #cutSince: Float64Array
   readonly #stalled = new Map<number, Event[]>()
   readonly #delays: Float64Array
@@ -113,6 +121,7 @@ export class SimNetwork {
     this.#size = size
     this.#cuts = new Int32Array(size * size)
     this.#stalls = new Int32Array(size * size)
+    this.#refusals = new Int32Array(size * size)
     this.#cutSince = new Float64Array(size * size)
     this.#delays = new Float64Array(size * size)
     this.felt = new Int32Array(size * size)
@@ -136,8 +145,9 @@ export class SimNetwork {
     return true
   }
 
-  cut(from: number, to: number, stalls: boolean): void {
+  cut(from: number, to: number, { stalls, refuses }: CutMode): void {
     const link = from * this.#size + to
+    if (refuses) this.#refusals[link] = (this.#refusals[link] ?? 0) + 1
     const { time, config } = this.#world
     const before = this.#cuts[link] ?? 0
     this.#cuts[link] = before + 1
@@ -157,8 +167,9 @@ export class SimNetwork {
     })
   }
 
-  uncut(from: number, to: number, stalls: boolean): void {
+  uncut(from: number, to: number, { stalls, refuses }: CutMode): void {
     const link = from * this.#size + to
+    if (refuses) this.#refusals[link] = Math.max(0, (this.#refusals[link] ?? 0) - 1)
     if (stalls) this.#stalls[link] = Math.max(0, (this.#stalls[link] ?? 0) - 1)
     this.#cuts[link] = Math.max(0, (this.#cuts[link] ?? 0) - 1)
     if ((this.#cuts[link] ?? 0) > 0) return
@@ -394,7 +405,8 @@ export class SimNetwork {
       fail(vanishes ? HANDSHAKE_MS : 2 * world.config.delayMs)
       return
     }
-    fail(HANDSHAKE_MS)
+    const refuses = (this.#refusals[this.link(process, called)] ?? 0) > 0
+    fail(refuses ? 2 * world.config.delayMs : HANDSHAKE_MS)
     const greeting = process.driver?.greeting()
     if (greeting === undefined || this.isCut(process, called)) return
     time.push(time.now + travel(1), IO, called, () => {

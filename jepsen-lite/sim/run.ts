@@ -65,7 +65,9 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     cluster.runUntil(config.ms)
     if (invariants.violation === undefined) {
       faults.endAll()
-      converge(cluster, clients)
+      // What operators have asked for comes about, or runs out of time: nothing may change who counts once a core is chosen.
+      cluster.runUntil(config.ms + config.timeoutMs + 10)
+      if (invariants.violation === undefined) converge(cluster, clients)
     }
   } catch (error) {
     invariants.violation ??=
