@@ -49,7 +49,7 @@ export class Replica {
   contactAt = Number.NEGATIVE_INFINITY
   contactTerm = 0
   /** Who asked for its vote in a transfer of leadership, which no promise stands against. */
-  transferTo: { readonly id: ReplicaId; readonly term: number } | undefined
+  readonly transfers = new Map<ReplicaId, number>()
 
   constructor(id: ReplicaId, name: string, held: Held) {
     this.id = id
@@ -224,8 +224,7 @@ export class Invariants {
       replica.contactAt = replica.now?.() ?? Number.NEGATIVE_INFINITY
       replica.contactTerm = message.term
     }
-    if (type === 'vote-request' && message.transfer)
-      replica.transferTo = { id: message.from, term: message.term }
+    if (type === 'vote-request' && message.transfer) replica.transfers.set(message.from, message.term)
   }
 
   /** While leases are on: no vote and no campaign within a lease of leader contact, the start of a process included (design §3). */
@@ -569,7 +568,7 @@ export class Invariants {
     replica.status = undefined
     replica.leads = 0
     replica.role = 'follower'
-    replica.transferTo = undefined
+    replica.transfers.clear()
     replica.configuration = undefined
     replica.configurationNow = undefined
   }
