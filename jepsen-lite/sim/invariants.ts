@@ -242,9 +242,7 @@ export class Invariants {
   }
 
   #granted(replica: Replica, term: number, to: ReplicaId): void {
-    const asked = replica.transferTo
-    if (asked?.id !== to || asked.term !== term)
-      this.#keepsPromise(replica, term, `grants a vote in term ${term}`)
+    if (replica.transfers.get(to) !== term) this.#keepsPromise(replica, term, `grants a vote in term ${term}`)
     this.#vote(replica, term, to)
     if (replica.durable.vote !== to)
       this.#violated(
