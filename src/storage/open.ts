@@ -6,7 +6,14 @@ import type { Engine } from './engine.ts'
 import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefusedError } from './errors.ts'
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
 import { inspectDirectory, syncDirectory, writeIdentity } from './identity.ts'
-import { createDatabase, LevelEngine, type LevelLimits, levelLimits, openDatabase } from './level-engine.ts'
+import {
+  createDatabase,
+  type Database,
+  LevelEngine,
+  type LevelLimits,
+  levelLimits,
+  openDatabase,
+} from './level-engine.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, verifyDatabase } from './verify.ts'
@@ -98,11 +105,17 @@ function lowerBound(dir: string): number | undefined {
 
 async function open(dir: string, limits: LevelLimits, sequence: number): Promise<LevelEngine> {
   let watermark: Watermark | undefined
+  let db: Database | undefined
   try {
     watermark = new Watermark(dir)
-    return new LevelEngine(await openDatabase(dir, limits), watermark, sequence)
+    db = await openDatabase(dir, limits)
+    // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
+    // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.
+    syncDirectory(dir)
+    return new LevelEngine(db, watermark, sequence)
   } catch (error) {
     watermark?.close()
+    await db?.close()
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : asError(error)
     if ('code' in cause && cause.code === 'LEVEL_LOCKED') throw inUse(dir)
     throw new StorageRefusedError(

@@ -20,6 +20,28 @@ function recording(): void {
     expect(report.outcomes.opened).toBeGreaterThan(200)
   })
 
+  // Found by this check: half a record at the end of a WAL, a start, some batches, and another power cut before the next change of the
+  // directory. CURRENT was the old one again, and the node was refused.
+  test('makes a start durable before anything is acknowledged', () => {
+    for (const { events } of lives.sessions) {
+      const disk = events.map((event) => (event.kind === 'disk' ? event.event : undefined))
+      const renamed = disk.findLastIndex((event) => event?.kind === 'rename' && event.to === 'CURRENT')
+      const opened = events.findIndex((event) => event.kind === 'mark' && event.mark.kind === 'opened')
+      const wals = new Set(
+        disk.flatMap((event) =>
+          event?.kind === 'create' && event.name.endsWith('.log') ? [event.file] : [],
+        ),
+      )
+      const isWal = (event: (typeof disk)[number]): boolean => event?.kind === 'sync' && wals.has(event.file)
+      const written = disk.findIndex((event, at) => at > renamed && isWal(event))
+      const synced = disk.findIndex((event) => event?.kind === 'sync-directory' && event.begun > renamed)
+      expect(renamed).toBeGreaterThan(0)
+      expect(synced).toBeGreaterThan(renamed)
+      expect(synced).toBeLessThan(opened)
+      expect(synced).toBeLessThan(written)
+    }
+  })
+
   test('on a disk that forgets what was synced is found to have lost it', async () => {
     const first = { ...lives, sessions: lives.sessions.slice(0, 1) }
     const report = await checkLives(first, { ...quiet, seed, states: 40, damaged: 0, lyingDisk: true })
