@@ -19,7 +19,7 @@ export function add(program: CommandUnknownOpts): void {
         .default(Date.now() % 2 ** 31, 'new each time'),
     )
     .addOption(
-      new Option('--lives <n>', 'times that the recorded node is started').argParser(count).default(4),
+      new Option('--lives <n>', 'times that the recorded node is started').argParser(count).default(8),
     )
     .addOption(new Option('--requests <n>', 'in each step of its load').argParser(count).default(40))
     .option('--lying-disk', 'assume a disk that forgets what was synced: violations must be found', false)

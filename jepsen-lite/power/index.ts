@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import { Random } from '../local/random.ts'
 import { Check, type CheckOptions, filesOfState, type Violation } from './check.ts'
 import { type Coverage, coverageOf, lackingIn } from './coverage.ts'
+import { Disk } from './disk.ts'
 import type { Outcome } from './opener.ts'
 import { planOf } from './plan.ts'
 import { type Files, putFiles, RecordingError, record, type Session } from './record.ts'
-import { statesAt } from './states.ts'
+import { type Candidate, statesAt } from './states.ts'
 
 export { RecordingError, whyNot } from './record.ts'
 
@@ -79,9 +80,11 @@ export async function recordLives(options: RecordOptions): Promise<Recording> {
     const marks = join(work, 'marks')
     const sessions: Session[] = []
     for (let life = 1; life <= options.lives; life++) {
-      const ending = life % 2 === 1 ? 'cut' : 'stopped'
+      // Whole ones in which much happens, and between them short ones, cut off again soon after a start that had something to mend.
+      const script = life % 4 === 1 ? 'whole' : 'short'
+      const ending = life % 8 === 5 ? 'stopped' : 'cut'
       const seed = random.stream(`life ${life}`).below(2 ** 31)
-      const subject = { dir, others, marks, seed, requests: options.requests, ending } as const
+      const subject = { dir, others, marks, seed, requests: options.requests, script, ending } as const
       const session = await record(subject, work)
       if (session.kind === 'failed') {
         // What the first life left may be why the second one fails: that is for the check to find out.
@@ -131,7 +134,16 @@ export async function checkLives(recording: Recording, options: CheckingOptions)
 const workDirectory = (): string =>
   mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-'))
 
-function afterPowerCut(session: Session, random: Random): Files {
-  const { disk } = planOf(session, random, false)
-  return filesOfState(disk, random.pick(statesAt(disk, random, 20)).state)
+/** In the middle of the last batch, of which half is there: so the next start has something to drop. */
+function afterPowerCut({ start, events }: Session, random: Random): Files {
+  const disk = new Disk(start)
+  const states: Candidate[] = []
+  let hasEnded = false
+  for (const event of events) {
+    disk.add(event.kind === 'disk' ? event.event : undefined)
+    hasEnded ||= event.kind === 'mark' && event.mark.kind === 'ending'
+    if (hasEnded) states.push(...statesAt(disk, random, 10))
+  }
+  const torn = states.filter(({ how }) => /\.log torn/.test(how))
+  return filesOfState(disk, random.pick(torn.length > 0 ? torn : states).state)
 }

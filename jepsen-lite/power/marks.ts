@@ -51,5 +51,5 @@ export type Mark =
   | { readonly kind: 'accepted'; readonly index: number }
   /** A client is told that this entry is committed, and without the copy on this disk it would be on no majority. */
   | { readonly kind: 'answered'; readonly at: PositionMark; readonly crc: number }
-  /** The end of this life: what comes after it is not looked at. */
+  /** Nothing leaves any more; what was being written may still come to its end. */
   | { readonly kind: 'ending' }

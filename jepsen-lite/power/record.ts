@@ -78,9 +78,7 @@ export async function record(options: SubjectOptions, work: string): Promise<Ses
     throw new RecordingError(
       `the trace does not lead to the files that lie there (${differences}): the process writes in a way that was not recorded`,
     )
-  const ending = events.findIndex((event) => event.kind === 'mark' && event.mark.kind === 'ending')
-  if (ending < 0) throw new RecordingError('the recorded process ended before its work was done')
-  return { kind: 'lived', start, events: events.slice(0, ending + 1) }
+  return { kind: 'lived', start, events }
 }
 
 /** Why the process did not get to its end, if so. */

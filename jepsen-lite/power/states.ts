@@ -3,7 +3,7 @@
 import { Random } from '../local/random.ts'
 import type { Content, Disk, DiskState, File, FileId, Torn } from './disk.ts'
 
-/** Nobody reads what is in them: LevelDB's own log, and the file that it locks. */
+/** Nobody reads what is in them, only that they are there: LevelDB's own log, and the file that it locks. */
 const IGNORED = /^(LOG|LOG\.old|LOCK)$/
 
 /** All or nothing of what was not synced; something between, made on purpose; something between, by lot. */
@@ -21,12 +21,8 @@ export function nameOfState(state: DiskState): string {
   if (state === undefined) return 'gone'
   const parts: string[] = []
   for (const [name, { file, changes, torn }] of state) {
-    if (IGNORED.test(name)) continue
-    parts.push(
-      torn === undefined
-        ? `${name}=${file}@${changes}`
-        : `${name}=${file}@${changes}+${torn.change}[${torn.from},${torn.to})`,
-    )
+    const part = torn === undefined ? '' : `+${torn.change}[${torn.from},${torn.to})`
+    parts.push(IGNORED.test(name) ? name : `${name}=${file}@${changes}${part}`)
   }
   return parts.sort().join(' ')
 }

@@ -1,7 +1,7 @@
 // The recorded process: a cluster of three shipped drivers on three LevelDBs, of which the first one's directory is watched, under load and a script of
 // mishaps that makes its storage do everything it can do.
 //
-//   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "ending": "cut" | "stopped"}'
+//   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
 
 import { existsSync } from 'node:fs'
 import type { Command } from '../../src/kv/index.ts'
@@ -18,6 +18,8 @@ export interface SubjectOptions {
   readonly seed: number
   /** Requests in each step of the script. */
   readonly requests: number
+  /** Everything that the script has, or only a little load after the start. */
+  readonly script: 'whole' | 'short'
   readonly ending: 'cut' | 'stopped'
 }
 
@@ -66,7 +68,8 @@ async function main(): Promise<void> {
   }
   if (isNew) for (const node of others) await join(node)
   await reached('a leader', () => links.leader !== undefined)
-  for (const step of [lead, deposed, elected, lagging, interrupted, lead]) await step()
+  const script = options.script === 'whole' ? [lead, deposed, elected, lagging, interrupted, lead] : []
+  for (const step of script) await step()
   if (options.ending === 'cut') await cutUnderLoad()
   else await stopped()
   process.exit(0)
@@ -207,13 +210,18 @@ async function reached(what: string, isReached: () => boolean): Promise<void> {
   }
 }
 
-/** The power is cut in the middle of it; what comes after the mark is not looked at. */
+/** The end comes while a batch is being written: nothing leaves from here on. */
 async function cutUnderLoad(): Promise<void> {
   const before = requests
   void load([watched, ...others])
   await reached('half of the load', () => requests - before >= options.requests / 2)
-  marks.add({ kind: 'ending' })
-  for (const { running } of links.nodes) running.crash()
+  await new Promise<void>((resolve) =>
+    witness.whenWriting(() => {
+      marks.add({ kind: 'ending' })
+      for (const { running } of links.nodes) running.crash()
+      resolve()
+    }),
+  )
   for (const { storage } of links.nodes) if (storage !== undefined) await closed(storage)
 }
 

@@ -37,6 +37,7 @@ export class NodeWitness implements Witness {
   /** By idempotency token: the newest entry that carries it. */
   readonly #entries = new Map<string, Entry>()
   #term = 0
+  #underWay: (() => void) | undefined
 
   constructor(marks: MarkWriter, node: Node, others: () => readonly Node[]) {
     this.#marks = marks
@@ -53,6 +54,15 @@ export class NodeWitness implements Witness {
         if (error === undefined) this.#marks.add({ kind: 'stored' })
         done(error)
       })
+      this.#underWay?.()
+    }
+  }
+
+  /** Calls back right after the next batch has been handed to the storage, in the same turn. */
+  whenWriting(then: () => void): void {
+    this.#underWay = () => {
+      this.#underWay = undefined
+      then()
     }
   }
 
