@@ -13,6 +13,7 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
   ['replay', () => import('./commands/replay.ts')],
   ['run', () => import('./commands/run.ts')],
   ['power', () => import('./commands/power.ts')],
+  ['mutants', () => import('./commands/mutants.ts')],
   ['report', () => import('./commands/report.ts')],
 ])
 

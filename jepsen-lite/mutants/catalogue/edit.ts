@@ -1,0 +1,23 @@
+// Short forms for the lists beside this file.
+
+import type { Edit, Layer } from '../mutant.ts'
+
+export const edit = (file: string, find: string, replace: string): Edit => ({ file, find, replace })
+
+export const RAFT = 'src/raft/raft.ts'
+export const LOG = 'src/raft/log.ts'
+
+/** The simulator sees it; where its search is out of luck, a test that was written for it does. */
+export const SIM: readonly Layer[] = ['sim']
+export const SIM_UNIT: readonly Layer[] = ['sim', 'unit']
+export const UNIT: readonly Layer[] = ['unit']
+
+/** What the core's own tests say, word for word and by example. */
+export const RAFT_TESTS = ['golden', 'paper', 'pitfalls', 'configuration', 'quorum'].map(
+  (name) => `test/raft/${name}.test.ts`,
+)
+export const KV_TESTS = ['test/kv/']
+export const DRIVER_TESTS = ['driver', 'proposals', 'reads'].map((name) => `test/server/${name}.test.ts`)
+export const STORE_TESTS = ['memory', 'faults', 'tampered', 'row-heads.prop', 'formats', 'verify'].map(
+  (name) => `test/storage/${name}.test.ts`,
+)

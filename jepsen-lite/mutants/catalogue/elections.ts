@@ -1,0 +1,233 @@
+// Votes, terms, time-outs (paper §5.2, §5.4.1; thesis §4.2.3, §6.2, §9.6).
+
+import type { Mutant } from '../mutant.ts'
+import { edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+
+export const ELECTIONS: readonly Mutant[] = [
+  {
+    id: 'M01',
+    title: 'a vote leaves before it is durable',
+    why: 'After a crash the voter has forgotten it and votes again in the same term: two leaders.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        `      case 'pre-vote-answer':
+        return 0`,
+        `      case 'pre-vote-answer':
+      case 'vote-answer':
+        return 0`,
+      ),
+    ],
+  },
+  {
+    id: 'M02',
+    title: 'a vote that was given binds nobody',
+    why: 'A replica votes for two candidates of one term.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'const free = this.#vote === from || (this.#vote === undefined && this.#leader === undefined)',
+        'const free = this.#leader === undefined',
+      ),
+    ],
+  },
+  {
+    id: 'M03',
+    title: 'who may be elected is decided by the length of the log alone',
+    why: 'A long log of an old term wins over a shorter one that holds committed entries.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'lastTerm > this.#log.lastTerm || (lastTerm === this.#log.lastTerm && lastIndex >= this.#log.last)',
+        'lastTerm >= 0 && lastIndex >= this.#log.last',
+      ),
+    ],
+  },
+  {
+    id: 'M04',
+    title: 'who may be elected is decided by what is known to be committed',
+    why: 'What is committed and not yet known to be is lost with the election.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'lastTerm > this.#log.lastTerm || (lastTerm === this.#log.lastTerm && lastIndex >= this.#log.last)',
+        'lastTerm >= (this.#log.termAt(this.#log.commit) ?? 0) && lastIndex >= this.#log.commit',
+      ),
+    ],
+  },
+  {
+    id: 'M05',
+    title: 'votes of an earlier term are counted',
+    why: 'Two elections in quick succession add up to one majority (Xraft 33).',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        `    if (message.term < this.#term) {
+      this.#onOldTerm(message)`,
+        `    if (message.term < this.#term && message.type !== 'vote-answer') {
+      this.#onOldTerm(message)`,
+      ),
+      edit(
+        RAFT,
+        'if (this.#role !== wanted || term !== expected) return',
+        'if (this.#role !== wanted || term > expected) return',
+      ),
+    ],
+  },
+  {
+    id: 'M07',
+    title: 'votes are counted whoever they come from',
+    why: 'Within a joint configuration a majority of one half passes for both.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        'src/raft/quorum.ts',
+        `  for (const id of ids) {
+    const vote = votes.get(id)`,
+        '  for (const vote of votes.values()) {',
+      ),
+    ],
+  },
+  {
+    id: 'M08',
+    title: 'half of the voters elects a leader',
+    why: 'A quorum of half of them: two halves, two leaders.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/raft/quorum.ts',
+        'const majority = (ids.length >> 1) + 1',
+        'const majority = Math.max(1, ids.length >> 1)',
+      ),
+    ],
+  },
+  {
+    id: 'M09',
+    title: 'a candidate that hears the leader of its term stays one',
+    why: 'It never follows, and knows no leader.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        "if (this.#role !== 'follower' || this.#leader === undefined) {",
+        "if (this.#role === 'follower' && this.#leader === undefined) {",
+      ),
+    ],
+  },
+  {
+    id: 'M10',
+    title: 'a pre-vote is granted although the leader is heard',
+    why: 'One replica that hears nobody deposes a leader that all others hear, again and again (DaosRaft 70).',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'const sticky = !transfer && this.#hearsLeader()',
+        'const sticky = !transfer && !pre && this.#hearsLeader()',
+      ),
+    ],
+  },
+  {
+    id: 'M11',
+    title: 'a leader grants votes and pre-votes',
+    why: 'It helps to depose itself.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, "    if (this.#role === 'leader') return true\n", '')],
+  },
+  {
+    id: 'M12',
+    title: 'a leader that no majority hears goes on leading',
+    why: 'Its clients wait for it, and followers that still hear it elect nobody.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (this.#now - heard >= electionMaxMs) {',
+        'if (this.#now - heard === Number.POSITIVE_INFINITY) {',
+      ),
+    ],
+  },
+  {
+    id: 'M13',
+    title: 'no pre-vote',
+    why: 'A replica that hears nobody raises the term for ever, and disturbs whoever hears it.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        `    if (obstacle === undefined) {
+      this.#preVote()`,
+        `    if (obstacle === undefined) {
+      this.#elect(false)`,
+      ),
+    ],
+  },
+  {
+    id: 'M14',
+    title: 'every replica has the same election time-out',
+    why: 'All of them become candidates together, again and again.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        ': electionMinMs + this.#random() * (electionMaxMs - electionMinMs)',
+        ': (electionMinMs + electionMaxMs) / 2',
+      ),
+    ],
+  },
+  {
+    id: 'M15',
+    title: 'a snapshot takes term and vote along',
+    why: 'The stored term falls below one that was answered (WRaft 118.4).',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/storage/store.ts',
+        `          hardState,
+          logStart`,
+        `          hardState: install === undefined ? hardState : { ...hardState, term: install.applied.term, vote: undefined },
+          logStart`,
+      ),
+    ],
+  },
+  {
+    id: 'M80',
+    title: 'a process that was stopped for a while campaigns before it has read its mail',
+    why: 'What the leader sent meanwhile waits in the sockets; a stall becomes an election.',
+    layers: SIM_UNIT,
+    tests: ['test/server/driver.test.ts', 'test/server/reference.test.ts'],
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        'if (late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))\n    else tick()',
+        'if (late > Number.MAX_VALUE) this.#clock.soon(() => this.#clock.soon(tick))\n    else tick()',
+      ),
+    ],
+  },
+  {
+    id: 'M81',
+    title: 'leadership is handed to a replica that lacks entries',
+    why: 'It cannot win, and the cluster is without a leader for an election time-out.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (follower.match < this.#log.last) {\n      this.#replicate(follower, true)',
+        'if (follower.match < 0) {\n      this.#replicate(follower, true)',
+      ),
+    ],
+  },
+]

@@ -1,0 +1,33 @@
+// All mutants, by the part of the code that they are about.
+
+import type { Mutant } from '../mutant.ts'
+import { ELECTIONS } from './elections.ts'
+import { HARNESS } from './harness.ts'
+import { MEMBERSHIP_CHANGES } from './membership.ts'
+import { READS } from './reads.ts'
+import { REPLICATION } from './replication.ts'
+import { REQUESTS } from './requests.ts'
+import { SNAPSHOTS } from './snapshots.ts'
+import { STORAGE } from './storage.ts'
+import { TRANSPORT } from './transport.ts'
+
+export { IMPOSSIBLE } from './impossible.ts'
+export { HARNESS }
+
+/** Bugs of the store. */
+export const STORE_MUTANTS: readonly Mutant[] = [
+  ...ELECTIONS,
+  ...REPLICATION,
+  ...READS,
+  ...REQUESTS,
+  ...SNAPSHOTS,
+  ...MEMBERSHIP_CHANGES,
+  ...STORAGE,
+  ...TRANSPORT,
+].sort((a, b) => number(a) - number(b))
+
+export const MUTANTS: readonly Mutant[] = [...STORE_MUTANTS, ...HARNESS]
+
+function number({ id }: Mutant): number {
+  return Number(id.slice(1))
+}

@@ -1,0 +1,140 @@
+// Changes of the configuration (paper §6, thesis §4), and who is who.
+
+import type { Mutant } from '../mutant.ts'
+import { edit, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'
+
+const MEMBERSHIP = 'src/raft/membership.ts'
+const QUORUM = 'src/raft/quorum.ts'
+
+export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
+  {
+    id: 'M64',
+    title: 'a second change before the first is applied',
+    why: 'It was judged by a configuration that is over.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        MEMBERSHIP,
+        'if (unapplied !== undefined) return `another',
+        'if (unapplied === 0) return `another',
+      ),
+    ],
+  },
+  {
+    id: 'M65',
+    title: 'a change before an entry of the term is committed',
+    why: 'The leader may not know of the newest configuration (Ongaro, raft-dev 2015).',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(MEMBERSHIP, 'if (!committedInTerm) return', 'if (committedInTerm === undefined) return')],
+  },
+  {
+    id: 'M66',
+    title: 'within a joint configuration the new majority alone commits',
+    why: 'The old one can still elect somebody else.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        QUORUM,
+        'return Math.min(incoming, majorityCommitted(configuration.votersOutgoing, reached))',
+        'return incoming',
+      ),
+    ],
+  },
+  {
+    id: 'M67',
+    title: 'a leader that was removed goes on leading',
+    why: 'It is no voter and hands nothing over.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        '      lead.retiring = { index, deadline: this.#now + this.#timing.electionMaxMs }\n',
+        '      if (index < 0) lead.retiring = { index, deadline: this.#now }\n',
+      ),
+    ],
+  },
+  {
+    id: 'M68',
+    title: 'a leader removes voters until those that are left cannot be reached',
+    why: 'The cluster loses its quorum by its own doing (Redis-Raft 17, 44).',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        MEMBERSHIP,
+        'if (voters.length - away.length > voters.length / 2) return undefined',
+        'if (away.length >= 0) return undefined',
+      ),
+    ],
+  },
+  {
+    id: 'M69',
+    title: 'a replica that has lost its vote is welcome',
+    why: 'It votes a second time in a term in which it has voted (NATS and RethinkDB had that).',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, '    if (term < heard) {\n', '    if (term < heard - heard) {\n')],
+  },
+  {
+    id: 'M70',
+    title: 'learners count',
+    why: 'They have no vote: a leader that they never heard of is elected without them.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        QUORUM,
+        'const incoming = majorityCommitted(configuration.voters, reached)',
+        'const incoming = majorityCommitted([...configuration.voters, ...configuration.learners], reached)',
+      ),
+    ],
+  },
+  {
+    id: 'M104',
+    title: 'within a joint configuration the new majority alone elects',
+    why: 'The old one can elect another leader of the same term.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        QUORUM,
+        "return incoming === 'won' && outgoing === 'won' ? 'won' : 'pending'",
+        "return incoming === 'won' ? 'won' : 'pending'",
+      ),
+    ],
+  },
+  {
+    id: 'M105',
+    title: 'a replica that is no voter campaigns',
+    why: 'One that was removed disturbs those that are left.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, "    if (!isVoter(this.#configuration, this.id)) return 'not a voter'\n", '')],
+  },
+  {
+    id: 'M106',
+    title: 'a replica campaigns by a configuration that it knows to be over',
+    why: 'A change is committed and not applied here: it counts the wrong voters.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {',
+        'if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) < 0) {',
+      ),
+    ],
+  },
+  {
+    id: 'M107',
+    title: 'a change that was rolled back stays noted',
+    why: 'It is taken for one that waits, and for one that is applied later.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, '    this.#unappliedChanges.truncatedFrom(from)\n', '')],
+  },
+]

@@ -1,0 +1,191 @@
+// Read indexes, leases, bounds on age (thesis §6.4, design §3 and §5).
+
+import type { Mutant } from '../mutant.ts'
+import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT } from './edit.ts'
+
+export const READS: readonly Mutant[] = [
+  {
+    id: 'M34',
+    title: 'a leader answers reads without asking anybody',
+    why: 'One that was deposed and has not heard of it serves what is over (etcd and Consul, 2014).',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        "if (inRound.length > 0) this.#beginRound(lead, inRound, 'voters')",
+        'for (const reader of inRound) this.#confirmRead(reader, index, false)',
+      ),
+    ],
+  },
+  {
+    id: 'M35',
+    title: 'a new leader answers reads before it has committed anything',
+    why: 'It may not know of all that is committed (etcd 7331).',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'if (!this.#committedInTerm(lead)) {\n      for (const read',
+        'if (lead.firstIndex === 0) {\n      for (const read',
+      ),
+      edit(
+        RAFT,
+        'const readIndex = this.#committedInTerm(lead) ? this.#log.commit : undefined',
+        'const readIndex = this.#log.commit',
+      ),
+    ],
+  },
+  {
+    id: 'M36',
+    title: 'read requests share one id',
+    why: 'The answer to an old one confirms a newer read (etcd 20418).',
+    layers: SIM,
+    edits: [edit(RAFT, 'const request = this.#nextReadRequest++', 'const request = this.#nextReadRequest')],
+  },
+  {
+    id: 'M37',
+    title: 'a read is confirmed by the round before it',
+    why: 'Those answers were given before the read began, perhaps to a leader that has been deposed since.',
+    layers: SIM,
+    edits: [edit(RAFT, 'of lead.rounds.confirm(confirmed)) {', 'of lead.rounds.confirm(confirmed + 1)) {')],
+  },
+  {
+    id: 'M38',
+    title: 'a lease counts from the answer',
+    why: 'The promise of the followers began when they were asked.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (number <= counted) lead.leaseSince = startedAt',
+        'if (number <= counted) lead.leaseSince = this.#now',
+      ),
+    ],
+  },
+  {
+    id: 'M39',
+    title: 'a lease takes all clocks for equal',
+    why: 'A leader with a slow clock serves beyond the promise.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'return this.#now < lead.leaseSince + trustMs / (1 + this.#timing.driftMax)',
+        'return this.#now < lead.leaseSince + trustMs',
+      ),
+    ],
+  },
+  {
+    id: 'M40',
+    title: 'a lease outlives the beginning of a transfer',
+    why: 'The successor is elected past all promises while the old leader serves reads.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, '    lead.leaseVoid = true\n', '')],
+  },
+  {
+    id: 'M41',
+    title: 'a follower answers a read at its own commit index',
+    why: 'That may lie behind the index which the leader has confirmed.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        "for (const id of asked.ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })",
+        "for (const id of asked.ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index: this.#log.commit, lease })",
+      ),
+    ],
+  },
+  {
+    id: 'M42',
+    title: 'a confirmed read does not wait until its index is applied',
+    why: 'It sees the state from before.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/server/reads.ts',
+        'if (this.#state.appliedIndex >= outcome.index) this.#grant(waiter)',
+        'if (outcome.index >= 0) this.#grant(waiter)',
+      ),
+    ],
+  },
+  {
+    id: 'M87',
+    title: 'a lease counts promises that are not durable',
+    why: 'A follower that restarts without the setting has promised nothing. Our own, found by review.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'const keepsPromise = applied >= since && follower.match >= since',
+        'const keepsPromise = applied >= since',
+      ),
+    ],
+  },
+  {
+    id: 'M88',
+    title: 'the start of a process is no contact with a leader',
+    why: 'The process before it may have promised a lease a moment ago. Our own, in an early version.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'this.#contactAt = this.#leases.promiseMs > 0 ? now : Number.NEGATIVE_INFINITY',
+        'this.#contactAt = Number.NEGATIVE_INFINITY',
+      ),
+    ],
+  },
+  {
+    id: 'M89',
+    title: 'an answer is vouched for by a round that began before it',
+    why: 'Somebody else may have led when the answer was given, so the state is older than is claimed. Our own, found by review.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, 'const next = lead.rounds.newest + 1', 'const next = lead.rounds.newest')],
+  },
+  {
+    id: 'M90',
+    title: 'the age of the state is proven before the state is there',
+    why: 'The bound is that of the commit index, not of what is applied.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/raft/freshness.ts',
+        'while (this.#first !== undefined && this.#first.readIndex <= index) {',
+        'while (this.#first !== undefined && index >= 0) {',
+      ),
+    ],
+  },
+  {
+    id: 'M91',
+    title: 'leases that were switched off are trusted until that is applied',
+    why: 'Who has applied it earlier keeps no promise any more.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        'src/raft/leases.ts',
+        '    for (const { setting } of this.#pending) trust = Math.min(trust, setting.on ? setting.durationMs : 0)\n',
+        '',
+      ),
+    ],
+  },
+  {
+    id: 'M92',
+    title: 'whoever has voted for a lease may campaign against it',
+    why: 'The promise binds votes, but not the own candidacy.',
+    layers: SIM_UNIT,
+    tests: [...RAFT_TESTS, ...DRIVER_TESTS],
+    edits: [
+      edit(
+        RAFT,
+        'return this.#now - this.#contactAt < this.#leases.promiseMs',
+        'return this.#now < this.#contactAt',
+      ),
+    ],
+  },
+]

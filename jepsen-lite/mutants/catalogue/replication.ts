@@ -1,0 +1,248 @@
+// Appending, committing, acknowledging (paper §5.3, §5.4.2).
+
+import type { Mutant } from '../mutant.ts'
+import { edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+
+const PROGRESS = 'src/raft/progress.ts'
+
+export const REPLICATION: readonly Mutant[] = [
+  {
+    id: 'M17',
+    title: 'entries of earlier terms are committed by counting',
+    why: 'Figure 8 of the paper: a majority holds them, and they are overwritten all the same (LogCabin 44, PySyncObj 169).',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (index <= this.#log.commit || this.#log.termAt(index as LogIndex) !== this.#term) return',
+        'if (index <= this.#log.commit) return',
+      ),
+    ],
+  },
+  {
+    id: 'M18',
+    title: 'a new leader appends nothing of its own',
+    why: 'What it inherited is not committed, and reads wait, until somebody happens to write.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, '    this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))\n', '')],
+  },
+  {
+    id: 'M19',
+    title: 'an append cuts the log off without a conflict',
+    why: 'One that arrives late erases what was acknowledged since (willemt 37, RaftOS 26, CCF 5991).',
+    layers: SIM,
+    edits: [edit(RAFT, '        if (this.#log.matches(entry.index, entry.term)) continue\n', '')],
+  },
+  {
+    id: 'M20',
+    title: 'committed entries are cut off, and nothing stops that',
+    why: 'As before, with neither the guard at the commit index nor the assertions behind it.',
+    layers: SIM,
+    edits: [
+      edit(RAFT, '        if (this.#log.matches(entry.index, entry.term)) continue\n', ''),
+      edit(RAFT, 'if (prevIndex < this.#log.commit) {', 'if (prevIndex < 0) {'),
+      edit(LOG, 'invariant(from > this.#commit, () =>', 'invariant(from > 0, () =>'),
+    ],
+  },
+  {
+    id: 'M21',
+    title: 'a follower commits up to its own end, not to what was just compared',
+    why: 'What lies behind may be of another leader (ScyllaDB 9965, WRaft 118.2, etcd raft 139).',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'const commit = Math.min(message.commit, verified) as LogIndex',
+        'const commit = Math.min(message.commit, this.#log.last) as LogIndex',
+      ),
+    ],
+  },
+  {
+    id: 'M22',
+    title: 'the commit index falls with an old message',
+    why: 'What was applied counts as uncommitted again (PySyncObj 166).',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'if (commit > this.#log.commit) this.#log.commitTo(commit)\n    this.#accept',
+        'if (commit !== this.#log.commit) this.#log.commitTo(commit)\n    this.#accept',
+      ),
+    ],
+  },
+  {
+    id: 'M23',
+    title: 'an append without entries is not compared with the log',
+    why: 'A probe is accepted that should have been refused (c5 43).',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'if (!this.#log.matches(prevIndex, prevTerm)) {\n      this.#reject',
+        'if (entries.length > 0 && !this.#log.matches(prevIndex, prevTerm)) {\n      this.#reject',
+      ),
+    ],
+  },
+  {
+    id: 'M25',
+    title: 'a follower acknowledges all it has instead of what was compared',
+    why: 'The rest may be of another leader, and is counted (RaftOS 25, PySyncObj 167).',
+    layers: SIM,
+    edits: [edit(RAFT, 'this.#accept(from, verified, round)', 'this.#accept(from, this.#log.last, round)')],
+  },
+  {
+    id: 'M26',
+    title: 'what is sent next begins with what was acknowledged',
+    why: 'Every append repeats an entry; match < next is broken.',
+    layers: SIM,
+    edits: [
+      edit(
+        PROGRESS,
+        'this.next = (this.match + 1) as LogIndex\n  }\n\n  becomeSnapshot',
+        'this.next = this.match\n  }\n\n  becomeSnapshot',
+      ),
+    ],
+  },
+  {
+    id: 'M27',
+    title: 'a leader counts itself before its own disk is done',
+    why: 'Committed on one disk less than a majority.',
+    layers: SIM,
+    edits: [edit(RAFT, 'id === this.id ? this.#log.stable :', 'id === this.id ? this.#log.last :')],
+  },
+  {
+    id: 'M28',
+    title: 'an acknowledgement of an earlier term is taken for one of this term',
+    why: 'It speaks of entries that may have been replaced since.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        `    if (message.term < this.#term) {
+      this.#onOldTerm(message)`,
+        `    if (message.term < this.#term && message.type !== 'append-accepted') {
+      this.#onOldTerm(message)`,
+      ),
+    ],
+  },
+  {
+    id: 'M29',
+    title: 'a refused append is tried again at the same place',
+    why: 'Logs that differ never meet (openraft 1501, Nebula 2419).',
+    layers: SIM,
+    edits: [
+      edit(
+        PROGRESS,
+        'this.next = Math.max(Math.min(refused, hint + 1), this.match + 1) as LogIndex',
+        'this.next = Math.max(refused + 1, hint + 1, this.match + 1) as LogIndex',
+      ),
+    ],
+  },
+  {
+    id: 'M30',
+    title: 'a deposed leader appends once more, under the new term',
+    why: 'Two replicas write the same term (Camunda 5360).',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        '    if (this.#lead !== undefined) this.#loseLeadership(this.#lead)\n    this.#role',
+        '    if (this.#lead !== undefined) {\n      this.#appendOwn(this.#lead, ENTRY_NOOP, new Uint8Array(0))\n      this.#loseLeadership(this.#lead)\n    }\n    this.#role',
+      ),
+    ],
+  },
+  {
+    id: 'M33',
+    title: 'an append beyond the end of the log is not refused',
+    why: 'Appends sent ahead of their answers overtake each other and leave a gap.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'if (!this.#log.matches(prevIndex, prevTerm)) {\n      this.#reject',
+        'if (prevIndex <= this.#log.last && !this.#log.matches(prevIndex, prevTerm)) {\n      this.#reject',
+      ),
+    ],
+  },
+  {
+    id: 'M46',
+    title: 'what is on the disk of the leader counts as committed',
+    why: 'Acknowledged on one disk, and gone with the next election.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'if (index <= this.#log.commit || this.#log.termAt(index as LogIndex) !== this.#term) return\n    this.#log.commitTo(index as LogIndex)',
+        'if (Math.max(index, this.#log.stable) <= this.#log.commit) return\n    this.#log.commitTo(this.#log.stable)',
+      ),
+    ],
+  },
+  {
+    id: 'M78',
+    title: 'the window of appends under way has no end',
+    why: 'A slow follower fills the memory of its leader.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        PROGRESS,
+        'return this.inflight.messages >= inflightMessagesMax || this.inflight.bytes >= inflightBytesMax',
+        'return this.inflight.messages + inflightMessagesMax + inflightBytesMax < 0',
+      ),
+    ],
+  },
+  {
+    id: 'M82',
+    title: 'half of the voters commits',
+    why: 'One replica less than a majority: the others elect a leader that has never heard of the entry.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/raft/quorum.ts',
+        'return descending[ids.length >> 1] ?? 0',
+        'return descending[Math.max(0, (ids.length >> 1) - 1)] ?? 0',
+      ),
+    ],
+  },
+  {
+    id: 'M83',
+    title: 'an entry is acknowledged before it is durable',
+    why: 'Counted on a disk that does not have it.',
+    layers: SIM,
+    edits: [edit(RAFT, 'return Math.max(term, this.#log.writeCovering(message.index))', 'return term')],
+  },
+  {
+    id: 'M84',
+    title: 'what was acknowledged falls with an answer that arrives late',
+    why: 'The leader forgets what it knows of a follower.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(PROGRESS, 'if (index <= this.match) return false', 'if (index === this.match) return false'),
+    ],
+  },
+  {
+    id: 'M85',
+    title: 'a follower is told of a commit beyond what it holds',
+    why: 'Its log may differ there: it applies entries of a leader that was deposed. Our own, in an early version.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'commit: Math.min(this.#log.commit, follower.match) as LogIndex,\n      round,',
+        'commit: this.#log.commit,\n      round,',
+      ),
+    ],
+  },
+  {
+    id: 'M86',
+    title: 'a truncation leaves older writes in force',
+    why: 'A write that was overtaken marks other entries of the same index as durable (the ABA of parallel writes).',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(LOG, 'for (const write of this.#pending) if (write.upTo > last) write.upTo = last', '')],
+  },
+]

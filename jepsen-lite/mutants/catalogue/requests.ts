@@ -1,0 +1,186 @@
+// What clients asked for: applied once, alike on every replica, and answered truthfully.
+
+import type { Mutant } from '../mutant.ts'
+import { DRIVER_TESTS, edit, KV_TESTS, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+
+const APPLY = 'src/kv/apply.ts'
+const TOKENS = 'src/kv/idempotency.ts'
+const PROPOSALS = 'src/server/proposals.ts'
+
+export const REQUESTS: readonly Mutant[] = [
+  {
+    id: 'M45',
+    title: 'a token whose outcome was forgotten executes its request again',
+    why: 'A copy of a request that arrives late is applied a second time.',
+    layers: SIM_UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        APPLY,
+        'if (since !== undefined && since < tokens.horizon)',
+        'if (since !== undefined && since < 0)',
+      ),
+    ],
+  },
+  {
+    id: 'M47',
+    title: 'whatever is applied at its index answers a proposal',
+    why: 'After a change of leadership that is the entry of somebody else.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        '        this.#stampAndAppend(proposal.frame, clusterTimeMs)\n      }\n      for',
+        "        this.#stampAndAppend(proposal.frame, clusterTimeMs)\n        this.#proposalOutcomes.push({ seq: proposal.seq, outcome: 'committed', index: this.#log.last })\n      }\n      for",
+      ),
+    ],
+  },
+  {
+    id: 'M48',
+    title: 'a write that nobody has confirmed in time is answered as not written',
+    why: 'It may be committed later (an aborted read, as the etcd clients had it).',
+    layers: SIM,
+    edits: [
+      edit(
+        PROPOSALS,
+        "unknown('it was handed to the log, but no majority confirmed it before the time ran out'),",
+        "notWritten('no_leader', 'it was handed to the log, but no majority confirmed it before the time ran out'),",
+      ),
+    ],
+  },
+  {
+    id: 'M49',
+    title: 'a write of unknown outcome is proposed again',
+    why: 'It may be in the log already, and is applied twice (jetcd 0.8.2).',
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        PROPOSALS,
+        "this.#end(waiter, unknown('the entries that tell what became of it were replaced by a snapshot'))",
+        "this.#park(waiter, { reason: 'not-leader' })",
+      ),
+    ],
+  },
+  {
+    id: 'M50',
+    title: 'apply looks at the clock of its own machine',
+    why: 'Replicas drift apart.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/server/applier.ts',
+        '      frameClusterTimeMs(frame),\n      this.#state',
+        '      frameClusterTimeMs(frame) + Math.floor(performance.now()),\n      this.#state',
+      ),
+    ],
+  },
+  {
+    id: 'M51',
+    title: 'a condition that fails raises the revision',
+    why: 'Something has changed that nobody has changed.',
+    layers: SIM,
+    edits: [
+      edit(
+        APPLY,
+        "return unchanged({ kind: 'precondition-failed', revision: state.revision, current: meta }, state)",
+        "return unchanged({ kind: 'precondition-failed', revision: state.revision, current: meta }, { ...state, revision: asRevision(state.revision + 1) })",
+      ),
+    ],
+  },
+  {
+    id: 'M79',
+    title: 'an unknown outcome gets the status of a refusal',
+    why: 'A client takes it for certain that nothing was written, and writes again.',
+    layers: UNIT,
+    tests: ['test/server/http/api.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/http/problem.ts',
+        'outcome_unknown: { status: 504,',
+        'outcome_unknown: { status: 503,',
+      ),
+    ],
+  },
+  {
+    id: 'M93',
+    title: 'a forwarded proposal that arrives twice is appended twice',
+    why: 'The network doubled it, or it was sent again after a reconnect.',
+    layers: SIM,
+    edits: [edit(RAFT, '      if (!seqs.isNew(from, boot, seq)) continue\n', '')],
+  },
+  {
+    id: 'M94',
+    title: 'a proposal is given up while its own term still runs',
+    why: '"Not written" is said of what is in the log, and it is proposed once more.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit('src/raft/outcomes.ts', 'if (waiting.term >= term) return', 'if (waiting.term > term) return'),
+    ],
+  },
+  {
+    id: 'M95',
+    title: 'what was forgotten leaves no horizon',
+    why: 'A token of which nothing is known any more passes for a new one.',
+    layers: SIM_UNIT,
+    tests: KV_TESTS,
+    edits: [edit(TOKENS, '    horizon = row.revision\n', '')],
+  },
+  {
+    id: 'M96',
+    title: 'a token answers another request than its own',
+    why: 'The second request is taken for a repetition, and is never executed.',
+    layers: SIM_UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        TOKENS,
+        "  if (!equalBytes(tokenRow.subarray(0, FINGERPRINT_BYTES), print)) return 'other-request'\n",
+        '',
+      ),
+    ],
+  },
+  {
+    id: 'M97',
+    title: 'If-None-Match is not looked at when If-Match holds',
+    why: 'RFC 9110 §13.2.2 wants both.',
+    layers: UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        'src/kv/condition.ts',
+        'if (ifMatch !== undefined && !matches(ifMatch, current)) return false',
+        'if (ifMatch !== undefined) return matches(ifMatch, current)',
+      ),
+    ],
+  },
+  {
+    id: 'M98',
+    title: 'the limit on waiting proposals is none',
+    why: 'What cannot be committed piles up until the memory is full.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        PROPOSALS,
+        'if (this.#waiters.size < proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined',
+        'if (this.#waiters.size + proposalsMax + proposalBytesMax >= 0) return undefined',
+      ),
+    ],
+  },
+  {
+    id: 'M99',
+    title: 'the value that is replaced is not given back',
+    why: 'The store counts itself full long before it is.',
+    layers: SIM_UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        APPLY,
+        'const storeBytes = state.storeBytes - freed + key.length + value.length',
+        'const storeBytes = state.storeBytes + Math.min(freed, 0) + key.length + value.length',
+      ),
+    ],
+  },
+]

@@ -1,0 +1,164 @@
+// Snapshots and compaction (paper §7), and what the rows of a store are while one arrives.
+
+import type { Mutant } from '../mutant.ts'
+import { edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS } from './edit.ts'
+
+const STORE = 'src/storage/store.ts'
+const STAGED = 'src/storage/staged-snapshot.ts'
+
+export const SNAPSHOTS: readonly Mutant[] = [
+  {
+    id: 'M44',
+    title: 'a snapshot holds the data and not the tokens',
+    why: 'A replica that was restored executes requests a second time.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/storage/snapshot-source.ts',
+        'const page = { gte, lt: ALL_ROWS.lt,',
+        'const page = { gte, lt: Uint8Array.of(2),',
+      ),
+    ],
+  },
+  {
+    id: 'M54',
+    title: 'a snapshot brings no configuration',
+    why: 'The replica counts by the one that it knew before.',
+    layers: SIM,
+    edits: [edit(RAFT, '    this.#configuration = state.configuration\n', '')],
+  },
+  {
+    id: 'M55',
+    title: 'an install keeps whatever the log holds at that index',
+    why: 'It may be of another term: the log goes on behind an entry that was never committed (hashicorp 697).',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        LOG,
+        'const keepLog = this.matches(index, term)',
+        'const keepLog = this.matches(index, term) || index <= this.#last',
+      ),
+    ],
+  },
+  {
+    id: 'M56',
+    title: 'an older snapshot is installed',
+    why: 'The state goes back.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        "if (meta.index > this.#log.commit && this.#role !== 'leader') {",
+        "if (meta.index > 0 && this.#role !== 'leader') {",
+      ),
+    ],
+  },
+  {
+    id: 'M57',
+    title: 'the log is compacted beyond what is applied',
+    why: 'Entries are gone that no state holds yet.',
+    layers: SIM,
+    edits: [
+      edit(STORE, 'const to = asIndex(Math.min(compactTo, applied))', 'const to = asIndex(compactTo)'),
+      edit(
+        'src/server/group-commit.ts',
+        'this.#tail.compactTo(this.#storage.log.firstIndex(), this.#durableApplied)',
+        'this.#tail.compactTo(this.#storage.log.firstIndex(), hardState.commit)',
+      ),
+    ],
+  },
+  {
+    id: 'M58',
+    title: 'an install leaves the old log on the disk',
+    why: 'After a restart there are two (Redis-Raft 43).',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/storage/log.ts',
+        '    for (const first of this.#records) batch.delete(logKey(first))\n    this.#before',
+        '    if (batch.operations < 0) throw new InvariantError(batch.operations.toString())\n    this.#before',
+      ),
+    ],
+  },
+  {
+    id: 'M59',
+    title: 'a transfer goes on with the chunks of another snapshot',
+    why: 'Two states are mixed, or none is ever complete (NuRaft 118).',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [edit(STAGED, 'if (known?.id === id && known.from === from) {', 'if (known?.from === from) {')],
+  },
+  {
+    id: 'M60',
+    title: 'an append goes on behind an entry that is compacted',
+    why: 'Its term is not known, so 0 is sent (WRaft 118.2).',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        'const prevTerm = this.#log.termAt(prevIndex)\n',
+        'const prevTerm = this.#log.termAt(prevIndex) ?? (0 as Term)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M61',
+    title: 'entries that a snapshot covers are applied all the same',
+    why: 'They wait in the queue while it is installed.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/server/applier.ts',
+        'this.#queue = this.#queue.slice(this.#head).filter((entry) => entry.index > this.#index)',
+        'this.#queue = this.#queue.slice(this.#head)',
+      ),
+    ],
+  },
+  {
+    id: 'M62',
+    title: 'a view lacks the rows that are applied and not yet durable',
+    why: 'It claims an index whose rows it does not have, to range reads and to snapshots.',
+    layers: SIM,
+    edits: [
+      edit(STORE, '        this.#overlay.freeze(),\n', '        this.#overlay.freeze().slice(0, 0),\n'),
+    ],
+  },
+  {
+    id: 'M100',
+    title: 'records go on with the configuration from before the snapshot',
+    why: 'It comes back with the next restart, or goes out with the next snapshot.',
+    layers: SIM,
+    edits: [edit('src/server/driver.ts', '    this.#raftState = this.#storage.applied.raft\n', '')],
+  },
+  {
+    id: 'M101',
+    title: 'the filter of absent keys is not made anew for the rows of a snapshot',
+    why: 'Keys that the snapshot brought do not exist for those who change them.',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [edit(STORE, '    this.#filter.readAll(staging.generation)\n', '')],
+  },
+  {
+    id: 'M102',
+    title: 'heads of rows are remembered across a snapshot',
+    why: 'They are those of rows that were replaced.',
+    layers: SIM,
+    edits: [edit(STORE, '    this.#heads.forgetAll()\n', '')],
+  },
+  {
+    id: 'M103',
+    title: 'a snapshot is taken for whole without a look at its rows',
+    why: 'A chunk that came twice or not at all becomes the state.',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        STAGED,
+        '} else if (before.received !== before.stateHash) {',
+        '} else if (before.received < 0n) {',
+      ),
+    ],
+  },
+]

@@ -1,0 +1,196 @@
+// The disk: what is durable, what is damaged, what failed; and the memory that stands for it.
+
+import type { Mutant } from '../mutant.ts'
+import { DRIVER_TESTS, edit, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
+
+const STORE = 'src/storage/store.ts'
+const QUEUE = 'src/storage/write-queue.ts'
+const DISK_LOG = 'src/storage/log.ts'
+
+export const STORAGE: readonly Mutant[] = [
+  {
+    id: 'M16',
+    title: 'batches are not synced',
+    why: 'What was acknowledged is gone with the power (NATS 2.12 syncs every two minutes).',
+    layers: ['power'],
+    edits: [edit('src/storage/level-engine.ts', '.write({ sync: true })', '.write({ sync: false })')],
+  },
+  {
+    id: 'M31',
+    title: 'what was cut off the log stays on the disk',
+    why: 'It comes back with the next restart.',
+    layers: SIM,
+    edits: [
+      edit(
+        DISK_LOG,
+        'for (const first of this.#records.slice(at)) {\n      batch.delete(logKey(first))\n',
+        'for (const first of this.#records.slice(at)) {\n',
+      ),
+    ],
+  },
+  {
+    id: 'M32',
+    title: 'a hole in the log is passed over at the start',
+    why: 'LevelDB drops a record that it cannot read, and says nothing.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        DISK_LOG,
+        'if (fault !== undefined) return done(new CorruptionError(fault))',
+        'if (fault !== undefined) continue',
+      ),
+    ],
+  },
+  {
+    id: 'M43',
+    title: 'rows are durable without the index that they stand at',
+    why: 'After a restart their entries are applied once more.',
+    layers: SIM,
+    edits: [edit(STORE, 'const state = install ?? this.#takeDirty()', 'const state = install')],
+  },
+  {
+    id: 'M73',
+    title: 'a storage error is swallowed and the node goes on',
+    why: 'What failed counts as durable; after a sync that failed the kernel may call the lost pages clean.',
+    layers: SIM,
+    edits: [edit(QUEUE, '      if (error !== undefined) this.#first.fail(error)\n', '      void error\n')],
+  },
+  {
+    id: 'M74',
+    title: 'a full disk is taken for a slow one',
+    why: 'Acknowledged, and not stored.',
+    layers: SIM,
+    edits: [
+      edit(
+        QUEUE,
+        '      if (error !== undefined) this.#first.fail(error)\n',
+        '      if (error !== undefined && !/no space/.test(error.message)) this.#first.fail(error)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M75',
+    title: 'the checksum of a row is not looked at',
+    why: 'A flipped bit is served, and goes into whatever is made of it.',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        'src/storage/rows.ts',
+        'if (length < 0 || crc32(stored.subarray(0, length + 4), crc32(key)) !== hashAt(stored, length + 4))',
+        'if (length < 0)',
+      ),
+    ],
+  },
+  {
+    id: 'M76',
+    title: 'a damaged record with whole ones behind it passes for a torn one',
+    why: 'All that follows is dropped, acknowledged or not.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        'src/storage/leveldb-log.ts',
+        "  if (isFollowed(file, at, end, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')\n",
+        '',
+      ),
+    ],
+  },
+  {
+    id: 'M77',
+    title: 'term and vote come with the batch after the one they belong to',
+    why: 'In between, entries and votes are durable under a term that is not.',
+    layers: SIM,
+    edits: [
+      edit(
+        STORE,
+        '          hardState,\n          logStart',
+        '          hardState: writes.length > 0 ? { ...before.hardState, commit: hardState.commit } : hardState,\n          logStart',
+      ),
+    ],
+  },
+  {
+    id: 'M108',
+    title: 'the node is not told of an error that is met in the background',
+    why: 'It goes on answering reads from a disk that is damaged. Our own, in an early version.',
+    layers: SIM_UNIT,
+    tests: [...STORE_TESTS, ...DRIVER_TESTS],
+    edits: [edit('src/storage/first-error.ts', '      this.#told(this.#error)\n', '')],
+  },
+  {
+    id: 'M109',
+    title: 'the memory of rows takes a key for another one that begins with it',
+    why: 'Compared is the shorter length only. Our own, in an early version.',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        'src/storage/row-heads.ts',
+        'if (this.#hashes[slot] !== hash || this.#keyLengths[slot] !== key.length) continue',
+        'if ((this.#keyLengths[slot] ?? 0) < key.length || hash === undefined) continue',
+      ),
+    ],
+  },
+  {
+    id: 'M110',
+    title: 'the filter of absent keys is not told of new rows',
+    why: 'They do not exist for the next change: creations are conditional on that. Our own, found by review.',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [edit(STORE, '    if (row.stored !== undefined) this.#filter.add(key)\n', '')],
+  },
+  {
+    id: 'M111',
+    title: 'rows that are being written are nowhere',
+    why: 'They have left memory and are not on the disk yet.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/storage/overlay.ts',
+        'this.#submitted = [...this.#submitted, ...layers]',
+        'this.#submitted = [...this.#submitted]',
+      ),
+    ],
+  },
+  {
+    id: 'M112',
+    title: 'messages leave one write too early',
+    why: 'The driver counts the batch under way as durable.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/server/group-commit.ts',
+        'if (outgoing.after <= this.#durableWrite) this.#events.send',
+        'if (outgoing.after <= this.#durableWrite + 1) this.#events.send',
+      ),
+    ],
+  },
+  {
+    id: 'M113',
+    title: 'the start counter does not rise',
+    why: 'An older process cannot be told from a newer one, nor its proposals.',
+    layers: SIM,
+    edits: [
+      edit(
+        STORE,
+        'const booted = { ...meta, boot: meta.boot + 1 }',
+        'const booted = { ...meta, boot: Math.max(meta.boot, 1) }',
+      ),
+    ],
+  },
+  {
+    id: 'M114',
+    title: 'a database that ends too early is opened',
+    why: 'The side file says how far it had come: acknowledged writes are missing.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        'src/storage/verify.ts',
+        'if (options.watermark !== undefined && end < options.watermark)',
+        'if (options.watermark !== undefined && end < 0)',
+      ),
+    ],
+  },
+]

@@ -1,0 +1,186 @@
+// The layers that may see a bug, each run in processes of their own in the copy: what a mutant does to itself, hanging included, is its own affair.
+
+import { spawn } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { assertNever } from '../../src/raft/index.ts'
+import type { Layer, Mutant } from './mutant.ts'
+import type { TrialOptions, TrialResult } from './sim-trial.ts'
+
+export interface Budget {
+  /** Schedules in a search. */
+  readonly schedules: number
+  /** Searches, from different seeds, where one is quick. */
+  readonly searches: number
+  readonly seconds: number
+  readonly shrinkSeconds: number
+  readonly seed: number
+}
+
+export interface Catch {
+  readonly layer: Layer
+  /** The rule that was broken, or the test that failed. */
+  readonly by: string
+  readonly detail: string
+  /** Of each search, where the simulator found it. */
+  readonly schedules: readonly (number | null)[]
+  /** Operations and faults of the shrunk schedule. */
+  readonly length: number | null
+  /** Seed of the schedule that found it. */
+  readonly seed: number | undefined
+}
+
+/** Beyond the time that it was given; the machine may be busy. */
+const PATIENCE_MS = 90_000
+const UNIT_MS_MAX = 300_000
+const POWER = [
+  '--states',
+  '150',
+  '--damaged',
+  '0',
+  '--lives',
+  '2',
+  '--time',
+  '90',
+  '--seed',
+  '1',
+  '-o',
+  'json',
+]
+const POWER_MS_MAX = 400_000
+
+export function runLayer(
+  layer: Layer,
+  dir: string,
+  { tests }: Mutant,
+  budget: Budget,
+): Promise<Catch | undefined> {
+  switch (layer) {
+    case 'sim':
+      return simulated(dir, budget)
+    case 'unit':
+      return tested(dir, tests ?? [])
+    case 'power':
+      return cut(dir)
+    default:
+      return assertNever(layer)
+  }
+}
+
+async function simulated(dir: string, budget: Budget): Promise<Catch | undefined> {
+  const { seed, searches, schedules, seconds, shrinkSeconds } = budget
+  const options: TrialOptions = {
+    seed,
+    searches,
+    schedules,
+    ms: seconds * 1000,
+    shrinkMs: shrinkSeconds * 1000,
+  }
+  const args = [join(dir, 'jepsen-lite/mutants/sim-trial.ts'), JSON.stringify(options)]
+  const { out, err, ended } = await run(dir, args, options.ms + options.shrinkMs + PATIENCE_MS)
+  const line = out.trimEnd().split('\n').at(-1) ?? ''
+  if (line === '') {
+    const detail = ended ? err : 'a schedule does not come to its end'
+    return {
+      layer: 'sim',
+      by: ended ? 'CRASH' : 'HANGS',
+      detail,
+      schedules: [],
+      length: null,
+      seed: undefined,
+    }
+  }
+  const result: TrialResult = JSON.parse(line)
+  const { first } = result
+  if (first === undefined) return undefined
+  const { rule: by, detail, length } = first
+  return { layer: 'sim', by, detail, schedules: result.schedules, length, seed: first.seed }
+}
+
+interface TestReport {
+  readonly testResults: readonly {
+    readonly message?: string
+    readonly assertionResults: readonly {
+      readonly status: string
+      readonly fullName: string
+      readonly failureMessages: readonly string[]
+    }[]
+  }[]
+}
+
+async function tested(dir: string, tests: readonly string[]): Promise<Catch | undefined> {
+  const file = join(dir, 'test-report.json')
+  rmSync(file, { force: true })
+  const args = [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    ...tests,
+    '--bail=1',
+    '--reporter=json',
+    `--outputFile=${file}`,
+  ]
+  const { err, ended } = await run(dir, args, UNIT_MS_MAX)
+  const caught = { layer: 'unit', schedules: [], length: null, seed: undefined } as const
+  if (!ended) return { ...caught, by: 'HANGS', detail: 'the tests do not come to their end' }
+  let report: TestReport
+  try {
+    report = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new Error(`the tests did not run: ${err}`, { cause: error })
+  }
+  const failed = report.testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .find(({ status }) => status === 'failed')
+  if (failed !== undefined) return { ...caught, by: failed.fullName, detail: failed.failureMessages[0] ?? '' }
+  const broken = report.testResults.find(({ message }) => message !== undefined && message !== '')
+  if (broken !== undefined) return { ...caught, by: 'a file of tests', detail: broken.message ?? '' }
+  return undefined
+}
+
+async function cut(dir: string): Promise<Catch | undefined> {
+  const { out, err, ended } = await run(dir, ['bin/jepsen-lite.js', 'power', ...POWER], POWER_MS_MAX)
+  const caught = { layer: 'power', schedules: [], length: null, seed: undefined } as const
+  if (!ended) return { ...caught, by: 'HANGS', detail: 'no end' }
+  let report: {
+    readonly skipped?: string
+    readonly violations: number
+    readonly violation_details: readonly unknown[]
+  }
+  try {
+    report = JSON.parse(out)
+  } catch (error) {
+    throw new Error(`the power cuts did not run: ${err}`, { cause: error })
+  }
+  if (report.skipped !== undefined) throw new Error(`the power cuts were skipped because ${report.skipped}`)
+  if (report.violations === 0) return undefined
+  return { ...caught, by: `${report.violations} states`, detail: JSON.stringify(report.violation_details[0]) }
+}
+
+/** `ended`: before it was killed for taking too long. */
+function run(
+  cwd: string,
+  args: readonly string[],
+  msMax: number,
+): Promise<{ readonly out: string; readonly err: string; readonly ended: boolean }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, {
+      cwd,
+      env: { ...process.env, QUORATE_QUICK: '1', NODE_OPTIONS: '' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let out = ''
+    let err = ''
+    let ended = true
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+    const timer = setTimeout(() => {
+      ended = false
+      child.kill('SIGKILL')
+    }, msMax)
+    child.on('error', reject)
+    child.on('close', () => {
+      clearTimeout(timer)
+      resolve({ out, err, ended })
+    })
+  })
+}

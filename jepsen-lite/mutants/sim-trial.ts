@@ -1,0 +1,77 @@
+// Runs in a process of its own, in the copy with the bug: searches until a schedule breaks a rule, and shrinks that one. Started by `layers.ts`.
+//
+// One JSON document a line, the last one counts: whoever grows impatient while a schedule is being shrunk has the finding all the same.
+
+import { judged, runSchedule, Search } from '../sim/index.ts'
+import { shrink } from '../sim/shrink.ts'
+
+export interface TrialOptions {
+  readonly seed: number
+  /** Each search begins at another seed. */
+  readonly searches: number
+  readonly schedules: number
+  /** Of wall clock, for all searches; the first is always begun. */
+  readonly ms: number
+  readonly shrinkMs: number
+}
+
+export interface TrialResult {
+  /** What each search needed; null: it found nothing. */
+  readonly schedules: readonly (number | null)[]
+  readonly first:
+    | {
+        readonly seed: number
+        readonly rule: string
+        readonly detail: string
+        readonly length: number | null
+      }
+    | undefined
+}
+
+const NODES = 5
+/** Keeps the seeds of different searches apart. */
+const SEEDS_APART = 1_000_003
+
+function trial({ seed, searches, schedules, ms, shrinkMs }: TrialOptions): void {
+  const until = performance.now() + ms
+  const counts: (number | null)[] = []
+  let first: { readonly seed: number; readonly rule: string; readonly detail: string } | undefined
+  let found: ReturnType<Search['run']>
+  for (let at = 0; at < searches && (at === 0 || performance.now() < until); at++) {
+    const search = new Search(NODES)
+    let hit: ReturnType<Search['run']>
+    while (hit === undefined && search.schedules < schedules && performance.now() < until) {
+      hit = search.run(seed + at * SEEDS_APART + search.schedules)
+    }
+    // A later search that only ran out of time says nothing.
+    if (hit !== undefined || at === 0 || search.schedules === schedules) {
+      counts.push(hit === undefined ? null : search.schedules)
+    }
+    if (hit === undefined && at === 0) break
+    found ??= hit
+    if (first === undefined && found !== undefined) {
+      const { invariant: rule, detail } = found.violation
+      first = { seed: found.seed, rule, detail }
+      tell({ schedules: counts, first: { ...first, length: null } })
+    }
+  }
+  if (first === undefined || found === undefined || shrinkMs === 0) {
+    tell({ schedules: counts, first: first && { ...first, length: null } })
+    return
+  }
+  tell({ schedules: counts, first: { ...first, length: null } })
+  const { rule } = first
+  const run = rule.startsWith('CHECK-') ? judged : runSchedule
+  const shrunkUntil = performance.now() + shrinkMs
+  const { ops, faults } = shrink(
+    found.schedule,
+    (candidate) => run(candidate).violation?.invariant === rule,
+    () => performance.now() < shrunkUntil,
+  ).schedule
+  tell({ schedules: counts, first: { ...first, length: ops.length + faults.length } })
+}
+
+const tell = (result: TrialResult): void => void process.stdout.write(`${JSON.stringify(result)}\n`)
+
+const [, , options] = process.argv
+if (import.meta.main && options !== undefined) trial(JSON.parse(options))

@@ -1,0 +1,80 @@
+// Plants one mutant after the other and says which layer caught it. A catch counts only if the same look at the code without the bug finds nothing.
+
+import { type Budget, type Catch, runLayer } from './layers.ts'
+import type { Layer, Mutant } from './mutant.ts'
+import { Workbench } from './workbench.ts'
+
+export interface Verdict {
+  readonly id: string
+  readonly title: string
+  readonly caught: Catch | undefined
+  /** Layers that looked and saw nothing. */
+  readonly missedBy: readonly Layer[]
+  readonly seconds: number
+}
+
+export async function study(
+  mutants: readonly Mutant[],
+  layers: readonly Layer[],
+  budget: Budget,
+  told: (verdict: Verdict) => void,
+): Promise<Verdict[]> {
+  const bench = new Workbench(mutants.some(({ layers: all }) => all.some((layer) => layer !== 'sim')))
+  const control = new Control(bench, budget)
+  try {
+    const verdicts: Verdict[] = []
+    for (const mutant of mutants) {
+      const began = performance.now()
+      const missedBy: Layer[] = []
+      let caught: Catch | undefined
+      for (const layer of mutant.layers) {
+        if (!layers.includes(layer)) continue
+        const restore = bench.plant(mutant.edits)
+        try {
+          caught = await runLayer(layer, bench.dir, mutant, budget)
+        } finally {
+          restore()
+        }
+        if (caught !== undefined && (await control.isClean(mutant, caught))) break
+        caught = undefined
+        missedBy.push(layer)
+      }
+      const seconds = Math.round((performance.now() - began) / 100) / 10
+      const verdict = { id: mutant.id, title: mutant.title, caught, missedBy, seconds }
+      told(verdict)
+      verdicts.push(verdict)
+    }
+    return verdicts
+  } finally {
+    bench.remove()
+  }
+}
+
+/** Looks again without the bug: what is found then, too, is not the mutant's doing. */
+class Control {
+  readonly #bench: Workbench
+  readonly #budget: Budget
+  readonly #known = new Map<string, boolean>()
+
+  constructor(bench: Workbench, budget: Budget) {
+    this.#bench = bench
+    this.#budget = budget
+  }
+
+  async isClean(mutant: Mutant, { layer, seed }: Catch): Promise<boolean> {
+    const what = JSON.stringify([layer, seed, layer === 'unit' ? mutant.tests : undefined])
+    const known = this.#known.get(what)
+    if (known !== undefined) return known
+    const seeds = { seed: seed ?? this.#budget.seed, schedules: 1, searches: 1, shrinkSeconds: 0 }
+    const found = await runLayer(layer, this.#bench.dir, mutant, { ...this.#budget, ...seeds })
+    this.#known.set(what, found === undefined)
+    return found === undefined
+  }
+}
+
+/** Schedules until caught: the median over the searches, one that found nothing counting as the longest. */
+export function medianOf(counts: readonly (number | null)[]): number | null {
+  const sorted = counts.map((count) => count ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
+  const middle = sorted[Math.floor((sorted.length - 1) / 2)]
+  return middle === undefined || middle === Number.POSITIVE_INFINITY ? null : middle
+}

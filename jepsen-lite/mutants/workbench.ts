@@ -1,0 +1,56 @@
+// A copy of the project in a directory of its own, in which bugs are planted and taken out again. The project itself is never touched.
+
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Failure } from '../exit-codes.ts'
+import { type Edit, withEdit } from './mutant.ts'
+
+export const ROOT = join(import.meta.dirname, '../..')
+
+const CODE = ['src', 'jepsen-lite', 'package.json']
+const TESTS = ['test', 'bench', 'docs', 'scripts', 'bin', 'README.md', 'tsconfig.json', 'vitest.config.ts']
+
+export class Workbench {
+  readonly dir: string
+
+  /** `withTests`: what the tests of the project need is copied, too. */
+  constructor(withTests: boolean) {
+    if (!existsSync(join(ROOT, 'src')))
+      throw new Failure('mutants are planted in the sources: run this in a clone')
+    this.dir = realpathSync(mkdtempSync(join(tmpdir(), 'quorate-mutants-')))
+    for (const part of withTests ? [...CODE, ...TESTS] : CODE) {
+      cpSync(join(ROOT, part), join(this.dir, part), { recursive: true })
+    }
+    symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'), 'dir')
+  }
+
+  /** Plants a bug; the returned function takes it out again. */
+  plant(edits: readonly Edit[]): () => void {
+    const before = new Map<string, string>()
+    const after = new Map<string, string>()
+    for (const edit of edits) {
+      const path = join(this.dir, edit.file)
+      const text = after.get(path) ?? readFileSync(path, 'utf8')
+      if (!before.has(path)) before.set(path, text)
+      after.set(path, withEdit(text, edit))
+    }
+    for (const [path, text] of after) writeFileSync(path, text)
+    return () => {
+      for (const [path, text] of before) writeFileSync(path, text)
+    }
+  }
+
+  remove(): void {
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+}
