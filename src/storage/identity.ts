@@ -39,7 +39,7 @@ export function inspectDirectory(dir: string): DirectoryContent {
     return { kind: 'formatted', identity }
   }
   if (names.length === 0) return { kind: 'empty' }
-  if (names.includes('CURRENT') || names.some((name) => /^MANIFEST-|\.(log|ldb)$/.test(name)))
+  if (names.some((name) => /^(CURRENT|MANIFEST-.*)$|\.(log|ldb)$/.test(name)) || names.every(isOfFirstMoment))
     throw new StorageRefusedError(
       `${join(dir, IDENTITY_FILE)} is missing beside a database. If formatting this directory was interrupted, nothing was ever ` +
         `stored in it: delete it and start again. Otherwise: ${rejoinAdvice(undefined)}`,
@@ -48,6 +48,9 @@ export function inspectDirectory(dir: string): DirectoryContent {
     `${dir} is not empty and holds no node (found ${names.slice(0, 3).join(', ')}). Choose another directory, or empty this one.`,
   )
 }
+
+/** What LevelDB makes before anything else. */
+const isOfFirstMoment = (name: string): boolean => name === 'LOG' || name === 'LOCK'
 
 function namesIn(dir: string): string[] {
   if (!existsSync(dir)) return []

@@ -67,6 +67,8 @@ describe('formatting', () => {
     renameSync(join(dir, 'IDENTITY'), join(dir, 'IDENTITY.new'))
     for (const attempt of [open(), formatStorage(dir, identity, initial).catch((error: unknown) => error)])
       expect(await attempt).toMatchObject(refused(/IDENTITY is missing .*interrupted.*delete it.*rejoin/))
+    for (const name of readdirSync(dir)) if (!/^(LOG|LOCK)$/.test(name)) rmSync(join(dir, name))
+    expect(await open()).toMatchObject(refused(/IDENTITY is missing .*interrupted.*delete it/))
   })
 })
 
