@@ -8,6 +8,8 @@ import { type Nemesis, oneNode } from '../nemesis.ts'
 /** For one change of membership, or for a member to come back, while other faults may be about. */
 const CHANGE_LIMIT_MS = 8_000
 const AGAIN_MS = 200
+/** What a node takes to start, to be sent a snapshot and to be promoted, on a busy machine. */
+const JOIN_MS = 5_000
 
 const grow: Nemesis = {
   kind: 'member-add',
@@ -22,7 +24,7 @@ const grow: Nemesis = {
     cluster.start(spare)
     return {
       nodes: [spare.name],
-      holdMsMin: 3_000,
+      holdMsMin: JOIN_MS,
       effect: () => (spare.process.ready ? 'it became a voter' : undefined),
       heal: () => removeMember(cluster, spare),
     }
@@ -72,7 +74,7 @@ const wipe: Nemesis = {
     cluster.start(node)
     return {
       nodes: [node.name],
-      holdMsMin: 3_000,
+      holdMsMin: JOIN_MS,
       async effect() {
         const now = await replicaIdOf(cluster, node)
         return node.process.ready && now !== undefined && now !== before
