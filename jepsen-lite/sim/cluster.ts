@@ -261,6 +261,7 @@ export class Cluster implements World {
   ended(process: Process, { reason }: NodeEnd): void {
     if (!process.live) return
     const { machine, failure } = process
+    process.ended = true
     if (process.dying) return
     const { tally } = this
     this.say(process, `ends itself: ${reason}`)

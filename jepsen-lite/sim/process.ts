@@ -153,6 +153,8 @@ export class Process implements Owner {
   engine: SimEngine | undefined
   /** A crash in the middle of a turn is under way. */
   dying = false
+  /** Its driver has ended itself, and what is left of it is being cleared away. */
+  ended = false
   #deferred: Event[] = []
   role = 'follower'
   term = 0
@@ -211,8 +213,13 @@ export class Process implements Owner {
     const { invariants } = world
     if (engine === undefined) throw new Error('a storage without an engine')
     invariants.opened(replica, inner)
-    const storage = new ObservedStorage(inner, engine, replica, invariants, (batch) =>
-      world.written(this, batch),
+    const storage = new ObservedStorage(
+      inner,
+      engine,
+      replica,
+      invariants,
+      () => this.dying || this.ended,
+      (batch) => world.written(this, batch),
     )
     this.storage = storage
     const driver = new Driver({
