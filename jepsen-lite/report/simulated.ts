@@ -6,7 +6,8 @@ import { type HistoryEvent, historyOf, type Note } from '../history.ts'
 import { parseSchedule, type Result, runSchedule, type Schedule } from '../sim/index.ts'
 import type { Reported } from './index.ts'
 
-export function simulated(text: string): Reported {
+/** `command`: what to type to see it again. */
+export function simulated(text: string, command: string): Reported {
   const schedule = parseSchedule(text)
   const { notes, result } = watched(schedule)
   const { nodes, spares } = schedule.config
@@ -14,7 +15,7 @@ export function simulated(text: string): Reported {
   const events = merged(
     result.history.filter((event) => event.type !== 'note' || event.what !== 'role'),
     [...notes, ...faultNotes(schedule, result)].sort((a, b) => a.time - b.time),
-  ).map((event) => (event.type === 'history' ? { ...event, nodes: names } : event))
+  ).map((event) => (event.type === 'history' ? { ...event, nodes: names, command } : event))
   const history = historyOf(events)
   const verdict = check(history)
   const { violation, probes } = result

@@ -105,7 +105,7 @@ export function faultsTable(faults: readonly Band[], { notes }: History, run: Ru
     const all = faults.filter((fault) => fault.kind === kind)
     const felt = all.flatMap(({ effect }) => effect ?? [])
     const heldMs = all.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
-    return [kind, all.length, felt.length, (heldMs / 1_000).toFixed(1), felt[0] ?? 'nothing showed it']
+    return [kind, all.length, felt.length, Math.round(heldMs / 100) / 10, felt[0] ?? 'nothing showed it']
   })
   const idle = new Map<string, string>()
   for (const { what, fault, why } of notes) {

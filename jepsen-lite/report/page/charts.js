@@ -10,9 +10,15 @@ import { cross } from './operations.js'
 /** An operation that ended. @typedef {{ readonly call: PageCall, readonly place: number, readonly startMs: number, readonly endMs: number }} Ended */
 
 const MARGIN = 8
+/** What was answered at once lies here: a decade for each step below would tell nothing. */
+const LATENCY_MIN_MS = 0.1
 /** A quantile of fewer operations says nothing. */
 const SAMPLE_MIN = 10
+/** Their sizes: large while few are shown. */
+const DOTS = { few: 1_000, large: 4, small: 2.5 }
 const BUCKET = { latencyPx: 24, throughputPx: 7 }
+
+const KINDS = ['ok', 'fail', 'unknown']
 
 export class Latency {
   #data
@@ -36,7 +42,7 @@ export class Latency {
       least = Math.min(least, endMs - startMs)
       most = Math.max(most, endMs - startMs)
     }
-    this.#range = ended.length === 0 ? [1, 10] : decades(Math.max(0.01, least), most)
+    this.#range = ended.length === 0 ? [1, 10] : decades(Math.max(LATENCY_MIN_MS, least), most)
   }
 
   /** @param {Frame} frame @param {number} ms */
@@ -73,16 +79,18 @@ export class Latency {
   #drawDots(frame) {
     const { ctx, ink } = frame
     const taken = new Set()
+    const shown = [...this.#lane.within(frame.view)]
+    const size = shown.length < DOTS.few ? DOTS.large : DOTS.small
     ctx.lineWidth = 1
-    for (const { call, startMs, endMs } of this.#lane.within(frame.view)) {
+    for (const { call, startMs, endMs } of shown) {
       const [x, y] = [xOf(frame, startMs), this.#yOf(frame, endMs - startMs)]
       // What falls on the same two pixels is the same dot.
-      const cell = `${call.outcome}${call.writes} ${x >> 1} ${y >> 1}`
+      const cell = ((x >> 1) * 1_024 + (y >> 1)) * 8 + KINDS.indexOf(call.outcome) * 2 + Number(call.writes)
       if (taken.has(cell)) continue
       taken.add(cell)
       if (call.outcome === 'ok') {
         ctx.fillStyle = ink.of(call.writes ? 'change' : 'read')
-        ctx.fillRect(x - 1, y - 1, 2.5, 2.5)
+        ctx.fillRect(x - size / 2, y - size / 2, size, size)
       } else if (call.outcome === 'fail') {
         ctx.strokeStyle = ink.of('fail')
         cross(ctx, x, y, 2.5)
@@ -214,6 +222,8 @@ export class Throughput {
 /** The whole history: how much was answered, what failed or was left open, faults, and the part that the other charts show. */
 export class Overview {
   #data
+  /** By column; the same until the width changes. */
+  #counts = { ok: new Float64Array(0), odd: new Float64Array(0) }
   height = 40
 
   /** @param {PageData} data */
@@ -225,7 +235,8 @@ export class Overview {
   draw(frame, shown) {
     const { ctx, ink, left, right, height } = frame
     const columns = Math.max(1, Math.floor((right - left) / 2))
-    const { ok, odd } = this.#count(columns)
+    if (this.#counts.ok.length !== columns) this.#counts = this.#count(columns)
+    const { ok, odd } = this.#counts
     const most = ok.reduce((a, b) => Math.max(a, b), 1)
     ctx.font = FONT
     ctx.textBaseline = 'middle'

@@ -70,10 +70,20 @@ export class Ink {
 export const FONT = '12px system-ui, sans-serif'
 export const SMALL_FONT = '11px system-ui, sans-serif'
 
-/** From `x` on, shortened to `width`; nothing where not even a few letters fit. @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} x @param {number} y @param {number} width */
-export function fitText(ctx, text, x, y, width) {
+/**
+ * From `x` on, shortened to `width`; nothing where not even a few letters fit. `halo`: what parts it from stripes behind it.
+ * @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} x @param {number} y @param {number} width @param {string} [halo]
+ */
+export function fitText(ctx, text, x, y, width, halo) {
   const shown = fitted(text, width, (part) => ctx.measureText(part).width)
-  if (shown !== '') ctx.fillText(shown, x, y)
+  if (shown === '') return
+  if (halo !== undefined) {
+    ctx.strokeStyle = halo
+    ctx.lineWidth = 4
+    ctx.lineJoin = 'round'
+    ctx.strokeText(shown, x, y)
+  }
+  ctx.fillText(shown, x, y)
 }
 
 const LETTERS_MIN = 3

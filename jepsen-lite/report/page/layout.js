@@ -23,6 +23,12 @@ export function zoomed(view, factor, aroundMs, whole) {
 export const moved = (view, byMs, whole) =>
   within({ fromMs: view.fromMs + byMs, toMs: view.toMs + byMs }, whole)
 
+/** With some room at both ends. @param {Stretch} view @param {Stretch} whole @returns {Stretch} */
+export function stretched({ fromMs, toMs }, whole) {
+  const room = Math.max(1, (toMs - fromMs) * 0.15)
+  return within({ fromMs: fromMs - room, toMs: toMs + room }, whole)
+}
+
 /** As long as it is, pushed back into the whole. @param {Stretch} view @param {Stretch} whole @returns {Stretch} */
 function within(view, whole) {
   const length = Math.min(view.toMs - view.fromMs, whole.toMs - whole.fromMs)
@@ -47,7 +53,7 @@ export function ticks({ fromMs, toMs }, countMax) {
 
 /** As exactly as the distance to the next one needs. @param {number} ms @param {number} stepMs */
 export function timeText(ms, stepMs) {
-  const inSeconds = stepMs >= 10
+  const inSeconds = stepMs >= 1
   const step = inSeconds ? stepMs / 1000 : stepMs
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9))
   return inSeconds ? `${(ms / 1000).toFixed(digits)} s` : `${ms.toFixed(digits)} ms`

@@ -5,7 +5,7 @@ import { Ink, msAt, SMALL_FONT, xOf } from './ink.js'
 /** @import { PageCall, PageData } from '../data.ts' */
 /** @import { Filter, Stretch } from './layout.js' */
 /** @import { Frame } from './ink.js' */
-import { moved, ticks, timeText, zoomed } from './layout.js'
+import { moved, stretched, ticks, timeText, zoomed } from './layout.js'
 import { Faults, Nodes } from './nodes.js'
 import { Operations } from './operations.js'
 
@@ -26,9 +26,10 @@ const TICK_PX = 110
 const WHEEL_FACTOR = 0.0015
 /** Arrow keys and buttons: so much of what is shown. */
 const STEP = { move: 0.2, zoom: 0.6 }
-/** What fits nowhere is shown with so much around it. */
+/** An operation that a table leads to is shown with so much around it. */
 const AROUND = 12
 const STATES_SHOWN_MAX = 4
+const POINTS_BEFORE = 6
 
 class Page {
   #data
@@ -287,18 +288,26 @@ class Page {
   }
 
   #nextMisfit() {
-    const { misfits, keys } = this.#data
+    const { misfits, keys, points } = this.#data
     if (misfits.length === 0) return
     this.#misfit = (this.#misfit + 1) % misfits.length
     const misfit = misfits[this.#misfit]
     if (misfit === undefined) return
     this.#choose({ key: misfit.key, client: -1, outcome: '' })
-    if (misfit.call !== -1) {
-      this.#pick(misfit.call, true)
-      return
-    }
-    this.#tell({ title: `What a node holds at the end fits nowhere: ${keys[misfit.key]}`, rows: [] })
-    this.#reveal({ fromMs: misfit.timeMs, toMs: misfit.timeMs }, true)
+    const call = this.#data.calls[misfit.call]
+    this.#picked = misfit.call
+    this.#tell(
+      this.#toldOf(misfit.call) ?? {
+        title: `What a node holds at the end fits nowhere: ${keys[misfit.key]}`,
+        rows: [],
+      },
+    )
+    // With what the key was before: that is what it contradicts.
+    const before = points
+      .filter(({ key, timeMs }) => key === misfit.key && timeMs <= misfit.timeMs)
+      .slice(-POINTS_BEFORE)
+    const fromMs = Math.min(misfit.timeMs, ...before.map(({ timeMs }) => timeMs))
+    this.#look(stretched({ fromMs, toMs: call?.endMs ?? misfit.timeMs }, this.#whole))
   }
 
   /** @param {Filter} filter */
@@ -353,8 +362,12 @@ class Page {
       ['interval', intervalOf(call)],
       ['client', `${clients[call.client]}, operation ${call.id}, asked ${call.node}`],
     ]
-    if (isMisfit) rows.unshift(['fits nowhere', 'no order of the operations on its key explains it'])
-    else if (found.length === 0) rows.push(['point', 'none: it had to happen in no order that was found'])
+    if (isMisfit) {
+      const last = points.findLast(({ key }) => key === call.key)
+      rows.unshift(['fits nowhere', 'no order of the operations on its key explains it'])
+      if (last !== undefined) rows.push(['the longest order ends with', last.state])
+    } else if (found.length === 0 && call.outcome !== 'fail')
+      rows.push(['point', 'none: the order that was found does without it'])
     for (const point of found.slice(0, STATES_SHOWN_MAX)) {
       const before = points[points.indexOf(point) - 1]
       const was = before?.key === point.key ? before.state : 'as at the beginning'
@@ -376,7 +389,7 @@ class Page {
       title: `${name}: ${span.state}${span.term === null ? '' : ` in term ${span.term}`}`,
       rows: [
         ['interval', `${span.fromMs.toFixed(1)} to ${span.toMs.toFixed(1)} ms`],
-        ['leader', span.leader || 'knows none'],
+        ...(span.leader === '' ? [] : [/** @type {const} */ (['leader', span.leader])]),
         ...marks.map(
           ({ what, timeMs, text }) => /** @type {const} */ ([what, `${timeMs.toFixed(1)} ms ${text}`]),
         ),

@@ -110,7 +110,9 @@ function drawSpan(frame, { state, term, fromMs, toMs }, top) {
   ctx.font = SMALL_FONT
   ctx.fillStyle = state === 'leader' ? ink.of('on-dark') : ink.of('text')
   const words = term === null ? state : `${state} ${term}`
-  fitText(ctx, words, from, top + height / 2 + 0.5, Math.min(x + width, right) - from - 2)
+  const isPatterned = state === 'paused' || state === 'candidate' || state === 'pre-candidate'
+  const halo = isPatterned ? ink.of('paper') : undefined
+  fitText(ctx, words, from, top + height / 2 + 0.5, Math.min(x + width, right) - from - 2, halo)
 }
 
 /** @param {Frame} frame @param {Mark} mark */

@@ -81,7 +81,7 @@ export class Operations {
       }
       if (this.#laneHeight >= 12) {
         ctx.fillStyle = ink.of('text')
-        fitText(ctx, `client ${this.#data.clients[client]}`, 4, y + 2 + this.#laneHeight / 2, left - 8)
+        fitText(ctx, nameOf(this.#data.clients[client] ?? ''), 4, y + 2 + this.#laneHeight / 2, left - 8)
       }
     })
     ctx.save()
@@ -149,13 +149,9 @@ export class Operations {
       // Of a bar that begins before what is shown the words are shown still.
       const from = Math.max(x, left) + 5
       ctx.fillStyle = call.outcome === 'ok' ? ink.of(call.writes ? 'on-dark' : 'on-light') : ink.of('text')
-      fitText(
-        ctx,
-        `${call.what} → ${call.answer}`,
-        from,
-        top + height / 2 + 0.5,
-        Math.min(x + width, right) - from - 8,
-      )
+      const room = Math.min(x + width, right) - from - 8
+      const halo = call.outcome === 'unknown' ? ink.of('paper') : undefined
+      fitText(ctx, `${call.what} → ${call.answer}`, from, top + height / 2 + 0.5, room, halo)
     }
     if (width >= POINT_BAR_WIDTH_MIN || this.#order !== undefined)
       for (const point of points) this.#drawPoint(frame, point, x + width, top, height)
@@ -189,6 +185,7 @@ export class Operations {
     const { ctx, ink } = frame
     const rows = new Map(this.#lanes.map(({ client }, row) => [client, row]))
     ctx.strokeStyle = ink.of('point')
+    ctx.lineWidth = 1.25
     ctx.globalAlpha = 0.6
     ctx.beginPath()
     for (const { call, timeMs } of this.#order.within(frame.view)) {
@@ -250,6 +247,9 @@ export class Operations {
     return nearest?.place
   }
 }
+
+/** A number alone would not tell what it is. @param {string} client */
+const nameOf = (client) => (/^\d+$/.test(client) ? `client ${client}` : client)
 
 /** @param {Frame} frame @param {Bar} bar */
 function extentOf(frame, { startMs, endMs }) {

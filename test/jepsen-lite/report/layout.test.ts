@@ -11,6 +11,7 @@ import {
   moved,
   packed,
   roundStep,
+  stretched,
   ticks,
   timeText,
   zoomed,
@@ -27,6 +28,11 @@ describe('zoom and pan', () => {
     expect(zoomed({ fromMs: 0, toMs: 500 }, 10, 400, WHOLE)).toEqual(WHOLE)
     expect(moved({ fromMs: 100, toMs: 300 }, -500, WHOLE)).toEqual({ fromMs: 0, toMs: 200 })
     expect(moved({ fromMs: 100, toMs: 300 }, 5_000, WHOLE)).toEqual({ fromMs: 800, toMs: 1_000 })
+  })
+
+  test('leave room around what is looked for', () => {
+    expect(stretched({ fromMs: 200, toMs: 300 }, WHOLE)).toEqual({ fromMs: 185, toMs: 315 })
+    expect(stretched({ fromMs: 0, toMs: 0 }, WHOLE)).toEqual({ fromMs: 0, toMs: 2 })
   })
 
   test('whatever is done, something is shown', () => {
