@@ -1,6 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings'
-import { EXIT } from '../exit-codes.ts'
+import { EXIT, Failure } from '../exit-codes.ts'
 
 export function add(program: CommandUnknownOpts): void {
   program
@@ -30,7 +30,7 @@ export function add(program: CommandUnknownOpts): void {
         .default('text' as const),
     )
     .action(async ({ states, damaged, time, seed, lives, requests, lyingDisk, out, output }) => {
-      const { checkLives, recordLives, whyNot } = await import('../power/index.ts')
+      const { checkLives, RecordingError, recordLives, whyNot } = await import('../power/index.ts')
       const { powerText } = await import('../power/text.ts')
       const reason = whyNot()
       if (reason !== undefined) {
@@ -43,7 +43,11 @@ export function add(program: CommandUnknownOpts): void {
       const progress = (line: string): void => {
         if (process.stderr.isTTY) process.stderr.write(`${line}\n`)
       }
-      const recorded = await recordLives({ seed, lives, requests, progress })
+      const recorded = await recordLives({ seed, lives, requests, progress }).catch((error: unknown) => {
+        throw error instanceof RecordingError
+          ? new Failure(`nothing could be recorded: ${error.message}`)
+          : error
+      })
       const report = await checkLives(recorded, {
         states,
         damaged,

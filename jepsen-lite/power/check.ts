@@ -1,4 +1,5 @@
-// Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it. Then damages some of them.
+// Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it. Before that
+// damages some of them.
 
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -67,6 +68,9 @@ export class Check {
     const jobs = this.#inOrder(random)
     let told = performance.now()
     try {
+      const whole = jobs.filter(({ planned }) => planned.isWhole)
+      for (let count = 0; count < this.#options.damaged && performance.now() < deadline; count++)
+        await this.#damage(random.pick(whole), random, opener)
       for (const job of jobs) {
         if (this.#opened.size >= this.#options.states || performance.now() >= deadline) break
         await this.#open(job, opener)
@@ -74,9 +78,6 @@ export class Check {
         told = performance.now()
         this.#options.progress(`opened ${this.#opened.size} states`)
       }
-      const whole = jobs.filter(({ planned }) => planned.isWhole)
-      for (let count = 0; count < this.#options.damaged && performance.now() < deadline; count++)
-        await this.#damage(random.pick(whole), random, opener)
     } finally {
       opener.close()
     }

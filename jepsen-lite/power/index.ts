@@ -10,10 +10,12 @@ import { type Coverage, coverageOf, lackingIn } from './coverage.ts'
 import { Disk } from './disk.ts'
 import type { Outcome } from './opener.ts'
 import { planOf } from './plan.ts'
-import { type Files, putFiles, RecordingError, record, type Session } from './record.ts'
+import { type Files, putFiles, record, type Session } from './record.ts'
 import { type Candidate, statesAt } from './states.ts'
+import { RecordingError } from './trace.ts'
 
-export { RecordingError, whyNot } from './record.ts'
+export { whyNot } from './record.ts'
+export { RecordingError } from './trace.ts'
 
 export interface RecordOptions {
   readonly seed: number

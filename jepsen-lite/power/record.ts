@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url'
 import { Disk } from './disk.ts'
 import type { Mark } from './marks.ts'
 import type { SubjectOptions } from './subject.ts'
-import { TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'
+import { RecordingError, TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'
 
 /** Name to content; undefined: there is no directory. */
 export type Files = ReadonlyMap<string, Uint8Array> | undefined
@@ -32,11 +32,6 @@ export interface Session {
 export interface FailedSession {
   readonly kind: 'failed'
   readonly reason: string
-}
-
-/** The recording went wrong: nothing can be said about the disk. */
-export class RecordingError extends Error {
-  override readonly name = 'RecordingError'
 }
 
 /** Longest write whose bytes strace shows; a batch is far below. */

@@ -20,8 +20,9 @@ export type TraceEvent<Mark> =
   | { readonly kind: 'disk'; readonly event: DiskEvent }
   | { readonly kind: 'mark'; readonly mark: Mark }
 
-export class TraceError extends Error {
-  override readonly name = 'TraceError'
+/** The recording went wrong: nothing can be said about the disk. */
+export class RecordingError extends Error {
+  override readonly name = 'RecordingError'
 }
 
 interface Call {
@@ -73,7 +74,7 @@ export class TraceReader<Mark> {
   #line(line: string): void {
     if (line === '') return
     const [, pid, rest] = /^([0-9]+) +(.*)$/s.exec(line) ?? []
-    if (pid === undefined || rest === undefined) throw new TraceError(`not understood: ${excerpt(line)}`)
+    if (pid === undefined || rest === undefined) throw new RecordingError(`not understood: ${excerpt(line)}`)
     // Signals and ends of threads.
     if (rest.startsWith('---') || rest.startsWith('+++')) return
     const resumed = /^<\.\.\. ([a-z0-9_]+) resumed>(.*)$/s.exec(rest)
@@ -81,12 +82,12 @@ export class TraceReader<Mark> {
       const call = this.#begun.get(pid)
       this.#begun.delete(pid)
       if (call === undefined || call.name !== resumed[1])
-        throw new TraceError(`a system call goes on that never began: ${excerpt(line)}`)
+        throw new RecordingError(`a system call goes on that never began: ${excerpt(line)}`)
       this.#over({ ...call, args: call.args + (resumed[2] ?? '') })
       return
     }
     const [, name, args] = /^([a-z0-9_]+)\((.*)$/s.exec(rest) ?? []
-    if (name === undefined || args === undefined) throw new TraceError(`not understood: ${excerpt(line)}`)
+    if (name === undefined || args === undefined) throw new RecordingError(`not understood: ${excerpt(line)}`)
     const begun = this.#events.length
     // When its end is seen, another thread may have been given the number anew.
     if (name === 'close') this.#open.delete(firstNumber(args))
@@ -98,7 +99,7 @@ export class TraceReader<Mark> {
   /** `args` still end with what was returned. */
   #over(call: Call): void {
     const [, result] = /\) += (-?[0-9]+|0x[0-9a-f]+)[^=]*$/.exec(call.args.slice(-200)) ?? []
-    if (result === undefined) throw new TraceError(`no result: ${call.name} ${excerpt(call.args)}`)
+    if (result === undefined) throw new RecordingError(`no result: ${call.name} ${excerpt(call.args)}`)
     const args = call.args.slice(0, call.args.lastIndexOf(')'))
     const value = Number(result)
     if (value >= 0) this.#done({ ...call, args }, value)
@@ -180,13 +181,13 @@ export class TraceReader<Mark> {
         if (line !== '') this.#events.push({ kind: 'mark', mark: this.#decode(line) })
       return
     }
-    if (target.kind !== 'file') throw new TraceError(`${name} to a directory`)
+    if (target.kind !== 'file') throw new RecordingError(`${name} to a directory`)
     const size = this.#sizes.get(target.file) ?? 0
     const positioned = name.startsWith('p')
     const at = target.append ? size : positioned ? positionIn(args) : target.at
     if (!positioned) target.at = at + data.length
     this.#sizes.set(target.file, Math.max(size, at + data.length))
-    if (at > size) throw new TraceError(`a write at ${at} leaves a hole behind ${size}`)
+    if (at > size) throw new RecordingError(`a write at ${at} leaves a hole behind ${size}`)
     this.#emit({ kind: 'write', file: target.file, at, data })
   }
 
@@ -209,7 +210,7 @@ export class TraceReader<Mark> {
     if (from === undefined && to === undefined) return
     const file = from === undefined ? undefined : this.#names.get(from)
     if (from === undefined || to === undefined || file === undefined)
-      throw new TraceError(`a rename into or out of the directory: ${source} to ${target}`)
+      throw new RecordingError(`a rename into or out of the directory: ${source} to ${target}`)
     this.#names.delete(from)
     this.#names.set(to, file)
     this.#emit({ kind: 'rename', from, to })
@@ -229,7 +230,8 @@ export class TraceReader<Mark> {
   #nameOf(path: string): string | undefined {
     if (!path.startsWith(`${this.#dir}/`)) return undefined
     const name = path.slice(this.#dir.length + 1)
-    if (name === '' || name.includes('/')) throw new TraceError(`the directory has one of its own: ${path}`)
+    if (name === '' || name.includes('/'))
+      throw new RecordingError(`the directory has one of its own: ${path}`)
     return name
   }
 
@@ -239,7 +241,7 @@ export class TraceReader<Mark> {
     const isOurs =
       paths.some((path) => path.startsWith(`${this.#dir}/`)) ||
       (fd !== undefined && /^[0-9]+$/.test(fd) && this.#open.get(Number(fd))?.kind === 'file')
-    if (isOurs) throw new TraceError(`${name} on the directory, which this model does not have`)
+    if (isOurs) throw new RecordingError(`${name} on the directory, which this model does not have`)
   }
 }
 
@@ -249,7 +251,7 @@ const excerpt = (text: string): string => (text.length > 200 ? `${text.slice(0, 
 function stringsIn(args: string): Buffer[] {
   const strings: Buffer[] = []
   for (const [, hex = '', cut] of args.matchAll(/"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?/g)) {
-    if (cut !== undefined) throw new TraceError('strace has shortened a string')
+    if (cut !== undefined) throw new RecordingError('strace has shortened a string')
     strings.push(Buffer.from(hex.replaceAll('\\x', ''), 'hex'))
   }
   return strings
@@ -262,6 +264,6 @@ const firstNumber = (args: string): number => Number.parseInt(args, 10)
 /** Where a positioned write goes: its last argument. */
 function positionIn(args: string): number {
   const last = numbersIn(args.slice(args.lastIndexOf(']') + 1).slice(-60)).at(-1)
-  if (last === undefined) throw new TraceError(`no position: ${args.slice(-60)}`)
+  if (last === undefined) throw new RecordingError(`no position: ${args.slice(-60)}`)
   return last
 }

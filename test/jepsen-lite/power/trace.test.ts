@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import type { DiskEvent } from '../../../jepsen-lite/power/disk.ts'
-import { TraceError, type TraceEvent, TraceReader } from '../../../jepsen-lite/power/trace.ts'
+import { RecordingError, type TraceEvent, TraceReader } from '../../../jepsen-lite/power/trace.ts'
 
 const hex = (text: string): string =>
   `"${[...Buffer.from(text)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}"`
@@ -125,5 +125,5 @@ test.each([
   ['a rename out of the directory', [`7 rename(${hex('/d/f')}, ${hex('/e/f')}) = 0`]],
   ['a line of another kind', ['strace: Process 7 attached']],
 ])('%s ends the recording', (_what, lines) => {
-  expect(() => read(lines, { f: 0 })).toThrow(TraceError)
+  expect(() => read(lines, { f: 0 })).toThrow(RecordingError)
 })
