@@ -109,6 +109,7 @@ test('filters: by key, where a range counts for every key that it covers, by cli
   const keys = ['a/1', 'b/1']
   const shown = (filter: Partial<typeof all>) => isShown(call, { ...all, ...filter }, keys)
   expect([shown({}), shown({ key: 0 }), shown({ key: 1 })]).toEqual([true, true, false])
+  expect(isShown({ ...call, key: 1, prefix: '' }, { ...all, key: 0 }, keys)).toBe(false)
   expect([shown({ client: 3 }), shown({ client: 2 })]).toEqual([true, false])
   expect([shown({ outcome: 'ok' }), shown({ outcome: 'unknown' })]).toEqual([true, false])
 })

@@ -1,0 +1,185 @@
+// The page's script at work, on a document that only writes down what is drawn and told. How it looks no test can say.
+
+import { createContext, runInContext } from 'node:vm'
+import { expect, test } from 'vitest'
+import { check } from '../../../jepsen-lite/checker/index.ts'
+import { reportOf } from '../../../jepsen-lite/report/index.ts'
+import { get, put, Story } from '../checker/story.ts'
+
+test('draws every operation, and nothing of what a filter leaves out', () => {
+  const story = new Story().tell(put('x', '1'), {})
+  story.ask(put('y', '2')).fail('overloaded')
+  story.ask(put('y', '3'), 'b').unknown()
+  const page = open(story)
+  expect(page.drawn()).toEqual([
+    'put x = "1" → done',
+    'put y = "2" → overloaded',
+    'put y = "3" → outcome_unknown',
+  ])
+  page.choose('key', '0')
+  expect(page.drawn()).toEqual(['put x = "1" → done'])
+  page.choose('key', '-1')
+  page.choose('outcome', 'unknown')
+  expect(page.drawn()).toEqual(['put y = "3" → outcome_unknown'])
+})
+
+test('leads to what fits nowhere, and tells what it contradicts', () => {
+  const story = new Story()
+    .tell(put('x', 'old'), {})
+    .tell(put('x', 'new'), {})
+    .tell(get('x'), { value: 'old' })
+  const page = open(story)
+  page.press('n')
+  expect(page.told()).toMatch(/^get x fits nowhere .* answer "old" .* the longest order ends with "new"$/)
+})
+
+test('goes from operation to operation by keys alone', () => {
+  const page = open(
+    new Story().tell(put('x', '1'), {}).tell(get('x'), { value: '1' }).tell(put('x', '2'), {}, 'b'),
+  )
+  page.press('ArrowRight')
+  expect(page.told()).toMatch(/^put x = "1" .* x before as at the beginning x from 1\.000 ms "1"$/)
+  page.press('ArrowRight')
+  expect(page.told()).toMatch(/^get x /)
+  page.press('ArrowDown')
+  expect(page.told()).toMatch(/^put x = "2" /)
+  page.press('Escape')
+  expect(page.told()).toMatch(/^Point at something/)
+})
+
+test('draws only what is in view', () => {
+  const story = new Story()
+  for (let n = 0; n < 50; n++) story.tell(put('x', `${n}`), {})
+  const page = open(story)
+  const all = page.fills()
+  for (let n = 0; n < 8; n++) page.press('+')
+  expect(page.fills()).toBeLessThan(all)
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Listener = (event: object) => void
+
+class FakeElement {
+  readonly style: Record<string, string> = {}
+  readonly dataset: Record<string, string> = {}
+  readonly listeners = new Map<string, Listener>()
+  readonly calls: [name: string, ...args: unknown[]][] = []
+  readonly clientWidth = 2_000
+  children: FakeElement[] = []
+  text = ''
+  value = ''
+  className = ''
+  hidden = false
+
+  get textContent(): string {
+    return [this.text, ...this.children.map((child) => child.textContent)]
+      .filter((text) => text !== '')
+      .join(' ')
+  }
+
+  set textContent(text: string) {
+    this.text = text
+  }
+
+  addEventListener(type: string, listener: Listener): void {
+    this.listeners.set(type, listener)
+  }
+
+  append(...children: FakeElement[]): void {
+    this.children.push(...children)
+  }
+
+  replaceChildren(...children: FakeElement[]): void {
+    this.children = children
+  }
+
+  getBoundingClientRect() {
+    return { top: 0, bottom: 100 }
+  }
+
+  getContext(): object {
+    const properties: Record<string, unknown> = {
+      measureText: (text: string) => ({ width: text.length }),
+      createPattern: () => 'a pattern',
+    }
+    return new Proxy(properties, {
+      get: (target, name) =>
+        typeof name !== 'string' || name in target
+          ? target[String(name)]
+          : (...args: unknown[]) => this.calls.push([name, ...args]),
+    })
+  }
+}
+
+class FakeSelect extends FakeElement {}
+class FakeButton extends FakeElement {}
+
+/** The report of a story, opened. */
+function open({ history }: Story) {
+  const html = reportOf({ history, verdict: check(history) })
+  const [json = '', script = ''] = [...html.matchAll(/<script[^>]*>(.*?)<\/script>/gs)].map(
+    ([, text]) => text,
+  )
+  const elements = new Map<string, FakeElement>()
+  const element = (name: string, Kind = FakeElement): FakeElement => {
+    const known = elements.get(name) ?? new Kind()
+    elements.set(name, known)
+    return known
+  }
+  element('data').text = json
+  for (const [name, first] of [
+    ['key', '-1'],
+    ['client', '-1'],
+    ['outcome', ''],
+  ])
+    element(`select[name=${name}]`, FakeSelect).value = first ?? ''
+  Object.assign(element('controls'), {
+    querySelector: (selector: string) =>
+      element(selector, selector.startsWith('select') ? FakeSelect : FakeButton),
+  })
+  const page = {
+    document: {
+      documentElement: element('root'),
+      getElementById: (id: string) => element(id),
+      createElement: () => new FakeElement(),
+      addEventListener() {},
+    },
+    ...{
+      HTMLElement: FakeElement,
+      HTMLSelectElement: FakeSelect,
+      HTMLButtonElement: FakeButton,
+      Option: FakeElement,
+    },
+    ResizeObserver: class {
+      observe() {}
+    },
+    getComputedStyle: () => ({ getPropertyValue: () => 'black' }),
+    matchMedia: () => ({ addEventListener() {} }),
+    requestAnimationFrame: (draw: () => void) => draw(),
+    addEventListener() {},
+    devicePixelRatio: 1,
+    innerHeight: 1_000,
+  }
+  runInContext(script, createContext(page))
+  const panels = element('panels')
+  const drawn = () => panels.children.flatMap(({ calls }) => calls)
+  const forget = () => {
+    for (const { calls } of panels.children) calls.length = 0
+  }
+  return {
+    drawn: () =>
+      drawn().flatMap(([name, text]) => (name === 'fillText' && String(text).includes(' → ') ? [text] : [])),
+    fills: () => drawn().filter(([name]) => name === 'fillRect').length,
+    told: () => element('detail').textContent,
+    press(key: string) {
+      forget()
+      panels.listeners.get('keydown')?.({ key, preventDefault() {} })
+    },
+    choose(name: string, value: string) {
+      forget()
+      element(`select[name=${name}]`).value = value
+      element('controls').listeners.get('change')?.({})
+    },
+  }
+}
