@@ -5,19 +5,28 @@ import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Outcome } from './opener.ts'
 
+/** No directory here takes a hundredth of it. */
+const OPEN_MS_MAX = 60_000
+
 export class Opener {
   #child: ChildProcess | undefined
 
   open(dir: string): Promise<Outcome> {
     const child = this.#running()
     return new Promise((resolve) => {
-      const answered = (outcome: unknown): void => {
+      const late = setTimeout(() => child.kill('SIGKILL'), OPEN_MS_MAX)
+      // The other end is opener.ts, which sends nothing else.
+      const answered = (message: unknown): void => {
+        const outcome = message as Outcome
         child.off('exit', died)
-        // The other end is opener.ts, which sends nothing else.
-        resolve(outcome as Outcome)
+        clearTimeout(late)
+        // It may have the directory open for good: after an error nothing is closed.
+        if (outcome.kind === 'broken') this.close()
+        resolve(outcome)
       }
       const died = (code: number | null, signal: string | null): void => {
         child.off('message', answered)
+        clearTimeout(late)
         this.#child = undefined
         resolve({
           kind: 'broken',
@@ -31,7 +40,8 @@ export class Opener {
   }
 
   close(): void {
-    this.#child?.kill()
+    this.#child?.kill('SIGKILL')
+    this.#child = undefined
   }
 
   #running(): ChildProcess {
