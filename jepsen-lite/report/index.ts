@@ -82,9 +82,9 @@ const TIMELINE = `<section id="timeline" aria-label="Timeline">
 <aside id="detail" role="status" aria-live="polite"></aside>
 <details class="legend"><summary>How to read and to steer it</summary>
 <ul>
-<li><b>Operations.</b> A filled bar was answered: dark is a change, light a read. A hollow one with a cross at its end certainly failed. A hatched one with an open end is of unknown outcome: it may have happened at any time from its start on.</li>
+<li><b>Operations.</b> A filled bar was answered: strong is a change, weak a read. A hollow one with a cross at its end certainly failed. A hatched one with an open end is of unknown outcome: it may have happened at any time from its start on.</li>
 <li><b>Points.</b> The mark on a bar is where the operation may have happened, in the order that the checker found; with one key chosen a line leads from each to the next. An unknown operation without one need not have happened. What fits nowhere has a thick frame and a flag, and the order shown is the longest beginning that could be explained.</li>
-<li><b>Nodes.</b> Leaders are filled and bear their term, followers are light, candidates striped, stopped processes dotted, and what does not run is an empty dashed line. ▲ elected, ✕ killed, ● started, ‖ paused, ▸ resumed, ⌫ wiped, ■ ended.</li>
+<li><b>Nodes.</b> Leaders are filled and bear their term, followers are weak, candidates striped, stopped processes dotted, and what does not run is an empty dashed line. ▲ elected, ✕ killed, ● started, ‖ paused, ▸ resumed, ⌫ wiped, ■ ended.</li>
 <li><b>Faults.</b> A band for each, dashed where nothing showed that it took effect; shaded through all charts. The nodes that it hit are underlined.</li>
 <li><b>Steering.</b> Drag to move, Ctrl and the wheel or + and − to zoom, double click to zoom in, click to keep an operation; drag in the overview to go there. Keyboard: focus the charts, then arrows, Shift and arrows to move, 0, n, Escape.</li>
 </ul></details>

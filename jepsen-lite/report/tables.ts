@@ -9,7 +9,7 @@ import { detailsOf } from './nodes.ts'
 import { answerOf, wordsOf } from './words.ts'
 
 /** A page stays readable; the history has the rest. */
-const SHOWN_MAX = { findings: 100, keys: 500, events: 3_000, witnesses: 3 }
+const SHOWN_MAX = { findings: 20, keys: 500, events: 3_000, witnesses: 3 }
 
 const SAYS: Readonly<Record<string, string>> = {
   ok: 'nothing wrong',

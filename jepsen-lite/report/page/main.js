@@ -360,7 +360,10 @@ class Page {
       ['outcome', OUTCOMES[call.outcome]],
       ['answer', call.answer],
       ['interval', intervalOf(call)],
-      ['client', `${clients[call.client]}, operation ${call.id}, asked ${call.node}`],
+      [
+        'client',
+        `${clients[call.client]}, operation ${call.id}${call.node === '' ? '' : `, asked ${call.node}`}`,
+      ],
     ]
     if (isMisfit) {
       const last = points.findLast(({ key }) => key === call.key)

@@ -154,12 +154,12 @@ export class Operations {
       fitText(ctx, `${call.what} → ${call.answer}`, from, top + height / 2 + 0.5, room, halo)
     }
     if (width >= POINT_BAR_WIDTH_MIN || this.#order !== undefined)
-      for (const point of points) this.#drawPoint(frame, point, x + width, top, height)
+      for (const point of points) this.#drawPoint(frame, point, x, x + width, top, height)
     ctx.globalAlpha = 1
   }
 
-  /** @param {Frame} frame @param {PagePoint} point @param {number} barEnd @param {number} top @param {number} height */
-  #drawPoint(frame, { timeMs }, barEnd, top, height) {
+  /** @param {Frame} frame @param {PagePoint} point @param {number} barStart @param {number} barEnd @param {number} top @param {number} height */
+  #drawPoint(frame, { timeMs }, barStart, barEnd, top, height) {
     const { ctx, ink } = frame
     const x = xOf(frame, timeMs)
     ctx.lineWidth = 1
@@ -172,6 +172,12 @@ export class Operations {
       ctx.lineTo(x, top + height / 2)
       ctx.stroke()
       ctx.setLineDash([])
+    }
+    if (barEnd - barStart < POINT_BAR_WIDTH_MIN) {
+      // Above a bar that it would hide.
+      ctx.fillStyle = ink.of('point')
+      ctx.fillRect(x - 1, top - 3, 2, 5)
+      return
     }
     ctx.fillStyle = ink.of('paper')
     ctx.fillRect(x - 2, top - 2, 4, height + 4)

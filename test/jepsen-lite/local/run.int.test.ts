@@ -51,6 +51,7 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
   expect(new Set(history.notes.map(({ what }) => what))).toEqual(
     new Set(['start', 'role', 'phase', 'inject', 'heal', 'kill', 'ended']),
   )
+  expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('<strong>pass</strong>')
   expect(readdirSync(join(out, 'nodes')).sort()).toEqual(['n1.log', 'n2.log', 'n3.log'])
 })
 
