@@ -45,12 +45,21 @@ class Dice {
 /**
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
  * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
+ * `members`: one change of the membership after the other, while leaders are cut off and die.
  */
-type Theme = 'anything' | 'deposed' | 'snapshots'
+type Theme = 'anything' | 'deposed' | 'snapshots' | 'members'
 
 export function generate(seed: number, nodes = 5): Schedule {
   const dice = new Dice(seed, 0)
-  const theme: Theme = dice.pick('anything', 'anything', 'anything', 'deposed', 'deposed', 'snapshots')
+  const theme: Theme = dice.pick<Theme>(
+    'anything',
+    'anything',
+    'anything',
+    'deposed',
+    'deposed',
+    'snapshots',
+    'members',
+  )
   const config = themed(theme, dice, drawConfig(dice, nodes))
   const faults = drawFaults(new Dice(seed, 2), config, theme)
   const ops = drawOps(new Dice(seed, 1), config)
@@ -75,6 +84,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
         leases: dice.chance(0.6) ? 1 : 0,
         leaseMs: config.electionMinMs * dice.pick(1, 1, 3),
       }
+    case 'members':
+      return { ...config, ms: 60_000, spares: 2 }
     case 'snapshots':
       return {
         ...config,
@@ -89,34 +100,59 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
   }
 }
 
-/** After each blow against a leader, clients at all machines that read and write by turns until long after it should be over. */
+const BLOWS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
+
+/**
+ * After each blow against a leader, clients at all machines that read and write by turns until long after it should be over; and all of them
+ * at once, many times, around the moment when a lease ends or the next leader is there.
+ */
 function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
-  const machines = config.nodes + config.spares
   const ops: Op[] = []
+  const { electionMinMs, electionMaxMs } = config
   let quietAt = 0
   for (const { at, kind, a } of faults) {
-    if (
-      a !== LEADER ||
-      at < quietAt ||
-      !['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition'].includes(kind)
-    )
-      continue
-    const lasts = 3 * config.electionMaxMs
-    const stepMs = Math.max(8, config.electionMinMs / 40)
-    quietAt = at + lasts
-    for (let time = at; time < quietAt && time < config.ms; time += stepMs) {
-      const place = dice.int(0, machines)
-      const reads = dice.chance(0.6)
-      ops.push({
-        at: Math.round(time),
-        kind: reads ? dice.pick('lease', 'lease', 'get', 'stale') : 'put',
-        client: reads ? place : machines + place,
-        node: place,
-        key: dice.int(0, config.keys),
-        x: dice.int(0, 1000),
-      })
-    }
+    if (a !== LEADER || at < quietAt || !BLOWS.includes(kind)) continue
+    quietAt = at + 3 * electionMaxMs
+    const stepMs = Math.max(8, electionMinMs / 40)
+    for (let time = at; time < quietAt; time += stepMs) ops.push(drawLook(dice, config, time))
+    ops.push(...crowd(dice, config, at, kind))
   }
+  return ops.filter(({ at }) => at < config.ms)
+}
+
+function drawLook(dice: Dice, config: Config, time: number): Op {
+  const machines = config.nodes + config.spares
+  const place = dice.int(0, machines)
+  const reads = dice.chance(0.6)
+  return {
+    at: Math.round(time),
+    kind: reads ? dice.pick('lease', 'lease', 'get', 'stale') : 'put',
+    client: reads ? place : machines + place,
+    node: place,
+    key: dice.int(0, config.keys),
+    x: dice.int(0, 1000),
+  }
+}
+
+function crowd(
+  dice: Dice,
+  { nodes, spares, leases, leaseMs, heartbeatMs, keys }: Config,
+  at: number,
+  kind: FaultKind,
+): Op[] {
+  const [from, to] =
+    leases === 0
+      ? [20, 4 * heartbeatMs]
+      : kind === 'transfer'
+        ? [1, leaseMs]
+        : [0.85 * leaseMs, 1.3 * leaseMs]
+  const ops: Op[] = []
+  for (let time = at + from; time < at + to; time += (to - from) / 40)
+    for (let place = 0; place < nodes + spares; place++)
+      ops.push({
+        ...{ at: Math.round(time), kind: leases === 0 ? 'get' : 'lease', client: place, node: place },
+        ...{ key: dice.int(0, keys), x: 1 },
+      })
   return ops
 }
 
@@ -240,6 +276,22 @@ const DEPOSED: Partial<Record<FaultKind, number>> = {
   leases: 1,
   break: 1,
 }
+const MEMBERS: Partial<Record<FaultKind, number>> = {
+  replace: 5,
+  join: 4,
+  remove: 4,
+  demote: 4,
+  promote: 2,
+  wipe: 1,
+  transfer: 3,
+  isolate: 5,
+  partition: 3,
+  bridge: 1,
+  crash: 5,
+  'crash-many': 1,
+  stop: 1,
+  'slow-disk': 2,
+}
 const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
   crash: 6,
   isolate: 3,
@@ -256,9 +308,16 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
   'full-disk': 1,
 }
 
+const THEMES: Readonly<Record<Theme, Partial<Record<FaultKind, number>>>> = {
+  anything: WEIGHTS,
+  deposed: DEPOSED,
+  snapshots: SNAPSHOTS,
+  members: MEMBERS,
+}
+
 function drawKinds(dice: Dice, config: Config, theme: Theme): FaultKind[] {
   const share = theme === 'anything' ? dice.pick(0.15, 0.35, 0.7) : 0.7
-  const weights = theme === 'deposed' ? DEPOSED : theme === 'snapshots' ? SNAPSHOTS : WEIGHTS
+  const weights = THEMES[theme]
   return FAULT_KINDS.filter(
     (kind) =>
       dice.chance(share) &&
@@ -270,7 +329,12 @@ function drawKinds(dice: Dice, config: Config, theme: Theme): FaultKind[] {
 function drawFaults(dice: Dice, config: Config, theme: Theme): Fault[] {
   const kinds = drawKinds(dice, config, theme)
   if (kinds.length === 0) return []
-  const meanMs = theme === 'deposed' ? 4 * config.electionMaxMs : usualMs(dice.pick(700, 2000, 6000), config)
+  const meanMs =
+    theme === 'deposed'
+      ? 4 * config.electionMaxMs
+      : theme === 'members'
+        ? config.electionMaxMs / 2
+        : usualMs(dice.pick(700, 2000, 6000), config)
   const longMs = dice.pick(500, 3000, 10_000)
   const faults: Fault[] = []
   for (let at = 1000; at < config.ms; at += dice.ms(20, 4 * meanMs)) {
@@ -282,6 +346,16 @@ function drawFaults(dice: Dice, config: Config, theme: Theme): Fault[] {
       faults.push({ at, kind, a, b, ms: dice.ms(5, 2 * longMs), x: dice.int(0, 1 << 16) | 1 })
       continue
     }
+    // The old leader does not hear of the next one.
+    if (theme === 'deposed' && kind === 'transfer' && dice.chance(0.6))
+      faults.push({
+        at: at + dice.int(1, 8),
+        kind: 'isolate',
+        a: LEADER,
+        b: 0,
+        ms: longMs,
+        x: dice.int(0, 1 << 16),
+      })
     faults.push({
       at,
       kind,
@@ -291,7 +365,7 @@ function drawFaults(dice: Dice, config: Config, theme: Theme): Fault[] {
       x: dice.int(0, 1 << 16),
     })
   }
-  return faults
+  return faults.sort((a, b) => a.at - b.at)
 }
 
 function selector(dice: Dice, { nodes, spares }: Config): number {
