@@ -31,7 +31,7 @@ export interface Catch {
 }
 
 /** Beyond the time that it was given; the machine may be busy. */
-const PATIENCE_MS = 90_000
+const PATIENCE_MS = 60_000
 const UNIT_MS_MAX = 300_000
 const POWER = [
   '--states',

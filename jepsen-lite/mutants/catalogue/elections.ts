@@ -37,7 +37,8 @@ export const ELECTIONS: readonly Mutant[] = [
     id: 'M03',
     title: 'who may be elected is decided by the length of the log alone',
     why: 'A long log of an old term wins over a shorter one that holds committed entries.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         RAFT,
@@ -50,7 +51,8 @@ export const ELECTIONS: readonly Mutant[] = [
     id: 'M04',
     title: 'who may be elected is decided by what is known to be committed',
     why: 'What is committed and not yet known to be is lost with the election.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         RAFT,
@@ -227,6 +229,19 @@ export const ELECTIONS: readonly Mutant[] = [
         RAFT,
         'if (follower.match < this.#log.last) {\n      this.#replicate(follower, true)',
         'if (follower.match < 0) {\n      this.#replicate(follower, true)',
+      ),
+    ],
+  },
+  {
+    id: 'M117',
+    title: 'a restart takes the term from the log',
+    why: 'Terms in which nothing was appended are lived through twice, with another vote.',
+    layers: SIM,
+    edits: [
+      edit(
+        RAFT,
+        '    this.#term = hardState.term\n',
+        '    this.#term = log.termAt(log.lastIndex()) ?? hardState.term\n',
       ),
     ],
   },

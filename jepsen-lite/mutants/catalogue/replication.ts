@@ -50,7 +50,8 @@ export const REPLICATION: readonly Mutant[] = [
     id: 'M21',
     title: 'a follower commits up to its own end, not to what was just compared',
     why: 'What lies behind may be of another leader (ScyllaDB 9965, WRaft 118.2, etcd raft 139).',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         RAFT,
@@ -63,7 +64,8 @@ export const REPLICATION: readonly Mutant[] = [
     id: 'M22',
     title: 'the commit index falls with an old message',
     why: 'What was applied counts as uncommitted again (PySyncObj 166).',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         RAFT,
@@ -89,14 +91,16 @@ export const REPLICATION: readonly Mutant[] = [
     id: 'M25',
     title: 'a follower acknowledges all it has instead of what was compared',
     why: 'The rest may be of another leader, and is counted (RaftOS 25, PySyncObj 167).',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [edit(RAFT, 'this.#accept(from, verified, round)', 'this.#accept(from, this.#log.last, round)')],
   },
   {
     id: 'M26',
     title: 'what is sent next begins with what was acknowledged',
     why: 'Every append repeats an entry; match < next is broken.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         PROGRESS,
@@ -132,12 +136,18 @@ export const REPLICATION: readonly Mutant[] = [
     id: 'M29',
     title: 'a refused append is tried again at the same place',
     why: 'Logs that differ never meet (openraft 1501, Nebula 2419).',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         PROGRESS,
         'this.next = Math.max(Math.min(refused, hint + 1), this.match + 1) as LogIndex',
-        'this.next = Math.max(refused + 1, hint + 1, this.match + 1) as LogIndex',
+        'this.next = Math.max(this.next, hint - refused, this.match + 1) as LogIndex',
+      ),
+      edit(
+        RAFT,
+        'if (follower.rejected(index, hint)) this.#replicate(follower, true)',
+        'follower.rejected(index, hint)',
       ),
     ],
   },
@@ -145,7 +155,8 @@ export const REPLICATION: readonly Mutant[] = [
     id: 'M30',
     title: 'a deposed leader appends once more, under the new term',
     why: 'Two replicas write the same term (Camunda 5360).',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         RAFT,
@@ -158,7 +169,8 @@ export const REPLICATION: readonly Mutant[] = [
     id: 'M33',
     title: 'an append beyond the end of the log is not refused',
     why: 'Appends sent ahead of their answers overtake each other and leave a gap.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         RAFT,

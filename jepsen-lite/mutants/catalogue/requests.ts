@@ -93,7 +93,7 @@ export const REQUESTS: readonly Mutant[] = [
     title: 'an unknown outcome gets the status of a refusal',
     why: 'A client takes it for certain that nothing was written, and writes again.',
     layers: UNIT,
-    tests: ['test/server/http/api.int.test.ts'],
+    tests: ['test/server/reference.test.ts', 'test/server/http/keys.int.test.ts'],
     edits: [
       edit(
         'src/server/http/problem.ts',

@@ -1,0 +1,47 @@
+// Whom a node lets speak to it.
+
+import { expect, test } from 'vitest'
+import { SimulatedCluster } from './simulated-cluster.ts'
+
+function pair() {
+  const cluster = SimulatedCluster.formed(3)
+  const { leader, followers } = cluster
+  const [follower] = followers
+  if (leader === undefined || follower === undefined) throw new Error('no cluster')
+  return { cluster, leader, follower }
+}
+
+test('a member is admitted', () => {
+  const { leader, follower } = pair()
+  expect(leader.running.admit(follower.running.greeting())).toBeUndefined()
+})
+
+test('a node of another cluster is refused, and not stopped', () => {
+  const { leader, follower } = pair()
+  const greeting = { ...follower.running.greeting(), clusterId: '7' }
+  expect(leader.running.admit(greeting)).toMatchObject({
+    refuse: expect.stringContaining('the caller belongs to 7'),
+    stop: false,
+  })
+})
+
+test('an older process of a member is refused and stopped', () => {
+  const { leader, follower } = pair()
+  const greeting = follower.running.greeting()
+  expect(leader.running.admit({ ...greeting, boot: greeting.boot - 1 })).toMatchObject({ stop: true })
+})
+
+test('a replica that was removed is refused and stopped', () => {
+  const { cluster, leader, follower } = pair()
+  const greeting = follower.running.greeting()
+  let removed = false
+  const change = { kind: 'change', steps: [{ kind: 'remove', id: follower.id }] } as const
+  leader.running.change(change, 5000, () => {
+    removed = true
+  })
+  cluster.clock.advanceUntil(() => removed)
+  expect(leader.running.admit(greeting)).toMatchObject({
+    refuse: expect.stringContaining('was removed from the cluster'),
+    stop: true,
+  })
+})
