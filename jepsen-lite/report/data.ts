@@ -18,6 +18,8 @@ export interface PageData {
   readonly points: readonly PagePoint[]
   /** What fits nowhere: for each key that cannot be explained the first operation; -1 is what a node held at the end. */
   readonly misfits: readonly { readonly call: number; readonly key: number; readonly timeMs: number }[]
+  /** When a rule was seen broken by whoever looked inside. */
+  readonly brokenMs: readonly number[]
   readonly spans: readonly Span[]
   readonly marks: readonly Mark[]
   readonly faults: readonly Band[]
@@ -93,6 +95,7 @@ export function pageDataOf(history: History, { linearizability }: Verdict): Page
     keys: [...keys.keys()],
     calls: calls.map((call) => pageCallOf(call, clients, keys)),
     ...placesOf(linearizability, calls, keys),
+    brokenMs: notes.filter(({ what }) => what === 'violation').map(({ time }) => time),
     ...lanesOf(notes, nodes, endMs),
     faults: bandsOf(notes, nodes, endMs),
   }

@@ -14,7 +14,7 @@ export function simulated(text: string, command: string): Reported {
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
   const events = merged(
     result.history.filter((event) => event.type !== 'note' || event.what !== 'role'),
-    [...notes, ...faultNotes(schedule, result)].sort((a, b) => a.time - b.time),
+    [...notes, ...faultNotes(schedule, result), ...violationNotes(result)].sort((a, b) => a.time - b.time),
   ).map((event) => (event.type === 'history' ? { ...event, nodes: names, command } : event))
   const history = historyOf(events)
   const verdict = check(history)
@@ -61,6 +61,11 @@ const faultNotes = ({ faults, config }: Schedule, result: Result): Note[] =>
         { ...common, time: until, what: 'heal', effect },
       ]
     })
+
+const violationNotes = ({ violation }: Result): Note[] =>
+  violation === undefined
+    ? []
+    : [{ type: 'note', time: violation.atMs, what: 'violation', message: violation.detail }]
 
 /** Both in the order of their times; the header first. */
 function merged(events: readonly HistoryEvent[], notes: readonly Note[]): HistoryEvent[] {

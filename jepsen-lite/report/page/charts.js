@@ -256,7 +256,9 @@ export class Overview {
       if ((odd[column] ?? 0) > 0) ctx.fillRect(left + 2 * column, 2, 2, 5)
     }
     ctx.fillStyle = ink.of('wrong')
-    for (const { timeMs } of this.#data.misfits) ctx.fillRect(xOf(frame, timeMs) - 1, 0, 3, height)
+    const { misfits, brokenMs } = this.#data
+    for (const ms of [...misfits.map(({ timeMs }) => timeMs), ...brokenMs])
+      ctx.fillRect(xOf(frame, ms) - 1, 0, 3, height)
     const [from, to] = [xOf(frame, shown.fromMs), xOf(frame, shown.toMs)]
     ctx.globalAlpha = 0.55
     ctx.fillStyle = ink.of('paper')

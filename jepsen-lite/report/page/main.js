@@ -222,7 +222,7 @@ class Page {
     ctx.globalAlpha = 1
   }
 
-  /** Lines through all charts: where something fits nowhere, and where the pointer is. @param {Frame} frame */
+  /** Lines through all charts: where a rule broke, where something fits nowhere, and where the pointer is. @param {Frame} frame */
   #drawMoments(frame) {
     const { ctx, ink, left, right, height } = frame
     /** @param {number} ms @param {import('./ink.js').Colour} colour @param {number[]} dash */
@@ -238,6 +238,7 @@ class Page {
       ctx.stroke()
       ctx.setLineDash([])
     }
+    for (const ms of this.#data.brokenMs) line(ms, 'wrong', [])
     const { key } = this.#filter
     for (const misfit of this.#data.misfits)
       if (key === -1 || misfit.key === key) line(misfit.timeMs, 'wrong', [6, 3])

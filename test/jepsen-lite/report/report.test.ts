@@ -119,6 +119,12 @@ describe('what it draws', () => {
     ])
   })
 
+  test('when a rule was seen broken', () => {
+    const story = new Story().tell(put('x', '1'), {})
+    story.events.push({ type: 'note', time: 7, what: 'violation', message: 'two leaders of one term' })
+    expect(dataIn(reportOn(story)).brokenMs).toEqual([7])
+  })
+
   test('faults by kind, with those that could not be had', () => {
     const run = { verdict: 'pass', findings: [], skipped: { 'clock-fast': 'there is no C compiler' } }
     const text = textOf(reportOn(troubled(), run))
