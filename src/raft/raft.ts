@@ -1016,6 +1016,8 @@ export class Raft {
     )
     if (this.#role !== 'follower' || this.#leader === undefined) {
       this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
+      // What it was forwarded in this term, before it was lost sight of, may have been lost with the connection; it hears of nothing twice.
+      this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)
     }
     this.#contactAt = this.#now
     this.#failoverUntil = Number.NEGATIVE_INFINITY
