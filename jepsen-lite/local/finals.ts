@@ -33,7 +33,9 @@ export async function recordFinals(
     const [first] = standings
     const together =
       first !== undefined &&
-      standings.every((one) => one?.applied === first.applied && one.revision === first.revision)
+      standings.every(
+        (one) => one?.applied === first.applied && one.revision === first.revision && one.errors === '',
+      )
     // Twice the same: nothing that was late in the network has come in since.
     if (together && apart === before) return readAll(cluster, recorder, first.revision)
     before = together ? apart : undefined
@@ -69,7 +71,6 @@ async function readAll(
     } while (after !== undefined)
     const standing = await standingOf(cluster, node)
     recorder.final(node.name, revision, standing?.hash ?? '', rows)
-    if (standing !== undefined && standing.errors !== '') return `${node.name} complains: ${standing.errors}`
   }
   return undefined
 }
@@ -86,7 +87,11 @@ async function standingOf(cluster: LocalCluster, node: LocalNode): Promise<Stand
 }
 
 const shown = (standing: Standing | undefined): string =>
-  standing === undefined ? 'no answer' : `applied ${standing.applied}, revision ${standing.revision}`
+  standing === undefined
+    ? 'no answer'
+    : [`applied ${standing.applied}`, `revision ${standing.revision}`, standing.errors]
+        .filter((part) => part !== '')
+        .join(' ')
 
 function objectOf(end: HttpEnd): Record<string, unknown> | undefined {
   if (end.kind !== 'answer' || end.status !== 200) return undefined

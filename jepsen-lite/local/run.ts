@@ -22,6 +22,7 @@ import { Random } from './random.ts'
 import { Recording } from './recording.ts'
 import { type Checked, type Finding, type Results, resultsOf } from './results.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
+import { noteStalls } from './stalls.ts'
 import { round } from './tally.ts'
 import { Watch } from './watch.ts'
 import { keysFor, type WorkloadName, workloadOf } from './workloads.ts'
@@ -104,9 +105,11 @@ class Run {
       env: (name) => ('missing' in this.#preload ? {} : this.#preload.env(name, join(this.#nodesDir, name))),
       onEvent: (event) => this.#watch.see(event),
     })
+    const endNotes = noteStalls(this.#recording.recorder)
     try {
       await this.#live(cluster)
     } finally {
+      endNotes()
       this.#stopClients.abort()
       this.#watch.close()
       await cluster.close()
