@@ -13,9 +13,15 @@ export const SIM_UNIT: readonly Layer[] = ['sim', 'unit']
 export const UNIT: readonly Layer[] = ['unit']
 
 /** What the core's own tests say, word for word and by example. */
-export const RAFT_TESTS = ['golden', 'paper', 'pitfalls', 'configuration', 'quorum', 'membership'].map(
-  (name) => `test/raft/${name}.test.ts`,
-)
+export const RAFT_TESTS = [
+  'golden',
+  'paper',
+  'pitfalls',
+  'configuration',
+  'quorum',
+  'membership',
+  'late-answers',
+].map((name) => `test/raft/${name}.test.ts`)
 export const KV_TESTS = ['test/kv/']
 export const DRIVER_TESTS = ['driver', 'admit', 'proposals', 'reads'].map(
   (name) => `test/server/${name}.test.ts`,

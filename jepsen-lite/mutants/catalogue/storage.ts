@@ -19,7 +19,8 @@ export const STORAGE: readonly Mutant[] = [
     id: 'M31',
     title: 'what was cut off the log stays on the disk',
     why: 'It comes back with the next restart.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: [...STORE_TESTS, 'test/storage/storage.prop.test.ts'],
     edits: [
       edit(
         DISK_LOG,
