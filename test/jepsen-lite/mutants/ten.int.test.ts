@@ -1,0 +1,29 @@
+// Ten of the mutants, of all kinds and quickly caught: the simulator still finds what is planted, and a bug that it does not look for is not found.
+
+import { expect, test } from 'vitest'
+import { MUTANTS } from '../../../jepsen-lite/mutants/catalogue/index.ts'
+import { study, type Verdict } from '../../../jepsen-lite/mutants/study.ts'
+
+const TEN = ['M01', 'M08', 'M11', 'M19', 'M27', 'M43', 'M46', 'M50', 'M54', 'M73']
+
+const budget = { seed: 1, searches: 1, schedules: 100, seconds: 40, shrinkSeconds: 0 }
+
+test('ten planted bugs are caught', { timeout: 200_000 }, async () => {
+  const ten = MUTANTS.filter(({ id }) => TEN.includes(id))
+  expect(ten).toHaveLength(10)
+  const verdicts = await study(ten, ['sim'], budget, () => {})
+  expect(verdicts.filter(({ caught }) => caught === undefined).map(({ id }) => id)).toEqual([])
+})
+
+test('what is no bug is not caught', { timeout: 60_000 }, async () => {
+  const harmless = {
+    id: 'M00',
+    title: 'the same under another name',
+    why: 'nothing goes wrong',
+    layers: ['sim'],
+    edits: [{ file: 'src/raft/quorum.ts', find: 'let granted = 0', replace: 'let granted = 1 - 1' }],
+  } as const
+  const verdicts: Verdict[] = []
+  await study([harmless], ['sim'], { ...budget, schedules: 3 }, (verdict) => verdicts.push(verdict))
+  expect(verdicts).toMatchObject([{ id: 'M00', caught: undefined, missedBy: ['sim'] }])
+})
