@@ -34,4 +34,5 @@ export const STORE_TESTS = [
   'formats',
   'verify',
   'leveldb-log',
+  'install-term',
 ].map((name) => `test/storage/${name}.test.ts`)

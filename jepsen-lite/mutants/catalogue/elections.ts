@@ -1,7 +1,7 @@
 // Votes, terms, time-outs (paper §5.2, §5.4.1; thesis §4.2.3, §6.2, §9.6).
 
 import type { Mutant } from '../mutant.ts'
-import { edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+import { edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 
 export const ELECTIONS: readonly Mutant[] = [
   {
@@ -193,7 +193,8 @@ export const ELECTIONS: readonly Mutant[] = [
     id: 'M15',
     title: 'a snapshot takes term and vote along',
     why: 'The stored term falls below one that was answered (WRaft 118.4).',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: [...STORE_TESTS, 'test/storage/storage.prop.test.ts'],
     edits: [
       edit(
         'src/storage/store.ts',
