@@ -23,7 +23,7 @@ export const RAFT_TESTS = [
   'late-answers',
 ].map((name) => `test/raft/${name}.test.ts`)
 export const KV_TESTS = ['test/kv/']
-export const DRIVER_TESTS = ['driver', 'admit', 'proposals', 'reads'].map(
+export const DRIVER_TESTS = ['driver', 'admit', 'applier', 'proposals', 'reads'].map(
   (name) => `test/server/${name}.test.ts`,
 )
 export const STORE_TESTS = [

@@ -1,7 +1,7 @@
 // Snapshots and compaction (paper §7), and what the rows of a store are while one arrives.
 
 import type { Mutant } from '../mutant.ts'
-import { edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS } from './edit.ts'
+import { DRIVER_TESTS, edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS } from './edit.ts'
 
 const STORE = 'src/storage/store.ts'
 const STAGED = 'src/storage/staged-snapshot.ts'
@@ -107,7 +107,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
     id: 'M61',
     title: 'entries that a snapshot covers are applied all the same',
     why: 'They wait in the queue while it is installed.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
     edits: [
       edit(
         'src/server/applier.ts',
