@@ -25,8 +25,10 @@ export interface Violation {
   readonly kept?: string
 }
 
-/** Violations that are told and kept; there may be as many as states. */
+/** Violations that are told and kept. */
 const DETAILS_MAX = 20
+/** No more are looked for then: the verdict is clear, and states that break a process take their time. */
+const VIOLATIONS_MAX = 100
 
 interface Job {
   readonly session: number
@@ -69,10 +71,10 @@ export class Check {
     let told = performance.now()
     try {
       const whole = jobs.filter(({ planned }) => planned.isWhole)
-      for (let count = 0; count < this.#options.damaged && performance.now() < deadline; count++)
+      for (let count = 0; count < this.#options.damaged && !this.#isOver(deadline); count++)
         await this.#damage(random.pick(whole), random, opener)
       for (const job of jobs) {
-        if (this.#opened.size >= this.#options.states || performance.now() >= deadline) break
+        if (this.#opened.size >= this.#options.states || this.#isOver(deadline)) break
         await this.#open(job, opener)
         if (performance.now() - told < 1000) continue
         told = performance.now()
@@ -81,6 +83,11 @@ export class Check {
     } finally {
       opener.close()
     }
+  }
+
+  #isOver(deadline: number): boolean {
+    const found = Object.values(this.violations).reduce((sum, count) => sum + count, 0)
+    return found >= VIOLATIONS_MAX || performance.now() >= deadline
   }
 
   counts() {
