@@ -12,7 +12,11 @@ export function add(program: CommandUnknownOpts): void {
     .command('mutants')
     .description('plant known bugs in a copy of the sources, and see which layer catches each')
     .option('--only <ids>', 'these, joined by commas: M01,M20,K1 (default: all)', list)
-    .option('--layers <names>', 'only these, joined by commas: sim, unit, power (default: all)', list)
+    .option(
+      '--layers <names>',
+      'only these, joined by commas: sim, unit, power (default: all); others’ mutants are left out',
+      list,
+    )
     .option('--schedules <count>', 'of the simulator in one search, at most', count, DEFAULTS.schedules)
     .option('--searches <count>', 'from different seeds, where they are quick', count, DEFAULTS.searches)
     .option('--time <seconds>', 'for the searches of one mutant, at most', count, DEFAULTS.time)
@@ -28,7 +32,10 @@ export function add(program: CommandUnknownOpts): void {
       const budget = { schedules, searches, seconds: time, shrinkSeconds: shrinkTime, seed }
       const chosen = chooseLayers(layers, LAYERS)
       const row = (verdict: Verdict): Row => rowOf(verdict, medianOf)
-      const verdicts = await study(choose(only, MUTANTS), chosen, budget, (verdict) => {
+      const mutants = choose(only, MUTANTS).filter((mutant) =>
+        mutant.layers.some((layer) => chosen.includes(layer)),
+      )
+      const verdicts = await study(mutants, chosen, budget, (verdict) => {
         if (output === 'text') process.stdout.write(`${textOf(row(verdict))}\n`)
       })
       const rows = verdicts.map(row)
