@@ -558,6 +558,18 @@ export class Invariants {
     if (role === 'leader') {
       replica.leads = term
       this.#leading(replica, term)
+      this.#elected(replica, term)
+    }
+  }
+
+  /** A majority of each half of its configuration has voted for it (paper §5.2, §6). */
+  #elected(replica: Replica, term: number): void {
+    const configuration = replica.configurationNow?.()
+    if (configuration === undefined) return
+    for (const half of [configuration.voters, configuration.votersOutgoing]) {
+      const votes = half.filter((id) => this.#votes.get(`${id}/${term}`) === replica.id).length
+      if (half.length > 0 && votes * 2 <= half.length)
+        this.#violated('RAFT-6', `${replica.name} leads term ${term} with ${votes} votes of ${half.length}`)
     }
   }
 
