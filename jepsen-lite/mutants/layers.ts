@@ -177,9 +177,12 @@ function run(
       ended = false
       child.kill('SIGKILL')
     }, msMax)
+    const kill = (): void => void child.kill('SIGKILL')
+    process.once('exit', kill)
     child.on('error', reject)
     child.on('close', () => {
       clearTimeout(timer)
+      process.off('exit', kill)
       resolve({ out, err, ended })
     })
   })

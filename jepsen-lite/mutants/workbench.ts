@@ -12,8 +12,10 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Failure } from '../exit-codes.ts'
+import { EXIT, Failure } from '../exit-codes.ts'
 import { type Edit, withEdit } from './mutant.ts'
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export const ROOT = join(import.meta.dirname, '../..')
 
@@ -22,6 +24,10 @@ const TESTS = ['test', 'bench', 'docs', 'scripts', 'bin', 'README.md', 'tsconfig
 
 export class Workbench {
   readonly dir: string
+  readonly #interrupted = (): void => {
+    this.remove()
+    process.exit(EXIT.failed)
+  }
 
   /** `withTests`: what the tests of the project need is copied, too. */
   constructor(withTests: boolean) {
@@ -32,6 +38,7 @@ export class Workbench {
       cpSync(join(ROOT, part), join(this.dir, part), { recursive: true })
     }
     symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'), 'dir')
+    for (const signal of SIGNALS) process.once(signal, this.#interrupted)
   }
 
   /** Plants a bug; the returned function takes it out again. */
@@ -51,6 +58,7 @@ export class Workbench {
   }
 
   remove(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#interrupted)
     rmSync(this.dir, { recursive: true, force: true })
   }
 }

@@ -151,7 +151,8 @@ export const READS: readonly Mutant[] = [
     id: 'M90',
     title: 'the age of the state is proven before the state is there',
     why: 'The bound is that of the commit index, not of what is applied.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         'src/raft/freshness.ts',
