@@ -35,4 +35,5 @@ export const STORE_TESTS = [
   'verify',
   'leveldb-log',
   'install-term',
+  'background-error',
 ].map((name) => `test/storage/${name}.test.ts`)
