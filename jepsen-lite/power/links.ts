@@ -84,6 +84,11 @@ export class Node {
     return this.driver
   }
 
+  get open(): Storage {
+    if (this.storage === undefined) throw new Error(`${this.name} is not open`)
+    return this.storage
+  }
+
   async format(founder: boolean): Promise<void> {
     const at = founder ? 1 : 0
     const configuration: Configuration = founder ? bootstrapConfiguration(this.member) : emptyConfiguration
@@ -99,12 +104,15 @@ export class Node {
     })
   }
 
-  async open(): Promise<Storage> {
+  /** Opens its storage. */
+  async start(): Promise<Storage> {
     this.storage = await openStorage(this.dir, { limits: SMALL_LIMITS })
     return this.storage
   }
 
-  start(storage: Storage, random: () => number): void {
+  /** Takes part from now on. */
+  run(random: () => number): void {
+    const storage = this.open
     this.driver = new Driver({
       ...{ clock: systemClock, storage, timing: TIMING, raftLimits: RAFT_LIMITS, limits: LIMITS, random },
       ...{ logger: silent, observer: unobserved, peerAddress: () => this.member.peer },

@@ -38,6 +38,8 @@ export class NodeWitness implements Witness {
   readonly #entries = new Map<string, Entry>()
   #term = 0
   #underWay: (() => void) | undefined
+  /** Batches that truncated the log. */
+  truncations = 0
 
   constructor(marks: MarkWriter, node: Node, others: () => readonly Node[]) {
     this.#marks = marks
@@ -68,6 +70,7 @@ export class NodeWitness implements Witness {
 
   #batchMark(storage: Storage, { hardState, writes, compactTo }: StorageBatch): BatchMark {
     for (const { entries } of writes) for (const entry of entries) this.#remember(entry)
+    if (writes.some(({ truncateFrom }) => truncateFrom !== undefined)) this.truncations++
     return {
       term: hardState.term,
       vote: hardState.vote ?? '',
