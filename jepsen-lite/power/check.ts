@@ -70,7 +70,7 @@ export class Check {
     const jobs = this.#inOrder(random)
     let told = performance.now()
     try {
-      const whole = jobs.filter(({ planned }) => planned.isWhole)
+      const whole = jobs.filter(({ planned }) => planned.wholeAt !== undefined)
       for (let count = 0; count < this.#options.damaged && !this.#isOver(deadline); count++)
         await this.#damage(random.pick(whole), random, opener)
       for (const job of jobs) {
@@ -139,7 +139,7 @@ export class Check {
 
   async #damage(job: Job, random: Random, opener: Opener): Promise<void> {
     const { plan, planned } = job
-    const cut = plan.cuts[planned.cuts.at(-1) ?? 0]
+    const cut = plan.cuts[planned.wholeAt ?? 0]
     const files = filesOfState(plan.disk, planned.state)
     if (cut === undefined || files === undefined) return
     const { files: broken, how } = damaged(files, random)

@@ -23,8 +23,8 @@ export interface PlannedState {
   /** Right before or after a sync: extreme, or made on purpose. Those come first. */
   isExtremeAtSync: boolean
   isAtSync: boolean
-  /** Nothing is lost, and the node is running. */
-  isWhole: boolean
+  /** The last cut, while the node runs, at which nothing is lost in this state, the side file included. */
+  wholeAt: number | undefined
 }
 
 export interface Plan {
@@ -59,11 +59,11 @@ export function planOf(session: Session, random: Random, isLying: boolean): Plan
     for (const { state, kind, how } of statesAt(disk, random, DRAWS)) {
       const name = nameOfState(state)
       const known = states.get(name) ?? {
-        ...{ state, how, cuts: [], isExtremeAtSync: false, isAtSync: false, isWhole: false },
+        ...{ state, how, cuts: [], isExtremeAtSync: false, isAtSync: false, wholeAt: undefined },
       }
       states.set(name, known)
       if (known.cuts.at(-1) !== number) known.cuts.push(number)
-      known.isWhole ||= kind === 'whole' && demand.phase === 'running'
+      if (kind === 'whole' && demand.phase === 'running') known.wholeAt = number
       if (kind !== 'lot') here.push(known)
       if (kind === 'extreme' || kind === 'whole') extremesHere.push(known)
     }
