@@ -52,9 +52,13 @@ export class Faults {
         this.#cut(fault, (from, to) => side(from) !== side(to))
         return
       }
-      case 'isolate':
-        this.#cut(fault, (from, to) => from === a || to === a)
+      case 'isolate': {
+        // Alone, or with one companion.
+        const isInside = (machine: Machine): boolean =>
+          machine === a || ((x >> 13) % 2 === 1 && machine === b)
+        this.#cut(fault, (from, to) => isInside(from) !== isInside(to))
         return
+      }
       case 'ring': {
         // Everybody sees a majority, and no two the same one.
         const reach = Math.ceil(Math.floor(size / 2) / 2)

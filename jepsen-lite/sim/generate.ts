@@ -150,7 +150,12 @@ function crowd(
   for (let time = at + from; time < at + to; time += (to - from) / 40)
     for (let place = 0; place < nodes + spares; place++)
       ops.push({
-        ...{ at: Math.round(time), kind: leases === 0 ? 'get' : 'lease', client: place, node: place },
+        ...{
+          at: Math.round(time),
+          kind: leases === 1 ? 'lease' : dice.pick('get', 'stale'),
+          client: place,
+          node: place,
+        },
         ...{ key: dice.int(0, keys), x: 1 },
       })
   return ops
@@ -346,6 +351,16 @@ function drawFaults(dice: Dice, config: Config, theme: Theme): Fault[] {
       faults.push({ at, kind, a, b, ms: dice.ms(5, 2 * longMs), x: dice.int(0, 1 << 16) | 1 })
       continue
     }
+    // An answer that was sent before the leader was cut off arrives long after.
+    if (theme === 'deposed' && kind === 'isolate' && dice.chance(0.3))
+      faults.push({
+        ...{
+          at: at - dice.int(1, 3 * config.heartbeatMs),
+          kind: 'slow-link',
+          a: FOLLOWER + 16 * dice.int(0, 5),
+        },
+        ...{ b: LEADER, ms: 2 * config.electionMaxMs, x: 401 + 2 * dice.int(0, 290) },
+      })
     // The old leader does not hear of the next one.
     if (theme === 'deposed' && kind === 'transfer' && dice.chance(0.6))
       faults.push({
