@@ -74,4 +74,4 @@ function trial({ seed, searches, schedules, ms, shrinkMs }: TrialOptions): void 
 const tell = (result: TrialResult): void => void process.stdout.write(`${JSON.stringify(result)}\n`)
 
 const [, , options] = process.argv
-if (import.meta.main && options !== undefined) trial(JSON.parse(options))
+trial(JSON.parse(options ?? ''))

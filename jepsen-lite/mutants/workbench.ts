@@ -31,7 +31,7 @@ export class Workbench {
 
   /** `withTests`: what the tests of the project need is copied, too. */
   constructor(withTests: boolean) {
-    if (!existsSync(join(ROOT, 'src')))
+    if (!existsSync(join(ROOT, 'src/raft/raft.ts')))
       throw new Failure('mutants are planted in the sources: run this in a clone')
     this.dir = realpathSync(mkdtempSync(join(tmpdir(), 'quorate-mutants-')))
     for (const part of withTests ? [...CODE, ...TESTS] : CODE) {
