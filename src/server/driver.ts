@@ -414,6 +414,9 @@ export class Driver implements NodeApi, NetworkEvents {
   ): void {
     const refuse = this.#refusalOfSnapshot(term, meta.index)
     if (refuse !== undefined) {
+      // A leader that offers what is committed here does not know that it is: the answer to an earlier transfer was lost. The core gives it again.
+      if (this.#ended === undefined && meta.index <= this.#raft.commit)
+        this.snapshotReceived(from, term, snapshotId, meta)
       done(refuse, undefined)
       return
     }
