@@ -48,7 +48,12 @@ export function converge(cluster: Cluster, clients: Clients): void {
     )
     return
   }
-  for (const { process } of core) if (process?.driver !== undefined) clients.final(process, process.driver)
+  // Who is no voter any more may be behind for good.
+  const { leader } = cluster
+  for (const { process } of core) {
+    if (process?.driver !== undefined && process.replica.applied === leader?.replica.applied)
+      clients.final(process, process.driver)
+  }
 }
 
 /** As of the highest index that anybody has applied. */
