@@ -204,6 +204,8 @@ function slice(state: State, send: Stage, from: Socket): Stage {
 /** Each chunk is sent so much later than it came or than the one before was sent. What waits holds up the sender, as a full pipe does. */
 function inOrderAfter(state: State, send: Stage, from: Socket, delayMs: (bytes: number) => number): Stage {
   const isThrottle = state.kind === 'throttle'
+  /** Timers of nearly the same moment may fire in another order than they were set: each sends whatever came first. */
+  const waiting: Buffer[] = []
   let freeAt = 0
   let waitingBytes = 0
   return (chunk) => {
@@ -211,12 +213,15 @@ function inOrderAfter(state: State, send: Stage, from: Socket, delayMs: (bytes: 
     const start = isThrottle ? Math.max(now, freeAt) : now
     const at = Math.max(freeAt, start + delayMs(chunk.length))
     freeAt = at
+    waiting.push(chunk)
     waitingBytes += chunk.length
     if (isThrottle && waitingBytes > state.measure.bytesPerSecond) from.pause()
     later(state, at - now, () => {
-      waitingBytes -= chunk.length
+      const first = waiting.shift()
+      if (first === undefined) return
+      waitingBytes -= first.length
       state.spoiled++
-      send(chunk)
+      send(first)
       from.resume()
     })
   }
