@@ -2,10 +2,11 @@
 // bytes that takes a batch whole or not at all, durable when it says so. A batch under way when the power goes is there afterwards, or not, or
 // torn: then a piece of its record lies at the end of the log, and opening drops it, as the shipped verification does with a short tail.
 
-import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from '../../src/storage/engine.ts'
+import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { InitialState } from '../../src/storage/format.ts'
 import { formatEngine } from '../../src/storage/format.ts'
 import { keyString } from '../../src/storage/keys.ts'
+import { MemoryRows, type RowEdit } from '../../src/storage/memory-rows.ts'
 import { openStore, type StoreLimits } from '../../src/storage/store.ts'
 import type { Done, Identity, Storage } from '../../src/storage/types.ts'
 import type { Begun } from './invariants.ts'
@@ -31,7 +32,7 @@ export class SimDisk {
   /** Faults that took effect. */
   failedSyncs = 0
   refusedFull = 0
-  #rows = new Rows()
+  #rows = new MemoryRows()
   #sequence = 0
   #tornTail = false
   #engine: SimEngine | undefined
@@ -39,7 +40,7 @@ export class SimDisk {
   /** Format, or format anew: whatever was there is gone. */
   format(identity: Identity, initial: InitialState): void {
     this.power('lost')
-    this.#rows = new Rows()
+    this.#rows = new MemoryRows()
     this.#sequence = 0
     this.#tornTail = false
     const batch = new Batch(undefined)
@@ -84,7 +85,7 @@ export class SimDisk {
 
   // ---- for the engine
 
-  get rows(): Rows {
+  get rows(): MemoryRows {
     return this.#rows
   }
   get sequence(): number {
@@ -92,13 +93,13 @@ export class SimDisk {
   }
 
   commit(batch: Batch): void {
-    this.#rows = this.#rows.with(batch)
+    this.#rows = this.#rows.with(batch.list)
     this.#sequence += batch.operations
   }
 }
 
 class Batch implements EngineBatch {
-  readonly list: (readonly [name: string, pair: Pair | undefined])[] = []
+  readonly list: RowEdit[] = []
   readonly label: Begun | undefined
 
   constructor(label: Begun | undefined) {
@@ -114,73 +115,6 @@ class Batch implements EngineBatch {
   get operations(): number {
     return this.list.length
   }
-}
-
-/** Sorted pairs, copied before they change while a snapshot still reads them. */
-class Rows {
-  readonly #pairs: Map<string, Pair>
-  #names: string[] | undefined
-  #snapshots = 0
-
-  constructor(pairs: Map<string, Pair> = new Map()) {
-    this.#pairs = pairs
-  }
-
-  hold(): void {
-    this.#snapshots++
-  }
-  release(): void {
-    this.#snapshots--
-  }
-
-  with(batch: Batch): Rows {
-    if (this.#snapshots > 0) return new Rows(new Map(this.#pairs)).with(batch)
-    for (const [name, pair] of batch.list) {
-      if (this.#names !== undefined && this.#pairs.has(name) !== (pair !== undefined)) this.#names = undefined
-      if (pair === undefined) this.#pairs.delete(name)
-      else this.#pairs.set(name, pair)
-    }
-    return this
-  }
-
-  get(key: Uint8Array): Uint8Array | undefined {
-    return this.#pairs.get(keyString(key))?.[1]
-  }
-
-  between(range: ScanRange): Pair[] {
-    this.#names ??= [...this.#pairs.keys()].sort()
-    const from = firstAtLeast(this.#names, keyString(range.gte))
-    const to = firstAtLeast(this.#names, keyString(range.lt))
-    const pairs: Pair[] = []
-    for (let at = from; at < to; at++) {
-      const pair = this.#pairs.get(this.#names[at] ?? '')
-      if (pair !== undefined) pairs.push(pair)
-    }
-    return range.reverse ? pairs.reverse() : pairs
-  }
-
-  flip(pick: number, where: number): boolean {
-    const names = [...this.#pairs.keys()]
-    const name = names[pick % names.length]
-    const pair = name === undefined ? undefined : this.#pairs.get(name)
-    if (name === undefined || pair === undefined || pair[1].length === 0) return false
-    const value = Uint8Array.from(pair[1])
-    const at = where % (value.length * 8)
-    value[at >> 3] = (value[at >> 3] ?? 0) ^ (1 << (at & 7))
-    this.#pairs.set(name, [pair[0], value])
-    return true
-  }
-}
-
-function firstAtLeast(sorted: readonly string[], name: string): number {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((sorted[middle] ?? '') < name) low = middle + 1
-    else high = middle
-  }
-  return low
 }
 
 export class SimEngine implements Engine {
@@ -275,7 +209,7 @@ export class SimEngine implements Engine {
     })
   }
 
-  #scan(rows: Rows, range: ScanRange): Scan {
+  #scan(rows: MemoryRows, range: ScanRange): Scan {
     const pairs = rows.between(range)
     let at = 0
     return {

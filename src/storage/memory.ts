@@ -1,8 +1,9 @@
 // Storage in memory, for simulators and tests: the very same store over an engine that forgets on a crash what was not yet durable.
 
-import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from './engine.ts'
+import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from './engine.ts'
 import { formatEngine, type InitialState } from './format.ts'
 import { keyString } from './keys.ts'
+import { MemoryRows, type RowEdit } from './memory-rows.ts'
 import { openStore } from './store.ts'
 import type { Done, Identity, Storage } from './types.ts'
 
@@ -16,7 +17,7 @@ const soon: Schedule = (_what, complete) => void setImmediate(complete)
 
 /** What survives a crash: the disk of one replica. At most one storage is open on it at a time. */
 export class MemoryDisk {
-  readonly #content = { rows: new Rows(), sequence: 0 }
+  readonly #content = { rows: new MemoryRows(), sequence: 0 }
   #identity: Identity | undefined
   #engine: MemoryEngine | undefined
 
@@ -50,17 +51,17 @@ export class MemoryDisk {
 }
 
 interface Content {
-  rows: Rows
+  rows: MemoryRows
   sequence: number
 }
 
 function commit(content: Content, batch: MemoryBatch): void {
-  content.rows = content.rows.with(batch)
+  content.rows = content.rows.with(batch.list)
   content.sequence += batch.operations
 }
 
 class MemoryBatch implements EngineBatch {
-  readonly list: (readonly [name: string, pair: Pair | undefined])[] = []
+  readonly list: RowEdit[] = []
 
   put(key: Uint8Array, value: Uint8Array): void {
     this.list.push([keyString(key), [Buffer.from(key), Buffer.from(value)]])
@@ -71,61 +72,6 @@ class MemoryBatch implements EngineBatch {
   get operations(): number {
     return this.list.length
   }
-}
-
-/** Sorted rows, copied before they change while a snapshot still reads them. */
-class Rows {
-  readonly #pairs: Map<string, Pair>
-  #names: string[] | undefined
-  #snapshots = 0
-
-  constructor(pairs: Map<string, Pair> = new Map()) {
-    this.#pairs = pairs
-  }
-
-  hold(): void {
-    this.#snapshots++
-  }
-  release(): void {
-    this.#snapshots--
-  }
-
-  with(batch: MemoryBatch): Rows {
-    if (this.#snapshots > 0) return new Rows(new Map(this.#pairs)).with(batch)
-    for (const [name, pair] of batch.list) {
-      if (this.#pairs.has(name) !== (pair !== undefined)) this.#names = undefined
-      if (pair === undefined) this.#pairs.delete(name)
-      else this.#pairs.set(name, pair)
-    }
-    return this
-  }
-
-  get(key: Uint8Array): Uint8Array | undefined {
-    return this.#pairs.get(keyString(key))?.[1]
-  }
-
-  between(range: ScanRange): Pair[] {
-    this.#names ??= [...this.#pairs.keys()].sort()
-    const from = firstAtLeast(this.#names, keyString(range.gte))
-    const to = firstAtLeast(this.#names, keyString(range.lt))
-    const pairs: Pair[] = []
-    for (const name of this.#names.slice(from, to)) {
-      const pair = this.#pairs.get(name)
-      if (pair !== undefined) pairs.push(pair)
-    }
-    return range.reverse ? pairs.reverse() : pairs
-  }
-}
-
-function firstAtLeast(sorted: readonly string[], name: string): number {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((sorted[middle] ?? '') < name) low = middle + 1
-    else high = middle
-  }
-  return low
 }
 
 class MemoryEngine implements Engine {
@@ -193,7 +139,7 @@ class MemoryEngine implements Engine {
     })
   }
 
-  #scan(rows: Rows, range: ScanRange): Scan {
+  #scan(rows: MemoryRows, range: ScanRange): Scan {
     const pairs = rows.between(range)
     let at = 0
     return {

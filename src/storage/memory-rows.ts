@@ -1,0 +1,74 @@
+// The ordered set of bytes beneath engines that live in memory: sorted pairs, copied before they change while a snapshot still reads them.
+
+import type { Pair, ScanRange } from './engine.ts'
+import { keyString } from './keys.ts'
+
+/** A pair to be put under its name, or the name of one to be deleted. */
+export type RowEdit = readonly [name: string, pair: Pair | undefined]
+
+export class MemoryRows {
+  readonly #pairs: Map<string, Pair>
+  #names: string[] | undefined
+  #snapshots = 0
+
+  constructor(pairs: Map<string, Pair> = new Map()) {
+    this.#pairs = pairs
+  }
+
+  hold(): void {
+    this.#snapshots++
+  }
+  release(): void {
+    this.#snapshots--
+  }
+
+  with(edits: readonly RowEdit[]): MemoryRows {
+    if (this.#snapshots > 0) return new MemoryRows(new Map(this.#pairs)).with(edits)
+    for (const [name, pair] of edits) {
+      if (this.#names !== undefined && this.#pairs.has(name) !== (pair !== undefined)) this.#names = undefined
+      if (pair === undefined) this.#pairs.delete(name)
+      else this.#pairs.set(name, pair)
+    }
+    return this
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#pairs.get(keyString(key))?.[1]
+  }
+
+  between(range: ScanRange): Pair[] {
+    this.#names ??= [...this.#pairs.keys()].sort()
+    const from = firstAtLeast(this.#names, keyString(range.gte))
+    const to = firstAtLeast(this.#names, keyString(range.lt))
+    const pairs: Pair[] = []
+    for (let at = from; at < to; at++) {
+      const pair = this.#pairs.get(this.#names[at] ?? '')
+      if (pair !== undefined) pairs.push(pair)
+    }
+    return range.reverse ? pairs.reverse() : pairs
+  }
+
+  /** Damage: one bit of one value changes, for snapshots too; false when there is none. `pick` and `where` are any numbers. */
+  flip(pick: number, where: number): boolean {
+    const names = [...this.#pairs.keys()]
+    const name = names[pick % names.length]
+    const pair = name === undefined ? undefined : this.#pairs.get(name)
+    if (name === undefined || pair === undefined || pair[1].length === 0) return false
+    const value = Uint8Array.from(pair[1])
+    const at = where % (value.length * 8)
+    value[at >> 3] = (value[at >> 3] ?? 0) ^ (1 << (at & 7))
+    this.#pairs.set(name, [pair[0], value])
+    return true
+  }
+}
+
+function firstAtLeast(sorted: readonly string[], name: string): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((sorted[middle] ?? '') < name) low = middle + 1
+    else high = middle
+  }
+  return low
+}
