@@ -5,10 +5,7 @@ import { SimulatedCluster } from './simulated-cluster.ts'
 
 function pair() {
   const cluster = SimulatedCluster.formed(3)
-  const { leader, followers } = cluster
-  const [follower] = followers
-  if (leader === undefined || follower === undefined) throw new Error('no cluster')
-  return { cluster, leader, follower }
+  return { cluster, leader: cluster.leading, follower: cluster.follower }
 }
 
 test('a member is admitted', () => {
@@ -39,7 +36,7 @@ test('a replica that was removed is refused and stopped', () => {
   leader.running.change(change, 5000, () => {
     removed = true
   })
-  cluster.clock.advanceUntil(() => removed)
+  cluster.until(() => removed)
   expect(leader.running.admit(greeting)).toMatchObject({
     refuse: expect.stringContaining('was removed from the cluster'),
     stop: true,

@@ -1,135 +1,181 @@
-// Whole nodes (driver, core, state machine, store) in one process and in virtual time: memory disks, a network of queues, one clock.
-// Everything random comes from one seed, so a test runs the same way each time.
+// The simulator's cluster (jepsen-lite/sim) in the hands of a test, which takes the place of schedule, faults and clients: it moves time, asks the
+// drivers itself and says what breaks. The wires are calm, the clocks equal, limits and time-outs those that are shipped. What the simulator
+// looks at after every event is looked at here too, and the first rule that is broken ends the test.
 
-import {
-  type Command,
-  dataKey,
-  decodeKeyRow,
-  encodeState,
-  initialState,
-  type Outcome,
-} from '../../src/kv/index.ts'
-import {
-  asIndex,
-  asReplicaId,
-  asTerm,
-  bootstrapConfiguration,
-  emptyConfiguration,
-  encodeAppliedState,
-  type Member,
-  type Message,
-  type ReplicaId,
-} from '../../src/raft/index.ts'
-import { Driver } from '../../src/server/driver.ts'
-import { type DriverLimits, driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
-import type { Network, NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/server/types.ts'
-import { MemoryDisk, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
-import { VirtualClock } from './virtual-clock.ts'
+import { Recorder } from '../../jepsen-lite/history.ts'
+import { Cluster } from '../../jepsen-lite/sim/cluster.ts'
+import type { InFlight } from '../../jepsen-lite/sim/disk.ts'
+import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
+import type { Config, Limits } from '../../jepsen-lite/sim/schedule.ts'
+import { IO } from '../../jepsen-lite/sim/time.ts'
+import { type Command, dataKey, decodeKeyRow, type Outcome } from '../../src/kv/index.ts'
+import type { Message, ReplicaId } from '../../src/raft/index.ts'
+import type { Driver } from '../../src/server/driver.ts'
+import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
+import type { NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/server/types.ts'
+import type { Storage } from '../../src/storage/index.ts'
 
-const LATENCY_MS = 0.2
-const FSYNC_MS = 0.5
-const GRACE_MS = 20
+const WRITE_MS = 0.5
+const CUT = { stalls: false, refuses: false }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
-const unobserved = { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} }
+function configOf(nodes: number, limits: Partial<Limits>): Config {
+  return {
+    ...raftTiming,
+    ...{ nodes, spares: 0, grow: 1, ms: 0, keys: 0, clients: 0, timeoutMs: 5000, restartMs: 0 },
+    ...{ delayMs: 0.2, jitterMs: 0, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 0 },
+    ...{ writeMs: WRITE_MS, writeJitterMs: 0, readMs: 0.01, clocks: 0, leases: 0, leaseMs: 500 },
+    // Without entries in memory behind the disk's, a follower that is far behind needs a snapshot.
+    limits: {
+      ...{ ...raftLimits, ...driverLimits, tailBytesMax: 0 },
+      ...{ chunkRows: 100, rowHeads: 1000, rowFilterBytes: 4096 },
+      ...limits,
+    },
+  }
+}
 
-/** A small generator with a seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+interface Options {
+  readonly limits?: Partial<Limits>
+}
+
+export class SimulatedCluster extends Cluster {
+  readonly nodes = this.machines.map((machine) => new SimulatedNode(this, machine))
+  /** Every message that left. */
+  readonly sent: Message[] = []
+  #cuts: (readonly [from: number, to: number])[] = []
+
+  constructor(count: number, { limits = {} }: Options = {}) {
+    super(1, configOf(count, limits), (now) => new Recorder({ workload: 'test', command: '' }, now, () => {}))
+  }
+
+  /** A cluster of `count` voters: n1 founds it and leads, the others join. */
+  static formed(count: number, options?: Options): SimulatedCluster {
+    const cluster = new SimulatedCluster(count, options)
+    cluster.found()
+    cluster.until(() => cluster.nodes.every(({ driver }) => driver?.status().notReady.length === 0))
+    return cluster
+  }
+
+  get leading(): SimulatedNode {
+    const node = this.nodes.find(({ machine }) => machine === this.leader?.machine)
+    if (node === undefined) throw new Error('no leader')
+    return node
+  }
+
+  /** Running nodes but the leader. */
+  get followers(): SimulatedNode[] {
+    return this.nodes.filter(
+      ({ machine, driver }) => driver !== undefined && machine !== this.leader?.machine,
+    )
+  }
+
+  /** One of them. */
+  get follower(): SimulatedNode {
+    const [first] = this.followers
+    if (first === undefined) throw new Error('no follower')
+    return first
+  }
+
+  // ---- time
+
+  advance(ms: number): void {
+    this.#run(ms, () => false)
+  }
+
+  /** Runs one event after the other until `reached`. */
+  until(reached: () => boolean): void {
+    if (reached()) return
+    this.#run(60_000, reached)
+    if (!reached()) throw new Error(`not reached within a minute of virtual time: ${reached}`)
+  }
+
+  #run(ms: number, isOver: () => boolean): void {
+    this.runUntil(this.time.now + ms, isOver)
+    if (this.invariants.violation !== undefined) throw this.invariants.violation
+  }
+
+  /** Until all running nodes have applied the same. */
+  converge(): void {
+    this.until(() => {
+      const running = this.machines.flatMap(({ process }) => process?.storage ?? [])
+      const states = new Set(running.map(({ applied, stateHash }) => `${applied.index} ${stateHash}`))
+      return this.leader !== undefined && states.size === 1
+    })
+  }
+
+  // ---- the wires
+
+  /** This node and the others do not reach each other; bytes between them vanish, connections stay. */
+  isolate({ machine: { place } }: SimulatedNode): void {
+    const others = this.machines.filter((other) => other.place !== place)
+    this.#cuts = others.flatMap((other) => [[place, other.place] as const, [other.place, place] as const])
+    for (const [from, to] of this.#cuts) this.network.cut(from, to, CUT)
+  }
+
+  heal(): void {
+    for (const [from, to] of this.#cuts.splice(0)) this.network.uncut(from, to, CUT)
+  }
+
+  // ---- what processes report
+
+  override leaving(process: Process, message: Message): void {
+    this.sent.push(message)
+    super.leaving(process, message)
+  }
+
+  /** A node that has stopped itself stays down, and whether it was right is for the test to say. */
+  override ended(process: Process, end: NodeEnd): void {
+    process.ended = true
+    for (const node of this.nodes) if (node.machine === process.machine) node.end = end
+    this.time.push(this.time.now, IO, process, () => this.end(process.machine, 'lost'))
   }
 }
 
 export class SimulatedNode {
-  readonly cluster: SimulatedCluster
-  readonly id: ReplicaId
-  readonly name: string
-  readonly disk = new MemoryDisk()
-  driver: Driver | undefined
-  storage: Storage | undefined
+  readonly #cluster: SimulatedCluster
+  readonly machine: Machine
+  /** Why its process stopped itself. */
   end: NodeEnd | undefined
-  fsyncMs = FSYNC_MS
 
-  constructor(cluster: SimulatedCluster, name: string, id: ReplicaId, founder: boolean) {
-    this.cluster = cluster
-    this.name = name
-    this.id = id
-    const at = founder ? 1 : 0
-    const configuration = founder ? bootstrapConfiguration(this.member) : emptyConfiguration
-    this.disk.format(
-      { clusterId: '1', replicaId: id, name, formatVersion: 1 },
-      {
-        hardState: { term: asTerm(at), vote: undefined, commit: asIndex(at) },
-        applied: {
-          index: asIndex(at),
-          term: asTerm(at),
-          raft: encodeAppliedState({ configuration, leases: { on: false, durationMs: 500 } }),
-          kv: encodeState(initialState()),
-        },
-      },
-    )
+  constructor(cluster: SimulatedCluster, machine: Machine) {
+    this.#cluster = cluster
+    this.machine = machine
   }
 
-  get member(): Member {
-    return { id: this.id, name: this.name, peer: `${this.name}:1`, url: `http://${this.name}` }
+  get name(): string {
+    return this.machine.name
   }
-
+  get id(): ReplicaId {
+    return this.machine.member.id
+  }
+  get driver(): Driver | undefined {
+    return this.machine.process?.driver
+  }
   get running(): Driver {
-    if (this.driver === undefined) throw new Error(`${this.name} is not running`)
-    return this.driver
+    return present(this.driver, this.name)
+  }
+  get storage(): Storage {
+    return present(this.machine.process?.storage, this.name)
   }
 
   start(): void {
-    const { clock, random, limits } = this.cluster
-    const schedule = (what: 'write' | 'read', complete: () => void): void =>
-      void clock.after(what === 'write' ? this.fsyncMs : 0.01, complete)
-    this.disk.open((error, storage) => {
-      if (storage === undefined) throw error ?? new Error('no storage')
-      this.storage = storage
-      this.end = undefined
-      this.driver = new Driver({
-        clock,
-        storage,
-        timing: raftTiming,
-        // Without entries in memory behind the disk's, a follower that is far behind needs a snapshot.
-        raftLimits: { ...raftLimits, tailBytesMax: 0 },
-        limits,
-        random,
-        logger: silent,
-        observer: unobserved,
-        peerAddress: () => this.member.peer,
-        onEnd: (end) => {
-          this.end = end
-          this.gone()
-        },
-      })
-      this.driver.start(this.cluster.networkOf(this))
-      this.cluster.cameUp(this)
-    }, schedule)
+    this.end = undefined
+    this.machine.start()
   }
 
-  crash(inFlight: 'lost' | 'kept' = 'lost'): void {
-    this.running.crash()
-    this.gone()
-    this.disk.crash(inFlight)
+  crash(inFlight: InFlight = 'lost'): void {
+    this.#cluster.end(this.machine, inFlight)
   }
 
-  gone(): void {
-    this.driver = undefined
-    this.cluster.wentDown(this)
+  /** From now on a write takes so long. */
+  slowDisk(ms: number): void {
+    this.machine.slowFactor = ms / WRITE_MS
+    this.machine.slowUntil = Number.POSITIVE_INFINITY
   }
 
   put(key: string, value: string, timeoutMs = 5000): Promised<Outcome> {
     const command: Command = {
-      kind: 'put',
-      key: bytes(key),
-      value: bytes(value),
-      condition: undefined,
-      prev: false,
+      ...{ kind: 'put', key: bytes(key), value: bytes(value) },
+      ...{ condition: undefined, prev: false },
     }
     const promised = new Promised<Outcome>()
     this.running.propose({ command, idempotency: undefined, principal: '' }, timeoutMs, (result) =>
@@ -139,24 +185,20 @@ export class SimulatedNode {
   }
 
   /** What a read at this node gives: the value, undefined for a missing key. */
-  read(
-    key: string,
-    consistency: ReadConsistency = 'linearizable',
-    timeoutMs = 5000,
-  ): Promised<string | undefined> {
-    const promised = new Promised<string | undefined>()
-    const driver = this.running
-    driver.read({ consistency, maxStalenessMs: undefined, minRevision: undefined, timeoutMs }, (result) =>
-      promised.settle(result.ok ? { ok: true, value: valueAt(driver, key) } : result),
-    )
-    return promised
+  read(key: string, timeoutMs = 5000): Promised<string | undefined> {
+    const { running } = this
+    return this.#read('linearizable', timeoutMs, () => valueAt(running, key))
   }
 
   grant(consistency: ReadConsistency): Promised<ReadGrant> {
-    const promised = new Promised<ReadGrant>()
-    this.running.read(
-      { consistency, maxStalenessMs: undefined, minRevision: undefined, timeoutMs: 5000 },
-      (result) => promised.settle(result),
+    return this.#read(consistency, 5000, (grant) => grant)
+  }
+
+  #read<T>(consistency: ReadConsistency, timeoutMs: number, take: (grant: ReadGrant) => T): Promised<T> {
+    const promised = new Promised<T>()
+    const options = { consistency, maxStalenessMs: undefined, minRevision: undefined, timeoutMs }
+    this.running.read(options, (result) =>
+      promised.settle(result.ok ? { ok: true, value: take(result.value) } : result),
     )
     return promised
   }
@@ -181,229 +223,12 @@ export class Promised<T> {
   }
 }
 
-export class SimulatedCluster {
-  readonly clock = new VirtualClock()
-  readonly random: () => number
-  readonly limits: DriverLimits
-  readonly nodes: SimulatedNode[] = []
-  /** Every message that arrived, for tests that look at traffic. */
-  readonly traffic: Message[] = []
-  /** Ordered pairs that nothing passes, silently. */
-  readonly #cut = new Set<string>()
-  readonly #connected = new Set<string>()
-  /** Sees each message before it is delivered; false drops it. */
-  filter: (message: Message) => boolean = () => true
-
-  constructor({ seed = 1, limits = {} }: { seed?: number; limits?: Partial<DriverLimits> } = {}) {
-    this.random = seeded(seed)
-    this.limits = { ...driverLimits, ...limits }
-  }
-
-  /** A cluster of `count` voters with a leader. */
-  static formed(
-    count: number,
-    options: { seed?: number; limits?: Partial<DriverLimits> } = {},
-  ): SimulatedCluster {
-    const cluster = new SimulatedCluster(options)
-    cluster.add().start()
-    cluster.clock.advanceUntil(() => cluster.leader !== undefined)
-    for (let i = 1; i < count; i++) cluster.join(cluster.add())
-    return cluster
-  }
-
-  get leader(): SimulatedNode | undefined {
-    let leader: SimulatedNode | undefined
-    for (const node of this.nodes) {
-      const raft = node.driver?.status().raft
-      if (raft?.role === 'leader' && raft.term >= (leader?.running.term ?? 0)) leader = node
-    }
-    return leader
-  }
-
-  get followers(): SimulatedNode[] {
-    const { leader } = this
-    return this.nodes.filter((node) => node !== leader && node.driver !== undefined)
-  }
-
-  node(name: string): SimulatedNode {
-    const node = this.nodes.find((candidate) => candidate.name === name)
-    if (node === undefined) throw new Error(`no node ${name}`)
-    return node
-  }
-
-  add(name = `n${this.nodes.length + 1}`): SimulatedNode {
-    const node = new SimulatedNode(
-      this,
-      name,
-      asReplicaId(String(100 + this.nodes.length)),
-      this.nodes.length === 0,
-    )
-    this.nodes.push(node)
-    return node
-  }
-
-  /** Starts a fresh node, adds it, and waits until it is a voter. */
-  join(node: SimulatedNode): void {
-    const { leader } = this
-    node.start()
-    leader?.running.change(
-      { kind: 'change', steps: [{ kind: 'add-learner', member: node.member }] },
-      5000,
-      (result) => {
-        if (!result.ok) throw new Error(result.problem.detail)
-      },
-    )
-    this.clock.advanceUntil(
-      () => this.nodes.every(({ driver }) => driver?.status().notReady.length === 0),
-      20_000,
-    )
-  }
-
-  /** Only nodes of one group reach each other; bytes between groups vanish, connections stay. */
-  partition(...groups: SimulatedNode[][]): void {
-    this.#cut.clear()
-    for (const from of this.nodes) {
-      for (const to of this.nodes) {
-        const together = groups.some((group) => group.includes(from) && group.includes(to))
-        if (!together) this.#cut.add(link(from, to))
-      }
-    }
-  }
-
-  heal(): void {
-    this.#cut.clear()
-    for (const node of this.nodes) if (node.driver !== undefined) this.cameUp(node)
-  }
-
-  /** Until all running nodes have applied the same. */
-  converge(): void {
-    this.clock.advanceUntil(() => {
-      const running = this.nodes.flatMap(({ driver, storage }) =>
-        driver === undefined || storage === undefined ? [] : [storage],
-      )
-      const [first] = running
-      return (
-        this.leader !== undefined &&
-        running.every(
-          ({ applied, stateHash }) => applied.index === first?.applied.index && stateHash === first.stateHash,
-        )
-      )
-    })
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-
-  networkOf(node: SimulatedNode): Network {
-    const { clock } = this
-    let open = true
-    return {
-      setPeers: () => this.cameUp(node),
-      send: (message) => {
-        const to = this.#byId(message.to)
-        if (!open || to === undefined || !this.#connected.has(link(node, to))) return
-        const copy = structuredClone(message)
-        clock.after(LATENCY_MS, () => {
-          if (this.#cut.has(link(node, to)) || to.driver === undefined || !this.filter(copy)) return
-          this.traffic.push(copy)
-          to.driver.message(copy)
-        })
-      },
-      sendStateHash: (at) => {
-        for (const to of this.nodes) {
-          if (to !== node && open && !this.#cut.has(link(node, to)))
-            clock.after(LATENCY_MS, () => to.driver?.stateHash(node.id, at))
-        }
-      },
-      sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
-      close: () => {
-        open = false
-      },
-    }
-  }
-
-  cameUp(node: SimulatedNode): void {
-    for (const other of this.nodes) {
-      if (other === node) continue
-      this.#connect(node, other)
-      this.#connect(other, node)
-    }
-  }
-
-  wentDown(node: SimulatedNode): void {
-    for (const other of this.nodes) {
-      this.#connected.delete(link(node, other))
-      if (!this.#connected.delete(link(other, node))) continue
-      this.clock.after(LATENCY_MS, () => other.driver?.disconnected(node.id))
-      this.clock.after(LATENCY_MS + GRACE_MS, () => {
-        if (node.driver === undefined) other.driver?.refused(node.id)
-      })
-    }
-  }
-
-  #connect(from: SimulatedNode, to: SimulatedNode): void {
-    if (from.driver === undefined || to.driver === undefined || this.#connected.has(link(from, to))) return
-    if (this.#cut.has(link(from, to)) || this.#cut.has(link(to, from))) return
-    // Who is not known yet, as a node that has just joined, is called back.
-    const knows = (a: Driver, b: SimulatedNode): boolean =>
-      a.configuration.members.some(({ id }) => id === b.id)
-    if (!knows(from.driver, to) && !knows(to.driver, from)) return
-    const greeting = from.driver.greeting()
-    const refusal = to.driver.admit(greeting)
-    if (refusal !== undefined) {
-      if (refusal.stop) this.clock.soon(() => from.driver?.stop(refusal.refuse))
-      return
-    }
-    this.#connected.add(link(from, to))
-    this.clock.soon(() => {
-      if (from.driver !== undefined && to.driver !== undefined) {
-        to.driver.connected(greeting)
-        from.driver.connected(to.driver.greeting())
-      }
-    })
-  }
-
-  #stream(from: SimulatedNode, id: ReplicaId, term: ReturnType<typeof asTerm>, source: SnapshotSource): void {
-    const to = this.#byId(id)
-    const { clock } = this
-    const finish = (ok: boolean): void => {
-      source.close()
-      clock.soon(() => from.driver?.snapshotSent(id, source.meta.index, ok))
-    }
-    const reachable = (): boolean =>
-      to?.driver !== undefined && from.driver !== undefined && !this.#cut.has(link(from, to))
-    if (!reachable()) {
-      finish(false)
-      return
-    }
-    to?.driver?.snapshotOffered(from.id, term, source.id, source.meta, (refuse, sink) => {
-      if (sink === undefined) return finish(false)
-      const next = (number: number): void =>
-        source.read(number, (error, chunk) => {
-          if (error !== undefined || !reachable()) {
-            sink.abort()
-            return finish(false)
-          }
-          if (chunk !== undefined)
-            return sink.write(number, chunk, (bad) => (bad === undefined ? next(number + 1) : finish(false)))
-          sink.finish((bad) => {
-            if (bad !== undefined) return finish(false)
-            to.driver?.snapshotReceived(from.id, term, source.id, source.meta)
-            finish(true)
-          })
-        })
-      void refuse
-      next(sink.nextChunk)
-    })
-  }
-
-  #byId(id: ReplicaId): SimulatedNode | undefined {
-    return this.nodes.find((node) => node.id === id)
-  }
+function present<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new Error(`${name} is not running`)
+  return value
 }
 
-const link = (from: SimulatedNode, to: SimulatedNode): string => `${from.name}→${to.name}`
-
-export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 export function valueAt(driver: Driver, key: string): string | undefined {
   const row = driver.get(dataKey(bytes(key)))
