@@ -1,5 +1,6 @@
-// `jepsen-lite mutants`: plants known bugs, one at a time in a copy of the sources, and shows which layer catches each.
+// `jepsen-lite mutants`: plants known bugs, each in a copy of the sources, and shows which layer catches it.
 
+import { availableParallelism } from 'node:os'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
 import type { Layer, Mutant } from '../mutants/mutant.ts'
@@ -22,10 +23,11 @@ export function add(program: CommandUnknownOpts): void {
     .option('--time <seconds>', 'for the searches of one mutant, at most', count, DEFAULTS.time)
     .option('--shrink-time <seconds>', 'for shrinking one schedule, at most', count, DEFAULTS.shrinkTime)
     .option('--seed <number>', 'of the first schedule', count, DEFAULTS.seed)
+    .option('--jobs <count>', 'mutants at a time (default: as many as there are cores)', positive)
     .addOption(
       new Option('-o, --output <output>').choices(['text', 'json'] as const).default('text' as const),
     )
-    .action(async ({ only, layers, schedules, searches, time, shrinkTime, seed, output }) => {
+    .action(async ({ only, layers, schedules, searches, time, shrinkTime, seed, jobs, output }) => {
       const { MUTANTS } = await import('../mutants/catalogue/index.ts')
       const { LAYERS } = await import('../mutants/mutant.ts')
       const { medianOf, study } = await import('../mutants/study.ts')
@@ -35,7 +37,7 @@ export function add(program: CommandUnknownOpts): void {
       const mutants = choose(only, MUTANTS).filter((mutant) =>
         mutant.layers.some((layer) => chosen.includes(layer)),
       )
-      const verdicts = await study(mutants, chosen, budget, (verdict) => {
+      const verdicts = await study(mutants, chosen, budget, jobs ?? availableParallelism(), (verdict) => {
         if (output === 'text') process.stdout.write(`${textOf(row(verdict))}\n`)
       })
       const rows = verdicts.map(row)
@@ -127,4 +129,10 @@ const list = (text: string): string[] => text.split(',').filter((part) => part !
 function count(text: string): number {
   if (!/^[0-9]{1,10}$/.test(text)) throw new InvalidArgumentError('a whole number, please.')
   return Number(text)
+}
+
+function positive(text: string): number {
+  const value = count(text)
+  if (value === 0) throw new InvalidArgumentError('at least 1, please.')
+  return value
 }

@@ -1,4 +1,4 @@
-// Plants one mutant after the other and says which layer caught it. A catch counts only if the same look at the code without the bug finds nothing.
+// Plants mutants and says which layer caught each. A catch counts only if the same look at the code without the bug finds nothing.
 
 import { type Budget, type Catch, runLayer } from './layers.ts'
 import type { Layer, Mutant } from './mutant.ts'
@@ -13,60 +13,76 @@ export interface Verdict {
   readonly seconds: number
 }
 
+/** `jobs` mutants at a time, each in a copy of its own. The verdicts come in the order of the mutants, and are told as they are found. */
 export async function study(
   mutants: readonly Mutant[],
   layers: readonly Layer[],
   budget: Budget,
+  jobs: number,
   told: (verdict: Verdict) => void,
 ): Promise<Verdict[]> {
-  const bench = new Workbench(mutants.some(({ layers: all }) => all.some((layer) => layer !== 'sim')))
-  const control = new Control(bench, budget)
-  try {
-    const verdicts: Verdict[] = []
-    for (const mutant of mutants) {
-      const began = performance.now()
-      const missedBy: Layer[] = []
-      let caught: Catch | undefined
-      for (const layer of mutant.layers) {
-        if (!layers.includes(layer)) continue
-        const restore = bench.plant(mutant.edits)
-        try {
-          caught = await runLayer(layer, bench.dir, mutant, budget)
-        } finally {
-          restore()
-        }
-        if (caught !== undefined && (await control.isClean(mutant, caught))) break
-        caught = undefined
-        missedBy.push(layer)
-      }
-      const seconds = Math.round((performance.now() - began) / 100) / 10
-      const verdict = { id: mutant.id, title: mutant.title, caught, missedBy, seconds }
+  const withTests = mutants.some(({ layers: all }) => all.some((layer) => layer !== 'sim'))
+  const verdicts = new Map<Mutant, Verdict>()
+  const control = new Control(budget)
+  const waiting = [...mutants]
+  const work = async (bench: Workbench): Promise<void> => {
+    for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
+      const verdict = await judge(mutant, layers, bench, budget, control)
+      verdicts.set(mutant, verdict)
       told(verdict)
-      verdicts.push(verdict)
     }
-    return verdicts
-  } finally {
-    bench.remove()
   }
+  const benches: Workbench[] = []
+  try {
+    while (benches.length < Math.min(jobs, mutants.length)) benches.push(new Workbench(withTests))
+    await Promise.all(benches.map(work))
+  } finally {
+    for (const bench of benches) bench.remove()
+  }
+  return mutants.flatMap((mutant) => verdicts.get(mutant) ?? [])
+}
+
+async function judge(
+  mutant: Mutant,
+  layers: readonly Layer[],
+  bench: Workbench,
+  budget: Budget,
+  control: Control,
+): Promise<Verdict> {
+  const began = performance.now()
+  const missedBy: Layer[] = []
+  let caught: Catch | undefined
+  for (const layer of mutant.layers) {
+    if (!layers.includes(layer)) continue
+    const restore = bench.plant(mutant.edits)
+    try {
+      caught = await runLayer(layer, bench.dir, mutant, budget)
+    } finally {
+      restore()
+    }
+    if (caught !== undefined && (await control.isClean(bench, mutant, caught))) break
+    caught = undefined
+    missedBy.push(layer)
+  }
+  const seconds = Math.round((performance.now() - began) / 100) / 10
+  return { id: mutant.id, title: mutant.title, caught, missedBy, seconds }
 }
 
 /** Looks again without the bug: what is found then, too, is not the mutant's doing. */
 class Control {
-  readonly #bench: Workbench
   readonly #budget: Budget
   readonly #known = new Map<string, boolean>()
 
-  constructor(bench: Workbench, budget: Budget) {
-    this.#bench = bench
+  constructor(budget: Budget) {
     this.#budget = budget
   }
 
-  async isClean(mutant: Mutant, { layer, seed }: Catch): Promise<boolean> {
+  async isClean(bench: Workbench, mutant: Mutant, { layer, seed }: Catch): Promise<boolean> {
     const what = JSON.stringify([layer, seed, layer === 'unit' ? mutant.tests : undefined])
     const known = this.#known.get(what)
     if (known !== undefined) return known
     const seeds = { seed: seed ?? this.#budget.seed, schedules: 1, searches: 1, shrinkSeconds: 0 }
-    const found = await runLayer(layer, this.#bench.dir, mutant, { ...this.#budget, ...seeds })
+    const found = await runLayer(layer, bench.dir, mutant, { ...this.#budget, ...seeds })
     this.#known.set(what, found === undefined)
     return found === undefined
   }

@@ -24,10 +24,8 @@ const TESTS = ['test', 'bench', 'docs', 'scripts', 'bin', 'README.md', 'tsconfig
 
 export class Workbench {
   readonly dir: string
-  readonly #interrupted = (): void => {
-    this.remove()
-    process.exit(EXIT.failed)
-  }
+  readonly #interrupted = (): void => process.exit(EXIT.failed)
+  readonly #remove = (): void => rmSync(this.dir, { recursive: true, force: true })
 
   /** `withTests`: what the tests of the project need is copied, too. */
   constructor(withTests: boolean) {
@@ -39,6 +37,7 @@ export class Workbench {
     }
     symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'), 'dir')
     for (const signal of SIGNALS) process.once(signal, this.#interrupted)
+    process.once('exit', this.#remove)
   }
 
   /** Plants a bug; the returned function takes it out again. */
@@ -59,6 +58,7 @@ export class Workbench {
 
   remove(): void {
     for (const signal of SIGNALS) process.off(signal, this.#interrupted)
-    rmSync(this.dir, { recursive: true, force: true })
+    process.off('exit', this.#remove)
+    this.#remove()
   }
 }

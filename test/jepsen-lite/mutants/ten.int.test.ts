@@ -11,7 +11,7 @@ const budget = { seed: 1, searches: 1, schedules: 100, seconds: 40, shrinkSecond
 test('ten planted bugs are caught', { timeout: 200_000 }, async () => {
   const ten = MUTANTS.filter(({ id }) => TEN.includes(id))
   expect(ten).toHaveLength(10)
-  const verdicts = await study(ten, ['sim'], budget, () => {})
+  const verdicts = await study(ten, ['sim'], budget, 1, () => {})
   expect(verdicts.filter(({ caught }) => caught === undefined).map(({ id }) => id)).toEqual([])
 })
 
@@ -24,6 +24,6 @@ test('what is no bug is not caught', { timeout: 60_000 }, async () => {
     edits: [{ file: 'src/raft/quorum.ts', find: 'let granted = 0', replace: 'let granted = 1 - 1' }],
   } as const
   const verdicts: Verdict[] = []
-  await study([harmless], ['sim'], { ...budget, schedules: 3 }, (verdict) => verdicts.push(verdict))
+  await study([harmless], ['sim'], { ...budget, schedules: 3 }, 1, (verdict) => verdicts.push(verdict))
   expect(verdicts).toMatchObject([{ id: 'M00', caught: undefined, missedBy: ['sim'] }])
 })
