@@ -19,10 +19,11 @@ import { STAGING_KEY } from '../../src/storage/keys.ts'
 import type { Recorder } from '../history.ts'
 import type { InFlight } from './disk.ts'
 import { Invariants } from './invariants.ts'
+import { type About, Moments } from './moments.ts'
 import { SimNetwork } from './network.ts'
 import { Machine, type Process } from './process.ts'
 import { bits, DRAW, uniform } from './random.ts'
-import { CANDIDATE, type Config, FOLLOWER, LEADER } from './schedule.ts'
+import { CANDIDATE, type Config, FOLLOWER, LEADER, SUBJECT } from './schedule.ts'
 import { Tally } from './tally.ts'
 import { IO, Time } from './time.ts'
 import { Trace } from './trace.ts'
@@ -52,6 +53,7 @@ export class Cluster implements World {
   readonly trace = new Trace()
   readonly tally = new Tally()
   readonly invariants = new Invariants()
+  readonly moments = new Moments(this.time)
   readonly machines: Machine[] = []
   readonly network: SimNetwork
   readonly recorder: Recorder
@@ -74,6 +76,10 @@ export class Cluster implements World {
     for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))
     this.#downUntil = this.machines.map(() => 0)
     this.network = new SimNetwork(this, size)
+    this.invariants.onMoment = (moment, { id }) => {
+      const process = this.network.processOf(id)
+      if (process !== undefined) this.moments.met(moment, process)
+    }
   }
 
   get leases(): LeaseSetting {
@@ -139,9 +145,14 @@ export class Cluster implements World {
 
   // ---- whom
 
-  machine(selector: number): Machine | undefined {
+  machine(selector: number, about?: About): Machine | undefined {
     const { machines } = this
     const role = selector % 16
+    if (role === SUBJECT) {
+      const which = (selector >> 4) % 3
+      if (which === 2) return this.#staleLeader?.machine
+      if (about !== undefined) return which === 0 ? about.subject : about.other
+    }
     if (role === LEADER) return this.leader?.machine ?? machines[selector % machines.length]
     if (role === FOLLOWER || role === CANDIDATE) {
       const wanted = role === FOLLOWER ? ['follower'] : ['candidate', 'pre-candidate']
@@ -160,6 +171,14 @@ export class Cluster implements World {
       if (leader === undefined || process.term > leader.term) leader = process
     }
     return leader
+  }
+
+  /** One that another has followed, and that does not know it. */
+  get #staleLeader(): Process | undefined {
+    const { leader } = this
+    return this.machines.find(
+      ({ process }) => process !== leader && process?.driver !== undefined && process.role === 'leader',
+    )?.process
   }
 
   // ---- processes
@@ -238,7 +257,10 @@ export class Cluster implements World {
     process.configuration = now
     if (before === undefined || now === undefined) return
     const { tally } = this
-    if (!isJoint(before) && isJoint(now)) tally.hit('joint configuration entered')
+    if (!isJoint(before) && isJoint(now)) {
+      tally.hit('joint configuration entered')
+      this.moments.met('joint', process)
+    }
     if (isJoint(before) && !isJoint(now)) tally.hit('joint configuration left')
     if (before.learners.some((id) => now.voters.includes(id))) tally.hit('learner promoted')
   }
@@ -317,8 +339,12 @@ export class Cluster implements World {
     })
   }
 
-  leaving(process: Process, _message: Message): void {
+  leaving(process: Process, message: Message): void {
     if (this.traps.size > 0) this.#spring(process, 'leaving')
+    if (message.type === 'vote-answer' && message.granted)
+      this.moments.met('voted', process, this.network.processOf(message.to))
+    else if (message.type === 'timeout-now')
+      this.moments.met('hands-over', process, this.network.processOf(message.to))
   }
 
   writing(process: Process): void {
@@ -335,7 +361,10 @@ export class Cluster implements World {
     if (process.firstIndex > 0 && first > process.firstIndex) tally.hit('log compacted on disk')
     process.firstIndex = first
     for (const { snapshot, truncateFrom } of batch.writes) {
-      if (truncateFrom !== undefined) tally.hit('log truncated')
+      if (truncateFrom !== undefined) {
+        tally.hit('log truncated')
+        this.moments.met('truncated', process)
+      }
       if (snapshot === undefined) continue
       tally.hit(snapshot.keepLog ? 'snapshot installed, log kept' : 'snapshot installed')
       const { configuration, leases } = snapshot.meta.state
@@ -358,9 +387,11 @@ export class Cluster implements World {
     this.trace.text(role)
     this.say(process, `${role} in term ${term}${leader === undefined ? '' : `, leader ${leader}`}: ${why}`)
     this.recorder.note('role', { node: process.name, role, term })
-    const { tally } = this
+    const { tally, moments } = this
+    if (role === 'candidate') moments.met('candidate', process)
     if (role === 'leader') {
       tally.hit('election won')
+      moments.met('elected', process)
       const others = this.machines.filter(
         (machine) => machine.process !== process && machine.process?.role === 'leader',
       )

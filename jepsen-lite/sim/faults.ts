@@ -10,6 +10,7 @@ import {
 } from '../../src/raft/index.ts'
 import type { Cluster, Trap } from './cluster.ts'
 import type { InFlight } from './disk.ts'
+import type { About } from './moments.ts'
 import type { Machine, Process } from './process.ts'
 import { bits, DRAW, unit } from './random.ts'
 import type { Fault } from './schedule.ts'
@@ -19,10 +20,18 @@ import { IO, TIMER } from './time.ts'
 const LEASES = [0.5, 1, 1, 3]
 const IN_FLIGHT: readonly InFlight[] = ['lost', 'kept', 'torn']
 
+type Link = readonly [from: number, to: number]
+
+/** Whether a fault that strikes some machines strikes this one. */
+const chosen = (x: number, { place }: Machine): boolean => ((x >> (13 + (place % 7))) & 1) === 1
+
 export class Faults {
   readonly #cluster: Cluster
   /** What ends each fault that is still on. */
   readonly #active = new Set<() => void>()
+  /** Of `witness`: who goes on now, and what ends that. */
+  #majority: ReadonlySet<Machine> = new Set()
+  #endWitness = (): void => {}
   #draws = 0
   #over = false
 
@@ -35,12 +44,14 @@ export class Faults {
     this.#over = true
     for (const end of [...this.#active]) end()
     this.#cluster.traps.clear()
+    this.#cluster.moments.clear()
   }
 
-  inject(fault: Fault): void {
+  inject(fault: Fault, about?: About): void {
     const cluster = this.#cluster
-    const a = cluster.machine(fault.a)
-    const b = cluster.machine(fault.b)
+    if (this.#over) return
+    const a = cluster.machine(fault.a, about)
+    const b = cluster.machine(fault.b, about)
     if (a === undefined || b === undefined) return
     const { kind, ms, x } = fault
     cluster.say(undefined, `fault ${kind}: ${a.name} ${b.name}, ${ms} ms, ${x}`)
@@ -102,8 +113,25 @@ export class Faults {
         })
         return
       }
-      case 'slow-link':
-        this.#slowLink(fault, a, b)
+      case 'slow-link': {
+        const all = x % 2 === 0
+        this.#slow(fault, 10 + (x % 1000), (from, to) => from === a && (all || to === b))
+        return
+      }
+      case 'late':
+        this.#slow(fault, 1 + (x % 4096), (from, to) => to === a && chosen(x, from))
+        return
+      case 'half-deaf':
+        // 1: not all hear it; 2: it does not hear all; or both.
+        this.#cut(
+          fault,
+          (from, to) =>
+            (x % 4 !== 2 && from === a && chosen(x, to)) || (x % 4 > 1 && to === a && chosen(x, from)),
+          a,
+        )
+        return
+      case 'witness':
+        this.#witness(fault, a, b)
         return
       case 'crash':
         this.#crash(fault, a)
@@ -216,33 +244,49 @@ export class Faults {
     }
   }
 
-  /** Runs `end` after `ms`, or when all faults end; once. */
-  #until(ms: number, end: () => void): void {
+  /** Runs `end` after `ms`, or when all faults end, or when what is returned is called; once. */
+  #until(ms: number, end: () => void): () => void {
     const once = (): void => {
       if (this.#active.delete(once)) end()
     }
     this.#active.add(once)
     const { time } = this.#cluster
     time.push(time.now + ms, IO, undefined, once)
+    return once
   }
 
   // ---- the network
 
-  #cut({ kind, ms, x }: Fault, isCut: (from: Machine, to: Machine) => boolean): void {
-    const { machines, network, tally, config } = this.#cluster
+  #links(isMeant: (from: Machine, to: Machine) => boolean): Link[] {
+    const { machines } = this.#cluster
+    return machines.flatMap((from) =>
+      machines.flatMap((to) => (from !== to && isMeant(from, to) ? [[from.place, to.place] as const] : [])),
+    )
+  }
+
+  #feltOn(links: readonly Link[]): number {
+    const { machines, network } = this.#cluster
+    return links.reduce((sum, [from, to]) => sum + (network.felt[from * machines.length + to] ?? 0), 0)
+  }
+
+  /** Returns what ends it; `struck`: about whom a moment that ends it must be. */
+  #cut(
+    { kind, ms, x, until }: Fault,
+    isCut: (from: Machine, to: Machine) => boolean,
+    struck?: Machine,
+  ): () => void {
+    const { network, tally, config, moments } = this.#cluster
     const mode = { stalls: config.harsh === 0 || (x >> 10) % 2 === 1, refuses: (x >> 12) % 2 === 1 }
-    const links: (readonly [number, number])[] = []
-    for (const from of machines)
-      for (const to of machines) if (from !== to && isCut(from, to)) links.push([from.place, to.place])
-    const felt = (): number =>
-      links.reduce((sum, [from, to]) => sum + (network.felt[from * machines.length + to] ?? 0), 0)
-    const before = felt()
+    const links = this.#links(isCut)
+    const before = this.#feltOn(links)
     for (const [from, to] of links) network.cut(from, to, mode)
     if ((x >> 11) % 2 === 1) for (const [from, to] of links) network.breakBetween(from, to)
-    this.#until(ms, () => {
+    const end = this.#until(ms, () => {
       for (const [from, to] of links) network.uncut(from, to, mode)
-      if (felt() > before) tally.fault(kind)
+      if (this.#feltOn(links) > before) tally.fault(kind)
     })
+    if (until !== undefined) moments.next(until, struck, end)
+    return end
   }
 
   #flap(fault: Fault, a: Machine, b: Machine): void {
@@ -261,21 +305,35 @@ export class Faults {
     next()
   }
 
-  #slowLink({ kind, ms, x }: Fault, a: Machine, b: Machine): void {
-    const { network, machines, tally } = this.#cluster
-    const extra = 10 + (x % 1000)
-    const all = x % 2 === 0
-    const links = machines.flatMap((other) =>
-      other !== a && (all || other === b) ? [[a.place, other.place] as const] : [],
-    )
-    const felt = (): number =>
-      links.reduce((sum, [from, to]) => sum + (network.felt[from * machines.length + to] ?? 0), 0)
-    const before = felt()
+  #slow({ kind, ms }: Fault, extra: number, isSlow: (from: Machine, to: Machine) => boolean): void {
+    const { network, tally } = this.#cluster
+    const links = this.#links(isSlow)
+    const before = this.#feltOn(links)
     for (const [from, to] of links) network.slow(from, to, extra)
     this.#until(ms, () => {
       for (const [from, to] of links) network.slow(from, to, -extra)
-      if (felt() > before) tally.fault(kind)
+      if (this.#feltOn(links) > before) tally.fault(kind)
     })
+  }
+
+  /**
+   * A bare majority goes on without the rest: `a`, not `b`, and of the others those first who were left out the last time. So what one
+   * majority has decided is known to the next one by a single member or two. x: bit 0: the members are drawn anew.
+   */
+  #witness(fault: Fault, a: Machine, b: Machine): void {
+    const { machines, leader } = this.#cluster
+    const voters = (leader ?? a.process)?.driver?.configuration.voters ?? []
+    const able = machines.filter(
+      ({ process, replica }) => process !== undefined && replica !== undefined && voters.includes(replica.id),
+    )
+    const rank = (machine: Machine): number =>
+      (machine === a ? -8 : machine === b ? 8 : 0) +
+      (fault.x % 2 === 0 && this.#majority.has(machine) ? 4 : 0) +
+      ((fault.x >> (1 + machine.place)) & 1)
+    const inside = able.sort((one, two) => rank(one) - rank(two)).slice(0, (voters.length >> 1) + 1)
+    this.#endWitness()
+    this.#majority = new Set(inside)
+    this.#endWitness = this.#cut(fault, (from, to) => this.#majority.has(from) !== this.#majority.has(to), a)
   }
 
   // ---- processes

@@ -1,7 +1,7 @@
 // Schedules from seeds, by swarm testing: each seed first draws *which* faults and requests exist at all, how strong they are, and how tiny the
 // limits; then when they strike. A run with everything at once hides more than it shows.
 
-import { DRAW, stream } from './random.ts'
+import { Dice } from './dice.ts'
 import {
   type Config,
   FAULT_KINDS,
@@ -16,38 +16,14 @@ import {
   SCHEDULE_VERSION,
   type Schedule,
 } from './schedule.ts'
-
-class Dice {
-  readonly #next: () => number
-
-  constructor(seed: number, entity: number) {
-    this.#next = stream(seed, DRAW.swarm, entity)
-  }
-
-  /** From `min` up to, not including, `max`. */
-  int(min: number, max: number): number {
-    return min + Math.floor(this.#next() * (max - min))
-  }
-  chance(probability: number): boolean {
-    return this.#next() < probability
-  }
-  pick<T>(first: T, ...others: readonly T[]): T {
-    const at = this.int(0, others.length + 1)
-    return at === 0 ? first : (others[at - 1] ?? first)
-  }
-  /** Short times are likelier than long ones. */
-  ms(min: number, max: number): number {
-    const u = this.#next()
-    return Math.round(min + (max - min) * u * u * u)
-  }
-}
+import { drawScenes, drawWatchers, type LeadershipTheme, leadershipConfig } from './themes-leadership.ts'
 
 /**
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
  * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
- * `members`: one change of the membership after the other, while leaders are cut off and die.
+ * `members`: one change of the membership after the other, while leaders are cut off and die. `leases` and `elections`: themes-leadership.ts.
  */
-type Theme = 'anything' | 'deposed' | 'snapshots' | 'members'
+type Theme = 'anything' | 'deposed' | 'snapshots' | 'members' | LeadershipTheme
 
 export function generate(seed: number, nodes = 5): Schedule {
   const dice = new Dice(seed, 0)
@@ -59,10 +35,17 @@ export function generate(seed: number, nodes = 5): Schedule {
     'deposed',
     'snapshots',
     'members',
+    'leases',
+    'elections',
+    'elections',
   )
   const config = themed(theme, dice, drawConfig(dice, nodes))
-  const faults = drawFaults(new Dice(seed, 2), config, theme)
+  const isAboutLeaders = theme === 'leases' || theme === 'elections'
+  const faults = isAboutLeaders
+    ? drawScenes(theme, new Dice(seed, 4), config)
+    : drawFaults(new Dice(seed, 2), config, theme)
   const ops = drawOps(new Dice(seed, 1), config)
+  if (isAboutLeaders) ops.push(...drawWatchers(theme, new Dice(seed, 5), config))
   if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
@@ -84,6 +67,9 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
         leases: dice.chance(0.6) ? 1 : 0,
         leaseMs: config.electionMinMs * dice.pick(1, 1, 3),
       }
+    case 'leases':
+    case 'elections':
+      return leadershipConfig(theme, dice, config)
     case 'members':
       return { ...config, ms: 60_000, spares: 2 }
     case 'snapshots':
@@ -313,14 +299,14 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
   'full-disk': 1,
 }
 
-const THEMES: Readonly<Record<Theme, Partial<Record<FaultKind, number>>>> = {
+const THEMES: Readonly<Record<Exclude<Theme, LeadershipTheme>, Partial<Record<FaultKind, number>>>> = {
   anything: WEIGHTS,
   deposed: DEPOSED,
   snapshots: SNAPSHOTS,
   members: MEMBERS,
 }
 
-function drawKinds(dice: Dice, config: Config, theme: Theme): FaultKind[] {
+function drawKinds(dice: Dice, config: Config, theme: keyof typeof THEMES): FaultKind[] {
   const share = theme === 'anything' ? dice.pick(0.15, 0.35, 0.7) : 0.7
   const weights = THEMES[theme]
   return FAULT_KINDS.filter(
@@ -331,7 +317,7 @@ function drawKinds(dice: Dice, config: Config, theme: Theme): FaultKind[] {
   ).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
 }
 
-function drawFaults(dice: Dice, config: Config, theme: Theme): Fault[] {
+function drawFaults(dice: Dice, config: Config, theme: keyof typeof THEMES): Fault[] {
   const kinds = drawKinds(dice, config, theme)
   if (kinds.length === 0) return []
   const meanMs =

@@ -97,6 +97,8 @@ export interface Begun {
 export class Invariants {
   /** The first one. */
   violation: Violation | undefined
+  /** Told of what can be seen only here. */
+  onMoment: (moment: 'committed' | 'ahead', replica: Replica) => void = () => {}
   readonly model = new Model()
   readonly replicas = new Map<ReplicaId, Replica>()
   /** Index and leader's term of each step of commitment, rising in both. */
@@ -486,6 +488,7 @@ export class Invariants {
     replica.applied = index
     this.#exposed(replica, index)
     this.#state(replica, record, stateHash)
+    if (replica.durable.terms.length <= index) this.onMoment('ahead', replica)
     replica.configuration = replica.configurationNow?.()
   }
 

@@ -46,7 +46,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     config,
     (now) => new Recorder(header, now, (event) => history.push(event)),
   )
-  const { time, tally, invariants } = cluster
+  const { time, tally, invariants, moments } = cluster
   if (watch !== undefined) {
     cluster.onSay = (process: Process | undefined, what: string) =>
       watch({ atMs: time.now, node: process?.name, what, cluster })
@@ -57,9 +57,15 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   if (config.clocks > 0) tally.fault('clock-drift')
   cluster.found()
   for (const op of schedule.ops)
-    if (op.at < config.ms) time.push(op.at, IO, undefined, () => clients.run(op, cluster.machine(op.node)))
+    if (op.at < config.ms)
+      time.push(op.at, IO, undefined, () =>
+        moments.whenever(op, (about) => clients.run(op, cluster.machine(op.node, about))),
+      )
   for (const fault of schedule.faults)
-    if (fault.at < config.ms) time.push(fault.at, IO, undefined, () => faults.inject(fault))
+    if (fault.at < config.ms)
+      time.push(fault.at, IO, undefined, () =>
+        moments.whenever(fault, (about) => faults.inject(fault, about)),
+      )
   prepare?.(cluster)
   try {
     cluster.runUntil(config.ms)

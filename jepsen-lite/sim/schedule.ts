@@ -43,7 +43,7 @@ export interface Config {
   readonly writeMs: number
   readonly writeJitterMs: number
   readonly readMs: number
-  /** 0: all clocks are equal. 1: they drift within the promised bound. 2: beyond it, and jump; leases stay off. */
+  /** 0: all clocks are equal. 1: they drift within the promised bound. 2: beyond it, and jump; leases stay off. 3: each at one end of the bound. */
   readonly clocks: number
   /** 1: leader leases are on from the start. */
   readonly leases: number
@@ -80,6 +80,33 @@ export interface Limits {
   readonly rowFilterBytes: number
 }
 
+/**
+ * What a part of a schedule can wait for, instead of a time (moments.ts). elected, deposed: a leader takes office, or loses it; candidate: an
+ * election begins; voted: a vote leaves, for another; hands-over: a leader asks its successor to take over; committed: a leader commits;
+ * ahead: a replica applies what its own disk does not hold yet; joint: a replica enters a joint configuration; truncated: it has cut off the
+ * end of its log; answered: a client is told that its write is done.
+ */
+export const MOMENTS = [
+  'elected',
+  'deposed',
+  'candidate',
+  'voted',
+  'hands-over',
+  'committed',
+  'ahead',
+  'joint',
+  'truncated',
+  'answered',
+] as const
+export type Moment = (typeof MOMENTS)[number]
+
+/** From its time on it waits for a while for such a moment, lets `after` ms pass, and happens; up to so many times. */
+export interface Waiting {
+  readonly when?: Moment
+  readonly after?: number
+  readonly times?: number
+}
+
 export const OP_KINDS = [
   'put',
   'get',
@@ -101,7 +128,7 @@ export type OpKind = (typeof OP_KINDS)[number]
  * once: a put under a new idempotency token, again: the client's last request under its token once more; prev: a put that asks for what was
  * there before; settings: a replicated limit.
  */
-export interface Op {
+export interface Op extends Waiting {
   readonly at: number
   readonly kind: OpKind
   readonly client: number
@@ -124,6 +151,9 @@ export const FAULT_KINDS = [
   'break-streams',
   'lossy',
   'slow-link',
+  'late',
+  'half-deaf',
+  'witness',
   // process
   'crash',
   'crash-many',
@@ -150,7 +180,7 @@ export const FAULT_KINDS = [
 export type FaultKind = (typeof FAULT_KINDS)[number]
 
 /** `faults.ts` says what the numbers of each kind mean; all are natural numbers. */
-export interface Fault {
+export interface Fault extends Waiting {
   readonly at: number
   readonly kind: FaultKind
   /** Whom it strikes: a machine by its place, or one of the roles below. */
@@ -159,12 +189,18 @@ export interface Fault {
   /** How long it lasts. */
   readonly ms: number
   readonly x: number
+  /** Of cuts: they end at such a moment about the same machine, if that comes first. */
+  readonly until?: Moment
 }
 
 /** Whoever leads then; the follower, or any other, that comes first then. Smaller numbers are machines. */
 export const LEADER = 12
 export const FOLLOWER = 13
 export const CANDIDATE = 14
+/** Of what waits for a moment: whom that is about; with whom (+ 16); and of anything: one that leads no more, and does not know it (+ 32). */
+export const SUBJECT = 15
+export const OTHER = SUBJECT + 16
+export const STALE = SUBJECT + 32
 export const SELECTORS = 16
 
 /** Refuses what is no schedule: files are edited by hand. */
@@ -179,6 +215,9 @@ type Fields = { readonly [name: string]: unknown }
 
 const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null
 
+const isWaiting = ({ when, until }: Fields): boolean =>
+  [when, until].every((moment) => moment === undefined || MOMENTS.some((one) => one === moment))
+
 const areNumbers = (value: unknown, names: readonly string[]): boolean =>
   isFields(value) && names.every((name) => Number.isFinite(value[name]))
 
@@ -190,9 +229,9 @@ function isSchedule(value: unknown): value is Schedule {
     areNumbers(value.config, ['nodes', 'ms', 'heartbeatMs', 'electionMinMs', 'electionMaxMs']) &&
     Array.isArray(value.ops) &&
     value.ops.every((op) => areNumbers(op, ['at', 'client', 'node', 'key', 'x'])) &&
-    value.ops.every(({ kind }) => OP_KINDS.includes(kind)) &&
+    value.ops.every((op) => OP_KINDS.includes(op.kind) && isWaiting(op)) &&
     Array.isArray(value.faults) &&
     value.faults.every((fault) => areNumbers(fault, ['at', 'a', 'b', 'ms', 'x'])) &&
-    value.faults.every(({ kind }) => FAULT_KINDS.includes(kind))
+    value.faults.every((fault) => FAULT_KINDS.includes(fault.kind) && isWaiting(fault))
   )
 }

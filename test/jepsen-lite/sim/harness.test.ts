@@ -67,6 +67,9 @@ const felt: Record<string, readonly Partial<Fault>[]> = {
   flap: [{ a: 12, b: 2, x: 200 }],
   'slow-link': [{ a: 12, b: 2, x: 100 }],
   'crash-many': [{ x: 0 }],
+  // The higher bits choose everybody.
+  late: [{ x: 300 | (127 << 13) }],
+  'half-deaf': [{ x: 1 | (127 << 13) }],
 }
 
 test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {

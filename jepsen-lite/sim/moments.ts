@@ -1,0 +1,78 @@
+// Moments that an operation or a fault of a schedule can wait for. What matters in the life of a cluster lasts a few milliseconds (a write is
+// committed and nobody knows, an election is under way), and no draw of times hits it often; a schedule can name it instead.
+//
+// Whoever waits is called in an event of its own, at the same instant at the earliest: never in the middle of a turn (`Trap` does that).
+
+import type { Machine, Process } from './process.ts'
+import type { Moment, Waiting } from './schedule.ts'
+import { IO, type Time } from './time.ts'
+
+/** How long a schedule waits for a moment. */
+export const PATIENCE_MS = 10_000
+
+/** Whom a moment is about: who did it, and with whom. */
+export interface About {
+  readonly subject: Machine
+  readonly other: Machine | undefined
+}
+
+interface Waiter {
+  readonly run: (about: About) => void
+  readonly afterMs: number
+  readonly until: number
+  /** Only a moment about this machine counts. */
+  readonly subject: Machine | undefined
+  left: number
+}
+
+export class Moments {
+  readonly #time: Time
+  readonly #waiters = new Map<Moment, Waiter[]>()
+
+  constructor(time: Time) {
+    this.#time = time
+  }
+
+  /** Runs at once what waits for nothing. */
+  whenever({ when, after = 0, times = 1 }: Waiting, run: (about: About | undefined) => void): void {
+    if (when === undefined) run(undefined)
+    else
+      this.#add(when, {
+        run,
+        afterMs: after,
+        until: this.#time.now + PATIENCE_MS,
+        subject: undefined,
+        left: times,
+      })
+  }
+
+  /** Runs the next time that it is about `subject`; without a limit in time. */
+  next(moment: Moment, subject: Machine | undefined, run: () => void): void {
+    this.#add(moment, { run, afterMs: 0, until: Number.POSITIVE_INFINITY, subject, left: 1 })
+  }
+
+  #add(moment: Moment, waiter: Waiter): void {
+    const waiters = this.#waiters.get(moment)
+    if (waiters === undefined) this.#waiters.set(moment, [waiter])
+    else waiters.push(waiter)
+  }
+
+  clear(): void {
+    this.#waiters.clear()
+  }
+
+  met(moment: Moment, process: Process, other?: Process): void {
+    const waiters = this.#waiters.get(moment)
+    if (waiters === undefined) return
+    const time = this.#time
+    const about = { subject: process.machine, other: other?.machine }
+    const left = waiters.filter((waiter) => {
+      if (waiter.until < time.now) return false
+      if (waiter.subject !== undefined && waiter.subject !== about.subject) return true
+      time.push(time.now + waiter.afterMs, IO, undefined, () => waiter.run(about))
+      return --waiter.left > 0
+    })
+    if (left.length > 0) this.#waiters.set(moment, left)
+    else this.#waiters.delete(moment)
+  }
+}
