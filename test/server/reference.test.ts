@@ -103,3 +103,8 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
   ])
   expect(documented.sort()).toEqual(types.sort())
 })
+
+test('whatever a follower may forward finds room in the queue to its leader, twice: a proposal is forwarded once per term', () => {
+  expect(TRANSPORT_LIMITS.queueBytesMax).toBeGreaterThan(2 * raftLimits.uncommittedBytesMax)
+  expect(TRANSPORT_LIMITS.queueMessagesMax).toBeGreaterThan(2 * raftLimits.uncommittedEntriesMax)
+})

@@ -7,7 +7,10 @@ export interface TransportLimits {
   readonly helloBytesMax: number
   /** Accepted connections that have not said who they are; more are closed. */
   readonly strangersMax: number
-  /** Waiting for one peer, in our queue and in the socket; beyond, messages are dropped (Raft sends again). */
+  /**
+   * Waiting for one peer, in our queue and in the socket; beyond, messages are dropped. Raft sends again what it sends, but a proposal is
+   * forwarded once per term: so there is room for all that Raft's limits let a follower forward, twice (again after a reconnect).
+   */
   readonly queueBytesMax: number
   readonly queueMessagesMax: number
   /** A dialled or accepted connection whose handshake takes longer is closed. */
@@ -31,8 +34,8 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   frameBytesMax: 16 * 1024 * 1024,
   helloBytesMax: 4 * 1024,
   strangersMax: 64,
-  queueBytesMax: 32 * 1024 * 1024,
-  queueMessagesMax: 8192,
+  queueBytesMax: 160 * 1024 * 1024,
+  queueMessagesMax: 131_072,
   handshakeMs: 2000,
   refusedAfterMs: 20,
   reconnectMinMs: 5,
