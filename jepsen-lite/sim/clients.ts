@@ -5,10 +5,12 @@
 import {
   asRevision,
   type Command,
+  DEFAULT_SETTINGS,
   dataKey,
   dataRange,
   decodeKeyRow,
   type Request,
+  type Settings,
   userKey,
 } from '../../src/kv/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
@@ -94,6 +96,9 @@ export class Clients {
         if (client.once !== undefined)
           this.#propose(client, process, driver, client.once.request, client.once.op)
         return
+      case 'reuse':
+        this.#reuse(client, process, driver, key)
+        return
       default:
         this.#change(client, process, driver, op, key)
         return
@@ -113,8 +118,10 @@ export class Clients {
     driver.propose({ command, idempotency: undefined, principal: name }, 2000, (result) => {
       done(result.ok)
       if (result.ok) {
+        const { outcome } = result.value
         this.#raise(process.replica.applied)
-        this.#recorder.ok(id, resultOf(result.value.outcome, false))
+        if (outcome.kind === 'refused') this.#recorder.fail(id, outcome.code)
+        else this.#recorder.ok(id, resultOf(outcome, false))
       } else if (result.problem.written === 'unknown') this.#recorder.unknown(id, result.problem.code)
       else this.#recorder.fail(id, result.problem.code)
     })
@@ -135,6 +142,22 @@ export class Clients {
     this.#propose(client, process, driver, request, operation)
   }
 
+  /** Its token for another request: as a client does that has forgotten what it used. No repetition, so the history shows it as any other. */
+  #reuse(client: Client, process: Process, driver: Driver, key: string): void {
+    const { once } = client
+    if (once === undefined) return
+    const principal = `${client.name}.${client.sent++}`
+    const command: Command = {
+      kind: 'put',
+      key: bytes(key),
+      value: bytes(principal),
+      condition: undefined,
+      prev: false,
+    }
+    const request: Request = { command, idempotency: once.request.idempotency, principal }
+    this.#propose(client, process, driver, request, operationOf(command, key, principal, undefined))
+  }
+
   #command(client: Client, op: Op, keyText: string, value: string): Command {
     const key = bytes(keyText)
     const put = { kind: 'put', key, value: bytes(value), prev: op.kind === 'prev' } as const
@@ -149,12 +172,7 @@ export class Clients {
       case 'create':
         return { ...put, condition: { ifMatch: undefined, ifNoneMatch: 'any' } }
       case 'settings': {
-        const idempotencyTokensMax = 1 + (op.x % 20)
-        const idempotencyAgeMsMax = 1000 + (op.x % 60) * 1000
-        return {
-          kind: 'settings',
-          settings: op.x % 2 === 0 ? { idempotencyTokensMax } : { idempotencyAgeMsMax },
-        }
+        return { kind: 'settings', settings: settingsOf(op.x) }
       }
       default:
         return { ...put, condition: undefined }
@@ -195,7 +213,10 @@ export class Clients {
         if (outcome.kind === 'precondition-failed') client.seen.set(key, outcome.current?.modRevision ?? 0)
       }
       if (outcome.kind === 'refused') {
-        this.#fail(open, outcome.code)
+        const { code } = outcome
+        if (code === 'idempotency_key_reused') world.tally.hit('token of another request refused')
+        if (code === 'storage_full' || code === 'value_too_large') world.tally.hit('refused for its size')
+        this.#fail(open, code)
         return
       }
       if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
@@ -463,6 +484,21 @@ export class Clients {
     const violation = new Violation(invariant, detail)
     this.#world.invariants.violation ??= violation
     return violation
+  }
+}
+
+/** One of the limits, as small as a few keys can reach, or as it is at first. */
+function settingsOf(x: number): Partial<Settings> {
+  switch (x % 5) {
+    case 0:
+    case 1:
+      return { idempotencyTokensMax: 1 + (x % 20) }
+    case 2:
+      return { idempotencyAgeMsMax: 1000 + (x % 60) * 1000 }
+    case 3:
+      return { storeBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.storeBytesMax : 10 + (x % 97) }
+    default:
+      return { valueBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.valueBytesMax : 4 + (x % 7) }
   }
 }
 

@@ -25,7 +25,7 @@ import { Machine, type Process } from './process.ts'
 import { bits, DRAW, uniform } from './random.ts'
 import { CANDIDATE, type Config, FOLLOWER, LEADER, SUBJECT } from './schedule.ts'
 import { Tally } from './tally.ts'
-import { IO, Time } from './time.ts'
+import { type Event, IO, Time } from './time.ts'
 import { Trace } from './trace.ts'
 import { CrashSignal, Violation } from './violation.ts'
 import type { World } from './world.ts'
@@ -52,7 +52,7 @@ export class Cluster implements World {
   readonly time = new Time()
   readonly trace = new Trace()
   readonly tally = new Tally()
-  readonly invariants = new Invariants()
+  readonly invariants: Invariants
   readonly moments = new Moments(this.time)
   readonly machines: Machine[] = []
   readonly network: SimNetwork
@@ -71,6 +71,7 @@ export class Cluster implements World {
   constructor(seed: number, config: Config, recorder: (now: () => number) => Recorder) {
     this.seed = seed
     this.config = config
+    this.invariants = new Invariants(config)
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares
     for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))
@@ -399,6 +400,10 @@ export class Cluster implements World {
       if (this.traps.size > 0) this.#spring(process, 'elected')
     } else if (/lost the (election|pre-vote)/.test(why)) tally.hit('election lost or tied')
     else if (/no quorum/.test(why)) tally.hit('leader deposed without quorum')
+  }
+
+  isOfLeader(event: Event, term: number): boolean {
+    return this.network.isOfLeader(event, term)
   }
 
   say(process: Process | undefined, what: string): void {

@@ -19,6 +19,8 @@ export interface DiskEvents {
   writing(): void
   /** The batch is durable and nobody knows yet. `label`: what was set when it was begun. */
   durable(label: Begun | undefined): void
+  /** Something was answered with an error. */
+  failed(): void
 }
 
 /** What becomes of the batch under way when the power goes. */
@@ -29,9 +31,12 @@ export class SimDisk {
   /** The next write fails: its batch has reached the disk all the same, or not. */
   failNext: 'lost' | 'kept' | undefined
   full = false
+  /** The next page that is read is none. */
+  failRead = false
   /** Faults that took effect. */
   failedSyncs = 0
   refusedFull = 0
+  failedReads = 0
   #rows = new MemoryRows()
   #sequence = 0
   #tornTail = false
@@ -72,6 +77,24 @@ export class SimDisk {
 
   get tornTail(): boolean {
     return this.#tornTail
+  }
+
+  takeFailedRead(): boolean {
+    const { failRead } = this
+    this.failRead = false
+    if (failRead) this.failedReads++
+    return failRead
+  }
+
+  /** The same bytes on a disk of their own. */
+  copy(): SimDisk {
+    const copy = new SimDisk()
+    this.#rows.hold()
+    copy.#rows = this.#rows.with([])
+    this.#rows.release()
+    copy.#sequence = this.#sequence
+    copy.identity = this.identity
+    return copy
   }
 
   holds(key: Uint8Array): boolean {
@@ -175,6 +198,7 @@ export class SimEngine implements Engine {
     this.#inFlight = undefined
     if (disk.full) {
       disk.refusedFull++
+      this.#events.failed()
       done(new Error('ENOSPC: no space left on device'))
       return
     }
@@ -186,6 +210,7 @@ export class SimEngine implements Engine {
       disk.commit(batch)
       this.#events.durable(batch.label)
     }
+    if (failNext !== undefined) this.#events.failed()
     done(failNext === undefined ? undefined : new Error('EIO: i/o error, fdatasync'))
   }
 
@@ -216,7 +241,11 @@ export class SimEngine implements Engine {
       next: (pairsMax, done) => {
         const page = pairs.slice(at, at + pairsMax)
         at += pairsMax
-        this.#later('read', () => done(undefined, page, page.length === 0))
+        this.#later('read', () => {
+          if (!this.#disk.takeFailedRead()) return done(undefined, page, page.length === 0)
+          this.#events.failed()
+          done(new Error('EIO: i/o error, read'), [], false)
+        })
       },
       close: () => {},
     }

@@ -32,6 +32,7 @@ export class Faults {
   /** Of `witness`: who goes on now, and what ends that. */
   #majority: ReadonlySet<Machine> = new Set()
   #endWitness = (): void => {}
+  #injected = 0
   #draws = 0
   #over = false
 
@@ -55,6 +56,8 @@ export class Faults {
     if (a === undefined || b === undefined) return
     const { kind, ms, x } = fault
     cluster.say(undefined, `fault ${kind}: ${a.name} ${b.name}, ${ms} ms, ${x}`)
+    const nodes = this.#struck(fault, a, b).map(({ name }) => name)
+    cluster.recorder.note('inject', { fault: kind, id: this.#injected++, nodes, ms, x })
     const { machines, network } = cluster
     const { length: size } = machines
     switch (kind) {
@@ -102,6 +105,9 @@ export class Faults {
       }
       case 'break-streams':
         if (network.streams.breakAll(a.place)) cluster.tally.fault(kind)
+        return
+      case 'bend-chunk':
+        this.#until(ms, network.streams.bendNext(a.place))
         return
       case 'lossy': {
         const lost = 20 + (x % 300)
@@ -175,6 +181,25 @@ export class Faults {
         })
         return
       }
+      case 'fail-read': {
+        const { disk } = a
+        const before = disk.failedReads
+        disk.failRead = true
+        this.#until(ms, () => {
+          disk.failRead = false
+          if (disk.failedReads > before) cluster.tally.fault(kind)
+        })
+        return
+      }
+      case 'slow-apply': {
+        const before = a.appliedSlowly
+        a.applyMs = 20 + (x % 1500)
+        a.applyUntil = Math.max(a.applyUntil, cluster.time.now + ms)
+        this.#until(ms, () => {
+          if (a.appliedSlowly > before) cluster.tally.fault(kind)
+        })
+        return
+      }
       case 'full-disk': {
         const { disk } = a
         const before = disk.refusedFull
@@ -241,6 +266,39 @@ export class Faults {
       }
       default:
         assertNever(kind)
+    }
+  }
+
+  /** Whom it strikes, for whoever draws it: those that are cut off, stopped, damaged or asked. */
+  #struck({ kind, x }: Fault, a: Machine, b: Machine): readonly Machine[] {
+    const { machines } = this.#cluster
+    switch (kind) {
+      case 'partition': {
+        const side = machines.filter(({ place }) => ((x >> place) & 1) === 1)
+        return side.length * 2 > machines.length ? machines.filter((one) => !side.includes(one)) : side
+      }
+      case 'isolate':
+        return (x >> 13) % 2 === 1 && a !== b ? [a, b] : [a]
+      case 'ring':
+      case 'lossy':
+      case 'witness':
+        return machines
+      case 'crash-many':
+        return machines.filter(({ place }) => x % 3 === 0 || ((x >> (2 + place)) & 1) === 1)
+      case 'break':
+      case 'flap':
+      case 'slow-link':
+        return x % 2 === 0 || a === b ? [a] : [a, b]
+      case 'one-way':
+      case 'transfer':
+        return a === b ? [a] : [a, b]
+      case 'remove':
+      case 'demote':
+      case 'promote':
+      case 'replace':
+        return [b]
+      default:
+        return [a]
     }
   }
 

@@ -17,7 +17,9 @@ import {
   type ReplicaId,
 } from '../../src/raft/index.ts'
 import type { AppliedRecord, Storage, StorageBatch } from '../../src/storage/index.ts'
+import { Conduct } from './conduct.ts'
 import { type Effect, Model, NO_EFFECT } from './model.ts'
+import type { Config } from './schedule.ts'
 import { Violation } from './violation.ts'
 
 /** What one replica holds, as seen from outside. Survives its processes. */
@@ -31,8 +33,9 @@ export class Replica {
   /** The process applies in order. */
   applied = 0
   stateHash = 0n
-  /** Term that its process leads or has led last. */
+  /** Term that its process leads or has led last, and what it has held every follower to have since then. */
   leads = 0
+  readonly matches = new Map<ReplicaId, number>()
   /** Its status, cheap to refuse: asked only when something was committed. */
   status: (() => RaftStatus) | undefined
   /** As of the entry applied last, and as its process has it now. */
@@ -48,6 +51,8 @@ export class Replica {
   /** On that clock: when a leader was last heard, or the process began under a lease. */
   contactAt = Number.NEGATIVE_INFINITY
   contactTerm = 0
+  /** Messages of a leader that arrived while its process was stopped, and that it has not read yet. */
+  unread = 0
   /** Who asked for its vote in a transfer of leadership, which no promise stands against. */
   readonly transfers = new Map<ReplicaId, number>()
 
@@ -116,6 +121,15 @@ export class Invariants {
   /** First index that each term appended at. */
   readonly #firstOfTerm = new Map<number, number>()
   readonly #votes = new Map<string, ReplicaId>()
+  readonly #conduct: Conduct
+
+  constructor(timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>) {
+    this.#conduct = new Conduct(
+      timing,
+      (index) => this.committed[index]?.term,
+      (invariant, detail) => this.#violated(invariant, detail),
+    )
+  }
 
   /** A replica whose disk was formatted, with what is on it. */
   adopt(
@@ -135,9 +149,28 @@ export class Invariants {
     return replica
   }
 
-  /** Its process begins with what the store recovered: no more and no less than what was durable. */
-  opened(replica: Replica, { hardState, log, applied, boot, stateHash }: Storage): void {
+  /** Its process begins with what the store recovered. */
+  opened(replica: Replica, storage: Storage): void {
+    const { applied, boot, stateHash } = storage
     const { durable, name } = replica
+    this.#recovers(replica, storage)
+    if (boot <= replica.boot)
+      this.#violated('DISK-2', `${name} starts with boot ${boot} after ${replica.boot}`)
+    replica.boot = boot
+    replica.begun = copyOf(durable)
+    replica.applied = applied.index
+    replica.leads = 0
+    this.#state(replica, applied, stateHash)
+  }
+
+  /** What it would begin with if it began now; undefined: it would not begin. */
+  wouldOpen(replica: Replica, storage: Storage | undefined, why: string): void {
+    if (storage === undefined) this.#violated('DISK-3', `${replica.name} would refuse its disk now: ${why}`)
+    this.#recovers(replica, storage)
+  }
+
+  /** No more and no less than what was durable. */
+  #recovers({ durable, name }: Replica, { hardState, log, applied }: Storage): void {
     const { term, vote, commit } = hardState
     if (term !== durable.term || vote !== durable.vote || commit !== durable.commit)
       this.#violated(
@@ -155,13 +188,6 @@ export class Invariants {
         'DISK-1',
         `${name} recovered applied index ${applied.index}, durable was ${durable.applied}`,
       )
-    if (boot <= replica.boot)
-      this.#violated('DISK-2', `${name} starts with boot ${boot} after ${replica.boot}`)
-    replica.boot = boot
-    replica.begun = copyOf(durable)
-    replica.applied = applied.index
-    replica.leads = 0
-    this.#state(replica, applied, stateHash)
   }
 
   /** Kept as well as thrown: whoever runs in between may catch what is thrown. */
@@ -177,6 +203,8 @@ export class Invariants {
     const { type, term } = message
     if (message.from !== replica.id)
       this.#violated('RAFT-16', `${replica.name} sends ${type} under the name of ${message.from}`)
+    this.#conduct.sent(replica, message)
+    if (message.to === replica.id) this.#violated('RAFT-16', `${replica.name} sends ${type} to itself`)
     if (type === 'pre-vote-request') {
       this.#keepsPromise(replica, term, `asks for a pre-vote of term ${term}`)
       return
@@ -212,6 +240,7 @@ export class Invariants {
       case 'heartbeat':
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
+        this.#believes(replica, replica.status?.())
         return
       case 'read-index-answer':
         if (message.index !== undefined) this.#exposed(replica, message.index)
@@ -222,6 +251,7 @@ export class Invariants {
   /** What a message that arrives binds its receiver to; `term` is its own. */
   heard(replica: Replica, message: Message, term: number): void {
     const { type } = message
+    this.#conduct.heard(replica, message)
     if ((type === 'append' || type === 'heartbeat') && message.term >= term) {
       replica.contactAt = replica.now?.() ?? Number.NEGATIVE_INFINITY
       replica.contactTerm = message.term
@@ -283,6 +313,26 @@ export class Invariants {
       )
   }
 
+  /** What a leader holds its followers to have (paper figure 2): match < next, durable there, and not less than before. */
+  #believes({ name, leads, matches, begun }: Replica, status: RaftStatus | undefined): void {
+    if (status === undefined || status.role !== 'leader' || status.term !== leads) return
+    for (const { id, match, next } of status.progress) {
+      if (next <= match) this.#violated('RAFT-14', `${name}: next ${next} ≤ match ${match} of ${id}`)
+      const before = matches.get(id) ?? 0
+      if (match < before)
+        this.#violated('RAFT-14', `${name}: match of ${id} falls from ${before} to ${match}`)
+      matches.set(id, match)
+      const follower = this.replicas.get(id)
+      if (follower === undefined || follower.damaged || follower.durable.term > leads) continue
+      const has = follower.durable.terms[match]
+      if (has === undefined || (begun.terms[match] ?? has) !== has)
+        this.#violated(
+          'RAFT-14',
+          `${name} holds match ${match} of ${follower.name} in term ${begun.terms[match]}, durable there is term ${has}`,
+        )
+    }
+  }
+
   #appending(replica: Replica, prevIndex: number, prevTerm: number, entries: readonly Entry[]): void {
     let previous = prevTerm
     for (const entry of entries) {
@@ -306,8 +356,8 @@ export class Invariants {
       this.#violated('RAFT-12', `${name}: commit falls from ${begun.commit} to ${commit}`)
     this.#exposed(replica, commit)
     for (const { truncateFrom, entries, snapshot } of writes) {
-      if (snapshot !== undefined) this.#installs(replica, snapshot.meta.index, snapshot.meta.term)
-      if (truncateFrom !== undefined) this.#truncates(replica, truncateFrom)
+      if (snapshot !== undefined) this.#installs(replica, snapshot)
+      if (truncateFrom !== undefined) this.#truncates(replica, truncateFrom, term)
       let previous = begun.terms[(entries[0]?.index ?? 0) - 1] ?? 0
       for (const entry of entries) {
         if (entry.term > term)
@@ -368,7 +418,9 @@ export class Invariants {
     for (const entry of entries) terms[entry.index] = entry.term
   }
 
-  #truncates({ begun, name }: Replica, from: number): void {
+  #truncates({ begun, name, leads }: Replica, from: number, term: number): void {
+    if (leads === term && begun.terms.at(-1) === term)
+      this.#violated('RAFT-7', `${name} leads term ${term} and truncates from ${from}`)
     for (let index = from; index <= this.maxCommitted && index < begun.terms.length; index++) {
       const term = this.committed[index]?.term
       if (term !== undefined && begun.terms[index] === term)
@@ -376,7 +428,10 @@ export class Invariants {
     }
   }
 
-  #installs({ name, begun }: Replica, index: number, term: number): void {
+  #installs(
+    { name, begun }: Replica,
+    { meta: { index, term }, keepLog }: NonNullable<StorageBatch['writes'][number]['snapshot']>,
+  ): void {
     const known = this.committed[index]
     if (known === undefined || known.term !== term)
       this.#violated(
@@ -385,6 +440,12 @@ export class Invariants {
       )
     if (index <= begun.commit)
       this.#violated('SNAP-2', `${name} installs a snapshot of ${index} over committed ${begun.commit}`)
+    // What lies behind may have been acknowledged, and may be committed by that (paper §7).
+    if (keepLog !== (begun.terms[index] === term))
+      this.#violated(
+        'SNAP-3',
+        `${name} ${keepLog ? 'keeps' : 'drops'} its log under a snapshot of ${index} in term ${term}; the log has term ${begun.terms[index]} there`,
+      )
   }
 
   /** Log matching (paper §5.3): index and term name an entry and, by induction, all before it. */
@@ -409,8 +470,10 @@ export class Invariants {
     if (previousTerm > term)
       this.#violated('RAFT-8', `${replica.name}: term ${term} at ${index} behind term ${previousTerm}`)
     list.push({ term, previousTerm, frame })
-    if (frameKind(frame) === ENTRY_CONFIGURATION && index > this.newestChange) this.newestChange = index
     if (previousTerm !== term && !this.#firstOfTerm.has(term)) this.#termBegins(replica, term, index)
+    if (frameKind(frame) !== ENTRY_CONFIGURATION) return
+    if (index > this.newestChange) this.newestChange = index
+    this.#conduct.changeAppears(replica, index, term, this.#firstOfTerm.get(term) ?? index)
   }
 
   /** Leader completeness (paper §5.4): all that was committed in earlier terms is in the log of whoever leads this one. */
@@ -467,6 +530,7 @@ export class Invariants {
     }
     this.maxCommitted = status.commit
     this.commitSteps.push({ index: status.commit, term })
+    this.#believes(replica, status)
   }
 
   /** Durable on a majority of each half (paper §5.4.2, §6). */
@@ -558,8 +622,10 @@ export class Invariants {
 
   role(replica: Replica, role: string, term: number): void {
     replica.role = role
+    this.#conduct.role(replica, role, term)
     if (role === 'leader') {
       replica.leads = term
+      replica.matches.clear()
       this.#leading(replica, term)
       this.#elected(replica, term)
     }
@@ -581,6 +647,8 @@ export class Invariants {
     replica.status = undefined
     replica.leads = 0
     replica.role = 'follower'
+    replica.unread = 0
+    this.#conduct.ended(replica)
     replica.transfers.clear()
     replica.configuration = undefined
     replica.configurationNow = undefined

@@ -3,6 +3,7 @@
 // every member, and agree. What is stuck otherwise is a violation like any other.
 
 import { type Configuration, decodeAppliedState, isVoter, type ReplicaId } from '../../src/raft/index.ts'
+import type { ReadOptions } from '../../src/server/types.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
 import type { Machine } from './process.ts'
@@ -15,6 +16,12 @@ const DEAD = { stalls: false, refuses: false }
 /** Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without progress. */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
+const LINEARIZABLE: ReadOptions = {
+  consistency: 'linearizable',
+  maxStalenessMs: undefined,
+  minRevision: undefined,
+  timeoutMs: 2000,
+}
 
 export function converge(cluster: Cluster, clients: Clients): void {
   const configuration = newestConfiguration(cluster)
@@ -26,21 +33,24 @@ export function converge(cluster: Cluster, clients: Clients): void {
   cluster.recorder.note('phase', { phase: 'heal', nodes: core.map(({ name }) => name) })
   cluster.say(undefined, `liveness: ${core.map(({ name }) => name).join(' ')} must converge`)
   const { time, config } = cluster
-  freezeOthers(cluster, core)
-  for (const machine of core) heal(cluster, machine)
+  const outsiders = chooseOutsiders(cluster, configuration)
+  freezeOthers(cluster, [...core, ...outsiders])
+  for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
   cluster.network.tryAgain()
   const probes = new Probes(cluster, clients, core)
   const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS
+  const whyNot = (): string | undefined =>
+    whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
   let nextLook = 0
   cluster.runUntil(until, () => {
     if (time.now < nextLook) return false
     nextLook = time.now + LOOK_MS
     probes.send()
-    return whyNotConverged(cluster, core, probes) === undefined
+    return whyNot() === undefined
   })
   if (cluster.invariants.violation !== undefined) return
-  const why = whyNotConverged(cluster, core, probes)
+  const why = whyNot()
   if (why !== undefined) {
     cluster.invariants.violation = new Violation(
       'LIVE-1',
@@ -107,6 +117,30 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
   return core
 }
 
+/** Replicas that were removed while nobody could tell them, and that come back now. */
+function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefined): Machine[] {
+  const outsiders = cluster.machines.filter(
+    ({ replica, suspect, joining, removed, place }) =>
+      replica !== undefined &&
+      configuration?.removed.includes(replica.id) &&
+      !(suspect || joining || removed) &&
+      bits(cluster.seed, DRAW.core, place, 3) % 4 > 0,
+  )
+  if (outsiders.length > 0) cluster.tally.hit('removed replica came back in the liveness phase')
+  return outsiders
+}
+
+/** Who was removed is told by whomever of its old peers it reaches, and stops. */
+function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): string | undefined {
+  const ids = new Set(core.flatMap(({ process }) => (process?.driver === undefined ? [] : [process.id])))
+  for (const { name, removed, process } of outsiders) {
+    const peers = process?.driver?.configuration.members
+    if (!removed && peers?.some(({ id }) => ids.has(id)))
+      return `${name} was removed, and none of those it calls tells it so`
+  }
+  return undefined
+}
+
 /** Whatever is not of the core stays as it is, or worse, for good. */
 function freezeOthers(cluster: Cluster, core: readonly Machine[]): void {
   const { machines, network, seed } = cluster
@@ -130,18 +164,21 @@ function heal(cluster: Cluster, machine: Machine): void {
   machine.disk.failNext = undefined
   machine.stalledUntil = 0
   machine.slowUntil = 0
+  machine.applyUntil = 0
+  machine.disk.failRead = false
   machine.process?.resume()
   cluster.release(machine)
   cluster.start(machine)
 }
 
-/** A write at each member of the core, until it is taken. */
+/** A read at each voter of the core, for which a new leader must have committed by itself; then a write at each member, until it is taken. */
 class Probes {
   readonly #cluster: Cluster
   readonly #clients: Clients
   readonly #core: readonly Machine[]
   readonly #taken = new Set<Machine>()
   readonly #waiting = new Set<Machine>()
+  readonly #read = new Set<Machine>()
   #sent = 0
 
   constructor(cluster: Cluster, clients: Clients, core: readonly Machine[]) {
@@ -151,6 +188,35 @@ class Probes {
   }
 
   send(): void {
+    if (this.unread.length > 0) this.#sendReads()
+    else this.#sendWrites()
+  }
+
+  #sendReads(): void {
+    for (const machine of this.unread) {
+      const driver = machine.process?.serving
+      if (driver === undefined || this.#waiting.has(machine)) continue
+      this.#waiting.add(machine)
+      driver.read(LINEARIZABLE, ({ ok }) => {
+        this.#waiting.delete(machine)
+        if (ok) this.#read.add(machine)
+      })
+      const { time } = this.#cluster
+      time.push(time.now + 3000, IO, undefined, () => this.#waiting.delete(machine))
+    }
+  }
+
+  /** Voters, as the leader has it, that have served no read yet. */
+  get unread(): readonly Machine[] {
+    const members = this.#cluster.leader?.driver?.configuration
+    return this.#core.filter(
+      (machine) =>
+        !this.#read.has(machine) &&
+        (members === undefined || (machine.replica !== undefined && isVoter(members, machine.replica.id))),
+    )
+  }
+
+  #sendWrites(): void {
     for (const machine of this.#core) {
       if (this.#taken.has(machine) || this.#waiting.has(machine)) continue
       const process = machine.process
@@ -183,6 +249,8 @@ function whyNotConverged({ leader }: Cluster, core: readonly Machine[], probes: 
       .join('; ')
   if (leader?.driver === undefined || members === undefined) return `no leader (${states()})`
   const status = leader.driver.status().raft
+  const [unread] = probes.unread
+  if (unread !== undefined) return `no read is served at ${unread.name} (${states()})`
   const [refused] = probes.missing.filter(
     ({ replica }) => replica !== undefined && isVoter(members, replica.id),
   )

@@ -48,6 +48,8 @@ export class Model {
   /** In the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
   #settings = { ...DEFAULT_SETTINGS }
+  /** Of keys and values. */
+  #storeBytes = 0
   #clusterTimeMs = 0
   #horizon = 0
   #index = 0
@@ -149,6 +151,9 @@ export class Model {
     const key = text(command.key)
     const before = this.at(key, this.#index)
     const { condition } = command
+    const refused = (code: string): string => `refused ${code} at ${this.revision}`
+    if (command.kind === 'put' && command.value.length > this.#settings.valueBytesMax)
+      return refused('value_too_large')
     const matches = (tags: 'any' | readonly number[]): boolean =>
       before !== null && (tags === 'any' || tags.includes(before.modRevision))
     const fails =
@@ -157,11 +162,17 @@ export class Model {
         (condition.ifNoneMatch !== undefined && matches(condition.ifNoneMatch)))
     if (fails) return `failed at ${this.revision}, found ${before?.modRevision ?? 'nothing'}`
     const prev = command.prev ? ` instead of ${before?.value ?? 'nothing'}` : ''
+    const freed = before === null ? 0 : key.length + before.value.length
     if (command.kind === 'delete') {
       if (before === null) return `deleted 0 at ${this.revision}${prev}`
+      this.#storeBytes -= freed
       this.#change(key, null)
       return `deleted 1 at ${this.revision}${prev}`
     }
+    const storeBytes = this.#storeBytes - freed + key.length + command.value.length
+    // What does not make it grow is let in all the same.
+    if (storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes)) return refused('storage_full')
+    this.#storeBytes = storeBytes
     const row = this.#change(key, {
       value: text(command.value),
       createRevision: before?.createRevision ?? this.revision + 1,

@@ -358,6 +358,15 @@ export class SimNetwork {
     driver.message(message)
   }
 
+  isOfLeader({ subject, detail, owner }: Event, term: number): boolean {
+    if (!(subject instanceof Session)) return false
+    const { caller, called } = subject
+    const [end, other] = caller.process === owner ? [caller, called] : [called, caller]
+    const message = detail as Message
+    const leads = message.type === 'append' || message.type === 'heartbeat'
+    return leads && message.term >= term && end.open && !this.#isCutQuietly(other.process, end.process)
+  }
+
   #hold(link: number, event: Event): void {
     if ((this.#stalls[link] ?? 0) === 0) return
     const held = this.#stalled.get(link)

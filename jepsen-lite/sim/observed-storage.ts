@@ -13,13 +13,19 @@ import type { RowChange, RowFound } from '../../src/storage/types.ts'
 import type { SimEngine } from './disk.ts'
 import type { Invariants, Replica } from './invariants.ts'
 
+/** Who wants to know what was done. */
+export interface Seen {
+  written(batch: StorageBatch): void
+  applied(): void
+}
+
 export class ObservedStorage implements Storage {
   readonly #inner: Storage
   readonly #engine: SimEngine
   readonly #replica: Replica
   readonly #invariants: Invariants
   readonly #isOver: () => boolean
-  readonly #wrote: (batch: StorageBatch) => void
+  readonly #seen: Seen
   readonly identity
   readonly boot
   readonly hardState
@@ -31,14 +37,14 @@ export class ObservedStorage implements Storage {
     replica: Replica,
     invariants: Invariants,
     isOver: () => boolean,
-    wrote: (batch: StorageBatch) => void,
+    seen: Seen,
   ) {
     this.#inner = inner
     this.#engine = engine
     this.#replica = replica
     this.#invariants = invariants
     this.#isOver = isOver
-    this.#wrote = wrote
+    this.#seen = seen
     this.identity = inner.identity
     this.boot = inner.boot
     this.hardState = inner.hardState
@@ -60,6 +66,7 @@ export class ObservedStorage implements Storage {
 
   apply(changes: readonly RowChange[], record: AppliedRecord): void {
     this.#inner.apply(changes, record)
+    this.#seen.applied()
     // What a node still applies in the turn in which it ended, nobody will ever see.
     if (this.#isOver()) return
     this.#invariants.applies(this.#replica, record, this.#inner.stateHash)
@@ -71,7 +78,7 @@ export class ObservedStorage implements Storage {
     this.#inner.write(batch, (error) => {
       if (error === undefined) {
         if (installs) this.#invariants.installed(this.#replica, this.#inner)
-        this.#wrote(batch)
+        this.#seen.written(batch)
       }
       done(error)
     })

@@ -21,15 +21,18 @@ import type { Clock, Network, NodeEnd, Timer } from '../../src/server/types.ts'
 import { FORMAT_VERSION, type InitialState, type Storage } from '../../src/storage/index.ts'
 import { MachineClock } from './clock.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
-import type { Replica } from './invariants.ts'
+import type { Begun, Replica } from './invariants.ts'
 import { ObservedStorage } from './observed-storage.ts'
 import { bits, DRAW, stream, uniform, unit } from './random.ts'
+import { recovered } from './recovery.ts'
 import type { Config } from './schedule.ts'
 import { type Event, IO, MESSAGE, type Owner, SOON, TIMER } from './time.ts'
 import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 export const DRIFT_MAX = 0.05
+/** Of batches that only add: one in so many. */
+const RECOVERED_EVERY = 250
 
 export class Machine {
   readonly place: number
@@ -47,6 +50,11 @@ export class Machine {
   slowFactor = 1
   slowUntil = 0
   stalledUntil = 0
+  /** An entry that it applies takes so long, until then; how many were applied so. */
+  applyMs = 0
+  applyUntil = 0
+  appliedSlowly = 0
+  #applyingUntil = 0
   /** Its data cannot be vouched for any more: bits were flipped, or the store refused it. */
   suspect = false
   /** It asks to be a member under this mode until the log names it. */
@@ -126,6 +134,27 @@ export class Machine {
     this.#world.invariants.ended(process.replica)
   }
 
+  get isApplyingSlowly(): boolean {
+    return this.#world.time.now < this.applyUntil
+  }
+
+  /** Where applying is slow, every second entry waits in the driver, and the next one in the core, which may hand out none. */
+  hasApplied(): void {
+    if (!this.isApplyingSlowly) return
+    if (this.appliedSlowly++ % 2 === 1) this.#applyingUntil = this.#world.time.now + this.applyMs
+  }
+
+  /** How long its event loop does something else before it goes on with the next entry. */
+  get pauseMs(): number {
+    return this.isApplyingSlowly && this.appliedSlowly % 2 === 1 ? this.applyMs : 0
+  }
+
+  /** Bytes of entries that may be handed out and not applied. */
+  applyBytesMax(usual: number): number {
+    if (!this.isApplyingSlowly) return usual
+    return this.#world.time.now < this.#applyingUntil ? 0 : 1
+  }
+
   /** How long a write or a read of its disk takes. */
   diskMs(what: 'write' | 'read'): number {
     const { seed, config, time } = this.#world
@@ -163,7 +192,8 @@ export class Process implements Owner {
   readonly #world: World
   live = true
   paused = false
-  pausedSince = 0
+  /** On its clock. */
+  #pausedAt = 0
   driver: Driver | undefined
   storage: Storage | undefined
   engine: SimEngine | undefined
@@ -174,6 +204,8 @@ export class Process implements Owner {
   #deferred: Event[] = []
   role = 'follower'
   term = 0
+  /** Number of the event in which it applied something last. */
+  #appliedIn = 0
   /** As its driver said last. */
   configuration: Configuration | undefined
   /** First index of its log when it last wrote. */
@@ -211,9 +243,10 @@ export class Process implements Owner {
         later: (what, complete) => void time.push(time.now + machine.diskMs(what), IO, this, complete),
         writing: () => world.writing(this),
         durable: (label) => {
-          if (label !== undefined) world.invariants.durable(this.replica, label)
+          if (label !== undefined) this.#durable(label)
           if (this.live) world.stored(this)
         },
+        failed: () => this.#mustEnd(),
       },
       (error, storage) => {
         if (!this.live) return
@@ -223,27 +256,48 @@ export class Process implements Owner {
     )
   }
 
+  /** Batches that cut off or replace something are looked at again from the disk, and of the others a few. */
+  #durable(label: Begun): void {
+    const { machine, replica } = this
+    const { invariants, tally, config, seed } = this.#world
+    invariants.durable(replica, label)
+    if (machine.suspect) return
+    const replaces = label.writes.some(({ truncateFrom, snapshot }) => truncateFrom ?? snapshot)
+    if (!replaces && bits(seed, DRAW.recovery, machine.place, machine.writes) % RECOVERED_EVERY > 0) return
+    tally.hit('disk read back')
+    const { storage, why } = recovered(machine.disk, config.limits)
+    invariants.wouldOpen(replica, storage, why)
+  }
+
+  /** What failed is final, whoever asked for it (design §4): a process that goes on serves what it cannot vouch for. */
+  #mustEnd(): void {
+    const { time } = this.#world
+    time.push(time.now, IO, this, () => {
+      if (this.ended || this.dying || this.driver === undefined) return
+      throw new Violation('STOP-2', `${this.name} goes on although its disk has failed`)
+    })
+  }
+
   #begin(inner: Storage): void {
     const { replica, engine } = this
     const world = this.#world
     const { invariants } = world
     if (engine === undefined) throw new Error('a storage without an engine')
     invariants.opened(replica, inner)
-    const storage = new ObservedStorage(
-      inner,
-      engine,
-      replica,
-      invariants,
-      () => this.dying || this.ended,
-      (batch) => world.written(this, batch),
-    )
+    const storage = new ObservedStorage(inner, engine, replica, invariants, () => this.dying || this.ended, {
+      written: (batch) => world.written(this, batch),
+      applied: () => {
+        this.#appliedIn = world.time.count
+        this.machine.hasApplied()
+      },
+    })
     this.storage = storage
     const driver = new Driver({
       clock: this.#clock(),
       storage,
       timing: timingOf(world.config),
-      raftLimits: raftLimitsOf(world.config),
-      limits: driverLimitsOf(world.config),
+      raftLimits: raftLimitsOf(world.config, this.machine),
+      limits: driverLimitsOf(world.config, this.machine),
       random: stream(world.seed, DRAW.election, this.number),
       logger: { ...silent, info() {}, error: (fields: object) => this.#failing(fields) },
       observer: {
@@ -289,8 +343,13 @@ export class Process implements Owner {
       now: () => clock.at(time.now),
       after: (delayMs: number, run: () => void): Timer =>
         time.push(time.now + clock.wait(delayMs), TIMER, this, run, clock.at(time.now) + delayMs),
-      soon: (run: () => void): void => void time.push(time.now, SOON, this, run),
+      soon: (run: () => void): void => void time.push(time.now + this.#busyMs(), SOON, this, run),
     }
+  }
+
+  /** Whoever has just applied something may go on later, while messages come and go. */
+  #busyMs(): number {
+    return this.#appliedIn === this.#world.time.count ? this.machine.pauseMs : 0
   }
 
   defer(event: Event): void {
@@ -300,7 +359,7 @@ export class Process implements Owner {
   /** As with SIGSTOP: nothing runs, while clocks go on and sockets fill. */
   pause(): void {
     this.paused = true
-    this.pausedSince = this.#world.time.now
+    this.#pausedAt = this.machine.clock.at(this.#world.time.now)
   }
 
   /** Timers that came due meanwhile fire first, then what has arrived is read, then the turn ends. */
@@ -309,9 +368,23 @@ export class Process implements Owner {
     this.paused = false
     const deferred = this.#deferred
     this.#deferred = []
+    const { time } = this.#world
+    this.replica.unread = this.#unreadOf(deferred)
     for (const kinds of [[TIMER], [IO, MESSAGE], [SOON]]) {
-      for (const event of deferred) if (kinds.includes(event.kind)) this.#world.time.again(event)
+      for (const event of deferred) if (kinds.includes(event.kind)) time.again(event)
+      if (kinds.includes(MESSAGE)) time.push(time.now, IO, this, () => (this.replica.unread = 0))
     }
+  }
+
+  /** How much a leader has sent meanwhile, if the process was stopped for so long that it must look before it judges who is silent. */
+  #unreadOf(deferred: readonly Event[]): number {
+    const { config, time } = this.#world
+    const leases = this.replica.status?.().leases
+    const patienceMs = Math.max(config.electionMaxMs, leases?.on ? leases.durationMs : 0)
+    // By then whatever it was to be woken for was due.
+    if (this.machine.clock.at(time.now) - this.#pausedAt <= patienceMs + config.heartbeatMs) return 0
+    return deferred.filter((event) => event.kind === MESSAGE && this.#world.isOfLeader(event, this.term))
+      .length
   }
 
   end(): void {
@@ -335,15 +408,18 @@ function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: 
   }
 }
 
-function raftLimitsOf({ limits }: Config): RaftLimits {
+function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
   const { appendBytesMax, inflightMessagesMax, uncommittedEntriesMax, applyBytesMax, tailBytesMax } = limits
   return {
     ...raftLimits,
-    ...{ appendBytesMax, inflightMessagesMax, uncommittedEntriesMax, applyBytesMax, tailBytesMax },
+    ...{ appendBytesMax, inflightMessagesMax, uncommittedEntriesMax, tailBytesMax },
+    get applyBytesMax() {
+      return machine.applyBytesMax(applyBytesMax)
+    },
   }
 }
 
-function driverLimitsOf({ limits }: Config): DriverLimits {
+function driverLimitsOf({ limits }: Config, machine: Machine): DriverLimits {
   const { logTailEntries, compactEntriesMin, hashEveryEntries, hashIdleMs, idleFlushMs } = limits
   const { applySliceMs, scrubEveryMs } = limits
   return {
@@ -354,8 +430,10 @@ function driverLimitsOf({ limits }: Config): DriverLimits {
       hashEveryEntries,
       hashIdleMs,
       idleFlushMs,
-      applySliceMs,
       scrubEveryMs,
+    },
+    get applySliceMs() {
+      return machine.isApplyingSlowly ? 0 : applySliceMs
     },
   }
 }

@@ -19,6 +19,7 @@ export const DRAW = {
   stream: 14,
   swarm: 15,
   op: 16,
+  recovery: 17,
 } as const
 
 /** 32 random bits from a seed and three keys. */

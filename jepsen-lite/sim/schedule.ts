@@ -116,6 +116,7 @@ export const OP_KINDS = [
   'range',
   'once',
   'again',
+  'reuse',
   'stale',
   'lease',
   'prev',
@@ -125,7 +126,8 @@ export type OpKind = (typeof OP_KINDS)[number]
 
 /**
  * put, del; cas: put or delete if the revision is the one that the client saw last; create: put if absent; range; get, lease, stale: reads;
- * once: a put under a new idempotency token, again: the client's last request under its token once more; prev: a put that asks for what was
+ * once: a put under a new idempotency token, again: the client's last request under its token once more; reuse: its token with another
+ * request; prev: a put that asks for what was
  * there before; settings: a replicated limit.
  */
 export interface Op extends Waiting {
@@ -149,6 +151,7 @@ export const FAULT_KINDS = [
   'flap',
   'break',
   'break-streams',
+  'bend-chunk',
   'lossy',
   'slow-link',
   'late',
@@ -160,10 +163,12 @@ export const FAULT_KINDS = [
   'storm',
   'stop',
   'pause',
+  'slow-apply',
   'wipe',
   // disk
   'slow-disk',
   'fail-sync',
+  'fail-read',
   'full-disk',
   'bit-flip',
   // clock

@@ -9,6 +9,7 @@ import type { SimNetwork } from './network.ts'
 import type { Process } from './process.ts'
 import { bits, DRAW, unit } from './random.ts'
 import { IO } from './time.ts'
+import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 const RECONNECT_MS = 500
@@ -19,6 +20,10 @@ export class SnapshotStreams {
   readonly #world: World
   readonly #network: SimNetwork
   readonly #outgoing = new Set<Outgoing>()
+  /** Machines whose next chunk, coming or going, is to be bent. */
+  readonly #bending = new Set<number>()
+  /** Snapshots of which a chunk was bent, by who receives it. */
+  readonly #bent = new Set<string>()
   /** What each process is receiving. */
   readonly #incoming = new Map<Process, Incoming>()
 
@@ -60,6 +65,36 @@ export class SnapshotStreams {
       broke = stream.breaks() || broke
     }
     return broke
+  }
+
+  /** The next chunk that this machine sends or receives lacks a row, as if its sender had made it so; what is returned calls that off. */
+  bendNext(place: number): () => void {
+    this.#bending.add(place)
+    return () => void this.#bending.delete(place)
+  }
+
+  /** A chunk as it is sent. */
+  made(from: Process, to: Process, id: string, number: number, chunk: Uint8Array): Uint8Array {
+    const place = [from.place, to.place].find((one) => this.#bending.has(one))
+    if (place === undefined) return chunk
+    const rows = decodeChunk(id, number, chunk)
+    if (rows.length === 0) return chunk
+    this.#bending.delete(place)
+    this.#bent.add(`${to.id} ${id}`)
+    this.#world.tally.fault('bend-chunk')
+    return encodeChunk(id, number, rows.slice(1))
+  }
+
+  /** The receiver refuses what it was sent: it must have been bent. */
+  refused(to: Process, id: string, error: Error): void {
+    const { tally, invariants } = this.#world
+    if (!/^chunk \d+ of snapshot|arrived with other rows/.test(error.message)) return
+    if (this.#bent.has(`${to.id} ${id}`)) tally.hit('bent snapshot refused')
+    else
+      invariants.violation ??= new Violation(
+        'SNAP-4',
+        `${to.name} refuses what it was sent: ${error.message}`,
+      )
   }
 
   closed(process: Process): void {
@@ -176,6 +211,7 @@ class Outgoing {
       const incoming = new Incoming(receiver, this.from, this.term, this.source, {
         accept: (next) => this.#travel(receiver, this.from, () => this.#accepted(incoming, next)),
         written: () => this.#travel(receiver, this.from, () => this.#written()),
+        broken: (error) => this.#streams.refused(receiver, this.source.id, error),
         staged: () => this.#travel(receiver, this.from, () => this.end(true, 'staged')),
         refuse: (why) => this.#travel(receiver, this.from, () => this.end(false, why)),
       })
@@ -242,7 +278,8 @@ class Outgoing {
         } else {
           this.#next++
           this.#inflight++
-          this.#travel(this.from, receiver, () => incoming.chunk(number, chunk))
+          const made = this.#streams.made(this.from, receiver, this.source.id, number, chunk)
+          this.#travel(this.from, receiver, () => incoming.chunk(number, made))
         }
       }
       this.#world.time.push(this.#world.time.now, IO, this.from, () => this.#fill())
@@ -275,6 +312,8 @@ interface Answers {
   written(): void
   staged(): void
   refuse(why: string): void
+  /** What was sent cannot be taken. */
+  broken(error: Error): void
 }
 
 class Incoming {
@@ -340,8 +379,7 @@ class Incoming {
       sink.write(chunk.number, chunk.bytes, (error) => {
         if (this.#settled()) return
         if (error !== undefined) {
-          sink.abort()
-          this.#answers.refuse(error.message)
+          this.#fails(sink, error)
           return
         }
         this.#chunks.shift()
@@ -356,12 +394,16 @@ class Incoming {
         if (error === undefined) this.#receiver.driver?.snapshotReceived(this.#sender.id, this.term, id, meta)
         if (this.#settled()) return
         if (error === undefined) this.#answers.staged()
-        else {
-          sink.abort()
-          this.#answers.refuse(error.message)
-        }
+        else this.#fails(sink, error)
       })
     }
+  }
+
+  #fails(sink: SnapshotSink, error: Error): void {
+    this.open = false
+    sink.abort()
+    this.#answers.broken(error)
+    this.#answers.refuse(error.message)
   }
 
   /** What was under way has ended. True: the transfer has, too, and whoever waits for that is told. */

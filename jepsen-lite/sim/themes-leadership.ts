@@ -74,21 +74,29 @@ const some = (dice: Dice): number => dice.int(1, 128) << 13
 
 // ---- leases
 
+/** Whoever has the fastest clock is elected most often; it is not to lead all the time. */
+const another: Scene = (dice, { electionMinMs }, at) => [
+  { at: at - electionMinMs, kind: 'transfer', a: LEADER, b: follower(dice), ms: 0, x: 1 },
+]
+
 /** Nobody hears the leader any more, which still gets answers, late ones. */
-const mute: Scene = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, at) => {
+const mute: Scene = (dice, config, at) => {
+  const { electionMinMs, electionMaxMs, heartbeatMs } = config
   const lateMs = dice.int(electionMinMs / 10, electionMinMs)
   const ms = 3 * electionMaxMs
   return [
+    ...another(dice, config, at),
     { at, kind: 'late', a: LEADER, b: 0, ms: ms + 2 * lateMs, x: (lateMs % 4096) | ALL },
     { at: at + lateMs + dice.int(0, 3 * heartbeatMs), kind: 'half-deaf', a: LEADER, b: 0, ms, x: SAYS | ALL },
   ]
 }
 
 /** It is cut off in one way or another. */
-const cutOff: Scene = (dice, { electionMaxMs }, at) => [
+const cutOff: Scene = (dice, config, at) => [
+  ...another(dice, config, at),
   {
     ...{ at, kind: dice.pick('isolate', 'isolate', 'half-deaf'), a: LEADER, b: follower(dice) },
-    ...{ ms: 2 * electionMaxMs, x: dice.int(1, 4) | ALL | (dice.int(0, 8) << 10) },
+    ...{ ms: 2 * config.electionMaxMs, x: dice.int(1, 4) | ALL | (dice.int(0, 8) << 10) },
   },
 ]
 
@@ -132,7 +140,25 @@ const forgotten: Scene = (dice, config, at) => {
   ]
 }
 
-const LEASES: readonly Scene[] = [mute, cutOff, handedOver, forgotten, forgotten, stopped]
+/** Leases are switched off, and the leader, which then is cut off, is the last one to apply that. */
+const switchedOff: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
+  { at: at - electionMinMs, kind: 'leases', a: LEADER, b: 0, ms: 0, x: 13 },
+  {
+    ...{ at, kind: 'slow-apply', a: LEADER, b: 0, ms: 2 * electionMaxMs },
+    x: dice.int(electionMinMs / 2, 2 * electionMaxMs) % 1500,
+  },
+  { at: at + dice.int(0, 200), kind: 'leases', a: LEADER, b: 0, ms: 0, x: 3 },
+  {
+    at: at + dice.int(0, 400),
+    kind: 'half-deaf',
+    a: LEADER,
+    b: 0,
+    ms: 3 * electionMaxMs,
+    x: dice.pick(SAYS, 3) | ALL,
+  },
+]
+
+const LEASES: readonly Scene[] = [mute, cutOff, cutOff, handedOver, forgotten, switchedOff, stopped]
 
 // ---- elections
 

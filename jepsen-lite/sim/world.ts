@@ -8,7 +8,7 @@ import type { Moments } from './moments.ts'
 import type { Process } from './process.ts'
 import type { Config } from './schedule.ts'
 import type { Tally } from './tally.ts'
-import type { Time } from './time.ts'
+import type { Event, Time } from './time.ts'
 import type { Trace } from './trace.ts'
 
 export interface World {
@@ -34,6 +34,8 @@ export interface World {
   stored(process: Process): void
   written(process: Process, batch: StorageBatch): void
   roleChanged(process: Process, role: string, term: number, leader: ReplicaId | undefined, why: string): void
+  /** Whether what waits to be delivered is a leader's message of this term or a later one. */
+  isOfLeader(event: Event, term: number): boolean
   /** For whoever watches a replay. */
   say(process: Process | undefined, what: string): void
 }

@@ -52,6 +52,14 @@ const felt: Record<string, readonly Partial<Fault>[]> = {
     { kind: 'wipe', a: 3, at: 3000 },
     ...Array.from({ length: 200 }, (_, at) => ({ kind: 'break-streams', a: 3, at: 3001 + 2 * at }) as const),
   ],
+  'bend-chunk': [
+    { a: 3, at: 2999 },
+    { kind: 'wipe', a: 3, at: 3000 },
+  ],
+  'fail-read': [
+    { kind: 'crash', a: 3, ms: 100 },
+    { a: 3, at: 5001 },
+  ],
   demote: [{ a: 3, b: 1 }],
   promote: [
     { kind: 'demote', a: 3, b: 1, at: 3000 },

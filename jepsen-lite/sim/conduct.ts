@@ -1,0 +1,251 @@
+// How a replica behaves that is well: rules whose breach tells no untruth, and only makes a cluster slow, restless or deaf. Nobody waits for the
+// damage here; it is seen where it begins. Numbers of rules are those of docs/SPEC.md.
+
+import {
+  type Configuration,
+  isVoter,
+  type Message,
+  type RaftStatus,
+  type ReplicaId,
+} from '../../src/raft/index.ts'
+import type { Config } from './schedule.ts'
+
+/** As the invariants know it. */
+interface Known {
+  readonly id: ReplicaId
+  readonly name: string
+  readonly role: string
+  /** Term that it leads or has led last. */
+  readonly leads: number
+  readonly status: (() => RaftStatus) | undefined
+  readonly configurationNow: (() => Configuration) | undefined
+  readonly now: (() => number) | undefined
+  readonly contactAt: number
+  /** Messages of a leader that have arrived and were not read yet. */
+  readonly unread: number
+}
+
+/** What one process was seen to do. */
+interface Record {
+  /** Who granted it a pre-vote, by the term that was asked for. */
+  readonly preVotes: Map<number, Set<ReplicaId>>
+  /** Term in which its leader asked it to take over last. */
+  handedOverIn: number
+  campaignedAt: number
+  /** Of its leadership: what each follower acknowledged, and the commit index that it was told of. */
+  ledTerm: number
+  readonly acknowledged: Map<ReplicaId, number>
+  readonly told: Map<ReplicaId, number>
+  /** It leads and is no voter: since when, and when it was last seen to. */
+  strangerSince: number | undefined
+  heartbeatAt: number
+}
+
+/** Pauses between campaigns that are looked at together; random ones are never alike. */
+const PAUSES = 5
+const ALIKE_MS = 1e-3
+
+export class Conduct {
+  readonly #timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>
+  readonly #committedTerm: (index: number) => number | undefined
+  readonly #violated: (invariant: string, detail: string) => never
+  readonly #records = new Map<Known, Record>()
+  /** Pauses between one campaign and the next, newest last. */
+  readonly #pauses: number[] = []
+  /** Changes of the configuration that are or were in some log. */
+  readonly #changes: { readonly index: number; readonly term: number }[] = []
+
+  /** `committedTerm`: of the entry that is committed at an index, as far as anybody has applied it. */
+  constructor(
+    timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>,
+    committedTerm: (index: number) => number | undefined,
+    violated: (invariant: string, detail: string) => never,
+  ) {
+    this.#timing = timing
+    this.#committedTerm = committedTerm
+    this.#violated = violated
+  }
+
+  /** Its process is gone. */
+  ended(replica: Known): void {
+    this.#records.delete(replica)
+  }
+
+  #recordOf(replica: Known): Record {
+    const known = this.#records.get(replica)
+    if (known !== undefined) return known
+    const record: Record = {
+      preVotes: new Map(),
+      handedOverIn: -1,
+      campaignedAt: Number.NEGATIVE_INFINITY,
+      ledTerm: 0,
+      acknowledged: new Map(),
+      told: new Map(),
+      strangerSince: undefined,
+      heartbeatAt: 0,
+    }
+    this.#records.set(replica, record)
+    return record
+  }
+
+  // ---- elections
+
+  heard(replica: Known, message: Message): void {
+    switch (message.type) {
+      case 'pre-vote-answer': {
+        if (!message.granted) return
+        const { preVotes } = this.#recordOf(replica)
+        const granted = preVotes.get(message.term)
+        if (granted === undefined) preVotes.set(message.term, new Set([message.from]))
+        else granted.add(message.from)
+        return
+      }
+      case 'timeout-now':
+        this.#recordOf(replica).handedOverIn = message.term
+        return
+      case 'append-accepted': {
+        const record = this.#recordOf(replica)
+        if (replica.role !== 'leader' || message.term !== record.ledTerm) return
+        const before = record.acknowledged.get(message.from) ?? 0
+        record.acknowledged.set(message.from, Math.max(before, message.index))
+        return
+      }
+    }
+  }
+
+  role(replica: Known, role: string, term: number): void {
+    const record = this.#recordOf(replica)
+    if (role === 'leader' && record.ledTerm !== term) {
+      record.ledTerm = term
+      record.acknowledged.clear()
+      record.told.clear()
+      record.strangerSince = undefined
+    }
+    if (role === 'candidate') this.#stands(replica, record, term)
+  }
+
+  /** Nobody raises the term whom a majority would not elect, but at the wish of its leader (thesis §9.6, §3.10). */
+  #stands(replica: Known, { preVotes, handedOverIn }: Record, term: number): void {
+    if (handedOverIn === term - 1) return
+    const configuration = replica.status?.().configuration
+    const granted = preVotes.get(term)
+    if (configuration === undefined) return
+    for (const half of [configuration.voters, configuration.votersOutgoing]) {
+      const votes = half.filter((id) => id === replica.id || granted?.has(id)).length
+      if (half.length > 0 && votes * 2 <= half.length)
+        this.#violated(
+          'RAFT-26',
+          `${replica.name} stands for election in term ${term} with ${votes} pre-votes of ${half.length}`,
+        )
+    }
+  }
+
+  sent(replica: Known, message: Message): void {
+    switch (message.type) {
+      case 'pre-vote-request':
+        this.#campaigns(replica)
+        return
+      case 'heartbeat':
+        this.#heartbeat(replica, message.to, message.commit)
+        return
+      case 'append': {
+        const first = message.entries[0]
+        const known = first === undefined ? 0 : (this.#recordOf(replica).acknowledged.get(message.to) ?? 0)
+        if (first !== undefined && first.index <= known && message.term === this.#recordOf(replica).ledTerm)
+          this.#violated(
+            'RAFT-14',
+            `${replica.name} sends ${first.index} to ${message.to} again, which has acknowledged ${known}`,
+          )
+        return
+      }
+    }
+  }
+
+  #campaigns(replica: Known): void {
+    const record = this.#recordOf(replica)
+    const now = replica.now?.() ?? 0
+    const before = record.campaignedAt
+    // One campaign asks several.
+    if (now === before) return
+    record.campaignedAt = now
+    this.#knowsWhoVotes(replica)
+    if (replica.unread > 0)
+      this.#violated(
+        'RAFT-26',
+        `${replica.name} was stopped, and campaigns before it reads what its leader sent`,
+      )
+    if (replica.contactAt < before) this.#pausesAtRandom(now - before)
+  }
+
+  /** Who knows that another configuration is committed must not count by the one before (design §3). */
+  #knowsWhoVotes({ name, status }: Known): void {
+    const raft = status?.()
+    if (raft === undefined) return
+    for (let at = this.#changes.length - 1; at >= 0; at--) {
+      const change = this.#changes[at]
+      if (change === undefined || change.index <= raft.applied || change.index > raft.commit) continue
+      // Another entry may have taken its place.
+      if (this.#committedTerm(change.index) !== change.term) continue
+      this.#violated(
+        'RAFT-18',
+        `${name} campaigns, and has not applied the committed change of the configuration at ${change.index}`,
+      )
+    }
+  }
+
+  /** Election time-outs are drawn anew each time (paper §5.2): or those who tie once tie again. */
+  #pausesAtRandom(pauseMs: number): void {
+    const pauses = this.#pauses
+    pauses.push(pauseMs)
+    if (pauses.length > PAUSES) pauses.shift()
+    if (pauses.length === PAUSES && pauses.every((one) => Math.abs(one - pauseMs) < ALIKE_MS))
+      this.#violated('RAFT-26', `the last ${PAUSES} pauses between campaigns were all of ${pauseMs} ms`)
+  }
+
+  // ---- leaders
+
+  /** What a leader knows of a follower never falls while it leads (paper §5.3), nor does what it tells from that. */
+  #heartbeat(replica: Known, to: ReplicaId, commit: number): void {
+    const record = this.#recordOf(replica)
+    const told = record.told.get(to) ?? 0
+    if (commit < told)
+      this.#violated(
+        'RAFT-14',
+        `${replica.name} tells ${to} of commit ${commit}, after ${told} in the same term`,
+      )
+    record.told.set(to, commit)
+    this.#stillVotes(replica, record)
+  }
+
+  /** A leader that is no voter hands over within an election time-out, and is done within another (thesis §4.2.2). */
+  #stillVotes(replica: Known, record: Record): void {
+    const now = replica.now?.() ?? 0
+    const gap = now - record.heartbeatAt
+    record.heartbeatAt = now
+    const configuration = replica.configurationNow?.()
+    if (configuration === undefined || isVoter(configuration, replica.id)) {
+      record.strangerSince = undefined
+      return
+    }
+    const { heartbeatMs, electionMaxMs } = this.#timing
+    record.strangerSince ??= now
+    // It was stopped, or its clock jumped.
+    if (gap > 2 * heartbeatMs) record.strangerSince += gap
+    if (now - record.strangerSince > 2 * electionMaxMs + 4 * heartbeatMs)
+      this.#violated(
+        'RAFT-26',
+        `${replica.name} is no voter and has gone on leading for ${Math.round(now - record.strangerSince)} ms`,
+      )
+  }
+
+  /** A change of the configuration is in a log for the first time; `termBegan`: where its term did (Ongaro, raft-dev 2015). */
+  changeAppears(replica: Known, index: number, term: number, termBegan: number): void {
+    this.#changes.push({ index, term })
+    const commit = replica.leads === term ? replica.status?.().commit : undefined
+    if (commit !== undefined && commit < termBegan)
+      this.#violated(
+        'RAFT-17',
+        `${replica.name} changes the configuration at ${index} before anything of term ${term} is committed`,
+      )
+  }
+}
