@@ -3,12 +3,16 @@
 
 import { connect, type Socket } from 'node:net'
 
+/** `body` is overwritten once this returns. */
 export type Answered = (status: number, body: Buffer) => void
+
+const READ_BYTES = 64 * 1024
 
 export class HttpConnection {
   private readonly socket: Socket
   private readonly host: string
-  private arrived: Buffer = Buffer.alloc(0)
+  /** The beginning of an answer that came in several reads. */
+  private arrived: Buffer | undefined
   private answered: Answered | undefined
   private over = false
 
@@ -16,14 +20,21 @@ export class HttpConnection {
   constructor(url: string, broken: (why: string) => void) {
     const { hostname, port, host } = new URL(url)
     this.host = host
-    this.socket = connect({ host: hostname, port: Number(port), noDelay: true })
+    // One buffer for all reads: a buffer for each would cost as much as the rest.
+    const onread = {
+      buffer: Buffer.allocUnsafe(READ_BYTES),
+      callback: (length: number, buffer: Uint8Array): boolean => {
+        this.take(Buffer.from(buffer.buffer, buffer.byteOffset, length), end)
+        return true
+      },
+    }
+    this.socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
     const end = (why: string): void => {
       if (this.over) return
       this.over = true
       this.socket.destroy()
       broken(why)
     }
-    this.socket.on('data', (chunk) => this.take(chunk, end))
     this.socket.on('error', (error) => end(error.message))
     this.socket.on('close', () => end('closed'))
   }
@@ -49,23 +60,25 @@ export class HttpConnection {
     this.socket.destroy()
   }
 
-  private take(chunk: Buffer, end: (why: string) => void): void {
-    this.arrived = this.arrived.length === 0 ? chunk : Buffer.concat([this.arrived, chunk])
-    const headEnd = this.arrived.indexOf('\r\n\r\n')
-    if (headEnd < 0) return
-    const head = this.arrived.toString('latin1', 0, headEnd)
+  private take(read: Buffer, end: (why: string) => void): void {
+    const bytes = this.arrived === undefined ? read : Buffer.concat([this.arrived, read])
+    this.arrived = undefined
+    const headEnd = bytes.indexOf('\r\n\r\n')
+    const head = headEnd < 0 ? '' : bytes.toString('latin1', 0, headEnd)
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
-    if (length === undefined) {
+    if (headEnd >= 0 && length === undefined) {
       end('an answer without Content-Length')
       return
     }
     const whole = headEnd + 4 + Number(length)
-    if (this.arrived.length < whole) return
-    const body = this.arrived.subarray(headEnd + 4, whole)
-    this.arrived = this.arrived.subarray(whole)
+    if (headEnd < 0 || bytes.length < whole) {
+      this.arrived = Buffer.from(bytes)
+      return
+    }
+    // No answer follows before the next request.
     const { answered } = this
     this.answered = undefined
-    answered?.(Number(head.slice(9, 12)), body)
+    answered?.(Number(head.slice(9, 12)), bytes.subarray(headEnd + 4, whole))
   }
 }
 
