@@ -1,6 +1,7 @@
 // The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
+import { driverLimits } from '../../src/server/limits.ts'
 import { SimulatedCluster, valueAt } from './simulated-cluster.ts'
 
 test('a founder elects itself, and others join as learners and are promoted', () => {
@@ -12,10 +13,13 @@ test('a founder elects itself, and others join as learners and are promoted', ()
 
 test('a write at any node is read at every other node', () => {
   const cluster = SimulatedCluster.formed(3)
+  for (const node of cluster.nodes) node.slowDisk(30)
   for (const node of cluster.nodes) {
     const put = node.put('k', node.name)
     cluster.until(() => put.result !== undefined)
     expect(put.code).toBe('ok')
+    // Its row is applied, and on its way to the disk.
+    cluster.advance(driverLimits.idleFlushMs + 5)
     for (const other of cluster.nodes) {
       const read = other.read('k')
       cluster.until(() => read.result !== undefined)
