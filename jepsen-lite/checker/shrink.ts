@@ -103,7 +103,7 @@ const isLook = ({ op, result }: KeyCall<unknown>): boolean => op.f === 'get' || 
  * A plain write whose value nobody read or compared with, among operations of which none looks at what else was there before: take it
  * out of an order that explains everything, and the order still does. (A read right behind it would have seen it.)
  */
-function unnoticed(call: KeyCall<unknown>, among: readonly KeyCall<unknown>[]): boolean {
+export function unnoticed(call: KeyCall<unknown>, among: readonly KeyCall<unknown>[]): boolean {
   const value = blindlyPut(call)
   if (value === undefined) return false
   return among.every((other) => {
