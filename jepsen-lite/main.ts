@@ -12,6 +12,7 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
   ['sim', () => import('./commands/sim.ts')],
   ['replay', () => import('./commands/replay.ts')],
   ['run', () => import('./commands/run.ts')],
+  ['study', () => import('./commands/study.ts')],
   ['power', () => import('./commands/power.ts')],
   ['mutants', () => import('./commands/mutants.ts')],
   ['report', () => import('./commands/report.ts')],

@@ -1,0 +1,187 @@
+// The study: one partition, played several times against a cluster of real processes, with clients at every level of consistency on both sides of it;
+// and what each level gave. README.md tells how it is measured.
+
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { Failure } from '../exit-codes.ts'
+import { historyOf } from '../history.ts'
+import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
+import { recordFinals } from '../local/finals.ts'
+import { alarmsIn } from '../local/node-logs.ts'
+import { Random } from '../local/random.ts'
+import { Recording } from '../local/recording.ts'
+import { noteStalls } from '../local/stalls.ts'
+import { Watch } from '../local/watch.ts'
+import type { CutKind } from './cut.ts'
+import { setApart } from './distance.ts'
+import { Load } from './load.ts'
+import { markdownOf } from './markdown.ts'
+import { pageOf } from './page.ts'
+import { playRound } from './play.ts'
+import { type Finding, resultsOf, type StudyResults } from './results.ts'
+
+export interface StudyOptions {
+  readonly nodes: number
+  readonly rounds: number
+  /** Of each phase: before, during, after the partition. */
+  readonly phaseMs: number
+  /** Requests a second of each level on each side. */
+  readonly rate: number
+  /** The deadline of a request. */
+  readonly timeoutMs: number
+  /** What the level `bounded` allows. */
+  readonly maxStalenessMs: number
+  /** From one node to another, one way. */
+  readonly delayMs: number
+  readonly leases: boolean
+  readonly cut: CutKind
+  readonly seed: number
+  readonly out: string
+  readonly portFrom: number
+  /** What to type to repeat it. */
+  readonly command: string
+  /** Ends it early. */
+  readonly signal: AbortSignal
+  readonly say: (line: string) => void
+}
+
+/** Code that runs for the first time is slow: what is not measured yet warms it up. */
+const WARM_UP_MS_MAX = 3_000
+
+export async function study(options: StudyOptions): Promise<StudyResults> {
+  const out = prepareOut(options.out)
+  options.say(`seed ${options.seed}`)
+  const results = await new Study(options, out).perform()
+  writeFileSync(join(out, 'study.json'), `${JSON.stringify(results, null, 2)}\n`)
+  writeFileSync(join(out, 'study.md'), markdownOf(results))
+  writeFileSync(join(out, 'study.html'), pageOf(results))
+  return results
+}
+
+class Study {
+  readonly #options: StudyOptions
+  readonly #recording: Recording
+  readonly #watch: Watch
+  readonly #dir: string
+  readonly #random: Random
+  readonly #findings: Finding[] = []
+
+  constructor(options: StudyOptions, out: string) {
+    const { seed, command, timeoutMs, maxStalenessMs, delayMs, leases, cut } = options
+    this.#options = options
+    this.#dir = join(out, 'nodes')
+    this.#random = new Random(seed)
+    const settings = { timeoutMs, maxStalenessMs, delayMs, leases, cut }
+    const header = { workload: 'study', seed, command, nodes: this.#names, ...settings }
+    this.#recording = new Recording(join(out, 'history.jsonl'), header)
+    this.#watch = new Watch(this.#recording.recorder)
+  }
+
+  async perform(): Promise<StudyResults> {
+    const { recorder } = this.#recording
+    const cluster = await LocalCluster.start({
+      dir: this.#dir,
+      nodes: this.#names,
+      spares: [],
+      portFrom: this.#options.portFrom,
+      env: () => ({}),
+      onEvent: (event) => this.#watch.see(event),
+    })
+    const endDistance = await setApart(cluster, this.#options.delayMs)
+    const endNotes = noteStalls(recorder)
+    try {
+      await this.#live(cluster)
+    } finally {
+      endNotes()
+      this.#watch.close()
+      await cluster.close()
+      await endDistance()
+      this.#recording.close()
+    }
+    for (const alarm of alarmsIn(cluster.logFiles)) this.#find('violation', alarm)
+    for (const message of this.#watch.surprises) this.#find('violation', message)
+    if (this.#options.signal.aborted) this.#find('interrupted', 'it was interrupted')
+    this.#options.say('checking')
+    const results = resultsOf(historyOf(this.#recording.events), this.#options, this.#findings)
+    if (results.exit_code === 0) cluster.deleteData()
+    return results
+  }
+
+  async #live(cluster: LocalCluster): Promise<void> {
+    const { rounds, signal } = this.#options
+    const { recorder } = this.#recording
+    if (!(await this.#isReady(cluster, 'the cluster did not form'))) return
+    this.#watch.clientsBegin()
+    await this.#setLeases(cluster)
+    await this.#warmUp(cluster)
+    for (let number = 1; number <= rounds && !signal.aborted; number++) {
+      const nothing = await playRound({
+        ...{ cluster, recorder, number, signal, say: this.#options.say },
+        ...{ phaseMs: this.#options.phaseMs, cut: this.#options.cut },
+        random: this.#random.stream(`round ${number}`),
+        load: this.#options,
+      })
+      if (nothing !== undefined) this.#find('proves-nothing', `round ${number}: ${nothing}`)
+      if (!(await this.#isReady(cluster, `after round ${number} the cluster did not recover`))) return
+    }
+    recorder.note('phase', { phase: 'end' })
+    const apart = await recordFinals(cluster, recorder, READY_LIMIT_MS, signal)
+    if (apart !== undefined && !signal.aborted) this.#find('recovery', apart)
+  }
+
+  async #isReady(cluster: LocalCluster, otherwise: string): Promise<boolean> {
+    const { signal } = this.#options
+    const missing = await cluster.becomesReady(signal)
+    if (missing !== undefined && !signal.aborted) this.#find('recovery', `${otherwise}: ${missing}`)
+    return missing === undefined
+  }
+
+  async #setLeases(cluster: LocalCluster): Promise<void> {
+    const on = this.#options.leases
+    const [node] = cluster.members
+    if (node === undefined) return
+    const answer = await cluster.ask(node, 'POST', '/v1/cluster/settings', { leases: { on } })
+    if (answer.kind !== 'answer' || answer.status !== 200)
+      throw new Failure(`leases could not be switched ${on ? 'on' : 'off'}: ${JSON.stringify(answer)}`)
+  }
+
+  async #warmUp(cluster: LocalCluster): Promise<void> {
+    const { phaseMs, signal } = this.#options
+    const { recorder } = this.#recording
+    recorder.note('phase', { phase: 'warm-up' })
+    const load = new Load({
+      ...{ ...this.#options, recorder, keys: ['warm-up'], name: 'warm-up' },
+      ...{ sides: { minority: cluster.members, majority: cluster.members } },
+      random: this.#random.stream('warm-up'),
+    })
+    const { promise, resolve: done } = Promise.withResolvers<void>()
+    const timer = setTimeout(done, Math.min(WARM_UP_MS_MAX, phaseMs))
+    signal.addEventListener('abort', () => done())
+    await promise
+    clearTimeout(timer)
+    await load.stop()
+  }
+
+  get #names(): string[] {
+    return Array.from({ length: this.#options.nodes }, (_, at) => `n${at + 1}`)
+  }
+
+  #find(kind: Finding['kind'], message: string): void {
+    this.#findings.push({ kind, message })
+  }
+}
+
+/** What an earlier study left there goes; what somebody else has put there does not. */
+function prepareOut(path: string): string {
+  const out = resolve(path)
+  mkdirSync(out, { recursive: true })
+  const left = ['nodes', 'study.json', 'study.md', 'study.html']
+    .map((name) => join(out, name))
+    .filter((one) => existsSync(one))
+  if (left.length > 0 && !existsSync(join(out, 'history.jsonl')))
+    throw new Failure(
+      `${out} holds ${left.join(', ')}, but no history.jsonl: it is not the output of a study. Choose another --out.`,
+    )
+  for (const one of left) rmSync(one, { recursive: true })
+  return out
+}

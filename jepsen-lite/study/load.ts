@@ -1,0 +1,114 @@
+// Clients on both sides of the partition, for each level a stream of requests of its own. A stream sends when its time has come, whether or not the
+// earlier requests are answered: a client that waited for each answer would ask less the less it is answered, and so flatter the store.
+// Since in a history a client has one request open at a time, a stream is as many clients as it takes.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Recorder } from '../history.ts'
+import { HttpClient } from '../local/http.ts'
+import { perform } from '../local/perform.ts'
+import type { Random } from '../local/random.ts'
+import { clientName, LEVELS, type Level, operationOf, revisionIn, SIDES, type Side } from './levels.ts'
+
+export interface Target {
+  readonly name: string
+  readonly port: number
+}
+
+export interface LoadOptions {
+  /** Whom the clients of each side may ask. */
+  readonly sides: Readonly<Record<Side, readonly Target[]>>
+  readonly keys: readonly string[]
+  /** Requests a second of each stream. */
+  readonly rate: number
+  /** The deadline that a request carries. */
+  readonly timeoutMs: number
+  readonly maxStalenessMs: number
+  readonly recorder: Recorder
+  readonly random: Random
+  /** Begins every value that is written: no other load uses it. */
+  readonly name: string
+}
+
+export class Load {
+  readonly #options: LoadOptions
+  readonly #abort = new AbortController()
+  readonly #streams: Promise<void>[]
+  readonly #open = new Set<Promise<void>>()
+  readonly #clients: HttpClient[] = []
+  #newest: number | undefined
+  #written = 0
+
+  constructor(options: LoadOptions) {
+    this.#options = options
+    this.#streams = LEVELS.flatMap((level) => SIDES.map((side) => this.#stream(level, side)))
+  }
+
+  /** Sends nothing more; resolves when everything that was sent has ended. */
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    await Promise.all(this.#streams)
+    await Promise.all(this.#open)
+    for (const client of this.#clients) client.close()
+  }
+
+  async #stream(level: Level, side: Side): Promise<void> {
+    const { rate, random } = this.#options
+    const { signal } = this.#abort
+    const draw = random.stream(`${level} ${side}`)
+    const idle: Client[] = []
+    const session: Session = { seen: undefined }
+    let clients = 0
+    let due = performance.now() + (draw.next() * 1_000) / rate
+    for (;;) {
+      await sleep(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => {})
+      if (signal.aborted) return
+      // Never far apart: a silence is then the store's.
+      due += ((0.5 + draw.next()) * 1_000) / rate
+      const client = idle.pop() ?? this.#newClient(clientName(level, side, ++clients))
+      const ended = this.#send(level, side, client, draw, session).then(() => {
+        // Last in, first out: the same few while answers are quick, with connections that stand already.
+        idle.push(client)
+        this.#open.delete(ended)
+      })
+      this.#open.add(ended)
+    }
+  }
+
+  async #send(level: Level, side: Side, client: Client, draw: Random, session: Session): Promise<void> {
+    const { sides, keys, timeoutMs, maxStalenessMs, recorder, name } = this.#options
+    const target = draw.pick(sides[side])
+    const knowledge = {
+      newest: this.#newest,
+      seen: session.seen,
+      maxStalenessMs,
+      value: `${name}.${++this.#written}`,
+    }
+    const op = operationOf(level, draw.pick(keys), knowledge)
+    const id = recorder.invoke(client.name, target.name, op)
+    const end = await perform(client.http, target.port, op, timeoutMs)
+    if (end.kind === 'fail') recorder.fail(id, end.why)
+    else if (end.kind === 'unknown') recorder.unknown(id, end.why)
+    else {
+      recorder.ok(id, end.result)
+      const revision = revisionIn(end.result) ?? 0
+      session.seen = Math.max(session.seen ?? 0, revision)
+      this.#newest = Math.max(this.#newest ?? 0, revision)
+    }
+  }
+
+  #newClient(name: string): Client {
+    const http = new HttpClient()
+    this.#clients.push(http)
+    return { name, http }
+  }
+}
+
+interface Client {
+  readonly name: string
+  readonly http: HttpClient
+}
+
+/** Of all clients of one stream together: they stand for one user. */
+interface Session {
+  seen: number | undefined
+}

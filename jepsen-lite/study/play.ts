@@ -1,0 +1,69 @@
+// One round: a calm phase, the partition, its end. The leader is cut off with as many others as leave a majority without it: so one side holds the
+// node that was in charge, and the other the right to choose a new one.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Recorder } from '../history.ts'
+import type { LocalCluster } from '../local/cluster.ts'
+import type { Random } from '../local/random.ts'
+import { type CutKind, cutBetween } from './cut.ts'
+import { Load, type LoadOptions } from './load.ts'
+import type { Phase } from './measure.ts'
+
+export interface RoundOptions {
+  readonly cluster: LocalCluster
+  readonly recorder: Recorder
+  readonly number: number
+  readonly phaseMs: number
+  readonly cut: CutKind
+  readonly random: Random
+  readonly load: Pick<LoadOptions, 'rate' | 'timeoutMs' | 'maxStalenessMs'>
+  readonly signal: AbortSignal
+  readonly say: (line: string) => void
+}
+
+/** Few, so that a key is written several times a second, and whoever reads an old state is likely to show an old value. */
+const KEYS = 8
+
+/** Resolves to why the round proves nothing, if so. */
+export async function playRound(options: RoundOptions): Promise<string | undefined> {
+  const { cluster, recorder, number, random, signal, say } = options
+  const { leader } = cluster
+  if (leader === undefined) return 'nobody led when it was to begin'
+  const others = random.shuffled(cluster.members.filter((node) => node !== leader))
+  const minority = [leader, ...others.slice(0, Math.floor((cluster.members.length - 1) / 2) - 1)]
+  const majority = cluster.members.filter((node) => !minority.includes(node))
+  const [few, many] = [minority, majority].map((side) => side.map(({ name }) => name)) as [string[], string[]]
+  say(`round ${number}: ${few.join(' ')} | ${many.join(' ')}, ${leader.name} leads`)
+
+  const stage = (phase: Phase | 'done'): void =>
+    recorder.note('phase', { phase, round: number, leader: leader.name, minority: few, majority: many })
+  const keys = Array.from({ length: KEYS }, (_, at) => `k${at}/${number}`)
+  const load = new Load({
+    ...options.load,
+    ...{ sides: { minority, majority }, keys, recorder, random: random.stream('load'), name: `${number}` },
+  })
+  try {
+    stage('before')
+    await pause(options.phaseMs, signal)
+    const stillLeads = cluster.leader === leader
+    const cut = await cutBetween(cluster.network, few, options.cut)
+    recorder.note('inject', { fault: 'partition', id: number, nodes: few, groups: [few, many] })
+    stage('during')
+    await pause(options.phaseMs, signal)
+    const leaked = cut.leakedBytes
+    await cut.heal()
+    const effect = leaked === 0 ? 'no byte passed between the sides' : null
+    recorder.note('heal', { fault: 'partition', id: number, nodes: few, effect })
+    stage('after')
+    await pause(options.phaseMs, signal)
+    if (!stillLeads) return `${leader.name} led no more when it was cut off`
+    return leaked === 0 ? undefined : `${leaked} bytes passed between the sides`
+  } finally {
+    stage('done')
+    await load.stop()
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {})
+}

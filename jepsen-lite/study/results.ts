@@ -1,0 +1,380 @@
+// What a study comes to: for each level on each side the numbers, and the verdict on all of it.
+
+import { cpus, release, type } from 'node:os'
+import { version } from '../../src/server/version.ts'
+import type { Verdict } from '../checker/index.ts'
+import { EXIT } from '../exit-codes.ts'
+import type { History } from '../history.ts'
+import { type Latency, latencyOf, round as rounded } from '../local/tally.ts'
+import { type Judgement, judge, STORE, streamKey } from './judge.ts'
+import { LEVELS, type Level, MEANINGS, SIDES, type Side } from './levels.ts'
+import {
+  medianOf,
+  type Outage,
+  outageOf,
+  type Phase,
+  type Request,
+  type Round,
+  requestsOf,
+  roundsOf,
+} from './measure.ts'
+
+/** Something that must not happen, or a reason why the study proves nothing. */
+export interface Finding {
+  readonly kind: 'violation' | 'recovery' | 'undecided' | 'proves-nothing' | 'interrupted'
+  readonly message: string
+}
+
+export interface Settings {
+  readonly nodes: number
+  readonly rounds: number
+  readonly phaseMs: number
+  readonly rate: number
+  readonly timeoutMs: number
+  readonly maxStalenessMs: number
+  readonly delayMs: number
+  readonly leases: boolean
+  readonly cut: string
+  readonly seed: number
+  readonly command: string
+}
+
+/** Of one level, on one side, in one phase, over all rounds. */
+export interface PhaseResults {
+  readonly asked: number
+  readonly answered: number
+  /** Certainly not applied, and nothing was learned. */
+  readonly refused: number
+  /** Writes that may have been applied. */
+  readonly unknown: number
+  /** Fraction of what was asked that was answered: the median of the rounds. */
+  readonly availability: number | null
+  readonly latency_ms: Latency | null
+  /** Reads: how far their answers were behind, as measured, and what they claimed. */
+  readonly behind_ms: Latency | null
+  readonly behind_revisions: Latency | null
+  readonly claimed_ms: Latency | null
+  /** Why the others were not answered. */
+  readonly reasons: Readonly<Record<string, number>>
+  /** All answers of the phase, those at its borders too … */
+  readonly judged: number
+  /** … and those of them that no linearizable store could have given. */
+  readonly outdated: number
+}
+
+export interface StreamResults {
+  readonly level: Level
+  readonly side: Side
+  readonly phases: Readonly<Record<Phase, PhaseResults>>
+  /** Medians of the rounds, in milliseconds; null: in no round. */
+  readonly served_until_ms: number | null
+  readonly first_answer_ms: number | null
+  readonly silent_ms: number | null
+  /** Of the rounds in which it was away. */
+  readonly back_ms: number | null
+  /** Answers that broke the promise of this level. */
+  readonly broken: number
+}
+
+export interface StudyResults {
+  readonly verdict: 'pass' | 'violation' | 'undecided' | 'failed'
+  readonly exit_code: number
+  readonly findings: readonly Finding[]
+  readonly findings_count: number
+  readonly seed: number
+  readonly command: string
+  readonly versions: {
+    readonly quorate: string
+    readonly node: string
+    readonly os: string
+    readonly cpu: string
+    readonly cores: number
+  }
+  readonly settings: {
+    readonly nodes: number
+    readonly rounds: number
+    readonly phase_ms: number
+    readonly rate: number
+    readonly timeout_ms: number
+    readonly max_staleness_ms: number
+    readonly delay_ms: number
+    readonly leases: boolean
+    readonly cut: string
+  }
+  readonly levels: Readonly<Record<Level, (typeof MEANINGS)[Level]>>
+  readonly rounds: readonly {
+    readonly round: number
+    readonly leader: string
+    readonly minority: readonly string[]
+    readonly majority: readonly string[]
+    /** From the cut until a node of the majority was seen to lead, and until a write was acknowledged there. */
+    readonly elected_ms: number | null
+    readonly first_write_ms: number | null
+  }[]
+  readonly streams: readonly StreamResults[]
+  /** Before the partition, by who was asked. */
+  readonly calm: readonly {
+    readonly level: Level
+    readonly leader_ms: Latency | null
+    readonly follower_ms: Latency | null
+    /** Reads: of the answers, as what they were served. */
+    readonly served: Readonly<Record<string, number>>
+  }[]
+  /** For pictures: tenths of seconds from the cut, over all rounds. */
+  readonly moments: readonly Moment[]
+  readonly checked: Verdict['counts'] & { readonly verdict: Verdict['verdict'] }
+}
+
+/** What one stream saw in a tenth of a second, all rounds laid over each other at the cut. */
+export interface Moment {
+  readonly level: Level
+  readonly side: Side
+  readonly phase: Phase
+  /** From the cut, or for the last phase from the heal. */
+  readonly at_ms: number
+  readonly asked: number
+  readonly answered: number
+  readonly behind_ms: number | null
+  readonly claimed_ms: number | null
+}
+
+const FINDINGS_MAX = 50
+export const MOMENT_MS = 100
+
+export function resultsOf(history: History, settings: Settings, found: readonly Finding[]): StudyResults {
+  const judgement = judge(history)
+  const rounds = roundsOf(history)
+  const requests = requestsOf(history, rounds, settings.timeoutMs)
+  const outages = outagesOf(rounds, requests)
+  const findings = [...found, ...findingsIn(judgement), ...whyNothingIsProven(rounds, outages, settings)]
+  const { verdict, exitCode } = verdictOf(findings)
+  return {
+    verdict,
+    exit_code: exitCode,
+    findings: findings.slice(0, FINDINGS_MAX),
+    findings_count: findings.length,
+    ...{ seed: settings.seed, command: settings.command },
+    versions: versions(),
+    settings: {
+      ...{ nodes: settings.nodes, rounds: settings.rounds, phase_ms: settings.phaseMs, rate: settings.rate },
+      ...{ timeout_ms: settings.timeoutMs, max_staleness_ms: settings.maxStalenessMs },
+      ...{ delay_ms: settings.delayMs, leases: settings.leases, cut: settings.cut },
+    },
+    levels: MEANINGS,
+    rounds: rounds.map((round) => ({
+      ...{ round: round.number, leader: round.leader, ...round.sides },
+      elected_ms: orNull(round.electedMs === undefined ? undefined : round.electedMs - round.cutMs),
+      first_write_ms: orNull(outages.get(streamKey('write', 'majority'))?.get(round)?.firstAnswerMs),
+    })),
+    streams: SIDES.flatMap((side) =>
+      LEVELS.map((level) => {
+        const own = requests.filter((request) => request.level === level && request.side === side)
+        const away = [...(outages.get(streamKey(level, side))?.values() ?? [])]
+        const broken = judgement.broken.get(streamKey(level, side))?.length ?? 0
+        return streamResults(level, side, own, away, judgement, broken)
+      }),
+    ),
+    calm: LEVELS.map((level) => calmResults(level, requests)),
+    moments: momentsOf(requests),
+    checked: { verdict: judgement.verdict.verdict, ...judgement.verdict.counts },
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Numbers
+
+type Outages = ReadonlyMap<string, ReadonlyMap<Round, Outage>>
+
+function outagesOf(rounds: readonly Round[], requests: readonly Request[]): Outages {
+  const streams = SIDES.flatMap((side) => LEVELS.map((level) => ({ side, level })))
+  return new Map(
+    streams.map(({ level, side }) => {
+      const own = requests.filter((request) => request.level === level && request.side === side)
+      const ofRound = (round: Round): Outage =>
+        outageOf(
+          round,
+          own.filter((request) => request.round === round),
+        )
+      return [streamKey(level, side), new Map(rounds.map((round) => [round, ofRound(round)]))]
+    }),
+  )
+}
+
+function streamResults(
+  level: Level,
+  side: Side,
+  requests: readonly Request[],
+  outages: readonly Outage[],
+  { outdated }: Judgement,
+  broken: number,
+): StreamResults {
+  const ofPhase = (phase: Phase): PhaseResults =>
+    phaseResults(
+      requests.filter((request) => request.phase === phase),
+      outdated,
+    )
+  const median = (pick: (outage: Outage) => Outage[keyof Outage]): number | null =>
+    orNull(medianOf(outages.map(pick).filter((value) => typeof value === 'number')))
+  return {
+    ...{ level, side },
+    phases: { before: ofPhase('before'), during: ofPhase('during'), after: ofPhase('after') },
+    served_until_ms: median(({ servedUntilMs }) => servedUntilMs),
+    first_answer_ms: median(({ firstAnswerMs }) => firstAnswerMs),
+    silent_ms: median(({ silentMs }) => silentMs),
+    back_ms: median(({ backMs }) => backMs),
+    broken,
+  }
+}
+
+function phaseResults(requests: readonly Request[], outdated: ReadonlySet<number>): PhaseResults {
+  const counted = requests.filter(({ counts }) => counts)
+  const answered = counted.filter(isAnswered)
+  const unknown = counted.filter(({ call }) => call.outcome.kind === 'unknown')
+  const ages = answered.flatMap(({ age }) => age ?? [])
+  const judged = requests.filter(isAnswered)
+  const reasons: Record<string, number> = {}
+  for (const { call } of counted) {
+    if (call.outcome.kind !== 'ok') reasons[call.outcome.why] = (reasons[call.outcome.why] ?? 0) + 1
+  }
+  return {
+    asked: counted.length,
+    answered: answered.length,
+    refused: counted.length - answered.length - unknown.length,
+    unknown: unknown.length,
+    availability: orNull(medianOf(fractionsOf(counted))),
+    latency_ms: latencies(answered),
+    behind_ms: spread(ages.map(({ behindMs }) => behindMs)),
+    behind_revisions: spread(ages.map(({ behindRevisions }) => behindRevisions)),
+    claimed_ms: spread(ages.flatMap(({ claimedMs }) => claimedMs ?? [])),
+    reasons,
+    judged: judged.length,
+    outdated: judged.filter(({ call }) => outdated.has(call.id)).length,
+  }
+}
+
+const isAnswered = ({ answeredMs }: Request): boolean => answeredMs !== undefined
+
+/** Answered of asked, of each round in which anything was. */
+function fractionsOf(requests: readonly Request[]): number[] {
+  const rounds = [...new Set(requests.map(({ round }) => round))]
+  return rounds.map((round) => {
+    const own = requests.filter((request) => request.round === round)
+    return own.filter(isAnswered).length / own.length
+  })
+}
+
+const latencies = (requests: readonly Request[]): Latency | null =>
+  spread(
+    requests.flatMap(({ call, answeredMs }) => (answeredMs === undefined ? [] : answeredMs - call.startMs)),
+  )
+
+const spread = (values: readonly number[]): Latency | null => (values.length === 0 ? null : latencyOf(values))
+
+function calmResults(level: Level, requests: readonly Request[]): StudyResults['calm'][number] {
+  const calm = requests.filter(
+    (request) =>
+      request.level === level && request.phase === 'before' && request.counts && isAnswered(request),
+  )
+  const served: Record<string, number> = {}
+  for (const { call } of calm) {
+    const as = call.outcome.kind === 'ok' ? call.outcome.result.served : undefined
+    if (as !== undefined) served[as] = (served[as] ?? 0) + 1
+  }
+  return {
+    level,
+    leader_ms: latencies(calm.filter(({ call, round }) => call.node === round.leader)),
+    follower_ms: latencies(calm.filter(({ call, round }) => call.node !== round.leader)),
+    served,
+  }
+}
+
+function momentsOf(requests: readonly Request[]): Moment[] {
+  const groups = new Map<string, Request[]>()
+  const atOf = ({ phase, round, call }: Request): number => {
+    const from = phase === 'after' ? round.healMs : round.cutMs
+    return Math.floor((call.startMs - from) / MOMENT_MS) * MOMENT_MS
+  }
+  for (const request of requests) {
+    const key = `${request.level} ${request.side} ${request.phase} ${atOf(request)}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [request])
+    else group.push(request)
+  }
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group
+    if (first === undefined) return []
+    const { level, side, phase } = first
+    const ages = group.flatMap(({ age }) => age ?? [])
+    return [
+      {
+        ...{ level, side, phase, at_ms: atOf(first) },
+        ...{ asked: group.length, answered: group.filter(isAnswered).length },
+        behind_ms: orNull(medianOf(ages.map(({ behindMs }) => behindMs))),
+        claimed_ms: orNull(medianOf(ages.flatMap(({ claimedMs }) => claimedMs ?? []))),
+      },
+    ]
+  })
+}
+
+const orNull = (value: number | undefined): number | null => (value === undefined ? null : rounded(value))
+
+function versions(): StudyResults['versions'] {
+  const processors = cpus()
+  return {
+    quorate: version(),
+    node: process.version,
+    os: `${type()} ${release()}`,
+    cpu: processors[0]?.model ?? 'unknown',
+    cores: processors.length,
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The verdict
+
+function findingsIn({ verdict, broken, undecided }: Judgement): Finding[] {
+  const violations = [...broken].flatMap(([by, messages]) =>
+    messages.map(
+      (message): Finding => ({
+        kind: 'violation',
+        message: by === STORE ? message : `${by}: ${message}`,
+      }),
+    ),
+  )
+  if (verdict.verdict !== 'undecided' && undecided === 0) return violations
+  return [...violations, { kind: 'undecided', message: 'the search of the checker ran out of its budget' }]
+}
+
+function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings: Settings): Finding[] {
+  const findings: Finding[] = []
+  if (rounds.length < settings.rounds)
+    findings.push({
+      kind: 'proves-nothing',
+      message: `${rounds.length} of ${settings.rounds} rounds were played`,
+    })
+  for (const round of rounds) {
+    const of = (side: Side): Outage | undefined => outages.get(streamKey('write', side))?.get(round)
+    if (of('majority')?.firstAnswerMs === undefined)
+      findings.push({
+        kind: 'proves-nothing',
+        message: `round ${round.number}: the majority took no write in the partition; give it more --time`,
+      })
+    for (const side of SIDES) {
+      if (of(side)?.backMs === undefined)
+        findings.push({
+          kind: 'proves-nothing',
+          message: `round ${round.number}: no write was acknowledged on the side of the ${side} after the partition; give it more --time`,
+        })
+    }
+  }
+  return findings
+}
+
+function verdictOf(findings: readonly Finding[]): { verdict: StudyResults['verdict']; exitCode: number } {
+  const has = (...kinds: readonly Finding['kind'][]): boolean =>
+    findings.some(({ kind }) => kinds.includes(kind))
+  if (has('violation', 'recovery')) return { verdict: 'violation', exitCode: EXIT.violation }
+  if (has('proves-nothing', 'interrupted')) return { verdict: 'failed', exitCode: EXIT.failed }
+  if (has('undecided')) return { verdict: 'undecided', exitCode: EXIT.undecided }
+  return { verdict: 'pass', exitCode: EXIT.ok }
+}
