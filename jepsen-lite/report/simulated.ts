@@ -14,7 +14,7 @@ export function simulated(text: string, command: string): Reported {
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
   const events = merged(
     result.history.filter((event) => event.type !== 'note' || event.what !== 'role'),
-    [...notes, ...faultNotes(schedule, result), ...violationNotes(result)].sort((a, b) => a.time - b.time),
+    [...notes, ...healNotes(schedule, result), ...violationNotes(result)].sort((a, b) => a.time - b.time),
   ).map((event) => (event.type === 'history' ? { ...event, nodes: names, command } : event))
   const history = historyOf(events)
   const verdict = check(history)
@@ -47,20 +47,17 @@ function watched(schedule: Schedule): { readonly notes: readonly Note[]; readonl
   return { notes, result }
 }
 
-/** Whom a fault strikes is settled only when it does, so these name no nodes; a kind took effect if the simulator says it was felt. */
-const faultNotes = ({ faults, config }: Schedule, result: Result): Note[] =>
-  faults
-    .filter(({ at }) => at < config.ms)
-    .flatMap(({ at, kind, ms, a, b, x }, id): Note[] => {
-      const effect =
-        (result.faults[kind] ?? 0) > 0 ? `felt ${result.faults[kind]} times by this schedule` : null
-      const common = { type: 'note', fault: kind, id } as const
-      const until = Math.min(at + ms, config.ms)
-      return [
-        { ...common, time: at, what: 'inject', a, b, x },
-        { ...common, time: until, what: 'heal', effect },
-      ]
-    })
+/** The simulator notes each fault with whom it strikes, when it does; a kind took effect if the simulator says it was felt. */
+function healNotes({ config }: Schedule, { history, faults }: Result): Note[] {
+  return history.flatMap((event): Note[] => {
+    if (event.type !== 'note' || event.what !== 'inject') return []
+    const { time, fault, id, nodes, ms } = event
+    const count = typeof fault === 'string' ? (faults[fault] ?? 0) : 0
+    const effect = count > 0 ? `felt ${count} times by this schedule` : null
+    const until = Math.max(time, Math.min(time + Number(ms), config.ms))
+    return [{ type: 'note', time: until, what: 'heal', fault, id, nodes, effect }]
+  })
+}
 
 const violationNotes = ({ violation }: Result): Note[] =>
   violation === undefined

@@ -31,8 +31,8 @@ export class SimDisk {
   /** The next write fails: its batch has reached the disk all the same, or not. */
   failNext: 'lost' | 'kept' | undefined
   full = false
-  /** The next page that is read is none. */
-  failRead = false
+  /** After so many pages more, one cannot be read. */
+  failReadAfter: number | undefined
   /** Faults that took effect. */
   failedSyncs = 0
   refusedFull = 0
@@ -80,10 +80,10 @@ export class SimDisk {
   }
 
   takeFailedRead(): boolean {
-    const { failRead } = this
-    this.failRead = false
-    if (failRead) this.failedReads++
-    return failRead
+    if (this.failReadAfter === undefined || this.failReadAfter-- > 0) return false
+    this.failReadAfter = undefined
+    this.failedReads++
+    return true
   }
 
   /** The same bytes on a disk of their own. */

@@ -184,9 +184,9 @@ export class Faults {
       case 'fail-read': {
         const { disk } = a
         const before = disk.failedReads
-        disk.failRead = true
+        disk.failReadAfter = x % 4
         this.#until(ms, () => {
-          disk.failRead = false
+          disk.failReadAfter = undefined
           if (disk.failedReads > before) cluster.tally.fault(kind)
         })
         return

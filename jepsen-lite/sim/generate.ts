@@ -17,13 +17,15 @@ import {
   type Schedule,
 } from './schedule.ts'
 import { drawScenes, drawWatchers, type LeadershipTheme, leadershipConfig } from './themes-leadership.ts'
+import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails } from './themes-state.ts'
 
 /**
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
  * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
- * `members`: one change of the membership after the other, while leaders are cut off and die. `leases` and `elections`: themes-leadership.ts.
+ * `members`: one change of the membership after the other, while leaders are cut off and die. `leases` and `elections`: themes-leadership.ts;
+ * `behind`, and scenes for two of the others: themes-state.ts.
  */
-type Theme = 'anything' | 'deposed' | 'snapshots' | 'members' | LeadershipTheme
+type Theme = 'anything' | 'deposed' | 'snapshots' | 'members' | 'behind' | LeadershipTheme
 
 export function generate(seed: number, nodes = 5): Schedule {
   const dice = new Dice(seed, 0)
@@ -38,15 +40,24 @@ export function generate(seed: number, nodes = 5): Schedule {
     'leases',
     'elections',
     'elections',
+    'behind',
+    'behind',
   )
   const config = themed(theme, dice, drawConfig(dice, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
     ? drawScenes(theme, new Dice(seed, 4), config)
-    : drawFaults(new Dice(seed, 2), config, theme)
+    : theme === 'behind'
+      ? []
+      : drawFaults(new Dice(seed, 2), config, theme)
+  if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
+    faults.push(...drawStateScenes(theme, new Dice(seed, 6), config))
+  faults.sort((a, b) => a.at - b.at)
   const ops = drawOps(new Dice(seed, 1), config)
   if (isAboutLeaders) ops.push(...drawWatchers(theme, new Dice(seed, 5), config))
   if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
+  if (theme === 'behind') ops.push(...drawAgeWatchers(new Dice(seed, 7), config))
+  if (theme === 'snapshots') ops.push(...drawTails(new Dice(seed, 8), config))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
@@ -70,6 +81,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
     case 'leases':
     case 'elections':
       return leadershipConfig(theme, dice, config)
+    case 'behind':
+      return behindConfig(dice, config)
     case 'members':
       return { ...config, ms: 60_000, spares: 2 }
     case 'snapshots':
@@ -299,7 +312,9 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
   'full-disk': 1,
 }
 
-const THEMES: Readonly<Record<Exclude<Theme, LeadershipTheme>, Partial<Record<FaultKind, number>>>> = {
+const THEMES: Readonly<
+  Record<Exclude<Theme, LeadershipTheme | 'behind'>, Partial<Record<FaultKind, number>>>
+> = {
   anything: WEIGHTS,
   deposed: DEPOSED,
   snapshots: SNAPSHOTS,

@@ -165,7 +165,7 @@ function heal(cluster: Cluster, machine: Machine): void {
   machine.stalledUntil = 0
   machine.slowUntil = 0
   machine.applyUntil = 0
-  machine.disk.failRead = false
+  machine.disk.failReadAfter = undefined
   machine.process?.resume()
   cluster.release(machine)
   cluster.start(machine)

@@ -185,11 +185,13 @@ describe('the command', () => {
   test('draws a simulated schedule the same way', () => {
     const file = join(folder, 'schedule.json')
     const schedule = generate(1, 3)
-    writeFileSync(file, JSON.stringify({ ...schedule, config: { ...schedule.config, ms: 3_000 } }))
+    const isolated = { at: 1000, kind: 'isolate', a: 1, b: 1, ms: 500, x: 0 }
+    const config = { ...schedule.config, ms: 3_000 }
+    writeFileSync(file, JSON.stringify({ ...schedule, config, faults: [isolated] }))
     expect(report(file)).toMatchObject({ status: 0, stderr: '' })
     const { spans, calls, faults, marks } = dataIn(readFileSync(`${file}.html`, 'utf8'))
     expect(calls.length).toBeGreaterThan(0)
-    expect(faults.length).toBe(schedule.faults.filter((fault) => fault.at < 3_000).length)
+    expect(faults).toMatchObject([{ kind: 'isolate', nodes: [1], fromMs: 1000, toMs: 1500 }])
     expect(spans.some(({ state }) => state === 'leader')).toBe(true)
     expect(marks.some(({ what }) => what === 'elected')).toBe(true)
   })
