@@ -2,13 +2,13 @@
 // core; the test plays the other servers. Where our core asks for pre-votes first (thesis §9.6), the test grants them.
 
 import { describe, expect, test } from 'vitest'
+import { DRAW, stream } from '../../jepsen-lite/sim/random.ts'
 import { asIndex, type Message } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { Cluster } from './harness/cluster.ts'
 import { describeEntry } from './harness/frames.ts'
 import { configurationOf, id, idOf, memberNamed } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
-import { stream } from './harness/random.ts'
 
 const { electionMinMs, electionMaxMs, heartbeatMs } = TIMING
 
@@ -168,7 +168,7 @@ describe('§5.2 leader election', () => {
 
   /** Waits of one server, each drawn anew, from the start of the wait to the campaign. */
   function waits(make: (random: () => number) => Bench, rounds: number): number[] {
-    const random = stream(7)
+    const random = stream(7, DRAW.election, 1)
     return Array.from({ length: rounds }, () => {
       const bench = make(random)
       const start = bench.nowMs

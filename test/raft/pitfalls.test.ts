@@ -1,5 +1,5 @@
 // Ways in which other implementations went wrong (docs/SPEC.md lists them by number), tried on one core. Those that take a whole
-// cluster are transcripts (golden/) or schedules (schedule.prop.test.ts).
+// cluster are transcripts (golden/) or schedules of the simulator (jepsen-lite/sim).
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -107,6 +107,19 @@ describe('elections', () => {
     expect(bench.role).toBe('candidate')
     bench.receive({ type: 'vote-answer', from: 3, term: 1, granted: true })
     expect(bench.role).toBe('leader')
+  })
+
+  test('a refused vote tells what is committed: nobody else may be left to tell of a demotion', () => {
+    const refused = (commitTerm: number): Bench => {
+      const bench = new Bench({ terms: [1, 2], term: 2 })
+      bench.campaign()
+      const commit = { commit: asIndex(2), commitTerm: asTerm(commitTerm) }
+      bench.receive({ type: 'vote-answer', from: 2, term: bench.raft.term, granted: false, ...commit })
+      return bench
+    }
+    expect(refused(2).raft.commit).toBe(2)
+    // Of an entry that is not its own it learns nothing.
+    expect(refused(1).raft.commit).toBe(0)
   })
 
   test('8: votes of replicas that are no voters do not count', () => {

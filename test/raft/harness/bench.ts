@@ -85,7 +85,7 @@ export class Bench implements NodeWorld {
         name: 'n1',
         limits: { ...LIMITS, ...options.limits },
         timing: { ...TIMING, ...options.timing },
-        random: () => random,
+        random,
       },
       disk,
       this,

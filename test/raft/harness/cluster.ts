@@ -40,24 +40,12 @@ export interface Packet {
         readonly snapshot: StagedSnapshot
         readonly term: number
       }
-  /** When it arrives, in true time; tests that deliver by hand do not look. */
-  readonly dueMs: number
-}
-
-/** A process's monotonic clock: rate × true time + offset. */
-export interface Clock {
-  offsetMs: number
-  rate: number
 }
 
 export interface ClusterOptions {
   readonly limits?: Partial<RaftLimits>
   readonly timing?: Partial<RaftTiming>
   readonly leases?: LeaseSetting
-  /** Draws of election timeouts and delays; by default always the middle. */
-  readonly random?: (node: number, boot: number) => () => number
-  /** What becomes of a packet: the delays of its copies in ms (none: lost). By default one copy at once. */
-  readonly carry?: (packet: { from: ReplicaId; to: ReplicaId }) => readonly number[]
 }
 
 export interface StartState {
@@ -80,7 +68,8 @@ export class Cluster implements NodeWorld {
   packets: Packet[] = []
   /** True time in ms, which no process sees. */
   nowMs = 10_000
-  readonly #clocks = new Map<ReplicaId, Clock>()
+  /** What each process's clock shows beyond that. */
+  readonly #offsetsMs = new Map<ReplicaId, number>()
   /** Pairs with a connection, as "a-b". */
   readonly connections = new Set<string>()
   /** Directions that lose everything although the connection stands, as "from>to". */
@@ -88,8 +77,6 @@ export class Cluster implements NodeWorld {
   /** What `settle` leaves alone: "store n1", "apply n2", "deliver n3"; and "report n1": n1 is not told that its snapshot was sent. */
   readonly held = new Set<string>()
   #snapshots = 0
-  /** Called after every step; properties hang their own checks here. */
-  watch: ((node: SimNode, before: RaftStatus, input: Input, output: Output) => void) | undefined
 
   constructor(options: ClusterOptions = {}) {
     this.options = options
@@ -116,21 +103,20 @@ export class Cluster implements NodeWorld {
   }
 
   adopt(name: string, id: ReplicaId, disk: Disk, limits: Partial<RaftLimits> = {}): SimNode {
-    const place = this.nodes.length
-    const { random = () => () => 0.5, timing } = this.options
     const node = new SimNode(
       {
         id,
         name,
         limits: { ...LIMITS, ...this.options.limits, ...limits },
-        timing: { ...TIMING, ...timing },
-        random: (boot) => random(place, boot),
+        timing: { ...TIMING, ...this.options.timing },
+        // Election timeouts and delays are always in the middle.
+        random: () => 0.5,
       },
       disk,
       this,
     )
     // Processes know nothing of each other's clocks, so let them differ from the start.
-    this.#clocks.set(id, { offsetMs: place * 1_000_000, rate: 1 })
+    this.#offsetsMs.set(id, this.nodes.length * 1_000_000)
     this.nodes.push(node)
     this.invariants.adopt(node)
     node.start()
@@ -162,21 +148,19 @@ export class Cluster implements NodeWorld {
 
   // ---- time
 
-  clock(node: SimNode): Clock {
-    const clock = this.#clocks.get(node.id)
-    if (clock === undefined) throw new Error(`${node.name} has no clock`)
-    return clock
-  }
-
   now(node: SimNode): number {
-    const { offsetMs, rate } = this.clock(node)
-    return this.nowMs * rate + offsetMs
+    return this.nowMs + this.#offsetMs(node)
   }
 
-  /** True time at which a process's clock shows `at`. */
-  trueTime(node: SimNode, at: number): number {
-    const { offsetMs, rate } = this.clock(node)
-    return (at - offsetMs) / rate
+  #offsetMs({ id, name }: SimNode): number {
+    const offset = this.#offsetsMs.get(id)
+    if (offset === undefined) throw new Error(`${name} has no clock`)
+    return offset
+  }
+
+  /** Only this process's clock moves on. */
+  skew(node: SimNode, ms: number): void {
+    this.#offsetsMs.set(node.id, this.#offsetMs(node) + ms)
   }
 
   /** All clocks move on; nobody is woken. */
@@ -190,14 +174,13 @@ export class Cluster implements NodeWorld {
 
   /** True time of a process's next deadline. */
   deadline(node: SimNode): number {
-    const { raft } = node
-    return this.trueTime(node, raft.deadline() ?? Number.POSITIVE_INFINITY)
+    return (node.raft.deadline() ?? Number.POSITIVE_INFINITY) - this.#offsetMs(node)
   }
 
   /** Only this process's clock moves on, to its next deadline, and it wakes. */
   wake(node: SimNode): void {
     const wait = this.deadline(node) - this.nowMs
-    if (Number.isFinite(wait) && wait > 0) this.clock(node).offsetMs += wait * this.clock(node).rate
+    if (Number.isFinite(wait) && wait > 0) this.skew(node, wait)
     this.tick(node)
   }
 
@@ -247,10 +230,8 @@ export class Cluster implements NodeWorld {
   #post(link: { from: ReplicaId; to: ReplicaId }, content: Packet['content']): void {
     const stands =
       this.connections.has(pairOf(link.from, link.to)) && !this.cuts.has(`${link.from}>${link.to}`)
-    const delays = stands ? (this.options.carry?.(link) ?? [0]) : []
-    for (const delay of delays) this.packets.push({ ...link, content, dueMs: this.nowMs + delay })
-    if (delays.length === 0 && content.kind === 'snapshot')
-      this.packets.push({ ...link, content: { ...content, lost: true }, dueMs: this.nowMs + 1 })
+    if (stands) this.packets.push({ ...link, content })
+    else if (content.kind === 'snapshot') this.packets.push({ ...link, content: { ...content, lost: true } })
   }
 
   /** Takes one packet off the network and hands it to its receiver, if that runs. */
@@ -381,7 +362,6 @@ export class Cluster implements NodeWorld {
 
   stepped(node: SimNode, before: RaftStatus, input: Input, output: Output): void {
     this.invariants.stepped(node, before, input, output)
-    this.watch?.(node, before, input, output)
   }
 
   stored(node: SimNode): void {

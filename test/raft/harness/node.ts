@@ -64,8 +64,7 @@ export interface NodeOptions {
   readonly name: string
   readonly limits: RaftLimits
   readonly timing: RaftTiming
-  /** A generator for each start of the process. */
-  readonly random: (boot: number) => () => number
+  readonly random: () => number
 }
 
 /** Who watches and carries. */
@@ -151,7 +150,7 @@ export class SimNode {
         log: disk.log,
         limits,
         timing,
-        random: random(disk.boot),
+        random,
         crc32,
         now: this.#world.now(this),
       }),

@@ -99,7 +99,7 @@ class Transcript {
         return []
       case 'pass':
         if (second === undefined) cluster.pass(Number(first))
-        else for (const name of plain.slice(1)) cluster.clock(cluster.node(name)).offsetMs += Number(first)
+        else for (const name of plain.slice(1)) cluster.skew(cluster.node(name), Number(first))
         return []
       case 'run':
         cluster.run(Number(first))
