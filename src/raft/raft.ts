@@ -1672,7 +1672,9 @@ export class Raft {
     const follower = lead.progress.get(id)
     if (follower === undefined) return `${name} is no member of the cluster`
     if (!this.#configuration.voters.includes(id)) return `${name} is not a voter`
-    if (follower.heardAt <= this.#now - this.#timing.electionMaxMs) return `${name} cannot be reached`
+    // Who has just been elected has heard nobody in its term yet: that is no silence.
+    const heardAt = Math.max(follower.heardAt, lead.electedAt)
+    if (heardAt <= this.#now - this.#timing.electionMaxMs) return `${name} cannot be reached`
     return undefined
   }
 
