@@ -18,12 +18,14 @@ const AT_ONCE = 5
 const TOGETHER = 1 << 13
 
 export function behindConfig(dice: Dice, config: Config): Config {
-  const { nodes, spares } = config
+  const { nodes, spares, limits } = config
+  const brief = dice.chance(0.5) ? { logTailEntries: dice.pick(0, 1), compactEntriesMin: 1 } : {}
   return {
     ...config,
     ...{ ms: 60_000, grow: 0, clients: 2 * (nodes + spares), timeoutMs: dice.pick(300, 1000) },
     // An operator's changes are to find their way through, and elections an end.
     ...{ delayMs: dice.pick(0.2, 1, 5), jitterMs: dice.pick(0.3, 1, 10), tail: 0 },
+    limits: { ...limits, ...brief },
   }
 }
 
@@ -94,7 +96,7 @@ const dozing: Scene = (dice, { electionMaxMs, heartbeatMs, silenceMs }, at) => {
 
 /** A page that cannot be read, when a process begins or goes on. */
 const unreadable: Scene = (dice, _, at) => {
-  const place = dice.int(0, 16) % 5
+  const place = dice.int(0, 5)
   return [
     { at, kind: 'fail-read', a: place, b: 0, ms: 4000, x: dice.int(0, 4) },
     { at: at + 1, kind: 'crash', a: place, b: 0, ms: dice.int(5, 200), x: AT_ONCE },
@@ -131,28 +133,13 @@ const jointRestarts: Scene = (dice, { electionMaxMs }, at) => [
   },
 ]
 
-/** It applies slowly, loses contact, and is sent a snapshot while entries still wait. */
-const overtaken: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
-  const place = dice.int(0, 16) % 5
-  const slow = dice.int(2 * heartbeatMs, 10 * heartbeatMs)
+/** It applies slowly, loses contact until what it needs next is compacted, and is sent a snapshot while entries still wait. */
+const overtaken: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
+  const place = dice.int(0, 5)
+  const cutAt = at + Math.max(3000, 2 * electionMaxMs)
   return [
-    { at, kind: 'slow-apply', a: place, b: 0, ms: 6 * electionMaxMs, x: slow },
-    {
-      at: at + dice.int(1, 5) * heartbeatMs,
-      kind: 'isolate',
-      a: place,
-      b: 0,
-      ms: dice.int(1, 3) * heartbeatMs,
-      x: 0,
-    },
-    {
-      at: at + dice.int(6, 12) * heartbeatMs,
-      kind: 'isolate',
-      a: place,
-      b: 0,
-      ms: dice.int(1, 3) * heartbeatMs,
-      x: 0,
-    },
+    { at, kind: 'slow-apply', a: place, b: 0, ms: 20_000, x: dice.int(400, 1480) },
+    { at: cutAt, kind: 'isolate', a: place, b: place, ms: dice.int(electionMinMs / 2, electionMaxMs), x: 0 },
   ]
 }
 
@@ -168,7 +155,7 @@ const longTail: Scene = (dice, { electionMaxMs }, at) => [
 
 /** A fresh disk gets a snapshot, and dies, loses the stream or is sent a bent one, right then. */
 const restored: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
-  const place = dice.int(0, 16) % 5
+  const place = dice.int(0, 5)
   const soon = at + dice.int(0, 4 * heartbeatMs)
   const blow = dice.pick<Fault>(
     { at: soon, kind: 'crash', a: place, b: 0, ms: dice.int(5, 300), x: INSTALLING },
@@ -195,7 +182,18 @@ const forgotten: Scene = (dice, { electionMaxMs }, at) => {
 }
 
 const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
-  behind: [slowly, slowly, stalled, companion, companion, dozing, unreadable, lateChange, overtaken],
+  behind: [
+    slowly,
+    slowly,
+    stalled,
+    companion,
+    companion,
+    dozing,
+    unreadable,
+    lateChange,
+    overtaken,
+    overtaken,
+  ],
   snapshots: [longTail, restored, restored, overtaken],
   members: [lateChange, jointRestarts, forgotten, restored],
 }
@@ -209,7 +207,7 @@ export function drawAgeWatchers(dice: Dice, { ms, nodes, spares, electionMinMs, 
   const stepMs = Math.max(10, electionMinMs / 15)
   for (let time = 1000; time < ms; time += stepMs) {
     const place = dice.int(0, machines)
-    const kind = dice.pick('stale', 'stale', 'put', 'get')
+    const kind = dice.pick('stale', 'stale', 'put', 'put', 'get')
     ops.push({
       ...{ at: Math.round(time), kind, client: kind === 'put' ? machines + place : place },
       ...{ node: dice.chance(0.1) ? STALE : place, key: dice.int(0, keys), x: dice.int(0, 1000) },
