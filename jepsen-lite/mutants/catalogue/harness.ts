@@ -75,8 +75,8 @@ export const HARNESS: readonly Mutant[] = [
     edits: [
       edit(
         'jepsen-lite/sim/process.ts',
-        'new MachineClock(rate,',
-        'new MachineClock(place === 0 ? 1e-9 : rate,',
+        'rateOf(config.clocks, u),',
+        'place === 0 ? 1e-9 : rateOf(config.clocks, u),',
       ),
     ],
   },
