@@ -73,11 +73,17 @@ export class Clients {
     }))
   }
 
-  run(op: Op, machine: Machine | undefined): void {
+  /** Returns whether anybody was asked. */
+  run(op: Op, machine: Machine | undefined): boolean {
     const client = this.#clients[op.client % this.#clients.length]
     const process = machine?.process
     const driver = process?.driver
-    if (client === undefined || client.busy || process === undefined || driver === undefined) return
+    if (client === undefined || client.busy || process === undefined || driver === undefined) return false
+    this.#ask(client, process, driver, op)
+    return true
+  }
+
+  #ask(client: Client, process: Process, driver: Driver, op: Op): void {
     const key = `k${op.key}`
     switch (op.kind) {
       case 'get':

@@ -48,12 +48,19 @@ export class Faults {
     this.#cluster.moments.clear()
   }
 
-  inject(fault: Fault, about?: About): void {
+  /** Returns whether there was anybody to strike. */
+  inject(fault: Fault, about?: About): boolean {
     const cluster = this.#cluster
-    if (this.#over) return
+    if (this.#over) return false
     const a = cluster.machine(fault.a, about)
     const b = cluster.machine(fault.b, about)
-    if (a === undefined || b === undefined) return
+    if (a === undefined || b === undefined) return false
+    this.#strike(fault, a, b)
+    return true
+  }
+
+  #strike(fault: Fault, a: Machine, b: Machine): void {
+    const cluster = this.#cluster
     const { kind, ms, x } = fault
     cluster.say(undefined, `fault ${kind}: ${a.name} ${b.name}, ${ms} ms, ${x}`)
     const nodes = this.#struck(fault, a, b).map(({ name }) => name)

@@ -38,6 +38,7 @@ export function generate(seed: number, nodes = 5): Schedule {
     'snapshots',
     'members',
     'leases',
+    'leases',
     'elections',
     'elections',
     'behind',
@@ -89,6 +90,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
       return {
         ...config,
         ms: 60_000,
+        // For several chunks.
+        keys: dice.pick(8, 20),
         limits: {
           ...config.limits,
           logTailEntries: dice.pick(0, 1),

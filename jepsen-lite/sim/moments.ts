@@ -17,7 +17,8 @@ export interface About {
 }
 
 interface Waiter {
-  readonly run: (about: About) => void
+  /** Returns whether there was anything to do: a moment that it could not use does not count. */
+  readonly run: (about: About) => boolean
   readonly afterMs: number
   readonly until: number
   /** Only a moment about this machine counts. */
@@ -34,7 +35,7 @@ export class Moments {
   }
 
   /** Runs at once what waits for nothing. */
-  whenever({ when, after = 0, times = 1 }: Waiting, run: (about: About | undefined) => void): void {
+  whenever({ when, after = 0, times = 1 }: Waiting, run: (about: About | undefined) => boolean): void {
     if (when === undefined) run(undefined)
     else
       this.#add(when, {
@@ -48,7 +49,11 @@ export class Moments {
 
   /** Runs the next time that it is about `subject`; without a limit in time. */
   next(moment: Moment, subject: Machine | undefined, run: () => void): void {
-    this.#add(moment, { run, afterMs: 0, until: Number.POSITIVE_INFINITY, subject, left: 1 })
+    const once = (): boolean => {
+      run()
+      return true
+    }
+    this.#add(moment, { run: once, afterMs: 0, until: Number.POSITIVE_INFINITY, subject, left: 1 })
   }
 
   #add(moment: Moment, waiter: Waiter): void {
@@ -67,10 +72,12 @@ export class Moments {
     const time = this.#time
     const about = { subject: process.machine, other: other?.machine }
     const left = waiters.filter((waiter) => {
-      if (waiter.until < time.now) return false
+      if (waiter.until < time.now || waiter.left === 0) return false
       if (waiter.subject !== undefined && waiter.subject !== about.subject) return true
-      time.push(time.now + waiter.afterMs, IO, undefined, () => waiter.run(about))
-      return --waiter.left > 0
+      time.push(time.now + waiter.afterMs, IO, undefined, () => {
+        if (waiter.left > 0 && waiter.run(about)) waiter.left--
+      })
+      return true
     })
     if (left.length > 0) this.#waiters.set(moment, left)
     else this.#waiters.delete(moment)

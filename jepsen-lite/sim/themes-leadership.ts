@@ -24,26 +24,23 @@ const HELD = 1 << 10
 const AT_ONCE = 5
 
 export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Config): Config {
-  const { electionMinMs, nodes } = config
+  // Elections are what it is about: many of them.
+  const heartbeatMs = dice.pick(50, 100)
+  const electionMinMs = 10 * heartbeatMs
+  const electionMaxMs = electionMinMs * dice.pick(1.1, 1.1, 1.5)
   const usual = {
     ...config,
-    ...{ ms: 60_000, spares: 0, grow: 0, timeoutMs: 300, clients: 2 * nodes + WATCHERS },
-    electionMaxMs: electionMinMs * dice.pick(1.1, 1.5),
+    ...{ ms: 60_000, spares: 0, grow: 0, timeoutMs: 300, clients: 2 * config.nodes + WATCHERS },
+    ...{ heartbeatMs, electionMinMs, electionMaxMs },
     limits: { ...config.limits, uncommittedEntriesMax: 50_000 },
   }
   if (theme === 'elections') return { ...usual, clocks: dice.pick(0, 1), leases: dice.chance(0.2) ? 1 : 0 }
   return {
     ...usual,
     // Fast enough to elect somebody in the few ms by which a lease may be too long.
-    ...{
-      delayMs: dice.pick(0.2, 1),
-      jitterMs: 0.3,
-      tail: 0,
-      writeMs: dice.pick(0.1, 0.5),
-      writeJitterMs: dice.pick(0, 1),
-    },
-    ...{ clocks: dice.pick(1, 3, 3), leases: dice.chance(0.8) ? 1 : 0 },
-    leaseMs: dice.pick(electionMinMs, electionMinMs, Math.ceil(usual.electionMaxMs)),
+    ...{ delayMs: dice.pick(0.2, 1), jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0 },
+    ...{ writeMs: dice.pick(0.1, 0.5), writeJitterMs: dice.pick(0, 1), clocks: dice.pick(1, 3, 3) },
+    ...{ leases: 1, leaseMs: dice.pick(electionMinMs, electionMinMs, Math.ceil(electionMaxMs)) },
   }
 }
 
