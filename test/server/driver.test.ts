@@ -1,7 +1,7 @@
 // The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
-import { driverLimits } from '../../src/server/limits.ts'
+import { driverLimits, raftTiming } from '../../src/server/limits.ts'
 import { SimulatedCluster, valueAt } from './simulated-cluster.ts'
 
 test('a founder elects itself, and others join as learners and are promoted', () => {
@@ -120,6 +120,18 @@ test('the minority side: a write is unknown or refused in time, a read is refuse
   cluster.heal()
   cluster.converge()
   for (const node of cluster.nodes) expect(valueAt(node.running, 'k')).toBe('new')
+})
+
+test('after a stall a follower hears its leader before it campaigns', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower } = cluster
+  follower.machine.process?.pause()
+  cluster.advance(10 * raftTiming.electionMaxMs)
+  follower.machine.process?.resume()
+  cluster.advance(raftTiming.electionMaxMs)
+  const said = cluster.sent.filter(({ from }) => from === follower.id).map(({ type }) => type)
+  expect(said).not.toContain('pre-vote-request')
+  expect(follower.running.leaderName).toBe('n1')
 })
 
 test('graceful stop hands leadership over and finishes what is under way', () => {

@@ -5,6 +5,7 @@
 import { Recorder } from '../../jepsen-lite/history.ts'
 import { Cluster } from '../../jepsen-lite/sim/cluster.ts'
 import type { InFlight } from '../../jepsen-lite/sim/disk.ts'
+import { bytes, text } from '../../jepsen-lite/sim/model.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import type { Config, Limits } from '../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
@@ -228,9 +229,7 @@ function present<T>(value: T | undefined, name: string): T {
   return value
 }
 
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
 export function valueAt(driver: Driver, key: string): string | undefined {
   const row = driver.get(dataKey(bytes(key)))
-  return row === undefined ? undefined : new TextDecoder().decode(decodeKeyRow(bytes(key), row).value)
+  return row === undefined ? undefined : text(decodeKeyRow(bytes(key), row).value)
 }

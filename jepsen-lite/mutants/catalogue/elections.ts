@@ -210,7 +210,7 @@ export const ELECTIONS: readonly Mutant[] = [
     title: 'a process that was stopped for a while campaigns before it has read its mail',
     why: 'What the leader sent meanwhile waits in the sockets; a stall becomes an election.',
     layers: SIM_UNIT,
-    tests: ['test/server/stall.test.ts'],
+    tests: ['test/server/driver.test.ts'],
     edits: [
       edit(
         'src/server/driver.ts',
