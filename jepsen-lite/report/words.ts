@@ -1,5 +1,6 @@
 // Operations and answers in a few words, as they stand in a bar and beside it.
 
+import { assertNever } from '../../src/raft/index.ts'
 import type { Operation, Outcome, Result } from '../history.ts'
 
 /** The end of a long value tells more than its beginning: that is where an append puts things. */
@@ -78,8 +79,4 @@ function resultOf(result: Result): string {
   if (replayed) words.push('applied before')
   if (node !== undefined) words.push(`by ${node}`)
   return words.join(', ') || 'done'
-}
-
-function assertNever(value: never): never {
-  throw new TypeError(`an unknown operation: ${JSON.stringify(value)}`)
 }

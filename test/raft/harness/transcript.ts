@@ -1,10 +1,9 @@
 // The notation of test/raft/golden/*.golden, explained in the README there: commands that move a cluster, and behind each what it
 // changed. `replay` runs the commands and writes the transcript anew; a test compares the two.
 
-import { emptyConfiguration } from '../../../src/raft/index.ts'
+import { assertNever, emptyConfiguration } from '../../../src/raft/index.ts'
 import type { ChangeStep, Message, RaftLimits, ReplicaId } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId } from '../../../src/raft/types.ts'
-import { assertNever } from './assert-never.ts'
 import { showConfiguration } from './changes.ts'
 import { Cluster, type Packet } from './cluster.ts'
 import { NO_INDEX, NO_TERM, type TestLog } from './disk.ts'

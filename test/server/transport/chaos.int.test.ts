@@ -2,6 +2,7 @@
 // and their terms rise. What the transport promises the core must hold all the time, and in the end everybody must reach everybody.
 
 import { expect, test } from 'vitest'
+import { Random } from '../../../jepsen-lite/local/random.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../../src/raft/types.ts'
 import { createRelay, type Relay } from '../../../src/server/relay.ts'
 import { runs } from '../../runs.ts'
@@ -9,17 +10,6 @@ import { atEnd, type Event, type Party, party, portOf } from './parties.ts'
 
 const IDS = [1, 2, 3]
 const STEPS = runs(400)
-
-/** mulberry32. */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
 
 /** What one process has heard of each replica, checked event by event. */
 class Ledger {
@@ -65,7 +55,7 @@ class Ledger {
 test.each([1, 2])(
   'what is promised to the core holds whatever happens to connections and processes (seed %i)',
   async (seed) => {
-    const random = randomOf(seed)
+    const random = new Random(seed)
     const relays = new Map<string, Relay>()
     const parties = new Map<number, Party>()
     const ledgers = new Map<number, Ledger>()
@@ -134,9 +124,9 @@ test.each([1, 2])(
 
     const links = [...relays.values()]
     for (let step = 0; step < STEPS; step++) {
-      const link = links[random(links.length)]
-      const id = IDS[random(3)] ?? 1
-      const what = random(20)
+      const link = links[random.below(links.length)]
+      const id = IDS[random.below(3)] ?? 1
+      const what = random.below(20)
       if (what === 0) link?.reset()
       else if (what === 1) link?.setMode('blackhole')
       else if (what < 5) link?.setMode('pass')
@@ -144,14 +134,14 @@ test.each([1, 2])(
         terms.set(id, (terms.get(id) ?? 1) + 1)
         const it = of(parties, id)
         it.greeting = { ...it.greeting, term: asTerm(terms.get(id) ?? 1) }
-      } else if (what === 8 && random(3) === 0) {
+      } else if (what === 8 && random.below(3) === 0) {
         of(parties, id).network.close()
         await of(parties, id).network.closed
         check()
         await start(id)
       }
       talk()
-      await new Promise((resolve) => setTimeout(resolve, random(3)))
+      await new Promise((resolve) => setTimeout(resolve, random.below(3)))
       check()
     }
 
