@@ -16,11 +16,16 @@ const UNAVAILABLE = new Set([
   'timeout',
 ])
 
+/** Whoever typed the request can mend it. */
+const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
+
 /** What a command was about to do: only a write can have an unknown outcome. */
 export interface Intent {
   readonly kind: 'read' | 'write'
   /** The command that shows whether a write has happened. */
   readonly check?: string | undefined
+  /** What it sends stands in files, not on the command line. */
+  readonly fromFiles?: true
 }
 
 export function exitCodeOf(error: QuorateError, intent: Intent): number {
@@ -30,6 +35,7 @@ export function exitCodeOf(error: QuorateError, intent: Intent): number {
   if (error.code === 'unreachable') return EXIT.unreachable
   if (error.code === 'not_found') return EXIT.notFound
   if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
+  if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage
   return EXIT.failed
 }
 

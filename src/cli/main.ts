@@ -9,6 +9,8 @@
 // It is built on the client library and knows no more of the server than any other user of the HTTP API; only `kv node` and the
 // local cluster start servers.
 
+import { isUtf8 } from 'node:buffer'
+import { readFileSync } from 'node:fs'
 import { CommanderError } from '@commander-js/extra-typings'
 import { Failure } from './cluster/failure.ts'
 import { EXIT } from './exit-codes.ts'
@@ -19,6 +21,8 @@ import { buildProgram } from './program.ts'
 export async function main(args: readonly string[]): Promise<number> {
   watchOutput()
   try {
+    if (isGarbled(args))
+      throw new Failure(EXIT.usage, 'the command line is not valid UTF-8; a value can come from a file')
     const program = await buildProgram(args)
     await program.parseAsync(args, { from: 'user' })
     return EXIT.ok
@@ -34,6 +38,16 @@ export async function main(args: readonly string[]): Promise<number> {
       return EXIT.failed
     }
     throw error
+  }
+}
+
+/** Node.js puts U+FFFD in place of what is no UTF-8: a key would be another one than was typed. Known where the system tells. */
+function isGarbled(args: readonly string[]): boolean {
+  if (!args.some((arg) => arg.includes('\uFFFD'))) return false
+  try {
+    return !isUtf8(readFileSync('/proc/self/cmdline'))
+  } catch {
+    return false
   }
 }
 

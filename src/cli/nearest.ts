@@ -1,6 +1,6 @@
 // What somebody may have meant who mistyped a word.
 
-/** The candidate that fewest single-character edits away; undefined when none is close. */
+/** The candidate that is the fewest single-character edits away; undefined when none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const byDistance = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
@@ -9,15 +9,21 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return byDistance[0]?.candidate
 }
 
-/** Levenshtein's, one row at a time. */
+/** Levenshtein's, one row at a time, with two neighbours swapped as one edit: so most words are mistyped. */
 function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at)
-  for (const [i, char] of [...from].entries()) {
+  const typed = [...from]
+  const meant = [...to]
+  let before: readonly number[] = []
+  let row: readonly number[] = [0, ...meant.map((_, at) => at + 1)]
+  for (const [i, char] of typed.entries()) {
     const next = [i + 1]
-    for (const [j, other] of [...to].entries()) {
+    for (const [j, other] of meant.entries()) {
       const replaced = (row[j] ?? 0) + (char === other ? 0 : 1)
-      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+      const swap = i > 0 && j > 0 && char === meant[j - 1] && typed[i - 1] === other
+      const swapped = swap ? (before[j - 1] ?? 0) + 1 : replaced
+      next.push(Math.min(replaced, swapped, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
     }
+    before = row
     row = next
   }
   return row.at(-1) ?? 0

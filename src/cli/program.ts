@@ -161,14 +161,19 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
     withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])
       .description('the replicated limits and switches of the cluster')
       .addCommand(
-        new Command('list').description('print them').action(async () => {
-          const { listSettings } = await import('./commands/settings.ts')
-          await listSettings(flags())
-        }),
+        withExamples(new Command('list'), ['kv settings', 'kv settings list -o json'])
+          .description('print them')
+          .action(async () => {
+            const { listSettings } = await import('./commands/settings.ts')
+            await listSettings(flags())
+          }),
         { isDefault: true },
       )
       .addCommand(
-        new Command('set')
+        withExamples(new Command('set'), [
+          'kv settings set leases=on',
+          'kv settings set value_bytes_max=65536 store_bytes_max=1073741824',
+        ])
           .description('change some of them, all at once')
           .argument('<name=value...>', 'a value is a whole number, on or off')
           .action(async (assignments) => {
@@ -263,6 +268,8 @@ async function addCompletion(program: CommandUnknownOpts, args: readonly string[
   const { Command: Untyped } = await import('commander')
   if (!(program instanceof Untyped)) throw new TypeError('two copies of commander are installed')
   const completions = tab(program, { completionCommandName: 'completion' })
+  const printing = program.commands.find((command) => command.name() === 'completion')
+  if (printing !== undefined) withExamples(printing, ['source <(kv completion bash)', 'kv completion zsh'])
   for (const command of completions.commands.values()) {
     for (const [name, option] of completions.options) {
       if (!command.options.has(name)) command.options.set(name, option)

@@ -47,7 +47,9 @@ export function objectOf(value: unknown, what: string): Json {
 export function bytesFromJson(value: unknown): Uint8Array {
   if (typeof value === 'string') return encoder.encode(value)
   if (isObject(value) && typeof value.base64 === 'string') {
-    return new Uint8Array(Buffer.from(value.base64, 'base64'))
+    const bytes = Buffer.from(value.base64, 'base64')
+    // Buffer skips what it does not know; bytes that mean something else must not come of it.
+    return bytes.toString('base64') === value.base64 ? new Uint8Array(bytes) : disagree('not base64')
   }
   return disagree('bytes are neither a string nor {"base64": …}')
 }

@@ -1,9 +1,10 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeNode, problem } from '../client/fake-node.ts'
-import { kv as run } from './run-kv.ts'
+import { KV, kv as run } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -173,6 +174,7 @@ describe('exit codes', () => {
     ['get k --endpoints ftp://x', 'only http:// endpoints'],
     ['put k v --if-revision x', 'It must be a whole number'],
     ['help exit-code', '(Did you mean exit-codes?)'],
+    ['help ptu', '(Did you mean put?)'],
     ['settings set leases', 'NAME=VALUE'],
     ['member', 'Usage: kv member'],
   ])('2: usage: kv %s', async (args, message) => {
@@ -180,6 +182,31 @@ describe('exit codes', () => {
     expect(ended).toMatchObject({ code: 2, out: '' })
     expect(ended.err).toContain(message)
     expect(node.seen).toEqual([])
+  })
+
+  test('2 also when only the cluster can tell that what was typed is wrong', async () => {
+    node.fault = () => problem(400, 'key_too_long', 'key of 5000 bytes, at most 4096')
+    const [put, get] = await Promise.all([kv('put k v'), kv('get k')])
+    expect(put).toMatchObject({ code: 2, err: 'error: key of 5000 bytes, at most 4096\n' })
+    expect(get).toMatchObject({ code: 2, err: 'error: key of 5000 bytes, at most 4096\n' })
+  })
+
+  test.runIf(process.platform === 'linux')(
+    '2 for a key that is no UTF-8: another one would be written',
+    () => {
+      const typed = `${process.execPath} ${KV} put "$(printf 'k\\377')" v`
+      const ended = spawnSync('/bin/sh', ['-c', typed], { env: { ...process.env, KV_ENDPOINTS: node.url } })
+      expect(ended.stderr.toString()).toContain('not valid UTF-8')
+      expect(ended.status).toBe(2)
+    },
+  )
+
+  test('130: Ctrl-C while it reads a value', async () => {
+    const child = spawn(process.execPath, [KV, 'put', 'k', '-'], { stdio: ['pipe', 'ignore', 'ignore'] })
+    // More than a pipe holds: once it is gone, somebody reads.
+    child.stdin.write(Buffer.alloc(1024 * 1024), () => child.kill('SIGINT'))
+    const code = await new Promise((resolve) => child.once('exit', resolve))
+    expect(code).toBe(130)
   })
 
   test('2 also for a variable that is wrong', async () => {

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const BIN = join(import.meta.dirname, '../../bin/kv.js')
+export const KV = join(import.meta.dirname, '../../bin/kv.js')
 
 export interface Ended {
   readonly code: number | null
@@ -25,7 +25,7 @@ export interface RunOptions {
 export function kv(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const clean = Object.entries(process.env).filter(([name]) => !/^(KV_|NO_COLOR|FORCE_COLOR)/.test(name))
   const endpoints = options.endpoints === undefined ? {} : { KV_ENDPOINTS: options.endpoints }
-  const child = spawn(process.execPath, [BIN, ...args], {
+  const child = spawn(process.execPath, [KV, ...args], {
     cwd: options.cwd ?? tmpdir(),
     env: { ...Object.fromEntries(clean), ...endpoints, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],

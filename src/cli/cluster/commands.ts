@@ -73,7 +73,7 @@ function startCommand() {
 }
 
 function statusCommand() {
-  return new Command('status')
+  return withExamples(new Command('status'), ['kv cluster status', 'kv cluster status -o json'])
     .description('show the nodes: role, process, state, and how far each has come')
     .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
     .action(async (options, command) => {
@@ -85,7 +85,7 @@ function statusCommand() {
 }
 
 function stopCommand() {
-  return new Command('stop')
+  return withExamples(new Command('stop'), ['kv cluster stop'])
     .description('end every node and the supervisor; the data stays')
     .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
     .action(async ({ data }) => {
@@ -98,7 +98,7 @@ function stopCommand() {
 }
 
 function destroyCommand() {
-  return new Command('destroy')
+  return withExamples(new Command('destroy'), ['kv cluster destroy', 'kv cluster destroy --data /tmp/second'])
     .description('stop the cluster and delete its data')
     .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
     .action(async ({ data }) => {
@@ -109,7 +109,7 @@ function destroyCommand() {
 }
 
 function nodeCommand(command: NodeCommand, description: string) {
-  return new Command(command)
+  return withExamples(new Command(command), [`kv cluster ${command} n1`])
     .description(description)
     .argument('<node>', 'name of the node, as in n1')
     .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
@@ -139,7 +139,7 @@ function partitionCommand() {
 }
 
 function healCommand() {
-  return new Command('heal')
+  return withExamples(new Command('heal'), ['kv cluster heal'])
     .description('undo every partition')
     .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
     .action(async ({ data }) => {

@@ -39,7 +39,7 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
   const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
   await inSession(
     global,
-    { kind: 'write', check: 'kv ls' },
+    { kind: 'write', check: 'kv ls', fromFiles: true },
     async (session) => {
       const bytesMax = await valueBytesMax(session)
       const items = source !== '-' && isDirectory(source) ? filesIn(source, bytesMax) : linesOfFile(source)

@@ -54,11 +54,14 @@ async function valueFrom(source: string | undefined, literal: string | undefined
 async function standardInput(): Promise<Uint8Array> {
   const chunks: Buffer[] = []
   let bytes = 0
+  const onInterrupt = (): never => process.exit(EXIT.interrupted)
+  process.on('SIGINT', onInterrupt)
   for await (const chunk of process.stdin) {
     chunks.push(chunk)
     bytes += chunk.length
     if (bytes > STDIN_BYTES_MAX) throw new Failure(EXIT.failed, 'standard input is too large for a value')
   }
+  process.off('SIGINT', onInterrupt)
   return Buffer.concat(chunks)
 }
 
