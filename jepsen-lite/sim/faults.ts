@@ -389,7 +389,10 @@ export class Faults {
     const { machines, leader } = this.#cluster
     const voters = (leader ?? a.process)?.driver?.configuration.voters ?? []
     const able = machines.filter(
-      ({ process, replica }) => process !== undefined && replica !== undefined && voters.includes(replica.id),
+      (machine) =>
+        (machine === a || machine.process !== undefined) &&
+        machine.replica !== undefined &&
+        voters.includes(machine.replica.id),
     )
     const rank = (machine: Machine): number =>
       (machine === a ? -8 : machine === b ? 8 : 0) +

@@ -38,7 +38,8 @@ export class Replica {
   readonly matches = new Map<ReplicaId, number>()
   /** Its status, cheap to refuse: asked only when something was committed. */
   status: (() => RaftStatus) | undefined
-  /** As of the entry applied last, and as its process has it now. */
+  /** As of the entry applied last: encoded, and as its process has it now. */
+  raft: Uint8Array | undefined
   configuration: Configuration | undefined
   configurationNow: (() => Configuration) | undefined
   /** Its disk was damaged or thrown away: what it promised is gone, and it must never be heard again. */
@@ -103,7 +104,7 @@ export class Invariants {
   /** The first one. */
   violation: Violation | undefined
   /** Told of what can be seen only here. */
-  onMoment: (moment: 'committed' | 'ahead', replica: Replica) => void = () => {}
+  onMoment: (moment: 'committed' | 'ahead' | 'reconfigured', replica: Replica) => void = () => {}
   readonly model = new Model()
   readonly replicas = new Map<ReplicaId, Replica>()
   /** Index and leader's term of each step of commitment, rising in both. */
@@ -553,6 +554,8 @@ export class Invariants {
     this.#exposed(replica, index)
     this.#state(replica, record, stateHash)
     if (replica.durable.terms.length <= index) this.onMoment('ahead', replica)
+    if (record.raft !== replica.raft) this.onMoment('reconfigured', replica)
+    replica.raft = record.raft
     replica.configuration = replica.configurationNow?.()
   }
 

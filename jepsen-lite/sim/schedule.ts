@@ -83,8 +83,9 @@ export interface Limits {
 /**
  * What a part of a schedule can wait for, instead of a time (moments.ts). elected, deposed: a leader takes office, or loses it; candidate: an
  * election begins; voted: a vote leaves, for another; hands-over: a leader asks its successor to take over; committed: a leader commits;
- * ahead: a replica applies what its own disk does not hold yet; joint: a replica enters a joint configuration; truncated: it has cut off the
- * end of its log; answered: a client is told that its write is done.
+ * ahead: a replica applies what its own disk does not hold yet; reconfigured: it applies a change of the membership or of the leases; joint:
+ * it enters a joint configuration; truncated: it has cut off the end of its log; answered: a client is told that its write is done; offered: a snapshot
+ * begins to arrive, from another.
  */
 export const MOMENTS = [
   'elected',
@@ -94,9 +95,11 @@ export const MOMENTS = [
   'hands-over',
   'committed',
   'ahead',
+  'reconfigured',
   'joint',
   'truncated',
   'answered',
+  'offered',
 ] as const
 export type Moment = (typeof MOMENTS)[number]
 

@@ -48,7 +48,7 @@ export function drawScenes(theme: LeadershipTheme, dice: Dice, config: Config): 
   const scenes = theme === 'leases' ? LEASES : ELECTIONS
   const { electionMaxMs } = config
   const faults: Fault[] = []
-  for (let at = 2000; at < config.ms; at += dice.int(3, 8) * electionMaxMs) {
+  for (let at = 2000; at < config.ms; at += dice.int(3, 7) * electionMaxMs) {
     const scene = scenes[dice.int(0, scenes.length)]
     if (scene !== undefined) faults.push(...scene(dice, config, Math.round(at)))
   }
@@ -138,24 +138,35 @@ const forgotten: Scene = (dice, config, at) => {
 }
 
 /** Leases are switched off, and the leader, which then is cut off, is the last one to apply that. */
-const switchedOff: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
-  { at: at - electionMinMs, kind: 'leases', a: LEADER, b: 0, ms: 0, x: 13 },
-  {
-    ...{ at, kind: 'slow-apply', a: LEADER, b: 0, ms: 2 * electionMaxMs },
-    x: dice.int(electionMinMs / 2, 2 * electionMaxMs) % 1500,
-  },
-  { at: at + dice.int(0, 200), kind: 'leases', a: LEADER, b: 0, ms: 0, x: 3 },
-  {
-    at: at + dice.int(0, 400),
-    kind: 'half-deaf',
-    a: LEADER,
-    b: 0,
-    ms: 3 * electionMaxMs,
-    x: dice.pick(SAYS, 3) | ALL,
-  },
-]
+const switchedOff: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
+  const setting = { kind: 'leases', a: LEADER, b: 0, ms: 0 } as const
+  return [
+    { ...setting, at: at - electionMinMs, x: 13 },
+    {
+      ...{ at, kind: 'slow-apply', a: LEADER, b: 0, ms: 2 * electionMaxMs },
+      x: dice.int(electionMinMs, 1.6 * electionMinMs) % 1500,
+    },
+    { ...setting, at: at + 1, when: 'answered', after: dice.int(0, 10), x: 3 },
+    {
+      ...{ at: at + 1, when: 'reconfigured', kind: 'half-deaf', a: LEADER, b: 0 },
+      ...{ after: dice.int(0, 3), ms: 3 * electionMaxMs, x: dice.pick(SAYS, 3) | ALL },
+    },
+    { ...setting, at: at + 3 * electionMaxMs, x: 4 },
+  ]
+}
 
-const LEASES: readonly Scene[] = [mute, cutOff, cutOff, handedOver, forgotten, switchedOff, stopped]
+const LEASES: readonly Scene[] = [
+  mute,
+  cutOff,
+  cutOff,
+  cutOff,
+  handedOver,
+  forgotten,
+  forgotten,
+  switchedOff,
+  switchedOff,
+  stopped,
+]
 
 // ---- elections
 
@@ -269,7 +280,7 @@ export function drawWatchers(theme: LeadershipTheme, dice: Dice, { ms, nodes, ke
       after: dice.int(0, 5),
     })
     op(at, 4, { kind: 'put', node: STALE, when: 'elected', after: dice.int(0, 50) })
-    op(at, 5, { kind: 'put', node: LEADER, when: 'answered', after: dice.int(0, 30) })
+    op(at, 5, { kind: 'put', node: LEADER, when: 'answered', after: dice.int(50, 200) })
   }
   return ops
 }
