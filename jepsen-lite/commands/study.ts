@@ -2,13 +2,14 @@
 
 import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { Failure } from '../exit-codes.ts'
 import { CUTS } from '../study/cut.ts'
 import { type StudyOptions, study } from '../study/index.ts'
 import { markdownOf } from '../study/markdown.ts'
 
 const DEFAULTS = {
   nodes: 5,
-  rounds: 3,
+  rounds: 5,
   time: 5,
   rate: 20,
   timeout: 1_000,
@@ -16,6 +17,8 @@ const DEFAULTS = {
   delay: 5,
   portFrom: 18_301,
 }
+
+const PHASE_SECONDS_MAX = 600
 
 export function add(program: CommandUnknownOpts): void {
   program
@@ -32,9 +35,9 @@ export function add(program: CommandUnknownOpts): void {
     .option('--rounds <number>', 'how often the partition is played', number(1, 100), DEFAULTS.rounds)
     .option(
       '--time <seconds>',
-      'of each phase: before, in and after the partition',
-      number(1.5, 600, { fraction: true }),
-      DEFAULTS.time,
+      'of each phase: before, in and after the partition; or three numbers, joined by commas',
+      seconds,
+      [DEFAULTS.time, DEFAULTS.time, DEFAULTS.time],
     )
     .option('--rate <number>', 'requests a second of each level on each side', number(5, 200), DEFAULTS.rate)
     .option('--timeout <ms>', 'the deadline of a request', number(100, 60_000), DEFAULTS.timeout)
@@ -62,13 +65,18 @@ export function add(program: CommandUnknownOpts): void {
         .default('text' as const),
     )
     .action(async (flags) => {
+      const [before = 0, during = 0, after = 0] = flags.time.map((time) => time * 1_000)
+      if (flags.timeout >= Math.min(before, during, after))
+        throw new Failure(
+          'a phase must last longer than --timeout: a request counts where its whole deadline lies',
+        )
       const seed = flags.seed ?? randomInt(0xffff_ffff)
       const abort = new AbortController()
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => abort.abort())
       const options: StudyOptions = {
         nodes: flags.nodes,
         rounds: flags.rounds,
-        phaseMs: flags.time * 1_000,
+        phaseMs: { before, during, after },
         rate: flags.rate,
         timeoutMs: flags.timeout,
         maxStalenessMs: flags.maxStaleness,
@@ -79,7 +87,7 @@ export function add(program: CommandUnknownOpts): void {
         out: flags.out,
         portFrom: flags.port,
         command:
-          `jepsen-lite study --nodes ${flags.nodes} --rounds ${flags.rounds} --time ${flags.time} --rate ${flags.rate} --timeout ${flags.timeout} ` +
+          `jepsen-lite study --nodes ${flags.nodes} --rounds ${flags.rounds} --time ${flags.time.join(',')} --rate ${flags.rate} --timeout ${flags.timeout} ` +
           `--max-staleness ${flags.maxStaleness} --delay ${flags.delay} --leases ${flags.leases} --cut ${flags.cut} --seed ${seed}`,
         signal: abort.signal,
         say: progress(),
@@ -100,11 +108,20 @@ function progress(): (line: string) => void {
   }
 }
 
-function number(min: number, max: number, { fraction = false } = {}): (text: string) => number {
+/** One for all phases, or one for each. */
+function seconds(text: string): number[] {
+  const times = text.split(',').map(Number)
+  const three = times.length === 1 ? [...times, ...times, ...times] : times
+  if (three.length !== 3 || !three.every((time) => time > 0 && time <= PHASE_SECONDS_MAX))
+    throw new InvalidArgumentError(`One number, or three, of at most ${PHASE_SECONDS_MAX}.`)
+  return three
+}
+
+function number(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
-    if (!(value >= min && value <= max) || (!fraction && !Number.isInteger(value)))
-      throw new InvalidArgumentError(`It must be a ${fraction ? '' : 'whole '}number from ${min} to ${max}.`)
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
     return value
   }
 }

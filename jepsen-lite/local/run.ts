@@ -1,11 +1,10 @@
 // One run: a cluster of real processes, clients that write down what they see, faults, the healing, everything read once more from every node, and
 // the verdict on all of it.
 
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check, type Verdict } from '../checker/index.ts'
-import { Failure } from '../exit-codes.ts'
 import { type History, historyOf } from '../history.ts'
 import { type Reported, reportOf } from '../report/index.ts'
 import { runClient } from './clients.ts'
@@ -17,6 +16,7 @@ import { reconcile } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
 import { alarmsIn, countSnapshots } from './node-logs.ts'
+import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
 import { Random } from './random.ts'
 import { Recording } from './recording.ts'
@@ -56,7 +56,7 @@ const AFTERMATH_MS = { min: 500, max: 5_000 }
 const SPARES = 2
 
 export async function run(options: RunOptions): Promise<Results> {
-  const out = prepareOut(options.out)
+  const out = prepareOut(options.out, ['nodes', 'preload', 'results.json', 'report.html'])
   const running = new Run(options, out)
   options.say(`seed ${options.seed}`)
   const { results, reported } = await running.perform()
@@ -275,21 +275,6 @@ const namesOf = ({ nodes }: RunOptions): string[] => Array.from({ length: nodes 
 
 const sparesOf = ({ nodes }: RunOptions): string[] =>
   Array.from({ length: SPARES }, (_, at) => `n${nodes + at + 1}`)
-
-/** What an earlier run left there goes; what somebody else has put there does not. */
-function prepareOut(path: string): string {
-  const out = resolve(path)
-  mkdirSync(out, { recursive: true })
-  const left = ['nodes', 'preload', 'results.json', 'report.html']
-    .map((name) => join(out, name))
-    .filter((one) => existsSync(one))
-  if (left.length > 0 && !existsSync(join(out, 'history.jsonl')))
-    throw new Failure(
-      `${out} holds ${left.join(', ')}, but no history.jsonl: it is not the output of a run. Choose another --out.`,
-    )
-  for (const one of left) rmSync(one, { recursive: true })
-  return out
-}
 
 /** Only where a fault needs it: a node without it is the shipped one to the last system call. */
 function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {

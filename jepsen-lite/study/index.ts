@@ -1,13 +1,14 @@
 // The study: one partition, played several times against a cluster of real processes, with clients at every level of consistency on both sides of it;
 // and what each level gave. README.md tells how it is measured.
 
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Failure } from '../exit-codes.ts'
 import { historyOf } from '../history.ts'
 import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
 import { recordFinals } from '../local/finals.ts'
 import { alarmsIn } from '../local/node-logs.ts'
+import { prepareOut } from '../local/out-dir.ts'
 import { Random } from '../local/random.ts'
 import { Recording } from '../local/recording.ts'
 import { noteStalls } from '../local/stalls.ts'
@@ -16,15 +17,15 @@ import type { CutKind } from './cut.ts'
 import { setApart } from './distance.ts'
 import { Load } from './load.ts'
 import { markdownOf } from './markdown.ts'
+import type { Phase } from './measure.ts'
 import { pageOf } from './page.ts'
 import { playRound } from './play.ts'
-import { type Finding, resultsOf, type StudyResults } from './results.ts'
+import { type Concluded, type Finding, resultsOf, type StudyResults } from './results.ts'
 
 export interface StudyOptions {
   readonly nodes: number
   readonly rounds: number
-  /** Of each phase: before, during, after the partition. */
-  readonly phaseMs: number
+  readonly phaseMs: Readonly<Record<Phase, number>>
   /** Requests a second of each level on each side. */
   readonly rate: number
   /** The deadline of a request. */
@@ -45,16 +46,16 @@ export interface StudyOptions {
   readonly say: (line: string) => void
 }
 
-/** Code that runs for the first time is slow: what is not measured yet warms it up. */
-const WARM_UP_MS_MAX = 3_000
+/** Code that runs for the first time is slow: what is not measured yet warms it up, for a part of the first phase's time. */
+const WARM_UP = { part: 0.5, msMax: 3_000 }
 
 export async function study(options: StudyOptions): Promise<StudyResults> {
-  const out = prepareOut(options.out)
+  const out = prepareOut(options.out, ['nodes', 'study.json', 'study.md', 'study.html'])
   options.say(`seed ${options.seed}`)
-  const results = await new Study(options, out).perform()
+  const { results, requests } = await new Study(options, out).perform()
   writeFileSync(join(out, 'study.json'), `${JSON.stringify(results, null, 2)}\n`)
   writeFileSync(join(out, 'study.md'), markdownOf(results))
-  writeFileSync(join(out, 'study.html'), pageOf(results))
+  writeFileSync(join(out, 'study.html'), pageOf(results, requests))
   return results
 }
 
@@ -77,7 +78,7 @@ class Study {
     this.#watch = new Watch(this.#recording.recorder)
   }
 
-  async perform(): Promise<StudyResults> {
+  async perform(): Promise<Concluded> {
     const { recorder } = this.#recording
     const cluster = await LocalCluster.start({
       dir: this.#dir,
@@ -102,9 +103,9 @@ class Study {
     for (const message of this.#watch.surprises) this.#find('violation', message)
     if (this.#options.signal.aborted) this.#find('interrupted', 'it was interrupted')
     this.#options.say('checking')
-    const results = resultsOf(historyOf(this.#recording.events), this.#options, this.#findings)
-    if (results.exit_code === 0) cluster.deleteData()
-    return results
+    const concluded = resultsOf(historyOf(this.#recording.events), this.#options, this.#findings)
+    if (concluded.results.exit_code === 0) cluster.deleteData()
+    return concluded
   }
 
   async #live(cluster: LocalCluster): Promise<void> {
@@ -155,7 +156,7 @@ class Study {
       random: this.#random.stream('warm-up'),
     })
     const { promise, resolve: done } = Promise.withResolvers<void>()
-    const timer = setTimeout(done, Math.min(WARM_UP_MS_MAX, phaseMs))
+    const timer = setTimeout(done, Math.min(WARM_UP.msMax, WARM_UP.part * phaseMs.before))
     signal.addEventListener('abort', () => done())
     await promise
     clearTimeout(timer)
@@ -169,19 +170,4 @@ class Study {
   #find(kind: Finding['kind'], message: string): void {
     this.#findings.push({ kind, message })
   }
-}
-
-/** What an earlier study left there goes; what somebody else has put there does not. */
-function prepareOut(path: string): string {
-  const out = resolve(path)
-  mkdirSync(out, { recursive: true })
-  const left = ['nodes', 'study.json', 'study.md', 'study.html']
-    .map((name) => join(out, name))
-    .filter((one) => existsSync(one))
-  if (left.length > 0 && !existsSync(join(out, 'history.jsonl')))
-    throw new Failure(
-      `${out} holds ${left.join(', ')}, but no history.jsonl: it is not the output of a study. Choose another --out.`,
-    )
-  for (const one of left) rmSync(one, { recursive: true })
-  return out
 }

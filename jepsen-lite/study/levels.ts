@@ -6,7 +6,7 @@ import type { Operation, Result } from '../history.ts'
 export const LEVELS = ['write', 'linearizable', 'lease', 'token', 'bounded', 'session', 'stale'] as const
 export type Level = (typeof LEVELS)[number]
 
-export const SIDES = ['majority', 'minority'] as const
+export const SIDES = ['minority', 'majority'] as const
 export type Side = (typeof SIDES)[number]
 
 interface Meaning {
@@ -18,7 +18,7 @@ interface Meaning {
 export const MEANINGS: Readonly<Record<Level, Meaning>> = {
   write: {
     asks: 'PUT',
-    promise: 'once acknowledged, it stands for ever, and everyone who asks for a linearizable read sees it',
+    promise: 'acknowledged once, it stands for ever, and every linearizable read that begins later shows it',
   },
   linearizable: {
     asks: 'GET (the default)',
@@ -34,7 +34,7 @@ export const MEANINGS: Readonly<Record<Level, Meaning>> = {
   },
   bounded: {
     asks: 'GET ?consistency=stale&max_staleness=…',
-    promise: 'shows every write that was acknowledged so long before the read, or more',
+    promise: 'shows every write that had been acknowledged for that long when the read began',
   },
   session: {
     asks: 'GET ?consistency=stale&min_revision=R, R the highest that this client was told of',

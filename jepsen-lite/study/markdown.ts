@@ -8,28 +8,36 @@ export function markdownOf(results: StudyResults): string {
   return `${[head(results), levels(results), ...tablesOf(results).map(tableOf)].join('\n\n')}\n`
 }
 
-function head({ verdict, findings, findings_count, seed, command, versions, checked }: StudyResults): string {
-  const { quorate, node, os, cpu, cores } = versions
+function head(results: StudyResults): string {
+  const { verdict, findings, findings_count, command } = results
   const found = findings.map(({ kind, message }) => `- ${kind}: ${message}`)
   const more = findings_count - findings.length
   return [
     '# One partition, every level of consistency',
     '',
-    `Verdict: **${verdict}**. ${checked.operations} operations were checked.`,
+    `Verdict: **${verdict}**. ${headings(results).join('; ')}.`,
     ...(found.length === 0 ? [] : ['', ...found]),
     ...(more > 0 ? [`- … and ${more} more`] : []),
     '',
     `    npx ${command}`,
-    '',
-    `Seed ${seed}; quorate ${quorate}, Node.js ${node}, ${os}, ${cores} × ${cpu}.`,
   ].join('\n')
+}
+
+/** What was checked, and on what. */
+export function headings({ seed, versions, checked }: StudyResults): string[] {
+  const { quorate, node, os, cpu, cores } = versions
+  return [
+    `${checked.operations.toLocaleString('en')} operations checked`,
+    `seed ${seed}`,
+    `quorate ${quorate}, Node.js ${node}, ${os}, ${cores} × ${cpu}`,
+  ]
 }
 
 function levels(results: StudyResults): string {
   return tableOf({
     title: 'The levels',
     note: settings(results),
-    heads: ['level', 'asks', 'promises that it'],
+    heads: ['level', 'what is sent', 'what is promised'],
     rows: LEVELS.map((level) => [
       labelOf(level, results),
       `\`${MEANINGS[level].asks}\``,
@@ -39,9 +47,12 @@ function levels(results: StudyResults): string {
 }
 
 export function settings({ settings: s }: StudyResults): string {
+  const cutOff = s.nodes > 4 ? 'the leader cut off with fewer than half of the others' : 'the leader cut off'
+  const how = s.cut === 'silent' ? 'bytes stop and nobody is told' : 'connections are reset and refused'
+  const { before, during, after } = s.phase_ms
   return (
-    `${s.nodes} nodes, ${s.delay_ms} ms from each to each other; the leader ${s.nodes > 4 ? 'and others ' : ''}cut off from a majority (${s.cut}); ${s.rounds} rounds of ` +
-    `${s.phase_ms / 1_000} s before, ${s.phase_ms / 1_000} s in and ${s.phase_ms / 1_000} s after the partition; on each side ${s.rate} requests a second of each level, ` +
+    `${s.nodes} nodes, ${s.delay_ms} ms from each to each other; ${cutOff} (${how}); ${s.rounds} ${s.rounds === 1 ? 'round' : 'rounds'} of ` +
+    `${before / 1_000} s before, ${during / 1_000} s in and ${after / 1_000} s after the partition; on each side ${s.rate} requests a second of each level, ` +
     `with a deadline of ${s.timeout_ms} ms, to any node of that side; leases ${s.leases ? 'on' : 'off'}.`
   )
 }

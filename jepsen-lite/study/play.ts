@@ -13,7 +13,7 @@ export interface RoundOptions {
   readonly cluster: LocalCluster
   readonly recorder: Recorder
   readonly number: number
-  readonly phaseMs: number
+  readonly phaseMs: Readonly<Record<Phase, number>>
   readonly cut: CutKind
   readonly random: Random
   readonly load: Pick<LoadOptions, 'rate' | 'timeoutMs' | 'maxStalenessMs'>
@@ -44,18 +44,18 @@ export async function playRound(options: RoundOptions): Promise<string | undefin
   })
   try {
     stage('before')
-    await pause(options.phaseMs, signal)
+    await pause(options.phaseMs.before, signal)
     const stillLeads = cluster.leader === leader
     const cut = await cutBetween(cluster.network, few, options.cut)
     recorder.note('inject', { fault: 'partition', id: number, nodes: few, groups: [few, many] })
     stage('during')
-    await pause(options.phaseMs, signal)
+    await pause(options.phaseMs.during, signal)
     const leaked = cut.leakedBytes
     await cut.heal()
     const effect = leaked === 0 ? 'no byte passed between the sides' : null
     recorder.note('heal', { fault: 'partition', id: number, nodes: few, effect })
     stage('after')
-    await pause(options.phaseMs, signal)
+    await pause(options.phaseMs.after, signal)
     if (!stillLeads) return `${leader.name} led no more when it was cut off`
     return leaked === 0 ? undefined : `${leaked} bytes passed between the sides`
   } finally {

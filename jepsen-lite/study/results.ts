@@ -28,7 +28,7 @@ export interface Finding {
 export interface Settings {
   readonly nodes: number
   readonly rounds: number
-  readonly phaseMs: number
+  readonly phaseMs: Readonly<Record<Phase, number>>
   readonly rate: number
   readonly timeoutMs: number
   readonly maxStalenessMs: number
@@ -45,8 +45,10 @@ export interface PhaseResults {
   readonly answered: number
   /** Certainly not applied, and nothing was learned. */
   readonly refused: number
-  /** Writes that may have been applied. */
+  /** Writes that may have been applied … */
   readonly unknown: number
+  /** … and those of them that somebody saw later. */
+  readonly unknown_seen: number
   /** Fraction of what was asked that was answered: the median of the rounds. */
   readonly availability: number | null
   readonly latency_ms: Latency | null
@@ -93,7 +95,7 @@ export interface StudyResults {
   readonly settings: {
     readonly nodes: number
     readonly rounds: number
-    readonly phase_ms: number
+    readonly phase_ms: Readonly<Record<Phase, number>>
     readonly rate: number
     readonly timeout_ms: number
     readonly max_staleness_ms: number
@@ -120,35 +122,25 @@ export interface StudyResults {
     /** Reads: of the answers, as what they were served. */
     readonly served: Readonly<Record<string, number>>
   }[]
-  /** For pictures: tenths of seconds from the cut, over all rounds. */
-  readonly moments: readonly Moment[]
   readonly checked: Verdict['counts'] & { readonly verdict: Verdict['verdict'] }
 }
 
-/** What one stream saw in a tenth of a second, all rounds laid over each other at the cut. */
-export interface Moment {
-  readonly level: Level
-  readonly side: Side
-  readonly phase: Phase
-  /** From the cut, or for the last phase from the heal. */
-  readonly at_ms: number
-  readonly asked: number
-  readonly answered: number
-  readonly behind_ms: number | null
-  readonly claimed_ms: number | null
+const FINDINGS_MAX = 50
+
+export interface Concluded {
+  readonly results: StudyResults
+  readonly requests: readonly Request[]
 }
 
-const FINDINGS_MAX = 50
-export const MOMENT_MS = 100
-
-export function resultsOf(history: History, settings: Settings, found: readonly Finding[]): StudyResults {
+export function resultsOf(history: History, settings: Settings, found: readonly Finding[]): Concluded {
   const judgement = judge(history)
   const rounds = roundsOf(history)
   const requests = requestsOf(history, rounds, settings.timeoutMs)
   const outages = outagesOf(rounds, requests)
+  const seen = valuesSeen(history)
   const findings = [...found, ...findingsIn(judgement), ...whyNothingIsProven(rounds, outages, settings)]
   const { verdict, exitCode } = verdictOf(findings)
-  return {
+  const results: StudyResults = {
     verdict,
     exit_code: exitCode,
     findings: findings.slice(0, FINDINGS_MAX),
@@ -170,14 +162,13 @@ export function resultsOf(history: History, settings: Settings, found: readonly 
       LEVELS.map((level) => {
         const own = requests.filter((request) => request.level === level && request.side === side)
         const away = [...(outages.get(streamKey(level, side))?.values() ?? [])]
-        const broken = judgement.broken.get(streamKey(level, side))?.length ?? 0
-        return streamResults(level, side, own, away, judgement, broken)
+        return streamResults(level, side, own, away, judgement, seen)
       }),
     ),
     calm: LEVELS.map((level) => calmResults(level, requests)),
-    moments: momentsOf(requests),
     checked: { verdict: judgement.verdict.verdict, ...judgement.verdict.counts },
   }
+  return { results, requests }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -205,13 +196,14 @@ function streamResults(
   side: Side,
   requests: readonly Request[],
   outages: readonly Outage[],
-  { outdated }: Judgement,
-  broken: number,
+  judgement: Judgement,
+  seen: ReadonlySet<string>,
 ): StreamResults {
   const ofPhase = (phase: Phase): PhaseResults =>
     phaseResults(
       requests.filter((request) => request.phase === phase),
-      outdated,
+      judgement,
+      seen,
     )
   const median = (pick: (outage: Outage) => Outage[keyof Outage]): number | null =>
     orNull(medianOf(outages.map(pick).filter((value) => typeof value === 'number')))
@@ -222,11 +214,23 @@ function streamResults(
     first_answer_ms: median(({ firstAnswerMs }) => firstAnswerMs),
     silent_ms: median(({ silentMs }) => silentMs),
     back_ms: median(({ backMs }) => backMs),
-    broken,
+    broken: judgement.broken.get(streamKey(level, side))?.length ?? 0,
   }
 }
 
-function phaseResults(requests: readonly Request[], outdated: ReadonlySet<number>): PhaseResults {
+/** Every value that a read showed, or a node held at the end. */
+function valuesSeen({ calls, finals }: History): ReadonlySet<string> {
+  const read = calls.flatMap(({ op, outcome }) =>
+    op.f === 'get' && outcome.kind === 'ok' ? (outcome.result.value ?? []) : [],
+  )
+  return new Set([...read, ...finals.flatMap(({ rows }) => rows.map(({ value }) => value))])
+}
+
+function phaseResults(
+  requests: readonly Request[],
+  { outdated }: Judgement,
+  seen: ReadonlySet<string>,
+): PhaseResults {
   const counted = requests.filter(({ counts }) => counts)
   const answered = counted.filter(isAnswered)
   const unknown = counted.filter(({ call }) => call.outcome.kind === 'unknown')
@@ -241,6 +245,7 @@ function phaseResults(requests: readonly Request[], outdated: ReadonlySet<number
     answered: answered.length,
     refused: counted.length - answered.length - unknown.length,
     unknown: unknown.length,
+    unknown_seen: unknown.filter(({ call }) => call.op.f === 'put' && seen.has(call.op.value)).length,
     availability: orNull(medianOf(fractionsOf(counted))),
     latency_ms: latencies(answered),
     behind_ms: spread(ages.map(({ behindMs }) => behindMs)),
@@ -286,34 +291,6 @@ function calmResults(level: Level, requests: readonly Request[]): StudyResults['
     follower_ms: latencies(calm.filter(({ call, round }) => call.node !== round.leader)),
     served,
   }
-}
-
-function momentsOf(requests: readonly Request[]): Moment[] {
-  const groups = new Map<string, Request[]>()
-  const atOf = ({ phase, round, call }: Request): number => {
-    const from = phase === 'after' ? round.healMs : round.cutMs
-    return Math.floor((call.startMs - from) / MOMENT_MS) * MOMENT_MS
-  }
-  for (const request of requests) {
-    const key = `${request.level} ${request.side} ${request.phase} ${atOf(request)}`
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [request])
-    else group.push(request)
-  }
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group
-    if (first === undefined) return []
-    const { level, side, phase } = first
-    const ages = group.flatMap(({ age }) => age ?? [])
-    return [
-      {
-        ...{ level, side, phase, at_ms: atOf(first) },
-        ...{ asked: group.length, answered: group.filter(isAnswered).length },
-        behind_ms: orNull(medianOf(ages.map(({ behindMs }) => behindMs))),
-        claimed_ms: orNull(medianOf(ages.flatMap(({ claimedMs }) => claimedMs ?? []))),
-      },
-    ]
-  })
 }
 
 const orNull = (value: number | undefined): number | null => (value === undefined ? null : rounded(value))

@@ -116,9 +116,9 @@ function details(results: StudyResults): Table[] {
         level === 'write'
           ? undefined
           : [
-              middleAndMost(during.behind_ms, ' ms'),
-              middleAndMost(during.behind_revisions, ''),
-              middleAndMost(during.claimed_ms, ' ms'),
+              middleAndMost(during.behind_ms),
+              wholes(during.behind_revisions),
+              middleAndMost(during.claimed_ms),
             ],
       ),
     },
@@ -136,10 +136,12 @@ function details(results: StudyResults): Table[] {
     },
     {
       title: 'What was not answered in the partition',
-      note: 'Refused: certainly not written, nothing learned. Unknown: a write that may yet be applied. Why: the code of the answer, or what the client saw.',
-      heads: ['level', 'side', 'asked', 'answered', 'refused', 'unknown', 'why'],
+      note:
+        'Refused: certainly not written, nothing learned. Unknown: a write that may have been applied, or may be later; found: of those, whose value somebody saw then. ' +
+        'Why: the code of the answer, or what the client saw.',
+      heads: ['level', 'side', 'asked', 'answered', 'refused', 'unknown', 'found', 'why'],
       rows: streamRows(results, ({ phases: { during } }) => [
-        ...[during.asked, during.answered, during.refused, during.unknown].map(String),
+        ...[during.asked, during.answered, during.refused, during.unknown, during.unknown_seen].map(String),
         counts(during.reasons),
       ]),
     },
@@ -201,7 +203,7 @@ const TO_THE_END_MS = 500
 
 function servedFor({ served_until_ms }: StreamResults, { settings }: StudyResults): string {
   if (served_until_ms === null) return NOTHING
-  return served_until_ms > settings.phase_ms - TO_THE_END_MS ? 'to the end' : ms(served_until_ms)
+  return served_until_ms > settings.phase_ms.during - TO_THE_END_MS ? 'to the end' : ms(served_until_ms)
 }
 
 function behind({ behind_ms, behind_revisions }: PhaseResults): string {
@@ -224,7 +226,7 @@ function ms(value: number | null | undefined): string {
   return value === null || value === undefined ? NOTHING : `${digits(value)} ms`
 }
 
-const digits = (value: number): string => (value < 10 && value > 0 ? value.toFixed(1) : value.toFixed(0))
+const digits = (value: number): string => (value < 10 && value >= 0.05 ? value.toFixed(1) : value.toFixed(0))
 
 function spread(latency: Latency | null): string {
   if (latency === null) return NOTHING
@@ -232,8 +234,11 @@ function spread(latency: Latency | null): string {
   return `${digits(p50)} / ${digits(p99)} / ${digits(max)} ms`
 }
 
-const middleAndMost = (latency: Latency | null, unit: string): string =>
-  latency === null ? NOTHING : `${digits(latency.p50)} / ${digits(latency.max)}${unit}`
+const middleAndMost = (ages: Latency | null): string =>
+  ages === null ? NOTHING : `${digits(ages.p50)} / ${digits(ages.max)} ms`
+
+const wholes = (revisions: Latency | null): string =>
+  revisions === null ? NOTHING : `${Math.round(revisions.p50)} / ${Math.round(revisions.max)}`
 
 const counts = (numbers: Readonly<Record<string, number>>): string =>
   Object.entries(numbers)
