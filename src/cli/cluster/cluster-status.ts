@@ -5,6 +5,8 @@ import type { SupervisedNode } from './supervised-node.ts'
 
 /** A node that runs and does not answer within this time is unreachable. */
 const ANSWER_LIMIT_MS = 1_000
+/** The first answer takes a node longer: it loads most of its API for it, and on a busy machine that takes seconds. */
+export const FIRST_ANSWER_LIMIT_MS = 10_000
 
 /** `kv cluster status -o json`, to the letter. */
 export interface ClusterStatus {
@@ -30,11 +32,14 @@ type OwnWords = Pick<NodeStatus, 'role' | 'term' | 'commit_index' | 'applied_ind
 
 const SILENT: OwnWords = { role: null, term: null, commit_index: null, applied_index: null, revision: null }
 
+type KnownNode = Pick<SupervisedNode, 'name' | 'pid' | 'paused'>
+
 export async function clusterStatus(
   clusterId: string | null,
-  nodes: readonly { readonly node: SupervisedNode; readonly url: string }[],
+  nodes: readonly { readonly node: KnownNode; readonly url: string }[],
+  limitMs = ANSWER_LIMIT_MS,
 ): Promise<ClusterStatus> {
-  const statuses = await Promise.all(nodes.map(({ node, url }) => nodeStatus(node, url)))
+  const statuses = await Promise.all(nodes.map(({ node, url }) => nodeStatus(node, url, limitMs)))
   // A leader that is cut off may not know yet that it was replaced: the highest term is right.
   const leader = statuses
     .filter(({ role }) => role === 'leader')
@@ -48,19 +53,19 @@ export async function clusterStatus(
   }
 }
 
-async function nodeStatus(node: SupervisedNode, url: string): Promise<NodeStatus> {
+async function nodeStatus(node: KnownNode, url: string, limitMs: number): Promise<NodeStatus> {
   const { name } = node
   if (node.pid === undefined) return { name, pid: null, url, state: 'stopped', ...SILENT }
-  const words = node.paused ? undefined : await askNode(url)
+  const words = node.paused ? undefined : await askNode(url, limitMs)
   // It may have ended, or have been paused, while it was asked.
   if (node.pid === undefined) return { name, pid: null, url, state: 'stopped', ...SILENT }
   if (node.paused) return { name, pid: node.pid, url, state: 'paused', ...SILENT }
   return { name, pid: node.pid, url, state: words ? 'running' : 'unreachable', ...(words ?? SILENT) }
 }
 
-function askNode(url: string): Promise<OwnWords | undefined> {
+function askNode(url: string, limitMs: number): Promise<OwnWords | undefined> {
   return new Promise((resolve) => {
-    const outgoing = get(`${url}/v1/status`, { agent: false, timeout: ANSWER_LIMIT_MS }, (incoming) => {
+    const outgoing = get(`${url}/v1/status`, { agent: false, timeout: limitMs }, (incoming) => {
       const chunks: Buffer[] = []
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
       incoming.on('error', () => resolve(undefined))

@@ -14,7 +14,7 @@ import {
   type Stage,
   writeClusterFile,
 } from './cluster-file.ts'
-import { type ClusterStatus, clusterStatus } from './cluster-status.ts'
+import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS } from './cluster-status.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
 import { type ControlServer, startControlServer } from './control-server.ts'
 import { Failure } from './failure.ts'
@@ -155,7 +155,12 @@ export class Supervisor {
       await this.stop()
       throw error
     }
-    return { status: await this.status(), problems }
+    return { status: await this.#firstAnswers(this.#places), problems }
+  }
+
+  /** Whoever is told that nodes are ready asks them next, and must not find them slow to answer. */
+  #firstAnswers(places: readonly Place[]): Promise<ClusterStatus> {
+    return clusterStatus(this.#clusterId, places, FIRST_ANSWER_LIMIT_MS)
   }
 
   async stop(): Promise<void> {
@@ -385,6 +390,7 @@ export class Supervisor {
     // Whoever brings back one node after the other cannot wait for a majority at the first.
     const problem = await this.#becomesReady(place, () => place.listening && !this.#majorityRuns())
     if (problem !== undefined) return refused(1, withAdvice(problem, place))
+    await this.#firstAnswers([place])
     return done(
       node.ready
         ? `${node.name} is ready (process ${node.pid}).`
@@ -408,6 +414,7 @@ export class Supervisor {
     await this.#launch(place)
     this.#save()
     const failure = await this.#becomesReady(place)
+    if (failure === undefined) await this.#firstAnswers([place])
     const kept = aside === undefined ? '' : ` Its old data is in ${aside}.`
     return failure === undefined
       ? done(`${node.name} is a voter again, as a new replica (process ${node.pid}).${kept}`)
