@@ -356,9 +356,9 @@ export class Invariants {
     if (commit < begun.commit)
       this.#violated('RAFT-12', `${name}: commit falls from ${begun.commit} to ${commit}`)
     this.#exposed(replica, commit)
-    for (const { truncateFrom, entries, snapshot } of writes) {
+    for (const { truncateFrom, entries, snapshot, hardState } of writes) {
       if (snapshot !== undefined) this.#installs(replica, snapshot)
-      if (truncateFrom !== undefined) this.#truncates(replica, truncateFrom, term)
+      if (truncateFrom !== undefined) this.#truncates(replica, truncateFrom, hardState.term)
       let previous = begun.terms[(entries[0]?.index ?? 0) - 1] ?? 0
       for (const entry of entries) {
         if (entry.term > term)
@@ -422,10 +422,15 @@ export class Invariants {
   #truncates({ begun, name, leads }: Replica, from: number, term: number): void {
     if (leads === term && begun.terms.at(-1) === term)
       this.#violated('RAFT-7', `${name} leads term ${term} and truncates from ${from}`)
-    for (let index = from; index <= this.maxCommitted && index < begun.terms.length; index++) {
-      const term = this.committed[index]?.term
-      if (term !== undefined && begun.terms[index] === term)
-        this.#violated('RAFT-7', `${name} truncates from ${from}, but ${index} of term ${term} is committed`)
+    // A message of a deposed leader may come late. What a newer one has committed by then did not count on whoever has not heard of it.
+    const upTo = this.#committedBefore(term + 1)?.index ?? 0
+    for (let index = from; index <= upTo && index < begun.terms.length; index++) {
+      const written = this.committed[index]?.term
+      if (written !== undefined && begun.terms[index] === written)
+        this.#violated(
+          'RAFT-7',
+          `${name} truncates from ${from}, but ${index} of term ${written} is committed`,
+        )
     }
   }
 
@@ -480,16 +485,17 @@ export class Invariants {
   /** Leader completeness (paper §5.4): all that was committed in earlier terms is in the log of whoever leads this one. */
   #termBegins(replica: Replica, term: number, index: number): void {
     this.#firstOfTerm.set(term, index)
-    for (let at = this.commitSteps.length - 1; at >= 0; at--) {
-      const step = this.commitSteps[at]
-      if (step === undefined || step.term >= term) continue
-      if (step.index >= index)
-        this.#violated(
-          'RAFT-9',
-          `${replica.name} begins term ${term} at ${index}, but ${step.index} was committed in term ${step.term}`,
-        )
-      return
-    }
+    const step = this.#committedBefore(term)
+    if (step !== undefined && step.index >= index)
+      this.#violated(
+        'RAFT-9',
+        `${replica.name} begins term ${term} at ${index}, but ${step.index} was committed in term ${step.term}`,
+      )
+  }
+
+  /** The last step of commitment that a leader of an earlier term made. */
+  #committedBefore(term: number): { readonly index: number; readonly term: number } | undefined {
+    return this.commitSteps.findLast((step) => step.term < term)
   }
 
   // ---- what is committed and applied
