@@ -17,7 +17,7 @@ import {
   type Schedule,
 } from './schedule.ts'
 import { drawScenes, drawWatchers, type LeadershipTheme, leadershipConfig } from './themes-leadership.ts'
-import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails } from './themes-state.ts'
+import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails, TAIL_WRITERS } from './themes-state.ts'
 
 /**
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
@@ -54,7 +54,8 @@ export function generate(seed: number, nodes = 5): Schedule {
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
     faults.push(...drawStateScenes(theme, new Dice(seed, 6), config))
   faults.sort((a, b) => a.at - b.at)
-  const ops = drawOps(new Dice(seed, 1), config)
+  // A store that is full takes none of the writes that show who was overtaken.
+  const ops = drawOps(new Dice(seed, 1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
   if (isAboutLeaders) ops.push(...drawWatchers(theme, new Dice(seed, 5), config))
   if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
   if (theme === 'behind') ops.push(...drawAgeWatchers(new Dice(seed, 7), config))
@@ -92,6 +93,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
         ms: 60_000,
         // For several chunks.
         keys: dice.pick(8, 20),
+        clients: config.clients + TAIL_WRITERS,
+        timeoutMs: dice.pick(300, 1000),
         limits: {
           ...config.limits,
           logTailEntries: dice.pick(0, 1),

@@ -30,7 +30,13 @@ export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Con
   const electionMaxMs = electionMinMs * dice.pick(1.1, 1.1, 1.5)
   const usual = {
     ...config,
-    ...{ ms: 60_000, spares: 0, grow: 0, timeoutMs: 300, clients: 2 * config.nodes + WATCHERS },
+    ...{
+      ms: 60_000,
+      spares: 0,
+      grow: 0,
+      timeoutMs: dice.pick(300, 1500),
+      clients: 2 * config.nodes + WATCHERS,
+    },
     ...{ heartbeatMs, electionMinMs, electionMaxMs },
     limits: { ...config.limits, uncommittedEntriesMax: 50_000 },
   }
@@ -149,7 +155,7 @@ const switchedOff: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
     { ...setting, at: at + 1, when: 'answered', after: dice.int(0, 10), x: 3 },
     {
       ...{ at: at + 1, when: 'reconfigured', kind: 'half-deaf', a: LEADER, b: 0 },
-      ...{ after: dice.int(0, 3), ms: 3 * electionMaxMs, x: dice.pick(SAYS, 3) | ALL },
+      ...{ after: dice.int(1, 40), ms: 3 * electionMaxMs, x: dice.pick(SAYS, 3) | ALL },
     },
     { ...setting, at: at + 3 * electionMaxMs, x: 4 },
   ]
