@@ -6,10 +6,10 @@ import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from '../..
 import type { InitialState } from '../../src/storage/format.ts'
 import { formatEngine } from '../../src/storage/format.ts'
 import { keyString } from '../../src/storage/keys.ts'
-import { MemoryRows, type RowEdit } from '../../src/storage/memory-rows.ts'
 import { openStore, type StoreLimits } from '../../src/storage/store.ts'
 import type { Done, Identity, Storage } from '../../src/storage/types.ts'
 import type { Begun } from './invariants.ts'
+import { MemoryRows, type RowEdit } from './memory-rows.ts'
 
 /** Decides about time, and hears of every batch that has reached the disk, reported or not. */
 export interface DiskEvents {
@@ -54,17 +54,18 @@ export class SimDisk {
     this.identity = identity
   }
 
-  /** The shipped store, recovered and checked, on this disk. */
+  /** The shipped store, recovered and checked, on this disk, or on what `under` puts between the two. */
   open(
     limits: StoreLimits,
     events: DiskEvents,
     done: (error: Error | undefined, storage: Storage | undefined) => void,
+    under: (engine: Engine) => Engine = (engine) => engine,
   ): SimEngine | undefined {
     if (this.identity === undefined) throw new Error('the disk is not formatted')
     this.#tornTail = false
     const engine = new SimEngine(this, events)
     this.#engine = engine
-    openStore(engine, this.identity, limits, done)
+    openStore(under(engine), this.identity, limits, done)
     return engine
   }
 
@@ -188,7 +189,7 @@ export class SimEngine implements Engine {
     if (!(batch instanceof Batch)) throw new TypeError('a batch of another engine')
     if (this.#inFlight !== undefined) throw new Error('two writes in flight')
     this.#inFlight = batch
-    this.#events.later('write', () => this.#complete(batch, done))
+    this.#later('write', () => this.#complete(batch, done))
     this.#events.writing()
   }
 

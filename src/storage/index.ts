@@ -21,8 +21,8 @@
 // Snapshots are pages of a view (snapshot-source.ts); received, they fill a generation of rows of their own (staged-snapshot.ts) that one
 // batch makes the state. Rows of generations left behind go in slices (garbage.ts).
 //
-// On memory (memory.ts) runs the same store: what a simulator proves of the log, the layers, generations and batches holds for LevelDB,
-// as far as LevelDB writes a synced batch whole or not at all. faulty.ts makes either fail on purpose.
+// The store reaches LevelDB through one small interface (engine.ts), and the simulator runs it on another engine: what is proved there of the log,
+// the layers, generations and batches holds for LevelDB as far as it writes a synced batch whole or not at all.
 //
 // What it does not do. It repairs nothing: a replica that cannot be vouched for is replaced by a fresh one. It cannot see acknowledged
 // writes that were cut off together with the side file, or beyond an old one; the peers' memory can. A damaged table that hides a row
@@ -41,11 +41,9 @@ export {
   StorageInUseError,
   StorageRefusedError,
 } from './errors.ts'
-export { type Faults, FaultyEngine } from './faulty.ts'
 export type { InitialState } from './format.ts'
 export { type DirectoryContent, inspectDirectory } from './identity.ts'
 export { type LevelLimits, levelLimits } from './level-engine.ts'
-export { MemoryDisk, type Schedule } from './memory.ts'
 export { formatStorage, type OpenOptions, openStorage } from './open.ts'
 export { FORMAT_VERSION } from './records.ts'
 export { Scrub } from './scrub.ts'

@@ -4,10 +4,10 @@ import { expect, test } from 'vitest'
 import { encodeState, initialState } from '../../src/kv/index.ts'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
 import { Applier } from '../../src/server/applier.ts'
-import { MemoryDisk, type Storage } from '../../src/storage/index.ts'
+import type { Storage } from '../../src/storage/index.ts'
 import { pastEntries } from '../raft/harness/frames.ts'
-import { openDisk } from '../storage/replicas.ts'
-import { closed, hardState, identity } from '../storage/samples.ts'
+import { memoryDisk, openDisk } from '../storage/replicas.ts'
+import { closed, hardState } from '../storage/samples.ts'
 
 const record = (index: number) => ({
   index: asIndex(index),
@@ -16,11 +16,8 @@ const record = (index: number) => ({
   kv: encodeState(initialState()),
 })
 
-async function formatted(): Promise<Storage> {
-  const disk = new MemoryDisk()
-  disk.format(identity, { hardState: hardState(1, 1), applied: record(1) })
-  return openDisk(disk)
-}
+const formatted = (): Promise<Storage> =>
+  openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record(1) }))
 
 test('what a snapshot covers leaves the queue', async () => {
   const storage = await formatted()

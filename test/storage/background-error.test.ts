@@ -2,15 +2,11 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { MemoryDisk } from '../../src/storage/index.ts'
-import { openDisk } from './replicas.ts'
-import { identity, initial } from './samples.ts'
+import { memoryDisk, openDisk } from './replicas.ts'
 
 test('a read that fails in the background is told to the owner', async () => {
-  const disk = new MemoryDisk()
-  disk.format(identity, initial)
   let isBroken = false
-  const storage = await openDisk(disk, undefined, {
+  const storage = await openDisk(memoryDisk(), undefined, {
     beforeRead: () => {
       if (isBroken) throw new Error('EIO: the disk is gone')
     },

@@ -1,28 +1,11 @@
 // The first storage error is the last word: nothing is submitted or answered after it, and what was acknowledged before it is there after a restart.
 
 import { describe, expect, test } from 'vitest'
-import { type Faults, FaultyEngine, MemoryDisk, openStorage, type Storage } from '../../src/storage/index.ts'
-import { conformance, type Replica } from './conformance.ts'
-import { levelReplica, memoryReplica, openDisk } from './replicas.ts'
-import {
-  applied,
-  batch,
-  changes,
-  closed,
-  hardState,
-  identity,
-  initial,
-  page,
-  rowKey,
-  scrub,
-} from './samples.ts'
+import { openStorage, type Storage } from '../../src/storage/index.ts'
+import { type Faults, FaultyEngine } from './faulty.ts'
+import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
+import { applied, batch, changes, closed, hardState, identity, page, rowKey, scrub } from './samples.ts'
 import { contentAfter, contentOf, submit } from './workload.ts'
-
-conformance('a disk with faults to come', async () => {
-  const disk = new MemoryDisk()
-  disk.format(identity, initial)
-  return { open: () => openDisk(disk, undefined, {}), dispose: async () => {} }
-})
 
 const enospc = (): never => {
   throw Object.assign(new Error('No space left on device'), { code: 'ENOSPC' })
@@ -32,11 +15,10 @@ const enospc = (): never => {
 const BOOT_WRITES = 1
 
 async function memory(faults: Faults): Promise<{ storage: Storage; reopen: () => Promise<Storage> }> {
-  const disk = new MemoryDisk()
-  disk.format(identity, initial)
+  const disk = memoryDisk()
   const storage = await openDisk(disk, undefined, faults)
   const reopen = (): Promise<Storage> => {
-    disk.crash()
+    disk.power('lost')
     return openDisk(disk)
   }
   return { storage, reopen }
@@ -170,9 +152,9 @@ describe('a crash in memory', () => {
   test.each([
     ['lost', 4],
     ['kept', 5],
+    ['torn', 4],
   ] as const)('with the batch in flight %s', async (inFlight, batches) => {
-    const disk = new MemoryDisk()
-    disk.format(identity, initial)
+    const disk = memoryDisk()
     const held: (() => void)[] = []
     let holding = false
     const storage = await openDisk(disk, (what, complete) => {
@@ -188,19 +170,10 @@ describe('a crash in memory', () => {
       },
       () => {},
     )
-    disk.crash(inFlight)
+    disk.power(inFlight)
     for (const complete of held) complete()
     expect(held).toHaveLength(1)
     expect(await contentOf(await openDisk(disk))).toBe(await contentAfter(batches))
     expect(answered).toBe(false)
   })
-})
-
-test('a replica that was not closed leaves nothing half done in memory', async () => {
-  const replica: Replica = await memoryReplica()
-  const storage = await replica.open()
-  await submit(storage, 1)
-  await expect(replica.open()).rejects.toThrow('in use')
-  await closed(storage)
-  expect(await contentOf(await replica.open())).toBe(await contentAfter(1))
 })

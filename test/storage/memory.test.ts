@@ -1,4 +1,4 @@
 import { conformance } from './conformance.ts'
 import { memoryReplica } from './replicas.ts'
 
-conformance('memory', memoryReplica)
+conformance('a disk in memory, with faults to come', memoryReplica)

@@ -4,17 +4,16 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { SimDisk } from '../../jepsen-lite/sim/disk.ts'
 import {
-  type Faults,
-  FaultyEngine,
   formatStorage,
-  MemoryDisk,
+  type InitialState,
   type OpenOptions,
   openStorage,
-  type Schedule,
   type Storage,
 } from '../../src/storage/index.ts'
 import type { Replica } from './conformance.ts'
+import { type Faults, FaultyEngine } from './faulty.ts'
 import { identity, initial } from './samples.ts'
 
 /** In memory where the system has such a place: nothing here cuts the power, and hundreds of syncs take their time. */
@@ -32,19 +31,35 @@ export async function levelReplica(options: OpenOptions = {}): Promise<Replica &
   }
 }
 
-export function openDisk(disk: MemoryDisk, schedule?: Schedule, faults?: Faults): Promise<Storage> {
+/** The disk of the simulator, which forgets in a crash what was not yet durable. */
+export function memoryDisk(state: InitialState = initial): SimDisk {
+  const disk = new SimDisk()
+  disk.format(identity, state)
+  return disk
+}
+
+/** Little: what does not fit shall be as common as what does. */
+const LIMITS = { rowHeads: 8, rowFilterBytes: 32 }
+
+/** When a write has become durable, or a read has its answer. */
+export type Later = (what: 'write' | 'read', complete: () => void) => void
+
+const soon: Later = (_what, complete) => void setImmediate(complete)
+
+export function openDisk(disk: SimDisk, later = soon, faults: Faults = {}): Promise<Storage> {
+  const events = { later, writing() {}, durable() {}, failed() {} }
   return new Promise((resolve, reject) => {
     disk.open(
+      LIMITS,
+      events,
       (error, storage) => (storage === undefined ? reject(error) : resolve(storage)),
-      schedule,
-      faults === undefined ? undefined : (engine) => new FaultyEngine(engine, faults),
+      (engine) => new FaultyEngine(engine, faults),
     )
   })
 }
 
 export async function memoryReplica(): Promise<Replica> {
-  const disk = new MemoryDisk()
-  disk.format(identity, initial)
+  const disk = memoryDisk()
   return {
     open: () => openDisk(disk),
     dispose: async () => {},

@@ -3,10 +3,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
-import { MemoryDisk, type Storage, type View } from '../../src/storage/index.ts'
+import type { Storage, View } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
 import { metaOf } from './conformance.ts'
-import { levelReplica, openDisk } from './replicas.ts'
+import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
 import {
   allRows,
   applied,
@@ -16,8 +16,6 @@ import {
   entry,
   frames,
   hardState,
-  identity,
-  initial,
   must,
   page,
   rowKey,
@@ -235,9 +233,8 @@ class Life {
     const keepLog = keep && commit > this.#model.applied
     const index = keepLog ? commit : commit + 1 + ahead
     const at = keepLog ? must(terms[index]) : term
-    const disk = new MemoryDisk()
-    disk.format(identity, { hardState: hardState(at, index - 1), applied: applied(index - 1, at) })
-    const sender = await openDisk(disk)
+    const before = { hardState: hardState(at, index - 1), applied: applied(index - 1, at) }
+    const sender = await openDisk(memoryDisk(before))
     sender.apply(asChanges(list), applied(index, at))
     const source = sender.snapshotSource()
     await stream(source, must(await sinkFor(this.#storage, source)))
@@ -295,10 +292,9 @@ class Life {
 test('in memory, with crashes', { timeout: 60_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
-      const disk = new MemoryDisk()
-      disk.format(identity, initial)
+      const disk = memoryDisk()
       const open = (): Promise<Storage> => openDisk(disk, (_what, complete) => process.nextTick(complete))
-      const life = new Life({ open, crash: (inFlight) => disk.crash(inFlight) }, await open())
+      const life = new Life({ open, crash: (inFlight) => disk.power(inFlight) }, await open())
       for (const each of operations) await life.live(each)
       await life.end()
     }),

@@ -4,10 +4,11 @@ import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { seal } from '../../src/storage/codec.ts'
 import type { Engine, EngineSnapshot } from '../../src/storage/engine.ts'
-import { FaultyEngine, openStorage, type Storage } from '../../src/storage/index.ts'
+import { openStorage, type Storage } from '../../src/storage/index.ts'
 import { APPLIED_KEY, logKey, META_KEY, prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { decodeMeta, encodeMeta, type Meta } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
+import { FaultyEngine } from './faulty.ts'
 import { levelReplica } from './replicas.ts'
 import {
   allRows,

@@ -3,8 +3,8 @@
 
 import { crc32 } from 'node:zlib'
 import { asIndex } from '../../src/raft/types.ts'
-import { MemoryDisk, type Storage } from '../../src/storage/index.ts'
-import { openDisk } from './replicas.ts'
+import type { Storage } from '../../src/storage/index.ts'
+import { memoryDisk, openDisk } from './replicas.ts'
 import {
   allRows,
   applied,
@@ -14,8 +14,6 @@ import {
   entries,
   frames,
   hardState,
-  identity,
-  initial,
   rowKey,
   scrub,
   store,
@@ -67,8 +65,7 @@ export async function contentOf(storage: Storage): Promise<string> {
 
 /** What a replica holds after `count` batches, a restart included. */
 export async function contentAfter(count: number, padding = 0): Promise<string> {
-  const disk = new MemoryDisk()
-  disk.format(identity, initial)
+  const disk = memoryDisk()
   const storage = await openDisk(disk)
   for (let number = 1; number <= count; number++) await submit(storage, number, padding)
   await closed(storage)

@@ -1,8 +1,8 @@
 // Faults on purpose, beneath the store: the n-th read, write or sync fails, as a disk would make it fail.
 
-import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from './engine.ts'
-import { asError } from './errors.ts'
-import type { Done } from './types.ts'
+import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from '../../src/storage/engine.ts'
+import { asError } from '../../src/storage/errors.ts'
+import type { Done } from '../../src/storage/types.ts'
 
 export interface Faults {
   /** Throws or returns nothing. Counted from 1, over `get` and each step of a scan. */

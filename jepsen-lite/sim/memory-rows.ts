@@ -1,7 +1,7 @@
-// The ordered set of bytes beneath engines that live in memory: sorted pairs, copied before they change while a snapshot still reads them.
+// What a simulated disk holds, an ordered set of bytes: sorted pairs, copied before they change while a snapshot still reads them.
 
-import type { Pair, ScanRange } from './engine.ts'
-import { keyString } from './keys.ts'
+import type { Pair, ScanRange } from '../../src/storage/engine.ts'
+import { keyString } from '../../src/storage/keys.ts'
 
 /** A pair to be put under its name, or the name of one to be deleted. */
 export type RowEdit = readonly [name: string, pair: Pair | undefined]
