@@ -13,6 +13,7 @@ import {
   type Outage,
   outageOf,
   type Phase,
+  phaseAt,
   type Request,
   type Round,
   requestsOf,
@@ -52,7 +53,7 @@ export interface PhaseResults {
   /** Fraction of what was asked that was answered: the median of the rounds. */
   readonly availability: number | null
   readonly latency_ms: Latency | null
-  /** Reads: how far their answers were behind, as measured, and what they claimed. */
+  /** Reads answered in the phase: how far their answers were behind, as measured, and what they claimed. */
   readonly behind_ms: Latency | null
   readonly behind_revisions: Latency | null
   readonly claimed_ms: Latency | null
@@ -234,7 +235,7 @@ function phaseResults(
   const counted = requests.filter(({ counts }) => counts)
   const answered = counted.filter(isAnswered)
   const unknown = counted.filter(({ call }) => call.outcome.kind === 'unknown')
-  const ages = answered.flatMap(({ age }) => age ?? [])
+  const ages = requests.filter(isAnsweredInPhase).flatMap(({ age }) => age ?? [])
   const judged = requests.filter(isAnswered)
   const reasons: Record<string, number> = {}
   for (const { call } of counted) {
@@ -258,6 +259,10 @@ function phaseResults(
 }
 
 const isAnswered = ({ answeredMs }: Request): boolean => answeredMs !== undefined
+
+/** Asked in the partition and answered after it: that answer shows the state after it. */
+const isAnsweredInPhase = ({ answeredMs, phase, round }: Request): boolean =>
+  answeredMs !== undefined && phaseAt(round, answeredMs) === phase
 
 /** Answered of asked, of each round in which anything was. */
 function fractionsOf(requests: readonly Request[]): number[] {

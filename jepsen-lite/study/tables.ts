@@ -25,34 +25,38 @@ function summary(results: StudyResults): Table {
   return {
     title: 'What each level gave',
     note:
-      'Answered: of the requests sent in the partition, how many. Served for: from the cut to the last answer on the side of the deposed leader. Silent for: the longest time ' +
-      'without an answer on the side that can elect. Median latency before the partition, asked of the leader and of a follower. Behind: the oldest answer given in the partition. ' +
-      'Wrong if taken for linearizable: of all answers, those that no linearizable store could have given. Broken: answers against the promise of their own level.',
+      'In the partition. Answered: of the requests, how many. Served for: from the cut to the last answer beside the deposed leader. Silent for: the longest time ' +
+      'without an answer where another can be elected. Behind: the oldest answer. Wrong: of the answers, those that no linearizable store could have given, so wrong for whoever takes ' +
+      'them for linearizable. Broken: answers in any phase against the promise of their own level. Latency: the median before the partition, asked of the leader and of a follower.',
     heads: [
       'level',
-      'minority answered',
-      'served for',
-      'majority answered',
-      'silent for',
       'latency leader / follower',
-      'behind, minority',
-      'behind, majority',
-      'wrong if taken for linearizable',
+      'minority: answered',
+      'served for',
+      'behind',
+      'wrong',
+      'majority: answered',
+      'silent for',
+      'behind',
+      'wrong',
       'broken',
     ],
     rows: LEVELS.map((level) => {
       const [minority, majority] = [find(results, level, 'minority'), find(results, level, 'majority')]
       const quiet = calm.find((one) => one.level === level)
+      const wrongIn = ({ phases: { during } }: StreamResults): string =>
+        STRICT.has(level) ? NOTHING : wrong(during)
       return [
         labelOf(level, results),
+        `${ms(quiet?.leader_ms?.p50)} / ${ms(quiet?.follower_ms?.p50)}`,
         percent(minority.phases.during.availability),
         servedFor(minority, results),
+        behind(minority.phases.during),
+        wrongIn(minority),
         percent(majority.phases.during.availability),
         ms(majority.silent_ms),
-        `${ms(quiet?.leader_ms?.p50)} / ${ms(quiet?.follower_ms?.p50)}`,
-        behind(minority.phases.during),
         behind(majority.phases.during),
-        level === 'write' ? NOTHING : wrong(sumOf([minority, majority])),
+        wrongIn(majority),
         String(minority.broken + majority.broken),
       ]
     }),
@@ -185,14 +189,6 @@ function find({ streams }: StudyResults, level: Level, side: Side): StreamResult
 export function labelOf(level: Level, { settings }: Pick<StudyResults, 'settings'>): string {
   if (level === 'bounded') return `bounded, ${settings.max_staleness_ms} ms`
   return level
-}
-
-function sumOf(streams: readonly StreamResults[]): { judged: number; outdated: number } {
-  const all = streams.flatMap(({ phases }) => PHASES.map((phase) => phases[phase]))
-  return {
-    judged: all.reduce((sum, { judged }) => sum + judged, 0),
-    outdated: all.reduce((sum, { outdated }) => sum + outdated, 0),
-  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
