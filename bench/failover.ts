@@ -2,10 +2,10 @@
 // cluster of `kv cluster start`; bench/README.md says how to use it.
 
 import { parseArgs } from 'node:util'
+import { latencyOf } from '../jepsen-lite/local/tally.ts'
 import { Client } from '../src/client/index.ts'
 import { HttpConnection } from './http-connection.ts'
 import { type BenchCluster, type BenchNode, clusterStatus, kvCluster, settled } from './local-cluster.ts'
-import { ascending, percentile } from './numbers.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -65,10 +65,8 @@ async function sudden(signal: 'SIGKILL' | 'SIGSTOP', back: 'restart' | 'resume')
     )
     await kvCluster(flags.data, back, leader.name)
   }
-  const sorted = ascending(gapsMs)
-  console.log(
-    `${signal}: median ${percentile(sorted, 0.5).toFixed(0)} ms, worst ${percentile(sorted, 1).toFixed(0)} ms of ${sorted.length}`,
-  )
+  const { p50, max, count } = latencyOf(gapsMs)
+  console.log(`${signal}: median ${p50.toFixed(0)} ms, worst ${max.toFixed(0)} ms of ${count}`)
 }
 
 interface Load {

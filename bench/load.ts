@@ -2,9 +2,9 @@
 // how to use it and how to read what it prints.
 
 import { parseArgs } from 'node:util'
+import { latencyOf } from '../jepsen-lite/local/tally.ts'
 import { HttpConnection } from './http-connection.ts'
 import { clusterStatus } from './local-cluster.ts'
-import { ascending, percentile } from './numbers.ts'
 import { cpuMicros } from './server-cpu.ts'
 
 const { values: flags } = parseArgs({
@@ -101,10 +101,8 @@ async function measure({ urls, processes }: Target): Promise<object> {
   const cpu = processes.map(({ pid }, at) => cpuMicros(pid) - (cpuBefore[at] ?? 0))
   running = false
 
-  const writes = tally.latenciesMs.length
-  const sorted = ascending(tally.latenciesMs)
+  const { count: writes, ...latency } = latencyOf(tally.latenciesMs)
   const perWrite = (micros: number): number => Math.round((10 * micros) / writes) / 10
-  const ms = (share: number): number => Math.round(1000 * percentile(sorted, share)) / 1000
   return {
     connections: Number(flags.connections),
     endpoints: urls,
@@ -112,7 +110,7 @@ async function measure({ urls, processes }: Target): Promise<object> {
     seconds: Math.round(seconds * 100) / 100,
     writes,
     writes_per_second: Math.round(writes / seconds),
-    latency_ms: { p50: ms(0.5), p90: ms(0.9), p99: ms(0.99), max: ms(1) },
+    latency_ms: latency,
     errors: Object.fromEntries(tally.errors),
     server_cpu_us_per_write: perWrite(cpu.reduce((sum, each) => sum + each, 0)),
     cpu_us_per_write_by_node: Object.fromEntries(
