@@ -110,7 +110,7 @@ async function measure({ urls, processes }: Target): Promise<object> {
     seconds: Math.round(seconds * 100) / 100,
     writes,
     writes_per_second: Math.round(writes / seconds),
-    latency_ms: latency,
+    latency_ms: writes === 0 ? null : latency,
     errors: Object.fromEntries(tally.errors),
     server_cpu_us_per_write: perWrite(cpu.reduce((sum, each) => sum + each, 0)),
     cpu_us_per_write_by_node: Object.fromEntries(
