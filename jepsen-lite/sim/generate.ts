@@ -16,7 +16,13 @@ import {
   SCHEDULE_VERSION,
   type Schedule,
 } from './schedule.ts'
-import { drawScenes, drawWatchers, type LeadershipTheme, leadershipConfig } from './themes-leadership.ts'
+import {
+  drawJointElections,
+  drawScenes,
+  drawWatchers,
+  type LeadershipTheme,
+  leadershipConfig,
+} from './themes-leadership.ts'
 import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails, TAIL_WRITERS } from './themes-state.ts'
 
 /**
@@ -53,6 +59,7 @@ export function generate(seed: number, nodes = 5): Schedule {
       : drawFaults(new Dice(seed, 2), config, theme)
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
     faults.push(...drawStateScenes(theme, new Dice(seed, 6), config))
+  if (theme === 'members') faults.push(...drawJointElections(new Dice(seed, 9), config))
   faults.sort((a, b) => a.at - b.at)
   // A store that is full takes none of the writes that show who was overtaken.
   const ops = drawOps(new Dice(seed, 1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')

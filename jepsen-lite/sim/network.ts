@@ -321,11 +321,16 @@ export class SimNetwork {
 
   #delay(from: Process, to: Process, draw: number): number {
     const { delayMs, jitterMs, tail } = this.#world.config
+    const usual = delayMs + jitterMs * unit(draw) + this.extraMs(from, to)
+    return tail > 0 && mixed(draw + 4) % tail === 0 ? usual * 20 : usual
+  }
+
+  /** By how much a link is slower just now. */
+  extraMs(from: Process, to: Process): number {
     const link = this.link(from, to)
     const extra = this.#delays[link] ?? 0
     if (extra > 0) this.felt[link] = (this.felt[link] ?? 0) + 1
-    const usual = delayMs + jitterMs * unit(draw) + extra
-    return tail > 0 && mixed(draw + 4) % tail === 0 ? usual * 20 : usual
+    return extra
   }
 
   readonly #deliver = (event: Event): void => {

@@ -88,7 +88,7 @@ export class SnapshotStreams {
   /** The receiver refuses what it was sent: it must have been bent. */
   refused(to: Process, id: string, error: Error): void {
     const { tally, invariants } = this.#world
-    if (!/^chunk \d+ of snapshot|arrived with other rows/.test(error.message)) return
+    if (!/chunk \d+ of snapshot|arrived with other rows/.test(error.message)) return
     if (this.#bent.has(`${to.id} ${id}`)) tally.hit('bent snapshot refused')
     else
       invariants.violation ??= new Violation(
@@ -110,6 +110,7 @@ export class SnapshotStreams {
     const older = this.#incoming.get(to)
     if (older?.open && older.term > incoming.term) return false
     this.#incoming.set(to, incoming)
+    this.#world.moments.met('offered', to, incoming.sender)
     if (older !== undefined) older.open = false
     if (older === undefined) incoming.begin()
     else older.whenIdle(() => incoming.begin())
@@ -174,7 +175,8 @@ class Outgoing {
     const draw = bits(seed, DRAW.stream, this.from.number, this.#draws++)
     const connection = this.#connection
     const way = from === this.from ? 0 : 1
-    const at = Math.max(time.now + config.delayMs + config.jitterMs * unit(draw), this.#lastAt[way] ?? 0)
+    const delay = config.delayMs + config.jitterMs * unit(draw) + this.#network.extraMs(from, to)
+    const at = Math.max(time.now + delay, this.#lastAt[way] ?? 0)
     this.#lastAt[way] = at
     time.push(at, IO, to, () => {
       if (this.#over || connection !== this.#connection) return
@@ -320,7 +322,7 @@ class Incoming {
   open = true
   readonly term: Term
   readonly #receiver: Process
-  readonly #sender: Process
+  readonly sender: Process
   readonly #source: SmallChunks
   readonly #answers: Answers
   readonly #chunks: { readonly number: number; readonly bytes: Uint8Array }[] = []
@@ -331,7 +333,7 @@ class Incoming {
 
   constructor(receiver: Process, sender: Process, term: Term, source: SmallChunks, answers: Answers) {
     this.#receiver = receiver
-    this.#sender = sender
+    this.sender = sender
     this.term = term
     this.#source = source
     this.#answers = answers
@@ -342,7 +344,7 @@ class Incoming {
     const { id, meta } = this.#source
     this.#busy = true
     const { driver } = this.#receiver
-    driver?.snapshotOffered(this.#sender.id, this.term, id, meta, (refuse, sink) => {
+    driver?.snapshotOffered(this.sender.id, this.term, id, meta, (refuse, sink) => {
       this.#sink = sink
       if (this.#settled()) return
       if (sink === undefined) this.#answers.refuse(refuse ?? 'there is no room for it')
@@ -391,7 +393,7 @@ class Incoming {
       this.#busy = true
       sink.finish((error) => {
         const { id, meta } = this.#source
-        if (error === undefined) this.#receiver.driver?.snapshotReceived(this.#sender.id, this.term, id, meta)
+        if (error === undefined) this.#receiver.driver?.snapshotReceived(this.sender.id, this.term, id, meta)
         if (this.#settled()) return
         if (error === undefined) this.#answers.staged()
         else this.#fails(sink, error)

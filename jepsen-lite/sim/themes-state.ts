@@ -14,8 +14,12 @@ export type StateTheme = 'behind' | 'snapshots' | 'members'
 const STORED = 1
 const INSTALLING = 3
 const AT_ONCE = 5
-/** Of `isolate`: with its companion. */
+/** Of `half-deaf`: what it hears, from all. */
+const HEARS = 2
+const ALL = 127 << 13
+/** Of `isolate`: with its companion; connections break at once. */
 const TOGETHER = 1 << 13
+const BROKEN = 1 << 11
 
 export function behindConfig(dice: Dice, config: Config): Config {
   const { nodes, spares, limits } = config
@@ -148,8 +152,8 @@ const overtaken: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
 /** A deposed leader appends and appends, and is brought back by a snapshot that ends inside of what it has. */
 const longTail: Scene = (dice, { electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'isolate', a: LEADER, b: follower(dice), ms: dice.int(2, 4) * electionMaxMs },
-    x: bits(dice) & ~(1 << 11),
+    ...{ at, kind: 'isolate', a: LEADER, b: follower(dice), ms: dice.int(electionMaxMs, 2 * electionMaxMs) },
+    x: bits(dice) | BROKEN,
   },
 ]
 
@@ -165,6 +169,25 @@ const restored: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
     { at: soon, kind: 'crash', a: LEADER, b: 0, ms: dice.int(5, electionMaxMs), x: AT_ONCE },
   )
   return [{ at, kind: 'wipe', a: place, b: 0, ms: 0, x: 0 }, blow]
+}
+
+/** Whoever sends a snapshot hands over in the middle of it, and leads again at once: with a newer one. Nobody else reaches the receiver meanwhile. */
+const startedAgain: Scene = (dice, { electionMinMs }, at) => {
+  const sender = dice.int(0, 5)
+  const receiver = (sender + dice.int(1, 5)) % 5
+  const after = dice.int(50, 600)
+  const offered = { at, when: 'offered', ms: 5000 } as const
+  const back = { ...offered, kind: 'transfer', a: LEADER, b: sender, x: 1 } as const
+  return [
+    { at: at - electionMinMs, kind: 'transfer', a: LEADER, b: sender, ms: 0, x: 1 },
+    { at, kind: 'wipe', a: receiver, b: 0, ms: 0, x: 0 },
+    // Odd: to that one only.
+    { ...offered, kind: 'slow-link', a: sender, b: receiver, x: dice.int(100, 500) | 1 },
+    { ...offered, kind: 'half-deaf', a: receiver, b: 0, x: HEARS | (ALL & ~(1 << (13 + sender))) },
+    { ...offered, after, kind: 'transfer', a: sender, b: (sender + dice.int(1, 5)) % 5, x: 1 },
+    { ...back, after: after + dice.int(10, 60) },
+    { ...back, after: after + dice.int(60, 300) },
+  ]
 }
 
 // ---- members
@@ -194,7 +217,7 @@ const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
     overtaken,
     overtaken,
   ],
-  snapshots: [longTail, restored, restored, overtaken],
+  snapshots: [longTail, longTail, restored, restored, overtaken, startedAgain, startedAgain],
   members: [lateChange, jointRestarts, forgotten, restored],
 }
 
@@ -216,13 +239,17 @@ export function drawAgeWatchers(dice: Dice, { ms, nodes, spares, electionMinMs, 
   return ops
 }
 
-/** Bursts of writes at one that leads no more, for a tail of its own. */
+/** Of those who write a tail, beside the others: each waits for an answer that does not come. */
+export const TAIL_WRITERS = 24
+
+/** Writes at one that leads no more and does not know it, for a tail of its own. */
 export function drawTails(dice: Dice, { ms, electionMaxMs, keys, clients }: Config): Op[] {
   const ops: Op[] = []
-  for (let time = 1000; time < ms; time += Math.max(20, electionMaxMs / 12))
+  const stepMs = Math.max(20, electionMaxMs / 12)
+  for (let at = 0; at * stepMs < ms; at++)
     ops.push({
-      ...{ at: Math.round(time), kind: 'put', client: dice.int(0, clients), node: STALE },
-      ...{ key: dice.int(0, keys), x: 0 },
+      ...{ at: Math.round(at * stepMs), kind: 'put', client: clients - 1 - (at % TAIL_WRITERS) },
+      ...{ node: dice.chance(0.7) ? LEADER : STALE, key: dice.int(0, keys), x: 0 },
     })
   return ops
 }

@@ -1,0 +1,159 @@
+// Rules about conduct, each broken once; and what a process would find on a disk.
+
+import { describe, expect, test } from 'vitest'
+import { Recorder } from '../../../jepsen-lite/history.ts'
+import { Cluster } from '../../../jepsen-lite/sim/cluster.ts'
+import { Conduct } from '../../../jepsen-lite/sim/conduct.ts'
+import { generate } from '../../../jepsen-lite/sim/index.ts'
+import { recovered } from '../../../jepsen-lite/sim/recovery.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  type Configuration,
+  emptyConfiguration,
+  type Message,
+  type RaftStatus,
+} from '../../../src/raft/index.ts'
+
+const [me, peer, third] = ['1', '2', '3'].map(asReplicaId)
+const timing = { heartbeatMs: 50, electionMaxMs: 1000 }
+
+function scene() {
+  if (me === undefined || peer === undefined || third === undefined) throw new Error('three replicas')
+  const configuration: Configuration = { ...emptyConfiguration, voters: [me, peer, third] }
+  const state = {
+    id: me,
+    name: 'n1',
+    role: 'follower',
+    leads: 0,
+    contactAt: 0,
+    unread: 0,
+    time: 0,
+    raft: { configuration, commit: 5, applied: 5 },
+    voters: configuration,
+    now: () => state.time,
+    status: () => state.raft as RaftStatus,
+    configurationNow: () => state.voters,
+  }
+  const conduct = new Conduct(
+    timing,
+    () => 1,
+    (invariant, detail) => {
+      throw new Error(`${invariant}: ${detail}`)
+    },
+  )
+  const lead = (term: number): void => {
+    state.role = 'leader'
+    conduct.role(state, 'leader', term)
+  }
+  const send = (message: object): void => conduct.sent(state, { from: me, to: peer, ...message } as Message)
+  const hear = (message: object): void => conduct.heard(state, { from: peer, to: me, ...message } as Message)
+  const heartbeat = (time: number, commit = 0): void => {
+    state.time = time
+    send({ type: 'heartbeat', term: asTerm(2), commit: asIndex(commit) })
+  }
+  const campaign = (time: number): void => {
+    state.time = time
+    send({ type: 'pre-vote-request', term: asTerm(2) })
+  }
+  return { state, conduct, lead, send, hear, heartbeat, campaign, peer }
+}
+
+describe('elections', () => {
+  test('nobody stands without the pre-votes of a majority', () => {
+    const { conduct, state, hear } = scene()
+    expect(() => conduct.role(state, 'candidate', 2)).toThrow('RAFT-26')
+    hear({ type: 'pre-vote-answer', term: 2, granted: true })
+    conduct.role(state, 'candidate', 2)
+    expect(() => conduct.role(state, 'candidate', 3)).toThrow('RAFT-26')
+  })
+
+  test('but at the wish of its leader', () => {
+    const { conduct, state, hear } = scene()
+    hear({ type: 'timeout-now', term: 1 })
+    conduct.role(state, 'candidate', 2)
+  })
+
+  test('pauses between campaigns are not alike', () => {
+    const { campaign, state } = scene()
+    state.contactAt = -1
+    for (let count = 0; count < 5; count++) campaign(700 * count)
+    expect(() => campaign(700 * 5)).toThrow('RAFT-26')
+  })
+
+  test('a committed change is applied before a campaign', () => {
+    const { conduct, state, campaign } = scene()
+    conduct.changeAppears(state, 6, 1, 1)
+    campaign(100)
+    state.raft = { ...state.raft, commit: 6 }
+    expect(() => campaign(900)).toThrow('RAFT-18')
+  })
+
+  test('whoever was stopped reads before it campaigns', () => {
+    const { state, campaign } = scene()
+    state.unread = 1
+    expect(() => campaign(100)).toThrow('RAFT-26')
+  })
+})
+
+describe('leaders', () => {
+  test('what a follower is told of the commit does not fall in a term', () => {
+    const { lead, heartbeat } = scene()
+    lead(2)
+    heartbeat(10, 7)
+    expect(() => heartbeat(20, 6)).toThrow('RAFT-14')
+    lead(3)
+    heartbeat(30, 6)
+  })
+
+  test('what is acknowledged is not sent again in that term', () => {
+    const { lead, hear, send } = scene()
+    lead(2)
+    hear({ type: 'append-accepted', term: 2, index: 4 })
+    send({ type: 'append', term: 2, entries: [{ index: 5 }] })
+    expect(() => send({ type: 'append', term: 2, entries: [{ index: 4 }] })).toThrow('RAFT-14')
+  })
+
+  test('a leader that is no voter is done soon, unless it was stopped', () => {
+    const { lead, heartbeat, state, peer } = scene()
+    lead(2)
+    heartbeat(0)
+    state.voters = { ...emptyConfiguration, voters: [peer] }
+    for (let time = 50; time <= 2000; time += 50) heartbeat(time)
+    heartbeat(9000)
+    for (let time = 9050; time <= 9200; time += 50) heartbeat(time)
+    expect(() => {
+      for (let time = 9250; time <= 9500; time += 50) heartbeat(time)
+    }).toThrow('RAFT-26')
+  })
+
+  test('the configuration is not changed before the term has committed anything', () => {
+    const { conduct, state, lead } = scene()
+    lead(2)
+    state.leads = 2
+    conduct.changeAppears(state, 6, 2, 5)
+    expect(() => conduct.changeAppears(state, 8, 2, 7)).toThrow('RAFT-17')
+  })
+})
+
+test('a disk is read back as a process would, and left alone', () => {
+  const { config } = generate(1)
+  const recorder = (now: () => number) => new Recorder({ workload: 'kv', command: '' }, now, () => {})
+  const cluster = new Cluster(1, { ...config, nodes: 3, spares: 0, grow: 0 }, recorder)
+  cluster.found()
+  cluster.runUntil(20_000)
+  const disk = cluster.machines[0]?.disk
+  if (disk === undefined) throw new Error('no machine')
+  const before = disk.sequence
+  const found = recovered(disk, config.limits).storage
+  expect(found?.hardState).toMatchObject({ term: cluster.leader?.term })
+  const refused = Array.from({ length: 8 }, (_, pick) => {
+    const copy = disk.copy()
+    copy.flip(pick, 5)
+    return recovered(copy, config.limits).storage === undefined
+  })
+  expect(refused).toContain(true)
+  expect(recovered(disk, config.limits).storage).toBeDefined()
+  expect(disk.sequence).toBe(before)
+})
