@@ -3,7 +3,15 @@
 // cluster's conditions are made as plain as they can be.
 
 import fc from 'fast-check'
-import { type Config, FAULT_KINDS, type Fault, OP_KINDS, type Op, type Schedule } from './schedule.ts'
+import {
+  type Config,
+  FAULT_KINDS,
+  type Fault,
+  MOMENTS,
+  OP_KINDS,
+  type Op,
+  type Schedule,
+} from './schedule.ts'
 
 export interface Shrunk {
   readonly schedule: Schedule
@@ -91,22 +99,25 @@ function takenApart(
   const { config } = schedule
   const at = fc.nat(config.ms)
   const number = fc.nat(1 << 20)
-  const op: fc.Arbitrary<Op> = fc.record({
-    at,
-    kind: fc.constantFrom(...OP_KINDS),
-    client: number,
-    node: number,
-    key: number,
-    x: number,
-  })
-  const fault: fc.Arbitrary<Fault> = fc.record({
-    at,
-    kind: fc.constantFrom(...FAULT_KINDS),
-    a: number,
-    b: number,
-    ms: fc.nat(1_000_000),
-    x: number,
-  })
+  const moment = fc.constantFrom(...MOMENTS)
+  const waiting = { when: moment, after: number, times: number }
+  const op: fc.Arbitrary<Op> = fc.record(
+    {
+      at,
+      kind: fc.constantFrom(...OP_KINDS),
+      client: number,
+      node: number,
+      key: number,
+      x: number,
+      ...waiting,
+    },
+    { requiredKeys: ['at', 'kind', 'client', 'node', 'key', 'x'] },
+  )
+  const struck = { a: number, b: number, ms: fc.nat(1_000_000), x: number }
+  const fault: fc.Arbitrary<Fault> = fc.record(
+    { at, kind: fc.constantFrom(...FAULT_KINDS), ...struck, ...waiting, until: moment },
+    { requiredKeys: ['at', 'kind', 'a', 'b', 'ms', 'x'] },
+  )
   const parts = fc.record({
     faults: fc.array(fault, { maxLength: schedule.faults.length }),
     ops: fc.array(op, { maxLength: schedule.ops.length }),

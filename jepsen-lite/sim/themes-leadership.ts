@@ -264,6 +264,18 @@ const ELECTIONS: readonly Scene[] = [
   comeback,
 ]
 
+/** For whoever changes the membership: elections while some replicas count by two majorities, and others by one. */
+export function drawJointElections(dice: Dice, { ms, electionMaxMs, delayMs, jitterMs }: Config): Fault[] {
+  const faults: Fault[] = []
+  for (let at = 2000; at < ms; at += dice.int(1, 4) * electionMaxMs)
+    faults.push({
+      ...{ at, when: 'joint', after: dice.int(0, 3 * (delayMs + jitterMs) + 5) },
+      ...{ kind: dice.pick('crash', 'isolate', 'isolate'), a: LEADER, b: follower(dice) },
+      ...{ ms: dice.int(electionMaxMs / 2, 2 * electionMaxMs), x: AT_ONCE | (dice.int(0, 2) << 10) },
+    })
+  return faults.map(whole)
+}
+
 // ---- clients
 
 /** Beside two for each machine. */
