@@ -37,7 +37,9 @@ test('a cluster starts, shows itself, is stopped, goes on with its data, and is 
   for (const { name, url } of started.nodes) expect(again.stdout).toMatch(new RegExp(`${name} +${url}`))
   expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
 
+  const supervisor = JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
   expect((await space.kv('cluster', 'stop')).code).toBe(0)
+  expect(await isGone(supervisor)).toBe(true)
   for (const { pid } of started.nodes) expect(await isGone(pid ?? 0)).toBe(true)
   for (const offset of [0, 1, 2]) expect(await isFree(space.port + offset)).toBe(true)
   expect((await space.kv('cluster', 'stop')).code).toBe(0)

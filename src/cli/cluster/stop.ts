@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { becomesFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
 import { readClusterFile } from './cluster-file.ts'
 import { ask, findSupervisor } from './control-client.ts'
@@ -10,6 +11,9 @@ import { Failure } from './failure.ts'
 /** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
 const OURS =
   /^(n\d+(\.old-\d+|\.log(\.old)?)?|cluster\.json(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
+
+/** A supervisor that has answered that all is stopped has nothing left to do but end. */
+const SUPERVISOR_END_LIMIT_MS = 1_000
 
 /** Resolves when nothing runs any more and the ports are free. Whether something ran. */
 export async function stopCluster(dataDir: string): Promise<boolean> {
@@ -20,7 +24,18 @@ export async function stopCluster(dataDir: string): Promise<boolean> {
   }
   const reply = await ask(supervisor, { command: 'stop' })
   if (!reply.ok) throw new Failure(reply.exitCode, reply.said)
+  const deadline = performance.now() + SUPERVISOR_END_LIMIT_MS
+  while (runs(supervisor.pid) && performance.now() < deadline) await sleep(5)
   return true
+}
+
+/** It has identified itself just now, and signal 0 does nothing to whoever might have its number next. */
+function runs(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }
 
 /** Whether there was something to delete. */
