@@ -3,10 +3,11 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { check, FORMATS, type Format, MODELS, parse, type Verdict } from '../checker/index.ts'
 import { EXIT, Failure } from '../exit-codes.ts'
 import { HistoryError } from '../history.ts'
+import { whole } from './flags.ts'
 
 interface CheckFlags {
   readonly format?: Format | undefined
@@ -28,7 +29,7 @@ export function add(program: CommandUnknownOpts): void {
       new Option('--format <format>', 'of the files (default: what each looks like)').choices(FORMATS),
     )
     .addOption(new Option('--model <model>', 'what the store should be').choices([...MODELS.keys()]))
-    .option('--budget <count>', 'configurations to search per key before it is undecided', parseBudget)
+    .option('--budget <count>', 'configurations to search per key before it is undecided', whole(1))
     .addOption(
       new Option('-o, --output <output>').choices(['text', 'json'] as const).default('text' as const),
     )
@@ -153,10 +154,4 @@ function detailsOf(verdict: Verdict): string[] {
       `      ${id ?? '(end)'}  client ${client}  ${start_ms}–${end_ms ?? '?'} ms  ${JSON.stringify(op)} → ${JSON.stringify(result)}`,
   )
   return [...shown, '    These alone cannot be explained:', ...lines]
-}
-
-function parseBudget(text: string): number {
-  const count = Number(text)
-  if (/^[1-9][0-9]*$/.test(text) && Number.isSafeInteger(count)) return count
-  throw new InvalidArgumentError('It must be a whole number above 0.')
 }

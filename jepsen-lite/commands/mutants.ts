@@ -1,10 +1,11 @@
 // `jepsen-lite mutants`: plants known bugs, each in a copy of the sources, and shows which layer catches it.
 
 import { availableParallelism } from 'node:os'
-import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
 import type { Layer, Mutant } from '../mutants/mutant.ts'
 import type { Verdict } from '../mutants/study.ts'
+import { list, whole } from './flags.ts'
 
 const DEFAULTS = { schedules: 1000, searches: 3, time: 120, shrinkTime: 10, seed: 1 }
 
@@ -18,12 +19,12 @@ export function add(program: CommandUnknownOpts): void {
       'only these, joined by commas: sim, unit, power (default: all); others’ mutants are left out',
       list,
     )
-    .option('--schedules <count>', 'of the simulator in one search, at most', count, DEFAULTS.schedules)
-    .option('--searches <count>', 'from different seeds, where they are quick', count, DEFAULTS.searches)
-    .option('--time <seconds>', 'for the searches of one mutant, at most', count, DEFAULTS.time)
-    .option('--shrink-time <seconds>', 'for shrinking one schedule, at most', count, DEFAULTS.shrinkTime)
-    .option('--seed <number>', 'of the first schedule', count, DEFAULTS.seed)
-    .option('--jobs <count>', 'mutants at a time (default: as many as there are cores)', positive)
+    .option('--schedules <count>', 'of the simulator in one search, at most', whole(), DEFAULTS.schedules)
+    .option('--searches <count>', 'from different seeds, where they are quick', whole(), DEFAULTS.searches)
+    .option('--time <seconds>', 'for the searches of one mutant, at most', whole(), DEFAULTS.time)
+    .option('--shrink-time <seconds>', 'for shrinking one schedule, at most', whole(), DEFAULTS.shrinkTime)
+    .option('--seed <number>', 'of the first schedule', whole(), DEFAULTS.seed)
+    .option('--jobs <count>', 'mutants at a time (default: as many as there are cores)', whole(1))
     .addOption(
       new Option('-o, --output <output>').choices(['text', 'json'] as const).default('text' as const),
     )
@@ -123,16 +124,3 @@ function summaryOf(rows: readonly Row[], median: Median) {
 const summaryText = (report: ReturnType<typeof summaryOf>): string =>
   `${report.caught} of ${report.planted} caught, ${report.by_simulation} of them by simulation, in ${report.median_schedules ?? '–'} schedules (median), shrunk to ${report.median_shrunk_length ?? '–'} operations and faults (median)\n` +
   (report.not_caught.length === 0 ? '' : `not caught: ${report.not_caught.join(', ')}\n`)
-
-const list = (text: string): string[] => text.split(',').filter((part) => part !== '')
-
-function count(text: string): number {
-  if (!/^[0-9]{1,10}$/.test(text)) throw new InvalidArgumentError('a whole number, please.')
-  return Number(text)
-}
-
-function positive(text: string): number {
-  const value = count(text)
-  if (value === 0) throw new InvalidArgumentError('at least 1, please.')
-  return value
-}

@@ -1,27 +1,30 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
-import { InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { Option } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
+import { whole } from './flags.ts'
 
 export function add(program: CommandUnknownOpts): void {
   program
     .command('power')
     .description('cut the power of a node at every moment, and open what that leaves')
-    .addOption(new Option('--states <n>', 'different states to open at most').argParser(count).default(2000))
+    .addOption(
+      new Option('--states <n>', 'different states to open at most').argParser(whole()).default(2000),
+    )
     .addOption(
       new Option('--damaged <n>', 'states to damage as no power cut does, besides')
-        .argParser(count)
+        .argParser(whole())
         .default(200),
     )
-    .addOption(new Option('--time <seconds>', 'open no more after this long').argParser(count).default(600))
+    .addOption(new Option('--time <seconds>', 'open no more after this long').argParser(whole()).default(600))
     .addOption(
       new Option('--seed <n>', 'of load and states')
-        .argParser(count)
+        .argParser(whole())
         .default(Date.now() % 2 ** 31, 'new each time'),
     )
     .addOption(
-      new Option('--lives <n>', 'times that the recorded node is started').argParser(count).default(8),
+      new Option('--lives <n>', 'times that the recorded node is started').argParser(whole()).default(8),
     )
-    .addOption(new Option('--requests <n>', 'in each step of its load').argParser(count).default(40))
+    .addOption(new Option('--requests <n>', 'in each step of its load').argParser(whole()).default(40))
     .option('--lying-disk', 'assume a disk that forgets what was synced: violations must be found', false)
     .option('--out <dir>', 'keep failing states here')
     .addOption(
@@ -61,9 +64,4 @@ export function add(program: CommandUnknownOpts): void {
       if (report.violations > 0) process.exitCode = EXIT.violation
       else if (report.failed_life !== null || report.lacking.length > 0) process.exitCode = EXIT.failed
     })
-}
-
-function count(text: string): number {
-  if (!/^[0-9]{1,10}$/.test(text)) throw new InvalidArgumentError('A whole number is needed.')
-  return Number(text)
 }

@@ -7,6 +7,7 @@ import { chooseNemeses, GROUPS, NEMESES, withElections } from '../local/catalogu
 import type { Results } from '../local/results.ts'
 import { type RunOptions, run } from '../local/run.ts'
 import { WORKLOADS } from '../local/workloads.ts'
+import { list, progress, whole } from './flags.ts'
 
 const DEFAULTS = { time: 60, rate: 200, clients: 10, nodes: 5, portFrom: 17_301 }
 
@@ -79,13 +80,6 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-function progress(): (line: string) => void {
-  const startedAt = performance.now()
-  return (line) => {
-    process.stderr.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s  ${line}\n`)
-  }
-}
-
 function summary(results: Results, out: string): string {
   const { operations, faults, skipped, findings, findings_count, checked } = results
   const lines = [
@@ -111,24 +105,11 @@ function summary(results: Results, out: string): string {
   return `${lines.join('\n')}\n`
 }
 
-function list(text: string): string[] {
-  return text.split(',').filter((part) => part !== '')
-}
-
 function atLeast(min: number): (text: string) => number {
   return (text) => {
     const number = Number(text)
     if (!Number.isFinite(number) || number < min)
       throw new InvalidArgumentError(`It must be a number of at least ${min}.`)
-    return number
-  }
-}
-
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text)
-    if (!Number.isInteger(number) || number < min || number > max)
-      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
     return number
   }
 }

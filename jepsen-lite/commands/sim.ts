@@ -2,9 +2,10 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
+import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT } from '../exit-codes.ts'
 import { type Found, judged, Search } from '../sim/index.ts'
+import { whole } from './flags.ts'
 
 const SCHEDULES = 200
 const SHRINK_MS_MAX = 60_000
@@ -24,14 +25,10 @@ export function add(program: CommandUnknownOpts): void {
   program
     .command('sim')
     .description('search simulated clusters for a schedule of faults that breaks a promise')
-    .option('--seed <number>', 'of the first schedule; the next ones count up (default: drawn)', parseCount)
-    .option(
-      '--schedules <count>',
-      `how many (default: ${SCHEDULES}, or as many as the time allows)`,
-      parseCount,
-    )
-    .option('--nodes <count>', 'voters at the start, 1 to 7', parseNodes, 5)
-    .option('--time <seconds>', 'of wall clock, at most', parseCount)
+    .option('--seed <number>', 'of the first schedule; the next ones count up (default: drawn)', whole())
+    .option('--schedules <count>', `how many (default: ${SCHEDULES}, or as many as the time allows)`, whole())
+    .option('--nodes <count>', 'voters at the start, 1 to 7', whole(1, 7), 5)
+    .option('--time <seconds>', 'of wall clock, at most', whole())
     .option('--out <dir>', 'where schedules that broke something are written', '.')
     .addOption(
       new Option('-o, --output <output>').choices(['text', 'json'] as const).default('text' as const),
@@ -145,15 +142,4 @@ function toText(report: ReturnType<typeof reportOf>): string {
     report.violations === 0 ? 'no violation' : `${report.violations} violations`,
   ]
   return `${lines.join('\n')}\n`
-}
-
-function parseCount(text: string): number {
-  if (!/^[0-9]{1,10}$/.test(text)) throw new InvalidArgumentError('a whole number, please.')
-  return Number(text)
-}
-
-function parseNodes(text: string): number {
-  const nodes = parseCount(text)
-  if (nodes < 1 || nodes > 7) throw new InvalidArgumentError('1 to 7, please.')
-  return nodes
 }

@@ -6,6 +6,7 @@ import { Failure } from '../exit-codes.ts'
 import { CUTS } from '../study/cut.ts'
 import { type StudyOptions, study } from '../study/index.ts'
 import { markdownOf } from '../study/markdown.ts'
+import { progress, whole } from './flags.ts'
 
 const DEFAULTS = {
   nodes: 5,
@@ -29,20 +30,20 @@ export function add(program: CommandUnknownOpts): void {
     .option(
       '--nodes <number>',
       'of the cluster; the leader is cut off with as many as leave a majority',
-      number(3, 9),
+      whole(3, 9),
       DEFAULTS.nodes,
     )
-    .option('--rounds <number>', 'how often the partition is played', number(1, 100), DEFAULTS.rounds)
+    .option('--rounds <number>', 'how often the partition is played', whole(1, 100), DEFAULTS.rounds)
     .option(
       '--time <seconds>',
       'of each phase: before, in and after the partition; or three numbers, joined by commas',
       seconds,
       [DEFAULTS.time, DEFAULTS.time, DEFAULTS.time],
     )
-    .option('--rate <number>', 'requests a second of each level on each side', number(5, 200), DEFAULTS.rate)
-    .option('--timeout <ms>', 'the deadline of a request', number(100, 60_000), DEFAULTS.timeout)
-    .option('--max-staleness <ms>', 'what the bounded level allows', number(1, 60_000), DEFAULTS.maxStaleness)
-    .option('--delay <ms>', 'from one node to another, one way', number(0, 100), DEFAULTS.delay)
+    .option('--rate <number>', 'requests a second of each level on each side', whole(5, 200), DEFAULTS.rate)
+    .option('--timeout <ms>', 'the deadline of a request', whole(100, 60_000), DEFAULTS.timeout)
+    .option('--max-staleness <ms>', 'what the bounded level allows', whole(1, 60_000), DEFAULTS.maxStaleness)
+    .option('--delay <ms>', 'from one node to another, one way', whole(0, 100), DEFAULTS.delay)
     .addOption(
       new Option('--leases <state>', 'leader leases').choices(['on', 'off'] as const).default('on' as const),
     )
@@ -52,11 +53,11 @@ export function add(program: CommandUnknownOpts): void {
         .default('silent' as const),
     )
     .option('--out <dir>', 'where history, results, Markdown and page go', 'jepsen-lite-study')
-    .option('--seed <number>', 'repeat the random choices of an earlier study', number(0, 0xffff_ffff))
+    .option('--seed <number>', 'repeat the random choices of an earlier study', whole(0, 0xffff_ffff))
     .option(
       '--port <number>',
       'first port to try for the nodes’ APIs',
-      number(1024, 65_000),
+      whole(1024, 65_000),
       DEFAULTS.portFrom,
     )
     .addOption(
@@ -101,13 +102,6 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-function progress(): (line: string) => void {
-  const startedAt = performance.now()
-  return (line) => {
-    process.stderr.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s  ${line}\n`)
-  }
-}
-
 /** One for all phases, or one for each. */
 function seconds(text: string): number[] {
   const times = text.split(',').map(Number)
@@ -115,13 +109,4 @@ function seconds(text: string): number[] {
   if (three.length !== 3 || !three.every((time) => time > 0 && time <= PHASE_SECONDS_MAX))
     throw new InvalidArgumentError(`One number, or three, of at most ${PHASE_SECONDS_MAX}.`)
   return three
-}
-
-function number(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (!Number.isInteger(value) || value < min || value > max)
-      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
-    return value
-  }
 }

@@ -1,0 +1,24 @@
+// What several subcommands ask of their flags, and how they tell how far they are.
+
+import { InvalidArgumentError } from '@commander-js/extra-typings'
+
+/** Parses a flag that is a whole number. */
+export function whole(min = 0, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const number = Number(text)
+    if (/^[0-9]+$/.test(text) && number >= min && number <= max) return number
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
+    throw new InvalidArgumentError(`It must be a whole number ${range}.`)
+  }
+}
+
+/** Parses a flag that is a list of words with commas between them. */
+export const list = (text: string): string[] => text.split(',').filter((part) => part !== '')
+
+/** Tells on stderr what happens, and when. */
+export function progress(): (line: string) => void {
+  const startedAt = performance.now()
+  return (line) => {
+    process.stderr.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s  ${line}\n`)
+  }
+}
