@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest'
 import { stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
-import { createRelay, type Relay } from '../../../src/server/relay.ts'
+import type { Relay } from '../../../src/server/relay.ts'
 import { FRAME, writeWelcome } from '../../../src/server/transport/handshake.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {
-  atEnd,
   bareListener,
   greetingOf,
   introduce,
@@ -15,6 +14,7 @@ import {
   party,
   portOf,
   RawPeer,
+  relayTo,
 } from './parties.ts'
 
 const heartbeat = (from: Party, to: Party, round: number): Message => ({
@@ -41,14 +41,6 @@ async function expectTalk(a: Party, b: Party, round: number): Promise<void> {
   await a.next('message', ({ message }) => message.type === 'heartbeat' && message.round === round)
 }
 
-async function relayTo(address: () => string): Promise<Relay> {
-  const relay = await createRelay({
-    listen: { host: '127.0.0.1', port: 0 },
-    target: () => ({ host: '127.0.0.1', port: portOf(address()) }),
-  })
-  atEnd(() => relay.close())
-  return relay
-}
 const dialled = (relay: Relay): string => `127.0.0.1:${relay.address.port}`
 
 /** Node 1, and a bare replica 2, connected both ways. */

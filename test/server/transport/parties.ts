@@ -3,6 +3,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
+import { createRelay, type Relay } from '../../../src/server/relay.ts'
 import { type ByteReader, ByteWriter } from '../../../src/server/transport/bytes.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/transport/frames.ts'
 import { FRAME, type Hello, writeHello } from '../../../src/server/transport/handshake.ts'
@@ -216,6 +217,15 @@ export class RawPeer {
   async closed(): Promise<void> {
     while ((await this.next()) !== undefined);
   }
+}
+
+export async function relayTo(address: () => string): Promise<Relay> {
+  const relay = await createRelay({
+    listen: { host: '127.0.0.1', port: 0 },
+    target: () => ({ host: '127.0.0.1', port: portOf(address()) }),
+  })
+  atEnd(() => relay.close())
+  return relay
 }
 
 export const portOf = (address: string): number => Number(address.split(':').at(-1))

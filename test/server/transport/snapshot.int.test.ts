@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
-import { createRelay, type Relay } from '../../../src/server/relay.ts'
 import type { SnapshotSink, SnapshotSource } from '../../../src/storage/types.ts'
-import { atEnd, introduce, type Party, type PartyOptions, pair, party, portOf } from './parties.ts'
+import { introduce, type Party, type PartyOptions, pair, party, relayTo } from './parties.ts'
 
 const TERM = asTerm(5)
 
@@ -125,15 +124,6 @@ function taking(party: Party): { sink: Sink; offers: Offer[] } {
     offer[4](undefined, sink)
   }
   return { sink, offers }
-}
-
-async function relayTo(address: () => string): Promise<Relay> {
-  const relay = await createRelay({
-    listen: { host: '127.0.0.1', port: 0 },
-    target: () => ({ host: '127.0.0.1', port: portOf(address()) }),
-  })
-  atEnd(() => relay.close())
-  return relay
 }
 
 const ended = (ok: boolean) => ({ kind: 'sent', to: '2', index: 40, ok })
