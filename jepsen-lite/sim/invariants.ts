@@ -537,6 +537,7 @@ export class Invariants {
     }
     this.maxCommitted = status.commit
     this.commitSteps.push({ index: status.commit, term })
+    this.onMoment('committed', replica)
     this.#believes(replica, status)
   }
 
