@@ -119,6 +119,8 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
 
 /** Replicas that were removed while nobody could tell them, and that come back now. */
 function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefined): Machine[] {
+  // Where silence ends no connection, it may rely for good on one that its peer has closed while they were cut off.
+  if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
     ({ replica, suspect, joining, removed, place }) =>
       replica !== undefined &&
