@@ -12,8 +12,12 @@ export function whole(min = 0, max = Number.MAX_SAFE_INTEGER): (text: string) =>
   }
 }
 
-/** Parses a flag that is a list of words with commas between them. */
-export const list = (text: string): string[] => text.split(',').filter((part) => part !== '')
+/** Parses a flag that is a list of words with commas between them. Of no words nothing would be run, and found to be right. */
+export function list(text: string): string[] {
+  const words = text.split(',').filter((part) => part !== '')
+  if (words.length === 0) throw new InvalidArgumentError('At least one name is needed.')
+  return words
+}
 
 /** Tells on stderr what happens, and when. */
 export function progress(): (line: string) => void {

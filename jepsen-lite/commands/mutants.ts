@@ -19,9 +19,9 @@ export function add(program: CommandUnknownOpts): void {
       'only these, joined by commas: sim, unit, power (default: all); others’ mutants are left out',
       list,
     )
-    .option('--schedules <count>', 'of the simulator in one search, at most', whole(), DEFAULTS.schedules)
-    .option('--searches <count>', 'from different seeds, where they are quick', whole(), DEFAULTS.searches)
-    .option('--time <seconds>', 'for the searches of one mutant, at most', whole(), DEFAULTS.time)
+    .option('--schedules <count>', 'of the simulator in one search, at most', whole(1), DEFAULTS.schedules)
+    .option('--searches <count>', 'from different seeds, where they are quick', whole(1), DEFAULTS.searches)
+    .option('--time <seconds>', 'for the searches of one mutant, at most', whole(1), DEFAULTS.time)
     .option('--shrink-time <seconds>', 'for shrinking one schedule, at most', whole(), DEFAULTS.shrinkTime)
     .option('--seed <number>', 'of the first schedule', whole(), DEFAULTS.seed)
     .option('--jobs <count>', 'mutants at a time (default: as many as there are cores)', whole(1))

@@ -8,23 +8,25 @@ export function add(program: CommandUnknownOpts): void {
     .command('power')
     .description('cut the power of a node at every moment, and open what that leaves')
     .addOption(
-      new Option('--states <n>', 'different states to open at most').argParser(whole()).default(2000),
+      new Option('--states <n>', 'different states to open at most').argParser(whole(1)).default(2000),
     )
     .addOption(
       new Option('--damaged <n>', 'states to damage as no power cut does, besides')
         .argParser(whole())
         .default(200),
     )
-    .addOption(new Option('--time <seconds>', 'open no more after this long').argParser(whole()).default(600))
+    .addOption(
+      new Option('--time <seconds>', 'open no more after this long').argParser(whole(1)).default(600),
+    )
     .addOption(
       new Option('--seed <n>', 'of load and states')
         .argParser(whole())
         .default(Date.now() % 2 ** 31, 'new each time'),
     )
     .addOption(
-      new Option('--lives <n>', 'times that the recorded node is started').argParser(whole()).default(8),
+      new Option('--lives <n>', 'times that the recorded node is started').argParser(whole(1)).default(8),
     )
-    .addOption(new Option('--requests <n>', 'in each step of its load').argParser(whole()).default(40))
+    .addOption(new Option('--requests <n>', 'in each step of its load').argParser(whole(1)).default(40))
     .option('--lying-disk', 'assume a disk that forgets what was synced: violations must be found', false)
     .option('--out <dir>', 'keep failing states here')
     .addOption(

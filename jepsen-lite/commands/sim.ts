@@ -26,9 +26,13 @@ export function add(program: CommandUnknownOpts): void {
     .command('sim')
     .description('search simulated clusters for a schedule of faults that breaks a promise')
     .option('--seed <number>', 'of the first schedule; the next ones count up (default: drawn)', whole())
-    .option('--schedules <count>', `how many (default: ${SCHEDULES}, or as many as the time allows)`, whole())
+    .option(
+      '--schedules <count>',
+      `how many (default: ${SCHEDULES}, or as many as the time allows)`,
+      whole(1),
+    )
     .option('--nodes <count>', 'voters at the start, 1 to 7', whole(1, 7), 5)
-    .option('--time <seconds>', 'of wall clock, at most', whole())
+    .option('--time <seconds>', 'of wall clock, at most', whole(1))
     .option('--out <dir>', 'where schedules that broke something are written', '.')
     .addOption(
       new Option('-o, --output <output>').choices(['text', 'json'] as const).default('text' as const),
