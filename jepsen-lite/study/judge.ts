@@ -1,7 +1,7 @@
 // Two questions for the checker. Did any answer break the promise of its own level? That must never be. And how many of the answers that promised less
 // would be wrong if somebody took them for linearizable? That is the price of those levels, and what the study is about.
 
-import { check, MODELS, type Verdict } from '../checker/index.ts'
+import { check, type Linearizability, MODELS, type Verdict } from '../checker/index.ts'
 import { checkLinearizability } from '../checker/linearizability.ts'
 import type { Call, History } from '../history.ts'
 import { type Level, type Side, STRICT, streamOf } from './levels.ts'
@@ -41,31 +41,48 @@ function brokenBy(history: History, { findings }: Verdict): Judgement['broken'] 
 
 /**
  * Each such read alone is put among the operations of its key that did promise linearizability, as if it had promised it too: is there still an order
- * that explains them all? By its value and its key's revision only: that the store had gone on meanwhile hurts nobody who reads this key.
+ * that explains them all? By its value and its key's revision only: that the store had gone on meanwhile hurts nobody who reads this key. Where there is no
+ * order even without it, nothing can be said of it.
  */
 function outdatedReads(history: History): Pick<Judgement, 'outdated' | 'undecided'> {
-  const model = MODELS.get('versioned-register')
-  if (model === undefined) throw new RangeError('no model versioned-register')
-  const strict = new Map<string, Call[]>()
-  const weak: { readonly key: string; readonly call: Call }[] = []
-  for (const call of history.calls) {
-    const stream = streamOf(call.client)
-    if (stream === undefined || call.op.f === 'range') continue
-    const { key } = call.op
-    if (!STRICT.has(stream.level)) weak.push({ key, call })
-    else if (strict.has(key)) strict.get(key)?.push(withoutStore(call))
-    else strict.set(key, [withoutStore(call)])
-  }
   const outdated = new Set<number>()
   let undecided = 0
-  for (const { key, call } of weak) {
-    if (call.outcome.kind !== 'ok') continue
-    const calls = [...(strict.get(key) ?? []), withoutStore(call)].sort((a, b) => a.start - b.start)
-    const { verdict } = checkLinearizability({ ...history, calls, notes: [], finals: [] }, model)
-    if (verdict === 'undecided') undecided++
-    if (verdict === 'impossible') outdated.add(call.id)
+  for (const { strict, weak } of keysOf(history)) {
+    if (explain(history, strict) !== 'linearizable') continue
+    for (const call of weak) {
+      const verdict = explain(history, [...strict, call])
+      if (verdict === 'undecided') undecided++
+      if (verdict === 'impossible') outdated.add(call.id)
+    }
   }
   return { outdated, undecided }
+}
+
+/** The calls of one key: those that promise linearizability, and the answered ones that do not. */
+interface KeyCalls {
+  readonly strict: Call[]
+  readonly weak: Call[]
+}
+
+function keysOf({ calls }: History): Iterable<KeyCalls> {
+  const keys = new Map<string, KeyCalls>()
+  for (const call of calls) {
+    const stream = streamOf(call.client)
+    if (stream === undefined || call.op.f === 'range') continue
+    const known = keys.get(call.op.key)
+    const key = known ?? { strict: [], weak: [] }
+    if (known === undefined) keys.set(call.op.key, key)
+    if (STRICT.has(stream.level)) key.strict.push(withoutStore(call))
+    else if (call.outcome.kind === 'ok') key.weak.push(withoutStore(call))
+  }
+  return keys.values()
+}
+
+function explain(history: History, calls: readonly Call[]): Linearizability['verdict'] {
+  const model = MODELS.get('versioned-register')
+  if (model === undefined) throw new RangeError('no model versioned-register')
+  const inOrder = calls.toSorted((a, b) => a.start - b.start)
+  return checkLinearizability({ ...history, calls: inOrder, notes: [], finals: [] }, model).verdict
 }
 
 /** As a linearizable operation of a store that holds nothing but its key: the revision of that store is the key's. */

@@ -11,7 +11,7 @@ import {
 } from '../../../jepsen-lite/history.ts'
 import type { Level, Side } from '../../../jepsen-lite/study/levels.ts'
 import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
-import { outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
+import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
 import { pageOf } from '../../../jepsen-lite/study/page.ts'
 import { type Concluded, resultsOf, type StudyResults } from '../../../jepsen-lite/study/results.ts'
 
@@ -193,6 +193,15 @@ describe('availability', () => {
   })
 })
 
+test('a median is the middle, or between the two in the middle', () => {
+  expect([medianOf([]), medianOf([3]), medianOf([9, 1, 5]), medianOf([4, 1, 2, 100])]).toEqual([
+    undefined,
+    3,
+    5,
+    3,
+  ])
+})
+
 describe('the age of an answer', () => {
   const ageOf = (script: Script, at: number) => {
     const { history } = script
@@ -305,6 +314,17 @@ describe('the verdict', () => {
     expect(results(script)).toMatchObject({ verdict: 'violation', exit_code: 1 })
     expect(stream(script, 'linearizable', 'minority').broken).toBeGreaterThan(0)
     expect(stream(script, 'linearizable', 'majority').broken).toBe(0)
+  })
+
+  test('what cannot be explained is no measure for others', () => {
+    const script = proven()
+      .ask('linearizable', 'minority', 2_500, 5, { ...seen(2), served: 'linearizable' })
+      .ask('stale', 'majority', 2_600, 5, { ...seen(3), stalenessMs: 300, served: 'stale' })
+    expect(results(script).exit_code).toBe(1)
+    expect(stream(script, 'stale', 'majority')).toMatchObject({
+      broken: 0,
+      phases: { during: { judged: 1, outdated: 0 } },
+    })
   })
 
   test('so is a bound that is not true', () => {
