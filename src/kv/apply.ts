@@ -172,14 +172,14 @@ function put(command: Extract<Command, { kind: 'put' }>, current: Current | null
   }
 }
 
-/** Always allowed when the store is full: it is the way out. */
+/** What is there can always be deleted, also when the store is full or limits have been lowered: it is the way out. */
 function remove(
   command: Extract<Command, { kind: 'delete' }>,
   current: Current | null,
   state: KvState,
 ): Executed {
   const { key, condition } = command
-  const fault = keyFault(key, state)
+  const fault = current === null ? keyFault(key, state) : undefined
   if (fault !== undefined) return unchanged(fault, state)
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 

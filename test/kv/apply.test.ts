@@ -80,6 +80,14 @@ describe('limits', () => {
     expect(changes).toEqual([])
   })
 
+  test('a key that is longer than allowed by now can still be deleted', () => {
+    const store = new MemoryStore({ keyBytesMax: 4 })
+    store.apply(ask(putOf('abcd', '1')))
+    store.apply(ask({ kind: 'settings', settings: { keyBytesMax: 3 } }))
+    expect(store.apply(ask(putOf('abcd', '2'))).outcome).toMatchObject({ code: 'key_too_long' })
+    expect(store.apply(ask(deleteOf('abcd'))).outcome).toMatchObject({ kind: 'delete', deleted: 1 })
+  })
+
   test('a full store refuses what grows it; deletes and what shrinks it go on', () => {
     const store = new MemoryStore({ storeBytesMax: 10 })
     expect(store.apply(ask(putOf('a', '123456789'))).outcome).toMatchObject({ kind: 'put' })
