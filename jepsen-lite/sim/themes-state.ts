@@ -73,21 +73,22 @@ const stalled: Scene = (dice, { electionMaxMs }, at) => [
  * A leader and a companion are cut off from the rest. The companion gets the leader's last words long after the others have elected somebody else,
  * and the leader, stopped all that time, takes its answer for one from before.
  */
-const companion: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
+const companion: Scene = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, at) => {
   const friend = follower(dice)
-  const lateMs = dice.int(2 * electionMaxMs, 4 * electionMaxMs)
+  // Long enough for an election, and not for the leader to find that nobody has answered it.
+  const lateMs = electionMinMs + ((electionMaxMs - electionMinMs) * dice.int(2, 10)) / 10
+  const lost = { at, kind: 'isolate', a: LEADER, b: friend, x: bits(dice) | TOGETHER } as const
   return [
-    // Odd: to that one only.
     {
       at: at - heartbeatMs,
-      kind: 'slow-link',
-      a: LEADER,
-      b: friend,
-      ms: 2 * lateMs,
-      x: ((lateMs - 10) % 1000) | 1,
+      kind: 'late',
+      a: friend,
+      b: 0,
+      ms: 2 * heartbeatMs,
+      x: (Math.round(lateMs) % 4096) | ALL,
     },
-    { at, kind: 'isolate', a: LEADER, b: friend, ms: 2 * lateMs + 8 * heartbeatMs, x: bits(dice) | TOGETHER },
-    { at, kind: 'pause', a: LEADER, b: 0, ms: lateMs + dice.int(0, 3 * heartbeatMs), x: 0 },
+    { ...lost, ms: 3 * electionMaxMs },
+    { at, kind: 'pause', a: LEADER, b: 0, ms: lateMs, x: 0 },
   ]
 }
 
@@ -190,6 +191,15 @@ const startedAgain: Scene = (dice, { electionMinMs }, at) => {
   ]
 }
 
+/** A chunk on the way to a fresh disk lacks a row. */
+const bent: Scene = (dice, _, at) => {
+  const place = dice.int(0, 5)
+  return [
+    { at, kind: 'bend-chunk', a: place, b: 0, ms: 4000, x: 0 },
+    { at, kind: 'wipe', a: place, b: 0, ms: 0, x: 0 },
+  ]
+}
+
 // ---- members
 
 /** Removed while nobody can tell it. */
@@ -217,7 +227,7 @@ const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
     overtaken,
     overtaken,
   ],
-  snapshots: [longTail, longTail, restored, restored, overtaken, startedAgain, startedAgain],
+  snapshots: [longTail, longTail, restored, restored, bent, overtaken, startedAgain, startedAgain],
   members: [lateChange, jointRestarts, forgotten, restored],
 }
 
