@@ -16,6 +16,8 @@ const DEAD = { stalls: false, refuses: false }
 /** Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without progress. */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
+/** Election time-outs in which nothing may happen any more. */
+const CALM_ELECTIONS = 5
 const LINEARIZABLE: ReadOptions = {
   consistency: 'linearizable',
   maxStalenessMs: undefined,
@@ -58,12 +60,32 @@ export function converge(cluster: Cluster, clients: Clients): void {
     )
     return
   }
+  staysCalm(cluster, core)
+  if (cluster.invariants.violation !== undefined) return
   // Who is no voter any more may be behind for good.
   const { leader } = cluster
   for (const { process } of core) {
     if (process?.driver !== undefined && process.replica.applied === leader?.replica.applied)
       clients.final(process, process.driver)
   }
+}
+
+/** With a leader, and nothing wrong, nobody is elected: the majority does not lose sight of it, and those outside do not depose it. */
+function staysCalm(cluster: Cluster, core: readonly Machine[]): void {
+  const { leader, invariants, tally, time, config } = cluster
+  const { delayMs, jitterMs, tail, heartbeatMs, electionMinMs, electionMaxMs } = config
+  const slowestMs = (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
+  const configuration = leader?.driver?.configuration
+  if (leader === undefined || configuration === undefined || !core.includes(leader.machine)) return
+  if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMs + heartbeatMs) > electionMinMs) return
+  tally.hit('calm in the end')
+  const { maxTerm } = invariants
+  cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
+  if (invariants.violation === undefined && (invariants.maxTerm > maxTerm || cluster.leader !== leader))
+    invariants.violation = new Violation(
+      'LIVE-3',
+      `${leader.name} led in term ${maxTerm} and nothing was wrong, and now ${cluster.leader?.name ?? 'nobody'} leads and the term is ${invariants.maxTerm}`,
+    )
 }
 
 /** As of the highest index that anybody has applied. */

@@ -68,6 +68,7 @@ export const PROBES = [
   'wiped machine rejoined',
   'graceful stop handed over',
   'too little left for a liveness phase',
+  'calm in the end',
 ] as const
 export type Probe = (typeof PROBES)[number]
 
