@@ -245,6 +245,8 @@ export class Invariants {
         return
       case 'read-index-answer':
         if (message.index !== undefined) this.#exposed(replica, message.index)
+        // May be newer than the index: the commit index can have risen while the round was under way.
+        this.#exposed(replica, message.commit)
         return
     }
   }
