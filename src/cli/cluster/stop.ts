@@ -1,6 +1,6 @@
 // `kv cluster stop` and `destroy`.
 
-import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { becomesFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
@@ -32,7 +32,18 @@ export async function stopCluster(dataDir: string): Promise<boolean> {
 /** It has identified itself just now, and signal 0 does nothing to whoever might have its number next. */
 function runs(pid: number): boolean {
   try {
-    return process.kill(pid, 0)
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  return !isDead(pid)
+}
+
+/** One that has ended stays in the table of processes until its parent looks, which in a container nobody may do. */
+function isDead(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z')
   } catch {
     return false
   }
