@@ -298,7 +298,7 @@ export function drawWatchers(theme: LeadershipTheme, dice: Dice, { ms, nodes, ke
       after: dice.int(0, 5),
     })
     op(at, 4, { kind: 'put', node: STALE, when: 'elected', after: dice.int(0, 50) })
-    op(at, 5, { kind: 'put', node: LEADER, when: 'answered', after: dice.int(50, 200) })
+    op(at, 5, { kind: 'put', node: LEADER, when: 'answered', after: dice.int(150, 400) })
   }
   return ops
 }
