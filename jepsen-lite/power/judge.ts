@@ -30,7 +30,6 @@ export class Judge {
       case 'broken':
         return { kind: 'broken', what: `it broke: ${outcome.message}` }
       case 'refused':
-        if (demand.phase === 'formatting') return undefined
         return { kind: 'refused', what: `it was refused, although nothing is damaged: ${outcome.message}` }
       case 'empty':
         if (demand.phase === 'formatting') return undefined

@@ -1,5 +1,8 @@
 // IDENTITY: who lives in this directory. Written last when a directory is formatted, so its presence says that the rest is complete.
 // A few lines of text with a checksum; what does not read back exactly as it was written is damaged.
+//
+// FORMATTING: there from before the first file of a new database until after IDENTITY. With it and without IDENTITY nothing was ever stored
+// here, so formatting may begin again; without either, a database has lost its IDENTITY.
 
 import {
   closeSync,
@@ -9,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -19,13 +23,16 @@ import { refuseNewer } from './records.ts'
 import type { Identity } from './types.ts'
 
 export const IDENTITY_FILE = 'IDENTITY'
+const FORMATTING_FILE = 'FORMATTING'
+const OF_A_DATABASE =
+  /^(CURRENT|MANIFEST-[0-9]+|LOG(\.old)?|LOCK|[0-9]+\.(log|ldb|dbtmp)|WATERMARK|IDENTITY\.new)$/
 
 /** What a file system puts into a directory by itself. */
 const FOREIGN_NAMES = new Set(['lost+found'])
 
 export type DirectoryContent =
-  | { readonly kind: 'empty' }
-  | { readonly kind: 'formatted'; readonly identity: Identity }
+  /** Or formatting it was interrupted, which comes to the same. */
+  { readonly kind: 'empty' } | { readonly kind: 'formatted'; readonly identity: Identity }
 
 /** What a data directory is; `StorageRefusedError` when it is neither empty nor a whole one. Nothing is changed. */
 export function inspectDirectory(dir: string): DirectoryContent {
@@ -38,19 +45,15 @@ export function inspectDirectory(dir: string): DirectoryContent {
       )
     return { kind: 'formatted', identity }
   }
-  if (names.length === 0) return { kind: 'empty' }
-  if (names.some((name) => /^(CURRENT|MANIFEST-.*)$|\.(log|ldb)$/.test(name)) || names.every(isOfFirstMoment))
+  if (names.length === 0 || names.includes(FORMATTING_FILE)) return { kind: 'empty' }
+  if (names.some((name) => OF_A_DATABASE.test(name)))
     throw new StorageRefusedError(
-      `${join(dir, IDENTITY_FILE)} is missing beside a database. If formatting this directory was interrupted, nothing was ever ` +
-        `stored in it: delete it and start again. Otherwise: ${rejoinAdvice(undefined)}`,
+      `${join(dir, IDENTITY_FILE)} is missing beside a database. ${rejoinAdvice(undefined)}`,
     )
   throw new StorageRefusedError(
     `${dir} is not empty and holds no node (found ${names.slice(0, 3).join(', ')}). Choose another directory, or empty this one.`,
   )
 }
-
-/** What LevelDB makes before anything else. */
-const isOfFirstMoment = (name: string): boolean => name === 'LOG' || name === 'LOCK'
 
 function namesIn(dir: string): string[] {
   if (!existsSync(dir)) return []
@@ -95,7 +98,7 @@ function readIdentity(dir: string): Identity {
 /** Durable when it returns, and complete or absent at any time before. */
 export function writeIdentity(dir: string, identity: Identity): void {
   const temporary = join(dir, `${IDENTITY_FILE}.new`)
-  const file = openSync(temporary, 'wx')
+  const file = openSync(temporary, 'w')
   try {
     writeSync(file, encode(identity))
     fsyncSync(file)
@@ -103,6 +106,30 @@ export function writeIdentity(dir: string, identity: Identity): void {
     closeSync(file)
   }
   renameSync(temporary, join(dir, IDENTITY_FILE))
+  syncDirectory(dir)
+}
+
+/** Durable when it returns. What an earlier attempt has left is deleted. */
+export function beginFormatting(dir: string): void {
+  const path = join(dir, FORMATTING_FILE)
+  if (existsSync(path)) {
+    for (const name of namesIn(dir)) if (OF_A_DATABASE.test(name)) rmSync(join(dir, name))
+    return
+  }
+  const file = openSync(path, 'wx')
+  try {
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  syncDirectory(dir)
+}
+
+/** IDENTITY counts from now on: were it lost, this directory would not pass for a new one. */
+export function endFormatting(dir: string): void {
+  const path = join(dir, FORMATTING_FILE)
+  if (!existsSync(path)) return
+  rmSync(path)
   syncDirectory(dir)
 }
 

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
 import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefusedError } from './errors.ts'
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
-import { inspectDirectory, syncDirectory, writeIdentity } from './identity.ts'
+import { beginFormatting, endFormatting, inspectDirectory, syncDirectory, writeIdentity } from './identity.ts'
 import {
   createDatabase,
   type Database,
@@ -36,10 +36,11 @@ export interface OpenOptions {
  */
 export async function openStorage(dir: string, options: OpenOptions = {}): Promise<Storage> {
   const content = inspectDirectory(dir)
-  if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node: it is empty.`)
+  if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node.`)
   const { identity } = content
   refuseAnother(dir, identity, options)
   const { watermark, sequence } = verified(dir, identity, options.discardSuspectTail ?? false)
+  endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
   const engine = await open(dir, limits, sequence)
   if (readWatermark(dir) !== watermark) {
@@ -54,7 +55,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
 export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
   if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
   mkdirSync(dir, { recursive: true })
-  const db = await createDatabase(dir, levelLimits)
+  const db = await emptyDatabase(dir)
   createWatermark(dir, FORMAT_OPERATIONS)
   const engine = new LevelEngine(db, new Watermark(dir), 0)
   const batch = engine.batch()
@@ -65,6 +66,18 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   await closed(engine)
   writeIdentity(dir, identity)
   syncDirectory(dirname(resolve(dir)))
+  endFormatting(dir)
+}
+
+async function emptyDatabase(dir: string): Promise<Database> {
+  // Somebody formats it just now.
+  if (isLocked(dir)) throw inUse(dir)
+  beginFormatting(dir)
+  try {
+    return await createDatabase(dir, levelLimits)
+  } catch (error) {
+    throw isLockHeld(error) ? inUse(dir) : error
+  }
 }
 
 function refuseAnother(dir: string, identity: Identity, { name, clusterId }: OpenOptions): void {
@@ -116,8 +129,8 @@ async function open(dir: string, limits: LevelLimits, sequence: number): Promise
   } catch (error) {
     watermark?.close()
     await db?.close()
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : asError(error)
-    if ('code' in cause && cause.code === 'LEVEL_LOCKED') throw inUse(dir)
+    if (isLockHeld(error)) throw inUse(dir)
+    const cause = causeOf(error)
     throw new StorageRefusedError(
       `${dir} cannot be opened, although its files are whole: ${cause.message}. ` +
         `Look at the disk (space, permissions, limit of open files), then start the node again.`,
@@ -157,6 +170,14 @@ const damaged = (file: string, what: string, { name }: Identity): StorageRefused
 
 const inUse = (dir: string): StorageInUseError =>
   new StorageInUseError(`${dir} is in use: a node that runs on it has it open. Stop that one first.`)
+
+const causeOf = (error: unknown): Error =>
+  error instanceof Error && error.cause instanceof Error ? error.cause : asError(error)
+
+const isLockHeld = (error: unknown): boolean => {
+  const cause = causeOf(error)
+  return 'code' in cause && cause.code === 'LEVEL_LOCKED'
+}
 
 /** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */
 function isLocked(dir: string): boolean {

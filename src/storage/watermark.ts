@@ -36,7 +36,7 @@ export class Watermark {
 }
 
 export function createWatermark(dir: string, sequence: number): void {
-  const file = openSync(join(dir, WATERMARK_FILE), 'wx')
+  const file = openSync(join(dir, WATERMARK_FILE), 'w')
   try {
     writeSync(file, encode(sequence))
     fsyncSync(file)

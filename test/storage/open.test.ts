@@ -62,13 +62,45 @@ describe('formatting', () => {
     expect(() => inspectDirectory(join(dir, '..', 'file'))).toThrow('cannot be read')
   })
 
-  test('that was interrupted before IDENTITY is told from a node', async () => {
+  test('that was interrupted begins again', async () => {
     await formatStorage(dir, identity, initial)
+    const whole = readdirSync(dir)
+    expect(whole).not.toContain('FORMATTING')
     renameSync(join(dir, 'IDENTITY'), join(dir, 'IDENTITY.new'))
+    for (const left of [whole, ['LOG', 'LOCK'], []]) {
+      for (const name of readdirSync(dir))
+        if (![...left, 'IDENTITY.new'].includes(name)) rmSync(join(dir, name))
+      writeFileSync(join(dir, 'FORMATTING'), '')
+      writeFileSync(join(dir, 'thesis.txt'), 'chapter 1')
+      expect(inspectDirectory(dir)).toEqual({ kind: 'empty' })
+      expect(await open()).toMatchObject(refused(/holds no node/))
+      await formatStorage(dir, identity, initial)
+      expect(await open()).toBe('opened')
+      expect(readFileSync(join(dir, 'thesis.txt'), 'utf8')).toBe('chapter 1')
+      rmSync(join(dir, 'IDENTITY'))
+    }
+  })
+
+  test('that was interrupted at its very end is whole, and a node that loses its IDENTITY later is not new', async () => {
+    await formatStorage(dir, identity, initial)
+    writeFileSync(join(dir, 'FORMATTING'), '')
+    expect(await open()).toBe('opened')
+    renameSync(join(dir, 'IDENTITY'), join(dir, 'IDENTITY.new'))
+    const before = filesOf(dir)
     for (const attempt of [open(), formatStorage(dir, identity, initial).catch((error: unknown) => error)])
-      expect(await attempt).toMatchObject(refused(/IDENTITY is missing .*interrupted.*delete it.*rejoin/))
-    for (const name of readdirSync(dir)) if (!/^(LOG|LOCK)$/.test(name)) rmSync(join(dir, name))
-    expect(await open()).toMatchObject(refused(/IDENTITY is missing .*interrupted.*delete it/))
+      expect(await attempt).toMatchObject(refused(/IDENTITY is missing .*rejoin/))
+    expect(sameFiles(before, filesOf(dir))).toBe(true)
+  })
+
+  test('is not begun again while somebody does it', async () => {
+    await formatStorage(dir, identity, initial)
+    const storage = await openStorage(dir)
+    rmSync(join(dir, 'IDENTITY'))
+    writeFileSync(join(dir, 'FORMATTING'), '')
+    const before = readdirSync(dir)
+    await expect(formatStorage(dir, identity, initial)).rejects.toMatchObject({ name: 'StorageInUseError' })
+    expect(readdirSync(dir)).toEqual(before)
+    await closed(storage)
   })
 })
 
