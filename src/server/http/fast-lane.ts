@@ -118,6 +118,8 @@ class Connection {
   /** When the first byte of that arrived; undefined: while a request was under way. */
   #arrivedAt: number | undefined
   #underWay = false
+  /** The client sends no more. What it has asked is answered all the same. */
+  #ended = false
   /** In the loop that reads requests. */
   #reading = false
   readonly #isAbandoned: () => boolean
@@ -144,7 +146,8 @@ class Connection {
   }
 
   handOverIfWaiting(): void {
-    if (!this.#underWay && this.#arrived.length > 0 && !this.#socket.destroyed) this.#handOver()
+    if (!this.#underWay && this.#arrived.length > 0 && !this.#ended && !this.#socket.destroyed)
+      this.#handOver()
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -157,12 +160,9 @@ class Connection {
     else this.#readOn()
   }
 
-  /** Like node:http: a client that sends no more reads no more. */
   readonly #onEnd = (): void => {
-    const truncated = !this.#underWay && this.#arrived.length > 0
-    this.#arrived = NOTHING
-    if (truncated) this.#options.truncated(this.#socket)
-    else this.#socket.end()
+    this.#ended = true
+    if (!this.#underWay) this.#readOn()
   }
 
   readonly #onDrain = (): void => {
@@ -175,6 +175,12 @@ class Connection {
     this.#reading = true
     while (!this.#underWay && this.#arrived.length > 0 && socket.writable && !socket.writableNeedDrain) {
       const request = this.#requests.read(this.#arrived)
+      if (this.#ended && typeof request === 'string') {
+        // Too late for node:http, which would wait for an end that has been.
+        this.#arrived = NOTHING
+        if (request === 'incomplete') this.#options.truncated(socket)
+        break
+      }
       if (request === 'uncommon') {
         this.#handOver()
         return
@@ -187,7 +193,8 @@ class Connection {
       this.#serve(request)
     }
     this.#reading = false
-    this.#pace()
+    if (this.#ended && !this.#underWay && this.#arrived.length === 0) socket.end()
+    else this.#pace()
   }
 
   /** A connection that is far ahead of its answers is not read. */

@@ -92,6 +92,8 @@ class Front implements HttpServer {
       },
       (request, response) => this.#receive(request, response),
     )
+    // A client that sends no more is still answered what it has asked.
+    Object.assign(this.#server, { httpAllowHalfOpen: true })
     // Connections are the fast lane's until it gives them to node:http.
     const takeOver = this.#server.listeners('connection')
     this.#server.removeAllListeners('connection')
