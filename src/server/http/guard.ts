@@ -7,7 +7,10 @@ import { Refused } from './problem.ts'
 import type { Target } from './target.ts'
 
 /** What is looked at of a request, on whichever lane it comes. */
-export type RequestHead = Pick<IncomingMessage, 'method' | 'headers' | 'httpVersion'>
+export type RequestHead = Pick<IncomingMessage, 'method' | 'headers' | 'httpVersion'> & {
+  /** Absent where no header comes twice. */
+  readonly headersDistinct?: { readonly host?: readonly string[] | undefined }
+}
 
 export interface GuardOptions {
   readonly clusterId: string
@@ -40,6 +43,8 @@ export class Guard {
     const host = target.authority ?? request.headers.host
     if (host === undefined && request.httpVersion === '1.0') return
     if (host === undefined) throw new Refused('bad_request', 'a request needs a Host header')
+    if ((request.headersDistinct?.host?.length ?? 1) > 1)
+      throw new Refused('bad_request', 'a request has one Host header')
     if (this.#goodHosts.has(host)) return
     if (!this.#isOurs(host))
       throw new Refused('host_not_allowed', `${JSON.stringify(host)} is not served here; see --allowed-host`)

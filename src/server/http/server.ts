@@ -63,7 +63,7 @@ class Front implements HttpServer {
   readonly #hot: Readonly<Record<'put' | 'del' | 'get' | 'range', HotRoute>>
   /** Requests handed to fastify. */
   readonly #routed = new WeakMap<IncomingMessage, Routed>()
-  /** The response under way on each socket. */
+  /** The response to the newest request on each socket. */
   readonly #current = new WeakMap<Duplex, ServerResponse>()
   readonly #lane: FastLane
   readonly #plain: PlainAnswers
@@ -165,9 +165,16 @@ class Front implements HttpServer {
     return { node: this.#options.node, limits: this.#limits, closing: this.#closing }
   }
 
-  /** From node:http. */
+  /** From node:http, as it arrives: one after the other, so that what is asked behind a change sees it (RFC 9112 §9.3.2). */
   #receive(request: IncomingMessage, response: ServerResponse): void {
+    const before = this.#current.get(request.socket)
     this.#current.set(request.socket, response)
+    if (before === undefined || before.closed) this.#begin(request, response)
+    else before.once('close', () => this.#begin(request, response))
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    if (response.destroyed) return
     const target = splitTarget(request.url ?? '')
     const kv = target.path.startsWith('/v1/') || target.path === '/v1'
     this.#take(request, target, {

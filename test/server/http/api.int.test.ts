@@ -471,6 +471,14 @@ describe('who may ask', () => {
     }
   })
 
+  test('a request with two Hosts is refused, be they the same', async () => {
+    const { raw } = await serve()
+    const two = 'Host: localhost\r\nHost: localhost\r\n'
+    expect(await raw(`GET /v1/kv/a HTTP/1.1\r\n${two}Connection: close\r\n\r\n`)).toContain(
+      'has one Host header',
+    )
+  })
+
   test('a request without Host is refused, but for HTTP/1.0', async () => {
     const { raw } = await serve()
     expect(await raw('GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n')).toContain('"code":"bad_request"')

@@ -509,6 +509,27 @@ describe('a connection', () => {
     }
   })
 
+  test('that asks behind a change sees it: the same on both lanes', async () => {
+    const served = await serve()
+    const large = 'x'.repeat(100_000)
+    for (const [client, value] of [
+      [new Client(served.port), '1'],
+      [new Client(served.port), large],
+      [await onNodeHttp(served), '2'],
+    ] as const) {
+      const { release } = holding(served.node)
+      const asked = served.node.asked.length
+      await client.send(put('a', value) + get('a'))
+      const { value: go } = await release.next()
+      await served.ask('GET', '/livez')
+      expect(served.node.asked).toHaveLength(asked + 1)
+      served.node.hold = undefined
+      go()
+      expect(statusOf(await client.answer())).toBe(200)
+      expect(await client.answer()).toContain(`\r\n\r\n${value}`)
+    }
+  })
+
   test('that sends no more behind a request that is odd, or not whole, is answered what came before', async () => {
     const served = await serve()
     const { release } = holding(served.node)
