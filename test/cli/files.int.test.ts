@@ -214,6 +214,10 @@ describe('export to a directory', () => {
     )
     expect(readFileSync(join(dir, 'k'), 'utf8')).toBe('old')
     expect(await kv('export --dir dir --force')).toMatchObject({ code: 0 })
+    expect(await kv('export --force')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('goes with --dir'),
+    })
     expect(readFileSync(join(dir, 'k'), 'utf8')).toBe('new')
     expect(readFileSync(join(scratch, 'hard-link'), 'utf8')).toBe('old')
   })

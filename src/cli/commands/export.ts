@@ -24,6 +24,8 @@ export async function exportFrom(
   prefix: string | undefined,
   flags: ExportFlags,
 ): Promise<void> {
+  if (flags.force === true && flags.dir === undefined)
+    throw new Failure(EXIT.usage, '--force overwrites files: it goes with --dir')
   await inSession(
     global,
     { kind: 'read' },

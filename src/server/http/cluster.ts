@@ -12,9 +12,10 @@ import { propose, requestOf } from './proposing.ts'
 import { type Route, route } from './route.ts'
 
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' })
-const Id = Type.String({ pattern: '^(0|[1-9][0-9]{0,19})$', description: '64 bits as a decimal number' })
+const Id = Type.String({ pattern: '^[1-9][0-9]{0,19}$', description: '64 bits as a decimal number' })
+const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
 const Peer = Type.String({
-  pattern: '^\\S+:[0-9]{1,5}$',
+  pattern: `^\\S+:${PORT}$`,
   maxLength: 300,
   description: 'host:port of its peer listener',
 })

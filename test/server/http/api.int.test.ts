@@ -255,6 +255,8 @@ describe('the cluster', () => {
     ['an id that is a number', { ...N4, replica_id: 4 }],
     ['an id beyond 64 bits', { ...N4, replica_id: '18446744073709551616' }],
     ['no port', { ...N4, peer: 'host' }],
+    ['a port that is none', { ...N4, peer: 'host:65536' }],
+    ['a replica that is none', { ...N4, replica_id: '0' }],
     ['a URL with a slash at its end', { ...N4, url: 'http://host/' }],
     ['a URL of another scheme', { ...N4, url: 'ftp://host' }],
     ['something else beside', { ...N4, voter: true }],
