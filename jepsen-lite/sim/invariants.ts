@@ -222,7 +222,10 @@ export class Invariants {
       this.#violated('RAFT-2', `${replica.name} sends a ${type} of term ${term}, durable is ${durable.term}`)
     switch (type) {
       case 'vote-answer':
-        if (message.granted && term === durable.term) this.#granted(replica, term, message.to)
+        if (!message.granted) return
+        if (term === durable.term) this.#granted(replica, term, message.to)
+        // One batch may hold the vote and a newer term: that binds as well.
+        else this.#vote(replica, term, message.to)
         return
       case 'vote-request':
         if (term === durable.term && durable.vote !== replica.id)

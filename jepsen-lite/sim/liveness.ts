@@ -156,7 +156,8 @@ function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefi
 
 /** Who was removed is told by whomever of its old peers it reaches, and stops. */
 function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): string | undefined {
-  const ids = new Set(core.flatMap(({ process }) => (process?.driver === undefined ? [] : [process.id])))
+  const others = core.filter((machine) => !outsiders.includes(machine))
+  const ids = new Set(others.flatMap(({ process }) => (process?.driver === undefined ? [] : [process.id])))
   for (const { name, removed, process } of outsiders) {
     const peers = process?.driver?.configuration.members
     if (!removed && peers?.some(({ id }) => ids.has(id)))

@@ -210,12 +210,16 @@ class Outgoing {
         this.#travel(receiver, this.from, () => this.#dialAgain())
         return
       }
+      // On this connection, or not at all: a receiver may answer long after it broke.
+      const back = (run: () => void): void => {
+        if (connection === this.#connection) this.#travel(receiver, this.from, run)
+      }
       const incoming = new Incoming(receiver, this.from, this.term, this.source, {
-        accept: (next) => this.#travel(receiver, this.from, () => this.#accepted(incoming, next)),
-        written: () => this.#travel(receiver, this.from, () => this.#written()),
+        accept: (next) => back(() => this.#accepted(incoming, next)),
+        written: () => back(() => this.#written()),
         broken: (error) => this.#streams.refused(receiver, this.source.id, error),
-        staged: () => this.#travel(receiver, this.from, () => this.end(true, 'staged')),
-        refuse: (why) => this.#travel(receiver, this.from, () => this.end(false, why)),
+        staged: () => back(() => this.end(true, 'staged')),
+        refuse: (why) => back(() => this.end(false, why)),
       })
       if (!this.#streams.offered(receiver, incoming))
         this.#travel(receiver, this.from, () =>
@@ -226,7 +230,10 @@ class Outgoing {
 
   #dialAgain(): void {
     const { time } = this.#world
-    time.push(time.now + RECONNECT_MS, IO, this.from, () => this.dial())
+    const connection = this.#connection
+    time.push(time.now + RECONNECT_MS, IO, this.from, () => {
+      if (connection === this.#connection) this.dial()
+    })
   }
 
   /** The connection is over; the transfer goes on over another one. */
