@@ -110,13 +110,14 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
     soon,
     ...[configuration, ...known].flatMap(({ voters, votersOutgoing }) => [voters, votersOutgoing]),
   ]
-  const isMajority = (some: readonly Machine[]): boolean =>
-    halves.every((half) => {
-      const ids = new Set<ReplicaId>(
-        some.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])),
-      )
-      return half.length === 0 || half.filter((id) => ids.has(id)).length * 2 > half.length
-    })
+  const isMajority = (some: readonly Machine[]): boolean => {
+    const ids = new Set<ReplicaId>(some.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))
+    // A learner that is not among them may have caught up, and be made a voter before anybody sees that it is gone.
+    const gone = soon.filter((id) => !ids.has(id) && !now.includes(id))
+    return [...halves, [...now, ...gone]].every(
+      (half) => half.length === 0 || half.filter((id) => ids.has(id)).length * 2 > half.length,
+    )
+  }
   const members = whole.filter(
     ({ replica }) =>
       replica !== undefined && (isVoter(configuration, replica.id) || soon.includes(replica.id)),
