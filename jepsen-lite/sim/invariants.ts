@@ -511,20 +511,16 @@ export class Invariants {
     const status = replica.status?.()
     if (status === undefined)
       this.#violated('RAFT-11', `${replica.name} commits ${commit} while it is not running`)
-    const { term, configuration } = status
-    const name = replica.name
+    const { configuration } = status
+    // A leader may be deposed before anything shows what it has committed.
+    const { name, leads: term } = replica
     if (status.commit < commit)
       this.#violated('RAFT-11', `${name} tells of commit ${commit}, its own is ${status.commit}`)
-    if (replica.leads !== term)
-      this.#violated(
-        'RAFT-11',
-        `${name} commits ${status.commit}, no leader committed beyond ${this.maxCommitted}`,
-      )
     const entry = this.#seen[status.commit]?.find((seen) => seen.term === term)
     if (entry === undefined)
       this.#violated(
         'RAFT-11',
-        `${name} leads term ${term} and commits ${status.commit}, which is no entry of that term`,
+        `${name} commits ${status.commit}, no leader committed beyond ${this.maxCommitted}; it led last in term ${term}, of which that is no entry`,
       )
     const why = this.#whyNoQuorum(status.commit, term, configuration)
     // The configuration may have changed in this very step.
