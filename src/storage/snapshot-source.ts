@@ -40,7 +40,8 @@ export class ViewSource implements SnapshotSource {
       if (error !== undefined) return done(error, undefined)
       const last = rows.at(-1)
       if (last === undefined) return done(undefined, undefined)
-      this.#begins[number + 1] = more ? prefixed(last.key, Uint8Array.of(0)) : undefined
+      // Copied: a slice of Node's pool would keep the whole slab for as long as the snapshot is sent.
+      this.#begins[number + 1] = more ? new Uint8Array(prefixed(last.key, Uint8Array.of(0))) : undefined
       done(undefined, encodeChunk(this.id, number, rows))
     })
   }
