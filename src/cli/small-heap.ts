@@ -5,14 +5,10 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /**
- * For a child process: these cannot be changed once it runs. A young generation of 8 MiB, never less, and collected by the thread that filled it: several threads
+ * For a child process: these cannot be changed once it runs. A young generation of 8 MiB, collected by the thread that filled it: several threads
  * that share so little work spend more on agreeing than they save. One arena: each other would keep what a thread once needed.
  */
-export const SMALL_HEAP_FLAGS = [
-  '--min-semi-space-size=8',
-  '--max-semi-space-size=8',
-  '--no-parallel-scavenge',
-]
+export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=8', '--no-parallel-scavenge']
 export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
 
 /**
