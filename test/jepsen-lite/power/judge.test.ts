@@ -97,10 +97,10 @@ test('a boot counter that was used must not come again', () => {
   expect(fault([], found({ boot: 6 }))).toBeUndefined()
 })
 
-test('nothing is refused without damage, but a directory that was never formatted to its end', () => {
+test('nothing is refused without damage; only a directory that was never formatted to its end may be an empty one', () => {
   const refused = { kind: 'refused', message: '' } as const
   const reference = new Reference([{ kind: 'formatted' }, opened])
-  expect(new Judge(reference, refused).at(reference.demandAfter(0))).toBeUndefined()
+  expect(new Judge(reference, refused).at(reference.demandAfter(0))?.kind).toBe('refused')
   expect(new Judge(reference, { kind: 'empty' }).at(reference.demandAfter(0))).toBeUndefined()
   expect(new Judge(reference, refused).at(reference.demandAfter(1))?.kind).toBe('refused')
   expect(new Judge(reference, { kind: 'empty' }).at(reference.demandAfter(1))?.kind).toBe('lost')
