@@ -42,6 +42,7 @@ const LIMITS = {
   ...driverLimits,
   logTailEntries: 40,
   logTailBytes: 128 * 1024,
+  logBehindEntries: 0,
   compactEntriesMin: 10,
   hashEveryEntries: 64,
 }

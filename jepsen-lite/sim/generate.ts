@@ -105,6 +105,7 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
         limits: {
           ...config.limits,
           logTailEntries: dice.pick(0, 1),
+          logBehindEntries: dice.pick(0, 10),
           compactEntriesMin: 1,
           chunkRows: dice.pick(1, 2),
         },
@@ -222,6 +223,7 @@ function drawLimits(dice: Dice, harsh: boolean): Limits {
     applyBytesMax: pick([1, 300, 4096], 4 << 20),
     tailBytesMax: pick([0, 0, 200], 512 * 1024),
     logTailEntries: dice.pick(0, 1, 5, 30),
+    logBehindEntries: dice.pick(0, 0, 10, 100),
     compactEntriesMin: dice.pick(1, 3, 10, 50),
     hashEveryEntries: dice.pick(1, 8, 64),
     hashIdleMs: dice.pick(1000, 5000, 20_000),

@@ -420,12 +420,13 @@ function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
 }
 
 function driverLimitsOf({ limits }: Config, machine: Machine): DriverLimits {
-  const { logTailEntries, compactEntriesMin, hashEveryEntries, hashIdleMs, idleFlushMs } = limits
-  const { applySliceMs, scrubEveryMs } = limits
+  const { logTailEntries, logBehindEntries, compactEntriesMin, hashEveryEntries, hashIdleMs } = limits
+  const { idleFlushMs, applySliceMs, scrubEveryMs } = limits
   return {
     ...driverLimits,
     ...{
       logTailEntries,
+      logBehindEntries,
       compactEntriesMin,
       hashEveryEntries,
       hashIdleMs,

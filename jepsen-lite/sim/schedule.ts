@@ -66,6 +66,7 @@ export interface Limits {
   readonly applyBytesMax: number
   readonly tailBytesMax: number
   readonly logTailEntries: number
+  readonly logBehindEntries: number
   readonly compactEntriesMin: number
   readonly hashEveryEntries: number
   readonly hashIdleMs: number

@@ -23,7 +23,9 @@ const BROKEN = 1 << 11
 
 export function behindConfig(dice: Dice, config: Config): Config {
   const { nodes, spares, limits } = config
-  const brief = dice.chance(0.5) ? { logTailEntries: dice.pick(0, 1), compactEntriesMin: 1 } : {}
+  const brief = dice.chance(0.5)
+    ? { logTailEntries: dice.pick(0, 1), logBehindEntries: 0, compactEntriesMin: 1 }
+    : {}
   return {
     ...config,
     ...{ ms: 60_000, grow: 0, clients: 2 * (nodes + spares), timeoutMs: dice.pick(300, 1000) },

@@ -75,9 +75,15 @@ export class Progress {
     return this.state === 'probe' ? this.probing : this.state === 'snapshot' || this.full
   }
 
+  /** The follower holds the log up to here, as far as that is known: it counts on a snapshot that is under way. */
+  get holds(): LogIndex {
+    if (this.state === 'probe') return (this.next - 1) as LogIndex
+    return Math.max(this.match, this.pendingSnapshot) as LogIndex
+  }
+
   becomeProbe(): void {
     // A snapshot that has arrived moves the follower to its index, acknowledged or not.
-    const from = this.state === 'snapshot' ? Math.max(this.match, this.pendingSnapshot) : this.match
+    const from = this.state === 'snapshot' ? this.holds : this.match
     this.state = 'probe'
     this.pendingSnapshot = 0 as LogIndex
     this.probing = false

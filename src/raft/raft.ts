@@ -238,6 +238,19 @@ export class Raft {
     return freshAt === undefined ? undefined : Math.max(0, now - freshAt)
   }
 
+  /**
+   * The leader's followers that answer hold the log up to here, or will when the snapshot on its way has arrived: what comes after, they are
+   * still to get. The end of the log where there is none, and on other replicas.
+   */
+  get neededAfter(): LogIndex {
+    const activeSince = this.#now - this.#timing.electionMaxMs
+    let index = this.#log.last
+    for (const follower of this.#lead?.followers ?? []) {
+      if (follower.heardAt > activeSince && follower.holds < index) index = follower.holds
+    }
+    return index
+  }
+
   status(): RaftStatus {
     const activeSince = this.#now - this.#timing.electionMaxMs
     return {

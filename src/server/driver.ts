@@ -174,6 +174,7 @@ export class Driver implements NodeApi, NetworkEvents {
     })
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
+      neededAfter: () => this.#raft.neededAfter,
       send: (message) => this.#network?.send(message),
       stored: (writes, ms) => this.#stored(writes, ms),
       failed: (error) => this.#fail(error),

@@ -10,6 +10,8 @@ import type { Clock, Timer } from './types.ts'
 export interface GroupCommitEvents {
   /** The core's newest hard state; its commit is covered by the writes handed over so far. */
   hardState(): HardState
+  /** A follower that answers needs the log after this index (`Raft.neededAfter`). */
+  neededAfter(): LogIndex
   send(message: Message): void
   /** These writes, in order, are durable; `ms` is how long the batch took. */
   stored(writes: readonly Write[], ms: number): void
@@ -100,7 +102,8 @@ export class GroupCommit {
     const writes = this.#writes
     const hardState = this.#events.hardState()
     const applied = this.#storage.applied.index
-    const compactTo = this.#tail.compactTo(this.#storage.log.firstIndex(), this.#durableApplied)
+    const firstIndex = this.#storage.log.firstIndex()
+    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, this.#events.neededAfter())
     const began = this.#clock.now()
     this.#writes = []
     this.#inFlight = true

@@ -42,6 +42,9 @@ export interface DriverLimits {
   /** Log kept behind the applied index for followers that are a little behind, in entries and in bytes of frames. */
   readonly logTailEntries: number
   readonly logTailBytes: number
+  /** Log kept at most for a follower that answers and is further behind: one that a snapshot is sent to goes on from its end. */
+  readonly logBehindEntries: number
+  readonly logBehindBytes: number
   /** Compact when at least this many entries can go. */
   readonly compactEntriesMin: number
   /** Replicas compare state hashes at every index divisible by this, and whenever they are idle. */
@@ -67,6 +70,8 @@ export const driverLimits: DriverLimits = {
   readAskAgainMs: 250,
   logTailEntries: 10_000,
   logTailBytes: 32 * MiB,
+  logBehindEntries: 500_000,
+  logBehindBytes: 256 * MiB,
   compactEntriesMin: 1_000,
   hashEveryEntries: 1_024,
   hashIdleMs: 1_000,

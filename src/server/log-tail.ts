@@ -1,4 +1,5 @@
-// How much log to keep behind the applied index: enough that a follower which was away for a moment catches up from the log,
+// How much log to keep behind the applied index: enough that a follower which was away for a moment catches up from the log, and what a
+// follower that is there still lacks. Without the second, one that takes a snapshot under load would need another when it is through. Both are
 // bounded in entries and in bytes.
 
 import { asIndex, type LogIndex, type Write } from '../raft/types.ts'
@@ -27,15 +28,24 @@ export class LogTail {
     }
   }
 
-  /** Where to compact to; undefined when too little would go. `durable`: last index whose rows are durable. */
-  compactTo(firstIndex: LogIndex, durable: LogIndex): LogIndex | undefined {
-    const { logTailEntries, logTailBytes, compactEntriesMin } = this.#limits
-    const byEntries = durable - logTailEntries
-    const byBytes = this.#marks.findLast((mark) => this.#bytes - mark.bytes >= logTailBytes)?.index ?? 0
-    const target = Math.min(durable, Math.max(byEntries, byBytes))
+  /**
+   * Where to compact to; undefined when too little would go. `durable`: last index whose rows are durable; `neededAfter`: a follower that
+   * answers needs what comes after this.
+   */
+  compactTo(firstIndex: LogIndex, durable: LogIndex, neededAfter: LogIndex): LogIndex | undefined {
+    const { logTailEntries, logTailBytes, logBehindEntries, logBehindBytes, compactEntriesMin } = this.#limits
+    const beyondTail = Math.max(durable - logTailEntries, this.#beyond(logTailBytes))
+    const beyondAll = Math.max(durable - logBehindEntries, this.#beyond(logBehindBytes))
+    const target = Math.min(durable, beyondTail, Math.max(beyondAll, neededAfter))
     if (target < firstIndex) return undefined
-    if (target - firstIndex + 1 < compactEntriesMin && byBytes < firstIndex) return undefined
-    this.#marks = this.#marks.filter((mark) => mark.index > target)
+    const kept = this.#marks.filter((mark) => mark.index > target)
+    if (target - firstIndex + 1 < compactEntriesMin && kept.length === this.#marks.length) return undefined
+    this.#marks = kept
     return asIndex(target)
+  }
+
+  /** Last index behind which at least so many bytes lie; 0 when there is none. */
+  #beyond(bytes: number): number {
+    return this.#marks.findLast((mark) => this.#bytes - mark.bytes >= bytes)?.index ?? 0
   }
 }

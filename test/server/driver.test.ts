@@ -150,11 +150,15 @@ test('graceful stop hands leadership over and finishes what is under way', () =>
   expect(cluster.leading).not.toBe(leader)
 })
 
+/** Nothing heard from a follower for so long: it no longer counts as one that is there. */
+const LONG_AWAY_MS = 2 * raftTiming.electionMaxMs
+
 test('a follower that was away for longer than the log is kept gets a snapshot, and nobody campaigns', () => {
   const cluster = SimulatedCluster.formed(3, { limits: { logTailEntries: 50, compactEntriesMin: 10 } })
   const leader = cluster.leading
   const away = cluster.follower
   away.crash()
+  cluster.advance(LONG_AWAY_MS)
   for (let round = 0; round < 10; round++) {
     const puts = Array.from({ length: 50 }, (_, i) => leader.put(`k${round}-${i}`, 'v'))
     cluster.until(() => puts.every(({ result }) => result !== undefined))
@@ -168,6 +172,35 @@ test('a follower that was away for longer than the log is kept gets a snapshot, 
   expect(leader.running.term).toBe(term)
   expect(valueAt(away.running, 'k0-0')).toBe('v')
   expect(away.running.status().raft.firstIndex).toBeGreaterThan(100)
+})
+
+test('one snapshot is enough for a follower, however much is written while it is on its way', () => {
+  const cluster = SimulatedCluster.formed(3, {
+    limits: { logTailEntries: 5, compactEntriesMin: 1, chunkRows: 5 },
+  })
+  const leader = cluster.leading
+  const away = cluster.follower
+  away.crash()
+  cluster.advance(LONG_AWAY_MS)
+  for (let round = 0; round < 10; round++) {
+    const puts = Array.from({ length: 50 }, (_, i) => leader.put(`k${round}-${i}`, 'v'))
+    cluster.until(() => puts.every(({ result }) => result !== undefined))
+  }
+  away.start()
+  cluster.until(() => away.driver !== undefined)
+  const { index } = leader.storage.applied
+  const installed = cluster.tally.probes['snapshot installed'] ?? 0
+  for (let i = 0; away.storage.applied.index < index; i++) {
+    const put = leader.put(`d${i}`, 'v')
+    cluster.until(() => put.result !== undefined)
+  }
+  cluster.converge()
+  expect(cluster.tally.probes['snapshot installed']).toBe(installed + 1)
+  expect(leader.storage.applied.index).toBeGreaterThan(index + 50)
+  const last = leader.put('last', 'v')
+  cluster.until(() => last.result !== undefined)
+  cluster.advance(100)
+  expect(leader.running.status().raft.firstIndex).toBeGreaterThan(index)
 })
 
 test('a replica whose rows differ from the majority stops and says how to rejoin', () => {

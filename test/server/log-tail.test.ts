@@ -3,7 +3,13 @@ import { asIndex, asTerm, type Write } from '../../src/raft/types.ts'
 import { driverLimits } from '../../src/server/limits.ts'
 import { LogTail } from '../../src/server/log-tail.ts'
 
-const limits = { ...driverLimits, logTailEntries: 100, logTailBytes: 1 << 20, compactEntriesMin: 10 }
+const limits = {
+  ...driverLimits,
+  ...{ logTailEntries: 100, logTailBytes: 1 << 20, compactEntriesMin: 10 },
+  ...{ logBehindEntries: 1000, logBehindBytes: 2 << 20 },
+}
+/** No follower lacks anything. */
+const NOTHING = asIndex(1_000_000)
 
 function write(first: number, count: number, frameBytes: number, truncateFrom?: number): Write {
   return {
@@ -22,28 +28,46 @@ function write(first: number, count: number, frameBytes: number, truncateFrom?: 
 test('keeps the last entries and moves in steps', () => {
   const tail = new LogTail(limits)
   tail.written(write(1, 500, 10))
-  expect(tail.compactTo(asIndex(1), asIndex(109))).toBeUndefined()
-  expect(tail.compactTo(asIndex(1), asIndex(110))).toBe(10)
-  expect(tail.compactTo(asIndex(11), asIndex(115))).toBeUndefined()
+  expect(tail.compactTo(asIndex(1), asIndex(109), NOTHING)).toBeUndefined()
+  expect(tail.compactTo(asIndex(1), asIndex(110), NOTHING)).toBe(10)
+  expect(tail.compactTo(asIndex(11), asIndex(115), NOTHING)).toBeUndefined()
 })
 
 test('never goes beyond what is durable as applied', () => {
   const tail = new LogTail(limits)
   for (let i = 0; i < 40; i++) tail.written(write(1 + i, 1, 300_000))
-  expect(tail.compactTo(asIndex(1), asIndex(3))).toBe(3)
+  expect(tail.compactTo(asIndex(1), asIndex(3), NOTHING)).toBe(3)
 })
 
 test('a few large entries are compacted by their bytes', () => {
   const tail = new LogTail(limits)
   for (let i = 0; i < 20; i++) tail.written(write(1 + i, 1, 300_000))
-  const target = tail.compactTo(asIndex(1), asIndex(20))
+  const target = tail.compactTo(asIndex(1), asIndex(20), NOTHING)
   expect(target).toBe(16) // 4 × 300 kB are left: the smallest tail of at least 1 MiB
-  expect(tail.compactTo(asIndex(17), asIndex(20))).toBeUndefined()
+  expect(tail.compactTo(asIndex(17), asIndex(20), NOTHING)).toBeUndefined()
 })
 
 test('what is truncated does not count as a place to compact to', () => {
   const tail = new LogTail(limits)
   for (let i = 0; i < 20; i++) tail.written(write(1 + i, 1, 300_000))
   tail.written(write(5, 1, 300_000, 5))
-  expect(tail.compactTo(asIndex(1), asIndex(5))).toBeLessThan(5)
+  expect(tail.compactTo(asIndex(1), asIndex(5), NOTHING)).toBeLessThan(5)
+})
+
+test('keeps what a follower still needs, up to a bound in entries', () => {
+  const tail = new LogTail(limits)
+  tail.written(write(1, 2000, 10))
+  expect(tail.compactTo(asIndex(1), asIndex(900), asIndex(5))).toBeUndefined()
+  expect(tail.compactTo(asIndex(1), asIndex(900), asIndex(50))).toBe(50)
+  expect(tail.compactTo(asIndex(51), asIndex(1200), asIndex(50))).toBe(200)
+  expect(tail.compactTo(asIndex(201), asIndex(1200), NOTHING)).toBe(1100)
+})
+
+test('keeps what a follower still needs, up to a bound in bytes', () => {
+  const tail = new LogTail(limits)
+  for (let i = 0; i < 20; i++) tail.written(write(1 + i, 1, 300_000))
+  expect(tail.compactTo(asIndex(1), asIndex(20), asIndex(0))).toBe(13) // 7 × 300 kB are left: at least 2 MiB
+  expect(tail.compactTo(asIndex(14), asIndex(20), asIndex(14))).toBe(14)
+  expect(tail.compactTo(asIndex(15), asIndex(20), asIndex(14))).toBeUndefined()
+  expect(tail.compactTo(asIndex(15), asIndex(20), NOTHING)).toBe(16)
 })

@@ -64,8 +64,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
       edit(STORE, 'const to = asIndex(Math.min(compactTo, applied))', 'const to = asIndex(compactTo)'),
       edit(
         'src/server/group-commit.ts',
-        'this.#tail.compactTo(this.#storage.log.firstIndex(), this.#durableApplied)',
-        'this.#tail.compactTo(this.#storage.log.firstIndex(), hardState.commit)',
+        'this.#tail.compactTo(firstIndex, this.#durableApplied,',
+        'this.#tail.compactTo(firstIndex, hardState.commit,',
       ),
     ],
   },
