@@ -12,12 +12,13 @@ export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=8', '--no-parallel-scave
 export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
 
 /**
- * Rows come from LevelDB as buffers outside the heap, which V8 hardly counts: reading a million for a snapshot would pile them up. So when buffers
- * have grown by this much since the last collection, the young ones are collected, which is cheap; where that does not help, everything
- * is, some ten milliseconds, and seldom.
+ * Rows come from LevelDB as buffers outside the heap, which V8 hardly counts: reading a million for a snapshot, or catching up on a hundred
+ * thousand entries, would pile them up. So when buffers have grown by a little since the last collection, the young ones are collected, which
+ * is cheap; where that does not help, everything is, some ten milliseconds: seldom, or as soon as they have grown by much.
  */
-const BUFFERS_GROWN_BYTES = 12 * 1024 * 1024
-const LOOK_EVERY_MS = 50
+const BUFFERS_GROWN_BYTES = 3 * 1024 * 1024
+const BUFFERS_GROWN_BYTES_MAX = 12 * 1024 * 1024
+const LOOK_EVERY_MS = 20
 const FULL_EVERY_MS = 1000
 
 /**
@@ -38,7 +39,9 @@ export function keepHeapSmall(): void {
     if (now - afterMinor < BUFFERS_GROWN_BYTES) return
     collect({ type: 'minor' })
     afterMinor = buffers()
-    if (afterMinor - afterMajor < BUFFERS_GROWN_BYTES || performance.now() - majorAt < FULL_EVERY_MS) return
+    const grown = afterMinor - afterMajor
+    if (grown < BUFFERS_GROWN_BYTES) return
+    if (grown < BUFFERS_GROWN_BYTES_MAX && performance.now() - majorAt < FULL_EVERY_MS) return
     collect({ type: 'major' })
     majorAt = performance.now()
     afterMajor = buffers()

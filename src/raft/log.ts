@@ -5,8 +5,8 @@
 //   ─────────┼─────────────────────┼────────────────────────┼─────────────────────┤
 //   compacted│   in storage only   │ in storage and memory  │    in memory only   │
 //
-// Applying moves on its own: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, handed) and then as
-// much as `tailBytesMax` allows, so that followers and apply seldom need a read.
+// Applying moves on its own: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, commit) and then as much as
+// `tailBytesMax` allows, or while entries wait for apply `applyBytesMax`, so that followers and apply seldom need a read.
 //
 // Stable. A write is reported durable by its number, long after it was handed out; meanwhile a new leader may have overwritten
 // entries in it, even with others of the same index (ABA). So each write remembers up to which index what it made durable is
@@ -20,6 +20,7 @@ import type {
   LogIndex,
   LogReader,
   MonotonicMs,
+  RaftLimits,
   SnapshotMeta,
   Term,
   Write,
@@ -304,7 +305,7 @@ export class RaftLog {
     return { number, hardState, truncateFrom, entries, snapshot }
   }
 
-  stored(number: WriteNumber, tailBytesMax: number): void {
+  stored(number: WriteNumber, limits: RaftLimits): void {
     invariant(
       number <= this.#lastWrite,
       () => `write ${number} is reported durable, but ${this.#lastWrite} was the last`,
@@ -320,7 +321,7 @@ export class RaftLog {
       this.#installing = undefined
       this.#replaced = undefined
     }
-    this.#evict(tailBytesMax)
+    this.#evict(limits)
   }
 
   /** The write that makes the log durable up to `index`; 0 when it is. */
@@ -337,10 +338,12 @@ export class RaftLog {
     for (const write of this.#pending) if (write.upTo > last) write.upTo = last
   }
 
-  #evict(tailBytesMax: number): void {
-    const evictable = Math.min(this.#stable, this.#handed)
+  #evict({ tailBytesMax, applyBytesMax }: RaftLimits): void {
+    const evictable = Math.min(this.#stable, this.#commit)
     const end = this.#endOf(this.#last)
-    while (this.#tailFirst <= evictable && end - this.#endBeforeTail > tailBytesMax) {
+    while (this.#tailFirst <= evictable) {
+      const bytesMax = this.#tailFirst <= this.#handed ? tailBytesMax : Math.max(tailBytesMax, applyBytesMax)
+      if (end - this.#endBeforeTail <= bytesMax) break
       this.#endBeforeTail = this.#ends[this.#head] ?? 0
       this.#head++
       this.#tailFirst++

@@ -1186,7 +1186,7 @@ export class Raft {
 
   #stored(write: WriteNumber): void {
     const stable = this.#log.stable
-    this.#log.stored(write, this.#limits.tailBytesMax)
+    this.#log.stored(write, this.#limits)
     this.#freshness.applied(this.#log.visible)
     if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
       this.#votes.set(this.id, true)

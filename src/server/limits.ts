@@ -17,10 +17,10 @@ export const raftTiming: RaftTiming = {
 export const raftLimits: RaftLimits = {
   appendBytesMax: 512 * KiB,
   inflightMessagesMax: 256,
-  inflightBytesMax: 4 * MiB,
+  inflightBytesMax: MiB,
   uncommittedBytesMax: 64 * MiB,
   uncommittedEntriesMax: 50_000,
-  applyBytesMax: 4 * MiB,
+  applyBytesMax: MiB,
   entryBytesMax: 2 * MiB,
   tailBytesMax: 512 * KiB,
 }

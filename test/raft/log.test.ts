@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { RaftLog } from '../../src/raft/log.ts'
+import { asIndex, asTerm, type Entry, type LogIndex } from '../../src/raft/types.ts'
+import { TestLog } from './harness/disk.ts'
+import { LIMITS } from './harness/node.ts'
+
+const FRAME_BYTES = 100
+const limits = { ...LIMITS, tailBytesMax: 300, applyBytesMax: 1000 }
+
+/** Notes what is asked of it. */
+class WatchedLog extends TestLog {
+  readonly asked: LogIndex[] = []
+
+  override entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[] {
+    this.asked.push(from)
+    return super.entries(from, to, bytesMax)
+  }
+}
+
+/** A log of entries 1 to `count`, in batches of ten, all of them durable. */
+function durable(count: number, commitTo: LogIndex): { log: RaftLog; disk: WatchedLog } {
+  const disk = new WatchedLog(asIndex(0), asTerm(0), [])
+  const log = new RaftLog(disk, asIndex(0), asIndex(0))
+  const hardState = { term: asTerm(1), vote: undefined, commit: asIndex(0) }
+  for (let last = 10; last <= count; last += 10) {
+    for (let index = last - 9; index <= last; index++) {
+      log.append({ index: asIndex(index), term: asTerm(1), frame: new Uint8Array(FRAME_BYTES) })
+    }
+    if (commitTo >= last) log.commitTo(asIndex(last))
+    const write = log.takeWrite(hardState, false, 0)
+    if (write === undefined) throw new Error('nothing to write')
+    disk.write(write)
+    log.stored(write.number, limits)
+  }
+  return { log, disk }
+}
+
+const isInMemory = ({ log, disk }: ReturnType<typeof durable>, index: number): boolean => {
+  disk.asked.length = 0
+  log.entries(asIndex(index), asIndex(index + 1), 1)
+  return disk.asked.length === 0
+}
+
+test('what waits to be applied takes bounded memory, and is read back', () => {
+  const given = durable(100, asIndex(100))
+  expect([90, 91].map((index) => isInMemory(given, index))).toEqual([false, true])
+  const applied: LogIndex[] = []
+  for (let page = given.log.takeCommitted(1000); page.length > 0; page = given.log.takeCommitted(1000)) {
+    for (const { index } of page) applied.push(index)
+    given.log.appliedTo(asIndex(applied.length))
+  }
+  expect(applied).toEqual(Array.from({ length: 100 }, (_, i) => i + 1))
+})
+
+test('what is not committed stays in memory', () => {
+  const given = durable(100, asIndex(20))
+  expect([20, 21].map((index) => isInMemory(given, index))).toEqual([false, true])
+})
