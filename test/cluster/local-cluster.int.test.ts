@@ -152,6 +152,19 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
 })
 
+test('a node can be made a fresh replica while another is being restarted', async () => {
+  const space = await Workspace.open()
+  const started = await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  const [restarted, replaced] = followersOf(started)
+  await space.kv('cluster', 'kill', restarted)
+  const restart = space.kv('cluster', 'restart', restarted)
+  await eventually(async () => stateOf(await space.peek(), restarted).state !== 'stopped')
+  const rejoin = space.kv('cluster', 'rejoin', replaced)
+  expect([await restart, await rejoin]).toMatchObject([{ code: 0 }, { code: 0 }])
+  await eventually(async () => new Set(await hashesOf(started)).size === 1)
+})
+
 test('a process that LevelDB aborts is told from one that was killed', async () => {
   const space = await Workspace.open()
   const started = await space.start('--nodes', '1')

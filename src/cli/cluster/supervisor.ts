@@ -28,6 +28,8 @@ const DEFAULT_NODES = 3
 const DEFAULT_PORT = 7301
 /** For a whole cluster to become ready, and for one node after a restart. */
 const READY_LIMIT_MS = 60_000
+/** Nodes that run have found a leader after this long, if they can. */
+const MAJORITY_LIMIT_MS = 5000
 
 export interface SupervisorOptions {
   /** Absolute. */
@@ -285,25 +287,38 @@ export class Supervisor {
     })
   }
 
-  /** undefined when it is, or when that is `enough`; otherwise a sentence. */
-  #becomesReady({ node }: Place, enough: () => boolean = () => false): Promise<string | undefined> {
+  /** Looks whenever something changes at a node, until `found` says something or the time is up. */
+  #until<T>(found: () => T | undefined, limitMs: number, late: () => T): Promise<T> {
     return new Promise((resolve) => {
       const look = (): void => {
-        if (node.ready || enough()) settle(undefined)
-        else if (node.pid === undefined) settle(`${node.name} ended: ${node.lastEnd?.reason}`)
+        const result = found()
+        if (result !== undefined) settle(result)
       }
-      const settle = (problem: string | undefined): void => {
+      const settle = (result: T): void => {
         clearTimeout(timer)
         this.#watchers.delete(look)
-        resolve(problem)
+        resolve(result)
       }
-      const timer = setTimeout(() => {
-        const reasons = node.view?.notReady.join('; ') ?? 'it has not joined the cluster'
-        settle(`${node.name} runs but is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons}`)
-      }, READY_LIMIT_MS)
+      const timer = setTimeout(() => settle(late()), limitMs)
       this.#watchers.add(look)
       look()
     })
+  }
+
+  /** undefined when it is, or when that is `enough`; otherwise a sentence. */
+  async #becomesReady({ node }: Place, enough: () => boolean = () => false): Promise<string | undefined> {
+    const { problem } = await this.#until<{ problem?: string }>(
+      () => {
+        if (node.ready || enough()) return {}
+        return node.pid === undefined ? { problem: `${node.name} ended: ${node.lastEnd?.reason}` } : undefined
+      },
+      READY_LIMIT_MS,
+      () => {
+        const reasons = node.view?.notReady.join('; ') ?? 'it has not joined the cluster'
+        return { problem: `${node.name} runs but is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons}` }
+      },
+    )
+    return problem
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -398,14 +413,14 @@ export class Supervisor {
     )
   }
 
-  #majorityRuns(): boolean {
-    const running = this.#places.filter(({ node }) => node.pid !== undefined && !node.paused).length
+  #majorityRuns(places = this.#places): boolean {
+    const running = places.filter(({ node }) => node.pid !== undefined && !node.paused).length
     return running > this.#places.length / 2
   }
 
   async #rejoin(place: Place): Promise<ControlReply> {
     const { node } = place
-    const problem = this.#whyNotWithout(place)
+    const problem = await this.#whyNotWithout(place)
     if (problem !== undefined) return refused(5, problem)
     await node.kill()
     const aside = moveAside(node.dataDir)
@@ -421,13 +436,25 @@ export class Supervisor {
       : refused(1, `${failure}.${kept}`)
   }
 
-  /** The change of membership needs a majority: nothing is touched before one is there. */
-  #whyNotWithout(place: Place): string | undefined {
-    const ready = this.#places.filter((other) => other !== place && other.node.ready).length
-    return ready > this.#places.length / 2
-      ? undefined
-      : `${place.node.name} can only rejoin while a majority of the nodes runs without it, and that is not so now. ` +
-          'Start the others first. Nothing was changed.'
+  /**
+   * The change of membership needs a majority: nothing is touched before one is there. One that runs may still be
+   * electing its leader, or a node of it be starting.
+   */
+  async #whyNotWithout(place: Place): Promise<string | undefined> {
+    const others = this.#places.filter((other) => other !== place)
+    const isPossible = await this.#until(
+      () => {
+        if (others.filter(({ node }) => node.ready).length > this.#places.length / 2) return true
+        return others.some(({ busy }) => busy) || this.#majorityRuns(others) ? undefined : false
+      },
+      MAJORITY_LIMIT_MS,
+      () => false,
+    )
+    if (isPossible) return undefined
+    return (
+      `${place.node.name} can only rejoin while a majority of the nodes runs without it, and that is not so now. ` +
+      'Start the others first. Nothing was changed.'
+    )
   }
 
   #partition(groups: readonly (readonly string[])[], reset: boolean): ControlReply {
