@@ -1,20 +1,18 @@
 // How long the cluster cannot be written to when its leader goes: killed, paused, or restarted in an orderly way under load. Runs against a local
 // cluster of `kv cluster start`; bench/README.md says how to use it.
 
-import { parseArgs } from 'node:util'
 import { latencyOf } from '../jepsen-lite/local/tally.ts'
 import { Client } from '../src/client/index.ts'
+import { flagsOf } from './flags.ts'
 import { HttpConnection } from './http-connection.ts'
 import { type BenchCluster, type BenchNode, clusterStatus, kvCluster, settled } from './local-cluster.ts'
 
-const { values: flags } = parseArgs({
-  options: {
-    data: { type: 'string', default: '.kv/cluster' },
-    kind: { type: 'string', default: 'kill' },
-    times: { type: 'string', default: '20' },
-    connections: { type: 'string', default: '8' },
-    clients: { type: 'string', default: '4' },
-  },
+const flags = flagsOf({
+  data: { type: 'string', default: '.kv/cluster' },
+  kind: { type: 'string', default: 'kill' },
+  times: { type: 'string', default: '20' },
+  connections: { type: 'string', default: '8' },
+  clients: { type: 'string', default: '4' },
 })
 
 const RETRY_MS = 2

@@ -1,25 +1,23 @@
 // Writes as fast as a number of clients can, each waiting for its answer before it writes again (a closed loop). bench/README.md says
 // how to use it and how to read what it prints.
 
-import { parseArgs } from 'node:util'
 import { latencyOf } from '../jepsen-lite/local/tally.ts'
+import { flagsOf } from './flags.ts'
 import { HttpConnection } from './http-connection.ts'
 import { clusterStatus } from './local-cluster.ts'
 import { cpuMicros } from './server-cpu.ts'
 
-const { values: flags } = parseArgs({
-  options: {
-    data: { type: 'string', default: '.kv/cluster' },
-    endpoints: { type: 'string' },
-    all: { type: 'boolean', default: false },
-    pids: { type: 'string' },
-    connections: { type: 'string', default: '64' },
-    'value-bytes': { type: 'string', default: '256' },
-    keys: { type: 'string', default: '100000' },
-    seconds: { type: 'string', default: '10' },
-    warmup: { type: 'string', default: '2' },
-    output: { type: 'string', short: 'o', default: 'table' },
-  },
+const flags = flagsOf({
+  data: { type: 'string', default: '.kv/cluster' },
+  endpoints: { type: 'string' },
+  all: { type: 'boolean', default: false },
+  pids: { type: 'string' },
+  connections: { type: 'string', default: '64' },
+  'value-bytes': { type: 'string', default: '256' },
+  keys: { type: 'string', default: '100000' },
+  seconds: { type: 'string', default: '10' },
+  warmup: { type: 'string', default: '2' },
+  output: { type: 'string', short: 'o', default: 'table' },
 })
 
 interface Target {

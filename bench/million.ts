@@ -1,18 +1,16 @@
 // What many keys cost: memory of a node, restart, and a follower that was away while all of them were written. bench/README.md says more.
 
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { flagsOf } from './flags.ts'
 import { getJson, HttpConnection } from './http-connection.ts'
 import { type BenchCluster, clusterStatus, kvCluster } from './local-cluster.ts'
 
-const { values: flags } = parseArgs({
-  options: {
-    data: { type: 'string', default: '.kv/cluster' },
-    keys: { type: 'string', default: '1000000' },
-    'value-bytes': { type: 'string', default: '256' },
-    connections: { type: 'string', default: '64' },
-    output: { type: 'string', short: 'o', default: 'table' },
-  },
+const flags = flagsOf({
+  data: { type: 'string', default: '.kv/cluster' },
+  keys: { type: 'string', default: '1000000' },
+  'value-bytes': { type: 'string', default: '256' },
+  connections: { type: 'string', default: '64' },
+  output: { type: 'string', short: 'o', default: 'table' },
 })
 
 const KEY_DIGITS = 10

@@ -1,21 +1,11 @@
 // A copy of the project in a directory of its own, in which bugs are planted and taken out again. The project itself is never touched.
 
-import {
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { EXIT, Failure } from '../exit-codes.ts'
+import { Failure } from '../exit-codes.ts'
+import { TemporaryDirectory } from '../temporary-directory.ts'
 import { type Edit, withEdit } from './mutant.ts'
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export const ROOT = join(import.meta.dirname, '../..')
 
@@ -24,20 +14,18 @@ const TESTS = ['test', 'bench', 'docs', 'scripts', 'bin', 'README.md', 'tsconfig
 
 export class Workbench {
   readonly dir: string
-  readonly #interrupted = (): void => process.exit(EXIT.failed)
-  readonly #remove = (): void => rmSync(this.dir, { recursive: true, force: true })
+  readonly #directory: TemporaryDirectory
 
   /** `withTests`: what the tests of the project need is copied, too. */
   constructor(withTests: boolean) {
     if (!existsSync(join(ROOT, 'src/raft/raft.ts')))
       throw new Failure('mutants are planted in the sources: run this in a clone')
-    this.dir = realpathSync(mkdtempSync(join(tmpdir(), 'quorate-mutants-')))
+    this.#directory = new TemporaryDirectory(tmpdir(), 'quorate-mutants-')
+    this.dir = this.#directory.path
     for (const part of withTests ? [...CODE, ...TESTS] : CODE) {
       cpSync(join(ROOT, part), join(this.dir, part), { recursive: true })
     }
     symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'), 'dir')
-    for (const signal of SIGNALS) process.once(signal, this.#interrupted)
-    process.once('exit', this.#remove)
   }
 
   /** Plants a bug; the returned function takes it out again. */
@@ -57,8 +45,6 @@ export class Workbench {
   }
 
   remove(): void {
-    for (const signal of SIGNALS) process.off(signal, this.#interrupted)
-    process.off('exit', this.#remove)
-    this.#remove()
+    this.#directory.remove()
   }
 }

@@ -1,10 +1,11 @@
 // Power loss on the real LevelDB: records what a node does to its directory and what it acknowledges, rebuilds what a power cut at any moment
 // could leave, opens that with the shipped code, and compares. README.md in this folder tells how and why.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Random } from '../local/random.ts'
+import { TemporaryDirectory } from '../temporary-directory.ts'
 import { Check, type CheckOptions, filesOfState, type Violation } from './check.ts'
 import { type Coverage, coverageOf, lackingIn } from './coverage.ts'
 import { Disk } from './disk.ts'
@@ -74,7 +75,8 @@ export interface Recording {
 
 /** Runs the process under load and mishaps, several times on the same directory. */
 export async function recordLives(options: RecordOptions): Promise<Recording> {
-  const work = workDirectory()
+  const directory = workDirectory()
+  const work = directory.path
   try {
     const random = new Random(options.seed)
     const dir = join(work, 'n1')
@@ -100,7 +102,7 @@ export async function recordLives(options: RecordOptions): Promise<Recording> {
     }
     return { sessions, failure: undefined }
   } finally {
-    rmSync(work, { recursive: true, force: true })
+    directory.remove()
   }
 }
 
@@ -113,7 +115,8 @@ export async function checkLives(recording: Recording, options: CheckingOptions)
   const plans = sessions.map((session, at) =>
     planOf(session, random.stream(`states ${at}`), options.lyingDisk),
   )
-  const work = workDirectory()
+  const directory = workDirectory()
+  const work = directory.path
   try {
     const check = new Check(options, plans, join(work, 'state'))
     await check.run(random.stream('order'), began + options.seconds * 1000)
@@ -128,13 +131,13 @@ export async function checkLives(recording: Recording, options: CheckingOptions)
       violation_details: check.details,
     }
   } finally {
-    rmSync(work, { recursive: true, force: true })
+    directory.remove()
   }
 }
 
 /** In memory where the system has such a place: nothing here needs a disk, and many files are written. */
-const workDirectory = (): string =>
-  mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-'))
+const workDirectory = (): TemporaryDirectory =>
+  new TemporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-')
 
 /** In the middle of the last batch, of which half is there: so the next start has something to drop. */
 function afterPowerCut({ start, events }: Session, random: Random): Files {

@@ -52,6 +52,8 @@ const TRANSIT_MAX_MS = 100
 const TIMEOUT_MAX_MS = 60_000
 /** Less than this is no try. */
 const LEFT_MIN_MS = 5
+/** A write that was refused is not tried again with less: a try that finds no time for its answer would make the outcome unknown. */
+const WRITE_AGAIN_MIN_MS = 100
 /** A node that answers `internal` this often in one call will do so again. */
 const INTERNAL_MAX = 3
 
@@ -116,6 +118,10 @@ class Progress {
         this.#endWith(OUT_OF_TIME)
         return
       }
+      if (leftMs < this.#tryMinMs) {
+        await this.#lastNews(leftMs)
+        continue
+      }
       const busy = new Set([...this.#tried, ...this.#underway.keys()])
       const endpoint = this.#context.endpoints.pick(busy, performance.now())
       if (endpoint === undefined) {
@@ -136,14 +142,20 @@ class Progress {
     if (waiting === this.#context.endpoints.all.length) return this.#news(leftMs)
     const untilMs = performance.now() + pauseMs
     const nobody = !this.#tries.reached && untilMs > this.#startedAt + this.#call.unreachableAfterMs
-    if (pauseMs + LEFT_MIN_MS > leftMs || nobody) {
-      if (waiting > 0) await this.#news(leftMs)
-      else this.#endWith(OUT_OF_TIME)
-      return
-    }
+    if (pauseMs + this.#tryMinMs > leftMs || nobody) return this.#lastNews(leftMs)
     await this.#news(pauseMs)
     this.#tried.clear()
     this.#retryAfterMs = 0
+  }
+
+  /** Nobody else is asked. */
+  async #lastNews(leftMs: number): Promise<void> {
+    if (this.#underway.size > 0) await this.#news(leftMs)
+    else this.#endWith(OUT_OF_TIME)
+  }
+
+  get #tryMinMs(): number {
+    return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_AGAIN_MIN_MS : LEFT_MIN_MS
   }
 
   #ask(endpoint: Endpoint, leftMs: number): void {

@@ -358,6 +358,13 @@ describe('failures say whether something was written', () => {
     expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
   })
 
+  test('a refusal is not put at risk by a last try that has no time for an answer', async () => {
+    const node = await fake()
+    node.fault = ({ timeoutMs = 0 }) => (timeoutMs < 90 ? 'hang' : noQuorum)
+    const error = await failure(clientOf([node], { timeoutMs }).put('k', 'v'))
+    expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
+  })
+
   test('a refusal after a try with unknown outcome leaves it unknown', async () => {
     const node = await fake()
     node.faults.push('cut')
