@@ -8,6 +8,7 @@
 
 import {
   type Configuration,
+  decodeAppliedState,
   ENTRY_CONFIGURATION,
   type Entry,
   frameKind,
@@ -211,6 +212,7 @@ export class Invariants {
       return
     }
     if (type === 'pre-vote-answer') {
+      this.#exposed(replica, message.commit)
       if (!message.granted) return
       if (replica.role === 'leader')
         this.#violated('RAFT-17', `${replica.name} leads and grants a pre-vote for term ${term}`)
@@ -222,6 +224,7 @@ export class Invariants {
       this.#violated('RAFT-2', `${replica.name} sends a ${type} of term ${term}, durable is ${durable.term}`)
     switch (type) {
       case 'vote-answer':
+        this.#exposed(replica, message.commit)
         if (!message.granted) return
         if (term === durable.term) this.#granted(replica, term, message.to)
         // One batch may hold the vote and a newer term: that binds as well.
@@ -570,6 +573,8 @@ export class Invariants {
   installed(replica: Replica, { applied, stateHash }: Storage): void {
     replica.applied = applied.index
     this.#state(replica, applied, stateHash)
+    // What its process decides by next may be committed under this one.
+    replica.configuration = decodeAppliedState(applied.raft).configuration
   }
 
   #state(replica: Replica, { index, term, raft }: AppliedRecord, stateHash: bigint): void {

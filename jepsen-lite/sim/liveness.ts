@@ -78,6 +78,9 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): void {
   const configuration = leader?.driver?.configuration
   if (leader === undefined || configuration === undefined || !core.includes(leader.machine)) return
   if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMs + heartbeatMs) > electionMinMs) return
+  // What its disk was given while that was slow may still make it hand over.
+  const raft = leader.driver?.status().raft
+  if (raft === undefined || raft.stableIndex < raft.lastIndex) return
   tally.hit('calm in the end')
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
@@ -142,8 +145,6 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
 
 /** Replicas that were removed while nobody could tell them, and that come back now. */
 function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefined): Machine[] {
-  // Where silence ends no connection, it may rely for good on one that its peer has closed while they were cut off.
-  if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
     ({ replica, suspect, joining, removed, place }) =>
       replica !== undefined &&

@@ -260,6 +260,7 @@ export class SimNetwork {
       if (now.has(id)) continue
       peers.wanted.delete(id)
       peers.graces.delete(id)
+      this.#abandonDial(peers, id)
       const session = peers.sessions.get(id)
       // What is queued still leaves.
       if (session !== undefined) this.#hangUp(process, session)
@@ -297,6 +298,7 @@ export class SimNetwork {
     const session = peers.sessions.get(message.to)
     if (session === undefined) return
     const to = session.otherEnd(process)
+    if (!to.open) this.#answerReset(session, process, to.process)
     const { config, time } = world
     const draw = bits(world.seed, DRAW.message, process.number * 64 + to.process.place, to.sent++)
     const lost = this.calm ? 0 : config.lost + this.extraLost
@@ -526,12 +528,7 @@ export class SimNetwork {
   #dialFailed(peers: Peers, id: ReplicaId, dial: { session: Session | undefined }): void {
     const { process } = peers
     if (peers.dialing.get(id) !== dial || !this.#peers.has(process)) return
-    peers.dialing.delete(id)
-    const { session } = dial
-    if (session !== undefined) {
-      session.caller.open = false
-      this.#tellBroken(session, session.called.process, process, false)
-    }
+    this.#abandonDial(peers, id)
     const grace = peers.graces.get(id)
     if (grace !== undefined) {
       grace.failed = true
@@ -550,6 +547,14 @@ export class SimNetwork {
     }
     const wait = RECONNECT_MS_MIN + (RECONNECT_MS_MAX - RECONNECT_MS_MIN) * unit(this.#draw(peers))
     this.#world.time.push(this.#world.time.now + wait, IO, process, () => this.#dial(peers, id))
+  }
+
+  #abandonDial(peers: Peers, id: ReplicaId): void {
+    const session = peers.dialing.get(id)?.session
+    peers.dialing.delete(id)
+    if (session === undefined) return
+    session.caller.open = false
+    this.#tellBroken(session, session.called.process, peers.process, false)
   }
 
   #isCutQuietly(from: Process, to: Process): boolean {
@@ -584,6 +589,14 @@ export class SimNetwork {
     const end = session.endOf(process)
     const at = quiet ? time.now + config.silenceMs : Math.max(time.now + config.delayMs, end.lastAt)
     time.push(at, IO, process, () => this.#broke(process, session))
+  }
+
+  /** What comes for an end that is gone is answered with a reset, if that machine runs: it may have died without a word, and be back. */
+  #answerReset(session: Session, process: Process, other: Process): void {
+    if (this.isCut(process, other)) return
+    for (const { place } of this.#peers.keys()) {
+      if (place === other.place) this.#tellBroken(session, process, other, false)
+    }
   }
 
   /** `process` notices that a session is over, and tries to make another. */
