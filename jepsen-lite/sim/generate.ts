@@ -225,6 +225,7 @@ function drawLimits(dice: Dice, harsh: boolean): Limits {
     logTailEntries: dice.pick(0, 1, 5, 30),
     logBehindEntries: dice.pick(0, 0, 10, 100),
     compactEntriesMin: dice.pick(1, 3, 10, 50),
+    gatherFrom: dice.pick(1, 2, 1000),
     hashEveryEntries: dice.pick(1, 8, 64),
     hashIdleMs: dice.pick(1000, 5000, 20_000),
     idleFlushMs: dice.pick(1, 20, 200),

@@ -421,13 +421,14 @@ function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
 
 function driverLimitsOf({ limits }: Config, machine: Machine): DriverLimits {
   const { logTailEntries, logBehindEntries, compactEntriesMin, hashEveryEntries, hashIdleMs } = limits
-  const { idleFlushMs, applySliceMs, scrubEveryMs } = limits
+  const { gatherFrom, idleFlushMs, applySliceMs, scrubEveryMs } = limits
   return {
     ...driverLimits,
     ...{
       logTailEntries,
       logBehindEntries,
       compactEntriesMin,
+      gatherFrom,
       hashEveryEntries,
       hashIdleMs,
       idleFlushMs,

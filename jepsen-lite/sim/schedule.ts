@@ -68,6 +68,8 @@ export interface Limits {
   readonly logTailEntries: number
   readonly logBehindEntries: number
   readonly compactEntriesMin: number
+  /** From so many proposals under way at once on, fresh ones wait for company. */
+  readonly gatherFrom: number
   readonly hashEveryEntries: number
   readonly hashIdleMs: number
   readonly idleFlushMs: number

@@ -49,6 +49,7 @@ import {
 import { rejoinAdvice } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
 import { Applier } from './applier.ts'
+import { Gathering } from './gathering.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, Proposals } from './proposals.ts'
@@ -115,6 +116,10 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Highest boot counter heard of each replica: an older process of it, or an old copy of its data, is told to stop. */
   readonly #boots = new Map<ReplicaId, number>()
   readonly #sendingSnapshot = new Set<ReplicaId>()
+  readonly #gathering: Gathering
+  #gatherTimer: Timer | undefined
+  /** A proposal whose time is taken. */
+  #measured: { readonly seq: number; readonly at: number } | undefined
   /** Told when the core gives up a transfer of leadership. */
   readonly #transferRefused = new Set<(detail: string) => void>()
   /** Entries up to here were committed when the node started: before they are applied it is not ready. */
@@ -172,6 +177,7 @@ export class Driver implements NodeApi, NetworkEvents {
       encodedRaftState: () => this.#raftState,
       applied: (entry, result) => this.#entryApplied(entry, result),
     })
+    this.#gathering = new Gathering(limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
       neededAfter: () => this.#raft.neededAfter,
@@ -542,11 +548,32 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#clock.soon(() => {
       this.#wakeSoon = false
       if (this.#ended !== undefined) return
-      const proposals = this.#proposals.take()
-      if (proposals.length > 0) this.#step({ kind: 'propose', now: this.#clock.now(), proposals })
+      this.#handIn()
       const reads = this.#reads.take()
       if (reads.length > 0) this.#step({ kind: 'read', now: this.#clock.now(), reads })
     })
+  }
+
+  /** Unless they had better wait for company. */
+  #handIn(): void {
+    if (!this.#proposals.hasFresh) return
+    const now = this.#clock.now()
+    const waitMs = this.#gathering.waitMs(this.#proposals.fresh, this.#proposals.size, now)
+    this.#gatherTimer?.cancel()
+    this.#gatherTimer = undefined
+    if (waitMs > 0) {
+      this.#gatherTimer = this.#clock.after(waitMs, () => {
+        if (this.#ended === undefined) this.#handIn()
+      })
+      return
+    }
+    const proposals = this.#proposals.take()
+    const first = proposals[0]
+    if (first === undefined) return
+    if (this.#measured === undefined || now - this.#measured.at > MEASURE_MS_MAX) {
+      this.#measured = { seq: first.seq, at: now }
+    }
+    this.#step({ kind: 'propose', now, proposals })
   }
 
   #armTimer(): void {
@@ -758,6 +785,10 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     const { observer } = this.#options
     this.#proposals.add(seq, frame, timeoutMs, (end) => {
+      if (this.#measured?.seq === seq) {
+        this.#gathering.took(this.#clock.now() - this.#measured.at)
+        this.#measured = undefined
+      }
       observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
       done(end)
     })
@@ -792,6 +823,9 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 }
+
+/** A proposal that has had no result for so long, or another number since, says nothing about how long a write takes. */
+const MEASURE_MS_MAX = 1_000
 
 const notTakenOver: Problem = {
   code: 'no_leader',

@@ -31,6 +31,9 @@ export interface DriverLimits {
   readonly proposalBytesMax: number
   /** Reads of this node that wait for a confirmation or for an index; beyond: overloaded. */
   readonly readsMax: number
+  /** From so many proposals under way at once on, fresh ones wait for company: as long as two writes take, and no longer than this. */
+  readonly gatherFrom: number
+  readonly gatherMsMax: number
   /** Rows applied while no entry is being written become durable after this long at the latest. */
   readonly idleFlushMs: number
   /** Applying pauses for the rest of the event loop after this long. */
@@ -64,6 +67,8 @@ export const driverLimits: DriverLimits = {
   proposalsMax: 20_000,
   proposalBytesMax: 64 * MiB,
   readsMax: 50_000,
+  gatherFrom: 8,
+  gatherMsMax: 5,
   idleFlushMs: 20,
   applySliceMs: 10,
   retryMs: 20,

@@ -62,6 +62,11 @@ export class Proposals {
     return this.#fresh.length > 0
   }
 
+  /** Not handed to the core yet. */
+  get fresh(): number {
+    return this.#fresh.length
+  }
+
   get hasParked(): boolean {
     return this.#parked.length > 0
   }

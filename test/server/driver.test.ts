@@ -176,7 +176,7 @@ test('a follower that was away for longer than the log is kept gets a snapshot, 
 
 test('one snapshot is enough for a follower, however much is written while it is on its way', () => {
   const cluster = SimulatedCluster.formed(3, {
-    limits: { logTailEntries: 5, compactEntriesMin: 1, chunkRows: 5 },
+    limits: { logTailEntries: 5, compactEntriesMin: 1, chunkRows: 5, gatherFrom: 1000 },
   })
   const leader = cluster.leading
   const away = cluster.follower

@@ -66,11 +66,12 @@ test.each(MOMENTS)('%s is a moment that a fault can wait for', (when) => {
   const waiting: Partial<Fault> = { when, a: SUBJECT, kind: 'break-streams' }
   const cause = causes[when]
   const [first, ...others] = strikes(calm([waiting, ...cause]), 'break-streams')
-  expect(first?.atMs).toBeGreaterThanOrEqual(cause.length > 0 ? 4000 : 3000)
+  // A follower whose disk is a little slower may be ahead of it without a cause.
+  const isCaused = cause.length > 0 && when !== 'ahead'
+  expect(first?.atMs).toBeGreaterThanOrEqual(isCaused ? 4000 : 3000)
   expect(first?.atMs).toBeLessThan(WRITES_END_MS)
   expect(others).toEqual([])
-  // A disk may be slower than two others at any time.
-  if (cause.length > 0 && when !== 'ahead') expect(strikes(calm([waiting]), 'break-streams')).toEqual([])
+  if (isCaused) expect(strikes(calm([waiting]), 'break-streams')).toEqual([])
 })
 
 test('what waits happens so many ms after the moment, and so many times', () => {

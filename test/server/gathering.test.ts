@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest'
+import { Gathering } from '../../src/server/gathering.ts'
+import { driverLimits } from '../../src/server/limits.ts'
+import { SimulatedCluster } from './simulated-cluster.ts'
+
+const limits = { ...driverLimits, gatherFrom: 8, gatherMsMax: 5 }
+
+function gathering(writeMs: number): Gathering {
+  const made = new Gathering(limits)
+  made.took(writeMs)
+  return made
+}
+
+test('a few clients never wait', () => {
+  const few = gathering(2)
+  expect(few.waitMs(7, 7, 0)).toBe(0)
+  expect(few.waitMs(1, 7, 1)).toBe(0)
+})
+
+test('the first of a crowd that come back wait for the others, as long as two writes take', () => {
+  const crowd = gathering(2)
+  expect(crowd.waitMs(64, 64, 0)).toBe(0)
+  expect(crowd.waitMs(1, 1, 10)).toBe(4)
+  expect(crowd.waitMs(30, 30, 11)).toBe(3)
+  expect(crowd.waitMs(58, 58, 12)).toBe(0)
+  expect(crowd.waitMs(6, 64, 13)).toBe(4)
+  expect(crowd.waitMs(8, 64, 17)).toBe(0)
+})
+
+test('where writes take long, nobody waits for longer than the limit', () => {
+  const crowd = gathering(100)
+  crowd.waitMs(64, 64, 0)
+  expect(crowd.waitMs(1, 1, 10)).toBe(5)
+  expect(crowd.waitMs(1, 1, 15)).toBe(0)
+})
+
+test('a crowd that has left is forgotten', () => {
+  const crowd = gathering(2)
+  crowd.waitMs(64, 64, 0)
+  let waited = 0
+  for (let now = 10; now < 1000; now += 10) {
+    if (crowd.waitMs(1, 1, now) === 0) continue
+    waited++
+    expect(crowd.waitMs(1, 1, now + 4)).toBe(0)
+  }
+  expect(waited).toBeGreaterThan(10)
+  expect(waited).toBeLessThan(60)
+})
+
+test('clients in a closed loop come to share their batches', () => {
+  const CLIENTS = 20
+  const batchesOf = (gatherFrom: number): number => {
+    const cluster = SimulatedCluster.formed(3, { limits: { gatherFrom } })
+    const leader = cluster.leading
+    const pending = Array.from({ length: CLIENTS }, (_, i) => leader.put(`k${i}`, 'v'))
+    const written = leader.storage.applied.index
+    cluster.sent.length = 0
+    let done = 0
+    while (done < 50 * CLIENTS) {
+      // One after the other, as the answers come: some are in time for the next batch and some are not.
+      const at = pending.findIndex(({ result }) => result !== undefined)
+      if (at < 0) {
+        cluster.until(() => pending.some(({ result }) => result !== undefined))
+        continue
+      }
+      pending[at] = leader.put(`k${at}`, 'v')
+      done++
+      cluster.advance(0.05)
+    }
+    expect(leader.storage.applied.index).toBeGreaterThan(written + 40 * CLIENTS)
+    return cluster.sent.filter(({ type }) => type === 'append').length
+  }
+  expect(batchesOf(2)).toBeLessThan(batchesOf(1_000_000) / 2)
+})
