@@ -84,6 +84,8 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): void {
   tally.hit('calm in the end')
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
+  // A stop that was asked for earlier may end only now.
+  if (!leader.live) return
   if (invariants.violation === undefined && (invariants.maxTerm > maxTerm || cluster.leader !== leader))
     invariants.violation = new Violation(
       'LIVE-3',
@@ -145,6 +147,8 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
 
 /** Replicas that were removed while nobody could tell them, and that come back now. */
 function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefined): Machine[] {
+  // Where silence ends no connection, one that has nothing to say may rely for good on one that its peer has closed while they were cut off.
+  if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
     ({ replica, suspect, joining, removed, place }) =>
       replica !== undefined &&
