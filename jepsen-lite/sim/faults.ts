@@ -447,6 +447,7 @@ export class Faults {
     if (process === undefined || driver === undefined) return
     const led = process.role === 'leader'
     cluster.tally.fault(kind)
+    process.stopping = true
     driver.drain(() => {
       if (!process.live) return
       if (led && process.role !== 'leader') cluster.tally.hit('graceful stop handed over')

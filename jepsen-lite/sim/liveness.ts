@@ -80,12 +80,10 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): void {
   if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMs + heartbeatMs) > electionMinMs) return
   // What its disk was given while that was slow may still make it hand over.
   const raft = leader.driver?.status().raft
-  if (raft === undefined || raft.stableIndex < raft.lastIndex) return
+  if (raft === undefined || raft.stableIndex < raft.lastIndex || leader.stopping) return
   tally.hit('calm in the end')
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
-  // A stop that was asked for earlier may end only now.
-  if (!leader.live) return
   if (invariants.violation === undefined && (invariants.maxTerm > maxTerm || cluster.leader !== leader))
     invariants.violation = new Violation(
       'LIVE-3',

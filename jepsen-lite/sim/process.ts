@@ -192,6 +192,8 @@ export class Process implements Owner {
   readonly #world: World
   live = true
   paused = false
+  /** It was asked to end, and does so when it has handed over and answered. */
+  stopping = false
   /** On its clock. */
   #pausedAt = 0
   driver: Driver | undefined
