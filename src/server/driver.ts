@@ -118,8 +118,6 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #sendingSnapshot = new Set<ReplicaId>()
   readonly #gathering: Gathering
   #gatherTimer: Timer | undefined
-  /** A proposal whose time is taken. */
-  #measured: { readonly seq: number; readonly at: number } | undefined
   /** Told when the core gives up a transfer of leadership. */
   readonly #transferRefused = new Set<(detail: string) => void>()
   /** Entries up to here were committed when the node started: before they are applied it is not ready. */
@@ -177,7 +175,7 @@ export class Driver implements NodeApi, NetworkEvents {
       encodedRaftState: () => this.#raftState,
       applied: (entry, result) => this.#entryApplied(entry, result),
     })
-    this.#gathering = new Gathering(limits)
+    this.#gathering = new Gathering(clock, limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
       neededAfter: () => this.#raft.neededAfter,
@@ -557,23 +555,21 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Unless they had better wait for company. */
   #handIn(): void {
     if (!this.#proposals.hasFresh) return
-    const now = this.#clock.now()
-    const waitMs = this.#gathering.waitMs(this.#proposals.fresh, this.#proposals.size, now)
-    this.#gatherTimer?.cancel()
-    this.#gatherTimer = undefined
+    const waitMs = this.#gathering.waitMs(this.#proposals.fresh, this.#proposals.size)
     if (waitMs > 0) {
-      this.#gatherTimer = this.#clock.after(waitMs, () => {
+      this.#gatherTimer ??= this.#clock.after(waitMs, () => {
+        this.#gatherTimer = undefined
         if (this.#ended === undefined) this.#handIn()
       })
       return
     }
+    this.#gatherTimer?.cancel()
+    this.#gatherTimer = undefined
     const proposals = this.#proposals.take()
     const first = proposals[0]
     if (first === undefined) return
-    if (this.#measured === undefined || now - this.#measured.at > MEASURE_MS_MAX) {
-      this.#measured = { seq: first.seq, at: now }
-    }
-    this.#step({ kind: 'propose', now, proposals })
+    this.#gathering.handedIn(first.seq)
+    this.#step({ kind: 'propose', now: this.#clock.now(), proposals })
   }
 
   #armTimer(): void {
@@ -785,10 +781,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     const { observer } = this.#options
     this.#proposals.add(seq, frame, timeoutMs, (end) => {
-      if (this.#measured?.seq === seq) {
-        this.#gathering.took(this.#clock.now() - this.#measured.at)
-        this.#measured = undefined
-      }
+      this.#gathering.ended(seq)
       observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
       done(end)
     })
@@ -823,9 +816,6 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 }
-
-/** A proposal that has had no result for so long, or another number since, says nothing about how long a write takes. */
-const MEASURE_MS_MAX = 1_000
 
 const notTakenOver: Problem = {
   code: 'no_leader',

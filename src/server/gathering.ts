@@ -5,6 +5,7 @@
 // this kind.)
 
 import type { DriverLimits } from './limits.ts'
+import type { Clock } from './types.ts'
 
 /** Of those that were under way: the last few would be waited for in vain, now and then. */
 const CROWD_SHARE = 0.9
@@ -12,25 +13,40 @@ const CROWD_SHARE = 0.9
 const WRITES_MAX = 2
 /** How a crowd that has left is forgotten, by every batch. */
 const CROWD_DECAY = 0.95
+/** A proposal that has had no result for so long, or another number since, says nothing about how long a write takes. */
+const MEASURE_MS_MAX = 1_000
 
 export class Gathering {
+  readonly #clock: Pick<Clock, 'now'>
   readonly #limits: DriverLimits
   /** As many proposals were under way at the same time, lately. */
   #crowd = 0
   #since: number | undefined
   #writeMs = 0
+  /** A proposal whose time is taken. */
+  #measured: { readonly seq: number; readonly at: number } | undefined
 
-  constructor(limits: DriverLimits) {
+  constructor(clock: Pick<Clock, 'now'>, limits: DriverLimits) {
+    this.#clock = clock
     this.#limits = limits
   }
 
-  /** A write has taken so long, from being handed in to its result. */
-  took(ms: number): void {
-    this.#writeMs = ms
+  handedIn(seq: number): void {
+    const now = this.#clock.now()
+    if (this.#measured === undefined || now - this.#measured.at > MEASURE_MS_MAX) {
+      this.#measured = { seq, at: now }
+    }
+  }
+
+  ended(seq: number): void {
+    if (this.#measured?.seq !== seq) return
+    this.#writeMs = this.#clock.now() - this.#measured.at
+    this.#measured = undefined
   }
 
   /** For how long to wait for more; 0: hand in. `fresh`: those that are not handed in; `underway`: all without a result. */
-  waitMs(fresh: number, underway: number, now: number): number {
+  waitMs(fresh: number, underway: number): number {
+    const now = this.#clock.now()
     const { gatherFrom, gatherMsMax } = this.#limits
     if (underway > this.#crowd) this.#crowd = underway
     if (this.#crowd >= gatherFrom && fresh < CROWD_SHARE * this.#crowd) {

@@ -38,9 +38,10 @@ export class LogTail {
     const beyondAll = Math.max(durable - logBehindEntries, this.#beyond(logBehindBytes))
     const target = Math.min(durable, beyondTail, Math.max(beyondAll, neededAfter))
     if (target < firstIndex) return undefined
-    const kept = this.#marks.filter((mark) => mark.index > target)
-    if (target - firstIndex + 1 < compactEntriesMin && kept.length === this.#marks.length) return undefined
-    this.#marks = kept
+    const oldest = this.#marks[0]
+    const isLittle = oldest === undefined || oldest.index > target
+    if (target - firstIndex + 1 < compactEntriesMin && isLittle) return undefined
+    this.#marks = this.#marks.filter((mark) => mark.index > target)
     return asIndex(target)
   }
 

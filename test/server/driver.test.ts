@@ -153,8 +153,8 @@ test('graceful stop hands leadership over and finishes what is under way', () =>
 /** Nothing heard from a follower for so long: it no longer counts as one that is there. */
 const LONG_AWAY_MS = 2 * raftTiming.electionMaxMs
 
-test('a follower that was away for longer than the log is kept gets a snapshot, and nobody campaigns', () => {
-  const cluster = SimulatedCluster.formed(3, { limits: { logTailEntries: 50, compactEntriesMin: 10 } })
+/** One crashes, and then 500 keys are written in ten batches: the log is kept, and compacted, by whole batches. */
+function withoutFollower(cluster: SimulatedCluster) {
   const leader = cluster.leading
   const away = cluster.follower
   away.crash()
@@ -163,6 +163,12 @@ test('a follower that was away for longer than the log is kept gets a snapshot, 
     const puts = Array.from({ length: 50 }, (_, i) => leader.put(`k${round}-${i}`, 'v'))
     cluster.until(() => puts.every(({ result }) => result !== undefined))
   }
+  return { leader, away }
+}
+
+test('a follower that was away for longer than the log is kept gets a snapshot, and nobody campaigns', () => {
+  const cluster = SimulatedCluster.formed(3, { limits: { logTailEntries: 50, compactEntriesMin: 10 } })
+  const { leader, away } = withoutFollower(cluster)
   cluster.advance(100)
   const term = leader.running.term
   away.start()
@@ -178,14 +184,7 @@ test('one snapshot is enough for a follower, however much is written while it is
   const cluster = SimulatedCluster.formed(3, {
     limits: { logTailEntries: 5, compactEntriesMin: 1, chunkRows: 5, gatherFrom: 1000 },
   })
-  const leader = cluster.leading
-  const away = cluster.follower
-  away.crash()
-  cluster.advance(LONG_AWAY_MS)
-  for (let round = 0; round < 10; round++) {
-    const puts = Array.from({ length: 50 }, (_, i) => leader.put(`k${round}-${i}`, 'v'))
-    cluster.until(() => puts.every(({ result }) => result !== undefined))
-  }
+  const { leader, away } = withoutFollower(cluster)
   away.start()
   cluster.until(() => away.driver !== undefined)
   const { index } = leader.storage.applied

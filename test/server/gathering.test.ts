@@ -5,10 +5,19 @@ import { SimulatedCluster } from './simulated-cluster.ts'
 
 const limits = { ...driverLimits, gatherFrom: 8, gatherMsMax: 5 }
 
-function gathering(writeMs: number): Gathering {
-  const made = new Gathering(limits)
-  made.took(writeMs)
-  return made
+/** One that has seen a write take so long; `at` asks it at a time. */
+function gathering(writeMs: number) {
+  const clock = { time: 0, now: () => clock.time }
+  const made = new Gathering(clock, limits)
+  made.handedIn(1)
+  clock.time = writeMs
+  made.ended(1)
+  return {
+    waitMs(fresh: number, underway: number, at: number): number {
+      clock.time = writeMs + at
+      return made.waitMs(fresh, underway)
+    },
+  }
 }
 
 test('a few clients never wait', () => {
