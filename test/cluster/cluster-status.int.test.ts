@@ -1,22 +1,21 @@
 // What the supervisor shows of its nodes: a process that is slow to answer is not one that cannot be reached.
 
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
 import { clusterStatus, FIRST_ANSWER_LIMIT_MS } from '../../src/cli/cluster/cluster-status.ts'
 
 test('a node that has just become ready may take longer for its first answer', async () => {
   const words = { role: 'leader', term: 2, commit_index: 7, applied_index: 7, revision: 3 }
-  const server = createServer((_request, response) => {
-    setTimeout(() => response.end(JSON.stringify(words)), 1_200)
-  })
+  const waiting: ServerResponse[] = []
+  const server = createServer((_request, response) => waiting.push(response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   const port = typeof address === 'object' ? address?.port : undefined
   const nodes = [{ node: { name: 'n1', pid: 1, paused: false }, url: `http://127.0.0.1:${port}` }]
-  const [usual, first] = await Promise.all([
-    clusterStatus('7', nodes),
-    clusterStatus('7', nodes, FIRST_ANSWER_LIMIT_MS),
-  ])
+  const asked = clusterStatus('7', nodes, FIRST_ANSWER_LIMIT_MS)
+  const usual = await clusterStatus('7', nodes)
+  for (const response of waiting) response.end(JSON.stringify(words))
+  const first = await asked
   server.close()
   expect(usual).toMatchObject({ leader: null, nodes: [{ state: 'unreachable', role: null }] })
   expect(first).toMatchObject({ leader: 'n1', term: 2, nodes: [{ state: 'running', ...words }] })
