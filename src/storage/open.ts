@@ -1,6 +1,6 @@
 // Formatting and opening a data directory.
 
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
 import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefusedError } from './errors.ts'
@@ -181,11 +181,29 @@ const isLockHeld = (error: unknown): boolean => {
 
 /** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */
 function isLocked(dir: string): boolean {
-  const inode = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })?.ino
-  if (inode === undefined || !existsSync('/proc/locks')) return false
+  const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
+  if (lock === undefined || !existsSync('/proc/locks')) return false
   return readFileSync('/proc/locks', 'latin1')
     .split('\n')
-    .some(
-      (line) => line.includes(' WRITE ') && line.split(/\s+/).some((field) => field.endsWith(`:${inode}`)),
-    )
+    .map((line) => line.split(/\s+/))
+    .some((fields) => {
+      const at = fields.indexOf('WRITE')
+      return at > 0 && fields[at + 2]?.endsWith(`:${lock.ino}`) && hasOpen(fields[at + 1] ?? '', lock)
+    })
+}
+
+/**
+ * Inode numbers are unique within one file system only, and the device that /proc/locks names is not always the one
+ * that stat tells (Btrfs). So the files that the holder has open decide. Where they cannot be read, it holds the lock.
+ */
+function hasOpen(pid: string, { dev, ino }: Stats): boolean {
+  const descriptors = `/proc/${pid}/fd`
+  try {
+    return readdirSync(descriptors).some((fd) => {
+      const open = statSync(join(descriptors, fd), { throwIfNoEntry: false })
+      return open?.ino === ino && open.dev === dev
+    })
+  } catch {
+    return true
+  }
 }

@@ -10,9 +10,9 @@ import { copyTo, outcomeOf } from './damage.ts'
 const [dir = '', file = '', expectedFile = ''] = process.argv.slice(2)
 const expected = readFileSync(expectedFile, 'utf8')
 const bits = readFileSync(0, 'utf8').trim().split('\n').map(Number)
-for (const bit of bits) {
-  // A handle that has failed keeps its lock: each copy has a name of its own.
-  const copy = `${dir}.${bit}`
+for (const [number, bit] of bits.entries()) {
+  // A handle that has failed keeps its lock, and one bit may be drawn twice: no two copies have the same name.
+  const copy = `${dir}.${process.pid}.${number}`
   copyTo(copy, dir)
   const content = readFileSync(join(copy, file))
   content[bit >> 3] = (content[bit >> 3] ?? 0) ^ (1 << (bit & 7))
