@@ -103,7 +103,10 @@ export class OverlayView implements View {
   }
 }
 
-/** One page being put together from two sorted streams, of which the overlaid one wins. */
+/**
+ * One page being put together from two sorted streams, of which the overlaid one wins. The first row that does not fit ends it, from whichever
+ * stream it comes: a smaller one behind it must not be taken, since the next page begins after the last row of this one.
+ */
 class Page {
   readonly rows: StoredRow[] = []
   more = false
@@ -149,6 +152,7 @@ class Page {
   }
 
   #add(key: Uint8Array, stored: Uint8Array): void {
+    if (this.full) return
     const value = openRow(key, stored)
     const bytes = key.length + value.length
     const { rowsMax, bytesMax } = this.#range

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
-import type { Storage, View } from '../../src/storage/index.ts'
+import type { Range, Storage, View } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
 import { metaOf } from './conformance.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
@@ -13,6 +13,7 @@ import {
   batch,
   changes,
   closed,
+  entries,
   entry,
   frames,
   hardState,
@@ -27,7 +28,18 @@ import {
   write,
 } from './samples.ts'
 
-type Row = readonly [key: number, value: number | undefined]
+/** The value, undefined for a deletion, is padded to the size. */
+type Row = readonly [key: number, value: number | undefined, size: number]
+
+/** Pages of a range, and their limits. */
+interface Look {
+  readonly kind: 'view'
+  readonly from: number
+  readonly to: number
+  readonly reverse: boolean
+  readonly rowsMax: number
+  readonly bytesMax: number
+}
 
 type Operation =
   | { readonly kind: 'append'; readonly count: number; readonly bump: boolean; readonly commit: number }
@@ -40,24 +52,29 @@ type Operation =
       readonly rows: readonly Row[]
       readonly keep: boolean
     }
-  | {
-      readonly kind: 'view'
-      readonly from: number
-      readonly to: number
-      readonly reverse: boolean
-      readonly max: number
-    }
+  | Look
   | { readonly kind: 'restart' }
   /** In the middle of a write that may have made it to the disk. */
   | { readonly kind: 'crash'; readonly kept: boolean; readonly count: number }
 
 const KEYS = 15
 const small = fc.nat({ max: 5 })
+/** Most rows are small, some are as large as all limits of bytes. */
+const size = fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 60 }))
 const row: fc.Arbitrary<Row> = fc.tuple(
   fc.nat({ max: KEYS - 1 }),
   fc.option(fc.nat({ max: 99 }), { nil: undefined, freq: 3 }),
+  size,
 )
 const rows = fc.array(row, { maxLength: 6 })
+const look: fc.Arbitrary<Look> = fc.record({
+  kind: fc.constant('view'),
+  from: fc.nat({ max: KEYS }),
+  to: fc.nat({ max: KEYS }),
+  reverse: fc.boolean(),
+  rowsMax: fc.integer({ min: 1, max: 8 }),
+  bytesMax: fc.oneof(fc.nat({ max: 150 }), fc.constant(1e6)),
+})
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 6,
@@ -70,18 +87,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('snapshot'), ahead: small, rows, keep: fc.boolean() }),
   },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant('view'),
-      ...{
-        from: fc.nat({ max: KEYS }),
-        to: fc.nat({ max: KEYS }),
-        reverse: fc.boolean(),
-        max: fc.integer({ min: 1, max: 8 }),
-      },
-    }),
-  },
+  { weight: 4, arbitrary: look },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash'), kept: fc.boolean(), count: small }) },
 )
@@ -97,21 +103,64 @@ interface Model {
   readonly rows: ReadonlyMap<string, string>
 }
 
-const nameOf = (key: number): string => `key ${10 + key}`
+/** In the order of their numbers, and of different lengths. */
+const nameOf = (key: number): string => `key ${10 + key}${'-'.repeat((key * 7) % 5)}`
+const padded = (value: number, size: number): string => `${value}`.padEnd(size, '.')
 const rowsText = (model: ReadonlyMap<string, string>): string[] =>
   [...model].map(([key, value]) => `${key}=${value}`).sort()
 
 function changed(before: ReadonlyMap<string, string>, change: readonly Row[]): ReadonlyMap<string, string> {
   const after = new Map(before)
-  for (const [key, value] of change) {
+  for (const [key, value, size] of change) {
     if (value === undefined) after.delete(nameOf(key))
-    else after.set(nameOf(key), `${value}`)
+    else after.set(nameOf(key), padded(value, size))
   }
   return after
 }
 
 const asChanges = (list: readonly Row[]): ReturnType<typeof changes> =>
-  list.flatMap(([key, value]) => changes({ [nameOf(key)]: value === undefined ? undefined : `${value}` }))
+  list.flatMap(([key, value, size]) =>
+    changes({ [nameOf(key)]: value === undefined ? undefined : padded(value, size) }),
+  )
+
+/** How many of the rows, of which there is one, a page takes: as many as fit, and always the first. */
+function fitting(
+  rows: readonly string[],
+  { rowsMax, bytesMax }: { readonly rowsMax: number; readonly bytesMax: number },
+): number {
+  let bytes = 0
+  const tooMany = rows.findIndex((row, at) => {
+    // A key has one byte more than its name, and the text of a row one `=`.
+    bytes += row.length
+    return at > 0 && (at >= rowsMax || bytes > bytesMax)
+  })
+  return tooMany < 0 ? rows.length : tooMany
+}
+
+/** `rows`: all of them, in their order. */
+async function expectLook(
+  view: View,
+  { from, to, reverse, rowsMax, bytesMax }: Look,
+  rows: readonly string[],
+): Promise<void> {
+  const within = rows.filter((text) => text >= nameOf(from) && text < nameOf(to))
+  const range = { gte: rowKey(nameOf(from)), lt: rowKey(nameOf(to)), reverse, rowsMax, bytesMax }
+  await expectPages(view, range, reverse ? within.toReversed() : within)
+}
+
+/** Reads the range page by page, each after the last row of the one before. */
+async function expectPages(view: View, range: Range, expected: readonly string[]): Promise<void> {
+  let rest = expected
+  let next = range
+  for (;;) {
+    const taken = fitting(rest, range)
+    expect(await page(view, next)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
+    if (taken === rest.length) return
+    const last = rowKey(must(must(rest[taken - 1]).split('=')[0]))
+    next = range.reverse ? { ...next, lt: last } : { ...next, gte: Uint8Array.of(...last, 0) }
+    rest = rest.slice(taken)
+  }
+}
 
 interface Disk {
   open(): Promise<Storage>
@@ -251,15 +300,12 @@ class Life {
     this.#durable = this.#model
   }
 
-  async #look({ from, to, reverse, max }: Operation & { kind: 'view' }): Promise<void> {
+  async #look(look: Look): Promise<void> {
     const expected = rowsText(this.#model.rows)
     const view = this.#storage.view()
     this.#views.push({ view, rows: expected })
     if (this.#views.length > 3) this.#views.shift()?.view.close()
-    const within = expected.filter((text) => text >= nameOf(from) && text < nameOf(to))
-    const ordered = reverse ? within.toReversed() : within
-    const range = { gte: rowKey(nameOf(from)), lt: rowKey(nameOf(to)), reverse, rowsMax: max }
-    expect(await page(view, range)).toEqual({ rows: ordered.slice(0, max), more: ordered.length > max })
+    await expectLook(view, look, expected)
   }
 
   #closeViews(): void {
@@ -288,6 +334,33 @@ class Life {
     await scrub(this.#storage)
   }
 }
+
+test('the pages of a view are those of its rows, however many layers these lie in', async () => {
+  const layers = fc.tuple(fc.array(row, { maxLength: 2 * KEYS }), rows, rows, rows)
+  await fc.assert(
+    fc.asyncProperty(layers, fc.array(look, { minLength: 1, maxLength: 5 }), async (drawn, looks) => {
+      const storage = await openDisk(memoryDisk())
+      const apply = (at: 0 | 1 | 2 | 3): void => storage.apply(asChanges(drawn[at]), applied(at + 2, 1))
+      const flushed = (): Promise<void> => store(storage, batch(hardState(1, 5)))
+      await store(storage, batch(hardState(1, 5), [write({ entries: entries(2, 5, 1) })]))
+      apply(0)
+      await flushed()
+      // Three layers over the engine: one that is being written, one that a view has closed, one that grows.
+      apply(1)
+      const stored = flushed()
+      apply(2)
+      storage.view().close()
+      apply(3)
+      const view = storage.view()
+      const expected = rowsText(drawn.reduce(changed, new Map<string, string>()))
+      for (const each of looks) await expectLook(view, each, expected)
+      await stored
+      view.close()
+      await closed(storage)
+    }),
+    { numRuns: runs(500) },
+  )
+})
 
 test('in memory, with crashes', { timeout: 60_000 }, async () => {
   await fc.assert(

@@ -6,6 +6,8 @@ import { DRIVER_TESTS, edit, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 const STORE = 'src/storage/store.ts'
 const QUEUE = 'src/storage/write-queue.ts'
 const DISK_LOG = 'src/storage/log.ts'
+const VIEW = 'src/storage/view.ts'
+const PROPERTY_TESTS = [...STORE_TESTS, 'test/storage/storage.prop.test.ts']
 
 export const STORAGE: readonly Mutant[] = [
   {
@@ -20,7 +22,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'what was cut off the log stays on the disk',
     why: 'It comes back with the next restart.',
     layers: SIM_UNIT,
-    tests: [...STORE_TESTS, 'test/storage/storage.prop.test.ts'],
+    tests: PROPERTY_TESTS,
     edits: [
       edit(
         DISK_LOG,
@@ -193,5 +195,65 @@ export const STORAGE: readonly Mutant[] = [
         'if (options.watermark !== undefined && end < 0)',
       ),
     ],
+  },
+  {
+    id: 'M150',
+    title: 'a page takes a row behind the first one that does not fit',
+    why: 'The next page begins after it, so the one that did not fit is in none. Our own, found by use.',
+    layers: SIM_UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [edit(VIEW, '    if (this.full) return\n    const value', '    const value')],
+  },
+  {
+    id: 'M151',
+    title: 'a row deleted in memory is listed as the engine still has it',
+    why: 'The tombstone hides it from a read of the key, not from a page.',
+    layers: SIM_UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [
+      edit(
+        VIEW,
+        'if (!this.#overlaidBefore(key)) this.#add(key, stored)',
+        'if (!this.#overlaidBefore(key) || !this.#overlaid.some(([at, row]) => at === keyString(key) && row.stored !== undefined)) this.#add(key, stored)',
+      ),
+    ],
+  },
+  {
+    id: 'M152',
+    title: 'a page backwards merges its rows as if it went forward',
+    why: 'Rows that are not durable come in the wrong place, or in no page.',
+    layers: UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [edit(VIEW, '(this.#range.reverse ? at < limit : at > limit)', '(at > limit)')],
+  },
+  {
+    id: 'M153',
+    title: 'a page that is full of bytes says that nothing is left',
+    why: 'Whoever pages stops there.',
+    layers: SIM_UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [edit(VIEW, '      this.more = true\n', '      this.more = this.rows.length >= rowsMax\n')],
+  },
+  {
+    id: 'M154',
+    title: 'an older layer hides a newer one from pages',
+    why: 'A list tells a value that was overwritten before it was asked for.',
+    layers: SIM_UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [
+      edit(
+        'src/storage/overlay.ts',
+        'for (const layer of layers) for',
+        'for (const layer of layers.toReversed()) for',
+      ),
+    ],
+  },
+  {
+    id: 'M155',
+    title: 'rows of the layers behind the last row of the engine are forgotten',
+    why: 'A key that is newer than the last batch and sorts last is in no list.',
+    layers: SIM_UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [edit(VIEW, '    if (ended) this.#overlaidBefore(undefined)\n', '')],
   },
 ]
