@@ -29,6 +29,11 @@ export interface HistoryHeader {
   readonly initial?: string | null
   /** How much faster or slower than true the clocks of nodes may run, as a fraction (0.01: one percent). Absent: 0. */
   readonly clockDriftMax?: number
+  /**
+   * The store may have forgotten an idempotency token before it saw it again, since its limits were that low: then attempts under one token are
+   * operations of their own, and one that was answered as a repeat is of unknown outcome. Absent: false.
+   */
+  readonly forgetsTokens?: boolean
   readonly seed?: number
   /** What to type to get this history, or one like it, again. */
   readonly command: string

@@ -57,6 +57,10 @@ export function requestsOf(history: History): Request[] {
   const requests: Request[] = []
   for (const call of history.calls) {
     if (call.outcome.kind === 'fail' || isStaleRead(call)) continue
+    if (history.header.forgetsTokens === true) {
+      requests.push(requestOf([isReplay(call) ? inDoubt(call) : call]))
+      continue
+    }
     const token = 'idempotency' in call.op ? call.op.idempotency : undefined
     const group = token === undefined ? undefined : attempts.get(token)
     if (group !== undefined) group.push(call)
@@ -66,6 +70,13 @@ export function requestsOf(history: History): Request[] {
   for (const calls of attempts.values()) requests.push(requestOf(calls))
   return requests.sort((a, b) => a.start - b.start)
 }
+
+const isReplay = ({ outcome }: Call): boolean => outcome.kind === 'ok' && outcome.result.replayed === true
+
+const inDoubt = (call: Call): Call => ({
+  ...call,
+  outcome: { kind: 'unknown', why: 'another attempt may have been the one that was applied' },
+})
 
 /** It was applied before the first of its attempts that was answered had its answer, and by no other. */
 function requestOf(calls: readonly Call[]): Request {

@@ -103,7 +103,8 @@ async function shrinkAndWrite({ seed, schedule, violation }: Found, out: string)
 }
 
 function reportOf(seed: number, search: Search, details: readonly Detail[], wallSeconds: number) {
-  const { schedules, events, virtualMs, tally, trace, repeated, checked, ok, failed, unknown } = search
+  const { schedules, events, virtualMs, tally, trace, repeated, checked, undecided, ok, failed, unknown } =
+    search
   const probes = Object.entries(tally.probes)
   return {
     seed,
@@ -114,6 +115,7 @@ function reportOf(seed: number, search: Search, details: readonly Detail[], wall
     operations: { ok, failed, unknown },
     repeated,
     checked,
+    undecided,
     faults: tally.faults,
     probes: {
       hit: Object.fromEntries(probes.filter(([, count]) => count > 0)),
@@ -138,7 +140,7 @@ function toText(report: ReturnType<typeof reportOf>): string {
       .map(([probe, count]) => `${probe} ${count}`)
       .join(', ')}`,
     `probes never hit: ${probes.never_hit.join(', ') || 'none'}`,
-    `trace ${report.trace_hash}; ${report.repeated} repeated, ${report.checked} histories checked`,
+    `trace ${report.trace_hash}; ${report.repeated} repeated, ${report.checked} histories checked, ${report.undecided} undecided`,
     ...report.violation_details.map(
       ({ seed, detail, file, faults: count, ops }) =>
         `VIOLATION (seed ${seed}): ${detail}${file === undefined ? '' : `\n  shrunk to ${count} faults and ${ops} operations: jepsen-lite replay ${file}`}`,

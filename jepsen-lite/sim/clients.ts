@@ -121,7 +121,9 @@ export class Clients {
       prev: false,
     }
     const id = this.#recorder.invoke(name, process.name, { f: 'put', key: 'probe', value: name })
-    driver.propose({ command, idempotency: undefined, principal: name }, 2000, (result) => {
+    const request: Request = { command, idempotency: undefined, principal: name }
+    this.#world.invariants.model.asked(request)
+    driver.propose(request, 2000, (result) => {
       done(result.ok)
       if (result.ok) {
         const { outcome } = result.value
@@ -194,6 +196,7 @@ export class Clients {
   ): void {
     const world = this.#world
     const open = this.#begin(client, process, operation)
+    world.invariants.model.asked(request)
     driver.propose(request, world.config.timeoutMs, (result) => {
       if (!result.ok) {
         const { code, written } = result.problem

@@ -106,7 +106,7 @@ export class Invariants {
   violation: Violation | undefined
   /** Told of what can be seen only here. */
   onMoment: (moment: 'committed' | 'ahead' | 'reconfigured', replica: Replica) => void = () => {}
-  readonly model = new Model()
+  readonly model = new Model((invariant, detail) => this.#violated(invariant, detail))
   readonly replicas = new Map<ReplicaId, Replica>()
   /** Index and leader's term of each step of commitment, rising in both. */
   readonly commitSteps: { readonly index: number; readonly term: number }[] = []

@@ -1,5 +1,6 @@
-// What the store should do, once more and simply: the committed log replayed on maps. It shares the layout of an entry with the store and not a
-// line of what gives an entry its meaning, so the two are unlikely to be wrong alike.
+// What the store should do, once more and simply: the committed log replayed on maps. An entry only says whose request it holds: what is
+// replayed is the request as its client sent it, and the entry must hold the same. So a codec that damages requests is found out, and nothing
+// that gives a request its meaning is shared with the store: the two are unlikely to be wrong alike.
 
 import {
   DEFAULT_SETTINGS,
@@ -39,6 +40,9 @@ const EVICTIONS_PER_ENTRY_MAX = 64
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
 export class Model {
+  readonly #violated: (invariant: string, detail: string) => never
+  /** As their clients sent them, by principal. */
+  readonly #asked = new Map<string, Request>()
   revision = 1
   /** Tokens forgotten. */
   evicted = 0
@@ -54,8 +58,17 @@ export class Model {
   #horizon = 0
   #index = 0
 
+  constructor(violated: (invariant: string, detail: string) => never) {
+    this.#violated = violated
+  }
+
   get index(): number {
     return this.#index
+  }
+
+  /** A client is about to send this request. Principals are unique to a request; sent again, it is the same one. */
+  asked(request: Request): void {
+    if (!this.#asked.has(request.principal)) this.#asked.set(request.principal, structuredClone(request))
   }
 
   /** Nothing is known of what comes before. */
@@ -71,11 +84,24 @@ export class Model {
       this.#revisions[header.index] = this.revision
       return NO_EFFECT
     }
-    const request = decodeRequest(header.kind, header.version, frameBody(frame))
+    const request = this.#sent(decodeRequest(header.kind, header.version, frameBody(frame)))
     this.#clusterTimeMs = Math.max(this.#clusterTimeMs, header.clusterTimeMs)
     const effect = this.#once(request)
     this.#revisions[header.index] = this.revision
     return effect
+  }
+
+  /** The request that the entry should hold, as it was when it was sent. */
+  #sent(entry: Request): Request {
+    const sent = this.#asked.get(entry.principal)
+    if (sent === undefined)
+      this.#violated('KV-7', `${this.#index} holds a request of ${entry.principal}, who asked for nothing`)
+    if (textOf(entry) !== textOf(sent))
+      this.#violated(
+        'KV-7',
+        `${entry.principal} asked for ${textOf(sent)}, ${this.#index} holds ${textOf(entry)}`,
+      )
+    return sent
   }
 
   /** The key as it was once everything up to `index` was applied. */
@@ -103,9 +129,7 @@ export class Model {
       this.#evict(false)
       return { principal, outcome, replayed: false, keyed: false }
     }
-    const asked = JSON.stringify([principal, request.command], (_, value: unknown) =>
-      value instanceof Uint8Array ? text(value) : value,
-    )
+    const asked = JSON.stringify([principal, plainly(request)])
     const known = this.#tokens.get(idempotency.token)
     const refused = (code: string): Effect => {
       this.#evict(false)
@@ -207,6 +231,17 @@ export function shown(outcome: Outcome): string {
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
   }
+}
+
+const textOf = (request: Request): string =>
+  JSON.stringify([request.idempotency?.token, request.idempotency?.since, plainly(request)])
+
+/** What is asked, whatever is left out or undefined. */
+function plainly({ command }: Request): unknown {
+  if (command.kind === 'settings') return Object.entries(command.settings).sort()
+  const { kind, key, condition, prev } = command
+  const value = command.kind === 'put' ? text(command.value) : undefined
+  return { kind, key: text(key), value, ...condition, prev }
 }
 
 /** Keys and values of the simulator are plain ASCII. */

@@ -40,7 +40,11 @@ export type Watch = (moment: {
 export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluster: Cluster) => void): Result {
   const { seed, config } = schedule
   const history: HistoryEvent[] = []
-  const header = { workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` }
+  const header = {
+    ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
+    // Settings may make the store forget tokens early.
+    ...(schedule.ops.some(({ kind }) => kind === 'settings') && { forgetsTokens: true }),
+  }
   const cluster = new Cluster(
     seed,
     config,

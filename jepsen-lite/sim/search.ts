@@ -1,6 +1,6 @@
 // The search: schedule after schedule, each from a seed of its own, until the budget is used up.
 
-import { check } from '../checker/index.ts'
+import { check, type Verdict } from '../checker/index.ts'
 import { historyOf } from '../history.ts'
 import { generate } from './generate.ts'
 import { type Result, runSchedule } from './run.ts'
@@ -8,11 +8,10 @@ import type { Schedule } from './schedule.ts'
 import { Tally } from './tally.ts'
 import { Trace } from './trace.ts'
 
-/** One schedule in so many runs twice, to show that it runs alike … */
+/** One schedule in so many runs twice, to show that it runs alike. */
 const REPEATED_EVERY = 100
-/** … and of one in so many the history is given to the checker as well, which knows nothing of the log. */
-const CHECKED_EVERY = 20
-const CONFIGURATIONS_MAX = 200_000
+/** Of the checker: for a key that needs more time than that, more schedules are the better use of it. */
+const CONFIGURATIONS_MAX = 20_000
 
 export interface Found {
   readonly seed: number
@@ -21,20 +20,22 @@ export interface Found {
   readonly violation: NonNullable<Result['violation']>
 }
 
-/** Runs a schedule and lets the checker judge what its clients saw. */
-export function judged(schedule: Schedule): Result {
-  const result = runSchedule(schedule)
-  if (result.violation !== undefined || forgetsTokens(schedule)) return result
-  const verdict = check(historyOf(result.history), { configurationsMax: CONFIGURATIONS_MAX })
-  const [finding] = verdict.findings
-  if (finding === undefined) return result
-  const { check: name, message } = finding
-  return { ...result, violation: { invariant: `CHECK-${name}`, detail: message, atMs: result.virtualMs } }
+export interface Judged extends Result {
+  /** What the checker, which knows nothing of the log, says of the history; undefined: the simulator had found something itself. */
+  readonly verdict: Verdict['verdict'] | undefined
 }
 
-/** Where settings make the store forget tokens early, a repeated request is a new one: the history does not tell. */
-const forgetsTokens = ({ ops }: Schedule): boolean =>
-  ops.some(({ kind }) => kind === 'settings') && ops.some(({ kind }) => kind === 'again')
+/** Runs a schedule and lets the checker judge what its clients saw. */
+export function judged(schedule: Schedule): Judged {
+  const result = runSchedule(schedule)
+  if (result.violation !== undefined) return { ...result, verdict: undefined }
+  const { verdict, findings } = check(historyOf(result.history), { configurationsMax: CONFIGURATIONS_MAX })
+  const [finding] = findings
+  if (finding === undefined) return { ...result, verdict }
+  const { check: name, message } = finding
+  const violation = { invariant: `CHECK-${name}`, detail: message, atMs: result.virtualMs }
+  return { ...result, verdict, violation }
+}
 
 export class Search {
   readonly #nodes: number
@@ -43,7 +44,9 @@ export class Search {
   readonly found: Found[] = []
   schedules = 0
   repeated = 0
+  /** Histories that the checker has decided about, and those that it has not. */
   checked = 0
+  undecided = 0
   events = 0
   virtualMs = 0
   ok = 0
@@ -61,9 +64,7 @@ export class Search {
   run(seed: number): Found | undefined {
     const schedule = generate(seed, this.#nodes)
     const number = this.schedules++
-    const isChecked = number % CHECKED_EVERY === CHECKED_EVERY / 2
-    if (isChecked) this.checked++
-    const result = isChecked ? judged(schedule) : runSchedule(schedule)
+    const result = judged(schedule)
     this.#count(result)
     const violation =
       result.violation ??
@@ -82,7 +83,9 @@ export class Search {
     return { invariant: 'SIM-1', detail, atMs: again.virtualMs }
   }
 
-  #count(result: Result): void {
+  #count(result: Judged): void {
+    if (result.verdict === 'undecided') this.undecided++
+    else if (result.verdict !== undefined) this.checked++
     this.#trace.text(result.trace)
     for (const [kind, count] of Object.entries(result.faults))
       this.tally.faults[kind] = (this.tally.faults[kind] ?? 0) + count

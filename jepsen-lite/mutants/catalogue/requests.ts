@@ -183,4 +183,17 @@ export const REQUESTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M140',
+    title: 'the log holds a damaged value',
+    why: 'Every replica stores the same wrong bytes and every read shows them: who replays the log alone finds nothing.',
+    layers: SIM,
+    edits: [
+      edit(
+        'src/kv/request.ts',
+        "if (command.kind === 'put') target.set(command.value, keyAt + 2 + command.key.length)",
+        "if (command.kind === 'put') target.set(command.value.map((byte, at) => byte ^ Number(at === 0)), keyAt + 2 + command.key.length)",
+      ),
+    ],
+  },
 ]

@@ -327,6 +327,28 @@ describe('requests that are sent again', () => {
   })
 })
 
+describe('requests that are sent again to a store that forgets tokens', () => {
+  const once: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
+  const forgetful = () => new Story({ forgetsTokens: true }).tell(once, at(2)).tell(put('x', 'b'), at(3))
+
+  test('may be applied again, but not unasked', () => {
+    expect(verdict(forgetful().tell(once, at(4)).tell(get('x'), seen('a', 4)))).toBe('ok')
+    expect(
+      verdict(
+        forgetful()
+          .tell(once, { ...at(2), replayed: true })
+          .tell(get('x'), seen('b', 3)),
+      ),
+    ).toBe('ok')
+    expect(verdict(forgetful().tell(get('x'), seen('a', 4)))).toBe('violation')
+  })
+
+  test('are not what others promise', () => {
+    const { history } = new Story().tell(once, at(2)).tell(put('x', 'b'), at(3)).tell(once, at(4))
+    expect(check(history).verdict).toBe('violation')
+  })
+})
+
 describe('what is there at the end', () => {
   const rows = [row('x', '1', 2), row('y', '1', 3)]
   const written = () => new Story().tell(put('x', '1'), at(2)).tell(put('y', '1'), at(3))

@@ -43,6 +43,9 @@ test('the generator is not blind: most of what is rare happens', { timeout: 60_0
   const missed = PROBES.filter((probe) => probes[probe] === 0)
   expect(missed.length, missed.join()).toBeLessThan(PROBES.length / 4)
   expect(search.ok).toBeGreaterThan(30 * 50)
+  // Every history is judged, and nearly every one comes to an end.
+  expect(search.checked + search.undecided).toBe(30)
+  expect(search.undecided).toBeLessThan(30 / 4)
 })
 
 test('a schedule runs alike every time', () => {
