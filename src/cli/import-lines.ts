@@ -1,50 +1,107 @@
 // NDJSON as `kv export` writes it: a record on each line, last `{"end":true,"count":…}`. Files made by hand may leave the end line out;
 // then nobody can tell whether the file is whole, and that is said.
+//
+// A line ends at LF and nowhere else: JSON strings may hold U+2028, U+2029 and U+0085 as they are, and `readline` would end lines there.
 
 import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { addAbortSignal } from 'node:stream'
 import { bytesFromJson, parseObject } from '../client/decode.ts'
 import { Failure } from './cluster/failure.ts'
 import type { ImportItem } from './commands/import.ts'
 import { EXIT } from './exit-codes.ts'
-import { say } from './output.ts'
+
+/** Of one line. The largest record that a cluster may hold takes less than half of it, every byte escaped (`\u0000`). */
+export const LINE_BYTES_MAX = 16 * 1024 * 1024
+const LF = 0x0a
 
 /** `-` is standard input. */
-export async function* linesOfFile(path: string): AsyncGenerator<ImportItem, void, undefined> {
-  const input = path === '-' ? process.stdin : createReadStream(path)
-  const where = path === '-' ? 'standard input' : path
+export function linesOfFile(path: string, signal: AbortSignal): AsyncGenerator<ImportItem, void, undefined> {
+  const input = addAbortSignal(signal, path === '-' ? process.stdin : createReadStream(path))
+  return itemsOf(input, path === '-' ? 'standard input' : path)
+}
+
+/** `where` names the input in errors. An input that is not NDJSON, or ends too early, is a `Failure`. */
+export async function* itemsOf(
+  input: AsyncIterable<Buffer>,
+  where: string,
+): AsyncGenerator<ImportItem, void, undefined> {
   let number = 0
   let records = 0
   let ended = false
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const bytes of linesOf(input, where)) {
     number += 1
-    if (line.trim() === '') continue
-    const json = parseObject(line)
-    if (json === undefined || ended) throw bad(`line ${number} of ${where} is not a record`)
-    if (json.end === true) {
-      if (json.count !== records) {
+    const line = `line ${number} of ${where}`
+    const text = textOf(bytes, line)
+    if (text.trim() === '') continue
+    if (ended) throw bad(`${line} comes after the end line`)
+    const json = parseObject(text)
+    if (json === undefined) throw bad(`${line} is not a record: no JSON object`)
+    if ('key' in json) {
+      records += 1
+      yield recordOf(json, line)
+    } else if (json.end === true) {
+      if (json.count !== records)
         throw bad(`${where} is incomplete: ${records} records, but its end line says ${json.count}`)
-      }
       ended = true
-      continue
-    }
-    if ('error' in json) throw bad(`${where} ends with an error: ${JSON.stringify(json.error)}`)
-    records += 1
-    yield recordOf(json, `line ${number} of ${where}`)
+    } else if ('error' in json) throw bad(`${where} ends with an error: ${JSON.stringify(json.error)}`)
+    else throw bad(`${line} is not a record: it has no "key"`)
   }
-  if (!ended && records > 0) {
-    say(`${where} has no end line: if kv export wrote it, it is incomplete`)
+  if (ended) return
+  if (records === 0) throw bad(`${where} is empty. An export has an end line even when there are no records`)
+  yield { kind: 'open-end', reason: `${where} has no end line: if kv export wrote it, it is incomplete` }
+}
+
+async function* linesOf(
+  input: AsyncIterable<Buffer>,
+  where: string,
+): AsyncGenerator<Buffer, void, undefined> {
+  let pieces: Buffer[] = []
+  let bytes = 0
+  let number = 1
+  const add = (piece: Buffer): void => {
+    bytes += piece.length
+    if (bytes > LINE_BYTES_MAX)
+      throw bad(`line ${number} of ${where} has more than ${LINE_BYTES_MAX} bytes: it is no record`)
+    pieces.push(piece)
+  }
+  for await (const chunk of input) {
+    let from = 0
+    for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, from)) {
+      add(chunk.subarray(from, at))
+      yield Buffer.concat(pieces)
+      pieces = []
+      bytes = 0
+      number += 1
+      from = at + 1
+    }
+    add(chunk.subarray(from))
+  }
+  if (bytes > 0) yield Buffer.concat(pieces)
+}
+
+/** Damaged bytes are refused, not replaced. A byte order mark at the beginning of a line is no part of it. */
+function textOf(bytes: Buffer, line: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw bad(`${line} is not UTF-8`)
   }
 }
 
-function recordOf(json: Readonly<Record<string, unknown>>, where: string): ImportItem {
+function recordOf(json: Readonly<Record<string, unknown>>, line: string): ImportItem {
   try {
-    const key = bytesFromJson(json.key)
-    const value = bytesFromJson(json.value)
+    const key = bytesOf(json.key)
+    const value = bytesOf(json.value)
     return { kind: 'write', name: Buffer.from(key).toString(), key, value: () => value }
   } catch {
-    throw bad(`${where} is not a record with "key" and "value"`)
+    throw bad(`${line} is not a record with "key" and "value"`)
   }
+}
+
+/** Half of a surrogate pair, which JSON can escape, has no UTF-8: it would become U+FFFD. */
+function bytesOf(json: unknown): Uint8Array {
+  if (typeof json === 'string' && !json.isWellFormed()) throw new TypeError('half of a surrogate pair')
+  return bytesFromJson(json)
 }
 
 const bad = (message: string): Failure => new Failure(EXIT.failed, message)

@@ -111,7 +111,7 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       .description('store the files of a directory, or the records of an NDJSON file')
       .argument('<source>', "a directory, a file as kv export writes it, or '-' for standard input")
       .option('--prefix <prefix>', 'put this in front of every key')
-      .option('--strict', 'fail when anything was skipped')
+      .option('--strict', 'fail when anything was skipped, or when NDJSON has no end line')
       .addHelpText('after', IMPORT_NOTES)
       .action(async (source, options) => {
         const { importInto } = await import('./commands/import.ts')
@@ -332,8 +332,10 @@ function parseCount(text: string): number {
 const IMPORT_NOTES = `
 Keys are the paths relative to the directory. Symlinks, sockets, pipes, empty directories and values over the
 limit of the cluster are skipped, named and counted; the exit code is 0, with --strict 1. Existing keys are
-overwritten. Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it.`
+overwritten. Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it.
+The last record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error.`
 
 const EXPORT_NOTES = `
 With --dir nothing is ever written outside the directory or through a symlink in it. Keys that are no safe
-relative path, and files that are there with other content, are named and left out; the exit code is then 1.`
+relative path, and files that are there with other content, are named and left out; the exit code is then 1.
+So is the second of two keys that --strip-prefix would make one.`

@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeNode, problem } from '../client/fake-node.ts'
-import { kv as run } from './run-kv.ts'
+import { kv as run, spawnKv } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -122,6 +122,68 @@ describe('import of a directory', () => {
 })
 
 describe('NDJSON', () => {
+  test('a backup is restored whatever its keys and values hold', async () => {
+    const odd = ['\u2028', '\u2029', '\u0085', '\r', '\r\n', '\v\f', '\ufeff', '\0', '"\\', '{"end":true}\n']
+    // The fake node has keys as bytes, each a character.
+    for (const text of odd) node.set(`key ${Buffer.from(text).toString('latin1')}`, `before ${text} after`)
+    // Some lie across the borders of what is read at once.
+    for (let n = 0; n < 20; n++) node.set(`large ${n}`, '€\u2028'.repeat(9_000 + n))
+    const before = new Map(node.rows)
+    writeFileSync(join(scratch, 'backup.ndjson'), (await kv('export')).bytes)
+    node.rows.clear()
+    expect(await kv('import backup.ndjson --strict')).toMatchObject({ code: 0 })
+    for (const [key, row] of before) expect(node.rows.get(key)?.value).toEqual(row.value)
+    expect(node.rows.size).toBe(before.size)
+  })
+
+  test('the last line of a key wins, however long the writes before it take', async () => {
+    let put = 0
+    node.fault = ({ method }) => (method === 'PUT' ? { afterMs: (7 * put++) % 40 } : undefined)
+    const lines = Array.from({ length: 40 }, (_, n) =>
+      JSON.stringify({ key: n % 4 === 0 ? 'even' : 'k', value: `${n}` }),
+    )
+    const whole = [...lines, '{"end":true,"count":40}\n'].join('\n')
+    expect(await kv('import - -o json', whole)).toMatchObject({ code: 0, err: '' })
+    expect(node.contents).toEqual({ even: '36', k: '39' })
+    // Whatever one of them met with.
+    node.fault = ({ method }) => (method === 'PUT' && ++put % 5 === 0 ? 'cut-after' : undefined)
+    node.rows.clear()
+    expect(await kv('import -', whole)).toMatchObject({ code: 0 })
+    expect(node.contents).toEqual({ even: '36', k: '39' })
+  })
+
+  test('of two keys that become one without their prefix, the second is named and left out', async () => {
+    for (const key of ['a', 'p/', 'p/a', 'p/b', 'p/z', 'z']) node.set(key, `value of ${key}`)
+    const lines = await kv('export --strip-prefix p/')
+    expect(lines.code).toBe(1)
+    expect(lines.err).toBe(
+      'not exported: p/: nothing is left of it without the prefix\n' +
+        'not exported: p/a: another key is exported as a\n' +
+        'not exported: z: another key is exported as z\n' +
+        'error: 3 of 6 keys were not exported; they are named above\n',
+    )
+    node.rows.clear()
+    expect(await kv('import - --strict', lines.bytes)).toMatchObject({ code: 0 })
+    const kept = { a: 'value of a', b: 'value of p/b', z: 'value of p/z' }
+    expect(node.contents).toEqual(kept)
+  })
+
+  test('Ctrl-C ends an import that waits for its input', async () => {
+    const interrupted = await new Promise<{ code: number | null; err: string }>((resolve) => {
+      const child = spawnKv(['import', '-'], { endpoints: node.url, cwd: scratch })
+      child.stdin.write('{"key":"k","value":"v"}\n')
+      let err = ''
+      child.stderr.on('data', (chunk) => (err += chunk))
+      child.on('close', (code) => resolve({ code, err }))
+      node.fault = ({ method }) => {
+        if (method === 'PUT') setImmediate(() => child.kill('SIGINT'))
+        return undefined
+      }
+    })
+    expect(interrupted.code).toBe(130)
+    expect(interrupted.err).toMatch(/^stopped after [01] keys?, .*\nerror: interrupted\n$/)
+  })
+
   test('what export writes, import takes', async () => {
     node.set('text', 'grüße\n')
     node.set('bytes/\xff', Buffer.from([0, 255]))
@@ -160,6 +222,10 @@ describe('NDJSON', () => {
     const open = await kv('import -', record)
     expect(open.code).toBe(0)
     expect(open.err).toContain('no end line')
+    expect(await kv('import - --strict', record)).toMatchObject({ code: 1 })
+    const empty = await kv('import -', '')
+    expect(empty).toMatchObject({ code: 1, err: expect.stringContaining('standard input is empty') })
+    expect(await kv('import - --strict', '{"end":true,"count":0}\n')).toMatchObject({ code: 0 })
     expect(await kv('import -', `${record}{"end":true,"count":2}\n`)).toMatchObject({ code: 1 })
     expect(await kv('import -', `${record}{"error":{"code":"internal"}}\n`)).toMatchObject({ code: 1 })
     expect(await kv('import -', 'key,value\n')).toMatchObject({ code: 1 })
@@ -171,6 +237,18 @@ describe('NDJSON', () => {
 })
 
 describe('export to a directory', () => {
+  test('two keys that become one without their prefix are two files never made one', async () => {
+    for (const key of ['a', 'p/a', 'p/b']) node.set(key, `value of ${key}`)
+    const ended = await kv('export --dir dir --strip-prefix p/ --force -o json')
+    expect(ended.code).toBe(1)
+    expect(JSON.parse(ended.out)).toMatchObject({ exported: 2, refused: 1 })
+    expect(ended.err).toContain('not exported: p/a: another key is exported as a\n')
+    expect(readFileSync(join(dir, 'a'), 'utf8')).toBe('value of a')
+    // Below the prefix there is nothing to clash with.
+    expect(await kv('export p/ --dir dir --strip-prefix p/ --force')).toMatchObject({ code: 0 })
+    expect(readFileSync(join(dir, 'a'), 'utf8')).toBe('value of p/a')
+  })
+
   test('writes a file for each key, and again without a change', async () => {
     node.set('conf/a/b', 'deep')
     node.set('conf/empty', '')

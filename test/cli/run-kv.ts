@@ -22,14 +22,18 @@ export interface RunOptions {
   readonly started?: (child: ChildProcess) => void
 }
 
-export function kv(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+export function spawnKv(args: readonly string[], options: RunOptions = {}) {
   const clean = Object.entries(process.env).filter(([name]) => !/^(KV_|NO_COLOR|FORCE_COLOR)/.test(name))
   const endpoints = options.endpoints === undefined ? {} : { KV_ENDPOINTS: options.endpoints }
-  const child = spawn(process.execPath, [KV, ...args], {
+  return spawn(process.execPath, [KV, ...args], {
     cwd: options.cwd ?? tmpdir(),
     env: { ...Object.fromEntries(clean), ...endpoints, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+}
+
+export function kv(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const child = spawnKv(args, options)
   options.started?.(child)
   child.stdin.on('error', () => {})
   child.stdin.end(options.stdin ?? '')

@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { WRITES_AT_ONCE } from '../../src/cli/commands/import.ts'
+import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
@@ -54,6 +56,7 @@ describe('docs/reference/limits.md', () => {
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
     ['Rows in memory', storeLimits],
+    ['Import', { LINE_BYTES_MAX, WRITES_AT_ONCE }],
   ])('%s', (heading, inCode) => {
     const documented = rowsUnder(limits, heading).map(([name = '', value = '']) => [name, quantity(value)])
     expect(Object.fromEntries(documented)).toEqual(inCode)

@@ -3,6 +3,7 @@
 import type { Mutant } from '../mutant.ts'
 import { ELECTIONS } from './elections.ts'
 import { HARNESS } from './harness.ts'
+import { LOCAL } from './local.ts'
 import { MEMBERSHIP_CHANGES } from './membership.ts'
 import { READS } from './reads.ts'
 import { REPLICATION } from './replication.ts'
@@ -24,6 +25,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...MEMBERSHIP_CHANGES,
   ...STORAGE,
   ...TRANSPORT,
+  ...LOCAL,
 ].sort((a, b) => number(a) - number(b))
 
 export const MUTANTS: readonly Mutant[] = [...STORE_MUTANTS, ...HARNESS]

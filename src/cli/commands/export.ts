@@ -9,6 +9,7 @@ import { bytesToJson, printable, say, toJson, writeLine } from '../output.ts'
 import { megabytes, Progress } from '../progress.ts'
 import { inSession, type Session } from '../session.ts'
 import { recordJson } from '../shapes.ts'
+import { PrefixStripper } from '../strip-prefix.ts'
 
 /** Silence longer than this ends the export; it is no limit to the whole. */
 const TIMEOUT_MS = 30_000
@@ -30,15 +31,15 @@ export async function exportFrom(
     global,
     { kind: 'read' },
     async (session) => {
-      const strip = Buffer.from(flags.stripPrefix ?? '')
+      const stripper = new PrefixStripper(flags.stripPrefix ?? '', prefix ?? '')
       let revision: number | undefined
       const onAnswer = (info: AnswerInfo) => {
         revision = info.revision
         session.read.onAnswer?.(info)
       }
       const records = session.client.list({ ...session.read, onAnswer, prefix, snapshot: true })
-      if (flags.dir === undefined) await exportLines(records, strip, () => revision)
-      else await exportFiles(session, records, strip, flags.dir, flags.force === true)
+      if (flags.dir === undefined) await exportLines(records, stripper, () => revision)
+      else await exportFiles(session, records, stripper, flags.dir, flags.force === true)
     },
     { timeoutMs: TIMEOUT_MS },
   )
@@ -47,25 +48,33 @@ export async function exportFrom(
 /** Ends with the line by which a reader knows that nothing is missing. */
 async function exportLines(
   records: AsyncIterable<KvRecord>,
-  strip: Buffer,
+  stripper: PrefixStripper,
   revision: () => number | undefined,
 ): Promise<void> {
   let count = 0
+  let refused = 0
   const progress = process.stdout.isTTY ? undefined : new Progress()
   for await (const record of records) {
-    const key = stripped(record.keyBytes, strip)
-    await writeLine(JSON.stringify({ ...recordJson(record), key: bytesToJson(key) }))
+    const stripped = stripper.strip(record.keyBytes)
+    if (stripped.kind === 'refused') {
+      refused += 1
+      progress?.clear()
+      sayRefused(record, stripped.reason)
+      continue
+    }
+    await writeLine(JSON.stringify({ ...recordJson(record), key: bytesToJson(stripped.key) }))
     count += 1
     progress?.show(() => `exported ${count} keys`)
   }
   progress?.clear()
   await writeLine(JSON.stringify({ end: true, count, revision: revision() }))
+  failIfRefused(refused, count)
 }
 
 async function exportFiles(
   { format }: Session,
   records: AsyncIterable<KvRecord>,
-  strip: Buffer,
+  stripper: PrefixStripper,
   path: string,
   force: boolean,
 ): Promise<void> {
@@ -75,11 +84,12 @@ async function exportFiles(
   let bytes = 0
   let refused = 0
   for await (const record of records) {
-    const result = directory.write(stripped(record.keyBytes, strip), record.value)
+    const stripped = stripper.strip(record.keyBytes)
+    const result = stripped.kind === 'refused' ? stripped : directory.write(stripped.key, record.value)
     if (result.kind === 'refused') {
       refused += 1
       progress.clear()
-      say(`not exported: ${printable(record.key)}: ${result.reason}`)
+      sayRefused(record, result.reason)
       continue
     }
     exported += 1
@@ -92,16 +102,17 @@ async function exportFiles(
   if (format === 'json') await writeLine(toJson(json))
   else if (format === 'ndjson') await writeLine(JSON.stringify(json))
   else say(`exported ${exported} keys, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
-  if (refused > 0) {
-    throw new Failure(
-      EXIT.failed,
-      `${refused} of ${exported + refused} keys were not exported; they are named above`,
-    )
-  }
+  failIfRefused(refused, exported)
 }
 
-/** Keys that do not begin with it stay as they are. */
-function stripped(key: Uint8Array, prefix: Buffer): Uint8Array {
-  const has = Buffer.compare(key.subarray(0, prefix.length), prefix) === 0
-  return has ? key.subarray(prefix.length) : key
+function sayRefused(record: KvRecord, reason: string): void {
+  say(`not exported: ${printable(record.key)}: ${reason}`)
+}
+
+function failIfRefused(refused: number, exported: number): void {
+  if (refused === 0) return
+  throw new Failure(
+    EXIT.failed,
+    `${refused} of ${exported + refused} keys were not exported; they are named above`,
+  )
 }

@@ -1,4 +1,5 @@
-// kv import FILE.ndjson | DIR: many writes, some at a time, each of them applied at most once.
+// kv import FILE.ndjson | DIR: many writes, some at a time, each of them applied at most once. Those of one key are made one after the other, in
+// the order of the source: its last one wins.
 //
 // A fail-over must not end an import: each write is tried for up to a minute by the client, under one idempotency key. What the
 // cluster will never take (too large, …) is skipped and named; anything else ends the import.
@@ -14,7 +15,7 @@ import { printable, say, toJson, writeLine } from '../output.ts'
 import { megabytes, Progress } from '../progress.ts'
 import { inSession, type Session } from '../session.ts'
 
-const WRITES_AT_ONCE = 32
+export const WRITES_AT_ONCE = 32
 /** Without --timeout, a write is tried this long: longer than any fail-over, a pause or a restart of the cluster. */
 const TIMEOUT_MS = 60_000
 /** These are properties of the one file: the import goes on. */
@@ -29,6 +30,10 @@ export type ImportItem =
       readonly value: () => Uint8Array
     }
   | { readonly kind: 'skip'; readonly name: string; readonly reason: string }
+  /** Nothing says whether the source is whole. */
+  | { readonly kind: 'open-end'; readonly reason: string }
+
+type WriteItem = Extract<ImportItem, { kind: 'write' }>
 
 export interface ImportFlags {
   readonly prefix?: string | undefined
@@ -41,24 +46,26 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
     global,
     { kind: 'write', check: 'kv ls', fromFiles: true },
     async (session) => {
+      const { signal } = session
       const bytesMax = await valueBytesMax(session)
-      const items = source !== '-' && isDirectory(source) ? filesIn(source, bytesMax) : linesOfFile(source)
+      const items =
+        source !== '-' && isDirectory(source) ? filesIn(source, bytesMax) : linesOfFile(source, signal)
       const totals = new Totals()
       try {
-        await writeAll(session.client, session.signal, items, Buffer.from(flags.prefix ?? ''), totals)
+        await writeAll(session.client, signal, items, Buffer.from(flags.prefix ?? ''), totals)
       } catch (error) {
         totals.progress.clear()
         say(`stopped after ${totals.sentence()}`)
-        throw error
+        throw signal.aborted && !(error instanceof QuorateError)
+          ? new Failure(EXIT.interrupted, 'interrupted')
+          : error
       }
       totals.progress.clear()
       if (session.format === 'json' || session.format === 'ndjson') {
         const json = totals.json()
         await writeLine(session.format === 'json' ? toJson(json) : JSON.stringify(json))
       } else say(`imported ${totals.sentence()}`)
-      if (flags.strict === true && totals.skipped > 0) {
-        throw new Failure(EXIT.failed, `${totals.skipped} skipped, and --strict was given`)
-      }
+      if (flags.strict === true) totals.refuse()
     },
     needs,
   )
@@ -69,6 +76,7 @@ class Totals {
   written = 0
   skipped = 0
   bytes = 0
+  #hasOpenEnd = false
 
   wrote(bytes: number): void {
     this.written += 1
@@ -80,6 +88,18 @@ class Totals {
     this.skipped += 1
     this.progress.clear()
     say(`skipped ${printable(name)}: ${reason}`)
+  }
+
+  openEnd(reason: string): void {
+    this.#hasOpenEnd = true
+    this.progress.clear()
+    say(reason)
+  }
+
+  /** What --strict does not let pass. */
+  refuse(): void {
+    if (this.skipped > 0) throw new Failure(EXIT.failed, `${this.skipped} skipped, and --strict was given`)
+    if (this.#hasOpenEnd) throw new Failure(EXIT.failed, 'the end line is missing, and --strict was given')
   }
 
   sentence(): string {
@@ -105,32 +125,45 @@ async function writeAll(
   prefix: Uint8Array,
   totals: Totals,
 ): Promise<void> {
-  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
-  let failed = false
-  const worker = async () => {
-    while (!failed) {
-      const next = await iterator.next()
-      if (next.done === true) return
-      const item = next.value
-      if (item.kind === 'skip') totals.skip(item.name, item.reason)
-      else await writeOne(client, signal, item, prefix, totals)
-    }
+  const underway = new Set<Promise<void>>()
+  const lastOfKey = new Map<string, Promise<void>>()
+  let failure: { readonly error: unknown } | undefined
+  const fail = (error: unknown): void => {
+    failure ??= { error }
   }
-  const workers = Array.from({ length: WRITES_AT_ONCE }, () =>
-    worker().catch((error: unknown) => {
-      failed = true
-      throw error
-    }),
-  )
+  const begin = (item: WriteItem): void => {
+    const key = Buffer.from(item.key).toString('latin1')
+    const turn = lastOfKey.get(key) ?? Promise.resolve()
+    const write = turn
+      .then(() => (failure === undefined ? writeOne(client, signal, item, prefix, totals) : undefined))
+      .catch(fail)
+      .finally(() => {
+        underway.delete(write)
+        if (lastOfKey.get(key) === write) lastOfKey.delete(key)
+      })
+    underway.add(write)
+    lastOfKey.set(key, write)
+  }
+  try {
+    for await (const item of items) {
+      if (item.kind === 'write') begin(item)
+      else if (item.kind === 'skip') totals.skip(item.name, item.reason)
+      else totals.openEnd(item.reason)
+      while (underway.size >= WRITES_AT_ONCE) await Promise.race(underway)
+      if (failure !== undefined) break
+    }
+  } catch (error) {
+    fail(error)
+  }
   // All of them come to an end before anything is said, whichever failed first.
-  const ends = await Promise.allSettled(workers)
-  for (const end of ends) if (end.status === 'rejected') throw end.reason
+  await Promise.all(underway)
+  if (failure !== undefined) throw failure.error
 }
 
 async function writeOne(
   client: Client,
   signal: AbortSignal,
-  item: Extract<ImportItem, { kind: 'write' }>,
+  item: WriteItem,
   prefix: Uint8Array,
   totals: Totals,
 ): Promise<void> {

@@ -1,0 +1,59 @@
+// The kv command on one machine: import and export, and the local cluster. No simulator sees it; tests with real processes and files do.
+
+import type { Mutant } from '../mutant.ts'
+import { edit, UNIT } from './edit.ts'
+
+const LINES = 'src/cli/import-lines.ts'
+const IMPORT = 'src/cli/commands/import.ts'
+const FILES_TESTS = ['test/cli/files.int.test.ts']
+const LINES_TESTS = ['test/cli/import-lines.prop.test.ts']
+
+export const LOCAL: readonly Mutant[] = [
+  {
+    id: 'M201',
+    title: 'an import ends lines at U+2028 and U+2029 too',
+    why: 'node:readline does; JSON strings may hold both as they are, so a backup with such a value cannot be restored',
+    layers: UNIT,
+    tests: [...LINES_TESTS, ...FILES_TESTS],
+    edits: [
+      edit(
+        LINES,
+        'for await (const bytes of linesOf(input, where)) {',
+        'for await (const whole of linesOf(input, where)) for (const part of whole.toString().split(/[\\u2028\\u2029]/)) {\n' +
+          '    const bytes = Buffer.from(part)',
+      ),
+    ],
+  },
+  {
+    id: 'M202',
+    title: 'an import decodes chunk by chunk',
+    why: 'a character that lies across the border of two chunks becomes U+FFFD twice',
+    layers: UNIT,
+    tests: LINES_TESTS,
+    edits: [edit(LINES, 'pieces.push(piece)', 'pieces.push(Buffer.from(piece.toString()))')],
+  },
+  {
+    id: 'M203',
+    title: 'an import writes one key from several requests at once',
+    why: 'whichever arrives last wins, not the last one of the file',
+    layers: UNIT,
+    tests: FILES_TESTS,
+    edits: [edit(IMPORT, 'lastOfKey.get(key) ?? Promise.resolve()', 'Promise.resolve()')],
+  },
+  {
+    id: 'M204',
+    title: 'an export lets two keys become one',
+    why: 'with --strip-prefix p/ both p/a and a become a: whoever reads the export keeps one of them',
+    layers: UNIT,
+    tests: FILES_TESTS,
+    edits: [edit('src/cli/strip-prefix.ts', 'if (this.#given.has(bytes)) {', 'if (bytes === undefined) {')],
+  },
+  {
+    id: 'M205',
+    title: 'an input without an end line passes for a whole one',
+    why: 'a backup that was cut off between two lines is restored without a word',
+    layers: UNIT,
+    tests: FILES_TESTS,
+    edits: [edit(LINES, 'if (ended) return', 'if (ended || number >= 0) return')],
+  },
+]
