@@ -141,7 +141,10 @@ export class Model {
       this.#evict(false)
       return { principal, outcome: known.outcome, replayed: true, keyed: true }
     }
-    if (idempotency.since !== undefined && idempotency.since < this.#horizon)
+    const { since } = idempotency
+    if (since !== undefined && since > this.revision) return refused('bad_request')
+    // Neither a key nor a setting has changed since what was forgotten at the newest revision.
+    if (since !== undefined && since <= this.#horizon && since < this.revision)
       return refused('idempotency_expired')
     const outcome = this.#execute(request)
     this.#evict(true)
@@ -169,7 +172,9 @@ export class Model {
 
   #execute({ command }: Request): string {
     if (command.kind === 'settings') {
-      this.#settings = { ...this.#settings, ...command.settings }
+      const settings = { ...this.#settings, ...command.settings }
+      if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.revision++
+      this.#settings = settings
       return `settings at ${this.revision}`
     }
     const key = text(command.key)

@@ -4,7 +4,7 @@
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { fingerprint } from './fingerprint.ts'
-import { encodeTokenRow, evict, evictionDue, lookUp, remember } from './idempotency.ts'
+import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
 import type { ParsedRequest } from './request.ts'
 import { parseRequest } from './request.ts'
 import {
@@ -16,7 +16,7 @@ import {
   tokenKey,
   valueBytesOf,
 } from './rows.ts'
-import { settingsFault } from './settings.ts'
+import { equalSettings, settingsFault } from './settings.ts'
 import type {
   Applied,
   Apply,
@@ -109,7 +109,12 @@ function answerOfToken(
   if (known === 'other-request')
     return refuse('idempotency_key_reused', 'this idempotency token was used for another request')
   if (known !== undefined) return { outcome: known, replayed: true }
-  if (since !== undefined && since < tokens.horizon)
+  if (since !== undefined && since > revision)
+    return refuse(
+      'bad_request',
+      `this token is said to be in use since revision ${since}, but the store is at revision ${revision}`,
+    )
+  if (since !== undefined && isForgotten(since, state))
     return refuse(
       'idempotency_expired',
       `outcomes up to revision ${tokens.horizon} are forgotten; this token is in use since ${since}`,
@@ -195,15 +200,21 @@ function remove(
   }
 }
 
-/** Settings are not data: no revision is raised. */
+/**
+ * Raises the revision when a setting changes: all that outcomes depend on, keys and settings, changes only together with the revision
+ * (`isForgotten` builds on that).
+ */
 function changeSettings(change: Partial<KvState['settings']>, state: KvState): Executed {
   const fault = settingsFault(change, state.settings)
   if (fault !== undefined) return refuse(state, 'bad_request', fault)
   const settings = { ...state.settings, ...change }
+  if (equalSettings(settings, state.settings))
+    return unchanged({ kind: 'settings', revision: state.revision, settings }, state)
+  const revision = asRevision(state.revision + 1)
   return {
-    outcome: { kind: 'settings', revision: state.revision, settings },
+    outcome: { kind: 'settings', revision, settings },
     changes: [],
-    state: { ...state, settings },
+    state: { ...state, revision, settings },
   }
 }
 

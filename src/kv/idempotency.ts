@@ -46,6 +46,19 @@ export function lookUp(
   return decodeOutcome(tokenRow, FINGERPRINT_BYTES, command)
 }
 
+/**
+ * Whether the outcome of a token that is in use since this revision may have been forgotten. `since`: at most the store's revision, as it was
+ * when the token was first sent.
+ *
+ * A request that changed something has an outcome above its `since`; one that changed nothing may have its outcome exactly there. Below the
+ * horizon both may be forgotten, at the horizon the second kind. There a token is refused as well, unless the store is still at that very
+ * revision: then neither keys nor settings have changed since any forgotten outcome of it, a late copy of such a request gets the same
+ * outcome once more, and changes nothing. So a token that is as new as the store is never refused.
+ */
+export function isForgotten(since: Revision, { revision, tokens }: KvState): boolean {
+  return since < tokens.horizon || (since === tokens.horizon && since < revision)
+}
+
 /** Whether the oldest outcome must be forgotten, to make room for `incoming` bytes of a new one (0: there is none). */
 export function evictionDue(
   {

@@ -66,6 +66,8 @@ export function settingsFault(change: Partial<Settings>, current: Settings): str
   return undefined
 }
 
+export const equalSettings = (a: Settings, b: Settings): boolean => NAMES.every((name) => a[name] === b[name])
+
 /** What a settings change takes in bytes: a count, then {id: 1, value: 8} in rising order of ids. */
 export const settingsBytes = (settings: Partial<Settings>): number =>
   1 + 9 * NAMES.filter((name) => settings[name] !== undefined).length

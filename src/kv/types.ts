@@ -6,7 +6,7 @@
 
 declare const brand: unique symbol
 
-/** The store's revision: a safe integer, 1 for an empty store; 0 stands for "before everything". */
+/** The store's revision: a safe integer, 1 for an empty store, one more with each change of a key or a setting; 0 stands for "before everything". */
 export type Revision = number & { readonly [brand]: 'Revision' }
 
 export const asRevision = (value: number): Revision => {
@@ -72,7 +72,7 @@ export interface Settings {
 export interface Idempotency {
   /** 1–255 visible ASCII characters. */
   readonly token: string
-  /** The token is in use since this revision: older than the eviction horizon is refused as expired. */
+  /** The store's revision, at the most, when the token was first sent: refused as expired when its outcome may be forgotten. */
   readonly since: Revision | undefined
 }
 
@@ -101,7 +101,7 @@ export interface KvState {
     readonly next: number
     /** Cluster time of the outcome at `oldest`; without meaning while `count` is 0. */
     readonly oldestAtMs: number
-    /** Highest revision of an evicted outcome: a `since` below it cannot be vouched for. 0 until something is evicted. */
+    /** Highest revision of an evicted outcome: an older `since` cannot be vouched for (`isForgotten`). 0 until something is evicted. */
     readonly horizon: Revision
   }
 }

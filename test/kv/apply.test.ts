@@ -101,12 +101,15 @@ describe('limits', () => {
 })
 
 describe('settings', () => {
-  test('a change is answered with all of them and raises no revision', () => {
+  test('a change is answered with all of them and raises the revision, unless nothing is different', () => {
     const store = new MemoryStore()
-    const { outcome } = store.apply(ask({ kind: 'settings', settings: { keyBytesMax: 7, storeBytesMax: 9 } }))
+    const change = ask({ kind: 'settings', settings: { keyBytesMax: 7, storeBytesMax: 9 } })
+    const { outcome } = store.apply(change)
+    expect(store.apply(change).outcome).toEqual(outcome)
+    expect(store.state.revision).toBe(2)
     expect(outcome).toMatchObject({
       kind: 'settings',
-      revision: 1,
+      revision: 2,
       settings: { keyBytesMax: 7, valueBytesMax: 1 << 20 },
     })
     expect(store.state.settings).toMatchObject({ keyBytesMax: 7, storeBytesMax: 9 })

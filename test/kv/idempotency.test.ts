@@ -31,7 +31,7 @@ describe('a repeat', () => {
     [
       'a change of settings',
       { kind: 'settings', settings: { storeBytesMax: 1000 } },
-      { kind: 'settings', revision: 2, settings: { storeBytesMax: 1000, valueBytesMax: 4 } },
+      { kind: 'settings', revision: 3, settings: { storeBytesMax: 1000, valueBytesMax: 4 } },
     ],
   ]
 
@@ -59,7 +59,7 @@ describe('a repeat', () => {
   test('is told by the request, not by its since', () => {
     const store = new MemoryStore()
     store.apply(ask(putOf('k', '1'), token('t', 1)))
-    expect(store.apply(ask(putOf('k', '1'), token('t', 2))).replayed).toBe(true)
+    expect(store.apply(ask(putOf('k', '1'), token('t', 9))).replayed).toBe(true)
     expect(store.apply(ask(putOf('k', '1'), token('t'))).replayed).toBe(true)
   })
 })
@@ -140,8 +140,46 @@ describe('forgetting', () => {
     const expired = store.apply(ask(putOf('a', '1'), token('a', 1)))
     expect(expired.outcome).toMatchObject({ kind: 'refused', code: 'idempotency_expired', revision: 3 })
     expect(expired.changes).toEqual([])
-    // Remembered outcomes are answered however old the token says it is; tokens since the horizon are fresh.
+    // Remembered outcomes are answered however old the token says it is; tokens that are newer than the horizon are fresh.
     expect(store.apply(ask(putOf('b', '1'), token('b', 1))).replayed).toBe(true)
-    expect(store.apply(ask(putOf('c', '1'), token('c', 2))).outcome.kind).toBe('put')
+    expect(store.apply(ask(putOf('c', '1'), token('c', 3))).outcome.kind).toBe('put')
+  })
+
+  test('a request that changed nothing is not executed when it comes late, although its since is its revision', () => {
+    const store = new MemoryStore({ idempotencyTokensMax: 1 })
+    store.apply(ask(putOf('a', '1')))
+    const creation = ask(putOf('a', 'late', { ifNoneMatch: 'any' }), token('t', 2))
+    expect(store.apply(creation).outcome).toMatchObject({ kind: 'precondition-failed', revision: 2 })
+    const other = ask(putOf('a', '', { ifNoneMatch: 'any' }), token('u', 2))
+    expect(store.apply(other).outcome.kind).toBe('precondition-failed')
+    expect(store.state.tokens.horizon).toBe(2)
+    store.apply(ask(deleteOf('a')))
+    expect(store.apply(creation).outcome).toMatchObject({ code: 'idempotency_expired' })
+    expect(store.get('a')).toBeUndefined()
+  })
+
+  test('a token as new as the store is fresh, whatever was forgotten at this revision', () => {
+    const store = new MemoryStore({ idempotencyTokensMax: 1 })
+    for (let i = 0; i < 5; i++)
+      expect(store.apply(ask(deleteOf('none'), token(`${i}`, 1))).outcome).toMatchObject({ deleted: 0 })
+    expect(store.state.tokens.horizon).toBe(1)
+    expect(store.apply(ask(putOf('a', '1'), token('new', 1))).outcome.kind).toBe('put')
+  })
+
+  test('a change of settings is not made twice, although it changes no key', () => {
+    const store = new MemoryStore({ idempotencyTokensMax: 1 })
+    const set = (storeBytesMax: number): Command => ({ kind: 'settings', settings: { storeBytesMax } })
+    const first = ask(set(1), token('t', 1))
+    store.apply(first)
+    store.apply(ask(set(2), token('u', store.state.revision)))
+    expect(store.apply(first).outcome).toMatchObject({ code: 'idempotency_expired' })
+    expect(store.state.settings.storeBytesMax).toBe(2)
+  })
+
+  test('a since beyond the store is a mistake', () => {
+    const store = new MemoryStore()
+    const { outcome, changes } = store.apply(ask(putOf('a', '1'), token('t', 2)))
+    expect(outcome).toMatchObject({ kind: 'refused', code: 'bad_request', revision: 1 })
+    expect(changes).toEqual([])
   })
 })

@@ -135,7 +135,9 @@ class Model {
         return { outcome: known.outcome, replayed: true }
       }
       if (known !== undefined) answered.outcome = this.#refuse('idempotency_key_reused')
-      else if (idempotency.since !== undefined && idempotency.since < this.horizon)
+      else if (idempotency.since !== undefined && idempotency.since > this.revision)
+        answered.outcome = this.#refuse('bad_request')
+      else if (idempotency.since !== undefined && this.#mayBeForgotten(idempotency.since))
         answered.outcome = this.#refuse('idempotency_expired')
       else {
         const outcome = this.#execute(command)
@@ -159,7 +161,9 @@ class Model {
 
   #execute(command: Command): Outcome {
     if (command.kind === 'settings') {
-      this.storeBytesMax = command.settings.storeBytesMax ?? this.storeBytesMax
+      const { storeBytesMax = this.storeBytesMax } = command.settings
+      if (storeBytesMax !== this.storeBytesMax) this.revision = rev(this.revision + 1)
+      this.storeBytesMax = storeBytesMax
       const settings = { ...new MemoryStore(SETTINGS).state.settings, storeBytesMax: this.storeBytesMax }
       return { kind: 'settings', revision: this.revision, settings }
     }
@@ -203,6 +207,11 @@ class Model {
       this.horizon = rev(Math.max(this.horizon, this.memory[0].outcome.revision))
       this.memory.shift()
     }
+  }
+
+  /** At the horizon only while there is nothing newer. */
+  #mayBeForgotten(since: Revision): boolean {
+    return since <= this.horizon && !(since === this.horizon && since === this.revision)
   }
 
   #refuse(code: Extract<Outcome, { kind: 'refused' }>['code']): Outcome {

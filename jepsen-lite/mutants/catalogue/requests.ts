@@ -17,8 +17,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        'if (since !== undefined && since < tokens.horizon)',
-        'if (since !== undefined && since < 0)',
+        'if (since !== undefined && isForgotten(since, state))',
+        'if (since !== undefined && since < 0 && isForgotten(since, state))',
       ),
     ],
   },
@@ -193,6 +193,48 @@ export const REQUESTS: readonly Mutant[] = [
         'src/kv/request.ts',
         "if (command.kind === 'put') target.set(command.value, keyAt + 2 + command.key.length)",
         "if (command.kind === 'put') target.set(command.value.map((byte, at) => byte ^ Number(at === 0)), keyAt + 2 + command.key.length)",
+      ),
+    ],
+  },
+  {
+    id: 'M156',
+    title: 'a token in use since the very horizon passes for a new one',
+    why: 'A request that changed nothing has the revision of its since: a late copy of it is executed. Our own, found by review.',
+    layers: UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        TOKENS,
+        'since < tokens.horizon || (since === tokens.horizon && since < revision)',
+        'since < tokens.horizon && since < revision',
+      ),
+    ],
+  },
+  {
+    id: 'M157',
+    title: 'a change of settings raises no revision',
+    why: 'A late copy of an earlier change of settings cannot be told from a new one, and is made once more.',
+    layers: SIM_UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        APPLY,
+        "  const revision = asRevision(state.revision + 1)\n  return {\n    outcome: { kind: 'settings', revision, settings },",
+        "  const revision = state.revision\n  return {\n    outcome: { kind: 'settings', revision, settings },",
+      ),
+    ],
+  },
+  {
+    id: 'M158',
+    title: 'every token in use since the horizon is refused',
+    why: 'While nothing changes, no client can send anything newer: none of them can write again.',
+    layers: SIM_UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        TOKENS,
+        '(since === tokens.horizon && since < revision)',
+        '(since === tokens.horizon && since <= revision)',
       ),
     ],
   },

@@ -341,7 +341,8 @@ describe('the cluster', () => {
     ])
       expect((await change(bad)).json).toMatchObject(problemOf('bad_request'))
     expect(node.asked.length).toBe(asked)
-    expect(node.revision).toBe(1)
+    // One for each change of limits.
+    expect(node.revision).toBe(3)
   })
 })
 

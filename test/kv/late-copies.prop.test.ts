@@ -1,0 +1,93 @@
+// Copies of requests that arrive late, whatever was forgotten in between: nothing is applied twice, and "nothing was written" stays true.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Applied, Command, Condition, Outcome, Request, Settings } from '../../src/kv/types.ts'
+import { TABLE_DATA } from '../../src/kv/types.ts'
+import { runs } from '../runs.ts'
+import { ask, deleteOf, MemoryStore, putOf, rev } from './store.ts'
+
+/** Which requests are refused, and how soon tokens are forgotten, is a matter of these as well. */
+const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
+  {
+    valueBytesMax: fc.nat({ max: 3 }),
+    storeBytesMax: fc.nat({ max: 8 }),
+    idempotencyTokensMax: fc.integer({ min: 1, max: 4 }),
+  },
+  { requiredKeys: [] },
+)
+const revisions = fc.array(fc.integer({ min: 1, max: 8 }).map(rev), { maxLength: 2 })
+const tags = fc.oneof(fc.constant('any' as const), revisions)
+const condition: fc.Arbitrary<Partial<Condition> | undefined> = fc.option(
+  fc.oneof(fc.record({ ifMatch: tags }), fc.record({ ifNoneMatch: tags })),
+  { nil: undefined },
+)
+const key = fc.constantFrom('a', 'b')
+const value = fc.constantFrom('', '1', '22', '333')
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 4, arbitrary: fc.tuple(key, value, condition).map((drawn) => putOf(...drawn)) },
+  { weight: 3, arbitrary: fc.tuple(key, condition).map((drawn) => deleteOf(...drawn)) },
+  { weight: 2, arbitrary: settings.map((settings) => ({ kind: 'settings' as const, settings })) },
+)
+
+type Event =
+  /** `behind`: how many revisions the store has gone on since its client heard of it. */
+  | { readonly kind: 'first'; readonly command: Command; readonly behind: number }
+  | { readonly kind: 'unkeyed'; readonly command: Command }
+  /** Of one of the first tries so far. */
+  | { readonly kind: 'copy'; readonly of: number }
+
+const event: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('first' as const),
+      command,
+      behind: fc.oneof(fc.constant(0), fc.nat({ max: 3 })),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('unkeyed' as const), command }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('copy' as const), of: fc.nat() }) },
+)
+const events = fc.array(event, { maxLength: 40 })
+
+const codeOf = (outcome: Outcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
+
+/** Changes of users' keys and of settings: what a client would notice. */
+function changesNothing({ changes, state }: Applied, before: MemoryStore['state']): void {
+  expect(changes.filter(({ key }) => key[0] === TABLE_DATA)).toEqual([])
+  expect(state.settings).toEqual(before.settings)
+  expect(state.revision).toBe(before.revision)
+}
+
+test('a late copy of a token with its since changes nothing and contradicts no answer', () => {
+  fc.assert(
+    fc.property(settings, events, (initial, drawn) => {
+      const store = new MemoryStore({ idempotencyTokensMax: 2, ...initial })
+      const sent: { readonly request: Request; readonly outcome: Outcome }[] = []
+      for (const event of drawn) {
+        if (event.kind === 'unkeyed') {
+          store.apply(ask(event.command))
+        } else if (event.kind === 'first') {
+          const { revision } = store.state
+          const since = rev(Math.max(1, revision - event.behind))
+          const request = ask(event.command, { token: `token ${sent.length}`, since })
+          const { outcome } = store.apply(request)
+          // Who knows the newest revision is never refused, whatever was forgotten.
+          if (event.behind === 0) expect(codeOf(outcome)).not.toBe('idempotency_expired')
+          sent.push({ request, outcome })
+        } else {
+          const first = sent[event.of % Math.max(sent.length, 1)]
+          if (first === undefined) continue
+          const before = store.state
+          const applied = store.apply(first.request)
+          changesNothing(applied, before)
+          // An answer that was heard before, or a refusal to say.
+          if (codeOf(applied.outcome) !== 'idempotency_expired')
+            expect(applied.outcome).toEqual(first.outcome)
+        }
+      }
+    }),
+    { numRuns: runs(3000) },
+  )
+})
