@@ -1,4 +1,4 @@
-// A hop between two nodes that spoils what passes. It knows how frames are cut (src/server/transport/frames.ts), and so can lose, double, reorder
+// A hop between two nodes that spoils what passes. It knows how frames are cut (src/server/tcp/frames.ts), and so can lose, double, reorder
 // and replay whole ones, as a datagram network would; or it touches bytes: flips, slices, delays, throttles. Both directions of a
 // connection suffer alike.
 //

@@ -28,8 +28,9 @@ import { Driver } from './driver.ts'
 import { createHttpServer, type HttpServer } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
 import { driverLimits, raftLimits, raftTiming } from './limits.ts'
+import { TRANSPORT_LIMITS } from './links/index.ts'
 import { Metrics } from './metrics.ts'
-import { createTcpNetwork, type TcpNetwork, TRANSPORT_LIMITS } from './transport/index.ts'
+import { createTcpNetwork, type TcpNetwork } from './tcp/index.ts'
 import type { Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
 import { version } from './version.ts'
 
@@ -115,14 +116,14 @@ class Node implements RunningNode {
     const { identity } = this.#storage
     const { electionMaxMs } = { ...raftTiming, ...this.#options.timing }
     this.#network = await createTcpNetwork({
-      self: { replicaId: identity.replicaId, clusterId: identity.clusterId, name: identity.name },
+      self: { replicaId: identity.replicaId, clusterId: identity.clusterId },
       listen: peerListen,
       events: this.api,
       logger: this.#logger,
       limits: { silenceMs: Math.max(TRANSPORT_LIMITS.silenceMs, 3 * electionMaxMs) },
       ...(resolvePeer === undefined ? {} : { resolvePeer }),
     })
-    const { counters } = this.#network
+    const { counters } = this.#network.links
     this.#metrics.watch({
       status: () => this.api.status(),
       peers: () => counters,
@@ -137,7 +138,7 @@ class Node implements RunningNode {
       corsOrigins,
     })
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
-    this.api.start(this.#network)
+    this.api.start(this.#network.links)
     this.#becomeKnown().catch((error: unknown) => {
       this.api.stop(error instanceof Error ? error.message : String(error))
     })
@@ -161,7 +162,7 @@ class Node implements RunningNode {
   async #finish(end: NodeEnd): Promise<void> {
     if (this.#over) return
     this.#over = true
-    this.#network?.close()
+    this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
     // A storage that has failed submits nothing here either; one that has not gives its lock back.

@@ -1,13 +1,13 @@
 // Design: dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/raft and src/kv are pure: they
 // need neither Node nor a clock, nor randomness, nor a turn of the event loop, so that a simulator (and one
-// day a browser page) can run them as they are. Read from the syntax tree: comments and strings do not count.
+// day a browser page) can run them as they are. So are the links between replicas, which the simulator runs. Read from the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 
-const PURE = ['raft', 'kv']
+const PURE = ['raft', 'kv', 'server/links']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
@@ -21,7 +21,8 @@ const MAY_IMPORT = new Map([
   ['raft', []],
   ['kv', []],
   ['storage', ['kv', 'raft/types.ts', 'raft/entry.ts']],
-  ['server', ['storage', 'kv', 'raft']],
+  ['server', ['storage', 'kv', 'raft', 'server/links']],
+  ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
   ['client', []],
   ['cli', ['client', 'server']],
   ['embed', ['client', 'server']],
@@ -204,9 +205,10 @@ function isWithin(file: string, allowed: string[]): boolean {
   return allowed.includes(folderOf(file)) || allowed.includes(file.replace(/^src\//, ''))
 }
 
-/** 'raft' of src/raft/log.ts; a file in src/ itself, or outside, is its own path. */
+/** 'raft' of src/raft/log.ts; the links are a part of the server with rules of their own; a file in src/ itself, or outside, is its own path. */
 function folderOf(file: string): string {
   const [top, folder, ...rest] = file.split('/')
+  if (file.startsWith('src/server/links/')) return 'server/links'
   if (top === 'jepsen-lite') {
     return TESTER_WITHOUT_NODE.find((nodeless) => file.startsWith(`${nodeless}/`)) ?? top
   }

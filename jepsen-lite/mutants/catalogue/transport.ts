@@ -3,11 +3,9 @@
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, UNIT } from './edit.ts'
 
-const HANDSHAKE_TESTS = [
-  'test/server/transport/handshake.int.test.ts',
-  'test/server/transport/link.int.test.ts',
-]
+const HANDSHAKE_TESTS = ['test/server/tcp/handshake.int.test.ts', 'test/server/tcp/link.int.test.ts']
 const DRIVER = 'src/server/driver.ts'
+const PROCESSES = 'src/server/links/processes.ts'
 
 export const TRANSPORT: readonly Mutant[] = [
   {
@@ -15,17 +13,9 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'a frame is taken whatever its checksum',
     why: 'A bit that flipped on the way is replicated.',
     layers: UNIT,
-    tests: [
-      'test/server/transport/bytes.test.ts',
-      'test/server/transport/codec.prop.test.ts',
-      ...HANDSHAKE_TESTS,
-    ],
+    tests: ['test/server/tcp/bytes.test.ts', 'test/server/tcp/codec.prop.test.ts', ...HANDSHAKE_TESTS],
     edits: [
-      edit(
-        'src/server/transport/frames.ts',
-        'if (crc32(body) !== frame.readUInt32BE(4))',
-        'if (crc32(body) < 0)',
-      ),
+      edit('src/server/tcp/frames.ts', 'if (crc32(body) !== frame.readUInt32BE(4))', 'if (crc32(body) < 0)'),
     ],
   },
   {
@@ -36,11 +26,19 @@ export const TRANSPORT: readonly Mutant[] = [
     tests: HANDSHAKE_TESTS,
     edits: [
       edit(
-        'src/server/transport/processes.ts',
-        '    if (known !== undefined && known.boot > boot) return false\n',
-        '',
+        PROCESSES,
+        'if (known === undefined || boot > known.boot || known.incarnation',
+        'if (known === undefined || boot !== known.boot || known.incarnation',
       ),
     ],
+  },
+  {
+    id: 'M201',
+    title: 'a start counter that jumps far ahead is believed',
+    why: 'Whoever makes one up keeps the real replica from starting.',
+    layers: UNIT,
+    tests: HANDSHAKE_TESTS,
+    edits: [edit(PROCESSES, 'if (boot > (known?.boot ?? 0) + this.#bootJumpMax) {', 'if (boot < 0) {')],
   },
   {
     id: 'M115',

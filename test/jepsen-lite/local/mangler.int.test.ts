@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
 import { createMangler, type Mangling, type Measure } from '../../../jepsen-lite/local/mangler.ts'
 import { Random } from '../../../jepsen-lite/local/random.ts'
-import { FrameReader } from '../../../src/server/transport/frames.ts'
+import { FrameReader } from '../../../src/server/tcp/frames.ts'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -15,7 +15,7 @@ afterEach(async () => {
 
 const MILD: Measure = { probability: 0.5, delayMs: [0, 0], bytesPerSecond: 1_000_000 }
 
-/** As src/server/transport/frames.ts writes them: group 0, a type, a number as the body. */
+/** As src/server/tcp/frames.ts writes them: group 0, a type, a number as the body. */
 function frame(number: number): Buffer {
   const body = Buffer.alloc(9)
   body.writeUInt8(1, 4)

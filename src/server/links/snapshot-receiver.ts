@@ -4,15 +4,13 @@
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { SnapshotSink } from '../../storage/types.ts'
-import type { ByteReader } from './bytes.ts'
-import type { Connection } from './connection.ts'
 import type { Context } from './context.ts'
-import { FRAME } from './handshake.ts'
-import { readOffer, type SnapshotOffer } from './snapshot-offer.ts'
+import { nameOf, refuseWire } from './door.ts'
+import type { Frame, SnapshotOffer, Wire } from './wires.ts'
 
 export class SnapshotReceiver {
   private readonly context: Context
-  private readonly callers = new Set<Connection>()
+  private readonly callers = new Set<Wire>()
   private current: Incoming | undefined
 
   constructor(context: Context) {
@@ -20,34 +18,30 @@ export class SnapshotReceiver {
   }
 
   /** A connection for a snapshot was let in; its first frame is the offer. */
-  accept(connection: Connection, from: ReplicaId): void {
-    this.callers.add(connection)
-    connection.established({
-      frame: (type, body) => {
-        this.callers.delete(connection)
-        if (type !== FRAME.snapshotOffer) {
-          connection.close(`a frame of type ${type} instead of an offer`)
-          return
-        }
-        const offer = connection.decode(() => readOffer(body))
-        if (offer !== undefined) this.offered(connection, from, offer)
+  accept(wire: Wire, from: ReplicaId): void {
+    this.callers.add(wire)
+    wire.established(from, this.context.self, {
+      frame: (frame) => {
+        this.callers.delete(wire)
+        if (frame.type === 'snapshot-offer') this.offered(wire, from, frame)
+        else wire.close(`a frame of type ${nameOf(frame)} instead of an offer`)
       },
-      closed: () => this.callers.delete(connection),
+      closed: () => this.callers.delete(wire),
     })
   }
 
   close(): void {
-    for (const connection of [...this.callers]) connection.close('closed')
+    for (const wire of [...this.callers]) wire.close('closed')
     this.current?.close('closed')
   }
 
-  private offered(connection: Connection, from: ReplicaId, offer: SnapshotOffer): void {
+  private offered(wire: Wire, from: ReplicaId, offer: SnapshotOffer): void {
     const older = this.current
     if (older?.open && older.offer.term > offer.term) {
-      refuse(this.context, connection, `a snapshot of term ${older.offer.term} is being received`)
+      refuseWire(this.context, wire, `a snapshot of term ${older.offer.term} is being received`)
       return
     }
-    const incoming = new Incoming(this.context, connection, from, offer)
+    const incoming = new Incoming(this.context, wire, from, offer)
     this.current = incoming
     older?.close('replaced by a newer transfer')
     if (older === undefined) incoming.begin()
@@ -58,7 +52,7 @@ export class SnapshotReceiver {
 class Incoming {
   readonly offer: SnapshotOffer
   private readonly context: Context
-  private readonly connection: Connection
+  private readonly wire: Wire
   private readonly from: ReplicaId
   private readonly chunks: { readonly number: number; readonly bytes: Uint8Array }[] = []
   private sink: SnapshotSink | undefined
@@ -68,13 +62,13 @@ class Incoming {
   private over = false
   private idle: () => void = () => {}
 
-  constructor(context: Context, connection: Connection, from: ReplicaId, offer: SnapshotOffer) {
+  constructor(context: Context, wire: Wire, from: ReplicaId, offer: SnapshotOffer) {
     this.context = context
-    this.connection = connection
+    this.wire = wire
     this.from = from
     this.offer = offer
-    connection.established({
-      frame: (type, body) => this.frame(type, body),
+    wire.established(from, context.self, {
+      frame: (frame) => this.frame(frame),
       closed: () => {
         this.over = true
       },
@@ -89,7 +83,7 @@ class Incoming {
       this.sink = sink
       if (this.settled()) return
       if (sink === undefined) this.fail(refusal ?? 'there is no room for it')
-      else this.connection.send(FRAME.snapshotAccept, (out) => out.integer(sink.nextChunk))
+      else this.wire.send({ type: 'snapshot-accept', nextChunk: sink.nextChunk })
     })
   }
 
@@ -98,7 +92,7 @@ class Incoming {
   }
 
   close(why: string): void {
-    this.connection.close(why)
+    this.wire.close(why)
   }
 
   /** Calls back once nothing of this transfer, which is closed, is under way any more. */
@@ -111,21 +105,17 @@ class Incoming {
     if (!this.busy) this.idle()
   }
 
-  private frame(type: number, body: ByteReader): void {
-    if (type === FRAME.snapshotEnd && this.sink !== undefined) {
-      this.ended = true
-      this.work()
-      return
-    }
+  private frame(frame: Frame): void {
+    const begun = this.sink !== undefined && !this.ended
     const full = this.chunks.length >= this.context.limits.snapshotChunksInflightMax
-    if (type !== FRAME.snapshotChunk || this.sink === undefined || this.ended || full) {
-      this.connection.close(`a frame of type ${type} out of turn in a snapshot transfer`)
+    if (begun && frame.type === 'snapshot-end') this.ended = true
+    else if (begun && frame.type === 'snapshot-chunk' && !full) {
+      this.context.counters.snapshotChunksReceived++
+      this.chunks.push(frame)
+    } else {
+      this.close(`a frame of type ${nameOf(frame)} out of turn in a snapshot transfer`)
       return
     }
-    const chunk = this.connection.decode(() => ({ number: body.integer(), bytes: body.raw(body.left) }))
-    if (chunk === undefined) return
-    this.context.counters.snapshotChunksReceived++
-    this.chunks.push(chunk)
     this.work()
   }
 
@@ -142,7 +132,7 @@ class Incoming {
           return
         }
         this.chunks.shift()
-        this.connection.send(FRAME.snapshotWritten, (out) => out.integer(chunk.number))
+        this.wire.send({ type: 'snapshot-written', number: chunk.number })
         this.work()
       })
     } else if (this.ended) {
@@ -152,7 +142,7 @@ class Incoming {
         const { term, snapshotId, meta } = this.offer
         if (error === undefined) this.context.events.snapshotReceived(this.from, term, snapshotId, meta)
         if (this.settled()) return
-        if (error === undefined) this.connection.send(FRAME.snapshotStaged)
+        if (error === undefined) this.wire.send({ type: 'snapshot-staged' })
         else this.giveUp(sink, error)
       })
     }
@@ -171,10 +161,6 @@ class Incoming {
   }
 
   private fail(why: string): void {
-    refuse(this.context, this.connection, why)
+    refuseWire(this.context, this.wire, why)
   }
-}
-
-function refuse(context: Context, connection: Connection, sentence: string): void {
-  connection.refuse({ clusterId: context.clusterId, stop: false, sentence })
 }

@@ -2,25 +2,20 @@
 
 import { expect, test } from 'vitest'
 import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
-import type { ByteReader } from '../../../src/server/transport/bytes.ts'
-import {
-  FRAME,
-  type RefusalFrame,
-  readRefusal,
-  readWelcome,
-  writeRefusal,
-  writeWelcome,
-} from '../../../src/server/transport/handshake.ts'
+import type { RefusalFrame, Welcome } from '../../../src/server/links/wires.ts'
+import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import {
   bareListener,
   frame,
   greetingOf,
+  heard,
   helloFrame,
   introduce,
   type Party,
   pair,
   party,
   RawPeer,
+  said,
 } from './parties.ts'
 
 /** A node that knows no peers and answers callers. */
@@ -32,37 +27,43 @@ async function alone(options: Parameters<typeof party>[0] = {}): Promise<Party> 
 
 async function call(
   to: Party,
-  said: Parameters<RawPeer['hello']>[0] = { greeting: greetingOf() },
+  hello: Parameters<RawPeer['hello']>[0] = { greeting: greetingOf() },
 ): Promise<RawPeer> {
-  const caller = await RawPeer.to(to.network.address)
-  caller.hello(said)
+  const caller = await RawPeer.to(to.address)
+  caller.hello(hello)
   return caller
 }
 
 async function refusal(caller: RawPeer): Promise<RefusalFrame> {
   const answer = await caller.next()
-  if (answer?.type !== FRAME.refusal) throw new Error(`no refusal but ${answer?.type}`)
-  const read = readRefusal(answer.body)
+  const read = answer && heard(answer)
+  if (read?.type !== 'refusal') throw new Error(`no refusal but ${answer?.type}`)
   await caller.closed()
   return read
 }
 
-async function welcomed(caller: RawPeer): Promise<ByteReader> {
+async function welcomed(caller: RawPeer): Promise<Welcome> {
   const answer = await caller.next()
-  if (answer?.type !== FRAME.welcome) throw new Error(`not welcome but ${answer?.type}`)
-  return answer.body
+  const read = answer && heard(answer)
+  if (read?.type !== 'welcome') throw new Error(`not welcome but ${answer?.type}`)
+  return read
 }
 
 test('the answer says who is there', async () => {
   const a = await alone({ boot: 7 })
-  const { greeting } = readWelcome(await welcomed(await call(a)))
+  const { greeting } = await welcomed(await call(a))
   expect(greeting).toEqual(a.greeting)
 })
 
 test('another cluster is refused, and not told to stop', async () => {
   const a = await alone()
   const no = await refusal(await call(a, { greeting: greetingOf({ clusterId: '78' }) }))
-  expect(no).toEqual({ clusterId: '77', stop: false, sentence: 'this node belongs to cluster 77, not 78' })
+  expect(no).toEqual({
+    type: 'refusal',
+    clusterId: '77',
+    stop: false,
+    sentence: 'this node belongs to cluster 77, not 78',
+  })
 })
 
 test('a call for another replica is refused', async () => {
@@ -73,8 +74,8 @@ test('a call for another replica is refused', async () => {
 
 test('another version of the protocol is refused', async () => {
   const a = await alone()
-  const caller = await RawPeer.to(a.network.address)
-  caller.send(FRAME.hello, (out) => {
+  const caller = await RawPeer.to(a.address)
+  caller.send(CODE.hello, (out) => {
     out.u32(0x51_52_54_45)
     out.u32(2)
     out.text('whatever that version says')
@@ -120,16 +121,44 @@ test('a peer that calls as a new process is called anew, even if the end of the 
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const old = await bare.accepted()
   await old.next()
-  old.send(FRAME.welcome, (out) => writeWelcome(out, { process: 1n, greeting: greetingOf() }))
+  old.say({ type: 'welcome', incarnation: 1n, greeting: greetingOf() })
   const greeting = greetingOf({ peer: bare.address })
-  await welcomed(await call(a, { greeting, process: 1n }))
+  await welcomed(await call(a, { greeting, incarnation: 1n }))
   await a.next('connected')
-  await welcomed(await call(a, { greeting: { ...greeting, boot: 2 }, process: 2n }))
+  await welcomed(await call(a, { greeting: { ...greeting, boot: 2 }, incarnation: 2n }))
   await old.closed()
   const called = await bare.accepted()
   await called.next()
-  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 2n, greeting: { ...greeting, boot: 2 } }))
+  called.say({ type: 'welcome', incarnation: 2n, greeting: { ...greeting, boot: 2 } })
   expect((await a.next('connected')).greeting.boot).toBe(2)
+})
+
+test('a start counter that is made up is not believed: the real replica gets in, and nobody stops', async () => {
+  const a = await alone({ boot: 3, limits: { bootJumpMax: 100 } })
+  const real = greetingOf({ boot: 5 })
+  for (const boot of [101, Number.MAX_SAFE_INTEGER]) {
+    const no = await refusal(await call(a, { greeting: { ...real, boot }, incarnation: 7n }))
+    expect(no).toMatchObject({ stop: false, sentence: expect.stringContaining('is not believed') })
+    const asSelf = { ...real, replicaId: asReplicaId('1'), boot: Math.max(104, boot) }
+    expect(await refusal(await call(a, { greeting: asSelf, incarnation: 7n }))).toMatchObject({ stop: false })
+  }
+  await welcomed(await call(a, { greeting: real }))
+  const later = await refusal(await call(a, { greeting: { ...real, boot: 106 }, incarnation: 7n }))
+  expect(later.sentence).toMatch(
+    /replica 2 \(n2\) says that it has been started 106 times.* heard is 5: a jump of more than 100/,
+  )
+  await welcomed(await call(a, { greeting: real, attempt: 2 }))
+  expect(a.seen('stop')).toBe(0)
+})
+
+test('what a caller that is refused says of its replica is not remembered', async () => {
+  const a = await alone()
+  const real = greetingOf({ boot: 5 })
+  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n, wanted: '5' }))
+  a.admit = () => ({ refuse: 'not now', stop: false })
+  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n }))
+  a.admit = () => undefined
+  await welcomed(await call(a, { greeting: real }))
 })
 
 test('a process that hears of a newer one of its own replica stops', async () => {
@@ -142,7 +171,7 @@ test('a process that hears of a newer one of its own replica stops', async () =>
 test('a node that reaches itself goes on', async () => {
   const a = await party()
   const c = await party({ id: 3 })
-  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: a.network.address, url: '' }, c.member])
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: a.address, url: '' }, c.member])
   c.network.setPeers([a.member])
   await a.next('connected')
   while (a.network.counters.handshakesRefused < 2) await new Promise(setImmediate)
@@ -164,15 +193,11 @@ test('only the own cluster can stop a node, and who answers must be who was call
   const a = await party()
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const answers = [
-    frame(FRAME.refusal, (out) => writeRefusal(out, { clusterId: '78', stop: true, sentence: 'end' })),
-    frame(FRAME.welcome, (out) =>
-      writeWelcome(out, { process: 4n, greeting: greetingOf({ clusterId: '78' }) }),
-    ),
-    frame(FRAME.welcome, (out) =>
-      writeWelcome(out, { process: 4n, greeting: greetingOf({ replicaId: asReplicaId('3') }) }),
-    ),
+    said({ type: 'refusal', clusterId: '78', stop: true, sentence: 'end' }),
+    said({ type: 'welcome', incarnation: 4n, greeting: greetingOf({ clusterId: '78' }) }),
+    said({ type: 'welcome', incarnation: 4n, greeting: greetingOf({ replicaId: asReplicaId('3') }) }),
     Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'),
-    frame(FRAME.pong),
+    frame(CODE.pong),
   ]
   for (const answer of answers) {
     const called = await bare.accepted()
@@ -183,13 +208,13 @@ test('only the own cluster can stop a node, and who answers must be who was call
   const called = await bare.accepted()
   await called.next()
   expect(a.events).toEqual([])
-  called.send(FRAME.refusal, (out) => writeRefusal(out, { clusterId: '77', stop: true, sentence: 'end' }))
+  called.say({ type: 'refusal', clusterId: '77', stop: true, sentence: 'end' })
   expect((await a.next('stop')).reason).toBe('end')
 })
 
 test('a hello that arrives byte by byte is understood', async () => {
   const a = await alone()
-  const caller = await RawPeer.to(a.network.address)
+  const caller = await RawPeer.to(a.address)
   caller.socket.setNoDelay(true)
   for (const byte of helloFrame({ greeting: greetingOf() })) {
     await new Promise<void>((resolve) => {
@@ -208,7 +233,7 @@ test.each([
   ['a hello that is too long', helloFrame({ greeting: greetingOf({ name: 'x'.repeat(5000) }) })],
 ])('%s ends the connection and nothing else', async (_, bytes) => {
   const a = await alone()
-  const caller = await RawPeer.to(a.network.address)
+  const caller = await RawPeer.to(a.address)
   caller.socket.write(bytes)
   await caller.closed()
   await welcomed(await call(a))
@@ -222,21 +247,21 @@ function flipped(bytes: Buffer, at: number): Buffer {
 
 test('who says nothing is not waited for', async () => {
   const a = await alone({ limits: { handshakeMs: 30 } })
-  await (await RawPeer.to(a.network.address)).closed()
-  const slow = await RawPeer.to(a.network.address)
+  await (await RawPeer.to(a.address)).closed()
+  const slow = await RawPeer.to(a.address)
   slow.socket.write(helloFrame({ greeting: greetingOf() }).subarray(0, 20))
   await slow.closed()
 })
 
 test('strangers are limited in number, and peers still get in when they have gone', async () => {
   const a = await alone({ limits: { strangersMax: 3, handshakeMs: 60_000 } })
-  const strangers = [1, 2, 3].map(() => RawPeer.to(a.network.address))
+  const strangers = [1, 2, 3].map(() => RawPeer.to(a.address))
   const [first] = await Promise.all(strangers)
-  await (await RawPeer.to(a.network.address)).closed()
+  await (await RawPeer.to(a.address)).closed()
   first?.socket.destroy()
   for (;;) {
     const answer = await (await call(a)).next()
-    if (answer?.type === FRAME.welcome) break
+    if (answer?.type === CODE.welcome) break
   }
 })
 
@@ -245,7 +270,7 @@ test.each([
   ['a message that does not decode', frame(4, (out) => out.u8(1)), 1],
   ['an unknown type', frame(200), 0],
   ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), 0],
-  ['a state that is not its own', frame(FRAME.state, (out) => out.text('junk')), 1],
+  ['a state that is not its own', frame(CODE.state, (out) => out.text('junk')), 1],
 ])('a peer that sends %s is cut off, and may come back', async (_, bytes, corrupt) => {
   const bare = await bareListener()
   const a = await alone()
@@ -254,10 +279,10 @@ test.each([
   await welcomed(caller)
   const called = await bare.accepted()
   await called.next()
-  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting }))
+  called.say({ type: 'welcome', incarnation: 99n, greeting })
   await a.next('connected')
   caller.socket.write(bytes)
-  if (corrupt === 0) expect((await caller.next())?.type).toBe(FRAME.refusal)
+  if (corrupt === 0) expect((await caller.next())?.type).toBe(CODE.refusal)
   await caller.closed()
   await a.next('disconnected')
   expect(a.network.counters.framesCorrupt).toBe(corrupt)
@@ -269,7 +294,7 @@ test('peers survive random bytes on their ports', async () => {
   const seeds = Array.from({ length: 30 }, (_, seed) => seed)
   await Promise.all(
     seeds.map(async (seed) => {
-      const attacker = await RawPeer.to((seed % 2 ? a : b).network.address)
+      const attacker = await RawPeer.to((seed % 2 ? a : b).address)
       const head =
         seed % 3 === 0 ? helloFrame({ greeting: greetingOf() }).subarray(0, seed * 3) : Buffer.alloc(0)
       const junk = Buffer.from(Array.from({ length: 500 }, (_, at) => (at * at * (seed + 7) + seed) & 0xff))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ByteReader, ByteWriter } from '../../../src/server/transport/bytes.ts'
+import { ByteReader, ByteWriter } from '../../../src/server/tcp/bytes.ts'
 
 test.each([
   ['u8', 7],

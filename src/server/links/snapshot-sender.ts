@@ -4,12 +4,11 @@
 
 import type { ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
-import type { ByteReader } from './bytes.ts'
-import type { Connection } from './connection.ts'
+import type { Timer } from '../types.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
-import { FRAME, readRefusal } from './handshake.ts'
-import { writeOffer } from './snapshot-offer.ts'
+import { nameOf } from './door.ts'
+import type { Frame, Wire } from './wires.ts'
 
 export interface SnapshotTransfer {
   readonly to: ReplicaId
@@ -24,10 +23,12 @@ export class SnapshotSender {
   private readonly context: Context
   private readonly transfer: SnapshotTransfer
   private readonly done: (ok: boolean, why: string) => void
-  private readonly stall: NodeJS.Timeout
+  /** Gives it up; moves away with every chunk that is written. */
+  private stall: Timer | undefined
+  private progressAt: number
   private abandonDial: (() => void) | undefined
-  private retry: NodeJS.Timeout | undefined
-  private connection: Connection | undefined
+  private retry: Timer | undefined
+  private wire: Wire | undefined
   /** The receiver has said where to begin. */
   private accepted = false
   private nextChunk = 0
@@ -41,7 +42,8 @@ export class SnapshotSender {
     this.context = context
     this.transfer = transfer
     this.done = done
-    this.stall = setTimeout(() => this.end(false, 'no progress'), context.limits.snapshotStallMs)
+    this.progressAt = context.clock.now()
+    this.watch()
     this.dial()
   }
 
@@ -49,17 +51,24 @@ export class SnapshotSender {
   abort(why: string): void {
     if (this.over) return
     this.over = true
-    clearTimeout(this.stall)
-    clearTimeout(this.retry)
+    this.stall?.cancel()
+    this.retry?.cancel()
     this.abandonDial?.()
-    this.connection?.close(why)
+    this.wire?.close(why)
     if (!this.reading) this.transfer.source.close()
+  }
+
+  private watch(): void {
+    const { clock, limits } = this.context
+    const leftMs = this.progressAt + limits.snapshotStallMs - clock.now()
+    if (leftMs <= 0) this.end(false, 'no progress')
+    else this.stall = clock.after(leftMs, () => this.watch())
   }
 
   private dial(): void {
     const { to, address } = this.transfer
     this.abandonDial = dial(this.context, address(), to, 'snapshot', {
-      reached: (connection) => this.reached(connection),
+      reached: (wire) => this.reached(wire),
       failed: () => this.dialAgain(),
     })
   }
@@ -67,50 +76,44 @@ export class SnapshotSender {
   private dialAgain(): void {
     this.abandonDial = undefined
     if (this.over) return
-    this.retry = setTimeout(() => this.dial(), this.context.limits.reconnectMaxMs)
+    this.retry = this.context.clock.after(this.context.limits.reconnectMaxMs, () => this.dial())
   }
 
-  private reached(connection: Connection): void {
+  private reached(wire: Wire): void {
     this.abandonDial = undefined
-    this.connection = connection
-    connection.established({
-      frame: (type, body) => this.frame(connection, type, body),
+    this.wire = wire
+    const { term, source, to } = this.transfer
+    wire.established(to, this.context.self, {
+      frame: (frame) => this.frame(wire, frame),
       closed: () => this.broke(),
     })
-    const { term, source } = this.transfer
-    connection.send(FRAME.snapshotOffer, (out) =>
-      writeOffer(out, { term, snapshotId: source.id, meta: source.meta }),
-    )
+    wire.send({ type: 'snapshot-offer', term, snapshotId: source.id, meta: source.meta })
   }
 
   private broke(): void {
-    this.connection = undefined
+    this.wire = undefined
     this.accepted = false
     this.dialAgain()
   }
 
-  private frame(connection: Connection, type: number, body: ByteReader): void {
-    switch (type) {
-      case FRAME.snapshotAccept: {
-        const from = connection.decode(() => body.integer())
-        if (from !== undefined) this.begin(from)
+  private frame(wire: Wire, frame: Frame): void {
+    switch (frame.type) {
+      case 'snapshot-accept':
+        this.begin(frame.nextChunk)
         break
-      }
-      case FRAME.snapshotWritten:
+      case 'snapshot-written':
         this.inflight--
-        this.stall.refresh()
+        this.progressAt = this.context.clock.now()
         this.fill()
         break
-      case FRAME.snapshotStaged:
+      case 'snapshot-staged':
         this.end(true, 'staged')
         break
-      case FRAME.refusal: {
-        const refusal = connection.decode(() => readRefusal(body))
-        if (refusal !== undefined) this.end(false, refusal.sentence)
+      case 'refusal':
+        this.end(false, frame.sentence)
         break
-      }
       default:
-        connection.close(`a frame of type ${type} in a snapshot transfer`)
+        wire.close(`a frame of type ${nameOf(frame)} in a snapshot transfer`)
     }
   }
 
@@ -129,7 +132,7 @@ export class SnapshotSender {
       this.end(false, `term ${this.transfer.term} is over`)
       return
     }
-    const { connection, nextChunk } = this
+    const { wire, nextChunk } = this
     this.reading = true
     this.transfer.source.read(nextChunk, (error, chunk) => {
       this.reading = false
@@ -137,23 +140,23 @@ export class SnapshotSender {
       else if (error !== undefined) this.end(false, error.message)
       else {
         // What was read for a connection that has broken since is read again for the next one.
-        if (this.connection === connection && this.nextChunk === nextChunk) this.sendChunk(chunk)
-        setImmediate(() => this.fill())
+        if (this.wire === wire && this.nextChunk === nextChunk) this.sendChunk(chunk)
+        this.context.clock.soon(() => this.fill())
       }
     })
   }
 
   private sendChunk(chunk: Uint8Array | undefined): void {
-    const { connection, nextChunk } = this
+    const { wire, nextChunk } = this
     if (chunk === undefined) {
       this.endSent = true
-      connection?.send(FRAME.snapshotEnd, (out) => out.integer(nextChunk))
+      wire?.send({ type: 'snapshot-end', chunks: nextChunk })
       return
     }
     this.nextChunk++
     this.inflight++
     this.context.counters.snapshotChunksSent++
-    connection?.send(FRAME.snapshotChunk, (out) => out.integer(nextChunk), [chunk], true)
+    wire?.send({ type: 'snapshot-chunk', number: nextChunk, bytes: chunk })
   }
 
   giveUp(why: string): void {

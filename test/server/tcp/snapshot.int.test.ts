@@ -172,7 +172,7 @@ test('the sender reads no further ahead than the receiver has written, and messa
 
 test('a transfer that breaks off goes on where it stopped', async () => {
   const b = await party({ id: 2 })
-  const relay = await relayTo(() => b.network.address)
+  const relay = await relayTo(() => b.address)
   const a = await party({
     id: 1,
     resolvePeer: () => `127.0.0.1:${relay.address.port}`,
@@ -311,6 +311,6 @@ test('closing in the middle says nothing and leaves nothing open', async () => {
   await b.next('disconnected')
   step()
   b.network.close()
-  await Promise.all([a.network.closed, b.network.closed])
+  await Promise.all([a.closed, b.closed])
   expect([a.seen('sent'), b.seen('received'), source.closes]).toEqual([0, 0, 1])
 })

@@ -11,7 +11,7 @@ import {
   type Refusal,
   type ReplicaId,
 } from '../../../src/raft/types.ts'
-import type { WireMessage } from '../../../src/server/transport/codec.ts'
+import type { WireMessage } from '../../../src/server/links/wires.ts'
 
 export const from: ReplicaId = asReplicaId('18446744073709551615')
 export const to: ReplicaId = asReplicaId('2')

@@ -1,89 +1,61 @@
-import { randomBytes } from 'node:crypto'
+// The links of one node to its peers: whom to reach, who may call, what is sent and in which order. `index.ts` tells the whole.
+
 import type { ForwardMessage, Member, Message, ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
-import type { ListenAddress, Logger, Network, NetworkEvents, StateHashAt } from '../types.ts'
-import type { ByteWriter } from './bytes.ts'
-import { messageCode, messageFrames, type WireMessage, writeMessage } from './codec.ts'
-import type { Connection } from './connection.ts'
+import type { Clock, Logger, Network, NetworkEvents, StateHashAt } from '../types.ts'
 import type { Context } from './context.ts'
-import { FRAME, type Hello, writeStateHash } from './handshake.ts'
+import { Door } from './door.ts'
 import { newCounters, TRANSPORT_LIMITS, type TransportCounters, type TransportLimits } from './limits.ts'
-import { Listener } from './listener.ts'
 import { Peer } from './peer.ts'
 import { Processes } from './processes.ts'
 import { SnapshotReceiver } from './snapshot-receiver.ts'
 import { SnapshotSender } from './snapshot-sender.ts'
+import type { Hello, Wire, WireMessage, Wires } from './wires.ts'
 
-export interface TcpNetworkOptions {
-  readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string; readonly name: string }
-  readonly listen: ListenAddress
+export interface LinksOptions {
+  readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string }
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly wires: Wires
   readonly events: NetworkEvents
   /** Dials this host:port instead of the member's own. */
   readonly resolvePeer?: ((member: Member) => string) | undefined
   readonly limits?: Partial<TransportLimits>
+  /** Counted up by whoever supplies the wires, too. */
+  readonly counters?: TransportCounters
   readonly logger: Logger
 }
 
-export interface TcpNetwork extends Network {
-  /** host:port bound. */
-  readonly address: string
-  readonly counters: Readonly<TransportCounters>
-  /** Resolves after `close` when the port is free again. */
-  readonly closed: Promise<void>
-}
-
-/** Listens at once; callers are answered and peers dialled from the first `setPeers` on. Rejects when it cannot listen. */
-export async function createTcpNetwork(options: TcpNetworkOptions): Promise<TcpNetwork> {
-  const network = new TcpPeers(options)
-  await network.listen(options.listen)
-  return network
-}
-
-class TcpPeers implements TcpNetwork {
-  address = ''
-  readonly counters = newCounters()
-  readonly closed: Promise<void>
+/** Callers are answered and peers dialled from the first `setPeers` on. */
+export class Links implements Network {
+  readonly counters: TransportCounters
   private readonly context: Context
-  private readonly listener: Listener
+  private readonly door: Door
   private readonly peers = new Map<ReplicaId, Peer>()
   private readonly transfers = new Map<ReplicaId, SnapshotSender>()
   private readonly receiver: SnapshotReceiver
   private open = false
   private over = false
 
-  constructor({ self, events, resolvePeer, limits, logger }: TcpNetworkOptions) {
-    const ownProcess = randomBytes(8).readBigUInt64BE()
+  constructor({ self, clock, random, wires, events, resolvePeer, limits, counters, logger }: LinksOptions) {
+    const ownProcess = (bits32(random) << 32n) | bits32(random)
+    const bounds = { ...TRANSPORT_LIMITS, ...limits }
     let attempts = 0
+    this.counters = counters ?? newCounters()
     this.context = {
       self: self.replicaId,
       clusterId: self.clusterId,
-      limits: { ...TRANSPORT_LIMITS, ...limits },
+      ...{ clock, random, wires, events, logger },
+      limits: bounds,
       counters: this.counters,
-      events,
-      logger,
-      processes: new Processes(),
+      processes: new Processes(bounds),
       resolve: resolvePeer ?? ((member) => member.peer),
-      speaker: () => ({ greeting: events.greeting(), process: ownProcess }),
+      speaker: () => ({ greeting: events.greeting(), incarnation: ownProcess }),
       nextAttempt: () => ++attempts,
     }
-    this.listener = new Listener(this.context, (connection, hello) => this.admitted(connection, hello))
+    this.door = new Door(this.context, (wire, hello) => this.admitted(wire, hello))
     this.receiver = new SnapshotReceiver(this.context)
-    this.closed = new Promise((resolve) => this.listener.server.once('close', resolve))
-  }
-
-  listen({ host, port }: ListenAddress): Promise<void> {
-    const { server } = this.listener
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(port, host, () => {
-        server.off('error', reject)
-        server.on('error', (error) =>
-          this.context.logger.error({ error: error.message }, 'the peer listener failed'),
-        )
-        this.address = boundAddress(server.address())
-        resolve()
-      })
-    })
   }
 
   setPeers(members: readonly Member[]): void {
@@ -101,7 +73,7 @@ class TcpPeers implements TcpNetwork {
     }
     if (this.open) return
     this.open = true
-    this.listener.open()
+    this.door.open()
   }
 
   send(message: Message): void {
@@ -109,16 +81,13 @@ class TcpPeers implements TcpNetwork {
       throw new Error('a snapshot message is made where it is received, never sent')
     const peer = this.peers.get(message.to)
     for (const part of this.fitting(message)) {
-      // Entries of an append are never changed again; a forwarded frame is, should this process come to lead and stamp it.
-      const stable = part.type === 'append'
-      const write = (out: ByteWriter) => writeMessage(out, part)
-      if (peer?.send(messageCode(part), write, messageFrames(part), stable)) this.counters.messagesSent++
+      if (peer?.send(part)) this.counters.messagesSent++
       else this.counters.messagesDropped++
     }
   }
 
   sendStateHash(at: StateHashAt): void {
-    for (const peer of this.peers.values()) peer.send(FRAME.stateHash, (out) => writeStateHash(out, at))
+    for (const peer of this.peers.values()) peer.send({ type: 'state-hash', at })
   }
 
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void {
@@ -144,26 +113,26 @@ class TcpPeers implements TcpNetwork {
   close(): void {
     if (this.over) return
     this.over = true
-    this.listener.close()
+    this.door.close()
     this.receiver.close()
     for (const sender of this.transfers.values()) sender.abort('closed')
     for (const peer of this.peers.values()) peer.close()
     this.peers.clear()
   }
 
-  private admitted(connection: Connection, hello: Hello): void {
+  private admitted(wire: Wire, hello: Hello): void {
     const { replicaId, name, peer: address } = hello.greeting
     if (this.over) {
-      connection.close('closed')
+      wire.close('closed')
       return
     }
     if (hello.purpose === 'snapshot') {
-      this.receiver.accept(connection, replicaId)
+      this.receiver.accept(wire, replicaId)
       return
     }
     const peer =
       this.peers.get(replicaId) ?? this.meet({ id: replicaId, name, peer: address, url: '' }, false)
-    peer.accept(connection, hello)
+    peer.accept(wire, hello)
   }
 
   private meet(member: Member, configured: boolean): Peer {
@@ -185,7 +154,7 @@ class TcpPeers implements TcpNetwork {
       { to: this.peers.get(to)?.name ?? to, index, ok, why },
       'a snapshot transfer ended',
     )
-    setImmediate(() => {
+    this.context.clock.soon(() => {
       if (!this.over) this.context.events.snapshotSent(to, index, ok)
     })
   }
@@ -201,9 +170,4 @@ class TcpPeers implements TcpNetwork {
   }
 }
 
-function boundAddress(address: ReturnType<Listener['server']['address']>): string {
-  if (address === null || typeof address === 'string') throw new Error('not bound to a port')
-  return address.family === 'IPv6'
-    ? `[${address.address}]:${address.port}`
-    : `${address.address}:${address.port}`
-}
+const bits32 = (random: () => number): bigint => BigInt(Math.floor(random() * 2 ** 32))

@@ -1,4 +1,4 @@
-// The named limits of the peer transport; documented in docs/reference/limits.md.
+// The named limits of links and of the wires that carry them; documented in docs/reference/limits.md.
 
 export interface TransportLimits {
   /** Longest frame taken from, or sent to, a peer whose handshake is done. */
@@ -22,6 +22,8 @@ export interface TransportLimits {
   readonly reconnectMaxMs: number
   /** A connection on which the other side says nothing, not even to a ping, is closed; at least 3 × the longest election timeout. */
   readonly silenceMs: number
+  /** How far a peer's start counter may be ahead of the last one heard of it: one that is made up would keep the real peer out. */
+  readonly bootJumpMax: number
   /** For messages queued to a peer that has left the configuration. */
   readonly drainMs: number
   /** Snapshot chunks sent and not yet acknowledged as written. */
@@ -41,6 +43,7 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   reconnectMinMs: 5,
   reconnectMaxMs: 500,
   silenceMs: 3000,
+  bootJumpMax: 10_000_000,
   drainMs: 500,
   snapshotChunksInflightMax: 4,
   snapshotStallMs: 30_000,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
 import type { Relay } from '../../../src/server/relay.ts'
-import { FRAME, writeWelcome } from '../../../src/server/transport/handshake.ts'
+import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {
   bareListener,
@@ -52,9 +52,9 @@ async function partyAndBare(
   const greeting = greetingOf({ peer: bare.address })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const called = await bare.accepted()
-  expect((await called.next())?.type).toBe(FRAME.hello)
-  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting }))
-  const caller = await RawPeer.to(a.network.address)
+  expect((await called.next())?.type).toBe(CODE.hello)
+  called.say({ type: 'welcome', incarnation: 99n, greeting })
+  const caller = await RawPeer.to(a.address)
   caller.hello({ greeting })
   await a.next('connected')
   return { a, called, caller }
@@ -63,7 +63,7 @@ async function partyAndBare(
 /** The next frame that is no ping. */
 async function nextSaid(peer: RawPeer): ReturnType<RawPeer['next']> {
   const frame = await peer.next()
-  return frame?.type === FRAME.ping ? nextSaid(peer) : frame
+  return frame?.type === CODE.ping ? nextSaid(peer) : frame
 }
 
 test('messages go both ways, in order', async () => {
@@ -140,12 +140,12 @@ test('five nodes that call each other at once connect once each, and nothing bre
 test('callers wait until the node has been told its peers', async () => {
   const a = await party()
   a.admit = () => ({ refuse: 'too early', stop: false })
-  const caller = await RawPeer.to(a.network.address)
+  const caller = await RawPeer.to(a.address)
   caller.hello({ greeting: greetingOf() })
   await pair({ id: 3 }, { id: 4 }) // meanwhile others meet
   a.admit = () => undefined
   a.network.setPeers([])
-  expect((await caller.next())?.type).toBe(FRAME.welcome)
+  expect((await caller.next())?.type).toBe(CODE.welcome)
 })
 
 test('a message without a connection is dropped and counted', async () => {
@@ -160,7 +160,7 @@ test('a break is told at once, that the peer is gone soon after, and its return'
   b.network.close()
   expect(await a.next('disconnected')).toEqual({ kind: 'disconnected', peer: '2' })
   expect(await a.next('refused')).toEqual({ kind: 'refused', peer: '2' })
-  await b.network.closed
+  await b.closed
   const again = await party({ id: 2, boot: 2, port: portOf(b.member.peer) })
   introduce(a, again)
   await Promise.all([a.next('connected'), again.next('connected')])
@@ -169,7 +169,7 @@ test('a break is told at once, that the peer is gone soon after, and its return'
 
 test('a peer behind a relay that dies looks gone as well', async () => {
   const b = await party({ id: 2 })
-  const relay = await relayTo(() => b.network.address)
+  const relay = await relayTo(() => b.address)
   const a = await party({ id: 1, resolvePeer: () => dialled(relay) })
   introduce(a, b)
   await a.next('connected')
@@ -181,11 +181,11 @@ test('a peer behind a relay that dies looks gone as well', async () => {
 test('a link that swallows everything breaks by silence, is not called refused, and works again when healed', async () => {
   const limits = { silenceMs: 60 }
   const [b, c] = [await party({ id: 2, limits }), await party({ id: 3, limits })]
-  const ways = [await relayTo(() => b.network.address), await relayTo(() => a.network.address)]
+  const ways = [await relayTo(() => b.address), await relayTo(() => a.address)]
   const [toB, toA] = ways
   const resolve = (member: { id: string }) => {
     const way = member.id === '2' ? toB : toA
-    return way === undefined || member.id === '3' ? c.network.address : dialled(way)
+    return way === undefined || member.id === '3' ? c.address : dialled(way)
   }
   const a: Party = await party({ id: 1, limits, resolvePeer: resolve })
   b.network.setPeers([])
@@ -205,7 +205,7 @@ test('a link that swallows everything breaks by silence, is not called refused, 
 
 test('when only our own connection was made again, the peer states its state anew', async () => {
   const b = await party({ id: 2 })
-  const relay = await relayTo(() => b.network.address)
+  const relay = await relayTo(() => b.address)
   const a = await party({ id: 1, resolvePeer: () => dialled(relay) })
   introduce(a, b)
   await Promise.all([a.next('connected'), b.next('connected')])
@@ -223,21 +223,21 @@ test('a state that was asked for before the call could be answered is told as so
   const bare = await bareListener()
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const greeting = greetingOf({ peer: bare.address })
-  const caller = await RawPeer.to(a.network.address)
+  const caller = await RawPeer.to(a.address)
   const first = await bare.accepted()
   await first.next()
-  first.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting }))
+  first.say({ type: 'welcome', incarnation: 99n, greeting })
   caller.hello({ greeting })
   await a.next('connected')
   first.socket.destroy()
   await a.next('disconnected')
   const again = await bare.accepted()
   await again.next()
-  caller.send(FRAME.ask)
-  caller.send(FRAME.ping)
-  while ((await caller.next())?.type !== FRAME.pong); // the question was heard
-  again.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting }))
-  expect((await again.next())?.type).toBe(FRAME.state)
+  caller.send(CODE.ask)
+  caller.send(CODE.ping)
+  while ((await caller.next())?.type !== CODE.pong); // the question was heard
+  again.say({ type: 'welcome', incarnation: 99n, greeting })
+  expect((await again.next())?.type).toBe(CODE.state)
 })
 
 test('nothing of a peer is delivered before the link stands in both directions', async () => {
@@ -246,15 +246,15 @@ test('nothing of a peer is delivered before the link stands in both directions',
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const called = await bare.accepted()
   await called.next()
-  const caller = await RawPeer.to(a.network.address)
+  const caller = await RawPeer.to(a.address)
   caller.hello({ greeting: greetingOf({ peer: bare.address, term: asTerm(5) }) })
-  caller.send(FRAME.stateHash, (out) => {
+  caller.send(CODE['state-hash'], (out) => {
     out.integer(1)
     out.big(1n)
   })
-  expect((await caller.next())?.type).toBe(FRAME.welcome)
+  expect((await caller.next())?.type).toBe(CODE.welcome)
   expect(a.events).toEqual([])
-  called.send(FRAME.welcome, (out) => writeWelcome(out, { process: 99n, greeting: greetingOf() }))
+  called.say({ type: 'welcome', incarnation: 99n, greeting: greetingOf() })
   await a.next('hash')
   expect(a.events.map(({ kind }) => kind)).toEqual(['connected', 'hash'])
   expect(a.events[0]).toMatchObject({ greeting: { term: 5 } })
@@ -348,7 +348,7 @@ test('a peer that says nothing, not even to a ping, is given up', async () => {
 
 test('a listener that cannot have its port says so', async () => {
   const a = await party()
-  await expect(party({ id: 2, port: portOf(a.network.address) })).rejects.toThrow(/EADDRINUSE/)
+  await expect(party({ id: 2, port: portOf(a.address) })).rejects.toThrow(/EADDRINUSE/)
 })
 
 test('a closed network says nothing more and gives its port back', async () => {
@@ -356,7 +356,7 @@ test('a closed network says nothing more and gives its port back', async () => {
   a.network.close()
   a.network.send(heartbeat(a, b, 1))
   await b.next('refused')
-  await a.network.closed
+  await a.closed
   expect(a.events.map(({ kind }) => kind)).toEqual(['connected'])
   await party({ id: 3, port: portOf(a.member.peer) })
 })

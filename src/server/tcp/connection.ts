@@ -2,57 +2,58 @@
 // is noticed, and it ends exactly once, with a reason.
 
 import type { Socket } from 'node:net'
+import type { ReplicaId } from '../../raft/types.ts'
+import type { TransportCounters, TransportLimits } from '../links/limits.ts'
+import type { Frame, Wire, WireOwner } from '../links/wires.ts'
 import { type ByteReader, ByteWriter } from './bytes.ts'
 import { FrameReader, FrameWriter, frameBytes } from './frames.ts'
-import { FRAME, type RefusalFrame, writeRefusal } from './handshake.ts'
-import type { TransportCounters, TransportLimits } from './limits.ts'
-
-export interface ConnectionOwner {
-  /** One whole frame; reads it through `Connection.decode`. Pings are answered before it sees them. */
-  frame(type: number, body: ByteReader): void
-  /** The connection is over; said once, never from within `send`. */
-  closed(why: string): void
-}
+import {
+  CODE,
+  frameCode,
+  frameTail,
+  isStable,
+  readFrame,
+  readGreetingFrame,
+  writeFrame,
+} from './link-codec.ts'
 
 /** Ticks without a byte after which the other side counts as gone; the first asks with a ping. */
 const SILENT_TICKS = 3
 
 /** Frames are put together here, then copied: nothing runs in between. */
 const scratch = new ByteWriter()
+const NOTHING: readonly Uint8Array[] = []
 
-export class Connection {
+export const nobody: WireOwner = { frame: () => {}, closed: () => {} }
+
+export class Connection implements Wire {
+  readonly remote: string
+  queuedBytes = 0
+  queuedFrames = 0
   private readonly socket: Socket
   private readonly limits: TransportLimits
   private readonly counters: TransportCounters
-  private owner: ConnectionOwner
+  private owner: WireOwner = nobody
+  /** Who talks, once the handshake is done. */
+  private between: { readonly from: ReplicaId; readonly to: ReplicaId } | undefined
   private readonly reader: FrameReader
   private readonly writer = new FrameWriter()
   private readonly ticker: NodeJS.Timeout
   private silentTicks = 0
-  /** Given to `send` and not yet taken by the kernel … */
-  private queuedBytes = 0
-  private queuedFrames = 0
-  /** … and of these, not yet given to the socket. */
+  /** Of what is queued, not yet given to the socket. */
   private waitingBytes = 0
   private waitingFrames = 0
   private flushAsked = false
-  private greeted = false
   private over = false
   private onHold = false
   private readonly held: Buffer[] = []
 
   /** `asks`: this side sends the pings (the dialler), the other answers. */
-  constructor(
-    socket: Socket,
-    limits: TransportLimits,
-    counters: TransportCounters,
-    asks: boolean,
-    owner: ConnectionOwner,
-  ) {
+  constructor(socket: Socket, limits: TransportLimits, counters: TransportCounters, asks: boolean) {
     this.socket = socket
+    this.remote = `${socket.remoteAddress}:${socket.remotePort}`
     this.limits = limits
     this.counters = counters
-    this.owner = owner
     this.reader = new FrameReader(limits.helloBytesMax)
     counters.connectionsOpened++
     socket.setNoDelay(true)
@@ -68,32 +69,34 @@ export class Connection {
     return this.over
   }
 
-  /** The handshake is done: from here on `owner` is told, and long frames are read. */
-  established(owner: ConnectionOwner): void {
+  /** Who is told until the handshake is done. */
+  ownedBy(owner: WireOwner): void {
     this.owner = owner
-    this.greeted = true
+    if (!this.onHold && !this.over) this.socket.resume()
+  }
+
+  established(from: ReplicaId, to: ReplicaId, owner: WireOwner): void {
+    this.owner = owner
+    this.between = { from, to }
     this.reader.bytesMax = this.limits.frameBytesMax
   }
 
-  /**
-   * Queues one frame: what `write` writes, then `tail`, whose long parts go out from where they lie if `stable` (frames.ts). False: the queue is full, or the connection is over, and nothing was queued.
-   */
-  send(
-    type: number,
-    write: (out: ByteWriter) => void = () => {},
-    tail: readonly Uint8Array[] = [],
-    stable = false,
-  ): boolean {
+  send(frame: Frame): boolean {
     if (this.over) return false
     scratch.clear()
-    write(scratch)
+    writeFrame(scratch, frame)
+    return this.queue(frameCode(frame), frameTail(frame), isStable(frame))
+  }
+
+  /** What is in `scratch`, then `tail`, whose long parts go out from where they lie if `stable` (frames.ts). */
+  private queue(code: number, tail: readonly Uint8Array[], stable: boolean): boolean {
     const fixed = scratch.written()
     const bytes = frameBytes(fixed, tail)
     const { limits } = this
     if (bytes > limits.frameBytesMax) throw new RangeError(`a frame of ${bytes} bytes cannot be sent`)
     if (this.queuedFrames >= limits.queueMessagesMax) return false
     if (this.queuedFrames > 0 && this.queuedBytes + bytes > limits.queueBytesMax) return false
-    this.writer.append(type, fixed, tail, stable)
+    this.writer.append(code, fixed, tail, stable)
     this.queuedBytes += bytes
     this.waitingBytes += bytes
     this.queuedFrames++
@@ -105,14 +108,11 @@ export class Connection {
     return true
   }
 
-  /** What `read` makes of a frame; undefined, and the end of the connection, when that is malformed. */
-  decode<T>(read: () => T): T | undefined {
-    try {
-      return read()
-    } catch (error) {
-      this.corrupt(error)
-      return undefined
-    }
+  /** A ping or its answer. */
+  private sendBare(code: number): void {
+    if (this.over) return
+    scratch.clear()
+    this.queue(code, NOTHING, false)
   }
 
   /** Frames that arrive from now on wait, and the sender with them. */
@@ -128,12 +128,6 @@ export class Connection {
     if (!this.over) this.socket.resume()
   }
 
-  /** Says why, if that can still be said, and ends. */
-  refuse(refusal: RefusalFrame): void {
-    this.send(FRAME.refusal, (out) => writeRefusal(out, refusal))
-    this.close(refusal.sentence)
-  }
-
   /** What was sent before still goes out if the kernel takes it now. */
   close(why: string): void {
     this.flush()
@@ -142,7 +136,7 @@ export class Connection {
 
   /** Lets what is queued go out, listens no more, then ends. */
   drain(): void {
-    this.owner = { frame: () => {}, closed: () => {} }
+    this.owner = nobody
     this.socket.off('drain', this.flush)
     this.writeOut()
     this.socket.end()
@@ -198,9 +192,22 @@ export class Connection {
         return
       }
       if (frame === undefined) return
-      if (this.greeted && frame.type === FRAME.ping) this.send(FRAME.pong)
-      else if (!this.greeted || frame.type !== FRAME.pong) this.owner.frame(frame.type, frame.body)
+      this.take(frame.type, frame.body)
     }
+  }
+
+  private take(code: number, body: ByteReader): void {
+    const { between } = this
+    if (between !== undefined && code === CODE.ping) this.sendBare(CODE.pong)
+    if (between !== undefined && (code === CODE.ping || code === CODE.pong)) return
+    let frame: Frame
+    try {
+      frame = between === undefined ? readGreetingFrame(code, body) : readFrame(code, body, between)
+    } catch (error) {
+      this.corrupt(error)
+      return
+    }
+    this.owner.frame(frame)
   }
 
   /** Nothing after a frame that could not be read can be trusted. */
@@ -213,7 +220,7 @@ export class Connection {
     if (this.onHold) return
     this.silentTicks++
     if (this.silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.limits.silenceMs} ms`)
-    else if (asks) this.send(FRAME.ping)
+    else if (asks) this.sendBare(CODE.ping)
   }
 
   private ended(why: string): void {

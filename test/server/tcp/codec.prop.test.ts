@@ -2,15 +2,10 @@ import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { asIndex, asTerm, type Entry } from '../../../src/raft/types.ts'
-import { ByteWriter, MalformedError } from '../../../src/server/transport/bytes.ts'
-import {
-  messageCode,
-  messageFrames,
-  readMessage,
-  type WireMessage,
-  writeMessage,
-} from '../../../src/server/transport/codec.ts'
-import { FrameReader, FrameWriter } from '../../../src/server/transport/frames.ts'
+import type { WireMessage } from '../../../src/server/links/wires.ts'
+import { ByteWriter, MalformedError } from '../../../src/server/tcp/bytes.ts'
+import { messageCode, messageFrames, readMessage, writeMessage } from '../../../src/server/tcp/codec.ts'
+import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import { runs } from '../../runs.ts'
 import { anyMessage, entryOf, from, plain, sealedFrame, to } from './messages.ts'
 

@@ -3,15 +3,13 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
+import type { Links, TransportLimits } from '../../../src/server/links/index.ts'
+import type { Frame, Hello, LinkFrame } from '../../../src/server/links/wires.ts'
 import { createRelay, type Relay } from '../../../src/server/relay.ts'
-import { type ByteReader, ByteWriter } from '../../../src/server/transport/bytes.ts'
-import { FrameReader, FrameWriter } from '../../../src/server/transport/frames.ts'
-import { FRAME, type Hello, writeHello } from '../../../src/server/transport/handshake.ts'
-import {
-  createTcpNetwork,
-  type TcpNetwork,
-  type TransportLimits,
-} from '../../../src/server/transport/index.ts'
+import { type ByteReader, ByteWriter } from '../../../src/server/tcp/bytes.ts'
+import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
+import { createTcpNetwork } from '../../../src/server/tcp/index.ts'
+import { frameCode, readFrame, writeFrame } from '../../../src/server/tcp/link-codec.ts'
 import type { Greeting, Logger, NetworkEvents, StateHashAt } from '../../../src/server/types.ts'
 
 export type Event =
@@ -25,7 +23,11 @@ export type Event =
 
 export interface Party {
   readonly member: Member
-  readonly network: TcpNetwork
+  readonly network: Links
+  /** host:port bound. */
+  readonly address: string
+  /** Its port is free again. */
+  readonly closed: Promise<void>
   readonly events: Event[]
   /** What it says of itself; tests change it. */
   greeting: Greeting
@@ -70,8 +72,8 @@ export async function party(options: PartyOptions = {}): Promise<Party> {
     events.push(event)
     for (const wake of waiters.splice(0)) wake()
   }
-  const network = await createTcpNetwork({
-    self: { replicaId: id, clusterId, name: `n${id}` },
+  const { links, address, closed } = await createTcpNetwork({
+    self: { replicaId: id, clusterId },
     listen: { host: '127.0.0.1', port: options.port ?? 0 },
     logger: silent,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -91,13 +93,15 @@ export async function party(options: PartyOptions = {}): Promise<Party> {
     },
   })
   atEnd(async () => {
-    network.close()
-    await network.closed
+    links.close()
+    await closed
   })
-  const peer = options.advertise ?? network.address
+  const peer = options.advertise ?? address
   const made: Party = {
     member: { id, name: `n${id}`, peer, url: '' },
-    network,
+    network: links,
+    address,
+    closed,
     events,
     greeting: {
       clusterId,
@@ -149,10 +153,15 @@ export function frame(type: number, write: (out: ByteWriter) => void = () => {})
   return Buffer.concat(writer.takePieces())
 }
 
-export const helloFrame = (said: Partial<Hello> & { readonly greeting: Greeting }): Buffer =>
-  frame(FRAME.hello, (out) =>
-    writeHello(out, { purpose: 'messages', wanted: asReplicaId('1'), attempt: 1, process: 99n, ...said }),
-  )
+/** What a link says, as its bytes. */
+export const said = (what: LinkFrame): Buffer => frame(frameCode(what), (out) => writeFrame(out, what))
+
+/** What bytes say. */
+export const heard = ({ type, body }: { readonly type: number; readonly body: ByteReader }): Frame =>
+  readFrame(type, body, { from: asReplicaId('1'), to: asReplicaId('2') })
+
+export const helloFrame = (hello: Partial<Hello> & { readonly greeting: Greeting }): Buffer =>
+  said({ type: 'hello', purpose: 'messages', wanted: '1', attempt: 1, incarnation: 99n, ...hello })
 
 export const greetingOf = (change: Partial<Greeting> = {}): Greeting => ({
   clusterId: '77',
@@ -199,9 +208,13 @@ export class RawPeer {
     this.socket.write(frame(type, write))
   }
 
+  say(what: LinkFrame): void {
+    this.socket.write(said(what))
+  }
+
   /** As replica 2 of cluster 77, unless told otherwise. */
-  hello(said: Partial<Hello> & { readonly greeting: Greeting }): void {
-    this.socket.write(helloFrame(said))
+  hello(hello: Partial<Hello> & { readonly greeting: Greeting }): void {
+    this.socket.write(helloFrame(hello))
   }
 
   /** undefined once the other side has closed. */

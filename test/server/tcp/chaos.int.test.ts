@@ -112,7 +112,7 @@ test.each([1, 2])(
     for (const from of IDS) {
       for (const to of IDS) {
         const target = () => {
-          const address = parties.get(to)?.network.address
+          const address = parties.get(to)?.address
           return address === undefined ? undefined : { host: '127.0.0.1', port: portOf(address) }
         }
         const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
@@ -136,7 +136,7 @@ test.each([1, 2])(
         it.greeting = { ...it.greeting, term: asTerm(terms.get(id) ?? 1) }
       } else if (what === 8 && random.below(3) === 0) {
         of(parties, id).network.close()
-        await of(parties, id).network.closed
+        await of(parties, id).closed
         check()
         await start(id)
       }

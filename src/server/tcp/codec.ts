@@ -8,22 +8,10 @@
 import { crc32 } from 'node:zlib'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../raft/entry.ts'
 import { assertNever } from '../../raft/invariant.ts'
-import type {
-  Entry,
-  LogIndex,
-  Message,
-  Proposal,
-  ReadRefusal,
-  Refusal,
-  ReplicaId,
-  SnapshotMessage,
-  Term,
-} from '../../raft/types.ts'
+import type { Entry, LogIndex, Proposal, ReadRefusal, Refusal, ReplicaId, Term } from '../../raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../raft/types.ts'
+import type { WireMessage } from '../links/wires.ts'
 import { type ByteReader, type ByteWriter, MalformedError, unpinned } from './bytes.ts'
-
-/** A `snapshot` message is made by the receiver's own driver once the stream is complete; it never travels. */
-export type WireMessage = Exclude<Message, SnapshotMessage>
 
 const CODES: { readonly [type in WireMessage['type']]: number } = {
   append: 1,

@@ -1,15 +1,19 @@
-// What the parts of one network share.
+// What the parts of one node's links share.
 
 import type { Member, ReplicaId } from '../../raft/types.ts'
-import type { Logger, NetworkEvents } from '../types.ts'
-import type { Speaker } from './handshake.ts'
+import type { Clock, Logger, NetworkEvents } from '../types.ts'
 import type { TransportCounters, TransportLimits } from './limits.ts'
 import type { Processes } from './processes.ts'
+import type { Speaker, Wires } from './wires.ts'
 
 export interface Context {
   readonly clusterId: string
   /** Our own id. */
   readonly self: ReplicaId
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly wires: Wires
   readonly limits: TransportLimits
   readonly counters: TransportCounters
   readonly events: NetworkEvents

@@ -8,16 +8,14 @@
 // its state anew, in order with its messages.
 
 import type { Member, ReplicaId } from '../../raft/types.ts'
-import type { Greeting } from '../types.ts'
-import type { ByteReader } from './bytes.ts'
-import { isMessageCode, readMessage } from './codec.ts'
-import type { Connection } from './connection.ts'
+import type { Greeting, Timer } from '../types.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
-import { FRAME, readRefusal, readState, readStateHash, type Speaker, writeGreeting } from './handshake.ts'
+import { nameOf, refuseWire } from './door.ts'
+import type { Frame, Speaker, Wire } from './wires.ts'
 
 interface Inbound {
-  readonly connection: Connection
+  readonly wire: Wire
   readonly greeting: Greeting
   /** Nothing of it is delivered yet. */
   held: boolean
@@ -33,7 +31,7 @@ export class Peer {
   /** Where the peer says that it listens, when the configuration says otherwise. */
   private hint: string | undefined
   private reachedAt: string | undefined
-  private outbound: Connection | undefined
+  private outbound: Wire | undefined
   /** The process at its other end. */
   private answeredBy: bigint | undefined
   private inbound: Inbound | undefined
@@ -42,11 +40,11 @@ export class Peer {
   /** The peer asked for our state before our connection to it stood. */
   private owesState = false
   private abandonDial: (() => void) | undefined
-  private retry: NodeJS.Timeout | undefined
+  private retry: Timer | undefined
   private failures = 0
   private dials = 0
   /** Runs from the break of the outbound connection until it stands again (`NetworkEvents.refused`). */
-  private grace: { readonly timer: NodeJS.Timeout; failed: boolean; over: boolean } | undefined
+  private grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
   private gone = false
 
   constructor(context: Context, member: Member, configured: boolean, guestGone: () => void) {
@@ -58,9 +56,9 @@ export class Peer {
     this.dial()
   }
 
-  /** As `Connection.send`; false: dropped. */
-  send(...frame: Parameters<Connection['send']>): boolean {
-    return this.outbound?.send(...frame) ?? false
+  /** False: dropped. */
+  send(frame: Frame): boolean {
+    return this.outbound?.send(frame) ?? false
   }
 
   update(member: Member): void {
@@ -69,7 +67,7 @@ export class Peer {
     this.configured = true
     if (!moved || this.outbound !== undefined) return
     this.abandonDial?.()
-    clearTimeout(this.retry)
+    this.retry?.cancel()
     this.retry = undefined
     this.failures = 0
     this.dial()
@@ -92,21 +90,21 @@ export class Peer {
   }
 
   /** The peer has called and was let in. */
-  accept(connection: Connection, { greeting, process }: Speaker): void {
+  accept(wire: Wire, { greeting, incarnation }: Speaker): void {
     const older = this.inbound
-    const inbound = { connection, greeting, held: true }
+    const inbound = { wire, greeting, held: true }
     this.inbound = inbound
     this.hint = greeting.peer
-    connection.established({
-      frame: (type, body) => this.frame(connection, type, body),
+    wire.established(this.id, this.context.self, {
+      frame: (frame) => this.frame(wire, frame),
       closed: (why) => this.inboundBroke(inbound, why),
     })
-    connection.hold()
-    older?.connection.close('the peer has called again')
+    wire.hold()
+    older?.wire.close('the peer has called again')
     this.broken('the peer has called again')
     if (this.gone) return
     // After a loss of power the end of the older process is not told: nobody is left to close its connections.
-    if (this.answeredBy !== process) this.outbound?.close('the peer has been started anew')
+    if (this.answeredBy !== incarnation) this.outbound?.close('the peer has been started anew')
     if (this.outbound === undefined) this.dialNow()
     else this.deliver(inbound)
   }
@@ -114,25 +112,25 @@ export class Peer {
   /** Ends the link without another event. */
   remove(): void {
     this.gone = true
-    clearTimeout(this.retry)
+    this.retry?.cancel()
     this.retry = undefined
     this.endGrace()
     this.abandonDial?.()
     this.outbound?.drain()
-    this.inbound?.connection.drain()
+    this.inbound?.wire.drain()
   }
 
   close(): void {
     this.remove()
     this.outbound?.close('closed')
-    this.inbound?.connection.close('closed')
+    this.inbound?.wire.close('closed')
   }
 
   // ---- the connection that we dial
 
   private dialNow(): void {
     if (this.retry === undefined) return
-    clearTimeout(this.retry)
+    this.retry?.cancel()
     this.retry = undefined
     this.failures = 0
     this.dial()
@@ -142,27 +140,27 @@ export class Peer {
     const { addresses } = this
     const address = addresses[this.dials++ % addresses.length] ?? this.member.peer
     this.abandonDial = dial(this.context, address, this.id, 'messages', {
-      reached: (connection, speaker) => {
+      reached: (wire, speaker) => {
         this.reachedAt = address
-        this.reached(connection, speaker)
+        this.reached(wire, speaker)
       },
       failed: (why) => this.dialFailed(address, why),
     })
   }
 
-  private reached(connection: Connection, { process }: Speaker): void {
+  private reached(wire: Wire, { incarnation }: Speaker): void {
     this.abandonDial = undefined
     this.failures = 0
     this.endGrace()
-    this.outbound = connection
-    this.answeredBy = process
-    connection.established({
-      frame: (type, body) => this.answer(connection, type, body),
+    this.outbound = wire
+    this.answeredBy = incarnation
+    wire.established(this.id, this.context.self, {
+      frame: (frame) => this.answer(wire, frame),
       closed: (why) => this.outboundBroke(why),
     })
     if (this.owesState) this.sendState()
     if (this.inbound?.held === true) this.deliver(this.inbound)
-    else if (this.inbound !== undefined) connection.send(FRAME.ask)
+    else if (this.inbound !== undefined) wire.send({ type: 'ask' })
   }
 
   private dialFailed(address: string, why: string): void {
@@ -170,13 +168,10 @@ export class Peer {
     this.context.logger.debug({ peer: this.member.name, address, why }, 'could not reach a peer')
     const { reconnectMinMs, reconnectMaxMs } = this.context.limits
     const pauseMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.failures++, 16))
-    this.retry = setTimeout(
-      () => {
-        this.retry = undefined
-        this.dial()
-      },
-      pauseMs * (0.5 + Math.random() / 2),
-    )
+    this.retry = this.context.clock.after(pauseMs * (0.5 + this.context.random() / 2), () => {
+      this.retry = undefined
+      this.dial()
+    })
     if (this.grace !== undefined) this.grace.failed = true
     this.reportRefused()
   }
@@ -187,10 +182,10 @@ export class Peer {
     this.context.counters.connectionsBroken++
     if (this.gone) return
     this.endGrace()
-    const timer = setTimeout(() => {
+    const timer = this.context.clock.after(this.context.limits.refusedAfterMs, () => {
       if (this.grace !== undefined) this.grace.over = true
       this.reportRefused()
-    }, this.context.limits.refusedAfterMs)
+    })
     this.grace = { timer, failed: false, over: false }
     this.dial()
     this.broken(why)
@@ -207,21 +202,18 @@ export class Peer {
   }
 
   private endGrace(): void {
-    clearTimeout(this.grace?.timer)
+    this.grace?.timer.cancel()
     this.grace = undefined
   }
 
   /** All that a peer may say on a connection that we dialled is why it ends it. */
-  private answer(connection: Connection, type: number, body: ByteReader): void {
-    if (type !== FRAME.refusal) {
-      connection.close(`a frame of type ${type} on a connection that it does not send on`)
+  private answer(wire: Wire, frame: Frame): void {
+    if (frame.type !== 'refusal') {
+      wire.close(`a frame of type ${nameOf(frame)} on a connection that it does not send on`)
       return
     }
-    const refusal = connection.decode(() => readRefusal(body))
-    if (refusal === undefined) return
-    connection.close(refusal.sentence)
-    if (refusal.stop && refusal.clusterId === this.context.clusterId)
-      this.context.events.stop(refusal.sentence)
+    wire.close(frame.sentence)
+    if (frame.stop && frame.clusterId === this.context.clusterId) this.context.events.stop(frame.sentence)
   }
 
   // ---- the connection that the peer dialled
@@ -229,34 +221,53 @@ export class Peer {
   private deliver(inbound: Inbound): void {
     inbound.held = false
     this.stand(inbound.greeting)
-    inbound.connection.release()
+    inbound.wire.release()
   }
 
-  private frame(connection: Connection, type: number, body: ByteReader): void {
-    const { events, counters, clusterId } = this.context
-    if (isMessageCode(type)) {
-      const message = connection.decode(() => readMessage(type, body, this.id, this.context.self))
-      if (message === undefined) return
-      counters.messagesReceived++
-      events.message(message)
-    } else if (type === FRAME.stateHash) {
-      const at = connection.decode(() => readStateHash(body))
-      if (at !== undefined) events.stateHash(this.id, at)
-    } else if (type === FRAME.ask) {
-      this.owesState = true
-      this.sendState()
-    } else if (type === FRAME.state) {
-      const greeting = connection.decode(() => readState(body, this.id))
-      if (greeting !== undefined && this.outbound !== undefined && !this.standing) this.stand(greeting)
-    } else {
-      connection.refuse({ clusterId, stop: false, sentence: `frames of type ${type} are unknown here` })
+  private frame(wire: Wire, frame: Frame): void {
+    const { events, counters } = this.context
+    switch (frame.type) {
+      case 'state-hash':
+        events.stateHash(this.id, frame.at)
+        return
+      case 'ask':
+        this.owesState = true
+        this.sendState()
+        return
+      case 'state':
+        this.stated(wire, frame.greeting)
+        return
+      case 'hello':
+      case 'foreign-hello':
+      case 'welcome':
+      case 'refusal':
+      case 'snapshot-offer':
+      case 'snapshot-accept':
+      case 'snapshot-chunk':
+      case 'snapshot-written':
+      case 'snapshot-end':
+      case 'snapshot-staged':
+      case 'unknown':
+        refuseWire(this.context, wire, `frames of type ${nameOf(frame)} are unknown here`)
+        return
+      default:
+        counters.messagesReceived++
+        events.message(frame)
     }
   }
 
+  private stated(wire: Wire, greeting: Greeting): void {
+    if (greeting.replicaId !== this.id) wire.close(`it sent the state of replica ${greeting.replicaId}`)
+    else if (this.outbound !== undefined && !this.standing) this.stand(greeting)
+  }
+
+  /** A state that cannot be told would never be asked for again: then the connection is made anew, and asks. */
   private sendState(): void {
-    if (this.outbound === undefined) return
+    const { outbound } = this
+    if (outbound === undefined) return
     this.owesState = false
-    this.outbound.send(FRAME.state, (out) => writeGreeting(out, this.context.events.greeting()))
+    const told = outbound.send({ type: 'state', greeting: this.context.events.greeting() })
+    if (!told) outbound.close('too much waits for the peer')
   }
 
   private inboundBroke(inbound: Inbound, why: string): void {

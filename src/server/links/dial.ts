@@ -1,0 +1,77 @@
+// One attempt to reach a replica: connect, say who we are, read who answers. It ends once: in a wire, or in a sentence.
+
+import type { ReplicaId } from '../../raft/types.ts'
+import type { Context } from './context.ts'
+import type { Frame, Purpose, Speaker, Wire } from './wires.ts'
+
+export interface DialOutcome {
+  /** Must call `wire.established` before it returns. */
+  reached(wire: Wire, speaker: Speaker): void
+  failed(why: string): void
+}
+
+/** Starts the attempt; the function returned abandons it without a word. `outcome` is never called before this returns. */
+export function dial(
+  context: Context,
+  address: string,
+  wanted: ReplicaId,
+  purpose: Purpose,
+  outcome: DialOutcome,
+): () => void {
+  const { clock, wires, limits } = context
+  let open = true
+  let wire: Wire | undefined
+  const end = (then: () => void): void => {
+    if (!open) return
+    open = false
+    deadline.cancel()
+    then()
+  }
+  const cut = (why: string): void => {
+    abandon()
+    wire?.close(why)
+  }
+  const fail = (why: string): void =>
+    end(() => {
+      cut(why)
+      outcome.failed(why)
+    })
+  const deadline = clock.after(limits.handshakeMs, () => fail('the handshake was not answered'))
+  const abandon = wires.dial(address, {
+    connected(dialled) {
+      wire = dialled
+      const attempt = context.nextAttempt()
+      dialled.send({ type: 'hello', purpose, wanted, attempt, ...context.speaker() })
+      return { frame: (frame) => answered(dialled, frame), closed: fail }
+    },
+    failed: fail,
+  })
+
+  function answered(dialled: Wire, frame: Frame): void {
+    if (frame.type === 'refusal') {
+      fail(frame.sentence)
+      if (frame.stop && frame.clusterId === context.clusterId) context.events.stop(frame.sentence)
+      return
+    }
+    if (frame.type !== 'welcome') {
+      fail(`an answer of type ${frame.type} to the handshake`)
+      return
+    }
+    const mistaken = mistake(context, frame, wanted)
+    if (mistaken !== undefined) fail(mistaken)
+    else end(() => outcome.reached(dialled, frame))
+  }
+
+  return () => end(() => cut('given up'))
+}
+
+/** Why whoever answered is not whom we called. */
+function mistake({ clusterId, processes }: Context, speaker: Speaker, wanted: ReplicaId): string | undefined {
+  const { greeting } = speaker
+  if (greeting.clusterId !== clusterId) return `a node of cluster ${greeting.clusterId} answered`
+  if (greeting.replicaId !== wanted) return `replica ${greeting.replicaId} answered instead of ${wanted}`
+  const objection = processes.objection(speaker)
+  if (objection !== undefined) return objection.refuse
+  processes.heard(speaker)
+  return undefined
+}

@@ -1,0 +1,133 @@
+// The door: who calls is asked who it is, and let in or told why not.
+
+import type { Timer } from '../types.ts'
+import type { Context } from './context.ts'
+import type { Objection } from './processes.ts'
+import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
+
+export const PROTOCOL_VERSION = 1
+
+/** A caller that was let in and told so; must call `wire.established` before it returns. */
+export type Admitted = (wire: Wire, hello: Hello) => void
+
+export class Door {
+  private readonly context: Context
+  private readonly admitted: Admitted
+  /** Callers that have not said who they are, and what gives them up; undefined before the node is ready to answer. */
+  private readonly strangers = new Map<Wire, Timer | undefined>()
+  private isOpen = false
+  /** A caller tries again twice a second: it is not logged each time. */
+  private lastRefusal = ''
+
+  constructor(context: Context, admitted: Admitted) {
+    this.context = context
+    this.admitted = admitted
+    context.wires.onCall((wire) => this.called(wire))
+  }
+
+  /** From now on callers are answered. */
+  open(): void {
+    this.isOpen = true
+    for (const wire of [...this.strangers.keys()]) {
+      this.strangers.set(wire, this.deadline(wire))
+      wire.release()
+    }
+  }
+
+  close(): void {
+    this.context.wires.close()
+    for (const wire of [...this.strangers.keys()]) wire.close('closed')
+  }
+
+  get waiting(): number {
+    return this.strangers.size
+  }
+
+  private called(wire: Wire): WireOwner {
+    if (this.strangers.size >= this.context.limits.strangersMax) {
+      wire.close('too many callers have not said who they are')
+      return { frame: () => {}, closed: () => {} }
+    }
+    this.strangers.set(wire, this.isOpen ? this.deadline(wire) : undefined)
+    if (!this.isOpen) wire.hold()
+    return {
+      frame: (frame) => {
+        this.known(wire)
+        this.judge(wire, frame)
+      },
+      closed: (why) => {
+        this.known(wire)
+        const from = wire.remote
+        this.context.logger.debug({ from, why }, 'a connection ended before its handshake was done')
+      },
+    }
+  }
+
+  private deadline(wire: Wire): Timer {
+    const { clock, limits } = this.context
+    return clock.after(limits.handshakeMs, () => wire.close('no handshake in time'))
+  }
+
+  private known(wire: Wire): void {
+    this.strangers.get(wire)?.cancel()
+    this.strangers.delete(wire)
+  }
+
+  private judge(wire: Wire, frame: Frame): void {
+    if (frame.type === 'foreign-hello') {
+      const refuse = `this node speaks version ${PROTOCOL_VERSION} of the protocol, not ${frame.version}`
+      this.refuse(wire, { refuse, stop: false })
+    } else if (frame.type === 'hello') {
+      const objection = this.objection(frame)
+      if (objection !== undefined) {
+        this.refuse(wire, objection)
+        return
+      }
+      wire.send({ type: 'welcome', ...this.context.speaker() })
+      this.admitted(wire, frame)
+    } else wire.close(`a frame of type ${nameOf(frame)} before the handshake`)
+  }
+
+  private refuse(wire: Wire, { refuse, stop }: Objection): void {
+    this.context.counters.handshakesRefused++
+    if (refuse !== this.lastRefusal) this.context.logger.warn({ why: refuse }, 'refused a peer')
+    this.lastRefusal = refuse
+    refuseWire(this.context, wire, refuse, stop)
+  }
+
+  private objection(hello: Hello): Objection | undefined {
+    const { clusterId, processes, events } = this.context
+    const self = this.context.speaker()
+    const { greeting } = hello
+    if (greeting.clusterId !== clusterId) {
+      return { refuse: `this node belongs to cluster ${clusterId}, not ${greeting.clusterId}`, stop: false }
+    }
+    if (hello.incarnation === self.incarnation)
+      return { refuse: 'the caller has reached itself', stop: false }
+    const objection = processes.objection(hello)
+    if (objection !== undefined) return objection
+    if (greeting.replicaId === self.greeting.replicaId) {
+      events.stop(
+        `a newer process of this replica has been started (${greeting.peer}): this one is superseded`,
+      )
+      return { refuse: 'the caller has reached an older process of its own replica', stop: false }
+    }
+    if (hello.wanted !== self.greeting.replicaId) {
+      return { refuse: `this is replica ${self.greeting.replicaId}, not ${hello.wanted}`, stop: false }
+    }
+    const refused = events.admit(greeting)
+    if (refused !== undefined) return refused
+    processes.heard(hello)
+    if (!processes.takes(hello)) return { refuse: 'a newer connection of the caller stands', stop: false }
+    return undefined
+  }
+}
+
+/** Says why, if that can still be said, and ends. */
+export function refuseWire({ clusterId }: Context, wire: Wire, sentence: string, stop = false): void {
+  wire.send({ type: 'refusal', clusterId, stop, sentence })
+  wire.close(sentence)
+}
+
+/** Of a frame that has no place where it came. */
+export const nameOf = (frame: Frame): string | number => (frame.type === 'unknown' ? frame.code : frame.type)

@@ -1,0 +1,61 @@
+// Which process of each replica is the newest (design §3, replica identity). A replica's boot counter rises durably at each start, so of
+// two processes the one with the higher counter is the replica and the other is a remnant: an older process that has not noticed its end, or
+// one that runs on a copy of the directory. The same counter in two processes can only be a copy.
+//
+// A counter that is far above the last one heard is not believed: whoever makes one up would keep the real replica out for good.
+
+import type { ReplicaId } from '../../raft/types.ts'
+import type { Hello, Purpose, Speaker } from './wires.ts'
+
+interface Newest {
+  readonly boot: number
+  readonly incarnation: bigint
+  /** Highest attempt accepted, by purpose. */
+  readonly attempts: Map<Purpose, number>
+}
+
+/** Why a caller is not let in, and whether it must end. */
+export interface Objection {
+  readonly refuse: string
+  readonly stop: boolean
+}
+
+export class Processes {
+  readonly #newest = new Map<ReplicaId, Newest>()
+  readonly #bootJumpMax: number
+
+  constructor({ bootJumpMax }: { readonly bootJumpMax: number }) {
+    this.#bootJumpMax = bootJumpMax
+  }
+
+  /** Why a process cannot be the newest of its replica; undefined when it can. */
+  objection({ greeting: { replicaId, boot, name }, incarnation }: Speaker): Objection | undefined {
+    const known = this.#newest.get(replicaId)
+    const whom = `replica ${replicaId} (${name})`
+    if (boot > (known?.boot ?? 0) + this.#bootJumpMax) {
+      const refuse = `${whom} says that it has been started ${boot} times, ${known === undefined ? 'and was never heard before' : `the last that was heard is ${known.boot}`}: a jump of more than ${this.#bootJumpMax} is not believed`
+      return { refuse, stop: false }
+    }
+    if (known === undefined || boot > known.boot || known.incarnation === incarnation) return undefined
+    const refuse =
+      known.boot === boot
+        ? `another process runs as ${whom} with the same start counter, ${boot}: is its data directory a copy?`
+        : `a newer process of ${whom} has been started: ${known.boot} starts against ${boot}`
+    return { refuse, stop: true }
+  }
+
+  /** Learns of a process that has answered or was let in, and to which there is no objection. */
+  heard({ greeting: { replicaId, boot }, incarnation }: Speaker): void {
+    const known = this.#newest.get(replicaId)
+    if (known?.incarnation !== incarnation)
+      this.#newest.set(replicaId, { boot, incarnation, attempts: new Map() })
+  }
+
+  /** Whether this call is newer than all that were taken from that process: what it said may otherwise be out of date. */
+  takes({ greeting: { replicaId }, purpose, attempt }: Hello): boolean {
+    const attempts = this.#newest.get(replicaId)?.attempts
+    if (attempts === undefined || attempt <= (attempts.get(purpose) ?? 0)) return false
+    attempts.set(purpose, attempt)
+    return true
+  }
+}

@@ -1,0 +1,100 @@
+// The wires of a node over TCP: a listener for whoever calls, and dials.
+
+import { connect, createServer, type Server, Socket } from 'node:net'
+import type { TransportCounters, TransportLimits } from '../links/limits.ts'
+import type { Dialled, Wire, WireOwner, Wires } from '../links/wires.ts'
+import type { ListenAddress, Logger } from '../types.ts'
+import { Connection } from './connection.ts'
+
+interface TcpWiresOptions {
+  readonly limits: TransportLimits
+  readonly counters: TransportCounters
+  readonly logger: Logger
+}
+
+export class TcpWires implements Wires {
+  /** host:port bound. */
+  address = ''
+  /** Resolves after `close` when the port is free again. */
+  readonly closed: Promise<void>
+  private readonly options: TcpWiresOptions
+  private readonly server: Server
+  private called: ((wire: Wire) => WireOwner) | undefined
+
+  constructor(options: TcpWiresOptions) {
+    this.options = options
+    this.server = createServer({ pauseOnConnect: true }, (socket) => this.accepted(socket))
+    this.closed = new Promise((resolve) => this.server.once('close', resolve))
+  }
+
+  listen({ host, port }: ListenAddress): Promise<void> {
+    const { server } = this
+    return new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, host, () => {
+        server.off('error', reject)
+        server.on('error', (error) =>
+          this.options.logger.error({ error: error.message }, 'the peer listener failed'),
+        )
+        this.address = boundAddress(server.address())
+        resolve()
+      })
+    })
+  }
+
+  onCall(called: (wire: Wire) => WireOwner): void {
+    this.called = called
+  }
+
+  dial(address: string, dialled: Dialled): () => void {
+    const { limits, counters } = this.options
+    const target = parseAddress(address)
+    const socket =
+      target === undefined ? new Socket().destroy(new Error(`not host:port: ${address}`)) : connect(target)
+    let open = true
+    const end = (then: () => void): void => {
+      if (!open) return
+      open = false
+      then()
+    }
+    const fail = (why: string): void => end(() => dialled.failed(why))
+    socket.on('error', (error) => fail(error.message))
+    socket.once('close', () => fail('it was cut'))
+    socket.once('connect', () =>
+      end(() => {
+        const connection = new Connection(socket, limits, counters, true)
+        connection.ownedBy(dialled.connected(connection))
+      }),
+    )
+    return () => end(() => socket.destroy())
+  }
+
+  close(): void {
+    this.called = undefined
+    this.server.close()
+  }
+
+  private accepted(socket: Socket): void {
+    socket.on('error', () => {})
+    if (this.called === undefined) {
+      socket.destroy()
+      return
+    }
+    const { limits, counters } = this.options
+    const connection = new Connection(socket, limits, counters, false)
+    connection.ownedBy(this.called(connection))
+  }
+}
+
+function parseAddress(address: string): { readonly host: string; readonly port: number } | undefined {
+  const [, host, port] = /^\[?([^\]]+)\]?:([0-9]{1,5})$/.exec(address) ?? []
+  if (host === undefined || Number(port) > 65_535) return undefined
+  return { host, port: Number(port) }
+}
+
+function boundAddress(address: ReturnType<Server['address']>): string {
+  if (address === null || typeof address === 'string') throw new Error('not bound to a port')
+  return address.family === 'IPv6'
+    ? `[${address.address}]:${address.port}`
+    : `${address.address}:${address.port}`
+}
