@@ -136,6 +136,7 @@ export class SimulatedNode {
   readonly machine: Machine
   /** Why its process stopped itself. */
   end: NodeEnd | undefined
+  #puts = 0
 
   constructor(cluster: SimulatedCluster, machine: Machine) {
     this.#cluster = cluster
@@ -179,7 +180,9 @@ export class SimulatedNode {
       ...{ condition: undefined, prev: false },
     }
     const promised = new Promised<Outcome>()
-    this.running.propose({ command, idempotency: undefined, principal: '' }, timeoutMs, (result) =>
+    const request = { command, idempotency: undefined, principal: `${this.name}.${this.#puts++}` }
+    this.#cluster.invariants.model.asked(request)
+    this.running.propose(request, timeoutMs, (result) =>
       promised.settle(result.ok ? { ok: true, value: result.value.outcome } : result),
     )
     return promised

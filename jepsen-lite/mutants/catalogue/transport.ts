@@ -33,7 +33,7 @@ export const TRANSPORT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M201',
+    id: 'M401',
     title: 'a start counter that jumps far ahead is believed',
     why: 'Whoever makes one up keeps the real replica from starting.',
     layers: UNIT,
