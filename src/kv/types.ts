@@ -159,7 +159,7 @@ export interface RowsWanted {
 export type RowsFound = readonly (RowFound | undefined)[]
 
 export interface RowFound {
-  /** The whole row; where heads will do, perhaps no more than its first ROW_HEAD_BYTES, and those only until the next step of apply. */
+  /** The whole row; where heads will do, perhaps no more than its first ROW_HEAD_BYTES. */
   readonly bytes: Uint8Array
   /** Of the whole row. */
   readonly length: number

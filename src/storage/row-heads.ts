@@ -14,7 +14,7 @@ const KEY_BYTES_MAX = 60
 const SLOT_BYTES = ROW_HEAD_BYTES + KEY_BYTES_MAX
 const WAYS = 4
 
-/** The head of a row that exists. `bytes` must be used before another row is remembered. */
+/** The head of a row that exists. `bytes` is a copy: its slot may be another row's a moment later. */
 export interface RowHead extends RowHash {
   readonly bytes: Uint8Array
   /** Of the whole row, as it was given to `apply`. */
@@ -61,7 +61,7 @@ export class RowHeads {
     const length = this.#lengths[slot] ?? ABSENT
     if (length === ABSENT) return 'absent'
     const at = slot * SLOT_BYTES
-    const bytes = this.#bytes.subarray(at, at + Math.min(length, ROW_HEAD_BYTES))
+    const bytes = this.#bytes.slice(at, at + Math.min(length, ROW_HEAD_BYTES))
     return { bytes, length, mix: this.#mixes[slot] ?? 0, crc: this.#crcs[slot] ?? 0 }
   }
 

@@ -68,10 +68,7 @@ export class MemoryStore {
     let step = run.next()
     while (!step.done) {
       const { keys, heads } = step.value
-      const rows = keys.map((key) => found(this.rows.get(hex(key)), heads))
-      step = run.next(rows)
-      // A head is good until the next step of apply, no longer.
-      if (heads) for (const row of rows) row?.bytes.fill(0xff)
+      step = run.next(keys.map((key) => found(this.rows.get(hex(key)), heads)))
     }
     for (const { key, value, rest } of step.value.changes) {
       if (value === undefined) this.rows.delete(hex(key))

@@ -300,6 +300,21 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await scrub(again)
     })
 
+    test('are all told right when many are asked for before a change', async () => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
+      const names = Array.from({ length: 100 }, (_, at) => `row ${at}`)
+      storage.apply(changes(Object.fromEntries(names.map((name) => [name, name]))), applied(2, 1))
+      await store(storage, batch(hardState(1, 2)))
+      const again = await reopened()
+      const found = names.map((name) => again.rowBefore(rowKey(name), true))
+      expect(found.map((row) => text(row?.bytes))).toEqual(names)
+      // The last ones are in memory, and give way to the first ones.
+      const back = names.toReversed()
+      const onceMore = back.map((name) => again.rowBefore(rowKey(name), true))
+      expect(onceMore.map((row) => text(row?.bytes))).toEqual(back)
+    })
+
     test('must be applied in the order of the log, and never beyond its end', async () => {
       const { storage } = await fresh()
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))

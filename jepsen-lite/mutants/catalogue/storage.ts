@@ -256,4 +256,18 @@ export const STORAGE: readonly Mutant[] = [
     tests: PROPERTY_TESTS,
     edits: [edit(VIEW, '    if (ended) this.#overlaidBefore(undefined)\n', '')],
   },
+  {
+    id: 'M159',
+    title: 'the head of a row shares its bytes with whatever takes its slot next',
+    why: 'An entry that asks for two rows is given one of them twice. Our own, found by review.',
+    layers: UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [
+      edit(
+        'src/storage/row-heads.ts',
+        'this.#bytes.slice(at, at + Math.min',
+        'this.#bytes.subarray(at, at + Math.min',
+      ),
+    ],
+  },
 ]
