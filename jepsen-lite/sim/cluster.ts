@@ -23,6 +23,7 @@ import { type About, Moments } from './moments.ts'
 import { SimNetwork } from './network.ts'
 import { Machine, type Process } from './process.ts'
 import { bits, DRAW, uniform } from './random.ts'
+import { watchLists } from './rest.ts'
 import { CANDIDATE, type Config, FOLLOWER, LEADER, SUBJECT } from './schedule.ts'
 import { Tally } from './tally.ts'
 import { type Event, IO, Time } from './time.ts'
@@ -89,6 +90,7 @@ export class Cluster implements World {
 
   /** Formats and starts the founders. */
   found(): void {
+    watchLists(this)
     const founders = this.machines.slice(0, this.config.nodes)
     if (this.config.grow === 1) {
       const [first, ...others] = founders

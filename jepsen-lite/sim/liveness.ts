@@ -3,11 +3,13 @@
 // every member, and agree. What is stuck otherwise is a violation like any other.
 
 import { type Configuration, decodeAppliedState, isVoter, type ReplicaId } from '../../src/raft/index.ts'
-import type { ReadOptions } from '../../src/server/types.ts'
+import type { ReadOptions, Request } from '../../src/server/types.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
+import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
 import { bits, DRAW } from './random.ts'
+import { comesToRest } from './rest.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
@@ -18,6 +20,8 @@ const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
 /** Election time-outs in which nothing may happen any more. */
 const CALM_ELECTIONS = 5
+/** Longer than convergence and rest together. */
+const PATIENCE_MS = 600_000
 const LINEARIZABLE: ReadOptions = {
   consistency: 'linearizable',
   maxStalenessMs: undefined,
@@ -37,6 +41,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
   const { time, config } = cluster
   const outsiders = chooseOutsiders(cluster, configuration)
   freezeOthers(cluster, [...core, ...outsiders])
+  askPatiently(cluster, core)
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
   cluster.network.tryAgain()
@@ -62,11 +67,30 @@ export function converge(cluster: Cluster, clients: Clients): void {
   }
   staysCalm(cluster, core)
   if (cluster.invariants.violation !== undefined) return
+  comesToRest(cluster, core)
+  if (cluster.invariants.violation !== undefined) return
   // Who is no voter any more may be behind for good.
   const { leader } = cluster
   for (const { process } of core) {
     if (process?.driver !== undefined && process.replica.applied === leader?.replica.applied)
       clients.final(process, process.driver)
+  }
+}
+
+/**
+ * A write and a read at each that runs, whatever it knows of a leader now, with time enough for all that follows: they are to be answered once all
+ * is well, and are not asked again by anybody but their node. Whoever still waits at rest breaks REST-1.
+ */
+function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
+  for (const { name, process } of core) {
+    const driver = process?.serving
+    if (driver === undefined) continue
+    // Changes nothing, so that no history needs to know of it.
+    const command = { kind: 'delete', key: bytes('patience'), condition: undefined, prev: false } as const
+    const request: Request = { command, idempotency: undefined, principal: `patience.${name}` }
+    cluster.invariants.model.asked(request)
+    driver.propose(request, PATIENCE_MS, () => {})
+    driver.read({ ...LINEARIZABLE, timeoutMs: PATIENCE_MS }, () => {})
   }
 }
 

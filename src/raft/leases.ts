@@ -31,6 +31,11 @@ export class Leases {
     return this.#since
   }
 
+  /** Settings in the log that are not applied. */
+  get unapplied(): number {
+    return this.#pending.length
+  }
+
   appended(index: LogIndex, setting: LeaseSetting): void {
     this.#pending.push({ index, setting })
   }

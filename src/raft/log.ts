@@ -23,6 +23,7 @@ import type {
   RaftLimits,
   SnapshotMeta,
   Term,
+  UnderWay,
   Write,
   WriteNumber,
 } from './types.ts'
@@ -136,6 +137,18 @@ export class RaftLog {
   /** When the oldest write under way was handed out. */
   get oldestWriteSince(): MonotonicMs | undefined {
     return this.#pending[0]?.since
+  }
+
+  inspect(): UnderWay {
+    return {
+      pendingWrites: this.#pending.length,
+      installing: Number(this.#installing !== undefined || this.#replaced !== undefined),
+      uncommittedEntries: this.#last - this.#commit,
+      uncommittedBytes: this.uncommittedBytes,
+      unappliedEntries: this.#commit - this.#applied,
+      handedBatches: this.#handedBatches.length,
+      handedBytes: this.#handedBytes,
+    }
   }
 
   termAt(index: LogIndex): Term | undefined {

@@ -63,6 +63,10 @@ export function nameOf(configuration: Configuration, id: ReplicaId): string {
 export class UnappliedChanges {
   #entries: { readonly index: LogIndex; readonly change: ConfigurationChange }[] = []
 
+  get size(): number {
+    return this.#entries.length
+  }
+
   get oldest(): LogIndex | undefined {
     return this.#entries[0]?.index
   }

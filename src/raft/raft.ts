@@ -74,6 +74,7 @@ import type {
   SnapshotMeta,
   Term,
   TransferRequestMessage,
+  UnderWay,
   VoteAnswerMessage,
   VoteRequestMessage,
   WriteNumber,
@@ -271,6 +272,34 @@ export class Raft {
       progress: this.#lead?.followers.map((follower) => follower.status(activeSince)) ?? [],
       stalenessMs: this.stalenessMs(this.#now),
     }
+  }
+
+  /** What is under way here; all 0 at rest, for followers (`… of <id>`) that answer. */
+  inspect(): UnderWay {
+    const underWay: Record<string, number> = {
+      votes: this.#votes.size,
+      proposals: this.#outcomes.size,
+      forwardedBytes: this.#outcomes.forwardedBytes,
+      askedReads: this.#askedReads.size,
+      askedTransfer: Number(this.#askedTransfer !== undefined),
+      unappliedChanges: this.#unappliedChanges.size,
+      unappliedLeases: this.#leases.unapplied,
+      ...this.#log.inspect(),
+    }
+    const lead = this.#lead
+    if (lead === undefined) return underWay
+    underWay.readers = lead.rounds.open.reduce((sum, { readers }) => sum + readers.length, 0)
+    underWay.earlyReads = lead.earlyReads.length
+    underWay.transfer = Number(lead.transfer !== undefined)
+    underWay.retiring = Number(lead.retiring !== undefined)
+    const activeSince = this.#now - this.#timing.electionMaxMs
+    for (const { id, heardAt, inflight, state, probing } of lead.followers) {
+      if (heardAt <= activeSince) continue
+      underWay[`inflightMessages of ${id}`] = inflight.messages
+      underWay[`inflightBytes of ${id}`] = inflight.bytes
+      underWay[`notReplicating of ${id}`] = Number(state !== 'replicate' || probing)
+    }
+    return underWay
   }
 
   // -------------------------------------------------------------------------------------------------------------------

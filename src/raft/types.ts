@@ -487,6 +487,9 @@ export interface ProgressStatus {
   readonly recentlyActive: boolean
 }
 
+/** What is under way, by name: numbers, bytes, and 1 for "yes". All are 0 at rest: whatever is taken is given back. */
+export type UnderWay = Readonly<Record<string, number>>
+
 export interface RaftStatus {
   readonly id: ReplicaId
   readonly role: Role

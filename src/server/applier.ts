@@ -75,7 +75,12 @@ export class Applier {
   }
 
   get pending(): boolean {
-    return this.#head < this.#queue.length
+    return this.queued > 0
+  }
+
+  /** Entries that wait to be applied. */
+  get queued(): number {
+    return this.#queue.length - this.#head
   }
 
   push(entries: readonly Entry[]): void {

@@ -44,6 +44,7 @@ import {
   readHeader,
   sealFrame,
   type Term,
+  type UnderWay,
   type Write,
 } from '../raft/index.ts'
 import { rejoinAdvice } from '../storage/index.ts'
@@ -244,6 +245,32 @@ export class Driver implements NodeApi, NetworkEvents {
       errors,
       notReady: this.#notReady(),
     }
+  }
+
+  /** What is under way in this node, part by part. Whatever is taken is given back, so all of it is 0 at rest. */
+  inspect(): UnderWay {
+    const parts: Readonly<Record<string, UnderWay>> = {
+      raft: this.#raft.inspect(),
+      proposals: this.#proposals.inspect(),
+      reads: this.#reads.inspect(),
+      groupCommit: this.#commits.inspect(),
+    }
+    const underWay: Record<string, number> = {
+      waits: this.#waits.size,
+      transferRefused: this.#transferRefused.size,
+      snapshotsSending: this.#sendingSnapshot.size,
+      installing: Number(this.#installing),
+      unapplied: this.#applier.queued,
+      applySoon: Number(this.#applySoon),
+      wakeSoon: Number(this.#wakeSoon),
+      gatherTimer: Number(this.#gatherTimer !== undefined),
+      retryTimer: Number(this.#retry !== undefined),
+    }
+    for (const part in parts) {
+      const values = parts[part]
+      for (const name in values) underWay[`${part}.${name}`] = values[name] ?? 0
+    }
+    return underWay
   }
 
   propose(

@@ -1,7 +1,16 @@
 // One writer with at most one batch in flight; what arrives meanwhile joins the next batch (group commit). Entries, hard state and the
 // rows applied since become durable together and in order. Messages wait here for the write that must be durable before they leave.
 
-import type { HardState, LogIndex, Message, Outgoing, Term, Write, WriteNumber } from '../raft/types.ts'
+import type {
+  HardState,
+  LogIndex,
+  Message,
+  Outgoing,
+  Term,
+  UnderWay,
+  Write,
+  WriteNumber,
+} from '../raft/types.ts'
 import type { Storage } from '../storage/types.ts'
 import type { DriverLimits } from './limits.ts'
 import { LogTail } from './log-tail.ts'
@@ -47,6 +56,15 @@ export class GroupCommit {
 
   get durableTerm(): Term {
     return this.#durableTerm
+  }
+
+  /** What is under way; all 0 at rest. */
+  inspect(): UnderWay {
+    return {
+      writes: this.#writes.length,
+      heldMessages: this.#held.length,
+      inFlight: Number(this.#inFlight),
+    }
   }
 
   take(write: Write): void {

@@ -11,6 +11,7 @@ import {
   type Proposal,
   type ProposalOutcome,
   type Refusal,
+  type UnderWay,
 } from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import { NumberMap } from './number-map.ts'
@@ -40,8 +41,8 @@ export class Proposals {
   readonly #awaitingApply = new NumberMap<Waiter>()
   /** To be handed over at the end of this turn, in the order of arrival. */
   #fresh: Waiter[] = []
-  /** Refused for want of a leader: handed over again when one is known. */
-  #parked: Waiter[] = []
+  /** Refused for want of a leader: handed over again when one is known. Whoever runs out of time leaves at once. */
+  readonly #parked = new Set<Waiter>()
   #bytes = 0
   /** One for all: of the many that are added hardly any runs out of time. */
   #timer: Timer | undefined
@@ -68,7 +69,18 @@ export class Proposals {
   }
 
   get hasParked(): boolean {
-    return this.#parked.length > 0
+    return this.#parked.size > 0
+  }
+
+  /** What is under way; all 0 at rest. */
+  inspect(): UnderWay {
+    return {
+      waiting: this.#waiters.size,
+      bytes: this.#bytes,
+      fresh: this.#fresh.length,
+      parked: this.#parked.size,
+      committed: this.#awaitingApply.size,
+    }
   }
 
   /** Why a proposal of `bytes` cannot be taken now, or undefined. */
@@ -108,7 +120,7 @@ export class Proposals {
   /** A leader is known, or some time has passed: what was parked is fresh again. */
   unpark(): void {
     this.#fresh = [...this.#parked, ...this.#fresh]
-    this.#parked = []
+    this.#parked.clear()
   }
 
   resolve(outcome: ProposalOutcome): void {
@@ -190,7 +202,7 @@ export class Proposals {
   #park(waiter: Waiter, refusal: Refusal): void {
     waiter.state = 'idle'
     waiter.refusal = refusal
-    this.#parked.push(waiter)
+    this.#parked.add(waiter)
   }
 
   #arm(at: MonotonicMs): void {
@@ -229,6 +241,7 @@ export class Proposals {
 
   #end(waiter: Waiter, end: ProposalEnd): void {
     if (!this.#waiters.delete(waiter.seq)) return
+    this.#parked.delete(waiter)
     this.#bytes -= waiter.frame.length
     waiter.done(end)
   }

@@ -4,7 +4,7 @@
 // until the read's time runs out: nothing was promised, so nothing can be wrong.
 
 import type { Revision } from '../kv/index.ts'
-import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../raft/index.ts'
+import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest, UnderWay } from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, ReadConsistency, ReadGrant, ReadOptions, Result, Timer } from './types.ts'
@@ -37,12 +37,14 @@ export class Reads {
   #nextId = 1
   #fresh: Waiter[] = []
   #parked: Waiter[] = []
-  readonly #asked = new Map<number, { readonly at: MonotonicMs; readonly waiters: readonly Waiter[] }>()
+  readonly #asked = new Map<number, { readonly at: MonotonicMs; waiters: readonly Waiter[] }>()
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
   /** By number. */
   readonly #open = new NumberMap<Waiter>()
+  /** Answered because their time ran out, and perhaps still in one of the lists above: never more than are open. */
+  #expired = 0
 
   constructor(clock: Clock, limits: DriverLimits, state: ReadState) {
     this.#clock = clock
@@ -61,6 +63,18 @@ export class Reads {
 
   get size(): number {
     return this.#open.size
+  }
+
+  /** What is under way; all 0 at rest. */
+  inspect(): UnderWay {
+    return {
+      open: this.#open.size,
+      fresh: this.#fresh.length,
+      parked: this.#parked.length,
+      asked: this.#asked.size,
+      awaitingIndex: this.#awaitingIndex.length,
+      awaitingRevision: this.#awaitingRevision.size,
+    }
   }
 
   add(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
@@ -198,6 +212,24 @@ export class Reads {
   }
 
   #expire(waiter: Waiter): void {
+    this.#expired++
+    this.#tellExpired(waiter)
+  }
+
+  /** Nobody else may come for them: without a leader nothing that is parked is ever asked again. */
+  #forgetExpired(): void {
+    this.#expired = 0
+    const isOpen = ({ open }: Waiter): boolean => open
+    this.#fresh = this.#fresh.filter(isOpen)
+    this.#parked = this.#parked.filter(isOpen)
+    this.#awaitingIndex = this.#awaitingIndex.filter(isOpen)
+    for (const [id, asked] of this.#asked) {
+      asked.waiters = asked.waiters.filter(isOpen)
+      if (asked.waiters.length === 0) this.#asked.delete(id)
+    }
+  }
+
+  #tellExpired(waiter: Waiter): void {
     const { revision, hasLeader } = this.#state
     const wanted = waiter.options.minRevision
     if (waiter.waitsFor === 'revision') {
@@ -219,6 +251,7 @@ export class Reads {
     if (!waiter.open) return
     waiter.open = false
     this.#open.delete(waiter.number)
+    if (this.#expired > this.#open.size) this.#forgetExpired()
     this.#awaitingRevision.delete(waiter)
     waiter.timer?.cancel()
     waiter.done(result)

@@ -15,6 +15,10 @@ export class Waits {
     this.#clock = clock
   }
 
+  get size(): number {
+    return this.#waits.size
+  }
+
   /**
    * Calls `done(true)` when `reached` holds, now or after a `check`, or `done(false)` when the time is over or the returned function
    * gives it up before.

@@ -300,3 +300,27 @@ test('a replica that is told of its lost state stops and says how to rejoin', ()
   })
   expect(lost.end?.reason).toMatch(/lost durable state.*kv cluster rejoin n2/)
 })
+
+test('a node without a leader keeps nothing of what it has answered', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower } = cluster
+  const { running } = follower
+  const atRest = running.inspect()
+  cluster.isolate(follower)
+  cluster.until(() => running.leaderName === undefined)
+  for (let round = 0; round < 3; round++) {
+    const puts = Array.from({ length: 50 }, (_, i) => follower.put(`k${i}`, 'v', 300))
+    const reads = Array.from({ length: 50 }, () => follower.read('k0', 300))
+    cluster.advance(100)
+    expect(running.inspect()).toMatchObject({ 'proposals.parked': 50, 'reads.parked': 50, retryTimer: 1 })
+    cluster.advance(250)
+    expect([...puts, ...reads].map(({ code }) => code)).toEqual(Array(100).fill('no_leader'))
+    const { retryTimer, ...left } = running.inspect()
+    expect(left).toMatchObject({ 'proposals.parked': 0, 'proposals.bytes': 0, 'reads.parked': 0 })
+    expect(retryTimer).toBe(0)
+  }
+  cluster.heal()
+  cluster.converge()
+  cluster.advance(2000)
+  expect(running.inspect()).toEqual(atRest)
+})

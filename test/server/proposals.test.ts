@@ -153,3 +153,33 @@ test('a membership change that must wait for another one is tried again until it
   clock.advance(1000)
   expect(problem(1)).toBe('membership_refused no')
 })
+
+test('what was answered without a leader is kept nowhere: neither its frame nor its place', () => {
+  const { clock, proposals, add, problem } = setUp()
+  for (let seq = 1; seq <= 100; seq++) {
+    add(seq, 1000)
+    for (const { seq: taken } of proposals.take()) {
+      proposals.resolve({ seq: taken, outcome: 'refused', refusal: { reason: 'no-leader' } })
+    }
+  }
+  expect(proposals.inspect()).toMatchObject({ waiting: 100, bytes: 300, parked: 100 })
+  clock.advance(1000)
+  expect(problem(1)).toBe('no_leader no')
+  expect(proposals.inspect()).toEqual({ waiting: 0, bytes: 0, fresh: 0, parked: 0, committed: 0 })
+})
+
+test('one whose time runs out before it is handed over, or before it is applied, is kept no longer than until then', () => {
+  const { clock, proposals, add, problem } = setUp()
+  const nothing = { waiting: 0, bytes: 0, fresh: 0, parked: 0, committed: 0 }
+  add(1, 10)
+  clock.advance(10)
+  expect(proposals.take()).toEqual([])
+  expect(proposals.inspect()).toEqual(nothing)
+  add(2)
+  proposals.take()
+  proposals.resolve({ seq: 2, outcome: 'committed', index: asIndex(7) })
+  clock.advance(1000)
+  expect(problem(2)).toBe('outcome_unknown unknown')
+  proposals.applied(asIndex(7), undefined)
+  expect(proposals.inspect()).toEqual(nothing)
+})

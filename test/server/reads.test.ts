@@ -190,3 +190,42 @@ test('waiting reads are bounded', () => {
   clock.advance(0)
   expect(codes()).toEqual(['overloaded'])
 })
+
+const nothing = { open: 0, fresh: 0, parked: 0, asked: 0, awaitingIndex: 0, awaitingRevision: 0 }
+
+test('what was answered without a leader is kept no longer', () => {
+  for (let count = 0; count < 100; count++) {
+    add()
+    for (const { id } of reads.take()) reads.resolve({ id, outcome: 'refused', refusal: 'no-leader' })
+  }
+  expect(reads.inspect()).toMatchObject({ open: 100, parked: 100 })
+  state.hasLeader = false
+  clock.advance(1000)
+  expect(codes()).toHaveLength(100)
+  expect(reads.inspect()).toEqual(nothing)
+})
+
+test('nor is one whose time ran out while it was fresh, or while its index was to be applied, or its revision', () => {
+  add({ timeoutMs: 10 })
+  clock.advance(10)
+  expect(reads.inspect()).toEqual(nothing)
+  for (let index = 11; index < 31; index++) {
+    add({ timeoutMs: 1000 - index })
+    for (const { id } of reads.take())
+      reads.resolve({ id, outcome: 'confirmed', index: asIndex(index), lease: false })
+  }
+  add({ minRevision: asRevision(6), consistency: 'stale' })
+  clock.advance(980)
+  // The last of them is still waited for.
+  expect(reads.inspect()).toMatchObject({ open: 10 })
+  clock.advance(20)
+  expect(reads.inspect()).toEqual(nothing)
+})
+
+test('a question that is never answered keeps nobody whose time is over', () => {
+  add()
+  reads.take()
+  clock.advance(1000)
+  expect(codes()).toEqual(['no_quorum'])
+  expect(reads.inspect()).toEqual(nothing)
+})

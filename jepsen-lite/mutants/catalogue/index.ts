@@ -8,6 +8,7 @@ import { MEMBERSHIP_CHANGES } from './membership.ts'
 import { READS } from './reads.ts'
 import { REPLICATION } from './replication.ts'
 import { REQUESTS } from './requests.ts'
+import { REST } from './rest.ts'
 import { SNAPSHOTS } from './snapshots.ts'
 import { STORAGE } from './storage.ts'
 import { TRANSPORT } from './transport.ts'
@@ -26,6 +27,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...STORAGE,
   ...TRANSPORT,
   ...LOCAL,
+  ...REST,
 ].sort((a, b) => number(a) - number(b))
 
 export const MUTANTS: readonly Mutant[] = [...STORE_MUTANTS, ...HARNESS]

@@ -1,0 +1,69 @@
+// What is taken and not given back, and what is waited for and never comes: nothing untrue is said, and a long run dies of it.
+
+import type { Mutant } from '../mutant.ts'
+import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT } from './edit.ts'
+
+const DRIVER = 'src/server/driver.ts'
+const OUTCOMES = 'src/raft/outcomes.ts'
+const PROPOSALS = 'src/server/proposals.ts'
+const READS = 'src/server/reads.ts'
+
+export const REST: readonly Mutant[] = [
+  {
+    id: 'M300',
+    title: 'a proposal that was answered without a leader stays parked',
+    why: 'A minority node under load keeps every frame until it finds a leader, and runs out of memory.',
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit(PROPOSALS, '    this.#parked.delete(waiter)\n', '')],
+  },
+  {
+    id: 'M301',
+    title: 'a read that was answered without a leader stays parked',
+    why: 'The same with reads.',
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit(READS, '    if (this.#expired > this.#open.size) this.#forgetExpired()\n', '')],
+  },
+  {
+    id: 'M302',
+    title: 'the bytes of a proposal that was forwarded are not given back',
+    why: 'After 64 MiB a follower refuses every write, until the next term, and then again.',
+    layers: SIM,
+    edits: [
+      edit(
+        OUTCOMES,
+        '    if (forwarded !== undefined) this.#forwardedBytes -= forwarded.frame.length\n',
+        '    if (forwarded !== undefined && seq < 0) this.#forwardedBytes -= forwarded.frame.length\n',
+      ),
+    ],
+  },
+  {
+    id: 'M303',
+    title: 'what was parked is not tried again when a leader is known',
+    why: 'Every write and read that came during an election fails at its deadline.',
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(DRIVER, '    if (change.leader !== undefined) this.#unpark()\n', ''),
+      edit(DRIVER, '      if (this.#raft.leader !== undefined) this.#unpark()\n', ''),
+    ],
+  },
+  {
+    id: 'M304',
+    title: 'what a leader hands over in vain stays handed over',
+    why: 'After one transfer that failed it refuses every write for the rest of the term.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(RAFT, '    lead.transfer = undefined\n    if (this.#askedTransfer', '    if (this.#askedTransfer'),
+    ],
+  },
+  {
+    id: 'M305',
+    title: 'a request to hand over that was given up is still waited for',
+    why: 'A set and a closure for each, for as long as the process lives.',
+    layers: SIM,
+    edits: [edit(DRIVER, '        this.#transferRefused.delete(refuse)\n', '')],
+  },
+]
