@@ -279,7 +279,6 @@ export class Cluster implements World {
     if (raft.leases.on) tally.hit('process started while leases are on')
     this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
     this.recorder.note('start', { node: process.name })
-    this.network.tryAgain()
     if (machine.joining) this.#askToJoin(machine, process)
   }
 

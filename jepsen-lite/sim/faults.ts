@@ -476,7 +476,6 @@ export class Faults {
       process.resume()
       if (!process.live) return
       cluster.say(process, 'goes on')
-      cluster.network.tryAgain()
     })
   }
 

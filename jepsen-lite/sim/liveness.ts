@@ -44,7 +44,6 @@ export function converge(cluster: Cluster, clients: Clients): void {
   askPatiently(cluster, core)
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
-  cluster.network.tryAgain()
   const probes = new Probes(cluster, clients, core)
   const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS
   const whyNot = (): string | undefined =>

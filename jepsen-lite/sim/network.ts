@@ -1,26 +1,24 @@
-// The wires between the machines: connections with the handshake of the shipped transport, messages that take their time, and cuts.
+// The network between the machines. What happens on connections is decided by the shipped links (src/server/links); here is what carries them:
+// how long frames take, what is cut, what breaks, and when each end notices.
 //
-// One session stands for the two TCP connections of a pair. What matters of src/server/transport is kept: who calls says who it is and is
-// admitted or refused by the driver; nothing of a session is delivered before `connected` has been said; a new call replaces an older session;
-// each end notices a break in its own time, redials, and reports `refused` when that fails beyond the grace time; on a session on which nothing
-// arrives for long, the listener hangs up. Messages are lost, doubled and overtaken only where the schedule says so: TCP does not, but
-// the core promises to bear it.
+// Frames of a connection arrive in the order sent, or not at all. Raft messages are lost, doubled and overtaken only where the schedule says so: TCP
+// does not, but the core promises to bear it. The words between links are not: where one is lost, so is the rest of its connection.
 
-import type { Member, Message, ReplicaId, Term } from '../../src/raft/index.ts'
-import type { Greeting, Network, StateHashAt } from '../../src/server/types.ts'
-import type { SnapshotSource } from '../../src/storage/index.ts'
+import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
+import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/links/index.ts'
+import type { Dialled, Frame, WireMessage } from '../../src/server/links/wires.ts'
+import type { Network, NetworkEvents } from '../../src/server/types.ts'
 import type { Process } from './process.ts'
-import { bits, DRAW, mixed, unit } from './random.ts'
-import { SnapshotStreams } from './snapshot-stream.ts'
+import { bits, DRAW, mixed, stream, unit } from './random.ts'
+import { SmallChunks, SnapshotStreams } from './snapshot-streams.ts'
 import { type Event, IO, MESSAGE } from './time.ts'
+import { type Carrier, Connection, End } from './wires.ts'
 import type { World } from './world.ts'
 
-const GRACE_MS = 20
-const HANDSHAKE_MS = 2000
-const RECONNECT_MS_MIN = 5
-const RECONNECT_MS_MAX = 500
-/** Of a cut that holds bytes back: the rest does not fit into the socket buffers. */
-const STALLED_MAX = 256
+/** A call that is not answered is made again by the system below after so long. */
+const CALL_AGAIN_MS = 1000
+/** A broken connection is noticed late by an end that has nothing to send. */
+const NOTICED_MS_MAX = 300
 
 /** Of a cut: bytes wait instead of vanishing; calls are refused instead of ignored. */
 export interface CutMode {
@@ -28,52 +26,24 @@ export interface CutMode {
   readonly refuses: boolean
 }
 
-/** What one end of a session knows. */
-interface End {
+/** One process on the network. */
+interface Host {
   readonly process: Process
+  readonly ends: Set<End>
+  called: ((wire: Wire) => WireOwner) | undefined
+}
+
+/** A process tries to reach a machine. */
+interface Call {
+  readonly from: Host
+  readonly place: number
+  readonly dialled: Dialled
+  /** Neither answered nor given up. */
   open: boolean
-  /** Nothing arrives before this. */
-  readyAt: number
-  /** When the newest message to this end arrives. */
-  lastAt: number
-  sent: number
+  end: End | undefined
 }
 
-export class Session {
-  readonly caller: End
-  readonly called: End
-
-  constructor(caller: Process, called: Process) {
-    const end = (process: Process): End => ({ process, open: true, readyAt: 0, lastAt: 0, sent: 0 })
-    this.caller = end(caller)
-    this.called = end(called)
-  }
-
-  endOf(process: Process): End {
-    return this.caller.process === process ? this.caller : this.called
-  }
-  otherEnd(process: Process): End {
-    return this.caller.process === process ? this.called : this.caller
-  }
-}
-
-/** What one process keeps of its peers. */
-interface Peers {
-  readonly process: Process
-  readonly sessions: Map<ReplicaId, Session>
-  configured: Set<ReplicaId>
-  /** Dials under way; the session once the other end has let us in. */
-  readonly dialing: Map<ReplicaId, { session: Session | undefined }>
-  /** Not reachable at the last try: tried again when something changes. */
-  readonly wanted: Set<ReplicaId>
-  /** A break not longer ago than the grace time, and whether a dial has failed since. */
-  readonly graces: Map<ReplicaId, { failed: boolean; over: boolean }>
-  /** Newest process heard of each replica: boot counter and process. */
-  readonly newest: Map<ReplicaId, { boot: number; process: number }>
-  dials: number
-}
-
-/** Numbers of message types in the trace. */
+/** Numbers of frame types in the trace. */
 const TYPES = [
   'append',
   'append-accepted',
@@ -84,7 +54,6 @@ const TYPES = [
   'pre-vote-request',
   'vote-answer',
   'pre-vote-answer',
-  'snapshot',
   'timeout-now',
   'transfer-request',
   'forward',
@@ -92,14 +61,17 @@ const TYPES = [
   'read-index',
   'read-index-answer',
   'lost-state',
-] as const satisfies readonly Message['type'][]
+] as const satisfies readonly WireMessage['type'][]
 const TYPE_NUMBERS = new Map<string, number>(TYPES.map((type, number) => [type, number]))
 
-export class SimNetwork {
+const isMessage = (frame: Frame): frame is WireMessage => TYPE_NUMBERS.has(frame.type)
+
+export class SimNetwork implements Carrier {
   readonly #world: World
   readonly #size: number
-  readonly #peers = new Map<Process, Peers>()
+  readonly #hosts = new Map<Process, Host>()
   readonly #byId = new Map<ReplicaId, Process>()
+  readonly #byPlace: (Host | undefined)[] = []
   /** How many faults cut each direction, and since when; of these how many hold bytes back instead of losing them. */
   readonly #cuts: Int32Array
   readonly #stalls: Int32Array
@@ -108,13 +80,18 @@ export class SimNetwork {
   readonly #cutSince: Float64Array
   readonly #stalled = new Map<number, Event[]>()
   readonly #delays: Float64Array
+  /** Frames sent in each direction. */
+  readonly #sent: Int32Array
   /** Of a thousand messages, beside what the configuration says. */
   extraLost = 0
   /** No message is lost, doubled or overtaken any more. */
   calm = false
-  /** Messages and calls that a cut or a slow link has touched, by direction: whether a fault was felt. */
+  /** Frames and calls that a cut or a slow link has touched, by direction: whether a fault was felt. */
   readonly felt: Int32Array
+  /** Set while processes die by a loss of power: nobody is left to close their connections. */
+  silentDeath = false
   readonly streams: SnapshotStreams
+  readonly queueMax: number
 
   constructor(world: World, size: number) {
     this.#world = world
@@ -124,8 +101,11 @@ export class SimNetwork {
     this.#refusals = new Int32Array(size * size)
     this.#cutSince = new Float64Array(size * size)
     this.#delays = new Float64Array(size * size)
+    this.#sent = new Int32Array(size * size)
     this.felt = new Int32Array(size * size)
     this.streams = new SnapshotStreams(world, this)
+    // What a follower forwards must find room (docs/reference/limits.md, queueBytesMax), unless messages may be lost anyhow.
+    this.queueMax = world.config.harsh === 1 ? 256 : 4096
   }
 
   processOf(id: ReplicaId): Process | undefined {
@@ -158,11 +138,10 @@ export class SimNetwork {
     if (config.silenceMs === 0) return
     time.push(time.now + config.silenceMs, IO, undefined, () => {
       if ((this.#cuts[link] ?? 0) === 0 || this.#cutSince[link] !== since) return
-      for (const peers of [...this.#peers.values()]) {
-        if (peers.process.place !== to) continue
-        for (const session of [...peers.sessions.values()]) {
-          if (session.otherEnd(peers.process).process.place === from) this.#hangUp(peers.process, session)
-        }
+      for (const end of this.endsAt(to)) {
+        const { process, onHold, other } = end
+        // Whoever is stopped, or does not read, does not listen for signs of life either.
+        if (other.process.place === from && !process.paused && !onHold) end.broke('no sign of life')
       }
     })
   }
@@ -176,7 +155,8 @@ export class SimNetwork {
     const held = this.#stalled.get(link)
     this.#stalled.delete(link)
     for (const event of held ?? []) this.#world.time.again(event)
-    this.tryAgain()
+    for (const { torn, other, connection } of this.endsAt(to))
+      if (torn && other.process.place === from) this.reset(connection)
   }
 
   slow(from: number, to: number, ms: number): void {
@@ -184,462 +164,402 @@ export class SimNetwork {
     this.#delays[link] = (this.#delays[link] ?? 0) + ms
   }
 
-  /** A connection breaks; both ends notice. False: there was none. */
-  breakBetween(a: number, b: number): boolean {
-    let broke = false
-    for (const { process, sessions } of [...this.#peers.values()]) {
-      if (process.place !== a) continue
-      for (const session of [...sessions.values()]) {
-        if (session.otherEnd(process).process.place !== b) continue
-        broke = true
-        this.#reset(session)
-      }
-    }
-    return broke
-  }
-
-  /** Nothing was heard of a stopped process for long: the others hang up. */
-  hushed(process: Process): void {
-    for (const session of [...(this.#peers.get(process)?.sessions.values() ?? [])]) {
-      this.#hangUp(session.otherEnd(process).process, session)
-    }
-  }
-
-  /** Whatever could not be reached may be reachable now. */
-  tryAgain(): void {
-    for (const peers of this.#peers.values()) {
-      for (const id of [...peers.wanted]) {
-        peers.wanted.delete(id)
-        const wait = RECONNECT_MS_MAX * unit(this.#draw(peers))
-        this.#world.time.push(this.#world.time.now + wait, IO, peers.process, () => this.#dial(peers, id))
-      }
-    }
-  }
-
-  // ---- a process and its peers
-
-  networkOf(process: Process): Network {
-    const peers: Peers = {
-      process,
-      sessions: new Map(),
-      configured: new Set(),
-      dialing: new Map(),
-      wanted: new Set(),
-      graces: new Map(),
-      newest: new Map(),
-      dials: 0,
-    }
-    this.#peers.set(process, peers)
-    this.#byId.set(process.id, process)
-    let open = true
-    return {
-      setPeers: (members) => {
-        if (open) this.#setPeers(peers, members)
-      },
-      send: (message) => {
-        if (open) this.#send(peers, message)
-      },
-      sendStateHash: (at) => {
-        if (open) this.#sendHash(peers, at)
-      },
-      sendSnapshot: (to, term, source) => this.#sendSnapshot(peers, to, term, source),
-      close: () => {
-        open = false
-        this.#close(peers)
-      },
-    }
-  }
-
-  #setPeers(peers: Peers, members: readonly Member[]): void {
-    const { process } = peers
-    const now = new Set<ReplicaId>()
-    for (const { id } of members) if (id !== process.id) now.add(id)
-    const before = peers.configured
-    peers.configured = now
-    for (const id of before) {
-      if (now.has(id)) continue
-      peers.wanted.delete(id)
-      peers.graces.delete(id)
-      this.#abandonDial(peers, id)
-      const session = peers.sessions.get(id)
-      // What is queued still leaves.
-      if (session !== undefined) this.#hangUp(process, session)
-      this.streams.giveUp(process, id, 'it is no peer any more')
-    }
-    for (const id of now) this.#dial(peers, id)
-  }
-
-  /** The process is gone: its ends are closed, unless the power went and nobody is left to say so. */
-  #close(peers: Peers): void {
-    const { process } = peers
-    this.#peers.delete(process)
-    if (this.#byId.get(process.id) === process) this.#byId.delete(process.id)
-    this.streams.closed(process)
-    const sessions = [...peers.sessions.values()]
-    for (const { session } of peers.dialing.values()) if (session !== undefined) sessions.push(session)
-    peers.sessions.clear()
-    peers.dialing.clear()
-    for (const session of sessions) {
-      session.endOf(process).open = false
-      this.#tellBroken(session, session.otherEnd(process).process, process, this.silentDeath)
-    }
-  }
-
-  /** Set while processes die by a loss of power. */
-  silentDeath = false
-
-  // ---- messages
-
-  #send(peers: Peers, message: Message): void {
-    const { process } = peers
-    const world = this.#world
-    world.leaving(process, message)
-    process.send(message)
-    const session = peers.sessions.get(message.to)
-    if (session === undefined) return
-    const to = session.otherEnd(process)
-    if (!to.open) this.#answerReset(session, process, to.process)
-    const { config, time } = world
-    const draw = bits(world.seed, DRAW.message, process.number * 64 + to.process.place, to.sent++)
-    const lost = this.calm ? 0 : config.lost + this.extraLost
-    if (lost > 0 && mixed(draw + 1) % 1000 < lost) {
-      world.tally.fault('message-lost')
-      return
-    }
-    const content = message.type === 'forward' ? ownFrames(message) : message
-    const delay = this.#delay(process, to.process, draw)
-    let at = Math.max(time.now + delay, to.readyAt)
-    if (config.reordered === 0 || this.calm) at = Math.max(at, to.lastAt)
-    else if (at < to.lastAt) world.tally.fault('message-overtaken')
-    if (at > to.lastAt) to.lastAt = at
-    time.push(at, MESSAGE, to.process, this.#deliver, session, content)
-    if (config.doubled > 0 && !this.calm && mixed(draw + 2) % 1000 < config.doubled) {
-      world.tally.fault('message-doubled')
-      const again = time.now + delay * (1 + 20 * unit(mixed(draw + 3)))
-      const copy = message.type === 'forward' ? ownFrames(message) : message
-      time.push(Math.max(again, to.readyAt), MESSAGE, to.process, this.#deliver, session, copy)
-    }
-  }
-
-  #delay(from: Process, to: Process, draw: number): number {
-    const { delayMs, jitterMs, tail } = this.#world.config
-    const usual = delayMs + jitterMs * unit(draw) + this.extraMs(from, to)
-    return tail > 0 && mixed(draw + 4) % tail === 0 ? usual * 20 : usual
+  #isCutQuietly(from: Process, to: Process): boolean {
+    return (this.#cuts[this.link(from, to)] ?? 0) > 0
   }
 
   /** By how much a link is slower just now. */
-  extraMs(from: Process, to: Process): number {
+  #extraMs(from: Process, to: Process): number {
     const link = this.link(from, to)
     const extra = this.#delays[link] ?? 0
     if (extra > 0) this.felt[link] = (this.felt[link] ?? 0) + 1
     return extra
   }
 
-  readonly #deliver = (event: Event): void => {
-    const session = event.subject
-    const to = event.owner
-    if (!(session instanceof Session)) return
-    const process = session.caller.process === to ? session.caller.process : session.called.process
-    const end = session.endOf(process)
-    const from = session.otherEnd(process).process
-    const message = event.detail as Message
-    if (this.isCut(from, process)) {
-      this.#hold(this.link(from, process), event)
-      return
+  // ---- breaks
+
+  /** Connections for messages break: one, the other or both, and now and then those of snapshots with them. False: there was none. */
+  breakBetween(a: number, b: number): boolean {
+    const which = this.#draw(a, b)
+    let broke = false
+    for (const { connection, other, process } of this.endsAt(a)) {
+      if (other.process.place !== b) continue
+      const isCaller = connection.caller.process === process
+      const struck =
+        connection.purpose === 'snapshot' ? which % 8 === 0 : which % 4 < 2 || isCaller === (which % 4 === 2)
+      if (!struck) continue
+      broke = true
+      this.reset(connection)
     }
-    const world = this.#world
-    if (!end.open) {
-      if (this.#peers.get(process)?.sessions.has(message.from))
-        world.tally.hit('message of an older connection arrived')
-      return
+    return broke
+  }
+
+  /** Nothing was heard of a stopped process for long: the others hang up. */
+  hushed(process: Process): void {
+    for (const { other } of this.endsAt(process.place)) other.broke('no sign of life')
+  }
+
+  /** Both ends notice, each in its own time. What is on its way arrives, or not. */
+  reset(connection: Connection): void {
+    if (connection.severed) return
+    connection.severed = true
+    for (const end of [connection.caller, connection.called]) {
+      const draw = this.#draw(end.other.process.place, end.process.place)
+      if (draw % 2 === 0) end.torn = true
+      const { delayMs, jitterMs } = this.#world.config
+      const late = mixed(draw + 1) % 4 === 0 ? NOTICED_MS_MAX : jitterMs
+      this.#breaks(end, this.#world.time.now + delayMs + late * unit(mixed(draw + 2)), 'it was reset')
     }
-    world.trace.mix((TYPE_NUMBERS.get(message.type) ?? 0) + 32 * message.term)
-    world.trace.mix('index' in message ? Number(message.index) : 'commit' in message ? message.commit : 0)
+  }
+
+  #breaks(end: End, at: number, why: string): void {
+    this.#world.time.push(at, IO, end.process, () => end.broke(why))
+  }
+
+  endsAt(place: number): readonly End[] {
+    return [...(this.#byPlace[place]?.ends ?? [])]
+  }
+
+  // ---- a process and its peers
+
+  networkOf(process: Process): Network {
+    const { seed, config, tally } = this.#world
+    const host: Host = { process, ends: new Set(), called: undefined }
+    const wires: Wires = {
+      dial: (address, dialled) => this.#dial(host, address, dialled),
+      onCall: (called) => {
+        host.called = called
+      },
+      close: () => {
+        host.called = undefined
+      },
+    }
+    const links = new Links({
+      self: { replicaId: process.id, clusterId: '1' },
+      clock: process.clock,
+      random: stream(seed, DRAW.handshake, process.number),
+      wires,
+      events: this.#eventsOf(process),
+      limits: { snapshotChunksInflightMax: 1 + (bits(seed, DRAW.stream, 0, 0) % 4) },
+      logger: {
+        ...{ debug() {}, warn() {}, error() {} },
+        info: (_fields, message) => this.#world.say(process, message),
+      },
+    })
+    this.#hosts.set(process, host)
+    this.#byId.set(process.id, process)
+    this.#byPlace[process.place] = host
+    return {
+      setPeers: (members: readonly Member[]) => links.setPeers(members),
+      send: (message) => {
+        this.#world.leaving(process, message)
+        process.send(message)
+        links.send(message)
+      },
+      sendStateHash: (at) => links.sendStateHash(at),
+      sendSnapshot: (to, term, source) => {
+        tally.hit('snapshot stream begun')
+        links.sendSnapshot(to, term, new SmallChunks(source, config.limits.chunkRows))
+      },
+      close: () => {
+        links.close()
+        this.#gone(host)
+      },
+    }
+  }
+
+  /** What the links tell the driver, seen by whoever looks on. */
+  #eventsOf(process: Process): NetworkEvents {
+    const driver = process.driver
+    if (driver === undefined) throw new Error('a network without a driver')
+    const { tally, moments } = this.#world
+    return {
+      greeting: () => driver.greeting(),
+      admit: (greeting) => driver.admit(greeting),
+      message: (message) => this.#heard(process, message),
+      stateHash: (from, at) => driver.stateHash(from, at),
+      connected: (greeting) => driver.connected(greeting),
+      disconnected: (peer) => driver.disconnected(peer),
+      refused: (peer) => driver.refused(peer),
+      stop: (reason) => driver.stop(reason),
+      snapshotOffered: (from, ...offer) => {
+        moments.met('offered', process, this.#byId.get(from))
+        driver.snapshotOffered(from, ...offer)
+      },
+      snapshotReceived: (...snapshot) => driver.snapshotReceived(...snapshot),
+      snapshotSent: (to, index, ok) => {
+        if (!ok) tally.hit('snapshot stream given up')
+        driver.snapshotSent(to, index, ok)
+      },
+    }
+  }
+
+  #heard(process: Process, message: Message): void {
     const { driver } = process
+    const { trace, tally, invariants } = this.#world
     if (driver === undefined) return
+    trace.mix((TYPE_NUMBERS.get(message.type) ?? 0) + 32 * message.term)
+    trace.mix('index' in message ? Number(message.index) : 'commit' in message ? message.commit : 0)
     if (message.type === 'heartbeat' && message.term < driver.term)
-      world.tally.hit('old leader heard after a newer one')
-    if (message.type === 'forward') world.tally.hit('write forwarded to the leader')
-    if (message.type === 'read-index') world.tally.hit('read forwarded to the leader')
-    world.invariants.heard(process.replica, message, driver.term)
+      tally.hit('old leader heard after a newer one')
+    if (message.type === 'forward') tally.hit('write forwarded to the leader')
+    if (message.type === 'read-index') tally.hit('read forwarded to the leader')
+    invariants.heard(process.replica, message, driver.term)
     driver.message(message)
   }
 
-  isOfLeader({ subject, detail, owner }: Event, term: number): boolean {
-    if (!(subject instanceof Session)) return false
-    const { caller, called } = subject
-    const [end, other] = caller.process === owner ? [caller, called] : [called, caller]
-    const message = detail as Message
-    const leads = message.type === 'append' || message.type === 'heartbeat'
-    return leads && message.term >= term && end.open && !this.#isCutQuietly(other.process, end.process)
-  }
-
-  #hold(link: number, event: Event): void {
-    if ((this.#stalls[link] ?? 0) === 0) return
-    const held = this.#stalled.get(link)
-    if (held === undefined) this.#stalled.set(link, [event])
-    else if (held.length < STALLED_MAX) held.push(event)
-  }
-
-  #sendHash(peers: Peers, at: StateHashAt): void {
-    const { process } = peers
-    const { time, seed } = this.#world
-    for (const session of peers.sessions.values()) {
-      const to = session.otherEnd(process)
-      const draw = bits(seed, DRAW.message, process.number * 64 + to.process.place, to.sent++)
-      const arrives = Math.max(time.now + this.#delay(process, to.process, draw), to.readyAt)
-      time.push(arrives, IO, to.process, () => {
-        if (to.open && !this.isCut(process, to.process)) to.process.driver?.stateHash(process.id, at)
-      })
-    }
+  /** Nobody is there any more: what its links have left open is closed by the machine, unless the power went. */
+  #gone(host: Host): void {
+    const { process } = host
+    for (const end of [...host.ends]) end.drain()
+    this.#hosts.delete(process)
+    if (this.#byId.get(process.id) === process) this.#byId.delete(process.id)
+    if (this.#byPlace[process.place] === host) this.#byPlace[process.place] = undefined
   }
 
   // ---- connections
 
-  #draw(peers: Peers): number {
-    return bits(this.#world.seed, DRAW.handshake, peers.process.number, peers.dials++)
+  #dial(from: Host, address: string, dialled: Dialled): () => void {
+    const place = Number(/^n(\d+):1$/.exec(address)?.[1] ?? 0) - 1
+    const call: Call = { from, place, dialled, open: true, end: undefined }
+    this.#call(call)
+    return () => {
+      call.open = false
+      call.end?.drain()
+    }
   }
 
-  #dial(peers: Peers, id: ReplicaId): void {
-    const { process } = peers
-    if (!this.#peers.has(process) || !peers.configured.has(id)) return
-    if (peers.sessions.has(id) || peers.dialing.has(id)) return
-    const world = this.#world
-    const { time } = world
-    const dial = { session: undefined }
-    peers.dialing.set(id, dial)
-    const draw = this.#draw(peers)
-    const called = this.#byId.get(id)
-    const travel = (to: number): number =>
-      world.config.delayMs + world.config.jitterMs * unit(mixed(draw + to))
-    const fail = (after: number): void =>
-      void time.push(time.now + after, IO, process, () => this.#dialFailed(peers, id, dial))
-    if (called === undefined) {
-      // Nobody listens there: refused at once, unless the calls to that machine vanish.
-      const place = this.#placeOf(id)
-      const vanishes = place === undefined || (this.#cuts[process.place * this.#size + place] ?? 0) > 0
-      fail(vanishes ? HANDSHAKE_MS : 2 * world.config.delayMs)
+  #call(call: Call): void {
+    if (!call.open || call.end !== undefined) return
+    const { time, config } = this.#world
+    const { from, place } = call
+    const link = from.process.place * this.#size + place
+    if ((this.#refusals[link] ?? 0) > 0) {
+      this.#refuses(call, 2 * config.delayMs)
       return
     }
-    const refuses = (this.#refusals[this.link(process, called)] ?? 0) > 0
-    fail(refuses ? 2 * world.config.delayMs : HANDSHAKE_MS)
-    const greeting = process.driver?.greeting()
-    if (greeting === undefined || this.isCut(process, called)) return
-    time.push(time.now + travel(1), IO, called, () => {
-      if (!this.isCut(process, called)) this.#called(peers, called, greeting, dial, travel(2))
+    const draw = this.#draw(from.process.place, place)
+    const travelMs = config.delayMs + config.jitterMs * unit(draw)
+    time.push(time.now + travelMs, IO, undefined, () => {
+      if (call.open && from.process.live && !this.#isCutAt(link)) this.#arrives(call, mixed(draw + 1))
+    })
+    time.push(time.now + CALL_AGAIN_MS, IO, from.process, () => this.#call(call))
+  }
+
+  #refuses(call: Call, afterMs: number): void {
+    const { time } = this.#world
+    time.push(time.now + afterMs, IO, call.from.process, () => {
+      if (!call.open) return
+      call.open = false
+      call.dialled.failed('nobody listens there')
     })
   }
 
-  #placeOf(id: ReplicaId): number | undefined {
-    const place = Math.floor(Number(id) / 1000) - 1
-    return place >= 0 && place < this.#size ? place : undefined
-  }
-
-  /** A call arrives. */
-  #called(
-    from: Peers,
-    called: Process,
-    greeting: Greeting,
-    dial: { session: Session | undefined },
-    travelMs: number,
-  ): void {
-    const peers = this.#peers.get(called)
-    const { driver } = called
-    const caller = from.process
-    // Who called may have given up.
-    if (peers === undefined || driver === undefined || from.dialing.get(called.id) !== dial) return
-    const { time, tally } = this.#world
-    // Both call at once: one of the two calls is enough.
-    if (peers.dialing.has(caller.id) && called.place < caller.place) return
-    const isStale = !this.#heard(peers, greeting, caller)
-    const refusal = isStale
-      ? { refuse: 'a newer process of that replica has been started', stop: true }
-      : driver.admit(greeting)
-    if (refusal !== undefined) {
-      time.push(time.now + travelMs, IO, caller, () => {
-        if (this.isCut(called, caller)) return
-        this.#dialFailed(from, called.id, dial)
-        if (refusal.stop) caller.driver?.stop(refusal.refuse)
-      })
+  /** At a machine; its process is told, if there is one, and, a little later, the caller's. */
+  #arrives(call: Call, draw: number): void {
+    const { time, config } = this.#world
+    const { from, place, dialled } = call
+    const backMs = config.delayMs + config.jitterMs * unit(draw)
+    const to = this.#byPlace[place]
+    if (to?.called === undefined) {
+      if (!this.#isCutAt(place * this.#size + from.process.place)) this.#refuses(call, backMs)
       return
     }
-    const older = peers.sessions.get(caller.id)
-    if (older !== undefined) {
-      tally.hit('stale connection replaced')
-      this.#drop(called, older)
-    }
-    if (!called.live) return
-    const session = new Session(caller, called)
-    dial.session = session
-    session.caller.readyAt = time.now + travelMs
-    session.caller.lastAt = session.caller.readyAt
-    peers.sessions.set(caller.id, session)
-    peers.wanted.delete(caller.id)
-    peers.graces.delete(caller.id)
-    const answer = driver.greeting()
-    time.push(time.now + travelMs, IO, caller, () => {
-      if (!this.isCut(called, caller)) this.#answered(from, called, session, answer, dial)
+    const { caller, called } = new Connection(from.process, to.process, this)
+    call.end = caller
+    from.ends.add(caller)
+    to.ends.add(called)
+    time.push(time.now, IO, to.process, () => {
+      if (called.closed) return
+      if (to.called === undefined) called.drain()
+      else called.ownedBy(to.called(called))
     })
-    driver.connected(greeting)
+    caller.lastAt = time.now + backMs
+    time.push(caller.lastAt, IO, from.process, () => {
+      if (!call.open || caller.closed) return
+      call.open = false
+      caller.ownedBy(dialled.connected(caller))
+    })
   }
 
-  /** The answer to our call arrives. */
-  #answered(
-    peers: Peers,
-    called: Process,
-    session: Session,
-    greeting: Greeting,
-    dial: { session: Session | undefined },
-  ): void {
-    const { process } = peers
-    if (!this.#peers.has(process)) return
-    if (peers.dialing.get(called.id) !== dial) {
-      session.caller.open = false
-      this.#tellBroken(session, called, process, false)
-      return
-    }
-    if (!this.#heard(peers, greeting, called) || !session.called.open) {
-      this.#dialFailed(peers, called.id, dial)
-      this.#reset(session)
-      return
-    }
-    peers.dialing.delete(called.id)
-    peers.wanted.delete(called.id)
-    peers.graces.delete(called.id)
-    const older = peers.sessions.get(called.id)
-    if (older !== undefined) {
-      this.#drop(process, older)
-      this.#tellBroken(older, called, process, false)
-    }
-    if (!process.live) return
-    peers.sessions.set(called.id, session)
-    process.driver?.connected(greeting)
-  }
-
-  /** Of two processes of one replica the one with the higher boot counter is the replica. */
-  #heard(peers: Peers, { replicaId, boot }: Greeting, process: Process): boolean {
-    const known = peers.newest.get(replicaId)
-    if (known !== undefined && known.boot === boot) return known.process === process.number
-    if (known !== undefined && known.boot > boot) return false
-    peers.newest.set(replicaId, { boot, process: process.number })
+  #isCutAt(link: number): boolean {
+    if ((this.#cuts[link] ?? 0) === 0) return false
+    this.felt[link] = (this.felt[link] ?? 0) + 1
     return true
   }
 
-  #dialFailed(peers: Peers, id: ReplicaId, dial: { session: Session | undefined }): void {
-    const { process } = peers
-    if (peers.dialing.get(id) !== dial || !this.#peers.has(process)) return
-    this.#abandonDial(peers, id)
-    const grace = peers.graces.get(id)
-    if (grace !== undefined) {
-      grace.failed = true
-      this.#reportRefused(peers, id)
-    }
-    if (!peers.configured.has(id)) return
-    const called = this.#byId.get(id)
-    const reachable =
-      called !== undefined &&
-      !called.paused &&
-      !this.#isCutQuietly(process, called) &&
-      !this.#isCutQuietly(called, process)
-    if (!reachable) {
-      peers.wanted.add(id)
+  closed(end: End, why: string): void {
+    const { other, process } = end
+    const { tally, time, config } = this.#world
+    this.#byHost(process)?.ends.delete(end)
+    if (why === 'the peer has called again') tally.hit('stale connection replaced')
+    if (other.closed || end.connection.severed) return
+    if (this.silentDeath) {
+      this.#breaksBySilence(other)
       return
     }
-    const wait = RECONNECT_MS_MIN + (RECONNECT_MS_MAX - RECONNECT_MS_MIN) * unit(this.#draw(peers))
-    this.#world.time.push(this.#world.time.now + wait, IO, process, () => this.#dial(peers, id))
+    const at = Math.max(time.now + config.delayMs + this.#extraMs(process, other.process), other.lastAt)
+    other.lastAt = at
+    time.push(at, IO, other.process, this.#deliverEnd, other)
   }
 
-  #abandonDial(peers: Peers, id: ReplicaId): void {
-    const session = peers.dialing.get(id)?.session
-    peers.dialing.delete(id)
-    if (session === undefined) return
-    session.caller.open = false
-    this.#tellBroken(session, session.called.process, peers.process, false)
+  #byHost(process: Process): Host | undefined {
+    return this.#hosts.get(process) ?? this.#byPlace.find((host) => host?.process === process)
   }
 
-  #isCutQuietly(from: Process, to: Process): boolean {
-    return (this.#cuts[this.link(from, to)] ?? 0) > 0
+  /** The news of a close arrives behind what was sent before it; or it does not, and the silence tells. */
+  readonly #deliverEnd = (event: Event): void => {
+    const end = event.subject
+    if (!(end instanceof End) || end.closed) return
+    const from = end.other.process
+    if (this.isCut(from, end.process)) {
+      if (!this.#hold(this.link(from, end.process), event)) this.#breaksBySilence(end)
+    } else end.broke('the other side closed it')
   }
 
-  #reportRefused(peers: Peers, id: ReplicaId): void {
-    const grace = peers.graces.get(id)
-    if (grace === undefined || !grace.over || !grace.failed) return
-    peers.graces.delete(id)
-    peers.process.driver?.refused(id)
-  }
-
-  /** One end closes: it knows at once, the other when that arrives. */
-  #hangUp(process: Process, session: Session): void {
-    const other = session.otherEnd(process).process
-    this.#broke(process, session)
-    this.#tellBroken(session, other, process, false)
-  }
-
-  #reset(session: Session): void {
-    const { caller, called } = session
-    this.#tellBroken(session, caller.process, called.process, false)
-    this.#tellBroken(session, called.process, caller.process, false)
-  }
-
-  /** `process` learns that the other end is closed, behind what is still on its way; or by the silence. */
-  #tellBroken(session: Session, process: Process, other: Process, silently: boolean): void {
+  #breaksBySilence(end: End): void {
     const { time, config } = this.#world
-    const quiet = silently || this.#isCutQuietly(other, process)
-    if (quiet && config.silenceMs === 0) return
-    const end = session.endOf(process)
-    const at = quiet ? time.now + config.silenceMs : Math.max(time.now + config.delayMs, end.lastAt)
-    time.push(at, IO, process, () => this.#broke(process, session))
+    if (config.silenceMs > 0) this.#breaks(end, time.now + config.silenceMs, 'no sign of life')
+  }
+
+  // ---- frames
+
+  #draw(from: number, to: number): number {
+    const link = from * this.#size + to
+    const count = this.#sent[link] ?? 0
+    this.#sent[link] = count + 1
+    return bits(this.#world.seed, DRAW.message, link, count)
+  }
+
+  carry(from: End, frame: Frame): void {
+    const { other: to, process, connection } = from
+    const { config, time, tally } = this.#world
+    if (to.closed) this.#answerReset(from)
+    if (connection.severed) return
+    const draw = this.#draw(process.place, to.process.place)
+    const carried = this.#read(from, frame)
+    const delay = this.#delay(process, to.process, draw)
+    if (!isMessage(carried)) {
+      to.lastAt = Math.max(time.now + delay, to.lastAt)
+      to.floorAt = to.lastAt
+      time.push(to.lastAt, IO, to.process, this.#deliver, to, carried)
+      return
+    }
+    const lost = this.calm ? 0 : config.lost + this.extraLost
+    if (lost > 0 && mixed(draw + 1) % 1000 < lost) {
+      tally.fault('message-lost')
+      from.queuedFrames--
+      return
+    }
+    let at = Math.max(time.now + delay, to.floorAt)
+    if (config.reordered === 0 || this.calm) at = Math.max(at, to.lastAt)
+    else if (at < to.lastAt) tally.fault('message-overtaken')
+    if (at > to.lastAt) to.lastAt = at
+    time.push(at, MESSAGE, to.process, this.#deliver, to, carried)
+    if (config.doubled > 0 && !this.calm && mixed(draw + 2) % 1000 < config.doubled) {
+      tally.fault('message-doubled')
+      from.queuedFrames++
+      const again = time.now + delay * (1 + 20 * unit(mixed(draw + 3)))
+      time.push(Math.max(again, to.floorAt), MESSAGE, to.process, this.#deliver, to, ownFrames(carried))
+    }
+  }
+
+  /** What the network reads of a frame on its way, and what it makes of it. */
+  #read({ connection, process, other }: End, frame: Frame): Frame {
+    const { tally } = this.#world
+    switch (frame.type) {
+      case 'hello':
+        connection.purpose = frame.purpose
+        return frame
+      case 'forward':
+        return ownFrames(frame)
+      case 'snapshot-offer':
+        connection.snapshotId = frame.snapshotId
+        return frame
+      case 'snapshot-accept':
+        if (frame.nextChunk > 0) tally.hit('snapshot stream resumed in the middle')
+        return frame
+      case 'snapshot-chunk': {
+        const { number, bytes } = frame
+        return {
+          ...frame,
+          bytes: this.streams.made(process, other.process, connection.snapshotId, number, bytes),
+        }
+      }
+      case 'refusal':
+        if (connection.purpose === 'snapshot')
+          this.streams.refused(process, connection.snapshotId, frame.sentence)
+        return frame
+      default:
+        return frame
+    }
+  }
+
+  #delay(from: Process, to: Process, draw: number): number {
+    const { delayMs, jitterMs, tail } = this.#world.config
+    const usual = delayMs + jitterMs * unit(draw) + this.#extraMs(from, to)
+    return tail > 0 && mixed(draw + 4) % tail === 0 ? usual * 20 : usual
+  }
+
+  readonly #deliver = (event: Event): void => {
+    const end = event.subject
+    if (!(end instanceof End)) return
+    const { process, other } = end
+    const frame = event.detail as Frame
+    if (this.isCut(other.process, process)) {
+      if (this.#hold(this.link(other.process, process), event)) return
+      other.queuedFrames--
+      // A word that is lost takes the rest of its connection with it.
+      if (!isMessage(frame) && frame.type !== 'state-hash') end.torn = true
+      return
+    }
+    if (end.closed || end.torn) {
+      if (end.closed && isMessage(frame) && this.#talks(process, other.process))
+        this.#world.tally.hit('message of an older connection arrived')
+      return
+    }
+    end.arrived(frame)
+  }
+
+  /** Another connection of the same peer stands. */
+  #talks(process: Process, peer: Process): boolean {
+    return this.endsAt(process.place).some(
+      ({ process: own, other }) => own === process && other.process === peer,
+    )
+  }
+
+  isOfLeader({ subject, detail, owner }: Event, term: number): boolean {
+    if (!(subject instanceof End) || subject.process !== owner) return false
+    const frame = detail as Frame
+    const leads = frame.type === 'append' || frame.type === 'heartbeat'
+    const arrives =
+      !subject.closed && !subject.torn && !this.#isCutQuietly(subject.other.process, subject.process)
+    return leads && frame.term >= term && arrives
+  }
+
+  /** Bytes that a cut holds back. False: they vanish. */
+  #hold(link: number, event: Event): boolean {
+    if ((this.#stalls[link] ?? 0) === 0) return false
+    const held = this.#stalled.get(link)
+    if (held === undefined) this.#stalled.set(link, [event])
+    else held.push(event)
+    return true
   }
 
   /** What comes for an end that is gone is answered with a reset, if that machine runs: it may have died without a word, and be back. */
-  #answerReset(session: Session, process: Process, other: Process): void {
-    if (this.isCut(process, other)) return
-    for (const { place } of this.#peers.keys()) {
-      if (place === other.place) this.#tellBroken(session, process, other, false)
-    }
-  }
-
-  /** `process` notices that a session is over, and tries to make another. */
-  #broke(process: Process, session: Session): void {
-    const end = session.endOf(process)
-    if (!end.open) return
-    const { id } = session.otherEnd(process).process
-    this.#drop(process, session)
-    const peers = this.#peers.get(process)
-    if (peers === undefined || !peers.configured.has(id)) return
-    peers.graces.set(id, { failed: false, over: false })
-    const grace = peers.graces.get(id)
-    this.#world.time.push(this.#world.time.now + GRACE_MS, IO, process, () => {
-      if (grace === undefined || peers.graces.get(id) !== grace) return
-      grace.over = true
-      this.#reportRefused(peers, id)
-    })
-    this.#dial(peers, id)
-  }
-
-  #drop(process: Process, session: Session): void {
-    const end = session.endOf(process)
-    if (!end.open) return
-    end.open = false
-    const { id } = session.otherEnd(process).process
-    const peers = this.#peers.get(process)
-    if (peers?.sessions.get(id) !== session) return
-    peers.sessions.delete(id)
-    process.driver?.disconnected(id)
-  }
-
-  // ---- snapshots
-
-  #sendSnapshot(peers: Peers, to: ReplicaId, term: Term, source: SnapshotSource): void {
-    const isPeer = peers.configured.has(to) || peers.sessions.has(to)
-    this.streams.begin(peers.process, to, term, source, isPeer)
+  #answerReset(end: End): void {
+    const { process, other, connection } = end
+    if (connection.severed || this.#isCutQuietly(process, other.process)) return
+    if (this.#isCutQuietly(other.process, process) || this.#byPlace[other.process.place] === undefined) return
+    connection.severed = true
+    const { time, config } = this.#world
+    this.#breaks(end, Math.max(time.now + 2 * config.delayMs, end.lastAt), 'it was reset')
   }
 }
 
 /** A forwarded frame is changed by the leader that stamps it. */
-function ownFrames(message: Extract<Message, { type: 'forward' }>): Message {
-  return {
-    ...message,
-    proposals: message.proposals.map(({ seq, frame }) => ({ seq, frame: Uint8Array.from(frame) })),
-  }
+function ownFrames<T extends WireMessage>(message: T): WireMessage {
+  if (message.type !== 'forward') return message
+  const proposals = message.proposals.map(({ seq, frame }) => ({ seq, frame: Uint8Array.from(frame) }))
+  return { ...message, proposals }
 }

@@ -295,7 +295,7 @@ export class Process implements Owner {
     })
     this.storage = storage
     const driver = new Driver({
-      clock: this.#clock(),
+      clock: this.clock,
       storage,
       timing: timingOf(world.config),
       raftLimits: raftLimitsOf(world.config, this.machine),
@@ -338,7 +338,8 @@ export class Process implements Owner {
     if (this.failure instanceof Violation) this.#world.invariants.violation ??= this.failure
   }
 
-  #clock(): Clock {
+  /** Of its driver and its links. */
+  get clock(): Clock {
     const { time } = this.#world
     const { clock } = this.machine
     return {

@@ -1,0 +1,112 @@
+// Snapshots on their way: cut into smaller chunks than the store makes, so that even a small state takes several; their connections break; and now
+// and then a chunk lacks a row, as if its sender had made it so.
+
+import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
+import type { SnapshotSource, StoredRow } from '../../src/storage/index.ts'
+import type { SimNetwork } from './network.ts'
+import type { Process } from './process.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+export class SnapshotStreams {
+  readonly #world: World
+  readonly #network: SimNetwork
+  /** Machines whose next chunk, coming or going, is to be bent. */
+  readonly #bending = new Set<number>()
+  /** Snapshots of which a chunk was bent, by who receives it. */
+  readonly #bent = new Set<string>()
+
+  constructor(world: World, network: SimNetwork) {
+    this.#world = world
+    this.#network = network
+  }
+
+  /** Connections of snapshots break; false when there was none. */
+  breakAll(place: number): boolean {
+    let broke = false
+    for (const { connection } of this.#network.endsAt(place)) {
+      if (connection.purpose !== 'snapshot') continue
+      broke = true
+      this.#network.reset(connection)
+    }
+    return broke
+  }
+
+  /** The next chunk that this machine sends or receives lacks a row; what is returned calls that off. */
+  bendNext(place: number): () => void {
+    this.#bending.add(place)
+    return () => void this.#bending.delete(place)
+  }
+
+  /** A chunk as it is sent. */
+  made(from: Process, to: Process, id: string, number: number, chunk: Uint8Array): Uint8Array {
+    const place = [from.place, to.place].find((one) => this.#bending.has(one))
+    if (place === undefined) return chunk
+    const rows = decodeChunk(id, number, chunk)
+    if (rows.length === 0) return chunk
+    this.#bending.delete(place)
+    this.#bent.add(`${to.id} ${id}`)
+    this.#world.tally.fault('bend-chunk')
+    return encodeChunk(id, number, rows.slice(1))
+  }
+
+  /** The receiver refuses what it was sent: it must have been bent. */
+  refused(to: Process, id: string, why: string): void {
+    const { tally, invariants } = this.#world
+    if (!/chunk \d+ of snapshot|arrived with other rows/.test(why)) return
+    if (this.#bent.has(`${to.id} ${id}`)) tally.hit('bent snapshot refused')
+    else invariants.violation ??= new Violation('SNAP-4', `${to.name} refuses what it was sent: ${why}`)
+  }
+}
+
+/** The rows of a snapshot in chunks of a few rows. */
+export class SmallChunks implements SnapshotSource {
+  readonly #source: SnapshotSource
+  readonly #rowsMax: number
+  #rows: StoredRow[] | undefined
+  #closed = false
+
+  constructor(source: SnapshotSource, rowsMax: number) {
+    this.#source = source
+    this.#rowsMax = rowsMax
+  }
+
+  get id(): string {
+    return this.#source.id
+  }
+  get meta(): SnapshotSource['meta'] {
+    return this.#source.meta
+  }
+
+  read(number: number, done: (error: Error | undefined, chunk: Uint8Array | undefined) => void): void {
+    if (this.#rows === undefined) this.#gather([], 0, () => this.read(number, done), done)
+    else {
+      const rows = this.#rows.slice(number * this.#rowsMax, (number + 1) * this.#rowsMax)
+      done(undefined, rows.length === 0 ? undefined : encodeChunk(this.id, number, rows))
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#source.close()
+  }
+
+  #gather(
+    rows: StoredRow[],
+    number: number,
+    then: () => void,
+    done: (error: Error | undefined, chunk: Uint8Array | undefined) => void,
+  ): void {
+    if (this.#closed) return
+    this.#source.read(number, (error, chunk) => {
+      if (error !== undefined) return done(error, undefined)
+      if (chunk === undefined) {
+        this.#rows = rows
+        then()
+        return
+      }
+      this.#gather([...rows, ...decodeChunk(this.id, number, chunk)], number + 1, then, done)
+    })
+  }
+}

@@ -1,0 +1,125 @@
+// Connections of the simulated network, as src/server/links wants its wires: what is sent arrives in order, until the connection ends; each end
+// learns of that in its own time. `network.ts` says how long everything takes, what is cut and what is lost.
+
+import type { Wire, WireOwner } from '../../src/server/links/index.ts'
+import type { Frame, Purpose } from '../../src/server/links/wires.ts'
+import type { Process } from './process.ts'
+
+/** What carries frames between two ends. */
+export interface Carrier {
+  /** Frames on their way from one end, at most. */
+  readonly queueMax: number
+  carry(from: End, frame: Frame): void
+  /** The end has closed; the other one is to hear of it. */
+  closed(end: End, why: string): void
+}
+
+const nobody: WireOwner = { frame: () => {}, closed: () => {} }
+
+export class End implements Wire {
+  readonly process: Process
+  readonly remote: string
+  readonly connection: Connection
+  closed = false
+  queuedFrames = 0
+  readonly queuedBytes = 0
+  /** When the newest frame to this end arrives. */
+  lastAt = 0
+  /** Nothing that is sent from now on arrives before. */
+  floorAt = 0
+  /** Something on its way here was lost: nothing that comes after it may arrive. */
+  torn = false
+  readonly #carrier: Carrier
+  #owner = nobody
+  /** What has arrived while on hold: frames, or the news of the end. */
+  #held: (Frame | string)[] | undefined
+
+  constructor(process: Process, remote: string, connection: Connection, carrier: Carrier) {
+    this.process = process
+    this.remote = remote
+    this.connection = connection
+    this.#carrier = carrier
+  }
+
+  get other(): End {
+    return this.connection.caller === this ? this.connection.called : this.connection.caller
+  }
+
+  get onHold(): boolean {
+    return this.#held !== undefined
+  }
+
+  ownedBy(owner: WireOwner): void {
+    this.#owner = owner
+  }
+
+  established(_from: unknown, _to: unknown, owner: WireOwner): void {
+    this.#owner = owner
+  }
+
+  send(frame: Frame): boolean {
+    if (this.closed || this.queuedFrames >= this.#carrier.queueMax) return false
+    this.queuedFrames++
+    this.#carrier.carry(this, frame)
+    return true
+  }
+
+  hold(): void {
+    this.#held ??= []
+  }
+
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const what of held) {
+      if (this.closed) return
+      if (typeof what === 'string') this.close(what)
+      else this.#take(what)
+    }
+  }
+
+  close(why: string): void {
+    if (this.closed) return
+    this.closed = true
+    this.#carrier.closed(this, why)
+    this.#owner.closed(why)
+  }
+
+  drain(): void {
+    this.#owner = nobody
+    this.#held = undefined
+    this.close('drained')
+  }
+
+  arrived(frame: Frame): void {
+    if (this.#held === undefined) this.#take(frame)
+    else this.#held.push(frame)
+  }
+
+  /** The other end, or the silence, says that it is over. */
+  broke(why: string): void {
+    if (this.#held === undefined) this.close(why)
+    else this.#held.push(why)
+  }
+
+  #take(frame: Frame): void {
+    this.other.queuedFrames--
+    this.#owner.frame(frame)
+  }
+}
+
+/** One connection, with what the network has read on it. */
+export class Connection {
+  readonly caller: End
+  readonly called: End
+  purpose: Purpose | undefined
+  /** Of the snapshot that travels on it. */
+  snapshotId = ''
+  /** It is cut: whatever either end sends from now on vanishes. */
+  severed = false
+
+  constructor(caller: Process, called: Process, carrier: Carrier) {
+    this.caller = new End(caller, called.name, this, carrier)
+    this.called = new End(called, caller.name, this, carrier)
+  }
+}
