@@ -28,7 +28,10 @@ const MAY_IMPORT = new Map([
   ['embed', ['client', 'server']],
   ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'cli', 'embed', ...TESTER_WITHOUT_NODE]],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
-  ['jepsen-lite/sim', ['raft', 'kv', 'storage', 'server', 'jepsen-lite/history.ts', 'jepsen-lite/checker']],
+  [
+    'jepsen-lite/sim',
+    ['raft', 'kv', 'storage', 'server', 'server/links', 'jepsen-lite/history.ts', 'jepsen-lite/checker'],
+  ],
 ])
 
 const IMPURE_NAMES = new Set([
