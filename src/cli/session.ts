@@ -46,6 +46,7 @@ export async function inSession(
     discover: !endpoints.explicit,
     timeoutMs,
     unreachableAfterMs: Math.min(timeoutMs, needs.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
+    onWarning: (message) => say(`warning: ${message}`),
   })
   const interrupt = new AbortController()
   let interruptedAt: number | undefined

@@ -10,29 +10,36 @@ import { withQuery } from './address.ts'
 import { Backoff } from './backoff.ts'
 import { type Problem, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
-import { PreconditionFailedError } from './errors.ts'
+import { PreconditionFailedError, type QuorateError } from './errors.ts'
 import type { Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
-import { type CallEnd, errorOf, problemError, type Tries } from './verdict.ts'
+import { after } from './timer.ts'
+import { type CallEnd, errorOf, foreignError, problemError, type Tries } from './verdict.ts'
 
 /** `read`: may be repeated. `keyed`: a write that carries its idempotency key. `bare`: a change that must not be sent twice. */
 export type CallKind = 'read' | 'keyed' | 'bare'
 
 export interface Call extends Outgoing {
   readonly kind: CallKind
+  /** By `performance.now()`. */
+  readonly startedAt: number
   readonly timeoutMs: number
   readonly unreachableAfterMs: number
   readonly signal: AbortSignal | undefined
   /** Hand over a 200 when it begins. */
   readonly stream: boolean
+  /** The headers of a keyed write under another idempotency key, in use from now on. */
+  readonly renewed?: () => Outgoing['headers']
+  /** Looked at after each answer: true when the call has what it wants, whatever the answer says. */
+  readonly isEnough?: () => boolean
 }
 
 export type Answer = Exclude<Exchanged, { kind: 'failed' }> & { readonly endpoint: Endpoint }
 
 export interface CallContext {
   readonly endpoints: Endpoints
-  readonly transport: Transport
-  /** Every answer with its headers, refusals too. */
-  readonly onAnswer: (answer: Answer) => void
+  readonly transport: Pick<Transport, 'exchange'>
+  /** Every answer with its headers, refusals too. The id of its cluster, if that is another one than the client's. */
+  readonly onAnswer: (answer: Answer) => string | undefined
   /** An endpoint did not answer. */
   readonly onFailure: () => void
   /** Registers a way to end the call early (the client is closed); returns how to take it back. */
@@ -65,12 +72,13 @@ export function perform(call: Call, context: CallContext): Promise<Answer> {
 class Progress {
   readonly #call: Call
   readonly #context: CallContext
-  readonly #startedAt = performance.now()
   readonly #deadline: number
   readonly #patienceMs: number
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
   /** Asked since the last pause. */
   readonly #tried = new Set<Endpoint>()
+  /** They belong to another cluster: not asked again. */
+  readonly #foreign = new Map<Endpoint, QuorateError>()
   /** Asked, and still to answer. */
   readonly #underway = new Map<Endpoint, Exchange>()
   readonly #tries: Tries = {
@@ -79,6 +87,9 @@ class Progress {
     lastFailure: undefined,
     reached: false,
   }
+  #headers: Outgoing['headers']
+  /** The idempotency key was refused as too old. */
+  #expired: QuorateError | undefined
   #internals = 0
   #retryAfterMs = 0
   #end: CallEnd<Answer> | undefined
@@ -87,7 +98,8 @@ class Progress {
   constructor(call: Call, context: CallContext) {
     this.#call = call
     this.#context = context
-    this.#deadline = this.#startedAt + call.timeoutMs
+    this.#headers = call.headers
+    this.#deadline = call.startedAt + call.timeoutMs
     const patienceMs = Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, call.timeoutMs * PATIENCE_SHARE))
     this.#patienceMs = call.kind === 'bare' ? Number.POSITIVE_INFINITY : patienceMs
   }
@@ -108,7 +120,7 @@ class Progress {
       takeBack()
     }
     if (this.#end?.kind === 'answered') return this.#end.answer
-    throw errorOf(this.#end ?? OUT_OF_TIME, this.#tries, this.#call, this.#context.endpoints)
+    throw errorOf(this.#end ?? OUT_OF_TIME, this.#tries, this.#call, this.#context.endpoints, this.#foreign)
   }
 
   async #tryUntilTheEnd(): Promise<void> {
@@ -118,11 +130,15 @@ class Progress {
         this.#endWith(OUT_OF_TIME)
         return
       }
+      if (this.#expired !== undefined) {
+        await this.#renew(this.#expired)
+        continue
+      }
       if (leftMs < this.#tryMinMs) {
         await this.#lastNews(leftMs)
         continue
       }
-      const busy = new Set([...this.#tried, ...this.#underway.keys()])
+      const busy = new Set([...this.#tried, ...this.#underway.keys(), ...this.#foreign.keys()])
       const endpoint = this.#context.endpoints.pick(busy, performance.now())
       if (endpoint === undefined) {
         await this.#afterRound(leftMs)
@@ -137,11 +153,14 @@ class Progress {
 
   /** Everybody has been asked: a pause before they are asked again, but for those who have not answered yet. */
   async #afterRound(leftMs: number): Promise<void> {
+    const others = this.#context.endpoints.all.filter((endpoint) => !this.#foreign.has(endpoint))
+    const [foreign] = this.#foreign.values()
+    if (others.length === 0 && foreign !== undefined)
+      return this.#endWith({ kind: 'refused', error: foreign })
     const pauseMs = Math.max(this.#backoff.next(), this.#retryAfterMs)
-    const waiting = this.#underway.size
-    if (waiting === this.#context.endpoints.all.length) return this.#news(leftMs)
+    if (others.every((endpoint) => this.#underway.has(endpoint))) return this.#news(leftMs)
     const untilMs = performance.now() + pauseMs
-    const nobody = !this.#tries.reached && untilMs > this.#startedAt + this.#call.unreachableAfterMs
+    const nobody = !this.#tries.reached && untilMs > this.#call.startedAt + this.#call.unreachableAfterMs
     if (pauseMs + this.#tryMinMs > leftMs || nobody) return this.#lastNews(leftMs)
     await this.#news(pauseMs)
     this.#tried.clear()
@@ -154,6 +173,22 @@ class Progress {
     else this.#endWith(OUT_OF_TIME)
   }
 
+  /**
+   * Outcomes as old as the token are forgotten: whether an earlier try was applied can not be told any more. If certainly none was, the
+   * write begins anew under another token.
+   */
+  async #renew(expired: QuorateError): Promise<void> {
+    for (const { cancel } of this.#underway.values()) cancel()
+    while (this.#underway.size > 0) await this.#news(Number.POSITIVE_INFINITY)
+    if (this.#tries.unknown !== undefined || this.#call.renewed === undefined) {
+      this.#endWith({ kind: 'refused', error: expired })
+      return
+    }
+    this.#headers = this.#call.renewed()
+    this.#tries.refusal = expired
+    this.#expired = undefined
+  }
+
   get #tryMinMs(): number {
     return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_AGAIN_MIN_MS : LEFT_MIN_MS
   }
@@ -161,21 +196,20 @@ class Progress {
   #ask(endpoint: Endpoint, leftMs: number): void {
     const transitMs = Math.min(TRANSIT_MAX_MS, leftMs * TRANSIT_SHARE)
     const nodeTimeoutMs = Math.max(1, Math.floor(Math.min(TIMEOUT_MAX_MS, leftMs - transitMs)))
-    const outgoing = { ...this.#call, path: withQuery(this.#call.path, { timeout: `${nodeTimeoutMs}ms` }) }
+    const path = withQuery(this.#call.path, { timeout: `${nodeTimeoutMs}ms` })
+    const outgoing = { ...this.#call, path, headers: this.#headers }
     const options = { timeoutMs: leftMs, stream: this.#call.stream }
-    endpoint.asked()
     this.#tried.add(endpoint)
     const exchange = this.#context.transport.exchange(endpoint, outgoing, options)
+    endpoint.asked(this)
     this.#underway.set(endpoint, exchange)
-    void exchange.result
-      .then((result) => {
-        this.#underway.delete(endpoint)
-        if (result.kind === 'failed') this.#failed(endpoint, result)
-        else this.#answered({ ...result, endpoint })
-      })
-      // What a callback of the application throws.
-      .catch((error: unknown) => this.#endWith({ kind: 'threw', error }))
-      .finally(() => this.#wake())
+    void exchange.result.then((result) => {
+      this.#underway.delete(endpoint)
+      if (result.kind === 'failed') this.#failed(endpoint, result)
+      else this.#tryAnswered({ ...result, endpoint })
+      endpoint.ended(this)
+      this.#wake()
+    })
   }
 
   #failed(endpoint: Endpoint, result: Extract<Exchanged, { kind: 'failed' }>): void {
@@ -185,31 +219,50 @@ class Progress {
     if (result.connected) this.#tries.reached = true
     if (result.connected && this.#call.kind !== 'read') this.#tries.unknown ??= failure
     // It was we who gave it up.
-    if (this.#end !== undefined) {
-      endpoint.leftAlone()
-      return
-    }
+    if (this.#end !== undefined || this.#expired !== undefined) return
     this.#tries.lastFailure = failure
     endpoint.failed(performance.now())
     this.#context.onFailure()
     if (this.#tries.unknown !== undefined && this.#call.kind === 'bare') this.#endWith(OUT_OF_TIME)
   }
 
-  #answered(answer: Answer): void {
+  #tryAnswered(answer: Answer): void {
+    let isTaken = false
+    try {
+      isTaken = this.#answered(answer)
+    } catch (error) {
+      // What a callback of the application throws.
+      this.#endWith({ kind: 'threw', error })
+    }
+    if (!isTaken && answer.kind === 'streaming') answer.stream.destroy()
+  }
+
+  /** Whether it is the answer to the call. */
+  #answered(answer: Answer): boolean {
     const { endpoint } = answer
-    if (!this.#isOpen()) {
-      if (answer.kind === 'streaming') answer.stream.destroy()
-      endpoint.leftAlone()
-      return
+    if (!this.#isOpen()) return false
+    const otherCluster = this.#context.onAnswer(answer)
+    if (otherCluster !== undefined) {
+      this.#leaveOut(endpoint, foreignError(answer, otherCluster, this.#call.kind))
+      return false
     }
     this.#tries.reached = true
-    this.#context.onAnswer(answer)
-    if (answer.kind === 'streaming' || answer.status < 400) {
+    if (answer.kind === 'streaming' || answer.status < 400 || this.#call.isEnough?.() === true) {
       endpoint.worked()
       this.#settleWith({ kind: 'answered', answer })
-      return
+      return true
     }
     this.#refused(answer.headers, problemFrom(answer.status, answer.headers, answer.body), endpoint)
+    return false
+  }
+
+  /** A node of another cluster: the others are asked instead. */
+  #leaveOut(endpoint: Endpoint, error: QuorateError): void {
+    endpoint.failed(performance.now())
+    this.#foreign.set(endpoint, error)
+    if (error.written !== 'unknown') return
+    this.#tries.unknown = error
+    this.#endWith({ kind: 'refused', error })
   }
 
   #refused(headers: Headers, problem: Problem, endpoint: Endpoint): void {
@@ -218,6 +271,14 @@ class Progress {
     const error = problemError(problem, headers, endpoint, this.#call.kind)
     if (error instanceof PreconditionFailedError) {
       this.#settleWith({ kind: 'refused', error })
+      return
+    }
+    if (error.code === 'wrong_cluster') {
+      this.#leaveOut(endpoint, error)
+      return
+    }
+    if (error.code === 'idempotency_expired' && this.#end === undefined) {
+      this.#expired = error
       return
     }
     if (error.written === 'unknown') this.#tries.unknown = error
@@ -254,10 +315,9 @@ class Progress {
   /** Until a try has ended, the call is to end, or some time has passed. */
   #news(withinMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer =
-        withinMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => this.#wake(), withinMs)
+      const stopTimer = after(withinMs, () => this.#wake())
       this.#wake = () => {
-        clearTimeout(timer)
+        stopTimer()
         resolve()
       }
     })

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { bytesOf, keyPath, type QueryValue, withQuery } from './address.ts'
-import { type Answer, type CallKind, perform } from './call.ts'
+import { type Answer, type Call, type CallContext, type CallKind, perform } from './call.ts'
 import {
   answerInfo,
   arrayIn,
@@ -19,7 +19,8 @@ import {
 import { type Endpoint, Endpoints } from './endpoints.ts'
 import { AbortedError, QuorateError } from './errors.ts'
 import { Transport } from './exchange.ts'
-import { pages, rangePath, streamed } from './list.ts'
+import { type Interruption, pages, rangePath, streamed } from './list.ts'
+import { QUESTION, Questions } from './questions.ts'
 import type {
   CallOptions,
   ClientOptions,
@@ -39,6 +40,8 @@ import type {
 } from './types.ts'
 
 const TIMEOUT_MS = 5_000
+/** Of an empty store. A node that has nothing yet, since it is joining, says 0. */
+const FIRST_REVISION = 1
 /** How often the list of members is read again, at most: while all is well, and after a failure. */
 const DISCOVER_AGAIN_MS = 30_000
 const DISCOVER_AFTER_FAILURE_MS = 1_000
@@ -63,15 +66,20 @@ interface Request {
 export class Client {
   readonly #endpoints: Endpoints
   readonly #transport = new Transport()
+  readonly #questions = new Questions(this.#transport)
   readonly #timeoutMs: number
   readonly #unreachableAfterMs: number | undefined
   readonly #discover: boolean
+  readonly #warn: (message: string) => void
+  /** Endpoints of other clusters that were warned of. */
+  readonly #foreign = new Set<string>()
   readonly #onClose = new Set<() => void>()
   /** Names this client in its idempotency keys: 128 random bits, so no two clients ever share one. */
   readonly #tokenPrefix = randomBytes(16).toString('base64url')
   #tokens = 0
+  /** Of the first node that answered. */
   #clusterId: string | undefined
-  #revision = 0
+  #revision: number | undefined
   #discoverAt = 0
   #closed = false
 
@@ -80,6 +88,7 @@ export class Client {
     this.#timeoutMs = positive(options.timeoutMs ?? TIMEOUT_MS, 'timeoutMs')
     this.#unreachableAfterMs = options.unreachableAfterMs
     this.#discover = options.discover ?? true
+    this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
   }
 
   /** Base URLs of the nodes that it would ask: those given and those learned. */
@@ -89,7 +98,7 @@ export class Client {
 
   /** The highest revision seen in an answer; reads never go behind it. 0 before the first. */
   get revision(): number {
-    return this.#revision
+    return this.#revision ?? 0
   }
 
   /** Sets a key. Applied at most once, however often it had to be sent. */
@@ -137,12 +146,13 @@ export class Client {
 
   /** Records in the order of their keys' bytes. */
   async *list(options: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
+    const interruption = this.#interruption(options.signal)
     if (options.snapshot === true) {
       const headers = { Accept: 'application/x-ndjson' }
       const answer = await this.#read(rangePath(options), options, { headers, stream: true })
-      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options)
+      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options.limit, interruption)
     } else {
-      yield* pages(options, (path) => this.#read(path, options))
+      yield* pages(options, interruption, (path) => this.#read(path, options))
     }
   }
 
@@ -233,7 +243,7 @@ export class Client {
     options: ReadOptions,
     how: Pick<Request, 'headers' | 'stream'> = { headers: { Accept: 'application/json' } },
   ): Promise<Answer> {
-    const minRevision = Math.max(this.#revision, options.minRevision ?? 0)
+    const minRevision = Math.max(this.revision, options.minRevision ?? 0)
     const query: Record<string, QueryValue> = {
       consistency: options.consistency,
       max_staleness: options.maxStalenessMs === undefined ? undefined : `${options.maxStalenessMs}ms`,
@@ -253,54 +263,110 @@ export class Client {
     options: CallOptions,
     onAnswer: (answer: Answer) => void = () => {},
   ): Promise<Answer> {
-    if (this.#closed) throw new AbortedError('the client is closed', { code: 'closed', written: 'no' })
+    if (this.#closed) throw closedError()
     const timeoutMs = positive(options.timeoutMs ?? this.#timeoutMs, 'timeoutMs')
-    const call = {
-      kind,
+    const limits = {
+      startedAt: performance.now(),
       timeoutMs,
-      method: request.method,
-      path: request.path,
-      headers: { ...request.headers, ...this.#ownHeaders(kind) },
-      body: request.body,
-      stream: request.stream === true,
       unreachableAfterMs: this.#unreachableAfterMs ?? timeoutMs,
       signal: options.signal,
     }
-    return perform(call, {
-      endpoints: request.endpoints ?? this.#endpoints,
-      transport: this.#transport,
+    const endpoints = request.endpoints ?? this.#endpoints
+    if (kind !== 'read') await this.#identify(limits)
+    const { method, path, body, stream = false } = request
+    const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
+    const renewed = kind === 'keyed' ? { renewed: headers } : {}
+    const call = { kind, method, path, body, stream, headers: headers(), ...limits, ...renewed }
+    return perform(call, { ...this.#context(endpoints, onAnswer), transport: this.#transport })
+  }
+
+  /**
+   * No change leaves before the client knows its cluster and a revision: should a copy of the change arrive late, when its outcome has been
+   * forgotten, it is refused for these, not applied again.
+   */
+  async #identify(
+    limits: Pick<Call, 'startedAt' | 'timeoutMs' | 'unreachableAfterMs' | 'signal'>,
+  ): Promise<void> {
+    const isKnown = () => this.#clusterId !== undefined && this.#revision !== undefined
+    if (isKnown()) return
+    const call = { ...QUESTION, ...limits, kind: 'read', stream: false, isEnough: isKnown } as const
+    const context = this.#context(this.#endpoints, () => {})
+    const { endpoint } = await perform(call, { ...context, transport: this.#questions })
+    if (isKnown()) return
+    const message = `${endpoint.url} answered, but not like a quorate node: Kv-Cluster or Kv-Revision is missing`
+    throw new QuorateError(message, { code: 'unexpected_answer', written: 'no', endpoint: endpoint.url })
+  }
+
+  #context(endpoints: Endpoints, onAnswer: (answer: Answer) => void): Omit<CallContext, 'transport'> {
+    return {
+      endpoints,
       onAnswer: (answer) => {
-        this.#noteAnswer(answer)
-        onAnswer(answer)
+        const otherCluster = this.#noteAnswer(answer, endpoints)
+        if (otherCluster === undefined) onAnswer(answer)
+        return otherCluster
       },
       onFailure: () => this.#hastenDiscovery(),
-      onClose: (end) => {
-        this.#onClose.add(end)
-        return () => this.#onClose.delete(end)
+      onClose: (end) => this.#whenClosed(end),
+    }
+  }
+
+  #whenClosed(end: () => void): () => void {
+    this.#onClose.add(end)
+    return () => this.#onClose.delete(end)
+  }
+
+  #interruption(signal: AbortSignal | undefined): Interruption {
+    return {
+      reason: () => {
+        if (this.#closed) return closedError()
+        if (signal?.aborted !== true) return undefined
+        const details = { code: 'aborted', written: 'no', cause: signal.reason } as const
+        return new AbortedError('the call was aborted', details)
       },
-    })
+      listen: (end) => {
+        const takeBack = this.#whenClosed(end)
+        signal?.addEventListener('abort', end, { once: true })
+        return () => {
+          signal?.removeEventListener('abort', end)
+          takeBack()
+        }
+      },
+    }
   }
 
   #ownHeaders(kind: CallKind): Record<string, string> {
     const headers: Record<string, string> = {}
     if (this.#clusterId !== undefined) headers['Kv-Cluster'] = this.#clusterId
     if (kind === 'keyed') {
-      // `since`: should the outcome be forgotten before a late copy of the request arrives, it is refused, not applied again.
-      const since = this.#revision > 0 ? `;since=${this.#revision}` : ''
-      headers['Idempotency-Key'] = `${this.#tokenPrefix}-${++this.#tokens}${since}`
+      const since = Math.max(FIRST_REVISION, this.revision)
+      headers['Idempotency-Key'] = `${this.#tokenPrefix}-${++this.#tokens};since=${since}`
     }
     return headers
   }
 
-  #noteAnswer(answer: Answer): void {
-    const clusterId = headerText(answer.headers, 'kv-cluster')
-    if (clusterId === undefined) return
-    this.#clusterId ??= clusterId
-    // Another cluster's node (it refused the request): its revisions mean nothing here.
-    if (clusterId !== this.#clusterId) return
-    const revision = headerNumber(answer.headers, 'kv-revision')
-    if (revision !== undefined && revision > this.#revision) this.#revision = revision
-    if (this.#discover && performance.now() >= this.#discoverAt) this.#learnMembers(answer.endpoint)
+  /** The id of the answer's cluster, if that is another one. */
+  #noteAnswer({ headers, endpoint }: Answer, asked: Endpoints): string | undefined {
+    const clusterId = headerText(headers, 'kv-cluster')
+    if (clusterId === undefined) return undefined
+    // A node that the caller named for one call says nothing of the others.
+    if (asked === this.#endpoints) this.#clusterId ??= clusterId
+    if (clusterId !== this.#clusterId) {
+      if (this.#clusterId === undefined) return undefined
+      if (asked === this.#endpoints) this.#warnOf(endpoint, clusterId, this.#clusterId)
+      return clusterId
+    }
+    const revision = headerNumber(headers, 'kv-revision')
+    if (revision !== undefined) this.#revision = Math.max(this.revision, revision)
+    if (this.#discover && performance.now() >= this.#discoverAt) this.#learnMembers(endpoint)
+    return undefined
+  }
+
+  #warnOf({ url }: Endpoint, clusterId: string, ours: string): void {
+    if (this.#foreign.has(url)) return
+    this.#foreign.add(url)
+    this.#warn(
+      `${url} belongs to another cluster (${clusterId}) than the node that answered first (${ours}): left out`,
+    )
   }
 
   /** In the background and driven by answers, so that no timer is ever left behind. */
@@ -331,6 +397,8 @@ function keyBytes(key: string | Uint8Array): Uint8Array {
     throw new QuorateError('a key has at least one byte', { code: 'key_empty', written: 'no' })
   return bytes
 }
+
+const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
 
 function positive(ms: number, name: string): number {
   if (!(ms > 0)) throw new TypeError(`${name} must be above 0, not ${ms}`)

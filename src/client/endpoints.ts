@@ -1,8 +1,8 @@
 // Whom to ask next: round robin over the endpoints that work, with a circuit breaker for each.
 //
-// A breaker opens when its endpoint fails (no connection, no answer, or an answer that says it cannot serve). While open, the endpoint is
-// passed over; when its pause is over, one request at a time may try it. An open breaker never makes a call fail: when nobody else is
-// left, the endpoint is asked all the same.
+// A breaker opens when its endpoint fails (no connection, no answer, an answer that says it cannot serve, or one of another cluster). While
+// open, the endpoint is passed over; when its pause is over, one request at a time may try it: the probe. Whoever probes gives that back,
+// however its request ends. An open breaker never makes a call fail: when nobody else is left, the endpoint is asked all the same.
 
 import { endpointUrl } from './address.ts'
 import { Backoff } from './backoff.ts'
@@ -18,7 +18,8 @@ export class Endpoint {
   readonly #pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   #closedAtMs = 0
   #open = false
-  #probing = false
+  /** Whose request tries it while the breaker is open. */
+  #probe: object | undefined
 
   constructor(url: URL) {
     this.url = url.origin
@@ -28,29 +29,28 @@ export class Endpoint {
   }
 
   allows(nowMs: number): boolean {
-    return !this.#open || (!this.#probing && nowMs >= this.#closedAtMs)
+    return !this.#open || (this.#probe === undefined && nowMs >= this.#closedAtMs)
   }
 
-  /** A request goes out: while the breaker is open, it is the only one that may. */
-  asked(): void {
-    if (this.#open) this.#probing = true
+  /** A request of `caller` goes out: while the breaker is open, it is the only one that may. */
+  asked(caller: object): void {
+    if (this.#open) this.#probe = caller
   }
 
   worked(): void {
     this.#open = false
-    this.#probing = false
     this.#pauses.reset()
   }
 
   failed(nowMs: number): void {
     this.#open = true
-    this.#probing = false
+    this.#probe = undefined
     this.#closedAtMs = nowMs + this.#pauses.next()
   }
 
-  /** Neither worked nor failed: the caller lost interest. */
-  leftAlone(): void {
-    this.#probing = false
+  /** The request of `caller` has ended, whether it worked, failed, or nobody wants to know any more. */
+  ended(caller: object): void {
+    if (this.#probe === caller) this.#probe = undefined
   }
 }
 

@@ -4,6 +4,7 @@
 
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { Endpoint } from './endpoints.ts'
+import { after } from './timer.ts'
 
 export interface Outgoing {
   readonly method: string
@@ -28,6 +29,8 @@ export type Exchanged =
 export interface Exchange {
   /** Never rejects. */
   readonly result: Promise<Exchanged>
+  /** A connection stood, so bytes may have left. */
+  readonly isConnected: () => boolean
   /** Cuts the connection; `result` is a failure then, unless it is there already. */
   readonly cancel: () => void
 }
@@ -56,15 +59,15 @@ export class Transport {
     const { host, port } = endpoint
     const req = request({ agent: this.#agent, host, port, method, path, headers })
     this.#underway.add(req)
-    const timer = setTimeout(() => {
+    const onTimeout = () => {
       timedOut = true
       req.destroy(new Error(`no answer within ${Math.round(options.timeoutMs)} ms`))
-    }, options.timeoutMs)
-    if (options.background === true) timer.unref()
+    }
+    const stopTimer = after(options.timeoutMs, onTimeout, { unref: options.background === true })
 
     const result = new Promise<Exchanged>((resolve) => {
       const settle = (exchanged: Exchanged) => {
-        clearTimeout(timer)
+        stopTimer()
         this.#underway.delete(req)
         resolve(exchanged)
       }
@@ -94,7 +97,11 @@ export class Transport {
       })
     })
     req.end(outgoing.body)
-    return { result, cancel: () => req.destroy(new Error('given up')) }
+    return {
+      result,
+      isConnected: () => connected,
+      cancel: () => req.destroy(new Error('given up')),
+    }
   }
 
   /** Cuts everything under way and all kept connections. */

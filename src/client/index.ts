@@ -11,7 +11,8 @@
 //   call.ts       one call: whom to ask, when to ask another as well, when to try again, when never to
 //   verdict.ts    what to say of a call that failed, and whether it may have been applied
 //   endpoints.ts  round robin with a circuit breaker per endpoint
-//   exchange.ts   one HTTP request and its answer, and whether a byte of it left
+//   questions.ts  what is asked before the first change
+//   exchange.ts   one HTTP request and its answer, and whether a byte of it left;  timer.ts: time-outs of any length
 //   list.ts       ranges, by page or as one stream;  decode.ts, address.ts: the wire
 //
 // Any node takes any request, so the client needs no leader; it learns the nodes from the first that answers. A call is tried again, with

@@ -1,5 +1,6 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
+import type { IncomingMessage } from 'node:http'
 import { bytesOf, withQuery } from './address.ts'
 import type { Answer } from './call.ts'
 import {
@@ -13,10 +14,21 @@ import {
   problemFrom,
   recordFromJson,
 } from './decode.ts'
-import { AbortedError, QuorateError } from './errors.ts'
+import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
+import { after } from './timer.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 
 const PAGE_RECORDS = 1_000
+/** A node sends about as many bytes in one page. */
+const PAGE_BYTES = 4 * 1024 * 1024
+
+/** What may end a list between two records. */
+export interface Interruption {
+  /** Set when it is to end now. */
+  readonly reason: () => AbortedError | undefined
+  /** Calls `end` when there is a reason; returns how to take that back. */
+  readonly listen: (end: () => void) => () => void
+}
 
 export function rangePath(options: ListOptions): string {
   return withQuery('/v1/kv', {
@@ -34,6 +46,7 @@ const maybeBytes = (value: string | Uint8Array | undefined) =>
 /** `ask` reads one page, with its retries. */
 export async function* pages(
   options: ListOptions,
+  interruption: Interruption,
   ask: (path: string) => Promise<Answer>,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const path = rangePath(options)
@@ -44,28 +57,35 @@ export async function* pages(
     const page = parseObject(answer.kind === 'answered' ? answer.body : '')
     if (page === undefined) throw new DisagreementError('a page of records is not a JSON object')
     const records = arrayIn(page, 'kvs').map((record) => recordFromJson(objectOf(record, 'a record')))
-    yield* records
+    for (const record of records) {
+      throwIf(interruption.reason())
+      yield record
+    }
     left -= records.length
     if (page.more !== true) return
     after = bytesFromJson(page.next)
   }
 }
 
-/** Lines of NDJSON up to the end line; without that the answer is incomplete, whatever has been read. */
+/**
+ * Lines of NDJSON up to the end line; without that the answer is incomplete, whatever has been read. Like a page, every 1,000 records must
+ * come within `timeoutMs`; the time that the reader takes for them does not count.
+ */
 export async function* streamed(
   answer: Answer,
-  idleMs: number,
-  { limit, signal }: ListOptions,
+  timeoutMs: number,
+  limit: number | undefined,
+  interruption: Interruption,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') throw incomplete('the node does not stream', endpoint.url)
   const { stream } = answer
-  stream.setTimeout(idleMs, () => stream.destroy(new Error(`nothing came for ${idleMs} ms`)))
-  const onAbort = () => stream.destroy()
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const stopListening = interruption.listen(() => stream.destroy())
+  const waiting = new Waiting(stream, timeoutMs)
   let count = 0
   try {
-    for await (const line of linesOf(stream)) {
+    for await (const line of linesOf(waiting.chunks())) {
+      throwIf(interruption.reason())
       const json = parseObject(line)
       if (json === undefined) throw incomplete('a line of the stream is not a JSON object', endpoint.url)
       if (json.end === true) {
@@ -77,26 +97,80 @@ export async function* streamed(
         const problem = problemFrom(Number(json.error.status ?? 500), answer.headers, body)
         throw new QuorateError(problem.detail, { code: problem.code, written: 'no', endpoint: endpoint.url })
       }
+      if (count === limit) return
       yield recordFromJson(json)
       count += 1
       if (count === limit) return
+      if (count % PAGE_RECORDS === 0) waiting.beginAgain()
     }
   } catch (error) {
-    throwIfAborted(signal)
+    throwIf(interruption.reason())
     if (error instanceof QuorateError) throw error
+    if (waiting.isOver) {
+      const seconds = Number((timeoutMs / 1_000).toFixed(3))
+      throw new UnavailableError(`the stream stood still for ${seconds} s after ${count} records`, {
+        code: 'timeout',
+        written: 'no',
+        endpoint: endpoint.url,
+      })
+    }
     const reason = error instanceof Error ? error.message : String(error)
     throw incomplete(`the stream broke after ${count} records: ${reason}`, endpoint.url, error)
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    stopListening()
     stream.destroy()
   }
-  throwIfAborted(signal)
+  throwIf(interruption.reason())
   throw incomplete(`the stream ended after ${count} records without its end line`, endpoint.url)
 }
 
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return
-  throw new AbortedError('the call was aborted', { code: 'aborted', written: 'no', cause: signal.reason })
+/** The chunks of a stream, and how long one may wait for them: from one page's worth to the next no more than `timeoutMs`. */
+class Waiting {
+  readonly #stream: IncomingMessage
+  readonly #timeoutMs: number
+  #leftMs: number
+  #bytes = 0
+  isOver = false
+
+  constructor(stream: IncomingMessage, timeoutMs: number) {
+    this.#stream = stream
+    this.#timeoutMs = timeoutMs
+    this.#leftMs = timeoutMs
+  }
+
+  beginAgain(): void {
+    this.#leftMs = this.#timeoutMs
+    this.#bytes = 0
+  }
+
+  async *chunks(): AsyncGenerator<Buffer, void, undefined> {
+    const chunks: AsyncIterator<Buffer> = this.#stream[Symbol.asyncIterator]()
+    for (;;) {
+      const { done, value } = await this.#next(chunks)
+      if (done === true) return
+      this.#bytes += value.length
+      if (this.#bytes >= PAGE_BYTES) this.beginAgain()
+      yield value
+    }
+  }
+
+  async #next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
+    const askedAt = performance.now()
+    const stopTimer = after(this.#leftMs, () => {
+      this.isOver = true
+      this.#stream.destroy(new Error('its time is up'))
+    })
+    try {
+      return await chunks.next()
+    } finally {
+      stopTimer()
+      this.#leftMs -= performance.now() - askedAt
+    }
+  }
+}
+
+function throwIf(reason: AbortedError | undefined): void {
+  if (reason !== undefined) throw reason
 }
 
 async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {

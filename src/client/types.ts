@@ -14,6 +14,8 @@ export interface ClientOptions {
    * restart of the whole cluster is waited for.
    */
   readonly unreachableAfterMs?: number | undefined
+  /** Told in a sentence what is wrong and yet hinders no call, such as an endpoint of another cluster. Default `process.emitWarning`. */
+  readonly onWarning?: ((message: string) => void) | undefined
 }
 
 export interface CallOptions {

@@ -1,7 +1,7 @@
 // What to say of a call that did not succeed: from all its tries to one error. It says "nothing was written" only if that is
 // certain of every one of them.
 
-import type { CallKind } from './call.ts'
+import type { Answer, CallKind } from './call.ts'
 import { isObject, metaFromJson, type Problem } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {
@@ -41,6 +41,8 @@ export function errorOf(
   tries: Tries,
   call: { readonly timeoutMs: number },
   endpoints: Endpoints,
+  /** Those of another cluster, and what says so. */
+  foreign: ReadonlyMap<Endpoint, QuorateError>,
 ): unknown {
   switch (end.kind) {
     case 'threw':
@@ -57,7 +59,7 @@ export function errorOf(
             end.error,
           )
     case 'out-of-time':
-      return outOfTime(tries, `${Number((call.timeoutMs / 1_000).toFixed(3))} s`, endpoints)
+      return outOfTime(tries, `${Number((call.timeoutMs / 1_000).toFixed(3))} s`, endpoints, foreign)
     case 'answered':
       throw new TypeError('a call that was answered has no error')
   }
@@ -66,7 +68,12 @@ export function errorOf(
 /** A failed condition is what came of the idempotency key itself, whichever try carried it. */
 const isOutcome = (error: QuorateError): boolean => error instanceof PreconditionFailedError
 
-function outOfTime(tries: Tries, seconds: string, endpoints: Endpoints): QuorateError {
+function outOfTime(
+  tries: Tries,
+  seconds: string,
+  endpoints: Endpoints,
+  foreign: ReadonlyMap<Endpoint, QuorateError>,
+): QuorateError {
   const { unknown, refusal, lastFailure: cause, reached } = tries
   if (unknown instanceof QuorateError) return unknown
   if (unknown !== undefined) {
@@ -84,9 +91,11 @@ function outOfTime(tries: Tries, seconds: string, endpoints: Endpoints): Quorate
       cause,
     })
   }
-  const asked = endpoints.all.map((endpoint) => endpoint.url).join(', ')
+  const others = endpoints.all.filter((endpoint) => !foreign.has(endpoint))
+  const asked = others.map((endpoint) => endpoint.url).join(', ')
   const last = cause === undefined ? '' : `: ${cause.message}`
-  return new UnreachableError(`cannot connect to ${asked}${last}`, {
+  const left = [...foreign.values()].map((error) => `; ${error.message}`).join('')
+  return new UnreachableError(`cannot connect to ${asked}${last}${left}`, {
     code: 'unreachable',
     written: 'no',
     cause,
@@ -104,6 +113,20 @@ function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cau
     code,
     written,
     cause,
+  })
+}
+
+/** The answer of a node of another cluster, whatever it says. A node refuses what names another cluster, so only a read is ever served. */
+export function foreignError(answer: Answer, clusterId: string, kind: CallKind): QuorateError {
+  const refused = answer.kind === 'answered' && answer.status >= 400 && answer.status < 500
+  const { url } = answer.endpoint
+  const node = answer.headers['kv-node']
+  return new QuorateError(`${url} belongs to another cluster (${clusterId})`, {
+    code: 'wrong_cluster',
+    written: kind === 'read' || refused ? 'no' : 'unknown',
+    status: answer.kind === 'answered' ? answer.status : 200,
+    endpoint: url,
+    node: typeof node === 'string' ? node : undefined,
   })
 }
 

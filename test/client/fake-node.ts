@@ -53,7 +53,11 @@ interface Row {
 }
 
 export class FakeNode {
+  /** All requests but what a client asks before its first change; see `questions`. */
   readonly seen: Seen[] = []
+  /** What clients asked before their first change. Of all faults only `questionFault` concerns it. */
+  readonly questions: Seen[] = []
+  questionFault: () => Fault | undefined = () => undefined
   readonly faults: Fault[] = []
   /** For every request for which it returns one; `faults` come first. */
   fault: (seen: Seen) => Fault | undefined = () => undefined
@@ -69,6 +73,8 @@ export class FakeNode {
   /** How it breaks: in order, as if that were all, or by losing the connection. */
   streamEndsWell = false
   staleness: string | undefined
+  /** Highest revision of an outcome that was forgotten. */
+  horizon = 0
   readonly #outcomes = new Map<string, Reply>()
   readonly #server = createServer((request, response) => void this.#serve(request, response))
   readonly #sockets = new Set<Socket>()
@@ -117,6 +123,12 @@ export class FakeNode {
     return this.seen.filter((seen) => seen.target !== '/v1/cluster')
   }
 
+  /** Outcomes up to now are forgotten. */
+  forgetOutcomes(): void {
+    this.horizon = this.revision
+    this.#outcomes.clear()
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -138,9 +150,13 @@ export class FakeNode {
       headers: request.headers,
       body: Buffer.concat(chunks),
     }
-    this.seen.push(seen)
+    const isQuestion = seen.method === 'HEAD'
+    if (isQuestion) this.questions.push(seen)
+    else this.seen.push(seen)
     const discovery = seen.target === '/v1/cluster'
-    const fault = (discovery ? undefined : this.faults.shift()) ?? this.fault(seen)
+    const fault = isQuestion
+      ? this.questionFault()
+      : ((discovery ? undefined : this.faults.shift()) ?? this.fault(seen))
     if (fault === 'hang') return
     if (fault === 'cut') return void request.socket.destroy()
     if (typeof fault === 'object' && 'afterMs' in fault) {
@@ -193,8 +209,11 @@ export class FakeNode {
       return problem(421, 'wrong_cluster', 'another cluster')
     const token = seen.headers['idempotency-key']
     if (typeof token === 'string') {
-      const name = token.split(';')[0] ?? ''
-      const outcome = this.#outcomes.get(name) ?? this.#route(seen)
+      const [name = '', since] = token.split(';since=')
+      const known = this.#outcomes.get(name)
+      if (known === undefined && since !== undefined && Number(since) < this.horizon)
+        return problem(409, 'idempotency_expired', 'outcomes of that time are forgotten')
+      const outcome = known ?? this.#route(seen)
       this.#outcomes.set(name, outcome)
       return outcome
     }
@@ -226,7 +245,7 @@ export class FakeNode {
 
   #one(seen: Seen, key: string): { status: number; body: unknown } {
     const row = this.rows.get(key)
-    if (seen.method === 'GET') {
+    if (seen.method === 'GET' || seen.method === 'HEAD') {
       return row === undefined
         ? problem(404, 'not_found', 'there is no such key')
         : { status: 200, body: recordJson(key, row, true) }

@@ -1,0 +1,59 @@
+// The question that a client asks before its first change: to which cluster does this node belong, and what is its revision? Calls that
+// begin together share one question to a node. Each has a deadline of its own, so the question goes on while anybody waits for it.
+
+import type { Endpoint } from './endpoints.ts'
+import type { Exchange, Exchanged, Outgoing, Transport } from './exchange.ts'
+
+/** A stale read that sends no value: served by any node, with or without a leader, and every answer has the headers. */
+export const QUESTION = { method: 'HEAD', path: '/v1/kv/0?consistency=stale', headers: {}, body: undefined }
+
+interface Shared {
+  readonly exchange: Exchange
+  waiting: number
+}
+
+export class Questions {
+  readonly #transport: Transport
+  readonly #underway = new Map<Endpoint, Shared>()
+
+  constructor(transport: Transport) {
+    this.#transport = transport
+  }
+
+  /** Its time is up when the last that waits has cancelled. */
+  exchange(endpoint: Endpoint, outgoing: Outgoing): Exchange {
+    const shared = this.#underway.get(endpoint) ?? this.#ask(endpoint, outgoing)
+    const { exchange } = shared
+    const { promise, resolve } = Promise.withResolvers<Exchanged>()
+    let isWaiting = true
+    const leave = (result: Exchanged) => {
+      if (isWaiting) shared.waiting -= 1
+      isWaiting = false
+      resolve(result)
+    }
+    const cancel = () => {
+      leave({
+        kind: 'failed',
+        connected: exchange.isConnected(),
+        timedOut: false,
+        cause: new Error('given up'),
+      })
+      if (shared.waiting > 0 || this.#underway.get(endpoint) !== shared) return
+      this.#underway.delete(endpoint)
+      exchange.cancel()
+    }
+    shared.waiting += 1
+    void exchange.result.then(leave)
+    return { result: promise, isConnected: exchange.isConnected, cancel }
+  }
+
+  #ask(endpoint: Endpoint, outgoing: Outgoing): Shared {
+    const exchange = this.#transport.exchange(endpoint, outgoing, { timeoutMs: Number.POSITIVE_INFINITY })
+    const shared = { exchange, waiting: 0 }
+    this.#underway.set(endpoint, shared)
+    void exchange.result.then(() => {
+      if (this.#underway.get(endpoint) === shared) this.#underway.delete(endpoint)
+    })
+    return shared
+  }
+}

@@ -1,0 +1,89 @@
+// Endpoints that belong to different clusters: the first that answers says which cluster is meant, the others are left out.
+
+import { expect, test } from 'vitest'
+import { UnreachableError } from '../../src/client/index.ts'
+import type { FakeNode } from './fake-node.ts'
+import { clientOf, failure, fake, refusing } from './with-fakes.ts'
+
+async function foreign(name = 'n9'): Promise<FakeNode> {
+  const node = await fake(name)
+  node.clusterId = '78'
+  node.revision = 1_000
+  return node
+}
+
+test('one of three is left out, whatever is asked, and said once', async () => {
+  const [own, second, other] = [await fake('n1'), await fake('n2'), await fake('n9')]
+  const warnings: string[] = []
+  const kv = clientOf([own, other, second], { onWarning: (message) => warnings.push(message) })
+  await kv.get('k')
+  other.clusterId = '78'
+  other.revision = 1_000
+  for (let n = 0; n < 9; n++) {
+    await kv.put(`k${n}`, 'v')
+    await kv.get(`k${n}`)
+    await kv.delete(`k${n}`)
+    await kv.count()
+    await kv.transferLeader('n2')
+  }
+  expect(other.contents).toEqual({})
+  expect(kv.revision).toBeLessThan(1_000)
+  expect(warnings).toEqual([expect.stringContaining(`${other.url} belongs to another cluster (78)`)])
+})
+
+test('reads that begin together believe the first answer only', async () => {
+  const [own, other] = [await fake(), await foreign()]
+  own.set('k', 'own')
+  other.set('k', 'other')
+  const kv = clientOf([own, other], { onWarning: () => {} })
+  const records = await Promise.all(Array.from({ length: 8 }, () => kv.get('k')))
+  const values = new Set(records.map((record) => record?.text()))
+  expect(values.size).toBe(1)
+  const first = [...values][0]
+  for (let n = 0; n < 4; n++) expect((await kv.get('k'))?.text()).toBe(first)
+})
+
+test('only when none is left it is an error: nothing was written', async () => {
+  const [own, other] = [await fake(), await foreign()]
+  const kv = clientOf([own, other], { timeoutMs: 3_600_000, onWarning: () => {} })
+  other.questionFault = () => 'cut'
+  await kv.put('k', 'v')
+  own.clusterId = '78'
+  for (const call of [() => kv.put('k', 'w'), () => kv.get('k'), () => kv.transferLeader()]) {
+    expect(await failure(call())).toMatchObject({ code: 'wrong_cluster', written: 'no' })
+  }
+  expect(own.contents).toEqual({ k: 'v' })
+  // Again what it was: the client forgets the mistake.
+  own.clusterId = '77'
+  await kv.put('k', 'x')
+  expect(own.contents).toEqual({ k: 'x' })
+})
+
+test('when the right ones are down, the error says both', async () => {
+  const [own, other] = [await fake(), await foreign()]
+  const kv = clientOf([own, await refusing(), other], {
+    timeoutMs: 300,
+    unreachableAfterMs: 50,
+    onWarning: () => {},
+  })
+  other.questionFault = () => 'cut'
+  const { url } = own
+  await kv.put('k', 'v')
+  await own.close()
+  // Kept connections are gone after this.
+  await failure(kv.get('k'))
+  const error = await failure(kv.put('k', 'w'))
+  expect(error).toBeInstanceOf(UnreachableError)
+  expect(error.message).toContain(url)
+  expect(error.message).toContain('another cluster (78)')
+})
+
+test('a node that the caller named for one call says nothing of the others', async () => {
+  const [own, other] = [await fake(), await foreign()]
+  const kv = clientOf([own])
+  expect(await kv.status({ endpoint: other.url })).toMatchObject({ clusterId: '78' })
+  await kv.put('k', 'v')
+  expect(own.contents).toEqual({ k: 'v' })
+  expect(kv.revision).toBe(2)
+  expect(await failure(kv.status({ endpoint: other.url }))).toMatchObject({ code: 'wrong_cluster' })
+})

@@ -1,0 +1,53 @@
+// Clients of scripted nodes; all of them are closed after each test.
+
+import { afterEach } from 'vitest'
+import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
+import { FakeNode, type Fault, problem } from './fake-node.ts'
+
+const open: { close(): Promise<unknown> }[] = []
+
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close()
+})
+
+export async function fake(name = 'n1'): Promise<FakeNode> {
+  const node = await FakeNode.start()
+  node.name = name
+  open.push(node)
+  return node
+}
+
+export function clientOf(
+  nodes: readonly (FakeNode | string)[],
+  options: Partial<ClientOptions> = {},
+): Client {
+  const endpoints = nodes.map((node) => (typeof node === 'string' ? node : node.url))
+  const client = new Client({ endpoints, discover: false, ...options })
+  open.unshift(client)
+  return client
+}
+
+/** An address that refuses connections. */
+export async function refusing(): Promise<string> {
+  const node = await FakeNode.start()
+  const { url } = node
+  await node.close()
+  return url
+}
+
+export async function failure(promise: Promise<unknown>): Promise<QuorateError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof QuorateError) return error
+  throw new Error('it did not fail as expected', { cause: error })
+}
+
+export const noLeader: Fault = problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 })
+export const noQuorum: Fault = problem(503, 'no_quorum', 'one of three voters', { retry_after_ms: 1 })
+/** The client is told to come back when its time is up: it gives up at once. */
+export const noQuorumForLong: Fault = problem(503, 'no_quorum', 'one of three voters', {
+  retry_after_ms: 3_600_000,
+})
+export const unknown = problem(504, 'outcome_unknown', 'the leader was lost')
