@@ -1,6 +1,7 @@
 // All mutants, by the part of the code that they are about.
 
 import type { Mutant } from '../mutant.ts'
+import { CLIENT_MUTANTS } from './client.ts'
 import { ELECTIONS } from './elections.ts'
 import { HARNESS } from './harness.ts'
 import { LOCAL } from './local.ts'
@@ -26,6 +27,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...MEMBERSHIP_CHANGES,
   ...STORAGE,
   ...TRANSPORT,
+  ...CLIENT_MUTANTS,
   ...LOCAL,
   ...REST,
 ].sort((a, b) => number(a) - number(b))

@@ -1,0 +1,111 @@
+// What the client library promises: a write is applied once, an error tells the truth, no endpoint hinders the others.
+
+import type { Mutant } from '../mutant.ts'
+import { edit, UNIT } from './edit.ts'
+
+const CALL = 'src/client/call.ts'
+const CLIENT = 'src/client/client.ts'
+const FIRST_WRITE = 'test/client/first-write.test.ts'
+const BREAKER = 'test/client/breaker.test.ts'
+const DURATIONS = 'test/client/durations.test.ts'
+
+export const CLIENT_MUTANTS: readonly Mutant[] = [
+  {
+    id: 'M220',
+    title: 'a client takes the refusal of a fresh token for an answer',
+    why: 'Whoever was idle for longer than outcomes are kept can never write again.',
+    layers: UNIT,
+    tests: [FIRST_WRITE],
+    edits: [
+      edit(
+        CALL,
+        "error.code === 'idempotency_expired' && this.#end === undefined",
+        "error.code === 'idempotency_expired' && this.#end !== undefined",
+      ),
+    ],
+  },
+  {
+    id: 'M221',
+    title: 'a client begins a write anew though an earlier try may have been applied',
+    why: 'The new token knows nothing of the earlier try: it is applied twice.',
+    layers: UNIT,
+    tests: [FIRST_WRITE],
+    edits: [
+      edit(CALL, 'if (this.#tries.unknown !== undefined || this.#call.renewed', 'if (this.#call.renewed'),
+    ],
+  },
+  {
+    id: 'M222',
+    title: 'the first write of a client leaves before it knows cluster and revision',
+    why: 'It may be applied in another cluster, and its token says that it is in use since the first revision: when outcomes are forgotten, it is refused.',
+    layers: UNIT,
+    tests: [FIRST_WRITE],
+    edits: [
+      edit(
+        CLIENT,
+        "if (kind !== 'read') await this.#identify(limits)",
+        "if (kind === 'bare') await this.#identify(limits)",
+      ),
+    ],
+  },
+  {
+    id: 'M223',
+    title: 'one caller that gives up ends the question that others wait for',
+    why: 'Their writes fail though nothing is wrong.',
+    layers: UNIT,
+    tests: [FIRST_WRITE],
+    edits: [edit('src/client/questions.ts', 'if (shared.waiting > 0 || ', 'if (')],
+  },
+  {
+    id: 'M224',
+    title: 'the answer of a node of another cluster is taken for an answer',
+    why: 'Reads show what another cluster holds.',
+    layers: UNIT,
+    tests: ['test/client/clusters.test.ts'],
+    edits: [
+      edit(
+        CALL,
+        'if (otherCluster !== undefined) {',
+        "if (otherCluster !== undefined && this.#call.kind !== 'read') {",
+      ),
+    ],
+  },
+  {
+    id: 'M225',
+    title: 'a time-out beyond the longest timer runs at once',
+    why: 'Whoever wants no limit gets none of the time.',
+    layers: UNIT,
+    tests: [DURATIONS],
+    edits: [edit('src/client/timer.ts', 'const isLast = leftMs <= DELAY_MAX_MS', 'const isLast = true')],
+  },
+  {
+    id: 'M226',
+    title: 'a circuit breaker is left half open by a call that lost interest',
+    why: 'The endpoint is never tried again while others work.',
+    layers: UNIT,
+    tests: [BREAKER],
+    edits: [edit(CALL, '      endpoint.ended(this)\n', '')],
+  },
+  {
+    id: 'M227',
+    title: 'a half-open circuit breaker lets everybody through',
+    why: 'All calls wait for a node that hangs, not one.',
+    layers: UNIT,
+    tests: [BREAKER],
+    edits: [
+      edit(
+        'src/client/endpoints.ts',
+        'if (this.#open) this.#probe = caller',
+        'if (!this.#open) this.#probe = caller',
+      ),
+    ],
+  },
+  {
+    id: 'M228',
+    title: 'a snapshot list that trickles is waited for without end',
+    why: 'A time-out that each record renews is none.',
+    layers: UNIT,
+    tests: [DURATIONS],
+    edits: [edit('src/client/list.ts', '      this.#leftMs -= performance.now() - askedAt\n', '')],
+  },
+]

@@ -1,0 +1,114 @@
+// The circuit breaker of an endpoint, seen from outside: whom a client asks while an endpoint fails. Its pauses pass only when a test says
+// so: the clock that they are measured by stands still.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import type { FakeNode } from './fake-node.ts'
+import { clientOf, failure, fake, noQuorum } from './with-fakes.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+/** Longer than any pause. */
+const PAUSE_MS = 5_000
+const LONG = { timeoutMs: 3_600_000 }
+
+/** Two nodes, of which the first keeps silent and is known to. */
+async function besideOneThatIsStuck(): Promise<{ kv: Client; stuck: FakeNode; up: FakeNode }> {
+  const [stuck, up] = [await fake(), await fake('n2')]
+  stuck.fault = () => 'hang'
+  const kv = clientOf([stuck, up], LONG)
+  await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+  expect(up.contents).toEqual({ a: '1', b: '2' })
+  expect(stuck.seen.length).toBe(1)
+  return { kv, stuck, up }
+}
+
+test('a node that accepts and never answers delays one call a little, and the next not at all', async () => {
+  const { kv, stuck } = await besideOneThatIsStuck()
+  for (let n = 0; n < 4; n++) await kv.put(`k${n}`, 'v')
+  expect(stuck.seen.length).toBe(1)
+})
+
+test('after a pause one call tries it again, and no other; after a success all may', async () => {
+  const { kv, stuck } = await besideOneThatIsStuck()
+  for (let round = 2; round <= 4; round++) {
+    vi.advanceTimersByTime(PAUSE_MS)
+    await Promise.all(Array.from({ length: 8 }, (_, n) => kv.put(`k${n}`, 'v')))
+    expect(stuck.seen.length).toBe(round)
+  }
+  stuck.fault = () => undefined
+  vi.advanceTimersByTime(PAUSE_MS)
+  for (let n = 0; n < 9; n++) await kv.get('k')
+  expect(stuck.seen.length).toBeGreaterThanOrEqual(8)
+})
+
+/** However a call ends that tries the endpoint again: the next may do so too. */
+const ends: [string, (kv: Client, stuck: FakeNode) => Promise<unknown>][] = [
+  [
+    'is aborted',
+    (kv, stuck) => {
+      const abort = new AbortController()
+      stuck.fault = () => {
+        abort.abort()
+        return 'hang'
+      }
+      return failure(kv.get('k', { signal: abort.signal }))
+    },
+  ],
+  [
+    'has a callback that throws',
+    async (kv, stuck) => {
+      stuck.fault = () => undefined
+      const onAnswer = () => {
+        throw new RangeError('from the application')
+      }
+      await expect(kv.get('k', { onAnswer })).rejects.toThrow('from the application')
+    },
+  ],
+  [
+    'is cut',
+    async (kv, stuck) => {
+      stuck.fault = () => 'cut'
+      await kv.get('k')
+    },
+  ],
+  [
+    'is refused in passing',
+    async (kv, stuck) => {
+      stuck.fault = () => noQuorum
+      await kv.get('k')
+    },
+  ],
+  [
+    'is of another cluster',
+    async (kv, stuck) => {
+      stuck.fault = () => undefined
+      stuck.clusterId = '78'
+      await kv.get('k')
+      stuck.clusterId = '77'
+    },
+  ],
+]
+
+test.each(ends)('one that tries it and %s gives that back', async (_, end) => {
+  const { kv, stuck } = await besideOneThatIsStuck()
+  for (let round = 0; round < 2; round++) {
+    vi.advanceTimersByTime(PAUSE_MS)
+    const before = stuck.seen.length
+    // One of the two begins there.
+    await end(kv, stuck).catch(() => {})
+    if (stuck.seen.length === before) await end(kv, stuck)
+    expect(stuck.seen.length).toBe(before + 1)
+  }
+  stuck.fault = () => undefined
+  vi.advanceTimersByTime(PAUSE_MS)
+  const before = stuck.seen.length
+  for (let n = 0; n < 4; n++) await kv.get('k')
+  expect(stuck.seen.length).toBeGreaterThan(before)
+})
