@@ -230,7 +230,7 @@ export class Clients {
       }
       if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
       this.#ok(open, resultOf(outcome, replayed))
-      world.moments.met('answered', process)
+      world.triggers.met('answered', process)
     })
   }
 

@@ -19,15 +19,16 @@ import { STAGING_KEY } from '../../src/storage/keys.ts'
 import type { Recorder } from '../history.ts'
 import type { InFlight } from './disk.ts'
 import { Invariants } from './invariants.ts'
-import { type About, Moments } from './moments.ts'
 import { SimNetwork } from './network.ts'
 import { Machine, type Process } from './process.ts'
 import { bits, DRAW, uniform } from './random.ts'
 import { watchLists } from './rest.ts'
-import { CANDIDATE, type Config, FOLLOWER, LEADER, SUBJECT } from './schedule.ts'
+import type { Config } from './schedule.ts'
+import { FOLLOWERS, ROLES, type Target } from './shape.ts'
 import { Tally } from './tally.ts'
 import { type Event, IO, Time } from './time.ts'
 import { Trace } from './trace.ts'
+import { type About, Triggers } from './triggers.ts'
 import { CrashSignal, Violation } from './violation.ts'
 import type { World } from './world.ts'
 
@@ -54,7 +55,7 @@ export class Cluster implements World {
   readonly trace = new Trace()
   readonly tally = new Tally()
   readonly invariants: Invariants
-  readonly moments = new Moments(this.time)
+  readonly triggers = new Triggers(this.time)
   readonly machines: Machine[] = []
   readonly network: SimNetwork
   readonly recorder: Recorder
@@ -78,9 +79,9 @@ export class Cluster implements World {
     for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))
     this.#downUntil = this.machines.map(() => 0)
     this.network = new SimNetwork(this, size)
-    this.invariants.onMoment = (moment, { id }) => {
+    this.invariants.onTrigger = (trigger, { id }) => {
       const process = this.network.processOf(id)
-      if (process !== undefined) this.moments.met(moment, process)
+      if (process !== undefined) this.triggers.met(trigger, process)
     }
   }
 
@@ -148,23 +149,26 @@ export class Cluster implements World {
 
   // ---- whom
 
-  machine(selector: number, about?: About): Machine | undefined {
+  /**
+   * Where nobody has a role, some machine has its part, always the same. Nobody: there is no stale leader; or the other one that a trigger is
+   * about.
+   */
+  machine(target: Target, about?: About): Machine | undefined {
     const { machines } = this
-    const role = selector % 16
-    if (role === SUBJECT) {
-      const which = (selector >> 4) % 3
-      if (which === 2) return this.#staleLeader?.machine
-      if (about !== undefined) return which === 0 ? about.subject : about.other
-    }
-    if (role === LEADER) return this.leader?.machine ?? machines[selector % machines.length]
-    if (role === FOLLOWER || role === CANDIDATE) {
-      const wanted = role === FOLLOWER ? ['follower'] : ['candidate', 'pre-candidate']
-      const found = machines.filter(
-        ({ process }) => process?.driver !== undefined && wanted.includes(process.role),
-      )
-      return found[(selector >> 4) % Math.max(1, found.length)] ?? machines[selector % machines.length]
-    }
-    return machines[role % machines.length]
+    if (typeof target === 'number') return machines[target % machines.length]
+    if (target === 'stale-leader') return this.#staleLeader?.machine
+    if (target === 'subject' || target === 'other') return about === undefined ? machines[0] : about[target]
+    return this.#withRole(target) ?? machines[ROLES.indexOf(target) % machines.length]
+  }
+
+  #withRole(role: 'leader' | 'candidate' | (typeof FOLLOWERS)[number]): Machine | undefined {
+    if (role === 'leader') return this.leader?.machine
+    const wanted = role === 'candidate' ? ['candidate', 'pre-candidate'] : ['follower']
+    const found = this.machines.filter(
+      ({ process }) => process?.driver !== undefined && wanted.includes(process.role),
+    )
+    const count = role === 'candidate' ? 0 : FOLLOWERS.indexOf(role)
+    return found[count % Math.max(1, found.length)]
   }
 
   get leader(): Process | undefined {
@@ -262,7 +266,7 @@ export class Cluster implements World {
     const { tally } = this
     if (!isJoint(before) && isJoint(now)) {
       tally.hit('joint configuration entered')
-      this.moments.met('joint', process)
+      this.triggers.met('joint', process)
     }
     if (isJoint(before) && !isJoint(now)) tally.hit('joint configuration left')
     if (before.learners.some((id) => now.voters.includes(id))) tally.hit('learner promoted')
@@ -344,9 +348,9 @@ export class Cluster implements World {
   leaving(process: Process, message: Message): void {
     if (this.traps.size > 0) this.#spring(process, 'leaving')
     if (message.type === 'vote-answer' && message.granted)
-      this.moments.met('voted', process, this.network.processOf(message.to))
+      this.triggers.met('voted', process, this.network.processOf(message.to))
     else if (message.type === 'timeout-now')
-      this.moments.met('hands-over', process, this.network.processOf(message.to))
+      this.triggers.met('hands-over', process, this.network.processOf(message.to))
   }
 
   writing(process: Process): void {
@@ -365,7 +369,7 @@ export class Cluster implements World {
     for (const { snapshot, truncateFrom } of batch.writes) {
       if (truncateFrom !== undefined) {
         tally.hit('log truncated')
-        this.moments.met('truncated', process)
+        this.triggers.met('truncated', process)
       }
       if (snapshot === undefined) continue
       tally.hit(snapshot.keepLog ? 'snapshot installed, log kept' : 'snapshot installed')
@@ -389,11 +393,11 @@ export class Cluster implements World {
     this.trace.text(role)
     this.say(process, `${role} in term ${term}${leader === undefined ? '' : `, leader ${leader}`}: ${why}`)
     this.recorder.note('role', { node: process.name, role, term })
-    const { tally, moments } = this
-    if (role === 'candidate') moments.met('candidate', process)
+    const { tally, triggers } = this
+    if (role === 'candidate') triggers.met('candidate', process)
     if (role === 'leader') {
       tally.hit('election won')
-      moments.met('elected', process)
+      triggers.met('elected', process)
       const others = this.machines.filter(
         (machine) => machine.process !== process && machine.process?.role === 'leader',
       )

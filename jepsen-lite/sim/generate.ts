@@ -2,20 +2,11 @@
 // limits; then when they strike. A run with everything at once hides more than it shows.
 
 import { Dice } from './dice.ts'
-import {
-  type Config,
-  FAULT_KINDS,
-  type Fault,
-  type FaultKind,
-  FOLLOWER,
-  LEADER,
-  type Limits,
-  OP_KINDS,
-  type Op,
-  type OpKind,
-  SCHEDULE_VERSION,
-  type Schedule,
-} from './schedule.ts'
+import { anyCut, drawAction, follower, plainly } from './drawing.ts'
+import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
+import { drawLimits } from './node-limits.ts'
+import { type Config, OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import type { Drawing } from './shape.ts'
 import {
   drawJointElections,
   drawScenes,
@@ -123,8 +114,10 @@ function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
   const { electionMinMs, electionMaxMs } = config
   let quietAt = 0
-  for (const { at, kind, a } of faults) {
-    if (a !== LEADER || at < quietAt || !BLOWS.includes(kind)) continue
+  for (const fault of faults) {
+    const { at, kind } = fault
+    if (!BLOWS.includes(kind) || !('target' in fault && fault.target === 'leader')) continue
+    if (at < quietAt) continue
     quietAt = at + 3 * electionMaxMs
     const stepMs = Math.max(8, electionMinMs / 40)
     for (let time = at; time < quietAt; time += stepMs) ops.push(drawLook(dice, config, time))
@@ -211,32 +204,6 @@ function drawConfig(dice: Dice, nodes: number): Config {
   }
 }
 
-function drawLimits(dice: Dice, harsh: boolean): Limits {
-  const tiny = dice.chance(0.7)
-  const pick = (small: readonly [number, ...number[]], usual: number): number =>
-    tiny ? dice.pick(...small) : usual
-  return {
-    appendBytesMax: pick([1, 150, 400, 4096], 512 * 1024),
-    inflightMessagesMax: pick([1, 2, 4], 256),
-    // What is forwarded and vanishes counts until a term ends.
-    uncommittedEntriesMax: harsh ? 50_000 : pick([3, 10, 100], 50_000),
-    applyBytesMax: pick([1, 300, 4096], 4 << 20),
-    tailBytesMax: pick([0, 0, 200], 512 * 1024),
-    logTailEntries: dice.pick(0, 1, 5, 30),
-    logBehindEntries: dice.pick(0, 0, 10, 100),
-    compactEntriesMin: dice.pick(1, 3, 10, 50),
-    gatherFrom: dice.pick(1, 2, 1000),
-    hashEveryEntries: dice.pick(1, 8, 64),
-    hashIdleMs: dice.pick(1000, 5000, 20_000),
-    idleFlushMs: dice.pick(1, 20, 200),
-    applySliceMs: dice.pick(0, 10),
-    chunkRows: dice.pick(1, 2, 5, 50),
-    scrubEveryMs: dice.pick(5000, 30_000, 3_600_000),
-    rowHeads: dice.pick(1, 4, 1000),
-    rowFilterBytes: dice.pick(64, 4096),
-  }
-}
-
 const USUAL_MS = 90_000
 const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
 
@@ -252,7 +219,7 @@ function drawOps(dice: Dice, config: Config): Op[] {
     const burst = dice.chance(0.15) ? dice.int(2, 15) : 1
     for (let count = 0; count < burst; count++) {
       const client = dice.int(0, config.clients)
-      const anywhere = dice.chance(0.3) ? LEADER : dice.int(0, config.nodes + config.spares)
+      const anywhere = dice.chance(0.3) ? 'leader' : dice.int(0, config.nodes + config.spares)
       ops.push({
         at: at + dice.ms(0, 40),
         kind: kinds[dice.int(0, kinds.length)] ?? 'put',
@@ -273,6 +240,7 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   isolate: 4,
   partition: 3,
   'slow-disk': 2,
+  'stall-disk': 1,
   'break-streams': 2,
   wipe: 2,
   pause: 2,
@@ -292,6 +260,7 @@ const DEPOSED: Partial<Record<FaultKind, number>> = {
   'slow-link': 3,
   'one-way': 2,
   'slow-disk': 1,
+  'stall-disk': 1,
   storm: 2,
   leases: 1,
   break: 1,
@@ -310,14 +279,16 @@ const MEMBERS: Partial<Record<FaultKind, number>> = {
   crash: 5,
   'crash-many': 1,
   stop: 1,
-  'slow-disk': 2,
+  'slow-disk': 1,
+  'stall-disk': 1,
 }
 const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
   crash: 6,
   isolate: 3,
   'break-streams': 5,
   wipe: 4,
-  'slow-disk': 3,
+  'slow-disk': 2,
+  'stall-disk': 1,
   pause: 2,
   'crash-many': 1,
   replace: 2,
@@ -358,50 +329,47 @@ function drawFaults(dice: Dice, config: Config, theme: keyof typeof THEMES): Fau
         ? config.electionMaxMs / 2
         : usualMs(dice.pick(700, 2000, 6000), config)
   const longMs = dice.pick(500, 3000, 10_000)
+  const drawing = { dice, config, longMs }
   const faults: Fault[] = []
   for (let at = 1000; at < config.ms; at += dice.ms(20, 4 * meanMs)) {
     const kind = kinds[dice.int(0, kinds.length)] ?? 'crash'
-    if (theme === 'deposed' && (kind === 'slow-link' || kind === 'one-way')) {
-      // Between the leader and one follower, more often towards the leader: late answers are what a lease may be measured by.
-      const follower = FOLLOWER + 16 * dice.int(0, 5)
-      const [a, b] = dice.chance(0.7) ? [follower, LEADER] : [LEADER, follower]
-      faults.push({ at, kind, a, b, ms: dice.ms(5, 2 * longMs), x: dice.int(0, 1 << 16) | 1 })
-      continue
-    }
-    // An answer that was sent before the leader was cut off arrives long after.
-    if (theme === 'deposed' && kind === 'isolate' && dice.chance(0.3))
-      faults.push({
-        ...{
-          at: at - dice.int(1, 3 * config.heartbeatMs),
-          kind: 'slow-link',
-          a: FOLLOWER + 16 * dice.int(0, 5),
-        },
-        ...{ b: LEADER, ms: 2 * config.electionMaxMs, x: 401 + 2 * dice.int(0, 290) },
-      })
-    // The old leader does not hear of the next one.
-    if (theme === 'deposed' && kind === 'transfer' && dice.chance(0.6))
-      faults.push({
-        at: at + dice.int(1, 8),
-        kind: 'isolate',
-        a: LEADER,
-        b: 0,
-        ms: longMs,
-        x: dice.int(0, 1 << 16),
-      })
-    faults.push({
-      at,
-      kind,
-      a: theme === 'deposed' && dice.chance(0.7) ? LEADER : selector(dice, config),
-      b: selector(dice, config),
-      ms: dice.ms(5, longMs),
-      x: dice.int(0, 1 << 16),
-    })
+    if (theme === 'deposed') faults.push(...drawDeposed(kind, drawing, at))
+    else faults.push({ at, ...drawAction(kind, drawing) })
   }
   return faults.sort((a, b) => a.at - b.at)
 }
 
-function selector(dice: Dice, { nodes, spares }: Config): number {
-  if (dice.chance(0.35)) return LEADER
-  if (dice.chance(0.2)) return FOLLOWER + 16 * dice.int(0, 5)
-  return dice.int(0, nodes + spares)
+/** Most strike whoever leads. */
+function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
+  const { dice, config, longMs } = drawing
+  if (kind === 'slow-link' || kind === 'one-way') {
+    // Between the leader and one follower, more often towards the leader: late answers are what a lease may be measured by.
+    const [from, to] = dice.chance(0.7)
+      ? [follower(dice), 'leader' as const]
+      : (['leader', follower(dice)] as const)
+    const ms = dice.ms(5, 2 * longMs)
+    return kind === 'slow-link'
+      ? [{ at, kind, from, to, delayMs: dice.int(10, 1010), ms }]
+      : [{ at, kind, from, to, ...anyCut(dice, ms) }]
+  }
+  const drawn = drawAction(kind, drawing)
+  const faults: Fault[] = [{ at, ...(dice.chance(0.7) ? atLeader(drawn) : drawn) }]
+  // An answer that was sent before the leader was cut off arrives long after.
+  if (kind === 'isolate' && dice.chance(0.3))
+    faults.push({
+      ...{ at: at - dice.int(1, 3 * config.heartbeatMs), kind: 'slow-link' },
+      ...{
+        from: follower(dice),
+        to: 'leader',
+        delayMs: dice.int(400, 1000),
+        ms: Math.round(2 * config.electionMaxMs),
+      },
+    })
+  // The old leader does not hear of the next one.
+  if (kind === 'transfer' && dice.chance(0.6))
+    faults.push({ at: at + dice.int(1, 8), kind: 'isolate', target: 'leader', ...plainly(longMs) })
+  return faults
 }
+
+const atLeader = (action: FaultAction): FaultAction =>
+  'target' in action ? { ...action, target: 'leader' } : action

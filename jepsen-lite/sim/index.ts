@@ -1,8 +1,9 @@
 // The simulator (README.md): what others take from it. `shrink.ts` stands apart: it brings fast-check with it.
 
 export { generate } from './generate.ts'
+export { parseSchedule } from './parse.ts'
 export { replay } from './replay.ts'
 export { type Result, runSchedule, type Watch } from './run.ts'
-export { parseSchedule, type Schedule } from './schedule.ts'
+export type { Schedule } from './schedule.ts'
 export { type Found, judged, Search } from './search.ts'
 export { PROBES, type Probe } from './tally.ts'

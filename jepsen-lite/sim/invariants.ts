@@ -105,7 +105,7 @@ export class Invariants {
   /** The first one. */
   violation: Violation | undefined
   /** Told of what can be seen only here. */
-  onMoment: (moment: 'committed' | 'ahead' | 'reconfigured', replica: Replica) => void = () => {}
+  onTrigger: (trigger: 'committed' | 'ahead' | 'reconfigured', replica: Replica) => void = () => {}
   readonly model = new Model((invariant, detail) => this.#violated(invariant, detail))
   readonly replicas = new Map<ReplicaId, Replica>()
   /** Index and leader's term of each step of commitment, rising in both. */
@@ -541,7 +541,7 @@ export class Invariants {
     }
     this.maxCommitted = status.commit
     this.commitSteps.push({ index: status.commit, term })
-    this.onMoment('committed', replica)
+    this.onTrigger('committed', replica)
     this.#believes(replica, status)
   }
 
@@ -564,8 +564,8 @@ export class Invariants {
     replica.applied = index
     this.#exposed(replica, index)
     this.#state(replica, record, stateHash)
-    if (replica.durable.terms.length <= index) this.onMoment('ahead', replica)
-    if (record.raft !== replica.raft) this.onMoment('reconfigured', replica)
+    if (replica.durable.terms.length <= index) this.onTrigger('ahead', replica)
+    if (record.raft !== replica.raft) this.onTrigger('reconfigured', replica)
     replica.raft = record.raft
     replica.configuration = replica.configurationNow?.()
   }

@@ -272,7 +272,7 @@ export class SimNetwork implements Carrier {
   #eventsOf(process: Process): NetworkEvents {
     const driver = process.driver
     if (driver === undefined) throw new Error('a network without a driver')
-    const { tally, moments } = this.#world
+    const { tally, triggers } = this.#world
     return {
       greeting: () => driver.greeting(),
       admit: (greeting) => driver.admit(greeting),
@@ -283,7 +283,7 @@ export class SimNetwork implements Carrier {
       refused: (peer) => driver.refused(peer),
       stop: (reason) => driver.stop(reason),
       snapshotOffered: (from, ...offer) => {
-        moments.met('offered', process, this.#byId.get(from))
+        triggers.met('offered', process, this.#byId.get(from))
         driver.snapshotOffered(from, ...offer)
       },
       snapshotReceived: (...snapshot) => driver.snapshotReceived(...snapshot),

@@ -307,7 +307,7 @@ export class Process implements Owner {
         batchStored() {},
         entriesApplied() {},
         roleChanged: ({ role, term, leader, why }) => {
-          if (this.role === 'leader' && role !== 'leader') world.moments.met('deposed', this)
+          if (this.role === 'leader' && role !== 'leader') world.triggers.met('deposed', this)
           this.role = role
           this.term = term
           invariants.role(replica, role, term)

@@ -50,7 +50,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     config,
     (now) => new Recorder(header, now, (event) => history.push(event)),
   )
-  const { time, tally, invariants, moments } = cluster
+  const { time, tally, invariants, triggers } = cluster
   if (watch !== undefined) {
     cluster.onSay = (process: Process | undefined, what: string) =>
       watch({ atMs: time.now, node: process?.name, what, cluster })
@@ -63,12 +63,12 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   for (const op of schedule.ops)
     if (op.at < config.ms)
       time.push(op.at, IO, undefined, () =>
-        moments.whenever(op, (about) => clients.run(op, cluster.machine(op.node, about))),
+        triggers.whenever(op, (about) => clients.run(op, cluster.machine(op.node, about))),
       )
   for (const fault of schedule.faults)
     if (fault.at < config.ms)
       time.push(fault.at, IO, undefined, () =>
-        moments.whenever(fault, (about) => faults.inject(fault, about)),
+        triggers.whenever(fault, (about) => faults.inject(fault, about)),
       )
   prepare?.(cluster)
   try {

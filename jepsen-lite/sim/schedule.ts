@@ -1,8 +1,13 @@
-// A schedule is plain JSON that says what is done to a cluster, and when; `run.ts` interprets it. Everything in it is a flat number, so that
-// fast-check can take it apart: whom a fault strikes is a number taken modulo what there is at that moment, or a role. Times are virtual ms
-// from the start.
+// A schedule is plain JSON that says what is done to a cluster, and when; `run.ts` interprets it. It is made of named fields that hold numbers,
+// names and lists, and every valid value means something at every moment, so that a part can be taken out and the rest still runs: a machine
+// is a number taken modulo how many there are, or a role. Times are virtual ms from the start.
 
-export const SCHEDULE_VERSION = 1
+import type { Fault } from './fault-kinds.ts'
+import type { Limits } from './node-limits.ts'
+import type { Target } from './shape.ts'
+import type { Waiting } from './waiting.ts'
+
+export const SCHEDULE_VERSION = 2
 
 export interface Schedule {
   readonly version: typeof SCHEDULE_VERSION
@@ -58,61 +63,6 @@ export interface Config {
   readonly timeoutMs: number
 }
 
-/** Tiny ones reach the seams. */
-export interface Limits {
-  readonly appendBytesMax: number
-  readonly inflightMessagesMax: number
-  readonly uncommittedEntriesMax: number
-  readonly applyBytesMax: number
-  readonly tailBytesMax: number
-  readonly logTailEntries: number
-  readonly logBehindEntries: number
-  readonly compactEntriesMin: number
-  /** From so many proposals under way at once on, fresh ones wait for company. */
-  readonly gatherFrom: number
-  readonly hashEveryEntries: number
-  readonly hashIdleMs: number
-  readonly idleFlushMs: number
-  /** 0: applying pauses after every few entries. */
-  readonly applySliceMs: number
-  /** Rows in one chunk of a snapshot. */
-  readonly chunkRows: number
-  readonly scrubEveryMs: number
-  /** Of the store's memory of rows: heads kept, and bytes of the filter. */
-  readonly rowHeads: number
-  readonly rowFilterBytes: number
-}
-
-/**
- * What a part of a schedule can wait for, instead of a time (moments.ts). elected, deposed: a leader takes office, or loses it; candidate: an
- * election begins; voted: a vote leaves, for another; hands-over: a leader asks its successor to take over; committed: a leader commits;
- * ahead: a replica applies what its own disk does not hold yet; reconfigured: it applies a change of the membership or of the leases; joint:
- * it enters a joint configuration; truncated: it has cut off the end of its log; answered: a client is told that its write is done; offered: a snapshot
- * begins to arrive, from another.
- */
-export const MOMENTS = [
-  'elected',
-  'deposed',
-  'candidate',
-  'voted',
-  'hands-over',
-  'committed',
-  'ahead',
-  'reconfigured',
-  'joint',
-  'truncated',
-  'answered',
-  'offered',
-] as const
-export type Moment = (typeof MOMENTS)[number]
-
-/** From its time on it waits for a while for such a moment, lets `after` ms pass, and happens; up to so many times. */
-export interface Waiting {
-  readonly when?: Moment
-  readonly after?: number
-  readonly times?: number
-}
-
 export const OP_KINDS = [
   'put',
   'get',
@@ -140,109 +90,8 @@ export interface Op extends Waiting {
   readonly at: number
   readonly kind: OpKind
   readonly client: number
-  /** The machine that is asked; see `Fault.a`. */
-  readonly node: number
+  /** The machine that is asked. */
+  readonly node: Target
   readonly key: number
   readonly x: number
-}
-
-export const FAULT_KINDS = [
-  // network
-  'partition',
-  'isolate',
-  'ring',
-  'bridge',
-  'one-way',
-  'deaf',
-  'flap',
-  'break',
-  'break-streams',
-  'bend-chunk',
-  'lossy',
-  'slow-link',
-  'late',
-  'half-deaf',
-  'witness',
-  // process
-  'crash',
-  'crash-many',
-  'storm',
-  'stop',
-  'pause',
-  'slow-apply',
-  'wipe',
-  // disk
-  'slow-disk',
-  'fail-sync',
-  'fail-read',
-  'full-disk',
-  'bit-flip',
-  // clock
-  'jump',
-  // operators
-  'join',
-  'remove',
-  'replace',
-  'demote',
-  'promote',
-  'transfer',
-  'leases',
-] as const
-export type FaultKind = (typeof FAULT_KINDS)[number]
-
-/** `faults.ts` says what the numbers of each kind mean; all are natural numbers. */
-export interface Fault extends Waiting {
-  readonly at: number
-  readonly kind: FaultKind
-  /** Whom it strikes: a machine by its place, or one of the roles below. */
-  readonly a: number
-  readonly b: number
-  /** How long it lasts. */
-  readonly ms: number
-  readonly x: number
-  /** Of cuts: they end at such a moment about the same machine, if that comes first. */
-  readonly until?: Moment
-}
-
-/** Whoever leads then; the follower, or any other, that comes first then. Smaller numbers are machines. */
-export const LEADER = 12
-export const FOLLOWER = 13
-export const CANDIDATE = 14
-/** Of what waits for a moment: whom that is about; with whom (+ 16); and of anything: one that leads no more, and does not know it (+ 32). */
-export const SUBJECT = 15
-export const OTHER = SUBJECT + 16
-export const STALE = SUBJECT + 32
-export const SELECTORS = 16
-
-/** Refuses what is no schedule: files are edited by hand. */
-export function parseSchedule(text: string): Schedule {
-  const value: unknown = JSON.parse(text)
-  const inner = isFields(value) && isFields(value.schedule) ? value.schedule : value
-  if (!isSchedule(inner)) throw new RangeError('this is no schedule of version 1')
-  return inner
-}
-
-type Fields = { readonly [name: string]: unknown }
-
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null
-
-const isWaiting = ({ when, until }: Fields): boolean =>
-  [when, until].every((moment) => moment === undefined || MOMENTS.some((one) => one === moment))
-
-const areNumbers = (value: unknown, names: readonly string[]): boolean =>
-  isFields(value) && names.every((name) => Number.isFinite(value[name]))
-
-function isSchedule(value: unknown): value is Schedule {
-  return (
-    isFields(value) &&
-    value.version === SCHEDULE_VERSION &&
-    Number.isFinite(value.seed) &&
-    areNumbers(value.config, ['nodes', 'ms', 'heartbeatMs', 'electionMinMs', 'electionMaxMs']) &&
-    Array.isArray(value.ops) &&
-    value.ops.every((op) => areNumbers(op, ['at', 'client', 'node', 'key', 'x'])) &&
-    value.ops.every((op) => OP_KINDS.includes(op.kind) && isWaiting(op)) &&
-    Array.isArray(value.faults) &&
-    value.faults.every((fault) => areNumbers(fault, ['at', 'a', 'b', 'ms', 'x'])) &&
-    value.faults.every((fault) => FAULT_KINDS.includes(fault.kind) && isWaiting(fault))
-  )
 }

@@ -3,15 +3,11 @@
 // cluster's conditions are made as plain as they can be.
 
 import fc from 'fast-check'
-import {
-  type Config,
-  FAULT_KINDS,
-  type Fault,
-  MOMENTS,
-  OP_KINDS,
-  type Op,
-  type Schedule,
-} from './schedule.ts'
+import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
+import { isFault } from './parse.ts'
+import { type Config, OP_KINDS, type Op, type Schedule } from './schedule.ts'
+import { PLACES, ROLES, type Shape, type Spec, type Target } from './shape.ts'
+import { TRIGGERS } from './waiting.ts'
 
 export interface Shrunk {
   readonly schedule: Schedule
@@ -96,31 +92,9 @@ function takenApart(
   timeLeft: () => boolean,
 ): Schedule {
   let best = schedule
-  const { config } = schedule
-  const at = fc.nat(config.ms)
-  const number = fc.nat(1 << 20)
-  const moment = fc.constantFrom(...MOMENTS)
-  const waiting = { when: moment, after: number, times: number }
-  const op: fc.Arbitrary<Op> = fc.record(
-    {
-      at,
-      kind: fc.constantFrom(...OP_KINDS),
-      client: number,
-      node: number,
-      key: number,
-      x: number,
-      ...waiting,
-    },
-    { requiredKeys: ['at', 'kind', 'client', 'node', 'key', 'x'] },
-  )
-  const struck = { a: number, b: number, ms: fc.nat(1_000_000), x: number }
-  const fault: fc.Arbitrary<Fault> = fc.record(
-    { at, kind: fc.constantFrom(...FAULT_KINDS), ...struck, ...waiting, until: moment },
-    { requiredKeys: ['at', 'kind', 'a', 'b', 'ms', 'x'] },
-  )
   const parts = fc.record({
-    faults: fc.array(fault, { maxLength: schedule.faults.length }),
-    ops: fc.array(op, { maxLength: schedule.ops.length }),
+    faults: fc.array(faultWithin(schedule), { maxLength: schedule.faults.length }),
+    ops: fc.array(opWithin(schedule), { maxLength: schedule.ops.length }),
   })
   const { faults, ops } = schedule
   fc.check(
@@ -134,4 +108,64 @@ function takenApart(
     { examples: [[{ faults: [...faults], ops: [...ops] }]], numRuns: 1 },
   )
   return best
+}
+
+// ---- what a part of a schedule can be, for fast-check, which takes apart only what it could have made
+
+const number = fc.nat(1_000_000_000)
+const target: fc.Arbitrary<Target> = fc.oneof(number, fc.constantFrom(...ROLES))
+const waiting = {
+  when: fc.constantFrom(...TRIGGERS),
+  after: number,
+  times: fc.integer({ min: 1, max: 1000 }),
+}
+
+function opWithin({ config }: Schedule): fc.Arbitrary<Op> {
+  const required = {
+    at: fc.nat(config.ms),
+    kind: fc.constantFrom(...OP_KINDS),
+    client: number,
+    node: target,
+    key: number,
+    x: number,
+  }
+  return fc.record(
+    { ...required, ...waiting },
+    { requiredKeys: ['at', 'kind', 'client', 'node', 'key', 'x'] },
+  )
+}
+
+function faultWithin({ config }: Schedule): fc.Arbitrary<Fault> {
+  return fc.oneof(...FAULT_KINDS.map((kind) => faultOf(kind, fc.nat(config.ms))))
+}
+
+function faultOf(kind: FaultKind, at: fc.Arbitrary<number>): fc.Arbitrary<Fault> {
+  const shape: Shape = FAULT_SHAPES[kind]
+  const model: { [name: string]: fc.Arbitrary<unknown> } = { at, kind: fc.constant(kind), ...waiting }
+  const requiredKeys = ['at', 'kind']
+  for (const [name, field] of Object.entries(shape)) {
+    model[name] = arbitraryOf(field.spec)
+    if (!('optional' in field)) requiredKeys.push(name)
+  }
+  const record: fc.Arbitrary<unknown> = fc.record(model, { requiredKeys })
+  return record.filter(isFault)
+}
+
+function arbitraryOf(spec: Spec): fc.Arbitrary<unknown> {
+  switch (spec.is) {
+    case 'natural':
+      return fc.integer({ min: spec.min, max: spec.max })
+    case 'number':
+      return fc.double({ noNaN: true })
+    case 'flag':
+      return fc.boolean()
+    case 'one of':
+      return fc.constantFrom(...spec.values)
+    case 'list':
+      return fc.array(fc.constantFrom(...spec.values), { minLength: 1 })
+    case 'target':
+      return target
+    case 'places':
+      return fc.subarray([...PLACES])
+  }
 }

@@ -6,20 +6,12 @@
 // every machine how old its state is, all the time. `snapshots` and `members` get a scene now and then.
 
 import type { Dice } from './dice.ts'
-import { type Config, type Fault, FOLLOWER, LEADER, type Op, STALE, SUBJECT } from './schedule.ts'
+import { anyCut, dies, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
+import type { Fault } from './fault-kinds.ts'
+import type { Config, Op } from './schedule.ts'
+import { PLACES } from './shape.ts'
 
 export type StateTheme = 'behind' | 'snapshots' | 'members'
-
-/** Of `crash`: the moment (faults.ts). */
-const STORED = 1
-const INSTALLING = 3
-const AT_ONCE = 5
-/** Of `half-deaf`: what it hears, from all. */
-const HEARS = 2
-const ALL = 127 << 13
-/** Of `isolate`: with its companion; connections break at once. */
-const TOGETHER = 1 << 13
-const BROKEN = 1 << 11
 
 export function behindConfig(dice: Dice, config: Config): Config {
   const { nodes, spares, limits } = config
@@ -46,29 +38,22 @@ export function drawStateScenes(theme: StateTheme, dice: Dice, config: Config): 
     if (scene !== undefined) faults.push(...scene(dice, config, Math.round(at)))
   }
   if (theme === 'members') faults.push(...forgotten(dice, config, config.ms - 5 * config.electionMaxMs))
-  return faults.map((fault) => ({
-    ...fault,
-    at: Math.max(0, Math.round(fault.at)),
-    ms: Math.round(fault.ms),
-  }))
+  return faults.map(whole)
 }
-
-const follower = (dice: Dice): number => FOLLOWER + 16 * dice.int(0, 4)
-const bits = (dice: Dice): number => dice.int(0, 1 << 16)
 
 // ---- a state that lags
 
 /** One machine applies slowly, an entry at a time. */
 const slowly: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => [
   {
-    ...{ at, kind: 'slow-apply', a: dice.chance(0.3) ? LEADER : follower(dice), b: 0 },
-    ...{ ms: dice.int(2, 8) * electionMaxMs, x: dice.int(heartbeatMs, 8 * heartbeatMs) },
+    ...{ at, kind: 'slow-apply', target: dice.chance(0.3) ? 'leader' : follower(dice) },
+    ...{ ms: dice.int(2, 8) * electionMaxMs, entryMs: 20 + dice.int(heartbeatMs, 8 * heartbeatMs) },
   },
 ]
 
 /** Its disk stalls: it acknowledges nothing, so nobody tells it what is committed, while it goes on answering heartbeats. */
 const stalled: Scene = (dice, { electionMaxMs }, at) => [
-  { at, kind: 'slow-disk', a: follower(dice), b: 0, ms: dice.int(1, 4) * electionMaxMs, x: 0 },
+  { at, kind: 'stall-disk', target: follower(dice), ms: dice.int(1, 4) * electionMaxMs },
 ]
 
 /**
@@ -78,19 +63,11 @@ const stalled: Scene = (dice, { electionMaxMs }, at) => [
 const companion: Scene = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, at) => {
   const friend = follower(dice)
   // Long enough for an election, and not for the leader to find that nobody has answered it.
-  const lateMs = electionMinMs + ((electionMaxMs - electionMinMs) * dice.int(2, 10)) / 10
-  const lost = { at, kind: 'isolate', a: LEADER, b: friend, x: bits(dice) | TOGETHER } as const
+  const delayMs = Math.round(electionMinMs + ((electionMaxMs - electionMinMs) * dice.int(2, 10)) / 10)
   return [
-    {
-      at: at - heartbeatMs,
-      kind: 'late',
-      a: friend,
-      b: 0,
-      ms: 2 * heartbeatMs,
-      x: (Math.round(lateMs) % 4096) | ALL,
-    },
-    { ...lost, ms: 3 * electionMaxMs },
-    { at, kind: 'pause', a: LEADER, b: 0, ms: lateMs, x: 0 },
+    { at: at - heartbeatMs, kind: 'late', target: friend, senders: everybody, delayMs, ms: 2 * heartbeatMs },
+    { at, kind: 'isolate', target: 'leader', companion: friend, ...anyCut(dice, 3 * electionMaxMs) },
+    { at, kind: 'pause', target: 'leader', ms: delayMs },
   ]
 }
 
@@ -98,55 +75,63 @@ const companion: Scene = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, a
 const dozing: Scene = (dice, { electionMaxMs, heartbeatMs, silenceMs }, at) => {
   const longMs = electionMaxMs * (1 + dice.int(1, 10) / 10) + 2 * heartbeatMs
   const ms = silenceMs > 0 ? Math.min(longMs, Math.max(silenceMs - 50, electionMaxMs)) : longMs
-  return [{ at, kind: 'pause', a: follower(dice), b: 0, ms, x: 0 }]
+  return [{ at, kind: 'pause', target: follower(dice), ms }]
 }
 
 /** A page that cannot be read, when a process begins or goes on. */
 const unreadable: Scene = (dice, _, at) => {
-  const place = dice.int(0, 5)
+  const target = dice.int(0, 5)
   return [
-    { at, kind: 'fail-read', a: place, b: 0, ms: 4000, x: dice.int(0, 4) },
-    { at: at + 1, kind: 'crash', a: place, b: 0, ms: dice.int(5, 200), x: AT_ONCE },
+    { at, kind: 'fail-read', target, skip: dice.int(0, 4), ms: 4000 },
+    { at: at + 1, ...dies, target, ms: dice.int(5, 200) },
   ]
 }
 
 /** A change of the configuration is committed and applied late by whoever is to be elected next. */
-const lateChange: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
-  const slow = dice.int(heartbeatMs, 20 * heartbeatMs)
-  const change = dice.pick('demote', 'demote', 'replace', 'promote')
+const lateChange: Scene = (dice, config, at) => {
+  const { electionMaxMs, heartbeatMs } = config
+  const entryMs = 20 + dice.int(heartbeatMs, 20 * heartbeatMs)
+  const slow = { at: at - 2 * heartbeatMs, kind: 'slow-apply', ms: 4 * electionMaxMs, entryMs } as const
+  const joint = { at, when: 'joint', after: dice.int(0, 2 * heartbeatMs) } as const
+  const blow = dice.pick<Fault>(
+    { ...joint, ...dies, target: 'leader', ms: electionMaxMs },
+    { ...joint, kind: 'isolate', target: 'leader', ...plainly(electionMaxMs) },
+    { ...joint, kind: 'transfer', target: 'leader', to: follower(dice) },
+  )
   return [
-    { at: at - 2 * heartbeatMs, kind: 'slow-apply', a: follower(dice), b: 0, ms: 4 * electionMaxMs, x: slow },
-    { at: at - 2 * heartbeatMs, kind: 'slow-apply', a: follower(dice), b: 0, ms: 4 * electionMaxMs, x: slow },
-    { at, kind: change, a: dice.int(0, 12), b: LEADER, ms: 0, x: bits(dice) },
-    {
-      ...{ at, when: 'joint', after: dice.int(0, 2 * heartbeatMs) },
-      ...{
-        kind: dice.pick('crash', 'isolate', 'transfer'),
-        a: LEADER,
-        b: follower(dice),
-        ms: electionMaxMs,
-        x: AT_ONCE,
-      },
-    },
+    { ...slow, target: follower(dice) },
+    { ...slow, target: follower(dice) },
+    askedOfLeader(dice, config, at, dice.pick('demote', 'demote', 'replace', 'promote')),
+    blow,
   ]
 }
 
+const askedOfLeader = (
+  dice: Dice,
+  config: Config,
+  at: number,
+  kind: 'remove' | 'demote' | 'replace' | 'promote',
+): Fault => {
+  const { evenSmall } = drawAction(kind, { dice, config, longMs: 0 })
+  return { at, kind, asked: 'leader', member: dice.int(0, 12), evenSmall }
+}
+
 /** Restarts while the configuration is joint: of those who enter it, one after the other. */
-const jointRestarts: Scene = (dice, { electionMaxMs }, at) => [
-  { at, kind: dice.pick('replace', 'demote'), a: dice.int(0, 12), b: LEADER, ms: 0, x: bits(dice) },
+const jointRestarts: Scene = (dice, config, at) => [
+  askedOfLeader(dice, config, at, dice.pick('replace', 'demote')),
   {
-    ...{ at, when: 'joint', times: 4, after: dice.int(0, 20), kind: 'crash', a: SUBJECT, b: 0 },
-    ...{ ms: dice.int(5, electionMaxMs), x: dice.pick(AT_ONCE, AT_ONCE, STORED) },
+    ...{ at, when: 'joint', times: 4, after: dice.int(0, 20), ...dies, target: 'subject' },
+    ...{ ms: dice.int(5, config.electionMaxMs), point: dice.pick('now', 'now', 'stored') },
   },
 ]
 
 /** It applies slowly, loses contact until what it needs next is compacted, and is sent a snapshot while entries still wait. */
 const overtaken: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
-  const place = dice.int(0, 5)
+  const target = dice.int(0, 5)
   const cutAt = at + Math.max(3000, 2 * electionMaxMs)
   return [
-    { at, kind: 'slow-apply', a: place, b: 0, ms: 20_000, x: dice.int(400, 1480) },
-    { at: cutAt, kind: 'isolate', a: place, b: place, ms: dice.int(electionMinMs / 2, electionMaxMs), x: 0 },
+    { at, kind: 'slow-apply', target, ms: 20_000, entryMs: dice.int(420, 1500) },
+    { at: cutAt, kind: 'isolate', target, ...plainly(dice.int(electionMinMs / 2, electionMaxMs)) },
   ]
 }
 
@@ -155,23 +140,23 @@ const overtaken: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
 /** A deposed leader appends and appends, and is brought back by a snapshot that ends inside of what it has. */
 const longTail: Scene = (dice, { electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'isolate', a: LEADER, b: follower(dice), ms: dice.int(electionMaxMs, 2 * electionMaxMs) },
-    x: bits(dice) | BROKEN,
+    ...{ at, kind: 'isolate', target: 'leader', ...(dice.chance(0.5) ? { companion: follower(dice) } : {}) },
+    ...{ ...anyCut(dice, dice.int(electionMaxMs, 2 * electionMaxMs)), breaks: true },
   },
 ]
 
 /** A fresh disk gets a snapshot, and dies, loses the stream or is sent a bent one, right then. */
 const restored: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
-  const place = dice.int(0, 5)
+  const target = dice.int(0, 5)
   const soon = at + dice.int(0, 4 * heartbeatMs)
   const blow = dice.pick<Fault>(
-    { at: soon, kind: 'crash', a: place, b: 0, ms: dice.int(5, 300), x: INSTALLING },
-    { at: soon, kind: 'bend-chunk', a: place, b: 0, ms: 4000, x: 0 },
-    { at: soon, kind: 'fail-read', a: place, b: 0, ms: 2000, x: dice.int(0, 4) },
-    { at: soon, kind: 'transfer', a: LEADER, b: follower(dice), ms: 0, x: bits(dice) },
-    { at: soon, kind: 'crash', a: LEADER, b: 0, ms: dice.int(5, electionMaxMs), x: AT_ONCE },
+    { at: soon, ...dies, point: 'installing', target, ms: dice.int(5, 300) },
+    { at: soon, kind: 'bend-chunk', target, ms: 4000 },
+    { at: soon, kind: 'fail-read', target, skip: dice.int(0, 4), ms: 2000 },
+    { at: soon, kind: 'transfer', target: 'leader', to: follower(dice) },
+    { at: soon, ...dies, target: 'leader', ms: dice.int(5, electionMaxMs) },
   )
-  return [{ at, kind: 'wipe', a: place, b: 0, ms: 0, x: 0 }, blow]
+  return [{ at, kind: 'wipe', target }, blow]
 }
 
 /** Whoever sends a snapshot hands over in the middle of it, and leads again at once: with a newer one. Nobody else reaches the receiver meanwhile. */
@@ -179,15 +164,17 @@ const startedAgain: Scene = (dice, { electionMinMs }, at) => {
   const sender = dice.int(0, 5)
   const receiver = (sender + dice.int(1, 5)) % 5
   const after = dice.int(50, 600)
-  const offered = { at, when: 'offered', ms: 5000 } as const
-  const back = { ...offered, kind: 'transfer', a: LEADER, b: sender, x: 1 } as const
+  const offered = { at, when: 'offered' } as const
+  const back = { ...offered, kind: 'transfer', target: 'leader', to: sender } as const
   return [
-    { at: at - electionMinMs, kind: 'transfer', a: LEADER, b: sender, ms: 0, x: 1 },
-    { at, kind: 'wipe', a: receiver, b: 0, ms: 0, x: 0 },
-    // Odd: to that one only.
-    { ...offered, kind: 'slow-link', a: sender, b: receiver, x: dice.int(100, 500) | 1 },
-    { ...offered, kind: 'half-deaf', a: receiver, b: 0, x: HEARS | (ALL & ~(1 << (13 + sender))) },
-    { ...offered, after, kind: 'transfer', a: sender, b: (sender + dice.int(1, 5)) % 5, x: 1 },
+    { at: at - electionMinMs, kind: 'transfer', target: 'leader', to: sender },
+    { at, kind: 'wipe', target: receiver },
+    { ...offered, kind: 'slow-link', from: sender, to: receiver, delayMs: dice.int(110, 510), ms: 5000 },
+    {
+      ...{ ...offered, kind: 'half-deaf', target: receiver, unheardBy: nobody },
+      ...{ deafTo: PLACES.filter((place) => place % 7 !== sender), ...plainly(5000) },
+    },
+    { ...offered, after, kind: 'transfer', target: sender, to: (sender + dice.int(1, 5)) % 5 },
     { ...back, after: after + dice.int(10, 60) },
     { ...back, after: after + dice.int(60, 300) },
   ]
@@ -195,10 +182,10 @@ const startedAgain: Scene = (dice, { electionMinMs }, at) => {
 
 /** A chunk on the way to a fresh disk lacks a row. */
 const bent: Scene = (dice, _, at) => {
-  const place = dice.int(0, 5)
+  const target = dice.int(0, 5)
   return [
-    { at, kind: 'bend-chunk', a: place, b: 0, ms: 4000, x: 0 },
-    { at, kind: 'wipe', a: place, b: 0, ms: 0, x: 0 },
+    { at, kind: 'bend-chunk', target, ms: 4000 },
+    { at, kind: 'wipe', target },
   ]
 }
 
@@ -206,13 +193,18 @@ const bent: Scene = (dice, _, at) => {
 
 /** Removed while nobody can tell it. */
 const forgotten: Scene = (dice, { electionMaxMs }, at) => {
-  const place = dice.int(0, 5)
+  const target = dice.int(0, 5)
+  const ms = 20 * electionMaxMs
   return [
+    dice.pick<Fault>(
+      { at, ...dies, target, ms },
+      { at, kind: 'isolate', target, ...plainly(ms) },
+      { at, kind: 'pause', target, ms },
+    ),
     {
-      ...{ at, kind: dice.pick('crash', 'isolate', 'pause'), a: place, b: place, ms: 20 * electionMaxMs },
-      x: AT_ONCE,
+      ...{ at: at + 2 * electionMaxMs, kind: 'remove', asked: 'leader', member: target },
+      evenSmall: dice.chance(0.3),
     },
-    { at: at + 2 * electionMaxMs, kind: 'remove', a: place, b: LEADER, ms: 0, x: bits(dice) },
   ]
 }
 
@@ -245,7 +237,7 @@ export function drawAgeWatchers(dice: Dice, { ms, nodes, spares, electionMinMs, 
     const kind = dice.pick('stale', 'stale', 'put', 'put', 'get')
     ops.push({
       ...{ at: Math.round(time), kind, client: kind === 'put' ? machines + place : place },
-      ...{ node: dice.chance(0.1) ? STALE : place, key: dice.int(0, keys), x: dice.int(0, 1000) },
+      ...{ node: dice.chance(0.1) ? 'stale-leader' : place, key: dice.int(0, keys), x: dice.int(0, 1000) },
     })
   }
   return ops
@@ -261,7 +253,7 @@ export function drawTails(dice: Dice, { ms, electionMaxMs, keys, clients }: Conf
   for (let at = 0; at * stepMs < ms; at++)
     ops.push({
       ...{ at: Math.round(at * stepMs), kind: 'put', client: clients - 1 - (at % TAIL_WRITERS) },
-      ...{ node: dice.chance(0.7) ? LEADER : STALE, key: dice.int(0, keys), x: 0 },
+      ...{ node: dice.chance(0.7) ? 'leader' : 'stale-leader', key: dice.int(0, keys), x: 0 },
     })
   return ops
 }

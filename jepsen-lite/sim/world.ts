@@ -4,12 +4,12 @@ import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Network, NodeEnd } from '../../src/server/types.ts'
 import type { StorageBatch } from '../../src/storage/index.ts'
 import type { Invariants } from './invariants.ts'
-import type { Moments } from './moments.ts'
 import type { Process } from './process.ts'
 import type { Config } from './schedule.ts'
 import type { Tally } from './tally.ts'
 import type { Event, Time } from './time.ts'
 import type { Trace } from './trace.ts'
+import type { Triggers } from './triggers.ts'
 
 export interface World {
   readonly seed: number
@@ -18,7 +18,7 @@ export interface World {
   readonly trace: Trace
   readonly tally: Tally
   readonly invariants: Invariants
-  readonly moments: Moments
+  readonly triggers: Triggers
   /** The wires of a process that begins. */
   networkOf(process: Process): Network
   /** A process serves. */

@@ -6,13 +6,14 @@ import { Recorder } from '../../jepsen-lite/history.ts'
 import { Cluster } from '../../jepsen-lite/sim/cluster.ts'
 import type { InFlight } from '../../jepsen-lite/sim/disk.ts'
 import { bytes, text } from '../../jepsen-lite/sim/model.ts'
+import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
-import type { Config, Limits } from '../../jepsen-lite/sim/schedule.ts'
+import type { Config } from '../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
 import { type Command, dataKey, decodeKeyRow, type Outcome } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
-import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
+import { raftTiming } from '../../src/server/limits.ts'
 import type { NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/server/types.ts'
 import type { Storage } from '../../src/storage/index.ts'
 
@@ -27,8 +28,7 @@ function configOf(nodes: number, limits: Partial<Limits>): Config {
     ...{ writeMs: WRITE_MS, writeJitterMs: 0, readMs: 0.01, clocks: 0, leases: 0, leaseMs: 500 },
     // Without entries in memory behind the disk's, a follower that is far behind needs a snapshot.
     limits: {
-      ...{ ...raftLimits, ...driverLimits, tailBytesMax: 0 },
-      ...{ chunkRows: 100, rowHeads: 1000, rowFilterBytes: 4096 },
+      ...{ ...usualLimits, tailBytesMax: 0, chunkRows: 100, rowHeads: 1000, rowFilterBytes: 4096 },
       ...limits,
     },
   }

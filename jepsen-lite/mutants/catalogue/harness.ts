@@ -60,7 +60,7 @@ export const HARNESS: readonly Mutant[] = [
     tests: SIM_TESTS,
     edits: [
       edit(
-        'jepsen-lite/sim/faults.ts',
+        'jepsen-lite/sim/injector.ts',
         '    for (const [from, to] of links) network.cut(from, to, mode)\n',
         '',
       ),

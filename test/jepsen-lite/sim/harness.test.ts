@@ -3,15 +3,18 @@
 import { expect, test } from 'vitest'
 import { Recorder } from '../../../jepsen-lite/history.ts'
 import { Cluster } from '../../../jepsen-lite/sim/cluster.ts'
+import { Dice } from '../../../jepsen-lite/sim/dice.ts'
+import { drawAction, everybody, plainly } from '../../../jepsen-lite/sim/drawing.ts'
+import { FAULT_KINDS, type Fault, type FaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
-import { FAULT_KINDS, type Fault } from '../../../jepsen-lite/sim/schedule.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../../jepsen-lite/sim/time.ts'
 
 /** A calm cluster of five on equal clocks. */
 function calm(change: Partial<Schedule['config']> = {}): Schedule {
   const { config } = generate(1)
   return {
-    version: 1,
+    version: SCHEDULE_VERSION,
     seed: 1,
     config: {
       ...config,
@@ -46,46 +49,72 @@ function calm(change: Partial<Schedule['config']> = {}): Schedule {
 
 const LONG = 4000
 
-/** Each kind, as strong as is needed for it to be felt. */
-const felt: Record<string, readonly Partial<Fault>[]> = {
+/** Strong enough to be felt. */
+const strongly = { at: 5000, target: 'leader', ms: LONG } as const
+const cut = { ...plainly(LONG), breaks: true }
+const asked = { at: 5000, asked: 1, member: 3, evenSmall: false } as const
+
+/** Each kind, and what it needs. */
+const felt: { readonly [Kind in FaultKind]: readonly Fault[] } = {
+  partition: [{ at: 5000, kind: 'partition', side: [0, 1], ...cut }],
+  isolate: [{ ...strongly, kind: 'isolate', ...cut }],
+  ring: [{ at: 5000, kind: 'ring', ...cut }],
+  bridge: [{ ...strongly, kind: 'bridge', half: [0, 1, 2], ...cut }],
+  'one-way': [{ at: 5000, kind: 'one-way', from: 'leader', to: 'follower-0', ...cut }],
+  deaf: [{ ...strongly, kind: 'deaf', direction: 'out', ...cut }],
+  flap: [{ ...strongly, kind: 'flap', periodMs: 220, ...cut }],
+  break: [{ ...strongly, kind: 'break' }],
   'break-streams': [
-    { kind: 'wipe', a: 3, at: 3000 },
-    ...Array.from({ length: 200 }, (_, at) => ({ kind: 'break-streams', a: 3, at: 3001 + 2 * at }) as const),
+    { at: 3000, kind: 'wipe', target: 3 },
+    ...Array.from(
+      { length: 200 },
+      (_, at): Fault => ({ at: 3001 + 2 * at, kind: 'break-streams', target: 3 }),
+    ),
   ],
   'bend-chunk': [
-    { a: 3, at: 2999 },
-    { kind: 'wipe', a: 3, at: 3000 },
+    { at: 2999, kind: 'bend-chunk', target: 3, ms: LONG },
+    { at: 3000, kind: 'wipe', target: 3 },
   ],
+  lossy: [{ at: 5000, kind: 'lossy', perMille: 100, ms: LONG }],
+  'slow-link': [{ at: 5000, kind: 'slow-link', from: 'leader', delayMs: 100, ms: LONG }],
+  late: [{ ...strongly, kind: 'late', senders: everybody, delayMs: 300 }],
+  'half-deaf': [{ ...strongly, kind: 'half-deaf', unheardBy: everybody, deafTo: [], ...cut }],
+  witness: [{ ...strongly, kind: 'witness', without: 2, fresh: true, avoid: [], ...cut }],
+  crash: [{ ...strongly, kind: 'crash', point: 'writing', skip: 1, inFlight: 'torn', silent: false }],
+  'crash-many': [
+    { at: 5000, kind: 'crash-many', places: everybody, inFlight: ['kept'], silent: false, ms: LONG },
+  ],
+  storm: [{ ...strongly, kind: 'storm', times: 3, inFlight: ['lost', 'kept'] }],
+  stop: [{ ...strongly, kind: 'stop' }],
+  pause: [{ ...strongly, kind: 'pause' }],
+  'slow-apply': [{ ...strongly, kind: 'slow-apply', entryMs: 30 }],
+  wipe: [{ ...strongly, kind: 'wipe' }],
+  'slow-disk': [{ ...strongly, kind: 'slow-disk', factor: 9 }],
+  'stall-disk': [{ ...strongly, kind: 'stall-disk' }],
+  'fail-sync': [{ ...strongly, kind: 'fail-sync', inFlight: 'kept' }],
   'fail-read': [
-    { kind: 'crash', a: 3, ms: 100 },
-    { a: 3, at: 5001 },
+    { at: 5000, kind: 'crash', target: 3, point: 'now', skip: 0, inFlight: 'lost', silent: true, ms: 100 },
+    { at: 5001, kind: 'fail-read', target: 3, skip: 3, ms: LONG },
   ],
-  demote: [{ a: 3, b: 1 }],
+  'full-disk': [{ ...strongly, kind: 'full-disk' }],
+  'bit-flip': [{ ...strongly, kind: 'bit-flip', row: 7, bit: 7 }],
+  jump: [{ ...strongly, kind: 'jump', forwardMs: 8 }],
+  join: [{ at: 5000, kind: 'join', target: 5 }],
+  remove: [{ ...asked, kind: 'remove' }],
+  replace: [{ ...asked, kind: 'replace' }],
+  demote: [{ ...asked, kind: 'demote' }],
   promote: [
-    { kind: 'demote', a: 3, b: 1, at: 3000 },
-    { a: 3, b: 1, at: 8000 },
+    { ...asked, kind: 'demote', at: 3000 },
+    { ...asked, kind: 'promote', at: 8000 },
   ],
-  remove: [{ a: 3, b: 1 }],
-  replace: [{ a: 3, b: 1 }],
-  join: [{ a: 5 }],
-  transfer: [{ a: 12, b: 3 }],
-  leases: [{ a: 12, x: 1 }],
-  partition: [{ x: 0b00011 }],
-  'one-way': [{ a: 12, b: 2 }],
-  flap: [{ a: 12, b: 2, x: 200 }],
-  'slow-link': [{ a: 12, b: 2, x: 100 }],
-  'crash-many': [{ x: 0 }],
-  // The higher bits choose everybody.
-  late: [{ x: 300 | (127 << 13) }],
-  'half-deaf': [{ x: 1 | (127 << 13) }],
+  transfer: [{ ...strongly, kind: 'transfer', to: 3 }],
+  leases: [{ ...strongly, kind: 'leases', on: true, durationMs: 250 }],
 }
 
 test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {
-  const list = felt[kind] ?? [{ a: 12, b: 2, x: 7 }]
-  const faults = list.map((fault) => ({ at: 5000, kind, a: 12, b: 2, ms: LONG, x: 7, ...fault }))
   const { faults: counted, violation } = runSchedule({
     ...calm(kind === 'jump' ? { clocks: 2 } : {}),
-    faults,
+    faults: felt[kind],
   })
   expect(violation).toBeUndefined()
   expect(counted[kind]).toBeGreaterThan(0)
@@ -93,10 +122,16 @@ test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {
 
 test.each(FAULT_KINDS)('%s that nobody can feel is not counted', (kind) => {
   // Nothing is left to strike: all machines are down, and stay so until the end.
-  const down: Fault = { at: 1000, kind: 'crash-many', a: 0, b: 0, ms: 30_000, x: 0 }
-  const fault: Fault = { at: 2000, kind, a: 0, b: 1, ms: 100, x: 1 }
+  const down = { at: 1000, kind: 'crash-many', places: everybody, inFlight: ['lost'] } as const
+  const schedule = calm({ spares: 0 })
+  const dice = new Dice(1, 0)
+  const fault = { at: 2000, ...drawAction(kind, { dice, config: schedule.config, longMs: 100 }) }
   const harmless = kind === 'bit-flip' || kind === 'jump' || kind === 'join'
-  const { faults } = runSchedule({ ...calm({ spares: 0 }), faults: [down, fault], ops: [] })
+  const { faults } = runSchedule({
+    ...schedule,
+    faults: [{ ...down, silent: false, ms: 30_000 }, fault],
+    ops: [],
+  })
   expect(faults[kind]).toBe(kind === 'crash-many' ? 1 : harmless ? faults[kind] : 0)
 })
 
@@ -113,7 +148,7 @@ test('every clock moves on', () => {
 test('a node whose clock stands still is found', () => {
   // It leads, is cut off, and never notices that its time is over.
   const schedule = calm({ leases: 1 })
-  const frozen = { at: 4000, kind: 'isolate', a: 12, b: 0, ms: 6000, x: 1 << 10 } as const
+  const frozen = { at: 4000, kind: 'isolate', target: 'leader', ...plainly(6000), stalls: true } as const
   const reads = Array.from({ length: 60 }, (_, at) => ({
     ...({ at: 4000 + 100 * at, kind: 'lease', client: 5, node: at % 5, key: at % 4, x: 1 } as const),
   }))

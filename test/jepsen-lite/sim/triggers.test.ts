@@ -1,24 +1,19 @@
-// Parts of a schedule that wait for a moment: each moment is noticed, and what waits for it happens then and as often as it says.
+// Parts of a schedule that wait for a trigger: each trigger is noticed, and what waits for it happens then and as often as it says.
 
 import { expect, test } from 'vitest'
+import { everybody, nobody, plainly } from '../../../jepsen-lite/sim/drawing.ts'
+import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
-import {
-  type Fault,
-  LEADER,
-  MOMENTS,
-  type Moment,
-  STALE,
-  SUBJECT,
-} from '../../../jepsen-lite/sim/schedule.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
+import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/waiting.ts'
 
 const WRITES_END_MS = 9000
-const ALL = 127 << 13
 
 /** Five nodes that nothing happens to, under a steady load of writes at each of them. */
-function calm(faults: readonly Partial<Fault>[]): Schedule {
+function calm(faults: readonly Fault[]): Schedule {
   const { config } = generate(1)
   return {
-    version: 1,
+    version: SCHEDULE_VERSION,
     seed: 1,
     config: {
       ...{ ...config, nodes: 5, spares: 0, grow: 0, ms: 12_000, clients: 10, keys: 4, clocks: 0, leases: 0 },
@@ -29,7 +24,7 @@ function calm(faults: readonly Partial<Fault>[]): Schedule {
     ops: Array.from({ length: 400 }, (_, at) => ({
       ...({ at: 1000 + 20 * at, kind: 'put', client: at % 10, node: at % 5, key: at % 4, x: at } as const),
     })),
-    faults: faults.map((fault) => ({ at: 3000, kind: 'break', a: 0, b: 0, ms: 0, x: 0, ...fault })),
+    faults,
   }
 }
 
@@ -44,26 +39,28 @@ function strikes(schedule: Schedule, kind: string): { readonly atMs: number; rea
   return seen
 }
 
-const cutOff: Partial<Fault> = { at: 4000, kind: 'isolate', a: LEADER, ms: 3000, x: 0 }
+const cutOff: Fault = { at: 4000, kind: 'isolate', target: 'leader', ...plainly(3000) }
+const breaks = { at: 3000, kind: 'break', target: 0 } as const
+const breaksStreams = { at: 3000, kind: 'break-streams', target: 'subject' } as const
 
 /** What brings each of them about. */
-const causes: Readonly<Record<Moment, readonly Partial<Fault>[]>> = {
+const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   elected: [cutOff],
   deposed: [cutOff],
   candidate: [cutOff],
   voted: [cutOff],
   truncated: [cutOff],
-  'hands-over': [{ at: 4000, kind: 'transfer', a: LEADER }],
-  ahead: [{ at: 4000, kind: 'slow-disk', a: 0, ms: 400, x: 0 }],
-  reconfigured: [{ at: 4000, kind: 'leases', a: LEADER, x: 1 }],
-  joint: [{ at: 4000, kind: 'remove', a: 1, b: 2 }],
-  offered: [{ at: 4000, kind: 'wipe', a: 1 }],
+  'hands-over': [{ at: 4000, kind: 'transfer', target: 'leader' }],
+  ahead: [{ at: 4000, kind: 'stall-disk', target: 0, ms: 400 }],
+  reconfigured: [{ at: 4000, kind: 'leases', target: 'leader', on: true, durationMs: 250 }],
+  joint: [{ at: 4000, kind: 'remove', asked: 2, member: 1, evenSmall: true }],
+  offered: [{ at: 4000, kind: 'wipe', target: 1 }],
   committed: [],
   answered: [],
 }
 
-test.each(MOMENTS)('%s is a moment that a fault can wait for', (when) => {
-  const waiting: Partial<Fault> = { when, a: SUBJECT, kind: 'break-streams' }
+test.each(TRIGGERS)('%s is a trigger that a fault can wait for', (when) => {
+  const waiting: Fault = { ...breaksStreams, when }
   const cause = causes[when]
   const [first, ...others] = strikes(calm([waiting, ...cause]), 'break-streams')
   // A follower whose disk is a little slower may be ahead of it without a cause.
@@ -74,25 +71,28 @@ test.each(MOMENTS)('%s is a moment that a fault can wait for', (when) => {
   if (isCaused) expect(strikes(calm([waiting]), 'break-streams')).toEqual([])
 })
 
-test('what waits happens so many ms after the moment, and so many times', () => {
-  const [{ atMs } = { atMs: 0 }] = strikes(calm([cutOff, { when: 'elected', kind: 'break' }]), 'break')
-  const later = strikes(calm([cutOff, { when: 'elected', after: 70, kind: 'break' }]), 'break')
+test('what waits happens so many ms after the trigger, and so many times', () => {
+  const [{ atMs } = { atMs: 0 }] = strikes(calm([cutOff, { ...breaks, when: 'elected' }]), 'break')
+  const later = strikes(calm([cutOff, { ...breaks, when: 'elected', after: 70 }]), 'break')
   expect(later.map((strike) => strike.atMs)).toEqual([atMs + 70])
-  expect(strikes(calm([{ when: 'answered', times: 3, kind: 'break' }]), 'break')).toHaveLength(3)
+  expect(strikes(calm([{ ...breaks, when: 'answered', times: 3 }]), 'break')).toHaveLength(3)
 })
 
-test('a moment that is of no use does not count', () => {
+test('a trigger that is of no use does not count', () => {
   // Writes are answered all the time, and for a while somebody leads who has been followed.
-  const atStale: Partial<Fault> = { when: 'answered', a: STALE, times: 2, kind: 'break-streams' }
+  const atStale: Fault = { ...breaksStreams, when: 'answered', target: 'stale-leader', times: 2 }
   const leaders = strikes(calm([cutOff]), 'isolate').map(({ node }) => node)
   const struck = strikes(calm([atStale, cutOff]), 'break-streams')
   expect(struck.map(({ node }) => node)).toEqual([...leaders, ...leaders])
   expect(strikes(calm([atStale]), 'break-streams')).toEqual([])
 })
 
-test('a cut ends with the moment that it lasts until', () => {
-  const cut: Partial<Fault> = { at: 4000, kind: 'half-deaf', a: LEADER, ms: 60_000, x: 3 | ALL }
-  const followsAgain = (fault: Partial<Fault>): boolean => {
+test('a cut ends with the trigger that it lasts until', () => {
+  const cut: Fault = {
+    ...{ at: 4000, kind: 'half-deaf', target: 'leader', unheardBy: everybody, deafTo: everybody },
+    ...plainly(60_000),
+  }
+  const followsAgain = (fault: Fault): boolean => {
     let isBack = false
     const [old] = strikes(calm([fault]), 'half-deaf')
     runSchedule(calm([fault]), ({ atMs, node, what }) => {
@@ -107,7 +107,8 @@ test('a cut ends with the moment that it lasts until', () => {
 
 test('each witness is part of two bare majorities, one after the other', () => {
   const turns = Array.from({ length: 4 }, (_, turn) => ({
-    ...({ at: 3000 + 1500 * turn, kind: 'witness', a: turn % 3, b: LEADER, ms: 20_000, x: 0 } as const),
+    ...({ at: 3000 + 1500 * turn, kind: 'witness', target: turn % 3, without: 'leader' } as const),
+    ...{ fresh: false, avoid: nobody, ...plainly(20_000) },
   }))
   const schedule = calm(turns)
   const majorities: string[][] = []

@@ -1,34 +1,34 @@
-// Moments that an operation or a fault of a schedule can wait for. What matters in the life of a cluster lasts a few milliseconds (a write is
+// Triggers, which operations and faults of a schedule can wait for. What matters in the life of a cluster lasts a few milliseconds (a write is
 // committed and nobody knows, an election is under way), and no draw of times hits it often; a schedule can name it instead.
 //
 // Whoever waits is called in an event of its own, at the same instant at the earliest: never in the middle of a turn (`Trap` does that).
 
 import type { Machine, Process } from './process.ts'
-import type { Moment, Waiting } from './schedule.ts'
 import { IO, type Time } from './time.ts'
+import type { Trigger, Waiting } from './waiting.ts'
 
-/** How long a schedule waits for a moment. */
+/** How long a schedule waits for a trigger. */
 export const PATIENCE_MS = 10_000
 
-/** Whom a moment is about: who did it, and with whom. */
+/** Whom a trigger is about: who did it, and with whom. */
 export interface About {
   readonly subject: Machine
   readonly other: Machine | undefined
 }
 
 interface Waiter {
-  /** Returns whether there was anything to do: a moment that it could not use does not count. */
+  /** Returns whether there was anything to do: a trigger that it could not use does not count. */
   readonly run: (about: About) => boolean
   readonly afterMs: number
   readonly until: number
-  /** Only a moment about this machine counts. */
+  /** Only a trigger about this machine counts. */
   readonly subject: Machine | undefined
   left: number
 }
 
-export class Moments {
+export class Triggers {
   readonly #time: Time
-  readonly #waiters = new Map<Moment, Waiter[]>()
+  readonly #waiters = new Map<Trigger, Waiter[]>()
 
   constructor(time: Time) {
     this.#time = time
@@ -48,17 +48,17 @@ export class Moments {
   }
 
   /** Runs the next time that it is about `subject`; without a limit in time. */
-  next(moment: Moment, subject: Machine | undefined, run: () => void): void {
+  next(trigger: Trigger, subject: Machine | undefined, run: () => void): void {
     const once = (): boolean => {
       run()
       return true
     }
-    this.#add(moment, { run: once, afterMs: 0, until: Number.POSITIVE_INFINITY, subject, left: 1 })
+    this.#add(trigger, { run: once, afterMs: 0, until: Number.POSITIVE_INFINITY, subject, left: 1 })
   }
 
-  #add(moment: Moment, waiter: Waiter): void {
-    const waiters = this.#waiters.get(moment)
-    if (waiters === undefined) this.#waiters.set(moment, [waiter])
+  #add(trigger: Trigger, waiter: Waiter): void {
+    const waiters = this.#waiters.get(trigger)
+    if (waiters === undefined) this.#waiters.set(trigger, [waiter])
     else waiters.push(waiter)
   }
 
@@ -66,8 +66,8 @@ export class Moments {
     this.#waiters.clear()
   }
 
-  met(moment: Moment, process: Process, other?: Process): void {
-    const waiters = this.#waiters.get(moment)
+  met(trigger: Trigger, process: Process, other?: Process): void {
+    const waiters = this.#waiters.get(trigger)
     if (waiters === undefined) return
     const time = this.#time
     const about = { subject: process.machine, other: other?.machine }
@@ -79,7 +79,7 @@ export class Moments {
       })
       return true
     })
-    if (left.length > 0) this.#waiters.set(moment, left)
-    else this.#waiters.delete(moment)
+    if (left.length > 0) this.#waiters.set(trigger, left)
+    else this.#waiters.delete(trigger)
   }
 }

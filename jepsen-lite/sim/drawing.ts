@@ -1,0 +1,47 @@
+// Parts from which generator, themes and scenes put faults together.
+
+import type { Dice } from './dice.ts'
+import { type Cut, FAULT_SHAPES, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
+import { type Drawing, FOLLOWERS, PLACES, type Role, type Shape, somePlaces } from './shape.ts'
+
+/** Everything that is said of a fault of that kind, drawn. */
+export function drawAction<Kind extends FaultKind>(kind: Kind, drawing: Drawing): FaultAction<Kind> {
+  const shape: Shape = FAULT_SHAPES[kind]
+  const drawn = Object.entries(shape).flatMap(([name, field]) => {
+    const value = field.draw(drawing)
+    return value === undefined ? [] : [[name, value]]
+  })
+  return { kind, ...Object.fromEntries(drawn) } as FaultAction<Kind>
+}
+
+/** Of a cut that does only that. */
+export const plainly = (ms: number): Cut => ({ ms, stalls: false, refuses: false, breaks: false })
+
+/** Of a cut that may do more. */
+export const anyCut = (dice: Dice, ms: number): Cut => ({
+  ms,
+  stalls: dice.chance(0.5),
+  refuses: dice.chance(0.5),
+  breaks: dice.chance(0.5),
+})
+
+export const follower = (dice: Dice): Role => dice.pick(...(FOLLOWERS.slice(0, 4) as [Role, ...Role[]]))
+
+/** Some machines, but not none. */
+export function some(dice: Dice): number[] {
+  const drawn = somePlaces(dice)
+  return drawn.length > 0 ? drawn : [dice.int(0, PLACES.length)]
+}
+
+/** A machine loses its power at once, and what was being written is lost. */
+export const dies = { kind: 'crash', point: 'now', skip: 0, inFlight: 'lost', silent: true } as const
+
+export const everybody: readonly number[] = PLACES
+export const nobody: readonly number[] = []
+
+/** Times in a schedule are whole. */
+export function whole(fault: Fault): Fault {
+  const at = Math.max(0, Math.round(fault.at))
+  const rounded = 'ms' in fault ? { ...fault, at, ms: Math.round(fault.ms) } : { ...fault, at }
+  return rounded.after === undefined ? rounded : { ...rounded, after: Math.round(rounded.after) }
+}

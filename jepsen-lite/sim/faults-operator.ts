@@ -1,0 +1,115 @@
+// What operators ask for: members that come and go, leaders that hand over, leases.
+
+import type { ChangeStep, Member } from '../../src/raft/index.ts'
+import type { Cluster } from './cluster.ts'
+import type { FaultAction } from './fault-kinds.ts'
+import type { Injection, Strike } from './injector.ts'
+import type { About } from './triggers.ts'
+
+export const join: Injection<'join'> = (injector, { kind, target }, about) =>
+  injector.one(target, about, (machine) => {
+    if (!injector.cluster.isFree(machine)) return
+    injector.felt(kind)
+    injector.cluster.join(machine)
+  })
+
+export const remove: Injection<'remove'> = (injector, fault, about) =>
+  change(injector, fault, about, ({ id }) => [{ kind: 'remove', id }])
+
+export const demote: Injection<'demote'> = (injector, fault, about) =>
+  change(injector, fault, about, ({ id }) => [{ kind: 'demote', id }])
+
+export const promote: Injection<'promote'> = (injector, fault, about) =>
+  change(injector, fault, about, ({ id }) => [{ kind: 'promote', id }])
+
+/** A spare machine takes the place of a member, in one change. */
+export const replace: Injection<'replace'> = (injector, fault, about) => {
+  const { cluster } = injector
+  const spare = cluster.machines.find((machine) => cluster.isFree(machine))
+  const strike = change(injector, fault, about, ({ id }) =>
+    spare === undefined
+      ? []
+      : [
+          { kind: 'remove', id },
+          { kind: 'add-learner', member: spare.member },
+        ],
+  )
+  return (
+    strike && {
+      ...strike,
+      begin: () => {
+        if (spare === undefined) return
+        cluster.join(spare)
+        spare.joining = false
+        strike.begin()
+      },
+    }
+  )
+}
+
+type Change = FaultAction<'remove' | 'demote' | 'promote' | 'replace'>
+
+function change(
+  injector: Parameters<Injection<'remove'>>[0],
+  fault: Change,
+  about: About | undefined,
+  steps: (member: Member) => readonly ChangeStep[],
+): Strike | undefined {
+  const { kind, evenSmall } = fault
+  const { cluster } = injector
+  return injector.one(fault.asked, about, ({ process }) => {
+    const driver = process?.serving
+    if (driver === undefined) return
+    const member = memberOf(cluster, fault, about, driver.configuration)
+    if (member === undefined) return
+    // A cluster that is taken apart proves little; now and then it may be.
+    if (kind !== 'promote' && driver.configuration.voters.length <= 3 && !evenSmall) return
+    const wasLeader = member.id === cluster.leader?.id
+    driver.change({ kind: 'change', steps: steps(member) }, cluster.config.timeoutMs, (result) => {
+      if (!result.ok) return
+      injector.felt(kind)
+      if (kind === 'replace') cluster.tally.hit('replaced in one joint change')
+      if (kind === 'demote') cluster.tally.hit('voter demoted')
+      if (wasLeader && kind !== 'promote') cluster.tally.hit('leader removed')
+    })
+  })
+}
+
+/** A number is one among the members, or among those that can be promoted. */
+function memberOf(
+  cluster: Cluster,
+  { kind, member }: Change,
+  about: About | undefined,
+  { members, learners }: { readonly members: readonly Member[]; readonly learners: readonly Member['id'][] },
+): Member | undefined {
+  const choice = kind === 'promote' ? members.filter(({ id }) => learners.includes(id)) : members
+  if (typeof member === 'number') return choice[member % Math.max(1, choice.length)]
+  const machine = member === 'leader' ? cluster.leader?.machine : cluster.machine(member, about)
+  return choice.find(({ id }) => id === machine?.replica?.id)
+}
+
+export const transfer: Injection<'transfer'> = (injector, fault, about) => {
+  const { cluster } = injector
+  const leader = cluster.machine(fault.target, about)
+  const successor = fault.to === undefined ? undefined : cluster.machine(fault.to, about)
+  if (leader === undefined || (fault.to !== undefined && successor === undefined)) return undefined
+  const to = successor === leader ? undefined : successor
+  return {
+    struck: to === undefined ? [leader] : [leader, to],
+    begin: () =>
+      leader.process?.serving?.transfer(to?.replica?.id, cluster.config.timeoutMs, (result) => {
+        if (result.ok) injector.felt(fault.kind)
+        cluster.tally.hit(result.ok ? 'transfer done' : 'transfer aborted or refused')
+      }),
+  }
+}
+
+/** Not where clocks do as they like. */
+export const leases: Injection<'leases'> = (injector, { kind, target, on, durationMs }, about) =>
+  injector.one(target, about, ({ process }) => {
+    const { config } = injector.cluster
+    if (config.clocks === 2) return
+    process?.serving?.setLeases({ on, durationMs }, config.timeoutMs, (result) => {
+      if (result.ok) injector.felt(kind)
+    })
+  })

@@ -1,0 +1,62 @@
+// The limits of a node, as a schedule draws them: small ones reach the seams.
+
+import { driverLimits, raftLimits } from '../../src/server/limits.ts'
+import { storeLimits } from '../../src/storage/store.ts'
+import type { Dice } from './dice.ts'
+
+interface Drawn {
+  readonly small: readonly [number, ...number[]]
+  readonly usual: number
+  /** It is small in every run, or nothing that it is about would happen in the time that a run has. */
+  readonly always?: true
+}
+
+const raft = raftLimits
+const driver = driverLimits
+
+/** What is small is small beside a few entries of some hundred bytes; what is usual is as shipped. */
+export const LIMITS = {
+  appendBytesMax: { small: [1, 150, 400, 4096], usual: raft.appendBytesMax },
+  inflightMessagesMax: { small: [1, 2, 4], usual: raft.inflightMessagesMax },
+  uncommittedEntriesMax: { small: [3, 10, 100], usual: raft.uncommittedEntriesMax },
+  applyBytesMax: { small: [1, 300, 4096], usual: raft.applyBytesMax },
+  tailBytesMax: { small: [0, 0, 200], usual: raft.tailBytesMax },
+  logTailEntries: { small: [0, 1, 5, 30], usual: driver.logTailEntries, always: true },
+  logBehindEntries: { small: [0, 0, 10, 100], usual: driver.logBehindEntries, always: true },
+  compactEntriesMin: { small: [1, 3, 10, 50], usual: driver.compactEntriesMin, always: true },
+  /** From so many proposals under way at once on, fresh ones wait for company. */
+  gatherFrom: { small: [1, 2, 1000], usual: driver.gatherFrom, always: true },
+  hashEveryEntries: { small: [1, 8, 64], usual: driver.hashEveryEntries, always: true },
+  hashIdleMs: { small: [1000, 5000, 20_000], usual: driver.hashIdleMs, always: true },
+  idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },
+  /** 0: applying pauses after every few entries. */
+  applySliceMs: { small: [0, 10], usual: driver.applySliceMs, always: true },
+  /** Rows in one chunk of a snapshot. */
+  chunkRows: { small: [1, 2, 5, 50], usual: 100, always: true },
+  scrubEveryMs: { small: [5000, 30_000, 3_600_000], usual: driver.scrubEveryMs, always: true },
+  /** Of the store's memory of rows: heads kept, and bytes of the filter. */
+  rowHeads: { small: [1, 4, 1000], usual: storeLimits.rowHeads, always: true },
+  rowFilterBytes: { small: [64, 4096], usual: 4096, always: true },
+} as const satisfies { readonly [name: string]: Drawn }
+
+export type LimitName = keyof typeof LIMITS
+export const LIMIT_NAMES = Object.keys(LIMITS) as readonly LimitName[]
+export type Limits = { readonly [Name in LimitName]: number }
+
+const limitsOf = (value: (name: LimitName) => number): Limits =>
+  Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as Limits
+
+/** What a schedule does not name is as shipped. */
+export const usualLimits: Limits = limitsOf((name) => LIMITS[name].usual)
+
+/** Forwarded proposals that vanish count as uncommitted until a term ends: where messages are lost, few would be left. */
+const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax']
+
+export function drawLimits(dice: Dice, isHarsh: boolean): Limits {
+  const tiny = dice.chance(0.7)
+  return limitsOf((name) => {
+    const { small, usual, always }: Drawn = LIMITS[name]
+    const drawn = dice.pick(...small)
+    return always || (tiny && !(isHarsh && LEAVES_ROOM.includes(name))) ? drawn : usual
+  })
+}

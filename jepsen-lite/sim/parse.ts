@@ -1,0 +1,156 @@
+// Reads a schedule from its file. Files are edited by hand: what is wrong in one is named, with its place and what was expected there.
+
+import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
+import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
+import { type Config, OP_KINDS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { mismatch, type Shape, type Spec } from './shape.ts'
+import { TRIGGERS } from './waiting.ts'
+
+type Fields = { readonly [name: string]: unknown }
+
+const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
+const NUMBER: Spec = { is: 'number' }
+const TARGET: Spec = { is: 'target' }
+
+interface Expected {
+  readonly required: { readonly [name: string]: Spec }
+  readonly optional: { readonly [name: string]: Spec }
+}
+
+/** Of operations and faults. */
+const WAITING = {
+  when: { is: 'one of', values: TRIGGERS },
+  after: NATURAL,
+  times: { is: 'natural', min: 1, max: 1_000_000_000 },
+} as const
+
+const OP: Expected = {
+  required: {
+    at: NATURAL,
+    kind: { is: 'one of', values: OP_KINDS },
+    client: NATURAL,
+    node: TARGET,
+    key: NATURAL,
+    x: NATURAL,
+  },
+  optional: WAITING,
+}
+
+const CONFIG: { readonly [Name in Exclude<keyof Config, 'limits'>]: Spec } = {
+  nodes: { is: 'natural', min: 1, max: 7 },
+  spares: { is: 'natural', min: 0, max: 2 },
+  grow: NUMBER,
+  ms: NUMBER,
+  heartbeatMs: NUMBER,
+  electionMinMs: NUMBER,
+  electionMaxMs: NUMBER,
+  commitDelayMs: NUMBER,
+  delayMs: NUMBER,
+  jitterMs: NUMBER,
+  tail: NUMBER,
+  harsh: NUMBER,
+  lost: NUMBER,
+  doubled: NUMBER,
+  reordered: NUMBER,
+  silenceMs: NUMBER,
+  writeMs: NUMBER,
+  writeJitterMs: NUMBER,
+  readMs: NUMBER,
+  clocks: NUMBER,
+  leases: NUMBER,
+  leaseMs: NUMBER,
+  restartMs: NUMBER,
+  keys: NUMBER,
+  clients: NUMBER,
+  timeoutMs: NUMBER,
+}
+
+const LIMITS: Expected = {
+  required: {},
+  optional: Object.fromEntries(LIMIT_NAMES.map((name) => [name, NUMBER])),
+}
+
+/** A schedule, or what `jepsen-lite sim` writes around one. Throws `RangeError` for anything else, and says where. */
+export function parseSchedule(text: string): Schedule {
+  const value = parsed(text)
+  const inner = isFields(value) && isFields(value.schedule) ? value.schedule : value
+  const { version, seed, config, ops, faults } = fields(inner, 'the schedule')
+  if (version !== SCHEDULE_VERSION)
+    throw new RangeError(
+      `version: expected ${SCHEDULE_VERSION}, found ${JSON.stringify(version)}; search for the schedule again`,
+    )
+  expects(seed, NUMBER, 'seed')
+  const { limits = {}, ...numbers } = fields(config, 'config')
+  conforms(numbers, { required: CONFIG, optional: {} }, 'config')
+  conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')
+  for (const [at, op] of list(ops, 'ops').entries()) conforms(op, OP, `ops[${at}]`)
+  for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)
+  const schedule = inner as Schedule
+  return {
+    ...schedule,
+    config: { ...schedule.config, limits: { ...usualLimits, ...schedule.config.limits } },
+  }
+}
+
+export function isFault(value: unknown): value is Fault {
+  try {
+    checkFault(fields(value, 'fault'), 'fault')
+    return true
+  } catch {
+    return false
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new RangeError(`no JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function fields(value: unknown, where: string): Fields {
+  if (isFields(value)) return value
+  throw new RangeError(`${where}: expected an object, found ${JSON.stringify(value)}`)
+}
+
+function list(value: unknown, where: string): Fields[] {
+  if (!Array.isArray(value)) throw new RangeError(`${where}: expected a list, found ${JSON.stringify(value)}`)
+  return value.map((one, at) => fields(one, `${where}[${at}]`))
+}
+
+function expects(value: unknown, spec: Spec, where: string): void {
+  const problem = mismatch(value, spec)
+  if (problem !== undefined) throw new RangeError(`${where}: ${problem}`)
+}
+
+function conforms(value: Fields, { required, optional }: Expected, where: string): void {
+  for (const name of Object.keys(value))
+    if (!(name in required) && !(name in optional))
+      throw new RangeError(
+        `${where}.${name}: there is no such field; ${[...Object.keys(required), ...Object.keys(optional)].join(', ')} are known`,
+      )
+  for (const [name, spec] of Object.entries(required)) expects(value[name], spec, `${where}.${name}`)
+  for (const [name, spec] of Object.entries(optional))
+    if (value[name] !== undefined) expects(value[name], spec, `${where}.${name}`)
+}
+
+function checkFault(fault: Fields, where: string): void {
+  const { kind } = fault
+  const known = FAULT_KINDS.find((one) => one === kind)
+  if (known === undefined) expects(kind, { is: 'one of', values: FAULT_KINDS }, `${where}.kind`)
+  else conforms(fault, expectedOf(known), where)
+}
+
+function expectedOf(kind: FaultKind): Expected {
+  const shape: Shape = FAULT_SHAPES[kind]
+  const required: { [name: string]: Spec } = { at: NATURAL, kind: { is: 'one of', values: [kind] } }
+  const optional: { [name: string]: Spec } = { ...WAITING }
+  for (const [name, field] of Object.entries(shape))
+    if ('optional' in field) optional[name] = field.spec
+    else required[name] = field.spec
+  return { required, optional }
+}

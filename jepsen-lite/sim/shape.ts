@@ -1,0 +1,183 @@
+// What may stand in a field of a schedule. One description of a field serves its type, its draw from a seed, the check of a file that was edited
+// by hand, and the shrinker.
+
+import type { Dice } from './dice.ts'
+import type { Config } from './schedule.ts'
+
+/** What a field may hold, as data. */
+export type Spec =
+  | { readonly is: 'natural'; readonly min: number; readonly max: number }
+  | { readonly is: 'number' }
+  | { readonly is: 'flag' }
+  | { readonly is: 'one of'; readonly values: readonly string[] }
+  | { readonly is: 'list'; readonly values: readonly string[] }
+  | { readonly is: 'target' }
+  | { readonly is: 'places' }
+
+/** What a draw depends on, beside the dice. */
+export interface Drawing {
+  readonly dice: Dice
+  readonly config: Config
+  /** The longest that a fault lasts in this run. */
+  readonly longMs: number
+}
+
+export interface Field<T> {
+  readonly spec: Spec
+  readonly draw: (drawing: Drawing) => T
+}
+interface Optional<T> extends Field<T | undefined> {
+  readonly optional: true
+}
+export type Shape = { readonly [name: string]: Field<unknown> | Optional<unknown> }
+
+type OptionalNames<S> = {
+  [Name in keyof S]: S[Name] extends { readonly optional: true } ? Name : never
+}[keyof S]
+type HeldBy<F> = F extends Optional<infer T> ? Exclude<T, undefined> : F extends Field<infer T> ? T : never
+
+/** The values of a shape. */
+export type Values<S> = {
+  readonly [Name in Exclude<keyof S, OptionalNames<S>>]: HeldBy<S[Name]>
+} & { readonly [Name in OptionalNames<S>]?: HeldBy<S[Name]> }
+
+const NATURAL_MAX = 1_000_000_000
+/** Machines are numbered from 0; a cluster has no more, spares included. */
+export const PLACES = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const
+
+/** Whoever has that role when it counts; `follower-2`: one of them. `subject`, `other`: whom a trigger is about, and with whom. */
+export const ROLES = [
+  'leader',
+  'stale-leader',
+  'candidate',
+  'follower-0',
+  'follower-1',
+  'follower-2',
+  'follower-3',
+  'follower-4',
+  'subject',
+  'other',
+] as const
+export type Role = (typeof ROLES)[number]
+/** A machine: by its number, taken modulo how many there are, or by its role. */
+export type Target = number | Role
+
+export const FOLLOWERS = ['follower-0', 'follower-1', 'follower-2', 'follower-3', 'follower-4'] as const
+
+// ---- fields
+
+/** Drawn from `from` to `to`; valid is any natural number, and 0 only where it can be drawn. */
+export function natural(from: number, to: number): Field<number> {
+  return {
+    spec: { is: 'natural', min: Math.min(1, from), max: NATURAL_MAX },
+    draw: ({ dice }) => dice.int(from, to + 1),
+  }
+}
+
+export function computed(draw: (drawing: Drawing) => number): Field<number> {
+  return { spec: { is: 'natural', min: 0, max: NATURAL_MAX }, draw: (drawing) => Math.round(draw(drawing)) }
+}
+
+/** How long a fault lasts. */
+export const duration: Field<number> = computed(({ dice, longMs }) => dice.ms(5, longMs))
+
+export function flag(odds = 0.5): Field<boolean> {
+  return { spec: { is: 'flag' }, draw: ({ dice }) => dice.chance(odds) }
+}
+
+/** A value that is named more than once is drawn more often; the shrinker prefers the first. */
+export function oneOf<T extends string>(first: T, ...others: readonly T[]): Field<T> {
+  return {
+    spec: { is: 'one of', values: [first, ...others] },
+    draw: ({ dice }) => dice.pick(first, ...others),
+  }
+}
+
+/** A list of `length` values that are used by turns. */
+export function listOf<T extends string>(
+  length: number,
+  first: T,
+  ...others: readonly T[]
+): Field<readonly T[]> {
+  return {
+    spec: { is: 'list', values: [first, ...others] },
+    draw: ({ dice }) => Array.from({ length }, () => dice.pick(first, ...others)),
+  }
+}
+
+export const target: Field<Target> = {
+  spec: { is: 'target' },
+  draw: ({ dice, config }) => {
+    if (dice.chance(0.35)) return 'leader'
+    if (dice.chance(0.2)) return dice.pick(...FOLLOWERS)
+    return dice.int(0, config.nodes + config.spares)
+  },
+}
+
+/** Some machines: with these odds none, or all. */
+export function places(none = 0, all = 0): Field<readonly number[]> {
+  return {
+    spec: { is: 'places' },
+    draw: ({ dice }) => (dice.chance(none) ? [] : dice.chance(all) ? [...PLACES] : somePlaces(dice)),
+  }
+}
+
+export const somePlaces = (dice: Dice): number[] => PLACES.filter(() => dice.chance(0.5))
+
+export function optional<T>(field: Field<T>, odds: number): Optional<T> {
+  const draw = (drawing: Drawing): T | undefined =>
+    drawing.dice.chance(odds) ? field.draw(drawing) : undefined
+  return { spec: field.spec, draw, optional: true }
+}
+
+// ---- what is read
+
+/** What was expected instead; undefined: nothing is wrong. */
+export function mismatch(value: unknown, spec: Spec): string | undefined {
+  return isValid(value, spec) ? undefined : `expected ${wanted(spec)}, found ${JSON.stringify(value)}`
+}
+
+const isNatural = (value: unknown, min = 0, max = NATURAL_MAX): boolean =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
+
+function isValid(value: unknown, spec: Spec): boolean {
+  switch (spec.is) {
+    case 'natural':
+      return isNatural(value, spec.min, spec.max)
+    case 'number':
+      return Number.isFinite(value)
+    case 'flag':
+      return typeof value === 'boolean'
+    case 'one of':
+      return spec.values.some((one) => one === value)
+    case 'list':
+      return (
+        Array.isArray(value) &&
+        value.length > 0 &&
+        value.every((one) => spec.values.some((each) => each === one))
+      )
+    case 'target':
+      return isNatural(value) || ROLES.some((role) => role === value)
+    case 'places':
+      return Array.isArray(value) && value.every((place) => PLACES.some((one) => one === place))
+  }
+}
+
+function wanted(spec: Spec): string {
+  switch (spec.is) {
+    case 'natural':
+      return `a whole number from ${spec.min} to ${spec.max}`
+    case 'number':
+      return 'a number'
+    case 'flag':
+      return 'true or false'
+    case 'one of':
+      return `one of ${[...new Set(spec.values)].join(', ')}`
+    case 'list':
+      return `a list of one or more of ${[...new Set(spec.values)].join(', ')}`
+    case 'target':
+      return `the number of a machine, or one of ${ROLES.join(', ')}`
+    case 'places':
+      return `a list of numbers of machines from 0 to ${PLACES.length - 1}`
+  }
+}

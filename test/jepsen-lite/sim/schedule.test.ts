@@ -1,0 +1,106 @@
+// Schedules as data: what a file says is read back as it is, what is malformed is named, and the shrinker takes apart what the generator makes.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import { generate, parseSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { shrink } from '../../../jepsen-lite/sim/shrink.ts'
+import { runs } from '../../runs.ts'
+
+const seeds = fc.nat(0x7fff_ffff)
+
+test('whatever is generated is valid, and is read back as it was', () => {
+  fc.assert(
+    fc.property(seeds, fc.constantFrom(1, 3, 5, 7), (seed, nodes) => {
+      const schedule = generate(seed, nodes)
+      expect(parseSchedule(JSON.stringify(schedule))).toEqual(schedule)
+      expect(parseSchedule(JSON.stringify({ invariant: 'RAFT-1', schedule }))).toEqual(schedule)
+    }),
+    { numRuns: runs(100), endOnFailure: true },
+  )
+})
+
+describe('what is malformed is named', () => {
+  const fault = { at: 10, kind: 'pause', target: 'leader', ms: 20 }
+  const op = { at: 5, kind: 'put', client: 0, node: 0, key: 0, x: 0 }
+  const parse = (change: object): Schedule => {
+    const { config } = generate(1)
+    return parseSchedule(
+      JSON.stringify({ version: 2, seed: 1, config, ops: [op], faults: [fault], ...change }),
+    )
+  }
+
+  test.each<[string, object, string]>([
+    ['another version', { version: 1 }, 'version: expected 2, found 1'],
+    ['no list', { faults: {} }, 'faults: expected a list'],
+    ['no object', { faults: [7] }, 'faults[0]: expected an object, found 7'],
+    [
+      'an unknown kind',
+      { faults: [fault, { ...fault, kind: 'puase' }] },
+      'faults[1].kind: expected one of partition',
+    ],
+    [
+      'a missing field',
+      { faults: [{ at: 1, kind: 'pause', ms: 2 }] },
+      'faults[0].target: expected the number of a machine',
+    ],
+    ['an unknown role', { faults: [{ ...fault, target: 'boss' }] }, 'one of leader, stale-leader'],
+    ['a negative time', { faults: [{ ...fault, ms: -1 }] }, 'faults[0].ms: expected a whole number from 0'],
+    [
+      'a field of another kind',
+      { faults: [{ ...fault, side: [1] }] },
+      'faults[0].side: there is no such field',
+    ],
+    [
+      'an unknown trigger',
+      { faults: [{ ...fault, when: 'soon' }] },
+      'faults[0].when: expected one of elected',
+    ],
+    ['an unknown operation', { ops: [{ ...op, kind: 'putt' }] }, 'ops[0].kind: expected one of put'],
+    [
+      'an operation at no machine',
+      { ops: [{ ...op, node: null }] },
+      'ops[0].node: expected the number of a machine',
+    ],
+    [
+      'a limit as text',
+      { config: { ...generate(1).config, limits: { rowHeads: '1' } } },
+      'config.limits.rowHeads: expected a number',
+    ],
+    [
+      'no voters',
+      { config: { ...generate(1).config, nodes: 0 } },
+      'config.nodes: expected a whole number from 1 to 7',
+    ],
+  ])('%s', (_, change, message) => {
+    expect(() => parse(change)).toThrow(message)
+  })
+
+  test('no JSON', () => {
+    expect(() => parseSchedule('{')).toThrow('no JSON')
+  })
+
+  test('a limit that is not named is as shipped', () => {
+    const { limits } = parse({ config: { ...generate(1).config, limits: { rowHeads: 3 } } }).config
+    expect(limits).toMatchObject({ rowHeads: 3, applyBytesMax: 1024 * 1024 })
+  })
+})
+
+/** Whether a fault is as harmful as this shrinker is told: a crash of a leader that loses what it writes, in company. */
+const breaks = ({ faults }: Schedule): boolean =>
+  faults.some((fault) => fault.kind === 'crash' && fault.skip > 2) &&
+  faults.some(({ kind }) => kind === 'isolate')
+
+test('a schedule is shrunk to what breaks it, field by field', () => {
+  const found = Array.from({ length: 200 }, (_, seed) => generate(seed)).find(breaks)
+  if (found === undefined) throw new Error('no seed has both')
+  const { schedule } = shrink(found, breaks, () => true)
+  expect(schedule.ops).toEqual([])
+  const sorted = [...schedule.faults].sort((a, b) => a.kind.localeCompare(b.kind))
+  const plain = { stalls: false, refuses: false, breaks: false }
+  expect(sorted).toEqual([
+    { at: 0, kind: 'crash', target: 'leader', point: 'now', skip: 3, inFlight: 'lost', silent: false, ms: 0 },
+    { at: 0, kind: 'isolate', target: 0, ms: 0, ...plain },
+  ] satisfies Fault[])
+  expect(parseSchedule(JSON.stringify(schedule))).toEqual(schedule)
+})
