@@ -241,7 +241,10 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   partition: 3,
   'slow-disk': 2,
   'stall-disk': 1,
-  'break-streams': 2,
+  'break-streams': 4,
+  'bend-chunk': 2,
+  lossy: 3,
+  jump: 3,
   wipe: 2,
   pause: 2,
   transfer: 2,
@@ -315,7 +318,8 @@ function drawKinds(dice: Dice, config: Config, theme: keyof typeof THEMES): Faul
     (kind) =>
       dice.chance(share) &&
       (theme === 'anything' || weights[kind] !== undefined) &&
-      (kind !== 'lossy' || config.harsh === 1),
+      (kind !== 'lossy' || config.harsh === 1) &&
+      (kind !== 'jump' || config.clocks === 2),
   ).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
 }
 
@@ -334,9 +338,17 @@ function drawFaults(dice: Dice, config: Config, theme: keyof typeof THEMES): Fau
   for (let at = 1000; at < config.ms; at += dice.ms(20, 4 * meanMs)) {
     const kind = kinds[dice.int(0, kinds.length)] ?? 'crash'
     if (theme === 'deposed') faults.push(...drawDeposed(kind, drawing, at))
-    else faults.push({ at, ...drawAction(kind, drawing) })
+    else faults.push(drawFault(kind, drawing, at))
   }
   return faults.sort((a, b) => a.at - b.at)
+}
+
+/** A snapshot takes a few milliseconds. */
+function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
+  const { dice } = drawing
+  const action = drawAction(kind, drawing)
+  if (action.kind !== 'break-streams' || dice.chance(0.2)) return { at, ...action }
+  return { at, when: 'offered', after: dice.ms(0, 50), ...action, target: 'subject' }
 }
 
 /** Most strike whoever leads. */
