@@ -1,6 +1,22 @@
 // The monotonic clock of one machine: rate × true time + offset, with jumps forward. It remembers its past, so that what it showed can be
 // set against true time.
 
+/** What a process sees of its machine's clock: like the shipped one it begins near zero with each process. */
+export class ProcessClock {
+  readonly #machine: MachineClock
+  readonly #zero: number
+
+  /** `age`: what it shows now. */
+  constructor(machine: MachineClock, trueMs: number, age: number) {
+    this.#machine = machine
+    this.#zero = machine.at(trueMs) - age
+  }
+
+  at(trueMs: number): number {
+    return this.#machine.at(trueMs) - this.#zero
+  }
+}
+
 interface Stretch {
   readonly from: number
   readonly rate: number

@@ -121,7 +121,10 @@ export class Conduct {
       record.told.clear()
       record.strangerSince = undefined
     }
-    if (role === 'candidate') this.#stands(replica, record, term)
+    if (role === 'candidate') {
+      this.#stands(replica, record, term)
+      this.#knowsWhoVotes(replica)
+    }
   }
 
   /** Nobody raises the term whom a majority would not elect, but at the wish of its leader (thesis §9.6, §3.10). */

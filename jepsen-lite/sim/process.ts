@@ -19,7 +19,7 @@ import { Driver } from '../../src/server/driver.ts'
 import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/limits.ts'
 import type { Clock, Network, NodeEnd, Timer } from '../../src/server/types.ts'
 import { FORMAT_VERSION, type InitialState, type Storage } from '../../src/storage/index.ts'
-import { MachineClock } from './clock.ts'
+import { MachineClock, ProcessClock } from './clock.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import type { Begun, Replica } from './invariants.ts'
 import { ObservedStorage } from './observed-storage.ts'
@@ -31,6 +31,8 @@ import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 export const DRIFT_MAX = 0.05
+/** A process is so old at most when its program begins. */
+const START_MS_MAX = 100
 /** Of batches that only add: one in so many. */
 const RECOVERED_EVERY = 250
 
@@ -190,6 +192,7 @@ export class Process implements Owner {
   readonly replica: Replica
   readonly number: number
   readonly #world: World
+  readonly #ownClock: ProcessClock
   live = true
   paused = false
   /** It was asked to end, and does so when it has handed over and answered. */
@@ -218,6 +221,8 @@ export class Process implements Owner {
     this.replica = replica
     this.#world = world
     this.number = number
+    const age = START_MS_MAX * uniform(world.seed, DRAW.clock, number, 2)
+    this.#ownClock = new ProcessClock(machine.clock, world.time.now, age)
   }
 
   get id(): ReplicaId {
@@ -322,7 +327,7 @@ export class Process implements Owner {
     replica.status = () => driver.status().raft
     replica.configurationNow = () => driver.configuration
     replica.configuration = driver.configuration
-    replica.now = () => this.machine.clock.at(world.time.now)
+    replica.now = () => this.#ownClock.at(world.time.now)
     replica.contactTerm = 0
     replica.contactAt = driver.status().raft.leases.on ? replica.now() : Number.NEGATIVE_INFINITY
     const network: Network = world.networkOf(this)
@@ -343,7 +348,7 @@ export class Process implements Owner {
     const { time } = this.#world
     const { clock } = this.machine
     return {
-      now: () => clock.at(time.now),
+      now: () => this.#ownClock.at(time.now),
       after: (delayMs: number, run: () => void): Timer =>
         time.push(time.now + clock.wait(delayMs), TIMER, this, run, clock.at(time.now) + delayMs),
       soon: (run: () => void): void => void time.push(time.now + this.#busyMs(), SOON, this, run),

@@ -11,7 +11,8 @@ export const TOPICS: Readonly<Record<string, { readonly summary: string; readonl
 linearizable   The default. A read sees every write that was acknowledged before it began,
                whichever node answers. Needs a majority of the nodes.
 lease          Like linearizable, but the leader answers by its lease, without asking the others.
-               Rests on clocks that run at about the same speed. Leases are a setting of the
+               Rests on clocks that run at about the same speed, and not on machines that are
+               suspended (a laptop asleep, a virtual machine paused). Leases are a setting of the
                cluster (kv settings set leases=on); while they are off, the read is linearizable.
 stale          What the node that is asked has applied. Needs nobody else. How old that is at most
                is proven by the cluster and said on stderr; after a restart it may be unknown.

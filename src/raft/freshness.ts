@@ -1,7 +1,7 @@
 // How stale the applied state is at most (design §5): proven, not guessed.
 //
 // A confirmed contact says: whatever was committed before my time `at` has an index ≤ `readIndex`. Once that is applied here, the state
-// lacks nothing that is older than `at`. Contacts wait for their index; the first and the newest are enough to neither starve nor lag.
+// lacks nothing that is older than `at`, on a clock that does not stand still (`leases.ts` says when one does). Contacts wait for their index; the first and the newest are enough to neither starve nor lag.
 
 import type { ConfirmedContact, LogIndex, MonotonicMs } from './types.ts'
 

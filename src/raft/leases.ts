@@ -4,6 +4,9 @@
 //   trust    the leader takes itself to lead for `durationMs / (1 + driftMax)` after a round began that a quorum has echoed *after it had
 //            applied the setting*
 //
+// All of it rests on clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock goes on while a process is
+// stopped, but not while its machine is suspended: a leader that comes back from that may serve a read under a lease that is over.
+//
 // A setting that is in the log but not applied yet counts against us on both sides: the longer promise, the shorter trust.
 
 import type { LeaseSetting, LogIndex, MonotonicMs } from './types.ts'

@@ -729,6 +729,7 @@ export class Raft {
     const isNews = commit > this.#log.commit && this.#log.matches(commit, commitTerm)
     if (!granted && isNews && this.#lead === undefined) {
       this.#log.commitTo(commit)
+      this.#giveUpCampaign()
     }
     const wanted = type === 'pre-vote-answer' ? 'pre-candidate' : 'candidate'
     // A granted pre-vote names the term of the election that would follow.
@@ -736,6 +737,14 @@ export class Raft {
     if (this.#role !== wanted || term !== expected) return
     if (!this.#votes.has(from)) this.#votes.set(from, granted)
     this.#countVotes()
+  }
+
+  /** What it has just learned may be a change that it must apply before it counts votes again. */
+  #giveUpCampaign(): void {
+    const obstacle = this.#whyNoCampaign()
+    if (this.#role === 'follower' || obstacle === undefined) return
+    this.#becomeFollower(this.#term, undefined, `no candidate any more: ${obstacle}`)
+    this.#armElection(this.#timing.failoverDelayMaxMs)
   }
 
   #countVotes(): void {

@@ -32,6 +32,7 @@ import {
   isVoter,
   type LeaseSetting,
   type LogIndex,
+  type Member,
   type Message,
   newFrame,
   type Output,
@@ -140,6 +141,8 @@ export class Driver implements NodeApi, NetworkEvents {
   #hashError: string | undefined
   /** As of the last applied entry, and encoded for its record. */
   #configuration: Configuration
+  /** The leader that this node follows, when it is no member any more. */
+  #outgoingLeader: Member | undefined
   #raftState: Uint8Array
 
   constructor(options: DriverOptions) {
@@ -639,6 +642,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     this.#options.observer.roleChanged(change)
     if (change.leader !== undefined) this.#unpark()
+    this.#followLeader(this.#configuration)
     this.#waits.check()
   }
 
@@ -675,7 +679,6 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#options.observer.entriesApplied(index - before)
       this.#step({ kind: 'applied', now: this.#clock.now(), index })
       this.#reads.applied()
-      if (this.#draining) this.#waits.check()
       if (this.#clock.now() >= until) break
     }
     this.#applying = false
@@ -700,20 +703,43 @@ export class Driver implements NodeApi, NetworkEvents {
 
   #configurationChanged(): void {
     const { configuration } = this.#raft
-    if (configuration === this.#configuration) return
+    const before = this.#configuration
+    if (configuration === before) return
     this.#configuration = configuration
     const { voters, votersOutgoing, learners } = configuration
     this.#options.logger.info({ voters, votersOutgoing, learners }, 'configuration applied')
+    this.#followLeader(before)
     this.#setPeers()
     this.#waits.check()
-    if (configuration.removed.includes(this.#replicaId)) {
-      const reason = 'this replica was removed from the cluster; its data is of no further use'
-      this.#clock.after(this.#options.limits.removedGraceMs, () => this.stop(reason))
-    }
+    if (configuration.removed.includes(this.#replicaId)) this.#endAsRemoved()
+  }
+
+  /** A leader hands over first, which takes two election time-outs at most; then its last messages leave. */
+  #endAsRemoved(): void {
+    const { limits, timing } = this.#options
+    const reason = 'this replica was removed from the cluster; its data is of no further use'
+    const leadsNoMore = (): boolean => this.#raft.role !== 'leader'
+    this.#waits.until(leadsNoMore, 3 * timing.electionMaxMs, () => {
+      this.#clock.after(limits.removedGraceMs, () => this.stop(reason))
+    })
   }
 
   #setPeers(): void {
-    this.#network?.setPeers(this.#configuration.members.filter((member) => member.id !== this.#replicaId))
+    const peers = this.#configuration.members.filter((member) => member.id !== this.#replicaId)
+    this.#network?.setPeers(this.#outgoingLeader === undefined ? peers : [...peers, this.#outgoingLeader])
+  }
+
+  /** A leader that was removed leads on until it has handed over, so whoever follows it stays connected with it until then. */
+  #followLeader(before: Configuration): void {
+    const { leader } = this.#raft
+    const { members } = this.#configuration
+    const outgoing =
+      leader === undefined || leader === this.#replicaId || members.some(({ id }) => id === leader)
+        ? undefined
+        : [...before.members, this.#outgoingLeader].find((member) => member?.id === leader)
+    if (outgoing === this.#outgoingLeader) return
+    this.#outgoingLeader = outgoing
+    this.#setPeers()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -809,6 +835,7 @@ export class Driver implements NodeApi, NetworkEvents {
     const { observer } = this.#options
     this.#proposals.add(seq, frame, timeoutMs, (end) => {
       this.#gathering.ended(seq)
+      if (this.#draining) this.#clock.soon(() => this.#waits.check())
       observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
       done(end)
     })

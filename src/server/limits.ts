@@ -59,7 +59,7 @@ export interface DriverLimits {
   /** Graceful stop: how long handing leadership over, then finishing requests, may take. */
   readonly handOverMsMax: number
   readonly drainMsMax: number
-  /** A replica that learns of its removal stops after this long, so that its last messages leave. */
+  /** A replica that learns of its removal, and leads no more, stops after this long, so that its last messages leave. */
   readonly removedGraceMs: number
 }
 

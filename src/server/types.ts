@@ -23,7 +23,7 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Monotonic, never set back, advancing while the process is stopped. */
+  /** Monotonic, never set back, advancing while the process is stopped (not while its whole machine is suspended: see `clock.ts`). */
   now(): MonotonicMs
   after(delayMs: number, run: () => void): Timer
   /** At the end of this turn of the event loop: what arrived together is handled together. */

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
 import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, type Incoming, voteRequest } from './harness/bench.ts'
-import { pastEntries } from './harness/frames.ts'
+import { pastChange, pastEntries } from './harness/frames.ts'
 import { id, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
@@ -120,6 +120,27 @@ describe('elections', () => {
     expect(refused(2).raft.commit).toBe(2)
     // Of an entry that is not its own it learns nothing.
     expect(refused(1).raft.commit).toBe(0)
+  })
+
+  test('who learns from a refused pre-vote that a change is committed applies it before it stands, whoever else would vote for it', () => {
+    const bench = new Bench()
+    const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
+    bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [change] })
+    bench.settle()
+    bench.timeout()
+    expect(bench.role).toBe('pre-candidate')
+    const committed = { commit: asIndex(1), commitTerm: asTerm(1) }
+    bench.receive({ type: 'pre-vote-answer', from: 2, term: 1, granted: false, ...committed })
+    bench.receive({ type: 'pre-vote-answer', from: 3, term: 2, granted: true })
+    expect({ role: bench.role, term: bench.raft.term, applied: bench.raft.applied }).toEqual({
+      ...{ role: 'follower', term: 1, applied: 0 },
+    })
+    // Once it has applied the change it stands by the configuration that counts.
+    bench.settle()
+    bench.take()
+    bench.campaign()
+    expect(bench.role).toBe('candidate')
+    expect(bench.raft.configuration.votersOutgoing).toHaveLength(3)
   })
 
   test('8: votes of replicas that are no voters do not count', () => {

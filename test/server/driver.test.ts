@@ -324,3 +324,46 @@ test('a node without a leader keeps nothing of what it has answered', () => {
   cluster.advance(2000)
   expect(running.inspect()).toEqual(atRest)
 })
+
+test('a node that stops is done as soon as the last proposal has ended, also when that ends by its time', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower } = cluster
+  cluster.isolate(follower)
+  cluster.until(() => follower.running.leaderName === undefined)
+  const put = follower.put('k', 'v', 300)
+  let drained = false
+  follower.running.drain(() => {
+    drained = true
+  })
+  cluster.advance(299)
+  expect({ drained, code: put.code }).toEqual({ drained: false, code: undefined })
+  cluster.advance(2)
+  expect({ drained, code: put.code }).toEqual({ drained: true, code: 'no_leader' })
+})
+
+test.each([
+  ['at once', 0],
+  ['after more than the grace of a removed replica', driverLimits.removedGraceMs + 200],
+])(
+  'a leader that is removed hands over before it ends, when the others have applied that %s',
+  (_, applyMs) => {
+    const cluster = SimulatedCluster.formed(3)
+    const { leading } = cluster
+    const { process } = leading.machine
+    leading.running.change({ kind: 'change', steps: [{ kind: 'remove', id: leading.id }] }, 5000, () => {})
+    cluster.until(() => leading.running.configuration.votersOutgoing.length > 0)
+    for (const { machine } of cluster.followers) {
+      machine.applyMs = applyMs
+      machine.applyUntil = Number.POSITIVE_INFINITY
+      machine.appliedSlowly = 1
+    }
+    cluster.until(() => leading.running.configuration.removed.includes(leading.id))
+    const since = cluster.time.now
+    cluster.until(() => leading.end !== undefined)
+    expect(leading.end?.reason).toMatch(/removed from the cluster/)
+    expect(process?.role).toBe('follower')
+    expect(cluster.sent.findLast(({ from }) => from === leading.id)?.type).toBe('timeout-now')
+    cluster.until(() => cluster.leader !== undefined)
+    expect(cluster.time.now - since).toBeLessThan(2 * applyMs + raftTiming.electionMinMs)
+  },
+)

@@ -1,7 +1,7 @@
 // Changes of the configuration (paper §6, thesis §4), and who is who.
 
 import type { Mutant } from '../mutant.ts'
-import { edit, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'
 
 const MEMBERSHIP = 'src/raft/membership.ts'
 const QUORUM = 'src/raft/quorum.ts'
@@ -136,5 +136,33 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, '    this.#unappliedChanges.truncatedFrom(from)\n', '')],
+  },
+  {
+    id: 'M320',
+    title: 'a pre-candidate that learns of a committed change goes on by the configuration before it',
+    why: 'Counting votes depends on the configuration that is committed last, once that is known.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        '      this.#log.commitTo(commit)\n      this.#giveUpCampaign()\n',
+        '      this.#log.commitTo(commit)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M321',
+    title: 'followers turn away from a leader that was removed before it has handed over',
+    why: 'It is told to stop instead, and nobody leads until an election time-out has passed.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        '    this.#followLeader(before)\n    this.#setPeers()\n',
+        '    this.#setPeers()\n',
+      ),
+    ],
   },
 ]

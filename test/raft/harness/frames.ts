@@ -1,6 +1,7 @@
 // Entries as the harness proposes and reads them: a kind of its own above the core's, whose body is a text.
 
 import { crc32 } from 'node:zlib'
+import { encodeChange } from '../../../src/raft/configuration.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
@@ -17,6 +18,7 @@ import {
   asIndex,
   asReplicaId,
   asTerm,
+  type ConfigurationChange,
   type Entry,
   type LogIndex,
   type ReplicaId,
@@ -44,6 +46,14 @@ export function pastEntry(index: number, term: number, text?: string): Entry {
     text === undefined
       ? sealed(ENTRY_NOOP, past, 1, index, new Uint8Array())
       : sealed(TEXT, past, 1, index, Buffer.from(text))
+  const entry = { index: asIndex(index), term: asTerm(term), frame }
+  stampFrame(frame, entry.term, entry.index, 0)
+  return entry
+}
+
+/** A change of the configuration that some leader of the past has left in a log. */
+export function pastChange(index: number, term: number, change: ConfigurationChange): Entry {
+  const frame = sealed(ENTRY_CONFIGURATION, asReplicaId('999'), 1, index, encodeChange(change))
   const entry = { index: asIndex(index), term: asTerm(term), frame }
   stampFrame(frame, entry.term, entry.index, 0)
   return entry
