@@ -136,6 +136,10 @@ export class Raft {
   /** Highest term heard from each replica, pre-votes apart, and the boot counter of its newest process. */
   readonly #termsHeard = new Map<ReplicaId, Term>()
   readonly #boots = new Map<ReplicaId, number>()
+  /** Processes that began with less than was seen of their replica, and what they lost. They are told, and not heard. */
+  readonly #lostState = new Map<ReplicaId, string>()
+  /** Their connection broke: what is sent to them is lost until it stands again. */
+  readonly #cutOff = new Set<ReplicaId>()
 
   /** The write that makes term and vote durable. */
   #termWrite: WriteNumber = 0
@@ -492,6 +496,10 @@ export class Raft {
     if (message.to !== this.id || message.from === this.id) return
     if (message.type === 'lost-state') {
       this.#fatal = message.detail
+      return
+    }
+    if (this.#lostState.has(message.from)) {
+      this.#tellLostState(message.from)
       return
     }
     if (message.type !== 'pre-vote-request' && message.type !== 'pre-vote-answer') {
@@ -1266,7 +1274,10 @@ export class Raft {
         this.#stampAndAppend(proposal.frame, clusterTimeMs)
       }
       for (const follower of lead.followers) this.#replicate(follower, false)
-    } else if (this.#leader !== undefined) this.#forward(proposals, this.#leader)
+    } else if (this.#leader !== undefined && !this.#cutOff.has(this.#leader))
+      this.#forward(proposals, this.#leader)
+    // What is forwarded while the connection is broken may be lost, or arrive before what was lost with it, and the leader hears of no
+    // earlier proposal after a later one.
     else for (const { seq } of proposals) this.#refuseProposal(seq, { reason: 'no-leader' })
   }
 
@@ -1415,7 +1426,7 @@ export class Raft {
       return
     }
     const to = this.#leader
-    if (to === undefined) {
+    if (to === undefined || this.#cutOff.has(to)) {
       for (const { id } of reads) this.#readOutcomes.push({ id, outcome: 'refused', refusal: 'no-leader' })
       return
     }
@@ -1776,10 +1787,13 @@ export class Raft {
     if (known === undefined || boot > known) {
       this.#boots.set(peer, boot)
       const lost = this.#whatItLost(peer, term, lastIndex)
-      if (lost !== undefined) {
-        this.#send({ type: 'lost-state', from: this.id, to: peer, term: this.#term, detail: lost })
-        return
-      }
+      if (lost === undefined) this.#lostState.delete(peer)
+      else this.#lostState.set(peer, lost)
+    }
+    this.#cutOff.delete(peer)
+    if (this.#lostState.has(peer)) {
+      this.#tellLostState(peer)
+      return
     }
     this.#heardTerm(peer, term)
     const follower = this.#lead?.progress.get(peer)
@@ -1808,7 +1822,13 @@ export class Raft {
     return undefined
   }
 
+  #tellLostState(to: ReplicaId): void {
+    const detail = this.#lostState.get(to)
+    if (detail !== undefined) this.#send({ type: 'lost-state', from: this.id, to, term: this.#term, detail })
+  }
+
   #disconnected(peer: ReplicaId): void {
+    this.#cutOff.add(peer)
     const follower = this.#lead?.progress.get(peer)
     // What was under way may be lost: find out where the logs meet.
     if (follower?.state === 'replicate') follower.becomeProbe()

@@ -384,8 +384,7 @@ export class Driver implements NodeApi, NetworkEvents {
       replicaId: this.#replicaId,
       name: this.name,
       boot: this.#storage.boot,
-      term: this.#commits.durableTerm,
-      lastIndex: this.#storage.log.lastIndex(),
+      ...this.#commits.durable,
       peer: this.#options.peerAddress(),
     }
   }
@@ -422,6 +421,8 @@ export class Driver implements NodeApi, NetworkEvents {
   connected({ replicaId: peer, boot, term, lastIndex }: Greeting): void {
     this.#boots.set(peer, Math.max(boot, this.#boots.get(peer) ?? 0))
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
+    // What could not be forwarded meanwhile.
+    if (peer === this.#raft.leader) this.#unpark()
   }
 
   disconnected(peer: ReplicaId): void {

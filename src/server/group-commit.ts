@@ -16,6 +16,15 @@ import type { DriverLimits } from './limits.ts'
 import { LogTail } from './log-tail.ts'
 import type { Clock, Timer } from './types.ts'
 
+/**
+ * What this replica says of its durable state, as of one moment: the log shows a truncation as soon as its batch is submitted, and a lower end under
+ * the old term looks to a leader of that term as if acknowledged entries were lost.
+ */
+export interface DurableLog {
+  readonly term: Term
+  readonly lastIndex: LogIndex
+}
+
 export interface GroupCommitEvents {
   /** The core's newest hard state; its commit is covered by the writes handed over so far. */
   hardState(): HardState
@@ -37,7 +46,7 @@ export class GroupCommit {
   #writes: Write[] = []
   #held: Outgoing[] = []
   #durableWrite: WriteNumber = 0
-  #durableTerm: Term
+  #durable: DurableLog
   #durableApplied: LogIndex
   #inFlight = false
   #closed = false
@@ -50,12 +59,13 @@ export class GroupCommit {
     this.#limits = limits
     this.#events = events
     this.#tail = new LogTail(limits)
-    this.#durableTerm = storage.hardState.term
+    this.#durable = { term: storage.hardState.term, lastIndex: storage.log.lastIndex() }
     this.#durableApplied = storage.applied.index
   }
 
-  get durableTerm(): Term {
-    return this.#durableTerm
+  /** As of the last batch that is durable: what a later one cuts off is still there. */
+  get durable(): DurableLog {
+    return this.#durable
   }
 
   /** What is under way; all 0 at rest. */
@@ -133,7 +143,7 @@ export class GroupCommit {
         this.#whenIdle?.(error)
         return
       }
-      this.#durableTerm = hardState.term
+      this.#durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
       this.#durableApplied = applied
       if (this.#closed) this.#whenIdle?.()
       else this.#completed(writes, this.#clock.now() - began)

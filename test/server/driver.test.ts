@@ -367,3 +367,29 @@ test.each([
     expect(cluster.time.now - since).toBeLessThan(2 * applyMs + raftTiming.electionMinMs)
   },
 )
+
+test('a replica that is about to cut off the end of its log is not taken for one that has lost it', () => {
+  const cluster = SimulatedCluster.formed(5)
+  const old = cluster.leading
+  const [replica, ...others] = cluster.followers
+  if (replica === undefined) throw new Error('no follower')
+  // Only this one gets what the leader writes, and acknowledges it.
+  const before = replica.storage.log.lastIndex()
+  for (const other of others) cluster.refuse(other, old)
+  old.put('k', 'never committed')
+  cluster.until(() => replica.storage.log.lastIndex() > before)
+  cluster.advance(5)
+  replica.crash()
+  cluster.refuse(replica, old)
+  cluster.until(() => others.some(({ driver }) => driver?.status().raft.role === 'leader'))
+  // The new leader's entries take the place of that one, and its disk is slow to say so: it is still in the old term.
+  replica.start()
+  cluster.until(() => replica.driver !== undefined)
+  const acknowledged = replica.storage.log.lastIndex()
+  replica.slowDisk(1000)
+  cluster.until(() => replica.storage.log.lastIndex() < acknowledged)
+  expect(old.running.status().raft.role).toBe('leader')
+  cluster.heal()
+  cluster.advance(5000)
+  expect(replica.end).toBeUndefined()
+})

@@ -6,6 +6,7 @@ import { Recorder } from '../../jepsen-lite/history.ts'
 import { Cluster } from '../../jepsen-lite/sim/cluster.ts'
 import type { InFlight } from '../../jepsen-lite/sim/disk.ts'
 import { bytes, text } from '../../jepsen-lite/sim/model.ts'
+import type { CutMode } from '../../jepsen-lite/sim/network.ts'
 import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import type { Config } from '../../jepsen-lite/sim/schedule.ts'
@@ -18,7 +19,8 @@ import type { NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/serv
 import type { Storage } from '../../src/storage/index.ts'
 
 const WRITE_MS = 0.5
-const CUT = { stalls: false, refuses: false }
+const VANISHES: CutMode = { stalls: false, refuses: false }
+const REFUSED: CutMode = { stalls: false, refuses: true }
 
 function configOf(nodes: number, limits: Partial<Limits>): Config {
   return {
@@ -42,7 +44,7 @@ export class SimulatedCluster extends Cluster {
   readonly nodes = this.machines.map((machine) => new SimulatedNode(this, machine))
   /** Every message that left. */
   readonly sent: Message[] = []
-  #cuts: (readonly [from: number, to: number])[] = []
+  #cuts: (readonly [from: number, to: number, mode: CutMode])[] = []
 
   constructor(count: number, { limits = {} }: Options = {}) {
     super(1, configOf(count, limits), (now) => new Recorder({ workload: 'test', command: '' }, now, () => {}))
@@ -107,13 +109,24 @@ export class SimulatedCluster extends Cluster {
 
   /** This node and the others do not reach each other; bytes between them vanish, connections stay. */
   isolate({ machine: { place } }: SimulatedNode): void {
-    const others = this.machines.filter((other) => other.place !== place)
-    this.#cuts = others.flatMap((other) => [[place, other.place] as const, [other.place, place] as const])
-    for (const [from, to] of this.#cuts) this.network.cut(from, to, CUT)
+    for (const { place: other } of this.machines) if (other !== place) this.#cut(place, other, VANISHES)
+  }
+
+  /** The connections between two nodes break, and calls are refused. */
+  refuse({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
+    this.#cut(one.place, other.place, REFUSED)
+    for (const { connection, other: end } of this.network.endsAt(one.place))
+      if (end.process.machine === other) this.network.reset(connection)
+  }
+
+  #cut(one: number, other: number, mode: CutMode): void {
+    this.network.cut(one, other, mode)
+    this.network.cut(other, one, mode)
+    this.#cuts.push([one, other, mode], [other, one, mode])
   }
 
   heal(): void {
-    for (const [from, to] of this.#cuts.splice(0)) this.network.uncut(from, to, CUT)
+    for (const cut of this.#cuts.splice(0)) this.network.uncut(...cut)
   }
 
   // ---- what processes report

@@ -1,9 +1,11 @@
-// Frames, and who may speak on a connection. The simulator has wires of its own: what is wrong in sockets and frames, tests with real ones see.
+// Frames, and who may speak on a connection. The simulator has wires of its own: what is wrong in sockets and frames, tests with real ones
+// see; what is wrong in links, both.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, RAFT, SIM_UNIT, UNIT } from './edit.ts'
 
 const HANDSHAKE_TESTS = ['test/server/tcp/handshake.int.test.ts', 'test/server/tcp/link.int.test.ts']
+const CONNECTIONS_TESTS = ['test/raft/connections.test.ts']
 const DRIVER = 'src/server/driver.ts'
 const PROCESSES = 'src/server/links/processes.ts'
 
@@ -39,6 +41,48 @@ export const TRANSPORT: readonly Mutant[] = [
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [edit(PROCESSES, 'if (boot > (known?.boot ?? 0) + this.#bootJumpMax) {', 'if (boot < 0) {')],
+  },
+  {
+    id: 'M402',
+    title: 'proposals are forwarded while the connection to the leader is broken',
+    why: 'They arrive before those that were lost with the connection, which the leader then takes for old ones: their clients wait in vain.',
+    layers: SIM_UNIT,
+    tests: CONNECTIONS_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'this.#leader !== undefined && !this.#cutOff.has(this.#leader)',
+        'this.#leader !== undefined',
+      ),
+    ],
+  },
+  {
+    id: 'M403',
+    title: 'the greeting pairs a durable term with the end of a log that is being cut off',
+    why: 'A healthy replica is told that it has lost acknowledged entries, and stops.',
+    layers: ['sim', 'unit'],
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        DRIVER,
+        '...this.#commits.durable,',
+        'term: this.#commits.durable.term,\n      lastIndex: this.#storage.log.lastIndex(),',
+      ),
+    ],
+  },
+  {
+    id: 'M404',
+    title: 'lost state is told on the first connection of a process only',
+    why: 'If that breaks first, a replica that has forgotten its vote takes part.',
+    layers: UNIT,
+    tests: CONNECTIONS_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        '      if (lost === undefined) this.#lostState.delete(peer)\n      else this.#lostState.set(peer, lost)\n',
+        "      if (lost !== undefined) {\n        this.#send({ type: 'lost-state', from: this.id, to: peer, term: this.#term, detail: lost })\n        return\n      }\n",
+      ),
+    ],
   },
   {
     id: 'M115',

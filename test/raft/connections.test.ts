@@ -1,0 +1,79 @@
+// What the core does as connections break and come back: what is sent in between is lost, and a verdict outlives the connection on which it was
+// told.
+
+import { expect, test } from 'vitest'
+import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
+import { append, Bench } from './harness/bench.ts'
+import { textFrame } from './harness/frames.ts'
+import { id } from './harness/members.ts'
+import type { InputWithoutTime } from './harness/node.ts'
+
+const connected = (peer: number, boot: number, term: number): InputWithoutTime => ({
+  ...{ peer: id(peer), boot, term: asTerm(term), lastIndex: asIndex(1) },
+  kind: 'connected',
+})
+
+/** Follows replica 2 in term 1. */
+function follower(): Bench {
+  const bench = new Bench({ terms: [1] })
+  bench.step(connected(2, 1, 1))
+  bench.receive(append(2, 1, [1, 1]))
+  bench.take()
+  return bench
+}
+
+const propose = (bench: Bench, seq: number): void =>
+  bench.step({
+    kind: 'propose',
+    proposals: [{ seq, frame: textFrame(id(1), bench.node.disk.boot, seq, 'x') }],
+  })
+
+const seqs = (messages: readonly Message[]): number[] =>
+  messages.flatMap((message) => (message.type === 'forward' ? message.proposals.map(({ seq }) => seq) : []))
+
+test('nothing is forwarded to a leader whose connection is broken: what was lost with it goes first when it stands again', () => {
+  const bench = follower()
+  propose(bench, 1)
+  expect(seqs(bench.take())).toEqual([1])
+  bench.step({ kind: 'disconnected', peer: id(2) })
+  // Sent now it might arrive, and then the leader would take the lost one for an old one.
+  propose(bench, 2)
+  expect(seqs(bench.take())).toEqual([])
+  expect(bench.outputs.at(-1)?.outcomes).toEqual([
+    { seq: 2, outcome: 'refused', refusal: { reason: 'no-leader' } },
+  ])
+  bench.step(connected(2, 1, 1))
+  propose(bench, 3)
+  expect(seqs(bench.take())).toEqual([1, 3])
+})
+
+test('no read is asked of a leader whose connection is broken', () => {
+  const bench = follower()
+  bench.step({ kind: 'disconnected', peer: id(2) })
+  bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+  expect(bench.take()).toEqual([])
+  expect(bench.outputs.at(-1)?.reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'no-leader' }])
+  bench.step(connected(2, 1, 1))
+  bench.step({ kind: 'read', reads: [{ id: 2, lease: false }] })
+  expect(bench.takeOf('read-index')).toHaveLength(1)
+})
+
+test('a process that has lost durable state is told so on every connection, and not heard; the next one is judged anew', () => {
+  const bench = new Bench({ terms: [1], term: 5 })
+  bench.step(connected(3, 1, 5))
+  const told = () => bench.takeOf('lost-state').map(({ to }) => to)
+  bench.step({ kind: 'disconnected', peer: id(3) })
+  bench.step(connected(3, 2, 4))
+  expect(told()).toEqual(['3'])
+  bench.step({ kind: 'disconnected', peer: id(3) })
+  bench.step(connected(3, 2, 4))
+  expect(told()).toEqual(['3'])
+  bench.timeout()
+  bench.take()
+  for (const from of [3, 3]) bench.receive({ type: 'pre-vote-answer', from, term: 6, granted: true })
+  expect([bench.role, told()]).toEqual(['pre-candidate', ['3', '3']])
+  bench.step(connected(3, 3, 5))
+  expect(told()).toEqual([])
+  bench.receive({ type: 'pre-vote-answer', from: 3, term: 6, granted: true })
+  expect(bench.role).toBe('candidate')
+})
