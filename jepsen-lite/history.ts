@@ -13,6 +13,10 @@
 //
 // A client has one operation open at a time. After `unknown` it may go on under the same id: no checker infers from a client's id
 // that the earlier operation is over.
+//
+// docs/reference/jepsen-lite.md describes the format for who writes or reads such files; `shapes.ts` refuses what does not keep to it.
+
+import { faultOfEvent, isEvent } from './shapes.ts'
 
 export const HISTORY_VERSION = 1
 
@@ -29,6 +33,11 @@ export interface HistoryHeader {
   readonly initial?: string | null
   /** How much faster or slower than true the clocks of nodes may run, as a fraction (0.01: one percent). Absent: 0. */
   readonly clockDriftMax?: number
+  /**
+   * The history begins with an empty store, at revision 1, and holds every change that anybody asked for. Then every revision must have a
+   * maker in it. Absent: false.
+   */
+  readonly complete?: boolean
   /**
    * The store may have forgotten an idempotency token before it saw it again, since its limits were that low: then attempts under one token are
    * operations of their own, and one that was answered as a repeat is of unknown outcome. Absent: false.
@@ -110,6 +119,9 @@ export interface Row {
   readonly modRevision: number
 }
 
+/** A row of a list; without its value where only keys were asked for. */
+export type ListedRow = Omit<Row, 'value'> & { readonly value?: string }
+
 export type Consistency = 'linearizable' | 'lease' | 'stale'
 
 /** Keys and values are text in a history; a workload makes the values that it writes unique where it can. */
@@ -122,12 +134,34 @@ export type Operation =
   | ({ readonly f: 'cas'; readonly key: string; readonly from: string | null; readonly to: string } & Once)
   /** Puts `value` behind what the key holds; an absent key holds ''. Over HTTP: a read, then a conditional put, until one is made. */
   | ({ readonly f: 'append'; readonly key: string; readonly value: string } & Once)
-  /** Every key that begins with `prefix`, all at one revision. */
-  | ({ readonly f: 'range'; readonly prefix: string } & ReadOptions)
+  | Range
   /** Takes the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision that it is given. */
   | ({ readonly f: 'acquire'; readonly key: string; readonly owner: string } & Once)
   /** Gives the lock back: a delete if the key's mod revision is the fencing `token`. */
   | ({ readonly f: 'release'; readonly key: string; readonly owner: string; readonly token: number } & Once)
+
+/** Keys in their order (that of their bytes in UTF-8), all at one revision: those that begin with `prefix`, or from `start` to `end`, or all. */
+export type Range = {
+  readonly f: 'range'
+  readonly prefix?: string
+  /** Inclusive. */
+  readonly start?: string
+  /** Exclusive. */
+  readonly end?: string
+  /** Only what comes behind this key, in the order asked for. */
+  readonly after?: string
+  /** Rows at most. */
+  readonly limit?: number
+  /** Absent: asc. */
+  readonly order?: 'asc' | 'desc'
+  /** Without values. */
+  readonly keysOnly?: true
+  /** With the number of all keys in the range, whatever `after` and `limit` say; `countOnly`: with that, and no rows. */
+  readonly count?: true
+  readonly countOnly?: true
+  /** All of it in one answer, whatever its size, row by row: the answer has no `more`, and `count` is the number of rows that were sent. */
+  readonly stream?: true
+} & ReadOptions
 
 export interface ReadOptions {
   /** Absent: linearizable. */
@@ -162,8 +196,14 @@ export interface Result {
   readonly current?: number | null
   /** del: how many keys there were to delete. */
   readonly deleted?: 0 | 1
-  /** range: in the order of the keys. */
-  readonly rows?: readonly Row[]
+  /** range: as they were answered. */
+  readonly rows?: readonly ListedRow[]
+  /** range: there are keys behind the last row. Absent: there are none, unless there are as many rows as `limit`. */
+  readonly more?: boolean
+  /** range, with `more`: what to go on `after`. */
+  readonly next?: string
+  /** range: see there. */
+  readonly count?: number
   /** Reads: what was served, and for stale ones the bound on their age that the answer claims. */
   readonly served?: Consistency
   readonly stalenessMs?: number
@@ -288,6 +328,8 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
     switch (event.type) {
       case 'invoke': {
         const { id, client, node, op, time } = event
+        if (op.f === 'range' && op.prefix !== undefined && (op.start ?? op.end) !== undefined)
+          throw new HistoryError(`event ${position}: a range by prefix has no start and no end`)
         if (seen.has(id)) throw new HistoryError(`event ${position}: operation ${id} is invoked twice`)
         seen.add(id)
         open.set(id, { id, client, node, op, startMs: time, start: position })
@@ -337,85 +379,9 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
       throw new HistoryError(`line ${number} is no JSON`)
     }
     if (!isEvent(event))
-      throw new HistoryError(`line ${number} is no event of a history: ${line.slice(0, 200)}`)
+      throw new HistoryError(`line ${number}: ${faultOfEvent(event)}: ${line.slice(0, 200)}`)
     yield event
   }
-}
-
-type Fields = { readonly [name: string]: unknown }
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
-const isString = (value: unknown): value is string => typeof value === 'string'
-const isName = (value: unknown): value is string | number => isString(value) || isNumber(value)
-
-function isEvent(event: unknown): event is HistoryEvent {
-  if (!isFields(event)) return false
-  if (event.type === 'history') {
-    return event.version === HISTORY_VERSION && isString(event.workload) && isString(event.command)
-  }
-  if (!isNumber(event.time)) return false
-  switch (event.type) {
-    case 'invoke':
-      return isNumber(event.id) && isName(event.client) && isString(event.node) && isOperation(event.op)
-    case 'ok':
-      return isNumber(event.id) && isFields(event.result) && isResult(event.result)
-    case 'fail':
-    case 'unknown':
-      return isNumber(event.id) && isString(event.why)
-    case 'note':
-      return isString(event.what)
-    case 'final':
-      return (
-        isString(event.node) && isNumber(event.revision) && isString(event.stateHash) && areRows(event.rows)
-      )
-    default:
-      return false
-  }
-}
-
-function isOperation(op: unknown): boolean {
-  if (!isFields(op)) return false
-  switch (op.f) {
-    case 'get':
-    case 'del':
-      return isString(op.key)
-    case 'put':
-    case 'append':
-      return isString(op.key) && isString(op.value)
-    case 'cas':
-      return isString(op.key) && (op.from === null || isString(op.from)) && isString(op.to)
-    case 'range':
-      return isString(op.prefix)
-    case 'acquire':
-      return isString(op.key) && isString(op.owner)
-    case 'release':
-      return isString(op.key) && isString(op.owner) && isNumber(op.token)
-    default:
-      return false
-  }
-}
-
-function isResult(result: Fields): boolean {
-  const { value, modRevision, revision, current, rows } = result
-  return (
-    (value === undefined || value === null || isString(value)) &&
-    (modRevision === undefined || isNumber(modRevision)) &&
-    (revision === undefined || isNumber(revision)) &&
-    (current === undefined || current === null || isNumber(current)) &&
-    (rows === undefined || areRows(rows))
-  )
-}
-
-function areRows(rows: unknown): boolean {
-  return (
-    Array.isArray(rows) &&
-    rows.every(
-      (row) => isFields(row) && isString(row.key) && isString(row.value) && isNumber(row.modRevision),
-    )
-  )
 }
 
 function outcomeOf(event: Ok | Fail | Unknown): Outcome {

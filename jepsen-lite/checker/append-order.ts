@@ -11,8 +11,11 @@ export function orderAppends<State>(
 ): readonly KeyCall<State>[] {
   if (calls.some(({ op, result }) => (op.f !== 'append' && op.f !== 'get') || result?.applied === false))
     return calls
+  // A read that was told a revision and no value may have seen an append that nobody else did.
+  if (calls.some(({ op, result }) => op.f === 'get' && result?.value === undefined)) return calls
   const reads = calls.flatMap((call) => (typeof call.result?.value === 'string' ? [call.result.value] : []))
   const longest = reads.reduce((long, value) => (value.length > long.length ? value : long), '')
+  if (longest.length * calls.length > CHARACTERS_MAX) return calls
   const ends = tile(calls, longest, (initial ?? '').length)
   if (ends === undefined) return calls
   const deadlines = firstSeen(calls)
@@ -32,6 +35,9 @@ export function orderAppends<State>(
 function withOrder<State>(call: KeyCall<State>, order: number): KeyCall<State> {
   return { ...call, step: { ...call.step, order: order + (call.step.order ?? 0) / REVISIONS_MAX } }
 }
+
+/** To look for every piece costs that much at most; the search has a budget of its own. */
+const CHARACTERS_MAX = 2_000_000_000
 
 /** Above twice any revision: it makes a fraction of one. */
 const REVISIONS_MAX = 2 ** 40

@@ -1,10 +1,11 @@
 // What a key was at each revision, as far as the answers tell. Every change has a revision of its own, so the acknowledged changes of a key
 // stand in one line, and whoever says what the key was at some revision can be held against it. Gaps in that line are where a change
-// of unknown outcome may stand; each can stand in one place only.
+// of which nobody knows the revision may stand (its outcome is unknown, or its answer did not tell); each can stand in one place only.
 
-import type { Call, History, Result, Row } from '../history.ts'
+import type { Call, History, ListedRow, Result } from '../history.ts'
 import type { Finding } from './finding.ts'
-import { unmatched } from './matching.ts'
+import type { Interval, Keys } from './keys.ts'
+import { type Offer, unmatched } from './matching.ts'
 import { plain } from './models/plain.ts'
 import type { Request } from './partition.ts'
 
@@ -31,11 +32,17 @@ export interface Look {
   readonly by: string
 }
 
+/** What may have changed a key, nobody knows at which revision. */
+interface Maker {
+  readonly request: Request
+  /** Known of one kind only: a delete that told a revision, and not whether there was anything to delete. */
+  readonly at: number | undefined
+}
+
 interface KeyChronicle {
   /** By rising revision. */
   readonly changes: Change[]
-  /** Requests of unknown outcome that may have changed it. */
-  readonly unknown: Request[]
+  readonly makers: Maker[]
   /** Revisions of this key that somebody saw and no acknowledged change made: what was seen there, and first when. */
   readonly unexplained: Map<number, Look>
 }
@@ -43,21 +50,24 @@ interface KeyChronicle {
 export class Chronicle {
   readonly changes: readonly Change[]
   readonly findings: Finding[] = []
+  /** Keys for which it would take too long to find out who made what was seen. */
+  readonly undecided: string[] = []
   readonly #keys = new Map<string, KeyChronicle>()
+  readonly #names: Keys
   readonly #initial: string | null
   /** The revisions of all acknowledged changes, rising. */
   readonly #taken: readonly number[]
 
-  constructor(history: History, requests: readonly Request[]) {
+  /** `names`: every key of the history. */
+  constructor(history: History, requests: readonly Request[], names: Keys) {
+    this.#names = names
     this.#initial = history.header.initial ?? null
     this.changes = requests.flatMap(changeOf).sort((a, b) => a.revision - b.revision)
     this.#taken = this.changes.map(({ revision }) => revision)
     for (const change of this.changes) this.#key(change.key).changes.push(change)
     for (const request of requests) {
-      const op = request.calls[0]?.op
-      if (request.result === undefined && op !== undefined && op.f !== 'get' && op.f !== 'range') {
-        this.#key(op.key).unknown.push(request)
-      }
+      const maker = makerOf(request)
+      if (maker !== undefined) this.#key(maker.key).makers.push(maker)
     }
     this.#findSharedRevisions()
     for (const chronicle of this.#keys.values()) this.#workOutAppends(chronicle)
@@ -95,12 +105,48 @@ export class Chronicle {
     const expected = latest === undefined ? this.#initial : latest.value
     const seen = mod === null ? null : value
     if (seen === undefined || expected === undefined || seen === expected) return undefined
-    const possible = chronicle.unknown.some((request) => canLeave(request, seen) && request.start < look.end)
-    if (possible && this.#hasRoom(latest?.revision ?? 0, at)) return undefined
+    if (
+      this.#mayHaveCome(chronicle, latest?.revision ?? 0, at, look.end, (request) => canLeave(request, seen))
+    )
+      return undefined
     return {
       change: latest,
       what: latest === undefined ? 'although nothing had changed it' : `although ${describe(latest)}`,
     }
+  }
+
+  /** How many of the keys of a range there were at a revision, by all that had begun by `end`. */
+  countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number } {
+    let least = 0
+    let most = 0
+    for (const name of this.#names.in(range)) {
+      const chronicle = this.#key(name)
+      const latest = lastAt(chronicle.changes, revision)
+      const isThere = (latest === undefined ? this.#initial : latest.value) !== null
+      const mayDiffer = this.#mayHaveCome(
+        ...([chronicle, latest?.revision ?? 0, revision, end] as const),
+        (request) => deletes(request) === isThere,
+      )
+      if (isThere && !mayDiffer) least += 1
+      if (isThere || mayDiffer) most += 1
+    }
+    return { least, most }
+  }
+
+  /** A change of which nobody knows the revision may stand above `from`, up to `to`. */
+  #mayHaveCome(
+    { makers }: KeyChronicle,
+    from: number,
+    to: number,
+    end: number,
+    fits: (request: Request) => boolean,
+  ): boolean {
+    return makers.some(
+      ({ request, at }) =>
+        request.start < end &&
+        fits(request) &&
+        (at === undefined ? this.#hasRoom(from, to) : from < at && at <= to),
+    )
   }
 
   /** A revision which no acknowledged change of this key made: what was seen there must at least be the same each time. */
@@ -119,20 +165,21 @@ export class Chronicle {
     return { change: undefined, what: `but ${before.by} saw ${JSON.stringify(before.value)} there` }
   }
 
-  #explainKey(key: string, { unexplained, unknown, changes }: KeyChronicle): void {
-    // Earliest deadlines first: then few have to move on.
-    const looks = [...unexplained].sort(([, a], [, b]) => a.end - b.end)
-    const without = unmatched(
-      looks,
-      unknown,
-      ([, look], request) =>
-        request.start < look.end && (look.value === undefined || canLeave(request, look.value)),
-    )
-    for (const [revision, look] of without) {
-      const writer = [...changes.map(({ request }) => request), ...unknown].find(
-        (request) => look.value !== undefined && canLeave(request, look.value) && request.start < look.end,
+  #explainKey(key: string, { unexplained, makers, changes }: KeyChronicle): void {
+    const takers = [...unexplained].map(([revision, look]) => ({
+      ...{ revision, look, deadline: look.end, value: look.value ?? undefined },
+    }))
+    const without = unmatched(takers, makers.flatMap(offerOf))
+    if (without === undefined) {
+      this.undecided.push(key)
+      return
+    }
+    for (const { revision, look } of without) {
+      const writer = [...changes, ...makers].find(
+        ({ request }) =>
+          typeof look.value === 'string' && canLeave(request, look.value) && request.start < look.end,
       )
-      const once = writer?.calls[0]
+      const once = writer?.request.calls[0]
       const why =
         once === undefined
           ? 'which nobody ever wrote by then'
@@ -165,12 +212,12 @@ export class Chronicle {
     }
   }
 
-  /** An append is known when what it was put behind is: nothing of unknown outcome may have come between. */
+  /** An append is known when what it was put behind is: nothing else may have come between. */
   #workOutAppends(chronicle: KeyChronicle): void {
     let value: string | null | undefined = this.#initial
     for (const [at, change] of chronicle.changes.entries()) {
       const op = change.request.calls[0]?.op
-      if (op?.f === 'append' && change.value === undefined && chronicle.unknown.length === 0) {
+      if (op?.f === 'append' && change.value === undefined && chronicle.makers.length === 0) {
         if (value !== undefined) chronicle.changes[at] = { ...change, value: (value ?? '') + op.value }
       }
       value = chronicle.changes[at]?.value
@@ -180,7 +227,7 @@ export class Chronicle {
   #key(key: string): KeyChronicle {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
-    const fresh: KeyChronicle = { changes: [], unknown: [], unexplained: new Map() }
+    const fresh: KeyChronicle = { changes: [], makers: [], unexplained: new Map() }
     this.#keys.set(key, fresh)
     return fresh
   }
@@ -211,6 +258,42 @@ function changeOf(request: Request): Change[] {
   }
 }
 
+/** A request that may have changed its key at a revision that nobody was told. */
+function makerOf(request: Request): (Maker & { readonly key: string }) | undefined {
+  const { result } = request
+  const op = request.calls[0]?.op
+  if (op === undefined || op.f === 'get' || op.f === 'range') return undefined
+  if (result === undefined) return { request, key: op.key, at: undefined }
+  if (result.applied === false || result.deleted === 0) return undefined
+  const at = result.modRevision ?? result.revision
+  const isKnown = at !== undefined && changeOf(request).length > 0
+  return isKnown ? undefined : { request, key: op.key, at }
+}
+
+function offerOf({ request }: Maker): Offer[] {
+  const { start } = request
+  const op = request.calls[0]?.op
+  if (op === undefined || op.f === 'range') return []
+  const change = plain(op)
+  switch (change.f) {
+    case 'put':
+      return [{ start, leaves: { value: change.value } }]
+    case 'cas':
+      return [{ start, leaves: { value: change.to } }]
+    case 'append': {
+      const whole = request.result?.value
+      return [{ start, leaves: typeof whole === 'string' ? { value: whole } : { suffix: change.value } }]
+    }
+    case 'del':
+    case 'get':
+      return []
+  }
+}
+
+function deletes({ calls: [call] }: Request): boolean {
+  return call?.op.f === 'del' || call?.op.f === 'release'
+}
+
 /** Whether a request may have left this value behind. */
 function canLeave(request: Request, value: string | null): boolean {
   const op = request.calls[0]?.op
@@ -221,8 +304,10 @@ function canLeave(request: Request, value: string | null): boolean {
       return change.value === value
     case 'cas':
       return change.to === value
-    case 'append':
-      return value?.endsWith(change.value) === true
+    case 'append': {
+      const whole = request.result?.value
+      return typeof whole === 'string' ? whole === value : value?.endsWith(change.value) === true
+    }
     case 'del':
       return value === null
     case 'get':
@@ -250,7 +335,7 @@ export function looksOf(request: Request): Look[] {
   if (revision === undefined) return []
   const change = plain(op)
   if (change.f === 'get') {
-    if (result.value === undefined) return []
+    if (result.value === undefined && result.modRevision === undefined) return []
     return [
       look(op.key, revision, { mod: result.value === null ? null : result.modRevision, value: result.value }),
     ]
@@ -279,9 +364,9 @@ export function looksOf(request: Request): Look[] {
 
 /** All keys that rows cover at one revision: those that are there, and of `names` those that are not. */
 export function* looksAtRows(
-  rows: readonly Row[],
-  prefix: string,
-  names: ReadonlySet<string>,
+  rows: readonly ListedRow[],
+  covered: Interval,
+  names: Keys,
   base: Pick<Look, 'at' | 'end' | 'call' | 'by'>,
 ): Generator<Look> {
   const seen = new Set<string>()
@@ -289,8 +374,8 @@ export function* looksAtRows(
     seen.add(key)
     yield { ...base, key, value, mod: modRevision }
   }
-  for (const key of names) {
-    if (key.startsWith(prefix) && !seen.has(key)) yield { ...base, key, value: null, mod: null }
+  for (const key of names.in(covered)) {
+    if (!seen.has(key)) yield { ...base, key, value: null, mod: null }
   }
 }
 

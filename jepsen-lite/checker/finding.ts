@@ -1,6 +1,13 @@
 /** Something that a store which keeps its promises cannot do. */
 export interface Finding {
-  readonly check: 'linearizability' | 'revisions' | 'reads' | 'idempotency' | 'durability'
+  readonly check:
+    | 'linearizability'
+    | 'revisions'
+    | 'lists'
+    | 'reads'
+    | 'idempotency'
+    | 'durability'
+    | 'makers'
   /** For people: what was seen, and why it cannot be. */
   readonly message: string
   readonly key: string | undefined

@@ -3,6 +3,7 @@
 
 import type { Call, History, Result } from '../history.ts'
 import type { Finding } from './finding.ts'
+import { textOf } from './partition.ts'
 
 export interface Idempotency {
   readonly findings: readonly Finding[]
@@ -27,24 +28,42 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
   }
 }
 
+type Answered = { readonly id: number; readonly op: Change; readonly result: Result }
+type Change = Exclude<Call['op'], { readonly f: 'get' | 'range' }>
+
 function differing(token: string, attempts: readonly Call[]): Finding[] {
-  const [first, ...rest] = attempts.flatMap(({ id, op, outcome }) =>
+  const [first, ...rest] = attempts.flatMap(({ id, op, outcome }): Answered[] =>
     outcome.kind === 'ok' && op.f !== 'get' && op.f !== 'range' ? [{ id, op, result: outcome.result }] : [],
   )
   if (first === undefined) return []
-  return rest
-    .filter(({ result }) => effectOf(result) !== effectOf(first.result))
-    .map(({ id, result }) => ({
-      check: 'idempotency',
-      key: first.op.key,
-      message:
-        `operations ${first.id} and ${id} are one request (${token}) and were answered differently: ` +
-        `${effectOf(first.result)} and ${effectOf(result)}`,
-      calls: [first.id, id],
-    }))
+  return rest.flatMap((other) => {
+    const what = whatDiffers(first, other)
+    if (what === undefined) return []
+    const message = `operations ${first.id} and ${other.id} came under one token (${token}) and ${what}`
+    return [{ check: 'idempotency', key: first.op.key, message, calls: [first.id, other.id] }]
+  })
 }
 
-/** What a repeat must tell again. */
-function effectOf({ applied, deleted, modRevision, revision }: Result): string {
-  return JSON.stringify({ applied: applied ?? true, deleted, revision: modRevision ?? revision })
+/** A repeat must tell again what the first answer told; whatever one of the two was not told says nothing. */
+function whatDiffers(a: Answered, b: Answered): string | undefined {
+  if (textOf(a.op) !== textOf(b.op))
+    return `asked for different things (${JSON.stringify(a.op)} and ${JSON.stringify(b.op)}), and both were answered`
+  const [one, other] = [effectOf(a.result), effectOf(b.result)]
+  const field = one.findIndex(
+    (value, at) => value !== undefined && other[at] !== undefined && value !== other[at],
+  )
+  if (field < 0) return undefined
+  const name = EFFECTS[field] ?? ''
+  return `were answered differently: ${name} ${JSON.stringify(one[field])} and ${JSON.stringify(other[field])}`
 }
+
+const EFFECTS = ['applied', 'deleted', 'revision', 'version', 'current']
+
+const effectOf = ({
+  applied,
+  deleted,
+  modRevision,
+  revision,
+  version,
+  current,
+}: Result): readonly unknown[] => [...[applied ?? true, deleted, modRevision ?? revision, version, current]]

@@ -5,10 +5,12 @@ import { checkDurability } from './durability.ts'
 import type { Finding } from './finding.ts'
 import { checkIdempotency } from './idempotency.ts'
 import { checkLinearizability, type Linearizability } from './linearizability.ts'
+import { checkMakers } from './makers.ts'
 import { MODELS } from './models/index.ts'
 import type { Model } from './models/model.ts'
 import { checkReads } from './reads.ts'
 import { checkRevisions } from './revisions.ts'
+import { countUnjudged } from './unjudged.ts'
 
 export { FORMATS, type Format, parse } from './formats/index.ts'
 export type { Finding, Linearizability }
@@ -25,6 +27,10 @@ export interface Verdict {
   readonly verdict: 'ok' | 'violation' | 'undecided'
   readonly findings: readonly Finding[]
   readonly linearizability: Linearizability
+  /** What the budget was too small for, in words for people. */
+  readonly undecided: readonly string[]
+  /** How many answers could not be judged, by what they did not tell. */
+  readonly unjudged: Readonly<Record<string, number>>
   readonly counts: {
     readonly operations: number
     readonly unknown: number
@@ -32,6 +38,10 @@ export interface Verdict {
     /** Answers that told a revision. */
     readonly revisions: number
     readonly reads: { readonly linearizable: number; readonly lease: number; readonly stale: number }
+    /** Of reads: lists. */
+    readonly lists: number
+    /** The history says that it holds all changes, so every revision was asked for its maker. */
+    readonly complete: boolean
     /** Requests sent more than once under one idempotency token. */
     readonly repeated: number
     /** Nodes whose content at the end is in the history. */
@@ -55,17 +65,31 @@ export function check(history: History, options: CheckOptions = {}): Verdict {
     ...reads.findings,
     ...idempotency.findings,
     ...checkDurability(history),
+    ...checkMakers(history),
+  ]
+  const undecided = [
+    ...linearizability.keys
+      .filter(({ verdict }) => verdict === 'undecided')
+      .map(({ key }) => `the search for an order of the operations on ${key} ran out of its budget`),
+    ...revisions.undecided.map(
+      (key) =>
+        `who made the revisions of ${key} that were seen: too many requests may have made too many of them`,
+    ),
   ]
   return {
-    verdict: findings.length > 0 ? 'violation' : linearizability.verdict === 'undecided' ? 'undecided' : 'ok',
+    verdict: findings.length > 0 ? 'violation' : undecided.length > 0 ? 'undecided' : 'ok',
     findings,
     linearizability,
+    undecided,
+    unjudged: countUnjudged(history),
     counts: {
       operations: history.calls.length,
       unknown: history.calls.filter(({ outcome }) => outcome.kind === 'unknown').length,
       failed: history.calls.filter(({ outcome }) => outcome.kind === 'fail').length,
       revisions: revisions.answers,
       reads: reads.answered,
+      lists: history.calls.filter(({ op, outcome }) => op.f === 'range' && outcome.kind === 'ok').length,
+      complete: history.header.complete === true,
       repeated: idempotency.repeated,
       finals: history.finals.length,
     },

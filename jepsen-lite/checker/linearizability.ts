@@ -4,8 +4,8 @@ import type { History } from '../history.ts'
 import { orderAppends } from './append-order.ts'
 import type { Model } from './models/model.ts'
 import { type KeyCall, partition } from './partition.ts'
-import { type SearchResult, search } from './search.ts'
-import { shrink, unnoticed } from './shrink.ts'
+import { CONFIGURATIONS_MAX, type SearchResult, search } from './search.ts'
+import { shrink, unnoticedAmong } from './shrink.ts'
 
 export interface Linearizability {
   readonly verdict: SearchResult['verdict']
@@ -40,22 +40,29 @@ export interface Failure {
   readonly witness: () => readonly KeyCall<unknown>[]
 }
 
+/** Of each key that is judged after one that cannot be explained. */
+const CONFIGURATIONS_AFTER_VIOLATION_MAX = 50_000
+
 export function checkLinearizability(
   history: History,
   model: Model<unknown>,
-  configurationsMax?: number,
+  configurationsMax: number = CONFIGURATIONS_MAX,
 ): Linearizability {
   const first = history.header.initial ?? null
   const keys: KeyVerdict[] = []
   let configurations = 0
+  let budget = configurationsMax
   for (const [key, calls] of partition(history, model)) {
     // Nobody needs a write to have happened that nobody noticed; to find that out for each anew makes searches long.
-    const needed = calls.filter((call) => call.end !== Number.POSITIVE_INFINITY || !unnoticed(call, calls))
+    const isUnnoticed = unnoticedAmong(calls)
+    const needed = calls.filter((call) => call.end !== Number.POSITIVE_INFINITY || !isUnnoticed(call))
     const ordered = orderAppends(needed, first)
-    const found = search(ordered, model, model.initial(first), configurationsMax)
+    const found = search(ordered, model, model.initial(first), budget)
     const { verdict, order } = found
     const blocked = found.blocked === undefined ? undefined : ordered[found.blocked]
     configurations += found.configurations
+    // The store is wrong: what else is wrong with it is worth less.
+    if (verdict === 'impossible') budget = Math.min(budget, CONFIGURATIONS_AFTER_VIOLATION_MAX)
     keys.push({
       key,
       verdict,

@@ -1,7 +1,16 @@
 // From the calls of a history to what each key saw: one key at a time can be judged alone, because a store of independent keys is
 // linearizable exactly when every key is (Herlihy & Wing: locality).
 
-import { type Call, type History, HistoryError, type Result } from '../history.ts'
+import {
+  type Call,
+  type History,
+  HistoryError,
+  type ListedRow,
+  type Operation,
+  type Result,
+} from '../history.ts'
+import { type Interval, Keys } from './keys.ts'
+import { coveredBy } from './lists.ts'
 import type { KeyOperation, Model, Step } from './models/model.ts'
 import type { SearchCall } from './search.ts'
 
@@ -61,7 +70,9 @@ export function requestsOf(history: History): Request[] {
       requests.push(requestOf([isReplay(call) ? inDoubt(call) : call]))
       continue
     }
-    const token = 'idempotency' in call.op ? call.op.idempotency : undefined
+    const { op } = call
+    // Another request under the same token is another request: idempotency.ts asks why it was answered.
+    const token = 'idempotency' in op && op.idempotency !== undefined ? textOf(op) : undefined
     const group = token === undefined ? undefined : attempts.get(token)
     if (group !== undefined) group.push(call)
     else if (token !== undefined) attempts.set(token, [call])
@@ -70,6 +81,9 @@ export function requestsOf(history: History): Request[] {
   for (const calls of attempts.values()) requests.push(requestOf(calls))
   return requests.sort((a, b) => a.start - b.start)
 }
+
+/** Equal for equal operations. */
+export const textOf = (op: Operation): string => JSON.stringify(Object.entries(op).sort())
 
 const isReplay = ({ outcome }: Call): boolean => outcome.kind === 'ok' && outcome.result.replayed === true
 
@@ -96,21 +110,24 @@ export function isStaleRead({ op, outcome }: Call): boolean {
   return op.consistency === 'stale' || (outcome.kind === 'ok' && outcome.result.served === 'stale')
 }
 
+/** Of keys: all of them. */
+export const ALL: Interval = { from: '', to: undefined }
+
 /** Every key that anybody named or saw. */
-export function keysOf({ calls, finals }: History): Set<string> {
+export function keysOf({ calls, finals }: History): Keys {
   const keys = new Set<string>()
   for (const { op, outcome } of calls) {
     if (op.f !== 'range') keys.add(op.key)
     if (outcome.kind === 'ok') for (const { key } of outcome.result.rows ?? []) keys.add(key)
   }
   for (const { rows } of finals) for (const { key } of rows) keys.add(key)
-  return keys
+  return new Keys(keys)
 }
 
 type Unplaced = Omit<KeyCall<never>, 'step'>
 
 /** A range read saw each key that it covers, also those that were not there. */
-function* perKey(request: Request, names: ReadonlySet<string>): Generator<Unplaced> {
+function* perKey(request: Request, names: Keys): Generator<Unplaced> {
   const [call] = request.calls
   if (call === undefined) return
   const { id, client, node, op, startMs } = call
@@ -120,20 +137,18 @@ function* perKey(request: Request, names: ReadonlySet<string>): Generator<Unplac
     yield { ...base, op, result }
     return
   }
-  if (result?.rows === undefined) return
+  const covered = result && coveredBy(op, result)
+  if (result?.rows === undefined || covered === undefined) return
   const rows = new Map(result.rows.map((row) => [row.key, row]))
-  for (const key of names) {
-    if (!key.startsWith(op.prefix)) continue
-    const row = rows.get(key)
-    yield { ...base, op: { f: 'get', key }, result: readOf(row, result.revision) }
-  }
+  for (const key of names.in(covered))
+    yield { ...base, op: { f: 'get', key }, result: readOf(rows.get(key), result.revision) }
 }
 
 /** What the nodes hold at the end is a read of every key on every node, and later than everything. */
-function* finalReads({ finals }: History, names: ReadonlySet<string>): Generator<Unplaced> {
+function* finalReads({ finals }: History, names: Keys): Generator<Unplaced> {
   for (const { node, time, position, revision, rows } of finals) {
     const found = new Map(rows.map((row) => [row.key, row]))
-    for (const key of names) {
+    for (const key of names.in(ALL)) {
       yield {
         id: undefined,
         client: 'at the end',
@@ -149,12 +164,11 @@ function* finalReads({ finals }: History, names: ReadonlySet<string>): Generator
   }
 }
 
-function readOf(
-  row: { readonly value: string; readonly modRevision: number } | undefined,
-  revision: number | undefined,
-): Result {
+function readOf(row: ListedRow | undefined, revision: number | undefined): Result {
+  const value = row === undefined ? null : row.value
   return {
-    ...(row === undefined ? { value: null } : { value: row.value, modRevision: row.modRevision }),
+    ...(value !== undefined && { value }),
+    ...(row !== undefined && { modRevision: row.modRevision }),
     ...(revision !== undefined && { revision }),
   }
 }

@@ -29,10 +29,11 @@ export function checkReads(history: History): Reads {
   const answered = { stale: 0, lease: 0, linearizable: 0 }
   for (const { asked } of reads) answered[asked.consistency ?? 'linearizable'] += 1
   const ageOf = ageAgainst(history)
+  const writtenBy = writersIn(history)
   const findings = reads.flatMap((read) => [
     ...brokenOptions(read),
     ...ageOf(read),
-    ...fromTheFuture(read, history),
+    ...fromTheFuture(read, history, writtenBy),
   ])
   return { findings, answered }
 }
@@ -118,30 +119,47 @@ function lastBefore<T extends { readonly endMs: number }>(
 }
 
 /** Where answers tell no revisions, this much can be said of a stale read: somebody had asked to write what it shows. */
-function fromTheFuture({ call, result }: Read, history: History): Finding[] {
+function fromTheFuture(
+  { call, result }: Read,
+  history: History,
+  writersOf: (key: string) => readonly Call[],
+): Finding[] {
   const { op } = call
-  const { value } = result
-  if (op.f !== 'get' || !isStaleRead(call) || revisionOf(call, result) !== undefined) return []
-  if (typeof value !== 'string' || value === history.header.initial) return []
-  const written = history.calls.some(
-    ({ op: other, start, outcome }) =>
-      start < call.end && outcome.kind !== 'fail' && writes(other, op.key, value),
-  )
-  return written
-    ? []
-    : [findingAbout(call, `shows ${JSON.stringify(value)}, which nobody had asked to write by then`)]
+  if (!isStaleRead(call) || revisionOf(call, result) !== undefined) return []
+  const shown =
+    op.f === 'get' ? [{ key: op.key, value: result.value }] : op.f === 'range' ? (result.rows ?? []) : []
+  return shown.flatMap(({ key, value }) => {
+    if (typeof value !== 'string' || value === history.header.initial) return []
+    const written = writersOf(key).some(({ op: other, start }) => start < call.end && writes(other, value))
+    return written
+      ? []
+      : [findingAbout(call, `shows ${JSON.stringify(value)}, which nobody had asked to write by then`)]
+  })
 }
 
-function writes(op: Call['op'], key: string, value: string): boolean {
+/** Of each key: who may have written it. */
+function writersIn({ calls }: History): (key: string) => readonly Call[] {
+  const writers = new Map<string, Call[]>()
+  for (const call of calls) {
+    const { op, outcome } = call
+    if (op.f === 'get' || op.f === 'range' || outcome.kind === 'fail') continue
+    const others = writers.get(op.key)
+    if (others === undefined) writers.set(op.key, [call])
+    else others.push(call)
+  }
+  return (key) => writers.get(key) ?? []
+}
+
+function writes(op: Call['op'], value: string): boolean {
   switch (op.f) {
     case 'put':
-      return op.key === key && op.value === value
+      return op.value === value
     case 'cas':
-      return op.key === key && op.to === value
+      return op.to === value
     case 'append':
-      return op.key === key && value.endsWith(op.value)
+      return value.endsWith(op.value)
     case 'acquire':
-      return op.key === key && op.owner === value
+      return op.owner === value
     default:
       return false
   }

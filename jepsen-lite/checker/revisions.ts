@@ -9,10 +9,13 @@
 import type { Call, History } from '../history.ts'
 import { Chronicle, looksAtRows, looksOf, revisionOf } from './chronicle.ts'
 import type { Finding } from './finding.ts'
-import { isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
+import { checkList, coveredBy } from './lists.ts'
+import { ALL, isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
 
 export interface Revisions {
   readonly findings: readonly Finding[]
+  /** Keys for which the budget was too small. */
+  readonly undecided: readonly string[]
   /** How many answers told a revision: without any there was nothing to check. */
   readonly answers: number
 }
@@ -20,25 +23,29 @@ export interface Revisions {
 export function checkRevisions(history: History): Revisions {
   const requests = requestsOf(history)
   const stale = history.calls.filter((call) => isStaleRead(call) && call.outcome.kind === 'ok').map(asRequest)
-  const chronicle = new Chronicle(history, requests)
   const names = keysOf(history)
+  const chronicle = new Chronicle(history, requests, names)
+  const lists: Finding[] = []
   for (const request of [...requests, ...stale]) {
     for (const look of looksOf(request)) chronicle.look(look, 'revisions')
     const [call] = request.calls
     const { result, end } = request
-    if (call?.op.f !== 'range' || result?.rows === undefined || result.revision === undefined) continue
+    if (call?.op.f !== 'range' || result === undefined) continue
+    lists.push(...checkList(call, call.op, result, end, chronicle))
+    const covered = coveredBy(call.op, result)
+    if (covered === undefined || result.rows === undefined || result.revision === undefined) continue
     const base = { at: result.revision, end, call: call.id, by: `operation ${call.id}` }
-    for (const look of looksAtRows(result.rows, call.op.prefix, names, base))
-      chronicle.look(look, 'revisions')
+    for (const look of looksAtRows(result.rows, covered, names, base)) chronicle.look(look, 'revisions')
   }
   for (const { node, revision, position, rows } of history.finals) {
     const base = { at: revision, end: position, call: undefined, by: `at the end ${node}` }
-    for (const look of looksAtRows(rows, '', names, base)) chronicle.look(look, 'durability')
+    for (const look of looksAtRows(rows, ALL, names, base)) chronicle.look(look, 'durability')
   }
   chronicle.explain()
   const answered = answersOf(requests, stale)
   return {
-    findings: [...chronicle.findings, ...contradictions(requests), ...backwards(answered, history)],
+    findings: [...lists, ...chronicle.findings, ...contradictions(requests), ...backwards(answered, history)],
+    undecided: chronicle.undecided,
     answers: answered.length,
   }
 }

@@ -4,16 +4,18 @@
 //   cut     what began after the blocked operation ended goes; what was under way then becomes unknown
 //   begin   what ended before a plain write goes, if nothing else was under way with that write: it wiped out all that was before
 //   reads   go one after another, as many at a time as can be spared: an order of the whole, without them, explains the rest
-//   writes  that nobody can have noticed go too (see `unnoticed`)
+//   writes  that nobody can have noticed go too (see `unnoticedAmong`)
 
 import { orderAppends } from './append-order.ts'
 import type { Model } from './models/model.ts'
 import type { KeyCall } from './partition.ts'
 import { search } from './search.ts'
 
-/** A witness is for people: it is not worth more than this. */
+/** A witness is for people: it is not worth more than this, all searches together. */
 const SEARCHES_MAX = 400
-const CONFIGURATIONS_MAX = 20_000
+const CONFIGURATIONS_MAX = 100_000
+/** What is left is easier than the whole. */
+const CONFIGURATIONS_OF_ONE_MAX = 20_000
 
 export function shrink<State>(
   calls: readonly KeyCall<State>[],
@@ -22,10 +24,14 @@ export function shrink<State>(
   initial: string | null,
 ): KeyCall<State>[] {
   let searches = 0
+  let configurations = 0
+  const mayGoOn = (): boolean => searches < SEARCHES_MAX && configurations < CONFIGURATIONS_MAX
   const isImpossible = (left: readonly KeyCall<State>[]): boolean => {
     searches += 1
     const ordered = orderAppends(left, initial)
-    return search(ordered, model, model.initial(initial), CONFIGURATIONS_MAX).verdict === 'impossible'
+    const found = search(ordered, model, model.initial(initial), CONFIGURATIONS_OF_ONE_MAX)
+    configurations += found.configurations
+    return found.verdict === 'impossible'
   }
   let left = cut(calls, blocked.end, model)
   // The blocked operation fits nowhere whatever comes later; should the budget not suffice to see that, all is shown.
@@ -33,10 +39,10 @@ export function shrink<State>(
 
   for (let before = Number.POSITIVE_INFINITY; left.length < before; ) {
     before = left.length
-    left = beginnings(left).find((rest) => searches < SEARCHES_MAX && isImpossible(rest)) ?? left
-    const spared = [...left.filter(isLook), ...left.filter((call) => unnoticed(call, left))]
+    left = beginnings(left).find((rest) => mayGoOn() && isImpossible(rest)) ?? left
+    const spared = [...left.filter(isLook), ...left.filter(unnoticedAmong(left))]
     for (let size = spared.length; size >= 1; size = Math.floor(size / 2)) {
-      for (let from = 0; from < spared.length && searches < SEARCHES_MAX; ) {
+      for (let from = 0; from < spared.length && mayGoOn(); ) {
         const dropped = new Set(spared.slice(from, from + size))
         const rest = left.filter((call) => !dropped.has(call))
         if (dropped.size > 0 && isImpossible(rest)) {
@@ -103,15 +109,20 @@ const isLook = ({ op, result }: KeyCall<unknown>): boolean => op.f === 'get' || 
  * A plain write whose value nobody read or compared with, among operations of which none looks at what else was there before: take it
  * out of an order that explains everything, and the order still does. (A read right behind it would have seen it.)
  */
-export function unnoticed(call: KeyCall<unknown>, among: readonly KeyCall<unknown>[]): boolean {
-  const value = blindlyPut(call)
-  if (value === undefined) return false
-  return among.every((other) => {
-    const { op, result } = other
-    if (op.f === 'get') return result?.value !== undefined && result.value !== value
-    if (op.f === 'cas') return op.from !== value && result?.applied !== false
-    return blindlyPut(other) !== undefined
-  })
+export function unnoticedAmong(among: readonly KeyCall<unknown>[]): (call: KeyCall<unknown>) => boolean {
+  const noticed = new Set<string>()
+  for (const call of among) {
+    const { op, result } = call
+    if (op.f === 'get' && result?.value !== undefined) {
+      if (result.value !== null) noticed.add(result.value)
+    } else if (op.f === 'cas' && result?.applied !== false) {
+      if (op.from !== null) noticed.add(op.from)
+    } else if (blindlyPut(call) === undefined) return () => false
+  }
+  return (call) => {
+    const value = blindlyPut(call)
+    return value !== undefined && !noticed.has(value)
+  }
 }
 
 function blindlyPut({ op }: KeyCall<unknown>): string | undefined {

@@ -1,5 +1,5 @@
 // `jepsen-lite check`: reads files, judges each, prints a line or a document. What is wrong with a file is exit code 3, unless another
-// file shows a violation: that is what a script must not miss.
+// file shows a violation: that is what a script must not miss. A verdict is printed at once; what explains it comes behind it.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -42,9 +42,13 @@ function run(paths: readonly string[], flags: CheckFlags): number {
   const began = performance.now()
   const files = paths.flatMap((path) => filesAt(path))
   if (files.length === 0) throw new Failure(`no history in ${paths.join(', ')}`)
-  const checked = files.map((file) => checkFile(file, flags))
+  const checked = files.map((file) => {
+    const one = checkFile(file, flags)
+    if (flags.output === 'text') print(one)
+    return one
+  })
   const seconds = (performance.now() - began) / 1000
-  process.stdout.write(flags.output === 'json' ? toJson(checked, seconds) : toText(checked))
+  if (flags.output === 'json') process.stdout.write(toJson(checked, seconds))
   return exitCodeOf(checked)
 }
 
@@ -96,7 +100,7 @@ const FINDINGS_SHOWN_MAX = 20
 function toJson(checked: readonly Checked[], seconds: number): string {
   const files = checked.map((one) => {
     if (one.verdict === 'unreadable') return { ...one, linearizable: null }
-    const { file, ms, verdict, findings, linearizability, counts } = one
+    const { file, ms, verdict, findings, linearizability, undecided, unjudged, counts } = one
     return {
       file,
       verdict,
@@ -106,6 +110,8 @@ function toJson(checked: readonly Checked[], seconds: number): string {
       keys: linearizability.keys.length,
       configurations: linearizability.configurations,
       ...counts,
+      undecided,
+      unjudged,
       violations: findings.length,
       violation_details: findings.slice(0, FINDINGS_SHOWN_MAX),
       witness: witnessOf(one),
@@ -130,28 +136,36 @@ function witnessOf({ linearizability }: Verdict) {
   })
 }
 
-function toText(checked: readonly Checked[]): string {
-  const lines = checked.flatMap((one) => {
-    if (one.verdict === 'unreadable') return [`unreadable  ${one.file}: ${one.message}`]
-    const { operations, unknown } = one.counts
-    const keys = one.linearizability.keys.length
-    const size = `${operations} operations, ${unknown} of unknown outcome, ${keys} ${keys === 1 ? 'key' : 'keys'}`
-    return [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${one.ms} ms)`, ...detailsOf(one)]
-  })
-  return `${lines.join('\n')}\n`
+function print(one: Checked): void {
+  for (const lines of linesOf(one)) process.stdout.write(lines.map((line) => `${line}\n`).join(''))
 }
 
-function detailsOf(verdict: Verdict): string[] {
-  const shown = verdict.findings
-    .slice(0, FINDINGS_SHOWN_MAX)
-    .map(({ check: by, message }) => `    ${by}: ${message}`)
-  const more = verdict.findings.length - shown.length
+/** What is known already first. */
+function* linesOf(one: Checked): Generator<string[]> {
+  if (one.verdict === 'unreadable') return yield [`unreadable  ${one.file}: ${one.message}`]
+  const { operations, unknown } = one.counts
+  const keys = one.linearizability.keys.length
+  const size = `${operations} operations, ${unknown} of unknown outcome, ${keys} ${keys === 1 ? 'key' : 'keys'}`
+  yield [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${one.ms} ms)`, ...detailsOf(one)]
+  const witness = witnessOf(one)
+  if (witness === undefined) return
+  yield [
+    '    These alone cannot be explained:',
+    ...witness.map(
+      ({ id, client, start_ms, end_ms, op, result }) =>
+        `      ${id ?? '(end)'}  client ${client}  ${start_ms}–${end_ms ?? '?'} ms  ${JSON.stringify(op)} → ${JSON.stringify(result)}`,
+    ),
+  ]
+}
+
+function detailsOf({ findings, undecided, unjudged }: Verdict): string[] {
+  const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map(({ check: by, message }) => `    ${by}: ${message}`)
+  const more = findings.length - shown.length
   if (more > 0) shown.push(`    … and ${more} more`)
-  const witness = witnessOf(verdict)
-  if (witness === undefined) return shown
-  const lines = witness.map(
-    ({ id, client, start_ms, end_ms, op, result }) =>
-      `      ${id ?? '(end)'}  client ${client}  ${start_ms}–${end_ms ?? '?'} ms  ${JSON.stringify(op)} → ${JSON.stringify(result)}`,
-  )
-  return [...shown, '    These alone cannot be explained:', ...lines]
+  const lacking = Object.entries(unjudged).map(([what, count]) => `${count} ${what}`)
+  return [
+    ...shown,
+    ...undecided.map((what) => `    undecided: ${what}`),
+    ...(lacking.length > 0 ? [`    not judged, as they tell too little: ${lacking.join(', ')}`] : []),
+  ]
 }

@@ -29,7 +29,9 @@ export async function perform(
       return readEnd(end, (answer) => ({ ...recordRead(answer), ...reflected(answer), ...served(answer) }))
     }
     case 'range': {
-      const query = [`prefix=${encodeURIComponent(op.prefix)}`, 'limit=10000', ...readQuery(op)].join('&')
+      const query = [`prefix=${encodeURIComponent(op.prefix ?? '')}`, 'limit=10000', ...readQuery(op)].join(
+        '&',
+      )
       const end = await ask({ method: 'GET', target: `/v1/kv?${query}` })
       return readEnd(end, (answer) => ({ ...rowsOf(answer), ...served(answer) }))
     }

@@ -21,6 +21,7 @@ export type Checked = Verdict['counts'] & {
   readonly keys: number
   readonly configurations: number
   readonly ms: number
+  readonly unjudged: Verdict['unjudged']
 }
 
 export interface Results {

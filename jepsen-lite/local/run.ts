@@ -10,7 +10,6 @@ import { type Reported, reportOf } from '../report/index.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
 import { recordFinals } from './finals.ts'
-import { checkMakers } from './makers.ts'
 import { comeBack } from './nemeses/disks.ts'
 import { reconcile } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
@@ -91,7 +90,7 @@ class Run {
     this.#preload = preloadFor(nemeses, out)
     const kinds = nemeses.map(({ kind }) => kind)
     const nodes = [...namesOf(options), ...(kinds.includes('member-add') ? sparesOf(options) : [])]
-    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds }
+    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds, complete: true }
     this.#recording = new Recording(join(out, 'history.jsonl'), header)
     this.#watch = new Watch(this.#recording.recorder)
   }
@@ -249,14 +248,10 @@ class Run {
     const verdict = check(history)
     const { findings, linearizability, counts } = verdict
     for (const { check: promise, message } of findings) this.#find('violation', `${promise}: ${message}`)
-    const unmade = checkMakers(history)
-    if (unmade !== undefined) this.#find('violation', `makers: ${unmade}`)
+    for (const message of verdict.undecided) this.#find('undecided', message)
     const { model, configurations, keys } = linearizability
-    const undecided = keys.filter((key) => key.verdict === 'undecided').map(({ key }) => key)
-    if (undecided.length > 0)
-      this.#find('undecided', `the search ran out of its budget for ${undecided.join(', ')}`)
     const ms = round(performance.now() - began)
-    const size = { model, keys: keys.length, configurations, ms, ...counts }
+    const size = { model, keys: keys.length, configurations, ms, unjudged: verdict.unjudged, ...counts }
     return { history, verdict, checked: { verdict: verdict.verdict, ...size } }
   }
 

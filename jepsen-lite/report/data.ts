@@ -141,7 +141,7 @@ function pageCallOf(
     client: clients.get(String(client)) ?? -1,
     node,
     key: op.f === 'range' ? -1 : (keys.get(op.key) ?? -1),
-    prefix: op.f === 'range' ? op.prefix : '',
+    prefix: op.f === 'range' ? (op.prefix ?? '') : '',
     writes: op.f !== 'get' && op.f !== 'range',
     what: wordsOf(op),
     startMs,

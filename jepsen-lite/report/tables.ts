@@ -64,27 +64,46 @@ const buttonsOf = ({ calls }: Finding): string =>
     .map((id) => `<button type="button" data-operation="${id}">${id}</button>`)
     .join(' ')
 
-export function verdictsTable({ linearizability, findings, counts }: Verdict): string {
+const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verdict === 'undecided'
+
+export function verdictsTable(verdict: Verdict): string {
+  const { linearizability, findings, counts } = verdict
   const { keys, model, configurations } = linearizability
   const { reads } = counts
   const seen = {
     linearizability: `${keys.length} keys, model ${model}, ${configurations.toLocaleString('en')} configurations`,
     revisions: `${counts.revisions.toLocaleString('en')} answers that told a revision`,
+    lists: `${counts.lists} lists answered`,
     reads: `${reads.linearizable} linearizable, ${reads.lease} by lease, ${reads.stale} stale reads answered`,
     idempotency: `${counts.repeated} requests sent more than once`,
     durability: `${counts.finals} nodes read at the end`,
+    makers: counts.complete
+      ? 'every revision, as all changes are in the history'
+      : 'the history need not hold all changes',
   } satisfies Record<Finding['check'], string>
   const nothing = {
     linearizability: keys.length === 0,
     revisions: counts.revisions === 0,
+    lists: counts.lists === 0,
     reads: reads.linearizable + reads.lease + reads.stale === 0,
     idempotency: counts.repeated === 0,
     durability: counts.finals === 0,
+    makers: !counts.complete,
   } satisfies Record<Finding['check'], boolean>
-  const names = ['linearizability', 'revisions', 'reads', 'idempotency', 'durability'] as const
+  const names = [
+    'linearizability',
+    'revisions',
+    'lists',
+    'reads',
+    'idempotency',
+    'durability',
+    'makers',
+  ] as const
   const rows = names.map((name): Cell[] => {
     const broken = findings.filter(({ check }) => check === name).length
-    const undecided = name === 'linearizability' && linearizability.verdict === 'undecided'
+    const undecided =
+      (name === 'linearizability' && linearizability.verdict === 'undecided') ||
+      (name === 'revisions' && verdict.undecided.length > linearizability.keys.filter(isUndecided).length)
     if (broken > 0) return [name, verdictCell('violation'), seen[name], broken]
     if (nothing[name]) return [name, 'nothing to check', seen[name], 0]
     return [name, verdictCell(undecided ? 'undecided' : 'ok'), seen[name], 0]

@@ -1,7 +1,7 @@
 // Operations and answers in a few words, as they stand in a bar and beside it.
 
 import { assertNever } from '../../src/raft/index.ts'
-import type { Operation, Outcome, Result } from '../history.ts'
+import type { Operation, Outcome, Range, Result } from '../history.ts'
 
 /** The end of a long value tells more than its beginning: that is where an append puts things. */
 const VALUE_SHOWN_MAX = 80
@@ -35,7 +35,7 @@ function verbOf(op: Operation): string {
     case 'append':
       return `append ${op.key} + ${quoted(op.value)}`
     case 'range':
-      return `range ${op.prefix}*`
+      return rangeWords(op)
     case 'acquire':
       return `acquire ${op.key} for ${op.owner}`
     case 'release':
@@ -43,6 +43,19 @@ function verbOf(op: Operation): string {
     default:
       return assertNever(op)
   }
+}
+
+function rangeWords(op: Range): string {
+  const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
+  const words = [prefix === undefined ? `range ${start ?? ''} … ${end ?? ''}` : `range ${prefix}*`]
+  if (after !== undefined) words.push(`behind ${after}`)
+  if (limit !== undefined) words.push(`at most ${limit}`)
+  if (order === 'desc') words.push('falling')
+  if (keysOnly) words.push('keys only')
+  if (count) words.push('with count')
+  if (countOnly) words.push('count only')
+  if (stream) words.push('as a stream')
+  return words.join(' ')
 }
 
 export function answerOf(outcome: Outcome): string {
@@ -58,6 +71,8 @@ function resultOf(result: Result): string {
     current,
     deleted,
     rows,
+    more,
+    count,
     served,
     stalenessMs,
     replayed,
@@ -70,9 +85,13 @@ function resultOf(result: Result): string {
   if (current !== undefined) words.push(current === null ? 'no such key' : `key at @${current}`)
   if (deleted !== undefined) words.push(`deleted ${deleted}`)
   if (rows !== undefined) {
-    const shown = rows.slice(0, ROWS_SHOWN_MAX).map(({ key, value: held }) => `${key} = ${quoted(held)}`)
+    const shown = rows
+      .slice(0, ROWS_SHOWN_MAX)
+      .map(({ key, value: held }) => (held === undefined ? key : `${key} = ${quoted(held)}`))
     words.push(`${rows.length} rows: ${shown.join(', ')}${rows.length > shown.length ? ', …' : ''}`)
   }
+  if (more) words.push('and more')
+  if (count !== undefined) words.push(`${count} keys`)
   if (revision !== undefined) words.push(`store ${revision}`)
   if (served !== undefined) words.push(`served ${served}`)
   if (stalenessMs !== undefined) words.push(`at most ${stalenessMs} ms old`)

@@ -40,10 +40,11 @@ export type Watch = (moment: {
 export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluster: Cluster) => void): Result {
   const { seed, config } = schedule
   const history: HistoryEvent[] = []
+  // Settings raise the revision, and are not in the history; and they may make the store forget tokens early.
+  const settings = schedule.ops.some(({ kind }) => kind === 'settings')
   const header = {
     ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
-    // Settings may make the store forget tokens early.
-    ...(schedule.ops.some(({ kind }) => kind === 'settings') && { forgetsTokens: true }),
+    ...(settings ? { forgetsTokens: true } : { complete: true }),
   }
   const cluster = new Cluster(
     seed,

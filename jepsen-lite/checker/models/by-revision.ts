@@ -31,13 +31,14 @@ export function byRevision(name: string, operations: readonly Operation['f'][]):
       const transition = transitionOf(op, result)
       if (transition === undefined) return undefined
       const isLook = op.f === 'get' || result?.applied === false || result?.deleted === 0
-      const order = orderOf(isLook, result)
+      const mayBeLook = isLook || (op.f === 'del' && result?.deleted === undefined)
+      const order = orderOf(mayBeLook, result)
       return { text: JSON.stringify([bare(op), seen(result)]), isLook, order, apply: transition }
     },
   }
 }
 
-/** By the revision that was told; who saw it comes behind the change that made it. */
+/** By the revision that was told; who saw it comes behind the change that made it. A delete that does not tell may be either. */
 function orderOf(isLook: boolean, result: Result | undefined): number | undefined {
   const revision = isLook ? result?.revision : (result?.modRevision ?? result?.revision)
   return revision === undefined ? undefined : 2 * revision + (isLook ? 1 : 0)

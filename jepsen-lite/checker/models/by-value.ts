@@ -3,7 +3,7 @@
 
 import type { Operation, Result } from '../../history.ts'
 import type { KeyOperation, Model, Step } from './model.ts'
-import { assertNever, plain } from './plain.ts'
+import { assertNever, type PlainOperation, plain } from './plain.ts'
 
 type Value = string | null
 
@@ -24,16 +24,16 @@ function effectOf(operation: KeyOperation): Step<Value> | undefined {
     case 'get':
       return undefined
     case 'put':
-      if (op.ifAbsent) return step(`add ${op.value}`, (now) => (now === null ? op.value : undefined))
+      if (op.ifAbsent) return step(`add ${quoted(op.value)}`, (now) => (now === null ? op.value : undefined))
       if (op.ifRevision !== undefined)
-        return step(`set ${op.value}`, (now) => (now === null ? undefined : op.value))
-      return step(`put ${op.value}`, () => op.value)
+        return step(`set ${quoted(op.value)}`, (now) => (now === null ? undefined : op.value))
+      return step(`put ${quoted(op.value)}`, () => op.value)
     case 'del':
       return step('del', (now) => (now === null ? undefined : null))
     case 'cas':
       return step(`cas ${JSON.stringify([op.from, op.to])}`, (now) => (now === op.from ? op.to : undefined))
     case 'append':
-      return step(`append ${op.value}`, (now) => (now ?? '') + op.value)
+      return step(`append ${quoted(op.value)}`, (now) => (now ?? '') + op.value)
     default:
       return assertNever(op)
   }
@@ -41,8 +41,7 @@ function effectOf(operation: KeyOperation): Step<Value> | undefined {
 
 function observationOf(operation: KeyOperation, result: Result): Step<Value> | undefined {
   const op = plain(operation)
-  if (result.applied === false && op.f !== 'cas')
-    return conditionFailed(op.f === 'put' && op.ifAbsent, result)
+  if (result.applied === false && op.f !== 'cas') return conditionFailed(op, result)
   switch (op.f) {
     case 'get': {
       const { value } = result
@@ -78,12 +77,18 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
 }
 
 /** Which revision the key had is nothing that this model knows; whether there was one, it does. */
-function conditionFailed(ifAbsent: boolean | undefined, { current }: Result): Step<Value> | undefined {
+function conditionFailed(op: PlainOperation, { current }: Result): Step<Value> | undefined {
+  const ifAbsent = op.f === 'put' && op.ifAbsent === true
+  const ifRevision = (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined
+  if (!ifAbsent && !ifRevision) return look('refused without a condition', () => undefined)
   if (current === undefined && !ifAbsent) return undefined
   return current === null
     ? look('absent', (now) => (now === null && !ifAbsent ? now : undefined))
     : look('present', (now) => (now === null ? undefined : now))
 }
+
+/** So that no value can be taken for another step's text. */
+const quoted = (value: string): string => JSON.stringify(value)
 
 const step = (text: string, apply: Step<Value>['apply']): Step<Value> => ({ text, isLook: false, apply })
 const look = (text: string, apply: Step<Value>['apply']): Step<Value> => ({ text, isLook: true, apply })

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { check, type Finding } from '../../../jepsen-lite/checker/index.ts'
+import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
 import type { Operation, Row } from '../../../jepsen-lite/history.ts'
 import { append, at, get, put, Story, seen } from './story.ts'
 
@@ -390,4 +391,138 @@ test('the witness of a violation is short, and the operation that fits nowhere i
   ])
   // Everything before it has its place.
   expect(key?.points).toHaveLength(400)
+})
+
+describe('answers that do not tell everything', () => {
+  test('a put that tells nothing, and a read that tells its revision', () => {
+    const story = new Story().tell(put('x', '1'), {}).tell(get('x'), seen('1', 2))
+    expect(check(story.history).findings).toEqual([])
+    expect(verdict(story.tell(put('x', '2'), {}).tell(get('x'), seen('1', 2, 3)))).toBe('violation')
+  })
+
+  test('a put that tells nothing explains one revision, not two', () => {
+    const story = new Story().tell(put('x', '1'), {}).tell(get('x'), seen('1', 2)).tell(put('x', '2'), at(3))
+    expect(verdict(story)).toBe('ok')
+    expect(blamed(story.tell(get('x'), seen('1', 4)))).toContain('revisions')
+  })
+
+  test('an append, and a read that tells only revisions', () => {
+    const story = new Story().tell(append('x', 'a'), at(2)).tell(get('x'), at(2))
+    expect(check(story.history).findings).toEqual([])
+    expect(verdict(story.tell(append('x', 'b'), at(3)).tell(get('x'), at(2)))).toBe('violation')
+  })
+
+  test('a read that tells only a revision may have seen an append of which nobody knows', () => {
+    const story = new Story().tell(append('x', 'a'), at(2))
+    story.ask(append('x', 'b')).unknown()
+    expect(verdict(story.tell(get('x'), at(3)))).toBe('ok')
+  })
+
+  test('a delete that does not say whether there was anything', () => {
+    const del: Operation = { f: 'del', key: 'x' }
+    const gone = (revision: number) => ({ value: null, revision })
+    const deleted = () => new Story().tell(put('x', '1'), at(2)).tell(del, { revision: 3 })
+    expect(check(deleted().tell(get('x'), gone(3)).history).findings).toEqual([])
+    expect(verdict(deleted().tell(get('x'), seen('1', 2, 3)))).toBe('violation')
+    expect(verdict(deleted().tell({ f: 'range' }, { rows: [], revision: 3 }))).toBe('ok')
+    const nothing = new Story().tell(get('x'), gone(3)).tell(del, { revision: 3 }).tell(get('x'), gone(3))
+    expect(check(nothing.history).findings).toEqual([])
+    expect(
+      check(new Story().tell(put('x', '1'), at(2)).tell(del, {}).tell(get('x'), gone(3)).history).findings,
+    ).toEqual([])
+  })
+
+  test('are counted, by what they do not tell', () => {
+    const story = new Story()
+      .tell(put('x', '1'), at(2))
+      .tell(put('x', '2'), {})
+      .tell({ f: 'range' }, { revision: 3 })
+      .tell({ f: 'get', key: 'x', consistency: 'stale' }, { value: '1' })
+      .tell({ f: 'get', key: 'x', minRevision: 2 }, { value: '2' })
+      .tell(get('x'), {})
+    expect(check(story.history).unjudged).toEqual({
+      'changes without a revision': 1,
+      'lists without rows': 1,
+      'stale reads without a revision': 1,
+      'reads that do not tell what was served': 1,
+      'reads without a revision': 1,
+      'reads from a revision on that tell none': 1,
+      'reads without a value': 1,
+    })
+    expect(
+      check(new Story().tell(put('x', '1'), at(2)).tell(get('x'), seen('1', 2)).history).unjudged,
+    ).toEqual({})
+  })
+})
+
+describe('answers that cannot be', () => {
+  test.each(['kv', 'versioned-register'])('a refusal where there was no condition: model %s', (model) => {
+    const story = new Story().tell(put('x', '1'), {}).tell(put('x', '2'), { applied: false, current: 2 })
+    expect(check(story.history, { model }).verdict).toBe('violation')
+  })
+
+  test('one value that is another step in disguise', () => {
+    const story = new Story().tell(append('x', 'a'), {}).tell(append('x', '["b","ab"]'), {})
+    story.tell(append('x', 'b'), { value: 'ab' })
+    expect(check(story.history, { model: 'kv' }).verdict).toBe('violation')
+  })
+
+  test('two requests under one token, both answered', () => {
+    const once = (value: string): Operation => ({ f: 'put', key: 'x', value, idempotency: 'token 1' })
+    const story = new Story().tell(once('a'), at(2)).tell(once('b'), at(3)).tell(get('x'), seen('b', 3))
+    expect(blamed(story)).toEqual(['idempotency'])
+    const refused = new Story().tell(once('a'), at(2))
+    refused.ask(once('b')).fail('idempotency_key_reused')
+    expect(verdict(refused.tell(get('x'), seen('a', 2)))).toBe('ok')
+  })
+
+  test('a repeat that tells less says nothing wrong', () => {
+    const del: Operation = { f: 'del', key: 'x', idempotency: 'token 1' }
+    const story = new Story().tell(put('x', '1'), at(2)).tell(del, { deleted: 1, revision: 3 })
+    expect(verdict(story.tell(del, { revision: 3, replayed: true }))).toBe('ok')
+  })
+
+  test('a revision that nobody can have made, where the history holds every change', () => {
+    const skipped = (header: object) =>
+      new Story(header).tell(put('x', '1'), at(2)).tell(put('x', '2'), at(4)).tell(get('x'), seen('2', 4))
+    expect(verdict(skipped({}))).toBe('ok')
+    expect(blamed(skipped({ complete: true }))).toEqual(['makers'])
+  })
+})
+
+describe('with many requests of unknown outcome', () => {
+  const unknownPuts = (count: number, values: number): Story => {
+    const story = new Story()
+    for (let n = 0; n < count; n++) story.ask(put('x', `${n % values}`), `client ${n}`).unknown()
+    return story
+  }
+
+  test('equal ones are given to whoever saw them in next to no time', () => {
+    const story = unknownPuts(8_000, 1)
+    for (let n = 0; n < 8_000; n++) story.tell(get('x'), { value: '0', modRevision: n + 2 })
+    expect(checkRevisions(story.history).findings).toEqual([])
+    story.tell(get('x'), { value: '0', modRevision: 9_000 })
+    expect(checkRevisions(story.history).findings).toHaveLength(1)
+  })
+
+  test('each is given once, in any order of times', () => {
+    const story = new Story()
+    story.ask(put('x', 'a')).unknown()
+    story.tell(get('x'), seen('a', 2))
+    story.ask(put('x', 'a')).unknown()
+    expect(blamed(story.tell(get('x'), at(3)).tell(get('x'), at(4)))).toContain('revisions')
+  })
+
+  test('a budget that is too small is said to be', () => {
+    const story = new Story()
+    for (let n = 0; n < 3_000; n++) story.ask(append('x', ['a', 'ba'][n % 2] ?? ''), `client ${n}`).unknown()
+    for (let n = 0; n < 3_000; n++)
+      story.tell(
+        { f: 'get', key: 'x', consistency: 'stale' },
+        { ...seen(`cb${n}a`, n + 2, 9_000), served: 'stale' },
+      )
+    const { undecided, verdict: said } = check(story.history, { configurationsMax: 1_000 })
+    expect(undecided.join()).toMatch('who made the revisions of x')
+    expect(said).toBe('undecided')
+  })
 })

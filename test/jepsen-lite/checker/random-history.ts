@@ -1,7 +1,7 @@
 // Small random histories of a store that keeps its promises, or, where `lies` allows it, of one that now and then does not. Made from
 // bytes, so that fast-check can shrink them: fewer bytes, fewer operations; smaller bytes, simpler ones.
 
-import type { HistoryEvent, Operation, Result } from '../../../jepsen-lite/history.ts'
+import type { HistoryEvent, Operation, Range, Result } from '../../../jepsen-lite/history.ts'
 
 export interface Recipe {
   readonly bytes: Uint8Array
@@ -107,10 +107,7 @@ function apply(
   past: readonly Map<string, Stored>[],
   fate: number,
 ): [result: Result, changed: boolean] {
-  if (op.f === 'range') {
-    const rows = [...store].map(([key, { value, mod }]) => ({ key, value, modRevision: mod }))
-    return [{ rows, revision }, false]
-  }
+  if (op.f === 'range') return [list(op, store, revision), false]
   const row = store.get(op.key)
   const write = (value: string): [Result, boolean] => {
     store.set(op.key, { value, mod: revision + 1 })
@@ -151,6 +148,50 @@ function apply(
   }
 }
 
+/** Keys here are of one letter each. */
+export function list(
+  op: Range,
+  store: ReadonlyMap<string, { readonly value: string; readonly mod: number }>,
+  revision: number,
+): Result {
+  const { prefix = '', start = '', end, after, limit = 1_000, order, keysOnly, count, countOnly, stream } = op
+  const sign = order === 'desc' ? -1 : 1
+  const whole = [...store]
+    .filter(([key]) => key.startsWith(prefix) && key >= start && (end === undefined || key < end))
+    .sort(([a], [b]) => (a < b ? -sign : sign))
+  if (countOnly) return { rows: [], more: false, count: whole.length, revision }
+  const behind = whole.filter(
+    ([key]) => after === undefined || (order === 'desc' ? key < after : key > after),
+  )
+  const rows = behind
+    .slice(0, limit)
+    .map(([key, { value, mod }]) => ({ key, ...(keysOnly ? {} : { value }), modRevision: mod }))
+  if (stream) return { rows, count: rows.length, revision }
+  const more = behind.length > rows.length
+  const next = rows.at(-1)?.key
+  return {
+    ...{ rows, more, revision },
+    ...(more && next !== undefined && { next }),
+    ...(count && { count: whole.length }),
+  }
+}
+
+/** What a number from 0 to 255 asks for. */
+export function rangeOf(argument: number, keys: readonly string[]): Range {
+  const key = keys[argument % keys.length] ?? 'x'
+  const has = (bit: number): boolean => ((argument * 37) & (1 << bit)) !== 0
+  return {
+    f: 'range',
+    ...(has(0) ? (has(1) ? { prefix: key } : { prefix: '' }) : { start: key, ...(has(1) && { end: 'y\0' }) }),
+    ...(has(2) && { limit: 1 + (argument % 3) }),
+    ...(has(3) && { order: 'desc' as const }),
+    ...(has(4) && { keysOnly: true as const }),
+    ...(has(5) && { after: key }),
+    ...(has(6) ? { count: true as const } : has(7) ? { stream: true as const } : {}),
+    ...(argument % 16 === 7 && { countOnly: true as const }),
+  }
+}
+
 /** A request that was sent before is answered from memory. */
 function repeatOr(op: Operation, answered: Map<string, Result>, applyNow: () => Result): Result {
   const token = 'idempotency' in op ? op.idempotency : undefined
@@ -174,7 +215,7 @@ function operationOf(
     case 'stale-get':
       return { f: 'get', key, consistency: 'stale' }
     case 'range':
-      return { f: 'range', prefix: '' }
+      return rangeOf(argument, keys)
     case 'put':
       return { f: 'put', key, value }
     case 'put-if-absent':

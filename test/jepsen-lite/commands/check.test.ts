@@ -62,6 +62,94 @@ test.each([
   expect(stdout + stderr).toContain(words)
 })
 
+test('what is undecided, and what could not be judged, is said', () => {
+  const file = write('lacking.jsonl', new Story().tell({ f: 'range' }, { revision: 2 }).tell(get('x'), {}))
+  const { status, stdout } = check(file)
+  expect(status).toBe(0)
+  expect(stdout).toContain(
+    'not judged, as they tell too little: 1 lists without rows, 1 reads without a value',
+  )
+  expect(JSON.parse(check(file, '-o', 'json').stdout).files[0]).toMatchObject({
+    undecided: [],
+    unjudged: { 'lists without rows': 1, 'reads without a value': 1 },
+  })
+})
+
+test('what a run calls wrong, this does too: revisions that skip in a history that holds every change', () => {
+  const skips = (header: object): Story =>
+    new Story(header)
+      .tell(put('x', '1'), { revision: 2, modRevision: 2 })
+      .final('n1', 3, 'h', [{ key: 'x', value: '1', modRevision: 2 }])
+  expect(check(write('skips.jsonl', skips({})))).toMatchObject({ status: 0 })
+  const { status, stdout } = check(write('skips.jsonl', skips({ complete: true })))
+  expect(status).toBe(1)
+  expect(stdout).toContain('makers: revision 3 has no maker')
+})
+
+const header = { type: 'history', version: 1, workload: 'w', command: '' }
+const invoke = { type: 'invoke', id: 1, client: 0, time: 1, node: 'n1', op: { f: 'get', key: 'x' } }
+const answer = { type: 'ok', id: 1, time: 2, result: { value: null } }
+
+test.each<[string, readonly object[], string]>([
+  [
+    'a bound that is a text',
+    [header, { ...invoke, op: { f: 'get', key: 'x', maxStalenessMs: '50ms' } }],
+    'maxStalenessMs must be a number',
+  ],
+  [
+    'a field that nobody knows',
+    [header, { ...invoke, op: { f: 'get', key: 'x', max_staleness: 50 } }],
+    'there is no field max_staleness',
+  ],
+  [
+    'an operation that nobody knows',
+    [header, { ...invoke, op: { f: 'swap', key: 'x' } }],
+    'there is no operation "swap"',
+  ],
+  ['an operation without its key', [header, { ...invoke, op: { f: 'get' } }], 'key is missing'],
+  [
+    'a drift that says nothing',
+    [{ ...header, clockDriftMax: 1 }, invoke],
+    'clockDriftMax must be a fraction',
+  ],
+  [
+    'a level that nobody knows',
+    [header, { ...invoke, op: { f: 'get', key: 'x', consistency: 'strong' } }],
+    'consistency must be',
+  ],
+  [
+    'an answer of another shape',
+    [header, invoke, { ...answer, result: { value: 5 } }],
+    'value must be a text or null',
+  ],
+  [
+    'a misspelt answer',
+    [header, invoke, { ...answer, result: { value: 'x', mod_revision: 2 } }],
+    'there is no field mod_revision',
+  ],
+  [
+    'a row without its revision',
+    [header, invoke, { ...answer, result: { rows: [{ key: 'x', value: '1' }] } }],
+    'rows must be a list of rows',
+  ],
+  [
+    'a revision that is none',
+    [header, invoke, { ...answer, result: { value: null, revision: 1.5 } }],
+    'revision must be a whole number',
+  ],
+  [
+    'a range by two names',
+    [header, { ...invoke, op: { f: 'range', prefix: 'a', end: 'b' } }],
+    'a range by prefix has no start',
+  ],
+  ['an event that nobody knows', [header, { type: 'pause', time: 1 }], 'there is no event "pause"'],
+])('%s: 3', (_, events, words) => {
+  writeFileSync(join(folder, 'malformed.jsonl'), events.map((event) => JSON.stringify(event)).join('\n'))
+  const { status, stdout } = check('malformed.jsonl')
+  expect(status).toBe(3)
+  expect(stdout).toContain(words)
+})
+
 test('one document for many files; of a run only its history, of a directory no README', () => {
   write('many/run/history.jsonl', new Story().tell(put('x', '1'), {}))
   for (const name of ['many/run/n1.log', 'many/README.md', 'many/EXPECTED.tsv']) {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { checkMakers } from '../../../jepsen-lite/checker/makers.ts'
 import {
   type HistoryEvent,
   historyOf,
@@ -6,7 +7,6 @@ import {
   Recorder,
   type Result,
 } from '../../../jepsen-lite/history.ts'
-import { checkMakers } from '../../../jepsen-lite/local/makers.ts'
 
 type End = Result | 'fail' | 'unknown'
 
@@ -14,7 +14,7 @@ type End = Result | 'fail' | 'unknown'
 function judged(operations: readonly (readonly [Partial<Operation>, End])[], revision: number) {
   const events: HistoryEvent[] = []
   const recorder = new Recorder(
-    { workload: 'register', command: 'a test' },
+    { workload: 'register', command: 'a test', complete: true },
     () => events.length,
     (event) => events.push(event),
   )
@@ -25,7 +25,7 @@ function judged(operations: readonly (readonly [Partial<Operation>, End])[], rev
     else recorder.ok(id, end)
   }
   recorder.final('n1', revision, '', [])
-  return checkMakers(historyOf(events))
+  return checkMakers(historyOf(events))[0]?.message
 }
 
 const made = (revision: number): Result => ({ revision, modRevision: revision })
@@ -90,7 +90,7 @@ test('an operation cannot have made what was told before it began', () => {
 })
 
 test('attempts under one token make one revision, and none when one of them was answered', () => {
-  const once = { idempotency: 't1' }
+  const once = { idempotency: 't1', value: 'once' }
   expect(
     judged(
       [

@@ -1,0 +1,60 @@
+// Keys in the order of a store: that of their bytes in UTF-8.
+
+/** Below 0: `a` comes first. UTF-16, in which texts are compared, has the same order but for surrogates, which stand for what comes last. */
+export function compareKeys(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  for (let at = 0; at < length; at++) {
+    const [one, other] = [a.charCodeAt(at), b.charCodeAt(at)]
+    if (one !== other) return rank(one) - rank(other)
+  }
+  return a.length - b.length
+}
+
+const rank = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit)
+
+/** From `from` (inclusive) up to `to` (exclusive; undefined: to the last key). */
+export interface Interval {
+  readonly from: string
+  readonly to: string | undefined
+}
+
+/** The first text behind all that begin with `prefix`; undefined: there is none. */
+export function prefixEnd(prefix: string): string | undefined {
+  const points = Array.from(prefix, (point) => point.codePointAt(0) ?? 0)
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    if (last < 0x10ffff) return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
+  }
+  return undefined
+}
+
+/** The first text behind this one. */
+export const keyAfter = (key: string): string => `${key}\0`
+
+export const contains = ({ from, to }: Interval, key: string): boolean =>
+  compareKeys(key, from) >= 0 && (to === undefined || compareKeys(key, to) < 0)
+
+/** Every key that anybody named, in order. */
+export class Keys {
+  readonly #sorted: readonly string[]
+
+  constructor(keys: Iterable<string>) {
+    this.#sorted = [...new Set(keys)].sort(compareKeys)
+  }
+
+  in({ from, to }: Interval): readonly string[] {
+    const end = to === undefined ? this.#sorted.length : this.#place(to)
+    return this.#sorted.slice(this.#place(from), end)
+  }
+
+  /** How many come before `key`. */
+  #place(key: string): number {
+    let from = 0
+    let to = this.#sorted.length
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (compareKeys(this.#sorted[middle] ?? '', key) < 0) from = middle + 1
+      else to = middle
+    }
+    return from
+  }
+}

@@ -1,0 +1,134 @@
+// What a list answers for. A page may end early, at a limit of its own; then it answers for the keys up to its last row, and for none behind. Whether what
+// it shows was there, and what it leaves out was not, is the business of the search and of chronicle.ts; here is what a list owes whatever it shows:
+//
+//   its rows rise (or fall, where that was asked for), so each key is there once; they lie in the range, and are no more than asked for
+//   `more` says that there is something behind, and `next` is where to go on: the last row
+//   `count` is the number of all keys in the range at that revision, where it was asked for
+//   values are there, unless they were not asked for
+
+import type { Call, Range, Result } from '../history.ts'
+import type { Chronicle } from './chronicle.ts'
+import type { Finding } from './finding.ts'
+import { compareKeys, contains, type Interval, keyAfter, prefixEnd } from './keys.ts'
+
+/** The whole range. */
+export function rangeOf({ prefix, start, end }: Range): Interval {
+  return prefix === undefined ? { from: start ?? '', to: end } : { from: prefix, to: prefixEnd(prefix) }
+}
+
+/** What of it lies behind `after`. */
+function restOf(op: Range): Interval {
+  const { from, to } = rangeOf(op)
+  const { after } = op
+  if (after === undefined) return { from, to }
+  if (op.order === 'desc') return { from, to: to === undefined || compareKeys(after, to) < 0 ? after : to }
+  const next = keyAfter(after)
+  return { from: compareKeys(from, next) < 0 ? next : from, to }
+}
+
+/** What the rows answer for, also by what they do not show; undefined: nothing. */
+export function coveredBy(op: Range, result: Result): Interval | undefined {
+  const { rows } = result
+  if (rows === undefined || op.countOnly) return undefined
+  const rest = restOf(op)
+  if (!isPartial(op, result)) return rest
+  const last = rows.at(-1)?.key
+  if (last === undefined) return undefined
+  return op.order === 'desc' ? { from: last, to: rest.to } : { from: rest.from, to: keyAfter(last) }
+}
+
+const isPartial = ({ limit }: Range, { more, rows = [] }: Result): boolean =>
+  more ?? (limit !== undefined && rows.length >= limit)
+
+/** `end` is the position of the answer. */
+export function checkList(
+  call: Call,
+  op: Range,
+  result: Result,
+  end: number,
+  chronicle: Chronicle,
+): Finding[] {
+  const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, chronicle)]
+  const nothing = nothingBehind(op, result, end, chronicle)
+  if (nothing !== undefined) messages.push(nothing)
+  return messages.map((message) => ({
+    check: 'lists',
+    key: undefined,
+    message: `operation ${call.id} ${message}`,
+    calls: [call.id],
+  }))
+}
+
+function brokenRows(op: Range, result: Result): string[] {
+  const { rows, more, next } = result
+  if (rows === undefined) return []
+  const messages: string[] = []
+  const sign = op.order === 'desc' ? -1 : 1
+  const rest = restOf(op)
+  for (const [at, { key }] of rows.entries()) {
+    const before = rows[at - 1]?.key
+    if (before === key) messages.push(`lists ${key} twice`)
+    else if (before !== undefined && sign * compareKeys(before, key) > 0)
+      messages.push(`lists ${key} behind ${before}: in the wrong order`)
+    if (!contains(rest, key)) messages.push(`lists ${key}, which is not in the range that was asked for`)
+    if (messages.length > 0) break
+  }
+  const valued = rows.find(({ value }) => (value === undefined) !== (op.keysOnly === true))
+  if (valued !== undefined)
+    messages.push(
+      `lists ${valued.key} ${op.keysOnly ? 'with its value, which was not' : 'without its value, which was'} asked for`,
+    )
+  const limit = op.countOnly ? 0 : op.limit
+  if (limit !== undefined && rows.length > limit)
+    messages.push(`lists ${rows.length} rows, ${limit} at most were asked for`)
+  const last = rows.at(-1)?.key
+  if (more !== true && next !== undefined)
+    messages.push(`says to go on after ${next}, although there is no more`)
+  if (more === true && last === undefined)
+    messages.push('says that there is more, and shows nothing to go on from')
+  else if (more === true && op.stream !== true && next !== last)
+    messages.push(`says to go on after ${next ?? 'nothing'}; its last row is ${last ?? 'none'}`)
+  return messages
+}
+
+function brokenCount(op: Range, result: Result, end: number, chronicle: Chronicle): string[] {
+  const { count, rows, revision } = result
+  const isAsked = op.count === true || op.countOnly === true
+  if (count === undefined)
+    return isAsked || op.stream
+      ? [`was asked for a count${op.stream ? ' of what was sent' : ''} and told none`]
+      : []
+  if (op.stream && !op.countOnly)
+    return rows !== undefined && rows.length !== count
+      ? [`says that it sent ${count} rows, and sent ${rows.length}`]
+      : []
+  if (!isAsked) return ['counted, and was not asked to']
+  const shown = rows?.length ?? 0
+  const whole = rows !== undefined && !op.countOnly && op.after === undefined
+  if (whole && (isPartial(op, result) ? count < shown + (result.more ? 1 : 0) : count !== shown))
+    return [
+      `counts ${count} keys in its range and shows ${shown}${result.more ? ' and says that there are more' : ''}`,
+    ]
+  if (revision === undefined) return []
+  const { least, most } = chronicle.countIn(rangeOf(op), revision, end)
+  return count < least || count > most
+    ? [
+        `counts ${count} keys at revision ${revision}, when there were ${least === most ? '' : `${least} to `}${most}`,
+      ]
+    : []
+}
+
+/** It says that there is more, and there cannot be. */
+function nothingBehind(
+  op: Range,
+  { rows, more, revision }: Result,
+  end: number,
+  chronicle: Chronicle,
+): string | undefined {
+  if (more !== true || revision === undefined || op.countOnly) return undefined
+  const last = rows?.at(-1)?.key
+  const rest = restOf(last === undefined ? op : { ...op, after: last })
+  return chronicle.countIn(rest, revision, end).most === 0
+    ? `says that there is more behind ${last ?? 'nothing'}, but at revision ${revision} there was nothing`
+    : undefined
+}

@@ -1,0 +1,37 @@
+// Answers that did not tell enough to be judged by. A recorder leaves out what it was not told, so a history may hold some; but a history full of them
+// proves little, and whoever reads the verdict is told so.
+
+import type { Call, History, Result } from '../history.ts'
+import { revisionOf } from './chronicle.ts'
+import { isStaleRead } from './partition.ts'
+
+/** How many answers could not be judged, by what they did not tell. */
+export function countUnjudged(history: History): Readonly<Record<string, number>> {
+  const tellsRevisions = history.calls.some(
+    (call) => call.outcome.kind === 'ok' && revisionOf(call, call.outcome.result) !== undefined,
+  )
+  const counts: Record<string, number> = {}
+  for (const call of history.calls) {
+    if (call.outcome.kind !== 'ok') continue
+    for (const what of lackingIn(call, call.outcome.result, tellsRevisions))
+      counts[what] = (counts[what] ?? 0) + 1
+  }
+  return counts
+}
+
+function* lackingIn(call: Call, result: Result, tellsRevisions: boolean): Generator<string> {
+  const { op } = call
+  const hasRevision = revisionOf(call, result) !== undefined
+  if (op.f === 'range') {
+    if (result.rows === undefined && op.countOnly !== true) yield 'lists without rows'
+    if (!hasRevision) yield 'lists without a revision'
+  } else if (op.f === 'get') {
+    if (result.value === undefined && result.modRevision === undefined) yield 'reads without a value'
+    else if (isStaleRead(call) && !hasRevision) yield 'stale reads without a revision'
+    else if (tellsRevisions && !hasRevision) yield 'reads without a revision'
+  } else if (tellsRevisions && !hasRevision) yield 'changes without a revision'
+  if (op.f !== 'get' && op.f !== 'range') return
+  if (op.minRevision !== undefined && !hasRevision) yield 'reads from a revision on that tell none'
+  if (op.consistency !== undefined && result.served === undefined)
+    yield 'reads that do not tell what was served'
+}
