@@ -51,10 +51,11 @@ function watched(schedule: Schedule): { readonly notes: readonly Note[]; readonl
 function healNotes({ config }: Schedule, { history, faults }: Result): Note[] {
   return history.flatMap((event): Note[] => {
     if (event.type !== 'note' || event.what !== 'inject') return []
-    const { time, fault, id, nodes, ms } = event
+    const { time, fault, id, nodes, details } = event
+    const ms = typeof details === 'object' && details !== null && 'ms' in details ? Number(details.ms) : 0
     const count = typeof fault === 'string' ? (faults[fault] ?? 0) : 0
     const effect = count > 0 ? `felt ${count} times by this schedule` : null
-    const until = Math.max(time, Math.min(time + Number(ms), config.ms))
+    const until = Math.max(time, Math.min(time + ms, config.ms))
     return [{ type: 'note', time: until, what: 'heal', fault, id, nodes, effect }]
   })
 }

@@ -185,7 +185,15 @@ describe('the command', () => {
   test('draws a simulated schedule the same way', () => {
     const file = join(folder, 'schedule.json')
     const schedule = generate(1, 3)
-    const isolated = { at: 1000, kind: 'isolate', a: 1, b: 1, ms: 500, x: 0 }
+    const isolated = {
+      at: 1000,
+      kind: 'isolate',
+      target: 1,
+      ms: 500,
+      stalls: false,
+      refuses: false,
+      breaks: false,
+    }
     const config = { ...schedule.config, ms: 3_000 }
     writeFileSync(file, JSON.stringify({ ...schedule, config, faults: [isolated] }))
     expect(report(file)).toMatchObject({ status: 0, stderr: '' })
