@@ -3,6 +3,7 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const STALENESS_MS_MAX = 24 * 3_600_000
 
 /** Milliseconds. */
 export function parseDuration(text: string): number {
@@ -18,6 +19,13 @@ export function parseDuration(text: string): number {
 export function parseTimeout(text: string): number {
   const ms = parseDuration(text)
   if (ms < 1) throw new InvalidArgumentError('It must be at least 1ms.')
+  return ms
+}
+
+/** How old a stale read may be: as a node takes it. */
+export function parseStaleness(text: string): number {
+  const ms = parseDuration(text)
+  if (!(ms > 0 && ms <= STALENESS_MS_MAX)) throw new InvalidArgumentError('It must be above 0 and up to 24h.')
   return ms
 }
 

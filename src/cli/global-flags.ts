@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typin
 import { endpointUrl } from '../client/address.ts'
 import { DEFAULT_DATA, readClusterFile } from './cluster/cluster-file.ts'
 import { Failure } from './cluster/failure.ts'
-import { parseDuration, parseTimeout } from './duration.ts'
+import { parseStaleness, parseTimeout } from './duration.ts'
 import { EXIT } from './exit-codes.ts'
 
 const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
@@ -36,7 +36,7 @@ export function commandWithGlobalFlags(name: string) {
     .addOption(
       new Option('--max-staleness <duration>', 'refuse stale reads that may be older')
         .env('KV_MAX_STALENESS')
-        .argParser(parseDuration),
+        .argParser(parseStaleness),
     )
     .addOption(
       new Option('-o, --output <format>', 'how data is printed (default: table on a terminal, else plain)')

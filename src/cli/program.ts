@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path'
 import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import { nearest } from '../client/nearest.ts'
 import { version } from '../server/version.ts'
 import { Failure } from './cluster/failure.ts'
 import type { NewMemberFlags } from './commands/member.ts'
@@ -9,7 +10,6 @@ import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
-import { nearest } from './nearest.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
 
@@ -24,6 +24,7 @@ export async function buildProgram(args: readonly string[]) {
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
     .hook('preAction', (thisCommand) => {
+      refuseStalenessWithoutStale(thisCommand)
       if (thisCommand.opts().color !== false) return
       // The flag wins over the variables.
       process.env.NO_COLOR = '1'
@@ -44,6 +45,15 @@ export async function buildProgram(args: readonly string[]) {
   await addCompletion(program, args)
   program.addHelpText('after', `\nTopics: kv help ${Object.keys(TOPICS).join(' | ')}`)
   return program
+}
+
+/** The flag is a mistake then; the variable is for reads that are stale. */
+function refuseStalenessWithoutStale(program: ReturnType<typeof commandWithGlobalFlags>): void {
+  const { maxStaleness, consistency } = program.opts()
+  if (maxStaleness === undefined || consistency === 'stale') return
+  if (program.getOptionValueSource('maxStaleness') === 'env')
+    program.setOptionValue('maxStaleness', undefined)
+  else throw new Failure(EXIT.usage, '--max-staleness is for stale reads: it goes with --consistency stale')
 }
 
 function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): void {

@@ -1,5 +1,7 @@
 // How keys and endpoints are written into URLs.
 
+import { types } from 'node:util'
+
 const encoder = new TextEncoder()
 
 export const bytesOf = (value: string | Uint8Array): Uint8Array =>
@@ -21,7 +23,7 @@ export function withQuery(path: string, query: Readonly<Record<string, QueryValu
   let separator = path.includes('?') ? '&' : '?'
   for (const [name, value] of Object.entries(query)) {
     if (value === undefined) continue
-    const written = value instanceof Uint8Array ? percentEncode(value) : encodeURIComponent(String(value))
+    const written = types.isUint8Array(value) ? percentEncode(value) : encodeURIComponent(String(value))
     target += `${separator}${name}=${written}`
     separator = '&'
   }
@@ -36,7 +38,7 @@ export function endpointUrl(written: string): URL {
   if (url.protocol !== 'http:') {
     throw new TypeError(`${JSON.stringify(written)}: only http:// endpoints are supported`)
   }
-  if (url.pathname !== '/' || url.search !== '' || url.username !== '') {
+  if (url.href !== `${url.origin}/`) {
     throw new TypeError(
       `${JSON.stringify(written)}: an endpoint is a scheme, a host and a port, nothing more`,
     )

@@ -2,6 +2,19 @@
 
 import { randomBytes } from 'node:crypto'
 import { bytesOf, keyPath, type QueryValue, withQuery } from './address.ts'
+import {
+  checkCall,
+  checkClient,
+  checkCount,
+  checkDelete,
+  checkGet,
+  checkList,
+  checkMember,
+  checkName,
+  checkNodeCall,
+  checkPut,
+  checkSettings,
+} from './arguments.ts'
 import { type Answer, type Call, type CallContext, type CallKind, perform } from './call.ts'
 import {
   answerInfo,
@@ -35,6 +48,7 @@ import type {
   NodeStatus,
   PutOptions,
   PutResult,
+  RangeOptions,
   ReadOptions,
   Settings,
 } from './types.ts'
@@ -84,8 +98,9 @@ export class Client {
   #closed = false
 
   constructor(options: ClientOptions) {
+    checkClient(options)
     this.#endpoints = new Endpoints(options.endpoints)
-    this.#timeoutMs = positive(options.timeoutMs ?? TIMEOUT_MS, 'timeoutMs')
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#unreachableAfterMs = options.unreachableAfterMs
     this.#discover = options.discover ?? true
     this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
@@ -107,6 +122,7 @@ export class Client {
     value: string | Uint8Array,
     options: PutOptions = {},
   ): Promise<PutResult> {
+    checkPut(key, value, options)
     const conditions: Record<string, string> = {}
     if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
     if (options.ifAbsent === true) conditions['If-None-Match'] = '*'
@@ -122,6 +138,7 @@ export class Client {
 
   /** The record of a key; undefined when there is none. */
   async get(key: string | Uint8Array, options: ReadOptions = {}): Promise<KvRecord | undefined> {
+    checkGet(key, options)
     const bytes = keyBytes(key)
     try {
       const answer = await this.#read(keyPath(bytes), options)
@@ -134,6 +151,7 @@ export class Client {
 
   /** Removes a key. A key that does not exist is no error. */
   async delete(key: string | Uint8Array, options: DeleteOptions = {}): Promise<DeleteResult> {
+    checkDelete(key, options)
     const conditions: Record<string, string> = {}
     if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
     const request = { method: 'DELETE', path: keyPath(keyBytes(key)), headers: conditions }
@@ -146,6 +164,7 @@ export class Client {
 
   /** Records in the order of their keys' bytes. */
   async *list(options: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
+    checkList(options)
     const interruption = this.#interruption(options.signal)
     if (options.snapshot === true) {
       const headers = { Accept: 'application/x-ndjson' }
@@ -157,13 +176,15 @@ export class Client {
   }
 
   /** How many keys a range has. */
-  async count(options: ListOptions = {}): Promise<number> {
+  async count(options: RangeOptions = {}): Promise<number> {
+    checkCount(options)
     const answer = await this.#read(withQuery(rangePath(options), { count_only: true }), options)
     return decoded(answer, 'no', (json) => numberIn(json, 'count'))
   }
 
   /** What one node says of itself: the one at `endpoint`, or any. */
   async status(options: NodeCallOptions = {}): Promise<NodeStatus> {
+    checkNodeCall('status', options)
     const request = { method: 'GET', path: '/v1/status', endpoints: this.#those(options.endpoint) }
     const answer = await this.#call('read', request, options)
     return decoded(answer, 'no', statusFromJson)
@@ -171,48 +192,63 @@ export class Client {
 
   /** The members, and who leads them, as one node knows it: the one at `endpoint`, or any. */
   async cluster(options: NodeCallOptions = {}): Promise<ClusterInfo> {
+    checkNodeCall('cluster', options)
     const request = { method: 'GET', path: '/v1/cluster', endpoints: this.#those(options.endpoint) }
     return clusterInfo(await this.#call('read', request, options))
   }
 
   async members(options: CallOptions = {}): Promise<readonly Member[]> {
+    checkCall('members', options)
     return (await this.cluster(options)).members
   }
 
   /** Name of the leader, as any node knows it. */
   async leader(options: CallOptions = {}): Promise<string | undefined> {
+    checkCall('leader', options)
     return (await this.cluster(options)).leader
   }
 
   /** Adds a node as a learner; it becomes a voter once it has caught up. */
   async addMember(member: NewMember, options: CallOptions = {}): Promise<void> {
+    checkMember('addMember', member)
+    checkCall('addMember', options)
     await this.#post('/v1/cluster/members', memberJson(member), options)
   }
 
   async removeMember(name: string, options: CallOptions = {}): Promise<void> {
+    checkName('removeMember', name)
+    checkCall('removeMember', options)
     const path = `/v1/cluster/members/${encodeURIComponent(name)}`
     await this.#call('bare', { method: 'DELETE', path }, options)
   }
 
   /** Drops the replica known as `name` and adds another in its place, in one change. */
   async replaceMember(name: string, member: NewMember, options: CallOptions = {}): Promise<void> {
+    checkName('replaceMember', name)
+    checkMember('replaceMember', member)
+    checkCall('replaceMember', options)
     await this.#post(`/v1/cluster/members/${encodeURIComponent(name)}/replace`, memberJson(member), options)
   }
 
   /** Moves leadership to a voter, or to the one that is best prepared. The new leader's name. */
   async transferLeader(to?: string, options: CallOptions = {}): Promise<string | undefined> {
+    if (to !== undefined) checkName('transferLeader', to)
+    checkCall('transferLeader', options)
     const answer = await this.#post('/v1/cluster/leader', to === undefined ? {} : { to }, options)
     return decoded(answer, 'unknown', (json) => (typeof json.leader === 'string' ? json.leader : undefined))
   }
 
   /** The replicated limits and switches. */
   async settings(options: CallOptions = {}): Promise<Settings> {
+    checkCall('settings', options)
     const answer = await this.#call('read', { method: 'GET', path: '/v1/cluster/settings' }, options)
     return decoded(answer, 'no', (json) => json)
   }
 
   /** Changes those that are named. All of them as they are then. */
   async changeSettings(settings: Settings, options: CallOptions = {}): Promise<Settings> {
+    checkSettings('changeSettings', settings)
+    checkCall('changeSettings', options)
     return decoded(await this.#post('/v1/cluster/settings', settings, options), 'unknown', (json) => json)
   }
 
@@ -246,7 +282,7 @@ export class Client {
     const minRevision = Math.max(this.revision, options.minRevision ?? 0)
     const query: Record<string, QueryValue> = {
       consistency: options.consistency,
-      max_staleness: options.maxStalenessMs === undefined ? undefined : `${options.maxStalenessMs}ms`,
+      max_staleness: options.maxStalenessMs === undefined ? undefined : duration(options.maxStalenessMs),
       min_revision: minRevision > 0 ? minRevision : undefined,
     }
     const request = { method: 'GET', path: withQuery(path, query), ...how }
@@ -264,7 +300,7 @@ export class Client {
     onAnswer: (answer: Answer) => void = () => {},
   ): Promise<Answer> {
     if (this.#closed) throw closedError()
-    const timeoutMs = positive(options.timeoutMs ?? this.#timeoutMs, 'timeoutMs')
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs
     const limits = {
       startedAt: performance.now(),
       timeoutMs,
@@ -398,12 +434,10 @@ function keyBytes(key: string | Uint8Array): Uint8Array {
   return bytes
 }
 
-const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
+/** With as many decimals as a node reads, and never 0. */
+const duration = (ms: number) => `${Math.max(1e-6, Number(ms.toFixed(6)))}ms`
 
-function positive(ms: number, name: string): number {
-  if (!(ms > 0)) throw new TypeError(`${name} must be above 0, not ${ms}`)
-  return ms
-}
+const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
 
 /** `written`: what to say of the call if its answer cannot be understood. */
 function decoded<T>(answer: Answer, written: 'no' | 'unknown', decode: (json: Json) => T): T {

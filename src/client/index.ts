@@ -13,6 +13,7 @@
 //   endpoints.ts  round robin with a circuit breaker per endpoint
 //   questions.ts  what is asked before the first change
 //   exchange.ts   one HTTP request and its answer, and whether a byte of it left;  timer.ts: time-outs of any length
+//   arguments.ts  what each call takes, checked before anything is sent;  check.ts, nearest.ts: how
 //   list.ts       ranges, by page or as one stream;  decode.ts, address.ts: the wire
 //
 // Any node takes any request, so the client needs no leader; it learns the nodes from the first that answers. A call is tried again, with
@@ -52,6 +53,7 @@ export type {
   NodeStatus,
   PutOptions,
   PutResult,
+  RangeOptions,
   ReadOptions,
   Settings,
 } from './types.ts'

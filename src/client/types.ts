@@ -59,7 +59,7 @@ export type Consistency = 'linearizable' | 'lease' | 'stale'
 export interface ReadOptions extends CallOptions {
   /** Default linearizable. */
   readonly consistency?: Consistency | undefined
-  /** For stale reads: refuse what may be older than this. */
+  /** For stale reads alone: refuse what may be older than this. Above 0, up to a day. */
   readonly maxStalenessMs?: number | undefined
   /** Wait until this revision is applied. The client never reads behind what it has seen anyhow. */
   readonly minRevision?: number | undefined
@@ -79,12 +79,16 @@ export interface AnswerInfo {
   readonly stalenessMs: number | undefined
 }
 
-export interface ListOptions extends ReadOptions {
+/** All keys, those with a prefix, or those between two. */
+export interface RangeOptions extends ReadOptions {
   readonly prefix?: string | Uint8Array | undefined
   /** First key, inclusive. */
   readonly start?: string | Uint8Array | undefined
   /** Exclusive. */
   readonly end?: string | Uint8Array | undefined
+}
+
+export interface ListOptions extends RangeOptions {
   /** At most this many records. */
   readonly limit?: number | undefined
   readonly order?: 'asc' | 'desc' | undefined

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   AbortedError,
-  Client,
+  type Client,
   OutcomeUnknownError,
   PreconditionFailedError,
   type QuorateError,
@@ -547,10 +547,3 @@ describe('the cluster', () => {
     expect(node.seen[0]?.headers['content-type']).toBe('application/json')
   })
 })
-
-test.each(['https://127.0.0.1:1', 'http://', 'http://127.0.0.1:1/path', 'http://u@127.0.0.1:1'])(
-  '%s is no endpoint',
-  (endpoint) => {
-    expect(() => new Client({ endpoints: [endpoint] })).toThrow(TypeError)
-  },
-)

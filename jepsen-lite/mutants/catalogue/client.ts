@@ -7,6 +7,7 @@ const CALL = 'src/client/call.ts'
 const CLIENT = 'src/client/client.ts'
 const FIRST_WRITE = 'test/client/first-write.test.ts'
 const BREAKER = 'test/client/breaker.test.ts'
+const ARGUMENTS = 'test/client/arguments.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -107,5 +108,29 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: [DURATIONS],
     edits: [edit('src/client/list.ts', '      this.#leftMs -= performance.now() - askedAt\n', '')],
+  },
+  {
+    id: 'M229',
+    title: 'a condition that is undefined is no condition',
+    why: 'The revision of a record that does not exist is undefined: the write is made whatever is there.',
+    layers: UNIT,
+    tests: [ARGUMENTS],
+    edits: [
+      edit('src/client/check.ts', 'else if (conditions.has(name)) {', 'else if (conditions.size < 0) {'),
+    ],
+  },
+  {
+    id: 'M230',
+    title: 'an option that does not exist is ignored',
+    why: 'A misspelt condition is none.',
+    layers: UNIT,
+    tests: [ARGUMENTS],
+    edits: [
+      edit(
+        'src/client/check.ts',
+        'if (check === undefined) throw new TypeError(',
+        'if (check === undefined) continue\n    if (name === "") throw new TypeError(',
+      ),
+    ],
   },
 ]

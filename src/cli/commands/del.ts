@@ -11,7 +11,8 @@ export async function del(
   flags: { readonly ifRevision?: number | undefined },
 ): Promise<void> {
   await inSession(global, { kind: 'write', check: `kv get ${key}` }, async ({ client, format, signal }) => {
-    const result = await client.delete(key, { ifRevision: flags.ifRevision, signal })
+    const { ifRevision } = flags
+    const result = await client.delete(key, { ...(ifRevision === undefined ? {} : { ifRevision }), signal })
     if (format === 'json') await writeLine(toJson(resultJson(result)))
     else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
     else await writeLine(String(result.deleted))

@@ -24,10 +24,20 @@ export async function put(
   source: string | undefined,
   flags: PutFlags,
 ): Promise<void> {
+  const { ifRevision, ifAbsent } = flags
+  if (ifRevision !== undefined && ifAbsent === true) {
+    throw new Failure(
+      EXIT.usage,
+      '--if-revision and --if-absent contradict each other: a key that does not exist has no revision',
+    )
+  }
+  const conditions = {
+    ...(ifRevision === undefined ? {} : { ifRevision }),
+    ...(ifAbsent ? { ifAbsent } : {}),
+  }
   const value = await valueFrom(source, flags.value)
   await inSession(global, { kind: 'write', check: `kv get ${key}` }, async ({ client, format, signal }) => {
-    const { ifRevision, ifAbsent } = flags
-    const result = await client.put(key, value, { ifRevision, ifAbsent, signal })
+    const result = await client.put(key, value, { ...conditions, signal })
     if (format === 'json') await writeLine(toJson(resultJson(result)))
     else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
     else if (format === 'plain') await writeLine(String(result.revision))

@@ -2,10 +2,10 @@
 
 import { isObject } from '../../client/decode.ts'
 import type { Settings } from '../../client/index.ts'
+import { nearest } from '../../client/nearest.ts'
 import { Failure } from '../cluster/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { nearest } from '../nearest.ts'
 import { RowWriter, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 

@@ -1,0 +1,144 @@
+// What each function of the client takes.
+
+import { endpointUrl } from './address.ts'
+import {
+  type Check,
+  type Checks,
+  checkFields,
+  checkOptions,
+  checkValue,
+  isBytes,
+  isFlag,
+  isFunction,
+  isLimit,
+  isListOf,
+  isOneOf,
+  isSignal,
+  isStaleness,
+  isText,
+  isTimeout,
+  isWholeNumber,
+} from './check.ts'
+import type {
+  CallOptions,
+  ClientOptions,
+  DeleteOptions,
+  ListOptions,
+  NewMember,
+  NodeCallOptions,
+  PutOptions,
+  RangeOptions,
+  ReadOptions,
+} from './types.ts'
+
+const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }
+const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: isText }
+const PUT: Checks<PutOptions> = { ...CALL, ifRevision: isWholeNumber, ifAbsent: isFlag }
+const DELETE: Checks<DeleteOptions> = { ...CALL, ifRevision: isWholeNumber }
+const READ: Checks<ReadOptions> = {
+  ...CALL,
+  consistency: isOneOf('linearizable', 'lease', 'stale'),
+  maxStalenessMs: isStaleness,
+  minRevision: isWholeNumber,
+  onAnswer: isFunction,
+}
+const RANGE: Checks<RangeOptions> = { ...READ, prefix: isBytes, start: isBytes, end: isBytes }
+const LIST: Checks<ListOptions> = {
+  ...RANGE,
+  limit: isLimit,
+  order: isOneOf('asc', 'desc'),
+  keysOnly: isFlag,
+  snapshot: isFlag,
+}
+const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
+const CLIENT: Checks<ClientOptions> = {
+  endpoints: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
+  timeoutMs: isTimeout,
+  discover: isFlag,
+  unreachableAfterMs: isTimeout,
+  onWarning: isFunction,
+}
+
+const CONDITIONS: ReadonlySet<string> = new Set(['ifRevision', 'ifAbsent'])
+
+export function checkClient(options: ClientOptions): void {
+  checkOptions('Client', options, CLIENT)
+  checkFields('Client', { endpoints: options.endpoints }, { endpoints: CLIENT.endpoints })
+}
+
+export function checkPut(key: unknown, value: unknown, options: PutOptions): void {
+  checkValue('put', 'key', key, isBytes)
+  checkValue('put', 'value', value, isBytes)
+  checkOptions('put', options, PUT, CONDITIONS)
+  if (options.ifAbsent === true && options.ifRevision !== undefined)
+    throw new TypeError(
+      'put: ifAbsent and ifRevision contradict each other: a key that does not exist has no revision',
+    )
+}
+
+export function checkGet(key: unknown, options: ReadOptions): void {
+  checkValue('get', 'key', key, isBytes)
+  checkRead('get', options, READ)
+}
+
+export function checkDelete(key: unknown, options: DeleteOptions): void {
+  checkValue('delete', 'key', key, isBytes)
+  checkOptions('delete', options, DELETE, CONDITIONS)
+}
+
+export function checkList(options: ListOptions): void {
+  checkRange('list', options, LIST)
+}
+
+export function checkCount(options: RangeOptions): void {
+  checkRange('count', options, RANGE)
+}
+
+export function checkCall(where: string, options: CallOptions): void {
+  checkOptions(where, options, CALL)
+}
+
+export function checkNodeCall(where: string, options: NodeCallOptions): void {
+  checkOptions(where, options, NODE_CALL)
+}
+
+export function checkMember(where: string, member: NewMember): void {
+  checkFields(`${where}: the member`, member, MEMBER)
+  endpointUrl(member.url)
+}
+
+export function checkName(where: string, name: unknown): void {
+  checkValue(where, 'name', name, isText)
+}
+
+/** Names and ranges are the cluster's business; here it counts that JSON can carry everything. */
+export function checkSettings(where: string, settings: unknown): void {
+  checkValue(where, 'settings', settings, isObject)
+  for (const [name, value] of Object.entries(settings as object)) {
+    if (isObject(value) === undefined) checkSettings(`${where}: ${name}`, value)
+    else checkValue(where, name, value, isSetting)
+  }
+}
+
+function checkRead(where: string, options: ReadOptions, checks: Readonly<Record<string, Check>>): void {
+  checkOptions(where, options, checks)
+  if (options.maxStalenessMs !== undefined && options.consistency !== 'stale')
+    throw new TypeError(`${where}: maxStalenessMs is for stale reads: it goes with consistency: 'stale'`)
+}
+
+function checkRange(where: string, options: RangeOptions, checks: Readonly<Record<string, Check>>): void {
+  checkRead(where, options, checks)
+  const { prefix, start, end } = options
+  if (prefix !== undefined && (start !== undefined || end !== undefined))
+    throw new TypeError(`${where}: prefix cannot be combined with start or end`)
+}
+
+const isObject: Check = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? undefined
+    : 'an object with the settings'
+
+const isSetting: Check = (value) => {
+  const known = Number.isFinite(value) || typeof value === 'boolean' || typeof value === 'string'
+  return known ? undefined : 'a number, a string, true or false'
+}

@@ -1,0 +1,125 @@
+// What a caller gives, checked before anything is done: a misspelt option must not be one that is left out. A table says for each option
+// what it must be; whoever breaks that gets a TypeError that names it. Tables and checks are plain functions: one put has little time.
+
+import { types } from 'node:util'
+import { nearest } from './nearest.ts'
+
+/** What the value should have been; undefined: it is that. */
+export type Check = (value: unknown) => string | undefined
+
+/** One check for each option that there is. */
+export type Checks<Options> = { readonly [Name in keyof Required<Options>]: Check }
+
+/**
+ * `where` is the function that was called, for the message. Options may be undefined, but for those in `conditions`: a write under a condition
+ * that got lost would be a write under none.
+ */
+export function checkOptions(
+  where: string,
+  given: unknown,
+  checks: Readonly<Record<string, Check>>,
+  conditions: ReadonlySet<string> = NONE,
+): void {
+  if (!isRecord(given)) throw new TypeError(`${where}: options must be an object, not ${described(given)}`)
+  for (const name in given) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
+    if (check === undefined) throw new TypeError(`${where}: ${unknownOption(name, Object.keys(checks))}`)
+    const value = given[name]
+    if (value !== undefined) checkValue(where, name, value, check)
+    else if (conditions.has(name)) {
+      throw new TypeError(`${where}: ${name} is undefined. Leave it out to write without this condition`)
+    }
+  }
+}
+
+/** An object that must have everything that `checks` names. */
+export function checkFields(where: string, given: unknown, checks: Readonly<Record<string, Check>>): void {
+  checkOptions(where, given, checks)
+  for (const [name, check] of Object.entries(checks)) {
+    const value = isRecord(given) ? given[name] : undefined
+    checkValue(where, name, value, check)
+  }
+}
+
+export function checkValue(where: string, name: string, value: unknown, check: Check): void {
+  const wanted = check(value)
+  if (wanted !== undefined)
+    throw new TypeError(`${where}: ${name} must be ${wanted}, not ${described(value)}`)
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+function unknownOption(name: string, known: readonly string[]): string {
+  const near = nearest(name, known)
+  const hint = near === undefined ? `there are ${known.join(', ')}` : `did you mean ${near}?`
+  return `there is no option ${JSON.stringify(name)} (${hint})`
+}
+
+/** A value as a message shows it: enough to be found, never all of it. */
+export function described(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+    case 'object':
+      if (value === null) return 'null'
+      return Array.isArray(value)
+        ? listed(value)
+        : `an object (${value.constructor?.name ?? 'without a class'})`
+    case 'function':
+      return 'a function'
+    default:
+      return String(value)
+  }
+}
+
+function listed(values: readonly unknown[]): string {
+  const shown = values.slice(0, 3).map((value) => (Array.isArray(value) ? '[…]' : described(value)))
+  return `[${[...shown, ...(values.length > 3 ? ['…'] : [])].join(', ')}]`
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+export const isText: Check = (value) =>
+  typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty'
+export const isFlag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
+export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
+
+/** A lone surrogate has no bytes: it would become U+FFFD, and two keys one. */
+export const isBytes: Check = (value) => {
+  if (typeof value === 'string')
+    return value.isWellFormed() ? undefined : 'well-formed Unicode, or a Uint8Array'
+  return types.isUint8Array(value) ? undefined : 'a string or a Uint8Array'
+}
+
+export const isTimeout: Check = (value) =>
+  typeof value === 'number' && value > 0 ? undefined : 'a number of milliseconds above 0'
+
+/** As many milliseconds as a day has at most. */
+export const isStaleness: Check = (value) =>
+  typeof value === 'number' && value > 0 && value <= 86_400_000
+    ? undefined
+    : 'a number of milliseconds above 0 and up to 86,400,000 (a day)'
+
+export const isWholeNumber: Check = (value) =>
+  Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0 on'
+
+export const isLimit: Check = (value) =>
+  value === Number.POSITIVE_INFINITY ? undefined : isWholeNumber(value)
+
+export const isSignal: Check = (value) =>
+  isRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
+    ? undefined
+    : 'an AbortSignal'
+
+export const isOneOf =
+  (...options: readonly string[]): Check =>
+  (value) =>
+    options.some((option) => option === value) ? undefined : `one of ${options.join(', ')}`
+
+export const isListOf =
+  (check: Check, wanted: string): Check =>
+  (value) =>
+    Array.isArray(value) && value.every((each) => check(each) === undefined) ? undefined : wanted

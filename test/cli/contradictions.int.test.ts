@@ -1,0 +1,52 @@
+// Flags that contradict each other are a mistake of the command line: exit code 2, and nothing is sent.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { FakeNode } from '../client/fake-node.ts'
+import { kv } from './run-kv.ts'
+
+let node: FakeNode
+
+beforeAll(async () => {
+  node = await FakeNode.start()
+  node.set('k', 'v')
+})
+
+afterAll(() => node.close())
+
+test.each<[string[], ...string[]]>([
+  [['put', 'k', 'v', '--if-absent', '--if-revision', '5'], '--if-revision', '--if-absent'],
+  [['put', 'k', '-', '--if-revision', '0', '--if-absent'], '--if-revision', '--if-absent'],
+  [['get', 'k', '--max-staleness', '1s'], '--max-staleness', '--consistency stale'],
+  [['ls', '--max-staleness', '1s', '--consistency', 'lease'], '--max-staleness', '--consistency stale'],
+  [['get', 'k', '--max-staleness', '25h', '--consistency', 'stale'], '24h'],
+  [['get', 'k', '--max-staleness', '0ms', '--consistency', 'stale'], '24h'],
+])('kv %j', async (args, ...says) => {
+  const { code, err } = await kv(args, { endpoints: node.url })
+  expect(code).toBe(2)
+  for (const each of says) expect(err).toContain(each)
+  expect(node.seen).toEqual([])
+})
+
+test('a bound in the environment is for stale reads, and hinders no others', async () => {
+  const env = { KV_MAX_STALENESS: '1s' }
+  expect(await kv(['get', 'k'], { endpoints: node.url, env })).toMatchObject({ code: 0, out: 'v' })
+  expect(await kv(['get', 'k', '--consistency', 'stale'], { endpoints: node.url, env })).toMatchObject({
+    code: 0,
+  })
+  expect(node.asked.map((seen) => /max_staleness=([^&]*)/.exec(seen.target)?.[1])).toEqual([
+    undefined,
+    '1000ms',
+  ])
+})
+
+test('a time-out of any length', async () => {
+  for (const timeout of ['597h', '100000h', `${'9'.repeat(310)}h`]) {
+    expect(await kv(['put', 'k', 'v', '--timeout', timeout], { endpoints: node.url })).toMatchObject({
+      code: 0,
+    })
+    expect(await kv(['export', '--timeout', timeout], { endpoints: node.url })).toMatchObject({
+      code: 0,
+      err: '',
+    })
+  }
+})

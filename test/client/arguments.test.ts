@@ -1,0 +1,209 @@
+// A mistake in what a function is given is a TypeError that names it, before anything is sent. Each row: what is called, and what the
+// message says.
+
+import { describe, expect, test } from 'vitest'
+import { Client } from '../../src/client/index.ts'
+import { clientOf, fake } from './with-fakes.ts'
+
+/** What TypeScript would refuse is what plain JavaScript lets through. */
+type Loose = Record<string, (...args: unknown[]) => Promise<unknown>>
+
+const member = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
+
+const rows: [call: string, args: unknown[], ...says: string[]][] = [
+  ['put', ['k', undefined], 'put: value must be', 'not undefined'],
+  ['put', ['k', null], 'value', 'not null'],
+  ['put', ['k', 5], 'value', 'not 5'],
+  ['put', ['k', { a: 1 }], 'value', 'an object (Object)'],
+  ['put', ['k', new ArrayBuffer(1)], 'value', 'ArrayBuffer'],
+  ['put', ['k', new Uint16Array(1)], 'value', 'Uint16Array'],
+  ['put', ['k'], 'value', 'undefined'],
+  ['put', ['k', '\ud800'], 'value', 'Unicode'],
+  ['put', [undefined, 'v'], 'put: key must be', 'undefined'],
+  ['put', [7, 'v'], 'key', '7'],
+  ['put', ['\udc00', 'v'], 'key', 'Unicode'],
+  ['put', ['k', 'v', { ifAbsnt: true }], '"ifAbsnt"', 'did you mean ifAbsent?'],
+  ['put', ['k', 'v', { ifRevison: 1 }], '"ifRevison"', 'did you mean ifRevision?'],
+  ['put', ['k', 'v', { ifRevision: undefined }], 'ifRevision is undefined'],
+  ['put', ['k', 'v', { ifAbsent: undefined }], 'ifAbsent is undefined'],
+  ['put', ['k', 'v', { ifRevision: null }], 'ifRevision', 'null'],
+  ['put', ['k', 'v', { ifRevision: '5' }], 'ifRevision', '"5"'],
+  ['put', ['k', 'v', { ifRevision: 1.5 }], 'ifRevision', '1.5'],
+  ['put', ['k', 'v', { ifRevision: -1 }], 'ifRevision', '-1'],
+  ['put', ['k', 'v', { ifRevision: Number.NaN }], 'ifRevision', 'NaN'],
+  ['put', ['k', 'v', { ifAbsent: 'yes' }], 'ifAbsent', '"yes"'],
+  ['put', ['k', 'v', { ifAbsent: true, ifRevision: 5 }], 'ifAbsent', 'ifRevision', 'contradict'],
+  ['put', ['k', 'v', null], 'options', 'null'],
+  ['put', ['k', 'v', 5], 'options', '5'],
+  ['put', ['k', 'v', [1]], 'options', '[1]'],
+  ['put', ['k', 'v', AbortSignal.abort()], 'no option'],
+  ['put', ['k', 'v', { signal: 5 }], 'signal', '5'],
+  ['put', ['k', 'v', { timeoutMs: 0 }], 'timeoutMs', 'above 0'],
+  ['put', ['k', 'v', { timeoutMs: '5s' }], 'timeoutMs', '"5s"'],
+  ['put', ['k', 'v', { timeoutMs: Number.NaN }], 'timeoutMs', 'NaN'],
+  ['put', ['k', 'v', { constructor: 1 }], '"constructor"'],
+  ['get', [], 'get: key', 'undefined'],
+  ['get', [['k']], 'key', '["k"]'],
+  ['get', ['k', 'stale'], 'options', '"stale"'],
+  ['get', ['k', { consistancy: 'stale' }], 'did you mean consistency?'],
+  ['get', ['k', { consistency: 'eventual' }], 'consistency', 'linearizable, lease, stale'],
+  ['get', ['k', { consistency: 'stale', maxStalenessMs: 0 }], 'maxStalenessMs'],
+  ['get', ['k', { consistency: 'stale', maxStalenessMs: Number.POSITIVE_INFINITY }], 'maxStalenessMs'],
+  ['get', ['k', { maxStalenessMs: 5 }], 'maxStalenessMs', "consistency: 'stale'"],
+  ['get', ['k', { consistency: 'lease', maxStalenessMs: 5 }], "consistency: 'stale'"],
+  ['get', ['k', { minRevision: '7' }], 'minRevision', '"7"'],
+  ['get', ['k', { minRevision: 2 ** 60 }], 'minRevision'],
+  ['get', ['k', { onAnswer: true }], 'onAnswer', 'a function'],
+  ['get', ['k', { ifRevision: 1 }], '"ifRevision"'],
+  ['delete', [undefined], 'delete: key'],
+  ['delete', ['k', { ifAbsent: true }], '"ifAbsent"'],
+  ['delete', ['k', { ifRevision: undefined }], 'ifRevision is undefined'],
+  ['delete', ['k', 7], 'options', '7'],
+  ['count', ['prefix/'], 'options', '"prefix/"'],
+  ['count', [{ prefx: 'a' }], 'did you mean prefix?'],
+  ['count', [{ limit: 5 }], '"limit"'],
+  ['count', [{ prefix: 'a', start: 'b' }], 'prefix', 'start'],
+  ['status', ['http://127.0.0.1:1'], 'options'],
+  ['status', [{ endpoint: 7301 }], 'endpoint', '7301'],
+  ['status', [{ endpoint: 'https://127.0.0.1:1' }], 'http://'],
+  ['status', [{ endpoints: ['http://127.0.0.1:1'] }], 'did you mean endpoint?'],
+  ['cluster', [{ endpont: 'http://127.0.0.1:1' }], 'did you mean endpoint?'],
+  ['members', [{ timeout: 5 }], 'members:', 'did you mean timeoutMs?'],
+  ['leader', [{ sgnal: 5 }], 'leader:', 'did you mean signal?'],
+  ['addMember', [], 'addMember', 'undefined'],
+  ['addMember', [{ name: 'n4' }], 'replicaId', 'undefined'],
+  ['addMember', [{ ...member, replica_id: '9' }], 'did you mean replicaId?'],
+  ['addMember', [{ ...member, replicaId: 9 }], 'replicaId', '9'],
+  ['addMember', [{ ...member, url: 'nowhere://' }], 'nowhere://'],
+  ['addMember', [member, { timeout: 1 }], 'did you mean timeoutMs?'],
+  ['removeMember', [], 'name', 'undefined'],
+  ['removeMember', [''], 'name', '""'],
+  ['removeMember', ['n4', { force: true }], '"force"'],
+  ['replaceMember', [member], 'name', 'an object'],
+  ['replaceMember', ['n4', 'n5'], 'member', '"n5"'],
+  ['replaceMember', ['n4', member, 5], 'options', '5'],
+  ['transferLeader', [{ to: 'n2' }], 'name', 'an object'],
+  ['transferLeader', ['n2', { to: 'n2' }], '"to"'],
+  ['settings', [{ all: true }], '"all"'],
+  ['changeSettings', [], 'settings', 'undefined'],
+  ['changeSettings', [[1]], 'settings', '[1]'],
+  ['changeSettings', [{ value_bytes_max: undefined }], 'value_bytes_max', 'undefined'],
+  ['changeSettings', [{ value_bytes_max: Number.NaN }], 'value_bytes_max', 'NaN'],
+  ['changeSettings', [{ leases: { on: undefined } }], 'leases', 'on', 'undefined'],
+  ['changeSettings', [{ value_bytes_max: 5 }, { timout: 1 }], 'did you mean timeoutMs?'],
+]
+
+test.each(rows)('%s(%j)', async (call, args, ...says) => {
+  const node = await fake()
+  node.set('k', 'v')
+  const kv = clientOf([node]) as unknown as Loose
+  for (let round = 0; round < 2; round++) {
+    const error = await kv[call]?.(...args).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(TypeError)
+    for (const each of says) expect((error as TypeError).message).toContain(each)
+  }
+  expect(node.seen).toEqual([])
+  expect(node.questions).toEqual([])
+})
+
+test.each<[unknown, ...string[]]>([
+  ['prefix/', 'options', '"prefix/"'],
+  [{ prefx: 'a' }, 'did you mean prefix?'],
+  [{ prefix: 5 }, 'prefix', '5'],
+  [{ prefix: 'a', end: 'b' }, 'prefix', 'end'],
+  [{ start: null }, 'start', 'null'],
+  [{ end: {} }, 'end'],
+  [{ limit: -1 }, 'limit', '-1'],
+  [{ limit: '5' }, 'limit', '"5"'],
+  [{ order: 'down' }, 'order', 'asc, desc'],
+  [{ keysOnly: 1 }, 'keysOnly', '1'],
+  [{ snapshot: 'yes' }, 'snapshot', '"yes"'],
+  [{ snapshot: true, maxStalenessMs: 5 }, "consistency: 'stale'"],
+])('list(%j)', async (options, ...says) => {
+  const node = await fake()
+  const kv = clientOf([node])
+  const error = await kv
+    .list(options as object)
+    .next()
+    .catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(TypeError)
+  for (const each of says) expect((error as TypeError).message).toContain(each)
+  expect(node.seen).toEqual([])
+})
+
+test.each<[unknown, ...string[]]>([
+  [undefined, 'Client: options', 'undefined'],
+  [null, 'null'],
+  ['http://127.0.0.1:1', 'options'],
+  [{}, 'endpoints', 'undefined'],
+  [{ endpoints: 'http://127.0.0.1:1' }, 'endpoints must be a list', '"http://127.0.0.1:1"'],
+  [{ endpoints: [] }, 'at least one'],
+  [{ endpoints: [undefined] }, 'endpoints', '[undefined]'],
+  [{ endpoints: [7301] }, 'endpoints', '[7301]'],
+  [{ endpoints: ['https://127.0.0.1:1'] }, 'http://'],
+  [{ endpoints: ['http://127.0.0.1:1/path'] }, 'nothing more'],
+  [{ endpoints: ['http://127.0.0.1:1#fragment'] }, 'nothing more'],
+  [{ endpoint: 'http://127.0.0.1:1' }, 'did you mean endpoints?'],
+  [{ endpoints: ['http://127.0.0.1:1'], timeout: 5 }, 'did you mean timeoutMs?'],
+  [{ endpoints: ['http://127.0.0.1:1'], timeoutMs: -1 }, 'timeoutMs', '-1'],
+  [{ endpoints: ['http://127.0.0.1:1'], discover: 'no' }, 'discover', '"no"'],
+  [{ endpoints: ['http://127.0.0.1:1'], unreachableAfterMs: '1s' }, 'unreachableAfterMs', '"1s"'],
+  [{ endpoints: ['http://127.0.0.1:1'], onWarning: 1 }, 'onWarning', '1'],
+])('new Client(%j)', (options, ...says) => {
+  try {
+    new Client(options as never)
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError)
+    for (const each of says) expect((error as TypeError).message).toContain(each)
+    return
+  }
+  throw new Error('it was accepted')
+})
+
+describe('what is right is taken', () => {
+  test('options that are undefined, but for conditions', async () => {
+    const node = await fake()
+    const kv = new Client({
+      endpoints: [node.url],
+      timeoutMs: undefined,
+      discover: undefined,
+      unreachableAfterMs: undefined,
+      onWarning: undefined,
+    })
+    await kv.put('k', Buffer.from('v'), { signal: undefined, timeoutMs: undefined, ifAbsent: false })
+    const { signal } = new AbortController()
+    await kv.get('k', { consistency: undefined, maxStalenessMs: undefined, onAnswer: undefined, signal })
+    await kv.put('k', 'w', { ifAbsent: false, ifRevision: 2 })
+    expect(await kv.count({ prefix: undefined, start: undefined })).toBe(1)
+    await kv.transferLeader(undefined, { timeoutMs: 1_000 })
+    await kv.close()
+    expect(node.contents).toEqual({ k: 'w' })
+  })
+
+  test('limits of 0 and without end', async () => {
+    const node = await fake()
+    for (const key of ['a', 'b']) node.set(key, 'v')
+    const kv = clientOf([node])
+    for (const snapshot of [false, true]) {
+      for (const [limit, found] of [
+        [0, 0],
+        [1, 1],
+        [Number.POSITIVE_INFINITY, 2],
+      ] as const) {
+        let count = 0
+        for await (const _ of kv.list({ limit, snapshot })) count += 1
+        expect(count).toBe(found)
+      }
+    }
+  })
+
+  test('a bound of any length is written so that a node can read it', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    for (const maxStalenessMs of [1e-9, 0.1 + 0.2, 250, 86_400_000]) {
+      await kv.get('k', { consistency: 'stale', maxStalenessMs })
+    }
+    const written = node.seen.map((seen) => /max_staleness=([^&]*)/.exec(seen.target)?.[1])
+    expect(written).toEqual(['0.000001ms', '0.3ms', '250ms', '86400000ms'])
+  })
+})
