@@ -34,6 +34,8 @@ import { createTcpNetwork, type TcpNetwork } from './tcp/index.ts'
 import type { Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
 import { version } from './version.ts'
 
+export { StorageInUseError } from '../storage/index.ts'
+
 /** The node did not start, and nothing was changed. `usage`: the options are at fault. */
 export class NodeStartError extends Error {
   override readonly name = 'NodeStartError'

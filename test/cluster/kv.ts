@@ -39,10 +39,20 @@ export class Workspace {
 
   /** Starts a command and returns at once. */
   spawn(...args: string[]): ChildProcess {
+    return this.#spawn(args, false)
+  }
+
+  /** In a process group of its own, as a terminal has it. */
+  spawnGroup(...args: string[]): ChildProcess {
+    return this.#spawn(args, true)
+  }
+
+  #spawn(args: readonly string[], detached: boolean): ChildProcess {
     const child = spawn(process.execPath, [KV, ...args], {
       cwd: this.dir,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '' },
+      detached,
     })
     this.#children.add(child)
     child.once('exit', () => this.#children.delete(child))

@@ -5,6 +5,7 @@ import { edit, UNIT } from './edit.ts'
 
 const LINES = 'src/cli/import-lines.ts'
 const IMPORT = 'src/cli/commands/import.ts'
+const SUPERVISOR = 'src/cli/cluster/supervisor.ts'
 const FILES_TESTS = ['test/cli/files.int.test.ts']
 const LINES_TESTS = ['test/cli/import-lines.prop.test.ts']
 
@@ -55,5 +56,40 @@ export const LOCAL: readonly Mutant[] = [
     layers: UNIT,
     tests: FILES_TESTS,
     edits: [edit(LINES, 'if (ended) return', 'if (ended || number >= 0) return')],
+  },
+  {
+    id: 'M206',
+    title: 'a majority of the local nodes passes for one of the voters',
+    why: 'in a cluster that was grown by hand, rejoin takes away the node without which there is no quorum',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [edit(SUPERVISOR, 'count > voters.length / 2', 'count > this.#places.length / 2')],
+  },
+  {
+    id: 'M207',
+    title: 'a directory whose formatting was interrupted passes for a node',
+    why: 'a first start that was interrupted then founds nothing, and every node looks for a cluster to join',
+    layers: UNIT,
+    tests: ['test/cluster/interrupted-start.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/holds-node.ts',
+        "return inspectDirectory(dir).kind === 'formatted'",
+        'return existsSync(dir)',
+      ),
+      edit(
+        'src/server/holds-node.ts',
+        'import { StorageRefusedError }',
+        "import { existsSync } from 'node:fs'\nimport { StorageRefusedError }",
+      ),
+    ],
+  },
+  {
+    id: 'M208',
+    title: 'a start takes a supervisor that is about to end for one that runs',
+    why: 'the start of a detached cluster was interrupted: the next one shows it, and then it is gone',
+    layers: UNIT,
+    tests: ['test/cluster/interrupted-start.int.test.ts'],
+    edits: [edit('src/cli/cluster/start.ts', "{ command: 'formed' }", "{ command: 'status' }")],
   },
 ]

@@ -38,7 +38,7 @@ export interface ClusterFileNode {
 
 export interface ClusterFile {
   readonly format: typeof FORMAT
-  /** null until n1 has founded the cluster. */
+  /** null until n1 has said that it has founded the cluster: it may have done so and been interrupted. */
   readonly cluster_id: string | null
   /** null while no supervisor runs (one that was killed leaves its address behind: whoever uses it must ask who answers). */
   readonly supervisor: ControlAddress | null

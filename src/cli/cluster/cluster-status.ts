@@ -1,6 +1,6 @@
 // How the nodes of a local cluster are: what the supervisor knows of their processes, and what each says of itself over HTTP.
 
-import { get } from 'node:http'
+import { askNode } from './ask-node.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
 /** A node that runs and does not answer within this time is unreachable. */
@@ -39,56 +39,65 @@ export async function clusterStatus(
   nodes: readonly { readonly node: KnownNode; readonly url: string }[],
   limitMs = ANSWER_LIMIT_MS,
 ): Promise<ClusterStatus> {
-  const statuses = await Promise.all(nodes.map(({ node, url }) => nodeStatus(node, url, limitMs)))
-  // A leader that is cut off may not know yet that it was replaced: the highest term is right.
-  const leader = statuses
-    .filter(({ role }) => role === 'leader')
-    .sort(byTerm)
-    .at(-1)
+  const answers = await Promise.all(nodes.map(({ node, url }) => nodeStatus(node, url, limitMs)))
+  const statuses = answers.map(({ status }) => status)
   return {
     cluster_id: clusterId,
-    leader: leader?.name ?? null,
+    leader: leaderOf(answers),
     term: [...statuses].sort(byTerm).at(-1)?.term ?? null,
     nodes: statuses,
   }
 }
 
-async function nodeStatus(node: KnownNode, url: string, limitMs: number): Promise<NodeStatus> {
+interface Answer {
+  readonly status: NodeStatus
+  /** Whom it takes for the leader. */
+  readonly leader: string | null
+}
+
+/**
+ * A leader that is cut off may not know yet that it was replaced: the highest term is right. It may be a node that was started by hand, which the
+ * others name; of the local ones it counts only while it runs.
+ */
+function leaderOf(answers: readonly Answer[]): string | null {
+  const named = answers
+    .filter(({ leader }) => leader !== null)
+    .sort((a, b) => byTerm(a.status, b.status))
+    .at(-1)
+  const own = answers.find(({ status }) => status.name === named?.leader)?.status
+  return own === undefined || own.role === 'leader' ? (named?.leader ?? null) : null
+}
+
+async function nodeStatus(node: KnownNode, url: string, limitMs: number): Promise<Answer> {
   const { name } = node
-  if (node.pid === undefined) return { name, pid: null, url, state: 'stopped', ...SILENT }
-  const words = node.paused ? undefined : await askNode(url, limitMs)
+  const stopped = { status: { name, pid: null, url, state: 'stopped', ...SILENT }, leader: null } as const
+  if (node.pid === undefined) return stopped
+  const words = node.paused ? undefined : await askNode(url, '/v1/status', limitMs)
   // It may have ended, or have been paused, while it was asked.
-  if (node.pid === undefined) return { name, pid: null, url, state: 'stopped', ...SILENT }
-  if (node.paused) return { name, pid: node.pid, url, state: 'paused', ...SILENT }
-  return { name, pid: node.pid, url, state: words ? 'running' : 'unreachable', ...(words ?? SILENT) }
-}
-
-function askNode(url: string, limitMs: number): Promise<OwnWords | undefined> {
-  return new Promise((resolve) => {
-    const outgoing = get(`${url}/v1/status`, { agent: false, timeout: limitMs }, (incoming) => {
-      const chunks: Buffer[] = []
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-      incoming.on('error', () => resolve(undefined))
-      incoming.on('end', () => resolve(ownWords(Buffer.concat(chunks).toString())))
-    })
-    outgoing.on('timeout', () => outgoing.destroy())
-    outgoing.on('error', () => resolve(undefined))
-  })
-}
-
-function ownWords(text: string): OwnWords | undefined {
-  try {
-    const status = JSON.parse(text)
-    return {
-      role: typeof status.role === 'string' ? status.role : null,
-      term: numberOrNull(status.term),
-      commit_index: numberOrNull(status.commit_index),
-      applied_index: numberOrNull(status.applied_index),
-      revision: numberOrNull(status.revision),
-    }
-  } catch {
-    return undefined
+  if (node.pid === undefined) return stopped
+  const { pid } = node
+  if (node.paused) return { status: { name, pid, url, state: 'paused', ...SILENT }, leader: null }
+  if (words === undefined)
+    return { status: { name, pid, url, state: 'unreachable', ...SILENT }, leader: null }
+  const own = ownWords(words)
+  return {
+    status: { name, pid, url, state: 'running', ...own },
+    leader: own.role === 'leader' ? name : stringOrNull(words.leader),
   }
+}
+
+function ownWords(status: Readonly<Record<string, unknown>>): OwnWords {
+  return {
+    role: stringOrNull(status.role),
+    term: numberOrNull(status.term),
+    commit_index: numberOrNull(status.commit_index),
+    applied_index: numberOrNull(status.applied_index),
+    revision: numberOrNull(status.revision),
+  }
+}
+
+function stringOrNull(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
 }
 
 function numberOrNull(value: unknown): number | null {

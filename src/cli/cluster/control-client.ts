@@ -40,7 +40,7 @@ export async function ask(address: ControlAddress, message: ControlRequest): Pro
   const headers = { authorization: `Bearer ${address.token}`, 'content-type': 'application/json' }
   const answer = await exchange(`${address.control}/`, 'POST', headers, JSON.stringify(message), undefined)
   if (isReply(answer)) return answer
-  return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.' }
+  return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.', stopping: true }
 }
 
 /** The JSON body of an answer; `silent` when none came in time; undefined when nobody answered, or not in JSON. */

@@ -5,6 +5,8 @@ import type { ClusterStatus } from './cluster-status.ts'
 
 export type ControlRequest =
   | { readonly command: 'status' }
+  /** The same, once every node is a voter that knows a leader, or will not become one. */
+  | { readonly command: 'formed' }
   | { readonly command: 'stop' }
   | { readonly command: NodeCommand; readonly node: string }
   | {
@@ -20,7 +22,8 @@ export type NodeCommand = (typeof NODE_COMMANDS)[number]
 export type ControlReply =
   /** `said` is a sentence for a person. */
   | { readonly ok: true; readonly said: string; readonly status?: ClusterStatus }
-  | { readonly ok: false; readonly exitCode: number; readonly said: string }
+  /** `stopping`: the supervisor is about to end, or has ended; `stop` waits for that. */
+  | { readonly ok: false; readonly exitCode: number; readonly said: string; readonly stopping?: true }
 
 /**
  * What a supervisor shows before anybody trusts it: only who has the token can know this, and the token is not given away to

@@ -79,6 +79,7 @@ function isRequest(value: unknown): value is ControlRequest {
   if (typeof value !== 'object' || value === null || !('command' in value)) return false
   switch (value.command) {
     case 'status':
+    case 'formed':
     case 'stop':
     case 'heal':
       return true

@@ -17,7 +17,8 @@ export interface NodeOrder {
 export type PeerAddresses = Readonly<Record<string, string>>
 
 export type ToNode =
-  | { readonly kind: 'start'; readonly order: NodeOrder }
+  /** `supervisor`: the pid of whoever says so. */
+  | { readonly kind: 'start'; readonly order: NodeOrder; readonly supervisor: number }
   | { readonly kind: 'peers'; readonly peers: PeerAddresses }
   /**
    * `handOver`: pass leadership on, answer what is under way, close. Otherwise, when the whole cluster ends, there is nobody to hand over to,

@@ -2,23 +2,30 @@
 // when the channel breaks: no node outlives its supervisor, however that died.
 
 import { flushCompileCache } from 'node:module'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { pino } from 'pino'
-import { startNode } from '../../server/start-node.ts'
-import type { NodeApi, RunningNode } from '../../server/types.ts'
+import { StorageInUseError, startNode } from '../../server/start-node.ts'
+import type { NodeApi, NodeOptions, RunningNode } from '../../server/types.ts'
 import { keepHeapSmall } from '../small-heap.ts'
+import { ORPHANS_LIMIT_MS } from './client-ports.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
 
 keepHeapSmall()
 
 /** How often the node is asked how it is; it tells the supervisor only what changed. */
 const VIEW_INTERVAL_MS = 25
+/** How often a start is tried again that an earlier process of this node is in the way of. */
+const AGAIN_MS = 20
 
 let peers: PeerAddresses = {}
 let running: RunningNode | undefined
 
 // SIGKILL to itself: a node may be cut off at any instant without losing anything, and nothing can hold this up.
-process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+const end = (): boolean => process.kill(process.pid, 'SIGKILL')
+process.on('disconnect', end)
+// It may have died while this module was being loaded.
+if (!process.connected) end()
 // Ctrl-C and a closed terminal reach every process of the foreground group; what follows from it is the supervisor's to decide.
 process.on('SIGINT', () => {})
 process.on('SIGHUP', () => {})
@@ -26,7 +33,9 @@ process.on('SIGTERM', () => stop(true))
 process.on('message', (message: ToNode) => {
   switch (message.kind) {
     case 'start':
-      void start(message.order)
+      // The next supervisor may already be at work on this directory: an orphan must not touch it.
+      if (process.ppid === message.supervisor) void start(message.order)
+      else end()
       break
     case 'peers':
       peers = message.peers
@@ -42,7 +51,7 @@ async function start(order: NodeOrder): Promise<void> {
   process.title = `kv node ${order.name}`
   const { peers: _, ...options } = order
   try {
-    running = await startNode({
+    running = await startAfterPredecessor({
       ...options,
       logger: pino({ base: { node: order.name } }, pino.destination({ fd: 1, sync: true })),
       resolvePeer: (member) => peers[member.name] ?? member.peer,
@@ -56,6 +65,26 @@ async function start(order: NodeOrder): Promise<void> {
   tellViews(api)
   flushCompileCache()
   leave(await running.ended)
+}
+
+/** The node of a supervisor that was killed may be on its way out still, with its directory open and its ports taken. */
+async function startAfterPredecessor(options: NodeOptions): Promise<RunningNode> {
+  const deadline = performance.now() + ORPHANS_LIMIT_MS
+  for (;;) {
+    try {
+      return await startNode(options)
+    } catch (error) {
+      if (!isInTheWay(error) || performance.now() >= deadline) throw error
+      await sleep(AGAIN_MS)
+    }
+  }
+}
+
+function isInTheWay(error: unknown): boolean {
+  return (
+    error instanceof StorageInUseError ||
+    (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
+  )
 }
 
 function stop(handOver: boolean): void {

@@ -1,9 +1,12 @@
 // What `kv cluster start --detach` and the supervisor that it leaves behind say to each other, once.
 
+import type { ControlAddress } from './cluster-file.ts'
 import type { Formed, SupervisorOptions } from './supervisor.ts'
 
 export type ToSupervisor = SupervisorOptions
 
 export type FromSupervisor =
   | ({ readonly kind: 'up' } & Formed)
+  /** Another one has the directory. */
+  | { readonly kind: 'running'; readonly running: ControlAddress }
   | { readonly kind: 'failed'; readonly exitCode: number; readonly reason: string }

@@ -12,6 +12,7 @@ import { ask, findSupervisor } from './control-client.ts'
 import { Failure } from './failure.ts'
 import { eventLine } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
+import { stopSupervisor } from './stop.ts'
 import { siblingModule } from './supervised-node.ts'
 import { otherCount, Supervisor, type SupervisorOptions } from './supervisor.ts'
 
@@ -28,26 +29,35 @@ export async function startCluster(
   report: StartReport,
 ): Promise<void> {
   const running = await findSupervisor(options.dataDir)
-  if (running) return showRunning(running, options, report)
+  if (running && (await showRunning(running, options, report))) return
   if (process.stderr.isTTY) report.say('Starting the nodes …')
   return detach ? startDetached(options, report) : startHere(options, report)
 }
 
+/** Once it is formed. false: it was about to end, and is gone now. */
 async function showRunning(
   running: ControlAddress,
   { dataDir, nodes }: SupervisorOptions,
   { show }: StartReport,
-): Promise<void> {
-  const reply = await ask(running, { command: 'status' })
+): Promise<boolean> {
+  const reply = await ask(running, { command: 'formed' })
+  if (!reply.ok && reply.stopping === true) {
+    await stopSupervisor(running)
+    return false
+  }
   if (!reply.ok || !reply.status) throw new Failure(1, reply.said)
   const there = reply.status.nodes.length
   if (nodes !== undefined && nodes !== there) throw new Failure(2, otherCount(dataDir, there, nodes))
   await show(reply.status, 'already')
+  return true
 }
 
 async function startHere(options: SupervisorOptions, report: StartReport): Promise<void> {
   const supervisor = await Supervisor.start(options)
-  if (!(supervisor instanceof Supervisor)) return showRunning(supervisor.running, options, report)
+  if (!(supervisor instanceof Supervisor)) {
+    if (await showRunning(supervisor.running, options, report)) return
+    return startHere(options, report)
+  }
   let asked: StopSignal | undefined
   const forget = onStopSignals(
     (signal) => {
@@ -96,6 +106,10 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
   })
   if (child.connected) child.disconnect()
   child.unref()
+  if (answer.kind === 'running') {
+    if (await showRunning(answer.running, options, report)) return
+    return startDetached(options, report)
+  }
   if (answer.kind === 'failed') throw new Failure(answer.exitCode, answer.reason)
   await report.show(answer.status, 'detached')
   if (answer.problems.length > 0) throw new Failure(1, answer.problems.join('\n'))

@@ -4,13 +4,14 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:f
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { becomesFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
-import { readClusterFile } from './cluster-file.ts'
+import { type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { ask, findSupervisor } from './control-client.ts'
 import { Failure } from './failure.ts'
 
 /** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
 const OURS =
   /^(n\d+(\.old-\d+|\.log(\.old)?)?|cluster\.json(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
+const NODES = /^n\d/
 
 /** A supervisor that has answered that all is stopped has nothing left to do but end. */
 const SUPERVISOR_END_LIMIT_MS = 1_000
@@ -22,11 +23,16 @@ export async function stopCluster(dataDir: string): Promise<boolean> {
     await orphansEnded(dataDir)
     return false
   }
+  await stopSupervisor(supervisor)
+  return true
+}
+
+/** Resolves when its process is gone, and all that it ran. */
+export async function stopSupervisor(supervisor: ControlAddress): Promise<void> {
   const reply = await ask(supervisor, { command: 'stop' })
-  if (!reply.ok) throw new Failure(reply.exitCode, reply.said)
+  if (!reply.ok && reply.stopping !== true) throw new Failure(reply.exitCode, reply.said)
   const deadline = performance.now() + SUPERVISOR_END_LIMIT_MS
   while (runs(supervisor.pid) && performance.now() < deadline) await sleep(5)
-  return true
 }
 
 /** It has identified itself just now, and signal 0 does nothing to whoever might have its number next. */
@@ -54,7 +60,8 @@ export async function destroyCluster(dataDir: string): Promise<boolean> {
   await stopCluster(dataDir)
   if (!existsSync(dataDir)) return false
   const ours = readdirSync(dataDir).filter((name) => OURS.test(name))
-  if (ours.length > 0 && !ours.includes('cluster.json')) {
+  // A start that was interrupted before there was a plan leaves its lock and log. Nodes come after cluster.json.
+  if (ours.some((name) => NODES.test(name)) && !ours.includes('cluster.json')) {
     throw new Failure(
       1,
       `${dataDir} has no cluster.json, so it does not look like a local cluster. Nothing was deleted.`,

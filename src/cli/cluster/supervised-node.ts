@@ -98,7 +98,7 @@ export class SupervisedNode {
       life.end ??= { kind: 'failed', reason: error.message }
     })
     void life.gone.then(() => this.#bury(life))
-    this.#tell({ kind: 'start', order })
+    this.#tell({ kind: 'start', order, supervisor: process.pid })
   }
 
   setPeers(peers: PeerAddresses): void {

@@ -15,7 +15,7 @@ async function supervise(options: ToSupervisor): Promise<void> {
   try {
     const supervisor = await Supervisor.start(options)
     if (!(supervisor instanceof Supervisor)) {
-      report({ kind: 'failed', exitCode: 1, reason: 'Another start of this cluster is under way.' })
+      report({ kind: 'running', ...supervisor })
       return
     }
     supervisor.watch((event) => {
@@ -28,6 +28,8 @@ async function supervise(options: ToSupervisor): Promise<void> {
     )
     const abandon = (): void => void supervisor.stop()
     process.once('disconnect', abandon)
+    // Whoever started it may be gone since.
+    if (!process.connected) abandon()
     const formed = await supervisor.formed()
     process.off('disconnect', abandon)
     report({ kind: 'up', ...formed })

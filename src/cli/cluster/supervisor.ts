@@ -2,8 +2,10 @@
 // commands ask, and writes cluster.json. It never restarts a node by itself: a node that died shows what a cluster is like without it.
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { holdsNode } from '../../server/holds-node.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../../server/relay-mesh.ts'
 import type { Founding, ListenAddress } from '../../server/types.ts'
 import { becomesFree, isFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
@@ -17,10 +19,11 @@ import {
 import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS } from './cluster-status.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
 import { type ControlServer, startControlServer } from './control-server.ts'
-import { Failure } from './failure.ts'
+import { Failure, failureOf } from './failure.ts'
 import type { PeerAddresses } from './node-messages.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
 import { releaseLock, takeLock } from './supervisor-lock.ts'
+import { asked, knownVoters, type Voter } from './voters.ts'
 
 export const NODES_MAX = 9
 const HOST = '127.0.0.1'
@@ -30,6 +33,8 @@ const DEFAULT_PORT = 7301
 const READY_LIMIT_MS = 60_000
 /** Nodes that run have found a leader after this long, if they can. */
 const MAJORITY_LIMIT_MS = 5000
+/** What no node tells by itself is asked for again after this long. */
+const LOOK_AGAIN_MS = 250
 
 export interface SupervisorOptions {
   /** Absolute. */
@@ -75,14 +80,19 @@ export class Supervisor {
   readonly #stopped = Promise.withResolvers<void>()
   #mesh: RelayMesh | undefined
   #clusterId: string | null
+  #formed: Promise<Formed> | undefined
   #stopping = false
 
   /** Takes the directory and starts the processes. The result says who holds the directory when somebody does. */
   static async start(options: SupervisorOptions): Promise<Supervisor | { readonly running: ControlAddress }> {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
     const token = randomBytes(24).toString('hex')
-    const server: { handle: (request: ControlRequest) => Promise<ControlReply> } = { handle: notYet }
-    const control = await startControlServer(token, (request) => server.handle(request))
+    const starting = Promise.withResolvers<Supervisor>()
+    // Nobody may have asked.
+    starting.promise.catch(() => {})
+    const control = await startControlServer(token, async (request) =>
+      (await starting.promise).#handle(request),
+    )
     const self = { pid: process.pid, control: control.url, token }
     const holder = await takeLock(options.dataDir, self)
     if (holder !== undefined) {
@@ -98,11 +108,11 @@ export class Supervisor {
       if (supervisor) await supervisor.#abandon()
       control.close()
       releaseLock(options.dataDir)
+      starting.reject(error)
       throw error
     }
-    const started = supervisor
-    server.handle = (request) => started.#handle(request)
-    return started
+    starting.resolve(supervisor)
+    return supervisor
   }
 
   private constructor(
@@ -141,14 +151,24 @@ export class Supervisor {
   }
 
   /** Waits until every node is a voter that knows a leader. A new cluster forms whole or not at all. */
-  async formed(): Promise<Formed> {
+  formed(): Promise<Formed> {
+    this.#formed ??= this.#form()
+    return this.#formed
+  }
+
+  async #form(): Promise<Formed> {
     const founding = this.#clusterId === null
     const problems: string[] = []
     const checks = this.#places.map(async (place) => {
       const problem = await this.#becomesReady(place)
       if (problem === undefined) return
       if (this.#stopping) throw new Failure(1, 'The cluster was stopped before it was ready.')
-      if (founding) throw new Failure(1, `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}`)
+      if (founding) {
+        throw new Failure(
+          1,
+          `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}. Another start goes on with it; kv cluster destroy deletes it.`,
+        )
+      }
       problems.push(withAdvice(problem, place))
     })
     try {
@@ -204,7 +224,9 @@ export class Supervisor {
       const names = this.#places.map(({ node }) => node.name)
       this.#mesh = await createRelayMesh(names, (name) => this.#peerListener(name))
     }
-    const founds = this.#clusterId === null && this.#places.every(({ node }) => isUnused(node.dataDir))
+    // The plan comes before the first node: whenever the supervisor ends, the next one knows what it may find.
+    this.#save()
+    const founds = this.#clusterId === null && !this.#places.some(({ node }) => holdsNode(node.dataDir))
     for (const place of this.#places) {
       await this.#launch(place, founds && place === this.#places[0] ? { kind: 'bootstrap' } : undefined)
     }
@@ -306,28 +328,32 @@ export class Supervisor {
   }
 
   /** undefined when it is, or when that is `enough`; otherwise a sentence. */
-  async #becomesReady({ node }: Place, enough: () => boolean = () => false): Promise<string | undefined> {
-    const { problem } = await this.#until<{ problem?: string }>(
-      () => {
-        if (node.ready || enough()) return {}
-        return node.pid === undefined ? { problem: `${node.name} ended: ${node.lastEnd?.reason}` } : undefined
-      },
-      READY_LIMIT_MS,
-      () => {
-        const reasons = node.view?.notReady.join('; ') ?? 'it has not joined the cluster'
-        return { problem: `${node.name} runs but is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons}` }
-      },
-    )
-    return problem
+  async #becomesReady({ node }: Place, enough = async () => false): Promise<string | undefined> {
+    const deadline = performance.now() + READY_LIMIT_MS
+    for (;;) {
+      const state = await this.#until(
+        () => (node.ready ? 'ready' : node.pid === undefined ? 'ended' : undefined),
+        LOOK_AGAIN_MS,
+        () => 'coming',
+      )
+      if (state === 'ended') return `${node.name} ended: ${node.lastEnd?.reason}`
+      if (state === 'ready' || (await enough())) return undefined
+      if (performance.now() < deadline) continue
+      const reasons = node.view?.notReady.join('; ') ?? 'it has not joined the cluster'
+      return `${node.name} runs but is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons}`
+    }
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Commands
 
   async #handle(request: ControlRequest): Promise<ControlReply> {
-    if (this.#stopping && request.command !== 'stop') return refused(1, 'The cluster is being stopped.')
+    if (this.#stopping && request.command !== 'stop') {
+      return { ...refused(1, 'The cluster is being stopped.'), stopping: true }
+    }
     const reply = await this.#obey(request)
-    if (reply.ok && request.command !== 'status') this.#emit({ kind: 'command', said: reply.said })
+    if (reply.ok && request.command !== 'status' && request.command !== 'formed')
+      this.#emit({ kind: 'command', said: reply.said })
     return reply
   }
 
@@ -335,6 +361,13 @@ export class Supervisor {
     switch (request.command) {
       case 'status':
         return { ok: true, said: this.#failures().join('\n'), status: await this.status() }
+      case 'formed':
+        try {
+          await this.formed()
+        } catch (error) {
+          return { ...refused(1, failureOf(error).message), stopping: true }
+        }
+        return { ok: true, said: '', status: await this.status() }
       case 'stop':
         await this.stop()
         return done('The cluster is stopped.')
@@ -403,7 +436,10 @@ export class Supervisor {
     await this.#launch(place)
     this.#save()
     // Whoever brings back one node after the other cannot wait for a majority at the first.
-    const problem = await this.#becomesReady(place, () => place.listening && !this.#majorityRuns())
+    const problem = await this.#becomesReady(
+      place,
+      async () => place.listening && (await this.#majority()) === 'impossible',
+    )
     if (problem !== undefined) return refused(1, withAdvice(problem, place))
     await this.#firstAnswers([place])
     return done(
@@ -413,9 +449,24 @@ export class Supervisor {
     )
   }
 
-  #majorityRuns(places = this.#places): boolean {
-    const running = places.filter(({ node }) => node.pid !== undefined && !node.paused).length
-    return running > this.#places.length / 2
+  /** Of the voters that the configuration names, `without` the one at this place. */
+  async #majority(without?: Place): Promise<'there' | 'possible' | 'impossible'> {
+    const others = this.#places.filter((place) => place !== without)
+    const running = others.filter(({ node }) => node.pid !== undefined && !node.paused)
+    const voters = await knownVoters(running.map(({ url }) => url))
+    if (voters === undefined) return others.some(mayRun) ? 'possible' : 'impossible'
+    const left = voters.filter(({ name }) => name !== without?.node.name)
+    const states = await Promise.all(left.map((voter) => this.#stateOf(voter)))
+    const isMajority = (count: number): boolean => count > voters.length / 2
+    if (isMajority(states.filter((state) => state === 'ready').length)) return 'there'
+    return isMajority(states.filter((state) => state !== 'away').length) ? 'possible' : 'impossible'
+  }
+
+  async #stateOf(voter: Voter): Promise<'ready' | 'coming' | 'away'> {
+    const place = this.#places.find(({ node, url }) => node.name === voter.name && url === voter.url)
+    if (place !== undefined) return place.node.ready ? 'ready' : mayRun(place) ? 'coming' : 'away'
+    const answer = await asked(voter)
+    return answer === undefined ? 'away' : answer.knowsLeader ? 'ready' : 'coming'
   }
 
   async #rejoin(place: Place): Promise<ControlReply> {
@@ -437,23 +488,20 @@ export class Supervisor {
   }
 
   /**
-   * The change of membership needs a majority: nothing is touched before one is there. One that runs may still be
-   * electing its leader, or a node of it be starting.
+   * The change of membership needs a majority of the voters, and the old replica is gone by then: nothing is touched before the others have one.
+   * They may still be electing their leader, or one of them be starting.
    */
   async #whyNotWithout(place: Place): Promise<string | undefined> {
-    const others = this.#places.filter((other) => other !== place)
-    const isPossible = await this.#until(
-      () => {
-        if (others.filter(({ node }) => node.ready).length > this.#places.length / 2) return true
-        return others.some(({ busy }) => busy) || this.#majorityRuns(others) ? undefined : false
-      },
-      MAJORITY_LIMIT_MS,
-      () => false,
-    )
-    if (isPossible) return undefined
+    const deadline = performance.now() + MAJORITY_LIMIT_MS
+    let majority = await this.#majority(place)
+    while (majority === 'possible' && performance.now() < deadline) {
+      await sleep(LOOK_AGAIN_MS)
+      majority = await this.#majority(place)
+    }
+    if (majority === 'there') return undefined
     return (
-      `${place.node.name} can only rejoin while a majority of the nodes runs without it, and that is not so now. ` +
-      'Start the others first. Nothing was changed.'
+      `${place.node.name} can only rejoin while a majority of the voters of the cluster (kv member list) runs without it, and that is not so ` +
+      'now. Start the others first. Nothing was changed.'
     )
   }
 
@@ -489,13 +537,33 @@ interface PlannedPlace {
 function placesOf(options: SupervisorOptions, file: ClusterFile | undefined): PlannedPlace[] {
   if (file === undefined) return newPlaces(options)
   const { dataDir, nodes, port } = options
+  const hold = file.nodes.filter(({ name }) => holdsNode(join(dataDir, name)))
+  // A first start that was interrupted before a node was there: its plan binds nobody.
+  if (hold.length === 0 && file.cluster_id === null) {
+    const plannedPort = portOf(file.nodes[0]?.url)
+    return newPlaces({ ...options, nodes: nodes ?? file.nodes.length, port: port ?? plannedPort })
+  }
+  if (hold.length === 0) {
+    throw new Failure(
+      1,
+      `The data of every node in ${dataDir} is lost. kv cluster destroy deletes what is left; then start founds a new cluster.`,
+    )
+  }
   if (nodes !== undefined && nodes !== file.nodes.length) {
     throw new Failure(2, otherCount(dataDir, file.nodes.length, nodes))
   }
   return file.nodes.map(({ name, url, peer_port, stage }, at) => {
-    const clientPort = port === undefined ? Number(new URL(url).port) : port + at
+    const clientPort = port === undefined ? portOf(url) : port + at
     return { name, port: clientPort, url: urlOf(clientPort), peerPort: peer_port ?? 0, stage }
   })
+}
+
+function mayRun({ node, busy }: Place): boolean {
+  return busy || (node.pid !== undefined && !node.paused)
+}
+
+function portOf(url: string | undefined): number {
+  return url === undefined ? DEFAULT_PORT : Number(new URL(url).port)
 }
 
 function newPlaces({
@@ -504,7 +572,7 @@ function newPlaces({
   port = DEFAULT_PORT,
 }: SupervisorOptions): PlannedPlace[] {
   const names = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
-  const used = names.find((name) => !isUnused(join(dataDir, name)))
+  const used = names.find((name) => holdsNode(join(dataDir, name)))
   if (used !== undefined) {
     throw new Failure(
       1,
@@ -524,10 +592,6 @@ function urlOf(port: number): string {
   return `http://${HOST}:${port}`
 }
 
-function isUnused(dir: string): boolean {
-  return !existsSync(dir) || readdirSync(dir).length === 0
-}
-
 /** undefined when there is nothing to keep. */
 function moveAside(dir: string): string | undefined {
   if (!existsSync(dir)) return undefined
@@ -542,8 +606,8 @@ function moveAside(dir: string): string | undefined {
 /** What a node said when it ended, and the way out that a local cluster offers, unless it has named that itself. */
 function withAdvice(problem: string, { node, stage }: Place): string {
   const rejoin = `kv cluster rejoin ${node.name}`
-  if (stage === 'member' && isUnused(node.dataDir)) {
-    return `${node.name} has lost its data: ${node.dataDir} is empty. ${rejoin} makes it a fresh replica.`
+  if (stage === 'member' && !holdsNode(node.dataDir)) {
+    return `${node.name} has lost its data: ${node.dataDir} holds none. ${rejoin} makes it a fresh replica.`
   }
   return problem.includes(rejoin) ? problem : `${problem}\nIf its data is damaged or lost: ${rejoin}`
 }
@@ -552,10 +616,6 @@ function done(said: string): ControlReply {
   return { ok: true, said }
 }
 
-function refused(exitCode: number, said: string): ControlReply {
+function refused(exitCode: number, said: string): ControlReply & { readonly ok: false } {
   return { ok: false, exitCode, said }
-}
-
-async function notYet(): Promise<ControlReply> {
-  return refused(1, 'The cluster is just being started.')
 }

@@ -1,0 +1,57 @@
+// Who the voters of the cluster are, and who of them answers. The configuration says so, not the list of local nodes: a cluster may have been
+// grown by nodes that were started by hand.
+
+import { askNode, isObject } from './ask-node.ts'
+
+const ANSWER_LIMIT_MS = 1_000
+
+export interface Voter {
+  readonly name: string
+  readonly replicaId: string
+  readonly url: string
+}
+
+/** As the nodes at `urls` know them, or of those that the leader: it is the first to know. undefined when nobody answers. */
+export async function knownVoters(urls: readonly string[]): Promise<readonly Voter[] | undefined> {
+  const answers = await Promise.all(urls.map((url) => askNode(url, '/v1/cluster', ANSWER_LIMIT_MS)))
+  const known = answers.flatMap((answer) => configurationOf(answer) ?? []).sort((a, b) => a.term - b.term)
+  const newest = known.at(-1)
+  const leader = newest?.voters.find(({ name }) => name === newest.leader)
+  if (leader === undefined) return newest?.voters
+  const led = configurationOf(await askNode(leader.url, '/v1/cluster', ANSWER_LIMIT_MS))
+  return led?.voters ?? newest?.voters
+}
+
+/** `knowsLeader`: it takes part. undefined: the replica does not answer there. */
+export async function asked({
+  url,
+  replicaId,
+}: Voter): Promise<{ readonly knowsLeader: boolean } | undefined> {
+  const status = await askNode(url, '/v1/status', ANSWER_LIMIT_MS)
+  return status?.replica_id === replicaId ? { knowsLeader: typeof status.leader === 'string' } : undefined
+}
+
+interface KnownConfiguration {
+  readonly term: number
+  readonly leader: string | undefined
+  readonly voters: readonly Voter[]
+}
+
+function configurationOf(
+  answer: Readonly<Record<string, unknown>> | undefined,
+): KnownConfiguration | undefined {
+  if (answer === undefined || !Array.isArray(answer.members)) return undefined
+  const { term, leader, members } = answer
+  return {
+    term: Number(term),
+    leader: typeof leader === 'string' ? leader : undefined,
+    voters: members
+      .filter(isObject)
+      .filter(({ role }) => role === 'voter')
+      .map(({ name, replica_id, url }) => ({
+        name: String(name),
+        replicaId: String(replica_id),
+        url: String(url),
+      })),
+  }
+}

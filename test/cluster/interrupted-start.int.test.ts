@@ -1,0 +1,132 @@
+// The first start of a cluster, ended at any instant: the next start works, and what was acknowledged before is there.
+
+import type { ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { request } from 'node:http'
+import { setImmediate as turn } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
+import { eventually, outcomeOf, Workspace } from './kv.ts'
+
+/** What comes to be, in its order: the instants at which a start is ended. */
+const INSTANTS = [
+  'supervisor.lock',
+  'cluster.json.new',
+  'cluster.json',
+  'n1.log',
+  'n1',
+  'n1/FORMATTING',
+  'n1/LOCK',
+  'n1/CURRENT',
+  'n1/IDENTITY',
+  'a write is acknowledged',
+  'n2/FORMATTING',
+  'n2/IDENTITY',
+  'n3/IDENTITY',
+] as const
+
+const ENDINGS = {
+  'its supervisor is killed': (child: ChildProcess) => child.kill('SIGKILL'),
+  'all of it is killed': (child: ChildProcess) => process.kill(-(child.pid ?? 0), 'SIGKILL'),
+  'Ctrl-C': (child: ChildProcess) => process.kill(-(child.pid ?? 0), 'SIGINT'),
+} as const
+type Ending = keyof typeof ENDINGS
+const ALL_ENDINGS = Object.keys(ENDINGS) as Ending[]
+
+/** Each ending at each instant would take minutes: they take turns. */
+const cases = INSTANTS.map(
+  (instant, at) => [instant, ALL_ENDINGS[at % ALL_ENDINGS.length] ?? 'Ctrl-C'] as const,
+)
+
+test.each(cases)('once there is %s: %s', async (instant, ending) => {
+  const space = await Workspace.open()
+  const acknowledged = await interrupted(space, instant, ending)
+
+  const started = await space.start()
+  expect(started.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'follower', 'leader'])
+  expect((await space.kv('put', 'later', '1')).code).toBe(0)
+  for (const key of acknowledged)
+    expect(await space.kv('get', key)).toMatchObject({ code: 0, stdout: 'value' })
+  expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+  expect(existsSync(space.path())).toBe(false)
+})
+
+test.each(['cluster.json', 'n1/IDENTITY', 'n3/IDENTITY'] as const)(
+  'once there is %s: whoever waited for a detached start is killed',
+  async (instant) => {
+    const space = await Workspace.open()
+    const acknowledged = await interrupted(space, instant, 'its supervisor is killed', '--detach')
+    // The supervisor that nobody wants any more ends by itself; the next start does not take it for one that runs.
+    await space.start()
+    const { leader, nodes } = await space.status()
+    expect(nodes.map(({ state }) => state)).toEqual(['running', 'running', 'running'])
+    expect(leader).not.toBeNull()
+    for (const key of acknowledged) expect((await space.kv('get', key)).code).toBe(0)
+  },
+)
+
+test('a start waits for the end of one that is being stopped', async () => {
+  const space = await Workspace.open()
+  await space.start()
+  const supervisor = await findSupervisor(space.path())
+  if (supervisor === undefined) throw new Error('no supervisor')
+  const stopped = space.kv('cluster', 'stop')
+  await eventually(async () => !(await ask(supervisor, { command: 'status' })).ok)
+  await space.start()
+  expect((await stopped).code).toBe(0)
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+})
+
+test('nothing was founded: another number of nodes is as good as the first', async () => {
+  const space = await Workspace.open()
+  await interrupted(space, 'n1/LOCK', 'all of it is killed')
+  expect((await space.start('--nodes', '1')).nodes).toHaveLength(1)
+})
+
+test('what is left of a start can be deleted at any instant', async () => {
+  for (const instant of ['supervisor.lock', 'cluster.json', 'n1/FORMATTING'] as const) {
+    const space = await Workspace.open()
+    await interrupted(space, instant, 'all of it is killed')
+    expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+    expect(existsSync(space.path())).toBe(false)
+  }
+})
+
+/** Starts a cluster and ends it at that instant. The keys whose writes were acknowledged before. */
+async function interrupted(
+  space: Workspace,
+  instant: (typeof INSTANTS)[number],
+  ending: Ending,
+  ...flags: string[]
+): Promise<string[]> {
+  const acknowledged: string[] = []
+  const child = space.spawnGroup('cluster', 'start', '--port', String(space.port), ...flags)
+  const ended = outcomeOf(child)
+  const put = async (): Promise<boolean> => {
+    const key = `key-${acknowledged.length}`
+    const isStored = await stored(space.port, key)
+    if (isStored) acknowledged.push(key)
+    return isStored
+  }
+  const isThere = (): boolean | Promise<boolean> =>
+    instant === 'a write is acknowledged' ? put() : existsSync(space.path(instant))
+  while (child.exitCode === null && !(await isThere())) await turn()
+  ENDINGS[ending](child)
+  await ended
+  return acknowledged
+}
+
+function stored(port: number, key: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const outgoing = request(
+      { host: '127.0.0.1', port, method: 'PUT', path: `/v1/kv/${key}`, agent: false },
+      (answer) => {
+        answer.resume()
+        answer.on('error', () => resolve(false))
+        answer.on('end', () => resolve(answer.statusCode === 200))
+      },
+    )
+    outgoing.on('error', () => resolve(false))
+    outgoing.end('value')
+  })
+}
