@@ -21,6 +21,14 @@ interface Waiter {
   served: ReadConsistency
 }
 
+/** What a majority is asked to confirm. Whoever waits for it was there when it was first asked, so the answer to any of its ids will do. */
+interface Question {
+  readonly lease: boolean
+  waiters: readonly Waiter[]
+  ids: readonly number[]
+  askedAt: MonotonicMs
+}
+
 /** What reads need to know of the node. */
 export interface ReadState {
   readonly revision: Revision
@@ -37,7 +45,10 @@ export class Reads {
   #nextId = 1
   #fresh: Waiter[] = []
   #parked: Waiter[] = []
-  readonly #asked = new Map<number, { readonly at: MonotonicMs; waiters: readonly Waiter[] }>()
+  /** By the ids of each. */
+  readonly #asked = new Map<number, Question>()
+  /** To be asked again, under one more id. */
+  #repeated: Question[] = []
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
@@ -53,7 +64,7 @@ export class Reads {
   }
 
   get hasFresh(): boolean {
-    return this.#fresh.length > 0
+    return this.#fresh.length > 0 || this.#repeated.length > 0
   }
 
   /** Whether something is to be asked again by `unpark`. */
@@ -71,7 +82,7 @@ export class Reads {
       open: this.#open.size,
       fresh: this.#fresh.length,
       parked: this.#parked.length,
-      asked: this.#asked.size,
+      asked: new Set(this.#asked.values()).size,
       awaitingIndex: this.#awaitingIndex.length,
       awaitingRevision: this.#awaitingRevision.size,
     }
@@ -107,45 +118,57 @@ export class Reads {
   /** What the core is to be asked now: at most one linearizable and one lease read for all that arrived. */
   take(): ReadRequest[] {
     const linearizable: Waiter[] = []
-    const lease: Waiter[] = []
+    const leased: Waiter[] = []
     for (const waiter of this.#fresh) {
-      if (waiter.open) (waiter.options.consistency === 'lease' ? lease : linearizable).push(waiter)
+      if (waiter.open) (waiter.options.consistency === 'lease' ? leased : linearizable).push(waiter)
     }
     this.#fresh = []
-    const requests: ReadRequest[] = []
-    for (const [waiters, isLease] of [
+    const questions = this.#repeated
+    this.#repeated = []
+    const now = this.#clock.now()
+    for (const [waiters, lease] of [
       [linearizable, false],
-      [lease, true],
-    ] as const) {
-      if (waiters.length === 0) continue
+      [leased, true],
+    ] as const)
+      if (waiters.length > 0) questions.push({ lease, waiters, ids: [], askedAt: now })
+    return questions.map((question) => {
       const id = this.#nextId++
-      this.#asked.set(id, { at: this.#clock.now(), waiters })
-      requests.push({ id, lease: isLease })
-    }
-    return requests
+      question.ids = [...question.ids, id]
+      question.askedAt = now
+      this.#asked.set(id, question)
+      return { id, lease: question.lease }
+    })
   }
 
   /**
-   * What was refused is fresh again, and so is what has had no answer for `readAskAgainMs`: the question or its answer may be lost. Any
-   * confirmation that begins later is as good for a read as the first would have been.
+   * What was refused is fresh again. What has had no answer for `readAskAgainMs` is asked once more: the question or its answer may be lost, or
+   * only late.
    */
   unpark(): void {
     const again = this.#parked
     this.#parked = []
-    const askedBefore = this.#clock.now() - this.#limits.readAskAgainMs
-    for (const [id, asked] of this.#asked) {
-      if (asked.at > askedBefore) break
-      this.#asked.delete(id)
-      again.push(...asked.waiters)
-    }
     this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
+    const now = this.#clock.now()
+    const askedBefore = now - this.#limits.readAskAgainMs
+    for (const question of this.#asked.values()) {
+      if (question.askedAt > askedBefore) continue
+      if (question.waiters.some(({ open }) => open)) {
+        question.askedAt = now
+        this.#repeated.push(question)
+      } else this.#forget(question)
+    }
   }
 
   resolve(outcome: ReadOutcome): void {
-    const asked = this.#asked.get(outcome.id)
-    if (asked === undefined) return
-    this.#asked.delete(outcome.id)
-    for (const waiter of asked.waiters) {
+    const question = this.#asked.get(outcome.id)
+    if (question === undefined) return
+    if (outcome.outcome === 'refused' && question.ids.length > 1) {
+      this.#asked.delete(outcome.id)
+      question.ids = question.ids.filter((id) => id !== outcome.id)
+      return
+    }
+    this.#forget(question)
+    for (const waiter of question.waiters) {
       if (!waiter.open) continue
       if (outcome.outcome === 'refused') {
         this.#parked.push(waiter)
@@ -156,6 +179,11 @@ export class Reads {
       if (this.#state.appliedIndex >= outcome.index) this.#grant(waiter)
       else this.#awaitIndex(waiter, outcome.index)
     }
+  }
+
+  #forget(question: Question): void {
+    for (const id of question.ids) this.#asked.delete(id)
+    if (this.#repeated.length > 0) this.#repeated = this.#repeated.filter((one) => one !== question)
   }
 
   /** More has been applied. */
@@ -223,9 +251,9 @@ export class Reads {
     this.#fresh = this.#fresh.filter(isOpen)
     this.#parked = this.#parked.filter(isOpen)
     this.#awaitingIndex = this.#awaitingIndex.filter(isOpen)
-    for (const [id, asked] of this.#asked) {
-      asked.waiters = asked.waiters.filter(isOpen)
-      if (asked.waiters.length === 0) this.#asked.delete(id)
+    for (const question of new Set(this.#asked.values())) {
+      question.waiters = question.waiters.filter(isOpen)
+      if (question.waiters.length === 0) this.#forget(question)
     }
   }
 

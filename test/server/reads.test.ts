@@ -115,6 +115,33 @@ test('a question without an answer is asked again after its pause, not before', 
   expect(reads.take()).toHaveLength(1)
 })
 
+test('an answer that takes longer than that pause is an answer all the same', () => {
+  add()
+  const [first] = reads.take()
+  clock.advance(driverLimits.readAskAgainMs)
+  reads.unpark()
+  const [second] = reads.take()
+  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(1), lease: false })
+  expect(codes()).toEqual(['linearizable'])
+  reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(2), lease: false })
+  expect(codes()).toEqual(['linearizable'])
+  expect(Object.values(reads.inspect()).every((count) => count === 0)).toBe(true)
+})
+
+test('of a question that was asked twice the refusal of one waits for the other', () => {
+  add()
+  const [first] = reads.take()
+  clock.advance(driverLimits.readAskAgainMs)
+  reads.unpark()
+  const [second] = reads.take()
+  reads.resolve({ id: first?.id ?? -1, outcome: 'refused', refusal: 'leadership-lost' })
+  reads.unpark()
+  expect(reads.take()).toEqual([])
+  reads.resolve({ id: second?.id ?? -1, outcome: 'refused', refusal: 'leadership-lost' })
+  reads.unpark()
+  expect(reads.take()).toHaveLength(1)
+})
+
 test('each way of running out of time has its code, and none claims a write', () => {
   add()
   reads.take()
