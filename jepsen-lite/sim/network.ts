@@ -240,7 +240,7 @@ export class SimNetwork implements Carrier {
       random: stream(seed, DRAW.handshake, process.number),
       wires,
       events: this.#eventsOf(process),
-      limits: { snapshotChunksInflightMax: 1 + (bits(seed, DRAW.stream, 0, 0) % 4) },
+      limits: { snapshotChunksInflightMax: config.limits.snapshotChunksInflightMax },
       logger: {
         ...{ debug() {}, warn() {}, error() {} },
         info: (_fields, message) => this.#world.say(process, message),

@@ -1,6 +1,7 @@
 // The limits of a node, as a schedule draws them: small ones reach the seams.
 
 import { driverLimits, raftLimits } from '../../src/server/limits.ts'
+import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 import type { Dice } from './dice.ts'
 
@@ -16,25 +17,46 @@ const driver = driverLimits
 
 /** What is small is small beside a few entries of some hundred bytes; what is usual is as shipped. */
 export const LIMITS = {
+  // ---- of the core
   appendBytesMax: { small: [1, 150, 400, 4096], usual: raft.appendBytesMax },
   inflightMessagesMax: { small: [1, 2, 4], usual: raft.inflightMessagesMax },
+  inflightBytesMax: { small: [1, 300, 2000], usual: raft.inflightBytesMax },
   uncommittedEntriesMax: { small: [3, 10, 100], usual: raft.uncommittedEntriesMax },
+  uncommittedBytesMax: { small: [1000, 5000, 50_000], usual: raft.uncommittedBytesMax },
   applyBytesMax: { small: [1, 300, 4096], usual: raft.applyBytesMax },
   tailBytesMax: { small: [0, 0, 200], usual: raft.tailBytesMax },
-  logTailEntries: { small: [0, 1, 5, 30], usual: driver.logTailEntries, always: true },
-  logBehindEntries: { small: [0, 0, 10, 100], usual: driver.logBehindEntries, always: true },
-  compactEntriesMin: { small: [1, 3, 10, 50], usual: driver.compactEntriesMin, always: true },
+
+  // ---- of the driver
+  proposalsMax: { small: [1, 2, 5], usual: driver.proposalsMax },
+  proposalBytesMax: { small: [1000, 5000, 50_000], usual: driver.proposalBytesMax },
+  readsMax: { small: [1, 2, 10], usual: driver.readsMax },
   /** From so many proposals under way at once on, fresh ones wait for company. */
   gatherFrom: { small: [1, 2, 1000], usual: driver.gatherFrom, always: true },
-  hashEveryEntries: { small: [1, 8, 64], usual: driver.hashEveryEntries, always: true },
-  hashIdleMs: { small: [1000, 5000, 20_000], usual: driver.hashIdleMs, always: true },
+  gatherMsMax: { small: [0, 1, 20], usual: driver.gatherMsMax },
   idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },
   /** 0: applying pauses after every few entries. */
   applySliceMs: { small: [0, 10], usual: driver.applySliceMs, always: true },
+  retryMs: { small: [1, 5, 200], usual: driver.retryMs },
+  readAskAgainMs: { small: [5, 50, 1000], usual: driver.readAskAgainMs },
+  logTailEntries: { small: [0, 1, 5, 30], usual: driver.logTailEntries, always: true },
+  logTailBytes: { small: [0, 200, 4000], usual: driver.logTailBytes },
+  logBehindEntries: { small: [0, 0, 10, 100], usual: driver.logBehindEntries, always: true },
+  logBehindBytes: { small: [0, 500, 10_000], usual: driver.logBehindBytes },
+  compactEntriesMin: { small: [1, 3, 10, 50], usual: driver.compactEntriesMin, always: true },
+  hashEveryEntries: { small: [1, 8, 64], usual: driver.hashEveryEntries, always: true },
+  hashIdleMs: { small: [1000, 5000, 20_000], usual: driver.hashIdleMs, always: true },
+  scrubEveryMs: { small: [5000, 30_000, 3_600_000], usual: driver.scrubEveryMs, always: true },
+  scrubPauseMs: { small: [1, 10, 500], usual: driver.scrubPauseMs },
+  handOverMsMax: { small: [1, 100, 1000], usual: driver.handOverMsMax },
+  drainMsMax: { small: [1, 100, 1000], usual: driver.drainMsMax },
+  removedGraceMs: { small: [10, 200], usual: driver.removedGraceMs },
+
+  // ---- of links and snapshots
+  snapshotChunksInflightMax: { small: [1, 2, 3], usual: TRANSPORT_LIMITS.snapshotChunksInflightMax },
   /** Rows in one chunk of a snapshot. */
   chunkRows: { small: [1, 2, 5, 50], usual: 100, always: true },
-  scrubEveryMs: { small: [5000, 30_000, 3_600_000], usual: driver.scrubEveryMs, always: true },
-  /** Of the store's memory of rows: heads kept, and bytes of the filter. */
+
+  // ---- of the store's memory of rows: heads kept, and bytes of the filter
   rowHeads: { small: [1, 4, 1000], usual: storeLimits.rowHeads, always: true },
   rowFilterBytes: { small: [64, 4096], usual: 4096, always: true },
 } as const satisfies { readonly [name: string]: Drawn }
@@ -50,13 +72,14 @@ const limitsOf = (value: (name: LimitName) => number): Limits =>
 export const usualLimits: Limits = limitsOf((name) => LIMITS[name].usual)
 
 /** Forwarded proposals that vanish count as uncommitted until a term ends: where messages are lost, few would be left. */
-const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax']
+const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommittedBytesMax']
 
+/** In three runs of four some limits are small; few of them, half or all: where everything is small, the smallest hides the others. */
 export function drawLimits(dice: Dice, isHarsh: boolean): Limits {
-  const tiny = dice.chance(0.7)
+  const odds = dice.pick(0, 0.2, 0.5, 1)
   return limitsOf((name) => {
     const { small, usual, always }: Drawn = LIMITS[name]
-    const drawn = dice.pick(...small)
-    return always || (tiny && !(isHarsh && LEAVES_ROOM.includes(name))) ? drawn : usual
+    const isSmall = always ?? (dice.chance(odds) && !(isHarsh && LEAVES_ROOM.includes(name)))
+    return isSmall ? dice.pick(...small) : usual
   })
 }

@@ -417,33 +417,21 @@ function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: 
 }
 
 function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
-  const { appendBytesMax, inflightMessagesMax, uncommittedEntriesMax, applyBytesMax, tailBytesMax } = limits
   return {
     ...raftLimits,
-    ...{ appendBytesMax, inflightMessagesMax, uncommittedEntriesMax, tailBytesMax },
+    ...limits,
     get applyBytesMax() {
-      return machine.applyBytesMax(applyBytesMax)
+      return machine.applyBytesMax(limits.applyBytesMax)
     },
   }
 }
 
 function driverLimitsOf({ limits }: Config, machine: Machine): DriverLimits {
-  const { logTailEntries, logBehindEntries, compactEntriesMin, hashEveryEntries, hashIdleMs } = limits
-  const { gatherFrom, idleFlushMs, applySliceMs, scrubEveryMs } = limits
   return {
     ...driverLimits,
-    ...{
-      logTailEntries,
-      logBehindEntries,
-      compactEntriesMin,
-      gatherFrom,
-      hashEveryEntries,
-      hashIdleMs,
-      idleFlushMs,
-      scrubEveryMs,
-    },
+    ...limits,
     get applySliceMs() {
-      return machine.isApplyingSlowly ? 0 : applySliceMs
+      return machine.isApplyingSlowly ? 0 : limits.applySliceMs
     },
   }
 }

@@ -14,7 +14,6 @@ export const DRAW = {
   replica: 10,
   join: 11,
   core: 12,
-  stream: 14,
   swarm: 15,
   op: 16,
   recovery: 17,

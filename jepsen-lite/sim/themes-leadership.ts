@@ -11,6 +11,7 @@
 import type { Dice } from './dice.ts'
 import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
+import type { Limits } from './node-limits.ts'
 import type { Config, Op } from './schedule.ts'
 import { PLACES, somePlaces } from './shape.ts'
 import { PATIENCE_MS } from './triggers.ts'
@@ -32,7 +33,7 @@ export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Con
       clients: 2 * config.nodes + WATCHERS,
     },
     ...{ heartbeatMs, electionMinMs, electionMaxMs },
-    limits: { ...config.limits, uncommittedEntriesMax: 50_000 },
+    limits: roomy(config.limits),
   }
   if (theme === 'elections') return { ...usual, clocks: dice.pick(0, 1), leases: dice.chance(0.2) ? 1 : 0 }
   return {
@@ -43,6 +44,13 @@ export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Con
     ...{ leases: 1, leaseMs: dice.pick(electionMinMs, electionMinMs, Math.ceil(electionMaxMs)) },
   }
 }
+
+/** Refusals for want of room would keep clients from what it is about. */
+const roomy = (limits: Limits): Limits => ({
+  ...limits,
+  ...{ uncommittedEntriesMax: 50_000, uncommittedBytesMax: 64 << 20 },
+  ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },
+})
 
 export function drawScenes(theme: LeadershipTheme, dice: Dice, config: Config): Fault[] {
   const scenes = theme === 'leases' ? LEASES : ELECTIONS
