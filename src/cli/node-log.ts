@@ -8,8 +8,12 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export function nodeLog(name: string, level: LogLevel): Logger {
-  const stream = process.stderr.isTTY ? oneLiners : pino.destination({ fd: 2, sync: true })
-  return pino({ base: { node: name }, level }, stream)
+  return pino({ base: { node: name }, level }, process.stderr.isTTY ? oneLiners : logDestination(2))
+}
+
+/** Lines that cannot be written (a full disk, a reader that is gone) are lost: no reason to end a node. */
+export function logDestination(fd: number): DestinationStream {
+  return pino.destination({ fd, sync: true }).on('error', () => {})
 }
 
 const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const

@@ -1,6 +1,7 @@
 // How a new replica becomes known to a running cluster, over the HTTP API of the nodes that it was told (interfaces §3).
 
 import type { ReplicaId } from '../raft/index.ts'
+import { askHttp } from './ask-http.ts'
 import type { Logger } from './types.ts'
 
 /** How long a joining node looks for a cluster before it gives up. */
@@ -88,21 +89,18 @@ async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: bool
   }
   const path = namesake === undefined ? '' : `/${joiner.name}/replace`
   const { name, replicaId, peer } = joiner
-  const answer = await fetch(`${url}/v1/cluster/members${path}`, {
+  const { status, text } = await askHttp(`${url}/v1/cluster/members${path}`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name, replica_id: replicaId, peer, url: joiner.url }),
-    signal: AbortSignal.timeout(REQUEST_MS_MAX),
+    body: { name, replica_id: replicaId, peer, url: joiner.url },
+    timeoutMs: REQUEST_MS_MAX,
   })
-  const text = await answer.text()
-  if (!answer.ok) throw new Error(detailOf(text) ?? `${url} answered ${answer.status}`)
+  if (status !== 200) throw new Error(detailOf(text) ?? `${url} answered ${status}`)
 }
 
 async function clusterAt(url: string): Promise<ClusterSeen> {
-  const answer = await fetch(`${url}/v1/cluster`, { signal: AbortSignal.timeout(REQUEST_MS_MAX) })
-  const text = await answer.text()
-  if (!answer.ok) throw new Error(detailOf(text) ?? `answered ${answer.status}`)
-  const body: unknown = JSON.parse(text)
+  const { status, text } = await askHttp(`${url}/v1/cluster`, { timeoutMs: REQUEST_MS_MAX })
+  if (status !== 200) throw new Error(detailOf(text) ?? `answered ${status}`)
+  const body = parsed(text)
   if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
     throw new Error('that is no quorate node')
   }
@@ -118,18 +116,19 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
 
 function detailOf(problem: string): string | undefined {
+  const body = parsed(problem)
+  return isRecord(body) && typeof body.detail === 'string' ? body.detail : undefined
+}
+
+function parsed(text: string): unknown {
   try {
-    const body: unknown = JSON.parse(problem)
-    return isRecord(body) && typeof body.detail === 'string' ? body.detail : undefined
+    return JSON.parse(text)
   } catch {
     return undefined
   }
 }
 
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause instanceof Error ? error.cause.message : error.message
-}
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const retryMs = (round: number): number => Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(round, 10))
 

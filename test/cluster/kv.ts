@@ -24,6 +24,8 @@ export type StatusJson = ClusterStatus
 export class Workspace {
   readonly dir = mkdtempSync(join(tmpdir(), 'quorate-cluster-'))
   readonly port: number
+  /** Beside what is inherited. */
+  env: NodeJS.ProcessEnv = {}
   readonly #children = new Set<ChildProcess>()
 
   private constructor(port: number) {
@@ -51,7 +53,7 @@ export class Workspace {
     const child = spawn(process.execPath, [KV, ...args], {
       cwd: this.dir,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '' },
+      env: { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '', ...this.env },
       detached,
     })
     this.#children.add(child)

@@ -1,7 +1,16 @@
 // kv cluster, as its users and their scripts see it: the real command, real processes.
 
 import { once } from 'node:events'
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -225,6 +234,76 @@ test('a client port that is taken is named, and nothing is left running', async 
   expect(stderr).toContain(String(space.port + 1))
   expect((await space.kv('cluster', 'status')).code).toBe(7)
   expect(await isFree(space.port)).toBe(true)
+})
+
+test('a directory that is moved while its cluster runs: the cluster ends, and goes on at its new place', async () => {
+  const space = await Workspace.open()
+  const { nodes } = await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  const moved = join(space.dir, 'moved')
+  renameSync(space.path(), moved)
+  // Asked at its new place at once, or left alone.
+  expect(await space.kv('cluster', 'stop', '--data', moved)).toMatchObject({ code: 0 })
+  for (const { pid } of nodes) expect(await isGone(pid ?? 0)).toBe(true)
+
+  const again = await space.start('--data', moved)
+  renameSync(moved, space.path())
+  await eventually(async () => {
+    const gone = await Promise.all(again.nodes.map(({ pid }) => isGone(pid ?? 0)))
+    return gone.every(Boolean)
+  })
+  const none = await space.kv('cluster', 'stop', '--data', moved)
+  expect(none).toMatchObject({ code: 0, stderr: expect.stringContaining('there is no such directory') })
+  await space.start()
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
+
+  // A copy is another cluster, which does not run.
+  cpSync(space.path(), moved, { recursive: true })
+  expect((await space.kv('cluster', 'status', '--data', moved)).code).toBe(7)
+  expect((await space.kv('cluster', 'destroy', '--data', moved)).code).toBe(0)
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
+})
+
+test('a supervisor in the foreground says that its directory is gone', async () => {
+  const space = await Workspace.open()
+  const child = space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port))
+  const ended = outcomeOf(child)
+  await once(child.stdout ?? child, 'data')
+  rmSync(space.path(), { recursive: true })
+  const { code, stderr } = await ended
+  expect(code).toBe(1)
+  expect(stderr).toContain('was moved, replaced or deleted')
+  expect(await isFree(space.port)).toBe(true)
+})
+
+test('nothing goes through a proxy, whatever the environment names', async () => {
+  const space = await Workspace.open()
+  let connections = 0
+  const proxy = createServer((socket) => {
+    connections += 1
+    socket.destroy()
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  const address = proxy.address()
+  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+  space.env = {
+    NODE_USE_ENV_PROXY: '1',
+    HTTP_PROXY: url,
+    http_proxy: url,
+    HTTPS_PROXY: url,
+    NO_PROXY: '',
+    no_proxy: '',
+  }
+  await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
+  expect(await space.kv('export')).toMatchObject({ code: 0 })
+  expect((await space.status()).leader).not.toBeNull()
+  expect((await space.kv('cluster', 'kill', 'n1')).code).toBe(0)
+  expect((await space.kv('cluster', 'rejoin', 'n1')).code).toBe(0)
+  expect((await space.kv('cluster', 'stop')).code).toBe(0)
+  proxy.close()
+  expect(connections).toBe(0)
 })
 
 test('a cluster grows to five with nodes started by hand, and shrinks again', async () => {

@@ -1,11 +1,12 @@
 // At most one supervisor per directory, and no directory that stays locked after a supervisor was killed.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ControlAddress } from '../../src/cli/cluster/cluster-file.ts'
 import { type ControlServer, startControlServer } from '../../src/cli/cluster/control-server.ts'
+import { directoryId } from '../../src/cli/cluster/directory-id.ts'
 import { releaseLock, takeLock } from '../../src/cli/cluster/supervisor-lock.ts'
 
 let dir = ''
@@ -21,7 +22,7 @@ afterEach(() => {
 let pid = 1_000
 async function supervisor(): Promise<ControlAddress> {
   const token = `token ${pid}`
-  const server = await startControlServer(token, async () => ({ ok: true, said: '' }))
+  const server = await startControlServer(token, directoryId(dir), async () => ({ ok: true, said: '' }))
   servers.push(server)
   return { pid: pid++, control: server.url, token }
 }
@@ -46,11 +47,27 @@ test('of many that find the lock of a dead supervisor, one takes it', async () =
   expect(answers.filter((answer) => answer !== undefined)).toEqual(Array(7).fill(winners[0]))
 })
 
+test('the holder of another directory does not hold the copy of its lock', async () => {
+  const [first, second] = [await supervisor(), await supervisor()]
+  expect(await takeLock(dir, first)).toBeUndefined()
+  const copy = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
+  try {
+    cpSync(dir, copy, { recursive: true })
+    expect(await takeLock(copy, second)).toBeUndefined()
+    expect(await takeLock(dir, second)).toEqual(first)
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+})
+
 test('a stranger on the port of a dead supervisor does not hold the lock', async () => {
   const dead = await supervisor()
   expect(await takeLock(dir, dead)).toBeUndefined()
   servers.pop()?.close()
-  const stranger = await startControlServer('something else', async () => ({ ok: true, said: '' }))
+  const stranger = await startControlServer('something else', directoryId(dir), async () => ({
+    ok: true,
+    said: '',
+  }))
   servers.push(stranger)
   releaseLock(dir)
   expect(await takeLock(dir, { ...dead, control: stranger.url })).toBeUndefined()

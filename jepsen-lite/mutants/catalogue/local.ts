@@ -92,4 +92,46 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/cluster/interrupted-start.int.test.ts'],
     edits: [edit('src/cli/cluster/start.ts', "{ command: 'formed' }", "{ command: 'status' }")],
   },
+  {
+    id: 'M209',
+    title: 'a node asks through the proxy of the environment whom it shall join',
+    why: 'fetch and the global agent do, with NODE_USE_ENV_PROXY: no proxy reaches the loopback addresses of this machine',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/ask-http.ts',
+        'requestHttp(url, { agent, method, headers })',
+        'requestHttp(url, { method, headers })',
+      ),
+    ],
+  },
+  {
+    id: 'M210',
+    title: 'a supervisor takes whatever is at the path for its directory',
+    why: 'its nodes would write into the directory of another cluster, and nobody finds the supervisor of one that was moved',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [
+      edit(
+        SUPERVISOR,
+        'return directoryId(this.dataDir) === this.#directory',
+        'return this.#directory !== undefined',
+      ),
+    ],
+  },
+  {
+    id: 'M211',
+    title: 'the supervisor of a directory passes for that of a copy of it',
+    why: 'to stop or to destroy the copy would stop the cluster itself',
+    layers: UNIT,
+    tests: ['test/cluster/supervisor-lock.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/control-client.ts',
+        'answer.directory === directoryId(dataDir)',
+        'directoryId(dataDir) !== undefined',
+      ),
+    ],
+  },
 ]

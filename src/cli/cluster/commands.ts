@@ -1,6 +1,7 @@
 // `kv cluster …`: the command line of the local cluster. What a command does is loaded when it runs. An action ends normally (exit
 // code 0) or with a `Failure`, which carries the exit code.
 
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { withExamples } from '../examples.ts'
@@ -157,7 +158,11 @@ async function askSupervisor(data: string, request: ControlRequest): Promise<Con
 }
 
 function nothingRuns(data: string): string {
-  return `No local cluster runs in ${data}.`
+  if (existsSync(data)) return `No local cluster runs in ${data}.`
+  return (
+    `No local cluster runs in ${data}: there is no such directory. (A cluster whose directory is moved while it runs ends by itself; start it at ` +
+    'its new place.)'
+  )
 }
 
 function countOfNodes(text: string): number {

@@ -3,6 +3,7 @@
 import { request } from 'node:http'
 import { type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { type ControlReply, type ControlRequest, proofOf } from './control-messages.ts'
+import { directoryId } from './directory-id.ts'
 import { Failure } from './failure.ts'
 
 /** A supervisor that does not even say who it is within this time is stuck or stopped. */
@@ -11,10 +12,11 @@ const IDENTIFY_LIMIT_MS = 3_000
 /** The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. */
 export async function findSupervisor(dataDir: string): Promise<ControlAddress | undefined> {
   const address = readClusterFile(dataDir)?.supervisor
-  return address && (await identifies(address)) ? address : undefined
+  return address && (await identifies(address, dataDir)) ? address : undefined
 }
 
-export async function identifies(address: ControlAddress): Promise<boolean> {
+/** Whether the supervisor that listens there knows the token, and its cluster is the one in `dataDir`: in a copy of that, its address stands too. */
+export async function identifies(address: ControlAddress, dataDir: string): Promise<boolean> {
   const answer = await exchange(`${address.control}/`, 'GET', {}, undefined, IDENTIFY_LIMIT_MS)
   if (answer === 'silent' && exists(address.pid)) {
     throw new Failure(
@@ -23,7 +25,13 @@ export async function identifies(address: ControlAddress): Promise<boolean> {
         `stopped, continue it (kill -CONT ${address.pid}); then try again.`,
     )
   }
-  return typeof answer === 'object' && 'proof' in answer && answer.proof === proofOf(address.token)
+  return (
+    typeof answer === 'object' &&
+    'proof' in answer &&
+    answer.proof === proofOf(address.token) &&
+    'directory' in answer &&
+    answer.directory === directoryId(dataDir)
+  )
 }
 
 /** Signal 0 only asks. */

@@ -13,12 +13,14 @@ export interface ControlServer {
   close(): void
 }
 
+/** `directory`: of the cluster that it commands (directory-id.ts). */
 export async function startControlServer(
   token: string,
+  directory: string | undefined,
   handle: (request: ControlRequest) => Promise<ControlReply>,
 ): Promise<ControlServer> {
   const server = createServer((incoming, outgoing) => {
-    void answer(incoming, outgoing, token, handle)
+    void answer(incoming, outgoing, token, directory, handle)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -33,11 +35,12 @@ async function answer(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   token: string,
+  directory: string | undefined,
   handle: (request: ControlRequest) => Promise<ControlReply>,
 ): Promise<void> {
   outgoing.setHeader('content-type', 'application/json')
   if (incoming.method === 'GET') {
-    outgoing.end(JSON.stringify({ proof: proofOf(token) }))
+    outgoing.end(JSON.stringify({ proof: proofOf(token), directory }))
     return
   }
   if (!isSame(incoming.headers.authorization ?? '', `Bearer ${token}`)) {

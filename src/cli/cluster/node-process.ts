@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { pino } from 'pino'
 import { StorageInUseError, startNode } from '../../server/start-node.ts'
 import type { NodeApi, NodeOptions, RunningNode } from '../../server/types.ts'
+import { logDestination } from '../node-log.ts'
 import { keepHeapSmall } from '../small-heap.ts'
 import { ORPHANS_LIMIT_MS } from './client-ports.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
@@ -53,7 +54,7 @@ async function start(order: NodeOrder): Promise<void> {
   try {
     running = await startAfterPredecessor({
       ...options,
-      logger: pino({ base: { node: order.name } }, pino.destination({ fd: 1, sync: true })),
+      logger: pino({ base: { node: order.name } }, logDestination(1)),
       resolvePeer: (member) => peers[member.name] ?? member.peer,
     })
   } catch (error) {

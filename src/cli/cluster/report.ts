@@ -92,6 +92,9 @@ function commandsToTry(
   ].join('\n')
 }
 
+export const LOST =
+  'The directory of the cluster was moved, replaced or deleted, so everything ends. What is acknowledged is in the directory, wherever it is now.'
+
 /** undefined for what nobody needs to see. */
 export function eventLine(event: ClusterEvent): string | undefined {
   const text = eventText(event)
@@ -102,6 +105,8 @@ export function eventLine(event: ClusterEvent): string | undefined {
 
 function eventText(event: ClusterEvent): string | undefined {
   if (event.kind === 'command') return event.said
+  if (event.kind === 'lost') return LOST
+  if (event.kind === 'unsaved') return `cluster.json cannot be written: ${event.reason}`
   const { name } = event
   switch (event.event.kind) {
     case 'started':

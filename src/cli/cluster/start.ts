@@ -10,7 +10,7 @@ import type { ControlAddress } from './cluster-file.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 import { ask, findSupervisor } from './control-client.ts'
 import { Failure } from './failure.ts'
-import { eventLine } from './report.ts'
+import { eventLine, LOST } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 import { stopSupervisor } from './stop.ts'
 import { siblingModule } from './supervised-node.ts'
@@ -72,14 +72,15 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
     await report.show(status, 'foreground')
     for (const problem of problems) report.say(problem)
     supervisor.watch((event) => {
-      const line = asked === undefined ? eventLine(event) : undefined
+      const line = asked === undefined && event.kind !== 'lost' ? eventLine(event) : undefined
       if (line !== undefined) report.say(line)
     })
   } catch (error) {
-    if (asked === undefined) throw error
+    if (asked === undefined && !supervisor.isLost) throw error
   }
   await supervisor.stopped
   forget()
+  if (supervisor.isLost) throw new Failure(1, LOST)
   if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')
 }
 

@@ -19,7 +19,7 @@ export async function takeLock(dataDir: string, self: ControlAddress): Promise<C
       const held = read(lock)
       if (held === undefined) continue
       const holder = parse(held)
-      if (holder !== undefined && (await identifies(holder))) return holder
+      if (holder !== undefined && (await identifies(holder, dataDir))) return holder
       dropStale(lock, held, `${own}.stale`)
     }
   } finally {

@@ -8,6 +8,8 @@ import { eventLine } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 import { Supervisor } from './supervisor.ts'
 
+// Its log may lie on a full disk.
+process.stderr.on('error', () => {})
 process.once('message', (options: ToSupervisor) => void supervise(options))
 
 async function supervise(options: ToSupervisor): Promise<void> {

@@ -19,6 +19,7 @@ import {
 import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS } from './cluster-status.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
 import { type ControlServer, startControlServer } from './control-server.ts'
+import { directoryId } from './directory-id.ts'
 import { Failure, failureOf } from './failure.ts'
 import type { PeerAddresses } from './node-messages.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
@@ -35,6 +36,8 @@ const READY_LIMIT_MS = 60_000
 const MAJORITY_LIMIT_MS = 5000
 /** What no node tells by itself is asked for again after this long. */
 const LOOK_AGAIN_MS = 250
+/** How soon it is noticed that the directory is not where it was. */
+const HOME_LOOK_MS = 250
 
 export interface SupervisorOptions {
   /** Absolute. */
@@ -51,6 +54,10 @@ export interface SupervisorOptions {
 export type ClusterEvent =
   | { readonly kind: 'node'; readonly name: string; readonly event: NodeEvent }
   | { readonly kind: 'command'; readonly said: string }
+  /** The directory is not where it was; the cluster ends. */
+  | { readonly kind: 'lost' }
+  /** cluster.json could not be written. */
+  | { readonly kind: 'unsaved'; readonly reason: string }
 
 export interface Formed {
   readonly status: ClusterStatus
@@ -73,6 +80,7 @@ interface Place {
 
 export class Supervisor {
   readonly #options: SupervisorOptions
+  readonly #directory: string | undefined
   readonly #self: ControlAddress
   readonly #control: ControlServer
   readonly #places: readonly Place[]
@@ -82,6 +90,8 @@ export class Supervisor {
   #clusterId: string | null
   #formed: Promise<Formed> | undefined
   #stopping = false
+  #isLost = false
+  #watch: NodeJS.Timeout | undefined
 
   /** Takes the directory and starts the processes. The result says who holds the directory when somebody does. */
   static async start(options: SupervisorOptions): Promise<Supervisor | { readonly running: ControlAddress }> {
@@ -90,7 +100,8 @@ export class Supervisor {
     const starting = Promise.withResolvers<Supervisor>()
     // Nobody may have asked.
     starting.promise.catch(() => {})
-    const control = await startControlServer(token, async (request) =>
+    const directory = directoryId(options.dataDir)
+    const control = await startControlServer(token, directory, async (request) =>
       (await starting.promise).#handle(request),
     )
     const self = { pid: process.pid, control: control.url, token }
@@ -102,7 +113,7 @@ export class Supervisor {
     let supervisor: Supervisor | undefined
     try {
       const file = readClusterFile(options.dataDir)
-      supervisor = new Supervisor(options, self, control, file)
+      supervisor = new Supervisor(options, self, control, file, directory)
       await supervisor.#begin(file)
     } catch (error) {
       if (supervisor) await supervisor.#abandon()
@@ -120,8 +131,10 @@ export class Supervisor {
     self: ControlAddress,
     control: ControlServer,
     file: ClusterFile | undefined,
+    directory: string | undefined,
   ) {
     this.#options = options
+    this.#directory = directory
     this.#self = self
     this.#control = control
     this.#clusterId = file?.cluster_id ?? null
@@ -135,6 +148,11 @@ export class Supervisor {
 
   get dataDir(): string {
     return this.#options.dataDir
+  }
+
+  /** It has ended by itself because its directory was moved, replaced or deleted. */
+  get isLost(): boolean {
+    return this.#isLost
   }
 
   /** Resolves when every process has ended, the ports are free and the directory is released. */
@@ -188,11 +206,12 @@ export class Supervisor {
   async stop(): Promise<void> {
     if (this.#stopping) return this.stopped
     this.#stopping = true
+    clearInterval(this.#watch)
     await Promise.all(this.#places.map(({ node }) => node.stop({ handOver: false })))
     await this.#mesh?.close()
     this.#control.close()
-    this.#save(null)
-    releaseLock(this.dataDir)
+    this.#trySave(null)
+    if (this.#isHome()) releaseLock(this.dataDir)
     this.#stopped.resolve()
   }
 
@@ -203,11 +222,13 @@ export class Supervisor {
 
   /** After a failed start: no processes, no relays. */
   async #abandon(): Promise<void> {
+    clearInterval(this.#watch)
     await this.killAll()
     await this.#mesh?.close()
   }
 
   async #begin(file: ClusterFile | undefined): Promise<void> {
+    this.#watch = setInterval(() => this.#endWhenLost(), HOME_LOOK_MS)
     // The nodes of a supervisor that was killed may be on their way out still.
     const patienceMs = file?.supervisor ? ORPHANS_LIMIT_MS : 0
     for (const { node, port } of this.#places) {
@@ -225,12 +246,12 @@ export class Supervisor {
       this.#mesh = await createRelayMesh(names, (name) => this.#peerListener(name))
     }
     // The plan comes before the first node: whenever the supervisor ends, the next one knows what it may find.
-    this.#save()
+    this.#save(this.#self)
     const founds = this.#clusterId === null && !this.#places.some(({ node }) => holdsNode(node.dataDir))
     for (const place of this.#places) {
       await this.#launch(place, founds && place === this.#places[0] ? { kind: 'bootstrap' } : undefined)
     }
-    this.#save()
+    this.#save(this.#self)
   }
 
   async #launch(place: Place, founding: Founding = this.#foundingOf(place)): Promise<void> {
@@ -275,17 +296,17 @@ export class Supervisor {
         place.peerPort = Number(event.peer.slice(event.peer.lastIndexOf(':') + 1))
         this.#clusterId ??= event.clusterId
         if (!this.#mesh) for (const other of this.#places) other.node.setPeers(this.#peersOf(other.node.name))
-        this.#save()
+        this.#trySave()
         break
       case 'view':
         if (place.stage !== 'member' && node.ready) {
           place.stage = 'member'
-          this.#save()
+          this.#trySave()
         }
         break
       case 'ended':
         place.listening = false
-        if (!this.#stopping) this.#save()
+        if (!this.#stopping) this.#trySave()
         break
     }
     this.#emit({ kind: 'node', name: node.name, event })
@@ -295,7 +316,32 @@ export class Supervisor {
     for (const watcher of [...this.#watchers]) watcher(event)
   }
 
-  #save(supervisor: ControlAddress | null = this.#self): void {
+  /** Nodes open files by their path: in another directory of that name they would write into the data of others. */
+  #isHome(): boolean {
+    return directoryId(this.dataDir) === this.#directory
+  }
+
+  #endWhenLost(): void {
+    if (this.#stopping || this.#isHome()) return
+    this.#isLost = true
+    this.#emit({ kind: 'lost' })
+    void this.stop()
+  }
+
+  /** What it says can wait for the next time: a start learns the rest from the directories of the nodes. So a full disk ends nobody here. */
+  #trySave(supervisor: ControlAddress | null = this.#self): void {
+    if (!this.#isHome()) {
+      this.#endWhenLost()
+      return
+    }
+    try {
+      this.#save(supervisor)
+    } catch (error) {
+      this.#emit({ kind: 'unsaved', reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+
+  #save(supervisor: ControlAddress | null): void {
     writeClusterFile(this.dataDir, {
       cluster_id: this.#clusterId,
       supervisor,
@@ -348,6 +394,7 @@ export class Supervisor {
   // Commands
 
   async #handle(request: ControlRequest): Promise<ControlReply> {
+    this.#endWhenLost()
     if (this.#stopping && request.command !== 'stop') {
       return { ...refused(1, 'The cluster is being stopped.'), stopping: true }
     }
@@ -434,7 +481,7 @@ export class Supervisor {
     const { node } = place
     await node.stop({ handOver: true })
     await this.#launch(place)
-    this.#save()
+    this.#trySave()
     // Whoever brings back one node after the other cannot wait for a majority at the first.
     const problem = await this.#becomesReady(
       place,
@@ -476,9 +523,9 @@ export class Supervisor {
     await node.kill()
     const aside = moveAside(node.dataDir)
     place.stage = 'replacing'
-    this.#save()
+    this.#save(this.#self)
     await this.#launch(place)
-    this.#save()
+    this.#trySave()
     const failure = await this.#becomesReady(place)
     if (failure === undefined) await this.#firstAnswers([place])
     const kept = aside === undefined ? '' : ` Its old data is in ${aside}.`

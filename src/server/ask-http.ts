@@ -1,0 +1,50 @@
+// One HTTP request, for those who ask a node now and then. Each has a connection of its own, and none goes through a proxy: `fetch` and the global
+// agent take HTTP_PROXY from the environment (NODE_USE_ENV_PROXY), and a proxy does not reach the loopback addresses of this machine.
+
+import { Agent, request as requestHttp } from 'node:http'
+import { request as requestHttps, Agent as SecureAgent } from 'node:https'
+
+const agent = new Agent({ keepAlive: false })
+const secureAgent = new SecureAgent({ keepAlive: false })
+
+export interface HttpQuestion {
+  readonly method?: 'GET' | 'POST'
+  /** Sent as JSON. */
+  readonly body?: object
+  /** For the whole answer. */
+  readonly timeoutMs: number
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  readonly text: string
+}
+
+/** Rejects when there is no whole answer in time, or `url` is none of HTTP. */
+export function askHttp(url: string, { method = 'GET', body, timeoutMs }: HttpQuestion): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const headers =
+      text === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+    const outgoing = url.startsWith('https:')
+      ? requestHttps(url, { agent: secureAgent, method, headers })
+      : requestHttp(url, { agent, method, headers })
+    const timer = setTimeout(
+      () => outgoing.destroy(new Error(`no answer within ${Math.round(timeoutMs)} ms`)),
+      timeoutMs,
+    )
+    outgoing.on('close', () => clearTimeout(timer))
+    outgoing.on('error', reject)
+    outgoing.on('response', (incoming) => {
+      const chunks: Buffer[] = []
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+      incoming.on('error', reject)
+      incoming.on('end', () =>
+        resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
+      )
+    })
+    outgoing.end(text)
+  })
+}
