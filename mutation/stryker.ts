@@ -44,9 +44,9 @@ export function mutate({ area, mutate: globs }: Target, jobs: number): StrykerFi
     testRunner: 'vitest',
     plugins: [
       join(import.meta.dirname, 'node_modules/@stryker-mutator/vitest-runner/dist/src/index.js'),
-      join(import.meta.dirname, 'ignore-texts.mjs'),
+      join(import.meta.dirname, 'ignored.mjs'),
     ],
-    ignorers: ['texts'],
+    ignorers: ['texts', 'unreachable'],
     vitest: { configFile: 'mutation/vitest.config.ts', related: false },
     mutate: globs,
     coverageAnalysis: 'perTest',

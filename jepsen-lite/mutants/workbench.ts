@@ -10,7 +10,20 @@ import { type Edit, withEdit } from './mutant.ts'
 export const ROOT = join(import.meta.dirname, '../..')
 
 const CODE = ['src', 'jepsen-lite', 'package.json']
-const TESTS = ['test', 'bench', 'docs', 'scripts', 'bin', 'README.md', 'tsconfig.json', 'vitest.config.ts']
+const TESTS = [
+  'test',
+  'mutation',
+  'bench',
+  'docs',
+  'scripts',
+  'bin',
+  'README.md',
+  'tsconfig.json',
+  'vitest.config.ts',
+]
+
+/** Not what `npm run mutation` has installed and written below its folder. */
+const isSource = (path: string): boolean => !/\/(node_modules|reports)$/.test(path)
 
 export class Workbench {
   readonly dir: string
@@ -23,7 +36,7 @@ export class Workbench {
     this.#directory = new TemporaryDirectory(tmpdir(), 'quorate-mutants-')
     this.dir = this.#directory.path
     for (const part of withTests ? [...CODE, ...TESTS] : CODE) {
-      cpSync(join(ROOT, part), join(this.dir, part), { recursive: true })
+      cpSync(join(ROOT, part), join(this.dir, part), { recursive: true, filter: isSource })
     }
     symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'), 'dir')
   }

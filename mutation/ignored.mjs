@@ -1,0 +1,38 @@
+// A plugin of Stryker: what is not mutated.
+//
+//   texts         for people, which no test should spell out: what an error is made with, what an assertion says, what a
+//                 logger is given
+//   unreachable   branches that the type check proves to be never taken (`assertNever`)
+
+import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin'
+
+export const strykerPlugins = [
+  declareValuePlugin(PluginKind.Ignore, 'texts', {
+    shouldIgnore({ node, parentPath }) {
+      if (node.type !== 'StringLiteral' && node.type !== 'TemplateLiteral') return undefined
+      return isForPeople(parentPath?.node) ? 'a text for people' : undefined
+    },
+  }),
+  declareValuePlugin(PluginKind.Ignore, 'unreachable', {
+    shouldIgnore({ node }) {
+      const only = node.type === 'SwitchCase' && node.test === null ? node.consequent[0] : node
+      return isAssertNever(only) ? 'never reached, by its type' : undefined
+    },
+  }),
+]
+
+const LOGGING = ['debug', 'info', 'warn', 'error']
+
+function isForPeople(parent) {
+  if (parent?.type === 'NewExpression') return /(Error|Damage)$/.test(parent.callee.name ?? '')
+  if (parent?.type !== 'CallExpression') return false
+  const { callee } = parent
+  if (callee.type === 'Identifier') return callee.name === 'invariant'
+  return callee.type === 'MemberExpression' && LOGGING.includes(callee.property.name)
+}
+
+function isAssertNever(node) {
+  if (node?.type === 'ReturnStatement') return isAssertNever(node.argument)
+  if (node?.type === 'ExpressionStatement') return isAssertNever(node.expression)
+  return node?.type === 'CallExpression' && node.callee.name === 'assertNever'
+}

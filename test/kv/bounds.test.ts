@@ -1,0 +1,188 @@
+// Every limit at its last allowed value and at the next one; and bytes that no program of ours has written.
+
+import { describe, expect, test } from 'vitest'
+import { equalBytes, readUint16, readUint64, writeAscii, writeUint64 } from '../../src/kv/bytes.ts'
+import { readTags, TAGS_MAX, tagsBytes, writeTags } from '../../src/kv/condition.ts'
+import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
+import { dataKey, dataRange, decodeKeyRow, userKey } from '../../src/kv/rows.ts'
+import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
+import { initialState } from '../../src/kv/state.ts'
+import { asRevision, type Settings } from '../../src/kv/types.ts'
+import { ask, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+
+describe('the last allowed and the first refused', () => {
+  test('key', () => {
+    const store = new MemoryStore({ keyBytesMax: 3 })
+    expect(store.apply(ask(putOf('abc', ''))).outcome).toMatchObject({ kind: 'put' })
+    expect(store.apply(ask(putOf('abcd', ''))).outcome).toMatchObject({ code: 'key_too_long' })
+  })
+
+  test('value', () => {
+    const store = new MemoryStore({ valueBytesMax: 4 })
+    expect(store.apply(ask(putOf('a', '1234'))).outcome).toMatchObject({ kind: 'put' })
+    expect(store.apply(ask(putOf('a', '12345'))).outcome).toMatchObject({ code: 'value_too_large' })
+  })
+
+  test('store: what is as large as it was is accepted by a store that is too large already', () => {
+    const store = new MemoryStore({ storeBytesMax: 10 })
+    expect(store.apply(ask(putOf('a', '123456789'))).outcome).toMatchObject({ kind: 'put' })
+    store.apply(ask({ kind: 'settings', settings: { storeBytesMax: 5 } }))
+    expect(store.apply(ask(putOf('a', 'abcdefghi'))).outcome).toMatchObject({ kind: 'put' })
+    expect(store.apply(ask(putOf('a', 'abcdefghij'))).outcome).toMatchObject({ code: 'storage_full' })
+  })
+
+  const names = Object.keys(SETTING_RULES).filter((name) => name !== 'clusterVersion')
+  test.each(names as (keyof Settings)[])('setting %s', (name) => {
+    const { min, max } = SETTING_RULES[name]
+    for (const value of [min, max]) {
+      const store = new MemoryStore()
+      expect(store.apply(ask({ kind: 'settings', settings: { [name]: value } })).outcome).toMatchObject({
+        kind: 'settings',
+        settings: { [name]: value },
+      })
+    }
+    for (const value of [min - 1, max + 1].filter((each) => each >= 0)) {
+      const { outcome } = new MemoryStore().apply(ask({ kind: 'settings', settings: { [name]: value } }))
+      expect(outcome).toMatchObject({ kind: 'refused', code: 'bad_request' })
+    }
+  })
+
+  test('the age of tokens goes up to thirty days', () => {
+    expect(SETTING_RULES.idempotencyAgeMsMax.max).toBe(2_592_000_000)
+  })
+
+  test('token and principal have 255 characters', () => {
+    const longest = { token: 't'.repeat(255), since: undefined }
+    expect(() => bodyOf(ask(putOf('k', ''), longest))).not.toThrow()
+    expect(() => bodyOf(ask(putOf('k', ''), { ...longest, token: 't'.repeat(256) }))).toThrow(RangeError)
+    expect(() => bodyOf({ ...ask(putOf('k', '')), principal: 'p'.repeat(256) })).toThrow(RangeError)
+  })
+
+  test('tags of a condition', () => {
+    const write = (count: number) => {
+      const tags = Array.from({ length: count }, () => rev(1))
+      const bytes = new Uint8Array(tagsBytes(tags))
+      writeTags(tags, bytes, 0)
+      return readTags(bytes, 0)
+    }
+    // The next number stands for `*`.
+    expect(TAGS_MAX).toBe(0xfffe)
+    expect(write(TAGS_MAX)).toHaveLength(TAGS_MAX)
+    expect(() => write(TAGS_MAX + 1)).toThrow(RangeError)
+  })
+
+  test('tokens are forgotten beyond their bytes and their age, not at them', () => {
+    const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
+    const token = (name: string) => ({ token: name, since: undefined })
+    store.apply(ask(putOf('k', ''), token('a')), 100)
+    store.apply(ask(putOf('k', '')), 1100)
+    expect(store.state.tokens.count).toBe(1)
+    store.apply(ask(putOf('k', '')), 1101)
+    expect(store.state.tokens.count).toBe(0)
+
+    const byBytes = new MemoryStore()
+    const numbered = (number: number) => byBytes.apply(ask(putOf('k', ''), token(`t${10 + number}`)))
+    numbered(0)
+    const { bytes } = byBytes.state.tokens
+    const settings = { ...byBytes.state.settings, idempotencyBytesMax: 20 * bytes }
+    byBytes.state = { ...byBytes.state, settings }
+    for (let number = 1; number < 20; number++) numbered(number)
+    expect(byBytes.state.tokens).toMatchObject({ count: 20, oldest: 0 })
+    numbered(20)
+    expect(byBytes.state.tokens).toMatchObject({ count: 20, oldest: 1 })
+  })
+})
+
+describe('bytes that are not ours', () => {
+  test('an integer beyond 2^53 is malformed', () => {
+    const bytes = new Uint8Array(8)
+    writeUint64(bytes, 0, Number.MAX_SAFE_INTEGER)
+    expect(readUint64(bytes, 0)).toBe(Number.MAX_SAFE_INTEGER)
+    bytes[1] = 0x20
+    expect(() => readUint64(bytes, 0)).toThrow(MalformedBytesError)
+  })
+
+  test('an integer cut short is malformed', () => {
+    expect(() => readUint16(Uint8Array.of(1), 0)).toThrow(MalformedBytesError)
+  })
+
+  test('text beyond ASCII is an error of ours, DEL is ASCII', () => {
+    const target = new Uint8Array(4)
+    writeAscii(target, 1, '\x7f')
+    expect(hex(target)).toBe('007f0000')
+    expect(() => writeAscii(target, 0, '\x80')).toThrow(RangeError)
+  })
+
+  test.each([
+    ['', '', true],
+    ['ab', 'ab', true],
+    ['ab', 'ac', false],
+    ['ab', 'abc', false],
+    ['abc', 'ab', false],
+  ])('equalBytes(%j, %j) is %s', (a, b, equal) => {
+    expect(equalBytes(utf8(a), utf8(b))).toBe(equal)
+  })
+
+  test('a revision is a whole number that is not negative', () => {
+    expect(asRevision(0)).toBe(0)
+    for (const value of [-1, 0.5, 2 ** 53, Number.NaN]) expect(() => asRevision(value)).toThrow(RangeError)
+  })
+
+  test('registers that lack a setting are malformed', () => {
+    const { clusterVersion: _, ...others } = initialState().settings
+    const bytes = new Uint8Array(settingsBytes(others))
+    writeSettings(others, bytes, 0)
+    expect(() => readAllSettings(bytes, 0)).toThrow(MalformedBytesError)
+  })
+
+  test.each([
+    ['outcome', [8, 99], UnknownKindError],
+    ['refusal', [17, 99], UnknownKindError],
+  ] as const)('a token row with an unknown %s stops the node', (_, [at, value], error) => {
+    const store = new MemoryStore({ valueBytesMax: 1 })
+    const request = ask(putOf('k', 'large'), { token: 't', since: undefined })
+    store.apply(request)
+    const key = hex(Uint8Array.of(2, ...utf8('t')))
+    const row = Uint8Array.from(store.rows.get(key) ?? [])
+    row[at] = value
+    store.rows.set(key, row)
+    expect(() => store.apply(request)).toThrow(error)
+  })
+
+  test('a token whose place has no row stops the node', () => {
+    const store = new MemoryStore({ idempotencyTokensMax: 1 })
+    store.apply(ask(putOf('k', ''), { token: 'a', since: undefined }))
+    store.rows.delete(hex(Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0)))
+    expect(() => store.apply(ask(putOf('k', ''), { token: 'b', since: undefined }))).toThrow(
+      MalformedBytesError,
+    )
+  })
+})
+
+describe('row keys', () => {
+  test('of a user key, and back', () => {
+    expect(userKey(dataKey(utf8('key')))).toEqual(utf8('key'))
+    expect(() => userKey(Uint8Array.of(2, 0x6b))).toThrow(MalformedBytesError)
+  })
+
+  test('of a range end before the end; without one, behind the last data row', () => {
+    const range = dataRange(utf8('b'), utf8('d'))
+    expect([hex(range.gte), hex(range.lt)]).toEqual(['0162', '0164'])
+    const all = dataRange(utf8('b'), undefined)
+    expect([hex(all.gte), hex(all.lt)]).toEqual(['0162', '02'])
+  })
+
+  test('a row that is cut short is malformed', () => {
+    expect(() => decodeKeyRow(utf8('k'), new Uint8Array(20))).toThrow(MalformedBytesError)
+  })
+})
+
+test('a failed condition of a delete under a token is repeated with the row that it met', () => {
+  const store = new MemoryStore()
+  store.apply(ask(putOf('k', 'v')))
+  const request = ask(deleteOf('k', { ifMatch: [rev(9)] }), { token: 't', since: undefined })
+  const first = store.apply(request)
+  expect(first.outcome).toMatchObject({ kind: 'precondition-failed', current: { modRevision: 2 } })
+  store.apply(ask(putOf('k', 'w')))
+  expect(store.apply(request)).toMatchObject({ outcome: first.outcome, replayed: true })
+})
