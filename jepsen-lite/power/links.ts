@@ -179,7 +179,8 @@ export class Links {
         }
       },
       sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
-      close: () => {
+      inspect: () => ({}),
+    close: () => {
         isOpen = false
       },
     }

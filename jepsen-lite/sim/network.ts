@@ -261,6 +261,7 @@ export class SimNetwork implements Carrier {
         tally.hit('snapshot stream begun')
         links.sendSnapshot(to, term, new SmallChunks(source, config.limits.chunkRows))
       },
+      inspect: () => links.inspect(),
       close: () => {
         links.close()
         this.#gone(host)

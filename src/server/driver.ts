@@ -257,6 +257,7 @@ export class Driver implements NodeApi, NetworkEvents {
       proposals: this.#proposals.inspect(),
       reads: this.#reads.inspect(),
       groupCommit: this.#commits.inspect(),
+      links: this.#network?.inspect() ?? {},
     }
     const underWay: Record<string, number> = {
       waits: this.#waits.size,

@@ -15,6 +15,7 @@ import type {
   RaftTiming,
   ReplicaId,
   Term,
+  UnderWay,
 } from '../raft/types.ts'
 import type { AppliedRecord, SnapshotSink, SnapshotSource, View } from '../storage/types.ts'
 
@@ -83,6 +84,8 @@ export interface Network {
   sendStateHash(at: StateHashAt): void
   /** Streams the snapshot on a connection of its own and closes the source; ends with `snapshotSent`, never within this call. */
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
+  /** What is under way; all 0 at rest, for peers (`… of <id>`) that can be reached. */
+  inspect(): UnderWay
   /** No event comes after this. */
   close(): void
 }

@@ -7,6 +7,10 @@ import { DRIVER_TESTS, edit, RAFT, SIM_UNIT, UNIT } from './edit.ts'
 const HANDSHAKE_TESTS = ['test/server/tcp/handshake.int.test.ts', 'test/server/tcp/link.int.test.ts']
 const CONNECTIONS_TESTS = ['test/raft/connections.test.ts']
 const DRIVER = 'src/server/driver.ts'
+const LINKS = 'src/server/links/links.ts'
+const PEER = 'src/server/links/peer.ts'
+const SENDER = 'src/server/links/snapshot-sender.ts'
+const SNAPSHOT_TESTS = ['test/server/tcp/snapshot.int.test.ts']
 const PROCESSES = 'src/server/links/processes.ts'
 
 export const TRANSPORT: readonly Mutant[] = [
@@ -82,6 +86,45 @@ export const TRANSPORT: readonly Mutant[] = [
         '      if (lost === undefined) this.#lostState.delete(peer)\n      else this.#lostState.set(peer, lost)\n',
         "      if (lost !== undefined) {\n        this.#send({ type: 'lost-state', from: this.id, to: peer, term: this.#term, detail: lost })\n        return\n      }\n",
       ),
+    ],
+  },
+  {
+    id: 'M405',
+    title: 'chunks that were on their way when a connection broke count on the next one',
+    why: 'The transfer waits for acknowledgements that never come, until it is given up.',
+    layers: SIM_UNIT,
+    tests: SNAPSHOT_TESTS,
+    edits: [edit(SENDER, '    this.inflight = 0\n    this.endSent', '    this.endSent')],
+  },
+  {
+    id: 'M406',
+    title: 'a transfer that failed stays registered',
+    why: 'The peer is never sent a snapshot again.',
+    layers: SIM_UNIT,
+    tests: SNAPSHOT_TESTS,
+    edits: [edit(LINKS, '      this.transfers.delete(to)\n', '      if (ok) this.transfers.delete(to)\n')],
+  },
+  {
+    id: 'M407',
+    title: 'bytes that the kernel has taken still count as queued',
+    why: 'After enough of them everything to that peer is dropped.',
+    layers: UNIT,
+    tests: HANDSHAKE_TESTS,
+    edits: [edit('src/server/tcp/connection.ts', '    this.queuedBytes -= bytes\n', '')],
+  },
+  {
+    id: 'M408',
+    title: 'a call is made again once in the life of a process',
+    why: 'A peer that is away for longer is lost for good.',
+    layers: SIM_UNIT,
+    tests: HANDSHAKE_TESTS,
+    edits: [
+      edit(
+        PEER,
+        '    this.context.logger.debug({ peer: this.member.name, address, why },',
+        '    if (this.retry !== undefined) return\n    this.context.logger.debug({ peer: this.member.name, address, why },',
+      ),
+      edit(PEER, '      this.retry = undefined\n      this.dial()', '      this.dial()'),
     ],
   },
   {

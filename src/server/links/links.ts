@@ -1,6 +1,6 @@
 // The links of one node to its peers: whom to reach, who may call, what is sent and in which order. `index.ts` tells the whole.
 
-import type { ForwardMessage, Member, Message, ReplicaId, Term } from '../../raft/types.ts'
+import type { ForwardMessage, Member, Message, ReplicaId, Term, UnderWay } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
 import type { Clock, Logger, Network, NetworkEvents, StateHashAt } from '../types.ts'
 import type { Context } from './context.ts'
@@ -108,6 +108,22 @@ export class Links implements Network {
       this.snapshotEnded(to, source, ok, why)
     })
     this.transfers.set(to, sender)
+  }
+
+  inspect(): UnderWay {
+    const underWay: Record<string, number> = {
+      strangers: this.door.waiting,
+      receiving: this.receiver.underWay,
+      transfers: this.transfers.size,
+      chunksInFlight: [...this.transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
+      guests: [...this.peers.values()].filter(({ configured }) => !configured).length,
+    }
+    for (const peer of this.peers.values()) {
+      if (!peer.configured) continue
+      const values = peer.inspect()
+      for (const name in values) underWay[`${name} of ${peer.id}`] = values[name] ?? 0
+    }
+    return underWay
   }
 
   close(): void {

@@ -7,7 +7,7 @@
 // the link stands and `connected` has been said. Where only our own connection had to be made again, the peer is asked to state
 // its state anew, in order with its messages.
 
-import type { Member, ReplicaId } from '../../raft/types.ts'
+import type { Member, ReplicaId, UnderWay } from '../../raft/types.ts'
 import type { Greeting, Timer } from '../types.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
@@ -107,6 +107,21 @@ export class Peer {
     if (this.answeredBy !== incarnation) this.outbound?.close('the peer has been started anew')
     if (this.outbound === undefined) this.dialNow()
     else this.deliver(inbound)
+  }
+
+  /** What is under way; all 0 when the link stands and nothing waits on it. */
+  inspect(): UnderWay {
+    return {
+      broken: Number(!this.standing),
+      dialling: Number(this.abandonDial !== undefined),
+      retrying: Number(this.retry !== undefined),
+      grace: Number(this.grace !== undefined),
+      held: Number(this.inbound?.held === true),
+      owesState: Number(this.owesState),
+      failures: this.failures,
+      queuedFrames: this.outbound?.queuedFrames ?? 0,
+      queuedBytes: this.outbound?.queuedBytes ?? 0,
+    }
   }
 
   /** Ends the link without another event. */

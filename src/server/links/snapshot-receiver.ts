@@ -35,6 +35,11 @@ export class SnapshotReceiver {
     this.current?.close('closed')
   }
 
+  /** Transfers that are being received, or about to be offered. */
+  get underWay(): number {
+    return this.callers.size + Number(this.current?.open === true)
+  }
+
   private offered(wire: Wire, from: ReplicaId, offer: SnapshotOffer): void {
     const older = this.current
     if (older?.open && older.offer.term > offer.term) {

@@ -32,7 +32,8 @@ export class SnapshotSender {
   /** The receiver has said where to begin. */
   private accepted = false
   private nextChunk = 0
-  private inflight = 0
+  /** Chunks sent and not yet acknowledged as written. */
+  inflight = 0
   private endSent = false
   private reading = false
   private over = false

@@ -5,6 +5,7 @@ import type { Relay } from '../../../src/server/relay.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {
+  atRest,
   bareListener,
   greetingOf,
   introduce,
@@ -119,6 +120,17 @@ test('more forwarded proposals than a frame holds arrive in several messages, in
   expect(seqs).toEqual(rounds(20))
 })
 
+test('what was sent is not counted as waiting any more, however often', async () => {
+  const limits = { queueBytesMax: 1 << 20, queueMessagesMax: 100 }
+  const [a, b] = await pair({ limits }, { limits })
+  for (const time of rounds(5)) {
+    for (const round of rounds(90)) a.network.send(heartbeat(a, b, 90 * time + round))
+    await b.next('message', ({ message }) => message.type === 'heartbeat' && message.round === 90 * time + 89)
+    await atRest(a, b)
+  }
+  expect(a.network.counters).toMatchObject({ messagesSent: 450, messagesDropped: 0 })
+})
+
 test('state hashes reach every peer', async () => {
   const [a, b] = await pair()
   const at = { index: asIndex(8), hash: 2n ** 64n - 1n }
@@ -200,6 +212,8 @@ test('a link that swallows everything breaks by silence, is not called refused, 
   for (const way of ways) way.setMode('pass')
   await a.next('connected', ({ greeting }) => greeting.replicaId === '2')
   await expectTalk(a, b, 1)
+  a.network.setPeers([a.member, b.member])
+  await atRest(a)
   expect(a.events.filter((event) => event.kind === 'refused' && event.peer === '2')).toEqual([])
 })
 
@@ -327,7 +341,8 @@ test('a stalled reader bounds what waits for it; the rest is dropped, and what w
     frame?.body.integer()
     expect(frame?.body.integer()).toBe(index)
   }
-  // … and it goes on.
+  // … and it goes on, with nothing left behind.
+  await atRest(a)
   a.network.send(heartbeat(a, b, 7))
   expect((await nextSaid(called))?.type).toBe(4)
 })

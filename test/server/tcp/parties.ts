@@ -131,6 +131,14 @@ export async function party(options: PartyOptions = {}): Promise<Party> {
 const isOf = <K extends Event['kind']>(event: Event, kind: K): event is Event & { kind: K } =>
   event.kind === kind
 
+/** Whatever was under way has ended, and all that was taken is given back. */
+export async function atRest(...parties: readonly Party[]): Promise<void> {
+  for (const { network } of parties) {
+    // What is on its way to the kernel takes turns of the event loop; what is never given back runs into the time-out of the test.
+    while (Object.values(network.inspect()).some((value) => value !== 0)) await new Promise(setImmediate)
+  }
+}
+
 /** Two nodes that know each other, connected. */
 export async function pair(a: PartyOptions = {}, b: PartyOptions = {}): Promise<[Party, Party]> {
   const parties: [Party, Party] = [await party({ id: 1, ...a }), await party({ id: 2, ...b })]
