@@ -180,7 +180,7 @@ export class Links {
       },
       sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
       inspect: () => ({}),
-    close: () => {
+      close: () => {
         isOpen = false
       },
     }

@@ -8,6 +8,7 @@ import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/links/index.ts'
 import type { Dialled, Frame, WireMessage } from '../../src/server/links/wires.ts'
 import type { Network, NetworkEvents } from '../../src/server/types.ts'
+import { Forwards } from './forwards.ts'
 import type { Process } from './process.ts'
 import { bits, DRAW, mixed, stream, unit } from './random.ts'
 import { SmallChunks, SnapshotStreams } from './snapshot-streams.ts'
@@ -91,6 +92,7 @@ export class SimNetwork implements Carrier {
   /** Set while processes die by a loss of power: nobody is left to close their connections. */
   silentDeath = false
   readonly streams: SnapshotStreams
+  readonly #forwards = new Forwards()
   readonly queueMax: number
 
   constructor(world: World, size: number) {
@@ -254,6 +256,7 @@ export class SimNetwork implements Carrier {
       send: (message) => {
         this.#world.leaving(process, message)
         process.send(message)
+        this.#forwards.left(process, message)
         links.send(message)
       },
       sendStateHash: (at) => links.sendStateHash(at),
@@ -297,7 +300,7 @@ export class SimNetwork implements Carrier {
 
   #heard(process: Process, message: Message): void {
     const { driver } = process
-    const { trace, tally, invariants } = this.#world
+    const { trace, tally, invariants, config } = this.#world
     if (driver === undefined) return
     trace.mix((TYPE_NUMBERS.get(message.type) ?? 0) + 32 * message.term)
     trace.mix('index' in message ? Number(message.index) : 'commit' in message ? message.commit : 0)
@@ -305,6 +308,9 @@ export class SimNetwork implements Carrier {
       tally.hit('old leader heard after a newer one')
     if (message.type === 'forward') tally.hit('write forwarded to the leader')
     if (message.type === 'read-index') tally.hit('read forwarded to the leader')
+    // Where messages may be lost on a connection that stands, this does not hold.
+    if (config.harsh === 0)
+      invariants.violation ??= this.#forwards.arrives(this.#byId.get(message.from), process, message)
     invariants.heard(process.replica, message, driver.term)
     driver.message(message)
   }

@@ -116,7 +116,6 @@ export class Links implements Network {
       receiving: this.receiver.underWay,
       transfers: this.transfers.size,
       chunksInFlight: [...this.transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
-      guests: [...this.peers.values()].filter(({ configured }) => !configured).length,
     }
     for (const peer of this.peers.values()) {
       if (!peer.configured) continue
