@@ -305,6 +305,7 @@ test('a node without a leader keeps nothing of what it has answered', () => {
   const cluster = SimulatedCluster.formed(3)
   const { follower } = cluster
   const { running } = follower
+  cluster.advance(20)
   const atRest = running.inspect()
   cluster.isolate(follower)
   cluster.until(() => running.leaderName === undefined)
