@@ -98,7 +98,8 @@ interface Committed {
 export interface Begun {
   readonly writes: StorageBatch['writes']
   readonly hardState: HardState
-  readonly applied: number
+  /** Of the rows in it, as soon as it is submitted. */
+  readonly applied: () => number
 }
 
 export class Invariants {
@@ -355,7 +356,7 @@ export class Invariants {
   // ---- what is stored
 
   /** A batch is begun; the result is to be given to `durable`. */
-  begins(replica: Replica, { writes, hardState }: StorageBatch): Begun {
+  begins(replica: Replica, { writes, hardState }: StorageBatch, applied: () => number): Begun {
     const { begun, name } = replica
     const { term, vote, commit } = hardState
     if (term < begun.term) this.#violated('RAFT-4', `${name}: term falls from ${begun.term} to ${term}`)
@@ -383,9 +384,8 @@ export class Invariants {
     begun.term = term
     begun.vote = vote
     begun.commit = commit
-    begun.applied = replica.applied
     if (term > this.maxTerm) this.maxTerm = term
-    return { writes: [...writes], hardState, applied: replica.applied }
+    return { writes: [...writes], hardState, applied }
   }
 
   durable(replica: Replica, { writes, hardState, applied }: Begun): void {
@@ -394,7 +394,7 @@ export class Invariants {
     durable.term = hardState.term
     durable.vote = hardState.vote
     durable.commit = hardState.commit
-    durable.applied = applied
+    durable.applied = applied()
     if (hardState.vote !== undefined) this.#vote(replica, hardState.term, hardState.vote)
     for (const { snapshot } of writes) {
       if (snapshot !== undefined) durable.applied = Math.max(durable.applied, snapshot.meta.index)

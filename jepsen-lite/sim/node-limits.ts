@@ -56,6 +56,10 @@ export const LIMITS = {
   /** Rows in one chunk of a snapshot. */
   chunkRows: { small: [1, 2, 5, 50], usual: 100, always: true },
 
+  // ---- of a batch of the store
+  batchBytesMax: { small: [1, 300, 4096], usual: storeLimits.batchBytesMax },
+  batchItemsMax: { small: [1, 3, 100], usual: storeLimits.batchItemsMax },
+
   // ---- of the store's memory of rows: heads kept, and bytes of the filter
   rowHeads: { small: [1, 4, 1000], usual: storeLimits.rowHeads, always: true },
   rowFilterBytes: { small: [64, 4096], usual: 4096, always: true },

@@ -1,5 +1,6 @@
 // The shipped store of one process, with the checker looking at what goes in.
 
+import type { LogIndex } from '../../src/raft/types.ts'
 import type {
   AppliedRecord,
   Done,
@@ -30,6 +31,7 @@ export class ObservedStorage implements Storage {
   readonly boot
   readonly hardState
   readonly log
+  readonly batchLimits
 
   constructor(
     inner: Storage,
@@ -49,6 +51,7 @@ export class ObservedStorage implements Storage {
     this.boot = inner.boot
     this.hardState = inner.hardState
     this.log = inner.log
+    this.batchLimits = inner.batchLimits
   }
 
   get applied(): AppliedRecord {
@@ -59,6 +62,12 @@ export class ObservedStorage implements Storage {
   }
   get dirty(): boolean {
     return this.#inner.dirty
+  }
+  get rowsLeft(): boolean {
+    return this.#inner.rowsLeft
+  }
+  get appliedSubmitted(): LogIndex {
+    return this.#inner.appliedSubmitted
   }
   get hasGarbage(): boolean {
     return this.#inner.hasGarbage
@@ -73,7 +82,8 @@ export class ObservedStorage implements Storage {
   }
 
   write(batch: StorageBatch, done: Done): void {
-    this.#engine.label = this.#invariants.begins(this.#replica, batch)
+    // Which rows have room beside the writes is the store's affair.
+    this.#engine.label = this.#invariants.begins(this.#replica, batch, () => this.#inner.appliedSubmitted)
     const installs = batch.writes.some((write) => write.snapshot !== undefined)
     this.#inner.write(batch, (error) => {
       if (error === undefined) {

@@ -243,9 +243,8 @@ export class Process implements Owner {
     const { machine } = this
     const world = this.#world
     const { time } = world
-    const { rowHeads, rowFilterBytes } = world.config.limits
     this.engine = machine.disk.open(
-      { rowHeads, rowFilterBytes },
+      world.config.limits,
       {
         later: (what, complete) => void time.push(time.now + machine.diskMs(what), IO, this, complete),
         writing: () => world.writing(this),

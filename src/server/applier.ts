@@ -21,6 +21,10 @@ import {
 } from '../raft/index.ts'
 import type { AppliedRecord, Storage } from '../storage/types.ts'
 
+/** While applying, `enough` is asked after so many entries or bytes of them: less than a millisecond. */
+const ASK_EVERY_ENTRIES = 16
+const ASK_EVERY_BYTES = 64 * 1024
+
 export interface ApplierEvents {
   /** An entry of the core: tell the core that it is applied, before the record that contains its effect is made. */
   coreEntryApplied(entry: Entry): void
@@ -97,12 +101,16 @@ export class Applier {
 
   /** Applies at least one entry, then on until nothing is left or, asked now and then, `enough` says so. */
   run(enough: () => boolean): void {
+    let bytes = 0
     for (let count = 1; ; count++) {
       const entry = this.#queue[this.#head]
       if (entry === undefined) break
       this.#head++
       this.#apply(entry)
-      if (count % 16 === 0 && enough()) break
+      bytes += entry.frame.length
+      if (count % ASK_EVERY_ENTRIES !== 0 && bytes < ASK_EVERY_BYTES) continue
+      if (enough()) break
+      bytes = 0
     }
     if (this.#head === this.#queue.length) {
       this.#queue = []

@@ -52,7 +52,7 @@ import { rejoinAdvice } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { Gathering } from './gathering.ts'
-import { GroupCommit } from './group-commit.ts'
+import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, Proposals } from './proposals.ts'
 import { Reads } from './reads.ts'
@@ -184,7 +184,7 @@ export class Driver implements NodeApi, NetworkEvents {
       hardState: () => this.#raft.hardState(),
       neededAfter: () => this.#raft.neededAfter,
       send: (message) => this.#network?.send(message),
-      stored: (writes, ms) => this.#stored(writes, ms),
+      stored: (batch) => this.#stored(batch),
       failed: (error) => this.#fail(error),
     })
     const [raft, applier] = [this.#raft, this.#applier]
@@ -654,15 +654,11 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#commits.take(write)
   }
 
-  #stored(writes: readonly Write[], ms: number): void {
-    let entries = 0
-    for (const write of writes) entries += write.entries.length
+  #stored({ entries, installed, write, ms }: StoredBatch): void {
     this.#options.observer.batchStored(ms, entries)
-    const last = writes.at(-1)
-    if (last === undefined || this.#ended !== undefined) return
-    const installed = writes.some((write) => write.snapshot !== undefined)
+    if (this.#ended !== undefined) return
     if (installed) this.#orFail(() => this.#installed())
-    this.#step({ kind: 'stored', now: this.#clock.now(), write: last.number })
+    if (write !== undefined) this.#step({ kind: 'stored', now: this.#clock.now(), write })
     if (installed) this.#orFail(() => this.#apply())
   }
 

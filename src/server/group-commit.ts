@@ -1,17 +1,21 @@
 // One writer with at most one batch in flight; what arrives meanwhile joins the next batch (group commit). Entries, hard state and the
 // rows applied since become durable together and in order. Messages wait here for the write that must be durable before they leave.
+//
+// A batch is bounded in bytes and in number, so that making one never keeps heartbeats and reads waiting: a write of the core that is larger
+// goes in parts, and is durable with the last. Rows for which a batch had no room have the next one for themselves.
 
-import type {
-  HardState,
-  LogIndex,
-  Message,
-  Outgoing,
-  Term,
-  UnderWay,
-  Write,
-  WriteNumber,
+import {
+  asIndex,
+  type HardState,
+  type LogIndex,
+  type Message,
+  type Outgoing,
+  type Term,
+  type UnderWay,
+  type Write,
+  type WriteNumber,
 } from '../raft/types.ts'
-import type { Storage } from '../storage/types.ts'
+import { costOf, cut, endAfter, type Storage } from '../storage/index.ts'
 import type { DriverLimits } from './limits.ts'
 import { LogTail } from './log-tail.ts'
 import type { Clock, Timer } from './types.ts'
@@ -31,10 +35,20 @@ export interface GroupCommitEvents {
   /** A follower that answers needs the log after this index (`Raft.neededAfter`). */
   neededAfter(): LogIndex
   send(message: Message): void
-  /** These writes, in order, are durable; `ms` is how long the batch took. */
-  stored(writes: readonly Write[], ms: number): void
+  stored(batch: StoredBatch): void
   /** Final: nothing is submitted any more. */
   failed(error: Error): void
+}
+
+/** What has become durable. */
+export interface StoredBatch {
+  readonly entries: number
+  /** A snapshot is the state now. */
+  readonly installed: boolean
+  /** The newest write of the core that is durable as a whole, if this batch completed any. */
+  readonly write: WriteNumber | undefined
+  /** How long it took. */
+  readonly ms: number
 }
 
 export class GroupCommit {
@@ -43,8 +57,11 @@ export class GroupCommit {
   readonly #limits: DriverLimits
   readonly #events: GroupCommitEvents
   readonly #tail: LogTail
+  /** Or parts of them, each no more than a batch may hold. */
   #writes: Write[] = []
   #held: Outgoing[] = []
+  /** Of the newest batch. */
+  #hardState: HardState
   #durableWrite: WriteNumber = 0
   #durable: DurableLog
   #durableApplied: LogIndex
@@ -60,6 +77,7 @@ export class GroupCommit {
     this.#events = events
     this.#tail = new LogTail(limits)
     this.#durable = { term: storage.hardState.term, lastIndex: storage.log.lastIndex() }
+    this.#hardState = storage.hardState
     this.#durableApplied = storage.applied.index
   }
 
@@ -78,7 +96,7 @@ export class GroupCommit {
   }
 
   take(write: Write): void {
-    this.#writes.push(write)
+    this.#writes.push(...cut(write, this.#storage.batchLimits))
     this.#tail.written(write)
   }
 
@@ -91,7 +109,7 @@ export class GroupCommit {
   /** Submits what is there, unless a batch is in flight. Rows alone wait a little for company. */
   flush(): void {
     if (this.#inFlight || this.#closed) return
-    if (this.#writes.length > 0) this.#submit()
+    if (this.#writes.length > 0 || this.#storage.rowsLeft) this.#submit()
     else if (this.#storage.dirty || this.#storage.hasGarbage) this.#armIdle()
   }
 
@@ -100,17 +118,11 @@ export class GroupCommit {
     this.#closed = true
     this.#idle?.cancel()
     const finish = (error?: Error): void => {
-      if (error !== undefined || (this.#writes.length === 0 && !this.#storage.dirty)) {
-        done(error)
-        return
-      }
-      this.#storage.write(
-        { writes: this.#writes, hardState: this.#events.hardState(), compactTo: undefined },
-        done,
-      )
+      if (error !== undefined || (this.#writes.length === 0 && !this.#storage.dirty)) done(error)
+      else this.#submit()
     }
-    if (this.#inFlight) this.#whenIdle = finish
-    else finish()
+    this.#whenIdle = finish
+    if (!this.#inFlight) finish()
   }
 
   /** Submits nothing more, not even what is left. */
@@ -127,13 +139,12 @@ export class GroupCommit {
   }
 
   #submit(): void {
-    const writes = this.#writes
-    const hardState = this.#events.hardState()
-    const applied = this.#storage.applied.index
+    const writes = this.#storage.rowsLeft ? [] : this.#takeWrites()
+    const hardState = this.#hardStateAfter(writes)
+    this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
     const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, this.#events.neededAfter())
     const began = this.#clock.now()
-    this.#writes = []
     this.#inFlight = true
     this.#storage.write({ writes, hardState, compactTo }, (error) => {
       this.#inFlight = false
@@ -144,18 +155,48 @@ export class GroupCommit {
         return
       }
       this.#durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
-      this.#durableApplied = applied
+      this.#durableApplied = this.#storage.appliedSubmitted
       if (this.#closed) this.#whenIdle?.()
       else this.#completed(writes, this.#clock.now() - began)
     })
   }
 
+  /** As many as one batch may hold, and always one. */
+  #takeWrites(): Write[] {
+    let { batchBytesMax: bytes, batchItemsMax: items } = this.#storage.batchLimits
+    const end = this.#writes.findIndex((write, at) => {
+      const cost = costOf(write)
+      bytes -= cost.bytes
+      items -= cost.items
+      return at > 0 && (bytes < 0 || items < 0)
+    })
+    return this.#writes.splice(0, end < 0 ? this.#writes.length : end)
+  }
+
+  /**
+   * The newest when nothing else waits. Otherwise that of the last write, or part of one, in the batch: what is committed by now may lie in writes
+   * that come with a later batch, and these may replace what the log holds in its place.
+   */
+  #hardStateAfter(writes: readonly Write[]): HardState {
+    if (this.#writes.length === 0) return this.#events.hardState()
+    const hardState = writes.at(-1)?.hardState ?? this.#hardState
+    const end = endAfter(this.#storage.log.lastIndex(), writes)
+    return { ...hardState, commit: asIndex(Math.min(hardState.commit, end)) }
+  }
+
   #completed(writes: readonly Write[], ms: number): void {
-    this.#durableWrite = writes.at(-1)?.number ?? this.#durableWrite
+    // The first part of a write that is still to come has the number of the last one here.
+    const write = writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number
+    this.#durableWrite = write ?? this.#durableWrite
     const held = this.#held
     this.#held = []
     for (const outgoing of held) this.send(outgoing)
-    this.#events.stored(writes, ms)
+    this.#events.stored({
+      entries: writes.reduce((sum, { entries }) => sum + entries.length, 0),
+      installed: writes.some(({ snapshot }) => snapshot !== undefined),
+      write,
+      ms,
+    })
     this.flush()
   }
 }

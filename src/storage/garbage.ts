@@ -10,6 +10,7 @@ const SLICE_ROWS = 1000
 interface Slice {
   readonly generation: number
   readonly keys: readonly Uint8Array[]
+  readonly bytes: number
   /** No row of the generation is left behind this slice. */
   readonly last: boolean
 }
@@ -27,11 +28,14 @@ export class Garbage {
     this.#first = first
   }
 
-  /** Deletes the slice read ahead, if there is one; returns the generation that is done with by that. */
-  sweep(batch: EngineBatch): number | undefined {
+  /**
+   * Deletes the slice read ahead, if there is one and the batch has room for it; returns the generation that is done with by that. `roomBytes`
+   * undefined: however large it is.
+   */
+  sweep(batch: EngineBatch, roomBytes = Number.POSITIVE_INFINITY): number | undefined {
     const slice = this.#ahead
+    if (slice === undefined || slice.bytes > roomBytes) return undefined
     this.#ahead = undefined
-    if (slice === undefined) return undefined
     for (const key of slice.keys) batch.delete(key)
     return slice.last ? slice.generation : undefined
   }
@@ -53,7 +57,8 @@ export class Garbage {
       const keys = pairs.map(([key]) => key)
       const key = keys.at(-1)
       this.#after = key === undefined ? undefined : { generation, key }
-      this.#ahead = { generation, keys, last: ended }
+      const bytes = keys.reduce((sum, { length }) => sum + length, 0)
+      this.#ahead = { generation, keys, bytes, last: ended }
     })
   }
 }

@@ -5,7 +5,7 @@
 //
 // How it is written (store.ts). One batch at a time, each synced: new entries packed into one record, the hard state, the rows applied since
 // the last batch, and a meta record that closes it. So log and applied state become durable together and in order, for one fsync. What
-// arrives while a batch is being written joins the next one. Rows that are applied are visible at once, in layers over the database
+// arrives while a batch is being written joins the next one, as far as there is room (batches.ts): making a batch never takes long. Rows that are applied are visible at once, in layers over the database
 // (overlay.ts); a view (view.ts) is a snapshot of the database and the layers of its instant.
 //
 // What it keeps in memory: of the rows changed lately the head (row-heads.ts), and which rows do not exist (row-filter.ts), since every entry asks what
@@ -33,6 +33,7 @@
 // this is written for: an append never exposes length without data, fdatasync of a new file keeps its name, and changes of
 // one directory become durable in the order made.
 
+export { costOf, cut, endAfter } from './batches.ts'
 export {
   CorruptionError,
   InvariantError,
@@ -49,6 +50,7 @@ export { FORMAT_VERSION } from './records.ts'
 export { Scrub } from './scrub.ts'
 export type {
   AppliedRecord,
+  BatchLimits,
   Done,
   Identity,
   Range,

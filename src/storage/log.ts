@@ -11,6 +11,7 @@
 import { crc32 } from 'node:zlib'
 import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
 import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
+import { packed, RECORD_BYTES_MAX } from './batches.ts'
 import { seal, unseal } from './codec.ts'
 import type { Engine, EngineBatch, EngineSnapshot, Scan } from './engine.ts'
 import { asError, CorruptionError, InvariantError } from './errors.ts'
@@ -19,8 +20,6 @@ import { firstIndexOf, LOG_RANGE, logKey } from './keys.ts'
 import type { Position } from './records.ts'
 import type { Done } from './types.ts'
 
-/** A packed record ends when its frames reach this size: reading one entry reads its whole record. */
-const RECORD_BYTES_MAX = 256 * 1024
 /** Records that one batch deletes for compaction; the rest goes with later ones. */
 const COMPACT_RECORDS_MAX = 4096
 /** Decoded records kept, newest last. */
@@ -203,7 +202,7 @@ export class DurableLog implements LogReader {
       if (fault !== undefined) throw new InvariantError(fault)
       added.push(...entries)
     }
-    const records = packed(added)
+    const records = packed(added, RECORD_BYTES_MAX)
     if (restart === undefined) this.#compact(compactTo, batch)
     else this.#replaceAll(batch)
     for (const record of records) putRecord(batch, record)
@@ -293,20 +292,6 @@ function faultAfter(end: Position, entries: readonly Entry[]): string | undefine
     ;({ index, term } = entry)
   }
   return undefined
-}
-
-function packed(entries: readonly Entry[]): Entry[][] {
-  const records: Entry[][] = []
-  let bytes = Number.POSITIVE_INFINITY
-  for (const entry of entries) {
-    if (bytes >= RECORD_BYTES_MAX) {
-      records.push([])
-      bytes = 0
-    }
-    records.at(-1)?.push(entry)
-    bytes += entry.frame.length
-  }
-  return records
 }
 
 function putRecord(batch: EngineBatch, entries: readonly Entry[]): void {

@@ -1,7 +1,11 @@
 // Rows that are applied and not yet durable, over those of the engine.
 //
-// A layer holds the changes between two moments; a deleted row stays in it as a tombstone. Once a batch or a view has taken a layer, nothing is
-// added to it any more, and new changes go into a new one. So a view is the engine's snapshot and the layers of that instant.
+// A layer holds the changes between two moments; a deleted row stays in it as a tombstone. Changes go into the newest layer until it is closed:
+// because a view has taken it, because a batch has, or because it is large enough. So a view is the engine's snapshot and the layers of
+// that instant, and a batch holds whole layers: each knows the state that its rows lead to.
+
+import type { LogIndex } from '../raft/types.ts'
+import type { AppliedState } from './records.ts'
 
 export interface LayerRow {
   /** The row's key in the engine. */
@@ -12,40 +16,126 @@ export interface LayerRow {
 
 export type Layer = ReadonlyMap<string, LayerRow>
 
+export interface Room {
+  readonly bytes: number
+  /** Rows or entries. */
+  readonly items: number
+}
+
+interface Closed {
+  readonly rows: Layer
+  readonly bytes: number
+  /** With these rows. */
+  readonly state: AppliedState
+}
+
+/** Rows for one batch. */
+export interface Submission {
+  /** Newest version of each. */
+  readonly rows: Iterable<LayerRow>
+  readonly bytes: number
+  /** What these rows lead to; undefined: nothing has been applied since the last batch, or nothing of it fits. */
+  readonly state: AppliedState | undefined
+  /** More could have gone with a batch that has more room. */
+  readonly left: boolean
+  /** The rows are durable: drops them. */
+  readonly stored: () => void
+}
+
 export class Overlay {
-  /** Oldest first; the last one still grows. */
-  #waiting: Map<string, LayerRow>[] = [new Map()]
+  readonly #layerMax: Room
+  /** Oldest first. */
+  #closed: Closed[] = []
+  #open = new Map<string, LayerRow>()
+  #openBytes = 0
   #submitted: readonly Layer[] = []
 
+  /** A layer is closed before it becomes larger than this; only one entry can make it so. */
+  constructor(layerMax: Room) {
+    this.#layerMax = layerMax
+  }
+
+  /** For the rows of one entry, which is about to put so much. `state`: without them. */
+  makeRoom({ bytes, items }: Room, state: () => AppliedState): void {
+    const isFull =
+      this.#openBytes + bytes > this.#layerMax.bytes || this.#open.size + items > this.#layerMax.items
+    if (isFull) this.#close(state)
+  }
+
   put(key: string, row: LayerRow): void {
-    this.#waiting.at(-1)?.set(key, row)
+    this.#open.set(key, row)
+    this.#openBytes += row.engineKey.length + (row.stored?.length ?? 0)
   }
 
   get(key: string): LayerRow | undefined {
-    for (let at = this.#waiting.length - 1; at >= 0; at--) {
-      const row = this.#waiting[at]?.get(key)
+    const open = this.#open.get(key)
+    if (open !== undefined) return open
+    for (let at = this.#closed.length - 1; at >= 0; at--) {
+      const row = this.#closed[at]?.rows.get(key)
       if (row !== undefined) return row
     }
     return findIn(this.#submitted, key)
   }
 
-  /** Every layer of this instant, oldest first, never to change again. */
-  freeze(): readonly Layer[] {
-    if (this.#waiting.at(-1)?.size !== 0) this.#waiting.push(new Map())
-    return [...this.#submitted, ...this.#waiting.slice(0, -1)].filter((layer) => layer.size > 0)
+  /** Every layer of this instant, oldest first, never to change again. `state`: with all of them. */
+  freeze(state: () => AppliedState): readonly Layer[] {
+    this.#close(state)
+    return [...this.#submitted, ...this.#closed.map(({ rows }) => rows)]
   }
 
-  /** The changes that the next batch must hold, newest version of each row; `stored` drops them when it is durable. */
-  submit(): { readonly rows: Iterable<LayerRow>; readonly stored: () => void } {
-    const layers = this.#waiting
-    this.#waiting = [new Map()]
+  /**
+   * Takes the oldest layers, none beyond index `upTo`: the first one, and as many more as there is room for. `state`: with all of them.
+   */
+  submit(room: Room, upTo: LogIndex, state: AppliedState): Submission {
+    const waiting = [...this.#closed, { rows: this.#open, bytes: this.#openBytes, state }]
+    const due = waiting.filter((layer) => layer.state.applied.index <= upTo)
+    let bytes = 0
+    let items = 0
+    const fits = due.filter((layer, at) => {
+      bytes += layer.bytes
+      items += layer.rows.size
+      return at === 0 || (bytes <= room.bytes && items <= room.items)
+    })
+    if (fits.length === waiting.length) this.#reopen()
+    this.#closed = this.#closed.slice(fits.length)
+    const layers = fits.map(({ rows }) => rows)
     this.#submitted = [...this.#submitted, ...layers]
     return {
       rows: merged(layers).values(),
+      bytes: fits.reduce((sum, layer) => sum + layer.bytes, 0),
+      state: fits.at(-1)?.state,
+      left: fits.length < due.length,
       stored: () => {
-        this.#submitted = this.#submitted.filter((layer) => !layers.some((mine) => mine === layer))
+        this.#submitted = this.#submitted.filter((layer) => !layers.includes(layer))
       },
     }
+  }
+
+  /** A snapshot is about to replace all rows, so none is written. They stay readable until it has. */
+  submitAll(): Submission {
+    this.#submitted = [...this.#submitted, ...this.#closed.map(({ rows }) => rows), this.#open]
+    this.#closed = []
+    this.#reopen()
+    return {
+      rows: [],
+      bytes: 0,
+      state: undefined,
+      left: false,
+      stored: () => {
+        this.#submitted = []
+      },
+    }
+  }
+
+  #close(state: () => AppliedState): void {
+    if (this.#open.size === 0) return
+    this.#closed.push({ rows: this.#open, bytes: this.#openBytes, state: state() })
+    this.#reopen()
+  }
+
+  #reopen(): void {
+    this.#open = new Map()
+    this.#openBytes = 0
   }
 }
 

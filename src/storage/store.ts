@@ -7,7 +7,7 @@ import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
 import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
-import { type LayerRow, Overlay } from './overlay.ts'
+import { type LayerRow, Overlay, type Room, type Submission } from './overlay.ts'
 import {
   type AppliedState,
   decodeAppliedRecord,
@@ -23,6 +23,7 @@ import { ViewSource } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
 import type {
   AppliedRecord,
+  BatchLimits,
   Done,
   HardState,
   Identity,
@@ -37,14 +38,24 @@ import type {
 import { OverlayView } from './view.ts'
 import { WriteQueue } from './write-queue.ts'
 
-export interface StoreLimits {
+export interface StoreLimits extends BatchLimits {
   /** Rows whose heads are kept in memory, some 110 bytes each. */
   readonly rowHeads: number
   /** Size of the filter that knows which rows do not exist. */
   readonly rowFilterBytes: number
 }
 
-export const storeLimits: StoreLimits = { rowHeads: 100_000, rowFilterBytes: 2 * 1024 * 1024 }
+const MiB = 1024 * 1024
+
+export const storeLimits: StoreLimits = {
+  batchBytesMax: MiB,
+  batchItemsMax: 4096,
+  rowHeads: 100_000,
+  rowFilterBytes: 2 * MiB,
+}
+
+/** So many layers fill a batch: what does not fit into one goes with the next. */
+const LAYERS_PER_BATCH = 16
 
 /** Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: what it holds contradicts itself. */
 export function openStore(
@@ -114,13 +125,16 @@ class Store implements Storage {
   readonly identity: Identity
   readonly boot: number
   readonly hardState: HardState
+  readonly batchLimits: BatchLimits
   readonly #engine: Engine
   readonly #first: FirstError
   readonly #log: DurableLog
   readonly #queue: WriteQueue
   readonly #staged: StagedSnapshot
   readonly #garbage: Garbage
-  readonly #overlay = new Overlay()
+  /** For rows, in one batch. */
+  readonly #room: Room
+  readonly #overlay: Overlay
   readonly #views = new Set<View>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
@@ -128,7 +142,9 @@ class Store implements Storage {
   #stateHash: StateHash
   #generation: number
   #prefix: Uint8Array
-  #isDirty = false
+  /** Of the newest applied record that a batch holds. */
+  #appliedSubmitted: LogIndex
+  #rowsLeft = false
   #isWriting = false
   /** A snapshot is about to replace all rows: nothing may be applied. */
   #isInstalling = false
@@ -137,6 +153,12 @@ class Store implements Storage {
 
   constructor({ engine, identity, limits, first, log, queue, state }: Parts) {
     this.identity = identity
+    this.batchLimits = limits
+    this.#room = { bytes: limits.batchBytesMax, items: limits.batchItemsMax }
+    this.#overlay = new Overlay({
+      bytes: this.#room.bytes / LAYERS_PER_BATCH,
+      items: this.#room.items / LAYERS_PER_BATCH,
+    })
     this.#heads = new RowHeads(limits.rowHeads)
     this.#filter = new RowFilter(engine, first, limits.rowFilterBytes)
     this.boot = queue.meta.boot
@@ -148,6 +170,7 @@ class Store implements Storage {
     this.#staged = new StagedSnapshot(engine, first, queue)
     this.#garbage = new Garbage(engine, first)
     this.#applied = state.applied
+    this.#appliedSubmitted = state.applied.index
     this.#stateHash = new StateHash(state.stateHash)
     this.#generation = queue.meta.generation
     this.#prefix = rowPrefix(this.#generation)
@@ -165,7 +188,13 @@ class Store implements Storage {
     return this.#log
   }
   get dirty(): boolean {
-    return this.#isDirty
+    return this.#applied.index > this.#appliedSubmitted
+  }
+  get rowsLeft(): boolean {
+    return this.#rowsLeft
+  }
+  get appliedSubmitted(): LogIndex {
+    return this.#appliedSubmitted
   }
   get hasGarbage(): boolean {
     return this.#staged.hasAbandoned || this.#queue.meta.dead.length > 0
@@ -213,10 +242,10 @@ class Store implements Storage {
     if (record.index <= this.#applied.index)
       throw new InvariantError(`index ${record.index} was to be applied after ${this.#applied.index}`)
     this.#first.guard(() => {
+      this.#overlay.makeRoom(roomFor(changes), () => this.#state())
       for (const change of changes) this.#change(change)
     })
     this.#applied = record
-    this.#isDirty = true
   }
 
   #change({ key, value, rest }: RowChange): void {
@@ -245,12 +274,12 @@ class Store implements Storage {
   view(): View {
     this.#check()
     return this.#first.guard(() => {
-      const state = { applied: this.#applied, stateHash: this.#stateHash.value }
+      const state = this.#state()
       const snapshot = this.#engine.snapshot()
       const view = new OverlayView(
         state,
         snapshot,
-        this.#overlay.freeze(),
+        this.#overlay.freeze(() => state),
         this.#prefix,
         this.#first,
         (closed) => this.#views.delete(closed),
@@ -273,12 +302,12 @@ class Store implements Storage {
       this.#staged.abandonUpTo(this.#applied.index)
       const pending = this.#engine.batch()
       const install = this.#installed(writes, pending)
-      const rows = this.#overlay.submit()
-      // A snapshot replaces whatever was applied before it.
-      if (install === undefined) putRows(rows.rows, pending)
-      const state = install ?? this.#takeDirty()
-      const log = this.#changeLog(batch, state?.applied.index ?? this.#applied.index, pending)
-      const swept = this.#garbage.sweep(pending)
+      const rows =
+        install === undefined ? this.#submitRows(hardState.commit, pending) : this.#overlay.submitAll()
+      const state = install ?? (this.dirty ? rows.state : undefined)
+      this.#appliedSubmitted = state?.applied.index ?? this.#appliedSubmitted
+      const log = this.#changeLog(batch, this.#appliedSubmitted, pending)
+      const swept = this.#garbage.sweep(pending, rows.bytes === 0 ? undefined : this.#room.bytes - rows.bytes)
       const fill = (before: Meta, sequence: number): Meta => {
         const meta = this.#staged.bury(before, pending)
         if (state !== undefined) pending.put(APPLIED_KEY, encodeAppliedRecord(state, sequence))
@@ -302,10 +331,18 @@ class Store implements Storage {
     })
   }
 
-  /** What the applied record must say, if that has changed since the last batch. */
-  #takeDirty(): AppliedState | undefined {
-    if (!this.#isDirty) return undefined
-    this.#isDirty = false
+  /** Puts rows into `pending`, as many as one batch may hold, of entries that are committed in this very log. */
+  #submitRows(commit: LogIndex, pending: EngineBatch): Submission {
+    const rows = this.#overlay.submit(this.#room, commit, this.#state())
+    this.#rowsLeft = rows.left
+    for (const { engineKey, stored } of rows.rows) {
+      if (stored === undefined) pending.delete(engineKey)
+      else pending.put(engineKey, stored)
+    }
+    return rows
+  }
+
+  #state(): AppliedState {
     return { applied: this.#applied, stateHash: this.#stateHash.value }
   }
 
@@ -341,7 +378,7 @@ class Store implements Storage {
     if (snapshot === undefined) return undefined
     const staging = this.#staged.take(snapshot.snapshotId, batch)
     this.#isInstalling = true
-    this.#isDirty = false
+    this.#rowsLeft = false
     const { index, term } = staging.applied
     if (snapshot.meta.index !== index || snapshot.meta.term !== term || index <= this.#applied.index)
       throw new InvariantError(
@@ -405,11 +442,11 @@ class Store implements Storage {
   }
 }
 
-function putRows(rows: Iterable<LayerRow>, batch: EngineBatch): void {
-  for (const { engineKey, stored } of rows) {
-    if (stored === undefined) batch.delete(engineKey)
-    else batch.put(engineKey, stored)
-  }
+/** What the changes of one entry take, roughly: the trailer of a row and its generation are not worth counting. */
+function roomFor(changes: readonly RowChange[]): Room {
+  let bytes = 0
+  for (const { key, value, rest } of changes) bytes += key.length + (value?.length ?? 0) + (rest?.length ?? 0)
+  return { bytes, items: changes.length }
 }
 
 /** Meta once `swept` is empty and, with `installed`, the rows of another generation are the state. */

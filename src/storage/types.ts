@@ -36,10 +36,23 @@ export interface AppliedRecord {
 }
 
 /**
- * One atomic, synced batch: the core's writes in order, the newest hard state, and every row applied (`Storage.apply`) before the call.
+ * How much one batch may hold of the log, and how much of rows, so that making it keeps nothing else waiting. One entry may be larger, and the
+ * rows of one: these go by themselves.
+ */
+export interface BatchLimits {
+  readonly batchBytesMax: number
+  /** Entries and rows. */
+  readonly batchItemsMax: number
+}
+
+/**
+ * One atomic, synced batch: the core's writes in order, the hard state, and of the rows applied (`Storage.apply`) before the call, in the
+ * order applied, as many as a batch may hold; none beyond the commit index of the hard state.
  */
 export interface StorageBatch {
+  /** As much as one batch may hold (`BatchLimits`, `costOf`). */
   readonly writes: readonly Write[]
+  /** The newest that holds for the log as these writes leave it: what its commit index covers is there, and stays. */
   readonly hardState: HardState
   /** Drop whole packed log records that end at or below this index (never above what is durable as applied). */
   readonly compactTo: LogIndex | undefined
@@ -111,10 +124,15 @@ export interface Storage {
   readonly stateHash: bigint
   readonly log: LogReader
 
+  readonly batchLimits: BatchLimits
   /** Rows and record of the entries applied next: visible to reads and views from now on, durable with the next batch or a later one. */
   apply(changes: readonly RowChange[], record: AppliedRecord): void
-  /** Whether `apply` has been called since the last batch was submitted. */
+  /** Whether something applied has not been submitted with any batch. */
   readonly dirty: boolean
+  /** The newest batch did not hold all rows that were due: the next one is to be theirs, without writes. */
+  readonly rowsLeft: boolean
+  /** Rows up to here have been submitted. */
+  readonly appliedSubmitted: LogIndex
   /**
    * Rows of replaced or abandoned generations are left. They go in slices, one with each batch; a driver with nothing to write submits
    * empty ones now and then while this is so.

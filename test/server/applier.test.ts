@@ -1,13 +1,14 @@
 // Entries wait in the applier's queue while a snapshot is installed; those that it covers must not be applied to its rows.
 
 import { expect, test } from 'vitest'
-import { encodeState, initialState } from '../../src/kv/index.ts'
-import { asIndex, asTerm } from '../../src/raft/types.ts'
+import { encodeState, initialState, requestBytes, requestKind, writeRequest } from '../../src/kv/index.ts'
+import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../src/raft/entry.ts'
+import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
 import { Applier } from '../../src/server/applier.ts'
 import type { Storage } from '../../src/storage/index.ts'
-import { pastEntries } from '../raft/harness/frames.ts'
+import { crc32, pastEntries } from '../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
-import { closed, hardState } from '../storage/samples.ts'
+import { bytes, closed, hardState } from '../storage/samples.ts'
 
 const record = (index: number) => ({
   index: asIndex(index),
@@ -34,5 +35,42 @@ test('what a snapshot covers leaves the queue', async () => {
   applier.run(() => false)
   expect(applied).toEqual([5])
   expect(applier.index).toBe(5)
+  await closed(storage)
+})
+
+test('whether it is enough is asked after a few entries, or sooner when they are large', async () => {
+  const storage = await formatted()
+  const applier = new Applier(storage, {
+    coreEntryApplied: () => {},
+    encodedRaftState: () => new Uint8Array(),
+    applied: () => {},
+  })
+  const put = (index: number, size: number): Entry => {
+    const command = {
+      kind: 'put' as const,
+      key: bytes('k'),
+      value: new Uint8Array(size),
+      condition: undefined,
+      prev: false,
+    }
+    const request = { command, idempotency: undefined, principal: '' }
+    const { kind, version } = requestKind(request)
+    const frame = newFrame(
+      { kind, version, proposer: asReplicaId('9'), boot: 1, seq: index },
+      requestBytes(request),
+    )
+    writeRequest(request, frame, BODY_AT)
+    sealFrame(frame, crc32)
+    stampFrame(frame, asTerm(1), asIndex(index), 0)
+    return { index: asIndex(index), term: asTerm(1), frame }
+  }
+  const sizes = [200_000, 200_000, ...Array.from({ length: 40 }, () => 1)]
+  applier.push(sizes.map((size, at) => put(2 + at, size)))
+  const reached: number[] = []
+  while (applier.pending) {
+    applier.run(() => true)
+    reached.push(applier.index)
+  }
+  expect(reached).toEqual([2, 3, 19, 35, 43])
   await closed(storage)
 })

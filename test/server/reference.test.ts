@@ -55,7 +55,7 @@ describe('docs/reference/limits.md', () => {
     ['Agreement', { ...raftTiming, ...raftLimits }],
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
-    ['Rows in memory', storeLimits],
+    ['The store', storeLimits],
     ['Import', { LINE_BYTES_MAX, WRITES_AT_ONCE }],
   ])('%s', (heading, inCode) => {
     const documented = rowsUnder(limits, heading).map(([name = '', value = '']) => [name, quantity(value)])

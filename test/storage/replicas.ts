@@ -39,7 +39,7 @@ export function memoryDisk(state: InitialState = initial): SimDisk {
 }
 
 /** Little: what does not fit shall be as common as what does. */
-const LIMITS = { rowHeads: 8, rowFilterBytes: 32 }
+const LIMITS = { rowHeads: 8, rowFilterBytes: 32, batchBytesMax: 1 << 20, batchItemsMax: 4096 }
 
 /** When a write has become durable, or a read has its answer. */
 export type Later = (what: 'write' | 'read', complete: () => void) => void

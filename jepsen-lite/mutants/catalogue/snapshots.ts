@@ -123,7 +123,11 @@ export const SNAPSHOTS: readonly Mutant[] = [
     why: 'It claims an index whose rows it does not have, to range reads and to snapshots.',
     layers: SIM,
     edits: [
-      edit(STORE, '        this.#overlay.freeze(),\n', '        this.#overlay.freeze().slice(0, 0),\n'),
+      edit(
+        STORE,
+        '        this.#overlay.freeze(() => state),\n',
+        '        this.#overlay.freeze(() => state).slice(0, 0),\n',
+      ),
     ],
   },
   {

@@ -7,6 +7,7 @@ const STORE = 'src/storage/store.ts'
 const QUEUE = 'src/storage/write-queue.ts'
 const DISK_LOG = 'src/storage/log.ts'
 const VIEW = 'src/storage/view.ts'
+const COMMIT_TESTS = ['test/server/group-commit.prop.test.ts']
 const PROPERTY_TESTS = [...STORE_TESTS, 'test/storage/storage.prop.test.ts']
 
 export const STORAGE: readonly Mutant[] = [
@@ -50,7 +51,9 @@ export const STORAGE: readonly Mutant[] = [
     title: 'rows are durable without the index that they stand at',
     why: 'After a restart their entries are applied once more.',
     layers: SIM,
-    edits: [edit(STORE, 'const state = install ?? this.#takeDirty()', 'const state = install')],
+    edits: [
+      edit(STORE, 'const state = install ?? (this.dirty ? rows.state : undefined)', 'const state = install'),
+    ],
   },
   {
     id: 'M73',
@@ -267,6 +270,76 @@ export const STORAGE: readonly Mutant[] = [
         'src/storage/row-heads.ts',
         'this.#bytes.slice(at, at + Math.min',
         'this.#bytes.subarray(at, at + Math.min',
+      ),
+    ],
+  },
+  {
+    id: 'M160',
+    title: 'a large write of the core goes into one batch',
+    why: 'Making it keeps heartbeats waiting: 64 values of a mebibyte, and the leader is silent for longer than it may. Our own.',
+    layers: UNIT,
+    tests: COMMIT_TESTS,
+    edits: [
+      edit(
+        'src/storage/batches.ts',
+        'if (bytes <= batchBytesMax && items <= batchItemsMax) return [write]',
+        'if (bytes >= 0 && items <= batchItemsMax) return [write]',
+      ),
+    ],
+  },
+  {
+    id: 'M161',
+    title: 'a write counts as durable with its first part',
+    why: 'Its entries are acknowledged before they are on the disk.',
+    layers: SIM_UNIT,
+    tests: COMMIT_TESTS,
+    edits: [
+      edit(
+        'src/server/group-commit.ts',
+        'writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number',
+        'writes.at(-1)?.number',
+      ),
+    ],
+  },
+  {
+    id: 'M162',
+    title: 'rows become durable before their entries',
+    why: 'A leader applies what others have stored; after a crash its rows are ahead of its log.',
+    layers: SIM_UNIT,
+    tests: COMMIT_TESTS,
+    edits: [
+      edit(
+        'src/storage/overlay.ts',
+        'waiting.filter((layer) => layer.state.applied.index <= upTo)',
+        'waiting.filter((layer) => layer.state.applied.index <= upTo + 1)',
+      ),
+    ],
+  },
+  {
+    id: 'M163',
+    title: 'all rows that wait go into one batch',
+    why: 'However many have been applied meanwhile.',
+    layers: UNIT,
+    tests: COMMIT_TESTS,
+    edits: [
+      edit(
+        'src/storage/overlay.ts',
+        'return at === 0 || (bytes <= room.bytes && items <= room.items)',
+        'return at === 0 || items >= 0',
+      ),
+    ],
+  },
+  {
+    id: 'M164',
+    title: 'a part of a write is stored with the newest commit index',
+    why: 'That counts on writes that are still to come, and may replace what lies there now. Our own, found by a property test.',
+    layers: SIM_UNIT,
+    tests: COMMIT_TESTS,
+    edits: [
+      edit(
+        'src/server/group-commit.ts',
+        'const hardState = writes.at(-1)?.hardState ?? this.#hardState',
+        'const hardState = this.#events.hardState()',
       ),
     ],
   },
