@@ -32,6 +32,8 @@ export interface ClientOptions {
   /** Half of the clients stay with one node, also when it is cut off or deposed: that is where stale answers would come from. */
   readonly stays: boolean
   readonly signal: AbortSignal
+  /** An answer that no server should give to what was asked. */
+  readonly report: (message: string) => void
 }
 
 /** Resolves when `signal` says so and the operation under way has ended. */
@@ -55,6 +57,8 @@ export async function runClient(options: ClientOptions): Promise<void> {
     if (end.kind === 'ok') recorder.ok(operation, end.result)
     else if (end.kind === 'fail') recorder.fail(operation, end.why)
     else recorder.unknown(operation, end.why)
+    if (end.kind !== 'ok' && end.wrong !== undefined)
+      options.report(`operation ${operation} (${op.f}) was answered as nobody may be: ${end.wrong}`)
     workload.ended(op, end)
     // Whoever finds nobody there does not ask again at once.
     if (end.kind === 'fail' && end.unreachable) due = Math.max(due, performance.now() + UNREACHABLE_PAUSE_MS)

@@ -66,8 +66,15 @@ async function readAll(
       if (!Array.isArray(page?.kvs)) return `${node.name} did not answer the last read`
       if (page.revision !== revision)
         return `${node.name} went on to revision ${page.revision} after all was quiet`
-      rows.push(...page.kvs.map(rowOf))
-      after = typeof page.next === 'string' ? page.next : undefined
+      try {
+        rows.push(...page.kvs.map(rowOf))
+      } catch (error) {
+        return `${node.name} gave a last read that is none: ${error instanceof Error ? error.message : String(error)}`
+      }
+      const next = typeof page.next === 'string' ? page.next : undefined
+      if (next !== undefined && next === after)
+        return `${node.name} does not get beyond ${next} in the last read`
+      after = next
     } while (after !== undefined)
     const standing = await standingOf(cluster, node)
     recorder.final(node.name, revision, standing?.hash ?? '', rows)

@@ -1,14 +1,21 @@
 // One operation of a history over the public HTTP API: which requests it takes, and which of the three ends it comes to. What a failed request
 // means for the store is read off docs/reference/errors.md and nothing else: where that leaves room for doubt, the outcome is unknown.
+//
+// An answer that docs/reference/http.md does not allow is `wrong`, whatever it means for the store: the requests sent here are in order, so a 400 is as wrong
+// as a list without its last line.
 
-import type { Operation, Result, Row } from '../history.ts'
+import type { ListedRow, Operation, Range, Result, Row } from '../history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
+import { bodyOf, nameOf } from './values.ts'
 
 export type OperationEnd =
   | { readonly kind: 'ok'; readonly result: Result }
   /** Certainly not applied. `unreachable`: the node did not even take the connection. */
-  | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean }
-  | { readonly kind: 'unknown'; readonly why: string }
+  | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean; readonly wrong?: string }
+  | { readonly kind: 'unknown'; readonly why: string; readonly wrong?: string }
+
+/** An answer that no server should give. */
+class WrongAnswer extends Error {}
 
 type Answer = Extract<HttpEnd, { kind: 'answer' }>
 
@@ -26,14 +33,18 @@ export async function perform(
   switch (op.f) {
     case 'get': {
       const end = await ask(getRequest(op.key, readQuery(op)))
-      return readEnd(end, (answer) => ({ ...recordRead(answer), ...reflected(answer), ...served(answer) }))
+      return readEnd(end, (answer) => ({
+        ...recordRead(answer),
+        ...revisionOf(header(answer, 'kv-revision')),
+        ...served(answer),
+      }))
     }
     case 'range': {
-      const query = [`prefix=${encodeURIComponent(op.prefix ?? '')}`, 'limit=10000', ...readQuery(op)].join(
-        '&',
-      )
-      const end = await ask({ method: 'GET', target: `/v1/kv?${query}` })
-      return readEnd(end, (answer) => ({ ...rowsOf(answer), ...served(answer) }))
+      const end = await ask(rangeRequest(op))
+      return readEnd(end, (answer) => ({
+        ...(op.stream ? streamOf(answer) : pageOf(answer)),
+        ...served(answer),
+      }))
     }
     case 'put':
       return changeEnd(await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) })))
@@ -94,11 +105,23 @@ const getRequest = (key: string, query: readonly string[] = []): HttpRequest => 
   target: `${keyTarget(key)}${query.length > 0 ? `?${query.join('&')}` : ''}`,
 })
 
+function rangeRequest(op: Range): HttpRequest {
+  const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
+  const query = Object.entries({
+    ...{ prefix, start, end, after, limit, order },
+    ...{ keys_only: keysOnly, count, count_only: countOnly },
+  })
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
+  const headers = stream ? { Accept: 'application/x-ndjson' } : {}
+  return { method: 'GET', target: `/v1/kv?${[...query, ...readQuery(op)].join('&')}`, headers }
+}
+
 const putRequest = (key: string, value: string, headers: Record<string, string>): HttpRequest => ({
   method: 'PUT',
   target: keyTarget(key),
   headers,
-  body: value,
+  body: bodyOf(value),
 })
 
 const deleteRequest = (key: string, headers: Record<string, string>): HttpRequest => ({
@@ -134,26 +157,53 @@ const once = (op: { readonly idempotency?: string }): Record<string, string> =>
 /** A read that was not answered has changed nothing, whatever happened. */
 function readEnd(end: HttpEnd, result: (answer: Answer) => Result): OperationEnd {
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
-  if (end.status === 200 || (end.status === 404 && codeOf(end) === 'not_found'))
+  if (end.status !== 200 && !(end.status === 404 && codeOf(end) === 'not_found')) return refusal(end)
+  try {
     return { kind: 'ok', result: result(end) }
-  return { kind: 'fail', why: codeOf(end), unreachable: false }
+  } catch (error) {
+    if (error instanceof Refusal) return { kind: 'fail', why: error.message, unreachable: false }
+    if (!(error instanceof WrongAnswer)) throw error
+    return { kind: 'fail', why: 'wrong answer', unreachable: false, wrong: error.message }
+  }
 }
 
 function changeEnd(end: HttpEnd): OperationEnd {
   if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
-  if (end.status === 200) return { kind: 'ok', result: { ...madeChange(end), ...answeredBy(end) } }
+  if (end.status === 200) {
+    const made = madeChange(end)
+    // It says that it was made, and not at which revision.
+    if (made.revision === undefined)
+      return { kind: 'unknown', why: 'wrong answer', wrong: `200 without a revision: ${shown(end)}` }
+    return { kind: 'ok', result: { ...made, ...answeredBy(end) } }
+  }
   if (end.status === 412) {
     const { current } = json(end)
+    if (current === undefined)
+      return {
+        kind: 'fail',
+        why: 'wrong answer',
+        unreachable: false,
+        wrong: `412 without what is there: ${shown(end)}`,
+      }
     const modRevision = isObject(current) ? numberOf(current.mod_revision) : undefined
     const result = { applied: false, current: modRevision ?? null, ...reflected(end), ...answeredBy(end) }
     return { kind: 'ok', result }
   }
   // 504 outcome_unknown and 500 internal may have been written; every other refusal came before the log.
-  return end.status === 504 || end.status === 500
-    ? { kind: 'unknown', why: codeOf(end) }
-    : { kind: 'fail', why: codeOf(end), unreachable: false }
+  return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: codeOf(end) } : refusal(end)
 }
+
+/** What a server may say to requests that are in order. */
+const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
+
+function refusal(answer: Answer): OperationEnd {
+  const why = codeOf(answer)
+  const end = { kind: 'fail', why, unreachable: false } as const
+  return REFUSALS.has(answer.status) ? end : { ...end, wrong: `${answer.status} ${why}: ${shown(answer)}` }
+}
+
+const shown = ({ body }: Answer): string => body.slice(0, 200)
 
 function madeChange(answer: Answer): Result {
   const { revision, mod_revision, version, deleted } = json(answer)
@@ -171,20 +221,74 @@ function answeredBy(answer: Answer): Result {
 
 function recordRead(answer: Answer): Result {
   if (answer.status === 404) return { value: null }
-  const modRevision = Number(/^"(\d+)"$/.exec(header(answer, 'etag') ?? '')?.[1])
-  return { value: answer.body, ...optional('modRevision', numberOf(modRevision)) }
+  const [, tag] = /^"([0-9]+)"$/.exec(header(answer, 'etag') ?? '') ?? []
+  const modRevision = numberOf(tag)
+  if (modRevision === undefined) throw new WrongAnswer('a value without its revision')
+  return { value: nameOf(answer.body), modRevision }
 }
 
-function rowsOf(answer: Answer): Result {
-  const { kvs, revision } = json(answer)
-  if (!Array.isArray(kvs)) throw new TypeError('a range without kvs')
-  return { rows: kvs.map(rowOf), ...optional('revision', numberOf(revision)) }
+function pageOf(answer: Answer): Result {
+  const { kvs, more, next, count, revision } = json(answer)
+  if (!Array.isArray(kvs)) throw new WrongAnswer(`a page without kvs: ${shown(answer)}`)
+  if (typeof more !== 'boolean') throw new WrongAnswer('a page that does not say whether there is more')
+  return {
+    ...{ rows: kvs.map(listedRowOf), more },
+    ...optional('next', typeof next === 'string' ? next : undefined),
+    ...optional('count', numberOf(count)),
+    ...revisionOf(revision),
+  }
 }
 
+/** A stream tells at its end what it was. */
+function streamOf(answer: Answer): Result {
+  const lines = answer.body.split('\n')
+  if (lines.pop() !== '') throw new WrongAnswer('a stream whose last line has no end')
+  const records = lines.map(parsed)
+  const last = records.pop()
+  if (isObject(last) && isObject(last.error)) throw new Refusal(String(last.error.code))
+  if (!isObject(last) || last.end !== true) throw new WrongAnswer('a stream without an end line')
+  return {
+    rows: records.map(listedRowOf),
+    ...optional('count', numberOf(last.count)),
+    ...revisionOf(last.revision),
+  }
+}
+
+/** A stream that ended with a problem. */
+class Refusal extends Error {}
+
+function revisionOf(value: unknown): Result {
+  const revision = numberOf(value)
+  if (revision === undefined) throw new WrongAnswer('a read without a revision')
+  return { revision }
+}
+
+function listedRowOf(record: unknown): ListedRow {
+  if (!isObject(record) || typeof record.key !== 'string')
+    throw new WrongAnswer(`no record: ${JSON.stringify(record)}`)
+  const { key, value, create_revision: created, mod_revision: modified, version } = record
+  if (value !== undefined && typeof value !== 'string')
+    throw new WrongAnswer(`the value of ${key} is no text`)
+  const numbers = [created, modified, version].map(numberOf)
+  const [create = 0, mod = 0, count = 0] = numbers
+  if (
+    numbers.includes(undefined) ||
+    create < 1 ||
+    mod < create ||
+    count < 1 ||
+    (count === 1) !== (mod === create)
+  )
+    throw new WrongAnswer(
+      `the record of ${key} contradicts itself: created at ${created}, changed at ${modified}, version ${version}`,
+    )
+  return { key, ...(value !== undefined && { value: nameOf(value) }), modRevision: mod }
+}
+
+/** A row with its value. */
 export function rowOf(record: unknown): Row {
-  if (!isObject(record) || typeof record.key !== 'string' || typeof record.value !== 'string')
-    throw new TypeError(`not a record of text: ${JSON.stringify(record)}`)
-  return { key: record.key, value: record.value, modRevision: Number(record.mod_revision) }
+  const { value, ...row } = listedRowOf(record)
+  if (value === undefined) throw new TypeError(`no value: ${JSON.stringify(record)}`)
+  return { ...row, value }
 }
 
 const reflected = (answer: Answer): Result => optional('revision', numberOf(header(answer, 'kv-revision')))
@@ -192,8 +296,9 @@ const reflected = (answer: Answer): Result => optional('revision', numberOf(head
 function served(answer: Answer): Result {
   const consistency = header(answer, 'kv-consistency')
   const known = (['linearizable', 'lease', 'stale'] as const).find((name) => name === consistency)
+  if (known === undefined) throw new WrongAnswer(`a read that was served as ${consistency}`)
   return {
-    ...optional('served', known),
+    served: known,
     ...optional('stalenessMs', numberOf(header(answer, 'kv-staleness-ms'))),
   }
 }
@@ -209,11 +314,15 @@ function codeOf(answer: Answer): string {
 }
 
 function json(answer: Answer): Record<string, unknown> {
+  const document = parsed(answer.body)
+  return isObject(document) ? document : {}
+}
+
+function parsed(text: string): unknown {
   try {
-    const parsed: unknown = JSON.parse(answer.body)
-    return isObject(parsed) ? parsed : {}
+    return JSON.parse(text)
   } catch {
-    return {}
+    return undefined
   }
 }
 

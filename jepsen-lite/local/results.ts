@@ -4,7 +4,7 @@ import type { Verdict } from '../checker/index.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { RunOptions } from './run.ts'
 import type { ScheduleResult } from './schedule.ts'
-import { type Latency, latencyOf, type Outcomes, type Tally } from './tally.ts'
+import { type Feature, type Latency, lackingFeatures, latencyOf, type Outcomes, type Tally } from './tally.ts'
 
 /** Something that must not happen, or a reason why the run proves nothing. */
 export interface Finding {
@@ -36,6 +36,8 @@ export interface Results {
   readonly nodes: number
   readonly time_s: number
   readonly operations: Readonly<Record<string, Outcomes>>
+  /** What the workload asked for, by name: how often, and how often it was answered. */
+  readonly features: Readonly<Record<string, Feature>>
   /** Why operations failed or ended unknown. */
   readonly reasons: Readonly<Record<string, number>>
   readonly ok_before_first_fault: number
@@ -79,6 +81,7 @@ export function resultsOf(facts: Facts): Results {
     nodes: options.nodes,
     time_s: options.timeS,
     operations: Object.fromEntries(tally.operations),
+    features: Object.fromEntries(tally.features),
     reasons: Object.fromEntries([...tally.reasons].sort(([, a], [, b]) => b - a)),
     ok_before_first_fault: calm.okCount,
     faults: faultsByKind(facts),
@@ -92,8 +95,8 @@ export function resultsOf(facts: Facts): Results {
   }
 }
 
-function whyNothingIsProven({ options, schedule, calm, elections }: Facts): Finding[] {
-  const reasons: string[] = []
+function whyNothingIsProven({ options, schedule, calm, elections, tally }: Facts): Finding[] {
+  const reasons = lackingFeatures(tally)
   if (calm.okCount < calm.wanted)
     reasons.push(`only ${calm.okCount} operations succeeded before the first fault; ${calm.wanted} were to`)
   if (schedule.faults.every(({ effect }) => effect === undefined)) reasons.push('no fault took effect')

@@ -218,6 +218,7 @@ class Run {
         targets: () =>
           cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port })),
         stays: id % 2 === 0,
+        report: (message) => this.#find('violation', message),
         signal: this.#stopClients.signal,
       })
     })

@@ -1,4 +1,5 @@
-// What a run adds up to while it is recorded: operations by kind and outcome, latencies, and when the store last took a write.
+// What a run adds up to while it is recorded: operations by kind and outcome, features of the store that were asked for, latencies, and when the store last
+// took a write.
 
 import type { HistoryEvent, Operation } from '../history.ts'
 
@@ -12,9 +13,16 @@ export interface Latency {
 
 export type Outcomes = Record<'ok' | 'not_applied' | 'fail' | 'unknown', number>
 
+/** How often something that the store offers was asked for, and how often that was answered. */
+export interface Feature {
+  asked: number
+  answered: number
+}
+
 interface Open {
   readonly f: Operation['f']
   readonly at: number
+  readonly features: readonly string[]
 }
 
 const CHANGES: ReadonlySet<Operation['f']> = new Set(['put', 'del', 'cas', 'append', 'acquire', 'release'])
@@ -22,6 +30,7 @@ const CHANGES: ReadonlySet<Operation['f']> = new Set(['put', 'del', 'cas', 'appe
 export class Tally {
   readonly operations = new Map<string, Outcomes>()
   readonly reasons = new Map<string, number>()
+  readonly features = new Map<string, Feature>()
   readonly #open = new Map<number, Open>()
   readonly #latencies = new Map<string, number[]>()
   /** Begin and end of each change that was made, in the order of their ends. */
@@ -29,7 +38,11 @@ export class Tally {
   okCount = 0
 
   add(event: HistoryEvent): void {
-    if (event.type === 'invoke') this.#open.set(event.id, { f: event.op.f, at: event.time })
+    if (event.type === 'invoke') {
+      const features = [...featuresOf(event.op)]
+      for (const name of features) this.#feature(name).asked++
+      this.#open.set(event.id, { f: event.op.f, at: event.time, features })
+    }
     if (event.type !== 'ok' && event.type !== 'fail' && event.type !== 'unknown') return
     const open = this.#open.get(event.id)
     if (open === undefined) return
@@ -42,12 +55,19 @@ export class Tally {
       this.reasons.set(why, (this.reasons.get(why) ?? 0) + 1)
       return
     }
+    for (const name of open.features) this.#feature(name).answered++
     this.okCount++
     outcomes[event.result.applied === false ? 'not_applied' : 'ok']++
     const latencies = this.#latencies.get(open.f) ?? []
     this.#latencies.set(open.f, latencies)
     latencies.push(event.time - open.at)
     if (CHANGES.has(open.f)) this.#changes.push({ from: open.at, to: event.time })
+  }
+
+  #feature(name: string): Feature {
+    const known = this.features.get(name) ?? { asked: 0, answered: 0 }
+    this.features.set(name, known)
+    return known
   }
 
   /** How long after `time` a change had succeeded that began after it; undefined: none has. */
@@ -67,6 +87,47 @@ export class Tally {
     return Object.fromEntries([...this.#latencies].map(([f, values]) => [f, latencyOf(values)]))
   }
 }
+
+/** Asked for less often than this, a feature may be out of luck. */
+const ASKED_MIN = 20
+/** Faults stand in the way of much; of a feature that works at all more than this is answered. */
+const ANSWERED_PART_MIN = 0.05
+
+/** Features that a store does not have for its clients, whatever it says: nothing has been proven of them. */
+export function lackingFeatures({ features }: Tally): string[] {
+  return [...features]
+    .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN)
+    .map(
+      ([name, { asked, answered }]) =>
+        `only ${answered} of ${asked} operations that ask for ${name} were answered`,
+    )
+}
+
+/** What an operation asks of the store beyond being itself. */
+function* featuresOf(op: Operation): Generator<string> {
+  yield op.f
+  if (op.f === 'get' || op.f === 'range') {
+    const { consistency = 'linearizable', maxStalenessMs, minRevision } = op
+    yield `${op.f} ${consistency}`
+    if (maxStalenessMs !== undefined) yield 'a bound on staleness'
+    if (minRevision !== undefined) yield 'a least revision'
+  }
+  if (op.f === 'range') {
+    for (const [name, value] of Object.entries(op)) {
+      if (LIST_OPTIONS.has(name)) yield `range ${name}${name === 'order' ? ` ${value}` : ''}`
+    }
+  }
+  if ('idempotency' in op) yield 'an idempotency token'
+  if (op.f !== 'put' && op.f !== 'del') return
+  const condition = op.ifAbsent ? 'if absent' : op.ifRevision !== undefined ? 'if at a revision' : undefined
+  if (condition === undefined) return
+  yield `${op.f} ${condition}`
+  if (op.idempotency !== undefined) yield `${op.f} ${condition} under a token`
+}
+
+const LIST_OPTIONS: ReadonlySet<string> = new Set([
+  ...['prefix', 'start', 'end', 'after', 'limit', 'order', 'keysOnly', 'count', 'countOnly', 'stream'],
+])
 
 export function latencyOf(values: readonly number[]): Latency {
   const sorted = [...values].sort((a, b) => a - b)

@@ -1,8 +1,10 @@
-// What clients do. Each workload draws operations for which the checker has a model; values are unique, so that what is read names its writer.
+// What clients do. Each workload draws operations for which the checker has a model; values are unique, so that what is read names its writer. All
+// of them list what they wrote.
 
-import type { Operation, Result } from '../history.ts'
+import type { Operation, Range, Result } from '../history.ts'
 import type { OperationEnd } from './perform.ts'
 import type { Random } from './random.ts'
+import { sizedName } from './values.ts'
 
 export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'lock'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
@@ -51,33 +53,100 @@ export function workloadOf(name: WorkloadName, client: number, keys: Keys, rando
     written++
     return `${client}.${written}`
   }
-  const draw = { key: () => keys.pick(random), unique, random }
+  const draw = { key: () => keys.pick(random), unique, sized: () => sizedName(unique(), random), random }
   switch (name) {
     case 'register':
-      return stateless(() => register(draw))
+      return withLists(
+        draw,
+        stateless(() => register(draw)),
+      )
     case 'append':
-      return stateless(() => append(draw))
+      return withLists(
+        draw,
+        stateless(() => append(draw)),
+      )
     case 'cas':
-      return new CompareAndSet(draw)
+      return withLists(draw, new CompareAndSet(draw))
     case 'lock':
-      return new Lock(client, draw)
+      return withLists(draw, new Lock(client, draw))
     case 'kv':
       return new KeyValue(client, draw)
+  }
+}
+
+/** Whatever clients write, some list it. */
+function withLists(draw: Draw, workload: Workload): Workload {
+  const lists = new Lists(draw)
+  return {
+    next: () => (draw.random.chance(0.05) ? lists.next() : workload.next()),
+    ended(op, end) {
+      if (op.f === 'range') lists.ended(op, end)
+      else workload.ended(op, end)
+    },
+  }
+}
+
+/** A limit of less than what there is, often. */
+const LIMITS = [1, 2, 3, 10, 50]
+
+/** Everything that a list can be asked for. Where one ends early, the next goes on behind it, as often as not. */
+class Lists {
+  readonly #draw: Draw
+  #unfinished: Range | undefined
+
+  constructor(draw: Draw) {
+    this.#draw = draw
+  }
+
+  next(): Range {
+    const { random } = this.#draw
+    const unfinished = this.#unfinished
+    this.#unfinished = undefined
+    if (unfinished !== undefined && random.chance(0.6)) return unfinished
+    const counts = random.next()
+    return {
+      ...this.#bounds(),
+      ...(random.chance(0.5) && { limit: random.pick(LIMITS) }),
+      ...(random.chance(0.4) && { order: 'desc' as const }),
+      ...(random.chance(0.3) && { keysOnly: true as const }),
+      ...(counts < 0.2 && { count: true as const }),
+      ...(counts > 0.3 && counts < 0.4 && { countOnly: true as const }),
+      ...(counts > 0.6 && { stream: true as const }),
+    }
+  }
+
+  ended(op: Range, end: OperationEnd): void {
+    if (end.kind === 'ok' && end.result.more === true && end.result.next !== undefined)
+      this.#unfinished = { ...op, after: end.result.next }
+  }
+
+  #bounds(): Range {
+    const { key, random } = this.#draw
+    const dice = random.next()
+    if (dice < 0.5) return { f: 'range', prefix: key().replace(/[0-9]+$/, '') }
+    if (dice < 0.7) return { f: 'range' }
+    const after = random.chance(0.2) ? { after: key() } : {}
+    if (dice < 0.8) return { f: 'range', start: key(), ...after }
+    if (dice < 0.9) return { f: 'range', end: key(), ...after }
+    const [start = '', end = ''] = [key(), key()].sort()
+    return { f: 'range', start, end, ...after }
   }
 }
 
 interface Draw {
   key(): string
   unique(): string
+  /** Unique as well, and of any size. */
+  sized(): string
   readonly random: Random
 }
 
 const stateless = (next: () => Operation): Workload => ({ next, ended() {} })
 
-function register({ key, unique, random }: Draw): Operation {
+function register({ key, sized, random }: Draw): Operation {
   const dice = random.next()
   if (dice < 0.5) return { f: 'get', key: key() }
-  if (dice < 0.95) return { f: 'put', key: key(), value: unique() }
+  if (dice < 0.95) return { f: 'put', key: key(), value: sized() }
   return { f: 'del', key: key() }
 }
 
@@ -150,6 +219,7 @@ type Change = Extract<Operation, { f: 'put' | 'del' }>
 class KeyValue implements Workload {
   readonly #client: number
   readonly #draw: Draw
+  readonly #lists: Lists
   readonly #revisions = new Map<string, number | undefined>()
   #tokens = 0
   /** Newest revision that it was told of. */
@@ -160,6 +230,7 @@ class KeyValue implements Workload {
   constructor(client: number, draw: Draw) {
     this.#client = client
     this.#draw = draw
+    this.#lists = new Lists(draw)
   }
 
   next(): Operation {
@@ -175,6 +246,7 @@ class KeyValue implements Workload {
     const { random } = this.#draw
     const mayRepeat = (op.f === 'put' || op.f === 'del') && op.idempotency !== undefined
     if (mayRepeat && end.kind === 'unknown') this.#again.push(op)
+    if (op.f === 'range') this.#lists.ended(op, end)
     if (end.kind !== 'ok') return
     if (mayRepeat && random.chance(0.1) && end.result.replayed !== true) this.#again.push(op)
     this.#learn(op, end.result)
@@ -198,12 +270,12 @@ class KeyValue implements Workload {
         : {}),
       ...(this.#newest !== undefined && random.chance(0.2) ? { minRevision: this.#newest } : {}),
     }
-    if (random.chance(0.2)) return { f: 'range', prefix: key().replace(/\d+$/, ''), consistency, ...bounds }
+    if (random.chance(0.25)) return { ...this.#lists.next(), consistency, ...bounds }
     return { f: 'get', key: key(), consistency, ...bounds }
   }
 
   #change(): Operation {
-    const { key, unique, random } = this.#draw
+    const { key, sized, random } = this.#draw
     const chosen = key()
     const revision = this.#revisions.get(chosen)
     const dice = random.next()
@@ -219,6 +291,6 @@ class KeyValue implements Workload {
       const { ifAbsent: _, ...held } = { ifAbsent: undefined, ...condition }
       return { f: 'del', key: chosen, ...held, ...token }
     }
-    return { f: 'put', key: chosen, value: unique(), ...condition, ...token }
+    return { f: 'put', key: chosen, value: sized(), ...condition, ...token }
   }
 }

@@ -6,6 +6,7 @@ import { afterEach, expect, test } from 'vitest'
 import type { Operation } from '../../../jepsen-lite/history.ts'
 import { HttpClient } from '../../../jepsen-lite/local/http.ts'
 import { perform } from '../../../jepsen-lite/local/perform.ts'
+import { bodyOf } from '../../../jepsen-lite/local/values.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => {
@@ -32,6 +33,7 @@ async function node(...answers: Answer[]) {
   return { port: bound.port, asked }
 }
 
+const FRESH = { 'Kv-Revision': '9', 'Kv-Consistency': 'linearizable' }
 const json =
   (status: number, body: object, headers: Record<string, string> = {}): Answer =>
   (response) => {
@@ -41,12 +43,13 @@ const json =
 const value =
   (text: string, revision: number): Answer =>
   (response) => {
-    response.writeHead(200, { ETag: `"${revision}"`, 'Kv-Revision': '9' })
+    response.writeHead(200, { ...FRESH, ETag: `"${revision}"` })
     response.end(text)
   }
 const written = (revision: number): Answer =>
   json(200, { revision, create_revision: 2, mod_revision: revision, version: 3 })
 const problem = (status: number, code: string): Answer => json(status, { code })
+const changed: Answer = json(412, { code: 'precondition_failed', current: null }, FRESH)
 const hangUp: Answer = (response) => response.destroy()
 const never: Answer = () => {}
 
@@ -98,18 +101,21 @@ test('reads tell the value, its revision, what was served, and how old it may be
     })
     response.end('x')
   }
-  const { port, asked } = await node(stale, problem(404, 'not_found'))
+  const { port, asked } = await node(stale, json(404, { code: 'not_found' }, FRESH))
   const op: Operation = { f: 'get', key: 'a/b', consistency: 'stale', maxStalenessMs: 50 }
   expect(await ends(op, port)).toEqual({
     kind: 'ok',
     result: { value: 'x', modRevision: 4, revision: 6, served: 'stale', stalenessMs: 12.5 },
   })
-  expect(await ends(get, port)).toEqual({ kind: 'ok', result: { value: null } })
+  expect(await ends(get, port)).toEqual({
+    kind: 'ok',
+    result: { value: null, revision: 9, served: 'linearizable' },
+  })
   expect(asked[0]).toBe('GET /v1/kv/a%2Fb?consistency=stale&max_staleness=50ms')
 })
 
 test('a compare-and-set reads first, and puts under the revision that it read', async () => {
-  const { port, asked } = await node(value('x', 4), written(7), value('y', 8), value('x', 4), json(412, {}))
+  const { port, asked } = await node(value('x', 4), written(7), value('y', 8), value('x', 4), changed)
   const cas: Operation = { f: 'cas', key: 'k', from: 'x', to: 'z' }
   expect(await ends(cas, port)).toMatchObject({ kind: 'ok', result: { modRevision: 7 } })
   expect(await ends(cas, port)).toMatchObject({
@@ -122,8 +128,8 @@ test('a compare-and-set reads first, and puts under the revision that it read', 
 
 test('an append goes on until its put is made, and stops where that is unknown', async () => {
   const { port, asked } = await node(
-    problem(404, 'not_found'),
-    json(412, {}),
+    json(404, { code: 'not_found' }, FRESH),
+    changed,
     value('a ', 4),
     written(7),
     value('a ', 4),
@@ -133,4 +139,121 @@ test('an append goes on until its put is made, and stops where that is unknown',
   expect(await ends(append, port)).toMatchObject({ kind: 'ok', result: { value: 'a b ', modRevision: 7 } })
   expect(await ends(append, port)).toMatchObject({ kind: 'unknown' })
   expect(asked[1]).toBe('PUT /v1/kv/k if-none-match *')
+})
+
+const range = (rest: object): Operation => ({ f: 'range', ...rest })
+const record = (key: string, mod: number) => ({
+  key,
+  value: 'v',
+  create_revision: 2,
+  mod_revision: mod,
+  version: mod - 1,
+})
+const lines =
+  (...documents: readonly object[]): Answer =>
+  (response) => {
+    response.writeHead(200, FRESH)
+    response.end(documents.map((document) => `${JSON.stringify(document)}\n`).join(''))
+  }
+
+test('a list asks for what it is to ask for, and tells all that it was told', async () => {
+  const told = { kvs: [record('a', 2), record('b', 3)], more: true, next: 'b', count: 7, revision: 9 }
+  const { port, asked } = await node(
+    json(200, told, FRESH),
+    lines(record('a', 2), { end: true, count: 1, revision: 9 }),
+  )
+  const op = range({
+    start: 'a b',
+    end: 'c',
+    after: 'a',
+    limit: 2,
+    order: 'desc',
+    keysOnly: true,
+    count: true,
+  })
+  const rows = [
+    { key: 'a', value: 'v', modRevision: 2 },
+    { key: 'b', value: 'v', modRevision: 3 },
+  ]
+  expect(await ends(op, port)).toEqual({
+    kind: 'ok',
+    result: { rows, more: true, next: 'b', count: 7, revision: 9, served: 'linearizable' },
+  })
+  expect(await ends(range({ prefix: 'a', stream: true, consistency: 'stale' }), port)).toEqual({
+    kind: 'ok',
+    result: { rows: rows.slice(0, 1), count: 1, revision: 9, served: 'linearizable' },
+  })
+  expect(asked).toEqual([
+    'GET /v1/kv?start=a%20b&end=c&after=a&limit=2&order=desc&keys_only=true&count=true',
+    'GET /v1/kv?prefix=a&consistency=stale',
+  ])
+})
+
+test.each<[string, Operation, Answer]>([
+  ['a 400', get, problem(400, 'unknown_parameter')],
+  ['a 404 to a change', put, problem(404, 'not_found')],
+  [
+    'a 422 to a token that is used once',
+    { ...put, idempotency: 't' } as Operation,
+    problem(422, 'idempotency_key_reused'),
+  ],
+  ['a status that there is not', get, json(418, {})],
+  ['a change that does not say at which revision', put, json(200, {})],
+  [
+    'a refused condition that does not say what is there',
+    { ...put, ifAbsent: true } as Operation,
+    json(412, {}),
+  ],
+  ['a value without its revision', get, (response) => response.writeHead(200, FRESH).end('x')],
+  [
+    'a read that does not say what was served',
+    get,
+    (response) => response.writeHead(200, { ETag: '"2"', 'Kv-Revision': '2' }).end('x'),
+  ],
+  ['a page without rows', range({}), json(200, { more: false, revision: 2 }, FRESH)],
+  ['a page without a revision', range({}), json(200, { kvs: [], more: false }, FRESH)],
+  ['a page that does not say whether there is more', range({}), json(200, { kvs: [], revision: 2 }, FRESH)],
+  [
+    'a record that contradicts itself',
+    range({}),
+    json(200, { kvs: [{ ...record('a', 3), version: 1 }], more: false, revision: 3 }, FRESH),
+  ],
+  ['a stream without an end', range({ stream: true }), lines(record('a', 2))],
+  [
+    'a stream cut in a line',
+    range({ stream: true }),
+    (response) => response.writeHead(200, FRESH).end('{"end":true'),
+  ],
+])('%s is wrong, whatever became of the request', async (_, op, answer) => {
+  const { port } = await node(answer)
+  expect(await ends(op, port)).toMatchObject({ wrong: expect.any(String) })
+})
+
+test('a stream that ends with a problem has failed, and is not wrong', async () => {
+  const { port } = await node(lines(record('a', 2), { error: { code: 'overloaded' } }))
+  expect(await ends(range({ stream: true }), port)).toEqual({
+    kind: 'fail',
+    why: 'overloaded',
+    unreachable: false,
+  })
+})
+
+test('a long value has a name in the history and all its bytes on the wire; one that came back damaged has another', async () => {
+  const name = '1.2:100000'
+  const body = bodyOf(name)
+  expect(body).toHaveLength(100_000)
+  const { port } = await node(
+    ...[body, body.slice(1), `${body}|`, `${body.slice(0, 90_000)}x${body.slice(90_001)}`].map(
+      (text): Answer =>
+        (response) => {
+          response.writeHead(200, { ...FRESH, ETag: '"2"' })
+          response.end(text)
+        },
+    ),
+  )
+  expect(await ends(get, port)).toMatchObject({ result: { value: name } })
+  for (let damaged = 0; damaged < 3; damaged++) {
+    const end = await ends(get, port)
+    expect(end.kind === 'ok' && end.result.value).toMatch(/^damaged/)
+  }
 })

@@ -1,0 +1,227 @@
+// Servers that break one promise each, and the clients of a run: what they record must not pass.
+
+import { once } from 'node:events'
+import { expect, test } from 'vitest'
+import { check } from '../../../jepsen-lite/checker/index.ts'
+import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/history.ts'
+import { runClient } from '../../../jepsen-lite/local/clients.ts'
+import { Random } from '../../../jepsen-lite/local/random.ts'
+import { lackingFeatures, Tally } from '../../../jepsen-lite/local/tally.ts'
+import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
+import { type Answer, type Asked, type Bug, ScriptedStore } from './scripted-store.ts'
+
+const CLIENTS = 4
+
+interface Judged {
+  /** By the check that found something. */
+  readonly broken: ReadonlySet<string>
+  readonly wrong: readonly string[]
+  readonly lacking: readonly string[]
+  readonly operations: number
+}
+
+async function judged(
+  bug: Bug | undefined,
+  workload: WorkloadName = 'kv',
+  operations = 1_200,
+): Promise<Judged> {
+  const { server } = new ScriptedStore(bug)
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new Error('not bound')
+  const enough = new AbortController()
+  const events: HistoryEvent[] = []
+  const tally = new Tally()
+  const wrong: string[] = []
+  let ended = 0
+  const recorder = new Recorder(
+    { workload, command: 'a test', complete: true },
+    () => performance.now(),
+    (event) => {
+      events.push(event)
+      tally.add(event)
+      if (event.type !== 'invoke' && ++ended > operations) enough.abort()
+    },
+  )
+  const keys = keysFor(workload)
+  const loops = Array.from({ length: CLIENTS }, (_, id) => {
+    const random = new Random('broken servers').stream(`client ${id}`)
+    return runClient({
+      ...{ id, rate: 10_000, random, recorder, stays: true, signal: enough.signal },
+      workload: workloadOf(workload, id, keys, random.stream('operations')),
+      targets: () => [{ name: 'n1', port: bound.port }],
+      report: (message) => wrong.push(message),
+    })
+  })
+  await Promise.all(loops)
+  server.closeAllConnections()
+  server.close()
+  const { findings, counts } = check(historyOf(events))
+  const broken = new Set(findings.map((finding) => finding.check))
+  return { broken, wrong, lacking: lackingFeatures(tally), operations: counts.operations }
+}
+
+test.each(['kv', 'register', 'append', 'cas', 'lock'] as const)(
+  'one that keeps all promises passes: %s',
+  async (workload) => {
+    const { broken, wrong, lacking, operations } = await judged(undefined, workload)
+    expect([...broken, ...wrong, ...lacking]).toEqual([])
+    expect(operations).toBeGreaterThan(1_000)
+  },
+)
+
+const isList = ({ method, key }: Asked): boolean => method === 'GET' && key === undefined
+const isPage = (asked: Asked): boolean => isList(asked) && asked.headers.accept !== 'application/x-ndjson'
+
+type Page = {
+  kvs: { key: string; value?: string; mod_revision: number }[]
+  more: boolean
+  next?: string
+  count?: number
+}
+
+/** A page, changed. */
+const page =
+  (change: (page: Page, asked: Asked) => Page): Bug =>
+  (asked, right) =>
+    isPage(asked) ? { ...right, body: JSON.stringify(change(JSON.parse(right.body), asked)) } : undefined
+const stream =
+  (change: (lines: string[]) => string[]): Bug =>
+  (asked, right) => {
+    if (!isList(asked) || isPage(asked)) return undefined
+    return {
+      ...right,
+      body: change(right.body.split('\n').slice(0, -1))
+        .map((line) => `${line}\n`)
+        .join(''),
+    }
+  }
+const refusing =
+  (which: (asked: Asked) => boolean): Bug =>
+  (asked) =>
+    which(asked) ? { status: 400, body: JSON.stringify({ code: 'bad_request' }) } : undefined
+const unavailable =
+  (which: (asked: Asked) => boolean): Bug =>
+  (asked) =>
+    which(asked) ? { status: 503, body: JSON.stringify({ code: 'no_leader' }) } : undefined
+const without = (answer: Answer, name: string): Answer => {
+  const { [name]: _, ...headers } = answer.headers ?? {}
+  return { ...answer, headers }
+}
+
+test.each<[string, Bug]>([
+  ['shows every row twice', page((one) => ({ ...one, kvs: one.kvs.flatMap((row) => [row, row]) }))],
+  ['shows rows in the wrong order', page((one) => ({ ...one, kvs: one.kvs.toReversed() }))],
+  ['does not show the second row', page((one) => ({ ...one, kvs: one.kvs.filter((_, at) => at !== 1) }))],
+  ['never says that there is more', page(({ next: _, ...one }) => ({ ...one, more: false }))],
+  [
+    'always says that there is more',
+    page((one) => ({ ...one, more: true, next: one.kvs.at(-1)?.key ?? '' })),
+  ],
+  [
+    'goes on at the wrong place',
+    page((one) => (one.next === undefined ? one : { ...one, next: one.kvs[0]?.key ?? '' })),
+  ],
+  [
+    'counts what it shows',
+    page((one) => (one.count === undefined ? one : { ...one, count: one.kvs.length })),
+  ],
+  [
+    'shows values where none were asked for',
+    page((one, { query }) =>
+      query.has('keys_only') ? { ...one, kvs: one.kvs.map((row) => ({ value: 'x', ...row })) } : one,
+    ),
+  ],
+  [
+    'ignores where to begin',
+    (asked, right, { rows }) =>
+      asked.query.has('start') && isPage(asked)
+        ? {
+            ...right,
+            body: JSON.stringify({
+              kvs: [...rows].sort().map(([key, row]) => ({ key, ...row })),
+              more: false,
+              revision: JSON.parse(right.body).revision,
+            }),
+          }
+        : undefined,
+  ],
+  ['ends a stream without its last line', stream((lines) => lines.slice(0, -1))],
+  ['loses a row of a stream', stream((lines) => lines.filter((_, at) => at !== 1 || lines.length < 3))],
+  [
+    'cuts off long values',
+    (asked, right) =>
+      asked.method === 'GET' && asked.key !== undefined && right.status === 200
+        ? { ...right, body: right.body.slice(0, 1_000) }
+        : undefined,
+  ],
+  [
+    'shows an older value',
+    (asked, right) =>
+      asked.key?.endsWith('/0') && right.status === 200 && asked.method === 'GET'
+        ? { ...right, body: '0.1' }
+        : undefined,
+  ],
+  ['refuses lists by prefix', refusing((asked) => isList(asked) && asked.query.has('prefix'))],
+  ['refuses stale reads', refusing(({ query }) => query.get('consistency') === 'stale')],
+  ['refuses reads by lease', refusing(({ query }) => query.get('consistency') === 'lease')],
+  ['refuses tokens', refusing(({ headers }) => headers['idempotency-key'] !== undefined)],
+  ['is never able to serve a stale read', unavailable(({ query }) => query.get('consistency') === 'stale')],
+  ['is never able to list backwards', unavailable(({ query }) => query.get('order') === 'desc')],
+  [
+    'is never able to make a conditional change under a token',
+    unavailable(
+      ({ headers }) => headers['idempotency-key'] !== undefined && headers['if-match'] !== undefined,
+    ),
+  ],
+  [
+    'does not say what it served',
+    (asked, right) => (asked.method === 'GET' ? without(right, 'Kv-Consistency') : undefined),
+  ],
+  [
+    'does not say how old its answer is',
+    (asked, right) => (asked.method === 'GET' ? without(right, 'Kv-Staleness-Ms') : undefined),
+  ],
+  [
+    'says of changes that they were made, and not where',
+    (asked, right) => (asked.method === 'PUT' && right.status === 200 ? { ...right, body: '{}' } : undefined),
+  ],
+  [
+    'says that what it made has failed',
+    (asked, right) =>
+      asked.method === 'DELETE' && right.status === 200
+        ? { status: 503, body: JSON.stringify({ code: 'no_leader' }) }
+        : undefined,
+  ],
+  [
+    'answers with a page of something else',
+    (asked) => (isList(asked) ? { status: 200, body: '<html></html>' } : undefined),
+  ],
+  [
+    'tells versions that cannot be',
+    page((one) => ({ ...one, kvs: one.kvs.map((row) => ({ ...row, version: 0 })) })),
+  ],
+])('one that %s does not', async (_, bug) => {
+  const { broken, wrong, lacking } = await judged(bug)
+  expect(broken.size + wrong.length + lacking.length).toBeGreaterThan(0)
+})
+
+test('a client of a store that ignores tokens sees its change made twice', async () => {
+  let tokens = 0
+  const { broken } = await judged((asked, right, store) => {
+    // A repeat is answered from memory; here it is made again, as the first one was.
+    if (right.headers?.['Idempotency-Replayed'] !== 'true' || asked.method !== 'PUT') return undefined
+    tokens++
+    store.revision++
+    const row = store.rows.get(asked.key ?? '')
+    const changed = {
+      create_revision: row?.create_revision ?? store.revision,
+      mod_revision: store.revision,
+      version: (row?.version ?? 0) + 1,
+    }
+    store.rows.set(asked.key ?? '', { value: asked.body, ...changed })
+    return { status: 200, body: JSON.stringify({ revision: store.revision, ...changed }) }
+  })
+  expect(tokens).toBeGreaterThan(0)
+  expect(broken).toContain('idempotency')
+})

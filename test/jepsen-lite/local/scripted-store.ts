@@ -1,0 +1,130 @@
+// A store for one process, over HTTP, as short as it can be and right; and the ways in which it can be told to be wrong.
+
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+
+interface Row {
+  readonly value: string
+  readonly create_revision: number
+  readonly mod_revision: number
+  readonly version: number
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers?: Record<string, string>
+  readonly body: string
+}
+
+export interface Asked {
+  readonly method: string
+  readonly key: string | undefined
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+/** What is answered instead of the right answer; undefined: that. */
+export type Bug = (asked: Asked, right: Answer, store: ScriptedStore) => Answer | undefined
+
+export class ScriptedStore {
+  revision = 1
+  readonly rows = new Map<string, Row>()
+  readonly #tokens = new Map<string, Answer>()
+  readonly server: Server
+
+  constructor(bug: Bug = () => undefined) {
+    this.server = createServer((request, response) => {
+      const chunks: Buffer[] = []
+      request.on('data', (chunk: Buffer) => chunks.push(chunk))
+      request.on('end', () => {
+        const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost')
+        const key = pathname === '/v1/kv' ? undefined : decodeURIComponent(pathname.slice('/v1/kv/'.length))
+        const body = Buffer.concat(chunks).toString()
+        const asked = {
+          method: request.method ?? '',
+          key,
+          query: searchParams,
+          headers: request.headers,
+          body,
+        }
+        const right = this.#answer(asked)
+        const { status, headers = {}, body: told } = bug(asked, right, this) ?? right
+        response.writeHead(status, headers).end(told)
+      })
+    })
+  }
+
+  #answer(asked: Asked): Answer {
+    if (asked.method === 'GET')
+      return asked.key === undefined ? this.#list(asked) : this.#get(asked.key, asked.query)
+    const token = asked.headers['idempotency-key']
+    const known = token === undefined ? undefined : this.#tokens.get(String(token))
+    if (known !== undefined)
+      return { ...known, headers: { ...known.headers, 'Idempotency-Replayed': 'true' } }
+    const answer = this.#change(asked)
+    if (token !== undefined) this.#tokens.set(String(token), answer)
+    return answer
+  }
+
+  #change({ method, key = '', headers, body }: Asked): Answer {
+    const row = this.rows.get(key)
+    const match = headers['if-match']
+    const fails =
+      (match !== undefined && match !== `"${row?.mod_revision}"`) ||
+      (headers['if-none-match'] !== undefined && row !== undefined)
+    const told = { 'Kv-Revision': String(this.revision) }
+    if (fails) {
+      const current = row === undefined ? null : { ...row, key, value: undefined }
+      return { status: 412, headers: told, body: JSON.stringify({ code: 'precondition_failed', current }) }
+    }
+    if (method === 'DELETE') {
+      const deleted = this.rows.delete(key) ? 1 : 0
+      this.revision += deleted
+      return { status: 200, body: JSON.stringify({ deleted, revision: this.revision }) }
+    }
+    this.revision += 1
+    const changed = {
+      ...{ create_revision: row?.create_revision ?? this.revision, mod_revision: this.revision },
+      version: (row?.version ?? 0) + 1,
+    }
+    this.rows.set(key, { value: body, ...changed })
+    return { status: 200, body: JSON.stringify({ revision: this.revision, ...changed }) }
+  }
+
+  #fresh(query: URLSearchParams): Record<string, string> {
+    const served = query.get('consistency') ?? 'linearizable'
+    const staleness = served === 'stale' ? { 'Kv-Staleness-Ms': '0' } : {}
+    return { 'Kv-Revision': String(this.revision), 'Kv-Consistency': served, ...staleness }
+  }
+
+  #get(key: string, query: URLSearchParams): Answer {
+    const headers = this.#fresh(query)
+    const row = this.rows.get(key)
+    if (row === undefined) return { status: 404, headers, body: JSON.stringify({ code: 'not_found' }) }
+    return { status: 200, headers: { ...headers, ETag: `"${row.mod_revision}"` }, body: row.value }
+  }
+
+  #list({ query, headers }: Asked): Answer {
+    const text = (name: string): string | undefined => query.get(name) ?? undefined
+    const [prefix = '', start = '', end, after] = [text('prefix'), text('start'), text('end'), text('after')]
+    const falls = query.get('order') === 'desc'
+    const whole = [...this.rows]
+      .filter(([key]) => key.startsWith(prefix) && key >= start && (end === undefined || key < end))
+      .sort(([a], [b]) => (a < b === falls ? 1 : -1))
+    const behind = whole.filter(([key]) => after === undefined || (falls ? key < after : key > after))
+    const records = behind
+      .slice(0, Number(query.get('limit') ?? 1_000))
+      .map(([key, { value, ...meta }]) => ({ key, ...(query.has('keys_only') ? {} : { value }), ...meta }))
+    const { revision } = this
+    const told = this.#fresh(query)
+    if (headers.accept === 'application/x-ndjson') {
+      const lines = [...records, { end: true, count: records.length, revision }]
+      return { status: 200, headers: told, body: lines.map((line) => `${JSON.stringify(line)}\n`).join('') }
+    }
+    const kvs = query.has('count_only') ? [] : records
+    const more = !query.has('count_only') && behind.length > records.length
+    const next = more ? { next: records.at(-1)?.key } : {}
+    const count = query.has('count') || query.has('count_only') ? { count: whole.length } : {}
+    return { status: 200, headers: told, body: JSON.stringify({ kvs, more, ...next, ...count, revision }) }
+  }
+}
