@@ -7,6 +7,7 @@ export {
   type EmbeddedNode,
   type PartitionOptions,
   startCluster,
+  startNode,
 } from './embed/index.ts'
-export { NodeStartError, startNode } from './server/start-node.ts'
+export { NodeStartError } from './server/start-node.ts'
 export type { Founding, ListenAddress, Logger, NodeEnd, NodeOptions, RunningNode } from './server/types.ts'

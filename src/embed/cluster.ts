@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientOptions } from '../client/index.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../server/relay-mesh.ts'
 import type { Logger, NodeOptions } from '../server/types.ts'
+import { checkClientOptions, checkCluster, checkNodeName, checkPartition } from './arguments.ts'
 import { type EmbeddedNode, Node } from './node.ts'
 
 const DEFAULT_NODES = 3
@@ -15,20 +16,20 @@ const LOOK_INTERVAL_MS = 5
 
 export interface ClusterOptions {
   /** 3 unless `ports` says otherwise. */
-  readonly nodes?: number
+  readonly nodes?: number | undefined
   /** Keeps the data, and goes on with what is there. Without it a temporary directory is used and removed. */
-  readonly dataDir?: string
+  readonly dataDir?: string | undefined
   /** Client ports, one per node; free ones without it. */
-  readonly ports?: readonly number[]
+  readonly ports?: readonly number[] | undefined
   /** Heartbeat and election timeouts. */
-  readonly timing?: NonNullable<NodeOptions['timing']>
+  readonly timing?: NodeOptions['timing'] | undefined
   /** A pino logger, for instance; silent without it. */
-  readonly logger?: Logger
+  readonly logger?: Logger | undefined
 }
 
 export interface PartitionOptions {
   /** Also closes the connections between the groups, as a firewall that rejects. */
-  readonly reset?: boolean
+  readonly reset?: boolean | undefined
 }
 
 /** A cluster inside this process. It keeps the process alive until it is closed. */
@@ -52,31 +53,41 @@ export interface EmbeddedCluster extends AsyncDisposable {
 
 /** Resolves when a leader serves and every node is a voter. When that fails, nothing is left behind. */
 export async function startCluster(options: ClusterOptions = {}): Promise<EmbeddedCluster> {
+  checkCluster(options)
   const names = namesOf(options)
   const temporary = options.dataDir === undefined ? await mkdtemp(join(tmpdir(), 'quorate-')) : undefined
-  const dataDir = temporary ?? resolve(options.dataDir ?? '')
   const nodes: Node[] = []
-  const mesh = await createRelayMesh(names, (name) => {
-    return nodes.find((node) => node.name === name)?.peerListener
-  })
-  for (const [at, name] of names.entries()) {
-    const addresses = mesh.addressesFor(name)
-    nodes.push(
-      new Node(name, join(dataDir, name), options.ports?.[at] ?? 0, {
-        resolvePeer: (member) => addresses[member.name] ?? member.peer,
-        ...(options.timing === undefined ? {} : { timing: options.timing }),
-        ...(options.logger === undefined ? {} : { logger: options.logger }),
-      }),
-    )
-  }
-  const cluster = new InProcessCluster(nodes, mesh, temporary)
+  let mesh: RelayMesh | undefined
   try {
+    mesh = await createRelayMesh(names, (name) => nodes.find((node) => node.name === name)?.peerListener)
+    const dataDir = temporary ?? resolve(options.dataDir ?? '')
+    for (const [at, name] of names.entries()) nodes.push(nodeOf(options, dataDir, mesh, name, at))
     await form(nodes)
-    return cluster
+    return new InProcessCluster(nodes, mesh, temporary)
   } catch (error) {
-    await cluster.close()
+    await closeAll(nodes, mesh, temporary)
     throw error
   }
+}
+
+function nodeOf(options: ClusterOptions, dataDir: string, mesh: RelayMesh, name: string, at: number): Node {
+  const addresses = mesh.addressesFor(name)
+  return new Node(name, join(dataDir, name), options.ports?.[at] ?? 0, {
+    resolvePeer: (member) => addresses[member.name] ?? member.peer,
+    ...(options.timing === undefined ? {} : { timing: options.timing }),
+    ...(options.logger === undefined ? {} : { logger: options.logger }),
+  })
+}
+
+async function closeAll(
+  nodes: readonly Node[],
+  mesh: RelayMesh | undefined,
+  temporary: string | undefined,
+): Promise<void> {
+  // Everything acknowledged is durable: there is nothing that a slower end would save.
+  await Promise.all(nodes.map((node) => node.close()))
+  await mesh?.close()
+  if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
 }
 
 class InProcessCluster implements EmbeddedCluster {
@@ -101,6 +112,7 @@ class InProcessCluster implements EmbeddedCluster {
   }
 
   node(name: string): EmbeddedNode {
+    checkNodeName(name)
     const found = this.#nodes.find((node) => node.name === name)
     if (found !== undefined) return found
     throw new RangeError(`there is no node ${name} (there are ${this.#names.join(', ')})`)
@@ -114,15 +126,18 @@ class InProcessCluster implements EmbeddedCluster {
   }
 
   client(options: Partial<ClientOptions> = {}): Client {
-    const client = new Client({ endpoints: this.endpoints, ...options })
+    checkClientOptions(options)
+    if (this.#closing !== undefined) throw new Error('the cluster is closed')
+    const client = new Client({ ...options, endpoints: options.endpoints ?? this.endpoints })
     this.#clients.push(client)
     return client
   }
 
-  partition(groups: readonly (readonly string[])[], { reset = false }: PartitionOptions = {}): void {
+  partition(groups: readonly (readonly string[])[], options: PartitionOptions = {}): void {
+    checkPartition(groups, options)
     const complete = completeGroups(this.#names, groups)
     if (typeof complete === 'string') throw new RangeError(complete)
-    this.#mesh.partition(complete, reset)
+    this.#mesh.partition(complete, options.reset === true)
   }
 
   heal(): void {
@@ -144,10 +159,7 @@ class InProcessCluster implements EmbeddedCluster {
 
   async #close(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close()))
-    // Everything acknowledged is durable: there is nothing that a slower end would save.
-    await Promise.all(this.#nodes.map((node) => node.crash()))
-    await this.#mesh.close()
-    if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true })
+    await closeAll(this.#nodes, this.#mesh, this.#temporary)
   }
 }
 
@@ -159,18 +171,23 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
   if (ports !== undefined && ports.length !== count) {
     throw new RangeError(`ports must name one port for each of the ${count} nodes`)
   }
+  const twice = ports?.find((port, at) => port !== 0 && ports.indexOf(port) !== at)
+  if (twice !== undefined) throw new RangeError(`ports names ${twice} twice`)
   return Array.from({ length: count }, (_, at) => `n${at + 1}`)
 }
 
-/** Nodes with data go on with it; in a new cluster the first one founds it and the others join. */
+/**
+ * Nodes with data go on with it; in a new cluster the first one founds it and the others join. One that was interrupted before it had
+ * become a member still has to join; the others ignore that.
+ */
 async function form(nodes: readonly Node[]): Promise<void> {
-  const old = nodes.filter((node) => node.hasData)
-  const fresh = nodes.filter((node) => !old.includes(node))
-  await Promise.all(old.map((node) => node.start()))
-  const founder = old.length === 0 ? fresh.shift() : undefined
-  await founder?.start({ kind: 'bootstrap' })
-  const urls = (founder ? [founder] : old).map(({ url }) => url)
-  await Promise.all(fresh.map((node) => node.start({ kind: 'join', urls, replace: false })))
+  const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
+  if (first === undefined) return
+  await first.start(first.hasData ? { kind: 'existing' } : { kind: 'bootstrap' })
+  const starts = others.map((node) => node.start({ kind: 'join', urls: [first.url], replace: false }))
+  // All of them have started or failed before anything is judged, or a late one would start behind the end.
+  const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
   await ready(nodes)
 }
 

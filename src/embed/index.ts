@@ -15,3 +15,4 @@
 
 export { type ClusterOptions, type EmbeddedCluster, type PartitionOptions, startCluster } from './cluster.ts'
 export type { EmbeddedNode } from './node.ts'
+export { startNode } from './single-node.ts'

@@ -1,6 +1,6 @@
 // One node of an embedded cluster: it can be ended and started again, always at the same URL.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { holdsNode } from '../server/holds-node.ts'
 import { startNode } from '../server/start-node.ts'
 import type { Founding, ListenAddress, NodeApi, NodeOptions, RunningNode } from '../server/types.ts'
 
@@ -32,7 +32,9 @@ export class Node implements EmbeddedNode {
   #peerListener: ListenAddress | undefined
   #url = ''
   #running: RunningNode | undefined
-  #starting: Promise<void> | undefined
+  /** Ends when all that was asked so far has been done: one thing after the other, so what was asked last holds in the end. */
+  #asked: Promise<unknown> = Promise.resolve()
+  #closed = false
   #lastEnd: string | undefined
 
   constructor(name: string, dataDir: string, port: number, setting: Setting) {
@@ -60,7 +62,7 @@ export class Node implements EmbeddedNode {
   }
 
   get hasData(): boolean {
-    return existsSync(this.#dataDir) && readdirSync(this.#dataDir).length > 0
+    return holdsNode(this.#dataDir)
   }
 
   /** Empty when it is a voter that knows a leader and is up to date. */
@@ -73,20 +75,38 @@ export class Node implements EmbeddedNode {
     return this.#running ? undefined : this.#lastEnd
   }
 
-  async start(founding: Founding = { kind: 'existing' }): Promise<void> {
-    if (this.#running) return
-    this.#starting ??= this.#start(founding).finally(() => {
-      this.#starting = undefined
+  start(founding: Founding = { kind: 'existing' }): Promise<void> {
+    return this.#ask(async () => {
+      if (this.#closed) throw new Error(`${this.name} cannot start: the cluster is closed`)
+      if (this.#running === undefined) await this.#start(founding)
     })
-    await this.#starting
   }
 
-  async stop(): Promise<void> {
-    await this.#running?.stop()
+  stop(): Promise<void> {
+    return this.#ask(async () => {
+      const running = this.#running
+      // A crash meanwhile ends it sooner.
+      if (running !== undefined) await Promise.race([running.stop(), running.ended])
+    })
   }
 
-  async crash(): Promise<void> {
-    await this.#running?.crash()
+  crash(): Promise<void> {
+    // At once, also in the midst of a graceful stop. Its failure shows below.
+    this.#running?.crash().catch(() => {})
+    return this.#ask(async () => await this.#running?.crash())
+  }
+
+  /** Crashes it for good: whatever was asked before and has not begun yet does not happen. */
+  close(): Promise<void> {
+    this.#closed = true
+    return this.crash()
+  }
+
+  #ask(step: () => Promise<void>): Promise<void> {
+    const done = this.#asked.then(step)
+    // Its failure concerns the one who asked.
+    this.#asked = done.catch(() => {})
+    return done
   }
 
   async #start(founding: Founding): Promise<void> {

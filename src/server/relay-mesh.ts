@@ -25,13 +25,21 @@ export async function createRelayMesh(
   peerListener: (name: string) => ListenAddress | undefined,
 ): Promise<RelayMesh> {
   const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })))
-  const links: Link[] = await Promise.all(
-    pairs.map(async ({ from, to }) => ({
-      from,
-      to,
-      relay: await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target: () => peerListener(to) }),
-    })),
+  const begun = await Promise.allSettled(
+    pairs.map(async ({ from, to }): Promise<Link> => {
+      const listen = { host: '127.0.0.1', port: 0 }
+      return { from, to, relay: await createRelay({ listen, target: () => peerListener(to) }) }
+    }),
   )
+  const links = begun.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const closeAll = async (): Promise<void> => {
+    await Promise.all(links.map(({ relay }) => relay.close()))
+  }
+  const failed = begun.find((each) => each.status === 'rejected')
+  if (failed !== undefined) {
+    await closeAll()
+    throw failed.reason
+  }
   return {
     addressesFor: (from) =>
       Object.fromEntries(
@@ -48,9 +56,7 @@ export async function createRelayMesh(
     heal() {
       for (const { relay } of links) relay.setMode('pass')
     },
-    close: async () => {
-      await Promise.all(links.map(({ relay }) => relay.close()))
-    },
+    close: closeAll,
   }
 }
 

@@ -159,6 +159,8 @@ class Node implements RunningNode {
   async crash(): Promise<void> {
     this.api.crash()
     await this.#finish({ kind: 'crashed', reason: 'the node was crashed on purpose' })
+    // Somebody else may be ending it.
+    await this.ended
   }
 
   async #finish(end: NodeEnd): Promise<void> {
@@ -298,7 +300,17 @@ function checkOptions({ name, listen, peerListen, insecure, founding }: NodeOpti
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host)
 
+/** Far beyond what makes sense, and within what timers keep. */
+const TIMING_MS_MAX = 3_600_000
+
 function checkedTiming(timing: RaftTiming): RaftTiming {
+  for (const [name, value] of Object.entries(timing)) {
+    const max = name === 'driftMax' ? 1 : TIMING_MS_MAX
+    if (value >= 0 && value <= max) continue
+    throw new NodeStartError(`timing: ${name} must be a number from 0 to ${max}, not ${value}`, {
+      usage: true,
+    })
+  }
   if (timing.electionMinMs <= 2 * timing.heartbeatMs || timing.electionMaxMs <= timing.electionMinMs) {
     throw new NodeStartError(
       `the election timeout (${timing.electionMinMs}–${timing.electionMaxMs} ms) must be a range that begins above twice the heartbeat (${timing.heartbeatMs} ms)`,

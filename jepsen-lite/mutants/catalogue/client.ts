@@ -1,4 +1,5 @@
-// What the client library promises: a write is applied once, an error tells the truth, no endpoint hinders the others.
+// What the client library promises: a write is applied once, an error tells the truth, no endpoint hinders the others. And a
+// cluster in one process: what was asked last is so in the end.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'
@@ -130,6 +131,28 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
         'src/client/check.ts',
         'if (check === undefined) throw new TypeError(',
         'if (check === undefined) continue\n    if (name === "") throw new TypeError(',
+      ),
+    ],
+  },
+  {
+    id: 'M231',
+    title: 'what is asked of an embedded node does not wait for what was asked before',
+    why: 'A crash during a start finds nothing to end, and the node runs for ever, after close() too.',
+    layers: UNIT,
+    tests: ['test/embed/crossing.int.test.ts'],
+    edits: [edit('src/embed/node.ts', 'const done = this.#asked.then(step)', 'const done = step()')],
+  },
+  {
+    id: 'M232',
+    title: 'an embedded node that was asked to start twice starts twice',
+    why: 'The second finds the directory in use.',
+    layers: UNIT,
+    tests: ['test/embed/crossing.int.test.ts'],
+    edits: [
+      edit(
+        'src/embed/node.ts',
+        'if (this.#running === undefined) await this.#start(founding)',
+        'await this.#start(founding)',
       ),
     ],
   },

@@ -1,0 +1,117 @@
+// What the functions of this folder take.
+
+import {
+  type Check,
+  type Checks,
+  checkFields,
+  checkOptions,
+  checkValue,
+  isFlag,
+  isFunction,
+  isListOf,
+  isText,
+  isWholeNumber,
+} from '../client/check.ts'
+import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/types.ts'
+import type { ClusterOptions, PartitionOptions } from './cluster.ts'
+
+const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
+const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object')
+const isPort: Check = (value) =>
+  isWholeNumber(value) === undefined && Number(value) <= 65_535 ? undefined : 'a port (0 to 65535)'
+
+const LOGGER: Checks<Logger> = { debug: isFunction, info: isFunction, warn: isFunction, error: isFunction }
+const TIMING: Checks<NonNullable<NodeOptions['timing']>> = {
+  heartbeatMs: isNumber,
+  electionMinMs: isNumber,
+  electionMaxMs: isNumber,
+  commitDelayMs: isNumber,
+  failoverDelayMaxMs: isNumber,
+  driftMax: isNumber,
+}
+const CLUSTER: Checks<ClusterOptions> = {
+  nodes: isNumber,
+  dataDir: isText,
+  ports: isListOf(isPort, 'a list of ports, such as [7301, 7302, 7303]'),
+  timing: isObject,
+  logger: isObject,
+}
+const LISTEN: Checks<ListenAddress> = { host: isText, port: isPort }
+const REQUIRED: Pick<Checks<NodeOptions>, 'name' | 'dataDir' | 'listen' | 'peerListen' | 'founding'> = {
+  name: isText,
+  dataDir: isText,
+  listen: isObject,
+  peerListen: isObject,
+  founding: isObject,
+}
+const isTexts = isListOf(isText, 'a list of strings')
+const NODE: Checks<NodeOptions> = {
+  ...REQUIRED,
+  advertisePeer: isText,
+  advertiseUrl: isText,
+  timing: isObject,
+  insecure: isFlag,
+  allowedHosts: isTexts,
+  corsOrigins: isTexts,
+  discardSuspectTail: isFlag,
+  resolvePeer: isFunction,
+  logger: isObject,
+}
+const JOIN: Checks<Omit<Extract<Founding, { kind: 'join' }>, 'kind'>> = {
+  urls: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
+  replace: isFlag,
+}
+const isGroups = isListOf(
+  isListOf(isText, 'a list of names'),
+  "a list of groups of names, such as [['n1'], ['n2', 'n3']]",
+)
+const PARTITION: Checks<PartitionOptions> = { reset: isFlag }
+
+export function checkCluster(options: ClusterOptions): void {
+  checkOptions('startCluster', options, CLUSTER)
+  checkShared('startCluster', options)
+}
+
+export function checkClientOptions(options: object): void {
+  checkValue('client', 'options', options, isObject)
+}
+
+export function checkNodeName(name: unknown): void {
+  checkValue('node', 'name', name, isText)
+}
+
+export function checkPartition(groups: unknown, options: PartitionOptions): void {
+  checkValue('partition', 'groups', groups, isGroups)
+  checkOptions('partition', options, PARTITION)
+}
+
+export function checkNode(options: NodeOptions): void {
+  checkOptions('startNode', options, NODE)
+  for (const [name, check] of Object.entries(REQUIRED)) {
+    checkValue('startNode', name, options[name as keyof typeof REQUIRED], check)
+  }
+  checkFields('startNode: listen', options.listen, LISTEN)
+  checkFields('startNode: peerListen', options.peerListen, LISTEN)
+  checkFounding(options.founding)
+  checkShared('startNode', options)
+}
+
+function checkFounding(founding: Founding): void {
+  const { kind, ...rest } = founding
+  const isKind: Check = (value) =>
+    value === 'bootstrap' || value === 'join' || value === 'existing'
+      ? undefined
+      : 'bootstrap, join or existing'
+  checkValue('startNode: founding', 'kind', kind, isKind)
+  if (kind === 'join') checkFields('startNode: founding', rest, JOIN)
+  else checkOptions('startNode: founding', rest, {})
+}
+
+function checkShared(where: string, { timing, logger }: Pick<ClusterOptions, 'timing' | 'logger'>): void {
+  if (timing !== undefined) checkOptions(`${where}: timing`, timing, TIMING)
+  if (logger === undefined) return
+  // A logger has more than the few methods that are called.
+  for (const [name, check] of Object.entries(LOGGER)) {
+    checkValue(`${where}: logger`, name, logger[name as keyof Logger], check)
+  }
+}

@@ -1,0 +1,113 @@
+// Starts that fail, and things asked of a node while others are under way: what was asked last is so in the end, and nothing is left behind.
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startCluster } from '../../src/index.ts'
+
+const usual = process.env.TMPDIR
+const place = mkdtempSync(join(tmpdir(), 'quorate-crossing-'))
+beforeAll(() => {
+  process.env.TMPDIR = place
+})
+afterAll(() => {
+  process.env.TMPDIR = usual ?? ''
+  rmSync(place, { recursive: true, force: true })
+})
+
+/** Ports that were free a moment ago, and the servers that hold them until then. */
+async function ports(count: number): Promise<{ numbers: number[]; free: (port: number) => Promise<void> }> {
+  const servers = new Map<number, Server>()
+  while (servers.size < count) {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    if (typeof address === 'object' && address !== null) servers.set(address.port, server)
+  }
+  const free = (port: number) => new Promise<void>((resolve) => servers.get(port)?.close(() => resolve()))
+  return { numbers: [...servers.keys()], free }
+}
+
+test.each([0, 1, 2])(
+  'a taken port of node %d: nothing is left behind, and the next start works',
+  async (at) => {
+    const { numbers, free } = await ports(3)
+    const dataDir = join(place, `kept-${at}`)
+    const taken = numbers[at] ?? 0
+    for (const port of numbers) if (port !== taken) await free(port)
+    for (let round = 0; round < 2; round++) {
+      await expect(startCluster({ ports: numbers })).rejects.toThrow(String(taken))
+      await expect(startCluster({ ports: numbers, dataDir })).rejects.toThrow(String(taken))
+      for (const port of numbers) {
+        if (port !== taken) await expect(fetch(`http://127.0.0.1:${port}/livez`)).rejects.toThrow()
+      }
+      expect(readdirSync(place)).toEqual([`kept-${at}`])
+    }
+    await free(taken)
+    const cluster = await startCluster({ ports: numbers, dataDir })
+    await cluster.client().put('a', '1')
+    await cluster.close()
+    rmSync(dataDir, { recursive: true })
+  },
+)
+
+test('a process whose cluster did not start ends', () => {
+  const index = join(import.meta.dirname, '../../src/index.ts')
+  const script = `
+    import { createServer } from 'node:net'
+    import { startCluster } from ${JSON.stringify(index)}
+    const server = createServer().listen(0, '127.0.0.1', async () => {
+      const { port } = server.address()
+      await startCluster({ ports: [0, 0, port] }).catch((error) => console.log(error.message.includes(String(port))))
+      server.close()
+    })`
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'true\n', stderr: '' })
+})
+
+test('close() while a node starts: it does not run afterwards', async () => {
+  const cluster = await startCluster({ nodes: 3 })
+  const node = cluster.node('n2')
+  await node.crash()
+  const [first, second] = [node.start(), node.start()]
+  await cluster.close()
+  await Promise.allSettled([first, second])
+  expect(cluster.nodes.map(({ running }) => running)).toEqual([false, false, false])
+  await expect(fetch(`${node.url}/livez`)).rejects.toThrow()
+  await expect(node.start()).rejects.toThrow('the cluster is closed')
+  expect(() => cluster.client()).toThrow('the cluster is closed')
+  await node.crash()
+  await node.stop()
+  await cluster.close()
+  expect(readdirSync(place)).toEqual([])
+})
+
+test('whatever crosses: what was asked last is so in the end', async () => {
+  await using cluster = await startCluster({ nodes: 1, timing: { electionMinMs: 150, electionMaxMs: 300 } })
+  const node = cluster.node('n1')
+  const kv = cluster.client()
+  const what = fc.constantFrom('start', 'stop', 'crash')
+  const asked = fc.array(fc.record({ what, isWaitedFor: fc.boolean() }), { minLength: 1, maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(asked, async (steps) => {
+      const done = []
+      for (const { what, isWaitedFor } of steps) {
+        const step = node[what as 'start' | 'stop' | 'crash']()
+        done.push(step)
+        if (isWaitedFor) await step
+      }
+      await Promise.all(done)
+      expect(node.running).toBe(steps.at(-1)?.what === 'start')
+      if (node.running) await kv.put('a', '1', { timeoutMs: 20_000 })
+      else await expect(fetch(`${node.url}/livez`)).rejects.toThrow()
+    }),
+    { numRuns: 15 },
+  )
+})
