@@ -15,6 +15,7 @@ import {
   type ReplicaId,
 } from '../../src/raft/index.ts'
 import { systemClock } from '../../src/server/clock.ts'
+import { DirectoryDisk } from '../../src/server/disk-space.ts'
 import { Driver } from '../../src/server/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
 import type { Greeting, Network, NodeEnd } from '../../src/server/types.ts'
@@ -116,6 +117,7 @@ export class Node {
     const storage = this.open
     this.driver = new Driver({
       ...{ clock: systemClock, storage, timing: TIMING, raftLimits: RAFT_LIMITS, limits: LIMITS, random },
+      disk: new DirectoryDisk(this.dir),
       ...{ logger: silent, observer: unobserved, peerAddress: () => this.member.peer },
       onEnd: (end) => {
         this.end = end

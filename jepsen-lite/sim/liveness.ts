@@ -213,6 +213,7 @@ function freezeOthers(cluster: Cluster, core: readonly Machine[]): void {
 
 function heal(cluster: Cluster, machine: Machine): void {
   machine.disk.full = false
+  machine.space.fixed = Number.POSITIVE_INFINITY
   machine.disk.failNext = undefined
   machine.stalledUntil = 0
   machine.slowUntil = 0

@@ -26,6 +26,7 @@ import { ObservedStorage } from './observed-storage.ts'
 import { bits, DRAW, stream, uniform, unit } from './random.ts'
 import { recovered } from './recovery.ts'
 import type { Config } from './schedule.ts'
+import { SimSpace } from './space.ts'
 import { type Event, IO, MESSAGE, type Owner, SOON, TIMER } from './time.ts'
 import { Violation } from './violation.ts'
 import type { World } from './world.ts'
@@ -41,6 +42,7 @@ export class Machine {
   readonly name: string
   readonly disk = new SimDisk()
   readonly clock: MachineClock
+  readonly space: SimSpace
   readonly #world: World
   replica: Replica | undefined
   process: Process | undefined
@@ -72,6 +74,7 @@ export class Machine {
     this.name = `n${place + 1}`
     this.#world = world
     const { seed, config } = world
+    this.space = new SimSpace(seed, place, () => world.time.now)
     const u = uniform(seed, DRAW.clock, place, 0)
     this.clock = new MachineClock(
       rateOf(config.clocks, u),
@@ -301,6 +304,7 @@ export class Process implements Owner {
     const driver = new Driver({
       clock: this.clock,
       storage,
+      disk: this.machine.space,
       timing: timingOf(world.config),
       raftLimits: raftLimitsOf(world.config, this.machine),
       limits: driverLimitsOf(world.config, this.machine),

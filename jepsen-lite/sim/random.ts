@@ -17,6 +17,7 @@ export const DRAW = {
   swarm: 15,
   op: 16,
   recovery: 17,
+  space: 18,
 } as const
 
 /** 32 random bits from a seed and three keys. */

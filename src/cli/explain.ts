@@ -62,6 +62,8 @@ export function explain(error: QuorateError, intent: Intent): string {
       return `${who} answered, but it cannot prove that its data is fresh enough: ${said}`
     case 'revision_behind':
       return `${who} answered, but it is behind: ${said}`
+    case 'storage_full':
+      return `${who} refused the change for want of room: ${said}${nothing}. Delete what is not needed, or free disk space`
     case 'timeout':
       return `${said}${nothing}`
     case 'aborted':

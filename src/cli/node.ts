@@ -56,6 +56,11 @@ function startCommand() {
       parseDuration,
     )
     .option(
+      '--disk-reserve <size>',
+      'free disk space below which changes other than deletes are refused (default: 256MiB)',
+      sizeInBytes,
+    )
+    .option(
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
     )
@@ -77,6 +82,7 @@ function startCommand() {
         ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
         ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),
         ...(timing === undefined ? {} : { timing }),
+        ...(flags.diskReserve === undefined ? {} : { diskReserveBytes: flags.diskReserve }),
       })
     })
 }
@@ -131,6 +137,19 @@ function timingOf(heartbeatMs: number | undefined, electionMs: number | undefine
     ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
     ...(electionMs === undefined ? {} : { electionMinMs: electionMs, electionMaxMs: 2 * electionMs }),
   }
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
+
+function sizeInBytes(text: string): number {
+  const [, amount, unit = ''] = /^([0-9]{1,12})(KiB|MiB|GiB)?$/.exec(text.trim()) ?? []
+  const bytes = Number(amount) * (UNIT_BYTES[unit] ?? 1)
+  if (!Number.isSafeInteger(bytes)) {
+    throw new InvalidArgumentError(
+      'A size is a whole number of bytes, or one with KiB, MiB or GiB, like 512MiB.',
+    )
+  }
+  return bytes
 }
 
 function listenAddress(text: string): ListenAddress {

@@ -50,6 +50,7 @@ const NODE: Checks<NodeOptions> = {
   advertisePeer: isText,
   advertiseUrl: isText,
   timing: isObject,
+  diskReserveBytes: isWholeNumber,
   insecure: isFlag,
   allowedHosts: isTexts,
   corsOrigins: isTexts,

@@ -10,6 +10,7 @@
 import { invariant } from './invariant.ts'
 import type {
   ConfirmedContact,
+  DiskRoom,
   Entry,
   LogIndex,
   MonotonicMs,
@@ -43,6 +44,8 @@ export class Progress {
   /** Last answer in this leadership; -Infinity before the first. */
   heardAt: MonotonicMs = Number.NEGATIVE_INFINITY
   applied = 0 as LogIndex
+  /** Of its disk. Without any it is sent no entries: it could not write them. */
+  room: DiskRoom = 'enough'
   /** Commit index that the follower was last sent. */
   commitSent = 0 as LogIndex
   /** Last entry that it forwarded: somebody there waits until that is committed. */
@@ -184,6 +187,7 @@ export class Progress {
       inflightMessages: this.inflight.messages,
       inflightBytes: this.inflight.bytes,
       paused: this.paused,
+      room: this.room,
       recentlyActive: this.heardAt > activeSince,
     }
   }

@@ -43,6 +43,7 @@ import type {
   AppliedRaftState,
   Configuration,
   ConfigurationChange,
+  DiskRoom,
   Entry,
   ForwardMessage,
   ForwardRefusedMessage,
@@ -83,6 +84,9 @@ import type {
 /** Reads that wait for a new leader's first commit; beyond: refused as not ready. */
 export const EARLY_READS_MAX = 10_000
 
+/** Rising. */
+const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
+
 /** A transfer that this process was asked for: done when somebody else leads. */
 interface AskedTransfer {
   readonly target: ReplicaId | undefined
@@ -101,6 +105,7 @@ export class Raft {
   readonly #boot: number
   readonly #limits: RaftLimits
   readonly #timing: RaftTiming
+  readonly #makesRoom: (kind: number) => boolean
   readonly #random: () => number
   readonly #crc32: (bytes: Uint8Array) => number
 
@@ -141,6 +146,8 @@ export class Raft {
   /** Their connection broke: what is sent to them is lost until it stands again. */
   readonly #cutOff = new Set<ReplicaId>()
 
+  /** Of the own disk. */
+  #room: DiskRoom = 'enough'
   /** The write that makes term and vote durable. */
   #termWrite: WriteNumber = 0
   #broken = false
@@ -161,6 +168,7 @@ export class Raft {
     this.#boot = boot
     this.#limits = options.limits
     this.#timing = options.timing
+    this.#makesRoom = options.makesRoom
     this.#random = options.random
     this.#crc32 = options.crc32
     this.#now = now
@@ -215,6 +223,9 @@ export class Raft {
   }
   get leases(): LeaseSetting {
     return this.#leases.applied
+  }
+  get room(): DiskRoom {
+    return this.#room
   }
 
   hardState(): HardState {
@@ -273,6 +284,7 @@ export class Raft {
       leases: this.#leases.applied,
       leaseValid: this.#lead !== undefined && this.#leaseHolds(this.#lead),
       transferTarget: this.#lead?.transfer?.target,
+      room: this.#room,
       progress: this.#lead?.followers.map((follower) => follower.status(activeSince)) ?? [],
       stalenessMs: this.stalenessMs(this.#now),
     }
@@ -340,6 +352,10 @@ export class Raft {
         return
       case 'transfer':
         this.#askTransfer(input.to)
+        return
+      case 'disk-room':
+        this.#room = input.room
+        if (this.#lead !== undefined && this.#lead.transfer === undefined) this.#handOverForRoom(this.#lead)
         return
       case 'stored':
         this.#stored(input.write)
@@ -465,8 +481,9 @@ export class Raft {
     }
     lead.heartbeatAt = this.#now + heartbeatMs
     this.#beginRound(lead, [], 'all')
-    if (lead.transfer === undefined) this.#keepUpWithDisk(lead)
-    else if (this.#now < lead.transfer.deadline) this.#pushTransfer(lead, lead.transfer)
+    if (lead.transfer === undefined) {
+      if (!this.#handOverForRoom(lead)) this.#keepUpWithDisk(lead)
+    } else if (this.#now < lead.transfer.deadline) this.#pushTransfer(lead, lead.transfer)
     else {
       const name = nameOf(this.#configuration, lead.transfer.target)
       this.#abortTransfer(lead, `${name} did not take over in time`)
@@ -481,6 +498,29 @@ export class Raft {
     const target = this.#bestSuccessor(lead)
     if (target !== undefined) this.#beginTransfer(lead, target)
     else this.#becomeFollower(this.#term, undefined, 'own disk stalls and nobody can take over')
+  }
+
+  /** A leader whose disk is nearly full refuses what others could still take: one that has room should lead. */
+  #handOverForRoom(lead: Leadership): boolean {
+    if (this.#room === 'enough' || lead.retiring !== undefined) return false
+    const target = this.#bestSuccessor(lead, ({ room }) => room === 'enough')
+    if (target === undefined) return false
+    this.#beginTransfer(lead, target)
+    return true
+  }
+
+  /** Why an entry of this kind has no room: on the own disk, or on so many others that it could not be committed. */
+  #whyNoRoom(lead: Leadership, kind: number): Refusal | undefined {
+    const isRoomy = ({ room }: { readonly room: DiskRoom }): boolean => room === 'enough'
+    if (this.#room === 'enough' && lead.followers.every(isRoomy)) return undefined
+    const others = quorumValue(this.#configuration, (id) =>
+      ROOMS.indexOf(id === this.id ? this.#room : (lead.progress.get(id)?.room ?? 'enough')),
+    )
+    const own = ROOMS.indexOf(this.#room)
+    const needed = ROOMS.indexOf(kind < ENTRY_KINDS_OF_CORE || this.#makesRoom(kind) ? 'low' : 'enough')
+    if (Math.min(own, others) >= needed) return undefined
+    const where = own < needed ? 'the disk of the leader is' : 'the disks of too many nodes are'
+    return { reason: 'storage-full', detail: `${where} nearly full` }
   }
 
   #diskStalls(): boolean {
@@ -592,7 +632,7 @@ export class Raft {
         // It says nothing but the term. The sender may lead a newer term by now, so it must neither take this for an answer to a round of
         // that term nor for a refusal of what it has sent in it.
         const { last, applied } = this.#log
-        const nothing = { round: 0, sentAt: this.#now, applied, lastIndex: last }
+        const nothing = { round: 0, sentAt: this.#now, applied, lastIndex: last, room: this.#room }
         this.#send({ ...answer, type: 'heartbeat-answer', ...nothing })
         return
       }
@@ -911,7 +951,7 @@ export class Raft {
 
   /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
   #replicate(follower: Progress, force: boolean): void {
-    if (follower.state === 'snapshot' || follower.probing) return
+    if (follower.state === 'snapshot' || follower.probing || follower.room === 'none') return
     const { last } = this.#log
     let forced = force
     while (forced || (follower.next <= last && !follower.paused)) {
@@ -1048,6 +1088,7 @@ export class Raft {
     const follower = this.#answered(lead, message, message.applied)
     if (follower === undefined) return
     follower.probing = false
+    follower.room = message.room
     follower.catchUp(this.#log.last, this.#now)
     // Appends may be lost without a word; an empty one finds out (etcd).
     if (follower.match < this.#log.last || follower.state === 'probe') this.#replicate(follower, true)
@@ -1094,6 +1135,8 @@ export class Raft {
       this.#reject(message)
       return
     }
+    // As if it was lost: it comes again, and the next heartbeat's answer says that it cannot be written now.
+    if (this.#room === 'none' && entries.length > 0) return
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at]
       if (entry === undefined || entry.index !== prevIndex + 1 + at || entry.term > this.#term) {
@@ -1157,6 +1200,7 @@ export class Raft {
       sentAt: this.#now,
       applied: this.#log.applied,
       lastIndex: this.#log.last,
+      room: this.#room,
     })
   }
 
@@ -1297,6 +1341,8 @@ export class Raft {
     const kind = frameKind(frame)
     if (lead.transfer !== undefined) return { reason: 'transferring' }
     if (lead.retiring !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
+    const noRoom = this.#whyNoRoom(lead, kind)
+    if (noRoom !== undefined) return noRoom
     if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
     const entries = this.#log.last - this.#log.commit
     if (entries === 0) return undefined
@@ -1353,6 +1399,9 @@ export class Raft {
       ) {
         const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuseProposal(seq, { reason: 'overloaded', detail })
+      } else if (this.#room === 'none') {
+        // It could not write the entry, so it would never learn what became of the proposal.
+        this.#refuseProposal(seq, { reason: 'storage-full', detail: 'the disk of this node is nearly full' })
       } else if (!this.#outcomes.mayForward(seq, this.#term)) {
         // The leader of this term has heard of this seq, and hears of none twice.
         this.#refuseProposal(seq, { reason: 'not-leader' })
@@ -1740,11 +1789,14 @@ export class Raft {
     return undefined
   }
 
-  /** The reachable voter with the longest log. */
-  #bestSuccessor(lead: Leadership): ReplicaId | undefined {
+  /** The reachable voter with the longest log, of those that are wanted. */
+  #bestSuccessor(
+    lead: Leadership,
+    wanted: (follower: Progress) => boolean = () => true,
+  ): ReplicaId | undefined {
     let best: Progress | undefined
     for (const follower of lead.followers) {
-      if (this.#whyNoSuccessor(lead, follower.id) !== undefined) continue
+      if (!wanted(follower) || this.#whyNoSuccessor(lead, follower.id) !== undefined) continue
       if (best === undefined || follower.match > best.match) best = follower
     }
     return best?.id

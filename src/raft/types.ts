@@ -122,6 +122,9 @@ export interface LogReader {
   entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[]
 }
 
+/** How much room the disk of a replica has. `low`: only entries that make room are taken on. `none`: no entry is written at all. */
+export type DiskRoom = 'enough' | 'low' | 'none'
+
 /** What a snapshot stands for. */
 export interface SnapshotMeta {
   readonly index: LogIndex
@@ -194,6 +197,8 @@ export interface HeartbeatAnswerMessage extends MessageBase {
   readonly sentAt: MonotonicMs
   readonly applied: LogIndex
   readonly lastIndex: LogIndex
+  /** Of the sender's disk. */
+  readonly room: DiskRoom
 }
 export interface VoteRequestMessage extends MessageBase {
   readonly type: 'vote-request' | 'pre-vote-request'
@@ -311,6 +316,8 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'read'; readonly reads: readonly ReadRequest[] }
   /** Hand leadership to `to`, or to the most up-to-date voter. */
   | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
+  /** From now on the own disk has this much room; `enough` at the start. */
+  | { readonly kind: 'disk-room'; readonly room: DiskRoom }
   /** All writes up to and including `write` are durable. */
   | { readonly kind: 'stored'; readonly write: WriteNumber }
   /** All committed entries up to and including `index` are applied. Given right after each entry of a core kind. */
@@ -373,6 +380,8 @@ export type Refusal =
   | { readonly reason: 'overloaded'; readonly detail: string }
   | { readonly reason: 'transferring' }
   | { readonly reason: 'too-large'; readonly detail: string }
+  /** The leader's own disk, or those of so many that no majority is left, are nearly full. */
+  | { readonly reason: 'storage-full'; readonly detail: string }
   /** A membership change must wait for a moment, as for another one to end: trying again is all that is needed. */
   | { readonly reason: 'membership-pending'; readonly detail: string }
   /** A membership change that the rules do not allow; `detail` is a sentence for the operator. */
@@ -467,6 +476,8 @@ export interface RaftOptions {
   readonly log: LogReader
   readonly limits: RaftLimits
   readonly timing: RaftTiming
+  /** Whether entries of this kind make room: a leader takes them on while a majority of the disks is `low`. A fixed function. */
+  readonly makesRoom: (kind: number) => boolean
   /** Uniform in [0, 1). */
   readonly random: () => number
   /** CRC-32 (IEEE) of `bytes`; the core needs it for the few entries that it makes itself. */
@@ -484,6 +495,7 @@ export interface ProgressStatus {
   readonly inflightMessages: number
   readonly inflightBytes: number
   readonly paused: boolean
+  readonly room: DiskRoom
   readonly recentlyActive: boolean
 }
 
@@ -506,6 +518,7 @@ export interface RaftStatus {
   readonly leases: LeaseSetting
   readonly leaseValid: boolean
   readonly transferTarget: ReplicaId | undefined
+  readonly room: DiskRoom
   readonly progress: readonly ProgressStatus[]
   /** Proven upper bound in ms on how stale the applied state is; undefined when unknown. */
   readonly stalenessMs: number | undefined

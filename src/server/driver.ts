@@ -10,6 +10,7 @@ import { crc32 } from 'node:zlib'
 import {
   type Applied,
   decodeState,
+  KIND_DELETE,
   type Request,
   type Revision,
   requestBytes,
@@ -20,6 +21,7 @@ import {
   BODY_AT,
   type Configuration,
   type ConfigurationChange,
+  type DiskRoom,
   decodeAppliedState,
   ENTRY_CONFIGURATION,
   ENTRY_LEASES,
@@ -51,6 +53,7 @@ import {
 import { rejoinAdvice } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
 import { Applier } from './applier.ts'
+import { type Disk, DiskSpace } from './disk-space.ts'
 import { Gathering } from './gathering.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import type { DriverLimits } from './limits.ts'
@@ -86,6 +89,8 @@ export interface DriverObserver {
 
 export interface DriverOptions {
   readonly clock: Clock
+  /** Where the storage has its files. */
+  readonly disk: Disk
   readonly storage: Storage
   readonly timing: RaftTiming
   readonly raftLimits: RaftLimits
@@ -115,6 +120,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #waits: Waits
   readonly #hashes: StateHashes
   readonly #scrubber: Scrubber
+  readonly #space: DiskSpace
   /** Highest boot counter heard of each replica: an older process of it, or an old copy of its data, is told to stop. */
   readonly #boots = new Map<ReplicaId, number>()
   readonly #sendingSnapshot = new Set<ReplicaId>()
@@ -166,12 +172,14 @@ export class Driver implements NodeApi, NetworkEvents {
       limits: options.raftLimits,
       timing: options.timing,
       random: options.random,
+      makesRoom: (kind) => kind === KIND_DELETE,
       crc32,
       now: clock.now(),
     })
     this.#configuration = this.#raft.configuration
     this.#hashes = new StateHashes(this.#replicaId)
     this.#scrubber = new Scrubber(clock, storage, limits, (error) => this.#fail(error))
+    this.#space = new DiskSpace(clock, limits, options.disk, (room) => this.#roomChanged(room))
     this.#waits = new Waits(clock)
     this.#proposals = new Proposals(clock, limits, (frame) => this.#renew(frame))
     this.#applier = new Applier(storage, {
@@ -210,6 +218,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#step({ kind: 'tick', now: this.#clock.now() })
     this.#armHashTimer()
     this.#scrubber.start()
+    this.#orFail(() => this.#space.start())
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -236,12 +245,16 @@ export class Driver implements NodeApi, NetworkEvents {
     const errors: string[] = []
     if (this.#ended !== undefined) errors.push(this.#ended.reason)
     if (this.#hashError !== undefined) errors.push(this.#hashError)
+    const raft = this.#raft.status()
+    const { freeBytes } = this.#space
+    if (raft.room !== 'enough') errors.push(diskFull(raft.room, freeBytes))
     if (this.#raft.leader === undefined) errors.push('no leader is known')
     return {
       name: this.name,
       clusterId: this.clusterId,
       replicaId: this.#replicaId,
-      raft: this.#raft.status(),
+      raft,
+      diskFreeBytes: freeBytes,
       revision: this.revision,
       settings: this.#applier.state.settings,
       stateHash: this.#storage.stateHash,
@@ -524,6 +537,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#ended = end
     for (const timer of [this.#timer, this.#retry, this.#hashTimer]) timer?.cancel()
     this.#scrubber.stop()
+    this.#space.stop()
     this.#network?.close()
     this.#proposals.endAll(end.reason)
     this.#reads.endAll(end.reason)
@@ -648,7 +662,15 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#waits.check()
   }
 
+  #roomChanged(room: DiskRoom): void {
+    const fields = { room, freeBytes: this.#space.freeBytes }
+    if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
+    else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
+    this.#step({ kind: 'disk-room', now: this.#clock.now(), room })
+  }
+
   #take(write: Write): void {
+    this.#space.writes(write.entries.reduce((sum, { frame }) => sum + frame.length, 0))
     // Entries must not be applied to rows that the snapshot is about to replace.
     if (write.snapshot !== undefined) this.#installing = true
     this.#commits.take(write)
@@ -756,6 +778,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (term < this.#raft.term) return `term ${term} is over, this is term ${this.#raft.term}`
     if (index <= this.#raft.commit) return `index ${index} is already committed here`
     // There is one place for a snapshot, and the complete one in it still waits for the disk.
+    if (this.#raft.room !== 'enough') return 'the disk here is nearly full'
     if (this.#installing) return 'another snapshot is being installed here'
     return undefined
   }
@@ -867,6 +890,12 @@ export class Driver implements NodeApi, NetworkEvents {
       throw error
     }
   }
+}
+
+function diskFull(room: Exclude<DiskRoom, 'enough'>, freeBytes: number): string {
+  const free = `the disk is nearly full (${Math.floor(freeBytes / 1024 ** 2)} MiB free)`
+  const taken = room === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
+  return `${free}: ${taken} until there is room again`
 }
 
 const notTakenOver: Problem = {

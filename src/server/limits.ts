@@ -56,6 +56,10 @@ export interface DriverLimits {
   /** Pause between two passes of the scrub, and between two of its slices (512 rows or 256 KiB). */
   readonly scrubEveryMs: number
   readonly scrubPauseMs: number
+  /** Free space of the disk below which changes other than deletes are refused; below a quarter of it no entry is written (`disk-space.ts`). */
+  readonly diskReserveBytes: number
+  /** Pause between two looks at the free space. */
+  readonly diskLookMs: number
   /** Graceful stop: how long handing leadership over, then finishing requests, may take. */
   readonly handOverMsMax: number
   readonly drainMsMax: number
@@ -82,6 +86,8 @@ export const driverLimits: DriverLimits = {
   hashIdleMs: 1_000,
   scrubEveryMs: 3_600_000,
   scrubPauseMs: 50,
+  diskReserveBytes: 256 * MiB,
+  diskLookMs: 1_000,
   handOverMsMax: 3_000,
   drainMsMax: 10_000,
   removedGraceMs: 1_000,

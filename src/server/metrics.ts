@@ -29,6 +29,7 @@ export const OPERATIONS = ['put', 'get', 'delete', 'range', 'other'] as const
 export type Operation = (typeof OPERATIONS)[number]
 
 const PROPOSAL_OUTCOMES = ['committed', 'refused', 'unknown'] as const
+const ROOMS = ['none', 'low', 'enough'] as const
 const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const
 
 /** From 50 µs, where memory answers, to the longest timeout. */
@@ -201,6 +202,16 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
     'quorate_staleness_seconds',
     'Proven bound on how old the applied state is; absent when unknown',
     ({ raft }) => (raft.stalenessMs === undefined ? undefined : raft.stalenessMs / 1000),
+  )
+  gauge(
+    'quorate_disk_free_bytes',
+    'Free bytes of the file system of the data directory',
+    ({ diskFreeBytes }) => (Number.isFinite(diskFreeBytes) ? diskFreeBytes : undefined),
+  )
+  gauge(
+    'quorate_disk_room',
+    '2: changes are taken, 1: deletes only, 0: no entry is written for want of disk space',
+    ({ raft }) => ROOMS.indexOf(raft.room),
   )
   gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)
 }

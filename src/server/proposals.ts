@@ -188,6 +188,12 @@ export class Proposals {
       case 'overloaded':
         this.#end(waiter, notWritten('overloaded', refusal.detail))
         return
+      case 'storage-full':
+        this.#end(
+          waiter,
+          notWritten('storage_full', `${refusal.detail}; deletes are taken as long as there is any room`),
+        )
+        return
       case 'too-large':
         this.#end(waiter, notWritten('request_too_large', refusal.detail))
         return

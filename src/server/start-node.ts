@@ -20,14 +20,16 @@ import {
   formatStorage,
   type Identity,
   inspectDirectory,
+  isDiskFull,
   openStorage,
   type Storage,
 } from '../storage/index.ts'
 import { systemClock } from './clock.ts'
+import { DirectoryDisk } from './disk-space.ts'
 import { Driver } from './driver.ts'
 import { createHttpServer, type HttpServer } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
-import { driverLimits, raftLimits, raftTiming } from './limits.ts'
+import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './limits.ts'
 import { TRANSPORT_LIMITS } from './links/index.ts'
 import { Metrics } from './metrics.ts'
 import { createTcpNetwork, type TcpNetwork } from './tcp/index.ts'
@@ -57,9 +59,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkOptions(options)
   const logger = options.logger ?? silent
   await prepareDirectory(options, logger)
+  // LevelDB writes before it opens: what was kept for such a moment is given back first.
+  const disk = new DirectoryDisk(options.dataDir)
+  if (disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes) disk.giveBackReserve()
   const storage = await openStorage(options.dataDir, {
     discardSuspectTail: options.discardSuspectTail ?? false,
     name: options.name,
+  }).catch((error: unknown) => {
+    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(options.dataDir, error)) : error
   })
   const node = new Node(options, storage, logger)
   try {
@@ -96,7 +103,8 @@ class Node implements RunningNode {
       storage,
       timing: checkedTiming({ ...raftTiming, ...options.timing }),
       raftLimits,
-      limits: driverLimits,
+      limits: limitsOf(options),
+      disk: new DirectoryDisk(options.dataDir),
       random: Math.random,
       logger,
       observer: this.#metrics,
@@ -203,6 +211,14 @@ class Node implements RunningNode {
   }
 }
 
+const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: NodeOptions): DriverLimits => ({
+  ...driverLimits,
+  diskReserveBytes,
+})
+
+const noSpaceToStart = (dir: string, error: unknown): string =>
+  `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}). Free space on it and start the node again: nothing that it acknowledged is lost`
+
 /** Leaves a formatted directory, or says why not. */
 async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<void> {
   const { dataDir, founding, name } = options
@@ -280,7 +296,7 @@ const hostPort = ({ host, port }: { host: string; port: number }): string =>
 /** 64 random bits in decimal digits, never 0. */
 const randomId = (): string => (randomBytes(8).readBigUInt64BE() || 1n).toString()
 
-function checkOptions({ name, listen, peerListen, insecure, founding }: NodeOptions): void {
+function checkOptions({ name, listen, peerListen, insecure, founding, diskReserveBytes }: NodeOptions): void {
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
     throw new NodeStartError(`not a node name: ${JSON.stringify(name)}. Use 1 to 63 of a-z, 0-9 and -`, {
       usage: true,
@@ -288,6 +304,11 @@ function checkOptions({ name, listen, peerListen, insecure, founding }: NodeOpti
   }
   if (founding.kind === 'join' && founding.urls.length === 0) {
     throw new NodeStartError('--join needs at least one URL', { usage: true })
+  }
+  if (diskReserveBytes !== undefined && !(Number.isSafeInteger(diskReserveBytes) && diskReserveBytes >= 0)) {
+    throw new NodeStartError(`the disk reserve is a whole number of bytes, not ${diskReserveBytes}`, {
+      usage: true,
+    })
   }
   for (const { host } of [listen, peerListen]) {
     if (insecure || isLoopback(host)) continue

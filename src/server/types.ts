@@ -101,6 +101,7 @@ export interface Problem {
     | 'revision_behind'
     | 'membership_refused'
     | 'request_too_large'
+    | 'storage_full'
     | 'outcome_unknown'
     | 'internal'
   readonly detail: string
@@ -134,6 +135,8 @@ export interface NodeStatus {
   readonly clusterId: string
   readonly replicaId: ReplicaId
   readonly raft: RaftStatus
+  /** Free bytes of the file system that holds the data directory, as of a moment ago. */
+  readonly diskFreeBytes: number
   readonly revision: Revision
   readonly settings: Settings
   readonly stateHash: bigint
@@ -203,6 +206,8 @@ export interface NodeOptions {
   readonly advertisePeer?: string
   readonly advertiseUrl?: string
   readonly timing?: Partial<RaftTiming>
+  /** Free space below which changes other than deletes are refused; `driverLimits.diskReserveBytes` without it. */
+  readonly diskReserveBytes?: number
   /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
   readonly insecure?: boolean
   readonly allowedHosts?: readonly string[]

@@ -35,5 +35,11 @@ export function rejoinAdvice(nodeName: string | undefined): string {
   )
 }
 
+/** Whether something failed for want of room, at whatever depth LevelDB says so. */
+export function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return /ENOSPC|EDQUOT|No space left|quota exceeded/i.test(error.message) || isDiskFull(error.cause)
+}
+
 export const asError = (thrown: unknown): Error =>
   thrown instanceof Error ? thrown : new Error(String(thrown))

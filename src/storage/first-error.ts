@@ -7,6 +7,7 @@ import {
   asError,
   CorruptionError,
   InvariantError,
+  isDiskFull,
   rejoinAdvice,
   StorageFailedError,
   StorageRefusedError,
@@ -60,9 +61,15 @@ export class FirstError {
       return new CorruptionError(`Damaged data: ${error.message}. ${rejoinAdvice(this.#nodeName)}`, {
         cause: error,
       })
+    if (isDiskFull(error))
+      return new StorageFailedError(
+        `The disk is full: ${deepest(error).message}. Nothing was acknowledged after it, and nothing before it is lost. ` +
+          `Free space on the disk, then start the node again: it checks its files before it serves.`,
+        { cause: error },
+      )
     return new StorageFailedError(
       `The storage failed: ${deepest(error).message}. Nothing was acknowledged after it. ` +
-        `Look at the disk (space, quota, file size limit, I/O errors), then start the node again: it checks its files before it serves.`,
+        `Look at the disk (file size limit, I/O errors), then start the node again: it checks its files before it serves.`,
       { cause: error },
     )
   }

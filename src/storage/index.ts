@@ -37,6 +37,7 @@ export { costOf, cut, endAfter } from './batches.ts'
 export {
   CorruptionError,
   InvariantError,
+  isDiskFull,
   rejoinAdvice,
   StorageFailedError,
   StorageInUseError,

@@ -188,10 +188,17 @@ export class SimulatedNode {
   }
 
   put(key: string, value: string, timeoutMs = 5000): Promised<Outcome> {
-    const command: Command = {
-      ...{ kind: 'put', key: bytes(key), value: bytes(value) },
-      ...{ condition: undefined, prev: false },
-    }
+    return this.#propose(
+      { kind: 'put', key: bytes(key), value: bytes(value), condition: undefined, prev: false },
+      timeoutMs,
+    )
+  }
+
+  remove(key: string, timeoutMs = 5000): Promised<Outcome> {
+    return this.#propose({ kind: 'delete', key: bytes(key), condition: undefined, prev: false }, timeoutMs)
+  }
+
+  #propose(command: Command, timeoutMs: number): Promised<Outcome> {
     const promised = new Promised<Outcome>()
     const request = { command, idempotency: undefined, principal: `${this.name}.${this.#puts++}` }
     this.#cluster.invariants.model.asked(request)

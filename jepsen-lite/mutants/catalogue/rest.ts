@@ -1,8 +1,9 @@
 // What is taken and not given back, and what is waited for and never comes: nothing untrue is said, and a long run dies of it.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
 
+const ROOM_TESTS = ['test/raft/disk-room.test.ts', 'test/server/disk-space.test.ts']
 const DRIVER = 'src/server/driver.ts'
 const OUTCOMES = 'src/raft/outcomes.ts'
 const PROPOSALS = 'src/server/proposals.ts'
@@ -65,5 +66,41 @@ export const REST: readonly Mutant[] = [
     why: 'A set and a closure for each, for as long as the process lives.',
     layers: SIM,
     edits: [edit(DRIVER, '        this.#transferRefused.delete(refuse)\n', '')],
+  },
+  {
+    id: 'M310',
+    title: 'a follower without room writes what it is sent',
+    why: 'The write fails for want of room, and the node ends: on equal disks all of them.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, "    if (this.#room === 'none' && entries.length > 0) return\n", '')],
+  },
+  {
+    id: 'M311',
+    title: 'a leader looks at its own disk only',
+    why: 'What two of three cannot write ends without an outcome instead of a refusal.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (Math.min(own, others) >= needed) return undefined',
+        'if (Math.max(own, Math.min(own, others)) >= needed) return undefined',
+      ),
+    ],
+  },
+  {
+    id: 'M312',
+    title: 'a leader that is short of room stays',
+    why: 'One full disk of three refuses every change, although two have room.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        "if (this.#room === 'enough' || lead.retiring !== undefined) return false",
+        'if (this.#now > 0) return false',
+      ),
+    ],
   },
 ]

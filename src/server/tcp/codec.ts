@@ -8,7 +8,16 @@
 import { crc32 } from 'node:zlib'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../raft/entry.ts'
 import { assertNever } from '../../raft/invariant.ts'
-import type { Entry, LogIndex, Proposal, ReadRefusal, Refusal, ReplicaId, Term } from '../../raft/types.ts'
+import type {
+  DiskRoom,
+  Entry,
+  LogIndex,
+  Proposal,
+  ReadRefusal,
+  Refusal,
+  ReplicaId,
+  Term,
+} from '../../raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../raft/types.ts'
 import type { WireMessage } from '../links/wires.ts'
 import { type ByteReader, type ByteWriter, MalformedError, unpinned } from './bytes.ts'
@@ -41,7 +50,9 @@ const REFUSALS: readonly Refusal['reason'][] = [
   'too-large',
   'membership',
   'membership-pending',
+  'storage-full',
 ]
+const ROOMS: readonly DiskRoom[] = ['enough', 'low', 'none']
 const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leadership-lost', 'not-ready']
 
 export const messageCode = (message: WireMessage): number => CODES[message.type]
@@ -93,6 +104,7 @@ export function writeMessage(out: ByteWriter, message: WireMessage): void {
       out.double(message.sentAt)
       out.integer(message.applied)
       out.integer(message.lastIndex)
+      out.u8(ROOMS.indexOf(message.room))
       return
     case 'vote-request':
     case 'pre-vote-request':
@@ -196,6 +208,7 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
         sentAt: input.double(),
         applied: index(input),
         lastIndex: index(input),
+        room: readRoom(input),
       }
     case 'vote-request':
     case 'pre-vote-request':
@@ -315,6 +328,7 @@ function writeRefusal(out: ByteWriter, refusal: Refusal): void {
     case 'too-large':
     case 'membership':
     case 'membership-pending':
+    case 'storage-full':
       out.text(refusal.detail)
       break
     case 'no-leader':
@@ -333,6 +347,7 @@ function readRefusal(input: ByteReader): Refusal {
     case 'too-large':
     case 'membership':
     case 'membership-pending':
+    case 'storage-full':
       return { reason, detail: input.text() }
     case 'no-leader':
     case 'not-leader':
@@ -343,6 +358,12 @@ function readRefusal(input: ByteReader): Refusal {
     default:
       return assertNever(reason)
   }
+}
+
+function readRoom(input: ByteReader): DiskRoom {
+  const room = ROOMS[input.u8()]
+  if (room === undefined) throw new MalformedError('an unknown state of a disk')
+  return room
 }
 
 function readReadRefusal(input: ByteReader): ReadRefusal | undefined {

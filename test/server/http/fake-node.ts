@@ -115,6 +115,7 @@ export class FakeNode implements NodeApi {
       inflightBytes: 0,
       paused: false,
       recentlyActive: true,
+      room: 'enough' as const,
     })
     const raft: RaftStatus = {
       id: self,
@@ -131,6 +132,7 @@ export class FakeNode implements NodeApi {
       leases,
       leaseValid: false,
       transferTarget: undefined,
+      room: 'enough' as const,
       progress:
         role === 'leader'
           ? configuration.members.filter(({ id }) => id !== self).map(({ id }) => match(id))
@@ -146,6 +148,7 @@ export class FakeNode implements NodeApi {
       raft,
       revision,
       settings,
+      diskFreeBytes: 80 * 1024 ** 3,
       stateHash: 0xabcdn,
       errors,
       notReady,

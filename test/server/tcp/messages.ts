@@ -68,7 +68,10 @@ const append = fc
 
 const refusal: fc.Arbitrary<Refusal> = fc.oneof(
   fc.constantFrom<Refusal>({ reason: 'no-leader' }, { reason: 'not-leader' }, { reason: 'transferring' }),
-  fc.record({ reason: fc.constantFrom('overloaded', 'too-large', 'membership'), detail: text }),
+  fc.record({
+    reason: fc.constantFrom('overloaded', 'too-large', 'membership', 'storage-full'),
+    detail: text,
+  }),
 )
 
 const base = { from: fc.constant(from), to: fc.constant(to), term }
@@ -109,6 +112,7 @@ const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> }
     sentAt: time,
     applied: index,
     lastIndex: index,
+    room: fc.constantFrom('enough', 'low', 'none'),
   }),
   'vote-request': fc.record({
     ...of('vote-request'),

@@ -1,0 +1,150 @@
+// How much room the disk has, looked at now and then, and sooner after much was written. A write that fails for want of room ends the node
+// (docs/SPEC.md, STORE-4), and all nodes of a cluster on equal disks with it. So changes are refused while there is still room for what was
+// accepted, for deletes, and for LevelDB to compact, which is what makes room again:
+//
+//   free space   enough ── diskReserveBytes ── low ── a quarter of that ── none
+//
+//   low    entries that make room (deletes) are taken, others are refused; a leader hands over to a node that has room
+//   none   no entry is written: the replica votes, follows and serves, and takes no entries until there is room again
+//
+// A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
+// when somebody else fills the disk.
+
+import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DiskRoom } from '../raft/index.ts'
+import type { DriverLimits } from './limits.ts'
+import type { Clock, Timer } from './types.ts'
+
+/** The file system that holds the data of a node. */
+export interface Disk {
+  /** Free bytes, for this user. */
+  freeBytes(): number
+  /** The file that is kept: whether it is there, making it, and giving it back. */
+  readonly hasReserve: boolean
+  takeReserve(bytes: number): void
+  giveBackReserve(): void
+}
+
+const NONE_PART = 4
+const FILE_PART = 8
+/** Kept only where it may soon be needed: it costs the writing of so much. */
+const SHORT_TIMES = 4
+/** Beyond the bound by this factor there is room again: no going to and fro. */
+const AGAIN = 1.1
+/** Looked at again when this part of what is left above the next bound has been written since. */
+const WRITTEN_PART = 4
+
+export class DiskSpace {
+  readonly #clock: Clock
+  readonly #limits: DriverLimits
+  readonly #disk: Disk
+  readonly #changed: (room: DiskRoom) => void
+  #room: DiskRoom = 'enough'
+  #freeBytes = Number.POSITIVE_INFINITY
+  #written = 0
+  #timer: Timer | undefined
+
+  constructor(clock: Clock, limits: DriverLimits, disk: Disk, changed: (room: DiskRoom) => void) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#disk = disk
+    this.#changed = changed
+  }
+
+  /** As of the last look. */
+  get freeBytes(): number {
+    return this.#freeBytes
+  }
+
+  /** Looks, and then again and again. */
+  start(): void {
+    this.#look()
+    this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
+  /** So much is about to be written. */
+  writes(bytes: number): void {
+    this.#written += bytes
+    const { diskReserveBytes } = this.#limits
+    const bound = this.#room === 'enough' ? diskReserveBytes : diskReserveBytes / NONE_PART
+    if (this.#written * WRITTEN_PART > this.#freeBytes - bound && this.#room !== 'none') this.#look()
+  }
+
+  #look(): void {
+    this.#written = 0
+    this.#freeBytes = this.#disk.freeBytes()
+    this.#keepReserve()
+    const room = this.#roomOf(this.#freeBytes)
+    if (room === this.#room) return
+    this.#room = room
+    this.#changed(room)
+  }
+
+  #roomOf(freeBytes: number): DiskRoom {
+    const { diskReserveBytes } = this.#limits
+    const factor = (reached: boolean): number => (reached ? 1 : AGAIN)
+    if (freeBytes < (diskReserveBytes / NONE_PART) * factor(this.#room !== 'none')) return 'none'
+    return freeBytes < diskReserveBytes * factor(this.#room === 'enough') ? 'low' : 'enough'
+  }
+
+  #keepReserve(): void {
+    const { diskReserveBytes } = this.#limits
+    const bytes = Math.floor(diskReserveBytes / FILE_PART)
+    if (this.#disk.hasReserve) {
+      if (this.#freeBytes >= diskReserveBytes / NONE_PART) return
+      this.#disk.giveBackReserve()
+    } else {
+      if (this.#freeBytes < diskReserveBytes + 2 * bytes) return
+      if (this.#freeBytes > SHORT_TIMES * diskReserveBytes || bytes === 0) return
+      this.#disk.takeReserve(bytes)
+    }
+    this.#freeBytes = this.#disk.freeBytes()
+  }
+}
+
+const RESERVE_FILE = 'RESERVE'
+const PIECE = Buffer.alloc(1024 * 1024)
+
+/** The real one. */
+export class DirectoryDisk implements Disk {
+  readonly #dir: string
+  readonly #file: string
+
+  constructor(dir: string) {
+    this.#dir = dir
+    this.#file = join(dir, RESERVE_FILE)
+  }
+
+  freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.#dir)
+    return bavail * bsize
+  }
+
+  get hasReserve(): boolean {
+    return existsSync(this.#file)
+  }
+
+  /** Written out: a file with holes keeps nothing. One that does not fit is none. */
+  takeReserve(bytes: number): void {
+    try {
+      const file = openSync(this.#file, 'w')
+      try {
+        for (let left = bytes; left > 0; ) left -= writeSync(file, PIECE, 0, Math.min(left, PIECE.length))
+        fsyncSync(file)
+      } finally {
+        closeSync(file)
+      }
+    } catch {
+      this.giveBackReserve()
+    }
+  }
+
+  giveBackReserve(): void {
+    rmSync(this.#file, { force: true })
+  }
+}

@@ -1,0 +1,130 @@
+// A disk that is nearly full: what a leader takes on, whom it hands over to, and what a follower writes.
+
+import { expect, test } from 'vitest'
+import { asIndex, type DiskRoom } from '../../src/raft/types.ts'
+import { append, Bench, type Incoming } from './harness/bench.ts'
+import { sealed, TEXT } from './harness/frames.ts'
+import { id } from './harness/members.ts'
+import { TIMING } from './harness/node.ts'
+
+/** Of the harness's two kinds of commands the second makes room. */
+const [GROWS, SHRINKS] = [TEXT, TEXT + 1]
+
+function leader(): Bench {
+  const bench = new Bench()
+  bench.lead()
+  bench.acknowledge()
+  bench.take()
+  return bench
+}
+
+const answer = (bench: Bench, from: number, room: DiskRoom): Incoming => ({
+  type: 'heartbeat-answer',
+  from,
+  term: bench.raft.term,
+  round: bench.round,
+  sentAt: 1,
+  applied: asIndex(1),
+  lastIndex: bench.raft.lastIndex,
+  room,
+})
+
+let seq = 0
+
+/** What becomes of a proposal of this kind at once. */
+function propose(bench: Bench, kind: number): string {
+  const number = ++seq
+  const last = bench.raft.lastIndex
+  bench.step({
+    kind: 'propose',
+    proposals: [{ seq: number, frame: sealed(kind, id(1), 1, number, new Uint8Array(8)) }],
+  })
+  const [outcome] = bench.outputs.at(-1)?.outcomes ?? []
+  if (outcome?.outcome === 'refused') return outcome.refusal.reason
+  return bench.raft.lastIndex > last ? 'appended' : 'nothing'
+}
+
+const setRoom = (bench: Bench, room: DiskRoom): void => bench.step({ kind: 'disk-room', room })
+
+test('a leader whose disk is low takes what makes room and refuses the rest; without any room it takes nothing', () => {
+  const bench = leader()
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
+  const seen = (room: DiskRoom): string[] => {
+    setRoom(bench, room)
+    return [propose(bench, GROWS), propose(bench, SHRINKS)]
+  }
+  expect(seen('low')).toEqual(['storage-full', 'appended'])
+  expect(seen('none')).toEqual(['storage-full', 'storage-full'])
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
+  expect(seen('enough')).toEqual(['appended', 'appended'])
+})
+
+test('a leader refuses what a majority could not write, and takes what a minority could not', () => {
+  const bench = leader()
+  bench.receive(answer(bench, 2, 'low'))
+  expect(propose(bench, GROWS)).toBe('appended')
+  bench.receive(answer(bench, 3, 'low'))
+  expect([propose(bench, GROWS), propose(bench, SHRINKS)]).toEqual(['storage-full', 'appended'])
+  bench.receive(answer(bench, 3, 'none'))
+  expect(propose(bench, SHRINKS)).toBe('appended')
+  bench.receive(answer(bench, 2, 'none'))
+  expect(propose(bench, SHRINKS)).toBe('storage-full')
+  bench.receive(answer(bench, 2, 'enough'))
+  expect(propose(bench, GROWS)).toBe('appended')
+})
+
+test('a leader whose disk is low hands over to whoever has room, and to nobody else', () => {
+  const bench = leader()
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
+  setRoom(bench, 'low')
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.raft.status().transferTarget).toBeUndefined()
+  bench.receive(answer(bench, 3, 'enough'))
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(3)])
+  // Whoever asks meanwhile is not refused for good: the successor has room.
+  expect(propose(bench, GROWS)).toBe('transferring')
+})
+
+test('it hands over at once when the room ends, not only with the next heartbeat', () => {
+  const bench = leader()
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
+  setRoom(bench, 'none')
+  expect(bench.takeOf('timeout-now')).toHaveLength(1)
+})
+
+test('a follower without room writes no entry, says so, and goes on when there is room again', () => {
+  const bench = new Bench()
+  bench.receive(append(2, 1, [0, 0], [1]))
+  bench.settle()
+  bench.take()
+  setRoom(bench, 'none')
+  bench.receive(append(2, 1, [1, 1], [1, 1]))
+  bench.settle()
+  expect({ terms: bench.terms, said: bench.take() }).toEqual({ terms: [1], said: [] })
+  const heartbeat = { from: 2, term: 1, commit: asIndex(1), round: 2, confirmed: undefined } as const
+  bench.receive({ type: 'heartbeat', ...heartbeat })
+  bench.settle()
+  expect(bench.takeOf('heartbeat-answer')).toMatchObject([{ room: 'none', lastIndex: 1 }])
+  setRoom(bench, 'low')
+  bench.receive(append(2, 1, [1, 1], [1, 1]))
+  bench.settle()
+  expect(bench.terms).toEqual([1, 1, 1])
+  expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 3 }])
+})
+
+test('a follower without room is sent no entries, and all that it lacks once it has room', () => {
+  const bench = leader()
+  const { lastIndex } = bench.raft
+  bench.receive(answer(bench, 2, 'none'))
+  bench.take()
+  for (let count = 0; count < 3; count++) expect(propose(bench, GROWS)).toBe('appended')
+  bench.acknowledge([3])
+  bench.pass(TIMING.heartbeatMs)
+  bench.receive(answer(bench, 2, 'none'))
+  const sent = bench.take().filter(({ to, type }) => to === id(2) && type === 'append')
+  expect(sent).toEqual([])
+  bench.receive(answer(bench, 2, 'low'))
+  const entries = bench.takeOf('append').flatMap((message) => (message.to === id(2) ? message.entries : []))
+  expect(entries.map(({ index }) => index)).toEqual([1, 2, 3].map((more) => lastIndex + more))
+})

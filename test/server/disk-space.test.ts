@@ -1,0 +1,167 @@
+// A disk that fills up: changes are refused while there is still room for deletes, reads go on, and it is over when there is room again.
+
+import { expect, test } from 'vitest'
+import type { DiskRoom } from '../../src/raft/index.ts'
+import { type Disk, DiskSpace } from '../../src/server/disk-space.ts'
+import { driverLimits } from '../../src/server/limits.ts'
+import { type Promised, SimulatedCluster } from './simulated-cluster.ts'
+import { VirtualClock } from './virtual-clock.ts'
+
+const { diskReserveBytes, diskLookMs } = driverLimits
+const LOW = diskReserveBytes / 2
+const NONE = diskReserveBytes / 8
+
+function settled<T>(cluster: SimulatedCluster, promised: Promised<T>): Promised<T> {
+  cluster.until(() => promised.result !== undefined)
+  return promised
+}
+
+test('a single node refuses puts and takes deletes and reads while its disk is low, and puts again when there is room', () => {
+  const cluster = SimulatedCluster.formed(1)
+  const { leading } = cluster
+  settled(cluster, leading.put('a', 'old'))
+  leading.machine.space.fixed = LOW
+  cluster.advance(diskLookMs)
+  const refused = settled(cluster, leading.put('b', 'new'))
+  expect(refused.result).toMatchObject({
+    ok: false,
+    problem: { code: 'storage_full', written: 'no', detail: expect.stringMatching(/nearly full/) },
+  })
+  expect(leading.running.status().errors).toMatchObject([
+    expect.stringMatching(/disk is nearly full \(128 MiB/),
+  ])
+  expect(settled(cluster, leading.read('a')).value).toBe('old')
+  expect(settled(cluster, leading.remove('a')).value).toMatchObject({ kind: 'delete', deleted: 1 })
+  leading.machine.space.fixed = NONE
+  cluster.advance(diskLookMs)
+  expect(settled(cluster, leading.remove('b')).code).toBe('storage_full')
+  expect(settled(cluster, leading.read('a')).value).toBeUndefined()
+  leading.machine.space.fixed = 2 * diskReserveBytes
+  cluster.advance(diskLookMs)
+  expect(settled(cluster, leading.put('b', 'new')).code).toBe('ok')
+  expect(leading.running.status().errors).toEqual([])
+})
+
+test('with one full disk of three the cluster goes on, led by a node that has room', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  leading.machine.space.fixed = NONE
+  cluster.until(() => cluster.leader !== undefined && cluster.leader.machine !== leading.machine)
+  for (const node of cluster.nodes) {
+    // What it cannot write it could not tell the outcome of either.
+    const expected = node === leading ? 'storage_full' : 'ok'
+    expect(settled(cluster, node.put('k', node.name)).code).toBe(expected)
+  }
+  cluster.advance(3000)
+  const { lastIndex } = leading.running.status().raft
+  expect(lastIndex).toBeLessThan(cluster.leading.running.status().raft.lastIndex)
+  leading.machine.space.fixed = undefined
+  cluster.converge()
+  expect(leading.running.status().raft.lastIndex).toBeGreaterThan(lastIndex)
+})
+
+test('with two full disks of three changes are refused everywhere, not left without an outcome, and reads go on', () => {
+  const cluster = SimulatedCluster.formed(3)
+  settled(cluster, cluster.leading.put('k', 'v'))
+  for (const { machine } of cluster.followers) machine.space.fixed = NONE
+  cluster.advance(2 * diskLookMs)
+  for (const node of cluster.nodes) {
+    expect(settled(cluster, node.put('k', 'w')).code).toBe('storage_full')
+    expect(settled(cluster, node.read('k')).value).toBe('v')
+  }
+  for (const { machine } of cluster.followers) machine.space.fixed = undefined
+  cluster.advance(2 * diskLookMs)
+  for (const node of cluster.nodes) expect(settled(cluster, node.put('k', node.name)).code).toBe('ok')
+})
+
+test('no snapshot is taken on without room for it', () => {
+  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
+  const cluster = SimulatedCluster.formed(3, { limits })
+  const { follower } = cluster
+  follower.crash()
+  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
+  cluster.advance(1000)
+  follower.machine.space.fixed = LOW
+  follower.start()
+  cluster.advance(5000)
+  expect(follower.running.status().raft.applied).toBeLessThan(100)
+  follower.machine.space.fixed = undefined
+  cluster.converge()
+})
+
+class FakeDisk implements Disk {
+  free = Number.POSITIVE_INFINITY
+  reserve = 0
+  looks = 0
+  freeBytes(): number {
+    this.looks++
+    return this.free - this.reserve
+  }
+  get hasReserve(): boolean {
+    return this.reserve > 0
+  }
+  takeReserve(bytes: number): void {
+    this.reserve = bytes
+  }
+  giveBackReserve(): void {
+    this.reserve = 0
+  }
+}
+
+function watched() {
+  const clock = new VirtualClock()
+  const disk = new FakeDisk()
+  const rooms: DiskRoom[] = []
+  const limits = { ...driverLimits, diskReserveBytes: 800 }
+  const space = new DiskSpace(clock, limits, disk, (room) => rooms.push(room))
+  const at = (free: number): void => {
+    disk.free = free
+    clock.advance(diskLookMs)
+  }
+  space.start()
+  return { clock, disk, rooms, space, at }
+}
+
+test('room that comes and goes by a little changes nothing: it is back only well above the bound', () => {
+  const { rooms, at } = watched()
+  for (const free of [801, 799, 801, 879, 799, 881]) at(free)
+  expect(rooms).toEqual(['low', 'enough'])
+  for (const free of [199, 201, 219, 221, 881]) at(free)
+  expect(rooms.slice(2)).toEqual(['none', 'low', 'enough'])
+})
+
+test('a part is kept once space grows short, and given back before the last is gone', () => {
+  const { rooms, disk, at } = watched()
+  at(10_000)
+  expect(disk.reserve).toBe(0)
+  at(3000)
+  expect(disk.reserve).toBe(100)
+  at(400)
+  expect({ reserve: disk.reserve, rooms }).toEqual({ reserve: 100, rooms: ['low'] })
+  // 190 free beside the file, 290 without it.
+  at(290)
+  expect({ reserve: disk.reserve, rooms }).toEqual({ reserve: 0, rooms: ['low'] })
+  at(150)
+  expect(rooms).toEqual(['low', 'none'])
+  at(3000)
+  expect({ reserve: disk.reserve, rooms }).toEqual({ reserve: 100, rooms: ['low', 'none', 'enough'] })
+})
+
+test('it looks sooner when much is written, and not at every write', () => {
+  const { disk, rooms, space, at } = watched()
+  at(1800)
+  const { looks } = disk
+  for (let count = 0; count < 20; count++) space.writes(10)
+  expect(disk.looks).toBe(looks)
+  disk.free = 700
+  for (let count = 0; count < 20; count++) space.writes(10)
+  expect(rooms).toEqual(['low'])
+})
+
+test('it looks no more once it is stopped', () => {
+  const { clock, disk, space } = watched()
+  space.stop()
+  const { looks } = disk
+  clock.advance(10 * diskLookMs)
+  expect(disk.looks).toBe(looks)
+})
