@@ -4,6 +4,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import type { HttpCounts } from './http/server.ts'
 import type { NodeStatus } from './types.ts'
 
 /** What is asked when somebody scrapes; each is named by its owner once it exists. */
@@ -136,6 +137,11 @@ export class Metrics {
     observeDatabase(registers, databaseDir)
   }
 
+  /** Called once, by the HTTP front. */
+  watchHttp(counts: () => HttpCounts): void {
+    observeHttp([this.#registry], counts)
+  }
+
   get contentType(): string {
     return this.#registry.contentType
   }
@@ -214,6 +220,28 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
     ({ raft }) => ROOMS.indexOf(raft.room),
   )
   gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)
+}
+
+function observeHttp(registers: Registers, counts: () => HttpCounts): void {
+  const metric = (
+    Kind: typeof Counter<string> | typeof Gauge<string>,
+    name: string,
+    help: string,
+    value: (now: HttpCounts) => number,
+  ): void => asked(Kind, registers, name, help, [], () => [[{}, value(counts())]])
+  asked(Gauge, registers, 'quorate_http_connections', 'Connections of clients, by lane', ['lane'], () => {
+    const { connections, fastConnections } = counts()
+    return [
+      [{ lane: 'fast' }, fastConnections],
+      [{ lane: 'full' }, connections - fastConnections],
+    ]
+  })
+  metric(Gauge, 'quorate_http_requests_open', 'Requests not answered yet', (now) => now.requests)
+  metric(Gauge, 'quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
+  metric(Gauge, 'quorate_http_body_bytes', 'Bodies being received', (now) => now.bodyBytes)
+  metric(Gauge, 'quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
+  metric(Counter, 'quorate_http_connections_stalled_total', 'Cut: took nothing', (now) => now.stalledTotal)
+  metric(Counter, 'quorate_http_connections_refused_total', 'No room for them', (now) => now.refusedTotal)
 }
 
 function observePeers(registers: Registers, totals: () => PeerTotals): void {

@@ -27,7 +27,7 @@ import {
 import { systemClock } from './clock.ts'
 import { DirectoryDisk } from './disk-space.ts'
 import { Driver } from './driver.ts'
-import { createHttpServer, type HttpServer } from './http/index.ts'
+import { createHttpServer, type HttpServer, OPEN_FILES_MIN, openFilesMax } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './limits.ts'
 import { TRANSPORT_LIMITS } from './links/index.ts'
@@ -101,7 +101,7 @@ class Node implements RunningNode {
     this.api = new Driver({
       clock: systemClock,
       storage,
-      timing: checkedTiming({ ...raftTiming, ...options.timing }),
+      timing: { ...raftTiming, ...options.timing },
       raftLimits,
       limits: limitsOf(options),
       disk: new DirectoryDisk(options.dataDir),
@@ -296,11 +296,25 @@ const hostPort = ({ host, port }: { host: string; port: number }): string =>
 /** 64 random bits in decimal digits, never 0. */
 const randomId = (): string => (randomBytes(8).readBigUInt64BE() || 1n).toString()
 
-function checkOptions({ name, listen, peerListen, insecure, founding, diskReserveBytes }: NodeOptions): void {
+/** Before anything is opened or made. */
+function checkOptions({
+  name,
+  listen,
+  peerListen,
+  insecure,
+  founding,
+  timing,
+  diskReserveBytes,
+}: NodeOptions): void {
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
     throw new NodeStartError(`not a node name: ${JSON.stringify(name)}. Use 1 to 63 of a-z, 0-9 and -`, {
       usage: true,
     })
+  }
+  if (openFilesMax() < OPEN_FILES_MIN) {
+    throw new NodeStartError(
+      `this process may have ${openFilesMax()} open files, and a node needs ${OPEN_FILES_MIN}. Raise the limit: ulimit -n 4096`,
+    )
   }
   if (founding.kind === 'join' && founding.urls.length === 0) {
     throw new NodeStartError('--join needs at least one URL', { usage: true })
@@ -310,6 +324,7 @@ function checkOptions({ name, listen, peerListen, insecure, founding, diskReserv
       usage: true,
     })
   }
+  checkTiming({ ...raftTiming, ...timing })
   for (const { host } of [listen, peerListen]) {
     if (insecure || isLoopback(host)) continue
     throw new NodeStartError(
@@ -324,7 +339,7 @@ const isLoopback = (host: string): boolean => host === 'localhost' || host === '
 /** Far beyond what makes sense, and within what timers keep. */
 const TIMING_MS_MAX = 3_600_000
 
-function checkedTiming(timing: RaftTiming): RaftTiming {
+function checkTiming(timing: RaftTiming): void {
   for (const [name, value] of Object.entries(timing)) {
     const max = name === 'driftMax' ? 1 : TIMING_MS_MAX
     if (value >= 0 && value <= max) continue
@@ -338,5 +353,4 @@ function checkedTiming(timing: RaftTiming): RaftTiming {
       { usage: true },
     )
   }
-  return timing
 }

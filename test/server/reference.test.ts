@@ -96,6 +96,16 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0 }),
     databaseDir: import.meta.dirname,
   })
+  metrics.watchHttp(() => ({
+    connections: 0,
+    fastConnections: 0,
+    requests: 0,
+    ranges: 0,
+    bodyBytes: 0,
+    answerBytes: 0,
+    stalledTotal: 0,
+    refusedTotal: 0,
+  }))
   const types = [...(await metrics.text()).matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [
     name,
     type,

@@ -22,7 +22,7 @@ export const timeLeftMs = ({ deadline }: ApiRequest): number => Math.max(1, dead
 
 /** Where a streamed body goes. */
 export interface Sink {
-  /** Resolves when there is room for more; to false once the reader has gone or stalls: nothing will be read any more. */
+  /** Resolves when it is taken; to false once the reader has gone. Throws `Refused` when too much waits for others already. */
   write(text: string): Promise<boolean>
   end(text: string): void
 }

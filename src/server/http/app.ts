@@ -6,7 +6,7 @@ import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ApiRequest, Respond } from './answer.ts'
 import { answering, timeLeftMs } from './answer.ts'
-import type { Bodies } from './body.ts'
+import type { BodyLimits } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 import type { Route } from './route.ts'
@@ -15,16 +15,16 @@ import type { Route } from './route.ts'
 export interface Routed {
   readonly asked: ApiRequest
   readonly respond: Respond
+  readonly readBody: (limits: BodyLimits, done: (body: Uint8Array | Refused) => void) => void
 }
 
 export interface AppOptions {
   readonly routes: readonly Route[]
-  readonly bodies: Bodies
   readonly limits: HttpLimits
   readonly routed: (request: IncomingMessage) => Routed
 }
 
-export function createApp({ routes, bodies, limits, routed }: AppOptions): FastifyInstance {
+export function createApp({ routes, limits, routed }: AppOptions): FastifyInstance {
   const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void => {
     reply.hijack()
     routed(request.raw).respond(refusedByFastify(error))
@@ -38,7 +38,7 @@ export function createApp({ routes, bodies, limits, routed }: AppOptions): Fasti
   app.setErrorHandler((error, request, reply) => fail(asError(error), request, reply))
   app.setNotFoundHandler((request, reply) => {
     const { asked } = routed(request.raw)
-    fail(new Refused('not_found', `no such route: ${asked.method} ${asked.path}`), request, reply)
+    fail(noSuchRoute(asked, routes), request, reply)
   })
   // Bodies are read below, once a route is found, by the code that also drops the refused ones.
   app.removeAllContentTypeParsers()
@@ -50,16 +50,13 @@ export function createApp({ routes, bodies, limits, routed }: AppOptions): Fasti
       done(refusal)
       return
     }
-    const timeoutMs = timeLeftMs(routed(request.raw).asked)
-    bodies.read(
-      request.raw,
-      { bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs },
-      (body) => {
-        const json = body instanceof Refused ? body : parsedJson(body)
-        request.body = json
-        done(json instanceof Refused ? json : undefined)
-      },
-    )
+    const { asked, readBody } = routed(request.raw)
+    const timeoutMs = timeLeftMs(asked)
+    readBody({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
+      const json = body instanceof Refused ? body : parsedJson(body)
+      request.body = json
+      done(json instanceof Refused ? json : undefined)
+    })
   }
   for (const { method, path, body, handle } of routes) {
     app.route({
@@ -74,6 +71,30 @@ export function createApp({ routes, bodies, limits, routed }: AppOptions): Fasti
     })
   }
   return app
+}
+
+/** 405 where another method would do (RFC 9110 §15.5.6). */
+function noSuchRoute({ method, path }: ApiRequest, routes: readonly Route[]): Refused {
+  const allowed = path === '/v1/kv' || path.startsWith('/v1/kv/') ? KEY_METHODS : methodsOf(path, routes)
+  if (allowed.length === 0) return new Refused('not_found', `no such route: ${method} ${path}`)
+  const allow = allowed.join(', ')
+  return new Refused('method_not_allowed', `${method} is not possible on ${path}, but ${allow}`, {
+    headers: ['Allow', allow],
+  })
+}
+
+const KEY_METHODS = ['GET', 'HEAD', 'PUT', 'DELETE']
+
+function methodsOf(path: string, routes: readonly Route[]): string[] {
+  const segments = path.split('/')
+  const fitting = routes.filter((route) => {
+    const wanted = route.path.split('/')
+    return (
+      wanted.length === segments.length &&
+      wanted.every((name, i) => (name.startsWith(':') ? segments[i] !== '' : name === segments[i]))
+    )
+  })
+  return fitting.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
 }
 
 /** POST takes JSON and says so, even with an empty body: no form of a web page can. */

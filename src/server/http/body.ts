@@ -10,7 +10,29 @@ export const hasBody = ({ headers }: IncomingMessage): boolean =>
 
 const NOTHING = new Uint8Array()
 
-interface BodyLimits {
+/** Requests whose bodies can be read no further, and what is wrong with them. */
+const broken = new WeakMap<IncomingMessage, Refused>()
+const BROKEN = Symbol('broken')
+
+/** The rest of a body will not come. Whoever reads or drops it is told, now or when it begins to. */
+export function breakBody(request: IncomingMessage, refused: Refused): void {
+  broken.set(request, refused)
+  request.emit(BROKEN, refused)
+}
+
+/** How long a client that still sends what cannot be read may do so: a connection closed under it would cost it the answer. */
+export const LINGER_MS = 500
+
+export const isBroken = (request: IncomingMessage): boolean => broken.has(request)
+
+/** One request on node:http. */
+export interface Arriving {
+  readonly request: IncomingMessage
+  /** Its client waits to be told that the body is wanted (RFC 9110 §10.1.1). */
+  readonly goOn: () => void
+}
+
+export interface BodyLimits {
   readonly bytesMax: number
   /** The code for more than that. */
   readonly tooLarge: Code
@@ -26,20 +48,25 @@ export class Bodies {
     this.#limits = limits
   }
 
-  /**
-   * Reads the whole body. `done` is called once, or never when the client goes away first. A body that is refused is left where it is: the
-   * answer's sender drops it.
-   */
+  /** Of bodies that are being received. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Reads the whole body. `done` is called once. A body that is refused is left where it is: the answer's sender drops it. */
   read(
-    request: IncomingMessage,
+    { request, goOn }: Arriving,
     { bytesMax, tooLarge, timeoutMs }: BodyLimits,
     done: (result: Uint8Array | Refused) => void,
   ): void {
     const announced = Number(request.headers['content-length'] ?? 0)
-    const refused = this.refusal(announced, { bytesMax, tooLarge })
+    const refused = broken.get(request) ?? this.refusal(announced, { bytesMax, tooLarge })
     if (!hasBody(request)) done(NOTHING)
     else if (refused !== undefined) done(refused)
-    else this.#receive(request, { bytesMax, tooLarge, timeoutMs }, done)
+    else {
+      goOn()
+      this.#receive(request, { bytesMax, tooLarge, timeoutMs }, done)
+    }
   }
 
   /** Why a body of so many bytes is not taken; undefined: it is. */
@@ -60,7 +87,7 @@ export class Bodies {
     let length = 0
     const stop = (): void => {
       clearTimeout(timer)
-      request.off('data', onData).off('end', onEnd).off('close', stop)
+      request.off('data', onData).off('end', onEnd).off('close', onClose).off(BROKEN, refuse)
       this.#bytes -= length
     }
     const refuse = (refused: Refused): void => {
@@ -84,7 +111,8 @@ export class Bodies {
       () => refuse(new Refused('bad_request', 'the body did not arrive within the timeout')),
       timeoutMs,
     )
-    request.on('data', onData).on('end', onEnd).on('close', stop)
+    const onClose = (): void => refuse(new Refused('bad_request', 'the client went away within the body'))
+    request.on('data', onData).on('end', onEnd).on('close', onClose).on(BROKEN, refuse)
   }
 }
 
@@ -102,22 +130,28 @@ export function dropBodyThenEnd(
   let dropped = 0
   const stop = (): void => {
     clearTimeout(timer)
-    request.off('data', onData).off('end', end).off('close', stop)
+    request.off('data', onData).off('end', end).off('close', stop).off(BROKEN, onBroken)
   }
   const end = (): void => {
     stop()
     response.end()
   }
   const cut = (): void => {
-    stop()
-    response.end()
+    end()
     request.socket.destroySoon()
   }
   const onData = (chunk: Buffer): void => {
     dropped += chunk.length
     if (dropped > limits.drainBytesMax) cut()
   }
-  const timer = setTimeout(cut, limits.drainMsMax)
-  request.on('data', onData).on('end', end).on('close', stop)
-  request.resume()
+  /** What still comes goes past the request: the parser has given up. */
+  const onBroken = (): void => {
+    clearTimeout(timer)
+    if (request.socket.readableEnded) end()
+    else timer = setTimeout(end, LINGER_MS)
+  }
+  let timer = setTimeout(cut, limits.drainMsMax)
+  request.on('data', onData).on('end', end).on('close', stop).on(BROKEN, onBroken)
+  if (isBroken(request)) onBroken()
+  else request.resume()
 }

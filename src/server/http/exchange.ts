@@ -4,12 +4,14 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Socket } from 'node:net'
 import type { NodeApi } from '../types.ts'
 import type { Answer, Body, Sink } from './answer.ts'
-import { dropBodyThenEnd, hasBody } from './body.ts'
+import { dropBodyThenEnd, hasBody, isBroken } from './body.ts'
 import type { HttpLimits } from './limits.ts'
+import { type Backlog, byteLength, type Part, PIECE_BYTES, pour, whenTaken } from './outflow.ts'
 
 export interface ExchangeContext {
   readonly node: NodeApi
   readonly limits: HttpLimits
+  readonly backlog: Backlog
   /** The server is closing: connections end with their answer. */
   readonly closing: boolean
 }
@@ -38,56 +40,79 @@ export function send(
   }
   const headers = headersOf(answer, addition, context)
   const bodiless = isBodiless(request, answer)
+  const { backlog, limits } = context
+  // Behind what the parser cannot read nothing can be asked.
+  if (isBroken(request)) response.shouldKeepAlive = false
 
   if (isPoured(body)) {
     response.writeHead(status, headers)
     if (bodiless) response.end()
-    body.pour(bodiless ? GONE : sinkOf(response, context.limits))
+    body.pour(bodiless ? GONE : sinkOf(response, backlog))
     return
   }
   const parts = typeof body === 'string' || body instanceof Uint8Array ? [body] : body
-  pushLength(headers, status, parts)
+  const bytes = byteLength(parts)
+  if (hasLength(status)) headers.push('Content-Length', String(bytes))
   response.writeHead(status, headers)
-  const last = bodiless ? undefined : parts.at(-1)
-  if (!bodiless) for (const part of parts.slice(0, -1)) response.write(part)
-  if (request.readableEnded || !hasBody(request)) endWith(response, last)
-  else {
-    if (last === undefined) response.flushHeaders()
-    else response.write(last)
-    dropBodyThenEnd(request, response, context.limits)
+  const dropsBody = hasBody(request) && !request.readableEnded
+  if (!dropsBody && (bodiless || bytes <= PIECE_BYTES)) {
+    endCounted(response, bodiless ? '' : join(parts), backlog)
+    return
   }
+  if (bodiless) response.flushHeaders()
+  pour(response, bodiless ? [] : parts, backlog, (taken) => {
+    if (!taken) return
+    if (dropsBody && !request.readableEnded) dropBodyThenEnd(request, response, limits)
+    else response.end()
+  })
 }
 
 /** Onto bare sockets, whose requests have arrived whole: the same bytes that node:http writes. All answers are of routes under /v1. */
 export class PlainAnswers {
   readonly #node: NodeApi
+  readonly #backlog: Backlog
   readonly #keepAlive: string
   /** What the heads of many answers share, and what it depends on. */
   #shared = { term: -1, leaderName: '', begin: '', end: '' }
 
-  constructor(node: NodeApi, limits: HttpLimits) {
+  constructor(node: NodeApi, limits: HttpLimits, backlog: Backlog) {
     this.#node = node
+    this.#backlog = backlog
     this.#keepAlive = keepAlive(limits)
   }
 
+  /** Whether the kernel has taken all of it. Otherwise `taken` is called once, later: when it has, or the connection is gone. */
   send(
     socket: Socket,
     request: { readonly method: string },
     answer: Answer,
     extra: readonly string[],
     closing: boolean,
-  ): void {
+    taken: () => void,
+  ): boolean {
     const { body, status, headers } = answer
     if (isPoured(body)) throw new Error('a stream cannot be sent as a plain answer')
-    const whole = typeof body === 'string' || body instanceof Uint8Array ? body : body.join('')
+    const whole = join(typeof body === 'string' || body instanceof Uint8Array ? [body] : body)
     const { begin, end } = this.#sharedNow()
     let head = `${statusLine(status)}${begin}${answer.revision ?? this.#node.revision}${end}`
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
     for (let i = 0; i < extra.length; i += 2) head += `${extra[i]}: ${extra[i + 1]}\r\n`
     if (closing) head += 'Connection: close\r\n'
-    if (hasLength(status)) head += `Content-Length: ${byteLength([whole])}\r\n`
+    const bytes = typeof whole === 'string' ? Buffer.byteLength(whole) : whole.byteLength
+    if (hasLength(status)) head += `Content-Length: ${bytes}\r\n`
     head += `Date: ${httpDate()}\r\n${closing ? '' : this.#keepAlive}\r\n`
-    writeBoth(socket, head, isBodiless(request, answer) ? '' : whole)
+    const sent = isBodiless(request, answer) ? '' : whole
+    if (sent !== '' && bytes > PIECE_BYTES) {
+      socket.cork()
+      socket.write(head, 'latin1')
+      pour(socket, [sent], this.#backlog, taken)
+      socket.uncork()
+      return false
+    }
+    writeBoth(socket, head, sent)
+    if (socket.writableLength === 0) return true
+    whenTaken(socket, this.#backlog, taken)
+    return false
   }
 
   #sharedNow(): { readonly begin: string; readonly end: string } {
@@ -140,23 +165,24 @@ function headersOf(answer: Answer, { kv, extra }: Addition, context: ExchangeCon
 
 const hasLength = (status: number): boolean => status !== 304 && status !== 204
 
-function pushLength(headers: string[], status: number, parts: Parts): void {
-  if (hasLength(status)) headers.push('Content-Length', String(byteLength(parts)))
-}
-
 const isBodiless = ({ method }: { readonly method?: string | undefined }, { status }: Answer): boolean =>
   method === 'HEAD' || status === 304 || status === 204
 
-type Parts = readonly (string | Uint8Array)[]
+/** A text, or the one piece of bytes. */
+const join = (parts: readonly Part[]): Part => (parts.length === 1 ? (parts[0] ?? '') : parts.join(''))
 
 /** Up to this size copying into one write is cheaper than a second one. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024
 
 /** Node joins head and body into one write when both are strings of one byte a character. */
-function endWith(response: ServerResponse, body: string | Uint8Array | undefined): void {
-  const text = body === undefined ? undefined : oneByteText(body)
+function endCounted(response: ServerResponse, body: Part, backlog: Backlog): void {
+  const text = oneByteText(body)
   if (text === undefined) response.end(body)
   else response.end(text, 'latin1')
+  const left = response.writableLength
+  if (left === 0) return
+  backlog.add(left)
+  response.once('close', () => backlog.remove(left))
 }
 
 /** As a string of one byte a character; undefined where there is none, or it is not worth the copy. */
@@ -182,34 +208,18 @@ function kvHeaders(node: NodeApi, answer: Answer): string[] {
   return headers
 }
 
-function byteLength(pieces: Parts): number {
-  let bytes = 0
-  for (const piece of pieces) bytes += typeof piece === 'string' ? Buffer.byteLength(piece) : piece.byteLength
-  return bytes
-}
-
 type Poured = Extract<Body, { pour: unknown }>
 
 const isPoured = (body: Body): body is Poured => typeof body === 'object' && 'pour' in body
 
 const GONE: Sink = { write: async () => false, end() {} }
 
-function sinkOf(response: ServerResponse, limits: HttpLimits): Sink {
-  const roomOrGone = (): Promise<boolean> =>
-    new Promise((resolve) => {
-      const settle = (): void => {
-        clearTimeout(stalled)
-        response.off('drain', settle).off('close', settle)
-        resolve(!response.destroyed)
-      }
-      const stalled = setTimeout(() => response.destroy(), limits.streamStallMsMax)
-      response.on('drain', settle).on('close', settle)
-    })
-  return {
-    async write(text) {
-      if (response.destroyed) return false
-      return response.write(text) || roomOrGone()
-    },
-    end: (text) => void response.end(text),
-  }
-}
+const sinkOf = (response: ServerResponse, backlog: Backlog): Sink => ({
+  write(text) {
+    backlog.check(Buffer.byteLength(text))
+    return new Promise((resolve) => pour(response, [text], backlog, resolve))
+  },
+  end(text) {
+    if (!response.destroyed) endCounted(response, text, backlog)
+  },
+})

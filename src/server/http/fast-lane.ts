@@ -4,11 +4,13 @@
 // every byte that has not been answered. So there is one judge of odd requests, slow clients and large bodies, and it is not this file.
 
 import type { Socket } from 'node:net'
+import { Duplex, Readable } from 'node:stream'
 import type { Answer } from './answer.ts'
+import type { Connections, Owner } from './connections.ts'
 import { type PlainRequest, PlainRequests } from './plain-request.ts'
 
 /** How long the lane waits for the rest of a request; many clients send head and body one after the other. */
-const REST_MS_MAX = 10
+export const REST_MS_MAX = 10
 /** What a client has sent behind what is answered; beyond, its connection is not read until it has taken its answers. */
 const AHEAD_BYTES_MAX = 64 * 1024
 /** As node:http does it: a connection is kept a little longer than the client is told, so that its last request is not cut off. */
@@ -18,15 +20,20 @@ const SWEEP_MS_MAX = 5_000
 
 export interface FastLaneOptions {
   readonly keepAliveMs: number
+  readonly connections: Connections
   /** Every connection ends with its next answer. */
   readonly isClosing: () => boolean
   readonly serve: (request: PlainRequest, exchange: Exchange) => void
-  /** Writes an answer, whole. */
-  readonly send: (socket: Socket, request: PlainRequest, answer: Answer, extra: readonly string[]) => void
-  /** Takes a connection over; what is unanswered will be read from it again. */
-  readonly handOver: (socket: Socket) => void
-  /** The client ended what it sends in the middle of a request. */
-  readonly truncated: (socket: Socket) => void
+  /** Writes an answer. Whether the kernel has taken all of it; otherwise `taken` is called once, later: when it has, or the connection is gone. */
+  readonly send: (
+    socket: Socket,
+    request: PlainRequest,
+    answer: Answer,
+    extra: readonly string[],
+    taken: () => void,
+  ) => boolean
+  /** Takes a connection over: what is unanswered will be read from `stream`, which is the socket or stands for it. */
+  readonly handOver: (socket: Socket, stream: Duplex) => void
 }
 
 /** One request under way. */
@@ -50,11 +57,16 @@ export class FastLane {
     this.#options = options
   }
 
+  get size(): number {
+    return this.#connections.size
+  }
+
   accept(socket: Socket): void {
     const connection = new Connection(socket, this.#options, {
       waits: () => this.#awaitRest(connection),
       left: () => this.#left(connection),
     })
+    this.#options.connections.watch(socket, connection)
     this.#connections.add(connection)
     this.#sweepTimer ??= setInterval(
       () => this.#sweep(),
@@ -67,19 +79,28 @@ export class FastLane {
     for (const connection of this.#connections) if (connection.isIdle()) connection.end()
   }
 
-  cut(): void {
-    for (const connection of this.#connections) connection.cut()
-  }
-
-  /** One timer for all: whoever waits when it fires has waited long enough, or will do no worse on the other lane. */
+  /** One timer for all. */
   #awaitRest(connection: Connection): void {
     this.#waiting.add(connection)
     this.#restTimer ??= setTimeout(() => {
-      this.#restTimer = undefined
-      const waiting = [...this.#waiting]
-      this.#waiting.clear()
-      for (const late of waiting) late.handOverIfWaiting()
+      // What arrived while the event loop was busy is read first.
+      setImmediate(() => {
+        this.#restTimer = undefined
+        this.#handOverLate()
+      })
     }, REST_MS_MAX)
+  }
+
+  #handOverLate(): void {
+    const until = performance.now() - REST_MS_MAX
+    for (const connection of this.#waiting) {
+      const since = connection.restAwaitedSince
+      if (since !== undefined && since > until) continue
+      this.#waiting.delete(connection)
+      if (since !== undefined) connection.handOver()
+    }
+    const [next] = this.#waiting
+    if (next !== undefined) this.#awaitRest(next)
   }
 
   #left(connection: Connection): void {
@@ -99,93 +120,91 @@ export class FastLane {
   }
 }
 
-interface Owner {
+interface ConnectionOwner {
   /** The rest of a request is missing. */
   readonly waits: () => void
   /** Closed or handed over. */
   readonly left: () => void
 }
 
-class Connection {
-  /** When the last answer left, or the connection was made. */
+class Connection implements Owner {
   quietSince = performance.now()
+  /** Since when the rest of a request has been missing. */
+  restAwaitedSince: number | undefined
   readonly #socket: Socket
   readonly #options: FastLaneOptions
-  readonly #owner: Owner
+  readonly #owner: ConnectionOwner
   readonly #requests = new PlainRequests()
   /** What has arrived and not been read as a request. */
   #arrived: Buffer = NOTHING
   /** When the first byte of that arrived; undefined: while a request was under way. */
   #arrivedAt: number | undefined
   #underWay = false
+  /** An answer has left, and its client has not taken all of it. */
+  #untaken = false
   /** The client sends no more. What it has asked is answered all the same. */
   #ended = false
   /** In the loop that reads requests. */
   #reading = false
   readonly #isAbandoned: () => boolean
+  readonly #onTaken: () => void
 
-  constructor(socket: Socket, options: FastLaneOptions, owner: Owner) {
+  constructor(socket: Socket, options: FastLaneOptions, owner: ConnectionOwner) {
     this.#socket = socket
     this.#options = options
     this.#owner = owner
     this.#isAbandoned = () => socket.destroyed
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain)
-    socket.on('error', onError).on('close', owner.left)
+    this.#onTaken = () => {
+      this.#untaken = false
+      this.#answered()
+    }
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('close', owner.left)
   }
 
   isIdle(): boolean {
-    return !this.#underWay && this.#arrived.length === 0 && this.#socket.writableLength === 0
+    return !this.#busy && this.#arrived.length === 0
+  }
+
+  waitsFor(): 'nothing' | 'client' | 'node' {
+    return this.#underWay ? 'node' : this.isIdle() ? 'nothing' : 'client'
   }
 
   end(): void {
     this.#socket.destroySoon()
   }
 
-  cut(): void {
-    this.#socket.destroy()
-  }
-
-  handOverIfWaiting(): void {
-    if (!this.#underWay && this.#arrived.length > 0 && !this.#ended && !this.#socket.destroyed)
-      this.#handOver()
+  /** No request is read before the one before has been answered, and the answer taken. */
+  get #busy(): boolean {
+    return this.#underWay || this.#untaken
   }
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#arrived.length > 0) this.#arrived = Buffer.concat([this.#arrived, chunk])
     else {
       this.#arrived = chunk
-      this.#arrivedAt = this.#underWay ? undefined : performance.now()
+      this.#arrivedAt = this.#busy ? undefined : performance.now()
     }
-    if (this.#underWay) this.#pace()
+    if (this.#busy) this.#pace()
     else this.#readOn()
   }
 
   readonly #onEnd = (): void => {
     this.#ended = true
-    if (!this.#underWay) this.#readOn()
-  }
-
-  readonly #onDrain = (): void => {
-    if (!this.#underWay) this.#readOn()
+    if (!this.#busy) this.#readOn()
   }
 
   /** Reads and serves requests until one is under way, the client is behind with its reading, or nothing more can be read. */
   #readOn(): void {
     const socket = this.#socket
     this.#reading = true
-    while (!this.#underWay && this.#arrived.length > 0 && socket.writable && !socket.writableNeedDrain) {
+    while (!this.#busy && this.#arrived.length > 0 && socket.writable) {
       const request = this.#requests.read(this.#arrived)
-      if (this.#ended && typeof request === 'string') {
-        // Too late for node:http, which would wait for an end that has been.
-        this.#arrived = NOTHING
-        if (request === 'incomplete') this.#options.truncated(socket)
-        break
-      }
-      if (request === 'uncommon') {
-        this.#handOver()
+      if (request === 'uncommon' || (request === 'incomplete' && this.#ended)) {
+        this.handOver()
         return
       }
       if (request === 'incomplete') {
+        this.restAwaitedSince ??= performance.now()
         this.#owner.waits()
         break
       }
@@ -193,24 +212,23 @@ class Connection {
       this.#serve(request)
     }
     this.#reading = false
-    if (this.#ended && !this.#underWay && this.#arrived.length === 0) socket.end()
+    if (this.#ended && !this.#busy && this.#arrived.length === 0) socket.end()
     else this.#pace()
   }
 
   /** A connection that is far ahead of its answers is not read. */
   #pace(): void {
     const socket = this.#socket
-    const waits = this.#underWay || socket.writableNeedDrain
-    const ahead = waits && this.#arrived.length > AHEAD_BYTES_MAX
+    const ahead = this.#busy && this.#arrived.length > AHEAD_BYTES_MAX
     if (ahead === socket.isPaused()) return
     if (ahead) socket.pause()
     else socket.resume()
   }
 
   #serve(request: PlainRequest): void {
-    const { serve, send, isClosing } = this.#options
     const startedAt = this.#arrivedAt ?? performance.now()
     this.#arrivedAt = undefined
+    this.restAwaitedSince = undefined
     this.#underWay = true
     let answered = false
     const answer: Exchange['answer'] = (given, extra) => {
@@ -220,28 +238,37 @@ class Connection {
       answered = true
       this.#underWay = false
       if (!socket.writable) return
-      send(socket, request, given, extra)
-      this.quietSince = performance.now()
-      if (isClosing()) socket.destroySoon()
-      else if (!this.#reading) this.#readOn()
+      this.#untaken = !this.#options.send(socket, request, given, extra, this.#onTaken)
+      if (!this.#untaken) this.#answered()
     }
-    serve(request, { startedAt, isAbandoned: this.#isAbandoned, answer })
+    this.#options.serve(request, { startedAt, isAbandoned: this.#isAbandoned, answer })
   }
 
-  #handOver(): void {
+  /** The answer has left. */
+  #answered(): void {
+    this.quietSince = performance.now()
+    if (this.#options.isClosing()) this.#socket.destroySoon()
+    else if (!this.#reading) this.#readOn()
+  }
+
+  /** For good, with all bytes that are not answered. */
+  handOver(): void {
     const socket = this.#socket
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain)
-    socket.off('error', onError).off('close', this.#owner.left)
+    if (socket.destroyed) return
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#owner.left)
     this.#owner.left()
+    if (this.#ended) {
+      // A stream that has ended takes nothing back, and tells nobody else of its end.
+      const arrived = Readable.from([this.#arrived], { objectMode: false })
+      this.#options.handOver(socket, Duplex.from({ readable: arrived, writable: socket }))
+      return
+    }
     // Put back while nobody listens and nothing flows, so that the next owner gets it before anything newer.
     socket.pause()
     socket.unshift(this.#arrived)
-    this.#options.handOver(socket)
+    this.#options.handOver(socket, socket)
     socket.resume()
   }
 }
 
 const NOTHING = Buffer.alloc(0)
-
-/** The socket is closed by then. */
-const onError = (): void => {}

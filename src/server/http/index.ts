@@ -1,6 +1,7 @@
 // The HTTP API of a node; README.md says how it is built.
 
+export { OPEN_FILES_MIN, openFilesMax } from './descriptors.ts'
 export type { HttpLimits } from './limits.ts'
 export { httpLimits } from './limits.ts'
-export type { HttpServer, HttpServerOptions } from './server.ts'
+export type { HttpCounts, HttpServer, HttpServerOptions } from './server.ts'
 export { createHttpServer } from './server.ts'

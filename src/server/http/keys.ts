@@ -1,13 +1,14 @@
 // The routes of one key: PUT, GET, HEAD and DELETE of /v1/kv/{key}, or of /v1/kv?key=…, the same resource in a form that no client
 // normalises.
 
-import type { Command, Condition, KeyRow, Outcome } from '../../kv/index.ts'
+import type { Command, Condition, KeyRow, Outcome, Request } from '../../kv/index.ts'
 import { conditionHolds, dataKey, decodeKeyRow, SETTING_RULES } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
 import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
 import { entityTag, readConditions } from './conditions.ts'
 import { recordJson, revisionsJson } from './json.ts'
+import type { Backlog } from './outflow.ts'
 import { flag, READ_PARAMETERS, readQuery, timeout } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
 import { preconditionFailed, propose, requestOf } from './proposing.ts'
@@ -19,6 +20,8 @@ export const DELETE_PARAMETERS = { timeout }
 
 const KEY_PATH = '/v1/kv/'
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
+/** In JSON a byte may take six. */
+const RECORD_BYTES_MAX = 6 * SETTING_RULES.valueBytesMax.max
 
 const isKeyPair = (pair: string): boolean => pair === 'key' || pair.startsWith('key=')
 
@@ -41,28 +44,54 @@ function checked(key: Uint8Array): Uint8Array {
   return key
 }
 
-export function putKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
+/** Whatever is wrong with a PUT but its body, before that is received. Throws `Refused`. */
+export const checkPut = (asked: ApiRequest): void => void putRequest(asked)
+
+function putRequest(asked: ApiRequest): Request {
   const { headers, body } = asked
   if (headers['content-encoding'] !== undefined)
     throw new Refused(
       'unsupported_media_type',
       'a value is stored as it is sent: Content-Encoding is not accepted',
     )
-  if ((headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked')
+  const coding = (headers['transfer-encoding'] ?? 'chunked').toLowerCase()
+  // Where chunks are not the last coding, nobody knows where the body ends (RFC 9112 §6.3).
+  if (!/(?:^|[\s,])chunked$/.test(coding))
+    throw new Refused('bad_request', 'the last Transfer-Encoding must be chunked', {
+      headers: ['Connection', 'close'],
+    })
+  if (coding !== 'chunked')
     throw new Refused('unsupported_media_type', 'the only Transfer-Encoding is chunked')
   if (headers['content-range'] !== undefined)
     throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
   const { key, query } = addressed(asked)
   const { prev = false } = readQuery(query, PUT_PARAMETERS)
-  const command: Command = { kind: 'put', key, value: body, condition: readConditions(headers), prev }
-  propose(node, asked, requestOf(command, headers), respond, (outcome, more) => {
+  return requestOf({ kind: 'put', key, value: body, condition: readConditions(headers), prev }, headers)
+}
+
+export function putKey(node: NodeApi, backlog: Backlog, asked: ApiRequest, respond: Respond): void {
+  const request = putRequest(asked)
+  const { command } = request
+  const withPrev = command.kind === 'put' && command.prev
+  const answer = withPrev ? holding(backlog, respond) : respond
+  propose(node, asked, request, answer, (outcome, more) => {
     if (outcome.kind !== 'put') throw unexpected(outcome)
     const { revision, modRevision } = outcome
     const before =
       outcome.prev === undefined ? '' : `,"prev":${outcome.prev === null ? 'null' : recordJson(outcome.prev)}`
     const json = `{"revision":${revision},${revisionsJson(outcome)}${before}}`
-    respond(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
+    answer(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
   })
+}
+
+/** The answer to a change is never refused, so room for a large one is taken before. Throws `Refused`. */
+function holding(backlog: Backlog, respond: Respond): Respond {
+  const hold = backlog.hold()
+  hold.grow(RECORD_BYTES_MAX)
+  return (answer) => {
+    hold.release()
+    respond(answer)
+  }
 }
 
 export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {

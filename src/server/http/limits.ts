@@ -14,21 +14,27 @@ export interface HttpLimits {
   /** Rows of a page unless the request says otherwise, and at most. */
   readonly pageRowsDefault: number
   readonly pageRowsMax: number
-  /** Keys and values of a page. */
+  /** JSON of the records of a page; one record always fits. */
   readonly pageBytesMax: number
   /** What is read and encoded of a range before the event loop goes on to other work. */
   readonly sliceRowsMax: number
   readonly sliceBytesMax: number
   /** Ranges being read at the same time; each holds a view. Beyond: overloaded. */
   readonly rangesMax: number
-  /** A reader of a stream that takes nothing for this long is cut off. */
-  readonly streamStallMsMax: number
+  /** Answers that clients have not taken yet, all connections together; beyond: overloaded. An answer alone always fits. */
+  readonly answersBytesMax: number
+  /** A client that takes nothing of an answer for this long loses its connection. */
+  readonly writeStallMsMax: number
   /** A stream that takes longer ends with a problem: its view keeps the database from forgetting old rows. */
   readonly streamMsMax: number
+  /** Connections of clients; fewer where the limit of open files is low. Beyond: the longest idle one is closed, or overloaded. */
+  readonly connectionsMax: number
   /** An idle connection is kept this long. */
   readonly keepAliveMs: number
   /** Graceful close: connections still busy after this long are cut. */
   readonly closeMsMax: number
+  /** Graceful close: how long a client may send nothing of its request, or take nothing of its answer. */
+  readonly closeStallMsMax: number
 }
 
 const KiB = 1024
@@ -46,8 +52,11 @@ export const httpLimits: HttpLimits = {
   sliceRowsMax: 512,
   sliceBytesMax: 256 * KiB,
   rangesMax: 64,
-  streamStallMsMax: 10_000,
+  answersBytesMax: 128 * MiB,
+  writeStallMsMax: 10_000,
   streamMsMax: 10 * 60_000,
+  connectionsMax: 10_000,
   keepAliveMs: 75_000,
   closeMsMax: 10_000,
+  closeStallMsMax: 1_000,
 }

@@ -17,6 +17,7 @@ export const PROBLEMS = {
   key_too_long: { status: 400, title: 'The key is too long' },
   origin_not_allowed: { status: 403, title: 'This origin may not make changes' },
   not_found: { status: 404, title: 'Not found' },
+  method_not_allowed: { status: 405, title: 'This resource has no such method' },
   idempotency_expired: { status: 409, title: 'The idempotency token is too old to be judged' },
   membership_refused: { status: 409, title: 'The membership change is refused' },
   precondition_failed: { status: 412, title: 'A precondition does not hold' },

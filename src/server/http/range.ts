@@ -10,6 +10,7 @@ import { namesMediaType } from './accept.ts'
 import { type Answer, type ApiRequest, answering, type Respond, type Sink } from './answer.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 import type { HttpLimits } from './limits.ts'
+import type { Backlog, Hold } from './outflow.ts'
 import {
   bytes,
   flag,
@@ -56,6 +57,7 @@ interface Reading {
   readonly grant: ReadGrant
   readonly view: View
   readonly limits: HttpLimits
+  readonly backlog: Backlog
   /** What an error is in an answer; reports it when it is not the client's. */
   readonly failed: (error: unknown) => Refused
 }
@@ -64,13 +66,20 @@ interface Reading {
 export class Ranges {
   readonly #node: NodeApi
   readonly #limits: HttpLimits
+  readonly #backlog: Backlog
   readonly #failed: Reading['failed']
   #open = 0
 
-  constructor(node: NodeApi, limits: HttpLimits, failed: Reading['failed']) {
+  constructor(node: NodeApi, limits: HttpLimits, backlog: Backlog, failed: Reading['failed']) {
     this.#node = node
     this.#limits = limits
+    this.#backlog = backlog
     this.#failed = failed
+  }
+
+  /** Ranges that are being read. */
+  get open(): number {
+    return this.#open
   }
 
   get(asked: ApiRequest, respond: Respond): void {
@@ -97,6 +106,7 @@ export class Ranges {
         grant: result.value,
         view,
         limits,
+        backlog: this.#backlog,
         failed: this.#failed,
       }
       void (streams ? stream(reading, respond) : page(reading, respond)).catch(respond).finally(() => {
@@ -128,52 +138,59 @@ const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b)
 // One page
 
 async function page(reading: Reading, respond: Respond): Promise<void> {
-  const { values, grant } = reading
-  const { records, more, last } = values.count_only ? NO_RECORDS : await readPage(reading)
-  const count = values.count || values.count_only ? await countRows(reading) : undefined
-  const next = more && last !== undefined ? `,"next":${bytesJson(last)}` : ''
-  const counted = count === undefined ? '' : `,"count":${count}`
-  const tail = `],"more":${more}${next}${counted},"revision":${grant.revision}}`
-  respond({ ...rangeAnswer(grant, 'application/json'), body: ['{"kvs":[', ...records, tail] })
+  const { values, grant, backlog } = reading
+  const hold = backlog.hold()
+  try {
+    const { slices, more, last } = values.count_only ? NO_RECORDS : await readPage(reading, hold)
+    const count = values.count || values.count_only ? await countRows(reading) : undefined
+    const next = more && last !== undefined ? `,"next":${bytesJson(last)}` : ''
+    const counted = count === undefined ? '' : `,"count":${count}`
+    const tail = `],"more":${more}${next}${counted},"revision":${grant.revision}}`
+    hold.release()
+    respond({ ...rangeAnswer(grant, 'application/json'), body: ['{"kvs":[', ...slices, tail] })
+  } finally {
+    hold.release()
+  }
 }
 
 interface Page {
-  readonly records: readonly string[]
+  /** Their records, with commas between. */
+  readonly slices: readonly string[]
   readonly more: boolean
   readonly last: Uint8Array | undefined
 }
 
-const NO_RECORDS: Page = { records: [], more: false, last: undefined }
+const NO_RECORDS: Page = { slices: [], more: false, last: undefined }
 
 /** Ends at the limit in records, in bytes, or in time; `more` says that something is left. */
-async function readPage(reading: Reading): Promise<Page> {
+async function readPage(reading: Reading, hold: Hold): Promise<Page> {
   const { asked, limit, limits } = reading
-  const keysOnly = reading.values.keys_only ?? false
+  const toJson = reading.values.keys_only ? metaJson : recordJson
   const slices: string[] = []
   let last: Uint8Array | undefined
   let pageBytes = 0
   let count = 0
   for await (const { rows, more } of slicesOf(reading, reading.rest, limit)) {
     const records: string[] = []
+    const before = pageBytes
+    let isFull = false
     for (const row of rows) {
-      pageBytes += row.key.length + (keysOnly ? 0 : row.value.length)
-      if (last !== undefined && pageBytes > limits.pageBytesMax) {
-        slices.push(joined(records, slices))
-        return { records: slices, more: true, last }
-      }
-      records.push(keysOnly ? metaJson(row) : recordJson(row))
+      const record = toJson(row)
+      const bytes = Buffer.byteLength(record)
+      isFull = last !== undefined && pageBytes + bytes > limits.pageBytesMax
+      if (isFull) break
+      pageBytes += bytes
+      records.push(record)
       last = row.key
     }
+    if (records.length > 0) slices.push(`${slices.length > 0 ? ',' : ''}${records.join(',')}`)
+    hold.grow(pageBytes - before)
     count += rows.length
-    slices.push(joined(records, slices))
-    if (more && (count === limit || performance.now() > asked.deadline))
-      return { records: slices, more, last }
+    if (isFull || (more && (count === limit || performance.now() > asked.deadline)))
+      return { slices, more: true, last }
   }
-  return { records: slices, more: false, last }
+  return { slices, more: false, last }
 }
-
-const joined = (records: readonly string[], before: readonly string[]): string =>
-  records.length > 0 && before.length > 0 ? `,${records.join(',')}` : records.join(',')
 
 async function countRows(reading: Reading): Promise<number> {
   let count = 0

@@ -3,14 +3,18 @@
 import type { ReadGrant, ReadOptions } from '../types.ts'
 import { type ApiRequest, timeLeftMs } from './answer.ts'
 import type { ParameterValues, READ_PARAMETERS } from './parameters.ts'
+import { Refused } from './problem.ts'
 
 export function readOptions(
   request: ApiRequest,
   values: ParameterValues<typeof READ_PARAMETERS>,
 ): ReadOptions {
+  const { consistency, max_staleness } = values
+  if (max_staleness !== undefined && consistency !== 'stale')
+    throw new Refused('bad_request', 'max_staleness is for stale reads: add consistency=stale')
   return {
-    consistency: values.consistency ?? 'linearizable',
-    maxStalenessMs: values.max_staleness,
+    consistency: consistency ?? 'linearizable',
+    maxStalenessMs: max_staleness,
     minRevision: values.min_revision,
     timeoutMs: timeLeftMs(request),
   }

@@ -2,14 +2,14 @@
 // range) to their handlers itself, from the raw target, and leaves the rest to fastify, which is loaded when it is first needed: a node
 // serves keys before that. Handlers answer with plain data; this file puts it on the wire.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { SETTING_RULES } from '../../kv/index.ts'
 import type { Metrics, Operation } from '../metrics.ts'
 import type { Logger, NodeApi } from '../types.ts'
 import {
+  type Answer,
   type ApiRequest,
   answering,
   type Handler,
@@ -19,14 +19,17 @@ import {
 } from './answer.ts'
 import type { Routed } from './app.ts'
 import { Bodies } from './body.ts'
+import { Connections } from './connections.ts'
 import { type ExchangeContext, PlainAnswers, send } from './exchange.ts'
 import { type Exchange, FastLane } from './fast-lane.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from './guard.ts'
-import { deleteKey, getKey, namesKey, putKey } from './keys.ts'
+import { type Arrived, endWith, HttpLane } from './http-lane.ts'
+import { checkPut, deleteKey, getKey, namesKey, putKey } from './keys.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
+import { Backlog, byteLength } from './outflow.ts'
 import { timeoutOf } from './parameters.ts'
 import type { PlainRequest } from './plain-request.ts'
-import { problemDocument, Refused } from './problem.ts'
+import { Refused } from './problem.ts'
 import { Ranges } from './range.ts'
 import { splitTarget, type Target } from './target.ts'
 
@@ -45,6 +48,23 @@ export interface HttpServer {
   listen(host: string, port: number): Promise<{ readonly url: string }>
   /** `graceful`: takes no more connections, answers what is under way, then closes; otherwise sockets are cut. */
   close(options: { readonly graceful: boolean }): Promise<void>
+  inspect(): HttpCounts
+}
+
+/** What is open and under way now. Everything is 0 when nobody asks anything and no connection is kept. */
+export interface HttpCounts {
+  /** Connections of clients, and how many of them are on the fast lane. */
+  readonly connections: number
+  readonly fastConnections: number
+  /** Begun and not answered. */
+  readonly requests: number
+  readonly ranges: number
+  /** Of bodies that are being received, and of answers that are not taken yet. */
+  readonly bodyBytes: number
+  readonly answerBytes: number
+  /** Since the start: connections that were cut because their client took nothing, and those for which there was no room. */
+  readonly stalledTotal: number
+  readonly refusedTotal: number
 }
 
 export const createHttpServer = (options: HttpServerOptions): HttpServer => new Front(options)
@@ -53,20 +73,27 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => new 
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MS_MAX = 20
 
+/** Refused connections that are being told so; those beyond are closed without a word. */
+const REFUSED_MAX = 16
+
 class Front implements HttpServer {
   readonly #options: HttpServerOptions
   readonly #limits: HttpLimits
-  readonly #server: Server
   #app: Promise<FastifyInstance> | undefined
   readonly #guard: Guard
   readonly #bodies: Bodies
+  readonly #backlog: Backlog
+  readonly #ranges: Ranges
   readonly #hot: Readonly<Record<'put' | 'del' | 'get' | 'range', HotRoute>>
   /** Requests handed to fastify. */
   readonly #routed = new WeakMap<IncomingMessage, Routed>()
-  /** The response to the newest request on each socket. */
-  readonly #current = new WeakMap<Duplex, ServerResponse>()
-  readonly #lane: FastLane
+  readonly #connections: Connections
+  readonly #httpLane: HttpLane
+  readonly #fastLane: FastLane
   readonly #plain: PlainAnswers
+  readonly #refusedNow = new Set<Socket>()
+  #refusedTotal = 0
+  #requests = 0
   #closing = false
 
   constructor(options: HttpServerOptions) {
@@ -75,76 +102,100 @@ class Front implements HttpServer {
     this.#limits = limits
     this.#guard = new Guard({ ...options, clusterId: node.clusterId })
     this.#bodies = new Bodies(limits)
-    this.#plain = new PlainAnswers(node, limits)
-    const ranges = new Ranges(node, limits, (error) => this.#refused(error))
+    this.#backlog = new Backlog(limits.answersBytesMax)
+    this.#plain = new PlainAnswers(node, limits, this.#backlog)
+    this.#connections = new Connections(limits)
+    this.#ranges = new Ranges(node, limits, this.#backlog, (error) => this.#refused(error))
     this.#hot = {
-      put: { takesBody: true, handle: (asked, respond) => putKey(node, asked, respond) },
-      del: { takesBody: false, handle: (asked, respond) => deleteKey(node, asked, respond) },
-      get: { takesBody: false, handle: (asked, respond) => getKey(node, asked, respond) },
-      range: { takesBody: false, handle: (asked, respond) => ranges.get(asked, respond) },
+      put: { check: checkPut, handle: (asked, respond) => putKey(node, this.#backlog, asked, respond) },
+      del: { handle: (asked, respond) => deleteKey(node, asked, respond) },
+      get: { handle: (asked, respond) => getKey(node, asked, respond) },
+      range: { handle: (asked, respond) => this.#ranges.get(asked, respond) },
     }
-    this.#server = createServer(
-      {
-        maxHeaderSize: limits.headBytesMax,
-        keepAliveTimeout: limits.keepAliveMs,
-        // A missing Host header is answered like every other fault.
-        requireHostHeader: false,
-      },
-      (request, response) => this.#receive(request, response),
-    )
-    // A client that sends no more is still answered what it has asked.
-    Object.assign(this.#server, { httpAllowHalfOpen: true })
-    // Connections are the fast lane's until it gives them to node:http.
-    const takeOver = this.#server.listeners('connection')
-    this.#server.removeAllListeners('connection')
-    this.#lane = new FastLane({
-      keepAliveMs: limits.keepAliveMs,
-      isClosing: () => this.#closing,
-      serve: (request, exchange) => this.#serve(request, exchange),
-      send: (socket, request, answer, extra) =>
-        this.#plain.send(socket, request, answer, extra, this.#closing),
-      handOver: (socket) => {
-        for (const listener of takeOver) listener.call(this.#server, socket)
-      },
-      truncated: (socket) => this.#answerNonsense(new Error('it ends before it is complete'), socket),
+    const connections = this.#connections
+    this.#httpLane = new HttpLane({
+      limits,
+      connections,
+      serve: (arrived) => this.#serve(arrived),
     })
-    this.#server.on('connection', (socket: Socket) => this.#lane.accept(socket))
-    // An expectation that we do not know is not met, and no reason to refuse.
-    this.#server.on('checkExpectation', (request, response) => this.#receive(request, response))
-    this.#server.on('clientError', (error, socket) => this.#answerNonsense(error, socket))
+    this.#fastLane = new FastLane({
+      keepAliveMs: limits.keepAliveMs,
+      connections,
+      isClosing: () => this.#closing,
+      serve: (request, exchange) => this.#servePlain(request, exchange),
+      send: (socket, request, answer, extra, taken) =>
+        this.#plain.send(socket, request, answer, extra, this.#closing, taken),
+      handOver: (socket, stream) => this.#httpLane.adopt(socket, stream),
+    })
+    this.#httpLane.server.on('connection', (socket: Socket) => this.#accept(socket))
+    options.metrics.watchHttp(() => this.inspect())
   }
 
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
+    const { server } = this.#httpLane
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject)
+      server.once('error', reject)
+      server.listen({ host, port }, () => {
+        server.off('error', reject)
         resolve()
       })
     })
-    const address = this.#server.address()
+    this.#connections.open()
+    const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
     return { url: `http://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
   }
 
   async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
+    const { server } = this.#httpLane
     this.#closing = true
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     const cut = (): void => {
-      this.#server.closeAllConnections()
-      this.#lane.cut()
+      this.#connections.cut()
+      for (const socket of this.#refusedNow) socket.destroy()
     }
     if (!graceful) cut()
+    this.#connections.closing()
     // A connection whose answer was already on its way when closing began falls idle later.
     const sweep = setInterval(() => {
-      this.#server.closeIdleConnections()
-      this.#lane.closeIdle()
+      server.closeIdleConnections()
+      this.#fastLane.closeIdle()
     }, 10)
     const late = setTimeout(cut, this.#limits.closeMsMax)
     await closed
+    await this.#connections.closed()
     clearInterval(sweep)
     clearTimeout(late)
     await (await this.#app)?.close()
+  }
+
+  inspect(): HttpCounts {
+    return {
+      connections: this.#connections.size,
+      fastConnections: this.#fastLane.size,
+      requests: this.#requests,
+      ranges: this.#ranges.open,
+      bodyBytes: this.#bodies.bytes,
+      answerBytes: this.#backlog.bytes,
+      stalledTotal: this.#connections.stalledTotal,
+      refusedTotal: this.#refusedTotal,
+    }
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.makeRoom()) {
+      this.#fastLane.accept(socket)
+      return
+    }
+    this.#refusedTotal++
+    if (this.#refusedNow.size >= REFUSED_MAX) {
+      socket.destroy()
+      return
+    }
+    this.#refusedNow.add(socket)
+    socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
+    endWith(socket, new Refused('overloaded', 'this node has as many connections as it can hold'))
+    socket.resume()
   }
 
   /** The routes outside the hot path. */
@@ -153,7 +204,6 @@ class Front implements HttpServer {
       const { node, version, metrics } = this.#options
       return createRest({
         facts: { node, version, metrics, isClosing: () => this.#closing },
-        bodies: this.#bodies,
         limits: this.#limits,
         routed: (request) => this.#routedOf(request),
       })
@@ -162,31 +212,25 @@ class Front implements HttpServer {
   }
 
   #context(): ExchangeContext {
-    return { node: this.#options.node, limits: this.#limits, closing: this.#closing }
+    const { node } = this.#options
+    return { node, limits: this.#limits, backlog: this.#backlog, closing: this.#closing }
   }
 
-  /** From node:http, as it arrives: one after the other, so that what is asked behind a change sees it (RFC 9112 §9.3.2). */
-  #receive(request: IncomingMessage, response: ServerResponse): void {
-    const before = this.#current.get(request.socket)
-    this.#current.set(request.socket, response)
-    if (before === undefined || before.closed) this.#begin(request, response)
-    else before.once('close', () => this.#begin(request, response))
-  }
-
-  #begin(request: IncomingMessage, response: ServerResponse): void {
-    if (response.destroyed) return
+  /** From node:http. */
+  #serve(arrived: Arrived): void {
+    const { request, response } = arrived
     const target = splitTarget(request.url ?? '')
     const kv = target.path.startsWith('/v1/') || target.path === '/v1'
     this.#take(request, target, {
       startedAt: performance.now(),
       isAbandoned: () => response.destroyed,
       answer: (answer, extra) => send(request, response, answer, { kv, extra }, this.#context()),
-      dispatch: (asked, respond) => this.#dispatch(request, response, asked, respond),
+      dispatch: (asked, respond) => this.#dispatch(arrived, asked, respond),
     })
   }
 
   /** From the fast lane: whole, and of one key. */
-  #serve(request: PlainRequest, exchange: Exchange): void {
+  #servePlain(request: PlainRequest, exchange: Exchange): void {
     const target = splitTarget(request.url)
     this.#take(request, target, {
       ...exchange,
@@ -194,7 +238,7 @@ class Front implements HttpServer {
         const { body } = request
         const hot = this.#hotRoute(request.method, target)
         if (hot === undefined) throw new Error(`the fast lane took ${request.method} ${target.path}`)
-        const counts = hot.takesBody && body.length > 0
+        const counts = hot.check !== undefined && body.length > 0
         const refused = counts ? this.#bodies.refusal(body.length, VALUE_LIMITS) : undefined
         if (refused !== undefined) throw refused
         hot.handle({ ...asked, body }, respond)
@@ -208,8 +252,13 @@ class Front implements HttpServer {
     const { path, query } = target
     const operation = operationOf(method, target)
     let extra: readonly string[] = []
+    let isOpen = true
+    this.#requests++
     const respond: Respond = (result) => {
-      const given = result instanceof Error ? problemAnswer(this.#refused(result)) : result
+      const given =
+        result instanceof Error ? problemAnswer(this.#refused(result)) : this.#fitting(result, head)
+      if (isOpen) this.#requests--
+      isOpen = false
       answer(given, extra)
       this.#options.metrics.requestEnded(operation, given.status, performance.now() - startedAt)
     }
@@ -221,6 +270,7 @@ class Front implements HttpServer {
         return
       }
       this.#guard.checkCluster(head)
+      if (operation !== 'other') this.#backlog.check(0)
       const timeoutMs = timeoutOf(query)
       const deadline = startedAt + timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
       dispatch({ method, path, query, headers, body: NO_BYTES, deadline, isAbandoned }, respond)
@@ -229,23 +279,26 @@ class Front implements HttpServer {
     }
   }
 
-  #dispatch(request: IncomingMessage, response: ServerResponse, asked: ApiRequest, respond: Respond): void {
+  #dispatch(arrived: Arrived, asked: ApiRequest, respond: Respond): void {
     const { path, query } = asked
     const hot = this.#hotRoute(asked.method, asked)
     if (hot === undefined) {
-      this.#routed.set(request, { asked, respond })
+      const { request, response } = arrived
+      const readBody: Routed['readBody'] = (limits, done) => this.#bodies.read(arrived, limits, done)
+      this.#routed.set(request, { asked, respond, readBody })
       request.url = query === '' ? path : `${path}?${query}`
       this.#rest().then(
         (app) => app.routing(request, response),
         (error) => respond(asError(error)),
       )
-    } else if (hot.takesBody) {
+    } else if (hot.check !== undefined) {
+      hot.check(asked)
       const limits = { ...VALUE_LIMITS, timeoutMs: timeLeftMs(asked) }
       const received = answering(respond, (body: Uint8Array | Refused) => {
         if (body instanceof Refused) throw body
         hot.handle({ ...asked, body }, respond)
       })
-      this.#bodies.read(request, limits, received)
+      this.#bodies.read(arrived, limits, received)
     } else hot.handle(asked, respond)
   }
 
@@ -282,25 +335,17 @@ class Front implements HttpServer {
     return new Refused('internal', message)
   }
 
-  /** What is not HTTP, too long a head, or a head that never ends. */
-  #answerNonsense(error: Error & { readonly code?: string }, socket: Duplex): void {
-    const current = this.#current.get(socket)
-    if (!socket.writable || (current !== undefined && !current.writableFinished)) {
-      socket.destroy()
-      return
+  /** What a read found may be refused still; what became of a change is always told. */
+  #fitting(answer: Answer, { method }: RequestHead): Answer {
+    const { body } = answer
+    if (method !== 'GET' || this.#backlog.bytes === 0 || (typeof body === 'object' && 'pour' in body))
+      return answer
+    try {
+      this.#backlog.check(byteLength(typeof body === 'string' || body instanceof Uint8Array ? [body] : body))
+      return answer
+    } catch (error) {
+      return problemAnswer(this.#refused(error))
     }
-    const { status, ...document } = problemDocument(new Refused('bad_request', nonsense(error, this.#limits)))
-    const body = JSON.stringify({ ...document, status })
-    const head = [
-      `HTTP/1.1 ${status} Bad Request`,
-      'Content-Type: application/problem+json',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Connection: close',
-    ]
-    socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-    // Closed at once, the rest of what is still coming would cost the sender the answer.
-    const cut = setTimeout(() => socket.destroy(), NONSENSE_LINGER_MS)
-    socket.once('close', () => clearTimeout(cut))
   }
 }
 
@@ -310,13 +355,13 @@ interface Taken extends Exchange {
 }
 
 interface HotRoute {
-  readonly takesBody: boolean
+  /** Takes a body, and looks at the request before that is received. Throws `Refused`. */
+  readonly check?: (asked: ApiRequest) => void
   readonly handle: Handler
 }
 
 const NO_BYTES = new Uint8Array()
 const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const
-const NONSENSE_LINGER_MS = 500
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
@@ -325,13 +370,4 @@ function operationOf(method: string | undefined, { path, query }: Target): Opera
   if (method === 'PUT') return 'put'
   if (method === 'DELETE') return 'delete'
   return path === '/v1/kv' && !namesKey(query) ? 'range' : 'get'
-}
-
-function nonsense(
-  { code, message }: Error & { readonly code?: string },
-  { headBytesMax }: HttpLimits,
-): string {
-  if (code === 'HPE_HEADER_OVERFLOW') return `the head of a request may have ${headBytesMax} bytes`
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'the request did not arrive in time'
-  return `not an HTTP request: ${message}`
 }

@@ -572,12 +572,9 @@ describe('what is not served', () => {
     ['POST', '/v1/txn'],
     ['GET', '/v1/watch'],
     ['POST', '/v1/leases'],
-    ['POST', '/v1/kv/a'],
-    ['PATCH', '/v1/kv/a'],
-    ['PUT', '/v1/status'],
-    ['OPTIONS', '/v1/kv/a'],
+    ['DELETE', '/v1/cluster/members/'],
+    ['POST', '/v1/cluster/members/n1/other'],
     ['OPTIONS', '*'],
-    ['PROPFIND', '/v1/kv/a'],
     ['GET', '/favicon.ico'],
   ])('%s %s is 404', async (method, target) => {
     const { ask } = await serve()
@@ -588,6 +585,44 @@ describe('what is not served', () => {
     expect(json).toMatchObject(problemOf('not_found'))
     expect(headers['content-type']).toBe('application/problem+json')
   })
+
+  test.each([
+    ['PATCH', '/v1/kv/a', 'GET, HEAD, PUT, DELETE'],
+    ['POST', '/v1/kv/a', 'GET, HEAD, PUT, DELETE'],
+    ['POST', '/v1/kv?key=a', 'GET, HEAD, PUT, DELETE'],
+    ['PATCH', '/v1/kv', 'GET, HEAD, PUT, DELETE'],
+    ['OPTIONS', '/v1/kv/a', 'GET, HEAD, PUT, DELETE'],
+    ['PROPFIND', '/v1/kv/a', 'GET, HEAD, PUT, DELETE'],
+    ['PUT', '/v1/status', 'GET, HEAD'],
+    ['DELETE', '/livez', 'GET, HEAD'],
+    ['PUT', '/v1/cluster/settings', 'GET, HEAD, POST'],
+    ['GET', '/v1/cluster/members', 'POST'],
+    ['GET', '/v1/cluster/members/n1', 'DELETE'],
+    ['DELETE', '/v1/cluster/members/n1/replace', 'POST'],
+  ])('%s %s is 405, and says what is possible', async (method, target, allow) => {
+    const { ask, node } = await serve()
+    for (let time = 0; time < 2; time++) {
+      const { json, headers } = await ask(method, target, { body: 'a=b' })
+      expect(json).toMatchObject(problemOf('method_not_allowed'))
+      expect(headers).toMatchObject({ allow, 'content-type': 'application/problem+json' })
+    }
+    expect([node.asked, node.changes]).toEqual([[], []])
+    expect((await ask('GET', '/livez')).status).toBe(200)
+  })
+
+  test.each(['', 'consistency=linearizable&', 'consistency=lease&'])(
+    'max_staleness of a read that is not stale is 400: ?%s',
+    async (query) => {
+      const { ask, node } = await serve()
+      for (const path of ['/v1/kv/a', '/v1/kv']) {
+        const { json } = await ask('GET', `${path}?${query}max_staleness=500ms`)
+        expect(json).toMatchObject(problemOf('bad_request'))
+        expect(json.detail).toContain('consistency=stale')
+      }
+      expect(node.asked).toEqual([])
+      expect((await ask('GET', '/v1/kv?consistency=stale&max_staleness=500ms')).status).toBe(200)
+    },
+  )
 
   test('an unknown parameter is 400 on every route', async () => {
     const { ask } = await serve()
@@ -676,6 +711,29 @@ describe('a refused body', () => {
   test('is answered before it has arrived', async () => {
     const { raw } = await serve()
     expect(await raw(put(5 << 20), (text) => text.includes('value_too_large'))).toContain('413')
+  })
+
+  test.each([
+    ['too large', `${put(5 << 20)}`, 413],
+    ['of another cluster', put(5, 'Kv-Cluster: 1\r\n'), 421],
+    ['encoded', put(5, 'Content-Encoding: gzip\r\n'), 415],
+    ['of a bad condition', put(5, 'If-Match: 7\r\n'), 400],
+    ['of a bad token', put(5, 'Idempotency-Key: a b\r\n'), 400],
+    ['of too long a key', put(5).replace('/kv/a', `/kv/${'a'.repeat(5000)}`), 400],
+    ['of an unknown parameter', put(5).replace('/kv/a', '/kv/a?what'), 400],
+    ['of a POST that says nothing of JSON', put(5).replace('PUT /v1/kv/a', 'POST /v1/cluster/leader'), 415],
+  ])('is not asked for: %s', async (_, head, status) => {
+    const { raw, node, http } = await serve({ limits: { drainMsMax: 50 } })
+    for (let time = 0; time < 2; time++) {
+      const received = await raw(head.replace('Content-Length', 'Expect: 100-continue\r\nContent-Length'))
+      // One answer, and it is not "100 Continue".
+      expect(received.match(/HTTP\/1.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`])
+      expect(received).toContain('Connection: close')
+    }
+    expect(node.asked).toEqual([])
+    expect(http.inspect()).toMatchObject({ requests: 0, bodyBytes: 0 })
+    const welcome = put(5, 'Connection: close\r\nExpect: 100-continue\r\n')
+    expect((await raw(`${welcome}12345`)).match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 100', 'HTTP/1.1 200'])
   })
 
   test('is cut off beyond a size, and after a time', async () => {

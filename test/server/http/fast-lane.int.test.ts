@@ -1,110 +1,13 @@
 // Two lanes, one contract: whatever is sent, the fast lane answers as node:http does, or leaves it to node:http.
 
-import { connect, type Socket } from 'node:net'
 import fc from 'fast-check'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { REST_MS_MAX } from '../../../src/server/http/fast-lane.ts'
 import { runs } from '../../runs.ts'
+import { atRest, Client, COLD, get, holding, onNodeHttp, put, settled, statusOf } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
-const put = (key: string, value: string, more = '') =>
-  `PUT /v1/kv/${key} HTTP/1.1\r\nHost: localhost\r\n${more}Content-Length: ${value.length}\r\n\r\n${value}`
-const get = (key: string, more = '') => `GET /v1/kv/${key} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`
-const COLD = 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n'
 const LAST = 'GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
-
-/** A client that sends what it is told and takes answers apart. */
-class Client {
-  readonly #socket: Socket
-  #received = ''
-  #ended = false
-  #changed: () => void = () => {}
-
-  constructor(port: number) {
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
-    this.#socket.on('data', (chunk) => {
-      this.#received += chunk.toString('latin1')
-      this.#changed()
-    })
-    // A broken connection is an end as well; what came before it counts.
-    this.#socket.on('error', () => {})
-    this.#socket.on('close', () => {
-      this.#ended = true
-      this.#changed()
-    })
-    onTestFinished(() => this.leave())
-  }
-
-  /** Each piece in a write of its own, with a turn of the event loop between two. */
-  async send(...pieces: readonly string[]): Promise<this> {
-    for (const piece of pieces) {
-      await new Promise<void>((resolve) => {
-        if (this.#socket.destroyed) resolve()
-        else this.#socket.write(piece, 'latin1', () => setImmediate(resolve))
-      })
-    }
-    return this
-  }
-
-  /** The next answer as it came, without its date; undefined when the connection ends without one. */
-  async answer(bodiless = false): Promise<string | undefined> {
-    for (;;) {
-      const headEnd = this.#received.indexOf('\r\n\r\n') + 4
-      const length = Number(/\r\nContent-Length: (\d+)/i.exec(this.#received.slice(0, headEnd))?.[1] ?? 0)
-      const end = headEnd + (bodiless ? 0 : length)
-      if (headEnd > 3 && this.#received.length >= end) {
-        const whole = this.#received.slice(0, end)
-        this.#received = this.#received.slice(end)
-        return whole.replace(/\r\nDate: [^\r]{29}/, '')
-      }
-      if (this.#ended) return undefined
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve
-      })
-    }
-  }
-
-  async answers(count: number): Promise<(string | undefined)[]> {
-    const all = []
-    for (let i = 0; i < count; i++) all.push(await this.answer())
-    return all
-  }
-
-  /** Everything up to the end of the connection. */
-  async rest(): Promise<string> {
-    while (!this.#ended) {
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve
-      })
-    }
-    return this.#received
-  }
-
-  endSending(): this {
-    this.#socket.end()
-    return this
-  }
-
-  pause(): void {
-    this.#socket.pause()
-  }
-
-  resume(): void {
-    this.#socket.resume()
-  }
-
-  leave(): void {
-    this.#socket.destroy()
-  }
-}
-
-/** A connection that node:http has already. */
-async function onNodeHttp({ port }: Served): Promise<Client> {
-  const client = await new Client(port).send(COLD)
-  await client.answer()
-  return client
-}
-
-const statusOf = (answer: string | undefined): number => Number(answer?.slice(9, 12))
 
 describe('the same request on either lane', () => {
   /** What the first answer is, and whether the connection goes on behind it. */
@@ -416,18 +319,6 @@ describe('a connection', () => {
     expect(body((await client.answers(3))[2])).toBe('2')
   })
 
-  /** What `count` comes to rest at while others are served. */
-  async function settled({ port }: Served, count: () => number): Promise<number> {
-    const other = await new Client(port)
-    for (let before = -1, calm = 0; calm < 100; ) {
-      await other.send(COLD)
-      await other.answer()
-      calm = count() === before ? calm + 1 : 0
-      before = count()
-    }
-    return count()
-  }
-
   test('is not read while it is far ahead', async () => {
     const served = await serve()
     const { node, port } = served
@@ -530,20 +421,120 @@ describe('a connection', () => {
     }
   })
 
-  test('that sends no more behind a request that is odd, or not whole, is answered what came before', async () => {
+  const CHUNKED = 'PUT /v1/kv/b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const WHOLE: readonly (readonly [string, string, number])[] = [
+    ['another route', COLD, 200],
+    ['a range', 'GET /v1/kv HTTP/1.1\r\nHost: localhost\r\n\r\n', 200],
+    ['chunks', `${CHUNKED}1\r\na\r\n0\r\n\r\n`, 200],
+    ['a large value', put('b', 'x'.repeat(200_000)), 200],
+    ['a head of 9 KiB', get('a', `X-Long: ${'x'.repeat(9000)}\r\n`), 200],
+    ['an expectation', put('b', 'c', 'Expect: miracles\r\n'), 200],
+    ['an unknown method', get('a').replace('GET', 'PATCH'), 405],
+  ]
+  const BROKEN: readonly (readonly [string, string, number])[] = [
+    ['half a head', get('a').slice(0, -1), 400],
+    ['half a value', put('b', '12345').slice(0, -1), 400],
+    ['half a large value', put('b', 'x'.repeat(200_000)).slice(0, -1), 400],
+    ['a chunk cut off', `${CHUNKED}5\r\nab`, 400],
+    ['chunks without an end', `${CHUNKED}1\r\na\r\n`, 400],
+    ['a chunk of no length', `${CHUNKED}x\r\na\r\n0\r\n\r\n`, 400],
+    ['a chunk longer than it says', `${CHUNKED}1\r\nabc\r\n0\r\n\r\n`, 400],
+    ['an unknown coding', put('b', 'c', '').replace('Content-Length', 'Transfer-Encoding: gzip\r\nX'), 400],
+    ['chunks within another coding', CHUNKED.replace('chunked', 'chunked, gzip'), 400],
+    ['no HTTP', 'HELLO\r\n\r\n', 400],
+    ['CONNECT', 'CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n', 405],
+    ['CONNECT and what would follow', `CONNECT x:1 HTTP/1.1\r\nHost: localhost\r\n\r\n${get('a')}`, 405],
+  ]
+  const LANES = ['fast', 'full'] as const
+  const both = (cases: typeof WHOLE) => LANES.flatMap((lane) => cases.map((each) => [lane, ...each] as const))
+
+  test.each([...both(WHOLE), ...both(BROKEN)])(
+    'that sends no more (%s lane) is answered behind what came before: %s',
+    async (lane, _, last, status) => {
+      const served = await serve()
+      served.node.put('a', 'x')
+      for (let time = 0; time < 2; time++) {
+        const { release } = holding(served.node)
+        const client = lane === 'fast' ? new Client(served.port) : await onNodeHttp(served)
+        ;(await client.send(put('a', '1') + get('a') + last)).endSending()
+        const { value: go } = await release.next()
+        // Until the server knows that nothing more comes.
+        await settled(served, () => served.http.inspect().bodyBytes)
+        served.node.hold = undefined
+        go()
+        expect((await client.answers(3)).map(statusOf)).toEqual([200, 200, status])
+        expect(await client.rest()).toBe('')
+        await atRest(served)
+      }
+    },
+  )
+
+  test.each(both(BROKEN.slice(5)))(
+    'that breaks off on the %s lane is told why, behind what came before: %s',
+    async (lane, _, last, status) => {
+      const served = await serve()
+      for (let time = 0; time < 2; time++) {
+        const { release } = holding(served.node)
+        const client = lane === 'fast' ? new Client(served.port) : await onNodeHttp(served)
+        await client.send(put('a', '1') + put('a', '2') + last)
+        for (let i = 0; i < 2; i++) {
+          const { value: go } = await release.next()
+          await settled(served, () => served.http.inspect().requests)
+          go()
+        }
+        const answers = await client.answers(3)
+        expect(answers.map(statusOf)).toEqual([200, 200, status])
+        expect(answers[2]).toMatch(/application\/problem\+json/)
+        expect(answers[2]).toContain('Connection: close')
+        expect(await client.rest()).toBe('')
+        await atRest(served)
+      }
+      served.node.hold = undefined
+      expect((await served.ask('GET', '/v1/kv/a')).text).toBe('2')
+    },
+  )
+
+  test('that breaks off within a large upload can read why', async () => {
     const served = await serve()
-    const { release } = holding(served.node)
-    for (const [last, said] of [
-      ['GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n', ''],
-      [get('a').slice(0, -1), 'bad_request'],
-    ] as const) {
-      const client = (await new Client(served.port).send(put('a', '1') + last)).endSending()
-      const { value: go } = await release.next()
-      await served.ask('GET', '/livez')
-      go()
+    const client = await new Client(served.port).send(`${CHUNKED}x\r\n`)
+    await client.send(...Array<string>(100).fill('y'.repeat(10_000)))
+    expect(statusOf(await client.answer())).toBe(400)
+    await client.rest()
+    await atRest(served)
+  })
+
+  test('stays on the lane when others wait for the rest of a request for longer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve()
+    const { http } = served
+    const pieces = put('a', '12345').split(/(?<=localhost\r\n)/)
+    const [early, late] = [new Client(served.port), new Client(served.port)]
+    // Both are known, and on the lane.
+    for (const client of [early, late]) await client.send(get('b')).then(() => client.answer())
+    await early.send(pieces[0] ?? '')
+    await settled(served, () => http.inspect().fastConnections)
+    vi.advanceTimersByTime(REST_MS_MAX - 1)
+    await late.send(pieces[0] ?? '')
+    await settled(served, () => http.inspect().fastConnections)
+    vi.advanceTimersByTime(1)
+    await settled(served, () => http.inspect().fastConnections)
+    // What arrived in time keeps its place; what did not is read by node:http.
+    expect(http.inspect().fastConnections).toBe(1)
+    for (const client of [late, early]) {
+      await client.send(pieces[1] ?? '')
       expect(statusOf(await client.answer())).toBe(200)
-      expect(await client.rest()).toContain(said)
     }
+    expect(http.inspect().fastConnections).toBe(1)
+    // And it is no different the next time.
+    await late.send(pieces[0] ?? '')
+    await settled(served, () => http.inspect().fastConnections)
+    vi.advanceTimersByTime(REST_MS_MAX - 1)
+    await late.send(pieces[1] ?? '')
+    expect(statusOf(await late.answer())).toBe(200)
+    vi.advanceTimersByTime(REST_MS_MAX)
+    await settled(served, () => http.inspect().fastConnections)
+    expect(http.inspect().fastConnections).toBe(1)
   })
 
   test.each([
@@ -564,27 +555,6 @@ describe('a connection', () => {
     expect([await silent.rest(), await idle.rest()]).toEqual(['', ''])
   })
 })
-
-/** Proposals wait; each comes out of `release` as what lets it go. */
-function holding(node: Served['node']) {
-  const held: (() => void)[] = []
-  let changed = (): void => {}
-  node.hold = (go) => {
-    held.push(go)
-    changed()
-  }
-  async function* released(): AsyncGenerator<() => void, never> {
-    for (;;) {
-      const go = held.shift()
-      if (go !== undefined) yield go
-      else
-        await new Promise<void>((resolve) => {
-          changed = resolve
-        })
-    }
-  }
-  return { release: released() }
-}
 
 describe('closing', () => {
   test('answers what is under way, and what comes no more is not waited for', async () => {

@@ -293,7 +293,7 @@ describe('a stream', () => {
   })
 
   test('waits for its reader, and gives up when that goes away or takes nothing', async () => {
-    const { node, port } = await serve({ limits: { streamStallMsMax: 200 } })
+    const { node, port } = await serve({ limits: { writeStallMsMax: 200 } })
     for (let i = 0; i < 64; i++) node.put(`k${i}`, 'x'.repeat(1 << 20))
     let slices = 0
     node.onSlice = () => slices++

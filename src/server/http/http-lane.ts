@@ -1,0 +1,190 @@
+// Connections that node:http reads: everything that is not plain. It starts whatever has arrived; here requests wait for their turn, one after
+// the other on each connection, and what node:http cannot read is answered behind all that it could.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { problemAnswer } from './answer.ts'
+import { type Arriving, breakBody, LINGER_MS } from './body.ts'
+import type { Connections, Owner } from './connections.ts'
+import type { HttpLimits } from './limits.ts'
+import { Refused } from './problem.ts'
+
+export interface HttpLaneOptions {
+  readonly limits: HttpLimits
+  readonly connections: Connections
+  /** A request whose turn it is. */
+  readonly serve: (arrived: Arrived) => void
+}
+
+export interface Arrived extends Arriving {
+  readonly response: ServerResponse
+}
+
+/** Requests that wait for their turn on one connection; beyond, it is not read. */
+const AHEAD_REQUESTS_MAX = 16
+const ALLOWED = 'GET, HEAD, PUT, POST, DELETE'
+
+export class HttpLane {
+  readonly server: Server
+  readonly #options: HttpLaneOptions
+  readonly #takeOver: readonly ((stream: Duplex) => void)[]
+  readonly #of = new WeakMap<Duplex, HttpConnection>()
+
+  constructor(options: HttpLaneOptions) {
+    const { limits } = options
+    this.#options = options
+    const receive = (request: IncomingMessage, response: ServerResponse, goOn = () => {}): void =>
+      this.#connection(request.socket).receive({ request, response, goOn })
+    this.server = createServer(
+      {
+        maxHeaderSize: limits.headBytesMax,
+        keepAliveTimeout: limits.keepAliveMs,
+        // A missing Host header is answered like every other fault.
+        requireHostHeader: false,
+      },
+      (request, response) => receive(request, response),
+    )
+    // A client that sends no more is still answered what it has asked.
+    Object.assign(this.server, { httpAllowHalfOpen: true })
+    // Connections are the fast lane's until it gives them to node:http.
+    this.#takeOver = this.server.listeners('connection') as ((stream: Duplex) => void)[]
+    this.server.removeAllListeners('connection')
+    // "100 Continue" is said when the body is going to be read.
+    this.server.on('checkContinue', (request, response) =>
+      receive(request, response, () => response.writeContinue()),
+    )
+    // An expectation that we do not know is not met, and no reason to refuse.
+    this.server.on('checkExpectation', (request, response) => receive(request, response))
+    this.server.on('clientError', (error, stream) => {
+      // A client that has gone needs no words.
+      if (stream.writable) this.#connection(stream).endBroken(asRefused(error, limits))
+    })
+    this.server.on('connect', (_, stream) => {
+      const refused = new Refused('method_not_allowed', 'this is no proxy', { headers: ['Allow', ALLOWED] })
+      this.#connection(stream).endBroken(refused)
+      stream.resume()
+    })
+  }
+
+  /** From the fast lane. `stream` is the socket, or stands for it. */
+  adopt(socket: Socket, stream: Duplex): void {
+    const connection = new HttpConnection(socket, stream, this.#options.serve)
+    this.#of.set(stream, connection)
+    stream.on('error', () => {})
+    this.#options.connections.watch(socket, connection)
+    for (const listener of this.#takeOver) listener.call(this.server, stream)
+  }
+
+  #connection(stream: Duplex): HttpConnection {
+    const connection = this.#of.get(stream)
+    if (connection === undefined) throw new Error('node:http has a connection that nobody gave it')
+    return connection
+  }
+}
+
+class HttpConnection implements Owner {
+  quietSince = performance.now()
+  readonly #socket: Socket
+  readonly #stream: Duplex
+  readonly #serve: HttpLaneOptions['serve']
+  /** Whose turn it is. */
+  #current: Arrived | undefined
+  readonly #waiting: Arrived[] = []
+  #pacing = false
+  /** Bytes that had come when the last answer left. A connection begins with something that is not answered. */
+  #quietBytes = -1
+  /** Nothing more can be read. */
+  #broken = false
+  /** Comes behind all answers. */
+  #lastWords: Refused | undefined
+
+  constructor(socket: Socket, stream: Duplex, serve: HttpLaneOptions['serve']) {
+    this.#socket = socket
+    this.#stream = stream
+    this.#serve = serve
+  }
+
+  waitsFor(): 'nothing' | 'client' | 'node' {
+    if (this.#current === undefined)
+      return this.#broken || this.#socket.bytesRead !== this.#quietBytes ? 'client' : 'nothing'
+    return this.#current.request.complete && this.#stream.writableLength === 0 ? 'node' : 'client'
+  }
+
+  /** What is asked behind a change sees it (RFC 9112 §9.3.2). */
+  receive(arrived: Arrived): void {
+    this.#waiting.push(arrived)
+    if (this.#current === undefined) this.#next()
+    else if (this.#waiting.length >= AHEAD_REQUESTS_MAX && !this.#pacing) {
+      this.#pacing = true
+      setImmediate(this.#pace)
+    }
+  }
+
+  /** Later than node:http, which reads on behind each request. */
+  readonly #pace = (): void => {
+    this.#pacing = false
+    if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#stream.pause()
+  }
+
+  /** Nothing more can be read. Who sent it is told so behind the answers to all that came before. */
+  endBroken(refused: Refused): void {
+    // The parser complains of each piece behind what it could not read.
+    if (this.#broken) return
+    this.#broken = true
+    const newest = this.#waiting.at(-1) ?? this.#current
+    if (newest !== undefined && !newest.request.complete) {
+      breakBody(newest.request, refused)
+      return
+    }
+    this.#lastWords = refused
+    if (newest === undefined) endWith(this.#stream, refused)
+  }
+
+  /** Before node:http closes the connection of a client that sends no more. */
+  readonly #onFinish = (): void => {
+    if (this.#lastWords !== undefined && this.#waiting.length === 0) endWith(this.#stream, this.#lastWords)
+  }
+
+  #next(): void {
+    this.#current = this.#waiting.shift()
+    if (this.#current === undefined) {
+      this.quietSince = performance.now()
+      this.#quietBytes = this.#socket.bytesRead
+      if (this.#broken) endWith(this.#stream, this.#lastWords)
+      return
+    }
+    if (this.#stream.destroyed) return
+    if (this.#waiting.length === AHEAD_REQUESTS_MAX - 1) this.#stream.resume()
+    this.#current.response.prependOnceListener('finish', this.#onFinish).once('close', () => this.#next())
+    this.#serve(this.#current)
+  }
+}
+
+/** Ends a connection, with an answer that node:http does not write. */
+export function endWith(stream: Duplex, refused: Refused | undefined): void {
+  if (!stream.writable) return
+  stream.end(refused && lastAnswer(refused))
+  // Closed at once, the rest of what is still coming would cost the sender the answer.
+  const cut = setTimeout(() => stream.destroy(), LINGER_MS)
+  stream.once('close', () => clearTimeout(cut))
+}
+
+function lastAnswer(refused: Refused): string {
+  const { status, headers, body } = problemAnswer(refused)
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`]
+  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`)
+  lines.push(`Content-Length: ${Buffer.byteLength(String(body))}`, 'Connection: close')
+  return `${lines.join('\r\n')}\r\n\r\n${body}`
+}
+
+function asRefused(
+  { code, message }: Error & { readonly code?: string },
+  { headBytesMax }: HttpLimits,
+): Refused {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new Refused('bad_request', `the head of a request may have ${headBytesMax} bytes`)
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new Refused('bad_request', 'the request did not arrive in time')
+  return new Refused('bad_request', `not an HTTP request: ${message}`)
+}

@@ -1,0 +1,131 @@
+// Answers on their way to clients. What a client has not taken is memory of this node: it is counted over all connections, and goes out in
+// pieces, each when the kernel has taken the one before. So nothing is copied before its turn, and whoever watches a connection
+// (`connections.ts`) sees that its client takes something, or that it does not.
+
+import type { Writable } from 'node:stream'
+import { Refused } from './problem.ts'
+
+/** Answers are sent in pieces of this size: a client that takes one within the limit is not stalled. */
+export const PIECE_BYTES = 64 * 1024
+
+export type Part = string | Uint8Array
+
+/** Room for an answer that is being made. */
+export interface Hold {
+  /** Throws `Refused` (overloaded) where there is no room. */
+  grow(bytes: number): void
+  release(): void
+}
+
+/** Bytes of answers that wait for their clients, all connections together. */
+export class Backlog {
+  readonly #bytesMax: number
+  #bytes = 0
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Throws `Refused` (overloaded) when so many more bytes are too many. An answer alone always fits: `own` of them are its own already. */
+  check(bytes: number, own = 0): void {
+    if (this.#bytes > own && this.#bytes + bytes > this.#bytesMax)
+      throw new Refused('overloaded', 'too many answers wait for clients that do not take them')
+  }
+
+  /** For an answer that is not there yet. */
+  hold(): Hold {
+    let held = 0
+    return {
+      grow: (bytes) => {
+        this.check(bytes, held)
+        this.add(bytes)
+        held += bytes
+      },
+      release: () => {
+        this.remove(held)
+        held = 0
+      },
+    }
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes
+  }
+
+  remove(bytes: number): void {
+    this.#bytes -= bytes
+    if (this.#bytes < 0) throw new Error('more bytes of answers were taken than were waiting')
+  }
+}
+
+/** Sends all of it. `done` is called once, now or later: whether the kernel has taken it, or the connection is gone. */
+export function pour(
+  to: Writable,
+  parts: readonly Part[],
+  backlog: Backlog,
+  done: (taken: boolean) => void,
+): void {
+  const pieces = piecesOf(parts)
+  let left = byteLength(parts)
+  let over = false
+  backlog.add(left)
+  const end = (taken: boolean): void => {
+    if (over) return
+    over = true
+    to.off('close', gone)
+    backlog.remove(left)
+    done(taken)
+  }
+  const gone = (): void => end(false)
+  const next = (): void => {
+    const piece = pieces.next()
+    if (piece.done) end(true)
+    else if (to.destroyed) gone()
+    else
+      to.write(piece.value, (error) => {
+        if (over) return
+        left -= piece.value.length
+        backlog.remove(piece.value.length)
+        if (error) gone()
+        else next()
+      })
+  }
+  to.on('close', gone)
+  next()
+}
+
+/** What has been written to a socket and is not taken yet is counted until it is. `done` is called once, later. */
+export function whenTaken(to: Writable, backlog: Backlog, done: () => void): void {
+  const bytes = to.writableLength
+  let over = false
+  backlog.add(bytes)
+  const end = (): void => {
+    if (over) return
+    over = true
+    to.off('close', end)
+    backlog.remove(bytes)
+    done()
+  }
+  to.on('close', end)
+  // Comes behind everything else.
+  to.write(NOTHING, end)
+}
+
+const NOTHING = new Uint8Array()
+
+function* piecesOf(parts: readonly Part[]): Generator<Uint8Array, void> {
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? Buffer.from(part) : part
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES)
+  }
+}
+
+export function byteLength(parts: readonly Part[]): number {
+  let bytes = 0
+  for (const part of parts) bytes += typeof part === 'string' ? Buffer.byteLength(part) : part.byteLength
+  return bytes
+}

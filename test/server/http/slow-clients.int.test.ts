@@ -1,0 +1,172 @@
+// Clients that do not take their answers, or send half of what they announce: what that may cost a node, and for how long.
+
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { atRest, Client, get, holding, onNodeHttp, put, settled, statusOf, until } from './raw-client.ts'
+import { type Served, type Serving, serve } from './served.ts'
+
+const LARGE = 1 << 20
+/** Six bytes each in JSON. */
+const WORST = '\0'.repeat(LARGE)
+
+const ranged = (accept: string) => `GET /v1/kv HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`
+const PAGE = ranged('application/json')
+const STREAM = ranged('application/x-ndjson')
+const RECORD = get('big', 'Accept: application/json\r\n')
+
+async function filled(serving: Serving = {}): Promise<Served> {
+  const served = await serve(serving)
+  served.node.put('big', WORST)
+  for (let i = 0; i < 8; i++) served.node.put(`more-${i}`, WORST)
+  return served
+}
+
+/** Asks, and takes nothing. */
+async function silent(served: Served, request: string, lane: 'fast' | 'full'): Promise<Client> {
+  const client = lane === 'fast' ? new Client(served.port) : await onNodeHttp(served)
+  client.pause()
+  return client.send(request)
+}
+
+const KINDS = [
+  ['values on the fast lane', 'fast', get('big').repeat(64)],
+  ['records on the fast lane', 'fast', RECORD.repeat(8)],
+  ['values on node:http', 'full', get('big').repeat(64)],
+  ['pages', 'full', PAGE.repeat(8)],
+  ['a stream', 'full', STREAM],
+] as const
+
+test.each(KINDS)('a client that takes nothing of %s is cut', async (_, lane, request) => {
+  const served = await filled({ limits: { writeStallMsMax: 40 } })
+  for (const time of [1, 2]) {
+    const client = await silent(served, request, lane)
+    await until(served, () => served.http.inspect().stalledTotal === time)
+    // The second time there is the connection of the good client.
+    await atRest(served, time - 1)
+    client.leave()
+    expect((await served.ask('GET', '/v1/kv/big')).bytes).toHaveLength(LARGE)
+  }
+  expect(served.node.openViews).toBe(0)
+  expect(await served.metrics.text()).toContain('quorate_http_connections_stalled_total 2\n')
+})
+
+test.each(KINDS)('a client that takes %s little by little is not', async (_, lane, request) => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const served = await filled({ limits: { writeStallMsMax: 1_000 } })
+  const client = await silent(served, request, lane)
+  await until(served, () => served.http.inspect().answerBytes > 0)
+  for (let i = 0; i < 4; i++) {
+    await client.take(3 * LARGE)
+    await settled(served, () => served.http.inspect().answerBytes)
+    vi.advanceTimersByTime(700)
+  }
+  expect(served.http.inspect().stalledTotal).toBe(0)
+  // What it sends is no sign that it takes anything.
+  await client.send(get('a'))
+  vi.advanceTimersByTime(2_000)
+  await until(served, () => served.http.inspect().stalledTotal === 1)
+  await atRest(served)
+})
+
+test.each([
+  ['records', 'fast', RECORD],
+  ['pages', 'full', PAGE],
+  ['streams', 'full', STREAM],
+] as const)('%s that nobody takes are bounded', async (_, lane, request) => {
+  const answersBytesMax = 16 * LARGE
+  const served = await filled({ limits: { answersBytesMax } })
+  for (let time = 0; time < 2; time++) {
+    const clients: Client[] = []
+    while ((await served.ask('GET', '/v1/kv/big')).status === 200) {
+      clients.push(await silent(served, request, lane), await silent(served, get('big').repeat(64), 'fast'))
+      const bytes = await settled(served, () => served.http.inspect().answerBytes)
+      expect(bytes).toBeLessThanOrEqual(answersBytesMax)
+    }
+    const asked = served.node.asked.length
+    const { status, json, headers } = await served.ask('GET', '/v1/kv')
+    expect({ status, code: json.code, after: headers['retry-after'] }).toEqual({
+      status: 429,
+      code: 'overloaded',
+      after: '1',
+    })
+    // A change is refused before it is made, or its answer is told: never in between.
+    const large = { body: WORST }
+    const changed = await served.ask('PUT', '/v1/kv/big?prev', large)
+    expect(changed.json.code).toBe('overloaded')
+    expect(served.node.asked.slice(asked).every(({ request }) => request === undefined)).toBe(true)
+    expect((await served.ask('GET', '/livez')).status).toBe(200)
+    for (const client of clients) client.leave()
+    await atRest(served, 1)
+    expect((await served.ask('PUT', '/v1/kv/big?prev', large)).json.prev.value).toBe(WORST)
+  }
+})
+
+test('an answer that is larger than the bound is given when nothing else waits', async () => {
+  const served = await filled({ limits: { answersBytesMax: 1 } })
+  for (const target of ['/v1/kv/big', '/v1/kv', '/v1/kv/big'])
+    expect((await served.ask('GET', target)).status).toBe(200)
+  await atRest(served, 1)
+})
+
+test.each([
+  ['values on the fast lane', 'fast', get('big').repeat(64)],
+  ['pages', 'full', PAGE],
+  ['a stream', 'full', STREAM],
+  ['half a head', 'fast', 'GET /v1/kv/a HT'],
+  ['half a head on node:http', 'full', 'GET /v1/kv/a HT'],
+  ['half a head behind a request', 'full', `${get('a')}GET /v1/kv/a HT`],
+  ['half a body', 'fast', put('a?timeout=60s', 'xyz').slice(0, -1)],
+  ['half a large body', 'full', put('a?timeout=60s', 'x'.repeat(100_000)).slice(0, -1)],
+] as const)('a node that stops does not wait for a client with %s', async (_, lane, request) => {
+  const served = await filled({ limits: { closeMsMax: 600_000, closeStallMsMax: 50 } })
+  const client = await silent(served, request, lane)
+  const { http } = served
+  if (request.includes('big') || lane === 'full')
+    await settled(served, () => http.inspect().answerBytes + http.inspect().bodyBytes)
+  await http.close({ graceful: true })
+  expect(http.inspect()).toMatchObject({ connections: 0, requests: 0, bodyBytes: 0, answerBytes: 0 })
+  client.leave()
+})
+
+test('a node that stops answers a client that has asked before, however long that takes', async () => {
+  const served = await serve({ limits: { closeMsMax: 600_000, closeStallMsMax: 1 } })
+  const { release } = holding(served.node)
+  const clients = [new Client(served.port), await onNodeHttp(served)]
+  const going: (() => void)[] = []
+  for (const client of clients) {
+    await client.send(put('a', '1'))
+    going.push((await release.next()).value)
+  }
+  const closed = served.http.close({ graceful: true })
+  const other = setInterval(() => {}, 1)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  clearInterval(other)
+  for (const go of going) go()
+  expect((await Promise.all(clients.map((client) => client.answer()))).map(statusOf)).toEqual([200, 200])
+  await closed
+})
+
+test('a client that is far ahead of its answers on node:http is not read', async () => {
+  const served = await serve()
+  const { node } = served
+  for (let time = 0; time < 2; time++) {
+    const { release } = holding(node)
+    const client = await onNodeHttp(served)
+    await client.send(put('a', '1'))
+    const { value: go } = await release.next()
+    const many = get('a').repeat(1_000)
+    let sent = 0
+    void (async () => {
+      for (; sent < 400; sent++) await client.send(many)
+    })()
+    // 16 MB neither arrived nor piled up: the rest waits at the client.
+    expect(await settled(served, () => sent)).toBeLessThan(400)
+    client.leave()
+    node.hold = undefined
+    go()
+    await atRest(served)
+  }
+  const client = await onNodeHttp(served)
+  await client.send(put('a', '1') + get('a').repeat(100))
+  expect((await client.answers(101)).map(statusOf)).toEqual(Array(101).fill(200))
+})
