@@ -1,6 +1,5 @@
 // kv node start: which directory may become which node, and how a node ends.
 
-import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -59,20 +58,8 @@ function flagsOf({ port }: Workspace): string[] {
   return ['--name', 'n1', '--data', 'n1', ...addresses]
 }
 
-test('a log that nobody takes ends no node', async () => {
-  const space = await Workspace.open()
-  const child = space.spawn('node', 'start', ...flagsOf(space), '--bootstrap')
-  child.stderr?.destroy()
-  const { ended } = await answering(space, child)
-  child.kill('SIGTERM')
-  expect((await ended).code).toBe(0)
-})
-
-function serving(space: Workspace, ...flags: string[]) {
-  return answering(space, space.spawn('node', 'start', ...flags))
-}
-
-async function answering(space: Workspace, child: ChildProcess) {
+async function serving(space: Workspace, ...flags: string[]) {
+  const child = space.spawn('node', 'start', ...flags)
   const ended = outcomeOf(child)
   const status = await eventually(async () => {
     const answer = await fetch(`http://127.0.0.1:${space.port}/v1/status`).catch(() => undefined)
