@@ -232,7 +232,9 @@ describe('NDJSON', () => {
     expect(await kv('import -', '{"key":{"base64":"a!!"},"value":"v"}\n')).toMatchObject({ code: 1 })
     node.fault = ({ method }) => (method === 'PUT' ? problem(400, 'bad_request', 'no') : undefined)
     expect(await kv('import -', record)).toMatchObject({ code: 1 })
+    const asked = node.seen.length
     expect(await kv('import nowhere')).toMatchObject({ code: 1 })
+    expect(node.seen).toHaveLength(asked)
   })
 })
 

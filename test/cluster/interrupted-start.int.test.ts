@@ -5,7 +5,9 @@ import { existsSync } from 'node:fs'
 import { request } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
 import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
+import { startCluster } from '../../src/cli/cluster/start.ts'
 import { eventually, outcomeOf, Workspace } from './kv.ts'
 
 /** What comes to be, in its order: the instants at which a start is ended. */
@@ -67,6 +69,22 @@ test.each(['cluster.json', 'n1/IDENTITY', 'n3/IDENTITY'] as const)(
     for (const key of acknowledged) expect((await space.kv('get', key)).code).toBe(0)
   },
 )
+
+test('a start beside another one shows the cluster when it is formed, not before', async () => {
+  const space = await Workspace.open()
+  const first = space.start()
+  await eventually(() => findSupervisor(space.path()))
+  const shown: ClusterStatus[] = []
+  const options = { dataDir: space.path(), nodes: undefined, port: undefined, direct: false }
+  await startCluster(options, true, {
+    show: async (status) => {
+      shown.push(status)
+    },
+    say: () => {},
+  })
+  expect(shown[0]?.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'follower', 'leader'])
+  await first
+})
 
 test('a start waits for the end of one that is being stopped', async () => {
   const space = await Workspace.open()

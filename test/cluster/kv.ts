@@ -153,3 +153,28 @@ async function freePorts(count: number): Promise<number> {
     if (free.every(Boolean)) return first
   }
 }
+
+export function leaderOf(status: StatusJson): string {
+  return status.leader ?? 'none'
+}
+
+export function followersOf(status: StatusJson): [string, string] {
+  const [one, two] = status.nodes.filter(({ name }) => name !== status.leader)
+  if (!one || !two) throw new Error('there are no two followers')
+  return [one.name, two.name]
+}
+
+export function stateOf(status: StatusJson, name: string): StatusJson['nodes'][number] {
+  const node = status.nodes.find((candidate) => candidate.name === name)
+  if (node === undefined) throw new Error(`no ${name}`)
+  return node
+}
+
+export async function votersOf(space: Workspace): Promise<string[]> {
+  const { stdout } = await space.kv('member', 'list', '-o', 'json')
+  const members: { name: string; role: string }[] = JSON.parse(stdout)
+  return members
+    .filter(({ role }) => role === 'voter')
+    .map(({ name }) => name)
+    .sort()
+}

@@ -1,20 +1,22 @@
 // kv cluster, as its users and their scripts see it: the real command, real processes.
 
 import { once } from 'node:events'
-import {
-  appendFileSync,
-  cpSync,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { eventually, isFree, isGone, outcomeOf, type StatusJson, Workspace } from './kv.ts'
+import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
+import {
+  eventually,
+  followersOf,
+  isFree,
+  isGone,
+  leaderOf,
+  outcomeOf,
+  type StatusJson,
+  stateOf,
+  Workspace,
+} from './kv.ts'
 
 test('a cluster starts, shows itself, is stopped, goes on with its data, and is deleted', async () => {
   const space = await Workspace.open()
@@ -236,167 +238,19 @@ test('a client port that is taken is named, and nothing is left running', async 
   expect(await isFree(space.port)).toBe(true)
 })
 
-test('a directory that is moved while its cluster runs: the cluster ends, and goes on at its new place', async () => {
+test('a restart that is overtaken by a stop starts nothing', async () => {
   const space = await Workspace.open()
-  const { nodes } = await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
-  const moved = join(space.dir, 'moved')
-  renameSync(space.path(), moved)
-  // Asked at its new place at once, or left alone.
-  expect(await space.kv('cluster', 'stop', '--data', moved)).toMatchObject({ code: 0 })
-  for (const { pid } of nodes) expect(await isGone(pid ?? 0)).toBe(true)
-
-  const again = await space.start('--data', moved)
-  renameSync(moved, space.path())
-  await eventually(async () => {
-    const gone = await Promise.all(again.nodes.map(({ pid }) => isGone(pid ?? 0)))
-    return gone.every(Boolean)
-  })
-  const none = await space.kv('cluster', 'stop', '--data', moved)
-  expect(none).toMatchObject({ code: 0, stderr: expect.stringContaining('there is no such directory') })
   await space.start()
-  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
-
-  // A copy is another cluster, which does not run.
-  cpSync(space.path(), moved, { recursive: true })
-  expect((await space.kv('cluster', 'status', '--data', moved)).code).toBe(7)
-  expect((await space.kv('cluster', 'destroy', '--data', moved)).code).toBe(0)
-  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
-})
-
-test('a supervisor in the foreground says that its directory is gone', async () => {
-  const space = await Workspace.open()
-  const child = space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port))
-  const ended = outcomeOf(child)
-  await once(child.stdout ?? child, 'data')
-  rmSync(space.path(), { recursive: true })
-  const { code, stderr } = await ended
-  expect(code).toBe(1)
-  expect(stderr).toContain('was moved, replaced or deleted')
-  expect(await isFree(space.port)).toBe(true)
-})
-
-test('nothing goes through a proxy, whatever the environment names', async () => {
-  const space = await Workspace.open()
-  let connections = 0
-  const proxy = createServer((socket) => {
-    connections += 1
-    socket.destroy()
-  }).listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
-  const address = proxy.address()
-  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
-  space.env = {
-    NODE_USE_ENV_PROXY: '1',
-    HTTP_PROXY: url,
-    http_proxy: url,
-    HTTPS_PROXY: url,
-    NO_PROXY: '',
-    no_proxy: '',
-  }
+  const supervisor = await findSupervisor(space.path())
+  if (supervisor === undefined) throw new Error('no supervisor')
+  const restarted = ask(supervisor, { command: 'restart', node: 'n1' })
+  const stopped = ask(supervisor, { command: 'stop' })
+  expect(await stopped).toMatchObject({ ok: true })
+  expect(await restarted).toMatchObject({ ok: false })
+  await eventually(() => isGone(supervisor.pid))
+  for (const offset of [0, 1, 2]) expect(await isFree(space.port + offset)).toBe(true)
   await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
-  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
-  expect(await space.kv('export')).toMatchObject({ code: 0 })
-  expect((await space.status()).leader).not.toBeNull()
-  expect((await space.kv('cluster', 'kill', 'n1')).code).toBe(0)
-  expect((await space.kv('cluster', 'rejoin', 'n1')).code).toBe(0)
-  expect((await space.kv('cluster', 'stop')).code).toBe(0)
-  proxy.close()
-  expect(connections).toBe(0)
 })
-
-test('a cluster grows to five with nodes started by hand, and shrinks again', async () => {
-  const space = await Workspace.open()
-  const started = await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
-  const urls = [4, 5].map((n) => `http://127.0.0.1:${space.port + n - 1}`)
-  const byHand = [4, 5].map((n) =>
-    space.spawn(
-      ...['node', 'start', '--name', `n${n}`, '--data', join(space.dir, `n${n}`)],
-      ...['--listen', `127.0.0.1:${space.port + n - 1}`, '--peer-listen', '127.0.0.1:0'],
-      ...['--join', started.nodes.map(({ url }) => url).join(',')],
-    ),
-  )
-  await eventually(async () => (await votersOf(space)).length === 5)
-  for (const url of urls) {
-    expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject({ code: 0, stdout: '1' })
-  }
-
-  // Two of five may be missing.
-  const [first, second] = followersOf(started)
-  await space.kv('cluster', 'kill', first)
-  await space.kv('cluster', 'kill', second)
-  expect((await space.kv('put', 'a', '2', '--timeout', '10s')).code).toBe(0)
-  expect((await space.kv('cluster', 'restart', first)).code).toBe(0)
-  expect((await space.kv('cluster', 'restart', second)).code).toBe(0)
-
-  const ended = byHand.map((child) => once(child, 'exit'))
-  for (const name of ['n4', 'n5']) expect((await space.kv('member', 'remove', name)).code).toBe(0)
-  expect(await votersOf(space)).toEqual(['n1', 'n2', 'n3'])
-  // A removed node learns of it and ends.
-  await Promise.all(ended)
-  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '2' })
-})
-
-test('in a cluster that was grown by hand a majority is one of all voters', async () => {
-  const space = await Workspace.open()
-  const started = await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
-  const grow = (n: number) =>
-    space.spawn(
-      ...['node', 'start', '--name', `n${n}`, '--data', join(space.dir, `n${n}`)],
-      ...['--listen', `127.0.0.1:${space.port + n - 1}`, '--peer-listen', '127.0.0.1:0'],
-      ...['--join', started.nodes.map(({ url }) => url).join(',')],
-    )
-  const byHand = [grow(4), grow(5)]
-  await eventually(async () => (await votersOf(space)).length === 5)
-
-  // One of them leads, and status says so.
-  expect((await space.kv('leader', 'transfer', 'n4')).code).toBe(0)
-  await eventually(async () => (await space.peek()).leader === 'n4')
-
-  for (const child of byHand) {
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-  const before = await eventually(async () => {
-    const status = await space.peek()
-    return status.leader !== 'n4' && status.leader !== null && status
-  })
-  const kept = followersOf(before)[0]
-  const refused = await space.kv('cluster', 'rejoin', kept)
-  expect(refused.code).toBe(5)
-  expect(refused.stderr).toContain('Nothing was changed')
-  expect(stateOf(await space.peek(), kept).pid).toBe(stateOf(before, kept).pid)
-  expect((await space.kv('put', 'a', '2', '--timeout', '10s')).code).toBe(0)
-
-  // Three of five run: nobody waits for a majority that cannot be there.
-  await space.kv('cluster', 'kill', kept)
-  const other = followersOf(before)[1]
-  expect((await space.kv('cluster', 'restart', other)).stderr).toContain('only when a majority')
-  expect((await space.kv('cluster', 'restart', kept)).code).toBe(0)
-
-  grow(4)
-  expect(await eventually(async () => (await space.kv('cluster', 'rejoin', kept)).code === 0)).toBe(true)
-  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '2' })
-})
-
-function leaderOf(status: StatusJson): string {
-  return status.leader ?? 'none'
-}
-
-function followersOf(status: StatusJson): [string, string] {
-  const [one, two] = status.nodes.filter(({ name }) => name !== status.leader)
-  if (!one || !two) throw new Error('there are no two followers')
-  return [one.name, two.name]
-}
-
-function stateOf(status: StatusJson, name: string): StatusJson['nodes'][number] {
-  const node = status.nodes.find((candidate) => candidate.name === name)
-  if (node === undefined) throw new Error(`no ${name}`)
-  return node
-}
 
 function supervisorPid(space: Workspace): number {
   return JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
@@ -418,13 +272,4 @@ async function hashesOf(status: StatusJson): Promise<string[]> {
       return `${status.applied_index} ${status.state_hash}`
     }),
   )
-}
-
-async function votersOf(space: Workspace): Promise<string[]> {
-  const { stdout } = await space.kv('member', 'list', '-o', 'json')
-  const members: { name: string; role: string }[] = JSON.parse(stdout)
-  return members
-    .filter(({ role }) => role === 'voter')
-    .map(({ name }) => name)
-    .sort()
 }

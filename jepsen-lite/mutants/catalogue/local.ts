@@ -62,7 +62,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a majority of the local nodes passes for one of the voters',
     why: 'in a cluster that was grown by hand, rejoin takes away the node without which there is no quorum',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/cluster/grown-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'count > voters.length / 2', 'count > this.#places.length / 2')],
   },
   {
@@ -97,7 +97,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node asks through the proxy of the environment whom it shall join',
     why: 'fetch and the global agent do, with NODE_USE_ENV_PROXY: no proxy reaches the loopback addresses of this machine',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/cluster/proxy.int.test.ts'],
     edits: [
       edit(
         'src/server/ask-http.ts',
@@ -111,7 +111,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a supervisor takes whatever is at the path for its directory',
     why: 'its nodes would write into the directory of another cluster, and nobody finds the supervisor of one that was moved',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/cluster/directory.int.test.ts'],
     edits: [
       edit(
         SUPERVISOR,

@@ -95,6 +95,10 @@ function stopCommand() {
       say(
         ran ? 'The cluster is stopped. Its data stays; kv cluster start goes on with it.' : nothingRuns(data),
       )
+      if (!ran && data !== DEFAULT_DATA && !existsSync(data))
+        say(
+          'A cluster whose directory was moved while it ran has ended by itself; kv cluster start --data goes on with it at its new place.',
+        )
     })
 }
 
@@ -158,11 +162,7 @@ async function askSupervisor(data: string, request: ControlRequest): Promise<Con
 }
 
 function nothingRuns(data: string): string {
-  if (existsSync(data)) return `No local cluster runs in ${data}.`
-  return (
-    `No local cluster runs in ${data}: there is no such directory. (A cluster whose directory is moved while it runs ends by itself; start it at ` +
-    'its new place.)'
-  )
+  return `No local cluster runs in ${data}${existsSync(data) ? '' : ': there is no such directory'}.`
 }
 
 function countOfNodes(text: string): number {

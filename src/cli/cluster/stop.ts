@@ -1,6 +1,6 @@
 // `kv cluster stop` and `destroy`.
 
-import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { becomesFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
@@ -71,7 +71,8 @@ export async function destroyCluster(dataDir: string): Promise<boolean> {
   for (const name of ours.filter((name) => name !== 'cluster.json'))
     rmSync(join(dataDir, name), { recursive: true })
   rmSync(join(dataDir, 'cluster.json'), { force: true })
-  if (readdirSync(dataDir).length === 0) rmdirSync(dataDir)
+  // Somebody else has made a symlink, and knows what for.
+  if (readdirSync(dataDir).length === 0 && !lstatSync(dataDir).isSymbolicLink()) rmdirSync(dataDir)
   return ours.length > 0
 }
 

@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { holdsNode } from '../../server/holds-node.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../../server/relay-mesh.ts'
@@ -12,6 +12,7 @@ import { becomesFree, isFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
 import {
   type ClusterFile,
   type ControlAddress,
+  DEFAULT_DATA,
   readClusterFile,
   type Stage,
   writeClusterFile,
@@ -257,6 +258,8 @@ export class Supervisor {
   async #launch(place: Place, founding: Founding = this.#foundingOf(place)): Promise<void> {
     // The system gives such ports to outgoing connections too: one may have taken it in the meantime.
     if (place.peerPort !== 0 && !(await isFree(place.peerPort))) place.peerPort = 0
+    // Whoever stops the cluster meanwhile has found no process to end.
+    if (this.#stopping) throw new Failure(1, 'The cluster is being stopped.')
     place.node.start({
       name: place.node.name,
       dataDir: place.node.dataDir,
@@ -652,7 +655,8 @@ function moveAside(dir: string): string | undefined {
 
 /** What a node said when it ended, and the way out that a local cluster offers, unless it has named that itself. */
 function withAdvice(problem: string, { node, stage }: Place): string {
-  const rejoin = `kv cluster rejoin ${node.name}`
+  const data = dirname(node.dataDir)
+  const rejoin = `kv cluster rejoin ${node.name}${data === resolve(DEFAULT_DATA) ? '' : ` --data ${data}`}`
   if (stage === 'member' && !holdsNode(node.dataDir)) {
     return `${node.name} has lost its data: ${node.dataDir} holds none. ${rejoin} makes it a fresh replica.`
   }

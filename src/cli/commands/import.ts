@@ -42,14 +42,15 @@ export interface ImportFlags {
 
 export async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
   const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
+  // Before anybody is asked: a mistake is told at once, and not after a minute when no node can be reached.
+  const isTree = source !== '-' && isDirectory(source)
   await inSession(
     global,
     { kind: 'write', check: 'kv ls', fromFiles: true },
     async (session) => {
       const { signal } = session
       const bytesMax = await valueBytesMax(session)
-      const items =
-        source !== '-' && isDirectory(source) ? filesIn(source, bytesMax) : linesOfFile(source, signal)
+      const items = isTree ? filesIn(source, bytesMax) : linesOfFile(source, signal)
       const totals = new Totals()
       try {
         await writeAll(session.client, signal, items, Buffer.from(flags.prefix ?? ''), totals)

@@ -1,0 +1,60 @@
+// A local cluster and its directory, when that is moved, copied, deleted, or reached through a symlink.
+
+import { once } from 'node:events'
+import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { eventually, isFree, isGone, outcomeOf, Workspace } from './kv.ts'
+
+test('a directory that is moved while its cluster runs: the cluster ends, and goes on at its new place', async () => {
+  const space = await Workspace.open()
+  const { nodes } = await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  const moved = join(space.dir, 'moved')
+  renameSync(space.path(), moved)
+  // Asked at its new place at once, or left alone.
+  expect(await space.kv('cluster', 'stop', '--data', moved)).toMatchObject({ code: 0 })
+  for (const { pid } of nodes) expect(await isGone(pid ?? 0)).toBe(true)
+
+  const again = await space.start('--data', moved)
+  renameSync(moved, space.path())
+  await eventually(async () => {
+    const gone = await Promise.all(again.nodes.map(({ pid }) => isGone(pid ?? 0)))
+    return gone.every(Boolean)
+  })
+  const none = await space.kv('cluster', 'stop', '--data', moved)
+  expect(none).toMatchObject({ code: 0, stderr: expect.stringContaining('there is no such directory') })
+  await space.start()
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
+
+  // A copy is another cluster, which does not run.
+  cpSync(space.path(), moved, { recursive: true })
+  expect((await space.kv('cluster', 'status', '--data', moved)).code).toBe(7)
+  expect((await space.kv('cluster', 'destroy', '--data', moved)).code).toBe(0)
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
+})
+
+test('a supervisor in the foreground says that its directory is gone', async () => {
+  const space = await Workspace.open()
+  const child = space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port))
+  const ended = outcomeOf(child)
+  await once(child.stdout ?? child, 'data')
+  rmSync(space.path(), { recursive: true })
+  const { code, stderr } = await ended
+  expect(code).toBe(1)
+  expect(stderr).toContain('was moved, replaced or deleted')
+  expect(await isFree(space.port)).toBe(true)
+})
+
+test('a data directory may be a symlink', async () => {
+  const space = await Workspace.open()
+  mkdirSync(join(space.dir, 'real'))
+  mkdirSync(join(space.dir, '.kv'))
+  symlinkSync('../real', space.path())
+  await space.start('--nodes', '1')
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+  expect(readdirSync(join(space.dir, 'real'))).toEqual([])
+  await space.start('--nodes', '1')
+  expect((await space.kv('get', 'a')).code).toBe(3)
+})
