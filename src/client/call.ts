@@ -91,7 +91,8 @@ class Progress {
   /** The idempotency key was refused as too old. */
   #expired: QuorateError | undefined
   #internals = 0
-  #retryAfterMs = 0
+  /** When those may be asked again that said so, by `performance.now()`. */
+  readonly #notBefore = new Map<Endpoint, number>()
   #end: CallEnd<Answer> | undefined
   #wake = () => {}
 
@@ -157,14 +158,18 @@ class Progress {
     const [foreign] = this.#foreign.values()
     if (others.length === 0 && foreign !== undefined)
       return this.#endWith({ kind: 'refused', error: foreign })
-    const pauseMs = Math.max(this.#backoff.next(), this.#retryAfterMs)
-    if (others.every((endpoint) => this.#underway.has(endpoint))) return this.#news(leftMs)
-    const untilMs = performance.now() + pauseMs
+    const waiting = others.filter((endpoint) => !this.#underway.has(endpoint))
+    if (waiting.length === 0) return this.#news(leftMs)
+    const nowMs = performance.now()
+    const wantedMs = Math.min(...waiting.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
+    const untilMs = Math.max(nowMs + this.#backoff.next(), wantedMs)
+    const pauseMs = untilMs - nowMs
     const nobody = !this.#tries.reached && untilMs > this.#call.startedAt + this.#call.unreachableAfterMs
     if (pauseMs + this.#tryMinMs > leftMs || nobody) return this.#lastNews(leftMs)
     await this.#news(pauseMs)
-    this.#tried.clear()
-    this.#retryAfterMs = 0
+    for (const endpoint of this.#tried) {
+      if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
+    }
   }
 
   /** Nobody else is asked. */
@@ -240,8 +245,13 @@ class Progress {
   /** Whether it is the answer to the call. */
   #answered(answer: Answer): boolean {
     const { endpoint } = answer
-    if (!this.#isOpen()) return false
+    if (!this.#isOpen()) {
+      if (this.#call.kind !== 'read') this.#tries.unknown ??= new Error(`${endpoint.url}: answered too late`)
+      return false
+    }
     const otherCluster = this.#context.onAnswer(answer)
+    // A callback of the application may have ended the call.
+    if (!this.#isOpen()) return false
     if (otherCluster !== undefined) {
       this.#leaveOut(endpoint, foreignError(answer, otherCluster, this.#call.kind))
       return false
@@ -286,7 +296,7 @@ class Progress {
     const again = problem.passing || (problem.code === 'internal' && ++this.#internals < INTERNAL_MAX)
     const twice = this.#tries.unknown !== undefined && this.#call.kind === 'bare'
     if (!again || twice) this.#endWith({ kind: 'refused', error })
-    this.#retryAfterMs = Math.max(this.#retryAfterMs, problem.retryAfterMs ?? 0)
+    this.#notBefore.set(endpoint, performance.now() + (problem.retryAfterMs ?? 0))
   }
 
   #endWith(end: CallEnd<Answer>): void {

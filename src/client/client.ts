@@ -142,7 +142,7 @@ export class Client {
     const bytes = keyBytes(key)
     try {
       const answer = await this.#read(keyPath(bytes), options)
-      return decoded(answer, 'no', recordFromJson)
+      return decoded(answer, 'no', (json) => recordFromJson(json))
     } catch (error) {
       if (error instanceof QuorateError && error.code === 'not_found') return undefined
       throw error
@@ -169,7 +169,7 @@ export class Client {
     if (options.snapshot === true) {
       const headers = { Accept: 'application/x-ndjson' }
       const answer = await this.#read(rangePath(options), options, { headers, stream: true })
-      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options.limit, interruption)
+      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options, interruption)
     } else {
       yield* pages(options, interruption, (path) => this.#read(path, options))
     }
@@ -309,6 +309,7 @@ export class Client {
     }
     const endpoints = request.endpoints ?? this.#endpoints
     if (kind !== 'read') await this.#identify(limits)
+    if (this.#closed) throw closedError()
     const { method, path, body, stream = false } = request
     const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
     const renewed = kind === 'keyed' ? { renewed: headers } : {}
@@ -393,7 +394,8 @@ export class Client {
     }
     const revision = headerNumber(headers, 'kv-revision')
     if (revision !== undefined) this.#revision = Math.max(this.revision, revision)
-    if (this.#discover && performance.now() >= this.#discoverAt) this.#learnMembers(endpoint)
+    const discover = this.#discover && !this.#closed
+    if (discover && performance.now() >= this.#discoverAt) this.#learnMembers(endpoint)
     return undefined
   }
 

@@ -65,9 +65,9 @@ export function metaFromJson(json: Json): RecordMeta {
   }
 }
 
-/** `value` is missing with keys_only. */
-export function recordFromJson(json: Json): KvRecord {
-  const value = json.value === undefined ? new Uint8Array() : bytesFromJson(json.value)
+/** With `keysOnly` there are no values. */
+export function recordFromJson(json: Json, keysOnly = false): KvRecord {
+  const value = keysOnly ? new Uint8Array() : bytesFromJson(json.value)
   const text = () => decoder.decode(value)
   return { ...metaFromJson(json), value, text, json: () => JSON.parse(text()) }
 }

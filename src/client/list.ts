@@ -50,13 +50,16 @@ export async function* pages(
   ask: (path: string) => Promise<Answer>,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const path = rangePath(options)
+  const keysOnly = options.keysOnly === true
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let after: Uint8Array | undefined
   while (left > 0) {
     const answer = await ask(withQuery(path, { limit: Math.min(left, PAGE_RECORDS), after }))
     const page = parseObject(answer.kind === 'answered' ? answer.body : '')
     if (page === undefined) throw new DisagreementError('a page of records is not a JSON object')
-    const records = arrayIn(page, 'kvs').map((record) => recordFromJson(objectOf(record, 'a record')))
+    const records = arrayIn(page, 'kvs').map((record) =>
+      recordFromJson(objectOf(record, 'a record'), keysOnly),
+    )
     for (const record of records) {
       throwIf(interruption.reason())
       yield record
@@ -74,7 +77,7 @@ export async function* pages(
 export async function* streamed(
   answer: Answer,
   timeoutMs: number,
-  limit: number | undefined,
+  { limit, keysOnly = false }: ListOptions,
   interruption: Interruption,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const { endpoint } = answer
@@ -98,7 +101,7 @@ export async function* streamed(
         throw new QuorateError(problem.detail, { code: problem.code, written: 'no', endpoint: endpoint.url })
       }
       if (count === limit) return
-      yield recordFromJson(json)
+      yield recordFromJson(json, keysOnly)
       count += 1
       if (count === limit) return
       if (count % PAGE_RECORDS === 0) waiting.beginAgain()

@@ -9,6 +9,7 @@ const CLIENT = 'src/client/client.ts'
 const FIRST_WRITE = 'test/client/first-write.test.ts'
 const BREAKER = 'test/client/breaker.test.ts'
 const ARGUMENTS = 'test/client/arguments.test.ts'
+const ENDINGS = 'test/client/endings.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -153,6 +154,28 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
         'src/embed/node.ts',
         'if (this.#running === undefined) await this.#start(founding)',
         'await this.#start(founding)',
+      ),
+    ],
+  },
+  {
+    id: 'M233',
+    title: 'a node that wants to be left alone keeps all others from being asked again',
+    why: 'One overloaded node makes calls fail that the others would serve.',
+    layers: UNIT,
+    tests: [ENDINGS],
+    edits: [edit(CALL, 'const wantedMs = Math.min(', 'const wantedMs = Math.max(')],
+  },
+  {
+    id: 'M234',
+    title: 'a write whose answer comes when it was given up is told as not written',
+    why: 'It was applied.',
+    layers: UNIT,
+    tests: [ENDINGS],
+    edits: [
+      edit(
+        CALL,
+        "if (this.#call.kind !== 'read') this.#tries.unknown ??= new Error(",
+        "if (this.#call.kind === 'read') this.#tries.unknown ??= new Error(",
       ),
     ],
   },

@@ -1,0 +1,89 @@
+// Calls that end while something of them is still on its way, and answers that are not as agreed.
+
+import { expect, test } from 'vitest'
+import { perform } from '../../src/client/call.ts'
+import { Endpoints } from '../../src/client/endpoints.ts'
+import type { Exchanged } from '../../src/client/exchange.ts'
+import { problem } from './fake-node.ts'
+import { clientOf, failure, fake } from './with-fakes.ts'
+
+test('close() between the first question and the write: the write does not leave, and no connection stays', async () => {
+  const node = await fake()
+  for (let round = 0; round < 2; round++) {
+    const kv = clientOf([node], { discover: true })
+    const { signal } = new AbortController()
+    const unlisten = signal.removeEventListener.bind(signal)
+    // The question is over when its listener goes.
+    signal.removeEventListener = (...args: Parameters<typeof unlisten>) => {
+      unlisten(...args)
+      void kv.close()
+    }
+    expect(await failure(kv.put('a', '1', { signal }))).toMatchObject({ code: 'closed', written: 'no' })
+    await expect.poll(() => node.connections).toBe(0)
+    expect(node.asked).toEqual([])
+  }
+})
+
+test('a snapshot list that its own callback ends leaves no connection behind', async () => {
+  const node = await fake()
+  for (let n = 0; n < 2_000; n++) node.set(`k${n}`, Buffer.alloc(1_000))
+  for (let round = 0; round < 2; round++) {
+    const abort = new AbortController()
+    const kv = clientOf([node])
+    const records = kv.list({ snapshot: true, signal: abort.signal, onAnswer: () => abort.abort() })
+    expect(await failure(records.next())).toMatchObject({ name: 'AbortError', code: 'aborted' })
+    await expect.poll(() => node.connections).toBe(0)
+  }
+})
+
+test('a node that wants to be left alone does not keep the others from being asked again', async () => {
+  const [busy, electing] = [await fake(), await fake('n2')]
+  const kv = clientOf([busy, electing])
+  busy.fault = () => problem(429, 'overloaded', 'too many', { retry_after_ms: 3_600_000 })
+  for (let round = 1; round <= 2; round++) {
+    const noLeader = problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 })
+    electing.faults.push(noLeader, noLeader)
+    expect(await kv.put('a', `${round}`)).toMatchObject({ version: round })
+  }
+})
+
+test('a record without its value is refused, unless only keys were asked for', async () => {
+  const node = await fake()
+  const record = { key: 'k', create_revision: 2, mod_revision: 2, version: 1 }
+  const kv = clientOf([node])
+  node.fault = ({ target }) => ({
+    status: 200,
+    body: target.startsWith('/v1/kv/') ? record : { kvs: [record], more: false, revision: 2 },
+  })
+  expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+  expect(await failure(kv.list().next())).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+  expect(await kv.list({ keysOnly: true }).next()).toMatchObject({ value: { key: 'k' } })
+})
+
+test('a write whose answer comes when it has been given up may have been applied', async () => {
+  const abort = new AbortController()
+  let answer: (result: Exchanged) => void = () => {}
+  const exchange = () => ({
+    result: new Promise<Exchanged>((resolve) => {
+      answer = resolve
+    }),
+    isConnected: () => true,
+    cancel: () => answer({ kind: 'answered', status: 200, headers: {}, body: Buffer.from('{}') }),
+  })
+  const put = perform(
+    {
+      ...{ kind: 'keyed', method: 'PUT', path: '/v1/kv/a', headers: {}, body: undefined, stream: false },
+      ...{ startedAt: performance.now(), timeoutMs: 3_600_000, unreachableAfterMs: 3_600_000 },
+      signal: abort.signal,
+    },
+    {
+      endpoints: new Endpoints(['http://127.0.0.1:1']),
+      transport: { exchange },
+      onAnswer: () => undefined,
+      onFailure: () => {},
+      onClose: () => () => {},
+    },
+  )
+  abort.abort()
+  expect(await failure(put)).toMatchObject({ code: 'aborted', written: 'unknown' })
+})
