@@ -7,16 +7,16 @@ import {
   type Command,
   DEFAULT_SETTINGS,
   dataKey,
-  dataRange,
   decodeKeyRow,
   type Request,
   type Settings,
-  userKey,
 } from '../../src/kv/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/types.ts'
 import { CorruptionError, StorageFailedError } from '../../src/storage/index.ts'
-import type { Operation, Recorder, Result as Seen } from '../history.ts'
+import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
+import { Choices } from './choices.ts'
+import { type Listed, listOf, readList } from './lists.ts'
 import { bytes, type ModelRow, shown, text } from './model.ts'
 import type { Machine, Process } from './process.ts'
 import type { Op } from './schedule.ts'
@@ -139,7 +139,7 @@ export class Clients {
 
   #change(client: Client, process: Process, driver: Driver, op: Op, key: string): void {
     const principal = `${client.name}.${client.sent++}`
-    const value = principal
+    const value = sized(principal, op.x)
     const token = op.kind === 'once' ? `t-${principal}` : undefined
     const since = token !== undefined && op.x % 2 === 1 ? asRevision(Math.max(1, client.revision)) : undefined
     const idempotency = token === undefined ? undefined : { token, since }
@@ -182,6 +182,16 @@ export class Clients {
       case 'settings': {
         return { kind: 'settings', settings: settingsOf(op.x) }
       }
+      case 'once': {
+        // As often as not a request under a token has a condition too: sent again, it must not be asked whether that holds now.
+        const condition = new Choices(op.x).pick([
+          undefined,
+          undefined,
+          { ifMatch, ifNoneMatch: undefined },
+          { ifMatch: undefined, ifNoneMatch: 'any' as const },
+        ])
+        return op.x % 7 === 0 ? { kind: 'delete', key, condition, prev: false } : { ...put, condition }
+      }
       default:
         return { ...put, condition: undefined }
     }
@@ -215,7 +225,10 @@ export class Clients {
       this.#judge(request, open, index, shown(outcome), replayed)
       this.#raise(index)
       if (replayed) world.tally.hit('idempotent replay')
-      if (outcome.kind === 'precondition-failed') world.tally.hit('condition failed')
+      if (outcome.kind === 'precondition-failed') {
+        world.tally.hit('condition failed')
+        if (request.idempotency !== undefined) world.tally.hit('condition failed under a token')
+      }
       if (request.command.kind !== 'settings') {
         const key = text(request.command.key)
         if (outcome.kind === 'put') client.seen.set(key, outcome.modRevision)
@@ -309,7 +322,8 @@ export class Clients {
       minRevision: undefined,
       timeoutMs: config.timeoutMs,
     }
-    const open = this.#begin(client, process, { f: 'range', prefix: 'k', ...told(options) })
+    const list = listOf(new Choices(x), config.keys)
+    const open = this.#begin(client, process, { ...list.op, ...told(options) })
     driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
       const index = process.replica.applied
@@ -317,33 +331,35 @@ export class Clients {
       this.#raise(index)
       const view = unlessDamaged(() => driver.view())
       if (view === DAMAGED) return this.#fail(open, 'internal')
-      const { gte, lt } = dataRange(bytes('k'), bytes('l'))
-      const page = { gte, lt, reverse: x % 2 === 1, rowsMax: 10_000, bytesMax: 1 << 20 }
-      view.range(page, (error, stored) => {
+      readList(view, list, (error, listed) => {
         view.close()
         if (error !== undefined) return this.#fail(open, error.message)
-        const rows = stored.map(({ key, value }) => decodeKeyRow(userKey(key), value))
-        if (page.reverse) rows.reverse()
-        const wanted = this.#world.invariants.model.keysAt(index).filter((key) => key.startsWith('k'))
-        const found = rows.map(({ key }) => text(key))
-        if (found.join() !== wanted.join())
-          throw this.#wrong(
-            'READ-2',
-            `${process.name} lists ${found.join()} at ${index}, the log says ${wanted.join()}`,
-          )
-        for (const row of rows)
-          this.#compare(process, text(row.key), index, { ...row, value: text(row.value) })
+        if (listed.rows.length > list.rowsMax) this.#world.tally.hit('list of several slices')
+        this.#compareList(process, list.op, index, listed)
         this.#ok(open, {
-          rows: rows.map(({ key, value, modRevision }) => ({
-            key: text(key),
-            value: text(value),
-            modRevision,
-          })),
+          ...seenIn(list.op, listed),
           revision: result.value.revision,
           ...this.#servedAs(open, result.value),
         })
       })
     })
+  }
+
+  /** What the log says that there was, in the order asked for. */
+  #compareList(process: Process, op: Range, index: number, { rows, more }: Listed): void {
+    const { prefix = '', start = '', end, order, limit } = op
+    const wanted = this.#world.invariants.model
+      .keysAt(index)
+      .filter((key) => key.startsWith(prefix) && key >= start && (end === undefined || key < end))
+    if (order === 'desc') wanted.reverse()
+    const shown = wanted.slice(0, limit)
+    const found = rows.map(({ key }) => text(key))
+    if (found.join() !== shown.join() || more !== wanted.length > shown.length)
+      throw this.#wrong(
+        'READ-2',
+        `${process.name} lists ${found.join()}${more ? ' and more' : ''} at ${index}, the log says ${wanted.join()}`,
+      )
+    for (const row of rows) this.#compare(process, text(row.key), index, { ...row, value: text(row.value) })
   }
 
   /** The state that is read is new enough for what was promised. */
@@ -505,9 +521,33 @@ function settingsOf(x: number): Partial<Settings> {
     case 2:
       return { idempotencyAgeMsMax: 1000 + (x % 60) * 1000 }
     case 3:
-      return { storeBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.storeBytesMax : 10 + (x % 97) }
+      return {
+        storeBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.storeBytesMax : 10 + (x % 97) * (1 + (x % 3) * 10),
+      }
     default:
-      return { valueBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.valueBytesMax : 4 + (x % 7) }
+      return {
+        valueBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.valueBytesMax : 4 + (x % 7) * (1 + (x % 3) * 10),
+      }
+  }
+}
+
+/** Of some a slice of a list holds many, of others not two. */
+function sized(name: string, x: number): string {
+  const size = new Choices(x + 1).pick([0, 0, 0, 15, 40, 130, 300, 300])
+  return name.padEnd(size, '~')
+}
+
+function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Listed): Seen {
+  const last = rows.at(-1)
+  const listed = countOnly ? [] : rows
+  return {
+    rows: listed.map(({ key, value, modRevision }) => ({
+      key: text(key),
+      ...(keysOnly ? {} : { value: text(value) }),
+      modRevision,
+    })),
+    ...(count || countOnly ? { count: rows.length } : {}),
+    ...(limit !== undefined && more && last !== undefined ? { more, next: text(last.key) } : { more: false }),
   }
 }
 

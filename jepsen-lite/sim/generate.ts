@@ -15,6 +15,7 @@ import {
   leadershipConfig,
 } from './themes-leadership.ts'
 import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails, TAIL_WRITERS } from './themes-state.ts'
+import type { Trigger } from './waiting.ts'
 
 /**
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
@@ -58,6 +59,7 @@ export function generate(seed: number, nodes = 5): Schedule {
   if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
   if (theme === 'behind') ops.push(...drawAgeWatchers(new Dice(seed, 7), config))
   if (theme === 'snapshots') ops.push(...drawTails(new Dice(seed, 8), config))
+  ops.push(...drawLists(new Dice(seed, 10), config))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
@@ -232,6 +234,18 @@ function drawOps(dice: Dice, config: Config): Op[] {
     at += Math.round((burst * 2000 * dice.int(1, 100)) / 100 / perSecond)
   }
   return ops
+}
+
+/** How many lists wait for a write in a run. */
+const LISTS = 25
+
+/** Lists right behind writes, where what was written is in memory and what was there before is on the disk. */
+function drawLists(dice: Dice, { ms, clients, keys }: Config): Op[] {
+  return Array.from({ length: LISTS }, () => ({
+    ...({ at: dice.int(0, ms), kind: 'range', client: dice.int(0, clients), node: 'subject' } as const),
+    ...{ key: dice.int(0, keys), x: dice.int(0, 1000) },
+    ...{ when: dice.pick<Trigger>('answered', 'ahead'), times: dice.int(1, 4) },
+  }))
 }
 
 /** How often a kind is drawn, beside 1; those that reach the weak spots of other systems come more often. */

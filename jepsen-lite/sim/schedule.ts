@@ -81,8 +81,8 @@ export const OP_KINDS = [
 export type OpKind = (typeof OP_KINDS)[number]
 
 /**
- * put, del; cas: put or delete if the revision is the one that the client saw last; create: put if absent; range; get, lease, stale: reads;
- * once: a put under a new idempotency token, again: the client's last request under its token once more; reuse: its token with another
+ * put, del; cas: put or delete if the revision is the one that the client saw last; create: put if absent; range: a list, in slices; get, lease, stale: reads;
+ * once: a change under a new idempotency token, with a condition as often as not, again: the client's last request under its token once more; reuse: its token with another
  * request; prev: a put that asks for what was
  * there before; settings: a replicated limit.
  */

@@ -47,6 +47,8 @@ export const PROBES = [
   'outcome unknown',
   'outcome refused',
   'condition failed',
+  'condition failed under a token',
+  'list of several slices',
   'idempotent replay',
   'token of another request refused',
   'refused for its size',

@@ -43,6 +43,8 @@ test('the generator is not blind: most of what is rare happens', { timeout: 60_0
   const missed = PROBES.filter((probe) => probes[probe] === 0)
   expect(missed.length, missed.join()).toBeLessThan(PROBES.length / 4)
   expect(search.ok).toBeGreaterThan(30 * 50)
+  for (const probe of ['list of several slices', 'condition failed under a token'] as const)
+    expect(probes[probe], probe).toBeGreaterThan(0)
   // Every history is judged, and nearly every one comes to an end.
   expect(search.checked + search.undecided).toBe(30)
   expect(search.undecided).toBeLessThan(30 / 4)

@@ -1,0 +1,85 @@
+// A list, as a client of the simulator asks for one, and as the front of a node puts it together: slices of one view, each cut off at a few rows or
+// bytes, and each begun where the one before ended. The sizes are drawn small, so that slices end everywhere, also where rows of very different
+// sizes meet.
+
+import { dataRange, decodeKeyRow, type KeyRow, keyAfter, userKey } from '../../src/kv/index.ts'
+import type { View } from '../../src/storage/index.ts'
+import type { Range } from '../history.ts'
+import type { Choices } from './choices.ts'
+import { bytes } from './model.ts'
+
+export interface List {
+  readonly op: Range
+  /** Of one slice. */
+  readonly rowsMax: number
+  readonly bytesMax: number
+}
+
+/** What a number asks for; `keys`: how many there are. */
+export function listOf(choices: Choices, keys: number): List {
+  const key = (): string => `k${choices.below(keys)}`
+  const bounds = choices.pick<Partial<Range>>([
+    { prefix: 'k' },
+    { prefix: 'k' },
+    { prefix: key() },
+    {},
+    { start: key() },
+    { end: key() },
+  ])
+  return {
+    rowsMax: choices.pick([512, 512, 1, 2, 3]),
+    bytesMax: choices.pick([1 << 20, 1, 100, 150, 250, 400]),
+    op: {
+      f: 'range',
+      ...bounds,
+      ...(choices.below(2) === 1 && { order: 'desc' as const }),
+      ...choices.pick<Partial<Range>>([
+        {},
+        {},
+        {},
+        { limit: 1 },
+        { limit: 3 },
+        { count: true },
+        { countOnly: true },
+        { keysOnly: true },
+      ]),
+    },
+  }
+}
+
+export interface Listed {
+  readonly rows: readonly KeyRow[]
+  readonly more: boolean
+}
+
+/** All rows of the list, up to its limit. `done` is called once; never, if the process dies meanwhile. */
+export function readList(
+  view: View,
+  { op, rowsMax, bytesMax }: List,
+  done: (error: Error | undefined, listed: Listed) => void,
+): void {
+  const reverse = op.order === 'desc'
+  const from = bytes(op.start ?? op.prefix ?? '')
+  const to = op.end ?? (op.prefix === undefined ? undefined : behind(op.prefix))
+  let { gte, lt } = dataRange(from, to === undefined ? undefined : bytes(to))
+  const rows: KeyRow[] = []
+  const limit = op.limit ?? Number.POSITIVE_INFINITY
+  const slice = (): void => {
+    view.range(
+      { gte, lt, reverse, rowsMax: Math.min(rowsMax, limit - rows.length), bytesMax },
+      (error, stored, more) => {
+        for (const { key, value } of stored) rows.push(decodeKeyRow(userKey(key), value))
+        const last = stored.at(-1)
+        if (error !== undefined || !more || last === undefined || rows.length >= limit)
+          return done(error, { rows, more })
+        if (reverse) lt = last.key
+        else gte = keyAfter(last.key)
+        slice()
+      },
+    )
+  }
+  slice()
+}
+
+/** Keys of the simulator are plain ASCII and no longer than three letters. */
+const behind = (prefix: string): string => `${prefix}~`
