@@ -47,6 +47,8 @@ export const LIMITS = {
   hashIdleMs: { small: [1000, 5000, 20_000], usual: driver.hashIdleMs, always: true },
   scrubEveryMs: { small: [5000, 30_000, 3_600_000], usual: driver.scrubEveryMs, always: true },
   scrubPauseMs: { small: [1, 10, 500], usual: driver.scrubPauseMs },
+  scrubSliceRows: { small: [1, 2, 5], usual: driver.scrubSliceRows, always: true },
+  scrubSliceBytes: { small: [1, 100, 1000], usual: driver.scrubSliceBytes },
   handOverMsMax: { small: [1, 100, 1000], usual: driver.handOverMsMax },
   drainMsMax: { small: [1, 100, 1000], usual: driver.drainMsMax },
   removedGraceMs: { small: [10, 200], usual: driver.removedGraceMs },

@@ -10,7 +10,7 @@ import type {
   StorageBatch,
   View,
 } from '../../src/storage/index.ts'
-import type { RowChange, RowFound } from '../../src/storage/types.ts'
+import type { RowChange, RowFound, RowWatcher } from '../../src/storage/types.ts'
 import type { SimEngine } from './disk.ts'
 import type { Invariants, Replica } from './invariants.ts'
 
@@ -103,6 +103,9 @@ export class ObservedStorage implements Storage {
   }
   view(): View {
     return this.#inner.view()
+  }
+  watch(watcher: RowWatcher): () => void {
+    return this.#inner.watch(watcher)
   }
   snapshotSource(): SnapshotSource {
     return this.#inner.snapshotSource()

@@ -1,6 +1,7 @@
 // Every limit and pause of a node that is not a replicated setting, named and in one place. docs/reference/limits.md explains them.
 
 import type { RaftLimits, RaftTiming } from '../raft/index.ts'
+import { SCRUB_SLICE } from '../storage/scrub.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -53,9 +54,12 @@ export interface DriverLimits {
   /** Replicas compare state hashes at every index divisible by this, and whenever they are idle. */
   readonly hashEveryEntries: number
   readonly hashIdleMs: number
-  /** Pause between two passes of the scrub, and between two of its slices (512 rows or 256 KiB). */
+  /** Pause between two passes of the scrub, and between two of its slices. */
   readonly scrubEveryMs: number
   readonly scrubPauseMs: number
+  /** One slice: as long as it is read, a view is held. */
+  readonly scrubSliceRows: number
+  readonly scrubSliceBytes: number
   /** Free space of the disk below which changes other than deletes are refused; below a quarter of it no entry is written (`disk-space.ts`). */
   readonly diskReserveBytes: number
   /** Pause between two looks at the free space. */
@@ -86,6 +90,8 @@ export const driverLimits: DriverLimits = {
   hashIdleMs: 1_000,
   scrubEveryMs: 3_600_000,
   scrubPauseMs: 50,
+  scrubSliceRows: SCRUB_SLICE.rowsMax,
+  scrubSliceBytes: SCRUB_SLICE.bytesMax,
   diskReserveBytes: 256 * MiB,
   diskLookMs: 1_000,
   handOverMsMax: 3_000,

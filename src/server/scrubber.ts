@@ -22,7 +22,8 @@ export class Scrubber {
 
   start(): void {
     this.#timer = this.#clock.after(this.#limits.scrubEveryMs, () => {
-      this.#scrub = new Scrub(this.#storage)
+      const { scrubSliceRows: rowsMax, scrubSliceBytes: bytesMax } = this.#limits
+      this.#scrub = new Scrub(this.#storage, { rowsMax, bytesMax })
       this.#slice()
     })
   }

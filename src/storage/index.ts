@@ -15,7 +15,7 @@
 // judged here before LevelDB may open them (verify.ts, after its formats in leveldb-log.ts and leveldb-manifest.ts), against a side file
 // that knows how far the database had come (watermark.ts). Not LevelDB's tables either, whose checksums it does not look at: every record
 // and row carries its own CRC, the meta record must be the last thing written, the log must be one log without a gap, and an
-// incremental hash over all rows is compared between replicas and with a slow scrub (scrub.ts). And not itself: the first error of any
+// incremental hash over all rows is compared between replicas and with a slow scrub, which follows what is written meanwhile (scrub.ts). And not itself: the first error of any
 // kind is final (first-error.ts), since after one that failed LevelDB acknowledges writes that it then loses.
 //
 // Snapshots are pages of a view (snapshot-source.ts); received, they fill a generation of rows of their own (staged-snapshot.ts) that one
@@ -48,7 +48,7 @@ export { type DirectoryContent, inspectDirectory } from './identity.ts'
 export { type LevelLimits, levelLimits } from './level-engine.ts'
 export { formatStorage, type OpenOptions, openStorage } from './open.ts'
 export { FORMAT_VERSION } from './records.ts'
-export { Scrub } from './scrub.ts'
+export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {
   AppliedRecord,
   BatchLimits,

@@ -7,7 +7,8 @@
 
 import { ROW_HEAD_BYTES } from '../kv/types.ts'
 import { hashOfKey } from './row-filter.ts'
-import { hashAt, type RowHash, TRAILER_BYTES } from './rows.ts'
+import { hashAt, TRAILER_BYTES } from './rows.ts'
+import type { RowHash } from './types.ts'
 
 /** A row key beyond this is not kept. */
 const KEY_BYTES_MAX = 60

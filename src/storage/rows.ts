@@ -8,14 +8,10 @@
 
 import { crc32 } from 'node:zlib'
 import { CorruptionError } from './errors.ts'
+import type { RowHash } from './types.ts'
 
 export const TRAILER_BYTES = 8
 const TWO_32 = 0x1_0000_0000n
-
-export interface RowHash {
-  readonly mix: number
-  readonly crc: number
-}
 
 /** A row as the engine takes it. */
 export interface SealedRow {

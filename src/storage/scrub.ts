@@ -1,67 +1,122 @@
-// The slow look at everything: reads every row of a view, checks its CRC, and compares the sum of their hashes with the one that `apply` kept up.
-// It finds what no single read finds: a row that is gone, or that came back in an older version, because a table was damaged.
+// The slow look at everything: reads every row, checks its CRC, and compares the sum of their hashes with the one that `apply` keeps up. It finds
+// what no single read finds: a row that is gone, or that came back in an older version, because a table was damaged.
+//
+// It goes through the keys in slices, each with a view of its own: a view that is held keeps LevelDB from dropping whatever is overwritten
+// meanwhile, and a pass takes minutes. So the rows are read at different moments, while writes go on, and the sum is kept true as `apply` keeps
+// the state hash true: of each change of a row that has been read the old hash is subtracted and the new one added. Rows that are yet to
+// be read will be read as they are then. Both sums change alike, so what they differ by in the end is what the disk does not hold as it was
+// written. Changes made while a slice is being read wait until it is known where that slice ends.
 
 import { asError, CorruptionError, rejoinAdvice } from './errors.ts'
 import { ALL_ROWS, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
-import type { Storage, StoredRow, View } from './types.ts'
+import type { RowHash, Storage, StoredRow, View } from './types.ts'
 
-/** Rows and bytes of one slice: a few milliseconds. */
-const SLICE_ROWS = 512
-const SLICE_BYTES = 256 * 1024
+export interface SliceLimits {
+  readonly rowsMax: number
+  readonly bytesMax: number
+}
+
+/** A few milliseconds. */
+export const SCRUB_SLICE: SliceLimits = { rowsMax: 512, bytesMax: 256 * 1024 }
+
+interface Change {
+  readonly key: Uint8Array
+  readonly before: RowHash | undefined
+  readonly after: RowHash | undefined
+}
 
 export class Scrub {
-  readonly #view: View
-  readonly #nodeName: string
-  readonly #found = new StateHash()
-  #from: Uint8Array = ALL_ROWS.gte
+  readonly #storage: Storage
+  readonly #slice: SliceLimits
+  readonly #unwatch: () => void
+  /** Of all rows before `#next`, as they stand now. */
+  #found = new StateHash()
+  /** The first key that has not been read; undefined: all have. */
+  #next: Uint8Array | undefined = ALL_ROWS.gte
+  /** While a slice is being read. */
+  #view: View | undefined
+  /** Behind `#next`, since the view of the slice was opened. */
+  #meanwhile: Change[] = []
 
-  /** Holds a view until `close`. */
-  constructor(storage: Storage) {
-    this.#view = storage.view()
-    this.#nodeName = storage.identity.name
+  /** Follows the changes of rows until `close`. */
+  constructor(storage: Storage, slice: SliceLimits = SCRUB_SLICE) {
+    this.#storage = storage
+    this.#slice = slice
+    this.#unwatch = storage.watch({
+      changed: (key, before, after) => this.#changed({ key, before, after }),
+      replaced: () => this.#begin(),
+    })
   }
 
   /** Reads on by one slice. `finished`: all rows are there and as they were written. An error means that the replica must stop. */
   step(done: (error: Error | undefined, finished: boolean) => void): void {
-    const { lt } = ALL_ROWS
-    const slice = { gte: this.#from, lt, reverse: false, rowsMax: SLICE_ROWS, bytesMax: SLICE_BYTES }
-    this.#view.range(slice, (error, rows, more) => {
-      if (error !== undefined) return done(error, false)
-      try {
-        for (const row of rows) this.#look(row)
-      } catch (thrown) {
-        return done(asError(thrown), false)
-      }
+    const gte = this.#next ?? ALL_ROWS.gte
+    let view: View
+    try {
+      view = this.#storage.view()
+    } catch (thrown) {
+      done(asError(thrown), false)
+      return
+    }
+    this.#view = view
+    view.range({ ...ALL_ROWS, ...this.#slice, gte, reverse: false }, (error, rows, more) => {
+      // Closed, or begun anew.
+      if (this.#view !== view) return done(error, false)
+      const fault = error ?? this.#look(view, rows)
+      view.close()
+      this.#view = undefined
+      if (fault !== undefined) return done(fault, false)
       const last = rows.at(-1)
-      if (more && last !== undefined) {
-        this.#from = prefixed(last.key, Uint8Array.of(0))
-        return done(undefined, false)
-      }
-      if (this.#found.value === this.#view.stateHash) return done(undefined, true)
-      done(
-        this.#mismatch(
-          `some are gone or out of date (hash ${this.#found.value} instead of ${this.#view.stateHash})`,
-        ),
-        false,
-      )
+      this.#next = more && last !== undefined ? prefixed(last.key, Uint8Array.of(0)) : undefined
+      for (const change of this.#meanwhile.splice(0)) this.#changed(change)
+      if (this.#next !== undefined) return done(undefined, false)
+      const [found, expected] = [this.#found.value, this.#storage.stateHash]
+      if (found === expected) return done(undefined, true)
+      done(this.#mismatch(`some are gone or out of date (hash ${found} instead of ${expected})`), false)
     })
   }
 
   close(): void {
-    this.#view.close()
+    this.#unwatch()
+    this.#begin()
   }
 
-  /** A damaged Bloom filter hides a row from reads of its key alone. */
-  #look({ key, value }: StoredRow): void {
-    if (this.#view.get(key) === undefined) throw this.#mismatch('a row is not found under its key')
-    this.#found.add(hashOfRow(key, value))
+  #begin(): void {
+    this.#view?.close()
+    this.#view = undefined
+    this.#meanwhile = []
+    this.#next = ALL_ROWS.gte
+    this.#found = new StateHash()
+  }
+
+  #changed(change: Change): void {
+    const { key, before, after } = change
+    if (this.#next === undefined || Buffer.compare(key, this.#next) < 0) {
+      if (before !== undefined) this.#found.subtract(before)
+      if (after !== undefined) this.#found.add(after)
+    } else if (this.#view !== undefined) this.#meanwhile.push(change)
+  }
+
+  /** Adds the rows of a slice; what is wrong with them, if anything. */
+  #look(view: View, rows: readonly StoredRow[]): Error | undefined {
+    try {
+      for (const { key, value } of rows) {
+        // A damaged Bloom filter hides a row from reads of its key alone.
+        if (view.get(key) === undefined) return this.#mismatch('a row is not found under its key')
+        this.#found.add(hashOfRow(key, value))
+      }
+      return undefined
+    } catch (thrown) {
+      return asError(thrown)
+    }
   }
 
   #mismatch(what: string): Error {
+    const { applied, identity } = this.#storage
     return new CorruptionError(
-      `Damaged data: the rows at index ${this.#view.applied.index} are not those that were written: ${what}. ` +
-        rejoinAdvice(this.#nodeName),
+      `Damaged data: the rows at index ${applied.index} are not those that were written: ${what}. ` +
+        rejoinAdvice(identity.name),
     )
   }
 }

@@ -18,7 +18,7 @@ import {
 } from './records.ts'
 import { RowFilter } from './row-filter.ts'
 import { type Remembered, RowHeads } from './row-heads.ts'
-import { hashOfStored, openRow, type RowHash, StateHash, sealRow } from './rows.ts'
+import { hashOfStored, openRow, StateHash, sealRow } from './rows.ts'
 import { ViewSource } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
 import type {
@@ -29,6 +29,8 @@ import type {
   Identity,
   RowChange,
   RowFound,
+  RowHash,
+  RowWatcher,
   SnapshotSink,
   SnapshotSource,
   Storage,
@@ -136,6 +138,7 @@ class Store implements Storage {
   readonly #room: Room
   readonly #overlay: Overlay
   readonly #views = new Set<View>()
+  readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
   #applied: AppliedRecord
@@ -255,7 +258,9 @@ class Store implements Storage {
       value === undefined
         ? { engineKey: prefixed(this.#prefix, key), stored: undefined }
         : sealRow(this.#prefix, key, value, rest)
-    if (row.stored !== undefined) this.#stateHash.add(hashOfStored(row.stored))
+    const now = row.stored === undefined ? undefined : hashOfStored(row.stored)
+    if (now !== undefined) this.#stateHash.add(now)
+    for (const watcher of this.#watchers) watcher.changed(key, old, now)
     this.#heads.remember(key, row.stored)
     if (row.stored !== undefined) this.#filter.add(key)
     this.#overlay.put(keyString(key), row)
@@ -287,6 +292,11 @@ class Store implements Storage {
       this.#views.add(view)
       return view
     })
+  }
+
+  watch(watcher: RowWatcher): () => void {
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -395,6 +405,7 @@ class Store implements Storage {
     this.#stateHash = new StateHash(staging.stateHash)
     this.#generation = staging.generation
     this.#prefix = rowPrefix(this.#generation)
+    for (const watcher of this.#watchers) watcher.replaced()
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -112,6 +112,20 @@ export interface SnapshotSink {
   abort(): void
 }
 
+/** Of one row (rows.ts). */
+export interface RowHash {
+  readonly mix: number
+  readonly crc: number
+}
+
+/** Hears of every change of a row as it is applied. */
+export interface RowWatcher {
+  /** Hashes of the row; undefined: there is none. */
+  changed(key: Uint8Array, before: RowHash | undefined, after: RowHash | undefined): void
+  /** A snapshot has taken the place of all rows. */
+  replaced(): void
+}
+
 export interface Storage {
   readonly identity: Identity
   /** Raised durably at this start. */
@@ -146,6 +160,8 @@ export interface Storage {
   /** The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from memory. */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   view(): View
+  /** Returns what ends it. */
+  watch(watcher: RowWatcher): () => void
 
   snapshotSource(): SnapshotSource
   snapshotSink(

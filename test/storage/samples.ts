@@ -13,7 +13,7 @@ import type {
   StoredRow,
   View,
 } from '../../src/storage/index.ts'
-import { Scrub } from '../../src/storage/index.ts'
+import { SCRUB_SLICE, Scrub } from '../../src/storage/index.ts'
 import type { SnapshotSink, SnapshotSource, StorageBatch } from '../../src/storage/types.ts'
 
 export const identity: Identity = {
@@ -133,10 +133,18 @@ export async function allRows(storage: Storage): Promise<readonly string[]> {
   }
 }
 
-export async function scrub(storage: Storage): Promise<void> {
-  const pass = new Scrub(storage)
+/** Finished, or there are slices left. */
+export const slice = (pass: Scrub): Promise<boolean> => called<boolean>((done) => pass.step(done))
+
+/** A whole pass; `between` its slices other things happen. */
+export async function scrub(
+  storage: Storage,
+  limits = SCRUB_SLICE,
+  between: () => Promise<void> = async () => {},
+): Promise<void> {
+  const pass = new Scrub(storage, limits)
   try {
-    while (!(await called<boolean>((done) => pass.step(done))));
+    while (!(await slice(pass))) await between()
   } finally {
     pass.close()
   }

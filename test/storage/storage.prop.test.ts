@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ROW_HEAD_BYTES } from '../../src/kv/types.ts'
 import { asIndex } from '../../src/raft/types.ts'
-import type { Range, Storage, View } from '../../src/storage/index.ts'
+import { type Range, Scrub, type Storage, type View } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
 import { metaOf } from './conformance.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
@@ -23,6 +23,7 @@ import {
   rowKey,
   scrub,
   sinkFor,
+  slice,
   store,
   stream,
   text,
@@ -54,11 +55,15 @@ type Operation =
       readonly keep: boolean
     }
   | Look
+  /** One slice of a scrub, while rows are applied. */
+  | { readonly kind: 'slice'; readonly rows: readonly Row[] }
   | { readonly kind: 'restart' }
   /** In the middle of a write that may have made it to the disk. */
   | { readonly kind: 'crash'; readonly kept: boolean; readonly count: number }
 
 const KEYS = 15
+/** Of the scrub that goes on meanwhile. */
+const SLICE = { rowsMax: 3, bytesMax: 80 }
 const small = fc.nat({ max: 5 })
 /** Most rows are small, some are as large as all limits of bytes. */
 const size = fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 60 }))
@@ -89,6 +94,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('snapshot'), ahead: small, rows, keep: fc.boolean() }),
   },
   { weight: 4, arbitrary: look },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('slice'), rows }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash'), kept: fc.boolean(), count: small }) },
 )
@@ -175,11 +181,13 @@ class Life {
   #model: Model = { term: 1, commit: 1, terms: [0, 1], start: 1, applied: 1, rows: new Map() }
   /** As of the last batch reported done. */
   #durable = this.#model
+  #pass: Scrub
   #views: { readonly view: View; readonly rows: readonly string[] }[] = []
 
   constructor(disk: Disk, storage: Storage) {
     this.#disk = disk
     this.#storage = storage
+    this.#pass = new Scrub(storage, SLICE)
   }
 
   async live(operation: Operation): Promise<void> {
@@ -196,13 +204,9 @@ class Life {
         await this.#append(from, operation.count, model.term + 1, model.commit)
         break
       }
-      case 'apply': {
-        const index = model.applied + 1
-        if (index > model.commit) break
-        this.#storage.apply(asChanges(operation.rows), applied(index, must(model.terms[index])))
-        this.#model = { ...model, applied: index, rows: changed(model.rows, operation.rows) }
+      case 'apply':
+        this.#apply(operation.rows)
         break
-      }
       case 'flush': {
         const to = Math.max(0, model.applied - operation.compactBack)
         await store(this.#storage, batch(hardState(model.term, model.commit), [], to))
@@ -219,6 +223,9 @@ class Life {
         break
       case 'view':
         await this.#look(operation)
+        break
+      case 'slice':
+        await this.#scrubOn(operation.rows)
         break
       case 'restart':
         this.#closeViews()
@@ -251,6 +258,22 @@ class Life {
     return { content: batch(hardState(term, commit), [write(change)]), after }
   }
 
+  #apply(list: readonly Row[]): void {
+    const { applied: before, commit, terms, rows } = this.#model
+    const index = before + 1
+    if (index > commit) return
+    this.#storage.apply(asChanges(list), applied(index, must(terms[index])))
+    this.#model = { ...this.#model, applied: index, rows: changed(rows, list) }
+  }
+
+  async #scrubOn(list: readonly Row[]): Promise<void> {
+    const reading = slice(this.#pass)
+    this.#apply(list)
+    if (!(await reading)) return
+    this.#pass.close()
+    this.#pass = new Scrub(this.#storage, SLICE)
+  }
+
   async #append(from: number, count: number, term: number, commit: number): Promise<void> {
     const { content, after } = this.#appending(from, count, term, commit)
     await store(this.#storage, content)
@@ -272,6 +295,7 @@ class Life {
 
   async #reopen(model: Model): Promise<void> {
     this.#storage = await this.#disk.open()
+    this.#pass = new Scrub(this.#storage, SLICE)
     this.#model = model
     this.#durable = model
     expect(this.#storage.hardState).toEqual(hardState(model.term, model.commit))
@@ -328,6 +352,7 @@ class Life {
   }
 
   #closeViews(): void {
+    this.#pass.close()
     for (const { view } of this.#views.splice(0)) view.close()
   }
 

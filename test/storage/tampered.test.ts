@@ -199,6 +199,27 @@ describe('a damaged row', () => {
     expect(again.get(key)).toBeDefined()
     await expect(scrub(again)).rejects.toThrow('some are gone or out of date')
   })
+
+  /** Before the slice that is next, in it and behind it. None of these batches writes the damaged row. */
+  async function scrubWhileWriting(storage: Storage): Promise<void> {
+    let number = 8
+    await scrub(storage, { rowsMax: 1, bytesMax: 1000 }, async () => {
+      expect(number).toBeLessThan(35)
+      await submit(storage, number++)
+    })
+    expect(number).toBeGreaterThan(12)
+  }
+
+  test.each<[string, (stored: Buffer) => Uint8Array | undefined]>([
+    ['is gone', () => undefined],
+    ['has a flipped bit', flip],
+  ])('that %s is found while writes go on', async (_what, change) => {
+    await expect(scrubWhileWriting(await opened(change))).rejects.toThrow(/kv cluster rejoin n1/)
+  })
+
+  test('is not found where there is none, while writes go on', async () => {
+    await scrubWhileWriting(await opened((stored) => stored))
+  })
 })
 
 test('a row that a range finds and a read of its key does not, is found by the scrub', async () => {

@@ -8,6 +8,8 @@ const QUEUE = 'src/storage/write-queue.ts'
 const DISK_LOG = 'src/storage/log.ts'
 const VIEW = 'src/storage/view.ts'
 const COMMIT_TESTS = ['test/server/group-commit.prop.test.ts']
+const SCRUB = 'src/storage/scrub.ts'
+const SCRUB_TESTS = ['scrub', 'storage.prop', 'tampered'].map((name) => `test/storage/${name}.test.ts`)
 const PROPERTY_TESTS = [...STORE_TESTS, 'test/storage/storage.prop.test.ts']
 
 export const STORAGE: readonly Mutant[] = [
@@ -342,5 +344,65 @@ export const STORAGE: readonly Mutant[] = [
         'const hardState = this.#events.hardState()',
       ),
     ],
+  },
+  {
+    id: 'M165',
+    title: 'the scrub does not follow what is changed behind it',
+    why: 'It ends healthy nodes.',
+    layers: SIM_UNIT,
+    tests: SCRUB_TESTS,
+    edits: [edit(SCRUB, '      if (after !== undefined) this.#found.add(after)\n', '')],
+  },
+  {
+    id: 'M166',
+    title: 'the scrub forgets what is changed while it reads a slice',
+    why: 'The view of the slice is older than the change.',
+    layers: SIM_UNIT,
+    tests: SCRUB_TESTS,
+    edits: [edit(SCRUB, 'else if (this.#view !== undefined) this.#meanwhile.push(change)', '')],
+  },
+  {
+    id: 'M167',
+    title: 'the scrub takes every change for one of a row that it has read',
+    why: 'It ends healthy nodes.',
+    layers: SIM_UNIT,
+    tests: SCRUB_TESTS,
+    edits: [
+      edit(
+        SCRUB,
+        'if (this.#next === undefined || Buffer.compare(key, this.#next) < 0)',
+        'if (key.length >= 0)',
+      ),
+    ],
+  },
+  {
+    id: 'M168',
+    title: 'the scrub holds its views',
+    why: 'LevelDB keeps whatever is overwritten meanwhile: the disk fills in a pass. Our own.',
+    layers: UNIT,
+    tests: SCRUB_TESTS,
+    edits: [
+      edit(
+        SCRUB,
+        '      view.close()\n      this.#view = undefined\n      if (fault',
+        '      this.#view = undefined\n      if (fault',
+      ),
+    ],
+  },
+  {
+    id: 'M169',
+    title: 'the scrub goes on when a snapshot has replaced the rows',
+    why: 'What it has read is not what the state hash is about.',
+    layers: SIM_UNIT,
+    tests: SCRUB_TESTS,
+    edits: [edit(STORE, '    for (const watcher of this.#watchers) watcher.replaced()\n', '')],
+  },
+  {
+    id: 'M170',
+    title: 'the scrub believes whatever sum it finds',
+    why: 'A row that is gone, or of an older time, is never found.',
+    layers: UNIT,
+    tests: SCRUB_TESTS,
+    edits: [edit(SCRUB, 'if (found === expected) return', 'if (found >= 0n) return')],
   },
 ]

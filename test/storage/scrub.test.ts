@@ -1,0 +1,93 @@
+// A view that is held keeps everything on the disk that is overwritten meanwhile: the scrub holds none between two slices.
+
+import { expect, test } from 'vitest'
+import { Scrub, type Storage } from '../../src/storage/index.ts'
+import { metaOf } from './conformance.ts'
+import { memoryReplica } from './replicas.ts'
+import {
+  applied,
+  batch,
+  changes,
+  closed,
+  entries,
+  hardState,
+  must,
+  sinkFor,
+  slice,
+  store,
+  stream,
+  write,
+} from './samples.ts'
+
+/** Counts the views of a storage that are open. */
+function countViews(storage: Storage): () => number {
+  const open = new Set<unknown>()
+  const view = storage.view.bind(storage)
+  storage.view = () => {
+    const opened = view()
+    const close = opened.close.bind(opened)
+    open.add(opened)
+    opened.close = () => {
+      open.delete(opened)
+      close()
+    }
+    return opened
+  }
+  return () => open.size
+}
+
+async function withRows(): Promise<Storage> {
+  const storage = await (await memoryReplica()).open()
+  await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
+  storage.apply(changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
+  await store(storage, batch(hardState(1, 9)))
+  return storage
+}
+
+test('a view is held for a slice and no longer', async () => {
+  const storage = await withRows()
+  const views = countViews(storage)
+  const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
+  const held: number[] = []
+  for (let index = 3, finished = false; !finished; index++) {
+    expect(views()).toBe(0)
+    const reading = slice(pass)
+    held.push(views())
+    storage.apply(changes({ a: `${index}`, c: `${index}`, e: `${index}` }), applied(index, 1))
+    finished = await reading
+  }
+  expect(held).toEqual([1, 1, 1, 1, 1])
+  expect(views()).toBe(0)
+  pass.close()
+  await closed(storage)
+})
+
+test('one that is given up in the middle of a slice gives its view back and hears no more', async () => {
+  const storage = await withRows()
+  const views = countViews(storage)
+  const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
+  await slice(pass)
+  const reading = slice(pass)
+  pass.close()
+  expect(views()).toBe(0)
+  expect(await reading).toBe(false)
+  await closed(storage)
+})
+
+test('a pass during which a snapshot replaced all rows begins anew', async () => {
+  const [storage, sender] = [await withRows(), await withRows()]
+  sender.apply(changes({ b: 'new', z: '26' }), applied(12, 1))
+  const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
+  await slice(pass)
+  const reading = slice(pass)
+  const source = sender.snapshotSource()
+  await stream(source, must(await sinkFor(storage, source)))
+  const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: false }
+  await store(storage, batch(hardState(1, 12), [write({ snapshot })]))
+  source.close()
+  expect(await reading).toBe(false)
+  const finished: boolean[] = []
+  while (finished.at(-1) !== true) finished.push(await slice(pass))
+  expect(finished).toHaveLength(5)
+  pass.close()
+})
