@@ -14,6 +14,7 @@ import {
   type LeadershipTheme,
   leadershipConfig,
 } from './themes-leadership.ts'
+import { drawLinkScenes, drawLinkWriters, linksConfig } from './themes-links.ts'
 import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails, TAIL_WRITERS } from './themes-state.ts'
 import type { Trigger } from './waiting.ts'
 
@@ -21,9 +22,9 @@ import type { Trigger } from './waiting.ts'
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
  * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
  * `members`: one change of the membership after the other, while leaders are cut off and die. `leases` and `elections`: themes-leadership.ts;
- * `behind`, and scenes for two of the others: themes-state.ts.
+ * `behind`, and scenes for two of the others: themes-state.ts; `links`: themes-links.ts.
  */
-type Theme = 'anything' | 'deposed' | 'snapshots' | 'members' | 'behind' | LeadershipTheme
+type Theme = 'anything' | 'deposed' | 'snapshots' | 'members' | 'behind' | 'links' | LeadershipTheme
 
 export function generate(seed: number, nodes = 5): Schedule {
   const dice = new Dice(seed, 0)
@@ -41,6 +42,8 @@ export function generate(seed: number, nodes = 5): Schedule {
     'elections',
     'behind',
     'behind',
+    'links',
+    'links',
   )
   const config = themed(theme, dice, drawConfig(dice, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
@@ -48,7 +51,9 @@ export function generate(seed: number, nodes = 5): Schedule {
     ? drawScenes(theme, new Dice(seed, 4), config)
     : theme === 'behind'
       ? []
-      : drawFaults(new Dice(seed, 2), config, theme)
+      : theme === 'links'
+        ? drawLinkScenes(new Dice(seed, 10), config)
+        : drawFaults(new Dice(seed, 2), config, theme)
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
     faults.push(...drawStateScenes(theme, new Dice(seed, 6), config))
   if (theme === 'members') faults.push(...drawJointElections(new Dice(seed, 9), config))
@@ -58,6 +63,7 @@ export function generate(seed: number, nodes = 5): Schedule {
   if (isAboutLeaders) ops.push(...drawWatchers(theme, new Dice(seed, 5), config))
   if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
   if (theme === 'behind') ops.push(...drawAgeWatchers(new Dice(seed, 7), config))
+  if (theme === 'links') ops.push(...drawLinkWriters(new Dice(seed, 11), config, faults))
   if (theme === 'snapshots') ops.push(...drawTails(new Dice(seed, 8), config))
   ops.push(...drawLists(new Dice(seed, 10), config))
   ops.sort((a, b) => a.at - b.at)
@@ -85,6 +91,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
       return leadershipConfig(theme, dice, config)
     case 'behind':
       return behindConfig(dice, config)
+    case 'links':
+      return linksConfig(dice, config)
     case 'members':
       return { ...config, ms: 60_000, spares: 2 }
     case 'snapshots':
@@ -315,7 +323,7 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
 }
 
 const THEMES: Readonly<
-  Record<Exclude<Theme, LeadershipTheme | 'behind'>, Partial<Record<FaultKind, number>>>
+  Record<Exclude<Theme, LeadershipTheme | 'behind' | 'links'>, Partial<Record<FaultKind, number>>>
 > = {
   anything: WEIGHTS,
   deposed: DEPOSED,

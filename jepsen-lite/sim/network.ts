@@ -171,8 +171,7 @@ export class SimNetwork implements Carrier {
   }
 
   /** By how much a link is slower just now. */
-  #extraMs(from: Process, to: Process): number {
-    const link = this.link(from, to)
+  #extraMs(link: number): number {
     const extra = this.#delays[link] ?? 0
     if (extra > 0) this.felt[link] = (this.felt[link] ?? 0) + 1
     return extra
@@ -216,6 +215,15 @@ export class SimNetwork implements Carrier {
 
   #breaks(end: End, at: number, why: string): void {
     this.#world.time.push(at, IO, end.process, () => end.broke(why))
+  }
+
+  /** Chunks that this process has sent, and of which it has not heard that they are written. */
+  chunksInFlight(process: Process): number {
+    return this.endsAt(process.place).reduce(
+      (sum, { connection }) =>
+        connection.caller.process === process ? sum + connection.unacknowledged : sum,
+      0,
+    )
   }
 
   endsAt(place: number): readonly End[] {
@@ -346,7 +354,7 @@ export class SimNetwork implements Carrier {
       return
     }
     const draw = this.#draw(from.process.place, place)
-    const travelMs = config.delayMs + config.jitterMs * unit(draw)
+    const travelMs = config.delayMs + config.jitterMs * unit(draw) + this.#extraMs(link)
     time.push(time.now + travelMs, IO, undefined, () => {
       if (call.open && from.process.live && !this.#isCutAt(link)) this.#arrives(call, mixed(draw + 1))
     })
@@ -366,10 +374,11 @@ export class SimNetwork implements Carrier {
   #arrives(call: Call, draw: number): void {
     const { time, config } = this.#world
     const { from, place, dialled } = call
-    const backMs = config.delayMs + config.jitterMs * unit(draw)
+    const back = place * this.#size + from.process.place
+    const backMs = config.delayMs + config.jitterMs * unit(draw) + this.#extraMs(back)
     const to = this.#byPlace[place]
     if (to?.called === undefined) {
-      if (!this.#isCutAt(place * this.#size + from.process.place)) this.#refuses(call, backMs)
+      if (!this.#isCutAt(back)) this.#refuses(call, backMs)
       return
     }
     const { caller, called } = new Connection(from.process, to.process, this)
@@ -405,7 +414,10 @@ export class SimNetwork implements Carrier {
       this.#breaksBySilence(other)
       return
     }
-    const at = Math.max(time.now + config.delayMs + this.#extraMs(process, other.process), other.lastAt)
+    const at = Math.max(
+      time.now + config.delayMs + this.#extraMs(this.link(process, other.process)),
+      other.lastAt,
+    )
     other.lastAt = at
     time.push(at, IO, other.process, this.#deliverEnd, other)
   }
@@ -473,18 +485,22 @@ export class SimNetwork implements Carrier {
 
   /** What the network reads of a frame on its way, and what it makes of it. */
   #read({ connection, process, other }: End, frame: Frame): Frame {
-    const { tally } = this.#world
+    const { tally, triggers } = this.#world
     switch (frame.type) {
       case 'hello':
         connection.purpose = frame.purpose
         return frame
       case 'forward':
+        triggers.met('forwarded', process, other.process)
         return ownFrames(frame)
       case 'snapshot-offer':
         connection.snapshotId = frame.snapshotId
         return frame
       case 'snapshot-accept':
         if (frame.nextChunk > 0) tally.hit('snapshot stream resumed in the middle')
+        return frame
+      case 'snapshot-staged':
+        triggers.met('staged', process, other.process)
         return frame
       case 'snapshot-chunk': {
         const { number, bytes } = frame
@@ -504,7 +520,7 @@ export class SimNetwork implements Carrier {
 
   #delay(from: Process, to: Process, draw: number): number {
     const { delayMs, jitterMs, tail } = this.#world.config
-    const usual = delayMs + jitterMs * unit(draw) + this.#extraMs(from, to)
+    const usual = delayMs + jitterMs * unit(draw) + this.#extraMs(this.link(from, to))
     return tail > 0 && mixed(draw + 4) % tail === 0 ? usual * 20 : usual
   }
 

@@ -33,12 +33,20 @@ export function watchLists(cluster: Cluster): void {
     for (const { process } of machines) {
       const driver = process?.serving
       if (process === undefined || driver === undefined) continue
-      const why = longerThanItsWaiters(driver.inspect())
+      const underWay = driver.inspect()
+      const why = longerThanItsWaiters(underWay) ?? creditsThatAreLost(cluster, process, underWay)
       if (why !== undefined) invariants.violation ??= new Violation('REST-2', `${process.name}: ${why}`)
     }
     time.push(time.now + config.electionMaxMs, IO, undefined, look)
   }
   time.push(time.now + config.electionMaxMs, IO, undefined, look)
+}
+
+/** What a sender of snapshots waits for must be on its way: otherwise it waits in vain. */
+function creditsThatAreLost({ network }: Cluster, process: Process, underWay: UnderWay): string | undefined {
+  const counted = underWay['links.chunksInFlight'] ?? 0
+  const inFlight = network.chunksInFlight(process)
+  return counted === inFlight ? undefined : `counts ${counted} chunks in flight, where ${inFlight} are`
 }
 
 /** Who was answered may be forgotten a little later, as long as that is bounded by who waits. */

@@ -60,6 +60,7 @@ export class End implements Wire {
   send(frame: Frame): boolean {
     if (this.closed || this.queuedFrames >= this.#carrier.queueMax) return false
     this.queuedFrames++
+    if (frame.type === 'snapshot-chunk') this.connection.unacknowledged++
     this.#carrier.carry(this, frame)
     return true
   }
@@ -104,6 +105,7 @@ export class End implements Wire {
 
   #take(frame: Frame): void {
     this.other.queuedFrames--
+    if (frame.type === 'snapshot-written') this.connection.unacknowledged--
     this.#owner.frame(frame)
   }
 }
@@ -115,6 +117,8 @@ export class Connection {
   purpose: Purpose | undefined
   /** Of the snapshot that travels on it. */
   snapshotId = ''
+  /** Chunks of it that were sent, and of which the sender has not heard that they are written. */
+  unacknowledged = 0
   /** It is cut: whatever either end sends from now on vanishes. */
   severed = false
 

@@ -94,7 +94,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'The transfer waits for acknowledgements that never come, until it is given up.',
     layers: SIM_UNIT,
     tests: SNAPSHOT_TESTS,
-    edits: [edit(SENDER, '    this.inflight = 0\n    this.endSent', '    this.endSent')],
+    edits: [edit(SENDER, '    this.inflight = 0\n', '')],
   },
   {
     id: 'M406',

@@ -94,6 +94,9 @@ export class SnapshotSender {
   private broke(): void {
     this.wire = undefined
     this.accepted = false
+    // What was on its way on that connection is acknowledged by nobody.
+    this.inflight = 0
+    this.endSent = false
     this.dialAgain()
   }
 
@@ -121,8 +124,6 @@ export class SnapshotSender {
   private begin(from: number): void {
     this.accepted = true
     this.nextChunk = from
-    this.inflight = 0
-    this.endSent = false
     this.fill()
   }
 

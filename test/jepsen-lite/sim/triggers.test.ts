@@ -55,6 +55,8 @@ const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   reconfigured: [{ at: 4000, kind: 'leases', target: 'leader', on: true, durationMs: 250 }],
   joint: [{ at: 4000, kind: 'remove', asked: 2, member: 1, evenSmall: true }],
   offered: [{ at: 4000, kind: 'wipe', target: 1 }],
+  staged: [{ at: 4000, kind: 'wipe', target: 1 }],
+  forwarded: [],
   committed: [],
   answered: [],
 }

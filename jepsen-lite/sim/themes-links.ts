@@ -1,0 +1,119 @@
+// Scenes about connections: they break while something is on its way that matters, one of a pair or both, for messages or for snapshots, and come
+// back within milliseconds. Messages are not lost, doubled or overtaken otherwise: what the links promise is what is looked at.
+
+import type { Dice } from './dice.ts'
+import { dies, everybody, follower, whole } from './drawing.ts'
+import type { Fault } from './fault-kinds.ts'
+import type { Config, Op } from './schedule.ts'
+
+/** Each asks for one thing at a time: some wait for what was lost while others go on. */
+const WRITERS = 24
+
+export function linksConfig(dice: Dice, config: Config): Config {
+  const { limits } = config
+  return {
+    ...config,
+    ...{ ms: 40_000, grow: 0, clients: WRITERS, keys: dice.pick(8, 20) },
+    ...{ harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000, leases: 0, clocks: dice.pick(0, 1) },
+    ...{ delayMs: dice.pick(0.2, 1, 5, 20), jitterMs: dice.pick(0.3, 1, 10), tail: 0 },
+    // Snapshots of several chunks, and often.
+    limits: {
+      ...limits,
+      ...{ logTailEntries: dice.pick(0, 1, 50), logBehindEntries: dice.pick(0, 10, 50) },
+      ...{ compactEntriesMin: 1, chunkRows: dice.pick(1, 2) },
+    },
+  }
+}
+
+type Scene = (dice: Dice, config: Config, at: number) => Fault[]
+
+export function drawLinkScenes(dice: Dice, config: Config): Fault[] {
+  const scenes: readonly Scene[] = [reconnects, brokenSnapshot, brokenSnapshot, cutOffTail, cutOffTail, flaps]
+  const faults: Fault[] = []
+  for (let at = 3000; at < config.ms - 4000; at += dice.int(3, 6) * config.electionMaxMs) {
+    const scene = scenes[dice.int(0, scenes.length)]
+    if (scene !== undefined) faults.push(...scene(dice, config, Math.round(at)))
+  }
+  return faults.map(whole)
+}
+
+/** What was just forwarded is lost with the connection, and more is asked for while that is being made again. */
+const reconnects: Scene = (dice, { delayMs }, at) => [
+  {
+    ...{ at, when: 'forwarded', times: dice.int(1, 6), after: dice.int(0, 2 + 2 * delayMs) },
+    ...{ kind: 'break', target: 'subject', peer: 'other' },
+  },
+]
+
+/** A machine is given a snapshot, whose connection breaks on the way, or when all of it has arrived and only that is to be told. */
+const brokenSnapshot: Scene = (dice, { electionMaxMs }, at) => {
+  const target = dice.int(0, 5)
+  const when = dice.pick('offered', 'staged')
+  const breaks = { at, when, times: dice.int(1, 3), after: when === 'staged' ? 0 : dice.ms(0, 60) } as const
+  const away: Fault = dice.chance(0.5)
+    ? { at, ...dies, target, ms: dice.int(1, 3) * electionMaxMs }
+    : { at, kind: 'wipe', target }
+  return [
+    away,
+    { ...breaks, kind: 'break-streams', target: 'subject' },
+    ...(dice.chance(0.5) ? [{ ...breaks, kind: 'break', target: 'subject', peer: 'other' } as const] : []),
+  ]
+}
+
+/**
+ * A leader writes with one companion, which dies and comes back to a new leader, who takes those entries away again; while its slow disk does so the
+ * old leader, which acts as one still and reaches nobody else, gets to it.
+ */
+const cutOffTail: Scene = (dice, { electionMinMs, writeMs }, at) => {
+  const companion = dice.int(0, 5)
+  const others = everybody.filter((place) => place !== companion)
+  const elected = { at, when: 'elected' } as const
+  const cut = { stalls: false, refuses: true } as const
+  return [
+    {
+      at,
+      kind: 'isolate',
+      target: 'leader',
+      companion,
+      ms: dice.int(60, electionMinMs),
+      ...cut,
+      breaks: true,
+    },
+    {
+      ...{ ...elected, kind: 'half-deaf', target: 'stale-leader', unheardBy: others, deafTo: others },
+      ...{ ms: electionMinMs, ...cut, breaks: false },
+    },
+    {
+      ...{ ...elected, kind: 'slow-link', from: 'stale-leader', to: companion },
+      ...{ delayMs: dice.int(10, 150), ms: 1000 },
+    },
+    {
+      ...{ ...elected, kind: 'slow-disk', target: companion },
+      ...{ factor: Math.ceil(dice.int(50, 200) / writeMs), ms: 1000 },
+    },
+    { ...elected, after: 1, ...dies, silent: false, target: companion, ms: dice.int(1, 30) },
+  ]
+}
+
+const flaps: Scene = (dice, { electionMaxMs }, at) => [
+  {
+    ...{ at, kind: 'flap', target: follower(dice), peer: 'leader', periodMs: dice.int(20, 300) },
+    ...{ ms: electionMaxMs, stalls: dice.chance(0.5), refuses: dice.chance(0.5), breaks: dice.chance(0.5) },
+  },
+]
+
+/** Every machine is asked to write, one write after the other, around each scene. */
+export function drawLinkWriters(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
+  const ops: Op[] = []
+  const busy = new Set(faults.map(({ at }) => at))
+  for (const at of busy) {
+    const place = dice.int(0, config.nodes)
+    for (let time = at; time < at + 400; time += dice.int(1, 6)) {
+      ops.push({
+        ...{ at: time, kind: 'put', client: dice.int(0, WRITERS), x: dice.int(0, 1000) },
+        ...{ node: dice.chance(0.2) ? 'leader' : place, key: dice.int(0, config.keys) },
+      })
+    }
+  }
+  return ops
+}
