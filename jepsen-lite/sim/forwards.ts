@@ -25,6 +25,12 @@ export class Forwards {
     for (const { seq } of message.proposals) if (seq > (forwarded.seqs.at(-1) ?? -1)) forwarded.seqs.push(seq)
   }
 
+  /** It sends again what it still waits for: what it has found another answer for, or none ever, is not missed. */
+  reconnects(from: Process): void {
+    const forwarded = this.#sent.get(from)
+    if (forwarded !== undefined) forwarded.seqs.length = forwarded.heard + 1
+  }
+
   arrives(from: Process | undefined, to: Process, message: Message): Violation | undefined {
     if (message.type !== 'forward' || from === undefined) return undefined
     const forwarded = this.#sent.get(from)

@@ -290,7 +290,10 @@ export class SimNetwork implements Carrier {
       admit: (greeting) => driver.admit(greeting),
       message: (message) => this.#heard(process, message),
       stateHash: (from, at) => driver.stateHash(from, at),
-      connected: (greeting) => driver.connected(greeting),
+      connected: (greeting) => {
+        if (driver.status().raft.leader === greeting.replicaId) this.#forwards.reconnects(process)
+        driver.connected(greeting)
+      },
       disconnected: (peer) => driver.disconnected(peer),
       refused: (peer) => driver.refused(peer),
       stop: (reason) => driver.stop(reason),

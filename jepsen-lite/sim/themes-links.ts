@@ -28,7 +28,15 @@ export function linksConfig(dice: Dice, config: Config): Config {
 type Scene = (dice: Dice, config: Config, at: number) => Fault[]
 
 export function drawLinkScenes(dice: Dice, config: Config): Fault[] {
-  const scenes: readonly Scene[] = [reconnects, brokenSnapshot, brokenSnapshot, cutOffTail, cutOffTail, flaps]
+  const scenes: readonly Scene[] = [
+    reconnects,
+    reconnects,
+    brokenSnapshot,
+    brokenSnapshot,
+    cutOffTail,
+    cutOffTail,
+    flaps,
+  ]
   const faults: Fault[] = []
   for (let at = 3000; at < config.ms - 4000; at += dice.int(3, 6) * config.electionMaxMs) {
     const scene = scenes[dice.int(0, scenes.length)]

@@ -4,11 +4,12 @@
 // newer term is committed without it, it never will be (entries of one term form one run of the log, and a proposal is only ever
 // appended in the term it is meant for).
 //
-// At the leader a seq is heard of once: forwarded again after a broken connection, or doubled by the network, it is neither appended
-// nor refused a second time. So "refused" stays true whatever copies are still under way. A replica that led the term, and no longer does, can
+// At the leader a seq is heard of once: forwarded again after a broken connection, or doubled by the network, it is not appended a second
+// time, and what was refused is refused again, for the first answer may have been lost with the connection. So "refused" stays true whatever
+// copies are still under way. A replica that led the term, and no longer does, can
 // still say of a seq that it never heard of that it will not be appended; a replica that does not know is silent, and the log tells.
 
-import type { Entry, Proposal, ProposalOutcome, ReplicaId, Term } from './types.ts'
+import type { Entry, Proposal, ProposalOutcome, Refusal, ReplicaId, Term } from './types.ts'
 
 const PROPOSER_AT = 36
 const SEQ_AT = 48
@@ -132,24 +133,50 @@ export class Outcomes {
   }
 }
 
+/** Of one process: the newest that was heard of, and what was refused of the last ones. */
+interface Heard {
+  readonly boot: number
+  seq: number
+  readonly refused: Map<number, Refusal>
+}
+
 /** Which seqs the leader of one term has heard of, by origin. Kept after that term so that late copies are judged rightly. */
 export class ForwardedSeqs {
   readonly term: Term
-  readonly #newest = new Map<ReplicaId, { boot: number; seq: number }>()
+  readonly #refusedMax: number
+  readonly #heard = new Map<ReplicaId, Heard>()
 
-  constructor(term: Term) {
+  /** `refusedMax`: as many as one origin may have forwarded and not heard of. */
+  constructor(term: Term, refusedMax: number) {
     this.term = term
+    this.#refusedMax = refusedMax
   }
 
   /** Whether `seq` of that process was never heard of. */
   isNew(origin: ReplicaId, boot: number, seq: number): boolean {
-    const newest = this.#newest.get(origin)
-    if (newest === undefined || boot > newest.boot) return true
-    return boot === newest.boot && seq > newest.seq
+    const heard = this.#heard.get(origin)
+    if (heard === undefined || boot > heard.boot) return true
+    return boot === heard.boot && seq > heard.seq
   }
 
-  heard(origin: ReplicaId, boot: number, seq: number): void {
-    this.#newest.set(origin, { boot, seq })
+  /** Hears of a new one; `refusal`: why it is not appended, and never will be. */
+  heard(origin: ReplicaId, boot: number, seq: number, refusal: Refusal | undefined): void {
+    let heard = this.#heard.get(origin)
+    if (heard?.boot !== boot) {
+      heard = { boot, seq, refused: new Map() }
+      this.#heard.set(origin, heard)
+    }
+    heard.seq = seq
+    if (refusal === undefined) return
+    heard.refused.set(seq, refusal)
+    const [oldest] = heard.refused.keys()
+    if (heard.refused.size > this.#refusedMax && oldest !== undefined) heard.refused.delete(oldest)
+  }
+
+  /** Why it was refused when it was heard of. */
+  refusal(origin: ReplicaId, boot: number, seq: number): Refusal | undefined {
+    const heard = this.#heard.get(origin)
+    return heard?.boot === boot ? heard.refused.get(seq) : undefined
   }
 }
 

@@ -133,7 +133,7 @@ export class Raft {
 
   readonly #outcomes: Outcomes
   /** Of the newest term that this process has led. */
-  #forwardedSeqs = new ForwardedSeqs(0 as Term)
+  #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
   readonly #askedReads = new Map<number, AskedReads>()
   #nextReadRequest: number
   #askedTransfer: AskedTransfer | undefined
@@ -900,7 +900,7 @@ export class Raft {
     const firstIndex = (this.#log.last + 1) as LogIndex
     const lead = new Leadership(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
-    this.#forwardedSeqs = new ForwardedSeqs(this.#term)
+    this.#forwardedSeqs = new ForwardedSeqs(this.#term, this.#limits.uncommittedEntriesMax)
     this.#followMembers(lead)
     // Commits everything before it (paper §5.4.2, §8).
     this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))
@@ -1436,10 +1436,15 @@ export class Raft {
     const clusterTimeMs = lead === undefined ? 0 : lead.clusterTimeMs(this.#now)
     const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
     for (const { seq, frame } of proposals) {
-      if (!seqs.isNew(from, boot, seq)) continue
+      if (!seqs.isNew(from, boot, seq)) {
+        // Its answer may have been lost.
+        const before = seqs.refusal(from, boot, seq)
+        if (before !== undefined) refused.push({ seq, refusal: before })
+        continue
+      }
       const refusal: Refusal | undefined =
         lead === undefined ? { reason: 'not-leader' } : this.#whyNotAppend(lead, frame)
-      seqs.heard(from, boot, seq)
+      seqs.heard(from, boot, seq, refusal)
       if (refusal === undefined) this.#stampAndAppend(frame, clusterTimeMs)
       else refused.push({ seq, refusal })
     }

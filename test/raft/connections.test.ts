@@ -47,6 +47,29 @@ test('nothing is forwarded to a leader whose connection is broken: what was lost
   expect(seqs(bench.take())).toEqual([1, 3])
 })
 
+test('a refusal that was lost with the connection is told again; what was appended is not', () => {
+  const bench = new Bench({ limits: { uncommittedEntriesMax: 2 } })
+  bench.lead()
+  bench.take()
+  const forward = (...seqs: number[]): void =>
+    bench.receive({
+      ...{ type: 'forward', from: 2, term: bench.raft.term, boot: 1 },
+      proposals: seqs.map((seq) => ({ seq, frame: textFrame(id(2), 1, seq, 'x') })),
+    })
+  const refused = () =>
+    bench.takeOf('forward-refused').map((message) => message.refused.map(({ seq }) => seq))
+  forward(1, 2, 3)
+  expect(refused()).toEqual([[2, 3]])
+  const { lastIndex } = bench.raft
+  forward(1, 2, 3)
+  expect(refused()).toEqual([[2, 3]])
+  // Room came back, and still they are in no log and never will be.
+  bench.acknowledge()
+  bench.take()
+  forward(2, 4)
+  expect([refused(), bench.raft.lastIndex]).toEqual([[[2]], lastIndex + 1])
+})
+
 test('no read is asked of a leader whose connection is broken', () => {
   const bench = follower()
   bench.step({ kind: 'disconnected', peer: id(2) })

@@ -128,6 +128,20 @@ export const TRANSPORT: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M409',
+    title: 'what a leader has refused it does not refuse again',
+    why: 'Where the answer was lost with the connection, the client waits in vain, and the room that its proposal takes is never given back.',
+    layers: SIM_UNIT,
+    tests: CONNECTIONS_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        '        if (before !== undefined) refused.push({ seq, refusal: before })\n',
+        '        if (before !== undefined) continue\n',
+      ),
+    ],
+  },
+  {
     id: 'M115',
     title: 'a node of another cluster is admitted',
     why: 'Two clusters mix, because somebody reused an address.',
