@@ -107,7 +107,9 @@ export const REQUESTS: readonly Mutant[] = [
     title: 'a forwarded proposal that arrives twice is appended twice',
     why: 'The network doubled it, or it was sent again after a reconnect.',
     layers: SIM,
-    edits: [edit(RAFT, '      if (!seqs.isNew(from, boot, seq)) continue\n', '')],
+    edits: [
+      edit(RAFT, 'if (!seqs.isNew(from, boot, seq)) {', 'if (seqs.refusal(from, boot, seq) !== undefined) {'),
+    ],
   },
   {
     id: 'M94',
