@@ -228,6 +228,10 @@ export class SimEngine implements Engine {
     return inFlight
   }
 
+  compact(done: Done): void {
+    this.#later('read', () => done(undefined))
+  }
+
   close(done: Done): void {
     this.#later('read', () => {
       this.#isOpen = false

@@ -95,6 +95,10 @@ export class ObservedStorage implements Storage {
     this.#engine.label = undefined
   }
 
+  compact(done: Done): void {
+    this.#inner.compact(done)
+  }
+
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#inner.get(key)
   }

@@ -7,12 +7,15 @@
 //   low    entries that make room (deletes) are taken, others are refused; a leader hands over to a node that has room
 //   none   no entry is written: the replica votes, follows and serves, and takes no entries until there is room again
 //
+// While it is short the log is kept no longer than needed, and LevelDB is told to compact now and then: by itself it would keep what was deleted
+// until enough is written, and nothing is.
+//
 // A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
 // when somebody else fills the disk.
 
 import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import type { DiskRoom } from '../raft/index.ts'
+import type { DiskRoom, MonotonicMs } from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Clock, Timer } from './types.ts'
 
@@ -24,6 +27,12 @@ export interface Disk {
   readonly hasReserve: boolean
   takeReserve(bytes: number): void
   giveBackReserve(): void
+}
+
+export interface DiskSpaceEvents {
+  changed(room: DiskRoom): void
+  /** Give back what was deleted; `done` is called unless that fails, which ends the node. */
+  compact(done: () => void): void
 }
 
 const NONE_PART = 4
@@ -39,17 +48,19 @@ export class DiskSpace {
   readonly #clock: Clock
   readonly #limits: DriverLimits
   readonly #disk: Disk
-  readonly #changed: (room: DiskRoom) => void
+  readonly #events: DiskSpaceEvents
   #room: DiskRoom = 'enough'
   #freeBytes = Number.POSITIVE_INFINITY
   #written = 0
   #timer: Timer | undefined
+  #compactAt: MonotonicMs = Number.NEGATIVE_INFINITY
+  #compacting = false
 
-  constructor(clock: Clock, limits: DriverLimits, disk: Disk, changed: (room: DiskRoom) => void) {
+  constructor(clock: Clock, limits: DriverLimits, disk: Disk, events: DiskSpaceEvents) {
     this.#clock = clock
     this.#limits = limits
     this.#disk = disk
-    this.#changed = changed
+    this.#events = events
   }
 
   /** As of the last look. */
@@ -60,6 +71,7 @@ export class DiskSpace {
   /** Looks, and then again and again. */
   start(): void {
     this.#look()
+    if (this.#room !== 'enough') this.#compact()
     this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
   }
 
@@ -82,7 +94,17 @@ export class DiskSpace {
     const room = this.#roomOf(this.#freeBytes)
     if (room === this.#room) return
     this.#room = room
-    this.#changed(room)
+    this.#events.changed(room)
+  }
+
+  #compact(): void {
+    const now = this.#clock.now()
+    if (this.#compacting || now < this.#compactAt) return
+    this.#compacting = true
+    this.#events.compact(() => {
+      this.#compacting = false
+      this.#compactAt = this.#clock.now() + this.#limits.diskCompactMs
+    })
   }
 
   #roomOf(freeBytes: number): DiskRoom {

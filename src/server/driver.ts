@@ -179,7 +179,10 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#configuration = this.#raft.configuration
     this.#hashes = new StateHashes(this.#replicaId)
     this.#scrubber = new Scrubber(clock, storage, limits, (error) => this.#fail(error))
-    this.#space = new DiskSpace(clock, limits, options.disk, (room) => this.#roomChanged(room))
+    this.#space = new DiskSpace(clock, limits, options.disk, {
+      changed: (room) => this.#roomChanged(room),
+      compact: (done) => this.#compact(done),
+    })
     this.#waits = new Waits(clock)
     this.#proposals = new Proposals(clock, limits, (frame) => this.#renew(frame))
     this.#applier = new Applier(storage, {
@@ -191,6 +194,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
       neededAfter: () => this.#raft.neededAfter,
+      isShortOfRoom: () => this.#raft.room !== 'enough',
       send: (message) => this.#network?.send(message),
       stored: (batch) => this.#stored(batch),
       failed: (error) => this.#fail(error),
@@ -667,6 +671,13 @@ export class Driver implements NodeApi, NetworkEvents {
     if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
     else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
     this.#step({ kind: 'disk-room', now: this.#clock.now(), room })
+  }
+
+  #compact(done: () => void): void {
+    this.#storage.compact((error) => {
+      if (error === undefined) done()
+      else this.#fail(error)
+    })
   }
 
   #take(write: Write): void {

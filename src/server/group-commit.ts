@@ -34,6 +34,8 @@ export interface GroupCommitEvents {
   hardState(): HardState
   /** A follower that answers needs the log after this index (`Raft.neededAfter`). */
   neededAfter(): LogIndex
+  /** The log is kept no longer than needed. */
+  isShortOfRoom(): boolean
   send(message: Message): void
   stored(batch: StoredBatch): void
   /** Final: nothing is submitted any more. */
@@ -143,7 +145,8 @@ export class GroupCommit {
     const hardState = this.#hardStateAfter(writes)
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
-    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, this.#events.neededAfter())
+    const [neededAfter, isShort] = [this.#events.neededAfter(), this.#events.isShortOfRoom()]
+    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, neededAfter, isShort)
     const began = this.#clock.now()
     this.#inFlight = true
     this.#storage.write({ writes, hardState, compactTo }, (error) => {

@@ -64,6 +64,8 @@ export interface DriverLimits {
   readonly diskReserveBytes: number
   /** Pause between two looks at the free space. */
   readonly diskLookMs: number
+  /** While it is short: pause between two compactions of everything. */
+  readonly diskCompactMs: number
   /** Graceful stop: how long handing leadership over, then finishing requests, may take. */
   readonly handOverMsMax: number
   readonly drainMsMax: number
@@ -94,6 +96,7 @@ export const driverLimits: DriverLimits = {
   scrubSliceBytes: SCRUB_SLICE.bytesMax,
   diskReserveBytes: 256 * MiB,
   diskLookMs: 1_000,
+  diskCompactMs: 30_000,
   handOverMsMax: 3_000,
   drainMsMax: 10_000,
   removedGraceMs: 1_000,

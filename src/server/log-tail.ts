@@ -30,11 +30,16 @@ export class LogTail {
 
   /**
    * Where to compact to; undefined when too little would go. `durable`: last index whose rows are durable; `neededAfter`: a follower that
-   * answers needs what comes after this.
+   * answers needs what comes after this; `isShort`: the disk is short of room, so nothing is kept for followers that do not answer.
    */
-  compactTo(firstIndex: LogIndex, durable: LogIndex, neededAfter: LogIndex): LogIndex | undefined {
+  compactTo(
+    firstIndex: LogIndex,
+    durable: LogIndex,
+    neededAfter: LogIndex,
+    isShort = false,
+  ): LogIndex | undefined {
     const { logTailEntries, logTailBytes, logBehindEntries, logBehindBytes, compactEntriesMin } = this.#limits
-    const beyondTail = Math.max(durable - logTailEntries, this.#beyond(logTailBytes))
+    const beyondTail = isShort ? durable : Math.max(durable - logTailEntries, this.#beyond(logTailBytes))
     const beyondAll = Math.max(durable - logBehindEntries, this.#beyond(logBehindBytes))
     const target = Math.min(durable, beyondTail, Math.max(beyondAll, neededAfter))
     if (target < firstIndex) return undefined

@@ -29,7 +29,13 @@ export const levelLimits: LevelLimits = {
 /** Bytes that one step of a scan reads ahead on LevelDB's thread. */
 const SCAN_BYTES = 256 * KiB
 
-export type Database = Level<Uint8Array, Uint8Array>
+/** No key of the store begins with 255. */
+const [FIRST_KEY, BEHIND_ALL_KEYS] = [Uint8Array.of(0), Uint8Array.of(255)]
+
+/** On Node the package is LevelDB itself; its types name only what browsers have too. */
+export type Database = Level<Uint8Array, Uint8Array> & {
+  compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
+}
 
 /** Never creates a database: with CURRENT gone LevelDB would make a new one and delete every table. */
 export async function openDatabase(dir: string, limits: LevelLimits): Promise<Database> {
@@ -45,8 +51,13 @@ export async function createDatabase(dir: string, limits: LevelLimits): Promise<
   return db
 }
 
-const newDatabase = (dir: string): Database =>
-  new Level<Uint8Array, Uint8Array>(dir, { keyEncoding: 'view', valueEncoding: 'view' })
+function newDatabase(dir: string): Database {
+  const db = new Level<Uint8Array, Uint8Array>(dir, { keyEncoding: 'view', valueEncoding: 'view' })
+  if (!isLevelDB(db)) throw new Error('the package "level" is not LevelDB here')
+  return db
+}
+
+const isLevelDB = (db: Level<Uint8Array, Uint8Array>): db is Database => 'compactRange' in db
 
 class LevelBatch implements EngineBatch {
   readonly chained: ChainedBatch<Database, Uint8Array, Uint8Array>
@@ -118,6 +129,13 @@ export class LevelEngine implements Engine {
         this.#sequence = sequence
         done(undefined)
       },
+      (error: unknown) => done(asError(error)),
+    )
+  }
+
+  compact(done: (error: Error | undefined) => void): void {
+    this.#db.compactRange(FIRST_KEY, BEHIND_ALL_KEYS).then(
+      () => done(undefined),
       (error: unknown) => done(asError(error)),
     )
   }

@@ -433,6 +433,11 @@ class Store implements Storage {
     this.#first.whenFailed(told)
   }
 
+  compact(done: Done): void {
+    this.#check()
+    this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
+  }
+
   close(done: Done): void {
     this.#isClosed = true
     if (this.#first.error !== undefined) {

@@ -155,6 +155,9 @@ export interface Storage {
   /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
   write(batch: StorageBatch, done: Done): void
 
+  /** Gives back the room of what was deleted and overwritten, and takes some while it works. An error is final. */
+  compact(done: Done): void
+
   /** Newest row, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
   /** The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from memory. */

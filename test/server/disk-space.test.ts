@@ -113,13 +113,17 @@ function watched() {
   const disk = new FakeDisk()
   const rooms: DiskRoom[] = []
   const limits = { ...driverLimits, diskReserveBytes: 800 }
-  const space = new DiskSpace(clock, limits, disk, (room) => rooms.push(room))
+  const compactions: (() => void)[] = []
+  const space = new DiskSpace(clock, limits, disk, {
+    changed: (room) => rooms.push(room),
+    compact: (done) => compactions.push(done),
+  })
   const at = (free: number): void => {
     disk.free = free
     clock.advance(diskLookMs)
   }
   space.start()
-  return { clock, disk, rooms, space, at }
+  return { clock, disk, rooms, space, at, compactions }
 }
 
 test('room that comes and goes by a little changes nothing: it is back only well above the bound', () => {
@@ -164,4 +168,23 @@ test('it looks no more once it is stopped', () => {
   const { looks } = disk
   clock.advance(10 * diskLookMs)
   expect(disk.looks).toBe(looks)
+})
+
+test('while it is short what was deleted is given back, one compaction after the other with pauses', () => {
+  const { clock, at, compactions } = watched()
+  at(10_000)
+  expect(compactions).toHaveLength(0)
+  at(700)
+  expect(compactions).toHaveLength(1)
+  clock.advance(2 * driverLimits.diskCompactMs)
+  expect(compactions).toHaveLength(1)
+  compactions[0]?.()
+  clock.advance(driverLimits.diskCompactMs - diskLookMs)
+  expect(compactions).toHaveLength(1)
+  clock.advance(diskLookMs)
+  expect(compactions).toHaveLength(2)
+  compactions[1]?.()
+  at(10_000)
+  clock.advance(2 * driverLimits.diskCompactMs)
+  expect(compactions).toHaveLength(2)
 })

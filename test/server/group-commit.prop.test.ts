@@ -127,6 +127,7 @@ class Node {
     this.commits = new GroupCommit(this.clock, this.storage, driverLimits, {
       hardState: () => hardState(this.term, this.commit),
       neededAfter: () => asIndex(0),
+      isShortOfRoom: () => false,
       send: (message) => this.#left(message),
       stored: () => {},
       failed: (error) => expect.fail(error.message),

@@ -71,3 +71,10 @@ test('keeps what a follower still needs, up to a bound in bytes', () => {
   expect(tail.compactTo(asIndex(15), asIndex(20), asIndex(14))).toBeUndefined()
   expect(tail.compactTo(asIndex(15), asIndex(20), NOTHING)).toBe(16)
 })
+
+test('keeps nothing but what is needed while the disk is short of room', () => {
+  const tail = new LogTail(limits)
+  tail.written(write(1, 500, 10_000))
+  expect(tail.compactTo(asIndex(1), asIndex(500), asIndex(450), true)).toBe(450)
+  expect(tail.compactTo(asIndex(451), asIndex(500), NOTHING, true)).toBe(500)
+})

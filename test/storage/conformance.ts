@@ -369,6 +369,24 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await allRows(storage)).toEqual(['b=3', 'h=2', 'z=3'])
     })
 
+    test('stays as it was while everything is compacted, and writes go on meanwhile', async () => {
+      const { storage, reopened } = await fresh()
+      await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
+      storage.apply(changes({ a: '1', b: '1' }), applied(2, 1))
+      await store(storage, batch(hardState(1, 3)))
+      const view = storage.view()
+      const compacted = new Promise<void>((resolve, reject) =>
+        storage.compact((error) => (error === undefined ? resolve() : reject(error))),
+      )
+      storage.apply(changes({ a: undefined, c: '2' }), applied(3, 1))
+      await store(storage, batch(hardState(1, 3)))
+      await compacted
+      expect(text(view.get(rowKey('a')))).toBe('1')
+      view.close()
+      expect(await allRows(storage)).toEqual(['b=1', 'c=2'])
+      expect(await allRows(await reopened())).toEqual(['b=1', 'c=2'])
+    })
+
     test('opened while a batch is being written sees it whole', async () => {
       const storage = await withRows()
       const stored = store(storage, batch(hardState(1, 9)))

@@ -62,6 +62,10 @@ export class FaultyEngine implements Engine {
     })
   }
 
+  compact(done: Done): void {
+    this.#engine.compact(done)
+  }
+
   close(done: Done): void {
     this.#engine.close(done)
   }
