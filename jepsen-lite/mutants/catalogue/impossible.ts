@@ -2,7 +2,7 @@
 
 import type { Impossible } from '../mutant.ts'
 
-export const IMPOSSIBLE: readonly Impossible[] = [
+export const IMPOSSIBLE_HERE: readonly Impossible[] = [
   {
     id: 'M06',
     title: 'duplicate votes of one replica are counted twice',

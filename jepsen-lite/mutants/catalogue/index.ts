@@ -1,9 +1,11 @@
 // All mutants, by the part of the code that they are about.
 
-import type { Mutant } from '../mutant.ts'
+import type { Impossible, Mutant } from '../mutant.ts'
 import { CLIENT_MUTANTS } from './client.ts'
 import { ELECTIONS } from './elections.ts'
+import { ETCD, ETCD_IMPOSSIBLE } from './etcd.ts'
 import { HARNESS } from './harness.ts'
+import { IMPOSSIBLE_HERE } from './impossible.ts'
 import { LOCAL } from './local.ts'
 import { MEMBERSHIP_CHANGES } from './membership.ts'
 import { READS } from './reads.ts'
@@ -14,8 +16,9 @@ import { SNAPSHOTS } from './snapshots.ts'
 import { STORAGE } from './storage.ts'
 import { TRANSPORT } from './transport.ts'
 
-export { IMPOSSIBLE } from './impossible.ts'
 export { HARNESS }
+
+export const IMPOSSIBLE: readonly Impossible[] = [...IMPOSSIBLE_HERE, ...ETCD_IMPOSSIBLE]
 
 /** Bugs of the store. */
 export const STORE_MUTANTS: readonly Mutant[] = [
@@ -30,6 +33,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...CLIENT_MUTANTS,
   ...LOCAL,
   ...REST,
+  ...ETCD,
 ].sort((a, b) => number(a) - number(b))
 
 export const MUTANTS: readonly Mutant[] = [...STORE_MUTANTS, ...HARNESS]
