@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT } from '../exit-codes.ts'
 import { type Found, judged, Search } from '../sim/index.ts'
+import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
 
 const SCHEDULES = 200
@@ -121,6 +122,7 @@ function reportOf(seed: number, search: Search, details: readonly Detail[], wall
       hit: Object.fromEntries(probes.filter(([, count]) => count > 0)),
       never_hit: probes.filter(([, count]) => count === 0).map(([probe]) => probe),
     },
+    coverage: coverageOf(search.coverage),
     trace_hash: trace,
     violations: details.length,
     violation_details: details,
@@ -140,6 +142,7 @@ function toText(report: ReturnType<typeof reportOf>): string {
       .map(([probe, count]) => `${probe} ${count}`)
       .join(', ')}`,
     `probes never hit: ${probes.never_hit.join(', ') || 'none'}`,
+    ...coverageTable(report.coverage),
     `trace ${report.trace_hash}; ${report.repeated} repeated, ${report.checked} histories checked, ${report.undecided} undecided`,
     ...report.violation_details.map(
       ({ seed, detail, file, faults: count, ops }) =>

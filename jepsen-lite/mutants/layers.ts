@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { assertNever } from '../../src/raft/index.ts'
+import type { Rare } from '../sim/index.ts'
 import type { Layer, Mutant } from './mutant.ts'
 import type { TrialOptions, TrialResult } from './sim-trial.ts'
 
@@ -15,6 +16,8 @@ export interface Budget {
   readonly seconds: number
   readonly shrinkSeconds: number
   readonly seed: number
+  /** What the first schedule is made of, beside the seed. */
+  readonly guide?: Rare | undefined
 }
 
 export interface Catch {
@@ -28,6 +31,8 @@ export interface Catch {
   readonly length: number | null
   /** Seed of the schedule that found it. */
   readonly seed: number | undefined
+  /** With the seed it makes that schedule. */
+  readonly rare?: Rare
 }
 
 /** Beyond the time that it was given; the machine may be busy. */
@@ -68,13 +73,14 @@ export function runLayer(
 }
 
 async function simulated(dir: string, budget: Budget): Promise<Catch | undefined> {
-  const { seed, searches, schedules, seconds, shrinkSeconds } = budget
+  const { seed, searches, schedules, seconds, shrinkSeconds, guide } = budget
   const options: TrialOptions = {
     seed,
     searches,
     schedules,
     ms: seconds * 1000,
     shrinkMs: shrinkSeconds * 1000,
+    ...(guide === undefined ? {} : { guide }),
   }
   const args = [join(dir, 'jepsen-lite/mutants/sim-trial.ts'), JSON.stringify(options)]
   const { out, err, ended } = await run(dir, args, options.ms + options.shrinkMs + PATIENCE_MS)
@@ -94,7 +100,7 @@ async function simulated(dir: string, budget: Budget): Promise<Catch | undefined
   const { first } = result
   if (first === undefined) return undefined
   const { rule: by, detail, length } = first
-  return { layer: 'sim', by, detail, schedules: result.schedules, length, seed: first.seed }
+  return { layer: 'sim', by, detail, schedules: result.schedules, length, seed: first.seed, rare: first.rare }
 }
 
 interface TestReport {

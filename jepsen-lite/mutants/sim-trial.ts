@@ -2,7 +2,7 @@
 //
 // One JSON document a line, the last one counts: whoever grows impatient while a schedule is being shrunk has the finding all the same.
 
-import { judged, runSchedule, Search } from '../sim/index.ts'
+import { judged, type Rare, runSchedule, Search } from '../sim/index.ts'
 import { shrink } from '../sim/shrink.ts'
 
 export interface TrialOptions {
@@ -13,6 +13,8 @@ export interface TrialOptions {
   /** Of wall clock, for all searches; the first is always begun. */
   readonly ms: number
   readonly shrinkMs: number
+  /** What makes the first schedule, with its seed. */
+  readonly guide?: Rare
 }
 
 export interface TrialResult {
@@ -21,6 +23,7 @@ export interface TrialResult {
   readonly first:
     | {
         readonly seed: number
+        readonly rare: Rare
         readonly rule: string
         readonly detail: string
         readonly length: number | null
@@ -32,16 +35,16 @@ const NODES = 5
 /** Keeps the seeds of different searches apart. */
 const SEEDS_APART = 1_000_003
 
-function trial({ seed, searches, schedules, ms, shrinkMs }: TrialOptions): void {
+function trial({ seed, searches, schedules, ms, shrinkMs, guide }: TrialOptions): void {
   const until = performance.now() + ms
   const counts: (number | null)[] = []
-  let first: { readonly seed: number; readonly rule: string; readonly detail: string } | undefined
+  let first: Omit<NonNullable<TrialResult['first']>, 'length'> | undefined
   let found: ReturnType<Search['run']>
   for (let at = 0; at < searches && (at === 0 || performance.now() < until); at++) {
     const search = new Search(NODES)
     let hit: ReturnType<Search['run']>
     while (hit === undefined && search.schedules < schedules && performance.now() < until) {
-      hit = search.run(seed + at * SEEDS_APART + search.schedules)
+      hit = search.run(seed + at * SEEDS_APART + search.schedules, guide)
     }
     // A later search that only ran out of time says nothing.
     if (hit !== undefined || at === 0 || search.schedules === schedules) {
@@ -51,7 +54,7 @@ function trial({ seed, searches, schedules, ms, shrinkMs }: TrialOptions): void 
     found ??= hit
     if (first === undefined && found !== undefined) {
       const { invariant: rule, detail } = found.violation
-      first = { seed: found.seed, rule, detail }
+      first = { seed: found.seed, rare: found.rare, rule, detail }
       tell({ schedules: counts, first: { ...first, length: null } })
     }
   }

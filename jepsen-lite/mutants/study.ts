@@ -77,11 +77,11 @@ class Control {
     this.#budget = budget
   }
 
-  async isClean(bench: Workbench, mutant: Mutant, { layer, seed }: Catch): Promise<boolean> {
-    const what = JSON.stringify([layer, seed, layer === 'unit' ? mutant.tests : undefined])
+  async isClean(bench: Workbench, mutant: Mutant, { layer, seed, rare: guide }: Catch): Promise<boolean> {
+    const what = JSON.stringify([layer, seed, guide, layer === 'unit' ? mutant.tests : undefined])
     const known = this.#known.get(what)
     if (known !== undefined) return known
-    const seeds = { seed: seed ?? this.#budget.seed, schedules: 1, searches: 1, shrinkSeconds: 0 }
+    const seeds = { seed: seed ?? this.#budget.seed, schedules: 1, searches: 1, shrinkSeconds: 0, guide }
     const found = await runLayer(layer, bench.dir, mutant, { ...this.#budget, ...seeds })
     this.#known.set(what, found === undefined)
     return found === undefined

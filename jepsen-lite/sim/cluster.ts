@@ -17,6 +17,7 @@ import type { Network, NodeEnd } from '../../src/server/types.ts'
 import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
 import { STAGING_KEY } from '../../src/storage/keys.ts'
 import type { Recorder } from '../history.ts'
+import { Coverage } from './coverage.ts'
 import type { InFlight } from './disk.ts'
 import { Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
@@ -55,7 +56,8 @@ export class Cluster implements World {
   readonly trace = new Trace()
   readonly tally = new Tally()
   readonly invariants: Invariants
-  readonly triggers = new Triggers(this.time)
+  readonly coverage = new Coverage()
+  readonly triggers = new Triggers(this.time, (trigger, machine) => this.coverage.met(trigger, machine))
   readonly machines: Machine[] = []
   readonly network: SimNetwork
   readonly recorder: Recorder
@@ -81,7 +83,9 @@ export class Cluster implements World {
     this.network = new SimNetwork(this, size)
     this.invariants.onTrigger = (trigger, { id }) => {
       const process = this.network.processOf(id)
-      if (process !== undefined) this.triggers.met(trigger, process)
+      if (process === undefined) return
+      if (trigger === 'committed') process.hasCommitted = true
+      this.triggers.met(trigger, process)
     }
   }
 
@@ -211,6 +215,7 @@ export class Cluster implements World {
     this.network.silentDeath = silent
     machine.kill(inFlight)
     this.network.silentDeath = false
+    this.triggers.met('died', process)
     this.onGone(process)
     if (this.machines.every((one) => one.process === undefined)) this.tally.hit('all processes down at once')
   }
@@ -283,6 +288,8 @@ export class Cluster implements World {
     if (raft.leases.on) tally.hit('process started while leases are on')
     this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
     this.recorder.note('start', { node: process.name })
+    process.isStaging = machine.disk.holds(STAGING_KEY)
+    this.triggers.met('started', process)
     if (machine.joining) this.#askToJoin(machine, process)
   }
 
@@ -349,8 +356,10 @@ export class Cluster implements World {
     if (this.traps.size > 0) this.#spring(process, 'leaving')
     if (message.type === 'vote-answer' && message.granted)
       this.triggers.met('voted', process, this.network.processOf(message.to))
-    else if (message.type === 'timeout-now')
+    else if (message.type === 'timeout-now') {
+      process.handsOverUntil = this.time.now + this.config.electionMinMs
       this.triggers.met('hands-over', process, this.network.processOf(message.to))
+    }
   }
 
   writing(process: Process): void {
@@ -364,7 +373,10 @@ export class Cluster implements World {
   written(process: Process, batch: StorageBatch): void {
     const { tally } = this
     const first = process.storage?.log.firstIndex() ?? 0
-    if (process.firstIndex > 0 && first > process.firstIndex) tally.hit('log compacted on disk')
+    if (process.firstIndex > 0 && first > process.firstIndex) {
+      tally.hit('log compacted on disk')
+      this.triggers.met('compacted', process)
+    }
     process.firstIndex = first
     for (const { snapshot, truncateFrom } of batch.writes) {
       if (truncateFrom !== undefined) {
@@ -378,6 +390,8 @@ export class Cluster implements World {
       if (isJoint(configuration)) tally.hit('snapshot installed while joint')
       if (leases.on) tally.hit('snapshot installed while leases are on')
       this.say(process, `has installed a snapshot of ${snapshot.meta.index}`)
+      process.isStaging = false
+      this.triggers.met('installed', process)
       if (this.traps.size > 0) this.#spring(process, 'installing')
     }
   }
@@ -394,7 +408,8 @@ export class Cluster implements World {
     this.say(process, `${role} in term ${term}${leader === undefined ? '' : `, leader ${leader}`}: ${why}`)
     this.recorder.note('role', { node: process.name, role, term })
     const { tally, triggers } = this
-    if (role === 'candidate') triggers.met('candidate', process)
+    if (role === 'candidate' || role === 'pre-candidate') triggers.met(role, process)
+    if (role === 'follower' && leader === undefined) triggers.met('leaderless', process)
     if (role === 'leader') {
       tally.hit('election won')
       triggers.met('elected', process)
@@ -402,9 +417,24 @@ export class Cluster implements World {
         (machine) => machine.process !== process && machine.process?.role === 'leader',
       )
       if (others.length > 0) tally.hit('two leaders at once')
+      for (const { process: other } of others) {
+        if (other === undefined) continue
+        other.isSuperseded = true
+        triggers.met('superseded', other, process)
+      }
       if (this.traps.size > 0) this.#spring(process, 'elected')
     } else if (/lost the (election|pre-vote)/.test(why)) tally.hit('election lost or tied')
     else if (/no quorum/.test(why)) tally.hit('leader deposed without quorum')
+  }
+
+  heard(process: Process, message: Message): void {
+    const { coverage, triggers } = this
+    // A leader that sends entries to a receiver has given the snapshot up, or it is installed.
+    if (process.isStaging && message.type === 'append')
+      process.isStaging = process.machine.disk.holds(STAGING_KEY)
+    coverage.heard(process.machine, message.type)
+    if (message.type === 'read-index')
+      triggers.met('read-asked', process, this.network.processOf(message.from))
   }
 
   isOfLeader(event: Event, term: number): boolean {

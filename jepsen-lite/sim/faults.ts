@@ -74,6 +74,8 @@ export class Faults {
     const cluster = this.#cluster
     const nodes = strike.struck.map(({ name }) => name)
     const { kind, ...details } = fault
+    cluster.coverage.struck(kind, strike.struck, about?.struck ?? [])
+    about?.struck.push(kind)
     cluster.say(undefined, `fault ${kind}: ${nodes.join(' ')} ${JSON.stringify(details)}`)
     cluster.recorder.note('inject', { fault: kind, id: this.#injected++, nodes, details })
     strike.begin()

@@ -1,8 +1,9 @@
 // Schedules from seeds, by swarm testing: each seed first draws *which* faults and requests exist at all, how strong they are, and how tiny the
 // limits; then when they strike. A run with everything at once hides more than it shows.
 
+import { NOTHING_RARE, type Rare } from './coverage.ts'
 import { Dice } from './dice.ts'
-import { anyCut, drawAction, follower, plainly } from './drawing.ts'
+import { anyCut, drawAction, follower, plainly, whole } from './drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
 import { drawLimits } from './node-limits.ts'
 import { type Config, OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
@@ -16,17 +17,27 @@ import {
 } from './themes-leadership.ts'
 import { drawLinkScenes, drawLinkWriters, linksConfig } from './themes-links.ts'
 import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails, TAIL_WRITERS } from './themes-state.ts'
+import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './waiting.ts'
 
 /**
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
  * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
  * `members`: one change of the membership after the other, while leaders are cut off and die. `leases` and `elections`: themes-leadership.ts;
- * `behind`, and scenes for two of the others: themes-state.ts; `links`: themes-links.ts.
+ * `behind`, and scenes for two of the others: themes-state.ts; `links`: themes-links.ts; `triggered`: themes-triggered.ts.
  */
-type Theme = 'anything' | 'deposed' | 'snapshots' | 'members' | 'behind' | 'links' | LeadershipTheme
+type Theme =
+  | 'anything'
+  | 'deposed'
+  | 'snapshots'
+  | 'members'
+  | 'behind'
+  | 'links'
+  | 'triggered'
+  | LeadershipTheme
 
-export function generate(seed: number, nodes = 5): Schedule {
+/** `rare`: what a search has seen least, for the theme that looks for it. The same arguments give the same schedule. */
+export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Schedule {
   const dice = new Dice(seed, 0)
   const theme: Theme = dice.pick<Theme>(
     'anything',
@@ -44,12 +55,15 @@ export function generate(seed: number, nodes = 5): Schedule {
     'behind',
     'links',
     'links',
+    'triggered',
+    'triggered',
+    'triggered',
   )
   const config = themed(theme, dice, drawConfig(dice, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
     ? drawScenes(theme, new Dice(seed, 4), config)
-    : theme === 'behind'
+    : theme === 'behind' || theme === 'triggered'
       ? []
       : theme === 'links'
         ? drawLinkScenes(new Dice(seed, 10), config)
@@ -57,6 +71,8 @@ export function generate(seed: number, nodes = 5): Schedule {
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
     faults.push(...drawStateScenes(theme, new Dice(seed, 6), config))
   if (theme === 'members') faults.push(...drawJointElections(new Dice(seed, 9), config))
+  const triggered = theme === 'triggered' ? drawTriggered(new Dice(seed, 12), config, rare) : undefined
+  faults.push(...(triggered?.faults ?? []).map(whole))
   faults.sort((a, b) => a.at - b.at)
   // A store that is full takes none of the writes that show who was overtaken.
   const ops = drawOps(new Dice(seed, 1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
@@ -66,6 +82,7 @@ export function generate(seed: number, nodes = 5): Schedule {
   if (theme === 'links') ops.push(...drawLinkWriters(new Dice(seed, 11), config, faults))
   if (theme === 'snapshots') ops.push(...drawTails(new Dice(seed, 8), config))
   ops.push(...drawLists(new Dice(seed, 10), config))
+  ops.push(...(triggered?.ops ?? []))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
@@ -93,6 +110,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
       return behindConfig(dice, config)
     case 'links':
       return linksConfig(dice, config)
+    case 'triggered':
+      return triggeredConfig(dice, config)
     case 'members':
       return { ...config, ms: 60_000, spares: 2 }
     case 'snapshots':
@@ -323,7 +342,10 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
 }
 
 const THEMES: Readonly<
-  Record<Exclude<Theme, LeadershipTheme | 'behind' | 'links'>, Partial<Record<FaultKind, number>>>
+  Record<
+    Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'triggered'>,
+    Partial<Record<FaultKind, number>>
+  >
 > = {
   anything: WEIGHTS,
   deposed: DEPOSED,

@@ -1,5 +1,6 @@
 // The simulator (README.md): what others take from it. `shrink.ts` stands apart: it brings fast-check with it.
 
+export { type Coverage, EVENTS, type Rare, STATES } from './coverage.ts'
 export { generate } from './generate.ts'
 export { parseSchedule } from './parse.ts'
 export { replay } from './replay.ts'

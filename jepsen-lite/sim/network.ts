@@ -233,7 +233,7 @@ export class SimNetwork implements Carrier {
   // ---- a process and its peers
 
   networkOf(process: Process): Network {
-    const { seed, config, tally } = this.#world
+    const { seed, config, tally, triggers } = this.#world
     const host: Host = { process, ends: new Set(), called: undefined }
     const wires: Wires = {
       dial: (address, dialled) => this.#dial(host, address, dialled),
@@ -270,6 +270,8 @@ export class SimNetwork implements Carrier {
       sendStateHash: (at) => links.sendStateHash(at),
       sendSnapshot: (to, term, source) => {
         tally.hit('snapshot stream begun')
+        process.snapshotsSent++
+        triggers.met('sends-snapshot', process, this.#byId.get(to))
         links.sendSnapshot(to, term, new SmallChunks(source, config.limits.chunkRows))
       },
       inspect: () => links.inspect(),
@@ -292,17 +294,23 @@ export class SimNetwork implements Carrier {
       stateHash: (from, at) => driver.stateHash(from, at),
       connected: (greeting) => {
         if (driver.status().raft.leader === greeting.replicaId) this.#forwards.reconnects(process)
+        triggers.met('connected', process, this.#byId.get(greeting.replicaId))
         driver.connected(greeting)
       },
-      disconnected: (peer) => driver.disconnected(peer),
+      disconnected: (peer) => {
+        triggers.met('disconnected', process, this.#byId.get(peer))
+        driver.disconnected(peer)
+      },
       refused: (peer) => driver.refused(peer),
       stop: (reason) => driver.stop(reason),
       snapshotOffered: (from, ...offer) => {
+        process.isStaging = true
         triggers.met('offered', process, this.#byId.get(from))
         driver.snapshotOffered(from, ...offer)
       },
       snapshotReceived: (...snapshot) => driver.snapshotReceived(...snapshot),
       snapshotSent: (to, index, ok) => {
+        process.snapshotsSent--
         if (!ok) tally.hit('snapshot stream given up')
         driver.snapshotSent(to, index, ok)
       },
@@ -322,6 +330,7 @@ export class SimNetwork implements Carrier {
     // Where messages may be lost on a connection that stands, this does not hold.
     if (config.harsh === 0)
       invariants.violation ??= this.#forwards.arrives(this.#byId.get(message.from), process, message)
+    this.#world.heard(process, message)
     invariants.heard(process.replica, message, driver.term)
     driver.message(message)
   }

@@ -146,6 +146,8 @@ export class Machine {
   /** Where applying is slow, every second entry waits in the driver, and the next one in the core, which may hand out none. */
   hasApplied(): void {
     if (!this.isApplyingSlowly) return
+    const { process } = this
+    if (process !== undefined) this.#world.triggers.met('applied-late', process)
     if (this.appliedSlowly++ % 2 === 1) this.#applyingUntil = this.#world.time.now + this.applyMs
   }
 
@@ -212,6 +214,17 @@ export class Process implements Owner {
   #deferred: Event[] = []
   role = 'follower'
   term = 0
+  /** As its driver knows it. */
+  leader: ReplicaId | undefined
+  /** Of a leader: since it was elected it has committed something; another has been elected. */
+  hasCommitted = false
+  isSuperseded = false
+  /** It has asked a successor to take over, and until then that may do so. */
+  handsOverUntil = 0
+  /** Snapshots that it is sending. */
+  snapshotsSent = 0
+  /** It is being sent a snapshot, or has one that is not installed. */
+  isStaging = false
   /** Number of the event in which it applied something last. */
   #appliedIn = 0
   /** As its driver said last. */
@@ -237,6 +250,9 @@ export class Process implements Owner {
   get place(): number {
     return this.machine.place
   }
+  get handsOver(): boolean {
+    return this.#world.time.now < this.handsOverUntil
+  }
   /** The driver, while it serves. */
   get serving(): Driver | undefined {
     return this.live && !this.paused ? this.driver : undefined
@@ -246,6 +262,7 @@ export class Process implements Owner {
     const { machine } = this
     const world = this.#world
     const { time } = world
+    world.triggers.met('opening', this)
     this.engine = machine.disk.open(
       world.config.limits,
       {
@@ -316,8 +333,10 @@ export class Process implements Owner {
         entriesApplied() {},
         roleChanged: ({ role, term, leader, why }) => {
           if (this.role === 'leader' && role !== 'leader') world.triggers.met('deposed', this)
+          if (this.role !== role || this.term !== term) this.#takesRole()
           this.role = role
           this.term = term
+          this.leader = leader
           invariants.role(replica, role, term)
           world.roleChanged(this, role, term, leader, why)
         },
@@ -336,6 +355,12 @@ export class Process implements Owner {
     const network: Network = world.networkOf(this)
     driver.start(network)
     world.began(this)
+  }
+
+  #takesRole(): void {
+    this.hasCommitted = false
+    this.isSuperseded = false
+    this.handsOverUntil = 0
   }
 
   /** What made a driver stop itself; a broken rule of ours must not pass for a failing disk. */
@@ -370,6 +395,7 @@ export class Process implements Owner {
   /** As with SIGSTOP: nothing runs, while clocks go on and sockets fill. */
   pause(): void {
     this.paused = true
+    this.#world.triggers.met('stopped', this)
     this.#pausedAt = this.machine.clock.at(this.#world.time.now)
   }
 

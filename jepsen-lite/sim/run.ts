@@ -3,6 +3,7 @@
 import { type HistoryEvent, Recorder } from '../history.ts'
 import { Clients } from './clients.ts'
 import { Cluster } from './cluster.ts'
+import type { Coverage } from './coverage.ts'
 import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
 import type { Process } from './process.ts'
@@ -21,6 +22,7 @@ export interface Result {
   readonly trace: string
   readonly faults: Readonly<Record<string, number>>
   readonly probes: Readonly<Record<string, number>>
+  readonly coverage: Coverage
   readonly ok: number
   readonly failed: number
   readonly unknown: number
@@ -51,7 +53,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     config,
     (now) => new Recorder(header, now, (event) => history.push(event)),
   )
-  const { time, tally, invariants, triggers } = cluster
+  const { time, tally, invariants, triggers, coverage } = cluster
   if (watch !== undefined) {
     cluster.onSay = (process: Process | undefined, what: string) =>
       watch({ atMs: time.now, node: process?.name, what, cluster })
@@ -64,7 +66,12 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   for (const op of schedule.ops)
     if (op.at < config.ms)
       time.push(op.at, IO, undefined, () =>
-        triggers.whenever(op, (about) => clients.run(op, cluster.machine(op.node, about))),
+        triggers.whenever(op, (about) => {
+          const machine = cluster.machine(op.node, about)
+          if (!clients.run(op, machine)) return false
+          if (machine !== undefined) coverage.asked(op.kind, machine)
+          return true
+        }),
       )
   for (const fault of schedule.faults)
     if (fault.at < config.ms)
@@ -99,6 +106,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     trace: cluster.trace.value,
     faults: tally.faults,
     probes: tally.probes,
+    coverage,
     ok: clients.ok,
     failed: clients.failed,
     unknown: clients.unknown,

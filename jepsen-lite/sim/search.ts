@@ -2,6 +2,7 @@
 
 import { check, type Verdict } from '../checker/index.ts'
 import { historyOf } from '../history.ts'
+import { Coverage, type Rare } from './coverage.ts'
 import { generate } from './generate.ts'
 import { type Result, runSchedule } from './run.ts'
 import type { Schedule } from './schedule.ts'
@@ -15,6 +16,8 @@ const CONFIGURATIONS_MAX = 20_000
 
 export interface Found {
   readonly seed: number
+  /** With the seed it makes the schedule. */
+  readonly rare: Rare
   readonly schedule: Schedule
   readonly result: Result
   readonly violation: NonNullable<Result['violation']>
@@ -41,6 +44,7 @@ export class Search {
   readonly #nodes: number
   readonly #trace = new Trace()
   readonly tally = new Tally()
+  readonly coverage = new Coverage()
   readonly found: Found[] = []
   schedules = 0
   repeated = 0
@@ -61,16 +65,18 @@ export class Search {
     return this.#trace.value
   }
 
-  run(seed: number): Found | undefined {
-    const schedule = generate(seed, this.#nodes)
+  /** `guide`: what was rare when this seed was run before; otherwise what has been rare until now. */
+  run(seed: number, guide?: Rare): Found | undefined {
     const number = this.schedules++
+    const rare = guide ?? this.coverage.rarest(number)
+    const schedule = generate(seed, this.#nodes, rare)
     const result = judged(schedule)
     this.#count(result)
     const violation =
       result.violation ??
       (number % REPEATED_EVERY === REPEATED_EVERY / 2 ? this.#repeat(schedule, result) : undefined)
     if (violation === undefined) return undefined
-    const found = { seed, schedule, result, violation }
+    const found = { seed, rare, schedule, result, violation }
     this.found.push(found)
     return found
   }
@@ -87,6 +93,7 @@ export class Search {
     if (result.verdict === 'undecided') this.undecided++
     else if (result.verdict !== undefined) this.checked++
     this.#trace.text(result.trace)
+    this.coverage.add(result.coverage)
     for (const [kind, count] of Object.entries(result.faults))
       this.tally.faults[kind] = (this.tally.faults[kind] ?? 0) + count
     for (const [probe, count] of Object.entries(result.probes))

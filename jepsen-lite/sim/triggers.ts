@@ -3,6 +3,7 @@
 //
 // Whoever waits is called in an event of its own, at the same instant at the earliest: never in the middle of a turn (`Trap` does that).
 
+import type { FaultKind } from './fault-kinds.ts'
 import type { Machine, Process } from './process.ts'
 import { IO, type Time } from './time.ts'
 import type { Trigger, Waiting } from './waiting.ts'
@@ -14,6 +15,8 @@ export const PATIENCE_MS = 10_000
 export interface About {
   readonly subject: Machine
   readonly other: Machine | undefined
+  /** The faults that have struck at it. */
+  readonly struck: FaultKind[]
 }
 
 interface Waiter {
@@ -28,10 +31,12 @@ interface Waiter {
 
 export class Triggers {
   readonly #time: Time
+  readonly #seen: (trigger: Trigger, machine: Machine) => void
   readonly #waiters = new Map<Trigger, Waiter[]>()
 
-  constructor(time: Time) {
+  constructor(time: Time, seen: (trigger: Trigger, machine: Machine) => void) {
     this.#time = time
+    this.#seen = seen
   }
 
   /** Runs at once what waits for nothing. */
@@ -67,10 +72,11 @@ export class Triggers {
   }
 
   met(trigger: Trigger, process: Process, other?: Process): void {
+    this.#seen(trigger, process.machine)
     const waiters = this.#waiters.get(trigger)
     if (waiters === undefined) return
     const time = this.#time
-    const about = { subject: process.machine, other: other?.machine }
+    const about = { subject: process.machine, other: other?.machine, struck: [] }
     const left = waiters.filter((waiter) => {
       if (waiter.until < time.now || waiter.left === 0) return false
       if (waiter.subject !== undefined && waiter.subject !== about.subject) return true

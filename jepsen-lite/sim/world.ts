@@ -3,6 +3,7 @@
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Network, NodeEnd } from '../../src/server/types.ts'
 import type { StorageBatch } from '../../src/storage/index.ts'
+import type { Coverage } from './coverage.ts'
 import type { Invariants } from './invariants.ts'
 import type { Process } from './process.ts'
 import type { Config } from './schedule.ts'
@@ -19,6 +20,7 @@ export interface World {
   readonly tally: Tally
   readonly invariants: Invariants
   readonly triggers: Triggers
+  readonly coverage: Coverage
   /** The wires of a process that begins. */
   networkOf(process: Process): Network
   /** A process serves. */
@@ -29,6 +31,8 @@ export interface World {
   refused(process: Process, error: Error): void
   /** Something is about to leave: a fault may end the process right here. */
   leaving(process: Process, message: Message): void
+  /** Something has arrived, and the process is about to read it. */
+  heard(process: Process, message: Message): void
   /** A batch is begun; has become durable, and nobody knows; is reported. A fault may end the process at the first two. */
   writing(process: Process): void
   stored(process: Process): void

@@ -1,7 +1,7 @@
 // Parts of a schedule that wait for a trigger: each trigger is noticed, and what waits for it happens then and as often as it says.
 
 import { expect, test } from 'vitest'
-import { everybody, nobody, plainly } from '../../../jepsen-lite/sim/drawing.ts'
+import { dies, everybody, nobody, plainly } from '../../../jepsen-lite/sim/drawing.ts'
 import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
@@ -9,7 +9,7 @@ import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/waiting.ts'
 
 const WRITES_END_MS = 9000
 
-/** Five nodes that nothing happens to, under a steady load of writes at each of them. */
+/** Five nodes that nothing happens to, under a steady load of writes, and a few reads, at each of them. */
 function calm(faults: readonly Fault[]): Schedule {
   const { config } = generate(1)
   return {
@@ -22,7 +22,8 @@ function calm(faults: readonly Fault[]): Schedule {
       ...{ writeMs: 1, writeJitterMs: 1, readMs: 0.1 },
     },
     ops: Array.from({ length: 400 }, (_, at) => ({
-      ...({ at: 1000 + 20 * at, kind: 'put', client: at % 10, node: at % 5, key: at % 4, x: at } as const),
+      ...{ at: 1000 + 20 * at, kind: at % 8 === 7 ? 'get' : 'put', client: at % 10, node: at % 5 },
+      ...{ key: at % 4, x: 4 * at },
     })),
     faults,
   }
@@ -43,6 +44,9 @@ const cutOff: Fault = { at: 4000, kind: 'isolate', target: 'leader', ...plainly(
 const breaks = { at: 3000, kind: 'break', target: 0 } as const
 const breaksStreams = { at: 3000, kind: 'break-streams', target: 'subject' } as const
 
+const wiped: Fault = { at: 4000, kind: 'wipe', target: 1 }
+const dead: Fault = { at: 4000, ...dies, target: 1, ms: 500 }
+
 /** What brings each of them about. */
 const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   elected: [cutOff],
@@ -54,11 +58,25 @@ const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   ahead: [{ at: 4000, kind: 'stall-disk', target: 0, ms: 400 }],
   reconfigured: [{ at: 4000, kind: 'leases', target: 'leader', on: true, durationMs: 250 }],
   joint: [{ at: 4000, kind: 'remove', asked: 2, member: 1, evenSmall: true }],
-  offered: [{ at: 4000, kind: 'wipe', target: 1 }],
-  staged: [{ at: 4000, kind: 'wipe', target: 1 }],
-  forwarded: [],
+  offered: [wiped],
+  staged: [wiped],
+  installed: [wiped],
+  'sends-snapshot': [wiped],
+  superseded: [cutOff],
+  leaderless: [{ at: 4000, ...dies, target: 'leader', ms: 3000 }],
+  'pre-candidate': [cutOff],
+  'applied-late': [{ at: 4000, kind: 'slow-apply', target: 1, entryMs: 30, ms: 500 }],
+  connected: [dead],
+  disconnected: [dead],
+  died: [dead],
+  opening: [dead],
+  started: [dead],
+  stopped: [{ at: 4000, kind: 'pause', target: 1, ms: 500 }],
   committed: [],
+  compacted: [],
   answered: [],
+  forwarded: [],
+  'read-asked': [],
 }
 
 test.each(TRIGGERS)('%s is a trigger that a fault can wait for', (when) => {

@@ -1,0 +1,182 @@
+// What a search has been through: how often each event met a node in each state, and how often two faults struck at one trigger. What is rare
+// there is what the generator tries next (`rarest`).
+
+import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
+import { FAULT_KINDS, type FaultKind } from './fault-kinds.ts'
+import type { Machine } from './process.ts'
+import { OP_KINDS, type OpKind } from './schedule.ts'
+import { TRIGGERS, type Trigger } from './waiting.ts'
+
+/** States of a node, and the triggers at which it enters each. */
+const ENTERED: { readonly [state: string]: readonly Trigger[] } = {
+  down: ['died'],
+  opening: ['opening'],
+  stopped: ['stopped'],
+  learner: ['started'],
+  'gets a snapshot': ['offered', 'staged'],
+  joint: ['joint'],
+  'applies late': ['applied-late'],
+  'no leader': ['leaderless'],
+  follower: ['connected', 'disconnected', 'voted', 'ahead', 'installed', 'answered', 'forwarded'],
+  'pre-candidate': ['pre-candidate'],
+  candidate: ['candidate'],
+  'new leader': ['elected'],
+  leader: ['committed', 'read-asked'],
+  'joint leader': ['joint', 'reconfigured'],
+  'sends a snapshot': ['sends-snapshot'],
+  'hands over': ['hands-over'],
+  superseded: ['superseded'],
+}
+export const STATES = Object.keys(ENTERED)
+const NUMBERS = new Map(STATES.map((state, number) => [state, number]))
+
+const MESSAGES = [
+  'append',
+  'append-accepted',
+  'append-rejected',
+  'heartbeat',
+  'heartbeat-answer',
+  'vote-request',
+  'pre-vote-request',
+  'vote-answer',
+  'pre-vote-answer',
+  'timeout-now',
+  'transfer-request',
+  'forward',
+  'forward-refused',
+  'read-index',
+  'read-index-answer',
+  'lost-state',
+] as const satisfies readonly Message['type'][]
+
+/** Triggers, faults that strike, requests of clients, messages that arrive. */
+export const EVENTS = [
+  ...TRIGGERS.map((trigger) => `when ${trigger}`),
+  ...FAULT_KINDS.map((kind) => `fault ${kind}`),
+  ...OP_KINDS.map((kind) => `asked ${kind}`),
+  ...MESSAGES.map((type) => `hears ${type}`),
+]
+const EVENT_NUMBERS = new Map(EVENTS.map((event, number) => [event, number]))
+const MESSAGE_NUMBERS = new Map<string, number>(
+  MESSAGES.map((type) => [type, EVENT_NUMBERS.get(`hears ${type}`) ?? 0]),
+)
+
+/** What is rare, for the generator: faults and requests at triggers, and pairs of faults at one. */
+export interface Rare {
+  readonly events: readonly (readonly [Trigger, 'fault', FaultKind] | readonly [Trigger, 'op', OpKind])[]
+  readonly pairs: readonly (readonly [FaultKind, FaultKind])[]
+}
+export const NOTHING_RARE: Rare = { events: [], pairs: [] }
+
+export class Coverage {
+  readonly #cells = new Uint32Array(STATES.length * EVENTS.length)
+  readonly #pairs = new Uint32Array(FAULT_KINDS.length ** 2)
+
+  heard(machine: Machine, type: Message['type']): void {
+    const event = MESSAGE_NUMBERS.get(type)
+    if (event !== undefined) this.#count(event, machine)
+  }
+
+  met(trigger: Trigger, machine: Machine): void {
+    this.#count(EVENT_NUMBERS.get(`when ${trigger}`) ?? 0, machine)
+  }
+
+  /** `before`: what has struck at the same trigger. */
+  struck(kind: FaultKind, machines: readonly Machine[], before: readonly FaultKind[]): void {
+    const event = EVENT_NUMBERS.get(`fault ${kind}`) ?? 0
+    for (const machine of machines) this.#count(event, machine)
+    for (const other of before) {
+      const pair = pairNumber(kind, other)
+      this.#pairs[pair] = (this.#pairs[pair] ?? 0) + 1
+    }
+  }
+
+  asked(kind: OpKind, machine: Machine): void {
+    this.#count(EVENT_NUMBERS.get(`asked ${kind}`) ?? 0, machine)
+  }
+
+  #count(event: number, machine: Machine): void {
+    const cell = event * STATES.length + (NUMBERS.get(stateOf(machine)) ?? 0)
+    this.#cells[cell] = (this.#cells[cell] ?? 0) + 1
+  }
+
+  add(other: Coverage): void {
+    for (const [cell, count] of other.#cells.entries()) this.#cells[cell] = (this.#cells[cell] ?? 0) + count
+    for (const [pair, count] of other.#pairs.entries()) this.#pairs[pair] = (this.#pairs[pair] ?? 0) + count
+  }
+
+  times(event: string, state: string): number {
+    return this.#cells[(EVENT_NUMBERS.get(event) ?? 0) * STATES.length + (NUMBERS.get(state) ?? 0)] ?? 0
+  }
+
+  /** Pairs of faults that struck at one trigger, each once. */
+  pairs(): { readonly pair: readonly [FaultKind, FaultKind]; readonly times: number }[] {
+    return FAULT_KINDS.flatMap((one, at) =>
+      FAULT_KINDS.slice(at).map((other) => ({
+        pair: [one, other] as const,
+        times: this.#pairs[pairNumber(one, other)] ?? 0,
+      })),
+    )
+  }
+
+  /** What was seen least; of what was seen equally often, `turn` decides. */
+  rarest(turn: number): Rare {
+    const events = STATES.flatMap((state) => {
+      const triggers = ENTERED[state] ?? []
+      const trigger = triggers[turn % Math.max(1, triggers.length)]
+      if (trigger === undefined) return []
+      return [
+        ...FAULT_KINDS.map((kind) => ({
+          times: this.times(`fault ${kind}`, state),
+          rare: [trigger, 'fault', kind] as const,
+        })),
+        ...OP_KINDS.map((kind) => ({
+          times: this.times(`asked ${kind}`, state),
+          rare: [trigger, 'op', kind] as const,
+        })),
+      ]
+    })
+    return {
+      events: least(events, EVENTS_TRIED, turn).map(({ rare }) => rare),
+      pairs: least(this.pairs(), PAIRS_TRIED, turn).map(({ pair }) => pair),
+    }
+  }
+}
+
+/** A schedule has room for some of these. */
+const EVENTS_TRIED = 60
+const PAIRS_TRIED = 40
+
+function least<T extends { readonly times: number }>(list: readonly T[], count: number, turn: number): T[] {
+  const from = (turn * count) % Math.max(1, list.length)
+  // Stable: what comes first after the turn stays first.
+  return [...list.slice(from), ...list.slice(0, from)].sort((a, b) => a.times - b.times).slice(0, count)
+}
+
+function pairNumber(one: FaultKind, other: FaultKind): number {
+  const [low = 0, high = 0] = [FAULT_KINDS.indexOf(one), FAULT_KINDS.indexOf(other)].sort((a, b) => a - b)
+  return low * FAULT_KINDS.length + high
+}
+
+/** The most telling of what a node is just now. Cheap: it is asked at every message. */
+export function stateOf(machine: Machine): string {
+  const { process } = machine
+  if (process === undefined) return 'down'
+  if (process.driver === undefined) return 'opening'
+  if (process.paused) return 'stopped'
+  const { configuration, role } = process
+  const joint = configuration !== undefined && isJoint(configuration)
+  if (role === 'leader') {
+    if (process.isSuperseded) return 'superseded'
+    if (process.handsOver) return 'hands over'
+    if (!process.hasCommitted) return 'new leader'
+    if (process.snapshotsSent > 0) return 'sends a snapshot'
+    return joint ? 'joint leader' : 'leader'
+  }
+  if (role !== 'follower') return role
+  if (process.isStaging) return 'gets a snapshot'
+  if (machine.isApplyingSlowly) return 'applies late'
+  if (joint) return 'joint'
+  if (configuration !== undefined && !isVoter(configuration, process.id)) return 'learner'
+  return process.leader === undefined ? 'no leader' : 'follower'
+}
