@@ -120,6 +120,20 @@ describe('data goes to stdout as it is', () => {
     expect(node.asked[0]?.target).toBe('/v1/kv/k?consistency=stale&max_staleness=1000ms')
   })
 
+  test('status names the leader although another node of its term has not heard of it yet', async () => {
+    const other = await FakeNode.start()
+    other.name = 'n2'
+    other.leader = undefined
+    try {
+      for (const endpoints of [`${node.url},${other.url}`, `${other.url},${node.url}`]) {
+        const { out } = await kv('status -o json', { endpoints })
+        expect(JSON.parse(out)).toMatchObject({ leader: 'n1', nodes: [{}, {}] })
+      }
+    } finally {
+      await other.close()
+    }
+  })
+
   test('status, members, settings and leadership', async () => {
     const [status, members, settings] = await Promise.all([
       kv('status -o json'),

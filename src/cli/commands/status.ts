@@ -65,12 +65,13 @@ function nobodyAnswered(rows: readonly Row[]): QuorateError {
   )
 }
 
-/** A node that is cut off may not know yet that its leader was replaced: the highest term is right. */
+/** A node that is cut off may not know yet that its leader was replaced: the highest term is right. Not everybody may have heard of its leader yet. */
 function summary(rows: readonly Row[], answered: readonly NodeStatus[]): object {
   const newest = [...answered].sort((a, b) => a.term - b.term).at(-1)
+  const informed = answered.find(({ term, leader }) => term === newest?.term && leader !== undefined)
   return {
     cluster_id: newest?.clusterId ?? null,
-    leader: newest?.leader ?? null,
+    leader: informed?.leader ?? null,
     term: newest?.term ?? null,
     nodes: rows.map(nodeJson),
   }
