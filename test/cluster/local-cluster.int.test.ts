@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
 import {
@@ -236,6 +237,25 @@ test('a client port that is taken is named, and nothing is left running', async 
   expect(stderr).toContain(String(space.port + 1))
   expect((await space.kv('cluster', 'status')).code).toBe(7)
   expect(await isFree(space.port)).toBe(true)
+})
+
+test.each([
+  ['the old data is moved aside', 'n3.old-1'],
+  ['the new replica is being formatted', 'n3/FORMATTING'],
+  ['the new replica is there', 'n3/IDENTITY'],
+])('a rejoin whose supervisor is killed once %s goes on with the next start', async (_, path) => {
+  const space = await Workspace.open()
+  await space.start()
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  const supervisor = supervisorPid(space)
+  const rejoined = space.kv('cluster', 'rejoin', 'n3')
+  while (!(existsSync(space.path('n3.old-1')) && existsSync(space.path(path)))) await turn()
+  process.kill(supervisor, 'SIGKILL')
+  await rejoined
+
+  await space.start()
+  const { url } = stateOf(await space.peek(), 'n3')
+  expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject({ code: 0, stdout: '1' })
 })
 
 test('a restart that is overtaken by a stop starts nothing', async () => {

@@ -524,9 +524,10 @@ export class Supervisor {
     const problem = await this.#whyNotWithout(place)
     if (problem !== undefined) return refused(5, problem)
     await node.kill()
-    const aside = moveAside(node.dataDir)
+    // Before its data is moved: with it, the next start finds the old replica; without, it knows that a new one may take its place.
     place.stage = 'replacing'
     this.#save(this.#self)
+    const aside = moveAside(node.dataDir)
     await this.#launch(place)
     this.#trySave()
     const failure = await this.#becomesReady(place)
