@@ -123,6 +123,10 @@ export class RaftLog {
   get visible(): LogIndex {
     return this.#installing?.visible ?? this.#applied
   }
+  /** A snapshot is on its way to the disk. */
+  get installing(): boolean {
+    return this.#installing !== undefined
+  }
   get storedWrite(): WriteNumber {
     return this.#storedWrite
   }
@@ -243,6 +247,8 @@ export class RaftLog {
   /** Committed entries to apply next, as far as the limit on unapplied bytes allows. */
   takeCommitted(bytesMax: number): readonly Entry[] {
     if (this.#handed === this.#commit || this.#handedBytes >= bytesMax) return none
+    // They would be applied to what the snapshot is about to replace.
+    if (this.installing) return none
     let taken: Entry[] = []
     while (this.#handed < this.#commit && this.#handedBytes < bytesMax) {
       const room = bytesMax - this.#handedBytes

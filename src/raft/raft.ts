@@ -290,6 +290,21 @@ export class Raft {
     }
   }
 
+  /** A snapshot is on its way to the disk: until it is stored, what readers see is the state from before. */
+  get installing(): boolean {
+    return this.#log.installing
+  }
+
+  /** Why a snapshot that ends at `index`, offered by the leader of `term`, is of no use now; undefined when it is. */
+  whyNotSnapshot(term: Term, index: LogIndex): string | undefined {
+    if (term < this.#term) return `term ${term} is over, this is term ${this.#term}`
+    if (index <= this.#log.commit) return `index ${index} is already committed here`
+    if (this.#room !== 'enough') return 'the disk here is nearly full'
+    // There is one place for a snapshot, and the complete one in it still waits for the disk.
+    if (this.#log.installing) return 'another snapshot is being installed here'
+    return undefined
+  }
+
   /** What is under way here; all 0 at rest, for followers (`… of <id>`) that answer. */
   inspect(): UnderWay {
     const underWay: Record<string, number> = {

@@ -91,12 +91,16 @@ export class Applier {
     for (const entry of entries) this.#queue.push(entry)
   }
 
-  /** A snapshot has replaced the applied state; entries that it covers are dropped from the queue. */
+  /** A snapshot is about to replace the applied state, and what every entry here would do is in it. */
+  clear(): void {
+    this.#queue = []
+    this.#head = 0
+  }
+
+  /** It has. */
   reload(): void {
     this.#state = decodeState(this.#storage.applied.kv)
     this.#index = this.#storage.applied.index
-    this.#queue = this.#queue.slice(this.#head).filter((entry) => entry.index > this.#index)
-    this.#head = 0
   }
 
   /** Applies at least one entry, then on until nothing is left or, asked now and then, `enough` says so. */

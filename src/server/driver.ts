@@ -121,8 +121,6 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #hashes: StateHashes
   readonly #scrubber: Scrubber
   readonly #space: DiskSpace
-  /** Highest boot counter heard of each replica: an older process of it, or an old copy of its data, is told to stop. */
-  readonly #boots = new Map<ReplicaId, number>()
   readonly #sendingSnapshot = new Set<ReplicaId>()
   readonly #gathering: Gathering
   #gatherTimer: Timer | undefined
@@ -134,8 +132,6 @@ export class Driver implements NodeApi, NetworkEvents {
   #network: Network | undefined
   #ended: NodeEnd | undefined
   #draining = false
-  /** A snapshot is on its way to the disk: nothing is applied meanwhile. */
-  #installing = false
   #applying = false
   #applySoon = false
   #wakeSoon = false
@@ -280,7 +276,7 @@ export class Driver implements NodeApi, NetworkEvents {
       waits: this.#waits.size,
       transferRefused: this.#transferRefused.size,
       snapshotsSending: this.#sendingSnapshot.size,
-      installing: Number(this.#installing),
+      installing: Number(this.#raft.installing),
       unapplied: this.#applier.queued,
       applySoon: Number(this.#applySoon),
       wakeSoon: Number(this.#wakeSoon),
@@ -407,29 +403,11 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 
-  admit({ clusterId, replicaId, name, boot }: Greeting): { refuse: string; stop: boolean } | undefined {
+  admit({ replicaId, name }: Greeting): { refuse: string; stop: boolean } | undefined {
     if (this.#ended !== undefined) return { refuse: 'this node has ended', stop: false }
-    if (clusterId !== this.clusterId) {
-      return { refuse: `this is cluster ${this.clusterId}, the caller belongs to ${clusterId}`, stop: false }
-    }
-    if (replicaId === this.#replicaId) {
-      if (boot > this.#storage.boot) {
-        this.stop(
-          'a younger process of this replica is running: its data directory was opened or copied elsewhere',
-        )
-      }
-      return { refuse: 'this is the replica that the caller says it is', stop: boot < this.#storage.boot }
-    }
-    if (this.#configuration.removed.includes(replicaId)) {
-      const refuse = `replica ${replicaId} (${name}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
-      return { refuse, stop: true }
-    }
-    const known = this.#boots.get(replicaId) ?? 0
-    if (boot < known) {
-      const refuse = `replica ${replicaId} (${name}) was heard of with boot ${known}, the caller has ${boot}: an older process, or an old copy of its data`
-      return { refuse, stop: true }
-    }
-    return undefined
+    if (!this.#configuration.removed.includes(replicaId)) return undefined
+    const refuse = `replica ${replicaId} (${name}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
+    return { refuse, stop: true }
   }
 
   message(message: Message): void {
@@ -437,7 +415,6 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   connected({ replicaId: peer, boot, term, lastIndex }: Greeting): void {
-    this.#boots.set(peer, Math.max(boot, this.#boots.get(peer) ?? 0))
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
     // What could not be forwarded meanwhile.
     if (peer === this.#raft.leader) this.#unpark()
@@ -466,7 +443,8 @@ export class Driver implements NodeApi, NetworkEvents {
     meta: SnapshotSource['meta'],
     done: (refuse: string | undefined, sink: SnapshotSink | undefined) => void,
   ): void {
-    const refuse = this.#refusalOfSnapshot(term, meta.index)
+    const refuse =
+      this.#ended === undefined ? this.#raft.whyNotSnapshot(term, meta.index) : 'this node has ended'
     if (refuse !== undefined) {
       // A leader that offers what is committed here does not know that it is: the answer to an earlier transfer was lost. The core gives it again.
       if (this.#ended === undefined && meta.index <= this.#raft.commit)
@@ -682,8 +660,7 @@ export class Driver implements NodeApi, NetworkEvents {
 
   #take(write: Write): void {
     this.#space.writes(write.entries.reduce((sum, { frame }) => sum + frame.length, 0))
-    // Entries must not be applied to rows that the snapshot is about to replace.
-    if (write.snapshot !== undefined) this.#installing = true
+    if (write.snapshot !== undefined) this.#applier.clear()
     this.#commits.take(write)
   }
 
@@ -692,7 +669,6 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return
     if (installed) this.#orFail(() => this.#installed())
     if (write !== undefined) this.#step({ kind: 'stored', now: this.#clock.now(), write })
-    if (installed) this.#orFail(() => this.#apply())
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -703,7 +679,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#applying || this.#applySoon) return
     this.#applying = true
     const until = this.#clock.now() + this.#options.limits.applySliceMs
-    while (this.#applier.pending && !this.#installing && this.#ended === undefined) {
+    while (this.#applier.pending && this.#ended === undefined) {
       const before = this.#applier.index
       this.#applier.run(() => this.#clock.now() >= until)
       const { index } = this.#applier
@@ -713,7 +689,7 @@ export class Driver implements NodeApi, NetworkEvents {
       if (this.#clock.now() >= until) break
     }
     this.#applying = false
-    if (!this.#applier.pending || this.#installing || this.#ended !== undefined) return
+    if (!this.#applier.pending || this.#ended !== undefined) return
     this.#applySoon = true
     this.#clock.soon(() => {
       this.#applySoon = false
@@ -784,19 +760,8 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#network.sendSnapshot(to, this.#raft.term, source)
   }
 
-  #refusalOfSnapshot(term: Term, index: LogIndex): string | undefined {
-    if (this.#ended !== undefined) return 'this node has ended'
-    if (term < this.#raft.term) return `term ${term} is over, this is term ${this.#raft.term}`
-    if (index <= this.#raft.commit) return `index ${index} is already committed here`
-    // There is one place for a snapshot, and the complete one in it still waits for the disk.
-    if (this.#raft.room !== 'enough') return 'the disk here is nearly full'
-    if (this.#installing) return 'another snapshot is being installed here'
-    return undefined
-  }
-
   /** The snapshot is durable and is the state now. */
   #installed(): void {
-    this.#installing = false
     this.#applier.reload()
     this.#options.logger.info({ index: this.#applier.index }, 'installed a snapshot')
     this.#raftState = this.#storage.applied.raft
@@ -816,7 +781,6 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #reportHash(): void {
-    if (this.#installing) return
     const at = { index: this.#applier.index, hash: this.#storage.stateHash }
     this.#network?.sendStateHash(at)
     this.#judge(this.#replicaId, at)

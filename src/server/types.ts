@@ -53,7 +53,7 @@ export interface StateHashAt {
 export interface NetworkEvents {
   /** Own greeting for the next handshake. */
   greeting(): Greeting
-  /** undefined accepts; a sentence refuses (another cluster, removed replica, lower boot, …) and `stop` tells the caller to stop. */
+  /** Whether a process of this cluster, the newest of its replica, may speak to this node; a sentence refuses it, and `stop` tells it to stop. */
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void

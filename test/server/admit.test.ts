@@ -13,21 +13,6 @@ test('a member is admitted', () => {
   expect(leader.running.admit(follower.running.greeting())).toBeUndefined()
 })
 
-test('a node of another cluster is refused, and not stopped', () => {
-  const { leader, follower } = pair()
-  const greeting = { ...follower.running.greeting(), clusterId: '7' }
-  expect(leader.running.admit(greeting)).toMatchObject({
-    refuse: expect.stringContaining('the caller belongs to 7'),
-    stop: false,
-  })
-})
-
-test('an older process of a member is refused and stopped', () => {
-  const { leader, follower } = pair()
-  const greeting = follower.running.greeting()
-  expect(leader.running.admit({ ...greeting, boot: greeting.boot - 1 })).toMatchObject({ stop: true })
-})
-
 test('a replica that was removed is refused and stopped', () => {
   const { cluster, leader, follower } = pair()
   const greeting = follower.running.greeting()

@@ -20,7 +20,7 @@ const record = (index: number) => ({
 const formatted = (): Promise<Storage> =>
   openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record(1) }))
 
-test('what a snapshot covers leaves the queue', async () => {
+test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
   const storage = await formatted()
   const applied: number[] = []
   const applier = new Applier(storage, {
@@ -28,10 +28,13 @@ test('what a snapshot covers leaves the queue', async () => {
     encodedRaftState: () => new Uint8Array(),
     applied: ({ index }) => void applied.push(index),
   })
-  applier.push(pastEntries(2, [1, 1, 1, 1]))
+  applier.push(pastEntries(2, [1, 1, 1]))
+  applier.clear()
+  expect(applier.pending).toBe(false)
   // The state is now that of index 4, by other means than the queue.
   storage.apply([], record(4))
   applier.reload()
+  applier.push(pastEntries(5, [1]))
   applier.run(() => false)
   expect(applied).toEqual([5])
   expect(applier.index).toBe(5)

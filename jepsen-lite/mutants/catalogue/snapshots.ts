@@ -110,11 +110,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
-      edit(
-        'src/server/applier.ts',
-        'this.#queue = this.#queue.slice(this.#head).filter((entry) => entry.index > this.#index)',
-        'this.#queue = this.#queue.slice(this.#head)',
-      ),
+      edit('src/server/driver.ts', '    if (write.snapshot !== undefined) this.#applier.clear()\n', ''),
     ],
   },
   {

@@ -146,8 +146,14 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'a node of another cluster is admitted',
     why: 'Two clusters mix, because somebody reused an address.',
     layers: UNIT,
-    tests: DRIVER_TESTS,
-    edits: [edit(DRIVER, 'if (clusterId !== this.clusterId) {', "if (clusterId === '') {")],
+    tests: HANDSHAKE_TESTS,
+    edits: [
+      edit(
+        'src/server/links/door.ts',
+        'if (greeting.clusterId !== clusterId) {',
+        "if (greeting.clusterId === '') {",
+      ),
+    ],
   },
   {
     id: 'M116',
@@ -158,8 +164,8 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [
       edit(
         DRIVER,
-        'if (this.#configuration.removed.includes(replicaId)) {',
-        'if (this.#configuration.removed.includes(this.#replicaId)) {',
+        'if (!this.#configuration.removed.includes(replicaId)) return undefined',
+        'if (!this.#configuration.removed.includes(this.#replicaId)) return undefined',
       ),
     ],
   },
