@@ -5,6 +5,7 @@ import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { fingerprint } from './fingerprint.ts'
 import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
+import { refused } from './refusals.ts'
 import type { ParsedRequest } from './request.ts'
 import { parseRequest } from './request.ts'
 import {
@@ -25,6 +26,8 @@ import type {
   KeyRow,
   KvState,
   Outcome,
+  Reason,
+  Refusal,
   Revision,
   RowChange,
   RowFound,
@@ -95,30 +98,18 @@ function answerOfToken(
   state: KvState,
 ): { readonly outcome: Outcome; readonly replayed: boolean } | undefined {
   const { revision, tokens } = state
-  const refuse = (code: RefusalCode, detail: string) => ({
-    outcome: refused(revision, code, detail),
+  const refuse = (reason: Reason, numbers?: Refusal['numbers']) => ({
+    outcome: refused(revision, reason, numbers),
     replayed: false,
   })
-  if (command.kind !== 'settings' && command.prev)
-    return refuse(
-      'bad_request',
-      'the row before cannot be asked for under an idempotency token: values are not kept',
-    )
+  if (command.kind !== 'settings' && command.prev) return refuse('prev-with-token')
 
   const known = lookUp(tokenRow, print, command)
-  if (known === 'other-request')
-    return refuse('idempotency_key_reused', 'this idempotency token was used for another request')
+  if (known === 'other-request') return refuse('token-reused')
   if (known !== undefined) return { outcome: known, replayed: true }
-  if (since !== undefined && since > revision)
-    return refuse(
-      'bad_request',
-      `this token is said to be in use since revision ${since}, but the store is at revision ${revision}`,
-    )
+  if (since !== undefined && since > revision) return refuse('since-ahead', [since, revision])
   if (since !== undefined && isForgotten(since, state))
-    return refuse(
-      'idempotency_expired',
-      `outcomes up to revision ${tokens.horizon} are forgotten; this token is in use since ${since}`,
-    )
+    return refuse('token-expired', [tokens.horizon, since])
   return undefined
 }
 
@@ -141,22 +132,14 @@ function put(command: Extract<Command, { kind: 'put' }>, current: Current | null
   const fault = keyFault(key, state)
   if (fault !== undefined) return unchanged(fault, state)
   if (value.length > settings.valueBytesMax)
-    return refuse(
-      state,
-      'value_too_large',
-      `value of ${value.length} bytes, at most ${settings.valueBytesMax}`,
-    )
+    return refuse(state, 'value-too-large', [value.length, settings.valueBytesMax])
 
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
   const freed = current === null ? 0 : key.length + current.valueBytes
   const storeBytes = state.storeBytes - freed + key.length + value.length
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
-    return refuse(
-      state,
-      'storage_full',
-      `the store would hold ${storeBytes} bytes, at most ${settings.storeBytesMax}`,
-    )
+    return refuse(state, 'store-full', [storeBytes, settings.storeBytesMax])
 
   const revision = asRevision(state.revision + 1)
   const createRevision = current === null ? revision : current.createRevision
@@ -206,7 +189,7 @@ function remove(
  */
 function changeSettings(change: Partial<KvState['settings']>, state: KvState): Executed {
   const fault = settingsFault(change, state.settings)
-  if (fault !== undefined) return refuse(state, 'bad_request', fault)
+  if (fault !== undefined) return refuse(state, fault.reason, fault.numbers)
   const settings = { ...state.settings, ...change }
   if (equalSettings(settings, state.settings))
     return unchanged({ kind: 'settings', revision: state.revision, settings }, state)
@@ -218,8 +201,6 @@ function changeSettings(change: Partial<KvState['settings']>, state: KvState): E
   }
 }
 
-type RefusalCode = Extract<Outcome, { kind: 'refused' }>['code']
-
 /** undefined: not asked for; null: there was none. */
 const prevOf = (asked: boolean, current: Current | null): KeyRow | null | undefined =>
   asked ? (current?.row ?? null) : undefined
@@ -227,9 +208,9 @@ const prevOf = (asked: boolean, current: Current | null): KeyRow | null | undefi
 const NONE: Revision = asRevision(0)
 
 function keyFault(key: Uint8Array, { revision, settings }: KvState): Outcome | undefined {
-  if (key.length === 0) return refused(revision, 'bad_request', 'empty key')
+  if (key.length === 0) return refused(revision, 'empty-key')
   if (key.length <= settings.keyBytesMax) return undefined
-  return refused(revision, 'key_too_long', `key of ${key.length} bytes, at most ${settings.keyBytesMax}`)
+  return refused(revision, 'key-too-long', [key.length, settings.keyBytesMax])
 }
 
 function preconditionFailed(current: KeyMeta | null, state: KvState): Executed {
@@ -240,14 +221,7 @@ function preconditionFailed(current: KeyMeta | null, state: KvState): Executed {
   return unchanged({ kind: 'precondition-failed', revision: state.revision, current: meta }, state)
 }
 
-const refuse = (state: KvState, code: RefusalCode, detail: string): Executed =>
-  unchanged(refused(state.revision, code, detail), state)
-
-const refused = (revision: Revision, code: RefusalCode, detail: string): Outcome => ({
-  kind: 'refused',
-  revision,
-  code,
-  detail,
-})
+const refuse = (state: KvState, reason: Reason, numbers: Refusal['numbers']): Executed =>
+  unchanged(refused(state.revision, reason, numbers), state)
 
 const unchanged = (outcome: Outcome, state: KvState): Executed => ({ outcome, changes: [], state })

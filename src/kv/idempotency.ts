@@ -8,12 +8,13 @@
 //   delete              deleted (1)
 //   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was
 //   settings            all of them (`settings.ts`)
-//   refused             code (1), detail in ASCII
+//   refused             reason (1), two numbers (8 each): `refusals.ts`
 // Values are never stored, and keys neither: a repeat carries its key.
 
-import { byteAt, equalBytes, readAscii, readUint64, writeAscii, writeUint64 } from './bytes.ts'
+import { byteAt, equalBytes, readUint64, writeUint64 } from './bytes.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { FINGERPRINT_BYTES } from './fingerprint.ts'
+import { REASONS, refused } from './refusals.ts'
 import type { TokenOrderRow } from './rows.ts'
 import { decodeTokenOrderRow, encodeTokenOrderRow, rememberedBytes, tokenKey, tokenOrderKey } from './rows.ts'
 import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
@@ -30,7 +31,6 @@ import type {
 import { asRevision } from './types.ts'
 
 type Tokens = KvState['tokens']
-type RefusalCode = Extract<Outcome, { kind: 'refused' }>['code']
 
 /** Bounds the work of one entry when a setting was lowered or much falls due at once; the entries after it go on. */
 export const EVICTIONS_PER_ENTRY_MAX = 64
@@ -152,16 +152,6 @@ const PRECONDITION_FAILED = 3
 const SETTINGS = 4
 const REFUSED = 5
 
-/** The place of a code is its byte: append only. */
-const REFUSAL_CODES: readonly RefusalCode[] = [
-  'key_too_long',
-  'value_too_large',
-  'storage_full',
-  'idempotency_expired',
-  'idempotency_key_reused',
-  'bad_request',
-]
-
 function outcomeBytes(outcome: Outcome): number {
   switch (outcome.kind) {
     case 'put':
@@ -173,7 +163,7 @@ function outcomeBytes(outcome: Outcome): number {
     case 'settings':
       return 9 + settingsBytes(outcome.settings)
     case 'refused':
-      return 9 + 1 + outcome.detail.length
+      return 9 + 17
     default:
       return assertNever(outcome, 'outcome')
   }
@@ -201,8 +191,9 @@ function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): void {
       break
     case 'refused':
       target[at] = REFUSED
-      target[at + 9] = REFUSAL_CODES.indexOf(outcome.code)
-      writeAscii(target, at + 10, outcome.detail)
+      target[at + 9] = REASONS.indexOf(outcome.reason)
+      writeUint64(target, at + 10, outcome.numbers[0])
+      writeUint64(target, at + 18, outcome.numbers[1])
       break
     default:
       assertNever(outcome, 'outcome')
@@ -229,9 +220,9 @@ function decodeOutcome(bytes: Uint8Array, at: number, command: Command): Outcome
     case SETTINGS:
       return { kind: 'settings', revision, settings: readAllSettings(bytes, at + 9) }
     case REFUSED: {
-      const refusal = REFUSAL_CODES[byteAt(bytes, at + 9)]
-      if (refusal === undefined) throw new UnknownKindError(`refusal ${bytes[at + 9]} in a token row`)
-      return { kind: 'refused', revision, code: refusal, detail: readAscii(bytes.subarray(at + 10)) }
+      const reason = REASONS[byteAt(bytes, at + 9)]
+      if (reason === undefined) throw new UnknownKindError(`refusal ${bytes[at + 9]} in a token row`)
+      return refused(revision, reason, [readUint64(bytes, at + 10), readUint64(bytes, at + 18)])
     }
     default:
       throw new UnknownKindError(`outcome ${code} in a token row`)

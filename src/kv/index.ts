@@ -4,6 +4,7 @@ export { applyEntry } from './apply.ts'
 export { equalBytes } from './bytes.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
+export { refusalText } from './refusals.ts'
 export { decodeRequest, KIND_DELETE, requestBytes, requestKind, writeRequest } from './request.ts'
 export { dataKey, dataRange, decodeKeyMeta, decodeKeyRow, keyAfter, prefixEnd, userKey } from './rows.ts'
 export { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES, settingsFault } from './settings.ts'
@@ -18,6 +19,9 @@ export type {
   KeyRow,
   KvState,
   Outcome,
+  Reason,
+  Refusal,
+  RefusalCode,
   Request,
   Revision,
   RowChange,

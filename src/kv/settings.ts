@@ -2,7 +2,7 @@
 
 import { byteAt, readUint64, writeUint64 } from './bytes.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import type { Settings } from './types.ts'
+import type { Reason, Settings } from './types.ts'
 
 /** The newest cluster version whose meanings this program knows. */
 export const CLUSTER_VERSION = 1
@@ -48,25 +48,36 @@ const NAMES: readonly (keyof Settings)[] = [
   'clusterVersion',
 ]
 
-/** Why `change` cannot be made, as a sentence; undefined when it can. Throws for a cluster version from the future. */
-export function settingsFault(change: Partial<Settings>, current: Settings): string | undefined {
+interface SettingFault {
+  readonly reason: Reason
+  readonly numbers: readonly [number, number]
+}
+
+/** Why `change` cannot be made; undefined when it can. Throws for a cluster version from the future. */
+export function settingsFault(change: Partial<Settings>, current: Settings): SettingFault | undefined {
   for (const name of NAMES) {
     const value = change[name]
     if (value === undefined) continue
-    const { min, max } = SETTING_RULES[name]
+    const { id, min, max } = SETTING_RULES[name]
     if (!Number.isSafeInteger(value) || value < min || value > max)
-      return `${name} must be a whole number from ${min} to ${max}`
+      return { reason: 'setting-out-of-range', numbers: [id, value] }
   }
   const { clusterVersion } = change
   if (clusterVersion === undefined) return undefined
   // A newer program would accept it: refusing here would make replicas differ.
   if (clusterVersion > CLUSTER_VERSION)
     throw new UnknownKindError(`cluster version ${clusterVersion}; this program knows ${CLUSTER_VERSION}`)
-  if (clusterVersion < current.clusterVersion) return 'clusterVersion is never lowered'
-  return undefined
+  if (clusterVersion >= current.clusterVersion) return undefined
+  return { reason: 'version-lowered', numbers: [clusterVersion, current.clusterVersion] }
 }
 
 export const equalSettings = (a: Settings, b: Settings): boolean => NAMES.every((name) => a[name] === b[name])
+
+export function settingOf(id: number): keyof Settings {
+  const name = NAMES.find((candidate) => SETTING_RULES[candidate].id === id)
+  if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
+  return name
+}
 
 /** What a settings change takes in bytes: a count, then {id: 1, value: 8} in rising order of ids. */
 export const settingsBytes = (settings: Partial<Settings>): number =>
@@ -91,9 +102,7 @@ export function readSettings(bytes: Uint8Array, at: number): Partial<Settings> {
   for (let i = 0; i < count; i++) {
     const position = at + 1 + 9 * i
     const id = byteAt(bytes, position)
-    const name = NAMES.find((candidate) => SETTING_RULES[candidate].id === id)
-    if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
-    settings[name] = readUint64(bytes, position + 1)
+    settings[settingOf(id)] = readUint64(bytes, position + 1)
   }
   return settings
 }

@@ -124,19 +124,37 @@ export type Outcome =
     }
   | { readonly kind: 'precondition-failed'; readonly revision: Revision; readonly current: KeyMeta | null }
   | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: Settings }
-  /** Decided inside apply, so by every replica alike; nothing changed. */
-  | {
-      readonly kind: 'refused'
-      readonly revision: Revision
-      readonly code:
-        | 'key_too_long'
-        | 'value_too_large'
-        | 'storage_full'
-        | 'idempotency_expired'
-        | 'idempotency_key_reused'
-        | 'bad_request'
-      readonly detail: string
-    }
+  | Refusal
+
+/** Decided inside apply, so by every replica alike; nothing changed. */
+export interface Refusal {
+  readonly kind: 'refused'
+  readonly revision: Revision
+  readonly code: RefusalCode
+  readonly reason: Reason
+  readonly numbers: readonly [number, number]
+}
+
+export type RefusalCode =
+  | 'key_too_long'
+  | 'value_too_large'
+  | 'storage_full'
+  | 'idempotency_expired'
+  | 'idempotency_key_reused'
+  | 'bad_request'
+
+/** refusals.ts tells what each means, and what the two numbers are. */
+export type Reason =
+  | 'empty-key'
+  | 'key-too-long'
+  | 'value-too-large'
+  | 'store-full'
+  | 'setting-out-of-range'
+  | 'version-lowered'
+  | 'prev-with-token'
+  | 'token-reused'
+  | 'token-expired'
+  | 'since-ahead'
 
 export interface RowChange {
   readonly key: Uint8Array

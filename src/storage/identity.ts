@@ -19,7 +19,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { asReplicaId } from '../raft/types.ts'
 import { asError, rejoinAdvice, StorageRefusedError } from './errors.ts'
-import { refuseNewer } from './records.ts'
+import { refuseOther } from './records.ts'
 import type { Identity } from './types.ts'
 
 export const IDENTITY_FILE = 'IDENTITY'
@@ -91,7 +91,7 @@ function readIdentity(dir: string): Identity {
     throw new StorageRefusedError(
       `${join(dir, IDENTITY_FILE)} is damaged: its checksum does not hold. ${rejoinAdvice(undefined)}`,
     )
-  refuseNewer(identity.formatVersion)
+  refuseOther(identity.formatVersion)
   return identity
 }
 

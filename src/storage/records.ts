@@ -10,8 +10,11 @@ import { StorageRefusedError } from './errors.ts'
 import { APPLIED_KEY, META_KEY, STAGING_KEY } from './keys.ts'
 import type { AppliedRecord } from './types.ts'
 
-/** Raised when the layout changes in a way that an older program would misread. */
-export const FORMAT_VERSION = 1
+/**
+ * Of everything in the directory, the rows of the state machine included. Raised when a layout or the meaning of an entry changes in a way that
+ * another version of the program would misread. 1 was in use before the first release, and is not read.
+ */
+export const FORMAT_VERSION = 2
 
 export interface Position {
   readonly index: LogIndex
@@ -57,7 +60,7 @@ export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
 
 export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number } {
   const decoder = new Decoder(unseal(META_KEY, sealed, 'the meta record'), 'the meta record')
-  refuseNewer(decoder.uint16())
+  refuseOther(decoder.uint16())
   const sequence = decoder.uint64()
   const meta = {
     boot: decoder.uint64(),
@@ -73,12 +76,16 @@ export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number }
   return { meta, sequence }
 }
 
-export function refuseNewer(version: number): void {
-  if (version > FORMAT_VERSION)
-    throw new StorageRefusedError(
-      `The data was written in format ${version} by a newer quorate; this one reads formats up to ${FORMAT_VERSION}. ` +
-        `Start the newer version again. Nothing was changed.`,
-    )
+/** There is no older format that is worth reading yet. */
+export function refuseOther(version: number): void {
+  if (version === FORMAT_VERSION) return
+  const [by, remedy] =
+    version > FORMAT_VERSION
+      ? ['a newer quorate', 'Start the newer version again.']
+      : ['a quorate from before the first release', 'Begin with an empty directory.']
+  throw new StorageRefusedError(
+    `The data was written in format ${version} by ${by}; this one reads format ${FORMAT_VERSION}. ${remedy} Nothing was changed.`,
+  )
 }
 
 function decodeHardState(decoder: Decoder): HardState {

@@ -21,7 +21,7 @@ export interface Identity {
   readonly clusterId: string
   readonly replicaId: ReplicaId
   readonly name: string
-  /** On-disk format; a newer one is refused, an older one migrated. */
+  /** On-disk format; another one is refused. */
   readonly formatVersion: number
 }
 

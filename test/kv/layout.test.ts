@@ -8,6 +8,7 @@ import { decodeRequest } from '../../src/kv/request.ts'
 import { decodeKeyRow, encodeKeyHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { Request } from '../../src/kv/types.ts'
+import { must } from '../storage/samples.ts'
 import { ask, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const unspaced = (text: string) => text.replaceAll(/\s/g, '')
@@ -75,6 +76,22 @@ describe('rows', () => {
       ),
       [unspaced('03 0000000000000000')]: unspaced('0000000000000102 0000000000000003 0000004d 746f6b'),
     })
+  })
+
+  test('of a token whose request was refused: a reason and two numbers, no text', () => {
+    const store = new MemoryStore({ valueBytesMax: 4 })
+    store.apply(ask(putOf('k', '12345'), { token: 't', since: undefined }))
+    expect(hex(must(store.rows.get(unspaced('02 74'))))).toBe(
+      unspaced(`51936eb09f6b285b 05 0000000000000001 02 0000000000000005 0000000000000004`),
+    )
+  })
+
+  test('a reason of a newer program is not guessed at', () => {
+    const store = new MemoryStore({ valueBytesMax: 4 })
+    const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
+    store.apply(request)
+    must(store.rows.get(unspaced('02 74')))[17] = 10
+    expect(() => store.apply(request)).toThrow(UnknownKindError)
   })
 
   test('a row flag of a newer program is not guessed at', () => {

@@ -62,7 +62,7 @@ test('outcomes, keys and counters are those of the model', () => {
       for (const { request, elapsedMs } of entries) {
         now += elapsedMs
         const { outcome, replayed } = store.apply(request, now)
-        expect({ outcome: withoutDetail(outcome), replayed }).toEqual(model.apply(request, now))
+        expect({ outcome: withoutReason(outcome), replayed }).toEqual(model.apply(request, now))
         expect(store.state).toMatchObject({
           revision: model.revision,
           keys: model.keys.size,
@@ -215,12 +215,18 @@ class Model {
   }
 
   #refuse(code: Extract<Outcome, { kind: 'refused' }>['code']): Outcome {
-    return { kind: 'refused', revision: this.revision, code, detail: '' }
+    return { kind: 'refused', revision: this.revision, code, reason: 'empty-key', numbers: [0, 0] }
   }
 }
 
 /** Stands for "look into the memory". */
-const REMEMBERED: Outcome = { kind: 'refused', revision: rev(0), code: 'bad_request', detail: 'remembered' }
+const REMEMBERED: Outcome = {
+  kind: 'refused',
+  revision: rev(0),
+  code: 'bad_request',
+  reason: 'empty-key',
+  numbers: [0, 0],
+}
 
 function holds(
   { ifMatch, ifNoneMatch }: Condition = { ifMatch: undefined, ifNoneMatch: undefined },
@@ -231,5 +237,5 @@ function holds(
   return (ifMatch === undefined || among(ifMatch)) && !(ifNoneMatch !== undefined && among(ifNoneMatch))
 }
 
-const withoutDetail = (outcome: Outcome): Outcome =>
-  outcome.kind === 'refused' ? { ...outcome, detail: '' } : outcome
+const withoutReason = (outcome: Outcome): Outcome =>
+  outcome.kind === 'refused' ? { ...outcome, reason: 'empty-key', numbers: [0, 0] } : outcome

@@ -121,15 +121,15 @@ describe('opening', () => {
     expect(await open({ clusterId: '78' })).toMatchObject(refused(/of cluster 77, not 78/))
   })
 
-  test('refuses a directory of a newer format, without advice to throw it away', async () => {
-    const text = readFileSync(join(dir, 'IDENTITY'), 'latin1').replace(
-      /^format .*$/m,
-      `format ${FORMAT_VERSION + 1}`,
-    )
+  test.each([
+    ['newer', FORMAT_VERSION + 1, /in format 3 by a newer quorate/],
+    ['older', FORMAT_VERSION - 1, /in format 1 by a quorate from before the first release/],
+  ])('refuses a directory of a %s format, without a word of damage', async (_what, format, message) => {
+    const text = readFileSync(join(dir, 'IDENTITY'), 'latin1').replace(/^format .*$/m, `format ${format}`)
     const body = text.slice(0, text.indexOf('crc32'))
     writeFileSync(join(dir, 'IDENTITY'), `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`)
     const error = await open()
-    expect(error).toMatchObject(refused(/in format 2 by a newer quorate/))
+    expect(error).toMatchObject(refused(message))
     expect(error).not.toMatchObject(refused(/rejoin/))
   })
 
@@ -152,6 +152,6 @@ describe('opening', () => {
 test('IDENTITY is text that a person can read', async () => {
   await formatStorage(dir, { ...identity, replicaId: asReplicaId('9') }, initial)
   expect(readFileSync(join(dir, 'IDENTITY'), 'utf8')).toBe(
-    'quorate node\nformat 1\ncluster 77\nreplica 9\nname n1\ncrc32 645107be\n',
+    'quorate node\nformat 2\ncluster 77\nreplica 9\nname n1\ncrc32 77793ecd\n',
   )
 })

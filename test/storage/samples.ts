@@ -13,14 +13,14 @@ import type {
   StoredRow,
   View,
 } from '../../src/storage/index.ts'
-import { SCRUB_SLICE, Scrub } from '../../src/storage/index.ts'
+import { FORMAT_VERSION, SCRUB_SLICE, Scrub } from '../../src/storage/index.ts'
 import type { SnapshotSink, SnapshotSource, StorageBatch } from '../../src/storage/types.ts'
 
 export const identity: Identity = {
   clusterId: '77',
   replicaId: asReplicaId('12345678901234567890'),
   name: 'n1',
-  formatVersion: 1,
+  formatVersion: FORMAT_VERSION,
 }
 
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)

@@ -4,7 +4,7 @@ import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { seal } from '../../src/storage/codec.ts'
 import type { Engine, EngineSnapshot } from '../../src/storage/engine.ts'
-import { openStorage, type Storage } from '../../src/storage/index.ts'
+import { FORMAT_VERSION, openStorage, type Storage } from '../../src/storage/index.ts'
 import { APPLIED_KEY, logKey, META_KEY, prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { decodeMeta, encodeMeta, type Meta } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
@@ -135,7 +135,7 @@ describe('a replica is refused', () => {
     const dir = await replica()
     await raw(dir, async (db) => {
       const newer = Buffer.from(must(await db.get(META_KEY)).subarray(0, -4))
-      newer.writeUInt16BE(2)
+      newer.writeUInt16BE(FORMAT_VERSION + 1)
       await db.put(META_KEY, seal(META_KEY, newer), { sync: true })
     })
     const error = await openStorage(dir).catch((thrown: unknown) => thrown)

@@ -240,4 +240,18 @@ export const REQUESTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M171',
+    title: 'reasons of refusals are numbered anew',
+    why: 'Two versions of the program hold different rows for the same entry. Texts did the same. Our own.',
+    layers: UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        'src/kv/refusals.ts',
+        "  'empty-key',\n  'key-too-long',\n",
+        "  'key-too-long',\n  'empty-key',\n",
+      ),
+    ],
+  },
 ]

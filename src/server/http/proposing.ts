@@ -1,7 +1,14 @@
 // What all changes share: the request that is proposed, and what its outcome is in HTTP.
 
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Command, KeyMeta, Outcome, Request, Revision } from '../../kv/index.ts'
+import {
+  type Command,
+  type KeyMeta,
+  type Outcome,
+  type Request,
+  type Revision,
+  refusalText,
+} from '../../kv/index.ts'
 import type { NodeApi } from '../types.ts'
 import { type ApiRequest, answering, type Respond, timeLeftMs } from './answer.ts'
 import { entityTag } from './conditions.ts'
@@ -35,7 +42,8 @@ export function propose(
     const { outcome, replayed } = result.value
     const headers = replayed ? ['Idempotency-Replayed', 'true'] : []
     const { revision } = outcome
-    if (outcome.kind === 'refused') throw new Refused(outcome.code, outcome.detail, { headers, revision })
+    if (outcome.kind === 'refused')
+      throw new Refused(outcome.code, refusalText(outcome), { headers, revision })
     if (outcome.kind === 'precondition-failed') throw preconditionFailed(outcome.current, revision, headers)
     accepted(outcome, headers)
   })

@@ -1,0 +1,77 @@
+// Why apply refuses a request. What is stored and compared between replicas is a reason and two numbers; the code of the answer follows from the
+// reason, and the sentence is made where it is answered. So a sentence can be reworded without making replicas differ.
+
+import { assertNever } from './errors.ts'
+import { SETTING_RULES, settingOf } from './settings.ts'
+import type { Reason, Refusal, RefusalCode, Revision } from './types.ts'
+
+/** The place of a reason is its byte: append only. */
+export const REASONS: readonly Reason[] = [
+  'empty-key',
+  'key-too-long',
+  'value-too-large',
+  'store-full',
+  'setting-out-of-range',
+  'version-lowered',
+  'prev-with-token',
+  'token-reused',
+  'token-expired',
+  'since-ahead',
+]
+
+const CODES: Readonly<Record<Reason, RefusalCode>> = {
+  'empty-key': 'bad_request',
+  'key-too-long': 'key_too_long',
+  'value-too-large': 'value_too_large',
+  'store-full': 'storage_full',
+  'setting-out-of-range': 'bad_request',
+  'version-lowered': 'bad_request',
+  'prev-with-token': 'bad_request',
+  'token-reused': 'idempotency_key_reused',
+  'token-expired': 'idempotency_expired',
+  'since-ahead': 'bad_request',
+}
+
+/** `numbers`: what the sentence tells (`refusalText`). */
+export const refused = (
+  revision: Revision,
+  reason: Reason,
+  numbers: Refusal['numbers'] = [0, 0],
+): Refusal => ({
+  kind: 'refused',
+  revision,
+  code: CODES[reason],
+  reason,
+  numbers,
+})
+
+/** What is wrong, in a sentence for whoever asked. */
+export function refusalText({ reason, numbers: [first, second] }: Refusal): string {
+  switch (reason) {
+    case 'empty-key':
+      return 'empty key'
+    case 'key-too-long':
+      return `key of ${first} bytes, at most ${second}`
+    case 'value-too-large':
+      return `value of ${first} bytes, at most ${second}`
+    case 'store-full':
+      return `the store would hold ${first} bytes, at most ${second}`
+    case 'setting-out-of-range': {
+      const name = settingOf(first)
+      const { min, max } = SETTING_RULES[name]
+      return `${name} must be a whole number from ${min} to ${max}, not ${second}`
+    }
+    case 'version-lowered':
+      return `clusterVersion is never lowered: it is ${second}, not ${first}`
+    case 'prev-with-token':
+      return 'the row before cannot be asked for under an idempotency token: values are not kept'
+    case 'token-reused':
+      return 'this idempotency token was used for another request'
+    case 'token-expired':
+      return `outcomes up to revision ${first} are forgotten; this token is in use since ${second}`
+    case 'since-ahead':
+      return `this token is said to be in use since revision ${first}, but the store is at revision ${second}`
+    default:
+      return assertNever(reason, 'reason')
+  }
+}

@@ -1,0 +1,41 @@
+// Replicas of different versions must hold the same rows: the place of a reason is its byte for ever, the sentence is not stored.
+
+import { expect, test } from 'vitest'
+import { REASONS, refusalText, refused } from '../../src/kv/refusals.ts'
+import { rev } from './store.ts'
+
+test.each([
+  ['empty-key', 'bad_request', 'empty key'],
+  ['key-too-long', 'key_too_long', 'key of 7 bytes, at most 5'],
+  ['value-too-large', 'value_too_large', 'value of 7 bytes, at most 5'],
+  ['store-full', 'storage_full', 'the store would hold 7 bytes, at most 5'],
+  [
+    'setting-out-of-range',
+    'bad_request',
+    'clusterVersion must be a whole number from 1 to 4294967295, not 5',
+  ],
+  ['version-lowered', 'bad_request', 'clusterVersion is never lowered: it is 5, not 7'],
+  ['prev-with-token', 'bad_request', 'values are not kept'],
+  ['token-reused', 'idempotency_key_reused', 'was used for another request'],
+  ['token-expired', 'idempotency_expired', 'up to revision 7 are forgotten; this token is in use since 5'],
+  ['since-ahead', 'bad_request', 'since revision 7, but the store is at revision 5'],
+] as const)('%s', (reason, code, text) => {
+  const refusal = refused(rev(1), reason, [7, 5])
+  expect(refusal).toEqual({ kind: 'refused', revision: 1, code, reason, numbers: [7, 5] })
+  expect(refusalText(refusal)).toContain(text)
+})
+
+test('reasons keep their bytes', () => {
+  expect(REASONS).toEqual([
+    'empty-key',
+    'key-too-long',
+    'value-too-large',
+    'store-full',
+    'setting-out-of-range',
+    'version-lowered',
+    'prev-with-token',
+    'token-reused',
+    'token-expired',
+    'since-ahead',
+  ])
+})
