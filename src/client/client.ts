@@ -74,6 +74,9 @@ interface Request {
   readonly endpoints?: Endpoints
 }
 
+/** For tests: see `Client[inspect]`. */
+export const inspect = Symbol('inspect')
+
 /**
  * A client of one cluster. It keeps connections open between calls; they keep no process alive, and `close()` ends them at once.
  */
@@ -261,6 +264,16 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** What is under way: all 0 while nobody calls. */
+  [inspect]() {
+    return {
+      calls: this.#onClose.size,
+      requests: this.#transport.underway,
+      questions: this.#questions.underway,
+      probes: this.#endpoints.all.filter((endpoint) => endpoint.isProbed).length,
+    }
   }
 
   #those(endpoint: string | undefined): Endpoints {

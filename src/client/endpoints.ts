@@ -32,6 +32,10 @@ export class Endpoint {
     return !this.#open || (this.#probe === undefined && nowMs >= this.#closedAtMs)
   }
 
+  get isProbed(): boolean {
+    return this.#probe !== undefined
+  }
+
   /** A request of `caller` goes out: while the breaker is open, it is the only one that may. */
   asked(caller: object): void {
     if (this.#open) this.#probe = caller

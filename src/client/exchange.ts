@@ -104,6 +104,10 @@ export class Transport {
     }
   }
 
+  get underway(): number {
+    return this.#underway.size
+  }
+
   /** Cuts everything under way and all kept connections. */
   close(): void {
     for (const req of this.#underway) req.destroy(new Error('the client was closed'))

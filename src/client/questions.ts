@@ -20,6 +20,10 @@ export class Questions {
     this.#transport = transport
   }
 
+  get underway(): number {
+    return this.#underway.size
+  }
+
   /** Its time is up when the last that waits has cancelled. */
   exchange(endpoint: Endpoint, outgoing: Outgoing): Exchange {
     const shared = this.#underway.get(endpoint) ?? this.#ask(endpoint, outgoing)

@@ -52,6 +52,17 @@ interface Row {
   readonly version: number
 }
 
+/** What the nodes of one cluster share. */
+interface Store {
+  readonly rows: Map<string, Row>
+  readonly outcomes: Map<string, Reply>
+  revision: number
+  /** Highest revision of an outcome that was forgotten. */
+  horizon: number
+}
+
+const emptyStore = (): Store => ({ rows: new Map(), outcomes: new Map(), revision: 1, horizon: 0 })
+
 export class FakeNode {
   /** All requests but what a client asks before its first change; see `questions`. */
   readonly seen: Seen[] = []
@@ -61,8 +72,7 @@ export class FakeNode {
   readonly faults: Fault[] = []
   /** For every request for which it returns one; `faults` come first. */
   fault: (seen: Seen) => Fault | undefined = () => undefined
-  readonly rows = new Map<string, Row>()
-  revision = 1
+  readonly store: Store
   name = 'n1'
   clusterId = '77'
   leader: string | undefined = 'n1'
@@ -73,14 +83,18 @@ export class FakeNode {
   /** How it breaks: in order, as if that were all, or by losing the connection. */
   streamEndsWell = false
   staleness: string | undefined
-  /** Highest revision of an outcome that was forgotten. */
-  horizon = 0
-  readonly #outcomes = new Map<string, Reply>()
   readonly #server = createServer((request, response) => void this.#serve(request, response))
   readonly #sockets = new Set<Socket>()
+  /** Requests that are done later. */
+  readonly #late = new Set<Promise<void>>()
 
-  static async start(port = 0): Promise<FakeNode> {
-    const node = new FakeNode()
+  private constructor(store: Store) {
+    this.store = store
+  }
+
+  /** Another node of the cluster of `peer`, or the first of its own. */
+  static async start(port = 0, peer?: FakeNode): Promise<FakeNode> {
+    const node = new FakeNode(peer?.store ?? emptyStore())
     node.#server.on('connection', (socket) => {
       node.#sockets.add(socket)
       socket.on('close', () => node.#sockets.delete(socket))
@@ -100,6 +114,18 @@ export class FakeNode {
 
   get connections(): number {
     return this.#sockets.size
+  }
+
+  get rows(): Map<string, Row> {
+    return this.store.rows
+  }
+
+  get revision(): number {
+    return this.store.revision
+  }
+
+  set revision(revision: number) {
+    this.store.revision = revision
   }
 
   /** Keys and values as text. */
@@ -123,10 +149,15 @@ export class FakeNode {
     return this.seen.filter((seen) => seen.target !== '/v1/cluster')
   }
 
+  /** Resolves when nothing is to be done later any more. */
+  async quiet(): Promise<void> {
+    await Promise.all(this.#late)
+  }
+
   /** Outcomes up to now are forgotten. */
   forgetOutcomes(): void {
-    this.horizon = this.revision
-    this.#outcomes.clear()
+    this.store.horizon = this.revision
+    this.store.outcomes.clear()
   }
 
   async close(): Promise<void> {
@@ -160,7 +191,13 @@ export class FakeNode {
     if (fault === 'hang') return
     if (fault === 'cut') return void request.socket.destroy()
     if (typeof fault === 'object' && 'afterMs' in fault) {
-      setTimeout(() => this.#respond(seen, undefined, response), fault.afterMs)
+      const { afterMs } = fault
+      const late = new Promise<void>((resolve) => setTimeout(resolve, afterMs))
+      const done = late.then(() => {
+        this.#late.delete(done)
+        this.#respond(seen, undefined, response)
+      })
+      this.#late.add(done)
       return
     }
     if (fault === 'cut-after') {
@@ -210,11 +247,11 @@ export class FakeNode {
     const token = seen.headers['idempotency-key']
     if (typeof token === 'string') {
       const [name = '', since] = token.split(';since=')
-      const known = this.#outcomes.get(name)
-      if (known === undefined && since !== undefined && Number(since) < this.horizon)
+      const known = this.store.outcomes.get(name)
+      if (known === undefined && since !== undefined && Number(since) < this.store.horizon)
         return problem(409, 'idempotency_expired', 'outcomes of that time are forgotten')
       const outcome = known ?? this.#route(seen)
-      this.#outcomes.set(name, outcome)
+      this.store.outcomes.set(name, outcome)
       return outcome
     }
     return this.#route(seen)

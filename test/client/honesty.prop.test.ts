@@ -1,0 +1,135 @@
+// Whatever goes wrong on the way: a write is applied at most once, and what its caller was told of it is true. Random faults of three nodes
+// of one cluster, which forgets outcomes at random moments; each write has a key of its own, so its version tells how often it was applied.
+
+import fc from 'fast-check'
+import { afterEach, expect, test } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import { Client, QuorateError } from '../../src/client/index.ts'
+import { runs } from '../runs.ts'
+import { FakeNode, type Fault, problem } from './fake-node.ts'
+
+const open: { close(): Promise<unknown> }[] = []
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close()
+})
+
+const retry_after_ms = 1
+const FAULTS = {
+  cut: 'cut',
+  'cut after it was done': 'cut-after',
+  late: { afterMs: 30 },
+  'later than anybody waits': { afterMs: 700 },
+  hang: 'hang',
+  'no leader': problem(503, 'no_leader', 'no leader', { retry_after_ms }),
+  overloaded: problem(429, 'overloaded', 'too many', { retry_after_ms: 3_600_000 }),
+  unknown: problem(504, 'outcome_unknown', 'lost', { retry_after_ms }),
+  'unknown and done': { ...problem(504, 'outcome_unknown', 'lost', { retry_after_ms }), do: true },
+  internal: problem(500, 'internal', 'oops'),
+  'internal and done': { ...problem(500, 'internal', 'oops'), do: true },
+  'a proxy': { status: 502, body: '<html>bad gateway</html>' },
+  'a proxy, and done': { status: 502, body: '<html>bad gateway</html>', do: true },
+  expired: problem(409, 'idempotency_expired', 'too old'),
+} satisfies Record<string, Fault>
+
+type Event =
+  | keyof typeof FAULTS
+  | 'none'
+  | 'outcomes are forgotten'
+  | 'somebody else writes'
+  | 'another cluster'
+
+const event: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 2, arbitrary: fc.constant('none' as const) },
+  { weight: 3, arbitrary: fc.constantFrom(...(Object.keys(FAULTS) as (keyof typeof FAULTS)[])) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(
+      ...(['outcomes are forgotten', 'somebody else writes', 'another cluster'] as const),
+    ),
+  },
+)
+
+async function threeNodes(events: Event[]): Promise<FakeNode[]> {
+  const first = await FakeNode.start()
+  const nodes = [first, await FakeNode.start(0, first), await FakeNode.start(0, first)]
+  open.push(...nodes)
+  const next = (node: FakeNode): Fault | undefined => {
+    const what = events.shift() ?? 'none'
+    if (what === 'none') return undefined
+    if (what === 'somebody else writes') first.set('other', 'v')
+    else if (what === 'outcomes are forgotten') {
+      first.set('other', 'v')
+      first.forgetOutcomes()
+    } else if (what === 'another cluster') {
+      node.clusterId = node.clusterId === '77' ? '78' : '77'
+    } else return FAULTS[what]
+    return undefined
+  }
+  for (const node of nodes) {
+    node.fault = () => next(node)
+    node.questionFault = () => next(node)
+  }
+  return nodes
+}
+
+test('at most once, and told as it was', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(event, { maxLength: 25, size: 'max' }),
+      fc.integer({ min: 1, max: 3 }),
+      fc.array(
+        fc.record({
+          isDelete: fc.boolean(),
+          abortMs: fc.option(fc.integer({ max: 40, min: 0 }), { freq: 4 }),
+        }),
+        {
+          minLength: 1,
+          maxLength: 8,
+          size: 'max',
+        },
+      ),
+      async (events, atOnce, writes) => {
+        const nodes = await threeNodes([...events])
+        const [first] = nodes
+        if (first === undefined) throw new Error('no node')
+        const endpoints = nodes.map((node) => node.url)
+        const kv = new Client({ endpoints, discover: false, timeoutMs: 500, onWarning: () => {} })
+        open.unshift(kv)
+        const told = new Map<string, 'done' | 'no' | 'unknown'>()
+        let at = 0
+        const work = async () => {
+          for (let write = writes[at]; write !== undefined; write = writes[at]) {
+            const key = `k${at++}`
+            const { isDelete, abortMs } = write
+            if (isDelete) first.set(key, 'v')
+            const signal = abortMs === null ? undefined : AbortSignal.timeout(abortMs)
+            const call = isDelete ? kv.delete(key, { signal }) : kv.put(key, 'v', { signal })
+            await call.then(
+              () => told.set(key, 'done'),
+              (error: unknown) => {
+                if (!(error instanceof QuorateError)) throw error
+                told.set(key, error.written)
+              },
+            )
+          }
+        }
+        await Promise.all(Array.from({ length: atOnce }, work))
+        await expect.poll(() => kv[inspect]()).toEqual({ calls: 0, requests: 0, questions: 0, probes: 0 })
+        // Late copies arrive, too.
+        await Promise.all(nodes.map((node) => node.quiet()))
+        for (const [n, { isDelete }] of writes.entries()) {
+          const key = `k${n}`
+          const version = first.rows.get(key)?.version ?? 0
+          const times = isDelete ? 1 - version : version
+          expect({ key, told: told.get(key), times }).toEqual({
+            key,
+            told: told.get(key),
+            times: told.get(key) === 'done' ? 1 : told.get(key) === 'no' ? 0 : expect.toBeOneOf([0, 1]),
+          })
+        }
+        for (const each of open.splice(0)) await each.close()
+      },
+    ),
+    { numRuns: runs(40) },
+  )
+})
