@@ -6,6 +6,7 @@ import { ELECTIONS } from './elections.ts'
 import { ETCD, ETCD_IMPOSSIBLE } from './etcd.ts'
 import { HARNESS } from './harness.ts'
 import { IMPOSSIBLE_HERE } from './impossible.ts'
+import { JUDGES } from './judges.ts'
 import { LOCAL } from './local.ts'
 import { MEMBERSHIP_CHANGES } from './membership.ts'
 import { READS } from './reads.ts'
@@ -16,7 +17,8 @@ import { SNAPSHOTS } from './snapshots.ts'
 import { STORAGE } from './storage.ts'
 import { TRANSPORT } from './transport.ts'
 
-export { HARNESS }
+/** Bugs of the tester itself. */
+export const TESTER_MUTANTS: readonly Mutant[] = [...HARNESS, ...JUDGES]
 
 export const IMPOSSIBLE: readonly Impossible[] = [...IMPOSSIBLE_HERE, ...ETCD_IMPOSSIBLE]
 
@@ -36,7 +38,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...ETCD,
 ].sort((a, b) => number(a) - number(b))
 
-export const MUTANTS: readonly Mutant[] = [...STORE_MUTANTS, ...HARNESS]
+export const MUTANTS: readonly Mutant[] = [...STORE_MUTANTS, ...TESTER_MUTANTS]
 
 function number({ id }: Mutant): number {
   return Number(id.slice(1))

@@ -4,7 +4,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseAst } from 'vitest/node'
-import { HARNESS, IMPOSSIBLE, MUTANTS, STORE_MUTANTS } from '../../../jepsen-lite/mutants/catalogue/index.ts'
+import {
+  IMPOSSIBLE,
+  MUTANTS,
+  STORE_MUTANTS,
+  TESTER_MUTANTS,
+} from '../../../jepsen-lite/mutants/catalogue/index.ts'
 import { type Mutant, StaleMutantError, withEdit } from '../../../jepsen-lite/mutants/mutant.ts'
 import { ROOT } from '../../../jepsen-lite/mutants/workbench.ts'
 
@@ -26,7 +31,8 @@ test.each(MUTANTS.map((mutant) => [mutant.id, mutant] as const))('%s fits the co
 
 test('there are enough, each once', () => {
   expect(STORE_MUTANTS.length).toBeGreaterThanOrEqual(60)
-  expect(HARNESS.map(({ id }) => id)).toEqual(['K1', 'K2', 'K3', 'K4', 'K5'])
+  expect(TESTER_MUTANTS.map(({ id }) => id)).toEqual(TESTER_MUTANTS.map((_, at) => `K${at + 1}`))
+  expect(TESTER_MUTANTS.length).toBeGreaterThanOrEqual(29)
   const ids = [...MUTANTS, ...IMPOSSIBLE].map(({ id }) => id)
   expect(new Set(ids).size).toBe(ids.length)
   for (let number = 1; number <= 80; number++) expect(ids).toContain(`M${String(number).padStart(2, '0')}`)

@@ -1,0 +1,222 @@
+// Bugs of whoever judges: the search, its models, how histories are read, lists, what a run takes for an answer, and the simulator's oracle. A judge that is
+// wrong finds nothing, or calls right stores wrong.
+
+import type { Mutant } from '../mutant.ts'
+import { edit, UNIT } from './edit.ts'
+
+const CHECKER = 'jepsen-lite/checker'
+const SEARCH = `${CHECKER}/search.ts`
+const BY_REVISION = `${CHECKER}/models/by-revision.ts`
+const BY_VALUE = `${CHECKER}/models/by-value.ts`
+const HISTORY = 'jepsen-lite/history.ts'
+const CHECKER_TESTS = ['anomalies', 'search.prop', 'lists', 'makers'].map(
+  (name) => `test/jepsen-lite/checker/${name}.test.ts`,
+)
+const COMMAND_TESTS = ['test/jepsen-lite/commands/check.test.ts']
+const RUN_TESTS = ['perform', 'broken-servers'].map((name) => `test/jepsen-lite/local/${name}.int.test.ts`)
+
+const judge = (
+  id: string,
+  title: string,
+  why: string,
+  [file, find, replace]: readonly [file: string, find: string, replace: string],
+  tests: readonly string[] = CHECKER_TESTS,
+): Mutant => ({ id, title, why, layers: UNIT, tests, edits: [edit(file, find, replace)] })
+
+export const JUDGES: readonly Mutant[] = [
+  judge(
+    'K6',
+    'a write of unknown outcome explains what was seen before it began',
+    'Reads from the future pass.',
+    [SEARCH, 'return (this.#starts[optional] ?? 0) <= deadline ? optional : NONE', 'return optional'],
+  ),
+  judge(
+    'K7',
+    'whatever changes nothing is placed at once, writes too',
+    'Later it would have wiped something out: right histories are called wrong.',
+    [
+      SEARCH,
+      'const free = this.#steps.isLook(step) && this.#steps.apply(this.#state, step) === this.#state',
+      'const free = this.#steps.apply(this.#state, step) === this.#state',
+    ],
+  ),
+  judge(
+    'K8',
+    'who saw a revision comes before the change that made it',
+    'Right histories are called wrong.',
+    [BY_REVISION, '2 * revision + (isLook ? 1 : 0)', '2 * revision + (isLook ? 0 : 1)'],
+  ),
+  judge(
+    'K9',
+    'the model lets the revision of a change go back',
+    'A store that takes back what it told passes.',
+    [
+      BY_REVISION,
+      'if (revision !== undefined && revision <= now.store) return undefined\n  const least',
+      'const least',
+    ],
+  ),
+  judge(
+    'K10',
+    'any later revision of a key will do',
+    'A read that names another revision than the write was told passes.',
+    [BY_REVISION, 'mod < least || mod > most', 'mod < least'],
+  ),
+  judge(
+    'K11',
+    'a compare-and-set may be refused although it held',
+    'Lost updates turned round: the store may refuse whatever it likes.',
+    [
+      BY_VALUE,
+      'now !== op.from && (value === undefined || now === value) ? now : undefined',
+      'value === undefined || now === value ? now : undefined',
+    ],
+  ),
+  judge(
+    'K12',
+    'a delete of nothing is believed wherever it is',
+    'A store that deletes nothing and says so passes.',
+    [
+      BY_VALUE,
+      "look('del none', (now) => (now === null ? null : undefined))",
+      "look('del none', (now) => now)",
+    ],
+  ),
+  judge(
+    'K13',
+    'an operation that ended is read as if it never had',
+    'Without ends nothing comes after anything.',
+    [
+      HISTORY,
+      'calls.push({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })',
+      'calls.push({ ...call, endMs: event.time, end: Number.POSITIVE_INFINITY, outcome: outcomeOf(event) })',
+    ],
+  ),
+  judge('K14', 'an operation without an end is forgotten', 'What it wrote is then from nowhere.', [
+    HISTORY,
+    'for (const call of open.values()) {',
+    'for (const call of [...open.values()].slice(0, 0)) {',
+  ]),
+  judge(
+    'K15',
+    'each attempt under one token is a request of its own',
+    'A second effect is then explained by the second attempt.',
+    [
+      `${CHECKER}/partition.ts`,
+      "const token = 'idempotency' in op && op.idempotency !== undefined ? textOf(op) : undefined",
+      'const token: string | undefined = undefined',
+    ],
+  ),
+  judge(
+    'K16',
+    'a page is taken for the whole list',
+    'What the next page shows is then missing: right servers are called wrong.',
+    [
+      `${CHECKER}/lists.ts`,
+      'more ?? (limit !== undefined && rows.length >= limit)',
+      'more === undefined && limit !== undefined && rows.length >= limit',
+    ],
+  ),
+  judge('K17', 'what a list does not show is not looked at', 'A server that leaves out a row passes.', [
+    `${CHECKER}/chronicle.ts`,
+    'if (!seen.has(key)) yield',
+    'if (!seen.has(key) && base.at < 0) yield',
+  ]),
+  judge('K18', 'rows may come twice and in any order', 'A server that lists everything twice passes.', [
+    `${CHECKER}/lists.ts`,
+    'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, chronicle)]',
+    'const messages = [...brokenCount(op, result, end, chronicle)]',
+  ]),
+  judge('K19', 'a count is believed', 'A server that counts what it shows passes.', [
+    `${CHECKER}/lists.ts`,
+    'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, chronicle)]',
+    'const messages = [...brokenRows(op, result)]',
+  ]),
+  judge('K20', 'one request explains any number of revisions', 'A write that was applied twice passes.', [
+    `${CHECKER}/matching.ts`,
+    'const taken = begun.pop()',
+    'const taken = begun.at(-1)',
+  ]),
+  judge(
+    'K21',
+    'nobody asks who made a revision',
+    'A write that failed and was made passes, as long as nobody reads it.',
+    [
+      `${CHECKER}/makers.ts`,
+      'if (history.header.complete !== true) return []',
+      'if (history.header.complete !== false) return []',
+    ],
+  ),
+  judge(
+    'K22',
+    'what the nodes hold at the end is not read',
+    'An acknowledged write that is lost on every node passes, if nobody reads it.',
+    [
+      `${CHECKER}/partition.ts`,
+      'for (const call of finalReads(history, names)) add(call)',
+      'for (const call of [...finalReads(history, names)].slice(0, 0)) add(call)',
+    ],
+  ),
+  judge(
+    'K23',
+    'the age that an answer claims is not held against what had been told',
+    'A stale read without any bound passes.',
+    [
+      `${CHECKER}/reads.ts`,
+      'if (known === undefined || known.revision <= revision) return []',
+      'if (known === undefined || known.revision > revision || known.revision <= revision) return []',
+    ],
+  ),
+  judge('K24', 'what is undecided passes', 'A search that gave up has shown nothing.', [
+    `${CHECKER}/index.ts`,
+    "undecided.length > 0 ? 'undecided' : 'ok'",
+    "'ok'",
+  ]),
+  judge(
+    'K25',
+    'a file that is no history is read as far as it goes',
+    'A misspelt field is silently not judged.',
+    [HISTORY, 'if (!isEvent(event))', "if (!isEvent(event) && typeof event !== 'object')"],
+    COMMAND_TESTS,
+  ),
+  judge(
+    'K26',
+    'a run takes any refusal for one',
+    'A server that answers 400 to whole kinds of requests passes.',
+    [
+      'jepsen-lite/local/perform.ts',
+      'return REFUSALS.has(answer.status) ? end',
+      'return answer.status >= 400 ? end',
+    ],
+    RUN_TESTS,
+  ),
+  judge(
+    'K27',
+    'a run does not ask whether what it tried ever worked',
+    'A server that is never able to serve a lease read passes.',
+    [
+      'jepsen-lite/local/tally.ts',
+      'asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN',
+      'asked < 0 && answered < asked * ANSWERED_PART_MIN',
+    ],
+    RUN_TESTS,
+  ),
+  judge(
+    'K28',
+    'a long value is known by its first bytes',
+    'A server that cuts values off passes.',
+    ['jepsen-lite/local/values.ts', 'bodyOf(name) === body', 'body.startsWith(name)'],
+    RUN_TESTS,
+  ),
+  judge(
+    'K29',
+    'the simulator believes what the log says of a request',
+    'A codec that damages every value alike is never seen.',
+    [
+      'jepsen-lite/sim/model.ts',
+      'if (textOf(entry) !== textOf(sent))',
+      'if (textOf(entry) === textOf(sent) && sent === entry)',
+    ],
+    ['test/jepsen-lite/sim/oracle.test.ts'],
+  ),
+]
