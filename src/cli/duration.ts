@@ -3,6 +3,7 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const TIMING_MS_MAX = 30 * 60_000
 const STALENESS_MS_MAX = 24 * 3_600_000
 
 /** Milliseconds. */
@@ -19,6 +20,13 @@ export function parseDuration(text: string): number {
 export function parseTimeout(text: string): number {
   const ms = parseDuration(text)
   if (ms < 1) throw new InvalidArgumentError('It must be at least 1ms.')
+  return ms
+}
+
+/** Heartbeats and election timeouts, which are drawn up to the double: as a node takes them. */
+export function parseTiming(text: string): number {
+  const ms = parseDuration(text)
+  if (!(ms >= 1 && ms <= TIMING_MS_MAX)) throw new InvalidArgumentError('It must be from 1ms to 30m.')
   return ms
 }
 

@@ -7,7 +7,7 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
 import { Failure } from './cluster/failure.ts'
-import { parseDuration } from './duration.ts'
+import { parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
@@ -49,11 +49,11 @@ function startCommand() {
     )
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
-    .option('--heartbeat <duration>', 'how often the leader is heard (default: 50ms)', parseDuration)
+    .option('--heartbeat <duration>', 'how often the leader is heard (default: 50ms)', parseTiming)
     .option(
       '--election-timeout <duration>',
       'silence after which a follower campaigns; drawn from this to its double (default: 500ms)',
-      parseDuration,
+      parseTiming,
     )
     .option(
       '--disk-reserve <size>',

@@ -177,6 +177,17 @@ test('a node can be made a fresh replica while another is being restarted', asyn
   await eventually(async () => new Set(await hashesOf(started)).size === 1)
 })
 
+test('leader and follower name nodes, too', async () => {
+  const space = await Workspace.open()
+  const { leader } = await space.start()
+  expect((await space.kv('cluster', 'kill', 'leader')).stderr).toContain(`${leader} is killed`)
+  const next = await eventually(async () => (await space.peek()).leader ?? undefined)
+  const paused = await space.kv('cluster', 'pause', 'follower')
+  expect(paused.stderr).not.toContain(next)
+  expect((await space.kv('cluster', 'restart', leader ?? '')).code).toBe(0)
+  expect((await space.kv('cluster', 'partition', 'leader')).stderr).toMatch(/^Cut: n\d \| n\d n\d/)
+})
+
 test('a process that LevelDB aborts is told from one that was killed', async () => {
   const space = await Workspace.open()
   const started = await space.start('--nodes', '1')

@@ -37,6 +37,19 @@ test('a directory founds a cluster once, and is known again by itself', async ()
   expect(log.map((line) => JSON.parse(line).node)).toEqual(log.map(() => 'n1'))
 })
 
+test.each([
+  ['--heartbeat', '0ms'],
+  ['--heartbeat', '31m'],
+  ['--election-timeout', '0.5ms'],
+  ['--election-timeout', '1000h'],
+])('%s %s is refused in the terms of the flag, and nothing is founded', async (flag, duration) => {
+  const space = await Workspace.open()
+  const { code, stderr } = await space.kv('node', 'start', ...flagsOf(space), '--bootstrap', flag, duration)
+  expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('from 1ms to 30m') })
+  expect(stderr).toContain(flag)
+  expect(existsSync(join(space.dir, 'n1'))).toBe(false)
+})
+
 test('a node that looks for its cluster ends on the first signal', async () => {
   const space = await Workspace.open()
   const child = space.spawn(

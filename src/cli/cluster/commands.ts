@@ -116,7 +116,7 @@ function destroyCommand() {
 function nodeCommand(command: NodeCommand, description: string) {
   return withExamples(new Command(command), [`kv cluster ${command} n1`])
     .description(description)
-    .argument('<node>', 'name of the node, as in n1')
+    .argument('<node>', 'name of the node, as in n1; or leader, or follower')
     .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
     .action(async (node, { data }) => {
       say((await askSupervisor(data, { command, node })).said)
@@ -130,7 +130,10 @@ function partitionCommand() {
     'kv cluster heal',
   ])
     .description('cut the network between groups of nodes: bytes stop, connections stay')
-    .argument('<group...>', 'names joined by commas, as in: n1 n2,n3; nodes not named form one more group')
+    .argument(
+      '<group...>',
+      'names joined by commas, as in: n1 n2,n3 (or leader, follower); nodes not named form one more group',
+    )
     .option('--reset', 'close the connections between the groups as well')
     .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
     .action(async (groups, { reset, data }) => {

@@ -119,7 +119,7 @@ export class Supervisor {
     } catch (error) {
       if (supervisor) await supervisor.#abandon()
       control.close()
-      releaseLock(options.dataDir)
+      if (directoryId(options.dataDir) === directory) releaseLock(options.dataDir)
       starting.reject(error)
       throw error
     }
@@ -427,14 +427,29 @@ export class Supervisor {
         this.#mesh?.heal()
         return done('Every node reaches every other again.')
       default: {
-        const place = this.#places.find(({ node }) => node.name === request.node)
-        if (place === undefined) {
-          const names = this.#places.map(({ node }) => node.name).join(', ')
-          return refused(2, `There is no node ${request.node}. The nodes are ${names}.`)
-        }
-        return this.#obeyForNode(request.command, place)
+        const place = this.#placeNamed(request.node)
+        return typeof place === 'string' ? refused(2, place) : this.#obeyForNode(request.command, place)
       }
     }
+  }
+
+  /** `leader` and `follower` name whoever is that just now; a string says why nobody is meant. */
+  #placeNamed(name: string): Place | string {
+    const named = this.#places.find(({ node }) => node.name === name)
+    if (named !== undefined) return named
+    const running = this.#places.filter(({ node }) => node.view !== undefined && !node.paused)
+    const leader = running
+      .filter(({ node }) => node.view?.role === 'leader')
+      .sort((a, b) => (a.node.view?.term ?? 0) - (b.node.view?.term ?? 0))
+      .at(-1)
+    if (name === 'leader') return leader ?? 'None of the nodes leads just now.'
+    if (name === 'follower') {
+      return (
+        running.find(({ node }) => node.view?.role === 'follower') ?? 'None of the nodes follows just now.'
+      )
+    }
+    const names = this.#places.map(({ node }) => node.name).join(', ')
+    return `There is no node ${name}. The nodes are ${names}; leader and follower name one, too.`
   }
 
   /** A sentence for each node that did not end because somebody wanted it. */
@@ -560,9 +575,15 @@ export class Supervisor {
     if (this.#mesh === undefined) {
       return refused(1, 'This cluster runs with --direct, without the relays that could be cut.')
     }
+    const named = groups.map((group) =>
+      group.map((name) => {
+        const place = this.#placeNamed(name)
+        return typeof place === 'string' ? name : place.node.name
+      }),
+    )
     const complete = completeGroups(
       this.#places.map(({ node }) => node.name),
-      groups,
+      named,
     )
     if (typeof complete === 'string') return refused(2, `No partition: ${complete}.`)
     this.#mesh.partition(complete, reset)
