@@ -10,7 +10,7 @@ const DRIVER = 'src/server/driver.ts'
 const LINKS = 'src/server/links/links.ts'
 const PEER = 'src/server/links/peer.ts'
 const SENDER = 'src/server/links/snapshot-sender.ts'
-const SNAPSHOT_TESTS = ['test/server/tcp/snapshot.int.test.ts']
+const LINKS_TESTS = ['test/server/links/links.test.ts']
 const PROCESSES = 'src/server/links/processes.ts'
 
 export const TRANSPORT: readonly Mutant[] = [
@@ -93,7 +93,7 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'chunks that were on their way when a connection broke count on the next one',
     why: 'The transfer waits for acknowledgements that never come, until it is given up.',
     layers: SIM_UNIT,
-    tests: SNAPSHOT_TESTS,
+    tests: LINKS_TESTS,
     edits: [edit(SENDER, '    this.inflight = 0\n', '')],
   },
   {
@@ -101,7 +101,7 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'a transfer that failed stays registered',
     why: 'The peer is never sent a snapshot again.',
     layers: SIM_UNIT,
-    tests: SNAPSHOT_TESTS,
+    tests: LINKS_TESTS,
     edits: [edit(LINKS, '      this.transfers.delete(to)\n', '      if (ok) this.transfers.delete(to)\n')],
   },
   {
@@ -117,7 +117,7 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'a call is made again once in the life of a process',
     why: 'A peer that is away for longer is lost for good.',
     layers: SIM_UNIT,
-    tests: HANDSHAKE_TESTS,
+    tests: LINKS_TESTS,
     edits: [
       edit(
         PEER,

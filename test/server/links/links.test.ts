@@ -1,0 +1,243 @@
+// The links by themselves: what is tried again, what is given back, and what the core is promised, whatever becomes of connections and processes.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { asIndex, asTerm, type ReplicaId } from '../../../src/raft/types.ts'
+import type { SnapshotSink, SnapshotSource } from '../../../src/storage/types.ts'
+import { runs } from '../../runs.ts'
+import { type Node, World } from './world.ts'
+
+const TERM = asTerm(5)
+
+function sourceOf(count: number): SnapshotSource {
+  const applied = { index: asIndex(40), term: asTerm(4), raft: new Uint8Array(), kv: new Uint8Array() }
+  return {
+    id: `s${count}`,
+    meta: { index: asIndex(40), term: asTerm(4), applied, stateHash: 1n },
+    read: (number, done) => done(undefined, number < count ? Uint8Array.of(number) : undefined),
+    close: () => {},
+  }
+}
+
+/** Every snapshot that is offered goes in here; a write takes `writeMs`. */
+class Sink implements SnapshotSink {
+  readonly written: number[] = []
+  finished = 0
+  fails: Error | undefined
+  readonly #world: World
+  readonly #writeMs: number
+
+  constructor(node: Node, writeMs = 1) {
+    this.#world = node.world
+    this.#writeMs = writeMs
+    node.snapshotOffered = (_from, _term, _id, _meta, done) => done(undefined, this)
+  }
+
+  get nextChunk(): number {
+    return this.written.length
+  }
+
+  write(number: number, _chunk: Uint8Array, done: (error: Error | undefined) => void): void {
+    this.#world.after(this.#writeMs, () => {
+      if (this.fails === undefined) this.written.push(number)
+      done(this.fails)
+    })
+  }
+
+  finish(done: (error: Error | undefined) => void): void {
+    this.#world.after(this.#writeMs, () => {
+      this.finished++
+      done(this.fails)
+    })
+  }
+
+  abort(): void {}
+}
+
+/** Two nodes, connected. */
+function pair(limits: ConstructorParameters<typeof World>[0] = {}): { world: World; a: Node; b: Node } {
+  const world = new World(limits)
+  const [a, b] = [world.start(1), world.start(2)]
+  world.meet(a, b)
+  world.pass(20)
+  expect([a.of('connected').length, b.of('connected').length, a.underWay, b.underWay]).toEqual([1, 1, {}, {}])
+  return { world, a, b }
+}
+
+describe('what is tried again', () => {
+  test('a peer that is away is called for as long as that lasts, and is refused once', () => {
+    const { world, a, b } = pair({ reconnectMaxMs: 100 })
+    let peer = b
+    for (let boot = 2; boot < 6; boot++) {
+      world.stop(peer)
+      world.pass(5_000)
+      expect(a.of('refused')).toHaveLength(boot - 1)
+      expect(a.underWay).toMatchObject({ 'broken of 2': 1 })
+      // It does not call by itself.
+      peer = world.start(2, boot)
+      peer.links.setPeers([])
+      world.pass(100 + 20)
+      expect(a.of('connected')).toHaveLength(boot)
+      expect(a.underWay).toEqual({})
+    }
+  })
+
+  test('a transfer that failed can be made again, as often as one likes', () => {
+    const { world, a, b } = pair()
+    const sink = new Sink(b)
+    for (const fails of [new Error('no'), new Error('no'), undefined]) {
+      sink.fails = fails
+      a.links.sendSnapshot(b.member.id, TERM, sourceOf(3))
+      world.pass(100)
+      expect(a.of('sent').at(-1)).toEqual({ kind: 'sent', ok: fails === undefined })
+      expect([a.underWay, b.underWay]).toEqual([{}, {}])
+    }
+  })
+
+  test.each([1, 2, 4])('a transfer goes on after each break with %i chunks in flight', (inflight) => {
+    const { world, a, b } = pair({ snapshotChunksInflightMax: inflight, reconnectMaxMs: 20 })
+    const sink = new Sink(b, 5)
+    a.links.sendSnapshot(b.member.id, TERM, sourceOf(20))
+    for (let broken = 0; broken < 5; broken++) {
+      while (a.links.inspect().chunksInFlight !== inflight) world.pass(1)
+      world.breaks(a, b)
+      world.pass(10)
+      expect(a.links.inspect().chunksInFlight).toBe(0)
+      world.pass(30)
+    }
+    // Far less than a transfer without progress is given.
+    world.pass(1000)
+    expect(a.of('sent')).toEqual([{ kind: 'sent', ok: true }])
+    expect(sink.written).toEqual(Array.from({ length: 20 }, (_, number) => number))
+    expect([a.underWay, b.underWay]).toEqual([{}, {}])
+  })
+
+  test('a transfer whose connection breaks when all that is left to say is that it is staged is offered again, with the link or without', () => {
+    for (const which of ['called', 'all'] as const) {
+      const { world, a, b } = pair({ reconnectMaxMs: 20 })
+      const sink = new Sink(b)
+      world.onFrame = (from, { type }) => {
+        if (type === 'snapshot-staged' && sink.finished === 1) world.breaks(from, a, which)
+      }
+      a.links.sendSnapshot(b.member.id, TERM, sourceOf(3))
+      world.pass(1000)
+      expect([sink.finished, b.of('received').length]).toEqual([2, 2])
+      expect(a.of('sent')).toEqual([{ kind: 'sent', ok: true }])
+      expect([a.underWay, b.underWay]).toEqual([{}, {}])
+    }
+  })
+})
+
+describe('what the core is promised', () => {
+  const IDS = [1, 2, 3]
+  const step = fc.record({
+    what: fc.constantFrom('talk', 'talk', 'talk', 'breaks', 'restarts', 'term', 'snapshot'),
+    one: fc.nat(2),
+    two: fc.nat(2),
+    which: fc.constantFrom('dialled', 'called', 'all'),
+    ms: fc.oneof(fc.nat(3), fc.nat(60)),
+  })
+  const limits = fc.record({
+    snapshotChunksInflightMax: fc.integer({ min: 1, max: 4 }),
+    reconnectMaxMs: fc.integer({ min: 5, max: 50 }),
+    refusedAfterMs: fc.constantFrom(1, 20),
+    strangersMax: fc.constantFrom(2, 64),
+  })
+
+  test('holds whatever happens, and at rest everything is given back', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), limits, (steps, drawn) => {
+        const world = new World(drawn)
+        const boots = [1, 1, 1]
+        const nodes = IDS.map((id) => world.start(id))
+        const ledgers = nodes.map((node) => new Ledger(node))
+        for (const node of nodes) new Sink(node)
+        world.meet(...nodes)
+        let round = 0
+        const talk = (): void => {
+          for (const from of nodes)
+            for (const to of nodes) {
+              if (to === from) continue
+              from.links.send({
+                ...{ type: 'heartbeat', from: from.member.id, to: to.member.id, term: from.greeting.term },
+                ...{ commit: asIndex(from.greeting.boot), round: ++round, confirmed: undefined },
+              })
+            }
+        }
+        for (const { what, one, two, which, ms } of steps) {
+          const [a, b] = [nodes[one], nodes[two]]
+          if (a === undefined || b === undefined) continue
+          if (what === 'talk') talk()
+          else if (what === 'breaks') world.breaks(a, b, which)
+          else if (what === 'term') a.greeting = { ...a.greeting, term: asTerm(a.greeting.term + 1) }
+          else if (what === 'snapshot' && a !== b) a.links.sendSnapshot(b.member.id, TERM, sourceOf(5))
+          else if (what === 'restarts') {
+            const { term } = a.greeting
+            world.stop(a)
+            ledgers[one]?.check()
+            boots[one] = (boots[one] ?? 0) + 1
+            const node = world.start(one + 1, boots[one])
+            node.greeting = { ...node.greeting, term }
+            nodes[one] = node
+            ledgers[one] = new Ledger(node)
+            new Sink(node)
+            node.links.setPeers(nodes.map(({ member }) => member))
+          }
+          world.pass(ms)
+          for (const ledger of ledgers) ledger.check()
+        }
+        world.pass(5000)
+        const before = nodes.map(({ events }) => events.length)
+        talk()
+        world.pass(100)
+        for (const [at, node] of nodes.entries()) {
+          expect(node.events.slice(before[at]).map(({ kind }) => kind)).toEqual(['message', 'message'])
+          expect(node.underWay).toEqual({})
+          ledgers[at]?.check()
+        }
+      }),
+      { numRuns: runs(300) },
+    )
+  })
+})
+
+/** What one process has heard of each replica, checked event by event. */
+class Ledger {
+  readonly #node: Node
+  readonly #connected = new Set<ReplicaId>()
+  readonly #heard = new Map<ReplicaId, { boot: number; term: number; round: number }>()
+  #at = 0
+
+  constructor(node: Node) {
+    this.#node = node
+  }
+
+  check(): void {
+    for (const event of this.#node.events.slice(this.#at)) {
+      this.#at++
+      if (event.kind === 'connected') {
+        const { replicaId, boot, term } = event.greeting
+        const before = this.#heard.get(replicaId) ?? { boot: 0, term: 0, round: 0 }
+        expect(this.#connected.has(replicaId)).toBe(false)
+        expect(boot).toBeGreaterThanOrEqual(before.boot)
+        // Never behind what the same replica has said in messages: otherwise a healthy peer is told that it lost its state.
+        expect(term).toBeGreaterThanOrEqual(before.term)
+        this.#connected.add(replicaId)
+        this.#heard.set(replicaId, boot === before.boot ? before : { boot, term, round: 0 })
+      } else if (event.kind === 'disconnected') {
+        expect([...this.#connected].some((id) => id === event.what && this.#connected.delete(id))).toBe(true)
+      } else if (event.kind === 'message') {
+        const { message } = event
+        const before = this.#heard.get(message.from)
+        if (message.type !== 'heartbeat' || before === undefined)
+          throw new Error('a message before connected')
+        expect(message.commit).toBe(before.boot)
+        expect(message.round).toBeGreaterThan(before.round)
+        this.#heard.set(message.from, {
+          ...{ boot: before.boot, round: message.round },
+          term: Math.max(before.term, message.term),
+        })
+      } else expect(event.kind).not.toBe('stop')
+    }
+  }
+}

@@ -1,0 +1,271 @@
+// Links of several nodes on wires in memory, in virtual time: frames take a millisecond, and connections break when a test says so.
+
+import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
+import {
+  Links,
+  type TransportLimits,
+  type Wire,
+  type WireOwner,
+  type Wires,
+} from '../../../src/server/links/index.ts'
+import type { Frame } from '../../../src/server/links/wires.ts'
+import type { Clock, Greeting, NetworkEvents } from '../../../src/server/types.ts'
+
+const TRAVEL_MS = 1
+const nobody: WireOwner = { frame: () => {}, closed: () => {} }
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+interface Task {
+  readonly at: number
+  readonly run: () => void
+  cancelled: boolean
+}
+
+/** One end of a connection. */
+class MemoryWire implements Wire {
+  readonly remote: string
+  readonly world: World
+  readonly node: Node
+  other: MemoryWire | undefined
+  owner = nobody
+  closed = false
+  queuedFrames = 0
+  readonly queuedBytes = 0
+  #held: (() => void)[] | undefined
+
+  constructor(world: World, node: Node, remote: string) {
+    this.world = world
+    this.node = node
+    this.remote = remote
+  }
+
+  established(_from: unknown, _to: unknown, owner: WireOwner): void {
+    this.owner = owner
+  }
+
+  send(frame: Frame): boolean {
+    if (this.closed) return false
+    this.world.onFrame(this.node, frame)
+    // What a test does when it sees a frame may have ended the wire.
+    if (this.closed) return true
+    this.queuedFrames++
+    this.#later(() => {
+      this.queuedFrames--
+      this.other?.owner.frame(frame)
+    })
+    return true
+  }
+
+  hold(): void {
+    this.#held ??= []
+  }
+
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const run of held) run()
+  }
+
+  close(why: string): void {
+    if (this.closed) return
+    this.closed = true
+    const { other } = this
+    this.#later(() => other?.close('the other side closed it'))
+    this.owner.closed(why)
+  }
+
+  drain(): void {
+    this.owner = nobody
+    this.close('drained')
+  }
+
+  /** It breaks at both ends: what is on its way is lost. */
+  breaks(): void {
+    const { other } = this
+    this.other = undefined
+    if (other !== undefined) other.other = undefined
+    for (const end of [this, other]) this.world.after(TRAVEL_MS, () => end?.close('it was reset'))
+  }
+
+  #later(run: () => void): void {
+    const { other } = this
+    this.world.after(TRAVEL_MS, () => {
+      if (other === undefined || this.other !== other || other.closed) return
+      if (other.#held === undefined) run()
+      else
+        other.#held.push(() => {
+          if (!other.closed) run()
+        })
+    })
+  }
+}
+
+export type Event =
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'connected'; readonly greeting: Greeting }
+  | { readonly kind: 'disconnected' | 'refused' | 'stop'; readonly what: string }
+  | { readonly kind: 'received'; readonly snapshotId: string }
+  | { readonly kind: 'sent'; readonly ok: boolean }
+
+export class Node {
+  readonly world: World
+  readonly member: Member
+  readonly links: Links
+  readonly events: Event[] = []
+  readonly wires = new Set<MemoryWire>()
+  greeting: Greeting
+  snapshotOffered: NetworkEvents['snapshotOffered'] = (_from, _term, _id, _meta, done) =>
+    done('no room', undefined)
+  called: ((wire: Wire) => WireOwner) | undefined
+
+  constructor(world: World, id: number, boot: number, limits: Partial<TransportLimits>) {
+    const replicaId = asReplicaId(String(id))
+    const peer = `n${id}`
+    this.world = world
+    this.member = { id: replicaId, name: peer, peer, url: '' }
+    this.greeting = {
+      ...{ clusterId: '77', replicaId, name: peer, boot, term: asTerm(1), lastIndex: asIndex(0), peer },
+    }
+    const add = (event: Event): void => void this.events.push(event)
+    const wires: Wires = {
+      dial: (address, dialled) => world.dial(this, address, dialled),
+      onCall: (called) => {
+        this.called = called
+      },
+      close: () => {
+        this.called = undefined
+      },
+    }
+    this.links = new Links({
+      ...{ self: { replicaId, clusterId: '77' }, clock: world.clock, random: world.random, wires, limits },
+      logger: silent,
+      events: {
+        greeting: () => this.greeting,
+        admit: () => undefined,
+        message: (message) => add({ kind: 'message', message }),
+        stateHash: () => {},
+        connected: (greeting) => add({ kind: 'connected', greeting }),
+        disconnected: (what) => add({ kind: 'disconnected', what }),
+        refused: (what) => add({ kind: 'refused', what }),
+        stop: (what) => add({ kind: 'stop', what }),
+        snapshotOffered: (...offer) => this.snapshotOffered(...offer),
+        snapshotReceived: (_from, _term, snapshotId) => add({ kind: 'received', snapshotId }),
+        snapshotSent: (_to, _index, ok) => add({ kind: 'sent', ok }),
+      },
+    })
+  }
+
+  of<K extends Event['kind']>(kind: K): (Event & { kind: K })[] {
+    return this.events.filter((event): event is Event & { kind: K } => event.kind === kind)
+  }
+
+  /** What is not back at its start, by name. */
+  get underWay(): Record<string, number> {
+    return Object.fromEntries(Object.entries(this.links.inspect()).filter(([, value]) => value !== 0))
+  }
+}
+
+export class World {
+  now = 0
+  readonly #limits: Partial<TransportLimits>
+  readonly #nodes = new Map<string, Node>()
+  #tasks: Task[] = []
+  #draws = 0
+  /** Sees every frame before it leaves. */
+  onFrame: (from: Node, frame: Frame) => void = () => {}
+  readonly random = (): number => ((++this.#draws * 7919) % 1000) / 1000
+  readonly clock: Clock = {
+    now: () => this.now,
+    after: (ms, run) => this.after(ms, run),
+    soon: (run) => void this.after(0, run),
+  }
+
+  constructor(limits: Partial<TransportLimits> = {}) {
+    this.#limits = limits
+  }
+
+  /** Starts a process of that replica, in place of the one before. */
+  start(id: number, boot = 1): Node {
+    const node = new Node(this, id, boot, this.#limits)
+    this.#nodes.set(node.member.peer, node)
+    return node
+  }
+
+  /** These know each other. */
+  meet(...nodes: readonly Node[]): void {
+    for (const { links } of nodes) links.setPeers(nodes.map(({ member }) => member))
+  }
+
+  /** It is gone, as if killed. */
+  stop(node: Node): void {
+    node.links.close()
+    if (this.#nodes.get(node.member.peer) === node) this.#nodes.delete(node.member.peer)
+  }
+
+  /** Connections between two nodes break: those that the first has dialled, those that it was called on, or all. */
+  breaks(one: Node, two: Node, which: 'dialled' | 'called' | 'all' = 'all'): void {
+    for (const wire of [...one.wires])
+      if (
+        !wire.closed &&
+        wire.remote.startsWith(two.member.peer) &&
+        (which === 'all' || wire.remote.endsWith(which))
+      )
+        wire.breaks()
+  }
+
+  dial(from: Node, address: string, dialled: Parameters<Wires['dial']>[1]): () => void {
+    let open = true
+    let made: MemoryWire | undefined
+    this.after(TRAVEL_MS, () => {
+      if (!open) return
+      const to = this.#nodes.get(address)
+      if (to?.called === undefined) {
+        this.after(TRAVEL_MS, () => {
+          if (open) dialled.failed('nobody is there')
+        })
+        return
+      }
+      const [caller, called] = [
+        new MemoryWire(this, from, `${address} dialled`),
+        new MemoryWire(this, to, `${from.member.peer} called`),
+      ]
+      caller.other = called
+      called.other = caller
+      made = caller
+      to.wires.add(called)
+      from.wires.add(caller)
+      called.owner = to.called(called)
+      this.after(TRAVEL_MS, () => {
+        if (open && !caller.closed) caller.owner = dialled.connected(caller)
+      })
+    })
+    return () => {
+      open = false
+      made?.drain()
+    }
+  }
+
+  after(ms: number, run: () => void): { cancel(): void } {
+    const task: Task = { at: this.now + ms, run, cancelled: false }
+    this.#tasks.push(task)
+    return {
+      cancel: () => {
+        task.cancelled = true
+      },
+    }
+  }
+
+  pass(ms: number): void {
+    const until = this.now + ms
+    for (;;) {
+      let next: Task | undefined
+      for (const task of this.#tasks)
+        if (task.at <= until && (next === undefined || task.at < next.at)) next = task
+      if (next === undefined) break
+      this.#tasks.splice(this.#tasks.indexOf(next), 1)
+      this.now = Math.max(this.now, next.at)
+      if (!next.cancelled) next.run()
+    }
+    this.now = until
+  }
+}
