@@ -26,7 +26,7 @@ export interface Field<T> {
   readonly spec: Spec
   readonly draw: (drawing: Drawing) => T
 }
-interface Optional<T> extends Field<T | undefined> {
+export interface Optional<T> extends Field<T | undefined> {
   readonly optional: true
 }
 export type Shape = { readonly [name: string]: Field<unknown> | Optional<unknown> }

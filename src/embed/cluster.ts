@@ -183,8 +183,8 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
 async function form(nodes: readonly Node[]): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return
-  await first.start(first.hasData ? { kind: 'existing' } : { kind: 'bootstrap' })
-  const starts = others.map((node) => node.start({ kind: 'join', urls: [first.url], replace: false }))
+  await first.startAs(first.hasData ? { kind: 'existing' } : { kind: 'bootstrap' })
+  const starts = others.map((node) => node.startAs({ kind: 'join', urls: [first.url], replace: false }))
   // All of them have started or failed before anything is judged, or a late one would start behind the end.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
   if (failed !== undefined) throw failed.reason

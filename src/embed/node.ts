@@ -75,7 +75,12 @@ export class Node implements EmbeddedNode {
     return this.#running ? undefined : this.#lastEnd
   }
 
-  start(founding: Founding = { kind: 'existing' }): Promise<void> {
+  start(): Promise<void> {
+    return this.startAs({ kind: 'existing' })
+  }
+
+  /** `founding` says what to do with a directory that holds no node yet. */
+  startAs(founding: Founding): Promise<void> {
     return this.#ask(async () => {
       if (this.#closed) throw new Error(`${this.name} cannot start: the cluster is closed`)
       if (this.#running === undefined) await this.#start(founding)

@@ -11,7 +11,7 @@ import { inSession, type Session } from '../session.ts'
 import { recordJson } from '../shapes.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
 
-/** Silence longer than this ends the export; it is no limit to the whole. */
+/** Every 1,000 records or 4 MiB must come within this; it is no limit to the whole. */
 const TIMEOUT_MS = 30_000
 
 export interface ExportFlags {
