@@ -9,6 +9,7 @@
 import { crc32 } from 'node:zlib'
 import {
   type Applied,
+  CLUSTER_VERSION,
   decodeState,
   KIND_DELETE,
   type Request,
@@ -53,6 +54,7 @@ import {
 import { rejoinAdvice } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
 import { Applier } from './applier.ts'
+import { ClusterVersions } from './cluster-version.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import { Gathering } from './gathering.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
@@ -122,6 +124,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #scrubber: Scrubber
   readonly #space: DiskSpace
   readonly #sendingSnapshot = new Set<ReplicaId>()
+  readonly #versions: ClusterVersions
   readonly #gathering: Gathering
   #gatherTimer: Timer | undefined
   /** Told when the core gives up a transfer of leadership. */
@@ -155,6 +158,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.name = storage.identity.name
     this.clusterId = storage.identity.clusterId
     this.#replicaId = storage.identity.replicaId
+    this.#versions = new ClusterVersions(this.#replicaId)
     this.#raftState = storage.applied.raft
     this.#commitAtStart = storage.hardState.commit
     this.#raft = new Raft({
@@ -295,6 +299,11 @@ export class Driver implements NodeApi, NetworkEvents {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Applied['outcome']; readonly replayed: boolean }>) => void,
   ): void {
+    const refusal = this.#versions.refusal(request, this.#configuration.members)
+    if (refusal !== undefined) {
+      this.#clock.soon(() => done({ ok: false, problem: refusal }))
+      return
+    }
     const { kind, version } = requestKind(request)
     const proposal = this.#newProposal(kind, version, requestBytes(request), (frame) =>
       writeRequest(request, frame, BODY_AT),
@@ -399,6 +408,7 @@ export class Driver implements NodeApi, NetworkEvents {
       name: this.name,
       boot: this.#storage.boot,
       ...this.#commits.durable,
+      clusterVersion: CLUSTER_VERSION,
       peer: this.#options.peerAddress(),
     }
   }
@@ -414,7 +424,8 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#step({ kind: 'message', now: this.#clock.now(), message })
   }
 
-  connected({ replicaId: peer, boot, term, lastIndex }: Greeting): void {
+  connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
+    this.#versions.heard(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
     // What could not be forwarded meanwhile.
     if (peer === this.#raft.leader) this.#unpark()

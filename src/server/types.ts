@@ -40,6 +40,8 @@ export interface Greeting {
   /** Durable term and last log index of the sender. */
   readonly term: Term
   readonly lastIndex: LogIndex
+  /** The newest cluster version that the sender knows. */
+  readonly clusterVersion: number
   /** Where the sender listens, so that a changed address heals by itself. */
   readonly peer: string
 }

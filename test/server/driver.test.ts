@@ -394,3 +394,32 @@ test('a replica that is about to cut off the end of its log is not taken for one
   cluster.advance(5000)
   expect(replica.end).toBeUndefined()
 })
+
+test('a cluster version is proposed when every member has said that it knows it', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const [asked, gone] = [cluster.follower, cluster.leading]
+  cluster.advance(1000)
+  const first = asked.set({ clusterVersion: 1 })
+  cluster.until(() => first.result !== undefined)
+  expect(first.code).toBe('ok')
+  // What it was told is gone with its process, and the third one tells nobody anything.
+  gone.crash()
+  asked.crash()
+  asked.start()
+  cluster.until(() => cluster.leader !== undefined && asked.running.status().notReady.length === 0)
+  const second = asked.set({ clusterVersion: 1, storeBytesMax: 5 })
+  cluster.until(() => second.result !== undefined)
+  expect(second.result).toMatchObject({
+    ok: false,
+    problem: {
+      code: 'membership_refused',
+      written: 'no',
+      detail: expect.stringContaining(`: ${gone.name} has not`),
+    },
+  })
+  gone.start()
+  cluster.advance(1000)
+  const third = asked.set({ clusterVersion: 1 })
+  cluster.until(() => third.result !== undefined)
+  expect(third.code).toBe('ok')
+})

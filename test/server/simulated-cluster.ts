@@ -11,7 +11,7 @@ import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import type { Config } from '../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
-import { type Command, dataKey, decodeKeyRow, type Outcome } from '../../src/kv/index.ts'
+import { type Command, dataKey, decodeKeyRow, type Outcome, type Settings } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import { raftTiming } from '../../src/server/limits.ts'
@@ -196,6 +196,10 @@ export class SimulatedNode {
 
   remove(key: string, timeoutMs = 5000): Promised<Outcome> {
     return this.#propose({ kind: 'delete', key: bytes(key), condition: undefined, prev: false }, timeoutMs)
+  }
+
+  set(settings: Partial<Settings>): Promised<Outcome> {
+    return this.#propose({ kind: 'settings', settings }, 5000)
   }
 
   #propose(command: Command, timeoutMs: number): Promised<Outcome> {

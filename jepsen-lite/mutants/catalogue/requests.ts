@@ -254,4 +254,18 @@ export const REQUESTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M172',
+    title: 'the cluster version is raised although nobody knows what a member knows',
+    why: 'A member that is away and too old stops at that entry when it is back.',
+    layers: UNIT,
+    tests: ['test/server/cluster-version.test.ts'],
+    edits: [
+      edit(
+        'src/server/cluster-version.ts',
+        'if (version === undefined) return [',
+        'if (version === undefined) return []; if (version < 0) return [',
+      ),
+    ],
+  },
 ]

@@ -225,6 +225,7 @@ function writeGreeting(out: ByteWriter, greeting: Greeting): void {
   out.integer(greeting.boot)
   out.integer(greeting.term)
   out.integer(greeting.lastIndex)
+  out.integer(greeting.clusterVersion)
   out.text(greeting.peer)
 }
 
@@ -236,6 +237,7 @@ function readGreeting(input: ByteReader): Greeting {
     boot: input.integer(),
     term: asTerm(input.integer()),
     lastIndex: asIndex(input.integer()),
+    clusterVersion: input.integer(),
     peer: input.text(),
   }
 }

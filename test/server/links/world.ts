@@ -125,6 +125,7 @@ export class Node {
     this.member = { id: replicaId, name: peer, peer, url: '' }
     this.greeting = {
       ...{ clusterId: '77', replicaId, name: peer, boot, term: asTerm(1), lastIndex: asIndex(0), peer },
+      clusterVersion: 1,
     }
     const add = (event: Event): void => void this.events.push(event)
     const wires: Wires = {

@@ -110,6 +110,7 @@ export async function party(options: PartyOptions = {}): Promise<Party> {
       boot: options.boot ?? 1,
       term: asTerm(1),
       lastIndex: asIndex(0),
+      clusterVersion: 1,
       peer,
     },
     admit: () => undefined,
@@ -178,6 +179,7 @@ export const greetingOf = (change: Partial<Greeting> = {}): Greeting => ({
   boot: 1,
   term: asTerm(1),
   lastIndex: asIndex(0),
+  clusterVersion: 1,
   peer: '127.0.0.1:1',
   ...change,
 })

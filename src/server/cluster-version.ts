@@ -1,0 +1,36 @@
+// The cluster version is raised when every member knows the new one: a member that does not would stop at the entry that raises it. Members say in
+// the handshake which versions they know; of one that has not been heard of since this process began, nothing is known.
+
+import { CLUSTER_VERSION, type Request } from '../kv/index.ts'
+import type { Member, ReplicaId } from '../raft/index.ts'
+import type { Problem } from './types.ts'
+
+export class ClusterVersions {
+  readonly #self: ReplicaId
+  /** Newest cluster version that each replica knows, as its process said that was heard of last. */
+  readonly #known = new Map<ReplicaId, number>()
+
+  constructor(self: ReplicaId) {
+    this.#self = self
+  }
+
+  heard(from: ReplicaId, version: number): void {
+    this.#known.set(from, version)
+  }
+
+  /** Why this request must not be proposed, if it names a cluster version that some member may not know. */
+  refusal({ command }: Request, members: readonly Member[]): Problem | undefined {
+    const wanted = command.kind === 'settings' ? command.settings.clusterVersion : undefined
+    if (wanted === undefined) return undefined
+    const behind = members.flatMap(({ id, name }) => {
+      const version = id === this.#self ? CLUSTER_VERSION : this.#known.get(id)
+      if (version === undefined) return [`${name} has not been heard of since this node began`]
+      return version < wanted ? [`${name} knows no version above ${version}`] : []
+    })
+    if (behind.length === 0) return undefined
+    const detail =
+      `cluster version ${wanted} would stop members that do not know it: ${behind.join(', ')}. ` +
+      'Start every member with a quorate that knows it, and remove those that are gone'
+    return { code: 'membership_refused', detail, written: 'no' }
+  }
+}
