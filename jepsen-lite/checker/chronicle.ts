@@ -43,6 +43,11 @@ interface KeyChronicle {
   /** By rising revision. */
   readonly changes: Change[]
   readonly makers: Maker[]
+  /** Of makers that may have made any revision: by the value that they leave, where the first of them began. */
+  readonly earliest: Map<string | null, number>
+  readonly looks: Look[]
+  /** What is known once everything is explained, beyond `changes`: by rising revision. */
+  readonly facts: { readonly revision: number; readonly isThere: boolean }[]
   /** Revisions of this key that somebody saw and no acknowledged change made: what was seen there, and first when. */
   readonly unexplained: Map<number, Look>
 }
@@ -67,23 +72,54 @@ export class Chronicle {
     for (const change of this.changes) this.#key(change.key).changes.push(change)
     for (const request of requests) {
       const maker = makerOf(request)
-      if (maker !== undefined) this.#key(maker.key).makers.push(maker)
+      if (maker !== undefined) this.#keep(maker, this.#key(maker.key))
     }
     this.#findSharedRevisions()
     for (const chronicle of this.#keys.values()) this.#workOutAppends(chronicle)
   }
 
+  #keep(maker: Maker, { makers, earliest }: KeyChronicle): void {
+    makers.push(maker)
+    const left = maker.at === undefined ? leftBy(maker.request) : undefined
+    if (left === undefined) return
+    earliest.set(left, Math.min(earliest.get(left) ?? Number.POSITIVE_INFINITY, maker.request.start))
+  }
+
   /** Holds what was seen against what is known. */
   look(look: Look, check: Finding['check']): void {
+    this.#key(look.key).looks.push(look)
     const problem = this.#problemOf(look)
     if (problem === undefined) return
     const { change, what } = problem
     this.findings.push(finding(check, look, change, `${sentenceOf(look)} ${what}`))
   }
 
-  /** Every revision that was seen and that no acknowledged change made needs a request of unknown outcome, each its own. */
+  /**
+   * Once all looks are known. Every revision that was seen and that no acknowledged change made needs a request of its own that may have
+   * made it; and it binds the other looks as if somebody had acknowledged it.
+   */
   explain(): void {
-    for (const [key, chronicle] of this.#keys) this.#explainKey(key, chronicle)
+    for (const [key, chronicle] of this.#keys) {
+      this.#explainKey(key, chronicle)
+      const seen = [...chronicle.unexplained].sort(([a], [b]) => a - b)
+      for (const look of seen.length === 0 ? [] : chronicle.looks) this.#holdAgainst(seen, look, chronicle)
+      for (const [revision, { value }] of seen) chronicle.facts.push({ revision, isThere: value !== null })
+    }
+  }
+
+  #holdAgainst(seen: readonly (readonly [number, Look])[], look: Look, chronicle: KeyChronicle): void {
+    const { at, mod, value } = look
+    const [revision = 0, first] = lastAmong(seen, at, ([one]) => one) ?? []
+    const latest = lastAt(chronicle.changes, at)
+    if (first === undefined || (latest !== undefined && latest.revision > revision) || mod === revision)
+      return
+    if (typeof mod !== 'number') {
+      const left = mod === null ? null : value
+      if (left === undefined || left === first.value || (first.value === undefined && left !== null)) return
+      if (this.#mayHaveLeft(chronicle, left, revision, at, look.end)) return
+    }
+    const what = `although ${first.by} saw it since revision ${revision}`
+    this.findings.push(finding('revisions', look, undefined, `${sentenceOf(look)} ${what}`, first.call))
   }
 
   #problemOf(look: Look): { readonly change: Change | undefined; readonly what: string } | undefined {
@@ -105,48 +141,59 @@ export class Chronicle {
     const expected = latest === undefined ? this.#initial : latest.value
     const seen = mod === null ? null : value
     if (seen === undefined || expected === undefined || seen === expected) return undefined
-    if (
-      this.#mayHaveCome(chronicle, latest?.revision ?? 0, at, look.end, (request) => canLeave(request, seen))
-    )
-      return undefined
+    if (this.#mayHaveLeft(chronicle, seen, latest?.revision ?? 0, at, look.end)) return undefined
     return {
       change: latest,
       what: latest === undefined ? 'although nothing had changed it' : `although ${describe(latest)}`,
     }
   }
 
-  /** How many of the keys of a range there were at a revision, by all that had begun by `end`. */
+  /** How many of the keys of a range there were at a revision, by all that had begun by `end`. For when everything is explained. */
   countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number } {
+    // Of keys that nobody named nothing is known but that they hold what all do.
+    if (this.#initial !== null) return { least: 0, most: Number.POSITIVE_INFINITY }
     let least = 0
     let most = 0
     for (const name of this.#names.in(range)) {
       const chronicle = this.#key(name)
-      const latest = lastAt(chronicle.changes, revision)
-      const isThere = (latest === undefined ? this.#initial : latest.value) !== null
-      const mayDiffer = this.#mayHaveCome(
-        ...([chronicle, latest?.revision ?? 0, revision, end] as const),
-        (request) => deletes(request) === isThere,
-      )
+      const change = lastAt(chronicle.changes, revision)
+      const fact = lastAmong(chronicle.facts, revision, (one) => one.revision)
+      const isNewer = fact !== undefined && fact.revision > (change?.revision ?? 0)
+      const from = isNewer ? fact.revision : (change?.revision ?? 0)
+      const isThere = isNewer ? fact.isThere : change !== undefined && change.value !== null
+      const mayDiffer = isThere
+        ? this.#mayHaveLeft(chronicle, null, from, revision, end)
+        : this.#mayHaveMade(chronicle, from, revision, end)
       if (isThere && !mayDiffer) least += 1
       if (isThere || mayDiffer) most += 1
     }
     return { least, most }
   }
 
-  /** A change of which nobody knows the revision may stand above `from`, up to `to`. */
-  #mayHaveCome(
-    { makers }: KeyChronicle,
+  /** A change of which nobody knows the revision may have left this value above `from`, up to `to`. */
+  #mayHaveLeft(
+    chronicle: KeyChronicle,
+    value: string | null,
     from: number,
     to: number,
     end: number,
-    fits: (request: Request) => boolean,
   ): boolean {
+    const { earliest, makers } = chronicle
+    if ((earliest.get(value) ?? end) < end && this.#hasRoom(from, to)) return true
+    // What leaves one value whatever was there is among the earliest.
     return makers.some(
       ({ request, at }) =>
+        (at === undefined
+          ? leftBy(request) === undefined && this.#hasRoom(from, to)
+          : from < at && at <= to) &&
         request.start < end &&
-        fits(request) &&
-        (at === undefined ? this.#hasRoom(from, to) : from < at && at <= to),
+        canLeave(request, value),
     )
+  }
+
+  /** … may have made the key. */
+  #mayHaveMade({ makers }: KeyChronicle, from: number, to: number, end: number): boolean {
+    return this.#hasRoom(from, to) && makers.some(({ request }) => request.start < end && !deletes(request))
   }
 
   /** A revision which no acknowledged change of this key made: what was seen there must at least be the same each time. */
@@ -169,7 +216,10 @@ export class Chronicle {
     const takers = [...unexplained].map(([revision, look]) => ({
       ...{ revision, look, deadline: look.end, value: look.value ?? undefined },
     }))
-    const without = unmatched(takers, makers.flatMap(offerOf))
+    const offers = makers.flatMap(offerOf)
+    if (this.#initial !== null)
+      offers.push({ start: Number.NEGATIVE_INFINITY, leaves: { value: this.#initial } })
+    const without = unmatched(takers, offers)
     if (without === undefined) {
       this.undecided.push(key)
       return
@@ -227,7 +277,10 @@ export class Chronicle {
   #key(key: string): KeyChronicle {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
-    const fresh: KeyChronicle = { changes: [], makers: [], unexplained: new Map() }
+    const fresh: KeyChronicle = {
+      ...{ changes: [], makers: [], looks: [], facts: [] },
+      ...{ earliest: new Map(), unexplained: new Map() },
+    }
     this.#keys.set(key, fresh)
     return fresh
   }
@@ -288,6 +341,13 @@ function offerOf({ request }: Maker): Offer[] {
     case 'get':
       return []
   }
+}
+
+/** The one value that a request leaves behind, whatever was there; undefined: it depends. */
+function leftBy(request: Request): string | null | undefined {
+  if (deletes(request)) return null
+  const leaves = offerOf({ request, at: undefined })[0]?.leaves
+  return leaves !== undefined && 'value' in leaves ? leaves.value : undefined
 }
 
 function deletes({ calls: [call] }: Request): boolean {
@@ -385,8 +445,14 @@ export function revisionOf({ op }: Call, result: Result): number | undefined {
   return isChange ? (result.modRevision ?? result.revision) : result.revision
 }
 
-function finding(check: Finding['check'], look: Look, change: Change | undefined, message: string): Finding {
-  const calls = [...(change?.request.calls.map(({ id }) => id) ?? []), look.call]
+function finding(
+  check: Finding['check'],
+  look: Look,
+  change: Change | undefined,
+  message: string,
+  other?: number,
+): Finding {
+  const calls = [...(change?.request.calls.map(({ id }) => id) ?? []), other, look.call]
   return { check, key: look.key, message, calls: calls.filter((id) => id !== undefined) }
 }
 
@@ -409,15 +475,20 @@ const callsOf = (...changes: readonly Change[]): number[] =>
   changes.flatMap(({ request }) => request.calls.map(({ id }) => id))
 
 /** The last change up to a revision. */
-function lastAt(changes: readonly Change[], revision: number): Change | undefined {
+const lastAt = (changes: readonly Change[], revision: number): Change | undefined =>
+  lastAmong(changes, revision, (change) => change.revision)
+
+/** The last of a rising list up to a revision. */
+function lastAmong<T>(rising: readonly T[], revision: number, revisionOf: (one: T) => number): T | undefined {
   let from = 0
-  let to = changes.length
+  let to = rising.length
   while (from < to) {
     const middle = (from + to) >> 1
-    if ((changes[middle]?.revision ?? 0) <= revision) from = middle + 1
+    const one = rising[middle]
+    if (one !== undefined && revisionOf(one) <= revision) from = middle + 1
     else to = middle
   }
-  return changes[from - 1]
+  return rising[from - 1]
 }
 
 /** How many of the rising numbers are no greater. */

@@ -15,7 +15,8 @@ const FIRST = 1
 export function checkMakers(history: History): readonly Finding[] {
   if (history.header.complete !== true) return []
   const requests = requestsOf(history)
-  const newestBefore = newestTold(history)
+  const told = toldIn(history)
+  const newestBefore = newestTold(told)
   const made = new Set<number>()
   const starts: number[] = []
   for (const request of requests) {
@@ -25,8 +26,8 @@ export function checkMakers(history: History): readonly Finding[] {
     else made.add(revision)
   }
   let last = FIRST
-  for (const revision of [...made, ...history.finals.map(({ revision }) => revision)])
-    last = Math.max(last, revision)
+  for (const { revision } of history.finals) last = Math.max(last, revision)
+  for (const { revision } of told) last = Math.max(last, revision)
   // A request can have made any revision above all those that were told before it began. So these sets only grow, and it is enough to count.
   const candidates = starts.map(newestBefore).sort((a, b) => a - b)
   let able = 0
@@ -53,14 +54,22 @@ function isChange({ calls: [call], result }: Request): boolean {
 const madeBy = ({ calls: [call], result }: Request): number | undefined =>
   call && result && revisionOf(call, result)
 
-/** The highest revision that had been told before a position of the history. */
-function newestTold({ calls }: History): (start: number) => number {
-  const told = calls
+interface Told {
+  readonly end: number
+  readonly revision: number
+}
+
+/** Every revision that an answer told, in the order of the answers. */
+const toldIn = ({ calls }: History): readonly Told[] =>
+  calls
     .flatMap((call) => {
       const revision = call.outcome.kind === 'ok' ? revisionOf(call, call.outcome.result) : undefined
       return revision === undefined ? [] : [{ end: call.end, revision }]
     })
     .sort((a, b) => a.end - b.end)
+
+/** The highest revision that had been told before a position of the history. */
+function newestTold(told: readonly Told[]): (start: number) => number {
   let newest = FIRST
   const rising = told.map(({ end, revision }) => {
     newest = Math.max(newest, revision)

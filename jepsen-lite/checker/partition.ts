@@ -105,9 +105,11 @@ function requestOf(calls: readonly Call[]): Request {
   return { calls, result: first.outcome.result, start, end: first.end, endMs: first.endMs }
 }
 
+/** By what it says that it was served as, where it does: that is what it promises. */
 export function isStaleRead({ op, outcome }: Call): boolean {
   if (op.f !== 'get' && op.f !== 'range') return false
-  return op.consistency === 'stale' || (outcome.kind === 'ok' && outcome.result.served === 'stale')
+  const served = outcome.kind === 'ok' ? outcome.result.served : undefined
+  return (served ?? op.consistency) === 'stale'
 }
 
 /** Of keys: all of them. */

@@ -6,7 +6,7 @@
 //
 // A store whose revisions lie cannot keep both. The search (search.ts) is the second opinion: it asks the same of values.
 
-import type { Call, History } from '../history.ts'
+import type { Call, History, Range, Result } from '../history.ts'
 import { Chronicle, looksAtRows, looksOf, revisionOf } from './chronicle.ts'
 import type { Finding } from './finding.ts'
 import { checkList, coveredBy } from './lists.ts'
@@ -25,13 +25,14 @@ export function checkRevisions(history: History): Revisions {
   const stale = history.calls.filter((call) => isStaleRead(call) && call.outcome.kind === 'ok').map(asRequest)
   const names = keysOf(history)
   const chronicle = new Chronicle(history, requests, names)
-  const lists: Finding[] = []
+  const lists: { readonly call: Call; readonly op: Range; readonly result: Result; readonly end: number }[] =
+    []
   for (const request of [...requests, ...stale]) {
     for (const look of looksOf(request)) chronicle.look(look, 'revisions')
     const [call] = request.calls
     const { result, end } = request
     if (call?.op.f !== 'range' || result === undefined) continue
-    lists.push(...checkList(call, call.op, result, end, chronicle))
+    lists.push({ call, op: call.op, result, end })
     const covered = coveredBy(call.op, result)
     if (covered === undefined || result.rows === undefined || result.revision === undefined) continue
     const base = { at: result.revision, end, call: call.id, by: `operation ${call.id}` }
@@ -42,9 +43,15 @@ export function checkRevisions(history: History): Revisions {
     for (const look of looksAtRows(rows, ALL, names, base)) chronicle.look(look, 'durability')
   }
   chronicle.explain()
+  const broken = lists.flatMap(({ call, op, result, end }) => checkList(call, op, result, end, chronicle))
   const answered = answersOf(requests, stale)
   return {
-    findings: [...lists, ...chronicle.findings, ...contradictions(requests), ...backwards(answered, history)],
+    findings: [
+      ...broken,
+      ...chronicle.findings,
+      ...contradictions(requests),
+      ...backwards(answered, history),
+    ],
     undecided: chronicle.undecided,
     answers: answered.length,
   }

@@ -116,8 +116,10 @@ class Lists {
   }
 
   ended(op: Range, end: OperationEnd): void {
-    if (end.kind === 'ok' && end.result.more === true && end.result.next !== undefined)
-      this.#unfinished = { ...op, after: end.result.next }
+    if (end.kind !== 'ok' || end.result.more !== true || end.result.next === undefined) return
+    // How fresh the next page is to be is drawn anew.
+    const { consistency: _, maxStalenessMs: _age, minRevision: _least, ...list } = op
+    this.#unfinished = { ...list, after: end.result.next }
   }
 
   #bounds(): Range {

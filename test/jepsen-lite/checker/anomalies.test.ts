@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { check, type Finding } from '../../../jepsen-lite/checker/index.ts'
 import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
-import type { Operation, Row } from '../../../jepsen-lite/history.ts'
+import type { Operation, Result, Row } from '../../../jepsen-lite/history.ts'
 import { append, at, get, put, Story, seen } from './story.ts'
 
 const verdict = ({ history }: Story): string => check(history).verdict
@@ -517,12 +517,78 @@ describe('with many requests of unknown outcome', () => {
     const story = new Story()
     for (let n = 0; n < 3_000; n++) story.ask(append('x', ['a', 'ba'][n % 2] ?? ''), `client ${n}`).unknown()
     for (let n = 0; n < 3_000; n++)
-      story.tell(
-        { f: 'get', key: 'x', consistency: 'stale' },
-        { ...seen(`cb${n}a`, n + 2, 9_000), served: 'stale' },
-      )
+      story.tell({ f: 'get', key: 'x', consistency: 'stale' }, { ...seen(`cb${n}a`, n + 2), served: 'stale' })
     const { undecided, verdict: said } = check(story.history, { configurationsMax: 1_000 })
     expect(undecided.join()).toMatch('who made the revisions of x')
     expect(said).toBe('undecided')
   })
+})
+
+describe('what only somebody else has seen', () => {
+  const stale = (rest: Result): [Operation, Result] => [
+    { f: 'get', key: 'x', consistency: 'stale' },
+    { served: 'stale', ...rest },
+  ]
+  const list: Operation = { f: 'range', prefix: '', consistency: 'stale' }
+  /** x is 1 at revision 2, and 2 from revision 3 on, by a write of which only a reader knows; y is made at 4. */
+  const seenByOne = () => {
+    const story = new Story().tell(put('x', '1'), at(2))
+    story.ask(put('x', '2')).unknown()
+    return story.tell(get('x'), seen('2', 3)).tell(put('y', '1'), at(4))
+  }
+
+  test('binds whoever shows a later state', () => {
+    expect(verdict(seenByOne().tell(...stale(seen('1', 2, 2))))).toBe('ok')
+    expect(verdict(seenByOne().tell(...stale(seen('2', 3, 4))))).toBe('ok')
+    expect(blamed(seenByOne().tell(...stale(seen('1', 2, 4))))).toEqual(['revisions'])
+    expect(blamed(seenByOne().tell(...stale({ value: '1', revision: 4 })))).toEqual(['revisions'])
+    expect(blamed(seenByOne().tell(...stale({ value: null, revision: 4 })))).toEqual(['revisions'])
+    expect(
+      blamed(seenByOne().tell(list, { rows: [row('y', '1', 4)], revision: 4, served: 'stale' })),
+    ).toEqual(['revisions'])
+  })
+
+  test('binds whoever was earlier, too', () => {
+    const story = new Story().tell(put('x', '1'), at(2))
+    story.ask(put('x', '2')).unknown()
+    story.tell(put('y', '1'), at(4)).tell(...stale(seen('1', 2, 4)))
+    expect(blamed(story.tell(...stale(seen('2', 3, 4))))).toEqual(['revisions'])
+  })
+
+  test('unless a delete of which nobody knows came between', () => {
+    const story = seenByOne()
+    story.ask({ f: 'del', key: 'x' }).unknown()
+    story.tell(put('y', '2'), at(6))
+    expect(verdict(story.tell(...stale({ value: null, revision: 6 })))).toBe('ok')
+    expect(verdict(story.tell(...stale({ value: null, revision: 4 })))).toBe('violation')
+  })
+
+  test('counts', () => {
+    const counted = (count: number) =>
+      verdict(seenByOne().tell({ f: 'range', countOnly: true }, { rows: [], count, revision: 4 }))
+    expect([1, 2, 3].map(counted)).toEqual(['violation', 'ok', 'violation'])
+  })
+})
+
+test('a read is held to what it says that it was served as, whatever was asked for', () => {
+  const story = () => new Story().tell(put('x', 'old'), at(2)).tell(put('x', 'new'), at(3))
+  const asked: Operation = { f: 'get', key: 'x', consistency: 'stale' }
+  expect(verdict(story().tell(asked, { ...seen('old', 2), served: 'stale' }))).toBe('ok')
+  expect(verdict(story().tell(asked, { ...seen('old', 2), served: 'linearizable' }))).toBe('violation')
+  expect(verdict(story().tell(asked, { ...seen('new', 3), served: 'linearizable' }))).toBe('ok')
+})
+
+test('what every key holds at the beginning has a revision that nobody made', () => {
+  const story = () => new Story({ initial: '0' }).tell(get('x'), seen('0', 1))
+  expect(check(story().history).findings).toEqual([])
+  expect(verdict(story().tell(put('x', '1'), at(2)).tell(get('x'), seen('1', 2)))).toBe('ok')
+  expect(verdict(story().tell(get('x'), seen('0', 2)))).toBe('violation')
+})
+
+test('a revision that only a read tells needs a maker, too, where the history holds every change', () => {
+  const told = (revision: number) =>
+    verdict(
+      new Story({ complete: true }).tell(put('x', '1'), at(2)).tell(get('y'), { value: null, revision }),
+    )
+  expect([2, 3].map(told)).toEqual(['ok', 'violation'])
 })
