@@ -1,7 +1,7 @@
 // The kv command as a user runs it: the real program in a process of its own, in a directory of its own.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -177,4 +177,8 @@ export async function votersOf(space: Workspace): Promise<string[]> {
     .filter(({ role }) => role === 'voter')
     .map(({ name }) => name)
     .sort()
+}
+
+export function supervisorPid(space: Workspace): number {
+  return JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
 }

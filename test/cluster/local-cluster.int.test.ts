@@ -4,7 +4,6 @@ import { once } from 'node:events'
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
 import {
@@ -16,6 +15,7 @@ import {
   outcomeOf,
   type StatusJson,
   stateOf,
+  supervisorPid,
   Workspace,
 } from './kv.ts'
 
@@ -250,25 +250,6 @@ test('a client port that is taken is named, and nothing is left running', async 
   expect(await isFree(space.port)).toBe(true)
 })
 
-test.each([
-  ['the old data is moved aside', 'n3.old-1'],
-  ['the new replica is being formatted', 'n3/FORMATTING'],
-  ['the new replica is there', 'n3/IDENTITY'],
-])('a rejoin whose supervisor is killed once %s goes on with the next start', async (_, path) => {
-  const space = await Workspace.open()
-  await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
-  const supervisor = supervisorPid(space)
-  const rejoined = space.kv('cluster', 'rejoin', 'n3')
-  while (!(existsSync(space.path('n3.old-1')) && existsSync(space.path(path)))) await turn()
-  process.kill(supervisor, 'SIGKILL')
-  await rejoined
-
-  await space.start()
-  const { url } = stateOf(await space.peek(), 'n3')
-  expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject({ code: 0, stdout: '1' })
-})
-
 test('a restart that is overtaken by a stop starts nothing', async () => {
   const space = await Workspace.open()
   await space.start()
@@ -282,10 +263,6 @@ test('a restart that is overtaken by a stop starts nothing', async () => {
   for (const offset of [0, 1, 2]) expect(await isFree(space.port + offset)).toBe(true)
   await space.start()
 })
-
-function supervisorPid(space: Workspace): number {
-  return JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
-}
 
 /** LevelDB takes the file that CURRENT names; this one names none. */
 function damage(dir: string): void {

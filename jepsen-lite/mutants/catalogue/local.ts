@@ -134,4 +134,32 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M212',
+    title: 'the node of a supervisor that has been killed begins its work',
+    why: 'the next supervisor may be formatting the same directory: each deletes what the other writes',
+    layers: UNIT,
+    tests: ['test/cluster/node-process.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/node-process.ts',
+        'if (process.ppid === message.supervisor) void start',
+        'if (process.ppid !== 0) void start',
+      ),
+    ],
+  },
+  {
+    id: 'M213',
+    title: 'a rejoin notes only after it has moved the data what may take its place',
+    why: 'killed in between, the next start finds a member without its data',
+    layers: UNIT,
+    tests: ['test/cluster/rejoin.int.test.ts'],
+    edits: [
+      edit(
+        SUPERVISOR,
+        "place.stage = 'replacing'\n    this.#save(this.#self)\n    const aside = moveAside(node.dataDir)",
+        "const aside = moveAside(node.dataDir)\n    place.stage = 'replacing'\n    this.#save(this.#self)",
+      ),
+    ],
+  },
 ]
