@@ -149,19 +149,26 @@ export class GroupCommit {
     const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, neededAfter, isShort)
     const began = this.#clock.now()
     this.#inFlight = true
-    this.#storage.write({ writes, hardState, compactTo }, (error) => {
+    try {
+      this.#storage.write({ writes, hardState, compactTo }, (error) => {
+        this.#inFlight = false
+        if (error !== undefined) return this.#fail(error)
+        this.#durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
+        this.#durableApplied = this.#storage.appliedSubmitted
+        if (this.#closed) this.#whenIdle?.()
+        else this.#completed(writes, this.#clock.now() - began)
+      })
+    } catch (thrown) {
+      // A record of the log that cannot be read, say. Nobody above would catch it: this may be a timer, or the end of another batch.
       this.#inFlight = false
-      if (error !== undefined) {
-        this.#closed = true
-        this.#events.failed(error)
-        this.#whenIdle?.(error)
-        return
-      }
-      this.#durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
-      this.#durableApplied = this.#storage.appliedSubmitted
-      if (this.#closed) this.#whenIdle?.()
-      else this.#completed(writes, this.#clock.now() - began)
-    })
+      this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)))
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#closed = true
+    this.#events.failed(error)
+    this.#whenIdle?.(error)
   }
 
   /** As many as one batch may hold, and always one. */
@@ -178,7 +185,8 @@ export class GroupCommit {
 
   /**
    * The newest when nothing else waits. Otherwise that of the last write, or part of one, in the batch: what is committed by now may lie in writes
-   * that come with a later batch, and these may replace what the log holds in its place.
+   * that come with a later batch, and these may replace what the log holds in its place. So rows that go before a write that waits are
+   * those that were committed when the last one was made: they come to an end, and then it is the turn of that write.
    */
   #hardStateAfter(writes: readonly Write[]): HardState {
     if (this.#writes.length === 0) return this.#events.hardState()

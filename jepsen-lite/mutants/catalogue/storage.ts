@@ -405,4 +405,18 @@ export const STORAGE: readonly Mutant[] = [
     tests: SCRUB_TESTS,
     edits: [edit(SCRUB, 'if (found === expected) return', 'if (found >= 0n) return')],
   },
+  {
+    id: 'M173',
+    title: 'nobody is told of a batch that cannot be made',
+    why: 'A record that must be cut cannot be read, at the end of another batch: the process ends by an exception. Our own.',
+    layers: UNIT,
+    tests: COMMIT_TESTS,
+    edits: [
+      edit(
+        'src/server/group-commit.ts',
+        '      this.#inFlight = false\n      this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)))\n',
+        '      this.#inFlight = false\n      throw thrown\n',
+      ),
+    ],
+  },
 ]
