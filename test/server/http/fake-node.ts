@@ -78,7 +78,7 @@ export class FakeNode implements NodeApi {
   }
 
   /** Writes without HTTP. */
-  put(key: string, value: string): void {
+  put(key: string | Uint8Array, value: string | Uint8Array): void {
     const [keyBytes, valueBytes] = [Buffer.from(key), Buffer.from(value)]
     const command = {
       kind: 'put',
