@@ -5,6 +5,7 @@ import { CLIENT_MUTANTS } from './client.ts'
 import { ELECTIONS } from './elections.ts'
 import { ETCD, ETCD_IMPOSSIBLE } from './etcd.ts'
 import { HARNESS } from './harness.ts'
+import { HTTP_FRONT } from './http.ts'
 import { IMPOSSIBLE_HERE } from './impossible.ts'
 import { JUDGES } from './judges.ts'
 import { LOCAL } from './local.ts'
@@ -28,6 +29,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...REPLICATION,
   ...READS,
   ...REQUESTS,
+  ...HTTP_FRONT,
   ...SNAPSHOTS,
   ...MEMBERSHIP_CHANGES,
   ...STORAGE,

@@ -137,8 +137,8 @@ export function dropBodyThenEnd(
     response.end()
   }
   const cut = (): void => {
-    end()
-    request.socket.destroySoon()
+    stop()
+    response.end(() => request.socket.destroy())
   }
   const onData = (chunk: Buffer): void => {
     dropped += chunk.length

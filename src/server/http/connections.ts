@@ -1,6 +1,5 @@
 // All connections of clients, on whichever lane: how many there may be, and which of them are cut because their client does nothing.
 
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { connectionsThatFit, openFilesMax } from './descriptors.ts'
 import type { HttpLimits } from './limits.ts'
@@ -56,7 +55,8 @@ export class Connections {
 
   /** Resolves when there is none left. */
   async closed(): Promise<void> {
-    await Promise.all([...this.#watched.keys()].map((socket) => once(socket, 'close')))
+    const sockets = [...this.#watched.keys()]
+    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     fronts.delete(this)
     clearInterval(this.#timer)
   }

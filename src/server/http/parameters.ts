@@ -25,16 +25,22 @@ export function readQuery<P extends ParameterTable>(query: string, table: P): Pa
   const values: Record<string, unknown> = {}
   for (const pair of query === '' ? [] : query.split('&')) {
     if (pair === '') continue
-    const equals = pair.indexOf('=')
-    const name = textOf(queryDecode(equals < 0 ? pair : pair.slice(0, equals)))
+    const [name, value] = pairOf(pair)
     const parameter = Object.hasOwn(table, name) ? table[name] : undefined
     if (parameter === undefined)
       throw new Refused('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
     if (Object.hasOwn(values, name)) throw new Refused('bad_request', `${name} is given twice`)
-    values[name] = parameter.read(queryDecode(equals < 0 ? '' : pair.slice(equals + 1)), name)
+    values[name] = parameter.read(value, name)
   }
   // Every name in `values` is one of the table's and was read by its own reader.
   return values as ParameterValues<P>
+}
+
+/** Name and value. */
+function pairOf(pair: string): readonly [string, Uint8Array] {
+  const equals = pair.indexOf('=')
+  const name = textOf(queryDecode(equals < 0 ? pair : pair.slice(0, equals)))
+  return [name, queryDecode(equals < 0 ? '' : pair.slice(equals + 1))]
 }
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
@@ -100,8 +106,11 @@ export const timeout = duration('Answered before it runs out; 5s unless given', 
 
 /** Of any request, before anything else of it is read. */
 export function timeoutOf(query: string): number {
-  const given = query === '' ? null : /(?:^|&)timeout=([^&]*)/.exec(query)
-  return given === null ? TIMEOUT_MS_DEFAULT : timeout.read(queryDecode(given[1] ?? ''), 'timeout')
+  for (const pair of query === '' ? [] : query.split('&')) {
+    const [name, value] = pairOf(pair)
+    if (name === 'timeout') return timeout.read(value, name)
+  }
+  return TIMEOUT_MS_DEFAULT
 }
 
 /** What every read takes. */

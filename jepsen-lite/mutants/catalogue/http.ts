@@ -1,0 +1,365 @@
+// The front of HTTP: ranges, the two lanes, and what a client may cost.
+
+import type { Mutant } from '../mutant.ts'
+import { edit, UNIT } from './edit.ts'
+
+const HTTP = 'src/server/http'
+const RANGE = `${HTTP}/range.ts`
+const CONNECTIONS = `${HTTP}/connections.ts`
+const FAST_LANE = `${HTTP}/fast-lane.ts`
+const HTTP_LANE = `${HTTP}/http-lane.ts`
+const OUTFLOW = `${HTTP}/outflow.ts`
+const PLAIN = `${HTTP}/plain-request.ts`
+
+const RANGE_TESTS = ['test/server/http/range.prop.test.ts', 'test/server/http/range.int.test.ts']
+const SLOW_TESTS = ['test/server/http/slow-clients.int.test.ts']
+const CONNECTION_TESTS = ['test/server/http/connections.int.test.ts']
+const LANE_TESTS = ['test/server/http/fast-lane.int.test.ts']
+const API_TESTS = ['test/server/http/api.int.test.ts']
+
+export const HTTP_FRONT: readonly Mutant[] = [
+  {
+    id: 'M500',
+    title: 'the next slice of a range begins with the last row of the one before',
+    why: 'Rows come twice.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'else gte = keyAfter(last.key)', 'else gte = last.key')],
+  },
+  {
+    id: 'M501',
+    title: 'backwards, the next slice of a range begins with the last row of the one before',
+    why: 'Rows come twice.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'if (reverse) lt = last.key', 'if (reverse) lt = keyAfter(last.key)')],
+  },
+  {
+    id: 'M502',
+    title: 'a page leaves out a row that does not fit, and takes a smaller one behind it',
+    why: 'The next page begins behind it: the row is never shown.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, '      if (isFull) break\n', '      if (isFull) continue\n')],
+  },
+  {
+    id: 'M503',
+    title: 'what is counted is what is left, not the whole range',
+    why: 'The count of a range changes from page to page.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'slicesOf(reading, reading.whole,', 'slicesOf(reading, reading.rest,')],
+  },
+  {
+    id: 'M504',
+    title: 'a page that is full does not say that more is left',
+    why: 'The listing ends in the middle.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'return { slices, more: true, last }', 'return { slices, more, last }')],
+  },
+  {
+    id: 'M505',
+    title: 'backwards, a page begins behind the end of its range',
+    why: 'Rows that were not asked for.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'isBefore(after, end) ? after : end', 'isBefore(end, after) ? after : end')],
+  },
+  {
+    id: 'M506',
+    title: 'a page begins before the start of its range',
+    why: 'Rows that were not asked for.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'isBefore(start, next) ? next : start', 'next')],
+  },
+  {
+    id: 'M507',
+    title: 'keys_only is not looked at in a stream',
+    why: 'Values nobody wanted.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [
+      edit(RANGE, 'const toJson = values.keys_only ? metaJson : recordJson', 'const toJson = recordJson'),
+    ],
+  },
+  {
+    id: 'M508',
+    title: 'a stream has no limit',
+    why: 'More rows than were asked for.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [
+      edit(
+        RANGE,
+        'slicesOf(reading, reading.rest, reading.limit)',
+        'slicesOf(reading, reading.rest, Math.max(reading.limit, 1e9))',
+      ),
+    ],
+  },
+  {
+    id: 'M509',
+    title: 'the bytes of a page are those of its rows, not of their JSON',
+    why: 'Six times as many: 4 MiB of control characters are 24.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [
+      edit(
+        RANGE,
+        'const bytes = Buffer.byteLength(record)',
+        'const bytes = row.key.length + row.value.length',
+      ),
+    ],
+  },
+  {
+    id: 'M510',
+    title: 'the view of a stream whose reader has gone stays open',
+    why: 'LevelDB keeps old rows for ever.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, '        view.close()\n', '        if (!asked.isAbandoned()) view.close()\n')],
+  },
+  {
+    id: 'M511',
+    title: 'the place of a range that has been read is not given back',
+    why: 'After 64 of them there are no more.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, '        this.#open--\n', '')],
+  },
+  {
+    id: 'M512',
+    title: 'the end of a stream counts its slices',
+    why: 'A client takes a whole stream for a broken one.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'count += rows.length\n      if (!(await', 'count += 1\n      if (!(await')],
+  },
+  {
+    id: 'M513',
+    title: 'an answer whose client has gone is counted as waiting for ever',
+    why: 'After some of them every read is refused as overloaded.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(
+        OUTFLOW,
+        '    backlog.remove(left)\n    done(taken)',
+        '    if (taken) backlog.remove(left)\n    done(taken)',
+      ),
+    ],
+  },
+  {
+    id: 'M514',
+    title: 'what a client sends is taken for a sign that it reads',
+    why: 'One that sends a byte now and then keeps its answers in memory for ever.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(
+        CONNECTIONS,
+        'takes ? socket.bytesWritten : -socket.bytesRead',
+        'socket.bytesWritten + socket.bytesRead',
+      ),
+    ],
+  },
+  {
+    id: 'M515',
+    title: 'a client that takes nothing is not cut',
+    why: 'Its answers stay in memory for ever.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(
+        CONNECTIONS,
+        'if (watched.stillMs < stallMsMax || !waits) continue',
+        'if (watched.stillMs < stallMsMax || !waits || !this.#closing) continue',
+      ),
+    ],
+  },
+  {
+    id: 'M516',
+    title: 'a node that stops waits for requests that are half there',
+    why: 'A client with half a head delays it for ten seconds.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(
+        CONNECTIONS,
+        "const waits = takes || (this.#closing && owner.waitsFor() !== 'node')",
+        'const waits = takes',
+      ),
+    ],
+  },
+  {
+    id: 'M517',
+    title: 'a node that stops cuts clients that wait for their answers',
+    why: 'What was asked before is not answered.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [edit(CONNECTIONS, "(this.#closing && owner.waitsFor() !== 'node')", 'this.#closing')],
+  },
+  {
+    id: 'M518',
+    title: 'an answer leaves in one piece',
+    why: 'Nobody sees that a slow client takes some of it, and it is cut.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [edit(OUTFLOW, 'PIECE_BYTES = 64 * 1024', 'PIECE_BYTES = 64 * 1024 * 1024')],
+  },
+  {
+    id: 'M519',
+    title: 'answers that nobody takes have no bound',
+    why: 'A few dozen clients that do not read end a node.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(
+        OUTFLOW,
+        'if (this.#bytes > own && this.#bytes + bytes > this.#bytesMax)',
+        'if (this.#bytes > own && bytes > this.#bytesMax)',
+      ),
+    ],
+  },
+  {
+    id: 'M520',
+    title: 'a busy connection makes room for a new one',
+    why: 'A change is made, and its client never hears of it.',
+    layers: UNIT,
+    tests: CONNECTION_TESTS,
+    edits: [
+      edit(CONNECTIONS, "if (watched.owner.waitsFor() === 'nothing') longest = watched", 'longest = watched'),
+    ],
+  },
+  {
+    id: 'M521',
+    title: 'connections leave no room for files',
+    why: 'LevelDB cannot open its next file, and the node ends.',
+    layers: UNIT,
+    tests: CONNECTION_TESTS,
+    edits: [
+      edit(
+        CONNECTIONS,
+        'const room = all < connectionsThatFit(openFilesMax(), fronts.size)',
+        'const room = all - connectionsThatFit(openFilesMax(), fronts.size) < 1e9',
+      ),
+    ],
+  },
+  {
+    id: 'M522',
+    title: 'the connection that has been idle for the shortest time makes room',
+    why: 'Clients that come and go lose theirs to those that sleep.',
+    layers: UNIT,
+    tests: CONNECTION_TESTS,
+    edits: [
+      edit(
+        CONNECTIONS,
+        'watched.owner.quietSince >= longest.owner.quietSince',
+        'watched.owner.quietSince <= longest.owner.quietSince',
+      ),
+    ],
+  },
+  {
+    id: 'M523',
+    title: 'a connection whose client sends no more is given to node:http as it is',
+    why: 'What it has asked last is lost.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [
+      edit(FAST_LANE, '    if (this.#ended) {\n', '    if (this.#ended && this.#arrived.length === 0) {\n'),
+    ],
+  },
+  {
+    id: 'M524',
+    title: 'what cannot be read is answered before what came before it',
+    why: 'The client takes it for the answer to another request.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [
+      edit(
+        HTTP_LANE,
+        'if (newest === undefined) endWith(this.#stream, refused)',
+        'endWith(this.#stream, refused)',
+      ),
+    ],
+  },
+  {
+    id: 'M525',
+    title: 'whoever reads a body is not told that it broke off',
+    why: 'The client waits for its timeout.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(`${HTTP}/body.ts`, '  request.emit(BROKEN, refused)\n', '')],
+  },
+  {
+    id: 'M526',
+    title: 'the timer of the fast lane takes every connection whose request is not whole',
+    why: 'Of many that send head and body apart, one after the other loses the lane for good.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(FAST_LANE, '      if (since !== undefined && since > until) continue\n', '')],
+  },
+  {
+    id: 'M527',
+    title: 'a body is asked for before anybody has looked at the head',
+    why: 'It is sent, and refused.',
+    layers: UNIT,
+    tests: API_TESTS,
+    edits: [
+      edit(
+        HTTP_LANE,
+        'receive(request, response, () => response.writeContinue()),',
+        'receive(request, (response.writeContinue(), response)),',
+      ),
+    ],
+  },
+  {
+    id: 'M528',
+    title: 'requests that wait for their turn on node:http have no bound',
+    why: 'A client that sends them without end ends the node.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(HTTP_LANE, '    if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#stream.pause()\n', ''),
+    ],
+  },
+  {
+    id: 'M529',
+    title: 'max_staleness is ignored where a read is not stale',
+    why: 'The client believes in a bound that nobody looked at.',
+    layers: UNIT,
+    tests: API_TESTS,
+    edits: [edit(`${HTTP}/reading.ts`, "consistency !== 'stale'", "consistency === 'lease'")],
+  },
+  {
+    id: 'M530',
+    title: 'the fast lane takes a body in chunks for none',
+    why: 'The body is read as the next request: one smuggled past the other lane.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(PLAIN, "new Set(['transfer-encoding', 'trailer',", "new Set(['trailer',")],
+  },
+  {
+    id: 'M531',
+    title: 'the fast lane reads the first of several lengths',
+    why: 'Two parsers see two requests.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [
+      edit(
+        PLAIN,
+        '  if (!/^[0-9]{1,6}$/.test(text)) return undefined\n  const length = Number(text)',
+        '  const length = Number.parseInt(text, 10)',
+      ),
+    ],
+  },
+  {
+    id: 'M532',
+    title: 'the fast lane serves the next request while an answer is not taken',
+    why: 'A client that does not read piles its answers up.',
+    layers: UNIT,
+    tests: [...LANE_TESTS, ...SLOW_TESTS],
+    edits: [edit(FAST_LANE, 'return this.#underWay || this.#untaken', 'return this.#underWay')],
+  },
+]
