@@ -7,7 +7,7 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
 import { Failure } from './cluster/failure.ts'
-import { parseTiming } from './duration.ts'
+import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
@@ -61,6 +61,16 @@ function startCommand() {
       sizeInBytes,
     )
     .option(
+      '--connections <count>',
+      'clients connected at most (default: 10000, or what open files allow)',
+      count,
+    )
+    .option(
+      '--write-stall <duration>',
+      'cut clients that take nothing of an answer for this long (default: 10s)',
+      parseTimeout,
+    )
+    .option(
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
     )
@@ -82,6 +92,10 @@ function startCommand() {
         ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
         ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),
         ...(timing === undefined ? {} : { timing }),
+        httpLimits: {
+          ...(flags.connections === undefined ? {} : { connectionsMax: flags.connections }),
+          ...(flags.writeStall === undefined ? {} : { writeStallMsMax: Math.ceil(flags.writeStall) }),
+        },
         ...(flags.diskReserve === undefined ? {} : { diskReserveBytes: flags.diskReserve }),
       })
     })
@@ -140,6 +154,11 @@ function timingOf(heartbeatMs: number | undefined, electionMs: number | undefine
 }
 
 const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
+
+function count(text: string): number {
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError('It is a whole number from 1.')
+  return Number(text)
+}
 
 function sizeInBytes(text: string): number {
   const [, amount, unit = ''] = /^([0-9]{1,12})(KiB|MiB|GiB)?$/.exec(text.trim()) ?? []

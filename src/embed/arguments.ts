@@ -51,6 +51,7 @@ const NODE: Checks<NodeOptions> = {
   advertiseUrl: isText,
   timing: isObject,
   diskReserveBytes: isWholeNumber,
+  httpLimits: isObject,
   insecure: isFlag,
   allowedHosts: isTexts,
   corsOrigins: isTexts,

@@ -27,7 +27,14 @@ import {
 import { systemClock } from './clock.ts'
 import { DirectoryDisk } from './disk-space.ts'
 import { Driver } from './driver.ts'
-import { createHttpServer, type HttpServer, OPEN_FILES_MIN, openFilesMax } from './http/index.ts'
+import {
+  createHttpServer,
+  type HttpServer,
+  httpLimits,
+  httpLimitsFault,
+  OPEN_FILES_MIN,
+  openFilesMax,
+} from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './limits.ts'
 import { TRANSPORT_LIMITS } from './links/index.ts'
@@ -144,6 +151,7 @@ class Node implements RunningNode {
       version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
+      limits: { ...httpLimits, ...this.#options.httpLimits },
       allowedHosts,
       corsOrigins,
     })
@@ -305,6 +313,7 @@ function checkOptions({
   founding,
   timing,
   diskReserveBytes,
+  httpLimits = {},
 }: NodeOptions): void {
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
     throw new NodeStartError(`not a node name: ${JSON.stringify(name)}. Use 1 to 63 of a-z, 0-9 and -`, {
@@ -325,6 +334,8 @@ function checkOptions({
     })
   }
   checkTiming({ ...raftTiming, ...timing })
+  const fault = httpLimitsFault(httpLimits)
+  if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
   for (const { host } of [listen, peerListen]) {
     if (insecure || isLoopback(host)) continue
     throw new NodeStartError(

@@ -18,6 +18,7 @@ import type {
   UnderWay,
 } from '../raft/types.ts'
 import type { AppliedRecord, SnapshotSink, SnapshotSource, View } from '../storage/types.ts'
+import type { HttpLimits } from './http/limits.ts'
 
 export interface Timer {
   cancel(): void
@@ -210,6 +211,8 @@ export interface NodeOptions {
   readonly timing?: Partial<RaftTiming>
   /** Free space below which changes other than deletes are refused; `driverLimits.diskReserveBytes` without it. */
   readonly diskReserveBytes?: number
+  /** Of `httpLimits`: whole numbers from 0, those in milliseconds below 2³¹. */
+  readonly httpLimits?: Partial<HttpLimits>
   /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
   readonly insecure?: boolean
   readonly allowedHosts?: readonly string[]

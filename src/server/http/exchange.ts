@@ -55,11 +55,12 @@ export function send(
   if (hasLength(status)) headers.push('Content-Length', String(bytes))
   response.writeHead(status, headers)
   const dropsBody = hasBody(request) && !request.readableEnded
-  if (!dropsBody && (bodiless || bytes <= PIECE_BYTES)) {
-    endCounted(response, bodiless ? '' : join(parts), backlog)
+  if (bodiless && !dropsBody) {
+    response.end()
     return
   }
   if (bodiless) response.flushHeaders()
+  // Ended when it is taken, not before: node:http takes what is ended for idle, and cuts that off when it closes.
   pour(response, bodiless ? [] : parts, backlog, (taken) => {
     if (!taken) return
     if (dropsBody && !request.readableEnded) dropBodyThenEnd(request, response, limits)
@@ -174,17 +175,6 @@ const join = (parts: readonly Part[]): Part => (parts.length === 1 ? (parts[0] ?
 /** Up to this size copying into one write is cheaper than a second one. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024
 
-/** Node joins head and body into one write when both are strings of one byte a character. */
-function endCounted(response: ServerResponse, body: Part, backlog: Backlog): void {
-  const text = oneByteText(body)
-  if (text === undefined) response.end(body)
-  else response.end(text, 'latin1')
-  const left = response.writableLength
-  if (left === 0) return
-  backlog.add(left)
-  response.once('close', () => backlog.remove(left))
-}
-
 /** As a string of one byte a character; undefined where there is none, or it is not worth the copy. */
 function oneByteText(body: string | Uint8Array): string | undefined {
   if (typeof body === 'string') return Buffer.byteLength(body) === body.length ? body : undefined
@@ -220,6 +210,8 @@ const sinkOf = (response: ServerResponse, backlog: Backlog): Sink => ({
     return new Promise((resolve) => pour(response, [text], backlog, resolve))
   },
   end(text) {
-    if (!response.destroyed) endCounted(response, text, backlog)
+    pour(response, [text], backlog, (taken) => {
+      if (taken) response.end()
+    })
   },
 })

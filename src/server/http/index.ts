@@ -2,6 +2,6 @@
 
 export { OPEN_FILES_MIN, openFilesMax } from './descriptors.ts'
 export type { HttpLimits } from './limits.ts'
-export { httpLimits } from './limits.ts'
+export { httpLimits, httpLimitsFault } from './limits.ts'
 export type { HttpCounts, HttpServer, HttpServerOptions } from './server.ts'
 export { createHttpServer } from './server.ts'

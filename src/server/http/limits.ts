@@ -60,3 +60,17 @@ export const httpLimits: HttpLimits = {
   closeMsMax: 10_000,
   closeStallMsMax: 1_000,
 }
+
+/** Timers take no more than this, and end at once beyond it. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
+/** What is wrong with limits that somebody has set; undefined: nothing. */
+export function httpLimitsFault(limits: Partial<HttpLimits>): string | undefined {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(httpLimits, name)) return `there is no limit ${name} of HTTP`
+    const max = /Ms(?:Max)?$/.test(name) ? TIMER_MS_MAX : Number.MAX_SAFE_INTEGER
+    if (!Number.isInteger(value) || value < 0 || value > max)
+      return `${name} must be a whole number from 0 to ${max}, not ${value}`
+  }
+  return undefined
+}

@@ -146,6 +146,24 @@ test('a node that stops answers a client that has asked before, however long tha
   await closed
 })
 
+test.each(['fast', 'full'] as const)('a node that stops cuts no answer off on the %s lane', async (lane) => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const served = await serve({ limits: { closeMsMax: 600_000 } })
+  served.node.put('a', 'x'.repeat(60_000))
+  const client = await silent(served, get('a').repeat(400), lane)
+  await settled(served, () => served.http.inspect().answerBytes)
+  expect(served.http.inspect().answerBytes).toBeGreaterThan(0)
+  const closed = served.http.close({ graceful: true })
+  // Idle connections are looked for, and slow clients.
+  vi.advanceTimersByTime(500)
+  client.resume()
+  await closed
+  const answers = (await client.rest()).split('HTTP/1.1 ').slice(1)
+  expect(answers.length).toBeGreaterThan(0)
+  expect(answers.filter((answer) => !answer.endsWith(`\r\n\r\n${'x'.repeat(60_000)}`))).toEqual([])
+})
+
 test('a client that is far ahead of its answers on node:http is not read', async () => {
   const served = await serve()
   const { node } = served
