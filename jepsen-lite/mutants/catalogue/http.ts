@@ -19,7 +19,7 @@ const API_TESTS = ['test/server/http/api.int.test.ts']
 
 export const HTTP_FRONT: readonly Mutant[] = [
   {
-    id: 'M500',
+    id: 'M800',
     title: 'the next slice of a range begins with the last row of the one before',
     why: 'Rows come twice.',
     layers: UNIT,
@@ -27,7 +27,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, 'else gte = keyAfter(last.key)', 'else gte = last.key')],
   },
   {
-    id: 'M501',
+    id: 'M801',
     title: 'backwards, the next slice of a range begins with the last row of the one before',
     why: 'Rows come twice.',
     layers: UNIT,
@@ -35,7 +35,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, 'if (reverse) lt = last.key', 'if (reverse) lt = keyAfter(last.key)')],
   },
   {
-    id: 'M502',
+    id: 'M802',
     title: 'a page leaves out a row that does not fit, and takes a smaller one behind it',
     why: 'The next page begins behind it: the row is never shown.',
     layers: UNIT,
@@ -43,7 +43,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, '      if (isFull) break\n', '      if (isFull) continue\n')],
   },
   {
-    id: 'M503',
+    id: 'M803',
     title: 'what is counted is what is left, not the whole range',
     why: 'The count of a range changes from page to page.',
     layers: UNIT,
@@ -51,7 +51,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, 'slicesOf(reading, reading.whole,', 'slicesOf(reading, reading.rest,')],
   },
   {
-    id: 'M504',
+    id: 'M804',
     title: 'a page that is full does not say that more is left',
     why: 'The listing ends in the middle.',
     layers: UNIT,
@@ -59,7 +59,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, 'return { slices, more: true, last }', 'return { slices, more, last }')],
   },
   {
-    id: 'M505',
+    id: 'M805',
     title: 'backwards, a page begins behind the end of its range',
     why: 'Rows that were not asked for.',
     layers: UNIT,
@@ -67,7 +67,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, 'isBefore(after, end) ? after : end', 'isBefore(end, after) ? after : end')],
   },
   {
-    id: 'M506',
+    id: 'M806',
     title: 'a page begins before the start of its range',
     why: 'Rows that were not asked for.',
     layers: UNIT,
@@ -75,7 +75,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, 'isBefore(start, next) ? next : start', 'next')],
   },
   {
-    id: 'M507',
+    id: 'M807',
     title: 'keys_only is not looked at in a stream',
     why: 'Values nobody wanted.',
     layers: UNIT,
@@ -85,7 +85,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M508',
+    id: 'M808',
     title: 'a stream has no limit',
     why: 'More rows than were asked for.',
     layers: UNIT,
@@ -99,7 +99,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M509',
+    id: 'M809',
     title: 'the bytes of a page are those of its rows, not of their JSON',
     why: 'Six times as many: 4 MiB of control characters are 24.',
     layers: UNIT,
@@ -113,7 +113,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M510',
+    id: 'M810',
     title: 'the view of a stream whose reader has gone stays open',
     why: 'LevelDB keeps old rows for ever.',
     layers: UNIT,
@@ -121,7 +121,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, '        view.close()\n', '        if (!asked.isAbandoned()) view.close()\n')],
   },
   {
-    id: 'M511',
+    id: 'M811',
     title: 'the place of a range that has been read is not given back',
     why: 'After 64 of them there are no more.',
     layers: UNIT,
@@ -129,7 +129,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, '        this.#open--\n', '')],
   },
   {
-    id: 'M512',
+    id: 'M812',
     title: 'the end of a stream counts its slices',
     why: 'A client takes a whole stream for a broken one.',
     layers: UNIT,
@@ -137,7 +137,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(RANGE, 'count += rows.length\n      if (!(await', 'count += 1\n      if (!(await')],
   },
   {
-    id: 'M513',
+    id: 'M813',
     title: 'an answer whose client has gone is counted as waiting for ever',
     why: 'After some of them every read is refused as overloaded.',
     layers: UNIT,
@@ -151,7 +151,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M514',
+    id: 'M814',
     title: 'what a client sends is taken for a sign that it reads',
     why: 'One that sends a byte now and then keeps its answers in memory for ever.',
     layers: UNIT,
@@ -165,7 +165,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M515',
+    id: 'M815',
     title: 'a client that takes nothing is not cut',
     why: 'Its answers stay in memory for ever.',
     layers: UNIT,
@@ -179,7 +179,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M516',
+    id: 'M816',
     title: 'a node that stops waits for requests that are half there',
     why: 'A client with half a head delays it for ten seconds.',
     layers: UNIT,
@@ -193,7 +193,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M517',
+    id: 'M817',
     title: 'a node that stops cuts clients that wait for their answers',
     why: 'What was asked before is not answered.',
     layers: UNIT,
@@ -201,7 +201,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(CONNECTIONS, "(this.#closing && owner.waitsFor() !== 'node')", 'this.#closing')],
   },
   {
-    id: 'M518',
+    id: 'M818',
     title: 'an answer leaves in one piece',
     why: 'Nobody sees that a slow client takes some of it, and it is cut.',
     layers: UNIT,
@@ -209,7 +209,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(OUTFLOW, 'PIECE_BYTES = 64 * 1024', 'PIECE_BYTES = 64 * 1024 * 1024')],
   },
   {
-    id: 'M519',
+    id: 'M819',
     title: 'answers that nobody takes have no bound',
     why: 'A few dozen clients that do not read end a node.',
     layers: UNIT,
@@ -223,7 +223,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M520',
+    id: 'M820',
     title: 'a busy connection makes room for a new one',
     why: 'A change is made, and its client never hears of it.',
     layers: UNIT,
@@ -233,7 +233,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M521',
+    id: 'M821',
     title: 'connections leave no room for files',
     why: 'LevelDB cannot open its next file, and the node ends.',
     layers: UNIT,
@@ -247,7 +247,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M522',
+    id: 'M822',
     title: 'the connection that has been idle for the shortest time makes room',
     why: 'Clients that come and go lose theirs to those that sleep.',
     layers: UNIT,
@@ -261,7 +261,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M523',
+    id: 'M823',
     title: 'a connection whose client sends no more is given to node:http as it is',
     why: 'What it has asked last is lost.',
     layers: UNIT,
@@ -271,7 +271,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M524',
+    id: 'M824',
     title: 'what cannot be read is answered before what came before it',
     why: 'The client takes it for the answer to another request.',
     layers: UNIT,
@@ -285,7 +285,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M525',
+    id: 'M825',
     title: 'whoever reads a body is not told that it broke off',
     why: 'The client waits for its timeout.',
     layers: UNIT,
@@ -293,7 +293,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(`${HTTP}/body.ts`, '  request.emit(BROKEN, refused)\n', '')],
   },
   {
-    id: 'M526',
+    id: 'M826',
     title: 'the timer of the fast lane takes every connection whose request is not whole',
     why: 'Of many that send head and body apart, one after the other loses the lane for good.',
     layers: UNIT,
@@ -301,7 +301,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(FAST_LANE, '      if (since !== undefined && since > until) continue\n', '')],
   },
   {
-    id: 'M527',
+    id: 'M827',
     title: 'a body is asked for before anybody has looked at the head',
     why: 'It is sent, and refused.',
     layers: UNIT,
@@ -315,7 +315,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M528',
+    id: 'M828',
     title: 'requests that wait for their turn on node:http have no bound',
     why: 'A client that sends them without end ends the node.',
     layers: UNIT,
@@ -325,7 +325,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M529',
+    id: 'M829',
     title: 'max_staleness is ignored where a read is not stale',
     why: 'The client believes in a bound that nobody looked at.',
     layers: UNIT,
@@ -333,7 +333,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(`${HTTP}/reading.ts`, "consistency !== 'stale'", "consistency === 'lease'")],
   },
   {
-    id: 'M530',
+    id: 'M830',
     title: 'the fast lane takes a body in chunks for none',
     why: 'The body is read as the next request: one smuggled past the other lane.',
     layers: UNIT,
@@ -341,7 +341,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [edit(PLAIN, "new Set(['transfer-encoding', 'trailer',", "new Set(['trailer',")],
   },
   {
-    id: 'M531',
+    id: 'M831',
     title: 'the fast lane reads the first of several lengths',
     why: 'Two parsers see two requests.',
     layers: UNIT,
@@ -355,7 +355,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M532',
+    id: 'M832',
     title: 'the fast lane serves the next request while an answer is not taken',
     why: 'A client that does not read piles its answers up.',
     layers: UNIT,

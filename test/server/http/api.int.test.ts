@@ -624,6 +624,17 @@ describe('what is not served', () => {
     },
   )
 
+  test('timeout is found however its name is written', async () => {
+    const { ask, node } = await serve()
+    for (const query of ['timeout=50ms', 'time%6Fut=50ms', 'prev&timeout=50ms']) {
+      await ask('PUT', `/v1/kv/a?${query}`)
+      expect(node.asked.at(-1)?.timeoutMs).toBeLessThanOrEqual(50)
+    }
+    expect((await ask('PUT', '/v1/kv/a?time%6Fut=50ms&timeout=3s')).json).toMatchObject(
+      problemOf('bad_request'),
+    )
+  })
+
   test('an unknown parameter is 400 on every route', async () => {
     const { ask } = await serve()
     for (const target of [

@@ -138,6 +138,31 @@ describe('a page', () => {
     expect(keysOf((await ask('GET', '/v1/kv?keys_only')).json)).toHaveLength(6)
   })
 
+  test('ends at the first row that does not fit, although a smaller one is behind it', async () => {
+    const { ask, node } = await serve({ limits: { pageBytesMax: 500 } })
+    for (const [key, length] of [
+      ['a', 1],
+      ['b', 600],
+      ['c', 1],
+      ['d', 600],
+    ] as const)
+      node.put(key, 'x'.repeat(length))
+    for (const keys of ['abcd', 'dcba']) {
+      const order = keys === 'abcd' ? 'asc' : 'desc'
+      let after = ''
+      for (const key of keys) {
+        const { json } = await ask('GET', `/v1/kv?order=${order}${after}`)
+        const more = key !== keys.at(-1)
+        expect({ keys: keysOf(json), more: json.more, next: json.next }).toEqual({
+          keys: [key],
+          more,
+          next: more ? key : undefined,
+        })
+        after = `&after=${key}`
+      }
+    }
+  })
+
   test('leaves values out, counts when asked', async () => {
     const { ask } = await filled(['a', 'b', 'c', 'd'])
     expect((await ask('GET', '/v1/kv?keys_only&limit=1')).json.kvs).toEqual([
