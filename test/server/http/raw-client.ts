@@ -137,9 +137,9 @@ export function holding(node: Served['node']) {
 }
 
 /** What `count` comes to rest at while others are served. */
-export async function settled({ port }: Served, count: () => number): Promise<number> {
+export async function settled({ port }: Served, count: () => number, rounds = 100): Promise<number> {
   const other = new Client(port)
-  for (let before = -1, calm = 0; calm < 100; ) {
+  for (let before = -1, calm = 0; calm < rounds; ) {
     await other.send(COLD)
     await other.answer()
     calm = count() === before ? calm + 1 : 0

@@ -82,7 +82,7 @@ test.each([
     const clients: Client[] = []
     const isFull = async () => (await served.ask('GET', '/v1/kv/big')).status === 429
     // The kernel takes some of it, and a little more later.
-    for (let full = 0; full < 2; await settled(served, () => served.http.inspect().answerBytes)) {
+    for (let full = 0; full < 2; await settled(served, () => served.http.inspect().answerBytes, 10)) {
       full = (await isFull()) ? full + 1 : 0
       for (let i = 0; i < 2 && full === 0; i++)
         clients.push(await silent(served, request, lane), await silent(served, get('big').repeat(64), 'fast'))
