@@ -249,6 +249,7 @@ export class Invariants {
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
         this.#believes(replica, replica.status?.())
+        this.#countsAll(replica, replica.status?.())
         return
       case 'read-index-answer':
         if (message.index !== undefined) this.#exposed(replica, message.index)
@@ -341,6 +342,27 @@ export class Invariants {
           `${name} holds match ${match} of ${follower.name} in term ${begun.terms[match]}, durable there is term ${has}`,
         )
     }
+  }
+
+  /**
+   * What a leader knows to be durable on a majority of each half, in its own term, it has committed: looked at whenever that can have changed
+   * without an acknowledgement, for the next one would hide it.
+   */
+  #countsAll({ name, leads, begun }: Replica, status: RaftStatus | undefined): void {
+    if (status === undefined || status.role !== 'leader' || status.term !== leads) return
+    const { configuration, progress, stableIndex, commit } = status
+    const matchOf = (id: ReplicaId): number =>
+      id === status.id ? stableIndex : (progress.find((follower) => follower.id === id)?.match ?? 0)
+    let reached = Number.POSITIVE_INFINITY
+    for (const half of [configuration.voters, configuration.votersOutgoing]) {
+      const falling = half.map(matchOf).sort((a, b) => b - a)
+      reached = Math.min(reached, falling[half.length >> 1] ?? Number.POSITIVE_INFINITY)
+    }
+    if (reached > commit && begun.terms[reached] === leads)
+      this.#violated(
+        'RAFT-24',
+        `${name} knows ${reached} to be durable on a majority, and has committed only up to ${commit}`,
+      )
   }
 
   #appending(replica: Replica, prevIndex: number, prevTerm: number, entries: readonly Entry[]): void {
@@ -565,7 +587,10 @@ export class Invariants {
     this.#exposed(replica, index)
     this.#state(replica, record, stateHash)
     if (replica.durable.terms.length <= index) this.onTrigger('ahead', replica)
-    if (record.raft !== replica.raft) this.onTrigger('reconfigured', replica)
+    if (record.raft !== replica.raft) {
+      this.onTrigger('reconfigured', replica)
+      this.#countsAll(replica, replica.status?.())
+    }
     replica.raft = record.raft
     replica.configuration = replica.configurationNow?.()
   }

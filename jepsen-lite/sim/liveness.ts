@@ -6,6 +6,7 @@ import { type Configuration, decodeAppliedState, isVoter, type ReplicaId } from 
 import type { ReadOptions, Request } from '../../src/server/types.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
+import { staysFresh } from './lag.ts'
 import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
 import { bits, DRAW } from './random.ts'
@@ -64,7 +65,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
     )
     return
   }
-  staysCalm(cluster, core)
+  if (staysCalm(cluster, core)) staysFresh(cluster, core)
   if (cluster.invariants.violation !== undefined) return
   comesToRest(cluster, core)
   if (cluster.invariants.violation !== undefined) return
@@ -93,17 +94,20 @@ function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
   }
 }
 
-/** With a leader, and nothing wrong, nobody is elected: the majority does not lose sight of it, and those outside do not depose it. */
-function staysCalm(cluster: Cluster, core: readonly Machine[]): void {
+/**
+ * With a leader, and nothing wrong, nobody is elected: the majority does not lose sight of it, and those outside do not depose it. Returns whether
+ * it was so; where messages are too slow for the time-outs it is not asked for.
+ */
+function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   const { leader, invariants, tally, time, config } = cluster
   const { delayMs, jitterMs, tail, heartbeatMs, electionMinMs, electionMaxMs } = config
   const slowestMs = (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
   const configuration = leader?.driver?.configuration
-  if (leader === undefined || configuration === undefined || !core.includes(leader.machine)) return
-  if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMs + heartbeatMs) > electionMinMs) return
+  if (leader === undefined || configuration === undefined || !core.includes(leader.machine)) return false
+  if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMs + heartbeatMs) > electionMinMs) return false
   // What its disk was given while that was slow may still make it hand over.
   const raft = leader.driver?.status().raft
-  if (raft === undefined || raft.stableIndex < raft.lastIndex || leader.stopping) return
+  if (raft === undefined || raft.stableIndex < raft.lastIndex || leader.stopping) return false
   tally.hit('calm in the end')
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
@@ -112,6 +116,7 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): void {
       'LIVE-3',
       `${leader.name} led in term ${maxTerm} and nothing was wrong, and now ${cluster.leader?.name ?? 'nobody'} leads and the term is ${invariants.maxTerm}`,
     )
+  return invariants.violation === undefined
 }
 
 /** As of the highest index that anybody has applied. */

@@ -71,6 +71,7 @@ export const PROBES = [
   'graceful stop handed over',
   'too little left for a liveness phase',
   'calm in the end',
+  'lagged behind and stayed fresh',
 ] as const
 export type Probe = (typeof PROBES)[number]
 

@@ -103,4 +103,26 @@ export const REST: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M306',
+    title: 'commits are not counted again when a configuration is applied',
+    why: 'What the new majority holds already waits for the next acknowledgement, which may never come.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [edit(RAFT, '    // Fewer may be needed now than before.\n    this.#commitByCounting()\n', '')],
+  },
+  {
+    id: 'M307',
+    title: 'the newest contact takes the place of the one that waits for its index',
+    why: 'A replica that lags never proves how old its state is, although it applies all the time.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        'src/raft/freshness.ts',
+        'if (this.#first === undefined) this.#first = contact',
+        'if (this.#first === undefined || contact.at > this.#first.at) this.#first = contact',
+      ),
+    ],
+  },
 ]

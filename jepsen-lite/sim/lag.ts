@@ -1,0 +1,57 @@
+// How old the state of a replica is at most, it learns again and again although it never catches up. One follower applies more slowly than
+// entries come, for a while and more and more behind: its bound may be old, but must not stand still.
+
+import { isVoter } from '../../src/raft/index.ts'
+import type { Request } from '../../src/server/types.ts'
+import type { Cluster } from './cluster.ts'
+import { bytes } from './model.ts'
+import type { Machine } from './process.ts'
+import { bits, DRAW } from './random.ts'
+import { IO } from './time.ts'
+import { Violation } from './violation.ts'
+
+const TRIED_IN = 4
+/** In heartbeats: how long it lasts, and how long the follower takes for every second entry; one comes with each heartbeat. */
+const LASTS = 40
+const APPLY = 2
+/** Half of what is written it has applied, so it knows of contacts in the first half; the rest is for what is on its way. */
+const PART_MAX = 0.85
+const PATIENCE_MS = 600_000
+
+/** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
+export function staysFresh(cluster: Cluster, core: readonly Machine[]): void {
+  const { leader, time, config, seed, tally, invariants } = cluster
+  const driver = leader?.driver
+  if (leader === undefined || driver === undefined || bits(seed, DRAW.core, 0, 5) % TRIED_IN > 0) return
+  const lagging = core.find(
+    ({ process }) =>
+      process?.driver !== undefined && process !== leader && isVoter(driver.configuration, process.id),
+  )
+  const follower = lagging?.process?.driver
+  if (lagging === undefined || follower === undefined) return
+  const lastsMs = LASTS * config.heartbeatMs
+  const [began, until] = [time.now, time.now + lastsMs]
+  lagging.applyMs = APPLY * config.heartbeatMs
+  lagging.applyUntil = until
+  let count = 0
+  const write = (): void => {
+    // Changes nothing, so that no history needs to know of it.
+    const command = { kind: 'delete', key: bytes('lag'), condition: undefined, prev: false } as const
+    const request: Request = { command, idempotency: undefined, principal: `lag.${count++}` }
+    invariants.model.asked(request)
+    leader.serving?.propose(request, PATIENCE_MS, () => {})
+    if (time.now < until) time.push(time.now + config.heartbeatMs, IO, undefined, write)
+  }
+  write()
+  cluster.runUntil(until)
+  if (invariants.violation !== undefined || cluster.leader !== leader || lagging.process?.driver !== follower)
+    return
+  tally.hit('lagged behind and stayed fresh')
+  const localMs = lagging.clock.at(time.now) - lagging.clock.at(began)
+  const { stalenessMs, applied, commit } = follower.status().raft
+  if (stalenessMs !== undefined && stalenessMs <= PART_MAX * localMs) return
+  invariants.violation = new Violation(
+    'LIVE-4',
+    `${lagging.name} has followed for ${Math.round(localMs)} ms and applied up to ${applied} of ${commit}, and knows of no newer state than ${stalenessMs} ms ago`,
+  )
+}
