@@ -23,6 +23,7 @@ const GRACE_MS = 45_000
 const CALM_ELECTIONS = 5
 /** Longer than convergence and rest together. */
 const PATIENCE_MS = 600_000
+const TRANSFER_MS = 2000
 const LINEARIZABLE: ReadOptions = {
   consistency: 'linearizable',
   maxStalenessMs: undefined,
@@ -43,6 +44,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
   const outsiders = chooseOutsiders(cluster, configuration)
   freezeOthers(cluster, [...core, ...outsiders])
   askPatiently(cluster, core)
+  handOverInVain(cluster, core)
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
   const probes = new Probes(cluster, clients, core)
@@ -92,6 +94,20 @@ function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
     driver.propose(request, PATIENCE_MS, () => {})
     driver.read({ ...LINEARIZABLE, timeoutMs: PATIENCE_MS }, () => {})
   }
+}
+
+/** The leader is asked to hand over to a voter that it has just heard, and that may not be there any more: it must go on when that fails. */
+function handOverInVain({ leader, machines, seed }: Cluster, core: readonly Machine[]): void {
+  const driver = leader?.serving
+  if (leader === undefined || driver === undefined || !core.includes(leader.machine)) return
+  if (bits(seed, DRAW.core, 0, 6) % 2 === 0) return
+  const gone = machines.find(
+    (machine) =>
+      !core.includes(machine) &&
+      machine.replica !== undefined &&
+      driver.configuration.voters.includes(machine.replica.id),
+  )
+  if (gone?.replica !== undefined) driver.transfer(gone.replica.id, TRANSFER_MS, () => {})
 }
 
 /**

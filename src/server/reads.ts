@@ -142,16 +142,16 @@ export class Reads {
 
   /**
    * What was refused is fresh again. What has had no answer for `readAskAgainMs` is asked once more: the question or its answer may be lost, or
-   * only late.
+   * only late. Each pause is twice the one before: where answers are late for want of speed, more questions would make them later.
    */
   unpark(): void {
     const again = this.#parked
     this.#parked = []
     this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
     const now = this.#clock.now()
-    const askedBefore = now - this.#limits.readAskAgainMs
     for (const question of this.#asked.values()) {
-      if (question.askedAt > askedBefore) continue
+      const pauseMs = this.#limits.readAskAgainMs * 2 ** (question.ids.length - 1)
+      if (now - question.askedAt < pauseMs) continue
       if (question.waiters.some(({ open }) => open)) {
         question.askedAt = now
         this.#repeated.push(question)

@@ -115,6 +115,18 @@ test('a question without an answer is asked again after its pause, not before', 
   expect(reads.take()).toHaveLength(1)
 })
 
+test('each pause before it is asked again is twice the one before', () => {
+  add({ timeoutMs: 60_000 })
+  reads.take()
+  const askedAt: number[] = []
+  for (let pauses = 0; pauses < 31; pauses++) {
+    clock.advance(driverLimits.readAskAgainMs)
+    reads.unpark()
+    if (reads.take().length > 0) askedAt.push(pauses + 1)
+  }
+  expect(askedAt).toEqual([1, 3, 7, 15, 31])
+})
+
 test('an answer that takes longer than that pause is an answer all the same', () => {
   add()
   const [first] = reads.take()
