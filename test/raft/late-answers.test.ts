@@ -3,7 +3,9 @@
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
-import { Bench } from './harness/bench.ts'
+import { append, Bench, type Incoming, voteRequest } from './harness/bench.ts'
+import { pastLeases } from './harness/frames.ts'
+import { id } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 const durationMs = 500
@@ -42,4 +44,99 @@ test('acknowledgements of an earlier term commit nothing', () => {
   expect(bench.raft.commit).toBe(0)
   bench.acknowledge()
   expect(bench.raft.commit).toBe(index)
+})
+
+test('a process asks for read indexes under ids that no process of its replica has used: an answer to the one before is none', () => {
+  const bench = new Bench()
+  const asked = (): number[] => {
+    bench.receive(append(2, 1, [0, 0]))
+    bench.settle()
+    bench.take()
+    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    return bench.takeOf('read-index').map(({ request }) => request)
+  }
+  const [before = -1] = asked()
+  bench.node.crash()
+  bench.node.start()
+  const [now = -1] = asked()
+  const answer = { from: 2, term: 1, index: asIndex(0), refusal: undefined, lease: false, commit: asIndex(0) }
+  const confirmed = (request: number): number => {
+    bench.receive({ type: 'read-index-answer', request, ...answer })
+    return bench.outputs.at(-1)?.reads.length ?? 0
+  }
+  expect([confirmed(before), confirmed(now)]).toEqual([0, 1])
+})
+
+/** A leader whose followers have echoed its newest round and hold all of its log, as the promise of its lease demands. */
+function leaseholder(ms: number): Bench {
+  const bench = new Bench({ leases: { on: true, durationMs: ms } })
+  bench.lead()
+  bench.acknowledge()
+  bench.pass(TIMING.heartbeatMs)
+  bench.acknowledge()
+  expect(bench.raft.status().leaseValid).toBe(true)
+  return bench
+}
+
+test('a lease of another duration counts from the first round that is echoed by who has applied it', () => {
+  const bench = leaseholder(200)
+  const { nowMs } = bench
+  bench.node.setLeases({ on: true, durationMs: 2000 })
+  bench.settle()
+  // They hold the new setting, and have promised by the old one.
+  bench.acknowledge()
+  expect(bench.raft.leases.durationMs).toBe(2000)
+  bench.nowMs = nowMs + 300
+  bench.step({ kind: 'tick' })
+  expect(bench.raft.status().leaseValid).toBe(false)
+})
+
+test('a longer promise that is in the log binds before it is applied, a restart included', () => {
+  const bench = new Bench({ leases: { on: true, durationMs: 100 } })
+  const longer = pastLeases(1, 1, { on: true, durationMs: 10_000 })
+  bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [longer] })
+  bench.settle()
+  for (const restart of [false, true]) {
+    if (restart) {
+      bench.node.crash()
+      bench.node.start()
+    }
+    bench.nowMs += 2 * TIMING.electionMaxMs
+    bench.receive(voteRequest(3, 5, [9, 9]))
+    expect({ restart, term: bench.raft.term, sent: bench.takeOf('vote-answer') }).toEqual({
+      restart,
+      term: 1,
+      sent: [],
+    })
+  }
+  bench.nowMs += 10_000
+  bench.receive(voteRequest(3, 5, [9, 9]))
+  expect(bench.raft.term).toBe(5)
+})
+
+test('what a process was to be told of its own times is not told to the process after it', () => {
+  const bench = new Bench()
+  bench.lead()
+  bench.acknowledge()
+  const connect = (boot: number): void =>
+    bench.step({
+      kind: 'connected',
+      peer: id(2),
+      boot,
+      term: bench.raft.term,
+      lastIndex: bench.raft.lastIndex,
+    })
+  const told = (): unknown => {
+    bench.take()
+    bench.pass(TIMING.heartbeatMs)
+    return bench.takeOf('heartbeat').find(({ to }) => to === id(2))?.confirmed
+  }
+  connect(1)
+  for (let round = 0; round < 3; round++) {
+    bench.pass(TIMING.heartbeatMs)
+    bench.acknowledge()
+  }
+  expect(told()).toMatchObject({ at: 1 })
+  connect(2)
+  expect(told()).toBeUndefined()
 })

@@ -578,6 +578,21 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       source.close()
     })
 
+    test('that replaces the log leaves nothing of what was read of it before', async () => {
+      const { source } = await sender()
+      const { storage } = await fresh()
+      await store(storage, batch(hardState(3, 1), [write({ entries: entries(2, 8, 2) })]))
+      await store(storage, batch(hardState(3, 1), [write({ entries: entries(9, 11, 2) })]))
+      const all = storage.log.entries(asIndex(2), asIndex(12), 1e6)
+      expect(all.map(({ term }) => term)).toEqual(all.map(() => 2))
+      await stream(source, must(await sinkFor(storage, source)))
+      await store(storage, batch(hardState(3, 8), [write({ snapshot: installing(source, false) })]))
+      const next = entries(9, 10, 3)
+      await store(storage, batch(hardState(3, 8), [write({ entries: next })]))
+      expect(frames(storage.log.entries(asIndex(9), asIndex(11), 1e6))).toEqual(frames(next))
+      source.close()
+    })
+
     test('does not leave a log that does not hold its last entry', async () => {
       const { source } = await sender()
       const { storage } = await fresh()

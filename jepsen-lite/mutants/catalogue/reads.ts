@@ -1,7 +1,7 @@
 // Read indexes, leases, bounds on age (thesis §6.4, design §3 and §5).
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
 
 export const READS: readonly Mutant[] = [
   {
@@ -186,6 +186,54 @@ export const READS: readonly Mutant[] = [
         RAFT,
         'return this.#now - this.#contactAt < this.#leases.promiseMs',
         'return this.#now < this.#contactAt',
+      ),
+    ],
+  },
+  {
+    id: 'M330',
+    title: 'read requests of two processes of one replica have equal ids',
+    why: 'An answer to the process before the restart, with an older index, is taken for one to the process after it.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(RAFT, 'this.#nextReadRequest = (boot % 2 ** 16) * 2 ** 36', 'this.#nextReadRequest = boot * 0'),
+    ],
+  },
+  {
+    id: 'M331',
+    title: 'a lease goes on when its setting changes',
+    why: 'The leader trusts an answer for the new duration that its sender gave for the old, shorter one.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(RAFT, 'if (this.#leases.appliedTo(index)) this.#restartLease()', 'this.#leases.appliedTo(index)'),
+    ],
+  },
+  {
+    id: 'M332',
+    title: 'a longer promise counts from when it is applied',
+    why: 'A replica that has acknowledged it, and restarts before it has applied it again, votes too soon.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        'src/raft/leases.ts',
+        '    for (const { setting } of this.#pending) if (setting.on) promise = Math.max(promise, setting.durationMs)\n',
+        '',
+      ),
+    ],
+  },
+  {
+    id: 'M333',
+    title: 'the times that a process was told of count for the next process of its replica',
+    why: 'Its clock begins anew, so an old time may lie in its future: it takes its state to be fresh for as long.',
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (known !== boot) follower.forgetContact()',
+        'if (known === undefined) follower.forgetContact()',
       ),
     ],
   },

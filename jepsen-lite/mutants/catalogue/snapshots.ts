@@ -1,7 +1,7 @@
 // Snapshots and compaction (paper §7), and what the rows of a store are while one arrives.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS } from './edit.ts'
+import { DRIVER_TESTS, edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 
 const STORE = 'src/storage/store.ts'
 const STAGED = 'src/storage/staged-snapshot.ts'
@@ -161,5 +161,13 @@ export const SNAPSHOTS: readonly Mutant[] = [
         '} else if (before.received < 0n) {',
       ),
     ],
+  },
+  {
+    id: 'M334',
+    title: 'entries that were read before an install are given out after it',
+    why: 'A record of the new log that begins at the same index is taken from memory, and is the old one.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [edit('src/storage/log.ts', '    this.#cache.clear()\n', '')],
   },
 ]

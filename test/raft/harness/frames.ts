@@ -1,7 +1,7 @@
 // Entries as the harness proposes and reads them: a kind of its own above the core's, whose body is a text.
 
 import { crc32 } from 'node:zlib'
-import { encodeChange } from '../../../src/raft/configuration.ts'
+import { encodeChange, encodeLeases } from '../../../src/raft/configuration.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
@@ -20,6 +20,7 @@ import {
   asTerm,
   type ConfigurationChange,
   type Entry,
+  type LeaseSetting,
   type LogIndex,
   type ReplicaId,
   type Term,
@@ -52,8 +53,15 @@ export function pastEntry(index: number, term: number, text?: string): Entry {
 }
 
 /** A change of the configuration that some leader of the past has left in a log. */
-export function pastChange(index: number, term: number, change: ConfigurationChange): Entry {
-  const frame = sealed(ENTRY_CONFIGURATION, asReplicaId('999'), 1, index, encodeChange(change))
+export const pastChange = (index: number, term: number, change: ConfigurationChange): Entry =>
+  pastOfCore(ENTRY_CONFIGURATION, index, term, encodeChange(change))
+
+/** The same with a setting of leases. */
+export const pastLeases = (index: number, term: number, setting: LeaseSetting): Entry =>
+  pastOfCore(ENTRY_LEASES, index, term, encodeLeases(setting))
+
+function pastOfCore(kind: number, index: number, term: number, body: Uint8Array): Entry {
+  const frame = sealed(kind, asReplicaId('999'), 1, index, body)
   const entry = { index: asIndex(index), term: asTerm(term), frame }
   stampFrame(frame, entry.term, entry.index, 0)
   return entry
