@@ -9,7 +9,7 @@ import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 /** Heartbeats and flushes go on at rest: each number must be 0 at one of the looks, and these keep out of step with them. */
-const LOOK_MS = 7.3
+const LOOK_MS = 29.3
 /** The slowest thing that may be under way is a stream of a snapshot to somebody who has died without a word. */
 const REST_MS_MAX = 60_000
 /** What a node that is cut off for good gives back too. */

@@ -93,7 +93,7 @@ describe('what is rare', () => {
   })
 })
 
-test('a search that goes by what it has seen runs alike every time', () => {
+test('a search that goes by what it has seen runs alike every time', { timeout: 120_000 }, () => {
   const searched = (): readonly unknown[] => {
     const search = new Search(3)
     for (let seed = 1; seed <= 12; seed++) search.run(seed)
