@@ -161,12 +161,14 @@ class Progress {
     const waiting = others.filter((endpoint) => !this.#underway.has(endpoint))
     if (waiting.length === 0) return this.#news(leftMs)
     const nowMs = performance.now()
+    const unreachableAt = this.#call.startedAt + this.#call.unreachableAfterMs
+    const endMs = this.#tries.reached ? this.#deadline : Math.min(this.#deadline, unreachableAt)
+    // Towards the end pauses are short, so that the time is used.
+    const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, (endMs - nowMs) / 2))
     const wantedMs = Math.min(...waiting.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
-    const untilMs = Math.max(nowMs + this.#backoff.next(), wantedMs)
-    const pauseMs = untilMs - nowMs
-    const nobody = !this.#tries.reached && untilMs > this.#call.startedAt + this.#call.unreachableAfterMs
-    if (pauseMs + this.#tryMinMs > leftMs || nobody) return this.#lastNews(leftMs)
-    await this.#news(pauseMs)
+    const untilMs = Math.max(nowMs + pauseMs, wantedMs)
+    if (untilMs + this.#tryMinMs > endMs) return this.#lastNews(leftMs)
+    await this.#news(untilMs - nowMs)
     for (const endpoint of this.#tried) {
       if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
     }

@@ -97,6 +97,19 @@ test.each<[unknown, ...string[]]>([
   expect(readdirSync(place)).toEqual([])
 })
 
+test('a node that is refused has changed nothing, and starts when it is asked rightly', async () => {
+  const wanted = { ...node, founding: { kind: 'bootstrap' } as const }
+  for (let round = 0; round < 2; round++) {
+    const timing = { heartbeatMs: 5_000_000 }
+    await expect(startNode({ ...wanted, timing })).rejects.toThrow('heartbeatMs')
+    await expect(startNode({ ...wanted, name: 'N 1' })).rejects.toThrow('N 1')
+    expect(readdirSync(place)).toEqual([])
+  }
+  const running = await startNode(wanted)
+  await running.crash()
+  rmSync(node.dataDir, { recursive: true })
+})
+
 describe('a cluster', () => {
   let cluster: EmbeddedCluster
   beforeAll(async () => {

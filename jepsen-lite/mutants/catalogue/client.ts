@@ -179,4 +179,18 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M235',
+    title: 'a pause that does not fit into what is left ends the call',
+    why: 'Up to a second of its time is not used: an election that ends then makes it fail.',
+    layers: UNIT,
+    tests: ['test/client/patience.test.ts'],
+    edits: [
+      edit(
+        CALL,
+        'const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, (endMs - nowMs) / 2))',
+        'const pauseMs = this.#backoff.next()',
+      ),
+    ],
+  },
 ]
