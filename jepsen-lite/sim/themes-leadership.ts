@@ -151,14 +151,14 @@ const forgotten: Scene = (dice, config, at) => {
   ]
 }
 
-/** Leases are switched off, and the leader, which then is cut off, is the last one to apply that. */
-const switchedOff: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
+/** Leases are switched off, or made shorter, and the leader, which then is cut off, is the last one to apply that. */
+const shortened: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
   setLeases(at - electionMinMs, true, 3 * electionMinMs),
   {
     ...{ at, kind: 'slow-apply', target: 'leader', ms: 2 * electionMaxMs },
-    entryMs: Math.round(dice.int(electionMinMs, 1.6 * electionMinMs) % 1500),
+    entryMs: Math.round(dice.int(electionMinMs, 3 * electionMinMs)),
   },
-  { ...setLeases(at + 1, false, electionMinMs / 2), when: 'answered', after: dice.int(0, 10) },
+  { ...setLeases(at + 1, dice.chance(0.5), electionMinMs / 2), when: 'answered', after: dice.int(0, 10) },
   {
     ...{ at: at + 1, when: 'reconfigured', after: dice.int(1, 40), kind: 'half-deaf', target: 'leader' },
     ...{ unheardBy: everybody, deafTo: dice.pick(nobody, everybody), ...plainly(3 * electionMaxMs) },
@@ -174,8 +174,9 @@ const LEASES: readonly Scene[] = [
   handedOver,
   forgotten,
   forgotten,
-  switchedOff,
-  switchedOff,
+  shortened,
+  shortened,
+  shortened,
   stopped,
 ]
 

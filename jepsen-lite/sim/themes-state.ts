@@ -180,6 +180,22 @@ const startedAgain: Scene = (dice, { electionMinMs }, at) => {
   ]
 }
 
+/**
+ * A leader that is brought back by a snapshot leads again, in the same process, while others need what it has in its log: what it read there before
+ * the install is not what stands there now.
+ */
+const leadsAgain: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
+  const awayMs = dice.int(electionMaxMs, 2 * electionMaxMs)
+  const other = follower(dice)
+  const back = { at: at + 1, when: 'installed', kind: 'transfer', target: 'leader', to: 'subject' } as const
+  return [
+    { at, kind: 'isolate', target: 'leader', companion: other, ...anyCut(dice, awayMs), breaks: true },
+    { ...back, after: dice.int(1, 2 * heartbeatMs) },
+    { ...back, after: dice.int(1, electionMaxMs) },
+    { at: at + awayMs / 2, kind: 'isolate', target: follower(dice), ...anyCut(dice, awayMs) },
+  ]
+}
+
 /** A chunk on the way to a fresh disk lacks a row. */
 const bent: Scene = (dice, _, at) => {
   const target = dice.int(0, 5)
@@ -221,7 +237,17 @@ const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
     overtaken,
     overtaken,
   ],
-  snapshots: [longTail, longTail, restored, restored, bent, overtaken, startedAgain, startedAgain],
+  snapshots: [
+    longTail,
+    leadsAgain,
+    leadsAgain,
+    restored,
+    restored,
+    bent,
+    overtaken,
+    startedAgain,
+    startedAgain,
+  ],
   members: [lateChange, jointRestarts, forgotten, restored],
 }
 

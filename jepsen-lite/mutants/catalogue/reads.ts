@@ -176,6 +176,34 @@ export const READS: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M380',
+    title: 'a lease that is made shorter is trusted as long as before until that is applied',
+    why: 'Who has applied it earlier promises less. Of two durations in one log the shorter one counts.',
+    layers: SIM_UNIT,
+    tests: ['test/raft/leases.test.ts'],
+    edits: [
+      edit(
+        'src/raft/leases.ts',
+        'trust = Math.min(trust, setting.on ? setting.durationMs : 0)',
+        'trust = setting.on ? trust : 0',
+      ),
+    ],
+  },
+  {
+    id: 'M381',
+    title: 'the answer to a read index that was asked for again is thrown away',
+    why: 'Where it takes longer than the pause before asking again, reads at a follower never end.',
+    layers: SIM_UNIT,
+    tests: ['test/server/reads.test.ts'],
+    edits: [
+      edit(
+        'src/server/reads.ts',
+        '        question.askedAt = now\n        this.#repeated.push(question)\n',
+        '        for (const id of question.ids) this.#asked.delete(id)\n        question.ids = []\n        question.askedAt = now\n        this.#repeated.push(question)\n',
+      ),
+    ],
+  },
+  {
     id: 'M92',
     title: 'whoever has voted for a lease may campaign against it',
     why: 'The promise binds votes, but not the own candidacy.',

@@ -1,0 +1,40 @@
+// Of settings that are in the log and not applied, those count that are worse for us: the longer promise, the shorter trust.
+
+import { expect, test } from 'vitest'
+import { Leases } from '../../src/raft/leases.ts'
+import { asIndex } from '../../src/raft/types.ts'
+
+const on = (durationMs: number) => ({ on: true, durationMs })
+const off = { on: false, durationMs: 500 }
+
+function leasesWith(applied: typeof off, ...appended: (typeof off)[]): Leases {
+  const leases = new Leases(applied, asIndex(1))
+  for (const [at, setting] of appended.entries()) leases.appended(asIndex(2 + at), setting)
+  return leases
+}
+
+test.each<[string, typeof off, (typeof off)[], number, number]>([
+  ['a shorter one', on(1500), [on(250)], 1500, 250],
+  ['a longer one', on(250), [on(1500)], 1500, 250],
+  ['a shorter one behind a longer one', on(500), [on(1500), on(250)], 1500, 250],
+  ['a longer one behind a shorter one', on(500), [on(250), on(1500)], 1500, 250],
+  ['one that switches them off', on(500), [off], 500, 0],
+  ['one that switches them on', off, [on(500)], 500, 0],
+  ['off and on again', on(500), [off, on(500)], 500, 0],
+])('%s in the log', (_, applied, appended, promiseMs, trustMs) => {
+  expect(leasesWith(applied, ...appended)).toMatchObject({ promiseMs, trustMs })
+})
+
+test('what is applied counts alone, and what is cut off not at all', () => {
+  const leases = leasesWith(on(500), on(1500), on(250))
+  leases.truncatedFrom(asIndex(3))
+  expect(leases).toMatchObject({ promiseMs: 1500, trustMs: 500 })
+  expect(leases.appliedTo(asIndex(2))).toBe(true)
+  expect(leases).toMatchObject({ promiseMs: 1500, trustMs: 1500, since: 2, unapplied: 0 })
+})
+
+test('a snapshot takes the place of what it covers', () => {
+  const leases = leasesWith(on(500), on(1500), on(250))
+  leases.restored(on(1500), asIndex(2))
+  expect(leases).toMatchObject({ promiseMs: 1500, trustMs: 250, since: 2, unapplied: 1 })
+})
