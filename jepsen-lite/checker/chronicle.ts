@@ -75,7 +75,10 @@ export class Chronicle {
       if (maker !== undefined) this.#keep(maker, this.#key(maker.key))
     }
     this.#findSharedRevisions()
-    for (const chronicle of this.#keys.values()) this.#workOutAppends(chronicle)
+    for (const chronicle of this.#keys.values()) {
+      this.#workOutAppends(chronicle)
+      this.#findWrongVersions(chronicle)
+    }
   }
 
   #keep(maker: Maker, { makers, earliest }: KeyChronicle): void {
@@ -258,6 +261,27 @@ export class Chronicle {
         key: change.key,
         message: `${describe(other)} and ${describe(change)}: one revision for two changes`,
         calls: callsOf(other, change),
+      })
+    }
+  }
+
+  /** A key's version counts its changes since it was made, where nothing else may have come between two of them. */
+  #findWrongVersions({ changes, makers }: KeyChronicle): void {
+    for (const [at, change] of changes.entries()) {
+      const before = changes[at - 1]
+      const { revision, key, value, request } = change
+      const told = request.result?.version
+      const from = before?.revision ?? 0
+      const isMade = before === undefined ? this.#initial === null : before.value === null
+      const count = isMade ? 0 : before?.request.result?.version
+      if (told === undefined || value === null || count === undefined || told === count + 1) continue
+      const mayHaveBeen = makers.some(({ request: other }) => other.start < request.end)
+      if (mayHaveBeen && this.#hasRoom(from, revision - 1)) continue
+      this.findings.push({
+        check: 'revisions',
+        key,
+        message: `${describe(change)} and calls that version ${told}; it was version ${count + 1}`,
+        calls: before === undefined ? callsOf(change) : callsOf(before, change),
       })
     }
   }

@@ -172,9 +172,13 @@ function changeEnd(end: HttpEnd): OperationEnd {
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   if (end.status === 200) {
     const made = madeChange(end)
-    // It says that it was made, and not at which revision.
-    if (made.revision === undefined)
-      return { kind: 'unknown', why: 'wrong answer', wrong: `200 without a revision: ${shown(end)}` }
+    // It says that it was made, and not what became of it.
+    if (made === undefined)
+      return {
+        kind: 'unknown',
+        why: 'wrong answer',
+        wrong: `200 that does not tell what was made: ${shown(end)}`,
+      }
     return { kind: 'ok', result: { ...made, ...answeredBy(end) } }
   }
   if (end.status === 412) {
@@ -186,7 +190,7 @@ function changeEnd(end: HttpEnd): OperationEnd {
         unreachable: false,
         wrong: `412 without what is there: ${shown(end)}`,
       }
-    const modRevision = isObject(current) ? numberOf(current.mod_revision) : undefined
+    const modRevision = isObject(current) ? wholeOf(current.mod_revision) : undefined
     const result = { applied: false, current: modRevision ?? null, ...reflected(end), ...answeredBy(end) }
     return { kind: 'ok', result }
   }
@@ -205,14 +209,14 @@ function refusal(answer: Answer): OperationEnd {
 
 const shown = ({ body }: Answer): string => body.slice(0, 200)
 
-function madeChange(answer: Answer): Result {
+/** A put tells the revision and the version that it gave its key, a delete how many keys there were. */
+function madeChange(answer: Answer): Result | undefined {
   const { revision, mod_revision, version, deleted } = json(answer)
-  return {
-    ...optional('revision', numberOf(revision)),
-    ...optional('modRevision', numberOf(mod_revision)),
-    ...optional('version', numberOf(version)),
-    ...(deleted === 0 || deleted === 1 ? { deleted } : {}),
-  }
+  const made = { revision: wholeOf(revision), modRevision: wholeOf(mod_revision), version: wholeOf(version) }
+  if (made.revision === undefined) return undefined
+  if (deleted === 0 || deleted === 1) return { revision: made.revision, deleted }
+  const { revision: store, modRevision, version: count = 0 } = made
+  return modRevision === undefined || count < 1 ? undefined : { revision: store, modRevision, version: count }
 }
 
 function answeredBy(answer: Answer): Result {
@@ -222,7 +226,7 @@ function answeredBy(answer: Answer): Result {
 function recordRead(answer: Answer): Result {
   if (answer.status === 404) return { value: null }
   const [, tag] = /^"([0-9]+)"$/.exec(header(answer, 'etag') ?? '') ?? []
-  const modRevision = numberOf(tag)
+  const modRevision = wholeOf(tag)
   if (modRevision === undefined) throw new WrongAnswer('a value without its revision')
   return { value: nameOf(answer.body), modRevision }
 }
@@ -234,7 +238,7 @@ function pageOf(answer: Answer): Result {
   return {
     ...{ rows: kvs.map(listedRowOf), more },
     ...optional('next', typeof next === 'string' ? next : undefined),
-    ...optional('count', numberOf(count)),
+    ...optional('count', wholeOf(count)),
     ...revisionOf(revision),
   }
 }
@@ -249,7 +253,7 @@ function streamOf(answer: Answer): Result {
   if (!isObject(last) || last.end !== true) throw new WrongAnswer('a stream without an end line')
   return {
     rows: records.map(listedRowOf),
-    ...optional('count', numberOf(last.count)),
+    ...optional('count', wholeOf(last.count)),
     ...revisionOf(last.revision),
   }
 }
@@ -258,7 +262,7 @@ function streamOf(answer: Answer): Result {
 class Refusal extends Error {}
 
 function revisionOf(value: unknown): Result {
-  const revision = numberOf(value)
+  const revision = wholeOf(value)
   if (revision === undefined) throw new WrongAnswer('a read without a revision')
   return { revision }
 }
@@ -269,7 +273,7 @@ function listedRowOf(record: unknown): ListedRow {
   const { key, value, create_revision: created, mod_revision: modified, version } = record
   if (value !== undefined && typeof value !== 'string')
     throw new WrongAnswer(`the value of ${key} is no text`)
-  const numbers = [created, modified, version].map(numberOf)
+  const numbers = [created, modified, version].map(wholeOf)
   const [create = 0, mod = 0, count = 0] = numbers
   if (
     numbers.includes(undefined) ||
@@ -291,15 +295,19 @@ export function rowOf(record: unknown): Row {
   return { ...row, value }
 }
 
-const reflected = (answer: Answer): Result => optional('revision', numberOf(header(answer, 'kv-revision')))
+const reflected = (answer: Answer): Result => optional('revision', wholeOf(header(answer, 'kv-revision')))
 
 function served(answer: Answer): Result {
   const consistency = header(answer, 'kv-consistency')
   const known = (['linearizable', 'lease', 'stale'] as const).find((name) => name === consistency)
   if (known === undefined) throw new WrongAnswer(`a read that was served as ${consistency}`)
+  const claimed = header(answer, 'kv-staleness-ms')
+  const stalenessMs = claimed === undefined ? undefined : Number(claimed)
+  if (stalenessMs !== undefined && !(stalenessMs >= 0 && Number.isFinite(stalenessMs)))
+    throw new WrongAnswer(`an age of ${claimed} ms`)
   return {
     served: known,
-    ...optional('stalenessMs', numberOf(header(answer, 'kv-staleness-ms'))),
+    ...optional('stalenessMs', stalenessMs),
   }
 }
 
@@ -326,10 +334,11 @@ function parsed(text: string): unknown {
   }
 }
 
-function numberOf(value: unknown): number | undefined {
-  if (value === undefined || value === '') return undefined
+/** A number as JSON or a header has it; undefined: it is no whole one. */
+function wholeOf(value: unknown): number | undefined {
+  if ((typeof value !== 'number' && typeof value !== 'string') || value === '') return undefined
   const number = Number(value)
-  return Number.isFinite(number) ? number : undefined
+  return Number.isSafeInteger(number) && number >= 0 ? number : undefined
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

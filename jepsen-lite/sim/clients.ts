@@ -426,16 +426,15 @@ export class Clients {
       )
   }
 
-  /** Every key of a node, against the log. */
+  /** Every key that there ever was on a node, against the log. */
   final(process: Process, driver: Driver): void {
-    const { model } = this.#world.invariants
     const index = process.replica.applied
-    const rows = model.keysAt(index).map((key) => {
+    const rows = this.#world.invariants.model.keys.flatMap((key) => {
       const stored = driver.get(dataKey(bytes(key)))
       const row = stored === undefined ? null : decodeKeyRow(bytes(key), stored)
       const found = row === null ? null : { ...row, value: text(row.value) }
       this.#compare(process, key, index, found)
-      return { key, value: found?.value ?? '', modRevision: found?.modRevision ?? 0 }
+      return found === null ? [] : [{ key, value: found.value, modRevision: found.modRevision }]
     })
     this.#recorder.final(process.name, driver.revision, process.replica.stateHash.toString(16), rows)
   }

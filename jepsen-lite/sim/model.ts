@@ -118,6 +118,11 @@ export class Model {
     return this.#revisions[index] ?? this.revision
   }
 
+  /** Every key that there ever was. */
+  get keys(): string[] {
+    return [...this.#versions.keys()].sort()
+  }
+
   keysAt(index: number): string[] {
     return [...this.#versions.keys()].filter((key) => this.at(key, index) !== null).sort()
   }

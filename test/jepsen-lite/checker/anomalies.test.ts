@@ -592,3 +592,21 @@ test('a revision that only a read tells needs a maker, too, where the history ho
     )
   expect([2, 3].map(told)).toEqual(['ok', 'violation'])
 })
+
+test('a version counts the changes since a key was made', () => {
+  const put2 = (version: number, before: (story: Story) => Story = (story) => story) =>
+    verdict(
+      before(new Story().tell(put('x', '1'), { ...at(2), version: 1 })).tell(put('x', '2'), {
+        ...at(9),
+        version,
+      }),
+    )
+  expect([1, 2, 3].map((version) => put2(version))).toEqual(['violation', 'ok', 'violation'])
+  const deleted = (story: Story): Story => story.tell({ f: 'del', key: 'x' }, { deleted: 1, revision: 3 })
+  expect([1, 2].map((version) => put2(version, deleted))).toEqual(['ok', 'violation'])
+  const inDoubt = (story: Story): Story => {
+    story.ask(put('x', '?')).unknown()
+    return story
+  }
+  expect([2, 3].map((version) => put2(version, inDoubt))).toEqual(['ok', 'ok'])
+})

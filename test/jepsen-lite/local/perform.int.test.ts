@@ -218,6 +218,21 @@ test.each<[string, Operation, Answer]>([
     range({}),
     json(200, { kvs: [{ ...record('a', 3), version: 1 }], more: false, revision: 3 }, FRESH),
   ],
+  [
+    'a delete that does not say whether there was anything',
+    { f: 'del', key: 'x' },
+    json(200, { revision: 3 }),
+  ],
+  [
+    'a revision that is none',
+    get,
+    (response) => response.writeHead(200, { ...FRESH, 'Kv-Revision': '2.5', ETag: '"2"' }).end('x'),
+  ],
+  [
+    'an age below zero',
+    get,
+    (response) => response.writeHead(200, { ...FRESH, 'Kv-Staleness-Ms': '-5', ETag: '"2"' }).end('x'),
+  ],
   ['a stream without an end', range({ stream: true }), lines(record('a', 2))],
   [
     'a stream cut in a line',
