@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { ControlAddress } from '../../src/cli/cluster/cluster-file.ts'
+import { ask } from '../../src/cli/cluster/control-client.ts'
 import { type ControlServer, startControlServer } from '../../src/cli/cluster/control-server.ts'
 import { directoryId } from '../../src/cli/cluster/directory-id.ts'
 import { releaseLock, takeLock } from '../../src/cli/cluster/supervisor-lock.ts'
@@ -58,6 +59,19 @@ test('the holder of another directory does not hold the copy of its lock', async
   } finally {
     rmSync(copy, { recursive: true, force: true })
   }
+})
+
+test('a supervisor that does not say which directory is its own is believed, and told only what it knows', async () => {
+  const token = 'of an older version'
+  const server = await startControlServer(token, undefined, async () => ({ ok: true, said: '' }))
+  servers.push(server)
+  const older = { pid: pid++, control: server.url, token }
+  expect(await takeLock(dir, older)).toBeUndefined()
+  expect(await takeLock(dir, await supervisor())).toEqual(older)
+  // As it sees a command that is new: this is no end of it.
+  const reply = await ask(older, Object.assign({ command: 'status' } as const, { command: 'unheard-of' }))
+  expect(reply).toMatchObject({ ok: false, said: expect.stringContaining('another version') })
+  expect(reply).not.toHaveProperty('stopping')
 })
 
 test('a stranger on the port of a dead supervisor does not hold the lock', async () => {

@@ -129,8 +129,8 @@ export const LOCAL: readonly Mutant[] = [
     edits: [
       edit(
         'src/cli/cluster/control-client.ts',
-        'answer.directory === directoryId(dataDir)',
-        'directoryId(dataDir) !== undefined',
+        'answer.directory === directoryId(dataDir))',
+        'directoryId(dataDir) !== undefined)',
       ),
     ],
   },

@@ -29,8 +29,8 @@ export async function identifies(address: ControlAddress, dataDir: string): Prom
     typeof answer === 'object' &&
     'proof' in answer &&
     answer.proof === proofOf(address.token) &&
-    'directory' in answer &&
-    answer.directory === directoryId(dataDir)
+    // An older one does not say it.
+    (!('directory' in answer) || answer.directory === directoryId(dataDir))
   )
 }
 
@@ -48,6 +48,13 @@ export async function ask(address: ControlAddress, message: ControlRequest): Pro
   const headers = { authorization: `Bearer ${address.token}`, 'content-type': 'application/json' }
   const answer = await exchange(`${address.control}/`, 'POST', headers, JSON.stringify(message), undefined)
   if (isReply(answer)) return answer
+  if (answer !== undefined) {
+    return {
+      ok: false,
+      exitCode: 1,
+      said: 'The supervisor of this cluster was started by another version of quorate, which does not know this. Stop the cluster first (kv cluster stop).',
+    }
+  }
   return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.', stopping: true }
 }
 

@@ -119,7 +119,7 @@ export class Supervisor {
     } catch (error) {
       if (supervisor) await supervisor.#abandon()
       control.close()
-      if (directoryId(options.dataDir) === directory) releaseLock(options.dataDir)
+      if (supervisor === undefined || supervisor.#isHome()) releaseLock(options.dataDir)
       starting.reject(error)
       throw error
     }
@@ -321,7 +321,12 @@ export class Supervisor {
 
   /** Nodes open files by their path: in another directory of that name they would write into the data of others. */
   #isHome(): boolean {
-    return directoryId(this.dataDir) === this.#directory
+    try {
+      return directoryId(this.dataDir) === this.#directory
+    } catch {
+      // A file system that does not answer for a moment is no reason to end a cluster.
+      return true
+    }
   }
 
   #endWhenLost(): void {

@@ -11,15 +11,14 @@ export interface Voter {
   readonly url: string
 }
 
-/** As the nodes at `urls` know them, or of those that the leader: it is the first to know. undefined when nobody answers. */
+/** As the leader knows them, whom the nodes at `urls` name; as they do while there is none. undefined when nobody answers, or the leader does not. */
 export async function knownVoters(urls: readonly string[]): Promise<readonly Voter[] | undefined> {
   const answers = await Promise.all(urls.map((url) => askNode(url, '/v1/cluster', ANSWER_LIMIT_MS)))
   const known = answers.flatMap((answer) => configurationOf(answer) ?? []).sort((a, b) => a.term - b.term)
   const newest = known.at(-1)
   const leader = newest?.voters.find(({ name }) => name === newest.leader)
   if (leader === undefined) return newest?.voters
-  const led = configurationOf(await askNode(leader.url, '/v1/cluster', ANSWER_LIMIT_MS))
-  return led?.voters ?? newest?.voters
+  return configurationOf(await askNode(leader.url, '/v1/cluster', ANSWER_LIMIT_MS))?.voters
 }
 
 /** `knowsLeader`: it takes part. undefined: the replica does not answer there. */
