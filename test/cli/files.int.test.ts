@@ -168,6 +168,19 @@ describe('NDJSON', () => {
     expect(node.contents).toEqual(kept)
   })
 
+  test('a write that fails for good ends an import that waits for its input', async () => {
+    node.fault = ({ method }) => (method === 'PUT' ? problem(403, 'forbidden', 'no') : undefined)
+    const child = spawnKv(['import', '-'], { endpoints: node.url, cwd: scratch })
+    child.stdin.write('{"key":"k","value":"v"}\n')
+    let err = ''
+    child.stderr.on('data', (chunk) => (err += chunk))
+    const code = await new Promise((resolve) => child.once('close', resolve))
+    expect({ code, err }).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^stopped after 0 keys, .*\nerror: no\n$/),
+    })
+  })
+
   test('Ctrl-C ends an import that waits for its input', async () => {
     const interrupted = await new Promise<{ code: number | null; err: string }>((resolve) => {
       const child = spawnKv(['import', '-'], { endpoints: node.url, cwd: scratch })

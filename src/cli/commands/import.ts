@@ -50,10 +50,13 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
     async (session) => {
       const { signal } = session
       const bytesMax = await valueBytesMax(session)
-      const items = isTree ? filesIn(source, bytesMax) : linesOfFile(source, signal)
+      const reading = new AbortController()
+      const readable = AbortSignal.any([signal, reading.signal])
+      const items = isTree ? filesIn(source, bytesMax) : linesOfFile(source, readable)
       const totals = new Totals()
       try {
-        await writeAll(session.client, signal, items, Buffer.from(flags.prefix ?? ''), totals)
+        const prefix = Buffer.from(flags.prefix ?? '')
+        await writeAll(session.client, signal, items, prefix, totals, () => reading.abort())
       } catch (error) {
         totals.progress.clear()
         say(`stopped after ${totals.sentence()}`)
@@ -125,12 +128,15 @@ async function writeAll(
   items: Iterable<ImportItem> | AsyncIterable<ImportItem>,
   prefix: Uint8Array,
   totals: Totals,
+  stopReading: () => void,
 ): Promise<void> {
   const underway = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
   let failure: { readonly error: unknown } | undefined
   const fail = (error: unknown): void => {
     failure ??= { error }
+    // Whoever writes to us may not do so again for a long time.
+    stopReading()
   }
   const begin = (item: WriteItem): void => {
     const key = Buffer.from(item.key).toString('latin1')
