@@ -172,10 +172,14 @@ export class SimEngine implements Engine {
   snapshot(): EngineSnapshot {
     const { rows } = this.#disk
     rows.hold()
+    let isOpen = true
     return {
       get: (key) => rows.get(key),
-      scan: (range) => this.#scan(rows, range),
-      close: () => rows.release(),
+      scan: (range) => this.#scan(rows, range, () => isOpen),
+      close: () => {
+        isOpen = false
+        rows.release()
+      },
     }
   }
 
@@ -239,11 +243,16 @@ export class SimEngine implements Engine {
     })
   }
 
-  #scan(rows: MemoryRows, range: ScanRange): Scan {
+  /** As LevelDB has it, a snapshot that is closed cannot be read on. */
+  #scan(rows: MemoryRows, range: ScanRange, isOpen = (): boolean => true): Scan {
     const pairs = rows.between(range)
     let at = 0
     return {
       next: (pairsMax, done) => {
+        if (!isOpen()) {
+          this.#later('read', () => done(new Error('Snapshot is not open'), [], false))
+          return
+        }
         const page = pairs.slice(at, at + pairsMax)
         at += pairsMax
         this.#later('read', () => {

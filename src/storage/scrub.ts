@@ -61,8 +61,8 @@ export class Scrub {
     }
     this.#view = view
     view.range({ ...ALL_ROWS, ...this.#slice, gte, reverse: false }, (error, rows, more) => {
-      // Closed, or begun anew.
-      if (this.#view !== view) return done(error, false)
+      // Given up, or begun anew.
+      if (this.#view !== view) return done(undefined, false)
       const fault = error ?? this.#look(view, rows)
       view.close()
       this.#view = undefined

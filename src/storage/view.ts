@@ -22,6 +22,8 @@ export class OverlayView implements View {
   readonly #first: FirstError
   readonly #closed: (view: OverlayView) => void
   #isClosed = false
+  /** Ranges that are being read. */
+  #reading = 0
 
   constructor(
     state: { readonly applied: AppliedRecord; readonly stateHash: bigint },
@@ -60,8 +62,11 @@ export class OverlayView implements View {
       }),
     )
     const page = new Page(range, this.#overlaid(range))
+    this.#reading++
     this.#fill(page, scan, (error) => {
       scan.close()
+      this.#reading--
+      if (this.#isClosed) this.#release()
       done(error, error === undefined ? page.rows : [], page.more)
     })
   }
@@ -70,13 +75,19 @@ export class OverlayView implements View {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#closed(this)
-    this.#snapshot.close()
+    this.#release()
+  }
+
+  /** Not while a range is being read: the engine would call what it cannot read any more an error. */
+  #release(): void {
+    if (this.#reading === 0) this.#snapshot.close()
   }
 
   #fill(page: Page, scan: Scan, done: (error: Error | undefined) => void): void {
     // One row more than wanted tells whether any are left.
     const wanted = Math.min(SCAN_ROWS, page.rowsWanted + 1)
     scan.next(wanted, (scanError, pairs, ended) => {
+      if (this.#isClosed) return done(closedError())
       const error = scanError === undefined ? this.#first.error : this.#first.fail(scanError)
       if (error !== undefined) return done(error)
       try {
@@ -99,9 +110,11 @@ export class OverlayView implements View {
   }
 
   #assertOpen(): void {
-    if (this.#isClosed) throw new Error('the view is closed')
+    if (this.#isClosed) throw closedError()
   }
 }
+
+const closedError = (): Error => new Error('the view is closed')
 
 /**
  * One page being put together from two sorted streams, of which the overlaid one wins. The first row that does not fit ends it, from whichever

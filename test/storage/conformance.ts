@@ -460,6 +460,23 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       view.close()
     })
 
+    test('closed in the middle of a range ends that, and harms nothing else', async () => {
+      const storage = await withRows()
+      const many = Object.fromEntries(
+        Array.from({ length: 2000 }, (_, at) => [`m${10_000 + at}`, '.'.repeat(500)]),
+      )
+      storage.apply(changes(many), applied(4, 1))
+      while (storage.dirty) await store(storage, batch(hardState(1, 9)))
+      for (const turns of [0, 1, 2, 3]) {
+        const view = storage.view()
+        const reading = page(view, { rowsMax: 10_000, bytesMax: 1e9 })
+        for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+        view.close()
+        await expect(reading).rejects.toThrow('the view is closed')
+      }
+      expect(await allRows(storage)).toHaveLength(1000)
+    })
+
     test('cannot be read once it is closed', async () => {
       const storage = await withRows()
       const view = storage.view()

@@ -12,6 +12,7 @@ import {
   openStorage,
   type Storage,
 } from '../../src/storage/index.ts'
+import type { StoreLimits } from '../../src/storage/store.ts'
 import type { Replica } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { identity, initial } from './samples.ts'
@@ -39,18 +40,23 @@ export function memoryDisk(state: InitialState = initial): SimDisk {
 }
 
 /** Little: what does not fit shall be as common as what does. */
-const LIMITS = { rowHeads: 8, rowFilterBytes: 32, batchBytesMax: 1 << 20, batchItemsMax: 4096 }
+const LIMITS: StoreLimits = { rowHeads: 8, rowFilterBytes: 32, batchBytesMax: 1 << 20, batchItemsMax: 4096 }
 
 /** When a write has become durable, or a read has its answer. */
 export type Later = (what: 'write' | 'read', complete: () => void) => void
 
 const soon: Later = (_what, complete) => void setImmediate(complete)
 
-export function openDisk(disk: SimDisk, later = soon, faults: Faults = {}): Promise<Storage> {
+export function openDisk(
+  disk: SimDisk,
+  later = soon,
+  faults: Faults = {},
+  limits: Partial<StoreLimits> = {},
+): Promise<Storage> {
   const events = { later, writing() {}, durable() {}, failed() {} }
   return new Promise((resolve, reject) => {
     disk.open(
-      LIMITS,
+      { ...LIMITS, ...limits },
       events,
       (error, storage) => (storage === undefined ? reject(error) : resolve(storage)),
       (engine) => new FaultyEngine(engine, faults),

@@ -181,6 +181,8 @@ class Life {
   #model: Model = { term: 1, commit: 1, terms: [0, 1], start: 1, applied: 1, rows: new Map() }
   /** As of the last batch reported done. */
   #durable = this.#model
+  /** By applied index: a batch may have no room for all rows. */
+  readonly #rowsAt = new Map([[1, this.#model.rows]])
   #pass: Scrub
   #views: { readonly view: View; readonly rows: readonly string[] }[] = []
 
@@ -215,7 +217,7 @@ class Life {
         expect(start).toBeGreaterThanOrEqual(model.start)
         expect(start).toBeLessThanOrEqual(Math.max(model.start, to))
         this.#model = { ...model, start }
-        this.#durable = this.#model
+        this.#durable = this.#written(this.#model)
         break
       }
       case 'snapshot':
@@ -264,6 +266,7 @@ class Life {
     if (index > commit) return
     this.#storage.apply(asChanges(list), applied(index, must(terms[index])))
     this.#model = { ...this.#model, applied: index, rows: changed(rows, list) }
+    this.#rowsAt.set(index, this.#model.rows)
   }
 
   async #scrubOn(list: readonly Row[]): Promise<void> {
@@ -278,7 +281,13 @@ class Life {
     const { content, after } = this.#appending(from, count, term, commit)
     await store(this.#storage, content)
     this.#model = after
-    this.#durable = after
+    this.#durable = this.#written(after)
+  }
+
+  /** What is durable of it with the newest batch. */
+  #written(model: Model): Model {
+    const { appliedSubmitted } = this.#storage
+    return { ...model, applied: appliedSubmitted, rows: must(this.#rowsAt.get(appliedSubmitted)) }
   }
 
   async #crash(count: number, inFlight: 'lost' | 'kept'): Promise<void> {
@@ -288,9 +297,10 @@ class Life {
     this.#storage.write(content, () => {
       throw new Error('called back after a crash')
     })
+    const kept = this.#written(after)
     this.#disk.crash(inFlight)
     this.#views = []
-    await this.#reopen(inFlight === 'kept' ? after : this.#durable)
+    await this.#reopen(inFlight === 'kept' ? kept : this.#durable)
   }
 
   async #reopen(model: Model): Promise<void> {
@@ -323,6 +333,7 @@ class Life {
         }
     this.#model = { term, commit: next.commit, ...kept, applied: index, rows: changed(new Map(), list) }
     this.#durable = this.#model
+    this.#rowsAt.set(index, this.#model.rows)
   }
 
   async #look(look: Look): Promise<void> {
@@ -402,11 +413,21 @@ test('the pages of a view are those of its rows, however many layers these lie i
   )
 })
 
+/** A batch has room for all rows, or for few. */
+const limits = fc.option(
+  fc.record({
+    batchBytesMax: fc.integer({ min: 1, max: 1000 }),
+    batchItemsMax: fc.integer({ min: 1, max: 10 }),
+  }),
+  { nil: {} },
+)
+
 test('in memory, with crashes', { timeout: 60_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
+    fc.asyncProperty(fc.array(operation, { maxLength: 40 }), limits, async (operations, limits) => {
       const disk = memoryDisk()
-      const open = (): Promise<Storage> => openDisk(disk, (_what, complete) => process.nextTick(complete))
+      const later = (_what: string, complete: () => void): void => process.nextTick(complete)
+      const open = (): Promise<Storage> => openDisk(disk, later, {}, limits)
       const life = new Life({ open, crash: (inFlight) => disk.power(inFlight) }, await open())
       for (const each of operations) await life.live(each)
       await life.end()

@@ -419,4 +419,15 @@ export const STORAGE: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M174',
+    title: 'a view that is closed while it is read closes what the read still needs',
+    why: 'To the engine that is an error, and the node ends: so did one whose scrub was interrupted by a snapshot. Our own.',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(VIEW, '    if (this.#reading === 0) this.#snapshot.close()', '    this.#snapshot.close()'),
+      edit(VIEW, '      if (this.#isClosed) return done(closedError())\n', ''),
+    ],
+  },
 ]
