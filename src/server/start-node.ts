@@ -14,6 +14,7 @@ import {
   type Member,
   type RaftTiming,
   type ReplicaId,
+  type UnderWay,
 } from '../raft/index.ts'
 import {
   FORMAT_VERSION,
@@ -160,6 +161,14 @@ class Node implements RunningNode {
     this.#becomeKnown().catch((error: unknown) => {
       this.api.stop(error instanceof Error ? error.message : String(error))
     })
+  }
+
+  inspect(): UnderWay {
+    const underWay: Record<string, number> = { ...this.api.inspect() }
+    // Totals say what was.
+    for (const [name, count] of Object.entries(this.#http?.inspect() ?? {}))
+      if (!name.endsWith('Total')) underWay[`http.${name}`] = count
+    return underWay
   }
 
   async stop(): Promise<void> {

@@ -237,6 +237,8 @@ export interface RunningNode {
   readonly url: string
   /** host:port of its peer listener. */
   readonly peer: string
+  /** What is under way in driver, core, links and HTTP, by name; all of it is 0 at rest, with no client connected. */
+  inspect(): UnderWay
   /** Hands leadership over, answers what is under way, flushes, closes. */
   stop(): Promise<void>
   /** Ends as if killed: nothing is flushed, sockets are cut, the directory can be opened again afterwards. */
