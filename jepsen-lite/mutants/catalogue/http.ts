@@ -355,6 +355,14 @@ export const HTTP_FRONT: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M833',
+    title: 'node:http takes no more than 2,000 fields',
+    why: 'Those behind are dropped in silence or refused, and the other lane takes them.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(HTTP_LANE, 'this.server.maxHeadersCount = 0', 'this.server.maxHeadersCount = 2_000')],
+  },
+  {
     id: 'M832',
     title: 'the fast lane serves the next request while an answer is not taken',
     why: 'A client that does not read piles its answers up.',

@@ -47,6 +47,8 @@ export class HttpLane {
     )
     // A client that sends no more is still answered what it has asked.
     Object.assign(this.server, { httpAllowHalfOpen: true })
+    // The bytes of a head are bounded, not its fields: some versions of Node drop those beyond a number in silence, conditions among them.
+    this.server.maxHeadersCount = 0
     // Connections are the fast lane's until it gives them to node:http.
     this.#takeOver = this.server.listeners('connection') as ((stream: Duplex) => void)[]
     this.server.removeAllListeners('connection')

@@ -4,10 +4,36 @@ import fc from 'fast-check'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { REST_MS_MAX } from '../../../src/server/http/fast-lane.ts'
 import { runs } from '../../runs.ts'
-import { atRest, Client, COLD, get, holding, onNodeHttp, put, settled, statusOf } from './raw-client.ts'
+import {
+  atRest,
+  Client,
+  COLD,
+  get,
+  holding,
+  onNodeHttp,
+  put,
+  settled,
+  statusOf,
+  until,
+} from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
 const LAST = 'GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
+
+/** So many of them, as short as they can be. */
+const fields = (count: number) => Array.from({ length: count }, (_, i) => `${i.toString(36)}:x\r\n`).join('')
+
+test.each([10, 1_100, 2_100, 6_000])('a condition behind %i fields is looked at', async (count) => {
+  const { port, node } = await serve()
+  const client = new Client(port)
+  for (let time = 0; time < 2; time++) {
+    await client.send(put('a', 'abc', `${fields(count)}If-Match: "7"\r\n`))
+    expect(statusOf(await client.answer())).toBe(412)
+  }
+  expect(node.revision).toBe(1)
+  await client.send(put('a', 'abc', fields(count)))
+  expect(statusOf(await client.answer())).toBe(200)
+})
 
 describe('the same request on either lane', () => {
   /** What the first answer is, and whether the connection goes on behind it. */
@@ -123,6 +149,10 @@ describe('the same request on either lane', () => {
     ['a value of UTF-8', put('a', '\xc3\xa9')],
     ['a head of 9 KiB', get('a', `X-Long: ${'x'.repeat(9000)}\r\n`)],
     ['a head of 70 KiB', get('a', `X-Long: ${'x'.repeat(70_000)}\r\n`)],
+    ['many fields before a condition', put('a', 'abc', `${fields(1_100)}If-Match: "7"\r\n`)],
+    ['more than the lane reads', put('a', 'abc', `${fields(3_000)}If-Match: "7"\r\n`)],
+    ['many fields before a token', put('a', 'abc', `${fields(3_000)}Idempotency-Key: a b\r\n`)],
+    ['many fields before Host', `GET /v1/kv/a HTTP/1.1\r\n${fields(3_000)}Host: evil.example\r\n\r\n`],
     ['POST', head('POST /v1/kv/a HTTP/1.1')],
     [
       'OPTIONS',
@@ -496,9 +526,11 @@ describe('a connection', () => {
 
   test('that breaks off within a large upload can read why', async () => {
     const served = await serve()
-    const client = await new Client(served.port).send(`${CHUNKED}x\r\n`)
-    await client.send(...Array<string>(100).fill('y'.repeat(10_000)))
-    expect(statusOf(await client.answer())).toBe(400)
+    const client = await new Client(served.port).send(`${CHUNKED}1\r\na\r\n`)
+    // Somebody waits for the body.
+    await until(served, () => served.http.inspect().bodyBytes > 0)
+    await client.send('x\r\n', ...Array<string>(100).fill('y'.repeat(10_000)))
+    expect(await client.answer()).toMatch(/^HTTP\/1.1 400 .*not an HTTP request/s)
     await client.rest()
     await atRest(served)
   })
