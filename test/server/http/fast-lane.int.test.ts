@@ -524,6 +524,26 @@ describe('a connection', () => {
     },
   )
 
+  test('gets its answers in order, whatever comes last and whether or not it ends there', async () => {
+    const served = await serve()
+    served.node.put('a', 'value of a')
+    const last = fc.constantFrom(...WHOLE, ...BROKEN)
+    const mixed = fc.array(fc.constantFrom(...REQUESTS), { maxLength: 6 })
+    await fc.assert(
+      fc.asyncProperty(mixed, last, cuts, fc.boolean(), async (mix, [name, bytes, status], at, ends) => {
+        const client = new Client(served.port)
+        await client.send(...cutAt(mix.map(([request]) => request).join('') + bytes, at))
+        // What is only half there has to end.
+        if (ends || BROKEN.slice(0, 5).some(([half]) => half === name)) client.endSending()
+        for (const [, expected] of mix) expect(await client.answer()).toMatch(expected)
+        expect(statusOf(await client.answer())).toBe(status)
+        client.leave()
+      }),
+      { numRuns: runs(150) },
+    )
+    await atRest(served)
+  })
+
   test('that breaks off within a large upload can read why', async () => {
     const served = await serve()
     const client = await new Client(served.port).send(`${CHUNKED}1\r\na\r\n`)
