@@ -1,0 +1,92 @@
+// Bodies of all sizes, whole or in chunks, cut anywhere, asked for or not: what is stored is what was sent.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { runs } from '../../runs.ts'
+import { atRest, Client, COLD, onNodeHttp, statusOf } from './raw-client.ts'
+import { serve } from './served.ts'
+
+const VALUE_BYTES_MAX = 1 << 20
+
+const lengths = fc.oneof(
+  fc.integer({ min: 0, max: 300 }),
+  fc.integer({ min: 60_000, max: 70_000 }),
+  fc.integer({ min: VALUE_BYTES_MAX - 3, max: VALUE_BYTES_MAX + 3 }),
+  fc.integer({ min: 0, max: 2 * VALUE_BYTES_MAX }),
+)
+
+interface Sent {
+  readonly length: number
+  readonly fill: number
+  /** Of each chunk; undefined: not in chunks. */
+  readonly chunks: number | undefined
+  readonly expects: boolean
+}
+
+const sent: fc.Arbitrary<Sent> = fc.record({
+  length: lengths,
+  fill: fc.integer({ min: 1, max: 255 }),
+  chunks: fc.option(fc.integer({ min: 1_000, max: 300_000 }), { nil: undefined }),
+  expects: fc.boolean(),
+})
+
+/** Not every byte is the same, so that a piece in the wrong place shows. */
+const valueFor = ({ length, fill }: Sent): string =>
+  Array.from({ length: 16 }, (_, i) => String.fromCharCode((fill * (i + 1)) & 0xff))
+    .join('')
+    .repeat(Math.ceil(length / 16))
+    .slice(0, length)
+
+function inChunks(value: string, size: number): string {
+  let text = ''
+  for (let at = 0; at < value.length; at += size) {
+    const chunk = value.slice(at, at + size)
+    text += `${chunk.length.toString(16)};x=y\r\n${chunk}\r\n`
+  }
+  return `${text}0\r\nTrailer: x\r\n\r\n`
+}
+
+function headOf({ length, chunks, expects }: Sent): string {
+  const framing = chunks === undefined ? `Content-Length: ${length}` : 'Transfer-Encoding: chunked'
+  const expect = expects ? 'Expect: 100-continue\r\n' : ''
+  return `PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n${expect}${framing}\r\n\r\n`
+}
+
+async function put(client: Client, body: Sent, cuts: readonly number[]): Promise<void> {
+  const value = valueFor(body)
+  const bytes = body.chunks === undefined ? value : inChunks(value, body.chunks)
+  const tooLarge = body.length > VALUE_BYTES_MAX
+  await client.send(headOf(body))
+  if (body.expects && !(tooLarge && body.chunks === undefined))
+    expect(statusOf(await client.answer())).toBe(100)
+  else if (body.expects) {
+    // It is refused without having been sent, and nobody knows whether it will be.
+    expect(statusOf(await client.answer())).toBe(413)
+    client.leave()
+    return
+  }
+  let at = 0
+  for (const length of cuts) {
+    await client.send(bytes.slice(at, at + length))
+    at += length
+  }
+  await client.send(bytes.slice(at))
+  expect(statusOf(await client.answer())).toBe(tooLarge ? 413 : 200)
+  await client.send('GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n', COLD)
+  const got = (await client.answer()) ?? ''
+  if (!tooLarge) expect(got.slice(got.indexOf('\r\n\r\n') + 4) === value).toBe(true)
+  expect(statusOf(await client.answer())).toBe(200)
+  client.leave()
+}
+
+test('is stored as it was sent, or refused, and the connection goes on', async () => {
+  const served = await serve()
+  const cuts = fc.array(fc.integer({ min: 1, max: 100_000 }), { maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(sent, cuts, fc.boolean(), async (body, at, onLane) => {
+      await put(onLane ? new Client(served.port) : await onNodeHttp(served), body, at)
+    }),
+    { numRuns: runs(40) },
+  )
+  await atRest(served)
+})
