@@ -1,6 +1,6 @@
 // `kv cluster rejoin`, ended at any instant.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { stateOf, supervisorPid, Workspace } from './kv.ts'
@@ -16,8 +16,10 @@ test.each([
   const supervisor = supervisorPid(space)
   const rejoined = space.kv('cluster', 'rejoin', 'n3')
   while (!(existsSync(space.path('n3.old-1')) && existsSync(space.path(path)))) await turn()
+  const noted = readFileSync(space.path('cluster.json'), 'utf8')
   process.kill(supervisor, 'SIGKILL')
   await rejoined
+  expect(JSON.parse(noted).nodes[2]).toMatchObject({ name: 'n3', stage: 'replacing' })
 
   await space.start()
   const { url } = stateOf(await space.peek(), 'n3')

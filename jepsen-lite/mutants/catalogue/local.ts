@@ -148,18 +148,4 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
-  {
-    id: 'M213',
-    title: 'a rejoin notes only after it has moved the data what may take its place',
-    why: 'killed in between, the next start finds a member without its data',
-    layers: UNIT,
-    tests: ['test/cluster/rejoin.int.test.ts'],
-    edits: [
-      edit(
-        SUPERVISOR,
-        "place.stage = 'replacing'\n    this.#save(this.#self)\n    const aside = moveAside(node.dataDir)",
-        "const aside = moveAside(node.dataDir)\n    place.stage = 'replacing'\n    this.#save(this.#self)",
-      ),
-    ],
-  },
 ]
