@@ -55,7 +55,7 @@ export async function ask(address: ControlAddress, message: ControlRequest): Pro
       said: 'The supervisor of this cluster was started by another version of quorate, which does not know this. Stop the cluster first (kv cluster stop).',
     }
   }
-  return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.', stopping: true }
+  return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.', ended: true }
 }
 
 /** The JSON body of an answer; `silent` when none came in time; undefined when nobody answered, or not in JSON. */

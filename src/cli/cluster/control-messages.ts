@@ -22,8 +22,15 @@ export type NodeCommand = (typeof NODE_COMMANDS)[number]
 export type ControlReply =
   /** `said` is a sentence for a person. */
   | { readonly ok: true; readonly said: string; readonly status?: ClusterStatus }
-  /** `stopping`: the supervisor is about to end, or has ended; `stop` waits for that. */
-  | { readonly ok: false; readonly exitCode: number; readonly said: string; readonly stopping?: true }
+  | {
+      readonly ok: false
+      readonly exitCode: number
+      readonly said: string
+      /** The supervisor says that it is about to end: `stop` waits for that. */
+      readonly stopping?: true
+      /** Nobody answers any more. */
+      readonly ended?: true
+    }
 
 /**
  * What a supervisor shows before anybody trusts it: only who has the token can know this, and the token is not given away to

@@ -12,7 +12,7 @@ import { ask, findSupervisor } from './control-client.ts'
 import { Failure } from './failure.ts'
 import { eventLine, LOST } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
-import { stopSupervisor } from './stop.ts'
+import { processEnded, stopSupervisor } from './stop.ts'
 import { siblingModule } from './supervised-node.ts'
 import { otherCount, Supervisor, type SupervisorOptions } from './supervisor.ts'
 
@@ -43,6 +43,10 @@ async function showRunning(
   const reply = await ask(running, { command: 'formed' })
   if (!reply.ok && reply.stopping === true) {
     await stopSupervisor(running)
+    return false
+  }
+  if (!reply.ok && reply.ended === true) {
+    await processEnded(running)
     return false
   }
   if (!reply.ok || !reply.status) throw new Failure(1, reply.said)

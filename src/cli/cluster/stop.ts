@@ -13,7 +13,7 @@ const OURS =
   /^(n\d+(\.old-\d+|\.log(\.old)?)?|cluster\.json(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
 const NODES = /^n\d/
 
-/** A supervisor that has answered that all is stopped has nothing left to do but end. */
+/** A supervisor that has answered that all is stopped, or answers no more, has nothing left to do but end. */
 const SUPERVISOR_END_LIMIT_MS = 1_000
 
 /** Resolves when nothing runs any more and the ports are free. Whether something ran. */
@@ -30,9 +30,13 @@ export async function stopCluster(dataDir: string): Promise<boolean> {
 /** Resolves when its process is gone, and all that it ran. */
 export async function stopSupervisor(supervisor: ControlAddress): Promise<void> {
   const reply = await ask(supervisor, { command: 'stop' })
-  if (!reply.ok && reply.stopping !== true) throw new Failure(reply.exitCode, reply.said)
+  if (!reply.ok && reply.ended !== true) throw new Failure(reply.exitCode, reply.said)
+  await processEnded(supervisor)
+}
+
+export async function processEnded({ pid }: ControlAddress): Promise<void> {
   const deadline = performance.now() + SUPERVISOR_END_LIMIT_MS
-  while (runs(supervisor.pid) && performance.now() < deadline) await sleep(5)
+  while (runs(pid) && performance.now() < deadline) await sleep(5)
 }
 
 /** It has identified itself just now, and signal 0 does nothing to whoever might have its number next. */
