@@ -19,21 +19,25 @@ export function orderAppends<State>(
   const ends = tile(calls, longest, (initial ?? '').length)
   if (ends === undefined) return calls
   const deadlines = firstSeen(calls)
+  // Where one does not tell its revision, those of the others say nothing about the order between them and it.
+  const areOrdered = calls.every(({ step, result }) => result === undefined || step.order !== undefined)
+  const place = (call: KeyCall<State>, order: number): KeyCall<State> =>
+    withOrder(call, order, areOrdered ? (call.step.order ?? 0) : 0)
   return calls.flatMap((call) => {
     if (call.op.f !== 'append') {
       const value = call.result?.value ?? ''
-      return longest.startsWith(value) ? [withOrder(call, 2 * value.length + 1)] : [call]
+      return longest.startsWith(value) ? [place(call, 2 * value.length + 1)] : [call]
     }
     const end = ends.get(call)
-    if (end !== undefined) return [withOrder({ ...call, end: Math.min(call.end, deadlines(end)) }, 2 * end)]
+    if (end !== undefined) return [place({ ...call, end: Math.min(call.end, deadlines(end)) }, 2 * end)]
     // What the longest value does not show came behind it, where nobody saw it; or never, if that is possible.
-    return call.result === undefined ? [] : [withOrder(call, 2 * longest.length + 2)]
+    return call.result === undefined ? [] : [place(call, 2 * longest.length + 2)]
   })
 }
 
-/** Where the row leaves it open, the order that the call had by its revision. */
-function withOrder<State>(call: KeyCall<State>, order: number): KeyCall<State> {
-  return { ...call, step: { ...call.step, order: order + (call.step.order ?? 0) / REVISIONS_MAX } }
+/** Where the row leaves it open, the order is that by revision. */
+function withOrder<State>(call: KeyCall<State>, order: number, byRevision: number): KeyCall<State> {
+  return { ...call, step: { ...call.step, order: order + byRevision / REVISIONS_MAX } }
 }
 
 /** To look for every piece costs that much at most; the search has a budget of its own. */

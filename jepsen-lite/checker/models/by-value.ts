@@ -59,7 +59,7 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
     case 'cas': {
       if (result.applied !== false) return effectOf(op)
       const { value } = result
-      return look(`cas not ${JSON.stringify([op.from, value])}`, (now) =>
+      return look(`cas not ${JSON.stringify({ from: op.from, value })}`, (now) =>
         now !== op.from && (value === undefined || now === value) ? now : undefined,
       )
     }

@@ -432,6 +432,19 @@ describe('answers that do not tell everything', () => {
     ).toEqual([])
   })
 
+  test('an append that tells its revision, and a later one that does not', () => {
+    const story = new Story().tell(append('x', 'a'), at(2)).tell(append('x', 'b'), {})
+    expect(check(story.history, { model: 'versioned-register' }).findings).toEqual([])
+    const readers = new Story().tell(append('x', 'a'), at(2)).tell(get('x'), seen('a', 2, 5))
+    expect(check(readers.tell(get('x'), { value: 'a' }).history).findings).toEqual([])
+  })
+
+  test('a compare-and-set that found nothing, and one that does not tell what it found', () => {
+    const cas: Operation = { f: 'cas', key: 'x', from: 'b', to: 'c' }
+    const story = new Story().tell(cas, { applied: false, value: null }).tell(put('x', 'a'), {})
+    expect(check(story.tell(cas, { applied: false }).history, { model: 'kv' }).findings).toEqual([])
+  })
+
   test('are counted, by what they do not tell', () => {
     const story = new Story()
       .tell(put('x', '1'), at(2))

@@ -190,6 +190,40 @@ test('a store that keeps its promises is never blamed, by any of the checks', ()
   )
 })
 
+test('nor is one whose answers tell less than they could, whatever they leave out', () => {
+  const kinds: Kind[] = [
+    ...(['get', 'put', 'put-if-absent', 'put-if-revision', 'del', 'cas'] as const),
+    ...(['append', 'range', 'stale-get', 'repeat'] as const),
+  ]
+  const recipe = fc.uint8Array({ maxLength: 40 * 6, size: 'max' })
+  // What must be there is: a list says whether there is more, and a condition that did not hold says so.
+  const droppable = ['value', 'modRevision', 'revision', 'deleted', 'current', 'served']
+  fc.assert(
+    fc.property(
+      recipe,
+      fc.uint8Array({ minLength: 40, maxLength: 40 }),
+      fc.boolean(),
+      (bytes, drops, complete) => {
+        const events = randomHistory({ bytes, kinds, keys: ['x', 'y', 'z'], revisions: true, lies: false })
+        const less = events.map((event): HistoryEvent => {
+          if (event.type === 'history') return { ...event, complete }
+          if (event.type !== 'ok') return event
+          const dropped = drops[event.id % drops.length] ?? 0
+          const kept = Object.entries(event.result).filter(
+            ([name]) => (dropped & (1 << droppable.indexOf(name))) === 0 || !droppable.includes(name),
+          )
+          return { ...event, result: Object.fromEntries(kept) }
+        })
+        const history = historyOf(less)
+        expect(check(history).findings).toEqual([])
+        for (const model of ['kv', 'versioned-register'])
+          expect(check(history, { model }).linearizability.verdict).toBe('linearizable')
+      },
+    ),
+    { numRuns: runs(5_000) },
+  )
+})
+
 /** The history of these calls alone; those that the witness takes as unknown are unknown. */
 function only(calls: readonly KeyCall<unknown>[], events: readonly HistoryEvent[]): History {
   const kept = new Map(calls.map((call) => [call.id, call]))
