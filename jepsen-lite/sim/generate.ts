@@ -55,6 +55,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'behind',
     'links',
     'links',
+    'links',
     'triggered',
     'triggered',
     'triggered',

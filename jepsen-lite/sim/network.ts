@@ -434,6 +434,11 @@ export class SimNetwork implements Carrier {
     time.push(at, IO, other.process, this.#deliverEnd, other)
   }
 
+  whenTold({ process, other }: End, then: () => void): void {
+    const { time, config } = this.#world
+    time.push(Math.max(time.now, other.lastAt) + config.delayMs, IO, process, then)
+  }
+
   #byHost(process: Process): Host | undefined {
     return this.#hosts.get(process) ?? this.#byPlace.find((host) => host?.process === process)
   }

@@ -35,6 +35,7 @@ export function drawLinkScenes(dice: Dice, config: Config): Fault[] {
     brokenSnapshot,
     cutOffTail,
     cutOffTail,
+    cutOffTail,
     flaps,
   ]
   const faults: Fault[] = []
@@ -72,8 +73,9 @@ const brokenSnapshot: Scene = (dice, { electionMaxMs }, at) => {
  * A leader writes with one companion, which dies and comes back to a new leader, who takes those entries away again; while its slow disk does so the
  * old leader, which acts as one still and reaches nobody else, gets to it.
  */
-const cutOffTail: Scene = (dice, { electionMinMs, writeMs }, at) => {
+const cutOffTail: Scene = (dice, { electionMinMs, writeMs, delayMs }, at) => {
   const companion = dice.int(0, 5)
+  const downMs = dice.int(1, 30)
   const others = everybody.filter((place) => place !== companion)
   const elected = { at, when: 'elected' } as const
   const cut = { stalls: false, refuses: true } as const
@@ -83,7 +85,7 @@ const cutOffTail: Scene = (dice, { electionMinMs, writeMs }, at) => {
       kind: 'isolate',
       target: 'leader',
       companion,
-      ms: dice.int(60, electionMinMs),
+      ms: dice.int(150, 150 + electionMinMs),
       ...cut,
       breaks: true,
     },
@@ -96,10 +98,11 @@ const cutOffTail: Scene = (dice, { electionMinMs, writeMs }, at) => {
       ...{ delayMs: dice.int(10, 150), ms: 1000 },
     },
     {
-      ...{ ...elected, kind: 'slow-disk', target: companion },
-      ...{ factor: Math.ceil(dice.int(50, 200) / writeMs), ms: 1000 },
+      // It begins quickly, and then writes slowly.
+      ...{ ...elected, after: 1 + downMs + dice.int(0, 3 * writeMs + 4 * delayMs), kind: 'slow-disk' },
+      ...{ target: companion, factor: Math.ceil(dice.int(50, 200) / writeMs), ms: 1000 },
     },
-    { ...elected, after: 1, ...dies, silent: false, target: companion, ms: dice.int(1, 30) },
+    { ...elected, after: 1, ...dies, silent: false, target: companion, ms: downMs },
   ]
 }
 
@@ -119,7 +122,7 @@ export function drawLinkWriters(dice: Dice, config: Config, faults: readonly Fau
     for (let time = at; time < at + 400; time += dice.int(1, 6)) {
       ops.push({
         ...{ at: time, kind: 'put', client: dice.int(0, WRITERS), x: dice.int(0, 1000) },
-        ...{ node: dice.chance(0.2) ? 'leader' : place, key: dice.int(0, config.keys) },
+        ...{ node: dice.chance(0.4) ? 'leader' : place, key: dice.int(0, config.keys) },
       })
     }
   }

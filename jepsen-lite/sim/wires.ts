@@ -12,6 +12,8 @@ export interface Carrier {
   carry(from: End, frame: Frame): void
   /** The end has closed; the other one is to hear of it. */
   closed(end: End, why: string): void
+  /** Once the other end has heard that this one has closed, and all that was sent before. */
+  whenTold(end: End, then: () => void): void
 }
 
 const nobody: WireOwner = { frame: () => {}, closed: () => {} }
@@ -86,10 +88,11 @@ export class End implements Wire {
     this.#owner.closed(why)
   }
 
-  drain(): void {
+  drain(then: () => void = () => {}): void {
     this.#owner = nobody
     this.#held = undefined
     this.close('drained')
+    this.#carrier.whenTold(this, then)
   }
 
   arrived(frame: Frame): void {

@@ -142,6 +142,20 @@ export const TRANSPORT: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M410',
+    title: 'a peer is heard while our own connection to it is down',
+    why: 'What it asks is answered to nobody, and it never learns that.',
+    layers: SIM_UNIT,
+    tests: LINKS_TESTS,
+    edits: [
+      edit(
+        PEER,
+        "    if (this.inbound?.held === false) this.inbound.wire.close('our connection to the peer broke')\n",
+        '',
+      ),
+    ],
+  },
+  {
     id: 'M115',
     title: 'a node of another cluster is admitted',
     why: 'Two clusters mix, because somebody reused an address.',

@@ -10,6 +10,7 @@
 // What holds.
 //  * Nothing of a process is delivered before its `connected`, and what `connected` says of its durable state is never older than a message
 //    delivered before: the core may compare the two without accusing a healthy peer (peer.ts says how).
+//  * Messages are delivered only while the link stands, so that whatever is answered arrives, or the peer learns of the break.
 //  * Within one standing link messages arrive in the order sent, or not at all. Across a break some of the last may be lost, and what is
 //    sent after `disconnected` and before the next `connected` may be lost too.
 //  * Nothing waits without bound: handshakes time out, strangers are limited in number and in memory. At rest every register and counter

@@ -4,8 +4,10 @@
 // The core compares what a peer says of its durable state with what it has heard from it before (design §3: a replica that comes back
 // behind has lost state and must stop). So that this never accuses a healthy peer, such a statement must not be overtaken by messages of the
 // same peer: what counts is the hello of the connection that brings its messages, and nothing of that connection is delivered before
-// the link stands and `connected` has been said. Where only our own connection had to be made again, the peer is asked to state
-// its state anew, in order with its messages.
+// the link stands and `connected` has been said.
+//
+// Where one of the two breaks, the other is made anew as well. What the peer sends while ours is down would be answered to nobody, and the peer
+// would never learn that its answer was lost.
 
 import type { Member, ReplicaId, UnderWay } from '../../raft/types.ts'
 import type { Greeting, Timer } from '../types.ts'
@@ -37,8 +39,6 @@ export class Peer {
   private inbound: Inbound | undefined
   /** `connected` was said, and `disconnected` not yet. */
   private standing = false
-  /** The peer asked for our state before our connection to it stood. */
-  private owesState = false
   private abandonDial: (() => void) | undefined
   private retry: Timer | undefined
   private failures = 0
@@ -117,7 +117,6 @@ export class Peer {
       retrying: Number(this.retry !== undefined),
       grace: Number(this.grace !== undefined),
       held: Number(this.inbound?.held === true),
-      owesState: Number(this.owesState),
       failures: this.failures,
       queuedFrames: this.outbound?.queuedFrames ?? 0,
       queuedBytes: this.outbound?.queuedBytes ?? 0,
@@ -131,8 +130,10 @@ export class Peer {
     this.retry = undefined
     this.endGrace()
     this.abandonDial?.()
-    this.outbound?.drain()
-    this.inbound?.wire.drain()
+    // A peer whose own connection breaks hangs up on ours: first it gets what is queued.
+    const hangUp = (): void => this.inbound?.wire.drain()
+    if (this.outbound === undefined) hangUp()
+    else this.outbound.drain(hangUp)
   }
 
   close(): void {
@@ -173,9 +174,7 @@ export class Peer {
       frame: (frame) => this.answer(wire, frame),
       closed: (why) => this.outboundBroke(why),
     })
-    if (this.owesState) this.sendState()
-    if (this.inbound?.held === true) this.deliver(this.inbound)
-    else if (this.inbound !== undefined) wire.send({ type: 'ask' })
+    if (this.inbound !== undefined) this.deliver(this.inbound)
   }
 
   private dialFailed(address: string, why: string): void {
@@ -193,7 +192,6 @@ export class Peer {
 
   private outboundBroke(why: string): void {
     this.outbound = undefined
-    this.owesState = false
     this.context.counters.connectionsBroken++
     if (this.gone) return
     this.endGrace()
@@ -202,8 +200,10 @@ export class Peer {
       this.reportRefused()
     })
     this.grace = { timer, failed: false, over: false }
-    this.dial()
+    // One that waits has delivered nothing yet, and what it says of the peer is news.
+    if (this.inbound?.held === false) this.inbound.wire.close('our connection to the peer broke')
     this.broken(why)
+    if (!this.gone) this.dial()
   }
 
   private reportRefused(): void {
@@ -240,17 +240,11 @@ export class Peer {
   }
 
   private frame(wire: Wire, frame: Frame): void {
+    if (this.gone) return
     const { events, counters } = this.context
     switch (frame.type) {
       case 'state-hash':
         events.stateHash(this.id, frame.at)
-        return
-      case 'ask':
-        this.owesState = true
-        this.sendState()
-        return
-      case 'state':
-        this.stated(wire, frame.greeting)
         return
       case 'hello':
       case 'foreign-hello':
@@ -269,20 +263,6 @@ export class Peer {
         counters.messagesReceived++
         events.message(frame)
     }
-  }
-
-  private stated(wire: Wire, greeting: Greeting): void {
-    if (greeting.replicaId !== this.id) wire.close(`it sent the state of replica ${greeting.replicaId}`)
-    else if (this.outbound !== undefined && !this.standing) this.stand(greeting)
-  }
-
-  /** A state that cannot be told would never be asked for again: then the connection is made anew, and asks. */
-  private sendState(): void {
-    const { outbound } = this
-    if (outbound === undefined) return
-    this.owesState = false
-    const told = outbound.send({ type: 'state', greeting: this.context.events.greeting() })
-    if (!told) outbound.close('too much waits for the peer')
   }
 
   private inboundBroke(inbound: Inbound, why: string): void {

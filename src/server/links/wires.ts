@@ -57,10 +57,6 @@ export type LinkFrame =
   | { readonly type: 'foreign-hello'; readonly version: number }
   | Welcome
   | RefusalFrame
-  /** "Tell me your state again": the dialled connection stands, the accepted one has stood for a while. */
-  | { readonly type: 'ask' }
-  /** The answer, in order with the messages of that connection. */
-  | { readonly type: 'state'; readonly greeting: Greeting }
   | { readonly type: 'state-hash'; readonly at: StateHashAt }
   | SnapshotOffer
   | { readonly type: 'snapshot-accept'; readonly nextChunk: number }
@@ -99,8 +95,8 @@ export interface Wire {
   release(): void
   /** What was sent before still leaves if the network takes it now. Tells the owner, unless the wire is over. */
   close(why: string): void
-  /** Lets what is queued leave, listens no more, then ends. Nobody is told. */
-  drain(): void
+  /** Lets what is queued leave, listens no more, then ends, for both sides, and calls back. The owner is not told. */
+  drain(then?: () => void): void
 }
 
 export interface Dialled {

@@ -135,13 +135,20 @@ export class Connection implements Wire {
   }
 
   /** Lets what is queued go out, listens no more, then ends. */
-  drain(): void {
+  drain(then: () => void = () => {}): void {
     this.owner = nobody
+    if (this.over) {
+      then()
+      return
+    }
     this.socket.off('drain', this.flush)
     this.writeOut()
     this.socket.end()
     const timer = setTimeout(() => this.ended('drained'), this.limits.drainMs)
-    this.socket.once('close', () => clearTimeout(timer))
+    this.socket.once('close', () => {
+      clearTimeout(timer)
+      then()
+    })
   }
 
   private readonly flush = (): void => {

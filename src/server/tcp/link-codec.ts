@@ -24,8 +24,6 @@ export const CODE = {
   refusal: 66,
   ping: 67,
   pong: 68,
-  ask: 69,
-  state: 70,
   'snapshot-offer': 80,
   'snapshot-accept': 81,
   'snapshot-chunk': 82,
@@ -43,8 +41,6 @@ export function frameCode(frame: Frame): number {
     case 'hello':
     case 'welcome':
     case 'refusal':
-    case 'ask':
-    case 'state':
     case 'snapshot-offer':
     case 'snapshot-accept':
     case 'snapshot-chunk':
@@ -91,9 +87,6 @@ export function writeFrame(out: ByteWriter, frame: Frame): void {
       out.flag(frame.stop)
       out.text(frame.sentence)
       return
-    case 'state':
-      writeGreeting(out, frame.greeting)
-      return
     case 'snapshot-offer':
       out.integer(frame.term)
       out.text(frame.snapshotId)
@@ -115,7 +108,6 @@ export function writeFrame(out: ByteWriter, frame: Frame): void {
     case 'snapshot-end':
       out.integer(frame.chunks)
       return
-    case 'ask':
     case 'snapshot-staged':
     case 'foreign-hello':
     case 'unknown':
@@ -157,10 +149,6 @@ function readFields(code: number, input: ByteReader): LinkFrame {
       return { type: 'welcome', ...readSpeaker(input) }
     case CODE.refusal:
       return { type: 'refusal', clusterId: input.text(), stop: input.flag(), sentence: input.text() }
-    case CODE.ask:
-      return { type: 'ask' }
-    case CODE.state:
-      return { type: 'state', greeting: readGreeting(input) }
     case CODE['snapshot-offer']:
       return readOffer(input)
     case CODE['snapshot-accept']:

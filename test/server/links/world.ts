@@ -74,9 +74,10 @@ class MemoryWire implements Wire {
     this.owner.closed(why)
   }
 
-  drain(): void {
+  drain(then: () => void = () => {}): void {
     this.owner = nobody
     this.close('drained')
+    this.world.after(2 * TRAVEL_MS, then)
   }
 
   /** It breaks at both ends: what is on its way is lost. */

@@ -270,7 +270,7 @@ test.each([
   ['a message that does not decode', frame(4, (out) => out.u8(1)), 1],
   ['an unknown type', frame(200), 0],
   ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), 0],
-  ['a state that is not its own', frame(CODE.state, (out) => out.text('junk')), 1],
+  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => out.text('junk')), 1],
 ])('a peer that sends %s is cut off, and may come back', async (_, bytes, corrupt) => {
   const bare = await bareListener()
   const a = await alone()

@@ -217,7 +217,7 @@ test('a link that swallows everything breaks by silence, is not called refused, 
   expect(a.events.filter((event) => event.kind === 'refused' && event.peer === '2')).toEqual([])
 })
 
-test('when only our own connection was made again, the peer states its state anew', async () => {
+test('when only our own connection breaks, the peer calls anew, and states its state', async () => {
   const b = await party({ id: 2 })
   const relay = await relayTo(() => b.address)
   const a = await party({ id: 1, resolvePeer: () => dialled(relay) })
@@ -230,28 +230,6 @@ test('when only our own connection was made again, the peer states its state ane
   await a.next('disconnected')
   expect((await a.next('connected')).greeting.term).toBe(9)
   await expectTalk(a, b, 2)
-})
-
-test('a state that was asked for before the call could be answered is told as soon as it is', async () => {
-  const a = await party()
-  const bare = await bareListener()
-  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
-  const greeting = greetingOf({ peer: bare.address })
-  const caller = await RawPeer.to(a.address)
-  const first = await bare.accepted()
-  await first.next()
-  first.say({ type: 'welcome', incarnation: 99n, greeting })
-  caller.hello({ greeting })
-  await a.next('connected')
-  first.socket.destroy()
-  await a.next('disconnected')
-  const again = await bare.accepted()
-  await again.next()
-  caller.send(CODE.ask)
-  caller.send(CODE.ping)
-  while ((await caller.next())?.type !== CODE.pong); // the question was heard
-  again.say({ type: 'welcome', incarnation: 99n, greeting })
-  expect((await again.next())?.type).toBe(CODE.state)
 })
 
 test('nothing of a peer is delivered before the link stands in both directions', async () => {
