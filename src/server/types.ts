@@ -211,7 +211,7 @@ export interface NodeOptions {
   readonly timing?: Partial<RaftTiming>
   /** Free space below which changes other than deletes are refused; `driverLimits.diskReserveBytes` without it. */
   readonly diskReserveBytes?: number
-  /** Of `httpLimits`: whole numbers from 0, those in milliseconds below 2³¹. */
+  /** Of `httpLimits`: whole numbers from 1, those in milliseconds below 2³¹. */
   readonly httpLimits?: Partial<HttpLimits>
   /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
   readonly insecure?: boolean

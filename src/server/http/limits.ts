@@ -69,8 +69,8 @@ export function httpLimitsFault(limits: Partial<HttpLimits>): string | undefined
   for (const [name, value] of Object.entries(limits)) {
     if (!Object.hasOwn(httpLimits, name)) return `there is no limit ${name} of HTTP`
     const max = /Ms(?:Max)?$/.test(name) ? TIMER_MS_MAX : Number.MAX_SAFE_INTEGER
-    if (!Number.isInteger(value) || value < 0 || value > max)
-      return `${name} must be a whole number from 0 to ${max}, not ${value}`
+    if (!Number.isInteger(value) || value < 1 || value > max)
+      return `${name} must be a whole number from 1 to ${max}, not ${value}`
   }
   return undefined
 }

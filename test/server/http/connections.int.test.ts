@@ -180,9 +180,10 @@ test('pauses that no timer can keep are refused before anything is made', async 
     await expect(starting).rejects.toThrow(/0 to 3600000/)
   }
   for (const [limits, said] of [
-    [{ writeStallMsMax: 2 ** 31 }, 'writeStallMsMax must be a whole number from 0 to 2147483647'],
+    [{ writeStallMsMax: 2 ** 31 }, 'writeStallMsMax must be a whole number from 1 to 2147483647'],
     [{ keepAliveMs: Number.NaN }, 'keepAliveMs must be'],
     [{ connectionsMax: -1 }, 'connectionsMax must be'],
+    [{ sliceRowsMax: 0 }, 'sliceRowsMax must be'],
     [JSON.parse('{"connectionMax":5}'), 'there is no limit connectionMax'],
   ] as const) {
     const starting = startNode({
