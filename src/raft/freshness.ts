@@ -5,14 +5,21 @@
 
 import type { ConfirmedContact, LogIndex, MonotonicMs } from './types.ts'
 
+/** Of the clocks of a replica's processes, which may all begin near zero: apart by more than any of them lives (two years), and exact to 1/256 ms. */
+const EPOCH_MS = 2 ** 36
+const EPOCHS = 2 ** 8
+const STEPS_PER_MS = 2 ** 8
+
 export class Freshness {
   readonly #processStart: MonotonicMs
+  readonly #epoch: MonotonicMs
   #freshAt: MonotonicMs | undefined
   #first: ConfirmedContact | undefined
   #newest: ConfirmedContact | undefined
 
-  constructor(processStart: MonotonicMs) {
+  constructor(processStart: MonotonicMs, boot: number) {
     this.#processStart = processStart
+    this.#epoch = (boot % EPOCHS) * EPOCH_MS
   }
 
   /** The state holds everything committed before this time. */
@@ -20,9 +27,18 @@ export class Freshness {
     return this.#freshAt
   }
 
-  /** A time from before this process began is an echo of the process before it, on a clock that may not be this one. */
+  /** This moment, as the leader is told it and echoes it: no other process of this replica tells the same. */
+  stamp(now: MonotonicMs): MonotonicMs {
+    return this.#epoch + Math.floor(now * STEPS_PER_MS) / STEPS_PER_MS
+  }
+
+  /** What a leader has confirmed to a process before this one may still be on its way, and says nothing about the clock of this one. */
+  echoed({ at: stamp, readIndex }: ConfirmedContact, now: MonotonicMs, applied: LogIndex): void {
+    const at = stamp - this.#epoch
+    if (at >= this.#processStart && at <= now) this.offer({ at, readIndex }, applied)
+  }
+
   offer(contact: ConfirmedContact, applied: LogIndex): void {
-    if (contact.at < this.#processStart) return
     if (this.#first === undefined) this.#first = contact
     else if (contact.at > (this.#newest ?? this.#first).at) this.#newest = contact
     this.applied(applied)

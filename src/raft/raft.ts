@@ -178,7 +178,7 @@ export class Raft {
     this.#configuration = applied.configuration
     this.#leases = new Leases(applied.leases, appliedIndex)
     this.#clusterTimeMs = options.clusterTimeMs
-    this.#freshness = new Freshness(now)
+    this.#freshness = new Freshness(now, boot)
     this.#outcomes = new Outcomes(id, boot, this.#log.termAt(appliedIndex) ?? (0 as Term))
     // Never used twice, by this process or the one before it: an old answer must not pass for a new one.
     this.#nextReadRequest = (boot % 2 ** 16) * 2 ** 36
@@ -647,7 +647,13 @@ export class Raft {
         // It says nothing but the term. The sender may lead a newer term by now, so it must neither take this for an answer to a round of
         // that term nor for a refusal of what it has sent in it.
         const { last, applied } = this.#log
-        const nothing = { round: 0, sentAt: this.#now, applied, lastIndex: last, room: this.#room }
+        const nothing = {
+          round: 0,
+          sentAt: this.#freshness.stamp(this.#now),
+          applied,
+          lastIndex: last,
+          room: this.#room,
+        }
         this.#send({ ...answer, type: 'heartbeat-answer', ...nothing })
         return
       }
@@ -1180,7 +1186,7 @@ export class Raft {
       term: this.#term,
       index,
       round,
-      sentAt: this.#now,
+      sentAt: this.#freshness.stamp(this.#now),
       applied: this.#log.applied,
     })
   }
@@ -1197,14 +1203,14 @@ export class Raft {
       hintTerm: hint.term,
       lastIndex: this.#log.last,
       round,
-      sentAt: this.#now,
+      sentAt: this.#freshness.stamp(this.#now),
     })
   }
 
   #onHeartbeat({ from, commit, round, confirmed }: HeartbeatMessage): void {
     this.#leaderContact(from)
     this.#learnCommit(commit)
-    if (confirmed !== undefined) this.#freshness.offer(confirmed, this.#log.visible)
+    if (confirmed !== undefined) this.#freshness.echoed(confirmed, this.#now, this.#log.visible)
     if (round === 0) return
     this.#send({
       type: 'heartbeat-answer',
@@ -1212,7 +1218,7 @@ export class Raft {
       to: from,
       term: this.#term,
       round,
-      sentAt: this.#now,
+      sentAt: this.#freshness.stamp(this.#now),
       applied: this.#log.applied,
       lastIndex: this.#log.last,
       room: this.#room,

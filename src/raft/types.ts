@@ -143,7 +143,7 @@ interface MessageBase {
 }
 
 /**
- * Staleness bookkeeping (design §5). A follower puts its own monotonic time `sentAt` into its answers. The leader gives it back as `at`, with a
+ * Staleness bookkeeping (design §5). A follower puts its own monotonic time `sentAt`, as its process alone tells it, into its answers. The leader gives it back as `at`, with a
  * read index, only after a quorum round *started* after the answer arrived; once the follower has applied `readIndex`, its
  * state is at most `now - at` old.
  */

@@ -651,8 +651,14 @@ describe('snapshots', () => {
     const bench = new Bench({ terms: [1], term: 1, commit: 1 })
     bench.receive(heartbeat(2, 1))
     bench.settle()
-    bench.nowMs += 100
-    const confirmed = { at: bench.nowMs - 50, readIndex: asIndex(5) }
+    bench.nowMs += 50
+    bench.take()
+    bench.receive(heartbeat(2, 1))
+    bench.settle()
+    const [told] = bench.takeOf('heartbeat-answer')
+    if (told === undefined) throw new Error('no answer')
+    bench.nowMs += 50
+    const confirmed = { at: told.sentAt, readIndex: asIndex(5) }
     const { raft } = bench
     bench.receive({ ...heartbeat(2, 1), confirmed } as Incoming)
     bench.settle()

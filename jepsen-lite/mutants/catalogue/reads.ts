@@ -176,6 +176,20 @@ export const READS: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M382',
+    title: 'what was confirmed to the process before is taken for a word to this one',
+    why: 'The clocks of both begin near zero, so its moments look like own ones. Our own, found by the simulator.',
+    layers: SIM_UNIT,
+    tests: ['test/raft/freshness.test.ts'],
+    edits: [
+      edit(
+        'src/raft/freshness.ts',
+        'this.#epoch = (boot % EPOCHS) * EPOCH_MS',
+        'this.#epoch = 0 * boot * EPOCHS * EPOCH_MS',
+      ),
+    ],
+  },
+  {
     id: 'M380',
     title: 'a lease that is made shorter is trusted as long as before until that is applied',
     why: 'Who has applied it earlier promises less. Of two durations in one log the shorter one counts.',

@@ -1,0 +1,38 @@
+// What bounds the age of the state: echoes of this process's own moments, and of no other's, though the clocks of both begin near zero.
+
+import { expect, test } from 'vitest'
+import { Freshness } from '../../src/raft/freshness.ts'
+import { asIndex } from '../../src/raft/types.ts'
+
+const START = 12
+const readIndex = asIndex(7)
+
+test('a moment that was told is echoed as it was, never later, to 1/256 ms', () => {
+  for (const boot of [1, 2, 255, 256, 4_000_000_000]) {
+    const freshness = new Freshness(START, boot)
+    freshness.echoed({ at: freshness.stamp(20.123), readIndex }, 30, readIndex)
+    expect(freshness.freshAt).toBeLessThanOrEqual(20.123)
+    expect(freshness.freshAt).toBeGreaterThan(20.123 - 1 / 256)
+  }
+})
+
+test.each([
+  ['the process before', 1],
+  ['one long before', 200],
+])('an echo of %s proves nothing, whatever the clocks show', (_, ago) => {
+  const boot = 1000
+  const before = new Freshness(START, boot - ago)
+  for (const toldAt of [15, 3000, 100_000]) {
+    const freshness = new Freshness(START, boot)
+    freshness.echoed({ at: before.stamp(toldAt), readIndex }, 60_000, readIndex)
+    expect(freshness.freshAt).toBeUndefined()
+  }
+})
+
+test('the state is as fresh as the index that was confirmed, once that is applied', () => {
+  const freshness = new Freshness(START, 1)
+  freshness.echoed({ at: freshness.stamp(20), readIndex }, 30, asIndex(6))
+  expect(freshness.freshAt).toBeUndefined()
+  freshness.applied(readIndex)
+  expect(freshness.freshAt).toBe(20)
+})
