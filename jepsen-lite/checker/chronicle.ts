@@ -39,15 +39,20 @@ interface Maker {
   readonly at: number | undefined
 }
 
+/** The key was there since this revision, as somebody saw. */
+interface Seen {
+  readonly revision: number
+  readonly look: Look
+}
+
 interface KeyChronicle {
   /** By rising revision. */
   readonly changes: Change[]
   readonly makers: Maker[]
   /** Of makers that may have made any revision: by the value that they leave, where the first of them began. */
   readonly earliest: Map<string | null, number>
-  readonly looks: Look[]
-  /** What is known once everything is explained, beyond `changes`: by rising revision. */
-  readonly facts: { readonly revision: number; readonly isThere: boolean }[]
+  /** The same, by rising revision; once all looks are known. */
+  seen: readonly Seen[]
   /** Revisions of this key that somebody saw and no acknowledged change made: what was seen there, and first when. */
   readonly unexplained: Map<number, Look>
 }
@@ -90,32 +95,31 @@ export class Chronicle {
 
   /** Holds what was seen against what is known. */
   look(look: Look, check: Finding['check']): void {
-    this.#key(look.key).looks.push(look)
     const problem = this.#problemOf(look)
     if (problem === undefined) return
     const { change, what } = problem
     this.findings.push(finding(check, look, change, `${sentenceOf(look)} ${what}`))
   }
 
-  /**
-   * Once all looks are known. Every revision that was seen and that no acknowledged change made needs a request of its own that may have
-   * made it; and it binds the other looks as if somebody had acknowledged it.
-   */
+  /** Once all looks are known. Every revision that was seen and that no acknowledged change made needs a request of its own that may have made it. */
   explain(): void {
     for (const [key, chronicle] of this.#keys) {
       this.#explainKey(key, chronicle)
-      const seen = [...chronicle.unexplained].sort(([a], [b]) => a - b)
-      for (const look of seen.length === 0 ? [] : chronicle.looks) this.#holdAgainst(seen, look, chronicle)
-      for (const [revision, { value }] of seen) chronicle.facts.push({ revision, isThere: value !== null })
+      chronicle.seen = [...chronicle.unexplained]
+        .map(([revision, look]) => ({ revision, look }))
+        .sort((a, b) => a.revision - b.revision)
     }
   }
 
-  #holdAgainst(seen: readonly (readonly [number, Look])[], look: Look, chronicle: KeyChronicle): void {
-    const { at, mod, value } = look
-    const [revision = 0, first] = lastAmong(seen, at, ([one]) => one) ?? []
+  /** Once everything is explained: what somebody saw binds all other looks, as if it had been acknowledged. */
+  lookAgain(look: Look): void {
+    const { key, at, mod, value } = look
+    const chronicle = this.#key(key)
+    const seen = lastAmong(chronicle.seen, at, ({ revision }) => revision)
+    if (seen === undefined || mod === seen.revision) return
     const latest = lastAt(chronicle.changes, at)
-    if (first === undefined || (latest !== undefined && latest.revision > revision) || mod === revision)
-      return
+    if (latest !== undefined && latest.revision > seen.revision) return
+    const { revision, look: first } = seen
     if (typeof mod !== 'number') {
       const left = mod === null ? null : value
       if (left === undefined || left === first.value || (first.value === undefined && left !== null)) return
@@ -160,10 +164,9 @@ export class Chronicle {
     for (const name of this.#names.in(range)) {
       const chronicle = this.#key(name)
       const change = lastAt(chronicle.changes, revision)
-      const fact = lastAmong(chronicle.facts, revision, (one) => one.revision)
-      const isNewer = fact !== undefined && fact.revision > (change?.revision ?? 0)
-      const from = isNewer ? fact.revision : (change?.revision ?? 0)
-      const isThere = isNewer ? fact.isThere : change !== undefined && change.value !== null
+      const seen = lastAmong(chronicle.seen, revision, (one) => one.revision)?.revision ?? 0
+      const from = Math.max(seen, change?.revision ?? 0)
+      const isThere = seen === from && seen > 0 ? true : change !== undefined && change.value !== null
       const mayDiffer = isThere
         ? this.#mayHaveLeft(chronicle, null, from, revision, end)
         : this.#mayHaveMade(chronicle, from, revision, end)
@@ -302,7 +305,7 @@ export class Chronicle {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
     const fresh: KeyChronicle = {
-      ...{ changes: [], makers: [], looks: [], facts: [] },
+      ...{ changes: [], makers: [], seen: [] },
       ...{ earliest: new Map(), unexplained: new Map() },
     }
     this.#keys.set(key, fresh)

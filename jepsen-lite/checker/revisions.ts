@@ -6,9 +6,10 @@
 //
 // A store whose revisions lie cannot keep both. The search (search.ts) is the second opinion: it asks the same of values.
 
-import type { Call, History, Range, Result } from '../history.ts'
-import { Chronicle, looksAtRows, looksOf, revisionOf } from './chronicle.ts'
+import type { Call, History } from '../history.ts'
+import { Chronicle, type Look, looksAtRows, looksOf, revisionOf } from './chronicle.ts'
 import type { Finding } from './finding.ts'
+import type { Keys } from './keys.ts'
 import { checkList, coveredBy } from './lists.ts'
 import { ALL, isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
 
@@ -25,35 +26,42 @@ export function checkRevisions(history: History): Revisions {
   const stale = history.calls.filter((call) => isStaleRead(call) && call.outcome.kind === 'ok').map(asRequest)
   const names = keysOf(history)
   const chronicle = new Chronicle(history, requests, names)
-  const lists: { readonly call: Call; readonly op: Range; readonly result: Result; readonly end: number }[] =
-    []
-  for (const request of [...requests, ...stale]) {
-    for (const look of looksOf(request)) chronicle.look(look, 'revisions')
-    const [call] = request.calls
-    const { result, end } = request
-    if (call?.op.f !== 'range' || result === undefined) continue
-    lists.push({ call, op: call.op, result, end })
-    const covered = coveredBy(call.op, result)
-    if (covered === undefined || result.rows === undefined || result.revision === undefined) continue
-    const base = { at: result.revision, end, call: call.id, by: `operation ${call.id}` }
-    for (const look of looksAtRows(result.rows, covered, names, base)) chronicle.look(look, 'revisions')
-  }
-  for (const { node, revision, position, rows } of history.finals) {
-    const base = { at: revision, end: position, call: undefined, by: `at the end ${node}` }
-    for (const look of looksAtRows(rows, ALL, names, base)) chronicle.look(look, 'durability')
-  }
+  // There are many looks, as lists look at every key: they are gone through twice rather than kept.
+  const looks = (): Generator<Placed> => looksIn([...requests, ...stale], history, names)
+  for (const { look, check } of looks()) chronicle.look(look, check)
   chronicle.explain()
-  const broken = lists.flatMap(({ call, op, result, end }) => checkList(call, op, result, end, chronicle))
+  for (const { look } of looks()) chronicle.lookAgain(look)
+  const lists = [...requests, ...stale].flatMap(({ calls: [call], result, end }) =>
+    call?.op.f === 'range' && result !== undefined ? checkList(call, call.op, result, end, chronicle) : [],
+  )
   const answered = answersOf(requests, stale)
   return {
-    findings: [
-      ...broken,
-      ...chronicle.findings,
-      ...contradictions(requests),
-      ...backwards(answered, history),
-    ],
+    findings: [...lists, ...chronicle.findings, ...contradictions(requests), ...backwards(answered, history)],
     undecided: chronicle.undecided,
     answers: answered.length,
+  }
+}
+
+interface Placed {
+  readonly look: Look
+  readonly check: Finding['check']
+}
+
+/** What anybody saw of any key, at which revision. */
+function* looksIn(requests: readonly Request[], { finals }: History, names: Keys): Generator<Placed> {
+  for (const request of requests) {
+    for (const look of looksOf(request)) yield { look, check: 'revisions' }
+    const { calls, result, end } = request
+    const [call] = calls
+    if (call?.op.f !== 'range' || result?.rows === undefined || result.revision === undefined) continue
+    const covered = coveredBy(call.op, result)
+    if (covered === undefined) continue
+    const base = { at: result.revision, end, call: call.id, by: `operation ${call.id}` }
+    for (const look of looksAtRows(result.rows, covered, names, base)) yield { look, check: 'revisions' }
+  }
+  for (const { node, revision, position, rows } of finals) {
+    const base = { at: revision, end: position, call: undefined, by: `at the end ${node}` }
+    for (const look of looksAtRows(rows, ALL, names, base)) yield { look, check: 'durability' }
   }
 }
 
