@@ -34,6 +34,8 @@ export class Leadership {
   /** When idle followers are told of what was committed since. */
   shareCommitAt: MonotonicMs = Number.POSITIVE_INFINITY
   transfer: Transfer | undefined
+  /** Until then nobody is asked to take over for want of room: the last one who was did not. */
+  noHandOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   retiring: Retirement | undefined
   readonly rounds = new Rounds()
   earlyReads: EarlyRead[] = []

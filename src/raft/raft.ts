@@ -87,6 +87,9 @@ export const EARLY_READS_MAX = 10_000
 /** Rising. */
 const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
 
+/** A leader that is short of room and has handed over in vain tries again after so many election time-outs. */
+const HAND_OVER_AGAIN = 10
+
 /** A transfer that this process was asked for: done when somebody else leads. */
 interface AskedTransfer {
   readonly target: ReplicaId | undefined
@@ -262,6 +265,8 @@ export class Raft {
     const activeSince = this.#now - this.#timing.electionMaxMs
     let index = this.#log.last
     for (const follower of this.#lead?.followers ?? []) {
+      // Nothing is kept on a disk that is short for one who could not write it.
+      if (this.#room !== 'enough' && follower.room === 'none') continue
       if (follower.heardAt > activeSince && follower.holds < index) index = follower.holds
     }
     return index
@@ -518,7 +523,11 @@ export class Raft {
   /** A leader whose disk is nearly full refuses what others could still take: one that has room should lead. */
   #handOverForRoom(lead: Leadership): boolean {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
-    const target = this.#bestSuccessor(lead, ({ room }) => room === 'enough')
+    if (this.#now < lead.noHandOverUntil) return false
+    // One that is far behind would not be there in time, and nothing is let in meanwhile.
+    const { commit } = this.#log
+    const canTakeOver = ({ room, match }: Progress): boolean => room === 'enough' && match >= commit
+    const target = this.#bestSuccessor(lead, canTakeOver)
     if (target === undefined) return false
     this.#beginTransfer(lead, target)
     return true
@@ -1851,6 +1860,7 @@ export class Raft {
 
   #abortTransfer(lead: Leadership, detail: string): void {
     lead.transfer = undefined
+    lead.noHandOverUntil = this.#now + HAND_OVER_AGAIN * this.#timing.electionMaxMs
     if (this.#askedTransfer !== undefined) this.#endAskedTransfer('aborted', detail)
     if (lead.retiring !== undefined || this.#diskStalls()) {
       this.#becomeFollower(this.#term, undefined, `handing over failed: ${detail}`)

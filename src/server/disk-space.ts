@@ -13,7 +13,8 @@
 // A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
 // when somebody else fills the disk.
 
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { existsSync, rmSync, statfsSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DiskRoom, MonotonicMs } from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
@@ -21,10 +22,11 @@ import type { Clock, Timer } from './types.ts'
 
 /** The file system that holds the data of a node. */
 export interface Disk {
-  /** Free bytes, for this user. */
+  /** Free bytes, for this user; Infinity when that cannot be told. */
   freeBytes(): number
-  /** The file that is kept: whether it is there, making it, and giving it back. */
+  /** The file that is kept: whether it is there or being made, making it, and giving it back. */
   readonly hasReserve: boolean
+  /** In the background. */
   takeReserve(bytes: number): void
   giveBackReserve(): void
 }
@@ -143,26 +145,34 @@ export class DirectoryDisk implements Disk {
   }
 
   freeBytes(): number {
-    const { bavail, bsize } = statfsSync(this.#dir)
-    return bavail * bsize
+    try {
+      const { bavail, bsize, blocks } = statfsSync(this.#dir)
+      // Some file systems of networks tell nothing.
+      return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize
+    } catch {
+      // What is wrong with the directory the storage finds out, and says better.
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   get hasReserve(): boolean {
     return existsSync(this.#file)
   }
 
-  /** Written out: a file with holes keeps nothing. One that does not fit is none. */
   takeReserve(bytes: number): void {
+    this.#write(bytes).catch(() => this.giveBackReserve())
+  }
+
+  /** Written out, for a file with holes keeps nothing. One that does not fit, or is given back meanwhile, is none. */
+  async #write(bytes: number): Promise<void> {
+    const file = await open(this.#file, 'w')
     try {
-      const file = openSync(this.#file, 'w')
-      try {
-        for (let left = bytes; left > 0; ) left -= writeSync(file, PIECE, 0, Math.min(left, PIECE.length))
-        fsyncSync(file)
-      } finally {
-        closeSync(file)
+      for (let left = bytes; left > 0 && this.hasReserve; left -= PIECE.length) {
+        await file.write(PIECE, 0, Math.min(left, PIECE.length))
       }
-    } catch {
-      this.giveBackReserve()
+      await file.sync()
+    } finally {
+      await file.close()
     }
   }
 

@@ -659,7 +659,8 @@ export class Driver implements NodeApi, NetworkEvents {
     const fields = { room, freeBytes: this.#space.freeBytes }
     if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
     else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
-    this.#step({ kind: 'disk-room', now: this.#clock.now(), room })
+    // It may be found in the middle of carrying out a step, whose writes and messages come first.
+    this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room }))
   }
 
   #compact(done: () => void): void {

@@ -128,3 +128,56 @@ test('a follower without room is sent no entries, and all that it lacks once it 
   const entries = bench.takeOf('append').flatMap((message) => (message.to === id(2) ? message.entries : []))
   expect(entries.map(({ index }) => index)).toEqual([1, 2, 3].map((more) => lastIndex + more))
 })
+
+test('nobody who is behind what is committed is asked to take over: meanwhile nothing would be let in', () => {
+  const bench = leader()
+  bench.receive(answer(bench, 2, 'low'))
+  expect(propose(bench, SHRINKS)).toBe('appended')
+  bench.acknowledge([2])
+  bench.receive(answer(bench, 3, 'enough'))
+  bench.take()
+  setRoom(bench, 'low')
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.raft.status().transferTarget).toBeUndefined()
+  bench.acknowledge([3])
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.takeOf('timeout-now')).toHaveLength(1)
+})
+
+test('after a hand-over in vain deletes are let in for a while before the next', () => {
+  const bench = leader()
+  bench.receive(answer(bench, 2, 'low'))
+  bench.receive(answer(bench, 3, 'enough'))
+  setRoom(bench, 'low')
+  expect(propose(bench, SHRINKS)).toBe('transferring')
+  const rooms = [
+    [2, 'low'],
+    [3, 'enough'],
+  ] as const
+  const pass = (ms: number): void => {
+    for (let passed = 0; passed < ms; passed += TIMING.heartbeatMs) {
+      bench.pass(TIMING.heartbeatMs)
+      for (const [from, room] of rooms) bench.receive(answer(bench, from, room))
+    }
+  }
+  pass(TIMING.electionMaxMs + TIMING.heartbeatMs)
+  expect(propose(bench, SHRINKS)).toBe('appended')
+  bench.acknowledge()
+  pass(5 * TIMING.electionMaxMs)
+  expect(propose(bench, SHRINKS)).toBe('appended')
+  bench.acknowledge()
+  pass(5 * TIMING.electionMaxMs)
+  expect(bench.raft.status().transferTarget).toBe(id(3))
+})
+
+test('a leader that is short keeps no log for a follower that could not write it', () => {
+  const bench = leader()
+  const { lastIndex } = bench.raft
+  bench.receive(answer(bench, 2, 'none'))
+  for (let count = 0; count < 3; count++) propose(bench, GROWS)
+  bench.acknowledge([3])
+  expect(bench.raft.neededAfter).toBe(lastIndex)
+  bench.receive(answer(bench, 3, 'low'))
+  setRoom(bench, 'low')
+  expect(bench.raft.neededAfter).toBe(bench.raft.lastIndex)
+})

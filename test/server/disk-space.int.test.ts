@@ -1,8 +1,9 @@
 // A real node on a real file system, whose reserve is set above what is free there.
 
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
+import { mkdtempSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { DirectoryDisk } from '../../src/server/disk-space.ts'
 import { startNode } from '../../src/server/start-node.ts'
@@ -61,10 +62,17 @@ test('a node on a file system that is nearly full refuses puts with 507, serves 
 
 test('the file that is kept takes its room, is given back, and is no obstacle to a start', async () => {
   const disk = new DirectoryDisk(join(dir, 'n1'))
-  disk.takeReserve(3 * 1024 * 1024 + 5)
-  expect(disk.hasReserve).toBe(true)
+  const bytes = 3 * 1024 * 1024 + 5
+  const reserved = (): number => statSync(join(dir, 'n1', 'RESERVE'), { throwIfNoEntry: false })?.size ?? 0
+  disk.takeReserve(bytes)
+  while (reserved() < bytes) await pause(5)
+  expect({ size: reserved(), has: disk.hasReserve }).toEqual({ size: bytes, has: true })
   const url = await start({ kind: 'existing' }, 0)
   expect(await change(url, 'PUT', 'c')).toEqual([200, undefined])
   disk.giveBackReserve()
   expect(disk.hasReserve).toBe(false)
+})
+
+test('where nothing can be told of the file system there is room', () => {
+  expect(new DirectoryDisk(join(dir, 'nowhere')).freeBytes()).toBe(Number.POSITIVE_INFINITY)
 })

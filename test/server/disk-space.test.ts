@@ -89,6 +89,22 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
+test('room that ends in the middle of a turn is told to the core after what the turn has to write and to send', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  leading.machine.space.fixed = diskReserveBytes + 64
+  cluster.advance(diskLookMs)
+  leading.machine.space.fixed = LOW
+  const before = cluster.sent.length
+  const put = settled(cluster, leading.put('k', 'v'.repeat(100)))
+  expect(put.code).toBe('ok')
+  cluster.until(() => cluster.sent.slice(before).some(({ type }) => type === 'timeout-now'))
+  const types = cluster.sent.slice(before).map(({ type }) => type)
+  expect(types.indexOf('append')).toBeLessThan(types.indexOf('timeout-now'))
+  expect(types).not.toContain('append-rejected')
+  cluster.converge()
+})
+
 class FakeDisk implements Disk {
   free = Number.POSITIVE_INFINITY
   reserve = 0

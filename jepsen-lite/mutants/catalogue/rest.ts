@@ -57,7 +57,7 @@ export const REST: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
-      edit(RAFT, '    lead.transfer = undefined\n    if (this.#askedTransfer', '    if (this.#askedTransfer'),
+      edit(RAFT, '    lead.transfer = undefined\n    lead.noHandOverUntil', '    lead.noHandOverUntil'),
     ],
   },
   {

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
 import type { RefusalFrame, Welcome } from '../../../src/server/links/wires.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import {
@@ -77,10 +78,13 @@ test('another version of the protocol is refused', async () => {
   const caller = await RawPeer.to(a.address)
   caller.send(CODE.hello, (out) => {
     out.u32(0x51_52_54_45)
-    out.u32(2)
+    out.u32(PROTOCOL_VERSION + 1)
     out.text('whatever that version says')
   })
-  expect(await refusal(caller)).toMatchObject({ stop: false, sentence: expect.stringContaining('version 1') })
+  expect(await refusal(caller)).toMatchObject({
+    stop: false,
+    sentence: expect.stringContaining(`version ${PROTOCOL_VERSION}`),
+  })
 })
 
 test('whom the node does not admit is told why, and stops when that is said', async () => {
