@@ -69,7 +69,7 @@ export function pour(
   backlog: Backlog,
   done: (taken: boolean) => void,
 ): void {
-  const pieces = piecesOf(parts)
+  const pieces = piecesOf([...parts])
   let left = byteLength(parts)
   let over = false
   backlog.add(left)
@@ -117,8 +117,9 @@ export function whenTaken(to: Writable, backlog: Backlog, done: () => void): voi
 
 const NOTHING = new Uint8Array()
 
-function* piecesOf(parts: readonly Part[]): Generator<Uint8Array, void> {
-  for (const part of parts) {
+/** Takes them out of the list: a text is not kept beside its bytes. */
+function* piecesOf(parts: Part[]): Generator<Uint8Array, void> {
+  for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
     const bytes = typeof part === 'string' ? Buffer.from(part) : part
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES)
   }

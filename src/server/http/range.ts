@@ -95,6 +95,8 @@ export class Ranges {
     const granted = answering(respond, (result: Result<ReadGrant>) => {
       if (!result.ok) throw refusedByNode(result.problem)
       if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
+      // Before anything is read and encoded for it.
+      this.#backlog.check(limits.pageBytesMax)
       const view = this.#node.view()
       this.#open++
       const reading = {
