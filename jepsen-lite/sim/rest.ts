@@ -18,6 +18,9 @@ const WAITERS = /^(proposals|reads)\./
 /** Where a message may vanish on a connection that stands, nobody learns what became of what it forwarded before the term is over. */
 const FORWARDED = /^raft\.(proposals|forwardedBytes)$/
 
+/** Where no connection is ever given up for its silence, whoever receives a snapshot waits for a sender that died without a word. */
+const RECEIVED = /^links\.receiving$/
+
 /** What waits in each list, by who is still waited for. */
 const LISTS: readonly (readonly [list: string, waiting: string])[] = [
   ['proposals.parked', 'proposals.waiting'],
@@ -71,6 +74,7 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
     if (core.includes(machine) && members !== undefined && !isMember(members, process.id)) continue
     const names = Object.keys(process.serving.inspect()).filter((name) => {
       if (cluster.config.harsh === 1 && FORWARDED.test(name)) return false
+      if (cluster.config.silenceMs === 0 && RECEIVED.test(name)) return false
       const [, peer] = name.split(' of ')
       if (!core.includes(machine)) return WAITERS.test(name)
       return peer === undefined || [...ids].some((id) => id === peer)
