@@ -463,7 +463,24 @@ export class Driver implements NodeApi, NetworkEvents {
       done(refuse, undefined)
       return
     }
-    this.#storage.snapshotSink(snapshotId, from, meta, (error, sink) => done(error?.message, sink))
+    this.#storage.snapshotSink(snapshotId, from, meta, (error, sink) =>
+      done(error?.message, sink === undefined ? undefined : this.#whileThereIsRoom(sink)),
+    )
+  }
+
+  /** A snapshot that was begun with room for it is given up when that ends: it is offered again when there is room. */
+  #whileThereIsRoom(sink: SnapshotSink): SnapshotSink {
+    return {
+      get nextChunk() {
+        return sink.nextChunk
+      },
+      write: (number, chunk, done) => {
+        if (this.#raft.room !== 'none') sink.write(number, chunk, done)
+        else this.#clock.soon(() => done(new Error('the disk here is nearly full')))
+      },
+      finish: (done) => sink.finish(done),
+      abort: () => sink.abort(),
+    }
   }
 
   snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void {

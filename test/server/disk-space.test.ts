@@ -89,6 +89,24 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
+test('a snapshot that is arriving is given up when the room ends, and comes again when there is some', () => {
+  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20, chunkRows: 1 }
+  const cluster = SimulatedCluster.formed(3, { limits })
+  const { follower } = cluster
+  follower.crash()
+  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
+  cluster.advance(1000)
+  follower.start()
+  follower.slowDisk(200)
+  cluster.until(() => (follower.driver?.inspect()['links.receiving'] ?? 0) > 0)
+  follower.machine.space.fixed = NONE
+  cluster.until(() => follower.running.inspect()['links.receiving'] === 0)
+  expect(follower.running.status().raft.applied).toBeLessThan(100)
+  follower.machine.space.fixed = undefined
+  cluster.converge()
+  expect(follower.running.status().raft.applied).toBeGreaterThan(100)
+})
+
 test('room that ends in the middle of a turn is told to the core after what the turn has to write and to send', () => {
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster
