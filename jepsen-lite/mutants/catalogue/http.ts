@@ -145,8 +145,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [
       edit(
         OUTFLOW,
-        '    backlog.remove(left)\n    done(taken)',
-        '    if (taken) backlog.remove(left)\n    done(taken)',
+        '    backlog.remove(bytes)\n    done(taken)',
+        '    if (taken) backlog.remove(bytes)\n    done(taken)',
       ),
     ],
   },

@@ -70,14 +70,15 @@ export function pour(
   done: (taken: boolean) => void,
 ): void {
   const pieces = piecesOf([...parts])
-  let left = byteLength(parts)
+  // All of it until its end: what is taken of a part leaves the rest of it in memory.
+  const bytes = byteLength(parts)
   let over = false
-  backlog.add(left)
+  backlog.add(bytes)
   const end = (taken: boolean): void => {
     if (over) return
     over = true
     to.off('close', gone)
-    backlog.remove(left)
+    backlog.remove(bytes)
     done(taken)
   }
   const gone = (): void => end(false)
@@ -88,8 +89,6 @@ export function pour(
     else
       to.write(piece.value, (error) => {
         if (over) return
-        left -= piece.value.length
-        backlog.remove(piece.value.length)
         if (error) gone()
         else next()
       })
@@ -119,11 +118,13 @@ const NOTHING = new Uint8Array()
 
 /** Takes them out of the list: a text is not kept beside its bytes. */
 function* piecesOf(parts: Part[]): Generator<Uint8Array, void> {
-  for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
-    const bytes = typeof part === 'string' ? Buffer.from(part) : part
+  while (parts.length > 0) {
+    const bytes = bytesOf(parts.shift() ?? '')
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES)
   }
 }
+
+const bytesOf = (part: Part): Uint8Array => (typeof part === 'string' ? Buffer.from(part) : part)
 
 export function byteLength(parts: readonly Part[]): number {
   let bytes = 0
