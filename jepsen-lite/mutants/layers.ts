@@ -173,18 +173,27 @@ function run(
       cwd,
       env: { ...process.env, QUORATE_QUICK: '1', NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // A process group of its own: what it has started, such as the workers of tests, ends with it.
+      detached: true,
     })
     let out = ''
     let err = ''
     let ended = true
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+    const kill = (): void => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // It has ended.
+      }
+    }
     const timer = setTimeout(() => {
       ended = false
-      child.kill('SIGKILL')
+      kill()
     }, msMax)
-    const kill = (): void => void child.kill('SIGKILL')
-    process.once('exit', kill)
+    // Before the directory that it works in is removed.
+    process.prependOnceListener('exit', kill)
     child.on('error', reject)
     child.on('close', () => {
       clearTimeout(timer)

@@ -35,7 +35,9 @@ export async function study(
   const benches: Workbench[] = []
   try {
     while (benches.length < Math.min(jobs, mutants.length)) benches.push(new Workbench(withTests))
-    await Promise.all(benches.map(work))
+    // A bench is removed only when nobody works on it any more.
+    for (const job of await Promise.allSettled(benches.map(work)))
+      if (job.status === 'rejected') throw job.reason
   } finally {
     for (const bench of benches) bench.remove()
   }
