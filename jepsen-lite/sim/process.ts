@@ -18,7 +18,7 @@ import {
 import { Driver } from '../../src/server/driver.ts'
 import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/limits.ts'
 import type { Clock, Network, NodeEnd, Timer } from '../../src/server/types.ts'
-import { FORMAT_VERSION, type InitialState, type Storage } from '../../src/storage/index.ts'
+import { CorruptionError, FORMAT_VERSION, type InitialState, type Storage } from '../../src/storage/index.ts'
 import { MachineClock, ProcessClock } from './clock.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import type { Begun, Replica } from './invariants.ts'
@@ -318,32 +318,8 @@ export class Process implements Owner {
       },
     })
     this.storage = storage
-    const driver = new Driver({
-      clock: this.clock,
-      storage,
-      disk: this.machine.space,
-      timing: timingOf(world.config),
-      raftLimits: raftLimitsOf(world.config, this.machine),
-      limits: driverLimitsOf(world.config, this.machine),
-      random: stream(world.seed, DRAW.election, this.number),
-      logger: { ...silent, info() {}, error: (fields: object) => this.#failing(fields) },
-      observer: {
-        proposalEnded() {},
-        batchStored() {},
-        entriesApplied() {},
-        roleChanged: ({ role, term, leader, why }) => {
-          if (this.role === 'leader' && role !== 'leader') world.triggers.met('deposed', this)
-          if (this.role !== role || this.term !== term) this.#takesRole()
-          this.role = role
-          this.term = term
-          this.leader = leader
-          invariants.role(replica, role, term)
-          world.roleChanged(this, role, term, leader, why)
-        },
-      },
-      peerAddress: () => `${this.name}:1`,
-      onEnd: (end: NodeEnd) => world.ended(this, end),
-    })
+    const driver = this.#driverOn(storage)
+    if (driver === undefined) return
     this.driver = driver
     this.term = driver.term
     replica.status = () => driver.status().raft
@@ -355,6 +331,45 @@ export class Process implements Owner {
     const network: Network = world.networkOf(this)
     driver.start(network)
     world.began(this)
+  }
+
+  /** undefined: the core has read the end of the log, and damage was found there. */
+  #driverOn(storage: Storage): Driver | undefined {
+    const { replica } = this
+    const world = this.#world
+    const { invariants } = world
+    try {
+      return new Driver({
+        clock: this.clock,
+        storage,
+        disk: this.machine.space,
+        timing: timingOf(world.config),
+        raftLimits: raftLimitsOf(world.config, this.machine),
+        limits: driverLimitsOf(world.config, this.machine),
+        random: stream(world.seed, DRAW.election, this.number),
+        logger: { ...silent, info() {}, error: (fields: object) => this.#failing(fields) },
+        observer: {
+          proposalEnded() {},
+          batchStored() {},
+          entriesApplied() {},
+          roleChanged: ({ role, term, leader, why }) => {
+            if (this.role === 'leader' && role !== 'leader') world.triggers.met('deposed', this)
+            if (this.role !== role || this.term !== term) this.#takesRole()
+            this.role = role
+            this.term = term
+            this.leader = leader
+            invariants.role(replica, role, term)
+            world.roleChanged(this, role, term, leader, why)
+          },
+        },
+        peerAddress: () => `${this.name}:1`,
+        onEnd: (end: NodeEnd) => world.ended(this, end),
+      })
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      world.refused(this, error)
+      return undefined
+    }
   }
 
   #takesRole(): void {

@@ -81,17 +81,17 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
     })
     owed.set(process, new Set(names))
   }
-  let nextLook = time.now
-  cluster.runUntil(time.now + REST_MS_MAX, () => {
-    if (time.now < nextLook) return false
-    nextLook = time.now + LOOK_MS
+  // Looks are events of their own: what looks only when something else happens sees a heartbeat under way each time.
+  const look = (): void => {
     for (const [process, names] of owed) {
       const underWay = process.serving?.inspect()
       for (const name of names) if (!underWay?.[name]) names.delete(name)
       if (names.size === 0) owed.delete(process)
     }
-    return owed.size === 0
-  })
+    if (owed.size > 0) time.push(time.now + LOOK_MS, IO, undefined, look)
+  }
+  look()
+  cluster.runUntil(time.now + REST_MS_MAX, () => owed.size === 0)
   if (invariants.violation !== undefined) return
   const [left] = owed
   if (left === undefined) return
