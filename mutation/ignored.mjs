@@ -9,6 +9,7 @@ import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin'
 export const strykerPlugins = [
   declareValuePlugin(PluginKind.Ignore, 'texts', {
     shouldIgnore({ node, parentPath }) {
+      if (isInvariant(parentPath?.node) && parentPath.node.arguments[1] === node) return 'a text for people'
       if (node.type !== 'StringLiteral' && node.type !== 'TemplateLiteral') return undefined
       return isForPeople(parentPath?.node) ? 'a text for people' : undefined
     },
@@ -27,8 +28,12 @@ function isForPeople(parent) {
   if (parent?.type === 'NewExpression') return /(Error|Damage)$/.test(parent.callee.name ?? '')
   if (parent?.type !== 'CallExpression') return false
   const { callee } = parent
-  if (callee.type === 'Identifier') return callee.name === 'invariant'
   return callee.type === 'MemberExpression' && LOGGING.includes(callee.property.name)
+}
+
+/** `invariant(condition, () => text)`; the text may be a plain string as well. */
+function isInvariant(node) {
+  return node?.type === 'CallExpression' && node.callee.name === 'invariant'
 }
 
 function isAssertNever(node) {

@@ -50,6 +50,8 @@ export function mutate({ area, mutate: globs }: Target, jobs: number): StrykerFi
     vitest: { configFile: 'mutation/vitest.config.ts', related: false },
     mutate: globs,
     coverageAnalysis: 'perTest',
+    // Beside the time that the tests took without a mutant: long enough that a busy machine is not taken for a loop.
+    timeoutMS: 15_000,
     concurrency: jobs,
     tempDirName: 'mutation/reports/sandbox',
     ignorePatterns: ['/mutation/reports', '/mutation/node_modules'],
