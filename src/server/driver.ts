@@ -217,9 +217,11 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Begins to take part. `network` delivers its events to this driver. */
   start(network: Network): void {
     this.#network = network
-    this.#storage.whenFailed((error) => this.#fail(error))
     this.#setPeers()
     this.#step({ kind: 'tick', now: this.#clock.now() })
+    this.#storage.whenFailed((error) => this.#fail(error))
+    // The storage may have failed before, or with the first step: nothing would end what is begun now.
+    if (this.#ended !== undefined) return
     this.#armHashTimer()
     this.#scrubber.start()
     this.#orFail(() => this.#space.start())
@@ -475,6 +477,7 @@ export class Driver implements NodeApi, NetworkEvents {
         return sink.nextChunk
       },
       write: (number, chunk, done) => {
+        this.#space.writes(chunk.length)
         if (this.#raft.room !== 'none') sink.write(number, chunk, done)
         else this.#clock.soon(() => done(new Error('the disk here is nearly full')))
       },

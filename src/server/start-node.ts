@@ -76,6 +76,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   }).catch((error: unknown) => {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(options.dataDir, error)) : error
   })
+  // It may be a part of what an earlier process was to keep, or of another size.
+  disk.giveBackReserve()
   const node = new Node(options, storage, logger)
   try {
     await node.start()

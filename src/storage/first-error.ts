@@ -26,9 +26,10 @@ export class FirstError {
     return this.#error
   }
 
-  /** Calls `told` with the first error, at the moment when it is met. */
+  /** Calls `told` with the first error, at the moment when it is met; at once when that was before. */
   whenFailed(told: (error: Error) => void): void {
     this.#told = told
+    if (this.#error !== undefined) told(this.#error)
   }
 
   /** Throws when something has failed before. */

@@ -7,7 +7,7 @@ import type { Engine, EngineBatch } from './engine.ts'
 import { asError, InvariantError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
 import { rowPrefix, STAGING_KEY } from './keys.ts'
-import { decodeStaging, encodeStaging, type Meta, type Staging } from './records.ts'
+import { encodeStaging, type Meta, type Staging } from './records.ts'
 import { hashOfStored, StateHash, sealRow } from './rows.ts'
 import type { Done, SnapshotSink, SnapshotSource } from './types.ts'
 import type { WriteQueue } from './write-queue.ts'
@@ -23,13 +23,12 @@ export class StagedSnapshot {
   /** Generations are handed out faster than they are written down. */
   #nextGeneration: number
 
-  constructor(engine: Engine, first: FirstError, queue: WriteQueue) {
+  /** `staging`: as recovered. */
+  constructor(engine: Engine, first: FirstError, queue: WriteQueue, staging: Staging | undefined) {
     this.#engine = engine
     this.#first = first
     this.#queue = queue
     this.#nextGeneration = queue.meta.nextGeneration
-    const sealed = engine.get(STAGING_KEY)
-    const staging = sealed === undefined ? undefined : decodeStaging(sealed)
     // A transfer given up right before a crash may still be on record.
     if (staging !== undefined && !queue.meta.dead.includes(staging.generation)) this.#staging = staging
   }
@@ -97,7 +96,10 @@ export class StagedSnapshot {
       done(new Error(`the transfer of snapshot ${before.id} has been given up here`))
       return
     }
-    this.#first.check()
+    if (this.#first.error !== undefined) {
+      done(this.#first.error)
+      return
+    }
     this.#staging = after
     const batch = this.#engine.batch()
     for (const [key, stored] of rows) batch.put(key, stored)

@@ -5,13 +5,14 @@ import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError } from './errors.ts'
 import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
-import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix } from './keys.ts'
+import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
 import { type LayerRow, Overlay, type Room, type Submission } from './overlay.ts'
 import {
   type AppliedState,
   decodeAppliedRecord,
   decodeMeta,
+  decodeStaging,
   encodeAppliedRecord,
   type Meta,
   type Staging,
@@ -68,7 +69,7 @@ export function openStore(
 ): void {
   const first = new FirstError(identity.name)
   try {
-    const { meta, state } = readState(engine)
+    const { meta, state, staging } = readState(engine)
     const log = new DurableLog(engine, first, meta.logStart)
     log.recover(meta.logEnd, (logError) => {
       if (logError !== undefined) return done(first.fail(logError), undefined)
@@ -79,7 +80,7 @@ export function openStore(
         (now) => now,
         (error) => {
           if (error !== undefined) done(error, undefined)
-          else done(undefined, new Store({ engine, identity, limits, first, log, queue, state }))
+          else done(undefined, new Store({ engine, identity, limits, first, log, queue, state, staging }))
         },
       )
     })
@@ -88,8 +89,15 @@ export function openStore(
   }
 }
 
-/** The records beside log and rows, newest and in agreement with each other. */
-function readState(engine: Engine): { meta: Meta; state: AppliedState } {
+interface Recovered {
+  readonly meta: Meta
+  readonly state: AppliedState
+  /** The snapshot that was being received. */
+  readonly staging: Staging | undefined
+}
+
+/** The records beside log and rows, newest and in agreement with each other. All that a start reads of them: what is refused is left as it was. */
+function readState(engine: Engine): Recovered {
   const sealedMeta = engine.get(META_KEY)
   const sealedApplied = engine.get(APPLIED_KEY)
   if (sealedMeta === undefined) throw new CorruptionError('the meta record is missing')
@@ -110,7 +118,19 @@ function readState(engine: Engine): { meta: Meta; state: AppliedState } {
     throw new CorruptionError(
       `applied index ${index}, commit index ${hardState.commit} and a log of (${logStart.index}, ${logEnd.index}] do not fit together`,
     )
-  return { meta, state }
+  return { meta, state, staging: readStaging(engine, meta) }
+}
+
+function readStaging(engine: Engine, { generation, nextGeneration }: Meta): Staging | undefined {
+  const sealed = engine.get(STAGING_KEY)
+  if (sealed === undefined) return undefined
+  const staging = decodeStaging(sealed)
+  // Given up, an older one would take the rows that are the state with it.
+  if (staging.generation <= generation || staging.generation >= nextGeneration)
+    throw new CorruptionError(
+      `the staging record is of generation ${staging.generation}, which is not between ${generation} and ${nextGeneration}`,
+    )
+  return staging
 }
 
 interface Parts {
@@ -121,6 +141,7 @@ interface Parts {
   readonly log: DurableLog
   readonly queue: WriteQueue
   readonly state: AppliedState
+  readonly staging: Staging | undefined
 }
 
 class Store implements Storage {
@@ -154,7 +175,7 @@ class Store implements Storage {
   #isClosed = false
   #sources = 0
 
-  constructor({ engine, identity, limits, first, log, queue, state }: Parts) {
+  constructor({ engine, identity, limits, first, log, queue, state, staging }: Parts) {
     this.identity = identity
     this.batchLimits = limits
     this.#room = { bytes: limits.batchBytesMax, items: limits.batchItemsMax }
@@ -170,7 +191,7 @@ class Store implements Storage {
     this.#first = first
     this.#log = log
     this.#queue = queue
-    this.#staged = new StagedSnapshot(engine, first, queue)
+    this.#staged = new StagedSnapshot(engine, first, queue, staging)
     this.#garbage = new Garbage(engine, first)
     this.#applied = state.applied
     this.#appliedSubmitted = state.applied.index

@@ -176,7 +176,7 @@ export interface Storage {
 
   /**
    * Tells of the first error of any kind at the moment when it is met, whoever asked for what failed: a page for a client, a chunk of a snapshot.
-   * The node ends with it.
+   * The node ends with it. One that was met before is told at once.
    */
   whenFailed(told: (error: Error) => void): void
   /** Waits for the write in flight and closes. After a failed write nothing more is submitted, `close` included: the handle is abandoned. */

@@ -1,6 +1,6 @@
 // A real node on a real file system, whose reserve is set above what is free there.
 
-import { mkdtempSync, rmSync, statfsSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -71,6 +71,13 @@ test('the file that is kept takes its room, is given back, and is no obstacle to
   expect(await change(url, 'PUT', 'c')).toEqual([200, undefined])
   disk.giveBackReserve()
   expect(disk.hasReserve).toBe(false)
+})
+
+test('a part of such a file, as an earlier process may leave it, does not pass for it', async () => {
+  const file = join(dir, 'n1', 'RESERVE')
+  writeFileSync(file, 'part')
+  await start({ kind: 'existing' }, 0)
+  expect(existsSync(file)).toBe(false)
 })
 
 test('where nothing can be told of the file system there is room', () => {

@@ -107,6 +107,28 @@ test('a snapshot that is arriving is given up when the room ends, and comes agai
   expect(follower.running.status().raft.applied).toBeGreaterThan(100)
 })
 
+test('what a snapshot brings counts as written: the end of room is seen while it arrives', () => {
+  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20, chunkRows: 1 }
+  const cluster = SimulatedCluster.formed(3, { limits })
+  const { follower } = cluster
+  follower.crash()
+  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
+  cluster.advance(1000)
+  follower.machine.space.fixed = diskReserveBytes + 1000
+  follower.start()
+  cluster.until(() => (follower.driver?.inspect()['links.receiving'] ?? 0) > 0)
+  const began = cluster.time.now
+  follower.machine.space.fixed = NONE
+  cluster.until(() => follower.running.inspect()['links.receiving'] === 0)
+  expect(cluster.time.now - began).toBeLessThan(diskLookMs)
+  expect(follower.running.status().raft).toMatchObject({
+    room: 'none',
+    applied: expect.toSatisfy((index) => index < 100),
+  })
+  follower.machine.space.fixed = undefined
+  cluster.converge()
+})
+
 test('room that ends in the middle of a turn is told to the core after what the turn has to write and to send', () => {
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster

@@ -4,8 +4,8 @@ import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { seal } from '../../src/storage/codec.ts'
 import type { Engine, EngineSnapshot } from '../../src/storage/engine.ts'
-import { FORMAT_VERSION, openStorage, type Storage } from '../../src/storage/index.ts'
-import { APPLIED_KEY, logKey, META_KEY, prefixed, rowPrefix } from '../../src/storage/keys.ts'
+import { FORMAT_VERSION, openStorage, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
+import { APPLIED_KEY, logKey, META_KEY, prefixed, rowPrefix, STAGING_KEY } from '../../src/storage/keys.ts'
 import { decodeMeta, encodeMeta, type Meta } from '../../src/storage/records.ts'
 import { metaOf } from './conformance.ts'
 import { FaultyEngine } from './faulty.ts'
@@ -69,6 +69,11 @@ async function tamper(dir: string, change: Change): Promise<void> {
 const frameBytes = (from: number, to: number, term: number): Uint8Array =>
   seal(logKey(from), ...entries(from, to, term).map(({ frame }) => frame))
 
+const flip = (stored: Buffer): Buffer => {
+  stored.writeUInt8(stored.readUInt8(2) ^ 4, 2)
+  return stored
+}
+
 describe('a replica is refused', () => {
   test('when an older meta record comes to light: it would forget a vote', async () => {
     const dir = await replica()
@@ -131,6 +136,38 @@ describe('a replica is refused', () => {
     })
   })
 
+  /** A closed replica with a complete snapshot that nobody has installed, and its staging record. */
+  async function staged(): Promise<{ dir: string; source: SnapshotSource; record: Uint8Array }> {
+    const dir = await replica()
+    const from = await openStorage(await replica(9))
+    const source = from.snapshotSource()
+    const storage = await openStorage(dir)
+    await stream(source, must(await sinkFor(storage, source)))
+    await closed(storage)
+    source.close()
+    await closed(from)
+    return { dir, source, record: await raw(dir, async (db) => must(await db.get(STAGING_KEY))) }
+  }
+
+  test('when the record of a snapshot that was being received is damaged', async () => {
+    const { dir, record } = await staged()
+    await tamper(dir, (put) => void put(STAGING_KEY, flip(Buffer.from(record))))
+    await expect(openStorage(dir)).rejects.toMatchObject({
+      name: 'StorageRefusedError',
+      message: expect.stringMatching(/checksum of the staging record .*kv cluster rejoin n1/),
+    })
+  })
+
+  test('when the record of a snapshot that is installed comes to light: its rows would be deleted as given up', async () => {
+    const { dir, source, record } = await staged()
+    const storage = await openStorage(dir)
+    const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: false }
+    await store(storage, batch(hardState(2, 16, '4'), [write({ snapshot })]))
+    await closed(storage)
+    await tamper(dir, (put) => void put(STAGING_KEY, record))
+    await expect(openStorage(dir)).rejects.toThrow(/staging record is of generation 2.*kv cluster rejoin n1/)
+  })
+
   test('when a newer quorate wrote it, without a word of damage', async () => {
     const dir = await replica()
     await raw(dir, async (db) => {
@@ -156,11 +193,6 @@ describe('a damaged row', () => {
     const stored = await raw(dir, async (db) => Buffer.from(must(await db.get(place))))
     await tamper(dir, (put) => void put(place, change(stored)))
     return openStorage(dir)
-  }
-
-  const flip = (stored: Buffer): Buffer => {
-    stored.writeUInt8(stored.readUInt8(2) ^ 4, 2)
-    return stored
   }
 
   test.each<[string, (storage: Storage) => unknown]>([

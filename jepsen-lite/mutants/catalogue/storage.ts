@@ -430,4 +430,34 @@ export const STORAGE: readonly Mutant[] = [
       edit(VIEW, '      if (this.#isClosed) return done(closedError())\n', ''),
     ],
   },
+  {
+    id: 'M175',
+    title: 'an old record of a snapshot is believed',
+    why: 'A damaged table brings it to light; the next write gives it up, and the rows that are the state with it.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        STORE,
+        'if (staging.generation <= generation || staging.generation >= nextGeneration)',
+        'if (staging.generation >= nextGeneration)',
+      ),
+    ],
+  },
+  {
+    id: 'M176',
+    title: 'what a snapshot brings does not count as written',
+    why: 'It fills the disk between two looks at the free space, and the write that fails ends the node. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [edit('src/server/driver.ts', '        this.#space.writes(chunk.length)\n', '')],
+  },
+  {
+    id: 'M177',
+    title: 'an error that was met before anybody listened is told to nobody',
+    why: 'The node takes part with a storage that has failed, until it writes. Our own.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [edit('src/storage/first-error.ts', '    if (this.#error !== undefined) told(this.#error)\n', '')],
+  },
 ]
