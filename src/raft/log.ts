@@ -112,10 +112,6 @@ export class RaftLog {
   get commit(): LogIndex {
     return this.#commit
   }
-  /** Everything up to here was given to the driver as committed. */
-  get handed(): LogIndex {
-    return this.#handed
-  }
   get applied(): LogIndex {
     return this.#applied
   }
@@ -146,7 +142,7 @@ export class RaftLog {
   inspect(): UnderWay {
     return {
       pendingWrites: this.#pending.length,
-      installing: Number(this.#installing !== undefined || this.#replaced !== undefined),
+      installing: Number(this.installing),
       uncommittedEntries: this.#last - this.#commit,
       uncommittedBytes: this.uncommittedBytes,
       unappliedEntries: this.#commit - this.#applied,
@@ -222,10 +218,9 @@ export class RaftLog {
     const last = (from - 1) as LogIndex
     const term = this.termAt(last)
     invariant(term !== undefined, () => `the log is to end at ${last}, which it does not hold`)
-    const keep = Math.max(this.#at(from), this.#head)
-    this.#entries.length = keep
-    this.#ends.length = keep
-    if (from < this.#tailFirst) this.#tailFirst = from
+    // What is not committed is in the tail.
+    this.#entries.length = this.#at(from)
+    this.#ends.length = this.#at(from)
     this.#last = last
     this.#lastTerm = term
     this.#lower(last)
@@ -246,10 +241,9 @@ export class RaftLog {
 
   /** Committed entries to apply next, as far as the limit on unapplied bytes allows. */
   takeCommitted(bytesMax: number): readonly Entry[] {
-    if (this.#handed === this.#commit || this.#handedBytes >= bytesMax) return none
     // They would be applied to what the snapshot is about to replace.
     if (this.installing) return none
-    let taken: Entry[] = []
+    let taken = none
     while (this.#handed < this.#commit && this.#handedBytes < bytesMax) {
       const room = bytesMax - this.#handedBytes
       const page = this.entries((this.#handed + 1) as LogIndex, (this.#commit + 1) as LogIndex, room)
@@ -332,7 +326,7 @@ export class RaftLog {
     if (number <= this.#storedWrite) return
     this.#storedWrite = number
     for (let write = this.#pending[0]; write !== undefined && write.number <= number; ) {
-      if (write.upTo > this.#stable) this.#stable = write.upTo
+      this.#stable = write.upTo
       this.#pending.shift()
       write = this.#pending[0]
     }
