@@ -31,8 +31,10 @@ export function readUint32(bytes: Uint8Array, at: number): number {
   )
 }
 
-/** 64 bits wide, so that the layout never has to change; values are safe integers. */
+/** 64 bits wide, so that the layout never has to change; values are safe integers: what could not be read again is not written. */
 export function writeUint64(target: Uint8Array, at: number, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new RangeError(`not a whole number from 0 to 2^53: ${value}`)
   writeUint32(target, at, Math.floor(value / TWO_32))
   writeUint32(target, at + 4, value)
 }
@@ -53,7 +55,10 @@ export function writeAscii(target: Uint8Array, at: number, text: string): void {
 
 export function readAscii(bytes: Uint8Array): string {
   let text = ''
-  for (const byte of bytes) text += String.fromCharCode(byte)
+  for (const byte of bytes) {
+    if (byte > 0x7f) throw new MalformedBytesError(`not ASCII: byte ${byte}`)
+    text += String.fromCharCode(byte)
+  }
   return text
 }
 

@@ -10,7 +10,8 @@
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
 //
-// The second part is what a fingerprint covers: two requests are the same when it is, byte for byte.
+// The second part is what a fingerprint covers: two requests are the same when it is, byte for byte. A request has one form, and only that is
+// read: what decodes can be encoded again to the very same bytes.
 
 import {
   byteAt,
@@ -39,6 +40,8 @@ const HAS_IF_MATCH = 1
 const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
 const TEXT_MAX = 255
+/** What its length can say; the settings allow less. */
+const KEY_BYTES_MAX = 0xffff
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 
 /** Kind and version that the entry's header must carry. */
@@ -77,10 +80,12 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
     writeSettings(command.settings, target, optionsAt + 1)
     return
   }
+  const { key } = command
+  if (key.length > KEY_BYTES_MAX) throw new RangeError(`key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
   const keyAt = writeOptions(command.condition ?? NO_CONDITION, command.prev, target, optionsAt)
-  writeUint16(target, keyAt, command.key.length)
-  target.set(command.key, keyAt + 2)
-  if (command.kind === 'put') target.set(command.value, keyAt + 2 + command.key.length)
+  writeUint16(target, keyAt, key.length)
+  target.set(key, keyAt + 2)
+  if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)
 }
 
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
@@ -107,6 +112,7 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
   let at = 1
   const token = envelope & HAS_TOKEN ? sliceAt(body, at + 1, byteAt(body, at)) : undefined
   if (token !== undefined) at += 1 + token.length
+  if (token === undefined && envelope & HAS_SINCE) throw new MalformedBytesError('a since without a token')
   const since = envelope & HAS_SINCE ? asRevision(readUint64(body, at)) : undefined
   if (since !== undefined) at += 8
 
@@ -120,7 +126,9 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
 
 function readSettingsCommand(body: Uint8Array, at: number): Command {
   knownFlags(body, at, 0)
-  return { kind: 'settings', settings: readSettings(body, at + 1) }
+  const settings = readSettings(body, at + 1)
+  endsAt(body, at + 1 + settingsBytes(settings))
+  return { kind: 'settings', settings }
 }
 
 function readKeyCommand(kind: number, body: Uint8Array, optionsAt: number): Command {
@@ -136,8 +144,13 @@ function readKeyCommand(kind: number, body: Uint8Array, optionsAt: number): Comm
   const key = sliceAt(body, at + 2, readUint16(body, at))
   const valueAt = at + 2 + key.length
   if (kind === KIND_PUT) return { kind: 'put', key, value: body.subarray(valueAt), condition, prev }
-  if (valueAt !== body.length) throw new MalformedBytesError(`bytes after the end of entry kind ${kind}`)
+  endsAt(body, valueAt)
   return { kind: 'delete', key, condition, prev }
+}
+
+function endsAt(body: Uint8Array, end: number): void {
+  if (end !== body.length)
+    throw new MalformedBytesError(`bytes after the end of a request: ${body.length}, not ${end}`)
 }
 
 function knownFlags(body: Uint8Array, at: number, known: number): number {

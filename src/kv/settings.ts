@@ -99,9 +99,12 @@ export function writeSettings(settings: Partial<Settings>, target: Uint8Array, a
 export function readSettings(bytes: Uint8Array, at: number): Partial<Settings> {
   const settings: Partial<Record<keyof Settings, number>> = {}
   const count = byteAt(bytes, at)
+  let before = 0
   for (let i = 0; i < count; i++) {
     const position = at + 1 + 9 * i
     const id = byteAt(bytes, position)
+    if (id <= before) throw new MalformedBytesError(`setting ${id} after ${before}`)
+    before = id
     settings[settingOf(id)] = readUint64(bytes, position + 1)
   }
   return settings

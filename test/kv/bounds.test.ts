@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { equalBytes, readUint16, readUint64, writeAscii, writeUint64 } from '../../src/kv/bytes.ts'
 import { readTags, TAGS_MAX, tagsBytes, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
+import { decodeRequest } from '../../src/kv/request.ts'
 import { dataKey, dataRange, decodeKeyRow, userKey } from '../../src/kv/rows.ts'
 import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
 import { initialState } from '../../src/kv/state.ts'
@@ -58,6 +59,15 @@ describe('the last allowed and the first refused', () => {
     expect(() => bodyOf({ ...ask(putOf('k', '')), principal: 'p'.repeat(256) })).toThrow(RangeError)
   })
 
+  test('a key whose length cannot be said is no other key', () => {
+    const put = (bytes: number) => {
+      const key = new Uint8Array(bytes).fill(0x61)
+      return ask({ kind: 'put', key, value: utf8('v'), condition: undefined, prev: false })
+    }
+    expect(decodeRequest(16, 1, bodyOf(put(0xffff)))).toEqual(put(0xffff))
+    expect(() => bodyOf(put(0x1_0000))).toThrow(RangeError)
+  })
+
   test('tags of a condition', () => {
     const write = (count: number) => {
       const tags = Array.from({ length: count }, () => rev(1))
@@ -100,6 +110,24 @@ describe('bytes that are not ours', () => {
     expect(readUint64(bytes, 0)).toBe(Number.MAX_SAFE_INTEGER)
     bytes[1] = 0x20
     expect(() => readUint64(bytes, 0)).toThrow(MalformedBytesError)
+  })
+
+  test.each([-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])(
+    'what could not be read again is not written: %d',
+    (value) => {
+      expect(() => bodyOf(ask({ kind: 'settings', settings: { storeBytesMax: value } }))).toThrow(RangeError)
+    },
+  )
+
+  test.each([
+    ['a since without a token', 16, '02 0000000000000001 00 00 0001 6b'],
+    ['bytes behind the settings', 18, '00 00 00 01 03 0000000000000008 00'],
+    ['a setting twice', 18, '00 00 00 02 03 0000000000000008 03 0000000000000009'],
+    ['settings in another order', 18, '00 00 00 02 03 0000000000000008 01 0000000000000009'],
+    ['a principal that is not ASCII', 16, '00 01 80 00 0001 6b'],
+  ])('a request in a form that is not its own is malformed: %s', (_, kind, body) => {
+    const bytes = Uint8Array.from(Buffer.from(body.replaceAll(' ', ''), 'hex'))
+    expect(() => decodeRequest(kind, 1, bytes)).toThrow(MalformedBytesError)
   })
 
   test('an integer cut short is malformed', () => {

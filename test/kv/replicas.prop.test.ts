@@ -1,0 +1,266 @@
+// One log on replicas that live differently: limits of their stores, restarts, power cuts, snapshots of one another at any index. Whatever
+// happened, every entry has one outcome, and rows, registers and state hash are the same at the end.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { requestKind } from '../../src/kv/request.ts'
+import { encodeState, initialState } from '../../src/kv/state.ts'
+import type { Applied, Command, Condition, Idempotency, Request, Settings } from '../../src/kv/types.ts'
+import { stampFrame } from '../../src/raft/entry.ts'
+import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
+import { Applier } from '../../src/server/applier.ts'
+import type { Storage, StoredRow } from '../../src/storage/index.ts'
+import type { StoreLimits } from '../../src/storage/store.ts'
+import { pastEntry, sealed } from '../raft/harness/frames.ts'
+import { runs } from '../runs.ts'
+import { metaOf } from '../storage/conformance.ts'
+import { memoryDisk, openDisk } from '../storage/replicas.ts'
+import { batch, closed, hardState, must, scrub, sinkFor, store, stream, write } from '../storage/samples.ts'
+import { ask, bodyOf, hex, rev } from './store.ts'
+
+const FIRST = 2
+const TERM = 1
+
+/** Few keys, so that they meet; some too long for what a replica keeps in memory of each row. */
+const key = fc
+  .constantFrom(0, 1, 2, 59, 60, 100)
+  .chain((length) => fc.constantFrom(0x61, 0x62, 0xff).map((byte) => new Uint8Array(length).fill(byte)))
+/** Around the head of a row, and larger than a batch. */
+const value = fc
+  .constantFrom(0, 1, 32, 33, 34, 300, 2000)
+  .map((length) => new Uint8Array(length).fill(length))
+const revisions = fc.integer({ min: 1, max: 9 }).map(rev)
+const tags = fc.oneof(fc.constant('any' as const), fc.array(revisions, { maxLength: 3 }))
+const condition: fc.Arbitrary<Condition | undefined> = fc.option(
+  fc.record({
+    ifMatch: fc.option(tags, { nil: undefined }),
+    ifNoneMatch: fc.option(tags, { nil: undefined }),
+  }),
+  { nil: undefined, freq: 1 },
+)
+const prev = fc.nat(9).map((drawn) => drawn === 0)
+const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
+  {
+    keyBytesMax: fc.constantFrom(0, 1, 60, 100, 200),
+    valueBytesMax: fc.constantFrom(0, 33, 2000, 2001),
+    storeBytesMax: fc.integer({ min: 0, max: 6000 }),
+    idempotencyTokensMax: fc.integer({ min: 1, max: 5 }),
+    idempotencyBytesMax: fc.integer({ min: 4000, max: 4200 }),
+    idempotencyAgeMsMax: fc.integer({ min: 1000, max: 2000 }),
+    clusterVersion: fc.integer({ min: 0, max: 1 }),
+  },
+  { requiredKeys: [] },
+)
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('put' as const), key, value, condition, prev }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), key, condition, prev }) },
+  { weight: 1, arbitrary: settings.map((settings) => ({ kind: 'settings' as const, settings })) },
+)
+const idempotency: fc.Arbitrary<Idempotency | undefined> = fc.option(
+  fc.record({
+    token: fc.integer({ min: 1, max: 12 }).map((n) => 't'.repeat(n * n)),
+    since: fc.option(revisions, { nil: undefined }),
+  }),
+  { nil: undefined, freq: 2 },
+)
+/** Undefined: an entry of the core. */
+const request: fc.Arbitrary<Request | undefined> = fc.option(
+  fc.tuple(command, idempotency).map(([command, idempotency]) => ask(command, idempotency)),
+  { nil: undefined, freq: 9 },
+)
+const log = fc
+  .array(fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }), {
+    minLength: 1,
+    maxLength: 40,
+  })
+  .map((drawn) => {
+    let now = 1000
+    return drawn.map(({ request, elapsedMs }, at) => {
+      now += elapsedMs
+      return entryOf(FIRST + at, request, now)
+    })
+  })
+
+function entryOf(index: number, request: Request | undefined, clusterTimeMs: number): Entry {
+  if (request === undefined) return pastEntry(index, TERM)
+  const frame = sealed(requestKind(request).kind, asReplicaId('9'), 1, index, bodyOf(request))
+  stampFrame(frame, asTerm(TERM), asIndex(index), clusterTimeMs)
+  return { index: asIndex(index), term: asTerm(TERM), frame }
+}
+
+const limits: fc.Arbitrary<Partial<StoreLimits>> = fc.record({
+  rowHeads: fc.integer({ min: 1, max: 12 }),
+  rowFilterBytes: fc.integer({ min: 1, max: 64 }),
+  batchBytesMax: fc.integer({ min: 1, max: 4000 }),
+  batchItemsMax: fc.integer({ min: 1, max: 30 }),
+})
+
+type Step =
+  | { readonly kind: 'apply'; readonly count: number }
+  | { readonly kind: 'flush' | 'restart' }
+  | { readonly kind: 'cut'; readonly inFlight: 'lost' | 'kept' }
+  | { readonly kind: 'install'; readonly ahead: number; readonly limits: Partial<StoreLimits> }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('apply'), count: fc.integer({ min: 1, max: 9 }) }) },
+  { weight: 3, arbitrary: fc.constant({ kind: 'flush' }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'restart' }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('cut'), inFlight: fc.constantFrom('lost', 'kept') }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('install'), ahead: fc.nat(9), limits }) },
+)
+
+/** What each entry came to, wherever it was applied first. */
+type Heard = Map<number, Applied | undefined>
+
+const RAFT_STATE = Uint8Array.of(7)
+
+class Replica {
+  readonly #disk = memoryDisk({
+    hardState: hardState(TERM, FIRST - 1),
+    applied: {
+      index: asIndex(FIRST - 1),
+      term: asTerm(TERM),
+      raft: RAFT_STATE,
+      kv: encodeState(initialState({ idempotencyAgeMsMax: 1000 })),
+    },
+  })
+  readonly #log: readonly Entry[]
+  readonly #heard: Heard
+  readonly #limits: Partial<StoreLimits>
+  #running: { readonly storage: Storage; readonly applier: Applier } | undefined
+
+  constructor(log: readonly Entry[], heard: Heard, limits: Partial<StoreLimits> = {}) {
+    this.#log = log
+    this.#heard = heard
+    this.#limits = limits
+  }
+
+  get #commit(): number {
+    return FIRST + this.#log.length - 1
+  }
+
+  async start(): Promise<this> {
+    await this.#open()
+    await this.#store([write({ entries: this.#log })])
+    return this
+  }
+
+  async live(step: Step): Promise<void> {
+    const { storage } = must(this.#running)
+    switch (step.kind) {
+      case 'apply':
+        this.applyTo(storage.applied.index + step.count)
+        break
+      case 'flush':
+        await this.#store([])
+        break
+      case 'restart':
+        await closed(storage)
+        await this.#open()
+        break
+      case 'cut':
+        storage.write(batch(hardState(TERM, this.#commit)), () => {
+          throw new Error('called back after a power cut')
+        })
+        this.#disk.power(step.inFlight)
+        await this.#open()
+        break
+      case 'install':
+        await this.#install(step.ahead, step.limits)
+        break
+    }
+  }
+
+  applyTo(index: number): void {
+    const { storage, applier } = must(this.#running)
+    const from = storage.applied.index + 1 - FIRST
+    applier.push(this.#log.slice(from, Math.max(from, index + 1 - FIRST)))
+    applier.run(() => false)
+  }
+
+  async #open(): Promise<void> {
+    const storage = await openDisk(this.#disk, undefined, {}, this.#limits)
+    const applier = new Applier(storage, {
+      coreEntryApplied: () => {},
+      encodedRaftState: () => RAFT_STATE,
+      applied: (entry, result) => this.#told(entry, result),
+    })
+    this.#running = { storage, applier }
+  }
+
+  #told({ index }: Entry, result: Applied | undefined): void {
+    // A copy: what it shows are views of buffers that others use.
+    const told = structuredClone(result)
+    if (this.#heard.has(index)) expect(told).toEqual(this.#heard.get(index))
+    else this.#heard.set(index, told)
+  }
+
+  /** Of a replica that has come further, with limits of its own. */
+  async #install(ahead: number, limits: Partial<StoreLimits>): Promise<void> {
+    const { storage, applier } = must(this.#running)
+    const index = storage.applied.index + ahead
+    if (ahead === 0 || index > this.#commit) return
+    const sender = await new Replica(this.#log, this.#heard, limits).start()
+    sender.applyTo(index)
+    const source = must(sender.#running).storage.snapshotSource()
+    await stream(source, must(await sinkFor(storage, source)))
+    const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: true }
+    await this.#store([write({ snapshot })])
+    applier.reload()
+    source.close()
+    await sender.end()
+  }
+
+  async #store(writes: readonly ReturnType<typeof write>[]): Promise<void> {
+    const { storage } = must(this.#running)
+    await store(storage, batch(hardState(TERM, this.#commit), writes))
+    while (storage.rowsLeft) await store(storage, batch(hardState(TERM, this.#commit)))
+  }
+
+  /** All that it holds, read from the disk after everything has been written. */
+  async picture(): Promise<unknown> {
+    await this.#store([])
+    const { storage } = must(this.#running)
+    await closed(storage)
+    await this.#open()
+    const opened = must(this.#running).storage
+    await scrub(opened)
+    const { index, kv } = opened.applied
+    return { index, kv: hex(kv), stateHash: opened.stateHash, rows: await rowsOf(opened) }
+  }
+
+  end(): Promise<void> {
+    return closed(must(this.#running).storage)
+  }
+}
+
+async function rowsOf(storage: Storage): Promise<readonly string[]> {
+  const view = storage.view()
+  const all = { gte: Uint8Array.of(0), lt: Uint8Array.of(255), reverse: false, rowsMax: 1e6, bytesMax: 1e9 }
+  const rows = await new Promise<readonly StoredRow[]>((resolve, reject) => {
+    view.range(all, (error, rows) => (error === undefined ? resolve(rows) : reject(error)))
+  })
+  view.close()
+  return rows.map(({ key, value }) => `${hex(key)}=${hex(value)}`)
+}
+
+test('every entry has one outcome, and all replicas hold the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(log, limits, fc.array(step, { maxLength: 25 }), async (entries, drawn, steps) => {
+      const heard: Heard = new Map()
+      const plainLife = await new Replica(entries, heard).start()
+      plainLife.applyTo(FIRST + entries.length)
+      const expected = await plainLife.picture()
+      await plainLife.end()
+      const other = await new Replica(entries, heard, drawn).start()
+      for (const step of steps) await other.live(step)
+      other.applyTo(FIRST + entries.length)
+      expect(await other.picture()).toEqual(expected)
+      await other.end()
+    }),
+    { numRuns: runs(150) },
+  )
+})
