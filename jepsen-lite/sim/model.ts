@@ -147,11 +147,11 @@ export class Model {
       return { principal, outcome: known.outcome, replayed: true, keyed: true }
     }
     const { since } = idempotency
-    if (since !== undefined && since > this.revision) return refused('bad_request')
     // Neither a key nor a setting has changed since what was forgotten at the newest revision.
     if (since !== undefined && since <= this.#horizon && since < this.revision)
       return refused('idempotency_expired')
-    const outcome = this.#execute(request)
+    const isAhead = since !== undefined && since > this.revision
+    const outcome = isAhead ? `refused bad_request at ${this.revision}` : this.#execute(request)
     this.#evict(true)
     this.#tokens.set(idempotency.token, {
       asked,

@@ -53,7 +53,7 @@ export const applyEntry: Apply = function* (kind, version, body, clusterTimeMs, 
   const said = answerOfToken(request, known?.bytes, print, state)
   if (said !== undefined) return yield* evictAfter(unchanged(said.outcome, state), said.replayed)
 
-  const { outcome, changes, state: done } = execute(command, current, state)
+  const { outcome, changes, state: done } = refusalOfSince(request, state) ?? execute(command, current, state)
   const tokenRow = encodeTokenRow(print, outcome)
   const left = yield* evict(done, rememberedBytes(token, tokenRow), changes)
   const tokens = remember(left, token, tokenRow, outcome.revision, state.clusterTimeMs, changes)
@@ -107,10 +107,15 @@ function answerOfToken(
   const known = lookUp(tokenRow, print, command)
   if (known === 'other-request') return refuse('token-reused')
   if (known !== undefined) return { outcome: known, replayed: true }
-  if (since !== undefined && since > revision) return refuse('since-ahead', [since, revision])
   if (since !== undefined && isForgotten(since, state))
     return refuse('token-expired', [tokens.horizon, since])
   return undefined
+}
+
+/** It says nothing of the request's age: remembered like any other refusal, so that it still holds when the store has come that far. */
+function refusalOfSince({ since }: ParsedRequest, state: KvState): Executed | undefined {
+  if (since === undefined || since <= state.revision) return undefined
+  return refuse(state, 'since-ahead', [since, state.revision])
 }
 
 function execute(command: Command, current: Current | null, state: KvState): Executed {

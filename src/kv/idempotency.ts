@@ -1,7 +1,8 @@
 // Remembered outcomes: what a token row holds, and how the oldest are forgotten.
 //
 // Every outcome that apply decides for a request is remembered, refusals too: an answer "nothing was written" must stay true
-// when a copy of the request arrives late. What concerns the token itself (reused, expired) is not.
+// when a copy of the request arrives late. Not so what concerns the token itself: an expired one stays expired, and one of another request
+// has its place taken.
 //
 // An outcome in bytes: code (1), revision (8), then
 //   put                 create_revision (8), mod_revision (8), version (8)

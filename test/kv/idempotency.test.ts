@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { EVICTIONS_PER_ENTRY_MAX } from '../../src/kv/idempotency.ts'
-import type { Command } from '../../src/kv/types.ts'
+import { type Command, TABLE_TOKEN_ORDER, TABLE_TOKENS } from '../../src/kv/types.ts'
 import { ask, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const token = (text: string, since?: number) => ({
@@ -180,6 +180,16 @@ describe('forgetting', () => {
     const store = new MemoryStore()
     const { outcome, changes } = store.apply(ask(putOf('a', '1'), token('t', 2)))
     expect(outcome).toMatchObject({ kind: 'refused', code: 'bad_request', revision: 1 })
-    expect(changes).toEqual([])
+    expect(changes.map(({ key }) => key[0])).toEqual([TABLE_TOKENS, TABLE_TOKEN_ORDER])
+  })
+
+  test('a since beyond the store is still a mistake when a copy comes late and the store has reached it', () => {
+    const store = new MemoryStore()
+    const ahead = ask(putOf('a', '1'), token('t', 3))
+    const { outcome } = store.apply(ahead)
+    store.apply(ask(putOf('b', '1')))
+    store.apply(ask(putOf('b', '2')))
+    expect(store.apply(ahead)).toMatchObject({ outcome, replayed: true, changes: [] })
+    expect(store.get('a')).toBeUndefined()
   })
 })

@@ -162,12 +162,11 @@ class Model {
         return { outcome: known.outcome, replayed: true }
       }
       if (known !== undefined) answered.outcome = this.#refuse('idempotency_key_reused')
-      else if (idempotency.since !== undefined && idempotency.since > this.revision)
-        answered.outcome = this.#refuse('bad_request')
       else if (idempotency.since !== undefined && this.#mayBeForgotten(idempotency.since))
         answered.outcome = this.#refuse('idempotency_expired')
       else {
-        const outcome = this.#execute(command)
+        const isAhead = (idempotency.since ?? 0) > this.revision
+        const outcome = isAhead ? this.#refuse('bad_request') : this.#execute(command)
         this.#forget(now, 1)
         this.memory.push({ token: idempotency.token, asked, outcome, at: now })
         return { outcome, replayed: false }
