@@ -127,7 +127,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #versions: ClusterVersions
   readonly #gathering: Gathering
   #gatherTimer: Timer | undefined
-  /** Told when the core gives up a transfer of leadership. */
+  /** Told when the core gives up the transfer of leadership that they wait for. */
   readonly #transferRefused = new Set<(detail: string) => void>()
   /** Entries up to here were committed when the node started: before they are applied it is not ready. */
   readonly #commitAtStart: LogIndex
@@ -386,6 +386,10 @@ export class Driver implements NodeApi, NetworkEvents {
       giveUp()
     }
     this.#clock.soon(() => {
+      if (this.#ended !== undefined) {
+        done({ ok: false, problem: { code: 'not_ready', detail: this.#ended.reason, written: 'no' } })
+        return
+      }
       this.#transferRefused.add(refuse)
       giveUp = this.#waits.until(moved, timeoutMs, (reached) => {
         this.#transferRefused.delete(refuse)
@@ -396,7 +400,7 @@ export class Driver implements NodeApi, NetworkEvents {
           done({ ok: false, problem: { code, detail: refusal, written: 'no' } })
         }
       })
-      this.#step({ kind: 'transfer', now: this.#clock.now(), to })
+      this.#step({ kind: 'transfer', now: this.#clock.now(), to }, refuse)
     })
   }
 
@@ -560,12 +564,13 @@ export class Driver implements NodeApi, NetworkEvents {
   // -------------------------------------------------------------------------------------------------------------------
   // Steps of the core
 
-  #step(input: Input): void {
+  /** `refuse`: who asks for a transfer of leadership with this step. */
+  #step(input: Input, refuse?: (detail: string) => void): void {
     if (this.#ended !== undefined) return
-    this.#orFail(() => this.#carryOut(this.#raft.step(input)))
+    this.#orFail(() => this.#carryOut(this.#raft.step(input), refuse))
   }
 
-  #carryOut(output: Output): void {
+  #carryOut(output: Output, refuse?: (detail: string) => void): void {
     if (output.fatal !== undefined) throw new Error(`${output.fatal}. ${rejoinAdvice(this.name)}`)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#take(output.write)
@@ -575,11 +580,7 @@ export class Driver implements NodeApi, NetworkEvents {
     for (const outcome of output.outcomes) this.#proposals.resolve(outcome)
     for (const outcome of output.reads) this.#reads.resolve(outcome)
     for (const { to } of output.snapshots) this.#sendSnapshot(to)
-    if (output.transfer !== undefined) {
-      const { outcome, detail } = output.transfer
-      this.#options.logger.info({ outcome }, `leadership transfer ${outcome}: ${detail}`)
-      if (outcome !== 'done') for (const refuse of [...this.#transferRefused]) refuse(detail)
-    }
+    if (output.transfer !== undefined) this.#transferEnded(output.transfer, refuse)
     if (output.committed.length > 0) {
       this.#applier.push(output.committed)
       this.#apply()
@@ -673,6 +674,17 @@ export class Driver implements NodeApi, NetworkEvents {
     if (change.leader !== undefined) this.#unpark()
     this.#followLeader(this.#configuration)
     this.#waits.check()
+  }
+
+  /** What is refused was asked for by this very step; what is aborted was asked for before, by all others who wait. */
+  #transferEnded(
+    { outcome, detail }: NonNullable<Output['transfer']>,
+    asking: ((detail: string) => void) | undefined,
+  ): void {
+    this.#options.logger.info({ outcome }, `leadership transfer ${outcome}: ${detail}`)
+    if (outcome === 'refused') asking?.(detail)
+    if (outcome !== 'aborted') return
+    for (const refuse of [...this.#transferRefused]) if (refuse !== asking) refuse(detail)
   }
 
   #roomChanged(room: DiskRoom): void {

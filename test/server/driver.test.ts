@@ -1,8 +1,9 @@
 // The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
+import { asReplicaId, type ReplicaId } from '../../src/raft/types.ts'
 import { driverLimits, raftTiming } from '../../src/server/limits.ts'
-import { SimulatedCluster, valueAt } from './simulated-cluster.ts'
+import { SimulatedCluster, type SimulatedNode, valueAt } from './simulated-cluster.ts'
 
 test('a founder elects itself, and others join as learners and are promoted', () => {
   const cluster = SimulatedCluster.formed(3)
@@ -284,6 +285,53 @@ test('a transfer without a leader is refused as that', () => {
   })
   cluster.advance(1)
   expect(code).toBe('no_leader')
+})
+
+/** What a client that asks for a transfer is told, once it is. */
+function transferAsked({ running }: SimulatedNode, to: ReplicaId): { answer?: string } {
+  const asked: { answer?: string } = {}
+  running.transfer(to, 5000, (result) => {
+    asked.answer = result.ok ? result.value.leader : `${result.problem.code}: ${result.problem.detail}`
+  })
+  return asked
+}
+
+test('a transfer that is refused says nothing to those who wait for another', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading, follower } = cluster
+  follower.slowDisk(100)
+  const first = transferAsked(leading, follower.id)
+  const second = transferAsked(leading, asReplicaId('404'))
+  cluster.advance(10)
+  expect({ first, second }).toEqual({
+    first: {},
+    second: { answer: 'membership_refused: 404 is no member of the cluster' },
+  })
+  cluster.advance(1000)
+  expect(first).toEqual({ answer: follower.name })
+})
+
+test('a transfer that takes the place of another ends that one, and not itself', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  const [away, other] = cluster.followers
+  if (away === undefined || other === undefined) throw new Error('no followers')
+  away.crash()
+  const first = transferAsked(leading, away.id)
+  cluster.advance(10)
+  const second = transferAsked(leading, other.id)
+  cluster.advance(1000)
+  expect(first).toEqual({ answer: `membership_refused: leadership is handed to ${other.name} instead` })
+  expect(second).toEqual({ answer: other.name })
+})
+
+test('a transfer that a node was asked for as it ended is answered at once', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading, follower } = cluster
+  const asked = transferAsked(leading, follower.id)
+  leading.running.close(() => {})
+  cluster.advance(1)
+  expect(asked).toEqual({ answer: 'not_ready: the node was stopped' })
 })
 
 test('a replica that is told of its lost state stops and says how to rejoin', () => {
