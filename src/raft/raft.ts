@@ -1047,6 +1047,8 @@ export class Raft {
 
   #needSnapshot(follower: Progress): void {
     if (follower.heardAt <= this.#now - this.#timing.electionMaxMs) return
+    // It would refuse the snapshot (`whyNotSnapshot`), and be offered it anew with every heartbeat.
+    if (follower.room !== 'enough') return
     const atLeast = (this.#log.first - 1) as LogIndex
     follower.becomeSnapshot(atLeast, this.#now)
     this.#snapshots.push({ to: follower.id, atLeast })

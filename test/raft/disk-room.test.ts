@@ -1,7 +1,7 @@
 // A disk that is nearly full: what a leader takes on, whom it hands over to, and what a follower writes.
 
 import { expect, test } from 'vitest'
-import { asIndex, type DiskRoom } from '../../src/raft/types.ts'
+import { asIndex, asTerm, type DiskRoom } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming } from './harness/bench.ts'
 import { sealed, TEXT } from './harness/frames.ts'
 import { id } from './harness/members.ts'
@@ -180,4 +180,29 @@ test('a leader that is short keeps no log for a follower that could not write it
   bench.receive(answer(bench, 3, 'low'))
   setRoom(bench, 'low')
   expect(bench.raft.neededAfter).toBe(bench.raft.lastIndex)
+})
+
+test('a follower that needs a snapshot is offered one when it has room for it', () => {
+  const bench = new Bench({ base: 5, commit: 5, term: 1 })
+  bench.lead()
+  bench.acknowledge([3])
+  const { lastIndex } = bench.raft
+  const behind = (room: DiskRoom): Incoming[] => [
+    answer(bench, 2, room),
+    {
+      type: 'append-rejected',
+      from: 2,
+      term: bench.raft.term,
+      index: asIndex(lastIndex - 1),
+      ...{ hintIndex: asIndex(0), hintTerm: asTerm(0), lastIndex: asIndex(0) },
+      ...{ round: bench.round, sentAt: 1 },
+    },
+  ]
+  for (const room of ['low', 'none', 'low'] as const) {
+    for (const message of behind(room)) bench.receive(message)
+    bench.pass(TIMING.heartbeatMs)
+    expect(bench.takeSnapshots()).toEqual([])
+  }
+  bench.receive(answer(bench, 2, 'enough'))
+  expect(bench.takeSnapshots()).toMatchObject([{ to: id(2) }])
 })
