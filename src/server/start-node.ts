@@ -99,6 +99,7 @@ class Node implements RunningNode {
   #http: HttpServer | undefined
   #url = ''
   #over = false
+  #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
 
   constructor(options: NodeOptions, storage: Storage, logger: Logger) {
@@ -174,13 +175,22 @@ class Node implements RunningNode {
   }
 
   async stop(): Promise<void> {
-    if (this.#over) return void (await this.ended)
+    this.#stopping ??= this.#stop()
+    await this.#stopping
+    // It may have failed or been crashed meanwhile, and is being ended for that.
+    await this.ended
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#over) return
     await new Promise<void>((resolve) => this.api.drain(resolve))
     await this.#http?.close({ graceful: true })
-    await new Promise<void>((resolve, reject) => {
-      this.api.close((error) => (error === undefined ? resolve() : reject(error)))
-    })
-    await this.#finish({ kind: 'stopped', reason: 'the node was stopped' })
+    const error = await new Promise<Error | undefined>((resolve) => this.api.close(resolve))
+    await this.#finish(
+      error === undefined
+        ? { kind: 'stopped', reason: 'the node was stopped' }
+        : { kind: 'failed', reason: `what was applied last could not be written: ${error.message}` },
+    )
   }
 
   async crash(): Promise<void> {

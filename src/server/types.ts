@@ -239,7 +239,7 @@ export interface RunningNode {
   readonly peer: string
   /** What is under way in driver, core, links and HTTP, by name; all of it is 0 at rest, with no client connected. */
   inspect(): UnderWay
-  /** Hands leadership over, answers what is under way, flushes, closes. */
+  /** Hands leadership over, answers what is under way, flushes, closes. Never rejects: `ended` says how it went. */
   stop(): Promise<void>
   /** Ends as if killed: nothing is flushed, sockets are cut, the directory can be opened again afterwards. */
   crash(): Promise<void>

@@ -1,0 +1,80 @@
+// How a node ends when it is told so more than once, or by several at the same time.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, expect, test } from 'vitest'
+import { startNode } from '../../src/server/start-node.ts'
+import type { Founding, RunningNode } from '../../src/server/types.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'quorate-ending-'))
+const nodes: RunningNode[] = []
+afterEach(async () => {
+  for (const node of nodes.splice(0)) await node.crash()
+  rmSync(join(dir, 'n1'), { recursive: true, force: true })
+})
+afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+async function start(founding: Founding): Promise<RunningNode> {
+  const address = { host: '127.0.0.1', port: 0 }
+  const node = await startNode({
+    ...{ name: 'n1', dataDir: join(dir, 'n1'), founding },
+    ...{ listen: address, peerListen: address },
+  })
+  nodes.push(node)
+  return node
+}
+
+type Ending = (node: RunningNode) => Promise<void>
+const stop: Ending = (node) => node.stop()
+const crash: Ending = (node) => node.crash()
+/** As a peer may tell it to. */
+const fail: Ending = async (node) => {
+  Object(node.api).stop('it has lost durable state')
+  await node.ended
+}
+
+test.each([
+  ['stop and stop', [stop, stop]],
+  ['stop and crash', [stop, crash]],
+  ['crash and stop', [crash, stop]],
+  ['stop and a failure', [stop, fail]],
+  ['stop, stop and crash', [stop, stop, crash]],
+])(
+  '%s at once: when one of them returns, the node has ended and its directory is free',
+  async (_, endings) => {
+    let founding: Founding = { kind: 'bootstrap' }
+    for (let round = 0; round < 3; round++) {
+      const node = await start(founding)
+      founding = { kind: 'existing' }
+      let answer: Response | undefined
+      while (answer?.status !== 200)
+        answer = await fetch(`${node.url}/v1/kv/k${round}`, { method: 'PUT', body: `v${round}` })
+      let over = false
+      void node.ended.then(() => {
+        over = true
+      })
+      const seen = await Promise.all(endings.map((end) => end(node).then(() => over)))
+      expect(seen).toEqual(endings.map(() => true))
+    }
+    const last = await start(founding)
+    for (let round = 0; round < 3; round++) {
+      let answer: Response | undefined
+      while (answer?.status !== 200) answer = await fetch(`${last.url}/v1/kv/k${round}`)
+      expect(await answer.text()).toBe(`v${round}`)
+    }
+  },
+)
+
+test('a node whose last write fails has ended as failed, and its directory is free', async () => {
+  const node = await start({ kind: 'bootstrap' })
+  const { api } = node
+  // As storage that fails does: nothing more is written.
+  Object(api).close = (done: (error: Error) => void): void => {
+    Object(api).crash()
+    done(new Error('no space left on device'))
+  }
+  await node.stop()
+  expect(await node.ended).toEqual({ kind: 'failed', reason: expect.stringContaining('no space left') })
+  await start({ kind: 'existing' })
+})
