@@ -9,6 +9,8 @@ export const DISCOVER_MS_MAX = 30_000
 const REQUEST_MS_MAX = 5_000
 const RETRY_MS_MIN = 25
 const RETRY_MS_MAX = 250
+/** Status of `membership_refused`. */
+const MEMBERSHIP_REFUSED = 409
 
 export interface ClusterSeen {
   readonly clusterId: string
@@ -18,6 +20,8 @@ export interface ClusterSeen {
 export interface Joiner {
   readonly name: string
   readonly replicaId: ReplicaId
+  /** The cluster that its data directory belongs to. */
+  readonly clusterId: string
   readonly peer: string
   readonly url: string
 }
@@ -64,6 +68,7 @@ export async function join(
     if (url === undefined) throw new JoinRefusedError('no URL of a node to join was given')
     try {
       const seen = await clusterAt(url)
+      if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, urls)
       known = [
         ...new Set([...urls, ...seen.members.map((member) => member.url).filter((other) => other !== '')]),
       ]
@@ -82,19 +87,35 @@ export async function join(
 async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: boolean): Promise<void> {
   const namesake = seen.members.find((member) => member.name === joiner.name)
   if (namesake?.replicaId === joiner.replicaId) return // it was heard; the log will say so here soon
-  if (namesake !== undefined && !replace) {
-    throw new JoinRefusedError(
-      `the cluster has a member named ${joiner.name} already (replica ${namesake.replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
-    )
-  }
-  const path = namesake === undefined ? '' : `/${joiner.name}/replace`
+  const path = namesake !== undefined && replace ? `/${joiner.name}/replace` : ''
   const { name, replicaId, peer } = joiner
   const { status, text } = await askHttp(`${url}/v1/cluster/members${path}`, {
     method: 'POST',
     body: { name, replica_id: replicaId, peer, url: joiner.url },
     timeoutMs: REQUEST_MS_MAX,
   })
-  if (status !== 200) throw new Error(detailOf(text) ?? `${url} answered ${status}`)
+  if (status === 200) return
+  // A node that lags names members that are gone: whether the name is taken is for the leader to say.
+  if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
+    throw new JoinRefusedError(
+      `the cluster has a member named ${joiner.name} already (replica ${namesake.replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
+    )
+  }
+  throw new Error(detailOf(text) ?? `${url} answered ${status}`)
+}
+
+/** Trying again is of no use where somebody named that URL; where a member was known by it once, others are asked. */
+function otherCluster(
+  url: string,
+  { clusterId }: ClusterSeen,
+  joiner: Joiner,
+  urls: readonly string[],
+): Error {
+  const what = `${url} belongs to cluster ${clusterId}, and the data directory of ${joiner.name} to cluster ${joiner.clusterId}`
+  if (!urls.includes(url)) return new Error(what)
+  return new JoinRefusedError(
+    `${what}. Give --join nodes of that cluster, or start with an empty --data directory`,
+  )
 }
 
 async function clusterAt(url: string): Promise<ClusterSeen> {

@@ -214,7 +214,7 @@ class Node implements RunningNode {
   /** Until the configuration names this replica at the addresses where it listens. */
   async #becomeKnown(): Promise<void> {
     const { founding } = this.#options
-    const { replicaId, name } = this.#storage.identity
+    const { replicaId, clusterId, name } = this.#storage.identity
     const self = (): Member => ({ id: replicaId, name, peer: this.peer, url: this.url })
     const known = (): Member | undefined =>
       this.api.configuration.members.find((member) => member.id === replicaId)
@@ -222,7 +222,7 @@ class Node implements RunningNode {
       const { peer, url } = self()
       const { urls, replace } = founding
       const isKnown = (): boolean => this.#over || known() !== undefined
-      await join({ name, replicaId, peer, url }, { urls, replace, logger: this.#logger, isKnown })
+      await join({ name, replicaId, clusterId, peer, url }, { urls, replace, logger: this.#logger, isKnown })
     }
     while (!this.#over) {
       const member = known()

@@ -1,0 +1,93 @@
+// How a new replica asks to be taken in, against nodes that are played here.
+
+import { createServer, type Server } from 'node:http'
+import { afterEach, expect, test } from 'vitest'
+import { asReplicaId } from '../../src/raft/types.ts'
+import { discoverCluster, type Joiner, JoinRefusedError, join } from '../../src/server/join.ts'
+import { silent } from './tcp/parties.ts'
+
+const servers: Server[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close().closeAllConnections()
+})
+
+interface Played {
+  clusterId: string
+  members: { name: string; replica_id: string; url: string }[]
+  /** Status of the answer to a change. */
+  answers: number
+  /** Paths of the changes that were asked for. */
+  readonly asked: string[]
+}
+
+async function played(given: Partial<Played> = {}): Promise<{ url: string; node: Played }> {
+  const node: Played = { clusterId: '77', members: [], answers: 200, asked: [], ...given }
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      if (request.method === 'POST') {
+        node.asked.push(request.url ?? '')
+        response.writeHead(node.answers).end(JSON.stringify({ detail: `answers ${node.answers}` }))
+      } else response.end(JSON.stringify({ cluster_id: node.clusterId, members: node.members }))
+    })
+  })
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not bound')
+  return { url: `http://127.0.0.1:${address.port}`, node }
+}
+
+const joiner: Joiner = {
+  ...{ name: 'n4', replicaId: asReplicaId('4'), clusterId: '77' },
+  ...{ peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' },
+}
+const NAMESAKE = { name: 'n4', replica_id: '3', url: '' }
+
+/** Joins through `urls`, and is a member as soon as one of `nodes` was asked for a change and said yes. */
+const joinThrough = (urls: readonly string[], nodes: readonly Played[], replace = false): Promise<void> =>
+  join(joiner, {
+    ...{ urls, replace, logger: silent },
+    isKnown: () => nodes.some(({ asked, answers }) => asked.length > 0 && answers === 200),
+  })
+
+test('a replica of one cluster is never added to another one', async () => {
+  const other = await played({ clusterId: '78' })
+  const right = await played()
+  await expect(joinThrough([other.url, right.url], [right.node])).rejects.toThrow(JoinRefusedError)
+  await expect(joinThrough([other.url], [right.node])).rejects.toThrow(/cluster 78.*cluster 77/)
+  expect(other.node.asked).toEqual([])
+})
+
+test('a member whose address belongs to another cluster by now is passed over', async () => {
+  const other = await played({ clusterId: '78' })
+  const right = await played({ answers: 503 })
+  right.node.members = [{ name: 'n1', replica_id: '1', url: other.url }]
+  const joined = joinThrough([right.url], [right.node])
+  while (right.node.asked.length < 3) await new Promise(setImmediate)
+  right.node.answers = 200
+  await joined
+  expect(other.node.asked).toEqual([])
+})
+
+test('the name of a member that is gone can be taken, also through a node that does not know yet', async () => {
+  const behind = await played({ members: [NAMESAKE] })
+  await joinThrough([behind.url], [behind.node])
+  expect(behind.node.asked).toEqual(['/v1/cluster/members'])
+})
+
+test('a name that is taken is refused, and not asked for again; with --replace its replica is replaced', async () => {
+  const { url, node } = await played({ members: [NAMESAKE], answers: 409 })
+  await expect(joinThrough([url], [node])).rejects.toThrow(/member named n4 already \(replica 3\).*--replace/)
+  expect(node.asked).toEqual(['/v1/cluster/members'])
+  node.answers = 200
+  node.asked.length = 0
+  await joinThrough([url], [node], true)
+  expect(node.asked).toEqual(['/v1/cluster/members/n4/replace'])
+})
+
+test('a cluster is looked for at each URL in turn, whatever answers there', async () => {
+  const gone = await played()
+  servers[0]?.close()
+  const { url } = await played()
+  expect(await discoverCluster(['no url', gone.url, url], silent)).toMatchObject({ clusterId: '77' })
+})
