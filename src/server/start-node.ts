@@ -1,7 +1,7 @@
 // Starts one node: data directory, driver, peer network, HTTP, in this order, and ends them in the opposite one.
 
 import { randomBytes } from 'node:crypto'
-import { isIP } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import { encodeState, initialState } from '../kv/index.ts'
 import {
   asIndex,
@@ -366,7 +366,8 @@ function checkOptions({
   }
 }
 
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host)
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
 /** Far beyond what makes sense, and within what timers keep. */
 const TIMING_MS_MAX = 3_600_000
