@@ -12,7 +12,7 @@
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Failure } from './cluster/failure.ts'
+import { Failure, isSystemError } from './cluster/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { say, watchOutput } from './output.ts'
 import { buildProgram } from './program.ts'
@@ -54,9 +54,4 @@ function isGarbled(args: readonly string[]): boolean {
 /** Help or a version that was asked for. */
 function isAnswer(error: CommanderError): boolean {
   return error.code === 'commander.helpDisplayed' || error.code === 'commander.version'
-}
-
-/** A file or socket that the system refuses: nobody's defect. */
-function isSystemError(error: unknown): error is Error {
-  return error instanceof Error && 'syscall' in error
 }

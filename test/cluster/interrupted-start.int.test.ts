@@ -6,8 +6,9 @@ import { request } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
-import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
+import { ask } from '../../src/cli/cluster/control-client.ts'
 import { startCluster } from '../../src/cli/cluster/start.ts'
+import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
 import { eventually, outcomeOf, Workspace } from './kv.ts'
 
 /** What comes to be, in its order: the instants at which a start is ended. */

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
-import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
+import { ask } from '../../src/cli/cluster/control-client.ts'
+import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
 
 const KV = join(import.meta.dirname, '../../bin/kv.js')
 

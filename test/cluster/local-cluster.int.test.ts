@@ -5,7 +5,8 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { ask, findSupervisor } from '../../src/cli/cluster/control-client.ts'
+import { ask } from '../../src/cli/cluster/control-client.ts'
+import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
 import {
   eventually,
   followersOf,

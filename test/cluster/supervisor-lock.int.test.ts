@@ -32,7 +32,9 @@ test('the first takes it, the second learns who has it, and after the release it
   const [first, second] = [await supervisor(), await supervisor()]
   expect(await takeLock(dir, first)).toBeUndefined()
   expect(await takeLock(dir, second)).toEqual(first)
-  releaseLock(dir)
+  releaseLock(dir, second)
+  expect(await takeLock(dir, second)).toEqual(first)
+  releaseLock(dir, first)
   expect(await takeLock(dir, second)).toBeUndefined()
 })
 
@@ -83,7 +85,7 @@ test('a stranger on the port of a dead supervisor does not hold the lock', async
     said: '',
   }))
   servers.push(stranger)
-  releaseLock(dir)
+  releaseLock(dir, dead)
   expect(await takeLock(dir, { ...dead, control: stranger.url })).toBeUndefined()
   expect(await takeLock(dir, await supervisor())).toBeUndefined()
 })

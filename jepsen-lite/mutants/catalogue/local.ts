@@ -7,6 +7,7 @@ const LINES = 'src/cli/import-lines.ts'
 const IMPORT = 'src/cli/commands/import.ts'
 const SUPERVISOR = 'src/cli/cluster/supervisor.ts'
 const FILES_TESTS = ['test/cli/files.int.test.ts']
+const AT_THE_SAME_TIME = ['test/cluster/at-the-same-time.int.test.ts']
 const LINES_TESTS = ['test/cli/import-lines.prop.test.ts']
 
 export const LOCAL: readonly Mutant[] = [
@@ -145,6 +146,56 @@ export const LOCAL: readonly Mutant[] = [
         'src/cli/cluster/node-process.ts',
         'if (process.ppid === message.supervisor) void start',
         'if (process.ppid !== 0) void start',
+      ),
+    ],
+  },
+  {
+    id: 'M260',
+    title: 'destroy deletes without being the holder of the directory',
+    why: 'a cluster that is started meanwhile loses its data under its feet, and says nothing',
+    layers: UNIT,
+    tests: AT_THE_SAME_TIME,
+    edits: [
+      edit(
+        'src/cli/cluster/stop.ts',
+        'if ((await takeLock(dataDir, self)) !== undefined) return false',
+        'if (self.pid === 0) return false',
+      ),
+    ],
+  },
+  {
+    id: 'M261',
+    title: 'only cluster.json says who runs a cluster',
+    why: 'a stop that comes between the lock and that file says that nothing runs, and then something does',
+    layers: UNIT,
+    tests: AT_THE_SAME_TIME,
+    edits: [
+      edit(
+        'src/cli/cluster/supervisor-lock.ts',
+        'if (holder !== undefined && (await identifies(holder, dataDir))) return holder\n  const noted',
+        'if (holder === undefined) return undefined\n  const noted',
+      ),
+    ],
+  },
+  {
+    id: 'M262',
+    title: 'connections to the supervisor keep its process alive',
+    why: 'whoever connects and says nothing holds up the end of the supervisor, and stop never returns',
+    layers: UNIT,
+    tests: AT_THE_SAME_TIME,
+    edits: [edit('src/cli/cluster/control-server.ts', 'socket.unref()', 'socket.ref()')],
+  },
+  {
+    id: 'M263',
+    title: 'a lock is released by whoever ends',
+    why: 'it may have been taken over since: then a third supervisor finds the directory free',
+    layers: UNIT,
+    tests: ['test/cluster/supervisor-lock.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/supervisor-lock.ts',
+        "if (readFileSync(lock, 'utf8') === JSON.stringify(self)) rmSync(lock)",
+        'if (self.pid !== 0) rmSync(lock)',
       ),
     ],
   },

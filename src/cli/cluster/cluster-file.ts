@@ -58,10 +58,14 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
     throw error
   }
   const content = parse(text)
-  if (!isClusterFile(content)) {
-    throw new Failure(1, `${path} is not a file of a local cluster that this version of quorate can read`)
-  }
-  return content
+  if (isClusterFile(content)) return content
+  throw new Failure(
+    1,
+    isObject(content) && typeof content.format === 'number' && content.format > FORMAT
+      ? `${path} was written by a newer version of quorate (format ${content.format}; this one knows ${FORMAT}). Use that version`
+      : `${path} is damaged: it does not say what a local cluster is. Put back a copy of it. Without one, kv node start serves what is in ` +
+          `${dataDir}/n1 and so on; or delete ${dataDir} to begin anew`,
+  )
 }
 
 export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'format'>): void {
@@ -104,6 +108,7 @@ function isClusterFile(value: unknown): value is ClusterFile {
     (value.cluster_id === null || typeof value.cluster_id === 'string') &&
     (value.supervisor === null || isControlAddress(value.supervisor)) &&
     Array.isArray(value.nodes) &&
+    value.nodes.length > 0 &&
     value.nodes.every(isNode)
   )
 }
@@ -112,20 +117,25 @@ function isNode(value: unknown): value is ClusterFileNode {
   return (
     isObject(value) &&
     typeof value.name === 'string' &&
-    typeof value.url === 'string' &&
-    (value.pid === null || typeof value.pid === 'number') &&
-    (value.peer_port === null || typeof value.peer_port === 'number') &&
+    /^n[1-9][0-9]*$/.test(value.name) &&
+    isUrl(value.url) &&
+    (value.pid === null || isPositive(value.pid)) &&
+    (value.peer_port === null || (isPositive(value.peer_port) && value.peer_port <= 65_535)) &&
     STAGES.some((stage) => stage === value.stage)
   )
 }
 
 export function isControlAddress(value: unknown): value is ControlAddress {
-  return (
-    isObject(value) &&
-    typeof value.pid === 'number' &&
-    typeof value.control === 'string' &&
-    typeof value.token === 'string'
-  )
+  return isObject(value) && isPositive(value.pid) && isUrl(value.control) && typeof value.token === 'string'
+}
+
+/** With a port, as we write it: others have none that a URL would tell. */
+function isUrl(value: unknown): boolean {
+  return typeof value === 'string' && /^http:\/\/127\.0\.0\.1:[1-9][0-9]*$/.test(value) && URL.canParse(value)
+}
+
+function isPositive(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) > 0
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -156,7 +156,8 @@ function healCommand() {
 }
 
 async function askSupervisor(data: string, request: ControlRequest): Promise<ControlReply & { ok: true }> {
-  const { ask, findSupervisor } = await import('./control-client.ts')
+  const { ask } = await import('./control-client.ts')
+  const { findSupervisor } = await import('./supervisor-lock.ts')
   const supervisor = await findSupervisor(resolve(data))
   if (supervisor === undefined) throw new Failure(7, `${nothingRuns(data)} kv cluster start starts one.`)
   const reply = await ask(supervisor, request)

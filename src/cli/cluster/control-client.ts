@@ -1,19 +1,13 @@
 // The side of `kv cluster …` that talks to a supervisor. Nothing is ever signalled from here: a pid in a file proves nothing.
 
 import { request } from 'node:http'
-import { type ControlAddress, readClusterFile } from './cluster-file.ts'
+import type { ControlAddress } from './cluster-file.ts'
 import { type ControlReply, type ControlRequest, proofOf } from './control-messages.ts'
 import { directoryId } from './directory-id.ts'
 import { Failure } from './failure.ts'
 
 /** A supervisor that does not even say who it is within this time is stuck or stopped. */
 const IDENTIFY_LIMIT_MS = 3_000
-
-/** The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. */
-export async function findSupervisor(dataDir: string): Promise<ControlAddress | undefined> {
-  const address = readClusterFile(dataDir)?.supervisor
-  return address && (await identifies(address, dataDir)) ? address : undefined
-}
 
 /** Whether the supervisor that listens there knows the token, and its cluster is the one in `dataDir`: in a copy of that, its address stands too. */
 export async function identifies(address: ControlAddress, dataDir: string): Promise<boolean> {

@@ -22,6 +22,8 @@ export async function startControlServer(
   const server = createServer((incoming, outgoing) => {
     void answer(incoming, outgoing, token, directory, handle)
   })
+  // Whoever connects and says nothing must not hold up the end of the process.
+  server.on('connection', (socket) => socket.unref())
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
@@ -58,8 +60,7 @@ async function answer(
     return { ok: false, exitCode: 1, said: error instanceof Error ? error.message : String(error) }
   })
   outgoing.write(JSON.stringify(reply))
-  if (request.command === 'stop') outgoing.socket?.unref()
-  else outgoing.end()
+  if (request.command !== 'stop') outgoing.end()
 }
 
 async function readRequest(incoming: IncomingMessage): Promise<ControlRequest | undefined> {

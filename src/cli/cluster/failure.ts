@@ -14,5 +14,15 @@ export class Failure extends Error {
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error
-  return new Failure(1, error instanceof Error ? (error.stack ?? error.message) : String(error))
+  return new Failure(
+    1,
+    error instanceof Error && !isSystemError(error) ? (error.stack ?? error.message) : textOf(error),
+  )
 }
+
+/** A file or socket that the system refuses: nobody's defect. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -8,13 +8,14 @@ import { EXIT } from '../exit-codes.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
 import type { ControlAddress } from './cluster-file.ts'
 import type { ClusterStatus } from './cluster-status.ts'
-import { ask, findSupervisor } from './control-client.ts'
+import { ask } from './control-client.ts'
 import { Failure } from './failure.ts'
 import { eventLine, LOST } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 import { processEnded, stopSupervisor } from './stop.ts'
 import { siblingModule } from './supervised-node.ts'
 import { otherCount, Supervisor, type SupervisorOptions } from './supervisor.ts'
+import { findSupervisor } from './supervisor-lock.ts'
 
 export interface StartReport {
   /** Called once, when the cluster serves. */

@@ -1,12 +1,17 @@
 // `kv cluster stop` and `destroy`.
 
-import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { becomesFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
 import { type ControlAddress, readClusterFile } from './cluster-file.ts'
-import { ask, findSupervisor } from './control-client.ts'
+import { ask } from './control-client.ts'
+import { startControlServer } from './control-server.ts'
+import { directoryId } from './directory-id.ts'
 import { Failure } from './failure.ts'
+import { findSupervisor, LOCK_FILE, releaseLock, takeLock } from './supervisor-lock.ts'
 
 /** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
 const OURS =
@@ -71,13 +76,35 @@ export async function destroyCluster(dataDir: string): Promise<boolean> {
       `${dataDir} has no cluster.json, so it does not look like a local cluster. Nothing was deleted.`,
     )
   }
-  // The file that says what this is goes last: an interrupted destroy can be repeated.
-  for (const name of ours.filter((name) => name !== 'cluster.json'))
-    rmSync(join(dataDir, name), { recursive: true })
-  rmSync(join(dataDir, 'cluster.json'), { force: true })
+  if (ours.length > 0 && !(await deleted(dataDir, ours))) return destroyCluster(dataDir)
   // Somebody else has made a symlink, and knows what for.
   if (readdirSync(dataDir).length === 0 && !lstatSync(dataDir).isSymbolicLink()) rmdirSync(dataDir)
   return ours.length > 0
+}
+
+/** As the holder of the directory: whoever starts a cluster there meanwhile waits. false: somebody was faster, and nothing is deleted. */
+async function deleted(dataDir: string, ours: readonly string[]): Promise<boolean> {
+  const done = Promise.withResolvers<void>()
+  const token = randomBytes(24).toString('hex')
+  const control = await startControlServer(token, directoryId(dataDir), async ({ command }) => {
+    if (command !== 'stop')
+      return { ok: false, exitCode: 1, said: 'The cluster is being deleted.', stopping: true }
+    await done.promise
+    return { ok: true, said: '' }
+  })
+  const self = { pid: process.pid, control: control.url, token }
+  try {
+    if ((await takeLock(dataDir, self)) !== undefined) return false
+    // The file that says what this is goes last: an interrupted destroy can be repeated.
+    for (const name of ours.filter((name) => name !== 'cluster.json' && name !== LOCK_FILE))
+      await rm(join(dataDir, name), { recursive: true, force: true })
+    await rm(join(dataDir, 'cluster.json'), { force: true })
+    releaseLock(dataDir, self)
+    return true
+  } finally {
+    control.close()
+    done.resolve()
+  }
 }
 
 async function orphansEnded(dataDir: string): Promise<void> {

@@ -3,17 +3,30 @@
 
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ControlAddress, isControlAddress } from './cluster-file.ts'
+import { type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
 import { identifies } from './control-client.ts'
+import { Failure } from './failure.ts'
 
-const FILE = 'supervisor.lock'
+export const LOCK_FILE = 'supervisor.lock'
+
+/**
+ * The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. The lock is there before anything else and until
+ * nothing runs any more; cluster.json names it too, for the case that somebody has deleted the lock.
+ */
+export async function findSupervisor(dataDir: string): Promise<ControlAddress | undefined> {
+  const held = read(join(dataDir, LOCK_FILE))
+  const holder = held === undefined ? undefined : parse(held)
+  if (holder !== undefined && (await identifies(holder, dataDir))) return holder
+  const noted = readClusterFile(dataDir)?.supervisor ?? undefined
+  return noted !== undefined && (await identifies(noted, dataDir)) ? noted : undefined
+}
 
 /** Takes the lock for `self`; or says who holds it. */
 export async function takeLock(dataDir: string, self: ControlAddress): Promise<ControlAddress | undefined> {
-  const lock = join(dataDir, FILE)
+  const lock = join(dataDir, LOCK_FILE)
   const own = `${lock}.${self.pid}`
-  writeFileSync(own, JSON.stringify(self), { mode: 0o600 })
   try {
+    writeFileSync(own, JSON.stringify(self), { mode: 0o600 })
     for (;;) {
       if (link(own, lock)) return undefined
       const held = read(lock)
@@ -27,8 +40,14 @@ export async function takeLock(dataDir: string, self: ControlAddress): Promise<C
   }
 }
 
-export function releaseLock(dataDir: string): void {
-  rmSync(join(dataDir, FILE), { force: true })
+/** Only that of `self`: it may have been taken for dead, and another have the lock now. */
+export function releaseLock(dataDir: string, self: ControlAddress): void {
+  const lock = join(dataDir, LOCK_FILE)
+  try {
+    if (readFileSync(lock, 'utf8') === JSON.stringify(self)) rmSync(lock)
+  } catch {
+    // What stays counts no more: its holder does not answer.
+  }
 }
 
 /**
@@ -38,8 +57,9 @@ export function releaseLock(dataDir: string): void {
 function dropStale(lock: string, stale: string, aside: string): void {
   try {
     renameSync(lock, aside)
-  } catch {
-    return
+  } catch (error) {
+    if (isAbsent(error)) return
+    throw error
   }
   if (read(aside) !== stale) link(aside, lock)
   rmSync(aside, { force: true })
@@ -55,12 +75,19 @@ function link(from: string, to: string): boolean {
   }
 }
 
+/** undefined: there is none. */
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
+  } catch (error) {
+    if (isAbsent(error)) return undefined
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Failure(1, `${path}, which says who runs this cluster, cannot be read: ${reason}`)
   }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
 }
 
 function parse(text: string): ControlAddress | undefined {

@@ -102,24 +102,26 @@ export class Supervisor {
     // Nobody may have asked.
     starting.promise.catch(() => {})
     const directory = directoryId(options.dataDir)
-    const control = await startControlServer(token, directory, async (request) =>
-      (await starting.promise).#handle(request),
-    )
+    const control = await startControlServer(token, directory, async (request) => {
+      const supervisor = await starting.promise.catch((error: unknown) => failureOf(error))
+      if (supervisor instanceof Failure) return { ...refused(1, supervisor.message), ended: true }
+      return supervisor.#handle(request)
+    })
     const self = { pid: process.pid, control: control.url, token }
-    const holder = await takeLock(options.dataDir, self)
-    if (holder !== undefined) {
-      control.close()
-      return { running: holder }
-    }
     let supervisor: Supervisor | undefined
     try {
+      const holder = await takeLock(options.dataDir, self)
+      if (holder !== undefined) {
+        control.close()
+        return { running: holder }
+      }
       const file = readClusterFile(options.dataDir)
       supervisor = new Supervisor(options, self, control, file, directory)
       await supervisor.#begin(file)
     } catch (error) {
       if (supervisor) await supervisor.#abandon()
+      releaseLock(options.dataDir, self)
       control.close()
-      if (supervisor === undefined || supervisor.#isHome()) releaseLock(options.dataDir)
       starting.reject(error)
       throw error
     }
@@ -210,9 +212,10 @@ export class Supervisor {
     clearInterval(this.#watch)
     await Promise.all(this.#places.map(({ node }) => node.stop({ handOver: false })))
     await this.#mesh?.close()
-    this.#control.close()
+    // As long as the address answers, nobody takes the lock for that of a dead one.
     this.#trySave(null)
-    if (this.#isHome()) releaseLock(this.dataDir)
+    releaseLock(this.dataDir, this.#self)
+    this.#control.close()
     this.#stopped.resolve()
   }
 
@@ -544,6 +547,7 @@ export class Supervisor {
     const problem = await this.#whyNotWithout(place)
     if (problem !== undefined) return refused(5, problem)
     await node.kill()
+    if (this.#stopping) return refused(1, 'The cluster is being stopped.')
     // Before its data is moved: with it, the next start finds the old replica; without, it knows that a new one may take its place.
     place.stage = 'replacing'
     this.#save(this.#self)

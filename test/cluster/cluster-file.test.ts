@@ -1,0 +1,52 @@
+// cluster.json, when it holds something else than what we wrote: after a disk fault, or because somebody has edited it.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type ClusterFile, readClusterFile, writeClusterFile } from '../../src/cli/cluster/cluster-file.ts'
+
+let dir = ''
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'quorate-file-'))
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+const whole: ClusterFile = {
+  format: 1,
+  cluster_id: '7',
+  supervisor: { pid: 12, control: 'http://127.0.0.1:4000', token: 'secret' },
+  nodes: [{ name: 'n1', url: 'http://127.0.0.1:7301', pid: 13, peer_port: 4001, stage: 'member' }],
+}
+
+test('what is written is read', () => {
+  writeClusterFile(dir, whole)
+  expect(readClusterFile(dir)).toEqual(whole)
+})
+
+const supervisor = whole.supervisor
+const node = whole.nodes[0]
+test.each([
+  ['nothing', ''],
+  ['zeros', '\0'.repeat(512)],
+  ['half of it', JSON.stringify(whole).slice(0, 100)],
+  ['another kind of file', '{"name":"app"}'],
+  ['an older format', JSON.stringify({ ...whole, format: 0 })],
+  ['no nodes', JSON.stringify({ ...whole, nodes: [] })],
+  ['a node elsewhere', JSON.stringify({ ...whole, nodes: [{ ...node, name: '../n1' }] })],
+  ['a node without a port', JSON.stringify({ ...whole, nodes: [{ ...node, url: 'http://127.0.0.1' }] })],
+  [
+    'a node at a port that there is not',
+    JSON.stringify({ ...whole, nodes: [{ ...node, url: 'http://127.0.0.1:70000' }] }),
+  ],
+  ['no address', JSON.stringify({ ...whole, supervisor: { ...supervisor, control: 'here' } })],
+  ['a process that there is not', JSON.stringify({ ...whole, supervisor: { ...supervisor, pid: -1 } })],
+])('%s: it is called damaged, and what helps is said', (_, text) => {
+  writeFileSync(join(dir, 'cluster.json'), text)
+  expect(() => readClusterFile(dir)).toThrow(/cluster\.json is damaged.* copy .*kv node start .*delete /)
+})
+
+test('what a newer version wrote is not called damaged', () => {
+  writeFileSync(join(dir, 'cluster.json'), JSON.stringify({ ...whole, format: 2 }))
+  expect(() => readClusterFile(dir)).toThrow(/newer version .*format 2/)
+})
