@@ -78,7 +78,11 @@ export class Transport {
         else socket.once('connect', () => (connected = true))
       })
       req.on('error', fail)
+      // Not every end is an error: an answer that changes the protocol (status 101) just closes.
+      const onClose = () => fail(new Error('the connection was cut'))
+      req.on('close', onClose)
       req.on('response', (response) => {
+        req.off('close', onClose)
         if (options.stream === true && response.statusCode === 200) {
           settle({ kind: 'streaming', headers: response.headers, stream: response })
           return
@@ -86,6 +90,7 @@ export class Transport {
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
         response.on('error', fail)
+        response.on('close', onClose)
         response.on('end', () =>
           settle({
             kind: 'answered',

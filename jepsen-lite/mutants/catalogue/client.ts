@@ -193,4 +193,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M240',
+    title: 'a connection that just closes ends no request',
+    why: 'An answer of another protocol (status 101) leaves the call waiting for ever, its time-out notwithstanding.',
+    layers: UNIT,
+    tests: ['test/client/strange-answers.test.ts'],
+    edits: [edit('src/client/exchange.ts', "      req.on('close', onClose)\n", '')],
+  },
 ]
