@@ -1,7 +1,8 @@
 // One call of the API, tried until it is answered or its deadline is near.
 //
 // One endpoint after another is asked. One that keeps silent is not given up, but soon the next is asked as well, and the first answer counts: so a
-// node that hangs costs its clients a part of a second, not their time-out. Reads and keyed writes only.
+// node that hangs costs its clients a part of a second, not their time-out. Of a bare change nothing may have left: it goes elsewhere only from
+// an endpoint that does not accept the connection.
 //
 // The rule that everything here serves: a write that may have been applied is never sent again unless it carries an idempotency key, and
 // an error never says "nothing was written" unless every try of the call is known to have written nothing.
@@ -24,6 +25,8 @@ export interface Call extends Outgoing {
   readonly startedAt: number
   readonly timeoutMs: number
   readonly unreachableAfterMs: number
+  /** An endpoint has accepted a connection for it already. */
+  readonly isReached?: boolean
   readonly signal: AbortSignal | undefined
   /** Hand over a 200 when it begins. */
   readonly stream: boolean
@@ -101,8 +104,8 @@ class Progress {
     this.#context = context
     this.#headers = call.headers
     this.#deadline = call.startedAt + call.timeoutMs
-    const patienceMs = Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, call.timeoutMs * PATIENCE_SHARE))
-    this.#patienceMs = call.kind === 'bare' ? Number.POSITIVE_INFINITY : patienceMs
+    this.#patienceMs = Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, call.timeoutMs * PATIENCE_SHARE))
+    this.#tries.reached = call.isReached === true
   }
 
   async run(): Promise<Answer> {
@@ -126,7 +129,7 @@ class Progress {
 
   async #tryUntilTheEnd(): Promise<void> {
     while (this.#end === undefined) {
-      const leftMs = this.#deadline - performance.now()
+      const leftMs = this.#endMs - performance.now()
       if (leftMs < LEFT_MIN_MS) {
         this.#endWith(OUT_OF_TIME)
         return
@@ -145,11 +148,40 @@ class Progress {
         await this.#afterRound(leftMs)
         continue
       }
-      this.#ask(endpoint, leftMs)
-      await this.#news(Math.min(leftMs, this.#patienceMs))
-      // Still silent: other calls had better begin elsewhere.
-      if (this.#underway.has(endpoint)) endpoint.failed(performance.now())
+      await this.#waitFor(endpoint, this.#ask(endpoint))
     }
+  }
+
+  /** Sooner than the deadline as long as no endpoint has accepted a connection. */
+  get #endMs(): number {
+    const { startedAt, unreachableAfterMs } = this.#call
+    const isReached =
+      this.#tries.reached || [...this.#underway.values()].some((exchange) => exchange.isConnected())
+    return isReached ? this.#deadline : Math.min(this.#deadline, startedAt + unreachableAfterMs)
+  }
+
+  /** For the endpoint that was asked last, until its time alone is up. A bare change that may have left is waited for to the end. */
+  async #waitFor(endpoint: Endpoint, exchange: Exchange): Promise<void> {
+    const isBare = this.#call.kind === 'bare'
+    const isWaiting = () =>
+      this.#end === undefined && this.#expired === undefined && this.#underway.has(endpoint)
+    let isPatient = true
+    const stopTimer = after(this.#patienceMs, () => {
+      isPatient = false
+      this.#wake()
+    })
+    while (isWaiting() && (isPatient || (isBare && exchange.isConnected()))) {
+      const leftMs = this.#endMs - performance.now()
+      if (leftMs < LEFT_MIN_MS) break
+      await this.#news(leftMs)
+    }
+    stopTimer()
+    if (!isWaiting()) return
+    // Still silent: other calls had better begin elsewhere.
+    endpoint.failed(performance.now())
+    if (!isBare || exchange.isConnected()) return
+    exchange.cancel('no connection')
+    while (this.#underway.has(endpoint)) await this.#news(Number.POSITIVE_INFINITY)
   }
 
   /** Everybody has been asked: a pause before they are asked again, but for those who have not answered yet. */
@@ -161,8 +193,7 @@ class Progress {
     const waiting = others.filter((endpoint) => !this.#underway.has(endpoint))
     if (waiting.length === 0) return this.#news(leftMs)
     const nowMs = performance.now()
-    const unreachableAt = this.#call.startedAt + this.#call.unreachableAfterMs
-    const endMs = this.#tries.reached ? this.#deadline : Math.min(this.#deadline, unreachableAt)
+    const endMs = this.#endMs
     // Towards the end pauses are short, so that the time is used.
     const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, (endMs - nowMs) / 2))
     const wantedMs = Math.min(...waiting.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
@@ -200,7 +231,8 @@ class Progress {
     return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_AGAIN_MIN_MS : LEFT_MIN_MS
   }
 
-  #ask(endpoint: Endpoint, leftMs: number): void {
+  #ask(endpoint: Endpoint): Exchange {
+    const leftMs = this.#deadline - performance.now()
     const transitMs = Math.min(TRANSIT_MAX_MS, leftMs * TRANSIT_SHARE)
     const nodeTimeoutMs = Math.max(1, Math.floor(Math.min(TIMEOUT_MAX_MS, leftMs - transitMs)))
     const path = withQuery(this.#call.path, { timeout: `${nodeTimeoutMs}ms` })
@@ -217,6 +249,7 @@ class Progress {
       endpoint.ended(this)
       this.#wake()
     })
+    return exchange
   }
 
   #failed(endpoint: Endpoint, result: Extract<Exchanged, { kind: 'failed' }>): void {

@@ -321,28 +321,28 @@ export class Client {
       signal: options.signal,
     }
     const endpoints = request.endpoints ?? this.#endpoints
-    if (kind !== 'read') await this.#identify(limits)
+    const isReached = kind !== 'read' && (await this.#identify(limits))
     if (this.#closed) throw closedError()
     const { method, path, body, stream = false } = request
     const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
     const renewed = kind === 'keyed' ? { renewed: headers } : {}
-    const call = { kind, method, path, body, stream, headers: headers(), ...limits, ...renewed }
+    const call = { kind, method, path, body, stream, headers: headers(), ...limits, isReached, ...renewed }
     return perform(call, { ...this.#context(endpoints, onAnswer), transport: this.#transport })
   }
 
   /**
    * No change leaves before the client knows its cluster and a revision: should a copy of the change arrive late, when its outcome has been
-   * forgotten, it is refused for these, not applied again.
+   * forgotten, it is refused for these, not applied again. Whether a node had to be asked for them.
    */
   async #identify(
     limits: Pick<Call, 'startedAt' | 'timeoutMs' | 'unreachableAfterMs' | 'signal'>,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const isKnown = () => this.#clusterId !== undefined && this.#revision !== undefined
-    if (isKnown()) return
+    if (isKnown()) return false
     const call = { ...QUESTION, ...limits, kind: 'read', stream: false, isEnough: isKnown } as const
     const context = this.#context(this.#endpoints, () => {})
     const { endpoint } = await perform(call, { ...context, transport: this.#questions })
-    if (isKnown()) return
+    if (isKnown()) return true
     const message = `${endpoint.url} answered, but not like a quorate node: Kv-Cluster or Kv-Revision is missing`
     throw new QuorateError(message, { code: 'unexpected_answer', written: 'no', endpoint: endpoint.url })
   }

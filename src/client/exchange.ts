@@ -32,7 +32,7 @@ export interface Exchange {
   /** A connection stood, so bytes may have left. */
   readonly isConnected: () => boolean
   /** Cuts the connection; `result` is a failure then, unless it is there already. */
-  readonly cancel: () => void
+  readonly cancel: (reason?: string) => void
 }
 
 export type Headers = IncomingMessage['headers']
@@ -105,7 +105,7 @@ export class Transport {
     return {
       result,
       isConnected: () => connected,
-      cancel: () => req.destroy(new Error('given up')),
+      cancel: (reason = 'given up') => req.destroy(new Error(reason)),
     }
   }
 

@@ -10,6 +10,7 @@ const FIRST_WRITE = 'test/client/first-write.test.ts'
 const BREAKER = 'test/client/breaker.test.ts'
 const ARGUMENTS = 'test/client/arguments.test.ts'
 const ENDINGS = 'test/client/endings.test.ts'
+const CONNECTING = 'test/client/connecting.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -200,5 +201,55 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/client/strange-answers.test.ts'],
     edits: [edit('src/client/exchange.ts', "      req.on('close', onClose)\n", '')],
+  },
+  {
+    id: 'M241',
+    title: 'a change of the cluster waits to the end for an endpoint that is off',
+    why: 'The lost machine that it is about keeps it from being replaced.',
+    layers: UNIT,
+    tests: [CONNECTING],
+    edits: [
+      edit(
+        CALL,
+        'if (!isBare || exchange.isConnected()) return',
+        'if (isBare || exchange.isConnected()) return',
+      ),
+    ],
+  },
+  {
+    id: 'M242',
+    title: 'a change of the cluster that may have left goes elsewhere as well',
+    why: 'It is sent twice.',
+    layers: UNIT,
+    tests: [CONNECTING],
+    edits: [edit(CALL, '(isPatient || (isBare && exchange.isConnected()))', 'isPatient')],
+  },
+  {
+    id: 'M243',
+    title: 'endpoints that do not accept a connection are waited for to the deadline',
+    why: 'unreachableAfterMs holds only for those that refuse it.',
+    layers: UNIT,
+    tests: [CONNECTING],
+    edits: [
+      edit(
+        CALL,
+        'return isReached ? this.#deadline : Math.min(',
+        'return this.#underway.size > 0 ? this.#deadline : Math.min(',
+      ),
+    ],
+  },
+  {
+    id: 'M244',
+    title: 'the answer of one endpoint speaks against the one that was asked last',
+    why: 'A healthy node is passed over for a while.',
+    layers: UNIT,
+    tests: [CONNECTING],
+    edits: [
+      edit(
+        CALL,
+        '    if (!isWaiting()) return\n    // Still',
+        '    if (!this.#underway.has(endpoint)) return\n    // Still',
+      ),
+    ],
   },
 ]

@@ -1,0 +1,157 @@
+// Endpoints that do not even accept a connection, as a machine that is off, and endpoints that do and then keep silent.
+
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { type Call, type CallKind, perform } from '../../src/client/call.ts'
+import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
+import type { Exchanged } from '../../src/client/exchange.ts'
+import { clientOf, failure, fake } from './with-fakes.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+const OK: Exchanged = { kind: 'answered', status: 200, headers: {}, body: Buffer.from('{}') }
+/** Another endpoint is asked after a tenth of it. */
+const TIMEOUT_MS = 5_000
+
+/** What becomes of a request: nobody accepts the connection, a node keeps silent, refuses the connection or answers. */
+type Fate = 'off' | 'silent' | 'refuses' | 'answers'
+
+/** A call of endpoints with these fates, asked in this order. */
+class Scene {
+  readonly fates: Fate[]
+  readonly endpoints: Endpoints
+  /** Numbers of the endpoints, in the order in which they were asked. */
+  readonly asked: number[] = []
+  onAsked = (_at: number) => {}
+  readonly #end = new Map<number, (result: Exchanged) => void>()
+
+  constructor(...fates: Fate[]) {
+    this.fates = fates
+    this.endpoints = new Endpoints(
+      fates.map((_, at) => `http://127.0.0.1:${at + 1}`),
+      () => 0,
+    )
+  }
+
+  call(kind: CallKind, limits: Partial<Call>): Promise<unknown> {
+    const what = {
+      kind,
+      method: 'GET',
+      path: '/',
+      headers: {},
+      body: undefined,
+      stream: false,
+      signal: undefined,
+    }
+    const patience = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS, startedAt: performance.now() }
+    return perform(
+      { ...what, ...patience, ...limits },
+      {
+        endpoints: this.endpoints,
+        transport: { exchange: (endpoint) => this.#exchange(endpoint) },
+        onAnswer: () => undefined,
+        onFailure: () => {},
+        onClose: () => () => {},
+      },
+    )
+  }
+
+  answer(at: number): void {
+    this.#end.get(at)?.(OK)
+  }
+
+  #exchange({ port }: Endpoint) {
+    const at = port - 1
+    const connected = this.fates[at] === 'silent'
+    const { promise, resolve } = Promise.withResolvers<Exchanged>()
+    const fail = (reason = 'given up') =>
+      resolve({ kind: 'failed', connected, timedOut: false, cause: new Error(reason) })
+    this.#end.set(at, resolve)
+    this.asked.push(at)
+    if (this.fates[at] === 'answers') resolve(OK)
+    if (this.fates[at] === 'refuses') fail('connection refused')
+    this.onAsked(at)
+    return { result: promise, isConnected: () => connected, cancel: fail }
+  }
+}
+
+describe('a change that must not be sent twice', () => {
+  test('goes elsewhere from an endpoint that is off', async () => {
+    for (let round = 0; round < 2; round++) {
+      const scene = new Scene('off', 'off', 'answers')
+      await scene.call('bare', {})
+      expect(scene.asked).toEqual([0, 1, 2])
+    }
+  })
+
+  test('tries one that is off again', async () => {
+    const scene = new Scene('off')
+    scene.onAsked = () => {
+      if (scene.asked.length === 2) scene.answer(0)
+    }
+    await scene.call('bare', {})
+    expect(scene.asked).toEqual([0, 0])
+  })
+
+  test('stays where it may have left', async () => {
+    const scene = new Scene('silent', 'answers')
+    const error = await failure(scene.call('bare', { timeoutMs: 400 }))
+    expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    expect(scene.asked).toEqual([0])
+  })
+
+  test('says why, when all are off', async () => {
+    const error = await failure(new Scene('off', 'off').call('bare', { unreachableAfterMs: 700 }))
+    expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
+    expect(error.message).toMatch('no connection')
+  })
+})
+
+describe.each(['read', 'keyed', 'bare'] as const)('unreachableAfterMs of a %s call', (kind) => {
+  test('ends the waiting for endpoints that are off', async () => {
+    const scene = new Scene('off', 'off')
+    const error = await failure(scene.call(kind, { unreachableAfterMs: 300, timeoutMs: 3_600_000 }))
+    expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
+  })
+
+  test('but not once one has accepted a connection', async () => {
+    const scene = new Scene('silent')
+    const unreachableAfterMs = 20
+    const waiting = scene.call(kind, { unreachableAfterMs, timeoutMs: 400 })
+    expect((await failure(waiting)).code).toBe(kind === 'read' ? 'timeout' : 'outcome_unknown')
+  })
+})
+
+test('one that keeps silent does not end the tries of one that refuses', async () => {
+  const scene = new Scene('silent', 'refuses')
+  scene.onAsked = () => {
+    if (scene.asked.length > 8) scene.fates[1] = 'answers'
+  }
+  await scene.call('read', { unreachableAfterMs: 300 })
+  expect(scene.asked.length).toBeGreaterThan(8)
+})
+
+test('an answer that comes while the next is asked speaks against nobody', async () => {
+  const scene = new Scene('silent', 'silent', 'silent')
+  scene.onAsked = (at) => {
+    if (at === 1) scene.answer(0)
+  }
+  await scene.call('read', {})
+  expect(scene.asked).toEqual([0, 1])
+  expect(scene.endpoints.all[1]?.allows(performance.now())).toBe(true)
+})
+
+test('a node answered the first question, and then there was no time: it was reached', async () => {
+  const node = await fake()
+  const now = performance.now.bind(performance)
+  let skippedMs = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + skippedMs)
+  node.questionFault = () => {
+    skippedMs += 4_999
+    return undefined
+  }
+  const kv = clientOf([node], { timeoutMs: 5_000 })
+  expect(await failure(kv.put('a', '1'))).toMatchObject({ code: 'timeout', written: 'no' })
+  expect(node.asked).toEqual([])
+})
