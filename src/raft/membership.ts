@@ -10,6 +10,8 @@ export interface ChangeContext {
   /** An entry of the leader's term is committed. */
   readonly committedInTerm: boolean
   readonly isActive: (id: ReplicaId) => boolean
+  /** The leader is so new that it may not have heard of this one yet. */
+  readonly isUnheard: (id: ReplicaId) => boolean
   readonly isCaughtUp: (id: ReplicaId) => boolean
 }
 
@@ -18,7 +20,8 @@ export function whyNotChange(change: ConfigurationChange, context: ChangeContext
   const pending = whyNotYet(context)
   if (pending !== undefined) return { reason: 'membership-pending', detail: pending }
   const detail = whyNever(change, context)
-  return detail === undefined ? undefined : { reason: 'membership', detail }
+  if (detail !== undefined) return { reason: 'membership', detail }
+  return whyNoMajority(change, context)
 }
 
 function whyNotYet({ configuration, unapplied, committedInTerm }: ChangeContext): string | undefined {
@@ -30,29 +33,36 @@ function whyNotYet({ configuration, unapplied, committedInTerm }: ChangeContext)
 }
 
 function whyNever(change: ConfigurationChange, context: ChangeContext): string | undefined {
-  const { configuration, isActive, isCaughtUp } = context
+  const { configuration, isCaughtUp } = context
   if (change.kind === 'leave-joint') return 'the leader ends a change of voters by itself'
   const result = applyChange(configuration, change)
   if (!result.ok) return result.detail
   const behind = change.steps.find((step) => step.kind === 'promote' && !isCaughtUp(step.id))
-  if (behind?.kind === 'promote') {
-    return `learner ${nameOf(configuration, behind.id)} has not caught up with the log yet`
-  }
-  return isJoint(result.configuration)
-    ? whyNoMajority(finalConfiguration(result.configuration), configuration, isActive)
+  return behind?.kind === 'promote'
+    ? `learner ${nameOf(configuration, behind.id)} has not caught up with the log yet`
     : undefined
 }
 
 /** New voters must be able to commit what comes after: a majority of them is heard from. */
 function whyNoMajority(
-  { voters }: Configuration,
-  named: Configuration,
-  isActive: (id: ReplicaId) => boolean,
-): string | undefined {
+  change: ConfigurationChange,
+  { configuration, isActive, isUnheard }: ChangeContext,
+): Refusal | undefined {
+  const result = applyChange(configuration, change)
+  if (!result.ok || !isJoint(result.configuration)) return undefined
+  const { voters } = finalConfiguration(result.configuration)
   const away = voters.filter((id) => !isActive(id))
-  if (voters.length - away.length > voters.length / 2) return undefined
-  const names = away.map((id) => nameOf(named, id)).join(', ')
-  return `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached`
+  const isLost = (missing: number): boolean => voters.length - missing <= voters.length / 2
+  if (!isLost(away.length)) return undefined
+  const names = away.map((id) => nameOf(configuration, id)).join(', ')
+  if (!isLost(away.filter((id) => !isUnheard(id)).length)) {
+    return {
+      reason: 'membership-pending',
+      detail: `the leader is new and has not heard of ${names} yet; try again`,
+    }
+  }
+  const detail = `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached`
+  return { reason: 'membership', detail }
 }
 
 export function nameOf(configuration: Configuration, id: ReplicaId): string {

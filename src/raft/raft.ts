@@ -1675,11 +1675,14 @@ export class Raft {
 
   #changeContext(lead: Leadership): ChangeContext {
     const activeSince = this.#now - this.#timing.electionMaxMs
+    const heardAt = (id: ReplicaId): MonotonicMs =>
+      id === this.id ? this.#now : (lead.progress.get(id)?.heardAt ?? Number.NEGATIVE_INFINITY)
     return {
       configuration: this.#configuration,
       unapplied: this.#unappliedChanges.oldest,
       committedInTerm: this.#committedInTerm(lead),
-      isActive: (id) => id === this.id || (lead.progress.get(id)?.heardAt ?? activeSince) > activeSince,
+      isActive: (id) => heardAt(id) > activeSince,
+      isUnheard: (id) => heardAt(id) < lead.electedAt && lead.electedAt > activeSince,
       isCaughtUp: (id) => this.#isCaughtUp(lead, id),
     }
   }

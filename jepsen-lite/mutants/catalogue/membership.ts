@@ -22,6 +22,20 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M343',
+    title: 'whom a new leader has not heard of yet, it takes for gone',
+    why: 'A change of voters right after an election is refused for good, because somebody "cannot be reached" who is there.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        MEMBERSHIP,
+        'if (!isLost(away.filter((id) => !isUnheard(id)).length)) {',
+        'if (!isLost(away.length)) {',
+      ),
+    ],
+  },
+  {
     id: 'M65',
     title: 'a change before an entry of the term is committed',
     why: 'The leader may not know of the newest configuration (Ongaro, raft-dev 2015).',
