@@ -106,10 +106,12 @@ export class Proposals {
   /** What the core is to be given now. */
   take(): Proposal[] {
     const batch: Proposal[] = []
+    let last = 0
     for (const waiter of this.#fresh) {
       if (this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
-      // Given before: a leader refuses to hear of a seq twice, and may have stamped the frame.
-      if (waiter.refusal !== undefined) this.#renumber(waiter)
+      // Given before: a leader refuses to hear of a seq twice, or after a later one, and may have stamped the frame.
+      if (waiter.refusal !== undefined || waiter.seq < last) this.#renumber(waiter)
+      last = waiter.seq
       waiter.state = 'handed'
       batch.push({ seq: waiter.seq, frame: waiter.frame })
     }

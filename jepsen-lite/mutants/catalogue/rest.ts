@@ -92,6 +92,20 @@ export const REST: readonly Mutant[] = [
     edits: [edit(RAFT, "    if (follower.room !== 'enough') return\n", '')],
   },
   {
+    id: 'M344',
+    title: 'what is handed over for the second time goes before what is new, under a later seq',
+    why: 'The leader has heard of a later one, so all that is new is refused, and comes again a pause later.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        PROPOSALS,
+        'if (waiter.refusal !== undefined || waiter.seq < last)',
+        'if (waiter.refusal !== undefined)',
+      ),
+    ],
+  },
+  {
     id: 'M310',
     title: 'a follower without room writes what it is sent',
     why: 'The write fails for want of room, and the node ends: on equal disks all of them.',
