@@ -19,7 +19,8 @@ export class LogTail {
   }
 
   written(write: Write): void {
-    const { truncateFrom } = write
+    const { truncateFrom, snapshot } = write
+    if (snapshot?.keepLog === false) this.#marks = []
     if (truncateFrom !== undefined) this.#marks = this.#marks.filter((mark) => mark.index < truncateFrom)
     for (const entry of write.entries) this.#bytes += entry.frame.length
     const last = write.entries.at(-1)

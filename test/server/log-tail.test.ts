@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { emptyConfiguration } from '../../src/raft/index.ts'
 import { asIndex, asTerm, type Write } from '../../src/raft/types.ts'
 import { driverLimits } from '../../src/server/limits.ts'
 import { LogTail } from '../../src/server/log-tail.ts'
@@ -77,4 +78,14 @@ test('keeps nothing but what is needed while the disk is short of room', () => {
   tail.written(write(1, 500, 10_000))
   expect(tail.compactTo(asIndex(1), asIndex(500), asIndex(450), true)).toBe(450)
   expect(tail.compactTo(asIndex(451), asIndex(500), NOTHING, true)).toBe(500)
+})
+
+test('the bytes of a log that a snapshot has replaced do not count', () => {
+  const tail = new LogTail(limits)
+  for (let i = 0; i < 8; i++) tail.written(write(1 + i, 1, 300_000))
+  const state = { configuration: emptyConfiguration, leases: { on: false, durationMs: 500 } }
+  const meta = { index: asIndex(2), term: asTerm(2), state }
+  const snapshot = { meta, snapshotId: 's', keepLog: false }
+  tail.written({ ...write(3, 8, 10), snapshot })
+  expect(tail.compactTo(asIndex(3), asIndex(10), NOTHING)).toBeUndefined()
 })
