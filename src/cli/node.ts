@@ -27,7 +27,7 @@ function startCommand() {
   ])
     .description('run one node in the foreground')
     .requiredOption('--name <name>', 'its name in the cluster: 1 to 63 of a-z, 0-9 and -')
-    .requiredOption('--data <dir>', 'its data directory; no other node may use it')
+    .requiredOption('--data <dir>', 'its data directory; no other node may use it', directory)
     .requiredOption('--listen <host:port>', 'where clients reach it', listenAddress)
     .requiredOption('--peer-listen <host:port>', 'where the other nodes reach it', listenAddress)
     .option('--bootstrap', 'found a new cluster with an empty directory: once per cluster, by hand')
@@ -178,6 +178,12 @@ function listenAddress(text: string): ListenAddress {
   if (host === undefined || port > 65_535)
     throw new InvalidArgumentError('It must be HOST:PORT, as in 127.0.0.1:7301.')
   return { host, port }
+}
+
+/** An empty one, as of a variable that is not set, would be the working directory. */
+function directory(text: string): string {
+  if (text !== '') return text
+  throw new InvalidArgumentError('It must not be empty.')
 }
 
 function hostAndPort(text: string): string {

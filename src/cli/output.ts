@@ -2,6 +2,7 @@
 
 import { styleText } from 'node:util'
 import { EXIT } from './exit-codes.ts'
+import { asCalled } from './program-name.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -27,7 +28,7 @@ export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
 
 /** Everything that is not data. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`)
+  process.stderr.write(`${asCalled(text)}\n`)
 }
 
 /** On stdout; plain where colours are not wanted. */

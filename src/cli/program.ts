@@ -1,6 +1,5 @@
 // Everything that can be typed, in one place. What a command does is loaded when it runs: `kv get` should not pay for `kv import`.
 
-import { basename } from 'node:path'
 import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
 import { nearest } from '../client/nearest.ts'
 import { version } from '../server/version.ts'
@@ -10,12 +9,13 @@ import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
+import { asCalled, PROGRAM } from './program-name.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
 
 /** `args` decide what else is loaded: the commands of the cluster and of a node are a part of their own. */
 export async function buildProgram(args: readonly string[]) {
-  const program = commandWithGlobalFlags(programName())
+  const program = commandWithGlobalFlags(PROGRAM)
     .description('A strongly consistent key-value store.')
     .version(version(), '--version', 'print the version')
     .helpOption('-h, --help', 'print help')
@@ -23,6 +23,10 @@ export async function buildProgram(args: readonly string[]) {
     .showHelpAfterError('See: kv help')
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
+    .configureOutput({
+      writeOut: (text) => process.stdout.write(asCalled(text)),
+      writeErr: (text) => process.stderr.write(asCalled(text)),
+    })
     .hook('preAction', (thisCommand) => {
       refuseStalenessWithoutStale(thisCommand)
       if (thisCommand.opts().color !== false) return
@@ -302,7 +306,7 @@ function printHelp(program: CommandUnknownOpts, words: readonly string[]): void 
     const next = command.commands.find((candidate) => candidate.name() === word)
     const topic = command === program ? TOPICS[word] : undefined
     if (next === undefined && topic !== undefined) {
-      process.stdout.write(`${topic.text}\n`)
+      process.stdout.write(asCalled(`${topic.text}\n`))
       return
     }
     if (next === undefined) {
@@ -322,10 +326,6 @@ function adopt(command: CommandUnknownOpts): void {
     child.copyInheritedSettings(command).helpCommand(false)
     adopt(child)
   }
-}
-
-function programName(): string {
-  return basename(process.argv[1] ?? '') === 'quorate' ? 'quorate' : 'kv'
 }
 
 function keyArgument(key: string): string {

@@ -53,7 +53,7 @@ test('a data directory may be a symlink', async () => {
   symlinkSync('../real', space.path())
   await space.start('--nodes', '1')
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
-  expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+  expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
   expect(readdirSync(join(space.dir, 'real'))).toEqual([])
   await space.start('--nodes', '1')
   expect((await space.kv('get', 'a')).code).toBe(3)

@@ -64,7 +64,7 @@ test('in a cluster that was grown by hand a majority is one of all voters', asyn
     return status.leader !== 'n4' && status.leader !== null && status
   })
   const kept = followersOf(before)[0]
-  const refused = await space.kv('cluster', 'rejoin', kept)
+  const refused = await space.kv('cluster', 'rejoin', kept, '--yes')
   expect(refused.code).toBe(5)
   expect(refused.stderr).toContain('Nothing was changed')
   expect(stateOf(await space.peek(), kept).pid).toBe(stateOf(before, kept).pid)
@@ -78,6 +78,8 @@ test('in a cluster that was grown by hand a majority is one of all voters', asyn
   expect((await space.kv('cluster', 'restart', kept)).code).toBe(0)
 
   grow(4)
-  expect(await eventually(async () => (await space.kv('cluster', 'rejoin', kept)).code === 0)).toBe(true)
+  expect(await eventually(async () => (await space.kv('cluster', 'rejoin', kept, '--yes')).code === 0)).toBe(
+    true,
+  )
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '2' })
 })

@@ -52,7 +52,7 @@ test.each(cases.filter((_, at) => process.env.QUORATE_QUICK !== '1' || at % 4 ==
     expect((await space.kv('put', 'later', '1')).code).toBe(0)
     for (const key of acknowledged)
       expect(await space.kv('get', key)).toMatchObject({ code: 0, stdout: 'value' })
-    expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+    expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
     expect(existsSync(space.path())).toBe(false)
   },
 )
@@ -109,7 +109,7 @@ test('what is left of a start can be deleted at any instant', async () => {
   for (const instant of ['supervisor.lock', 'cluster.json', 'n1/FORMATTING'] as const) {
     const space = await Workspace.open()
     await interrupted(space, instant, 'all of it is killed')
-    expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+    expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
     expect(existsSync(space.path())).toBe(false)
   }
 })

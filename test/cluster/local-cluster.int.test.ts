@@ -63,7 +63,7 @@ test('a cluster starts, shows itself, is stopped, goes on with its data, and is 
   expect(resumed.cluster_id).toBe(started.cluster_id)
   expect(await space.kv('get', 'greeting')).toMatchObject({ code: 0, stdout: 'hello' })
 
-  expect((await space.kv('cluster', 'destroy')).code).toBe(0)
+  expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
   expect(existsSync(space.path())).toBe(false)
   for (const { pid } of resumed.nodes) expect(await isGone(pid ?? 0)).toBe(true)
 })
@@ -173,9 +173,25 @@ test('a node can be made a fresh replica while another is being restarted', asyn
   await space.kv('cluster', 'kill', restarted)
   const restart = space.kv('cluster', 'restart', restarted)
   await eventually(async () => stateOf(await space.peek(), restarted).state !== 'stopped')
-  const rejoin = space.kv('cluster', 'rejoin', replaced)
+  const rejoin = space.kv('cluster', 'rejoin', replaced, '--yes')
   expect([await restart, await rejoin]).toMatchObject([{ code: 0 }, { code: 0 }])
   await eventually(async () => new Set(await hashesOf(started)).size === 1)
+})
+
+test('what destroys a running or healthy thing needs a word more', async () => {
+  const space = await Workspace.open()
+  const { nodes } = await space.start()
+  for (const words of [['destroy'], ['rejoin', 'n2'], ['rejoin', 'follower']]) {
+    const refused = await space.kv('cluster', ...words)
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') })
+  }
+  expect((await space.peek()).nodes.map(({ pid }) => pid)).toEqual(nodes.map(({ pid }) => pid))
+  expect(existsSync(space.path('n2.old-1'))).toBe(false)
+  expect((await space.kv('cluster', 'rejoin', 'n2', '--yes')).code).toBe(0)
+  await space.kv('cluster', 'kill', 'n2')
+  expect((await space.kv('cluster', 'rejoin', 'n2')).code).toBe(0)
+  await space.kv('cluster', 'stop')
+  expect((await space.kv('cluster', 'destroy')).code).toBe(0)
 })
 
 test('leader and follower name nodes, too', async () => {
@@ -187,6 +203,13 @@ test('leader and follower name nodes, too', async () => {
   expect(paused.stderr).not.toContain(next)
   expect((await space.kv('cluster', 'restart', leader ?? '')).code).toBe(0)
   expect((await space.kv('cluster', 'partition', 'leader')).stderr).toMatch(/^Cut: n\d \| n\d n\d/)
+  for (const name of ['n1', 'n2', 'n3']) await space.kv('cluster', 'kill', name)
+  for (const words of [
+    ['kill', 'leader'],
+    ['pause', 'follower'],
+    ['partition', 'leader'],
+  ])
+    expect((await space.kv('cluster', ...words)).code).toBe(1)
 })
 
 test('a process that LevelDB aborts is told from one that was killed', async () => {

@@ -14,7 +14,7 @@ test.each([
   await space.start()
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   const supervisor = supervisorPid(space)
-  const rejoined = space.kv('cluster', 'rejoin', 'n3')
+  const rejoined = space.kv('cluster', 'rejoin', 'n3', '--yes')
   while (!(existsSync(space.path('n3.old-1')) && existsSync(space.path(path)))) await turn()
   const noted = readFileSync(space.path('cluster.json'), 'utf8')
   process.kill(supervisor, 'SIGKILL')

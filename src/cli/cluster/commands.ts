@@ -14,6 +14,8 @@ import { Failure } from './failure.ts'
 const NODES_MAX = 9
 const DATA = '--data <dir>'
 const ITS_DIRECTORY = 'directory of the cluster'
+const YES = '--yes'
+const NODE = 'name of the node, as in n1; or leader, or follower'
 
 export function clusterCommand() {
   const cluster = withExamples(new Command('cluster'), [
@@ -36,12 +38,7 @@ export function clusterCommand() {
   )
   cluster.addCommand(partitionCommand())
   cluster.addCommand(healCommand())
-  cluster.addCommand(
-    nodeCommand(
-      'rejoin',
-      'replace a node whose data is damaged or lost by a fresh replica; the old data is moved aside',
-    ),
-  )
+  cluster.addCommand(rejoinCommand())
   return cluster
 }
 
@@ -54,7 +51,7 @@ function startCommand() {
     .description('start a cluster, or go on with the one in --data; in the foreground until Ctrl-C')
     .option('--nodes <count>', 'how many nodes (default: as many as there are, or 3)', countOfNodes)
     .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', portNumber)
-    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .option('--detach', 'return when the cluster is ready, and leave it running')
     .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
     .action(async (options, command) => {
@@ -76,7 +73,7 @@ function startCommand() {
 function statusCommand() {
   return withExamples(new Command('status'), ['kv cluster status', 'kv cluster status -o json'])
     .description('show the nodes: role, process, state, and how far each has come')
-    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .action(async (options, command) => {
       const reply = await askSupervisor(options.data, { command: 'status' })
       const { showStatus } = await import('./report.ts')
@@ -88,7 +85,7 @@ function statusCommand() {
 function stopCommand() {
   return withExamples(new Command('stop'), ['kv cluster stop'])
     .description('end every node and the supervisor; the data stays')
-    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
       const { stopCluster } = await import('./stop.ts')
       const ran = await stopCluster(resolve(data))
@@ -103,21 +100,47 @@ function stopCommand() {
 }
 
 function destroyCommand() {
-  return withExamples(new Command('destroy'), ['kv cluster destroy', 'kv cluster destroy --data /tmp/second'])
-    .description('stop the cluster and delete its data')
-    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
-    .action(async ({ data }) => {
+  return withExamples(new Command('destroy'), [
+    'kv cluster destroy',
+    'kv cluster destroy --data /tmp/second --yes',
+  ])
+    .description('stop the cluster and delete its data; asks first when it runs')
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(YES, 'do not ask; needed without a terminal when the cluster runs')
+    .action(async ({ data, yes }) => {
+      const { findSupervisor } = await import('./supervisor-lock.ts')
+      if (yes !== true && (await findSupervisor(resolve(data))) !== undefined) {
+        const { confirm } = await import('../confirm.ts')
+        await confirm(`The cluster in ${data} runs. destroy ends it and deletes its data.`)
+      }
       const { destroyCluster } = await import('./stop.ts')
       const existed = await destroyCluster(resolve(data))
       say(existed ? `The cluster in ${data} is deleted.` : `There is no cluster in ${data}.`)
     })
 }
 
-function nodeCommand(command: NodeCommand, description: string) {
+function rejoinCommand() {
+  return withExamples(new Command('rejoin'), ['kv cluster rejoin n1', 'kv cluster rejoin follower --yes'])
+    .description(
+      'replace a node whose data is damaged or lost by a fresh replica; the old data is moved aside; asks first when the node is healthy',
+    )
+    .argument('<node>', NODE)
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(YES, 'do not ask; needed without a terminal when the node is healthy')
+    .action(async (node, { data, yes }) => {
+      const reply = await tellSupervisor(data, { command: 'rejoin', node, evenHealthy: yes === true })
+      if (reply.ok || reply.healthy === undefined) return say(orThrow(reply).said)
+      const { confirm } = await import('../confirm.ts')
+      await confirm(reply.said)
+      say((await askSupervisor(data, { command: 'rejoin', node: reply.healthy, evenHealthy: true })).said)
+    })
+}
+
+function nodeCommand(command: Exclude<NodeCommand, 'rejoin'>, description: string) {
   return withExamples(new Command(command), [`kv cluster ${command} n1`])
     .description(description)
-    .argument('<node>', 'name of the node, as in n1; or leader, or follower')
-    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .argument('<node>', NODE)
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .action(async (node, { data }) => {
       say((await askSupervisor(data, { command, node })).said)
     })
@@ -135,7 +158,7 @@ function partitionCommand() {
       'names joined by commas, as in: n1 n2,n3 (or leader, follower); nodes not named form one more group',
     )
     .option('--reset', 'close the connections between the groups as well')
-    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .action(async (groups, { reset, data }) => {
       const request: ControlRequest = {
         command: 'partition',
@@ -149,35 +172,51 @@ function partitionCommand() {
 function healCommand() {
   return withExamples(new Command('heal'), ['kv cluster heal'])
     .description('undo every partition')
-    .option(DATA, ITS_DIRECTORY, DEFAULT_DATA)
+    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
       say((await askSupervisor(data, { command: 'heal' })).said)
     })
 }
 
 async function askSupervisor(data: string, request: ControlRequest): Promise<ControlReply & { ok: true }> {
+  return orThrow(await tellSupervisor(data, request))
+}
+
+function orThrow(reply: ControlReply): ControlReply & { ok: true } {
+  if (!reply.ok) throw new Failure(reply.exitCode, reply.said)
+  return reply
+}
+
+async function tellSupervisor(data: string, request: ControlRequest): Promise<ControlReply> {
   const { ask } = await import('./control-client.ts')
   const { findSupervisor } = await import('./supervisor-lock.ts')
   const supervisor = await findSupervisor(resolve(data))
   if (supervisor === undefined) throw new Failure(7, `${nothingRuns(data)} kv cluster start starts one.`)
-  const reply = await ask(supervisor, request)
-  if (!reply.ok) throw new Failure(reply.exitCode, reply.said)
-  return reply
+  return ask(supervisor, request)
 }
 
 function nothingRuns(data: string): string {
   return `No local cluster runs in ${data}${existsSync(data) ? '' : ': there is no such directory'}.`
 }
 
+/** An empty one, as of a variable that is not set, would be the working directory. */
+function directory(text: string): string {
+  if (text !== '') return text
+  throw new InvalidArgumentError('It must not be empty.')
+}
+
+/** NaN when it is none. */
+const wholeNumber = (text: string): number => (/^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN)
+
 function countOfNodes(text: string): number {
-  const count = Number(text)
-  if (Number.isInteger(count) && count >= 1 && count <= NODES_MAX) return count
+  const count = wholeNumber(text)
+  if (count >= 1 && count <= NODES_MAX) return count
   throw new InvalidArgumentError(`A local cluster has 1 to ${NODES_MAX} nodes.`)
 }
 
 function portNumber(text: string): number {
-  const port = Number(text)
-  if (Number.isInteger(port) && port >= 1 && port + NODES_MAX <= 65_536) return port
+  const port = wholeNumber(text)
+  if (port >= 1 && port + NODES_MAX <= 65_536) return port
   throw new InvalidArgumentError(
     `A port is a number from 1 to ${65_536 - NODES_MAX}; the other nodes take the next ones.`,
   )

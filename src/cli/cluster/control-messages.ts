@@ -8,7 +8,9 @@ export type ControlRequest =
   /** The same, once every node is a voter that knows a leader, or will not become one. */
   | { readonly command: 'formed' }
   | { readonly command: 'stop' }
-  | { readonly command: NodeCommand; readonly node: string }
+  | { readonly command: Exclude<NodeCommand, 'rejoin'>; readonly node: string }
+  /** `evenHealthy`: whoever asks knows that a node that is ready loses its data. */
+  | { readonly command: 'rejoin'; readonly node: string; readonly evenHealthy: boolean }
   | {
       readonly command: 'partition'
       readonly groups: readonly (readonly string[])[]
@@ -30,6 +32,8 @@ export type ControlReply =
       readonly stopping?: true
       /** Nobody answers any more. */
       readonly ended?: true
+      /** Name of the node that is ready: only with `evenHealthy`. */
+      readonly healthy?: string
     }
 
 /**

@@ -95,7 +95,8 @@ function isRequest(value: unknown): value is ControlRequest {
       return (
         NODE_COMMANDS.some((command) => command === value.command) &&
         'node' in value &&
-        typeof value.node === 'string'
+        typeof value.node === 'string' &&
+        (value.command !== 'rejoin' || ('evenHealthy' in value && typeof value.evenHealthy === 'boolean'))
       )
   }
 }

@@ -4,6 +4,7 @@ import { extname } from 'node:path'
 import { styleText } from 'node:util'
 import type { Format } from '../global-flags.ts'
 import { type Column, RowWriter, say, toJson, write, writeLine } from '../output.ts'
+import { PROGRAM } from '../program-name.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
 import type { ClusterStatus, NodeStatus } from './cluster-status.ts'
 import type { StartReport } from './start.ts'
@@ -56,7 +57,7 @@ async function writeNodes(
 }
 
 /** How the command is called: a clone runs its sources; everywhere else `kv` on npm is somebody else's. */
-const KV = extname(import.meta.filename) === '.ts' ? 'npx kv' : 'npx quorate'
+const KV = extname(import.meta.filename) === '.ts' ? `npx ${PROGRAM}` : 'npx quorate'
 
 function commandsToTry(
   status: ClusterStatus,

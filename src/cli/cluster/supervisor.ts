@@ -66,6 +66,9 @@ export interface Formed {
   readonly problems: readonly string[]
 }
 
+type Refusal = ControlReply & { readonly ok: false }
+type NodeRequest = ControlRequest & { readonly command: NodeCommand }
+
 interface Place {
   readonly node: SupervisedNode
   readonly port: number
@@ -436,13 +439,13 @@ export class Supervisor {
         return done('Every node reaches every other again.')
       default: {
         const place = this.#placeNamed(request.node)
-        return typeof place === 'string' ? refused(2, place) : this.#obeyForNode(request.command, place)
+        return 'ok' in place ? place : this.#obeyForNode(request, place)
       }
     }
   }
 
-  /** `leader` and `follower` name whoever is that just now; a string says why nobody is meant. */
-  #placeNamed(name: string): Place | string {
+  /** `leader` and `follower` name whoever is that just now. */
+  #placeNamed(name: string): Place | Refusal {
     const named = this.#places.find(({ node }) => node.name === name)
     if (named !== undefined) return named
     const running = this.#places.filter(({ node }) => node.view !== undefined && !node.paused)
@@ -450,14 +453,13 @@ export class Supervisor {
       .filter(({ node }) => node.view?.role === 'leader')
       .sort((a, b) => (a.node.view?.term ?? 0) - (b.node.view?.term ?? 0))
       .at(-1)
-    if (name === 'leader') return leader ?? 'None of the nodes leads just now.'
+    if (name === 'leader') return leader ?? refused(1, 'None of the nodes leads just now.')
     if (name === 'follower') {
-      return (
-        running.find(({ node }) => node.view?.role === 'follower') ?? 'None of the nodes follows just now.'
-      )
+      const follower = running.find(({ node }) => node.view?.role === 'follower')
+      return follower ?? refused(1, 'None of the nodes follows just now.')
     }
     const names = this.#places.map(({ node }) => node.name).join(', ')
-    return `There is no node ${name}. The nodes are ${names}; leader and follower name one, too.`
+    return refused(2, `There is no node ${name}. The nodes are ${names}; leader and follower name one, too.`)
   }
 
   /** A sentence for each node that did not end because somebody wanted it. */
@@ -468,10 +470,10 @@ export class Supervisor {
     })
   }
 
-  async #obeyForNode(command: NodeCommand, place: Place): Promise<ControlReply> {
+  async #obeyForNode(request: NodeRequest, place: Place): Promise<ControlReply> {
     const { node } = place
     const { name, pid } = node
-    switch (command) {
+    switch (request.command) {
       case 'kill':
         if (pid === undefined) return refused(1, `${name} does not run.`)
         await node.kill()
@@ -489,7 +491,7 @@ export class Supervisor {
       case 'restart':
         return this.#whileBusy(place, () => this.#restart(place))
       case 'rejoin':
-        return this.#whileBusy(place, () => this.#rejoin(place))
+        return this.#whileBusy(place, () => this.#rejoin(place, request.evenHealthy))
     }
   }
 
@@ -542,8 +544,13 @@ export class Supervisor {
     return answer === undefined ? 'away' : answer.knowsLeader ? 'ready' : 'coming'
   }
 
-  async #rejoin(place: Place): Promise<ControlReply> {
+  async #rejoin(place: Place, evenHealthy: boolean): Promise<ControlReply> {
     const { node } = place
+    const { name } = node
+    if (node.ready && !evenHealthy) {
+      const said = `${name} is healthy. rejoin ends it, moves its data aside and makes it a fresh replica.`
+      return { ...refused(2, said), healthy: name }
+    }
     const problem = await this.#whyNotWithout(place)
     if (problem !== undefined) return refused(5, problem)
     await node.kill()
@@ -584,12 +591,10 @@ export class Supervisor {
     if (this.#mesh === undefined) {
       return refused(1, 'This cluster runs with --direct, without the relays that could be cut.')
     }
-    const named = groups.map((group) =>
-      group.map((name) => {
-        const place = this.#placeNamed(name)
-        return typeof place === 'string' ? name : place.node.name
-      }),
-    )
+    const places = groups.map((group) => group.map((name) => this.#placeNamed(name)))
+    const refusal = places.flat().find((place) => 'ok' in place)
+    if (refusal !== undefined) return refusal
+    const named = places.map((group) => group.flatMap((place) => ('ok' in place ? [] : place.node.name)))
     const complete = completeGroups(
       this.#places.map(({ node }) => node.name),
       named,
@@ -698,6 +703,6 @@ function done(said: string): ControlReply {
   return { ok: true, said }
 }
 
-function refused(exitCode: number, said: string): ControlReply & { readonly ok: false } {
+function refused(exitCode: number, said: string): Refusal {
   return { ok: false, exitCode, said }
 }

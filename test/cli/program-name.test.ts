@@ -1,0 +1,42 @@
+// Texts are written for `kv`; whoever calls the program `quorate` reads that.
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { buildProgram } from '../../src/cli/program.ts'
+import { asCalled, COMMANDS } from '../../src/cli/program-name.ts'
+import { KV } from './run-kv.ts'
+
+let dir = ''
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'quorate-name-'))
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+test.each([
+  [['help', 'put'], /^Examples:\n {2}quorate put greeting/],
+  [['help', 'exit-codes'], /quorate itself has tried again/],
+  [['cluster', 'start', '--help'], /quorate cluster start --detach/],
+  [['cluster', 'kill', 'n1'], /^error: No local cluster runs .* quorate cluster start starts one/],
+  [['frobnicate'], /See: quorate help/],
+  [['get', 'a', '--endpoints', '127.0.0.1:1'], /`quorate cluster start` starts one here/],
+])('quorate %j', (args, expected) => {
+  const link = join(dir, 'quorate')
+  symlinkSync(KV, link)
+  const { stdout, stderr } = spawnSync(process.execPath, [link, ...args], { cwd: dir, encoding: 'utf8' })
+  expect(stdout + stderr).toMatch(expected)
+  expect(stdout + stderr).not.toMatch(/(^|[^./])\bkv /m)
+})
+
+test('every command is a word that follows the name', async () => {
+  const program = await buildProgram([])
+  expect(program.commands.map((command) => command.name()).sort()).toEqual([...COMMANDS].sort())
+})
+
+test('only calls are renamed', () => {
+  const text = 'kv put a; .kv/cluster status; x/kv get; kv pairs; kvs get'
+  expect(asCalled(text, 'quorate')).toBe('quorate put a; .kv/cluster status; x/kv get; kv pairs; kvs get')
+  expect(asCalled(text, 'kv')).toBe(text)
+})
