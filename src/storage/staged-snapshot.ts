@@ -93,7 +93,10 @@ export class StagedSnapshot {
   /** Stores rows of a chunk, or completion, together with how far the transfer has come. `before` must be the newest. */
   advance(before: Staging, after: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
     if (this.#staging !== before) {
-      done(new Error(`the transfer of snapshot ${before.id} has been given up here`))
+      done(
+        this.whyGone(before) ??
+          new Error(`the transfer of snapshot ${before.id} has gone on without this part`),
+      )
       return
     }
     if (this.#first.error !== undefined) {
@@ -104,7 +107,18 @@ export class StagedSnapshot {
     const batch = this.#engine.batch()
     for (const [key, stored] of rows) batch.put(key, stored)
     batch.put(STAGING_KEY, encodeStaging(after))
-    this.#queue.submit(batch, (meta) => meta, done)
+    this.#queue.submit(
+      batch,
+      (meta) => meta,
+      // Another one may have taken its place meanwhile.
+      (error) => done(error ?? this.whyGone(after)),
+    )
+  }
+
+  /** Undefined: what has arrived of this snapshot lies here. */
+  whyGone({ id, generation }: Staging): Error | undefined {
+    if (this.#staging?.generation === generation) return undefined
+    return new Error(`the transfer of snapshot ${id} has been given up here`)
   }
 
   abandonIf(staging: Staging): void {
@@ -148,7 +162,7 @@ class Sink implements SnapshotSink {
   finish(done: Done): void {
     const before = this.#staging
     if (before.complete) {
-      done(undefined)
+      done(this.#staged.whyGone(before))
     } else if (before.received !== before.stateHash) {
       this.abort()
       done(new Error(`snapshot ${before.id} arrived with other rows than it was sent with`))

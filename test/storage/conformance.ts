@@ -694,6 +694,26 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       for (const each of [source, newer]) each.close()
     })
 
+    test('is not called whole when a newer transfer has taken its place, meanwhile or before', async () => {
+      const { source, storage: sending } = await sender()
+      const newer = sending.snapshotSource()
+      const { storage } = await fresh()
+      const sink = must(await sinkFor(storage, source))
+      for (let number = 0; ; number++) {
+        const chunk = await chunkOf(source, number)
+        if (chunk === undefined) break
+        await receive(sink, number, chunk)
+      }
+      const [whole, second] = await Promise.allSettled([finished(sink), sinkFor(storage, newer)])
+      expect(whole).toMatchObject({
+        status: 'rejected',
+        reason: { message: expect.stringContaining('given up') },
+      })
+      expect(second.status).toBe('fulfilled')
+      await expect(finished(sink)).rejects.toThrow('given up')
+      for (const each of [source, newer]) each.close()
+    })
+
     test('sweeps the rows that it replaced, over a restart', async () => {
       const { source } = await sender()
       const { storage, reopened } = await fresh()

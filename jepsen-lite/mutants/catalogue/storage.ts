@@ -460,4 +460,18 @@ export const STORAGE: readonly Mutant[] = [
     tests: STORE_TESTS,
     edits: [edit('src/storage/first-error.ts', '    if (this.#error !== undefined) told(this.#error)\n', '')],
   },
+  {
+    id: 'M178',
+    title: 'a snapshot counts as whole although another one took its place meanwhile',
+    why: 'Whoever has it installed ends the node. Our own.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [
+      edit(
+        'src/storage/staged-snapshot.ts',
+        '(error) => done(error ?? this.whyGone(after)),',
+        '(error) => done(error),',
+      ),
+    ],
+  },
 ]
