@@ -127,6 +127,26 @@ describe('settings', () => {
     expect(store.state.settings).toEqual(before)
   })
 
+  test('the cluster version stays or rises, and is never lowered', () => {
+    const to = (clusterVersion: number) => ask({ kind: 'settings', settings: { clusterVersion } })
+    expect(new MemoryStore().apply(to(1)).outcome).toMatchObject({ kind: 'settings', revision: 1 })
+    const newer = new MemoryStore({ clusterVersion: 2 })
+    const { outcome } = newer.apply(to(1))
+    expect(outcome).toMatchObject({
+      kind: 'refused',
+      reason: 'version-lowered',
+      numbers: [1, 2],
+      revision: 1,
+    })
+    expect(newer.state.settings.clusterVersion).toBe(2)
+    // It is not looked at where it is not named.
+    const other = newer.apply(ask({ kind: 'settings', settings: { storeBytesMax: 1 } }))
+    expect(other.outcome).toMatchObject({
+      kind: 'settings',
+      settings: { clusterVersion: 2, storeBytesMax: 1 },
+    })
+  })
+
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
     expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow(

@@ -130,6 +130,14 @@ describe('bytes that are not ours', () => {
     expect(() => decodeRequest(kind, 1, bytes)).toThrow(MalformedBytesError)
   })
 
+  // The log of a node that stops shows the name.
+  test.each([
+    [UnknownKindError, 'UnknownKindError: why'],
+    [MalformedBytesError, 'MalformedBytesError: why'],
+  ])('%o says in a log what it is', (error, said) => {
+    expect(String(new error('why'))).toBe(said)
+  })
+
   test('an integer cut short is malformed', () => {
     expect(() => readUint16(Uint8Array.of(1), 0)).toThrow(MalformedBytesError)
   })

@@ -86,6 +86,29 @@ describe('rows', () => {
     )
   })
 
+  test.each([
+    ['a delete', deleteOf('k'), '02 0000000000000003 01'],
+    ['a delete of nothing', deleteOf('l'), '02 0000000000000002 00'],
+    [
+      'a condition that a key did not meet',
+      deleteOf('k', { ifNoneMatch: 'any' }),
+      '03 0000000000000002 01 0000000000000002 0000000000000002 0000000000000001',
+    ],
+    ['a condition that no key could meet', deleteOf('l', { ifMatch: 'any' }), '03 0000000000000002 00'],
+    [
+      'settings',
+      { kind: 'settings' as const, settings: { storeBytesMax: 8 } },
+      `04 0000000000000003
+       07 01 0000000000001000 02 0000000000100000 03 0000000000000008 04 00000000000f4240
+          05 0000000010000000 06 00000000000dbba0 07 0000000000000001`,
+    ],
+  ])('of a token, behind the fingerprint: %s', (_, command, bytes) => {
+    const store = new MemoryStore()
+    store.apply(ask(putOf('k', 'v')))
+    store.apply(ask(command, { token: 't', since: undefined }))
+    expect(hex(must(store.rows.get(unspaced('02 74')))).slice(16)).toBe(unspaced(bytes))
+  })
+
   test('a reason of a newer program is not guessed at', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
