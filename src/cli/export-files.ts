@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   constants,
+  fchmodSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -84,7 +85,7 @@ export class ExportDirectory {
       return refused(found.isSymbolicLink() ? 'a symlink is there' : 'something else is there')
     if (found.size === value.length && readFileSync(path).equals(value)) return { kind: 'same' }
     if (!this.#force) return refused('a file with other content is there; --force overwrites it')
-    replace(path, value)
+    replace(path, value, found.mode & 0o777)
     return { kind: 'written' }
   }
 }
@@ -112,10 +113,11 @@ const DOT = Buffer.from('.')
 const DOTS = Buffer.from('..')
 
 /** O_EXCL: nothing that is there is opened, a dangling symlink neither. */
-function create(path: Buffer, value: Uint8Array): void {
+function create(path: Buffer, value: Uint8Array, mode?: number): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  const file = openSync(path, flags, 0o666)
+  const file = openSync(path, flags, mode === undefined ? 0o666 : 0o600)
   try {
+    if (mode !== undefined) fchmodSync(file, mode)
     let at = 0
     while (at < value.length) at += writeSync(file, value, at)
   } catch (error) {
@@ -126,11 +128,14 @@ function create(path: Buffer, value: Uint8Array): void {
   }
 }
 
-/** Through a new file and a rename: at no time is there half a file, and what a hard link shares stays as it was. */
-function replace(path: Buffer, value: Uint8Array): void {
+/**
+ * Through a new file and a rename: at no time is there half a file, and what a hard link shares stays as it was. Who may read it stays as well:
+ * what was kept from others is not shown to them.
+ */
+function replace(path: Buffer, value: Uint8Array, mode: number): void {
   const directory = path.subarray(0, path.lastIndexOf(SLASH) + 1)
   const fresh = Buffer.concat([directory, Buffer.from(`.kv-export-${randomBytes(8).toString('hex')}`)])
-  create(fresh, value)
+  create(fresh, value, mode)
   try {
     renameSync(fresh, path)
   } catch (error) {

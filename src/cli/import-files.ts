@@ -43,19 +43,27 @@ function content(path: Buffer, bytesMax: number): Buffer {
   try {
     const stat = fstatSync(file)
     if (!stat.isFile()) throw new Error('not a regular file any more')
-    if (stat.size > bytesMax) throw new Error(`${stat.size} bytes; a value has at most ${bytesMax}`)
-    const bytes = Buffer.allocUnsafe(stat.size)
-    let at = 0
-    while (at < bytes.length) {
-      const read = readSync(file, bytes, at, bytes.length - at, at)
-      if (read === 0) break
-      at += read
-    }
-    return bytes.subarray(0, at)
+    if (stat.size > bytesMax) throw tooLarge(`${stat.size} bytes`, bytesMax)
+    return toTheEnd(file, stat.size, bytesMax)
   } finally {
     closeSync(file)
   }
 }
+
+/** The size is a guess: files below /proc say 0, and others grow meanwhile. */
+function toTheEnd(file: number, size: number, bytesMax: number): Buffer {
+  let bytes = Buffer.allocUnsafe(size + 1)
+  for (let at = 0; ; ) {
+    const read = readSync(file, bytes, at, bytes.length - at, null)
+    if (read === 0) return bytes.subarray(0, at)
+    at += read
+    if (at > bytesMax) throw tooLarge(`more than ${bytesMax} bytes`, bytesMax)
+    if (at === bytes.length) bytes = Buffer.concat([bytes, Buffer.allocUnsafe(at)])
+  }
+}
+
+const tooLarge = (size: string, bytesMax: number): Error =>
+  new Error(`${size}; a value has at most ${bytesMax}`)
 
 function kindOf(entry: Dirent<Buffer>): string {
   if (entry.isSymbolicLink()) return 'a symlink'

@@ -9,6 +9,7 @@ import { bytesFromJson, parseObject } from '../client/decode.ts'
 import { Failure } from './cluster/failure.ts'
 import type { ImportItem } from './commands/import.ts'
 import { EXIT } from './exit-codes.ts'
+import { printable } from './output.ts'
 
 /** Of one line. The largest record that a cluster may hold takes less than half of it, every byte escaped (`\u0000`). */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
@@ -43,7 +44,8 @@ export async function* itemsOf(
       if (json.count !== records)
         throw bad(`${where} is incomplete: ${records} records, but its end line says ${json.count}`)
       ended = true
-    } else if ('error' in json) throw bad(`${where} ends with an error: ${JSON.stringify(json.error)}`)
+    } else if ('error' in json)
+      throw bad(`${where} ends with an error: ${printable(JSON.stringify(json.error))}`)
     else throw bad(`${line} is not a record: it has no "key"`)
   }
   if (ended) return

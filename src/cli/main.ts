@@ -14,7 +14,7 @@ import { readFileSync } from 'node:fs'
 import { CommanderError } from '@commander-js/extra-typings'
 import { Failure, isSystemError } from './cluster/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { say, watchOutput } from './output.ts'
+import { printable, say, watchOutput } from './output.ts'
 import { buildProgram } from './program.ts'
 
 /** Never rejects but for a defect. */
@@ -34,7 +34,7 @@ export async function main(args: readonly string[]): Promise<number> {
       return error.exitCode
     }
     if (isSystemError(error)) {
-      say(`error: ${error.message}`)
+      say(`error: ${printable(error.message)}`)
       return EXIT.failed
     }
     throw error

@@ -6,9 +6,13 @@ const EVERY_MS = 100
 const CLEAR_LINE = '\r\u001b[2K'
 
 export class Progress {
-  readonly #visible = process.stderr.isTTY === true
+  readonly #visible: boolean
   readonly #startedAt = performance.now()
   #shownAt = 0
+
+  constructor(wanted = true) {
+    this.#visible = wanted && process.stderr.isTTY === true
+  }
 
   /** `text` is asked for only when it is shown. */
   show(text: () => string): void {
@@ -27,6 +31,8 @@ export class Progress {
     return (performance.now() - this.#startedAt) / 1_000
   }
 }
+
+export const keyCount = (keys: number): string => (keys === 1 ? '1 key' : `${keys} keys`)
 
 export function megabytes(bytes: number): string {
   return `${(bytes / 1_000_000).toFixed(1)} MB`

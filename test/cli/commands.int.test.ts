@@ -150,8 +150,14 @@ describe('data goes to stdout as it is', () => {
       ],
     })
     expect(members.out).toBe(`n1\tvoter\tleader\t1\t${node.url}\t127.0.0.1:1\t-\n`)
-    expect(settings.out).toBe('value_bytes_max\t1048576\nleases\toff\nleases.duration_ms\t500\n')
-    expect(JSON.parse(set.out)).toEqual({ value_bytes_max: 9, leases: { on: true, duration_ms: 700 } })
+    expect(settings.out).toBe(
+      'key_bytes_max\t4096\nvalue_bytes_max\t1048576\nleases\toff\nleases.duration_ms\t500\n',
+    )
+    expect(JSON.parse(set.out)).toEqual({
+      key_bytes_max: 4096,
+      value_bytes_max: 9,
+      leases: { on: true, duration_ms: 700 },
+    })
     expect(leader.out).toBe('n2\n')
   })
 })

@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -9,6 +10,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -54,6 +56,22 @@ describe('import of a directory', () => {
       'p/with space\nand newline': 'odd',
       'p/\xff\xfe': '\0\u0001\u0002',
     })
+  })
+
+  test('the whole of a file is stored, whatever the system says of its size', async () => {
+    const told = '/proc/sys/kernel/random/boot_id'
+    expect(statSync(told).size).toBe(0)
+    expect(await kv('import /proc/sys/kernel/random --prefix p/')).toMatchObject({ code: 0 })
+    expect(node.contents['p/boot_id']).toBe(readFileSync(told, 'utf8'))
+  })
+
+  test('a key that is too long with its prefix is skipped, like any other too long', async () => {
+    writeFileSync(join(dir, 'a'), 'x')
+    writeFileSync(join(dir, 'ab'), 'x')
+    const ended = await kv(`import dir --prefix ${'p'.repeat(4095)}`)
+    expect(ended.code).toBe(0)
+    expect(ended.err).toMatch(/^skipped ab: its key has 4097 bytes; a key has at most 4096\nimported 1 key,/)
+    expect(Object.keys(node.contents)).toEqual([`${'p'.repeat(4095)}a`])
   })
 
   test('names and counts what it skips, and fails for it only with --strict', async () => {
@@ -122,6 +140,32 @@ describe('import of a directory', () => {
 })
 
 describe('NDJSON', () => {
+  test('what no cluster takes is skipped and named, and the others are stored', async () => {
+    // Whatever does not fit into the head of a request is refused as malformed, not as too long.
+    node.fault = ({ target }) =>
+      target.length > 65_000
+        ? problem(400, 'bad_request', 'the head of a request may have 65536 bytes')
+        : undefined
+    const records = [
+      { key: 'a', value: 'v' },
+      { key: 'k'.repeat(70_000), value: 'v' },
+      { key: 'large', value: 'v'.repeat(1_048_577) },
+      { key: '', value: 'v' },
+      { key: 'b', value: 'v' },
+    ]
+    const lines = [...records, { end: true, count: records.length }].map((line) => JSON.stringify(line))
+    const ended = await kv('import - -o json', lines.join('\n'))
+    expect(JSON.parse(ended.out)).toMatchObject({ imported: 2, skipped: 3 })
+    expect(ended.code).toBe(0)
+    expect(ended.err.split('\n')).toEqual([
+      `skipped ${'k'.repeat(4096)}…: its key has 70000 bytes; a key has at most 4096`,
+      'skipped large: 1048577 bytes; a value has at most 1048576',
+      expect.stringMatching(/^skipped : .*key/),
+      '',
+    ])
+    expect(node.contents).toEqual({ a: 'v', b: 'v' })
+  })
+
   test('a backup is restored whatever its keys and values hold', async () => {
     const odd = ['\u2028', '\u2029', '\u0085', '\r', '\r\n', '\v\f', '\ufeff', '\0', '"\\', '{"end":true}\n']
     // The fake node has keys as bytes, each a character.
@@ -313,6 +357,45 @@ describe('export to a directory', () => {
     })
     expect(readFileSync(join(dir, 'k'), 'utf8')).toBe('new')
     expect(readFileSync(join(scratch, 'hard-link'), 'utf8')).toBe('old')
+  })
+
+  test('who may read a file stays as it was when its content is replaced', async () => {
+    node.set('k', 'new')
+    for (const mode of [0o600, 0o640, 0o777]) {
+      writeFileSync(join(dir, 'k'), 'old')
+      chmodSync(join(dir, 'k'), mode)
+      expect(await kv('export --dir dir --force')).toMatchObject({ code: 0 })
+      expect(readFileSync(join(dir, 'k'), 'utf8')).toBe('new')
+      expect(statSync(join(dir, 'k')).mode & 0o777).toBe(mode)
+    }
+  })
+
+  test('a terminal is shown the names of keys, and never obeys them', async () => {
+    const red = '\u001b[31m'
+    for (const key of [red, `${red}/below`, `${red}/${'x'.repeat(300)}`]) node.set(key, 'v')
+    const { code, err } = await kv('export --dir dir')
+    expect(code).toBe(1)
+    expect(err).toContain('\\x1b[31m is a file there, not a directory\n')
+    const failing = await kv('import -', `{"error":"\u009b31m"}\n`)
+    expect(failing).toMatchObject({ code: 1, err: expect.stringContaining('\\x9b31m') })
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+    expect(err + failing.err).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+  })
+
+  test.each(['export --dir dir', 'export'])('%s that breaks off takes its progress away', async (args) => {
+    for (let n = 0; n < 5; n++) node.set(`k${n}`, 'v')
+    node.streamBreaksAfter = 3
+    const isTerminal = 'data:text/javascript,process.stderr.isTTY=true'
+    const ended = await run(args.split(' '), {
+      endpoints: node.url,
+      cwd: scratch,
+      env: { NODE_OPTIONS: `--import ${isTerminal}` },
+    })
+    expect(ended.code).toBe(1)
+    // What is left on the screen of each line.
+    const shown = ended.err.split('\n').map((line) => line.slice(line.lastIndexOf('\u001b[2K') + 4))
+    expect(ended.err).toContain('\u001b[2K')
+    expect(shown[0]).toMatch(/^error: /)
   })
 
   test('goes through no symlink, not even with --force', async () => {

@@ -77,13 +77,20 @@ export class FakeNode {
   clusterId = '77'
   leader: string | undefined = 'n1'
   members: unknown[] = []
-  settings: Record<string, unknown> = { value_bytes_max: 1_048_576, leases: { on: false, duration_ms: 500 } }
+  settings: Record<string, unknown> = {
+    key_bytes_max: 4096,
+    value_bytes_max: 1_048_576,
+    leases: { on: false, duration_ms: 500 },
+  }
   pageMax = 1_000
   streamBreaksAfter = Number.POSITIVE_INFINITY
   /** How it breaks: in order, as if that were all, or by losing the connection. */
   streamEndsWell = false
   staleness: string | undefined
-  readonly #server = createServer((request, response) => void this.#serve(request, response))
+  readonly #server = createServer(
+    { maxHeaderSize: 256 * 1024 },
+    (request, response) => void this.#serve(request, response),
+  )
   readonly #sockets = new Set<Socket>()
   /** Requests that are done later. */
   readonly #late = new Set<Promise<void>>()

@@ -6,7 +6,7 @@ import { EXIT } from '../exit-codes.ts'
 import { ExportDirectory } from '../export-files.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { bytesToJson, printable, say, toJson, writeLine } from '../output.ts'
-import { megabytes, Progress } from '../progress.ts'
+import { keyCount, megabytes, Progress } from '../progress.ts'
 import { inSession, type Session } from '../session.ts'
 import { recordJson } from '../shapes.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
@@ -38,8 +38,14 @@ export async function exportFrom(
         session.read.onAnswer?.(info)
       }
       const records = session.client.list({ ...session.read, onAnswer, prefix, snapshot: true })
-      if (flags.dir === undefined) await exportLines(records, stripper, () => revision)
-      else await exportFiles(session, records, stripper, flags.dir, flags.force === true)
+      // Where the records themselves scroll by, they are progress enough.
+      const progress = new Progress(flags.dir !== undefined || process.stdout.isTTY !== true)
+      try {
+        if (flags.dir === undefined) await exportLines(records, stripper, progress, () => revision)
+        else await exportFiles(session, records, stripper, progress, flags.dir, flags.force === true)
+      } finally {
+        progress.clear()
+      }
     },
     { timeoutMs: TIMEOUT_MS },
   )
@@ -49,24 +55,23 @@ export async function exportFrom(
 async function exportLines(
   records: AsyncIterable<KvRecord>,
   stripper: PrefixStripper,
+  progress: Progress,
   revision: () => number | undefined,
 ): Promise<void> {
   let count = 0
   let refused = 0
-  const progress = process.stdout.isTTY ? undefined : new Progress()
   for await (const record of records) {
     const stripped = stripper.strip(record.keyBytes)
     if (stripped.kind === 'refused') {
       refused += 1
-      progress?.clear()
+      progress.clear()
       sayRefused(record, stripped.reason)
       continue
     }
     await writeLine(JSON.stringify({ ...recordJson(record), key: bytesToJson(stripped.key) }))
     count += 1
-    progress?.show(() => `exported ${count} keys`)
+    progress.show(() => `exported ${keyCount(count)}`)
   }
-  progress?.clear()
   await writeLine(JSON.stringify({ end: true, count, revision: revision() }))
   failIfRefused(refused, count)
 }
@@ -75,11 +80,11 @@ async function exportFiles(
   { format }: Session,
   records: AsyncIterable<KvRecord>,
   stripper: PrefixStripper,
+  progress: Progress,
   path: string,
   force: boolean,
 ): Promise<void> {
   const directory = new ExportDirectory(path, force)
-  const progress = new Progress()
   let exported = 0
   let bytes = 0
   let refused = 0
@@ -94,19 +99,19 @@ async function exportFiles(
     }
     exported += 1
     bytes += record.value.length
-    progress.show(() => `exported ${exported} keys, ${megabytes(bytes)}`)
+    progress.show(() => `exported ${keyCount(exported)}, ${megabytes(bytes)}`)
   }
   progress.clear()
   const seconds = Number(progress.seconds.toFixed(3))
   const json = { exported, refused, bytes, seconds }
   if (format === 'json') await writeLine(toJson(json))
   else if (format === 'ndjson') await writeLine(JSON.stringify(json))
-  else say(`exported ${exported} keys, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
+  else say(`exported ${keyCount(exported)}, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
   failIfRefused(refused, exported)
 }
 
 function sayRefused(record: KvRecord, reason: string): void {
-  say(`not exported: ${printable(record.key)}: ${reason}`)
+  say(`not exported: ${printable(record.key)}: ${printable(reason)}`)
 }
 
 function failIfRefused(refused: number, exported: number): void {

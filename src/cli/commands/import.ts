@@ -12,12 +12,14 @@ import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
 import { linesOfFile } from '../import-lines.ts'
 import { printable, say, toJson, writeLine } from '../output.ts'
-import { megabytes, Progress } from '../progress.ts'
+import { keyCount, megabytes, Progress } from '../progress.ts'
 import { inSession, type Session } from '../session.ts'
 
 export const WRITES_AT_ONCE = 32
 /** Without --timeout, a write is tried this long: longer than any fail-over, a pause or a restart of the cluster. */
 const TIMEOUT_MS = 60_000
+/** Of a name in a message: any path fits. */
+const NAME_CHARACTERS_MAX = 4096
 /** These are properties of the one file: the import goes on. */
 const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long', 'key_empty'])
 
@@ -49,14 +51,15 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
     { kind: 'write', check: 'kv ls', fromFiles: true },
     async (session) => {
       const { signal } = session
-      const bytesMax = await valueBytesMax(session)
+      const limits = await limitsOf(session)
       const reading = new AbortController()
       const readable = AbortSignal.any([signal, reading.signal])
-      const items = isTree ? filesIn(source, bytesMax) : linesOfFile(source, readable)
+      const items = isTree ? filesIn(source, limits.valueBytes) : linesOfFile(source, readable)
       const totals = new Totals()
       try {
         const prefix = Buffer.from(flags.prefix ?? '')
-        await writeAll(session.client, signal, items, prefix, totals, () => reading.abort())
+        const target = { client: session.client, signal, prefix, limits }
+        await writeAll(target, items, totals, () => reading.abort())
       } catch (error) {
         totals.progress.clear()
         say(`stopped after ${totals.sentence()}`)
@@ -91,13 +94,14 @@ class Totals {
   skip(name: string, reason: string): void {
     this.skipped += 1
     this.progress.clear()
-    say(`skipped ${printable(name)}: ${reason}`)
+    const shown = name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX)}…` : name
+    say(`skipped ${printable(shown)}: ${printable(reason)}`)
   }
 
   openEnd(reason: string): void {
     this.#hasOpenEnd = true
     this.progress.clear()
-    say(reason)
+    say(printable(reason))
   }
 
   /** What --strict does not let pass. */
@@ -108,8 +112,7 @@ class Totals {
 
   sentence(): string {
     const skipped = this.skipped === 0 ? '' : `, ${this.skipped} skipped`
-    const keys = this.written === 1 ? '1 key' : `${this.written} keys`
-    return `${keys}, ${megabytes(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}`
+    return `${keyCount(this.written)}, ${megabytes(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}`
   }
 
   json(): object {
@@ -122,11 +125,17 @@ class Totals {
   }
 }
 
+/** Where the keys go. */
+interface Target {
+  readonly client: Client
+  readonly signal: AbortSignal
+  readonly prefix: Uint8Array
+  readonly limits: Limits
+}
+
 async function writeAll(
-  client: Client,
-  signal: AbortSignal,
+  target: Target,
   items: Iterable<ImportItem> | AsyncIterable<ImportItem>,
-  prefix: Uint8Array,
   totals: Totals,
   stopReading: () => void,
 ): Promise<void> {
@@ -142,7 +151,7 @@ async function writeAll(
     const key = Buffer.from(item.key).toString('latin1')
     const turn = lastOfKey.get(key) ?? Promise.resolve()
     const write = turn
-      .then(() => (failure === undefined ? writeOne(client, signal, item, prefix, totals) : undefined))
+      .then(() => (failure === undefined ? writeOne(target, item, totals) : undefined))
       .catch(fail)
       .finally(() => {
         underway.delete(write)
@@ -168,10 +177,8 @@ async function writeAll(
 }
 
 async function writeOne(
-  client: Client,
-  signal: AbortSignal,
+  { client, signal, prefix, limits }: Target,
   item: WriteItem,
-  prefix: Uint8Array,
   totals: Totals,
 ): Promise<void> {
   let value: Uint8Array
@@ -181,8 +188,14 @@ async function writeOne(
     totals.skip(item.name, error instanceof Error ? error.message : String(error))
     return
   }
+  const key = Buffer.concat([prefix, item.key])
+  const tooLarge = whyTooLarge(key, value, limits)
+  if (tooLarge !== undefined) {
+    totals.skip(item.name, tooLarge)
+    return
+  }
   try {
-    await client.put(Buffer.concat([prefix, item.key]), value, { signal })
+    await client.put(key, value, { signal })
     totals.wrote(value.length)
   } catch (error) {
     if (!(error instanceof QuorateError) || !SKIPPED.has(error.code)) throw error
@@ -190,10 +203,27 @@ async function writeOne(
   }
 }
 
-/** The cluster refuses larger values by itself; knowing the limit saves reading and sending them. */
-async function valueBytesMax({ client, signal }: Session): Promise<number> {
-  const { value_bytes_max: max } = await client.settings({ signal })
-  return typeof max === 'number' ? max : Number.POSITIVE_INFINITY
+/**
+ * What the cluster refuses by itself. Knowing it saves reading and sending large values; and a key that does not even fit into the head of a
+ * request would be refused as one that is malformed.
+ */
+interface Limits {
+  readonly keyBytes: number
+  readonly valueBytes: number
+}
+
+function whyTooLarge(key: Uint8Array, value: Uint8Array, limits: Limits): string | undefined {
+  if (key.length > limits.keyBytes)
+    return `its key has ${key.length} bytes; a key has at most ${limits.keyBytes}`
+  if (value.length > limits.valueBytes)
+    return `${value.length} bytes; a value has at most ${limits.valueBytes}`
+  return undefined
+}
+
+async function limitsOf({ client, signal }: Session): Promise<Limits> {
+  const { key_bytes_max: key, value_bytes_max: value } = await client.settings({ signal })
+  const orNone = (max: unknown): number => (typeof max === 'number' ? max : Number.POSITIVE_INFINITY)
+  return { keyBytes: orNone(key), valueBytes: orNone(value) }
 }
 
 function isDirectory(path: string): boolean {
