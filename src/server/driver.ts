@@ -19,6 +19,7 @@ import {
   writeRequest,
 } from '../kv/index.ts'
 import {
+  assertNever,
   BODY_AT,
   type Configuration,
   type ConfigurationChange,
@@ -832,13 +833,24 @@ export class Driver implements NodeApi, NetworkEvents {
 
   #judge(from: ReplicaId, at: StateHashAt): void {
     const verdict = this.#hashes.report(from, at, this.#configuration.voters)
-    if (verdict.kind === 'equal') return
-    if (verdict.kind === 'diverged') {
-      this.#fail(new Error(`this replica has diverged: ${verdict.detail}. ${rejoinAdvice(this.name)}`))
-      return
+    switch (verdict.kind) {
+      case 'equal':
+        return
+      case 'all-equal':
+        if (this.#hashError !== undefined) this.#options.logger.info({}, 'all voters hold the same again')
+        this.#hashError = undefined
+        return
+      case 'differs':
+        if (this.#hashError === undefined)
+          this.#options.logger.error({}, `replicas differ: ${verdict.detail}`)
+        this.#hashError = `replicas differ: ${verdict.detail}`
+        return
+      case 'diverged':
+        this.#fail(new Error(`this replica has diverged: ${verdict.detail}. ${rejoinAdvice(this.name)}`))
+        return
+      default:
+        assertNever(verdict)
     }
-    if (this.#hashError === undefined) this.#options.logger.error({}, `replicas differ: ${verdict.detail}`)
-    this.#hashError = `replicas differ: ${verdict.detail}`
   }
 
   // -------------------------------------------------------------------------------------------------------------------

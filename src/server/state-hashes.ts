@@ -8,6 +8,8 @@ const INDEXES_KEPT = 64
 
 export type HashVerdict =
   | { readonly kind: 'equal' }
+  /** And nobody is missing: what differed at lower indexes does no longer, or is gone. */
+  | { readonly kind: 'all-equal' }
   /** Replicas differ and this one is not known to be the wrong one. */
   | { readonly kind: 'differs'; readonly detail: string }
   /** A majority of the voters agrees on another hash: this replica must stop. */
@@ -16,6 +18,8 @@ export type HashVerdict =
 export class StateHashes {
   readonly #self: ReplicaId
   readonly #byIndex = new Map<LogIndex, Map<ReplicaId, bigint>>()
+  /** The last index at which somebody differed. */
+  #differedAt = 0
 
   constructor(self: ReplicaId) {
     this.#self = self
@@ -33,7 +37,11 @@ export class StateHashes {
     const own = reports.get(this.#self)
     if (own === undefined) return { kind: 'equal' }
     const others = [...reports].filter(([, theirs]) => theirs !== own)
-    if (others.length === 0) return { kind: 'equal' }
+    if (others.length === 0) {
+      const isAll = index > this.#differedAt && voters.every((id) => reports.has(id))
+      return { kind: isAll ? 'all-equal' : 'equal' }
+    }
+    if (index > this.#differedAt) this.#differedAt = index
     for (const [, theirs] of others) {
       const agreeing = voters.filter((id) => reports.get(id) === theirs)
       if (agreeing.length > voters.length / 2) {

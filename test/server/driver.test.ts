@@ -215,6 +215,24 @@ test('a replica whose rows differ from the majority stops and says how to rejoin
   expect(cluster.nodes.filter((node) => node.end !== undefined)).toEqual([bad])
 })
 
+test('that replicas differed is told until the one that differed is gone', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const bad = cluster.follower
+  const { leading } = cluster
+  Object.defineProperty(bad.storage, 'stateHash', { get: () => 1n })
+  cluster.until(() => bad.end !== undefined)
+  const errors = (): readonly string[] => leading.running.status().errors
+  cluster.advance(5 * driverLimits.hashIdleMs)
+  expect(errors()).toEqual([expect.stringContaining(`replicas differ`)])
+  let isGone = false
+  leading.running.change({ kind: 'change', steps: [{ kind: 'remove', id: bad.id }] }, 5000, () => {
+    isGone = true
+  })
+  cluster.until(() => isGone)
+  cluster.advance(5 * driverLimits.hashIdleMs)
+  expect(errors()).toEqual([])
+})
+
 test('the first storage error ends the node, and whoever waits is told the truth', () => {
   const cluster = SimulatedCluster.formed(1)
   const leader = cluster.leading

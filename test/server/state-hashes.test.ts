@@ -18,6 +18,23 @@ test('equal hashes, and hashes of indexes that this replica has not reached, say
   expect(hashes.report(b, at(6, 1n), voters).kind).toBe('equal')
 })
 
+test('that all hold the same is said when every voter has told it', () => {
+  const hashes = new StateHashes(a)
+  expect(hashes.report(a, at(5, 1n), voters).kind).toBe('equal')
+  expect(hashes.report(asReplicaId('4'), at(5, 1n), voters).kind).toBe('equal')
+  expect(hashes.report(b, at(5, 1n), voters).kind).toBe('equal')
+  expect(hashes.report(c, at(5, 1n), voters).kind).toBe('all-equal')
+})
+
+test('that all held the same before somebody differed is no news', () => {
+  const hashes = new StateHashes(a)
+  for (const index of [5, 6]) for (const id of [a, b]) hashes.report(id, at(index, 1n), voters)
+  expect(hashes.report(c, at(6, 2n), voters).kind).toBe('differs')
+  expect(hashes.report(c, at(5, 1n), voters).kind).toBe('equal')
+  for (const id of [a, b]) expect(hashes.report(id, at(7, 1n), voters).kind).toBe('equal')
+  expect(hashes.report(c, at(7, 1n), voters).kind).toBe('all-equal')
+})
+
 test('one differing peer is reported; a majority against this replica is a verdict', () => {
   const hashes = new StateHashes(a)
   hashes.report(a, at(5, 1n), voters)

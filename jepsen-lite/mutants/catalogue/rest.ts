@@ -106,6 +106,14 @@ export const REST: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M345',
+    title: 'that replicas differed is told for ever',
+    why: 'An operator looks for what was mended long ago.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit(DRIVER, '        this.#hashError = undefined\n', '')],
+  },
+  {
     id: 'M310',
     title: 'a follower without room writes what it is sent',
     why: 'The write fails for want of room, and the node ends: on equal disks all of them.',
