@@ -177,6 +177,10 @@ export class DirectoryDisk implements Disk {
   }
 
   giveBackReserve(): void {
-    rmSync(this.#file, { force: true })
+    try {
+      rmSync(this.#file, { force: true })
+    } catch {
+      // As with the free bytes. A file system that was made read-only, say: thrown by a timer, this would end the process.
+    }
   }
 }

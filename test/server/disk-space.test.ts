@@ -1,8 +1,11 @@
 // A disk that fills up: changes are refused while there is still room for deletes, reads go on, and it is over when there is room again.
 
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { DiskRoom } from '../../src/raft/index.ts'
-import { type Disk, DiskSpace } from '../../src/server/disk-space.ts'
+import { DirectoryDisk, type Disk, DiskSpace } from '../../src/server/disk-space.ts'
 import { driverLimits } from '../../src/server/limits.ts'
 import { type Promised, SimulatedCluster } from './simulated-cluster.ts'
 import { VirtualClock } from './virtual-clock.ts'
@@ -243,4 +246,16 @@ test('while it is short what was deleted is given back, one compaction after the
   at(10_000)
   clock.advance(2 * driverLimits.diskCompactMs)
   expect(compactions).toHaveLength(2)
+})
+
+test('a file that cannot be given back ends nobody: what is wrong with the directory the storage finds out', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-reserve-'))
+  try {
+    mkdirSync(join(dir, 'RESERVE'))
+    const disk = new DirectoryDisk(dir)
+    disk.giveBackReserve()
+    expect(disk.hasReserve).toBe(true)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
 })
