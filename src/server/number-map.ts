@@ -50,6 +50,11 @@ export class NumberMap<T extends object> {
     return true
   }
 
+  /** In no order. The map must stay as it is meanwhile. */
+  forEach(run: (value: T) => void): void {
+    for (const value of this.#values) if (value !== undefined) run(value)
+  }
+
   /** By rising key, as of now. */
   entries(): (readonly [key: number, value: T])[] {
     const found = this.#keys.flatMap((key, slot) => {

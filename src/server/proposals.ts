@@ -221,12 +221,15 @@ export class Proposals {
 
   #expireDue(): void {
     const now = this.#clock.now()
-    this.#timerAt = Number.POSITIVE_INFINITY
-    let next = this.#timerAt
-    for (const [, waiter] of this.#waiters.entries()) {
-      if (waiter.deadline <= now) this.#expire(waiter)
+    const due: Waiter[] = []
+    let next = Number.POSITIVE_INFINITY
+    // Where all run out of time one after another, this is called for nearly each, and looks at all others.
+    this.#waiters.forEach((waiter) => {
+      if (waiter.deadline <= now) due.push(waiter)
       else next = Math.min(next, waiter.deadline)
-    }
+    })
+    this.#timerAt = Number.POSITIVE_INFINITY
+    for (const waiter of due.sort((a, b) => a.seq - b.seq)) this.#expire(waiter)
     // Whoever is added while others are told sets the timer for itself.
     if (next < this.#timerAt) this.#arm(next)
   }

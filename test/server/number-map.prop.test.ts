@@ -25,6 +25,11 @@ test('is a map', () => {
         expect(map.size).toBe(model.size)
       }
       expect(map.entries()).toEqual([...model].sort(([a], [b]) => a - b))
+      const values: { at: number }[] = []
+      map.forEach((value) => {
+        values.push(value)
+      })
+      expect(values.sort((a, b) => a.at - b.at)).toEqual([...model.values()].sort((a, b) => a.at - b.at))
     }),
     { numRuns: runs(100) },
   )
