@@ -29,6 +29,8 @@ export class Door {
   open(): void {
     this.isOpen = true
     for (const wire of [...this.strangers.keys()]) {
+      // What one of them said may have closed the door.
+      if (wire.closed) continue
       this.strangers.set(wire, this.deadline(wire))
       wire.release()
     }

@@ -12,6 +12,7 @@ export class SnapshotReceiver {
   private readonly context: Context
   private readonly callers = new Set<Wire>()
   private current: Incoming | undefined
+  private closed = false
 
   constructor(context: Context) {
     this.context = context
@@ -31,6 +32,7 @@ export class SnapshotReceiver {
   }
 
   close(): void {
+    this.closed = true
     for (const wire of [...this.callers]) wire.close('closed')
     this.current?.close('closed')
   }
@@ -46,7 +48,10 @@ export class SnapshotReceiver {
       refuseWire(this.context, wire, `a snapshot of term ${older.offer.term} is being received`)
       return
     }
-    const incoming = new Incoming(this.context, wire, from, offer)
+    const incoming = new Incoming(this.context, wire, from, offer, () => {
+      const { term, snapshotId, meta } = offer
+      if (!this.closed) this.context.events.snapshotReceived(from, term, snapshotId, meta)
+    })
     this.current = incoming
     older?.close('replaced by a newer transfer')
     if (older === undefined) incoming.begin()
@@ -59,6 +64,8 @@ class Incoming {
   private readonly context: Context
   private readonly wire: Wire
   private readonly from: ReplicaId
+  /** It is complete, whether or not its sender is there to hear that. */
+  private readonly received: () => void
   private readonly chunks: { readonly number: number; readonly bytes: Uint8Array }[] = []
   private sink: SnapshotSink | undefined
   private ended = false
@@ -67,11 +74,12 @@ class Incoming {
   private over = false
   private idle: () => void = () => {}
 
-  constructor(context: Context, wire: Wire, from: ReplicaId, offer: SnapshotOffer) {
+  constructor(context: Context, wire: Wire, from: ReplicaId, offer: SnapshotOffer, received: () => void) {
     this.context = context
     this.wire = wire
     this.from = from
     this.offer = offer
+    this.received = received
     wire.established(from, context.self, {
       frame: (frame) => this.frame(frame),
       closed: () => {
@@ -144,8 +152,7 @@ class Incoming {
       this.ended = false
       this.busy = true
       sink.finish((error) => {
-        const { term, snapshotId, meta } = this.offer
-        if (error === undefined) this.context.events.snapshotReceived(this.from, term, snapshotId, meta)
+        if (error === undefined) this.received()
         if (this.settled()) return
         if (error === undefined) this.wire.send({ type: 'snapshot-staged' })
         else this.giveUp(sink, error)

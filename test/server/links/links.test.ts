@@ -129,6 +129,39 @@ describe('what is tried again', () => {
 })
 
 describe('what the core is promised', () => {
+  test('nothing is said after close, whatever is under way', () => {
+    for (let ms = 0; ms < 60; ms++) {
+      for (const closes of [0, 1]) {
+        const { world, a, b } = pair()
+        new Sink(b, 3)
+        a.links.sendSnapshot(b.member.id, TERM, sourceOf(3))
+        world.pass(ms)
+        const node = [a, b][closes]
+        const before = node?.events.length
+        node?.links.close()
+        world.pass(200)
+        expect(node?.events.length).toBe(before)
+      }
+    }
+  })
+
+  test('a node that is closed by the first of several callers leaves none of them behind', () => {
+    const world = new World()
+    const b = world.start(2)
+    const callers = [1, 3, 4].map((id) => world.start(id))
+    for (const caller of callers) caller.links.setPeers([b.member])
+    world.pass(20)
+    expect(b.links.inspect()).toMatchObject({ strangers: 3 })
+    b.admit = () => {
+      b.links.close()
+      return undefined
+    }
+    world.meet(b)
+    world.pass(20)
+    expect(b.underWay).toEqual({})
+    expect(b.events).toEqual([])
+  })
+
   const IDS = [1, 2, 3]
   const step = fc.record({
     what: fc.constantFrom('talk', 'talk', 'talk', 'breaks', 'restarts', 'term', 'snapshot'),

@@ -117,6 +117,7 @@ export class Node {
   greeting: Greeting
   snapshotOffered: NetworkEvents['snapshotOffered'] = (_from, _term, _id, _meta, done) =>
     done('no room', undefined)
+  admit: NetworkEvents['admit'] = () => undefined
   called: ((wire: Wire) => WireOwner) | undefined
 
   constructor(world: World, id: number, boot: number, limits: Partial<TransportLimits>) {
@@ -143,7 +144,7 @@ export class Node {
       logger: silent,
       events: {
         greeting: () => this.greeting,
-        admit: () => undefined,
+        admit: (greeting) => this.admit(greeting),
         message: (message) => add({ kind: 'message', message }),
         stateHash: () => {},
         connected: (greeting) => add({ kind: 'connected', greeting }),
