@@ -143,7 +143,7 @@ export class SimNetwork implements Carrier {
       for (const end of this.endsAt(to)) {
         const { process, onHold, other } = end
         // Whoever is stopped, or does not read, does not listen for signs of life either.
-        if (other.process.place === from && !process.paused && !onHold) end.broke('no sign of life')
+        if (other.process.place === from && !process.paused && !onHold) end.fellSilent()
       }
     })
   }
@@ -197,7 +197,7 @@ export class SimNetwork implements Carrier {
 
   /** Nothing was heard of a stopped process for long: the others hang up. */
   hushed(process: Process): void {
-    for (const { other } of this.endsAt(process.place)) other.broke('no sign of life')
+    for (const { other } of this.endsAt(process.place)) other.fellSilent()
   }
 
   /** Both ends notice, each in its own time. What is on its way arrives, or not. */
@@ -455,7 +455,7 @@ export class SimNetwork implements Carrier {
 
   #breaksBySilence(end: End): void {
     const { time, config } = this.#world
-    if (config.silenceMs > 0) this.#breaks(end, time.now + config.silenceMs, 'no sign of life')
+    if (config.silenceMs > 0) time.push(time.now + config.silenceMs, IO, end.process, () => end.fellSilent())
   }
 
   // ---- frames

@@ -100,10 +100,16 @@ export class End implements Wire {
     else this.#held.push(frame)
   }
 
-  /** The other end, or the silence, says that it is over. */
+  /** The other end says that it is over. A socket that nobody reads tells that at once, unless something waits to be read. */
   broke(why: string): void {
-    if (this.#held === undefined) this.close(why)
+    if (this.#held === undefined || this.#held.length === 0) this.close(why)
     else this.#held.push(why)
+  }
+
+  /** Nothing is heard of the other end any more. Whoever does not listen notices that later. */
+  fellSilent(): void {
+    if (this.#held === undefined) this.close('no sign of life')
+    else this.#held.push('no sign of life')
   }
 
   #take(frame: Frame): void {

@@ -90,7 +90,10 @@ export interface Wire {
    * of a forwarded proposal may be as soon as this returns. False: the queue is full, or the wire is over, and nothing was queued.
    */
   send(frame: Frame): boolean
-  /** What arrives from now on waits, and the sender with it, as does the news of its end. */
+  /**
+   * What arrives from now on waits, and the sender with it. The news of its end waits behind it, or comes at once, and then what waits
+   * is lost; that the other side has fallen silent is not noticed.
+   */
   hold(): void
   release(): void
   /** What was sent before still leaves if the network takes it now. Tells the owner, unless the wire is over. */
