@@ -1,7 +1,7 @@
 // How a new replica asks to be taken in, against nodes that are played here.
 
 import { createServer, type Server } from 'node:http'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { discoverCluster, type Joiner, JoinRefusedError, join } from '../../src/server/join.ts'
 import { silent } from './tcp/parties.ts'
@@ -14,6 +14,10 @@ afterEach(() => {
 interface Played {
   clusterId: string
   members: { name: string; replica_id: string; url: string }[]
+  /** Status of its answer to whoever asks for its cluster. */
+  says: number
+  /** How often that was asked. */
+  looks: number
   /** Status of the answer to a change. */
   answers: number
   /** Paths of the changes that were asked for. */
@@ -21,13 +25,24 @@ interface Played {
 }
 
 async function played(given: Partial<Played> = {}): Promise<{ url: string; node: Played }> {
-  const node: Played = { clusterId: '77', members: [], answers: 200, asked: [], ...given }
+  const node: Played = {
+    clusterId: '77',
+    members: [],
+    says: 200,
+    looks: 0,
+    answers: 200,
+    asked: [],
+    ...given,
+  }
   const server = createServer((request, response) => {
     request.resume().on('end', () => {
       if (request.method === 'POST') {
         node.asked.push(request.url ?? '')
         response.writeHead(node.answers).end(JSON.stringify({ detail: `answers ${node.answers}` }))
-      } else response.end(JSON.stringify({ cluster_id: node.clusterId, members: node.members }))
+        return
+      }
+      node.looks++
+      response.writeHead(node.says).end(JSON.stringify({ cluster_id: node.clusterId, members: node.members }))
     })
   })
   servers.push(server)
@@ -83,6 +98,21 @@ test('a name that is taken is refused, and not asked for again; with --replace i
   node.asked.length = 0
   await joinThrough([url], [node], true)
   expect(node.asked).toEqual(['/v1/cluster/members/n4/replace'])
+})
+
+test('a clock that is set forward does not end the search for a cluster', async () => {
+  const { url, node } = await played({ says: 503 })
+  vi.useFakeTimers({ toFake: ['Date'] })
+  try {
+    const found = discoverCluster([url], silent)
+    while (node.looks < 1) await new Promise(setImmediate)
+    vi.setSystemTime(Date.now() + 3_600_000)
+    while (node.looks < 3) await Promise.race([new Promise(setImmediate), found])
+    node.says = 200
+    expect(await found).toMatchObject({ clusterId: '77' })
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a cluster is looked for at each URL in turn, whatever answers there', async () => {
