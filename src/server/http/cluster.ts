@@ -4,11 +4,11 @@ import { Type } from 'typebox'
 import { CLUSTER_VERSION, SETTING_RULES, type Settings } from '../../kv/index.ts'
 import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
-import type { NodeApi, NodeStatus, Result } from '../types.ts'
+import type { NodeApi, NodeStatus, Problem, ReadGrant, ReadOptions, Result } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
 import { timeout } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
-import { propose, requestOf } from './proposing.ts'
+import { propose, requestOf, unexpected } from './proposing.ts'
 import { type Route, route } from './route.ts'
 
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' })
@@ -182,18 +182,38 @@ export function clusterRoutes(node: NodeApi): Route[] {
       ({ asked, body }, respond) => {
         const { leases, ...others } = body
         const settings = settingsFrom(others)
-        const changeLeases = (headers: readonly string[]): void =>
-          leases === undefined
-            ? respondSettings(node, respond, headers)
-            : setLeases(node, asked, leases, respond, headers)
+        if (leases !== undefined && asked.headers['idempotency-key'] !== undefined)
+          throw new Refused(
+            'bad_request',
+            'leases cannot be changed under an Idempotency-Key: change them in a request of their own, without one',
+          )
         // Two entries: the limits first, then the leases of the core.
-        if (Object.keys(settings).length === 0) return changeLeases([])
+        if (Object.keys(settings).length === 0) {
+          if (leases === undefined) respondSettings(node, respond)
+          else setLeases(node, asked, leases, respond, (problem) => problem)
+          return
+        }
         const request = requestOf({ kind: 'settings', settings }, asked.headers)
-        propose(node, asked, request, respond, (_, headers) => changeLeases(headers))
+        propose(node, asked, request, respond, (outcome, headers) => {
+          if (outcome.kind !== 'settings') throw unexpected(outcome)
+          if (leases !== undefined) {
+            setLeases(node, asked, leases, respond, halfWritten)
+            return
+          }
+          // As they were then: that may have been long ago.
+          const json = settingsJson(outcome.settings, node.status().raft.leases)
+          respond(jsonAnswer(json, headers, outcome.revision))
+        })
       },
     ),
   ]
 }
+
+const halfWritten = ({ detail }: Problem): Problem => ({
+  code: 'outcome_unknown',
+  detail: `the limits were changed, the leases perhaps not: ${detail}`,
+  written: 'unknown',
+})
 
 const SETTING_NAMES = {
   key_bytes_max: 'keyBytesMax',
@@ -245,20 +265,38 @@ function change(node: NodeApi, asked: ApiRequest, steps: readonly ChangeStep[], 
   node.change({ kind: 'change', steps }, timeLeftMs(asked), done)
 }
 
+/** What is not named stays as all changes that were answered before have left it, also on a node that lags behind. */
 function setLeases(
   node: NodeApi,
   asked: ApiRequest,
   wanted: { readonly on?: boolean; readonly duration_ms?: number },
   respond: Respond,
-  headers: readonly string[],
+  failed: (problem: Problem) => Problem,
 ): void {
-  const now = node.status().raft.leases
-  const setting: LeaseSetting = { on: wanted.on ?? now.on, durationMs: wanted.duration_ms ?? now.durationMs }
-  const done = answering(respond, (result: Result<LeaseSetting>) => {
-    if (!result.ok) throw refusedByNode(result.problem)
-    respondSettings(node, respond, headers)
+  const answered = <T>(then: (value: T) => void) =>
+    answering(respond, (result: Result<T>) => {
+      if (!result.ok) throw refusedByNode(failed(result.problem))
+      then(result.value)
+    })
+  const newest: ReadOptions = {
+    consistency: 'linearizable',
+    maxStalenessMs: undefined,
+    minRevision: undefined,
+    timeoutMs: timeLeftMs(asked),
+  }
+  const set = answered((_: ReadGrant) => {
+    const now = node.status().raft.leases
+    const setting: LeaseSetting = {
+      on: wanted.on ?? now.on,
+      durationMs: wanted.duration_ms ?? now.durationMs,
+    }
+    node.setLeases(
+      setting,
+      timeLeftMs(asked),
+      answered(() => respondSettings(node, respond)),
+    )
   })
-  node.setLeases(setting, timeLeftMs(asked), done)
+  node.read(newest, set)
 }
 
 function respondCluster(node: NodeApi, respond: Respond): void {
@@ -290,9 +328,12 @@ export function membersJson({ raft }: NodeStatus) {
   })
 }
 
-function respondSettings(node: NodeApi, respond: Respond, headers: readonly string[] = []): void {
+function respondSettings(node: NodeApi, respond: Respond): void {
   const { settings, raft } = node.status()
+  respond(jsonAnswer(settingsJson(settings, raft.leases)))
+}
+
+function settingsJson(settings: Settings, { on, durationMs }: LeaseSetting): string {
   const values = Object.fromEntries(SETTING_ENTRIES.map(([field, name]) => [field, settings[name]]))
-  const leases = { on: raft.leases.on, duration_ms: raft.leases.durationMs }
-  respond(jsonAnswer(JSON.stringify({ ...values, leases }), headers))
+  return JSON.stringify({ ...values, leases: { on, duration_ms: durationMs } })
 }

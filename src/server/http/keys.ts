@@ -1,7 +1,7 @@
 // The routes of one key: PUT, GET, HEAD and DELETE of /v1/kv/{key}, or of /v1/kv?key=…, the same resource in a form that no client
 // normalises.
 
-import type { Command, Condition, KeyRow, Outcome, Request } from '../../kv/index.ts'
+import type { Command, Condition, KeyRow, Request } from '../../kv/index.ts'
 import { conditionHolds, dataKey, decodeKeyRow, SETTING_RULES } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
@@ -11,7 +11,7 @@ import { recordJson, revisionsJson } from './json.ts'
 import type { Backlog } from './outflow.ts'
 import { flag, READ_PARAMETERS, readQuery, timeout } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
-import { preconditionFailed, propose, requestOf } from './proposing.ts'
+import { preconditionFailed, propose, requestOf, unexpected } from './proposing.ts'
 import { freshnessHeaders, readOptions } from './reading.ts'
 import { percentDecode, queryDecode } from './target.ts'
 
@@ -104,8 +104,6 @@ export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): v
     respond(jsonAnswer(`{"deleted":${deleted},"revision":${revision}}`, more, revision))
   })
 }
-
-const unexpected = ({ kind }: Outcome): Error => new Error(`the outcome of another command: ${kind}`)
 
 /** GET and HEAD: the server leaves the body of the latter out. */
 export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {

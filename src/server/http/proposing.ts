@@ -50,6 +50,8 @@ export function propose(
   node.propose(request, timeLeftMs(asked), answer)
 }
 
+export const unexpected = ({ kind }: Outcome): Error => new Error(`the outcome of another command: ${kind}`)
+
 /** 412 with the record as it is, without its value, or null. */
 export function preconditionFailed(
   current: KeyMeta | null,

@@ -142,9 +142,9 @@ describe('Idempotency-Key', () => {
   })
 })
 
-const post = (body: object | string) => ({
+const post = (body: object | string, headers: Readonly<Record<string, string>> = {}) => ({
   body: typeof body === 'string' ? body : JSON.stringify(body),
-  headers: JSON_TYPE,
+  headers: { ...JSON_TYPE, ...headers },
 })
 
 describe('the cluster', () => {
@@ -343,6 +343,56 @@ describe('the cluster', () => {
     expect(node.asked.length).toBe(asked)
     // One for each change of limits.
     expect(node.revision).toBe(3)
+  })
+
+  test('a repeated change of settings gets the first answer, whatever has changed since', async () => {
+    const { ask } = await serve()
+    const change = (token: string, body: object) =>
+      ask('POST', '/v1/cluster/settings', post(body, { 'Idempotency-Key': token }))
+    const first = await change('t', { value_bytes_max: 7 })
+    await change('u', { value_bytes_max: 9, key_bytes_max: 5 })
+    const repeat = await change('t', { value_bytes_max: 7 })
+    expect(repeat.json).toEqual(first.json)
+    expect(repeat.headers).toMatchObject({ 'idempotency-replayed': 'true', 'kv-revision': '2' })
+  })
+
+  test('leases are not changed under a token, of which the core knows nothing', async () => {
+    const { ask, node } = await serve()
+    for (const body of [{ leases: { on: true } }, { leases: { on: true }, key_bytes_max: 5 }]) {
+      const { json } = await ask('POST', '/v1/cluster/settings', post(body, { 'Idempotency-Key': 't' }))
+      expect(json).toMatchObject(problemOf('bad_request'))
+    }
+    expect(node.asked).toEqual([])
+  })
+
+  test('what is not named of the leases stays as it was last set, also on a node that lags behind', async () => {
+    const { ask, node } = await serve()
+    node.leases = { on: true, durationMs: 700 }
+    // A linearizable read makes the node catch up.
+    node.hold = (release) => {
+      node.leases = { on: false, durationMs: 900 }
+      node.hold = undefined
+      release()
+    }
+    const change = (leases: object) => ask('POST', '/v1/cluster/settings', post({ leases }))
+    expect((await change({ duration_ms: 1000 })).json.leases).toEqual({ on: false, duration_ms: 1000 })
+    expect((await change({ on: true, duration_ms: 20 })).json.leases).toEqual({ on: true, duration_ms: 20 })
+    node.problem = { code: 'no_leader', detail: 'nobody leads', written: 'no' }
+    expect((await change({ on: false })).json).toMatchObject(problemOf('no_leader'))
+    expect(node.leases).toEqual({ on: true, durationMs: 20 })
+  })
+
+  test('nothing was written is not said of limits and leases when the limits were changed', async () => {
+    const { ask, node } = await serve()
+    node.hold = (release) => {
+      node.hold = undefined
+      release()
+      node.problem = { code: 'no_leader', detail: 'nobody leads', written: 'no' }
+    }
+    const both = { leases: { on: true }, key_bytes_max: 5 }
+    const { json } = await ask('POST', '/v1/cluster/settings', post(both))
+    expect(json).toMatchObject(problemOf('outcome_unknown'))
+    expect(node.state.settings.keyBytesMax).toBe(5)
   })
 })
 
