@@ -1,5 +1,7 @@
 // LevelDB as an engine. Every write is synced; its sequence number is counted along, for LevelDB does not tell it.
 
+import { closeSync, existsSync, openSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
 import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from './engine.ts'
 import { asError } from './errors.ts'
@@ -37,18 +39,52 @@ export type Database = Level<Uint8Array, Uint8Array> & {
   compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
 }
 
+/** The code of errors when somebody has the directory open. */
+export const LOCK_HELD = 'LEVEL_LOCKED'
+
 /** Never creates a database: with CURRENT gone LevelDB would make a new one and delete every table. */
 export async function openDatabase(dir: string, limits: LevelLimits): Promise<Database> {
-  const db = newDatabase(dir)
-  // Compressed blocks would be copied to the heap, and a flipped bit in one can abort the process.
-  await db.open({ ...limits, compression: false, createIfMissing: false, errorIfExists: false })
-  return db
+  return opened(dir, { ...limits, createIfMissing: false, errorIfExists: false })
+}
+
+interface OpenMode {
+  readonly createIfMissing: boolean
+  readonly errorIfExists: boolean
 }
 
 export async function createDatabase(dir: string, limits: LevelLimits): Promise<Database> {
-  const db = newDatabase(dir)
-  await db.open({ ...limits, compression: false, createIfMissing: true, errorIfExists: true })
-  return db
+  return opened(dir, { ...limits, createIfMissing: true, errorIfExists: true })
+}
+
+/**
+ * The databases that this process has open, abandoned ones too. LevelDB looks only after it has opened LOCK once more, and when it closes that
+ * again the system takes from this process the lock that keeps others out.
+ */
+const openHere = new Set<string>()
+
+/** Device and inode of LOCK, which no other file gets while it is open. Of a directory it could be those of another one, made after it was deleted. */
+function placeOf(dir: string): string {
+  const lock = join(dir, 'LOCK')
+  if (!existsSync(lock)) closeSync(openSync(lock, 'a'))
+  const { dev, ino } = statSync(lock)
+  return `${dev}:${ino}`
+}
+
+async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Database> {
+  const place = placeOf(dir)
+  if (openHere.has(place))
+    throw Object.assign(new Error(`${dir} is open in this process`), { code: LOCK_HELD })
+  openHere.add(place)
+  try {
+    const db = newDatabase(dir)
+    db.once('closed', () => openHere.delete(place))
+    // Compressed blocks would be copied to the heap, and a flipped bit in one can abort the process.
+    await db.open({ ...options, compression: false })
+    return db
+  } catch (error) {
+    openHere.delete(place)
+    throw error
+  }
 }
 
 function newDatabase(dir: string): Database {

@@ -11,6 +11,7 @@ import {
   type Database,
   LevelEngine,
   type LevelLimits,
+  LOCK_HELD,
   levelLimits,
   openDatabase,
 } from './level-engine.ts'
@@ -169,14 +170,16 @@ const damaged = (file: string, what: string, { name }: Identity): StorageRefused
   )
 
 const inUse = (dir: string): StorageInUseError =>
-  new StorageInUseError(`${dir} is in use: a node that runs on it has it open. Stop that one first.`)
+  new StorageInUseError(
+    `${dir} is in use: a node that runs on it has it open. Stop that one first; if its storage has failed, end its process.`,
+  )
 
 const causeOf = (error: unknown): Error =>
   error instanceof Error && error.cause instanceof Error ? error.cause : asError(error)
 
 const isLockHeld = (error: unknown): boolean => {
   const cause = causeOf(error)
-  return 'code' in cause && cause.code === 'LEVEL_LOCKED'
+  return 'code' in cause && cause.code === LOCK_HELD
 }
 
 /** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */

@@ -300,6 +300,23 @@ describe('a process that writes', () => {
     await expectContent(home, lastStored(lines, 0), 500)
   })
 
+  test('keeps others out still when somebody in the process itself has tried', async () => {
+    const home = await formatted()
+    const storage = await openStorage(home)
+    onTestFinished(() => closed(storage))
+    for (const attempt of [openStorage(home), openStorage(home)])
+      await expect(attempt).rejects.toMatchObject({ name: 'StorageInUseError' })
+    expect((await outcomeElsewhere(home)).at(-1)).toMatch(/StorageInUseError.*in use/)
+  })
+
+  /** What another process says that is to write one batch. */
+  async function outcomeElsewhere(home: string): Promise<string[]> {
+    const child = run('writer.child.ts', [home, '1', '0'])
+    return linesOf(child, (line) => {
+      if (line === 'stored 1') child.kill('SIGKILL')
+    })
+  }
+
   test('keeps others out of its directory, in plain words', async () => {
     const home = await formatted()
     const child = run('writer.child.ts', [home, '1', '0'])

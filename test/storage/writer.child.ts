@@ -9,7 +9,11 @@ import { submit } from './workload.ts'
 const [dir = '', first = '1', padding = '0'] = process.argv.slice(2)
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 
-const storage = await openStorage(dir, { limits: { writeBufferSize: 64 * 1024, maxFileSize: 1024 * 1024 } })
+const limits = { writeBufferSize: 64 * 1024, maxFileSize: 1024 * 1024 }
+const storage = await openStorage(dir, { limits }).catch((error: unknown) => {
+  say(`refused ${error}`)
+  process.exit(1)
+})
 say('open')
 for (let number = Number(first); ; number++) {
   try {

@@ -474,4 +474,12 @@ export const STORAGE: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M179',
+    title: 'LevelDB is asked whether the process itself has the directory open',
+    why: 'It opens and closes LOCK for the answer, and the lock is gone: another process opens the directory beside the first. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/damage.int.test.ts'],
+    edits: [edit('src/storage/level-engine.ts', 'if (openHere.has(place))', 'if (place.length < 0)')],
+  },
 ]
