@@ -1,6 +1,5 @@
 // Before something that runs or is healthy is destroyed: a question on a terminal, --yes everywhere else.
 
-import { createInterface } from 'node:readline'
 import type { ReadStream } from 'node:tty'
 import { Failure } from './cluster/failure.ts'
 import { EXIT } from './exit-codes.ts'
@@ -12,18 +11,16 @@ export async function confirm(
   input: Pick<ReadStream, 'isTTY'> & NodeJS.ReadableStream = process.stdin,
 ): Promise<void> {
   if (input.isTTY !== true) throw new Failure(EXIT.usage, `${consequence} To do that, add --yes.`)
-  say(`${consequence} Go on? [y/N]`)
-  if (!/^y(es)?$/i.test((await lineFrom(input)).trim())) throw new Failure(EXIT.failed, 'nothing was changed')
-}
-
-/** Empty when there is none. */
-async function lineFrom(input: NodeJS.ReadableStream): Promise<string> {
   const onInterrupt = (): never => process.exit(EXIT.interrupted)
   process.on('SIGINT', onInterrupt)
-  try {
-    for await (const line of createInterface({ input })) return line
-    return ''
-  } finally {
-    process.off('SIGINT', onInterrupt)
-  }
+  say(`${consequence} Go on? [y/N]`)
+  const answer = await lineFrom(input)
+  process.off('SIGINT', onInterrupt)
+  if (!/^\s*y(es)?\s*$/i.test(answer)) throw new Failure(EXIT.failed, 'nothing was changed')
+}
+
+/** A terminal hands over whole lines. Empty when there is none. Ends `input`: while it is read, the process does not end. */
+async function lineFrom(input: NodeJS.ReadableStream): Promise<string> {
+  for await (const typed of input) return String(typed)
+  return ''
 }

@@ -9,7 +9,10 @@ const typed = (text: string, isTTY: boolean) => {
 }
 
 test.each(['y\n', 'Y\r\n', ' yes \n', 'y'])('%j is yes', async (text) => {
-  await confirm('It ends.', typed(text, true))
+  const input = typed(text, true)
+  await confirm('It ends.', input)
+  // A terminal that is still being read keeps the process alive.
+  expect(input.destroyed).toBe(true)
 })
 
 test.each(['', '\n', 'n\n', 'yesterday\n', 'no\ny\n'])('%j is no', async (text) => {
