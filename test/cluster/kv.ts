@@ -9,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
 import { ask } from '../../src/cli/cluster/control-client.ts'
+import type { ControlRequest } from '../../src/cli/cluster/control-messages.ts'
+import { stopCluster } from '../../src/cli/cluster/stop.ts'
 import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
 
 const KV = join(import.meta.dirname, '../../bin/kv.js')
@@ -81,6 +83,14 @@ export class Workspace {
     return reply.status
   }
 
+  /** As `kv cluster …` asks it, without a process in between; throws what the command would say of a failure. */
+  async tell(request: ControlRequest): Promise<string> {
+    const supervisor = await findSupervisor(this.path())
+    const reply = supervisor && (await ask(supervisor, request))
+    if (!reply?.ok) throw new Error(`${JSON.stringify(request)}: ${reply?.said}`)
+    return reply.said
+  }
+
   /** Starts a cluster and leaves it running. */
   async start(...args: string[]): Promise<StatusJson> {
     const started = await this.kv(
@@ -102,7 +112,8 @@ export class Workspace {
   }
 
   async #close(): Promise<void> {
-    await this.kv('cluster', 'stop')
+    // The directory may hold anything by now.
+    await stopCluster(this.path()).catch(() => {})
     for (const child of this.#children) child.kill('SIGKILL')
     rmSync(this.dir, { recursive: true, force: true })
   }
