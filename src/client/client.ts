@@ -19,15 +19,14 @@ import { type Answer, type Call, type CallContext, type CallKind, perform } from
 import {
   answerInfo,
   arrayIn,
-  DisagreementError,
-  headerNumber,
+  decoded,
   headerText,
+  headerWholeNumber,
   isObject,
   memberFromJson,
-  numberIn,
-  parseObject,
   recordFromJson,
   stringIn,
+  wholeNumberIn,
 } from './decode.ts'
 import { type Endpoint, Endpoints } from './endpoints.ts'
 import { AbortedError, QuorateError } from './errors.ts'
@@ -129,13 +128,13 @@ export class Client {
     const conditions: Record<string, string> = {}
     if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
     if (options.ifAbsent === true) conditions['If-None-Match'] = '*'
-    const request = { method: 'PUT', path: keyPath(keyBytes(key)), headers: conditions, body: bytesOf(value) }
+    const request = { method: 'PUT', path: keyPath(keyBytes(key)), headers: conditions, body: copyOf(value) }
     const answer = await this.#call('keyed', request, options)
     return decoded(answer, 'unknown', (json) => ({
-      revision: numberIn(json, 'revision'),
-      createRevision: numberIn(json, 'create_revision'),
-      modRevision: numberIn(json, 'mod_revision'),
-      version: numberIn(json, 'version'),
+      revision: wholeNumberIn(json, 'revision'),
+      createRevision: wholeNumberIn(json, 'create_revision'),
+      modRevision: wholeNumberIn(json, 'mod_revision'),
+      version: wholeNumberIn(json, 'version'),
     }))
   }
 
@@ -160,8 +159,8 @@ export class Client {
     const request = { method: 'DELETE', path: keyPath(keyBytes(key)), headers: conditions }
     const answer = await this.#call('keyed', request, options)
     return decoded(answer, 'unknown', (json) => ({
-      deleted: numberIn(json, 'deleted') === 0 ? 0 : 1,
-      revision: numberIn(json, 'revision'),
+      deleted: wholeNumberIn(json, 'deleted') === 0 ? 0 : 1,
+      revision: wholeNumberIn(json, 'revision'),
     }))
   }
 
@@ -182,7 +181,7 @@ export class Client {
   async count(options: RangeOptions = {}): Promise<number> {
     checkCount(options)
     const answer = await this.#read(withQuery(rangePath(options), { count_only: true }), options)
-    return decoded(answer, 'no', (json) => numberIn(json, 'count'))
+    return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
   }
 
   /** What one node says of itself: the one at `endpoint`, or any. */
@@ -343,7 +342,7 @@ export class Client {
     const context = this.#context(this.#endpoints, () => {})
     const { endpoint } = await perform(call, { ...context, transport: this.#questions })
     if (isKnown()) return true
-    const message = `${endpoint.url} answered, but not like a quorate node: Kv-Cluster or Kv-Revision is missing`
+    const message = `${endpoint.url} answered, but not like a quorate node: Kv-Cluster or Kv-Revision is missing or malformed`
     throw new QuorateError(message, { code: 'unexpected_answer', written: 'no', endpoint: endpoint.url })
   }
 
@@ -366,16 +365,19 @@ export class Client {
   }
 
   #interruption(signal: AbortSignal | undefined): Interruption {
+    const reason = () => {
+      if (this.#closed) return closedError()
+      if (signal?.aborted !== true) return undefined
+      const details = { code: 'aborted', written: 'no', cause: signal.reason } as const
+      return new AbortedError('the call was aborted', details)
+    }
     return {
-      reason: () => {
-        if (this.#closed) return closedError()
-        if (signal?.aborted !== true) return undefined
-        const details = { code: 'aborted', written: 'no', cause: signal.reason } as const
-        return new AbortedError('the call was aborted', details)
-      },
+      reason,
       listen: (end) => {
         const takeBack = this.#whenClosed(end)
         signal?.addEventListener('abort', end, { once: true })
+        // Nobody tells of what has happened already.
+        if (reason() !== undefined) end()
         return () => {
           signal?.removeEventListener('abort', end)
           takeBack()
@@ -405,7 +407,7 @@ export class Client {
       if (asked === this.#endpoints) this.#warnOf(endpoint, clusterId, this.#clusterId)
       return clusterId
     }
-    const revision = headerNumber(headers, 'kv-revision')
+    const revision = headerWholeNumber(headers, 'kv-revision')
     if (revision !== undefined) this.#revision = Math.max(this.revision, revision)
     const discover = this.#discover && !this.#closed
     if (discover && performance.now() >= this.#discoverAt) this.#learnMembers(endpoint)
@@ -442,6 +444,10 @@ export class Client {
   }
 }
 
+/** Retries send what was given, whatever becomes of the caller's buffer meanwhile. */
+const copyOf = (value: string | Uint8Array): Uint8Array =>
+  typeof value === 'string' ? bytesOf(value) : new Uint8Array(value)
+
 function keyBytes(key: string | Uint8Array): Uint8Array {
   const bytes = bytesOf(key)
   if (bytes.length === 0)
@@ -454,29 +460,11 @@ const duration = (ms: number) => `${Math.max(1e-6, Number(ms.toFixed(6)))}ms`
 
 const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
 
-/** `written`: what to say of the call if its answer cannot be understood. */
-function decoded<T>(answer: Answer, written: 'no' | 'unknown', decode: (json: Json) => T): T {
-  try {
-    const json = answer.kind === 'answered' ? parseObject(answer.body) : undefined
-    if (json === undefined) throw new DisagreementError('the body is not a JSON object')
-    return decode(json)
-  } catch (error) {
-    if (!(error instanceof DisagreementError)) throw error
-    const endpoint = answer.endpoint.url
-    throw new QuorateError(`${endpoint} answered, but not like a quorate node: ${error.message}`, {
-      code: 'unexpected_answer',
-      written,
-      endpoint,
-      cause: error,
-    })
-  }
-}
-
 function clusterInfo(answer: Answer): ClusterInfo {
   return decoded(answer, 'no', (json) => ({
     clusterId: headerText(answer.headers, 'kv-cluster'),
     leader: headerText(answer.headers, 'kv-leader'),
-    term: headerNumber(answer.headers, 'kv-term'),
+    term: headerWholeNumber(answer.headers, 'kv-term'),
     members: arrayIn(json, 'members').map(memberFromJson),
   }))
 }
@@ -489,12 +477,12 @@ function statusFromJson(json: Json): NodeStatus {
     replicaId: stringIn(json, 'replica_id'),
     role: stringIn(json, 'role'),
     leader: typeof json.leader === 'string' ? json.leader : undefined,
-    term: numberIn(json, 'term'),
-    commitIndex: numberIn(json, 'commit_index'),
-    appliedIndex: numberIn(json, 'applied_index'),
-    logFirstIndex: numberIn(json, 'log_first_index'),
-    revision: numberIn(json, 'revision'),
-    clusterVersion: numberIn(json, 'cluster_version'),
+    term: wholeNumberIn(json, 'term'),
+    commitIndex: wholeNumberIn(json, 'commit_index'),
+    appliedIndex: wholeNumberIn(json, 'applied_index'),
+    logFirstIndex: wholeNumberIn(json, 'log_first_index'),
+    revision: wholeNumberIn(json, 'revision'),
+    clusterVersion: wholeNumberIn(json, 'cluster_version'),
     stateHash: stringIn(json, 'state_hash'),
     members: arrayIn(json, 'members').map(memberFromJson),
     errors: arrayIn(json, 'errors').map((error) => (isObject(error) ? JSON.stringify(error) : String(error))),

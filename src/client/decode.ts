@@ -1,5 +1,6 @@
 // From the JSON of interfaces to values of this library. What does not look as agreed is refused, not guessed.
 
+import type { Answer } from './call.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
 import type { Headers } from './exchange.ts'
 import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
@@ -23,10 +24,13 @@ export function parseObject(body: Uint8Array | string): Json | undefined {
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-export function numberIn(json: Json, name: string): number {
+/** Revisions, indexes and counts. */
+export function wholeNumberIn(json: Json, name: string): number {
   const value = json[name]
-  return typeof value === 'number' ? value : disagree(`"${name}" is not a number`)
+  return isWholeNumber(value) ? value : disagree(`"${name}" is not a whole number`)
 }
+
+const isWholeNumber = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 export function stringIn(json: Json, name: string): string {
   const value = json[name]
@@ -59,9 +63,9 @@ export function metaFromJson(json: Json): RecordMeta {
   return {
     key: decoder.decode(keyBytes),
     keyBytes,
-    createRevision: numberIn(json, 'create_revision'),
-    modRevision: numberIn(json, 'mod_revision'),
-    version: numberIn(json, 'version'),
+    createRevision: wholeNumberIn(json, 'create_revision'),
+    modRevision: wholeNumberIn(json, 'mod_revision'),
+    version: wholeNumberIn(json, 'version'),
   }
 }
 
@@ -85,10 +89,16 @@ export function memberFromJson(value: unknown): Member {
   }
 }
 
-export function headerNumber(headers: Headers, name: string): number | undefined {
+function headerNumber(headers: Headers, name: string): number | undefined {
   const value = headers[name]
   if (typeof value !== 'string' || !/^[0-9]+(\.[0-9]+)?$/.test(value)) return undefined
   return Number(value)
+}
+
+/** A revision or a term. */
+export function headerWholeNumber(headers: Headers, name: string): number | undefined {
+  const value = headerNumber(headers, name)
+  return isWholeNumber(value) ? value : undefined
 }
 
 export function headerText(headers: Headers, name: string): string | undefined {
@@ -99,7 +109,7 @@ export function headerText(headers: Headers, name: string): string | undefined {
 export function answerInfo(headers: Headers): AnswerInfo {
   return {
     node: headerText(headers, 'kv-node'),
-    revision: headerNumber(headers, 'kv-revision'),
+    revision: headerWholeNumber(headers, 'kv-revision'),
     consistency: consistencyOf(headerText(headers, 'kv-consistency')),
     stalenessMs: headerNumber(headers, 'kv-staleness-ms'),
   }
@@ -116,8 +126,23 @@ export class DisagreementError extends QuorateError {
   }
 }
 
-function disagree(what: string): never {
+export function disagree(what: string): never {
   throw new DisagreementError(what)
+}
+
+/** `written`: what to say of the call if its answer cannot be understood. */
+export function decoded<T>(answer: Answer, written: Written, decode: (json: Json) => T): T {
+  try {
+    const json = answer.kind === 'answered' ? parseObject(answer.body) : undefined
+    return decode(json ?? disagree('the body is not a JSON object'))
+  } catch (error) {
+    throw error instanceof DisagreementError ? unexpected(error, answer.endpoint.url, written) : error
+  }
+}
+
+export function unexpected(cause: DisagreementError, endpoint: string, written: Written): QuorateError {
+  const message = `${endpoint} answered, but not like a quorate node: ${cause.message}`
+  return new QuorateError(message, { code: 'unexpected_answer', written, endpoint, cause })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

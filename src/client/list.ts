@@ -7,12 +7,15 @@ import {
   arrayIn,
   bytesFromJson,
   DisagreementError,
+  decoded,
+  disagree,
   incomplete,
   isObject,
   objectOf,
   parseObject,
   problemFrom,
   recordFromJson,
+  unexpected,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
 import { after } from './timer.ts'
@@ -53,20 +56,55 @@ export async function* pages(
   const keysOnly = options.keysOnly === true
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let after: Uint8Array | undefined
+  const inOrder = orderOf(options)
   while (left > 0) {
-    const answer = await ask(withQuery(path, { limit: Math.min(left, PAGE_RECORDS), after }))
-    const page = parseObject(answer.kind === 'answered' ? answer.body : '')
-    if (page === undefined) throw new DisagreementError('a page of records is not a JSON object')
-    const records = arrayIn(page, 'kvs').map((record) =>
-      recordFromJson(objectOf(record, 'a record'), keysOnly),
-    )
+    const limit = Math.min(left, PAGE_RECORDS)
+    const answer = await ask(withQuery(path, { limit, after }))
+    const { records, next } = decoded(answer, 'no', (json) => pageFromJson(json, limit, keysOnly, inOrder))
     for (const record of records) {
       throwIf(interruption.reason())
       yield record
     }
     left -= records.length
-    if (page.more !== true) return
-    after = bytesFromJson(page.next)
+    if (next === undefined) return
+    after = next
+  }
+}
+
+interface Page {
+  readonly records: readonly KvRecord[]
+  /** The last key, when there is more. */
+  readonly next: Uint8Array | undefined
+}
+
+function pageFromJson(
+  json: Readonly<Record<string, unknown>>,
+  limit: number,
+  keysOnly: boolean,
+  inOrder: (record: KvRecord) => KvRecord,
+): Page {
+  const records = arrayIn(json, 'kvs').map((record) =>
+    inOrder(recordFromJson(objectOf(record, 'a record'), keysOnly)),
+  )
+  if (records.length > limit) disagree(`${records.length} records are more than the ${limit} asked for`)
+  const { more } = json
+  if (typeof more !== 'boolean') disagree('"more" is neither true nor false')
+  if (!more) return { records, next: undefined }
+  const next = bytesFromJson(json.next)
+  const last = records.at(-1)
+  if (last === undefined || Buffer.compare(last.keyBytes, next) !== 0) disagree('"next" is not the last key')
+  return { records, next }
+}
+
+/** Refuses a record that does not come behind the one before: then a list has an end, and no key twice. */
+function orderOf({ order }: ListOptions): (record: KvRecord) => KvRecord {
+  const wanted = order === 'desc' ? -1 : 1
+  let last: Uint8Array | undefined
+  return (record) => {
+    if (last !== undefined && Buffer.compare(record.keyBytes, last) !== wanted)
+      disagree('the records are not in the order of their keys')
+    last = record.keyBytes
+    return record
   }
 }
 
@@ -77,10 +115,12 @@ export async function* pages(
 export async function* streamed(
   answer: Answer,
   timeoutMs: number,
-  { limit, keysOnly = false }: ListOptions,
+  options: ListOptions,
   interruption: Interruption,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const { endpoint } = answer
+  const { limit, keysOnly = false } = options
+  const inOrder = orderOf(options)
   if (answer.kind !== 'streaming') throw incomplete('the node does not stream', endpoint.url)
   const { stream } = answer
   const stopListening = interruption.listen(() => stream.destroy())
@@ -101,13 +141,14 @@ export async function* streamed(
         throw new QuorateError(problem.detail, { code: problem.code, written: 'no', endpoint: endpoint.url })
       }
       if (count === limit) return
-      yield recordFromJson(json, keysOnly)
+      yield inOrder(recordFromJson(json, keysOnly))
       count += 1
       if (count === limit) return
       if (count % PAGE_RECORDS === 0) waiting.beginAgain()
     }
   } catch (error) {
     throwIf(interruption.reason())
+    if (error instanceof DisagreementError) throw unexpected(error, endpoint.url, 'no')
     if (error instanceof QuorateError) throw error
     if (waiting.isOver) {
       const seconds = Number((timeoutMs / 1_000).toFixed(3))

@@ -43,7 +43,8 @@ test('a timer of any length neither runs at once nor prints a warning', async ()
 describe('a snapshot list', () => {
   test('that trickles ends with a time-out, however often a record comes', async () => {
     const { url } = await streaming((response) => {
-      const timer = setInterval(() => response.write(line(0)), 20)
+      let sent = 0
+      const timer = setInterval(() => response.write(line(sent++)), 20)
       response.on('close', () => clearInterval(timer))
     })
     const kv = clientOf([url], { timeoutMs: 300 })
@@ -86,7 +87,7 @@ describe('a snapshot list', () => {
       if (keys.length === 1) await new Promise((resolve) => setTimeout(resolve, 1_100))
       finish()
     }
-    expect(keys).toEqual(['k0', 'k1'])
+    expect(keys).toEqual(['k1000', 'k1001'])
   })
 })
 
@@ -151,7 +152,7 @@ test('a callback that throws ends the list, and its connection', async () => {
 })
 
 const line = (n: number) =>
-  `${JSON.stringify({ key: `k${n}`, value: 'v', create_revision: 1, mod_revision: 1, version: 1 })}\n`
+  `${JSON.stringify({ key: `k${1_000 + n}`, value: 'v', create_revision: 1, mod_revision: 1, version: 1 })}\n`
 
 const endLine = (count: number) => `${JSON.stringify({ end: true, count, revision: 1 })}\n`
 

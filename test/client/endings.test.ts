@@ -5,7 +5,7 @@ import { perform } from '../../src/client/call.ts'
 import { Endpoints } from '../../src/client/endpoints.ts'
 import type { Exchanged } from '../../src/client/exchange.ts'
 import { problem } from './fake-node.ts'
-import { clientOf, failure, fake } from './with-fakes.ts'
+import { answering, clientOf, failure, fake } from './with-fakes.ts'
 
 test('close() between the first question and the write: the write does not leave, and no connection stays', async () => {
   const node = await fake()
@@ -86,4 +86,32 @@ test('a write whose answer comes when it has been given up may have been applied
   )
   abort.abort()
   expect(await failure(put)).toMatchObject({ code: 'aborted', written: 'unknown' })
+})
+
+test('a list that is aborted at any instant behind its answer ends at once', async () => {
+  const begun = 'HTTP/1.1 200 OK\r\nKv-Cluster: 77\r\nKv-Revision: 1\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const { url, connections } = await answering(begun, { staysOpen: true })
+  const kv = clientOf([url], { timeoutMs: Number.POSITIVE_INFINITY })
+  for (let turns = 0; turns < 30; turns++) {
+    const abort = new AbortController()
+    const abortAfter = (left: number): void =>
+      left === 0 ? abort.abort() : queueMicrotask(() => abortAfter(left - 1))
+    const records = kv.list({ snapshot: true, signal: abort.signal, onAnswer: () => abortAfter(turns) })
+    expect(await failure(records.next())).toMatchObject({ name: 'AbortError', code: 'aborted' })
+    await expect.poll(connections).toBe(0)
+  }
+})
+
+test('what is written is what was given, whatever becomes of the buffer meanwhile', async () => {
+  const node = await fake()
+  const kv = clientOf([node])
+  for (let round = 0; round < 2; round++) {
+    node.faults.push('cut', problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 }))
+    for (const buffer of [Buffer.from('one'), new TextEncoder().encode('one')]) {
+      const put = kv.put('a', buffer)
+      buffer.fill(0)
+      await put
+      expect(node.contents).toEqual({ a: 'one' })
+    }
+  }
 })

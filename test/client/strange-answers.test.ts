@@ -1,38 +1,15 @@
 // Whoever listens on the port need not be a node, nor keep to HTTP: each call ends all the same, says what is certain, and leaves nothing behind.
 
-import { createServer, type Socket } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import { QuorateError } from '../../src/client/index.ts'
-import { clientOf, failure } from './with-fakes.ts'
+import { type ListOptions, QuorateError } from '../../src/client/index.ts'
+import { answering, clientOf, failure, fake } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, requests: 0, questions: 0, probes: 0 }
-const ends: (() => void)[] = []
-
-afterEach(() => {
-  for (const end of ends.splice(0)) end()
-})
-
-/** Listens, and answers whatever comes with these bytes; without `open` it closes the connection behind them. */
-async function answering(
-  text: string,
-  { open = false } = {},
-): Promise<{ url: string; connections: () => number }> {
-  const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => {})
-    socket.on('data', () => (open ? socket.write(text) : socket.end(text)))
-  })
-  ends.push(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('not bound to a port')
-  return { url: `http://127.0.0.1:${address.port}`, connections: () => sockets.size }
+async function all<T>(records: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const record of records) found.push(record)
+  return found
 }
 
 const HEAD = 'HTTP/1.1 200 OK\r\nKv-Cluster: 77\r\nKv-Revision: 1\r\n'
@@ -54,8 +31,8 @@ const answers: [string, string, boolean][] = [
   ['a redirection', 'HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n', true],
 ]
 
-test.each(answers)('%s', async (_, text, open) => {
-  const { url, connections } = await answering(text, { open })
+test.each(answers)('%s', async (_, text, staysOpen) => {
+  const { url, connections } = await answering(text, { staysOpen })
   const kv = clientOf([url], { timeoutMs: 60 })
   for (let round = 0; round < 2; round++) {
     expect(await failure(kv.get('a'))).toMatchObject({ written: 'no' })
@@ -70,3 +47,62 @@ test.each(answers)('%s', async (_, text, open) => {
   await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
   await expect.poll(connections).toBe(0)
 })
+
+describe('a list whose pages', () => {
+  const record = (key: string) => ({ key, value: 'v', create_revision: 2, mod_revision: 2, version: 1 })
+  const [a, b, c] = [record('a'), record('b'), record('c')]
+  const pages: [string, ListOptions, ...object[]][] = [
+    ['begin again', {}, { kvs: [a], more: true, next: 'a' }, { kvs: [a], more: true, next: 'a' }],
+    ['are empty', {}, { kvs: [], more: true, next: 'a' }],
+    ['do not say whether there is more', {}, { kvs: [a] }],
+    ['say so in another way', {}, { kvs: [a], more: 'yes', next: 'a' }],
+    ['go on elsewhere than behind the last key', {}, { kvs: [a, b], more: true, next: 'a' }],
+    ['do not say where they go on', {}, { kvs: [a], more: true }],
+    ['have more records than asked for', { limit: 1 }, { kvs: [a, b], more: false }],
+    ['have a key twice', {}, { kvs: [a, a], more: false }],
+    ['are in the wrong order', {}, { kvs: [b, a], more: false }],
+    ['are in the wrong order (desc)', { order: 'desc' }, { kvs: [a, b], more: false }],
+    ['overlap', {}, { kvs: [a, c], more: true, next: 'c' }, { kvs: [b], more: false }],
+  ]
+  test.each(pages)('%s is refused', async (_, options, ...bodies) => {
+    const node = await fake()
+    const kv = clientOf([node])
+    for (let round = 0; round < 2; round++) {
+      const left = [...bodies]
+      node.fault = () => ({ status: 200, body: left.shift() ?? { kvs: [], more: false } })
+      const error = await failure(all(kv.list(options)))
+      expect(error).toMatchObject({ code: 'unexpected_answer', written: 'no', endpoint: node.url })
+      expect(left).toEqual([])
+    }
+  })
+
+  test.each([
+    ['a key twice', {}, ['a', 'a']],
+    ['the wrong order', {}, ['b', 'a']],
+    ['the wrong order (desc)', { order: 'desc' }, ['a', 'b']],
+  ] as const)('so is a stream with %s', async (_, options, keys) => {
+    const lines = [...keys.map(record), { end: true, count: keys.length, revision: 2 }]
+    const body = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+    const { url } = await answering(`${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`, {
+      staysOpen: true,
+    })
+    const error = await failure(all(clientOf([url]).list({ ...options, snapshot: true })))
+    expect(error).toMatchObject({ code: 'unexpected_answer', written: 'no', endpoint: url })
+  })
+})
+
+test.each(['99999999999999999999999', '9007199254740992', '2.5', '9'.repeat(400)])(
+  'a revision of %s is none',
+  async (revision) => {
+    const node = await fake()
+    node.set('a', '1')
+    const kv = clientOf([node])
+    node.faults.push({ status: 404, body: { code: 'not_found' }, headers: { 'kv-revision': revision } })
+    expect(await kv.get('a')).toBeUndefined()
+    expect(kv.revision).toBe(0)
+    expect((await kv.get('a'))?.text()).toBe('1')
+    expect(await kv.put('a', '2')).toMatchObject({ version: 2 })
+    node.fault = () => ({ status: 200, body: { revision: Number(revision.slice(0, 30)), deleted: 1 } })
+    expect(await failure(kv.delete('a'))).toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
+  },
+)

@@ -1,5 +1,6 @@
 // Clients of scripted nodes; all of them are closed after each test.
 
+import { createServer, type Socket } from 'node:net'
 import { afterEach } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
 import { FakeNode, type Fault, problem } from './fake-node.ts'
@@ -15,6 +16,30 @@ export async function fake(name = 'n1'): Promise<FakeNode> {
   node.name = name
   open.push(node)
   return node
+}
+
+/** Listens, and answers whatever comes with these bytes; without `open` it closes the connection behind them. */
+export async function answering(
+  text: string,
+  { staysOpen = false } = {},
+): Promise<{ url: string; connections: () => number }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => {})
+    socket.on('data', () => (staysOpen ? socket.write(text) : socket.end(text)))
+  })
+  open.push({
+    async close() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not bound to a port')
+  return { url: `http://127.0.0.1:${address.port}`, connections: () => sockets.size }
 }
 
 export function clientOf(

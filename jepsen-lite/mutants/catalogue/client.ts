@@ -11,6 +11,8 @@ const BREAKER = 'test/client/breaker.test.ts'
 const ARGUMENTS = 'test/client/arguments.test.ts'
 const ENDINGS = 'test/client/endings.test.ts'
 const CONNECTING = 'test/client/connecting.test.ts'
+const STRANGE = 'test/client/strange-answers.test.ts'
+const LIST = 'src/client/list.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -110,7 +112,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A time-out that each record renews is none.',
     layers: UNIT,
     tests: [DURATIONS],
-    edits: [edit('src/client/list.ts', '      this.#leftMs -= performance.now() - askedAt\n', '')],
+    edits: [edit(LIST, '      this.#leftMs -= performance.now() - askedAt\n', '')],
   },
   {
     id: 'M229',
@@ -199,7 +201,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     title: 'a connection that just closes ends no request',
     why: 'An answer of another protocol (status 101) leaves the call waiting for ever, its time-out notwithstanding.',
     layers: UNIT,
-    tests: ['test/client/strange-answers.test.ts'],
+    tests: [STRANGE],
     edits: [edit('src/client/exchange.ts', "      req.on('close', onClose)\n", '')],
   },
   {
@@ -251,5 +253,48 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
         '    if (!this.#underway.has(endpoint)) return\n    // Still',
       ),
     ],
+  },
+  {
+    id: 'M245',
+    title: 'a client believes a page that goes back',
+    why: 'A list has no end, or has a key twice.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [edit(LIST, 'record.keyBytes, last) !== wanted)', 'record.keyBytes, last) === 2 * wanted)')],
+  },
+  {
+    id: 'M246',
+    title: 'a page that does not say whether there is more is taken for the last',
+    why: 'A list without its end is taken for a whole one.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [
+      edit(LIST, `if (typeof more !== 'boolean') disagree('"more" is neither true nor false')`, ''),
+      edit(LIST, 'if (!more)', 'if (more !== true)'),
+    ],
+  },
+  {
+    id: 'M247',
+    title: 'a list does not notice what ended it between its answer and its first record',
+    why: 'It waits for a silent node though its caller has given up.',
+    layers: UNIT,
+    tests: [ENDINGS],
+    edits: [edit(CLIENT, '        if (reason() !== undefined) end()\n', '')],
+  },
+  {
+    id: 'M248',
+    title: 'a write sends the buffer of its caller',
+    why: 'A buffer that is used again meanwhile is written with other bytes than those given, and its retry with others again.',
+    layers: UNIT,
+    tests: [ENDINGS],
+    edits: [edit(CLIENT, 'bytesOf(value) : new Uint8Array(value)', 'bytesOf(value) : value')],
+  },
+  {
+    id: 'M249',
+    title: 'a client believes a revision that no store can have',
+    why: 'Every later read waits for it in vain.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [edit('src/client/decode.ts', 'return isWholeNumber(value) ? value : undefined', 'return value')],
   },
 ]
