@@ -7,6 +7,7 @@
 // The rule that everything here serves: a write that may have been applied is never sent again unless it carries an idempotency key, and
 // an error never says "nothing was written" unless every try of the call is known to have written nothing.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { withQuery } from './address.ts'
 import { Backoff } from './backoff.ts'
 import { type Problem, problemFrom } from './decode.ts'
@@ -129,10 +130,11 @@ class Progress {
 
   async #tryUntilTheEnd(): Promise<void> {
     while (this.#end === undefined) {
-      const leftMs = this.#endMs - performance.now()
+      const leftMs = this.#leftMs
       if (leftMs < LEFT_MIN_MS) {
-        this.#endWith(OUT_OF_TIME)
-        return
+        await lastLook()
+        if (this.#leftMs < LEFT_MIN_MS) this.#endWith(OUT_OF_TIME)
+        continue
       }
       if (this.#expired !== undefined) {
         await this.#renew(this.#expired)
@@ -160,6 +162,10 @@ class Progress {
     return isReached ? this.#deadline : Math.min(this.#deadline, startedAt + unreachableAfterMs)
   }
 
+  get #leftMs(): number {
+    return this.#endMs - performance.now()
+  }
+
   /** For the endpoint that was asked last, until its time alone is up. A bare change that may have left is waited for to the end. */
   async #waitFor(endpoint: Endpoint, exchange: Exchange): Promise<void> {
     const isBare = this.#call.kind === 'bare'
@@ -167,13 +173,17 @@ class Progress {
       this.#end === undefined && this.#expired === undefined && this.#underway.has(endpoint)
     let isPatient = true
     const stopTimer = after(this.#patienceMs, () => {
-      isPatient = false
-      this.#wake()
+      void lastLook().then(() => {
+        isPatient = false
+        this.#wake()
+      })
     })
     while (isWaiting() && (isPatient || (isBare && exchange.isConnected()))) {
-      const leftMs = this.#endMs - performance.now()
-      if (leftMs < LEFT_MIN_MS) break
-      await this.#news(leftMs)
+      if (this.#leftMs >= LEFT_MIN_MS) await this.#news(this.#leftMs)
+      else {
+        await lastLook()
+        if (this.#leftMs < LEFT_MIN_MS) break
+      }
     }
     stopTimer()
     if (!isWaiting()) return
@@ -368,6 +378,9 @@ class Progress {
     })
   }
 }
+
+/** A process that was busy when its time was up sees first what has come meanwhile, such as a connection that was accepted. */
+const lastLook = (): Promise<void> => nextTurn()
 
 const OUT_OF_TIME = { kind: 'out-of-time' } as const
 

@@ -123,6 +123,24 @@ describe.each(['read', 'keyed', 'bare'] as const)('unreachableAfterMs of a %s ca
   })
 })
 
+test.each(['get', 'members', 'addMember'] as const)(
+  'a process that is busy while its connection is accepted has reached the node (%s)',
+  async (what) => {
+    const node = await fake()
+    const member = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
+    for (let round = 0; round < 2; round++) {
+      const kv = clientOf([node], { unreachableAfterMs: 50, timeoutMs: 20_000 })
+      const called = what === 'get' ? kv.get('a') : what === 'members' ? kv.members() : kv.addMember(member)
+      // Other work, behind the moment at which the connection is asked for.
+      setImmediate(() => {
+        const busyUntil = performance.now() + 400
+        while (performance.now() < busyUntil);
+      })
+      await called
+    }
+  },
+)
+
 test('one that keeps silent does not end the tries of one that refuses', async () => {
   const scene = new Scene('silent', 'refuses')
   scene.onAsked = () => {

@@ -297,4 +297,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [STRANGE],
     edits: [edit('src/client/decode.ts', 'return isWholeNumber(value) ? value : undefined', 'return value')],
   },
+  {
+    id: 'M250',
+    title: 'a client does not look once more when its time is up',
+    why: 'A process that was busy for a moment says that it cannot connect, though it has been.',
+    layers: UNIT,
+    tests: [CONNECTING],
+    edits: [edit(CALL, 'Promise<void> => nextTurn()', 'Promise<void> => Promise.resolve()')],
+  },
 ]
