@@ -773,9 +773,10 @@ export class Raft {
         granted,
         ...this.#commitPoint(),
       })
-      // Two that lost their leader together should not both become candidates.
+      // Two that lost their leader together should not both become candidates, nor should they if this one does not win.
       if (granted && this.#now < this.#failoverUntil) {
-        this.#electionAt = Math.max(this.#electionAt, this.#now + this.#timing.failoverDelayMaxMs)
+        const pauseMs = this.#timing.failoverDelayMaxMs * (1 + this.#random())
+        this.#electionAt = Math.max(this.#electionAt, this.#now + pauseMs)
       }
       return
     }

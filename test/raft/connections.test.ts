@@ -6,7 +6,7 @@ import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
 import { append, Bench } from './harness/bench.ts'
 import { textFrame } from './harness/frames.ts'
 import { id } from './harness/members.ts'
-import type { InputWithoutTime } from './harness/node.ts'
+import { type InputWithoutTime, TIMING } from './harness/node.ts'
 
 const connected = (peer: number, boot: number, term: number): InputWithoutTime => ({
   ...{ peer: id(peer), boot, term: asTerm(term), lastIndex: asIndex(1) },
@@ -99,4 +99,21 @@ test('a process that has lost durable state is told so on every connection, and 
   expect(told()).toEqual([])
   bench.receive({ type: 'pre-vote-answer', from: 3, term: 6, granted: true })
   expect(bench.role).toBe('candidate')
+})
+
+test('who has granted a pre-vote because its leader is gone waits a time that is drawn: others have granted it at the same moment', () => {
+  const waits = [0.2, 0.8].map((drawn) => {
+    let draw = 0.5
+    const bench = new Bench({ terms: [1], voters: 5, random: () => draw })
+    bench.step(connected(2, 1, 1))
+    bench.receive(append(2, 1, [1, 1]))
+    bench.step({ kind: 'refused', peer: id(2) })
+    draw = drawn
+    const last = { lastIndex: asIndex(1), lastTerm: asTerm(1) }
+    bench.receive({ type: 'pre-vote-request', from: 3, term: 2, ...last, transfer: false })
+    expect(bench.takeOf('pre-vote-answer')).toMatchObject([{ granted: true }])
+    return bench.raft.deadline() - bench.nowMs
+  })
+  const { failoverDelayMaxMs } = TIMING
+  expect(waits).toEqual([1.2 * failoverDelayMaxMs, 1.8 * failoverDelayMaxMs])
 })
