@@ -10,12 +10,16 @@ const FAST_LANE = `${HTTP}/fast-lane.ts`
 const HTTP_LANE = `${HTTP}/http-lane.ts`
 const OUTFLOW = `${HTTP}/outflow.ts`
 const PLAIN = `${HTTP}/plain-request.ts`
+const CONDITIONS = `${HTTP}/conditions.ts`
+const KEYS = `${HTTP}/keys.ts`
 
 const RANGE_TESTS = ['test/server/http/range.prop.test.ts', 'test/server/http/range.int.test.ts']
 const SLOW_TESTS = ['test/server/http/slow-clients.int.test.ts']
 const CONNECTION_TESTS = ['test/server/http/connections.int.test.ts']
 const LANE_TESTS = ['test/server/http/fast-lane.int.test.ts']
 const API_TESTS = ['test/server/http/api.int.test.ts']
+const KEY_TESTS = ['test/server/http/keys.int.test.ts']
+const ENCODING_TESTS = ['test/server/http/encoding.prop.test.ts']
 
 export const HTTP_FRONT: readonly Mutant[] = [
   {
@@ -369,5 +373,21 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: [...LANE_TESTS, ...SLOW_TESTS],
     edits: [edit(FAST_LANE, 'return this.#underWay || this.#untaken', 'return this.#underWay')],
+  },
+  {
+    id: 'M840',
+    title: 'spaces in a list of entity tags are read in two ways',
+    why: 'One request with many of them stops the node for seconds: heartbeats stay away.',
+    layers: UNIT,
+    tests: ENCODING_TESTS,
+    edits: [edit(CONDITIONS, '"[\\t ]*)?(?:,|$)', '")?[\\t ]*(?:,|$)')],
+  },
+  {
+    id: 'M842',
+    title: 'a key in a query is found only where its name is not escaped',
+    why: 'One resource under two names: one of them is an empty key, or a range.',
+    layers: UNIT,
+    tests: KEY_TESTS,
+    edits: [edit(KEYS, '/^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/', '/^key(?:=|$)/')],
   },
 ]

@@ -19,7 +19,8 @@ export function readConditions(headers: IncomingHttpHeaders): Condition | undefi
   }
 }
 
-const TAG = /[\t ]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)")?[\t ]*(?:,|$)/y
+/** No space can be read in two ways: a search through all of them would take time with the square of their number. */
+const TAG = /[\t ]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[\t ]*)?(?:,|$)/y
 
 /** `*`, or the revisions among the tags: others are well-formed and equal no key's. */
 function readTags(text: string, header: string, weakCounts: boolean): 'any' | readonly Revision[] {

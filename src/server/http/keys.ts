@@ -9,7 +9,14 @@ import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond } fro
 import { entityTag, readConditions } from './conditions.ts'
 import { recordJson, revisionsJson } from './json.ts'
 import type { Backlog } from './outflow.ts'
-import { flag, READ_PARAMETERS, readQuery, timeout } from './parameters.ts'
+import {
+  flag,
+  type ParameterTable,
+  type ParameterValues,
+  READ_PARAMETERS,
+  readQuery,
+  timeout,
+} from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
 import { preconditionFailed, propose, requestOf, unexpected } from './proposing.ts'
 import { freshnessHeaders, readOptions } from './reading.ts'
@@ -23,18 +30,26 @@ const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 /** In JSON a byte may take six. */
 const RECORD_BYTES_MAX = 6 * SETTING_RULES.valueBytesMax.max
 
-const isKeyPair = (pair: string): boolean => pair === 'key' || pair.startsWith('key=')
+/** `key`, however it is escaped. */
+const isKeyPair = (pair: string): boolean => /^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/.test(pair)
 
 export const namesKey = (query: string): boolean => query.split('&').some(isKeyPair)
 
-/** The key, and the query without it. */
-function addressed({ path, query }: ApiRequest): { readonly key: Uint8Array; readonly query: string } {
-  if (path.startsWith(KEY_PATH)) return { key: checked(percentDecode(path.slice(KEY_PATH.length))), query }
+/** The key, and the other parameters: what is no parameter here is refused before a key that is missing. Throws `Refused`. */
+function readTarget<P extends ParameterTable>(
+  { path, query }: ApiRequest,
+  table: P,
+): { readonly key: Uint8Array; readonly values: ParameterValues<P> } {
+  if (path.startsWith(KEY_PATH)) {
+    const values = readQuery(query, table)
+    return { key: checked(percentDecode(path.slice(KEY_PATH.length))), values }
+  }
   const pairs = query.split('&')
-  const [mine, ...doubles] = pairs.filter(isKeyPair)
+  const [mine = '', ...doubles] = pairs.filter(isKeyPair)
   if (doubles.length > 0) throw new Refused('bad_request', 'key is given twice')
-  const key = checked(queryDecode(mine?.slice('key='.length) ?? ''))
-  return { key, query: pairs.filter((pair) => !isKeyPair(pair)).join('&') }
+  const values = readQuery(pairs.filter((pair) => !isKeyPair(pair)).join('&'), table)
+  const equals = mine.indexOf('=')
+  return { key: checked(queryDecode(equals < 0 ? '' : mine.slice(equals + 1))), values }
 }
 
 function checked(key: Uint8Array): Uint8Array {
@@ -64,8 +79,8 @@ function putRequest(asked: ApiRequest): Request {
     throw new Refused('unsupported_media_type', 'the only Transfer-Encoding is chunked')
   if (headers['content-range'] !== undefined)
     throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
-  const { key, query } = addressed(asked)
-  const { prev = false } = readQuery(query, PUT_PARAMETERS)
+  const { key, values } = readTarget(asked, PUT_PARAMETERS)
+  const { prev = false } = values
   return requestOf({ kind: 'put', key, value: body, condition: readConditions(headers), prev }, headers)
 }
 
@@ -95,8 +110,7 @@ function holding(backlog: Backlog, respond: Respond): Respond {
 }
 
 export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
-  const { key, query } = addressed(asked)
-  readQuery(query, DELETE_PARAMETERS)
+  const { key } = readTarget(asked, DELETE_PARAMETERS)
   const command: Command = { kind: 'delete', key, condition: readConditions(asked.headers), prev: false }
   propose(node, asked, requestOf(command, asked.headers), respond, (outcome, more) => {
     if (outcome.kind !== 'delete') throw unexpected(outcome)
@@ -107,8 +121,8 @@ export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): v
 
 /** GET and HEAD: the server leaves the body of the latter out. */
 export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
-  const { key, query } = addressed(asked)
-  const options = readOptions(asked, readQuery(query, READ_PARAMETERS))
+  const { key, values } = readTarget(asked, READ_PARAMETERS)
+  const options = readOptions(asked, values)
   const condition = readConditions(asked.headers)
   const asRecord = wantsRecord(asked.headers.accept)
   const answer = answering(respond, (result: Result<ReadGrant>) => {

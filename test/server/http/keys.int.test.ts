@@ -336,6 +336,33 @@ describe('a key in the path', () => {
     expect((await ask('GET', '/v1/kv?key=a&prefix=b')).json.code).toBe('unknown_parameter')
   })
 
+  test('is found however its name is written', async () => {
+    const { ask } = await serve()
+    for (const name of ['key', '%6bey', 'k%65y', 'ke%79', '%6B%65%79'])
+      for (const [method, status] of [
+        ['PUT', 200],
+        ['GET', 200],
+        ['DELETE', 200],
+        ['GET', 404],
+      ] as const)
+        expect([name, method, (await ask(method, `/v1/kv?${name}=a`)).status]).toEqual([name, method, status])
+    expect((await ask('GET', '/v1/kv?key=a&ke%79=b')).json.code).toBe('bad_request')
+  })
+
+  // A range cannot be changed yet: what says so is the parameter, not the key that is not there.
+  test.each(['prefix=a', 'prefix=', 'prefix=&all=true', 'start=a&end=b', 'all'])(
+    'is what is changed: ?%s is not known',
+    async (query) => {
+      const { ask, node } = await serve()
+      for (const method of ['PUT', 'DELETE'])
+        for (const path of ['/v1/kv', '/v1/kv/'])
+          expect((await ask(method, `${path}?${query}`)).json).toMatchObject(
+            problemOf('unknown_parameter', 400),
+          )
+      expect(node.asked).toEqual([])
+    },
+  )
+
   test('of an absolute-form target is the same', async () => {
     const { ask, port } = await serve()
     expect((await ask('PUT', `http://127.0.0.1:${port}/v1/kv/a//b`)).status).toBe(200)
