@@ -390,4 +390,20 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: KEY_TESTS,
     edits: [edit(KEYS, '/^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/', '/^key(?:=|$)/')],
   },
+  {
+    id: 'M843',
+    title: 'a POST may come in any transfer coding that ends in chunks',
+    why: 'What is compressed is read as if it were not.',
+    layers: UNIT,
+    tests: API_TESTS,
+    edits: [edit(`${HTTP}/app.ts`, 'return codingRefusal(headers)', 'return undefined')],
+  },
+  {
+    id: 'M844',
+    title: 'a list of tags may be longer than an entry can hold',
+    why: 'Under a higher limit of heads the node fails in the middle of the request, and room for its answer stays taken.',
+    layers: UNIT,
+    tests: ENCODING_TESTS,
+    edits: [edit(CONDITIONS, 'revisions.length > TAGS_MAX)', 'revisions.length > 8 * TAGS_MAX)')],
+  },
 ]

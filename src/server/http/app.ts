@@ -6,7 +6,7 @@ import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ApiRequest, Respond } from './answer.ts'
 import { answering, timeLeftMs } from './answer.ts'
-import type { BodyLimits } from './body.ts'
+import { type BodyLimits, codingRefusal } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 import type { Route } from './route.ts'
@@ -45,7 +45,7 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
   const readJson = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
-    const refusal = mediaTypeRefusal(request.raw)
+    const refusal = bodyRefusal(request.raw)
     if (refusal !== undefined) {
       done(refusal)
       return
@@ -98,12 +98,12 @@ function methodsOf(path: string, routes: readonly Route[]): string[] {
 }
 
 /** POST takes JSON and says so, even with an empty body: no form of a web page can. */
-function mediaTypeRefusal({ headers }: IncomingMessage): Refused | undefined {
+function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') return new Refused('unsupported_media_type', 'POST needs application/json')
   if (headers['content-encoding'] !== undefined)
     return new Refused('unsupported_media_type', 'Content-Encoding is not accepted')
-  return undefined
+  return codingRefusal(headers)
 }
 
 function parsedJson(body: Uint8Array): unknown {

@@ -1,12 +1,24 @@
 // Receiving bodies, and dropping those that are refused.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpLimits } from './limits.ts'
 import { type Code, Refused } from './problem.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
 export const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+
+/** Why a body in this Transfer-Encoding is not read; undefined: it is. */
+export function codingRefusal(headers: IncomingHttpHeaders): Refused | undefined {
+  const coding = (headers['transfer-encoding'] ?? 'chunked').toLowerCase()
+  // Where chunks are not the last coding, nobody knows where the body ends (RFC 9112 §6.3).
+  if (!/(?:^|[\s,])chunked$/.test(coding))
+    return new Refused('bad_request', 'the last Transfer-Encoding must be chunked', {
+      headers: ['Connection', 'close'],
+    })
+  if (coding === 'chunked') return undefined
+  return new Refused('unsupported_media_type', 'the only Transfer-Encoding is chunked')
+}
 
 const NOTHING = new Uint8Array()
 

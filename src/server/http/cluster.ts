@@ -176,6 +176,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
         path: '/v1/cluster/settings',
         summary: 'Change replicated settings; those that are not named stay as they are',
         parameters: { timeout },
+        takesToken: true,
         body: SettingsChange,
         answers: SettingsSchema,
       },

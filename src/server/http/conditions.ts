@@ -3,7 +3,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Condition, Revision } from '../../kv/index.ts'
-import { asRevision } from '../../kv/index.ts'
+import { asRevision, TAGS_MAX } from '../../kv/index.ts'
 import { Refused } from './problem.ts'
 
 export const entityTag = (modRevision: Revision): string => `"${modRevision}"`
@@ -39,6 +39,8 @@ function readTags(text: string, header: string, weakCounts: boolean): 'any' | re
       revisions.push(asRevision(revision))
   }
   if (tags === 0) throw malformed(header)
+  if (revisions.length > TAGS_MAX)
+    throw new Refused('bad_request', `${header} may have at most ${TAGS_MAX} entity tags`)
   return revisions
 }
 

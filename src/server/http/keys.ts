@@ -6,6 +6,7 @@ import { conditionHolds, dataKey, decodeKeyRow, SETTING_RULES } from '../../kv/i
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
 import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
+import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
 import { recordJson, revisionsJson } from './json.ts'
 import type { Backlog } from './outflow.ts'
@@ -69,14 +70,8 @@ function putRequest(asked: ApiRequest): Request {
       'unsupported_media_type',
       'a value is stored as it is sent: Content-Encoding is not accepted',
     )
-  const coding = (headers['transfer-encoding'] ?? 'chunked').toLowerCase()
-  // Where chunks are not the last coding, nobody knows where the body ends (RFC 9112 §6.3).
-  if (!/(?:^|[\s,])chunked$/.test(coding))
-    throw new Refused('bad_request', 'the last Transfer-Encoding must be chunked', {
-      headers: ['Connection', 'close'],
-    })
-  if (coding !== 'chunked')
-    throw new Refused('unsupported_media_type', 'the only Transfer-Encoding is chunked')
+  const refused = codingRefusal(headers)
+  if (refused !== undefined) throw refused
   if (headers['content-range'] !== undefined)
     throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
   const { key, values } = readTarget(asked, PUT_PARAMETERS)

@@ -50,25 +50,28 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
   for (const route of routes) {
     const path = route.path.replaceAll(/:([a-z]+)/g, '{$1}')
     const names = [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => inPath(name ?? ''))
+    const token = route.takesToken ? [IDEMPOTENCY_KEY] : []
     const answer: Content =
       typeof route.answers === 'string' ? { [route.answers]: { schema: Type.String() } } : json(route.answers)
     paths[path] = {
       ...paths[path],
       [route.method.toLowerCase()]: {
-        ...operation(route.summary, [...names, ...inQuery(route.parameters)], answer),
-        ...(route.body === undefined ? {} : { requestBody: { content: json(route.body) } }),
+        ...operation(route.summary, [...names, ...token, ...inQuery(route.parameters)], answer),
+        ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
       },
     }
   }
   paths['/v1/kv/{key}'] = keyOperations([inPath('key')])
-  paths['/v1/kv'] = {
-    ...keyOperations(inQuery({ key: KEY }, true)),
-    get: operation(
-      'A range of keys; with `key` the one key, as under /v1/kv/{key}',
-      inQuery({ ...RANGE_PARAMETERS, key: KEY }),
-      { ...json(PageSchema), 'application/x-ndjson': { schema: Type.String() } },
-    ),
-  }
+  const range = reading(
+    'A range of keys; with `key` the one key, as under /v1/kv/{key}',
+    inQuery({ ...RANGE_PARAMETERS, key: KEY }),
+    {
+      ...json(Type.Union([PageSchema, RecordSchema])),
+      'application/x-ndjson': { schema: Type.String() },
+      ...OCTETS,
+    },
+  )
+  paths['/v1/kv'] = { ...keyOperations(inQuery({ key: KEY }, true)), get: range, head: range }
   const info = { title: 'quorate', version, description: 'A strongly consistent key-value store' }
   const content: Content = { 'application/problem+json': { schema: ProblemSchema } }
   const components = { responses: { Problem: { description: 'A problem (RFC 9457)', content } } }
@@ -78,10 +81,8 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
 const KEY = { schema: Type.String({ minLength: 1, description: 'A key; percent-encoded bytes' }) }
 
 function keyOperations(address: readonly unknown[]): Record<string, unknown> {
-  const read = operation('Read a key', [...address, ...inQuery(READ_PARAMETERS), IF_NONE_MATCH], {
-    ...OCTETS,
-    ...json(RecordSchema),
-  })
+  const content = { ...OCTETS, ...json(RecordSchema) }
+  const read = reading('Read a key', [...address, ...inQuery(READ_PARAMETERS)], content)
   const change = [...address, IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY]
   return {
     get: read,
@@ -111,6 +112,18 @@ const inPath = (name: string) => ({ name, in: 'path', required: true, schema: Ty
 
 const inQuery = (table: Readonly<Record<string, { readonly schema: TSchema }>>, required = false) =>
   Object.entries(table).map(([name, { schema }]) => ({ name, in: 'query', required, schema }))
+
+/** One key, or a range that may be one. */
+function reading(summary: string, parameters: readonly unknown[], content: Content) {
+  const { responses, ...read } = operation(summary, [...parameters, IF_MATCH, IF_NONE_MATCH], content)
+  return { ...read, responses: { ...responses, 304: { description: 'The key is as If-None-Match says' } } }
+}
+
+/** Without one the body is an empty object. */
+const requestBody = (schema: TSchema) => ({
+  required: Type.IsObject(schema) && (schema.required ?? []).length > 0,
+  content: json(schema),
+})
 
 function operation(summary: string, parameters: readonly unknown[], content: Content) {
   return {

@@ -5,6 +5,7 @@ import { jsonAnswer } from './answer.ts'
 import { type AppOptions, createApp } from './app.ts'
 import { clusterRoutes } from './cluster.ts'
 import { openApiDocument } from './openapi.ts'
+import { timeout } from './parameters.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
 
@@ -16,8 +17,9 @@ export async function createRest({ facts, ...options }: RestOptions): Promise<Fa
   const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
-    route({ ...document, parameters: {}, body: undefined, answers: 'application/json' }, (_, respond) =>
-      respond(jsonAnswer(openApiDocument(facts.version, routes))),
+    route(
+      { ...document, parameters: { timeout }, body: undefined, answers: 'application/json' },
+      (_, respond) => respond(jsonAnswer(openApiDocument(facts.version, routes))),
     ),
   )
   const app = createApp({ ...options, routes })

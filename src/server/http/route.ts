@@ -19,6 +19,8 @@ interface RouteFacts {
   readonly path: string
   readonly summary: string
   readonly parameters: ParameterTable
+  /** It proposes a change that looks at Idempotency-Key. */
+  readonly takesToken?: true
   /** Of a POST. */
   readonly body: TSchema | undefined
   /** Of an answer with status 200. */

@@ -497,6 +497,72 @@ describe('health', () => {
   })
 })
 
+/** A value that each parameter takes. */
+const SAMPLES: Readonly<Record<string, string>> = {
+  verbose: 'verbose',
+  max_staleness: 'consistency=stale&max_staleness=1h',
+  min_revision: 'min_revision=1',
+  consistency: 'consistency=stale',
+  timeout: 'timeout=3s',
+  limit: 'limit=1',
+  order: 'order=desc',
+}
+
+test('an operation takes every parameter that /openapi.json gives it, and all take a timeout', async () => {
+  const { ask } = await serve()
+  const { json } = await ask('GET', '/openapi.json')
+  const told: Record<string, Record<string, { parameters: { name: string; in: string }[] }>> = json.paths
+  for (const [path, operations] of Object.entries(told)) {
+    for (const [method, { parameters }] of Object.entries(operations)) {
+      const names = parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name)
+      expect([path, method, names]).toEqual([path, method, expect.arrayContaining(['timeout'])])
+      for (const name of names) {
+        const target = `${path.replace(/{[a-z]+}/, 'n2')}?${SAMPLES[name] ?? `${name}=`}`
+        // Asked with GET, so that an answer has a body; the parameters are the same.
+        const { status, text } = await ask(method === 'head' ? 'GET' : method.toUpperCase(), target, {
+          headers: JSON_TYPE,
+        })
+        expect([method, target, status, text]).toEqual([
+          method,
+          target,
+          expect.any(Number),
+          expect.not.stringContaining('"code":"unknown_parameter"'),
+        ])
+      }
+    }
+  }
+})
+
+test('/openapi.json says which headers count, what need not be given, and what must', async () => {
+  const { ask } = await serve()
+  const { paths } = (await ask('GET', '/openapi.json')).json
+  const headersOf = ({ parameters }: { parameters: { name: string; in: string }[] }) =>
+    parameters.filter((parameter) => parameter.in === 'header').map(({ name }) => name)
+  for (const path of ['/v1/kv', '/v1/kv/{key}'])
+    for (const method of ['get', 'head']) {
+      const operation = paths[path][method]
+      expect(headersOf(operation)).toEqual(['If-Match', 'If-None-Match'])
+      expect(Object.keys(operation.responses)).toEqual(['200', '304', 'default'])
+      const { 200: ok } = operation.responses
+      expect(Object.keys(ok.content)).toEqual(
+        expect.arrayContaining(['application/octet-stream', 'application/json']),
+      )
+    }
+  const { head } = paths['/v1/kv']
+  expect(head.parameters.filter(({ required }: { required: boolean }) => required)).toEqual([])
+  expect(headersOf(paths['/v1/cluster/settings'].post)).toEqual(['Idempotency-Key'])
+  for (const [path, required] of [
+    ['/v1/cluster/members', true],
+    ['/v1/cluster/members/{name}/replace', true],
+    ['/v1/cluster/leader', false],
+    ['/v1/cluster/settings', false],
+  ] as const) {
+    expect(paths[path].post.requestBody.required).toBe(required)
+    const { status } = await ask('POST', path.replace('{name}', 'n1'), { headers: JSON_TYPE })
+    expect([path, status]).toEqual([path, required ? 400 : 200])
+  }
+})
+
 describe('who may ask', () => {
   test.each([
     ['127.0.0.1', 200],
@@ -715,6 +781,22 @@ describe('what is not served', () => {
     expect((await ask('POST', '/v1/cluster/leader', { headers, body })).json).toMatchObject(
       problemOf('unsupported_media_type'),
     )
+  })
+
+  test.each([
+    ['PUT', '/v1/kv/a', 'gzip, chunked', 'unsupported_media_type'],
+    ['POST', '/v1/cluster/leader', 'gzip, chunked', 'unsupported_media_type'],
+    ['PUT', '/v1/kv/a', 'identity', 'bad_request'],
+    ['POST', '/v1/cluster/leader', 'identity', 'bad_request'],
+  ] as const)('%s %s with the Transfer-Encoding %s is refused', async (method, target, coding, code) => {
+    const { raw, node } = await serve()
+    const body = coding === 'identity' ? '' : '2\r\n{}\r\n0\r\n\r\n'
+    const answer = await raw(
+      `${method} ${target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: ${coding}\r\nConnection: close\r\n\r\n${body}`,
+    )
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${PROBLEMS[code].status} `))
+    expect(answer).toContain(`"code":"${code}"`)
+    expect(node.asked).toEqual([])
   })
 
   test('an expectation that nobody knows is no reason to refuse', async () => {

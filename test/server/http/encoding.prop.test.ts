@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { TAGS_MAX } from '../../../src/kv/index.ts'
 import { readConditions } from '../../../src/server/http/conditions.ts'
 import { readIdempotencyKey } from '../../../src/server/http/idempotency-key.ts'
 import { bytesJson } from '../../../src/server/http/json.ts'
@@ -86,6 +87,15 @@ test('tags survive their list', () => {
     }),
     { numRuns: runs(300) },
   )
+})
+
+test('a list of more tags than a request can carry is refused', () => {
+  const most = Array(TAGS_MAX).fill('"1"').join()
+  for (const header of ['if-match', 'if-none-match']) {
+    expect(readConditions({ [header]: most })).toBeDefined()
+    expect(() => readConditions({ [header]: `${most}, "x"` })).not.toThrow()
+    expect(() => readConditions({ [header]: `${most},"1"` })).toThrow(`at most ${TAGS_MAX}`)
+  }
 })
 
 // Who sends such a list must not stop the node: read anew from each of its spaces it would take many seconds.
