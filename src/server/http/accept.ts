@@ -3,8 +3,10 @@
 /** Whether `accept` names `mediaType` with a weight above 0. Wildcards name nothing. */
 export function namesMediaType(accept: string | undefined, mediaType: string): boolean {
   if (accept === undefined) return false
-  return accept.split(',').some((range) => {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
+  const ranges = accept.toLowerCase().split(',')
+  return ranges.some((range) => {
+    if (!range.includes(mediaType)) return false
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
     return type === mediaType && !parameters.some((parameter) => /^q=0(\.0{0,3})?$/.test(parameter))
   })
 }

@@ -23,24 +23,26 @@ export type ParameterValues<P extends ParameterTable> = {
 /** The parameters of `query`. Unknown ones, and one given twice, are refused. */
 export function readQuery<P extends ParameterTable>(query: string, table: P): ParameterValues<P> {
   const values: Record<string, unknown> = {}
-  for (const pair of query === '' ? [] : query.split('&')) {
-    if (pair === '') continue
-    const [name, value] = pairOf(pair)
+  for (const [name, value] of pairsOf(query)) {
     const parameter = Object.hasOwn(table, name) ? table[name] : undefined
     if (parameter === undefined)
       throw new Refused('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
     if (Object.hasOwn(values, name)) throw new Refused('bad_request', `${name} is given twice`)
-    values[name] = parameter.read(value, name)
+    values[name] = parameter.read(queryDecode(value), name)
   }
   // Every name in `values` is one of the table's and was read by its own reader.
   return values as ParameterValues<P>
 }
 
-/** Name and value. */
-function pairOf(pair: string): readonly [string, Uint8Array] {
-  const equals = pair.indexOf('=')
-  const name = textOf(queryDecode(equals < 0 ? pair : pair.slice(0, equals)))
-  return [name, queryDecode(equals < 0 ? '' : pair.slice(equals + 1))]
+/** Names, and values as they were sent. A query may have tens of thousands, and few names are escaped. */
+function* pairsOf(query: string): Generator<readonly [string, string], void> {
+  if (query === '') return
+  for (const pair of query.split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    const name = equals < 0 ? pair : pair.slice(0, equals)
+    yield [/[%+]/.test(name) ? textOf(queryDecode(name)) : name, equals < 0 ? '' : pair.slice(equals + 1)]
+  }
 }
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
@@ -106,9 +108,8 @@ export const timeout = duration('Answered before it runs out; 5s unless given', 
 
 /** Of any request, before anything else of it is read. */
 export function timeoutOf(query: string): number {
-  for (const pair of query === '' ? [] : query.split('&')) {
-    const [name, value] = pairOf(pair)
-    if (name === 'timeout') return timeout.read(value, name)
+  for (const [name, value] of pairsOf(query)) {
+    if (name === 'timeout') return timeout.read(queryDecode(value), name)
   }
   return TIMEOUT_MS_DEFAULT
 }
