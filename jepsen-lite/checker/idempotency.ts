@@ -57,13 +57,12 @@ function whatDiffers(a: Answered, b: Answered): string | undefined {
   return `were answered differently: ${name} ${JSON.stringify(one[field])} and ${JSON.stringify(other[field])}`
 }
 
-const EFFECTS = ['applied', 'deleted', 'revision', 'version', 'current']
+const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const
 
-const effectOf = ({
-  applied,
-  deleted,
-  modRevision,
-  revision,
-  version,
-  current,
-}: Result): readonly unknown[] => [...[applied ?? true, deleted, modRevision ?? revision, version, current]]
+/** A change that was made left its key at the revision that it made: to be told one of them is to be told both. */
+function effectOf({ applied = true, modRevision, revision, ...told }: Result): readonly unknown[] {
+  const made = modRevision ?? revision
+  const revisions = applied ? { modRevision: made, revision: revision ?? made } : { modRevision, revision }
+  const effect = { ...told, applied, ...revisions }
+  return EFFECTS.map((name) => effect[name])
+}

@@ -82,8 +82,9 @@ function conditionFailed(op: PlainOperation, { current }: Result): Step<Value> |
   const ifRevision = (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined
   if (!ifAbsent && !ifRevision) return look('refused without a condition', () => undefined)
   if (current === undefined && !ifAbsent) return undefined
+  if (current === null && ifAbsent) return look('refused as there, where nothing was', () => undefined)
   return current === null
-    ? look('absent', (now) => (now === null && !ifAbsent ? now : undefined))
+    ? look('absent', (now) => (now === null ? now : undefined))
     : look('present', (now) => (now === null ? undefined : now))
 }
 

@@ -219,4 +219,26 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/sim/oracle.test.ts'],
   ),
+  judge(
+    'K30',
+    'a refusal that contradicts itself has the text of one that does not',
+    'The search takes the one for the other: the first of them passes, and what is told of it makes the check fall over.',
+    [
+      BY_VALUE,
+      "look('refused as there, where nothing was', () => undefined)",
+      "look('absent', () => undefined)",
+    ],
+    ['test/jepsen-lite/checker/models.prop.test.ts'],
+  ),
+  judge(
+    'K31',
+    'of a repeated answer only the revision is held against the first one',
+    'A store that replays the outcome of another request passes.',
+    [
+      `${CHECKER}/idempotency.ts`,
+      "const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const",
+      "const EFFECTS = ['applied', 'deleted', 'modRevision', 'version', 'current'] as const",
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
 ]

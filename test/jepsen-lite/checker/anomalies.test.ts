@@ -315,6 +315,20 @@ describe('requests that are sent again', () => {
     expect(blamed(new Story().tell(once, at(2)).tell(once, at(3)))).toContain('idempotency')
   })
 
+  test.each<[what: string, first: Result, again: Result]>([
+    ['another value', { ...at(2), value: 'a,' }, { ...at(2), value: 'b,a,' }],
+    ['another revision of the store', at(2), { modRevision: 2, revision: 3 }],
+    ['another revision of the key', { revision: 2 }, { modRevision: 3, revision: 2 }],
+    ['that it was refused', at(2), { applied: false, revision: 2 }],
+  ])('a repeat that tells %s', (_what, first, again) => {
+    const repeated = (result: Result) =>
+      new Story().tell(once, first).tell(once, { ...result, replayed: true })
+    expect(blamed(repeated(again))).toContain('idempotency')
+    expect(verdict(repeated(first))).toBe('ok')
+    // What is not told says nothing.
+    expect(verdict(repeated({ revision: 2 }))).toBe('ok')
+  })
+
   test('a repeat does not bring an old write back', () => {
     const write: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
     const story = new Story()

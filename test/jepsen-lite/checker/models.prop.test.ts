@@ -1,0 +1,88 @@
+// What the search relies on: of steps with equal texts it keeps one, so they must be one. And a history that no order explains is judged, not
+// stumbled over.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
+import type { KeyOperation, Model, Step } from '../../../jepsen-lite/checker/models/model.ts'
+import type { Result } from '../../../jepsen-lite/history.ts'
+import { runs } from '../../runs.ts'
+import { Story } from './story.ts'
+
+const value = fc.constantFrom('', 'a', 'b')
+const revision = fc.integer({ min: 1, max: 4 })
+const key = fc.constant('x')
+const is = <F extends string>(f: F) => fc.constant(f)
+const conditions = { ifRevision: revision, ifAbsent: fc.constant(true as const) }
+
+const operation: fc.Arbitrary<KeyOperation> = fc.oneof(
+  fc.record({ f: is('get'), key }),
+  fc.record({ f: is('put'), key, value, ...conditions }, { requiredKeys: ['f', 'key', 'value'] }),
+  fc.record({ f: is('del'), key, ...conditions }, { requiredKeys: ['f', 'key'] }),
+  fc.record({ f: is('cas'), key, from: fc.option(value), to: value }),
+  fc.record({ f: is('append'), key, value }),
+  fc.record({ f: is('acquire'), key, owner: value }),
+  fc.record({ f: is('release'), key, owner: value, token: revision }),
+)
+const result: fc.Arbitrary<Result | undefined> = fc.option(
+  fc.record(
+    {
+      value: fc.option(value),
+      modRevision: revision,
+      revision,
+      applied: fc.boolean(),
+      current: fc.option(revision),
+      deleted: fc.constantFrom(0 as const, 1 as const),
+    },
+    { requiredKeys: [] },
+  ),
+  { nil: undefined },
+)
+
+const STATES_MAX = 60
+
+/** What the key may have come to by some of the steps. */
+function statesBy(model: Model<unknown>, steps: readonly Step<unknown>[]): readonly unknown[] {
+  const states = new Map(
+    [null, '', 'a'].map((first) => [model.textOf(model.initial(first)), model.initial(first)]),
+  )
+  for (const state of states.values()) {
+    for (const { apply } of steps) {
+      const after = apply(state)
+      if (after !== undefined && states.size < STATES_MAX) states.set(model.textOf(after), after)
+    }
+  }
+  return [...states.values()]
+}
+
+test.each(['kv', 'versioned-register'])('steps of %s with equal texts do the same', (name) => {
+  const model = MODELS.get(name)
+  if (model === undefined) throw new Error(`no model ${name}`)
+  const calls = fc.array(fc.tuple(operation, result), { minLength: 2, maxLength: 60, size: 'max' })
+  fc.assert(
+    fc.property(calls, (all) => {
+      const steps = all.flatMap(([op, told]) => model.stepOf(op, told) ?? [])
+      const states = statesBy(model, steps)
+      const first = new Map<string, Step<unknown>>()
+      for (const step of steps) {
+        const known = first.get(step.text)
+        if (known === undefined) {
+          first.set(step.text, step)
+          continue
+        }
+        expect([step.isLook, step.order], step.text).toEqual([known.isLook, known.order])
+        for (const state of states) expect(step.apply(state), step.text).toEqual(known.apply(state))
+      }
+    }),
+    { numRuns: runs(1_000) },
+  )
+})
+
+test('two refusals of an absent key, of which one contradicts itself, are judged', () => {
+  const refused: Result = { applied: false, current: null }
+  const story = new Story()
+    .tell({ f: 'release', key: 'x', owner: 'o', token: 2 }, refused)
+    .tell({ f: 'acquire', key: 'x', owner: 'o' }, refused)
+  for (const model of ['kv', 'versioned-register'])
+    expect(check(story.history, { model }).linearizability.verdict, model).toBe('impossible')
+})
