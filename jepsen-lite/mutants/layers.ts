@@ -84,23 +84,22 @@ async function simulated(dir: string, budget: Budget): Promise<Catch | undefined
   }
   const args = [join(dir, 'jepsen-lite/mutants/sim-trial.ts'), JSON.stringify(options)]
   const { out, err, ended } = await run(dir, args, options.ms + options.shrinkMs + PATIENCE_MS)
-  const line = out.trimEnd().split('\n').at(-1) ?? ''
-  if (line === '') {
-    const detail = ended ? err : 'a schedule does not come to its end'
-    return {
-      layer: 'sim',
-      by: ended ? 'CRASH' : 'HANGS',
-      detail,
-      schedules: [],
-      length: null,
-      seed: undefined,
-    }
+  // What stands behind the last end of a line was cut off.
+  const told = out.split('\n').at(-2)
+  const result: TrialResult | undefined = told === undefined ? undefined : JSON.parse(told)
+  if (result?.first !== undefined) {
+    const { rule: by, detail, length, seed: found, rare } = result.first
+    return { layer: 'sim', by, detail, schedules: result.schedules, length, seed: found, rare }
   }
-  const result: TrialResult = JSON.parse(line)
-  const { first } = result
-  if (first === undefined) return undefined
-  const { rule: by, detail, length } = first
-  return { layer: 'sim', by, detail, schedules: result.schedules, length, seed: first.seed, rare: first.rare }
+  const underWay = result?.underWay
+  if (result !== undefined && underWay === undefined) return undefined
+  return {
+    ...{ layer: 'sim', schedules: [], length: null, seed: underWay?.seed },
+    ...(underWay && { rare: underWay.rare }),
+    ...(ended
+      ? { by: 'CRASH', detail: err }
+      : { by: 'HANGS', detail: 'a schedule does not come to its end' }),
+  }
 }
 
 interface TestReport {

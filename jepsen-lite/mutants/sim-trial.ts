@@ -1,6 +1,7 @@
 // Runs in a process of its own, in the copy with the bug: searches until a schedule breaks a rule, and shrinks that one. Started by `layers.ts`.
 //
-// One JSON document a line, the last one counts: whoever grows impatient while a schedule is being shrunk has the finding all the same.
+// One JSON document a line, the last one counts: whoever grows impatient while a schedule is being shrunk has the finding all the same, and where this
+// process dies or hangs, the schedule in which it did is known.
 
 import { judged, type Rare, runSchedule, Search } from '../sim/index.ts'
 import { shrink } from '../sim/shrink.ts'
@@ -13,7 +14,7 @@ export interface TrialOptions {
   /** Of wall clock, for all searches; the first is always begun. */
   readonly ms: number
   readonly shrinkMs: number
-  /** What makes the first schedule, with its seed. */
+  /** What makes the schedules, with their seeds; each is run twice then. */
   readonly guide?: Rare
 }
 
@@ -29,6 +30,8 @@ export interface TrialResult {
         readonly length: number | null
       }
     | undefined
+  /** The schedule that is being run, as long as nothing was found. */
+  readonly underWay?: { readonly seed: number; readonly rare: Rare }
 }
 
 const NODES = 5
@@ -44,7 +47,12 @@ function trial({ seed, searches, schedules, ms, shrinkMs, guide }: TrialOptions)
     const search = new Search(NODES)
     let hit: ReturnType<Search['run']>
     while (hit === undefined && search.schedules < schedules && performance.now() < until) {
-      hit = search.run(seed + at * SEEDS_APART + search.schedules, guide)
+      const one = {
+        seed: seed + at * SEEDS_APART + search.schedules,
+        rare: guide ?? search.coverage.rarest(search.schedules),
+      }
+      if (first === undefined) tell({ schedules: counts, first, underWay: one })
+      hit = search.run(one.seed, one.rare, guide !== undefined)
     }
     // A later search that only ran out of time says nothing.
     if (hit !== undefined || at === 0 || search.schedules === schedules) {

@@ -65,8 +65,11 @@ export class Search {
     return this.#trace.value
   }
 
-  /** `guide`: what was rare when this seed was run before; otherwise what has been rare until now. */
-  run(seed: number, guide?: Rare): Found | undefined {
+  /**
+   * `guide`: what was rare when this seed was run before; otherwise what has been rare until now. `twice`: it is to show that it runs alike, which
+   * otherwise one in many does.
+   */
+  run(seed: number, guide?: Rare, twice = false): Found | undefined {
     const number = this.schedules++
     const rare = guide ?? this.coverage.rarest(number)
     const schedule = generate(seed, this.#nodes, rare)
@@ -74,7 +77,7 @@ export class Search {
     this.#count(result)
     const violation =
       result.violation ??
-      (number % REPEATED_EVERY === REPEATED_EVERY / 2 ? this.#repeat(schedule, result) : undefined)
+      (twice || number % REPEATED_EVERY === REPEATED_EVERY / 2 ? this.#repeat(schedule, result) : undefined)
     if (violation === undefined) return undefined
     const found = { seed, rare, schedule, result, violation }
     this.found.push(found)

@@ -169,12 +169,21 @@ const MANGLES: readonly ((result: Result) => Result | undefined)[] = [
   ({ next, ...rest }) => (next === undefined ? undefined : { ...rest, next: `${next}!` }),
 ]
 
+/** What `rangeOf` takes. */
+const ARGUMENT_MAX = 255
+
 test('of every list that is wrong in one way, the checker says so; of the right one it does not', () => {
   const keys = ['a', 'b', 'c', 'd', 'e']
   const change = fc.record({ key: fc.constantFrom(...keys), deletes: fc.boolean() })
   const caught = MANGLES.map(() => 0)
+  // Of a full store, so that there is something wrong of each kind, however few are drawn.
+  const full = keys.map((key) => ({ key, deletes: false }))
+  const everyList = Array.from({ length: ARGUMENT_MAX + 1 }, (_, argument): [typeof full, number] => [
+    full,
+    argument,
+  ])
   fc.assert(
-    fc.property(fc.array(change, { maxLength: 12 }), fc.nat(255), (changes, argument) => {
+    fc.property(fc.array(change, { maxLength: 12 }), fc.nat(ARGUMENT_MAX), (changes, argument) => {
       const { told, store, revision } = written(changes)
       const op = rangeOf(argument, keys)
       const answer = list(op, store, revision)
@@ -191,7 +200,7 @@ test('of every list that is wrong in one way, the checker says so; of the right 
         expect(judged(mangled), JSON.stringify([op, mangled])).toBe('violation')
       }
     }),
-    { numRuns: runs(1_000) },
+    { numRuns: everyList.length + runs(1_000), examples: everyList },
   )
   expect(Math.min(...caught)).toBeGreaterThan(0)
 })
