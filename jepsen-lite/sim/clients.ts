@@ -46,6 +46,9 @@ interface Open {
   readonly floor: number
   /** Highest term that had committed anything by then. */
   readonly term: number
+  readonly at: number
+  /** It was granted, and rows are being read. */
+  lists: boolean
   done: boolean
 }
 
@@ -122,7 +125,7 @@ export class Clients {
     }
     const id = this.#recorder.invoke(name, process.name, { f: 'put', key: 'probe', value: name })
     const request: Request = { command, idempotency: undefined, principal: name }
-    this.#world.invariants.model.asked(request)
+    this.#world.invariants.asked(request)
     driver.propose(request, 2000, (result) => {
       done(result.ok)
       if (result.ok) {
@@ -206,7 +209,7 @@ export class Clients {
   ): void {
     const world = this.#world
     const open = this.#begin(client, process, operation)
-    world.invariants.model.asked(request)
+    world.invariants.asked(request)
     driver.propose(request, world.config.timeoutMs, (result) => {
       if (!result.ok) {
         const { code, written } = result.problem
@@ -331,6 +334,7 @@ export class Clients {
       this.#raise(index)
       const view = unlessDamaged(() => driver.view())
       if (view === DAMAGED) return this.#fail(open, 'internal')
+      open.lists = true
       readList(view, list, (error, listed) => {
         view.close()
         if (error !== undefined) return this.#fail(open, error.message)
@@ -385,7 +389,14 @@ export class Clients {
         `${name} says revision ${grant.revision} at ${index}, the log says ${invariants.model.revisionAt(index)}`,
       )
     if (options.minRevision !== undefined && open.floor > index) tally.hit('read waited for a revision')
-    if (options.consistency !== 'stale' || grant.stalenessMs === undefined) return
+    if (options.consistency !== 'stale') return
+    if (grant.stalenessMs === undefined) {
+      if (options.maxStalenessMs === undefined) return
+      throw this.#wrong(
+        'READ-3',
+        `${name} serves a state of unknown age, asked for ${options.maxStalenessMs} ms at most`,
+      )
+    }
     tally.hit('stale read with a proven bound')
     const { clock } = process.machine
     const since = clock.trueTime(clock.at(time.now) - grant.stalenessMs)
@@ -447,12 +458,22 @@ export class Clients {
     const id = operation === undefined ? 0 : this.#recorder.invoke(client.name, process.name, operation)
     const floor = this.#floorAt(this.#world.time.now)
     const term = this.#world.invariants.commitSteps.at(-1)?.term ?? 0
-    const open: Open = { client, id, process, floor, term, done: false }
-    this.#open.add(open)
-    // A process that is stopped answers nobody; whoever waits gives up after a while.
     const { time, config } = this.#world
-    time.push(time.now + 2 * config.timeoutMs, IO, undefined, () => this.#unknown(open, 'no answer'))
+    const open: Open = { client, id, process, floor, term, at: time.now, lists: false, done: false }
+    this.#open.add(open)
+    time.push(time.now + 2 * config.timeoutMs, IO, undefined, () => this.#giveUp(open))
     return open
+  }
+
+  /** A process that is stopped answers nobody, and a disk may be slow to list; otherwise a node answers in the time that it was given. */
+  #giveUp(open: Open): void {
+    const { process, at, lists, done } = open
+    if (!done && !lists && process.serving !== undefined && process.resumedAt < at)
+      this.#wrong(
+        'LIVE-5',
+        `${process.name} has not answered ${open.client.name} in twice the time that it was given`,
+      )
+    this.#unknown(open, 'no answer')
   }
 
   /** The process is gone: what it had not answered, it never will. */

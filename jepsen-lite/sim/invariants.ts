@@ -6,6 +6,7 @@
 // the paper (design §7): committed means durable on a quorum, the leader's own disk not required; and what a pre-vote says of terms
 // need not be durable.
 
+import type { Request } from '../../src/kv/index.ts'
 import {
   type Configuration,
   decodeAppliedState,
@@ -16,6 +17,7 @@ import {
   type Message,
   type RaftStatus,
   type ReplicaId,
+  readHeader,
 } from '../../src/raft/index.ts'
 import type { AppliedRecord, Storage, StorageBatch } from '../../src/storage/index.ts'
 import { Conduct } from './conduct.ts'
@@ -68,6 +70,8 @@ export class Replica {
 }
 
 const ROUNDING_MS = 1e-3
+/** Cluster time is told in whole ms. */
+const WHOLE_MS = 1 + ROUNDING_MS
 
 interface Held {
   term: number
@@ -123,6 +127,11 @@ export class Invariants {
   readonly #leaders = new Map<number, ReplicaId>()
   /** First index that each term appended at. */
   readonly #firstOfTerm = new Map<number, number>()
+  /** Of each term: what its first entry says of cluster time, and the clock of its leader when that took office. */
+  readonly #timeOfTerm = new Map<number, number>()
+  readonly #ledAt = new Map<number, number>()
+  /** By principal: the clock of each leader when the request was first sent, by its term. */
+  readonly #askedAt = new Map<string, ReadonlyMap<number, number>>()
   readonly #votes = new Map<string, ReplicaId>()
   readonly #conduct: Conduct
 
@@ -506,20 +515,48 @@ export class Invariants {
     if (previousTerm > term)
       this.#violated('RAFT-8', `${replica.name}: term ${term} at ${index} behind term ${previousTerm}`)
     list.push({ term, previousTerm, frame })
-    if (previousTerm !== term && !this.#firstOfTerm.has(term)) this.#termBegins(replica, term, index)
+    if (previousTerm !== term && !this.#firstOfTerm.has(term)) this.#termBegins(replica, term, index, frame)
+    this.#stamped(replica, index, term, frame)
     if (frameKind(frame) !== ENTRY_CONFIGURATION) return
     if (index > this.newestChange) this.newestChange = index
     this.#conduct.changeAppears(replica, index, term, this.#firstOfTerm.get(term) ?? index)
   }
 
   /** Leader completeness (paper §5.4): all that was committed in earlier terms is in the log of whoever leads this one. */
-  #termBegins(replica: Replica, term: number, index: number): void {
+  #termBegins(replica: Replica, term: number, index: number, frame: Uint8Array): void {
     this.#firstOfTerm.set(term, index)
+    this.#timeOfTerm.set(term, readHeader(frame).clusterTimeMs)
     const step = this.#committedBefore(term)
     if (step !== undefined && step.index >= index)
       this.#violated(
         'RAFT-9',
         `${replica.name} begins term ${term} at ${index}, but ${step.index} was committed in term ${step.term}`,
+      )
+  }
+
+  /** Cluster time goes on no faster than the clock of the leader. */
+  #stamped({ name, leads, now }: Replica, index: number, term: number, frame: Uint8Array): void {
+    const { clusterTimeMs } = readHeader(frame)
+    const [began, ledAt] = [this.#timeOfTerm.get(term), this.#ledAt.get(term)]
+    if (leads !== term || began === undefined || ledAt === undefined || now === undefined) return
+    const [stampedMs, ledMs] = [clusterTimeMs - began, now() - ledAt]
+    if (stampedMs > ledMs + WHOLE_MS)
+      this.#violated(
+        'KV-12',
+        `${name} has led for ${ledMs} ms, and cluster time went on by ${stampedMs} at ${index}`,
+      )
+  }
+
+  /** Nor slower: a request is stamped after it was sent. */
+  #stampedLate(index: number, term: number, principal: string, frame: Uint8Array): void {
+    const askedAt = this.#askedAt.get(principal)?.get(term)
+    const [began, ledAt] = [this.#timeOfTerm.get(term), this.#ledAt.get(term)]
+    if (askedAt === undefined || began === undefined || ledAt === undefined) return
+    const [stampedMs, askedMs] = [readHeader(frame).clusterTimeMs - began, askedAt - ledAt]
+    if (stampedMs < askedMs - WHOLE_MS)
+      this.#violated(
+        'KV-12',
+        `${principal} was asked for when term ${term} had lasted ${askedMs} ms, and cluster time had gone on by ${stampedMs} at ${index}`,
       )
   }
 
@@ -635,6 +672,7 @@ export class Invariants {
     const effect = this.model.apply(frame)
     const { principal } = effect
     if (principal === '') return effect
+    this.#stampedLate(index, term, principal, frame)
     if (this.#notWritten.has(principal))
       this.#violated('KV-2', `request ${principal} was refused as not written, and is committed at ${index}`)
     const indexes = this.#requests.get(principal)
@@ -648,6 +686,17 @@ export class Invariants {
   }
 
   // ---- what clients are told
+
+  /** A client is about to send this request, for the first time or again. */
+  asked(request: Request): void {
+    this.model.asked(request)
+    const { principal } = request
+    if (this.#askedAt.has(principal)) return
+    const clocks = [...this.replicas.values()].flatMap(({ role, leads, now }): [number, number][] =>
+      role === 'leader' && now !== undefined ? [[leads, now()]] : [],
+    )
+    this.#askedAt.set(principal, new Map(clocks))
+  }
 
   /** Where a request was committed. */
   indexesOf(principal: string): readonly number[] {
@@ -667,6 +716,7 @@ export class Invariants {
     if (role === 'leader') {
       replica.leads = term
       replica.matches.clear()
+      if (replica.now !== undefined && !this.#ledAt.has(term)) this.#ledAt.set(term, replica.now())
       this.#leading(replica, term)
       this.#elected(replica, term)
     }

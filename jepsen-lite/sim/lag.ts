@@ -38,7 +38,7 @@ export function staysFresh(cluster: Cluster, core: readonly Machine[]): void {
     // Changes nothing, so that no history needs to know of it.
     const command = { kind: 'delete', key: bytes('lag'), condition: undefined, prev: false } as const
     const request: Request = { command, idempotency: undefined, principal: `lag.${count++}` }
-    invariants.model.asked(request)
+    invariants.asked(request)
     leader.serving?.propose(request, PATIENCE_MS, () => {})
     if (time.now < until) time.push(time.now + config.heartbeatMs, IO, undefined, write)
   }

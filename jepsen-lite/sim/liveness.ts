@@ -90,7 +90,7 @@ function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
     // Changes nothing, so that no history needs to know of it.
     const command = { kind: 'delete', key: bytes('patience'), condition: undefined, prev: false } as const
     const request: Request = { command, idempotency: undefined, principal: `patience.${name}` }
-    cluster.invariants.model.asked(request)
+    cluster.invariants.asked(request)
     driver.propose(request, PATIENCE_MS, () => {})
     driver.read({ ...LINEARIZABLE, timeoutMs: PATIENCE_MS }, () => {})
   }

@@ -85,7 +85,12 @@ export class Model {
       return NO_EFFECT
     }
     const request = this.#sent(decodeRequest(header.kind, header.version, frameBody(frame)))
-    this.#clusterTimeMs = Math.max(this.#clusterTimeMs, header.clusterTimeMs)
+    if (header.clusterTimeMs < this.#clusterTimeMs)
+      this.#violated(
+        'KV-12',
+        `cluster time falls from ${this.#clusterTimeMs} to ${header.clusterTimeMs} at ${header.index}`,
+      )
+    this.#clusterTimeMs = header.clusterTimeMs
     const effect = this.#once(request)
     this.#revisions[header.index] = this.revision
     return effect

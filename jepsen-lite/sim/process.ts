@@ -204,6 +204,8 @@ export class Process implements Owner {
   stopping = false
   /** On its clock. */
   #pausedAt = 0
+  /** When it last went on after it had been stopped. */
+  resumedAt = Number.NEGATIVE_INFINITY
   driver: Driver | undefined
   storage: Storage | undefined
   engine: SimEngine | undefined
@@ -421,6 +423,7 @@ export class Process implements Owner {
     const deferred = this.#deferred
     this.#deferred = []
     const { time } = this.#world
+    this.resumedAt = time.now
     this.replica.unread = this.#unreadOf(deferred)
     for (const kinds of [[TIMER], [IO, MESSAGE], [SOON]]) {
       for (const event of deferred) if (kinds.includes(event.kind)) time.again(event)

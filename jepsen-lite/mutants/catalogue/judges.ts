@@ -13,6 +13,7 @@ const CHECKER_TESTS = ['anomalies', 'search.prop', 'lists', 'makers'].map(
   (name) => `test/jepsen-lite/checker/${name}.test.ts`,
 )
 const COMMAND_TESTS = ['test/jepsen-lite/commands/check.test.ts']
+const WRONG_SERVERS = ['test/jepsen-lite/sim/wrong-servers.test.ts']
 const RUN_TESTS = ['perform', 'broken-servers'].map((name) => `test/jepsen-lite/local/${name}.int.test.ts`)
 
 const judge = (
@@ -240,5 +241,45 @@ export const JUDGES: readonly Mutant[] = [
       "const EFFECTS = ['applied', 'deleted', 'modRevision', 'version', 'current'] as const",
     ],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K32',
+    'the simulator lets a stale read go without the bound that was asked for',
+    'A node that never looks how old its state is passes.',
+    [
+      'jepsen-lite/sim/clients.ts',
+      'if (options.maxStalenessMs === undefined) return',
+      'if (options.maxStalenessMs !== 0) return',
+    ],
+    WRONG_SERVERS,
+  ),
+  judge(
+    'K33',
+    'the simulator takes whoever never answers for dead',
+    'A node that forgets its clients passes.',
+    [
+      'jepsen-lite/sim/clients.ts',
+      'if (!done && !lists && process.serving !== undefined',
+      'if (!done && !lists && at < 0 && process.serving !== undefined',
+    ],
+    WRONG_SERVERS,
+  ),
+  judge(
+    'K34',
+    'the simulator believes what the log says of cluster time',
+    'A leader whose stamps stand still passes, and no token is ever forgotten.',
+    [
+      'jepsen-lite/sim/invariants.ts',
+      'if (stampedMs < askedMs - WHOLE_MS)',
+      'if (stampedMs < askedMs - WHOLE_MS && began < 0)',
+    ],
+    WRONG_SERVERS,
+  ),
+  judge(
+    'K35',
+    'of a simulator that fell over nobody asks in which schedule',
+    'It falls over without the mutant too, and every mutant counts as caught.',
+    ['jepsen-lite/mutants/layers.ts', 'seed: underWay?.seed', 'seed: undefined'],
+    ['test/jepsen-lite/mutants/harness-crash.int.test.ts'],
   ),
 ]

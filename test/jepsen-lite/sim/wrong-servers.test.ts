@@ -1,0 +1,149 @@
+// Nodes that agree about all that they store, and are wrong in what they tell, or in the time that they stamp: each is found within a few schedules,
+// and the right one is not.
+
+import { expect, test, vi } from 'vitest'
+import type { Leadership } from '../../../src/raft/leadership.ts'
+import type { Driver } from '../../../src/server/driver.ts'
+import type { ReadGrant } from '../../../src/server/types.ts'
+
+type Read = Driver['read']
+type Propose = Driver['propose']
+
+interface Wrong {
+  readonly read?: (right: Read) => Read
+  readonly propose?: (right: Propose) => Propose
+  readonly clusterTimeMs?: (right: number, lead: Leadership, now: number) => number
+}
+
+let wrong: Wrong = {}
+
+vi.mock(import('../../../src/server/driver.ts'), async (original) => {
+  const { Driver: Right, ...rest } = await original()
+  class Meddled extends Right {
+    override read(...asked: Parameters<Read>): void {
+      const right: Read = (...args) => super.read(...args)
+      ;(wrong.read?.(right) ?? right)(...asked)
+    }
+    override propose(...asked: Parameters<Propose>): void {
+      const right: Propose = (...args) => super.propose(...args)
+      ;(wrong.propose?.(right) ?? right)(...asked)
+    }
+  }
+  return { ...rest, Driver: Meddled }
+})
+
+vi.mock(import('../../../src/raft/leadership.ts'), async (original) => {
+  const { Leadership: Right, ...rest } = await original()
+  class Meddled extends Right {
+    override clusterTimeMs(...[now]: Parameters<Leadership['clusterTimeMs']>): number {
+      const right = super.clusterTimeMs(now)
+      return wrong.clusterTimeMs?.(right, this, now) ?? right
+    }
+  }
+  return { ...rest, Leadership: Meddled }
+})
+
+const { generate, judged } = await import('../../../jepsen-lite/sim/index.ts')
+
+const SCHEDULES = 8
+
+/** What the first of the schedules that breaks a rule breaks. */
+function foundIn(one: Wrong): string | undefined {
+  wrong = one
+  for (let seed = 1; seed <= SCHEDULES; seed++) {
+    const { violation } = judged(generate(seed, 5))
+    if (violation !== undefined) return violation.invariant
+  }
+  return undefined
+}
+
+/** Reads are granted with something else said of them. */
+const telling =
+  (change: (grant: ReadGrant) => Partial<ReadGrant>): NonNullable<Wrong['read']> =>
+  (right) =>
+  (options, done) =>
+    right(options, (result) =>
+      done(result.ok ? { ok: true, value: { ...result.value, ...change(result.value) } } : result),
+    )
+
+const ofUnknownAge = telling(() => ({ stalenessMs: undefined }))
+
+const WRONG: readonly (readonly [what: string, rule: string, Wrong])[] = [
+  [
+    'allow any age, and tell none',
+    'READ-3',
+    {
+      read: (right) => (options, done) =>
+        ofUnknownAge(right)({ ...options, maxStalenessMs: undefined }, done),
+    },
+  ],
+  [
+    'call every state new',
+    'READ-3',
+    { read: telling(({ stalenessMs }) => ({ stalenessMs: stalenessMs === undefined ? undefined : 0 })) },
+  ],
+  [
+    'never answer a read that may rest on a lease',
+    'LIVE-5',
+    {
+      read: (right) => (options, done) => right(options, options.consistency === 'lease' ? () => {} : done),
+    },
+  ],
+  [
+    'never answer a write under a condition',
+    'LIVE-5',
+    {
+      propose: (right) => (request, timeoutMs, done) => {
+        const { command } = request
+        const isConditional = command.kind !== 'settings' && command.condition !== undefined
+        right(request, timeoutMs, isConditional ? () => {} : done)
+      },
+    },
+  ],
+  [
+    'take three times as long as they may',
+    'LIVE-5',
+    { propose: (right) => (request, timeoutMs, done) => right(request, 3 * timeoutMs, done) },
+  ],
+  [
+    'serve what is stale as a lease',
+    'READ-4',
+    {
+      read: (right) => (options, done) =>
+        options.consistency === 'lease'
+          ? telling(() => ({ served: 'lease' }))(right)({ ...options, consistency: 'stale' }, done)
+          : right(options, done),
+    },
+  ],
+  [
+    'rest on leases whatever is asked for',
+    'CHECK-reads',
+    {
+      read: (right) => (options, done) =>
+        right({ ...options, consistency: options.consistency === 'stale' ? 'stale' : 'lease' }, done),
+    },
+  ],
+  [
+    'leave out tokens',
+    'KV-7',
+    {
+      propose: (right) => (request, timeoutMs, done) =>
+        right({ ...request, idempotency: undefined }, timeoutMs, done),
+    },
+  ],
+  ['let cluster time stand still', 'KV-12', { clusterTimeMs: () => 5 }],
+  ['let cluster time run too fast', 'KV-12', { clusterTimeMs: (right) => 2 * right }],
+  [
+    'begin cluster time anew with each leader',
+    'KV-12',
+    { clusterTimeMs: (_right, { electedAt }, now) => Math.floor(now - electedAt) },
+  ],
+]
+
+test.each(WRONG)('nodes that %s are found', (_what, rule, one) => {
+  expect(foundIn(one)).toBe(rule)
+})
+
+test('right ones are not', () => {
+  expect(foundIn({})).toBeUndefined()
+})
