@@ -406,4 +406,20 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: ENCODING_TESTS,
     edits: [edit(CONDITIONS, 'revisions.length > TAGS_MAX)', 'revisions.length > 8 * TAGS_MAX)')],
   },
+  {
+    id: 'M845',
+    title: 'the fast lane has a limit of heads of its own, whatever is set',
+    why: 'A request is served or refused by the lane that it happens to come on.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(PLAIN, 'Math.min(HEAD_BYTES_MAX, headBytesMax)', 'HEAD_BYTES_MAX')],
+  },
+  {
+    id: 'M841',
+    title: 'the fast lane refuses a body for want of room before it looks at the request',
+    why: 'A request that can never be right is told to come again.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(`${HTTP}/server.ts`, '          hot.check?.(asked)\n', '')],
+  },
 ]

@@ -20,6 +20,7 @@ const SWEEP_MS_MAX = 5_000
 
 export interface FastLaneOptions {
   readonly keepAliveMs: number
+  readonly headBytesMax: number
   readonly connections: Connections
   /** Every connection ends with its next answer. */
   readonly isClosing: () => boolean
@@ -134,7 +135,7 @@ class Connection implements Owner {
   readonly #socket: Socket
   readonly #options: FastLaneOptions
   readonly #owner: ConnectionOwner
-  readonly #requests = new PlainRequests()
+  readonly #requests: PlainRequests
   /** What has arrived and not been read as a request. */
   #arrived: Buffer = NOTHING
   /** When the first byte of that arrived; undefined: while a request was under way. */
@@ -153,6 +154,7 @@ class Connection implements Owner {
     this.#socket = socket
     this.#options = options
     this.#owner = owner
+    this.#requests = new PlainRequests(options.headBytesMax)
     this.#isAbandoned = () => socket.destroyed
     this.#onTaken = () => {
       this.#untaken = false

@@ -26,12 +26,18 @@ interface Fields {
 
 /** Reads the requests of one connection. A client sends the same header fields all the time: they are read once. */
 export class PlainRequests {
+  readonly #headBytesMax: number
   #last: Fields = { text: '', headers: Object.freeze({}), length: 0 }
+
+  /** What is longer than `headBytesMax` is for node:http to refuse. */
+  constructor(headBytesMax: number) {
+    this.#headBytesMax = Math.min(HEAD_BYTES_MAX, headBytesMax)
+  }
 
   /** `incomplete`: plain as far as it goes, and not all there. */
   read(bytes: Buffer): PlainRequest | 'incomplete' | 'uncommon' {
     const headEnd = bytes.indexOf(EMPTY_LINE)
-    if (headEnd > HEAD_BYTES_MAX || (headEnd < 0 && bytes.length > HEAD_BYTES_MAX)) return 'uncommon'
+    if (headEnd > this.#headBytesMax || (headEnd < 0 && bytes.length > this.#headBytesMax)) return 'uncommon'
     if (headEnd < 0) return 'incomplete'
     const head = bytes.toString('latin1', 0, headEnd + LINE_END.length)
     const lineEnd = head.indexOf(LINE_END)

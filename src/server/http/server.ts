@@ -120,6 +120,7 @@ class Front implements HttpServer {
     })
     this.#fastLane = new FastLane({
       keepAliveMs: limits.keepAliveMs,
+      headBytesMax: limits.headBytesMax,
       connections,
       isClosing: () => this.#closing,
       serve: (request, exchange) => this.#servePlain(request, exchange),
@@ -240,7 +241,11 @@ class Front implements HttpServer {
         if (hot === undefined) throw new Error(`the fast lane took ${request.method} ${target.path}`)
         const counts = hot.check !== undefined && body.length > 0
         const refused = counts ? this.#bodies.refusal(body.length, VALUE_LIMITS) : undefined
-        if (refused !== undefined) throw refused
+        if (refused !== undefined) {
+          // Its own faults first, as for a body that is yet to come.
+          hot.check?.(asked)
+          throw refused
+        }
         hot.handle({ ...asked, body }, respond)
       },
     })

@@ -169,6 +169,22 @@ describe('the same request on either lane', () => {
     expect(fast.node.state).toEqual(slow.node.state)
   })
 
+  test.each([
+    ['a head within its limit', { headBytesMax: 1_000 }, get('a', `X: ${'x'.repeat(700)}\r\n`), 404],
+    ['a head over its limit', { headBytesMax: 1_000 }, get('a', `X: ${'x'.repeat(1_100)}\r\n`), 400],
+    ['a body for which there is no room', { bodiesBytesMax: 2 }, put('a', 'abc'), 429],
+    ['one whose request is at fault as well', { bodiesBytesMax: 2 }, put('a', 'abc', 'If-Match: 7\r\n'), 400],
+  ])('under limits that somebody has set: %s', async (_, limits, request, status) => {
+    const [fast, slow] = [await serve({ limits }), await serve({ limits })]
+    for (let time = 0; time < 2; time++) {
+      await expectSame(fast, slow, request)
+      const client = await new Client(fast.port).send(request)
+      expect(statusOf(await client.answer())).toBe(status)
+      client.leave()
+    }
+    await atRest(fast)
+  })
+
   const oneOf = (...texts: string[]) => fc.constantFrom(...texts)
   const field = fc.oneof(
     {
