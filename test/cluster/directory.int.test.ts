@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { eventually, isFree, isGone, outcomeOf, Workspace } from './kv.ts'
+import { stopCluster } from '../../src/cli/cluster/stop.ts'
+import { isFree, isGone, outcomeOf, Workspace } from './kv.ts'
 
 test('a directory that is moved while its cluster runs: the cluster ends, and goes on at its new place', async () => {
   const space = await Workspace.open()
@@ -18,10 +19,10 @@ test('a directory that is moved while its cluster runs: the cluster ends, and go
 
   const again = await space.start('--data', moved)
   renameSync(moved, space.path())
-  await eventually(async () => {
-    const gone = await Promise.all(again.nodes.map(({ pid }) => isGone(pid ?? 0)))
-    return gone.every(Boolean)
-  })
+  // Nothing is left at the old one that would say who runs.
+  await stopCluster(moved)
+  for (const { pid } of again.nodes) expect(await isGone(pid ?? 0)).toBe(true)
+  for (const offset of [0, 1, 2]) expect(await isFree(space.port + offset)).toBe(true)
   const none = await space.kv('cluster', 'stop', '--data', moved)
   expect(none).toMatchObject({ code: 0, stderr: expect.stringContaining('there is no such directory') })
   await space.start()

@@ -226,6 +226,7 @@ test('nodes do not outlive a supervisor that was killed, paused ones neither', a
   const started = await space.start('--nodes', '2')
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   await space.tell({ command: 'pause', node: 'n2' })
+  process.kill(stateOf(started, 'n1').pid ?? 0, 'SIGSTOP')
 
   process.kill(supervisorPid(space), 'SIGKILL')
   await eventually(async () => {

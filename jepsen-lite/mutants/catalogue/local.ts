@@ -199,4 +199,40 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M264',
+    title: 'nobody continues a stopped node when the supervisor is gone',
+    why: 'a stopped process cannot notice that: it keeps its port and its directory for ever',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/stopped-guard.ts',
+        'this.#pipe?.write(',
+        'if (pids.length < 0) this.#pipe?.write(',
+      ),
+    ],
+  },
+  {
+    id: 'M265',
+    title: 'a supervisor whose directory was moved away is not waited for',
+    why: 'stop at the old path says that nothing runs while the nodes still serve',
+    layers: UNIT,
+    tests: ['test/cluster/directory.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/stop.ts',
+        'if (!existsSync(dataDir)) return knock(dataDir, MOVED_END_LIMIT_MS)',
+        'if (!existsSync(dataDir)) return false',
+      ),
+    ],
+  },
+  {
+    id: 'M266',
+    title: 'a healthy node is made a fresh replica without a word more',
+    why: 'a slip of the finger takes away a good copy of the data',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [edit(SUPERVISOR, 'if (node.ready && !evenHealthy) {', "if (node.ready && name === '') {")],
+  },
 ]

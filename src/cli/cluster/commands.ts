@@ -89,13 +89,12 @@ function stopCommand() {
     .action(async ({ data }) => {
       const { stopCluster } = await import('./stop.ts')
       const ran = await stopCluster(resolve(data))
-      say(
-        ran ? 'The cluster is stopped. Its data stays; kv cluster start goes on with it.' : nothingRuns(data),
-      )
-      if (!ran && data !== DEFAULT_DATA && !existsSync(data))
+      if (ran && !existsSync(data))
         say(
-          'A cluster whose directory was moved while it ran has ended by itself; kv cluster start --data goes on with it at its new place.',
+          `The cluster is stopped whose directory was ${data}; kv cluster start --data goes on with it at its new place.`,
         )
+      else if (ran) say('The cluster is stopped. Its data stays; kv cluster start goes on with it.')
+      else say(nothingRuns(data))
     })
 }
 

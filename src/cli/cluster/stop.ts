@@ -10,6 +10,7 @@ import { type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { ask } from './control-client.ts'
 import { startControlServer } from './control-server.ts'
 import { directoryId } from './directory-id.ts'
+import { knock } from './door.ts'
 import { Failure } from './failure.ts'
 import { findSupervisor, LOCK_FILE, releaseLock, takeLock } from './supervisor-lock.ts'
 
@@ -21,10 +22,14 @@ const NODES = /^n\d/
 /** A supervisor that has answered that all is stopped, or answers no more, has nothing left to do but end. */
 const SUPERVISOR_END_LIMIT_MS = 1_000
 
+/** A supervisor whose directory is gone ends by itself; its nodes have some seconds to close. */
+export const MOVED_END_LIMIT_MS = 15_000
+
 /** Resolves when nothing runs any more and the ports are free. Whether something ran. */
 export async function stopCluster(dataDir: string): Promise<boolean> {
   const supervisor = await findSupervisor(dataDir)
   if (supervisor === undefined) {
+    if (!existsSync(dataDir)) return knock(dataDir, MOVED_END_LIMIT_MS)
     await orphansEnded(dataDir)
     return false
   }

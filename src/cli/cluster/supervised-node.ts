@@ -27,8 +27,8 @@ export type NodeEvent =
 interface Life {
   readonly child: ChildProcess
   readonly gone: Promise<void>
-  /** While it is paused: continues it as soon as the supervisor is gone, so that it can end too. */
-  guard: ChildProcess | undefined
+  /** By us. */
+  paused: boolean
   /** The last word of the node itself. */
   end: NodeEnd | undefined
   /** What we did to it, for the reason shown when it ends. */
@@ -74,7 +74,7 @@ export class SupervisedNode {
   }
 
   get paused(): boolean {
-    return this.#life !== undefined && (isStopped(this.#life.child.pid) ?? this.#life.guard !== undefined)
+    return this.#life !== undefined && (isStopped(this.#life.child.pid) ?? this.#life.paused)
   }
 
   /** Why the last process ended; undefined while one runs or none ever did. */
@@ -90,7 +90,7 @@ export class SupervisedNode {
       env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
     })
     closeSync(log)
-    const life: Life = { child, gone: goneOf(child), guard: undefined, end: undefined, ending: undefined }
+    const life: Life = { child, gone: goneOf(child), paused: false, end: undefined, ending: undefined }
     this.#life = life
     this.#lastEnd = undefined
     child.on('message', (message: FromNode) => this.#hear(life, message))
@@ -129,15 +129,14 @@ export class SupervisedNode {
   pause(): void {
     const life = this.#life
     if (life?.child.pid === undefined) return
-    life.guard ??= guardOf(life.child.pid)
+    life.paused = true
     life.child.kill('SIGSTOP')
   }
 
   resume(): void {
     if (this.#life === undefined) return
     this.#life.child.kill('SIGCONT')
-    this.#life.guard?.kill('SIGKILL')
-    this.#life.guard = undefined
+    this.#life.paused = false
   }
 
   #tell(message: ToNode): void {
@@ -165,7 +164,6 @@ export class SupervisedNode {
   }
 
   #bury(life: Life): void {
-    life.guard?.kill('SIGKILL')
     this.#life = undefined
     this.#view = undefined
     this.#lastEnd = epitaph(life, this.logFile)
@@ -207,20 +205,6 @@ function openLog(path: string): number {
   mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES_MAX) renameSync(path, `${path}.old`)
   return openSync(path, 'a', 0o600)
-}
-
-/**
- * A stopped process cannot notice that its supervisor is gone. So a shell waits in its place: its standard input is a pipe from the
- * supervisor, and when that closes it continues the node, which then finds its channel broken and ends.
- */
-function guardOf(pid: number): ChildProcess {
-  const guard = spawn('/bin/sh', ['-c', `read _; kill -CONT ${pid}`], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  })
-  guard.on('error', () => {})
-  guard.unref()
-  return guard
 }
 
 /** Whether the process is stopped, by whomever; undefined where the system does not tell. */

@@ -21,8 +21,10 @@ import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS } from './clus
 import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
 import { type ControlServer, startControlServer } from './control-server.ts'
 import { directoryId } from './directory-id.ts'
+import { openDoor } from './door.ts'
 import { Failure, failureOf } from './failure.ts'
 import type { PeerAddresses } from './node-messages.ts'
+import { StoppedGuard } from './stopped-guard.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
 import { releaseLock, takeLock } from './supervisor-lock.ts'
 import { asked, knownVoters, type Voter } from './voters.ts'
@@ -90,6 +92,8 @@ export class Supervisor {
   readonly #places: readonly Place[]
   readonly #watchers = new Set<(event: ClusterEvent) => void>()
   readonly #stopped = Promise.withResolvers<void>()
+  readonly #guard: StoppedGuard
+  readonly #closeDoor: () => void
   #mesh: RelayMesh | undefined
   #clusterId: string | null
   #formed: Promise<Formed> | undefined
@@ -150,6 +154,8 @@ export class Supervisor {
       listening: false,
       busy: false,
     }))
+    this.#guard = new StoppedGuard()
+    this.#closeDoor = openDoor(options.dataDir, () => this.#endWhenLost())
   }
 
   get dataDir(): string {
@@ -215,6 +221,8 @@ export class Supervisor {
     clearInterval(this.#watch)
     await Promise.all(this.#places.map(({ node }) => node.stop({ handOver: false })))
     await this.#mesh?.close()
+    this.#closeDoor()
+    this.#guard.close()
     // As long as the address answers, nobody takes the lock for that of a dead one.
     this.#trySave(null)
     releaseLock(this.dataDir, this.#self)
@@ -232,6 +240,8 @@ export class Supervisor {
     clearInterval(this.#watch)
     await this.killAll()
     await this.#mesh?.close()
+    this.#closeDoor()
+    this.#guard.close()
   }
 
   async #begin(file: ClusterFile | undefined): Promise<void> {
@@ -274,6 +284,7 @@ export class Supervisor {
       founding,
       peers: this.#peersOf(place.node.name),
     })
+    this.#guard.watch(this.#places.flatMap(({ node }) => node.pid ?? []))
   }
 
   #foundingOf(place: Place): Founding {
