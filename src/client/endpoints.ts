@@ -85,6 +85,8 @@ export class Endpoints {
 
   /** The members' addresses as the cluster gives them. The endpoints given at the start stay, whatever the cluster says. */
   learn(urls: readonly string[]): void {
+    // A node that is about to join knows nobody.
+    if (urls.length === 0) return
     const known = new Map(this.#all.map((endpoint) => [endpoint.url, endpoint]))
     const learned = urls.flatMap((url) => {
       try {

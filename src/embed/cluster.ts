@@ -166,7 +166,7 @@ class InProcessCluster implements EmbeddedCluster {
 function namesOf({ nodes, ports }: ClusterOptions): string[] {
   const count = nodes ?? ports?.length ?? DEFAULT_NODES
   if (!Number.isInteger(count) || count < 1 || count > NODES_MAX) {
-    throw new RangeError(`nodes must be a number from 1 to ${NODES_MAX}, not ${nodes}`)
+    throw new RangeError(`nodes must be a number from 1 to ${NODES_MAX}, not ${count}`)
   }
   if (ports !== undefined && ports.length !== count) {
     throw new RangeError(`ports must name one port for each of the ${count} nodes`)

@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
 import {
   AbortedError,
   type Client,
@@ -475,6 +476,31 @@ describe('what the client remembers', () => {
     await first.close()
     await kv.put('k', 'w')
     expect(second.contents).toEqual({ k: 'w' })
+  })
+
+  test('a node that is about to join knows nobody: the nodes that are known stay', async () => {
+    const now = performance.now.bind(performance)
+    let skippedMs = 0
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + skippedMs)
+    onTestFinished(() => clock.mockRestore())
+    const [node, other] = [await fake(), await fake('n2')]
+    const members = [memberJson('n1', node.url), memberJson('n2', other.url)]
+    const kv = clientOf([node], { discover: true })
+    for (let round = 0; round < 2; round++) {
+      node.members = other.members = members
+      await kv.get('a')
+      await expect.poll(() => kv.endpoints).toEqual([node.url, other.url])
+      node.members = other.members = []
+      skippedMs += 30_000
+      const lists = () =>
+        [...node.seen, ...other.seen].filter(({ target }) => target === '/v1/cluster').length
+      const before = lists()
+      await kv.get('a')
+      await expect.poll(lists).toBe(before + 1)
+      await expect.poll(() => kv[inspect]().requests).toBe(0)
+      expect(kv.endpoints).toEqual([node.url, other.url])
+      skippedMs += 30_000
+    }
   })
 
   test('not when told so', async () => {

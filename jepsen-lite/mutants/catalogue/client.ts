@@ -305,4 +305,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [CONNECTING],
     edits: [edit(CALL, 'Promise<void> => nextTurn()', 'Promise<void> => Promise.resolve()')],
   },
+  {
+    id: 'M251',
+    title: 'a node that is about to join makes a client forget the others',
+    why: 'It knows no members. When the node given at the start is lost, the client knows nobody who can serve.',
+    layers: UNIT,
+    tests: ['test/client/client.test.ts'],
+    edits: [edit('src/client/endpoints.ts', '    if (urls.length === 0) return\n', '')],
+  },
 ]
