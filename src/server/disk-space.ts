@@ -7,8 +7,9 @@
 //   low    entries that make room (deletes) are taken, others are refused; a leader hands over to a node that has room
 //   none   no entry is written: the replica votes, follows and serves, and takes no entries until there is room again
 //
-// While it is short the log is kept no longer than needed, and LevelDB is told to compact now and then: by itself it would keep what was deleted
-// until enough is written, and nothing is.
+// While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then: by itself it would keep
+// what was deleted until enough is written, and nothing is. Compacting takes room before it gives some: a hundred MiB, where much was written lately. So
+// with none left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again.
 //
 // A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
 // when somebody else fills the disk.
@@ -33,7 +34,7 @@ export interface Disk {
 
 export interface DiskSpaceEvents {
   changed(room: DiskRoom): void
-  /** Give back what was deleted; `done` is called unless that fails, which ends the node. */
+  /** Give back what was deleted, which takes room first; `done` is called unless that fails, which ends the node. */
   compact(done: () => void): void
 }
 
@@ -73,7 +74,7 @@ export class DiskSpace {
   /** Looks, and then again and again. */
   start(): void {
     this.#look()
-    if (this.#room !== 'enough') this.#compact()
+    if (this.#room === 'low') this.#compact()
     this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
   }
 

@@ -229,6 +229,15 @@ test('it looks no more once it is stopped', () => {
   expect(disk.looks).toBe(looks)
 })
 
+test('nothing is compacted where no room is left for it', () => {
+  const { clock, at, compactions } = watched()
+  at(150)
+  clock.advance(2 * driverLimits.diskCompactMs)
+  expect(compactions).toHaveLength(0)
+  at(300)
+  expect(compactions).toHaveLength(1)
+})
+
 test('while it is short what was deleted is given back, one compaction after the other with pauses', () => {
   const { clock, at, compactions } = watched()
   at(10_000)

@@ -482,4 +482,18 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/damage.int.test.ts'],
     edits: [edit('src/storage/level-engine.ts', 'if (openHere.has(place))', 'if (place.length < 0)')],
   },
+  {
+    id: 'M180',
+    title: 'everything is compacted where no room is left for that',
+    why: 'LevelDB writes a table before it deletes others. When that fails it takes no write any more, and the node ends once there is room. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [
+      edit(
+        'src/server/disk-space.ts',
+        "if (this.#room === 'low') this.#compact()",
+        "if (this.#room !== 'enough') this.#compact()",
+      ),
+    ],
+  },
 ]
