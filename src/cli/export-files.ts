@@ -65,8 +65,11 @@ export class ExportDirectory {
       if (this.#directories.has(name)) continue
       const path = this.#path(relative)
       const found = statOf(path)
-      if (found === undefined) mkdirSync(path)
-      else if (!found.isDirectory()) {
+      if (found === undefined) {
+        // Throws when the whole is longer than a path may be: no empty directories are left of it.
+        statOf(this.#path(key))
+        mkdirSync(path)
+      } else if (!found.isDirectory()) {
         return `${relative} is ${found.isSymbolicLink() ? 'a symlink' : 'a file'} there, not a directory`
       }
       this.#directories.add(name)

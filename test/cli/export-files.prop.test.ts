@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ExportDirectory } from '../../src/cli/export-files.ts'
+import { filesIn } from '../../src/cli/import-files.ts'
 import { runs } from '../runs.ts'
 
 const segment = fc.oneof(
@@ -62,6 +63,35 @@ test('an export stays inside its directory', () => {
     { numRuns: runs(300) },
   )
 })
+
+test('an import of the directory finds what was exported, and nothing else', () => {
+  // Together as long as a path may be, or a little longer.
+  const long = fc.array(fc.constantFrom('x'.repeat(255), 'x'.repeat(200)), { minLength: 14, maxLength: 18 })
+  const anyKey = fc.oneof(
+    { weight: 4, arbitrary: key },
+    { weight: 1, arbitrary: long.map((segments) => Buffer.from(segments.join('/'))) },
+  )
+  const record = fc.record({ key: anyKey, value: fc.uint8Array({ maxLength: 3 }) })
+  const distinct = { maxLength: 15, selector: ({ key }: { key: Buffer }) => key.toString('latin1') }
+  fc.assert(
+    fc.property(fc.uniqueArray(record, distinct), (all) => {
+      const top = mkdtempSync(join(tmpdir(), 'quorate-export-'))
+      try {
+        const directory = new ExportDirectory(top, false)
+        const written = all.filter(({ key, value }) => directory.write(key, value).kind === 'written')
+        const found = [...filesIn(top, 3)].map((item) =>
+          item.kind === 'write' ? [hex(item.key), hex(item.value())] : item,
+        )
+        expect(found.sort()).toEqual(written.map(({ key, value }) => [hex(key), hex(value)]).sort())
+      } finally {
+        rmSync(top, { recursive: true, force: true })
+      }
+    }),
+    { numRuns: runs(80) },
+  )
+})
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 function layOut(scratch: string, top: string): void {
   mkdirSync(join(scratch, 'outside'))

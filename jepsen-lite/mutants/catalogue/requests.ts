@@ -6,6 +6,8 @@ import { DRIVER_TESTS, edit, KV_TESTS, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } f
 const APPLY = 'src/kv/apply.ts'
 const TOKENS = 'src/kv/idempotency.ts'
 const PROPOSALS = 'src/server/proposals.ts'
+const SETTINGS_ROUTE = 'src/server/http/cluster.ts'
+const SETTINGS_TESTS = ['test/server/http/api.int.test.ts']
 
 export const REQUESTS: readonly Mutant[] = [
   {
@@ -265,6 +267,78 @@ export const REQUESTS: readonly Mutant[] = [
         'src/server/cluster-version.ts',
         'if (version === undefined) return [',
         'if (version === undefined) return []; if (version < 0) return [',
+      ),
+    ],
+  },
+  {
+    id: 'M190',
+    title: 'the refusal of a since beyond the store is not remembered',
+    why: 'A late copy of the request is applied once the store has come that far, though "nothing was written" was said.',
+    layers: UNIT,
+    tests: KV_TESTS,
+    edits: [
+      edit(
+        APPLY,
+        '  const { outcome, changes, state: done } = refusalOfSince(request, state) ?? ',
+        '  const ahead = refusalOfSince(request, state)\n  if (ahead !== undefined) return yield* evictAfter(ahead)\n  const { outcome, changes, state: done } = ',
+      ),
+    ],
+  },
+  {
+    id: 'M191',
+    title: 'the length of a key is cut to what has room',
+    why: 'A put of a longer key is one of another key, with the rest of it before the value.',
+    layers: UNIT,
+    tests: KV_TESTS,
+    edits: [edit('src/kv/request.ts', 'if (key.length > KEY_BYTES_MAX)', 'if (key.length > 2 ** 32)')],
+  },
+  {
+    id: 'M192',
+    title: 'an import believes what the system says of the size of a file',
+    why: 'What is more than that is left out without a word.',
+    layers: UNIT,
+    tests: ['test/cli/import-files.test.ts'],
+    edits: [
+      edit(
+        'src/cli/import-files.ts',
+        '    at += read\n',
+        '    at += read\n    if (at >= size) return bytes.subarray(0, size)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M193',
+    title: 'a repeated change of settings is answered with those of now',
+    why: 'A repeat gets another answer than the first try.',
+    layers: UNIT,
+    tests: SETTINGS_TESTS,
+    edits: [edit(SETTINGS_ROUTE, 'settingsJson(outcome.settings, ', 'settingsJson(node.status().settings, ')],
+  },
+  {
+    id: 'M194',
+    title: 'what is not named of the leases is taken from a node that may lag behind',
+    why: 'Leases that were switched off are on again, though nobody asked for that.',
+    layers: UNIT,
+    tests: SETTINGS_TESTS,
+    edits: [
+      edit(
+        SETTINGS_ROUTE,
+        '  const set = answered((_: ReadGrant) => {\n    const now = node.status().raft.leases\n',
+        '  const now = node.status().raft.leases\n  const set = answered((_: ReadGrant) => {\n',
+      ),
+    ],
+  },
+  {
+    id: 'M195',
+    title: 'a file that is replaced may be read by everybody',
+    why: 'What was kept from others is shown to them.',
+    layers: UNIT,
+    tests: ['test/cli/files.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/export-files.ts',
+        'replace(path, value, found.mode & 0o777)',
+        'replace(path, value, 0o644)',
       ),
     ],
   },
