@@ -26,6 +26,9 @@ const { values, positionals } = parseArgs({
 const jobs = wholeNumber('--jobs', values.jobs, 1)
 const simSeconds = wholeNumber('--sim-seconds', values['sim-seconds'], 0)
 
+/** By a test; the last: no test file can even be loaded with it. */
+const KILLED = new Set(['Killed', 'Timeout', 'RuntimeError'])
+
 const targets = targetsOf(positionals)
 install()
 const rows: Row[] = []
@@ -58,7 +61,7 @@ async function measure(files: StrykerFiles, simulated: boolean): Promise<Row[]> 
   return Object.entries(files).map(([file, { mutants }]) => {
     const of = (some: ReadonlySet<Survivor>): number => [...some].filter((each) => each.file === file).length
     const counted = mutants.filter(({ status }) => status !== 'Ignored')
-    const tests = counted.filter(({ status }) => status === 'Killed' || status === 'Timeout').length
+    const tests = counted.filter(({ status }) => KILLED.has(status)).length
     const counts = { types: of(types), simulator: of(simulator), equivalent: of(equivalent) }
     return { file, mutants: counted.length, tests, ...counts }
   })

@@ -143,9 +143,11 @@ describe('bytes that are not ours', () => {
   })
 
   test('text beyond ASCII is an error of ours, DEL is ASCII', () => {
-    const target = new Uint8Array(4)
+    const target = new Uint8Array(4).fill(0xff)
     writeAscii(target, 1, '\x7f')
-    expect(hex(target)).toBe('007f0000')
+    expect(hex(target)).toBe('ff7fffff')
+    const request = { ...ask(putOf('k', '')), principal: '\x7f' }
+    expect(decodeRequest(16, 1, bodyOf(request))).toEqual(request)
     expect(() => writeAscii(target, 0, '\x80')).toThrow(RangeError)
   })
 
@@ -168,6 +170,16 @@ describe('bytes that are not ours', () => {
     const { clusterVersion: _, ...others } = initialState().settings
     const bytes = new Uint8Array(settingsBytes(others))
     writeSettings(others, bytes, 0)
+    expect(() => readAllSettings(bytes, 0)).toThrow(MalformedBytesError)
+  })
+
+  test('registers that hold a setting twice are malformed', () => {
+    const { settings } = initialState()
+    const bytes = new Uint8Array(settingsBytes(settings) + 9)
+    writeSettings(settings, bytes, 0)
+    expect(readAllSettings(bytes, 0)).toEqual(settings)
+    bytes[0] = 8
+    bytes.copyWithin(bytes.length - 9, bytes.length - 18)
     expect(() => readAllSettings(bytes, 0)).toThrow(MalformedBytesError)
   })
 

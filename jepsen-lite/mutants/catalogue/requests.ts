@@ -195,8 +195,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         'src/kv/request.ts',
-        "if (command.kind === 'put') target.set(command.value, keyAt + 2 + command.key.length)",
-        "if (command.kind === 'put') target.set(command.value.map((byte, at) => byte ^ Number(at === 0)), keyAt + 2 + command.key.length)",
+        "if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)",
+        "if (command.kind === 'put') target.set(command.value.map((byte, at) => byte ^ Number(at === 0)), keyAt + 2 + key.length)",
       ),
     ],
   },
