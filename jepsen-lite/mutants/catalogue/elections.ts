@@ -246,4 +246,12 @@ export const ELECTIONS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M346',
+    title: 'who has granted a pre-vote after its leader broke off waits as long as all others who have',
+    why: 'They campaign at the same moment where the first does not win, and two take turns to the millisecond.',
+    layers: UNIT,
+    tests: ['test/raft/connections.test.ts'],
+    edits: [edit(RAFT, 'failoverDelayMaxMs * (1 + this.#random())\n', 'failoverDelayMaxMs\n')],
+  },
 ]

@@ -80,7 +80,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         MEMBERSHIP,
-        'if (voters.length - away.length > voters.length / 2) return undefined',
+        'if (!isLost(away.length)) return undefined',
         'if (away.length >= 0) return undefined',
       ),
     ],
