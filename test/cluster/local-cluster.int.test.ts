@@ -166,6 +166,18 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
 })
 
+test('a start without a majority says so, and waits for nobody who cannot come', async () => {
+  const space = await Workspace.open()
+  await space.start()
+  await space.tell({ command: 'stop' })
+  for (const lost of ['n2', 'n3']) rmSync(space.path(lost), { recursive: true })
+  const { code, stderr } = await space.kv('cluster', 'start', '--detach')
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/n1 runs .* majority/)
+  expect(stderr).toContain('n2 has lost its data')
+  expect((await space.peek()).nodes.map(({ state }) => state)).toEqual(['running', 'stopped', 'stopped'])
+})
+
 test('a healthy node is made a fresh replica only on purpose, and also while another is being restarted', async () => {
   const space = await Workspace.open()
   const started = await space.start()

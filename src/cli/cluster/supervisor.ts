@@ -190,8 +190,15 @@ export class Supervisor {
     const founding = this.#clusterId === null
     const problems: string[] = []
     const checks = this.#places.map(async (place) => {
-      const problem = await this.#becomesReady(place)
-      if (problem === undefined) return
+      const { node } = place
+      const problem = await this.#becomesReady(
+        place,
+        async () => !founding && (await this.#hasNoMajority(place)),
+      )
+      if (problem === undefined) {
+        if (!node.ready) problems.push(readyOnlyWithMajority(node))
+        return
+      }
       if (this.#stopping) throw new Failure(1, 'The cluster was stopped before it was ready.')
       if (founding) {
         throw new Failure(
@@ -522,17 +529,15 @@ export class Supervisor {
     await this.#launch(place)
     this.#trySave()
     // Whoever brings back one node after the other cannot wait for a majority at the first.
-    const problem = await this.#becomesReady(
-      place,
-      async () => place.listening && (await this.#majority()) === 'impossible',
-    )
+    const problem = await this.#becomesReady(place, () => this.#hasNoMajority(place))
     if (problem !== undefined) return refused(1, withAdvice(problem, place))
     await this.#firstAnswers([place])
-    return done(
-      node.ready
-        ? `${node.name} is ready (process ${node.pid}).`
-        : `${node.name} runs (process ${node.pid}). It can be ready only when a majority of the nodes runs.`,
-    )
+    return done(node.ready ? `${node.name} is ready (process ${node.pid}).` : readyOnlyWithMajority(node))
+  }
+
+  /** It serves, and cannot become ready. */
+  async #hasNoMajority(place: Place): Promise<boolean> {
+    return place.listening && (await this.#majority()) === 'impossible'
   }
 
   /** Of the voters that the configuration names, `without` the one at this place. */
@@ -708,6 +713,10 @@ function withAdvice(problem: string, { node, stage }: Place): string {
     return `${node.name} has lost its data: ${node.dataDir} holds none. ${rejoin} makes it a fresh replica.`
   }
   return problem.includes(rejoin) ? problem : `${problem}\nIf its data is damaged or lost: ${rejoin}`
+}
+
+function readyOnlyWithMajority({ name, pid }: SupervisedNode): string {
+  return `${name} runs (process ${pid}). It can be ready only when a majority of the nodes runs.`
 }
 
 function done(said: string): ControlReply {
