@@ -11,6 +11,9 @@ const LINKS = 'src/server/links/links.ts'
 const PEER = 'src/server/links/peer.ts'
 const SENDER = 'src/server/links/snapshot-sender.ts'
 const LINKS_TESTS = ['test/server/links/links.test.ts']
+const CONNECTION = 'src/server/tcp/connection.ts'
+const JOIN = 'src/server/join.ts'
+const JOIN_TESTS = ['test/server/join.int.test.ts']
 const PROCESSES = 'src/server/links/processes.ts'
 
 export const TRANSPORT: readonly Mutant[] = [
@@ -182,5 +185,88 @@ export const TRANSPORT: readonly Mutant[] = [
         'if (!this.#configuration.removed.includes(this.#replicaId)) return undefined',
       ),
     ],
+  },
+  {
+    id: 'M415',
+    title: 'a peer that reads slowly is taken for one that is silent',
+    why: 'The ping waits behind what is queued. What was queued is lost, sent again, and lost again.',
+    layers: UNIT,
+    tests: HANDSHAKE_TESTS,
+    edits: [edit(CONNECTION, '    if (this.backedUp && this.moved) this.silentTicks = 0\n', '')],
+  },
+  {
+    id: 'M416',
+    title: 'memory of frames is used again while some of them wait in the socket',
+    why: 'Frames are overwritten on their way; their checksums do not hold.',
+    layers: UNIT,
+    tests: HANDSHAKE_TESTS,
+    edits: [edit(CONNECTION, 'if (this.queuedFrames === 0) this.writer.allSent()', 'this.writer.allSent()')],
+  },
+  {
+    id: 'M417',
+    title: 'a joining replica does not look which cluster it asks',
+    why: 'It is added to another cluster, where it never catches up.',
+    layers: UNIT,
+    tests: JOIN_TESTS,
+    edits: [edit(JOIN, 'if (seen.clusterId !== joiner.clusterId)', "if (seen.clusterId === '')")],
+  },
+  {
+    id: 'M418',
+    title: 'a node that lags decides whether a name is taken',
+    why: 'The name of a member that was removed is refused for good, and the node ends.',
+    layers: UNIT,
+    tests: JOIN_TESTS,
+    edits: [
+      edit(JOIN, 'if (status === MEMBERSHIP_REFUSED && namesake', 'if (namesake'),
+      edit(
+        JOIN,
+        '  if (status === 200) return\n',
+        '  if (status === 200 && namesake === undefined) return\n',
+      ),
+    ],
+  },
+  {
+    id: 'M419',
+    title: 'stop() of a node that is being ended otherwise returns at once',
+    why: 'Its directory is still locked when somebody starts it again.',
+    layers: UNIT,
+    tests: ['test/server/node-ending.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/start-node.ts',
+        '    await this.#stopping\n    // It may have failed or been crashed meanwhile, and is being ended for that.\n    await this.ended\n',
+        '    await this.#stopping\n',
+      ),
+    ],
+  },
+  {
+    id: 'M420',
+    title: 'a snapshot is told as received after the links were closed',
+    why: 'Whoever closed them has given up what it would go into.',
+    layers: UNIT,
+    tests: LINKS_TESTS,
+    edits: [
+      edit(
+        'src/server/links/snapshot-receiver.ts',
+        'if (!this.closed) this.context.events',
+        'this.context.events',
+      ),
+    ],
+  },
+  {
+    id: 'M421',
+    title: 'a peer is called refused as soon as one call has failed',
+    why: 'A peer that is back within milliseconds costs an election.',
+    layers: UNIT,
+    tests: LINKS_TESTS,
+    edits: [edit(PEER, '!this.grace.over || !this.grace.failed', '!this.grace.failed')],
+  },
+  {
+    id: 'M422',
+    title: 'a connection to an older process is kept when the newer one calls',
+    why: 'After a loss of power nobody is left to close it: what is sent on it is lost until silence tells.',
+    layers: UNIT,
+    tests: HANDSHAKE_TESTS,
+    edits: [edit(PEER, 'if (this.answeredBy !== incarnation)', 'if (this.answeredBy === 0n)')],
   },
 ]

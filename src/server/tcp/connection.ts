@@ -19,10 +19,18 @@ import {
 
 /** Ticks without a byte after which the other side counts as gone; the first asks with a ping. */
 const SILENT_TICKS = 3
+/** Given to the socket at once, about: it says when all of that has been taken, and nothing before. */
+const WRITE_BYTES = 256 * 1024
 
 /** Frames are put together here, then copied: nothing runs in between. */
 const scratch = new ByteWriter()
 const NOTHING: readonly Uint8Array[] = []
+
+interface Piece {
+  readonly bytes: Uint8Array
+  /** That have left when this one has, beside those of the pieces before. */
+  readonly frames: number
+}
 
 export const nobody: WireOwner = { frame: () => {}, closed: () => {} }
 
@@ -40,9 +48,13 @@ export class Connection implements Wire {
   private readonly writer = new FrameWriter()
   private readonly ticker: NodeJS.Timeout
   private silentTicks = 0
-  /** Of what is queued, not yet given to the socket. */
-  private waitingBytes = 0
-  private waitingFrames = 0
+  /** At the last tick something was queued; and since then some of what is queued was taken. */
+  private backedUp = false
+  private moved = false
+  /** Made of frames that are queued, and not yet given to the socket. */
+  private readonly waiting: Piece[] = []
+  /** Queued frames that are not in `waiting` yet. */
+  private unbundledFrames = 0
   private flushAsked = false
   private over = false
   private onHold = false
@@ -98,9 +110,8 @@ export class Connection implements Wire {
     if (this.queuedFrames > 0 && this.queuedBytes + bytes > limits.queueBytesMax) return false
     this.writer.append(code, fixed, tail, stable)
     this.queuedBytes += bytes
-    this.waitingBytes += bytes
     this.queuedFrames++
-    this.waitingFrames++
+    this.unbundledFrames++
     if (!this.flushAsked) {
       this.flushAsked = true
       process.nextTick(() => this.flush())
@@ -142,7 +153,7 @@ export class Connection implements Wire {
       return
     }
     this.socket.off('drain', this.flush)
-    this.writeOut()
+    this.writeOut(Number.POSITIVE_INFINITY)
     this.socket.end()
     const timer = setTimeout(() => this.ended('drained'), this.limits.drainMs)
     this.socket.once('close', () => {
@@ -156,23 +167,39 @@ export class Connection implements Wire {
     if (!this.socket.writableNeedDrain) this.writeOut()
   }
 
-  private writeOut(): void {
-    const { socket, writer, waitingBytes, waitingFrames } = this
-    if (writer.empty || this.over || socket.writableEnded) return
-    this.waitingBytes = 0
-    this.waitingFrames = 0
-    this.counters.bytesSent += waitingBytes
-    const pieces = writer.takePieces()
-    const last = pieces.length - 1
+  /** Gives the socket what is queued, as far as `bytesMax` goes; the rest when it has taken that. */
+  private writeOut(bytesMax = WRITE_BYTES): void {
+    const { socket, waiting } = this
+    if (this.over || socket.writableEnded) return
+    this.bundle()
+    let count = 0
+    let bytes = 0
+    let frames = 0
+    for (; count < waiting.length && bytes < bytesMax; count++) {
+      bytes += waiting[count]?.bytes.length ?? 0
+      frames += waiting[count]?.frames ?? 0
+    }
+    if (count === 0) return
+    this.counters.bytesSent += bytes
     socket.cork()
-    for (const [at, piece] of pieces.entries()) {
-      if (at < last) socket.write(piece)
-      else socket.write(piece, () => this.taken(waitingBytes, waitingFrames))
+    for (const [at, piece] of waiting.splice(0, count).entries()) {
+      if (at < count - 1) socket.write(piece.bytes)
+      else socket.write(piece.bytes, () => this.taken(bytes, frames))
     }
     socket.uncork()
   }
 
+  private bundle(): void {
+    if (this.writer.empty) return
+    const pieces = this.writer.takePieces()
+    const last = pieces.length - 1
+    for (const [at, bytes] of pieces.entries())
+      this.waiting.push({ bytes, frames: at < last ? 0 : this.unbundledFrames })
+    this.unbundledFrames = 0
+  }
+
   private taken(bytes: number, frames: number): void {
+    this.moved = true
     this.queuedBytes -= bytes
     this.queuedFrames -= frames
     if (this.queuedFrames === 0) this.writer.allSent()
@@ -225,6 +252,10 @@ export class Connection implements Wire {
 
   private tick(asks: boolean): void {
     if (this.onHold) return
+    // Where much is queued the ping waits behind it. What moves there is taken by somebody; without a queue, by the kernel.
+    if (this.backedUp && this.moved) this.silentTicks = 0
+    this.backedUp = this.queuedFrames > 0
+    this.moved = false
     this.silentTicks++
     if (this.silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.limits.silenceMs} ms`)
     else if (asks) this.sendBare(CODE.ping)

@@ -82,6 +82,26 @@ describe('what is tried again', () => {
     }
   })
 
+  test('a peer that is back in time is not called refused, however often its connections break', () => {
+    const { world, a, b } = pair({ refusedAfterMs: 20 })
+    let peer = b
+    for (let boot = 2; boot < 6; boot++) {
+      world.stop(peer)
+      world.pass(10)
+      // It could not be reached meanwhile.
+      expect(a.underWay).toMatchObject({ 'failures of 2': expect.any(Number) })
+      peer = world.start(2, boot)
+      peer.links.setPeers([a.member])
+      world.pass(200)
+      expect([a.of('refused').length, a.of('connected').length, a.underWay]).toEqual([0, boot, {}])
+    }
+    world.stop(peer)
+    world.pass(19)
+    expect(a.of('refused')).toEqual([])
+    world.pass(20)
+    expect(a.of('refused')).toHaveLength(1)
+  })
+
   test('a transfer that failed can be made again, as often as one likes', () => {
     const { world, a, b } = pair()
     const sink = new Sink(b)

@@ -121,7 +121,8 @@ test('a newer process of a replica takes the place of the older one, which stops
 
 test('a peer that calls as a new process is called anew, even if the end of the old one was never told', async () => {
   const bare = await bareListener()
-  const a = await party()
+  // Silence would tell as well.
+  const a = await party({ limits: { silenceMs: 600_000 } })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const old = await bare.accepted()
   await old.next()

@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
 import type { Relay } from '../../../src/server/relay.ts'
-import { CODE } from '../../../src/server/tcp/link-codec.ts'
+import { CODE, readFrame } from '../../../src/server/tcp/link-codec.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {
   atRest,
@@ -26,6 +26,15 @@ const heartbeat = (from: Party, to: Party, round: number): Message => ({
   commit: asIndex(0),
   round,
   confirmed: undefined,
+})
+
+const forward = (from: Party, to: Party, frame: Uint8Array): Message => ({
+  type: 'forward',
+  from: from.member.id,
+  to: to.member.id,
+  term: asTerm(3),
+  boot: 1,
+  proposals: [{ seq: 1, frame }],
 })
 
 const rounds = (count: number): number[] => Array.from({ length: count }, (_, round) => round)
@@ -323,6 +332,53 @@ test('a stalled reader bounds what waits for it; the rest is dropped, and what w
   await atRest(a)
   a.network.send(heartbeat(a, b, 7))
   expect((await nextSaid(called))?.type).toBe(4)
+})
+
+test('a peer that reads slowly is not taken for one that is silent, and all that is queued for it arrives', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  try {
+    const { a, called, caller } = await partyAndBare({ limits: { silenceMs: 3000 } })
+    const b = await party({ id: 2 })
+    expect((await caller.next())?.type).toBe(CODE.welcome)
+    called.socket.pause()
+    const queued = (): number => a.network.inspect()['queuedBytes of 2'] ?? 0
+    const frame = sealedFrame(12_000)
+    const sent: Message[] = []
+    /** As much waits as the kernel does not take at once: the ping waits behind it. */
+    const fill = async (): Promise<void> => {
+      while (queued() < 8 << 20) {
+        for (const message of [heartbeat(a, b, sent.length), forward(a, b, frame)]) {
+          a.network.send(message)
+          sent.push(message)
+        }
+        if (sent.length % 50 === 0) await new Promise(setImmediate)
+      }
+    }
+    /** The time passes in which the other side looks for a sign of life once, and in which it pings. */
+    const ticks = async (): Promise<void> => {
+      vi.advanceTimersByTime(1000)
+      caller.send(CODE.ping)
+      expect((await caller.next())?.type).toBe(CODE.pong)
+    }
+    for (let tick = 0; tick < 6; tick++) {
+      await fill()
+      const before = queued()
+      called.socket.resume()
+      while (queued() === before) await new Promise(setImmediate)
+      called.socket.pause()
+      await ticks()
+    }
+    expect(a.seen('disconnected')).toBe(0)
+    called.socket.resume()
+    for (const { type } of sent) {
+      const said = await nextSaid(called)
+      if (said === undefined) throw new Error('the connection was closed')
+      expect(readFrame(said.type, said.body, { from: a.member.id, to: b.member.id }).type).toBe(type)
+    }
+    await atRest(a)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('many small messages to a stalled reader are bounded by number', async () => {
