@@ -32,13 +32,16 @@ const start = async (name: string, founding: Founding): Promise<RunningNode> => 
 /** On connections of their own, which a test can close. */
 const agent = new Agent({ keepAlive: true })
 function ask(node: RunningNode, method: string, path: string, body?: string): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const answered = new Promise<number>((resolve, reject) => {
     const headers = body === undefined ? {} : { 'content-type': 'application/json' }
     const asking = request(`${node.url}${path}`, { method, agent, headers }, (answer) => {
       answer.resume().on('end', () => resolve(answer.statusCode ?? 0))
     })
     asking.on('error', reject).end(body)
   })
+  // Of a node that dies it may fail before anybody waits for it.
+  answered.catch(() => {})
+  return answered
 }
 
 async function until(reached: () => boolean | Promise<boolean>): Promise<void> {

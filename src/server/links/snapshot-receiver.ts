@@ -108,14 +108,10 @@ class Incoming {
     this.wire.close(why)
   }
 
-  /** Calls back once nothing of this transfer, which is closed, is under way any more. */
+  /** Calls back once nothing of this transfer, which is closed, is under way any more. Asked once, by the one that takes its place. */
   whenIdle(then: () => void): void {
-    const before = this.idle
-    this.idle = () => {
-      before()
-      then()
-    }
-    if (!this.busy) this.idle()
+    if (this.busy) this.idle = then
+    else then()
   }
 
   private frame(frame: Frame): void {

@@ -102,6 +102,61 @@ describe('what is tried again', () => {
     expect(a.of('refused')).toHaveLength(1)
   })
 
+  test('a peer that calls, or is named at another address, is called at once, however long the pause would last', () => {
+    const { world, a, b } = pair({ reconnectMinMs: 10_000, reconnectMaxMs: 10_000 })
+    world.stop(b)
+    world.pass(20)
+    const back = world.start(2, 2)
+    back.links.setPeers([a.member])
+    world.pass(20)
+    expect(a.of('connected')).toHaveLength(2)
+    // Found where the configuration looks for it, without a call of its own.
+    const c = world.start(3)
+    c.links.setPeers([])
+    a.links.setPeers([back.member, { ...c.member, peer: 'nowhere' }])
+    world.pass(20)
+    expect(a.underWay).toMatchObject({ 'retrying of 3': 1 })
+    a.links.setPeers([back.member, c.member])
+    world.pass(20)
+    expect([c.of('connected').length, a.underWay]).toEqual([1, {}])
+  })
+
+  test('a snapshot goes where its receiver was reached, whatever the configuration says', () => {
+    const world = new World()
+    const [a, b] = [world.start(1), world.start(2)]
+    new Sink(b)
+    a.links.setPeers([{ ...b.member, peer: 'nowhere' }])
+    b.links.setPeers([a.member])
+    world.pass(100)
+    expect(a.of('connected')).toHaveLength(1)
+    a.links.sendSnapshot(b.member.id, TERM, sourceOf(3))
+    world.pass(100)
+    expect(a.of('sent')).toEqual([{ kind: 'sent', ok: true }])
+  })
+
+  test('a peer that nobody has named is not called any more when it has gone', () => {
+    const world = new World({ reconnectMaxMs: 20 })
+    const [a, b] = [world.start(1), world.start(2)]
+    a.links.setPeers([])
+    b.links.setPeers([a.member])
+    world.pass(20)
+    expect(a.of('connected')).toHaveLength(1)
+    world.stop(b)
+    world.pass(100)
+    const back = world.start(2, 2)
+    back.links.setPeers([])
+    world.pass(100)
+    expect(back.wires.size).toBe(0)
+  })
+
+  test('a transfer takes as long as it needs while chunks are written', () => {
+    const { world, a, b } = pair({ snapshotStallMs: 50 })
+    const sink = new Sink(b, 20)
+    a.links.sendSnapshot(b.member.id, TERM, sourceOf(20))
+    world.pass(1000)
+    expect([a.of('sent'), sink.finished]).toEqual([[{ kind: 'sent', ok: true }], 1])
+  })
+
   test('a transfer that failed can be made again, as often as one likes', () => {
     const { world, a, b } = pair()
     const sink = new Sink(b)
@@ -113,6 +168,29 @@ describe('what is tried again', () => {
       expect([a.underWay, b.underWay]).toEqual([{}, {}])
     }
   })
+
+  test.each([1, 2, 4])(
+    'a chunk that was read for a connection that broke is not counted, with %i in flight',
+    (inflight) => {
+      for (let ms = 0; ms < 40; ms++) {
+        const { world, a, b } = pair({ snapshotChunksInflightMax: inflight, reconnectMaxMs: 3 })
+        const sink = new Sink(b)
+        const source = sourceOf(5)
+        const read: SnapshotSource['read'] = (number, done) =>
+          void world.after(10, () => source.read(number, done))
+        a.links.sendSnapshot(b.member.id, TERM, { ...source, read })
+        world.pass(ms)
+        world.breaks(a, b)
+        world.pass(1000)
+        expect([ms, a.of('sent'), sink.finished, a.underWay]).toEqual([
+          ms,
+          [{ kind: 'sent', ok: true }],
+          1,
+          {},
+        ])
+      }
+    },
+  )
 
   test.each([1, 2, 4])('a transfer goes on after each break with %i chunks in flight', (inflight) => {
     const { world, a, b } = pair({ snapshotChunksInflightMax: inflight, reconnectMaxMs: 20 })

@@ -193,6 +193,31 @@ test('a process that calls again is given its new connection, and an earlier cal
   expect(await refusal(await call(a, { greeting: greetingOf(), attempt: 6 }))).toMatchObject({ stop: false })
 })
 
+test('calls for messages and for snapshots are told apart, whichever comes late', async () => {
+  const a = await alone()
+  const greeting = greetingOf()
+  await welcomed(await call(a, { greeting, attempt: 1 }))
+  await welcomed(await call(a, { greeting, attempt: 3, purpose: 'snapshot' }))
+  await welcomed(await call(a, { greeting, attempt: 2 }))
+  expect((await refusal(await call(a, { greeting, attempt: 3, purpose: 'snapshot' }))).stop).toBe(false)
+})
+
+test('an older process that answers a call is not talked to, and one that has answered is remembered', async () => {
+  const bare = await bareListener()
+  const greeting = greetingOf({ peer: bare.address, boot: 5 })
+  const a = await party({ limits: { silenceMs: 600_000 } })
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const newest = await bare.accepted()
+  newest.say({ type: 'welcome', incarnation: 5n, greeting })
+  newest.socket.end()
+  const older = await bare.accepted()
+  older.say({ type: 'welcome', incarnation: 4n, greeting: { ...greeting, boot: 4 } })
+  await older.closed()
+  const no = await refusal(await call(a, { greeting: { ...greeting, boot: 4 }, incarnation: 4n }))
+  expect(no).toMatchObject({ stop: true, sentence: expect.stringContaining('newer process') })
+  expect(a.events).toEqual([])
+})
+
 test('only the own cluster can stop a node, and who answers must be who was called', async () => {
   const bare = await bareListener()
   const a = await party()
@@ -259,7 +284,8 @@ test('who says nothing is not waited for', async () => {
 })
 
 test('strangers are limited in number, and peers still get in when they have gone', async () => {
-  const a = await alone({ limits: { strangersMax: 3, handshakeMs: 60_000 } })
+  // Silence would close them as well.
+  const a = await alone({ limits: { strangersMax: 3, handshakeMs: 60_000, silenceMs: 600_000 } })
   const strangers = [1, 2, 3].map(() => RawPeer.to(a.address))
   const [first] = await Promise.all(strangers)
   await (await RawPeer.to(a.address)).closed()

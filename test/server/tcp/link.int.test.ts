@@ -381,6 +381,17 @@ test('a peer that reads slowly is not taken for one that is silent, and all that
   }
 })
 
+test('a message that alone is larger than the queue is sent when nothing else waits', async () => {
+  const [a, b] = await pair({ limits: { queueBytesMax: 1000 } })
+  for (let round = 0; round < 3; round++) {
+    a.network.send(forward(a, b, sealedFrame(5000)))
+    a.network.send(forward(a, b, sealedFrame(5000)))
+    expect((await b.next('message')).message.type).toBe('forward')
+    await atRest(a)
+  }
+  expect(a.network.counters).toMatchObject({ messagesSent: 3, messagesDropped: 3 })
+})
+
 test('many small messages to a stalled reader are bounded by number', async () => {
   const { a, called } = await partyAndBare({ limits: { queueMessagesMax: 100 } })
   called.socket.pause()
