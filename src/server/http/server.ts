@@ -374,5 +374,6 @@ function operationOf(method: string | undefined, { path, query }: Target): Opera
   if (path !== '/v1/kv' && !path.startsWith('/v1/kv/')) return 'other'
   if (method === 'PUT') return 'put'
   if (method === 'DELETE') return 'delete'
+  if (method !== 'GET' && method !== 'HEAD') return 'other'
   return path === '/v1/kv' && !namesKey(query) ? 'range' : 'get'
 }

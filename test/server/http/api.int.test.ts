@@ -463,6 +463,21 @@ describe('health', () => {
     expect(text).not.toMatch(/quorate_staleness_seconds \d/)
   })
 
+  test('/metrics counts a method that a key does not have as no read', async () => {
+    const { ask } = await serve()
+    for (const method of ['PATCH', 'POST', 'OPTIONS'])
+      for (const target of ['/v1/kv/a', '/v1/kv', '/v1/kv?key=a'])
+        expect((await ask(method, target)).status).toBe(405)
+    for (const target of ['/v1/kv/a', '/v1/kv?key=a', '/v1/kv']) await ask('HEAD', target)
+    const { text } = await ask('GET', '/metrics')
+    const counted = text.split('\n').filter((line) => line.startsWith('quorate_http_requests_total'))
+    expect(counted.sort()).toEqual([
+      'quorate_http_requests_total{operation="get",status="404"} 2',
+      'quorate_http_requests_total{operation="other",status="405"} 9',
+      'quorate_http_requests_total{operation="range",status="200"} 1',
+    ])
+  })
+
   test('/openapi.json names every route, with the limits that are enforced', async () => {
     const { ask } = await serve()
     const { json, headers } = await ask('GET', '/openapi.json')
