@@ -203,6 +203,7 @@ export class Reads {
     for (const [, waiter] of this.#open.entries()) {
       this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail: reason, written: 'no' } })
     }
+    this.#forgetAnswered()
   }
 
   #awaitIndex(waiter: Waiter, index: LogIndex): void {
@@ -245,7 +246,7 @@ export class Reads {
   }
 
   /** Nobody else may come for them: without a leader nothing that is parked is ever asked again. */
-  #forgetExpired(): void {
+  #forgetAnswered(): void {
     this.#expired = 0
     const isOpen = ({ open }: Waiter): boolean => open
     this.#fresh = this.#fresh.filter(isOpen)
@@ -279,7 +280,7 @@ export class Reads {
     if (!waiter.open) return
     waiter.open = false
     this.#open.delete(waiter.number)
-    if (this.#expired > this.#open.size) this.#forgetExpired()
+    if (this.#expired > this.#open.size) this.#forgetAnswered()
     this.#awaitingRevision.delete(waiter)
     waiter.timer?.cancel()
     waiter.done(result)

@@ -24,7 +24,7 @@ export const REST: readonly Mutant[] = [
     why: 'The same with reads.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
-    edits: [edit(READS, '    if (this.#expired > this.#open.size) this.#forgetExpired()\n', '')],
+    edits: [edit(READS, '    if (this.#expired > this.#open.size) this.#forgetAnswered()\n', '')],
   },
   {
     id: 'M302',
