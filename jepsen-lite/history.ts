@@ -207,7 +207,7 @@ export interface Result {
   /** Reads: what was served, and for stale ones the bound on their age that the answer claims. */
   readonly served?: Consistency
   readonly stalenessMs?: number
-  /** The store says that it had applied this request before. */
+  /** The store says that it had applied this request before; false: it says that it had not. */
   readonly replayed?: boolean
   /** Who answered, when it was not the node that was asked. */
   readonly node?: string

@@ -28,12 +28,14 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
   }
 }
 
-type Answered = { readonly id: number; readonly op: Change; readonly result: Result }
+type Answered = Pick<Call, 'id' | 'start' | 'end'> & { readonly op: Change; readonly result: Result }
 type Change = Exclude<Call['op'], { readonly f: 'get' | 'range' }>
 
 function differing(token: string, attempts: readonly Call[]): Finding[] {
-  const [first, ...rest] = attempts.flatMap(({ id, op, outcome }): Answered[] =>
-    outcome.kind === 'ok' && op.f !== 'get' && op.f !== 'range' ? [{ id, op, result: outcome.result }] : [],
+  const [first, ...rest] = attempts.flatMap(({ id, op, outcome, start, end }): Answered[] =>
+    outcome.kind === 'ok' && op.f !== 'get' && op.f !== 'range'
+      ? [{ id, op, start, end, result: outcome.result }]
+      : [],
   )
   if (first === undefined) return []
   return rest.flatMap((other) => {
@@ -52,9 +54,16 @@ function whatDiffers(a: Answered, b: Answered): string | undefined {
   const field = one.findIndex(
     (value, at) => value !== undefined && other[at] !== undefined && value !== other[at],
   )
-  if (field < 0) return undefined
+  if (field < 0) return answeredAsNew(a, b)
   const name = EFFECTS[field] ?? ''
   return `were answered differently: ${name} ${JSON.stringify(one[field])} and ${JSON.stringify(other[field])}`
+}
+
+function answeredAsNew(a: Answered, b: Answered): string | undefined {
+  const late = a.end < b.start ? b : b.end < a.start ? a : undefined
+  return late?.result.replayed === false
+    ? `were both answered as new, although operation ${late.id} began after the other had been answered`
+    : undefined
 }
 
 const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const

@@ -4,7 +4,7 @@
 // An answer that docs/reference/http.md does not allow is `wrong`, whatever it means for the store: the requests sent here are in order, so a 400 is as wrong
 // as a list without its last line.
 
-import type { ListedRow, Operation, Range, Result, Row } from '../history.ts'
+import type { ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
@@ -35,7 +35,7 @@ export async function perform(
       const end = await ask(getRequest(op.key, readQuery(op)))
       return readEnd(end, (answer) => ({
         ...recordRead(answer),
-        ...revisionOf(header(answer, 'kv-revision')),
+        ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
         ...served(answer),
       }))
     }
@@ -47,13 +47,13 @@ export async function perform(
       }))
     }
     case 'put':
-      return changeEnd(await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) })))
+      return changeEnd(await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) })), op)
     case 'del':
-      return changeEnd(await ask(deleteRequest(op.key, { ...conditionOf(op), ...once(op) })))
+      return changeEnd(await ask(deleteRequest(op.key, { ...conditionOf(op), ...once(op) })), op)
     case 'acquire':
-      return changeEnd(await ask(putRequest(op.key, op.owner, { 'If-None-Match': '*', ...once(op) })))
+      return changeEnd(await ask(putRequest(op.key, op.owner, { 'If-None-Match': '*', ...once(op) })), op)
     case 'release':
-      return changeEnd(await ask(deleteRequest(op.key, { ...ifRevision(op.token), ...once(op) })))
+      return changeEnd(await ask(deleteRequest(op.key, { ...ifRevision(op.token), ...once(op) })), op)
     case 'cas':
       return compareAndSet(ask, op)
     case 'append':
@@ -72,7 +72,7 @@ async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Pr
   if (value !== op.from)
     return { kind: 'ok', result: { ...rest, value, current: modRevision ?? null, applied: false } }
   const put = await ask(putRequest(op.key, op.to, { ...unchanged(modRevision), ...once(op) }))
-  const end = changeEnd(put)
+  const end = changeEnd(put, op)
   if (end.kind !== 'ok' || end.result.applied !== false) return end
   return { kind: 'fail', why: 'the key changed between its read and its put', unreachable: false }
 }
@@ -88,7 +88,7 @@ async function append(
     if (read.kind !== 'ok') return read
     const value = (read.result.value ?? '') + op.value
     const put = await ask(putRequest(op.key, value, { ...unchanged(read.result.modRevision), ...once(op) }))
-    const end = changeEnd(put)
+    const end = changeEnd(put, op)
     if (end.kind !== 'ok') return end
     if (end.result.applied !== false) return { kind: 'ok', result: { ...end.result, value } }
   }
@@ -148,7 +148,7 @@ function conditionOf(op: { readonly ifRevision?: number; readonly ifAbsent?: tru
   return op.ifAbsent === true ? { 'If-None-Match': '*' } : {}
 }
 
-const once = (op: { readonly idempotency?: string }): Record<string, string> =>
+const once = (op: Once): Record<string, string> =>
   op.idempotency === undefined ? {} : { 'Idempotency-Key': op.idempotency }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ function readEnd(end: HttpEnd, result: (answer: Answer) => Result): OperationEnd
   }
 }
 
-function changeEnd(end: HttpEnd): OperationEnd {
+function changeEnd(end: HttpEnd, asked: Once): OperationEnd {
   if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   if (end.status === 200) {
@@ -179,7 +179,7 @@ function changeEnd(end: HttpEnd): OperationEnd {
         why: 'wrong answer',
         wrong: `200 that does not tell what was made: ${shown(end)}`,
       }
-    return { kind: 'ok', result: { ...made, ...answeredBy(end) } }
+    return { kind: 'ok', result: { ...made, ...replayedBy(end, asked) } }
   }
   if (end.status === 412) {
     const { current } = json(end)
@@ -191,7 +191,12 @@ function changeEnd(end: HttpEnd): OperationEnd {
         wrong: `412 without what is there: ${shown(end)}`,
       }
     const modRevision = isObject(current) ? wholeOf(current.mod_revision) : undefined
-    const result = { applied: false, current: modRevision ?? null, ...reflected(end), ...answeredBy(end) }
+    const result = {
+      applied: false,
+      current: modRevision ?? null,
+      ...reflected(end),
+      ...replayedBy(end, asked),
+    }
     return { kind: 'ok', result }
   }
   // 504 outcome_unknown and 500 internal may have been written; every other refusal came before the log.
@@ -219,14 +224,15 @@ function madeChange(answer: Answer): Result | undefined {
   return modRevision === undefined || count < 1 ? undefined : { revision: store, modRevision, version: count }
 }
 
-function answeredBy(answer: Answer): Result {
-  return answer.headers['idempotency-replayed'] === 'true' ? { replayed: true } : {}
+/** To whoever sent a token it says whether it had applied the request before. */
+function replayedBy(answer: Answer, { idempotency }: Once): Result {
+  return idempotency === undefined ? {} : { replayed: header(answer, 'idempotency-replayed') === 'true' }
 }
 
 function recordRead(answer: Answer): Result {
   if (answer.status === 404) return { value: null }
   const [, tag] = /^"([0-9]+)"$/.exec(header(answer, 'etag') ?? '') ?? []
-  const modRevision = wholeOf(tag)
+  const modRevision = wholeIn(tag)
   if (modRevision === undefined) throw new WrongAnswer('a value without its revision')
   return { value: nameOf(answer.body), modRevision }
 }
@@ -295,16 +301,17 @@ export function rowOf(record: unknown): Row {
   return { ...row, value }
 }
 
-const reflected = (answer: Answer): Result => optional('revision', wholeOf(header(answer, 'kv-revision')))
+const reflected = (answer: Answer): Result => optional('revision', wholeIn(header(answer, 'kv-revision')))
+
+const DECIMAL = /^[0-9]+(\.[0-9]+)?$/
 
 function served(answer: Answer): Result {
   const consistency = header(answer, 'kv-consistency')
   const known = (['linearizable', 'lease', 'stale'] as const).find((name) => name === consistency)
   if (known === undefined) throw new WrongAnswer(`a read that was served as ${consistency}`)
   const claimed = header(answer, 'kv-staleness-ms')
-  const stalenessMs = claimed === undefined ? undefined : Number(claimed)
-  if (stalenessMs !== undefined && !(stalenessMs >= 0 && Number.isFinite(stalenessMs)))
-    throw new WrongAnswer(`an age of ${claimed} ms`)
+  const stalenessMs = claimed !== undefined && DECIMAL.test(claimed) ? Number(claimed) : undefined
+  if (claimed !== undefined && stalenessMs === undefined) throw new WrongAnswer(`an age of ${claimed} ms`)
   return {
     served: known,
     ...optional('stalenessMs', stalenessMs),
@@ -334,11 +341,14 @@ function parsed(text: string): unknown {
   }
 }
 
-/** A number as JSON or a header has it; undefined: it is no whole one. */
+/** A number as JSON has it; undefined: it is no whole one. */
 function wholeOf(value: unknown): number | undefined {
-  if ((typeof value !== 'number' && typeof value !== 'string') || value === '') return undefined
-  const number = Number(value)
-  return Number.isSafeInteger(number) && number >= 0 ? number : undefined
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+}
+
+/** As a header has it. */
+function wholeIn(text: string | undefined): number | undefined {
+  return text !== undefined && /^[0-9]+$/.test(text) ? wholeOf(Number(text)) : undefined
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

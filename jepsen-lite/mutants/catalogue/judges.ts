@@ -282,4 +282,15 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/mutants/layers.ts', 'seed: underWay?.seed', 'seed: undefined'],
     ['test/jepsen-lite/mutants/harness-crash.int.test.ts'],
   ),
+  judge(
+    'K36',
+    'a repeat may be answered as new',
+    'A store that answers a repeat from memory and does not say so passes.',
+    [
+      `${CHECKER}/idempotency.ts`,
+      'if (field < 0) return answeredAsNew(a, b)',
+      'if (field < 0) return undefined',
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
 ]

@@ -329,6 +329,18 @@ describe('requests that are sent again', () => {
     expect(verdict(repeated({ revision: 2 }))).toBe('ok')
   })
 
+  test('a repeat that is answered as new', () => {
+    const fresh = { ...at(2), replayed: false }
+    expect(blamed(new Story().tell(once, fresh).tell(once, fresh))).toEqual(['idempotency'])
+    expect(verdict(new Story().tell(once, fresh).tell(once, at(2)))).toBe('ok')
+    // Of two at once nobody knows which came first.
+    const story = new Story()
+    const [one, other] = [story.ask(once, 'b'), story.ask(once, 'c')]
+    one.ok({ ...at(2), replayed: true })
+    other.ok(fresh)
+    expect(verdict(story)).toBe('ok')
+  })
+
   test('a repeat does not bring an old write back', () => {
     const write: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
     const story = new Story()

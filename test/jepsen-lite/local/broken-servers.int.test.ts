@@ -182,6 +182,14 @@ test.each<[string, Bug]>([
     'does not say how old its answer is',
     (asked, right) => (asked.method === 'GET' ? without(right, 'Kv-Staleness-Ms') : undefined),
   ],
+  ['answers a repeat as if it were new', (_, right) => without(right, 'Idempotency-Replayed')],
+  [
+    'tells revisions as texts',
+    (asked, right) =>
+      asked.method === 'PUT' && right.status === 200
+        ? { ...right, body: right.body.replaceAll(/:([0-9]+)/g, ':"$1"') }
+        : undefined,
+  ],
   [
     'says of changes that they were made, and not where',
     (asked, right) => (asked.method === 'PUT' && right.status === 200 ? { ...right, body: '{}' } : undefined),

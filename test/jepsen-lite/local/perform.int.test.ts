@@ -79,6 +79,18 @@ test.each([
   expect(await ends(put, port)).toEqual(expected)
 })
 
+test('whoever sent a token writes down whether it was a repeat', async () => {
+  const again = json(200, { revision: 7, mod_revision: 7, version: 3 }, { 'Idempotency-Replayed': 'true' })
+  const { port } = await node(written(7), again, written(8))
+  const once: Operation = { ...put, idempotency: 't' }
+  expect(await ends(once, port)).toMatchObject({ result: { modRevision: 7, replayed: false } })
+  expect(await ends(once, port)).toMatchObject({ result: { modRevision: 7, replayed: true } })
+  expect(await ends(put, port)).toEqual({
+    kind: 'ok',
+    result: { revision: 8, modRevision: 8, version: 3 },
+  })
+})
+
 test('a put that is never answered is unknown, a get has certainly changed nothing', async () => {
   const { port } = await node(never, never)
   expect(await ends(put, port, 20)).toMatchObject({ kind: 'unknown' })
@@ -227,6 +239,22 @@ test.each<[string, Operation, Answer]>([
     'a revision that is none',
     get,
     (response) => response.writeHead(200, { ...FRESH, 'Kv-Revision': '2.5', ETag: '"2"' }).end('x'),
+  ],
+  ['a revision that is a text', put, json(200, { revision: '3', mod_revision: 3, version: 1 })],
+  [
+    'a page of a revision that is a text',
+    range({}),
+    json(200, { kvs: [], more: false, revision: '2' }, FRESH),
+  ],
+  [
+    'a revision in another notation',
+    get,
+    (response) => response.writeHead(200, { ...FRESH, 'Kv-Revision': '0x10', ETag: '"2"' }).end('x'),
+  ],
+  [
+    'an age that is empty',
+    get,
+    (response) => response.writeHead(200, { ...FRESH, 'Kv-Staleness-Ms': '', ETag: '"2"' }).end('x'),
   ],
   [
     'an age below zero',
