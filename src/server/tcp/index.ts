@@ -2,7 +2,9 @@
 // fallen silent (connection.ts). Who may connect, what is sent and when is for src/server/links.
 //
 // What holds.
-//  * Frames sent in one turn of the event loop leave in one write; long entries go out from the memory they were born in.
+//  * Frames sent in one turn of the event loop leave in one write, or a few where they are long; long entries go out from the
+//    memory they were born in.
+//  * A side that reads slowly is waited for; one that neither reads nor answers a ping is not.
 //  * No byte of a peer can throw through this folder: what does not decode closes its connection, and is counted.
 //  * Nothing waits without bound: queues drop, silence times out, and nobody unknown makes this process set memory aside.
 //
