@@ -49,8 +49,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CLIENT,
-        "if (kind !== 'read') await this.#identify(limits)",
-        "if (kind === 'bare') await this.#identify(limits)",
+        "const isReached = kind !== 'read' && (await this.#identify(limits))",
+        "const isReached = kind === 'bare' && (await this.#identify(limits))",
       ),
     ],
   },
