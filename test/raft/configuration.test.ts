@@ -152,6 +152,67 @@ describe('refused', () => {
   })
 })
 
+describe('the sentence of a refusal names what is wrong', () => {
+  test.each([
+    [start([1]), '2', 'replica 2 is no member'],
+    [start([1, 2]), '2', 'replica 2 is a voter already'],
+    [start([1], [2]), '~2', 'replica 2 is a learner already'],
+    [start([1]), '~2', 'replica 2 is no member'],
+    [start([1]), '+2:No_Name', 'not a name: "No_Name" (1 to 63 of a-z, 0-9 and -)'],
+    [start([1]), '1:No_Name', 'not a name: "No_Name" (1 to 63 of a-z, 0-9 and -)'],
+    [start([1, 2]), '-1 2:n1 +3:n1', 'the name n1 is taken by another member'],
+  ])('%o %s: %s', (configuration, change, detail) => {
+    expect(applyChange(configuration, changeOf(change))).toEqual({ ok: false, detail })
+  })
+
+  test.each(['a', '-'.repeat(63), 'a'.repeat(64), '', 'n1 ', ' n1', 'N1', 'n1.'])('the name %j', (name) => {
+    const steps = [
+      { kind: 'add-learner' as const, member: memberNamed(name, id(2)) },
+      { kind: 'update' as const, member: memberNamed(name, id(1)) },
+    ]
+    for (const step of steps) {
+      const { ok } = applyChange(start([1]), { kind: 'change', steps: [step] })
+      expect(ok).toBe(/^[a-z0-9-]+$/.test(name) && name.length < 64)
+    }
+  })
+
+  test('a change without steps', () => {
+    const refusal = { ok: false, detail: 'the change has no steps' }
+    expect(applyChange(start([1]), { kind: 'change', steps: [] })).toEqual(refusal)
+  })
+})
+
+test('two configurations are the same when every part of them is', () => {
+  const of = start([1, 2], [3])
+  const [first] = of.members
+  if (first === undefined) throw new Error('no member')
+  const member = (changed: object) => ({ ...of, members: [{ ...first, ...changed }, ...of.members.slice(1)] })
+  expect(sameConfiguration(of, structuredClone(of))).toBe(true)
+  for (const other of [
+    { ...of, voters: [id(1)] },
+    { ...of, voters: [id(1), id(4)] },
+    { ...of, votersOutgoing: [id(1)] },
+    { ...of, learners: [] },
+    { ...of, learnersNext: [id(9)] },
+    { ...of, demoted: [id(3)] },
+    { ...of, removed: [id(7)] },
+    { ...of, members: of.members.slice(0, 2) },
+    { ...of, members: [...of.members, memberNamed('n9', id(9))] },
+    member({ id: id(8) }),
+    member({ name: 'x' }),
+    member({ peer: 'x:1' }),
+    member({ url: 'http://x' }),
+  ]) {
+    expect([sameConfiguration(of, other), sameConfiguration(other, of)]).toEqual([false, false])
+  }
+})
+
+test('a voter that joins in the change in which another one leaves is a member once, in the order of ids', () => {
+  const entered = applyChange(start([1, 2, 10], [9]), changeOf('-10 9'))
+  if (!entered.ok) throw new Error(entered.detail)
+  expect(entered.configuration.members.map((member) => member.id)).toEqual([1, 2, 9, 10].map(id))
+})
+
 describe('bytes', () => {
   test.each(['+2', '2 -3 ~4 5:db', 'leave'])('a change comes back from its bytes: %s', (text) => {
     expect(decodeChange(encodeChange(changeOf(text)))).toEqual(changeOf(text))
@@ -167,6 +228,14 @@ describe('bytes', () => {
     expect(sameConfiguration(back.configuration, state.configuration)).toBe(true)
   })
 
+  test('the end of a joint configuration that goes on, and a step of an unknown kind, are refused', () => {
+    const leave = encodeChange(changeOf('leave'))
+    expect(() => decodeChange(Uint8Array.from([...leave, 0]))).toThrow('has bytes after its end')
+    const unknown = Uint8Array.from(encodeChange(changeOf('-2')))
+    unknown[4] = 9
+    expect(() => decodeChange(unknown)).toThrow('a configuration change has a step of an unknown kind')
+  })
+
   test.each([
     ['a change', decodeChange, encodeChange(changeOf('+2'))],
     ['a lease setting', decodeLeases, encodeLeases(LEASES_OFF)],
@@ -180,6 +249,8 @@ describe('bytes', () => {
       expect(() => decode(bytes.subarray(0, length))).toThrow(RangeError)
     const newer = Uint8Array.from(bytes)
     newer[0] = 99
-    expect(() => decode(newer)).toThrow(/version/)
+    const what = /^a (configuration change|lease setting|applied state) has version 99; this program knows 1$/
+    expect(() => decode(newer)).toThrow(what)
+    expect(() => decode(Uint8Array.from([...bytes, 0]))).toThrow('has bytes after its end')
   })
 })

@@ -36,3 +36,42 @@ test('the state is as fresh as the index that was confirmed, once that is applie
   freshness.applied(readIndex)
   expect(freshness.freshAt).toBe(20)
 })
+
+test('a moment before the process began, or one still to come, proves nothing; its first and its last do', () => {
+  const freshAt = (toldAt: number, now: number): number | undefined => {
+    const freshness = new Freshness(START, 1)
+    freshness.echoed({ at: freshness.stamp(toldAt), readIndex }, now, readIndex)
+    return freshness.freshAt
+  }
+  expect([freshAt(START - 1, 30), freshAt(START, 30), freshAt(30, 30), freshAt(31, 30)]).toEqual([
+    undefined,
+    START,
+    30,
+    undefined,
+  ])
+})
+
+test('contacts that wait for their index: the first and the newest, and none turns time back', () => {
+  const freshness = new Freshness(START, 1)
+  const offer = (at: number, index: number): void =>
+    freshness.offer({ at, readIndex: asIndex(index) }, asIndex(0))
+  for (const [at, index] of [
+    [20, 5],
+    [22, 9],
+    [30, 8],
+    [25, 6],
+    [30, 3],
+  ] as const) {
+    offer(at, index)
+  }
+  expect(freshness.freshAt).toBe(undefined)
+  freshness.applied(asIndex(5))
+  expect(freshness.freshAt).toBe(20)
+  freshness.applied(asIndex(7))
+  expect(freshness.freshAt).toBe(20)
+  freshness.applied(asIndex(8))
+  expect(freshness.freshAt).toBe(30)
+  offer(10, 1)
+  freshness.applied(asIndex(8))
+  expect(freshness.freshAt).toBe(30)
+})

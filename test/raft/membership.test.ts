@@ -2,8 +2,8 @@
 
 import { expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, emptyConfiguration, encodeChange } from '../../src/raft/index.ts'
-import { whyNotChange } from '../../src/raft/membership.ts'
-import type { Configuration, ConfigurationChange } from '../../src/raft/types.ts'
+import { UnappliedChanges, whyNotChange } from '../../src/raft/membership.ts'
+import { asIndex, type Configuration, type ConfigurationChange } from '../../src/raft/types.ts'
 import { Bench } from './harness/bench.ts'
 import { sealed } from './harness/frames.ts'
 import { id } from './harness/members.ts'
@@ -69,4 +69,63 @@ test('a leader that is too new to have heard of all waits before it says that so
   expect(refusal()).toBe('membership')
   bench.acknowledge([3])
   expect(refusal()).toBeUndefined()
+})
+
+test('a change waits, or is refused, with a sentence that says why', () => {
+  const asked = (change: ConfigurationChange, other: Partial<Parameters<typeof whyNotChange>[1]> = {}) =>
+    whyNotChange(change, {
+      configuration: five,
+      unapplied: undefined,
+      committedInTerm: true,
+      isActive: () => true,
+      isUnheard: () => false,
+      isCaughtUp: () => true,
+      ...other,
+    })
+  const pending = (detail: string) => ({ reason: 'membership-pending', detail })
+  const never = (detail: string) => ({ reason: 'membership', detail })
+  expect(asked(remove(5))).toBeUndefined()
+  expect(asked(remove(5), { committedInTerm: false })).toEqual(
+    pending('the leader is new and has not committed an entry of its term yet; try again'),
+  )
+  expect(asked(remove(5), { configuration: { ...five, votersOutgoing: [id(1)] } })).toEqual(
+    pending('the previous change of voters is not finished yet; try again'),
+  )
+  expect(asked(remove(5), { unapplied: asIndex(17) })).toEqual(
+    pending('another change, entry 17, is not applied yet; try again'),
+  )
+  expect(asked({ kind: 'leave-joint' })).toEqual(never('the leader ends a change of voters by itself'))
+  expect(asked(remove(9))).toEqual(never('replica 9 is no member'))
+  const learner = { ...five, voters: [1, 2, 3].map(id), learners: [4, 5].map(id) }
+  const promote: ConfigurationChange = {
+    kind: 'change',
+    steps: [
+      { kind: 'remove', id: id(5) },
+      { kind: 'promote', id: id(4) },
+    ],
+  }
+  const behind = { configuration: learner, isCaughtUp: (one: unknown) => one !== id(4) }
+  expect(asked(promote, behind)).toEqual(never('learner n4 has not caught up with the log yet'))
+  expect(asked(promote, { ...behind, isCaughtUp: (one) => one === id(4) })).toBeUndefined()
+})
+
+test('changes that are not applied are forgotten when they are cut off, applied, or in a snapshot', () => {
+  const three = (): UnappliedChanges => {
+    const changes = new UnappliedChanges()
+    for (const index of [4, 6, 9]) changes.appended(asIndex(index), remove(index))
+    return changes
+  }
+  const left = (changes: UnappliedChanges) => [changes.size, changes.oldest]
+  expect(left(three())).toEqual([3, 4])
+  const cut = three()
+  cut.truncatedFrom(asIndex(6))
+  expect(left(cut)).toEqual([1, 4])
+  const restored = three()
+  restored.restored(asIndex(6))
+  expect(left(restored)).toEqual([1, 9])
+  const applied = three()
+  expect(applied.takeApplied(asIndex(3))).toBeUndefined()
+  expect(applied.takeApplied(asIndex(4))).toEqual({ index: 4, change: remove(4) })
+  expect(applied.takeApplied(asIndex(5))).toBeUndefined()
+  expect(left(applied)).toEqual([2, 6])
 })

@@ -1,0 +1,168 @@
+// What became of a proposal, at its origin and at the leader that was told of it.
+
+import { describe, expect, test } from 'vitest'
+import { ForwardedSeqs, Outcomes } from '../../src/raft/outcomes.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  type Entry,
+  type Proposal,
+  type ProposalOutcome,
+  type Refusal,
+} from '../../src/raft/types.ts'
+import { textFrame } from './harness/frames.ts'
+
+const SELF = asReplicaId('257')
+const BOOT = 3
+
+const proposal = (seq: number, text = ''): Proposal => ({ seq, frame: textFrame(SELF, BOOT, seq, text) })
+const entry = (index: number, term: number, frame: Uint8Array): Entry => ({
+  index: asIndex(index),
+  term: asTerm(term),
+  frame,
+})
+const outcomesAt = (term: number): Outcomes => new Outcomes(SELF, BOOT, asTerm(term))
+
+function handedOut(outcomes: Outcomes, ...entries: Entry[]): ProposalOutcome[] {
+  const into: ProposalOutcome[] = []
+  outcomes.handedOut(entries, into)
+  return into
+}
+
+describe('at the origin', () => {
+  test('a committed entry under its name, boot and term is the proposal, whatever its seq', () => {
+    const seqs = [1, 255, 256, 65_536, 2 ** 24, 2 ** 32 - 1, 2 ** 32, 2 ** 40, 2 ** 48 - 1]
+    const outcomes = outcomesAt(1)
+    for (const seq of seqs) outcomes.appended(seq, asTerm(1))
+    expect(outcomes.size).toBe(seqs.length)
+    for (const [at, seq] of seqs.entries()) {
+      expect(handedOut(outcomes, entry(at + 1, 1, textFrame(SELF, BOOT, seq, '')))).toEqual([
+        { seq, outcome: 'committed', index: at + 1 },
+      ])
+      expect(outcomes.has(seq)).toBe(false)
+    }
+    expect(outcomes.size).toBe(0)
+  })
+
+  test('an entry of another replica, another boot or another term is not', () => {
+    const outcomes = outcomesAt(2)
+    outcomes.appended(7, asTerm(2))
+    const others = [
+      entry(1, 2, textFrame(asReplicaId('258'), BOOT, 7, '')),
+      entry(2, 2, textFrame(asReplicaId('1'), BOOT, 7, '')),
+      entry(3, 2, textFrame(SELF, BOOT + 1, 7, '')),
+      entry(4, 2, textFrame(SELF, BOOT, 8, '')),
+    ]
+    expect(handedOut(outcomes, ...others)).toEqual([])
+    expect(handedOut(outcomesAt(2), ...others)).toEqual([])
+    expect(outcomes.has(7)).toBe(true)
+  })
+
+  test('an entry of a newer term supersedes what was meant for older ones, and nothing else', () => {
+    const outcomes = outcomesAt(2)
+    outcomes.appended(1, asTerm(2))
+    outcomes.forwarded(proposal(2), asTerm(3))
+    outcomes.appended(3, asTerm(4))
+    expect(handedOut(outcomes, entry(1, 2, textFrame(SELF, BOOT, 9, '')))).toEqual([])
+    // Written under a term that is not its own: the proposal of that seq is still open.
+    expect(handedOut(outcomes, entry(2, 3, textFrame(SELF, BOOT, 3, '')))).toEqual([
+      { seq: 1, outcome: 'superseded' },
+    ])
+    expect([outcomes.has(1), outcomes.has(2), outcomes.has(3)]).toEqual([false, true, true])
+    expect(handedOut(outcomes, entry(3, 4, textFrame(SELF, BOOT, 3, '')))).toEqual([
+      { seq: 2, outcome: 'superseded' },
+      { seq: 3, outcome: 'committed', index: 3 },
+    ])
+    expect([outcomes.size, outcomes.forwardedBytes]).toEqual([0, 0])
+  })
+
+  test('what a snapshot may have hidden is unknown; what was meant for a later term stays open', () => {
+    const outcomes = outcomesAt(1)
+    outcomes.appended(1, asTerm(1))
+    outcomes.forwarded(proposal(2, 'abc'), asTerm(2))
+    outcomes.forwarded(proposal(3), asTerm(3))
+    const into: ProposalOutcome[] = []
+    outcomes.hidden(asTerm(2), into)
+    expect(into).toEqual([
+      { seq: 1, outcome: 'unknown' },
+      { seq: 2, outcome: 'unknown' },
+    ])
+    expect([outcomes.size, outcomes.forwardedBytes]).toEqual([1, proposal(3).frame.length])
+    // The snapshot's term is that of the newest entry: another one of it supersedes nothing.
+    expect(handedOut(outcomes, entry(9, 2, textFrame(SELF, BOOT, 1, '')))).toEqual([])
+    expect(outcomes.size).toBe(1)
+  })
+
+  test('the bytes of what was forwarded are counted until its outcome is known', () => {
+    const outcomes = outcomesAt(1)
+    const [small, large] = [proposal(1, 'a'), proposal(2, 'abcdef')]
+    outcomes.forwarded(small, asTerm(1))
+    outcomes.forwarded(large, asTerm(1))
+    outcomes.appended(3, asTerm(1))
+    expect(outcomes.forwardedBytes).toBe(small.frame.length + large.frame.length)
+    expect(outcomes.refused(1, asTerm(1))).toBe(true)
+    expect(outcomes.forwardedBytes).toBe(large.frame.length)
+    handedOut(outcomes, entry(1, 1, large.frame), entry(2, 1, textFrame(SELF, BOOT, 3, '')))
+    expect([outcomes.forwardedBytes, outcomes.size]).toEqual([0, 0])
+  })
+
+  test('a refusal counts for what was forwarded to that leader and is open', () => {
+    const outcomes = outcomesAt(1)
+    outcomes.appended(1, asTerm(2))
+    outcomes.forwarded(proposal(2), asTerm(2))
+    expect(outcomes.refused(1, asTerm(2))).toBe(false)
+    expect(outcomes.refused(2, asTerm(1))).toBe(false)
+    expect(outcomes.refused(5, asTerm(2))).toBe(false)
+    expect(outcomes.size).toBe(2)
+    expect(outcomes.refused(2, asTerm(2))).toBe(true)
+    expect(outcomes.refused(2, asTerm(2))).toBe(false)
+    expect([outcomes.size, outcomes.forwardedBytes]).toEqual([1, 0])
+  })
+
+  test('a leader hears of a seq once, and again after a broken connection', () => {
+    const outcomes = outcomesAt(1)
+    const may = (seq: number, term: number): boolean => outcomes.mayForward(seq, asTerm(term))
+    outcomes.forwarded(proposal(4), asTerm(2))
+    outcomes.appended(5, asTerm(2))
+    expect([may(3, 2), may(4, 2), may(5, 2), may(4, 3), may(3, 1), may(5, 1)]).toEqual([
+      false,
+      false,
+      true,
+      true,
+      false,
+      true,
+    ])
+    expect(outcomes.toForwardAgain(asTerm(2)).map(({ seq }) => seq)).toEqual([4])
+    expect(outcomes.toForwardAgain(asTerm(1))).toEqual([])
+  })
+})
+
+describe('at the leader', () => {
+  const refusal: Refusal = { reason: 'transferring' }
+  const origin = asReplicaId('5')
+
+  test('a seq is new once a boot, and everything is new of a newer boot', () => {
+    const seqs = new ForwardedSeqs(asTerm(1), 2)
+    expect(seqs.isNew(origin, 1, 1)).toBe(true)
+    seqs.heard(origin, 2, 10, undefined)
+    expect([9, 10, 11].map((seq) => seqs.isNew(origin, 2, seq))).toEqual([false, false, true])
+    expect([1, 3].map((boot) => seqs.isNew(origin, boot, 11))).toEqual([false, true])
+    expect(seqs.isNew(origin, 3, 1)).toBe(true)
+    expect(seqs.isNew(asReplicaId('6'), 1, 1)).toBe(true)
+  })
+
+  test('what was refused is refused again, of the last ones of that boot', () => {
+    const seqs = new ForwardedSeqs(asTerm(1), 2)
+    seqs.heard(origin, 1, 1, refusal)
+    seqs.heard(origin, 1, 2, undefined)
+    seqs.heard(origin, 1, 3, refusal)
+    expect([1, 2, 3].map((seq) => seqs.refusal(origin, 1, seq))).toEqual([refusal, undefined, refusal])
+    seqs.heard(origin, 1, 4, refusal)
+    expect([1, 3, 4].map((seq) => seqs.refusal(origin, 1, seq))).toEqual([undefined, refusal, refusal])
+    expect(seqs.refusal(origin, 2, 4)).toBe(undefined)
+    expect(seqs.refusal(asReplicaId('6'), 1, 4)).toBe(undefined)
+    seqs.heard(origin, 2, 1, undefined)
+    expect([seqs.refusal(origin, 1, 4), seqs.isNew(origin, 1, 99)]).toEqual([undefined, false])
+  })
+})
