@@ -4,9 +4,11 @@ import { describe, expect, test } from 'vitest'
 import {
   applyChange,
   bootstrapConfiguration,
+  compareIds,
   decodeAppliedState,
   decodeChange,
   decodeLeases,
+  emptyConfiguration,
   encodeAppliedState,
   encodeChange,
   encodeLeases,
@@ -15,7 +17,7 @@ import {
   isVoter,
   sameConfiguration,
 } from '../../src/raft/configuration.ts'
-import type { Configuration, ConfigurationChange } from '../../src/raft/types.ts'
+import { asReplicaId, type Configuration, type ConfigurationChange } from '../../src/raft/types.ts'
 import { showConfiguration, stepsOf } from './harness/changes.ts'
 import { configurationOf, id, LEASES_OFF, memberNamed } from './harness/members.ts'
 
@@ -100,6 +102,7 @@ describe('a change of voters is joint, and is left to what was asked for', () =>
 
   test('promoting what was demoted ends its being demoted', () => {
     expect(changed(start([1, 2, 3]), '~3', 'leave', '3', 'leave')).toBe('voters=1,2,3')
+    expect(changed(start([1, 2, 3]), '~3', 'leave', '-3')).toBe('voters=1,2 removed=3')
   })
 })
 
@@ -150,6 +153,25 @@ describe('refused', () => {
     expect(configuration.removed.length).toBe(128)
     expect(configuration.removed.at(-1)).toBe(id(201))
   })
+})
+
+test('ids are compared as the numbers that they are', () => {
+  const ids = ['10', '9', '2', '18446744073709551615', '9223372036854775808', '1', '2'].map(asReplicaId)
+  expect([...ids].sort(compareIds)).toEqual([
+    '1',
+    '2',
+    '2',
+    '9',
+    '10',
+    '9223372036854775808',
+    '18446744073709551615',
+  ])
+  const signs = [compareIds(id(1), id(2)), compareIds(id(2), id(2)), compareIds(id(3), id(2))]
+  expect(signs.map(Math.sign)).toEqual([-1, 0, 1])
+})
+
+test('the empty configuration has nothing in it', () => {
+  expect(Object.values(emptyConfiguration).flat()).toEqual([])
 })
 
 describe('the sentence of a refusal names what is wrong', () => {

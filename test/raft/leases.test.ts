@@ -43,7 +43,7 @@ test('applied one after the other, each from its own index on', () => {
   const leases = leasesWith(on(500), on(1500), off, on(250))
   expect(leases.appliedTo(asIndex(1))).toBe(false)
   expect(leases.appliedTo(asIndex(3))).toBe(true)
-  expect(leases).toMatchObject({ promiseMs: 250, trustMs: 0, since: 3, unapplied: 1 })
+  expect(leases).toMatchObject({ promiseMs: 250, trustMs: 0, since: 3, unapplied: 1, applied: off })
   const switched = leasesWith(off, { on: false, durationMs: 900 })
   expect(switched).toMatchObject({ promiseMs: 0, trustMs: 0 })
 })

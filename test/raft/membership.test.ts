@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, emptyConfiguration, encodeChange } from '../../src/raft/index.ts'
-import { UnappliedChanges, whyNotChange } from '../../src/raft/membership.ts'
+import { nameOf, UnappliedChanges, whyNotChange } from '../../src/raft/membership.ts'
 import { asIndex, type Configuration, type ConfigurationChange } from '../../src/raft/types.ts'
 import { Bench } from './harness/bench.ts'
 import { sealed } from './harness/frames.ts'
@@ -106,7 +106,18 @@ test('a change waits, or is refused, with a sentence that says why', () => {
   }
   const behind = { configuration: learner, isCaughtUp: (one: unknown) => one !== id(4) }
   expect(asked(promote, behind)).toEqual(never('learner n4 has not caught up with the log yet'))
+  expect(asked(promote, { ...behind, isCaughtUp: () => false })).toEqual(
+    never('learner n4 has not caught up with the log yet'),
+  )
   expect(asked(promote, { ...behind, isCaughtUp: (one) => one === id(4) })).toBeUndefined()
+  const only: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id: id(4) }] }
+  expect(asked(only, { ...behind, isCaughtUp: (one) => one === id(4) })).toBeUndefined()
+  expect([nameOf(five, id(4)), nameOf(five, id(9))]).toEqual(['n4', '9'])
+})
+
+test('what changes no voter needs no majority', () => {
+  const moved = { id: id(2), name: 'n2', peer: 'elsewhere:1', url: 'http://elsewhere:2' }
+  expect(why({ kind: 'change', steps: [{ kind: 'update', member: moved }] }, [1])).toBeUndefined()
 })
 
 test('changes that are not applied are forgotten when they are cut off, applied, or in a snapshot', () => {

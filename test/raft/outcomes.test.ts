@@ -51,6 +51,7 @@ describe('at the origin', () => {
     const others = [
       entry(1, 2, textFrame(asReplicaId('258'), BOOT, 7, '')),
       entry(2, 2, textFrame(asReplicaId('1'), BOOT, 7, '')),
+      entry(2, 2, textFrame(asReplicaId(`${2n ** 56n + 257n}`), BOOT, 7, '')),
       entry(3, 2, textFrame(SELF, BOOT + 1, 7, '')),
       entry(4, 2, textFrame(SELF, BOOT, 8, '')),
     ]
