@@ -1,0 +1,381 @@
+// What a replica is asked for, and its answer: proposals, reads, transfers of leadership, snapshots. Each answer is given
+// once, and afterwards nothing of it is left.
+
+import { describe, expect, test } from 'vitest'
+import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
+import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
+import { append, Bench, type BenchOptions } from './harness/bench.ts'
+import { sealed, TEXT, textFrame } from './harness/frames.ts'
+import { id } from './harness/members.ts'
+import { TIMING } from './harness/node.ts'
+
+/** Follows replica 2 in term 1. */
+function follower(options: BenchOptions = {}): Bench {
+  const bench = new Bench(options)
+  bench.receive(append(2, 1, [0, 0]))
+  bench.settle()
+  bench.take()
+  return bench
+}
+
+/** Leads, and its followers hold all of its log. */
+function leader(options: BenchOptions = {}): Bench {
+  const bench = new Bench(options)
+  bench.lead()
+  bench.acknowledge()
+  bench.take()
+  return bench
+}
+
+const last = ({ outputs }: Bench): Output => outputs.at(-1) ?? expect.fail()
+const propose = (bench: Bench, seq: number, text = ''): void =>
+  bench.step({ kind: 'propose', proposals: [{ seq, frame: textFrame(id(1), 1, seq, text) }] })
+const refusals = (bench: Bench) =>
+  last(bench).outcomes.map((each) => (each.outcome === 'refused' ? [each.seq, each.refusal] : [each.seq]))
+/** What is under way there, of what is not 0. */
+const underWay = (bench: Bench) =>
+  Object.fromEntries(Object.entries(bench.raft.inspect()).filter(([, count]) => count !== 0))
+const heartbeatAnswer = (bench: Bench, from: number): void =>
+  bench.receive({
+    type: 'heartbeat-answer',
+    from,
+    term: bench.raft.term,
+    round: bench.round,
+    sentAt: 1,
+    applied: asIndex(0),
+    lastIndex: bench.raft.lastIndex,
+    room: 'enough',
+  })
+
+describe('a proposal that is to be forwarded', () => {
+  test('is refused when it is larger than an entry may be', () => {
+    const bench = follower({ limits: { entryBytesMax: 60 } })
+    propose(bench, 1, 'x'.repeat(6))
+    expect(bench.takeOf('forward').length).toBe(1)
+    propose(bench, 2, 'x'.repeat(7))
+    const detail = 'an entry may have 60 bytes, this one has 61'
+    expect(refusals(bench)).toEqual([[2, { reason: 'too-large', detail }]])
+    expect(bench.takeOf('forward')).toEqual([])
+  })
+
+  test('is refused when as many as may wait for the leader, or as many bytes, wait already', () => {
+    const byCount = follower({ limits: { uncommittedEntriesMax: 2 } })
+    for (const seq of [1, 2]) propose(byCount, seq)
+    expect(refusals(byCount)).toEqual([])
+    propose(byCount, 3)
+    const counted = { reason: 'overloaded', detail: '2 proposals (108 bytes) wait for the leader' }
+    expect(refusals(byCount)).toEqual([[3, counted]])
+
+    const byBytes = follower({ limits: { uncommittedBytesMax: 108 } })
+    for (const seq of [1, 2]) propose(byBytes, seq)
+    expect(refusals(byBytes)).toEqual([])
+    propose(byBytes, 3)
+    expect(refusals(byBytes)).toEqual([[3, counted]])
+    // Alone it may be larger than the limit.
+    const alone = follower({ limits: { uncommittedBytesMax: 10 } })
+    propose(alone, 1)
+    expect(refusals(alone)).toEqual([])
+  })
+
+  test('is refused while the own disk has no room, since its outcome could not be learned', () => {
+    const bench = follower()
+    bench.step({ kind: 'disk-room', room: 'none' })
+    propose(bench, 1)
+    const detail = 'the disk of this node is nearly full'
+    expect(refusals(bench)).toEqual([[1, { reason: 'storage-full', detail }]])
+    bench.step({ kind: 'disk-room', room: 'low' })
+    propose(bench, 2)
+    expect(refusals(bench)).toEqual([])
+  })
+
+  test('is refused under a seq of which that leader may have heard', () => {
+    const bench = follower()
+    propose(bench, 5)
+    bench.receive({
+      type: 'forward-refused',
+      from: 2,
+      term: 1,
+      meantFor: asTerm(1),
+      refused: [{ seq: 5, refusal: { reason: 'transferring' } }],
+    })
+    expect(refusals(bench)).toEqual([[5, { reason: 'transferring' }]])
+    expect(underWay(bench)).toEqual({})
+    propose(bench, 5)
+    expect(refusals(bench)).toEqual([[5, { reason: 'not-leader' }]])
+    propose(bench, 6)
+    expect(refusals(bench)).toEqual([])
+  })
+
+  test('goes in messages no larger than an append may be, each at least one', () => {
+    const bench = follower({ limits: { appendBytesMax: 120 } })
+    const sizes = [6, 6, 7, 6, 100, 1]
+    bench.step({
+      kind: 'propose',
+      proposals: sizes.map((bytes, at) => ({
+        seq: at + 1,
+        frame: textFrame(id(1), 1, at + 1, 'x'.repeat(bytes)),
+      })),
+    })
+    const seqs = bench.takeOf('forward').map(({ proposals }) => proposals.map(({ seq }) => seq))
+    expect(seqs).toEqual([[1, 2], [3], [4], [5], [6]])
+  })
+
+  test('is refused when the leader refuses it; a late refusal, or one of another term, changes nothing', () => {
+    const bench = follower()
+    for (const seq of [1, 2]) propose(bench, seq)
+    const refuse = (seq: number, meantFor: number): void =>
+      bench.receive({
+        type: 'forward-refused',
+        from: 2,
+        term: 1,
+        meantFor: asTerm(meantFor),
+        refused: [{ seq, refusal: { reason: 'transferring' } }],
+      })
+    refuse(1, 0)
+    expect(refusals(bench)).toEqual([])
+    refuse(1, 1)
+    expect(refusals(bench)).toEqual([[1, { reason: 'transferring' }]])
+    refuse(1, 1)
+    expect(refusals(bench)).toEqual([])
+    expect(underWay(bench)).toEqual({ proposals: 1, forwardedBytes: 54 })
+  })
+})
+
+describe('a proposal at the leader', () => {
+  const refusalsOf = (bench: Bench, kind: number, body: Uint8Array) => {
+    const frame = sealed(kind, id(1), 1, 1, body)
+    bench.step({ kind: 'propose', proposals: [{ seq: 1, frame }] })
+    return refusals(bench)
+  }
+
+  test('of the core is refused when it is none that the leader takes', () => {
+    const never = (detail: string) => [[1, { reason: 'membership', detail }]]
+    const noDuration = encodeLeases({ on: true, durationMs: 0 })
+    expect(refusalsOf(leader(), ENTRY_LEASES, noDuration)).toEqual(never('a lease must have a duration'))
+    expect(refusalsOf(leader(), ENTRY_LEASES, encodeLeases({ on: false, durationMs: 0 }))).toEqual([])
+    expect(refusalsOf(leader(), ENTRY_LEASES, encodeLeases({ on: true, durationMs: 1 }))).toEqual([])
+    expect(refusalsOf(leader(), 9, new Uint8Array())).toEqual(
+      never('the leader does not take entries of kind 9'),
+    )
+    expect(refusalsOf(leader(), ENTRY_CONFIGURATION, new Uint8Array([1]))).toEqual(
+      never('a configuration change ends too early'),
+    )
+  })
+
+  test('is refused while leadership is handed over, and taken again when that has failed', () => {
+    const bench = leader()
+    bench.step({ kind: 'transfer', to: id(2) })
+    expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual(['2'])
+    expect(underWay(bench)).toMatchObject({ askedTransfer: 1, transfer: 1 })
+    propose(bench, 1)
+    expect(refusals(bench)).toEqual([[1, { reason: 'transferring' }]])
+    const outcomes = bench.outputs.length
+    for (let passed = 0; passed <= TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
+      bench.pass(TIMING.heartbeatMs)
+      for (const from of [2, 3]) heartbeatAnswer(bench, from)
+    }
+    const ends = bench.outputs.slice(outcomes).flatMap(({ transfer }) => transfer ?? [])
+    expect(ends).toEqual([{ outcome: 'aborted', detail: 'n2 did not take over in time' }])
+    expect(underWay(bench)).toEqual({})
+    propose(bench, 2)
+    expect(refusals(bench)).toEqual([])
+  })
+
+  test('that was forwarded by one that takes another for the leader is refused by who does not lead', () => {
+    const bench = follower()
+    const proposals = [{ seq: 7, frame: sealed(TEXT, id(3), 1, 7, new Uint8Array()) }]
+    bench.receive({ type: 'forward', from: 3, term: 1, boot: 1, proposals })
+    // Who never led the term does not know of what was appended in it.
+    expect(bench.takeOf('forward-refused')).toEqual([])
+  })
+})
+
+describe('a read', () => {
+  test('of a follower is refused when the leader refuses it, and confirmed with the index that it tells', () => {
+    const bench = follower()
+    const ask = (): number => {
+      bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+      return bench.takeOf('read-index')[0]?.request ?? expect.fail()
+    }
+    const answer = { term: 1, lease: false, commit: asIndex(0) }
+    const refused = { ...answer, index: undefined, refusal: 'not-ready' as const }
+    const first = ask()
+    // Somebody else's answer is none.
+    bench.receive({ type: 'read-index-answer', from: 3, request: first, ...refused })
+    expect([last(bench).reads, underWay(bench)]).toEqual([[], { askedReads: 1 }])
+    bench.receive({ type: 'read-index-answer', from: 2, request: first, ...refused })
+    expect(last(bench).reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'not-ready' }])
+    bench.receive({ type: 'read-index-answer', from: 2, request: first, ...refused })
+    expect(last(bench).reads).toEqual([])
+    const second = ask()
+    bench.receive({ type: 'read-index-answer', from: 2, request: second, ...refused, refusal: undefined })
+    expect(last(bench).reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'not-leader' }])
+    const confirmed = { ...answer, index: asIndex(4), refusal: undefined }
+    bench.receive({ type: 'read-index-answer', from: 2, request: ask(), ...confirmed })
+    expect(last(bench).reads).toEqual([{ id: 1, outcome: 'confirmed', index: 4, lease: false }])
+    expect(underWay(bench)).toEqual({})
+  })
+
+  test('to which the leader says nothing is refused when its time is over, and not before', () => {
+    const bench = follower()
+    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    const asked = bench.nowMs
+    for (;;) {
+      const { outputs } = bench
+      bench.receive(append(2, 1, [0, 0]))
+      const deadline = bench.raft.deadline() ?? expect.fail()
+      bench.pass(Math.min(deadline - bench.nowMs, 10))
+      const { reads } = outputs.at(-1) ?? expect.fail()
+      if (reads.length === 0) {
+        expect(bench.nowMs - asked).toBeLessThan(2 * TIMING.electionMaxMs)
+        continue
+      }
+      expect(reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'leadership-lost' }])
+      break
+    }
+    expect([bench.role, underWay(bench)]).toEqual(['follower', {}])
+  })
+
+  test('of another replica is refused by who does not lead', () => {
+    const bench = follower()
+    bench.receive({ type: 'read-index', from: 3, term: 1, request: 9, lease: false })
+    expect(bench.takeOf('read-index-answer')).toMatchObject([
+      { to: '3', request: 9, index: undefined, refusal: 'not-leader', lease: false, commit: 0 },
+    ])
+  })
+
+  test('at a leader that has committed nothing in its term waits, up to a limit, and is refused when it steps down', () => {
+    const bench = new Bench()
+    bench.lead()
+    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    bench.receive({ type: 'read-index', from: 3, term: bench.raft.term, request: 9, lease: false })
+    expect(underWay(bench)).toMatchObject({ earlyReads: 2 })
+    bench.take()
+    bench.receive(append(2, bench.raft.term + 1, [0, 0]))
+    bench.settle()
+    const reads = bench.outputs.flatMap((output) => output.reads)
+    expect(reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'leadership-lost' }])
+    expect(bench.takeOf('read-index-answer')).toMatchObject([{ request: 9, refusal: 'leadership-lost' }])
+  })
+})
+
+describe('a transfer of leadership', () => {
+  const outcome = (bench: Bench, to?: number) => {
+    bench.step({ kind: 'transfer', to: to === undefined ? undefined : id(to) })
+    return last(bench).transfer
+  }
+
+  test('is refused with a sentence that says why', () => {
+    const refused = (detail: string) => ({ outcome: 'refused', detail })
+    expect(outcome(new Bench(), 2)).toEqual(refused('there is no leader'))
+    expect(outcome(leader(), 9)).toEqual(refused('9 is no member of the cluster'))
+    expect(outcome(leader({ voters: 1 }))).toEqual(refused('no other voter can be reached'))
+    const silent = leader()
+    for (let passed = 0; passed < TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
+      silent.pass(TIMING.heartbeatMs)
+      heartbeatAnswer(silent, 2)
+    }
+    expect(outcome(silent, 3)).toEqual(refused('n3 cannot be reached'))
+    expect(outcome(silent, 2)).toBe(undefined)
+    expect(outcome(leader(), 1)).toEqual({ outcome: 'done', detail: 'n1 leads already' })
+  })
+
+  test('that a follower was asked for goes to its leader, and ends when nobody takes over', () => {
+    const bench = follower()
+    expect(outcome(bench, 3)).toBe(undefined)
+    expect(bench.takeOf('transfer-request')).toMatchObject([{ to: '2', target: '3' }])
+    expect(underWay(bench)).toEqual({ askedTransfer: 1 })
+    const asked = bench.nowMs
+    let ended: Output['transfer']
+    while (ended === undefined) {
+      bench.receive(append(2, 1, [0, 0]))
+      bench.pass(10)
+      ended = last(bench).transfer
+      if (ended === undefined) expect(bench.nowMs - asked).toBeLessThan(2 * TIMING.electionMaxMs)
+    }
+    expect(ended).toEqual({ outcome: 'aborted', detail: 'nobody took over leadership in time' })
+    expect(underWay(bench)).toEqual({})
+  })
+
+  test('ends as done when the target is heard to lead, and as aborted when another one is', () => {
+    for (const [heard, result] of [
+      [3, { outcome: 'done' }],
+      [4, { outcome: 'aborted', detail: 'n4 was elected instead' }],
+    ] as const) {
+      const bench = follower({ voters: 5 })
+      outcome(bench, 3)
+      bench.receive(append(heard, 2, [0, 0]))
+      expect(last(bench).transfer).toMatchObject(result)
+      expect(bench.raft.inspect()).toMatchObject({ askedTransfer: 0 })
+    }
+  })
+
+  test('a request of a follower is carried out by the leader alone, once', () => {
+    const bench = leader()
+    const request = (target: number | undefined): void =>
+      bench.receive({
+        type: 'transfer-request',
+        from: 3,
+        term: bench.raft.term,
+        target: target === undefined ? undefined : id(target),
+      })
+    const timeoutNow = (): string[] => bench.takeOf('timeout-now').map(({ to }) => to)
+    request(1)
+    request(9)
+    expect([timeoutNow(), underWay(bench)]).toEqual([[], {}])
+    request(2)
+    expect(timeoutNow()).toEqual(['2'])
+    request(2)
+    request(undefined)
+    expect(timeoutNow()).toEqual([])
+    request(3)
+    expect(timeoutNow()).toEqual(['3'])
+    const other = follower()
+    other.receive({ type: 'transfer-request', from: 3, term: 1, target: id(3) })
+    expect([other.take(), underWay(other)]).toEqual([[], {}])
+  })
+})
+
+describe('a snapshot that is offered', () => {
+  const why = (bench: Bench, term: number, index: number) =>
+    bench.raft.whyNotSnapshot(asTerm(term), asIndex(index))
+
+  test('is of use when it is of this term or a newer one, and newer than what is committed', () => {
+    const bench = new Bench({ base: 5, terms: [1, 2], commit: 6, term: 3 })
+    expect(why(bench, 2, 9)).toBe('term 2 is over, this is term 3')
+    expect(why(bench, 3, 6)).toBe('index 6 is already committed here')
+    expect([why(bench, 3, 7), why(bench, 4, 7)]).toEqual([undefined, undefined])
+  })
+
+  test('is of no use without room on the disk', () => {
+    const bench = new Bench()
+    for (const [room, answer] of [
+      ['low', 'the disk here is nearly full'],
+      ['none', 'the disk here is nearly full'],
+      ['enough', undefined],
+    ] as const) {
+      bench.step({ kind: 'disk-room', room })
+      expect(why(bench, 1, 1)).toBe(answer)
+    }
+  })
+})
+
+test('what is under way at a leader is told, and is nothing at rest', () => {
+  const bench = leader()
+  for (const from of [2, 3]) heartbeatAnswer(bench, from)
+  expect(underWay(bench)).toEqual({})
+  propose(bench, 1, 'abc')
+  bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+  const bytes = 57
+  expect(underWay(bench)).toEqual({
+    proposals: 1,
+    readers: 1,
+    pendingWrites: 1,
+    uncommittedEntries: 1,
+    uncommittedBytes: bytes,
+    'inflightMessages of 2': 1,
+    'inflightMessages of 3': 1,
+    'inflightBytes of 2': bytes,
+    'inflightBytes of 3': bytes,
+  })
+})
