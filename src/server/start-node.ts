@@ -78,7 +78,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   })
   // It may be a part of what an earlier process was to keep, or of another size.
   disk.giveBackReserve()
-  const node = new Node(options, storage, logger)
+  let node: Node
+  try {
+    node = new Node(options, storage, logger)
+  } catch (error) {
+    // Nothing has begun that would close it.
+    await new Promise<void>((resolve) => storage.close(() => resolve()))
+    throw error
+  }
   try {
     await node.start()
   } catch (error) {

@@ -57,17 +57,30 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
   mkdirSync(dir, { recursive: true })
   const db = await emptyDatabase(dir)
-  createWatermark(dir, FORMAT_OPERATIONS)
-  const engine = new LevelEngine(db, new Watermark(dir), 0)
-  const batch = engine.batch()
-  formatEngine(batch, initial)
-  await new Promise<void>((resolve, reject) => {
-    engine.write(batch, (error) => (error === undefined ? resolve() : reject(error)))
-  })
-  await closed(engine)
+  try {
+    await fill(dir, db, initial)
+  } finally {
+    // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
+    await db.close()
+  }
   writeIdentity(dir, identity)
   syncDirectory(dirname(resolve(dir)))
   endFormatting(dir)
+}
+
+async function fill(dir: string, db: Database, initial: InitialState): Promise<void> {
+  createWatermark(dir, FORMAT_OPERATIONS)
+  const watermark = new Watermark(dir)
+  try {
+    const engine = new LevelEngine(db, watermark, 0)
+    const batch = engine.batch()
+    formatEngine(batch, initial)
+    await new Promise<void>((resolve, reject) => {
+      engine.write(batch, (error) => (error === undefined ? resolve() : reject(error)))
+    })
+  } finally {
+    watermark.close()
+  }
 }
 
 async function emptyDatabase(dir: string): Promise<Database> {

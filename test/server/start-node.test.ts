@@ -1,10 +1,12 @@
 // What a node refuses before it opens or makes anything.
 
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { startNode } from '../../src/server/start-node.ts'
+import { formatStorage } from '../../src/storage/index.ts'
+import { identity, initial } from '../storage/samples.ts'
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 }
 const dataDir = join(tmpdir(), 'quorate-is-never-made')
@@ -22,3 +24,21 @@ test.each(['0.0.0.0', '::', '', '10.0.0.1', '127.example.org', '127.0.0.1.exampl
     }
   },
 )
+
+test('a node that cannot begin from what its storage holds gives the directory back', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  // The records of the state are whole, and say nothing that a node can read.
+  await formatStorage(join(home, 'node'), identity, initial)
+  const start = (): Promise<unknown> =>
+    startNode({
+      name: identity.name,
+      dataDir: join(home, 'node'),
+      founding: { kind: 'existing' },
+      listen: LOOPBACK,
+      peerListen: LOOPBACK,
+    }).catch((error: unknown) => error)
+  const first = await start()
+  expect(first).toBeInstanceOf(Error)
+  expect(await start()).toEqual(first)
+})

@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
-import { FORMAT_VERSION, formatStorage, inspectDirectory, openStorage } from '../../src/storage/index.ts'
+import {
+  FORMAT_VERSION,
+  formatStorage,
+  type InitialState,
+  inspectDirectory,
+  openStorage,
+} from '../../src/storage/index.ts'
 import { filesOf, sameFiles } from './damage.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { closed, identity, initial } from './samples.ts'
@@ -90,6 +96,19 @@ describe('formatting', () => {
     for (const attempt of [open(), formatStorage(dir, identity, initial).catch((error: unknown) => error)])
       expect(await attempt).toMatchObject(refused(/IDENTITY is missing .*rejoin/))
     expect(sameFiles(before, filesOf(dir))).toBe(true)
+  })
+
+  test('that failed begins again in the same process', async () => {
+    const failing: InitialState = {
+      ...initial,
+      get applied(): never {
+        throw new Error('No space left on device')
+      },
+    }
+    for (let attempt = 0; attempt < 2; attempt++)
+      await expect(formatStorage(dir, identity, failing)).rejects.toThrow('No space left on device')
+    await formatStorage(dir, identity, initial)
+    expect(await open()).toBe('opened')
   })
 
   test('is not begun again while somebody does it', async () => {
