@@ -1351,11 +1351,20 @@ export class Raft {
         this.#stampAndAppend(proposal.frame, clusterTimeMs)
       }
       for (const follower of lead.followers) this.#replicate(follower, false)
-    } else if (this.#leader !== undefined && !this.#cutOff.has(this.#leader))
-      this.#forward(proposals, this.#leader)
+      return
+    }
+    const leader = this.#reachableLeader()
+    if (leader !== undefined) this.#forward(proposals, leader)
     // What is forwarded while the connection is broken may be lost, or arrive before what was lost with it, and the leader hears of no
     // earlier proposal after a later one.
     else for (const { seq } of proposals) this.#refuseProposal(seq, { reason: 'no-leader' })
+  }
+
+  /** Another replica that leads, and hears in this moment what this one asks: not while its own term waits for a disk that stalls. */
+  #reachableLeader(): ReplicaId | undefined {
+    const leader = this.#leader
+    if (leader === undefined || this.#cutOff.has(leader)) return undefined
+    return this.#termWrite > this.#log.storedWrite && this.#diskStalls() ? undefined : leader
   }
 
   #refuseProposal(seq: number, refusal: Refusal): void {
@@ -1512,8 +1521,8 @@ export class Raft {
       this.#serveReads(this.#lead, asked)
       return
     }
-    const to = this.#leader
-    if (to === undefined || this.#cutOff.has(to)) {
+    const to = this.#reachableLeader()
+    if (to === undefined) {
       for (const { id } of reads) this.#readOutcomes.push({ id, outcome: 'refused', refusal: 'no-leader' })
       return
     }

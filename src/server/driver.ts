@@ -656,13 +656,20 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#retry !== undefined || this.#ended !== undefined) return
     this.#retry = this.#clock.after(this.#options.limits.retryMs, () => {
       this.#retry = undefined
-      if (this.#raft.leader !== undefined) this.#unpark()
+      if (this.#raft.leader !== undefined) {
+        this.#proposals.unparkDue()
+        this.#askAgain()
+      }
       if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
     })
   }
 
   #unpark(): void {
     this.#proposals.unpark()
+    this.#askAgain()
+  }
+
+  #askAgain(): void {
     this.#reads.unpark()
     if (this.#proposals.hasFresh || this.#reads.hasFresh) this.#wake()
   }

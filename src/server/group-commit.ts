@@ -104,8 +104,13 @@ export class GroupCommit {
 
   /** Sends at once, or when the write that the message names is durable. */
   send(outgoing: Outgoing): void {
-    if (outgoing.after <= this.#durableWrite) this.#events.send(outgoing.message)
-    else this.#held.push(outgoing)
+    if (outgoing.after <= this.#durableWrite) {
+      this.#events.send(outgoing.message)
+      return
+    }
+    const same = this.#held.findLastIndex((older) => isRepeated(older, outgoing))
+    if (same >= 0) this.#held.splice(same, 1)
+    this.#held.push(outgoing)
   }
 
   /** Submits what is there, unless a batch is in flight. Rows alone wait a little for company. */
@@ -210,4 +215,17 @@ export class GroupCommit {
     })
     this.flush()
   }
+}
+
+/**
+ * Whether the newer says all that the older does: an answer to the next heartbeat, or to the append that comes with it. A disk may stall for hours,
+ * and the leader asks on.
+ */
+function isRepeated(
+  { message: older, after }: Outgoing,
+  { message: newer, after: newerAfter }: Outgoing,
+): boolean {
+  if (after !== newerAfter || older.to !== newer.to) return false
+  if (newer.type === 'append-accepted') return older.type === newer.type && older.index <= newer.index
+  return newer.type === 'heartbeat-answer' && older.type === newer.type
 }

@@ -39,7 +39,7 @@ export interface DriverLimits {
   readonly idleFlushMs: number
   /** Applying pauses for the rest of the event loop after this long. */
   readonly applySliceMs: number
-  /** What was refused for want of a leader is tried again when one is known, and at the latest after this long. */
+  /** What was refused for want of a leader is tried again when one is known anew, and after this long; a proposal after pauses that grow from this. */
   readonly retryMs: number
   /** A read index that has had no answer for this long is asked for again. */
   readonly readAskAgainMs: number

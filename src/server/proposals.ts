@@ -17,6 +17,9 @@ import type { DriverLimits } from './limits.ts'
 import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
 
+/** The pause before what was refused is handed over again doubles so often at most: while leadership is handed over, each try is a message. */
+const PAUSE_DOUBLINGS_MAX = 4
+
 /** How a committed proposal ended: what apply returned, or nothing for an entry of the core. */
 export type ProposalEnd = Result<Applied | undefined>
 
@@ -27,6 +30,10 @@ interface Waiter {
   state: 'idle' | 'handed' | 'committed'
   /** Why it is idle after it was given to the core. */
   refusal: Refusal | undefined
+  /** How often it was handed over again for no other reason than that some time had passed. */
+  retries: number
+  /** While it is parked: when its next pause is over. */
+  retryAt: MonotonicMs
   readonly deadline: MonotonicMs
   readonly done: (end: ProposalEnd) => void
 }
@@ -96,7 +103,16 @@ export class Proposals {
 
   add(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void): void {
     const deadline = this.#clock.now() + timeoutMs
-    const waiter: Waiter = { seq, frame, state: 'idle', refusal: undefined, deadline, done }
+    const waiter: Waiter = {
+      seq,
+      frame,
+      state: 'idle',
+      refusal: undefined,
+      retries: 0,
+      retryAt: 0,
+      deadline,
+      done,
+    }
     this.#waiters.set(seq, waiter)
     if (deadline < this.#timerAt) this.#arm(deadline)
     this.#bytes += frame.length
@@ -119,10 +135,22 @@ export class Proposals {
     return batch
   }
 
-  /** A leader is known, or some time has passed: what was parked is fresh again. */
+  /** A leader is known anew: what was parked is fresh again. */
   unpark(): void {
+    for (const waiter of this.#parked) waiter.retries = 0
     this.#fresh = [...this.#parked, ...this.#fresh]
     this.#parked.clear()
+  }
+
+  /** Some time has passed: so is what has been parked for its pause, which is longer after each. */
+  unparkDue(): void {
+    const now = this.#clock.now()
+    const due = [...this.#parked].filter(({ retryAt }) => retryAt <= now)
+    for (const waiter of due) {
+      waiter.retries++
+      this.#parked.delete(waiter)
+    }
+    this.#fresh = [...due, ...this.#fresh]
   }
 
   resolve(outcome: ProposalOutcome): void {
@@ -210,6 +238,8 @@ export class Proposals {
   #park(waiter: Waiter, refusal: Refusal): void {
     waiter.state = 'idle'
     waiter.refusal = refusal
+    const pauseMs = this.#limits.retryMs * 2 ** Math.min(waiter.retries, PAUSE_DOUBLINGS_MAX)
+    waiter.retryAt = this.#clock.now() + pauseMs
     this.#parked.add(waiter)
   }
 

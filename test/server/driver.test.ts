@@ -329,6 +329,48 @@ test('a transfer that is refused says nothing to those who wait for another', ()
   expect(first).toEqual({ answer: follower.name })
 })
 
+test('what is refused while leadership is handed over is forwarded again after growing pauses', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  const [away, other] = cluster.followers
+  if (away === undefined || other === undefined) throw new Error('no followers')
+  away.crash()
+  transferAsked(leading, away.id)
+  cluster.advance(1)
+  const before = cluster.sent.length
+  const puts = Array.from({ length: 100 }, (_, i) => other.put(`k${i}`, 'v'))
+  cluster.until(() => puts.every(({ result }) => result !== undefined))
+  expect(puts.map(({ code }) => code)).toEqual(puts.map(() => 'ok'))
+  const forwarded = cluster.sent
+    .slice(before)
+    .flatMap((sent) => (sent.type === 'forward' ? sent.proposals : []))
+  expect(forwarded.length).toBeLessThan(10 * puts.length)
+})
+
+test('what a node holds for a disk that stalls does not grow with time, and what it is asked meanwhile is not written', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const stalled = cluster.leading
+  stalled.slowDisk(60_000)
+  stalled.put('k', 'v')
+  cluster.advance(5000)
+  expect(cluster.leading).not.toBe(stalled)
+  for (const leader of [cluster.leading, cluster.leading]) {
+    for (let i = 0; i < 40; i++) {
+      const asked = [leader.put(`${i}`, 'v'), stalled.put(`own ${i}`, 'v', 100), stalled.read('k', 100)]
+      cluster.until(() => asked.every(({ result }) => result !== undefined))
+      expect(asked.map(({ code }) => code)).toEqual(['ok', 'no_leader', 'no_quorum'])
+    }
+    cluster.advance(20_000)
+    expect(stalled.running.inspect()['groupCommit.heldMessages']).toBeLessThan(100)
+  }
+  stalled.slowDisk(1)
+  cluster.advance(60_000)
+  cluster.converge()
+  const put = stalled.put('k', 'after')
+  cluster.until(() => put.result !== undefined)
+  expect(put.code).toBe('ok')
+})
+
 test('a transfer that takes the place of another ends that one, and not itself', () => {
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster

@@ -16,7 +16,7 @@ export const REST: readonly Mutant[] = [
     why: 'A minority node under load keeps every frame until it finds a leader, and runs out of memory.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
-    edits: [edit(PROPOSALS, '    this.#parked.delete(waiter)\n', '')],
+    edits: [edit(PROPOSALS, '    this.#parked.delete(waiter)\n    this.#bytes', '    this.#bytes')],
   },
   {
     id: 'M301',
@@ -47,7 +47,7 @@ export const REST: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(DRIVER, '    if (change.leader !== undefined) this.#unpark()\n', ''),
-      edit(DRIVER, '      if (this.#raft.leader !== undefined) this.#unpark()\n', ''),
+      edit(DRIVER, '        this.#proposals.unparkDue()\n        this.#askAgain()\n', ''),
     ],
   },
   {
@@ -112,6 +112,42 @@ export const REST: readonly Mutant[] = [
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [edit(DRIVER, '        this.#hashError = undefined\n', '')],
+  },
+  {
+    id: 'M347',
+    title: 'a node whose disk stalls holds its answer to every heartbeat',
+    why: 'After hours they are more than a connection takes, and what is forwarded behind them is lost.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        'src/server/group-commit.ts',
+        "  return newer.type === 'heartbeat-answer' && older.type === newer.type\n",
+        '  return false\n',
+      ),
+    ],
+  },
+  {
+    id: 'M348',
+    title: 'a follower whose own term waits for a disk that stalls forwards what it is asked',
+    why: 'It leaves when the disk works again, and is written long after whoever asked has been told that nobody knows.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'this.#termWrite > this.#log.storedWrite && this.#diskStalls() ? undefined : leader',
+        'leader',
+      ),
+    ],
+  },
+  {
+    id: 'M349',
+    title: 'the pauses before a refused proposal is forwarded again do not grow',
+    why: 'While leadership is handed over, a thousand clients of one follower make tens of thousands of messages.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit(PROPOSALS, '      waiter.retries++\n', '')],
   },
   {
     id: 'M310',

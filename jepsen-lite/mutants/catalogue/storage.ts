@@ -169,8 +169,8 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/group-commit.ts',
-        'if (outgoing.after <= this.#durableWrite) this.#events.send',
-        'if (outgoing.after <= this.#durableWrite + 1) this.#events.send',
+        'if (outgoing.after <= this.#durableWrite)',
+        'if (outgoing.after <= this.#durableWrite + 1)',
       ),
     ],
   },

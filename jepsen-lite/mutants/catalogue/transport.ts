@@ -55,13 +55,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'They arrive before those that were lost with the connection, which the leader then takes for old ones: their clients wait in vain.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
-    edits: [
-      edit(
-        RAFT,
-        'this.#leader !== undefined && !this.#cutOff.has(this.#leader)',
-        'this.#leader !== undefined',
-      ),
-    ],
+    edits: [edit(RAFT, 'leader === undefined || this.#cutOff.has(leader)', 'leader === undefined')],
   },
   {
     id: 'M403',
