@@ -2,12 +2,22 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder, Row } from '../history.ts'
-import type { LocalCluster, LocalNode } from './cluster.ts'
 import type { HttpEnd } from './http.ts'
 import { rowOf } from './perform.ts'
 
 const AGAIN_MS = 100
 const PAGE_ROWS = 5_000
+const STATUS_MS = 1_000
+
+/** `LocalCluster`, as far as it is needed here. */
+interface Asked<Node> {
+  readonly members: readonly Node[]
+  ask(node: Node, method: 'GET', target: string, body: undefined, timeoutMs: number): Promise<HttpEnd>
+}
+
+interface Named {
+  readonly name: string
+}
 
 interface Standing {
   readonly applied: number
@@ -18,8 +28,8 @@ interface Standing {
 }
 
 /** Resolves to what keeps the nodes apart when they have not come together in time. */
-export async function recordFinals(
-  cluster: LocalCluster,
+export async function recordFinals<Node extends Named>(
+  cluster: Asked<Node>,
   recorder: Recorder,
   limitMs: number,
   signal: AbortSignal,
@@ -28,28 +38,37 @@ export async function recordFinals(
   let apart = 'nothing was heard of them'
   let before: string | undefined
   while (performance.now() < deadline && !signal.aborted) {
-    const standings = await Promise.all(cluster.members.map((node) => standingOf(cluster, node)))
-    apart = standings.map((standing, at) => `${cluster.members[at]?.name}: ${shown(standing)}`).join(', ')
-    const [first] = standings
+    const looks = await Promise.all(
+      cluster.members.map(async (node) => ({ node, standing: await standingOf(cluster, node) })),
+    )
+    apart = looks.map(({ node, standing }) => `${node.name}: ${shown(standing)}`).join(', ')
+    const whole = looks.flatMap(({ node, standing }) => (standing === undefined ? [] : [{ node, standing }]))
+    const [first] = whole
     const together =
       first !== undefined &&
-      standings.every(
-        (one) => one?.applied === first.applied && one.revision === first.revision && one.errors === '',
+      whole.length === looks.length &&
+      whole.every(
+        ({ standing: { applied, revision, errors } }) =>
+          applied === first.standing.applied && revision === first.standing.revision && errors === '',
       )
     // Twice the same: nothing that was late in the network has come in since.
-    if (together && apart === before) return readAll(cluster, recorder, first.revision)
+    if (together && apart === before) return readAll(cluster, recorder, whole)
     before = together ? apart : undefined
     await sleep(AGAIN_MS)
   }
   return `the nodes have not come to the same state within ${limitMs} ms (${apart})`
 }
 
-async function readAll(
-  cluster: LocalCluster,
+/** Each has applied the same entries: so the hashes that they told then are those to compare, and none is asked for again. */
+async function readAll<Node extends Named>(
+  cluster: Asked<Node>,
   recorder: Recorder,
-  revision: number,
+  looks: readonly { readonly node: Node; readonly standing: Standing }[],
 ): Promise<string | undefined> {
-  for (const node of cluster.members) {
+  for (const {
+    node,
+    standing: { revision, hash },
+  } of looks) {
     const rows: Row[] = []
     let after: string | undefined
     do {
@@ -76,21 +95,18 @@ async function readAll(
         return `${node.name} does not get beyond ${next} in the last read`
       after = next
     } while (after !== undefined)
-    const standing = await standingOf(cluster, node)
-    recorder.final(node.name, revision, standing?.hash ?? '', rows)
+    recorder.final(node.name, revision, hash, rows)
   }
   return undefined
 }
 
-async function standingOf(cluster: LocalCluster, node: LocalNode): Promise<Standing | undefined> {
-  const status = objectOf(await cluster.ask(node, 'GET', '/v1/status', undefined, 1_000))
+/** undefined: it did not answer, or not with all of these. */
+async function standingOf<Node>(cluster: Asked<Node>, node: Node): Promise<Standing | undefined> {
+  const status = objectOf(await cluster.ask(node, 'GET', '/v1/status', undefined, STATUS_MS))
   if (status === undefined) return undefined
-  return {
-    applied: Number(status.applied_index),
-    revision: Number(status.revision),
-    hash: String(status.state_hash),
-    errors: Array.isArray(status.errors) ? status.errors.join('; ') : '',
-  }
+  const { applied_index: applied, revision, state_hash: hash, errors } = status
+  const isWhole = typeof applied === 'number' && typeof revision === 'number' && typeof hash === 'string'
+  return isWhole && Array.isArray(errors) ? { applied, revision, hash, errors: errors.join('; ') } : undefined
 }
 
 const shown = (standing: Standing | undefined): string =>

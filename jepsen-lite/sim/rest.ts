@@ -47,7 +47,7 @@ export function watchLists(cluster: Cluster): void {
 
 /** What a sender of snapshots waits for must be on its way: otherwise it waits in vain. */
 function creditsThatAreLost({ network }: Cluster, process: Process, underWay: UnderWay): string | undefined {
-  const counted = underWay['links.chunksInFlight'] ?? 0
+  const counted = underWay['links.chunksInFlight']
   const inFlight = network.chunksInFlight(process)
   return counted === inFlight ? undefined : `counts ${counted} chunks in flight, where ${inFlight} are`
 }
@@ -55,11 +55,18 @@ function creditsThatAreLost({ network }: Cluster, process: Process, underWay: Un
 /** Who was answered may be forgotten a little later, as long as that is bounded by who waits. */
 export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
   for (const [list, waiting] of LISTS) {
-    const [length = 0, waiters = 0] = [underWay[list], underWay[waiting]]
-    if (length > 2 * waiters) return `${list} holds ${length}, and only ${waiters} wait`
+    const [length, waiters] = [underWay[list], underWay[waiting]]
+    // A node that does not tell of them is not to pass for one where none wait.
+    if (length === undefined || waiters === undefined) return `does not tell of ${list} and ${waiting}`
+    // So that NaN does not pass.
+    if (!(length <= 2 * waiters)) return `${list} holds ${length}, and only ${waiters} wait`
   }
   return undefined
 }
+
+/** What is counted for one peer is gone with the peer. */
+const isGivenBack = (underWay: UnderWay, name: string): boolean =>
+  underWay[name] === 0 || (underWay[name] === undefined && name.includes(' of '))
 
 /** Runs until everything that is under way has been 0 once. `core` is whole and connected; of the others only who waits is looked at. */
 export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
@@ -85,7 +92,7 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
   const look = (): void => {
     for (const [process, names] of owed) {
       const underWay = process.serving?.inspect()
-      for (const name of names) if (!underWay?.[name]) names.delete(name)
+      for (const name of names) if (underWay === undefined || isGivenBack(underWay, name)) names.delete(name)
       if (names.size === 0) owed.delete(process)
     }
     if (owed.size > 0) time.push(time.now + LOOK_MS, IO, undefined, look)

@@ -293,4 +293,26 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
+  judge(
+    'K37',
+    'the simulator takes a counter that is not there for one that is 0',
+    'A counter that is renamed, or becomes NaN, is watched no more.',
+    [
+      'jepsen-lite/sim/rest.ts',
+      'if (underWay === undefined || isGivenBack(underWay, name)) names',
+      'if (!underWay?.[name]) names',
+    ],
+    WRONG_SERVERS,
+  ),
+  judge(
+    'K38',
+    'the last reads of a run believe in a state hash that nobody told',
+    'Nodes that hold different states, and do not tell a hash, pass.',
+    [
+      'jepsen-lite/local/finals.ts',
+      "typeof hash === 'string'\n",
+      "(typeof hash === 'string' || hash === undefined)\n",
+    ],
+    ['test/jepsen-lite/local/finals.test.ts'],
+  ),
 ]

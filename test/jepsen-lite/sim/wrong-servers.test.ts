@@ -2,6 +2,7 @@
 // and the right one is not.
 
 import { expect, test, vi } from 'vitest'
+import type { UnderWay } from '../../../src/raft/index.ts'
 import type { Leadership } from '../../../src/raft/leadership.ts'
 import type { Driver } from '../../../src/server/driver.ts'
 import type { ReadGrant } from '../../../src/server/types.ts'
@@ -12,6 +13,7 @@ type Propose = Driver['propose']
 interface Wrong {
   readonly read?: (right: Read) => Read
   readonly propose?: (right: Propose) => Propose
+  readonly inspect?: (right: UnderWay) => UnderWay
   readonly clusterTimeMs?: (right: number, lead: Leadership, now: number) => number
 }
 
@@ -27,6 +29,10 @@ vi.mock(import('../../../src/server/driver.ts'), async (original) => {
     override propose(...asked: Parameters<Propose>): void {
       const right: Propose = (...args) => super.propose(...args)
       ;(wrong.propose?.(right) ?? right)(...asked)
+    }
+    override inspect(): UnderWay {
+      const right = super.inspect()
+      return wrong.inspect?.(right) ?? right
     }
   }
   return { ...rest, Driver: Meddled }
@@ -65,6 +71,11 @@ const telling =
     right(options, (result) =>
       done(result.ok ? { ok: true, value: { ...result.value, ...change(result.value) } } : result),
     )
+
+const without =
+  (name: string): NonNullable<Wrong['inspect']> =>
+  ({ [name]: _left, ...rest }) =>
+    rest
 
 const ofUnknownAge = telling(() => ({ stalenessMs: undefined }))
 
@@ -137,6 +148,15 @@ const WRONG: readonly (readonly [what: string, rule: string, Wrong])[] = [
     'begin cluster time anew with each leader',
     'KV-12',
     { clusterTimeMs: (_right, { electedAt }, now) => Math.floor(now - electedAt) },
+  ],
+  ['do not count what is parked', 'REST-2', { inspect: without('reads.parked') }],
+  ['do not count who waits', 'REST-2', { inspect: without('proposals.waiting') }],
+  ['do not count their chunks', 'REST-2', { inspect: without('links.chunksInFlight') }],
+  ['wait for what is no number', 'REST-2', { inspect: (right) => ({ ...right, 'reads.asked': Number.NaN }) }],
+  [
+    'miscount until that is no number',
+    'REST-1',
+    { inspect: (right) => ({ ...right, unapplied: Number.NaN }) },
   ],
 ]
 
