@@ -29,7 +29,7 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import { type Endpoint, Endpoints } from './endpoints.ts'
-import { AbortedError, QuorateError } from './errors.ts'
+import { AbortedError, QuorateError, type Written } from './errors.ts'
 import { Transport } from './exchange.ts'
 import { type Interruption, pages, rangePath, streamed } from './list.ts'
 import { QUESTION, Questions } from './questions.ts'
@@ -214,14 +214,14 @@ export class Client {
   async addMember(member: NewMember, options: CallOptions = {}): Promise<void> {
     checkMember('addMember', member)
     checkCall('addMember', options)
-    await this.#post('/v1/cluster/members', memberJson(member), options)
+    membersIn(await this.#post('/v1/cluster/members', memberJson(member), options), 'unknown')
   }
 
   async removeMember(name: string, options: CallOptions = {}): Promise<void> {
     checkName('removeMember', name)
     checkCall('removeMember', options)
     const path = `/v1/cluster/members/${encodeURIComponent(name)}`
-    await this.#call('bare', { method: 'DELETE', path }, options)
+    membersIn(await this.#call('bare', { method: 'DELETE', path }, options), 'unknown')
   }
 
   /** Drops the replica known as `name` and adds another in its place, in one change. */
@@ -229,7 +229,8 @@ export class Client {
     checkName('replaceMember', name)
     checkMember('replaceMember', member)
     checkCall('replaceMember', options)
-    await this.#post(`/v1/cluster/members/${encodeURIComponent(name)}/replace`, memberJson(member), options)
+    const path = `/v1/cluster/members/${encodeURIComponent(name)}/replace`
+    membersIn(await this.#post(path, memberJson(member), options), 'unknown')
   }
 
   /** Moves leadership to a voter, or to the one that is best prepared. The new leader's name. */
@@ -461,13 +462,17 @@ const duration = (ms: number) => `${Math.max(1e-6, Number(ms.toFixed(6)))}ms`
 const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
 
 function clusterInfo(answer: Answer): ClusterInfo {
-  return decoded(answer, 'no', (json) => ({
+  return {
     clusterId: headerText(answer.headers, 'kv-cluster'),
     leader: headerText(answer.headers, 'kv-leader'),
     term: headerWholeNumber(answer.headers, 'kv-term'),
-    members: arrayIn(json, 'members').map(memberFromJson),
-  }))
+    members: membersIn(answer, 'no'),
+  }
 }
+
+/** A change of the members is answered with them: anything else is no answer of a node. */
+const membersIn = (answer: Answer, written: Written): readonly Member[] =>
+  decoded(answer, written, (json) => arrayIn(json, 'members').map(memberFromJson))
 
 function statusFromJson(json: Json): NodeStatus {
   return {

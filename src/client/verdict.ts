@@ -2,10 +2,11 @@
 // certain of every one of them.
 
 import type { Answer, CallKind } from './call.ts'
-import { isObject, metaFromJson, type Problem } from './decode.ts'
+import { DisagreementError, metaFromJson, objectOf, type Problem, unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {
   AbortedError,
+  type ErrorDetails,
   OutcomeUnknownError,
   PreconditionFailedError,
   QuorateError,
@@ -147,12 +148,23 @@ export function problemError(
     node: typeof node === 'string' ? node : undefined,
     retryAfterMs: problem.retryAfterMs,
   }
-  if (problem.code === 'precondition_failed') {
-    const { current } = problem.json
-    const meta = isObject(current) ? metaFromJson(current) : null
-    return new PreconditionFailedError(problem.detail, details, meta)
-  }
+  if (problem.code === 'precondition_failed') return preconditionFailed(problem, details, endpoint)
   if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
   if (problem.passing) return new UnavailableError(problem.detail, details)
   return new QuorateError(problem.detail, details)
+}
+
+/** The outcome of the write, unless it is not as agreed: then nobody knows what answered. */
+function preconditionFailed(
+  { detail, json: { current } }: Problem,
+  details: ErrorDetails,
+  { url }: Endpoint,
+): QuorateError {
+  try {
+    const meta = current === null ? null : metaFromJson(objectOf(current, '"current"'))
+    return new PreconditionFailedError(detail, details, meta)
+  } catch (error) {
+    if (error instanceof DisagreementError) return unexpected(error, url, 'unknown')
+    throw error
+  }
 }

@@ -2,7 +2,13 @@
 
 import { describe, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import { type ListOptions, QuorateError } from '../../src/client/index.ts'
+import {
+  type Client,
+  type ListOptions,
+  PreconditionFailedError,
+  QuorateError,
+} from '../../src/client/index.ts'
+import { problem } from './fake-node.ts'
 import { answering, clientOf, failure, fake } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, requests: 0, questions: 0, probes: 0 }
@@ -104,5 +110,49 @@ test.each(['99999999999999999999999', '9007199254740992', '2.5', '9'.repeat(400)
     expect(await kv.put('a', '2')).toMatchObject({ version: 2 })
     node.fault = () => ({ status: 200, body: { revision: Number(revision.slice(0, 30)), deleted: 1 } })
     expect(await failure(kv.delete('a'))).toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
+  },
+)
+
+const change: Record<string, (kv: Client) => Promise<unknown>> = {
+  addMember: (kv) => kv.addMember(MEMBER),
+  removeMember: (kv) => kv.removeMember('n2'),
+  replaceMember: (kv) => kv.replaceMember('n2', MEMBER),
+}
+const MEMBER = { name: 'n9', replicaId: '9', peer: '127.0.0.1:9', url: 'http://127.0.0.1:9' }
+
+test.each(Object.keys(change))('%s is done when a node says so, and nobody else', async (name) => {
+  const node = await fake()
+  const kv = clientOf([node])
+  await kv.get('a')
+  for (const [status, body] of [
+    [302, '<html>log in</html>'],
+    [204, ''],
+    [200, '<html>welcome</html>'],
+    [200, {}],
+  ] as const) {
+    node.faults.push({ status, body })
+    const error = await failure(change[name]?.(kv) ?? Promise.resolve())
+    expect(error).toMatchObject({ code: 'unexpected_answer', written: 'unknown', endpoint: node.url })
+  }
+  expect(await change[name]?.(kv)).toBeUndefined()
+})
+
+test.each([{}, { current: {} }, { current: 'k' }, { current: { key: 'k', mod_revision: 2 } }])(
+  'a condition that failed without the record, as in %j, does not say that nothing was written',
+  async (more) => {
+    const node = await fake()
+    const kv = clientOf([node])
+    await kv.get('a')
+    node.faults.push('cut-after', problem(412, 'precondition_failed', 'it is at revision 7', more))
+    const error = await failure(kv.put('k', 'v', { ifAbsent: true }))
+    expect(node.contents).toEqual({ k: 'v' })
+    expect(error.written).toBe('unknown')
+    node.faults.push(problem(412, 'precondition_failed', 'it is at revision 7', more))
+    expect(await failure(kv.put('k', 'w', { ifAbsent: true }))).toMatchObject({
+      code: 'unexpected_answer',
+      written: 'unknown',
+      endpoint: node.url,
+    })
+    expect(await failure(kv.put('k', 'w', { ifAbsent: true }))).toBeInstanceOf(PreconditionFailedError)
   },
 )

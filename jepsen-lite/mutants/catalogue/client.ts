@@ -313,4 +313,32 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/client.test.ts'],
     edits: [edit('src/client/endpoints.ts', '    if (urls.length === 0) return\n', '')],
   },
+  {
+    id: 'M252',
+    title: 'a failed condition that is not as agreed says that nothing was written',
+    why: 'An earlier try of the same write may have been applied.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [
+      edit(
+        'src/client/verdict.ts',
+        "return unexpected(error, url, 'unknown')",
+        "return unexpected(error, url, 'no')",
+      ),
+    ],
+  },
+  {
+    id: 'M253',
+    title: 'whatever answers a change of the members has made it',
+    why: 'The login page of a proxy adds no member.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [
+      edit(
+        CLIENT,
+        "membersIn(await this.#call('bare', { method: 'DELETE', path }, options), 'unknown')",
+        "await this.#call('bare', { method: 'DELETE', path }, options)",
+      ),
+    ],
+  },
 ]
