@@ -3,10 +3,11 @@
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
+import { EARLY_READS_MAX } from '../../src/raft/raft.ts'
 import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
-import { append, Bench, type BenchOptions } from './harness/bench.ts'
+import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { sealed, TEXT, textFrame } from './harness/frames.ts'
-import { id } from './harness/members.ts'
+import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 /** Follows replica 2 in term 1. */
@@ -336,6 +337,128 @@ describe('a transfer of leadership', () => {
   })
 })
 
+describe('a second transfer', () => {
+  test('takes the place of the first, whose caller is told; asked again for the same, it goes on', () => {
+    const bench = leader({ voters: 5 })
+    const ask = (to: number): Output['transfer'] => {
+      bench.step({ kind: 'transfer', to: id(to) })
+      return last(bench).transfer
+    }
+    expect(ask(2)).toBe(undefined)
+    expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual(['2'])
+    expect(ask(2)).toBe(undefined)
+    expect(bench.takeOf('timeout-now')).toEqual([])
+    expect(ask(3)).toEqual({ outcome: 'aborted', detail: 'leadership is handed to n3 instead' })
+    expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual(['3'])
+    bench.receive(append(3, bench.raft.term + 1, [0, 0]))
+    expect(last(bench).transfer).toEqual({ outcome: 'done', detail: 'n3 leads' })
+    expect(bench.raft.inspect()).toMatchObject({ askedTransfer: 0 })
+  })
+
+  test('to a learner is refused', () => {
+    const bench = leader({
+      configuration: { ...votersUpTo(3), voters: [1, 2].map(id), learners: [id(3)] },
+    })
+    bench.step({ kind: 'transfer', to: id(3) })
+    expect(last(bench).transfer).toEqual({ outcome: 'refused', detail: 'n3 is not a voter' })
+  })
+})
+
+test('as many entries, or bytes, as may be uncommitted are taken, and the next one is refused', () => {
+  const detail = (entries: number, bytes: number, limits: string): string =>
+    `${entries} entries (${bytes} bytes) are not committed yet; limits: ${limits} bytes`
+  const byCount = leader({ limits: { uncommittedEntriesMax: 2 } })
+  for (const seq of [1, 2]) propose(byCount, seq)
+  expect(refusals(byCount)).toEqual([])
+  propose(byCount, 3)
+  expect(refusals(byCount)).toEqual([[3, { reason: 'overloaded', detail: detail(2, 108, '2 and 1048576') }]])
+  const byBytes = leader({ limits: { uncommittedBytesMax: 108 } })
+  for (const seq of [1, 2]) propose(byBytes, seq)
+  expect(refusals(byBytes)).toEqual([])
+  propose(byBytes, 3)
+  expect(refusals(byBytes)).toEqual([[3, { reason: 'overloaded', detail: detail(2, 108, '1000 and 108') }]])
+  // Where nothing waits, one entry is taken however large it is.
+  const alone = leader({ limits: { uncommittedBytesMax: 10 } })
+  propose(alone, 1)
+  expect(refusals(alone)).toEqual([])
+})
+
+test('what was asked of a leader that is gone is refused: there is none, or another one', () => {
+  for (const [next, refusal] of [
+    [(bench: Bench) => bench.step({ kind: 'disconnected', peer: id(2) }), 'leadership-lost'],
+    [(bench: Bench) => bench.receive(voteRequest(3, 9)), 'no-leader'],
+    [(bench: Bench) => bench.receive(append(3, 2, [0, 0])), 'leadership-lost'],
+  ] as const) {
+    const bench = follower()
+    // So long that another leader may be elected, and less than an answer may take.
+    bench.nowMs += TIMING.electionMinMs
+    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    bench.step({ kind: 'read', reads: [{ id: 2, lease: true }] })
+    bench.step({ kind: 'disconnected', peer: id(3) })
+    expect(bench.raft.inspect()).toMatchObject({ askedReads: 2 })
+    const before = bench.outputs.length
+    next(bench)
+    const refused = bench.outputs.slice(before).flatMap(({ reads }) => reads)
+    expect(refused).toEqual([1, 2].map((one) => ({ id: one, outcome: 'refused', refusal })))
+    expect(bench.raft.inspect()).toMatchObject({ askedReads: 0 })
+  }
+})
+
+test('reads are asked for under different numbers, those that a lease may serve apart', () => {
+  const bench = follower()
+  bench.step({
+    kind: 'read',
+    reads: [
+      { id: 1, lease: false },
+      { id: 2, lease: true },
+      { id: 3, lease: false },
+    ],
+  })
+  const asked = bench.takeOf('read-index')
+  expect(asked.map(({ lease }) => lease).sort()).toEqual([false, true])
+  const requests = asked.map(({ request }) => request)
+  expect(new Set(requests).size).toBe(2)
+  for (const { request, lease } of asked) {
+    const answer = { term: 1, index: asIndex(3), refusal: undefined, commit: asIndex(0) }
+    bench.receive({ type: 'read-index-answer', from: 2, request, lease, ...answer })
+    const reads = last(bench).reads
+    expect(reads.map((read) => read.id)).toEqual(lease ? [2] : [1, 3])
+  }
+  bench.step({ kind: 'read', reads: [{ id: 4, lease: false }] })
+  const [later] = bench.takeOf('read-index')
+  expect(requests.every((request) => request < (later?.request ?? 0))).toBe(true)
+})
+
+test('the answer to a read tells a follower what is committed of what it holds', () => {
+  const bench = new Bench()
+  bench.receive(append(2, 1, [0, 0], [1, 1]))
+  bench.settle()
+  bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+  const [{ request } = expect.fail()] = bench.takeOf('read-index')
+  const answer = { term: 1, index: asIndex(2), refusal: undefined, lease: false, commit: asIndex(2) }
+  bench.receive({ type: 'read-index-answer', from: 2, request, ...answer })
+  expect(bench.raft.commit).toBe(2)
+})
+
+test('reads that wait for the first commit of a leader are bounded', () => {
+  const bench = new Bench()
+  bench.lead()
+  const reads = Array.from({ length: EARLY_READS_MAX + 2 }, (_, at) => ({ id: at + 1, lease: false }))
+  bench.step({ kind: 'read', reads })
+  const refused = last(bench).reads
+  expect(refused.length).toBe(2)
+  expect(refused.every((read) => read.outcome === 'refused' && read.refusal === 'not-ready')).toBe(true)
+  expect((bench.raft.inspect().earlyReads ?? 0) + refused.length).toBe(reads.length)
+  bench.acknowledge()
+  bench.pass(TIMING.heartbeatMs)
+  for (const from of [2, 3]) heartbeatAnswer(bench, from)
+  const confirmed = bench.outputs
+    .flatMap((output) => output.reads)
+    .filter((read) => read.outcome === 'confirmed')
+  expect(confirmed.length + refused.length).toBe(reads.length)
+  expect(bench.raft.inspect()).toMatchObject({ earlyReads: 0, readers: 0 })
+})
+
 describe('a snapshot that is offered', () => {
   const why = (bench: Bench, term: number, index: number) =>
     bench.raft.whyNotSnapshot(asTerm(term), asIndex(index))
@@ -345,6 +468,29 @@ describe('a snapshot that is offered', () => {
     expect(why(bench, 2, 9)).toBe('term 2 is over, this is term 3')
     expect(why(bench, 3, 6)).toBe('index 6 is already committed here')
     expect([why(bench, 3, 7), why(bench, 4, 7)]).toEqual([undefined, undefined])
+  })
+
+  test('is of no use while another one is being installed', () => {
+    const bench = new Bench({ term: 3 })
+    const state = { configuration: votersUpTo(3), leases: LEASES_OFF }
+    const meta = { index: asIndex(9), term: asTerm(2), state }
+    bench.node.disk.staged.set('s', { meta, clusterTimeMs: 0, machine: [] })
+    bench.step({
+      kind: 'message',
+      message: {
+        type: 'snapshot',
+        from: id(2),
+        to: id(1),
+        term: asTerm(3),
+        meta,
+        snapshotId: 's',
+        clusterTimeMs: 0,
+      },
+    })
+    expect(why(bench, 3, 10)).toBe('another snapshot is being installed here')
+    expect(bench.raft.installing).toBe(true)
+    bench.settle()
+    expect([why(bench, 3, 10), bench.raft.installing]).toEqual([undefined, false])
   })
 
   test('is of no use without room on the disk', () => {
