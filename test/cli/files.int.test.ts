@@ -111,6 +111,15 @@ describe('import of a directory', () => {
     expect(ended.err).toMatch(/^skipped a: a value has at most 0 bytes\nimported 1 key/)
   })
 
+  test('limits that a node tells may be behind: only what no cluster takes is skipped unasked', async () => {
+    writeFileSync(join(dir, 'file'), 'xx')
+    // It lags: both limits were raised since.
+    node.settings = { ...node.settings, key_bytes_max: 1, value_bytes_max: 1 }
+    expect((await kv('import dir')).err).toMatch(/^imported 1 key/)
+    expect((await kv('import -', '{"key":"line","value":"yy"}')).err).toMatch(/\nimported 1 key/)
+    expect(node.contents).toEqual({ file: 'xx', line: 'yy' })
+  })
+
   test('rides out a fail-over without a word, and writes everything once', async () => {
     for (let n = 0; n < 300; n++) writeFileSync(join(dir, `file-${n}`), `content ${n}`)
     let failing = 0

@@ -342,4 +342,19 @@ export const REQUESTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M196',
+    title: 'an import skips what is over the limits that one node tells',
+    why: 'A node that lags behind tells limits that were raised since: files that the cluster takes are left out.',
+    layers: UNIT,
+    tests: ['test/cli/files.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/commands/import.ts',
+        '  const tooLarge = whyTooLarge(key, value)\n',
+        `  const { value_bytes_max: told } = await client.settings({ signal })
+  const tooLarge = value.length > Number(told) ? 'too large' : whyTooLarge(key, value)\n`,
+      ),
+    ],
+  },
 ]

@@ -13,13 +13,20 @@ import { filesIn } from '../import-files.ts'
 import { linesOfFile } from '../import-lines.ts'
 import { printable, say, toJson, writeLine } from '../output.ts'
 import { keyCount, megabytes, Progress } from '../progress.ts'
-import { inSession, type Session } from '../session.ts'
+import { inSession } from '../session.ts'
 
 export const WRITES_AT_ONCE = 32
 /** Without --timeout, a write is tried this long: longer than any fail-over, a pause or a restart of the cluster. */
 const TIMEOUT_MS = 60_000
 /** Of a name in a message: any path fits. */
 const NAME_CHARACTERS_MAX = 4096
+/**
+ * What no cluster takes is skipped unasked: it saves reading and sending large values, and a key that does not even fit into the head of a
+ * request would be refused as one that is malformed. The settings of a cluster may be lower: it refuses what is over them by itself, since the
+ * node that tells them may lag behind a change that has raised them.
+ */
+const KEY_BYTES_MAX = 4096
+const VALUE_BYTES_MAX = 1024 * 1024
 /** These are properties of the one file: the import goes on. */
 const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long', 'key_empty'])
 
@@ -51,14 +58,13 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
     { kind: 'write', check: 'kv ls', fromFiles: true },
     async (session) => {
       const { signal } = session
-      const limits = await limitsOf(session)
       const reading = new AbortController()
       const readable = AbortSignal.any([signal, reading.signal])
-      const items = isTree ? filesIn(source, limits.valueBytes) : linesOfFile(source, readable)
+      const items = isTree ? filesIn(source, VALUE_BYTES_MAX) : linesOfFile(source, readable)
       const totals = new Totals()
       try {
         const prefix = Buffer.from(flags.prefix ?? '')
-        const target = { client: session.client, signal, prefix, limits }
+        const target = { client: session.client, signal, prefix }
         await writeAll(target, items, totals, () => reading.abort())
       } catch (error) {
         totals.progress.clear()
@@ -130,7 +136,6 @@ interface Target {
   readonly client: Client
   readonly signal: AbortSignal
   readonly prefix: Uint8Array
-  readonly limits: Limits
 }
 
 async function writeAll(
@@ -176,11 +181,7 @@ async function writeAll(
   if (failure !== undefined) throw failure.error
 }
 
-async function writeOne(
-  { client, signal, prefix, limits }: Target,
-  item: WriteItem,
-  totals: Totals,
-): Promise<void> {
+async function writeOne({ client, signal, prefix }: Target, item: WriteItem, totals: Totals): Promise<void> {
   let value: Uint8Array
   try {
     value = item.value()
@@ -189,7 +190,7 @@ async function writeOne(
     return
   }
   const key = Buffer.concat([prefix, item.key])
-  const tooLarge = whyTooLarge(key, value, limits)
+  const tooLarge = whyTooLarge(key, value)
   if (tooLarge !== undefined) {
     totals.skip(item.name, tooLarge)
     return
@@ -203,27 +204,10 @@ async function writeOne(
   }
 }
 
-/**
- * What the cluster refuses by itself. Knowing it saves reading and sending large values; and a key that does not even fit into the head of a
- * request would be refused as one that is malformed.
- */
-interface Limits {
-  readonly keyBytes: number
-  readonly valueBytes: number
-}
-
-function whyTooLarge(key: Uint8Array, value: Uint8Array, limits: Limits): string | undefined {
-  if (key.length > limits.keyBytes)
-    return `its key has ${key.length} bytes; a key has at most ${limits.keyBytes}`
-  if (value.length > limits.valueBytes)
-    return `${value.length} bytes; a value has at most ${limits.valueBytes}`
+function whyTooLarge(key: Uint8Array, value: Uint8Array): string | undefined {
+  if (key.length > KEY_BYTES_MAX) return `its key has ${key.length} bytes; a key has at most ${KEY_BYTES_MAX}`
+  if (value.length > VALUE_BYTES_MAX) return `${value.length} bytes; a value has at most ${VALUE_BYTES_MAX}`
   return undefined
-}
-
-async function limitsOf({ client, signal }: Session): Promise<Limits> {
-  const { key_bytes_max: key, value_bytes_max: value } = await client.settings({ signal })
-  const orNone = (max: unknown): number => (typeof max === 'number' ? max : Number.POSITIVE_INFINITY)
-  return { keyBytes: orNone(key), valueBytes: orNone(value) }
 }
 
 function isDirectory(path: string): boolean {
