@@ -8,7 +8,7 @@ const CLEAR_LINE = '\r\u001b[2K'
 export class Progress {
   readonly #visible: boolean
   readonly #startedAt = performance.now()
-  #shownAt = 0
+  #shownAt: number | undefined
 
   constructor(wanted = true) {
     this.#visible = wanted && process.stderr.isTTY === true
@@ -17,14 +17,14 @@ export class Progress {
   /** `text` is asked for only when it is shown. */
   show(text: () => string): void {
     const now = performance.now()
-    if (!this.#visible || now - this.#shownAt < EVERY_MS) return
+    if (!this.#visible || (this.#shownAt !== undefined && now - this.#shownAt < EVERY_MS)) return
     this.#shownAt = now
     process.stderr.write(`${CLEAR_LINE}${styleText('dim', text(), { stream: process.stderr })}`)
   }
 
   /** Before any other line on stderr. */
   clear(): void {
-    if (this.#visible && this.#shownAt > 0) process.stderr.write(CLEAR_LINE)
+    if (this.#visible && this.#shownAt !== undefined) process.stderr.write(CLEAR_LINE)
   }
 
   get seconds(): number {
