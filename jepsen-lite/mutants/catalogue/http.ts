@@ -17,6 +17,7 @@ const RANGE_TESTS = ['test/server/http/range.prop.test.ts', 'test/server/http/ra
 const SLOW_TESTS = ['test/server/http/slow-clients.int.test.ts']
 const CONNECTION_TESTS = ['test/server/http/connections.int.test.ts']
 const LANE_TESTS = ['test/server/http/fast-lane.int.test.ts']
+const LOADING_TESTS = ['test/server/http/loading.int.test.ts']
 const API_TESTS = ['test/server/http/api.int.test.ts']
 const KEY_TESTS = ['test/server/http/keys.int.test.ts']
 const ENCODING_TESTS = ['test/server/http/encoding.prop.test.ts']
@@ -421,5 +422,27 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [edit(`${HTTP}/server.ts`, '          hot.check?.(asked)\n', '')],
+  },
+  {
+    id: 'M846',
+    title: 'an error of the listener is nobody’s',
+    why: 'One connection that cannot be accepted, for want of memory for example, ends the node.',
+    layers: UNIT,
+    tests: LOADING_TESTS,
+    edits: [
+      edit(
+        `${HTTP}/server.ts`,
+        "        server.on('error', (error) => logger.error({ error: error.message }, 'the HTTP listener failed'))\n",
+        '',
+      ),
+    ],
+  },
+  {
+    id: 'M847',
+    title: 'routes that could not be loaded are never tried again',
+    why: 'A node that was short of files once has no status and no metrics until it is started again.',
+    layers: UNIT,
+    tests: LOADING_TESTS,
+    edits: [edit(`${HTTP}/server.ts`, '      this.#app = undefined\n      throw error', '      throw error')],
   },
 ]

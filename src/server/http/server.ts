@@ -1,5 +1,5 @@
 // The front: every request comes here first, from the fast lane or from node:http. It checks who asks, takes the hot routes (one key, a
-// range) to their handlers itself, from the raw target, and leaves the rest to fastify, which is loaded when it is first needed: a node
+// range) to their handlers itself, from the raw target, and leaves the rest to fastify, which is loaded as soon as the node listens: it
 // serves keys before that. Handlers answer with plain data; this file puts it on the wire.
 
 import type { IncomingMessage } from 'node:http'
@@ -134,14 +134,21 @@ class Front implements HttpServer {
 
   async listen(host: string, port: number): Promise<{ readonly url: string }> {
     const { server } = this.#httpLane
+    const { logger } = this.#options
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen({ host, port }, () => {
         server.off('error', reject)
+        // A connection that could not be accepted, for want of memory for example, ends nothing but itself.
+        server.on('error', (error) => logger.error({ error: error.message }, 'the HTTP listener failed'))
         resolve()
       })
     })
     this.#connections.open()
+    // The import keeps the event loop busy for long: now, before the node can lead, it costs no heartbeats.
+    this.#rest().catch((error: unknown) =>
+      logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
+    )
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
     return { url: `http://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
@@ -167,7 +174,8 @@ class Front implements HttpServer {
     await this.#connections.closed()
     clearInterval(sweep)
     clearTimeout(late)
-    await (await this.#app)?.close()
+    const app = await this.#app?.catch(() => undefined)
+    await app?.close()
   }
 
   inspect(): HttpCounts {
@@ -199,17 +207,23 @@ class Front implements HttpServer {
     socket.resume()
   }
 
-  /** The routes outside the hot path. */
+  /** The routes outside the hot path. Those that could not be loaded are tried again by the next request. */
   #rest(): Promise<FastifyInstance> {
-    this.#app ??= import('./rest.ts').then(({ createRest }) => {
-      const { node, version, metrics } = this.#options
-      return createRest({
-        facts: { node, version, metrics, isClosing: () => this.#closing },
-        limits: this.#limits,
-        routed: (request) => this.#routedOf(request),
-      })
+    this.#app ??= this.#loadRest().catch((error: unknown) => {
+      this.#app = undefined
+      throw error
     })
     return this.#app
+  }
+
+  async #loadRest(): Promise<FastifyInstance> {
+    const { createRest } = await import('./rest.ts')
+    const { node, version, metrics } = this.#options
+    return createRest({
+      facts: { node, version, metrics, isClosing: () => this.#closing },
+      limits: this.#limits,
+      routed: (request) => this.#routedOf(request),
+    })
   }
 
   #context(): ExchangeContext {
