@@ -445,4 +445,12 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: LOADING_TESTS,
     edits: [edit(`${HTTP}/server.ts`, '      this.#app = undefined\n      throw error', '      throw error')],
   },
+  {
+    id: 'M848',
+    title: 'a replacement is done as soon as the new replica is a member, whatever has become of the old one',
+    why: 'Somebody is told that a lost replica has been dropped, and it still counts for the quorum.',
+    layers: UNIT,
+    tests: API_TESTS,
+    edits: [edit(`${HTTP}/cluster.ts`, ' && (name === oldName || !isNamed(node, oldName))', '')],
+  },
 ]

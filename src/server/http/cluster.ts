@@ -131,14 +131,16 @@ export function clusterRoutes(node: NodeApi): Route[] {
         answers: ClusterSchema,
       },
       ({ asked, params, body }, respond) => {
-        const old = memberNamed(node, params.name ?? '')
-        const { name = old.name, replica_id, peer, url } = body
+        const { name: oldName = '' } = params
+        const { name = oldName, replica_id, peer, url } = body
         const member: Member = { id: replicaId(replica_id), name, peer, url }
-        const steps: ChangeStep[] = [
-          { kind: 'remove', id: old.id },
+        // The new one alone does not say that the old one has gone.
+        const isDone = hasMember(node, member) && (name === oldName || !isNamed(node, oldName))
+        const steps = (): ChangeStep[] => [
+          { kind: 'remove', id: memberNamed(node, oldName).id },
           { kind: 'add-learner', member },
         ]
-        change(node, asked, hasMember(node, member) ? [] : steps, respond)
+        change(node, asked, isDone ? [] : steps(), respond)
       },
     ),
     route(
@@ -246,6 +248,9 @@ const membersOf = (node: NodeApi): readonly Member[] => node.status().raft.confi
 
 const hasMember = (node: NodeApi, member: Member): boolean =>
   membersOf(node).some(({ id, name }) => id === member.id && name === member.name)
+
+const isNamed = (node: NodeApi, name: string): boolean =>
+  membersOf(node).some((member) => member.name === name)
 
 function memberNamed(node: NodeApi, name: string): Member {
   const member = membersOf(node).find((candidate) => candidate.name === name)

@@ -68,7 +68,9 @@ export class Guard {
     }
     const preflight =
       request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
-    if (named !== `http://${host.toLowerCase()}` && (preflight || !READS.has(request.method ?? '')))
+    // A browser leaves out the port that goes without saying.
+    const own = `http://${host.toLowerCase().replace(/:(?:80)?$/, '')}`
+    if (named !== own && (preflight || !READS.has(request.method ?? '')))
       throw new Refused(
         'origin_not_allowed',
         `${JSON.stringify(origin)} may not make changes here; see --cors-origin`,
@@ -87,7 +89,7 @@ export class Guard {
   }
 
   #isOurs(host: string): boolean {
-    const parsed = /^(\[[0-9a-f:.]+\]|[^:[\]/@]+)(?::[0-9]{1,5})?$/i.exec(host)?.[1]?.toLowerCase()
+    const parsed = /^(\[[0-9a-f:.]+\]|[^:[\]/@]+)(?::[0-9]{0,5})?$/i.exec(host)?.[1]?.toLowerCase()
     if (parsed === undefined) return false
     const name = parsed.replace(/^\[|\]$/g, '')
     if (isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost')) return true

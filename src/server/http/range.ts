@@ -16,6 +16,7 @@ import {
   flag,
   integer,
   order,
+  type Parameter,
   type ParameterValues,
   READ_PARAMETERS,
   readQuery,
@@ -23,16 +24,16 @@ import {
 import { problemDocument, Refused, refusedByNode } from './problem.ts'
 import { freshnessHeaders, readOptions } from './reading.ts'
 
+function limitUpTo(max: number): Parameter<number> {
+  return integer('Records at most; a page has 1000 unless given, and never more than 10000', 1, max)
+}
+
 export const RANGE_PARAMETERS = {
   prefix: bytes('Keys that begin with it'),
   start: bytes('From this key on, inclusive'),
   end: bytes('Up to this key, exclusive'),
   after: bytes('Only keys behind this one in the order asked for: `next` of the page before'),
-  limit: integer(
-    'Records at most; a page has 1000 unless given, and never more than 10000',
-    1,
-    Number.MAX_SAFE_INTEGER,
-  ),
+  limit: limitUpTo(Number.MAX_SAFE_INTEGER),
   order,
   keys_only: flag('Leave the values out'),
   count: flag('Count the whole range as well'),
@@ -68,6 +69,7 @@ export class Ranges {
   readonly #limits: HttpLimits
   readonly #backlog: Backlog
   readonly #failed: Reading['failed']
+  readonly #pageParameters: typeof RANGE_PARAMETERS
   #open = 0
 
   constructor(node: NodeApi, limits: HttpLimits, backlog: Backlog, failed: Reading['failed']) {
@@ -75,6 +77,7 @@ export class Ranges {
     this.#limits = limits
     this.#backlog = backlog
     this.#failed = failed
+    this.#pageParameters = { ...RANGE_PARAMETERS, limit: limitUpTo(limits.pageRowsMax) }
   }
 
   /** Ranges that are being read. */
@@ -84,13 +87,11 @@ export class Ranges {
 
   get(asked: ApiRequest, respond: Respond): void {
     const limits = this.#limits
-    const values = readQuery(asked.query, RANGE_PARAMETERS)
+    const streams = namesMediaType(asked.headers.accept, 'application/x-ndjson')
+    const values = readQuery(asked.query, streams ? RANGE_PARAMETERS : this.#pageParameters)
     const whole = wholeBounds(values)
     const rest = restBounds(whole, values)
-    const streams = namesMediaType(asked.headers.accept, 'application/x-ndjson')
     const { limit = streams ? Number.MAX_SAFE_INTEGER : limits.pageRowsDefault } = values
-    if (!streams && limit > limits.pageRowsMax)
-      throw new Refused('bad_request', `limit must be a whole number from 1 to ${limits.pageRowsMax}`)
 
     const granted = answering(respond, (result: Result<ReadGrant>) => {
       if (!result.ok) throw refusedByNode(result.problem)

@@ -248,6 +248,22 @@ describe('the cluster', () => {
     )
   })
 
+  test('a repeat of a replacement under another name finds its replica there', async () => {
+    const { ask, node } = await serve()
+    for (const _ of ['first', 'repeat'])
+      expect((await ask('POST', '/v1/cluster/members/n3/replace', post(N4))).status).toBe(200)
+    expect(node.changes).toHaveLength(1)
+  })
+
+  test('a replacement by another member is not taken for a repeat: the node judges it', async () => {
+    const { ask, node } = await serve()
+    const n2 = { name: 'n2', replica_id: '2', peer: '127.0.0.1:702', url: 'http://127.0.0.1:802' }
+    node.problem = { code: 'membership_refused', detail: 'replica 2 is a member already', written: 'no' }
+    expect((await ask('POST', '/v1/cluster/members/n3/replace', post(n2))).json).toMatchObject(
+      problemOf('membership_refused'),
+    )
+  })
+
   test.each([
     ['no name', { ...N4, name: undefined }],
     ['a bad name', { ...N4, name: 'N4' }],
@@ -585,6 +601,8 @@ describe('who may ask', () => {
     ['10.1.2.3', 200],
     ['[::1]:7301', 200],
     ['localhost', 200],
+    ['localhost:', 200],
+    ['[::1]:', 200],
     ['LocalHost:80', 200],
     ['n1.localhost:7301', 200],
     ['kv.example', 200],
@@ -650,6 +668,10 @@ describe('who may ask', () => {
     }
     const own = { Origin: `http://127.0.0.1:${port}` }
     expect((await ask('PUT', '/v1/kv/a', { headers: own })).status).toBe(200)
+    for (const Host of ['localhost', 'localhost:', 'localhost:80']) {
+      const headers = { Host, Origin: 'http://localhost' }
+      expect((await ask('PUT', '/v1/kv/a', { headers })).status).toBe(200)
+    }
   })
 
   test('an origin given by --cors-origin may do everything', async () => {

@@ -51,7 +51,8 @@ test('a connection that cannot be accepted is reported, and the node goes on', a
   const { ask, logged } = await serve()
   const [server] = listening.mock.contexts
   listening.mockRestore()
-  server?.emit('error', new Error('accept ENOBUFS'))
+  if (!(server instanceof Server)) throw new Error('nothing listens')
+  server.emit('error', new Error('accept ENOBUFS'))
   expect(logged).toEqual(['the HTTP listener failed'])
   expect((await ask('PUT', '/v1/kv/a', { body: '1' })).status).toBe(200)
 })

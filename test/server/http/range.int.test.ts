@@ -124,6 +124,11 @@ describe('a page', () => {
     expect(most).toMatchObject({ more: true, next: 'key-009999', count: 10_001 })
     expect(most.kvs).toHaveLength(10_000)
     expect((await ask('GET', '/v1/kv?after=key-009999')).json).toMatchObject({ more: false })
+    for (const limit of [0, 10_001])
+      expect((await ask('GET', `/v1/kv?limit=${limit}`)).json).toMatchObject({
+        code: 'bad_request',
+        detail: 'limit must be a whole number from 1 to 10000',
+      })
   })
 
   test('has 4 MiB of keys and values at most, and one row at least', async () => {
