@@ -12,6 +12,7 @@ const PEER = 'src/server/links/peer.ts'
 const SENDER = 'src/server/links/snapshot-sender.ts'
 const LINKS_TESTS = ['test/server/links/links.test.ts']
 const CONNECTION = 'src/server/tcp/connection.ts'
+const WIRES = 'src/server/tcp/wires.ts'
 const JOIN = 'src/server/join.ts'
 const JOIN_TESTS = ['test/server/join.int.test.ts']
 const PROCESSES = 'src/server/links/processes.ts'
@@ -262,5 +263,13 @@ export const TRANSPORT: readonly Mutant[] = [
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [edit(PEER, 'if (this.answeredBy !== incarnation)', 'if (this.answeredBy === 0n)')],
+  },
+  {
+    id: 'M423',
+    title: 'an address with a null byte is dialled',
+    why: 'The call throws: a node that is told such an address of a member ends, at each start again.',
+    layers: UNIT,
+    tests: HANDSHAKE_TESTS,
+    edits: [edit(WIRES, '([^\\]\\p{Cc}]+)', '([^\\]]+)')],
   },
 ]

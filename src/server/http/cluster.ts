@@ -15,12 +15,12 @@ const Name = Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'A label, 
 const Id = Type.String({ pattern: '^[1-9][0-9]{0,19}$', description: '64 bits as a decimal number' })
 const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
 const Peer = Type.String({
-  pattern: `^\\S+:${PORT}$`,
+  pattern: `^[^\\s\\x00-\\x1f\\x7f]+:${PORT}$`,
   maxLength: 300,
   description: 'host:port of its peer listener',
 })
 const Url = Type.String({
-  pattern: '^https?://[^\\s?#]*[^\\s?#/]$',
+  pattern: '^https?://[^\\s\\x00-\\x1f\\x7f?#]*[^\\s\\x00-\\x1f\\x7f?#/]$',
   maxLength: 2000,
   description: 'Base URL of its API',
 })

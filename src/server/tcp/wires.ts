@@ -86,8 +86,9 @@ export class TcpWires implements Wires {
   }
 }
 
+/** Without control characters: for a null byte in the name of a host `connect` throws. */
 function parseAddress(address: string): { readonly host: string; readonly port: number } | undefined {
-  const [, host, port] = /^\[?([^\]]+)\]?:([0-9]{1,5})$/.exec(address) ?? []
+  const [, host, port] = /^\[?([^\]\p{Cc}]+)\]?:([0-9]{1,5})$/u.exec(address) ?? []
   if (host === undefined || Number(port) > 65_535) return undefined
   return { host, port: Number(port) }
 }

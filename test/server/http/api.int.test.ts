@@ -272,6 +272,8 @@ describe('the cluster', () => {
     ['an id beyond 64 bits', { ...N4, replica_id: '18446744073709551616' }],
     ['no port', { ...N4, peer: 'host' }],
     ['a port that is none', { ...N4, peer: 'host:65536' }],
+    ['a null byte in its address', { ...N4, peer: 'ho\u0000st:1' }],
+    ['a null byte in its URL', { ...N4, url: 'http://ho\u0000st' }],
     ['a replica that is none', { ...N4, replica_id: '0' }],
     ['a URL with a slash at its end', { ...N4, url: 'http://host/' }],
     ['a URL of another scheme', { ...N4, url: 'ftp://host' }],

@@ -320,6 +320,18 @@ test.each([
   await welcomed(await call(a, { greeting: { ...greeting, term: asTerm(3) }, attempt: 9 }))
 })
 
+test('an address that cannot be dialled harms nobody, whether a caller says it or the configuration', async () => {
+  const [a, b] = [await party(), await party({ id: 2 })]
+  // A null byte is the one that a socket refuses by throwing.
+  const nowhere = ['h\u0000:1', 'h\n:1', 'h', 'h:65536', ':1', '', `${'x'.repeat(3000)}:1`]
+  for (const peer of nowhere)
+    a.network.setPeers([b.member, { id: asReplicaId('3'), name: 'n3', peer, url: '' }])
+  for (const [at, peer] of nowhere.entries())
+    await welcomed(await call(a, { greeting: greetingOf({ replicaId: asReplicaId(`${at + 4}`), peer }) }))
+  b.network.setPeers([a.member])
+  await a.next('connected', ({ greeting }) => greeting.replicaId === b.member.id)
+})
+
 test('peers survive random bytes on their ports', async () => {
   const [a, b] = await pair()
   const seeds = Array.from({ length: 30 }, (_, seed) => seed)
