@@ -51,7 +51,7 @@ test('a start that is interrupted at any instant is followed by one that works',
   expect(started.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'follower', 'leader'])
   expect(await stored(space.port, 'later')).toBe(true)
   for (const key of acknowledged) expect(await read(space.port, key)).toBe('value')
-  await destroyCluster(space.path())
+  await destroyCluster(space.path(), async () => {})
   expect(existsSync(space.path())).toBe(false)
 })
 
@@ -65,7 +65,7 @@ test('what is left of a start can be deleted at any instant', async () => {
   for (const instant of ['supervisor.lock', 'cluster.json', 'n1/FORMATTING'] as const) {
     const space = await Workspace.open()
     await interrupted(space, instant, 'all of it is killed')
-    await destroyCluster(space.path())
+    await destroyCluster(space.path(), async () => {})
     expect(existsSync(space.path())).toBe(false)
   }
 })

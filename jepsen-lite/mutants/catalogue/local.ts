@@ -8,6 +8,7 @@ const IMPORT = 'src/cli/commands/import.ts'
 const SUPERVISOR = 'src/cli/cluster/supervisor.ts'
 const FILES_TESTS = ['test/cli/files.int.test.ts']
 const AT_THE_SAME_TIME = ['test/cluster/at-the-same-time.int.test.ts']
+const CONSENT = ['test/cluster/consent.int.test.ts']
 const LINES_TESTS = ['test/cli/import-lines.prop.test.ts']
 
 export const LOCAL: readonly Mutant[] = [
@@ -233,6 +234,31 @@ export const LOCAL: readonly Mutant[] = [
     why: 'a slip of the finger takes away a good copy of the data',
     layers: UNIT,
     tests: ['test/cluster/local-cluster.int.test.ts'],
-    edits: [edit(SUPERVISOR, 'if (node.ready && !evenHealthy) {', "if (node.ready && name === '') {")],
+    edits: [
+      edit(SUPERVISOR, 'if (node.ready && !evenHealthy) return', "if (node.ready && name === '') return"),
+      edit(SUPERVISOR, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await"),
+    ],
+  },
+  {
+    id: 'M267',
+    title: 'who agreed that nothing runs has agreed to end what runs next',
+    why: 'a cluster that is started while destroy looks is ended and deleted without a question',
+    layers: UNIT,
+    tests: CONSENT,
+    edits: [
+      edit(
+        'src/cli/cluster/stop.ts',
+        'return destroyCluster(dataDir, agreed)',
+        'return destroyCluster(dataDir, async () => {})',
+      ),
+    ],
+  },
+  {
+    id: 'M268',
+    title: 'rejoin takes a node without a leader for a damaged one',
+    why: 'in an election nobody is ready: a healthy node loses its replica without a question',
+    layers: UNIT,
+    tests: CONSENT,
+    edits: [edit(SUPERVISOR, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await")],
   },
 ]

@@ -107,13 +107,12 @@ function destroyCommand() {
     .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .option(YES, 'do not ask; needed without a terminal when the cluster runs')
     .action(async ({ data, yes }) => {
-      const { findSupervisor } = await import('./supervisor-lock.ts')
-      if (yes !== true && (await findSupervisor(resolve(data))) !== undefined) {
+      const { destroyCluster } = await import('./stop.ts')
+      const existed = await destroyCluster(resolve(data), async () => {
+        if (yes === true) return
         const { confirm } = await import('../confirm.ts')
         await confirm(`The cluster in ${data} runs. destroy ends it and deletes its data.`)
-      }
-      const { destroyCluster } = await import('./stop.ts')
-      const existed = await destroyCluster(resolve(data))
+      })
       say(existed ? `The cluster in ${data} is deleted.` : `There is no cluster in ${data}.`)
     })
 }

@@ -27,7 +27,10 @@ export const MOVED_END_LIMIT_MS = 15_000
 
 /** Resolves when nothing runs any more and the ports are free. Whether something ran. */
 export async function stopCluster(dataDir: string): Promise<boolean> {
-  const supervisor = await findSupervisor(dataDir)
+  return ended(dataDir, await findSupervisor(dataDir))
+}
+
+async function ended(dataDir: string, supervisor: ControlAddress | undefined): Promise<boolean> {
   if (supervisor === undefined) {
     if (!existsSync(dataDir)) return knock(dataDir, MOVED_END_LIMIT_MS)
     await orphansEnded(dataDir)
@@ -69,9 +72,11 @@ function isDead(pid: number): boolean {
   }
 }
 
-/** Whether there was something to delete. */
-export async function destroyCluster(dataDir: string): Promise<boolean> {
-  await stopCluster(dataDir)
+/** Whether there was something to delete. Each time that a cluster runs there it is ended only when `agreed` returns. */
+export async function destroyCluster(dataDir: string, agreed: () => Promise<void>): Promise<boolean> {
+  const supervisor = await findSupervisor(dataDir)
+  if (supervisor !== undefined) await agreed()
+  await ended(dataDir, supervisor)
   if (!existsSync(dataDir)) return false
   const ours = readdirSync(dataDir).filter((name) => OURS.test(name))
   // A start that was interrupted before there was a plan leaves its lock and log. Nodes come after cluster.json.
@@ -81,7 +86,7 @@ export async function destroyCluster(dataDir: string): Promise<boolean> {
       `${dataDir} has no cluster.json, so it does not look like a local cluster. Nothing was deleted.`,
     )
   }
-  if (ours.length > 0 && !(await deleted(dataDir, ours))) return destroyCluster(dataDir)
+  if (ours.length > 0 && !(await deleted(dataDir, ours))) return destroyCluster(dataDir, agreed)
   // Somebody else has made a symlink, and knows what for.
   if (readdirSync(dataDir).length === 0 && !lstatSync(dataDir).isSymbolicLink()) rmdirSync(dataDir)
   return ours.length > 0

@@ -563,12 +563,13 @@ export class Supervisor {
   async #rejoin(place: Place, evenHealthy: boolean): Promise<ControlReply> {
     const { node } = place
     const { name } = node
-    if (node.ready && !evenHealthy) {
-      const said = `${name} is healthy. rejoin ends it, moves its data aside and makes it a fresh replica.`
-      return { ...refused(2, said), healthy: name }
-    }
+    const said = `${name} is healthy. rejoin ends it, moves its data aside and makes it a fresh replica.`
+    const healthy = { ...refused(2, said), healthy: name }
+    if (node.ready && !evenHealthy) return healthy
     const problem = await this.#whyNotWithout(place)
     if (problem !== undefined) return refused(5, problem)
+    // Perhaps it only had no leader, like the others.
+    if (!evenHealthy && (await this.#findsLeader(node))) return healthy
     await node.kill()
     if (this.#stopping) return refused(1, 'The cluster is being stopped.')
     // Before its data is moved: with it, the next start finds the old replica; without, it knows that a new one may take its place.
@@ -601,6 +602,13 @@ export class Supervisor {
       `${place.node.name} can only rejoin while a majority of the voters of the cluster (kv member list) runs without it, and that is not so ` +
       'now. Start the others first. Nothing was changed.'
     )
+  }
+
+  /** False as soon as it cannot, or when the time is up. */
+  #findsLeader(node: SupervisedNode): Promise<boolean> {
+    const outcome = (): boolean | undefined =>
+      node.ready ? true : node.pid === undefined || node.paused ? false : undefined
+    return this.#until(outcome, MAJORITY_LIMIT_MS, () => false)
   }
 
   #partition(groups: readonly (readonly string[])[], reset: boolean): ControlReply {
