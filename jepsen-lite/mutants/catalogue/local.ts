@@ -261,4 +261,14 @@ export const LOCAL: readonly Mutant[] = [
     tests: CONSENT,
     edits: [edit(SUPERVISOR, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await")],
   },
+  {
+    id: 'M269',
+    title: 'a node that is joining says that there are no voters',
+    why: 'a start that goes on with an interrupted one ends with an error while its nodes are about to be ready',
+    layers: UNIT,
+    tests: ['test/cluster/voters.int.test.ts'],
+    edits: [
+      edit('src/cli/cluster/voters.ts', 'if (members.length === 0) return', 'if (term === null) return'),
+    ],
+  },
 ]

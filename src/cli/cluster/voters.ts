@@ -41,6 +41,8 @@ function configurationOf(
 ): KnownConfiguration | undefined {
   if (answer === undefined || !Array.isArray(answer.members)) return undefined
   const { term, leader, members } = answer
+  // A node that is joining knows of nobody yet.
+  if (members.length === 0) return undefined
   return {
     term: Number(term),
     leader: typeof leader === 'string' ? leader : undefined,
