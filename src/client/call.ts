@@ -61,7 +61,7 @@ const TRANSIT_SHARE = 0.05
 const TRANSIT_MAX_MS = 100
 /** Longest `timeout` that a node accepts (interfaces §2). */
 const TIMEOUT_MAX_MS = 60_000
-/** Less than this is no try. */
+/** Less than this is no try, unless it is the first: a call may be shorter. */
 const LEFT_MIN_MS = 5
 /** A write that was refused is not tried again with less: a try that finds no time for its answer would make the outcome unknown. */
 const WRITE_AGAIN_MIN_MS = 100
@@ -92,6 +92,8 @@ class Progress {
     reached: false,
   }
   #headers: Outgoing['headers']
+  /** Somebody has been asked, be it the question before the first change. */
+  #hasBegun: boolean
   /** The idempotency key was refused as too old. */
   #expired: QuorateError | undefined
   #internals = 0
@@ -107,6 +109,7 @@ class Progress {
     this.#deadline = call.startedAt + call.timeoutMs
     this.#patienceMs = Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, call.timeoutMs * PATIENCE_SHARE))
     this.#tries.reached = call.isReached === true
+    this.#hasBegun = this.#tries.reached
   }
 
   async run(): Promise<Answer> {
@@ -131,7 +134,7 @@ class Progress {
   async #tryUntilTheEnd(): Promise<void> {
     while (this.#end === undefined) {
       const leftMs = this.#leftMs
-      if (leftMs < LEFT_MIN_MS) {
+      if (leftMs < LEFT_MIN_MS && this.#hasBegun) {
         await lastLook()
         if (this.#leftMs < LEFT_MIN_MS) this.#endWith(OUT_OF_TIME)
         continue
@@ -140,7 +143,7 @@ class Progress {
         await this.#renew(this.#expired)
         continue
       }
-      if (leftMs < this.#tryMinMs) {
+      if (leftMs < this.#tryMinMs && this.#hasBegun) {
         await this.#lastNews(leftMs)
         continue
       }
@@ -179,10 +182,10 @@ class Progress {
       })
     })
     while (isWaiting() && (isPatient || (isBare && exchange.isConnected()))) {
-      if (this.#leftMs >= LEFT_MIN_MS) await this.#news(this.#leftMs)
+      if (this.#leftMs > 0) await this.#news(this.#leftMs)
       else {
         await lastLook()
-        if (this.#leftMs < LEFT_MIN_MS) break
+        if (this.#leftMs <= 0) break
       }
     }
     stopTimer()
@@ -249,6 +252,7 @@ class Progress {
     const outgoing = { ...this.#call, path, headers: this.#headers }
     const options = { timeoutMs: leftMs, stream: this.#call.stream }
     this.#tried.add(endpoint)
+    this.#hasBegun = true
     const exchange = this.#context.transport.exchange(endpoint, outgoing, options)
     endpoint.asked(this)
     this.#underway.set(endpoint, exchange)

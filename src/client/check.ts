@@ -82,8 +82,11 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-export const isText: Check = (value) =>
-  typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty'
+/** Well-formed, since names and addresses become URLs. */
+export const isText: Check = (value) => {
+  if (typeof value !== 'string' || value === '') return 'a string that is not empty'
+  return value.isWellFormed() ? undefined : 'well-formed Unicode'
+}
 export const isFlag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 

@@ -20,6 +20,7 @@ import {
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
 import { after } from './timer.ts'
 import type { KvRecord, ListOptions } from './types.ts'
+import { problemError } from './verdict.ts'
 
 const PAGE_RECORDS = 1_000
 /** A node sends about as many bytes in one page. */
@@ -138,7 +139,7 @@ export async function* streamed(
       if (isObject(json.error)) {
         const body = new TextEncoder().encode(JSON.stringify(json.error))
         const problem = problemFrom(Number(json.error.status ?? 500), answer.headers, body)
-        throw new QuorateError(problem.detail, { code: problem.code, written: 'no', endpoint: endpoint.url })
+        throw problemError(problem, answer.headers, endpoint, 'read')
       }
       if (count === limit) return
       yield inOrder(recordFromJson(json, keysOnly))

@@ -78,6 +78,7 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['addMember', [member, { timeout: 1 }], 'did you mean timeoutMs?'],
   ['removeMember', [], 'name', 'undefined'],
   ['removeMember', [''], 'name', '""'],
+  ['removeMember', ['\ud800'], 'name', 'well-formed'],
   ['removeMember', ['n4', { force: true }], '"force"'],
   ['replaceMember', [member], 'name', 'an object'],
   ['replaceMember', ['n4', 'n5'], 'member', '"n5"'],

@@ -3,8 +3,9 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type Client, type KvRecord, UnavailableError } from '../../src/client/index.ts'
+import { type Client, type KvRecord, type QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { after } from '../../src/client/timer.ts'
+import { problem } from './fake-node.ts'
 import { clientOf, failure, fake, noLeader } from './with-fakes.ts'
 
 const DAY_MS = 24 * 3_600_000
@@ -24,6 +25,24 @@ describe.each([2 ** 31 - 1, 2 ** 31, 365 * DAY_MS, Number.MAX_VALUE, Number.POSI
       expect(await all(kv.list({ timeoutMs }))).toHaveLength(1)
       expect(node.seen.map((seen) => seen.timeoutMs)).toEqual(Array(7).fill(60_000))
     })
+  },
+)
+
+test.each([Number.MIN_VALUE, 1, 4, 5])(
+  'a time-out of %d ms is enough to ask, and no proof that nobody is there',
+  async (timeoutMs) => {
+    const node = await fake()
+    const kv = clientOf([node])
+    await kv.put('a', '1')
+    for (const call of [() => kv.get('a', { timeoutMs }), () => kv.put('a', '2', { timeoutMs })]) {
+      const before = node.asked.length
+      node.fault = () => 'hang'
+      const error = await failure(call())
+      expect(error.code).toBeOneOf(['timeout', 'outcome_unknown'])
+      await expect.poll(() => node.asked.length).toBe(before + 1)
+      node.fault = () => undefined
+      expect((await kv.get('a'))?.text()).toBe('1')
+    }
   },
 )
 
@@ -53,6 +72,27 @@ describe('a snapshot list', () => {
       expect(error).toBeInstanceOf(UnavailableError)
       expect(error).toMatchObject({ code: 'timeout', written: 'no' })
     }
+  })
+
+  test('that a node ends says why, as any other answer does', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    const refusals = [
+      problem(429, 'overloaded', 'too many', { retry_after_ms: 7 }),
+      problem(504, 'outcome_unknown', 'the time is up'),
+      problem(500, 'internal', 'oops'),
+    ]
+    const errors: QuorateError[] = []
+    for (const { body: error } of refusals) {
+      node.faults.push({ status: 200, body: `${JSON.stringify({ error })}\n` })
+      errors.push(await failure(all(kv.list({ snapshot: true }))))
+    }
+    const common = { written: 'no', node: 'n1', endpoint: node.url }
+    expect(errors).toMatchObject([
+      { ...common, name: 'UnavailableError', code: 'overloaded', status: 429, retryAfterMs: 7 },
+      { ...common, name: 'UnavailableError', code: 'timeout', status: 504 },
+      { ...common, name: 'QuorateError', code: 'internal', status: 500 },
+    ])
   })
 
   test('that stands still as well', async () => {

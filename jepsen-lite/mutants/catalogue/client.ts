@@ -341,4 +341,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M254',
+    title: 'a call that is shorter than a few milliseconds says that nobody is there, and asks nobody',
+    why: 'With such a time-out no call is ever made, and the message lies.',
+    layers: UNIT,
+    tests: [DURATIONS],
+    edits: [edit(CALL, 'if (leftMs < LEFT_MIN_MS && this.#hasBegun) {', 'if (leftMs < LEFT_MIN_MS) {')],
+  },
 ]
