@@ -1,11 +1,13 @@
 // Deletes the rows of dead generations: those that a snapshot has replaced, and those of snapshots that never became complete. A slice of keys is read
-// ahead and deleted with the next batch; `level`'s own `clear` would write unsynced.
+// ahead and deleted with the next batch, which takes fewer rows for it; `level`'s own `clear` would write unsynced.
 
-import type { Engine, EngineBatch, Scan } from './engine.ts'
+import type { Engine, EngineBatch, Pair, Scan } from './engine.ts'
 import type { FirstError } from './first-error.ts'
 import { rowRange } from './keys.ts'
 
 const SLICE_ROWS = 1000
+/** The part of a batch that the keys of a slice may take. */
+const SLICE_PART = 4
 
 interface Slice {
   readonly generation: number
@@ -18,23 +20,27 @@ interface Slice {
 export class Garbage {
   readonly #engine: Engine
   readonly #first: FirstError
+  readonly #sliceBytesMax: number
   #ahead: Slice | undefined
   #scan: Scan | undefined
   /** Where the next slice begins: LevelDB would have to step over everything deleted before. */
   #after: { readonly generation: number; readonly key: Uint8Array } | undefined
 
-  constructor(engine: Engine, first: FirstError) {
+  constructor(engine: Engine, first: FirstError, batchBytesMax: number) {
     this.#engine = engine
     this.#first = first
+    this.#sliceBytesMax = batchBytesMax / SLICE_PART
   }
 
-  /**
-   * Deletes the slice read ahead, if there is one and the batch has room for it; returns the generation that is done with by that. `roomBytes`
-   * undefined: however large it is.
-   */
-  sweep(batch: EngineBatch, roomBytes = Number.POSITIVE_INFINITY): number | undefined {
+  /** What `sweep` is about to put into a batch. */
+  get bytes(): number {
+    return this.#ahead?.bytes ?? 0
+  }
+
+  /** Deletes the slice read ahead, if there is one; returns the generation that is done with by that. */
+  sweep(batch: EngineBatch): number | undefined {
     const slice = this.#ahead
-    if (slice === undefined || slice.bytes > roomBytes) return undefined
+    if (slice === undefined) return undefined
     this.#ahead = undefined
     for (const key of slice.keys) batch.delete(key)
     return slice.last ? slice.generation : undefined
@@ -54,11 +60,21 @@ export class Garbage {
         this.#first.fail(error)
         return
       }
-      const keys = pairs.map(([key]) => key)
-      const key = keys.at(-1)
+      this.#ahead = this.#slice(generation, pairs, ended)
+      const key = this.#ahead.keys.at(-1)
       this.#after = key === undefined ? undefined : { generation, key }
-      const bytes = keys.reduce((sum, { length }) => sum + length, 0)
-      this.#ahead = { generation, keys, bytes, last: ended }
     })
+  }
+
+  /** As many of the keys as there is room for, and always one. */
+  #slice(generation: number, pairs: readonly Pair[], ended: boolean): Slice {
+    const keys: Uint8Array[] = []
+    let bytes = 0
+    for (const [key] of pairs) {
+      if (keys.length > 0 && bytes + key.length > this.#sliceBytesMax) break
+      keys.push(key)
+      bytes += key.length
+    }
+    return { generation, keys, bytes, last: ended && keys.length === pairs.length }
   }
 }

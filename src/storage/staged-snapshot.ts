@@ -43,7 +43,8 @@ export class StagedSnapshot {
     const dead = [...meta.dead, ...this.#abandoned]
     this.#abandoned = []
     if (this.#staging === undefined) batch.delete(STAGING_KEY)
-    return { ...meta, dead }
+    // Of those given up, some may not have been written down yet: none is ever handed out again.
+    return { ...meta, dead, nextGeneration: this.#nextGeneration }
   }
 
   /** The complete snapshot of this id; the batch that installs it takes it away from here. */
@@ -82,10 +83,7 @@ export class StagedSnapshot {
       applied: { index: asIndex(meta.index), term: asTerm(meta.term), raft: applied.raft, kv: applied.kv },
     }
     this.#staging = staging
-    const batch = this.#engine.batch()
-    batch.put(STAGING_KEY, encodeStaging(staging))
-    const fill = (now: Meta): Meta => ({ ...this.bury(now, batch), nextGeneration: generation + 1 })
-    this.#queue.submit(batch, fill, (error) => {
+    this.#submit(staging, [], (error) => {
       done(error, error === undefined ? new Sink(this, staging) : undefined)
     })
   }
@@ -104,15 +102,21 @@ export class StagedSnapshot {
       return
     }
     this.#staging = after
+    // Another one may have taken its place meanwhile.
+    this.#submit(after, rows, (error) => done(error ?? this.whyGone(after)))
+  }
+
+  #submit(staging: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
     const batch = this.#engine.batch()
-    for (const [key, stored] of rows) batch.put(key, stored)
-    batch.put(STAGING_KEY, encodeStaging(after))
-    this.#queue.submit(
-      batch,
-      (meta) => meta,
-      // Another one may have taken its place meanwhile.
-      (error) => done(error ?? this.whyGone(after)),
-    )
+    const fill = (meta: Meta): Meta => {
+      // Of one that was given up while this waited, the rows are being deleted.
+      if (![...meta.dead, ...this.#abandoned].includes(staging.generation)) {
+        for (const [key, stored] of rows) batch.put(key, stored)
+        batch.put(STAGING_KEY, encodeStaging(staging))
+      }
+      return { ...this.bury(meta, batch), nextGeneration: this.#nextGeneration }
+    }
+    this.#queue.submit(batch, fill, done)
   }
 
   /** Undefined: what has arrived of this snapshot lies here. */

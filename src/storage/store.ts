@@ -192,7 +192,7 @@ class Store implements Storage {
     this.#log = log
     this.#queue = queue
     this.#staged = new StagedSnapshot(engine, first, queue, staging)
-    this.#garbage = new Garbage(engine, first)
+    this.#garbage = new Garbage(engine, first, limits.batchBytesMax)
     this.#applied = state.applied
     this.#appliedSubmitted = state.applied.index
     this.#stateHash = new StateHash(state.stateHash)
@@ -338,7 +338,7 @@ class Store implements Storage {
       const state = install ?? (this.dirty ? rows.state : undefined)
       this.#appliedSubmitted = state?.applied.index ?? this.#appliedSubmitted
       const log = this.#changeLog(batch, this.#appliedSubmitted, pending)
-      const swept = this.#garbage.sweep(pending, rows.bytes === 0 ? undefined : this.#room.bytes - rows.bytes)
+      const swept = this.#garbage.sweep(pending)
       const fill = (before: Meta, sequence: number): Meta => {
         const meta = this.#staged.bury(before, pending)
         if (state !== undefined) pending.put(APPLIED_KEY, encodeAppliedRecord(state, sequence))
@@ -364,7 +364,8 @@ class Store implements Storage {
 
   /** Puts rows into `pending`, as many as one batch may hold, of entries that are committed in this very log. */
   #submitRows(commit: LogIndex, pending: EngineBatch): Submission {
-    const rows = this.#overlay.submit(this.#room, commit, this.#state())
+    const { bytes, items } = this.#room
+    const rows = this.#overlay.submit({ bytes: bytes - this.#garbage.bytes, items }, commit, this.#state())
     this.#rowsLeft = rows.left
     for (const { engineKey, stored } of rows.rows) {
       if (stored === undefined) pending.delete(engineKey)

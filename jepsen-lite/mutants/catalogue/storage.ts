@@ -469,8 +469,8 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/staged-snapshot.ts',
-        '(error) => done(error ?? this.whyGone(after)),',
-        '(error) => done(error),',
+        '(error) => done(error ?? this.whyGone(after))',
+        '(error) => done(error)',
       ),
     ],
   },
@@ -493,6 +493,74 @@ export const STORAGE: readonly Mutant[] = [
         'src/server/disk-space.ts',
         "if (this.#room === 'low') this.#compact()",
         "if (this.#room !== 'enough') this.#compact()",
+      ),
+    ],
+  },
+  {
+    id: 'M181',
+    title: 'a slice of the rows that nobody reads waits for a batch with room for it',
+    why: 'Under load none has it, and the disk fills with what is long replaced. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/garbage.test.ts'],
+    edits: [
+      edit(
+        'src/storage/store.ts',
+        'const swept = this.#garbage.sweep(pending)',
+        `const swept =
+        rows.bytes === 0 || this.#garbage.bytes <= this.#room.bytes - rows.bytes
+          ? this.#garbage.sweep(pending)
+          : undefined`,
+      ),
+      edit('src/storage/store.ts', 'bytes: bytes - this.#garbage.bytes, items', 'bytes, items'),
+    ],
+  },
+  {
+    id: 'M182',
+    title: 'a chunk is stored although its transfer was given up while it waited for its turn',
+    why: 'Its generation may be swept already. After a restart the transfer goes on, and what it installs has holes. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/garbage.test.ts'],
+    edits: [
+      edit(
+        'src/storage/staged-snapshot.ts',
+        'if (![...meta.dead, ...this.#abandoned].includes(staging.generation)) {',
+        'if (meta.boot > 0) {',
+      ),
+    ],
+  },
+  {
+    id: 'M183',
+    title: 'a generation is recorded as dead before it is recorded as used',
+    why: 'After a restart it is handed out again, and the rows of the state are deleted as garbage. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/garbage.test.ts'],
+    edits: [
+      edit(
+        'src/storage/staged-snapshot.ts',
+        'return { ...meta, dead, nextGeneration: this.#nextGeneration }',
+        'return { ...meta, dead }',
+      ),
+    ],
+  },
+  {
+    id: 'M184',
+    title: 'formatting that failed keeps the lock',
+    why: 'The next attempt in the same process is told that a node has the directory open. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/open.test.ts'],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        `  try {
+    await fill(dir, db, initial)
+  } finally {
+    // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
+    await db.close()
+  }
+`,
+        `  await fill(dir, db, initial)
+  await db.close()
+`,
       ),
     ],
   },
