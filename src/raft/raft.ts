@@ -1783,10 +1783,9 @@ export class Raft {
       this.#transferOutcome = { outcome: 'done', detail: `${nameOf(this.#configuration, to)} leads already` }
       return
     }
-    const deadline = this.#now + 2 * this.#timing.electionMaxMs
     const lead = this.#lead
     if (lead === undefined) {
-      this.#askedTransfer = { target: to, from, deadline }
+      this.#rememberAsked(to, from)
       this.#send({ type: 'transfer-request', from: this.id, to: from, term: this.#term, target: to })
       return
     }
@@ -1800,15 +1799,18 @@ export class Raft {
       this.#refuseTransfer(why)
       return
     }
-    // A second wish replaces the first.
-    if (this.#askedTransfer !== undefined && this.#askedTransfer.target !== target) {
-      this.#endAskedTransfer(
-        'aborted',
-        `leadership is handed to ${nameOf(this.#configuration, target)} instead`,
-      )
-    }
-    this.#askedTransfer = { target, from, deadline }
+    this.#rememberAsked(to, from)
     if (lead.transfer?.target !== target) this.#beginTransfer(lead, target)
+  }
+
+  /** A second wish replaces the first. Who wishes for nobody in particular agrees with any other. */
+  #rememberAsked(to: ReplicaId | undefined, from: ReplicaId): void {
+    const before = this.#askedTransfer?.target
+    if (before !== undefined && to !== undefined && before !== to) {
+      this.#endAskedTransfer('aborted', `leadership is handed to ${nameOf(this.#configuration, to)} instead`)
+    }
+    const deadline = this.#now + 2 * this.#timing.electionMaxMs
+    this.#askedTransfer = { target: to ?? before, from, deadline }
   }
 
   #onTransferRequest({ target: to }: TransferRequestMessage): void {

@@ -306,7 +306,7 @@ test('a transfer without a leader is refused as that', () => {
 })
 
 /** What a client that asks for a transfer is told, once it is. */
-function transferAsked({ running }: SimulatedNode, to: ReplicaId): { answer?: string } {
+function transferAsked({ running }: SimulatedNode, to: ReplicaId | undefined): { answer?: string } {
   const asked: { answer?: string } = {}
   running.transfer(to, 5000, (result) => {
     asked.answer = result.ok ? result.value.leader : `${result.problem.code}: ${result.problem.detail}`
@@ -371,19 +371,25 @@ test('what a node holds for a disk that stalls does not grow with time, and what
   expect(put.code).toBe('ok')
 })
 
-test('a transfer that takes the place of another ends that one, and not itself', () => {
-  const cluster = SimulatedCluster.formed(3)
-  const { leading } = cluster
-  const [away, other] = cluster.followers
-  if (away === undefined || other === undefined) throw new Error('no followers')
-  away.crash()
-  const first = transferAsked(leading, away.id)
-  cluster.advance(10)
-  const second = transferAsked(leading, other.id)
-  cluster.advance(1000)
-  expect(first).toEqual({ answer: `membership_refused: leadership is handed to ${other.name} instead` })
-  expect(second).toEqual({ answer: other.name })
-})
+test.each(['leader', 'follower'])(
+  'a transfer that takes the place of another ends that one unless it was to anybody, and not itself: asked of a %s',
+  (role) => {
+    for (const isToAnybody of [false, true]) {
+      const cluster = SimulatedCluster.formed(4)
+      const [away, other, third] = cluster.followers
+      if (away === undefined || other === undefined || third === undefined) throw new Error('no followers')
+      const asked = role === 'leader' ? cluster.leading : third
+      away.crash()
+      const first = transferAsked(asked, isToAnybody ? undefined : away.id)
+      cluster.advance(10)
+      const second = transferAsked(asked, other.id)
+      cluster.advance(100)
+      expect(second).toEqual({ answer: other.name })
+      const instead = `membership_refused: leadership is handed to ${other.name} instead`
+      expect(first).toEqual({ answer: isToAnybody ? other.name : instead })
+    }
+  },
+)
 
 test('a transfer that a node was asked for as it ended is answered at once', () => {
   const cluster = SimulatedCluster.formed(3)
