@@ -1,8 +1,8 @@
-// setTimeout with any delay. Node keeps delays in 31 bits, and runs a longer one at once.
+// setTimeout with any delay. Node keeps delays in 31 bits, and runs a longer one at once; of a negative one it warns.
 
 const DELAY_MAX_MS = 2 ** 31 - 1
 
-/** Runs `run` after `delayMs`, Infinity included; returns how to take it back. An unreferenced timer keeps no process alive. */
+/** Runs `run` after `delayMs`, Infinity included, and soon if that has passed; returns how to take it back. An unreferenced timer keeps no process alive. */
 export function after(delayMs: number, run: () => void, { unref = false } = {}): () => void {
   let timer: NodeJS.Timeout
   const arm = (leftMs: number) => {
@@ -10,6 +10,6 @@ export function after(delayMs: number, run: () => void, { unref = false } = {}):
     timer = isLast ? setTimeout(run, leftMs) : setTimeout(() => arm(leftMs - DELAY_MAX_MS), DELAY_MAX_MS)
     if (unref) timer.unref()
   }
-  arm(delayMs)
+  arm(Math.max(0, delayMs))
   return () => clearTimeout(timer)
 }
