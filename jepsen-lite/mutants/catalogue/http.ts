@@ -453,4 +453,20 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: API_TESTS,
     edits: [edit(`${HTTP}/cluster.ts`, ' && (name === oldName || !isNamed(node, oldName))', '')],
   },
+  {
+    id: 'M849',
+    title: 'a body of JSON may have as many parts as fit in it',
+    why: 'One request stops the node for more than a second: heartbeats stay away.',
+    layers: UNIT,
+    tests: API_TESTS,
+    edits: [edit(`${HTTP}/app.ts`, 'const JSON_PARTS_MAX = 4_096', 'const JSON_PARTS_MAX = 4_096_000')],
+  },
+  {
+    id: 'M850',
+    title: 'room for the record before is kept when the node fails in the middle of a PUT',
+    why: 'Each failure takes some of the room for answers for good, until everything is overloaded.',
+    layers: UNIT,
+    tests: KEY_TESTS,
+    edits: [edit(KEYS, 'const put = answering(answer, () =>', 'const put = answering(respond, () =>')],
+  },
 ]

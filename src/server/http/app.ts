@@ -106,13 +106,31 @@ function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
   return codingRefusal(headers)
 }
 
+/** No request has nearly as many. To parse and judge a body of very many keeps everything else waiting, heartbeats too. */
+const JSON_PARTS_MAX = 4_096
+
 function parsedJson(body: Uint8Array): unknown {
+  if (partsOf(body) > JSON_PARTS_MAX)
+    return new Refused('bad_request', `the body has more than ${JSON_PARTS_MAX} commas and opening brackets`)
   try {
     return body.length === 0 ? {} : JSON.parse(Buffer.from(body).toString('utf8'))
   } catch {
     return new Refused('bad_request', 'the body is not JSON')
   }
 }
+
+function partsOf(body: Uint8Array): number {
+  let parts = 0
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at]
+    if (byte === COMMA || byte === BRACKET || byte === BRACE) parts++
+  }
+  return parts
+}
+
+const COMMA = 0x2c
+const BRACKET = 0x5b
+const BRACE = 0x7b
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 

@@ -84,14 +84,16 @@ export function putKey(node: NodeApi, backlog: Backlog, asked: ApiRequest, respo
   const { command } = request
   const withPrev = command.kind === 'put' && command.prev
   const answer = withPrev ? holding(backlog, respond) : respond
-  propose(node, asked, request, answer, (outcome, more) => {
-    if (outcome.kind !== 'put') throw unexpected(outcome)
-    const { revision, modRevision } = outcome
-    const before =
-      outcome.prev === undefined ? '' : `,"prev":${outcome.prev === null ? 'null' : recordJson(outcome.prev)}`
-    const json = `{"revision":${revision},${revisionsJson(outcome)}${before}}`
-    answer(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
-  })
+  const put = answering(answer, () =>
+    propose(node, asked, request, answer, (outcome, more) => {
+      if (outcome.kind !== 'put') throw unexpected(outcome)
+      const { revision, modRevision, prev } = outcome
+      const before = prev === undefined ? '' : `,"prev":${prev === null ? 'null' : recordJson(prev)}`
+      const json = `{"revision":${revision},${revisionsJson(outcome)}${before}}`
+      answer(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
+    }),
+  )
+  put(undefined)
 }
 
 /** The answer to a change is never refused, so room for a large one is taken before. Throws `Refused`. */

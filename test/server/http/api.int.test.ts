@@ -925,6 +925,25 @@ describe('a refused body', () => {
     expect(await raw(put(50 << 20))).toContain('value_too_large')
   })
 
+  test('of a POST with more parts than any request has is refused unread', async () => {
+    const { ask } = await serve()
+    const list = (commas: number) => `{"to":[1${',1'.repeat(commas)}]}`
+    const nested = (depth: number) => `{"to":${'['.repeat(depth)}${']'.repeat(depth)}}`
+    for (const [text, detail] of [
+      [list(4094), 'body/to must be string'],
+      [list(4095), 'the body has more than 4096 commas and opening brackets'],
+      [nested(4095), 'body/to must be string'],
+      [nested(4096), 'the body has more than 4096 commas and opening brackets'],
+      [`{${'"a":1,'.repeat(4096)}"b":1}`, 'the body has more than 4096 commas and opening brackets'],
+    ] as const)
+      expect(
+        (await ask('POST', '/v1/cluster/leader', { headers: JSON_TYPE, body: text })).json,
+      ).toMatchObject({
+        ...problemOf('bad_request'),
+        detail,
+      })
+  })
+
   test('of a POST is too large beyond 1.5 MiB', async () => {
     const { ask } = await serve()
     const body = JSON.stringify({ to: 'x'.repeat(1_600_000) })

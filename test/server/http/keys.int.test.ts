@@ -533,6 +533,15 @@ describe('what the node answers', () => {
     }
   })
 
+  test('room for the record before is given back when the node fails in the middle', async () => {
+    const { ask, node, http } = await serve()
+    node.propose = () => {
+      throw new Error('out of order')
+    }
+    expect((await ask('PUT', '/v1/kv/a?prev=true', { body: '1' })).json).toMatchObject({ code: 'internal' })
+    expect(http.inspect().answerBytes).toBe(0)
+  })
+
   test('a read that fails is 500 and is reported', async () => {
     const { ask, node, logged } = await serve()
     await ask('PUT', '/v1/kv/a')
