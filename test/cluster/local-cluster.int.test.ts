@@ -201,6 +201,16 @@ test('a healthy node is made a fresh replica only on purpose, and also while ano
   expect((await space.kv('cluster', 'destroy')).code).toBe(0)
 })
 
+test('a cluster goes on at other ports', async () => {
+  const space = await Workspace.open()
+  await space.start('--nodes', '2')
+  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  await space.tell({ command: 'stop' })
+  const moved = await space.start('--port', String(space.port + 2))
+  expect(moved.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'leader'])
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
+})
+
 test('leader and follower name nodes, too', async () => {
   const space = await Workspace.open()
   const { leader } = await space.start()

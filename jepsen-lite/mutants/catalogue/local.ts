@@ -271,4 +271,18 @@ export const LOCAL: readonly Mutant[] = [
       edit('src/cli/cluster/voters.ts', 'if (members.length === 0) return', 'if (term === null) return'),
     ],
   },
+  {
+    id: 'M270',
+    title: 'the configuration is believed where a local node listens',
+    why: 'after a start at other ports it names the old ones: the start says that no majority can come, and one does',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [
+      edit(
+        SUPERVISOR,
+        'return place.url === voter.url || (mayRun(place)',
+        'return place.url === voter.url || (place.port === 0',
+      ),
+    ],
+  },
 ]

@@ -27,7 +27,7 @@ import type { PeerAddresses } from './node-messages.ts'
 import { StoppedGuard } from './stopped-guard.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
 import { releaseLock, takeLock } from './supervisor-lock.ts'
-import { asked, knownVoters, type Voter } from './voters.ts'
+import { anotherAnswers, asked, knownVoters, type Voter } from './voters.ts'
 
 export const NODES_MAX = 9
 const HOST = '127.0.0.1'
@@ -554,8 +554,9 @@ export class Supervisor {
   }
 
   async #stateOf(voter: Voter): Promise<'ready' | 'coming' | 'away'> {
-    const place = this.#places.find(({ node, url }) => node.name === voter.name && url === voter.url)
-    if (place !== undefined) return place.node.ready ? 'ready' : mayRun(place) ? 'coming' : 'away'
+    const place = this.#places.find(({ node }) => node.name === voter.name)
+    if (place !== undefined && (await isOrMayBe(place, voter)))
+      return place.node.ready ? 'ready' : mayRun(place) ? 'coming' : 'away'
     const answer = await asked(voter)
     return answer === undefined ? 'away' : answer.knowsLeader ? 'ready' : 'coming'
   }
@@ -670,6 +671,11 @@ function placesOf(options: SupervisorOptions, file: ClusterFile | undefined): Pl
 
 function mayRun({ node, busy }: Place): boolean {
   return busy || (node.pid !== undefined && !node.paused)
+}
+
+/** After a start at other ports, the configuration names the old ones until there is a leader. A node of that name may have been started by hand, too. */
+async function isOrMayBe(place: Place, voter: Voter): Promise<boolean> {
+  return place.url === voter.url || (mayRun(place) && !(await anotherAnswers(voter, place.url)))
 }
 
 function portOf(url: string | undefined): number {

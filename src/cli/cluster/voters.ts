@@ -30,6 +30,12 @@ export async function asked({
   return status?.replica_id === replicaId ? { knowsLeader: typeof status.leader === 'string' } : undefined
 }
 
+/** At `url`, instead of the voter. */
+export async function anotherAnswers({ replicaId }: Voter, url: string): Promise<boolean> {
+  const status = await askNode(url, '/v1/status', ANSWER_LIMIT_MS)
+  return status !== undefined && status.replica_id !== replicaId
+}
+
 interface KnownConfiguration {
   readonly term: number
   readonly leader: string | undefined
