@@ -66,16 +66,17 @@ const ANNOUNCE_MS_MAX = 5_000
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkOptions(options)
   const logger = options.logger ?? silent
-  await prepareDirectory(options, logger)
+  const noSpace = (error: unknown): never => {
+    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(options.dataDir, error)) : error
+  }
+  await prepareDirectory(options, logger).catch(noSpace)
   // LevelDB writes before it opens: what was kept for such a moment is given back first.
   const disk = new DirectoryDisk(options.dataDir)
   if (disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes) disk.giveBackReserve()
   const storage = await openStorage(options.dataDir, {
     discardSuspectTail: options.discardSuspectTail ?? false,
     name: options.name,
-  }).catch((error: unknown) => {
-    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(options.dataDir, error)) : error
-  })
+  }).catch(noSpace)
   // It may be a part of what an earlier process was to keep, or of another size.
   disk.giveBackReserve()
   let node: Node

@@ -55,17 +55,34 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
 /** Makes an empty or absent directory the home of a new replica. IDENTITY comes last: without it the rest counts for nothing. */
 export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
   if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
-  mkdirSync(dir, { recursive: true })
-  const db = await emptyDatabase(dir)
+  // Somebody formats it just now.
+  if (isLocked(dir)) throw inUse(dir)
+  try {
+    mkdirSync(dir, { recursive: true })
+    await makeDatabase(dir, initial)
+  } catch (error) {
+    if (isLockHeld(error)) throw inUse(dir)
+    const cause = causeOf(error)
+    throw new StorageRefusedError(
+      `${dir} cannot be formatted: ${cause.message}. ` +
+        `Look at the disk (space, permissions, limit of open files), then start the node again.`,
+      { cause },
+    )
+  }
+  writeIdentity(dir, identity)
+  syncDirectory(dirname(resolve(dir)))
+  endFormatting(dir)
+}
+
+async function makeDatabase(dir: string, initial: InitialState): Promise<void> {
+  beginFormatting(dir)
+  const db = await createDatabase(dir, levelLimits)
   try {
     await fill(dir, db, initial)
   } finally {
     // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
     await db.close()
   }
-  writeIdentity(dir, identity)
-  syncDirectory(dirname(resolve(dir)))
-  endFormatting(dir)
 }
 
 async function fill(dir: string, db: Database, initial: InitialState): Promise<void> {
@@ -80,17 +97,6 @@ async function fill(dir: string, db: Database, initial: InitialState): Promise<v
     })
   } finally {
     watermark.close()
-  }
-}
-
-async function emptyDatabase(dir: string): Promise<Database> {
-  // Somebody formats it just now.
-  if (isLocked(dir)) throw inUse(dir)
-  beginFormatting(dir)
-  try {
-    return await createDatabase(dir, levelLimits)
-  } catch (error) {
-    throw isLockHeld(error) ? inUse(dir) : error
   }
 }
 

@@ -111,6 +111,16 @@ describe('formatting', () => {
     expect(await open()).toBe('opened')
   })
 
+  test('says what is wrong with the disk when no database can be made there', async () => {
+    // The longest path of Linux: there is room for the name of FORMATTING, and not for that of MANIFEST.
+    const segments = Math.floor((4080 - dir.length) / 200)
+    const parent = join(dir, ...Array.from({ length: segments }, () => 'd'.repeat(199)))
+    const deep = join(parent, 'e'.repeat(4082 - parent.length - 1))
+    await expect(formatStorage(deep, identity, initial)).rejects.toMatchObject(
+      refused(/cannot be formatted: .*MANIFEST-.*File name too long\. Look at the disk/),
+    )
+  })
+
   test('is not begun again while somebody does it', async () => {
     await formatStorage(dir, identity, initial)
     const storage = await openStorage(dir)
