@@ -183,11 +183,11 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M415',
-    title: 'a peer that reads slowly is taken for one that is silent',
-    why: 'The ping waits behind what is queued. What was queued is lost, sent again, and lost again.',
+    title: 'a peer that is reached slowly is taken for one that is silent',
+    why: 'The ping waits behind what was sent before. What was queued is lost, sent again, and lost again.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
-    edits: [edit(CONNECTION, '    if (this.backedUp && this.moved) this.silentTicks = 0\n', '')],
+    edits: [edit(CONNECTION, '    else if (this.owesPong && this.between !== undefined) this.sendPong()\n', '')],
   },
   {
     id: 'M416',

@@ -21,8 +21,8 @@ export interface TransportLimits {
   readonly reconnectMinMs: number
   readonly reconnectMaxMs: number
   /**
-   * A connection on which the other side says nothing, not even to a ping, is closed, unless it takes what is queued, and the ping with it;
-   * at least 3 × the longest election timeout.
+   * A connection on which the other side says nothing is closed. It answers each ping, and says unasked that something arrives, however
+   * slowly. At least 3 × the longest election timeout.
    */
   readonly silenceMs: number
   /** How far a peer's start counter may be ahead of the last one heard of it: one that is made up would keep the real peer out. */

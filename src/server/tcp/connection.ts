@@ -48,9 +48,8 @@ export class Connection implements Wire {
   private readonly writer = new FrameWriter()
   private readonly ticker: NodeJS.Timeout
   private silentTicks = 0
-  /** At the last tick something was queued; and since then some of what is queued was taken. */
-  private backedUp = false
-  private moved = false
+  /** Something has arrived since the other side was last told that we live. */
+  private owesPong = false
   /** Made of frames that are queued, and not yet given to the socket. */
   private readonly waiting: Piece[] = []
   /** Queued frames that are not in `waiting` yet. */
@@ -117,6 +116,11 @@ export class Connection implements Wire {
       process.nextTick(() => this.flush())
     }
     return true
+  }
+
+  private sendPong(): void {
+    this.owesPong = false
+    this.sendBare(CODE.pong)
   }
 
   /** A ping or its answer. */
@@ -199,7 +203,6 @@ export class Connection implements Wire {
   }
 
   private taken(bytes: number, frames: number): void {
-    this.moved = true
     this.queuedBytes -= bytes
     this.queuedFrames -= frames
     if (this.queuedFrames === 0) this.writer.allSent()
@@ -207,6 +210,7 @@ export class Connection implements Wire {
 
   private arrived(chunk: Buffer): void {
     this.silentTicks = 0
+    this.owesPong = true
     this.counters.bytesReceived += chunk.length
     if (this.onHold) {
       this.held.push(chunk)
@@ -232,7 +236,7 @@ export class Connection implements Wire {
 
   private take(code: number, body: ByteReader): void {
     const { between } = this
-    if (between !== undefined && code === CODE.ping) this.sendBare(CODE.pong)
+    if (between !== undefined && code === CODE.ping) this.sendPong()
     if (between !== undefined && (code === CODE.ping || code === CODE.pong)) return
     let frame: Frame
     try {
@@ -252,13 +256,11 @@ export class Connection implements Wire {
 
   private tick(asks: boolean): void {
     if (this.onHold) return
-    // Where much is queued the ping waits behind it. What moves there is taken by somebody; without a queue, by the kernel.
-    if (this.backedUp && this.moved) this.silentTicks = 0
-    this.backedUp = this.queuedFrames > 0
-    this.moved = false
     this.silentTicks++
     if (this.silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.limits.silenceMs} ms`)
     else if (asks) this.sendBare(CODE.ping)
+    // On a slow way the ping waits behind what was sent before. That some of this has come is said without being asked.
+    else if (this.owesPong && this.between !== undefined) this.sendPong()
   }
 
   private ended(why: string): void {

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { expect, test, vi } from 'vitest'
 import { stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
@@ -5,6 +6,7 @@ import type { Relay } from '../../../src/server/relay.ts'
 import { CODE, readFrame } from '../../../src/server/tcp/link-codec.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {
+  atEnd,
   atRest,
   bareListener,
   greetingOf,
@@ -334,7 +336,7 @@ test('a stalled reader bounds what waits for it; the rest is dropped, and what w
   expect((await nextSaid(called))?.type).toBe(4)
 })
 
-test('a peer that reads slowly is not taken for one that is silent, and all that is queued for it arrives', async () => {
+test('a peer that reads slowly and says so is not given up, and all that is queued for it arrives', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   try {
     const { a, called, caller } = await partyAndBare({ limits: { silenceMs: 3000 } })
@@ -366,6 +368,7 @@ test('a peer that reads slowly is not taken for one that is silent, and all that
       called.socket.resume()
       while (queued() === before) await new Promise(setImmediate)
       called.socket.pause()
+      called.send(CODE.pong)
       await ticks()
     }
     expect(a.seen('disconnected')).toBe(0)
@@ -376,6 +379,60 @@ test('a peer that reads slowly is not taken for one that is silent, and all that
       expect(readFrame(said.type, said.body, { from: a.member.id, to: b.member.id }).type).toBe(type)
     }
     await atRest(a)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('a peer that is reached slowly is not taken for one that is silent, however much is on its way', async () => {
+  const b = await party({ id: 2 })
+  const bare = await bareListener()
+  const a = await party({ id: 1, resolvePeer: () => bare.address })
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  try {
+    b.network.setPeers([a.member])
+    a.network.setPeers([b.member])
+    // All that a sends is taken at once, and handed on as `pass` says.
+    const { socket: fromA } = await bare.accepted()
+    const toB = connect(portOf(b.address), '127.0.0.1')
+    atEnd(() => toB.destroy())
+    toB.pipe(fromA)
+    toB.on('error', () => {})
+    let waiting = Buffer.alloc(0)
+    let pass = Number.POSITIVE_INFINITY
+    const handOn = (): void => {
+      toB.write(waiting.subarray(0, pass))
+      waiting = waiting.subarray(Math.min(pass, waiting.length))
+    }
+    fromA.on('data', (chunk) => {
+      waiting = Buffer.concat([waiting, chunk])
+      if (pass === Number.POSITIVE_INFINITY) handOn()
+    })
+    await Promise.all([a.next('connected'), b.next('connected')])
+    pass = 64 * 1024
+    const long = forward(a, b, sealedFrame(1 << 20))
+    a.network.send(long)
+    while (waiting.length < 1 << 20) await new Promise(setImmediate)
+    for (let tick = 0; tick < 16; tick++) {
+      const { bytesReceived } = b.network.counters
+      handOn()
+      while (b.network.counters.bytesReceived < bytesReceived + pass) await new Promise(setImmediate)
+      vi.advanceTimersByTime(1000)
+      const { length } = a.events
+      b.network.send(heartbeat(b, a, tick))
+      while (a.events.length === length) await new Promise(setImmediate)
+      expect([a.seen('disconnected'), b.seen('disconnected')]).toEqual([0, 0])
+    }
+    pass = Number.POSITIVE_INFINITY
+    handOn()
+    expect((await b.next('message')).message.type).toBe('forward')
+    // Nothing is handed on any more: that is silence.
+    pass = 0
+    for (let tick = 0; tick < 5; tick++) {
+      vi.advanceTimersByTime(1000)
+      await new Promise(setImmediate)
+    }
+    await a.next('disconnected')
   } finally {
     vi.useRealTimers()
   }
