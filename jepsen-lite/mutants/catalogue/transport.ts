@@ -10,6 +10,7 @@ const DRIVER = 'src/server/driver.ts'
 const LINKS = 'src/server/links/links.ts'
 const PEER = 'src/server/links/peer.ts'
 const SENDER = 'src/server/links/snapshot-sender.ts'
+const RECEIVER = 'src/server/links/snapshot-receiver.ts'
 const LINKS_TESTS = ['test/server/links/links.test.ts']
 const CONNECTION = 'src/server/tcp/connection.ts'
 const WIRES = 'src/server/tcp/wires.ts'
@@ -187,7 +188,9 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'The ping waits behind what was sent before. What was queued is lost, sent again, and lost again.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
-    edits: [edit(CONNECTION, '    else if (this.owesPong && this.between !== undefined) this.sendPong()\n', '')],
+    edits: [
+      edit(CONNECTION, '    else if (this.owesPong && this.between !== undefined) this.sendPong()\n', ''),
+    ],
   },
   {
     id: 'M416',
@@ -271,5 +274,13 @@ export const TRANSPORT: readonly Mutant[] = [
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [edit(WIRES, '([^\\]\\p{Cc}]+)', '([^\\]]+)')],
+  },
+  {
+    id: 'M424',
+    title: 'a transfer that goes on is refused for the one that broke',
+    why: 'Where the receiver has not heard of the break, the follower waits until silence tells, and for another snapshot.',
+    layers: UNIT,
+    tests: LINKS_TESTS,
+    edits: [edit(RECEIVER, 'older.offer.term > offer.term', 'older.offer.term >= offer.term')],
   },
 ]

@@ -210,6 +210,17 @@ describe('what is tried again', () => {
     expect([a.underWay, b.underWay]).toEqual([{}, {}])
   })
 
+  test('a transfer that goes on takes the place of the one before it, of which the receiver has not heard that it broke', () => {
+    const { world, a, b } = pair({ reconnectMaxMs: 20 })
+    const sink = new Sink(b, 5)
+    a.links.sendSnapshot(b.member.id, TERM, sourceOf(20))
+    while (sink.written.length < 3) world.pass(1)
+    world.breaks(a, b, 'dialled', 'this')
+    world.pass(1000)
+    expect([a.of('sent'), sink.finished]).toEqual([[{ kind: 'sent', ok: true }], 1])
+    expect([a.underWay, b.underWay]).toEqual([{}, {}])
+  })
+
   test('a transfer whose connection breaks when all that is left to say is that it is staged is offered again, with the link or without', () => {
     for (const which of ['called', 'all'] as const) {
       const { world, a, b } = pair({ reconnectMaxMs: 20 })

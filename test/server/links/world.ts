@@ -80,12 +80,13 @@ class MemoryWire implements Wire {
     this.world.after(2 * TRAVEL_MS, then)
   }
 
-  /** It breaks at both ends: what is on its way is lost. */
-  breaks(): void {
+  /** It breaks: what is on its way is lost. `told`: both ends learn of that, or only this one. */
+  breaks(told: 'both' | 'this'): void {
     const { other } = this
     this.other = undefined
     if (other !== undefined) other.other = undefined
-    for (const end of [this, other]) this.world.after(TRAVEL_MS, () => end?.close('it was reset'))
+    for (const end of told === 'both' ? [this, other] : [this])
+      this.world.after(TRAVEL_MS, () => end?.close('it was reset'))
   }
 
   #later(run: () => void): void {
@@ -205,15 +206,20 @@ export class World {
     if (this.#nodes.get(node.member.peer) === node) this.#nodes.delete(node.member.peer)
   }
 
-  /** Connections between two nodes break: those that the first has dialled, those that it was called on, or all. */
-  breaks(one: Node, two: Node, which: 'dialled' | 'called' | 'all' = 'all'): void {
+  /** Connections between two nodes break: those that the first has dialled, those that it was called on, or all; `this`: only the first learns of it. */
+  breaks(
+    one: Node,
+    two: Node,
+    which: 'dialled' | 'called' | 'all' = 'all',
+    told: 'both' | 'this' = 'both',
+  ): void {
     for (const wire of [...one.wires])
       if (
         !wire.closed &&
         wire.remote.startsWith(two.member.peer) &&
         (which === 'all' || wire.remote.endsWith(which))
       )
-        wire.breaks()
+        wire.breaks(told)
   }
 
   dial(from: Node, address: string, dialled: Parameters<Wires['dial']>[1]): () => void {
