@@ -151,8 +151,11 @@ function contradictions(requests: readonly Request[]): Finding[] {
 function conditionHeld({ op }: Call, { result }: Request): string | undefined {
   if (result?.applied !== false || result.current === undefined) return undefined
   const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
-  const ifAbsent = op.f === 'acquire' || (op.f === 'put' && op.ifAbsent === true)
-  const held = ifAbsent ? result.current === null : asked !== undefined && result.current === asked
+  const ifAbsent = op.f === 'acquire' || ('ifAbsent' in op && op.ifAbsent === true)
+  const held =
+    (!ifAbsent || result.current === null) &&
+    (asked === undefined || result.current === asked) &&
+    (ifAbsent || asked !== undefined)
   return held ? 'was refused because of its condition, but the answer shows that it held' : undefined
 }
 

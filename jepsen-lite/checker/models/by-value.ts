@@ -24,11 +24,14 @@ function effectOf(operation: KeyOperation): Step<Value> | undefined {
     case 'get':
       return undefined
     case 'put':
+      // No key is absent and at a revision.
+      if (op.ifAbsent && op.ifRevision !== undefined) return undefined
       if (op.ifAbsent) return step(`add ${quoted(op.value)}`, (now) => (now === null ? op.value : undefined))
       if (op.ifRevision !== undefined)
         return step(`set ${quoted(op.value)}`, (now) => (now === null ? undefined : op.value))
       return step(`put ${quoted(op.value)}`, () => op.value)
     case 'del':
+      if (op.ifAbsent) return undefined
       return step('del', (now) => (now === null ? undefined : null))
     case 'cas':
       return step(`cas ${JSON.stringify([op.from, op.to])}`, (now) => (now === op.from ? op.to : undefined))
@@ -42,6 +45,9 @@ function effectOf(operation: KeyOperation): Step<Value> | undefined {
 function observationOf(operation: KeyOperation, result: Result): Step<Value> | undefined {
   const op = plain(operation)
   if (result.applied === false && op.f !== 'cas') return conditionFailed(op, result)
+  const { ifAbsent, ifRevision } = conditionsOf(op)
+  if (ifAbsent && ifRevision)
+    return look('made under two conditions of which one never holds', () => undefined)
   switch (op.f) {
     case 'get': {
       const { value } = result
@@ -52,8 +58,9 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
       return effectOf(op)
     case 'del': {
       const { deleted } = result
+      if (op.ifAbsent && deleted === 1) return look('deleted what was not there', () => undefined)
+      if (op.ifAbsent || deleted === 0) return look('del none', (now) => (now === null ? null : undefined))
       if (deleted === undefined && op.ifRevision === undefined) return step('del any', () => null)
-      if (deleted === 0) return look('del none', (now) => (now === null ? null : undefined))
       return effectOf(op)
     }
     case 'cas': {
@@ -78,14 +85,18 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
 
 /** Which revision the key had is nothing that this model knows; whether there was one, it does. */
 function conditionFailed(op: PlainOperation, { current }: Result): Step<Value> | undefined {
-  const ifAbsent = op.f === 'put' && op.ifAbsent === true
-  const ifRevision = (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined
+  const { ifAbsent, ifRevision } = conditionsOf(op)
   if (!ifAbsent && !ifRevision) return look('refused without a condition', () => undefined)
-  if (current === undefined && !ifAbsent) return undefined
-  if (current === null && ifAbsent) return look('refused as there, where nothing was', () => undefined)
+  if (current === undefined && ifRevision) return undefined
+  if (current === null && !ifRevision) return look('refused as there, where nothing was', () => undefined)
   return current === null
     ? look('absent', (now) => (now === null ? now : undefined))
     : look('present', (now) => (now === null ? undefined : now))
+}
+
+function conditionsOf(op: PlainOperation): { readonly ifAbsent: boolean; readonly ifRevision: boolean } {
+  if (op.f !== 'put' && op.f !== 'del') return { ifAbsent: false, ifRevision: false }
+  return { ifAbsent: op.ifAbsent === true, ifRevision: op.ifRevision !== undefined }
 }
 
 /** So that no value can be taken for another step's text. */

@@ -315,4 +315,11 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/local/finals.test.ts'],
   ),
+  judge(
+    'K39',
+    'a delete has no condition but a revision',
+    'A delete that was to find nothing, and was refused as it should be, is called wrong.',
+    [BY_VALUE, "if (op.f !== 'put' && op.f !== 'del') return", "if (op.f !== 'put') return"],
+    ['right-answers.prop', 'anomalies'].map((name) => `test/jepsen-lite/checker/${name}.test.ts`),
+  ),
 ]

@@ -500,6 +500,19 @@ describe('answers that cannot be', () => {
     expect(check(story.history, { model }).verdict).toBe('violation')
   })
 
+  test.each(['kv', 'versioned-register'])('a delete that was to find nothing: model %s', (model) => {
+    const del: Operation = { f: 'del', key: 'x', ifAbsent: true }
+    const judged = (first: Result, ...then: Result[]) => {
+      const story = new Story().tell(put('x', '1'), first)
+      for (const result of then) story.tell(del, result)
+      return check(story.history, { model }).verdict
+    }
+    expect(judged({ revision: 2 }, { applied: false, current: 2 })).toBe('ok')
+    expect(judged({ revision: 2 }, { applied: false, current: null })).toBe('violation')
+    expect(judged({ revision: 2 }, { deleted: 1, revision: 3 })).toBe('violation')
+    expect(judged({ revision: 2 }, {})).toBe('violation')
+  })
+
   test('one value that is another step in disguise', () => {
     const story = new Story().tell(append('x', 'a'), {}).tell(append('x', '["b","ab"]'), {})
     story.tell(append('x', 'b'), { value: 'ab' })
