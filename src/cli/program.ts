@@ -304,7 +304,7 @@ function printHelp(program: CommandUnknownOpts, words: readonly string[]): void 
   let command = program
   for (const word of words) {
     const next = command.commands.find((candidate) => candidate.name() === word)
-    const topic = command === program ? TOPICS[word] : undefined
+    const topic = command === program && Object.hasOwn(TOPICS, word) ? TOPICS[word] : undefined
     if (next === undefined && topic !== undefined) {
       process.stdout.write(asCalled(`${topic.text}\n`))
       return

@@ -1,5 +1,6 @@
 // cluster.json, when it holds something else than what we wrote: after a disk fault, or because somebody has edited it.
 
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,4 +50,17 @@ test.each([
 test('what a newer version wrote is not called damaged', () => {
   writeFileSync(join(dir, 'cluster.json'), JSON.stringify({ ...whole, format: 2 }))
   expect(() => readClusterFile(dir)).toThrow(/newer version .*format 2/)
+})
+
+test('what can be written only in part does not replace what was whole', () => {
+  writeClusterFile(dir, whole)
+  const module = join(import.meta.dirname, '../../src/cli/cluster/cluster-file.ts')
+  const larger = { ...whole, nodes: Array.from({ length: 9 }, () => whole.nodes[0]) }
+  // A limit of the size of files cuts a write short, as a disk does that is almost full.
+  const script = `import { writeClusterFile } from ${JSON.stringify(module)}
+    writeClusterFile(${JSON.stringify(dir)}, ${JSON.stringify(larger)})`
+  const command = 'ulimit -f 1; exec "$0" --input-type=module -e "$1"'
+  const { stderr } = spawnSync('/bin/sh', ['-c', command, process.execPath, script], { encoding: 'utf8' })
+  expect(stderr).toContain('EFBIG')
+  expect(readClusterFile(dir)).toEqual(whole)
 })

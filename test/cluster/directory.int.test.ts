@@ -1,9 +1,10 @@
 // A local cluster and its directory, when that is moved, copied, deleted, or reached through a symlink.
 
 import { once } from 'node:events'
-import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { stopCluster } from '../../src/cli/cluster/stop.ts'
 import { isFree, isGone, outcomeOf, Workspace } from './kv.ts'
 
@@ -58,4 +59,23 @@ test('a data directory may be a symlink', async () => {
   expect(readdirSync(join(space.dir, 'real'))).toEqual([])
   await space.start('--nodes', '1')
   expect((await space.kv('get', 'a')).code).toBe(3)
+})
+
+test('with --direct, nobody else is called where a node listened before', async () => {
+  const space = await Workspace.open()
+  await space.start('--nodes', '2')
+  await space.tell({ command: 'stop' })
+  const { nodes } = JSON.parse(readFileSync(space.path('cluster.json'), 'utf8'))
+  // As the nodes of the original would, when this were a copy.
+  let calls = 0
+  for (const { peer_port } of nodes) {
+    const server = createServer((socket) => {
+      calls++
+      socket.destroy()
+    })
+    await new Promise<void>((resolve) => server.listen(peer_port, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+  }
+  await space.start('--direct')
+  expect(calls).toBe(0)
 })

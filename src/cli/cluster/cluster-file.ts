@@ -4,7 +4,7 @@
 // The file is replaced as a whole, synced and renamed: whenever the supervisor dies, the next start reads either the state before or
 // the state after. It is 0600 because it holds the token of the supervisor's control address.
 
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure } from './failure.ts'
 
@@ -73,7 +73,8 @@ export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'fo
   const next = `${path}.new`
   const file = openSync(next, 'w', 0o600)
   try {
-    writeSync(file, `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`)
+    // In as many writes as it takes.
+    writeFileSync(file, `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`)
     fsyncSync(file)
   } finally {
     closeSync(file)

@@ -302,11 +302,16 @@ export class Supervisor {
       : { kind: 'join', urls, replace: place.stage === 'replacing' }
   }
 
-  /** Where the node dials its peers: relays that stay, or with --direct the places where they listen just now. */
+  /**
+   * Where the node dials its peers: relays that stay, or with --direct the places where they listen just now, and port 0, which nobody has, for
+   * those that do not. In a copy of a directory the addresses of the configuration are those of the original.
+   */
   #peersOf(name: string): PeerAddresses {
     if (this.#mesh) return this.#mesh.addressesFor(name)
-    const others = this.#places.filter(({ node, listening }) => node.name !== name && listening)
-    return Object.fromEntries(others.map(({ node, peerPort }) => [node.name, `${HOST}:${peerPort}`]))
+    const others = this.#places.filter(({ node }) => node.name !== name)
+    return Object.fromEntries(
+      others.map(({ node, listening, peerPort }) => [node.name, `${HOST}:${listening ? peerPort : 0}`]),
+    )
   }
 
   #peerListener(name: string): ListenAddress | undefined {
