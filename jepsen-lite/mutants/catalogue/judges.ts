@@ -322,4 +322,15 @@ export const JUDGES: readonly Mutant[] = [
     [BY_VALUE, "if (op.f !== 'put' && op.f !== 'del') return", "if (op.f !== 'put') return"],
     ['right-answers.prop', 'anomalies'].map((name) => `test/jepsen-lite/checker/${name}.test.ts`),
   ),
+  judge(
+    'K40',
+    'a mutant of which one test failed once is caught',
+    'A test that fails now and then catches every mutant.',
+    [
+      'jepsen-lite/mutants/study.ts',
+      "if (caught?.layer === 'unit') caught =",
+      "if (caught === undefined && layer === 'unit') caught =",
+    ],
+    ['test/jepsen-lite/mutants/flaky-tests.int.test.ts'],
+  ),
 ]
