@@ -401,7 +401,9 @@ export class Driver implements NodeApi, NetworkEvents {
           done({ ok: false, problem: { code, detail: refusal, written: 'no' } })
         }
       })
-      this.#step({ kind: 'transfer', now: this.#clock.now(), to }, refuse)
+      // It may have moved since: whoever leads now is not to hand over in turn, perhaps to this very node, which is about to stop.
+      if (this.#transferRefused.has(refuse))
+        this.#step({ kind: 'transfer', now: this.#clock.now(), to }, refuse)
     })
   }
 

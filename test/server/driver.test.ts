@@ -1,7 +1,7 @@
 // The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
-import { asReplicaId, type ReplicaId } from '../../src/raft/types.ts'
+import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../src/raft/types.ts'
 import { driverLimits, raftTiming } from '../../src/server/limits.ts'
 import { SimulatedCluster, type SimulatedNode, valueAt } from './simulated-cluster.ts'
 
@@ -390,6 +390,20 @@ test.each(['leader', 'follower'])(
     }
   },
 )
+
+test('a leader that was deposed as it was asked to hand over asks the next one for nothing', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading, follower } = cluster
+  const { running } = leading
+  const asked = transferAsked(leading, undefined)
+  const term = asTerm(running.term + 1)
+  const from = follower.id
+  const nothing = { commit: asIndex(0), round: 0, confirmed: undefined }
+  running.message({ type: 'heartbeat', from, to: leading.id, term, ...nothing })
+  cluster.until(() => asked.answer !== undefined)
+  expect(asked).toEqual({ answer: follower.name })
+  expect(running.inspect()).toMatchObject({ 'raft.askedTransfer': 0, transferRefused: 0 })
+})
 
 test('a transfer that a node was asked for as it ended is answered at once', () => {
   const cluster = SimulatedCluster.formed(3)
