@@ -14,7 +14,12 @@ const MEMBERSHIP_REFUSED = 409
 
 export interface ClusterSeen {
   readonly clusterId: string
-  readonly members: readonly { readonly name: string; readonly replicaId: string; readonly url: string }[]
+  readonly members: readonly {
+    readonly name: string
+    readonly replicaId: string
+    readonly peer: string
+    readonly url: string
+  }[]
 }
 
 export interface Joiner {
@@ -85,10 +90,13 @@ export async function join(
 }
 
 async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: boolean): Promise<void> {
-  const namesake = seen.members.find((member) => member.name === joiner.name)
-  if (namesake?.replicaId === joiner.replicaId) return // it was heard; the log will say so here soon
-  const path = namesake !== undefined && replace ? `/${joiner.name}/replace` : ''
   const { name, replicaId, peer } = joiner
+  const there = seen.members.find((member) => member.name === name)
+  const isMember = there?.replicaId === replicaId
+  if (isMember && there.peer === peer && there.url === joiner.url) return // it was heard; the log will say so here soon
+  // A member at other addresses is this replica before it was started again: the cluster cannot reach it there.
+  const namesake = isMember ? undefined : there
+  const path = namesake !== undefined && replace ? `/${name}/replace` : ''
   const { status, text } = await askHttp(`${url}/v1/cluster/members${path}`, {
     method: 'POST',
     body: { name, replica_id: replicaId, peer, url: joiner.url },
@@ -128,6 +136,7 @@ async function clusterAt(url: string): Promise<ClusterSeen> {
   const members = body.members.filter(isRecord).map((member) => ({
     name: String(member.name),
     replicaId: String(member.replica_id),
+    peer: String(member.peer),
     url: String(member.url),
   }))
   return { clusterId: body.cluster_id, members }

@@ -13,7 +13,7 @@ afterEach(() => {
 
 interface Played {
   clusterId: string
-  members: { name: string; replica_id: string; url: string }[]
+  members: { name: string; replica_id: string; peer?: string; url: string }[]
   /** Status of its answer to whoever asks for its cluster. */
   says: number
   /** How often that was asked. */
@@ -98,6 +98,17 @@ test('a name that is taken is refused, and not asked for again; with --replace i
   node.asked.length = 0
   await joinThrough([url], [node], true)
   expect(node.asked).toEqual(['/v1/cluster/members/n4/replace'])
+})
+
+test.each([false, true])('a member that listens elsewhere now says so (--replace: %s)', async (replace) => {
+  const before = { name: 'n4', replica_id: '4', peer: '127.0.0.1:3', url: joiner.url }
+  const { url, node } = await played({ members: [before], answers: 409 })
+  const joined = joinThrough([url], [node], replace)
+  // It is this very replica: a refusal is no reason to give up.
+  while (node.asked.length < 2) await Promise.race([new Promise(setImmediate), joined])
+  node.answers = 200
+  await joined
+  expect(new Set(node.asked)).toEqual(new Set(['/v1/cluster/members']))
 })
 
 test('a clock that is set forward does not end the search for a cluster', async () => {

@@ -357,4 +357,12 @@ export const REQUESTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M197',
+    title: 'a learner that was started again at other addresses is taken for one that is there',
+    why: 'The cluster never reaches it, and nobody is told.',
+    layers: UNIT,
+    tests: SETTINGS_TESTS,
+    edits: [edit(SETTINGS_ROUTE, 'there.peer === peer && there.url === url', 'there !== undefined')],
+  },
 ]

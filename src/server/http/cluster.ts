@@ -104,7 +104,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
       ({ asked, body }, respond) => {
         const { name, replica_id, peer, url } = body
         const member: Member = { id: replicaId(replica_id), name, peer, url }
-        change(node, asked, hasMember(node, member) ? [] : [{ kind: 'add-learner', member }], respond)
+        change(node, asked, repeated(node, member) ?? [{ kind: 'add-learner', member }], respond)
       },
     ),
     route(
@@ -135,12 +135,12 @@ export function clusterRoutes(node: NodeApi): Route[] {
         const { name = oldName, replica_id, peer, url } = body
         const member: Member = { id: replicaId(replica_id), name, peer, url }
         // The new one alone does not say that the old one has gone.
-        const isDone = hasMember(node, member) && (name === oldName || !isNamed(node, oldName))
+        const mayRepeat = name === oldName || !isNamed(node, oldName)
         const steps = (): ChangeStep[] => [
           { kind: 'remove', id: memberNamed(node, oldName).id },
           { kind: 'add-learner', member },
         ]
-        change(node, asked, isDone ? [] : steps(), respond)
+        change(node, asked, (mayRepeat ? repeated(node, member) : undefined) ?? steps(), respond)
       },
     ),
     route(
@@ -238,6 +238,9 @@ function settingsFrom(body: Readonly<Record<string, unknown>>): Partial<Settings
   return Object.fromEntries(given)
 }
 
+const isVoter = ({ voters, votersOutgoing }: Configuration, id: ReplicaId): boolean =>
+  voters.includes(id) || votersOutgoing.includes(id)
+
 function replicaId(text: string): ReplicaId {
   if (BigInt(text) > 0xffff_ffff_ffff_ffffn)
     throw new Refused('bad_request', 'replica_id is larger than 64 bits')
@@ -246,8 +249,21 @@ function replicaId(text: string): ReplicaId {
 
 const membersOf = (node: NodeApi): readonly Member[] => node.status().raft.configuration.members
 
-const hasMember = (node: NodeApi, member: Member): boolean =>
-  membersOf(node).some(({ id, name }) => id === member.id && name === member.name)
+/**
+ * What is left to do for a member that is there already; undefined: it is not. A learner may have been started again at other addresses
+ * before the cluster had reached it, and then nobody else can tell of them. A voter announces its addresses by itself.
+ */
+function repeated(node: NodeApi, member: Member): readonly ChangeStep[] | undefined {
+  const { id, name, peer, url } = member
+  const there = membersOf(node).find((known) => known.id === id && known.name === name)
+  if (there === undefined) return undefined
+  if (there.peer === peer && there.url === url) return []
+  if (!isVoter(node.status().raft.configuration, id)) return [{ kind: 'update', member }]
+  throw new Refused(
+    'membership_refused',
+    `${name} is a voter already, at ${there.peer} and ${there.url}; it announces its addresses by itself when it starts`,
+  )
+}
 
 const isNamed = (node: NodeApi, name: string): boolean =>
   membersOf(node).some((member) => member.name === name)
@@ -260,7 +276,7 @@ function memberNamed(node: NodeApi, name: string): Member {
 
 function change(node: NodeApi, asked: ApiRequest, steps: readonly ChangeStep[], respond: Respond): void {
   if (steps.length === 0) {
-    // A member that is there already was added by an earlier try of the same request.
+    // An earlier try of the same request has done it.
     respondCluster(node, respond)
     return
   }
@@ -318,15 +334,13 @@ function respondCluster(node: NodeApi, respond: Respond): void {
 /** The `match_index` of each is known to the leader alone. */
 export function membersJson({ raft }: NodeStatus) {
   const { configuration, progress, id: self, stableIndex, role } = raft
-  const { voters, votersOutgoing } = configuration
   return configuration.members.map(({ id, name, peer, url }) => {
     const followed = progress.find((follower) => follower.id === id)?.match
     const match = role === 'leader' && id === self ? stableIndex : followed
-    const isVoter = voters.includes(id) || votersOutgoing.includes(id)
     return {
       name,
       replica_id: id,
-      role: isVoter ? 'voter' : 'learner',
+      role: isVoter(configuration, id) ? 'voter' : 'learner',
       peer,
       url,
       ...(match === undefined ? {} : { match_index: match }),

@@ -218,6 +218,30 @@ describe('the cluster', () => {
     expect(node.changes).toHaveLength(1)
   })
 
+  test('a learner that comes back elsewhere is told to the cluster, and a voter is not moved by others', async () => {
+    const { ask, node } = await serve()
+    const moved = { peer: 'host:7005', url: 'https://host:8005' }
+    await ask('POST', '/v1/cluster/members', post(N4))
+    expect((await ask('POST', '/v1/cluster/members', post({ ...N4, ...moved }))).json.members.at(-1)).toEqual(
+      {
+        ...N4,
+        ...moved,
+        role: 'learner',
+      },
+    )
+    const replaced = await ask('POST', '/v1/cluster/members/n4/replace', post(N4))
+    expect(replaced.json.members.at(-1)).toEqual({ ...N4, role: 'learner' })
+    expect(node.changes.slice(1)).toEqual([
+      { kind: 'change', steps: [{ kind: 'update', member: { ...asMember, ...moved } }] },
+      { kind: 'change', steps: [{ kind: 'update', member: asMember }] },
+    ])
+    const voter = { name: 'n3', replica_id: '3', ...moved }
+    expect((await ask('POST', '/v1/cluster/members', post(voter))).json).toMatchObject(
+      problemOf('membership_refused'),
+    )
+    expect(node.changes).toHaveLength(3)
+  })
+
   test('removes a member', async () => {
     const { ask, node } = await serve()
     const { status, json } = await ask('DELETE', '/v1/cluster/members/n3')

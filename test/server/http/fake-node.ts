@@ -267,6 +267,8 @@ export class FakeNode implements NodeApi {
       if (step.kind === 'remove') {
         members = members.filter(({ id }) => id !== step.id)
         voters = voters.filter((id) => id !== step.id)
+      } else if (step.kind === 'update') {
+        members = members.map((member) => (member.id === step.member.id ? step.member : member))
       } else if (step.kind === 'add-learner') {
         members = [...members, step.member]
         learners = [...learners, step.member.id]
