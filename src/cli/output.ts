@@ -1,5 +1,6 @@
 // What goes where: data on stdout, everything else on stderr. Whoever reads our output may stop reading at any time (`kv ls | head`).
 
+import { fstatSync, writeSync } from 'node:fs'
 import { styleText } from 'node:util'
 import { EXIT } from './exit-codes.ts'
 import { asCalled } from './program-name.ts'
@@ -10,18 +11,38 @@ type Style = Parameters<typeof styleText>[0]
 export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.ok)
-    say(`error: cannot write to standard output: ${error.message}`)
-    process.exit(EXIT.failed)
+    cannotWrite(error)
   })
   process.stderr.on('error', () => {})
 }
 
+function cannotWrite(error: unknown): never {
+  say(`error: cannot write to standard output: ${error instanceof Error ? error.message : error}`)
+  process.exit(EXIT.failed)
+}
+
 /** Data. Resolves when more may be written. */
-export function write(data: string | Uint8Array): Promise<void> {
-  return new Promise((resolve) => {
-    if (process.stdout.write(data)) resolve()
-    else process.stdout.once('drain', resolve)
-  })
+export async function write(data: string | Uint8Array): Promise<void> {
+  if (isFile()) writeToFile(Buffer.from(data))
+  else if (!process.stdout.write(data)) {
+    await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+  }
+}
+
+/** A full disk takes a part of what it is given. `process.stdout` does not notice: the rest would be lost without a word. */
+function writeToFile(bytes: Buffer): void {
+  try {
+    for (let at = 0; at < bytes.length; ) at += writeSync(process.stdout.fd, bytes, at)
+  } catch (error) {
+    cannotWrite(error)
+  }
+}
+
+let stdoutIsFile: boolean | undefined
+
+function isFile(): boolean {
+  stdoutIsFile ??= fstatSync(process.stdout.fd).isFile()
+  return stdoutIsFile
 }
 
 export const writeLine = (line: string): Promise<void> => write(`${line}\n`)

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -29,6 +29,26 @@ describe('data goes to stdout as it is', () => {
     const ended = await kv('get k')
     expect(ended).toMatchObject({ code: 0, err: '' })
     expect(ended.bytes.equals(value)).toBe(true)
+  })
+
+  test('what a file takes only a part of ends with an error, not with half of it and exit code 0', async () => {
+    node.set('k', Buffer.alloc(100_000, 'v'))
+    // A limit to files is like a full disk: of the write that meets it, a part is written.
+    const command = spawn('sh', ['-c', `ulimit -f 64; exec "$0" "$1" get k > cut`, process.execPath, KV], {
+      cwd: scratch,
+      env: { ...process.env, KV_ENDPOINTS: node.url, NODE_DISABLE_COMPILE_CACHE: '1' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let err = ''
+    command.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text
+    })
+    const code = await new Promise((resolve) => command.on('close', resolve))
+    expect(statSync(join(scratch, 'cut')).size).toBeLessThan(100_000)
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: 'error: cannot write to standard output: EFBIG: file too large, write\n',
+    })
   })
 
   test('a value comes from an argument, standard input, a file, or --value', async () => {
