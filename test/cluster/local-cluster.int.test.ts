@@ -196,6 +196,12 @@ test('a healthy node is made a fresh replica only on purpose, and also while ano
   const rejoin = space.kv('cluster', 'rejoin', replaced, '--yes')
   expect([await restart, await rejoin]).toMatchObject([{ code: 0 }, { code: 0 }])
   await eventually(async () => new Set(await hashesOf(started)).size === 1)
+
+  // Each of two needs the data of the other.
+  const both = [restarted, replaced].map((node) => ({ command: 'rejoin', node, evenHealthy: true }) as const)
+  const said = await Promise.all(both.map((request) => space.tell(request)))
+  for (const sentence of said) expect(sentence).toContain('is a voter again')
+  expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
   // What does not run is deleted without a question.
   await space.tell({ command: 'stop' })
   expect((await space.kv('cluster', 'destroy')).code).toBe(0)

@@ -285,4 +285,12 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M610',
+    title: 'two nodes rejoin at the same time',
+    why: 'each is made a fresh replica because the other has the data: no majority is left, and both old replicas are moved aside',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [edit(SUPERVISOR, 'const reply = this.#lastRejoin.then(rejoin)', 'const reply = rejoin()')],
+  },
 ]

@@ -97,6 +97,7 @@ export class Supervisor {
   #mesh: RelayMesh | undefined
   #clusterId: string | null
   #formed: Promise<Formed> | undefined
+  #lastRejoin: Promise<unknown> = Promise.resolve()
   #stopping = false
   #isLost = false
   #watch: NodeJS.Timeout | undefined
@@ -514,7 +515,9 @@ export class Supervisor {
       case 'restart':
         return this.#whileBusy(place, () => this.#restart(place))
       case 'rejoin':
-        return this.#whileBusy(place, () => this.#rejoin(place, request.evenHealthy))
+        return this.#whileBusy(place, () =>
+          this.#afterRejoins(() => this.#rejoin(place, request.evenHealthy)),
+        )
     }
   }
 
@@ -564,6 +567,13 @@ export class Supervisor {
       return place.node.ready ? 'ready' : mayRun(place) ? 'coming' : 'away'
     const answer = await asked(voter)
     return answer === undefined ? 'away' : answer.knowsLeader ? 'ready' : 'coming'
+  }
+
+  /** One after the other, whichever the nodes: each counts on the data of all others, from its first look to its end. */
+  #afterRejoins(rejoin: () => Promise<ControlReply>): Promise<ControlReply> {
+    const reply = this.#lastRejoin.then(rejoin)
+    this.#lastRejoin = reply.catch(() => {})
+    return reply
   }
 
   async #rejoin(place: Place, evenHealthy: boolean): Promise<ControlReply> {
