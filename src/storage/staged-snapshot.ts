@@ -29,7 +29,7 @@ export class StagedSnapshot {
     this.#first = first
     this.#queue = queue
     this.#nextGeneration = queue.meta.nextGeneration
-    // A transfer given up right before a crash may still be on record.
+    // The rows of a dead generation are being deleted: a record of one counts for nothing.
     if (staging !== undefined && !queue.meta.dead.includes(staging.generation)) this.#staging = staging
   }
 
@@ -42,7 +42,9 @@ export class StagedSnapshot {
     if (this.#abandoned.length === 0) return meta
     const dead = [...meta.dead, ...this.#abandoned]
     this.#abandoned = []
-    if (this.#staging === undefined) batch.delete(STAGING_KEY)
+    // Of a transfer given up there is no record left once it is dead: swept and forgotten, it would pass for one that goes on. One that has
+    // begun since is recorded behind this.
+    batch.delete(STAGING_KEY)
     // Of those given up, some may not have been written down yet: none is ever handed out again.
     return { ...meta, dead, nextGeneration: this.#nextGeneration }
   }
@@ -108,13 +110,14 @@ export class StagedSnapshot {
 
   #submit(staging: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
     const batch = this.#engine.batch()
-    const fill = (meta: Meta): Meta => {
+    const fill = (before: Meta): Meta => {
+      const meta = this.bury(before, batch)
       // Of one that was given up while this waited, the rows are being deleted.
-      if (![...meta.dead, ...this.#abandoned].includes(staging.generation)) {
+      if (!meta.dead.includes(staging.generation)) {
         for (const [key, stored] of rows) batch.put(key, stored)
         batch.put(STAGING_KEY, encodeStaging(staging))
       }
-      return { ...this.bury(meta, batch), nextGeneration: this.#nextGeneration }
+      return { ...meta, nextGeneration: this.#nextGeneration }
     }
     this.#queue.submit(batch, fill, done)
   }

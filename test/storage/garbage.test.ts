@@ -109,6 +109,30 @@ test('a generation given up before it was written down is not used again', async
   await expectInstalled(await openDisk(disk), source)
 })
 
+test('a transfer given up does not come back at the second start after its rows have gone', async () => {
+  const source = await sender(ROWS)
+  const disk = memoryDisk()
+  const waiting: (() => void)[] = []
+  let isHeld = false
+  const later: Later = (what, complete) => {
+    if (isHeld && what === 'write') waiting.push(complete)
+    else setImmediate(complete)
+  }
+  const storage = await openDisk(disk, later)
+  const sink = must(await sinkFor(storage, source))
+  const chunk = must(await chunkOf(source, 0))
+  isHeld = true
+  sink.write(0, chunk, () => {})
+  storage.write(batch(hardState(2, 1)), () => {})
+  storage.snapshotSink('second', identity.replicaId, source.meta, () => {})
+  // The chunk and the batch behind it, and then the power is gone.
+  for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
+  disk.power('lost')
+  await sweep(await openDisk(disk))
+  disk.power('lost')
+  await expectInstalled(await openDisk(disk), source)
+})
+
 /** Empty batches, as a driver writes them when it is idle. */
 async function sweep(storage: Storage): Promise<void> {
   for (let rounds = 0; storage.hasGarbage; rounds++) {

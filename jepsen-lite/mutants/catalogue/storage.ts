@@ -523,7 +523,7 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/staged-snapshot.ts',
-        'if (![...meta.dead, ...this.#abandoned].includes(staging.generation)) {',
+        'if (!meta.dead.includes(staging.generation)) {',
         'if (meta.boot > 0) {',
       ),
     ],
@@ -561,6 +561,20 @@ export const STORAGE: readonly Mutant[] = [
         `  await fill(dir, db, initial)
   await db.close()
 `,
+      ),
+    ],
+  },
+  {
+    id: 'M550',
+    title: 'the record of a transfer given up stays while another one is about to begin',
+    why: 'Its rows are swept, and with them the note that it is dead. The next start takes it up again, and what it installs has holes. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/garbage.test.ts'],
+    edits: [
+      edit(
+        'src/storage/staged-snapshot.ts',
+        '    batch.delete(STAGING_KEY)\n    // Of those given up',
+        '    if (this.#staging === undefined) batch.delete(STAGING_KEY)\n    // Of those given up',
       ),
     ],
   },
