@@ -475,4 +475,18 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: KEY_TESTS,
     edits: [edit(KEYS, 'const put = answering(answer, () =>', 'const put = answering(respond, () =>')],
   },
+  {
+    id: 'M570',
+    title: 'a change of members is judged by what a node knows that may lag behind',
+    why: 'A node that is cut off says that a replica is a member which has been removed, or that none has a name which one has.',
+    layers: UNIT,
+    tests: API_TESTS,
+    edits: [
+      edit(
+        `${HTTP}/cluster.ts`,
+        '  whenNewest(node, asked, respond, () => {\n    const steps = stepsNow()\n',
+        '  const steps = stepsNow()\n  whenNewest(node, asked, respond, () => {\n',
+      ),
+    ],
+  },
 ]

@@ -323,8 +323,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         SETTINGS_ROUTE,
-        '  const set = answered((_: ReadGrant) => {\n    const now = node.status().raft.leases\n',
-        '  const now = node.status().raft.leases\n  const set = answered((_: ReadGrant) => {\n',
+        '  const set = (): void => {\n    const { on, durationMs } = node.status().raft.leases\n',
+        '  const { on, durationMs } = node.status().raft.leases\n  const set = (): void => {\n',
       ),
     ],
   },

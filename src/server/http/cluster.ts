@@ -104,7 +104,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
       ({ asked, body }, respond) => {
         const { name, replica_id, peer, url } = body
         const member: Member = { id: replicaId(replica_id), name, peer, url }
-        change(node, asked, repeated(node, member) ?? [{ kind: 'add-learner', member }], respond)
+        change(node, asked, () => repeated(node, member) ?? [{ kind: 'add-learner', member }], respond)
       },
     ),
     route(
@@ -117,8 +117,8 @@ export function clusterRoutes(node: NodeApi): Route[] {
         answers: ClusterSchema,
       },
       ({ asked, params }, respond) => {
-        const { id } = memberNamed(node, params.name ?? '')
-        change(node, asked, [{ kind: 'remove', id }], respond)
+        const { name = '' } = params
+        change(node, asked, () => [{ kind: 'remove', id: memberNamed(node, name).id }], respond)
       },
     ),
     route(
@@ -134,13 +134,18 @@ export function clusterRoutes(node: NodeApi): Route[] {
         const { name: oldName = '' } = params
         const { name = oldName, replica_id, peer, url } = body
         const member: Member = { id: replicaId(replica_id), name, peer, url }
-        // The new one alone does not say that the old one has gone.
-        const mayRepeat = name === oldName || !isNamed(node, oldName)
-        const steps = (): ChangeStep[] => [
-          { kind: 'remove', id: memberNamed(node, oldName).id },
-          { kind: 'add-learner', member },
-        ]
-        change(node, asked, (mayRepeat ? repeated(node, member) : undefined) ?? steps(), respond)
+        const steps = (): readonly ChangeStep[] => {
+          // The new one alone does not say that the old one has gone.
+          const mayRepeat = name === oldName || !isNamed(node, oldName)
+          const left = mayRepeat ? repeated(node, member) : undefined
+          return (
+            left ?? [
+              { kind: 'remove', id: memberNamed(node, oldName).id },
+              { kind: 'add-learner', member },
+            ]
+          )
+        }
+        change(node, asked, steps, respond)
       },
     ),
     route(
@@ -153,12 +158,16 @@ export function clusterRoutes(node: NodeApi): Route[] {
         answers: Type.Object({ leader: Type.String() }),
       },
       ({ asked, body }, respond) => {
-        const to = body.to === undefined ? undefined : memberNamed(node, body.to).id
+        const { to } = body
         const done = answering(respond, (result: Result<{ readonly leader: string }>) => {
           if (!result.ok) throw refusedByNode(result.problem)
           respond(jsonAnswer(JSON.stringify({ leader: result.value.leader })))
         })
-        node.transfer(to, timeLeftMs(asked), done)
+        if (to === undefined) node.transfer(undefined, timeLeftMs(asked), done)
+        else
+          whenNewest(node, asked, respond, () =>
+            node.transfer(memberNamed(node, to).id, timeLeftMs(asked), done),
+          )
       },
     ),
     route(
@@ -274,20 +283,50 @@ function memberNamed(node: NodeApi, name: string): Member {
   return member
 }
 
-function change(node: NodeApi, asked: ApiRequest, steps: readonly ChangeStep[], respond: Respond): void {
-  if (steps.length === 0) {
-    // An earlier try of the same request has done it.
-    respondCluster(node, respond)
-    return
+/** `then` sees the members and settings as all changes that were answered before have left them, also on a node that lags behind. */
+function whenNewest(
+  node: NodeApi,
+  asked: ApiRequest,
+  respond: Respond,
+  then: () => void,
+  failed = (problem: Problem): Problem => problem,
+): void {
+  const newest: ReadOptions = {
+    consistency: 'linearizable',
+    maxStalenessMs: undefined,
+    minRevision: undefined,
+    timeoutMs: timeLeftMs(asked),
   }
-  const done = answering(respond, (result: Result<Configuration>) => {
-    if (!result.ok) throw refusedByNode(result.problem)
-    respondCluster(node, respond)
+  const granted = answering(respond, (result: Result<ReadGrant>) => {
+    if (!result.ok) throw refusedByNode(failed(result.problem))
+    then()
   })
-  node.change({ kind: 'change', steps }, timeLeftMs(asked), done)
+  node.read(newest, granted)
 }
 
-/** What is not named stays as all changes that were answered before have left it, also on a node that lags behind. */
+/** `stepsNow` looks at the members as they are then. */
+function change(
+  node: NodeApi,
+  asked: ApiRequest,
+  stepsNow: () => readonly ChangeStep[],
+  respond: Respond,
+): void {
+  whenNewest(node, asked, respond, () => {
+    const steps = stepsNow()
+    if (steps.length === 0) {
+      // An earlier try of the same request has done it.
+      respondCluster(node, respond)
+      return
+    }
+    const done = answering(respond, (result: Result<Configuration>) => {
+      if (!result.ok) throw refusedByNode(result.problem)
+      respondCluster(node, respond)
+    })
+    node.change({ kind: 'change', steps }, timeLeftMs(asked), done)
+  })
+}
+
+/** What is not named stays as it is. */
 function setLeases(
   node: NodeApi,
   asked: ApiRequest,
@@ -295,30 +334,16 @@ function setLeases(
   respond: Respond,
   failed: (problem: Problem) => Problem,
 ): void {
-  const answered = <T>(then: (value: T) => void) =>
-    answering(respond, (result: Result<T>) => {
-      if (!result.ok) throw refusedByNode(failed(result.problem))
-      then(result.value)
-    })
-  const newest: ReadOptions = {
-    consistency: 'linearizable',
-    maxStalenessMs: undefined,
-    minRevision: undefined,
-    timeoutMs: timeLeftMs(asked),
-  }
-  const set = answered((_: ReadGrant) => {
-    const now = node.status().raft.leases
-    const setting: LeaseSetting = {
-      on: wanted.on ?? now.on,
-      durationMs: wanted.duration_ms ?? now.durationMs,
-    }
-    node.setLeases(
-      setting,
-      timeLeftMs(asked),
-      answered(() => respondSettings(node, respond)),
-    )
+  const done = answering(respond, (result: Result<LeaseSetting>) => {
+    if (!result.ok) throw refusedByNode(failed(result.problem))
+    respondSettings(node, respond)
   })
-  node.read(newest, set)
+  const set = (): void => {
+    const { on, durationMs } = node.status().raft.leases
+    const setting: LeaseSetting = { on: wanted.on ?? on, durationMs: wanted.duration_ms ?? durationMs }
+    node.setLeases(setting, timeLeftMs(asked), done)
+  }
+  whenNewest(node, asked, respond, set, failed)
 }
 
 function respondCluster(node: NodeApi, respond: Respond): void {

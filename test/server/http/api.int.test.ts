@@ -326,6 +326,28 @@ describe('the cluster', () => {
     }
   })
 
+  test('judges no change of members by what a node knows that may lag behind', async () => {
+    const { ask, node } = await serve()
+    const n3 = { name: 'n3', replica_id: '3', peer: '127.0.0.1:703', url: 'http://127.0.0.1:803' }
+    const requests = [
+      // There already, for all that this node knows.
+      ['POST', '/v1/cluster/members', post(n3)],
+      ['POST', '/v1/cluster/members/n3/replace', post(n3)],
+      // Not there, for all that this node knows.
+      ['DELETE', '/v1/cluster/members/n9', {}],
+      ['POST', '/v1/cluster/members/n9/replace', post(N4)],
+      ['POST', '/v1/cluster/leader', post({ to: 'n9' })],
+    ] as const
+    node.problem = { code: 'no_quorum', detail: 'cut off', written: 'no' }
+    for (const [method, target, asking] of requests)
+      expect((await ask(method, target, asking)).json).toMatchObject(problemOf('no_quorum'))
+    node.problem = undefined
+    const statuses = []
+    for (const [method, target, asking] of requests) statuses.push((await ask(method, target, asking)).status)
+    expect([statuses, node.changes]).toEqual([[200, 200, 404, 404, 404], []])
+    expect(node.asked.every(({ options }) => options?.consistency === 'linearizable')).toBe(true)
+  })
+
   test('hands leadership over', async () => {
     const { ask, node } = await serve()
     expect((await ask('POST', '/v1/cluster/leader', post({ to: 'n1' }))).json).toEqual({ leader: 'n1' })
