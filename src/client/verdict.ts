@@ -150,7 +150,9 @@ export function problemError(
   }
   if (problem.code === 'precondition_failed') return preconditionFailed(problem, details, endpoint)
   if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
-  if (problem.passing) return new UnavailableError(problem.detail, details)
+  // Whatever else answers, such as a proxy, is asked again as well, but does not know whether anything was written.
+  const isNode = problem.code !== 'unexpected_answer'
+  if (problem.passing && isNode) return new UnavailableError(problem.detail, details)
   return new QuorateError(problem.detail, details)
 }
 

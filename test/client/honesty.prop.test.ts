@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import { Client, QuorateError } from '../../src/client/index.ts'
+import { Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { runs } from '../runs.ts'
 import { FakeNode, type Fault, problem } from './fake-node.ts'
 
@@ -108,6 +108,7 @@ test('at most once, and told as it was', async () => {
               () => told.set(key, 'done'),
               (error: unknown) => {
                 if (!(error instanceof QuorateError)) throw error
+                if (error instanceof UnavailableError) expect(error.written).toBe('no')
                 told.set(key, error.written)
               },
             )

@@ -7,6 +7,7 @@ import {
   type ListOptions,
   PreconditionFailedError,
   QuorateError,
+  UnavailableError,
 } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
 import { answering, clientOf, failure, fake } from './with-fakes.ts'
@@ -110,6 +111,25 @@ test.each(['99999999999999999999999', '9007199254740992', '2.5', '9'.repeat(400)
     expect(await kv.put('a', '2')).toMatchObject({ version: 2 })
     node.fault = () => ({ status: 200, body: { revision: Number(revision.slice(0, 30)), deleted: 1 } })
     expect(await failure(kv.delete('a'))).toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
+  },
+)
+
+test.each([502, 503, 504])(
+  'a proxy that answers %d: the class of the error does not say more than it knows',
+  async (status) => {
+    const node = await fake()
+    const kv = clientOf([node], { timeoutMs: 150 })
+    for (let round = 0; round < 2; round++) {
+      node.fault = () => ({ status, body: '<html>bad gateway</html>', do: true })
+      for (const call of [() => kv.put('a', '1'), () => kv.delete('a'), () => kv.changeSettings({})]) {
+        const error = await failure(call())
+        expect(error).toMatchObject({ code: 'unexpected_answer', written: 'unknown', status })
+        expect(error).not.toBeInstanceOf(UnavailableError)
+      }
+      expect(await failure(kv.get('a'))).toMatchObject({ name: 'QuorateError', written: 'no', status })
+      node.fault = () => problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 })
+      expect(await failure(kv.put('a', '1'))).toBeInstanceOf(UnavailableError)
+    }
   },
 )
 

@@ -349,4 +349,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [DURATIONS],
     edits: [edit(CALL, 'if (leftMs < LEFT_MIN_MS && this.#hasBegun) {', 'if (leftMs < LEFT_MIN_MS) {')],
   },
+  {
+    id: 'M590',
+    title: 'a write that a proxy answered with 503 fails with the class that says that nothing was written',
+    why: 'Whoever writes again after an UnavailableError writes twice.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [
+      edit('src/client/verdict.ts', 'if (problem.passing && isNode) return', 'if (problem.passing) return'),
+    ],
+  },
 ]
