@@ -621,10 +621,13 @@ export class Invariants {
     if (index !== replica.applied + 1)
       this.#violated('RAFT-13', `${replica.name} applies ${index} after ${replica.applied}`)
     replica.applied = index
-    this.#exposed(replica, index)
+    const reconfigured = record.raft !== replica.raft
+    // What is committed behind a change was committed under the configuration before it or under the one that it makes:
+    // the next entry is applied when only the latter is known.
+    this.#exposed(replica, reconfigured ? (replica.status?.()?.commit ?? index) : index)
     this.#state(replica, record, stateHash)
     if (replica.durable.terms.length <= index) this.onTrigger('ahead', replica)
-    if (record.raft !== replica.raft) {
+    if (reconfigured) {
       this.onTrigger('reconfigured', replica)
       this.#countsAll(replica, replica.status?.())
     }
