@@ -216,6 +216,8 @@ describe('exit codes', () => {
     ['help exit-code', '(Did you mean exit-codes?)'],
     ['help ptu', '(Did you mean put?)'],
     ['settings set leases', 'NAME=VALUE'],
+    ['settings set leases=on value_bytes_max=9 leases=off', 'leases is given twice'],
+    [`settings set value_bytes_max=${'9'.repeat(310)}`, 'is a whole number below 2^53'],
     ['member', 'Usage: kv member'],
   ])('2: usage: kv %s', async (args, message) => {
     const ended = await kv(args)

@@ -16,10 +16,12 @@ export async function listSettings(global: GlobalFlags): Promise<void> {
 }
 
 export async function changeSettings(global: GlobalFlags, assignments: readonly string[]): Promise<void> {
-  const settings = nested(assignments.map(parseAssignment))
+  const changes = assignments.map(parseAssignment)
+  checkOnce(changes)
+  const settings = nested(changes)
   await inSession(global, { kind: 'write', check: 'kv settings' }, async (session) => {
     const { client, signal } = session
-    checkNames(assignments.map(parseAssignment), await client.settings({ signal }))
+    checkNames(changes, await client.settings({ signal }))
     await print(session, await client.changeSettings(settings, { signal }))
   })
 }
@@ -32,11 +34,17 @@ function parseAssignment(text: string): [name: string, value: unknown] {
   const value = text.slice(at + 1)
   if (value === 'on' || value === 'true') return [name, true]
   if (value === 'off' || value === 'false') return [name, false]
-  if (/^[0-9]+$/.test(value)) return [name, Number(value)]
+  if (/^[0-9]+$/.test(value) && Number.isSafeInteger(Number(value))) return [name, Number(value)]
   throw new Failure(
     EXIT.usage,
-    `the value of ${name} is a whole number, on or off, not ${JSON.stringify(value)}`,
+    `the value of ${name} is a whole number below 2^53, on or off, not ${JSON.stringify(value)}`,
   )
+}
+
+function checkOnce(assignments: readonly [name: string, value: unknown][]): void {
+  const names = assignments.map(([name]) => name)
+  const twice = names.find((name, at) => names.indexOf(name) !== at)
+  if (twice !== undefined) throw new Failure(EXIT.usage, `${twice} is given twice`)
 }
 
 /** A name that the cluster does not know, or a switch set to a number, is a mistake of the command line. */
