@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientOptions } from '../client/index.ts'
+import { holdsNode } from '../server/holds-node.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../server/relay-mesh.ts'
 import type { Logger, NodeOptions } from '../server/types.ts'
 import { checkClientOptions, checkCluster, checkNodeName, checkPartition } from './arguments.ts'
@@ -10,12 +11,13 @@ import { type EmbeddedNode, Node } from './node.ts'
 
 const DEFAULT_NODES = 3
 const NODES_MAX = 9
+const ALL_NAMES: readonly string[] = Array.from({ length: NODES_MAX }, (_, at) => `n${at + 1}`)
 const READY_LIMIT_MS = 30_000
 /** How often the nodes are asked while they form a cluster; they tell nobody by themselves. */
 const LOOK_INTERVAL_MS = 5
 
 export interface ClusterOptions {
-  /** 3 unless `ports` says otherwise. */
+  /** 3 unless `ports` says otherwise. Not fewer than `dataDir` holds. */
   readonly nodes?: number | undefined
   /** Keeps the data, and goes on with what is there. Without it a temporary directory is used and removed. */
   readonly dataDir?: string | undefined
@@ -55,6 +57,7 @@ export interface EmbeddedCluster extends AsyncDisposable {
 export async function startCluster(options: ClusterOptions = {}): Promise<EmbeddedCluster> {
   checkCluster(options)
   const names = namesOf(options)
+  refuseFewer(names, options.dataDir)
   const temporary = options.dataDir === undefined ? await mkdtemp(join(tmpdir(), 'quorate-')) : undefined
   const nodes: Node[] = []
   let mesh: RelayMesh | undefined
@@ -74,8 +77,8 @@ function nodeOf(options: ClusterOptions, dataDir: string, mesh: RelayMesh, name:
   const addresses = mesh.addressesFor(name)
   return new Node(name, join(dataDir, name), options.ports?.[at] ?? 0, {
     resolvePeer: (member) => addresses[member.name] ?? member.peer,
-    ...(options.timing === undefined ? {} : { timing: options.timing }),
-    ...(options.logger === undefined ? {} : { logger: options.logger }),
+    timing: options.timing,
+    logger: options.logger,
   })
 }
 
@@ -173,7 +176,17 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
   }
   const twice = ports?.find((port, at) => port !== 0 && ports.indexOf(port) !== at)
   if (twice !== undefined) throw new RangeError(`ports names ${twice} twice`)
-  return Array.from({ length: count }, (_, at) => `n${at + 1}`)
+  return ALL_NAMES.slice(0, count)
+}
+
+/** The nodes that are left out would be called at the addresses that they had: in a copy of the directory those of the original's nodes. */
+function refuseFewer(names: readonly string[], dataDir: string | undefined): void {
+  if (dataDir === undefined) return
+  const others = ALL_NAMES.filter((name) => !names.includes(name) && holdsNode(join(dataDir, name)))
+  if (others.length === 0) return
+  throw new RangeError(
+    `nodes is ${names.length}, but ${dataDir} holds ${others.join(', ')} as well. Start as many nodes as the cluster has, or remove the directories of those that are no longer members`,
+  )
 }
 
 /**

@@ -41,7 +41,7 @@ import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './limit
 import { TRANSPORT_LIMITS } from './links/index.ts'
 import { Metrics } from './metrics.ts'
 import { createTcpNetwork, type TcpNetwork } from './tcp/index.ts'
-import type { Logger, NodeEnd, NodeOptions, RunningNode } from './types.ts'
+import type { Logger, NodeEnd, NodeOptions, Optional, RunningNode } from './types.ts'
 import { version } from './version.ts'
 
 export { StorageInUseError } from '../storage/index.ts'
@@ -120,7 +120,7 @@ class Node implements RunningNode {
     this.api = new Driver({
       clock: systemClock,
       storage,
-      timing: { ...raftTiming, ...options.timing },
+      timing: timingOf(options),
       raftLimits,
       limits: limitsOf(options),
       disk: new DirectoryDisk(options.dataDir),
@@ -143,7 +143,7 @@ class Node implements RunningNode {
   async start(): Promise<void> {
     const { peerListen, listen, resolvePeer, allowedHosts = [], corsOrigins = [] } = this.#options
     const { identity } = this.#storage
-    const { electionMaxMs } = { ...raftTiming, ...this.#options.timing }
+    const { electionMaxMs } = timingOf(this.#options)
     this.#network = await createTcpNetwork({
       self: { replicaId: identity.replicaId, clusterId: identity.clusterId },
       listen: peerListen,
@@ -163,7 +163,7 @@ class Node implements RunningNode {
       version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
-      limits: { ...httpLimits, ...this.#options.httpLimits },
+      limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
       allowedHosts,
       corsOrigins,
     })
@@ -253,6 +253,18 @@ const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: NodeOpti
   diskReserveBytes,
 })
 
+const timingOf = ({ timing }: NodeOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
+
+/** What is undefined is left out, so that it covers no default. */
+function defined<Options extends object>(options: Optional<Options> = {}): Partial<Options> {
+  const found: Partial<Options> = {}
+  for (const name in options) {
+    const value = options[name]
+    if (value !== undefined) found[name] = value
+  }
+  return found
+}
+
 const noSpaceToStart = (dir: string, error: unknown): string =>
   `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}). Free space on it and start the node again: nothing that it acknowledged is lost`
 
@@ -334,16 +346,8 @@ const hostPort = ({ host, port }: { host: string; port: number }): string =>
 const randomId = (): string => (randomBytes(8).readBigUInt64BE() || 1n).toString()
 
 /** Before anything is opened or made. */
-function checkOptions({
-  name,
-  listen,
-  peerListen,
-  insecure,
-  founding,
-  timing,
-  diskReserveBytes,
-  httpLimits = {},
-}: NodeOptions): void {
+function checkOptions(options: NodeOptions): void {
+  const { name, listen, peerListen, insecure, founding, diskReserveBytes } = options
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
     throw new NodeStartError(`not a node name: ${JSON.stringify(name)}. Use 1 to 63 of a-z, 0-9 and -`, {
       usage: true,
@@ -362,8 +366,8 @@ function checkOptions({
       usage: true,
     })
   }
-  checkTiming({ ...raftTiming, ...timing })
-  const fault = httpLimitsFault(httpLimits)
+  checkTiming(timingOf(options))
+  const fault = httpLimitsFault(defined(options.httpLimits))
   if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
   for (const { host } of [listen, peerListen]) {
     if (insecure || isLoopback(host)) continue

@@ -199,6 +199,9 @@ export type Founding =
   | { readonly kind: 'join'; readonly urls: readonly string[]; readonly replace: boolean }
   | { readonly kind: 'existing' }
 
+/** Each of them may be left out or undefined. */
+export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined }
+
 export interface NodeOptions {
   readonly name: string
   readonly dataDir: string
@@ -206,22 +209,22 @@ export interface NodeOptions {
   readonly peerListen: ListenAddress
   readonly founding: Founding
   /** host:port that peers are told; the bound address without it. */
-  readonly advertisePeer?: string
-  readonly advertiseUrl?: string
-  readonly timing?: Partial<RaftTiming>
+  readonly advertisePeer?: string | undefined
+  readonly advertiseUrl?: string | undefined
+  readonly timing?: Optional<RaftTiming> | undefined
   /** Free space below which changes other than deletes are refused; `driverLimits.diskReserveBytes` without it. */
-  readonly diskReserveBytes?: number
+  readonly diskReserveBytes?: number | undefined
   /** Of `httpLimits`: whole numbers from 1, those in milliseconds below 2³¹. */
-  readonly httpLimits?: Partial<HttpLimits>
+  readonly httpLimits?: Optional<HttpLimits> | undefined
   /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
-  readonly insecure?: boolean
-  readonly allowedHosts?: readonly string[]
-  readonly corsOrigins?: readonly string[]
+  readonly insecure?: boolean | undefined
+  readonly allowedHosts?: readonly string[] | undefined
+  readonly corsOrigins?: readonly string[] | undefined
   /** Accepts a complete last WAL frame with a bad checksum as torn (design §4); safe for a minority of the cluster only. */
-  readonly discardSuspectTail?: boolean
+  readonly discardSuspectTail?: boolean | undefined
   /** Dials this host:port instead of the member's own: how a local cluster leads its peers through relays. */
-  readonly resolvePeer?: (member: Member) => string
-  readonly logger?: Logger
+  readonly resolvePeer?: ((member: Member) => string) | undefined
+  readonly logger?: Logger | undefined
 }
 
 /** Why a node ended. */

@@ -106,7 +106,13 @@ test('a node that is refused has changed nothing, and starts when it is asked ri
     await expect(startNode({ ...wanted, name: 'N 1' })).rejects.toThrow('N 1')
     expect(readdirSync(place)).toEqual([])
   }
-  const running = await startNode(wanted)
+  const running = await startNode({
+    ...wanted,
+    timing: { heartbeatMs: undefined },
+    httpLimits: { keepAliveMs: undefined },
+    diskReserveBytes: undefined,
+    logger: undefined,
+  })
   await running.crash()
   rmSync(node.dataDir, { recursive: true })
 })
@@ -114,7 +120,14 @@ test('a node that is refused has changed nothing, and starts when it is asked ri
 describe('a cluster', () => {
   let cluster: EmbeddedCluster
   beforeAll(async () => {
-    cluster = await startCluster({ nodes: 1, dataDir: undefined, ports: undefined, timing: undefined })
+    const timing = { heartbeatMs: undefined }
+    cluster = await startCluster({
+      nodes: 1,
+      dataDir: undefined,
+      ports: undefined,
+      logger: undefined,
+      timing,
+    })
   })
   afterAll(() => cluster.close())
 

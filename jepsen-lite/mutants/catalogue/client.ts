@@ -359,4 +359,26 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       edit('src/client/verdict.ts', 'if (problem.passing && isNode) return', 'if (problem.passing) return'),
     ],
   },
+  {
+    id: 'M591',
+    title: 'an embedded cluster starts with fewer nodes than its directory holds',
+    why: 'In a copy of the directory its nodes call those of the original that they do not start themselves, and end the others.',
+    layers: UNIT,
+    tests: ['test/embed/cluster.int.test.ts'],
+    edits: [edit('src/embed/cluster.ts', '  refuseFewer(names, options.dataDir)\n', '')],
+  },
+  {
+    id: 'M592',
+    title: 'an option that is undefined covers its default',
+    why: 'A node does not start, although options may be undefined.',
+    layers: UNIT,
+    tests: ['test/embed/arguments.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/start-node.ts',
+        'if (value !== undefined) found[name] = value',
+        'found[name] = value as never',
+      ),
+    ],
+  },
 ]
