@@ -489,4 +489,18 @@ export const HTTP_FRONT: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M571',
+    title: 'what was sent behind an answer that ends its connection is done all the same',
+    why: 'A client takes it for not done, as it may, and sends it again: it is done twice.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [
+      edit(
+        `${HTTP}/http-lane.ts`,
+        'if (!this.#stream.writable) return',
+        'if (this.#stream.destroyed) return',
+      ),
+    ],
+  },
 ]

@@ -156,7 +156,8 @@ class HttpConnection implements Owner {
       if (this.#broken) endWith(this.#stream, this.#lastWords)
       return
     }
-    if (this.#stream.destroyed) return
+    // Behind an answer that ends the connection nothing is done any more (RFC 9112 §9.6).
+    if (!this.#stream.writable) return
     if (this.#waiting.length === AHEAD_REQUESTS_MAX - 1) this.#stream.resume()
     this.#current.response.prependOnceListener('finish', this.#onFinish).once('close', () => this.#next())
     this.#serve(this.#current)

@@ -625,14 +625,18 @@ describe('a connection', () => {
 })
 
 describe('closing', () => {
-  test('answers what is under way, and what comes no more is not waited for', async () => {
-    const { http, port, node } = await serve({ limits: { closeMsMax: 600_000 } })
+  test.each([
+    ['the fast lane', async ({ port }: Served) => new Client(port)],
+    ['node:http', onNodeHttp],
+  ])('on %s answers what is under way, and nothing behind that is done', async (_, connected) => {
+    const served = await serve({ limits: { closeMsMax: 600_000 } })
+    const { http, node } = served
     const { release } = holding(node)
-    const idle = await new Client(port).send(get('a'))
+    const idle = await (await connected(served)).send(get('a'))
     const { value: first } = await release.next()
     first()
     await idle.answer()
-    const busy = await new Client(port).send(put('a', '1') + put('a', '2'))
+    const busy = await (await connected(served)).send(put('a', '1') + put('a', '2'))
     const { value: go } = await release.next()
     const closed = http.close({ graceful: true })
     go()
