@@ -35,10 +35,13 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
   })
   // Checks, and changes nothing: JSON says what it means.
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
-  app.setErrorHandler((error, request, reply) => fail(asError(error), request, reply))
-  app.setNotFoundHandler((request, reply) => {
-    const { asked } = routed(request.raw)
-    fail(noSuchRoute(asked, routes), request, reply)
+  const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
+    fail(noSuchRoute(routed(request.raw).asked, routes), request, reply)
+  app.setNotFoundHandler(failUnknown)
+  app.setErrorHandler((error, request, reply) => {
+    // Whatever else is wrong with it.
+    if (request.is404) failUnknown(request, reply)
+    else fail(asError(error), request, reply)
   })
   // Bodies are read below, once a route is found, by the code that also drops the refused ones.
   app.removeAllContentTypeParsers()

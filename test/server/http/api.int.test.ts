@@ -794,6 +794,8 @@ describe('what is not served', () => {
     ['PATCH', '/v1/kv', 'GET, HEAD, PUT, DELETE'],
     ['OPTIONS', '/v1/kv/a', 'GET, HEAD, PUT, DELETE'],
     ['PROPFIND', '/v1/kv/a', 'GET, HEAD, PUT, DELETE'],
+    ['QUERY', '/v1/kv/a', 'GET, HEAD, PUT, DELETE'],
+    ['QUERY', '/v1/status', 'GET, HEAD'],
     ['PUT', '/v1/status', 'GET, HEAD'],
     ['DELETE', '/livez', 'GET, HEAD'],
     ['PUT', '/v1/cluster/settings', 'GET, HEAD, POST'],
