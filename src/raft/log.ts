@@ -32,6 +32,8 @@ interface PendingWrite {
   readonly number: WriteNumber
   /** With this write the log is durable up to here, as far as it is still the same log. */
   upTo: LogIndex
+  /** Commit index that it makes durable. */
+  readonly commit: LogIndex
   /** When it was handed out. */
   readonly since: MonotonicMs
 }
@@ -74,6 +76,9 @@ export class RaftLog {
   readonly #pending: PendingWrite[] = []
   #lastWrite: WriteNumber = 0
   #storedWrite: WriteNumber = 0
+  /** Commit index that is durable, and that will be with the newest write. */
+  #storedCommit: LogIndex
+  #writtenCommit: LogIndex
 
   readonly #handedBatches: HandedBatch[] = []
   #handedBytes = 0
@@ -94,6 +99,8 @@ export class RaftLog {
     this.#stable = last
     this.#written = last
     this.#commit = commit
+    this.#storedCommit = commit
+    this.#writtenCommit = commit
     this.#handed = applied
     this.#applied = applied
     this.#tailFirst = (last + 1) as LogIndex
@@ -125,6 +132,14 @@ export class RaftLog {
   }
   get storedWrite(): WriteNumber {
     return this.#storedWrite
+  }
+  /** Commit index that is durable. */
+  get storedCommit(): LogIndex {
+    return this.#storedCommit
+  }
+  /** Commit index that is durable once the newest write is. */
+  get writtenCommit(): LogIndex {
+    return this.#writtenCommit
   }
   /** Index of the first entry that can be sent to a follower. */
   get first(): LogIndex {
@@ -239,14 +254,14 @@ export class RaftLog {
     this.#commit = index
   }
 
-  /** Committed entries to apply next, as far as the limit on unapplied bytes allows. */
-  takeCommitted(bytesMax: number): readonly Entry[] {
+  /** Committed entries up to `upTo` to apply next, as far as the limit on unapplied bytes allows. */
+  takeCommitted(bytesMax: number, upTo: LogIndex): readonly Entry[] {
     // They would be applied to what the snapshot is about to replace.
     if (this.installing) return none
     let taken = none
-    while (this.#handed < this.#commit && this.#handedBytes < bytesMax) {
+    while (this.#handed < upTo && this.#handedBytes < bytesMax) {
       const room = bytesMax - this.#handedBytes
-      const page = this.entries((this.#handed + 1) as LogIndex, (this.#commit + 1) as LogIndex, room)
+      const page = this.entries((this.#handed + 1) as LogIndex, (upTo + 1) as LogIndex, room)
       let bytes = 0
       for (const { frame } of page) bytes += frame.length
       const last = (this.#handed + page.length) as LogIndex
@@ -311,7 +326,8 @@ export class RaftLog {
     if (!hardStateChanged && !fresh && snapshot === undefined && truncateFrom === undefined) return undefined
     const entries = fresh ? this.#entries.slice(this.#at((this.#written + 1) as LogIndex)) : none
     const number = ++this.#lastWrite
-    this.#pending.push({ number, upTo: this.#last, since: now })
+    this.#pending.push({ number, upTo: this.#last, commit: hardState.commit, since: now })
+    this.#writtenCommit = hardState.commit
     this.#written = this.#last
     this.#truncateFrom = undefined
     this.#restoring = undefined
@@ -327,6 +343,7 @@ export class RaftLog {
     this.#storedWrite = number
     for (let write = this.#pending[0]; write !== undefined && write.number <= number; ) {
       this.#stable = write.upTo
+      this.#storedCommit = write.commit
       this.#pending.shift()
       write = this.#pending[0]
     }

@@ -81,6 +81,11 @@ export class UnappliedChanges {
     return this.#entries[0]?.index
   }
 
+  /** The first one after `index` that leaves a joint configuration. */
+  leavesJointAfter(index: LogIndex): LogIndex | undefined {
+    return this.#entries.find((entry) => entry.index > index && entry.change.kind === 'leave-joint')?.index
+  }
+
   appended(index: LogIndex, change: ConfigurationChange): void {
     this.#entries.push({ index, change })
   }

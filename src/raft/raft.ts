@@ -347,7 +347,7 @@ export class Raft {
     // Whatever throws leaves the step half done; nobody may go on from there.
     this.#broken = true
     this.#now = input.now
-    const before = { role: this.#role, term: this.#term, leader: this.#leader, commit: this.#log.commit }
+    const before = { role: this.#role, term: this.#term, leader: this.#leader, commit: this.#commitForGood }
     this.#take(input)
     if (this.#lead !== undefined) this.#afterLeaderStep(this.#lead, before.commit)
     const committed = this.#handOut()
@@ -402,7 +402,7 @@ export class Raft {
   }
 
   #handOut(): readonly Entry[] {
-    const committed = this.#log.takeCommitted(this.#limits.applyBytesMax)
+    const committed = this.#log.takeCommitted(this.#limits.applyBytesMax, this.#commitForGood)
     const last = committed.at(-1)
     if (last !== undefined) {
       this.#outcomes.handedOut(committed, this.#proposalOutcomes)
@@ -415,7 +415,8 @@ export class Raft {
     before: { role: Role; term: Term; leader: ReplicaId | undefined },
     committed: readonly Entry[],
   ): Output {
-    const write = this.#log.takeWrite(this.hardState(), this.#hardStateChanged, this.#now)
+    const mustStore = this.#hardStateChanged || this.#mustStoreCommit()
+    const write = this.#log.takeWrite(this.hardState(), mustStore, this.#now)
     if (write !== undefined && this.#hardStateChanged) this.#termWrite = write.number
     const changed = before.role !== this.#role || before.term !== this.#term || before.leader !== this.#leader
     const output: Output = {
@@ -439,6 +440,22 @@ export class Raft {
     this.#transferOutcome = undefined
     this.#why = ''
     return output
+  }
+
+  /** Whether the entry that leaves a joint configuration is committed, and that is in no write yet. */
+  #mustStoreCommit(): boolean {
+    const leave = this.#unappliedChanges.leavesJointAfter(this.#log.writtenCommit)
+    return leave !== undefined && leave <= this.#log.commit
+  }
+
+  /**
+   * What others are told to be committed, and what is applied. The voters that a change leaves out are let go once somebody knows that the joint
+   * configuration is left; whoever forgot that with a crash might wait for their votes for ever. So here it is durable first.
+   */
+  get #commitForGood(): LogIndex {
+    const { commit, storedCommit } = this.#log
+    const leave = this.#unappliedChanges.leavesJointAfter(storedCommit)
+    return leave !== undefined && leave <= commit ? ((leave - 1) as LogIndex) : commit
   }
 
   /** What must be durable before a message may leave (design §3): its term, and the log that it vouches for. */
@@ -799,7 +816,7 @@ export class Raft {
   }
 
   #commitPoint(): { readonly commit: LogIndex; readonly commitTerm: Term } {
-    const { commit } = this.#log
+    const commit = this.#commitForGood
     return { commit, commitTerm: this.#log.termAt(commit) ?? (0 as Term) }
   }
 
@@ -955,7 +972,7 @@ export class Raft {
 
   /** What every step of a leader may have made possible. */
   #afterLeaderStep(lead: Leadership, commitBefore: LogIndex): void {
-    if (this.#log.commit > commitBefore) {
+    if (this.#commitForGood > commitBefore) {
       for (const follower of lead.followers) this.#shareCommit(lead, follower)
       if (lead.earlyReads.length > 0 && this.#committedInTerm(lead)) this.#serveEarlyReads(lead)
     }
@@ -996,7 +1013,7 @@ export class Raft {
       const entries = room
         ? this.#log.entries(follower.next, (last + 1) as LogIndex, this.#limits.appendBytesMax)
         : []
-      const { commit } = this.#log
+      const commit = this.#commitForGood
       follower.sent(entries)
       follower.commitSent = Math.min(commit, prevIndex + entries.length) as LogIndex
       follower.check()
@@ -1027,7 +1044,7 @@ export class Raft {
 
   #tellCommit(follower: Progress): void {
     if (follower.state !== 'replicate' || follower.inflight.messages > 0) return
-    const commit = Math.min(this.#log.commit, follower.match) as LogIndex
+    const commit = Math.min(this.#commitForGood, follower.match) as LogIndex
     if (follower.commitSent >= commit) return
     follower.commitSent = commit
     this.#sendHeartbeat(follower, 0)
@@ -1040,7 +1057,7 @@ export class Raft {
       from: this.id,
       to: follower.id,
       term: this.#term,
-      commit: Math.min(this.#log.commit, follower.match) as LogIndex,
+      commit: Math.min(this.#commitForGood, follower.match) as LogIndex,
       round,
       confirmed: follower.confirmedContact,
     })
@@ -1592,7 +1609,7 @@ export class Raft {
     }
     const { from: to, request } = reader
     const match = this.#lead?.progress.get(to)?.match ?? 0
-    const commit = Math.min(match, this.#log.commit) as LogIndex
+    const commit = Math.min(match, this.#commitForGood) as LogIndex
     this.#send({
       type: 'read-index-answer',
       from: this.id,

@@ -351,8 +351,9 @@ export type Input = { readonly now: MonotonicMs } & (
 
 /**
  * What must become durable, as one atomic write, in the order of `number`. Order of effects inside: snapshot, then truncation, then entries,
- * with the hard state. An urgent write carries a term, a vote, entries or a snapshot; there are no others: a commit index alone rides along
- * with the next write (`Raft.hardState()` has the newest for the driver's own batches).
+ * with the hard state. An urgent write carries a term, a vote, entries or a snapshot, or the commit index of an entry that leaves a joint
+ * configuration; there are no others: any other commit index rides along with the next write (`Raft.hardState()` has the newest for the
+ * driver's own batches).
  */
 export interface Write {
   readonly number: WriteNumber

@@ -156,7 +156,7 @@ class Model {
         handedBytes += this.bytes(this.handed - 1, this.handed)
       }
     }
-    const taken = this.log.takeCommitted(bytesMax)
+    const taken = this.log.takeCommitted(bytesMax, this.log.commit)
     expect(taken).toEqual(this.list.slice(from - this.base, this.handed - this.base))
     expect(this.log.inspect().handedBytes).toBe(handedBytes)
   }
@@ -474,7 +474,7 @@ describe('a promise that is broken ends the replica', () => {
         const disk = short()
         const log = new RaftLog(disk, asIndex(3), asIndex(0))
         disk.entries = () => []
-        log.takeCommitted(100)
+        log.takeCommitted(100, log.commit)
       },
       'the log has no entry 1 although it is committed',
     ],
@@ -542,7 +542,7 @@ test('what left the memory of the log is given back to the garbage collector', a
       frames.push(new WeakRef(added.frame))
       log.append(added)
       log.commitTo(asIndex(index))
-      log.takeCommitted(100)
+      log.takeCommitted(100, log.commit)
       log.appliedTo(asIndex(index))
       log.takeWrite(hardState, false, 0)
       disk.base = asIndex(index)

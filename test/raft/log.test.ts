@@ -45,7 +45,11 @@ test('what waits to be applied takes bounded memory, and is read back', () => {
   const given = durable(100, asIndex(100))
   expect([90, 91].map((index) => isInMemory(given, index))).toEqual([false, true])
   const applied: LogIndex[] = []
-  for (let page = given.log.takeCommitted(1000); page.length > 0; page = given.log.takeCommitted(1000)) {
+  for (
+    let page = given.log.takeCommitted(1000, given.log.commit);
+    page.length > 0;
+    page = given.log.takeCommitted(1000, given.log.commit)
+  ) {
     for (const { index } of page) applied.push(index)
     given.log.appliedTo(asIndex(applied.length))
   }

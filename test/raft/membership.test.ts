@@ -5,8 +5,9 @@ import { ENTRY_CONFIGURATION, emptyConfiguration, encodeChange } from '../../src
 import { nameOf, UnappliedChanges, whyNotChange } from '../../src/raft/membership.ts'
 import { asIndex, type Configuration, type ConfigurationChange } from '../../src/raft/types.ts'
 import { Bench } from './harness/bench.ts'
+import { Cluster } from './harness/cluster.ts'
 import { sealed } from './harness/frames.ts'
-import { id } from './harness/members.ts'
+import { id, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 const numbers = [1, 2, 3, 4, 5]
@@ -139,4 +140,69 @@ test('changes that are not applied are forgotten when they are cut off, applied,
   expect(applied.takeApplied(asIndex(4))).toEqual({ index: 4, change: remove(4) })
   expect(applied.takeApplied(asIndex(5))).toBeUndefined()
   expect(left(applied)).toEqual([2, 6])
+})
+
+/** n1 leads n2, and is asked to remove one of the two. */
+function removingOneOfTwo(gone: number): Cluster {
+  const cluster = new Cluster()
+  for (const name of ['n1', 'n2']) cluster.add(name, { configuration: votersUpTo(2), terms: [1], commit: 1 })
+  cluster.connectAll()
+  cluster.timeout(cluster.node('n1'))
+  cluster.run(2 * TIMING.electionMaxMs)
+  expect(cluster.leader()).toBe(cluster.node('n1'))
+  cluster.node('n1').change(remove(gone))
+  return cluster
+}
+
+const votersOf = (cluster: Cluster, name: string) => cluster.node(name).raft.configuration.voters.map(Number)
+
+test('who has let the other of two voters go knows it after a crash, and needs nobody', () => {
+  const cluster = removingOneOfTwo(2)
+  const [n1, n2] = [cluster.node('n1'), cluster.node('n2')]
+  cluster.settle()
+  expect([votersOf(cluster, 'n1'), votersOf(cluster, 'n2')]).toEqual([[1], [1]])
+  cluster.crash(n2)
+  cluster.crash(n1)
+  cluster.restart(n1)
+  cluster.run(10 * TIMING.electionMaxMs)
+  expect(cluster.leader()).toBe(n1)
+})
+
+test('the successor of a leader that was removed knows that it is alone after a crash', () => {
+  const cluster = removingOneOfTwo(1)
+  const [n1, n2] = [cluster.node('n1'), cluster.node('n2')]
+  // All arrives but the last word: to take over.
+  cluster.held.add('deliver n2')
+  const next = () =>
+    cluster.packets.find(
+      ({ content }) => content.kind === 'message' && content.message.type !== 'timeout-now',
+    )
+  for (let packet = next(); packet !== undefined; packet = next()) {
+    cluster.deliver(packet)
+    cluster.settle()
+  }
+  expect([n1.raft.role, votersOf(cluster, 'n2')]).toEqual(['follower', [2]])
+  cluster.crash(n1)
+  cluster.crash(n2)
+  cluster.restart(n2)
+  cluster.run(10 * TIMING.electionMaxMs)
+  expect(cluster.leader()).toBe(n2)
+})
+
+test('nobody learns that the joint configuration is left before its leader knows it for good', () => {
+  const cluster = removingOneOfTwo(2)
+  const [n1, n2] = [cluster.node('n1'), cluster.node('n2')]
+  while (n1.raft.commit < n1.raft.lastIndex || n1.raft.configuration.votersOutgoing.length === 0) {
+    const [packet] = cluster.packets
+    if (n1.process.pending.length > 0) n1.store()
+    else if (n1.canApply) n1.apply()
+    else if (n2.process.pending.length > 0) n2.store()
+    else if (packet !== undefined) cluster.deliver(packet)
+  }
+  cluster.held.add('store n1')
+  cluster.run(TIMING.electionMinMs / 2)
+  for (const { raft } of [n1, n2]) expect(raft.configuration.votersOutgoing).toEqual([id(1), id(2)])
+  cluster.held.clear()
+  cluster.settle()
+  expect([votersOf(cluster, 'n1'), votersOf(cluster, 'n2')]).toEqual([[1], [1]])
 })

@@ -179,4 +179,18 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M430',
+    title: 'that a joint configuration is left is told and applied before it is durable',
+    why: 'A crash forgets it, and the only voter that is left waits for ever for the vote of one that was let go.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'return leave !== undefined && leave <= commit ? ((leave - 1) as LogIndex) : commit',
+        'return leave === undefined ? commit : commit',
+      ),
+    ],
+  },
 ]
