@@ -204,7 +204,7 @@ class Progress {
     if (others.length === 0 && foreign !== undefined)
       return this.#endWith({ kind: 'refused', error: foreign })
     const waiting = others.filter((endpoint) => !this.#underway.has(endpoint))
-    if (waiting.length === 0) return this.#news(leftMs)
+    if (waiting.length === 0) return void (await this.#news(leftMs))
     const nowMs = performance.now()
     const endMs = this.#endMs
     // Towards the end pauses are short, so that the time is used.
@@ -212,7 +212,8 @@ class Progress {
     const wantedMs = Math.min(...waiting.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, wantedMs)
     if (untilMs + this.#tryMinMs > endMs) return this.#lastNews(leftMs)
-    await this.#news(untilMs - nowMs)
+    // A try that ends meanwhile cuts no pause short that a node has asked for: how long to wait is decided anew.
+    if (!(await this.#news(untilMs - nowMs))) return
     for (const endpoint of this.#tried) {
       if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
     }
@@ -371,13 +372,13 @@ class Progress {
     return this.#end?.kind === 'answered'
   }
 
-  /** Until a try has ended, the call is to end, or some time has passed. */
-  #news(withinMs: number): Promise<void> {
+  /** Until a try has ended, the call is to end, or some time has passed: whether it has. */
+  #news(withinMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const stopTimer = after(withinMs, () => this.#wake())
+      const stopTimer = after(withinMs, () => resolve(true))
       this.#wake = () => {
         stopTimer()
-        resolve()
+        resolve(false)
       }
     })
   }

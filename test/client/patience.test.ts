@@ -13,6 +13,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
+const BUSY = 'http://127.0.0.1:1'
 const CALL = {
   method: 'PUT',
   path: '/v1/kv/a',
@@ -39,7 +40,8 @@ async function lastTryBeforeEnd(
   const settled = ended.catch((error: unknown) => error)
   await vi.advanceTimersByTimeAsync(call.timeoutMs)
   expect(await settled).toMatchObject({ written: 'no' })
-  expect(tries.length).toBeLessThan(100)
+  // About 45 as a rule; the pauses are drawn at random.
+  expect(tries.length).toBeLessThan(300)
   return Math.min(call.timeoutMs, call.unreachableAfterMs) - Math.max(...tries)
 }
 
@@ -75,4 +77,40 @@ test('nobody who listens is waited for as long as was asked', async () => {
     expect(left).toBeLessThan(50)
     expect(left).toBeGreaterThanOrEqual(0)
   }
+})
+
+test('a node that asked to be left alone is left alone that long, also when another fails meanwhile', async () => {
+  const retry_after_ms = 2_000
+  const { status, body } = problem(429, 'overloaded', 'too many', { retry_after_ms })
+  const overloaded = {
+    kind: 'answered',
+    status,
+    headers: {},
+    body: Buffer.from(JSON.stringify(body)),
+  } as const
+  const startedAt = performance.now()
+  const asked: [string, number][] = []
+  const exchange = (endpoint: { readonly url: string }) => {
+    const atMs = performance.now() - startedAt
+    asked.push([endpoint.url, atMs])
+    const isBusy = endpoint.url === BUSY
+    // The other one keeps silent for a while, and then its connection is cut.
+    const cut = new Promise<Exchanged>((resolve) =>
+      setTimeout(() => resolve({ ...unreachable, connected: true }), 1_100),
+    )
+    return { result: isBusy ? Promise.resolve(overloaded) : cut, isConnected: () => true, cancel: () => {} }
+  }
+  const context = { onAnswer: () => undefined, onFailure: () => {}, onClose: () => () => {} }
+  const call = { ...CALL, kind: 'read', timeoutMs: 8_000, unreachableAfterMs: 8_000, startedAt } as const
+  const endpoints = new Endpoints([BUSY, 'http://127.0.0.1:2'], () => 0)
+  const settled = perform(call, { endpoints, transport: { exchange }, ...context }).catch(
+    (error: unknown) => error,
+  )
+  await vi.advanceTimersByTimeAsync(call.timeoutMs + 1_100)
+  expect(await settled).toMatchObject({ code: 'overloaded', written: 'no' })
+  const times = asked.flatMap(([url, atMs]) => (url === BUSY ? [atMs] : []))
+  expect(times.length).toBeGreaterThanOrEqual(3)
+  expect(asked.length - times.length).toBeGreaterThanOrEqual(5)
+  for (const [n, atMs] of times.slice(1).entries())
+    expect(atMs - (times[n] ?? 0)).toBeGreaterThanOrEqual(retry_after_ms - 1)
 })

@@ -381,4 +381,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M593',
+    title: 'a try that ends cuts the pause short that another node has asked for',
+    why: 'A node that is overloaded is asked again before its time, by every client that waits for it.',
+    layers: UNIT,
+    tests: ['test/client/patience.test.ts'],
+    edits: [
+      edit(CALL, 'if (!(await this.#news(untilMs - nowMs))) return', 'await this.#news(untilMs - nowMs)'),
+    ],
+  },
 ]
