@@ -16,6 +16,7 @@ afterAll(() => node.close())
 test.each<[string[], ...string[]]>([
   [['put', 'k', 'v', '--if-absent', '--if-revision', '5'], '--if-revision', '--if-absent'],
   [['put', 'k', '-', '--if-revision', '0', '--if-absent'], '--if-revision', '--if-absent'],
+  [['ls', '--count', '--limit', '5'], '--count', '--limit'],
   [['get', 'k', '--max-staleness', '1s'], '--max-staleness', '--consistency stale'],
   [['ls', '--max-staleness', '1s', '--consistency', 'lease'], '--max-staleness', '--consistency stale'],
   [['get', 'k', '--max-staleness', '25h', '--consistency', 'stale'], '24h'],

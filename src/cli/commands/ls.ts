@@ -1,6 +1,8 @@
 // kv ls [PREFIX]: keys in the order of their bytes.
 
 import type { KvRecord } from '../../client/index.ts'
+import { Failure } from '../cluster/failure.ts'
+import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { RowWriter, toJson, write, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
@@ -12,6 +14,8 @@ export interface LsFlags {
 }
 
 export async function ls(global: GlobalFlags, prefix: string | undefined, flags: LsFlags): Promise<void> {
+  if (flags.count === true && flags.limit !== undefined)
+    throw new Failure(EXIT.usage, '--count and --limit contradict each other: all keys are counted')
   await inSession(global, { kind: 'read' }, async (session) => {
     const { client, read, format } = session
     if (flags.count === true) {
