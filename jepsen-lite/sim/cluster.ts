@@ -391,6 +391,7 @@ export class Cluster implements World {
       if (leases.on) tally.hit('snapshot installed while leases are on')
       this.say(process, `has installed a snapshot of ${snapshot.meta.index}`)
       process.isStaging = false
+      this.network.installed(process)
       this.triggers.met('installed', process)
       if (this.traps.size > 0) this.#spring(process, 'installing')
     }
@@ -435,6 +436,10 @@ export class Cluster implements World {
     coverage.heard(process.machine, message.type)
     if (message.type === 'read-index')
       triggers.met('read-asked', process, this.network.processOf(message.from))
+  }
+
+  stopped(process: Process): void {
+    this.network.stopped(process)
   }
 
   isOfLeader(event: Event, term: number): boolean {

@@ -85,11 +85,6 @@ export const pause: Injection<'pause'> = (injector, { kind, target, ms }, about)
     injector.felt(kind)
     process.pause()
     cluster.say(process, 'is stopped')
-    const { silenceMs } = cluster.config
-    if (silenceMs > 0 && ms > silenceMs)
-      injector.later(silenceMs, () => {
-        if (process.live && process.paused) cluster.network.hushed(process)
-      })
     injector.until(ms, () => {
       process.resume()
       if (!process.live) return

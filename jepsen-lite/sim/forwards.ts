@@ -3,8 +3,14 @@
 // connections keep the order, and lose nothing but their end.
 
 import type { Message } from '../../src/raft/index.ts'
-import type { Process } from './process.ts'
 import { Violation } from './violation.ts'
+
+/** As much as is asked of a process. */
+interface Process {
+  readonly name: string
+  readonly role: string
+  readonly term: number
+}
 
 /** Of one process, in one term: what it has sent, in order, and up to where the leader has heard of it. */
 interface Forwarded {
@@ -15,9 +21,16 @@ interface Forwarded {
 
 export class Forwards {
   readonly #sent = new Map<Process, Forwarded>()
+  /** Who installs a snapshot, and has forwarded since that began. */
+  readonly #installing = new Set<Process>()
 
-  left(from: Process, message: Message): void {
+  /** `installs`: a snapshot, now; what it had forwarded before may be in that, and it waits for none of it any more. */
+  left(from: Process, message: Message, installs: boolean): void {
     if (message.type !== 'forward') return
+    if (installs && !this.#installing.has(from)) {
+      this.#installing.add(from)
+      this.#waitsForNone(from)
+    }
     const before = this.#sent.get(from)
     const forwarded =
       before?.term === message.term ? before : { term: message.term, seqs: [] as number[], heard: -1 }
@@ -27,6 +40,14 @@ export class Forwards {
 
   /** It sends again what it still waits for: what it has found another answer for, or none ever, is not missed. */
   reconnects(from: Process): void {
+    this.#waitsForNone(from)
+  }
+
+  installed(from: Process): void {
+    if (!this.#installing.delete(from)) this.#waitsForNone(from)
+  }
+
+  #waitsForNone(from: Process): void {
     const forwarded = this.#sent.get(from)
     if (forwarded !== undefined) forwarded.seqs.length = forwarded.heard + 1
   }

@@ -1,8 +1,9 @@
 // The network between the machines. What happens on connections is decided by the shipped links (src/server/links); here is what carries them:
 // how long frames take, what is cut, what breaks, and when each end notices.
 //
-// Frames of a connection arrive in the order sent, or not at all. Raft messages are lost, doubled and overtaken only where the schedule says so: TCP
-// does not, but the core promises to bear it. The words between links are not: where one is lost, so is the rest of its connection.
+// A connection delivers what was sent on it in order, from the first frame on, until it ends. A cut holds frames back, whether or not the process that
+// is to read them is stopped. Only a harsh schedule loses, doubles and reorders Raft messages: TCP does not, but the core promises to bear it. The
+// words between links are not lost singly even there: where one is lost, so is the rest of its connection.
 
 import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/links/index.ts'
@@ -12,7 +13,7 @@ import { Forwards } from './forwards.ts'
 import type { Process } from './process.ts'
 import { bits, DRAW, mixed, stream, unit } from './random.ts'
 import { SmallChunks, SnapshotStreams } from './snapshot-streams.ts'
-import { type Event, IO, MESSAGE } from './time.ts'
+import { Event, IO, MESSAGE } from './time.ts'
 import { type Carrier, Connection, End } from './wires.ts'
 import type { World } from './world.ts'
 
@@ -156,7 +157,7 @@ export class SimNetwork implements Carrier {
     if ((this.#cuts[link] ?? 0) > 0) return
     const held = this.#stalled.get(link)
     this.#stalled.delete(link)
-    for (const event of held ?? []) this.#world.time.again(event)
+    for (const event of held ?? []) this.#world.time.late(event)
     for (const { torn, other, connection } of this.endsAt(to))
       if (torn && other.process.place === from) this.reset(connection)
   }
@@ -195,9 +196,18 @@ export class SimNetwork implements Carrier {
     return broke
   }
 
-  /** Nothing was heard of a stopped process for long: the others hang up. */
-  hushed(process: Process): void {
-    for (const { other } of this.endsAt(process.place)) other.fellSilent()
+  /** A process is stopped: whoever has heard nothing of it for long hangs up. */
+  stopped(process: Process): void {
+    const { time, config } = this.#world
+    if (config.silenceMs === 0) return
+    const since = process.resumedAt
+    const look = (): void => {
+      if (!process.live || !process.paused || process.resumedAt !== since) return
+      for (const { other } of this.endsAt(process.place))
+        if (other.lastAt <= time.now - config.silenceMs) other.fellSilent()
+      time.push(time.now + config.silenceMs, IO, undefined, look)
+    }
+    time.push(time.now + config.silenceMs, IO, undefined, look)
   }
 
   /** Both ends notice, each in its own time. What is on its way arrives, or not. */
@@ -264,7 +274,8 @@ export class SimNetwork implements Carrier {
       send: (message) => {
         this.#world.leaving(process, message)
         process.send(message)
-        this.#forwards.left(process, message)
+        if (message.type === 'forward')
+          this.#forwards.left(process, message, process.driver?.inspect().installing === 1)
         links.send(message)
       },
       sendStateHash: (at) => links.sendStateHash(at),
@@ -280,6 +291,10 @@ export class SimNetwork implements Carrier {
         this.#gone(host)
       },
     }
+  }
+
+  installed(process: Process): void {
+    this.#forwards.installed(process)
   }
 
   /** What the links tell the driver, seen by whoever looks on. */
@@ -431,7 +446,7 @@ export class SimNetwork implements Carrier {
       other.lastAt,
     )
     other.lastAt = at
-    time.push(at, IO, other.process, this.#deliverEnd, other)
+    time.push(at, IO, undefined, this.#endArrives, other)
   }
 
   whenTold({ process, other }: End, then: () => void): void {
@@ -444,13 +459,15 @@ export class SimNetwork implements Carrier {
   }
 
   /** The news of a close arrives behind what was sent before it; or it does not, and the silence tells. */
-  readonly #deliverEnd = (event: Event): void => {
+  readonly #endArrives = (event: Event): void => {
     const end = event.subject
     if (!(end instanceof End) || end.closed) return
-    const from = end.other.process
-    if (this.isCut(from, end.process)) {
-      if (!this.#hold(this.link(from, end.process), event)) this.#breaksBySilence(end)
-    } else end.broke('the other side closed it')
+    if (!this.isCut(end.other.process, end.process)) this.#given(event, end, this.#endRead)
+    else if (!this.#hold(this.link(end.other.process, end.process), event)) this.#breaksBySilence(end)
+  }
+
+  readonly #endRead = ({ subject: end }: Event): void => {
+    if (end instanceof End && !end.closed) end.broke('the other side closed it')
   }
 
   #breaksBySilence(end: End): void {
@@ -478,7 +495,7 @@ export class SimNetwork implements Carrier {
     if (!isMessage(carried)) {
       to.lastAt = Math.max(time.now + delay, to.lastAt)
       to.floorAt = to.lastAt
-      time.push(to.lastAt, IO, to.process, this.#deliver, to, carried)
+      time.push(to.lastAt, IO, undefined, this.#frameArrives, to, carried)
       return
     }
     const lost = this.calm ? 0 : config.lost + this.extraLost
@@ -491,12 +508,11 @@ export class SimNetwork implements Carrier {
     if (config.reordered === 0 || this.calm) at = Math.max(at, to.lastAt)
     else if (at < to.lastAt) tally.fault('message-overtaken')
     if (at > to.lastAt) to.lastAt = at
-    time.push(at, MESSAGE, to.process, this.#deliver, to, carried)
+    time.push(at, MESSAGE, undefined, this.#frameArrives, to, carried)
     if (config.doubled > 0 && !this.calm && mixed(draw + 2) % 1000 < config.doubled) {
       tally.fault('message-doubled')
-      from.queuedFrames++
       const again = time.now + delay * (1 + 20 * unit(mixed(draw + 3)))
-      time.push(Math.max(again, to.floorAt), MESSAGE, to.process, this.#deliver, to, ownFrames(carried))
+      time.push(Math.max(again, to.floorAt), MESSAGE, undefined, this.#copyArrives, to, ownFrames(carried))
     }
   }
 
@@ -541,24 +557,43 @@ export class SimNetwork implements Carrier {
     return tail > 0 && mixed(draw + 4) % tail === 0 ? usual * 20 : usual
   }
 
-  readonly #deliver = (event: Event): void => {
+  readonly #frameArrives = (event: Event): void => {
     const end = event.subject
     if (!(end instanceof End)) return
     const { process, other } = end
     const frame = event.detail as Frame
-    if (this.isCut(other.process, process)) {
-      if (this.#hold(this.link(other.process, process), event)) return
+    if (!this.isCut(other.process, process)) this.#given(event, end, this.#frameRead)
+    else if (!this.#hold(this.link(other.process, process), event)) {
       other.queuedFrames--
       // A word that is lost takes the rest of its connection with it.
       if (!isMessage(frame) && frame.type !== 'state-hash') end.torn = true
-      return
     }
+  }
+
+  /** A copy is made on the way: it has not waited at its sender. */
+  readonly #copyArrives = (event: Event): void => {
+    if (event.subject instanceof End) event.subject.other.queuedFrames++
+    event.run = this.#frameArrives
+    this.#frameArrives(event)
+  }
+
+  readonly #frameRead = ({ subject: end, detail }: Event): void => {
+    if (!(end instanceof End)) return
+    const { process, other } = end
+    const frame = detail as Frame
     if (end.closed || end.torn) {
       if (end.closed && isMessage(frame) && this.#talks(process, other.process))
         this.#world.tally.hit('message of an older connection arrived')
       return
     }
     end.arrived(frame)
+  }
+
+  /** What has come past every cut is the machine's: a process that is stopped reads it, in the order of arrival, when it goes on. */
+  #given(event: Event, { process }: End, read: (event: Event) => void): void {
+    if (!process.live) return
+    if (!process.paused) read(event)
+    else process.defer(new Event(event.at, event.seq, event.kind, process, read, event.subject, event.detail))
   }
 
   /** Another connection of the same peer stands. */
@@ -572,9 +607,7 @@ export class SimNetwork implements Carrier {
     if (!(subject instanceof End) || subject.process !== owner) return false
     const frame = detail as Frame
     const leads = frame.type === 'append' || frame.type === 'heartbeat'
-    const arrives =
-      !subject.closed && !subject.torn && !this.#isCutQuietly(subject.other.process, subject.process)
-    return leads && frame.term >= term && arrives
+    return leads && frame.term >= term && !subject.closed && !subject.torn
   }
 
   /** Bytes that a cut holds back. False: they vanish. */

@@ -27,7 +27,7 @@ import { bits, DRAW, stream, uniform, unit } from './random.ts'
 import { recovered } from './recovery.ts'
 import type { Config } from './schedule.ts'
 import { SimSpace } from './space.ts'
-import { type Event, IO, MESSAGE, type Owner, SOON, TIMER } from './time.ts'
+import { Event, IO, MESSAGE, type Owner, SOON, TIMER } from './time.ts'
 import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
@@ -412,6 +412,7 @@ export class Process implements Owner {
   /** As with SIGSTOP: nothing runs, while clocks go on and sockets fill. */
   pause(): void {
     this.paused = true
+    this.#world.stopped(this)
     this.#world.triggers.met('stopped', this)
     this.#pausedAt = this.machine.clock.at(this.#world.time.now)
   }
@@ -426,8 +427,9 @@ export class Process implements Owner {
     this.resumedAt = time.now
     this.replica.unread = this.#unreadOf(deferred)
     for (const kinds of [[TIMER], [IO, MESSAGE], [SOON]]) {
-      for (const event of deferred) if (kinds.includes(event.kind)) time.again(event)
-      if (kinds.includes(MESSAGE)) time.push(time.now, IO, this, () => (this.replica.unread = 0))
+      for (const event of deferred) if (kinds.includes(event.kind)) time.late(event)
+      if (kinds.includes(MESSAGE))
+        time.late(new Event(time.now, 0, IO, this, () => (this.replica.unread = 0)))
     }
   }
 

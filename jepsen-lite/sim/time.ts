@@ -32,8 +32,8 @@ export class Event {
     kind: number,
     owner: Owner | undefined,
     run: (event: Event) => void,
-    subject: unknown,
-    detail: unknown,
+    subject?: unknown,
+    detail?: unknown,
   ) {
     this.at = at
     this.seq = seq
@@ -49,14 +49,34 @@ export class Event {
   }
 }
 
+class Queue {
+  readonly #events: Event[] = []
+  #head = 0
+
+  add(event: Event): void {
+    this.#events.push(event)
+  }
+
+  take(): Event | undefined {
+    if (this.#head === this.#events.length) return undefined
+    const event = this.#events[this.#head++]
+    if (this.#head === this.#events.length) {
+      this.#events.length = 0
+      this.#head = 0
+    }
+    return event
+  }
+}
+
 export class Time {
   now = 0
   /** Events that have run. */
   count = 0
   #seq = 0
   #heap: Event[] = []
-  #present: Event[] = []
-  #presentHead = 0
+  readonly #present = new Queue()
+  /** What was kept back: before all else, or what came later would overtake it. */
+  readonly #late = new Queue()
 
   push(
     at: number,
@@ -71,11 +91,10 @@ export class Time {
     return event
   }
 
-  /** Runs an event that was kept back, as if it came now. */
-  again(event: Event): void {
+  /** Runs an event that was kept back at this moment, behind those that were given here before, and ahead of all others. */
+  late(event: Event): void {
     event.at = this.now
-    event.seq = this.#seq++
-    this.#insert(event)
+    this.#late.add(event)
   }
 
   /** The next event, after `now` was moved to it; undefined when none is left before `until`, and then it is `until`. */
@@ -112,24 +131,19 @@ export class Time {
   #insert(event: Event): void {
     if (event.at <= this.now) {
       event.at = this.now
-      this.#present.push(event)
+      this.#present.add(event)
     } else this.#siftUp(event)
   }
 
   #take(until: number): Event | undefined {
     const heap = this.#heap
+    const late = this.#late.take()
+    if (late !== undefined) return late
     const first = heap[0]
     // Whatever waits in the heap for this moment was there before the moment came.
     if (first !== undefined && first.at <= this.now) return this.#pop(first)
-    const { length } = this.#present
-    if (this.#presentHead < length) {
-      const event = this.#present[this.#presentHead++]
-      if (this.#presentHead === length) {
-        this.#present.length = 0
-        this.#presentHead = 0
-      }
-      return event
-    }
+    const present = this.#present.take()
+    if (present !== undefined) return present
     return first !== undefined && first.at <= until ? this.#pop(first) : undefined
   }
 

@@ -29,6 +29,8 @@ export interface World {
   ended(process: Process, end: NodeEnd): void
   /** Its disk does not open. */
   refused(process: Process, error: Error): void
+  /** A process runs no more until it is let go on. */
+  stopped(process: Process): void
   /** Something is about to leave: a fault may end the process right here. */
   leaving(process: Process, message: Message): void
   /** Something has arrived, and the process is about to read it. */

@@ -1,0 +1,96 @@
+// What connections of the simulated network promise: as with TCP, a part of what was sent, from its beginning on, in order.
+
+import fc from 'fast-check'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
+import { End } from '../../../jepsen-lite/sim/wires.ts'
+import type { Frame } from '../../../src/server/links/wires.ts'
+import { runs } from '../../runs.ts'
+
+const MS = 4000
+
+/** Delays of whole milliseconds, so that much happens at the same moment. */
+function schedule(faults: readonly Fault[], change: Partial<Schedule['config']> = {}): Schedule {
+  const { config } = generate(1)
+  return {
+    version: SCHEDULE_VERSION,
+    seed: 1,
+    config: {
+      ...config,
+      ...{ nodes: 3, spares: 0, grow: 0, ms: MS, heartbeatMs: 20, electionMinMs: 200, electionMaxMs: 300 },
+      ...{ delayMs: 1, jitterMs: 0, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 600 },
+      ...{
+        clocks: 0,
+        leases: 0,
+        restartMs: 100,
+        writeMs: 0.1,
+        writeJitterMs: 0,
+        readMs: 0.1,
+        timeoutMs: 300,
+      },
+      ...{ clients: 6, keys: 4 },
+      ...change,
+    },
+    ops: Array.from({ length: MS / 10 }, (_, at) => ({
+      ...({ at: 10 * at, kind: 'put', client: at % 6, node: at % 3, key: at % 4, x: at } as const),
+    })),
+    faults: [...faults].sort((a, b) => a.at - b.at),
+  }
+}
+
+const spanned = { at: fc.integer({ min: 300, max: MS - 500 }), ms: fc.integer({ min: 1, max: 400 }) }
+const target = fc.constantFrom<0 | 1 | 2 | 'leader'>(0, 1, 2, 'leader')
+const cut = { stalls: fc.boolean(), refuses: fc.boolean(), breaks: fc.boolean() }
+const fault: fc.Arbitrary<Fault> = fc.oneof(
+  fc.record({ kind: fc.constant('pause'), target, ...spanned }),
+  fc.record({ kind: fc.constant('isolate'), target, ...spanned, ...cut }),
+  fc.record({ kind: fc.constant('one-way'), from: target, to: target, ...spanned, ...cut }),
+  fc.record({
+    kind: fc.constant('slow-link'),
+    from: target,
+    delayMs: fc.constantFrom(1, 7, 200),
+    ...spanned,
+  }),
+  fc.record({ kind: fc.constant('break'), target, at: spanned.at }),
+)
+
+/** As far as a test must tell them apart: what the network copies is not the same object. */
+function named(frame: Frame): string {
+  const { type } = frame
+  if (type === 'forward') return `${type} ${frame.proposals.map(({ seq }) => seq)}`
+  if (type === 'append') return `${type} ${frame.prevIndex} ${frame.entries.length} ${frame.round}`
+  if (type === 'heartbeat' || type === 'heartbeat-answer') return `${type} ${frame.round}`
+  return 'number' in frame ? `${type} ${frame.number}` : type
+}
+
+test('what arrives on a connection is what was sent on it, from the first frame on and in order, whatever is cut, slow and stopped', () => {
+  const sent = new Map<End, string[]>()
+  const wrong: string[] = []
+  const { arrived } = End.prototype
+  const spy = vi.spyOn(End.prototype, 'arrived').mockImplementation(function (this: End, frame) {
+    const due = sent.get(this.other)?.shift()
+    if (due !== named(frame)) wrong.push(`${named(frame)} arrives where ${due} is due`)
+    arrived.call(this, frame)
+  })
+  onTestFinished(() => spy.mockRestore())
+  fc.assert(
+    fc.property(fc.array(fault, { minLength: 4, maxLength: 24 }), (faults) => {
+      sent.clear()
+      wrong.length = 0
+      const { violation } = runSchedule(schedule(faults), undefined, ({ network }) => {
+        const carry = network.carry.bind(network)
+        network.carry = (from, frame) => {
+          const frames = sent.get(from) ?? []
+          sent.set(from, frames)
+          frames.push(named(frame))
+          carry(from, frame)
+        }
+      })
+      expect(wrong).toEqual([])
+      expect(violation).toBeUndefined()
+    }),
+    { numRuns: runs(8), endOnFailure: true },
+  )
+})
