@@ -37,14 +37,17 @@ export interface SearchResult {
 export const CONFIGURATIONS_MAX = 5_000_000
 /** Characters of all states together, which are long where values are. Beyond it a search is undecided, too. */
 const STATES_MAX = 100_000_000
+/** What steps make of states is kept of so many pairs, as a Map holds no more than four times as many; then all are forgotten, and found out anew. */
+const KNOWN_MAX = 4_000_000
 
 export function search<State>(
   calls: readonly SearchCall<State>[],
   model: Pick<Model<State>, 'textOf'>,
   initial: State,
   configurationsMax: number = CONFIGURATIONS_MAX,
+  knownMax: number = KNOWN_MAX,
 ): SearchResult {
-  return new Search(calls, new Steps(model, initial, calls), configurationsMax).run()
+  return new Search(calls, new Steps(model, initial, calls, knownMax), configurationsMax).run()
 }
 
 const REFUSED = -1
@@ -397,9 +400,16 @@ class Steps<State> {
   readonly #stateIds = new Map<string, number>()
   readonly #model: Pick<Model<State>, 'textOf'>
   readonly #known = new Map<number, number>()
+  readonly #knownMax: number
 
-  constructor(model: Pick<Model<State>, 'textOf'>, initial: State, calls: readonly SearchCall<State>[]) {
+  constructor(
+    model: Pick<Model<State>, 'textOf'>,
+    initial: State,
+    calls: readonly SearchCall<State>[],
+    knownMax: number,
+  ) {
     this.#model = model
+    this.#knownMax = knownMax
     this.initial = this.#idOf(initial)
     const ids = new Map<string, number>()
     this.#ofCall = Int32Array.from(calls, ({ step }) => {
@@ -437,6 +447,7 @@ class Steps<State> {
     const from = this.#states[state]
     const after = from === undefined ? undefined : this.#steps[step]?.apply(from)
     const id = after === undefined ? REFUSED : this.#idOf(after)
+    if (this.#known.size >= this.#knownMax) this.#known.clear()
     this.#known.set(place, id)
     return id
   }
