@@ -1,9 +1,10 @@
 // After the faults: wait until every node has everything that is committed, then take down all that each one holds.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { compareKeys } from '../checker/keys.ts'
 import type { Recorder, Row } from '../history.ts'
 import type { HttpEnd } from './http.ts'
-import { rowOf } from './perform.ts'
+import { json, rowOf } from './perform.ts'
 
 const AGAIN_MS = 100
 const PAGE_ROWS = 5_000
@@ -91,14 +92,18 @@ async function readAll<Node extends Named>(
         return `${node.name} gave a last read that is none: ${error instanceof Error ? error.message : String(error)}`
       }
       const next = typeof page.next === 'string' ? page.next : undefined
-      if (next !== undefined && next === after)
-        return `${node.name} does not get beyond ${next} in the last read`
+      if (next !== undefined && !leadsOn(rows, next, after))
+        return `${node.name} does not get on in the last read: it goes on after ${next} behind ${rows.at(-1)?.key ?? 'nothing'}`
       after = next
     } while (after !== undefined)
     recorder.final(node.name, revision, hash, rows)
   }
   return undefined
 }
+
+/** A page goes on behind its last row, and each further than the one before: whoever turns in a circle would be read for ever. */
+const leadsOn = (rows: readonly Row[], next: string, after: string | undefined): boolean =>
+  next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)
 
 /** undefined: it did not answer, or not with all of these. */
 async function standingOf<Node>(cluster: Asked<Node>, node: Node): Promise<Standing | undefined> {
@@ -116,8 +121,5 @@ const shown = (standing: Standing | undefined): string =>
         .filter((part) => part !== '')
         .join(' ')
 
-function objectOf(end: HttpEnd): Record<string, unknown> | undefined {
-  if (end.kind !== 'answer' || end.status !== 200) return undefined
-  const parsed: unknown = JSON.parse(end.body)
-  return typeof parsed === 'object' && parsed !== null ? { ...parsed } : undefined
-}
+const objectOf = (end: HttpEnd): Record<string, unknown> | undefined =>
+  end.kind === 'answer' && end.status === 200 ? json(end) : undefined

@@ -328,7 +328,8 @@ function codeOf(answer: Answer): string {
   return typeof code === 'string' ? code : `status ${answer.status}`
 }
 
-function json(answer: Answer): Record<string, unknown> {
+/** Empty where the answer is no JSON object. */
+export function json(answer: Answer): Record<string, unknown> {
   const document = parsed(answer.body)
   return isObject(document) ? document : {}
 }

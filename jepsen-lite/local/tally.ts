@@ -61,7 +61,9 @@ export class Tally {
     const latencies = this.#latencies.get(open.f) ?? []
     this.#latencies.set(open.f, latencies)
     latencies.push(event.time - open.at)
-    if (CHANGES.has(open.f)) this.#changes.push({ from: open.at, to: event.time })
+    // A compare-and-set that met another value has only read.
+    const hasWritten = CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)
+    if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
 
   #feature(name: string): Feature {

@@ -11,12 +11,8 @@ const STATUS = { applied_index: 7, revision: 3, state_hash: '0a', errors: [] }
 const PAGE = { kvs: [], more: false, revision: 3 }
 const LIMIT_MS = 400
 
-const answer = (body: object): HttpEnd => ({
-  kind: 'answer',
-  status: 200,
-  headers: {},
-  body: JSON.stringify(body),
-})
+const textAnswer = (body: string): HttpEnd => ({ kind: 'answer', status: 200, headers: {}, body })
+const answer = (body: object): HttpEnd => textAnswer(JSON.stringify(body))
 
 interface Taken {
   readonly apart: string | undefined
@@ -25,7 +21,10 @@ interface Taken {
 }
 
 /** `status`: of the node of this name, which has been asked so often before. */
-async function taken(status: (name: string, asked: number) => HttpEnd): Promise<Taken> {
+async function taken(
+  status: (name: string, asked: number) => HttpEnd,
+  page: (target: string) => HttpEnd = () => answer(PAGE),
+): Promise<Taken> {
   const asked = new Map<string, number>()
   const events: HistoryEvent[] = []
   const recorder = new Recorder(
@@ -36,7 +35,7 @@ async function taken(status: (name: string, asked: number) => HttpEnd): Promise<
   const cluster = {
     members: NODES,
     async ask({ name }: (typeof NODES)[number], _method: 'GET', target: string): Promise<HttpEnd> {
-      if (target !== '/v1/status') return answer(PAGE)
+      if (target !== '/v1/status') return page(target)
       const before = asked.get(name) ?? 0
       asked.set(name, before + 1)
       return status(name, before)
@@ -72,3 +71,27 @@ test.each(['applied_index', 'revision', 'state_hash', 'errors'])(
     expect(hashes).toEqual([])
   },
 )
+
+const rowPage = (key: string, next: string): HttpEnd => {
+  const row = { key, value: '', create_revision: 2, mod_revision: 2, version: 1 }
+  return answer({ kvs: [row], more: true, next, revision: 3 })
+}
+
+test.each<[string, (target: string) => HttpEnd, string]>([
+  [
+    'turns in a circle',
+    (target) => (target.endsWith('after=b') ? rowPage('a', 'a') : rowPage('b', 'b')),
+    'n1',
+  ],
+  ['goes on behind a key that it has not shown', () => rowPage('a', 'b'), 'n1'],
+  ['gives no JSON', () => textAnswer('{"kvs": ['), 'n1 did not answer the last read'],
+])('a node whose last read %s is found, and not read for ever', async (_, page, expected) => {
+  const { apart, hashes } = await taken(() => answer(STATUS), page)
+  expect(apart).toContain(expected)
+  expect(hashes).toEqual([])
+})
+
+test('a status that is no JSON is no status', async () => {
+  const { apart } = await taken(() => textAnswer('{'))
+  expect(apart).toContain('n1: no answer, n2: no answer')
+})
