@@ -7,7 +7,7 @@ import { check, FORMATS, type Format, MODELS, parse } from '../checker/index.ts'
 import { EXIT, Failure } from '../exit-codes.ts'
 import { HistoryError } from '../history.ts'
 import { type Reported, reportOf } from '../report/index.ts'
-import { runFoundIn } from '../report/run-found.ts'
+import { runFoundIn, withVerdict } from '../report/run-found.ts'
 
 interface ReportFlags {
   readonly out?: string | undefined
@@ -54,7 +54,8 @@ async function read(path: string, { format, model }: ReportFlags): Promise<Repor
     const history = parse(text, format)
     const results = join(path, 'results.json')
     const run = isRun && existsSync(results) ? runFoundIn(readFileSync(results, 'utf8')) : undefined
-    return { history, verdict: check(history, { model }), run }
+    const verdict = check(history, { model })
+    return { history, verdict, run: run && withVerdict(run, verdict.verdict) }
   } catch (error) {
     const isExpected = error instanceof HistoryError || error instanceof RangeError
     if (isExpected || (error instanceof Error && 'syscall' in error))

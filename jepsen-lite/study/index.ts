@@ -15,7 +15,7 @@ import { noteStalls } from '../local/stalls.ts'
 import { Watch } from '../local/watch.ts'
 import type { CutKind } from './cut.ts'
 import { setApart } from './distance.ts'
-import { Load } from './load.ts'
+import { Load, type LoadOptions } from './load.ts'
 import { markdownOf } from './markdown.ts'
 import type { Phase } from './measure.ts'
 import { pageOf } from './page.ts'
@@ -73,7 +73,7 @@ class Study {
     this.#dir = join(out, 'nodes')
     this.#random = new Random(seed)
     const settings = { timeoutMs, maxStalenessMs, delayMs, leases, cut }
-    const header = { workload: 'study', seed, command, nodes: this.#names, ...settings }
+    const header = { workload: 'study', seed, command, nodes: this.#names, complete: true, ...settings }
     this.#recording = new Recording(join(out, 'history.jsonl'), header)
     this.#watch = new Watch(this.#recording.recorder)
   }
@@ -120,7 +120,7 @@ class Study {
         ...{ cluster, recorder, number, signal, say: this.#options.say },
         ...{ phaseMs: this.#options.phaseMs, cut: this.#options.cut },
         random: this.#random.stream(`round ${number}`),
-        load: this.#options,
+        load: this.#load,
       })
       if (nothing !== undefined) this.#find('proves-nothing', `round ${number}: ${nothing}`)
       if (!(await this.#isReady(cluster, `after round ${number} the cluster did not recover`))) return
@@ -151,7 +151,7 @@ class Study {
     const { recorder } = this.#recording
     recorder.note('phase', { phase: 'warm-up' })
     const load = new Load({
-      ...{ ...this.#options, recorder, keys: ['warm-up'], name: 'warm-up' },
+      ...{ ...this.#load, recorder, keys: ['warm-up'], name: 'warm-up' },
       ...{ sides: { minority: cluster.members, majority: cluster.members } },
       random: this.#random.stream('warm-up'),
     })
@@ -161,6 +161,11 @@ class Study {
     await promise
     clearTimeout(timer)
     await load.stop()
+  }
+
+  get #load(): Pick<LoadOptions, 'rate' | 'timeoutMs' | 'maxStalenessMs' | 'report'> {
+    const { rate, timeoutMs, maxStalenessMs } = this.#options
+    return { rate, timeoutMs, maxStalenessMs, report: (message) => this.#find('violation', message) }
   }
 
   get #names(): string[] {

@@ -25,6 +25,8 @@ export interface LoadOptions {
   readonly maxStalenessMs: number
   readonly recorder: Recorder
   readonly random: Random
+  /** Told of an answer that no server should give. */
+  readonly report: (message: string) => void
   /** Begins every value that is written: no other load uses it. */
   readonly name: string
 }
@@ -75,7 +77,7 @@ export class Load {
   }
 
   async #send(level: Level, side: Side, client: Client, draw: Random, session: Session): Promise<void> {
-    const { sides, keys, timeoutMs, maxStalenessMs, recorder, name } = this.#options
+    const { sides, keys, timeoutMs, maxStalenessMs, recorder, report, name } = this.#options
     const target = draw.pick(sides[side])
     const knowledge = {
       newest: this.#newest,
@@ -86,6 +88,8 @@ export class Load {
     const op = operationOf(level, draw.pick(keys), knowledge)
     const id = recorder.invoke(client.name, target.name, op)
     const end = await perform(client.http, target.port, op, timeoutMs)
+    if (end.kind !== 'ok' && end.wrong !== undefined)
+      report(`operation ${id} (${level}, ${side}) was answered as nobody may be: ${end.wrong}`)
     if (end.kind === 'fail') recorder.fail(id, end.why)
     else if (end.kind === 'unknown') recorder.unknown(id, end.why)
     else {

@@ -16,7 +16,7 @@ export interface RoundOptions {
   readonly phaseMs: Readonly<Record<Phase, number>>
   readonly cut: CutKind
   readonly random: Random
-  readonly load: Pick<LoadOptions, 'rate' | 'timeoutMs' | 'maxStalenessMs'>
+  readonly load: Pick<LoadOptions, 'rate' | 'timeoutMs' | 'maxStalenessMs' | 'report'>
   readonly signal: AbortSignal
   readonly say: (line: string) => void
 }

@@ -139,7 +139,10 @@ export function resultsOf(history: History, settings: Settings, found: readonly 
   const requests = requestsOf(history, rounds, settings.timeoutMs)
   const outages = outagesOf(rounds, requests)
   const seen = valuesSeen(history)
-  const findings = [...found, ...findingsIn(judgement), ...whyNothingIsProven(rounds, outages, settings)]
+  const findings = [
+    ...[...found, ...findingsIn(judgement)],
+    ...[...whyNothingIsProven(rounds, outages, settings), ...neverServed(requests)],
+  ]
   const { verdict, exitCode } = verdictOf(findings)
   const results: StudyResults = {
     verdict,
@@ -350,6 +353,15 @@ function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings
     }
   }
   return findings
+}
+
+/** Of a level that is not even answered while all is well nothing is proven, whatever else is. */
+function neverServed(requests: readonly Request[]): Finding[] {
+  const served = requests.filter((request) => request.phase === 'before' && isAnswered(request))
+  return LEVELS.filter((level) => served.every((request) => request.level !== level)).map((level) => ({
+    kind: 'proves-nothing',
+    message: `no request of the level ${level} was answered before the partition`,
+  }))
 }
 
 function verdictOf(findings: readonly Finding[]): { verdict: StudyResults['verdict']; exitCode: number } {

@@ -182,6 +182,19 @@ describe('the command', () => {
     expect(report(join(folder, 'absent'))).toMatchObject({ status: 3 })
   })
 
+  test('does not believe a run that found nothing where the checker finds something', () => {
+    const run = mkdtempSync(join(folder, 'run-'))
+    writeFileSync(join(run, 'history.jsonl'), staleRead().events.map(formatEvent).join('\n'))
+    writeFileSync(join(run, 'results.json'), '{"verdict":"pass","findings":[],"skipped":{}}')
+    expect(report(run)).toMatchObject({ status: 1, stdout: `violation: ${join(run, 'report.html')}\n` })
+    expect(readFileSync(join(run, 'report.html'), 'utf8')).not.toContain('<strong>pass</strong>')
+    writeFileSync(join(run, 'results.json'), '{"verdict":"pa')
+    expect(report(run)).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining('not what a run writes'),
+    })
+  })
+
   test('draws a simulated schedule the same way', () => {
     const file = join(folder, 'schedule.json')
     const schedule = generate(1, 3)

@@ -9,7 +9,7 @@ import {
   Recorder,
   type Result,
 } from '../../../jepsen-lite/history.ts'
-import type { Level, Side } from '../../../jepsen-lite/study/levels.ts'
+import { LEVELS, type Level, type Side } from '../../../jepsen-lite/study/levels.ts'
 import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
 import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
 import { pageOf } from '../../../jepsen-lite/study/page.ts'
@@ -113,10 +113,18 @@ const seen = (modRevision: number, revision = modRevision): Result => ({
   revision,
 })
 
-/** A write on each side in each phase where it can be: what makes a study prove something. */
-const proven = (): Script =>
-  new Script()
-    .write('minority', 1_100, 10, 2)
+/** A write, and an answer of each level that reads, while all is well. */
+const calm = (levels: readonly Level[] = LEVELS): Script =>
+  levels
+    .filter((level) => level !== 'write')
+    .reduce(
+      (script, level) => script.ask(level, 'majority', 1_200, 10, seen(2)),
+      new Script().write('minority', 1_100, 10, 2),
+    )
+
+/** And a write on each side in each phase where it can be: what makes a study prove something. */
+const proven = (levels?: readonly Level[]): Script =>
+  calm(levels)
     .write('majority', 2_400, 10, 3)
     .write('majority', 3_100, 10, 100)
     .write('minority', 3_200, 10, 101)
@@ -362,16 +370,36 @@ describe('the verdict', () => {
   })
 
   test('a partition in which the majority took no write proves nothing', () => {
-    const script = new Script()
-      .write('minority', 1_100, 10, 2)
-      .write('majority', 3_100, 10, 3)
-      .write('minority', 3_200, 10, 4)
+    const script = calm().write('majority', 3_100, 10, 3).write('minority', 3_200, 10, 4)
     expect(results(script)).toMatchObject({
       verdict: 'failed',
       exit_code: 3,
       findings: [{ kind: 'proves-nothing' }],
     })
   })
+
+  test.each(LEVELS.filter((level) => level !== 'write'))(
+    'a store that answers no request of the level %s passes no study',
+    (level) => {
+      const script = proven(LEVELS.filter((other) => other !== level)).ask(
+        level,
+        'majority',
+        1_300,
+        5,
+        'no_leader',
+      )
+      expect(results(script)).toMatchObject({
+        verdict: 'failed',
+        exit_code: 3,
+        findings: [
+          {
+            kind: 'proves-nothing',
+            message: `no request of the level ${level} was answered before the partition`,
+          },
+        ],
+      })
+    },
+  )
 })
 
 test('Markdown and page say the same, and the page lets nothing in', () => {
