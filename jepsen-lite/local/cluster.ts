@@ -134,8 +134,9 @@ export class LocalCluster {
     return this.nodes.map(({ process }) => process.logFile).filter((file) => existsSync(file))
   }
 
+  /** Nothing where it runs, or has been taken out of the cluster: a fault that hit it before may be healed later. */
   start(node: LocalNode): void {
-    if (node.process.pid !== undefined) return
+    if (node.process.pid !== undefined || node.stage === 'outside') return
     this.#options.onEvent({ kind: 'start', node: node.name })
     node.process.start({
       name: node.name,

@@ -11,7 +11,7 @@ import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
 import { recordFinals } from './finals.ts'
 import { comeBack } from './nemeses/disks.ts'
-import { reconcile } from './nemeses/members.ts'
+import { reconcile, wrongMembers } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
 import { alarmsIn, countSnapshots } from './node-logs.ts'
@@ -185,6 +185,7 @@ class Run {
     const missing = await cluster.becomesReady(signal)
     if (missing === undefined) this.#recoveredMs = round(performance.now() - began)
     else this.#find('recovery', `not ready ${READY_LIMIT_MS} ms after the last fault: ${missing}`)
+    if (missing === undefined) await this.#seeMembers(cluster)
     const healedAt = this.#recording.now()
     const works = (): boolean => this.#recording.tally.worksSince(healedAt)
     do await sleep(AFTERMATH_MS.min, undefined, { signal }).catch(() => {})
@@ -192,6 +193,13 @@ class Run {
     this.#stopClients.abort()
     await this.#clientsDone
     if (!works()) this.#find('recovery', `no write succeeded within ${AFTERMATH_MS.max} ms after the faults`)
+  }
+
+  /** What could not be put right while nodes were coming back can be now. */
+  async #seeMembers(cluster: LocalCluster): Promise<void> {
+    await reconcile(cluster)
+    const wrong = (await wrongMembers(cluster)) ?? (await cluster.becomesReady(this.#options.signal))
+    if (wrong !== undefined) this.#find('recovery', `after the last fault, when all were ready: ${wrong}`)
   }
 
   async #readFinals(cluster: LocalCluster): Promise<void> {

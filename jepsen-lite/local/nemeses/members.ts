@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { excuse, type LocalCluster, type LocalNode } from '../cluster.ts'
 import type { HttpEnd } from '../http.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
+import { json } from '../perform.ts'
 
 /** For one change of membership, or for a member to come back, while other faults may be about. */
 const CHANGE_LIMIT_MS = 8_000
@@ -39,19 +40,20 @@ const shrink: Nemesis = {
     const { cluster, random, round } = world
     const node = oneNode(world)
     if (node === undefined || cluster.members.length < 3) return 'there are too few members to remove one'
-    const paused = round > 0 && random.chance(0.4)
-    excuse(node)
+    const others = cluster.running.filter((other) => other !== node)
+    const paused = round > 0 && others.length > 0 && random.chance(0.4)
+    const blame = excuse(node)
     if (paused) cluster.pause(node)
-    const through = random.pick(
-      cluster.running.filter((other) => other !== node).concat(paused ? [] : [node]),
-    )
+    const through = random.pick(paused ? others : [...others, node])
     const answer = await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 3_000)
     if (paused) cluster.resume(node)
     return {
       nodes: [node.name],
       details: { through: through.name, paused, answer: brief(answer) },
       effect: async () => ((await isOutside(cluster, node)) ? 'it is no member any more' : undefined),
-      heal: () => comeBackAnew(cluster, node),
+      async heal() {
+        if (await comeBackAnew(cluster, node)) blame()
+      },
     }
   },
 }
@@ -124,6 +126,24 @@ export async function reconcile(cluster: LocalCluster): Promise<void> {
   }
 }
 
+/** Once all is healed and put right: what the cluster takes for its members, where it should have others. */
+export async function wrongMembers(cluster: LocalCluster): Promise<string | undefined> {
+  const wanted = namesIn(cluster.members)
+  let told: string | undefined
+  const isRight = await persistently(cluster, async () => {
+    const names = await memberNames(cluster)
+    told = names?.toSorted().join(' ')
+    return told === wanted
+  })
+  return isRight ? undefined : `the members are ${told ?? 'not told'}; they should be ${wanted}`
+}
+
+const namesIn = (nodes: readonly LocalNode[]): string =>
+  nodes
+    .map(({ name }) => name)
+    .sort()
+    .join(' ')
+
 /** Out of the configuration first, then out of the way. Where the first cannot be done now, it stays, and `reconcile` tries again. */
 async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<void> {
   const isOut = await persistently(cluster, async (through) => {
@@ -136,15 +156,15 @@ async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<voi
   cluster.wipe(node)
 }
 
-/** A removed replica never counts again: it takes a new directory to join. Whoever has not been removed yet goes on, excused, until it is clear. */
-async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<void> {
+/** A removed replica never counts again: it takes a new directory to join. Whoever has not been removed yet (false) goes on, excused, until it is clear. */
+async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<boolean> {
   const isOut = await persistently(cluster, () => isOutside(cluster, node))
   if (isOut) {
     await cluster.kill(node)
     cluster.wipe(node)
-    node.excuses = 0
   }
   cluster.start(node)
+  return isOut
 }
 
 /** undefined: nobody could tell in time. */
@@ -196,17 +216,11 @@ async function replicaIdOf(cluster: LocalCluster, node: LocalNode): Promise<stri
 
 function membersIn(end: HttpEnd): { readonly name: string; readonly replica_id: string }[] | undefined {
   if (!isOk(end)) return undefined
-  const parsed: unknown = JSON.parse(end.body)
-  if (
-    typeof parsed !== 'object' ||
-    parsed === null ||
-    !('members' in parsed) ||
-    !Array.isArray(parsed.members)
-  )
-    return undefined
-  return parsed.members.map((member) => ({
-    name: String(member.name),
-    replica_id: String(member.replica_id),
+  const { members } = json(end)
+  if (!Array.isArray(members)) return undefined
+  return members.map((member) => ({
+    name: String(member?.name),
+    replica_id: String(member?.replica_id),
   }))
 }
 
