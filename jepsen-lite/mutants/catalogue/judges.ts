@@ -333,4 +333,40 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/mutants/flaky-tests.int.test.ts'],
   ),
+  judge(
+    'K41',
+    'a compare-and-set that has only read counts as a write',
+    'A store that takes no write any more has come back.',
+    [
+      'jepsen-lite/local/tally.ts',
+      "CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)",
+      'CHANGES.has(open.f)',
+    ],
+    ['test/jepsen-lite/local/tally.test.ts'],
+  ),
+  judge(
+    'K42',
+    'the last read of a node goes on behind any key',
+    'What lies between is not read.',
+    [
+      'jepsen-lite/local/finals.ts',
+      'next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)',
+      'after === undefined || compareKeys(after, next) < 0',
+    ],
+    ['test/jepsen-lite/local/finals.test.ts'],
+  ),
+  judge(
+    'K43',
+    'the study does not ask whether a level is served at all',
+    'A store that knows only some of the levels passes.',
+    ['jepsen-lite/study/results.ts', ', ...neverServed(requests)]', ']'],
+    ['test/jepsen-lite/study/study.test.ts'],
+  ),
+  judge(
+    'K44',
+    'the report believes the run rather than the checker',
+    'A violation is headed by the word pass.',
+    ['jepsen-lite/report/run-found.ts', "found === 'violation' || (found", '(found'],
+    ['test/jepsen-lite/report/report.test.ts'],
+  ),
 ]
