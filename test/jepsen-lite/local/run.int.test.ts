@@ -48,9 +48,9 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
     counts: { finals: 3, operations: history.calls.length },
   })
   expect(history.calls.length).toBeGreaterThan(200)
-  expect(new Set(history.notes.map(({ what }) => what))).toEqual(
-    new Set(['start', 'role', 'phase', 'inject', 'heal', 'kill', 'ended']),
-  )
+  // A busy machine keeps this process waiting, which is noted.
+  const noted = history.notes.map(({ what }) => what).filter((what) => what !== 'stall')
+  expect(new Set(noted)).toEqual(new Set(['start', 'role', 'phase', 'inject', 'heal', 'kill', 'ended']))
   expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('<strong>pass</strong>')
   expect(readdirSync(join(out, 'nodes')).sort()).toEqual(['n1.log', 'n2.log', 'n3.log'])
 })
