@@ -1,12 +1,16 @@
 // Commands that cross each other, and things in the way of one: each ends, with what it was asked for or with a reason.
 
 import { once } from 'node:events'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { expect, test } from 'vitest'
-import { stopCluster } from '../../src/cli/cluster/stop.ts'
-import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { destroyCluster, stopCluster } from '../../src/cli/cluster/stop.ts'
+import { Supervisor } from '../../src/cli/cluster/supervisor.ts'
+import { findSupervisor, LOCK_FILE } from '../../src/cli/cluster/supervisor-lock.ts'
 import { eventually, isFree, outcomeOf, Workspace } from './kv.ts'
 
 test('a stop finds a start that has just begun', async () => {
@@ -34,6 +38,36 @@ test('a start waits until a cluster is deleted', async () => {
   await space.kv('cluster', 'restart', 'n1')
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
   expect((await space.status()).cluster_id).toBe(cluster_id)
+})
+
+test('a start whose directory is deleted before it has the lock makes it anew', async () => {
+  const space = await Workspace.open()
+  const options = { dataDir: space.path(), nodes: 1, port: space.port, direct: true }
+  const begun = Supervisor.start(options)
+  rmSync(space.path(), { recursive: true })
+  const supervisor = await begun
+  if (!(supervisor instanceof Supervisor)) throw new Error('somebody else runs it')
+  expect((await supervisor.formed()).status.leader).toBe('n1')
+  await supervisor.stop()
+})
+
+test('what somebody else deletes first need not be deleted', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-destroyed-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  let asked = 0
+  // The lock names a stranger. Who wants to take it asks there once more, and meanwhile everything is deleted.
+  const stranger = createServer((_, answer) => {
+    asked += 1
+    if (asked === 2) rmSync(dir, { recursive: true })
+    answer.end('{}')
+  })
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void stranger.close())
+  const address = stranger.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const control = `http://127.0.0.1:${address.port}`
+  writeFileSync(join(dir, LOCK_FILE), JSON.stringify({ pid: process.pid, control, token: 'old' }))
+  expect(await destroyCluster(dir, async () => {})).toBe(false)
 })
 
 test('whoever connects to the supervisor and says nothing does not hold it up', async () => {

@@ -91,7 +91,7 @@ function stopCommand() {
       const ran = await stopCluster(resolve(data))
       if (ran && !existsSync(data))
         say(
-          `The cluster is stopped whose directory was ${data}; kv cluster start --data goes on with it at its new place.`,
+          `The cluster is stopped whose directory was ${data}. If that was moved, kv cluster start --data goes on with it at its new place.`,
         )
       else if (ran) say('The cluster is stopped. Its data stays; kv cluster start goes on with it.')
       else say(nothingRuns(data))

@@ -1,7 +1,7 @@
 // `kv cluster stop` and `destroy`.
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -87,9 +87,17 @@ export async function destroyCluster(dataDir: string, agreed: () => Promise<void
     )
   }
   if (ours.length > 0 && !(await deleted(dataDir, ours))) return destroyCluster(dataDir, agreed)
-  // Somebody else has made a symlink, and knows what for.
-  if (readdirSync(dataDir).length === 0 && !lstatSync(dataDir).isSymbolicLink()) rmdirSync(dataDir)
+  removeIfEmpty(dataDir)
   return ours.length > 0
+}
+
+/** A symlink stays, and a mount point: somebody else has made it, and knows what for. Others may have files there, or have removed it meanwhile. */
+function removeIfEmpty(dir: string): void {
+  try {
+    rmdirSync(dir)
+  } catch {
+    // An empty directory is no cluster.
+  }
 }
 
 /** As the holder of the directory: whoever starts a cluster there meanwhile waits. false: somebody was faster, and nothing is deleted. */
@@ -111,6 +119,10 @@ async function deleted(dataDir: string, ours: readonly string[]): Promise<boolea
     await rm(join(dataDir, 'cluster.json'), { force: true })
     releaseLock(dataDir, self)
     return true
+  } catch (error) {
+    // Somebody else has deleted all of it.
+    if (!existsSync(dataDir)) return false
+    throw error
   } finally {
     control.close()
     done.resolve()

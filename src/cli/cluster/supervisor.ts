@@ -131,6 +131,9 @@ export class Supervisor {
       releaseLock(options.dataDir, self)
       control.close()
       starting.reject(error)
+      // Somebody has just deleted what was there before.
+      if (supervisor === undefined && directoryId(options.dataDir) !== directory)
+        return Supervisor.start(options)
       throw error
     }
     starting.resolve(supervisor)
