@@ -22,6 +22,7 @@ import {
   type Identity,
   inspectDirectory,
   isDiskFull,
+  isInUse,
   openStorage,
   type Storage,
 } from '../storage/index.ts'
@@ -70,9 +71,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(options.dataDir, error)) : error
   }
   await prepareDirectory(options, logger).catch(noSpace)
-  // LevelDB writes before it opens: what was kept for such a moment is given back first.
+  // LevelDB writes before it opens: what was kept for such a moment is given back first. Unless a node that runs here keeps it.
   const disk = new DirectoryDisk(options.dataDir)
-  if (disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes) disk.giveBackReserve()
+  const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
+  if (isShort && !isInUse(options.dataDir)) disk.giveBackReserve()
   const storage = await openStorage(options.dataDir, {
     discardSuspectTail: options.discardSuspectTail ?? false,
     name: options.name,

@@ -13,7 +13,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
@@ -100,7 +100,7 @@ export function writeIdentity(dir: string, identity: Identity): void {
   const temporary = join(dir, `${IDENTITY_FILE}.new`)
   const file = openSync(temporary, 'w')
   try {
-    writeSync(file, encode(identity))
+    writeFileSync(file, encode(identity))
     fsyncSync(file)
   } finally {
     closeSync(file)

@@ -46,7 +46,7 @@ export {
 export type { InitialState } from './format.ts'
 export { type DirectoryContent, inspectDirectory } from './identity.ts'
 export { type LevelLimits, levelLimits } from './level-engine.ts'
-export { formatStorage, type OpenOptions, openStorage } from './open.ts'
+export { formatStorage, isInUse, type OpenOptions, openStorage } from './open.ts'
 export { FORMAT_VERSION } from './records.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {

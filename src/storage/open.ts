@@ -56,10 +56,10 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
 export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
   if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
   // Somebody formats it just now.
-  if (isLocked(dir)) throw inUse(dir)
+  if (isInUse(dir)) throw inUse(dir)
   try {
-    mkdirSync(dir, { recursive: true })
-    await makeDatabase(dir, initial)
+    makeDirectory(dir)
+    await makeReplica(dir, identity, initial)
   } catch (error) {
     if (isLockHeld(error)) throw inUse(dir)
     const cause = causeOf(error)
@@ -69,16 +69,27 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
       { cause },
     )
   }
-  writeIdentity(dir, identity)
-  syncDirectory(dirname(resolve(dir)))
-  endFormatting(dir)
 }
 
-async function makeDatabase(dir: string, initial: InitialState): Promise<void> {
+/** Durable when it returns, with those above it that are made too. */
+function makeDirectory(dir: string): void {
+  let path = resolve(dir)
+  const first = mkdirSync(path, { recursive: true })
+  if (first === undefined) return
+  do {
+    path = dirname(path)
+    syncDirectory(path)
+  } while (path !== dirname(first))
+}
+
+async function makeReplica(dir: string, identity: Identity, initial: InitialState): Promise<void> {
   beginFormatting(dir)
   const db = await createDatabase(dir, levelLimits)
   try {
     await fill(dir, db, initial)
+    // The lock is held until the directory says whose it is: another process would take it for one whose formatting was interrupted.
+    writeIdentity(dir, identity)
+    endFormatting(dir)
   } finally {
     // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
     await db.close()
@@ -119,7 +130,7 @@ function verified(
     return { watermark, sequence: verifyDatabase(dir, { watermark, discardSuspectTail }) }
   } catch (error) {
     // Files that are being written to may look like anything.
-    if (isLocked(dir)) throw inUse(dir)
+    if (isInUse(dir)) throw inUse(dir)
     if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
     throw new StorageRefusedError(
       `${dir} cannot be read: ${asError(error).message}. ${rejoinAdvice(identity.name)}`,
@@ -202,7 +213,7 @@ const isLockHeld = (error: unknown): boolean => {
 }
 
 /** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */
-function isLocked(dir: string): boolean {
+export function isInUse(dir: string): boolean {
   const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
   if (lock === undefined || !existsSync('/proc/locks')) return false
   return readFileSync('/proc/locks', 'latin1')

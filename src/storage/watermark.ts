@@ -6,7 +6,7 @@
 //
 //   "QMRK" | sequence (8) | CRC-32 (4)
 
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { Decoder, Encoder, seal, unseal } from './codec.ts'
 import { CorruptionError } from './errors.ts'
@@ -38,7 +38,7 @@ export class Watermark {
 export function createWatermark(dir: string, sequence: number): void {
   const file = openSync(join(dir, WATERMARK_FILE), 'w')
   try {
-    writeSync(file, encode(sequence))
+    writeFileSync(file, encode(sequence))
     fsyncSync(file)
   } finally {
     closeSync(file)

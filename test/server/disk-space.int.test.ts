@@ -80,6 +80,16 @@ test('a part of such a file, as an earlier process may leave it, does not pass f
   expect(existsSync(file)).toBe(false)
 })
 
+test('a start beside a node that runs leaves it what it keeps', async () => {
+  await start({ kind: 'existing' }, 0)
+  const file = join(dir, 'n1', 'RESERVE')
+  writeFileSync(file, 'kept')
+  const running = node
+  await expect(start({ kind: 'existing' }, 2 * free())).rejects.toMatchObject({ name: 'StorageInUseError' })
+  expect(node).toBe(running)
+  expect(existsSync(file)).toBe(true)
+})
+
 test('where nothing can be told of the file system there is room', () => {
   expect(new DirectoryDisk(join(dir, 'nowhere')).freeBytes()).toBe(Number.POSITIVE_INFINITY)
 })

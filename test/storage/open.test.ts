@@ -8,6 +8,7 @@ import { asReplicaId } from '../../src/raft/types.ts'
 import {
   FORMAT_VERSION,
   formatStorage,
+  type Identity,
   type InitialState,
   inspectDirectory,
   openStorage,
@@ -108,6 +109,21 @@ describe('formatting', () => {
     for (let attempt = 0; attempt < 2; attempt++)
       await expect(formatStorage(dir, identity, failing)).rejects.toThrow('No space left on device')
     await formatStorage(dir, identity, initial)
+    expect(await open()).toBe('opened')
+  })
+
+  test('is not begun again by another process before the directory says whose it is', async () => {
+    let other: Promise<unknown> | undefined
+    const first: Identity = {
+      ...identity,
+      // Read when IDENTITY is about to be written.
+      get name() {
+        other ??= formatStorage(dir, identity, initial).catch((error: unknown) => error)
+        return 'n1'
+      },
+    }
+    await formatStorage(dir, first, initial)
+    expect(await other).toMatchObject({ name: 'StorageInUseError' })
     expect(await open()).toBe('opened')
   })
 

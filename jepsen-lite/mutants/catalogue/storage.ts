@@ -551,15 +551,15 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/open.ts',
-        `  try {
-    await fill(dir, db, initial)
-  } finally {
+        `  } finally {
     // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
     await db.close()
   }
 `,
-        `  await fill(dir, db, initial)
-  await db.close()
+        `    await db.close()
+  } finally {
+    // Nothing.
+  }
 `,
       ),
     ],
@@ -577,5 +577,32 @@ export const STORAGE: readonly Mutant[] = [
         '    if (this.#staging === undefined) batch.delete(STAGING_KEY)\n    // Of those given up',
       ),
     ],
+  },
+  {
+    id: 'M551',
+    title: 'the lock is given back before the directory says whose it is',
+    why: 'A process that formats it at the same moment takes the database for one that was interrupted, and deletes it. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/open.test.ts'],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        `    writeIdentity(dir, identity)
+    endFormatting(dir)
+`,
+        `    await db.close()
+    writeIdentity(dir, identity)
+    endFormatting(dir)
+`,
+      ),
+    ],
+  },
+  {
+    id: 'M552',
+    title: 'a start takes the reserve of a node that runs',
+    why: 'It fails, and the other one has nothing to give back when somebody fills the disk. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.int.test.ts'],
+    edits: [edit('src/server/start-node.ts', ' && !isInUse(options.dataDir)', '')],
   },
 ]
