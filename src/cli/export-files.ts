@@ -1,7 +1,8 @@
 // Records as files below one directory, and never anywhere else: a key is data of strangers, so it is checked before it becomes a path, and every
 // directory on the way is looked at before it is used. What is no safe path, or in the way of one, is reported and left out.
 //
-// Not covered: somebody who replaces a directory by a symlink while we run.
+// Not covered: somebody who replaces a directory by a symlink while we run; a file system for which names are one that differ only in case
+// or in Unicode form.
 
 import { randomBytes } from 'node:crypto'
 import {
