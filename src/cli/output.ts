@@ -4,6 +4,7 @@ import { fstatSync, writeSync } from 'node:fs'
 import { styleText } from 'node:util'
 import { EXIT } from './exit-codes.ts'
 import { asCalled } from './program-name.ts'
+import { clearProgress } from './progress.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -17,6 +18,7 @@ export function watchOutput(): void {
 }
 
 function cannotWrite(error: unknown): never {
+  clearProgress()
   say(`error: cannot write to standard output: ${error instanceof Error ? error.message : error}`)
   process.exit(EXIT.failed)
 }

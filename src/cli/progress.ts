@@ -5,6 +5,11 @@ import { styleText } from 'node:util'
 const EVERY_MS = 100
 const CLEAR_LINE = '\r\u001b[2K'
 
+/** Of whatever command. */
+export function clearProgress(): void {
+  if (process.stderr.isTTY === true) process.stderr.write(CLEAR_LINE)
+}
+
 export class Progress {
   readonly #visible: boolean
   readonly #startedAt = performance.now()

@@ -31,25 +31,39 @@ describe('data goes to stdout as it is', () => {
     expect(ended.bytes.equals(value)).toBe(true)
   })
 
-  test('what a file takes only a part of ends with an error, not with half of it and exit code 0', async () => {
-    node.set('k', Buffer.alloc(100_000, 'v'))
-    // A limit to files is like a full disk: of the write that meets it, a part is written.
-    const command = spawn('sh', ['-c', `ulimit -f 64; exec "$0" "$1" get k > cut`, process.execPath, KV], {
-      cwd: scratch,
-      env: { ...process.env, KV_ENDPOINTS: node.url, NODE_DISABLE_COMPILE_CACHE: '1' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let err = ''
-    command.stderr.setEncoding('utf8').on('data', (text: string) => {
-      err += text
-    })
-    const code = await new Promise((resolve) => command.on('close', resolve))
-    expect(statSync(join(scratch, 'cut')).size).toBeLessThan(100_000)
-    expect({ code, err }).toEqual({
-      code: 1,
-      err: 'error: cannot write to standard output: EFBIG: file too large, write\n',
-    })
-  })
+  test.each(['get k', 'export'])(
+    '%s into a file that takes only a part says so, and is no success',
+    async (args) => {
+      node.set('k', Buffer.alloc(100_000, 'v'))
+      node.set('a', 'makes progress')
+      // A limit to files is like a full disk: of the write that meets it, a part is written.
+      const command = spawn(
+        'sh',
+        ['-c', `ulimit -f 64; exec "$0" "$1" ${args} > cut`, process.execPath, KV],
+        {
+          cwd: scratch,
+          env: {
+            ...process.env,
+            KV_ENDPOINTS: node.url,
+            NODE_DISABLE_COMPILE_CACHE: '1',
+            NODE_OPTIONS: '--import data:text/javascript,process.stderr.isTTY=true',
+          },
+          stdio: ['ignore', 'ignore', 'pipe'],
+        },
+      )
+      let err = ''
+      command.stderr.setEncoding('utf8').on('data', (text: string) => {
+        err += text
+      })
+      const code = await new Promise((resolve) => command.on('close', resolve))
+      expect(statSync(join(scratch, 'cut')).size).toBeLessThan(100_000)
+      // What is left on the screen.
+      expect({ code, err: err.split('\u001b[2K').at(-1) }).toEqual({
+        code: 1,
+        err: 'error: cannot write to standard output: EFBIG: file too large, write\n',
+      })
+    },
+  )
 
   test('a value comes from an argument, standard input, a file, or --value', async () => {
     writeFileSync(join(scratch, 'file'), Buffer.from([1, 255]))
