@@ -20,6 +20,7 @@ const LANE_TESTS = ['test/server/http/fast-lane.int.test.ts']
 const LOADING_TESTS = ['test/server/http/loading.int.test.ts']
 const API_TESTS = ['test/server/http/api.int.test.ts']
 const KEY_TESTS = ['test/server/http/keys.int.test.ts']
+const BODY_TESTS = ['test/server/http/bodies.int.test.ts']
 const ENCODING_TESTS = ['test/server/http/encoding.prop.test.ts']
 
 export const HTTP_FRONT: readonly Mutant[] = [
@@ -501,6 +502,18 @@ export const HTTP_FRONT: readonly Mutant[] = [
         'if (!this.#stream.writable) return',
         'if (this.#stream.destroyed) return',
       ),
+    ],
+  },
+  {
+    id: 'M572',
+    title: 'the chunks of a body are kept as they come',
+    why: 'A body in chunks of one byte takes four hundred times its bytes: a few clients fill the memory, and the node ends.',
+    layers: UNIT,
+    tests: BODY_TESTS,
+    edits: [
+      edit(`${HTTP}/body.ts`, '    let received: Buffer = NOTHING\n', '    const chunks: Buffer[] = []\n'),
+      edit(`${HTTP}/body.ts`, 'else received = appended(received, before, chunk)', 'else chunks.push(chunk)'),
+      edit(`${HTTP}/body.ts`, 'done(received.subarray(0, length))', 'done(Buffer.concat(chunks, length))'),
     ],
   },
 ]

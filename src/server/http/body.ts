@@ -20,7 +20,7 @@ export function codingRefusal(headers: IncomingHttpHeaders): Refused | undefined
   return new Refused('unsupported_media_type', 'the only Transfer-Encoding is chunked')
 }
 
-const NOTHING = new Uint8Array()
+const NOTHING = Buffer.alloc(0)
 
 /** Requests whose bodies can be read no further, and what is wrong with them. */
 const broken = new WeakMap<IncomingMessage, Refused>()
@@ -95,7 +95,7 @@ export class Bodies {
     { bytesMax, tooLarge, timeoutMs }: BodyLimits,
     done: (result: Uint8Array | Refused) => void,
   ): void {
-    const chunks: Buffer[] = []
+    let received: Buffer = NOTHING
     let length = 0
     const stop = (): void => {
       clearTimeout(timer)
@@ -108,16 +108,16 @@ export class Bodies {
       done(refused)
     }
     const onData = (chunk: Buffer): void => {
+      const before = length
       length += chunk.length
       this.#bytes += chunk.length
-      chunks.push(chunk)
       if (length > bytesMax) refuse(new Refused(tooLarge, `body of more than ${bytesMax} bytes`))
       else if (this.#bytes > this.#limits.bodiesBytesMax) refuse(overloaded())
+      else received = appended(received, before, chunk)
     }
     const onEnd = (): void => {
       stop()
-      const [only] = chunks
-      done(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length))
+      done(received.subarray(0, length))
     }
     const timer = setTimeout(
       () => refuse(new Refused('bad_request', 'the body did not arrive within the timeout')),
@@ -126,6 +126,19 @@ export class Bodies {
     const onClose = (): void => refuse(new Refused('bad_request', 'the client went away within the body'))
     request.on('data', onData).on('end', onEnd).on('close', onClose).on(BROKEN, refuse)
   }
+}
+
+/**
+ * `chunk` behind the first `length` bytes of `received`, in a buffer with room for more. Chunks that are kept as they come take some hundreds of
+ * bytes each, and a client may send one for every byte.
+ */
+function appended(received: Buffer, length: number, chunk: Buffer): Buffer {
+  if (length === 0) return chunk
+  const all = length + chunk.length
+  const roomy = all <= received.length ? received : Buffer.allocUnsafe(2 * all)
+  if (roomy !== received) received.copy(roomy, 0, 0, length)
+  chunk.copy(roomy, length)
+  return roomy
 }
 
 const overloaded = (): Refused => new Refused('overloaded', 'too many request bodies are being received')

@@ -1,9 +1,11 @@
 // Bodies of all sizes, whole or in chunks, cut anywhere, asked for or not: what is stored is what was sent.
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { runs } from '../../runs.ts'
-import { atRest, Client, COLD, onNodeHttp, statusOf } from './raw-client.ts'
+import { atRest, Client, COLD, onNodeHttp, statusOf, until } from './raw-client.ts'
 import { serve } from './served.ts'
 
 const VALUE_BYTES_MAX = 1 << 20
@@ -79,6 +81,30 @@ async function put(client: Client, body: Sent, cuts: readonly number[]): Promise
   expect(statusOf(await client.answer())).toBe(200)
   client.leave()
 }
+
+// The first here: what others leave behind is collected at any time.
+test('a body in chunks of one byte takes little more memory than its bytes', async () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage: () => void = runInNewContext('gc')
+  const memory = (): number => {
+    collectGarbage()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  }
+  const served = await serve()
+  const client = await onNodeHttp(served)
+  const chunks = 40_000
+  const before = memory()
+  await client.send(
+    'PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n',
+    '1\r\nx\r\n'.repeat(chunks),
+  )
+  await until(served, () => served.http.inspect().bodyBytes === chunks)
+  expect(memory() - before).toBeLessThan(100 * chunks)
+  await client.send('0\r\n\r\n')
+  expect(statusOf(await client.answer())).toBe(200)
+  expect((await served.ask('GET', '/v1/kv/a')).text).toBe('x'.repeat(chunks))
+})
 
 test('is stored as it was sent, or refused, and the connection goes on', async () => {
   const served = await serve()
