@@ -135,6 +135,7 @@ export class Driver implements NodeApi, NetworkEvents {
 
   #network: Network | undefined
   #ended: NodeEnd | undefined
+  #endsAsRemoved = false
   #draining = false
   #applying = false
   #applySoon = false
@@ -683,6 +684,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.observer.roleChanged(change)
     if (change.leader !== undefined) this.#unpark()
     this.#followLeader(this.#configuration)
+    this.#endAsRemoved()
     this.#waits.check()
   }
 
@@ -772,17 +774,20 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#followLeader(before)
     this.#setPeers()
     this.#waits.check()
-    if (configuration.removed.includes(this.#replicaId)) this.#endAsRemoved()
+    this.#endAsRemoved()
   }
 
-  /** A leader hands over first, which takes two election time-outs at most; then its last messages leave. */
+  /**
+   * Those that are left may need the vote of a replica that was removed as long as they do not know it. So it ends when another leads; or
+   * earlier, when one of them tells it that it was removed (`admit`).
+   */
   #endAsRemoved(): void {
-    const { limits, timing } = this.#options
+    const { leader } = this.#raft
+    if (this.#endsAsRemoved || leader === undefined || leader === this.#replicaId) return
+    if (!this.#configuration.removed.includes(this.#replicaId)) return
+    this.#endsAsRemoved = true
     const reason = 'this replica was removed from the cluster; its data is of no further use'
-    const leadsNoMore = (): boolean => this.#raft.role !== 'leader'
-    this.#waits.until(leadsNoMore, 3 * timing.electionMaxMs, () => {
-      this.#clock.after(limits.removedGraceMs, () => this.stop(reason))
-    })
+    this.#clock.after(this.#options.limits.removedGraceMs, () => this.stop(reason))
   }
 
   #setPeers(): void {

@@ -1,6 +1,7 @@
 // The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
+import { isJoint } from '../../src/raft/index.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../src/raft/types.ts'
 import { driverLimits, raftTiming } from '../../src/server/limits.ts'
 import { SimulatedCluster, type SimulatedNode, valueAt } from './simulated-cluster.ts'
@@ -241,6 +242,25 @@ test('the first storage error ends the node, and whoever waits is told the truth
   cluster.until(() => leader.end !== undefined)
   expect(put.code).toBe('outcome_unknown')
   expect(leader.end).toMatchObject({ kind: 'failed', reason: expect.stringContaining('ENOSPC') })
+})
+
+test('a leader that is removed ends only when those that are left know it: they may need its vote until then', () => {
+  const cluster = SimulatedCluster.formed(2)
+  const [leader, other] = [cluster.leading, cluster.follower]
+  const raft = () => leader.running.status().raft
+  const { lastIndex } = raft()
+  leader.running.change({ kind: 'change', steps: [{ kind: 'remove', id: leader.id }] }, 5000, () => {})
+  // Entering the joint configuration and leaving it.
+  cluster.until(() => raft().commit === lastIndex + 2)
+  cluster.isolate(leader)
+  cluster.advance(60_000)
+  expect([leader.end, isJoint(other.running.configuration)]).toEqual([undefined, true])
+  expect(leader.running.configuration.removed).toEqual([leader.id])
+  cluster.heal()
+  cluster.until(() => leader.end !== undefined)
+  expect(leader.end?.reason).toMatch(/removed from the cluster/)
+  cluster.until(() => cluster.leader !== undefined)
+  expect(other.running.configuration.voters).toEqual([other.id])
 })
 
 test('a removed replica ends, and its old id never comes back', () => {

@@ -193,4 +193,18 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M431',
+    title: 'a leader that was removed ends although nobody that is left may know it',
+    why: 'Without its vote they cannot leave the joint configuration: the cluster has no leader for ever.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        'if (this.#endsAsRemoved || leader === undefined || leader === this.#replicaId) return',
+        "if (this.#endsAsRemoved || this.#raft.role === 'leader') return",
+      ),
+    ],
+  },
 ]
