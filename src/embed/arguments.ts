@@ -19,6 +19,16 @@ const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a n
 const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object')
 const isPort: Check = (value) =>
   isWholeNumber(value) === undefined && Number(value) <= 65_535 ? undefined : 'a port (0 to 65535)'
+const isUrl: Check = (value) => {
+  const url = isText(value) === undefined ? URL.parse(String(value)) : null
+  return url?.protocol === 'http:' || url?.protocol === 'https:'
+    ? undefined
+    : 'a URL, such as http://127.0.0.1:7301'
+}
+const isHostAndPort: Check = (value) => {
+  const port = isText(value) === undefined ? /^\S+:([0-9]{1,5})$/.exec(String(value))?.[1] : undefined
+  return Number(port) >= 1 && Number(port) <= 65_535 ? undefined : 'host:port, such as 127.0.0.1:7401'
+}
 
 const LOGGER: Checks<Logger> = { debug: isFunction, info: isFunction, warn: isFunction, error: isFunction }
 const TIMING: Checks<NonNullable<NodeOptions['timing']>> = {
@@ -47,8 +57,8 @@ const REQUIRED: Pick<Checks<NodeOptions>, 'name' | 'dataDir' | 'listen' | 'peerL
 const isTexts = isListOf(isText, 'a list of strings')
 const NODE: Checks<NodeOptions> = {
   ...REQUIRED,
-  advertisePeer: isText,
-  advertiseUrl: isText,
+  advertisePeer: isHostAndPort,
+  advertiseUrl: isUrl,
   timing: isObject,
   diskReserveBytes: isWholeNumber,
   httpLimits: isObject,
@@ -60,7 +70,7 @@ const NODE: Checks<NodeOptions> = {
   logger: isObject,
 }
 const JOIN: Checks<Omit<Extract<Founding, { kind: 'join' }>, 'kind'>> = {
-  urls: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
+  urls: isListOf(isUrl, "a list of URLs, such as ['http://127.0.0.1:7301']"),
   replace: isFlag,
 }
 const isGroups = isListOf(

@@ -37,10 +37,15 @@ export function askHttp(url: string, { method = 'GET', body, timeoutMs }: HttpQu
     )
     outgoing.on('close', () => clearTimeout(timer))
     outgoing.on('error', reject)
+    // Not every end is an error: an answer that changes the protocol (status 101) just closes.
+    const onClose = () => reject(new Error('the connection was cut'))
+    outgoing.on('close', onClose)
     outgoing.on('response', (incoming) => {
+      outgoing.off('close', onClose)
       const chunks: Buffer[] = []
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
       incoming.on('error', reject)
+      incoming.on('close', onClose)
       incoming.on('end', () =>
         resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString() }),
       )

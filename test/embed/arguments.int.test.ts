@@ -89,6 +89,12 @@ test.each<[unknown, ...string[]]>([
   [{ ...node, corsOrigins: [1] }, 'corsOrigins', '[1]'],
   [{ ...node, resolvePeer: {} }, 'resolvePeer'],
   [{ ...node, advertiseUrl: 7 }, 'advertiseUrl', '7'],
+  [{ ...node, advertiseUrl: '127.0.0.1:7301' }, 'advertiseUrl', '"127.0.0.1:7301"', 'http://127.0.0.1:7301'],
+  [{ ...node, advertiseUrl: 'localhost:7301' }, 'advertiseUrl', '"localhost:7301"'],
+  [{ ...node, advertisePeer: 'n1' }, 'advertisePeer', '"n1"', '127.0.0.1:7401'],
+  [{ ...node, advertisePeer: 'n1:0' }, 'advertisePeer', '"n1:0"'],
+  [{ ...node, advertisePeer: 'n1:65536' }, 'advertisePeer', '"n1:65536"'],
+  [{ ...node, founding: { kind: 'join', urls: ['n1:7301'], replace: false } }, 'urls', '["n1:7301"]'],
   [{ ...node, timing: { electionMs: 5 } }, 'timing', 'did you mean election'],
   [{ ...node, logger: {} }, 'logger', 'debug'],
 ])('startNode(%j)', async (options, ...says) => {
@@ -173,5 +179,16 @@ describe('a cluster', () => {
     const kv = cluster.client({ endpoints: undefined, timeoutMs: undefined } as object)
     await kv.put('a', '1')
     expect(kv.endpoints).toEqual(cluster.endpoints)
+  })
+
+  // The last test: the cluster counts the node, and has no majority without it.
+  test('is joined by a node that was given a URL with a slash at its end', async () => {
+    const urls = [`${cluster.endpoints[0]}/`]
+    const founding = { kind: 'join', urls, replace: false } as const
+    const advertiseUrl = 'http://localhost:7301/'
+    const joined = await startNode({ ...node, name: 'x2', founding, advertiseUrl })
+    expect(joined.url).toBe('http://localhost:7301')
+    await joined.crash()
+    rmSync(node.dataDir, { recursive: true })
   })
 })

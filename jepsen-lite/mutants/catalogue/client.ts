@@ -391,4 +391,20 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       edit(CALL, 'if (!(await this.#news(untilMs - nowMs))) return', 'await this.#news(untilMs - nowMs)'),
     ],
   },
+  {
+    id: 'M594',
+    title: 'a question to a node waits for ever when the answer changes the protocol',
+    why: 'A node that was told a mistaken URL to join neither starts nor says why.',
+    layers: UNIT,
+    tests: ['test/server/ask-http.test.ts'],
+    edits: [edit('src/server/ask-http.ts', "    outgoing.on('close', onClose)\n", '')],
+  },
+  {
+    id: 'M595',
+    title: 'a node joins at a URL with a slash at its end as it is written',
+    why: 'No route has two slashes: it tries for half a minute, and then says that no node answered.',
+    layers: UNIT,
+    tests: ['test/embed/arguments.int.test.ts'],
+    edits: [edit('src/embed/single-node.ts', 'urls: founding.urls.map(withoutSlash)', 'urls: founding.urls')],
+  },
 ]
