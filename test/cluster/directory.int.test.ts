@@ -1,7 +1,16 @@
 // A local cluster and its directory, when that is moved, copied, deleted, or reached through a symlink.
 
 import { once } from 'node:events'
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -36,17 +45,30 @@ test('a directory that is moved while its cluster runs: the cluster ends, and go
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
 })
 
-test('a supervisor in the foreground says that its directory is gone', async () => {
-  const space = await Workspace.open()
-  const child = space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port))
-  const ended = outcomeOf(child)
-  await once(child.stdout ?? child, 'data')
-  rmSync(space.path(), { recursive: true })
-  const { code, stderr } = await ended
-  expect(code).toBe(1)
-  expect(stderr).toContain('was moved, replaced or deleted')
-  expect(await isFree(space.port)).toBe(true)
-})
+test.each([
+  ['is gone', (path: string) => rmSync(path, { recursive: true })],
+  [
+    'is empty',
+    (path: string) => {
+      for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true })
+    },
+  ],
+])(
+  'a supervisor in the foreground says that its directory %s, and stop waits for its end',
+  async (_, empty) => {
+    const space = await Workspace.open()
+    const child = space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port))
+    const ended = outcomeOf(child)
+    await once(child.stdout ?? child, 'data')
+    empty(space.path())
+    expect(await stopCluster(space.path())).toBe(true)
+    expect(await isFree(space.port)).toBe(true)
+    const { code, stderr } = await ended
+    expect(code).toBe(1)
+    expect(stderr).toContain('was moved, replaced, emptied or deleted')
+    expect(existsSync(space.path('cluster.json'))).toBe(false)
+  },
+)
 
 test('a data directory may be a symlink', async () => {
   const space = await Workspace.open()

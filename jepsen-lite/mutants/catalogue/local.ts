@@ -223,7 +223,7 @@ export const LOCAL: readonly Mutant[] = [
     edits: [
       edit(
         'src/cli/cluster/stop.ts',
-        'if (!existsSync(dataDir)) return knock(dataDir, MOVED_END_LIMIT_MS)',
+        'if (namesNobody(dataDir)) return knock(dataDir, MOVED_END_LIMIT_MS)',
         'if (!existsSync(dataDir)) return false',
       ),
     ],
@@ -292,5 +292,13 @@ export const LOCAL: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/cluster/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'const reply = this.#lastRejoin.then(rejoin)', 'const reply = rejoin()')],
+  },
+  {
+    id: 'M611',
+    title: 'a cluster whose files are all deleted goes on',
+    why: 'it acknowledges writes that nobody will find again, and no command knows that it runs',
+    layers: UNIT,
+    tests: ['test/cluster/directory.int.test.ts'],
+    edits: [edit(SUPERVISOR, ' && !namesNobody(this.dataDir)', '')],
   },
 ]

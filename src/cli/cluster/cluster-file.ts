@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { Failure } from './failure.ts'
 
 export const DEFAULT_DATA = '.kv/cluster'
-const FILE = 'cluster.json'
+export const CLUSTER_FILE = 'cluster.json'
 const FORMAT = 1
 
 /** Where a supervisor listens for commands, and the secret that both sides prove to know. */
@@ -47,7 +47,7 @@ export interface ClusterFile {
 
 /** undefined: there is no local cluster in this directory. Throws when the file is there but is not what we wrote. */
 export function readClusterFile(dataDir: string): ClusterFile | undefined {
-  const path = join(dataDir, FILE)
+  const path = join(dataDir, CLUSTER_FILE)
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -69,7 +69,7 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
 }
 
 export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'format'>): void {
-  const path = join(dataDir, FILE)
+  const path = join(dataDir, CLUSTER_FILE)
   const next = `${path}.new`
   const file = openSync(next, 'w', 0o600)
   try {

@@ -88,8 +88,9 @@ function stopCommand() {
     .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
       const { stopCluster } = await import('./stop.ts')
+      const { namesNobody } = await import('./supervisor-lock.ts')
       const ran = await stopCluster(resolve(data))
-      if (ran && !existsSync(data))
+      if (ran && namesNobody(data))
         say(
           `The cluster is stopped whose directory was ${data}. If that was moved, kv cluster start --data goes on with it at its new place.`,
         )

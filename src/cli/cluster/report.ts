@@ -94,7 +94,7 @@ function commandsToTry(
 }
 
 export const LOST =
-  'The directory of the cluster was moved, replaced or deleted, so everything ends. What is acknowledged is in the directory, wherever it is now.'
+  'The directory of the cluster was moved, replaced, emptied or deleted, so everything ends. What is acknowledged is in the directory, wherever it is now.'
 
 /** undefined for what nobody needs to see. */
 export function eventLine(event: ClusterEvent): string | undefined {

@@ -1,7 +1,7 @@
 // `kv cluster start`: in the foreground until Ctrl-C, or with --detach by a process that stays.
 
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import { EXIT } from '../exit-codes.ts'
@@ -16,7 +16,7 @@ import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 import { MOVED_END_LIMIT_MS, processEnded, stopSupervisor } from './stop.ts'
 import { siblingModule } from './supervised-node.ts'
 import { otherCount, Supervisor, type SupervisorOptions } from './supervisor.ts'
-import { findSupervisor } from './supervisor-lock.ts'
+import { findSupervisor, namesNobody } from './supervisor-lock.ts'
 
 export interface StartReport {
   /** Called once, when the cluster serves. */
@@ -30,8 +30,8 @@ export async function startCluster(
   detach: boolean,
   report: StartReport,
 ): Promise<void> {
-  // The ports may be those of a cluster that was moved away just now.
-  if (!existsSync(options.dataDir)) await knock(options.dataDir, MOVED_END_LIMIT_MS)
+  // The ports may be those of a cluster whose directory was moved away or emptied just now.
+  if (namesNobody(options.dataDir)) await knock(options.dataDir, MOVED_END_LIMIT_MS)
   const running = await findSupervisor(options.dataDir)
   if (running && (await showRunning(running, options, report))) return
   if (process.stderr.isTTY) report.say('Starting the nodes …')

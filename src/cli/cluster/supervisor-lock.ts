@@ -1,9 +1,9 @@
 // At most one supervisor per data directory. The lock is a file that names its holder; it appears complete or not at all (link), and
 // it counts only as long as that holder answers. So a supervisor that was killed leaves nothing that a person would have to remove.
 
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
+import { CLUSTER_FILE, type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
 import { identifies } from './control-client.ts'
 import { Failure } from './failure.ts'
 
@@ -19,6 +19,13 @@ export async function findSupervisor(dataDir: string): Promise<ControlAddress | 
   if (holder !== undefined && (await identifies(holder, dataDir))) return holder
   const noted = readClusterFile(dataDir)?.supervisor ?? undefined
   return noted !== undefined && (await identifies(noted, dataDir)) ? noted : undefined
+}
+
+/** Nothing there names a supervisor: somebody has moved the directory of one that runs, or deleted what was in it, or none runs. */
+export function namesNobody(dataDir: string): boolean {
+  return [LOCK_FILE, CLUSTER_FILE].every(
+    (name) => statSync(join(dataDir, name), { throwIfNoEntry: false }) === undefined,
+  )
 }
 
 /** Takes the lock for `self`; or says who holds it. */

@@ -26,7 +26,7 @@ import { Failure, failureOf } from './failure.ts'
 import type { PeerAddresses } from './node-messages.ts'
 import { StoppedGuard } from './stopped-guard.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
-import { releaseLock, takeLock } from './supervisor-lock.ts'
+import { namesNobody, releaseLock, takeLock } from './supervisor-lock.ts'
 import { anotherAnswers, asked, knownVoters, type Voter } from './voters.ts'
 
 export const NODES_MAX = 9
@@ -166,7 +166,7 @@ export class Supervisor {
     return this.#options.dataDir
   }
 
-  /** It has ended by itself because its directory was moved, replaced or deleted. */
+  /** It has ended by itself because its directory was moved, replaced, emptied or deleted. */
   get isLost(): boolean {
     return this.#isLost
   }
@@ -235,7 +235,7 @@ export class Supervisor {
     this.#closeDoor()
     this.#guard.close()
     // As long as the address answers, nobody takes the lock for that of a dead one.
-    this.#trySave(null)
+    if (!this.#isLost) this.#trySave(null)
     releaseLock(this.dataDir, this.#self)
     this.#control.close()
     this.#stopped.resolve()
@@ -352,10 +352,13 @@ export class Supervisor {
     for (const watcher of [...this.#watchers]) watcher(event)
   }
 
-  /** Nodes open files by their path: in another directory of that name they would write into the data of others. */
+  /**
+   * Nodes open files by their path: in another directory of that name they would write into the data of others. Where all files are deleted, what
+   * they acknowledge from then on would be lost, and no command would find them.
+   */
   #isHome(): boolean {
     try {
-      return directoryId(this.dataDir) === this.#directory
+      return directoryId(this.dataDir) === this.#directory && !namesNobody(this.dataDir)
     } catch {
       // A file system that does not answer for a moment is no reason to end a cluster.
       return true
