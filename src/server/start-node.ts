@@ -26,6 +26,7 @@ import {
   openStorage,
   type Storage,
 } from '../storage/index.ts'
+import { isBaseUrl, isPeerAddress } from './addresses.ts'
 import { systemClock } from './clock.ts'
 import { DirectoryDisk } from './disk-space.ts'
 import { Driver } from './driver.ts'
@@ -368,6 +369,7 @@ function checkOptions(options: NodeOptions): void {
       usage: true,
     })
   }
+  checkAddresses(options)
   checkTiming(timingOf(options))
   const fault = httpLimitsFault(defined(options.httpLimits))
   if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
@@ -375,6 +377,22 @@ function checkOptions(options: NodeOptions): void {
     if (insecure || isLoopback(host)) continue
     throw new NodeStartError(
       `${host} can be reached from other machines, and nothing here is encrypted or authenticated yet. Listen on 127.0.0.1, or accept that with --insecure`,
+      { usage: true },
+    )
+  }
+}
+
+/** All others would dial what is announced here, and a cluster takes no member without addresses. */
+function checkAddresses({ advertisePeer, advertiseUrl }: NodeOptions): void {
+  if (advertisePeer !== undefined && !isPeerAddress(advertisePeer)) {
+    throw new NodeStartError(
+      `other nodes cannot be told ${JSON.stringify(advertisePeer)}: it must be host:port, as in 127.0.0.1:7401`,
+      { usage: true },
+    )
+  }
+  if (advertiseUrl !== undefined && !isBaseUrl(advertiseUrl)) {
+    throw new NodeStartError(
+      `clients cannot be told ${JSON.stringify(advertiseUrl)}: it must be an http URL without query and without a slash at its end, as in http://127.0.0.1:7301`,
       { usage: true },
     )
   }

@@ -25,6 +25,33 @@ test.each(['0.0.0.0', '::', '', '10.0.0.1', '127.example.org', '127.0.0.1.exampl
   },
 )
 
+test.each([
+  { advertisePeer: '' },
+  { advertisePeer: '127.0.0.1' },
+  { advertisePeer: '127.0.0.1:0' },
+  { advertisePeer: '127.0.0.1:65536' },
+  { advertisePeer: 'ho\0st:7401' },
+  { advertisePeer: `${'h'.repeat(300)}:7401` },
+  { advertiseUrl: '' },
+  { advertiseUrl: '127.0.0.1:7301' },
+  { advertiseUrl: 'ftp://127.0.0.1' },
+  { advertiseUrl: 'http://127.0.0.1:7301/' },
+  { advertiseUrl: 'http://127.0.0.1:7301?x' },
+  { advertiseUrl: 'http://127.0.0.1:7301#x' },
+])('an address that no cluster takes is not announced: %j', async (addresses) => {
+  const founding = { kind: 'bootstrap' } as const
+  const node = startNode({
+    name: 'n1',
+    dataDir,
+    founding,
+    listen: LOOPBACK,
+    peerListen: LOOPBACK,
+    ...addresses,
+  })
+  await expect(node).rejects.toThrow(JSON.stringify(Object.values(addresses)[0]))
+  expect(existsSync(dataDir)).toBe(false)
+})
+
 test('a node that cannot begin from what its storage holds gives the directory back', async () => {
   const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))

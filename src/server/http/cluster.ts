@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import { CLUSTER_VERSION, SETTING_RULES, type Settings } from '../../kv/index.ts'
 import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
+import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
 import type { NodeApi, NodeStatus, Problem, ReadGrant, ReadOptions, Result } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
 import { timeout } from './parameters.ts'
@@ -13,15 +14,14 @@ import { type Route, route } from './route.ts'
 
 const Name = Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' })
 const Id = Type.String({ pattern: '^[1-9][0-9]{0,19}$', description: '64 bits as a decimal number' })
-const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
 const Peer = Type.String({
-  pattern: `^[^\\s\\x00-\\x1f\\x7f]+:${PORT}$`,
-  maxLength: 300,
+  pattern: PEER_PATTERN,
+  maxLength: PEER_CHARS_MAX,
   description: 'host:port of its peer listener',
 })
 const Url = Type.String({
-  pattern: '^https?://[^\\s\\x00-\\x1f\\x7f?#]*[^\\s\\x00-\\x1f\\x7f?#/]$',
-  maxLength: 2000,
+  pattern: URL_PATTERN,
+  maxLength: URL_CHARS_MAX,
   description: 'Base URL of its API',
 })
 

@@ -1,0 +1,17 @@
+// What the addresses of a member look like, wherever they come in: what one node announces, all others dial.
+
+const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
+
+/** Of a regular expression: host:port of a peer listener. */
+export const PEER_PATTERN = `^[^\\s\\x00-\\x1f\\x7f]+:${PORT}$`
+export const PEER_CHARS_MAX = 300
+
+/** Of a regular expression: the base URL of an API. */
+export const URL_PATTERN = '^https?://[^\\s\\x00-\\x1f\\x7f?#]*[^\\s\\x00-\\x1f\\x7f?#/]$'
+export const URL_CHARS_MAX = 2000
+
+export const isPeerAddress = (text: string): boolean =>
+  text.length <= PEER_CHARS_MAX && new RegExp(PEER_PATTERN, 'u').test(text)
+
+export const isBaseUrl = (text: string): boolean =>
+  text.length <= URL_CHARS_MAX && new RegExp(URL_PATTERN, 'u').test(text)
