@@ -252,7 +252,12 @@ export class Chronicle {
 
   /** Is there a revision above `from`, up to `to`, that no acknowledged change has? */
   #hasRoom(from: number, to: number): boolean {
-    return indexAfter(this.#taken, to) - indexAfter(this.#taken, from) < to - from
+    return this.#roomIn(from, to) > 0
+  }
+
+  /** How many there are. */
+  #roomIn(from: number, to: number): number {
+    return to - from - (indexAfter(this.#taken, to) - indexAfter(this.#taken, from))
   }
 
   #findSharedRevisions(): void {
@@ -278,12 +283,16 @@ export class Chronicle {
       const isMade = before === undefined ? this.#initial === null : before.value === null
       const count = isMade ? 0 : before?.request.result?.version
       if (told === undefined || value === null || count === undefined || told === count + 1) continue
-      const mayHaveBeen = makers.some(({ request: other }) => other.start < request.end)
-      if (mayHaveBeen && this.#hasRoom(from, revision - 1)) continue
+      // What may have come between counts too, and where it deletes the key the count begins anew.
+      const between = makers.filter(({ request: other }) => other.start < request.end)
+      const room = this.#roomIn(from, revision - 1)
+      const most = count + 1 + Math.min(room, between.filter(({ request: other }) => !deletes(other)).length)
+      const least = room > 0 && between.some(({ request: other }) => deletes(other)) ? 1 : count + 1
+      if (least <= told && told <= most) continue
       this.findings.push({
         check: 'revisions',
         key,
-        message: `${describe(change)} and calls that version ${told}; it was version ${count + 1}`,
+        message: `${describe(change)} and calls that version ${told}; it was version ${least}${most > least ? ` to ${most}` : ''}`,
         calls: before === undefined ? callsOf(change) : callsOf(before, change),
       })
     }

@@ -23,7 +23,10 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
   }
   const repeated = [...requests].filter(([, attempts]) => attempts.length > 1)
   return {
-    findings: repeated.flatMap(([token, attempts]) => differing(token, attempts)),
+    findings: [...requests].flatMap(([token, attempts]) => [
+      ...differing(token, attempts),
+      ...unfounded(token, attempts),
+    ]),
     repeated: repeated.length,
   }
 }
@@ -43,6 +46,20 @@ function differing(token: string, attempts: readonly Call[]): Finding[] {
     if (what === undefined) return []
     const message = `operations ${first.id} and ${other.id} came under one token (${token}) and ${what}`
     return [{ check: 'idempotency', key: first.op.key, message, calls: [first.id, other.id] }]
+  })
+}
+
+/** Answered as repeats, when nobody can have applied the request before: no attempt that did not fail had begun. */
+function unfounded(token: string, attempts: readonly Call[]): Finding[] {
+  return attempts.flatMap(({ id, op, outcome, end }) => {
+    if (outcome.kind !== 'ok' || outcome.result.replayed !== true || op.f === 'get' || op.f === 'range')
+      return []
+    const first = attempts.find(
+      (other) => other.id !== id && other.outcome.kind !== 'fail' && other.start < end,
+    )
+    if (first !== undefined) return []
+    const message = `operation ${id} is answered as a repeat under its token (${token}), and nobody had sent it before`
+    return [{ check: 'idempotency', key: op.key, message, calls: [id] }]
   })
 }
 

@@ -91,7 +91,7 @@ function changed(
   result: Result | undefined,
 ): Versioned | undefined {
   const value = op.f === 'append' ? (now.value ?? '') + op.value : op.f === 'cas' ? op.to : op.value
-  if (op.f === 'append' && typeof result?.value === 'string' && result.value !== value) return undefined
+  if (op.f === 'append' && result?.value !== undefined && result.value !== value) return undefined
   const revision = result?.modRevision ?? result?.revision
   if (revision !== result?.revision && result?.revision !== undefined) return undefined
   if (revision !== undefined && revision <= now.store) return undefined

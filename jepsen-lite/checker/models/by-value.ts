@@ -59,6 +59,7 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
     case 'del': {
       const { deleted } = result
       if (op.ifAbsent && deleted === 1) return look('deleted what was not there', () => undefined)
+      if (ifRevision && deleted === 0) return look('deleted nothing that was at a revision', () => undefined)
       if (op.ifAbsent || deleted === 0) return look('del none', (now) => (now === null ? null : undefined))
       if (deleted === undefined && op.ifRevision === undefined) return step('del any', () => null)
       return effectOf(op)

@@ -369,4 +369,22 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/report/run-found.ts', "found === 'violation' || (found", '(found'],
     ['test/jepsen-lite/report/report.test.ts'],
   ),
+  judge(
+    'K45',
+    'any answer may call itself a repeat',
+    'A store that takes a first request for one that it has answered passes.',
+    [`${CHECKER}/idempotency.ts`, '      ...unfounded(token, attempts),\n', ''],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K46',
+    'where a request of unknown outcome may lie between, any version will do',
+    'Versions that cannot be pass, as soon as one outcome is unknown.',
+    [
+      `${CHECKER}/chronicle.ts`,
+      'if (least <= told && told <= most) continue',
+      'if (most > count + 1) continue',
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
 ]

@@ -341,6 +341,19 @@ describe('requests that are sent again', () => {
     expect(verdict(story)).toBe('ok')
   })
 
+  test('a repeat of what nobody had sent before', () => {
+    const repeat = { ...at(2), replayed: true }
+    expect(blamed(new Story().tell(once, repeat))).toEqual(['idempotency'])
+    // Nor had whoever sent it later, and whoever certainly failed has left nothing to repeat.
+    expect(blamed(new Story().tell(once, repeat).tell(once, repeat))).toEqual(['idempotency'])
+    const failed = new Story()
+    failed.ask(once).fail()
+    expect(blamed(failed.tell(once, repeat))).toEqual(['idempotency'])
+    const lost = new Story()
+    lost.ask(once)
+    expect(verdict(lost.tell(once, repeat))).toBe('ok')
+  })
+
   test('a repeat does not bring an old write back', () => {
     const write: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
     const story = new Story()
@@ -498,6 +511,17 @@ describe('answers that cannot be', () => {
   test.each(['kv', 'versioned-register'])('a refusal where there was no condition: model %s', (model) => {
     const story = new Story().tell(put('x', '1'), {}).tell(put('x', '2'), { applied: false, current: 2 })
     expect(check(story.history, { model }).verdict).toBe('violation')
+  })
+
+  test.each(['kv', 'versioned-register'])('answers that contradict what was asked: model %s', (model) => {
+    const wrong = (op: Operation, result: Result) =>
+      check(new Story().tell(op, result).history, { model }).findings.map((finding) => finding.check)
+    expect(wrong(append('x', ''), { ...at(2), value: null })).toContain('linearizability')
+    expect(wrong({ f: 'del', key: 'x', ifRevision: 2 }, { deleted: 0, revision: 2 })).toContain(
+      'linearizability',
+    )
+    const release: Operation = { f: 'release', key: 'x', owner: 'a', token: 2 }
+    expect(wrong(release, { deleted: 0, revision: 2 })).toContain('linearizability')
   })
 
   test.each(['kv', 'versioned-register'])('a delete that was to find nothing: model %s', (model) => {
@@ -660,5 +684,10 @@ test('a version counts the changes since a key was made', () => {
     story.ask(put('x', '?')).unknown()
     return story
   }
-  expect([2, 3].map((version) => put2(version, inDoubt))).toEqual(['ok', 'ok'])
+  expect([1, 2, 3, 4].map((version) => put2(version, inDoubt))).toEqual([
+    'violation',
+    'ok',
+    'ok',
+    'violation',
+  ])
 })
