@@ -154,7 +154,8 @@ function walkLogs(
   if (next - 1 < lastSequence)
     throw new Damage(
       wals.at(-1)?.name ?? manifestName,
-      `acknowledged writes are missing: the WALs end at sequence number ${next - 1}, ${manifestName} stands at ${lastSequence}`,
+      `acknowledged writes are missing: the WALs end at sequence number ${next - 1}, ${manifestName} stands at ${lastSequence} ` +
+        `(or only one that failed for want of room: LevelDB counts it all the same, and the files do not tell)`,
     )
   return next - 1
 }
