@@ -1,6 +1,6 @@
 // Before something that runs or is healthy is destroyed: a question on a terminal, --yes everywhere else.
 
-import type { ReadStream } from 'node:tty'
+import type { ReadStream, WriteStream } from 'node:tty'
 import { Failure } from './cluster/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { say } from './output.ts'
@@ -9,8 +9,11 @@ import { say } from './output.ts'
 export async function confirm(
   consequence: string,
   input: Pick<ReadStream, 'isTTY'> & NodeJS.ReadableStream = process.stdin,
+  question: Pick<WriteStream, 'isTTY'> = process.stderr,
 ): Promise<void> {
-  if (input.isTTY !== true) throw new Failure(EXIT.usage, `${consequence} To do that, add --yes.`)
+  // A question that went to a file would be waited for, and never seen.
+  if (input.isTTY !== true || question.isTTY !== true)
+    throw new Failure(EXIT.usage, `${consequence} To do that, add --yes.`)
   const onInterrupt = (): never => process.exit(EXIT.interrupted)
   process.on('SIGINT', onInterrupt)
   say(`${consequence} Go on? [y/N]`)
