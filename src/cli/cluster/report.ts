@@ -5,6 +5,7 @@ import { styleText } from 'node:util'
 import type { Format } from '../global-flags.ts'
 import { type Column, RowWriter, say, toJson, write, writeLine } from '../output.ts'
 import { PROGRAM } from '../program-name.ts'
+import { shellWord } from '../shell-word.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
 import type { ClusterStatus, NodeStatus } from './cluster-status.ts'
 import type { StartReport } from './start.ts'
@@ -66,7 +67,8 @@ function commandsToTry(
 ): string {
   const elsewhere = data !== DEFAULT_DATA
   const endpoints = elsewhere ? ` --endpoints ${status.nodes.map(({ url }) => url).join(',')}` : ''
-  const cluster = (command: string): string => `${KV} cluster ${command}${elsewhere ? ` --data ${data}` : ''}`
+  const cluster = (command: string): string =>
+    `${KV} cluster ${command}${elsewhere ? ` --data ${shellWord(data)}` : ''}`
   const leader = status.leader ?? 'n1'
   const others = status.nodes.map(({ name }) => name).filter((name) => name !== leader)
   type Line = readonly [command: string, why: string]

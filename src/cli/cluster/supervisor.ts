@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { holdsNode } from '../../server/holds-node.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../../server/relay-mesh.ts'
 import type { Founding, ListenAddress } from '../../server/types.ts'
+import { shellWord } from '../shell-word.ts'
 import { becomesFree, isFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
 import {
   type ClusterFile,
@@ -743,7 +744,7 @@ function moveAside(dir: string): string | undefined {
 /** What a node said when it ended, and the way out that a local cluster offers, unless it has named that itself. */
 function withAdvice(problem: string, { node, stage }: Place): string {
   const data = dirname(node.dataDir)
-  const rejoin = `kv cluster rejoin ${node.name}${data === resolve(DEFAULT_DATA) ? '' : ` --data ${data}`}`
+  const rejoin = `kv cluster rejoin ${node.name}${data === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(data)}`}`
   if (stage === 'member' && !holdsNode(node.dataDir)) {
     return `${node.name} has lost its data: ${node.dataDir} holds none. ${rejoin} makes it a fresh replica.`
   }

@@ -4,13 +4,14 @@ import type { GlobalFlags } from '../global-flags.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { resultJson } from '../shapes.ts'
+import { getCommand } from '../shell-word.ts'
 
 export async function del(
   global: GlobalFlags,
   key: string,
   flags: { readonly ifRevision?: number | undefined },
 ): Promise<void> {
-  await inSession(global, { kind: 'write', check: `kv get ${key}` }, async ({ client, format, signal }) => {
+  await inSession(global, { kind: 'write', check: getCommand(key) }, async ({ client, format, signal }) => {
     const { ifRevision } = flags
     const result = await client.delete(key, { ...(ifRevision === undefined ? {} : { ifRevision }), signal })
     if (format === 'json') await writeLine(toJson(resultJson(result)))

@@ -8,6 +8,7 @@ import type { GlobalFlags } from '../global-flags.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { resultJson } from '../shapes.ts'
+import { getCommand } from '../shell-word.ts'
 
 /** No cluster takes a value larger than this; the real limit is a setting of the cluster. */
 const STDIN_BYTES_MAX = 64 * 1024 * 1024
@@ -36,7 +37,7 @@ export async function put(
     ...(ifAbsent ? { ifAbsent } : {}),
   }
   const value = await valueFrom(source, flags.value)
-  await inSession(global, { kind: 'write', check: `kv get ${key}` }, async ({ client, format, signal }) => {
+  await inSession(global, { kind: 'write', check: getCommand(key) }, async ({ client, format, signal }) => {
     const result = await client.put(key, value, { ...conditions, signal })
     if (format === 'json') await writeLine(toJson(resultJson(result)))
     else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))

@@ -1,0 +1,18 @@
+// Commands in our messages are copied into a shell.
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
+
+/** `text` as one word of a POSIX shell. Control characters, which a terminal would obey, are written as bash reads them: `$'\u001b'`. */
+export function shellWord(text: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text
+  if (text.search(CONTROL) < 0) return `'${text.replaceAll("'", "'\\''")}'`
+  const escaped = text
+    .replace(/[\\']/g, '\\$&')
+    .replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return `$'${escaped}'`
+}
+
+/** A key may begin with `-`, like a flag. */
+export const getCommand = (key: string): string =>
+  `kv get ${key.startsWith('-') ? '-- ' : ''}${shellWord(key)}`

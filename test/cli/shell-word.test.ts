@@ -1,0 +1,31 @@
+import { execFileSync } from 'node:child_process'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { getCommand, shellWord } from '../../src/cli/shell-word.ts'
+
+test.each([
+  ['a/b-1', 'a/b-1'],
+  ['a b', "'a b'"],
+  ["it's $HOME", "'it'\\''s $HOME'"],
+  ['\u001b[31m\\', "$'\\u001b[31m\\\\'"],
+  ['', "''"],
+])('%j is %s in a shell', (text, word) => {
+  expect(shellWord(text)).toBe(word)
+})
+
+test('a shell reads the very words', () => {
+  const word = fc.string({ unit: 'binary' }).filter((text) => !text.includes('\0'))
+  fc.assert(
+    fc.property(fc.array(word, { minLength: 50 }), (words) => {
+      const script = `printf '%s\\0' ${words.map(shellWord).join(' ')}`
+      const said = execFileSync('bash', ['-c', script], { env: { ...process.env, LC_ALL: 'C.UTF-8' } })
+      expect(said.toString().split('\0').slice(0, -1)).toEqual(words)
+    }),
+    { numRuns: 3 },
+  )
+})
+
+test('a key that looks like a flag is none', () => {
+  expect(getCommand('-o')).toBe('kv get -- -o')
+  expect(getCommand('a b')).toBe("kv get 'a b'")
+})
