@@ -345,7 +345,10 @@ export class Driver implements NodeApi, NetworkEvents {
     done: (result: Result<Configuration>) => void,
   ): void {
     const deadline = this.#clock.now() + timeoutMs
-    const settled = (): boolean => !isJoint(this.#configuration)
+    // A leader that is no voter any more leads on until the others know it.
+    const leadsOn = (): boolean =>
+      this.#raft.role === 'leader' && !isVoter(this.#configuration, this.#replicaId)
+    const settled = (): boolean => !isJoint(this.#configuration) && !leadsOn()
     const body = encodeChange(change)
     const proposal = this.#newProposal(ENTRY_CONFIGURATION, 1, body.length, (frame) =>
       frame.set(body, BODY_AT),
@@ -357,7 +360,7 @@ export class Driver implements NodeApi, NetworkEvents {
       }
       this.#waits.until(settled, deadline - this.#clock.now(), (reached) => {
         const detail =
-          'the change is committed, but the joint configuration was not left before the time ran out'
+          'the change is committed, but the joint configuration was not left, or leadership not handed over, before the time ran out'
         if (reached) done({ ok: true, value: this.#configuration })
         else done({ ok: false, problem: { code: 'outcome_unknown', detail, written: 'unknown' } })
       })

@@ -263,6 +263,18 @@ test('a leader that is removed ends only when those that are left know it: they 
   expect(other.running.configuration.voters).toEqual([other.id])
 })
 
+test('the removal of a leader is done when those that are left know it', () => {
+  const cluster = SimulatedCluster.formed(2)
+  const [leader, other] = [cluster.leading, cluster.follower]
+  let done = false
+  leader.running.change({ kind: 'change', steps: [{ kind: 'remove', id: leader.id }] }, 5000, (result) => {
+    done = result.ok
+  })
+  cluster.until(() => done)
+  expect(other.running.configuration.voters).toEqual([other.id])
+  expect(isJoint(other.running.configuration)).toBe(false)
+})
+
 test('a removed replica ends, and its old id never comes back', () => {
   const cluster = SimulatedCluster.formed(3)
   const leader = cluster.leading

@@ -207,4 +207,18 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M432',
+    title: 'the removal of a leader is answered before the others know it',
+    why: 'Whoever asked takes the node away, and the others still need its vote.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        '!isJoint(this.#configuration) && !leadsOn()',
+        '!isJoint(this.#configuration)',
+      ),
+    ],
+  },
 ]
