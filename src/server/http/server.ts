@@ -235,7 +235,7 @@ class Front implements HttpServer {
   #serve(arrived: Arrived): void {
     const { request, response } = arrived
     const target = splitTarget(request.url ?? '')
-    const kv = target.path.startsWith('/v1/') || target.path === '/v1'
+    const kv = KV_PATH.test(target.path)
     this.#take(request, target, {
       startedAt: performance.now(),
       isAbandoned: () => response.destroyed,
@@ -380,6 +380,8 @@ interface HotRoute {
 }
 
 const NO_BYTES = new Uint8Array()
+/** Of /v1, also where its letters are escaped: fastify decodes the paths of its routes. */
+const KV_PATH = /^\/(?:v|%76)(?:1|%31)(?:\/|$)/
 const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

@@ -574,6 +574,8 @@ test('every answer under /v1 names cluster, node, term, revision and leader', as
     ['PUT', '/v1/kv/a', { 'Content-Encoding': 'br' }],
     ['POST', '/v1/cluster/leader', {}],
     ['GET', '/v1/kv/a', { 'Kv-Cluster': '1' }],
+    ['GET', '/%761/statu%73', {}],
+    ['GET', '/v%31/status', {}],
     ['GET', '/v1/kv/a', { Host: 'evil.example' }],
   ] as const)
     expect((await ask(method, target, { headers })).headers).toMatchObject(expected)
