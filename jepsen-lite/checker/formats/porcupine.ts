@@ -46,6 +46,9 @@ function operationOf(f: string, key: string, value: string): Operation {
 
 /** EDN's strings are JSON's, as far as these files go. */
 function unquote(text: string): string {
-  const value: unknown = JSON.parse(text)
-  return String(value)
+  try {
+    return String(JSON.parse(text))
+  } catch {
+    throw new HistoryError(`not understood as a text: ${text}`)
+  }
 }

@@ -44,6 +44,11 @@ test("porcupine's text of many keys", () => {
   ])
 })
 
+test("a text of porcupine's that is none is a fault of the file, and not of the judge", () => {
+  const text = '{:process 0, :type :invoke, :f :put, :key "0", :value "\\q"}'
+  expect(() => parse(text, undefined)).toThrow(HistoryError)
+})
+
 test('our own, written and read again', () => {
   const story = new Story().tell(put('x', '1'), { revision: 2 }).final('n1', 2, 'hash', [])
   story.ask(get('x')).fail('no_leader')
