@@ -47,6 +47,19 @@ test('nothing is forwarded to a leader whose connection is broken: what was lost
   expect(seqs(bench.take())).toEqual([1, 3])
 })
 
+test('what was lost with the connection to a leader that was lost sight of goes first when that is heard again', () => {
+  const bench = follower()
+  propose(bench, 1)
+  bench.step({ kind: 'disconnected', peer: id(2) })
+  bench.step({ kind: 'refused', peer: id(2) })
+  bench.take()
+  bench.step(connected(2, 1, 1))
+  expect([bench.raft.leader, seqs(bench.take())]).toEqual([undefined, []])
+  bench.receive(append(2, 1, [1, 1]))
+  propose(bench, 2)
+  expect(seqs(bench.take())).toEqual([1, 2])
+})
+
 test('a refusal that was lost with the connection is told again; what was appended is not', () => {
   const bench = new Bench({ limits: { uncommittedEntriesMax: 2 } })
   bench.lead()

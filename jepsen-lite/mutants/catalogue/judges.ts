@@ -13,6 +13,7 @@ const CHECKER_TESTS = ['anomalies', 'search.prop', 'lists', 'makers'].map(
   (name) => `test/jepsen-lite/checker/${name}.test.ts`,
 )
 const COMMAND_TESTS = ['test/jepsen-lite/commands/check.test.ts']
+const NETWORK_TESTS = ['test/jepsen-lite/sim/network.prop.test.ts']
 const WRONG_SERVERS = ['test/jepsen-lite/sim/wrong-servers.test.ts']
 const RUN_TESTS = ['perform', 'broken-servers'].map((name) => `test/jepsen-lite/local/${name}.int.test.ts`)
 
@@ -386,5 +387,30 @@ export const JUDGES: readonly Mutant[] = [
       'if (most > count + 1) continue',
     ],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K47',
+    'what a cut held back comes behind what arrives at the moment in which it ends',
+    'No connection reorders: a right server is called wrong, and a wrong one is tried with what never happens.',
+    ['jepsen-lite/sim/time.ts', 'this.#late.add(event)', 'this.#insert(event)'],
+    NETWORK_TESTS,
+  ),
+  judge(
+    'K48',
+    'a cut holds nothing back from a process that is stopped',
+    'What was held back before it stopped is overtaken.',
+    [
+      'jepsen-lite/sim/network.ts',
+      'if (!this.isCut(other.process, process)) this.#given(event, end, this.#frameRead)',
+      'if (process.paused || !this.isCut(other.process, process)) this.#given(event, end, this.#frameRead)',
+    ],
+    NETWORK_TESTS,
+  ),
+  judge(
+    'K49',
+    'a process that is stopped is never taken for a silent one',
+    'Its peers wait for it for good, and nobody sees what they do when it is gone.',
+    ['jepsen-lite/sim/process.ts', '    this.#world.stopped(this)\n', ''],
+    ['test/jepsen-lite/sim/harness.test.ts'],
   ),
 ]

@@ -60,6 +60,14 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [edit(RAFT, 'leader === undefined || this.#cutOff.has(leader)', 'leader === undefined')],
   },
   {
+    id: 'M450',
+    title: 'what was forwarded is not forwarded again to a leader that was lost sight of and is heard again',
+    why: 'The connection had taken it along: its client waits until the term is over.',
+    layers: SIM_UNIT,
+    tests: CONNECTIONS_TESTS,
+    edits: [edit(RAFT, '      this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)\n', '')],
+  },
+  {
     id: 'M403',
     title: 'the greeting pairs a durable term with the end of a log that is being cut off',
     why: 'A healthy replica is told that it has lost acknowledged entries, and stops.',

@@ -145,6 +145,18 @@ test('every clock moves on', () => {
   for (const ms of moved) expect(ms).toBeCloseTo(1000)
 })
 
+test('whoever is stopped for good falls silent: all its peers hang up', () => {
+  const { config } = calm({ spares: 0 })
+  const cluster = clusterOf(config)
+  cluster.runUntil(2000)
+  const stopped = cluster.machines[1]
+  const peers = cluster.network.endsAt(1).map(({ other }) => other)
+  expect(peers.map(({ closed }) => closed)).toEqual(peers.map(() => false))
+  stopped?.process?.pause()
+  cluster.runUntil(2000 + 2 * config.silenceMs)
+  expect(peers.map(({ closed }) => closed)).toEqual(peers.map(() => true))
+})
+
 test('a node whose clock stands still is found', () => {
   // It leads, is cut off, and never notices that its time is over.
   const schedule = calm({ leases: 1 })

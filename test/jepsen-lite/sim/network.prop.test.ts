@@ -9,7 +9,8 @@ import { End } from '../../../jepsen-lite/sim/wires.ts'
 import type { Frame } from '../../../src/server/links/wires.ts'
 import { runs } from '../../runs.ts'
 
-const MS = 4000
+const FROM_MS = 500
+const MS = 1500
 
 /** Delays of whole milliseconds, so that much happens at the same moment. */
 function schedule(faults: readonly Fault[], change: Partial<Schedule['config']> = {}): Schedule {
@@ -30,17 +31,17 @@ function schedule(faults: readonly Fault[], change: Partial<Schedule['config']> 
         readMs: 0.1,
         timeoutMs: 300,
       },
-      ...{ clients: 6, keys: 4 },
+      ...{ clients: 100, keys: 4 },
       ...change,
     },
-    ops: Array.from({ length: MS / 10 }, (_, at) => ({
-      ...({ at: 10 * at, kind: 'put', client: at % 6, node: at % 3, key: at % 4, x: at } as const),
+    ops: Array.from({ length: MS - FROM_MS }, (_, at) => ({
+      ...({ at: FROM_MS + at, kind: 'put', client: at % 100, node: at % 3, key: at % 4, x: at } as const),
     })),
     faults: [...faults].sort((a, b) => a.at - b.at),
   }
 }
 
-const spanned = { at: fc.integer({ min: 300, max: MS - 500 }), ms: fc.integer({ min: 1, max: 400 }) }
+const spanned = { at: fc.integer({ min: FROM_MS, max: MS }), ms: fc.integer({ min: 1, max: 60 }) }
 const target = fc.constantFrom<0 | 1 | 2 | 'leader'>(0, 1, 2, 'leader')
 const cut = { stalls: fc.boolean(), refuses: fc.boolean(), breaks: fc.boolean() }
 const fault: fc.Arbitrary<Fault> = fc.oneof(
@@ -50,11 +51,17 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({
     kind: fc.constant('slow-link'),
     from: target,
-    delayMs: fc.constantFrom(1, 7, 200),
+    delayMs: fc.constantFrom(1, 7, 40),
     ...spanned,
   }),
   fc.record({ kind: fc.constant('break'), target, at: spanned.at }),
 )
+
+/** What was held back before it stopped comes before what arrives meanwhile. */
+const stoppedWhileCutOff: Fault[] = [
+  { kind: 'isolate', target: 'leader', at: 1000, ms: 10, stalls: true, refuses: false, breaks: false },
+  { kind: 'pause', target: 'leader', at: 1005, ms: 20 },
+]
 
 /** As far as a test must tell them apart: what the network copies is not the same object. */
 function named(frame: Frame): string {
@@ -76,7 +83,7 @@ test('what arrives on a connection is what was sent on it, from the first frame 
   })
   onTestFinished(() => spy.mockRestore())
   fc.assert(
-    fc.property(fc.array(fault, { minLength: 4, maxLength: 24 }), (faults) => {
+    fc.property(fc.array(fault, { minLength: 20, maxLength: 40 }), (faults) => {
       sent.clear()
       wrong.length = 0
       const { violation } = runSchedule(schedule(faults), undefined, ({ network }) => {
@@ -91,6 +98,6 @@ test('what arrives on a connection is what was sent on it, from the first frame 
       expect(wrong).toEqual([])
       expect(violation).toBeUndefined()
     }),
-    { numRuns: runs(8), endOnFailure: true },
+    { numRuns: runs(8), endOnFailure: true, examples: [[stoppedWhileCutOff]] },
   )
 })
