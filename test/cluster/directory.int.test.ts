@@ -10,6 +10,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -53,6 +54,14 @@ test.each([
       for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true })
     },
   ],
+  [
+    'holds what was there before',
+    (path: string) => {
+      const backup = { ...JSON.parse(readFileSync(join(path, 'cluster.json'), 'utf8')), supervisor: null }
+      for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true })
+      writeFileSync(join(path, 'cluster.json'), JSON.stringify(backup))
+    },
+  ],
 ])(
   'a supervisor in the foreground says that its directory %s, and stop waits for its end',
   async (_, empty) => {
@@ -61,12 +70,13 @@ test.each([
     const ended = outcomeOf(child)
     await once(child.stdout ?? child, 'data')
     empty(space.path())
+    const left = existsSync(space.path()) ? readdirSync(space.path()) : []
     expect(await stopCluster(space.path())).toBe(true)
     expect(await isFree(space.port)).toBe(true)
     const { code, stderr } = await ended
     expect(code).toBe(1)
     expect(stderr).toContain('was moved, replaced, emptied or deleted')
-    expect(existsSync(space.path('cluster.json'))).toBe(false)
+    expect(existsSync(space.path()) ? readdirSync(space.path()) : []).toEqual(left)
   },
 )
 

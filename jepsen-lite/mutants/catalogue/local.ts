@@ -223,7 +223,7 @@ export const LOCAL: readonly Mutant[] = [
     edits: [
       edit(
         'src/cli/cluster/stop.ts',
-        'if (namesNobody(dataDir)) return knock(dataDir, MOVED_END_LIMIT_MS)',
+        'if (await knock(dataDir, MOVED_END_LIMIT_MS)) return true',
         'if (!existsSync(dataDir)) return false',
       ),
     ],
@@ -299,6 +299,20 @@ export const LOCAL: readonly Mutant[] = [
     why: 'it acknowledges writes that nobody will find again, and no command knows that it runs',
     layers: UNIT,
     tests: ['test/cluster/directory.int.test.ts'],
-    edits: [edit(SUPERVISOR, ' && !namesNobody(this.dataDir)', '')],
+    edits: [edit(SUPERVISOR, ' && names(this.dataDir, this.#self)', '')],
+  },
+  {
+    id: 'M613',
+    title: 'a cluster whose files are replaced by those of a backup goes on',
+    why: 'it acknowledges writes that nobody will find again, and stop says that nothing runs',
+    layers: UNIT,
+    tests: ['test/cluster/directory.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/supervisor-lock.ts',
+        'readClusterFile(dataDir)?.supervisor?.token === self.token',
+        'readClusterFile(dataDir) !== undefined',
+      ),
+    ],
   },
 ]

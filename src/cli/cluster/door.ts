@@ -6,36 +6,44 @@
 import { createHash } from 'node:crypto'
 import { connect, createServer } from 'node:net'
 
-/** Returns how to close it. Where somebody else has that name there is no door. */
-export function openDoor(dataDir: string, onKnock: () => void): () => void {
+/** What is said to whoever knocks while the cluster goes on. */
+const STAYS = 'stays'
+
+/** Returns how to close it. Where somebody else has that name there is no door. `onKnock`: whether the supervisor ends. */
+export function openDoor(dataDir: string, onKnock: () => boolean): () => void {
   if (process.platform !== 'linux') return () => {}
   const server = createServer((socket) => {
     socket
       .on('error', () => {})
       .unref()
       .resume()
-    onKnock()
+    if (!onKnock()) socket.end(STAYS)
   })
   server.on('error', () => {})
   server.listen(nameOf(dataDir)).unref()
   return () => server.close()
 }
 
-/** Resolves when whoever has been there is gone; false: nobody was there, or does not end within `limitMs`. */
+/** Resolves when whoever has been there is gone; false: nobody was there, or does not end (within `limitMs`). */
 export function knock(dataDir: string, limitMs: number): Promise<boolean> {
   if (process.platform !== 'linux') return Promise.resolve(false)
   return new Promise((resolve) => {
     const socket = connect(nameOf(dataDir))
-    const timer = setTimeout(() => socket.destroy(), limitMs)
     let opened = false
+    let stays = false
+    const stay = (): void => {
+      stays = true
+      socket.destroy()
+    }
+    const timer = setTimeout(stay, limitMs)
     socket.on('connect', () => {
       opened = true
     })
+    socket.on('data', stay)
     socket.on('error', () => {})
-    socket.resume()
     socket.on('close', () => {
       clearTimeout(timer)
-      resolve(opened)
+      resolve(opened && !stays)
     })
   })
 }

@@ -16,7 +16,7 @@ import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 import { MOVED_END_LIMIT_MS, processEnded, stopSupervisor } from './stop.ts'
 import { siblingModule } from './supervised-node.ts'
 import { otherCount, Supervisor, type SupervisorOptions } from './supervisor.ts'
-import { findSupervisor, namesNobody } from './supervisor-lock.ts'
+import { findSupervisor } from './supervisor-lock.ts'
 
 export interface StartReport {
   /** Called once, when the cluster serves. */
@@ -30,10 +30,10 @@ export async function startCluster(
   detach: boolean,
   report: StartReport,
 ): Promise<void> {
-  // The ports may be those of a cluster whose directory was moved away or emptied just now.
-  if (namesNobody(options.dataDir)) await knock(options.dataDir, MOVED_END_LIMIT_MS)
   const running = await findSupervisor(options.dataDir)
   if (running && (await showRunning(running, options, report))) return
+  // The ports may be those of a cluster whose directory was moved away, emptied or replaced just now.
+  await knock(options.dataDir, MOVED_END_LIMIT_MS)
   if (process.stderr.isTTY) report.say('Starting the nodes …')
   return detach ? startDetached(options, report) : startHere(options, report)
 }

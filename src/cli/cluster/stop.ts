@@ -12,7 +12,7 @@ import { startControlServer } from './control-server.ts'
 import { directoryId } from './directory-id.ts'
 import { knock } from './door.ts'
 import { Failure } from './failure.ts'
-import { findSupervisor, LOCK_FILE, namesNobody, releaseLock, takeLock } from './supervisor-lock.ts'
+import { findSupervisor, LOCK_FILE, releaseLock, takeLock } from './supervisor-lock.ts'
 
 /** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
 const OURS =
@@ -32,7 +32,7 @@ export async function stopCluster(dataDir: string): Promise<boolean> {
 
 async function ended(dataDir: string, supervisor: ControlAddress | undefined): Promise<boolean> {
   if (supervisor === undefined) {
-    if (namesNobody(dataDir)) return knock(dataDir, MOVED_END_LIMIT_MS)
+    if (await knock(dataDir, MOVED_END_LIMIT_MS)) return true
     await orphansEnded(dataDir)
     return false
   }

@@ -21,6 +21,14 @@ export async function findSupervisor(dataDir: string): Promise<ControlAddress | 
   return noted !== undefined && (await identifies(noted, dataDir)) ? noted : undefined
 }
 
+/** Whether `self` is the supervisor that is named there. If not, somebody has deleted or replaced the files under a cluster that runs. */
+export function names(dataDir: string, self: ControlAddress): boolean {
+  return (
+    read(join(dataDir, LOCK_FILE)) === JSON.stringify(self) ||
+    readClusterFile(dataDir)?.supervisor?.token === self.token
+  )
+}
+
 /** Nothing there names a supervisor: somebody has moved the directory of one that runs, or deleted what was in it, or none runs. */
 export function namesNobody(dataDir: string): boolean {
   return [LOCK_FILE, CLUSTER_FILE].every(

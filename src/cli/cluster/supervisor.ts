@@ -27,7 +27,7 @@ import { Failure, failureOf } from './failure.ts'
 import type { PeerAddresses } from './node-messages.ts'
 import { StoppedGuard } from './stopped-guard.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
-import { namesNobody, releaseLock, takeLock } from './supervisor-lock.ts'
+import { names, releaseLock, takeLock } from './supervisor-lock.ts'
 import { anotherAnswers, asked, knownVoters, type Voter } from './voters.ts'
 
 export const NODES_MAX = 9
@@ -287,7 +287,7 @@ export class Supervisor {
     // The system gives such ports to outgoing connections too: one may have taken it in the meantime.
     if (place.peerPort !== 0 && !(await isFree(place.peerPort))) place.peerPort = 0
     // Whoever stops the cluster meanwhile has found no process to end.
-    if (this.#stopping) throw new Failure(1, 'The cluster is being stopped.')
+    if (this.#endWhenLost()) throw new Failure(1, 'The cluster is being stopped.')
     place.node.start({
       name: place.node.name,
       dataDir: place.node.dataDir,
@@ -354,23 +354,26 @@ export class Supervisor {
   }
 
   /**
-   * Nodes open files by their path: in another directory of that name they would write into the data of others. Where all files are deleted, what
-   * they acknowledge from then on would be lost, and no command would find them.
+   * Nodes open files by their path: in another directory of that name they would write into the data of others. Where the files are deleted, or
+   * replaced by those of a backup, what they acknowledge from then on would be lost, and no command would find them.
    */
   #isHome(): boolean {
     try {
-      return directoryId(this.dataDir) === this.#directory && !namesNobody(this.dataDir)
+      return directoryId(this.dataDir) === this.#directory && names(this.dataDir, this.#self)
     } catch {
       // A file system that does not answer for a moment is no reason to end a cluster.
       return true
     }
   }
 
-  #endWhenLost(): void {
-    if (this.#stopping || this.#isHome()) return
+  /** Whether it ends, for that reason or another. */
+  #endWhenLost(): boolean {
+    if (this.#stopping) return true
+    if (this.#isHome()) return false
     this.#isLost = true
     this.#emit({ kind: 'lost' })
     void this.stop()
+    return true
   }
 
   /** What it says can wait for the next time: a start learns the rest from the directories of the nodes. So a full disk ends nobody here. */
@@ -594,7 +597,7 @@ export class Supervisor {
     // Perhaps it only had no leader, like the others.
     if (!evenHealthy && (await this.#findsLeader(node))) return healthy
     await node.kill()
-    if (this.#stopping) return refused(1, 'The cluster is being stopped.')
+    if (this.#endWhenLost()) return refused(1, 'The cluster is being stopped.')
     // Before its data is moved: with it, the next start finds the old replica; without, it knows that a new one may take its place.
     place.stage = 'replacing'
     this.#save(this.#self)
