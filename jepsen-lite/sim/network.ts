@@ -449,6 +449,11 @@ export class SimNetwork implements Carrier {
     time.push(at, IO, undefined, this.#endArrives, other)
   }
 
+  whenHeldLong({ process }: End, then: () => void): void {
+    const { time, config } = this.#world
+    if (config.silenceMs > 0) time.push(time.now + config.silenceMs, IO, process, then)
+  }
+
   whenTold({ process, other }: End, then: () => void): void {
     const { time, config } = this.#world
     time.push(Math.max(time.now, other.lastAt) + config.delayMs, IO, process, then)

@@ -12,6 +12,8 @@ export interface Carrier {
   carry(from: End, frame: Frame): void
   /** The end has closed; the other one is to hear of it. */
   closed(end: End, why: string): void
+  /** An end is on hold: calls back when that has lasted too long, if there is such a bound. */
+  whenHeldLong(end: End, then: () => void): void
   /** Once the other end has heard that this one has closed, and all that was sent before. */
   whenTold(end: End, then: () => void): void
 }
@@ -68,7 +70,11 @@ export class End implements Wire {
   }
 
   hold(): void {
-    this.#held ??= []
+    const held = this.#held ?? []
+    this.#held = held
+    this.#carrier.whenHeldLong(this, () => {
+      if (this.#held === held) this.close('no sign of life')
+    })
   }
 
   release(): void {
@@ -106,10 +112,9 @@ export class End implements Wire {
     else this.#held.push(why)
   }
 
-  /** Nothing is heard of the other end any more. Whoever does not listen notices that later. */
+  /** Nothing is heard of the other end any more. Whoever does not listen does not notice. */
   fellSilent(): void {
     if (this.#held === undefined) this.close('no sign of life')
-    else this.#held.push('no sign of life')
   }
 
   #take(frame: Frame): void {

@@ -291,4 +291,18 @@ export const TRANSPORT: readonly Mutant[] = [
     tests: LINKS_TESTS,
     edits: [edit(RECEIVER, 'older.offer.term > offer.term', 'older.offer.term >= offer.term')],
   },
+  {
+    id: 'M451',
+    title: 'a connection on hold is never given up',
+    why: 'A replica that joins, cannot be called back and dies without a word is called for ever; places of callers stay taken while a node opens.',
+    layers: UNIT,
+    tests: ['test/server/tcp/link.int.test.ts'],
+    edits: [
+      edit(
+        CONNECTION,
+        'if (this.silentTicks > SILENT_TICKS) this.close(',
+        'if (!this.onHold && this.silentTicks > SILENT_TICKS) this.close(',
+      ),
+    ],
+  },
 ]

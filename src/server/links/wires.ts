@@ -92,7 +92,7 @@ export interface Wire {
   send(frame: Frame): boolean
   /**
    * What arrives from now on waits, and the sender with it. The news of its end waits behind it, or comes at once, and then what waits
-   * is lost; that the other side has fallen silent is not noticed.
+   * is lost. After `silenceMs` on hold the wire ends: whether the other side lives is not seen meanwhile, nor told that we do.
    */
   hold(): void
   release(): void

@@ -133,11 +133,13 @@ export class Connection implements Wire {
   /** Frames that arrive from now on wait, and the sender with them. */
   hold(): void {
     this.onHold = true
+    this.silentTicks = 0
     this.socket.pause()
   }
 
   release(): void {
     this.onHold = false
+    this.silentTicks = 0
     this.read()
     for (const chunk of this.held.splice(0)) this.arrived(chunk)
     if (!this.over) this.socket.resume()
@@ -255,9 +257,10 @@ export class Connection implements Wire {
   }
 
   private tick(asks: boolean): void {
-    if (this.onHold) return
     this.silentTicks++
+    // One that is on hold that long has had no answer to its pings: it gives this up as well, if it is there at all.
     if (this.silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.limits.silenceMs} ms`)
+    else if (this.onHold) return
     else if (asks) this.sendBare(CODE.ping)
     // On a slow way the ping waits behind what was sent before. That some of this has come is said without being asked.
     else if (this.owesPong && this.between !== undefined) this.sendPong()

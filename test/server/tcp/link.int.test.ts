@@ -463,6 +463,20 @@ test('a peer that says nothing, not even to a ping, is given up', async () => {
   await Promise.all([called.closed(), caller.closed()])
 })
 
+test('a caller that died without a word is given up, too, while it waits to be called back, or for the node to open', async () => {
+  const limits = { silenceMs: 60, reconnectMaxMs: 10 }
+  const gone = await bareListener()
+  gone.server.close()
+  const a = await party({ limits })
+  a.network.setPeers([])
+  const caller = await RawPeer.to(a.address)
+  caller.hello({ greeting: greetingOf({ peer: gone.address }) })
+  expect((await caller.next())?.type).toBe(CODE.welcome)
+  await caller.closed()
+  const early = await RawPeer.to((await party({ id: 3, limits })).address)
+  await early.closed()
+})
+
 test('a listener that cannot have its port says so', async () => {
   const a = await party()
   await expect(party({ id: 2, port: portOf(a.address) })).rejects.toThrow(/EADDRINUSE/)
