@@ -157,6 +157,9 @@ export class SimEngine implements Engine {
   get sequence(): number {
     return this.#disk.sequence
   }
+  get heldTo(): number {
+    return this.#disk.sequence
+  }
   get isWriting(): boolean {
     return this.#inFlight !== undefined
   }

@@ -38,6 +38,8 @@ export interface EngineSnapshot extends Reader {
 export interface Engine extends Reader {
   /** Operations ever written, each put and delete counting one. In LevelDB this is its sequence number. */
   readonly sequence: number
+  /** The last batch ends here or later: before `sequence` only when a write has failed, whose operations LevelDB had counted. */
+  readonly heldTo: number
   snapshot(): EngineSnapshot
   batch(): EngineBatch
   /** All of the batch or nothing, durable when `done` says so; never before the call returns. */

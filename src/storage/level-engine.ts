@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
 import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from './engine.ts'
 import { asError } from './errors.ts'
+import type { Extent } from './verify.ts'
 import type { Watermark } from './watermark.ts'
 
 const KiB = 1024
@@ -116,16 +117,21 @@ export class LevelEngine implements Engine {
   readonly #db: Database
   readonly #watermark: Watermark
   #sequence: number
+  #heldTo: number
 
-  /** `sequence`: LevelDB's own, as verified before it was opened. */
-  constructor(db: Database, watermark: Watermark, sequence: number) {
+  /** As verified before LevelDB was opened. */
+  constructor(db: Database, watermark: Watermark, { sequence, heldTo }: Extent) {
     this.#db = db
     this.#watermark = watermark
     this.#sequence = sequence
+    this.#heldTo = heldTo
   }
 
   get sequence(): number {
     return this.#sequence
+  }
+  get heldTo(): number {
+    return this.#heldTo
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
@@ -163,10 +169,23 @@ export class LevelEngine implements Engine {
           return
         }
         this.#sequence = sequence
+        this.#heldTo = sequence
         done(undefined)
       },
-      (error: unknown) => done(asError(error)),
+      (error: unknown) => {
+        this.#noteFailed(sequence)
+        done(asError(error))
+      },
     )
+  }
+
+  /** Without the note the next start may have to refuse what is whole. That is no reason to say anything else than what has failed. */
+  #noteFailed(through: number): void {
+    try {
+      this.#watermark.noteFailed({ from: this.#heldTo, through })
+    } catch {
+      // The disk is as it is.
+    }
   }
 
   compact(done: (error: Error | undefined) => void): void {

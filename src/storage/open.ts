@@ -17,8 +17,8 @@ import {
 } from './level-engine.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
-import { Damage, verifyDatabase } from './verify.ts'
-import { createWatermark, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
+import { Damage, type Extent, verifyDatabase } from './verify.ts'
+import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
 
 export interface OpenOptions {
   /** Names that the caller expects; another one is refused. */
@@ -40,11 +40,11 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node.`)
   const { identity } = content
   refuseAnother(dir, identity, options)
-  const { watermark, sequence } = verified(dir, identity, options.discardSuspectTail ?? false)
+  const { mark, extent } = verified(dir, identity, options.discardSuspectTail ?? false)
   endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
-  const engine = await open(dir, limits, sequence)
-  if (readWatermark(dir) !== watermark) {
+  const engine = await open(dir, limits, extent)
+  if (readWatermark(dir).mark !== mark) {
     // Whoever had it open wrote to it between the two readings.
     await closed(engine)
     throw inUse(dir)
@@ -100,7 +100,7 @@ async function fill(dir: string, db: Database, initial: InitialState): Promise<v
   createWatermark(dir, FORMAT_OPERATIONS)
   const watermark = new Watermark(dir)
   try {
-    const engine = new LevelEngine(db, watermark, 0)
+    const engine = new LevelEngine(db, watermark, { sequence: 0, heldTo: 0 })
     const batch = engine.batch()
     formatEngine(batch, initial)
     await new Promise<void>((resolve, reject) => {
@@ -124,10 +124,10 @@ function verified(
   dir: string,
   identity: Identity,
   discardSuspectTail: boolean,
-): { watermark: number | undefined; sequence: number } {
+): { mark: number | undefined; extent: Extent } {
   try {
-    const watermark = lowerBound(dir)
-    return { watermark, sequence: verifyDatabase(dir, { watermark, discardSuspectTail }) }
+    const reached = lowerBound(dir)
+    return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
   } catch (error) {
     // Files that are being written to may look like anything.
     if (isInUse(dir)) throw inUse(dir)
@@ -141,13 +141,13 @@ function verified(
   }
 }
 
-function lowerBound(dir: string): number | undefined {
+function lowerBound(dir: string): Reached {
   if (statSync(join(dir, WATERMARK_FILE), { throwIfNoEntry: false }) === undefined)
     throw new Damage(WATERMARK_FILE, 'the file is missing')
   return readWatermark(dir)
 }
 
-async function open(dir: string, limits: LevelLimits, sequence: number): Promise<LevelEngine> {
+async function open(dir: string, limits: LevelLimits, extent: Extent): Promise<LevelEngine> {
   let watermark: Watermark | undefined
   let db: Database | undefined
   try {
@@ -156,7 +156,7 @@ async function open(dir: string, limits: LevelLimits, sequence: number): Promise
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
     // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.
     syncDirectory(dir)
-    return new LevelEngine(db, watermark, sequence)
+    return new LevelEngine(db, watermark, extent)
   } catch (error) {
     watermark?.close()
     await db?.close()

@@ -104,7 +104,7 @@ function readState(engine: Engine): Recovered {
   if (sealedApplied === undefined) throw new CorruptionError('the applied record is missing')
   const { meta, sequence } = decodeMeta(sealedMeta)
   const state = decodeAppliedRecord(sealedApplied)
-  if (sequence !== engine.sequence)
+  if (sequence < engine.heldTo || sequence > engine.sequence)
     throw new CorruptionError(
       `the meta record is of sequence number ${sequence}, the database ends at ${engine.sequence}`,
     )

@@ -9,13 +9,15 @@
 // - sequence numbers run without a gap through all WALs, from no later than where MANIFEST stands to no earlier than that;
 // - they end no earlier than the side file says (watermark.ts).
 //
-// The one thing allowed is the end of an append that was cut off: half a record at the end of the newest WAL that has any.
+// Two things are allowed. The end of an append that was cut off: half a record at the end of the newest WAL that has any. And a MANIFEST that
+// counts a write that failed, when the side file has noted that: what was acknowledged ends before it.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readLogFile } from './leveldb-log.ts'
 import { Manifest } from './leveldb-manifest.ts'
 import { tableFault } from './leveldb-table.ts'
+import type { FailedWrite, Reached } from './watermark.ts'
 
 /** What is wrong, and in which file. */
 export class Damage extends Error {
@@ -28,9 +30,16 @@ export class Damage extends Error {
 }
 
 export interface VerifyOptions {
-  /** Lower bound from the side file. */
-  readonly watermark: number | undefined
+  readonly reached: Reached
   readonly discardSuspectTail: boolean
+}
+
+/** How far a database goes. */
+export interface Extent {
+  /** LevelDB's sequence number, from which it counts on. */
+  readonly sequence: number
+  /** The last batch ends here or later: at `sequence`, unless that counts a write that failed. */
+  readonly heldTo: number
 }
 
 /** Content of a WAL record: sequence number of its first operation (8, little-endian), number of operations (4), operations. */
@@ -39,21 +48,28 @@ const WAL_RECORD_HEADER_BYTES = 12
 /** How far behind a fault a whole record is still taken for one of this WAL. */
 const SEQUENCES_AHEAD_MAX = 2 ** 32
 
-/** LevelDB's sequence number at the end of all that it holds. Throws `Damage`. */
-export function verifyDatabase(dir: string, options: VerifyOptions): number {
+/** Throws `Damage`. */
+export function verifyDatabase(dir: string, { reached, discardSuspectTail }: VerifyOptions): Extent {
   const names = readdirSync(dir)
   const manifestName = readCurrent(dir, names)
   const manifest = readManifest(dir, manifestName)
   checkTables(dir, manifest)
-  const end = walkLogs(dir, names, manifestName, manifest, options.discardSuspectTail)
-  if (options.watermark !== undefined && end < options.watermark)
+  const { lastSequence } = manifest
+  const counted = countedBy(lastSequence, reached.failed)
+  const end = walkLogs(dir, names, manifestName, manifest, counted, discardSuspectTail) ?? lastSequence
+  if (reached.mark !== undefined && end < reached.mark)
     throw new Damage(
       `${walsNamed(names).at(-1)?.name ?? 'the newest .log file'} or another WAL`,
       `acknowledged writes are missing: the database ends at sequence number ${end}, ` +
-        `but ${options.watermark} had been reached (a WAL was emptied, deleted or cut off)`,
+        `but ${reached.mark} had been reached (a WAL was emptied, deleted or cut off)`,
     )
-  return end
+  if (counted !== undefined && end <= lastSequence) return { sequence: lastSequence, heldTo: counted.from }
+  return { sequence: end, heldTo: end }
 }
+
+/** The write that failed, when MANIFEST counts it and nothing else behind what was acknowledged. */
+const countedBy = (lastSequence: number, failed: FailedWrite | undefined): FailedWrite | undefined =>
+  failed !== undefined && lastSequence > failed.from && lastSequence <= failed.through ? failed : undefined
 
 function readCurrent(dir: string, names: readonly string[]): string {
   if (!names.includes('CURRENT')) throw new Damage('CURRENT', 'the file is missing')
@@ -116,13 +132,15 @@ const walsNamed = (names: readonly string[]): Wal[] =>
     .map((name) => ({ name, number: Number.parseInt(name, 10) }))
     .sort((a, b) => a.number - b.number)
 
+/** Where the WALs end; undefined when there is nothing in them. */
 function walkLogs(
   dir: string,
   names: readonly string[],
   manifestName: string,
   { oldestLog, prevLog, lastSequence }: Position,
+  counted: FailedWrite | undefined,
   discardSuspectTail: boolean,
-): number {
+): number | undefined {
   const wals = walsNamed(names).filter(({ number }) => number >= oldestLog || number === prevLog)
   if (!wals.some(({ number }) => number === oldestLog))
     throw new Damage(
@@ -150,8 +168,8 @@ function walkLogs(
     next = walked.next
     if (walked.isUnfinished) unfinished = wal
   }
-  if (next === undefined) return lastSequence
-  if (next - 1 < lastSequence)
+  if (next === undefined) return undefined
+  if (next - 1 < (counted?.from ?? lastSequence))
     throw new Damage(
       wals.at(-1)?.name ?? manifestName,
       `acknowledged writes are missing: the WALs end at sequence number ${next - 1}, ${manifestName} stands at ${lastSequence} ` +

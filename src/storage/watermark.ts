@@ -5,6 +5,12 @@
 // file may be an old one, or torn; then it says less, or nothing. It is what tells a newest WAL that was emptied, deleted or cut from a young one.
 //
 //   "QMRK" | sequence (8) | CRC-32 (4)
+//
+// Behind it stands what a write that failed leaves, for LevelDB counts the operations of that too, and a compaction that ends after it records
+// their number in MANIFEST: every batch up to `from` is there, and nothing was acknowledged of what is numbered behind it, up to `through`.
+// The next mark lies behind `from`, and makes an end of that.
+//
+//   "QFLD" | from (8) | through (8) | CRC-32 (4)
 
 import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +20,24 @@ import { CorruptionError } from './errors.ts'
 export const WATERMARK_FILE = 'WATERMARK'
 const MAGIC = new TextEncoder().encode('QMRK')
 
+const MARK_BYTES = 16
+const FAILED_MAGIC = new TextEncoder().encode('QFLD')
+
 const encode = (sequence: number): Uint8Array => seal(MAGIC, MAGIC, new Encoder().uint64(sequence).finish())
+
+/** Sequence numbers that no acknowledged batch has: those behind `from`, up to `through`. */
+export interface FailedWrite {
+  readonly from: number
+  readonly through: number
+}
+
+/** What the side file says. */
+export interface Reached {
+  /** The lower bound; undefined when the file is torn and says nothing. */
+  readonly mark: number | undefined
+  /** The write that failed after the mark was made, if one did. */
+  readonly failed: FailedWrite | undefined
+}
 
 export class Watermark {
   readonly #file: number
@@ -24,8 +47,16 @@ export class Watermark {
   }
 
   raise(sequence: number): void {
-    const bytes = encode(sequence)
-    const written = writeSync(this.#file, bytes, 0, bytes.length, 0)
+    this.#write(encode(sequence), 0)
+  }
+
+  noteFailed({ from, through }: FailedWrite): void {
+    const payload = new Encoder().uint64(from).uint64(through).finish()
+    this.#write(seal(FAILED_MAGIC, FAILED_MAGIC, payload), MARK_BYTES)
+  }
+
+  #write(bytes: Uint8Array, at: number): void {
+    const written = writeSync(this.#file, bytes, 0, bytes.length, at)
     if (written !== bytes.length)
       throw new Error(`${WATERMARK_FILE}: ${written} of ${bytes.length} bytes were written`)
   }
@@ -45,14 +76,23 @@ export function createWatermark(dir: string, sequence: number): void {
   }
 }
 
-/** The lower bound; undefined when the file is torn and says nothing. A missing file throws: it is made with the directory and stays. */
-export function readWatermark(dir: string): number | undefined {
+/** A missing file throws: it is made with the directory and stays. */
+export function readWatermark(dir: string): Reached {
   const bytes = readFileSync(join(dir, WATERMARK_FILE))
+  const [mark] = numbersOf(MAGIC, bytes.subarray(0, MARK_BYTES), 1) ?? []
+  const [from, through] = numbersOf(FAILED_MAGIC, bytes.subarray(MARK_BYTES), 2) ?? []
+  if (mark === undefined || from === undefined || through === undefined || from < mark)
+    return { mark, failed: undefined }
+  return { mark, failed: { from, through } }
+}
+
+/** So many numbers behind the magic; undefined: torn, or not there. */
+function numbersOf(magic: Uint8Array, sealed: Uint8Array, count: number): number[] | undefined {
   try {
-    const decoder = new Decoder(unseal(MAGIC, bytes, WATERMARK_FILE).subarray(MAGIC.length), WATERMARK_FILE)
-    const sequence = decoder.uint64()
+    const decoder = new Decoder(unseal(magic, sealed, WATERMARK_FILE).subarray(magic.length), WATERMARK_FILE)
+    const numbers = Array.from({ length: count }, () => decoder.uint64())
     decoder.end()
-    return sequence
+    return numbers
   } catch (error) {
     if (error instanceof CorruptionError) return undefined
     throw error

@@ -27,6 +27,9 @@ export class FaultyEngine implements Engine {
   get sequence(): number {
     return this.#engine.sequence
   }
+  get heldTo(): number {
+    return this.#engine.heldTo
+  }
 
   get(key: Uint8Array): Uint8Array | undefined {
     this.#faults.beforeRead?.(++this.#reads)

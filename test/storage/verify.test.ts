@@ -147,8 +147,8 @@ describe('a database', () => {
     write(`${String(number).padStart(6, '0')}.log`, file)
     return file
   }
-  const verify = (watermark?: number, discardSuspectTail = false): number =>
-    verifyDatabase(dir, { watermark, discardSuspectTail })
+  const verify = (mark?: number, discardSuspectTail = false): number =>
+    verifyDatabase(dir, { reached: { mark, failed: undefined }, discardSuspectTail }).sequence
   const damage = (watermark?: number): string => {
     try {
       verify(watermark)
@@ -335,6 +335,32 @@ describe('a database', () => {
     const whole = logFile([edit(first), edit({ deleted: [[0, 5]], log: 12, last: 109 })])
     write('MANIFEST-000007', whole.subarray(0, -1))
     expect(verify(110)).toBe(110)
+  })
+
+  describe('behind a write that failed', () => {
+    const extent = (from: number, through: number): unknown =>
+      verifyDatabase(dir, { reached: { mark: 94, failed: { from, through } }, discardSuspectTail: false })
+
+    test('may be counted further by MANIFEST, as far as that write went', () => {
+      wal(8, [90, 3], [93, 2])
+      expect(extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
+      expect(extent(94, 120)).toEqual({ sequence: 100, heldTo: 94 })
+      expect(() => extent(94, 99)).toThrow('acknowledged writes are missing')
+      // What the note vouches for must be there.
+      expect(() => extent(95, 120)).toThrow('acknowledged writes are missing')
+      wal(8)
+      expect(extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
+    })
+
+    test('is taken at its word where MANIFEST does not count that', () => {
+      wal(8, [101, 4])
+      expect(extent(104, 110)).toEqual({ sequence: 104, heldTo: 104 })
+      // It was whole all the same, or another one has followed.
+      expect(extent(100, 104)).toEqual({ sequence: 104, heldTo: 104 })
+      expect(extent(97, 100)).toEqual({ sequence: 104, heldTo: 104 })
+      wal(8)
+      expect(extent(100, 104)).toEqual({ sequence: 100, heldTo: 100 })
+    })
   })
 
   test('drops a suspect tail when asked to, unless it was acknowledged', () => {

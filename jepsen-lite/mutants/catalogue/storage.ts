@@ -196,8 +196,8 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/verify.ts',
-        'if (options.watermark !== undefined && end < options.watermark)',
-        'if (options.watermark !== undefined && end < 0)',
+        'if (reached.mark !== undefined && end < reached.mark)',
+        'if (reached.mark !== undefined && end < 0)',
       ),
     ],
   },
@@ -604,5 +604,29 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/server/disk-space.int.test.ts'],
     edits: [edit('src/server/start-node.ts', ' && !isInUse(options.dataDir)', '')],
+  },
+  {
+    id: 'M553',
+    title: 'a write that failed is not noted',
+    why: 'LevelDB counts it, a compaction records the number, and the next start misses acknowledged writes that never were. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/counted.test.ts'],
+    edits: [edit('src/storage/level-engine.ts', '        this.#noteFailed(sequence)\n', '')],
+  },
+  {
+    id: 'M554',
+    title: 'MANIFEST may be ahead of the WALs by more than the write that failed',
+    why: 'Then a write that was acknowledged is missing. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/counted.test.ts', 'test/storage/verify.test.ts'],
+    edits: [edit('src/storage/verify.ts', ' && lastSequence <= failed.through ? failed', ' ? failed')],
+  },
+  {
+    id: 'M555',
+    title: 'the note of a write that failed is believed after a later batch',
+    why: 'What is missing then may have been acknowledged. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/counted.test.ts'],
+    edits: [edit('src/storage/watermark.ts', ' || from < mark)', ')')],
   },
 ]

@@ -1,0 +1,153 @@
+// A write that fails for want of room is counted by LevelDB all the same, and a compaction that ends after it records the number in MANIFEST: then
+// MANIFEST is ahead of all that the WALs and tables hold, as if acknowledged writes were lost. The side file tells one from the other.
+
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openStorage } from '../../src/storage/index.ts'
+import { createDatabase, LevelEngine, levelLimits } from '../../src/storage/level-engine.ts'
+import { createWatermark, readWatermark, Watermark } from '../../src/storage/watermark.ts'
+import { type Files, filesOf, outcomeOf } from './damage.ts'
+import { FaultyEngine } from './faulty.ts'
+import { edit, logFile } from './leveldb-files.ts'
+import { levelReplica, temporaryDirectory } from './replicas.ts'
+import { closed } from './samples.ts'
+import { contentAfter, submit } from './workload.ts'
+
+/** LevelDB begins a WAL after some twenty batches. */
+const [LIMITS, PADDING] = [{ writeBufferSize: 64 * 1024 }, 2000]
+
+let parent: string
+beforeAll(async () => {
+  parent = await temporaryDirectory()
+})
+afterAll(() => rmSync(parent, { recursive: true }))
+
+const nameOf = (wal: number): string => `${String(wal).padStart(6, '0')}.log`
+const newestFile = (names: readonly string[]): number =>
+  Math.max(...names.map((name) => Number.parseInt(name, 10)).filter((number) => !Number.isNaN(number)))
+
+/** What a full disk leaves, whose next WAL could be made but not written; and how many batches were acknowledged. */
+async function filledUp(): Promise<{ files: Files; count: number }> {
+  const replica = await levelReplica({ limits: LIMITS })
+  const storage = await replica.open()
+  const wal = newestFile(readdirSync(replica.dir))
+  symlinkSync('/dev/full', join(replica.dir, nameOf(wal + 1)))
+  let count = 0
+  let failure: unknown
+  while (failure === undefined) {
+    await submit(storage, count + 1, PADDING).then(
+      () => count++,
+      (error: unknown) => {
+        failure = error
+      },
+    )
+  }
+  expect(failure).toMatchObject({ message: expect.stringContaining('start the node again') })
+  // The compaction goes on, and records what LevelDB has counted.
+  await expect.poll(() => existsSync(join(replica.dir, nameOf(wal)))).toBe(false)
+  rmSync(join(replica.dir, nameOf(wal + 1)))
+  writeFileSync(join(replica.dir, nameOf(wal + 1)), '')
+  const files = filesOf(replica.dir)
+  await replica.dispose()
+  return { files, count }
+}
+
+function directoryOf(files: Files, changed: Readonly<Record<string, Uint8Array>> = {}): string {
+  const dir = mkdtempSync(join(parent, 'node-'))
+  for (const [name, content] of [...files, ...Object.entries(changed)])
+    writeFileSync(join(dir, name), content)
+  return dir
+}
+
+const fileOf = (files: Files, pattern: RegExp): readonly [name: string, content: Buffer] => {
+  const found = [...files].find(([name]) => pattern.test(name))
+  if (found === undefined) throw new Error(`no ${pattern}`)
+  return found
+}
+
+/** With MANIFEST at this sequence number; were it there before, that changes nothing. */
+function countedTo(files: Files, sequence: number): Files {
+  const [name, content] = fileOf(files, /^MANIFEST/)
+  return new Map([...files, [name, Buffer.concat([content, logFile([edit({ last: sequence })])])]])
+}
+
+const markIn = (watermark: Buffer): number => Number(watermark.readBigUInt64BE(4))
+const throughIn = (watermark: Buffer): number => Number(watermark.readBigUInt64BE(16 + 12))
+
+test('the node starts again with exactly what was acknowledged', async () => {
+  const { files, count } = await filledUp()
+  const [, watermark] = fileOf(files, /^WATERMARK$/)
+  const counted = countedTo(files, throughIn(watermark))
+  const content = await contentAfter(count, PADDING)
+  expect(await outcomeOf(directoryOf(counted))).toEqual({ kind: 'opened', content })
+
+  // A start that fails once LevelDB has opened leaves it in another form: all in tables, and an empty WAL.
+  const dir = directoryOf(counted)
+  const beforeRead = (): never => {
+    throw new Error('Input/output error')
+  }
+  await expect(
+    openStorage(dir, { under: (engine) => new FaultyEngine(engine, { beforeRead }) }),
+  ).rejects.toThrow('Input/output error')
+  const recovered = new Map(filesOf(dir))
+  expect(recovered.has(fileOf(counted, /^MANIFEST/)[0])).toBe(false)
+  expect(await outcomeOf(directoryOf(recovered))).toEqual({ kind: 'opened', content })
+
+  // What is written after it goes on, and binds.
+  const running = directoryOf(recovered)
+  const storage = await openStorage(running)
+  await submit(storage, count + 1, PADDING)
+  const killed = filesOf(running)
+  await closed(storage)
+  expect(await outcomeOf(directoryOf(killed))).toEqual({
+    kind: 'opened',
+    content: await contentAfter(count + 1, PADDING),
+  })
+  const [wal] = fileOf(killed, /\.log$/)
+  expect(await outcomeOf(directoryOf(killed, { [wal]: Buffer.alloc(0) }))).toMatchObject({ kind: 'refused' })
+})
+
+test('nothing else passes for it', async () => {
+  const { files } = await filledUp()
+  const [, watermark] = fileOf(files, /^WATERMARK$/)
+  const through = throughIn(watermark)
+  const refused = { kind: 'refused' }
+  // Beyond the write that failed.
+  expect(await outcomeOf(directoryOf(countedTo(files, through + 1)))).toMatchObject(refused)
+  const counted = countedTo(files, through)
+  // A note that is torn or damaged.
+  for (let length = 0; length < watermark.length; length++) {
+    const torn = { WATERMARK: watermark.subarray(0, length) }
+    expect((await outcomeOf(directoryOf(counted, torn))).kind, `${length}`).toBe('refused')
+  }
+  for (let bit = 0; bit < watermark.length * 8; bit += 5) {
+    const flipped = Buffer.from(watermark)
+    flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
+    expect((await outcomeOf(directoryOf(counted, { WATERMARK: flipped }))).kind, `${bit}`).toBe('refused')
+  }
+  // A later batch was acknowledged.
+  const later = directoryOf(counted)
+  const side = new Watermark(later)
+  side.raise(markIn(watermark) + 1)
+  side.close()
+  expect((await outcomeOf(later)).kind).toBe('refused')
+})
+
+test('a write that fails after such a start is noted from where the last batch was', async () => {
+  const dir = await temporaryDirectory()
+  createWatermark(dir, 90)
+  const db = await createDatabase(dir, levelLimits)
+  const side = new Watermark(dir)
+  const engine = new LevelEngine(db, side, { sequence: 103, heldTo: 97 })
+  const batch = engine.batch()
+  batch.put(Uint8Array.of(1), Uint8Array.of(1))
+  await db.close()
+  const error = await new Promise((resolve) => engine.write(batch, resolve))
+  expect(error).toBeInstanceOf(Error)
+  expect(readWatermark(dir)).toEqual({ mark: 90, failed: { from: 97, through: 104 } })
+  side.raise(98)
+  expect(readWatermark(dir)).toEqual({ mark: 98, failed: undefined })
+  side.close()
+  rmSync(dir, { recursive: true })
+})
