@@ -296,7 +296,13 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The client waits for its timeout.',
     layers: UNIT,
     tests: LANE_TESTS,
-    edits: [edit(`${HTTP}/body.ts`, '  request.emit(BROKEN, refused)\n', '')],
+    edits: [
+      edit(
+        `${HTTP}/body.ts`,
+        '    this.#refuse(refused)\n    this.#onBroken?.()\n',
+        '    this.#refused = refused\n',
+      ),
+    ],
   },
   {
     id: 'M826',
@@ -326,9 +332,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'A client that sends them without end ends the node.',
     layers: UNIT,
     tests: SLOW_TESTS,
-    edits: [
-      edit(HTTP_LANE, '    if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#stream.pause()\n', ''),
-    ],
+    edits: [edit(HTTP_LANE, 'this.#waiting.length >= AHEAD_REQUESTS_MAX || heldBytes', 'heldBytes')],
   },
   {
     id: 'M829',
@@ -499,8 +503,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [
       edit(
         `${HTTP}/http-lane.ts`,
-        'if (!this.#stream.writable) return',
-        'if (this.#stream.destroyed) return',
+        '    if (!this.#stream.writable) {\n',
+        '    if (this.#stream.destroyed) {\n',
       ),
     ],
   },
@@ -511,9 +515,33 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: BODY_TESTS,
     edits: [
-      edit(`${HTTP}/body.ts`, '    let received: Buffer = NOTHING\n', '    const chunks: Buffer[] = []\n'),
-      edit(`${HTTP}/body.ts`, 'else received = appended(received, before, chunk)', 'else chunks.push(chunk)'),
-      edit(`${HTTP}/body.ts`, 'done(received.subarray(0, length))', 'done(Buffer.concat(chunks, length))'),
+      edit(`${HTTP}/body.ts`, '  #length = 0\n', '  #length = 0\n  readonly #chunks: Buffer[] = []\n'),
+      edit(
+        `${HTTP}/body.ts`,
+        'else this.#received = appended(this.#received, before, chunk)',
+        'else this.#chunks.push(chunk)',
+      ),
+      edit(
+        `${HTTP}/body.ts`,
+        'this.#received.subarray(0, this.#length)',
+        'Buffer.concat(this.#chunks.splice(0), this.#length)',
+      ),
     ],
+  },
+  {
+    id: 'M573',
+    title: 'a client may send bodies ahead of its answers without bound',
+    why: 'The bodies of a few such clients take all the room, and all others are told that the node is overloaded.',
+    layers: UNIT,
+    tests: BODY_TESTS,
+    edits: [edit(HTTP_LANE, ' || heldBytes > AHEAD_BYTES_MAX', '')],
+  },
+  {
+    id: 'M574',
+    title: 'a body that nobody will ask for is kept',
+    why: 'It is in memory until its request is answered, and a client may send one for as long as that takes.',
+    layers: UNIT,
+    tests: BODY_TESTS,
+    edits: [edit(`${HTTP}/server.ts`, '      arrived.body.drop()\n', '')],
   },
 ]

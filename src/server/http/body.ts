@@ -22,27 +22,8 @@ export function codingRefusal(headers: IncomingHttpHeaders): Refused | undefined
 
 const NOTHING = Buffer.alloc(0)
 
-/** Requests whose bodies can be read no further, and what is wrong with them. */
-const broken = new WeakMap<IncomingMessage, Refused>()
-const BROKEN = Symbol('broken')
-
-/** The rest of a body will not come. Whoever reads or drops it is told, now or when it begins to. */
-export function breakBody(request: IncomingMessage, refused: Refused): void {
-  broken.set(request, refused)
-  request.emit(BROKEN, refused)
-}
-
 /** How long a client that still sends what cannot be read may do so: a connection closed under it would cost it the answer. */
 export const LINGER_MS = 500
-
-export const isBroken = (request: IncomingMessage): boolean => broken.has(request)
-
-/** One request on node:http. */
-export interface Arriving {
-  readonly request: IncomingMessage
-  /** Its client waits to be told that the body is wanted (RFC 9110 §10.1.1). */
-  readonly goOn: () => void
-}
 
 export interface BodyLimits {
   readonly bytesMax: number
@@ -53,130 +34,214 @@ export interface BodyLimits {
 
 /** Bodies under way, counted together so that many large ones cannot fill the memory. */
 export class Bodies {
-  readonly #limits: HttpLimits
-  #bytes = 0
+  readonly limits: HttpLimits
+  /** Of bodies that are being received, or wait for their turn. */
+  bytes = 0
 
   constructor(limits: HttpLimits) {
-    this.#limits = limits
+    this.limits = limits
   }
 
-  /** Of bodies that are being received. */
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  /** Reads the whole body. `done` is called once. A body that is refused is left where it is: the answer's sender drops it. */
-  read(
-    { request, goOn }: Arriving,
-    { bytesMax, tooLarge, timeoutMs }: BodyLimits,
-    done: (result: Uint8Array | Refused) => void,
-  ): void {
-    const announced = Number(request.headers['content-length'] ?? 0)
-    const refused = broken.get(request) ?? this.refusal(announced, { bytesMax, tooLarge })
-    if (!hasBody(request)) done(NOTHING)
-    else if (refused !== undefined) done(refused)
-    else {
-      goOn()
-      this.#receive(request, { bytesMax, tooLarge, timeoutMs }, done)
-    }
-  }
-
-  /** Why a body of so many bytes is not taken; undefined: it is. */
+  /** Why a body of so many bytes is not taken; undefined: it is. `own` of them are here already. */
   refusal(
     announced: number,
     { bytesMax, tooLarge }: Pick<BodyLimits, 'bytesMax' | 'tooLarge'>,
+    own = 0,
   ): Refused | undefined {
     if (announced > bytesMax) return new Refused(tooLarge, `body of ${announced} bytes, at most ${bytesMax}`)
-    return this.#bytes + announced > this.#limits.bodiesBytesMax ? overloaded() : undefined
+    return this.bytes - own + announced > this.limits.bodiesBytesMax ? overloaded() : undefined
+  }
+}
+
+interface Wanted {
+  readonly limits: BodyLimits
+  readonly done: (result: Uint8Array | Refused) => void
+  readonly timer: NodeJS.Timeout
+}
+
+export interface BodyOptions {
+  readonly request: IncomingMessage
+  readonly bodies: Bodies
+  /** Its client waits to be told that the body is wanted (RFC 9110 §10.1.1). */
+  readonly goOn: () => void
+  /** `heldBytes` has changed. */
+  readonly held: () => void
+}
+
+/**
+ * The body of a request on node:http. It is taken from there as it comes, also while nobody has asked for it: node:http keeps chunks as they
+ * come, which takes some hundreds of bytes each, and a client may send one for every byte.
+ */
+export class Body {
+  readonly #options: BodyOptions
+  /** All of it has come, or there is none. */
+  #ended: boolean
+  #received: Buffer = NOTHING
+  #length = 0
+  #wanted: Wanted | undefined
+  /** Nobody asks for it any more. */
+  #isDropped = false
+  #droppedBytes = 0
+  #onDropped: (() => void) | undefined
+  /** Why it is not given to who asks for it. */
+  #refused: Refused | undefined
+  /** The rest of it will not come. */
+  #broken = false
+  #onBroken: (() => void) | undefined
+
+  constructor(options: BodyOptions) {
+    this.#options = options
+    const { request } = options
+    this.#ended = !hasBody(request)
+    if (this.#ended) return
+    request
+      .on('data', (chunk: Buffer) => this.#take(chunk))
+      .on('end', () => this.#end())
+      .on('close', () => {
+        if (!this.#ended) this.#refuse(new Refused('bad_request', 'the client went away within the body'))
+      })
   }
 
-  #receive(
-    request: IncomingMessage,
-    { bytesMax, tooLarge, timeoutMs }: BodyLimits,
-    done: (result: Uint8Array | Refused) => void,
-  ): void {
-    let received: Buffer = NOTHING
-    let length = 0
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  get isBroken(): boolean {
+    return this.#broken
+  }
+
+  /** Of those that nobody has asked for yet. */
+  get heldBytes(): number {
+    return this.#wanted === undefined ? this.#length : 0
+  }
+
+  /** Gives the whole body. `done` is called once, now or later. */
+  read(limits: BodyLimits, done: Wanted['done']): void {
+    // Not even as an empty one.
+    if (this.#isDropped && this.#refused === undefined)
+      throw new Error('a body is asked for that has been dropped')
+    const { request, bodies, goOn, held } = this.#options
+    const announced = Math.max(this.#length, Number(request.headers['content-length'] ?? 0))
+    const refused = this.#refused ?? bodies.refusal(announced, limits, this.#length)
+    if (refused !== undefined) {
+      this.drop()
+      done(refused)
+    } else if (this.#ended) done(this.#release())
+    else {
+      const late = (): void =>
+        this.#refuse(new Refused('bad_request', 'the body did not arrive within the timeout'))
+      this.#wanted = { limits, done, timer: setTimeout(late, limits.timeoutMs) }
+      goOn()
+      held()
+    }
+  }
+
+  /** Nobody will ask for it: what is here is forgotten, and the rest as it comes. */
+  drop(): void {
+    this.#isDropped = true
+    this.#release()
+  }
+
+  /** The rest of it will not come. Whoever reads or drops it is told, now or when it begins to. */
+  break(refused: Refused): void {
+    this.#broken = true
+    this.#refuse(refused)
+    this.#onBroken?.()
+  }
+
+  /**
+   * Ends a response that is already written while the body is still coming: a connection closed under a client that still sends
+   * would cost it the answer.
+   */
+  dropThenEnd(response: ServerResponse): void {
+    const { request, bodies } = this.#options
+    const { drainBytesMax, drainMsMax } = bodies.limits
     const stop = (): void => {
       clearTimeout(timer)
-      request.off('data', onData).off('end', onEnd).off('close', onClose).off(BROKEN, refuse)
-      this.#bytes -= length
+      request.off('end', end).off('close', stop)
+      this.#onDropped = undefined
+      this.#onBroken = undefined
     }
-    const refuse = (refused: Refused): void => {
+    const end = (): void => {
       stop()
-      request.pause()
-      done(refused)
+      response.end()
     }
-    const onData = (chunk: Buffer): void => {
-      const before = length
-      length += chunk.length
-      this.#bytes += chunk.length
-      if (length > bytesMax) refuse(new Refused(tooLarge, `body of more than ${bytesMax} bytes`))
-      else if (this.#bytes > this.#limits.bodiesBytesMax) refuse(overloaded())
-      else received = appended(received, before, chunk)
-    }
-    const onEnd = (): void => {
+    const cut = (): void => {
       stop()
-      done(received.subarray(0, length))
+      response.end(() => request.socket.destroy())
     }
-    const timer = setTimeout(
-      () => refuse(new Refused('bad_request', 'the body did not arrive within the timeout')),
-      timeoutMs,
-    )
-    const onClose = (): void => refuse(new Refused('bad_request', 'the client went away within the body'))
-    request.on('data', onData).on('end', onEnd).on('close', onClose).on(BROKEN, refuse)
+    let timer = setTimeout(cut, drainMsMax)
+    request.on('end', end).on('close', stop)
+    this.#onDropped = () => {
+      if (this.#droppedBytes > drainBytesMax) cut()
+    }
+    /** What still comes goes past the request: the parser has given up. */
+    this.#onBroken = () => {
+      clearTimeout(timer)
+      if (request.socket.readableEnded) end()
+      else timer = setTimeout(end, LINGER_MS)
+    }
+    this.drop()
+    if (this.#broken) this.#onBroken()
+    else this.#onDropped()
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#isDropped) {
+      this.#droppedBytes += chunk.length
+      this.#onDropped?.()
+      return
+    }
+    const { bodies, held } = this.#options
+    const before = this.#length
+    this.#length += chunk.length
+    bodies.bytes += chunk.length
+    const limits = this.#wanted?.limits
+    if (limits !== undefined && this.#length > limits.bytesMax)
+      this.#refuse(new Refused(limits.tooLarge, `body of more than ${limits.bytesMax} bytes`))
+    else if (bodies.bytes > bodies.limits.bodiesBytesMax) this.#refuse(overloaded())
+    else this.#received = appended(this.#received, before, chunk)
+    if (limits === undefined) held()
+  }
+
+  #end(): void {
+    this.#ended = true
+    const wanted = this.#wanted
+    if (wanted !== undefined) wanted.done(this.#release())
+  }
+
+  #refuse(refused: Refused): void {
+    this.#refused ??= refused
+    const wanted = this.#wanted
+    this.drop()
+    wanted?.done(refused)
+  }
+
+  /** Gives away what is here. */
+  #release(): Buffer {
+    clearTimeout(this.#wanted?.timer)
+    this.#wanted = undefined
+    if (this.#length === 0) return NOTHING
+    const { bodies, held } = this.#options
+    const received = this.#received.subarray(0, this.#length)
+    bodies.bytes -= this.#length
+    this.#received = NOTHING
+    this.#length = 0
+    held()
+    return received
   }
 }
 
 /**
- * `chunk` behind the first `length` bytes of `received`, in a buffer with room for more. Chunks that are kept as they come take some hundreds of
- * bytes each, and a client may send one for every byte.
+ * `chunk` behind the first `length` bytes of `received`, in a buffer with room for more. A chunk that is kept as it came keeps all that
+ * was read with it.
  */
 function appended(received: Buffer, length: number, chunk: Buffer): Buffer {
-  if (length === 0) return chunk
   const all = length + chunk.length
-  const roomy = all <= received.length ? received : Buffer.allocUnsafe(2 * all)
+  const roomy = all <= received.length ? received : Buffer.allocUnsafe(length === 0 ? all : 2 * all)
   if (roomy !== received) received.copy(roomy, 0, 0, length)
   chunk.copy(roomy, length)
   return roomy
 }
 
 const overloaded = (): Refused => new Refused('overloaded', 'too many request bodies are being received')
-
-/**
- * Ends a response that is already written while its request's body is still coming: a connection closed under a client that
- * still sends would cost it the answer.
- */
-export function dropBodyThenEnd(
-  request: IncomingMessage,
-  response: ServerResponse,
-  limits: HttpLimits,
-): void {
-  let dropped = 0
-  const stop = (): void => {
-    clearTimeout(timer)
-    request.off('data', onData).off('end', end).off('close', stop).off(BROKEN, onBroken)
-  }
-  const end = (): void => {
-    stop()
-    response.end()
-  }
-  const cut = (): void => {
-    stop()
-    response.end(() => request.socket.destroy())
-  }
-  const onData = (chunk: Buffer): void => {
-    dropped += chunk.length
-    if (dropped > limits.drainBytesMax) cut()
-  }
-  /** What still comes goes past the request: the parser has given up. */
-  const onBroken = (): void => {
-    clearTimeout(timer)
-    if (request.socket.readableEnded) end()
-    else timer = setTimeout(end, LINGER_MS)
-  }
-  let timer = setTimeout(cut, limits.drainMsMax)
-  request.on('data', onData).on('end', end).on('close', stop).on(BROKEN, onBroken)
-  if (isBroken(request)) onBroken()
-  else request.resume()
-}

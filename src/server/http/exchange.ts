@@ -1,16 +1,15 @@
 // One request on its socket and the one answer to it: the headers that all answers share, and how bytes leave.
 
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { NodeApi } from '../types.ts'
 import type { Answer, Body, Sink } from './answer.ts'
-import { dropBodyThenEnd, hasBody, isBroken } from './body.ts'
+import type { Arrived } from './http-lane.ts'
 import type { HttpLimits } from './limits.ts'
 import { type Backlog, byteLength, type Part, PIECE_BYTES, pour, whenTaken } from './outflow.ts'
 
 export interface ExchangeContext {
   readonly node: NodeApi
-  readonly limits: HttpLimits
   readonly backlog: Backlog
   /** The server is closing: connections end with their answer. */
   readonly closing: boolean
@@ -25,13 +24,13 @@ interface Addition {
 
 /** Through node:http. */
 export function send(
-  request: IncomingMessage,
-  response: ServerResponse,
+  { request, response, body: sent }: Arrived,
   answer: Answer,
   addition: Addition,
   context: ExchangeContext,
 ): void {
   const { body, status } = answer
+  sent.drop()
   if (response.headersSent || response.destroyed) {
     // Where half of another answer is out, only a broken connection tells the client so.
     if (!response.writableEnded) response.destroy()
@@ -40,9 +39,9 @@ export function send(
   }
   const headers = headersOf(answer, addition, context)
   const bodiless = isBodiless(request, answer)
-  const { backlog, limits } = context
+  const { backlog } = context
   // Behind what the parser cannot read nothing can be asked.
-  if (isBroken(request)) response.shouldKeepAlive = false
+  if (sent.isBroken) response.shouldKeepAlive = false
 
   if (isPoured(body)) {
     response.writeHead(status, headers)
@@ -54,8 +53,7 @@ export function send(
   const bytes = byteLength(parts)
   if (hasLength(status)) headers.push('Content-Length', String(bytes))
   response.writeHead(status, headers)
-  const dropsBody = hasBody(request) && !request.readableEnded
-  if (bodiless && !dropsBody) {
+  if (bodiless && sent.ended) {
     response.end()
     return
   }
@@ -63,8 +61,8 @@ export function send(
   // Ended when it is taken, not before: node:http takes what is ended for idle, and cuts that off when it closes.
   pour(response, bodiless ? [] : parts, backlog, (taken) => {
     if (!taken) return
-    if (dropsBody && !request.readableEnded) dropBodyThenEnd(request, response, limits)
-    else response.end()
+    if (sent.ended) response.end()
+    else sent.dropThenEnd(response)
   })
 }
 

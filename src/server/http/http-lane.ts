@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { problemAnswer } from './answer.ts'
-import { type Arriving, breakBody, LINGER_MS } from './body.ts'
+import { type Bodies, Body, LINGER_MS } from './body.ts'
 import type { Connections, Owner } from './connections.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
@@ -13,16 +13,21 @@ import { Refused } from './problem.ts'
 export interface HttpLaneOptions {
   readonly limits: HttpLimits
   readonly connections: Connections
+  readonly bodies: Bodies
   /** A request whose turn it is. */
   readonly serve: (arrived: Arrived) => void
 }
 
-export interface Arrived extends Arriving {
+/** One request on node:http. */
+export interface Arrived {
+  readonly request: IncomingMessage
   readonly response: ServerResponse
+  readonly body: Body
 }
 
-/** Requests that wait for their turn on one connection; beyond, it is not read. */
+/** Requests that wait for their turn on one connection, and bytes of bodies that nobody has asked for; beyond, it is not read. */
 const AHEAD_REQUESTS_MAX = 16
+const AHEAD_BYTES_MAX = 64 * 1024
 const ALLOWED = 'GET, HEAD, PUT, POST, DELETE'
 
 export class HttpLane {
@@ -35,7 +40,7 @@ export class HttpLane {
     const { limits } = options
     this.#options = options
     const receive = (request: IncomingMessage, response: ServerResponse, goOn = () => {}): void =>
-      this.#connection(request.socket).receive({ request, response, goOn })
+      this.#connection(request.socket).receive(request, response, goOn)
     this.server = createServer(
       {
         maxHeaderSize: limits.headBytesMax,
@@ -71,7 +76,7 @@ export class HttpLane {
 
   /** From the fast lane. `stream` is the socket, or stands for it. */
   adopt(socket: Socket, stream: Duplex): void {
-    const connection = new HttpConnection(socket, stream, this.#options.serve)
+    const connection = new HttpConnection(socket, stream, this.#options)
     this.#of.set(stream, connection)
     stream.on('error', () => {})
     this.#options.connections.watch(socket, connection)
@@ -89,11 +94,13 @@ class HttpConnection implements Owner {
   quietSince = performance.now()
   readonly #socket: Socket
   readonly #stream: Duplex
-  readonly #serve: HttpLaneOptions['serve']
+  readonly #options: HttpLaneOptions
   /** Whose turn it is. */
   #current: Arrived | undefined
   readonly #waiting: Arrived[] = []
   #pacing = false
+  /** The client is so far ahead that it is not read. */
+  #isAhead = false
   /** Bytes that had come when the last answer left. A connection begins with something that is not answered. */
   #quietBytes = -1
   /** Nothing more can be read. */
@@ -101,10 +108,11 @@ class HttpConnection implements Owner {
   /** Comes behind all answers. */
   #lastWords: Refused | undefined
 
-  constructor(socket: Socket, stream: Duplex, serve: HttpLaneOptions['serve']) {
+  constructor(socket: Socket, stream: Duplex, options: HttpLaneOptions) {
     this.#socket = socket
     this.#stream = stream
-    this.#serve = serve
+    this.#options = options
+    stream.once('close', () => this.#forget())
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
@@ -114,19 +122,33 @@ class HttpConnection implements Owner {
   }
 
   /** What is asked behind a change sees it (RFC 9112 §9.3.2). */
-  receive(arrived: Arrived): void {
-    this.#waiting.push(arrived)
+  receive(request: IncomingMessage, response: ServerResponse, goOn: () => void): void {
+    const body = new Body({ request, bodies: this.#options.bodies, goOn, held: this.#paceSoon })
+    this.#waiting.push({ request, response, body })
     if (this.#current === undefined) this.#next()
-    else if (this.#waiting.length >= AHEAD_REQUESTS_MAX && !this.#pacing) {
-      this.#pacing = true
-      setImmediate(this.#pace)
-    }
+    else if (!this.#stream.writable) this.#forget()
+    else if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#paceSoon()
   }
 
-  /** Later than node:http, which reads on behind each request. */
+  /** Later than node:http, which reads on behind each request and each chunk. */
+  readonly #paceSoon = (): void => {
+    if (!this.#pacing) setImmediate(this.#pace)
+    this.#pacing = true
+  }
+
   readonly #pace = (): void => {
     this.#pacing = false
-    if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#stream.pause()
+    const wasAhead = this.#isAhead
+    let heldBytes = this.#current?.body.heldBytes ?? 0
+    for (const { body } of this.#waiting) heldBytes += body.heldBytes
+    this.#isAhead = this.#waiting.length >= AHEAD_REQUESTS_MAX || heldBytes > AHEAD_BYTES_MAX
+    if (this.#isAhead) this.#stream.pause()
+    else if (wasAhead) this.#stream.resume()
+  }
+
+  /** What has not been answered will not be. */
+  #forget(): void {
+    for (const { body } of this.#waiting.splice(0)) body.drop()
   }
 
   /** Nothing more can be read. Who sent it is told so behind the answers to all that came before. */
@@ -136,7 +158,7 @@ class HttpConnection implements Owner {
     this.#broken = true
     const newest = this.#waiting.at(-1) ?? this.#current
     if (newest !== undefined && !newest.request.complete) {
-      breakBody(newest.request, refused)
+      newest.body.break(refused)
       return
     }
     this.#lastWords = refused
@@ -157,10 +179,14 @@ class HttpConnection implements Owner {
       return
     }
     // Behind an answer that ends the connection nothing is done any more (RFC 9112 §9.6).
-    if (!this.#stream.writable) return
-    if (this.#waiting.length === AHEAD_REQUESTS_MAX - 1) this.#stream.resume()
+    if (!this.#stream.writable) {
+      this.#current.body.drop()
+      this.#forget()
+      return
+    }
+    if (this.#isAhead) this.#paceSoon()
     this.#current.response.prependOnceListener('finish', this.#onFinish).once('close', () => this.#next())
-    this.#serve(this.#current)
+    this.#options.serve(this.#current)
   }
 }
 

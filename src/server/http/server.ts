@@ -116,6 +116,7 @@ class Front implements HttpServer {
     this.#httpLane = new HttpLane({
       limits,
       connections,
+      bodies: this.#bodies,
       serve: (arrived) => this.#serve(arrived),
     })
     this.#fastLane = new FastLane({
@@ -228,7 +229,7 @@ class Front implements HttpServer {
 
   #context(): ExchangeContext {
     const { node } = this.#options
-    return { node, limits: this.#limits, backlog: this.#backlog, closing: this.#closing }
+    return { node, backlog: this.#backlog, closing: this.#closing }
   }
 
   /** From node:http. */
@@ -239,7 +240,7 @@ class Front implements HttpServer {
     this.#take(request, target, {
       startedAt: performance.now(),
       isAbandoned: () => response.destroyed,
-      answer: (answer, extra) => send(request, response, answer, { kv, extra }, this.#context()),
+      answer: (answer, extra) => send(arrived, answer, { kv, extra }, this.#context()),
       dispatch: (asked, respond) => this.#dispatch(arrived, asked, respond),
     })
   }
@@ -302,8 +303,8 @@ class Front implements HttpServer {
     const { path, query } = asked
     const hot = this.#hotRoute(asked.method, asked)
     if (hot === undefined) {
-      const { request, response } = arrived
-      const readBody: Routed['readBody'] = (limits, done) => this.#bodies.read(arrived, limits, done)
+      const { request, response, body } = arrived
+      const readBody: Routed['readBody'] = (limits, done) => body.read(limits, done)
       this.#routed.set(request, { asked, respond, readBody })
       request.url = query === '' ? path : `${path}?${query}`
       this.#rest().then(
@@ -317,8 +318,11 @@ class Front implements HttpServer {
         if (body instanceof Refused) throw body
         hot.handle({ ...asked, body }, respond)
       })
-      this.#bodies.read(arrived, limits, received)
-    } else hot.handle(asked, respond)
+      arrived.body.read(limits, received)
+    } else {
+      arrived.body.drop()
+      hot.handle(asked, respond)
+    }
   }
 
   /** One key, or a range; undefined: not a hot route. */

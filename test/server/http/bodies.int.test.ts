@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { runs } from '../../runs.ts'
-import { atRest, Client, COLD, onNodeHttp, statusOf, until } from './raw-client.ts'
+import { atRest, Client, COLD, holding, onNodeHttp, settled, statusOf, until } from './raw-client.ts'
 import { serve } from './served.ts'
 
 const VALUE_BYTES_MAX = 1 << 20
@@ -31,6 +31,8 @@ const sent: fc.Arbitrary<Sent> = fc.record({
   chunks: fc.option(fc.integer({ min: 1_000, max: 300_000 }), { nil: undefined }),
   expects: fc.boolean(),
 })
+
+const LARGEST: Sent = { length: VALUE_BYTES_MAX, fill: 7, chunks: undefined, expects: false }
 
 /** Not every byte is the same, so that a piece in the wrong place shows. */
 const valueFor = ({ length, fill }: Sent): string =>
@@ -82,15 +84,111 @@ async function put(client: Client, body: Sent, cuts: readonly number[]): Promise
   client.leave()
 }
 
-// The first here: what others leave behind is collected at any time.
-test('a body in chunks of one byte takes little more memory than its bytes', async () => {
-  setFlagsFromString('--expose-gc')
-  const collectGarbage: () => void = runInNewContext('gc')
-  const memory = (): number => {
-    collectGarbage()
-    const { heapUsed, external } = process.memoryUsage()
-    return heapUsed + external
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
+
+function memory(): number {
+  collectGarbage()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+// These are the first here: what others leave behind is collected at any time.
+test.each([
+  ['a request that wants none, and is not answered yet', '', 'GET', 404, 'x'],
+  [
+    'a request that waits for its turn',
+    'PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n',
+    'PUT',
+    200,
+    'x'.repeat(40_000),
+  ],
+])(
+  'a body in chunks of one byte of %s takes little more memory than its bytes',
+  async (_, before, method, status, stored) => {
+    const served = await serve()
+    const client = await onNodeHttp(served)
+    const { release } = holding(served.node)
+    await client.send(before)
+    const framing = 'Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const first = `${method} /v1/kv/b HTTP/1.1\r\n${framing}`
+    if (before === '') await client.send(first)
+    const { value: go } = await release.next()
+    if (before !== '') await client.send(first)
+    const empty = memory()
+    await client.send('1\r\nx\r\n'.repeat(40_000))
+    await settled(served, () => served.http.inspect().bodyBytes, 30)
+    expect(memory() - empty).toBeLessThan(4_000_000)
+    served.node.hold = undefined
+    go()
+    if (before !== '') expect(statusOf(await client.answer())).toBe(200)
+    await client.send('0\r\n\r\n')
+    expect(statusOf(await client.answer())).toBe(status)
+    if (method === 'PUT') expect((await served.ask('GET', '/v1/kv/b')).text).toBe(stored)
+    await atRest(served, 2)
+  },
+)
+
+test('bodies that wait for their turn are bounded, and all of them are taken when it comes', async () => {
+  const served = await serve({ limits: { bodiesBytesMax: 8 * VALUE_BYTES_MAX } })
+  const { node, http } = served
+  for (let time = 0; time < 2; time++) {
+    const { release } = holding(node)
+    const client = await onNodeHttp(served)
+    void client.send(...Array<string>(12).fill(`${headOf(LARGEST)}${valueFor(LARGEST)}`))
+    const { value: go } = await release.next()
+    expect(await settled(served, () => http.inspect().bodyBytes, 30)).toBeLessThan(4 * VALUE_BYTES_MAX)
+    node.hold = undefined
+    go()
+    expect((await client.answers(12)).map(statusOf)).toEqual(Array(12).fill(200))
+    client.leave()
+    await atRest(served)
   }
+})
+
+test('a body that waits for its turn and has no room is refused when it comes', async () => {
+  const served = await serve({ limits: { bodiesBytesMax: 50_000 } })
+  const { release } = holding(served.node)
+  const client = await onNodeHttp(served)
+  const body = { ...LARGEST, length: 60_000 }
+  for (const chunks of [undefined, 1_000]) {
+    const [small, large] = [
+      { ...body, length: 9 },
+      { ...body, chunks },
+    ].map((one) => {
+      const value = valueFor(one)
+      return `${headOf(one)}${one.chunks === undefined ? value : inChunks(value, one.chunks)}`
+    })
+    await client.send(`${small}${large}${small}`)
+    const { value: go } = await release.next()
+    await settled(served, () => served.http.inspect().bodyBytes, 30)
+    go()
+    expect(statusOf(await client.answer())).toBe(200)
+    expect(statusOf(await client.answer())).toBe(429)
+    ;(await release.next()).value()
+    expect(statusOf(await client.answer())).toBe(200)
+  }
+  client.leave()
+  await atRest(served)
+})
+
+test('bodies that wait when their client leaves are forgotten', async () => {
+  const served = await serve()
+  const { release } = holding(served.node)
+  const client = await onNodeHttp(served)
+  const body = { ...LARGEST, length: 9 }
+  await client.send(`${headOf(body)}${valueFor(body)}`.repeat(4), headOf(body), 'half')
+  const { value: go } = await release.next()
+  await until(served, () => served.http.inspect().bodyBytes === 3 * 9 + 4)
+  client.reset()
+  await until(served, () => served.http.inspect().bodyBytes === 0)
+  const { revision } = served.node
+  go()
+  await atRest(served)
+  expect(served.node.revision).toBe(revision + 1)
+})
+
+test('a body in chunks of one byte takes little more memory than its bytes', async () => {
   const served = await serve()
   const client = await onNodeHttp(served)
   const chunks = 40_000

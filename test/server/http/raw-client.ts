@@ -101,6 +101,11 @@ export class Client {
     this.#socket.resume()
   }
 
+  /** In the middle of whatever is under way. */
+  reset(): void {
+    this.#socket.resetAndDestroy()
+  }
+
   leave(): void {
     this.#socket.destroy()
   }
