@@ -821,9 +821,10 @@ export class Raft {
   }
 
   #onVoteAnswer({ type, from, term, granted, commit, commitTerm }: VoteAnswerMessage): void {
-    // A demoted voter with a longer log refuses its vote, and may be the only one that knows of its demotion.
+    // A demoted voter with a longer log refuses its vote, and may be the only one that knows of its demotion. One with a shorter log grants it,
+    // and may be the only one that knows that others, who are gone, are needed no more.
     const isNews = commit > this.#log.commit && this.#log.matches(commit, commitTerm)
-    if (!granted && isNews && this.#lead === undefined) {
+    if (isNews && this.#lead === undefined) {
       this.#log.commitTo(commit)
       this.#giveUpCampaign()
     }

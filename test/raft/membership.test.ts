@@ -206,3 +206,57 @@ test('nobody learns that the joint configuration is left before its leader knows
   cluster.settle()
   expect([votersOf(cluster, 'n1'), votersOf(cluster, 'n2')]).toEqual([[1], [1]])
 })
+
+test('who knows that the joint configuration is left says so with its vote, also to one that has more in its log', () => {
+  const cluster = new Cluster()
+  for (const name of ['n1', 'n2', 'n3', 'n4'])
+    cluster.add(name, { configuration: votersUpTo(4), terms: [1], commit: 1 })
+  const [n1, n2, n3] = [cluster.node('n1'), cluster.node('n2'), cluster.node('n3')]
+  cluster.connectAll()
+  cluster.timeout(n1)
+  cluster.run(TIMING.electionMaxMs)
+  n1.change(remove(4))
+  const leave = n1.raft.lastIndex + 1
+  const move = () => {
+    const [packet] = cluster.packets
+    const storing = cluster.running.find(({ process }) => process.pending.length > 0)
+    const applying = cluster.running.find(({ canApply }) => canApply)
+    if (storing !== undefined) storing.store()
+    else if (applying !== undefined) applying.apply()
+    else if (packet !== undefined) cluster.deliver(packet)
+    else cluster.wake(n1)
+  }
+  while (n1.raft.lastIndex < leave) move()
+  // All have the entry that leaves it, and n3 and n4 one more.
+  cluster.held.add('deliver n1')
+  cluster.settle()
+  cluster.held.add('deliver n2')
+  n1.propose('x')
+  cluster.settle()
+  cluster.packets = cluster.packets.filter(({ to }) => to !== n2.id)
+  // n2 hears that it is committed, n3 does not.
+  cluster.disconnect(n3, [n1])
+  cluster.held.delete('deliver n1')
+  cluster.settle()
+  const news = () =>
+    cluster.packets.find(
+      ({ to, content }) =>
+        to === n2.id &&
+        content.kind === 'message' &&
+        content.message.type === 'heartbeat' &&
+        content.message.commit === leave,
+    )
+  let packet = news()
+  for (; packet === undefined; packet = news()) cluster.wake(n1)
+  cluster.deliver(packet)
+  cluster.held.clear()
+  cluster.settle([n2])
+  expect([n2, n3].map(({ raft }) => [raft.commit, raft.lastIndex])).toEqual([
+    [leave, leave],
+    [leave - 1, leave + 1],
+  ])
+  cluster.crash(n1)
+  cluster.crash(cluster.node('n4'))
+  cluster.run(20 * TIMING.electionMaxMs)
+  expect(cluster.leader()).toBe(n3)
+})

@@ -221,4 +221,18 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M433',
+    title: 'a candidate believes only those that refuse their vote what is committed',
+    why: 'Of the voters that are left, the one with the longest log waits for ever for the votes of those that were let go.',
+    layers: UNIT,
+    tests: RAFT_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (isNews && this.#lead === undefined) {',
+        'if (!granted && isNews && this.#lead === undefined) {',
+      ),
+    ],
+  },
 ]
