@@ -53,7 +53,7 @@ export interface EmbeddedCluster extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** Resolves when a leader serves and every node is a voter. When that fails, nothing is left behind. */
+/** Resolves when a leader serves, every node is a voter, and all know the URLs of all. When that fails, nothing is left behind. */
 export async function startCluster(options: ClusterOptions = {}): Promise<EmbeddedCluster> {
   checkCluster(options)
   const names = namesOf(options)
@@ -207,14 +207,22 @@ async function form(nodes: readonly Node[]): Promise<void> {
 async function ready(nodes: readonly Node[]): Promise<void> {
   const deadline = performance.now() + READY_LIMIT_MS
   for (;;) {
-    const waiting = nodes.filter((node) => node.notReady.length > 0)
+    const waiting = nodes.filter((node) => node.notReady.length > 0 || !isKnown(node, nodes))
     if (waiting.length === 0) return
     const [failed] = waiting.filter((node) => node.failure !== undefined)
     if (failed) throw new Error(`${failed.name} ended: ${failed.failure}`)
     if (performance.now() > deadline) {
-      const reasons = waiting.map((node) => `${node.name}: ${node.notReady.join('; ')}`)
+      const reasons = waiting.map((node) => `${node.name}: ${node.notReady.join('; ') || UNKNOWN}`)
       throw new Error(`the cluster is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons.join(', ')}`)
     }
     await sleep(LOOK_INTERVAL_MS)
   }
 }
+
+const UNKNOWN = 'the others have not heard of its URL'
+
+/** Clients learn from any node where the others are. What was announced before is, in a copy of the directory, where the original is. */
+const isKnown = ({ name, url }: Node, nodes: readonly Node[]): boolean =>
+  nodes.every(({ api }) =>
+    api?.status().raft.configuration.members.some((member) => member.name === name && member.url === url),
+  )

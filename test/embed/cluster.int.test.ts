@@ -76,6 +76,10 @@ test('data in a directory of the user stays, and the next cluster goes on with i
     await expect(startCluster({ nodes: 2, dataDir })).rejects.toThrow(/nodes is 2, but .* holds n3 as well/)
   }
   await using cluster = await startCluster({ nodes: 3, dataDir })
+  // Clients learn from any node where the others are. What was announced before is, in a copy, where the original is.
+  const announced = cluster.nodes.map(({ api }) => api?.status().raft.configuration.members)
+  for (const members of announced)
+    expect(members?.map(({ url }) => url).sort()).toEqual([...cluster.endpoints].sort())
   expect((await cluster.client().get('a'))?.text()).toBe('1')
   await cluster.node('n2').stop()
   expect(cluster.node('n2').running).toBe(false)

@@ -368,6 +368,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit('src/embed/cluster.ts', '  refuseFewer(names, options.dataDir)\n', '')],
   },
   {
+    id: 'M614',
+    title: 'an embedded cluster is ready before its nodes know where the others are now',
+    why: 'clients of a copy of the directory learn the URLs of the original, and write there',
+    layers: UNIT,
+    tests: ['test/embed/cluster.int.test.ts'],
+    edits: [edit('src/embed/cluster.ts', ' || !isKnown(node, nodes)', '')],
+  },
+  {
     id: 'M592',
     title: 'an option that is undefined covers its default',
     why: 'A node does not start, although options may be undefined.',
