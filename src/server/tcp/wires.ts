@@ -58,7 +58,7 @@ export class TcpWires implements Wires {
       then()
     }
     const fail = (why: string): void => end(() => dialled.failed(why))
-    socket.on('error', (error) => fail(error.message))
+    socket.on('error', (error) => fail(reasonOf(error)))
     socket.once('close', () => fail('it was cut'))
     socket.once('connect', () =>
       end(() => {
@@ -85,6 +85,12 @@ export class TcpWires implements Wires {
     connection.ownedBy(this.called(connection))
   }
 }
+
+/** Where a name has several addresses, the message stands with each of them. */
+const reasonOf = (error: Error): string =>
+  error instanceof AggregateError
+    ? error.errors.map((each) => (each instanceof Error ? each.message : String(each))).join(', ')
+    : error.message
 
 /** Without control characters: for a null byte in the name of a host `connect` throws. */
 function parseAddress(address: string): { readonly host: string; readonly port: number } | undefined {

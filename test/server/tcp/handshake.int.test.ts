@@ -1,10 +1,14 @@
 // Who is let in: every rule of the handshake, and callers that follow none.
 
-import { expect, test } from 'vitest'
+import dns, { type LookupAddress } from 'node:dns'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
+import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
 import type { RefusalFrame, Welcome } from '../../../src/server/links/wires.ts'
+import { nobody } from '../../../src/server/tcp/connection.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
+import { TcpWires } from '../../../src/server/tcp/wires.ts'
 import {
   bareListener,
   frame,
@@ -15,8 +19,10 @@ import {
   type Party,
   pair,
   party,
+  portOf,
   RawPeer,
   said,
+  silent,
 } from './parties.ts'
 
 /** A node that knows no peers and answers callers. */
@@ -330,6 +336,28 @@ test('an address that cannot be dialled harms nobody, whether a caller says it o
     await welcomed(await call(a, { greeting: greetingOf({ replicaId: asReplicaId(`${at + 4}`), peer }) }))
   b.network.setPeers([a.member])
   await a.next('connected', ({ greeting }) => greeting.replicaId === b.member.id)
+})
+
+test('why a name with several addresses cannot be reached is said', async () => {
+  const gone = await bareListener()
+  gone.server.close()
+  const everywhere = (
+    _name: string,
+    _options: unknown,
+    done: (error: null, found: LookupAddress[]) => void,
+  ) =>
+    done(null, [
+      { address: '127.0.0.1', family: 4 },
+      { address: '::1', family: 6 },
+    ])
+  const spy = vi.spyOn(dns, 'lookup').mockImplementation(everywhere as typeof dns.lookup)
+  onTestFinished(() => spy.mockRestore())
+  const wires = new TcpWires({ limits: TRANSPORT_LIMITS, counters: newCounters(), logger: silent })
+  const port = portOf(gone.address)
+  const why = await new Promise<string>((failed) => {
+    wires.dial(`n2.example:${port}`, { connected: () => nobody, failed })
+  })
+  expect(why).toMatch(new RegExp(`^connect E[A-Z]+ 127.0.0.1:${port}.*, connect E[A-Z]+ ::1:${port}`))
 })
 
 test('peers survive random bytes on their ports', async () => {
