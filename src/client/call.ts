@@ -85,12 +85,7 @@ class Progress {
   readonly #foreign = new Map<Endpoint, QuorateError>()
   /** Asked, and still to answer. */
   readonly #underway = new Map<Endpoint, Exchange>()
-  readonly #tries: Tries = {
-    unknown: undefined,
-    refusal: undefined,
-    lastFailure: undefined,
-    reached: false,
-  }
+  readonly #tries: Tries
   #headers: Outgoing['headers']
   /** Somebody has been asked, be it the question before the first change. */
   #hasBegun: boolean
@@ -108,15 +103,16 @@ class Progress {
     this.#headers = call.headers
     this.#deadline = call.startedAt + call.timeoutMs
     this.#patienceMs = Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, call.timeoutMs * PATIENCE_SHARE))
-    this.#tries.reached = call.isReached === true
-    this.#hasBegun = this.#tries.reached
+    const reached = call.isReached === true
+    this.#tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached }
+    this.#hasBegun = reached
   }
 
   async run(): Promise<Answer> {
     const { signal } = this.#call
     const onAbort = () => this.#endWith({ kind: 'aborted', reason: signal?.reason })
     if (signal?.aborted === true) onAbort()
-    signal?.addEventListener('abort', onAbort, { once: true })
+    signal?.addEventListener('abort', onAbort)
     const takeBack = this.#context.onClose(() => this.#endWith({ kind: 'closed' }))
     try {
       await this.#tryUntilTheEnd()
@@ -127,8 +123,9 @@ class Progress {
       signal?.removeEventListener('abort', onAbort)
       takeBack()
     }
-    if (this.#end?.kind === 'answered') return this.#end.answer
-    throw errorOf(this.#end ?? OUT_OF_TIME, this.#tries, this.#call, this.#context.endpoints, this.#foreign)
+    const end = this.#end ?? OUT_OF_TIME
+    if (end.kind === 'answered') return end.answer
+    throw errorOf(end, this.#tries, this.#call, this.#context.endpoints, this.#foreign)
   }
 
   async #tryUntilTheEnd(): Promise<void> {
@@ -309,7 +306,7 @@ class Progress {
     this.#tries.reached = true
     if (answer.kind === 'streaming' || answer.status < 400 || this.#call.isEnough?.() === true) {
       endpoint.worked()
-      this.#settleWith({ kind: 'answered', answer })
+      this.#end = { kind: 'answered', answer }
       return true
     }
     this.#refused(answer.headers, problemFrom(answer.status, answer.headers, answer.body), endpoint)
@@ -330,14 +327,14 @@ class Progress {
     else endpoint.worked()
     const error = problemError(problem, headers, endpoint, this.#call.kind)
     if (error instanceof PreconditionFailedError) {
-      this.#settleWith({ kind: 'refused', error })
+      this.#end = { kind: 'refused', error }
       return
     }
     if (error.code === 'wrong_cluster') {
       this.#leaveOut(endpoint, error)
       return
     }
-    if (error.code === 'idempotency_expired' && this.#end === undefined) {
+    if (error.code === 'idempotency_expired') {
       this.#expired = error
       return
     }
@@ -354,13 +351,7 @@ class Progress {
     this.#wake()
   }
 
-  /** By what came of this very request: it counts even when it comes at the last moment. */
-  #settleWith(end: CallEnd<Answer>): void {
-    if (this.#isOpen()) this.#end = end
-    this.#wake()
-  }
-
-  /** Whether an answer may still change how the call ends. */
+  /** Whether an answer may still change how the call ends: what came of this very request counts at the last moment too. */
   #isOpen(): boolean {
     if (this.#end === undefined || this.#end.kind === 'out-of-time') return true
     return this.#end.kind === 'refused' && !this.#outcomeIsKnown()

@@ -237,7 +237,7 @@ export class Client {
   async transferLeader(to?: string, options: CallOptions = {}): Promise<string | undefined> {
     if (to !== undefined) checkName('transferLeader', to)
     checkCall('transferLeader', options)
-    const answer = await this.#post('/v1/cluster/leader', to === undefined ? {} : { to }, options)
+    const answer = await this.#post('/v1/cluster/leader', { to }, options)
     return decoded(answer, 'unknown', (json) => (typeof json.leader === 'string' ? json.leader : undefined))
   }
 
@@ -337,7 +337,8 @@ export class Client {
   async #identify(
     limits: Pick<Call, 'startedAt' | 'timeoutMs' | 'unreachableAfterMs' | 'signal'>,
   ): Promise<boolean> {
-    const isKnown = () => this.#clusterId !== undefined && this.#revision !== undefined
+    // A revision is believed of the client's own cluster only: who knows one knows the other.
+    const isKnown = () => this.#revision !== undefined
     if (isKnown()) return false
     const call = { ...QUESTION, ...limits, kind: 'read', stream: false, isEnough: isKnown } as const
     const context = this.#context(this.#endpoints, () => {})
@@ -376,7 +377,7 @@ export class Client {
       reason,
       listen: (end) => {
         const takeBack = this.#whenClosed(end)
-        signal?.addEventListener('abort', end, { once: true })
+        signal?.addEventListener('abort', end)
         // Nobody tells of what has happened already.
         if (reason() !== undefined) end()
         return () => {

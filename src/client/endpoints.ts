@@ -24,7 +24,7 @@ export class Endpoint {
   constructor(url: URL) {
     this.url = url.origin
     // node:http wants the address of [::1] without the brackets.
-    this.host = url.hostname.replace(/^\[|\]$/g, '')
+    this.host = url.hostname.replace(/[[\]]/g, '')
     this.port = url.port === '' ? 80 : Number(url.port)
   }
 

@@ -53,9 +53,7 @@ export class Transport {
   ): Exchange {
     let connected = false
     let timedOut = false
-    const headers: Record<string, string | number> = { ...outgoing.headers }
-    if (outgoing.body !== undefined) headers['Content-Length'] = outgoing.body.length
-    const { method, path } = outgoing
+    const { method, path, headers, body } = outgoing
     const { host, port } = endpoint
     const req = request({ agent: this.#agent, host, port, method, path, headers })
     this.#underway.add(req)
@@ -96,12 +94,13 @@ export class Transport {
             kind: 'answered',
             status: response.statusCode ?? 0,
             headers: response.headers,
-            body: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks),
+            body: Buffer.concat(chunks),
           }),
         )
       })
     })
-    req.end(outgoing.body)
+    // All at once: so it goes out with its length.
+    req.end(body)
     return {
       result,
       isConnected: () => connected,

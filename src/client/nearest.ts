@@ -19,8 +19,8 @@ function editDistance(from: string, to: string): number {
     const next = [i + 1]
     for (const [j, other] of meant.entries()) {
       const replaced = (row[j] ?? 0) + (char === other ? 0 : 1)
-      const swap = i > 0 && j > 0 && char === meant[j - 1] && typed[i - 1] === other
-      const swapped = swap ? (before[j - 1] ?? 0) + 1 : replaced
+      const isSwap = char === meant[j - 1] && typed[i - 1] === other
+      const swapped = isSwap ? (before[j - 1] ?? 0) + 1 : replaced
       next.push(Math.min(replaced, swapped, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
     }
     before = row

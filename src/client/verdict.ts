@@ -38,7 +38,7 @@ export interface Tries {
 }
 
 export function errorOf(
-  end: CallEnd<unknown>,
+  end: Exclude<CallEnd<unknown>, { kind: 'answered' }>,
   tries: Tries,
   call: { readonly timeoutMs: number },
   endpoints: Endpoints,
@@ -61,8 +61,6 @@ export function errorOf(
           )
     case 'out-of-time':
       return outOfTime(tries, `${Number((call.timeoutMs / 1_000).toFixed(3))} s`, endpoints, foreign)
-    case 'answered':
-      throw new TypeError('a call that was answered has no error')
   }
 }
 

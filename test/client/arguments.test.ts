@@ -92,16 +92,65 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['changeSettings', [{ value_bytes_max: Number.NaN }], 'value_bytes_max', 'NaN'],
   ['changeSettings', [{ leases: { on: undefined } }], 'leases', 'on', 'undefined'],
   ['changeSettings', [{ value_bytes_max: 5 }, { timout: 1 }], 'did you mean timeoutMs?'],
+  ['changeSettings', [null], 'settings must be an object with the settings, not null'],
+  ['changeSettings', [{ name: null }], 'name must be a number, a string, true or false, not null'],
+  ['transferLeader', ['', {}], 'name must be a string that is not empty, not ""'],
+  ['delete', ['k', { ifRevison: 1 }], 'did you mean ifRevision?'],
+  [
+    'put',
+    ['k', 'v', { force: true }],
+    'there is no option "force" (there are signal, timeoutMs, ifRevision, ifAbsent)',
+  ],
 ]
 
-test.each(rows)('%s(%j)', async (call, args, ...says) => {
+/** What a value must be, and how one is shown that is something else: enough to be found, never all of it. */
+const shown: [call: string, args: unknown[], says: string][] = [
+  [
+    'put',
+    ['k', Object.create(null)],
+    'value must be a string or a Uint8Array, not an object (without a class)',
+  ],
+  ['put', ['k', () => 'v'], 'value must be a string or a Uint8Array, not a function'],
+  ['put', ['k', [1, 'b', null]], 'not [1, "b", null]'],
+  ['put', ['k', [1, 2, 3, 4]], 'not [1, 2, 3, …]'],
+  ['put', ['k', [[1], { a: 1 }]], 'not [[…], an object (Object)]'],
+  [
+    'put',
+    ['k', 'v', { ifAbsent: 'x'.repeat(40) }],
+    `ifAbsent must be true or false, not "${'x'.repeat(40)}"`,
+  ],
+  [
+    'put',
+    ['k', 'v', { ifAbsent: 'x'.repeat(41) }],
+    `ifAbsent must be true or false, not "${'x'.repeat(40)}…"`,
+  ],
+  ['put', ['k', 'v', { ifRevision: '5' }], 'ifRevision must be a whole number from 0 on, not "5"'],
+  ['put', ['k', 'v', { timeoutMs: '5' }], 'timeoutMs must be a number of milliseconds above 0, not "5"'],
+  ['put', ['k', 'v', { timeoutMs: ['5'] }], 'timeoutMs must be a number of milliseconds above 0, not ["5"]'],
+  ['put', ['k', 'v', { signal: null }], 'signal must be an AbortSignal, not null'],
+  ['put', ['k', 'v', { signal: { aborted: false } }], 'signal must be an AbortSignal'],
+  ['put', ['k', 'v', { signal: { addEventListener() {} } }], 'signal must be an AbortSignal'],
+  ['put', ['k', 'v', { signal: { aborted: 1, addEventListener() {} } }], 'signal must be an AbortSignal'],
+  ['put', ['k', 'v', { signal: { aborted: true, addEventListener: 1 } }], 'signal must be an AbortSignal'],
+  [
+    'get',
+    ['k', { consistency: 'stale', maxStalenessMs: '5' }],
+    'maxStalenessMs must be a number of milliseconds above 0 and up to 86,400,000 (a day), not "5"',
+  ],
+  ['get', ['k', { consistency: 'stale', maxStalenessMs: 86_400_001 }], 'up to 86,400,000 (a day)'],
+]
+
+test.each([...rows, ...shown])('%s(%j)', async (call, args, ...says) => {
   const node = await fake()
   node.set('k', 'v')
   const kv = clientOf([node]) as unknown as Loose
   for (let round = 0; round < 2; round++) {
     const error = await kv[call]?.(...args).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(TypeError)
-    for (const each of says) expect((error as TypeError).message).toContain(each)
+    const { message } = error as TypeError
+    for (const each of says) expect(message).toContain(each)
+    // But for an address that is none, which stands first.
+    if (!/^("|not an endpoint)/.test(message)) expect(message.startsWith(`${call}: `)).toBe(true)
   }
   expect(node.seen).toEqual([])
   expect(node.questions).toEqual([])
@@ -119,7 +168,7 @@ test.each<[unknown, ...string[]]>([
   [{ order: 'down' }, 'order', 'asc, desc'],
   [{ keysOnly: 1 }, 'keysOnly', '1'],
   [{ snapshot: 'yes' }, 'snapshot', '"yes"'],
-  [{ snapshot: true, maxStalenessMs: 5 }, "consistency: 'stale'"],
+  [{ snapshot: true, maxStalenessMs: 5 }, 'list: maxStalenessMs', "consistency: 'stale'"],
 ])('list(%j)', async (options, ...says) => {
   const node = await fake()
   const kv = clientOf([node])
@@ -128,7 +177,9 @@ test.each<[unknown, ...string[]]>([
     .next()
     .catch((reason: unknown) => reason)
   expect(error).toBeInstanceOf(TypeError)
-  for (const each of says) expect((error as TypeError).message).toContain(each)
+  const { message } = error as TypeError
+  for (const each of says) expect(message).toContain(each)
+  expect(message.startsWith('list: ')).toBe(true)
   expect(node.seen).toEqual([])
 })
 
@@ -136,12 +187,18 @@ test.each<[unknown, ...string[]]>([
   [undefined, 'Client: options', 'undefined'],
   [null, 'null'],
   ['http://127.0.0.1:1', 'options'],
-  [{}, 'endpoints', 'undefined'],
+  [{}, 'Client: endpoints must be a list of URLs', 'not undefined'],
   [{ endpoints: 'http://127.0.0.1:1' }, 'endpoints must be a list', '"http://127.0.0.1:1"'],
   [{ endpoints: [] }, 'at least one'],
   [{ endpoints: [undefined] }, 'endpoints', '[undefined]'],
   [{ endpoints: [7301] }, 'endpoints', '[7301]'],
   [{ endpoints: ['https://127.0.0.1:1'] }, 'http://'],
+  [{ endpoints: ['https://127.0.0.1:1'], timeoutMs: 0 }, 'Client: timeoutMs', 'not 0'],
+  [{ endpoints: [''] }, 'endpoints', '[""]'],
+  [{ endpoints: [' '] }, 'not an endpoint', '" "'],
+  [{ endpoints: ['http://'] }, 'not an endpoint', '"http://"'],
+  [{ endpoints: ['127.0.0.1:65536'] }, 'not an endpoint', '"127.0.0.1:65536"'],
+  [{ endpoints: ['file:///7301'] }, 'not an endpoint', '"file:///7301"'],
   [{ endpoints: ['http://127.0.0.1:1/path'] }, 'nothing more'],
   [{ endpoints: ['http://127.0.0.1:1#fragment'] }, 'nothing more'],
   [{ endpoint: 'http://127.0.0.1:1' }, 'did you mean endpoints?'],
@@ -179,6 +236,36 @@ describe('what is right is taken', () => {
     await kv.transferLeader(undefined, { timeoutMs: 1_000 })
     await kv.close()
     expect(node.contents).toEqual({ k: 'w' })
+  })
+
+  test('ranges, and settings of every type', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    for await (const _ of kv.list({ start: 'a', order: 'desc', keysOnly: true }));
+    for await (const _ of kv.list({ prefix: 'a/', keysOnly: false }));
+    await kv.count({ end: Uint8Array.of(255) })
+    await kv.count({ start: 'a', end: 'b' })
+    await kv.changeSettings({ leases: { on: true, duration_ms: 7.5 }, note: 'x' })
+    expect(node.seen.map((seen) => seen.target)).toEqual([
+      '/v1/kv?start=a&order=desc&keys_only=true&limit=1000',
+      '/v1/kv?prefix=a%2F&limit=1000&min_revision=1',
+      '/v1/kv?end=%FF&count_only=true&min_revision=1',
+      '/v1/kv?start=a&end=b&count_only=true&min_revision=1',
+      '/v1/cluster/settings',
+    ])
+    expect(node.settings).toMatchObject({ leases: { on: true, duration_ms: 7.5 }, note: 'x' })
+  })
+
+  test.each([
+    ['127.0.0.1:7301', 'http://127.0.0.1:7301'],
+    [' http://127.0.0.1:7301/ ', 'http://127.0.0.1:7301'],
+    ['\t127.0.0.1:7301\n', 'http://127.0.0.1:7301'],
+    ['HTTP://Node-1:7301', 'http://node-1:7301'],
+    [' localhost ', 'http://localhost'],
+    ['http://node-1:80', 'http://node-1'],
+    ['[::1]:7301', 'http://[::1]:7301'],
+  ])('the endpoint %j', (written, url) => {
+    expect(new Client({ endpoints: [written] }).endpoints).toEqual([url])
   })
 
   test('limits of 0 and without end', async () => {

@@ -59,6 +59,9 @@ describe('records', () => {
     ['a/../b', '/v1/kv?key=a%2F..%2Fb'],
     ['.', '/v1/kv?key=.'],
     ['a/.', '/v1/kv?key=a%2F.'],
+    ['/..', '/v1/kv?key=%2F..'],
+    ['a.', '/v1/kv/a.'],
+    ['.a/..b/b..', '/v1/kv/.a%2F..b%2Fb..'],
     [Uint8Array.of(0, 255, 10), '/v1/kv/%00%FF%0A'],
   ])('the key %j is written %s', async (key, target) => {
     const node = await fake()

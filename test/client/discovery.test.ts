@@ -1,0 +1,185 @@
+// How a client learns the other nodes: how often it asks, whom it believes, and that it does so beside the calls. The clock that it goes by
+// stands still unless a test lets it pass.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import { Client } from '../../src/client/index.ts'
+import { type FakeNode, type Fault, memberJson } from './fake-node.ts'
+import { clientOf, failure, fake } from './with-fakes.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const lists = (node: FakeNode) => node.seen.filter((seen) => seen.target === '/v1/cluster')
+/** `expect.poll` would let the time pass. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await nextTurn()
+}
+const atRest = (kv: Client) => until(() => kv[inspect]().requests === 0)
+const member = (name: string, at: number) => memberJson(name, `http://127.0.0.1:${at}`)
+
+test.each([undefined, true])(
+  'with discover: %s the list of members is asked for behind an answer',
+  async (discover) => {
+    const node = await fake()
+    node.members = [member('n1', node.port), member('n2', 2)]
+    const kv = new Client({ endpoints: [node.url], discover })
+    onTestFinished(() => kv.close())
+    await kv.put('k', 'v')
+    await until(() => kv.endpoints.length === 2)
+    expect(kv.endpoints).toEqual([node.url, 'http://127.0.0.1:2'])
+    const [asked] = lists(node)
+    expect(asked).toMatchObject({ method: 'GET', headers: { 'kv-cluster': '77' } })
+    expect(asked?.headers).not.toHaveProperty('idempotency-key')
+  },
+)
+
+test('every thirty seconds at most, while all is well', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  for (let round = 1; round <= 3; round++) {
+    for (let n = 0; n < 3; n++) {
+      await kv.get('k')
+      await atRest(kv)
+    }
+    expect(lists(node).length).toBe(round)
+    vi.advanceTimersByTime(29_999)
+    await kv.get('k')
+    await atRest(kv)
+    expect(lists(node).length).toBe(round)
+    vi.advanceTimersByTime(1)
+  }
+})
+
+const bad: [string, (node: FakeNode) => Fault][] = [
+  ['is cut', () => 'cut'],
+  [
+    'has another status',
+    (node) => ({ status: 201, body: { members: [member('n2', node.port), member('n3', 3)] } }),
+  ],
+  [
+    'is a refusal',
+    (node) => ({ status: 503, body: { code: 'x', members: [member('n2', node.port), member('n3', 3)] } }),
+  ],
+  ['has no members', () => ({ status: 200, body: {} })],
+  ['is no JSON', () => ({ status: 200, body: '<html>' })],
+]
+
+test.each(bad)('a list that %s says nothing: it is asked for again after a second', async (_, fault) => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  node.fault = ({ target }) => (target === '/v1/cluster' ? fault(node) : undefined)
+  for (let round = 1; round <= 3; round++) {
+    await kv.get('k')
+    await until(() => lists(node).length === round)
+    await atRest(kv)
+    expect(kv.endpoints).toEqual([node.url])
+    vi.advanceTimersByTime(999)
+    await kv.get('k')
+    await atRest(kv)
+    expect(lists(node).length).toBe(round)
+    vi.advanceTimersByTime(1)
+  }
+})
+
+test('after a call has failed it is asked for a second later', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  await kv.get('k')
+  await atRest(kv)
+  node.faults.push('cut')
+  await kv.get('k')
+  await atRest(kv)
+  expect(lists(node).length).toBe(1)
+  vi.advanceTimersByTime(999)
+  await kv.get('k')
+  await atRest(kv)
+  expect(lists(node).length).toBe(1)
+  vi.advanceTimersByTime(1)
+  await kv.get('k')
+  await atRest(kv)
+  expect(lists(node).length).toBe(2)
+})
+
+test('but not later than without the failure', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  await kv.get('k')
+  await atRest(kv)
+  vi.advanceTimersByTime(29_500)
+  node.faults.push('cut')
+  await kv.get('k')
+  await atRest(kv)
+  vi.advanceTimersByTime(500)
+  await kv.get('k')
+  await atRest(kv)
+  expect(lists(node).length).toBe(2)
+})
+
+test('the list of another cluster is not believed', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  node.members = [member('n2', 2)]
+  node.fault = ({ target }) => {
+    node.clusterId = target === '/v1/cluster' ? '78' : '77'
+    return undefined
+  }
+  await kv.get('k')
+  await until(() => lists(node).length === 1)
+  await atRest(kv)
+  expect(kv.endpoints).toEqual([node.url])
+})
+
+test('members whose address is none are left out; those that are gone are forgotten, but for those given', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  const known = async () => {
+    await kv.get('k')
+    await atRest(kv)
+    vi.advanceTimersByTime(30_000)
+    return kv.endpoints
+  }
+  node.members = [memberJson('n2', 'nowhere'), memberJson('n3', 'https://127.0.0.1:3'), member('n4', 4)]
+  expect(await known()).toEqual([node.url, 'http://nowhere', 'http://127.0.0.1:4'])
+  node.members = [member('n1', node.port), member('n5', 5), member('n6', 5), memberJson('n7', '')]
+  expect(await known()).toEqual([node.url, 'http://127.0.0.1:5'])
+  node.members = []
+  expect(await known()).toEqual([node.url, 'http://127.0.0.1:5'])
+})
+
+test('an endpoint that is learned again is the one that it was: what is known of it stays', async () => {
+  const [node, stuck] = [await fake(), await fake('n2')]
+  node.members = [member('n1', node.port), member('n2', stuck.port)]
+  stuck.fault = ({ target }) => (target === '/v1/cluster' ? undefined : 'cut')
+  const kv = clientOf([node], { discover: true })
+  await kv.get('k')
+  await until(() => kv.endpoints.length === 2)
+  await atRest(kv)
+  for (let n = 0; n < 3; n++) await kv.get('k')
+  expect(stuck.asked.length).toBe(1)
+  // No list is asked for meanwhile, and the pause of the circuit breaker is no longer than this.
+  vi.advanceTimersByTime(99)
+  for (let n = 0; n < 3; n++) await kv.get('k')
+  expect(stuck.asked.length).toBe(1)
+})
+
+test('a client that is closed asks no more, and what it asks ends', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  node.fault = ({ target }) => (target === '/v1/cluster' ? 'hang' : undefined)
+  await kv.get('k')
+  await until(() => lists(node).length === 1)
+  expect(kv[inspect]().requests).toBe(1)
+  await kv.close()
+  await atRest(kv)
+  await until(() => node.connections === 0)
+  const other = clientOf([node], { discover: true })
+  await failure(other.get('k', { onAnswer: () => void other.close() })).catch(() => {})
+  await atRest(other)
+  await until(() => node.connections === 0)
+})

@@ -1,0 +1,156 @@
+// Whom to ask next, and when to leave one out: round robin, circuit breakers and their pauses, and timers.
+
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { Backoff } from '../../src/client/backoff.ts'
+import { Endpoint, Endpoints } from '../../src/client/endpoints.ts'
+import { after as later } from '../../src/client/timer.ts'
+
+const endpoint = (url = 'http://127.0.0.1:7301') => new Endpoint(new URL(url))
+
+test.each([
+  ['http://127.0.0.1:7301', '127.0.0.1', 7301],
+  ['http://[::1]:7301', '::1', 7301],
+  ['http://node-1', 'node-1', 80],
+])('%s: host %s, port %d', (url, host, port) => {
+  expect(endpoint(url)).toMatchObject({ url, host, port })
+})
+
+describe('a pause is drawn between the base and three times the pause before', () => {
+  test.each([
+    [0, [10, 10, 10, 10]],
+    [0.5, [20, 35, 57.5, 91.25]],
+    [1, [30, 90, 100, 100]],
+  ])('at %d of the way', (share, pauses) => {
+    const backoff = new Backoff(10, 100, () => share)
+    for (let round = 0; round < 2; round++) {
+      expect(pauses.map(() => backoff.next())).toEqual(pauses)
+      backoff.reset()
+    }
+  })
+})
+
+describe('a circuit breaker', () => {
+  const [one, other] = [{}, {}]
+
+  test('lets everybody pass while it is closed', () => {
+    const each = endpoint()
+    for (const caller of [one, other]) {
+      expect(each.allows(0)).toBe(true)
+      each.asked(caller)
+      expect(each.isProbed).toBe(false)
+    }
+  })
+
+  test('lets nobody pass during a pause, and then one at a time', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const each = endpoint()
+    each.failed(1_000)
+    expect([1_000, 1_099, 1_100].map((ms) => each.allows(ms))).toEqual([false, false, true])
+    each.asked(one)
+    expect(each.isProbed).toBe(true)
+    expect(each.allows(1_100)).toBe(false)
+    each.ended(other)
+    expect(each.isProbed).toBe(true)
+    each.ended(one)
+    expect(each.isProbed).toBe(false)
+    expect(each.allows(1_100)).toBe(true)
+    each.worked()
+    expect(each.allows(0)).toBe(true)
+  })
+
+  test('pauses for longer after each failure, until it works', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(1)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const each = endpoint()
+    for (let round = 0; round < 2; round++) {
+      for (const pauseMs of [300, 900, 2_700, 5_000, 5_000]) {
+        each.failed(0)
+        expect(each.allows(pauseMs - 1)).toBe(false)
+        expect(each.allows(pauseMs)).toBe(true)
+      }
+      each.worked()
+    }
+  })
+})
+
+describe('endpoints', () => {
+  const urls = [1, 2, 3].map((at) => `http://127.0.0.1:${at}`)
+  const picked = (endpoints: Endpoints, count: number) =>
+    Array.from({ length: count }, () => endpoints.pick(new Set(), 0)?.url)
+
+  test.each([
+    [0, [0, 1, 2, 0]],
+    [0.34, [1, 2, 0, 1]],
+    [0.99, [2, 0, 1, 2]],
+  ])('take turns; the first is drawn (%d)', (share, order) => {
+    const endpoints = new Endpoints(urls, () => share)
+    expect(picked(endpoints, 4)).toEqual(order.map((at) => urls[at]))
+  })
+
+  test('that pause are passed over, unless nobody else is left', () => {
+    const endpoints = new Endpoints(urls, () => 0)
+    const [first, second, third] = endpoints.all
+    first?.failed(0)
+    expect(picked(endpoints, 3)).toEqual([urls[1], urls[2], urls[1]])
+    const rest = new Set(endpoints.all.slice(1))
+    expect(endpoints.pick(rest, 0)).toBe(first)
+    expect(endpoints.pick(new Set(endpoints.all), 0)).toBeUndefined()
+    second?.failed(0)
+    third?.failed(0)
+    expect(new Set(picked(endpoints, 3))).toEqual(new Set(urls))
+  })
+
+  test('that are learned again are those that they were', () => {
+    const endpoints = new Endpoints(['http://127.0.0.1:1', '127.0.0.1:1/'], () => 0)
+    const [given] = endpoints.all
+    expect(endpoints.all.length).toBe(1)
+    endpoints.learn(urls.slice(1))
+    const [, second, third] = endpoints.all
+    endpoints.learn([...urls.slice(1), 'https://127.0.0.1:4', ...urls])
+    expect(endpoints.all.length).toBe(3)
+    expect(endpoints.all[0]).toBe(given)
+    expect(endpoints.all[1]).toBe(second)
+    expect(endpoints.all[2]).toBe(third)
+    endpoints.learn([])
+    expect(endpoints.all.length).toBe(3)
+    endpoints.learn(urls.slice(2))
+    expect(endpoints.all.map(({ url }) => url)).toEqual([urls[0], urls[2]])
+  })
+})
+
+describe('a timer', () => {
+  test.each([1, 2 ** 31 - 1, 2 ** 31, 2 ** 33 + 7])('of %d ms runs then, not before, and once', (delayMs) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    let ran = 0
+    later(delayMs, () => void ran++)
+    vi.advanceTimersByTime(delayMs - 1)
+    expect(ran).toBe(0)
+    vi.advanceTimersByTime(1)
+    expect(ran).toBe(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('that was taken back does not run', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const stop = later(2 ** 32, () => expect.unreachable())
+    vi.advanceTimersByTime(2 ** 31)
+    stop()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('keeps the process alive, unless told otherwise', () => {
+    const timers = () => process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length
+    const before = timers()
+    const stops = [
+      later(1_000, () => {}),
+      later(1_000, () => {}, { unref: true }),
+      later(1_000, () => {}, {}),
+    ]
+    expect(timers()).toBe(before + 2)
+    for (const stop of stops) stop()
+    expect(timers()).toBe(before)
+  })
+})

@@ -1,0 +1,199 @@
+// One request and its answer: what becomes of it, what is known then, and what stays open.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Endpoint } from '../../src/client/endpoints.ts'
+import { type Outgoing, Transport } from '../../src/client/exchange.ts'
+import { QUESTION, Questions } from '../../src/client/questions.ts'
+import type { FakeNode } from './fake-node.ts'
+import { answering, fake, refusing } from './with-fakes.ts'
+
+const GET = { method: 'GET', path: '/v1/kv/k', headers: {}, body: undefined }
+const HOUR_MS = 3_600_000
+
+let transport: Transport
+let node: FakeNode
+beforeEach(async () => {
+  transport = new Transport()
+  node = await fake()
+})
+afterEach(() => {
+  transport.close()
+})
+
+type Options = Partial<Parameters<Transport['exchange']>[2]>
+const exchange = (url: string, options: Options = {}, outgoing: Outgoing = GET) =>
+  transport.exchange(new Endpoint(new URL(url)), outgoing, { timeoutMs: HOUR_MS, ...options })
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await nextTurn()
+}
+
+describe('what becomes of a request', () => {
+  test('its time is up', async () => {
+    // The connection stands already.
+    await exchange(node.url).result
+    node.fault = () => 'hang'
+    const asked = exchange(node.url, { timeoutMs: 20.4 })
+    expect(transport.underway).toBe(1)
+    const cause = { message: 'no answer within 20 ms' }
+    expect(await asked.result).toMatchObject({ kind: 'failed', connected: true, timedOut: true, cause })
+    expect(transport.underway).toBe(0)
+    await until(() => node.connections === 0)
+  })
+
+  test('it is given up', async () => {
+    for (const reason of [undefined, 'enough']) {
+      node.fault = () => 'hang'
+      const asked = exchange(node.url)
+      const before = node.seen.length
+      await until(() => node.seen.length > before)
+      expect(asked.isConnected()).toBe(true)
+      asked.cancel(reason)
+      const cause = { message: reason ?? 'given up' }
+      expect(await asked.result).toMatchObject({ kind: 'failed', connected: true, timedOut: false, cause })
+      await until(() => node.connections === 0)
+    }
+  })
+
+  test('nobody listens', async () => {
+    const asked = exchange(await refusing())
+    const cause = { code: 'ECONNREFUSED' }
+    expect(await asked.result).toMatchObject({ kind: 'failed', connected: false, timedOut: false, cause })
+    expect(asked.isConnected()).toBe(false)
+  })
+
+  test('its connection is cut, before the answer and within', async () => {
+    node.fault = () => 'cut'
+    const failure = { kind: 'failed', connected: true, timedOut: false }
+    expect(await exchange(node.url).result).toMatchObject(failure)
+    const { url } = await answering('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}')
+    expect(await exchange(url).result).toMatchObject(failure)
+    expect(transport.underway).toBe(0)
+  })
+
+  test('everything is closed', async () => {
+    node.fault = () => 'hang'
+    const asked = [exchange(node.url), exchange(node.url)]
+    await until(() => node.seen.length === 2)
+    transport.close()
+    for (const { result } of asked) expect(await result).toMatchObject({ kind: 'failed', connected: true })
+    await until(() => node.connections === 0)
+    const early = exchange(node.url)
+    transport.close()
+    expect(await early.result).toMatchObject({ kind: 'failed' })
+    expect(transport.underway).toBe(0)
+    await until(() => node.connections === 0)
+  })
+
+  test('it is answered, and its connection serves the next', async () => {
+    node.set('k', 'v')
+    for (let round = 0; round < 3; round++) {
+      const asked = exchange(node.url)
+      const found = await asked.result
+      expect(found).toMatchObject({ kind: 'answered', status: 200, headers: { 'kv-node': 'n1' } })
+      expect(asked.isConnected()).toBe(true)
+      expect(node.connections).toBe(1)
+      expect(node.seen.at(-1)?.headers).toMatchObject({ connection: 'keep-alive' })
+    }
+  })
+
+  test('only a 200 is handed over when it begins', async () => {
+    for (const status of [201, 404, 503]) {
+      node.fault = () => ({ status, body: { code: 'x' } })
+      const body = Buffer.from('{"code":"x"}')
+      expect(await exchange(node.url, { stream: true }).result).toMatchObject({
+        kind: 'answered',
+        status,
+        body,
+      })
+    }
+    node.fault = () => ({ status: 200, body: { code: 'x' } })
+    const begun = await exchange(node.url, { stream: true }).result
+    expect(begun.kind).toBe('streaming')
+    if (begun.kind === 'streaming') begun.stream.destroy()
+  })
+
+  test.each([Buffer.from('value'), Buffer.alloc(0), Buffer.alloc(100_000)])(
+    'its body has a length',
+    async (body) => {
+      await exchange(node.url, {}, { ...GET, method: 'PUT', body }).result
+      expect(node.seen[0]?.body).toEqual(body)
+      expect(node.seen[0]?.headers).toMatchObject({ 'content-length': `${body.length}` })
+    },
+  )
+})
+
+test('a request in the background keeps no process alive', async () => {
+  const count = (kind: string) => process.getActiveResourcesInfo().filter((what) => what === kind).length
+  node.fault = () => 'hang'
+  // Those of other tests are closing.
+  await until(() => count('TCPSocketWrap') === 0)
+  for (const background of [true, false]) {
+    const timers = count('Timeout')
+    const { length } = node.seen
+    const asked = exchange(node.url, { background })
+    expect(count('Timeout')).toBe(timers + (background ? 0 : 1))
+    await until(() => node.seen.length > length)
+    // One is the node's own.
+    expect(count('TCPSocketWrap')).toBe(background ? 1 : 2)
+    asked.cancel()
+    await asked.result
+    await until(() => node.connections === 0 && count('TCPSocketWrap') === 0)
+  }
+})
+
+describe('a question that several wait for', () => {
+  const ask = (questions: Questions, endpoint: Endpoint) => questions.exchange(endpoint, QUESTION)
+
+  test('is asked once, and again by who comes when it has ended', async () => {
+    const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
+    for (let round = 1; round <= 2; round++) {
+      const all = [ask(questions, endpoint), ask(questions, endpoint)]
+      expect(questions.underway).toBe(1)
+      for (const { result } of all) expect(await result).toMatchObject({ kind: 'answered', status: 404 })
+      expect(node.questions.length).toBe(round)
+      expect(questions.underway).toBe(0)
+      expect(transport.underway).toBe(0)
+      // It has its answer: there is nothing to give up.
+      for (const { cancel } of all) cancel()
+      await nextTurn()
+      expect(node.connections).toBe(1)
+    }
+  })
+
+  test('goes on until the last has given it up', async () => {
+    const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
+    node.questionFault = () => 'hang'
+    for (let round = 1; round <= 2; round++) {
+      const [first, second] = [ask(questions, endpoint), ask(questions, endpoint)]
+      await until(() => node.questions.length === round)
+      const failure = { kind: 'failed', connected: true, timedOut: false, cause: { message: 'given up' } }
+      // Twice is not more than once.
+      first?.cancel()
+      first?.cancel()
+      expect(await first?.result).toMatchObject(failure)
+      await nextTurn()
+      expect([questions.underway, transport.underway]).toEqual([1, 1])
+      second?.cancel()
+      expect(questions.underway).toBe(0)
+      expect(await second?.result).toMatchObject(failure)
+      await until(() => transport.underway === 0)
+      await until(() => node.connections === 0)
+    }
+  })
+
+  test('who gave up an earlier one gives up no later one', async () => {
+    const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
+    const first = ask(questions, endpoint)
+    await first.result
+    node.questionFault = () => 'hang'
+    const second = ask(questions, endpoint)
+    await until(() => node.questions.length === 2)
+    first.cancel()
+    await nextTurn()
+    expect([questions.underway, transport.underway]).toEqual([1, 1])
+    second.cancel()
+    await until(() => transport.underway === 0)
+  })
+})
