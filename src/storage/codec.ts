@@ -128,7 +128,6 @@ export function seal(key: Uint8Array, ...payload: readonly Uint8Array[]): Uint8A
 /** The payload of a sealed record, or `CorruptionError`. */
 export function unseal(key: Uint8Array, sealed: Uint8Array, what: string): Uint8Array {
   const length = sealed.length - CRC_BYTES
-  if (length < 0) throw new CorruptionError(`${what} is cut short`)
   const payload = sealed.subarray(0, length)
   if (new Decoder(sealed.subarray(length), what).uint32() !== crc32(payload, crc32(key)))
     throw new CorruptionError(`the checksum of ${what} does not hold`)

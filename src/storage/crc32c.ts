@@ -56,19 +56,14 @@ export const storedCrc = (bytes: Uint8Array, at: number): number =>
       0,
   )
 
-/** How many bytes from `from` on, at most up to `to`, have this checksum; undefined when no prefix has. */
-export function prefixWithCrc32c(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  wanted: number,
-): number | undefined {
+/** Whether some bytes from `from` on, at most up to `to`, have this checksum. */
+export function hasPrefixWithCrc32c(bytes: Uint8Array, from: number, to: number, wanted: number): boolean {
   let crc = ~0
   for (let at = from; at < to; at++) {
     crc = step(crc, bytes[at] ?? 0)
-    if (~crc >>> 0 === wanted) return at + 1 - from
+    if (~crc >>> 0 === wanted) return true
   }
-  return undefined
+  return false
 }
 
 /** LevelDB stores checksums masked, since a CRC over bytes that contain CRCs is weak. */

@@ -7,7 +7,7 @@
 //
 // A record is one frame of type FULL, or one FIRST, any number of MIDDLE and one LAST; each of those but the LAST fills its block.
 
-import { crc32c, prefixWithCrc32c, storedCrc } from './crc32c.ts'
+import { crc32c, hasPrefixWithCrc32c, storedCrc } from './crc32c.ts'
 
 const BLOCK_BYTES = 32 * 1024
 const HEADER_BYTES = 7
@@ -74,7 +74,6 @@ type Frame =
   | { readonly kind: 'short' | 'oversized' | 'damaged' }
 
 function frameAt(file: Uint8Array, at: number, end: number): Frame {
-  if (at + HEADER_BYTES > file.length) return { kind: 'short' }
   const contentAt = at + HEADER_BYTES
   const contentEnd = contentAt + byteAt(file, at + 4) + byteAt(file, at + 5) * 0x100
   if (contentEnd > end) return { kind: 'oversized' }
@@ -94,10 +93,7 @@ function judge(
 ): LogFileEnd {
   if (kind === 'oversized') return corrupt(at, 'a frame is longer than its block')
   // The checksum does not cover the length: a frame that is whole but for its length is not a torn one.
-  if (
-    at + HEADER_BYTES <= file.length &&
-    prefixWithCrc32c(file, at + 6, end, storedCrc(file, at)) !== undefined
-  )
+  if (hasPrefixWithCrc32c(file, at + 6, end, storedCrc(file, at)))
     return corrupt(at, 'the length of a frame is damaged')
   if (isFollowed(file, at, end, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')
   if (kind === 'short') return { kind: 'torn', at }
@@ -113,7 +109,7 @@ function isFollowed(
   end: number,
   couldFollow: (content: Uint8Array) => boolean,
 ): boolean {
-  for (let next = at + 1; next + HEADER_BYTES < end; next++) {
+  for (let next = at; next < end; next++) {
     const type = byteAt(file, next + 6)
     if (type !== FULL && type !== FIRST) continue
     const frame = frameAt(file, next, end)

@@ -132,7 +132,6 @@ function headOf(stored: Uint8Array): RowHead {
 }
 
 function equal(key: Uint8Array, bytes: Uint8Array, at: number): boolean {
-  if (at + key.length > bytes.length) return false
   for (let i = 0; i < key.length; i++) if (key[i] !== bytes[at + i]) return false
   return true
 }

@@ -1,9 +1,18 @@
 // The bytes on disk and between replicas, pinned: a change here is a new format version.
 
+import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
 import { Decoder, Encoder, seal, unseal } from '../../src/storage/codec.ts'
-import { keyString, logKey, prefixed, rowPrefix } from '../../src/storage/keys.ts'
+import {
+  APPLIED_KEY,
+  keyString,
+  logKey,
+  META_KEY,
+  prefixed,
+  rowPrefix,
+  STAGING_KEY,
+} from '../../src/storage/keys.ts'
 import {
   decodeAppliedRecord,
   decodeMeta,
@@ -11,6 +20,7 @@ import {
   encodeAppliedRecord,
   encodeMeta,
   encodeStaging,
+  FORMAT_VERSION,
   type Meta,
 } from '../../src/storage/records.ts'
 import { hashOfRow, hashOfStored, openRow, StateHash, sealRow } from '../../src/storage/rows.ts'
@@ -58,12 +68,46 @@ test('the staging record', () => {
     from: '9',
     generation: 5,
     nextChunk: 17,
-    received: 42n,
+    received: 0x1234567800000042n,
     complete: true,
   }
   const decoded = decodeStaging(encodeStaging(staging))
   expect({ ...decoded, applied: undefined }).toEqual({ ...staging, applied: undefined })
   expect([decoded.applied.index, text(decoded.applied.kv)]).toEqual([40, 'kv at 40'])
+  expect(decodeStaging(encodeStaging({ ...staging, complete: false })).complete).toBe(false)
+})
+
+const staging = {
+  ...state,
+  ...{ id: '9-2-1', from: '9', generation: 5, nextChunk: 17, received: 42n, complete: true },
+}
+
+test.each<[string, Uint8Array, Uint8Array, (sealed: Uint8Array) => unknown]>([
+  ['the meta record', META_KEY, encodeMeta(meta, 1234), decodeMeta],
+  ['the applied record', APPLIED_KEY, encodeAppliedRecord(state, 1000), decodeAppliedRecord],
+  ['the staging record', STAGING_KEY, encodeStaging(staging), decodeStaging],
+])('%s is read as a whole or not at all', (what, key, sealed, decode) => {
+  const content = sealed.subarray(0, -4)
+  expect(() => decode(seal(key, content))).not.toThrow()
+  expect(() => decode(seal(key, content, Uint8Array.of(0)))).toThrow(`${what} is longer than its content`)
+  expect(() => decode(seal(key, content.subarray(0, -1)))).toThrow(`${what} is cut short`)
+  expect(() => decode(seal(bytes('another key'), content))).toThrow(`the checksum of ${what} does not hold`)
+  expect(() => decode(new Uint8Array(3))).toThrow(`${what} is cut short`)
+})
+
+test.each([
+  [
+    FORMAT_VERSION + 1,
+    /format 3 by a newer quorate; this one reads format 2\. Start the newer version again\./,
+  ],
+  [
+    FORMAT_VERSION - 1,
+    /format 1 by a quorate from before the first release.* Begin with an empty directory\./,
+  ],
+])('the meta record of format %i is not read', (version, message) => {
+  const other = Buffer.from(encodeMeta(meta, 1234).subarray(0, -4))
+  other.writeUInt16BE(version)
+  expect(() => decodeMeta(seal(META_KEY, other))).toThrow(message)
 })
 
 test('a row', () => {
@@ -79,6 +123,12 @@ test('a row', () => {
   expect(() => openRow(rowKey('nam'), sealed)).toThrow('checksum')
   expect(() => openRow(rowKey('name'), sealed.subarray(0, 7))).toThrow('checksum')
   expect(hashOfRow(rowKey('name'), bytes('some value'))).toEqual(hashOfStored(sealed))
+  const empty = sealRow(bytes('prefix'), rowKey('name'), new Uint8Array()).stored
+  expect(openRow(rowKey('name'), empty)).toHaveLength(0)
+  // The checksum of the key alone, where a row is too short to have another.
+  const short = Buffer.alloc(4)
+  short.writeUInt32BE(crc32(rowKey('name')))
+  expect(() => openRow(rowKey('name'), short)).toThrow('checksum')
 })
 
 test('a chunk', () => {
@@ -92,7 +142,7 @@ test('a chunk', () => {
     ['0161', '31'],
     ['0162', ''],
   ])
-  expect(() => decodeChunk('9-2-1', 16, chunk)).toThrow('is chunk 17')
+  expect(() => decodeChunk('9-2-1', 16, chunk)).toThrow('chunk 16 of snapshot 9-2-1 is chunk 17')
   expect(() => decodeChunk('9-2-2', 17, chunk)).toThrow('checksum')
 })
 
@@ -130,14 +180,14 @@ test('a decoder reads what an encoder wrote, and nothing else', () => {
     .uint32(3)
     .uint64(Number.MAX_SAFE_INTEGER)
     .text('ü')
-    .bytes(new Uint8Array(500))
+    .bytes(new Uint8Array(5000))
   const decoder = new Decoder(written.finish(), 'it')
   expect([decoder.uint8(), decoder.uint16(), decoder.uint32(), decoder.uint64(), decoder.text()]).toEqual([
     ...[1, 2, 3, Number.MAX_SAFE_INTEGER],
     'ü',
   ])
   expect(() => decoder.end()).toThrow('longer')
-  expect(decoder.bytes()).toHaveLength(500)
+  expect(decoder.bytes()).toHaveLength(5000)
   decoder.end()
   expect(() => decoder.uint8()).toThrow('cut short')
   expect(() => new Decoder(new Uint8Array(8).fill(0xff), 'it').uint64()).toThrow('2^53')

@@ -4,6 +4,15 @@ import { crc32c, maskCrc } from '../../src/storage/crc32c.ts'
 
 const BLOCK = 32 * 1024
 
+/** Types: 1 FULL, 2 FIRST, 3 MIDDLE, 4 LAST. */
+export function frame(type: number, content: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.of(type), content])
+  const header = Buffer.alloc(6)
+  header.writeUInt32LE(maskCrc(crc32c(body, 0, body.length)))
+  header.writeUInt16LE(content.length, 4)
+  return Buffer.concat([header, body])
+}
+
 /** A log file of these records. */
 export function logFile(records: readonly Uint8Array[]): Buffer {
   const parts: Buffer[] = []
@@ -21,11 +30,7 @@ export function logFile(records: readonly Uint8Array[]): Buffer {
       const take = Math.min(left.length, BLOCK - (at % BLOCK) - 7)
       const isLast = take === left.length
       const type = isFirst ? (isLast ? 1 : 2) : isLast ? 4 : 3
-      const body = Buffer.concat([Buffer.of(type), left.subarray(0, take)])
-      const header = Buffer.alloc(6)
-      header.writeUInt32LE(maskCrc(crc32c(body, 0, body.length)))
-      header.writeUInt16LE(take, 4)
-      push(Buffer.concat([header, body]))
+      push(frame(type, left.subarray(0, take)))
       left = left.subarray(take)
       isFirst = false
     } while (left.length > 0)
@@ -48,6 +53,8 @@ const slice = (text: string): number[] => [...varint(text.length), ...Buffer.fro
 export interface Edit {
   readonly comparator?: string
   readonly log?: number
+  /** Of the WAL before `log`; 0: none. */
+  readonly prev?: number
   readonly next?: number
   readonly last?: number
   readonly pointer?: number
@@ -55,10 +62,11 @@ export interface Edit {
   readonly added?: readonly (readonly [level: number, number: number, bytes: number])[]
 }
 
-export function edit({ comparator, log, next, last, pointer, deleted = [], added = [] }: Edit): Buffer {
+export function edit(content: Edit): Buffer {
+  const { comparator, log, prev = 0, next, last, pointer, deleted = [], added = [] } = content
   return Buffer.from([
     ...(comparator === undefined ? [] : [1, ...slice(comparator)]),
-    ...(log === undefined ? [] : [2, ...varint(log), 9, 0]),
+    ...(log === undefined ? [] : [2, ...varint(log), 9, ...varint(prev)]),
     ...(next === undefined ? [] : [3, ...varint(next)]),
     ...(last === undefined ? [] : [4, ...varint(last)]),
     ...(pointer === undefined ? [] : [5, pointer, ...slice('somewhere')]),
@@ -81,16 +89,18 @@ function block(content: Buffer): Buffer {
   return Buffer.concat([typed, crc])
 }
 
-/** A table whose data blocks are so many bytes of anything. */
-export function tableFile(dataBytes: number): Buffer {
+/** A table whose data blocks are so many bytes of anything. What leads to the filter may be wrong. */
+export function tableFile(
+  dataBytes: number,
+  { filterName: name = 'filter.leveldb.BuiltinBloomFilter2', filterAt = dataBytes } = {},
+): Buffer {
   const data = Buffer.alloc(dataBytes, 0xdd)
   const filter = block(Buffer.from('the bits of a Bloom filter'))
-  const place = [...varint(dataBytes), ...varint(filter.length - 5)]
-  const name = 'filter.leveldb.BuiltinBloomFilter2'
+  const place = [...varint(filterAt), ...varint(filter.length - 5)]
   const metaindex = block(
     Buffer.from([0, name.length, place.length, ...Buffer.from(name), ...place, 0, 0, 0, 0, 1, 0, 0, 0]),
   )
-  const index = block(Buffer.from('where the data blocks are'))
+  const index = block(Buffer.from('where the data blocks lie.'))
   const metaindexAt = dataBytes + filter.length
   const footer = Buffer.alloc(48)
   const places = [metaindexAt, metaindex.length - 5, metaindexAt + metaindex.length, index.length - 5]

@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ROW_HEAD_BYTES } from '../../src/kv/types.ts'
+import { hashOfKey } from '../../src/storage/row-filter.ts'
 import { RowHeads } from '../../src/storage/row-heads.ts'
 import { hashOfStored, sealRow } from '../../src/storage/rows.ts'
 import { runs } from '../runs.ts'
@@ -24,7 +25,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('remember' as const),
       key: fc.nat(24),
-      value: fc.option(fc.string({ maxLength: 2 * ROW_HEAD_BYTES }), { nil: undefined }),
+      value: fc.option(fc.string({ maxLength: 2 * ROW_HEAD_BYTES, size: 'max' }), { nil: undefined }),
     }),
   },
   { weight: 1, arbitrary: fc.constant({ do: 'forget' as const }) },
@@ -69,6 +70,52 @@ function expectTrue(heads: RowHeads, n: number, model: ReadonlyMap<number, strin
   expect(Buffer.from(said.bytes)).toEqual(Buffer.from(payload.subarray(0, ROW_HEAD_BYTES)))
   expect([said.mix, said.crc]).toEqual([mix, crc])
 }
+
+/** What is known of the key: the text of its row. */
+const known = (heads: RowHeads, key: Uint8Array): string | undefined => {
+  const said = heads.get(key)
+  return said === undefined || said === 'absent' ? said : Buffer.from(said.bytes).toString()
+}
+
+// FNV-1a of 32 bits is the same for both: of one length, one the beginning of the other, and too long for a slot.
+test.each([
+  ['declinate', 'macallums'],
+  ['key', 'keyb44nrm1'],
+  ['keyb44nrm1', 'key'],
+  [`declinate${'.'.repeat(60)}`, `macallums${'.'.repeat(60)}`],
+])('%s is not taken for %s', (one, other) => {
+  const heads = new RowHeads(1)
+  const [a, b] = [bytes(one), bytes(other)]
+  expect(hashOfKey(a)).toBe(hashOfKey(b))
+  heads.remember(a, stored(a, 'of the first'))
+  expect([known(heads, a), known(heads, b)]).toEqual(['of the first', undefined])
+  heads.remember(b, undefined)
+  expect(known(heads, b)).toBe('absent')
+  expect(known(heads, a)).toBeOneOf(['of the first', undefined])
+})
+
+test('keys of up to 60 bytes are kept beside each other, of longer ones the last', () => {
+  const heads = new RowHeads(64)
+  const rowOf = (length: number, first: string): void => {
+    const key = bytes(first.padEnd(length, '.'))
+    heads.remember(key, stored(key, first))
+  }
+  const knownOf = (length: number): unknown =>
+    ['a', 'b'].map((first) => known(heads, bytes(first.padEnd(length, '.'))))
+  for (const length of [1, 59, 60, 61, 62]) for (const first of ['a', 'b']) rowOf(length, first)
+  expect([1, 59, 60].map(knownOf)).toEqual(Array(3).fill(['a', 'b']))
+  expect([61, 62].map(knownOf)).toEqual([
+    [undefined, undefined],
+    [undefined, 'b'],
+  ])
+})
+
+test('no more is kept than there is room for', () => {
+  const heads = new RowHeads(8)
+  const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
+  for (const key of keys) heads.remember(key, stored(key, 'value'))
+  expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(8)
+})
 
 test('with room, nothing is forgotten', () => {
   const heads = new RowHeads(4096)

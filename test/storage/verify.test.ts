@@ -1,6 +1,6 @@
 // Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves behind.
 
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { crc32c, maskCrc, unmaskCrc } from '../../src/storage/crc32c.ts'
@@ -29,7 +29,8 @@ describe('CRC-32C', () => {
 })
 
 describe('a log file', () => {
-  const records = [20, 0, 40_000, 7, 32_741, 1, 100_000, 300].map((bytes, at) => Buffer.alloc(bytes, at + 1))
+  /** One leaves 3 bytes of its block, one spans blocks, and one leaves 7, of which the next makes a frame without content. */
+  const records = [20, 0, 32_724, 40_000, 7, 25_494, 300].map((bytes, at) => Buffer.alloc(bytes, at + 1))
   const read = (file: Uint8Array): { sizes: number[]; end: ReturnType<typeof readLogFile> } => {
     const sizes: number[] = []
     const end = readLogFile(
@@ -63,7 +64,10 @@ describe('a log file', () => {
     const sizes = records.map(({ length }) => length)
     const ends = records.map((_, count) => logFile(records.slice(0, count + 1)).length)
     const file = logFile(records)
-    for (let length = 1; length < file.length; length += length % 1000 < 30 ? 1 : 331) {
+    // Near the ends of records and blocks, and here and there between them.
+    const edges = [0, 32_768, 65_536, 98_304, ...ends]
+    for (let length = 1; length < file.length; length++) {
+      if (length % 7919 !== 0 && !edges.some((edge) => Math.abs(edge - length) < 12)) continue
       const { sizes: found, end } = read(file.subarray(0, length))
       const whole = ends.filter((at) => at <= length).length
       expect(found, `${length}`).toEqual(sizes.slice(0, whole))
@@ -182,9 +186,87 @@ describe('a database', () => {
   test('does not care for WALs that are done with, and for what is not its own', () => {
     wal(4, [1, 99])
     wal(8, [101, 1])
-    for (const name of ['000099.ldb', 'MANIFEST-000004', '000010.dbtmp', 'LOG', 'notes.log'])
-      write(name, 'whatever')
+    const others = ['000099.ldb', 'MANIFEST-000004', '000010.dbtmp', 'LOG', 'notes.log', 'x000009.log']
+    for (const name of [...others, '000009.log.old']) write(name, 'whatever')
     expect(verify()).toBe(101)
+    expect(damage(102)).toMatch(/^000008\.log .* ends at sequence number 101, but 102 had been reached/)
+  })
+
+  test('goes through its WALs in the order of their numbers', () => {
+    manifest([{ ...first, log: 999_999 }])
+    wal(999_999, [101, 4])
+    wal(1_000_000, [105, 1])
+    expect(verify()).toBe(105)
+  })
+
+  test('may have a WAL before the one that MANIFEST names', () => {
+    manifest([{ ...first, prev: 6 }])
+    wal(6, [101, 2])
+    wal(8, [103, 1])
+    expect(verify()).toBe(103)
+  })
+
+  test('may have numbers of several bytes', () => {
+    manifest([{ ...first, log: 128, last: 0x3fff }])
+    wal(128, [0x4000, 1])
+    expect(verify()).toBe(0x4000)
+  })
+
+  test('may end where MANIFEST stands', () => {
+    wal(8, [96, 5])
+    expect(verify()).toBe(100)
+    wal(8, [96, 4])
+    expect(damage()).toContain('the WALs end at sequence number 99, MANIFEST-000007 stands at 100')
+  })
+
+  test('counts the operations of a record whatever they are', () => {
+    write('000008.log', logFile([walRecord(101, 3, 0)]))
+    expect(verify()).toBe(103)
+  })
+
+  /** The first record may be there whole. The last one is cut off in a value that looks like a record with this sequence number. */
+  const tornWith = (sequence: number, isFirst: boolean): void => {
+    const lookalike = logFile([walRecord(sequence, 1)])
+    const last = Buffer.concat([walRecord(isFirst ? 101 : 104, 1), lookalike, Buffer.alloc(100)])
+    write('000008.log', logFile(isFirst ? [last] : [walRecord(101, 3), last]).subarray(0, -50))
+  }
+
+  test.each([
+    // Up to 103 there are whole records.
+    [104, false],
+    [105, false],
+    [2 ** 32 + 103, false],
+    [100, true],
+    [101, true],
+  ])('is refused when a record of sequence number %i follows a damaged one', (sequence, isFirst) => {
+    tornWith(sequence, isFirst)
+    expect(damage()).toContain('a damaged frame is followed by a whole one')
+  })
+
+  test.each([
+    [103, false],
+    [2 ** 32 + 104, false],
+    [1, false],
+    [99, true],
+  ])('does not take a value for a record when its sequence number would be %i', (sequence, isFirst) => {
+    tornWith(sequence, isFirst)
+    expect(verify()).toBe(isFirst ? 100 : 103)
+  })
+
+  test('keeps none of its files open', () => {
+    wal(8, [101, 3])
+    verify()
+    const descriptors = '/proc/self/fd'
+    const open = existsSync(descriptors) ? readdirSync(descriptors) : []
+    const paths = open.map((fd) => {
+      try {
+        return readlinkSync(join(descriptors, fd))
+      } catch {
+        // Closed meanwhile.
+        return ''
+      }
+    })
+    expect(paths.filter((path) => path.startsWith(dir))).toEqual([])
   })
 
   test('may end in the middle of a record, also when an interrupted start has made the next WAL already', () => {
@@ -198,7 +280,16 @@ describe('a database', () => {
   })
 
   test.each<[string, string, () => void]>([
-    ['a gap within a WAL', '000008.log: at byte 39: sequence number 105', () => wal(8, [101, 3], [105, 1])],
+    [
+      'a gap within a WAL',
+      '000008.log: at byte 39: sequence number 105 where 104 should be',
+      () => wal(8, [101, 3], [105, 1]),
+    ],
+    [
+      'a record too short for its sequence number',
+      '000008.log: at byte 39: sequence number -1 where 104 should be',
+      () => write('000008.log', logFile([walRecord(101, 3), Buffer.alloc(11, 1)])),
+    ],
     ['a repetition', '000008.log: at byte 39: sequence number 101', () => wal(8, [101, 3], [101, 3])],
     [
       'a gap between WALs',
@@ -208,7 +299,11 @@ describe('a database', () => {
         wal(11, [106, 1])
       },
     ],
-    ['a gap after the tables', '000008.log: at byte 0: sequence number 102', () => wal(8, [102, 1])],
+    [
+      'a gap after the tables',
+      '000008.log: at byte 0: sequence number 102 where 101',
+      () => wal(8, [102, 1]),
+    ],
     ['a WAL that ends before MANIFEST', '000008.log: acknowledged writes are missing', () => wal(8, [90, 5])],
     ['a write that failed, counted by MANIFEST', '(or only one that failed for want', () => wal(8, [90, 5])],
     ['no WAL', '000008.log: the file is missing', () => {}],
@@ -260,9 +355,56 @@ describe('a database', () => {
       'MANIFEST-000007: its beginning',
       () => manifest([{ log: 8, next: 9, last: 1 }]),
     ],
+    [
+      'a MANIFEST without a WAL',
+      'MANIFEST-000007: its beginning',
+      () => manifest([{ comparator: 'leveldb.BytewiseComparator', next: 9, last: 1 }]),
+    ],
+    [
+      'a MANIFEST without the number of the next file',
+      'MANIFEST-000007: its beginning',
+      () => manifest([{ comparator: 'leveldb.BytewiseComparator', log: 8, last: 1 }]),
+    ],
+    [
+      'a MANIFEST without a sequence number',
+      'MANIFEST-000007: its beginning',
+      () => manifest([{ comparator: 'leveldb.BytewiseComparator', log: 8, next: 9 }]),
+    ],
+    [
+      'a damaged last edit',
+      'MANIFEST-000007: at byte 0: the checksum of the last frame does not hold',
+      () => {
+        const file = logFile([edit(first)])
+        write('MANIFEST-000007', Buffer.concat([file.subarray(0, -1), Buffer.of((file.at(-1) ?? 0) ^ 1)]))
+      },
+    ],
+    [
+      'a damaged edit before a whole one',
+      'MANIFEST-000007: at byte 0: a damaged frame is followed by a whole one',
+      () => {
+        const file = logFile([edit(first), edit({ last: 110 })])
+        write('MANIFEST-000007', Buffer.concat([file.subarray(0, 20), Buffer.of(0xee), file.subarray(21)]))
+      },
+    ],
+    [
+      'a table with another filter',
+      '000005.ldb: its filter is damaged',
+      () => write('000005.ldb', tableFile(1000, { filterName: 'filter.leveldb.BuiltinBloomFilter3' })),
+    ],
+    [
+      'a table whose filter would be another block, of the same size',
+      '000005.ldb: its filter is damaged',
+      () => write('000005.ldb', tableFile(1000, { filterAt: table5.length - 48 - 31 })),
+    ],
     ['an empty MANIFEST', 'MANIFEST-000007: its beginning', () => manifest([])],
     ['no MANIFEST', 'MANIFEST-000007: the file is missing', () => rmSync(join(dir, 'MANIFEST-000007'))],
     ['an odd CURRENT', 'CURRENT: it does not name', () => write('CURRENT', 'MANIFEST-000007')],
+    ['a CURRENT with more in it', 'CURRENT: it does not name', () => write('CURRENT', 'MANIFEST-000007\n\n')],
+    [
+      'a CURRENT with more before it',
+      'CURRENT: it does not name',
+      () => write('CURRENT', 'xMANIFEST-000007\n'),
+    ],
     ['no CURRENT', 'CURRENT: the file is missing', () => rmSync(join(dir, 'CURRENT'))],
     [
       'an edit of another LevelDB',
@@ -295,10 +437,14 @@ describe('a database', () => {
           : /its footer is damaged|none/
       expect(damage(), `bit ${bit}`).toMatch(allowed)
     }
-    for (const odd of [Buffer.alloc(whole.length), whole.subarray(-10)]) {
+    for (const [odd, what] of [
+      [Buffer.alloc(whole.length), 'its footer is damaged'],
+      [Buffer.alloc(48), 'its footer is damaged'],
+      [whole.subarray(-47), 'it is no table'],
+    ] as const) {
       manifest([{ ...first, added: [[0, 5, odd.length]] }])
       write('000005.ldb', odd)
-      expect(damage()).toMatch(/its footer is damaged|it is no table/)
+      expect(damage()).toBe(`000005.ldb: ${what}`)
     }
   })
 
@@ -367,7 +513,7 @@ describe('a database', () => {
     const file = wal(8, [101, 3], [104, 5])
     file.writeUInt8((file.at(-1) ?? 0) ^ 0x40, file.length - 1)
     write('000008.log', file)
-    expect(damage()).toContain('--discard-suspect-tail')
+    expect(damage()).toMatch(/^000008\.log: at byte 39: .* --discard-suspect-tail/)
     expect(verify(103, true)).toBe(103)
     expect(() => verify(108, true)).toThrow('acknowledged writes are missing')
   })
