@@ -63,8 +63,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(text(storage.applied.kv)).toBe('kv at 1')
       expect(storage.stateHash).toBe(0n)
       expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([2, 1])
-      expect(storage.dirty).toBe(false)
-      expect(storage.hasGarbage).toBe(false)
+      expect([storage.dirty, storage.rowsLeft, storage.hasGarbage]).toEqual([false, false, false])
       expect(await allRows(storage)).toEqual([])
     })
 

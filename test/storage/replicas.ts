@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SimDisk } from '../../jepsen-lite/sim/disk.ts'
+import type { Engine } from '../../src/storage/engine.ts'
 import {
   formatStorage,
   type InitialState,
@@ -52,6 +53,7 @@ export function openDisk(
   later = soon,
   faults: Faults = {},
   limits: Partial<StoreLimits> = {},
+  under: (engine: Engine) => Engine = (engine) => new FaultyEngine(engine, faults),
 ): Promise<Storage> {
   const events = { later, writing() {}, durable() {}, failed() {} }
   return new Promise((resolve, reject) => {
@@ -59,7 +61,7 @@ export function openDisk(
       { ...LIMITS, ...limits },
       events,
       (error, storage) => (storage === undefined ? reject(error) : resolve(storage)),
-      (engine) => new FaultyEngine(engine, faults),
+      under,
     )
   })
 }

@@ -2,6 +2,7 @@
 
 import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { asIndex, asTerm } from '../../src/raft/types.ts'
 import { seal } from '../../src/storage/codec.ts'
 import type { Engine, EngineSnapshot } from '../../src/storage/engine.ts'
 import { FORMAT_VERSION, openStorage, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
@@ -126,6 +127,20 @@ describe('a replica is refused', () => {
       (_put, meta) => ({ ...meta, hardState: hardState(2, 99) }),
       'do not fit together',
     ],
+    [
+      'what is applied is before the log',
+      (_put, meta) => ({ ...meta, logStart: { index: asIndex(13), term: asTerm(2) } }),
+      'applied index 12, .* do not fit together',
+    ],
+    [
+      'what is applied is beyond the log',
+      (_put, meta) => ({
+        ...meta,
+        hardState: hardState(2, 11),
+        logEnd: { index: asIndex(11), term: asTerm(2) },
+      }),
+      'applied index 12, .* do not fit together',
+    ],
   ])('when %s', async (what, change, message) => {
     const dir = await replica()
     await tamper(dir, change)
@@ -156,6 +171,12 @@ describe('a replica is refused', () => {
       name: 'StorageRefusedError',
       message: expect.stringMatching(/checksum of the staging record .*kv cluster rejoin n1/),
     })
+  })
+
+  test('when a snapshot that is being received has a generation that was never handed out', async () => {
+    const { dir } = await staged()
+    await tamper(dir, (_put, meta) => ({ ...meta, nextGeneration: 2 }))
+    await expect(openStorage(dir)).rejects.toThrow(/generation 2, which is not between 1 and 2.*rejoin n1/)
   })
 
   test('when the record of a snapshot that is installed comes to light: its rows would be deleted as given up', async () => {
