@@ -125,6 +125,8 @@ export class Raft {
   #role: Role = 'follower'
   #leader: ReplicaId | undefined
   #lead: Leadership | undefined
+  /** Of the leadership that it has, or had last: a majority of the voters has applied the configuration. */
+  #settled = false
   #votes = new Map<ReplicaId, boolean>()
   /** Last contact with a leader, or the start of a process that may have promised to respect one. */
   #contactAt: MonotonicMs
@@ -223,6 +225,14 @@ export class Raft {
   }
   get configuration(): Configuration {
     return this.#configuration
+  }
+  /**
+   * Whether the voters get on without those that the last change let go: a majority of them has applied it. A leader knows it; a voter that leads and
+   * has told this replica of the change is taken for one that does; a leader that was removed hands over when it does.
+   */
+  get settled(): boolean {
+    if (this.#lead !== undefined || this.#leader === undefined) return this.#settled
+    return isVoter(this.#configuration, this.#leader)
   }
   get leases(): LeaseSetting {
     return this.#leases.applied
@@ -947,19 +957,21 @@ export class Raft {
     this.#why = 'won the election'
     this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
     const firstIndex = (this.#log.last + 1) as LogIndex
-    const lead = new Leadership(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
+    const { applied } = this.#log
+    const lead = new Leadership(this.#now, firstIndex, applied, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
     this.#forwardedSeqs = new ForwardedSeqs(this.#term, this.#limits.uncommittedEntriesMax)
+    this.#settled = false
     this.#followMembers(lead)
     // Commits everything before it (paper §5.4.2, §8).
     this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))
     for (const follower of lead.followers) this.#replicate(follower, true)
   }
 
-  /** Follows exactly the members of the configuration applied. */
+  /** Follows the members of the configuration applied; who is let go, until a majority of the voters knows it. */
   #followMembers(lead: Leadership): void {
     for (const [id, follower] of lead.progress) {
-      if (isMember(this.#configuration, id)) continue
+      if (isMember(this.#configuration, id) || !this.#settled) continue
       // A last word, so that it learns of its removal.
       this.#sendHeartbeat(follower, 0)
       lead.progress.delete(id)
@@ -971,8 +983,18 @@ export class Raft {
     lead.followers = [...lead.progress.values()].sort((a, b) => compareIds(a.id, b.id))
   }
 
+  #settle(lead: Leadership): void {
+    if (this.#settled) return
+    const reached = quorumValue(this.#configuration, (id) =>
+      id === this.id ? this.#log.applied : (lead.progress.get(id)?.applied ?? 0),
+    )
+    this.#settled = reached >= lead.settlesAt
+    if (this.#settled) this.#followMembers(lead)
+  }
+
   /** What every step of a leader may have made possible. */
   #afterLeaderStep(lead: Leadership, commitBefore: LogIndex): void {
+    this.#settle(lead)
     if (this.#commitForGood > commitBefore) {
       for (const follower of lead.followers) this.#shareCommit(lead, follower)
       if (lead.earlyReads.length > 0 && this.#committedInTerm(lead)) this.#serveEarlyReads(lead)
@@ -1014,7 +1036,7 @@ export class Raft {
       const entries = room
         ? this.#log.entries(follower.next, (last + 1) as LogIndex, this.#limits.appendBytesMax)
         : []
-      const commit = this.#commitForGood
+      const commit = this.#commitFor(follower)
       follower.sent(entries)
       follower.commitSent = Math.min(commit, prevIndex + entries.length) as LogIndex
       follower.check()
@@ -1045,10 +1067,18 @@ export class Raft {
 
   #tellCommit(follower: Progress): void {
     if (follower.state !== 'replicate' || follower.inflight.messages > 0) return
-    const commit = Math.min(this.#commitForGood, follower.match) as LogIndex
+    const commit = Math.min(this.#commitFor(follower), follower.match) as LogIndex
     if (follower.commitSent >= commit) return
     follower.commitSent = commit
     this.#sendHeartbeat(follower, 0)
+  }
+
+  /** Who is let go hears of it when the others need it no more: it ends then, and whoever has asked it for its removal takes it away. */
+  #commitFor({ id }: Progress): LogIndex {
+    const commit = this.#commitForGood
+    const lead = this.#lead
+    if (lead === undefined || this.#settled || isMember(this.#configuration, id)) return commit
+    return Math.min(commit, lead.settlesAt - 1) as LogIndex
   }
 
   /** Never tells of a commit beyond what the follower is known to hold: its log may differ there. */
@@ -1058,7 +1088,7 @@ export class Raft {
       from: this.id,
       to: follower.id,
       term: this.#term,
-      commit: Math.min(this.#commitForGood, follower.match) as LogIndex,
+      commit: Math.min(this.#commitFor(follower), follower.match) as LogIndex,
       round,
       confirmed: follower.confirmedContact,
     })
@@ -1609,8 +1639,8 @@ export class Raft {
       return
     }
     const { from: to, request } = reader
-    const match = this.#lead?.progress.get(to)?.match ?? 0
-    const commit = Math.min(match, this.#commitForGood) as LogIndex
+    const follower = this.#lead?.progress.get(to)
+    const commit = follower === undefined ? 0 : Math.min(follower.match, this.#commitFor(follower))
     this.#send({
       type: 'read-index-answer',
       from: this.id,
@@ -1620,7 +1650,7 @@ export class Raft {
       index,
       refusal: undefined,
       lease,
-      commit,
+      commit: commit as LogIndex,
     })
   }
 
@@ -1758,6 +1788,10 @@ export class Raft {
         this.#becomeFollower(this.#term, undefined, 'no longer a voter')
       return
     }
+    if (change.kind === 'leave-joint') {
+      this.#settled = false
+      lead.settlesAt = index
+    }
     this.#followMembers(lead)
     // Fewer may be needed now than before.
     this.#commitByCounting()
@@ -1768,7 +1802,7 @@ export class Raft {
     }
     if (isVoterNow) for (const follower of lead.followers) this.#replicate(follower, false)
     else {
-      lead.retiring = { index, deadline: this.#now + this.#timing.electionMaxMs }
+      lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }
       this.#beginRound(lead, [], 'all')
     }
   }
@@ -1777,10 +1811,8 @@ export class Raft {
    * A leader that is no voter any more goes on until a majority of the new voters has applied that, so that none of them is left with
    * the old configuration; then it hands over (thesis §4.2.2).
    */
-  #retire(lead: Leadership, { index, deadline }: Retirement): void {
-    if (lead.transfer !== undefined) return
-    const reached = quorumValue(this.#configuration, (id) => lead.progress.get(id)?.applied ?? 0)
-    if (reached < index && this.#now < deadline) return
+  #retire(lead: Leadership, { deadline }: Retirement): void {
+    if (lead.transfer !== undefined || (!this.#settled && this.#now < deadline)) return
     const target = this.#bestSuccessor(lead)
     if (target !== undefined) this.#beginTransfer(lead, target)
     else if (this.#now >= deadline) {

@@ -31,8 +31,10 @@ import {
   encodeAppliedState,
   encodeChange,
   encodeLeases,
+  finalConfiguration,
   type Input,
   isJoint,
+  isMember,
   isVoter,
   type LeaseSetting,
   type LogIndex,
@@ -135,7 +137,7 @@ export class Driver implements NodeApi, NetworkEvents {
 
   #network: Network | undefined
   #ended: NodeEnd | undefined
-  #endsAsRemoved = false
+  #endsSoon = false
   #draining = false
   #applying = false
   #applySoon = false
@@ -148,8 +150,8 @@ export class Driver implements NodeApi, NetworkEvents {
   #hashError: string | undefined
   /** As of the last applied entry, and encoded for its record. */
   #configuration: Configuration
-  /** The leader that this node follows, when it is no member any more. */
-  #outgoingLeader: Member | undefined
+  /** No members any more, but still needed: the leader that this node follows, or whom it lets go as the leader. */
+  #outgoing: readonly Member[] = []
   #raftState: Uint8Array
 
   constructor(options: DriverOptions) {
@@ -345,10 +347,8 @@ export class Driver implements NodeApi, NetworkEvents {
     done: (result: Result<Configuration>) => void,
   ): void {
     const deadline = this.#clock.now() + timeoutMs
-    // A leader that is no voter any more leads on until the others know it.
-    const leadsOn = (): boolean =>
-      this.#raft.role === 'leader' && !isVoter(this.#configuration, this.#replicaId)
-    const settled = (): boolean => !isJoint(this.#configuration) && !leadsOn()
+    // Whoever asked may take away then what is let go.
+    const settled = (): boolean => !isJoint(this.#configuration) && this.#raft.settled
     const body = encodeChange(change)
     const proposal = this.#newProposal(ENTRY_CONFIGURATION, 1, body.length, (frame) =>
       frame.set(body, BODY_AT),
@@ -360,7 +360,7 @@ export class Driver implements NodeApi, NetworkEvents {
       }
       this.#waits.until(settled, deadline - this.#clock.now(), (reached) => {
         const detail =
-          'the change is committed, but the joint configuration was not left, or leadership not handed over, before the time ran out'
+          'the change is committed, but too few voters knew that the joint configuration is left before the time ran out'
         if (reached) done({ ok: true, value: this.#configuration })
         else done({ ok: false, problem: { code: 'outcome_unknown', detail, written: 'unknown' } })
       })
@@ -429,6 +429,7 @@ export class Driver implements NodeApi, NetworkEvents {
   admit({ replicaId, name }: Greeting): { refuse: string; stop: boolean } | undefined {
     if (this.#ended !== undefined) return { refuse: 'this node has ended', stop: false }
     if (!this.#configuration.removed.includes(replicaId)) return undefined
+    if (this.#outgoing.some(({ id }) => id === replicaId)) return undefined
     const refuse = `replica ${replicaId} (${name}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
     return { refuse, stop: true }
   }
@@ -453,7 +454,10 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   stop(reason: string): void {
-    this.#fail(new Error(reason))
+    // Whoever waits here for the removal of this very node hears from the leader that it is done.
+    const leaves = !isMember(finalConfiguration(this.#configuration), this.#replicaId)
+    if (leaves && this.#waits.size > 0) this.#endSoon(reason)
+    else this.#fail(new Error(reason))
   }
 
   stateHash(from: ReplicaId, at: StateHashAt): void {
@@ -593,6 +597,8 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#apply()
     }
     this.#commits.flush()
+    if (this.#outgoing.length > 0) this.#keepOutgoing(this.#configuration)
+    if (this.#waits.size > 0) this.#waits.check()
     this.#armTimer()
     if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
   }
@@ -686,7 +692,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     this.#options.observer.roleChanged(change)
     if (change.leader !== undefined) this.#unpark()
-    this.#followLeader(this.#configuration)
+    this.#keepOutgoing(this.#configuration)
     this.#endAsRemoved()
     this.#waits.check()
   }
@@ -774,7 +780,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#configuration = configuration
     const { voters, votersOutgoing, learners } = configuration
     this.#options.logger.info({ voters, votersOutgoing, learners }, 'configuration applied')
-    this.#followLeader(before)
+    this.#keepOutgoing(before)
     this.#setPeers()
     this.#waits.check()
     this.#endAsRemoved()
@@ -786,28 +792,41 @@ export class Driver implements NodeApi, NetworkEvents {
    */
   #endAsRemoved(): void {
     const { leader } = this.#raft
-    if (this.#endsAsRemoved || leader === undefined || leader === this.#replicaId) return
+    if (this.#endsSoon || leader === undefined || leader === this.#replicaId) return
     if (!this.#configuration.removed.includes(this.#replicaId)) return
-    this.#endsAsRemoved = true
-    const reason = 'this replica was removed from the cluster; its data is of no further use'
-    this.#clock.after(this.#options.limits.removedGraceMs, () => this.stop(reason))
+    this.#endSoon('this replica was removed from the cluster; its data is of no further use')
+  }
+
+  #endSoon(reason: string): void {
+    if (this.#endsSoon) return
+    this.#endsSoon = true
+    this.#clock.after(this.#options.limits.removedGraceMs, () => this.#fail(new Error(reason)))
   }
 
   #setPeers(): void {
     const peers = this.#configuration.members.filter((member) => member.id !== this.#replicaId)
-    this.#network?.setPeers(this.#outgoingLeader === undefined ? peers : [...peers, this.#outgoingLeader])
+    this.#network?.setPeers([...peers, ...this.#outgoing])
   }
 
-  /** A leader that was removed leads on until it has handed over, so whoever follows it stays connected with it until then. */
-  #followLeader(before: Configuration): void {
-    const { leader } = this.#raft
+  /**
+   * A leader that was removed leads on until it has handed over, so whoever follows it stays connected with it until then. And a leader stays
+   * connected with whom it lets go, until those that are left know it.
+   */
+  #keepOutgoing(before: Configuration): void {
+    const { leader, settled } = this.#raft
     const { members } = this.#configuration
-    const outgoing =
-      leader === undefined || leader === this.#replicaId || members.some(({ id }) => id === leader)
-        ? undefined
-        : [...before.members, this.#outgoingLeader].find((member) => member?.id === leader)
-    if (outgoing === this.#outgoingLeader) return
-    this.#outgoingLeader = outgoing
+    const isOutgoing = ({ id }: Member): boolean =>
+      id !== this.#replicaId &&
+      (leader === this.#replicaId ? !settled : id === leader) &&
+      !members.some((member) => member.id === id)
+    const known = new Map([...before.members, ...this.#outgoing].map((member) => [member.id, member]))
+    const outgoing = [...known.values()].filter(isOutgoing)
+    if (
+      outgoing.length === this.#outgoing.length &&
+      outgoing.every(({ id }, at) => this.#outgoing[at]?.id === id)
+    )
+      return
+    this.#outgoing = outgoing
     this.#setPeers()
   }
 

@@ -275,6 +275,34 @@ test('the removal of a leader is done when those that are left know it', () => {
   expect(isJoint(other.running.configuration)).toBe(false)
 })
 
+test.each(['the leader', 'the one that is removed'])(
+  'a removal that %s was asked for is done when a majority of those that are left knows it',
+  (asked) => {
+    const cluster = SimulatedCluster.formed(4)
+    const { leading } = cluster
+    const [gone, ...others] = cluster.followers
+    if (gone === undefined) throw new Error('no follower')
+    const left = [leading, ...others]
+    const knowing = () => left.filter(({ running }) => running.configuration.removed.includes(gone.id))
+    const asker = asked === 'the leader' ? leading : gone
+    let done = false
+    asker.running.change({ kind: 'change', steps: [{ kind: 'remove', id: gone.id }] }, 5000, (result) => {
+      done = result.ok
+    })
+    cluster.until(() => knowing().length > 0)
+    // Those that could hear of it are cut off in this moment: nobody may be let go.
+    expect(knowing()).toEqual([leading])
+    for (const other of others) cluster.isolate(other)
+    cluster.advance(raftTiming.heartbeatMs * 2)
+    expect([done, gone.end, isJoint(gone.running.configuration)]).toEqual([false, undefined, true])
+    cluster.heal()
+    cluster.until(() => done)
+    expect(knowing().length).toBeGreaterThan(1)
+    cluster.until(() => gone.end !== undefined)
+    expect(gone.end?.reason).toMatch(/removed from the cluster/)
+  },
+)
+
 test('a removed replica ends, and its old id never comes back', () => {
   const cluster = SimulatedCluster.formed(3)
   const leader = cluster.leading

@@ -66,8 +66,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        '      lead.retiring = { index, deadline: this.#now + this.#timing.electionMaxMs }\n',
-        '      if (index < 0) lead.retiring = { index, deadline: this.#now }\n',
+        '      lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }\n',
+        '      if (index < 0) lead.retiring = { deadline: this.#now }\n',
       ),
     ],
   },
@@ -174,7 +174,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/driver.ts',
-        '    this.#followLeader(before)\n    this.#setPeers()\n',
+        '    this.#keepOutgoing(before)\n    this.#setPeers()\n',
         '    this.#setPeers()\n',
       ),
     ],
@@ -202,8 +202,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/driver.ts',
-        'if (this.#endsAsRemoved || leader === undefined || leader === this.#replicaId) return',
-        "if (this.#endsAsRemoved || this.#raft.role === 'leader') return",
+        'if (this.#endsSoon || leader === undefined || leader === this.#replicaId) return',
+        "if (this.#endsSoon || this.#raft.role === 'leader') return",
       ),
     ],
   },
@@ -216,7 +216,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/driver.ts',
-        '!isJoint(this.#configuration) && !leadsOn()',
+        '!isJoint(this.#configuration) && this.#raft.settled',
         '!isJoint(this.#configuration)',
       ),
     ],
@@ -232,6 +232,43 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
         RAFT,
         'if (isNews && this.#lead === undefined) {',
         'if (!granted && isNews && this.#lead === undefined) {',
+      ),
+    ],
+  },
+  {
+    id: 'M434',
+    title:
+      'whom a change lets go is told, and its removal answered, although the leader alone knows that the joint configuration is left',
+    why: 'With the leader lost, those that are left wait for ever for the vote of the one that was let go.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit(RAFT, 'this.#settled = reached >= lead.settlesAt', 'this.#settled = reached >= 0')],
+  },
+  {
+    id: 'M435',
+    title: 'who is let go hears of it before the others need it no more',
+    why: 'It ends, and whoever has asked it for its removal takes it away.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'if (lead === undefined || this.#settled || isMember(this.#configuration, id)) return commit',
+        'if (lead === undefined || lead.settlesAt > 0) return commit',
+      ),
+    ],
+  },
+  {
+    id: 'M436',
+    title: 'a leader breaks off with whom it lets go while the others may need it',
+    why: 'That one calls again, and is told to stop.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        '(leader === this.#replicaId ? !settled : id === leader) &&',
+        '(!settled || settled) && id === leader &&',
       ),
     ],
   },

@@ -244,7 +244,7 @@ export const REPLICATION: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'commit: Math.min(this.#commitForGood, follower.match) as LogIndex,\n      round,',
+        'commit: Math.min(this.#commitFor(follower), follower.match) as LogIndex,\n      round,',
         'commit: this.#log.commit,\n      round,',
       ),
     ],
