@@ -25,8 +25,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CALL,
-        "error.code === 'idempotency_expired' && this.#end === undefined",
-        "error.code === 'idempotency_expired' && this.#end !== undefined",
+        "if (error.code === 'idempotency_expired') {",
+        "if (error.code === 'idempotency_expired' && this.#end !== undefined) {",
       ),
     ],
   },
