@@ -282,13 +282,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The client takes it for the answer to another request.',
     layers: UNIT,
     tests: LANE_TESTS,
-    edits: [
-      edit(
-        HTTP_LANE,
-        'if (newest === undefined) endWith(this.#stream, refused)',
-        'endWith(this.#stream, refused)',
-      ),
-    ],
+    edits: [edit(HTTP_LANE, 'if (newest === undefined) this.end(refused)', 'this.end(refused)')],
   },
   {
     id: 'M825',
@@ -543,5 +537,19 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: BODY_TESTS,
     edits: [edit(`${HTTP}/server.ts`, '      arrived.body.drop()\n', '')],
+  },
+  {
+    id: 'M575',
+    title: 'a node that stops closes connections at once, also with bytes in them that nobody has read',
+    why: 'The connection is reset, and the client loses what it has not taken of its answer.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(
+        `${HTTP}/connections.ts`,
+        'const cut = setTimeout(() => stream.destroy(), LINGER_MS)',
+        "const cut = setTimeout(() => {}, LINGER_MS)\n  stream.once('finish', () => stream.destroy())",
+      ),
+    ],
   },
 ]

@@ -1,6 +1,7 @@
 // Receiving bodies, and dropping those that are refused.
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { LINGER_MS } from './connections.ts'
 import type { HttpLimits } from './limits.ts'
 import { type Code, Refused } from './problem.ts'
 
@@ -21,9 +22,6 @@ export function codingRefusal(headers: IncomingHttpHeaders): Refused | undefined
 }
 
 const NOTHING = Buffer.alloc(0)
-
-/** How long a client that still sends what cannot be read may do so: a connection closed under it would cost it the answer. */
-export const LINGER_MS = 500
 
 export interface BodyLimits {
   readonly bytesMax: number

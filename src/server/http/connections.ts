@@ -1,6 +1,7 @@
 // All connections of clients, on whichever lane: how many there may be, and which of them are cut because their client does nothing.
 
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { connectionsThatFit, openFilesMax } from './descriptors.ts'
 import type { HttpLimits } from './limits.ts'
 
@@ -10,6 +11,21 @@ export interface Owner {
   waitsFor(): 'nothing' | 'client' | 'node'
   /** When the last answer left, or the connection was made, on the clock of `performance.now()`. */
   readonly quietSince: number
+}
+
+/** How long a client that still sends what nobody will read may do so. */
+export const LINGER_MS = 500
+
+/**
+ * Ends a connection. What the client still sends is dropped: closed with anything unread, a connection is reset, and that costs the client
+ * what it has not taken of the answers (RFC 9112 §9.6).
+ */
+export function endGently(stream: Duplex, lastWords?: string): void {
+  if (!stream.writable) return
+  stream.end(lastWords)
+  stream.resume()
+  const cut = setTimeout(() => stream.destroy(), LINGER_MS)
+  stream.once('close', () => clearTimeout(cut))
 }
 
 interface Watched {

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
 import type { Answer } from './answer.ts'
-import type { Connections, Owner } from './connections.ts'
+import { type Connections, endGently, type Owner } from './connections.ts'
 import { type PlainRequest, PlainRequests } from './plain-request.ts'
 
 /** How long the lane waits for the rest of a request; many clients send head and body one after the other. */
@@ -172,7 +172,7 @@ class Connection implements Owner {
   }
 
   end(): void {
-    this.#socket.destroySoon()
+    endGently(this.#socket)
   }
 
   /** No request is read before the one before has been answered, and the answer taken. */
@@ -181,6 +181,7 @@ class Connection implements Owner {
   }
 
   readonly #onData = (chunk: Buffer): void => {
+    if (!this.#socket.writable) return
     if (this.#arrived.length > 0) this.#arrived = Buffer.concat([this.#arrived, chunk])
     else {
       this.#arrived = chunk
@@ -249,7 +250,7 @@ class Connection implements Owner {
   /** The answer has left. */
   #answered(): void {
     this.quietSince = performance.now()
-    if (this.#options.isClosing()) this.#socket.destroySoon()
+    if (this.#options.isClosing()) this.end()
     else if (!this.#reading) this.#readOn()
   }
 

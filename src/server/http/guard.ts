@@ -40,9 +40,10 @@ export class Guard {
 
   /** Throws `Refused` for a host that is not ours. */
   checkHost(request: RequestHead, target: Target): void {
+    if (request.headers.host === undefined && request.httpVersion !== '1.0')
+      throw new Refused('bad_request', 'a request needs a Host header')
     const host = target.authority ?? request.headers.host
-    if (host === undefined && request.httpVersion === '1.0') return
-    if (host === undefined) throw new Refused('bad_request', 'a request needs a Host header')
+    if (host === undefined) return
     if ((request.headersDistinct?.host?.length ?? 1) > 1)
       throw new Refused('bad_request', 'a request has one Host header')
     if (this.#goodHosts.has(host)) return

@@ -5,8 +5,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { problemAnswer } from './answer.ts'
-import { type Bodies, Body, LINGER_MS } from './body.ts'
-import type { Connections, Owner } from './connections.ts'
+import { type Bodies, Body } from './body.ts'
+import { type Connections, endGently, type Owner } from './connections.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 
@@ -35,6 +35,8 @@ export class HttpLane {
   readonly #options: HttpLaneOptions
   readonly #takeOver: readonly ((stream: Duplex) => void)[]
   readonly #of = new WeakMap<Duplex, HttpConnection>()
+  /** Connections that end. */
+  readonly #ending = new Set<Duplex>()
 
   constructor(options: HttpLaneOptions) {
     const { limits } = options
@@ -70,17 +72,23 @@ export class HttpLane {
     this.server.on('connect', (_, stream) => {
       const refused = new Refused('method_not_allowed', 'this is no proxy', { headers: ['Allow', ALLOWED] })
       this.#connection(stream).endBroken(refused)
-      stream.resume()
     })
   }
 
   /** From the fast lane. `stream` is the socket, or stands for it. */
   adopt(socket: Socket, stream: Duplex): void {
-    const connection = new HttpConnection(socket, stream, this.#options)
+    const connection = new HttpConnection(socket, stream, this.#options, this.#ending)
     this.#of.set(stream, connection)
     stream.on('error', () => {})
+    // How node:http closes a connection behind its last answer.
+    Object.assign(stream, { destroySoon: () => connection.end() })
     this.#options.connections.watch(socket, connection)
     for (const listener of this.#takeOver) listener.call(this.server, stream)
+  }
+
+  /** Ends the connections on which nothing is under way. Node:http takes those that end for such, and would cut them off. */
+  closeIdle(): void {
+    if (this.#ending.size === 0) this.server.closeIdleConnections()
   }
 
   #connection(stream: Duplex): HttpConnection {
@@ -95,6 +103,7 @@ class HttpConnection implements Owner {
   readonly #socket: Socket
   readonly #stream: Duplex
   readonly #options: HttpLaneOptions
+  readonly #ending: Set<Duplex>
   /** Whose turn it is. */
   #current: Arrived | undefined
   readonly #waiting: Arrived[] = []
@@ -108,17 +117,26 @@ class HttpConnection implements Owner {
   /** Comes behind all answers. */
   #lastWords: Refused | undefined
 
-  constructor(socket: Socket, stream: Duplex, options: HttpLaneOptions) {
+  constructor(socket: Socket, stream: Duplex, options: HttpLaneOptions, ending: Set<Duplex>) {
     this.#socket = socket
     this.#stream = stream
     this.#options = options
-    stream.once('close', () => this.#forget())
+    this.#ending = ending
+    stream.once('close', () => {
+      ending.delete(stream)
+      this.#forget()
+    })
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
     if (this.#current === undefined)
       return this.#broken || this.#socket.bytesRead !== this.#quietBytes ? 'client' : 'nothing'
     return this.#current.request.complete && this.#stream.writableLength === 0 ? 'node' : 'client'
+  }
+
+  end(refused?: Refused): void {
+    if (!this.#stream.destroyed) this.#ending.add(this.#stream)
+    endWith(this.#stream, refused)
   }
 
   /** What is asked behind a change sees it (RFC 9112 §9.3.2). */
@@ -149,6 +167,7 @@ class HttpConnection implements Owner {
   /** What has not been answered will not be. */
   #forget(): void {
     for (const { body } of this.#waiting.splice(0)) body.drop()
+    if (this.#isAhead) this.#paceSoon()
   }
 
   /** Nothing more can be read. Who sent it is told so behind the answers to all that came before. */
@@ -162,12 +181,12 @@ class HttpConnection implements Owner {
       return
     }
     this.#lastWords = refused
-    if (newest === undefined) endWith(this.#stream, refused)
+    if (newest === undefined) this.end(refused)
   }
 
   /** Before node:http closes the connection of a client that sends no more. */
   readonly #onFinish = (): void => {
-    if (this.#lastWords !== undefined && this.#waiting.length === 0) endWith(this.#stream, this.#lastWords)
+    if (this.#lastWords !== undefined && this.#waiting.length === 0) this.end(this.#lastWords)
   }
 
   #next(): void {
@@ -175,7 +194,7 @@ class HttpConnection implements Owner {
     if (this.#current === undefined) {
       this.quietSince = performance.now()
       this.#quietBytes = this.#socket.bytesRead
-      if (this.#broken) endWith(this.#stream, this.#lastWords)
+      if (this.#broken) this.end(this.#lastWords)
       return
     }
     // Behind an answer that ends the connection nothing is done any more (RFC 9112 §9.6).
@@ -191,13 +210,8 @@ class HttpConnection implements Owner {
 }
 
 /** Ends a connection, with an answer that node:http does not write. */
-export function endWith(stream: Duplex, refused: Refused | undefined): void {
-  if (!stream.writable) return
-  stream.end(refused && lastAnswer(refused))
-  // Closed at once, the rest of what is still coming would cost the sender the answer.
-  const cut = setTimeout(() => stream.destroy(), LINGER_MS)
-  stream.once('close', () => clearTimeout(cut))
-}
+export const endWith = (stream: Duplex, refused: Refused | undefined): void =>
+  endGently(stream, refused && lastAnswer(refused))
 
 function lastAnswer(refused: Refused): string {
   const { status, headers, body } = problemAnswer(refused)

@@ -167,7 +167,7 @@ class Front implements HttpServer {
     this.#connections.closing()
     // A connection whose answer was already on its way when closing began falls idle later.
     const sweep = setInterval(() => {
-      server.closeIdleConnections()
+      this.#httpLane.closeIdle()
       this.#fastLane.closeIdle()
     }, 10)
     const late = setTimeout(cut, this.#limits.closeMsMax)
@@ -205,7 +205,6 @@ class Front implements HttpServer {
     this.#refusedNow.add(socket)
     socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
     endWith(socket, new Refused('overloaded', 'this node has as many connections as it can hold'))
-    socket.resume()
   }
 
   /** The routes outside the hot path. Those that could not be loaded are tried again by the next request. */

@@ -682,7 +682,12 @@ describe('who may ask', () => {
   test('a request without Host is refused, but for HTTP/1.0', async () => {
     const { raw } = await serve()
     expect(await raw('GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n')).toContain('"code":"bad_request"')
+    // Also where the target names one (RFC 9112 §3.2).
+    expect(await raw('GET http://localhost/livez HTTP/1.1\r\nConnection: close\r\n\r\n')).toContain(
+      '"code":"bad_request"',
+    )
     expect(await raw('GET /livez HTTP/1.0\r\n\r\n')).toContain('200 OK')
+    expect(await raw('GET http://evil.example/livez HTTP/1.0\r\n\r\n')).toContain('host_not_allowed')
     expect(await raw('GET /livez HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n')).toContain(
       'host_not_allowed',
     )
@@ -1082,10 +1087,11 @@ describe('closing', () => {
     // A request that has begun to arrive is answered still.
     socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHost: ')
     await new Promise((resolve) => socket.once('data', resolve))
+    const over = new Promise((resolve) => socket.once('close', resolve))
     const closed = http.close({ graceful: true })
     socket.write('localhost\r\n\r\n')
     await closed
-    await new Promise((resolve) => socket.once('close', resolve))
+    await over
     expect(received).toContain('503')
     expect(received).toContain('shutting down')
   })

@@ -151,23 +151,34 @@ test('a node that stops answers a client that has asked before, however long tha
   await closed
 })
 
-test.each(['fast', 'full'] as const)('a node that stops cuts no answer off on the %s lane', async (lane) => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-  onTestFinished(() => void vi.useRealTimers())
-  const served = await serve({ limits: { closeMsMax: 600_000 } })
-  served.node.put('a', 'x'.repeat(60_000))
-  const client = await silent(served, get('a').repeat(400), lane)
-  await settled(served, () => served.http.inspect().answerBytes)
-  expect(served.http.inspect().answerBytes).toBeGreaterThan(0)
-  const closed = served.http.close({ graceful: true })
-  // Idle connections are looked for, and slow clients.
-  vi.advanceTimersByTime(500)
-  client.resume()
-  await closed
-  const answers = (await client.rest()).split('HTTP/1.1 ').slice(1)
-  expect(answers.length).toBeGreaterThan(0)
-  expect(answers.filter((answer) => !answer.endsWith(`\r\n\r\n${'x'.repeat(60_000)}`))).toEqual([])
-})
+test.each([
+  ['fast', 'some', 400, 60_000],
+  ['fast', 'more than is read', 20_000, LARGE],
+  ['full', 'some', 400, 60_000],
+  ['full', 'more than is read', 20_000, LARGE],
+] as const)(
+  'a node that stops cuts no answer off on the %s lane where a client has asked %s',
+  async (lane, _, asked, bytes) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve({ limits: { closeMsMax: 600_000 } })
+    const value = 'x'.repeat(bytes)
+    served.node.put('a', value)
+    const client = await silent(served, get('a').repeat(asked), lane)
+    await settled(served, () => served.http.inspect().answerBytes)
+    expect(served.http.inspect().answerBytes).toBeGreaterThan(0)
+    const closed = served.http.close({ graceful: true })
+    // Idle connections are looked for, and slow clients.
+    vi.advanceTimersByTime(500)
+    client.resume()
+    await closed
+    const answers = (await client.rest()).split('HTTP/1.1 ').slice(1)
+    expect(answers.length).toBeGreaterThan(0)
+    expect(
+      answers.filter((answer) => !answer.endsWith(`\r\n\r\n${value}`)).map(({ length }) => length),
+    ).toEqual([])
+  },
+)
 
 test('a client that is far ahead of its answers on node:http is not read', async () => {
   const served = await serve()
