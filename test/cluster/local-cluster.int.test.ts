@@ -209,11 +209,22 @@ test('a healthy node is made a fresh replica only on purpose, and also while ano
 
 test('a cluster goes on at other ports', async () => {
   const space = await Workspace.open()
-  await space.start('--nodes', '2')
+  await space.start('--nodes', '4')
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   await space.tell({ command: 'stop' })
-  const moved = await space.start('--port', String(space.port + 2))
-  expect(moved.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'leader'])
+  const child = space.spawn('cluster', 'start', '--detach', '--port', String(space.port + 1))
+  const started = outcomeOf(child)
+  await once(child.stdout ?? child, 'data')
+  // Whatever node a client asks, it learns where they all are now: in a copy, the original may be where they were.
+  const urls = [1, 2, 3, 4].map((at) => `http://127.0.0.1:${space.port + at}`)
+  const told = urls.map(async (url) => {
+    const { members } = JSON.parse(await (await fetch(`${url}/v1/cluster`)).text())
+    return members.map((member: { url: string }) => member.url).sort()
+  })
+  expect(await Promise.all(told)).toEqual(urls.map(() => urls))
+  expect((await started).code).toBe(0)
+  const moved = await space.peek()
+  expect(moved.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'follower', 'follower', 'leader'])
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
 })
 

@@ -315,4 +315,12 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M615',
+    title: 'a local cluster is up before its nodes know where the others are now',
+    why: 'clients of a copy of the directory learn the URLs of the original, and write there',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [edit(SUPERVISOR, 'return all || this.#stopping || undefined', 'return all || true')],
+  },
 ]

@@ -45,4 +45,6 @@ export interface NodeView {
   readonly leader: string | undefined
   /** Empty: it is a voter, knows a leader and has applied what it knew committed when it started. */
   readonly notReady: readonly string[]
+  /** URL of each member, by name, as it tells clients. */
+  readonly urls: Readonly<Record<string, string>>
 }

@@ -104,7 +104,8 @@ function tellViews(api: NodeApi): void {
   let told: NodeView | undefined
   const look = (): void => {
     const { raft, notReady } = api.status()
-    const view: NodeView = { role: raft.role, term: raft.term, leader: api.leaderName, notReady }
+    const urls = Object.fromEntries(raft.configuration.members.map(({ name, url }) => [name, url]))
+    const view: NodeView = { role: raft.role, term: raft.term, leader: api.leaderName, notReady, urls }
     if (isDeepStrictEqual(view, told)) return
     told = view
     tell({ kind: 'view', view })

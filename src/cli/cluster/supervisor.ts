@@ -40,6 +40,8 @@ const READY_LIMIT_MS = 60_000
 const MAJORITY_LIMIT_MS = 5000
 /** What no node tells by itself is asked for again after this long. */
 const LOOK_AGAIN_MS = 250
+const URLS_UNKNOWN =
+  'The nodes have not heard at which URLs the others are now, so clients may look for them where they were before.'
 /** How soon it is noticed that the directory is not where it was. */
 const HOME_LOOK_MS = 250
 
@@ -219,7 +221,23 @@ export class Supervisor {
       await this.stop()
       throw error
     }
+    if (!(await this.#urlsKnown())) problems.push(URLS_UNKNOWN)
     return { status: await this.#firstAnswers(this.#places), problems }
+  }
+
+  /**
+   * Clients learn from every node where the others are. After a start at other ports that is where they listened before: in a copy of a directory,
+   * where the nodes of the original do. False when they do not hear of it in time.
+   */
+  #urlsKnown(): Promise<boolean> {
+    const known = (): true | undefined => {
+      const ready = this.#places.filter(({ node }) => node.ready)
+      const all = ready.every(({ node: { view } }) =>
+        ready.every(({ node, url }) => view?.urls[node.name] === url),
+      )
+      return all || this.#stopping || undefined
+    }
+    return this.#until<boolean>(known, READY_LIMIT_MS, () => false)
   }
 
   /** Whoever is told that nodes are ready asks them next, and must not find them slow to answer. */
