@@ -1,0 +1,274 @@
+// /openapi.json against the answers themselves: programs are written by it.
+
+import { expect, test } from 'vitest'
+import { asReplicaId } from '../../../src/raft/types.ts'
+import { FakeNode, memberOf } from './fake-node.ts'
+import { JSON_TYPE, type Served, serve } from './served.ts'
+
+interface Schema {
+  readonly type?: string
+  readonly const?: unknown
+  readonly format?: string
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly required?: readonly string[]
+  readonly items?: Schema
+  readonly anyOf?: readonly Schema[]
+  readonly description?: string
+}
+
+interface Parameter {
+  readonly name: string
+  readonly in: string
+  readonly required?: boolean
+  readonly schema: Schema
+}
+
+interface Operation {
+  readonly summary: string
+  readonly parameters: readonly Parameter[]
+  readonly requestBody?: { readonly content: Content }
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>
+}
+
+type Content = Readonly<Record<string, { readonly schema: Schema }>>
+type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>
+
+async function pathsOf({ ask }: Served): Promise<Paths> {
+  return (await ask('GET', '/openapi.json')).json.paths
+}
+
+/** Where a value differs from its schema; a field that the schema does not name is a difference too. */
+function differences(schema: Schema, value: unknown, at = ''): string[] {
+  if (schema.anyOf !== undefined) {
+    const tried = schema.anyOf.map((one) => differences(one, value, at))
+    return tried.find((found) => found.length === 0) ?? tried.flat()
+  }
+  if (schema.const !== undefined) return value === schema.const ? [] : [`${at} is not ${schema.const}`]
+  const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+  const named = schema.type === 'integer' && Number.isInteger(value) ? 'number' : schema.type
+  if (type !== named) return [`${at}: ${schema.type} has ${JSON.stringify(value)}`]
+  if (Array.isArray(value))
+    return value.flatMap((item, i) =>
+      schema.items ? differences(schema.items, item, `${at}/${i}`) : [`${at}: items`],
+    )
+  if (typeof value !== 'object' || value === null) return []
+  const { properties = {}, required = [] } = schema
+  return [
+    ...required.filter((name) => !Object.hasOwn(value, name)).map((name) => `${at}/${name} is missing`),
+    ...Object.entries(value).flatMap(([name, field]) => {
+      const known = properties[name]
+      return known === undefined
+        ? [`${at}/${name} is not described`]
+        : differences(known, field, `${at}/${name}`)
+    }),
+  ]
+}
+
+const POST = (body: object) => ({ body: JSON.stringify(body), headers: JSON_TYPE })
+
+test('every answer has the fields that are described, and no others', async () => {
+  const node = new FakeNode()
+  const served = await serve({ node })
+  const paths = await pathsOf(served)
+  const N4 = { replica_id: '44', peer: 'h:7004', url: 'http://h:8004' }
+  const json = 'application/json'
+  node.put('a', 'one')
+  node.put('b', Buffer.from([0xff]))
+  const check = async (
+    method: string,
+    path: string,
+    target = path,
+    asking: { readonly body?: string; readonly headers?: Record<string, string> } = {},
+  ): Promise<void> => {
+    const content = paths[path]?.[method.toLowerCase()]?.responses['200']?.content?.[json]
+    const answer = await served.ask(method, target, asking)
+    expect([target, answer.status, answer.headers['content-type']]).toEqual([target, 200, json])
+    expect([target, content && differences(content.schema, answer.json)]).toEqual([target, []])
+  }
+  for (const role of ['follower', 'leader'] as const) {
+    node.role = role
+    await check('GET', '/v1/status')
+    await check('GET', '/v1/cluster')
+  }
+  node.leaderName = undefined
+  await check('GET', '/v1/status')
+  await check('GET', '/v1/cluster')
+  await check('GET', '/livez')
+  await check('GET', '/readyz')
+  await check('GET', '/v1/cluster/settings')
+  await check('POST', '/v1/cluster/settings', '/v1/cluster/settings', POST({ value_bytes_max: 9 }))
+  await check('POST', '/v1/cluster/members', '/v1/cluster/members', POST({ name: 'n4', ...N4 }))
+  await check(
+    'POST',
+    '/v1/cluster/members/{name}/replace',
+    '/v1/cluster/members/n3/replace',
+    POST({ ...N4, replica_id: '45', name: 'n5' }),
+  )
+  await check('DELETE', '/v1/cluster/members/{name}', '/v1/cluster/members/n5')
+  await check('POST', '/v1/cluster/leader', '/v1/cluster/leader', POST({ to: 'n2' }))
+  await check('PUT', '/v1/kv/{key}', '/v1/kv/c', { body: 'x' })
+  await check('PUT', '/v1/kv/{key}', '/v1/kv/d?prev', { body: 'x' })
+  await check('PUT', '/v1/kv/{key}', '/v1/kv/a?prev', { body: 'x' })
+  await check('PUT', '/v1/kv/{key}', '/v1/kv/b?prev', { body: 'x' })
+  await check('DELETE', '/v1/kv/{key}', '/v1/kv/b')
+  await check('DELETE', '/v1/kv/{key}', '/v1/kv/b')
+  await check('GET', '/v1/kv/{key}', '/v1/kv/a', { headers: { Accept: json } })
+  await check('GET', '/v1/kv', '/v1/kv?key=a', { headers: { Accept: json } })
+  node.put('b', Buffer.from([0xff]))
+  await check('GET', '/v1/kv')
+  await check('GET', '/v1/kv', '/v1/kv?keys_only&count')
+  await check('GET', '/v1/kv', '/v1/kv?limit=1')
+  await check('GET', '/v1/kv', '/v1/kv?limit=2')
+  const problem = (await served.ask('GET', '/openapi.json')).json.components.responses.Problem.content
+  const { schema } = problem['application/problem+json']
+  for (const target of ['/v1/kv/none', '/v1/kv?limit=0', '/none'])
+    expect(differences(schema, (await served.ask('GET', target)).json)).toEqual([])
+  node.problem = { code: 'no_leader', detail: 'nobody leads', written: 'no' }
+  expect(differences(schema, (await served.ask('GET', '/v1/kv/a')).json)).toEqual([])
+})
+
+test('the fields that an answer may lack are those that depend on something', async () => {
+  const paths = await pathsOf(await serve())
+  const optional = (path: string, method: string): string[] => {
+    const schema = paths[path]?.[method]?.responses['200']?.content?.['application/json']?.schema
+    const { properties = {}, required = [] } = schema ?? {}
+    expect([path, Object.keys(properties).length > 0]).toEqual([path, true])
+    return Object.keys(properties).filter((name) => !required.includes(name))
+  }
+  for (const [path, method] of [
+    ['/v1/status', 'get'],
+    ['/v1/cluster', 'get'],
+    ['/livez', 'get'],
+    ['/v1/cluster/leader', 'post'],
+    ['/v1/kv/{key}', 'delete'],
+    ['/v1/kv/{key}', 'get'],
+  ] as const)
+    expect([path, optional(path, method)]).toEqual([path, []])
+  expect(optional('/v1/kv/{key}', 'put')).toEqual(['prev'])
+  const [page] = paths['/v1/kv']?.get?.responses['200']?.content?.['application/json']?.schema.anyOf ?? []
+  expect([Object.keys(page?.properties ?? {}), page?.required]).toEqual([
+    ['kvs', 'more', 'next', 'count', 'revision'],
+    ['kvs', 'more', 'revision'],
+  ])
+})
+
+test('every operation, parameter, field of a body and answer is described in words', async () => {
+  const paths = await pathsOf(await serve())
+  for (const [path, operations] of Object.entries(paths)) {
+    for (const [method, { summary, parameters, requestBody, responses }] of Object.entries(operations)) {
+      const at = `${method} ${path}`
+      expect([at, summary]).toEqual([at, expect.stringMatching(/../)])
+      for (const { name, in: place, required, schema } of parameters) {
+        expect([at, ['path', 'query', 'header'].includes(place)]).toEqual([at, true])
+        // What stands in the path says its name, and is never left out.
+        if (place === 'path') expect([at, required, path.includes(`{${name}}`)]).toEqual([at, true, true])
+        else expect([at, name, schema.description]).toEqual([at, name, expect.stringMatching(/../)])
+        expect([at, name, ['string', 'integer', 'boolean'].includes(schema.type ?? '')]).toEqual([
+          at,
+          name,
+          true,
+        ])
+      }
+      for (const [type, { schema }] of Object.entries(requestBody?.content ?? {})) {
+        if (type !== 'application/json') {
+          expect([at, type, schema]).toEqual([at, '*/*', { type: 'string', format: 'binary' }])
+          continue
+        }
+        for (const [name, field] of Object.entries(schema.properties ?? {})) {
+          if (name === 'leases') continue
+          expect([at, name, field.description]).toEqual([at, name, expect.stringMatching(/../)])
+        }
+      }
+      for (const [status, { description, content }] of Object.entries(responses)) {
+        expect([at, status, description]).toEqual([at, status, expect.stringMatching(/../)])
+        if (status === 'default')
+          expect([at, Object.keys(content ?? {})]).toEqual([at, ['application/problem+json']])
+        for (const { schema } of Object.values(content ?? {}))
+          expect([at, status, schema.type ?? schema.anyOf?.length]).toEqual([at, status, expect.anything()])
+      }
+    }
+  }
+})
+
+test('values in other forms than JSON are described as what they are', async () => {
+  const paths = await pathsOf(await serve())
+  const binary = { schema: { type: 'string', format: 'binary' } }
+  const lines = { schema: { type: 'string' } }
+  for (const method of ['get', 'head']) {
+    expect(paths['/v1/kv/{key}']?.[method]?.responses['200']?.content).toMatchObject({
+      'application/octet-stream': binary,
+    })
+    expect(paths['/v1/kv']?.[method]?.responses['200']?.content).toMatchObject({
+      'application/octet-stream': binary,
+      'application/x-ndjson': lines,
+    })
+  }
+  for (const [path, type] of [
+    ['/metrics', 'text/plain; version=0.0.4; charset=utf-8'],
+    ['/openapi.json', 'application/json'],
+  ] as const)
+    expect(paths[path]?.get?.responses['200']?.content).toEqual({ [type]: lines })
+})
+
+test('what is described of a body is what is refused', async () => {
+  const { ask } = await serve()
+  const member = { name: 'n4', replica_id: '4', peer: 'h:7004', url: 'http://h:8004' }
+  const longName = 'n'.repeat(63)
+  const status = async (path: string, body: object) => (await ask('POST', path, POST(body))).status
+  for (const [body, expected] of [
+    [{ name: longName }, 200],
+    [{ name: `${longName}n` }, 400],
+    [{ name: '' }, 400],
+    [{ name: 'N4' }, 400],
+    [{ name: 'n 4' }, 400],
+    [{ replica_id: '0' }, 400],
+    [{ replica_id: '04' }, 400],
+    [{ replica_id: '4x' }, 400],
+    [{ replica_id: 'x4' }, 400],
+    [{ replica_id: '18446744073709551616' }, 400],
+    [{ replica_id: '99999999999999999999' }, 400],
+    [{ replica_id: '184467440737095516150' }, 400],
+    [{ peer: `${'h'.repeat(295)}:7004` }, 200],
+    [{ peer: `${'h'.repeat(296)}:7004` }, 400],
+    [{ url: `http://${'h'.repeat(1993)}` }, 200],
+    [{ url: `http://${'h'.repeat(1994)}` }, 400],
+    [{ more: 1 }, 400],
+  ] as const) {
+    const { ask: askAnother } = await serve()
+    const { status: found } = await askAnother('POST', '/v1/cluster/members', POST({ ...member, ...body }))
+    expect([body, found]).toEqual([body, expected])
+  }
+  const replace = '/v1/cluster/members/n3/replace'
+  expect(await status(replace, { ...member, more: 1 })).toBe(400)
+  expect(await status(replace, { ...member, name: '' })).toBe(400)
+  expect(await status('/v1/cluster/leader', { to: 'n2', more: 1 })).toBe(400)
+  expect(await status('/v1/cluster/leader', { to: 'N2' })).toBe(400)
+  for (const [body, expected] of [
+    [{ leases: { duration_ms: 10 } }, 200],
+    [{ leases: { duration_ms: 9 } }, 400],
+    [{ leases: { duration_ms: 60_000 } }, 200],
+    [{ leases: { duration_ms: 60_001 } }, 400],
+    [{ leases: { on: 1 } }, 400],
+    [{ cluster_version: 1 }, 200],
+    [{ cluster_version: 0 }, 400],
+    [{ value_bytes_max: 1_048_577 }, 400],
+    [{ store_bytes_max: -1 }, 400],
+    [{ idempotency_tokens_max: -1 }, 400],
+    [{ idempotency_bytes_max: -1 }, 400],
+    [{ idempotency_age_ms_max: -1 }, 400],
+  ] as const)
+    expect([body, await status('/v1/cluster/settings', body)]).toEqual([body, expected])
+})
+
+test('a member that is only in the outgoing half of a joint configuration is a voter still', async () => {
+  const node = new FakeNode()
+  node.configuration = {
+    ...node.configuration,
+    voters: [asReplicaId('1')],
+    votersOutgoing: [asReplicaId('2')],
+    members: [memberOf('n1', '1'), memberOf('n2', '2')],
+  }
+  const { ask } = await serve({ node })
+  const moved = { name: 'n2', replica_id: '2', peer: 'h:1', url: 'http://h:2' }
+  expect((await ask('POST', '/v1/cluster/members', POST(moved))).json.code).toBe('membership_refused')
+})
