@@ -1,6 +1,6 @@
 // A disk that fills up: changes are refused while there is still room for deletes, reads go on, and it is over when there is room again.
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -267,4 +267,49 @@ test('a file that cannot be given back ends nobody: what is wrong with the direc
   } finally {
     rmSync(dir, { recursive: true })
   }
+})
+
+test('what is kept is a file of that size, written out, and giving it back takes it away', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-reserve-'))
+  try {
+    const disk = new DirectoryDisk(dir)
+    const file = join(dir, 'RESERVE')
+    expect(disk.hasReserve).toBe(false)
+    disk.giveBackReserve()
+    expect(disk.freeBytes()).toBeGreaterThan(0)
+    expect(Number.isFinite(disk.freeBytes())).toBe(true)
+    const bytes = 2.5 * 1024 * 1024
+    disk.takeReserve(bytes)
+    await expect.poll(() => existsSync(file) && statSync(file).size).toBe(bytes)
+    const { blocks, blksize } = statSync(file)
+    expect(blksize).toBeGreaterThan(0)
+    expect(blocks * 512).toBeGreaterThanOrEqual(bytes)
+    expect(disk.hasReserve).toBe(true)
+    disk.giveBackReserve()
+    expect([disk.hasReserve, existsSync(file)]).toEqual([false, false])
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+})
+
+test('of a directory that is gone nothing is known, and nothing is kept there', async () => {
+  const disk = new DirectoryDisk(join(tmpdir(), 'quorate-is-never-made'))
+  expect(disk.freeBytes()).toBe(Number.POSITIVE_INFINITY)
+  disk.takeReserve(10)
+  await new Promise(setImmediate)
+  expect(disk.hasReserve).toBe(false)
+})
+
+test('where nothing is to be kept free there is always room, and no file', () => {
+  const clock = new VirtualClock()
+  const disk = new FakeDisk()
+  const rooms: DiskRoom[] = []
+  const space = new DiskSpace(clock, { ...driverLimits, diskReserveBytes: 0 }, disk, {
+    changed: (room) => rooms.push(room),
+    compact: () => {},
+  })
+  disk.free = 0
+  space.start()
+  clock.advance(10 * diskLookMs)
+  expect([rooms, disk.reserve, space.freeBytes]).toEqual([[], 0, 0])
 })

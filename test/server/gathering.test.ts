@@ -81,3 +81,34 @@ test('clients in a closed loop come to share their batches', () => {
   }
   expect(batchesOf(2)).toBeLessThan(batchesOf(1_000_000) / 2)
 })
+
+test('a write is measured from when it was handed in to its own end, and one that never ends is given up', () => {
+  const clock = { time: 0, now: () => clock.time }
+  const made = new Gathering(clock, { ...limits, gatherMsMax: 1_000_000 })
+  const waited = (): number => {
+    made.waitMs(1000, 1000)
+    const ms = made.waitMs(1, 1)
+    clock.time += 2 * ms
+    made.waitMs(1, 1)
+    return ms
+  }
+  expect(waited()).toBe(0)
+  made.handedIn(1)
+  clock.time += 3
+  // Another, and its end: neither says anything of the first.
+  made.handedIn(2)
+  made.ended(2)
+  clock.time += 4
+  made.ended(1)
+  expect(waited()).toBe(14)
+  made.handedIn(3)
+  clock.time += 1000
+  made.handedIn(4)
+  made.ended(4)
+  expect(waited()).toBe(14)
+  clock.time += 1
+  made.handedIn(5)
+  clock.time += 9
+  made.ended(5)
+  expect(waited()).toBe(18)
+})

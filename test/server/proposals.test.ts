@@ -199,3 +199,113 @@ test('what is handed over rises in seq, also where some of it was given before: 
   expect([problem(1), problem(2)]).toEqual(['ok', 'ok'])
   expect(proposals.inspect()).toEqual({ waiting: 0, bytes: 0, fresh: 0, parked: 0, committed: 0 })
 })
+
+test('what is refused again and again is handed over after pauses that double, up to a bound; a new leader hears of it at once', () => {
+  const limits = { ...driverLimits, retryMs: 20 }
+  const { clock, proposals, add } = setUp(limits)
+  add(1, 100_000)
+  const refuse = (): void => {
+    for (const { seq } of proposals.take())
+      proposals.resolve({ seq, outcome: 'refused', refusal: { reason: 'transferring' } })
+  }
+  refuse()
+  const pauses = (count: number): number[] =>
+    Array.from({ length: count }, () => {
+      let ms = 0
+      for (; !proposals.hasFresh; ms++) {
+        expect([proposals.hasParked, proposals.inspect().parked]).toEqual([true, 1])
+        proposals.unparkDue()
+        if (!proposals.hasFresh) clock.advance(1)
+      }
+      expect([proposals.hasParked, proposals.fresh]).toEqual([false, 1])
+      refuse()
+      return ms - 1
+    })
+  expect(pauses(7)).toEqual([20, 40, 80, 160, 320, 320, 320])
+  proposals.unpark()
+  expect(proposals.hasFresh).toBe(true)
+  refuse()
+  expect(pauses(3)).toEqual([20, 40, 80])
+})
+
+test('of what is parked only that whose pause is over goes out again, before what is new', () => {
+  const { clock, proposals, add } = setUp({ ...driverLimits, retryMs: 20 })
+  const park = (seq: number): void =>
+    proposals.resolve({ seq, outcome: 'refused', refusal: { reason: 'no-leader' } })
+  add(1)
+  proposals.take()
+  park(1)
+  clock.advance(10)
+  add(2)
+  proposals.take()
+  park(2)
+  add(3)
+  clock.advance(10)
+  proposals.unparkDue()
+  expect(proposals.inspect()).toMatchObject({ parked: 1, fresh: 2, waiting: 3 })
+  expect(proposals.take().map(({ frame }) => frame[0])).toEqual([1, 3])
+})
+
+test('each is answered when its own time runs out, whenever it came', () => {
+  const { clock, add, problem } = setUp()
+  const timeouts = [500, 100, 300, 100, 700]
+  for (const [at, timeoutMs] of timeouts.entries()) add(at + 1, timeoutMs)
+  for (let ms = 50; ms <= 800; ms += 50) {
+    clock.advance(50)
+    if (ms === 400) add(6, 50)
+    const expected = timeouts.map((timeoutMs) => (timeoutMs <= ms ? 'no_leader no' : undefined))
+    expect(timeouts.map((_, at) => problem(at + 1))).toEqual(expected)
+    expect(problem(6)).toBe(ms >= 450 ? 'no_leader no' : undefined)
+  }
+})
+
+test('those whose time runs out together are answered in the order in which they came', () => {
+  const { clock, proposals } = setUp()
+  const order: number[] = []
+  for (const seq of [7, 3, 300, 5]) proposals.add(seq, new Uint8Array(1), 100, () => order.push(seq))
+  clock.advance(100)
+  expect(order).toEqual([3, 5, 7, 300])
+})
+
+test('a full disk is its own code; what the core does not know any more changes nothing', () => {
+  const { proposals, add, ends } = setUp()
+  add(1)
+  proposals.take()
+  proposals.resolve({ seq: 9, outcome: 'unknown' })
+  proposals.applied(asIndex(3), undefined)
+  expect(ends.size).toBe(0)
+  proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'storage-full', detail: 'no room' } })
+  expect(ends.get(1)).toMatchObject({
+    ok: false,
+    problem: { code: 'storage_full', written: 'no', detail: expect.stringMatching(/^no room; deletes/) },
+  })
+})
+
+test('why nothing was written is said', () => {
+  const detailAfter = (refusal: Parameters<Proposals['resolve']>[0] & { outcome: 'refused' }): string => {
+    const { clock, proposals, add, ends } = setUp()
+    add(1)
+    proposals.take()
+    proposals.resolve(refusal)
+    clock.advance(1000)
+    const end = ends.get(1)
+    return end === undefined || end.ok ? '' : end.problem.detail
+  }
+  const refused = (refusal: Parameters<typeof detailAfter>[0]['refusal']) =>
+    detailAfter({ seq: 1, outcome: 'refused', refusal })
+  expect(refused({ reason: 'no-leader' })).toMatch(/no leader was found .*nothing was written/)
+  expect(refused({ reason: 'transferring' })).toMatch(
+    /leadership was being handed over .*nothing was written/,
+  )
+  for (const reason of ['overloaded', 'too-large', 'membership', 'membership-pending'] as const)
+    expect(refused({ reason, detail: `because of ${reason}` })).toBe(`because of ${reason}`)
+})
+
+test('the end of the node leaves no timer behind', () => {
+  const { clock, proposals, add, ends } = setUp()
+  add(1)
+  proposals.endAll('the node stops')
+  expect(ends.get(1)).toMatchObject({ ok: false, problem: { detail: 'the node stops' } })
+  clock.advance(10_000)
+  expect(ends.size).toBe(1)
+})

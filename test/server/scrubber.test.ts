@@ -4,126 +4,108 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { driverLimits } from '../../src/server/limits.ts'
 import { Scrubber } from '../../src/server/scrubber.ts'
-import type { Storage, View } from '../../src/storage/index.ts'
-import { memoryDisk, openDisk } from '../storage/replicas.ts'
+import type { Range, View } from '../../src/storage/index.ts'
+import { memoryReplica } from '../storage/replicas.ts'
+import { applied, batch, changes, entries, hardState, store, write } from '../storage/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 const { scrubEveryMs, scrubPauseMs } = driverLimits
 
-/** A storage of three rows whose views are counted; `slices` of them are there to be read in each pass. */
-async function setUp({ fails = false } = {}) {
+/** A scrubber of four rows, one a slice, whose views are counted. */
+async function setUp() {
+  const storage = await (await memoryReplica()).open()
+  await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
+  storage.apply(changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
+  await store(storage, batch(hardState(1, 9)))
   const clock = new VirtualClock()
-  const storage = await openDisk(memoryDisk())
-  const rows = 3
-  let opened = 0
-  let open = 0
-  let watching = 0
-  const views: { finish: () => void }[] = []
-  const proxied: Storage = new Proxy(storage, {
-    get(target, name) {
-      if (name === 'watch')
-        return (watcher: Parameters<Storage['watch']>[0]) => {
-          watching++
-          const unwatch = target.watch(watcher)
-          return () => {
-            watching--
-            unwatch()
-          }
-        }
-      if (name === 'view')
-        return (): View => {
-          const number = opened++
-          open++
-          const view = target.view()
-          return {
-            ...view,
-            applied: view.applied,
-            stateHash: view.stateHash,
-            get: (key) => view.get(key),
-            range: (range, done) => {
-              views.push({
-                finish: () => {
-                  if (fails) done(new Error('EIO'), [], false)
-                  else if (number % rows === rows - 1) done(undefined, [], false)
-                  else done(undefined, [], true)
-                },
-              })
-              expect(range).toMatchObject({ rowsMax: 2, bytesMax: 1000 })
-            },
-            close: () => {
-              open--
-              view.close()
-            },
-          }
-        }
-      const value = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
+  const open = new Set<View>()
+  const ranges: Range[] = []
+  let views = 0
+  let watchers = 0
+  const made = { view: storage.view.bind(storage), watch: storage.watch.bind(storage) }
+  const levers = { fails: undefined as Error | undefined }
+  storage.watch = (watcher) => {
+    watchers++
+    const unwatch = made.watch(watcher)
+    return () => {
+      watchers--
+      unwatch()
+    }
+  }
+  storage.view = () => {
+    views++
+    const view = made.view()
+    open.add(view)
+    const { close, range } = { close: view.close.bind(view), range: view.range.bind(view) }
+    view.close = () => {
+      open.delete(view)
+      close()
+    }
+    view.range = (wanted, done) => {
+      ranges.push(wanted)
+      if (levers.fails === undefined) range(wanted, done)
+      else setImmediate(done, levers.fails, [], false)
+    }
+    return view
+  }
   const failures: string[] = []
-  const limits = { ...driverLimits, scrubSliceRows: 2, scrubSliceBytes: 1000 }
-  const scrubber = new Scrubber(clock, proxied, limits, ({ message }) => failures.push(message))
+  const limits = { ...driverLimits, scrubSliceRows: 1, scrubSliceBytes: 1000 }
+  const scrubber = new Scrubber(clock, storage, limits, ({ message }) => failures.push(message))
   return {
-    ...{ clock, scrubber, failures, views },
-    counts: () => ({ opened, open, watching }),
-    finish: async () => {
-      views.shift()?.finish()
-      await turn()
+    ...{ clock, scrubber, failures, ranges, levers },
+    counts: () => ({ views, open: open.size, watchers }),
+    /** Time, and then whatever is read meanwhile. */
+    pass: async (ms: number): Promise<void> => {
+      clock.advance(ms)
+      for (let round = 0; round < 10; round++) await turn()
     },
   }
 }
 
-test('the first pass begins after its pause, and nothing is read before', async () => {
-  const { clock, scrubber, counts } = await setUp()
+test('a pass begins after its pause, goes on slice by slice with pauses between, and is followed by another', async () => {
+  const { scrubber, counts, pass, failures, ranges } = await setUp()
   scrubber.start()
-  clock.advance(scrubEveryMs - 1)
-  expect(counts()).toEqual({ opened: 0, open: 0, watching: 0 })
-  clock.advance(1)
-  expect(counts()).toEqual({ opened: 1, open: 1, watching: 1 })
+  let views = 0
+  for (let round = 0; round < 3; round++) {
+    await pass(scrubEveryMs - 1)
+    expect(counts()).toEqual({ views, open: 0, watchers: 0 })
+    await pass(1)
+    for (let slice = 1; slice < 4; slice++) {
+      expect(counts()).toEqual({ views: views + slice, open: 0, watchers: 1 })
+      await pass(scrubPauseMs - 1)
+      expect(counts()).toEqual({ views: views + slice, open: 0, watchers: 1 })
+      await pass(1)
+    }
+    views += 4
+    expect(counts()).toEqual({ views, open: 0, watchers: 0 })
+  }
+  for (const { rowsMax, bytesMax } of ranges) expect([rowsMax, bytesMax]).toEqual([1, 1000])
+  expect(failures).toEqual([])
 })
 
-test('one that is stopped reads no more, whether it waits, pauses or reads', async () => {
-  for (const when of ['waits', 'reads', 'pauses'] as const) {
-    const { clock, scrubber, counts, finish, failures } = await setUp({ fails: when === 'reads' })
+test.each(['waits', 'pauses', 'reads'])(
+  'one that is stopped while it %s reads no more, and keeps nothing',
+  async (when) => {
+    const { clock, scrubber, counts, pass, failures, levers } = await setUp()
     scrubber.start()
-    if (when !== 'waits') clock.advance(scrubEveryMs)
-    if (when === 'pauses') await finish()
+    if (when === 'pauses') await pass(scrubEveryMs)
+    if (when === 'reads') clock.advance(scrubEveryMs)
+    levers.fails = new Error('EIO')
     scrubber.stop()
-    const { opened } = counts()
-    if (when === 'reads') await finish()
-    clock.advance(3 * scrubEveryMs)
-    expect([when, counts(), failures]).toEqual([when, { opened, open: 0, watching: 0 }, []])
-  }
-})
+    const { views } = counts()
+    await pass(3 * scrubEveryMs)
+    expect([counts(), failures]).toEqual([{ views, open: 0, watchers: 0 }, []])
+  },
+)
 
 test('what cannot be read is a failure, said once', async () => {
-  const { clock, scrubber, failures, finish, counts } = await setUp({ fails: true })
+  const { scrubber, failures, pass, counts, levers } = await setUp()
   scrubber.start()
-  clock.advance(scrubEveryMs)
-  await finish()
+  await pass(scrubEveryMs)
+  levers.fails = new Error('EIO')
+  await pass(scrubPauseMs)
   expect(failures).toEqual(['EIO'])
-  clock.advance(3 * scrubEveryMs + scrubPauseMs)
-  expect([failures, counts().opened]).toEqual([['EIO'], 1])
-})
-
-test('a pass is followed by another, after the pause', async () => {
-  const clock = new VirtualClock()
-  const storage = await openDisk(memoryDisk())
-  let views = 0
-  const counted: Storage = new Proxy(storage, {
-    get(target, name) {
-      if (name === 'view') views++
-      const value = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-  const failures: Error[] = []
-  const scrubber = new Scrubber(clock, counted, driverLimits, (error) => failures.push(error))
-  scrubber.start()
-  for (let pass = 1; pass <= 3; pass++) {
-    clock.advance(scrubEveryMs)
-    for (let round = 0; round < 20; round++) await turn()
-    expect([views, failures]).toEqual([pass, []])
-  }
-  scrubber.stop()
+  const { views } = counts()
+  await pass(3 * scrubEveryMs)
+  expect([failures, counts().views]).toEqual([['EIO'], views])
 })

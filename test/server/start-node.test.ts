@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { startNode } from '../../src/server/start-node.ts'
+import { NodeStartError, startNode } from '../../src/server/start-node.ts'
+import type { NodeOptions } from '../../src/server/types.ts'
 import { formatStorage } from '../../src/storage/index.ts'
 import { identity, initial } from '../storage/samples.ts'
 
@@ -68,4 +69,81 @@ test('a node that cannot begin from what its storage holds gives the directory b
   const first = await start()
   expect(first).toBeInstanceOf(Error)
   expect(await start()).toEqual(first)
+})
+
+const MINE: NodeOptions = {
+  name: 'n1',
+  dataDir,
+  founding: { kind: 'bootstrap' },
+  listen: LOOPBACK,
+  peerListen: LOOPBACK,
+}
+
+const failureOf = (options: Partial<NodeOptions>): Promise<NodeStartError> =>
+  startNode({ ...MINE, ...options }).then(
+    () => {
+      throw new Error('it has started')
+    },
+    (error) => error,
+  )
+
+test.each<[Partial<NodeOptions>, string]>([
+  [{ name: '' }, 'not a node name'],
+  [{ name: 'N1' }, 'not a node name: "N1"'],
+  [{ name: 'n_1' }, 'not a node name'],
+  [{ name: 'n1 ' }, 'not a node name'],
+  [{ name: ' n1' }, 'not a node name'],
+  [{ name: 'n'.repeat(64) }, 'not a node name'],
+  [{ founding: { kind: 'join', urls: [], replace: false } }, '--join needs at least one URL'],
+  [{ diskReserveBytes: -1 }, 'the disk reserve is a whole number of bytes, not -1'],
+  [{ diskReserveBytes: 1.5 }, 'not 1.5'],
+  [{ diskReserveBytes: Number.NaN }, 'not NaN'],
+  [{ timing: { heartbeatMs: -1 } }, 'timing: heartbeatMs must be a number from 0 to 3600000, not -1'],
+  [{ timing: { heartbeatMs: Number.NaN } }, 'timing: heartbeatMs must be'],
+  [{ timing: { electionMaxMs: 3_600_001 } }, 'timing: electionMaxMs must be a number from 0 to 3600000'],
+  [{ timing: { driftMax: 1.1 } }, 'timing: driftMax must be a number from 0 to 1, not 1.1'],
+  [{ timing: { heartbeatMs: 250 } }, 'the election timeout (500–1000 ms) must be a range'],
+  [{ timing: { electionMaxMs: 500 } }, 'the election timeout (500–500 ms) must be a range'],
+  [{ timing: { electionMinMs: 1000 } }, 'the election timeout (1000–1000 ms) must be a range'],
+  [{ httpLimits: { pageRowsMax: 0 } }, 'pageRowsMax must be'],
+  [{ listen: { host: 'example.org', port: 0 } }, 'example.org can be reached from other machines'],
+])('%j: the options are refused, and nothing is made', async (options, why) => {
+  const failure = await failureOf(options)
+  expect(failure).toBeInstanceOf(NodeStartError)
+  expect([failure.usage, failure.name]).toEqual([true, 'NodeStartError'])
+  expect(failure.message).toContain(why)
+  expect(existsSync(dataDir)).toBe(false)
+})
+
+test.each<Partial<NodeOptions>>([
+  { name: 'n'.repeat(63) },
+  { diskReserveBytes: 0 },
+  { timing: { heartbeatMs: 0 } },
+  { timing: { electionMinMs: 3_599_999, electionMaxMs: 3_600_000, driftMax: 1 } },
+  { timing: { heartbeatMs: undefined, driftMax: 0 } },
+  { httpLimits: { pageRowsMax: undefined } },
+  { listen: { host: '127.255.255.255', port: 0 }, peerListen: { host: 'localhost', port: 0 } },
+  { listen: { host: '::1', port: 0 } },
+  { listen: { host: '0.0.0.0', port: 0 }, insecure: true },
+  { advertisePeer: 'h:1', advertiseUrl: 'https://h/x' },
+])('%j: is no fault of the options', async (options) => {
+  const failure = await failureOf({ founding: { kind: 'existing' }, ...options })
+  expect(failure.message).toBe(
+    `${dataDir} holds no node. Use --bootstrap to found a new cluster with this node (once), or --join URL to add it to a running one`,
+  )
+  expect(failure.usage).toBe(true)
+  expect(existsSync(dataDir)).toBe(false)
+})
+
+test('a directory in use is not founded again, and belongs to one name', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const used = join(home, 'node')
+  await formatStorage(used, identity, initial)
+  const again = await failureOf({ dataDir: used, name: identity.name })
+  expect(again.message).toContain(`it belongs to node ${identity.name} of cluster ${identity.clusterId}`)
+  expect(again.usage).toBe(true)
+  const other = await failureOf({ dataDir: used, name: 'other', founding: { kind: 'existing' } })
+  expect(other.message).toContain(`belongs to node ${identity.name}, not other`)
+  expect(other.usage).toBe(false)
 })

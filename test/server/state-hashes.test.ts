@@ -67,3 +67,21 @@ test('only voters count towards a majority', () => {
   hashes.report(b, at(5, 2n), voters)
   expect(hashes.report(learner, at(5, 2n), voters).kind).toBe('differs')
 })
+
+test('the oldest indexes are forgotten, the newest sixty-four are not', () => {
+  const hashes = new StateHashes(a)
+  for (let index = 1; index <= 65; index++) hashes.report(a, at(index, 1n), voters)
+  // Of the first nothing is known any more: it is as if this replica had not reached it. That report pushes out the second.
+  expect(hashes.report(b, at(1, 2n), voters).kind).toBe('equal')
+  expect(hashes.report(b, at(65, 2n), voters).kind).toBe('differs')
+  expect(hashes.report(b, at(4, 2n), voters).kind).toBe('differs')
+})
+
+test('what differs is said with both hashes', () => {
+  const hashes = new StateHashes(a)
+  hashes.report(a, at(5, 1n), voters)
+  expect(hashes.report(b, at(5, 255n), voters)).toEqual({
+    kind: 'differs',
+    detail: 'at index 5 the state hash here is 0000000000000001, at 2 00000000000000ff',
+  })
+})
