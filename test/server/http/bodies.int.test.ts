@@ -117,7 +117,8 @@ test.each([
     if (before !== '') await client.send(first)
     const empty = memory()
     await client.send('1\r\nx\r\n'.repeat(40_000))
-    await settled(served, () => served.http.inspect().bodyBytes, 30)
+    const held = await settled(served, () => served.http.inspect().bodyBytes, 30)
+    expect(held).toBe(method === 'PUT' ? 40_000 : 0)
     expect(memory() - empty).toBeLessThan(4_000_000)
     served.node.hold = undefined
     go()
