@@ -1,6 +1,6 @@
 // At most one supervisor per directory, and no directory that stays locked after a supervisor was killed.
 
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -8,7 +8,7 @@ import type { ControlAddress } from '../../src/cli/cluster/cluster-file.ts'
 import { ask } from '../../src/cli/cluster/control-client.ts'
 import { type ControlServer, startControlServer } from '../../src/cli/cluster/control-server.ts'
 import { directoryId } from '../../src/cli/cluster/directory-id.ts'
-import { releaseLock, takeLock } from '../../src/cli/cluster/supervisor-lock.ts'
+import { LOCK_FILE, releaseLock, takeLock } from '../../src/cli/cluster/supervisor-lock.ts'
 
 let dir = ''
 const servers: ControlServer[] = []
@@ -27,6 +27,13 @@ async function supervisor(): Promise<ControlAddress> {
   servers.push(server)
   return { pid: pid++, control: server.url, token }
 }
+
+test('a lock that is a symlink to nothing holds up nobody', async () => {
+  symlinkSync('nothing', join(dir, LOCK_FILE))
+  const [first, second] = [await supervisor(), await supervisor()]
+  expect(await takeLock(dir, first)).toBeUndefined()
+  expect(await takeLock(dir, second)).toEqual(first)
+})
 
 test('the first takes it, the second learns who has it, and after the release it is free', async () => {
   const [first, second] = [await supervisor(), await supervisor()]

@@ -1,7 +1,7 @@
 // At most one supervisor per data directory. The lock is a file that names its holder; it appears complete or not at all (link), and
 // it counts only as long as that holder answers. So a supervisor that was killed leaves nothing that a person would have to remove.
 
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CLUSTER_FILE, type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
 import { identifies } from './control-client.ts'
@@ -45,7 +45,11 @@ export async function takeLock(dataDir: string, self: ControlAddress): Promise<C
     for (;;) {
       if (link(own, lock)) return undefined
       const held = read(lock)
-      if (held === undefined) continue
+      if (held === undefined) {
+        // A symlink that leads nowhere is there, and cannot be read.
+        if (lstatSync(lock, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(lock, { force: true })
+        continue
+      }
       const holder = parse(held)
       if (holder !== undefined && (await identifies(holder, dataDir))) return holder
       dropStale(lock, held, `${own}.stale`)
