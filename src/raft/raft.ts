@@ -474,15 +474,14 @@ export class Raft {
   }
 
   #neededBy(message: Message): WriteNumber {
-    const term = this.#termWrite > this.#log.storedWrite ? this.#termWrite : 0
     switch (message.type) {
       case 'pre-vote-request':
       case 'pre-vote-answer':
         return 0
       case 'append-accepted':
-        return Math.max(term, this.#log.writeCovering(message.index))
+        return Math.max(this.#termWrite, this.#log.writeCovering(message.index))
       default:
-        return term
+        return this.#termWrite
     }
   }
 
@@ -565,7 +564,7 @@ export class Raft {
     const isRoomy = ({ room }: { readonly room: DiskRoom }): boolean => room === 'enough'
     if (this.#room === 'enough' && lead.followers.every(isRoomy)) return undefined
     const others = quorumValue(this.#configuration, (id) =>
-      ROOMS.indexOf(id === this.id ? this.#room : (lead.progress.get(id)?.room ?? 'enough')),
+      ROOMS.indexOf(lead.progress.get(id)?.room ?? 'enough'),
     )
     const own = ROOMS.indexOf(this.#room)
     const needed = ROOMS.indexOf(kind < ENTRY_KINDS_OF_CORE || this.#makesRoom(kind) ? 'low' : 'enough')
@@ -734,9 +733,7 @@ export class Raft {
       this.#preVote()
       return
     }
-    if (this.#role !== 'follower' || this.#leader !== undefined) {
-      this.#becomeFollower(this.#term, undefined, `election timeout, but no candidate: ${obstacle}`)
-    }
+    this.#becomeFollower(this.#term, undefined, `election timeout, but no candidate: ${obstacle}`)
     this.#armElection()
   }
 
@@ -855,19 +852,14 @@ export class Raft {
   }
 
   #countVotes(): void {
-    switch (voteResult(this.#configuration, this.#votes)) {
-      case 'won':
-        if (this.#role === 'candidate') this.#becomeLeader()
-        else this.#elect(false)
-        return
-      case 'lost': {
-        const what = this.#role === 'candidate' ? 'election' : 'pre-vote'
-        this.#becomeFollower(this.#term, undefined, `lost the ${what}`)
-        this.#armElection(this.#timing.failoverDelayMaxMs)
-        return
-      }
-      case 'pending':
-        return
+    const result = voteResult(this.#configuration, this.#votes)
+    if (result === 'won') {
+      if (this.#role === 'candidate') this.#becomeLeader()
+      else this.#elect(false)
+    } else if (result === 'lost') {
+      const what = this.#role === 'candidate' ? 'election' : 'pre-vote'
+      this.#becomeFollower(this.#term, undefined, `lost the ${what}`)
+      this.#armElection(this.#timing.failoverDelayMaxMs)
     }
   }
 
@@ -997,7 +989,7 @@ export class Raft {
     this.#settle(lead)
     if (this.#commitForGood > commitBefore) {
       for (const follower of lead.followers) this.#shareCommit(lead, follower)
-      if (lead.earlyReads.length > 0 && this.#committedInTerm(lead)) this.#serveEarlyReads(lead)
+      this.#serveEarlyReads(lead)
     }
     if (lead.retiring !== undefined) this.#retire(lead, lead.retiring)
     else this.#advanceMembership(lead)
@@ -1190,12 +1182,11 @@ export class Raft {
   // Replication, the follower's side (paper §5.3)
 
   #leaderContact(from: ReplicaId): void {
-    invariant(this.#role !== 'leader', () => `two leaders in term ${this.#term}: ${this.id} and ${from}`)
     invariant(
       this.#leader === undefined || this.#leader === from,
       () => `two leaders in term ${this.#term}: ${this.#leader} and ${from}`,
     )
-    if (this.#role !== 'follower' || this.#leader === undefined) {
+    if (this.#leader === undefined) {
       this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
       // What it was forwarded in this term, before it was lost sight of, may have been lost with the connection; it hears of nothing twice.
       this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)
@@ -1356,7 +1347,6 @@ export class Raft {
   }
 
   #stored(write: WriteNumber): void {
-    const stable = this.#log.stable
     this.#log.stored(write, this.#limits)
     this.#freshness.applied(this.#log.visible)
     if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
@@ -1364,7 +1354,7 @@ export class Raft {
       this.#countVotes()
     }
     // The leader counts itself like any follower: by what is durable (thesis §10.2.1).
-    if (this.#lead !== undefined && this.#log.stable > stable) this.#commitByCounting()
+    this.#commitByCounting()
   }
 
   #appliedTo(index: LogIndex): void {
@@ -1522,7 +1512,7 @@ export class Raft {
     const seqs = this.#forwardedSeqs
     // Whether an earlier process of this replica led that term is not known here: the log will tell the origin.
     if (term !== seqs.term) return
-    const lead = term === this.#term ? this.#lead : undefined
+    const lead = this.#lead
     const clusterTimeMs = lead === undefined ? 0 : lead.clusterTimeMs(this.#now)
     const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
     for (const { seq, frame } of proposals) {
@@ -1630,7 +1620,7 @@ export class Raft {
       follower.confirmedContact = { at: contact.at, readIndex: contact.readIndex }
       follower.openContact = undefined
     }
-    if (lead.leaseRounds.length > 0) this.#extendLease(lead)
+    this.#extendLease(lead)
   }
 
   #confirmRead(reader: Reader, index: LogIndex, lease: boolean): void {
@@ -1699,8 +1689,7 @@ export class Raft {
 
   #leaseHolds(lead: Leadership): boolean {
     const { trustMs } = this.#leases
-    if (trustMs === 0 || lead.leaseVoid || lead.retiring !== undefined) return false
-    if (!this.#committedInTerm(lead)) return false
+    if (lead.leaseVoid || lead.retiring !== undefined || !this.#committedInTerm(lead)) return false
     return this.#now < lead.leaseSince + trustMs / (1 + this.#timing.driftMax)
   }
 
@@ -1725,7 +1714,7 @@ export class Raft {
       else if (startedAt > tooOld) break
       done++
     }
-    if (done > 0) lead.leaseRounds.splice(0, done)
+    lead.leaseRounds.splice(0, done)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1740,7 +1729,7 @@ export class Raft {
       unapplied: this.#unappliedChanges.oldest,
       committedInTerm: this.#committedInTerm(lead),
       isActive: (id) => heardAt(id) > activeSince,
-      isUnheard: (id) => heardAt(id) < lead.electedAt && lead.electedAt > activeSince,
+      isUnheard: () => lead.electedAt > activeSince,
       isCaughtUp: (id) => this.#isCaughtUp(lead, id),
     }
   }
@@ -1753,7 +1742,6 @@ export class Raft {
   #advanceMembership(lead: Leadership): void {
     const { configuration } = this
     const joint = isJoint(configuration)
-    if (!joint && configuration.learners.length === 0) return
     if (lead.transfer !== undefined || this.#unappliedChanges.oldest !== undefined) return
     if (!this.#committedInTerm(lead)) return
     if (joint) {
@@ -1781,13 +1769,9 @@ export class Raft {
       () => `entry ${index} cannot change the configuration: ${result.ok ? '' : result.detail}`,
     )
     this.#configuration = result.configuration
-    const isVoterNow = isVoter(this.#configuration, this.id)
     const lead = this.#lead
-    if (lead === undefined) {
-      if (this.#role !== 'follower' && !isVoterNow)
-        this.#becomeFollower(this.#term, undefined, 'no longer a voter')
-      return
-    }
+    // A candidate applies none: it does not stand while a committed change is not applied.
+    if (lead === undefined) return
     if (change.kind === 'leave-joint') {
       this.#settled = false
       lead.settlesAt = index
@@ -1800,8 +1784,9 @@ export class Raft {
     if (target !== undefined && !this.#configuration.voters.includes(target)) {
       this.#abortTransfer(lead, `${nameOf(this.#configuration, target)} is no longer a voter`)
     }
-    if (isVoterNow) for (const follower of lead.followers) this.#replicate(follower, false)
-    else {
+    if (isVoter(this.#configuration, this.id)) {
+      for (const follower of lead.followers) this.#replicate(follower, false)
+    } else {
       lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }
       this.#beginRound(lead, [], 'all')
     }
@@ -1865,7 +1850,7 @@ export class Raft {
 
   #onTransferRequest({ target: to }: TransferRequestMessage): void {
     const lead = this.#lead
-    if (lead === undefined || to === this.id) return
+    if (lead === undefined) return
     const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
     if (target === undefined || target === lead.transfer?.target) return
     if (this.#whyNoSuccessor(lead, target) === undefined) this.#beginTransfer(lead, target)
@@ -1958,7 +1943,7 @@ export class Raft {
       follower.probing = false
       this.#replicate(follower, follower.state === 'probe')
     }
-    if (this.#lead === undefined && peer === this.#leader) {
+    if (peer === this.#leader) {
       this.#sendForward(this.#outcomes.toForwardAgain(this.#term), peer)
     }
   }
@@ -1992,7 +1977,7 @@ export class Raft {
 
   #refused(peer: ReplicaId): void {
     this.#disconnected(peer)
-    if (this.#role !== 'follower' || peer !== this.#leader) return
+    if (peer !== this.#leader) return
     // With leases on, a leader that is alive but cut off may be serving reads on our promise.
     if (this.#leases.promiseMs > 0) return
     const { electionMinMs, failoverDelayMaxMs } = this.#timing

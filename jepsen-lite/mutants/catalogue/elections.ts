@@ -118,7 +118,7 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        "if (this.#role !== 'follower' || this.#leader === undefined) {",
+        'if (this.#leader === undefined) {',
         "if (this.#role === 'follower' && this.#leader === undefined) {",
       ),
     ],

@@ -224,7 +224,13 @@ export const REPLICATION: readonly Mutant[] = [
     title: 'an entry is acknowledged before it is durable',
     why: 'Counted on a disk that does not have it.',
     layers: SIM,
-    edits: [edit(RAFT, 'return Math.max(term, this.#log.writeCovering(message.index))', 'return term')],
+    edits: [
+      edit(
+        RAFT,
+        'return Math.max(this.#termWrite, this.#log.writeCovering(message.index))',
+        'return this.#termWrite',
+      ),
+    ],
   },
   {
     id: 'M84',
