@@ -125,7 +125,7 @@ export class DurableLog implements LogReader {
           found.push(entry)
           bytes += entry.frame.length
         }
-        if (found.length > 0 && this.#lastOf(at) + 1 >= to) return found
+        if (this.#lastOf(at) + 1 >= to) return found
       }
     })
   }
@@ -190,7 +190,7 @@ export class DurableLog implements LogReader {
         if (known !== term)
           throw new InvariantError(`a snapshot keeps a log that does not hold its last entry, ${index}`)
       }
-      if (truncateFrom !== undefined && truncateFrom <= end().index) {
+      if (truncateFrom !== undefined) {
         if (truncateFrom <= (restart?.index ?? Math.max(committed, this.#start.index)))
           throw new InvariantError(
             `the log was to be truncated from index ${truncateFrom}, which is committed`,
@@ -276,8 +276,9 @@ export class DurableLog implements LogReader {
       this.#cache.delete(first)
     }
     this.#start = start
+    // None of them at -1.
     const reaches = this.#terms.findLastIndex((run) => run.from <= start.index + 1)
-    if (reaches > 0) this.#terms.splice(0, reaches)
+    this.#terms.splice(0, reaches)
   }
 }
 

@@ -33,7 +33,6 @@ interface Closed {
 export interface Submission {
   /** Newest version of each. */
   readonly rows: Iterable<LayerRow>
-  readonly bytes: number
   /** What these rows lead to; undefined: nothing has been applied since the last batch, or nothing of it fits. */
   readonly state: AppliedState | undefined
   /** More could have gone with a batch that has more room. */
@@ -102,7 +101,6 @@ export class Overlay {
     this.#submitted = [...this.#submitted, ...layers]
     return {
       rows: merged(layers).values(),
-      bytes: fits.reduce((sum, layer) => sum + layer.bytes, 0),
       state: fits.at(-1)?.state,
       left: fits.length < due.length,
       stored: () => {
@@ -118,7 +116,6 @@ export class Overlay {
     this.#reopen()
     return {
       rows: [],
-      bytes: 0,
       state: undefined,
       left: false,
       stored: () => {

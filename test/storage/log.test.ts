@@ -1,0 +1,348 @@
+// The log on a disk in memory: what a truncation, a compaction and a snapshot leave of its terms and records, what is read of the disk, and what is
+// not taken for a record.
+
+import { describe, expect, test } from 'vitest'
+import { asIndex, type SnapshotMeta } from '../../src/raft/types.ts'
+import { seal } from '../../src/storage/codec.ts'
+import type { Engine, EngineSnapshot, Scan, ScanRange } from '../../src/storage/engine.ts'
+import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
+import { keyString, logKey } from '../../src/storage/keys.ts'
+import { metaOf } from './conformance.ts'
+import { FaultyEngine } from './faulty.ts'
+import { memoryDisk, openDisk } from './replicas.ts'
+import {
+  applied,
+  batch,
+  closed,
+  entries,
+  frames,
+  hardState,
+  must,
+  sinkFor,
+  store,
+  stream,
+  write,
+} from './samples.ts'
+
+/** A storage whose log has these records: from, to, term. Nothing of it is committed but index 1. */
+async function withRecords(
+  records: readonly (readonly [from: number, to: number, term: number])[],
+  disk = memoryDisk(),
+  under?: (engine: Engine) => Engine,
+): Promise<Storage> {
+  const storage = await openDisk(disk, undefined, {}, {}, under)
+  for (const [from, to, term] of records)
+    await store(storage, batch(hardState(term, 1), [write({ entries: entries(from, to, term) })]))
+  return storage
+}
+
+const termsOf = ({ log }: Storage, from: number, to: number): (number | undefined)[] =>
+  Array.from({ length: to - from + 1 }, (_, at) => log.termAt(asIndex(from + at)))
+
+const read = ({ log }: Storage, from: number, to: number): string[] =>
+  frames(log.entries(asIndex(from), asIndex(to + 1), 1e9))
+
+async function staged(storage: Storage, index: number, term: number): Promise<SnapshotSource> {
+  const before = { hardState: hardState(term, index - 1), applied: applied(index - 1, term) }
+  const sender = await openDisk(memoryDisk(before))
+  sender.apply([], applied(index, term))
+  const source = sender.snapshotSource()
+  await stream(source, must(await sinkFor(storage, source)))
+  return source
+}
+
+const named = (
+  source: SnapshotSource,
+  keepLog: boolean,
+): { meta: SnapshotMeta; snapshotId: string; keepLog: boolean } => ({
+  meta: metaOf(source),
+  snapshotId: source.id,
+  keepLog,
+})
+
+describe('a truncated log', () => {
+  test.each<[number, number, number, number[]]>([
+    // Terms of the indexes 1 to 7: the log had the terms 1 2 2 2 2 3 3 3.
+    [6, 3, 6, [1, 2, 2, 2, 2, 3, 3]],
+    [6, 4, 6, [1, 2, 2, 2, 2, 4, 4]],
+    [5, 3, 5, [1, 2, 2, 2, 3, 3, 3]],
+    [7, 4, 7, [1, 2, 2, 2, 2, 3, 4]],
+    [2, 3, 2, [1, 3, 3, 3, 3, 3, 3]],
+  ])(
+    'from %i on, that goes on in term %i, has the terms of what it holds',
+    async (from, term, first, terms) => {
+      const storage = await withRecords([
+        [2, 5, 2],
+        [6, 8, 3],
+      ])
+      await store(
+        storage,
+        batch(hardState(4, 1), [write({ truncateFrom: from, entries: entries(first, 7, term) })]),
+      )
+      expect(termsOf(storage, 1, 8)).toEqual([...terms, undefined])
+      expect(read(storage, first, 7)).toEqual(frames(entries(first, 7, term)))
+    },
+  )
+
+  test.each([
+    ['the last that is committed', [write({ truncateFrom: 3, entries: entries(3, 9, 3) })]],
+    ['one before that', [write({ truncateFrom: 2, entries: entries(2, 9, 3) })]],
+  ])('is not truncated from %s on, though as long again in the end', async (_what, writes) => {
+    const storage = await withRecords([[2, 6, 2]])
+    await store(storage, batch(hardState(2, 3)))
+    await expect(store(storage, batch(hardState(3, 3), writes))).rejects.toThrow('which is committed')
+  })
+
+  test('may be truncated right behind what is committed', async () => {
+    const storage = await withRecords([[2, 6, 2]])
+    await store(storage, batch(hardState(2, 3)))
+    await store(storage, batch(hardState(3, 3), [write({ truncateFrom: 4, entries: entries(4, 4, 3) })]))
+    expect(read(storage, 2, 4)).toEqual(frames([...entries(2, 3, 2), ...entries(4, 4, 3)]))
+  })
+
+  test('is not truncated in a snapshot that the same batch installs', async () => {
+    const storage = await withRecords([[2, 6, 2]])
+    const source = await staged(storage, 8, 2)
+    const writes = [
+      write({ snapshot: named(source, false) }),
+      write({ truncateFrom: 8, entries: entries(8, 9, 3) }),
+    ]
+    await expect(store(storage, batch(hardState(3, 8), writes))).rejects.toThrow('which is committed')
+  })
+})
+
+describe('a log that a snapshot replaces', () => {
+  test('stays as it was until that is durable, whatever else the batch does', async () => {
+    const storage = await withRecords([
+      [2, 6, 2],
+      [7, 12, 2],
+    ])
+    const source = await staged(storage, 8, 3)
+    const stored = store(
+      storage,
+      batch(hardState(3, 8), [
+        write({ snapshot: named(source, false), entries: entries(9, 11, 3) }),
+        write({ truncateFrom: 10, entries: entries(10, 10, 3) }),
+      ]),
+    )
+    expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([2, 12])
+    expect(read(storage, 2, 12)).toEqual(frames(entries(2, 12, 2)))
+    await stored
+    expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([9, 10])
+    expect(read(storage, 9, 10)).toEqual(frames(entries(9, 10, 3)))
+  })
+
+  test('is kept by one whose last entry came with the same batch', async () => {
+    const disk = memoryDisk()
+    const storage = await withRecords([[2, 3, 2]], disk)
+    const source = await staged(storage, 7, 2)
+    await store(
+      storage,
+      batch(hardState(2, 7), [
+        write({ entries: entries(4, 9, 2) }),
+        write({ snapshot: named(source, true) }),
+      ]),
+    )
+    expect(read(storage, 2, 9)).toEqual(frames(entries(2, 9, 2)))
+    await closed(storage)
+    expect(read(await openDisk(disk), 2, 9)).toEqual(frames(entries(2, 9, 2)))
+  })
+
+  test('is not kept by one whose last entry has another term there', async () => {
+    const storage = await withRecords([[2, 3, 2]])
+    const source = await staged(storage, 7, 3)
+    const writes = [
+      write({ entries: [...entries(4, 7, 2), ...entries(8, 9, 3)] }),
+      write({ snapshot: named(source, true) }),
+    ]
+    await expect(store(storage, batch(hardState(3, 7), writes))).rejects.toThrow(
+      'keeps a log that does not hold',
+    )
+  })
+})
+
+describe('a compacted log', () => {
+  test('drops the records that end at the index that is asked for, and knows the terms of the others', async () => {
+    const storage = await withRecords([
+      [2, 4, 1],
+      [5, 7, 2],
+      [8, 9, 2],
+      [10, 11, 3],
+      [12, 13, 4],
+    ])
+    storage.apply([], applied(13, 4))
+    const compacted = async (to: number): Promise<unknown> => {
+      await store(storage, batch(hardState(4, 13), [], to))
+      return [storage.log.firstIndex(), termsOf(storage, 1, 14)]
+    }
+    const none = undefined
+    expect(await compacted(3)).toEqual([2, [1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 4, 4, none]])
+    expect(await compacted(4)).toEqual([5, [none, none, none, 1, 2, 2, 2, 2, 2, 3, 3, 4, 4, none]])
+    expect(await compacted(7)).toEqual([8, [...Array(6).fill(none), 2, 2, 2, 3, 3, 4, 4, none]])
+    expect(await compacted(9)).toEqual([10, [...Array(8).fill(none), 2, 3, 3, 4, 4, none]])
+    expect(read(storage, 10, 13)).toEqual(frames([...entries(10, 11, 3), ...entries(12, 13, 4)]))
+    expect(await compacted(13)).toEqual([14, [...Array(12).fill(none), 4, none]])
+    expect(() => storage.log.entries(asIndex(13), asIndex(14), 1)).toThrow(RangeError)
+    await store(storage, batch(hardState(4, 13), [write({ entries: entries(14, 15, 4) })]))
+    expect(termsOf(storage, 13, 15)).toEqual([4, 4, 4])
+  })
+})
+
+test('a start reads more records than one step of its scan', async () => {
+  const disk = memoryDisk()
+  const records = Array.from({ length: 150 }, (_, at) => [at + 2, at + 2, 1] as const)
+  await closed(await withRecords(records, disk))
+  const storage = await openDisk(disk)
+  expect(read(storage, 2, 151)).toEqual(frames(entries(2, 151, 1)))
+})
+
+test.each([
+  [5, 5],
+  [6, 5],
+  [1, 3],
+  [9, 11],
+])('entries from %i to before %i are not there', async (from, to) => {
+  const storage = await withRecords([[2, 9, 1]])
+  expect(() => storage.log.entries(asIndex(from), asIndex(to), 1e6)).toThrow(RangeError)
+})
+
+test('a record is read of the disk once, as long as it is among the last eight', async () => {
+  let reads = 0
+  const storage = await withRecords(
+    Array.from({ length: 12 }, (_, at) => [2 * at + 2, 2 * at + 3, 1] as const),
+    memoryDisk(),
+    (engine) => new FaultyEngine(engine, { beforeRead: () => void reads++ }),
+  )
+  const readsFor = (from: number, to: number): number => {
+    reads = 0
+    expect(read(storage, from, to)).toEqual(frames(entries(from, to, 1)))
+    return reads
+  }
+  expect(readsFor(4, 5)).toBe(1)
+  expect(readsFor(5, 5)).toBe(0)
+  expect(readsFor(4, 19)).toBe(7)
+  expect(readsFor(4, 19)).toBe(0)
+  // A ninth takes the place of the one that was read first.
+  expect(readsFor(20, 21)).toBe(1)
+  expect(readsFor(6, 21)).toBe(0)
+  expect(readsFor(4, 5)).toBe(1)
+  expect(readsFor(8, 21)).toBe(0)
+})
+
+describe('what is not taken for a record of the log', () => {
+  const [first, second] = [must(entries(2, 2, 1)[0]).frame, must(entries(3, 3, 1)[0]).frame]
+  const third = must(entries(4, 4, 1)[0]).frame
+  const flipped = Buffer.from(second)
+  flipped.writeUInt8(flipped.readUInt8(flipped.length - 1) ^ 1, flipped.length - 1)
+
+  test.each<[string, readonly Uint8Array[], string]>([
+    ['one that is cut short', [first, second], 'the log record that begins at index 2 is cut short'],
+    [
+      'one with an entry that is damaged',
+      [first, flipped, third],
+      'an entry in the log record that begins at index 2 does not match its checksum',
+    ],
+    [
+      'one with a piece of an entry at its end',
+      [first, second, third, third.subarray(0, 2)],
+      'an entry in the log record that begins at index 2 does not match its checksum',
+    ],
+    [
+      'one with an entry out of place',
+      [first, third],
+      'the log record that begins at index 2 holds index 4 out of place',
+    ],
+    ['an empty one', [], 'the log record that begins at index 2 is empty'],
+  ])('%s', async (_what, content, message) => {
+    const key = logKey(2)
+    const replaced = new Map([[keyString(key), seal(key, ...content)]])
+    const disk = memoryDisk()
+    const storage = await withRecords([[2, 4, 1]], disk, (engine) => new Replaced(engine, replaced))
+    expect(() => read(storage, 2, 4)).toThrow(message)
+  })
+
+  test('none at all', async () => {
+    const replaced = new Map([[keyString(logKey(2)), undefined]])
+    const storage = await withRecords([[2, 4, 1]], memoryDisk(), (engine) => new Replaced(engine, replaced))
+    expect(() => read(storage, 2, 4)).toThrow('the log record that begins at index 2 is missing')
+  })
+})
+
+/** Reads of some keys find something else. */
+class Replaced extends FaultyEngine {
+  readonly #replaced: ReadonlyMap<string, Uint8Array | undefined>
+
+  constructor(engine: Engine, replaced: ReadonlyMap<string, Uint8Array | undefined>) {
+    super(engine, {})
+    this.#replaced = replaced
+  }
+  override get(key: Uint8Array): Uint8Array | undefined {
+    const name = keyString(key)
+    return this.#replaced.has(name) ? this.#replaced.get(name) : super.get(key)
+  }
+}
+
+test('a start, truncations, compactions and snapshots give back what they take of the engine', async () => {
+  const disk = memoryDisk()
+  let open = 0
+  const under = (engine: Engine): Engine =>
+    new Counted(engine, (by) => {
+      open += by
+    })
+  const storage = await withRecords(
+    [
+      [2, 6, 2],
+      [7, 9, 3],
+    ],
+    disk,
+    under,
+  )
+  await store(storage, batch(hardState(4, 4), [write({ truncateFrom: 8, entries: entries(8, 9, 4) })]))
+  for (const [index, keepLog] of [
+    [8, true],
+    [20, false],
+  ] as const) {
+    const source = await staged(storage, index, 4)
+    await store(storage, batch(hardState(4, index), [write({ snapshot: named(source, keepLog) })]))
+  }
+  for (let batches = 0; storage.hasGarbage; batches++) {
+    expect(batches).toBeLessThan(10)
+    await new Promise((resolve) => setImmediate(resolve))
+    await store(storage, batch(hardState(4, 20)))
+  }
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(open).toBe(0)
+})
+
+/** Tells of scans and snapshots that are taken and given back. */
+class Counted extends FaultyEngine {
+  readonly #count: (by: number) => void
+
+  constructor(engine: Engine, count: (by: number) => void) {
+    super(engine, {})
+    this.#count = count
+  }
+  override scan(range: ScanRange): Scan {
+    this.#count(1)
+    const scan = super.scan(range)
+    return {
+      next: (pairsMax, done) => scan.next(pairsMax, done),
+      close: () => {
+        this.#count(-1)
+        scan.close()
+      },
+    }
+  }
+  override snapshot(): EngineSnapshot {
+    this.#count(1)
+    const snapshot = super.snapshot()
+    return {
+      get: (key) => snapshot.get(key),
+      scan: (range) => snapshot.scan(range),
+      close: () => {
+        this.#count(-1)
+        snapshot.close()
+      },
+    }
+  }
+}

@@ -1,0 +1,222 @@
+// Layers over the engine against a plain list of entries: what a read finds, what a view holds, and what goes into a batch.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { asIndex } from '../../src/raft/types.ts'
+import {
+  findIn,
+  type Layer,
+  type LayerRow,
+  merged,
+  Overlay,
+  type Submission,
+} from '../../src/storage/overlay.ts'
+import type { AppliedState } from '../../src/storage/records.ts'
+import { runs } from '../runs.ts'
+import { applied } from './samples.ts'
+
+type Step =
+  /** An entry with these rows: number of the key, and size; without a size it deletes. */
+  | { readonly do: 'apply'; readonly rows: readonly (readonly [key: number, size: number | undefined])[] }
+  | { readonly do: 'freeze' }
+  | { readonly do: 'submit'; readonly bytes: number; readonly items: number; readonly back: number }
+  | { readonly do: 'submit all' }
+  | { readonly do: 'stored' }
+
+const KEYS = 8
+const LAYER_MAX = { bytes: 40, items: 4 }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('apply' as const),
+      rows: fc.array(fc.tuple(fc.nat(KEYS - 1), fc.option(fc.nat(30), { nil: undefined })), { maxLength: 5 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.constant({ do: 'freeze' as const }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('submit' as const),
+      bytes: fc.nat(150),
+      items: fc.nat(12),
+      back: fc.nat(4),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ do: 'submit all' as const }) },
+  { weight: 3, arbitrary: fc.constant({ do: 'stored' as const }) },
+)
+
+/** Index of the entry, and what it has put, in order. */
+interface Applied {
+  readonly index: number
+  readonly rows: readonly (readonly [key: string, row: LayerRow])[]
+}
+
+const sizeOf = ({ engineKey, stored }: LayerRow): number => engineKey.length + (stored?.length ?? 0)
+
+/** Newest version of each row. */
+const newest = (list: readonly Applied[]): Map<string, LayerRow> => new Map(list.flatMap(({ rows }) => rows))
+
+const inOrder = (layer: Layer): unknown[] => [...layer].sort(([a], [b]) => (a < b ? -1 : 1))
+
+class Model {
+  readonly #overlay = new Overlay(LAYER_MAX)
+  #index = 1
+  /** Not in any batch. */
+  #waiting: Applied[] = []
+  /** In batches that are not durable yet, oldest first. */
+  #submitted: { readonly entries: readonly Applied[]; readonly submission: Submission }[] = []
+
+  run(now: Step): void {
+    switch (now.do) {
+      case 'apply':
+        this.#apply(now.rows)
+        break
+      case 'freeze': {
+        const frozen = this.#overlay.freeze(() => this.#state())
+        expect(inOrder(merged(frozen))).toEqual(inOrder(newest(this.#all())))
+        for (const [key, row] of newest(this.#all())) expect(findIn(frozen, key)).toBe(row)
+        expect(findIn(frozen, 'not there')).toBeUndefined()
+        break
+      }
+      case 'submit':
+        this.#submit(now.bytes, now.items, Math.max(0, this.#index - now.back))
+        break
+      case 'submit all': {
+        const submission = this.#overlay.submitAll()
+        expect({ ...submission, stored: undefined }).toEqual({
+          rows: [],
+          state: undefined,
+          left: false,
+          stored: undefined,
+        })
+        this.check()
+        submission.stored()
+        this.#submitted = []
+        this.#waiting = []
+        break
+      }
+      case 'stored':
+        this.#submitted.shift()?.submission.stored()
+    }
+  }
+
+  check(): void {
+    const expected = newest(this.#all())
+    for (let key = 0; key < KEYS; key++)
+      expect(this.#overlay.get(`${key}`), `key ${key}`).toBe(expected.get(`${key}`))
+  }
+
+  #all(): readonly Applied[] {
+    return [...this.#submitted.flatMap(({ entries }) => entries), ...this.#waiting]
+  }
+
+  #state(): AppliedState {
+    return { applied: applied(this.#index, 1), stateHash: BigInt(this.#index) }
+  }
+
+  #apply(list: readonly (readonly [number, number | undefined])[]): void {
+    const rows = list.map(([key, size]): [string, LayerRow] => [
+      `${key}`,
+      { engineKey: Buffer.from(`k${key}`), stored: size === undefined ? undefined : Buffer.alloc(size) },
+    ])
+    const bytes = rows.reduce((sum, [, row]) => sum + sizeOf(row), 0)
+    this.#overlay.makeRoom({ bytes, items: rows.length }, () => this.#state())
+    this.#index++
+    for (const [key, row] of rows) this.#overlay.put(key, row)
+    this.#waiting.push({ index: this.#index, rows })
+  }
+
+  #submit(bytes: number, items: number, upTo: number): void {
+    const submission = this.#overlay.submit({ bytes, items }, asIndex(upTo), this.#state())
+    const { rows, state, left } = submission
+    const index = state?.applied.index ?? 0
+    const taken = this.#waiting.filter((entry) => entry.index <= index)
+    expect(inOrder(new Map([...rows].map((row) => [row.engineKey.toString(), row])))).toEqual(
+      inOrder(new Map([...newest(taken).values()].map((row) => [row.engineKey.toString(), row]))),
+    )
+    expect(state?.stateHash).toBe(state === undefined ? undefined : BigInt(index))
+    expect(index).toBeLessThanOrEqual(upTo)
+    this.#expectWithin(taken, { bytes, items })
+    this.#waiting = this.#waiting.slice(taken.length)
+    this.#submitted.push({ entries: taken, submission })
+    if (!left && upTo >= this.#index) expect(this.#waiting).toEqual([])
+  }
+
+  /** The first layer goes always; it holds one entry, or no more than a layer may. */
+  #expectWithin(taken: readonly Applied[], room: { readonly bytes: number; readonly items: number }): void {
+    const rows = taken.flatMap((entry) => entry.rows.map(([, row]) => row))
+    const bytes = rows.reduce((sum, row) => sum + sizeOf(row), 0)
+    const distinct = newest(taken).size
+    const entriesWithRows = taken.filter((entry) => entry.rows.length > 0).length
+    if (entriesWithRows <= 1) return
+    const most = {
+      bytes: Math.max(room.bytes, LAYER_MAX.bytes),
+      items: Math.max(room.items, LAYER_MAX.items),
+    }
+    expect(bytes, `${distinct} rows`).toBeLessThanOrEqual(most.bytes)
+    expect(distinct).toBeLessThanOrEqual(most.items)
+  }
+}
+
+test('reads, views and batches have the newest rows, and batches no more than they have room for', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const model = new Model()
+      for (const now of steps) {
+        model.run(now)
+        model.check()
+      }
+    }),
+    { numRuns: runs(1000) },
+  )
+})
+
+/** Three entries of one row of 10 bytes and one of 20, each in a layer of its own. */
+function layered(): Overlay {
+  const overlay = new Overlay({ bytes: 10, items: 1 })
+  for (const [at, size] of [8, 8, 8, 18].entries()) {
+    const row = { engineKey: Buffer.from(`k${at}`), stored: Buffer.alloc(size) }
+    const state = (): AppliedState => ({ applied: applied(at + 1, 1), stateHash: 0n })
+    overlay.makeRoom({ bytes: 2 + size, items: 1 }, state)
+    overlay.put(`${at}`, row)
+  }
+  return overlay
+}
+
+test.each([
+  // The first goes always.
+  [{ bytes: 0, items: 0 }, 5, 2, true],
+  [{ bytes: 19, items: 9 }, 5, 2, true],
+  [{ bytes: 20, items: 9 }, 5, 3, true],
+  [{ bytes: 30, items: 9 }, 5, 4, true],
+  [{ bytes: 49, items: 9 }, 5, 4, true],
+  [{ bytes: 50, items: 9 }, 5, 5, false],
+  [{ bytes: 99, items: 1 }, 5, 2, true],
+  [{ bytes: 99, items: 3 }, 5, 4, true],
+  [{ bytes: 99, items: 4 }, 5, 5, false],
+  [{ bytes: 99, items: 9 }, 4, 4, false],
+  [{ bytes: 99, items: 9 }, 2, 2, false],
+  [{ bytes: 20, items: 9 }, 4, 3, true],
+  [{ bytes: 99, items: 9 }, 1, undefined, false],
+])('with room for %j and up to index %i, a batch leads to index %i (left: %j)', (room, upTo, index, left) => {
+  const submission = layered().submit(room, asIndex(upTo), { applied: applied(5, 1), stateHash: 0n })
+  expect(submission.state?.applied.index).toBe(index)
+  expect([...submission.rows]).toHaveLength((index ?? 1) - 1)
+  expect(submission.left).toBe(left)
+})
+
+test.each([
+  ['bytes', { bytes: 40, items: 99 }, 2],
+  ['rows', { bytes: 999, items: 3 }, 3],
+])('a layer takes what it has room for in %s, to the last', (_what, layerMax, count) => {
+  const overlay = new Overlay(layerMax)
+  for (let at = 0; at < 6; at++) {
+    overlay.makeRoom({ bytes: 20, items: 1 }, () => ({ applied: applied(at + 1, 1), stateHash: 0n }))
+    overlay.put(`${at}`, { engineKey: Buffer.from('k'), stored: Buffer.alloc(19) })
+  }
+  const frozen = overlay.freeze(() => ({ applied: applied(7, 1), stateHash: 0n }))
+  expect(frozen.map((layer) => layer.size)).toEqual(Array(6 / count).fill(count))
+})
