@@ -114,7 +114,6 @@ export class Transport {
 
   /** Cuts everything under way and all kept connections. */
   close(): void {
-    for (const req of this.#underway) req.destroy(new Error('the client was closed'))
     this.#agent.destroy()
   }
 }

@@ -86,6 +86,32 @@ describe('a record', () => {
     answering({ kvs: {}, more: false })
     expect(await failure(kv.list().next())).toMatchObject(says('"kvs" is not a list'))
   })
+
+  test.each([
+    [
+      { kvs: [{ ...record, key: 'l' }, record], more: false },
+      'the records are not in the order of their keys',
+    ],
+    [
+      { kvs: [record, { ...record, key: 'l' }, { ...record, key: 'm' }], more: false },
+      '3 records are more than the 2 asked for',
+    ],
+    [{ kvs: [record] }, '"more" is neither true nor false'],
+    [{ kvs: [record], more: true, next: 'j' }, '"next" is not the last key'],
+    [{ kvs: [], more: true, next: 'j' }, '"next" is not the last key'],
+  ])('in a page is where it belongs (%j)', async (body, what) => {
+    answering(body)
+    expect(await failure(kv.list({ limit: 2 }).next())).toMatchObject(says(what))
+  })
+
+  test('has a value, unless only keys were asked for', async () => {
+    answering({ kvs: [{ ...record, value: undefined }], more: false })
+    for (const keysOnly of [undefined, false])
+      expect(await failure(kv.list({ keysOnly }).next())).toMatchObject({ code: 'unexpected_answer' })
+    expect(await kv.list({ keysOnly: true }).next()).toMatchObject({ value: { key: 'k', version: 4 } })
+    answering({ kvs: [record], more: false })
+    expect(await kv.list({ keysOnly: false }).next()).toMatchObject({ value: { value: Uint8Array.of(118) } })
+  })
 })
 
 describe('the result of a change', () => {

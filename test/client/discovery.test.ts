@@ -124,10 +124,9 @@ test('but not later than without the failure', async () => {
 test('the list of another cluster is not believed', async () => {
   const node = await fake()
   const kv = clientOf([node], { discover: true })
-  node.members = [member('n2', 2)]
   node.fault = ({ target }) => {
-    node.clusterId = target === '/v1/cluster' ? '78' : '77'
-    return undefined
+    if (target !== '/v1/cluster') return undefined
+    return { status: 200, body: { members: [member('n2', 2)] }, headers: { 'kv-cluster': '78' } }
   }
   await kv.get('k')
   await until(() => lists(node).length === 1)
@@ -166,6 +165,19 @@ test('an endpoint that is learned again is the one that it was: what is known of
   vi.advanceTimersByTime(99)
   for (let n = 0; n < 3; n++) await kv.get('k')
   expect(stuck.asked.length).toBe(1)
+})
+
+test('it keeps no process alive', async () => {
+  const sockets = () => process.getActiveResourcesInfo().filter((what) => what === 'TCPSocketWrap').length
+  // Those of other tests are closing.
+  await until(() => sockets() === 0)
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  node.fault = ({ target }) => (target === '/v1/cluster' ? 'hang' : undefined)
+  await kv.get('k')
+  await until(() => lists(node).length === 1)
+  // The node's own, and no other.
+  expect(sockets()).toBe(node.connections)
 })
 
 test('a client that is closed asks no more, and what it asks ends', async () => {

@@ -173,6 +173,7 @@ describe('an interruption', () => {
           return () => void listeners--
         },
       },
+      Number.POSITIVE_INFINITY,
     )
     const keys: string[] = []
     const reading = async () => {
@@ -245,6 +246,18 @@ describe('time', () => {
     expect(late).toMatchObject({
       ...{ name: 'UnavailableError', code: 'timeout', written: 'no', endpoint: URL_1 },
       message: 'the stream stood still for 1 s after 2 records',
+    })
+  })
+
+  test('begins again with every thousand records', async () => {
+    const chunks = (size: number, count: number) =>
+      Array.from({ length: count }, (_, n) => ({
+        afterMs: 700,
+        text: Array.from({ length: size }, (_, at) => record(`k${1_000_000 + n * size + at}`)).join(''),
+      }))
+    expect(await inVirtualTime(read([...chunks(1_000, 3), end(3_000)]).all())).toHaveLength(3_000)
+    expect(await inVirtualTime(read([...chunks(999, 3), end(2_997)]).all())).toMatchObject({
+      message: 'the stream stood still for 1 s after 999 records',
     })
   })
 

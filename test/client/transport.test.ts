@@ -1,7 +1,7 @@
 // One request and its answer: what becomes of it, what is known then, and what stays open.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { type Outgoing, Transport } from '../../src/client/exchange.ts'
 import { QUESTION, Questions } from '../../src/client/questions.ts'
@@ -28,6 +28,8 @@ const exchange = (url: string, options: Options = {}, outgoing: Outgoing = GET) 
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await nextTurn()
 }
+
+const count = (kind: string) => process.getActiveResourcesInfo().filter((what) => what === kind).length
 
 describe('what becomes of a request', () => {
   test('its time is up', async () => {
@@ -87,14 +89,27 @@ describe('what becomes of a request', () => {
   })
 
   test('it is answered, and its connection serves the next', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
     node.set('k', 'v')
     for (let round = 0; round < 3; round++) {
       const asked = exchange(node.url)
+      expect(vi.getTimerCount()).toBe(1)
       const found = await asked.result
+      expect(vi.getTimerCount()).toBe(0)
       expect(found).toMatchObject({ kind: 'answered', status: 200, headers: { 'kv-node': 'n1' } })
       expect(asked.isConnected()).toBe(true)
       expect(node.connections).toBe(1)
       expect(node.seen.at(-1)?.headers).toMatchObject({ connection: 'keep-alive' })
+    }
+  })
+
+  test('it is answered by a connection that closes behind the answer', async () => {
+    for (const length of ['', 'Content-Length: 2\r\n']) {
+      const { url } = await answering(`HTTP/1.1 200 OK\r\nConnection: close\r\n${length}\r\n{}`)
+      const body = Buffer.from('{}')
+      for (let round = 0; round < 3; round++)
+        expect(await exchange(url).result).toMatchObject({ kind: 'answered', status: 200, body })
     }
   })
 
@@ -125,7 +140,6 @@ describe('what becomes of a request', () => {
 })
 
 test('a request in the background keeps no process alive', async () => {
-  const count = (kind: string) => process.getActiveResourcesInfo().filter((what) => what === kind).length
   node.fault = () => 'hang'
   // Those of other tests are closing.
   await until(() => count('TCPSocketWrap') === 0)
@@ -181,6 +195,24 @@ describe('a question that several wait for', () => {
       await until(() => transport.underway === 0)
       await until(() => node.connections === 0)
     }
+  })
+
+  test('is not the one that was given up just before', async () => {
+    const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
+    node.questionFault = () => 'hang'
+    const first = ask(questions, endpoint)
+    first.cancel()
+    const second = ask(questions, endpoint)
+    await until(() => transport.underway === 1)
+    await until(() => node.questions.length > 0)
+    expect(questions.underway).toBe(1)
+    const third = ask(questions, endpoint)
+    await nextTurn()
+    expect(transport.underway).toBe(1)
+    second.cancel()
+    third.cancel()
+    await until(() => transport.underway === 0)
+    expect(questions.underway).toBe(0)
   })
 
   test('who gave up an earlier one gives up no later one', async () => {
