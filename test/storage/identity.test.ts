@@ -1,22 +1,15 @@
 // The small files beside the database: whose directory it is, and how far it had come. Each reads back as it was written, or says nothing.
 
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
+import { Encoder, seal } from '../../src/storage/codec.ts'
 import { writeIdentity } from '../../src/storage/identity.ts'
 import { FORMAT_VERSION, formatStorage, type Identity, inspectDirectory } from '../../src/storage/index.ts'
 import { createWatermark, readWatermark, Watermark } from '../../src/storage/watermark.ts'
-import { temporaryDirectory } from './replicas.ts'
+import { openFilesIn, temporaryDirectory } from './replicas.ts'
 import { identity, initial } from './samples.ts'
 
 let dir: string
@@ -27,21 +20,6 @@ beforeEach(async () => {
 })
 
 const put = (name: string, content: string | Uint8Array = ''): void => writeFileSync(join(dir, name), content)
-
-/** Files of the directory that this process has open. */
-function openFiles(): string[] {
-  const descriptors = '/proc/self/fd'
-  if (!existsSync(descriptors)) return []
-  const paths = readdirSync(descriptors).map((fd) => {
-    try {
-      return readlinkSync(join(descriptors, fd))
-    } catch {
-      // Closed meanwhile.
-      return ''
-    }
-  })
-  return paths.filter((path) => path.startsWith(dir))
-}
 
 /** With a checksum that fits. */
 const identityText = (body: string): string => `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`
@@ -65,7 +43,7 @@ describe('an identity', () => {
     writeIdentity(dir, written)
     expect(inspectDirectory(dir)).toEqual({ kind: 'formatted', identity: written })
     expect(readdirSync(dir).sort()).toEqual(['CURRENT', 'IDENTITY'])
-    expect(openFiles()).toEqual([])
+    expect(openFilesIn(dir)).toEqual([])
   })
 
   test('reads back with every form of checksum', () => {
@@ -147,6 +125,16 @@ describe('a directory without IDENTITY', () => {
     expect(() => inspectDirectory(dir)).toThrow(`is not empty and holds no node (found ${name})`)
   })
 
+  test('that holds files of a database and others has lost its node', () => {
+    for (const name of ['CURRENT', 'thesis.txt']) put(name)
+    expect(() => inspectDirectory(dir)).toThrow('IDENTITY is missing beside a database')
+  })
+
+  test('is closed file by file when it has become a node’s', async () => {
+    await formatStorage(dir, identity, initial)
+    expect(openFilesIn(dir)).toEqual([])
+  })
+
   test('names a few of the files that it holds', () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name)
     expect(() => inspectDirectory(dir)).toThrow(/found \w, \w, \w\)/)
@@ -159,7 +147,7 @@ describe('a directory without IDENTITY', () => {
     const left = readdirSync(dir).filter((name) => readFileSync(join(dir, name), 'latin1') === 'left')
     expect(left.sort()).toEqual(OF_OTHERS.toSorted())
     expect(existsSync(join(dir, 'FORMATTING'))).toBe(false)
-    expect(openFiles()).toEqual([])
+    expect(openFilesIn(dir)).toEqual([])
   })
 })
 
@@ -173,9 +161,9 @@ describe('the side file', () => {
       expect(readWatermark(dir)).toEqual({ mark, failed: undefined })
     }
     expect(readFileSync(join(dir, 'WATERMARK'))).toHaveLength(16)
-    expect(openFiles()).toHaveLength(existsSync('/proc/self/fd') ? 1 : 0)
+    expect(openFilesIn(dir)).toHaveLength(existsSync('/proc/self/fd') ? 1 : 0)
     watermark.close()
-    expect(openFiles()).toEqual([])
+    expect(openFilesIn(dir)).toEqual([])
   })
 
   test('tells of a write that failed, until the next mark', () => {
@@ -206,7 +194,9 @@ describe('the side file', () => {
       put('WATERMARK', flipped)
       expect(readWatermark(dir)).toEqual({ mark: bit < 128 ? undefined : 7, failed: undefined })
     }
-    put('WATERMARK', Buffer.concat([whole, Buffer.of(0)]))
+    const magic = new TextEncoder().encode('QFLD')
+    const longer = seal(magic, magic, new Encoder().uint64(7).uint64(12).uint64(0).finish())
+    for (const part of [Buffer.of(0), longer]) put('WATERMARK', Buffer.concat([whole.subarray(0, 16), part]))
     expect(readWatermark(dir)).toEqual({ mark: 7, failed: undefined })
   })
 })

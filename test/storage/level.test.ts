@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { conformance } from './conformance.ts'
 import { levelReplica } from './replicas.ts'
-import { applied, batch, changes, closed, entries, hardState, store, write } from './samples.ts'
+import { applied, batch, changes, closed, entries, hardState, page, store, write } from './samples.ts'
 
 conformance('LevelDB', levelReplica)
 
@@ -27,6 +27,10 @@ test('LevelDB: what was overwritten and deleted gives its room back when everyth
     storage.apply(changes({ [`k${index}`]: 'v'.repeat(100_000) }), applied(index, 1))
     await store(storage, batch(hardState(1, 21)))
   }
+  // What a view holds is given back with it.
+  const view = storage.view()
+  expect((await page(view, { bytesMax: 1e9 })).rows).toHaveLength(19)
+  view.close()
   const gone = Object.fromEntries(Array.from({ length: 19 }, (_, at) => [`k${at + 2}`, undefined]))
   storage.apply(changes(gone), applied(21, 1))
   await store(storage, batch(hardState(1, 21)))

@@ -1,21 +1,35 @@
 // Which directories become a replica, which open, and what the others are told.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
+import type { Engine } from '../../src/storage/engine.ts'
 import {
   FORMAT_VERSION,
   formatStorage,
   type Identity,
   type InitialState,
   inspectDirectory,
+  isInUse,
   openStorage,
 } from '../../src/storage/index.ts'
-import { filesOf, sameFiles } from './damage.ts'
-import { temporaryDirectory } from './replicas.ts'
-import { closed, identity, initial } from './samples.ts'
+import { META_KEY } from '../../src/storage/keys.ts'
+import { createWatermark, readWatermark } from '../../src/storage/watermark.ts'
+import { crashImage, type Files, filesOf, sameFiles } from './damage.ts'
+import { FaultyEngine } from './faulty.ts'
+import { openFilesIn, temporaryDirectory } from './replicas.ts'
+import { closed, identity, initial, must } from './samples.ts'
 
 let dir: string
 
@@ -184,8 +198,91 @@ describe('opening', () => {
       name: 'StorageInUseError',
       message: expect.stringContaining('in use'),
     })
+    expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
     await closed(storage)
+    expect(isInUse(dir)).toBe(false)
     expect(await open()).toBe('opened')
+  })
+
+  test('while its files are being written to is refused as in use, whatever they look like', async () => {
+    const storage = await openStorage(dir)
+    writeFileSync(join(dir, 'CURRENT'), 'something else')
+    expect(await open()).toMatchObject({ name: 'StorageInUseError' })
+    await closed(storage)
+    expect(await open()).toMatchObject(
+      refused(/CURRENT is damaged: it does not name a MANIFEST\. The files were left/),
+    )
+  })
+
+  test('is refused when somebody has written between its own looking and opening', async () => {
+    const { mark } = readWatermark(dir)
+    const opening = open()
+    createWatermark(dir, must(mark) + 1)
+    expect(await opening).toMatchObject({ name: 'StorageInUseError' })
+    createWatermark(dir, must(mark))
+    expect(await open()).toBe('opened')
+  })
+
+  test('says which file is missing, and which cannot be read', async () => {
+    const watermark = join(dir, 'WATERMARK')
+    renameSync(watermark, join(dir, 'elsewhere'))
+    expect(await open()).toMatchObject(refused(/WATERMARK is damaged: the file is missing\. .*rejoin n1/))
+    mkdirSync(watermark)
+    expect(await open()).toMatchObject({
+      ...refused(/node cannot be read: EISDIR.*rejoin n1/),
+      cause: { code: 'EISDIR' },
+    })
+  })
+
+  test('says what is wrong with the disk when its files are whole', async () => {
+    rmSync(join(dir, 'LOCK'))
+    mkdirSync(join(dir, 'LOCK'))
+    const error = await open()
+    expect(error).toMatchObject({
+      ...refused(/node cannot be opened, although its files are whole: .*LOCK.* Look at the disk/),
+      cause: { message: expect.stringContaining('LOCK') },
+    })
+    rmSync(join(dir, 'LOCK'), { recursive: true })
+    expect(await open()).toBe('opened')
+    expect(openFilesIn(dir)).toEqual([])
+  })
+
+  test('of a database that contradicts itself is refused as often as it is tried', async () => {
+    const under = (engine: Engine): Engine => new Without(engine)
+    for (let times = 0; times < 2; times++)
+      expect(await open({ under })).toMatchObject({
+        ...refused(/node: .*the meta record is missing\. .*rejoin n1/),
+        cause: { name: 'CorruptionError' },
+      })
+    expect(await open()).toBe('opened')
+  })
+
+  test('that fails in a read leaves the directory locked, as every failure does', async () => {
+    const beforeRead = (): never => {
+      throw new Error('EIO: the disk is gone')
+    }
+    const under = (engine: Engine): Engine => new FaultyEngine(engine, { beforeRead })
+    expect(await open({ under })).toMatchObject({ name: 'StorageFailedError' })
+    expect(await open()).toMatchObject({ name: 'StorageInUseError' })
+  })
+
+  test('drops a damaged last frame only when asked to', async () => {
+    const images: Files[] = []
+    await crashImage(3, {}, (files) => images.push(files))
+    const [before, last] = [must(images[1]), must(images[2])]
+    const restored = (): void => {
+      for (const [name, content] of last) writeFileSync(join(dir, name), content)
+      // Nothing has told of the third batch.
+      writeFileSync(join(dir, 'WATERMARK'), must(before.get('WATERMARK')))
+      const wal = must([...last.keys()].filter((name) => name.endsWith('.log')).at(-1))
+      const content = Buffer.from(must(last.get(wal)))
+      content.writeUInt8(content.readUInt8(content.length - 1) ^ 1, content.length - 1)
+      writeFileSync(join(dir, wal), content)
+    }
+    for (const name of readdirSync(dir)) rmSync(join(dir, name))
+    restored()
+    expect(await open()).toMatchObject(refused(/--discard-suspect-tail/))
+    expect(await open({ discardSuspectTail: true })).toBe('opened')
   })
 
   test('keeps the side file in its place and size', async () => {
@@ -193,6 +290,16 @@ describe('opening', () => {
     expect(statSync(join(dir, 'WATERMARK')).size).toBe(16)
   })
 })
+
+/** A database without its meta record. */
+class Without extends FaultyEngine {
+  constructor(engine: Engine) {
+    super(engine, {})
+  }
+  override get(key: Uint8Array): Uint8Array | undefined {
+    return Buffer.from(META_KEY).equals(key) ? undefined : super.get(key)
+  }
+}
 
 test('IDENTITY is text that a person can read', async () => {
   await formatStorage(dir, { ...identity, replicaId: asReplicaId('9') }, initial)

@@ -1,6 +1,6 @@
 // The replicas that the conformance suite and the property tests run on.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,6 +21,21 @@ import { identity, initial } from './samples.ts'
 /** In memory where the system has such a place: nothing here cuts the power, and hundreds of syncs take their time. */
 export function temporaryDirectory(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-storage-'))
+}
+
+/** Files of the directory that this process has open; only Linux tells. */
+export function openFilesIn(dir: string): string[] {
+  const descriptors = '/proc/self/fd'
+  if (!existsSync(descriptors)) return []
+  const paths = readdirSync(descriptors).map((fd) => {
+    try {
+      return readlinkSync(join(descriptors, fd))
+    } catch {
+      // Closed meanwhile.
+      return ''
+    }
+  })
+  return paths.filter((path) => path.startsWith(dir))
 }
 
 export async function levelReplica(options: OpenOptions = {}): Promise<Replica & { readonly dir: string }> {

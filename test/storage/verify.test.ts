@@ -1,13 +1,13 @@
 // Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves behind.
 
-import { existsSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { crc32c, maskCrc, unmaskCrc } from '../../src/storage/crc32c.ts'
 import { readLogFile } from '../../src/storage/leveldb-log.ts'
 import { Damage, verifyDatabase } from '../../src/storage/verify.ts'
 import { type Edit, edit, logFile, tableFile, walRecord } from './leveldb-files.ts'
-import { temporaryDirectory } from './replicas.ts'
+import { openFilesIn, temporaryDirectory } from './replicas.ts'
 
 describe('CRC-32C', () => {
   test.each([
@@ -256,17 +256,7 @@ describe('a database', () => {
   test('keeps none of its files open', () => {
     wal(8, [101, 3])
     verify()
-    const descriptors = '/proc/self/fd'
-    const open = existsSync(descriptors) ? readdirSync(descriptors) : []
-    const paths = open.map((fd) => {
-      try {
-        return readlinkSync(join(descriptors, fd))
-      } catch {
-        // Closed meanwhile.
-        return ''
-      }
-    })
-    expect(paths.filter((path) => path.startsWith(dir))).toEqual([])
+    expect(openFilesIn(dir)).toEqual([])
   })
 
   test('may end in the middle of a record, also when an interrupted start has made the next WAL already', () => {

@@ -1,0 +1,96 @@
+// LevelDB as an engine: how it is opened and kept to one owner, and that every failure is told to whoever asked.
+
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import {
+  createDatabase,
+  type Database,
+  LevelEngine,
+  LOCK_HELD,
+  levelLimits,
+  openDatabase,
+} from '../../src/storage/level-engine.ts'
+import { createWatermark, Watermark } from '../../src/storage/watermark.ts'
+import { temporaryDirectory } from './replicas.ts'
+import { bytes } from './samples.ts'
+
+let dir: string
+
+beforeEach(async () => {
+  dir = await temporaryDirectory()
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+})
+
+async function created(): Promise<{ db: Database; engine: LevelEngine }> {
+  const db = await createDatabase(dir, levelLimits)
+  onTestFinished(() => db.close())
+  return { db, engine: new LevelEngine(db, new Watermark(dir), { sequence: 0, heldTo: 0 }) }
+}
+
+const written = (engine: LevelEngine): Promise<Error | undefined> => {
+  const batch = engine.batch()
+  batch.put(bytes('key'), bytes('value'))
+  return new Promise((resolve) => engine.write(batch, resolve))
+}
+
+test('the limits are those that are documented', () => {
+  expect(levelLimits).toEqual({
+    writeBufferSize: 16_777_216,
+    maxFileSize: 4_194_304,
+    maxOpenFiles: 1000,
+    cacheSize: 4_194_304,
+  })
+})
+
+test('a database is not made where one is to be opened, nor opened where one is to be made', async () => {
+  await expect(openDatabase(dir, levelLimits)).rejects.toMatchObject({
+    cause: { message: expect.stringContaining('does not exist') },
+  })
+  expect(existsSync(join(dir, 'CURRENT'))).toBe(false)
+  const db = await createDatabase(dir, levelLimits)
+  await db.close()
+  await expect(createDatabase(dir, levelLimits)).rejects.toMatchObject({
+    cause: { message: expect.stringContaining('exists') },
+  })
+  await (await openDatabase(dir, levelLimits)).close()
+})
+
+test('one owner at a time, with the code that LevelDB gives to another process', async () => {
+  const db = await createDatabase(dir, levelLimits)
+  await expect(openDatabase(dir, levelLimits)).rejects.toMatchObject({ code: LOCK_HELD })
+  expect(LOCK_HELD).toBe('LEVEL_LOCKED')
+  await db.close()
+  await (await openDatabase(dir, levelLimits)).close()
+})
+
+test('a batch counts when the side file tells of it', async () => {
+  createWatermark(dir, 0)
+  const { engine } = await created()
+  expect(await written(engine)).toBeUndefined()
+  expect([engine.sequence, engine.heldTo]).toEqual([1, 1])
+})
+
+test('a batch that the side file cannot tell of is answered with an error', async () => {
+  symlinkSync('/dev/full', join(dir, 'WATERMARK'))
+  const { engine } = await created()
+  expect(await written(engine)).toMatchObject({ code: 'ENOSPC' })
+  expect(engine.sequence).toBe(0)
+})
+
+test('what is asked of a database that is closed is answered with an error', async () => {
+  createWatermark(dir, 0)
+  const { engine } = await created()
+  const scan = engine.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
+  expect(await new Promise((resolve) => engine.close(resolve))).toBeUndefined()
+  expect(await new Promise((resolve) => scan.next(1, resolve))).toBeInstanceOf(Error)
+  expect(await new Promise((resolve) => engine.compact(resolve))).toBeInstanceOf(Error)
+})
+
+test('a directory in the place of a file is an error, and is none any more when it is gone', async () => {
+  mkdirSync(join(dir, 'LOCK'))
+  await expect(createDatabase(dir, levelLimits)).rejects.toMatchObject({ code: 'LEVEL_DATABASE_NOT_OPEN' })
+  rmSync(join(dir, 'LOCK'), { recursive: true })
+  await (await createDatabase(dir, levelLimits)).close()
+  expect(readdirSync(dir)).toContain('CURRENT')
+})
