@@ -1,0 +1,310 @@
+// Why and when a leader hands over by itself: its disk has no room or stalls, or it is a voter no more; and what becomes of it when nobody takes
+// over.
+
+import { describe, expect, test } from 'vitest'
+import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
+import { asIndex, type DiskRoom, type Output } from '../../src/raft/types.ts'
+import { Bench, type BenchOptions } from './harness/bench.ts'
+import { stepsOf } from './harness/changes.ts'
+import { sealed, TEXT } from './harness/frames.ts'
+import { id, votersUpTo } from './harness/members.ts'
+import { TIMING } from './harness/node.ts'
+
+const { heartbeatMs, electionMinMs, electionMaxMs } = TIMING
+/** Of the harness's two kinds of commands the second makes room. */
+const [GROWS, SHRINKS] = [TEXT, TEXT + 1]
+
+function leader(options: BenchOptions = {}): Bench {
+  const bench = new Bench(options)
+  bench.lead()
+  bench.acknowledge()
+  bench.take()
+  return bench
+}
+
+function answer(bench: Bench, from: number, room: DiskRoom, applied = 0): void {
+  bench.receive({
+    type: 'heartbeat-answer',
+    from,
+    term: bench.raft.term,
+    round: bench.round,
+    sentAt: 1,
+    applied: asIndex(applied),
+    lastIndex: bench.raft.lastIndex,
+    room,
+  })
+}
+
+/** Time passes, and the others answer every heartbeat. */
+function pass(bench: Bench, ms: number, rooms: readonly DiskRoom[] = ['enough', 'enough']): void {
+  for (let passed = 0; passed < ms && bench.role === 'leader'; passed += heartbeatMs) {
+    bench.pass(heartbeatMs)
+    for (const [at, room] of rooms.entries()) if (bench.role === 'leader') answer(bench, at + 2, room)
+  }
+}
+
+let seq = 1000
+function propose(bench: Bench, kind: number, body: Uint8Array = new Uint8Array(8)): unknown {
+  const number = ++seq
+  bench.step({ kind: 'propose', proposals: [{ seq: number, frame: sealed(kind, id(1), 1, number, body) }] })
+  const [outcome] = bench.outputs.at(-1)?.outcomes ?? []
+  if (outcome?.outcome !== 'refused') return 'appended'
+  return 'detail' in outcome.refusal ? outcome.refusal.detail : outcome.refusal.reason
+}
+
+const setRoom = (bench: Bench, room: DiskRoom): void => bench.step({ kind: 'disk-room', room })
+const target = (bench: Bench): unknown => bench.raft.status().transferTarget
+const why = (bench: Bench): unknown => bench.outputs.findLast(({ roleChange }) => roleChange)?.roleChange?.why
+const transfers = (bench: Bench): Output['transfer'][] =>
+  bench.outputs.flatMap(({ transfer }) => (transfer === undefined ? [] : [transfer]))
+
+/** A write is under way, as long as its disk stalls; the others have committed it. */
+function stall(bench: Bench, rooms: readonly DiskRoom[]): void {
+  propose(bench, SHRINKS)
+  for (let passed = 0; passed < electionMinMs; passed += heartbeatMs) {
+    bench.nowMs += heartbeatMs
+    for (const [at, room] of rooms.entries()) answer(bench, at + 2, room)
+  }
+  bench.take()
+  bench.step({ kind: 'tick' })
+}
+
+describe('for want of room', () => {
+  test('not to another one than is asked for already', () => {
+    const bench = leader()
+    bench.step({ kind: 'transfer', to: id(3) })
+    setRoom(bench, 'low')
+    expect(target(bench)).toBe(id(3))
+  })
+
+  test('while nobody takes over, what makes no room is refused however much the others have', () => {
+    const bench = leader()
+    setRoom(bench, 'low')
+    expect([target(bench), propose(bench, GROWS)]).toEqual([id(2), 'transferring'])
+    pass(bench, electionMaxMs)
+    expect(target(bench)).toBeUndefined()
+    // Nobody had asked for it, so nobody is told that it failed.
+    expect(transfers(bench)).toEqual([])
+    expect(propose(bench, GROWS)).toBe('the disk of the leader is nearly full')
+    expect(propose(bench, SHRINKS)).toBe('appended')
+  })
+
+  test('it is said whose disks are full; what the cluster needs to go on is taken', () => {
+    const five = leader({ voters: 5 })
+    for (const from of [3, 4, 5]) answer(five, from, 'low')
+    expect(propose(five, GROWS)).toBe('the disks of too many nodes are nearly full')
+    expect(propose(five, ENTRY_LEASES, encodeLeases({ on: false, durationMs: 0 }))).toBe('appended')
+    answer(five, 3, 'enough')
+    expect(propose(five, GROWS)).toBe('appended')
+  })
+
+  test('a leader that is short keeps its log for a follower that has room', () => {
+    const bench = leader()
+    const { lastIndex } = bench.raft
+    propose(bench, SHRINKS)
+    bench.acknowledge([3])
+    for (const [from, room] of [
+      [2, 'low'],
+      [3, 'low'],
+    ] as const)
+      answer(bench, from, room)
+    setRoom(bench, 'low')
+    expect(bench.raft.neededAfter).toBe(lastIndex)
+    // One that was not heard for so long may be gone.
+    pass(bench, electionMaxMs - heartbeatMs, [])
+    answer(bench, 3, 'low')
+    expect(bench.raft.neededAfter).toBe(lastIndex)
+    bench.pass(heartbeatMs)
+    expect(bench.raft.neededAfter).toBe(lastIndex + 1)
+  })
+})
+
+describe('because its disk stalls', () => {
+  test('to the follower that has most of the log, and it leads on until that one is elected', () => {
+    const bench = leader()
+    propose(bench, GROWS)
+    bench.acknowledge([3])
+    stall(bench, ['enough', 'enough'])
+    expect([bench.role, target(bench)]).toEqual(['leader', id(3)])
+  })
+
+  test('also when no disk has room, and after a hand-over for want of room in vain', () => {
+    const full = leader()
+    for (const from of [2, 3]) answer(full, from, 'low')
+    setRoom(full, 'low')
+    stall(full, ['low', 'low'])
+    expect(target(full)).toBe(id(2))
+
+    const inVain = leader()
+    setRoom(inVain, 'low')
+    pass(inVain, electionMaxMs)
+    expect(target(inVain)).toBeUndefined()
+    stall(inVain, ['enough', 'enough'])
+    expect(target(inVain)).toBe(id(2))
+  })
+
+  test('to one that has room, if it has none itself', () => {
+    const bench = leader()
+    for (const from of [2, 3]) answer(bench, from, 'low')
+    setRoom(bench, 'low')
+    stall(bench, ['low', 'enough'])
+    expect(target(bench)).toBe(id(3))
+  })
+
+  test('it steps down when the one that was asked does not take over', () => {
+    const bench = leader()
+    stall(bench, ['enough', 'enough'])
+    expect(target(bench)).toBe(id(2))
+    pass(bench, electionMaxMs)
+    expect([bench.role, why(bench)]).toEqual([
+      'follower',
+      'handing over failed: n2 did not take over in time',
+    ])
+  })
+
+  test('it steps down when no voter of the new configuration is there to take over', () => {
+    const bench = new Bench({
+      configuration: { ...votersUpTo(2), voters: [id(1)], votersOutgoing: [1, 2].map(id) },
+    })
+    bench.lead()
+    stall(bench, ['enough'])
+    expect([bench.role, why(bench)]).toEqual(['follower', 'own disk stalls and nobody can take over'])
+  })
+
+  test('the only voter has nobody to hand over to, and leads on', () => {
+    const bench = leader({ voters: 1 })
+    propose(bench, GROWS)
+    bench.pass(2 * electionMaxMs)
+    expect([bench.role, target(bench)]).toEqual(['leader', undefined])
+    bench.settle()
+    expect(bench.raft.commit).toBe(bench.raft.lastIndex)
+  })
+})
+
+describe('because it was removed', () => {
+  /** It has applied that it is no voter any more; the others have not said that they have. */
+  function removed(options: BenchOptions = {}): Bench {
+    const bench = leader(options)
+    bench.node.change({ kind: 'change', steps: stepsOf('-1') })
+    for (let turns = 0; turns < 3; turns++) bench.acknowledge()
+    expect(bench.raft.configuration.voters).toEqual([2, 3].map(id))
+    expect(bench.raft.inspect()).toMatchObject({ retiring: 1, transfer: 0 })
+    bench.take()
+    return bench
+  }
+  const asked = (bench: Bench): unknown[] => bench.takeOf('timeout-now').map(({ to }) => to)
+
+  test('when a majority of the others has applied that, and not before', () => {
+    const bench = removed()
+    const { lastIndex } = bench.raft
+    answer(bench, 2, 'enough', lastIndex)
+    answer(bench, 3, 'enough', lastIndex - 1)
+    expect([bench.role, asked(bench)]).toEqual(['leader', []])
+    answer(bench, 3, 'enough', lastIndex)
+    expect([asked(bench), bench.role, why(bench)]).toEqual([
+      ...[[id(2)], 'follower', 'no longer a voter: handed over'],
+    ])
+    expect(bench.raft.leader).toBeUndefined()
+  })
+
+  test('the others are asked at once where they stand', () => {
+    const bench = leader()
+    bench.node.change({ kind: 'change', steps: stepsOf('-1') })
+    bench.acknowledge()
+    bench.take()
+    bench.acknowledge()
+    expect(bench.takeOf('heartbeat').filter(({ round }) => round > 0)).toHaveLength(2)
+  })
+
+  test('in the end also to one that has not said that it has applied it', () => {
+    const bench = removed()
+    pass(bench, electionMaxMs - heartbeatMs)
+    expect([bench.role, asked(bench)]).toEqual(['leader', []])
+    pass(bench, heartbeatMs)
+    expect([bench.role, asked(bench)]).toEqual(['follower', [id(2)]])
+  })
+
+  test('and steps down when nobody is there then', () => {
+    const bench = removed()
+    bench.nowMs += electionMaxMs
+    setRoom(bench, 'enough')
+    expect([bench.role, asked(bench), why(bench)]).toEqual([
+      ...['follower', [], 'no longer a voter, and nobody can take over'],
+    ])
+  })
+
+  test('neither want of room nor a disk that stalls makes it hand over sooner', () => {
+    const bench = removed()
+    setRoom(bench, 'low')
+    expect(target(bench)).toBeUndefined()
+    setRoom(bench, 'enough')
+    stall(bench, ['enough', 'enough'])
+    expect([bench.role, target(bench)]).toEqual(['leader', undefined])
+    setRoom(bench, 'low')
+    bench.pass(heartbeatMs)
+    expect([bench.role, target(bench)]).toEqual(['leader', undefined])
+  })
+
+  test('meanwhile it takes commands, but no other change, and serves no read by a lease', () => {
+    const bench = removed({ leases: { on: true, durationMs: 2000 } })
+    pass(bench, 2 * heartbeatMs)
+    expect(bench.raft.status().leaseValid).toBe(false)
+    const change = encodeChange({ kind: 'change', steps: stepsOf('+9') })
+    expect(propose(bench, ENTRY_CONFIGURATION, change)).toBe('transferring')
+    expect(propose(bench, GROWS)).toBe('appended')
+  })
+
+  test('whoever takes over has the whole log first; if that takes too long, it steps down all the same', () => {
+    for (const catchesUp of [true, false]) {
+      const bench = removed()
+      const { lastIndex } = bench.raft
+      propose(bench, GROWS)
+      bench.settle()
+      for (const from of [2, 3]) answer(bench, from, 'enough', lastIndex)
+      expect([bench.role, target(bench), asked(bench)]).toEqual(['leader', id(2), []])
+      if (catchesUp) {
+        bench.acknowledge([2])
+        expect([bench.role, asked(bench)]).toEqual(['follower', [id(2)]])
+      } else {
+        pass(bench, electionMaxMs)
+        expect([bench.role, asked(bench), why(bench)]).toEqual([
+          ...['follower', [], 'handing over failed: n2 did not take over in time'],
+        ])
+      }
+    }
+  })
+})
+
+test('a hand-over ends when its target is no voter any more', () => {
+  const bench = leader()
+  bench.node.change({ kind: 'change', steps: stepsOf('-3') })
+  bench.step({ kind: 'transfer', to: id(3) })
+  expect([target(bench), transfers(bench)]).toEqual([id(3), []])
+  bench.acknowledge([2])
+  expect([target(bench), transfers(bench)]).toEqual([
+    undefined,
+    [{ outcome: 'aborted', detail: 'n3 is no longer a voter' }],
+  ])
+  expect(bench.role).toBe('leader')
+})
+
+test('a hand-over goes on when somebody else is no voter any more', () => {
+  const bench = leader()
+  bench.node.change({ kind: 'change', steps: stepsOf('-2') })
+  bench.step({ kind: 'transfer', to: id(3) })
+  const index = asIndex(bench.raft.lastIndex)
+  bench.acknowledge([2])
+  expect([bench.raft.applied, target(bench), transfers(bench)]).toEqual([index, id(3), []])
+})
+
+test('who is asked for nobody in particular takes who can be reached, however much another one holds', () => {
+  const bench = leader()
+  propose(bench, GROWS)
+  bench.acknowledge([2])
+  for (let passed = 0; passed < electionMaxMs; passed += heartbeatMs) {
+    bench.pass(heartbeatMs)
+    answer(bench, 3, 'enough')
+  }
+  bench.step({ kind: 'transfer', to: undefined })
+  expect(target(bench)).toBe(id(3))
+})

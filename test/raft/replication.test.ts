@@ -1,0 +1,478 @@
+// What a leader sends to each follower and what it makes of the answers; what a follower takes. In each case also what is not sent: nobody sees a
+// message too many, but all pay for it.
+
+import { describe, expect, test } from 'vitest'
+import { InvariantError } from '../../src/raft/invariant.ts'
+import {
+  asIndex,
+  asTerm,
+  type DiskRoom,
+  type LogIndex,
+  type Message,
+  type ProgressStatus,
+} from '../../src/raft/types.ts'
+import { append, Bench, type BenchOptions, type Incoming } from './harness/bench.ts'
+import { stepsOf } from './harness/changes.ts'
+import { pastEntries, sealed, TEXT, textFrame } from './harness/frames.ts'
+import { id, memberNamed, votersUpTo } from './harness/members.ts'
+import { TIMING } from './harness/node.ts'
+
+const { heartbeatMs, electionMaxMs } = TIMING
+
+function leader(options: BenchOptions = {}): Bench {
+  const bench = new Bench(options)
+  bench.lead()
+  bench.acknowledge()
+  bench.take()
+  return bench
+}
+
+/** An acknowledgement alone: nothing is stored or applied here. */
+function accept(
+  bench: Bench,
+  from: number,
+  index: LogIndex,
+  more: { round?: number; applied?: number } = {},
+) {
+  const { round = bench.round, applied = 0 } = more
+  const answer = { from, term: bench.raft.term, index, round, sentAt: 1, applied: asIndex(applied) }
+  bench.receive({ type: 'append-accepted', ...answer })
+}
+
+function answer(bench: Bench, from: number, room: DiskRoom = 'enough', applied = 0): void {
+  bench.receive({
+    type: 'heartbeat-answer',
+    from,
+    term: bench.raft.term,
+    round: bench.round,
+    sentAt: 1,
+    applied: asIndex(applied),
+    lastIndex: bench.raft.lastIndex,
+    room,
+  })
+}
+
+const reject = (bench: Bench, from: number, index: number, hint: readonly [number, number]): void =>
+  bench.receive({
+    ...{ type: 'append-rejected', from, term: bench.raft.term, index: asIndex(index), round: 0, sentAt: 1 },
+    ...{ hintIndex: asIndex(hint[0]), hintTerm: asTerm(hint[1]), lastIndex: asIndex(hint[0]) },
+  })
+
+const of = (bench: Bench, peer: number): ProgressStatus =>
+  bench.raft.status().progress.find((one) => one.id === id(peer)) ?? expect.fail()
+
+/** Appends to `peer` since last asked, each as the indexes of its entries. */
+const appendsTo = (bench: Bench, peer: number): number[][] =>
+  bench
+    .takeOf('append')
+    .filter(({ to }) => to === id(peer))
+    .map(({ entries }) => entries.map(({ index }) => index))
+
+const typesTo = (bench: Bench, peer: number): Message['type'][] =>
+  bench.take().flatMap(({ to, type }) => (to === id(peer) ? [type] : []))
+
+const plus = (index: LogIndex, more: number): LogIndex => asIndex(index + more)
+
+describe('a follower that holds all', () => {
+  test('is sent nothing but heartbeats', () => {
+    const bench = leader()
+    bench.pass(heartbeatMs)
+    answer(bench, 2)
+    expect(typesTo(bench, 2)).toEqual(['heartbeat'])
+    bench.step({
+      kind: 'connected',
+      peer: id(2),
+      boot: 1,
+      term: bench.raft.term,
+      lastIndex: bench.raft.lastIndex,
+    })
+    expect(typesTo(bench, 2)).toEqual([])
+  })
+
+  test('is asked where it stands after a broken connection, again with each heartbeat that it answers', () => {
+    const bench = leader()
+    const connect = { peer: id(2), boot: 1, term: bench.raft.term, lastIndex: bench.raft.lastIndex }
+    bench.step({ kind: 'disconnected', peer: id(2) })
+    bench.step({ kind: 'connected', ...connect })
+    expect(appendsTo(bench, 2)).toEqual([[]])
+    for (let beat = 0; beat < 2; beat++) {
+      bench.pass(heartbeatMs)
+      answer(bench, 2)
+      expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['probe', [[]]])
+    }
+    accept(bench, 2, bench.raft.lastIndex)
+    expect(of(bench, 2).state).toBe('replicate')
+  })
+})
+
+describe('a follower to which entries are under way', () => {
+  test('is sent none of them again for an acknowledgement of some, nor for one that comes late', () => {
+    const bench = leader()
+    const { lastIndex } = bench.raft
+    for (const text of ['a', 'b', 'c']) bench.node.propose(text)
+    bench.take()
+    accept(bench, 2, plus(lastIndex, 2))
+    accept(bench, 2, plus(lastIndex, 1))
+    expect([of(bench, 2), appendsTo(bench, 2)]).toMatchObject([
+      { state: 'replicate', match: lastIndex + 2, next: lastIndex + 4, inflightMessages: 1 },
+      [],
+    ])
+  })
+
+  test('gets no more than the window; a heartbeat is answered by the question alone whether they have arrived', () => {
+    const bench = leader({ limits: { inflightMessagesMax: 1 } })
+    const { lastIndex } = bench.raft
+    for (const text of ['a', 'b']) bench.node.propose(text)
+    expect(appendsTo(bench, 2)).toEqual([[lastIndex + 1]])
+    bench.pass(heartbeatMs)
+    answer(bench, 2)
+    expect(appendsTo(bench, 2)).toEqual([[]])
+    accept(bench, 2, plus(lastIndex, 1))
+    expect(appendsTo(bench, 2)).toEqual([[lastIndex + 2]])
+  })
+
+  test('is asked whether they have arrived when it is to take over', () => {
+    const bench = leader()
+    bench.node.propose('a')
+    bench.take()
+    bench.step({ kind: 'transfer', to: id(2) })
+    expect(appendsTo(bench, 2)).toEqual([[]])
+  })
+
+  test('that refuses what was appended because the leader knew too much is asked further back, once', () => {
+    const bench = new Bench({ terms: [1, 1, 1], term: 1 })
+    bench.lead()
+    bench.take()
+    reject(bench, 2, 3, [1, 1])
+    expect(bench.takeOf('append').map(({ to, prevIndex }) => [to, prevIndex])).toEqual([[id(2), 1]])
+    reject(bench, 2, 3, [1, 1])
+    expect(bench.take()).toEqual([])
+  })
+
+  test('that has all up to a place and keeps nothing before it is asked there', () => {
+    const bench = new Bench({ terms: [1, 1, 1, 4, 4, 5], term: 6 })
+    bench.lead()
+    bench.take()
+    // Of a log that is compacted the follower knows no term, but all of it is committed.
+    reject(bench, 2, 6, [4, 0])
+    expect(bench.takeOf('append')).toMatchObject([{ to: id(2), prevIndex: 4 }])
+  })
+})
+
+describe('what a follower answers', () => {
+  test('for a round that never began stops the leader', () => {
+    const bench = leader()
+    expect(() => accept(bench, 2, bench.raft.lastIndex, { round: bench.round + 5 })).toThrow(InvariantError)
+  })
+
+  test('late does not take back what it has applied', () => {
+    const bench = leader()
+    answer(bench, 2, 'enough', 1)
+    answer(bench, 2, 'enough', 0)
+    expect(of(bench, 2).applied).toBe(1)
+  })
+
+  test('is fresh for an election time-out', () => {
+    const bench = leader()
+    const active = (): boolean => of(bench, 2).recentlyActive
+    bench.nowMs += electionMaxMs - 1
+    answer(bench, 3)
+    expect(active()).toBe(true)
+    bench.nowMs += 1
+    answer(bench, 3)
+    expect(active()).toBe(false)
+    answer(bench, 2)
+    expect(active()).toBe(true)
+  })
+
+  test('as one that is no member counts for nothing', () => {
+    const bench = leader()
+    accept(bench, 9, bench.raft.lastIndex)
+    reject(bench, 9, 1, [0, 0])
+    answer(bench, 9)
+    bench.step({ kind: 'snapshot-sent', peer: id(9), index: asIndex(1), ok: true })
+    expect(bench.take()).toEqual([])
+  })
+})
+
+describe('a follower that needs a snapshot', () => {
+  function behind(): Bench {
+    const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
+    bench.lead()
+    for (const from of [2, 3]) answer(bench, from)
+    reject(bench, 2, 7, [0, 0])
+    expect(bench.takeSnapshots()).toEqual([{ to: id(2), atLeast: 5 }])
+    expect(of(bench, 2).state).toBe('snapshot')
+    bench.take()
+    return bench
+  }
+
+  test('is sent no entries until it has it, and no second one', () => {
+    const bench = behind()
+    bench.node.propose('x')
+    bench.pass(heartbeatMs)
+    answer(bench, 2)
+    expect([appendsTo(bench, 2), bench.takeSnapshots()]).toEqual([[], []])
+    accept(bench, 2, asIndex(4))
+    expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['snapshot', []])
+    accept(bench, 2, asIndex(5))
+    expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['replicate', [[6, 7, 8, 9]]])
+  })
+
+  test('is asked where it stands when the snapshot was sent, and from the beginning when it was not', () => {
+    for (const ok of [true, false]) {
+      const bench = behind()
+      bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(6), ok })
+      expect(of(bench, 2)).toMatchObject({ state: 'probe', match: 0, next: ok ? 7 : 1, paused: true })
+      expect(bench.take()).toEqual([])
+      answer(bench, 2)
+      expect(appendsTo(bench, 2)).toEqual(ok ? [[7, 8]] : [])
+      expect(bench.takeSnapshots()).toHaveLength(ok ? 0 : 1)
+    }
+    const bench = leader()
+    bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(6), ok: true })
+    expect(of(bench, 2).state).toBe('replicate')
+  })
+
+  test('is offered another one when nobody reports the end of the first for a minute', () => {
+    const bench = behind()
+    const beat = (): void => {
+      bench.pass(heartbeatMs)
+      for (const from of [2, 3]) answer(bench, from)
+    }
+    for (let passed = 0; passed < 60_000 - heartbeatMs; passed += heartbeatMs) beat()
+    expect([of(bench, 2).state, bench.takeSnapshots()]).toEqual(['snapshot', []])
+    bench.pass(heartbeatMs)
+    expect(of(bench, 2)).toMatchObject({ state: 'probe', next: 1 })
+    for (const from of [2, 3]) answer(bench, from)
+    expect(bench.takeSnapshots()).toEqual([{ to: id(2), atLeast: 5 }])
+  })
+
+  test('is offered none while it is silent', () => {
+    const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
+    bench.lead()
+    answer(bench, 2)
+    answer(bench, 3)
+    bench.step({ kind: 'disconnected', peer: id(2) })
+    bench.nowMs += electionMaxMs
+    answer(bench, 3)
+    bench.step({ kind: 'connected', peer: id(2), boot: 1, term: asTerm(1), lastIndex: asIndex(0) })
+    expect([bench.takeSnapshots(), of(bench, 2).recentlyActive]).toEqual([[], false])
+  })
+})
+
+describe('a follower is told what is committed', () => {
+  const COMMIT_DELAY_MS = 5
+  const told = (bench: Bench): string[] =>
+    bench.takeOf('heartbeat').map(({ to, commit }) => `${to}:${commit}`)
+  const forward = (bench: Bench, from: number, seq: number): void =>
+    bench.receive({
+      ...{ type: 'forward', from, term: bench.raft.term, boot: 1 },
+      proposals: [{ seq, frame: textFrame(id(from), 1, seq, 'x') }],
+    })
+
+  test('a little later, but not before, also by a leader that is new; at once only what it awaits', () => {
+    const bench = new Bench({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
+    bench.lead()
+    bench.acknowledge()
+    bench.pass(COMMIT_DELAY_MS - 1)
+    expect(told(bench)).toEqual([])
+    bench.pass(1)
+    expect(told(bench)).toEqual(['2:1', '3:1'])
+    forward(bench, 3, 1)
+    bench.acknowledge()
+    expect(told(bench)).toEqual(['3:2'])
+    bench.pass(COMMIT_DELAY_MS)
+    bench.take()
+    bench.node.propose('y')
+    bench.acknowledge()
+    expect(told(bench)).toEqual([])
+  })
+
+  test('not while entries are under way to it, or where it stands is not known', () => {
+    const bench = leader({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
+    bench.pass(COMMIT_DELAY_MS)
+    const { lastIndex } = bench.raft
+    for (const text of ['x', 'y']) bench.node.propose(text)
+    bench.take()
+    for (const from of [2, 3]) accept(bench, from, plus(lastIndex, 1))
+    bench.pass(COMMIT_DELAY_MS)
+    expect([bench.raft.commit, told(bench)]).toEqual([lastIndex + 1, []])
+    bench.step({ kind: 'disconnected', peer: id(2) })
+    bench.step({ kind: 'tick' })
+    accept(bench, 3, plus(lastIndex, 2))
+    bench.settle()
+    bench.pass(COMMIT_DELAY_MS)
+    expect(told(bench)).toEqual([`3:${lastIndex + 2}`])
+  })
+})
+
+describe('a follower takes', () => {
+  const entriesWith = (indexes: readonly number[], terms: readonly number[]) =>
+    indexes.flatMap((index, at) => pastEntries(index, [terms[at] ?? 1]))
+  const receive = (
+    bench: Bench,
+    prev: readonly [number, number],
+    entries: ReturnType<typeof pastEntries>,
+  ): void => bench.receive({ ...(append(2, 1, prev) as Incoming & { type: 'append' }), entries })
+
+  test('no entries out of order, or of a later term than the append', () => {
+    const have = { terms: [1, 1, 1], term: 1 }
+    const wrong: [string, readonly number[], readonly number[]][] = [
+      ['twice the same', [2, 2], [1, 1]],
+      ['one left out', [2, 4], [1, 1]],
+      ['one too far', [3], [1]],
+      ['of a later term', [2, 3], [1, 2]],
+    ]
+    for (const [what, indexes, terms] of wrong) {
+      const receiving = () => receive(new Bench(have), [1, 1], entriesWith(indexes, terms))
+      expect(receiving, what).toThrow(/holds a wrong entry/)
+      expect(receiving, what).toThrow(InvariantError)
+    }
+  })
+
+  test('an append without entries although its disk has no room', () => {
+    const bench = new Bench({ terms: [1], term: 1 })
+    bench.step({ kind: 'disk-room', room: 'none' })
+    bench.receive(append(2, 1, [1, 1], [], 1))
+    expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 1 }])
+    expect(bench.raft.commit).toBe(1)
+  })
+
+  test('no commit index beyond its log: it has lost what it acknowledged', () => {
+    const bench = new Bench({ terms: [1], term: 1 })
+    const heartbeat = { from: 2, term: 1, commit: asIndex(2), round: 1, confirmed: undefined }
+    expect(() => bench.receive({ type: 'heartbeat', ...heartbeat })).toThrow(/lost durable state/)
+  })
+})
+
+describe('proposals at a leader', () => {
+  let seq = 100
+  const propose = (bench: Bench, frame: Uint8Array): unknown => {
+    bench.step({ kind: 'propose', proposals: [{ seq: ++seq, frame }] })
+    const [outcome] = bench.outputs.at(-1)?.outcomes ?? []
+    return outcome?.outcome === 'refused' ? outcome.refusal : 'appended'
+  }
+  const ofBytes = (bytes: number): Uint8Array => {
+    const empty = sealed(TEXT, id(1), 1, seq + 1, new Uint8Array()).length
+    return sealed(TEXT, id(1), 1, seq + 1, new Uint8Array(bytes - empty))
+  }
+
+  test('may be as large as an entry may be', () => {
+    const bench = leader({ limits: { entryBytesMax: 100 } })
+    expect(propose(bench, ofBytes(100))).toBe('appended')
+    const detail = 'an entry may have 100 bytes, this one has 101'
+    expect(propose(bench, ofBytes(101))).toEqual({ reason: 'too-large', detail })
+  })
+
+  test('that are no entries stop it', () => {
+    expect(() => propose(leader(), new Uint8Array(3))).toThrow(InvariantError)
+  })
+
+  test('that are forwarded are answered only where they are refused, and only entries are sent on', () => {
+    const bench = leader()
+    const { lastIndex } = bench.raft
+    const forward = (number: number): void =>
+      bench.receive({
+        ...{ type: 'forward', from: 3, term: bench.raft.term, boot: 1 },
+        proposals: [{ seq: number, frame: textFrame(id(3), 1, number, 'x') }],
+      })
+    forward(1)
+    expect(bench.take().map(({ type, to }) => [type, to])).toEqual([
+      ['append', id(2)],
+      ['append', id(3)],
+    ])
+    accept(bench, 2, plus(lastIndex, 1))
+    bench.step({ kind: 'transfer', to: id(2) })
+    bench.take()
+    forward(2)
+    expect(bench.take().map(({ type, to }) => [type, to])).toEqual([['forward-refused', id(3)]])
+  })
+})
+
+describe('changes of members that a leader makes by itself', () => {
+  const withLearner = (voters: number) => ({
+    ...votersUpTo(voters + 1),
+    voters: votersUpTo(voters).voters,
+    learners: [id(voters + 1)],
+  })
+
+  test('a learner is not promoted while leadership is handed over', () => {
+    const bench = new Bench({ configuration: withLearner(2) })
+    bench.lead()
+    bench.acknowledge([2])
+    bench.step({ kind: 'transfer', to: id(2) })
+    const { lastIndex } = bench.raft
+    accept(bench, 3, lastIndex)
+    expect(bench.raft.lastIndex).toBe(lastIndex)
+    for (let passed = 0; passed < electionMaxMs; passed += heartbeatMs) {
+      bench.pass(heartbeatMs)
+      for (const from of [2, 3]) answer(bench, from)
+    }
+    expect([bench.raft.status().transferTarget, bench.raft.lastIndex]).toEqual([undefined, lastIndex + 1])
+  })
+
+  test('a learner is not promoted by a leader that hears no majority', () => {
+    const bench = new Bench({ configuration: withLearner(3) })
+    bench.lead()
+    bench.acknowledge([2, 3])
+    bench.node.change({ kind: 'change', steps: [{ kind: 'update', member: memberNamed('two', id(2)) }] })
+    const { lastIndex } = bench.raft
+    bench.node.store()
+    for (const from of [2, 3]) accept(bench, from, lastIndex)
+    while (bench.node.process.pending.length > 0) bench.node.store()
+    for (const ms of [400, 400, 200]) {
+      accept(bench, 4, lastIndex)
+      bench.nowMs += ms
+    }
+    bench.node.apply()
+    expect(bench.raft.configuration.members.map(({ name }) => name)).toContain('two')
+    expect(bench.raft.lastIndex).toBe(lastIndex)
+    for (const from of [2, 3]) accept(bench, from, lastIndex)
+    expect(bench.raft.lastIndex).toBe(lastIndex + 1)
+  })
+
+  test('a joint configuration is left when an entry of the own term is committed, and not before', () => {
+    const configuration = { ...votersUpTo(3), votersOutgoing: [1, 2].map(id) }
+    const bench = new Bench({ configuration })
+    bench.lead()
+    expect(bench.raft.lastIndex).toBe(1)
+    bench.acknowledge()
+    expect(bench.raft.lastIndex).toBe(2)
+  })
+
+  test('when it is left, what the new majority holds is committed, and a read that it confirms is served', () => {
+    const configuration = {
+      ...votersUpTo(5),
+      voters: [1, 2].map(id),
+      votersOutgoing: [1, 2, 3, 4, 5].map(id),
+    }
+    const bench = new Bench({ configuration })
+    bench.lead()
+    bench.acknowledge()
+    const leave = bench.raft.lastIndex
+    bench.node.propose('x')
+    while (bench.node.process.pending.length > 0) bench.node.store()
+    accept(bench, 2, plus(leave, 1))
+    for (const from of [3, 4]) accept(bench, from, leave)
+    while (bench.node.process.pending.length > 0) bench.node.store()
+    bench.node.read(false)
+    answer(bench, 2)
+    const before = bench.outputs.length
+    expect([bench.raft.commit, bench.raft.inspect().readers]).toEqual([leave, 1])
+    bench.node.apply()
+    expect(bench.raft.configuration.votersOutgoing).toEqual([])
+    expect(bench.raft.commit).toBe(leave + 1)
+    expect(bench.outputs.slice(before).flatMap(({ reads }) => reads)).toMatchObject([
+      { outcome: 'confirmed' },
+    ])
+  })
+
+  test('a leader that has removed a follower goes on with the others', () => {
+    const bench = leader()
+    bench.node.change({ kind: 'change', steps: stepsOf('-3') })
+    for (let turns = 0; turns < 3; turns++) bench.acknowledge()
+    expect([bench.role, bench.raft.configuration.voters]).toEqual(['leader', [1, 2].map(id)])
+    expect(bench.raft.inspect()).toMatchObject({ retiring: 0 })
+  })
+})
