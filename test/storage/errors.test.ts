@@ -1,0 +1,122 @@
+// The first error: kept as it was explained when it was met, told once, and answered to everything after it.
+
+import { describe, expect, test } from 'vitest'
+import {
+  asError,
+  CorruptionError,
+  InvariantError,
+  isDiskFull,
+  rejoinAdvice,
+  StorageFailedError,
+  StorageInUseError,
+  StorageRefusedError,
+} from '../../src/storage/errors.ts'
+import { FirstError } from '../../src/storage/first-error.ts'
+
+const coded = (message: string, code: string): Error => Object.assign(new Error(message), { code })
+const wrapped = (cause: unknown): Error => new Error('Database failed', { cause })
+
+test('errors have the names that logs and scripts look for', () => {
+  expect(
+    [StorageRefusedError, StorageInUseError, CorruptionError, StorageFailedError, InvariantError].map(
+      (Kind) => String(new Kind('why')),
+    ),
+  ).toEqual([
+    'StorageRefusedError: why',
+    'StorageInUseError: why',
+    'CorruptionError: why',
+    'StorageFailedError: why',
+    'InvariantError: why',
+  ])
+})
+
+test.each<[boolean, unknown]>([
+  [true, new Error('ENOSPC: no space left on device, write')],
+  [true, new Error('EDQUOT: x')],
+  [true, new Error('IO error: /a/000003.log: No space left on device')],
+  [true, new Error('Disk quota exceeded')],
+  [true, wrapped(wrapped(new Error('No space left on device')))],
+  [false, new Error('EIO: i/o error')],
+  [false, wrapped(new Error('EIO: i/o error'))],
+  [false, 'ENOSPC'],
+  [false, undefined],
+])('says %j to whether the disk is full: %s', (expected, error) => {
+  expect(isDiskFull(error)).toBe(expected)
+})
+
+test('anything thrown is an error', () => {
+  const error = new TypeError('as it is')
+  expect(asError(error)).toBe(error)
+  expect(asError('text')).toEqual(new Error('text'))
+  expect(asError(undefined)).toEqual(new Error('undefined'))
+})
+
+test('the advice names the node where it is known', () => {
+  expect(rejoinAdvice('n1')).toContain('"kv cluster rejoin n1" for a node of a local cluster')
+  expect(rejoinAdvice(undefined)).toContain('"kv cluster rejoin NODE" for a node of a local cluster')
+})
+
+describe('an error is explained', () => {
+  const full =
+    /^The disk is full: No space left on device\. .* nothing before it is lost\. Free space on the disk/
+  const failed = /^The storage failed: EIO: i\/o error\. Nothing was acknowledged .* start the node again/
+  const damaged = /^Damaged data: the checksum\. .*"kv cluster rejoin n1"/
+
+  test.each<[unknown, string, RegExp]>([
+    [new CorruptionError('the checksum'), 'CorruptionError', damaged],
+    [coded('the checksum', 'LEVEL_CORRUPTION'), 'CorruptionError', damaged],
+    [wrapped(wrapped(new Error('No space left on device'))), 'StorageFailedError', full],
+    [new Error('EIO: i/o error'), 'StorageFailedError', failed],
+    [coded('EIO: i/o error', 'LEVEL_IO_ERROR'), 'StorageFailedError', failed],
+    [wrapped(wrapped(new Error('EIO: i/o error'))), 'StorageFailedError', failed],
+    ['EIO: i/o error', 'StorageFailedError', failed],
+  ])('%s', (thrown, name, message) => {
+    const error = new FirstError('n1').fail(thrown)
+    expect(error).toMatchObject({ name, message: expect.stringMatching(message) })
+    expect(error.cause).toEqual(asError(thrown))
+  })
+
+  test.each([[new InvariantError('a promise')], [new StorageRefusedError('not here')]])(
+    'but not %s',
+    (error) => {
+      expect(new FirstError('n1').fail(error)).toBe(error)
+    },
+  )
+})
+
+describe('the first error', () => {
+  test('is there from the moment when it is met', () => {
+    const first = new FirstError('n1')
+    expect(first.error).toBeUndefined()
+    first.check()
+    expect(first.guard(() => 7)).toBe(7)
+    const met = first.fail(new Error('one'))
+    expect(first.fail(new Error('two'))).toBe(met)
+    expect(first.error).toBe(met)
+    expect(() => first.check()).toThrow(met)
+    expect(() => first.guard(() => expect.unreachable('it is not run'))).toThrow(met)
+  })
+
+  test('is what a guarded call throws', () => {
+    const first = new FirstError('n1')
+    const run = (): never => {
+      throw new Error('EIO')
+    }
+    expect(() => first.guard(run)).toThrow('The storage failed: EIO')
+    expect(first.error).toMatchObject({ name: 'StorageFailedError' })
+  })
+
+  test('is told once, at once, or when somebody begins to listen', () => {
+    const told: Error[] = []
+    const early = new FirstError('n1')
+    early.whenFailed((error) => told.push(error))
+    expect(told).toEqual([])
+    const met = early.fail(new Error('one'))
+    early.fail(new Error('two'))
+    expect(told).toEqual([met])
+    const late = new FirstError('n1')
+    const before = late.fail(new Error('three'))
+    late.whenFailed((error) => told.push(error))
+    expect(told).toEqual([met, before])
+  })
+})

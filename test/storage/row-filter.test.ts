@@ -1,0 +1,169 @@
+// The filter of rows that do not exist: never wrong about one that does, seldom in vain, and of the rows that are there now.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Engine, Pair, Scan } from '../../src/storage/engine.ts'
+import { FirstError } from '../../src/storage/first-error.ts'
+import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
+import { hashOfKey, RowFilter } from '../../src/storage/row-filter.ts'
+import { runs } from '../runs.ts'
+import { memoryDisk, openDisk } from './replicas.ts'
+import { bytes, must } from './samples.ts'
+
+type Step = () => void
+
+/** A filter over an engine whose scans answer when they are told to. */
+async function filterOver(
+  rows: Readonly<Record<number, readonly Uint8Array[]>>,
+  filterBytes: number,
+): Promise<{ filter: RowFilter; first: FirstError; steps: Step[]; fail: { with: Error | undefined } }> {
+  const engines: Engine[] = []
+  await openDisk(memoryDisk(), undefined, {}, {}, (engine) => {
+    engines.push(engine)
+    return engine
+  })
+  const engine = must(engines[0])
+  const batch = engine.batch()
+  for (const [generation, keys] of Object.entries(rows))
+    for (const key of keys) batch.put(prefixed(rowPrefix(Number(generation)), key), bytes('x'))
+  await new Promise<void>((resolve, reject) =>
+    engine.write(batch, (error) => (error === undefined ? resolve() : reject(error))),
+  )
+  const steps: Step[] = []
+  const fail: { with: Error | undefined } = { with: undefined }
+  const held = (scan: Scan): Scan => ({
+    next: (pairsMax, done) => {
+      expect(pairsMax).toBe(256)
+      scan.next(pairsMax, (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => {
+        steps.push(() => (fail.with === undefined ? done(error, pairs, ended) : done(fail.with, [], false)))
+      })
+    },
+    close: () => scan.close(),
+  })
+  const first = new FirstError('n1')
+  const under = { scan: (range: Parameters<Engine['scan']>[0]) => held(engine.scan(range)) }
+  const filter = new RowFilter(Object.setPrototypeOf(under, engine), first, filterBytes)
+  return { filter, first, steps, fail }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** Until nothing is read any more; how many steps that took. */
+async function readOn(steps: Step[]): Promise<number> {
+  for (let count = 0; ; count++) {
+    await turn()
+    const step = steps.shift()
+    if (step === undefined) return count
+    step()
+  }
+}
+
+const keysOf = (count: number, of = 'row'): Uint8Array[] =>
+  Array.from({ length: count }, (_, at) => bytes(`${of}/${at}`))
+const excluded = (filter: RowFilter, keys: readonly Uint8Array[]): number =>
+  keys.filter((key) => filter.excludes(key)).length
+
+test('excludes nothing before it has read all rows, and none of them after', async () => {
+  const keys = keysOf(1000)
+  const { filter, steps } = await filterOver({ 1: keys, 2: keysOf(1000, 'other') }, 2000)
+  const absent = keysOf(10_000, 'absent')
+  filter.readAll(1)
+  for (let step = 0; step < 4; step++) {
+    await turn()
+    expect(excluded(filter, absent)).toBe(0)
+    must(steps.shift())()
+  }
+  expect(await readOn(steps)).toBe(1)
+  expect(excluded(filter, keys)).toBe(0)
+  // At 16 bits a key one in five hundred is looked for in vain.
+  expect(excluded(filter, absent)).toBeGreaterThan(9950)
+  expect(excluded(filter, keysOf(1000, 'other'))).toBeGreaterThan(985)
+})
+
+test('knows what is added while it reads and after', async () => {
+  const { filter, steps } = await filterOver({ 1: keysOf(300) }, 2000)
+  const [meanwhile, after] = [keysOf(100, 'meanwhile'), keysOf(100, 'after')]
+  filter.readAll(1)
+  for (const key of meanwhile) filter.add(key)
+  await readOn(steps)
+  expect(excluded(filter, meanwhile)).toBe(0)
+  expect(excluded(filter, after)).toBeGreaterThan(95)
+  for (const key of after) filter.add(key)
+  expect(excluded(filter, [...meanwhile, ...after, ...keysOf(300)])).toBe(0)
+})
+
+test('forgets everything when it reads another generation, also in the middle of one', async () => {
+  const [old, now] = [keysOf(600, 'old'), keysOf(600, 'new')]
+  const { filter, steps } = await filterOver({ 1: old, 2: now }, 2000)
+  filter.readAll(1)
+  await turn()
+  must(steps.shift())()
+  await turn()
+  filter.readAll(2)
+  await readOn(steps)
+  expect(excluded(filter, now)).toBe(0)
+  expect(excluded(filter, old)).toBeGreaterThan(590)
+  filter.readAll(1)
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+  await readOn(steps)
+  expect(excluded(filter, old)).toBe(0)
+  expect(excluded(filter, now)).toBeGreaterThan(590)
+})
+
+test('that is closed reads no more, and excludes nothing', async () => {
+  const { filter, steps, first, fail } = await filterOver({ 1: keysOf(600) }, 2000)
+  filter.readAll(1)
+  await turn()
+  filter.close()
+  fail.with = new Error('the scan is closed')
+  expect(await readOn(steps)).toBe(1)
+  expect(first.error).toBeUndefined()
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+})
+
+test('a step that fails is an error of the storage', async () => {
+  const { filter, steps, first, fail } = await filterOver({ 1: keysOf(600) }, 2000)
+  filter.readAll(1)
+  await turn()
+  fail.with = new Error('EIO')
+  expect(await readOn(steps)).toBe(1)
+  expect(first.error).toMatchObject({ name: 'StorageFailedError' })
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+})
+
+test('after an error of the storage nothing is read', async () => {
+  const { filter, steps, first } = await filterOver({ 1: keysOf(600) }, 2000)
+  filter.readAll(1)
+  await turn()
+  first.fail(new Error('EIO'))
+  expect(await readOn(steps)).toBe(1)
+})
+
+test('of any size is never wrong about a row that exists', async () => {
+  const { filter: some } = await filterOver({ 1: [] }, 1)
+  expect(some.excludes(bytes('x'))).toBe(false)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 40 }),
+      fc.uniqueArray(fc.string({ maxLength: 12 }), { maxLength: 30 }),
+      async (filterBytes, names) => {
+        const keys = names.map((name) => bytes(name))
+        const { filter, steps } = await filterOver({ 1: keys.slice(0, 10) }, filterBytes)
+        filter.readAll(1)
+        await readOn(steps)
+        for (const key of keys.slice(10)) filter.add(key)
+        expect(excluded(filter, keys)).toBe(0)
+      },
+    ),
+    { numRuns: runs(50) },
+  )
+})
+
+test('the hash of a key is FNV-1a, its high bits folded into the low ones', () => {
+  // FNV-1a of "" and of "foobar" as published: 0x811c9dc5 and 0xbf9cf968.
+  for (const [text, fnv] of [
+    ['', 0x811c9dc5],
+    ['foobar', 0xbf9cf968],
+  ] as const)
+    expect(hashOfKey(bytes(text)) >>> 0).toBe((fnv ^ ((fnv | 0) >>> 15)) >>> 0)
+})
