@@ -14,6 +14,7 @@ import {
   clientOf,
   failure,
   fake,
+  freezeTime,
   noLeader,
   noQuorum,
   noQuorumForLong,
@@ -205,6 +206,7 @@ describe('retries', () => {
   })
 
   test('healthy nodes take turns', async () => {
+    freezeTime()
     const nodes = [await fake('n1'), await fake('n2'), await fake('n3')]
     const kv = clientOf(nodes)
     for (let n = 0; n < 9; n++) await kv.get('k')

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { Client } from '../../src/client/index.ts'
 import { type FakeNode, type Fault, memberJson } from './fake-node.ts'
-import { clientOf, failure, fake } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] })
@@ -152,6 +152,7 @@ test('members whose address is none are left out; those that are gone are forgot
 })
 
 test('an endpoint that is learned again is the one that it was: what is known of it stays', async () => {
+  freezeTime()
   const [node, stuck] = [await fake(), await fake('n2')]
   node.members = [member('n1', node.port), member('n2', stuck.port)]
   stuck.fault = ({ target }) => (target === '/v1/cluster' ? undefined : 'cut')

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { UnavailableError, UnreachableError } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
-import { clientOf, failure, fake, noQuorumForLong, refusing } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, noQuorumForLong, refusing } from './with-fakes.ts'
 
 describe('before its first write', () => {
   test('a client asks for the cluster and its revision, once', async () => {
@@ -41,6 +41,7 @@ describe('before its first write', () => {
   })
 
   test('writes that begin together share the question', async () => {
+    freezeTime()
     const nodes = [await fake('n1'), await fake('n2'), await fake('n3')]
     const kv = clientOf(nodes)
     await Promise.all(Array.from({ length: 64 }, (_, n) => kv.put(`k${n}`, 'v')))

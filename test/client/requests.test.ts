@@ -1,11 +1,11 @@
 // What each function of the client sends, when it sends it again, and whom it tells of it.
 
 import { once } from 'node:events'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { type Client, type ClusterInfo, OutcomeUnknownError } from '../../src/client/index.ts'
 import { type FakeNode, problem } from './fake-node.ts'
-import { clientOf, failure, fake } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 const MEMBER = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
 const AT_REST = { calls: 0, requests: 0, questions: 0, probes: 0 }
@@ -187,8 +187,7 @@ describe('a client that is closed', () => {
 
 describe('an endpoint of another cluster', () => {
   test('is told of once, in a sentence, by default as a warning of the process', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] })
-    onTestFinished(() => void vi.useRealTimers())
+    freezeTime()
     const [own, other] = [await fake(), await fake('n9')]
     const told: string[] = []
     for (const options of [{ onWarning: (message: string) => void told.push(message) }, {}]) {

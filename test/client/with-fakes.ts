@@ -1,7 +1,7 @@
 // Clients of scripted nodes; all of them are closed after each test.
 
 import { createServer, type Socket } from 'node:net'
-import { afterEach } from 'vitest'
+import { afterEach, vi } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
 import { FakeNode, type Fault, problem } from './fake-node.ts'
 
@@ -9,6 +9,19 @@ const open: { close(): Promise<unknown> }[] = []
 
 afterEach(async () => {
   for (const each of open.splice(0)) await each.close()
+})
+
+/**
+ * Until the end of the test time passes only when it says so. So no client asks a second node because the machine is busy; nor does one pause,
+ * so no endpoint may fail when there is no other.
+ */
+export function freezeTime(): void {
+  vi.useRealTimers()
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+}
+
+afterEach(() => {
+  vi.useRealTimers()
 })
 
 export async function fake(name = 'n1'): Promise<FakeNode> {
