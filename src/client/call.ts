@@ -279,38 +279,36 @@ class Progress {
   }
 
   #tryAnswered(answer: Answer): void {
-    let isTaken = false
     try {
-      isTaken = this.#answered(answer)
+      this.#answered(answer)
     } catch (error) {
       // What a callback of the application throws.
       this.#endWith({ kind: 'threw', error })
     }
+    const isTaken = this.#end?.kind === 'answered' && this.#end.answer === answer
     if (!isTaken && answer.kind === 'streaming') answer.stream.destroy()
   }
 
-  /** Whether it is the answer to the call. */
-  #answered(answer: Answer): boolean {
+  #answered(answer: Answer): void {
     const { endpoint } = answer
     if (!this.#isOpen()) {
       if (this.#call.kind !== 'read') this.#tries.unknown ??= new Error(`${endpoint.url}: answered too late`)
-      return false
+      return
     }
     const otherCluster = this.#context.onAnswer(answer)
     // A callback of the application may have ended the call.
-    if (!this.#isOpen()) return false
+    if (!this.#isOpen()) return
     if (otherCluster !== undefined) {
       this.#leaveOut(endpoint, foreignError(answer, otherCluster, this.#call.kind))
-      return false
+      return
     }
     this.#tries.reached = true
     if (answer.kind === 'streaming' || answer.status < 400 || this.#call.isEnough?.() === true) {
       endpoint.worked()
       this.#end = { kind: 'answered', answer }
-      return true
+      return
     }
     this.#refused(answer.headers, problemFrom(answer.status, answer.headers, answer.body), endpoint)
-    return false
   }
 
   /** A node of another cluster: the others are asked instead. */

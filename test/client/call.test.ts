@@ -371,6 +371,15 @@ describe('an answer that comes when the call has ended', () => {
     expect(scene.listeners).toBe(0)
   })
 
+  test('is not read, though another is', async () => {
+    const [late, first] = [streaming(), streaming()]
+    const scene = new Scene(2, (at) => (at === 0 ? { whenCancelled: late.result } : { result: first.result }))
+    const { answer } = await scene.run({ stream: true })
+    while (!late.stream.destroyed) await vi.advanceTimersByTimeAsync(0)
+    expect(answer).toMatchObject({ endpoint: { url: URL_2 } })
+    expect(first.stream.destroyed).toBe(false)
+  })
+
   test('is not read', async () => {
     const begun = streaming()
     const abort = new AbortController()
