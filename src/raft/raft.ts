@@ -893,8 +893,7 @@ export class Raft {
         ? patienceMs * (1 + this.#random())
         : electionMinMs + this.#random() * (electionMaxMs - electionMinMs)
     const { promiseMs } = this.#leases
-    this.#electionAt = this.#now + delay
-    if (promiseMs > 0) this.#electionAt = Math.max(this.#electionAt, this.#contactAt + promiseMs)
+    this.#electionAt = Math.max(this.#now + delay, this.#contactAt + promiseMs)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1735,7 +1734,7 @@ export class Raft {
   }
 
   #isCaughtUp(lead: Leadership, id: ReplicaId): boolean {
-    return lead.progress.get(id)?.isCaughtUp(this.#now, this.#timing.electionMinMs) ?? false
+    return lead.progress.get(id)?.isCaughtUp(this.#now, this.#timing.electionMinMs) === true
   }
 
   /** The changes that a leader makes by itself: it leaves a joint configuration, and promotes learners one at a time. */
@@ -1800,9 +1799,7 @@ export class Raft {
     if (lead.transfer !== undefined || (!this.#settled && this.#now < deadline)) return
     const target = this.#bestSuccessor(lead)
     if (target !== undefined) this.#beginTransfer(lead, target)
-    else if (this.#now >= deadline) {
-      this.#becomeFollower(this.#term, undefined, 'no longer a voter, and nobody can take over')
-    }
+    else this.#becomeFollower(this.#term, undefined, 'no longer a voter, and nobody can take over')
   }
 
   // -------------------------------------------------------------------------------------------------------------------

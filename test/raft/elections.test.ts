@@ -114,10 +114,15 @@ describe('each change of role, term or leader is told, with its reason', () => {
       'follower@1: election timeout, but no candidate: a committed change of the configuration is not applied',
     )
 
-    const bound = new Bench({ leases: { on: true, durationMs: 4 * electionMaxMs } })
-    bound.receive(append(2, 1, [0, 0]))
+    const bound = new Bench()
+    const setting = pastLeases(1, 1, { on: true, durationMs: 4 * electionMaxMs })
+    bound.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [setting] })
     bound.settle()
-    expect(waits(bound)).toBe(4 * electionMaxMs)
+    bound.pass(electionMaxMs)
+    expect(told(bound).at(-1)).toBe(
+      'follower@1: election timeout, but no candidate: bound to a leader by the lease setting',
+    )
+    expect(waits(bound)).toBe(3 * electionMaxMs)
   })
 
   test('a disk that stalls ends a campaign as well', () => {
@@ -181,7 +186,10 @@ describe('votes', () => {
     for (const from of [2, 3, 4]) vote(elected, from, false)
     expect([elected.role, elected.raft.term, elected.raft.inspect().votes]).toEqual(['leader', term, 0])
 
-    const other = new Bench({ terms: [1], term: 1 })
+    const other = new Bench()
+    const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
+    other.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [change] })
+    other.settle()
     other.campaign()
     other.receive(append(3, other.raft.term, [1, 1]))
     vote(other, 2, false, [1, 1])
@@ -332,6 +340,13 @@ describe('how long a replica waits', () => {
     granting.receive(preVoteRequest(3, 2))
     expect(granting.takeOf('pre-vote-answer')).toMatchObject([{ granted: true }])
     expect(waits(granting)).toBe(1.5 * failoverDelayMaxMs)
+    const late = orphan()
+    late.nowMs += electionMinMs
+    const deadline = late.raft.deadline()
+    late.receive(preVoteRequest(3, 2))
+    expect([late.takeOf('pre-vote-answer').length, late.raft.deadline()]).toEqual([1, deadline])
+    late.step({ kind: 'tick' })
+    expect([late.role, waits(late)]).toEqual(['pre-candidate', drawnElectionMs])
     const refusing = orphan({ terms: [1], term: 1 })
     const before = waits(refusing)
     refusing.receive(preVoteRequest(3, 2))

@@ -87,6 +87,11 @@ describe('for want of room', () => {
     expect(transfers(bench)).toEqual([])
     expect(propose(bench, GROWS)).toBe('the disk of the leader is nearly full')
     expect(propose(bench, SHRINKS)).toBe('appended')
+    bench.acknowledge()
+    pass(bench, 10 * electionMaxMs - heartbeatMs)
+    expect(target(bench)).toBeUndefined()
+    pass(bench, heartbeatMs)
+    expect(target(bench)).toBe(id(2))
   })
 
   test('it is said whose disks are full; what the cluster needs to go on is taken', () => {
