@@ -242,6 +242,19 @@ describe('the cluster', () => {
     expect(node.changes).toHaveLength(3)
   })
 
+  test.each([
+    [{ peer: 'host:7009' }, 'update'],
+    [{ url: 'https://host:8009' }, 'update'],
+    [{}, undefined],
+  ])('a learner that comes back with %j: %s', async (moved, kind) => {
+    const { ask, node } = await serve()
+    await ask('POST', '/v1/cluster/members', post(N4))
+    node.changes.length = 0
+    expect((await ask('POST', '/v1/cluster/members', post({ ...N4, ...moved }))).status).toBe(200)
+    const member = { ...asMember, ...moved }
+    expect(node.changes).toEqual(kind === undefined ? [] : [{ kind: 'change', steps: [{ kind, member }] }])
+  })
+
   test('removes a member', async () => {
     const { ask, node } = await serve()
     const { status, json } = await ask('DELETE', '/v1/cluster/members/n3')
@@ -818,6 +831,13 @@ describe('what is not served', () => {
     expect((await ask('GET', '/livez')).status).toBe(200)
   })
 
+  test('a member without a name is no route, whatever the method', async () => {
+    const { ask } = await serve()
+    for (const method of ['GET', 'PUT'])
+      for (const target of ['/v1/cluster/members/', '/v1/cluster/members//replace'])
+        expect((await ask(method, target)).json).toMatchObject(problemOf('not_found'))
+  })
+
   test.each(['', 'consistency=linearizable&', 'consistency=lease&'])(
     'max_staleness of a read that is not stale is 400: ?%s',
     async (query) => {
@@ -901,8 +921,10 @@ describe('what is not served', () => {
 
   test('a POST with parameters of its type is', async () => {
     const { ask } = await serve()
-    const headers = { 'Content-Type': 'Application/JSON; charset=utf-8' }
-    expect((await ask('POST', '/v1/cluster/leader', { headers, body: '{}' })).status).toBe(200)
+    for (const type of ['Application/JSON; charset=utf-8', 'application/json ;charset=utf-8']) {
+      const headers = { 'Content-Type': type }
+      expect((await ask('POST', '/v1/cluster/leader', { headers, body: '{}' })).status).toBe(200)
+    }
   })
 
   test.each([
