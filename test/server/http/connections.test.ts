@@ -13,7 +13,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** What a connection shows of itself. */
+/** What a connection shows of itself. `length` is what its client has not taken. */
 class Shown extends Duplex implements Owner {
   waiting: ReturnType<Owner['waitsFor']> = 'nothing'
   quietSince = 0
@@ -25,10 +25,6 @@ class Shown extends Duplex implements Owner {
     return this.waiting
   }
 
-  override get writableLength(): number {
-    return this.length
-  }
-
   override _read(): void {}
 
   override _write(_chunk: unknown, _encoding: unknown, done: () => void): void {
@@ -36,6 +32,7 @@ class Shown extends Duplex implements Owner {
   }
 
   get socket(): Socket {
+    Object.defineProperty(this, 'writableLength', { configurable: true, get: () => this.length })
     // Nothing else of a socket is looked at.
     return this as unknown as Socket
   }
