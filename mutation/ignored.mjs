@@ -11,7 +11,7 @@ export const strykerPlugins = [
     shouldIgnore({ node, parentPath }) {
       if (isInvariant(parentPath?.node) && parentPath.node.arguments[1] === node) return 'a text for people'
       if (node.type !== 'StringLiteral' && node.type !== 'TemplateLiteral') return undefined
-      return isForPeople(parentPath?.node) ? 'a text for people' : undefined
+      return isForPeople(node, parentPath?.node) ? 'a text for people' : undefined
     },
   }),
   declareValuePlugin(PluginKind.Ignore, 'unreachable', {
@@ -24,7 +24,10 @@ export const strykerPlugins = [
 
 const LOGGING = ['debug', 'info', 'warn', 'error']
 
-function isForPeople(parent) {
+function isForPeople(node, parent) {
+  // `new Refused(code, text)`: programs read the code.
+  if (parent?.type === 'NewExpression' && parent.callee.name === 'Refused')
+    return parent.arguments[1] === node
   if (parent?.type === 'NewExpression') return /(Error|Damage)$/.test(parent.callee.name ?? '')
   if (parent?.type !== 'CallExpression') return false
   const { callee } = parent

@@ -140,7 +140,7 @@ const asError = (error: unknown): Error => (error instanceof Error ? error : new
 /** Whatever fastify has to say of a request is the client's fault, but for what it throws itself. */
 function refusedByFastify(error: Error & { readonly statusCode?: number }): Error {
   if (error instanceof Refused) return error
-  if (error.statusCode !== undefined && error.statusCode < 500)
+  if ((error.statusCode ?? 500) < 500)
     return new Refused(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
   return error
 }

@@ -107,7 +107,7 @@ export class FakeNode implements NodeApi {
     const self = asReplicaId('1')
     const match = (id: ReplicaId) => ({
       id,
-      match: asIndex(90),
+      match: asIndex(88 + Number(id)),
       next: asIndex(91),
       applied: asIndex(89),
       state: 'replicate' as const,

@@ -46,6 +46,24 @@ describe('PUT', () => {
     expect(await raw(chunked.replace('Encoding: ', 'Encoding: gzip, '))).toContain('unsupported_media_type')
   })
 
+  test('is proposed as it was asked, by nobody in particular', async () => {
+    const { ask, node } = await serve()
+    await ask('PUT', '/v1/kv/a', { body: 'x', headers: { 'Idempotency-Key': 't;since=1' } })
+    expect(node.asked).toEqual([
+      {
+        timeoutMs: expect.any(Number),
+        request: {
+          command: {
+            ...{ kind: 'put', key: Buffer.from('a'), value: Buffer.from('x') },
+            ...{ condition: undefined, prev: false },
+          },
+          idempotency: { token: 't', since: 1 },
+          principal: '',
+        },
+      },
+    ])
+  })
+
   test('refuses a Content-Encoding and a Content-Range', async () => {
     const { ask } = await serve()
     const encoded = await ask('PUT', '/v1/kv/a', { body: 'x', headers: { 'Content-Encoding': 'gzip' } })

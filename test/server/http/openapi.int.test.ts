@@ -190,6 +190,23 @@ test('every operation, parameter, field of a body and answer is described in wor
   }
 })
 
+test('a change of a key takes conditions and a token, and a value of any type', async () => {
+  const paths = await pathsOf(await serve())
+  const headersOf = (operation: Operation | undefined): string[] =>
+    (operation?.parameters ?? []).filter((one) => one.in === 'header').map(({ name }) => name)
+  for (const path of ['/v1/kv', '/v1/kv/{key}']) {
+    for (const method of ['put', 'delete'])
+      expect([path, method, headersOf(paths[path]?.[method])]).toEqual([
+        ...[path, method],
+        ['If-Match', 'If-None-Match', 'Idempotency-Key'],
+      ])
+    expect(Object.keys(paths[path]?.put?.requestBody?.content ?? {})).toEqual(['*/*'])
+    expect(paths[path]?.delete?.requestBody).toBeUndefined()
+    const names = paths[path]?.put?.parameters.filter((one) => one.in === 'query').map(({ name }) => name)
+    expect(names).toEqual(path === '/v1/kv' ? ['key', 'prev', 'timeout'] : ['prev', 'timeout'])
+  }
+})
+
 test('values in other forms than JSON are described as what they are', async () => {
   const paths = await pathsOf(await serve())
   const binary = { schema: { type: 'string', format: 'binary' } }
