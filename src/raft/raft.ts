@@ -1783,12 +1783,9 @@ export class Raft {
     if (target !== undefined && !this.#configuration.voters.includes(target)) {
       this.#abortTransfer(lead, `${nameOf(this.#configuration, target)} is no longer a voter`)
     }
-    if (isVoter(this.#configuration, this.id)) {
-      for (const follower of lead.followers) this.#replicate(follower, false)
-    } else {
-      lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }
-      this.#beginRound(lead, [], 'all')
-    }
+    if (isVoter(this.#configuration, this.id)) return
+    lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }
+    this.#beginRound(lead, [], 'all')
   }
 
   /**

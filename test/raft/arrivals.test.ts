@@ -95,6 +95,7 @@ describe('a snapshot', () => {
       bench.nowMs += 100
       arrives(bench, { index: 5, term: 2, at })
       expect([bench.raft.leader, bench.raft.term, waits(bench)]).toEqual([id(2), at, drawnElectionMs])
+      expect(bench.outputs.at(-1)?.roleChange?.why).toBe(`heard the leader of term ${at}`)
     }
   })
 
@@ -213,8 +214,6 @@ describe('a process that connects', () => {
     const bench = new Bench({ terms: [1], term: 5 })
     bench.step(connected(3, 1, 5))
     bench.receive({ ...voteRequest(3, 6), type: 'pre-vote-request' } as Incoming)
-    bench.timeout()
-    bench.receive({ type: 'pre-vote-answer', from: 2, term: 6, granted: true })
     bench.step(connected(3, 2, 5))
     const campaign = new Bench({ terms: [1], term: 5, voters: 5 })
     campaign.timeout()
@@ -262,6 +261,8 @@ describe('a process that connects', () => {
     expect(bench.take()).toEqual([])
     bench.step(connected(2, 1, 1))
     expect(bench.take()).toMatchObject([{ type: 'forward', to: id(2) }])
+    bench.receive(append(2, 1, [0, 0]))
+    expect(bench.take().map(({ type }) => type)).toEqual(['append-accepted'])
   })
 
   test('is told of its own times as before when the connection alone was broken', () => {
@@ -471,6 +472,45 @@ describe('a lease', () => {
       for (const from of [2, 3]) answer(bench, from)
       expect(valid(bench)).toBe(true)
     }
+  })
+})
+
+describe('whether the voters get on without those that a change has let go', () => {
+  const applied = (bench: Bench, from: number, index: number): boolean => {
+    const rest = { round: bench.round, sentAt: 1, lastIndex: bench.raft.lastIndex, room: 'enough' } as const
+    bench.receive({ type: 'heartbeat-answer', from, term: bench.raft.term, applied: asIndex(index), ...rest })
+    return bench.raft.settled
+  }
+
+  test('a leader knows when a majority says what it has applied, each leader anew', () => {
+    const bench = new Bench({ base: 5, term: 1 })
+    expect(bench.raft.settled).toBe(false)
+    bench.lead()
+    expect([bench.raft.settled, applied(bench, 2, 4), applied(bench, 2, 5)]).toEqual([false, false, true])
+    bench.receive({ ...voteRequest(3, 9), transfer: true } as Incoming)
+    expect([bench.role, bench.raft.leader, bench.raft.settled]).toEqual(['follower', undefined, true])
+    bench.settle()
+    bench.lead()
+    expect([bench.role, bench.raft.settled]).toEqual(['leader', false])
+  })
+
+  test('a follower takes a leader that is a voter for one that does', () => {
+    const settled = [2, 9].map((from) => {
+      const bench = new Bench()
+      bench.receive(append(from, 1, [0, 0]))
+      return bench.raft.settled
+    })
+    expect(settled).toEqual([true, false])
+  })
+
+  test('other changes let nobody go, and who is promoted need not have applied an earlier one', () => {
+    const configuration = { ...votersUpTo(2), voters: [id(1)], learners: [id(2)] }
+    const bench = new Bench({ base: 5, term: 1, configuration })
+    bench.lead()
+    expect([bench.role, bench.raft.settled]).toEqual(['leader', true])
+    bench.acknowledge()
+    expect(bench.raft.configuration.votersOutgoing).toEqual([id(1)])
+    expect(bench.raft.settled).toBe(true)
   })
 })
 

@@ -88,6 +88,13 @@ describe('each change of role, term or leader is told, with its reason', () => {
     ])
   })
 
+  test('a leader that hears no majority', () => {
+    const bench = new Bench()
+    bench.lead()
+    bench.pass(electionMaxMs)
+    expect(told(bench).at(-1)).toBe(`follower@1: no quorum for ${electionMaxMs} ms`)
+  })
+
   test('a follower that knows no leader, and hears of a newer term', () => {
     const bench = new Bench({ terms: [5], term: 5 })
     bench.receive(voteRequest(2, 7))

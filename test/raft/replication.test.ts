@@ -100,6 +100,9 @@ describe('a follower that holds all', () => {
       answer(bench, 2)
       expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['probe', [[]]])
     }
+    // What it said before the connection broke says nothing of what was lost with it.
+    accept(bench, 2, asIndex(0))
+    expect(of(bench, 2).state).toBe('probe')
     accept(bench, 2, bench.raft.lastIndex)
     expect(of(bench, 2).state).toBe('replicate')
   })
@@ -129,6 +132,19 @@ describe('a follower to which entries are under way', () => {
     expect(appendsTo(bench, 2)).toEqual([[]])
     accept(bench, 2, plus(lastIndex, 1))
     expect(appendsTo(bench, 2)).toEqual([[lastIndex + 2]])
+  })
+
+  test('gets no more than the window of what the leader appends by itself, either', () => {
+    const bench = leader({ limits: { inflightMessagesMax: 1 } })
+    const { lastIndex } = bench.raft
+    bench.node.change({ kind: 'change', steps: stepsOf('-3') })
+    bench.node.propose('x')
+    bench.settle()
+    bench.take()
+    accept(bench, 2, plus(lastIndex, 1))
+    expect(appendsTo(bench, 2)).toEqual([[lastIndex + 2]])
+    bench.settle()
+    expect([bench.raft.lastIndex, appendsTo(bench, 2)]).toEqual([lastIndex + 3, []])
   })
 
   test('is asked whether they have arrived when it is to take over', () => {
@@ -214,7 +230,7 @@ describe('a follower that needs a snapshot', () => {
     answer(bench, 2)
     expect([appendsTo(bench, 2), bench.takeSnapshots()]).toEqual([[], []])
     accept(bench, 2, asIndex(4))
-    expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['snapshot', []])
+    expect([of(bench, 2).state, appendsTo(bench, 2), bench.takeSnapshots()]).toEqual(['snapshot', [], []])
     accept(bench, 2, asIndex(5))
     expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['replicate', [[6, 7, 8, 9]]])
   })
@@ -249,15 +265,17 @@ describe('a follower that needs a snapshot', () => {
   })
 
   test('is offered none while it is silent', () => {
-    const bench = new Bench({ base: 5, terms: [1, 1], term: 1 })
-    bench.lead()
-    answer(bench, 2)
-    answer(bench, 3)
-    bench.step({ kind: 'disconnected', peer: id(2) })
-    bench.nowMs += electionMaxMs
-    answer(bench, 3)
-    bench.step({ kind: 'connected', peer: id(2), boot: 1, term: asTerm(1), lastIndex: asIndex(0) })
-    expect([bench.takeSnapshots(), of(bench, 2).recentlyActive]).toEqual([[], false])
+    for (const [silentMs, offered] of [
+      [electionMaxMs - 1, 1],
+      [electionMaxMs, 0],
+    ] as const) {
+      const bench = behind()
+      bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(7), ok: false })
+      bench.nowMs += silentMs
+      answer(bench, 3)
+      bench.step({ kind: 'connected', peer: id(2), boot: 1, term: bench.raft.term, lastIndex: asIndex(0) })
+      expect(bench.takeSnapshots()).toHaveLength(offered)
+    }
   })
 })
 

@@ -66,8 +66,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        '      lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }\n',
-        '      if (index < 0) lead.retiring = { deadline: this.#now }\n',
+        '    lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }\n',
+        '    if (index < 0) lead.retiring = { deadline: this.#now }\n',
       ),
     ],
   },
