@@ -47,3 +47,45 @@ test('an answer is taken whole', async () => {
   expect(await question).toEqual({ status: 409, text: body })
   await new Promise((resolve) => server.close(resolve))
 })
+
+test('what is asked arrives: a GET without a body, a POST with JSON and its length', async () => {
+  const asked: string[] = []
+  const server = createServer((socket) => {
+    socket.on('data', (chunk) => {
+      asked.push(chunk.toString())
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const url = `http://127.0.0.1:${port}/a?b`
+  expect(await askHttp(url, { timeoutMs: 20_000 })).toEqual({ status: 200, text: 'ok' })
+  const body = { name: 'Größe' }
+  expect((await askHttp(url, { method: 'POST', body, timeoutMs: 20_000 })).status).toBe(200)
+  const [get = '', ...post] = asked
+  expect(get).toMatch(/^GET \/a\?b HTTP\/1\.1\r\n/)
+  expect(get.toLowerCase()).toContain('connection: close')
+  expect(get.toLowerCase()).not.toContain('content-')
+  const text = post.join('')
+  expect(text).toMatch(/^POST \/a\?b HTTP\/1\.1\r\n/)
+  expect(text.toLowerCase()).toContain('content-type: application/json\r\n')
+  expect(text.toLowerCase()).toContain(`content-length: ${Buffer.byteLength(JSON.stringify(body))}\r\n`)
+  expect(text.slice(text.indexOf('\r\n\r\n') + 4)).toBe(JSON.stringify(body))
+  await new Promise((resolve) => server.close(resolve))
+})
+
+test('why there is no answer is said', async () => {
+  const server = createServer((socket) => void socket.resume().on('error', () => {}))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  await expect(askHttp(`http://127.0.0.1:${port}/`, { timeoutMs: 20.4 })).rejects.toThrow(
+    'no answer within 20 ms',
+  )
+  await new Promise((resolve) => server.close(resolve))
+  await expect(askHttp(`http://127.0.0.1:${port}/`, { timeoutMs: 5000 })).rejects.toThrow('ECONNREFUSED')
+  // Where TLS was asked for, no other is spoken.
+  await expect(askHttp(`https://127.0.0.1:${port}/`, { timeoutMs: 5000 })).rejects.toThrow('ECONNREFUSED')
+  await expect(askHttp('no url', { timeoutMs: 5000 })).rejects.toThrow('Invalid URL')
+})
