@@ -154,7 +154,7 @@ class Page {
     for (; this.#overlaidAt < this.#overlaid.length && !this.full; this.#overlaidAt++) {
       const [at, row] = this.#overlaid[this.#overlaidAt] ?? ['', undefined]
       const isSame = at === limit
-      if (limit !== undefined && !isSame && (this.#range.reverse ? at < limit : at > limit)) return false
+      if (limit !== undefined && (this.#range.reverse ? at < limit : at > limit)) return false
       if (row?.stored !== undefined) this.#add(row.engineKey.subarray(ROW_PREFIX_BYTES), row.stored)
       if (isSame) {
         this.#overlaidAt++

@@ -93,3 +93,41 @@ function thrownBy(run: () => void): Error | undefined {
     return asError(thrown)
   }
 }
+
+/** Tells of scans and snapshots that are taken and given back. */
+export class Counted extends FaultyEngine {
+  readonly #count: (by: number) => void
+
+  constructor(engine: Engine, count: (by: number) => void) {
+    super(engine, {})
+    this.#count = count
+  }
+
+  override scan(range: ScanRange): Scan {
+    return this.#counted(super.scan(range))
+  }
+
+  override snapshot(): EngineSnapshot {
+    this.#count(1)
+    const snapshot = super.snapshot()
+    return {
+      get: (key) => snapshot.get(key),
+      scan: (range) => this.#counted(snapshot.scan(range)),
+      close: () => {
+        this.#count(-1)
+        snapshot.close()
+      },
+    }
+  }
+
+  #counted(scan: Scan): Scan {
+    this.#count(1)
+    return {
+      next: (pairsMax, done) => scan.next(pairsMax, done),
+      close: () => {
+        this.#count(-1)
+        scan.close()
+      },
+    }
+  }
+}

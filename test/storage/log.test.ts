@@ -4,11 +4,11 @@
 import { describe, expect, test } from 'vitest'
 import { asIndex, type SnapshotMeta } from '../../src/raft/types.ts'
 import { seal } from '../../src/storage/codec.ts'
-import type { Engine, EngineSnapshot, Scan, ScanRange } from '../../src/storage/engine.ts'
+import type { Engine } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { keyString, logKey } from '../../src/storage/keys.ts'
 import { metaOf } from './conformance.ts'
-import { FaultyEngine } from './faulty.ts'
+import { Counted, FaultyEngine } from './faulty.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import {
   applied,
@@ -188,6 +188,17 @@ describe('a compacted log', () => {
   })
 })
 
+test('one batch drops 4096 records of the log, the next one goes on', async () => {
+  const storage = await openDisk(memoryDisk(), (_what, complete) => void process.nextTick(complete))
+  for (let index = 2; index <= 4100; index++)
+    await store(storage, batch(hardState(1, index), [write({ entries: entries(index, index, 1) })]))
+  storage.apply([], applied(4100, 1))
+  await store(storage, batch(hardState(1, 4100), [], 4100))
+  expect(storage.log.firstIndex()).toBe(2 + 4096)
+  await store(storage, batch(hardState(1, 4100), [], 4100))
+  expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([4101, 4100])
+})
+
 test('a start reads more records than one step of its scan', async () => {
   const disk = memoryDisk()
   const records = Array.from({ length: 150 }, (_, at) => [at + 2, at + 2, 1] as const)
@@ -313,36 +324,3 @@ test('a start, truncations, compactions and snapshots give back what they take o
   await new Promise((resolve) => setImmediate(resolve))
   expect(open).toBe(0)
 })
-
-/** Tells of scans and snapshots that are taken and given back. */
-class Counted extends FaultyEngine {
-  readonly #count: (by: number) => void
-
-  constructor(engine: Engine, count: (by: number) => void) {
-    super(engine, {})
-    this.#count = count
-  }
-  override scan(range: ScanRange): Scan {
-    this.#count(1)
-    const scan = super.scan(range)
-    return {
-      next: (pairsMax, done) => scan.next(pairsMax, done),
-      close: () => {
-        this.#count(-1)
-        scan.close()
-      },
-    }
-  }
-  override snapshot(): EngineSnapshot {
-    this.#count(1)
-    const snapshot = super.snapshot()
-    return {
-      get: (key) => snapshot.get(key),
-      scan: (range) => snapshot.scan(range),
-      close: () => {
-        this.#count(-1)
-        snapshot.close()
-      },
-    }
-  }
-}

@@ -189,6 +189,14 @@ describe('a replica is refused', () => {
     await expect(openStorage(dir)).rejects.toThrow(/staging record is of generation 2.*kv cluster rejoin n1/)
   })
 
+  test('not when a snapshot that was being received is given up: it begins anew', async () => {
+    const { dir, source } = await staged()
+    await tamper(dir, (_put, meta) => ({ ...meta, dead: [2] }))
+    const storage = await openStorage(dir)
+    expect(must(await sinkFor(storage, source)).nextChunk).toBe(0)
+    await closed(storage)
+  })
+
   test('when a newer quorate wrote it, without a word of damage', async () => {
     const dir = await replica()
     await raw(dir, async (db) => {
