@@ -19,7 +19,8 @@ export function readIdempotencyKey(header: string | string[] | undefined): Idemp
 
 function unquoted(text: string): string {
   if (!text.startsWith('"')) return text
-  if (text.length < 2 || !text.endsWith('"')) throw malformed()
+  // A quote alone leaves an empty token.
+  if (!text.endsWith('"')) throw malformed()
   return text.slice(1, -1)
 }
 
