@@ -1068,7 +1068,12 @@ export class Raft {
   #commitFor({ id }: Progress): LogIndex {
     const commit = this.#commitForGood
     const lead = this.#lead
-    if (lead === undefined || this.#settled || isMember(this.#configuration, id)) return commit
+    if (lead === undefined) return commit
+    // Who is a member until that is applied may be let go by it.
+    const leave = this.#unappliedChanges.leavesJointAfter(this.#log.applied)
+    if (leave !== undefined && leave <= commit && !this.#configuration.voters.includes(id))
+      return (leave - 1) as LogIndex
+    if (this.#settled || isMember(this.#configuration, id)) return commit
     return Math.min(commit, lead.settlesAt - 1) as LogIndex
   }
 

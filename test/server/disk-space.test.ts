@@ -293,7 +293,9 @@ test('what is kept is a file of that size, written out, and giving it back takes
 })
 
 test('of a directory that is gone nothing is known, and nothing is kept there', async () => {
-  const disk = new DirectoryDisk(join(tmpdir(), 'quorate-is-never-made'))
+  const gone = mkdtempSync(join(tmpdir(), 'quorate-space-'))
+  rmSync(gone, { recursive: true })
+  const disk = new DirectoryDisk(gone)
   expect(disk.freeBytes()).toBe(Number.POSITIVE_INFINITY)
   disk.takeReserve(10)
   await new Promise(setImmediate)

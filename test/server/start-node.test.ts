@@ -3,14 +3,16 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { NodeStartError, startNode } from '../../src/server/start-node.ts'
 import type { NodeOptions } from '../../src/server/types.ts'
 import { formatStorage } from '../../src/storage/index.ts'
 import { identity, initial } from '../storage/samples.ts'
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 }
-const dataDir = join(tmpdir(), 'quorate-is-never-made')
+const parent = mkdtempSync(join(tmpdir(), 'quorate-start-node-'))
+const dataDir = join(parent, 'is-never-made')
+afterAll(() => rmSync(parent, { recursive: true }))
 
 test.each(['0.0.0.0', '::', '', '10.0.0.1', '127.example.org', '127.0.0.1.example.org', '127.0.0.256'])(
   'without --insecure a node does not listen on %j, for clients or for peers',
