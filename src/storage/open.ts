@@ -71,15 +71,25 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   }
 }
 
-/** Durable when it returns, with those above it that are made too. */
+/**
+ * Durable when it returns, as are the names of those above it. Those that were there may have been made a moment ago, by an attempt that was
+ * interrupted or by somebody else; they may also be none of ours to open.
+ */
 function makeDirectory(dir: string): void {
-  let path = resolve(dir)
+  const path = resolve(dir)
   const first = mkdirSync(path, { recursive: true })
-  if (first === undefined) return
-  do {
-    path = dirname(path)
-    syncDirectory(path)
-  } while (path !== dirname(first))
+  for (const above of ancestors(path)) {
+    try {
+      syncDirectory(above)
+    } catch (error) {
+      if (first !== undefined && above.length >= dirname(first).length) throw error
+    }
+  }
+}
+
+/** The nearest first, the root last. */
+function* ancestors(path: string): Generator<string> {
+  for (let at = path; at !== dirname(at); at = dirname(at)) yield dirname(at)
 }
 
 async function makeReplica(dir: string, identity: Identity, initial: InitialState): Promise<void> {

@@ -629,4 +629,18 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/counted.test.ts'],
     edits: [edit('src/storage/watermark.ts', ' || from < mark)', ')')],
   },
+  {
+    id: 'M556',
+    title: 'the name of a directory that was there already is not made durable',
+    why: 'An attempt that was interrupted may have made it: a power cut takes the replica, with its directory. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        'of ancestors(path)) {',
+        'of first === undefined ? [] : ancestors(path)) {',
+      ),
+    ],
+  },
 ]
