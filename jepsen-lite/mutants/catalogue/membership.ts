@@ -253,8 +253,21 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'if (lead === undefined || this.#settled || isMember(this.#configuration, id)) return commit',
-        'if (lead === undefined || lead.settlesAt > 0) return commit',
+        'if (lead === undefined) return commit',
+        'if (lead === undefined || lead.settlesAt >= 0) return commit',
+      ),
+    ],
+  },
+  {
+    id: 'M448',
+    title: 'who is let go hears of it while the leader has not applied it',
+    why: 'Its leader takes that back with the next message: the commit index that it tells falls.',
+    layers: ['sim'],
+    edits: [
+      edit(
+        RAFT,
+        'if (leave !== undefined && leave <= commit && !this',
+        'if (leave !== undefined && leave < 0 && !this',
       ),
     ],
   },
