@@ -124,8 +124,11 @@ export class Body {
     if (refused !== undefined) {
       this.drop()
       done(refused)
-    } else if (this.#ended) done(this.#release())
-    else {
+    } else if (this.#ended) {
+      // Also where nothing is to come: node:http ends a connection on which it was expected and not said.
+      goOn()
+      done(this.#release())
+    } else {
       const late = (): void =>
         this.#refuse(new Refused('bad_request', 'the body did not arrive within the timeout'))
       this.#wanted = { limits, done, timer: setTimeout(late, limits.timeoutMs) }
