@@ -46,11 +46,12 @@ export class MachineClock {
 
   /** When it showed, or jumped over, `local`. */
   trueTime(local: number): number {
-    for (let at = this.#past.length; at >= 0; at--) {
-      const { from, rate, offset } = this.#past[at] ?? this.#now
-      if (at === 0 || from * rate + offset <= local) return Math.max(from, (local - offset) / rate)
+    let end = Number.POSITIVE_INFINITY
+    for (const { from, rate, offset } of [...this.#past, this.#now].reverse()) {
+      if (from * rate + offset <= local) return Math.min((local - offset) / rate, end)
+      end = from
     }
-    return 0
+    return end
   }
 
   jump(trueMs: number, ms: number): void {

@@ -29,6 +29,13 @@ const INSTANTS = [
   'n3/IDENTITY',
 ] as const
 
+/** What is there for a moment only, and what comes after it: who looks too late finds that one. */
+const FOLLOWED_BY: Partial<Record<(typeof INSTANTS)[number], string>> = {
+  'cluster.json.new': 'cluster.json',
+  'n1/FORMATTING': 'n1/IDENTITY',
+  'n2/FORMATTING': 'n2/IDENTITY',
+}
+
 const ENDINGS = {
   'its supervisor is killed': (child: ChildProcess) => child.kill('SIGKILL'),
   'all of it is killed': (child: ChildProcess) => process.kill(-(child.pid ?? 0), 'SIGKILL'),
@@ -136,7 +143,9 @@ async function interrupted(
     return isStored
   }
   const isThere = (): boolean | Promise<boolean> =>
-    instant === 'a write is acknowledged' ? put() : existsSync(space.path(instant))
+    instant === 'a write is acknowledged'
+      ? put()
+      : existsSync(space.path(instant)) || existsSync(space.path(FOLLOWED_BY[instant] ?? instant))
   while (!(await isThere())) {
     if (child.exitCode !== null) throw new Error(`before there is ${instant}: ${(await ended).stderr}`)
     await turn()
