@@ -106,7 +106,7 @@ async function run(options: NodeOptions): Promise<void> {
   // Also while it starts: a node that looks for the cluster it shall join ends on Ctrl-C.
   let asked: StopSignal | undefined
   let node: RunningNode | undefined
-  const forget = onStopSignals(
+  onStopSignals(
     (signal) => {
       asked = signal
       options.logger?.info({ signal }, 'stopping')
@@ -126,7 +126,6 @@ async function run(options: NodeOptions): Promise<void> {
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
-  forget()
   options.logger?.info({ reason: end.reason }, 'ended')
   if (end.kind === 'failed' || asked === undefined) throw new Failure(EXIT.failed, end.reason)
   if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')

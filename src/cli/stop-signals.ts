@@ -6,8 +6,11 @@ export const SAME_SIGNAL_MS = 500
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
-/** Calls `first` once, then `again` for each later signal. Returns how to stop listening. */
-export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): () => void {
+/**
+ * Calls `first` once, then `again` for each later signal, to the end of the process: what npm passes on may arrive after everything has
+ * ended in order, and would end the process as if it had not.
+ */
+export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): void {
   let firstAt: number | undefined
   const hear = (signal: StopSignal): void => {
     const now = performance.now()
@@ -19,7 +22,4 @@ export function onStopSignals(first: (signal: StopSignal) => void, again: () => 
     }
   }
   for (const signal of SIGNALS) process.on(signal, hear)
-  return () => {
-    for (const signal of SIGNALS) process.off(signal, hear)
-  }
 }

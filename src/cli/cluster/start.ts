@@ -67,7 +67,7 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
     return startHere(options, report)
   }
   let asked: StopSignal | undefined
-  const forget = onStopSignals(
+  onStopSignals(
     (signal) => {
       asked = signal
       report.say('Stopping …')
@@ -87,7 +87,6 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
     if (asked === undefined && !supervisor.isLost) throw error
   }
   await supervisor.stopped
-  forget()
   if (supervisor.isLost) throw new Failure(1, LOST)
   if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')
 }
