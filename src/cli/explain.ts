@@ -5,6 +5,9 @@ import { EXIT } from './exit-codes.ts'
 import { printable } from './output.ts'
 
 const NOTHING = 'nothing was written'
+const SAID_BY_NODE = new RegExp(`; ${NOTHING}$`)
+/** Other writes of the same command may have been made. */
+const NOTHING_OF_IT = 'what failed was not written'
 
 const UNAVAILABLE = new Set([
   'no_leader',
@@ -40,12 +43,12 @@ export function exitCodeOf(error: QuorateError, intent: Intent): number {
 }
 
 export function explain(error: QuorateError, intent: Intent): string {
-  const said = withoutEnd(error.message)
+  const said = withoutEnd(error.message).replace(SAID_BY_NODE, '')
   if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
     const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
     return `the outcome is unknown: ${said}. The change may have been made, or may still be${check}`
   }
-  const nothing = intent.kind === 'write' && !said.endsWith(NOTHING) ? `; ${NOTHING}` : ''
+  const nothing = intent.kind === 'write' ? `; ${intent.fromFiles === true ? NOTHING_OF_IT : NOTHING}` : ''
   const who = error.node ?? error.endpoint ?? 'a node'
   switch (error.code) {
     case 'unreachable':

@@ -146,6 +146,37 @@ describe('import of a directory', () => {
     expect(ended.code).toBe(1)
     expect(ended.err).toMatch(/^stopped after 50 keys, .*\nerror: .*the store is full.*\n$/)
   })
+
+  test('what became of every write under way decides what is said, not which of them failed first', async () => {
+    for (const name of ['done', 'lost', 'refused']) writeFileSync(join(dir, name), 'x')
+    node.fault = ({ target }) => {
+      // It tells when to come back: the client gives up at once.
+      if (target === '/v1/kv/refused')
+        return problem(503, 'no_quorum', 'one of three voters', { retry_after_ms: 3_600_000 })
+      if (target === '/v1/kv/lost') return { ...problem(504, 'outcome_unknown', 'lost'), do: true }
+      return undefined
+    }
+    const unknown = await kv('import dir --timeout 500ms')
+    expect(unknown.err).toMatch(/^stopped after 1 key, .*\nerror: the outcome is unknown: .*kv ls\n$/)
+    expect(unknown.code).toBe(6)
+    expect(node.contents).toEqual({ done: 'x', lost: 'x' })
+    rmSync(join(dir, 'lost'))
+    const refused = await kv('import dir --timeout 500ms')
+    expect(refused.code).toBe(5)
+    expect(refused.err).toMatch(
+      /^stopped after 1 key, .*\nerror: .*one of three voters; what failed was not written\n$/,
+    )
+  })
+
+  test('a mistake in the source does not hide that the outcome of a write is unknown', async () => {
+    node.fault = ({ method }) =>
+      method === 'PUT' ? { ...problem(504, 'outcome_unknown', 'lost'), do: true } : undefined
+    const ended = await kv('import - --timeout 500ms', '{"key":"k","value":"v"}\nno record\n')
+    expect(ended.err).toMatch(
+      /^error: line 2 of .*\nstopped after 0 keys, .*\nerror: the outcome is unknown: .*kv ls\n$/,
+    )
+    expect(ended.code).toBe(6)
+  })
 })
 
 describe('NDJSON', () => {
@@ -247,7 +278,9 @@ describe('NDJSON', () => {
       }
     })
     expect(interrupted.code).toBe(130)
-    expect(interrupted.err).toMatch(/^stopped after [01] keys?, .*\nerror: interrupted\n$/)
+    expect(interrupted.err).toMatch(
+      /^stopped after [01] keys?, .*\nerror: interrupted(; the change may have been made)?\n$/,
+    )
   })
 
   test('what export writes, import takes', async () => {

@@ -146,9 +146,9 @@ async function writeAll(
 ): Promise<void> {
   const underway = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
-  let failure: { readonly error: unknown } | undefined
+  const failures: unknown[] = []
   const fail = (error: unknown): void => {
-    failure ??= { error }
+    failures.push(error)
     // Whoever writes to us may not do so again for a long time.
     stopReading()
   }
@@ -156,7 +156,7 @@ async function writeAll(
     const key = Buffer.from(item.key).toString('latin1')
     const turn = lastOfKey.get(key) ?? Promise.resolve()
     const write = turn
-      .then(() => (failure === undefined ? writeOne(target, item, totals) : undefined))
+      .then(() => (failures.length === 0 ? writeOne(target, item, totals) : undefined))
       .catch(fail)
       .finally(() => {
         underway.delete(write)
@@ -171,15 +171,24 @@ async function writeAll(
       else if (item.kind === 'skip') totals.skip(item.name, item.reason)
       else totals.openEnd(item.reason)
       while (underway.size >= WRITES_AT_ONCE) await Promise.race(underway)
-      if (failure !== undefined) break
+      if (failures.length > 0) break
     }
   } catch (error) {
     fail(error)
   }
-  // All of them come to an end before anything is said, whichever failed first.
+  // All of them come to an end before anything is said: one that may have been made counts more than the failure that came first.
   await Promise.all(underway)
-  if (failure !== undefined) throw failure.error
+  if (failures.length === 0) return
+  const [first] = failures
+  const error = failures.find(isUnknown) ?? first
+  if (first instanceof Failure && error !== first) {
+    totals.progress.clear()
+    say(`error: ${first.message}`)
+  }
+  throw error
 }
+
+const isUnknown = (error: unknown): boolean => error instanceof QuorateError && error.written === 'unknown'
 
 async function writeOne({ client, signal, prefix }: Target, item: WriteItem, totals: Totals): Promise<void> {
   let value: Uint8Array
