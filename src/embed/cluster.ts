@@ -58,7 +58,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
   checkCluster(options)
   const names = namesOf(options)
   refuseFewer(names, options.dataDir)
-  const temporary = options.dataDir === undefined ? await mkdtemp(join(tmpdir(), 'quorate-')) : undefined
+  const temporary = options.dataDir === undefined ? await mkdtemp(resolve(tmpdir(), 'quorate-')) : undefined
   const nodes: Node[] = []
   let mesh: RelayMesh | undefined
   try {

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { isIP, isIPv4 } from 'node:net'
+import { resolve } from 'node:path'
 import { encodeState, initialState } from '../kv/index.ts'
 import {
   asIndex,
@@ -65,8 +66,10 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 const ANNOUNCE_MS_MAX = 5_000
 
 /** Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says what to do. */
-export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  checkOptions(options)
+export async function startNode(given: NodeOptions): Promise<RunningNode> {
+  checkOptions(given)
+  // LevelDB opens files by their path, and the application may change its working directory meanwhile.
+  const options = { ...given, dataDir: resolve(given.dataDir) }
   const logger = options.logger ?? silent
   const noSpace = (error: unknown): never => {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(options.dataDir, error)) : error

@@ -204,6 +204,7 @@ export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Nam
 
 export interface NodeOptions {
   readonly name: string
+  /** A relative one is meant from where the process is when the node is started. */
   readonly dataDir: string
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress

@@ -1,15 +1,16 @@
 // startCluster, as somebody's integration test uses it.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
 import {
-  type Client,
+  Client,
   type EmbeddedCluster,
   type EmbeddedNode,
   startCluster,
+  startNode,
   UnavailableError,
 } from '../../src/index.ts'
 
@@ -86,6 +87,29 @@ test('data in a directory of the user stays, and the next cluster goes on with i
   await cluster.close()
   expect(readdirSync(dataDir)).toEqual(['n1', 'n2', 'n3'])
   rmSync(dataDir, { recursive: true })
+})
+
+test('a node keeps to its directory when the process goes to another one', async () => {
+  const before = process.cwd()
+  const [home, elsewhere] = [join(place, 'home'), join(place, 'elsewhere')]
+  for (const dir of [home, elsewhere]) mkdirSync(join(dir, 'data'), { recursive: true })
+  const listen = { host: '127.0.0.1', port: 0 }
+  process.chdir(home)
+  try {
+    const founding = { kind: 'bootstrap' } as const
+    const node = await startNode({ name: 'n1', dataDir: 'data', listen, peerListen: listen, founding })
+    process.chdir(elsewhere)
+    const kv = new Client({ endpoints: [node.url] })
+    // Enough for LevelDB to begin new files.
+    await Promise.all(Array.from({ length: 12 }, (_, at) => kv.put(`${at}`, Buffer.alloc(1_000_000))))
+    expect(readdirSync('data')).toEqual([])
+    await kv.close()
+    await node.stop()
+    expect((await node.ended).kind).toBe('stopped')
+  } finally {
+    process.chdir(before)
+    for (const dir of [home, elsewhere]) rmSync(dir, { recursive: true })
+  }
 })
 
 test('a start that fails leaves nothing behind', async () => {

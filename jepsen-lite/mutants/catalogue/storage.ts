@@ -606,6 +606,20 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit('src/server/start-node.ts', ' && !isInUse(options.dataDir)', '')],
   },
   {
+    id: 'M616',
+    title: 'a node opens its files relative to wherever the process is',
+    why: 'Once the application has changed its working directory, LevelDB writes what is acknowledged somewhere else. Our own.',
+    layers: UNIT,
+    tests: ['test/embed/cluster.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/start-node.ts',
+        '{ ...given, dataDir: resolve(given.dataDir) }',
+        '{ ...given, dataDir: given.dataDir || resolve() }',
+      ),
+    ],
+  },
+  {
     id: 'M553',
     title: 'a write that failed is not noted',
     why: 'LevelDB counts it, a compaction records the number, and the next start misses acknowledged writes that never were. Our own.',
