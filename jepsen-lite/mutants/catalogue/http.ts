@@ -552,4 +552,12 @@ export const HTTP_FRONT: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M576',
+    title: 'a connection goes on behind a request for another protocol',
+    why: 'The parser drops what came with its end: a request gets no answer, and the rest of a value is read as a request.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(HTTP_LANE, '    if (asksForUpgrade(request)) response.shouldKeepAlive = false\n', '')],
+  },
 ]

@@ -560,6 +560,32 @@ describe('a connection', () => {
     await atRest(served)
   })
 
+  const UPGRADE = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n'
+  const UPGRADES: readonly (readonly [string, string])[] = [
+    ['without a body', get('a', UPGRADE)],
+    ['with a body', put('a', 'abc', UPGRADE)],
+    ['with chunks', `${CHUNKED.slice(0, -2)}${UPGRADE}\r\n1\r\na\r\n0\r\n\r\n`],
+  ]
+  test.each(LANES.flatMap((lane) => UPGRADES.map((each) => [lane, ...each] as const)))(
+    'that asks for another protocol on the %s lane ends with the answer, and nothing sent behind it is done: %s',
+    async (lane, _, request) => {
+      const served = await serve()
+      for (let time = 0; time < 2; time++) {
+        const client = lane === 'fast' ? new Client(served.port) : await onNodeHttp(served)
+        const asked = served.node.asked.length
+        // Where its head is lost, the rest of the value is another request.
+        const [head = '', value] = put('b', put('c', '')).split(/(?<=Content-Length: \d+\r\n\r\n)(?=PUT)/)
+        await client.send(request + head, value ?? '')
+        const answer = await client.answer()
+        expect([200, 404]).toContain(statusOf(answer))
+        expect(answer).toContain('Connection: close')
+        expect(await client.rest()).not.toContain('HTTP/1.1 200')
+        expect(served.node.asked).toHaveLength(asked + 1)
+        await atRest(served)
+      }
+    },
+  )
+
   test('that breaks off within a large upload can read why', async () => {
     const served = await serve()
     const client = await new Client(served.port).send(`${CHUNKED}1\r\na\r\n`)
