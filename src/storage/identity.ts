@@ -64,12 +64,17 @@ function orUnreadable<T>(path: string, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    throw new StorageRefusedError(
-      `${path} cannot be read: ${asError(error).message}. Nothing was changed. Look at permissions and at the disk.`,
-      { cause: error },
-    )
+    throw unreadable(path, error)
   }
 }
+
+/** What is there may be whole: to begin anew is not the remedy. */
+export const unreadable = (path: string, error: unknown): StorageRefusedError =>
+  new StorageRefusedError(
+    `${path} cannot be read: ${asError(error).message}. Nothing was changed. ` +
+      `Look at permissions, the limit of open files and the disk, then start the node again.`,
+    { cause: error },
+  )
 
 function encode({ clusterId, replicaId, name, formatVersion }: Identity): string {
   const text = `quorate node\nformat ${formatVersion}\ncluster ${clusterId}\nreplica ${replicaId}\nname ${name}\n`

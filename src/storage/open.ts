@@ -5,7 +5,14 @@ import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
 import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefusedError } from './errors.ts'
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
-import { beginFormatting, endFormatting, inspectDirectory, syncDirectory, writeIdentity } from './identity.ts'
+import {
+  beginFormatting,
+  endFormatting,
+  inspectDirectory,
+  syncDirectory,
+  unreadable,
+  writeIdentity,
+} from './identity.ts'
 import {
   createDatabase,
   type Database,
@@ -142,12 +149,7 @@ function verified(
     // Files that are being written to may look like anything.
     if (isInUse(dir)) throw inUse(dir)
     if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
-    throw new StorageRefusedError(
-      `${dir} cannot be read: ${asError(error).message}. ${rejoinAdvice(identity.name)}`,
-      {
-        cause: error,
-      },
-    )
+    throw unreadable(dir, error)
   }
 }
 

@@ -228,10 +228,13 @@ describe('opening', () => {
     renameSync(watermark, join(dir, 'elsewhere'))
     expect(await open()).toMatchObject(refused(/WATERMARK is damaged: the file is missing\. .*rejoin n1/))
     mkdirSync(watermark)
-    expect(await open()).toMatchObject({
-      ...refused(/node cannot be read: EISDIR.*rejoin n1/),
+    const unreadable = await open()
+    expect(unreadable).toMatchObject({
+      ...refused(/node cannot be read: EISDIR.*Nothing was changed\. Look at permissions/),
       cause: { code: 'EISDIR' },
     })
+    // It may be the owner of a file, or the limit of open files: what is promised there is not lost by that.
+    expect(unreadable).not.toMatchObject(refused(/rejoin/))
   })
 
   test('says what is wrong with the disk when its files are whole', async () => {
