@@ -1,6 +1,7 @@
 // Everything that can be typed, in one place. What a command does is loaded when it runs: `kv get` should not pay for `kv import`.
 
 import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import { endpointUrl } from '../client/address.ts'
 import { nearest } from '../client/nearest.ts'
 import { version } from '../server/version.ts'
 import { Failure } from './cluster/failure.ts'
@@ -164,7 +165,7 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
     new Command('leader').description('move leadership').addCommand(
       withExamples(new Command('transfer'), ['kv leader transfer', 'kv leader transfer n2'])
         .description('hand leadership to another node')
-        .argument('[node]', 'its name; without it, the node that is best prepared')
+        .argument('[node]', 'its name; without it, the node that is best prepared', parseText)
         .action(async (node) => {
           const { transferLeader } = await import('./commands/leader.ts')
           await transferLeader(flags(), node)
@@ -216,7 +217,7 @@ function memberCommand(flags: () => GlobalFlags) {
         ]),
       )
         .description('add a node as a learner; it becomes a voter once it has caught up')
-        .argument('<name>')
+        .argument('<name>', '', parseText)
         .action(async (name, options) => {
           const { addMember } = await import('./commands/member.ts')
           await addMember(flags(), name, options satisfies NewMemberFlags)
@@ -225,7 +226,7 @@ function memberCommand(flags: () => GlobalFlags) {
     .addCommand(
       withExamples(new Command('remove'), ['kv member remove n4'])
         .description('take a node out; refused when the rest would have no quorum')
-        .argument('<name>')
+        .argument('<name>', '', parseText)
         .action(async (name) => {
           const { removeMember } = await import('./commands/member.ts')
           await removeMember(flags(), name)
@@ -238,8 +239,8 @@ function memberCommand(flags: () => GlobalFlags) {
         ]),
       )
         .description('drop a lost replica and add a new one in its place, in one change')
-        .argument('<name>')
-        .option('--name <name>', 'a new name for it')
+        .argument('<name>', '', parseText)
+        .option('--name <name>', 'a new name for it', parseText)
         .action(async (name, options) => {
           const { replaceMember } = await import('./commands/member.ts')
           await replaceMember(flags(), name, options)
@@ -249,9 +250,9 @@ function memberCommand(flags: () => GlobalFlags) {
 
 function withReplicaFlags(command: Command) {
   return command
-    .requiredOption('--replica-id <id>', 'the id that its data directory was formatted with')
-    .requiredOption('--peer <host:port>', 'its peer listener')
-    .requiredOption('--url <url>', 'its HTTP API')
+    .requiredOption('--replica-id <id>', 'the id that its data directory was formatted with', parseText)
+    .requiredOption('--peer <host:port>', 'its peer listener', parseText)
+    .requiredOption('--url <url>', 'its HTTP API', parseUrl)
 }
 
 /** Named in every help, loaded when they are meant. */
@@ -331,6 +332,20 @@ function adopt(command: CommandUnknownOpts): void {
 function keyArgument(key: string): string {
   if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
   return key
+}
+
+function parseText(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must not be empty.')
+  return text
+}
+
+function parseUrl(text: string): string {
+  try {
+    endpointUrl(text)
+  } catch (error) {
+    throw new InvalidArgumentError(`${error instanceof Error ? error.message : error}.`)
+  }
+  return text
 }
 
 function parseCount(text: string): number {

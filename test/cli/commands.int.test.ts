@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { FakeNode, problem } from '../client/fake-node.ts'
+import { FakeNode, memberJson, problem } from '../client/fake-node.ts'
 import { KV, kv as run } from './run-kv.ts'
 
 let node: FakeNode
@@ -364,6 +364,18 @@ describe('where values of global flags come from', () => {
     expect(named).toMatchObject({ code: 0, out: 'v' })
     expect(node.seen.map((seen) => seen.target)).toEqual(['/v1/kv/k'])
     expect(await run(['get', 'k'], { cwd: scratch })).toMatchObject({ code: 0, out: 'v' })
+    // A member may tell an address that is not for us, such as that of a proxy.
+    const others = ['https://kv.example', 'http://127.0.0.1:1/n3']
+    node.members = [node.url, ...others].map((url, at) => memberJson(`n${at + 1}`, url))
+    const status = await run(['status', '-o', 'ndjson'], { cwd: scratch })
+    expect(status.err).toBe('')
+    expect(status.code).toBe(0)
+    expect(status.out.split('\n').map((line) => line && JSON.parse(line))).toMatchObject([
+      { name: 'n1', state: 'running' },
+      { name: 'n2', url: others[0], state: 'unreachable' },
+      { name: 'n3', url: others[1], state: 'unreachable' },
+      '',
+    ])
   })
 
   test('the time-out is passed on', async () => {

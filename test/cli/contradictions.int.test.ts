@@ -1,4 +1,4 @@
-// Flags that contradict each other are a mistake of the command line: exit code 2, and nothing is sent.
+// Flags that contradict each other, and what can be no name or address, are mistakes of the command line: exit code 2, and nothing is sent.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { FakeNode } from '../client/fake-node.ts'
@@ -13,6 +13,8 @@ beforeAll(async () => {
 
 afterAll(() => node.close())
 
+const replica = ['--replica-id', '1', '--peer', '127.0.0.1:1']
+
 test.each<[string[], ...string[]]>([
   [['put', 'k', 'v', '--if-absent', '--if-revision', '5'], '--if-revision', '--if-absent'],
   [['put', 'k', '-', '--if-revision', '0', '--if-absent'], '--if-revision', '--if-absent'],
@@ -21,6 +23,13 @@ test.each<[string[], ...string[]]>([
   [['ls', '--max-staleness', '1s', '--consistency', 'lease'], '--max-staleness', '--consistency stale'],
   [['get', 'k', '--max-staleness', '25h', '--consistency', 'stale'], '24h'],
   [['get', 'k', '--max-staleness', '0ms', '--consistency', 'stale'], '24h'],
+  [['member', 'add', 'n4', ...replica, '--url', 'https://127.0.0.1:1'], "'--url <url>'", 'only http://'],
+  [['member', 'add', 'n4', ...replica, '--url', ''], "'--url <url>'", 'not an endpoint'],
+  [['member', 'add', '', ...replica, '--url', 'http://127.0.0.1:1'], "'name'", 'empty'],
+  [['member', 'replace', 'n1', ...replica, '--url', 'n1:1', '--name', ''], "'--name <name>'", 'empty'],
+  [['member', 'replace', '', ...replica, '--url', 'n1:1'], "'name'", 'empty'],
+  [['member', 'remove', ''], "'name'", 'empty'],
+  [['leader', 'transfer', ''], "'node'", 'empty'],
 ])('kv %j', async (args, ...says) => {
   const { code, err } = await kv(args, { endpoints: node.url })
   expect(code).toBe(2)

@@ -50,6 +50,8 @@ async function ask({ client, timeoutMs, signal }: Session, node: NodeToAsk): Pro
     const answer = await client.status({ endpoint: node.url, timeoutMs: limitMs, signal })
     return { ...node, name: answer.name, status: answer, error: undefined }
   } catch (error) {
+    // The client refuses an address that is not for it, such as that of a proxy.
+    if (error instanceof TypeError) return { ...node, status: undefined, error: unreachable(error.message) }
     if (!(error instanceof QuorateError) || error.code === 'aborted') throw error
     return { ...node, status: undefined, error }
   }
@@ -60,10 +62,12 @@ function nobodyAnswered(rows: readonly Row[]): QuorateError {
   const errors = rows.flatMap((row) => row.error ?? [])
   const urls = rows.map((row) => row.url).join(', ')
   return (
-    errors.find((error) => !(error instanceof UnreachableError)) ??
-    new UnreachableError(`cannot connect to ${urls}`, { code: 'unreachable', written: 'no' })
+    errors.find((error) => !(error instanceof UnreachableError)) ?? unreachable(`cannot connect to ${urls}`)
   )
 }
+
+const unreachable = (message: string): UnreachableError =>
+  new UnreachableError(message, { code: 'unreachable', written: 'no' })
 
 /** A node that is cut off may not know yet that its leader was replaced: the highest term is right. Not everybody may have heard of its leader yet. */
 function summary(rows: readonly Row[], answered: readonly NodeStatus[]): object {
