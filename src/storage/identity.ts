@@ -114,11 +114,15 @@ export function writeIdentity(dir: string, identity: Identity): void {
   syncDirectory(dir)
 }
 
-/** Durable when it returns. What an earlier attempt has left is deleted. */
+/**
+ * Durable when it returns. What an earlier attempt has left is deleted, but for LOCK: somebody may have locked it meanwhile, and with another file
+ * of that name two would have the lock.
+ */
 export function beginFormatting(dir: string): void {
   const path = join(dir, FORMATTING_FILE)
   if (existsSync(path)) {
-    for (const name of namesIn(dir)) if (OF_A_DATABASE.test(name)) rmSync(join(dir, name))
+    const left = namesIn(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')
+    for (const name of left) rmSync(join(dir, name), { force: true })
     return
   }
   const file = openSync(path, 'wx')

@@ -61,13 +61,14 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
 
 /** Makes an empty or absent directory the home of a new replica. IDENTITY comes last: without it the rest counts for nothing. */
 export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
-  if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
-  // Somebody formats it just now.
-  if (isInUse(dir)) throw inUse(dir)
+  refuseUnlessFree(dir)
   try {
     makeDirectory(dir)
+    // That takes its time: somebody may have begun meanwhile, or be done.
+    refuseUnlessFree(dir)
     await makeReplica(dir, identity, initial)
   } catch (error) {
+    if (error instanceof StorageRefusedError || error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
     const cause = causeOf(error)
     throw new StorageRefusedError(
@@ -76,6 +77,12 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
       { cause },
     )
   }
+}
+
+function refuseUnlessFree(dir: string): void {
+  if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
+  // Somebody formats it just now.
+  if (isInUse(dir)) throw inUse(dir)
 }
 
 /**
@@ -104,12 +111,24 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   const db = await createDatabase(dir, levelLimits)
   try {
     await fill(dir, db, initial)
+    // Whoever began at the same instant, and has no lock, may have deleted our files as those of an interrupted attempt.
+    if (!isWhole(dir)) throw inUse(dir)
     // The lock is held until the directory says whose it is: another process would take it for one whose formatting was interrupted.
     writeIdentity(dir, identity)
     endFormatting(dir)
   } finally {
     // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
     await db.close()
+  }
+}
+
+function isWhole(dir: string): boolean {
+  try {
+    verifyDatabase(dir, { reached: lowerBound(dir), discardSuspectTail: false })
+    return true
+  } catch (error) {
+    if (error instanceof Damage) return false
+    throw error
   }
 }
 

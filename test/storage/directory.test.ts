@@ -1,17 +1,37 @@
-// A new replica is not lost with its directory: the names that lead to it are durable, whoever made them.
+// A new replica is not lost with its directory: the names that lead to it are durable, whoever made them, and of several that format it at the
+// same time none destroys what another one has made.
 
-import { mkdirSync, rmSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { formatStorage } from '../../src/storage/index.ts'
+import { formatStorage, openStorage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { identity, initial } from './samples.ts'
 
-const disk = vi.hoisted(() => ({ synced: new Set<string>(), unreadable: '' }))
+const disk = vi.hoisted(() => ({
+  synced: new Set<string>(),
+  unreadable: '',
+  /** What somebody else does when the file of that name is opened, once. */
+  other: { name: '', act: () => {} },
+}))
 
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>()
   const openSync: typeof fs.openSync = (path, ...rest) => {
+    const { name, act } = disk.other
+    if (name !== '' && path.toString().endsWith(name)) {
+      disk.other = { name: '', act: () => {} }
+      act()
+    }
     if (path === disk.unreadable) throw Object.assign(new Error('permission denied'), { code: 'EACCES' })
     return fs.openSync(path, ...rest)
   }
@@ -49,4 +69,63 @@ test('one above that belongs to somebody else and cannot be read does no harm, u
   const { synced, home } = await formatted(3, 'a')
   expect(synced).toContain(home)
   await expect(formatted(1, 'a')).rejects.toThrow('permission denied')
+})
+
+/** A directory that another formatting is at work on, or one that has just ended, as `finished` says. */
+async function another(home: string, finished: boolean): Promise<{ dir: string; end: () => Promise<void> }> {
+  const dir = join(home, 'another')
+  await formatStorage(dir, identity, initial)
+  const storage = await openStorage(dir)
+  if (!finished) {
+    rmSync(join(dir, 'IDENTITY'))
+    writeFileSync(join(dir, 'FORMATTING'), '')
+  }
+  return { dir, end: () => new Promise((resolve) => storage.close(() => resolve())) }
+}
+
+test.each([
+  ['is at work on it', false],
+  ['is done', true],
+])('whoever makes its names durable sees that somebody else %s meanwhile', async (_, finished) => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const { dir, end } = await another(home, finished)
+  const files = readdirSync(dir)
+  const path = join(home, 'n1')
+  disk.other = { name: home, act: () => renameSync(dir, path) }
+  await expect(formatStorage(path, identity, initial)).rejects.toThrow(
+    finished ? 'holds a node already' : 'is in use',
+  )
+  expect(readdirSync(path)).toEqual(files)
+  await end()
+})
+
+test.each(['CURRENT', 'MANIFEST', '.log'])(
+  'of two that begin at the same instant neither makes a node without its %s',
+  async (ending) => {
+    const home = await temporaryDirectory()
+    onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+    const path = join(home, 'n1')
+    const act = (): void => {
+      for (const name of readdirSync(path)) if (name.includes(ending)) rmSync(join(path, name))
+    }
+    // Made after the database.
+    disk.other = { name: 'WATERMARK', act }
+    await expect(formatStorage(path, identity, initial)).rejects.toThrow('is in use')
+    expect(existsSync(join(path, 'IDENTITY'))).toBe(false)
+    await formatStorage(path, identity, initial)
+    const storage = await openStorage(path)
+    expect(storage.identity).toEqual(identity)
+    await new Promise<void>((resolve) => storage.close(() => resolve()))
+  },
+)
+
+test('the lock of an interrupted attempt stays where it is: somebody may have taken it since', async () => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  for (const left of ['FORMATTING', 'LOCK', 'CURRENT']) writeFileSync(join(home, left), '')
+  // Otherwise another file might get its number.
+  linkSync(join(home, 'LOCK'), join(home, 'link'))
+  await formatStorage(home, identity, initial)
+  expect(statSync(join(home, 'LOCK')).ino).toBe(statSync(join(home, 'link')).ino)
 })

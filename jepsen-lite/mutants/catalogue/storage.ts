@@ -606,20 +606,6 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit('src/server/start-node.ts', ' && !isInUse(options.dataDir)', '')],
   },
   {
-    id: 'M616',
-    title: 'a node opens its files relative to wherever the process is',
-    why: 'Once the application has changed its working directory, LevelDB writes what is acknowledged somewhere else. Our own.',
-    layers: UNIT,
-    tests: ['test/embed/cluster.int.test.ts'],
-    edits: [
-      edit(
-        'src/server/start-node.ts',
-        '{ ...given, dataDir: resolve(given.dataDir) }',
-        '{ ...given, dataDir: given.dataDir || resolve() }',
-      ),
-    ],
-  },
-  {
     id: 'M553',
     title: 'a write that failed is not noted',
     why: 'LevelDB counts it, a compaction records the number, and the next start misses acknowledged writes that never were. Our own.',
@@ -656,5 +642,50 @@ export const STORAGE: readonly Mutant[] = [
         'of first === undefined ? [] : ancestors(path)) {',
       ),
     ],
+  },
+  {
+    id: 'M616',
+    title: 'a node opens its files relative to wherever the process is',
+    why: 'Once the application has changed its working directory, LevelDB writes what is acknowledged somewhere else. Our own.',
+    layers: UNIT,
+    tests: ['test/embed/cluster.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/start-node.ts',
+        '{ ...given, dataDir: resolve(given.dataDir) }',
+        '{ ...given, dataDir: given.dataDir || resolve() }',
+      ),
+    ],
+  },
+  {
+    id: 'M617',
+    title: 'whoever formats a directory does not look again before deleting what is there',
+    why: 'While names were made durable somebody else has begun: the files of a node that runs are deleted under it. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        `    refuseUnlessFree(dir)
+    await makeReplica`,
+        `    await makeReplica`,
+      ),
+    ],
+  },
+  {
+    id: 'M618',
+    title: 'LOCK goes with what an interrupted formatting has left',
+    why: 'Who has locked it meanwhile and who makes a new one both have the lock. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts', 'test/storage/identity.test.ts'],
+    edits: [edit('src/storage/identity.ts', " && name !== 'LOCK'", '')],
+  },
+  {
+    id: 'M619',
+    title: 'a directory becomes a node without a look at its files',
+    why: 'Somebody who began at the same instant may have deleted them: nothing starts there any more. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [edit('src/storage/open.ts', 'if (!isWhole(dir)) throw inUse(dir)', '')],
   },
 ]
