@@ -18,6 +18,7 @@ export type OperationEnd =
 class WrongAnswer extends Error {}
 
 type Answer = Extract<HttpEnd, { kind: 'answer' }>
+type Change = Exclude<Operation, { readonly f: 'get' | 'range' }>
 
 /** Sends a request to the node of the operation. */
 type Ask = (request: HttpRequest) => Promise<HttpEnd>
@@ -65,16 +66,14 @@ export async function perform(
 async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Promise<OperationEnd> {
   const read = readEnd(await ask(getRequest(op.key)), (answer) => ({
     ...recordRead(answer),
-    ...reflected(answer),
+    ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
   }))
   if (read.kind !== 'ok') return read
   const { value = null, modRevision, ...rest } = read.result
   if (value !== op.from)
     return { kind: 'ok', result: { ...rest, value, current: modRevision ?? null, applied: false } }
-  const put = await ask(putRequest(op.key, op.to, { ...unchanged(modRevision), ...once(op) }))
-  const end = changeEnd(put, op)
-  if (end.kind !== 'ok' || end.result.applied !== false) return end
-  return { kind: 'fail', why: 'the key changed between its read and its put', unreachable: false }
+  const put = await putUnchanged(ask, op, op.to, modRevision)
+  return put ?? { kind: 'fail', why: 'the key changed between its read and its put', unreachable: false }
 }
 
 /** The same for an append, until it is made: a condition that fails says that nothing was written. */
@@ -87,12 +86,26 @@ async function append(
     const read = readEnd(await ask(getRequest(op.key)), recordRead)
     if (read.kind !== 'ok') return read
     const value = (read.result.value ?? '') + op.value
-    const put = await ask(putRequest(op.key, value, { ...unchanged(read.result.modRevision), ...once(op) }))
-    const end = changeEnd(put, op)
-    if (end.kind !== 'ok') return end
-    if (end.result.applied !== false) return { kind: 'ok', result: { ...end.result, value } }
+    const put = await putUnchanged(ask, op, value, read.result.modRevision)
+    if (put?.kind === 'ok') return { kind: 'ok', result: { ...put.result, value } }
+    if (put !== undefined) return put
   }
   return { kind: 'fail', why: 'others were faster until the time ran out', unreachable: false }
+}
+
+/** Puts under the condition that the key is as it was read. undefined: it is not any more. */
+async function putUnchanged(
+  ask: Ask,
+  op: Extract<Operation, { f: 'cas' | 'append' }>,
+  value: string,
+  modRevision: number | undefined,
+): Promise<OperationEnd | undefined> {
+  const put = await ask(putRequest(op.key, value, { ...unchanged(modRevision), ...once(op) }))
+  const end = changeEnd(put, op)
+  if (end.kind !== 'ok' || end.result.applied !== false) return end
+  if (end.result.current !== (modRevision ?? null)) return undefined
+  // No other check sees this answer: it is not written down.
+  return wrongRefusal('412 to a condition that, as it shows itself, holds')
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -167,11 +180,11 @@ function readEnd(end: HttpEnd, result: (answer: Answer) => Result): OperationEnd
   }
 }
 
-function changeEnd(end: HttpEnd, asked: Once): OperationEnd {
+function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
   if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   if (end.status === 200) {
-    const made = madeChange(end)
+    const made = madeChange(end, asked)
     // It says that it was made, and not what became of it.
     if (made === undefined)
       return {
@@ -181,27 +194,30 @@ function changeEnd(end: HttpEnd, asked: Once): OperationEnd {
       }
     return { kind: 'ok', result: { ...made, ...replayedBy(end, asked) } }
   }
-  if (end.status === 412) {
-    const { current } = json(end)
-    if (current === undefined)
-      return {
-        kind: 'fail',
-        why: 'wrong answer',
-        unreachable: false,
-        wrong: `412 without what is there: ${shown(end)}`,
-      }
-    const modRevision = isObject(current) ? wholeOf(current.mod_revision) : undefined
-    const result = {
-      applied: false,
-      current: modRevision ?? null,
-      ...reflected(end),
-      ...replayedBy(end, asked),
-    }
-    return { kind: 'ok', result }
-  }
+  if (end.status === 412) return conditionFailed(end, asked)
   // 504 outcome_unknown and 500 internal may have been written; every other refusal came before the log.
   return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: codeOf(end) } : refusal(end)
 }
+
+/** It tells what there is instead, and at which revision of the store. */
+function conditionFailed(answer: Answer, asked: Change): OperationEnd {
+  const { code, current } = json(answer)
+  const meta = isObject(current) && current.key === asked.key ? metaOf(current) : undefined
+  const revision = wholeIn(header(answer, 'kv-revision'))
+  const isWhole = code === 'precondition_failed' && (current === null || meta !== undefined)
+  if (!isWhole || revision === undefined)
+    return wrongRefusal(`412 that does not tell what is there, and at which revision: ${shown(answer)}`)
+  const { modRevision = null } = meta ?? {}
+  return {
+    kind: 'ok',
+    result: { applied: false, current: modRevision, revision, ...replayedBy(answer, asked) },
+  }
+}
+
+const wrongRefusal = (wrong: string): OperationEnd => ({
+  ...{ kind: 'fail', why: 'wrong answer', unreachable: false },
+  wrong,
+})
 
 /** What a server may say to requests that are in order. */
 const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
@@ -214,14 +230,17 @@ function refusal(answer: Answer): OperationEnd {
 
 const shown = ({ body }: Answer): string => body.slice(0, 200)
 
-/** A put tells the revision and the version that it gave its key, a delete how many keys there were. */
-function madeChange(answer: Answer): Result | undefined {
-  const { revision, mod_revision, version, deleted } = json(answer)
-  const made = { revision: wholeOf(revision), modRevision: wholeOf(mod_revision), version: wholeOf(version) }
-  if (made.revision === undefined) return undefined
-  if (deleted === 0 || deleted === 1) return { revision: made.revision, deleted }
-  const { revision: store, modRevision, version: count = 0 } = made
-  return modRevision === undefined || count < 1 ? undefined : { revision: store, modRevision, version: count }
+/** A delete tells how many keys there were, a put what has become of its key. */
+function madeChange(answer: Answer, { f }: Change): Result | undefined {
+  const body = json(answer)
+  const revision = wholeOf(body.revision)
+  if (revision === undefined) return undefined
+  if (f !== 'del' && f !== 'release') {
+    const meta = metaOf(body)
+    return meta && { revision, ...meta }
+  }
+  const { deleted } = body
+  return deleted === 0 || deleted === 1 ? { revision, deleted } : undefined
 }
 
 /** To whoever sent a token it says whether it had applied the request before. */
@@ -276,23 +295,33 @@ function revisionOf(value: unknown): Result {
 function listedRowOf(record: unknown): ListedRow {
   if (!isObject(record) || typeof record.key !== 'string')
     throw new WrongAnswer(`no record: ${JSON.stringify(record)}`)
-  const { key, value, create_revision: created, mod_revision: modified, version } = record
+  const { key, value } = record
   if (value !== undefined && typeof value !== 'string')
     throw new WrongAnswer(`the value of ${key} is no text`)
-  const numbers = [created, modified, version].map(wholeOf)
-  const [create = 0, mod = 0, count = 0] = numbers
-  if (
-    numbers.includes(undefined) ||
-    create < 1 ||
-    mod < create ||
-    count < 1 ||
-    (count === 1) !== (mod === create)
-  )
-    throw new WrongAnswer(
-      `the record of ${key} contradicts itself: created at ${created}, changed at ${modified}, version ${version}`,
-    )
-  return { key, ...(value !== undefined && { value: nameOf(value) }), modRevision: mod }
+  const meta = metaOf(record)
+  if (meta === undefined)
+    throw new WrongAnswer(`the record of ${key} contradicts itself: ${metaShown(record)}`)
+  return { key, ...(value !== undefined && { value: nameOf(value) }), modRevision: meta.modRevision }
 }
+
+interface Meta {
+  readonly modRevision: number
+  readonly version: number
+}
+
+/** Of a key; undefined where that cannot be: a key was created at its first version, and each later one took a revision. */
+function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
+  const [created, modRevision, version] = [record.create_revision, record.mod_revision, record.version].map(
+    wholeOf,
+  )
+  if (created === undefined || modRevision === undefined || version === undefined) return undefined
+  if (created < 1 || version < 1) return undefined
+  if (version === 1 ? modRevision !== created : modRevision - created < version - 1) return undefined
+  return { modRevision, version }
+}
+
+const metaShown = ({ create_revision, mod_revision, version }: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify({ create_revision, mod_revision, version })
 
 /** A row with its value. */
 export function rowOf(record: unknown): Row {
@@ -300,8 +329,6 @@ export function rowOf(record: unknown): Row {
   if (value === undefined) throw new TypeError(`no value: ${JSON.stringify(record)}`)
   return { ...row, value }
 }
-
-const reflected = (answer: Answer): Result => optional('revision', wholeIn(header(answer, 'kv-revision')))
 
 const DECIMAL = /^[0-9]+(\.[0-9]+)?$/
 

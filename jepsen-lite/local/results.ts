@@ -81,7 +81,7 @@ export function resultsOf(facts: Facts): Results {
     nodes: options.nodes,
     time_s: options.timeS,
     operations: Object.fromEntries(tally.operations),
-    features: Object.fromEntries(tally.features),
+    features: Object.fromEntries([...tally.features, ...tally.effects]),
     reasons: Object.fromEntries([...tally.reasons].sort(([, a], [, b]) => b - a)),
     ok_before_first_fault: calm.okCount,
     faults: faultsByKind(facts),

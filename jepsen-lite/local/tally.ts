@@ -1,7 +1,7 @@
 // What a run adds up to while it is recorded: operations by kind and outcome, features of the store that were asked for, latencies, and when the store last
 // took a write.
 
-import type { HistoryEvent, Operation } from '../history.ts'
+import type { Fail, HistoryEvent, Ok, Operation, Result, Unknown } from '../history.ts'
 
 export interface Latency {
   readonly count: number
@@ -31,6 +31,8 @@ export class Tally {
   readonly operations = new Map<string, Outcomes>()
   readonly reasons = new Map<string, number>()
   readonly features = new Map<string, Feature>()
+  /** Operations that do what they are for, by kind: `asked` are those that were not refused by what is there. */
+  readonly effects = new Map<string, Feature>()
   readonly #open = new Map<number, Open>()
   readonly #latencies = new Map<string, number[]>()
   /** Begin and end of each change that was made, in the order of their ends. */
@@ -40,13 +42,14 @@ export class Tally {
   add(event: HistoryEvent): void {
     if (event.type === 'invoke') {
       const features = [...featuresOf(event.op)]
-      for (const name of features) this.#feature(name).asked++
+      for (const name of features) countedIn(this.features, name).asked++
       this.#open.set(event.id, { f: event.op.f, at: event.time, features })
     }
     if (event.type !== 'ok' && event.type !== 'fail' && event.type !== 'unknown') return
     const open = this.#open.get(event.id)
     if (open === undefined) return
     this.#open.delete(event.id)
+    this.#countEffect(open.f, event)
     const outcomes = this.operations.get(open.f) ?? { ok: 0, not_applied: 0, fail: 0, unknown: 0 }
     this.operations.set(open.f, outcomes)
     if (event.type !== 'ok') {
@@ -55,7 +58,7 @@ export class Tally {
       this.reasons.set(why, (this.reasons.get(why) ?? 0) + 1)
       return
     }
-    for (const name of open.features) this.#feature(name).answered++
+    for (const name of open.features) countedIn(this.features, name).answered++
     this.okCount++
     outcomes[event.result.applied === false ? 'not_applied' : 'ok']++
     const latencies = this.#latencies.get(open.f) ?? []
@@ -66,10 +69,15 @@ export class Tally {
     if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
 
-  #feature(name: string): Feature {
-    const known = this.features.get(name) ?? { asked: 0, answered: 0 }
-    this.features.set(name, known)
-    return known
+  #countEffect(f: Operation['f'], event: Ok | Fail | Unknown): void {
+    const isDone = event.type === 'ok' && hasEffect(event.result)
+    if (event.type === 'ok' && !isDone) return
+    const effect = countedIn(
+      this.effects,
+      CHANGES.has(f) ? `${f} that changes something` : `${f} that shows something`,
+    )
+    effect.asked++
+    if (isDone) effect.answered++
   }
 
   /** How long after `time` a change had succeeded that began after it; undefined: none has. */
@@ -90,19 +98,36 @@ export class Tally {
   }
 }
 
+function countedIn(features: Map<string, Feature>, name: string): Feature {
+  const known = features.get(name) ?? { asked: 0, answered: 0 }
+  features.set(name, known)
+  return known
+}
+
+/** It has changed something, or shown what there is. */
+const hasEffect = ({ applied, deleted, value, rows }: Result): boolean =>
+  applied !== false && deleted !== 0 && value !== null && rows?.length !== 0
+
 /** Asked for less often than this, a feature may be out of luck. */
 const ASKED_MIN = 20
 /** Faults stand in the way of much; of a feature that works at all more than this is answered. */
 const ANSWERED_PART_MIN = 0.05
 
 /** Features that a store does not have for its clients, whatever it says: nothing has been proven of them. */
-export function lackingFeatures({ features }: Tally): string[] {
-  return [...features]
+export function lackingFeatures({ features, effects }: Tally): string[] {
+  const unanswered = [...features]
     .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN)
     .map(
       ([name, { asked, answered }]) =>
         `only ${answered} of ${asked} operations that ask for ${name} were answered`,
     )
+  const without = [...effects]
+    .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered === 0)
+    .map(
+      ([name, { asked }]) =>
+        `there was no ${name}: ${asked} tries failed, or nobody knows what became of them`,
+    )
+  return [...unanswered, ...without]
 }
 
 /** What an operation asks of the store beyond being itself. */

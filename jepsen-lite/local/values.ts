@@ -23,8 +23,10 @@ export function bodyOf(name: string): string {
 /** The name of what came back. */
 export function nameOf(body: string): string {
   const name = body.slice(0, NAME_BYTES_MAX).split('|', 1)[0] ?? ''
-  if (SIZED.test(name) ? bodyOf(name) === body : body.length <= KEPT_BYTES_MAX)
-    return SIZED.test(name) ? name : body
+  const size = SIZED.exec(name)?.[1]
+  if (size === undefined && body.length <= KEPT_BYTES_MAX) return body
+  // A size that a damaged name tells may be beyond any memory.
+  if (Number(size) === body.length && bodyOf(name) === body) return name
   const digest = createHash('sha256').update(body).digest('hex').slice(0, 16)
   return `damaged: ${body.length} characters, sha256 ${digest}`
 }

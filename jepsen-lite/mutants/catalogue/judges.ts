@@ -413,4 +413,33 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/sim/process.ts', '    this.#world.stopped(this)\n', ''],
     ['test/jepsen-lite/sim/harness.test.ts'],
   ),
+  judge(
+    'K50',
+    'a put may be answered like a delete',
+    'A server that tells nothing of what it has written passes.',
+    ['jepsen-lite/local/perform.ts', "if (f !== 'del' && f !== 'release') {", "if (!('deleted' in body)) {"],
+    ['test/jepsen-lite/local/perform.int.test.ts'],
+  ),
+  judge(
+    'K51',
+    'the refusals that a compare-and-set and an append meet are not looked at',
+    'They are not written down, so no check sees a condition that is refused although it holds.',
+    [
+      'jepsen-lite/local/perform.ts',
+      'if (end.result.current !== (modRevision ?? null)) return undefined',
+      'if (end.result.applied === false) return undefined',
+    ],
+    ['test/jepsen-lite/local/perform.int.test.ts'],
+  ),
+  judge(
+    'K52',
+    'a run does not ask whether anything was changed or shown at all',
+    'A store that refuses whatever it would have to do, and answers the rest, passes.',
+    [
+      'jepsen-lite/local/tally.ts',
+      'asked >= ASKED_MIN && answered === 0)',
+      'asked >= ASKED_MIN && answered < 0)',
+    ],
+    ['test/jepsen-lite/local/broken-servers.int.test.ts'],
+  ),
 ]

@@ -8,7 +8,7 @@ import { runClient } from '../../../jepsen-lite/local/clients.ts'
 import { Random } from '../../../jepsen-lite/local/random.ts'
 import { lackingFeatures, Tally } from '../../../jepsen-lite/local/tally.ts'
 import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
-import { type Answer, type Asked, type Bug, ScriptedStore } from './scripted-store.ts'
+import { type Answer, type Asked, type Bug, type Row, ScriptedStore } from './scripted-store.ts'
 
 const CLIENTS = 4
 
@@ -182,6 +182,23 @@ test.each<[string, Bug]>([
     'does not say how old its answer is',
     (asked, right) => (asked.method === 'GET' ? without(right, 'Kv-Staleness-Ms') : undefined),
   ],
+  [
+    'is never able to show what is there',
+    ({ method, key }, right) =>
+      method === 'GET' && key !== undefined && right.status === 200
+        ? { status: 503, body: JSON.stringify({ code: 'no_leader' }) }
+        : undefined,
+  ],
+  [
+    'answers a delete like a put',
+    ({ method }, right) =>
+      method === 'DELETE' && right.status === 200
+        ? {
+            ...right,
+            body: right.body.replace(/"deleted":[01]/, '"create_revision":2,"mod_revision":2,"version":1'),
+          }
+        : undefined,
+  ],
   ['answers a repeat as if it were new', (_, right) => without(right, 'Idempotency-Replayed')],
   [
     'tells revisions as texts',
@@ -212,6 +229,23 @@ test.each<[string, Bug]>([
 ])('one that %s does not', async (_, bug) => {
   const { broken, wrong, lacking } = await judged(bug)
   expect(broken.size + wrong.length + lacking.length).toBeGreaterThan(0)
+})
+
+test('a store that makes no compare-and-set proves nothing, though it answers those that find another value', async () => {
+  let before = new Map<string, Row>()
+  const { broken, wrong, lacking } = await judged((asked, right, store) => {
+    const isMade = asked.method === 'PUT' && right.status === 200
+    if (!isMade || !('if-match' in asked.headers || 'if-none-match' in asked.headers)) {
+      before = new Map(store.rows)
+      return undefined
+    }
+    store.rows.clear()
+    for (const [key, row] of before) store.rows.set(key, row)
+    store.revision--
+    return { status: 503, body: JSON.stringify({ code: 'no_leader' }) }
+  }, 'cas')
+  expect([...broken, ...wrong]).toEqual([])
+  expect(lacking).toEqual([expect.stringMatching('no cas that changes something')])
 })
 
 test('a client of a store that ignores tokens sees its change made twice', async () => {

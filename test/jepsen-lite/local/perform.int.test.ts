@@ -49,7 +49,7 @@ const value =
 const written = (revision: number): Answer =>
   json(200, { revision, create_revision: 2, mod_revision: revision, version: 3 })
 const problem = (status: number, code: string): Answer => json(status, { code })
-const changed: Answer = json(412, { code: 'precondition_failed', current: null }, FRESH)
+const refused = (current: object | null): Answer => json(412, { code: 'precondition_failed', current }, FRESH)
 const hangUp: Answer = (response) => response.destroy()
 const never: Answer = () => {}
 
@@ -61,13 +61,15 @@ async function ends(op: Operation, port: number, timeoutMs = 1_000) {
 
 const put: Operation = { f: 'put', key: 'a/b', value: 'x' }
 const get: Operation = { f: 'get', key: 'a/b' }
+const cas: Operation = { f: 'cas', key: 'k', from: 'x', to: 'z' }
+const append: Operation = { f: 'append', key: 'k', value: 'b ' }
 
 test.each([
   ['made', written(7), { kind: 'ok', result: { revision: 7, modRevision: 7, version: 3 } }],
   [
     'condition failed',
-    json(412, { code: 'precondition_failed', current: { mod_revision: 5 } }, { 'Kv-Revision': '8' }),
-    { kind: 'ok', result: { applied: false, current: 5, revision: 8 } },
+    refused({ key: 'a/b', create_revision: 3, mod_revision: 5, version: 2 }),
+    { kind: 'ok', result: { applied: false, current: 5, revision: 9 } },
   ],
   ['no leader', problem(503, 'no_leader'), { kind: 'fail', why: 'no_leader', unreachable: false }],
   ['too many', problem(429, 'overloaded'), { kind: 'fail', why: 'overloaded', unreachable: false }],
@@ -80,7 +82,8 @@ test.each([
 })
 
 test('whoever sent a token writes down whether it was a repeat', async () => {
-  const again = json(200, { revision: 7, mod_revision: 7, version: 3 }, { 'Idempotency-Replayed': 'true' })
+  const made = { revision: 7, create_revision: 2, mod_revision: 7, version: 3 }
+  const again = json(200, made, { 'Idempotency-Replayed': 'true' })
   const { port } = await node(written(7), again, written(8))
   const once: Operation = { ...put, idempotency: 't' }
   expect(await ends(once, port)).toMatchObject({ result: { modRevision: 7, replayed: false } })
@@ -127,8 +130,7 @@ test('reads tell the value, its revision, what was served, and how old it may be
 })
 
 test('a compare-and-set reads first, and puts under the revision that it read', async () => {
-  const { port, asked } = await node(value('x', 4), written(7), value('y', 8), value('x', 4), changed)
-  const cas: Operation = { f: 'cas', key: 'k', from: 'x', to: 'z' }
+  const { port, asked } = await node(value('x', 4), written(7), value('y', 8), value('x', 4), refused(null))
   expect(await ends(cas, port)).toMatchObject({ kind: 'ok', result: { modRevision: 7 } })
   expect(await ends(cas, port)).toMatchObject({
     kind: 'ok',
@@ -141,16 +143,29 @@ test('a compare-and-set reads first, and puts under the revision that it read', 
 test('an append goes on until its put is made, and stops where that is unknown', async () => {
   const { port, asked } = await node(
     json(404, { code: 'not_found' }, FRESH),
-    changed,
+    refused({ key: 'k', create_revision: 4, mod_revision: 4, version: 1 }),
     value('a ', 4),
     written(7),
     value('a ', 4),
     hangUp,
   )
-  const append: Operation = { f: 'append', key: 'k', value: 'b ' }
   expect(await ends(append, port)).toMatchObject({ kind: 'ok', result: { value: 'a b ', modRevision: 7 } })
   expect(await ends(append, port)).toMatchObject({ kind: 'unknown' })
   expect(asked[1]).toBe('PUT /v1/kv/k if-none-match *')
+})
+
+const absent = json(404, { code: 'not_found' }, FRESH)
+
+test.each<[string, Operation, readonly Answer[]]>([
+  [
+    'compare-and-set',
+    cas,
+    [value('x', 4), refused({ key: 'k', create_revision: 4, mod_revision: 4, version: 1 })],
+  ],
+  ['append to what is not there', append, [absent, refused(null)]],
+])('a %s is not refused because of a condition that holds', async (_, op, answers) => {
+  const { port } = await node(...answers)
+  expect(await ends(op, port)).toMatchObject({ kind: 'fail', wrong: expect.any(String) })
 })
 
 const range = (rest: object): Operation => ({ f: 'range', ...rest })
@@ -214,7 +229,38 @@ test.each<[string, Operation, Answer]>([
   [
     'a refused condition that does not say what is there',
     { ...put, ifAbsent: true } as Operation,
-    json(412, {}),
+    json(412, { code: 'precondition_failed' }, FRESH),
+  ],
+  [
+    'a refused condition of something else',
+    { ...put, ifAbsent: true } as Operation,
+    refused({ key: 'b', create_revision: 3, mod_revision: 5, version: 2 }),
+  ],
+  [
+    'a refused condition that tells half of what is there',
+    { ...put, ifAbsent: true } as Operation,
+    refused({ key: 'a/b', mod_revision: 5 }),
+  ],
+  [
+    'a refused condition at no revision of the store',
+    { ...put, ifRevision: 3 } as Operation,
+    json(412, { code: 'precondition_failed', current: null }),
+  ],
+  [
+    'a refused condition by another name',
+    { ...put, ifRevision: 3 } as Operation,
+    json(412, { current: null }, FRESH),
+  ],
+  ['a put that is answered like a delete', put, json(200, { revision: 3, deleted: 1 })],
+  [
+    'a delete that is answered like a put',
+    { f: 'del', key: 'x' },
+    json(200, { revision: 3, create_revision: 3, mod_revision: 3, version: 1 }),
+  ],
+  [
+    'a put with more versions than revisions',
+    put,
+    json(200, { revision: 3, create_revision: 2, mod_revision: 3, version: 3 }),
   ],
   ['a value without its revision', get, (response) => response.writeHead(200, FRESH).end('x')],
   [
@@ -286,7 +332,14 @@ test('a long value has a name in the history and all its bytes on the wire; one 
   const body = bodyOf(name)
   expect(body).toHaveLength(100_000)
   const { port } = await node(
-    ...[body, body.slice(1), `${body}|`, `${body.slice(0, 90_000)}x${body.slice(90_001)}`].map(
+    ...[
+      body,
+      body.slice(1),
+      `${body}|`,
+      `${body.slice(0, 90_000)}x${body.slice(90_001)}`,
+      // As long as nothing can be.
+      body.replace(':', ':99999999999'),
+    ].map(
       (text): Answer =>
         (response) => {
           response.writeHead(200, { ...FRESH, ETag: '"2"' })
@@ -295,7 +348,7 @@ test('a long value has a name in the history and all its bytes on the wire; one 
     ),
   )
   expect(await ends(get, port)).toMatchObject({ result: { value: name } })
-  for (let damaged = 0; damaged < 3; damaged++) {
+  for (let damaged = 0; damaged < 4; damaged++) {
     const end = await ends(get, port)
     expect(end.kind === 'ok' && end.result.value).toMatch(/^damaged/)
   }

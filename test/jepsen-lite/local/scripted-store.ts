@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 
-interface Row {
+export interface Row {
   readonly value: string
   readonly create_revision: number
   readonly mod_revision: number
