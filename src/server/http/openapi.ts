@@ -36,6 +36,12 @@ const ProblemSchema = Type.Object({
   code: Type.Union(Object.keys(PROBLEMS).map((code) => Type.Literal(code))),
   detail: Type.String(),
   retry_after_ms: Type.Optional(Type.Integer()),
+  current: Type.Optional(
+    Type.Union([Type.Object({ key: Bytes, ...meta }), Type.Null()], {
+      description: 'Of precondition_failed: the record without its value, or null',
+    }),
+  ),
+  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Of /readyz: why it is not ready' })),
 })
 
 interface Content {
@@ -53,12 +59,15 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     const token = route.takesToken ? [IDEMPOTENCY_KEY] : []
     const answer: Content =
       typeof route.answers === 'string' ? { [route.answers]: { schema: Type.String() } } : json(route.answers)
+    const described = {
+      ...operation(route.summary, [...names, ...token, ...inQuery(route.parameters)], answer),
+      ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
+    }
     paths[path] = {
       ...paths[path],
-      [route.method.toLowerCase()]: {
-        ...operation(route.summary, [...names, ...token, ...inQuery(route.parameters)], answer),
-        ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
-      },
+      [route.method.toLowerCase()]: described,
+      // Fastify answers it wherever it answers GET.
+      ...(route.method === 'GET' ? { head: described } : {}),
     }
   }
   paths['/v1/kv/{key}'] = keyOperations([inPath('key')])

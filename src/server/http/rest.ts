@@ -1,6 +1,7 @@
 // Everything outside the hot path, put together: status, cluster, and the document that describes all of it.
 
 import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
 import { jsonAnswer } from './answer.ts'
 import { type AppOptions, createApp } from './app.ts'
 import { clusterRoutes } from './cluster.ts'
@@ -17,9 +18,8 @@ export async function createRest({ facts, ...options }: RestOptions): Promise<Fa
   const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
-    route(
-      { ...document, parameters: { timeout }, body: undefined, answers: 'application/json' },
-      (_, respond) => respond(jsonAnswer(openApiDocument(facts.version, routes))),
+    route({ ...document, parameters: { timeout }, body: undefined, answers: Type.Object({}) }, (_, respond) =>
+      respond(jsonAnswer(openApiDocument(facts.version, routes))),
     ),
   )
   const app = createApp({ ...options, routes })

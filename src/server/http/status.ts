@@ -37,7 +37,18 @@ const StatusSchema = Type.Object({
   errors: Type.Array(Type.String(), { description: 'What an operator should look at' }),
 })
 
-const HealthSchema = Type.Object({ status: Type.Literal('ok') })
+const HealthSchema = Type.Object({
+  status: Type.Literal('ok'),
+  // With `verbose`.
+  name: Type.Optional(Type.String()),
+  role: Type.Optional(Type.String()),
+  term: Type.Optional(Type.Integer()),
+  commit_index: Type.Optional(Type.Integer()),
+  applied_index: Type.Optional(Type.Integer()),
+  revision: Type.Optional(Type.Integer()),
+  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Why it is not ready' })),
+  errors: Type.Optional(Type.Array(Type.String())),
+})
 
 export function statusRoutes({ node, version, metrics, isClosing }: StatusOptions): Route[] {
   return [

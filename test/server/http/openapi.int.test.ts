@@ -96,7 +96,9 @@ test('every answer has the fields that are described, and no others', async () =
   await check('GET', '/v1/status')
   await check('GET', '/v1/cluster')
   await check('GET', '/livez')
+  await check('GET', '/livez', '/livez?verbose')
   await check('GET', '/readyz')
+  await check('GET', '/readyz', '/readyz?verbose')
   await check('GET', '/v1/cluster/settings')
   await check('POST', '/v1/cluster/settings', '/v1/cluster/settings', POST({ value_bytes_max: 9 }))
   await check('POST', '/v1/cluster/members', '/v1/cluster/members', POST({ name: 'n4', ...N4 }))
@@ -125,6 +127,13 @@ test('every answer has the fields that are described, and no others', async () =
   const { schema } = problem['application/problem+json']
   for (const target of ['/v1/kv/none', '/v1/kv?limit=0', '/none'])
     expect(differences(schema, (await served.ask('GET', target)).json)).toEqual([])
+  for (const key of ['a', 'none']) {
+    const { json: failed } = await served.ask('PUT', `/v1/kv/${key}`, { headers: { 'If-Match': '"99"' } })
+    expect([failed.code, differences(schema, failed)]).toEqual(['precondition_failed', []])
+  }
+  node.notReady = ['it knows no leader']
+  const { json: unready } = await served.ask('GET', '/readyz')
+  expect([unready.reasons, differences(schema, unready)]).toEqual([['it knows no leader'], []])
   node.problem = { code: 'no_leader', detail: 'nobody leads', written: 'no' }
   expect(differences(schema, (await served.ask('GET', '/v1/kv/a')).json)).toEqual([])
 })
@@ -140,18 +149,30 @@ test('the fields that an answer may lack are those that depend on something', as
   for (const [path, method] of [
     ['/v1/status', 'get'],
     ['/v1/cluster', 'get'],
-    ['/livez', 'get'],
     ['/v1/cluster/leader', 'post'],
     ['/v1/kv/{key}', 'delete'],
     ['/v1/kv/{key}', 'get'],
   ] as const)
     expect([path, optional(path, method)]).toEqual([path, []])
   expect(optional('/v1/kv/{key}', 'put')).toEqual(['prev'])
+  // With `verbose`.
+  const more = ['name', 'role', 'term', 'commit_index', 'applied_index', 'revision', 'reasons', 'errors']
+  for (const path of ['/livez', '/readyz']) expect([path, optional(path, 'get')]).toEqual([path, more])
   const [page] = paths['/v1/kv']?.get?.responses['200']?.content?.['application/json']?.schema.anyOf ?? []
   expect([Object.keys(page?.properties ?? {}), page?.required]).toEqual([
     ['kvs', 'more', 'next', 'count', 'revision'],
     ['kvs', 'more', 'revision'],
   ])
+})
+
+test('what can be read can be asked for without its body', async () => {
+  const served = await serve()
+  for (const [path, { get, head }] of Object.entries(await pathsOf(served))) {
+    if (get === undefined) continue
+    expect([path, head]).toEqual([path, get])
+    const { status, bytes } = await served.ask('HEAD', path.replace('{key}', 'none'))
+    expect([path, status, bytes.length]).toEqual([path, path.includes('{key}') ? 404 : 200, 0])
+  }
 })
 
 test('every operation, parameter, field of a body and answer is described in words', async () => {
@@ -222,11 +243,12 @@ test('values in other forms than JSON are described as what they are', async () 
       'application/x-ndjson': lines,
     })
   }
-  for (const [path, type] of [
-    ['/metrics', 'text/plain; version=0.0.4; charset=utf-8'],
-    ['/openapi.json', 'application/json'],
-  ] as const)
-    expect(paths[path]?.get?.responses['200']?.content).toEqual({ [type]: lines })
+  expect(paths['/metrics']?.get?.responses['200']?.content).toEqual({
+    'text/plain; version=0.0.4; charset=utf-8': lines,
+  })
+  expect(paths['/openapi.json']?.get?.responses['200']?.content).toMatchObject({
+    'application/json': { schema: { type: 'object' } },
+  })
 })
 
 test('what is described of a body is what is refused', async () => {
