@@ -25,8 +25,6 @@ export class Leadership {
   readonly electedAt: MonotonicMs
   /** Its first entry: when that is committed, so is everything before (paper §8). */
   readonly firstIndex: LogIndex
-  /** What a majority of the voters must have applied to need nobody whom the configuration has let go. */
-  settlesAt: LogIndex
   /** All other members of the configuration applied, and those that it is about to let go, by id … */
   readonly progress = new Map<ReplicaId, Progress>()
   /** … and sorted by id. */
@@ -48,16 +46,9 @@ export class Leadership {
   /** Cluster time at the election (design §5). */
   readonly #clusterTimeMs: number
 
-  constructor(
-    now: MonotonicMs,
-    firstIndex: LogIndex,
-    applied: LogIndex,
-    clusterTimeMs: number,
-    heartbeatMs: number,
-  ) {
+  constructor(now: MonotonicMs, firstIndex: LogIndex, clusterTimeMs: number, heartbeatMs: number) {
     this.electedAt = now
     this.firstIndex = firstIndex
-    this.settlesAt = applied
     this.heartbeatAt = now + heartbeatMs
     this.#clusterTimeMs = clusterTimeMs
   }

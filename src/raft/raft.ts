@@ -125,8 +125,9 @@ export class Raft {
   #role: Role = 'follower'
   #leader: ReplicaId | undefined
   #lead: Leadership | undefined
-  /** Of the leadership that it has, or had last: a majority of the voters has applied the configuration. */
-  #settled = false
+  /** The newest leave of a joint configuration that is applied here is no later; a majority of the voters has applied up to the second. */
+  #leftJointAt: LogIndex
+  #appliedByMajority = 0 as LogIndex
   #votes = new Map<ReplicaId, boolean>()
   /** Last contact with a leader, or the start of a process that may have promised to respect one. */
   #contactAt: MonotonicMs
@@ -181,6 +182,7 @@ export class Raft {
     this.#vote = hardState.vote
     this.#log = new RaftLog(log, hardState.commit, appliedIndex)
     this.#configuration = applied.configuration
+    this.#leftJointAt = appliedIndex
     this.#leases = new Leases(applied.leases, appliedIndex)
     this.#clusterTimeMs = options.clusterTimeMs
     this.#freshness = new Freshness(now, boot)
@@ -226,13 +228,9 @@ export class Raft {
   get configuration(): Configuration {
     return this.#configuration
   }
-  /**
-   * Whether the voters get on without those that the last change let go: a majority of them has applied it. A leader knows it; a voter that leads and
-   * has told this replica of the change is taken for one that does; a leader that was removed hands over when it does.
-   */
+  /** Whether the voters get on without those that the last change let go: a majority of them has applied it. Leaders find it out, and tell it. */
   get settled(): boolean {
-    if (this.#lead !== undefined || this.#leader === undefined) return this.#settled
-    return isVoter(this.#configuration, this.#leader)
+    return this.#appliedByMajority >= this.#leftJointAt
   }
   get leases(): LeaseSetting {
     return this.#leases.applied
@@ -526,6 +524,7 @@ export class Raft {
       }
     }
     lead.heartbeatAt = this.#now + heartbeatMs
+    this.#settle(lead)
     this.#beginRound(lead, [], 'all')
     if (lead.transfer === undefined) {
       if (!this.#handOverForRoom(lead)) this.#keepUpWithDisk(lead)
@@ -681,7 +680,7 @@ export class Raft {
       case 'heartbeat': {
         // It says nothing but the term. The sender may lead a newer term by now, so it must neither take this for an answer to a round of
         // that term nor for a refusal of what it has sent in it.
-        const { last, applied } = this.#log
+        const { last, visible: applied } = this.#log
         const nothing = {
           round: 0,
           sentAt: this.#freshness.stamp(this.#now),
@@ -948,11 +947,9 @@ export class Raft {
     this.#why = 'won the election'
     this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
     const firstIndex = (this.#log.last + 1) as LogIndex
-    const { applied } = this.#log
-    const lead = new Leadership(this.#now, firstIndex, applied, this.#clusterTimeMs, this.#timing.heartbeatMs)
+    const lead = new Leadership(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
     this.#forwardedSeqs = new ForwardedSeqs(this.#term, this.#limits.uncommittedEntriesMax)
-    this.#settled = false
     this.#followMembers(lead)
     // Commits everything before it (paper §5.4.2, §8).
     this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))
@@ -962,7 +959,7 @@ export class Raft {
   /** Follows the members of the configuration applied; who is let go, until a majority of the voters knows it. */
   #followMembers(lead: Leadership): void {
     for (const [id, follower] of lead.progress) {
-      if (isMember(this.#configuration, id) || !this.#settled) continue
+      if (isMember(this.#configuration, id) || !this.settled) continue
       // A last word, so that it learns of its removal.
       this.#sendHeartbeat(follower, 0)
       lead.progress.delete(id)
@@ -975,17 +972,16 @@ export class Raft {
   }
 
   #settle(lead: Leadership): void {
-    if (this.#settled) return
     const reached = quorumValue(this.#configuration, (id) =>
-      id === this.id ? this.#log.applied : (lead.progress.get(id)?.applied ?? 0),
+      id === this.id ? this.#log.visible : (lead.progress.get(id)?.applied ?? 0),
     )
-    this.#settled = reached >= lead.settlesAt
-    if (this.#settled) this.#followMembers(lead)
+    this.#appliedByMajority = Math.max(this.#appliedByMajority, reached) as LogIndex
+    if (this.settled) this.#followMembers(lead)
   }
 
   /** What every step of a leader may have made possible. */
   #afterLeaderStep(lead: Leadership, commitBefore: LogIndex): void {
-    this.#settle(lead)
+    if (!this.settled) this.#settle(lead)
     if (this.#commitForGood > commitBefore) {
       for (const follower of lead.followers) this.#shareCommit(lead, follower)
       this.#serveEarlyReads(lead)
@@ -1073,8 +1069,8 @@ export class Raft {
     const leave = this.#unappliedChanges.leavesJointAfter(this.#log.applied)
     if (leave !== undefined && leave <= commit && !this.#configuration.voters.includes(id))
       return (leave - 1) as LogIndex
-    if (this.#settled || isMember(this.#configuration, id)) return commit
-    return Math.min(commit, lead.settlesAt - 1) as LogIndex
+    if (this.settled || isMember(this.#configuration, id)) return commit
+    return Math.min(commit, this.#leftJointAt - 1) as LogIndex
   }
 
   /** Never tells of a commit beyond what the follower is known to hold: its log may differ there. */
@@ -1087,6 +1083,7 @@ export class Raft {
       commit: Math.min(this.#commitFor(follower), follower.match) as LogIndex,
       round,
       confirmed: follower.confirmedContact,
+      appliedByMajority: this.#appliedByMajority,
     })
   }
 
@@ -1242,7 +1239,7 @@ export class Raft {
       index,
       round,
       sentAt: this.#freshness.stamp(this.#now),
-      applied: this.#log.applied,
+      applied: this.#log.visible,
     })
   }
 
@@ -1262,8 +1259,9 @@ export class Raft {
     })
   }
 
-  #onHeartbeat({ from, commit, round, confirmed }: HeartbeatMessage): void {
+  #onHeartbeat({ from, commit, round, confirmed, appliedByMajority }: HeartbeatMessage): void {
     this.#leaderContact(from)
+    this.#appliedByMajority = Math.max(this.#appliedByMajority, appliedByMajority) as LogIndex
     this.#learnCommit(commit)
     if (confirmed !== undefined) this.#freshness.echoed(confirmed, this.#now, this.#log.visible)
     if (round === 0) return
@@ -1274,7 +1272,7 @@ export class Raft {
       term: this.#term,
       round,
       sentAt: this.#freshness.stamp(this.#now),
-      applied: this.#log.applied,
+      applied: this.#log.visible,
       lastIndex: this.#log.last,
       room: this.#room,
     })
@@ -1312,6 +1310,7 @@ export class Raft {
     this.#unappliedChanges.restored(index)
     this.#leases.restored(state.leases, index)
     this.#configuration = state.configuration
+    this.#leftJointAt = index
     this.#outcomes.hidden(term, this.#proposalOutcomes)
   }
 
@@ -1773,13 +1772,10 @@ export class Raft {
       () => `entry ${index} cannot change the configuration: ${result.ok ? '' : result.detail}`,
     )
     this.#configuration = result.configuration
+    if (change.kind === 'leave-joint') this.#leftJointAt = index
     const lead = this.#lead
     // A candidate applies none: it does not stand while a committed change is not applied.
     if (lead === undefined) return
-    if (change.kind === 'leave-joint') {
-      this.#settled = false
-      lead.settlesAt = index
-    }
     this.#followMembers(lead)
     // Fewer may be needed now than before.
     this.#commitByCounting()
@@ -1798,7 +1794,7 @@ export class Raft {
    * the old configuration; then it hands over (thesis §4.2.2).
    */
   #retire(lead: Leadership, { deadline }: Retirement): void {
-    if (lead.transfer !== undefined || (!this.#settled && this.#now < deadline)) return
+    if (lead.transfer !== undefined || (!this.settled && this.#now < deadline)) return
     const target = this.#bestSuccessor(lead)
     if (target !== undefined) this.#beginTransfer(lead, target)
     else this.#becomeFollower(this.#term, undefined, 'no longer a voter, and nobody can take over')

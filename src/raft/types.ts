@@ -168,7 +168,10 @@ export interface AppendAcceptedMessage extends MessageBase {
   readonly index: LogIndex
   readonly round: number
   readonly sentAt: MonotonicMs
-  /** Applied index of the sender; shown in membership lists and used for "has applied the lease setting". */
+  /**
+   * What readers of the sender see applied: the index of a snapshot once that is durable. Shown in membership lists, and used for "has applied the
+   * lease setting" and "has applied the change".
+   */
   readonly applied: LogIndex
 }
 /** The previous entry did not match. The hint skips whole terms (etcd's fast back-off). */
@@ -190,6 +193,8 @@ export interface HeartbeatMessage extends MessageBase {
   /** 0: it only tells of a commit and wants no answer. */
   readonly round: number
   readonly confirmed: ConfirmedContact | undefined
+  /** A majority of the voters has applied up to here: whom a change up to here has let go is needed no more. */
+  readonly appliedByMajority: LogIndex
 }
 export interface HeartbeatAnswerMessage extends MessageBase {
   readonly type: 'heartbeat-answer'

@@ -431,7 +431,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (!this.#configuration.removed.includes(replicaId)) return undefined
     if (this.#outgoing.some(({ id }) => id === replicaId)) return undefined
     const refuse = `replica ${replicaId} (${name}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
-    return { refuse, stop: true }
+    // Those that do not know of it yet may still need its vote: it goes on until they need it no more.
+    return { refuse, stop: this.#raft.settled }
   }
 
   message(message: Message): void {
@@ -787,12 +788,12 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * Those that are left may need the vote of a replica that was removed as long as they do not know it. So it ends when another leads; or
-   * earlier, when one of them tells it that it was removed (`admit`).
+   * Those that are left may need the vote of a replica that was removed as long as too few of them know it. So it ends when it has heard that enough
+   * do, and another leads; or when one of them tells it so (`admit`).
    */
   #endAsRemoved(): void {
-    const { leader } = this.#raft
-    if (this.#endsSoon || leader === undefined || leader === this.#replicaId) return
+    const { leader, settled } = this.#raft
+    if (this.#endsSoon || !settled || leader === undefined || leader === this.#replicaId) return
     if (!this.#configuration.removed.includes(this.#replicaId)) return
     this.#endSoon('this replica was removed from the cluster; its data is of no further use')
   }

@@ -148,7 +148,7 @@ describe('a snapshot', () => {
   test('shows when it is stored: how fresh the state is, is known then', () => {
     const bench = new Bench({ terms: [1], term: 1, commit: 1 })
     bench.settle()
-    const heartbeat = { from: 2, term: 1, commit: asIndex(1), round: 1 }
+    const heartbeat = { from: 2, term: 1, commit: asIndex(1), round: 1, appliedByMajority: asIndex(0) }
     bench.receive({ ...heartbeat, type: 'heartbeat', confirmed: undefined })
     const [{ sentAt } = expect.fail()] = bench.takeOf('heartbeat-answer')
     bench.nowMs += 50
@@ -192,7 +192,7 @@ describe('a snapshot', () => {
 
 test('how fresh the state is, is known when it is applied', () => {
   const bench = new Bench({ terms: [1], term: 1 })
-  const heartbeat = { from: 2, term: 1, commit: asIndex(0), round: 1 }
+  const heartbeat = { from: 2, term: 1, commit: asIndex(0), round: 1, appliedByMajority: asIndex(0) }
   bench.receive({ ...heartbeat, type: 'heartbeat', confirmed: undefined })
   const [{ sentAt } = expect.fail()] = bench.takeOf('heartbeat-answer')
   const confirmed = { at: sentAt, readIndex: asIndex(1) }
@@ -482,25 +482,32 @@ describe('whether the voters get on without those that a change has let go', () 
     return bench.raft.settled
   }
 
-  test('a leader knows when a majority says what it has applied, each leader anew', () => {
+  test('a leader knows when a majority says what it has applied, and says so with its heartbeats', () => {
     const bench = new Bench({ base: 5, term: 1 })
+    const said = (): number[] => {
+      bench.take()
+      bench.pass(heartbeatMs)
+      return bench.takeOf('heartbeat').map(({ appliedByMajority }) => appliedByMajority)
+    }
     expect(bench.raft.settled).toBe(false)
     bench.lead()
-    expect([bench.raft.settled, applied(bench, 2, 4), applied(bench, 2, 5)]).toEqual([false, false, true])
-    bench.receive({ ...voteRequest(3, 9), transfer: true } as Incoming)
-    expect([bench.role, bench.raft.leader, bench.raft.settled]).toEqual(['follower', undefined, true])
-    bench.settle()
-    bench.lead()
-    expect([bench.role, bench.raft.settled]).toEqual(['leader', false])
+    expect([bench.raft.settled, applied(bench, 2, 4), said()]).toEqual([false, false, [4, 4]])
+    expect([applied(bench, 2, 5), said()]).toEqual([true, [5, 5]])
+    bench.acknowledge()
+    applied(bench, 3, 6)
+    expect([bench.raft.applied, said()]).toEqual([6, [6, 6]])
   })
 
-  test('a follower takes a leader that is a voter for one that does', () => {
-    const settled = [2, 9].map((from) => {
-      const bench = new Bench()
-      bench.receive(append(from, 1, [0, 0]))
+  test('others know when their leader says so, and know it for good', () => {
+    const bench = new Bench({ base: 5, term: 1 })
+    const heartbeat = { type: 'heartbeat', from: 2, term: 1, commit: asIndex(5), round: 1 } as const
+    const settled = [4, 5, 0].map((index) => {
+      bench.receive({ ...heartbeat, confirmed: undefined, appliedByMajority: asIndex(index) })
       return bench.raft.settled
     })
-    expect(settled).toEqual([true, false])
+    expect([bench.raft.leader, settled]).toEqual([id(2), [false, true, true]])
+    bench.lead()
+    expect([bench.role, bench.raft.settled]).toEqual(['leader', true])
   })
 
   test('other changes let nobody go, and who is promoted need not have applied an earlier one', () => {

@@ -102,7 +102,14 @@ test('a follower without room writes no entry, says so, and goes on when there i
   bench.receive(append(2, 1, [1, 1], [1, 1]))
   bench.settle()
   expect({ terms: bench.terms, said: bench.take() }).toEqual({ terms: [1], said: [] })
-  const heartbeat = { from: 2, term: 1, commit: asIndex(1), round: 2, confirmed: undefined } as const
+  const heartbeat = {
+    from: 2,
+    term: 1,
+    commit: asIndex(1),
+    round: 2,
+    confirmed: undefined,
+    appliedByMajority: asIndex(0),
+  } as const
   bench.receive({ type: 'heartbeat', ...heartbeat })
   bench.settle()
   expect(bench.takeOf('heartbeat-answer')).toMatchObject([{ room: 'none', lastIndex: 1 }])

@@ -442,7 +442,14 @@ describe('messages of a term that is over', () => {
       bench.settle()
       return bench.take()
     }
-    const heartbeat = { from: 2, term: led, commit: asIndex(0), round: 7, confirmed: undefined }
+    const heartbeat = {
+      from: 2,
+      term: led,
+      commit: asIndex(0),
+      round: 7,
+      confirmed: undefined,
+      appliedByMajority: asIndex(0),
+    }
     expect(said({ ...heartbeat, type: 'heartbeat' })).toMatchObject([
       {
         type: 'heartbeat-answer',

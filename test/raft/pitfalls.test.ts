@@ -27,6 +27,7 @@ const heartbeat = (from: number, term: number, commit = 0): Incoming => ({
   commit: asIndex(commit),
   round: 1,
   confirmed: undefined,
+  appliedByMajority: asIndex(0),
 })
 
 const heartbeatAnswer = (bench: Bench, from: number, lastIndex = bench.raft.lastIndex): Incoming => ({
@@ -631,6 +632,19 @@ describe('snapshots', () => {
     expect(bench.takeOf('append-accepted')).toEqual([])
     bench.settle()
     expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 5 }])
+  })
+
+  test('it counts as applied once it is installed: a crash before that takes it back', () => {
+    const bench = new Bench({ terms: [1], term: 3 })
+    bench.receive(heartbeat(2, 3))
+    bench.receive(snapshot(bench, 5, 2, { term: 3 }))
+    const applied = (): number[] => {
+      bench.receive(heartbeat(2, 3))
+      return bench.takeOf('heartbeat-answer').map((answer) => answer.applied)
+    }
+    expect(applied().at(-1)).toBe(0)
+    bench.settle()
+    expect(applied()).toEqual([5])
   })
 
   test('60: entries handed out before it are not waited for, and their late report is harmless', () => {

@@ -359,7 +359,14 @@ describe('a follower takes', () => {
 
   test('no commit index beyond its log: it has lost what it acknowledged', () => {
     const bench = new Bench({ terms: [1], term: 1 })
-    const heartbeat = { from: 2, term: 1, commit: asIndex(2), round: 1, confirmed: undefined }
+    const heartbeat = {
+      from: 2,
+      term: 1,
+      commit: asIndex(2),
+      round: 1,
+      confirmed: undefined,
+      appliedByMajority: asIndex(0),
+    }
     expect(() => bench.receive({ type: 'heartbeat', ...heartbeat })).toThrow(/lost durable state/)
   })
 })

@@ -303,6 +303,31 @@ test.each(['the leader', 'the one that is removed'])(
   },
 )
 
+test('a follower that knows of a removal before the others do neither answers it nor lets the removed one go', () => {
+  const cluster = SimulatedCluster.formed(6)
+  const { leading } = cluster
+  const [gone, asked, ...others] = cluster.followers
+  if (gone === undefined || asked === undefined) throw new Error('no follower')
+  const isKnownBy = ({ running }: SimulatedNode) => running.configuration.removed.includes(gone.id)
+  let done = false
+  asked.running.change({ kind: 'change', steps: [{ kind: 'remove', id: gone.id }] }, 60_000, (result) => {
+    done = result.ok
+  })
+  cluster.until(() => isKnownBy(leading))
+  for (const other of others) cluster.isolate(other)
+  cluster.until(() => isKnownBy(asked))
+  expect(others.filter(isKnownBy)).toEqual([])
+  cluster.advance(raftTiming.electionMinMs)
+  expect([done, gone.end]).toEqual([false, undefined])
+  // A majority of those that are left does not know it: without these two it needs the vote of the one that is to go.
+  leading.crash()
+  asked.crash()
+  cluster.heal()
+  cluster.until(() => others.every(isKnownBy) && cluster.leader !== undefined)
+  cluster.until(() => gone.end !== undefined)
+  expect(gone.end?.reason).toMatch(/removed from the cluster/)
+})
+
 test('a removed replica ends, and its old id never comes back', () => {
   const cluster = SimulatedCluster.formed(3)
   const leader = cluster.leading
@@ -458,7 +483,7 @@ test('a leader that was deposed as it was asked to hand over asks the next one f
   const asked = transferAsked(leading, undefined)
   const term = asTerm(running.term + 1)
   const from = follower.id
-  const nothing = { commit: asIndex(0), round: 0, confirmed: undefined }
+  const nothing = { commit: asIndex(0), round: 0, confirmed: undefined, appliedByMajority: asIndex(0) }
   running.message({ type: 'heartbeat', from, to: leading.id, term, ...nothing })
   cluster.until(() => asked.answer !== undefined)
   expect(asked).toEqual({ answer: follower.name })

@@ -202,7 +202,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/driver.ts',
-        'if (this.#endsSoon || leader === undefined || leader === this.#replicaId) return',
+        'if (this.#endsSoon || !settled || leader === undefined || leader === this.#replicaId) return',
         "if (this.#endsSoon || this.#raft.role === 'leader') return",
       ),
     ],
@@ -242,7 +242,9 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     why: 'With the leader lost, those that are left wait for ever for the vote of the one that was let go.',
     layers: UNIT,
     tests: DRIVER_TESTS,
-    edits: [edit(RAFT, 'this.#settled = reached >= lead.settlesAt', 'this.#settled = reached >= 0')],
+    edits: [
+      edit(RAFT, 'return this.#appliedByMajority >= this.#leftJointAt', 'return this.#leftJointAt >= 0'),
+    ],
   },
   {
     id: 'M435',
@@ -254,7 +256,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
       edit(
         RAFT,
         'if (lead === undefined) return commit',
-        'if (lead === undefined || lead.settlesAt >= 0) return commit',
+        'if (lead === undefined || lead.firstIndex >= 0) return commit',
       ),
     ],
   },
@@ -268,6 +270,34 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
         RAFT,
         'if (leave !== undefined && leave <= commit && !this',
         'if (leave !== undefined && leave < 0 && !this',
+      ),
+    ],
+  },
+  {
+    id: 'M470',
+    title: 'whoever knows of a removal tells the removed one to stop, whether or not the others may need it',
+    why: 'With those that know of it lost, a majority that does not waits for ever for the vote of the one that stopped.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        'return { refuse, stop: this.#raft.settled }',
+        'return { refuse, stop: true }',
+      ),
+    ],
+  },
+  {
+    id: 'M471',
+    title: 'a snapshot counts as applied before it is durable',
+    why: 'A crash takes it back, and those that it had let go are gone.',
+    layers: UNIT,
+    tests: ['test/raft/pitfalls.test.ts'],
+    edits: [
+      edit(
+        RAFT,
+        'applied: this.#log.visible,\n      lastIndex',
+        'applied: this.#log.applied,\n      lastIndex',
       ),
     ],
   },

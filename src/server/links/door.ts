@@ -5,7 +5,7 @@ import type { Context } from './context.ts'
 import type { Objection } from './processes.ts'
 import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
 
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 /** A caller that was let in and told so; must call `wire.established` before it returns. */
 export type Admitted = (wire: Wire, hello: Hello) => void

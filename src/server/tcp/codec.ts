@@ -98,6 +98,7 @@ export function writeMessage(out: ByteWriter, message: WireMessage): void {
         out.double(message.confirmed.at)
         out.integer(message.confirmed.readIndex)
       }
+      out.integer(message.appliedByMajority)
       return
     case 'heartbeat-answer':
       out.integer(message.round)
@@ -199,6 +200,7 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
         commit: index(input),
         round: input.integer(),
         confirmed: input.flag() ? { at: input.double(), readIndex: index(input) } : undefined,
+        appliedByMajority: index(input),
       }
     case 'heartbeat-answer':
       return {

@@ -303,14 +303,16 @@ export class Invariants {
 
   /** Only a leader commits by itself; it may retire in the same step. */
   #committing(node: SimNode, before: RaftStatus, after: RaftStatus): void {
-    const leads = [before, after].filter((one) => one.role === 'leader' && one.term === after.term)
-    const term = leads[0]?.term
-    if (term === undefined) return
+    // Who wins in this step may have learned it from the last vote: it has committed nothing of its own yet.
+    if (before.role !== 'leader' || before.term !== after.term) return
+    const { term } = before
     if (after.commit > this.maxCommitted) this.#commitSteps.push({ index: after.commit, term })
     const own = node.process.log.termAt(after.commit)
     if (own !== term)
       throw new Violation('RAFT-11', `${node.name} commits ${after.commit} of term ${own} in term ${term}`)
-    const problems = leads.map(({ configuration }) => this.#whyNoQuorum(after.commit, term, configuration))
+    const problems = [before, after].map(({ configuration }) =>
+      this.#whyNoQuorum(after.commit, term, configuration),
+    )
     const [problem] = problems
     // The configuration may change in the very step: it must be on a quorum of one or the other.
     if (problem !== undefined && !problems.includes(undefined))

@@ -302,7 +302,12 @@ describe('what the core is promised', () => {
               if (to === from) continue
               from.links.send({
                 ...{ type: 'heartbeat', from: from.member.id, to: to.member.id, term: from.greeting.term },
-                ...{ commit: asIndex(from.greeting.boot), round: ++round, confirmed: undefined },
+                ...{
+                  commit: asIndex(from.greeting.boot),
+                  round: ++round,
+                  confirmed: undefined,
+                  appliedByMajority: asIndex(0),
+                },
               })
             }
         }

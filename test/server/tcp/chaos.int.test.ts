@@ -101,6 +101,7 @@ test.each([1, 2])(
             commit: asIndex(greeting.boot),
             round,
             confirmed: undefined,
+            appliedByMajority: asIndex(0),
           })
         }
       }

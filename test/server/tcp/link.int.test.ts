@@ -28,6 +28,7 @@ const heartbeat = (from: Party, to: Party, round: number): Message => ({
   commit: asIndex(0),
   round,
   confirmed: undefined,
+  appliedByMajority: asIndex(0),
 })
 
 const forward = (from: Party, to: Party, frame: Uint8Array): Message => ({

@@ -105,6 +105,7 @@ const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> }
     commit: index,
     round: integer,
     confirmed: maybe(fc.record({ at: time, readIndex: index })),
+    appliedByMajority: index,
   }),
   'heartbeat-answer': fc.record({
     ...of('heartbeat-answer'),
