@@ -20,6 +20,7 @@ import {
   answerInfo,
   arrayIn,
   decoded,
+  disagree,
   headerText,
   headerWholeNumber,
   isObject,
@@ -144,7 +145,12 @@ export class Client {
     const bytes = keyBytes(key)
     try {
       const answer = await this.#read(keyPath(bytes), options)
-      return decoded(answer, 'no', (json) => recordFromJson(json))
+      return decoded(answer, 'no', (json) => {
+        const record = recordFromJson(json)
+        return Buffer.compare(record.keyBytes, bytes) === 0
+          ? record
+          : disagree('it is the record of another key')
+      })
     } catch (error) {
       if (error instanceof QuorateError && error.code === 'not_found') return undefined
       throw error
@@ -234,11 +240,11 @@ export class Client {
   }
 
   /** Moves leadership to a voter, or to the one that is best prepared. The new leader's name. */
-  async transferLeader(to?: string, options: CallOptions = {}): Promise<string | undefined> {
+  async transferLeader(to?: string, options: CallOptions = {}): Promise<string> {
     if (to !== undefined) checkName('transferLeader', to)
     checkCall('transferLeader', options)
     const answer = await this.#post('/v1/cluster/leader', { to }, options)
-    return decoded(answer, 'unknown', (json) => (typeof json.leader === 'string' ? json.leader : undefined))
+    return decoded(answer, 'unknown', (json) => stringIn(json, 'leader'))
   }
 
   /** The replicated limits and switches. */
@@ -252,7 +258,11 @@ export class Client {
   async changeSettings(settings: Settings, options: CallOptions = {}): Promise<Settings> {
     checkSettings('changeSettings', settings)
     checkCall('changeSettings', options)
-    return decoded(await this.#post('/v1/cluster/settings', settings, options), 'unknown', (json) => json)
+    const answer = await this.#post('/v1/cluster/settings', settings, options)
+    return decoded(answer, 'unknown', (json) => {
+      const missing = Object.keys(settings).find((name) => !Object.hasOwn(json, name))
+      return missing === undefined ? json : disagree(`it has no setting ${JSON.stringify(missing)}`)
+    })
   }
 
   /** Ends what is under way with `AbortError` and closes every connection. */

@@ -106,6 +106,11 @@ export function headerText(headers: Headers, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
+export const NAMELESS = 'it does not name its cluster'
+
+/** Every node names its cluster, whatever it answers. */
+export const isOfNode = (headers: Headers): boolean => headerText(headers, 'kv-cluster') !== undefined
+
 export function answerInfo(headers: Headers): AnswerInfo {
   return {
     node: headerText(headers, 'kv-node'),
@@ -133,6 +138,7 @@ export function disagree(what: string): never {
 /** `written`: what to say of the call if its answer cannot be understood. */
 export function decoded<T>(answer: Answer, written: Written, decode: (json: Json) => T): T {
   try {
+    if (!isOfNode(answer.headers)) disagree(NAMELESS)
     const json = answer.kind === 'answered' ? parseObject(answer.body) : undefined
     return decode(json ?? disagree('the body is not a JSON object'))
   } catch (error) {
@@ -166,7 +172,9 @@ export interface Problem {
 export function problemFrom(status: number, headers: Headers, body: Uint8Array): Problem {
   const json = parseObject(body)
   const code = json?.code
-  if (json === undefined || typeof code !== 'string') {
+  // Many a program has pages that it does not find.
+  const isFound = status !== 404 || isOfNode(headers)
+  if (json === undefined || typeof code !== 'string' || !isFound) {
     // Some proxy, or another program altogether.
     const type = headerText(headers, 'content-type') ?? 'no content type'
     return {

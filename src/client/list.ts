@@ -11,6 +11,8 @@ import {
   disagree,
   incomplete,
   isObject,
+  isOfNode,
+  NAMELESS,
   objectOf,
   parseObject,
   problemFrom,
@@ -97,14 +99,24 @@ function pageFromJson(
   return { records, next }
 }
 
-/** Refuses a record that does not come behind the one before: then a list has an end, and no key twice. */
-function orderOf({ order }: ListOptions): (record: KvRecord) => KvRecord {
+/**
+ * Refuses a record that is not in the range, or does not come behind the one before: then a list has an end, no key twice, and nothing of
+ * another list.
+ */
+function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord) => KvRecord {
   const wanted = order === 'desc' ? -1 : 1
+  const [beginning, first, beyond] = [prefix, start, end].map(maybeBytes)
   let last: Uint8Array | undefined
   return (record) => {
-    if (last !== undefined && Buffer.compare(record.keyBytes, last) !== wanted)
+    const { keyBytes } = record
+    if (last !== undefined && Buffer.compare(keyBytes, last) !== wanted)
       disagree('the records are not in the order of their keys')
-    last = record.keyBytes
+    const isInRange =
+      (beginning === undefined || Buffer.compare(keyBytes.subarray(0, beginning.length), beginning) === 0) &&
+      (first === undefined || Buffer.compare(keyBytes, first) >= 0) &&
+      (beyond === undefined || Buffer.compare(keyBytes, beyond) < 0)
+    if (!isInRange) disagree('a record is not in the range that was asked for')
+    last = keyBytes
     return record
   }
 }
@@ -128,6 +140,7 @@ export async function* streamed(
   const waiting = new Waiting(stream, timeoutMs)
   let count = 0
   try {
+    if (!isOfNode(answer.headers)) disagree(NAMELESS)
     for await (const line of linesOf(waiting.chunks())) {
       throwIf(interruption.reason())
       const json = parseObject(line)

@@ -225,7 +225,7 @@ describe('an endpoint of another cluster', () => {
     expect(told).toEqual([])
   })
 
-  test('without an id is taken for one of ours', async () => {
+  test('without an id is none: neither what it says nor its revision counts', async () => {
     const node = await fake()
     const kv = clientOf([node])
     await kv.put('k', 'v')
@@ -234,8 +234,7 @@ describe('an endpoint of another cluster', () => {
       body: { code: 'not_found' },
       headers: { 'kv-cluster': '', 'kv-revision': '99' },
     })
-    expect(await kv.get('k')).toBeUndefined()
-    // But its revision is not.
+    expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
     expect(kv.revision).toBe(2)
   })
 })

@@ -145,5 +145,5 @@ export const refusal = (
 /** An answer that begins, and its stream. */
 export function streaming(): { readonly result: Exchanged; readonly stream: IncomingMessage } {
   const stream = new IncomingMessage(new Socket())
-  return { result: { kind: 'streaming', headers: {}, stream }, stream }
+  return { result: { kind: 'streaming', headers: { 'kv-cluster': '77' }, stream }, stream }
 }

@@ -8,9 +8,9 @@ export async function transferLeader(global: GlobalFlags, to: string | undefined
   const intent = { kind: 'write', check: 'kv status' } as const
   await inSession(global, intent, async ({ client, format, signal }) => {
     const leader = await client.transferLeader(to, { signal })
-    if (format === 'json') await writeLine(toJson({ leader: leader ?? null }))
-    else if (format === 'ndjson') await writeLine(JSON.stringify({ leader: leader ?? null }))
-    else if (format === 'plain') await writeLine(leader ?? '')
-    else await writeLine(leader === undefined ? 'leadership has moved' : `${leader} leads now`)
+    if (format === 'json') await writeLine(toJson({ leader }))
+    else if (format === 'ndjson') await writeLine(JSON.stringify({ leader }))
+    else if (format === 'plain') await writeLine(leader)
+    else await writeLine(`${leader} leads now`)
   })
 }
