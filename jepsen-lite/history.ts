@@ -19,6 +19,8 @@
 import { faultOfEvent, isEvent } from './shapes.ts'
 
 export const HISTORY_VERSION = 1
+/** Of an empty store. */
+export const FIRST_REVISION = 1
 
 export type HistoryEvent = HistoryHeader | Invoke | Ok | Fail | Unknown | Note | Final
 

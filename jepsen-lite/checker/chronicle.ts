@@ -2,7 +2,7 @@
 // stand in one line, and whoever says what the key was at some revision can be held against it. Gaps in that line are where a change
 // of which nobody knows the revision may stand (its outcome is unknown, or its answer did not tell); each can stand in one place only.
 
-import type { Call, History, ListedRow, Result } from '../history.ts'
+import { type Call, FIRST_REVISION, type History, type ListedRow, type Result } from '../history.ts'
 import type { Finding } from './finding.ts'
 import type { Interval, Keys } from './keys.ts'
 import { type Offer, unmatched } from './matching.ts'
@@ -65,6 +65,8 @@ export class Chronicle {
   readonly #keys = new Map<string, KeyChronicle>()
   readonly #names: Keys
   readonly #initial: string | null
+  /** No change made this revision, nor one below. */
+  readonly #first: number
   /** The revisions of all acknowledged changes, rising. */
   readonly #taken: readonly number[]
 
@@ -72,6 +74,7 @@ export class Chronicle {
   constructor(history: History, requests: readonly Request[], names: Keys) {
     this.#names = names
     this.#initial = history.header.initial ?? null
+    this.#first = history.header.complete === true ? FIRST_REVISION : 0
     this.changes = requests.flatMap(changeOf).sort((a, b) => a.revision - b.revision)
     this.#taken = this.changes.map(({ revision }) => revision)
     for (const change of this.changes) this.#key(change.key).changes.push(change)
@@ -135,6 +138,8 @@ export class Chronicle {
     const latest = lastAt(chronicle.changes, at)
     if (typeof mod === 'number') {
       if (mod > at) return { change: undefined, what: `although the store was at ${at} only` }
+      if (this.#first > 0 && mod <= this.#first)
+        return { change: undefined, what: `although the store was empty at ${this.#first}` }
       if (latest !== undefined && latest.revision > mod) {
         return { change: latest, what: `although ${describe(latest)} lies between` }
       }
@@ -257,7 +262,9 @@ export class Chronicle {
 
   /** How many there are. */
   #roomIn(from: number, to: number): number {
-    return to - from - (indexAfter(this.#taken, to) - indexAfter(this.#taken, from))
+    const above = Math.max(from, this.#first)
+    if (to <= above) return 0
+    return to - above - (indexAfter(this.#taken, to) - indexAfter(this.#taken, above))
   }
 
   #findSharedRevisions(): void {

@@ -25,7 +25,7 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
   return {
     findings: [...requests].flatMap(([token, attempts]) => [
       ...differing(token, attempts),
-      ...unfounded(token, attempts),
+      ...notOneFirst(token, attempts),
     ]),
     repeated: repeated.length,
   }
@@ -35,11 +35,7 @@ type Answered = Pick<Call, 'id' | 'start' | 'end'> & { readonly op: Change; read
 type Change = Exclude<Call['op'], { readonly f: 'get' | 'range' }>
 
 function differing(token: string, attempts: readonly Call[]): Finding[] {
-  const [first, ...rest] = attempts.flatMap(({ id, op, outcome, start, end }): Answered[] =>
-    outcome.kind === 'ok' && op.f !== 'get' && op.f !== 'range'
-      ? [{ id, op, start, end, result: outcome.result }]
-      : [],
-  )
+  const [first, ...rest] = answeredAmong(attempts)
   if (first === undefined) return []
   return rest.flatMap((other) => {
     const what = whatDiffers(first, other)
@@ -49,18 +45,32 @@ function differing(token: string, attempts: readonly Call[]): Finding[] {
   })
 }
 
-/** Answered as repeats, when nobody can have applied the request before: no attempt that did not fail had begun. */
-function unfounded(token: string, attempts: readonly Call[]): Finding[] {
-  return attempts.flatMap(({ id, op, outcome, end }) => {
-    if (outcome.kind !== 'ok' || outcome.result.replayed !== true || op.f === 'get' || op.f === 'range')
-      return []
-    const first = attempts.find(
-      (other) => other.id !== id && other.outcome.kind !== 'fail' && other.start < end,
-    )
-    if (first !== undefined) return []
-    const message = `operation ${id} is answered as a repeat under its token (${token}), and nobody had sent it before`
-    return [{ check: 'idempotency', key: op.key, message, calls: [id] }]
-  })
+const answeredAmong = (attempts: readonly Call[]): Answered[] =>
+  attempts.flatMap(({ id, op, outcome, start, end }) =>
+    outcome.kind === 'ok' && op.f !== 'get' && op.f !== 'range'
+      ? [{ id, op, start, end, result: outcome.result }]
+      : [],
+  )
+
+/** One attempt is the one that was applied, and no other is answered as new; all others are repeats of it, answered when it had been sent. */
+function notOneFirst(token: string, attempts: readonly Call[]): Finding[] {
+  const answered = answeredAmong(attempts)
+  const findingOf = (what: string, ...ids: readonly number[]): Finding[] => {
+    const message = `${ids.length > 1 ? `operations ${ids.join(' and ')} are` : `operation ${ids[0]} is`} ${what} under one token (${token})`
+    return [{ check: 'idempotency', key: answered[0]?.op.key, message, calls: ids }]
+  }
+  const [first, second] = answered.filter(({ result }) => result.replayed === false)
+  if (first !== undefined && second !== undefined)
+    return findingOf('both answered as new', first.id, second.id)
+  const repeats = answered.filter(({ result }) => result.replayed === true).sort((a, b) => a.end - b.end)
+  const [earliest] = repeats
+  if (earliest === undefined) return []
+  // Who has failed was not applied, and who is answered as a repeat was not the first.
+  const isRepeat = ({ id }: Call): boolean => repeats.some((repeat) => repeat.id === id)
+  const firsts =
+    first === undefined ? attempts.filter((one) => one.outcome.kind !== 'fail' && !isRepeat(one)) : [first]
+  if (firsts.some(({ start }) => start < earliest.end)) return []
+  return findingOf('answered as a repeat of what nobody had sent before', earliest.id)
 }
 
 /** A repeat must tell again what the first answer told; whatever one of the two was not told says nothing. */
@@ -71,16 +81,9 @@ function whatDiffers(a: Answered, b: Answered): string | undefined {
   const field = one.findIndex(
     (value, at) => value !== undefined && other[at] !== undefined && value !== other[at],
   )
-  if (field < 0) return answeredAsNew(a, b)
+  if (field < 0) return undefined
   const name = EFFECTS[field] ?? ''
   return `were answered differently: ${name} ${JSON.stringify(one[field])} and ${JSON.stringify(other[field])}`
-}
-
-function answeredAsNew(a: Answered, b: Answered): string | undefined {
-  const late = a.end < b.start ? b : b.end < a.start ? a : undefined
-  return late?.result.replayed === false
-    ? `were both answered as new, although operation ${late.id} began after the other had been answered`
-    : undefined
 }
 
 const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const

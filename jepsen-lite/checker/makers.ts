@@ -4,35 +4,36 @@
 //
 // (Of other histories the checker cannot ask this: they need not hold all that was ever written.)
 
-import type { History } from '../history.ts'
+import { type Call, FIRST_REVISION, type History, type Result } from '../history.ts'
 import { revisionOf } from './chronicle.ts'
 import type { Finding } from './finding.ts'
-import { type Request, requestsOf } from './partition.ts'
-
-/** Revision of an empty store. */
-const FIRST = 1
+import { requestsOf } from './partition.ts'
 
 export function checkMakers(history: History): readonly Finding[] {
   if (history.header.complete !== true) return []
+  const early = history.calls.find(isTooEarly)
+  if (early !== undefined) return [beforeTheBeginning(early)]
   const requests = requestsOf(history)
   const told = toldIn(history)
   const newestBefore = newestTold(told)
   const made = new Set<number>()
-  const starts: number[] = []
-  for (const request of requests) {
-    if (!isChange(request)) continue
-    const revision = madeBy(request)
-    if (revision === undefined) starts.push(request.start)
+  /** Of each request whose revision nobody was told: it made a higher one than this. */
+  const candidates: number[] = []
+  for (const { calls, result, start } of requests) {
+    const [call] = calls
+    if (call === undefined || !mayChange(call, result)) continue
+    const revision = result && revisionOf(call, result)
+    if (revision === undefined) candidates.push(Math.max(newestBefore(start), revisionAskedFor(call)))
     else made.add(revision)
   }
-  let last = FIRST
+  let last = FIRST_REVISION
   for (const { revision } of history.finals) last = Math.max(last, revision)
   for (const { revision } of told) last = Math.max(last, revision)
   // A request can have made any revision above all those that were told before it began. So these sets only grow, and it is enough to count.
-  const candidates = starts.map(newestBefore).sort((a, b) => a - b)
+  candidates.sort((a, b) => a - b)
   let able = 0
   let missing = 0
-  for (let revision = FIRST + 1; revision <= last; revision++) {
+  for (let revision = FIRST_REVISION + 1; revision <= last; revision++) {
     if (made.has(revision)) continue
     missing++
     while (able < candidates.length && (candidates[able] ?? revision) < revision) able++
@@ -45,14 +46,34 @@ export function checkMakers(history: History): readonly Finding[] {
   return []
 }
 
-/** It may have changed something. */
-function isChange({ calls: [call], result }: Request): boolean {
-  if (call === undefined || call.op.f === 'get' || call.op.f === 'range') return false
+function mayChange({ op }: Call, result: Result | undefined): boolean {
+  if (op.f === 'get' || op.f === 'range') return false
   return result?.applied !== false && result?.deleted !== 0
 }
 
-const madeBy = ({ calls: [call], result }: Request): number | undefined =>
-  call && result && revisionOf(call, result)
+/** A change under the condition that its key is at some revision makes a higher one. */
+function revisionAskedFor({ op }: Call): number {
+  if (op.f === 'release') return op.token
+  return (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined ? op.ifRevision : 0
+}
+
+/** The store is empty at the first revision; the first change makes the next. */
+function isTooEarly(call: Call): boolean {
+  const { outcome } = call
+  const revision = outcome.kind === 'ok' ? revisionOf(call, outcome.result) : undefined
+  if (outcome.kind !== 'ok' || revision === undefined) return false
+  // A delete that does not tell may have found nothing.
+  const isOpen = call.op.f === 'del' && outcome.result.deleted === undefined
+  const hasMade = !isOpen && mayChange(call, outcome.result)
+  return revision < FIRST_REVISION + (hasMade ? 1 : 0)
+}
+
+const beforeTheBeginning = ({ id }: Call): Finding => ({
+  check: 'makers',
+  key: undefined,
+  message: `operation ${id} was answered at a revision from before the store began: it is empty at ${FIRST_REVISION}, and the first change makes ${FIRST_REVISION + 1}`,
+  calls: [id],
+})
 
 interface Told {
   readonly end: number
@@ -70,7 +91,7 @@ const toldIn = ({ calls }: History): readonly Told[] =>
 
 /** The highest revision that had been told before a position of the history. */
 function newestTold(told: readonly Told[]): (start: number) => number {
-  let newest = FIRST
+  let newest = FIRST_REVISION
   const rising = told.map(({ end, revision }) => {
     newest = Math.max(newest, revision)
     return { end, newest }
@@ -83,6 +104,6 @@ function newestTold(told: readonly Told[]): (start: number) => number {
       if ((rising[middle]?.end ?? 0) < start) from = middle + 1
       else to = middle
     }
-    return rising[from - 1]?.newest ?? FIRST
+    return rising[from - 1]?.newest ?? FIRST_REVISION
   }
 }

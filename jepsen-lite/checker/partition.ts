@@ -92,9 +92,9 @@ const inDoubt = (call: Call): Call => ({
   outcome: { kind: 'unknown', why: 'another attempt may have been the one that was applied' },
 })
 
-/** It was applied before the first of its attempts that was answered had its answer, and by no other. */
+/** It was applied before the first of its attempts that was answered had its answer, and by no other; by the one that is answered as new, if one is. */
 function requestOf(calls: readonly Call[]): Request {
-  const start = Math.min(...calls.map((call) => call.start))
+  let start = Math.min(...calls.map((call) => call.start))
   let first: Call | undefined
   for (const call of calls) {
     if (call.outcome.kind === 'ok' && (first === undefined || call.end < first.end)) first = call
@@ -102,8 +102,13 @@ function requestOf(calls: readonly Call[]): Request {
   if (first?.outcome.kind !== 'ok') {
     return { calls, result: undefined, start, end: Number.POSITIVE_INFINITY, endMs: undefined }
   }
+  const [fresh, another] = calls.filter(isFresh)
+  // Where a repeat was answered before, or both are new, idempotency.ts says so.
+  if (fresh !== undefined && another === undefined && fresh.start < first.end) start = fresh.start
   return { calls, result: first.outcome.result, start, end: first.end, endMs: first.endMs }
 }
+
+const isFresh = ({ outcome }: Call): boolean => outcome.kind === 'ok' && outcome.result.replayed === false
 
 /** By what it says that it was served as, where it does: that is what it promises. */
 export function isStaleRead({ op, outcome }: Call): boolean {

@@ -289,8 +289,8 @@ export const JUDGES: readonly Mutant[] = [
     'A store that answers a repeat from memory and does not say so passes.',
     [
       `${CHECKER}/idempotency.ts`,
-      'if (field < 0) return answeredAsNew(a, b)',
-      'if (field < 0) return undefined',
+      'if (first !== undefined && second !== undefined)',
+      'if (first !== undefined && second !== undefined && attempts.length < 0)',
     ],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
@@ -374,7 +374,7 @@ export const JUDGES: readonly Mutant[] = [
     'K45',
     'any answer may call itself a repeat',
     'A store that takes a first request for one that it has answered passes.',
-    [`${CHECKER}/idempotency.ts`, '      ...unfounded(token, attempts),\n', ''],
+    [`${CHECKER}/idempotency.ts`, '      ...notOneFirst(token, attempts),\n', ''],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
   judge(
@@ -441,5 +441,41 @@ export const JUDGES: readonly Mutant[] = [
       'asked >= ASKED_MIN && answered < 0)',
     ],
     ['test/jepsen-lite/local/broken-servers.int.test.ts'],
+  ),
+  judge(
+    'K53',
+    'an attempt that is answered as new may have been applied before it was sent',
+    'A store that answers a repeat from memory and calls it new passes, where the first attempt was never answered.',
+    [`${CHECKER}/partition.ts`, 'another === undefined && fresh.start < first.end', 'another !== undefined'],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K54',
+    'attempts that are all answered as repeats repeat each other',
+    'A store that takes a first request for one that it has answered passes, if it is sent twice at once.',
+    [
+      `${CHECKER}/idempotency.ts`,
+      "(one) => one.outcome.kind !== 'fail' && !isRepeat(one)",
+      "(one) => one.outcome.kind !== 'fail' && (one.id !== earliest.id || !isRepeat(one))",
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K55',
+    'a change under a condition may have made any revision',
+    'A revision from nowhere passes, where a request of unknown outcome could not have made it.',
+    [`${CHECKER}/makers.ts`, 'Math.max(newestBefore(start), revisionAskedFor(call))', 'newestBefore(start)'],
+    ['test/jepsen-lite/checker/makers.test.ts'],
+  ),
+  judge(
+    'K56',
+    'something may have been changed before the store began',
+    'A store whose first change makes revision 1, or whose versions count one change too many, passes.',
+    [
+      `${CHECKER}/chronicle.ts`,
+      'history.header.complete === true ? FIRST_REVISION : 0',
+      'history.header.complete === true ? 0 : 0',
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
 ]

@@ -341,6 +341,37 @@ describe('requests that are sent again', () => {
     expect(verdict(story)).toBe('ok')
   })
 
+  test('of attempts at once exactly one is answered as new', () => {
+    const both = (...replayed: readonly boolean[]) => {
+      const story = new Story()
+      const asked = replayed.map((_, at) => story.ask(once, `c${at}`))
+      for (const [place, attempt] of asked.entries())
+        attempt.ok({ ...at(2), replayed: replayed[place] === true })
+      return story
+    }
+    expect(verdict(both(true, false))).toBe('ok')
+    expect(blamed(both(false, false))).toEqual(['idempotency'])
+    expect(blamed(both(true, false, false))).toEqual(['idempotency'])
+    expect(blamed(both(true, true))).toEqual(['idempotency'])
+    // Whoever was answered as new had not been sent when the repeat was answered.
+    const repeat = { ...at(2), replayed: true }
+    const late = new Story().tell(once, repeat).tell(once, { ...at(2), replayed: false })
+    expect(blamed(late)).toEqual(['idempotency'])
+  })
+
+  test('an attempt that is answered as new was applied while it was under way', () => {
+    const told = (between: Operation, result: Result, replayed: boolean) => {
+      const story = new Story()
+      story.ask(once).unknown()
+      return verdict(story.tell(between, result).tell(once, { ...at(2), value: 'a,', replayed }))
+    }
+    expect(told(get('x'), seen('a,', 2), true)).toBe('ok')
+    expect(told(get('x'), seen('a,', 2), false)).toBe('violation')
+    expect(told(get('y'), { value: null, revision: 2 }, true)).toBe('ok')
+    expect(told(get('y'), { value: null, revision: 2 }, false)).toBe('violation')
+    expect(told(get('x'), { value: null, revision: 1 }, false)).toBe('ok')
+  })
+
   test('a repeat of what nobody had sent before', () => {
     const repeat = { ...at(2), replayed: true }
     expect(blamed(new Story().tell(once, repeat))).toEqual(['idempotency'])
@@ -667,6 +698,22 @@ test('a revision that only a read tells needs a maker, too, where the history ho
       new Story({ complete: true }).tell(put('x', '1'), at(2)).tell(get('y'), { value: null, revision }),
     )
   expect([2, 3].map(told)).toEqual(['ok', 'violation'])
+})
+
+test('nothing was there, and nobody changed anything, at the revision of the empty store', () => {
+  const complete = () => new Story({ complete: true })
+  const second = (version: number) => {
+    const story = complete()
+    story.ask(put('x', '?')).unknown()
+    return verdict(story.tell(put('x', '1'), { ...at(2), version }))
+  }
+  expect([1, 2].map(second)).toEqual(['ok', 'violation'])
+  const there = (mod: number) => {
+    const story = complete()
+    story.ask(put('x', '1')).unknown()
+    return verdict(story.tell(get('x'), seen('1', mod, 2)))
+  }
+  expect([1, 2].map(there)).toEqual(['violation', 'ok'])
 })
 
 test('a version counts the changes since a key was made', () => {

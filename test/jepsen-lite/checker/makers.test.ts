@@ -77,6 +77,36 @@ test('a change that is said to have failed, and was made, shows by a revision th
   ).toMatch('revision 4 has no maker')
 })
 
+test('a change under the condition of a revision cannot have made that revision, nor one below', () => {
+  const refused: Result = { applied: false, current: 2, revision: 3 }
+  const conditional = (ifRevision: number) =>
+    judged(
+      [
+        [{}, made(2)],
+        [{ ifRevision }, 'unknown'],
+        [{ ifRevision: 9 }, refused],
+      ],
+      3,
+    )
+  expect(conditional(2)).toBeUndefined()
+  expect(conditional(3)).toMatch('revision 3 has no maker')
+})
+
+test('nobody is answered at a revision from before the beginning', () => {
+  const early = 'from before the store began'
+  expect(judged([[{}, made(1)]], 2)).toMatch(early)
+  expect(judged([[{ f: 'del' }, { revision: 1, deleted: 1 }]], 2)).toMatch(early)
+  expect(judged([[{ f: 'get' }, { value: null, revision: 0 }]], 1)).toMatch(early)
+  for (const [op, result] of [
+    [{ f: 'get' }, { value: null, revision: 1 }],
+    [{ f: 'del' }, { deleted: 0, revision: 1 }],
+    // It may have found nothing.
+    [{ f: 'del' }, { revision: 1 }],
+    [{ ifRevision: 4 }, { applied: false, current: null, revision: 1 }],
+  ] as const)
+    expect(judged([[op, result]], 1)).toBeUndefined()
+})
+
 test('an operation cannot have made what was told before it began', () => {
   expect(
     judged(
