@@ -164,7 +164,8 @@ function takeStep(
     case 'add-learner': {
       const { id, name } = step.member
       if (members.has(id)) return `replica ${id} is a member already`
-      if (removed.includes(id)) return `replica ${id} was removed; a removed replica cannot come back`
+      if (removed.includes(id))
+        return `replica ${id} was removed; a removed replica cannot come back: start a new one, with an empty data directory`
       if (!/^[a-z0-9-]{1,63}$/.test(name))
         return `not a name: ${JSON.stringify(name)} (1 to 63 of a-z, 0-9 and -)`
       learners.add(id)

@@ -9,6 +9,8 @@ export const DISCOVER_MS_MAX = 30_000
 const REQUEST_MS_MAX = 5_000
 const RETRY_MS_MIN = 25
 const RETRY_MS_MAX = 250
+/** A replica that was added is called at once; after this long its log says where it waits. */
+const CALLED_MS = 5_000
 /** Status of `membership_refused`. */
 const MEMBERSHIP_REFUSED = 409
 
@@ -66,26 +68,34 @@ export async function join(
     isKnown,
   }: { urls: readonly string[]; replace: boolean; logger: Logger; isKnown: () => boolean },
 ): Promise<void> {
-  let known = urls
+  // Its own URL may be among them: it has nobody to add it to.
+  const isOther = (url: string): boolean => url !== '' && url !== joiner.url
+  let known = urls.filter(isOther)
   let reported = ''
+  const report = (url: string, reason: string): void => {
+    if (reason !== reported) logger.warn({ url }, `not a member yet: ${reason}`)
+    reported = reason
+  }
+  let addedAt: number | undefined
   for (let round = 0; !isKnown(); round++) {
     const url = known[round % known.length]
-    if (url === undefined) throw new JoinRefusedError('no URL of a node to join was given')
+    if (url === undefined) throw new JoinRefusedError('no URL of another node to join was given')
     try {
       const seen = await clusterAt(url)
       if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, urls)
-      known = [
-        ...new Set([...urls, ...seen.members.map((member) => member.url).filter((other) => other !== '')]),
-      ]
+      known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
       await ask(url, joiner, seen, replace)
-      await pause(RETRY_MS_MIN)
+      addedAt ??= performance.now()
+      if (performance.now() - addedAt > CALLED_MS)
+        report(
+          url,
+          `it was added, but has not been brought up to date: the members call it at ${joiner.peer}`,
+        )
     } catch (error) {
       if (error instanceof JoinRefusedError) throw error
-      const reason = reasonOf(error)
-      if (reason !== reported) logger.warn({ url }, `not a member yet: ${reason}; trying again`)
-      reported = reason
-      await pause(retryMs(round))
+      report(url, `${reasonOf(error)}; trying again`)
     }
+    await pause(retryMs(round))
   }
 }
 
@@ -103,14 +113,18 @@ async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: bool
     timeoutMs: REQUEST_MS_MAX,
   })
   if (status === 200) return
-  // A node that lags names members that are gone: whether the name is taken is for the leader to say.
+  // A node that lags names members that are gone. It does so no more once it has asked the leader, who may refuse for a reason that passes.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
-    throw new JoinRefusedError(
-      `the cluster has a member named ${joiner.name} already (replica ${namesake.replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
-    )
+    const { members } = await clusterAt(url)
+    if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameTaken(namesake)
   }
   throw new Error(detailOf(text) ?? `${url} answered ${status}`)
 }
+
+const nameTaken = ({ name, replicaId }: ClusterSeen['members'][number]): Error =>
+  new JoinRefusedError(
+    `the cluster has a member named ${name} already (replica ${replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
+  )
 
 /** Trying again is of no use where somebody named that URL; where a member was known by it once, others are asked. */
 function otherCluster(

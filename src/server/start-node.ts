@@ -174,10 +174,21 @@ class Node implements RunningNode {
       corsOrigins,
     })
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
+    this.#warnOfAddresses()
     this.api.start(this.#network.links)
     this.#becomeKnown().catch((error: unknown) => {
       this.api.stop(error instanceof Error ? error.message : String(error))
     })
+  }
+
+  #warnOfAddresses(): void {
+    const told = [
+      { address: this.peer, flag: '--advertise-peer' },
+      { address: this.url, flag: '--advertise-url' },
+    ]
+    for (const { address, flag } of told)
+      if (/^(http:\/\/)?(0\.0\.0\.0|\[::\]):/.test(address))
+        this.#logger.warn({}, `others are told ${address}, which leads to nobody from elsewhere: add ${flag}`)
   }
 
   inspect(): UnderWay {
@@ -232,6 +243,11 @@ class Node implements RunningNode {
     const self = (): Member => ({ id: replicaId, name, peer: this.peer, url: this.url })
     const known = (): Member | undefined =>
       this.api.configuration.members.find((member) => member.id === replicaId)
+    if (known() === undefined && founding.kind !== 'join')
+      this.#logger.warn(
+        {},
+        'this replica is no member as far as it knows: unless somebody adds it, start it with --join URL',
+      )
     if (known() === undefined && founding.kind === 'join') {
       const { peer, url } = self()
       const { urls, replace } = founding

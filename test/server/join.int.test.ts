@@ -22,6 +22,7 @@ interface Played {
   answers: number
   /** Paths of the changes that were asked for. */
   readonly asked: string[]
+  whenAsked: () => void
 }
 
 async function played(given: Partial<Played> = {}): Promise<{ url: string; node: Played }> {
@@ -32,12 +33,14 @@ async function played(given: Partial<Played> = {}): Promise<{ url: string; node:
     looks: 0,
     answers: 200,
     asked: [],
+    whenAsked: () => {},
     ...given,
   }
   const server = createServer((request, response) => {
     request.resume().on('end', () => {
       if (request.method === 'POST') {
         node.asked.push(request.url ?? '')
+        node.whenAsked()
         response.writeHead(node.answers).end(JSON.stringify({ detail: `answers ${node.answers}` }))
         return
       }
@@ -88,6 +91,52 @@ test('the name of a member that is gone can be taken, also through a node that d
   const behind = await played({ members: [NAMESAKE] })
   await joinThrough([behind.url], [behind.node])
   expect(behind.node.asked).toEqual(['/v1/cluster/members'])
+})
+
+test('a refusal that passes is not taken for one because of a name that has become free', async () => {
+  const { url, node } = await played({ members: [NAMESAKE], answers: 409 })
+  // What it hears from the leader for the change, it has heard of the members too.
+  node.whenAsked = () => {
+    node.members = []
+  }
+  const joined = joinThrough([url], [node])
+  while (node.asked.length < 2) await Promise.race([new Promise(setImmediate), joined])
+  node.answers = 200
+  await joined
+})
+
+test('a replica does not ask itself, whoever names its URL', async () => {
+  const itself = await played({ answers: 503 })
+  const { url, node } = await played({ answers: 503 })
+  node.members = [{ name: 'n4', replica_id: '4', peer: '127.0.0.1:3', url: itself.url }]
+  const joined = join(
+    { ...joiner, url: itself.url },
+    { urls: [itself.url, url], replace: false, logger: silent, isKnown: () => node.answers === 200 },
+  )
+  while (node.asked.length < 3) await Promise.race([new Promise(setImmediate), joined])
+  node.answers = 200
+  await joined
+  expect([itself.node.looks, itself.node.asked]).toEqual([0, []])
+})
+
+test('a replica that was added, and that nobody calls, says at which address it waits', async () => {
+  const { url } = await played({
+    members: [{ ...NAMESAKE, replica_id: '4', peer: joiner.peer, url: joiner.url }],
+  })
+  const said: string[] = []
+  const logger = { ...silent, warn: (_: object, text: string) => void said.push(text) }
+  vi.useFakeTimers({ toFake: ['performance'] })
+  try {
+    let looks = 0
+    const isKnown = (): boolean => {
+      vi.advanceTimersByTime(4_000)
+      return ++looks > 5
+    }
+    await join(joiner, { urls: [url], replace: false, logger, isKnown })
+    expect(said).toEqual([expect.stringMatching(/added.*not been brought up to date.*127\.0\.0\.1:1/)])
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a name that is taken is refused, and not asked for again; with --replace its replica is replaced', async () => {

@@ -4,6 +4,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { encodeState, initialState } from '../../src/kv/index.ts'
+import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
 import { NodeStartError, startNode } from '../../src/server/start-node.ts'
 import type { NodeOptions } from '../../src/server/types.ts'
 import { formatStorage } from '../../src/storage/index.ts'
@@ -148,4 +150,42 @@ test('a directory in use is not founded again, and belongs to one name', async (
   const other = await failureOf({ dataDir: used, name: 'other', founding: { kind: 'existing' } })
   expect(other.message).toContain(`belongs to node ${identity.name}, not other`)
   expect(other.usage).toBe(false)
+})
+
+test('a node that nobody can reach from elsewhere, or that nobody knows, says so', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const warned: string[] = []
+  const logger = {
+    debug() {},
+    info() {},
+    error() {},
+    warn: (_: object, text: string) => void warned.push(text),
+  }
+  const started = async (options: Partial<NodeOptions>): Promise<string[]> => {
+    const node = await startNode({ ...MINE, logger, insecure: true, ...options })
+    await node.crash()
+    return warned.splice(0)
+  }
+  const everywhere = { host: '0.0.0.0', port: 0 }
+  const founder = { dataDir: join(home, 'founder') }
+  expect(await started({ ...founder, listen: everywhere, peerListen: everywhere })).toEqual([
+    expect.stringMatching(/0\.0\.0\.0:.* --advertise-peer$/),
+    expect.stringMatching(/http:\/\/0\.0\.0\.0:.* --advertise-url$/),
+  ])
+  const advertised = { advertisePeer: '10.0.0.1:7401', advertiseUrl: 'http://10.0.0.1:7301' }
+  const existing = { founding: { kind: 'existing' } } as const
+  expect(await started({ ...founder, ...existing, listen: everywhere, ...advertised })).toEqual([])
+
+  const unknown = { dataDir: join(home, 'unknown'), name: identity.name, ...existing }
+  const configuration = encodeAppliedState({
+    configuration: emptyConfiguration,
+    leases: { on: false, durationMs: 500 },
+  })
+  const nothing = {
+    ...initial,
+    applied: { ...initial.applied, raft: configuration, kv: encodeState(initialState()) },
+  }
+  await formatStorage(unknown.dataDir, identity, nothing)
+  expect(await started(unknown)).toEqual([expect.stringContaining('start it with --join URL')])
 })

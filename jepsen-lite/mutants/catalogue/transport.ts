@@ -232,6 +232,28 @@ export const TRANSPORT: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M620',
+    title: 'any refusal means that the name is taken, if a node that lagged had it',
+    why: 'The leader is busy with another change; the node takes that for good and ends.',
+    layers: UNIT,
+    tests: JOIN_TESTS,
+    edits: [
+      edit(
+        JOIN,
+        'if (members.some((member) => member.replicaId === namesake.replicaId)) throw',
+        'if (members) throw',
+      ),
+    ],
+  },
+  {
+    id: 'M621',
+    title: 'a joining replica asks itself, too',
+    why: 'It knows no leader: every other try takes five seconds, and the log says that it may be cut off.',
+    layers: UNIT,
+    tests: JOIN_TESTS,
+    edits: [edit(JOIN, "url !== '' && url !== joiner.url", "url !== ''")],
+  },
+  {
     id: 'M419',
     title: 'stop() of a node that is being ended otherwise returns at once',
     why: 'Its directory is still locked when somebody starts it again.',
