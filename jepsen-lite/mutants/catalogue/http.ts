@@ -558,6 +558,12 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The parser drops what came with its end: a request gets no answer, and the rest of a value is read as a request.',
     layers: UNIT,
     tests: LANE_TESTS,
-    edits: [edit(HTTP_LANE, '    if (asksForUpgrade(request)) response.shouldKeepAlive = false\n', '')],
+    edits: [
+      edit(
+        HTTP_LANE,
+        '    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false\n',
+        '',
+      ),
+    ],
   },
 ]

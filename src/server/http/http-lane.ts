@@ -142,7 +142,9 @@ class HttpConnection implements Owner {
   /** What is asked behind a change sees it (RFC 9112 §9.3.2). */
   receive(request: IncomingMessage, response: ServerResponse, goOn: () => void): void {
     const body = new Body({ request, bodies: this.#options.bodies, goOn, held: this.#paceSoon })
-    if (asksForUpgrade(request)) response.shouldKeepAlive = false
+    // No other protocol is spoken here. But the parser takes what came together with the end of such a request for one, and drops it: what it
+    // reads then may begin within a value. So that nobody waits for what was dropped, the answer ends the connection.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
     this.#waiting.push({ request, response, body })
     if (this.#current === undefined) this.#next()
     else if (!this.#stream.writable) this.#forget()
@@ -209,13 +211,6 @@ class HttpConnection implements Owner {
     this.#options.serve(this.#current)
   }
 }
-
-/**
- * No other protocol is spoken here. But the parser believes that one follows, and drops what came together with the end of such a request: what
- * it reads then may begin within a value. So that nobody waits for what was dropped, the answer ends the connection.
- */
-const asksForUpgrade = ({ headers }: IncomingMessage): boolean =>
-  headers.upgrade !== undefined && /upgrade/i.test(headers.connection ?? '')
 
 /** Ends a connection, with an answer that node:http does not write. */
 export const endWith = (stream: Duplex, refused: Refused | undefined): void =>

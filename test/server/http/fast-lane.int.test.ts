@@ -565,6 +565,8 @@ describe('a connection', () => {
     ['without a body', get('a', UPGRADE)],
     ['with a body', put('a', 'abc', UPGRADE)],
     ['with chunks', `${CHUNKED.slice(0, -2)}${UPGRADE}\r\n1\r\na\r\n0\r\n\r\n`],
+    ['as through a proxy', get('a', UPGRADE.replace('Connection', 'Proxy-Connection'))],
+    ['and names none', get('a', 'Connection: upgrade\r\nUpgrade:\r\n')],
   ]
   test.each(LANES.flatMap((lane) => UPGRADES.map((each) => [lane, ...each] as const)))(
     'that asks for another protocol on the %s lane ends with the answer, and nothing sent behind it is done: %s',
