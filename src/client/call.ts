@@ -14,7 +14,7 @@ import { type Problem, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError } from './errors.ts'
 import type { Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
-import { after } from './timer.ts'
+import { after, afterLastLook } from './timer.ts'
 import { type CallEnd, errorOf, foreignError, problemError, type Tries } from './verdict.ts'
 
 /** `read`: may be repeated. `keyed`: a write that carries its idempotency key. `bare`: a change that must not be sent twice. */
@@ -172,11 +172,9 @@ class Progress {
     const isWaiting = () =>
       this.#end === undefined && this.#expired === undefined && this.#underway.has(endpoint)
     let isPatient = true
-    const stopTimer = after(this.#patienceMs, () => {
-      void lastLook().then(() => {
-        isPatient = false
-        this.#wake()
-      })
+    const stopTimer = afterLastLook(this.#patienceMs, () => {
+      isPatient = false
+      this.#wake()
     })
     while (isWaiting() && (isPatient || (isBare && exchange.isConnected()))) {
       if (this.#leftMs > 0) await this.#news(this.#leftMs)

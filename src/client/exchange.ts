@@ -4,7 +4,7 @@
 
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { Endpoint } from './endpoints.ts'
-import { after } from './timer.ts'
+import { afterLastLook } from './timer.ts'
 
 export interface Outgoing {
   readonly method: string
@@ -61,7 +61,7 @@ export class Transport {
       timedOut = true
       req.destroy(new Error(`no answer within ${Math.round(options.timeoutMs)} ms`))
     }
-    const stopTimer = after(options.timeoutMs, onTimeout, { unref: options.background === true })
+    const stopTimer = afterLastLook(options.timeoutMs, onTimeout, { unref: options.background === true })
 
     const result = new Promise<Exchanged>((resolve) => {
       const settle = (exchanged: Exchanged) => {

@@ -20,7 +20,7 @@ import {
   unexpected,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
-import { after } from './timer.ts'
+import { afterLastLook } from './timer.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 import { problemError } from './verdict.ts'
 
@@ -214,7 +214,7 @@ class Waiting {
 
   async #next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
     const askedAt = performance.now()
-    const stopTimer = after(this.#leftMs, () => {
+    const stopTimer = afterLastLook(this.#leftMs, () => {
       this.isOver = true
       this.#stream.destroy(new Error('its time is up'))
     })

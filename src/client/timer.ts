@@ -13,3 +13,13 @@ export function after(delayMs: number, run: () => void, { unref = false } = {}):
   arm(Math.max(0, delayMs))
   return () => clearTimeout(timer)
 }
+
+/** Like `after`; but a process that was busy when the time was up sees first what has come meanwhile, such as an answer. */
+export function afterLastLook(delayMs: number, run: () => void, options?: { unref?: boolean }): () => void {
+  let look: NodeJS.Immediate | undefined
+  const stopTimer = after(delayMs, () => (look = setImmediate(run)), options)
+  return () => {
+    stopTimer()
+    clearImmediate(look)
+  }
+}

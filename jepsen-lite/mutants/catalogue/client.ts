@@ -447,4 +447,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [STRANGE],
     edits: [edit(LIST, 'if (!isInRange) disagree', 'if (isInRange && last === keyBytes) disagree')],
   },
+  {
+    id: 'M600',
+    title: 'a time-out does not look at what has come while the process was busy',
+    why: 'A write that was answered in time is told as one of unknown outcome.',
+    layers: UNIT,
+    tests: ['test/client/busy.test.ts'],
+    edits: [edit('src/client/timer.ts', '(look = setImmediate(run))', 'run()')],
+  },
 ]
