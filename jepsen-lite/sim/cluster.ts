@@ -12,6 +12,7 @@ import {
   type Member,
   type Message,
   type ReplicaId,
+  sameConfiguration,
 } from '../../src/raft/index.ts'
 import type { Network, NodeEnd } from '../../src/server/types.ts'
 import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
@@ -71,6 +72,8 @@ export class Cluster implements World {
   #draws = 0
   /** The liveness phase has begun: machines that are to stay as they are. */
   readonly frozen = new Set<Machine>()
+  /** Configurations that somebody outside was told of: whom they have let go, nobody needs any more. */
+  readonly #settled: ((configuration: Configuration) => boolean)[] = []
 
   constructor(seed: number, config: Config, recorder: (now: () => number) => Recorder) {
     this.seed = seed
@@ -195,7 +198,7 @@ export class Cluster implements World {
   // ---- processes
 
   start(machine: Machine): void {
-    if (this.time.now < (this.#downUntil[machine.place] ?? 0) || this.frozen.has(machine)) return
+    if (this.isKeptDown(machine) || this.frozen.has(machine)) return
     machine.start()
   }
 
@@ -218,6 +221,10 @@ export class Cluster implements World {
     this.triggers.met('died', process)
     this.onGone(process)
     if (this.machines.every((one) => one.process === undefined)) this.tally.hit('all processes down at once')
+  }
+
+  isKeptDown(machine: Machine): boolean {
+    return this.time.now < (this.#downUntil[machine.place] ?? 0)
   }
 
   /** Forgets who was to be kept down. */
@@ -273,7 +280,11 @@ export class Cluster implements World {
       tally.hit('joint configuration entered')
       this.triggers.met('joint', process)
     }
-    if (isJoint(before) && !isJoint(now)) tally.hit('joint configuration left')
+    if (isJoint(before) && !isJoint(now)) {
+      tally.hit('joint configuration left')
+      const other = before.votersOutgoing.find((id) => !now.voters.includes(id))
+      this.triggers.met('left', process, other === undefined ? undefined : this.network.processOf(other))
+    }
     if (before.learners.some((id) => now.voters.includes(id))) tally.hit('learner promoted')
   }
 
@@ -315,6 +326,7 @@ export class Cluster implements World {
     if (/was removed/.test(reason)) {
       tally.hit('replica told of its removal')
       machine.removed = true
+      this.#settled.push(({ removed }) => removed.includes(process.id))
     }
   }
 
@@ -498,6 +510,28 @@ export class Cluster implements World {
     })
   }
 
+  /** An operator is told at this node that a member is a voter no more. */
+  letGo(asked: Process, id: ReplicaId, configuration: Configuration): void {
+    this.#settled.push((other) => sameConfiguration(other, configuration))
+    this.triggers.met('let-go', asked, this.network.processOf(id))
+  }
+
+  /** The machine of a replica is gone for good, with its disk. */
+  delete(id: ReplicaId): void {
+    const machine = this.machines.find(({ replica }) => replica?.id === id)
+    if (machine === undefined) return
+    this.tally.hit('machine deleted once it was let go')
+    this.say(undefined, `${machine.name} is deleted`)
+    this.network.forget(machine.place)
+    this.end(machine, 'lost')
+    machine.deleted = true
+  }
+
+  /** Index of the newest of these configurations: those that stay get on without whoever it has let go, whether or not they know it. */
+  get settledAt(): number {
+    return Math.max(0, ...this.#settled.map((isSuch) => this.invariants.firstWith(isSuch)))
+  }
+
   /** Whether the cluster bears the loss of this machine's disk, as far as any running node knows. */
   canLose(machine: Machine): boolean {
     const id = machine.replica?.id
@@ -529,7 +563,7 @@ export class Cluster implements World {
 
   /** Whether what a replica promised is still on a disk. */
   isWhole(id: ReplicaId): boolean {
-    return this.machines.some((machine) => machine.replica?.id === id && !machine.suspect)
+    return this.machines.some(({ replica, suspect, deleted }) => replica?.id === id && !suspect && !deleted)
   }
 
   #changeUnderWay(): boolean {

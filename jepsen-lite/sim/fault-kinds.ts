@@ -35,7 +35,8 @@ const IN_FLIGHT = ['lost', 'kept', 'torn'] as const
 
 /** Of a change of the membership. asked: who is asked for it; member: whom it is about, a number among the members or a role; evenSmall: of no more than three voters, too. */
 const change = { asked: target, member: computed(({ dice }) => dice.int(0, 12)), evenSmall: flag(0.3) }
-const changeOfAny = { ...change, member: target }
+/** deletedAfterMs: so long after the operator was told that it is done, the machine that it lets go is deleted. */
+const changeOfAny = { ...change, member: target, deletedAfterMs: optional(natural(0, 60), 0.3) }
 
 const leaseMs = ({ dice, config }: Drawing): number => config.electionMinMs * dice.pick(0.5, 1, 1, 3)
 
@@ -71,7 +72,10 @@ export const FAULT_SHAPES = {
   witness: { target, without: target, fresh: flag(), avoid: places(), ...cut },
 
   // ---- processes
-  /** At once, or when such a point is reached for the time after `skip` others. silent: the power goes, and no connection is closed. */
+  /**
+   * At once, or when such a point is reached for the time after `skip` others. silent: the power goes, and no connection is closed; unheard: what it
+   * has sent, and nobody has read yet, is lost with it.
+   */
   crash: {
     target,
     point: oneOf(
@@ -81,6 +85,7 @@ export const FAULT_SHAPES = {
     inFlight: oneOf(...IN_FLIGHT),
     silent: flag(0.25),
     ms: duration,
+    unheard: optional(flag(), 0.25),
   },
   'crash-many': { places: places(0, 0.33), inFlight: listOf(3, ...IN_FLIGHT), silent: flag(), ms: duration },
   /** It dies and starts at once, so many times. */

@@ -11,11 +11,12 @@ const turn = <T>(values: readonly T[], count: number, otherwise: T): T =>
 
 export const crash: Injection<'crash'> = (injector, fault, about) =>
   injector.one(fault.target, about, (machine) => {
-    const { kind, point, skip, inFlight, silent, ms } = fault
+    const { kind, point, skip, inFlight, silent, ms, unheard = false } = fault
     const { cluster } = injector
     if (point === 'now') {
       if (machine.process === undefined) return
       injector.felt(kind)
+      if (unheard) cluster.network.forget(machine.place)
       cluster.kill(machine, inFlight, silent, ms)
       return
     }
@@ -26,7 +27,10 @@ export const crash: Injection<'crash'> = (injector, fault, about) =>
       inFlight,
       silent,
       downMs: ms,
-      sprung: () => injector.felt(kind),
+      sprung: () => {
+        injector.felt(kind)
+        if (unheard) cluster.network.forget(machine.place)
+      },
     }
     cluster.traps.set(machine, trap)
   })

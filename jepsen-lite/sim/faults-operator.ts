@@ -1,6 +1,6 @@
 // What operators ask for: members that come and go, leaders that hand over, leases.
 
-import type { ChangeStep, Member } from '../../src/raft/index.ts'
+import { type ChangeStep, isVoter, type Member } from '../../src/raft/index.ts'
 import type { Cluster } from './cluster.ts'
 import type { FaultAction } from './fault-kinds.ts'
 import type { Injection, Strike } from './injector.ts'
@@ -59,18 +59,27 @@ function change(
   const { cluster } = injector
   return injector.one(fault.asked, about, ({ process }) => {
     const driver = process?.serving
-    if (driver === undefined) return
+    if (process === undefined || driver === undefined) return
     const member = memberOf(cluster, fault, about, driver.configuration)
     if (member === undefined) return
     // A cluster that is taken apart proves little; now and then it may be.
     if (kind !== 'promote' && driver.configuration.voters.length <= 3 && !evenSmall) return
     const wasLeader = member.id === cluster.leader?.id
+    const wasVoter = isVoter(driver.configuration, member.id)
     driver.change({ kind: 'change', steps: steps(member) }, cluster.config.timeoutMs, (result) => {
       if (!result.ok) return
       injector.felt(kind)
       if (kind === 'replace') cluster.tally.hit('replaced in one joint change')
       if (kind === 'demote') cluster.tally.hit('voter demoted')
       if (wasLeader && kind !== 'promote') cluster.tally.hit('leader removed')
+      // A learner that was demoted may have been promoted again meanwhile.
+      if (!wasVoter || isVoter(result.value, member.id)) return
+      cluster.letGo(process, member.id, result.value)
+      const { deletedAfterMs } = fault.kind === 'promote' ? {} : fault
+      if (deletedAfterMs === undefined) return
+      injector.later(deletedAfterMs, () => {
+        if (!injector.over) cluster.delete(member.id)
+      })
     })
   })
 }

@@ -16,6 +16,7 @@ import {
   leadershipConfig,
 } from './themes-leadership.ts'
 import { drawLinkScenes, drawLinkWriters, linksConfig } from './themes-links.ts'
+import { drawRemovals, drawRemovalWriters, removalsConfig } from './themes-removals.ts'
 import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails, TAIL_WRITERS } from './themes-state.ts'
 import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './waiting.ts'
@@ -24,7 +25,8 @@ import type { Trigger } from './waiting.ts'
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
  * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
  * `members`: one change of the membership after the other, while leaders are cut off and die. `leases` and `elections`: themes-leadership.ts;
- * `behind`, and scenes for two of the others: themes-state.ts; `links`: themes-links.ts; `triggered`: themes-triggered.ts.
+ * `behind`, and scenes for two of the others: themes-state.ts; `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`:
+ * themes-triggered.ts.
  */
 type Theme =
   | 'anything'
@@ -33,6 +35,7 @@ type Theme =
   | 'members'
   | 'behind'
   | 'links'
+  | 'removals'
   | 'triggered'
   | LeadershipTheme
 
@@ -56,6 +59,9 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'links',
     'links',
     'links',
+    'removals',
+    'removals',
+    'removals',
     'triggered',
     'triggered',
     'triggered',
@@ -68,7 +74,9 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
       ? []
       : theme === 'links'
         ? drawLinkScenes(new Dice(seed, 10), config)
-        : drawFaults(new Dice(seed, 2), config, theme)
+        : theme === 'removals'
+          ? drawRemovals(new Dice(seed, 13), config)
+          : drawFaults(new Dice(seed, 2), config, theme)
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
     faults.push(...drawStateScenes(theme, new Dice(seed, 6), config))
   if (theme === 'members') faults.push(...drawJointElections(new Dice(seed, 9), config))
@@ -81,6 +89,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
   if (theme === 'behind') ops.push(...drawAgeWatchers(new Dice(seed, 7), config))
   if (theme === 'links') ops.push(...drawLinkWriters(new Dice(seed, 11), config, faults))
+  if (theme === 'removals') ops.push(...drawRemovalWriters(new Dice(seed, 14), config))
   if (theme === 'snapshots') ops.push(...drawTails(new Dice(seed, 8), config))
   ops.push(...drawLists(new Dice(seed, 10), config))
   ops.push(...(triggered?.ops ?? []))
@@ -111,6 +120,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
       return behindConfig(dice, config)
     case 'links':
       return linksConfig(dice, config)
+    case 'removals':
+      return removalsConfig(dice, config)
     case 'triggered':
       return triggeredConfig(dice, config)
     case 'members':
@@ -344,7 +355,7 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
 
 const THEMES: Readonly<
   Record<
-    Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'triggered'>,
+    Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'removals' | 'triggered'>,
     Partial<Record<FaultKind, number>>
   >
 > = {

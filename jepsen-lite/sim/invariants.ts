@@ -688,6 +688,18 @@ export class Invariants {
     return effect
   }
 
+  /** First index as of which the configuration was such; 0: none. */
+  firstWith(isSuch: (configuration: Configuration) => boolean): number {
+    let before: Uint8Array | undefined
+    for (let index = 0; index < this.committed.length; index++) {
+      const raft = this.committed[index]?.raft
+      if (raft !== undefined && raft !== before && isSuch(decodeAppliedState(raft).configuration))
+        return index
+      before = raft
+    }
+    return 0
+  }
+
   // ---- what clients are told
 
   /** A client is about to send this request, for the first time or again. */

@@ -142,11 +142,14 @@ function newestConfiguration({ invariants }: Cluster): Configuration | undefined
 }
 
 function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] | undefined {
-  const { machines, invariants, seed } = cluster
-  const whole = machines.filter((machine) => machine.replica !== undefined && !machine.suspect)
+  const { machines, invariants, seed, settledAt } = cluster
+  const whole = machines.filter(
+    ({ replica, suspect, deleted, removed }) => replica !== undefined && !(suspect || deleted || removed),
+  )
+  // Who knows less than is settled is told so by one of the others.
   const known = whole.flatMap(({ replica }) => {
     if (replica === undefined || replica.durable.terms.length <= invariants.maxCommitted) return []
-    const raft = invariants.committed[replica.durable.commit]?.raft
+    const raft = invariants.committed[Math.max(replica.durable.commit, settledAt)]?.raft
     return raft === undefined ? [] : [decodeAppliedState(raft).configuration]
   })
   // Learners that catch up become voters by themselves.
@@ -176,11 +179,15 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
     return ids.every((id) => whole.some(({ replica }) => replica?.id === id)) ? whole : undefined
   }
   let core = members
+  // Whoever was to be down until the end stays so, if it can be done without.
+  const isDown = (machine: Machine): boolean => cluster.isKeptDown(machine)
   const order = [...members].sort(
-    (a, b) => bits(seed, DRAW.core, a.place, 0) - bits(seed, DRAW.core, b.place, 0),
+    (a, b) =>
+      Number(isDown(b)) - Number(isDown(a)) ||
+      bits(seed, DRAW.core, a.place, 0) - bits(seed, DRAW.core, b.place, 0),
   )
   for (const machine of order) {
-    if (bits(seed, DRAW.core, machine.place, 1) % 4 === 0) continue
+    if (!isDown(machine) && bits(seed, DRAW.core, machine.place, 1) % 4 === 0) continue
     const fewer = core.filter((one) => one !== machine)
     if (isMajority(fewer)) core = fewer
   }
@@ -192,10 +199,10 @@ function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefi
   // Where silence ends no connection, one that has nothing to say may rely for good on one that its peer has closed while they were cut off.
   if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
-    ({ replica, suspect, joining, removed, place }) =>
+    ({ replica, suspect, joining, removed, deleted, place }) =>
       replica !== undefined &&
       configuration?.removed.includes(replica.id) &&
-      !(suspect || joining || removed) &&
+      !(suspect || joining || removed || deleted) &&
       bits(cluster.seed, DRAW.core, place, 3) % 4 > 0,
   )
   if (outsiders.length > 0) cluster.tally.hit('removed replica came back in the liveness phase')

@@ -196,6 +196,11 @@ export class SimNetwork implements Carrier {
     return broke
   }
 
+  /** What a machine has sent, and nobody has read yet, is lost, and so is all that comes after it on those connections. */
+  forget(place: number): void {
+    for (const { other } of this.endsAt(place)) other.torn = true
+  }
+
   /** A process is stopped: whoever has heard nothing of it for long hangs up. */
   stopped(process: Process): void {
     const { time, config } = this.#world

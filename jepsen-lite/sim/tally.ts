@@ -33,6 +33,7 @@ export const PROBES = [
   'voter demoted',
   'leader removed',
   'replica told of its removal',
+  'machine deleted once it was let go',
   'removed replica came back in the liveness phase',
   'fresh replica joined',
   'replaced in one joint change',

@@ -46,7 +46,7 @@ export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Con
 }
 
 /** Refusals for want of room would keep clients from what it is about. */
-const roomy = (limits: Limits): Limits => ({
+export const roomy = (limits: Limits): Limits => ({
   ...limits,
   ...{ uncommittedEntriesMax: 50_000, uncommittedBytesMax: 64 << 20 },
   ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },

@@ -50,6 +50,8 @@ function causeOf(trigger: Trigger, { dice, config }: Drawing, at: number): Fault
     case 'hands-over':
       return [{ at, kind: 'transfer', target: 'leader', to: follower(dice) }]
     case 'joint':
+    case 'left':
+    case 'let-go':
     case 'reconfigured': {
       const kind = dice.pick('replace', 'demote', 'remove')
       return [{ at, kind, asked: 'leader', member: dice.int(0, 12), evenSmall: dice.chance(0.3) }]

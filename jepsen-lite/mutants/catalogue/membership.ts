@@ -183,7 +183,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M430',
     title: 'that a joint configuration is left is told and applied before it is durable',
     why: 'A crash forgets it, and the only voter that is left waits for ever for the vote of one that was let go.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
       edit(
@@ -197,7 +197,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M431',
     title: 'a leader that was removed ends although nobody that is left may know it',
     why: 'Without its vote they cannot leave the joint configuration: the cluster has no leader for ever.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(
@@ -211,7 +211,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M432',
     title: 'the removal of a leader is answered before the others know it',
     why: 'Whoever asked takes the node away, and the others still need its vote.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(
@@ -225,7 +225,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M433',
     title: 'a candidate believes only those that refuse their vote what is committed',
     why: 'Of the voters that are left, the one with the longest log waits for ever for the votes of those that were let go.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
       edit(
@@ -240,7 +240,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     title:
       'whom a change lets go is told, and its removal answered, although the leader alone knows that the joint configuration is left',
     why: 'With the leader lost, those that are left wait for ever for the vote of the one that was let go.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(RAFT, 'return this.#appliedByMajority >= this.#leftJointAt', 'return this.#leftJointAt >= 0'),
@@ -250,7 +250,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M435',
     title: 'who is let go hears of it before the others need it no more',
     why: 'It ends, and whoever has asked it for its removal takes it away.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(
@@ -277,7 +277,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M470',
     title: 'whoever knows of a removal tells the removed one to stop, whether or not the others may need it',
     why: 'With those that know of it lost, a majority that does not waits for ever for the vote of the one that stopped.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(
@@ -305,7 +305,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M436',
     title: 'a leader breaks off with whom it lets go while the others may need it',
     why: 'That one calls again, and is told to stop.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(

@@ -47,6 +47,8 @@ const breaksStreams = { at: 3000, kind: 'break-streams', target: 'subject' } as 
 const wiped: Fault = { at: 4000, kind: 'wipe', target: 1 }
 const dead: Fault = { at: 4000, ...dies, target: 1, ms: 500 }
 
+const removed: Fault = { at: 4000, kind: 'remove', asked: 2, member: 1, evenSmall: true }
+
 /** What brings each of them about. */
 const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   elected: [cutOff],
@@ -57,7 +59,9 @@ const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   'hands-over': [{ at: 4000, kind: 'transfer', target: 'leader' }],
   ahead: [{ at: 4000, kind: 'stall-disk', target: 0, ms: 400 }],
   reconfigured: [{ at: 4000, kind: 'leases', target: 'leader', on: true, durationMs: 250 }],
-  joint: [{ at: 4000, kind: 'remove', asked: 2, member: 1, evenSmall: true }],
+  joint: [removed],
+  left: [removed],
+  'let-go': [removed],
   offered: [wiped],
   staged: [wiped],
   installed: [wiped],
