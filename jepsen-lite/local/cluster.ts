@@ -18,8 +18,6 @@ const HOST = '127.0.0.1'
 /** For all nodes to become voters at the start, and again after the faults. */
 export const READY_LIMIT_MS = 60_000
 const LOOK_EVERY_MS = 25
-/** Killed while it made its directory. */
-const FORMATTING_CUT_SHORT = /If formatting this directory was interrupted/
 
 export type ClusterEvent =
   | { readonly kind: 'start' | 'kill' | 'pause' | 'resume' | 'wipe'; readonly node: string }
@@ -247,14 +245,8 @@ export class LocalCluster {
         node.peer = undefined
         void this.network.link(CLIENTS, name).shut()
         const { reason } = event
-        // As the message says: it never was a member, so what there is of a directory can go.
-        const startsAnew = node.stage !== 'member' && FORMATTING_CUT_SHORT.test(reason)
-        const wanted = reason === 'killed' || reason === 'stopped' || node.excuses > 0 || startsAnew
+        const wanted = reason === 'killed' || reason === 'stopped' || node.excuses > 0
         this.#options.onEvent({ kind: 'ended', node: name, reason, wanted })
-        if (startsAnew && node.stage !== 'outside') {
-          this.wipe(node)
-          this.start(node)
-        }
         break
       }
     }

@@ -2,7 +2,7 @@
 
 import { createServer, type ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
-import { clusterStatus, FIRST_ANSWER_LIMIT_MS } from '../../src/cli/cluster/cluster-status.ts'
+import { clusterStatus, FIRST_ANSWER_LIMIT_MS, faultsOf } from '../../src/cli/cluster/cluster-status.ts'
 
 test('a node that has just become ready may take longer for its first answer', async () => {
   const words = { role: 'leader', term: 2, commit_index: 7, applied_index: 7, revision: 3 }
@@ -19,4 +19,20 @@ test('a node that has just become ready may take longer for its first answer', a
   server.close()
   expect(usual).toMatchObject({ leader: null, nodes: [{ state: 'unreachable', role: null }] })
   expect(first).toMatchObject({ leader: 'n1', term: 2, nodes: [{ state: 'running', ...words }] })
+})
+
+test('what keeps nodes from becoming ready is told in the words of those that know it', async () => {
+  const errors = ['the disk is nearly full', 'replicas differ']
+  const server = createServer((_, response) => response.end(JSON.stringify({ errors })))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : undefined}`
+  const nodes = [
+    { node: { name: 'n1', pid: 1, paused: false }, url },
+    { node: { name: 'n2', pid: undefined, paused: false }, url },
+    { node: { name: 'n3', pid: 3, paused: true }, url },
+    { node: { name: 'n4', pid: 4, paused: false }, url: 'http://127.0.0.1:1' },
+  ]
+  expect(await faultsOf(nodes)).toEqual(errors.map((error) => `n1: ${error}`))
+  server.close()
 })

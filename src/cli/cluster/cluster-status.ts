@@ -49,6 +49,18 @@ export async function clusterStatus(
   }
 }
 
+/** What is wrong with those that run, in their own words: the disk of the leader may be why another one is not ready. */
+export async function faultsOf(
+  nodes: readonly { readonly node: KnownNode; readonly url: string }[],
+): Promise<string[]> {
+  const running = nodes.filter(({ node }) => node.pid !== undefined && !node.paused)
+  const told = running.map(async ({ node, url }) => {
+    const { errors } = (await askNode(url, '/v1/status', ANSWER_LIMIT_MS)) ?? {}
+    return Array.isArray(errors) ? errors.map((error) => `${node.name}: ${error}`) : []
+  })
+  return (await Promise.all(told)).flat()
+}
+
 interface Answer {
   readonly status: NodeStatus
   /** Whom it takes for the leader. */

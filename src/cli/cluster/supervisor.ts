@@ -18,7 +18,7 @@ import {
   type Stage,
   writeClusterFile,
 } from './cluster-file.ts'
-import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS } from './cluster-status.ts'
+import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS, faultsOf } from './cluster-status.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
 import { type ControlServer, startControlServer } from './control-server.ts'
 import { directoryId } from './directory-id.ts'
@@ -451,8 +451,9 @@ export class Supervisor {
       if (state === 'ended') return `${node.name} ended: ${node.lastEnd?.reason}`
       if (state === 'ready' || (await enough())) return undefined
       if (performance.now() < deadline) continue
-      const reasons = node.view?.notReady.join('; ') ?? 'it has not joined the cluster'
-      return `${node.name} runs but is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons}`
+      const reasons = [node.view?.notReady.join('; ') ?? 'it has not joined the cluster']
+      reasons.push(...(await faultsOf(this.#places)))
+      return `${node.name} runs but is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons.join('\n  ')}`
     }
   }
 
