@@ -1,11 +1,23 @@
 // How keys and endpoints are written into URLs.
 
 import { types } from 'node:util'
+import { QuorateError } from './errors.ts'
 
 const encoder = new TextEncoder()
 
 export const bytesOf = (value: string | Uint8Array): Uint8Array =>
   typeof value === 'string' ? encoder.encode(value) : value
+
+/** Far more than any cluster takes, and as much as the head of a request may have. */
+const KEY_BYTES_MAX = 64 * 1024
+
+/** A key, or the border of a range. One that fits into no request is not written into one: that takes seconds for many megabytes. */
+export function keyBytes(key: string | Uint8Array): Uint8Array {
+  const bytes = bytesOf(key)
+  if (bytes.length <= KEY_BYTES_MAX) return bytes
+  const message = `a key of ${bytes.length} bytes fits into no request`
+  throw new QuorateError(message, { code: 'key_too_long', written: 'no' })
+}
 
 /**
  * The resource of a key. `/` is written as %2F; but no writing of a `.` or `..` segment survives every proxy and URL library,

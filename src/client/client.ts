@@ -1,7 +1,7 @@
 // The public face of the client.
 
 import { randomBytes } from 'node:crypto'
-import { bytesOf, keyPath, type QueryValue, withQuery } from './address.ts'
+import { bytesOf, keyBytes, keyPath, type QueryValue, withQuery } from './address.ts'
 import {
   checkCall,
   checkClient,
@@ -129,7 +129,7 @@ export class Client {
     const conditions: Record<string, string> = {}
     if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
     if (options.ifAbsent === true) conditions['If-None-Match'] = '*'
-    const request = { method: 'PUT', path: keyPath(keyBytes(key)), headers: conditions, body: copyOf(value) }
+    const request = { method: 'PUT', path: keyPath(nonEmpty(key)), headers: conditions, body: copyOf(value) }
     const answer = await this.#call('keyed', request, options)
     return decoded(answer, 'unknown', (json) => ({
       revision: wholeNumberIn(json, 'revision'),
@@ -142,7 +142,7 @@ export class Client {
   /** The record of a key; undefined when there is none. */
   async get(key: string | Uint8Array, options: ReadOptions = {}): Promise<KvRecord | undefined> {
     checkGet(key, options)
-    const bytes = keyBytes(key)
+    const bytes = copyOf(nonEmpty(key))
     try {
       const answer = await this.#read(keyPath(bytes), options)
       return decoded(answer, 'no', (json) => {
@@ -162,7 +162,7 @@ export class Client {
     checkDelete(key, options)
     const conditions: Record<string, string> = {}
     if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
-    const request = { method: 'DELETE', path: keyPath(keyBytes(key)), headers: conditions }
+    const request = { method: 'DELETE', path: keyPath(nonEmpty(key)), headers: conditions }
     const answer = await this.#call('keyed', request, options)
     return decoded(answer, 'unknown', (json) => ({
       deleted: wholeNumberIn(json, 'deleted') === 0 ? 0 : 1,
@@ -171,8 +171,9 @@ export class Client {
   }
 
   /** Records in the order of their keys' bytes. */
-  async *list(options: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
-    checkList(options)
+  async *list(given: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
+    checkList(given)
+    const options = withOwnBorders(given)
     const interruption = this.#interruption(options.signal)
     if (options.snapshot === true) {
       const headers = { Accept: 'application/x-ndjson' }
@@ -456,12 +457,17 @@ export class Client {
   }
 }
 
-/** Retries send what was given, whatever becomes of the caller's buffer meanwhile. */
+/** What was given is sent again, and answers are compared with it, whatever becomes of the caller's buffer meanwhile. */
 const copyOf = (value: string | Uint8Array): Uint8Array =>
   typeof value === 'string' ? bytesOf(value) : new Uint8Array(value)
 
-function keyBytes(key: string | Uint8Array): Uint8Array {
-  const bytes = bytesOf(key)
+function withOwnBorders(options: ListOptions): ListOptions {
+  const own = (border: string | Uint8Array | undefined) => border && copyOf(border)
+  return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
+}
+
+function nonEmpty(key: string | Uint8Array): Uint8Array {
+  const bytes = keyBytes(key)
   if (bytes.length === 0)
     throw new QuorateError('a key has at least one byte', { code: 'key_empty', written: 'no' })
   return bytes

@@ -1,7 +1,7 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
 import type { IncomingMessage } from 'node:http'
-import { bytesOf, withQuery } from './address.ts'
+import { keyBytes, withQuery } from './address.ts'
 import type { Answer } from './call.ts'
 import {
   arrayIn,
@@ -47,7 +47,7 @@ export function rangePath(options: ListOptions): string {
 }
 
 const maybeBytes = (value: string | Uint8Array | undefined) =>
-  value === undefined ? undefined : bytesOf(value)
+  value === undefined ? undefined : keyBytes(value)
 
 /** `ask` reads one page, with its retries. */
 export async function* pages(
@@ -108,15 +108,15 @@ function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord)
   const [beginning, first, beyond] = [prefix, start, end].map(maybeBytes)
   let last: Uint8Array | undefined
   return (record) => {
-    const { keyBytes } = record
-    if (last !== undefined && Buffer.compare(keyBytes, last) !== wanted)
+    const key = record.keyBytes
+    if (last !== undefined && Buffer.compare(key, last) !== wanted)
       disagree('the records are not in the order of their keys')
     const isInRange =
-      (beginning === undefined || Buffer.compare(keyBytes.subarray(0, beginning.length), beginning) === 0) &&
-      (first === undefined || Buffer.compare(keyBytes, first) >= 0) &&
-      (beyond === undefined || Buffer.compare(keyBytes, beyond) < 0)
+      (beginning === undefined || Buffer.compare(key.subarray(0, beginning.length), beginning) === 0) &&
+      (first === undefined || Buffer.compare(key, first) >= 0) &&
+      (beyond === undefined || Buffer.compare(key, beyond) < 0)
     if (!isInRange) disagree('a record is not in the range that was asked for')
-    last = keyBytes
+    last = key
     return record
   }
 }

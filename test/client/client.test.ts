@@ -74,9 +74,39 @@ describe('records', () => {
     expect(Buffer.from(record?.keyBytes ?? [])).toEqual(Buffer.from(key))
   })
 
-  test('an empty key is refused before anything is sent', async () => {
+  test('the buffers of a key and of the borders of a range may be used again at once', async () => {
+    const node = await fake()
+    for (const key of ['a/1', 'a/2', 'b']) node.set(key, 'v')
+    const kv = clientOf([node])
+    const buffer = Buffer.from('a/1')
+    const found = kv.get(buffer)
+    buffer.write('b/9')
+    expect((await found)?.key).toBe('a/1')
+    for (const snapshot of [false, true]) {
+      const borders = Buffer.from('a/b')
+      const records = kv.list({ start: borders.subarray(0, 2), end: borders.subarray(2), snapshot, limit: 2 })
+      const first = records.next()
+      borders.fill('z')
+      expect((await first).value).toMatchObject({ key: 'a/1' })
+      expect((await records.next()).value).toMatchObject({ key: 'a/2' })
+    }
+  })
+
+  test('an empty or endless key is refused before anything is sent', async () => {
     const node = await fake()
     expect(await failure(clientOf([node]).put('', 'x'))).toMatchObject({ code: 'key_empty', written: 'no' })
+    const kv = clientOf([node])
+    const long = new Uint8Array(65_537)
+    for (const call of [
+      () => kv.put(long, 'x'),
+      () => kv.get(long),
+      () => kv.delete(long),
+      () => kv.list({ prefix: long }).next(),
+      () => kv.list({ start: long, snapshot: true }).next(),
+      () => kv.count({ end: long }),
+    ])
+      expect(await failure(call())).toMatchObject({ code: 'key_too_long', written: 'no', status: undefined })
+    expect(node.seen).toEqual([])
     expect(node.seen).toEqual([])
   })
 

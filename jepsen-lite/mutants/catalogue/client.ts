@@ -260,7 +260,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A list has no end, or has a key twice.',
     layers: UNIT,
     tests: [STRANGE],
-    edits: [edit(LIST, 'compare(keyBytes, last) !== wanted)', 'compare(keyBytes, last) === 2 * wanted)')],
+    edits: [edit(LIST, 'compare(key, last) !== wanted)', 'compare(key, last) === 2 * wanted)')],
   },
   {
     id: 'M246',
@@ -445,7 +445,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A list has keys that nobody asked for.',
     layers: UNIT,
     tests: [STRANGE],
-    edits: [edit(LIST, 'if (!isInRange) disagree', 'if (isInRange && last === keyBytes) disagree')],
+    edits: [edit(LIST, 'if (!isInRange) disagree', 'if (isInRange && last === key) disagree')],
   },
   {
     id: 'M600',
