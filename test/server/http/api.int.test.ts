@@ -568,19 +568,19 @@ describe('health', () => {
       ([path, methods]) => `${path} ${Object.keys(methods).sort()}`,
     )
     expect(operations.sort()).toEqual([
-      '/livez get',
-      '/metrics get',
-      '/openapi.json get',
-      '/readyz get',
-      '/v1/cluster get',
+      '/livez get,head',
+      '/metrics get,head',
+      '/openapi.json get,head',
+      '/readyz get,head',
+      '/v1/cluster get,head',
       '/v1/cluster/leader post',
       '/v1/cluster/members post',
       '/v1/cluster/members/{name} delete',
       '/v1/cluster/members/{name}/replace post',
-      '/v1/cluster/settings get,post',
+      '/v1/cluster/settings get,head,post',
       '/v1/kv delete,get,head,put',
       '/v1/kv/{key} delete,get,head,put',
-      '/v1/status get',
+      '/v1/status get,head',
     ])
     const problem = json.components.responses.Problem.content['application/problem+json'].schema
     expect(problem.properties.code.anyOf.map(({ const: code }: { const: string }) => code)).toEqual(
