@@ -566,4 +566,12 @@ export const HTTP_FRONT: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M577',
+    title: 'a node that stops leaves its idle connections to node:http, which cuts them off',
+    why: 'A client that takes its answer slowly, and asks again at that moment, loses the rest of the answer.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [edit(HTTP_LANE, '    this.server.closeIdleConnections = () => this.closeIdle()\n', '')],
+  },
 ]

@@ -35,8 +35,9 @@ export class HttpLane {
   readonly #options: HttpLaneOptions
   readonly #takeOver: readonly ((stream: Duplex) => void)[]
   readonly #of = new WeakMap<Duplex, HttpConnection>()
-  /** Connections that end. */
-  readonly #ending = new Set<Duplex>()
+  readonly #closeIdle: () => void
+  /** Node:http is looking for idle connections. */
+  #isSweeping = false
 
   constructor(options: HttpLaneOptions) {
     const { limits } = options
@@ -56,6 +57,9 @@ export class HttpLane {
     Object.assign(this.server, { httpAllowHalfOpen: true })
     // The bytes of a head are bounded, not its fields: some versions of Node drop those beyond a number in silence, conditions among them.
     this.server.maxHeadersCount = 0
+    this.#closeIdle = this.server.closeIdleConnections.bind(this.server)
+    // Its close() calls this.
+    this.server.closeIdleConnections = () => this.closeIdle()
     // Connections are the fast lane's until it gives them to node:http.
     this.#takeOver = this.server.listeners('connection') as ((stream: Duplex) => void)[]
     this.server.removeAllListeners('connection')
@@ -77,18 +81,29 @@ export class HttpLane {
 
   /** From the fast lane. `stream` is the socket, or stands for it. */
   adopt(socket: Socket, stream: Duplex): void {
-    const connection = new HttpConnection(socket, stream, this.#options, this.#ending)
+    const connection = new HttpConnection(socket, stream, this.#options)
     this.#of.set(stream, connection)
     stream.on('error', () => {})
     // How node:http closes a connection behind its last answer.
     Object.assign(stream, { destroySoon: () => connection.end() })
+    const destroy = stream.destroy.bind(stream)
+    stream.destroy = (error) => {
+      if (!this.#isSweeping) return destroy(error)
+      connection.end()
+      return stream
+    }
     this.#options.connections.watch(socket, connection)
     for (const listener of this.#takeOver) listener.call(this.server, stream)
   }
 
-  /** Ends the connections on which nothing is under way. Node:http takes those that end for such, and would cut them off. */
+  /**
+   * Ends the connections on which nothing is under way. Node:http knows which those are, and would cut them off, whatever is on its way to their
+   * clients; so it would those that end.
+   */
   closeIdle(): void {
-    if (this.#ending.size === 0) this.server.closeIdleConnections()
+    this.#isSweeping = true
+    this.#closeIdle()
+    this.#isSweeping = false
   }
 
   #connection(stream: Duplex): HttpConnection {
@@ -103,7 +118,6 @@ class HttpConnection implements Owner {
   readonly #socket: Socket
   readonly #stream: Duplex
   readonly #options: HttpLaneOptions
-  readonly #ending: Set<Duplex>
   /** Whose turn it is. */
   #current: Arrived | undefined
   readonly #waiting: Arrived[] = []
@@ -117,15 +131,11 @@ class HttpConnection implements Owner {
   /** Comes behind all answers. */
   #lastWords: Refused | undefined
 
-  constructor(socket: Socket, stream: Duplex, options: HttpLaneOptions, ending: Set<Duplex>) {
+  constructor(socket: Socket, stream: Duplex, options: HttpLaneOptions) {
     this.#socket = socket
     this.#stream = stream
     this.#options = options
-    this.#ending = ending
-    stream.once('close', () => {
-      ending.delete(stream)
-      this.#forget()
-    })
+    stream.once('close', () => this.#forget())
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
@@ -135,7 +145,6 @@ class HttpConnection implements Owner {
   }
 
   end(refused?: Refused): void {
-    if (!this.#stream.destroyed) this.#ending.add(this.#stream)
     endWith(this.#stream, refused)
   }
 

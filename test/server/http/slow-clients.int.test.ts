@@ -180,6 +180,33 @@ test.each([
   },
 )
 
+test.each([
+  ['fast', 'is idle', ''],
+  ['full', 'is idle', ''],
+  ['full', 'ends already', 'Connection: close\r\n'],
+] as const)(
+  'a node that stops cuts off no answer that has left, on a connection of the %s lane that %s',
+  async (lane, _, more) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve({ limits: { closeMsMax: 600_000 } })
+    const value = 'x'.repeat(1_000_000)
+    served.node.put('a', value)
+    const request = get('a', more)
+    const client = await silent(served, request, lane)
+    await until(served, () => served.node.asked.length === 1)
+    // The client has taken little of it.
+    expect(await settled(served, () => served.http.inspect().answerBytes)).toBe(0)
+    const closed = served.http.close({ graceful: true })
+    vi.advanceTimersByTime(10)
+    await client.send(request)
+    client.resume()
+    expect((await client.rest()).endsWith(`\r\n\r\n${value}`)).toBe(true)
+    vi.advanceTimersByTime(500)
+    await closed
+  },
+)
+
 test('a client that is far ahead of its answers on node:http is not read', async () => {
   const served = await serve()
   const { node } = served
