@@ -20,9 +20,9 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
 
 /** Resolves when the command is done; never rejects. */
 export async function main(args: readonly string[]): Promise<void> {
-  // Whoever reads our output may stop at any time (`| head`); the verdict stays what it is.
+  // Whoever reads our output may stop at any time (`| head`); the verdict stays what it is, and where there is none yet, nothing was shown.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit()
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.failed)
     throw error
   })
   try {

@@ -478,4 +478,29 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
+  judge(
+    'K57',
+    'a node that may end itself may fall over',
+    'One that dies of a defect when its disk fails passes for one that has stopped with a message.',
+    ['jepsen-lite/local/node-logs.ts', '|^Node\\.js v[0-9]/i', '/i'],
+    ['test/jepsen-lite/local/node-logs.test.ts'],
+  ),
+  judge(
+    'K58',
+    'what a large log held before is not looked at',
+    'Who fails often enough is not seen to fail.',
+    [
+      'jepsen-lite/local/node-logs.ts',
+      'filter((path) => existsSync(path))',
+      'filter((path) => path === file)',
+    ],
+    ['test/jepsen-lite/local/node-logs.test.ts'],
+  ),
+  judge(
+    'K59',
+    'who is not listened to has passed',
+    'The mutants that are not caught come last.',
+    ['jepsen-lite/main.ts', 'process.exit(process.exitCode ?? EXIT.failed)', 'process.exit()'],
+    ['test/jepsen-lite/commands/flags.test.ts'],
+  ),
 ]

@@ -507,11 +507,26 @@ export const STORAGE: readonly Mutant[] = [
         'src/storage/store.ts',
         'const swept = this.#garbage.sweep(pending)',
         `const swept =
-        rows.bytes === 0 || this.#garbage.bytes <= this.#room.bytes - rows.bytes
+        this.#rowsBytes === 0 || this.#garbage.bytes <= this.#room.bytes - this.#rowsBytes
           ? this.#garbage.sweep(pending)
           : undefined`,
       ),
       edit('src/storage/store.ts', 'bytes: bytes - this.#garbage.bytes, items', 'bytes, items'),
+      edit(
+        'src/storage/store.ts',
+        '  #submitRows(commit: LogIndex, pending: EngineBatch): Submission {\n',
+        `  #rowsBytes = 0
+  #submitRows(commit: LogIndex, pending: EngineBatch): Submission {
+    this.#rowsBytes = 0
+`,
+      ),
+      edit(
+        'src/storage/store.ts',
+        '      if (stored === undefined) pending.delete(engineKey)\n',
+        `      this.#rowsBytes += stored?.length ?? 0
+      if (stored === undefined) pending.delete(engineKey)
+`,
+      ),
     ],
   },
   {

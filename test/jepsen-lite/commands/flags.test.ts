@@ -38,3 +38,13 @@ test.each([
   expect(stderr.toString()).toContain(' is invalid. ')
   expect({ status, out: stdout.toString() }).toEqual({ status: 3, out: '' })
 })
+
+test('whose output nobody takes any more has not passed before it is done', () => {
+  const main = join(import.meta.dirname, '../../../jepsen-lite/main.ts')
+  const closed = "Object.assign(new Error('closed'), { code: 'EPIPE' })"
+  const script = `import(${JSON.stringify(main)}).then(({ main }) => {
+    void main(['sim', '--schedules', '1', '--seed', '1'])
+    process.stdout.emit('error', ${closed})
+  })`
+  expect(spawnSync(process.execPath, ['-e', script]).status).toBe(3)
+})
