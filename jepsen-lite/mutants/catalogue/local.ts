@@ -323,4 +323,12 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/cluster/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'return all || this.#stopping || undefined', 'return all || true')],
   },
+  {
+    id: 'M622',
+    title: 'a start at other ports is silent about a node that is away',
+    why: 'clients of a copy of the directory ask the node of the original in its place, and nobody was told',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [edit(SUPERVISOR, 'if (ready || before === undefined ||', "if (before !== '' ||")],
+  },
 ]

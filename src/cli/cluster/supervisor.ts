@@ -222,6 +222,7 @@ export class Supervisor {
       throw error
     }
     if (!(await this.#urlsKnown())) problems.push(URLS_UNKNOWN)
+    problems.push(...this.#movedAndAway())
     return { status: await this.#firstAnswers(this.#places), problems }
   }
 
@@ -238,6 +239,16 @@ export class Supervisor {
       return all || this.#stopping || undefined
     }
     return this.#until<boolean>(known, READY_LIMIT_MS, () => false)
+  }
+
+  /** A node tells its URL itself: as long as it does not, the others name the one where it was before. */
+  #movedAndAway(): string[] {
+    const view = this.#places.find(({ node }) => node.ready)?.node.view
+    return this.#places.flatMap(({ node: { name, ready }, url }) => {
+      const before = view?.urls[name]
+      if (ready || before === undefined || before === url) return []
+      return `Until ${name} runs, clients look for ${name} at ${before}, where another cluster may be by now.`
+    })
   }
 
   /** Whoever is told that nodes are ready asks them next, and must not find them slow to answer. */
