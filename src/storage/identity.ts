@@ -100,17 +100,20 @@ function readIdentity(dir: string): Identity {
   return identity
 }
 
-/** Durable when it returns, and complete or absent at any time before. */
-export function writeIdentity(dir: string, identity: Identity): void {
-  const temporary = join(dir, `${IDENTITY_FILE}.new`)
+export const writeIdentity = (dir: string, identity: Identity): void =>
+  writeWhole(dir, IDENTITY_FILE, encode(identity))
+
+/** Durable when it returns, and complete or as it was at any time before. */
+export function writeWhole(dir: string, name: string, content: string | Uint8Array): void {
+  const temporary = join(dir, `${name}.new`)
   const file = openSync(temporary, 'w')
   try {
-    writeFileSync(file, encode(identity))
+    writeFileSync(file, content)
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
-  renameSync(temporary, join(dir, IDENTITY_FILE))
+  renameSync(temporary, join(dir, name))
   syncDirectory(dir)
 }
 

@@ -13,7 +13,8 @@
 //
 // Whom it trusts. Not LevelDB's recovery: it drops what it cannot read without a word and deletes the evidence. So the files are read and
 // judged here before LevelDB may open them (verify.ts, after its formats in leveldb-log.ts and leveldb-manifest.ts), against a side file
-// that knows how far the database had come (watermark.ts). Not LevelDB's tables either, whose checksums it does not look at: every record
+// that knows how far the database had come (watermark.ts). What LevelDB then skips all the same, since it could not open or read it, is put back
+// (leveldb-recovery.ts). Not LevelDB's tables either, whose checksums it does not look at: every record
 // and row carries its own CRC, the meta record must be the last thing written, the log must be one log without a gap, and an
 // incremental hash over all rows is compared between replicas and with a slow scrub, which follows what is written meanwhile (scrub.ts). And not itself: the first error of any
 // kind is final (first-error.ts), since after one that failed LevelDB acknowledges writes that it then loses.

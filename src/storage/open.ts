@@ -22,9 +22,10 @@ import {
   levelLimits,
   openDatabase,
 } from './level-engine.ts'
+import { assertRecovered, putBack, type RecoveryFiles, SkippedError } from './leveldb-recovery.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
-import { Damage, type Extent, verifyDatabase } from './verify.ts'
+import { Damage, type Verified, verifyDatabase } from './verify.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
 
 export interface OpenOptions {
@@ -50,12 +51,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   const { mark, extent } = verified(dir, identity, options.discardSuspectTail ?? false)
   endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
-  const engine = await open(dir, limits, extent)
-  if (readWatermark(dir).mark !== mark) {
-    // Whoever had it open wrote to it between the two readings.
-    await closed(engine)
-    throw inUse(dir)
-  }
+  const engine = await open(dir, identity, limits, mark, extent)
   return recovered(dir, identity, engine, limits, options.under?.(engine) ?? engine)
 }
 
@@ -160,7 +156,7 @@ function verified(
   dir: string,
   identity: Identity,
   discardSuspectTail: boolean,
-): { mark: number | undefined; extent: Extent } {
+): { mark: number | undefined; extent: Verified } {
   try {
     const reached = lowerBound(dir)
     return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
@@ -178,12 +174,21 @@ function lowerBound(dir: string): Reached {
   return readWatermark(dir)
 }
 
-async function open(dir: string, limits: LevelLimits, extent: Extent): Promise<LevelEngine> {
+async function open(
+  dir: string,
+  identity: Identity,
+  limits: LevelLimits,
+  mark: number | undefined,
+  extent: Verified,
+): Promise<LevelEngine> {
   let watermark: Watermark | undefined
   let db: Database | undefined
   try {
     watermark = new Watermark(dir)
     db = await openDatabase(dir, limits)
+    // Whoever had it open wrote to it between the two readings.
+    if (readWatermark(dir).mark !== mark) throw inUse(dir)
+    assertRecovered(dir, extent.files)
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
     // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.
     syncDirectory(dir)
@@ -191,11 +196,24 @@ async function open(dir: string, limits: LevelLimits, extent: Extent): Promise<L
   } catch (error) {
     watermark?.close()
     await db?.close()
+    if (error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
+    if (error instanceof SkippedError) restore(dir, identity, extent.files, error)
     const cause = causeOf(error)
     throw new StorageRefusedError(
       `${dir} cannot be opened, although its files are whole: ${cause.message}. ` +
         `Look at the disk (space, permissions, limit of open files), then start the node again.`,
+      { cause },
+    )
+  }
+}
+
+function restore(dir: string, { name }: Identity, files: RecoveryFiles, cause: SkippedError): void {
+  try {
+    putBack(dir, files)
+  } catch (error) {
+    throw new StorageRefusedError(
+      `${dir}: ${cause.message}, has deleted it, and it cannot be put back: ${asError(error).message}. ${rejoinAdvice(name)}`,
       { cause },
     )
   }

@@ -16,6 +16,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readLogFile } from './leveldb-log.ts'
 import { Manifest } from './leveldb-manifest.ts'
+import type { RecoveryFiles } from './leveldb-recovery.ts'
 import { tableFault } from './leveldb-table.ts'
 import type { FailedWrite, Reached } from './watermark.ts'
 
@@ -42,6 +43,11 @@ export interface Extent {
   readonly heldTo: number
 }
 
+export interface Verified extends Extent {
+  /** What LevelDB is to recover from. */
+  readonly files: RecoveryFiles
+}
+
 /** Content of a WAL record: sequence number of its first operation (8, little-endian), number of operations (4), operations. */
 const WAL_RECORD_HEADER_BYTES = 12
 
@@ -49,31 +55,41 @@ const WAL_RECORD_HEADER_BYTES = 12
 const SEQUENCES_AHEAD_MAX = 2 ** 32
 
 /** Throws `Damage`. */
-export function verifyDatabase(dir: string, { reached, discardSuspectTail }: VerifyOptions): Extent {
+export function verifyDatabase(dir: string, { reached, discardSuspectTail }: VerifyOptions): Verified {
   const names = readdirSync(dir)
-  const manifestName = readCurrent(dir, names)
-  const manifest = readManifest(dir, manifestName)
+  const files = new Map<string, Uint8Array>()
+  const read: Read = (name) => {
+    const content = readFileSync(join(dir, name))
+    files.set(name, content)
+    return content
+  }
+  const manifestName = readCurrent(read, names)
+  const manifest = readManifest(read, manifestName)
   checkTables(dir, manifest)
   const { lastSequence } = manifest
   const counted = countedBy(lastSequence, reached.failed)
-  const end = walkLogs(dir, names, manifestName, manifest, counted, discardSuspectTail) ?? lastSequence
+  const end = walkLogs(read, names, manifestName, manifest, counted, discardSuspectTail) ?? lastSequence
   if (reached.mark !== undefined && end < reached.mark)
     throw new Damage(
       `${walsNamed(names).at(-1)?.name ?? 'the newest .log file'} or another WAL`,
       `acknowledged writes are missing: the database ends at sequence number ${end}, ` +
         `but ${reached.mark} had been reached (a WAL was emptied, deleted or cut off)`,
     )
-  if (counted !== undefined && end <= lastSequence) return { sequence: lastSequence, heldTo: counted.from }
-  return { sequence: end, heldTo: end }
+  if (counted !== undefined && end <= lastSequence)
+    return { sequence: lastSequence, heldTo: counted.from, files }
+  return { sequence: end, heldTo: end, files }
 }
+
+/** The content of a file of the database. */
+type Read = (name: string) => Buffer
 
 /** The write that failed, when MANIFEST counts it and nothing else behind what was acknowledged. */
 const countedBy = (lastSequence: number, failed: FailedWrite | undefined): FailedWrite | undefined =>
   failed !== undefined && lastSequence > failed.from && lastSequence <= failed.through ? failed : undefined
 
-function readCurrent(dir: string, names: readonly string[]): string {
+function readCurrent(read: Read, names: readonly string[]): string {
   if (!names.includes('CURRENT')) throw new Damage('CURRENT', 'the file is missing')
-  const text = readFileSync(join(dir, 'CURRENT'), 'latin1')
+  const text = read('CURRENT').toString('latin1')
   const [, manifestName] = /^(MANIFEST-[0-9]+)\n$/.exec(text) ?? []
   if (manifestName === undefined) throw new Damage('CURRENT', 'it does not name a MANIFEST')
   if (!names.includes(manifestName))
@@ -88,10 +104,10 @@ interface Position {
   readonly manifest: Manifest
 }
 
-function readManifest(dir: string, name: string): Position {
+function readManifest(read: Read, name: string): Position {
   const manifest = new Manifest()
   const end = readLogFile(
-    readFileSync(join(dir, name)),
+    read(name),
     (edit) => manifest.add(edit),
     () => true,
   )
@@ -134,7 +150,7 @@ const walsNamed = (names: readonly string[]): Wal[] =>
 
 /** Where the WALs end; undefined when there is nothing in them. */
 function walkLogs(
-  dir: string,
+  read: Read,
   names: readonly string[],
   manifestName: string,
   { oldestLog, prevLog, lastSequence }: Position,
@@ -153,7 +169,7 @@ function walkLogs(
   let unfinished: Wal | undefined
   let empty: Wal | undefined
   for (const wal of wals) {
-    const file = readFileSync(join(dir, wal.name))
+    const file = read(wal.name)
     if (file.length === 0) {
       empty ??= wal
       continue

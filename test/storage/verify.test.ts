@@ -474,8 +474,11 @@ describe('a database', () => {
   })
 
   describe('behind a write that failed', () => {
-    const extent = (from: number, through: number): unknown =>
-      verifyDatabase(dir, { reached: { mark: 94, failed: { from, through } }, discardSuspectTail: false })
+    const extent = (from: number, through: number): unknown => {
+      const reached = { mark: 94, failed: { from, through } }
+      const { sequence, heldTo } = verifyDatabase(dir, { reached, discardSuspectTail: false })
+      return { sequence, heldTo }
+    }
 
     test('may be counted further by MANIFEST, as far as that write went', () => {
       wal(8, [90, 3], [93, 2])

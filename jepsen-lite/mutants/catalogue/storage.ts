@@ -659,6 +659,36 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M557',
+    title: 'nobody asks whether LevelDB has recovered every WAL',
+    why: 'It skips one that it cannot open, and deletes it: rows that were acknowledged are gone, and the next WAL hides that. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/leveldb-recovery.test.ts'],
+    edits: [edit('src/storage/open.ts', '    assertRecovered(dir, extent.files)\n', '')],
+  },
+  {
+    id: 'M558',
+    title: 'an error that LevelDB ignored is no reason to look further',
+    why: 'It has opened the WAL, and dropped what it could not read of it. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/leveldb-recovery.test.ts'],
+    edits: [edit('src/storage/leveldb-recovery.ts', 'ignored !== undefined || skipped', 'skipped')],
+  },
+  {
+    id: 'M559',
+    title: 'a WAL that LevelDB has skipped and deleted stays deleted',
+    why: 'A process that is short of file descriptors for a moment loses what is in it. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/leveldb-recovery.test.ts'],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        '    if (error instanceof SkippedError) restore(dir, identity, extent.files, error)\n',
+        '',
+      ),
+    ],
+  },
+  {
     id: 'M616',
     title: 'a node opens its files relative to wherever the process is',
     why: 'Once the application has changed its working directory, LevelDB writes what is acknowledged somewhere else. Our own.',

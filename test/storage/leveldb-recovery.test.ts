@@ -1,0 +1,112 @@
+// LevelDB skips a WAL that it cannot open or read, without an error, and deletes it. Here one becomes unreadable between our own look and LevelDB's, as
+// it is for a process that has no file descriptor left for a moment.
+
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { openStorage } from '../../src/storage/index.ts'
+import { readLogFile } from '../../src/storage/leveldb-log.ts'
+import { crashImage, filesOf, outcomeOf } from './damage.ts'
+import { logFile } from './leveldb-files.ts'
+import { temporaryDirectory } from './replicas.ts'
+import { must } from './samples.ts'
+import { contentAfter } from './workload.ts'
+
+const hook = vi.hoisted(() => ({ beforeOpening: () => {} }))
+
+vi.mock(import('../../src/storage/level-engine.ts'), async (original) => {
+  const engine = await original()
+  const openDatabase: typeof engine.openDatabase = (dir, limits) => {
+    hook.beforeOpening()
+    hook.beforeOpening = () => {}
+    return engine.openDatabase(dir, limits)
+  }
+  return { ...engine, openDatabase }
+})
+
+/** So many that the log has been compacted beyond the first ones: only rows tell that they are missing. */
+const BATCHES = 40
+
+let dir: string
+let wal: string
+beforeEach(async () => {
+  dir = await temporaryDirectory()
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  for (const [name, content] of await crashImage(BATCHES, { restartEvery: BATCHES + 1 }))
+    writeFileSync(join(dir, name), content)
+  wal = must(readdirSync(dir).find((name) => name.endsWith('.log')))
+})
+
+/** What a start is told; `meanwhile` happens when it has looked at the files. */
+function startWhile(meanwhile: () => void): Promise<unknown> {
+  hook.beforeOpening = meanwhile
+  return openStorage(dir).catch((error: unknown) => error)
+}
+
+const refusal = (what: string): object => ({
+  name: 'StorageRefusedError',
+  message: expect.stringMatching(
+    new RegExp(
+      `cannot be opened, although its files are whole: LevelDB did not read ${what}.* start the node again`,
+    ),
+  ),
+})
+
+/** LevelDB deletes the link as it deletes a WAL. */
+function vanish(name: string): void {
+  rmSync(join(dir, name))
+  symlinkSync('nowhere', join(dir, name))
+}
+
+async function expectWhole(): Promise<void> {
+  expect(await outcomeOf(dir)).toEqual({ kind: 'opened', content: await contentAfter(BATCHES) })
+}
+
+test('a WAL that LevelDB cannot open is put back, and the next start has all that is in it', async () => {
+  expect(await startWhile(() => vanish(wal))).toMatchObject(refusal(`${wal} .*No such file`))
+  await expectWhole()
+})
+
+test('so is one of two, which the other one does not give away', async () => {
+  const records: Buffer[] = []
+  readLogFile(
+    must(filesOf(dir).get(wal)),
+    (content) => {
+      records.push(Buffer.from(content))
+      return undefined
+    },
+    () => true,
+  )
+  const newer = `${String(Number.parseInt(wal, 10) + 50).padStart(6, '0')}.log`
+  writeFileSync(join(dir, wal), logFile(records.slice(0, 5)))
+  writeFileSync(join(dir, newer), logFile(records.slice(5)))
+  for (const name of [wal, newer])
+    expect(await startWhile(() => vanish(name))).toMatchObject(refusal(`${name} .*No such file`))
+  await expectWhole()
+})
+
+test('one that LevelDB cannot read to its end is another; that it cannot be put back is said', async () => {
+  const replaceByDirectory = (): void => {
+    rmSync(join(dir, wal))
+    mkdirSync(join(dir, wal))
+  }
+  expect(await startWhile(replaceByDirectory)).toMatchObject({
+    name: 'StorageRefusedError',
+    message: expect.stringMatching(
+      /did not read a WAL to its end .*directory.*cannot be put back.*rejoin n1/,
+    ),
+  })
+})
+
+test('without a LOG of its own nobody knows what LevelDB has read', async () => {
+  const files = ['LOG', 'LOG.old'].map((name) => join(dir, name))
+  const standInTheWay = (): void => {
+    for (const file of files) {
+      rmSync(file, { force: true })
+      mkdirSync(join(file, 'in the way'), { recursive: true })
+    }
+  }
+  expect(await startWhile(standInTheWay)).toMatchObject(refusal(`${wal} .*does not tell why`))
+  for (const file of files) rmSync(file, { recursive: true })
+  await expectWhole()
+})
