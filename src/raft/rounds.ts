@@ -37,7 +37,6 @@ export class Rounds {
 
   /** A quorum has echoed everything up to `number`. Returns the rounds that this confirms. */
   confirm(number: number): readonly Round[] {
-    if ((this.#open[0]?.number ?? Number.POSITIVE_INFINITY) > number) return []
     const waits = this.#open.findIndex((round) => round.number > number)
     return this.#open.splice(0, waits === -1 ? this.#open.length : waits)
   }
