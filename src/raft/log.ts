@@ -76,6 +76,7 @@ export class RaftLog {
   readonly #pending: PendingWrite[] = []
   #lastWrite: WriteNumber = 0
   #storedWrite: WriteNumber = 0
+  #storedAt: MonotonicMs = Number.NEGATIVE_INFINITY
   /** Commit index that is durable, and that will be with the newest write. */
   #storedCommit: LogIndex
   #writtenCommit: LogIndex
@@ -149,9 +150,10 @@ export class RaftLog {
   get uncommittedBytes(): number {
     return this.#endOf(this.#last) - this.#endOf(this.#commit)
   }
-  /** When the oldest write under way was handed out. */
-  get oldestWriteSince(): MonotonicMs | undefined {
-    return this.#pending[0]?.since
+  /** How long a write has been under way, and nothing at all has come to its end: a disk that is slow for all that is written does not stall. */
+  idleMs(now: MonotonicMs): number {
+    const oldest = this.#pending[0]
+    return oldest === undefined ? 0 : now - Math.max(oldest.since, this.#storedAt)
   }
 
   inspect(): UnderWay {
@@ -334,11 +336,12 @@ export class RaftLog {
     return { number, hardState, truncateFrom, entries, snapshot }
   }
 
-  stored(number: WriteNumber, limits: RaftLimits): void {
+  stored(number: WriteNumber, limits: RaftLimits, now: MonotonicMs): void {
     invariant(
       number <= this.#lastWrite,
       () => `write ${number} is reported durable, but ${this.#lastWrite} was the last`,
     )
+    this.#storedAt = now
     if (number <= this.#storedWrite) return
     this.#storedWrite = number
     for (let write = this.#pending[0]; write !== undefined && write.number <= number; ) {

@@ -573,8 +573,7 @@ export class Raft {
   }
 
   #diskStalls(): boolean {
-    const since = this.#log.oldestWriteSince
-    return since !== undefined && this.#now - since >= this.#timing.electionMinMs
+    return this.#log.idleMs(this.#now) >= this.#timing.electionMinMs
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1350,7 +1349,7 @@ export class Raft {
   }
 
   #stored(write: WriteNumber): void {
-    this.#log.stored(write, this.#limits)
+    this.#log.stored(write, this.#limits, this.#now)
     this.#freshness.applied(this.#log.visible)
     if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
       this.#votes.set(this.id, true)

@@ -323,7 +323,7 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
   /** From now on the own disk has this much room; `enough` at the start. */
   | { readonly kind: 'disk-room'; readonly room: DiskRoom }
-  /** All writes up to and including `write` are durable. */
+  /** All writes up to and including `write` are durable. May be said again: the disk has come to the end of something else. */
   | { readonly kind: 'stored'; readonly write: WriteNumber }
   /** All committed entries up to and including `index` are applied. Given right after each entry of a core kind. */
   | { readonly kind: 'applied'; readonly index: LogIndex }

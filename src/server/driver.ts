@@ -734,7 +734,8 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.observer.batchStored(ms, entries)
     if (this.#ended !== undefined) return
     if (installed) this.#orFail(() => this.#installed())
-    if (write !== undefined) this.#step({ kind: 'stored', now: this.#clock.now(), write })
+    // Also when no write of the core came to its end: it shows that the disk does not stall.
+    this.#step({ kind: 'stored', now: this.#clock.now(), write })
   }
 
   // -------------------------------------------------------------------------------------------------------------------

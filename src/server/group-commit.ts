@@ -47,8 +47,8 @@ export interface StoredBatch {
   readonly entries: number
   /** A snapshot is the state now. */
   readonly installed: boolean
-  /** The newest write of the core that is durable as a whole, if this batch completed any. */
-  readonly write: WriteNumber | undefined
+  /** The newest write of the core that is durable as a whole, whether or not with this batch; 0: none. */
+  readonly write: WriteNumber
   /** How long it took. */
   readonly ms: number
 }
@@ -202,15 +202,15 @@ export class GroupCommit {
 
   #completed(writes: readonly Write[], ms: number): void {
     // The first part of a write that is still to come has the number of the last one here.
-    const write = writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number
-    this.#durableWrite = write ?? this.#durableWrite
+    const completed = writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number
+    this.#durableWrite = completed ?? this.#durableWrite
     const held = this.#held
     this.#held = []
     for (const outgoing of held) this.send(outgoing)
     this.#events.stored({
       entries: writes.reduce((sum, { entries }) => sum + entries.length, 0),
       installed: writes.some(({ snapshot }) => snapshot !== undefined),
-      write,
+      write: this.#durableWrite,
       ms,
     })
     this.flush()

@@ -131,11 +131,11 @@ class Model {
     for (const write of durable) this.disk.write(write)
     this.stored = number
     if (this.installing !== undefined && this.installing.write <= number) this.installing = undefined
-    this.log.stored(number, this.limits)
+    this.log.stored(number, this.limits, 0)
     this.#evict()
     // The same news again, and older news, are none.
-    this.log.stored(number, { ...this.limits, tailBytesMax: 0, applyBytesMax: 0 })
-    this.log.stored(number - 1, { ...this.limits, tailBytesMax: 0, applyBytesMax: 0 })
+    this.log.stored(number, { ...this.limits, tailBytesMax: 0, applyBytesMax: 0 }, 0)
+    this.log.stored(number - 1, { ...this.limits, tailBytesMax: 0, applyBytesMax: 0 }, 0)
   }
 
   #evict(): void {
@@ -456,7 +456,7 @@ describe('a promise that is broken ends the replica', () => {
     ],
     [
       'a write that nobody made',
-      () => open().stored(1, LIMITS),
+      () => open().stored(1, LIMITS, 0),
       'write 1 is reported durable, but 0 was the last',
     ],
     [
@@ -520,16 +520,20 @@ test('the cluster time of the newest entry is that of its frame, in memory or on
   ).toBe(undefined)
 })
 
-test('the age of the oldest write is known until it is durable', () => {
+test('for how long nothing became durable counts from the oldest write, or from the end of the one before', () => {
   const log = new RaftLog(short(), asIndex(0), asIndex(0))
-  expect(log.oldestWriteSince).toBe(undefined)
+  expect(log.idleMs(5)).toBe(0)
   log.takeWrite(hardState, true, 10)
   log.takeWrite(hardState, true, 20)
-  expect(log.oldestWriteSince).toBe(10)
-  log.stored(1, LIMITS)
-  expect(log.oldestWriteSince).toBe(20)
-  log.stored(2, LIMITS)
-  expect(log.oldestWriteSince).toBe(undefined)
+  expect(log.idleMs(50)).toBe(40)
+  log.stored(1, LIMITS, 60)
+  expect(log.idleMs(100)).toBe(40)
+  log.stored(1, LIMITS, 70)
+  expect(log.idleMs(100)).toBe(30)
+  log.stored(2, LIMITS, 110)
+  expect(log.idleMs(200)).toBe(0)
+  log.takeWrite(hardState, true, 300)
+  expect(log.idleMs(310)).toBe(10)
 })
 
 test('what left the memory of the log is given back to the garbage collector', async () => {
@@ -547,7 +551,7 @@ test('what left the memory of the log is given back to the garbage collector', a
       log.takeWrite(hardState, false, 0)
       disk.base = asIndex(index)
       disk.baseTerm = asTerm(1)
-      log.stored(index, { ...LIMITS, tailBytesMax: 100, applyBytesMax: 100 })
+      log.stored(index, { ...LIMITS, tailBytesMax: 100, applyBytesMax: 100 }, 0)
     }
   }
   grow()

@@ -30,7 +30,7 @@ function durable(count: number, commitTo: LogIndex): { log: RaftLog; disk: Watch
     const write = log.takeWrite(hardState, false, 0)
     if (write === undefined) throw new Error('nothing to write')
     disk.write(write)
-    log.stored(write.number, limits)
+    log.stored(write.number, limits, 0)
   }
   return { log, disk }
 }

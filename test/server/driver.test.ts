@@ -582,6 +582,20 @@ test.each([
   },
 )
 
+test('a disk that is slow for all that is written does not stall: whoever leads goes on', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  const { term } = leading.running
+  // A write that has just missed one waits for two.
+  for (const node of cluster.nodes) node.slowDisk(0.9 * raftTiming.electionMinMs)
+  const puts = Array.from({ length: 200 }, (_, i) => {
+    cluster.advance(20)
+    return leading.put(`k${i}`, 'v')
+  })
+  cluster.until(() => puts.every(({ code }) => code === 'ok'))
+  expect([cluster.leading.name, leading.running.term]).toEqual([leading.name, term])
+})
+
 test('a replica that is about to cut off the end of its log is not taken for one that has lost it', () => {
   const cluster = SimulatedCluster.formed(5)
   const old = cluster.leading

@@ -114,6 +114,28 @@ export const REST: readonly Mutant[] = [
     edits: [edit(DRIVER, '        this.#hashError = undefined\n', '')],
   },
   {
+    id: 'M472',
+    title: 'a write that waits behind another one passes for a disk that stalls',
+    why: 'Where all disks are slow, leadership goes round under load, and nothing is taken on meanwhile.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit('src/raft/log.ts', 'Math.max(oldest.since, this.#storedAt)', 'oldest.since')],
+  },
+  {
+    id: 'M473',
+    title: 'a disk that has written nothing but rows passes for one that stalls',
+    why: 'The write behind them waits for two, and where all disks are slow leadership goes round.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        'src/raft/log.ts',
+        '    this.#storedAt = now\n    if (number <= this.#storedWrite) return\n',
+        '    if (number <= this.#storedWrite) return\n    this.#storedAt = now\n',
+      ),
+    ],
+  },
+  {
     id: 'M347',
     title: 'a node whose disk stalls holds its answer to every heartbeat',
     why: 'After hours they are more than a connection takes, and what is forwarded behind them is lost.',
