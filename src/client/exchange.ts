@@ -37,10 +37,18 @@ export interface Exchange {
 
 export type Headers = IncomingMessage['headers']
 
+/** A node answers within a minute at most. Where nothing moves for longer, the other end of the connection is gone, and nobody will ever say so. */
+const SILENCE_MAX_MS = 70_000
+
 export class Transport {
   // LIFO by default: the connection used last is the one least likely to be closed by the other end just now.
   readonly #agent = new Agent({ keepAlive: true })
   readonly #underway = new Set<ClientRequest>()
+  readonly #silenceMaxMs: number
+
+  constructor(silenceMaxMs = SILENCE_MAX_MS) {
+    this.#silenceMaxMs = silenceMaxMs
+  }
 
   /**
    * `background` requests keep no process alive. With `stream`, a 200 is handed over when it begins; anything else is read whole,
@@ -55,13 +63,15 @@ export class Transport {
     let timedOut = false
     const { method, path, headers, body } = outgoing
     const { host, port } = endpoint
-    const req = request({ agent: this.#agent, host, port, method, path, headers })
+    const timeout = this.#silenceMaxMs
+    const req = request({ agent: this.#agent, host, port, method, path, headers, timeout })
     this.#underway.add(req)
-    const onTimeout = () => {
+    const giveUp = (ms: number) => {
       timedOut = true
-      req.destroy(new Error(`no answer within ${Math.round(options.timeoutMs)} ms`))
+      req.destroy(new Error(`no answer within ${Math.round(ms)} ms`))
     }
-    const stopTimer = afterLastLook(options.timeoutMs, onTimeout, { unref: options.background === true })
+    const unref = options.background === true
+    const stopTimer = afterLastLook(options.timeoutMs, () => giveUp(options.timeoutMs), { unref })
 
     const result = new Promise<Exchanged>((resolve) => {
       const settle = (exchanged: Exchanged) => {
@@ -76,12 +86,14 @@ export class Transport {
         else socket.once('connect', () => (connected = true))
       })
       req.on('error', fail)
+      req.on('timeout', () => giveUp(timeout))
       // Not every end is an error: an answer that changes the protocol (status 101) just closes.
       const onClose = () => fail(new Error('the connection was cut'))
       req.on('close', onClose)
       req.on('response', (response) => {
         req.off('close', onClose)
         if (options.stream === true && response.statusCode === 200) {
+          req.setTimeout(0)
           settle({ kind: 'streaming', headers: response.headers, stream: response })
           return
         }

@@ -44,6 +44,23 @@ describe('what becomes of a request', () => {
     await until(() => node.connections === 0)
   })
 
+  test('nothing moves for longer than any node needs', async () => {
+    const impatient = new Transport(400)
+    onTestFinished(() => impatient.close())
+    const ask = () =>
+      impatient.exchange(new Endpoint(new URL(node.url)), GET, { timeoutMs: Number.POSITIVE_INFINITY })
+    node.set('k', 'v')
+    for (let round = 0; round < 2; round++) {
+      expect(await ask().result).toMatchObject({ kind: 'answered' })
+      // On the same connection.
+      node.faults.push('hang')
+      const cause = { message: 'no answer within 400 ms' }
+      expect(await ask().result).toMatchObject({ kind: 'failed', connected: true, timedOut: true, cause })
+      await until(() => node.connections === 0)
+    }
+    expect(impatient.underway).toBe(0)
+  })
+
   test('it is given up', async () => {
     for (const reason of [undefined, 'enough']) {
       node.fault = () => 'hang'
@@ -111,6 +128,15 @@ describe('what becomes of a request', () => {
       for (let round = 0; round < 3; round++)
         expect(await exchange(url).result).toMatchObject({ kind: 'answered', status: 200, body })
     }
+  })
+
+  test('the reader of a stream may pause for as long as it likes', async () => {
+    const { url } = await answering('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}', { staysOpen: true })
+    const asked = exchange(url, { stream: true })
+    const found = await asked.result
+    if (found.kind !== 'streaming') throw new Error('not a stream')
+    expect(found.stream.socket.timeout).toBe(0)
+    found.stream.destroy()
   })
 
   test('only a 200 is handed over when it begins', async () => {

@@ -455,4 +455,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/busy.test.ts'],
     edits: [edit('src/client/timer.ts', '(look = setImmediate(run))', 'run()')],
   },
+  {
+    id: 'M601',
+    title: 'a client does not notice that the other end of a connection is gone without a word',
+    why: 'A call without a time-out waits for ever, although the node is back.',
+    layers: UNIT,
+    tests: ['test/client/transport.test.ts'],
+    edits: [edit('src/client/exchange.ts', "      req.on('timeout', () => giveUp(timeout))\n", '')],
+  },
 ]
