@@ -100,18 +100,21 @@ test.each([
   await end()
 })
 
-test.each(['CURRENT', 'MANIFEST', '.log'])(
+test.each(['CURRENT', 'MANIFEST', '.log', 'WATERMARK'])(
   'of two that begin at the same instant neither makes a node without its %s',
   async (ending) => {
     const home = await temporaryDirectory()
     onTestFinished(() => rmSync(home, { recursive: true, force: true }))
     const path = join(home, 'n1')
-    const act = (): void => {
-      for (const name of readdirSync(path)) if (name.includes(ending)) rmSync(join(path, name))
+    const meddled = {
+      ...initial,
+      // Read when the database is there and about to be filled.
+      get applied() {
+        for (const name of readdirSync(path)) if (name.includes(ending)) rmSync(join(path, name))
+        return initial.applied
+      },
     }
-    // Made after the database.
-    disk.other = { name: 'WATERMARK', act }
-    await expect(formatStorage(path, identity, initial)).rejects.toThrow('is in use')
+    await expect(formatStorage(path, identity, meddled)).rejects.toThrow('is in use')
     expect(existsSync(join(path, 'IDENTITY'))).toBe(false)
     await formatStorage(path, identity, initial)
     const storage = await openStorage(path)
