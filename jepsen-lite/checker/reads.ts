@@ -74,12 +74,17 @@ function brokenOptions({ call, asked, result }: Read): Finding[] {
  * the request was sent. The claim is measured by a clock of a node, which may be slower than ours.
  */
 function ageAgainst(history: History): (read: Read) => Finding[] {
+  const toldBy = (call: Call, result: Result | undefined, endMs: number | undefined) => {
+    const revision = result && revisionOf(call, result)
+    return revision === undefined || endMs === undefined ? [] : [{ id: call.id, revision, endMs }]
+  }
+  // What a stale read has shown had happened, too.
+  const stale = history.calls.flatMap((call) =>
+    isStaleRead(call) && call.outcome.kind === 'ok' ? toldBy(call, call.outcome.result, call.endMs) : [],
+  )
   const told = requestsOf(history)
-    .flatMap(({ calls: [call], result, endMs }) => {
-      const revision = call && result && revisionOf(call, result)
-      if (call === undefined || revision === undefined || endMs === undefined) return []
-      return [{ id: call.id, revision, endMs }]
-    })
+    .flatMap(({ calls: [call], result, endMs }) => (call === undefined ? [] : toldBy(call, result, endMs)))
+    .concat(stale)
     .sort((a, b) => a.endMs - b.endMs)
   // The highest so far at each place.
   for (const [at, here] of told.entries()) {

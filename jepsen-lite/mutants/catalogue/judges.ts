@@ -503,4 +503,11 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/main.ts', 'process.exit(process.exitCode ?? EXIT.failed)', 'process.exit()'],
     ['test/jepsen-lite/commands/flags.test.ts'],
   ),
+  judge(
+    'K60',
+    'what stale reads have shown says nothing of the age of others',
+    'A node that claims to be up to date, and is behind what another one shows, passes.',
+    [`${CHECKER}/reads.ts`, '    .concat(stale)\n', ''],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
 ]

@@ -261,6 +261,17 @@ describe('reads that may be stale', () => {
     expect(verdict(written().tell(stale(), claim(150)))).toBe('ok')
   })
 
+  test('are no older than they claim, by what other stale reads have shown', () => {
+    const old = (ms: number) =>
+      new Story()
+        .tell(put('x', '1'), at(2))
+        .tell(stale(), { value: '1', modRevision: 2, revision: 7, served: 'stale' })
+        .pass(100)
+        .tell(stale(), { value: '1', modRevision: 2, revision: 5, served: 'stale', stalenessMs: ms })
+    expect(blamed(old(50))).toEqual(['reads'])
+    expect(verdict(old(200))).toBe('ok')
+  })
+
   test('allow for clocks that are said to drift', () => {
     const story = new Story({ clockDriftMax: 0.5 })
       .tell(put('x', 'old'), at(2))
