@@ -10,6 +10,7 @@ import {
   isFunction,
   isListOf,
   isText,
+  isTimeout,
   isWholeNumber,
 } from '../client/check.ts'
 import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/types.ts'
@@ -45,6 +46,7 @@ const CLUSTER: Checks<ClusterOptions> = {
   ports: isListOf(isPort, 'a list of ports, such as [7301, 7302, 7303]'),
   timing: isObject,
   logger: isObject,
+  readyTimeoutMs: isTimeout,
 }
 const LISTEN: Checks<ListenAddress> = { host: isText, port: isPort }
 const REQUIRED: Pick<Checks<NodeOptions>, 'name' | 'dataDir' | 'listen' | 'peerListen' | 'founding'> = {

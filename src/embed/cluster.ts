@@ -12,7 +12,7 @@ import { type EmbeddedNode, Node } from './node.ts'
 const DEFAULT_NODES = 3
 const NODES_MAX = 9
 const ALL_NAMES: readonly string[] = Array.from({ length: NODES_MAX }, (_, at) => `n${at + 1}`)
-const READY_LIMIT_MS = 30_000
+const READY_TIMEOUT_MS = 30_000
 /** How often the nodes are asked while they form a cluster; they tell nobody by themselves. */
 const LOOK_INTERVAL_MS = 5
 
@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly timing?: NodeOptions['timing'] | undefined
   /** A pino logger, for instance; silent without it. */
   readonly logger?: Logger | undefined
+  /** For all nodes to become ready voters, in milliseconds, above 0; 30,000 without it. */
+  readonly readyTimeoutMs?: number | undefined
 }
 
 export interface PartitionOptions {
@@ -65,7 +67,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
     mesh = await createRelayMesh(names, (name) => nodes.find((node) => node.name === name)?.peerListener)
     const dataDir = temporary ?? resolve(options.dataDir ?? '')
     for (const [at, name] of names.entries()) nodes.push(nodeOf(options, dataDir, mesh, name, at))
-    await form(nodes)
+    await form(nodes, options.readyTimeoutMs ?? READY_TIMEOUT_MS)
     return new InProcessCluster(nodes, mesh, temporary)
   } catch (error) {
     await closeAll(nodes, mesh, temporary)
@@ -193,7 +195,7 @@ function refuseFewer(names: readonly string[], dataDir: string | undefined): voi
  * Nodes with data go on with it; in a new cluster the first one founds it and the others join. One that was interrupted before it had
  * become a member still has to join; the others ignore that.
  */
-async function form(nodes: readonly Node[]): Promise<void> {
+async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return
   await first.startAs(first.hasData ? { kind: 'existing' } : { kind: 'bootstrap' })
@@ -201,11 +203,11 @@ async function form(nodes: readonly Node[]): Promise<void> {
   // All of them have started or failed before anything is judged, or a late one would start behind the end.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
   if (failed !== undefined) throw failed.reason
-  await ready(nodes)
+  await ready(nodes, timeoutMs)
 }
 
-async function ready(nodes: readonly Node[]): Promise<void> {
-  const deadline = performance.now() + READY_LIMIT_MS
+async function ready(nodes: readonly Node[], timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs
   for (;;) {
     const waiting = nodes.filter((node) => node.notReady.length > 0 || !isKnown(node, nodes))
     if (waiting.length === 0) return
@@ -213,7 +215,7 @@ async function ready(nodes: readonly Node[]): Promise<void> {
     if (failed) throw new Error(`${failed.name} ended: ${failed.failure}`)
     if (performance.now() > deadline) {
       const reasons = waiting.map((node) => `${node.name}: ${node.notReady.join('; ') || UNKNOWN}`)
-      throw new Error(`the cluster is not ready after ${READY_LIMIT_MS / 1000} s: ${reasons.join(', ')}`)
+      throw new Error(`the cluster is not ready after ${timeoutMs / 1000} s: ${reasons.join(', ')}`)
     }
     await sleep(LOOK_INTERVAL_MS)
   }

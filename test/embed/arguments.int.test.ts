@@ -49,6 +49,7 @@ test.each<[unknown, ErrorConstructor, ...string[]]>([
   [{ timing: { heartbeatMs: -1 } }, NodeStartError as never, 'heartbeatMs', '-1'],
   [{ timing: { commitDelayMs: Number.NaN } }, NodeStartError as never, 'commitDelayMs', 'NaN'],
   [{ timing: { heartbeatMs: 500, electionMinMs: 600 } }, NodeStartError as never, 'heartbeat'],
+  [{ readyTimeoutMs: 0 }, TypeError, 'readyTimeoutMs', 'above 0'],
   [{ logger: 'console' }, TypeError, 'logger', '"console"'],
   [{ logger: { info() {} } }, TypeError, 'logger', 'debug'],
   [{ logger: { ...silent, warn: 5 } }, TypeError, 'logger', 'warn', '5'],

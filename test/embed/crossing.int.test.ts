@@ -55,6 +55,13 @@ test.each([0, 1, 2])(
   },
 )
 
+test('a cluster that is not ready in time is given up, and nothing is left behind', async () => {
+  await expect(startCluster({ nodes: 2, readyTimeoutMs: Number.MIN_VALUE })).rejects.toThrow(
+    'is not ready after',
+  )
+  expect(readdirSync(place)).toEqual([])
+})
+
 test('a process whose cluster did not start ends', () => {
   const index = join(import.meta.dirname, '../../src/index.ts')
   const script = `
