@@ -1,26 +1,24 @@
 // What LevelDB made of its WALs when it opened. One that it cannot open or read to its end it skips, with a line in its LOG and without an error, and then
-// it deletes it, like the MANIFEST that names it: a process that is short of file descriptors for a moment would lose every batch in it for good.
+// it deletes it: a process that is short of file descriptors for a moment would lose every batch in it for good.
 //
-// So LOG must say that each WAL was recovered and no error ignored. Otherwise the files are put back as they were judged before (verify.ts), for the
-// next start. The tables that they go with are still there: LevelDB deletes those only after a compaction, which closing it interrupts.
+// So LOG must say that each WAL was recovered and no error ignored. Otherwise all of them are put back, behind what LevelDB has made of them, for the
+// next start. What it did take in it then takes in once more, at the same sequence numbers.
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeWhole } from './identity.ts'
 
-/** Files by name, CURRENT first. */
-export type RecoveryFiles = ReadonlyMap<string, Uint8Array>
+/** Content by name, in their order. */
+export type Wals = ReadonlyMap<string, Uint8Array>
 
 /** A WAL was not recovered, or not to its end. */
 export class SkippedError extends Error {}
 
 /** Throws `SkippedError`, also when LOG cannot be read. */
-export function assertRecovered(dir: string, files: RecoveryFiles): void {
+export function assertRecovered(dir: string, wals: Wals): void {
   const lines = readLog(dir).split('\n')
   const ignored = lines.find((line) => /ignoring error.*IO error/i.test(line))
-  const skipped = [...files.keys()].find(
-    (name) => name.endsWith('.log') && !lines.some((line) => line.endsWith(recovering(name))),
-  )
+  const skipped = [...wals.keys()].find((name) => !lines.some((line) => line.endsWith(recovering(name))))
   if (ignored !== undefined || skipped !== undefined)
     throw new SkippedError(
       `LevelDB did not read ${skipped ?? 'a WAL to its end'} (${ignored ?? 'its LOG does not tell why'})`,
@@ -36,9 +34,20 @@ function readLog(dir: string): string {
   }
 }
 
-const recovering = (wal: string): string => `Recovering log #${Number.parseInt(wal, 10)}`
+const recovering = (wal: string): string => `Recovering log #${numberOf(wal)}`
 
-/** Durable when it returns. LevelDB must be closed. CURRENT comes last: until then the others count for nothing. */
-export function putBack(dir: string, files: RecoveryFiles): void {
-  for (const [name, content] of [...files].reverse()) writeWhole(dir, name, content)
+/**
+ * Durable when it returns. LevelDB must be closed, and nothing written since it opened: its newest WAL is empty. The first one takes the place of
+ * that, under whose number MANIFEST has it recovered; the tables may be others by now.
+ */
+export function putBack(dir: string, wals: Wals): void {
+  const newest = Math.max(
+    ...readdirSync(dir)
+      .filter((name) => name.endsWith('.log'))
+      .map(numberOf),
+  )
+  for (const [at, content] of [...wals.values()].entries())
+    writeWhole(dir, `${String(newest + at).padStart(6, '0')}.log`, content)
 }
+
+const numberOf = (name: string): number => Number.parseInt(name, 10)

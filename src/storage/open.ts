@@ -22,7 +22,7 @@ import {
   levelLimits,
   openDatabase,
 } from './level-engine.ts'
-import { assertRecovered, putBack, type RecoveryFiles, SkippedError } from './leveldb-recovery.ts'
+import { assertRecovered, putBack, SkippedError, type Wals } from './leveldb-recovery.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, type Verified, verifyDatabase } from './verify.ts'
@@ -186,7 +186,7 @@ async function open(
     db = await openDatabase(dir, limits)
     // Whoever had it open wrote to it between the two readings.
     if (readWatermark(dir).mark !== mark) throw inUse(dir)
-    assertRecovered(dir, extent.files)
+    assertRecovered(dir, extent.wals)
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
     // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.
     syncDirectory(dir)
@@ -196,7 +196,7 @@ async function open(
     await db?.close()
     if (error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
-    if (error instanceof SkippedError) restore(dir, identity, extent.files, error)
+    if (error instanceof SkippedError) restore(dir, identity, extent.wals, error)
     const cause = causeOf(error)
     throw new StorageRefusedError(
       `${dir} cannot be opened, although its files are whole: ${cause.message}. ` +
@@ -206,9 +206,9 @@ async function open(
   }
 }
 
-function restore(dir: string, { name }: Identity, files: RecoveryFiles, cause: SkippedError): void {
+function restore(dir: string, { name }: Identity, wals: Wals, cause: SkippedError): void {
   try {
-    putBack(dir, files)
+    putBack(dir, wals)
   } catch (error) {
     throw new StorageRefusedError(
       `${dir}: ${cause.message}, has deleted it, and it cannot be put back: ${asError(error).message}. ${rejoinAdvice(name)}`,

@@ -16,7 +16,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readLogFile } from './leveldb-log.ts'
 import { Manifest } from './leveldb-manifest.ts'
-import type { RecoveryFiles } from './leveldb-recovery.ts'
+import type { Wals } from './leveldb-recovery.ts'
 import { tableFault } from './leveldb-table.ts'
 import type { FailedWrite, Reached } from './watermark.ts'
 
@@ -44,8 +44,8 @@ export interface Extent {
 }
 
 export interface Verified extends Extent {
-  /** What LevelDB is to recover from. */
-  readonly files: RecoveryFiles
+  /** What LevelDB is to recover. */
+  readonly wals: Wals
 }
 
 /** Content of a WAL record: sequence number of its first operation (8, little-endian), number of operations (4), operations. */
@@ -57,18 +57,13 @@ const SEQUENCES_AHEAD_MAX = 2 ** 32
 /** Throws `Damage`. */
 export function verifyDatabase(dir: string, { reached, discardSuspectTail }: VerifyOptions): Verified {
   const names = readdirSync(dir)
-  const files = new Map<string, Uint8Array>()
-  const read: Read = (name) => {
-    const content = readFileSync(join(dir, name))
-    files.set(name, content)
-    return content
-  }
-  const manifestName = readCurrent(read, names)
-  const manifest = readManifest(read, manifestName)
+  const manifestName = readCurrent(dir, names)
+  const manifest = readManifest(dir, manifestName)
   checkTables(dir, manifest)
   const { lastSequence } = manifest
   const counted = countedBy(lastSequence, reached.failed)
-  const end = walkLogs(read, names, manifestName, manifest, counted, discardSuspectTail) ?? lastSequence
+  const wals = readWals(dir, names, manifestName, manifest)
+  const end = walkLogs(wals, manifestName, manifest, counted, discardSuspectTail) ?? lastSequence
   if (reached.mark !== undefined && end < reached.mark)
     throw new Damage(
       `${walsNamed(names).at(-1)?.name ?? 'the newest .log file'} or another WAL`,
@@ -76,20 +71,17 @@ export function verifyDatabase(dir: string, { reached, discardSuspectTail }: Ver
         `but ${reached.mark} had been reached (a WAL was emptied, deleted or cut off)`,
     )
   if (counted !== undefined && end <= lastSequence)
-    return { sequence: lastSequence, heldTo: counted.from, files }
-  return { sequence: end, heldTo: end, files }
+    return { sequence: lastSequence, heldTo: counted.from, wals }
+  return { sequence: end, heldTo: end, wals }
 }
-
-/** The content of a file of the database. */
-type Read = (name: string) => Buffer
 
 /** The write that failed, when MANIFEST counts it and nothing else behind what was acknowledged. */
 const countedBy = (lastSequence: number, failed: FailedWrite | undefined): FailedWrite | undefined =>
   failed !== undefined && lastSequence > failed.from && lastSequence <= failed.through ? failed : undefined
 
-function readCurrent(read: Read, names: readonly string[]): string {
+function readCurrent(dir: string, names: readonly string[]): string {
   if (!names.includes('CURRENT')) throw new Damage('CURRENT', 'the file is missing')
-  const text = read('CURRENT').toString('latin1')
+  const text = readFileSync(join(dir, 'CURRENT'), 'latin1')
   const [, manifestName] = /^(MANIFEST-[0-9]+)\n$/.exec(text) ?? []
   if (manifestName === undefined) throw new Damage('CURRENT', 'it does not name a MANIFEST')
   if (!names.includes(manifestName))
@@ -104,10 +96,10 @@ interface Position {
   readonly manifest: Manifest
 }
 
-function readManifest(read: Read, name: string): Position {
+function readManifest(dir: string, name: string): Position {
   const manifest = new Manifest()
   const end = readLogFile(
-    read(name),
+    readFileSync(join(dir, name)),
     (edit) => manifest.add(edit),
     () => true,
   )
@@ -148,46 +140,51 @@ const walsNamed = (names: readonly string[]): Wal[] =>
     .map((name) => ({ name, number: Number.parseInt(name, 10) }))
     .sort((a, b) => a.number - b.number)
 
-/** Where the WALs end; undefined when there is nothing in them. */
-function walkLogs(
-  read: Read,
+/** The live ones. */
+function readWals(
+  dir: string,
   names: readonly string[],
   manifestName: string,
-  { oldestLog, prevLog, lastSequence }: Position,
-  counted: FailedWrite | undefined,
-  discardSuspectTail: boolean,
-): number | undefined {
+  { oldestLog, prevLog }: Position,
+): Wals {
   const wals = walsNamed(names).filter(({ number }) => number >= oldestLog || number === prevLog)
   if (!wals.some(({ number }) => number === oldestLog))
     throw new Damage(
       `${String(oldestLog).padStart(6, '0')}.log`,
       `the file is missing, although ${manifestName} names it`,
     )
+  return new Map(wals.map(({ name }) => [name, readFileSync(join(dir, name))]))
+}
+
+/** Where the WALs end; undefined when there is nothing in them. */
+function walkLogs(
+  wals: Wals,
+  manifestName: string,
+  { lastSequence }: Position,
+  counted: FailedWrite | undefined,
+  discardSuspectTail: boolean,
+): number | undefined {
   /** The sequence number that the next record must have, once there was one. */
   let next: number | undefined
   /** The WAL that must be the last one with anything in it, since it ends in the middle. */
-  let unfinished: Wal | undefined
-  let empty: Wal | undefined
-  for (const wal of wals) {
-    const file = read(wal.name)
+  let unfinished: string | undefined
+  let empty: string | undefined
+  for (const [name, file] of wals) {
     if (file.length === 0) {
-      empty ??= wal
+      empty ??= name
       continue
     }
-    if (empty !== undefined) throw new Damage(empty.name, `it is empty, although ${wal.name} after it is not`)
+    if (empty !== undefined) throw new Damage(empty, `it is empty, although ${name} after it is not`)
     if (unfinished !== undefined)
-      throw new Damage(
-        unfinished.name,
-        `it ends in the middle of a record, although ${wal.name} goes on after it`,
-      )
-    const walked = walkLog(wal, file, next, lastSequence, discardSuspectTail)
+      throw new Damage(unfinished, `it ends in the middle of a record, although ${name} goes on after it`)
+    const walked = walkLog(name, file, next, lastSequence, discardSuspectTail)
     next = walked.next
-    if (walked.isUnfinished) unfinished = wal
+    if (walked.isUnfinished) unfinished = name
   }
   if (next === undefined) return undefined
   if (next - 1 < (counted?.from ?? lastSequence))
     throw new Damage(
-      wals.at(-1)?.name ?? manifestName,
+      [...wals.keys()].at(-1) ?? manifestName,
       `acknowledged writes are missing: the WALs end at sequence number ${next - 1}, ${manifestName} stands at ${lastSequence} ` +
         `(or only one that failed for want of room: LevelDB counts it all the same, and the files do not tell)`,
     )
@@ -195,7 +192,7 @@ function walkLogs(
 }
 
 function walkLog(
-  { name }: Wal,
+  name: string,
   file: Uint8Array,
   expected: number | undefined,
   lastSequence: number,

@@ -12,14 +12,19 @@ import { temporaryDirectory } from './replicas.ts'
 import { must } from './samples.ts'
 import { contentAfter } from './workload.ts'
 
-const hook = vi.hoisted(() => ({ beforeOpening: () => {} }))
+interface Opened {
+  compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
+}
+
+const hook = vi.hoisted(() => ({ before: () => {}, after: async (_db: Opened) => {} }))
 
 vi.mock(import('../../src/storage/level-engine.ts'), async (original) => {
   const engine = await original()
-  const openDatabase: typeof engine.openDatabase = (dir, limits) => {
-    hook.beforeOpening()
-    hook.beforeOpening = () => {}
-    return engine.openDatabase(dir, limits)
+  const openDatabase: typeof engine.openDatabase = async (dir, limits) => {
+    hook.before()
+    const db = await engine.openDatabase(dir, limits)
+    await hook.after(db)
+    return db
   }
   return { ...engine, openDatabase }
 })
@@ -34,13 +39,21 @@ beforeEach(async () => {
   onTestFinished(() => rmSync(dir, { recursive: true }))
   for (const [name, content] of await crashImage(BATCHES, { restartEvery: BATCHES + 1 }))
     writeFileSync(join(dir, name), content)
-  wal = must(readdirSync(dir).find((name) => name.endsWith('.log')))
+  wal = must(wals()[0])
 })
 
-/** What a start is told; `meanwhile` happens when it has looked at the files. */
-function startWhile(meanwhile: () => void): Promise<unknown> {
-  hook.beforeOpening = meanwhile
-  return openStorage(dir).catch((error: unknown) => error)
+const wals = (): string[] => readdirSync(dir).filter((name) => name.endsWith('.log'))
+
+const nameOf = (number: number): string => `${String(number).padStart(6, '0')}.log`
+
+/** What a start is told; `before`: it has looked at the files, and LevelDB has not; `after`: LevelDB has opened them. */
+async function startWhile(before: () => void, after = async (_db: Opened) => {}): Promise<unknown> {
+  Object.assign(hook, { before, after })
+  try {
+    return await openStorage(dir).catch((error: unknown) => error)
+  } finally {
+    Object.assign(hook, { before: () => {}, after: async () => {} })
+  }
 }
 
 const refusal = (what: string): object => ({
@@ -77,23 +90,48 @@ test('so is one of two, which the other one does not give away', async () => {
     },
     () => true,
   )
-  const newer = `${String(Number.parseInt(wal, 10) + 50).padStart(6, '0')}.log`
   writeFileSync(join(dir, wal), logFile(records.slice(0, 5)))
-  writeFileSync(join(dir, newer), logFile(records.slice(5)))
-  for (const name of [wal, newer])
+  writeFileSync(join(dir, nameOf(Number.parseInt(wal, 10) + 50)), logFile(records.slice(5)))
+  for (const at of [0, 1]) {
+    const name = must(wals()[at])
     expect(await startWhile(() => vanish(name))).toMatchObject(refusal(`${name} .*No such file`))
+  }
   await expectWhole()
 })
 
-test('one that LevelDB cannot read to its end is another; that it cannot be put back is said', async () => {
+test('so is one that it opens and cannot read', async () => {
   const replaceByDirectory = (): void => {
     rmSync(join(dir, wal))
     mkdirSync(join(dir, wal))
   }
-  expect(await startWhile(replaceByDirectory)).toMatchObject({
+  expect(await startWhile(replaceByDirectory)).toMatchObject(refusal('a WAL to its end .*directory'))
+  rmSync(join(dir, wal), { recursive: true })
+  await expectWhole()
+})
+
+test('whatever LevelDB has made of its tables meanwhile', async () => {
+  const tables = (): string[] => readdirSync(dir).filter((name) => name.endsWith('.ldb'))
+  const before = tables()
+  const compacted = startWhile(
+    () => vanish(wal),
+    (db) => db.compactRange(Uint8Array.of(0), Uint8Array.of(255)),
+  )
+  expect(await compacted).toMatchObject(refusal(`${wal} .*No such file`))
+  expect(before).toHaveLength(1)
+  expect(tables()).not.toEqual(before)
+  await expectWhole()
+})
+
+test('that it cannot be put back is said', async () => {
+  const standInTheWay = (): void => {
+    vanish(wal)
+    for (let after = 1; after < 10; after++)
+      mkdirSync(join(dir, `${nameOf(Number.parseInt(wal, 10) + after)}.new`))
+  }
+  expect(await startWhile(standInTheWay)).toMatchObject({
     name: 'StorageRefusedError',
     message: expect.stringMatching(
-      /did not read a WAL to its end .*directory.*cannot be put back.*rejoin n1/,
+      /did not read .*has deleted it, and it cannot be put back: EISDIR.*rejoin n1/,
     ),
   })
 })

@@ -664,7 +664,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'It skips one that it cannot open, and deletes it: rows that were acknowledged are gone, and the next WAL hides that. Our own.',
     layers: UNIT,
     tests: ['test/storage/leveldb-recovery.test.ts'],
-    edits: [edit('src/storage/open.ts', '    assertRecovered(dir, extent.files)\n', '')],
+    edits: [edit('src/storage/open.ts', '    assertRecovered(dir, extent.wals)\n', '')],
   },
   {
     id: 'M558',
@@ -683,7 +683,7 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/open.ts',
-        '    if (error instanceof SkippedError) restore(dir, identity, extent.files, error)\n',
+        '    if (error instanceof SkippedError) restore(dir, identity, extent.wals, error)\n',
         '',
       ),
     ],
