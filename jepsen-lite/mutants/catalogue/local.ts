@@ -299,7 +299,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'it acknowledges writes that nobody will find again, and no command knows that it runs',
     layers: UNIT,
     tests: ['test/cluster/directory.int.test.ts'],
-    edits: [edit(SUPERVISOR, ' && names(this.dataDir, this.#self)', '')],
+    edits: [edit(SUPERVISOR, ' && names(this.dataDir, this.#self, this.#own)', '')],
   },
   {
     id: 'M613',
@@ -330,5 +330,15 @@ export const LOCAL: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/cluster/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'if (ready || before === undefined ||', "if (before !== '' ||")],
+  },
+  {
+    id: 'M623',
+    title: 'a copy of its own lock passes for the lock',
+    why: 'a cluster whose files are replaced by a copy that was made while it ran goes on, and what it acknowledges is lost',
+    layers: UNIT,
+    tests: ['test/cluster/directory.int.test.ts'],
+    edits: [
+      edit('src/cli/cluster/supervisor-lock.ts', '(fileId(lock) === own.lock && read(lock)', '(read(lock)'),
+    ],
   },
 ]

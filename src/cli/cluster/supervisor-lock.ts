@@ -5,6 +5,7 @@ import { linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeF
 import { join } from 'node:path'
 import { CLUSTER_FILE, type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
 import { identifies } from './control-client.ts'
+import { fileId } from './directory-id.ts'
 import { Failure } from './failure.ts'
 
 export const LOCK_FILE = 'supervisor.lock'
@@ -21,11 +22,22 @@ export async function findSupervisor(dataDir: string): Promise<ControlAddress | 
   return noted !== undefined && (await identifies(noted, dataDir)) ? noted : undefined
 }
 
-/** Whether `self` is the supervisor that is named there. If not, somebody has deleted or replaced the files under a cluster that runs. */
-export function names(dataDir: string, self: ControlAddress): boolean {
+/** The files that name a supervisor, as it has made them (`fileId`). */
+export interface OwnFiles {
+  readonly lock: string | undefined
+  readonly cluster: string | undefined
+}
+
+/**
+ * Whether `self` is the supervisor that is named there, by one of its own files. If not, somebody has deleted them under a cluster that runs, or put
+ * others in their place: a copy that was made while it ran names it, too.
+ */
+export function names(dataDir: string, self: ControlAddress, own: OwnFiles): boolean {
+  const lock = join(dataDir, LOCK_FILE)
   return (
-    read(join(dataDir, LOCK_FILE)) === JSON.stringify(self) ||
-    readClusterFile(dataDir)?.supervisor?.token === self.token
+    (fileId(lock) === own.lock && read(lock) === JSON.stringify(self)) ||
+    (fileId(join(dataDir, CLUSTER_FILE)) === own.cluster &&
+      readClusterFile(dataDir)?.supervisor?.token === self.token)
   )
 }
 

@@ -11,6 +11,7 @@ import type { Founding, ListenAddress } from '../../server/types.ts'
 import { shellWord } from '../shell-word.ts'
 import { becomesFree, isFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
 import {
+  CLUSTER_FILE,
   type ClusterFile,
   type ControlAddress,
   DEFAULT_DATA,
@@ -21,13 +22,13 @@ import {
 import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS, faultsOf } from './cluster-status.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
 import { type ControlServer, startControlServer } from './control-server.ts'
-import { directoryId } from './directory-id.ts'
+import { directoryId, fileId } from './directory-id.ts'
 import { openDoor } from './door.ts'
 import { Failure, failureOf } from './failure.ts'
 import type { PeerAddresses } from './node-messages.ts'
 import { StoppedGuard } from './stopped-guard.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
-import { names, releaseLock, takeLock } from './supervisor-lock.ts'
+import { LOCK_FILE, names, type OwnFiles, releaseLock, takeLock } from './supervisor-lock.ts'
 import { anotherAnswers, asked, knownVoters, type Voter } from './voters.ts'
 
 export const NODES_MAX = 9
@@ -90,6 +91,7 @@ interface Place {
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #directory: string | undefined
+  #own: OwnFiles
   readonly #self: ControlAddress
   readonly #control: ControlServer
   readonly #places: readonly Place[]
@@ -152,6 +154,7 @@ export class Supervisor {
   ) {
     this.#options = options
     this.#directory = directory
+    this.#own = { lock: fileId(join(options.dataDir, LOCK_FILE)), cluster: undefined }
     this.#self = self
     this.#control = control
     this.#clusterId = file?.cluster_id ?? null
@@ -388,7 +391,7 @@ export class Supervisor {
    */
   #isHome(): boolean {
     try {
-      return directoryId(this.dataDir) === this.#directory && names(this.dataDir, this.#self)
+      return directoryId(this.dataDir) === this.#directory && names(this.dataDir, this.#self, this.#own)
     } catch {
       // A file system that does not answer for a moment is no reason to end a cluster.
       return true
@@ -430,6 +433,7 @@ export class Supervisor {
         stage,
       })),
     })
+    this.#own = { ...this.#own, cluster: fileId(join(this.dataDir, CLUSTER_FILE)) }
   }
 
   /** Looks whenever something changes at a node, until `found` says something or the time is up. */
