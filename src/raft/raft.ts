@@ -132,6 +132,7 @@ export class Raft {
   /** Last contact with a leader, or the start of a process that may have promised to respect one. */
   #contactAt: MonotonicMs
   #electionAt: MonotonicMs
+  #candidateSince: MonotonicMs = 0
   /** Until then elections are tried in quick succession: the leader's process is known to be gone. */
   #failoverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   /** Until then the leader of this term wants this replica to take over, as soon as it has applied what is committed. */
@@ -728,7 +729,9 @@ export class Raft {
     const obstacle =
       this.#whyNoCampaign() ?? (this.#isBound() ? 'bound to a leader by the lease setting' : undefined)
     if (obstacle === undefined) {
-      this.#preVote()
+      // Its own vote is still on its way to the disk: that of another term would only wait behind it.
+      if (this.#role === 'candidate' && !this.#votes.has(this.id)) this.#armElection()
+      else this.#preVote()
       return
     }
     this.#becomeFollower(this.#term, undefined, `election timeout, but no candidate: ${obstacle}`)
@@ -758,6 +761,7 @@ export class Raft {
     this.#setTerm((this.#term + 1) as Term)
     this.#vote = this.id
     this.#role = 'candidate'
+    this.#candidateSince = this.#now
     this.#setLeader(undefined)
     this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
     this.#askForVotes('vote-request', this.#term, transfer)
@@ -1353,6 +1357,8 @@ export class Raft {
     this.#freshness.applied(this.#log.visible)
     if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
       this.#votes.set(this.id, true)
+      // The others are asked only now, and their disks may take as long.
+      this.#armElection(2 * Math.max(this.#timing.failoverDelayMaxMs, this.#now - this.#candidateSince))
       this.#countVotes()
     }
     // The leader counts itself like any follower: by what is durable (thesis §10.2.1).

@@ -596,6 +596,20 @@ test('a disk that is slow for all that is written does not stall: whoever leads 
   expect([cluster.leading.name, leading.running.term]).toEqual([leading.name, term])
 })
 
+test.each([100, 0.9 * raftTiming.electionMinMs])(
+  'a fail-over takes one election where each disk needs %d ms for a vote',
+  (ms) => {
+    const cluster = SimulatedCluster.formed(3)
+    for (const node of cluster.nodes) node.slowDisk(ms)
+    cluster.advance(3000)
+    const { leading } = cluster
+    const { term } = leading.running
+    leading.crash()
+    cluster.until(() => cluster.leader !== undefined)
+    expect(cluster.leading.running.term).toBe(term + 1)
+  },
+)
+
 test('a replica that is about to cut off the end of its log is not taken for one that has lost it', () => {
   const cluster = SimulatedCluster.formed(5)
   const old = cluster.leading

@@ -1,9 +1,37 @@
 // Votes, terms, time-outs (paper §5.2, §5.4.1; thesis §4.2.3, §6.2, §9.6).
 
 import type { Mutant } from '../mutant.ts'
-import { edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 
 export const ELECTIONS: readonly Mutant[] = [
+  {
+    id: 'M474',
+    title: 'a candidate stands again while its own vote is on its way to the disk',
+    why: 'Where disks are slow each election makes the next one wait for one more write: for minutes nobody wins.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        "if (this.#role === 'candidate' && !this.#votes.has(this.id)) this",
+        'if (this.#now < 0) this',
+      ),
+    ],
+  },
+  {
+    id: 'M475',
+    title: 'the time for the votes of others counts from before the own vote is durable',
+    why: 'Where disks are slow it is over before they can answer.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'this.#armElection(2 * Math.max(this.#timing.failoverDelayMaxMs, this.#now - this.#candidateSince))\n',
+        '\n',
+      ),
+    ],
+  },
   {
     id: 'M01',
     title: 'a vote leaves before it is durable',
@@ -165,15 +193,7 @@ export const ELECTIONS: readonly Mutant[] = [
     why: 'A replica that hears nobody raises the term for ever, and disturbs whoever hears it.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [
-      edit(
-        RAFT,
-        `    if (obstacle === undefined) {
-      this.#preVote()`,
-        `    if (obstacle === undefined) {
-      this.#elect(false)`,
-      ),
-    ],
+    edits: [edit(RAFT, 'else this.#preVote()', 'else this.#elect(false)')],
   },
   {
     id: 'M14',
