@@ -19,12 +19,13 @@ import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
 import { STAGING_KEY } from '../../src/storage/keys.ts'
 import type { Recorder } from '../history.ts'
 import { Coverage } from './coverage.ts'
-import type { InFlight } from './disk.ts'
-import { Invariants } from './invariants.ts'
+import type { InFlight, SimDisk } from './disk.ts'
+import { type Held, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
 import { Machine, type Process } from './process.ts'
 import { bits, DRAW, uniform } from './random.ts'
 import { watchLists } from './rest.ts'
+import { Rollbacks } from './rollbacks.ts'
 import type { Config } from './schedule.ts'
 import { FOLLOWERS, ROLES, type Target } from './shape.ts'
 import { Tally } from './tally.ts'
@@ -63,6 +64,7 @@ export class Cluster implements World {
   readonly network: SimNetwork
   readonly recorder: Recorder
   readonly traps = new Map<Machine, Trap>()
+  readonly rollbacks = new Rollbacks(this)
   /** Called when a process is gone, for whoever waits for its answers. */
   onGone: (process: Process) => void = () => {}
   onSay: ((process: Process | undefined, what: string) => void) | undefined
@@ -142,7 +144,7 @@ export class Cluster implements World {
         if (this.#dying.length === 0 && !(error instanceof CrashSignal)) this.#thrown(error)
       }
       if (this.#dying.length > 0) this.#bury()
-      if (invariants.violation !== undefined || isOver()) return
+      if (invariants.violation !== undefined || this.rollbacks.isOver || isOver()) return
     }
   }
 
@@ -342,6 +344,14 @@ export class Cluster implements World {
       return undefined
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
+    if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
+      // An assertion of its own is the last resort; where no message is lost, its leader has told it before.
+      if (this.config.harsh === 0 && /the leader knows entry/.test(reason))
+        return new Violation('RAFT-19', `${machine.name} was believed, and found out by itself: ${reason}`)
+      this.tally.hit('replica put back to an earlier state was refused')
+      machine.retired = true
+      return undefined
+    }
     return new Violation('STOP-1', `${machine.name} stopped itself: ${reason}`)
   }
 
@@ -365,6 +375,7 @@ export class Cluster implements World {
   }
 
   leaving(process: Process, message: Message): void {
+    this.rollbacks.leaving(process, message)
     if (this.traps.size > 0) this.#spring(process, 'leaving')
     if (message.type === 'vote-answer' && message.granted)
       this.triggers.met('voted', process, this.network.processOf(message.to))
@@ -516,6 +527,27 @@ export class Cluster implements World {
     this.triggers.met('let-go', asked, this.network.processOf(id))
   }
 
+  /** Its disk becomes what it was; false: nobody would notice. The leader does who knows of more, and can tell it. */
+  rollBack(machine: Machine, disk: SimDisk, held: Held): boolean {
+    const { leader, network } = this
+    const { replica } = machine
+    if (leader?.serving === undefined || replica === undefined || leader.machine === machine) return false
+    if (network.isCutBetween(leader.place, machine.place)) return false
+    const match = leader.serving.status().raft.progress.find(({ id }) => id === replica.id)?.match ?? 0
+    // Whoever has acknowledged something in this term was heard in it.
+    const isLess = held.term < leader.term || (held.term === leader.term && held.terms.length <= match)
+    if (match === 0 || !isLess) return false
+    this.say(machine.process, 'is put back to an earlier state of its disk')
+    this.end(machine, 'lost')
+    machine.disk.become(disk)
+    machine.suspect = true
+    this.invariants.putBack(replica, held)
+    this.rollbacks.putBack(replica.id, leader)
+    this.release(machine)
+    this.start(machine)
+    return true
+  }
+
   /** The machine of a replica is gone for good, with its disk. */
   delete(id: ReplicaId): void {
     const machine = this.machines.find(({ replica }) => replica?.id === id)
@@ -524,7 +556,7 @@ export class Cluster implements World {
     this.say(undefined, `${machine.name} is deleted`)
     this.network.forget(machine.place)
     this.end(machine, 'lost')
-    machine.deleted = true
+    machine.retired = true
   }
 
   /** Index of the newest of these configurations: those that stay get on without whoever it has let go, whether or not they know it. */
@@ -563,7 +595,7 @@ export class Cluster implements World {
 
   /** Whether what a replica promised is still on a disk. */
   isWhole(id: ReplicaId): boolean {
-    return this.machines.some(({ replica, suspect, deleted }) => replica?.id === id && !suspect && !deleted)
+    return this.machines.some(({ replica, suspect, retired }) => replica?.id === id && !suspect && !retired)
   }
 
   #changeUnderWay(): boolean {

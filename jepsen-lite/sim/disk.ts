@@ -98,6 +98,15 @@ export class SimDisk {
     return copy
   }
 
+  /** What it holds is what another one holds. */
+  become(other: SimDisk): void {
+    this.power('lost')
+    const { rows, sequence } = other
+    this.#rows = rows
+    this.#sequence = sequence
+    this.#tornTail = false
+  }
+
   holds(key: Uint8Array): boolean {
     return this.#rows.get(key) !== undefined
   }

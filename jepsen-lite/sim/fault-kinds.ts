@@ -106,6 +106,8 @@ export const FAULT_SHAPES = {
   /** After so many pages one cannot be read. */
   'fail-read': { target, skip: natural(0, 3), ms: duration },
   'full-disk': { target, ms: duration },
+  /** An image of its disk is taken, and put back so much later, where the cluster bears that and somebody notices. */
+  'roll-back': { target, ms: natural(50, 5000) },
   /** One bit of what is stored: which row, and which bit of it, each modulo how many there are. */
   'bit-flip': { target, row: natural(0, 65_535), bit: natural(0, 65_535) },
 

@@ -2,6 +2,7 @@
 
 import type { Trap } from './cluster.ts'
 import type { Injection } from './injector.ts'
+import { copyOf } from './invariants.ts'
 import { IO, TIMER } from './time.ts'
 import { PATIENCE_MS } from './triggers.ts'
 
@@ -165,6 +166,19 @@ export const fullDisk: Injection<'full-disk'> = (injector, { kind, target, ms },
         injector.cluster.start(machine)
       },
     )
+  })
+
+export const rollBack: Injection<'roll-back'> = (injector, { kind, target, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    const { replica } = machine
+    if (replica === undefined || machine.suspect || machine.joining) return
+    const { cluster } = injector
+    const disk = machine.disk.copy()
+    const held = copyOf(replica.durable)
+    injector.later(ms, () => {
+      if (injector.over || machine.replica !== replica || machine.suspect || !cluster.canLose(machine)) return
+      if (cluster.rollBack(machine, disk, held)) injector.felt(kind)
+    })
   })
 
 export const bitFlip: Injection<'bit-flip'> = (injector, { kind, target, row, bit }, about) =>

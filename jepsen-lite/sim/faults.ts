@@ -37,6 +37,7 @@ const INJECTIONS: { readonly [Kind in FaultKind]: Injection<Kind> } = {
   'fail-sync': machine.failSync,
   'fail-read': machine.failRead,
   'full-disk': machine.fullDisk,
+  'roll-back': machine.rollBack,
   'bit-flip': machine.bitFlip,
   jump: machine.jump,
   join: operator.join,

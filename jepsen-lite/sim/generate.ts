@@ -303,6 +303,7 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   join: 3,
   remove: 2,
   'crash-many': 2,
+  'roll-back': 4,
 }
 
 const DEPOSED: Partial<Record<FaultKind, number>> = {
@@ -315,6 +316,7 @@ const DEPOSED: Partial<Record<FaultKind, number>> = {
   'one-way': 2,
   'slow-disk': 1,
   'stall-disk': 1,
+  'roll-back': 2,
   storm: 2,
   leases: 1,
   break: 1,
@@ -351,6 +353,7 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
   leases: 1,
   'fail-sync': 1,
   'full-disk': 1,
+  'roll-back': 3,
 }
 
 const THEMES: Readonly<

@@ -47,6 +47,8 @@ export class Replica {
   configurationNow: (() => Configuration) | undefined
   /** Its disk was damaged or thrown away: what it promised is gone, and it must never be heard again. */
   damaged = false
+  /** What was on its disk before that was put back to an earlier state. */
+  forgotten: Held | undefined
   /** Boot counter of its process. */
   boot = 0
   role = 'follower'
@@ -73,7 +75,8 @@ const ROUNDING_MS = 1e-3
 /** Cluster time is told in whole ms. */
 const WHOLE_MS = 1 + ROUNDING_MS
 
-interface Held {
+/** What is on a disk, or will be. */
+export interface Held {
   term: number
   vote: ReplicaId | undefined
   commit: number
@@ -82,7 +85,7 @@ interface Held {
   applied: number
 }
 
-const copyOf = (held: Held): Held => ({ ...held, terms: held.terms.slice() })
+export const copyOf = (held: Held): Held => ({ ...held, terms: held.terms.slice() })
 
 interface Seen {
   readonly term: number
@@ -159,6 +162,14 @@ export class Invariants {
       this.model.startAt(commit)
     }
     return replica
+  }
+
+  /** Its disk is as it was once: what it has promised since is gone. */
+  putBack(replica: Replica, held: Held): void {
+    replica.forgotten = replica.durable
+    replica.durable = copyOf(held)
+    replica.damaged = true
+    replica.boot = 0
   }
 
   /** Its process begins with what the store recovered. */
@@ -609,10 +620,16 @@ export class Invariants {
     for (const half of [voters, votersOutgoing]) {
       if (half.length === 0) continue
       let holding = 0
-      for (const id of half) if (this.replicas.get(id)?.durable.terms[index] === term) holding++
+      for (const id of half) if (this.#held(id)?.terms[index] === term) holding++
       if (holding * 2 <= half.length) return `durable on ${holding} of ${half.length} voters`
     }
     return undefined
+  }
+
+  /** What a replica had acknowledged stays counted when it has forgotten it: nobody can know. */
+  #held(id: ReplicaId): Held | undefined {
+    const replica = this.replicas.get(id)
+    return replica?.forgotten ?? replica?.durable
   }
 
   /** One entry was applied (paper §5.4.3): in order, once per process, and with the same result everywhere. */

@@ -144,7 +144,7 @@ function newestConfiguration({ invariants }: Cluster): Configuration | undefined
 function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] | undefined {
   const { machines, invariants, seed, settledAt } = cluster
   const whole = machines.filter(
-    ({ replica, suspect, deleted, removed }) => replica !== undefined && !(suspect || deleted || removed),
+    ({ replica, suspect, retired, removed }) => replica !== undefined && !(suspect || retired || removed),
   )
   // Who knows less than is settled is told so by one of the others.
   const known = whole.flatMap(({ replica }) => {
@@ -199,10 +199,10 @@ function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefi
   // Where silence ends no connection, one that has nothing to say may rely for good on one that its peer has closed while they were cut off.
   if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
-    ({ replica, suspect, joining, removed, deleted, place }) =>
+    ({ replica, suspect, joining, removed, retired, place }) =>
       replica !== undefined &&
       configuration?.removed.includes(replica.id) &&
-      !(suspect || joining || removed || deleted) &&
+      !(suspect || joining || removed || retired) &&
       bits(cluster.seed, DRAW.core, place, 3) % 4 > 0,
   )
   if (outsiders.length > 0) cluster.tally.hit('removed replica came back in the liveness phase')

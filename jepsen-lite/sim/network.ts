@@ -167,6 +167,10 @@ export class SimNetwork implements Carrier {
     this.#delays[link] = (this.#delays[link] ?? 0) + ms
   }
 
+  isCutBetween(a: number, b: number): boolean {
+    return (this.#cuts[a * this.#size + b] ?? 0) > 0 || (this.#cuts[b * this.#size + a] ?? 0) > 0
+  }
+
   #isCutQuietly(from: Process, to: Process): boolean {
     return (this.#cuts[this.link(from, to)] ?? 0) > 0
   }
@@ -315,6 +319,7 @@ export class SimNetwork implements Carrier {
       connected: (greeting) => {
         if (driver.status().raft.leader === greeting.replicaId) this.#forwards.reconnects(process)
         triggers.met('connected', process, this.#byId.get(greeting.replicaId))
+        this.#world.rollbacks.connected(process, this.#byId.get(greeting.replicaId))
         driver.connected(greeting)
       },
       disconnected: (peer) => {

@@ -65,8 +65,8 @@ export class Machine {
   joining = false
   /** It was removed, and is started again only on an empty disk. */
   removed = false
-  /** Its operator was told that it is let go, and has deleted it. */
-  deleted = false
+  /** Not started again before it is formatted: it was let go and is deleted, or its peers have refused it. */
+  retired = false
   writes = 0
 
   constructor(place: number, world: World) {
@@ -114,13 +114,13 @@ export class Machine {
     this.replica = invariants.adopt(id, this.name, initial)
     this.suspect = false
     this.removed = false
-    this.deleted = false
+    this.retired = false
   }
 
   /** Begins a process, unless one runs. */
   start(): void {
     if (this.process !== undefined || this.replica === undefined || this.disk.identity === undefined) return
-    if (this.deleted) return
+    if (this.retired) return
     if (this.disk.tornTail) this.#world.tally.hit('process started from a torn tail')
     this.starts++
     const process = new Process(this, this.replica, this.#world, this.place * 10_000 + this.starts)

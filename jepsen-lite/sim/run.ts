@@ -53,7 +53,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     config,
     (now) => new Recorder(header, now, (event) => history.push(event)),
   )
-  const { time, tally, invariants, triggers, coverage } = cluster
+  const { time, tally, invariants, triggers, coverage, rollbacks } = cluster
   if (watch !== undefined) {
     cluster.onSay = (process: Process | undefined, what: string) =>
       watch({ atMs: time.now, node: process?.name, what, cluster })
@@ -81,11 +81,11 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   prepare?.(cluster)
   try {
     cluster.runUntil(config.ms)
-    if (invariants.violation === undefined) {
+    if (invariants.violation === undefined && !rollbacks.isOver) {
       faults.endAll()
       // What operators have asked for comes about, or runs out of time: nothing may change who counts once a core is chosen.
       cluster.runUntil(config.ms + config.timeoutMs + 10)
-      if (invariants.violation === undefined) converge(cluster, clients)
+      if (invariants.violation === undefined && !rollbacks.isOver) converge(cluster, clients)
     }
   } catch (error) {
     invariants.violation ??=
@@ -94,7 +94,8 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
         : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
   if (invariants.model.evicted > 0) tally.hit('idempotency token evicted')
-  const { violation } = invariants
+  if (rollbacks.isOver) tally.hit('replica put back to an earlier state was believed')
+  const violation = rollbacks.isOver ? undefined : invariants.violation
   if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
   return {
     violation:

@@ -59,6 +59,8 @@ export const PROBES = [
   'batch in flight torn',
   'crash in the middle of a turn',
   'batch durable, report lost in a crash',
+  'replica put back to an earlier state was refused',
+  'replica put back to an earlier state was believed',
   'corruption found on reading',
   'corruption found on opening',
   'storage error ended a process',

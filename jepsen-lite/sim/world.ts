@@ -6,6 +6,7 @@ import type { StorageBatch } from '../../src/storage/index.ts'
 import type { Coverage } from './coverage.ts'
 import type { Invariants } from './invariants.ts'
 import type { Process } from './process.ts'
+import type { Rollbacks } from './rollbacks.ts'
 import type { Config } from './schedule.ts'
 import type { Tally } from './tally.ts'
 import type { Event, Time } from './time.ts'
@@ -21,6 +22,7 @@ export interface World {
   readonly invariants: Invariants
   readonly triggers: Triggers
   readonly coverage: Coverage
+  readonly rollbacks: Rollbacks
   /** The wires of a process that begins. */
   networkOf(process: Process): Network
   /** A process serves. */

@@ -89,7 +89,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M69',
     title: 'a replica that has lost its vote is welcome',
     why: 'It votes a second time in a term in which it has voted (NATS and RethinkDB had that).',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, '    if (term < heard) {\n', '    if (term < heard - heard) {\n')],
   },

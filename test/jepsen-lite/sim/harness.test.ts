@@ -97,6 +97,7 @@ const felt: { readonly [Kind in FaultKind]: readonly Fault[] } = {
     { at: 5001, kind: 'fail-read', target: 3, skip: 3, ms: LONG },
   ],
   'full-disk': [{ ...strongly, kind: 'full-disk' }],
+  'roll-back': [{ at: 4000, kind: 'roll-back', target: 'follower-0', ms: LONG }],
   'bit-flip': [{ ...strongly, kind: 'bit-flip', row: 7, bit: 7 }],
   jump: [{ ...strongly, kind: 'jump', forwardMs: 8 }],
   join: [{ at: 5000, kind: 'join', target: 5 }],

@@ -1,0 +1,65 @@
+// Disks that an operator has put back to an earlier state as a whole, images of virtual machines, while the cluster went on. What the replica had
+// promised since is forgotten, and it must not be believed again: whoever heard more of it, and still runs, refuses it, and it ends (SPEC, RAFT-19).
+//
+// No more is promised. As long as it has not met a witness it may vote once more, or help to commit without what it had; a schedule in which that
+// happens proves nothing from there on, and is over.
+
+import type { Message, ReplicaId } from '../../src/raft/index.ts'
+import type { Machine, Process } from './process.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+interface Rollback {
+  /** A leader that knows of more than what is left, for as long as it leads. */
+  readonly witness: Process
+  readonly term: number
+  /** When the two met first, and the process that it met. */
+  met: { readonly at: number; readonly process: Process } | undefined
+}
+
+/** What was lost with a connection is said again with the next message. */
+const TOLD_MS = 5000
+
+export class Rollbacks {
+  readonly #world: World
+  readonly #rollbacks = new Map<ReplicaId, Rollback>()
+  /** One that nobody could refuse has been believed. */
+  isOver = false
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  has({ replica }: Machine): boolean {
+    return replica !== undefined && this.#rollbacks.has(replica.id)
+  }
+
+  putBack(id: ReplicaId, witness: Process): void {
+    this.#rollbacks.set(id, { witness, term: witness.term, met: undefined })
+  }
+
+  connected(witness: Process, peer: Process | undefined): void {
+    const rollback = peer === undefined ? undefined : this.#rollbacks.get(peer.id)
+    if (peer === undefined || rollback?.witness !== witness || rollback.met?.process === peer) return
+    const knows = witness.role === 'leader' && witness.term === rollback.term
+    rollback.met = knows ? { at: this.#world.time.now, process: peer } : undefined
+  }
+
+  /** It is about to say something that others may count on. */
+  leaving(process: Process, message: Message): void {
+    const rollback = this.#rollbacks.get(process.id)
+    if (rollback === undefined || !binds(message)) return
+    const { witness, met } = rollback
+    const { time, invariants } = this.#world
+    if (witness.live && met?.process === process && time.now > met.at + TOLD_MS) {
+      const why = `${process.name} has lost durable state, and ${witness.name}, which knows it, has not refused it: it sends ${message.type} to ${message.to}`
+      invariants.violation ??= new Violation('RAFT-19', why)
+    }
+    if (message.to !== witness.id && invariants.violation === undefined) this.isOver = true
+  }
+}
+
+const binds = (message: Message): boolean =>
+  message.type === 'vote-request' ||
+  message.type === 'append-accepted' ||
+  (message.type === 'vote-answer' && message.granted)
