@@ -321,6 +321,10 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
     position += 1
     if (event.type === 'history') {
       if (header !== undefined) throw new HistoryError('a second header')
+      if (event.complete === true && typeof event.initial === 'string')
+        throw new HistoryError(
+          'a complete history begins with an empty store: its keys hold nothing initially',
+        )
       header = event
       continue
     }

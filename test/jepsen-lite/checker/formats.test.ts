@@ -64,6 +64,10 @@ test.each([
   ['a history in which nothing happens', HEADER],
   ['a later version', HEADER.replace('"version":1', '"version":2')],
   ['a history without a header', INVOKE],
+  [
+    'one that begins with an empty store, whose keys hold something',
+    `${HEADER.replace('}', ',"complete":true,"initial":"0"}')}\n${INVOKE}`,
+  ],
   ['a line cut short', `${HEADER}\n${INVOKE.slice(0, 40)}`],
   ['an operation of another kind', `${HEADER}\n${INVOKE.replace('get', 'watch')}`],
   ['a value that is a number', `${HEADER}\n${INVOKE}\n{"type":"ok","id":1,"time":6,"result":{"value":7}}`],
