@@ -341,4 +341,12 @@ export const LOCAL: readonly Mutant[] = [
       edit('src/cli/cluster/supervisor-lock.ts', '(fileId(lock) === own.lock && read(lock)', '(read(lock)'),
     ],
   },
+  {
+    id: 'M624',
+    title: 'a node whose directory is moved away or replaced goes on',
+    why: 'what it acknowledges from then on is in files that nobody will find; where all nodes do, it is lost',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [edit(SUPERVISOR, 'for (const { node } of this.#places) node.endWhenAway()', '')],
+  },
 ]

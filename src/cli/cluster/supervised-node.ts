@@ -6,6 +6,7 @@ import { getCompileCacheDir } from 'node:module'
 import { extname, join } from 'node:path'
 import type { NodeEnd } from '../../server/types.ts'
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../small-heap.ts'
+import { directoryId } from './directory-id.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
 
 /** A node that was asked to stop and has not ended after this is killed: it loses nothing by that. */
@@ -32,7 +33,9 @@ interface Life {
   /** The last word of the node itself. */
   end: NodeEnd | undefined
   /** What we did to it, for the reason shown when it ends. */
-  ending: 'kill' | 'stop' | undefined
+  ending: 'kill' | 'stop' | 'away' | undefined
+  /** The directory that it has open, once it has. */
+  home: string | undefined
 }
 
 export class SupervisedNode {
@@ -90,7 +93,14 @@ export class SupervisedNode {
       env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
     })
     closeSync(log)
-    const life: Life = { child, gone: goneOf(child), paused: false, end: undefined, ending: undefined }
+    const life: Life = {
+      child,
+      gone: goneOf(child),
+      paused: false,
+      end: undefined,
+      ending: undefined,
+      home: undefined,
+    }
     this.#life = life
     this.#lastEnd = undefined
     child.on('message', (message: FromNode) => this.#hear(life, message))
@@ -103,6 +113,15 @@ export class SupervisedNode {
 
   setPeers(peers: PeerAddresses): void {
     this.#tell({ kind: 'peers', peers })
+  }
+
+  /** It is killed when its directory is no longer where it was: what it acknowledged from then on would be found by nobody. */
+  endWhenAway(): void {
+    const life = this.#life
+    if (life?.home === undefined || life.ending !== undefined || directoryId(this.dataDir) === life.home)
+      return
+    life.ending = 'away'
+    life.child.kill('SIGKILL')
   }
 
   /** SIGKILL. Resolves when the process is gone. */
@@ -149,6 +168,7 @@ export class SupervisedNode {
     if (life !== this.#life) return
     switch (message.kind) {
       case 'started':
+        life.home = directoryId(this.dataDir)
         this.#onEvent(this, { kind: 'started', clusterId: message.clusterId, peer: message.peer })
         break
       case 'view': {
@@ -166,7 +186,7 @@ export class SupervisedNode {
   #bury(life: Life): void {
     this.#life = undefined
     this.#view = undefined
-    this.#lastEnd = epitaph(life, this.logFile)
+    this.#lastEnd = epitaph(life, this)
     this.#onEvent(this, { kind: 'ended', ...this.#lastEnd })
   }
 }
@@ -176,8 +196,9 @@ export function siblingModule(name: string): string {
   return join(import.meta.dirname, name + extname(import.meta.filename))
 }
 
-function epitaph({ child, end, ending }: Life, logFile: string): Epitaph {
+function epitaph({ child, end, ending }: Life, { logFile, dataDir }: SupervisedNode): Epitaph {
   if (ending === 'kill') return { reason: 'killed', failed: false }
+  if (ending === 'away') return { reason: `${dataDir} was moved, replaced or deleted`, failed: true }
   if (end?.kind === 'failed') return { reason: end.reason, failed: true }
   if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
   const how = child.signalCode ?? `exit code ${child.exitCode}`

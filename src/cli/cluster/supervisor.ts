@@ -289,7 +289,7 @@ export class Supervisor {
   }
 
   async #begin(file: ClusterFile | undefined): Promise<void> {
-    this.#watch = setInterval(() => this.#endWhenLost(), HOME_LOOK_MS)
+    this.#watch = setInterval(() => this.#look(), HOME_LOOK_MS)
     // The nodes of a supervisor that was killed may be on their way out still.
     const patienceMs = file?.supervisor ? ORPHANS_LIMIT_MS : 0
     for (const { node, port } of this.#places) {
@@ -395,6 +395,15 @@ export class Supervisor {
     } catch {
       // A file system that does not answer for a moment is no reason to end a cluster.
       return true
+    }
+  }
+
+  #look(): void {
+    if (this.#endWhenLost()) return
+    try {
+      for (const { node } of this.#places) node.endWhenAway()
+    } catch {
+      // As above.
     }
   }
 
