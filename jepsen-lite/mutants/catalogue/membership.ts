@@ -225,7 +225,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M433',
     title: 'a candidate believes only those that refuse their vote what is committed',
     why: 'Of the voters that are left, the one with the longest log waits for ever for the votes of those that were let go.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: RAFT_TESTS,
     edits: [
       edit(
@@ -250,7 +250,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M435',
     title: 'who is let go hears of it before the others need it no more',
     why: 'It ends, and whoever has asked it for its removal takes it away.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(
@@ -277,7 +277,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M470',
     title: 'whoever knows of a removal tells the removed one to stop, whether or not the others may need it',
     why: 'With those that know of it lost, a majority that does not waits for ever for the vote of the one that stopped.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(
@@ -305,7 +305,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M436',
     title: 'a leader breaks off with whom it lets go while the others may need it',
     why: 'That one calls again, and is told to stop.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(

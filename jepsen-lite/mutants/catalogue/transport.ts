@@ -327,4 +327,18 @@ export const TRANSPORT: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M460',
+    title: 'a peer that is removed while it is being called is called again and again',
+    why: 'Its machine is deleted, and whoever comes to that address is called by a link that nobody knows of any more.',
+    layers: UNIT,
+    tests: ['test/server/links/links.test.ts'],
+    edits: [
+      edit(
+        'src/server/links/peer.ts',
+        '    this.endGrace()\n    this.abandonDial?.()\n',
+        '    this.endGrace()\n',
+      ),
+    ],
+  },
 ]

@@ -149,6 +149,26 @@ describe('what is tried again', () => {
     expect(back.wires.size).toBe(0)
   })
 
+  test('a peer that is removed while it is being called is called no more', () => {
+    const world = new World({ reconnectMaxMs: 20 })
+    const a = world.start(1)
+    const away = world.start(2)
+    world.stop(away)
+    a.links.setPeers([away.member])
+    // Each call takes a while, and the next one follows soon: it is removed within one.
+    for (let ms = 0; ms < 100; ms++) {
+      world.pass(1)
+      a.links.setPeers([])
+      const back = world.start(2, ms + 2)
+      back.links.setPeers([])
+      world.pass(100)
+      expect(back.wires.size).toBe(0)
+      world.stop(back)
+      a.links.setPeers([away.member])
+      world.pass(ms % 7)
+    }
+  })
+
   test('a transfer takes as long as it needs while chunks are written', () => {
     const { world, a, b } = pair({ snapshotStallMs: 50 })
     const sink = new Sink(b, 20)
