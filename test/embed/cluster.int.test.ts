@@ -101,7 +101,7 @@ test('a node keeps to its directory when the process goes to another one', async
     process.chdir(elsewhere)
     const kv = new Client({ endpoints: [node.url] })
     // Enough for LevelDB to begin new files.
-    await Promise.all(Array.from({ length: 12 }, (_, at) => kv.put(`${at}`, Buffer.alloc(1_000_000))))
+    await Promise.all(Array.from({ length: 20 }, (_, at) => kv.put(`${at}`, Buffer.alloc(1_000_000))))
     expect(readdirSync('data')).toEqual([])
     await kv.close()
     await node.stop()
