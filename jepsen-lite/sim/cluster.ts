@@ -308,14 +308,14 @@ export class Cluster implements World {
 
   ended(process: Process, { reason }: NodeEnd): void {
     if (!process.live) return
-    const { machine, failure } = process
+    const { machine } = process
     process.ended = true
     if (process.dying) return
     const { tally } = this
     this.say(process, `ends itself: ${reason}`)
     // The owner gives up the handle; what was under way reaches the disk or not.
     const draw = bits(this.seed, DRAW.crash, machine.place, this.#draws++)
-    const why = this.#judgeEnd(machine, reason, failure)
+    const why = this.#judgeEnd(process, reason)
     if (why !== undefined) this.invariants.violation ??= why
     this.time.push(this.time.now, IO, undefined, () => {
       if (machine.process !== process) return
@@ -333,7 +333,8 @@ export class Cluster implements World {
   }
 
   /** A node stops itself only for what was done to it. */
-  #judgeEnd(machine: Machine, reason: string, failure: unknown): Violation | undefined {
+  #judgeEnd(process: Process, reason: string): Violation | undefined {
+    const { machine, failure } = process
     if (failure instanceof Violation) return failure
     if (failure instanceof CorruptionError) {
       this.tally.hit('corruption found on reading')
@@ -345,8 +346,8 @@ export class Cluster implements World {
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
     if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
-      // An assertion of its own is the last resort; where no message is lost, its leader has told it before.
-      if (this.config.harsh === 0 && /the leader knows entry/.test(reason))
+      // An assertion of its own is the last resort: its leader must have told it, though what that sent before may arrive first.
+      if (this.rollbacks.isBelieved(process) && /the leader knows entry/.test(reason))
         return new Violation('RAFT-19', `${machine.name} was believed, and found out by itself: ${reason}`)
       this.tally.hit('replica put back to an earlier state was refused')
       machine.retired = true

@@ -15,6 +15,8 @@ interface Rollback {
   readonly term: number
   /** When the two met first, and the process that it met. */
   met: { readonly at: number; readonly process: Process } | undefined
+  /** The witness has refused it. */
+  told: boolean
 }
 
 /** What was lost with a connection is said again with the next message. */
@@ -35,7 +37,7 @@ export class Rollbacks {
   }
 
   putBack(id: ReplicaId, witness: Process): void {
-    this.#rollbacks.set(id, { witness, term: witness.term, met: undefined })
+    this.#rollbacks.set(id, { witness, term: witness.term, met: undefined, told: false })
   }
 
   connected(witness: Process, peer: Process | undefined): void {
@@ -45,8 +47,16 @@ export class Rollbacks {
     rollback.met = knows ? { at: this.#world.time.now, process: peer } : undefined
   }
 
-  /** It is about to say something that others may count on. */
+  /** The witness has met it and said nothing. */
+  isBelieved({ id }: Process): boolean {
+    const rollback = this.#rollbacks.get(id)
+    return rollback?.met !== undefined && !rollback.told
+  }
+
+  /** It is about to say something that others may count on; or is refused. */
   leaving(process: Process, message: Message): void {
+    const refused = message.type === 'lost-state' ? this.#rollbacks.get(message.to) : undefined
+    if (refused?.witness === process) refused.told = true
     const rollback = this.#rollbacks.get(process.id)
     if (rollback === undefined || !binds(message)) return
     const { witness, met } = rollback
