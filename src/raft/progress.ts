@@ -196,11 +196,10 @@ export class Progress {
 /** Appends under way to one follower, oldest first. */
 class Inflight {
   #sent: { readonly last: LogIndex; readonly bytes: number }[] = []
-  #head = 0
   bytes = 0
 
   get messages(): number {
-    return this.#sent.length - this.#head
+    return this.#sent.length
   }
 
   add(last: LogIndex, bytes: number): void {
@@ -209,20 +208,14 @@ class Inflight {
   }
 
   freeUpTo(index: LogIndex): void {
-    for (let oldest = this.#sent[this.#head]; oldest !== undefined && oldest.last <= index; ) {
+    for (let [oldest] = this.#sent; oldest !== undefined && oldest.last <= index; [oldest] = this.#sent) {
       this.bytes -= oldest.bytes
-      oldest = this.#sent[++this.#head]
-    }
-    if (this.#head === this.#sent.length) this.clear()
-    else if (this.#head > 64 && this.#head * 2 > this.#sent.length) {
-      this.#sent = this.#sent.slice(this.#head)
-      this.#head = 0
+      this.#sent.shift()
     }
   }
 
   clear(): void {
     this.#sent = []
-    this.#head = 0
     this.bytes = 0
   }
 }
