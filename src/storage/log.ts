@@ -231,9 +231,9 @@ export class DurableLog implements LogReader {
   #truncate(from: LogIndex, batch: EngineBatch): void {
     const at = this.#recordHolding(from)
     const cut = this.#read(at).filter((entry) => entry.index < from)
-    for (const first of this.#records.slice(at)) {
-      batch.delete(logKey(first))
-      this.#cache.delete(first)
+    for (const removed of this.#records.slice(at)) {
+      batch.delete(logKey(removed))
+      this.#cache.delete(removed)
     }
     const end = this.#positionOf(from - 1)
     this.#records.length = at

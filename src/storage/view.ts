@@ -142,9 +142,9 @@ class Page {
     for (const [engineKey, stored] of pairs) {
       const key = engineKey.subarray(ROW_PREFIX_BYTES)
       if (!this.#overlaidBefore(key)) this.#add(key, stored)
-      if (this.full) return
+      if (this.full) break
     }
-    if (ended) this.#overlaidBefore(undefined)
+    if (ended && !this.full) this.#overlaidBefore(undefined)
   }
 
   /** Adds the overlaid rows that come before `key` (undefined: all of them); true when there is one at `key` itself. */

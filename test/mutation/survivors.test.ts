@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { withEdit } from '../../jepsen-lite/mutants/mutant.ts'
 import { targetsOf } from '../../mutation/areas.ts'
-import { isThe, survivorOf } from '../../mutation/survivors.ts'
+import { equivalents, isThe, survivorOf } from '../../mutation/survivors.ts'
 import { scoreOf, textOf } from '../../mutation/table.ts'
 
 const source = 'const a = 1\n  if (a < 2 && a < 3) {\n    b()\n  }\n'
@@ -37,6 +38,15 @@ describe('a mutant that the tests let live', () => {
     expect(isThe(moved, { ...known, reason: '' })).toBe(true)
     expect(isThe(other, { ...known, reason: '' })).toBe(false)
   })
+})
+
+test('what is called equivalent is a line that is there once: the reason holds for that one', () => {
+  const strayed = equivalents().filter(({ file, context, original }) => {
+    const lines = readFileSync(file, 'utf8').split('\n')
+    const isThere = lines.filter((line) => line.trim() === context).length === 1
+    return !(isThere && context.includes(original.split('\n')[0] ?? ''))
+  })
+  expect(strayed).toEqual([])
 })
 
 describe('what is mutated', () => {

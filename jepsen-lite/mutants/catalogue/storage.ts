@@ -29,8 +29,8 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         DISK_LOG,
-        'for (const first of this.#records.slice(at)) {\n      batch.delete(logKey(first))\n',
-        'for (const first of this.#records.slice(at)) {\n',
+        'for (const removed of this.#records.slice(at)) {\n      batch.delete(logKey(removed))\n',
+        'for (const removed of this.#records.slice(at)) {\n',
       ),
     ],
   },
@@ -259,7 +259,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'A key that is newer than the last batch and sorts last is in no list.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
-    edits: [edit(VIEW, '    if (ended) this.#overlaidBefore(undefined)\n', '')],
+    edits: [edit(VIEW, '    if (ended && !this.full) this.#overlaidBefore(undefined)\n', '')],
   },
   {
     id: 'M159',
