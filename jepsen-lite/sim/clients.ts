@@ -258,17 +258,17 @@ export class Clients {
     const name = open.process.name
     if (effect?.principal !== principal)
       throw this.#wrong(
-        'KV-4',
+        'ANSWER-3',
         `${name} answers ${principal} at ${index}, where the log has ${effect?.principal ?? 'nothing'}`,
       )
     if (effect.outcome !== outcome || effect.replayed !== replayed)
       throw this.#wrong(
-        'KV-5',
+        'ANSWER-4',
         `${name} answers ${principal} with "${outcome}"${replayed ? ' (replayed)' : ''}, the log says "${effect.outcome}"${effect.replayed ? ' (replayed)' : ''}`,
       )
     if (index <= open.floor)
       throw this.#wrong(
-        'KV-6',
+        'ANSWER-5',
         `${principal} began when ${open.floor} was known to be committed, and is at ${index}`,
       )
   }

@@ -694,12 +694,15 @@ export class Invariants {
     if (principal === '') return effect
     this.#stampedLate(index, term, principal, frame)
     if (this.#notWritten.has(principal))
-      this.#violated('KV-2', `request ${principal} was refused as not written, and is committed at ${index}`)
+      this.#violated(
+        'ANSWER-1',
+        `request ${principal} was refused as not written, and is committed at ${index}`,
+      )
     const indexes = this.#requests.get(principal)
     if (indexes === undefined) this.#requests.set(principal, [index])
     else {
       if (!effect.keyed)
-        this.#violated('KV-3', `request ${principal} is committed at ${indexes[0]} and again at ${index}`)
+        this.#violated('ANSWER-2', `request ${principal} is committed at ${indexes[0]} and again at ${index}`)
       indexes.push(index)
     }
     return effect
@@ -738,7 +741,10 @@ export class Invariants {
   notWritten(principal: string): void {
     const [index] = this.indexesOf(principal)
     if (index !== undefined)
-      this.#violated('KV-2', `request ${principal} is refused as not written, and is committed at ${index}`)
+      this.#violated(
+        'ANSWER-1',
+        `request ${principal} is refused as not written, and is committed at ${index}`,
+      )
     this.#notWritten.add(principal)
   }
 

@@ -100,10 +100,13 @@ export class Model {
   #sent(entry: Request): Request {
     const sent = this.#asked.get(entry.principal)
     if (sent === undefined)
-      this.#violated('KV-7', `${this.#index} holds a request of ${entry.principal}, who asked for nothing`)
+      this.#violated(
+        'ANSWER-6',
+        `${this.#index} holds a request of ${entry.principal}, who asked for nothing`,
+      )
     if (textOf(entry) !== textOf(sent))
       this.#violated(
-        'KV-7',
+        'ANSWER-6',
         `${entry.principal} asked for ${textOf(sent)}, ${this.#index} holds ${textOf(entry)}`,
       )
     return sent

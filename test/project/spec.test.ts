@@ -1,6 +1,6 @@
 // docs/SPEC.md names files, symbols and tests; all of them exist, and nothing is counted twice or left out.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -31,6 +31,20 @@ test('every invariant has a number of its own, and says where it is tested', () 
   expect(statements.filter((statement) => !/`test\//.test(statement)).map((one) => one.slice(0, 60))).toEqual(
     [],
   )
+})
+
+test('every rule that the simulator names is explained, there or here', () => {
+  const sim = join(root, 'jepsen-lite/sim')
+  const named = readdirSync(sim)
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => [...readFileSync(join(sim, name), 'utf8').matchAll(/'([A-Z]+-\d+)'/g)])
+    .map(([, rule = '']) => rule)
+  expect(new Set(named).size).toBeGreaterThan(40)
+  const table = [...read('jepsen-lite/sim/README.md').matchAll(/^\| ([A-Z]+-\d+(?:, [A-Z]+-\d+)*) \|/gm)]
+  const own = table.flatMap(([, rules = '']) => rules.split(', '))
+  expect(own.filter((rule) => !named.includes(rule))).toEqual([])
+  const explained = (rule: string): boolean => own.includes(rule) !== spec.includes(`\n**${rule} `)
+  expect(named.filter((rule) => !explained(rule))).toEqual([])
 })
 
 test('each of the 87 pitfalls has one line', () => {

@@ -27,5 +27,5 @@ test('a codec that damages every value is found, although all replicas agree and
   damage = (body, end) => {
     body[end - 1] = (body[end - 1] ?? 0) ^ 1
   }
-  expect(runSchedule(schedule).violation?.invariant).toBe('KV-7')
+  expect(runSchedule(schedule).violation?.invariant).toBe('ANSWER-6')
 })

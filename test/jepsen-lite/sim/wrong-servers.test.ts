@@ -136,7 +136,7 @@ const WRONG: readonly (readonly [what: string, rule: string, Wrong])[] = [
   ],
   [
     'leave out tokens',
-    'KV-7',
+    'ANSWER-6',
     {
       propose: (right) => (request, timeoutMs, done) =>
         right({ ...request, idempotency: undefined }, timeoutMs, done),
