@@ -332,6 +332,8 @@ export class Clients {
       const index = process.replica.applied
       this.#granted(open, options, result.value, index)
       this.#raise(index)
+      // Of this moment: the clock may jump while the rows are read.
+      const served = this.#servedAs(open, result.value)
       const view = unlessDamaged(() => driver.view())
       if (view === DAMAGED) return this.#fail(open, 'internal')
       open.lists = true
@@ -343,7 +345,7 @@ export class Clients {
         this.#ok(open, {
           ...seenIn(list.op, listed),
           revision: result.value.revision,
-          ...this.#servedAs(open, result.value),
+          ...served,
         })
       })
     })

@@ -44,7 +44,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
   const outsiders = chooseOutsiders(cluster, configuration)
   freezeOthers(cluster, [...core, ...outsiders])
   askPatiently(cluster, core)
-  handOverInVain(cluster, core)
+  const handedOverAt = handOverInVain(cluster, core)
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
   const probes = new Probes(cluster, clients, core)
@@ -67,6 +67,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
     )
     return
   }
+  cluster.runUntil(handedOverAt)
   if (staysCalm(cluster, core)) staysFresh(cluster, core)
   if (cluster.invariants.violation !== undefined) return
   comesToRest(cluster, core)
@@ -96,18 +97,24 @@ function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
   }
 }
 
-/** The leader is asked to hand over to a voter that it has just heard, and that may not be there any more: it must go on when that fails. */
-function handOverInVain({ leader, machines, seed }: Cluster, core: readonly Machine[]): void {
+/**
+ * The leader is asked to hand over to a voter that it has just heard, and that may not be there any more: it must go on when that fails. One
+ * that is there, and slow, may still take over when the leader has given up. Returns when that is over.
+ */
+function handOverInVain({ leader, machines, seed, time, config }: Cluster, core: readonly Machine[]): number {
   const driver = leader?.serving
-  if (leader === undefined || driver === undefined || !core.includes(leader.machine)) return
-  if (bits(seed, DRAW.core, 0, 6) % 2 === 0) return
+  if (leader === undefined || driver === undefined || !core.includes(leader.machine)) return time.now
+  if (bits(seed, DRAW.core, 0, 6) % 2 === 0) return time.now
   const gone = machines.find(
     (machine) =>
       !core.includes(machine) &&
       machine.replica !== undefined &&
       driver.configuration.voters.includes(machine.replica.id),
   )
-  if (gone?.replica !== undefined) driver.transfer(gone.replica.id, TRANSFER_MS, () => {})
+  if (gone?.replica === undefined) return time.now
+  driver.transfer(gone.replica.id, TRANSFER_MS, () => {})
+  // The leader tries for one election time-out, the one asked for another. Their clocks may be slow, and messages need time.
+  return time.now + 2 * (config.electionMaxMs + config.electionMinMs)
 }
 
 /**
