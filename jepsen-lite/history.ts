@@ -119,6 +119,7 @@ export interface Row {
   readonly key: string
   readonly value: string
   readonly modRevision: number
+  readonly version?: number
 }
 
 /** A row of a list; without its value where only keys were asked for. */
@@ -188,7 +189,7 @@ export interface Result {
   readonly value?: string | null
   /** get of a key that exists, and every change of a key that stands: its mod revision. acquire: the fencing token. */
   readonly modRevision?: number
-  /** put: its version. */
+  /** get of a key that exists, and every change of a key that stands: its version. */
   readonly version?: number
   /** The revision of the store that the answer reflects (`Kv-Revision`). For a change that was made: the revision that it made. */
   readonly revision?: number

@@ -87,8 +87,14 @@ const rowsOf = (shape: Shape): Check => [
   'a list of rows',
   (rows) => Array.isArray(rows) && rows.every((row) => faultIn(row, shape) === undefined),
 ]
-const LISTED: Shape = { required: { key: TEXT, modRevision: WHOLE }, optional: { value: TEXT } }
-const HELD: Shape = { required: { key: TEXT, value: TEXT, modRevision: WHOLE } }
+const LISTED: Shape = {
+  required: { key: TEXT, modRevision: WHOLE },
+  optional: { value: TEXT, version: COUNT },
+}
+const HELD: Shape = {
+  required: { key: TEXT, value: TEXT, modRevision: WHOLE },
+  optional: { version: COUNT },
+}
 
 const RESULT: Shape = {
   optional: {

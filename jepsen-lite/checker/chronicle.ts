@@ -25,6 +25,8 @@ export interface Look {
   /** null: there was no such key. undefined: not told. */
   readonly mod: number | null | undefined
   readonly value: string | null | undefined
+  /** How many changes ago the key was made, counted from 1. undefined: not told. */
+  readonly version: number | undefined
   /** When it was answered (a position of the history). */
   readonly end: number
   /** The call; undefined: a node at the end. */
@@ -147,6 +149,12 @@ export class Chronicle {
       if (latest.value !== undefined && value !== undefined && latest.value !== value) {
         return { change: latest, what: `but ${describe(latest)} made that revision` }
       }
+      const made = latest.request.result?.version
+      if (made !== undefined && look.version !== undefined && made !== look.version)
+        return {
+          change: latest,
+          what: `and calls that version ${look.version}; ${describe(latest)} as version ${made}`,
+        }
       return undefined
     }
     // Without a revision of its own: what the last change left, unless one of unknown outcome came behind it.
@@ -217,10 +225,16 @@ export class Chronicle {
     if (made?.revision === mod) return { change: made, what: `but ${describe(made)} made that revision` }
     const before = chronicle.unexplained.get(mod)
     const first = before === undefined || look.end < before.end ? look : before
-    chronicle.unexplained.set(mod, { ...first, value: before?.value ?? look.value })
-    if (before?.value === undefined || look.value === undefined || before.value === look.value)
-      return undefined
-    return { change: undefined, what: `but ${before.by} saw ${JSON.stringify(before.value)} there` }
+    const known = { value: before?.value ?? look.value, version: before?.version ?? look.version }
+    chronicle.unexplained.set(mod, { ...first, ...known })
+    if (look.value !== undefined && known.value !== look.value)
+      return { change: undefined, what: `but ${before?.by} saw ${JSON.stringify(known.value)} there` }
+    if (look.version !== undefined && known.version !== look.version)
+      return {
+        change: undefined,
+        what: `as version ${look.version}, but ${before?.by} saw version ${known.version} there`,
+      }
+    return undefined
   }
 
   #explainKey(key: string, { unexplained, makers, changes }: KeyChronicle): void {
@@ -289,12 +303,17 @@ export class Chronicle {
       const from = before?.revision ?? 0
       const isMade = before === undefined ? this.#initial === null : before.value === null
       const count = isMade ? 0 : before?.request.result?.version
-      if (told === undefined || value === null || count === undefined || told === count + 1) continue
+      if (told === undefined || value === null || count === undefined) continue
+      // What it met tells whether it made the key.
+      const met = metBy(request)
+      if (told === count + 1 && (met === undefined || (met === 'nothing') === (told === 1))) continue
       // What may have come between counts too, and where it deletes the key the count begins anew.
       const between = makers.filter(({ request: other }) => other.start < request.end)
       const room = this.#roomIn(from, revision - 1)
-      const most = count + 1 + Math.min(room, between.filter(({ request: other }) => !deletes(other)).length)
-      const least = room > 0 && between.some(({ request: other }) => deletes(other)) ? 1 : count + 1
+      const makes = Math.min(room, between.filter(({ request: other }) => !deletes(other)).length)
+      const mayDelete = room > 0 && between.some(({ request: other }) => deletes(other))
+      const most = met === 'nothing' ? 1 : count + 1 + makes
+      const least = Math.max(mayDelete ? 1 : count + 1, met === 'a key' ? 2 : 1)
       if (least <= told && told <= most) continue
       this.findings.push({
         check: 'revisions',
@@ -397,6 +416,17 @@ function deletes({ calls: [call] }: Request): boolean {
   return call?.op.f === 'del' || call?.op.f === 'release'
 }
 
+/** What its condition says that a change met; undefined: it has none. */
+function metBy(request: Request): 'nothing' | 'a key' | undefined {
+  const op = request.calls[0]?.op
+  if (op === undefined || op.f === 'range') return undefined
+  const change = plain(op)
+  if (change.f === 'cas') return change.from === null ? 'nothing' : 'a key'
+  if (change.f !== 'put' && change.f !== 'del') return undefined
+  if (change.ifAbsent) return 'nothing'
+  return change.ifRevision === undefined ? undefined : 'a key'
+}
+
 /** Whether a request may have left this value behind. */
 function canLeave(request: Request, value: string | null): boolean {
   const op = request.calls[0]?.op
@@ -424,7 +454,12 @@ export function looksOf(request: Request): Look[] {
   const { result, end } = request
   if (call === undefined || result === undefined) return []
   const { op, id } = call
-  const look = (key: string, at: number, seen: Pick<Look, 'mod' | 'value'>): Look => ({
+  const look = (
+    key: string,
+    at: number,
+    seen: Pick<Look, 'mod' | 'value'> & { readonly version?: number | undefined },
+  ): Look => ({
+    version: undefined,
     ...seen,
     key,
     at,
@@ -439,9 +474,8 @@ export function looksOf(request: Request): Look[] {
   const change = plain(op)
   if (change.f === 'get') {
     if (result.value === undefined && result.modRevision === undefined) return []
-    return [
-      look(op.key, revision, { mod: result.value === null ? null : result.modRevision, value: result.value }),
-    ]
+    const mod = result.value === null ? null : result.modRevision
+    return [look(op.key, revision, { mod, value: result.value, version: result.version })]
   }
   if (result.applied === false) {
     return [
@@ -473,12 +507,12 @@ export function* looksAtRows(
   base: Pick<Look, 'at' | 'end' | 'call' | 'by'>,
 ): Generator<Look> {
   const seen = new Set<string>()
-  for (const { key, value, modRevision } of rows) {
+  for (const { key, value, version, modRevision } of rows) {
     seen.add(key)
-    yield { ...base, key, value, mod: modRevision }
+    yield { ...base, key, value, version, mod: modRevision }
   }
   for (const key of names.in(covered)) {
-    if (!seen.has(key)) yield { ...base, key, value: null, mod: null }
+    if (!seen.has(key)) yield { ...base, key, value: null, version: undefined, mod: null }
   }
 }
 

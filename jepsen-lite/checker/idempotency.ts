@@ -12,7 +12,8 @@ export interface Idempotency {
 }
 
 export function checkIdempotency({ header, calls }: History): Idempotency {
-  if (header.forgetsTokens === true) return { findings: [], repeated: 0 }
+  const strange = calls.flatMap(repeatOfNothing)
+  if (header.forgetsTokens === true) return { findings: strange, repeated: 0 }
   const requests = new Map<string, Call[]>()
   for (const call of calls) {
     const token = 'idempotency' in call.op ? call.op.idempotency : undefined
@@ -23,12 +24,30 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
   }
   const repeated = [...requests].filter(([, attempts]) => attempts.length > 1)
   return {
-    findings: [...requests].flatMap(([token, attempts]) => [
-      ...differing(token, attempts),
-      ...notOneFirst(token, attempts),
-    ]),
+    findings: [
+      ...strange,
+      ...[...requests].flatMap(([token, attempts]) => [
+        ...differing(token, attempts),
+        ...notOneFirst(token, attempts),
+      ]),
+    ],
     repeated: repeated.length,
   }
+}
+
+/** Who sends no token asks for nothing to be remembered: such an answer is somebody else's. */
+function repeatOfNothing({ id, op, outcome }: Call): Finding[] {
+  if (outcome.kind !== 'ok' || outcome.result.replayed !== true) return []
+  if ('idempotency' in op && op.idempotency !== undefined) return []
+  const key = op.f === 'range' ? undefined : op.key
+  return [
+    {
+      check: 'idempotency',
+      key,
+      message: `operation ${id} has no token and is answered as a repeat`,
+      calls: [id],
+    },
+  ]
 }
 
 type Answered = Pick<Call, 'id' | 'start' | 'end'> & { readonly op: Change; readonly result: Result }
@@ -62,6 +81,9 @@ function notOneFirst(token: string, attempts: readonly Call[]): Finding[] {
   const [first, second] = answered.filter(({ result }) => result.replayed === false)
   if (first !== undefined && second !== undefined)
     return findingOf('both answered as new', first.id, second.id)
+  const before = first && answered.find(({ end }) => end < first.start)
+  if (first !== undefined && before !== undefined)
+    return findingOf(`answered as new after operation ${before.id} had been answered`, first.id)
   const repeats = answered.filter(({ result }) => result.replayed === true).sort((a, b) => a.end - b.end)
   const [earliest] = repeats
   if (earliest === undefined) return []

@@ -301,7 +301,7 @@ function listedRowOf(record: unknown): ListedRow {
   const meta = metaOf(record)
   if (meta === undefined)
     throw new WrongAnswer(`the record of ${key} contradicts itself: ${metaShown(record)}`)
-  return { key, ...(value !== undefined && { value: nameOf(value) }), modRevision: meta.modRevision }
+  return { key, ...(value !== undefined && { value: nameOf(value) }), ...meta }
 }
 
 interface Meta {

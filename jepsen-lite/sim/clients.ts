@@ -563,10 +563,10 @@ function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Li
   const last = rows.at(-1)
   const listed = countOnly ? [] : rows
   return {
-    rows: listed.map(({ key, value, modRevision }) => ({
+    rows: listed.map(({ key, value, modRevision, version }) => ({
       key: text(key),
       ...(keysOnly ? {} : { value: text(value) }),
-      modRevision,
+      ...{ modRevision, version },
     })),
     ...(count || countOnly ? { count: rows.length } : {}),
     ...(limit !== undefined && more && last !== undefined ? { more, next: text(last.key) } : { more: false }),

@@ -510,4 +510,44 @@ export const JUDGES: readonly Mutant[] = [
     [`${CHECKER}/reads.ts`, '    .concat(stale)\n', ''],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
+  judge(
+    'K61',
+    'the version that a read or a list tells is believed',
+    'A store whose rows tell another version than its changes did passes.',
+    [
+      `${CHECKER}/chronicle.ts`,
+      'made !== undefined && look.version !== undefined && made !== look.version',
+      'made === null',
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K62',
+    'whether a change made its key or replaced it is not looked at',
+    'Where a request of unknown outcome may lie between, a condition that held says nothing of the version.',
+    [
+      `${CHECKER}/chronicle.ts`,
+      "(met === 'nothing') === (told === 1)",
+      "(met === 'nothing' || met === 'a key')",
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K63',
+    'who has sent no token may be answered as a repeat',
+    'The answer to another request passes for the own one, where both say the same.',
+    [
+      `${CHECKER}/idempotency.ts`,
+      'outcome.result.replayed !== true',
+      'outcome.result.replayed !== undefined',
+    ],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K64',
+    'an attempt may be answered as new after another was answered',
+    'A store that applies a request twice and answers alike passes, where the first answer does not say whether it is one.',
+    [`${CHECKER}/idempotency.ts`, 'end < first.start', 'end < 0'],
+    ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
 ]

@@ -396,6 +396,15 @@ describe('requests that are sent again', () => {
     expect(verdict(lost.tell(once, repeat))).toBe('ok')
   })
 
+  test('an answer as new after another attempt was answered, and a repeat of what has no token', () => {
+    const told = (result: Result) => new Story().tell(once, at(2)).tell(once, { ...at(2), ...result })
+    expect(verdict(told({}))).toBe('ok')
+    expect(blamed(told({ replayed: false }))).toEqual(['idempotency'])
+    const plainly = (replayed: boolean) => new Story().tell(append('x', 'a,'), { ...at(2), replayed })
+    expect(verdict(plainly(false))).toBe('ok')
+    expect(blamed(plainly(true))).toEqual(['idempotency'])
+  })
+
   test('a repeat does not bring an old write back', () => {
     const write: Operation = { f: 'put', key: 'x', value: 'a', idempotency: 'token 1' }
     const story = new Story()
@@ -748,4 +757,41 @@ test('a version counts the changes since a key was made', () => {
     'ok',
     'violation',
   ])
+})
+
+test('who changes a key under a condition knows whether it makes it', () => {
+  const told = (op: Operation, version: number) => {
+    const story = new Story()
+    story.ask(put('x', 'a')).unknown()
+    return verdict(story.tell(op, { ...at(9), version }))
+  }
+  const creates: Operation = { f: 'put', key: 'x', value: 'b', ifAbsent: true }
+  expect([1, 2].map((version) => told(creates, version))).toEqual(['ok', 'violation'])
+  const replaces: Operation = { f: 'cas', key: 'x', from: 'a', to: 'b' }
+  expect([1, 2, 3].map((version) => told(replaces, version))).toEqual(['violation', 'ok', 'violation'])
+  expect([1, 2, 3].map((version) => told(put('x', 'b'), version))).toEqual(['ok', 'ok', 'violation'])
+})
+
+test('reads and lists tell the version that the change made, and all the same', () => {
+  const written = () => new Story().tell(put('x', 'a'), { ...at(2), version: 1 })
+  const listed = (version: number): Result => ({
+    ...{ rows: [{ ...row('x', 'a', 2), version }], more: false, revision: 2 },
+  })
+  expect([1, 2].map((version) => verdict(written().tell(get('x'), { ...seen('a', 2), version })))).toEqual([
+    'ok',
+    'violation',
+  ])
+  expect([1, 2].map((version) => verdict(written().tell({ f: 'range' }, listed(version))))).toEqual([
+    'ok',
+    'violation',
+  ])
+  // Nobody was told which version the change made: then all who see it see the same.
+  const twice = (version: number) => {
+    const story = new Story()
+    story.ask(put('x', 'a')).unknown()
+    return verdict(
+      story.tell(get('x'), { ...seen('a', 2), version: 1 }).tell({ f: 'range' }, listed(version)),
+    )
+  }
+  expect([1, 2].map(twice)).toEqual(['ok', 'violation'])
 })

@@ -199,8 +199,8 @@ test('a list asks for what it is to ask for, and tells all that it was told', as
     count: true,
   })
   const rows = [
-    { key: 'a', value: 'v', modRevision: 2 },
-    { key: 'b', value: 'v', modRevision: 3 },
+    { key: 'a', value: 'v', modRevision: 2, version: 1 },
+    { key: 'b', value: 'v', modRevision: 3, version: 2 },
   ]
   expect(await ends(op, port)).toEqual({
     kind: 'ok',
