@@ -273,6 +273,7 @@ export class SimEngine implements Engine {
           done(new Error('EIO: i/o error, read'), [], false)
         })
       },
+      finish: (done) => done(undefined),
       close: () => {},
     }
   }

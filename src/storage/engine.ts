@@ -23,6 +23,12 @@ export interface Scan {
     pairsMax: number,
     done: (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => void,
   ): void
+  /**
+   * Ends the scan, and tells whether what it gave is all that there was: LevelDB passes over what it cannot read. Nothing counts before that,
+   * unless the scan has ended or failed by itself. Not while `next` is under way.
+   */
+  finish(done: (error: Error | undefined) => void): void
+  /** Gives it up. */
   close(): void
 }
 

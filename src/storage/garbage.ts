@@ -54,15 +54,17 @@ export class Garbage {
     const scan = this.#engine.scan({ ...rowRange(generation, after), reverse: false, keysOnly: true })
     this.#scan = scan
     scan.next(SLICE_ROWS, (error, pairs, ended) => {
-      this.#scan = undefined
-      scan.close()
-      if (error !== undefined) {
-        this.#first.fail(error)
-        return
-      }
-      this.#ahead = this.#slice(generation, pairs, ended)
-      const key = this.#ahead.keys.at(-1)
-      this.#after = key === undefined ? undefined : { generation, key }
+      scan.finish((unread) => {
+        this.#scan = undefined
+        const fault = error ?? unread
+        if (fault !== undefined) {
+          this.#first.fail(fault)
+          return
+        }
+        this.#ahead = this.#slice(generation, pairs, ended)
+        const key = this.#ahead.keys.at(-1)
+        this.#after = key === undefined ? undefined : { generation, key }
+      })
     })
   }
 

@@ -204,7 +204,11 @@ export class LevelEngine implements Engine {
   }
 }
 
+/** The code of errors when an iterator was told to abort, and had met no other error. */
+const ABORTED = 'LEVEL_ABORTED'
+
 function scan(db: Database, range: ScanRange, snapshot: ReturnType<Database['snapshot']> | undefined): Scan {
+  const { signal } = new AbortController()
   const iterator = db.iterator({
     gte: range.gte,
     lt: range.lt,
@@ -212,6 +216,7 @@ function scan(db: Database, range: ScanRange, snapshot: ReturnType<Database['sna
     values: !range.keysOnly,
     highWaterMarkBytes: SCAN_BYTES,
     fillCache: false,
+    signal,
     ...(snapshot === undefined ? {} : { snapshot }),
   })
   return {
@@ -221,6 +226,19 @@ function scan(db: Database, range: ScanRange, snapshot: ReturnType<Database['sna
         (error: unknown) => done(asError(error), [], true),
       )
     },
+    // A table that cannot be opened, or a block of it, is passed over, and the iterator tells of it only when it comes to an end. To be aborted is
+    // an end. The event alone does that: of a signal that is aborted `level` would not even ask LevelDB.
+    finish: (done) => {
+      signal.dispatchEvent(new Event('abort'))
+      iterator.nextv(1).then(
+        () => done(undefined),
+        (error: unknown) => done(isAborted(error) ? undefined : asError(error)),
+      )
+      void iterator.close()
+    },
     close: () => void iterator.close(),
   }
 }
+
+const isAborted = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === ABORTED

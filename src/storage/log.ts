@@ -63,8 +63,8 @@ export class DurableLog implements LogReader {
   recover(end: Position, done: Done): void {
     const scan = this.#engine.scan({ ...LOG_RANGE, reverse: false, keysOnly: false })
     this.#recoverFrom(scan, (error) => {
-      scan.close()
-      done(error ?? this.#otherThan(end))
+      // What looks like a gap may be what could not be read.
+      scan.finish((unread) => done(unread ?? error ?? this.#otherThan(end)))
     })
   }
 

@@ -64,7 +64,6 @@ export class OverlayView implements View {
     const page = new Page(range, this.#overlaid(range))
     this.#reading++
     this.#fill(page, scan, (error) => {
-      scan.close()
       this.#reading--
       if (this.#isClosed) this.#release()
       done(error, error === undefined ? page.rows : [], page.more)
@@ -87,17 +86,22 @@ export class OverlayView implements View {
     // One row more than wanted tells whether any are left.
     const wanted = Math.min(SCAN_ROWS, page.rowsWanted + 1)
     scan.next(wanted, (scanError, pairs, ended) => {
-      if (this.#isClosed) return done(closedError())
-      const error = scanError === undefined ? this.#first.error : this.#first.fail(scanError)
-      if (error !== undefined) return done(error)
-      try {
-        page.take(pairs, ended)
-      } catch (thrown) {
-        return done(this.#first.fail(asError(thrown)))
-      }
-      if (page.full || ended) done(undefined)
-      else this.#fill(page, scan, done)
+      const error = this.#faultOf(scanError, () => page.take(pairs, ended))
+      if (error === undefined && !page.full && !ended) return this.#fill(page, scan, done)
+      scan.finish((unread) => done(error ?? this.#faultOf(unread)))
     })
+  }
+
+  /** Why what was read does not count, if it does not. */
+  #faultOf(error: Error | undefined, take: () => void = () => {}): Error | undefined {
+    if (this.#isClosed) return closedError()
+    if (error !== undefined) return this.#first.fail(error)
+    try {
+      this.#first.guard(take)
+      return undefined
+    } catch (thrown) {
+      return asError(thrown)
+    }
   }
 
   /** Overlaid rows of the range, in its order. */

@@ -4,7 +4,21 @@ import { describe, expect, test } from 'vitest'
 import { openStorage, type Storage } from '../../src/storage/index.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
-import { applied, batch, changes, closed, hardState, identity, page, rowKey, scrub } from './samples.ts'
+import {
+  applied,
+  batch,
+  changes,
+  closed,
+  hardState,
+  identity,
+  must,
+  page,
+  rowKey,
+  scrub,
+  sinkFor,
+  store,
+  stream,
+} from './samples.ts'
 import { contentAfter, contentOf, submit } from './workload.ts'
 
 const enospc = (): never => {
@@ -145,6 +159,50 @@ describe('a failed read', () => {
     arm()
     expect(() => storage.get(rowKey('nothing'))).toThrow('Input/output error')
     await expect(stored).rejects.toThrow('Input/output error')
+  })
+})
+
+describe('what a scan passes over', () => {
+  const told = {
+    name: 'StorageFailedError',
+    message: expect.stringContaining('The storage failed: Too many open files'),
+  }
+
+  test.each<[string, (storage: Storage) => unknown]>([
+    ['a page', (storage) => page(storage.view(), { rowsMax: 1 })],
+    ['a slice of the scrub', (storage) => scrub(storage, { rowsMax: 1, bytesMax: 1e6 })],
+  ])('%s is not answered without', async (_what, read) => {
+    let passes = 0
+    const { storage } = await memory({ passesOver: () => passes-- > 0 })
+    for (let number = 1; number <= 5; number++) await submit(storage, number)
+    passes = 1
+    const first = await (async () => read(storage))().catch((error: unknown) => error)
+    expect(first).toMatchObject(told)
+    expectNothingMore(storage, first)
+  })
+
+  test('is not taken for what is gone from the log', async () => {
+    const disk = memoryDisk()
+    const storage = await openDisk(disk)
+    for (let number = 1; number <= 5; number++) await submit(storage, number)
+    disk.power('lost')
+    await expect(openDisk(disk, undefined, { passesOver: () => true })).rejects.toMatchObject(told)
+  })
+
+  test('is not left where rows are swept', async () => {
+    let armed = false
+    const { storage } = await memory({ passesOver: () => armed })
+    const sender = (await memory({})).storage
+    sender.apply(changes({ a: '1', b: '2' }), applied(2, 1))
+    const source = sender.snapshotSource()
+    const sink = must(await sinkFor(storage, source))
+    await stream(source, sink)
+    sink.abort()
+    armed = true
+    await store(storage, batch(hardState(1, 1)))
+    const first = await new Promise<Error>((resolve) => storage.whenFailed(resolve))
+    expect(first).toMatchObject(told)
+    expectNothingMore(storage, first)
   })
 })
 

@@ -7,6 +7,8 @@ import type { Done } from '../../src/storage/types.ts'
 export interface Faults {
   /** Throws or returns nothing. Counted from 1, over `get` and each step of a scan. */
   readonly beforeRead?: (count: number) => void
+  /** At each step of a scan, true: it passes over what comes first, and says so when it comes to an end. */
+  readonly passesOver?: () => boolean
   /** Throws: nothing of the batch reaches the disk. */
   readonly beforeWrite?: (count: number) => void
   /** Throws: the batch has reached the disk, but nobody vouches for that. */
@@ -74,12 +76,17 @@ export class FaultyEngine implements Engine {
   }
 
   #faultyScan(scan: Scan): Scan {
+    let unread: Error | undefined
     return {
       next: (pairsMax, done) =>
         scan.next(pairsMax, (error, pairs, ended) => {
           const fault = thrownBy(() => this.#faults.beforeRead?.(++this.#reads))
-          done(error ?? fault, fault === undefined ? pairs : [], ended)
+          const isPassed = this.#faults.passesOver?.() === true
+          if (isPassed) unread = new Error('Too many open files')
+          const failed = error ?? fault ?? (ended ? unread : undefined)
+          done(failed, failed === undefined ? pairs.slice(Number(isPassed)) : [], ended)
         }),
+      finish: (done) => scan.finish((error) => done(error ?? unread)),
       close: () => scan.close(),
     }
   }
@@ -124,6 +131,10 @@ export class Counted extends FaultyEngine {
     this.#count(1)
     return {
       next: (pairsMax, done) => scan.next(pairsMax, done),
+      finish: (done) => {
+        this.#count(-1)
+        scan.finish(done)
+      },
       close: () => {
         this.#count(-1)
         scan.close()

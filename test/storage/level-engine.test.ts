@@ -1,6 +1,6 @@
 // LevelDB as an engine: how it is opened and kept to one owner, and that every failure is told to whoever asked.
 
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import {
@@ -28,9 +28,9 @@ async function created(): Promise<{ db: Database; engine: LevelEngine }> {
   return { db, engine: new LevelEngine(db, new Watermark(dir), { sequence: 0, heldTo: 0 }) }
 }
 
-const written = (engine: LevelEngine): Promise<Error | undefined> => {
+const written = (engine: LevelEngine, key = 'key'): Promise<Error | undefined> => {
   const batch = engine.batch()
-  batch.put(bytes('key'), bytes('value'))
+  batch.put(bytes(key), bytes('value'))
   return new Promise((resolve) => engine.write(batch, resolve))
 }
 
@@ -85,6 +85,37 @@ test('what is asked of a database that is closed is answered with an error', asy
   expect(await new Promise((resolve) => engine.close(resolve))).toBeUndefined()
   expect(await new Promise((resolve) => scan.next(1, resolve))).toBeInstanceOf(Error)
   expect(await new Promise((resolve) => engine.compact(resolve))).toBeInstanceOf(Error)
+})
+
+test('what a scan passes over, since it cannot be opened, is told when it is finished', async () => {
+  createWatermark(dir, 0)
+  const db = await createDatabase(dir, levelLimits)
+  const engine = new LevelEngine(db, new Watermark(dir), { sequence: 0, heldTo: 0 })
+  for (const name of ['a', 'b', 'c']) {
+    expect(await written(engine, name)).toBeUndefined()
+    // A table for each: those that do not overlap stay apart.
+    expect(await new Promise((resolve) => engine.compact(resolve))).toBeUndefined()
+  }
+  await db.close()
+  const again = await openDatabase(dir, levelLimits)
+  onTestFinished(() => again.close())
+  const scanned = new LevelEngine(again, new Watermark(dir), { sequence: 3, heldTo: 3 })
+  const read = async (): Promise<unknown> => {
+    const scan = scanned.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
+    const keys = await new Promise((resolve) =>
+      scan.next(1, (error, pairs) => resolve(error ?? pairs.map(([key]) => Buffer.from(key).toString()))),
+    )
+    return [keys, await new Promise((resolve) => scan.finish(resolve))]
+  }
+  const [first] = readdirSync(dir).filter((name) => name.endsWith('.ldb'))
+  const table = join(dir, first ?? '')
+  renameSync(table, `${table}.away`)
+  expect(await read()).toEqual([
+    ['b'],
+    expect.objectContaining({ message: expect.stringContaining('No such file') }),
+  ])
+  renameSync(`${table}.away`, table)
+  expect(await read()).toEqual([['a'], undefined])
 })
 
 test('a directory in the place of a file is an error, and is none any more when it is gone', async () => {

@@ -38,6 +38,7 @@ async function filterOver(
         steps.push(() => (fail.with === undefined ? done(error, pairs, ended) : done(fail.with, [], false)))
       })
     },
+    finish: (done) => scan.finish(done),
     close: () => scan.close(),
   })
   const first = new FirstError('n1')

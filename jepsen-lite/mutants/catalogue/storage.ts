@@ -427,7 +427,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: STORE_TESTS,
     edits: [
       edit(VIEW, '    if (this.#reading === 0) this.#snapshot.close()', '    this.#snapshot.close()'),
-      edit(VIEW, '      if (this.#isClosed) return done(closedError())\n', ''),
+      edit(VIEW, '    if (this.#isClosed) return closedError()\n', ''),
     ],
   },
   {
@@ -732,5 +732,19 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [edit('src/storage/open.ts', 'if (!isWhole(dir)) throw inUse(dir)', '')],
+  },
+  {
+    id: 'M560',
+    title: 'a page counts although LevelDB has passed over something',
+    why: 'It cannot open a table for want of a file descriptor: the page has a hole, and the scrub calls healthy data damaged. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/faults.test.ts'],
+    edits: [
+      edit(
+        VIEW,
+        '      scan.finish((unread) => done(error ?? this.#faultOf(unread)))',
+        '      scan.close()\n      done(error)',
+      ),
+    ],
   },
 ]
