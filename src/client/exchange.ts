@@ -38,7 +38,7 @@ export interface Exchange {
 export type Headers = IncomingMessage['headers']
 
 /** A node answers within a minute at most. Where nothing moves for longer, the other end of the connection is gone, and nobody will ever say so. */
-const SILENCE_MAX_MS = 70_000
+export const SILENCE_MAX_MS = 70_000
 
 export class Transport {
   // LIFO by default: the connection used last is the one least likely to be closed by the other end just now.

@@ -20,6 +20,7 @@ import {
   unexpected,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
+import { SILENCE_MAX_MS } from './exchange.ts'
 import { afterLastLook } from './timer.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 import { problemError } from './verdict.ts'
@@ -164,8 +165,8 @@ export async function* streamed(
     throwIf(interruption.reason())
     if (error instanceof DisagreementError) throw unexpected(error, endpoint.url, 'no')
     if (error instanceof QuorateError) throw error
-    if (waiting.isOver) {
-      const seconds = Number((timeoutMs / 1_000).toFixed(3))
+    if (waiting.stoodStillMs !== undefined) {
+      const seconds = Number((waiting.stoodStillMs / 1_000).toFixed(3))
       throw new UnavailableError(`the stream stood still for ${seconds} s after ${count} records`, {
         code: 'timeout',
         written: 'no',
@@ -182,13 +183,17 @@ export async function* streamed(
   throw incomplete(`the stream ended after ${count} records without its end line`, endpoint.url)
 }
 
-/** The chunks of a stream, and how long one may wait for them: from one page's worth to the next no more than `timeoutMs`. */
+/**
+ * The chunks of a stream, and how long one may wait for them: from one page's worth to the next no more than `timeoutMs`, and for one chunk
+ * no longer than any node is silent.
+ */
 class Waiting {
   readonly #stream: IncomingMessage
   readonly #timeoutMs: number
   #leftMs: number
   #bytes = 0
-  isOver = false
+  /** Set when it was waited for too long. */
+  stoodStillMs: number | undefined
 
   constructor(stream: IncomingMessage, timeoutMs: number) {
     this.#stream = stream
@@ -214,8 +219,9 @@ class Waiting {
 
   async #next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
     const askedAt = performance.now()
-    const stopTimer = afterLastLook(this.#leftMs, () => {
-      this.isOver = true
+    const isSilenceFirst = SILENCE_MAX_MS < this.#leftMs
+    const stopTimer = afterLastLook(isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs, () => {
+      this.stoodStillMs = isSilenceFirst ? SILENCE_MAX_MS : this.#timeoutMs
       this.#stream.destroy(new Error('its time is up'))
     })
     try {

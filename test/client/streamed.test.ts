@@ -282,4 +282,20 @@ describe('time', () => {
       message: 'the stream stood still for 1.5 s after 1 records',
     })
   })
+
+  test('of whatever length is none for a connection that is gone', async () => {
+    const slow = { afterMs: 60_000, text: record('b') }
+    const keysOf = (timeoutMs: number, ...more: (Chunk | null)[]) =>
+      inVirtualTime(read([record('a'), slow, ...more], {}, NEVER, timeoutMs).all())
+    expect(await keysOf(Number.POSITIVE_INFINITY, end(2))).toEqual(['a', 'b'])
+    for (const timeoutMs of [Number.POSITIVE_INFINITY, 200_000]) {
+      expect(await keysOf(timeoutMs, null)).toMatchObject({
+        code: 'timeout',
+        message: 'the stream stood still for 70 s after 2 records',
+      })
+    }
+    expect(await keysOf(90_000, null)).toMatchObject({
+      message: 'the stream stood still for 90 s after 2 records',
+    })
+  })
 })

@@ -463,4 +463,13 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/transport.test.ts'],
     edits: [edit('src/client/exchange.ts', "      req.on('timeout', () => giveUp(timeout))\n", '')],
   },
+  {
+    id: 'M602',
+    title:
+      'a stream without a time-out does not notice that the other end of its connection is gone without a word',
+    why: 'A list waits for ever.',
+    layers: UNIT,
+    tests: ['test/client/streamed.test.ts'],
+    edits: [edit(LIST, 'isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs', 'this.#leftMs')],
+  },
 ]
