@@ -71,9 +71,20 @@ const NODE: Checks<NodeOptions> = {
   resolvePeer: isFunction,
   logger: isObject,
 }
-const JOIN: Checks<Omit<Extract<Founding, { kind: 'join' }>, 'kind'>> = {
+const isId: Check = (value) =>
+  isText(value) === undefined && /^[1-9][0-9]{0,19}$/.test(String(value)) && BigInt(String(value)) < 2n ** 64n
+    ? undefined
+    : 'an id (1 to 20 decimal digits, below 2^64)'
+const JOIN = {
   urls: isListOf(isUrl, "a list of URLs, such as ['http://127.0.0.1:7301']"),
   replace: isFlag,
+}
+const FOUNDINGS: {
+  readonly [Kind in Founding['kind']]: Checks<Omit<Extract<Founding, { kind: Kind }>, 'kind'>>
+} = {
+  bootstrap: { clusterId: isId },
+  join: { ...JOIN, clusterId: isId },
+  existing: {},
 }
 const isGroups = isListOf(
   isListOf(isText, 'a list of names'),
@@ -117,8 +128,10 @@ function checkFounding(founding: Founding): void {
       ? undefined
       : 'bootstrap, join or existing'
   checkValue('startNode: founding', 'kind', kind, isKind)
-  if (kind === 'join') checkFields('startNode: founding', rest, JOIN)
-  else checkOptions('startNode: founding', rest, {})
+  checkOptions('startNode: founding', rest, FOUNDINGS[kind])
+  if (founding.kind !== 'join') return
+  const { urls, replace } = founding
+  checkFields('startNode: founding', { urls, replace }, JOIN)
 }
 
 function checkShared(where: string, { timing, logger }: Pick<ClusterOptions, 'timing' | 'logger'>): void {

@@ -38,14 +38,22 @@ export class JoinRefusedError extends Error {
   override readonly name = 'JoinRefusedError'
 }
 
+/** Where to ask, and of which cluster; the first that answers without `clusterId`. */
+interface Where {
+  readonly urls: readonly string[]
+  readonly clusterId?: string | undefined
+}
+
 /** Asks the given nodes in turn until one tells of its cluster. Rejects after DISCOVER_MS_MAX. */
-export async function discoverCluster(urls: readonly string[], logger: Logger): Promise<ClusterSeen> {
+export async function discoverCluster({ urls, clusterId }: Where, logger: Logger): Promise<ClusterSeen> {
   const until = performance.now() + DISCOVER_MS_MAX
   let last = 'no URL was given'
   for (let round = 0; performance.now() < until; round++) {
     for (const url of urls) {
       try {
-        return await clusterAt(url)
+        const seen = await clusterAt(url)
+        if (clusterId === undefined || seen.clusterId === clusterId) return seen
+        last = `${url} belongs to cluster ${seen.clusterId}, not ${clusterId}`
       } catch (error) {
         last = `${url}: ${reasonOf(error)}`
       }
@@ -63,11 +71,13 @@ export async function join(
   joiner: Joiner,
   {
     urls,
+    clusterId,
     replace,
     logger,
     isKnown,
-  }: { urls: readonly string[]; replace: boolean; logger: Logger; isKnown: () => boolean },
+  }: Where & { replace: boolean; logger: Logger; isKnown: () => boolean },
 ): Promise<void> {
+  const named = clusterId === undefined ? urls : []
   // Its own URL may be among them: it has nobody to add it to.
   const isOther = (url: string): boolean => url !== '' && url !== joiner.url
   let known = urls.filter(isOther)
@@ -82,7 +92,7 @@ export async function join(
     if (url === undefined) throw new JoinRefusedError('no URL of another node to join was given')
     try {
       const seen = await clusterAt(url)
-      if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, urls)
+      if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, named)
       known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
       await ask(url, joiner, seen, replace)
       addedAt ??= performance.now()
@@ -126,15 +136,15 @@ const nameTaken = ({ name, replicaId }: ClusterSeen['members'][number]): Error =
     `the cluster has a member named ${name} already (replica ${replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
   )
 
-/** Trying again is of no use where somebody named that URL; where a member was known by it once, others are asked. */
+/** Trying again is of no use where somebody named that URL for that cluster; where a member was known by it once, others are asked. */
 function otherCluster(
   url: string,
   { clusterId }: ClusterSeen,
   joiner: Joiner,
-  urls: readonly string[],
+  named: readonly string[],
 ): Error {
   const what = `${url} belongs to cluster ${clusterId}, and the data directory of ${joiner.name} to cluster ${joiner.clusterId}`
-  if (!urls.includes(url)) return new Error(what)
+  if (!named.includes(url)) return new Error(what)
   return new JoinRefusedError(
     `${what}. Give --join nodes of that cluster, or start with an empty --data directory`,
   )

@@ -1,6 +1,5 @@
 // Starts one node: data directory, driver, peer network, HTTP, in this order, and ends them in the opposite one.
 
-import { randomBytes } from 'node:crypto'
 import { isIP, isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { encodeState, initialState } from '../kv/index.ts'
@@ -43,6 +42,7 @@ import { discoverCluster, join } from './join.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './limits.ts'
 import { TRANSPORT_LIMITS } from './links/index.ts'
 import { Metrics } from './metrics.ts'
+import { randomId } from './random-id.ts'
 import { createTcpNetwork, type TcpNetwork } from './tcp/index.ts'
 import type { Logger, NodeEnd, NodeOptions, Optional, RunningNode } from './types.ts'
 import { version } from './version.ts'
@@ -250,9 +250,9 @@ class Node implements RunningNode {
       )
     if (known() === undefined && founding.kind === 'join') {
       const { peer, url } = self()
-      const { urls, replace } = founding
       const isKnown = (): boolean => this.#over || known() !== undefined
-      await join({ name, replicaId, clusterId, peer, url }, { urls, replace, logger: this.#logger, isKnown })
+      const joiner = { name, replicaId, clusterId, peer, url }
+      await join(joiner, { ...founding, logger: this.#logger, isKnown })
     }
     while (!this.#over) {
       const member = known()
@@ -315,9 +315,9 @@ async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<v
         { usage: true },
       )
     case 'bootstrap':
-      return format(options, { clusterId: randomId(), founder: true })
+      return format(options, { clusterId: founding.clusterId ?? randomId(), founder: true })
     case 'join': {
-      const { clusterId } = await discoverCluster(founding.urls, logger)
+      const { clusterId } = await discoverCluster(founding, logger)
       return format(options, { clusterId, founder: false })
     }
     default:
@@ -363,9 +363,6 @@ function foundingMember(options: NodeOptions, id: ReplicaId): Member {
 
 const hostPort = ({ host, port }: { host: string; port: number }): string =>
   `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
-
-/** 64 random bits in decimal digits, never 0. */
-const randomId = (): string => (randomBytes(8).readBigUInt64BE() || 1n).toString()
 
 /** Before anything is opened or made. */
 function checkOptions(options: NodeOptions): void {

@@ -195,8 +195,15 @@ export interface ListenAddress {
 
 /** How an empty data directory may become a node (interfaces §3). `existing`: only a directory in use is accepted. */
 export type Founding =
-  | { readonly kind: 'bootstrap' }
-  | { readonly kind: 'join'; readonly urls: readonly string[]; readonly replace: boolean }
+  /** `clusterId`: 64 bits in decimal digits; random ones without it. */
+  | { readonly kind: 'bootstrap'; readonly clusterId?: string | undefined }
+  /** `clusterId`: at the URLs others may answer, which are not asked. Without it the first cluster that answers is meant. */
+  | {
+      readonly kind: 'join'
+      readonly urls: readonly string[]
+      readonly replace: boolean
+      readonly clusterId?: string | undefined
+    }
   | { readonly kind: 'existing' }
 
 /** Each of them may be left out or undefined. */

@@ -1,8 +1,9 @@
 // The first start of a cluster, ended at any instant: the next start works, and what was acknowledged before is there.
 
 import type { ChildProcess } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { request } from 'node:http'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer, request } from 'node:http'
+import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
@@ -97,6 +98,38 @@ test.each(['cluster.json', 'n2/IDENTITY'] as const)(
     for (const key of acknowledged) expect(await read(space.port, key)).toBe('value')
   },
 )
+
+// Its ports were free when it looked.
+test('a node of a new cluster does not enter another one that takes the port of the first node meanwhile', async () => {
+  const space = await Workspace.open()
+  const go = join(space.dir, 'go')
+  const wait = join(space.dir, 'wait.cjs')
+  writeFileSync(
+    wait,
+    `for (let i = 0; process.argv[2] === 'n1' && i < 1000 && !require('node:fs').existsSync(${JSON.stringify(go)}); i++)
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)`,
+  )
+  space.env = { NODE_OPTIONS: `--require ${wait}` }
+  const asked: (string | undefined)[] = []
+  const other = createServer((question, answer) => {
+    asked.push(question.method)
+    answer.end(JSON.stringify({ cluster_id: '1', members: [] }))
+  })
+  const started = space.start()
+  await eventually(() => existsSync(space.path('n2.log')))
+  await new Promise<void>((resolve) => other.listen(space.port, '127.0.0.1', resolve))
+  // Each has had its answer.
+  await eventually(() => asked.length > 3)
+  // n1 has founded the cluster, finds its port taken, and tries again.
+  writeFileSync(go, '')
+  const opened = new Set<string>()
+  const current = space.path('n1/CURRENT')
+  const isBackAgain = (): boolean => existsSync(current) && opened.add(readFileSync(current, 'utf8')).size > 3
+  await Promise.race([started, eventually(isBackAgain)])
+  other.close().closeAllConnections()
+  expect((await started).nodes.map(({ role }) => role).sort()).toEqual(['follower', 'follower', 'leader'])
+  expect(new Set(asked)).toEqual(new Set(['GET']))
+})
 
 test('a start beside another one shows the cluster when it is formed, not before', async () => {
   const space = await Workspace.open()

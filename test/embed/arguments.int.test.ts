@@ -85,6 +85,12 @@ test.each<[unknown, ...string[]]>([
   [{ ...node, founding: { kind: 'bootstrap', urls: [] } }, 'founding', '"urls"'],
   [{ ...node, founding: { kind: 'join', urls: 'http://127.0.0.1:1', replace: false } }, 'urls'],
   [{ ...node, founding: { kind: 'join', urls: [] } }, 'replace', 'undefined'],
+  [
+    { ...node, founding: { kind: 'bootstrap', clusterId: '18446744073709551616' } },
+    'clusterId',
+    'below 2^64',
+  ],
+  [{ ...node, founding: { kind: 'existing', clusterId: '1' } }, 'founding', '"clusterId"'],
   [{ ...node, insecure: 'yes' }, 'insecure', '"yes"'],
   [{ ...node, allowedHosts: 'a' }, 'allowedHosts', '"a"'],
   [{ ...node, corsOrigins: [1] }, 'corsOrigins', '[1]'],

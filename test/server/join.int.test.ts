@@ -68,6 +68,16 @@ const joinThrough = (urls: readonly string[], nodes: readonly Played[], replace 
     isKnown: () => nodes.some(({ asked, answers }) => asked.length > 0 && answers === 200),
   })
 
+test('whoever knows the cluster goes past others that answer where its nodes were', async () => {
+  const other = await played({ clusterId: '78' })
+  const right = await played()
+  const urls = [other.url, right.url]
+  expect(await discoverCluster({ urls, clusterId: '77' }, silent)).toMatchObject({ clusterId: '77' })
+  const isKnown = (): boolean => right.node.asked.length > 0
+  await join(joiner, { urls, clusterId: '77', replace: false, logger: silent, isKnown })
+  expect(other.node.asked).toEqual([])
+})
+
 test('a replica of one cluster is never added to another one', async () => {
   const other = await played({ clusterId: '78' })
   const right = await played()
@@ -164,7 +174,7 @@ test('a clock that is set forward does not end the search for a cluster', async 
   const { url, node } = await played({ says: 503 })
   vi.useFakeTimers({ toFake: ['Date'] })
   try {
-    const found = discoverCluster([url], silent)
+    const found = discoverCluster({ urls: [url] }, silent)
     while (node.looks < 1) await new Promise(setImmediate)
     vi.setSystemTime(Date.now() + 3_600_000)
     while (node.looks < 3) await Promise.race([new Promise(setImmediate), found])
@@ -179,5 +189,7 @@ test('a cluster is looked for at each URL in turn, whatever answers there', asyn
   const gone = await played()
   servers[0]?.close()
   const { url } = await played()
-  expect(await discoverCluster(['no url', gone.url, url], silent)).toMatchObject({ clusterId: '77' })
+  expect(await discoverCluster({ urls: ['no url', gone.url, url] }, silent)).toMatchObject({
+    clusterId: '77',
+  })
 })

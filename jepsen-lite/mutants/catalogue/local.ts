@@ -349,4 +349,32 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/cluster/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'for (const { node } of this.#places) node.endWhenAway()', '')],
   },
+  {
+    id: 'M625',
+    title: 'a node of a local cluster enters whatever cluster answers first',
+    why: 'the port of the first node is taken by another cluster meanwhile: its directory belongs to that one, and no later start works',
+    layers: UNIT,
+    tests: ['test/cluster/interrupted-start.int.test.ts', 'test/server/join.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/join.ts',
+        'if (clusterId === undefined || seen.clusterId === clusterId) return seen',
+        'return seen',
+      ),
+    ],
+  },
+  {
+    id: 'M626',
+    title: 'a founder whose port is taken for a moment founds once more',
+    why: 'it is refused what it has made itself, and the first start fails with the advice to leave a flag out that nobody has given',
+    layers: UNIT,
+    tests: ['test/cluster/interrupted-start.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/node-process.ts',
+        "if (founding.kind === 'bootstrap' && holdsNode(",
+        "if (founding.kind === 'existing' && holdsNode(",
+      ),
+    ],
+  },
 ]

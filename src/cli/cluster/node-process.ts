@@ -5,6 +5,7 @@ import { flushCompileCache } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { pino } from 'pino'
+import { holdsNode } from '../../server/holds-node.ts'
 import { StorageInUseError, startNode } from '../../server/start-node.ts'
 import type { NodeApi, NodeOptions, RunningNode } from '../../server/types.ts'
 import { logDestination } from '../node-log.ts'
@@ -71,11 +72,14 @@ async function start(order: NodeOrder): Promise<void> {
 /** The node of a supervisor that was killed may be on its way out still, with its directory open and its ports taken. */
 async function startAfterPredecessor(options: NodeOptions): Promise<RunningNode> {
   const deadline = performance.now() + ORPHANS_LIMIT_MS
+  let { founding } = options
   for (;;) {
     try {
-      return await startNode(options)
+      return await startNode({ ...options, founding })
     } catch (error) {
       if (!isInTheWay(error) || performance.now() >= deadline) throw error
+      // What the first attempt has founded is there.
+      if (founding.kind === 'bootstrap' && holdsNode(options.dataDir)) founding = { kind: 'existing' }
       await sleep(AGAIN_MS)
     }
   }

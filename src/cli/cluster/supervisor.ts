@@ -5,7 +5,8 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { holdsNode } from '../../server/holds-node.ts'
+import { clusterIn, holdsNode } from '../../server/holds-node.ts'
+import { randomId } from '../../server/random-id.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../../server/relay-mesh.ts'
 import type { Founding, ListenAddress } from '../../server/types.ts'
 import { shellWord } from '../shell-word.ts'
@@ -99,6 +100,8 @@ export class Supervisor {
   readonly #stopped = Promise.withResolvers<void>()
   readonly #guard: StoppedGuard
   readonly #closeDoor: () => void
+  /** Which one nodes with empty directories found or enter: at the addresses of the others somebody else's may answer. */
+  readonly #meant: string
   #mesh: RelayMesh | undefined
   #clusterId: string | null
   #formed: Promise<Formed> | undefined
@@ -164,6 +167,8 @@ export class Supervisor {
       listening: false,
       busy: false,
     }))
+    const there = this.#places.flatMap(({ node }) => clusterIn(node.dataDir) ?? [])
+    this.#meant = there[0] ?? this.#clusterId ?? randomId()
     this.#guard = new StoppedGuard()
     this.#closeDoor = openDoor(options.dataDir, () => this.#endWhenLost())
   }
@@ -310,7 +315,8 @@ export class Supervisor {
     this.#save(this.#self)
     const founds = this.#clusterId === null && !this.#places.some(({ node }) => holdsNode(node.dataDir))
     for (const place of this.#places) {
-      await this.#launch(place, founds && place === this.#places[0] ? { kind: 'bootstrap' } : undefined)
+      const isFirst = founds && place === this.#places[0]
+      await this.#launch(place, isFirst ? { kind: 'bootstrap', clusterId: this.#meant } : undefined)
     }
     this.#save(this.#self)
   }
@@ -336,7 +342,7 @@ export class Supervisor {
     const urls = this.#places.filter((other) => other !== place).map(({ url }) => url)
     return urls.length === 0
       ? { kind: 'existing' }
-      : { kind: 'join', urls, replace: place.stage === 'replacing' }
+      : { kind: 'join', urls, replace: place.stage === 'replacing', clusterId: this.#meant }
   }
 
   /**
