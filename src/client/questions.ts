@@ -7,14 +7,20 @@ import type { Exchange, Exchanged, Outgoing, Transport } from './exchange.ts'
 /** A stale read that sends no value: served by any node, with or without a leader, and every answer has the headers. */
 export const QUESTION = { method: 'HEAD', path: '/v1/kv/0?consistency=stale', headers: {}, body: undefined }
 
+/** Calls that begin within this time share a question. Later ones ask anew: a connection that is stuck keeps none of them waiting. */
+const SHARED_MS = 250
+
 interface Shared {
+  readonly endpoint: Endpoint
+  /** By `performance.now()`. */
+  readonly askedAt: number
   readonly exchange: Exchange
   waiting: number
 }
 
 export class Questions {
   readonly #transport: Transport
-  readonly #underway = new Map<Endpoint, Shared>()
+  readonly #underway = new Set<Shared>()
 
   constructor(transport: Transport) {
     this.#transport = transport
@@ -26,7 +32,7 @@ export class Questions {
 
   /** Its time is up when the last that waits has cancelled. */
   exchange(endpoint: Endpoint, outgoing: Outgoing): Exchange {
-    const shared = this.#underway.get(endpoint) ?? this.#ask(endpoint, outgoing)
+    const shared = this.#askedJustNow(endpoint) ?? this.#ask(endpoint, outgoing)
     const { exchange } = shared
     const { promise, resolve } = Promise.withResolvers<Exchanged>()
     let isWaiting = true
@@ -42,8 +48,7 @@ export class Questions {
         timedOut: false,
         cause: new Error('given up'),
       })
-      if (shared.waiting > 0 || this.#underway.get(endpoint) !== shared) return
-      this.#underway.delete(endpoint)
+      if (shared.waiting > 0 || !this.#underway.delete(shared)) return
       exchange.cancel()
     }
     shared.waiting += 1
@@ -51,13 +56,16 @@ export class Questions {
     return { result: promise, isConnected: exchange.isConnected, cancel }
   }
 
+  #askedJustNow(endpoint: Endpoint): Shared | undefined {
+    const since = performance.now() - SHARED_MS
+    return [...this.#underway].find((shared) => shared.endpoint === endpoint && shared.askedAt >= since)
+  }
+
   #ask(endpoint: Endpoint, outgoing: Outgoing): Shared {
     const exchange = this.#transport.exchange(endpoint, outgoing, { timeoutMs: Number.POSITIVE_INFINITY })
-    const shared = { exchange, waiting: 0 }
-    this.#underway.set(endpoint, shared)
-    void exchange.result.then(() => {
-      if (this.#underway.get(endpoint) === shared) this.#underway.delete(endpoint)
-    })
+    const shared = { endpoint, askedAt: performance.now(), exchange, waiting: 0 }
+    this.#underway.add(shared)
+    void exchange.result.then(() => this.#underway.delete(shared))
     return shared
   }
 }

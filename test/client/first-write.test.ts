@@ -1,7 +1,8 @@
 // What a client must know before a write leaves: its cluster, and since when the token of the write is in use. And what it does when that is
 // too long ago.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
 import { UnavailableError, UnreachableError } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
 import { clientOf, failure, fake, freezeTime, noQuorumForLong, refusing } from './with-fakes.ts'
@@ -129,6 +130,30 @@ describe('when that question fails, nothing was written', () => {
     expect(written).toMatchObject({ version: 1 })
     expect(node.contents).toEqual({ b: '2' })
     expect(node.questions.length).toBe(1)
+  })
+
+  test('a connection that is stuck keeps no later write waiting', async () => {
+    freezeTime()
+    const node = await fake()
+    for (const key of ['a', 'b']) {
+      const kv = clientOf([node], { timeoutMs: 3_600_000 })
+      const isAsked = new Promise<void>((resolve) => {
+        node.questionFault = () => {
+          resolve()
+          return 'hang'
+        }
+      })
+      const stuck = failure(kv.put('stuck', '1', { timeoutMs: 60_000 }))
+      await isAsked
+      vi.advanceTimersByTime(1_000)
+      node.questionFault = () => undefined
+      await kv.put(key, '1')
+      expect(kv[inspect]()).toMatchObject({ calls: 1, questions: 1 })
+      vi.advanceTimersByTime(60_000)
+      expect(await stuck).toMatchObject({ code: 'timeout', written: 'no' })
+      expect(kv[inspect]()).toMatchObject({ calls: 0, questions: 0 })
+    }
+    expect(node.contents).toEqual({ a: '1', b: '1' })
   })
 
   test('the client is closed', async () => {

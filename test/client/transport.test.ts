@@ -6,7 +6,7 @@ import { Endpoint } from '../../src/client/endpoints.ts'
 import { type Outgoing, Transport } from '../../src/client/exchange.ts'
 import { QUESTION, Questions } from '../../src/client/questions.ts'
 import type { FakeNode } from './fake-node.ts'
-import { answering, fake, refusing } from './with-fakes.ts'
+import { answering, fake, freezeTime, refusing } from './with-fakes.ts'
 
 const GET = { method: 'GET', path: '/v1/kv/k', headers: {}, body: undefined }
 const HOUR_MS = 3_600_000
@@ -224,6 +224,7 @@ describe('a question that several wait for', () => {
   })
 
   test('is not the one that was given up just before', async () => {
+    freezeTime()
     const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
     node.questionFault = () => 'hang'
     const first = ask(questions, endpoint)

@@ -472,4 +472,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/streamed.test.ts'],
     edits: [edit(LIST, 'isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs', 'this.#leftMs')],
   },
+  {
+    id: 'M603',
+    title: 'every write of a new client waits for the first question, however long that has been under way',
+    why: 'One connection that is stuck keeps all of them from being made, although a new one would be answered.',
+    layers: UNIT,
+    tests: [FIRST_WRITE],
+    edits: [edit('src/client/questions.ts', ' && shared.askedAt >= since', '')],
+  },
 ]
