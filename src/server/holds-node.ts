@@ -2,6 +2,10 @@
 
 import { StorageRefusedError } from '../storage/errors.ts'
 import { inspectDirectory } from '../storage/identity.ts'
+import { WATERMARK_FILE } from '../storage/watermark.ts'
+
+/** In the directory of a node: it has this file open while it runs, and changes it with all that it writes. */
+export const OPEN_FILE = WATERMARK_FILE
 
 /** Of the node whose data `dir` holds; undefined when it holds none, or only the node can judge. Changes nothing. */
 export function clusterIn(dir: string): string | undefined {

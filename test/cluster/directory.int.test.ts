@@ -63,6 +63,13 @@ test.each([
     },
   ],
   [
+    'holds, beside its lock, what was there before',
+    (path: string) => {
+      const file = join(path, 'cluster.json')
+      writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), supervisor: null }))
+    },
+  ],
+  [
     'holds a copy that was made of it while it ran',
     (path: string) => {
       const copy = `${path}-copy`

@@ -1,7 +1,16 @@
 // kv cluster, as its users and their scripts see it: the real command, real processes.
 
 import { once } from 'node:events'
-import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -147,7 +156,10 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
 
   const damaged = followersOf(started)[1]
-  await space.tell({ command: 'kill', node: damaged })
+  // So they would when its files were put back from a copy, each that had changed.
+  copyFileSync(space.path(damaged, 'WATERMARK'), join(space.dir, 'copy'))
+  renameSync(join(space.dir, 'copy'), space.path(damaged, 'WATERMARK'))
+  await eventually(async () => stateOf(await space.peek(), damaged).state === 'stopped')
   damage(space.path(damaged))
   const unopened = await space.kv('cluster', 'restart', damaged)
   expect(unopened.code).toBe(1)

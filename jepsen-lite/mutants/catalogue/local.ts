@@ -337,9 +337,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'a cluster whose files are replaced by a copy that was made while it ran goes on, and what it acknowledges is lost',
     layers: UNIT,
     tests: ['test/cluster/directory.int.test.ts'],
-    edits: [
-      edit('src/cli/cluster/supervisor-lock.ts', '(fileId(lock) === own.lock && read(lock)', '(read(lock)'),
-    ],
+    edits: [edit('src/cli/cluster/supervisor-lock.ts', 'lockId === own.lock && read(lock)', 'read(lock)')],
   },
   {
     id: 'M624',
@@ -375,6 +373,30 @@ export const LOCAL: readonly Mutant[] = [
         "if (founding.kind === 'bootstrap' && holdsNode(",
         "if (founding.kind === 'existing' && holdsNode(",
       ),
+    ],
+  },
+  {
+    id: 'M627',
+    title: 'its own lock is enough for a cluster',
+    why: 'one whose other files are replaced by those of a backup goes on, in files that nobody will find',
+    layers: UNIT,
+    tests: ['test/cluster/directory.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/supervisor-lock.ts',
+        'return isOwnLock ? isOwnCluster || clusterId === undefined :',
+        'return isOwnLock ? true :',
+      ),
+    ],
+  },
+  {
+    id: 'M628',
+    title: 'a node whose directory is emptied, or whose files are put back from a copy, goes on',
+    why: 'the directory is the same, but what the node acknowledges is in files that nobody will find',
+    layers: UNIT,
+    tests: ['test/cluster/local-cluster.int.test.ts'],
+    edits: [
+      edit('src/cli/cluster/supervised-node.ts', 'fileId(join(dataDir, OPEN_FILE))', 'fileId(dataDir)'),
     ],
   },
 ]

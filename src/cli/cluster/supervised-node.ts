@@ -4,9 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { extname, join } from 'node:path'
+import { OPEN_FILE } from '../../server/holds-node.ts'
 import type { NodeEnd } from '../../server/types.ts'
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../small-heap.ts'
-import { directoryId } from './directory-id.ts'
+import { directoryId, fileId } from './directory-id.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
 
 /** A node that was asked to stop and has not ended after this is killed: it loses nothing by that. */
@@ -34,7 +35,7 @@ interface Life {
   end: NodeEnd | undefined
   /** What we did to it, for the reason shown when it ends. */
   ending: 'kill' | 'stop' | 'away' | undefined
-  /** The directory that it has open, once it has. */
+  /** What it has open, once it has (`homeOf`). */
   home: string | undefined
 }
 
@@ -115,11 +116,10 @@ export class SupervisedNode {
     this.#tell({ kind: 'peers', peers })
   }
 
-  /** It is killed when its directory is no longer where it was: what it acknowledged from then on would be found by nobody. */
+  /** It is killed when its files are no longer where they were: what it acknowledged from then on would be found by nobody. */
   endWhenAway(): void {
     const life = this.#life
-    if (life?.home === undefined || life.ending !== undefined || directoryId(this.dataDir) === life.home)
-      return
+    if (life?.home === undefined || life.ending !== undefined || homeOf(this.dataDir) === life.home) return
     life.ending = 'away'
     life.child.kill('SIGKILL')
   }
@@ -168,7 +168,7 @@ export class SupervisedNode {
     if (life !== this.#life) return
     switch (message.kind) {
       case 'started':
-        life.home = directoryId(this.dataDir)
+        life.home = homeOf(this.dataDir)
         this.#onEvent(this, { kind: 'started', clusterId: message.clusterId, peer: message.peer })
         break
       case 'view': {
@@ -198,7 +198,7 @@ export function siblingModule(name: string): string {
 
 function epitaph({ child, end, ending }: Life, { logFile, dataDir }: SupervisedNode): Epitaph {
   if (ending === 'kill') return { reason: 'killed', failed: false }
-  if (ending === 'away') return { reason: `${dataDir} was moved, replaced or deleted`, failed: true }
+  if (ending === 'away') return { reason: `${dataDir} was moved, replaced, emptied or deleted`, failed: true }
   if (end?.kind === 'failed') return { reason: end.reason, failed: true }
   if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
   const how = child.signalCode ?? `exit code ${child.exitCode}`
@@ -221,6 +221,12 @@ function goneOf(child: ChildProcess): Promise<void> {
     })
   })
 }
+
+/**
+ * The directory of a node and a file in it that the node keeps open, and changes with all that it writes: whoever empties the directory deletes that,
+ * and whoever puts back what has changed since a copy was made replaces it.
+ */
+const homeOf = (dataDir: string): string => `${directoryId(dataDir)} ${fileId(join(dataDir, OPEN_FILE))}`
 
 function openLog(path: string): number {
   mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })

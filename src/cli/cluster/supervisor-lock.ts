@@ -22,23 +22,23 @@ export async function findSupervisor(dataDir: string): Promise<ControlAddress | 
   return noted !== undefined && (await identifies(noted, dataDir)) ? noted : undefined
 }
 
-/** The files that name a supervisor, as it has made them (`fileId`). */
+/** The files that name a supervisor, as it has made them (`fileId`). `cluster`: undefined until it has. */
 export interface OwnFiles {
   readonly lock: string | undefined
   readonly cluster: string | undefined
 }
 
 /**
- * Whether `self` is the supervisor that is named there, by one of its own files. If not, somebody has deleted them under a cluster that runs, or put
- * others in their place: a copy that was made while it ran names it, too.
+ * Whether `self` is the supervisor that is named there: one of its own files is there, and none of others in the place of the second. If not, somebody
+ * has deleted them under a cluster that runs, or put others in their place: a copy that was made while it ran names it, too.
  */
 export function names(dataDir: string, self: ControlAddress, own: OwnFiles): boolean {
   const lock = join(dataDir, LOCK_FILE)
-  return (
-    (fileId(lock) === own.lock && read(lock) === JSON.stringify(self)) ||
-    (fileId(join(dataDir, CLUSTER_FILE)) === own.cluster &&
-      readClusterFile(dataDir)?.supervisor?.token === self.token)
-  )
+  const [lockId, clusterId] = [fileId(lock), fileId(join(dataDir, CLUSTER_FILE))]
+  const isOwnLock = lockId === own.lock && read(lock) === JSON.stringify(self)
+  const isOwnCluster = clusterId === own.cluster && readClusterFile(dataDir)?.supervisor?.token === self.token
+  if (own.cluster === undefined) return isOwnLock
+  return isOwnLock ? isOwnCluster || clusterId === undefined : isOwnCluster && lockId === undefined
 }
 
 /** Nothing there names a supervisor: somebody has moved the directory of one that runs, or deleted what was in it, or none runs. */

@@ -437,7 +437,8 @@ export class Supervisor {
   }
 
   #save(supervisor: ControlAddress | null): void {
-    writeClusterFile(this.dataDir, {
+    const path = join(this.dataDir, CLUSTER_FILE)
+    const content = {
       cluster_id: this.#clusterId,
       supervisor,
       nodes: this.#places.map(({ node, url, peerPort, stage }) => ({
@@ -447,8 +448,14 @@ export class Supervisor {
         peer_port: peerPort === 0 ? null : peerPort,
         stage,
       })),
-    })
-    this.#own = { ...this.#own, cluster: fileId(join(this.dataDir, CLUSTER_FILE)) }
+    }
+    try {
+      writeClusterFile(this.dataDir, content)
+    } finally {
+      // It may be in its place although it could not be made durable there.
+      if (readClusterFile(this.dataDir)?.supervisor?.token === supervisor?.token)
+        this.#own = { ...this.#own, cluster: fileId(path) }
+    }
   }
 
   /** Looks whenever something changes at a node, until `found` says something or the time is up. */
