@@ -1,6 +1,7 @@
 // The public face of the client.
 
 import { randomBytes } from 'node:crypto'
+import { types } from 'node:util'
 import { bytesOf, keyBytes, keyPath, type QueryValue, withQuery } from './address.ts'
 import {
   checkCall,
@@ -171,9 +172,12 @@ export class Client {
   }
 
   /** Records in the order of their keys' bytes. */
-  async *list(given: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
-    checkList(given)
-    const options = withOwnBorders(given)
+  list(options: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
+    return this.#list(withOwnBorders(options))
+  }
+
+  async *#list(options: ListOptions): AsyncGenerator<KvRecord, void, undefined> {
+    checkList(options)
     const interruption = this.#interruption(options.signal)
     if (options.snapshot === true) {
       const headers = { Accept: 'application/x-ndjson' }
@@ -461,8 +465,11 @@ export class Client {
 const copyOf = (value: string | Uint8Array): Uint8Array =>
   typeof value === 'string' ? bytesOf(value) : new Uint8Array(value)
 
+/** Taken when the list is asked for, and checked when its first record is. */
 function withOwnBorders(options: ListOptions): ListOptions {
-  const own = (border: string | Uint8Array | undefined) => border && copyOf(border)
+  if (typeof options !== 'object' || options === null) return options
+  const own = (border: string | Uint8Array | undefined) =>
+    types.isUint8Array(border) ? new Uint8Array(border) : border
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 

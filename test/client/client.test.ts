@@ -82,9 +82,15 @@ describe('records', () => {
     const found = kv.get(buffer)
     buffer.write('b/9')
     expect((await found)?.key).toBe('a/1')
-    for (const snapshot of [false, true]) {
+    for (const [snapshot, isBegun] of [
+      [true, true],
+      [true, false],
+      [false, true],
+      [false, false],
+    ] as const) {
       const borders = Buffer.from('a/b')
       const records = kv.list({ start: borders.subarray(0, 2), end: borders.subarray(2), snapshot, limit: 2 })
+      if (!isBegun) borders.fill('z')
       const first = records.next()
       borders.fill('z')
       expect((await first).value).toMatchObject({ key: 'a/1' })

@@ -480,4 +480,19 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [FIRST_WRITE],
     edits: [edit('src/client/questions.ts', ' && shared.askedAt >= since', '')],
   },
+  {
+    id: 'M604',
+    title: 'a list looks at the buffers of its range when its first record is asked for',
+    why: 'Who uses them again meanwhile gets the list of another range, without a word.',
+    layers: UNIT,
+    tests: ['test/client/client.test.ts'],
+    edits: [
+      edit(CLIENT, 'return this.#list(withOwnBorders(options))', 'return this.#list(options)'),
+      edit(
+        CLIENT,
+        '    checkList(options)\n',
+        '    checkList(options)\n    options = withOwnBorders(options)\n',
+      ),
+    ],
+  },
 ]
