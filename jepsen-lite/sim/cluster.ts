@@ -301,6 +301,8 @@ export class Cluster implements World {
     if (raft.leases.on) tally.hit('process started while leases are on')
     this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
     this.recorder.note('start', { node: process.name })
+    if (machine.disk.quarantined !== undefined)
+      this.invariants.violation ??= new Violation('STORE-25', `${machine.name} starts under quarantine`)
     process.isStaging = machine.disk.holds(STAGING_KEY)
     this.triggers.met('started', process)
     if (machine.joining) this.#askToJoin(machine, process)
@@ -349,6 +351,8 @@ export class Cluster implements World {
       // An assertion of its own is the last resort: its leader must have told it, though what that sent before may arrive first.
       if (this.rollbacks.isBelieved(process) && /the leader knows entry/.test(reason))
         return new Violation('RAFT-19', `${machine.name} was believed, and found out by itself: ${reason}`)
+      if (/lost durable state/.test(reason) && machine.disk.quarantined === undefined)
+        return new Violation('STORE-25', `${machine.name} may be started again: ${reason}`)
       this.tally.hit('replica put back to an earlier state was refused')
       machine.retired = true
       return undefined
@@ -361,7 +365,9 @@ export class Cluster implements World {
     this.say(process, `does not open its disk: ${error.message}`)
     if (process.dying) return
     const isInjected = /EIO|ENOSPC/.test(error.message)
-    if (!machine.suspect && !isInjected)
+    const isQuarantined = machine.disk.quarantined !== undefined
+    if (isQuarantined) this.tally.hit('replica under quarantine did not start')
+    if (!machine.suspect && !isInjected && !isQuarantined)
       this.invariants.violation ??= new Violation(
         'DISK-3',
         `${machine.name} refuses its disk: ${error.message}`,

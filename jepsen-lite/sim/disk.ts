@@ -28,6 +28,8 @@ export type InFlight = 'lost' | 'kept' | 'torn'
 
 export class SimDisk {
   identity: Identity | undefined
+  /** Why no process may open it any more. */
+  quarantined: string | undefined
   /** The next write fails: its batch has reached the disk all the same, or not. */
   failNext: 'lost' | 'kept' | undefined
   full = false
@@ -52,6 +54,7 @@ export class SimDisk {
     formatEngine(batch, initial)
     this.commit(batch)
     this.identity = identity
+    this.quarantined = undefined
   }
 
   /** The shipped store, recovered and checked, on this disk, or on what `under` puts between the two. */
@@ -95,6 +98,7 @@ export class SimDisk {
     this.#rows.release()
     copy.#sequence = this.#sequence
     copy.identity = this.identity
+    copy.quarantined = this.quarantined
     return copy
   }
 
@@ -105,6 +109,7 @@ export class SimDisk {
     this.#rows = rows
     this.#sequence = sequence
     this.#tornTail = false
+    this.quarantined = other.quarantined
   }
 
   holds(key: Uint8Array): boolean {
@@ -171,6 +176,13 @@ export class SimEngine implements Engine {
   }
   get isWriting(): boolean {
     return this.#inFlight !== undefined
+  }
+
+  get quarantined(): string | undefined {
+    return this.#disk.quarantined
+  }
+  quarantine(why: string): void {
+    this.#disk.quarantined ??= why
   }
 
   get(key: Uint8Array): Uint8Array | undefined {

@@ -125,6 +125,9 @@ export class ObservedStorage implements Storage {
   whenFailed(told: (error: Error) => void): void {
     this.#inner.whenFailed(told)
   }
+  quarantine(why: string): void {
+    this.#inner.quarantine(why)
+  }
   close(done: Done): void {
     this.#inner.close(done)
   }

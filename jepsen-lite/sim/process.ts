@@ -65,7 +65,7 @@ export class Machine {
   joining = false
   /** It was removed, and is started again only on an empty disk. */
   removed = false
-  /** Not started again before it is formatted: it was let go and is deleted, or its peers have refused it. */
+  /** Counts no more before it is formatted: it was let go and is deleted, or its peers have refused it. */
   retired = false
   writes = 0
 
@@ -120,7 +120,7 @@ export class Machine {
   /** Begins a process, unless one runs. */
   start(): void {
     if (this.process !== undefined || this.replica === undefined || this.disk.identity === undefined) return
-    if (this.retired) return
+    if (this.retired && this.disk.quarantined === undefined) return
     if (this.disk.tornTail) this.#world.tally.hit('process started from a torn tail')
     this.starts++
     const process = new Process(this, this.replica, this.#world, this.place * 10_000 + this.starts)

@@ -61,6 +61,7 @@ export const PROBES = [
   'batch durable, report lost in a crash',
   'replica put back to an earlier state was refused',
   'replica put back to an earlier state was believed',
+  'replica under quarantine did not start',
   'corruption found on reading',
   'corruption found on opening',
   'storage error ended a process',

@@ -1284,12 +1284,10 @@ export class Raft {
   /** A commit index that the leader has cut to what this replica acknowledged. */
   #learnCommit(commit: LogIndex): void {
     if (commit <= this.#log.commit) return
-    invariant(
-      commit <= this.#log.last,
-      () =>
-        `the leader knows entry ${commit} to be durable here, but the log ends at ${this.#log.last}: this replica lost durable state`,
-    )
-    this.#log.commitTo(commit)
+    const { last } = this.#log
+    if (commit <= last) this.#log.commitTo(commit)
+    else
+      this.#fatal = `the leader knows entry ${commit} to be durable here, but the log ends at ${last}: this replica has lost durable state`
   }
 
   /** Comes from the own driver, complete and staged; what it holds is committed, whoever leads by now. */

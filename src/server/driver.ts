@@ -54,7 +54,7 @@ import {
   type UnderWay,
   type Write,
 } from '../raft/index.ts'
-import { rejoinAdvice } from '../storage/index.ts'
+import { UnfitReplicaError } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { ClusterVersions } from './cluster-version.ts'
@@ -555,10 +555,22 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return
     const reason = error instanceof Error ? error.message : String(error)
     this.#options.logger.error({ err: error }, `stopping: ${reason}`)
+    if (error instanceof UnfitReplicaError) this.#quarantine(reason)
     this.#commits.abandon()
     const end: NodeEnd = { kind: 'failed', reason }
     this.#end(end)
     this.#options.onEnd(end)
+  }
+
+  #quarantine(why: string): void {
+    try {
+      this.#storage.quarantine(why)
+    } catch (error) {
+      this.#options.logger.error(
+        { err: error },
+        'the data directory cannot be marked: do not start this node again',
+      )
+    }
   }
 
   #end(end: NodeEnd): void {
@@ -583,7 +595,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #carryOut(output: Output, refuse?: (detail: string) => void): void {
-    if (output.fatal !== undefined) throw new Error(`${output.fatal}. ${rejoinAdvice(this.name)}`)
+    if (output.fatal !== undefined) throw new UnfitReplicaError(output.fatal, this.name)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#take(output.write)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
@@ -884,7 +896,7 @@ export class Driver implements NodeApi, NetworkEvents {
         this.#hashError = `replicas differ: ${verdict.detail}`
         return
       case 'diverged':
-        this.#fail(new Error(`this replica has diverged: ${verdict.detail}. ${rejoinAdvice(this.name)}`))
+        this.#fail(new UnfitReplicaError(`this replica has diverged: ${verdict.detail}`, this.name))
         return
       default:
         assertNever(verdict)

@@ -50,6 +50,10 @@ export interface Engine extends Reader {
   batch(): EngineBatch
   /** All of the batch or nothing, durable when `done` says so; never before the call returns. */
   write(batch: EngineBatch, done: (error: Error | undefined) => void): void
+  /** What `quarantine` was told last, by whichever process. */
+  readonly quarantined: string | undefined
+  /** Durable when it returns, whatever has failed and is under way. */
+  quarantine(why: string): void
   /** Gives back the room of what was deleted and overwritten; takes some while it works. Reads and writes go on. */
   compact(done: (error: Error | undefined) => void): void
   close(done: (error: Error | undefined) => void): void

@@ -35,6 +35,19 @@ export function rejoinAdvice(nodeName: string | undefined): string {
   )
 }
 
+/**
+ * Others know that this replica has lost what it promised, or holds another state than they do. It must not be believed again, not even by who
+ * does not know: `Storage.quarantine`.
+ */
+export class UnfitReplicaError extends Error {
+  override readonly name = 'UnfitReplicaError'
+
+  /** `why`: a sentence without its end. */
+  constructor(why: string, nodeName: string) {
+    super(`${why}. ${rejoinAdvice(nodeName)}`)
+  }
+}
+
 /** Whether something failed for want of room, at whatever depth LevelDB says so. */
 export function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false

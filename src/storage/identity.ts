@@ -25,7 +25,7 @@ import type { Identity } from './types.ts'
 export const IDENTITY_FILE = 'IDENTITY'
 const FORMATTING_FILE = 'FORMATTING'
 const OF_A_DATABASE =
-  /^(CURRENT|MANIFEST-[0-9]+|LOG(\.old)?|LOCK|[0-9]+\.(log|ldb|dbtmp)|WATERMARK|IDENTITY\.new)$/
+  /^(CURRENT|MANIFEST-[0-9]+|LOG(\.old)?|LOCK|[0-9]+\.(log|ldb|dbtmp)|WATERMARK|QUARANTINE|(IDENTITY|QUARANTINE)\.new)$/
 
 /** What a file system puts into a directory by itself. */
 const FOREIGN_NAMES = new Set(['lost+found'])

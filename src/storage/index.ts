@@ -25,6 +25,8 @@
 // The store reaches LevelDB through one small interface (engine.ts), and the simulator runs it on another engine: what is proved there of the log,
 // the layers, generations and batches holds for LevelDB as far as it writes a synced batch whole or not at all.
 //
+// A replica of which others know that it has lost what it promised is marked, and opened no more (quarantine.ts).
+//
 // What it does not do. It repairs nothing: a replica that cannot be vouched for is replaced by a fresh one. It cannot see acknowledged
 // writes that were cut off together with the side file, or beyond an old one; the peers' memory can. A damaged table that hides a row
 // or brings back an older one is found by the scrub or the comparison with other replicas, not by the read that meets it; and LevelDB may
@@ -43,6 +45,7 @@ export {
   StorageFailedError,
   StorageInUseError,
   StorageRefusedError,
+  UnfitReplicaError,
 } from './errors.ts'
 export type { InitialState } from './format.ts'
 export { type DirectoryContent, inspectDirectory } from './identity.ts'

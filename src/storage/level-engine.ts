@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
 import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from './engine.ts'
 import { asError } from './errors.ts'
+import { quarantine, quarantineOf } from './quarantine.ts'
 import type { Extent } from './verify.ts'
 import type { Watermark } from './watermark.ts'
 
@@ -115,13 +116,15 @@ class LevelBatch implements EngineBatch {
 
 export class LevelEngine implements Engine {
   readonly #db: Database
+  readonly #dir: string
   readonly #watermark: Watermark
   #sequence: number
   #heldTo: number
 
   /** As verified before LevelDB was opened. */
-  constructor(db: Database, watermark: Watermark, { sequence, heldTo }: Extent) {
+  constructor(db: Database, dir: string, watermark: Watermark, { sequence, heldTo }: Extent) {
     this.#db = db
+    this.#dir = dir
     this.#watermark = watermark
     this.#sequence = sequence
     this.#heldTo = heldTo
@@ -186,6 +189,13 @@ export class LevelEngine implements Engine {
     } catch {
       // The disk is as it is.
     }
+  }
+
+  get quarantined(): string | undefined {
+    return quarantineOf(this.#dir)
+  }
+  quarantine(why: string): void {
+    quarantine(this.#dir, why)
   }
 
   compact(done: (error: Error | undefined) => void): void {

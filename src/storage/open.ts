@@ -130,7 +130,7 @@ async function fill(dir: string, db: Database, initial: InitialState): Promise<v
   createWatermark(dir, FORMAT_OPERATIONS)
   const watermark = new Watermark(dir)
   try {
-    const engine = new LevelEngine(db, watermark, { sequence: 0, heldTo: 0 })
+    const engine = new LevelEngine(db, dir, watermark, { sequence: 0, heldTo: 0 })
     const batch = engine.batch()
     formatEngine(batch, initial)
     await new Promise<void>((resolve, reject) => {
@@ -190,7 +190,7 @@ async function open(
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
     // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.
     syncDirectory(dir)
-    return new LevelEngine(db, watermark, extent)
+    return new LevelEngine(db, dir, watermark, extent)
   } catch (error) {
     watermark?.close()
     await db?.close()

@@ -2,7 +2,7 @@
 
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import { CorruptionError, InvariantError } from './errors.ts'
+import { CorruptionError, InvariantError, StorageRefusedError } from './errors.ts'
 import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
 import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
@@ -69,6 +69,9 @@ export function openStore(
 ): void {
   const first = new FirstError(identity.name)
   try {
+    const { quarantined } = engine
+    if (quarantined !== undefined)
+      throw new StorageRefusedError(`Node ${identity.name} was put under quarantine: ${quarantined}`)
     const { meta, state, staging } = readState(engine)
     const log = new DurableLog(engine, first, meta.logStart)
     log.recover(meta.logEnd, (logError) => {
@@ -458,6 +461,10 @@ class Store implements Storage {
   compact(done: Done): void {
     this.#check()
     this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
+  }
+
+  quarantine(why: string): void {
+    this.#engine.quarantine(why)
   }
 
   close(done: Done): void {

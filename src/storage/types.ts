@@ -179,6 +179,8 @@ export interface Storage {
    * The node ends with it. One that was met before is told at once.
    */
   whenFailed(told: (error: Error) => void): void
+  /** No later start opens this directory: durable when it returns, after an error too. Throws when the mark cannot be written. `why`: sentences. */
+  quarantine(why: string): void
   /** Waits for the write in flight and closes. After a failed write nothing more is submitted, `close` included: the handle is abandoned. */
   close(done: Done): void
 }

@@ -214,6 +214,7 @@ test('a replica whose rows differ from the majority stops and says how to rejoin
   cluster.until(() => bad.end !== undefined)
   expect(bad.end?.reason).toMatch(/diverged.*kv cluster rejoin/)
   expect(cluster.nodes.filter((node) => node.end !== undefined)).toEqual([bad])
+  expectQuarantine(bad)
 })
 
 test('that replicas differed is told until the one that differed is gone', () => {
@@ -512,7 +513,41 @@ test('a replica that is told of its lost state stops and says how to rejoin', ()
     detail,
   })
   expect(lost.end?.reason).toMatch(/lost durable state.*kv cluster rejoin n2/)
+  expectQuarantine(lost)
 })
+
+test('so does one that finds it out from a commit index of its leader', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const lost = cluster.follower
+  const leader = cluster.leading
+  const { lastIndex } = lost.running.status().raft
+  lost.running.message({
+    ...{ type: 'heartbeat', from: leader.id, to: lost.id, term: leader.running.term },
+    ...{ commit: asIndex(lastIndex + 1), round: 0, confirmed: undefined, appliedByMajority: asIndex(0) },
+  })
+  expect(lost.end?.reason).toMatch(/lost durable state.*kv cluster rejoin n2/)
+  expectQuarantine(lost)
+})
+
+test('one whose mark cannot be written stops all the same', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const lost = cluster.follower
+  const leader = cluster.leading
+  lost.storage.quarantine = () => {
+    throw new Error('EIO: i/o error')
+  }
+  lost.running.message({
+    ...{ type: 'lost-state', from: leader.id, to: lost.id, term: leader.running.term },
+    detail: 'n2 has lost durable state',
+  })
+  expect(lost.end?.reason).toMatch(/lost durable state.*kv cluster rejoin n2/)
+})
+
+/** Who does not know what others knew of it must not meet it again. */
+function expectQuarantine(node: SimulatedNode): void {
+  expect(node.machine.disk.quarantined).toBeDefined()
+  expect(node.machine.disk.quarantined).toBe(node.end?.reason)
+}
 
 test('a node without a leader keeps nothing of what it has answered', () => {
   const cluster = SimulatedCluster.formed(3)

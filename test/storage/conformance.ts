@@ -95,6 +95,24 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     })
   })
 
+  describe(`${name}: under quarantine`, () => {
+    test('it is opened no more, and says why', async () => {
+      const replica = await format()
+      onTestFinished(() => replica.dispose())
+      const storage = await replica.open()
+      const writing = store(storage, batch(hardState(2, 1)))
+      storage.quarantine('n1 has lost durable state. Rejoin.')
+      storage.quarantine('Told twice.')
+      await writing
+      await closed(storage)
+      for (let start = 0; start < 2; start++)
+        await expect(replica.open()).rejects.toMatchObject({
+          name: 'StorageRefusedError',
+          message: 'Node n1 was put under quarantine: n1 has lost durable state. Rejoin.',
+        })
+    })
+  })
+
   describe(`${name}: the log`, () => {
     test('gives back the frames as they came, within limits', async () => {
       const { storage } = await fresh()

@@ -139,7 +139,7 @@ test('a write that fails after such a start is noted from where the last batch w
   createWatermark(dir, 90)
   const db = await createDatabase(dir, levelLimits)
   const side = new Watermark(dir)
-  const engine = new LevelEngine(db, side, { sequence: 103, heldTo: 97 })
+  const engine = new LevelEngine(db, dir, side, { sequence: 103, heldTo: 97 })
   const batch = engine.batch()
   batch.put(Uint8Array.of(1), Uint8Array.of(1))
   await db.close()

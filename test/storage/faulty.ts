@@ -67,6 +67,13 @@ export class FaultyEngine implements Engine {
     })
   }
 
+  get quarantined(): string | undefined {
+    return this.#engine.quarantined
+  }
+  quarantine(why: string): void {
+    this.#engine.quarantine(why)
+  }
+
   compact(done: Done): void {
     this.#engine.compact(done)
   }

@@ -25,7 +25,7 @@ beforeEach(async () => {
 async function created(): Promise<{ db: Database; engine: LevelEngine }> {
   const db = await createDatabase(dir, levelLimits)
   onTestFinished(() => db.close())
-  return { db, engine: new LevelEngine(db, new Watermark(dir), { sequence: 0, heldTo: 0 }) }
+  return { db, engine: new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 }) }
 }
 
 const written = (engine: LevelEngine, key = 'key'): Promise<Error | undefined> => {

@@ -689,6 +689,24 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M490',
+    title: 'a replica that was told of its lost state may be started again',
+    why: 'Those who knew may be gone by then: it votes and counts once more. Our own.',
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit('src/server/driver.ts', '    if (error instanceof UnfitReplicaError) this.#quarantine(reason)\n', ''),
+    ],
+  },
+  {
+    id: 'M491',
+    title: 'a start does not look whether the replica is under quarantine',
+    why: 'The mark is there, and the replica votes and counts once more. Our own.',
+    layers: SIM_UNIT,
+    tests: STORE_TESTS,
+    edits: [edit(STORE, 'if (quarantined !== undefined)', 'if (quarantined === identity.name)')],
+  },
+  {
     id: 'M616',
     title: 'a node opens its files relative to wherever the process is',
     why: 'Once the application has changed its working directory, LevelDB writes what is acknowledged somewhere else. Our own.',
