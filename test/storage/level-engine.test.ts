@@ -90,7 +90,7 @@ test('what is asked of a database that is closed is answered with an error', asy
 test('what a scan passes over, since it cannot be opened, is told when it is finished', async () => {
   createWatermark(dir, 0)
   const db = await createDatabase(dir, levelLimits)
-  const engine = new LevelEngine(db, new Watermark(dir), { sequence: 0, heldTo: 0 })
+  const engine = new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 })
   for (const name of ['a', 'b', 'c']) {
     expect(await written(engine, name)).toBeUndefined()
     // A table for each: those that do not overlap stay apart.
@@ -99,7 +99,7 @@ test('what a scan passes over, since it cannot be opened, is told when it is fin
   await db.close()
   const again = await openDatabase(dir, levelLimits)
   onTestFinished(() => again.close())
-  const scanned = new LevelEngine(again, new Watermark(dir), { sequence: 3, heldTo: 3 })
+  const scanned = new LevelEngine(again, dir, new Watermark(dir), { sequence: 3, heldTo: 3 })
   const read = async (): Promise<unknown> => {
     const scan = scanned.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
     const keys = await new Promise((resolve) =>

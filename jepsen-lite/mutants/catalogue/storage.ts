@@ -695,7 +695,11 @@ export const STORAGE: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
-      edit('src/server/driver.ts', '    if (error instanceof UnfitReplicaError) this.#quarantine(reason)\n', ''),
+      edit(
+        'src/server/driver.ts',
+        '    if (error instanceof UnfitReplicaError) this.#quarantine(reason)\n',
+        '',
+      ),
     ],
   },
   {
