@@ -184,8 +184,8 @@ async function open(
   try {
     watermark = new Watermark(dir)
     db = await openDatabase(dir, limits)
-    // Whoever had it open wrote to it between the two readings.
-    if (readWatermark(dir).mark !== mark) throw inUse(dir)
+    // Whoever had it open wrote to it between the two readings. Nothing may fail before it is known what LevelDB has skipped.
+    if (watermark.read().mark !== mark) throw inUse(dir)
     assertRecovered(dir, extent.wals)
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
     // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.

@@ -12,7 +12,7 @@
 //
 //   "QFLD" | from (8) | through (8) | CRC-32 (4)
 
-import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { Decoder, Encoder, seal, unseal } from './codec.ts'
 import { CorruptionError } from './errors.ts'
@@ -22,6 +22,7 @@ const MAGIC = new TextEncoder().encode('QMRK')
 
 const MARK_BYTES = 16
 const FAILED_MAGIC = new TextEncoder().encode('QFLD')
+const FILE_BYTES_MAX = MARK_BYTES + 24
 
 const encode = (sequence: number): Uint8Array => seal(MAGIC, MAGIC, new Encoder().uint64(sequence).finish())
 
@@ -55,6 +56,12 @@ export class Watermark {
     this.#write(seal(FAILED_MAGIC, FAILED_MAGIC, payload), MARK_BYTES)
   }
 
+  /** Of this very file, for which no other needs to be opened. */
+  read(): Reached {
+    const bytes = Buffer.alloc(FILE_BYTES_MAX)
+    return decode(bytes.subarray(0, readSync(this.#file, bytes, 0, bytes.length, 0)))
+  }
+
   #write(bytes: Uint8Array, at: number): void {
     const written = writeSync(this.#file, bytes, 0, bytes.length, at)
     if (written !== bytes.length)
@@ -77,8 +84,9 @@ export function createWatermark(dir: string, sequence: number): void {
 }
 
 /** A missing file throws: it is made with the directory and stays. */
-export function readWatermark(dir: string): Reached {
-  const bytes = readFileSync(join(dir, WATERMARK_FILE))
+export const readWatermark = (dir: string): Reached => decode(readFileSync(join(dir, WATERMARK_FILE)))
+
+function decode(bytes: Uint8Array): Reached {
   const [mark] = numbersOf(MAGIC, bytes.subarray(0, MARK_BYTES), 1) ?? []
   const [from, through] = numbersOf(FAILED_MAGIC, bytes.subarray(MARK_BYTES), 2) ?? []
   if (mark === undefined || from === undefined || through === undefined || from < mark)

@@ -1,7 +1,7 @@
 // LevelDB skips a WAL that it cannot open or read, without an error, and deletes it. Here one becomes unreadable between our own look and LevelDB's, as
 // it is for a process that has no file descriptor left for a moment.
 
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { openStorage } from '../../src/storage/index.ts'
@@ -106,6 +106,18 @@ test('so is one that it opens and cannot read', async () => {
   }
   expect(await startWhile(replaceByDirectory)).toMatchObject(refusal('a WAL to its end .*directory'))
   rmSync(join(dir, wal), { recursive: true })
+  await expectWhole()
+})
+
+test('also when then no other file can be opened', async () => {
+  const side = join(dir, 'WATERMARK')
+  const noMore = async (): Promise<void> => {
+    renameSync(side, `${side}.away`)
+    mkdirSync(side)
+  }
+  expect(await startWhile(() => vanish(wal), noMore)).toMatchObject(refusal(`${wal} .*No such file`))
+  rmSync(side, { recursive: true })
+  renameSync(`${side}.away`, side)
   await expectWhole()
 })
 
