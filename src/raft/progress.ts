@@ -84,9 +84,10 @@ export class Progress {
     return Math.max(this.match, this.pendingSnapshot) as LogIndex
   }
 
+  /** From another state. */
   becomeProbe(): void {
     // A snapshot that has arrived moves the follower to its index, acknowledged or not.
-    const from = this.state === 'snapshot' ? this.holds : this.match
+    const from = this.holds
     this.state = 'probe'
     this.pendingSnapshot = 0 as LogIndex
     this.probing = false
@@ -98,13 +99,11 @@ export class Progress {
     this.state = 'replicate'
     this.pendingSnapshot = 0 as LogIndex
     this.probing = false
-    this.inflight.clear()
     this.next = (this.match + 1) as LogIndex
   }
 
   becomeSnapshot(atLeast: LogIndex, now: MonotonicMs): void {
     this.state = 'snapshot'
-    this.probing = false
     this.inflight.clear()
     this.pendingSnapshot = atLeast
     this.snapshotSince = now

@@ -60,3 +60,11 @@ test('what is not committed stays in memory', () => {
   const given = durable(100, asIndex(20))
   expect([20, 21].map((index) => isInMemory(given, index))).toEqual([false, true])
 })
+
+test('a page from memory takes what fits exactly, and not one byte more', () => {
+  const { log } = durable(20, asIndex(0))
+  const from = asIndex(1)
+  const to = asIndex(21)
+  const lengths = [1, FRAME_BYTES, 3 * FRAME_BYTES - 1, 3 * FRAME_BYTES, 3 * FRAME_BYTES + 1]
+  expect(lengths.map((bytesMax) => log.entries(from, to, bytesMax).length)).toEqual([1, 1, 2, 3, 3])
+})

@@ -74,6 +74,14 @@ describe('a follower that is replicated to', () => {
     fc.assert(property, { numRuns: runs(300) })
   })
 
+  test('is full when the bytes under way are exactly as many as may be', () => {
+    const progress = replicating(5, { inflightBytesMax: 20 })
+    progress.sent([entry(6, 19)])
+    expect(progress.paused).toBe(false)
+    progress.sent([entry(7, 1)])
+    expect(progress.paused).toBe(true)
+  })
+
   test('is probed from behind its match when an append is rejected, and has nothing in flight then', () => {
     const progress = replicating(5)
     progress.sent([entry(6), entry(7)])
@@ -130,7 +138,8 @@ describe('a follower that gets a snapshot', () => {
     expect([progress.holds, progress.snapshotSince]).toEqual([20, 1000])
     expect(progress.rejected(asIndex(5), asIndex(3))).toBe(false)
     expect(progress.rejected(asIndex(30), asIndex(3))).toBe(false)
-    expect(progress.state).toBe('snapshot')
+    expect(progress.rejected(asIndex(6), asIndex(3))).toBe(false)
+    expect([progress.state, progress.next]).toEqual(['snapshot', 7])
   })
 
   test('that has arrived is probed behind it; that failed, behind what it has acknowledged', () => {

@@ -367,7 +367,9 @@ describe('a follower takes', () => {
       confirmed: undefined,
       appliedByMajority: asIndex(0),
     }
-    expect(() => bench.receive({ type: 'heartbeat', ...heartbeat })).toThrow(/lost durable state/)
+    bench.receive({ type: 'heartbeat', ...heartbeat })
+    expect(bench.outputs.at(-1)?.fatal).toMatch(/lost durable state/)
+    expect(bench.node.running).toBe(false)
   })
 })
 
