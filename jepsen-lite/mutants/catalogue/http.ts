@@ -12,6 +12,7 @@ const OUTFLOW = `${HTTP}/outflow.ts`
 const PLAIN = `${HTTP}/plain-request.ts`
 const CONDITIONS = `${HTTP}/conditions.ts`
 const KEYS = `${HTTP}/keys.ts`
+const TURNS = `${HTTP}/turns.ts`
 
 const RANGE_TESTS = ['test/server/http/range.prop.test.ts', 'test/server/http/range.int.test.ts']
 const SLOW_TESTS = ['test/server/http/slow-clients.int.test.ts']
@@ -573,5 +574,28 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [edit(HTTP_LANE, '    this.server.closeIdleConnections = () => this.closeIdle()\n', '')],
+  },
+  {
+    id: 'M578',
+    title: 'slices of ranges do not wait for their turn',
+    why: 'Those of many ranges are encoded in one turn of the event loop: heartbeats come too late, and so do writes.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [edit(RANGE, 'new Turns(limits.slicesMax)', 'new Turns(Number.POSITIVE_INFINITY)')],
+  },
+  {
+    id: 'M579',
+    title: 'a slice that cannot be read keeps its turn',
+    why: 'After as many failures as there are turns no range is read any more.',
+    layers: UNIT,
+    tests: RANGE_TESTS,
+    edits: [
+      edit(
+        TURNS,
+        '    try {\n      return await run()\n    } finally {\n',
+        '    const result = await run()\n    {\n',
+      ),
+      edit(TURNS, '      else next()\n    }\n', '      else next()\n    }\n    return result\n'),
+    ],
   },
 ]

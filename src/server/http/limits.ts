@@ -19,6 +19,8 @@ export interface HttpLimits {
   /** What is read and encoded of a range before the event loop goes on to other work. */
   readonly sliceRowsMax: number
   readonly sliceBytesMax: number
+  /** Slices being read at the same time, of all ranges; others wait for their turn. */
+  readonly slicesMax: number
   /** Ranges being read at the same time; each holds a view. Beyond: overloaded. */
   readonly rangesMax: number
   /** Answers that clients have not taken yet, all connections together; beyond: overloaded. An answer alone always fits. */
@@ -51,6 +53,7 @@ export const httpLimits: HttpLimits = {
   pageBytesMax: 4 * MiB,
   sliceRowsMax: 512,
   sliceBytesMax: 256 * KiB,
+  slicesMax: 2,
   rangesMax: 64,
   answersBytesMax: 128 * MiB,
   writeStallMsMax: 10_000,

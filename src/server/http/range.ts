@@ -23,6 +23,7 @@ import {
 } from './parameters.ts'
 import { problemDocument, Refused, refusedByNode } from './problem.ts'
 import { freshnessHeaders, readOptions } from './reading.ts'
+import { Turns } from './turns.ts'
 
 function limitUpTo(max: number): Parameter<number> {
   return integer('Records at most; a page has 1000 unless given, and never more than 10000', 1, max)
@@ -59,6 +60,8 @@ interface Reading {
   readonly view: View
   readonly limits: HttpLimits
   readonly backlog: Backlog
+  /** For reading slices. */
+  readonly turns: Turns
   /** What an error is in an answer; reports it when it is not the client's. */
   readonly failed: (error: unknown) => Refused
 }
@@ -70,6 +73,7 @@ export class Ranges {
   readonly #backlog: Backlog
   readonly #failed: Reading['failed']
   readonly #pageParameters: typeof RANGE_PARAMETERS
+  readonly #turns: Turns
   #open = 0
 
   constructor(node: NodeApi, limits: HttpLimits, backlog: Backlog, failed: Reading['failed']) {
@@ -77,6 +81,7 @@ export class Ranges {
     this.#limits = limits
     this.#backlog = backlog
     this.#failed = failed
+    this.#turns = new Turns(limits.slicesMax)
     this.#pageParameters = { ...RANGE_PARAMETERS, limit: limitUpTo(limits.pageRowsMax) }
   }
 
@@ -110,6 +115,7 @@ export class Ranges {
         view,
         limits,
         backlog: this.#backlog,
+        turns: this.#turns,
         failed: this.#failed,
       }
       void (streams ? stream(reading, respond) : page(reading, respond)).catch(respond).finally(() => {
@@ -267,7 +273,7 @@ interface Slice {
 }
 
 async function* slicesOf(
-  { view, values, limits, asked }: Reading,
+  { view, values, limits, asked, turns }: Reading,
   { start, end }: Bounds,
   rowsMax: number,
 ): AsyncGenerator<Slice, void, undefined> {
@@ -281,7 +287,7 @@ async function* slicesOf(
       rowsMax: Math.min(left, limits.sliceRowsMax),
       bytesMax: limits.sliceBytesMax,
     }
-    const { rows, more } = await readSlice(view, wanted)
+    const { rows, more } = await turns.take(() => readSlice(view, wanted))
     yield { rows: rows.map(({ key, value }) => decodeKeyRow(userKey(key), value)), more }
     const last = rows.at(-1)
     if (!more || last === undefined) return

@@ -229,6 +229,42 @@ describe('a page', () => {
     await Promise.all([large, small])
     expect(order).toEqual(['key', 'range'])
   })
+
+  test('waits for its turn: however many are read at the same time, only a few slices are, also after some have failed', async () => {
+    const { ask, node } = await serve({ limits: { sliceRowsMax: 5, slicesMax: 3 } })
+    for (let i = 0; i < 100; i++) node.put(`k${i}`, '')
+    let [reading, most] = [0, 0]
+    const view = node.view.bind(node)
+    node.view = () => {
+      const { range, ...rest } = view()
+      return {
+        ...rest,
+        range(wanted, done) {
+          most = Math.max(most, ++reading)
+          range(wanted, (...found) => {
+            reading--
+            done(...found)
+          })
+        },
+      }
+    }
+    const lists = () =>
+      Promise.all(
+        Array.from({ length: 20 }, async (_, at) => {
+          const headers: Record<string, string> = at % 2 === 0 ? {} : { Accept: 'application/x-ndjson' }
+          const { status, text } = await ask('GET', '/v1/kv', { headers })
+          return [status, text.match(/"key":/g)?.length]
+        }),
+      )
+    const whole = Array.from({ length: 20 }, () => [200, 100])
+    expect(await lists()).toEqual(whole)
+    node.corrupt = () => true
+    expect(await lists()).toEqual(Array.from({ length: 20 }, () => [500, undefined]))
+    node.corrupt = undefined
+    expect(await lists()).toEqual(whole)
+    expect(most).toBe(3)
+    expect(node.openViews).toBe(0)
+  })
 })
 
 describe('a stream', () => {
