@@ -231,9 +231,11 @@ function recovered(
         error instanceof CorruptionError
           ? new StorageRefusedError(`${dir}: ${error.message}`, { cause: error })
           : error
-      // After a write or read that failed the handle is abandoned as it is.
-      if (!(refusal instanceof StorageRefusedError)) return reject(refusal)
-      closed(engine).then(() => reject(refusal), reject)
+      // After a write or read that failed too: nobody has been told anything yet, and the next attempt needs the lock.
+      closed(engine).then(
+        () => reject(refusal),
+        () => reject(refusal),
+      )
     })
   })
 }

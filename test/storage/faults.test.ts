@@ -1,6 +1,7 @@
 // The first storage error is the last word: nothing is submitted or answered after it, and what was acknowledged before it is there after a restart.
 
 import { describe, expect, test } from 'vitest'
+import type { Engine } from '../../src/storage/engine.ts'
 import { openStorage, type Storage } from '../../src/storage/index.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
@@ -75,6 +76,25 @@ describe('a failed write', () => {
     await expect(closed(storage)).rejects.toBe(first)
     // The handle was abandoned, lock and all, as it must be.
     await expect(openStorage(replica.dir)).rejects.toMatchObject({ name: 'StorageInUseError' })
+    await replica.dispose()
+  })
+
+  test.each<[string, Faults]>([
+    ['write', { beforeWrite: enospc }],
+    ['read', { beforeRead: enospc }],
+    ['scan', { passesOver: () => true }],
+  ])('or %s while a directory is opened gives that back', async (_what, faults) => {
+    let under = (engine: Engine): Engine => engine
+    const replica = await levelReplica({ under: (engine) => under(engine) })
+    const storage = await replica.open()
+    await submit(storage, 1)
+    await closed(storage)
+    under = (engine) => new FaultyEngine(engine, faults)
+    await expect(replica.open()).rejects.toMatchObject({ name: 'StorageFailedError' })
+    under = (engine) => engine
+    const again = await replica.open()
+    expect(await contentOf(again)).toBe(await contentAfter(1))
+    await closed(again)
     await replica.dispose()
   })
 
