@@ -10,12 +10,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { withQuery } from './address.ts'
 import { Backoff } from './backoff.ts'
-import { type Problem, problemFrom } from './decode.ts'
+import { isOfNode, type Problem, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError } from './errors.ts'
 import type { Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
 import { after, afterLastLook } from './timer.ts'
-import { type CallEnd, errorOf, foreignError, problemError, type Tries } from './verdict.ts'
+import { type CallEnd, errorOf, foreignError, namelessError, problemError, type Tries } from './verdict.ts'
 
 /** `read`: may be repeated. `keyed`: a write that carries its idempotency key. `bare`: a change that must not be sent twice. */
 export type CallKind = 'read' | 'keyed' | 'bare'
@@ -81,7 +81,7 @@ class Progress {
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
   /** Asked since the last pause. */
   readonly #tried = new Set<Endpoint>()
-  /** They belong to another cluster: not asked again. */
+  /** They belong to another cluster, or are no nodes: not asked again. */
   readonly #foreign = new Map<Endpoint, QuorateError>()
   /** Asked, and still to answer. */
   readonly #underway = new Map<Endpoint, Exchange>()
@@ -300,8 +300,13 @@ class Progress {
       this.#leaveOut(endpoint, foreignError(answer, otherCluster, this.#call.kind))
       return
     }
+    const isServed = answer.kind === 'streaming' || answer.status < 400
+    if (isServed && !isOfNode(answer.headers)) {
+      this.#leaveOut(endpoint, namelessError(endpoint, this.#call.kind))
+      return
+    }
     this.#tries.reached = true
-    if (answer.kind === 'streaming' || answer.status < 400 || this.#call.isEnough?.() === true) {
+    if (isServed || this.#call.isEnough?.() === true) {
       endpoint.worked()
       this.#end = { kind: 'answered', answer }
       return
@@ -309,19 +314,24 @@ class Progress {
     this.#refused(answer.headers, problemFrom(answer.status, answer.headers, answer.body), endpoint)
   }
 
-  /** A node of another cluster: the others are asked instead. */
+  /** No node of this cluster: the others are asked instead, unless a change may have been made in the other cluster, or would be made twice. */
   #leaveOut(endpoint: Endpoint, error: QuorateError): void {
     endpoint.failed(performance.now())
     this.#foreign.set(endpoint, error)
     if (error.written !== 'unknown') return
     this.#tries.unknown = error
-    this.#endWith({ kind: 'refused', error })
+    const isOver = error.code === 'wrong_cluster' || this.#call.kind === 'bare'
+    if (isOver) this.#endWith({ kind: 'refused', error })
   }
 
   #refused(headers: Headers, problem: Problem, endpoint: Endpoint): void {
+    const error = problemError(problem, headers, endpoint, this.#call.kind)
+    if (problem.code === 'unexpected_answer' && !problem.passing) {
+      this.#leaveOut(endpoint, error)
+      return
+    }
     if (problem.passing) endpoint.failed(performance.now())
     else endpoint.worked()
-    const error = problemError(problem, headers, endpoint, this.#call.kind)
     if (error instanceof PreconditionFailedError) {
       this.#end = { kind: 'refused', error }
       return

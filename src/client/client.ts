@@ -25,6 +25,7 @@ import {
   headerText,
   headerWholeNumber,
   isObject,
+  isOfNode,
   memberFromJson,
   recordFromJson,
   stringIn,
@@ -359,7 +360,7 @@ export class Client {
     const context = this.#context(this.#endpoints, () => {})
     const { endpoint } = await perform(call, { ...context, transport: this.#questions })
     if (isKnown()) return true
-    const message = `${endpoint.url} answered, but not like a quorate node: Kv-Cluster or Kv-Revision is missing or malformed`
+    const message = `${endpoint.url} answered, but not like a quorate node: Kv-Revision is missing or malformed`
     throw new QuorateError(message, { code: 'unexpected_answer', written: 'no', endpoint: endpoint.url })
   }
 
@@ -368,7 +369,7 @@ export class Client {
       endpoints,
       onAnswer: (answer) => {
         const otherCluster = this.#noteAnswer(answer, endpoints)
-        if (otherCluster === undefined) onAnswer(answer)
+        if (otherCluster === undefined && isOfNode(answer.headers)) onAnswer(answer)
         return otherCluster
       },
       onFailure: () => this.#hastenDiscovery(),

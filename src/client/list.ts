@@ -11,8 +11,6 @@ import {
   disagree,
   incomplete,
   isObject,
-  isOfNode,
-  NAMELESS,
   objectOf,
   parseObject,
   problemFrom,
@@ -141,7 +139,6 @@ export async function* streamed(
   const waiting = new Waiting(stream, timeoutMs)
   let count = 0
   try {
-    if (!isOfNode(answer.headers)) disagree(NAMELESS)
     for await (const line of linesOf(waiting.chunks())) {
       throwIf(interruption.reason())
       const json = parseObject(line)

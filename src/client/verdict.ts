@@ -42,7 +42,7 @@ export function errorOf(
   tries: Tries,
   call: { readonly timeoutMs: number },
   endpoints: Endpoints,
-  /** Those of another cluster, and what says so. */
+  /** Those that are no nodes of this cluster, and what says so. */
   foreign: ReadonlyMap<Endpoint, QuorateError>,
 ): unknown {
   switch (end.kind) {
@@ -128,6 +128,10 @@ export function foreignError(answer: Answer, clusterId: string, kind: CallKind):
     node: typeof node === 'string' ? node : undefined,
   })
 }
+
+/** The answer of what does not say which cluster it belongs to, as every node does. */
+export const namelessError = ({ url }: Endpoint, kind: CallKind): QuorateError =>
+  unexpected(new DisagreementError('it does not name its cluster'), url, kind === 'read' ? 'no' : 'unknown')
 
 /** One answer's problem as an error. */
 export function problemError(

@@ -10,7 +10,12 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-const OK: Exchanged = { kind: 'answered', status: 200, headers: {}, body: Buffer.from('{}') }
+const OK: Exchanged = {
+  kind: 'answered',
+  status: 200,
+  headers: { 'kv-cluster': '77' },
+  body: Buffer.from('{}'),
+}
 /** Another endpoint is asked after a tenth of it. */
 const TIMEOUT_MS = 5_000
 

@@ -141,22 +141,24 @@ describe('the first question', () => {
     expect(node.questions.length).toBe(1)
   })
 
-  test.each([{ 'kv-revision': '' }, { 'kv-revision': '1.5' }, { 'kv-cluster': '' }])(
-    'that is answered with %j says nothing of a node',
-    async (headers) => {
-      const node = await fake()
-      const kv = clientOf([node])
-      node.questionFault = () => ({ status: 200, body: '', headers })
-      for (const [, call] of [...writes, ...changes]) {
-        expect(await failure(call(kv))).toMatchObject({
-          ...{ code: 'unexpected_answer', written: 'no', endpoint: node.url },
-          message: `${node.url} answered, but not like a quorate node: Kv-Cluster or Kv-Revision is missing or malformed`,
-        })
-      }
-      expect(node.seen).toEqual([])
-      expect(kv.revision).toBe(0)
-    },
-  )
+  const NO_REVISION = 'Kv-Revision is missing or malformed'
+  test.each<[Record<string, string>, string]>([
+    [{ 'kv-revision': '' }, NO_REVISION],
+    [{ 'kv-revision': '1.5' }, NO_REVISION],
+    [{ 'kv-cluster': '' }, 'it does not name its cluster'],
+  ])('that is answered with %j says nothing of a node', async (headers, why) => {
+    const node = await fake()
+    const kv = clientOf([node])
+    node.questionFault = () => ({ status: 200, body: '', headers })
+    for (const [, call] of [...writes, ...changes]) {
+      expect(await failure(call(kv))).toMatchObject({
+        ...{ code: 'unexpected_answer', written: 'no', endpoint: node.url },
+        message: `${node.url} answered, but not like a quorate node: ${why}`,
+      })
+    }
+    expect(node.seen).toEqual([])
+    expect(kv.revision).toBe(0)
+  })
 })
 
 describe('a client that is closed', () => {

@@ -133,7 +133,8 @@ export const answered = (status: number, body: unknown, headers: Record<string, 
   body: Buffer.from(JSON.stringify(body)),
 })
 
-export const OK = answered(200, {})
+/** Named as every node does. */
+export const OK = answered(200, {}, { 'kv-cluster': '77' })
 
 export const refusal = (
   status: number,

@@ -10,7 +10,7 @@ import {
   UnavailableError,
 } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
-import { answering, clientOf, failure, fake, noQuorumForLong } from './with-fakes.ts'
+import { answering, clientOf, failure, fake, freezeTime, noQuorumForLong } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, requests: 0, questions: 0, probes: 0 }
 async function all<T>(records: AsyncIterable<T>): Promise<T[]> {
@@ -184,6 +184,85 @@ test('what does not name its cluster is no node: neither what it found nor what 
   node.faults.push({ status: 200, body: { end: true, count: 0 }, headers })
   expect(await failure(all(kv.list({ snapshot: true })))).toMatchObject({ written: 'no', endpoint: node.url })
   expect((await kv.get('k'))?.text()).toBe('v')
+})
+
+describe('where another program has taken the address of a node', () => {
+  const page = '<html>welcome</html>'
+  const pages: [number, unknown][] = [
+    [200, page],
+    [200, { ok: true }],
+    [204, ''],
+    [302, page],
+    [403, page],
+    [404, page],
+    [404, { code: 'not_found' }],
+    [500, page],
+  ]
+  const strange = (status: number, body: unknown) => () => ({ status, body, headers: { 'kv-cluster': '' } })
+
+  test.each(pages)('and answers %d %j, the others are asked', async (status, body) => {
+    freezeTime()
+    const [stranger, node] = [await fake('n9'), await fake()]
+    stranger.fault = strange(status, body)
+    stranger.questionFault = strange(status, body)
+    const calls: ((kv: Client) => Promise<unknown>)[] = [
+      (kv) => kv.put('k', 'v'),
+      (kv) => kv.get('k'),
+      (kv) => kv.get('none'),
+      (kv) => all(kv.list()),
+      (kv) => all(kv.list({ snapshot: true })),
+      (kv) => kv.count(),
+      (kv) => kv.settings(),
+      (kv) => kv.delete('k'),
+    ]
+    const results: unknown[][] = []
+    for (const endpoints of [[node], [stranger, node], [stranger, node], [stranger, node]]) {
+      const told: unknown[] = []
+      for (const call of calls) {
+        // A new one: it may begin with either.
+        const kv = clientOf(endpoints)
+        told.push(JSON.stringify(await call(kv), (name, value) => (/revision/i.test(name) ? 0 : value)))
+        expect(kv[inspect]()).toEqual(AT_REST)
+      }
+      results.push(told)
+    }
+    for (const told of results) expect(told).toEqual(results[0])
+    expect(stranger.contents).toEqual({})
+  })
+
+  test('it is passed over for a while, and says nothing of how fresh a read is', async () => {
+    freezeTime()
+    const [stranger, node] = [await fake('n9'), await fake()]
+    stranger.fault = strange(404, page)
+    const kv = clientOf([stranger, node])
+    const told: unknown[] = []
+    for (let n = 0; n < 8; n++) await kv.get('k', { onAnswer: (info) => told.push(info.node) })
+    expect(told).toEqual(Array.from({ length: 8 }, () => 'n1'))
+    expect(stranger.seen.length).toBe(1)
+  })
+
+  test('a change that must not be sent twice goes nowhere else', async () => {
+    const [stranger, node] = [await fake('n9'), await fake()]
+    const kv = clientOf([stranger, node])
+    await Promise.all([kv.get('a'), kv.get('b')])
+    stranger.fault = strange(404, page)
+    const [first, second] = await Promise.allSettled([kv.transferLeader('n2'), kv.transferLeader('n2')])
+    const reasons = [first, second].flatMap((end) => (end.status === 'rejected' ? [end.reason] : []))
+    expect(reasons).toEqual([expect.objectContaining({ code: 'unexpected_answer', written: 'unknown' })])
+    expect(node.asked.filter(({ method }) => method === 'POST').length).toBe(1)
+  })
+
+  test('and no node is left, the outcome of a write is unknown', async () => {
+    const [stranger, other] = [await fake('n9'), await fake()]
+    const kv = clientOf([stranger, other], { timeoutMs: 300 })
+    await kv.get('k')
+    stranger.fault = strange(404, page)
+    for (const rest of [strange(200, page), () => noQuorumForLong, () => 'cut' as const]) {
+      other.fault = rest
+      expect(await failure(kv.put('k', 'v'))).toMatchObject({ written: 'unknown' })
+      expect(await failure(kv.get('k'))).toMatchObject({ written: 'no' })
+    }
+  })
 })
 
 describe('an answer to another question', () => {

@@ -495,4 +495,22 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M605',
+    title: 'a put fails because another program has taken the address of one node',
+    why: 'Where three nodes are named and one address is stale, a third of all writes ends with an unknown outcome.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [edit(CALL, "error.code === 'wrong_cluster' || this.#call.kind === 'bare'", 'true')],
+  },
+  {
+    id: 'M606',
+    title: 'a page of another program ends a read that a node would have answered',
+    why: 'Where three nodes are named and one address is stale, a third of all reads fails.',
+    layers: UNIT,
+    tests: [STRANGE],
+    edits: [
+      edit(CALL, 'if (isServed && !isOfNode(answer.headers)) {', 'if (isServed && this.#deadline < 0) {'),
+    ],
+  },
 ]
