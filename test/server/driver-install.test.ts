@@ -1,0 +1,153 @@
+// A follower whose state is replaced by a snapshot: what waited for entries that the snapshot covers is told at once, also where nothing comes behind
+// it. In virtual time; its leader is this test.
+
+import { crc32 } from 'node:zlib'
+import { expect, test } from 'vitest'
+import { encodeState, initialState } from '../../src/kv/index.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  ENTRY_NOOP,
+  type Entry,
+  encodeAppliedState,
+  type Message,
+  newFrame,
+  sealFrame,
+  stampFrame,
+} from '../../src/raft/index.ts'
+import { Driver } from '../../src/server/driver.ts'
+import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
+import type { Network, ReadOptions, Result } from '../../src/server/types.ts'
+import type { SnapshotSource } from '../../src/storage/types.ts'
+import { ask, putOf } from '../kv/store.ts'
+import { memoryDisk, openDisk } from '../storage/replicas.ts'
+import { applied, hardState, identity } from '../storage/samples.ts'
+import { VirtualClock } from './virtual-clock.ts'
+
+const SELF = identity.replicaId
+const LEADER = asReplicaId('2')
+const TERM = asTerm(2)
+const DISK_MS = 2
+/** More than one slice of applying takes. */
+const LAST = asIndex(60)
+/** Nobody is to wait for that long. */
+const PATIENCE_MS = 60_000
+
+async function follower() {
+  const clock = new VirtualClock()
+  const members = [SELF, LEADER].map((id) => ({ id, name: `n${id.length}`, peer: `${id}:1`, url: '' }))
+  const raft = encodeAppliedState({
+    configuration: {
+      ...{ voters: [LEADER, SELF], members, votersOutgoing: [], learners: [] },
+      ...{ learnersNext: [], demoted: [], removed: [] },
+    },
+    leases: { on: false, durationMs: 500 },
+  })
+  const record = { ...applied(1, 1), raft, kv: encodeState(initialState()) }
+  const disk = memoryDisk({ hardState: hardState(1, 1), applied: record })
+  let isOpen = false
+  const storage = await openDisk(disk, (_, complete) =>
+    isOpen ? void clock.after(DISK_MS, complete) : void setImmediate(complete),
+  )
+  isOpen = true
+  const sent: Message[] = []
+  const network: Network = {
+    ...{ setPeers() {}, sendStateHash() {}, sendSnapshot() {}, close() {} },
+    send: (message) => sent.push(message),
+    inspect: () => ({}),
+  }
+  const ends: unknown[] = []
+  const driver = new Driver({
+    ...{ clock, storage, raftLimits, random: () => 0, timing: raftTiming },
+    // So that the entries of one append are not all applied at once.
+    limits: { ...driverLimits, scrubEveryMs: 1e9, applySliceMs: 0 },
+    observer: { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} },
+    disk: {
+      ...{ freeBytes: () => Number.POSITIVE_INFINITY, hasReserve: false },
+      ...{ takeReserve() {}, giveBackReserve() {} },
+    },
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
+    peerAddress: () => 'n1:1',
+    onEnd: (end) => ends.push(end),
+  })
+  driver.start(network)
+  const from = { from: LEADER, to: SELF, term: TERM }
+  const append = (entries: readonly Entry[], commit: number): void =>
+    driver.message({
+      ...{ ...from, type: 'append', prevIndex: asIndex(1), prevTerm: asTerm(1), entries },
+      ...{ commit: asIndex(commit), round: 0 },
+    })
+  append([], 1)
+  clock.advance(10)
+  const meta: SnapshotSource['meta'] = {
+    ...{ index: LAST, term: TERM, stateHash: 0n },
+    applied: { ...record, index: LAST, term: TERM },
+  }
+  return { clock, driver, sent, ends, from, append, meta }
+}
+
+/** Complete, and not the state yet. */
+function stage({ clock, driver, meta }: Awaited<ReturnType<typeof follower>>): void {
+  let staged = false
+  driver.snapshotOffered(LEADER, TERM, 's', meta, (refuse, sink) => {
+    expect(refuse).toBeUndefined()
+    sink?.finish((error) => {
+      staged = error === undefined
+    })
+  })
+  clock.advance(10 * DISK_MS)
+  expect(staged).toBe(true)
+}
+
+const linearizable: ReadOptions = {
+  ...{ consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
+  timeoutMs: PATIENCE_MS,
+}
+
+test('a read that waits for its index is served when a snapshot brings it', async () => {
+  const node = await follower()
+  const { clock, driver, sent, from, meta } = node
+  const results: Result<unknown>[] = []
+  driver.read(linearizable, (result) => results.push(result))
+  clock.advance(1)
+  const asked = sent.find((message) => message.type === 'read-index')
+  if (asked === undefined) throw new Error('the leader was not asked')
+  driver.message({
+    ...{ ...from, type: 'read-index-answer', request: asked.request, index: LAST },
+    ...{ refusal: undefined, lease: false, commit: asIndex(1) },
+  })
+  stage(node)
+  expect(results).toEqual([])
+  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  clock.advance(10 * DISK_MS)
+  expect(results).toMatchObject([{ ok: true, value: { served: 'linearizable' } }])
+  expect(node.ends).toEqual([])
+})
+
+test('a proposal whose result a snapshot hides is told so', async () => {
+  const node = await follower()
+  const { clock, driver, sent, append, meta } = node
+  const results: Result<unknown>[] = []
+  driver.propose(ask(putOf('k', 'v')), PATIENCE_MS, (result) => results.push(result))
+  clock.advance(10)
+  const forwarded = sent.find((message) => message.type === 'forward')
+  const own = forwarded?.proposals[0]?.frame
+  if (own === undefined) throw new Error('nothing was forwarded')
+  stage(node)
+  // It is the last of more entries than are applied at once; the snapshot goes one further.
+  const entries = Array.from({ length: LAST - 2 }, (_, at): Entry => {
+    const index = asIndex(at + 2)
+    const header = { kind: ENTRY_NOOP, version: 1, proposer: LEADER, boot: 1, seq: 0 }
+    const frame = index === LAST - 1 ? own : sealFrame(newFrame(header, 0), crc32)
+    stampFrame(frame, TERM, index, 0)
+    return { index, term: TERM, frame }
+  })
+  append(entries, LAST - 1)
+  expect(driver.inspect()).toMatchObject({ 'proposals.waiting': 1 })
+  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  clock.advance(10 * DISK_MS)
+  expect(results).toMatchObject([{ ok: false, problem: { code: 'outcome_unknown', written: 'unknown' } }])
+  expect(driver.inspect()).toMatchObject({ 'proposals.waiting': 0, 'proposals.committed': 0 })
+  expect(node.ends).toEqual([])
+})
