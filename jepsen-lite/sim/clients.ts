@@ -8,7 +8,9 @@ import {
   DEFAULT_SETTINGS,
   dataKey,
   decodeKeyRow,
+  decodeState,
   type Request,
+  SETTING_RULES,
   type Settings,
 } from '../../src/kv/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
@@ -126,10 +128,12 @@ export class Clients {
     const id = this.#recorder.invoke(name, process.name, { f: 'put', key: 'probe', value: name })
     const request: Request = { command, idempotency: undefined, principal: name }
     this.#world.invariants.asked(request)
+    const asked = { process, floor: this.#floorAt(this.#world.time.now) }
     driver.propose(request, 2000, (result) => {
       done(result.ok)
       if (result.ok) {
-        const { outcome } = result.value
+        const { outcome, replayed } = result.value
+        this.#judge(request, asked, process.replica.applied, shown(outcome), replayed)
         this.#raise(process.replica.applied)
         if (outcome.kind === 'refused') this.#recorder.fail(id, outcome.code)
         else this.#recorder.ok(id, resultOf(outcome, false))
@@ -143,7 +147,7 @@ export class Clients {
   #change(client: Client, process: Process, driver: Driver, op: Op, key: string): void {
     const principal = `${client.name}.${client.sent++}`
     const value = sized(principal, op.x)
-    const token = op.kind === 'once' ? `t-${principal}` : undefined
+    const token = op.kind === 'once' ? longOrShort(`t-${principal}`, op.x) : undefined
     const since = token !== undefined && op.x % 2 === 1 ? asRevision(Math.max(1, client.revision)) : undefined
     const idempotency = token === undefined ? undefined : { token, since }
     const command = this.#command(client, op, key, value)
@@ -251,7 +255,13 @@ export class Clients {
   }
 
   /** The answer is what the log says, and comes after all that had ended when the operation began. */
-  #judge(request: Request, open: Open, index: number, outcome: string, replayed: boolean): void {
+  #judge(
+    request: Request,
+    open: Pick<Open, 'process' | 'floor'>,
+    index: number,
+    outcome: string,
+    replayed: boolean,
+  ): void {
     const { invariants } = this.#world
     const effect = invariants.committed[index]?.effect
     const { principal } = request
@@ -439,9 +449,10 @@ export class Clients {
       )
   }
 
-  /** Every key that there ever was on a node, against the log. */
+  /** Every key that there ever was on a node, and what it counts, against the log. */
   final(process: Process, driver: Driver): void {
     const index = process.replica.applied
+    this.#compareCounts(process)
     const rows = this.#world.invariants.model.keys.flatMap((key) => {
       const stored = driver.get(dataKey(bytes(key)))
       const row = stored === undefined ? null : decodeKeyRow(bytes(key), stored)
@@ -450,6 +461,20 @@ export class Clients {
       return found === null ? [] : [{ key, value: found.value, modRevision: found.modRevision }]
     })
     this.#recorder.final(process.name, driver.revision, process.replica.stateHash.toString(16), rows)
+  }
+
+  /** What limits are held against: a count that is not given back is felt long after. */
+  #compareCounts({ name, storage }: Process): void {
+    const { model } = this.#world.invariants
+    if (storage === undefined || storage.applied.index !== model.index) return
+    const { revision, settings, storeBytes, keys, tokens } = decodeState(storage.applied.kv)
+    const held = { revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes }
+    const { counts } = model
+    if (JSON.stringify(held) !== JSON.stringify(counts))
+      throw this.#wrong(
+        'KV-5',
+        `${name} counts ${JSON.stringify(held)}, the log says ${JSON.stringify(counts)}`,
+      )
   }
 
   // ---- the history
@@ -536,7 +561,7 @@ export class Clients {
 
 /** One of the limits, as small as a few keys can reach, or as it is at first. */
 function settingsOf(x: number): Partial<Settings> {
-  switch (x % 5) {
+  switch (x % 7) {
     case 0:
     case 1:
       return { idempotencyTokensMax: 1 + (x % 20) }
@@ -546,9 +571,13 @@ function settingsOf(x: number): Partial<Settings> {
       return {
         storeBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.storeBytesMax : 10 + (x % 97) * (1 + (x % 3) * 10),
       }
+    case 4:
+      return { idempotencyBytesMax: SETTING_RULES.idempotencyBytesMax.min * (x % 4 === 0 ? 4 : 1) }
+    case 5:
+      return { keyBytesMax: x % 2 === 0 ? 1 + (x % 4) : DEFAULT_SETTINGS.keyBytesMax }
     default:
       return {
-        valueBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.valueBytesMax : 4 + (x % 7) * (1 + (x % 3) * 10),
+        valueBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.valueBytesMax : 4 + (x % 11) * (1 + (x % 3) * 6),
       }
   }
 }
@@ -558,6 +587,9 @@ function sized(name: string, x: number): string {
   const size = new Choices(x + 1).pick([0, 0, 0, 15, 40, 130, 300, 300])
   return name.padEnd(size, '~')
 }
+
+/** A few long ones are as many bytes as the store remembers at least. */
+const longOrShort = (token: string, x: number): string => token.padEnd(new Choices(x + 2).pick([0, 250]), '~')
 
 function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Listed): Seen {
   const last = rows.at(-1)

@@ -2,7 +2,13 @@
 // made whole and connected, everything else stays broken for good, and within a bounded time that majority must have a leader, take writes at
 // every member, and agree. What is stuck otherwise is a violation like any other.
 
-import { type Configuration, decodeAppliedState, isVoter, type ReplicaId } from '../../src/raft/index.ts'
+import {
+  type Configuration,
+  decodeAppliedState,
+  isMember,
+  isVoter,
+  type ReplicaId,
+} from '../../src/raft/index.ts'
 import type { ReadOptions, Request } from '../../src/server/types.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
@@ -203,12 +209,17 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
 
 /** Replicas that were removed while nobody could tell them, and that come back now. */
 function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefined): Machine[] {
+  const { invariants } = cluster
+  if (configuration === undefined) return []
+  // Those who should remember it are not asked who was removed.
+  const wasRemoved = (id: ReplicaId): boolean =>
+    !isMember(configuration, id) && invariants.firstWith((earlier) => isMember(earlier, id)) > 0
   // Where silence ends no connection, one that has nothing to say may rely for good on one that its peer has closed while they were cut off.
   if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
     ({ replica, suspect, joining, removed, retired, place }) =>
       replica !== undefined &&
-      configuration?.removed.includes(replica.id) &&
+      wasRemoved(replica.id) &&
       !(suspect || joining || removed || retired) &&
       bits(cluster.seed, DRAW.core, place, 3) % 4 > 0,
   )

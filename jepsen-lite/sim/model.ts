@@ -32,6 +32,8 @@ export interface Effect {
 interface Token {
   readonly asked: string
   readonly outcome: string
+  /** What remembering it takes of `idempotencyBytesMax`. */
+  readonly bytes: number
   readonly revision: number
   readonly clusterTimeMs: number
 }
@@ -51,6 +53,7 @@ export class Model {
   readonly #revisions: number[] = [1, 1]
   /** In the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
+  #tokenBytes = 0
   #settings = { ...DEFAULT_SETTINGS }
   /** Of keys and values. */
   #storeBytes = 0
@@ -126,6 +129,14 @@ export class Model {
     return this.#revisions[index] ?? this.revision
   }
 
+  /** As of the newest entry. */
+  get counts() {
+    return {
+      ...{ revision: this.revision, settings: this.#settings, storeBytes: this.#storeBytes },
+      ...{ keys: this.keysAt(this.#index).length, tokens: this.#tokens.size, tokenBytes: this.#tokenBytes },
+    }
+  }
+
   /** Every key that there ever was. */
   get keys(): string[] {
     return [...this.#versions.keys()].sort()
@@ -139,19 +150,19 @@ export class Model {
     const { idempotency, principal } = request
     if (idempotency === undefined) {
       const outcome = this.#execute(request)
-      this.#evict(false)
+      this.#evict(0)
       return { principal, outcome, replayed: false, keyed: false }
     }
     const asked = JSON.stringify([principal, plainly(request)])
     const known = this.#tokens.get(idempotency.token)
     const refused = (code: string): Effect => {
-      this.#evict(false)
+      this.#evict(0)
       return { principal, outcome: `refused ${code} at ${this.revision}`, replayed: false, keyed: true }
     }
     if (request.command.kind !== 'settings' && request.command.prev) return refused('bad_request')
     if (known !== undefined && known.asked !== asked) return refused('idempotency_key_reused')
     if (known !== undefined) {
-      this.#evict(false)
+      this.#evict(0)
       return { principal, outcome: known.outcome, replayed: true, keyed: true }
     }
     const { since } = idempotency
@@ -160,24 +171,28 @@ export class Model {
       return refused('idempotency_expired')
     const isAhead = since !== undefined && since > this.revision
     const outcome = isAhead ? `refused bad_request at ${this.revision}` : this.#execute(request)
-    this.#evict(true)
+    const bytes = bytesToRemember(idempotency.token, outcome)
+    this.#evict(bytes)
+    this.#tokenBytes += bytes
     this.#tokens.set(idempotency.token, {
-      asked,
-      outcome,
+      ...{ asked, outcome, bytes },
       revision: this.revision,
       clusterTimeMs: this.#clusterTimeMs,
     })
     return { principal, outcome, replayed: false, keyed: true }
   }
 
-  #evict(incoming: boolean): void {
-    const { idempotencyTokensMax, idempotencyAgeMsMax } = this.#settings
+  /** To make room for `incoming` bytes; 0: for nothing. */
+  #evict(incoming: number): void {
+    const { idempotencyTokensMax, idempotencyBytesMax, idempotencyAgeMsMax } = this.#settings
     let evicted = 0
-    for (const [token, { revision, clusterTimeMs }] of this.#tokens) {
-      const tooMany = this.#tokens.size + (incoming ? 1 : 0) > idempotencyTokensMax
+    for (const [token, { revision, clusterTimeMs, bytes }] of this.#tokens) {
+      const tooMany = this.#tokens.size + (incoming > 0 ? 1 : 0) > idempotencyTokensMax
+      const tooLarge = this.#tokenBytes + incoming > idempotencyBytesMax
       const tooOld = this.#clusterTimeMs - clusterTimeMs > idempotencyAgeMsMax
-      if ((!tooMany && !tooOld) || evicted++ >= EVICTIONS_PER_ENTRY_MAX) return
+      if (!(tooMany || tooLarge || tooOld) || evicted++ >= EVICTIONS_PER_ENTRY_MAX) return
       this.#tokens.delete(token)
+      this.#tokenBytes -= bytes
       this.evicted++
       this.#horizon = revision
     }
@@ -194,6 +209,9 @@ export class Model {
     const before = this.at(key, this.#index)
     const { condition } = command
     const refused = (code: string): string => `refused ${code} at ${this.revision}`
+    // What is there can always be deleted.
+    const isLong = key.length > this.#settings.keyBytesMax
+    if (isLong && (command.kind === 'put' || before === null)) return refused('key_too_long')
     if (command.kind === 'put' && command.value.length > this.#settings.valueBytesMax)
       return refused('value_too_large')
     const matches = (tags: 'any' | readonly number[]): boolean =>
@@ -249,6 +267,26 @@ export function shown(outcome: Outcome): string {
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
   }
+}
+
+/** Two rows, as docs/SPEC.md has them: the token and its outcome, and its place in the order of tokens. */
+function bytesToRemember(token: string, outcome: string): number {
+  const rows = [1 + token.length + FINGERPRINT_BYTES, 1 + 8 + ORDER_BYTES + token.length]
+  return outcomeBytes(outcome) + rows.reduce((sum, bytes) => sum + bytes)
+}
+
+const FINGERPRINT_BYTES = 8
+/** Cluster time, revision, size. */
+const ORDER_BYTES = 8 + 8 + 4
+
+/** Of an outcome in the words of `shown`: its kind and its revision, and what there is of three numbers, a flag or all settings. */
+function outcomeBytes(outcome: string): number {
+  const head = 1 + 8
+  if (outcome.startsWith('put')) return head + 3 * 8
+  if (outcome.startsWith('deleted')) return head + 1
+  if (outcome.startsWith('failed')) return head + 1 + (outcome.endsWith('nothing') ? 0 : 3 * 8)
+  if (outcome.startsWith('settings')) return head + 1 + 9 * Object.keys(DEFAULT_SETTINGS).length
+  return head + 1 + 2 * 8
 }
 
 const textOf = (request: Request): string =>

@@ -2,7 +2,7 @@
 // over and over, with other details each time. Most of them wait for a trigger (waiting.ts), because what matters lasts a few milliseconds.
 //
 // `leases`: leaders that somebody has followed, and that still answer. Their answers come late, they cannot be heard, their clock is slow,
-// they have handed over and do not know it, those who promised to respect them have forgotten it in a crash; and whenever somebody else's
+// they have handed over and do not know it, or in vain, they apply slowly, those who promised to respect them have forgotten it in a crash; and whenever somebody else's
 // write is done, a client reads there.
 //
 // `elections`: one after the other. Bare majorities that have one member in common, taken away from a leader in the moment in which it commits;
@@ -114,6 +114,31 @@ const handedOver: Scene = (dice, { electionMaxMs }, at) => [
   { at, kind: 'transfer', target: 'leader', to: follower(dice) },
 ]
 
+/**
+ * It hands over, gives that up since nothing comes of it, and trusts its followers again; what it has asked for arrives only then, and it hears nothing
+ * of what comes of that.
+ */
+const handedOverInVain: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
+  const to = follower(dice)
+  const delayMs = Math.round((electionMaxMs * dice.int(11, 20)) / 10)
+  return [
+    { at: at - 1, kind: 'slow-link', from: 'leader', to, delayMs, ms: dice.int(5, electionMinMs) },
+    { at, kind: 'transfer', target: 'leader', to },
+    {
+      ...{ at: at + electionMaxMs, when: 'candidate', kind: 'half-deaf', target: 'leader' },
+      ...{ unheardBy: nobody, deafTo: everybody, ...plainly(2 * electionMaxMs) },
+    },
+  ]
+}
+
+/** It applies slowly: others have applied, and told their clients, what it has not. */
+const lagging: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
+  {
+    ...{ at, kind: 'slow-apply', target: 'leader', ms: dice.int(1, 4) * electionMaxMs },
+    entryMs: dice.int(5, electionMinMs / 2),
+  },
+]
+
 /** It is stopped for about as long as its lease lasts. */
 const stopped: Scene = (dice, { leaseMs }, at) => [
   { at, kind: 'pause', target: 'leader', ms: dice.int(leaseMs / 2, 2 * leaseMs) },
@@ -172,6 +197,10 @@ const LEASES: readonly Scene[] = [
   cutOff,
   cutOff,
   handedOver,
+  handedOverInVain,
+  handedOverInVain,
+  lagging,
+  lagging,
   forgotten,
   forgotten,
   shortened,
@@ -281,7 +310,7 @@ export function drawJointElections(dice: Dice, { ms, electionMaxMs, delayMs, jit
 // ---- clients
 
 /** Beside two for each machine. */
-const WATCHERS = 6
+const WATCHERS = 7
 
 /** Writes at whoever was just elected, and at whoever leads no more and does not know it; and reads there once a write is done elsewhere. */
 export function drawWatchers(theme: LeadershipTheme, dice: Dice, { ms, nodes, keys }: Config): Op[] {
@@ -301,6 +330,8 @@ export function drawWatchers(theme: LeadershipTheme, dice: Dice, { ms, nodes, ke
     })
     op(at, 4, { kind: 'put', node: 'stale-leader', when: 'elected', after: dice.int(0, 50) })
     op(at, 5, { kind: 'put', node: 'leader', when: 'answered', after: dice.int(150, 400) })
+    // Whoever leads is asked as well: it may have applied less than whoever has answered.
+    if (theme === 'leases') op(at, 6, { kind: 'lease', node: 'leader', when: 'answered' })
   }
   return ops
 }

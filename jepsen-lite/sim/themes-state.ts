@@ -253,14 +253,20 @@ const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
 
 // ---- clients
 
-/** Each machine is asked how old its state is, and asked to write, by turns; and whoever leads no more is asked most. */
-export function drawAgeWatchers(dice: Dice, { ms, nodes, spares, electionMinMs, keys }: Config): Op[] {
+/**
+ * Each machine is asked how old its state is, and asked to write, by turns; and whoever leads no more is asked most. Under leases a leader that applies
+ * slowly is asked for what others have applied, and told their clients, before it has.
+ */
+export function drawAgeWatchers(
+  dice: Dice,
+  { ms, nodes, spares, electionMinMs, keys, leases }: Config,
+): Op[] {
   const machines = nodes + spares
   const ops: Op[] = []
   const stepMs = Math.max(10, electionMinMs / 15)
   for (let time = 1000; time < ms; time += stepMs) {
     const place = dice.int(0, machines)
-    const kind = dice.pick('stale', 'stale', 'put', 'put', 'get')
+    const kind = dice.pick('stale', leases === 1 ? 'lease' : 'stale', 'put', 'put', 'get')
     ops.push({
       ...{ at: Math.round(time), kind, client: kind === 'put' ? machines + place : place },
       ...{ node: dice.chance(0.1) ? 'stale-leader' : place, key: dice.int(0, keys), x: dice.int(0, 1000) },

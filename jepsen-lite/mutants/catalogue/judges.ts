@@ -536,11 +536,7 @@ export const JUDGES: readonly Mutant[] = [
     'K63',
     'who has sent no token may be answered as a repeat',
     'The answer to another request passes for the own one, where both say the same.',
-    [
-      `${CHECKER}/idempotency.ts`,
-      'outcome.result.replayed !== true',
-      'outcome.result.replayed !== undefined',
-    ],
+    [`${CHECKER}/idempotency.ts`, 'outcome.result.replayed !== true', 'outcome.result.replayed !== null'],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
   judge(
@@ -549,5 +545,16 @@ export const JUDGES: readonly Mutant[] = [
     'A store that applies a request twice and answers alike passes, where the first answer does not say whether it is one.',
     [`${CHECKER}/idempotency.ts`, 'end < first.start', 'end < 0'],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
+  ),
+  judge(
+    'K65',
+    'the simulator does not ask what a store counts',
+    'Bytes or tokens that are not given back are felt only where a limit is reached, long after.',
+    [
+      'jepsen-lite/sim/clients.ts',
+      'storage === undefined || storage.applied.index !== model.index',
+      'storage === undefined || model.index >= 0',
+    ],
+    ['test/jepsen-lite/sim/oracle.test.ts'],
   ),
 ]

@@ -2,6 +2,7 @@
 // other, and every replica holds the same wrong bytes. Only the request as its client sent it tells.
 
 import { expect, test, vi } from 'vitest'
+import type { KvState as State } from '../../../src/kv/index.ts'
 
 type Codec = typeof import('../../../src/kv/request.ts')
 
@@ -18,6 +19,20 @@ vi.mock(import('../../../src/kv/request.ts'), async (original) => {
   }
 })
 
+type Apply = typeof import('../../../src/kv/apply.ts')
+
+let miscount: (state: State) => State = (state) => state
+
+vi.mock(import('../../../src/kv/apply.ts'), async (original) => {
+  const { applyEntry }: Apply = await original()
+  return {
+    applyEntry: function* (...entry) {
+      const applied = yield* applyEntry(...entry)
+      return { ...applied, state: miscount(applied.state) }
+    },
+  }
+})
+
 const { generate, runSchedule } = await import('../../../jepsen-lite/sim/index.ts')
 
 test('a codec that damages every value is found, although all replicas agree and every read shows what was stored', () => {
@@ -28,4 +43,19 @@ test('a codec that damages every value is found, although all replicas agree and
     body[end - 1] = (body[end - 1] ?? 0) ^ 1
   }
   expect(runSchedule(schedule).violation?.invariant).toBe('ANSWER-6')
+})
+
+test('a count that is not given back is found, although all replicas agree and no limit is reached', () => {
+  const drawn = generate(1, 3)
+  const config = { ...drawn.config, ms: 8000 }
+  const schedule = { ...drawn, config, faults: [], ops: drawn.ops.filter(({ kind }) => kind !== 'settings') }
+  damage = () => {}
+  for (const lie of [
+    (state: State) => ({ ...state, keys: state.keys + 1 }),
+    (state: State) => ({ ...state, storeBytes: state.storeBytes + 1 }),
+    (state: State) => ({ ...state, tokens: { ...state.tokens, bytes: state.tokens.bytes + 1 } }),
+  ]) {
+    miscount = lie
+    expect(runSchedule(schedule).violation?.invariant).toBe('KV-5')
+  }
 })
