@@ -122,6 +122,19 @@ describe('a snapshot', () => {
     expect([bench.raft.installing, bench.takeOf('append-accepted')]).toMatchObject([false, [{ index: 2 }]])
   })
 
+  test('may hold that a joint configuration was left: whom that let go is needed until a majority has applied it', () => {
+    const bench = new Bench({ terms: [1], term: 1 })
+    expect(bench.raft.settled).toBe(true)
+    arrives(bench, { index: 5, term: 1 })
+    bench.settle()
+    const heartbeat = { type: 'heartbeat', from: 2, term: 1, commit: asIndex(5), round: 1 } as const
+    const settled = [4, 5].map((index) => {
+      bench.receive({ ...heartbeat, confirmed: undefined, appliedByMajority: asIndex(index) })
+      return bench.raft.settled
+    })
+    expect(settled).toEqual([false, true])
+  })
+
   test('cannot be of a later term than its leader', () => {
     expect(() => arrives(new Bench({ term: 3 }), { index: 5, term: 4 })).toThrow(InvariantError)
   })
