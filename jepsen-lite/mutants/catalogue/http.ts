@@ -573,7 +573,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'A client that takes its answer slowly, and asks again at that moment, loses the rest of the answer.',
     layers: UNIT,
     tests: SLOW_TESTS,
-    edits: [edit(HTTP_LANE, '    this.server.closeIdleConnections = () => this.closeIdle()\n', '')],
+    edits: [edit(HTTP_LANE, '    this.server.closeIdleConnections = () => {}\n', '')],
   },
   {
     id: 'M578',
@@ -597,5 +597,13 @@ export const HTTP_FRONT: readonly Mutant[] = [
       ),
       edit(TURNS, '      else next()\n    }\n', '      else next()\n    }\n    return result\n'),
     ],
+  },
+  {
+    id: 'M580',
+    title: 'a node that stops ends idle connections at once',
+    why: 'Clients that have just had an answer, and ask again, get none, and do not know what became of a change.',
+    layers: UNIT,
+    tests: LANE_TESTS,
+    edits: [edit(`${HTTP}/server.ts`, 'const CLOSE_IDLE_MS = 50', 'const CLOSE_IDLE_MS = 1')],
   },
 ]

@@ -58,8 +58,8 @@ export class HttpLane {
     // The bytes of a head are bounded, not its fields: some versions of Node drop those beyond a number in silence, conditions among them.
     this.server.maxHeadersCount = 0
     this.#closeIdle = this.server.closeIdleConnections.bind(this.server)
-    // Its close() calls this.
-    this.server.closeIdleConnections = () => this.closeIdle()
+    // Its close() calls this, at once.
+    this.server.closeIdleConnections = () => {}
     // Connections are the fast lane's until it gives them to node:http.
     this.#takeOver = this.server.listeners('connection') as ((stream: Duplex) => void)[]
     this.server.removeAllListeners('connection')

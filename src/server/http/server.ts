@@ -73,6 +73,12 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => new 
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MS_MAX = 20
 
+/**
+ * A node that stops ends idle connections after this pause. Clients that have just had an answer ask again: a connection that ended meanwhile
+ * would leave them without one, and with a change whose outcome they do not know.
+ */
+const CLOSE_IDLE_MS = 50
+
 /** Refused connections that are being told so; those beyond are closed without a word. */
 const REFUSED_MAX = 16
 
@@ -167,9 +173,12 @@ class Front implements HttpServer {
     this.#connections.closing()
     // A connection whose answer was already on its way when closing began falls idle later.
     const sweep = setInterval(() => {
-      this.#httpLane.closeIdle()
-      this.#fastLane.closeIdle()
-    }, 10)
+      // What arrived while the event loop was busy is read first.
+      setImmediate(() => {
+        this.#httpLane.closeIdle()
+        this.#fastLane.closeIdle()
+      })
+    }, CLOSE_IDLE_MS)
     const late = setTimeout(cut, this.#limits.closeMsMax)
     await closed
     await this.#connections.closed()

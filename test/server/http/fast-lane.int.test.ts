@@ -676,6 +676,26 @@ describe('closing', () => {
     expect(node.asked).toHaveLength(2)
   })
 
+  test.each([
+    ['the fast lane', async ({ port }: Served) => new Client(port)],
+    ['node:http', onNodeHttp],
+  ])('on %s answers what is on its way when it begins', async (_, connected) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve()
+    const [client, idle] = [await connected(served), await connected(served)]
+    for (const each of [client, idle])
+      expect(statusOf(await (await each.send(put('a', '1'))).answer())).toBe(200)
+    const closed = served.http.close({ graceful: true })
+    vi.advanceTimersByTime(40)
+    await client.send(put('a', '2'))
+    expect(await client.answer()).toMatch(/^HTTP\/1.1 200 .*\r\nConnection: close\r\n/s)
+    vi.advanceTimersByTime(40)
+    expect([await client.rest(), await idle.rest()]).toEqual(['', ''])
+    await closed
+    expect(served.node.asked).toHaveLength(3)
+  })
+
   test('without grace cuts', async () => {
     const { http, port, node } = await serve()
     const { release } = holding(node)

@@ -198,7 +198,8 @@ test.each([
     // The client has taken little of it.
     expect(await settled(served, () => served.http.inspect().answerBytes)).toBe(0)
     const closed = served.http.close({ graceful: true })
-    vi.advanceTimersByTime(10)
+    vi.advanceTimersByTime(50)
+    await new Promise((resolve) => setImmediate(resolve))
     await client.send(request)
     client.resume()
     expect((await client.rest()).endsWith(`\r\n\r\n${value}`)).toBe(true)
