@@ -46,6 +46,9 @@ interface HandedBatch {
 
 const none: readonly Entry[] = []
 
+/** How a slow write is forgotten, by every one that comes to its end. */
+const IDLE_DECAY = 0.75
+
 export class RaftLog {
   readonly #reader: LogReader
   #last: LogIndex
@@ -77,6 +80,7 @@ export class RaftLog {
   #lastWrite: WriteNumber = 0
   #storedWrite: WriteNumber = 0
   #storedAt: MonotonicMs = Number.NEGATIVE_INFINITY
+  #usualIdleMs = 0
   /** Commit index that is durable, and that will be with the newest write. */
   #storedCommit: LogIndex
   #writtenCommit: LogIndex
@@ -154,6 +158,10 @@ export class RaftLog {
   idleMs(now: MonotonicMs): number {
     const oldest = this.#pending[0]
     return oldest === undefined ? 0 : now - Math.max(oldest.since, this.#storedAt)
+  }
+  /** How long such a time was lately, at most: what the disk takes for a write. */
+  get usualIdleMs(): number {
+    return this.#usualIdleMs
   }
 
   inspect(): UnderWay {
@@ -341,6 +349,9 @@ export class RaftLog {
       number <= this.#lastWrite,
       () => `write ${number} is reported durable, but ${this.#lastWrite} was the last`,
     )
+    if (this.#pending.length > 0) {
+      this.#usualIdleMs = Math.max(this.idleMs(now), IDLE_DECAY * this.#usualIdleMs)
+    }
     this.#storedAt = now
     if (number <= this.#storedWrite) return
     this.#storedWrite = number

@@ -87,6 +87,9 @@ export const EARLY_READS_MAX = 10_000
 /** Rising. */
 const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
 
+/** A disk that is slow for all that is written has at most so many election time-outs for a write; beyond, it stalls. */
+const SLOW_DISK_MAX = 5
+
 /** A leader that is short of room and has handed over in vain tries again after so many election time-outs. */
 const HAND_OVER_AGAIN = 10
 
@@ -573,8 +576,18 @@ export class Raft {
     return { reason: 'storage-full', detail: `${where} nearly full` }
   }
 
+  /**
+   * A disk that takes long for all that is written does not stall: where all of them are slow nobody would do better, and if whoever leads gave that up
+   * for each write, nothing would be committed.
+   */
   #diskStalls(): boolean {
-    return this.#log.idleMs(this.#now) >= this.#timing.electionMinMs
+    const idleMs = this.#log.idleMs(this.#now)
+    return idleMs >= Math.max(this.#timing.electionMinMs, this.#twice(this.#log.usualIdleMs))
+  }
+
+  /** What is granted to a disk, here or elsewhere, for which `ms` is usual. */
+  #twice(ms: number): number {
+    return Math.min(2 * ms, SLOW_DISK_MAX * this.#timing.electionMaxMs)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -729,8 +742,8 @@ export class Raft {
     const obstacle =
       this.#whyNoCampaign() ?? (this.#isBound() ? 'bound to a leader by the lease setting' : undefined)
     if (obstacle === undefined) {
-      // Its own vote is still on its way to the disk: that of another term would only wait behind it.
-      if (this.#role === 'candidate' && !this.#votes.has(this.id)) this.#armElection()
+      // Its term or vote is still on its way to the disk: that of another term would only wait behind it.
+      if (this.#termWrite > this.#log.storedWrite) this.#armElection(this.#timing.failoverDelayMaxMs)
       else this.#preVote()
       return
     }
@@ -885,15 +898,15 @@ export class Raft {
   }
 
   /**
-   * Draws the next election time-out. `patienceMs`: how long a campaign takes at least, for one that fails over from a leader whose process
-   * is gone; it should not lose an election time-out to a tie.
+   * Draws the next election time-out. `patienceMs`: how long a campaign takes at least. One that fails over from a leader whose process is gone
+   * waits no longer than it must: it should not lose an election time-out to a tie.
    */
-  #armElection(patienceMs?: number): void {
+  #armElection(patienceMs = 0): void {
     const { electionMinMs, electionMaxMs } = this.#timing
     const delay =
-      patienceMs !== undefined && this.#now < this.#failoverUntil
+      patienceMs > 0 && this.#now < this.#failoverUntil
         ? patienceMs * (1 + this.#random())
-        : electionMinMs + this.#random() * (electionMaxMs - electionMinMs)
+        : Math.max(patienceMs, electionMinMs) + this.#random() * (electionMaxMs - electionMinMs)
     const { promiseMs } = this.#leases
     this.#electionAt = Math.max(this.#now + delay, this.#contactAt + promiseMs)
   }
@@ -1356,7 +1369,8 @@ export class Raft {
     if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
       this.#votes.set(this.id, true)
       // The others are asked only now, and their disks may take as long.
-      this.#armElection(2 * Math.max(this.#timing.failoverDelayMaxMs, this.#now - this.#candidateSince))
+      const tookMs = this.#now - this.#candidateSince
+      this.#armElection(this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)))
       this.#countVotes()
     }
     // The leader counts itself like any follower: by what is durable (thesis §10.2.1).

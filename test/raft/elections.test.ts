@@ -150,6 +150,8 @@ describe('each change of role, term or leader is told, with its reason', () => {
   test('a pre-candidate gives up when its disk stalls', () => {
     const bench = new Bench({ voters: 5 })
     bench.receive(append(2, 1, [0, 0], [1]))
+    bench.settle()
+    bench.receive(append(2, 1, [1, 1], [1]))
     bench.step({ kind: 'refused', peer: id(2) })
     bench.pass(waits(bench))
     expect(bench.role).toBe('pre-candidate')
@@ -159,6 +161,31 @@ describe('each change of role, term or leader is told, with its reason', () => {
       'follower',
       'follower@1: election timeout, but no candidate: own disk stalls',
     ])
+  })
+
+  test('a disk that has stalled before is not waited for as long again', () => {
+    const bench = new Bench()
+    bench.receive(append(2, 1, [0, 0], [1]))
+    bench.nowMs += 100 * electionMaxMs
+    bench.settle()
+    bench.receive(append(2, 1, [1, 1], [1]))
+    bench.pass(5 * electionMaxMs - 1)
+    expect(bench.role).toBe('pre-candidate')
+    bench.pass(electionMaxMs)
+    expect(told(bench).at(-1)).toBe('follower@1: election timeout, but no candidate: own disk stalls')
+  })
+
+  test('nobody stands while its term or its vote is on its way to the disk', () => {
+    const bench = new Bench()
+    bench.receive(voteRequest(2, 1))
+    bench.nowMs += drawnElectionMs - 1
+    // The disk is busy with something else.
+    bench.step({ kind: 'stored', write: 0 })
+    bench.pass(1)
+    expect([changes(bench).length, bench.role, waits(bench)]).toEqual([1, 'follower', drawnElectionMs])
+    bench.settle()
+    bench.pass(drawnElectionMs)
+    expect(bench.role).toBe('pre-candidate')
   })
 
   test('a learner of the new term gives its campaign up when it learns of a change that it has not applied', () => {

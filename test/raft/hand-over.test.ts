@@ -176,6 +176,20 @@ describe('because its disk stalls', () => {
     expect([bench.role, why(bench)]).toEqual(['follower', 'own disk stalls and nobody can take over'])
   })
 
+  test('not when it is as slow for whatever is written, though a write that waited for another one is faster', () => {
+    const bench = leader()
+    // Each as long as the ones before make usual.
+    for (const ms of [electionMinMs - 50, 1.5 * electionMinMs, 2 * electionMinMs, 50, 2 * electionMinMs]) {
+      propose(bench, GROWS)
+      pass(bench, ms)
+      expect([ms, bench.role, target(bench)]).toEqual([ms, 'leader', undefined])
+      bench.node.store()
+    }
+    propose(bench, GROWS)
+    pass(bench, 4 * electionMinMs)
+    expect(target(bench)).toBe(id(2))
+  })
+
   test('the only voter has nobody to hand over to, and leads on', () => {
     const bench = leader({ voters: 1 })
     propose(bench, GROWS)

@@ -631,6 +631,43 @@ test('a disk that is slow for all that is written does not stall: whoever leads 
   expect([cluster.leading.name, leading.running.term]).toEqual([leading.name, term])
 })
 
+test.each([1.2, 2.4, 4])(
+  'where each disk needs %d election time-outs for whatever is written, one leads and changes are made',
+  (timeouts) => {
+    const cluster = SimulatedCluster.formed(3)
+    const ms = timeouts * raftTiming.electionMinMs
+    for (const node of cluster.nodes) node.slowDisk(ms)
+    const put = (): unknown => {
+      cluster.until(() => cluster.leader !== undefined)
+      const begun = cluster.leading.put('k', 'v', 100 * ms)
+      cluster.until(() => begun.result !== undefined)
+      return begun.code
+    }
+    // Whoever leads finds out how slow its disk is.
+    for (let at = 0; at < 10; at++) expect(put()).toBe('ok')
+    const { term } = cluster.leading.running
+    for (let at = 0; at < 10; at++) expect(put()).toBe('ok')
+    expect(cluster.leading.running.term).toBe(term)
+
+    cluster.leading.crash()
+    cluster.until(() => cluster.leader !== undefined)
+    expect(put()).toBe('ok')
+  },
+)
+
+test('a disk that hangs is one that stalls, however slow it was before', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  leading.slowDisk(0.9 * raftTiming.electionMinMs)
+  leading.put('k', 'v')
+  cluster.advance(3000)
+  leading.slowDisk(60_000)
+  leading.put('k', 'w')
+  const since = cluster.time.now
+  cluster.until(() => cluster.leader !== undefined && cluster.leading !== leading)
+  expect(cluster.time.now - since).toBeLessThan(10 * raftTiming.electionMaxMs)
+})
+
 test.each([100, 0.9 * raftTiming.electionMinMs])(
   'a fail-over takes one election where each disk needs %d ms for a vote',
   (ms) => {

@@ -11,12 +11,30 @@ export const ELECTIONS: readonly Mutant[] = [
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
+      edit(RAFT, 'if (this.#termWrite > this.#log.storedWrite) this.#arm', 'if (this.#now < 0) this.#arm'),
+    ],
+  },
+  {
+    id: 'M477',
+    title: 'whoever has voted stands itself while its vote is on its way to the disk',
+    why: 'Where disks are slower than elections nobody is given the time to win one.',
+    layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [
       edit(
         RAFT,
-        "if (this.#role === 'candidate' && !this.#votes.has(this.id)) this",
-        'if (this.#now < 0) this',
+        'if (this.#termWrite > this.#log.storedWrite) this.#arm',
+        "if (this.#role === 'candidate' && !this.#votes.has(this.id)) this.#arm",
       ),
     ],
+  },
+  {
+    id: 'M478',
+    title: 'only who fails over gives the others as much time for their votes as its own disk took',
+    why: 'Where disks are slower than elections the next one begins before the votes can be there.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit(RAFT, 'Math.max(patienceMs, electionMinMs)', 'electionMinMs')],
   },
   {
     id: 'M475',
@@ -27,8 +45,8 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'this.#armElection(2 * Math.max(this.#timing.failoverDelayMaxMs, this.#now - this.#candidateSince))\n',
-        '\n',
+        '      this.#armElection(this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)))\n',
+        '',
       ),
     ],
   },
@@ -204,7 +222,7 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        ': electionMinMs + this.#random() * (electionMaxMs - electionMinMs)',
+        ': Math.max(patienceMs, electionMinMs) + this.#random() * (electionMaxMs - electionMinMs)',
         ': (electionMinMs + electionMaxMs) / 2',
       ),
     ],

@@ -136,6 +136,43 @@ export const REST: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M476',
+    title:
+      'a disk passes for one that stalls after an election time-out, however long it takes for all that is written',
+    why: 'Where all disks are slow each write makes the leader hand over, and nothing is committed.',
+    layers: UNIT,
+    tests: DRIVER_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'Math.max(this.#timing.electionMinMs, this.#twice(this.#log.usualIdleMs))',
+        'this.#timing.electionMinMs',
+      ),
+    ],
+  },
+  {
+    id: 'M479',
+    title: 'a disk that was slow once, or stalled, may take twice as long as that',
+    why: 'After a minute without a write a leader waits for two before somebody else may lead.',
+    layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [edit(RAFT, 'Math.min(2 * ms, SLOW_DISK_MAX * this.#timing.electionMaxMs)', '2 * ms')],
+  },
+  {
+    id: 'M480',
+    title: 'what a disk takes for a write is what it took for the last one',
+    why: 'That one may have come to its end with another that was under way before it, and the next passes for a stall.',
+    layers: UNIT,
+    tests: ['test/raft/hand-over.test.ts'],
+    edits: [
+      edit(
+        'src/raft/log.ts',
+        'Math.max(this.idleMs(now), IDLE_DECAY * this.#usualIdleMs)',
+        'this.idleMs(now)',
+      ),
+    ],
+  },
+  {
     id: 'M347',
     title: 'a node whose disk stalls holds its answer to every heartbeat',
     why: 'After hours they are more than a connection takes, and what is forwarded behind them is lost.',
