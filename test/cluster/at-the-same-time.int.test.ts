@@ -1,13 +1,14 @@
 // Commands that cross each other, and things in the way of one: each ends, with what it was asked for or with a reason.
 
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { writeClusterFile } from '../../src/cli/cluster/cluster-file.ts'
 import { destroyCluster, stopCluster } from '../../src/cli/cluster/stop.ts'
 import { Supervisor } from '../../src/cli/cluster/supervisor.ts'
 import { findSupervisor, LOCK_FILE } from '../../src/cli/cluster/supervisor-lock.ts'
@@ -68,6 +69,21 @@ test('what somebody else deletes first need not be deleted', async () => {
   const control = `http://127.0.0.1:${address.port}`
   writeFileSync(join(dir, LOCK_FILE), JSON.stringify({ pid: process.pid, control, token: 'old' }))
   expect(await destroyCluster(dir, async () => {})).toBe(false)
+})
+
+test('on a full disk a cluster can be deleted, and what cannot be written is named', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-full-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  const full = (name: string): void => symlinkSync('/dev/full', join(dir, name))
+  const node = { name: 'n1', url: 'http://127.0.0.1:7301', pid: null, peer_port: null, stage: 'new' } as const
+  const write = (): void => writeClusterFile(dir, { cluster_id: null, supervisor: null, nodes: [node] })
+  write()
+  full('cluster.json.new')
+  expect(write).toThrow(/cluster\.json cannot be written: the disk is full\. Free space/)
+  writeFileSync(join(dir, 'n1.log'), '{}')
+  full(`${LOCK_FILE}.${process.pid}`)
+  expect(await destroyCluster(dir, async () => {})).toBe(true)
+  expect(existsSync(dir)).toBe(false)
 })
 
 test('whoever connects to the supervisor and says nothing does not hold it up', async () => {

@@ -399,4 +399,18 @@ export const LOCAL: readonly Mutant[] = [
       edit('src/cli/cluster/supervised-node.ts', 'fileId(join(dataDir, OPEN_FILE))', 'fileId(dataDir)'),
     ],
   },
+  {
+    id: 'M629',
+    title: 'destroy needs room for its lock',
+    why: 'on a full disk the command that would make room ends with an error',
+    layers: UNIT,
+    tests: ['test/cluster/at-the-same-time.int.test.ts'],
+    edits: [
+      edit(
+        'src/cli/cluster/stop.ts',
+        'await takeLockForRoom(dataDir, self, ours)',
+        'await takeLock(dataDir, self)',
+      ),
+    ],
+  },
 ]

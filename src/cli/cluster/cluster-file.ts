@@ -6,7 +6,7 @@
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Failure } from './failure.ts'
+import { Failure, writing } from './failure.ts'
 
 export const DEFAULT_DATA = '.kv/cluster'
 export const CLUSTER_FILE = 'cluster.json'
@@ -70,17 +70,21 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
 
 export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'format'>): void {
   const path = join(dataDir, CLUSTER_FILE)
+  writing(path, () => replaceFile(path, `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`))
+  syncDirectory(dataDir)
+}
+
+function replaceFile(path: string, text: string): void {
   const next = `${path}.new`
   const file = openSync(next, 'w', 0o600)
   try {
     // In as many writes as it takes.
-    writeFileSync(file, `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`)
+    writeFileSync(file, text)
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
   renameSync(next, path)
-  syncDirectory(dataDir)
 }
 
 function syncDirectory(path: string): void {

@@ -12,6 +12,23 @@ export class Failure extends Error {
   }
 }
 
+export class FullDisk extends Failure {
+  constructor(path: string) {
+    super(1, `${path} cannot be written: the disk is full. Free space on it, then try again.`)
+  }
+}
+
+/** What the system says of a write that finds no room does not name the file. */
+export function writing<T>(path: string, write: () => T): T {
+  try {
+    return write()
+  } catch (error) {
+    throw isSystemError(error) && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+      ? new FullDisk(path)
+      : error
+  }
+}
+
 export function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error
   return new Failure(

@@ -11,13 +11,14 @@ import { ask } from './control-client.ts'
 import { startControlServer } from './control-server.ts'
 import { directoryId } from './directory-id.ts'
 import { knock } from './door.ts'
-import { Failure } from './failure.ts'
+import { Failure, FullDisk } from './failure.ts'
 import { findSupervisor, LOCK_FILE, releaseLock, takeLock } from './supervisor-lock.ts'
 
 /** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
 const OURS =
   /^(n\d+(\.old-\d+|\.log(\.old)?)?|cluster\.json(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
 const NODES = /^n\d/
+const LOGS = /\.log(\.old)?$/
 
 /** A supervisor that has answered that all is stopped, or answers no more, has nothing left to do but end. */
 const SUPERVISOR_END_LIMIT_MS = 1_000
@@ -112,7 +113,7 @@ async function deleted(dataDir: string, ours: readonly string[]): Promise<boolea
   })
   const self = { pid: process.pid, control: control.url, token }
   try {
-    if ((await takeLock(dataDir, self)) !== undefined) return false
+    if ((await takeLockForRoom(dataDir, self, ours)) !== undefined) return false
     // The file that says what this is goes last: an interrupted destroy can be repeated.
     for (const name of ours.filter((name) => name !== 'cluster.json' && name !== LOCK_FILE))
       await rm(join(dataDir, name), { recursive: true, force: true })
@@ -126,6 +127,24 @@ async function deleted(dataDir: string, ours: readonly string[]): Promise<boolea
   } finally {
     control.close()
     done.resolve()
+  }
+}
+
+/** A full disk has no room for the lock either, and here room is made: the logs go first, which nobody counts on. */
+async function takeLockForRoom(
+  dataDir: string,
+  self: ControlAddress,
+  ours: readonly string[],
+): Promise<ControlAddress | undefined> {
+  const logs = ours.filter((name) => LOGS.test(name))
+  for (;;) {
+    try {
+      return await takeLock(dataDir, self)
+    } catch (error) {
+      const log = logs.pop()
+      if (!(error instanceof FullDisk) || log === undefined) throw error
+      await rm(join(dataDir, log), { force: true })
+    }
   }
 }
 

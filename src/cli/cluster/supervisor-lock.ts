@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { CLUSTER_FILE, type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
 import { identifies } from './control-client.ts'
 import { fileId } from './directory-id.ts'
-import { Failure } from './failure.ts'
+import { Failure, writing } from './failure.ts'
 
 export const LOCK_FILE = 'supervisor.lock'
 
@@ -53,7 +53,7 @@ export async function takeLock(dataDir: string, self: ControlAddress): Promise<C
   const lock = join(dataDir, LOCK_FILE)
   const own = `${lock}.${self.pid}`
   try {
-    writeFileSync(own, JSON.stringify(self), { mode: 0o600 })
+    writing(lock, () => writeFileSync(own, JSON.stringify(self), { mode: 0o600 }))
     for (;;) {
       if (link(own, lock)) return undefined
       const held = read(lock)
