@@ -168,7 +168,8 @@ export class Supervisor {
       busy: false,
     }))
     const there = this.#places.flatMap(({ node }) => clusterIn(node.dataDir) ?? [])
-    this.#meant = there[0] ?? this.#clusterId ?? randomId()
+    const said = file?.cluster_id ?? randomId()
+    this.#meant = there.includes(said) ? said : (there[0] ?? said)
     this.#guard = new StoppedGuard()
     this.#closeDoor = openDoor(options.dataDir, () => this.#endWhenLost())
   }
