@@ -159,7 +159,7 @@ export const LOCAL: readonly Mutant[] = [
     edits: [
       edit(
         'src/cli/cluster/stop.ts',
-        'if ((await takeLock(dataDir, self)) !== undefined) return false',
+        'if ((await takeLockForRoom(dataDir, self, ours)) !== undefined) return false',
         'if (self.pid === 0) return false',
       ),
     ],
