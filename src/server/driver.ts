@@ -54,7 +54,7 @@ import {
   type UnderWay,
   type Write,
 } from '../raft/index.ts'
-import { UnfitReplicaError } from '../storage/index.ts'
+import { CorruptionError, UnfitReplicaError } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { ClusterVersions } from './cluster-version.ts'
@@ -555,7 +555,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return
     const reason = error instanceof Error ? error.message : String(error)
     this.#options.logger.error({ err: error }, `stopping: ${reason}`)
-    if (error instanceof UnfitReplicaError) this.#quarantine(reason)
+    // The next start would find damage only where it reads, and its look at all rows takes hours to come round.
+    if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)
     this.#commits.abandon()
     const end: NodeEnd = { kind: 'failed', reason }
     this.#end(end)

@@ -71,7 +71,10 @@ export function openStore(
   try {
     const { quarantined } = engine
     if (quarantined !== undefined)
-      throw new StorageRefusedError(`Node ${identity.name} was put under quarantine: ${quarantined}`)
+      throw new StorageRefusedError(
+        `Node ${identity.name} was put under quarantine: ${quarantined} ` +
+          `Only where no majority can be had without it, delete the file QUARANTINE in its directory, and start it again.`,
+      )
     const { meta, state, staging } = readState(engine)
     const log = new DurableLog(engine, first, meta.logStart)
     log.recover(meta.logEnd, (logError) => {

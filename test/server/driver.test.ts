@@ -1,6 +1,7 @@
 // The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
+import { dataKey } from '../../src/kv/index.ts'
 import { isJoint } from '../../src/raft/index.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../src/raft/types.ts'
 import { driverLimits, raftTiming } from '../../src/server/limits.ts'
@@ -214,6 +215,23 @@ test('a replica whose rows differ from the majority stops and says how to rejoin
   cluster.until(() => bad.end !== undefined)
   expect(bad.end?.reason).toMatch(/diverged.*kv cluster rejoin/)
   expect(cluster.nodes.filter((node) => node.end !== undefined)).toEqual([bad])
+  expectQuarantine(bad)
+})
+
+test('so does one that finds damage in what it holds', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const bad = cluster.follower
+  const put = cluster.leading.put('k', 'v')
+  cluster.until(() => put.result !== undefined)
+  cluster.advance(1000)
+  const { disk } = bad.machine
+  const read = (): unknown => bad.running.get(dataKey(Buffer.from('k')))
+  expect(read()).toBeDefined()
+  // One record after another, until it is the row's turn.
+  expect(() => {
+    for (let pick = 0; pick < 20; pick++) if (disk.flip(pick, 0)) read()
+  }).toThrow('Damaged data')
+  expect(bad.end?.reason).toMatch(/Damaged data.*kv cluster rejoin/)
   expectQuarantine(bad)
 })
 

@@ -697,7 +697,7 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/driver.ts',
-        '    if (error instanceof UnfitReplicaError) this.#quarantine(reason)\n',
+        '    if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)\n',
         '',
       ),
     ],
@@ -766,6 +766,20 @@ export const STORAGE: readonly Mutant[] = [
         VIEW,
         '      scan.finish((unread) => done(error ?? this.#faultOf(unread)))',
         '      scan.close()\n      done(error)',
+      ),
+    ],
+  },
+  {
+    id: 'M561',
+    title: 'a replica that has found damage in its data may be started again',
+    why: 'It serves what is damaged until it looks at all rows once more, hours later. Our own.',
+    layers: UNIT,
+    tests: ['test/server/driver.test.ts'],
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        'if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)',
+        'if (error instanceof UnfitReplicaError) this.#quarantine(reason)',
       ),
     ],
   },
