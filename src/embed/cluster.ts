@@ -199,7 +199,14 @@ async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return
   await first.startAs(first.hasData ? { kind: 'existing' } : { kind: 'bootstrap' })
-  const starts = others.map((node) => node.startAs({ kind: 'join', urls: [first.url], replace: false }))
+  // In a copy of the directory the first may know the others at the URLs of the original.
+  const founding = {
+    kind: 'join',
+    urls: [first.url],
+    replace: false,
+    clusterId: first.api?.clusterId,
+  } as const
+  const starts = others.map((node) => node.startAs(founding))
   // All of them have started or failed before anything is judged, or a late one would start behind the end.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
   if (failed !== undefined) throw failed.reason

@@ -93,7 +93,9 @@ export async function join(
     try {
       const seen = await clusterAt(url)
       if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, named)
-      known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
+      // In a copy of a cluster its members are still known where those of the original answer.
+      if (clusterId === undefined)
+        known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
       await ask(url, joiner, seen, replace)
       addedAt ??= performance.now()
       if (performance.now() - addedAt > CALLED_MS)

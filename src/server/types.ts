@@ -197,7 +197,10 @@ export interface ListenAddress {
 export type Founding =
   /** `clusterId`: 64 bits in decimal digits; random ones without it. */
   | { readonly kind: 'bootstrap'; readonly clusterId?: string | undefined }
-  /** `clusterId`: at the URLs others may answer, which are not asked. Without it the first cluster that answers is meant. */
+  /**
+   * `clusterId`: only nodes of that cluster are asked, and only at `urls`. Without it the first cluster that answers is meant, and its members are
+   * asked too.
+   */
   | {
       readonly kind: 'join'
       readonly urls: readonly string[]

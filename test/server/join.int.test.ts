@@ -73,9 +73,14 @@ test('whoever knows the cluster goes past others that answer where its nodes wer
   const right = await played()
   const urls = [other.url, right.url]
   expect(await discoverCluster({ urls, clusterId: '77' }, silent)).toMatchObject({ clusterId: '77' })
-  const isKnown = (): boolean => right.node.asked.length > 0
+  // A copy of the cluster has the same id: it was told where to ask.
+  const copy = await played()
+  right.node.members = [{ name: 'n1', replica_id: '1', url: copy.url }]
+  right.node.answers = 503
+  const isKnown = (): boolean => right.node.asked.length > 2
   await join(joiner, { urls, clusterId: '77', replace: false, logger: silent, isKnown })
   expect(other.node.asked).toEqual([])
+  expect([copy.node.looks, copy.node.asked]).toEqual([0, []])
 })
 
 test('a replica of one cluster is never added to another one', async () => {

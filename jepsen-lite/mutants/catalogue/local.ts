@@ -413,4 +413,22 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M630',
+    title: 'a node of the original stands for that of a copy which does not run',
+    why: 'rejoin takes a node of the copy away although no majority is left there',
+    layers: UNIT,
+    tests: ['test/cluster/voters.int.test.ts'],
+    edits: [edit('src/cli/cluster/voters.ts', ' || !belongs(status, local)) return', ') return')],
+  },
+  {
+    id: 'M631',
+    title: 'a new node of a copy asks the members where they were before, too',
+    why: 'it takes the place of a replica of the original, which ends',
+    layers: UNIT,
+    tests: ['test/server/join.int.test.ts'],
+    edits: [
+      edit('src/server/join.ts', 'if (clusterId === undefined)\n        known', 'if (true)\n        known'),
+    ],
+  },
 ]

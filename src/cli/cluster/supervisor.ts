@@ -30,7 +30,7 @@ import type { PeerAddresses } from './node-messages.ts'
 import { StoppedGuard } from './stopped-guard.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
 import { LOCK_FILE, names, type OwnFiles, releaseLock, takeLock } from './supervisor-lock.ts'
-import { anotherAnswers, asked, knownVoters, type Voter } from './voters.ts'
+import { anotherAnswers, asked, knownVoters, type Local, type Voter } from './voters.ts'
 
 export const NODES_MAX = 9
 const HOST = '127.0.0.1'
@@ -618,21 +618,23 @@ export class Supervisor {
   /** Of the voters that the configuration names, `without` the one at this place. */
   async #majority(without?: Place): Promise<'there' | 'possible' | 'impossible'> {
     const others = this.#places.filter((place) => place !== without)
-    const running = others.filter(({ node }) => node.pid !== undefined && !node.paused)
-    const voters = await knownVoters(running.map(({ url }) => url))
+    const running = others
+      .filter(({ node }) => node.pid !== undefined && !node.paused)
+      .map(({ node, url }) => ({ name: node.name, url }))
+    const voters = await knownVoters(running)
     if (voters === undefined) return others.some(mayRun) ? 'possible' : 'impossible'
     const left = voters.filter(({ name }) => name !== without?.node.name)
-    const states = await Promise.all(left.map((voter) => this.#stateOf(voter)))
+    const states = await Promise.all(left.map((voter) => this.#stateOf(voter, running)))
     const isMajority = (count: number): boolean => count > voters.length / 2
     if (isMajority(states.filter((state) => state === 'ready').length)) return 'there'
     return isMajority(states.filter((state) => state !== 'away').length) ? 'possible' : 'impossible'
   }
 
-  async #stateOf(voter: Voter): Promise<'ready' | 'coming' | 'away'> {
+  async #stateOf(voter: Voter, running: readonly Local[]): Promise<'ready' | 'coming' | 'away'> {
     const place = this.#places.find(({ node }) => node.name === voter.name)
     if (place !== undefined && (await isOrMayBe(place, voter)))
       return place.node.ready ? 'ready' : mayRun(place) ? 'coming' : 'away'
-    const answer = await asked(voter)
+    const answer = await asked(voter, running)
     return answer === undefined ? 'away' : answer.knowsLeader ? 'ready' : 'coming'
   }
 
