@@ -169,7 +169,8 @@ class Sink implements SnapshotSink {
   finish(done: Done): void {
     const before = this.#staging
     if (before.complete) {
-      done(this.#staged.whyGone(before))
+      // Perhaps not on the disk yet: whoever has finished it first may still wait.
+      this.#staged.advance(before, before, [], done)
     } else if (before.received !== before.stateHash) {
       this.abort()
       done(new Error(`snapshot ${before.id} arrived with other rows than it was sent with`))

@@ -55,6 +55,27 @@ async function sweep(storage: Storage): Promise<number> {
   }
 }
 
+test('a transfer that is called again is complete when that is durable, and not when it is about to be', async () => {
+  const source = await sourceOf({ a: '1' })
+  const waiting: (() => void)[] = []
+  let isHeld = false
+  const storage = await openDisk(memoryDisk(), (what, complete) => {
+    if (isHeld && what === 'write') waiting.push(complete)
+    else setImmediate(complete)
+  })
+  const sink = must(await sinkFor(storage, source))
+  await receive(sink, 0, must(await chunkOf(source, 0)))
+  isHeld = true
+  const told: string[] = []
+  sink.finish((error) => told.push(`first: ${error}`))
+  const again = must(await sinkFor(storage, source))
+  again.finish((error) => told.push(`again: ${error}`))
+  await turn()
+  expect(told).toEqual([])
+  while (waiting.length > 0) must(waiting.shift())()
+  expect(told).toEqual(['first: undefined', 'again: undefined'])
+})
+
 describe('rows of a generation that was given up', () => {
   const rows = rowsOf(100, 250)
   const place = (name: string): Uint8Array => prefixed(rowPrefix(2), rowKey(name))
