@@ -37,7 +37,7 @@ export interface DriverLimits {
   readonly gatherMsMax: number
   /** Rows applied while no entry is being written become durable after this long at the latest. */
   readonly idleFlushMs: number
-  /** Applying pauses for the rest of the event loop after this long. */
+  /** Applying, and answering reads that were granted together, pauses for the rest of the event loop after this long. */
   readonly applySliceMs: number
   /** What was refused for want of a leader is tried again when one is known anew, and after this long; a proposal after pauses that grow from this. */
   readonly retryMs: number

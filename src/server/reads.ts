@@ -15,8 +15,8 @@ interface Waiter {
   readonly done: (result: Result<ReadGrant>) => void
   timer: Timer | undefined
   open: boolean
-  /** `unconfirmed` → `index` known → only a revision missing. */
-  waitsFor: 'confirmation' | 'index' | 'revision'
+  /** `unconfirmed` → `index` known → only a revision missing, or the turn of others. */
+  waitsFor: 'confirmation' | 'index' | 'revision' | 'turn'
   index: LogIndex | undefined
   served: ReadConsistency
 }
@@ -52,6 +52,8 @@ export class Reads {
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
+  /** Behind others that are answered first. */
+  #awaitingTurn: Waiter[] = []
   /** By number. */
   readonly #open = new NumberMap<Waiter>()
   /** Answered because their time ran out, and perhaps still in one of the lists above: never more than are open. */
@@ -85,6 +87,7 @@ export class Reads {
       asked: new Set(this.#asked.values()).size,
       awaitingIndex: this.#awaitingIndex.length,
       awaitingRevision: this.#awaitingRevision.size,
+      awaitingTurn: this.#awaitingTurn.length,
     }
   }
 
@@ -168,17 +171,18 @@ export class Reads {
       return
     }
     this.#forget(question)
-    for (const waiter of question.waiters) {
-      if (!waiter.open) continue
-      if (outcome.outcome === 'refused') {
-        this.#parked.push(waiter)
-        continue
-      }
+    const open = question.waiters.filter((waiter) => waiter.open)
+    if (outcome.outcome === 'refused') {
+      for (const waiter of open) this.#parked.push(waiter)
+      return
+    }
+    const isApplied = this.#state.appliedIndex >= outcome.index
+    for (const waiter of open) {
       waiter.index = outcome.index
       if (outcome.lease) waiter.served = 'lease'
-      if (this.#state.appliedIndex >= outcome.index) this.#grant(waiter)
-      else this.#awaitIndex(waiter, outcome.index)
+      if (!isApplied) this.#awaitIndex(waiter, outcome.index)
     }
+    if (isApplied) this.#grantAll(open)
   }
 
   #forget(question: Question): void {
@@ -191,12 +195,12 @@ export class Reads {
     const applied = this.#state.appliedIndex
     let ready = 0
     while (ready < this.#awaitingIndex.length && (this.#awaitingIndex[ready]?.index ?? 0) <= applied) ready++
-    if (ready > 0) for (const waiter of this.#awaitingIndex.splice(0, ready)) this.#grant(waiter)
-    for (const waiter of this.#awaitingRevision) {
-      if (this.#state.revision < (waiter.options.minRevision ?? 0)) continue
-      this.#awaitingRevision.delete(waiter)
-      this.#grant(waiter)
-    }
+    if (ready > 0) this.#grantAll(this.#awaitingIndex.splice(0, ready))
+    const reached: Waiter[] = []
+    for (const waiter of this.#awaitingRevision)
+      if (this.#state.revision >= (waiter.options.minRevision ?? 0)) reached.push(waiter)
+    for (const waiter of reached) this.#awaitingRevision.delete(waiter)
+    this.#grantAll(reached)
   }
 
   endAll(reason: string): void {
@@ -212,6 +216,31 @@ export class Reads {
     let at = this.#awaitingIndex.length
     while (at > 0 && (this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
     this.#awaitingIndex.splice(at, 0, waiter)
+  }
+
+  /**
+   * One after the other, with room for other work after a while: whoever is granted a read reads there and then, and for a large value that takes
+   * milliseconds. Hundreds may be granted with one confirmation.
+   */
+  #grantAll(waiters: readonly Waiter[]): void {
+    if (this.#awaitingTurn.length > 0) {
+      this.#awaitTurn(waiters)
+      return
+    }
+    const until = this.#clock.now() + this.#limits.applySliceMs
+    for (const [at, waiter] of waiters.entries()) {
+      if (at > 0 && this.#clock.now() >= until) {
+        this.#awaitTurn(waiters.slice(at))
+        this.#clock.soon(() => this.#grantAll(this.#awaitingTurn.splice(0)))
+        return
+      }
+      this.#grant(waiter)
+    }
+  }
+
+  #awaitTurn(waiters: readonly Waiter[]): void {
+    for (const waiter of waiters) waiter.waitsFor = 'turn'
+    this.#awaitingTurn = this.#awaitingTurn.concat(waiters)
   }
 
   #grant(waiter: Waiter): void {
@@ -252,6 +281,7 @@ export class Reads {
     this.#fresh = this.#fresh.filter(isOpen)
     this.#parked = this.#parked.filter(isOpen)
     this.#awaitingIndex = this.#awaitingIndex.filter(isOpen)
+    this.#awaitingTurn = this.#awaitingTurn.filter(isOpen)
     for (const question of new Set(this.#asked.values())) {
       question.waiters = question.waiters.filter(isOpen)
       if (question.waiters.length === 0) this.#forget(question)
@@ -267,6 +297,9 @@ export class Reads {
     } else if (waiter.waitsFor === 'index') {
       const detail = `this node has applied up to ${this.#state.appliedIndex}, the read needs ${waiter.index}`
       this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail, written: 'no' } })
+    } else if (waiter.waitsFor === 'turn') {
+      const detail = 'more reads were to be answered than there was time for'
+      this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } })
     } else if (hasLeader) {
       const detail = 'no majority of the voters confirmed the leader before the time ran out'
       this.#end(waiter, { ok: false, problem: { code: 'no_quorum', detail, written: 'no' } })

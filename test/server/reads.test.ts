@@ -230,7 +230,15 @@ test('waiting reads are bounded', () => {
   expect(codes()).toEqual(['overloaded'])
 })
 
-const nothing = { open: 0, fresh: 0, parked: 0, asked: 0, awaitingIndex: 0, awaitingRevision: 0 }
+const nothing = {
+  open: 0,
+  fresh: 0,
+  parked: 0,
+  asked: 0,
+  awaitingIndex: 0,
+  awaitingRevision: 0,
+  awaitingTurn: 0,
+}
 
 test('what was answered without a leader is kept no longer', () => {
   for (let count = 0; count < 100; count++) {
@@ -281,8 +289,83 @@ test('when the node ends, nothing is kept of those that it answered, whatever th
   add()
   add({ consistency: 'stale', minRevision: asRevision(6) })
   clock.advance(0)
-  expect(Object.values(reads.inspect())).not.toContain(0)
+  const { awaitingTurn, ...others } = reads.inspect()
+  expect(Object.values(others)).not.toContain(0)
   reads.endAll('the node was stopped')
   expect(codes()).toEqual(Array.from({ length: 5 }, () => 'not_ready'))
   expect(new Set(Object.values(reads.inspect()))).toEqual(new Set([0]))
+})
+
+test('many reads that are granted at once are answered in slices, in order, and each once', () => {
+  let spent = 0
+  const busy = {
+    now: () => clock.now() + spent,
+    after: (ms: number, run: () => void) => clock.after(ms, run),
+    soon: (run: () => void) => clock.soon(run),
+  }
+  for (const [awaited, ends] of [
+    ['confirmation', false],
+    ['index', false],
+    ['revision', false],
+    ['confirmation', true],
+  ] as const) {
+    state.appliedIndex = asIndex(10)
+    state.revision = asRevision(5)
+    reads = new Reads(busy, driverLimits, {
+      ...state,
+      get revision() {
+        return state.revision
+      },
+      get appliedIndex() {
+        return state.appliedIndex
+      },
+      stalenessMs: () => 0,
+    })
+    const answered: string[] = []
+    const ask = (name: string): void => {
+      const minRevision = awaited === 'revision' ? asRevision(6) : undefined
+      const options = {
+        consistency: 'linearizable',
+        maxStalenessMs: undefined,
+        minRevision,
+        timeoutMs: 1000,
+      } as const
+      reads.add(options, (result) => {
+        spent += driverLimits.applySliceMs * 0.4
+        answered.push(result.ok ? name : result.problem.code)
+      })
+    }
+    for (const name of 'abcdefgh') ask(name)
+    for (const { id } of reads.take())
+      reads.resolve({ id, outcome: 'confirmed', index: asIndex(awaited === 'index' ? 11 : 10), lease: false })
+    state.appliedIndex = asIndex(11)
+    state.revision = asRevision(6)
+    reads.applied()
+    expect(answered.join('')).toBe('abc')
+    // Whoever comes meanwhile waits behind them.
+    ask('i')
+    for (const { id } of reads.take())
+      reads.resolve({ id, outcome: 'confirmed', index: asIndex(11), lease: false })
+    expect(answered.join('')).toBe('abc')
+    if (ends) reads.endAll('the node was stopped')
+    clock.advance(0)
+    expect(answered).toEqual(ends ? [...'abc', ...Array.from('defghi', () => 'not_ready')] : [...'abcdefghi'])
+    expect(Object.values(reads.inspect()).every((count) => count === 0)).toBe(true)
+  }
+})
+
+test('a read whose time runs out while others are answered says so', () => {
+  add({ timeoutMs: 5 })
+  add({ timeoutMs: 5 })
+  const [asked] = reads.take()
+  const now = clock.now.bind(clock)
+  let calls = 0
+  clock.now = () => now() + (calls++ > 0 ? driverLimits.applySliceMs : 0)
+  clock.soon = () => {}
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  expect(codes()).toEqual(['linearizable'])
+  clock.now = now
+  clock.advance(5)
+  expect(codes()).toEqual(['linearizable', 'overloaded'])
+  expect(reads.inspect()).toMatchObject({ open: 0, awaitingTurn: 0 })
 })

@@ -606,4 +606,18 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: LANE_TESTS,
     edits: [edit(`${HTTP}/server.ts`, 'const CLOSE_IDLE_MS = 50', 'const CLOSE_IDLE_MS = 1')],
   },
+  {
+    id: 'M581',
+    title: 'reads that are granted together are answered in one turn of the event loop',
+    why: 'Hundreds of large values keep heartbeats waiting for longer than an election timeout.',
+    layers: UNIT,
+    tests: ['test/server/reads.test.ts'],
+    edits: [
+      edit(
+        'src/server/reads.ts',
+        'if (at > 0 && this.#clock.now() >= until) {',
+        'if (this.#clock.now() < 0) {',
+      ),
+    ],
+  },
 ]

@@ -106,8 +106,8 @@ export const READS: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/reads.ts',
-        'if (this.#state.appliedIndex >= outcome.index) this.#grant(waiter)',
-        'if (outcome.index >= 0) this.#grant(waiter)',
+        'const isApplied = this.#state.appliedIndex >= outcome.index',
+        'const isApplied = outcome.index >= 0',
       ),
     ],
   },
