@@ -500,7 +500,7 @@ export class Supervisor {
 
   async #handle(request: ControlRequest): Promise<ControlReply> {
     this.#endWhenLost()
-    if (this.#stopping && request.command !== 'stop') {
+    if (this.#stopping && request.command !== 'stop' && request.command !== 'status') {
       return { ...refused(1, 'The cluster is being stopped.'), stopping: true }
     }
     const reply = await this.#obey(request)
