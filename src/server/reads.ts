@@ -44,6 +44,8 @@ export class Reads {
   #nextNumber = 1
   #nextId = 1
   #fresh: Waiter[] = []
+  /** Those of this turn. */
+  readonly #stale: Waiter[] = []
   #parked: Waiter[] = []
   /** By the ids of each. */
   readonly #asked = new Map<number, Question>()
@@ -111,7 +113,8 @@ export class Reads {
       return
     }
     if (options.consistency === 'stale') {
-      this.#clock.soon(() => this.#grant(waiter))
+      if (this.#stale.length === 0) this.#clock.soon(() => this.#grantAll(this.#stale.splice(0)))
+      this.#stale.push(waiter)
       return
     }
     this.#arm(waiter)

@@ -369,3 +369,32 @@ test('a read whose time runs out while others are answered says so', () => {
   expect(codes()).toEqual(['linearizable', 'overloaded'])
   expect(reads.inspect()).toMatchObject({ open: 0, awaitingTurn: 0 })
 })
+
+test('stale reads of one turn are answered in slices too', () => {
+  const { applySliceMs } = driverLimits
+  let answered = 0
+  const turns: number[] = []
+  const busy = {
+    now: () => clock.now() + answered * applySliceMs * 0.4,
+    after: (ms: number, run: () => void) => clock.after(ms, run),
+    soon: (run: () => void) =>
+      clock.soon(() => {
+        turns.push(answered)
+        run()
+      }),
+  }
+  reads = new Reads(busy, driverLimits, { ...state, stalenessMs: () => 0 })
+  const options = {
+    consistency: 'stale',
+    maxStalenessMs: 10,
+    minRevision: undefined,
+    timeoutMs: 1000,
+  } as const
+  for (let time = 0; time < 2; time++) {
+    for (let count = 0; count < 7; count++) reads.add(options, () => answered++)
+    clock.advance(0)
+  }
+  expect(turns).toEqual([0, 3, 6, 7, 10, 13])
+  expect(answered).toBe(14)
+  expect(reads.inspect()).toEqual(nothing)
+})
