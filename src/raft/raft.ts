@@ -136,6 +136,8 @@ export class Raft {
   #contactAt: MonotonicMs
   #electionAt: MonotonicMs
   #candidateSince: MonotonicMs = 0
+  /** In which it has voted since it heard a leader, or led. */
+  #elections = 0
   /** Until then elections are tried in quick succession: the leader's process is known to be gone. */
   #failoverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   /** Until then the leader of this term wants this replica to take over, as soon as it has applied what is committed. */
@@ -775,6 +777,7 @@ export class Raft {
     this.#vote = this.id
     this.#role = 'candidate'
     this.#candidateSince = this.#now
+    this.#elections++
     this.#setLeader(undefined)
     this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
     this.#askForVotes('vote-request', this.#term, transfer)
@@ -824,6 +827,7 @@ export class Raft {
         invariant(this.#vote === undefined, () => `a second vote in term ${this.#term}, for ${from}`)
         this.#vote = from
         this.#hardStateChanged = true
+        this.#elections++
       }
       this.#armElection()
     }
@@ -899,14 +903,19 @@ export class Raft {
 
   /**
    * Draws the next election time-out. `patienceMs`: how long a campaign takes at least. One that fails over from a leader whose process is gone
-   * waits no longer than it must: it should not lose an election time-out to a tie.
+   * waits no longer than it must: it should not lose an election time-out to a tie. After each election in which nobody won the next one is further
+   * away: the disks of some may be slower than elections, and each makes them write once more.
    */
   #armElection(patienceMs = 0): void {
     const { electionMinMs, electionMaxMs } = this.#timing
+    const apartMs = Math.min(
+      electionMinMs * 2 ** Math.max(this.#elections - 1, 0),
+      SLOW_DISK_MAX * electionMaxMs,
+    )
     const delay =
       patienceMs > 0 && this.#now < this.#failoverUntil
         ? patienceMs * (1 + this.#random())
-        : Math.max(patienceMs, electionMinMs) + this.#random() * (electionMaxMs - electionMinMs)
+        : Math.max(patienceMs, apartMs) + this.#random() * (electionMaxMs - electionMinMs)
     const { promiseMs } = this.#leases
     this.#electionAt = Math.max(this.#now + delay, this.#contactAt + promiseMs)
   }
@@ -959,6 +968,7 @@ export class Raft {
     this.#role = 'leader'
     this.#votes = new Map()
     this.#failoverUntil = Number.NEGATIVE_INFINITY
+    this.#elections = 0
     this.#setLeader(this.id)
     this.#why = 'won the election'
     this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
@@ -1210,6 +1220,7 @@ export class Raft {
     }
     this.#contactAt = this.#now
     this.#failoverUntil = Number.NEGATIVE_INFINITY
+    this.#elections = 0
     this.#armElection()
   }
 

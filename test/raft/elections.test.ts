@@ -175,6 +175,45 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(told(bench).at(-1)).toBe('follower@1: election timeout, but no candidate: own disk stalls')
   })
 
+  test('after each election in which nobody won the next one is further away, until a leader is heard', () => {
+    const bench = new Bench()
+    const pauses = (terms: readonly number[]): number[] =>
+      terms.map((term) => {
+        bench.receive(voteRequest(2, term))
+        bench.settle()
+        return waits(bench) - drawnElectionMs
+      })
+    const none = [500, 1500, 3500, 4500, 4500]
+    expect(pauses([1, 2, 3, 4, 5, 6])).toEqual([0, ...none])
+    bench.receive(append(2, 6, [0, 0]))
+    expect(waits(bench)).toBe(drawnElectionMs)
+    bench.nowMs += electionMinMs
+    expect(pauses([7, 8])).toEqual([0, 500])
+
+    const alone = new Bench({ voters: 2 })
+    for (const pause of [0, ...none]) {
+      alone.timeout()
+      vote(alone, 2, true)
+      alone.settle()
+      expect([alone.role, waits(alone) - drawnElectionMs]).toEqual(['candidate', pause])
+    }
+    vote(alone, 2, true)
+    alone.pass(2 * electionMaxMs)
+    expect([alone.role, waits(alone)]).toEqual(['follower', drawnElectionMs])
+  })
+
+  test('a candidate gives the others twice the time for their votes that its own disk took', () => {
+    const bench = new Bench()
+    bench.timeout()
+    vote(bench, 2, true)
+    bench.nowMs += 2 * electionMaxMs
+    bench.settle()
+    expect([bench.role, waits(bench)]).toEqual([
+      'candidate',
+      4 * electionMaxMs + (electionMaxMs - electionMinMs) / 2,
+    ])
+  })
+
   test('nobody stands while its term or its vote is on its way to the disk', () => {
     const bench = new Bench()
     bench.receive(voteRequest(2, 1))

@@ -673,6 +673,22 @@ test.each([1.2, 2.4, 4])(
   },
 )
 
+test.each([1.2, 3])(
+  'who needs the vote of one whose disk takes %d election time-outs waits for it, and leads',
+  (timeouts) => {
+    const cluster = SimulatedCluster.formed(3)
+    const { leading, follower: slow } = cluster
+    slow.slowDisk(timeouts * raftTiming.electionMaxMs)
+    leading.crash()
+    const since = cluster.time.now
+    cluster.until(() => cluster.leader !== undefined)
+    expect(cluster.time.now - since).toBeLessThan(40 * raftTiming.electionMaxMs)
+    const put = cluster.leading.put('k', 'v', 20 * raftTiming.electionMaxMs)
+    cluster.until(() => put.result !== undefined)
+    expect(put.code).toBe('ok')
+  },
+)
+
 test('a disk that hangs is one that stalls, however slow it was before', () => {
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster

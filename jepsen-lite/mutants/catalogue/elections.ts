@@ -33,8 +33,38 @@ export const ELECTIONS: readonly Mutant[] = [
     title: 'only who fails over gives the others as much time for their votes as its own disk took',
     why: 'Where disks are slower than elections the next one begins before the votes can be there.',
     layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [edit(RAFT, 'Math.max(patienceMs, apartMs)', 'apartMs')],
+  },
+  {
+    id: 'M481',
+    title: 'elections in which nobody wins follow one another as fast as ever',
+    why: 'Where a vote is needed of one whose disk is slower than elections, each makes it write once more, and nobody is ever elected.',
+    layers: UNIT,
     tests: DRIVER_TESTS,
-    edits: [edit(RAFT, 'Math.max(patienceMs, electionMinMs)', 'electionMinMs')],
+    edits: [edit(RAFT, 'electionMinMs * 2 ** Math.max(this.#elections - 1, 0)', 'electionMinMs')],
+  },
+  {
+    id: 'M482',
+    title: 'only a candidate waits longer after an election in which nobody won',
+    why: 'Two whose disks are fast make those write by turns whose vote they need.',
+    layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [
+      edit(
+        RAFT,
+        '        this.#hardStateChanged = true\n        this.#elections++\n',
+        '        this.#hardStateChanged = true\n',
+      ),
+    ],
+  },
+  {
+    id: 'M483',
+    title: 'elections that nobody won are remembered although somebody leads',
+    why: 'When that one dies, its followers wait for seconds.',
+    layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [edit(RAFT, '    this.#elections = 0\n    this.#armElection()\n', '    this.#armElection()\n')],
   },
   {
     id: 'M475',
@@ -222,7 +252,7 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        ': Math.max(patienceMs, electionMinMs) + this.#random() * (electionMaxMs - electionMinMs)',
+        ': Math.max(patienceMs, apartMs) + this.#random() * (electionMaxMs - electionMinMs)',
         ': (electionMinMs + electionMaxMs) / 2',
       ),
     ],
