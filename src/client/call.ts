@@ -266,7 +266,7 @@ class Progress {
     const reason = reasonOf(result)
     const message = result.connected ? `${endpoint.url}: ${reason}` : reason
     const failure = new Error(message, { cause: result.cause })
-    if (result.connected) this.#tries.reached = true
+    if (result.connected || result.accepted === true) this.#tries.reached = true
     if (result.connected && this.#call.kind !== 'read') this.#tries.unknown ??= failure
     // It was we who gave it up.
     if (this.#end !== undefined || this.#expired !== undefined) return

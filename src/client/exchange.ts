@@ -22,6 +22,8 @@ export type Exchanged =
       readonly kind: 'failed'
       /** A connection stood, so bytes may have left. */
       readonly connected: boolean
+      /** A connection was accepted, though too late for anything to leave. */
+      readonly accepted?: boolean
       readonly timedOut: boolean
       readonly cause: Error
     }
@@ -59,7 +61,9 @@ export class Transport {
     outgoing: Outgoing,
     options: { readonly timeoutMs: number; readonly stream?: boolean; readonly background?: boolean },
   ): Exchange {
+    const startedAt = performance.now()
     let connected = false
+    let accepted = false
     let timedOut = false
     const { method, path, headers, body } = outgoing
     const { host, port } = endpoint
@@ -70,6 +74,12 @@ export class Transport {
       timedOut = true
       req.destroy(new Error(`no answer within ${Math.round(ms)} ms`))
     }
+    const onConnect = () => {
+      accepted = true
+      // A process that was busy meanwhile sends nothing that nobody waits for any more.
+      if (performance.now() - startedAt >= options.timeoutMs) giveUp(options.timeoutMs)
+      else connected = true
+    }
     const unref = options.background === true
     const stopTimer = afterLastLook(options.timeoutMs, () => giveUp(options.timeoutMs), { unref })
 
@@ -79,11 +89,11 @@ export class Transport {
         this.#underway.delete(req)
         resolve(exchanged)
       }
-      const fail = (cause: Error) => settle({ kind: 'failed', connected, timedOut, cause })
+      const fail = (cause: Error) => settle({ kind: 'failed', connected, accepted, timedOut, cause })
       req.on('socket', (socket) => {
         if (options.background === true) socket.unref()
         if (!socket.connecting) connected = true
-        else socket.once('connect', () => (connected = true))
+        else socket.once('connect', onConnect)
       })
       req.on('error', fail)
       req.on('timeout', () => giveUp(timeout))

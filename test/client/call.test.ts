@@ -417,6 +417,20 @@ describe('a stream is left', () => {
   })
 })
 
+test.each(['read', 'keyed', 'bare'] as const)(
+  'a connection accepted too late for a %s: nothing has left',
+  async (kind) => {
+    for (const [accepted, code] of [
+      [true, 'timeout'],
+      [false, 'unreachable'],
+    ] as const) {
+      const result = { ...failed(false, new Error('late')), accepted }
+      const scene = new Scene(1, () => ({ isConnected: () => false, afterMs: 240, result }))
+      expect((await scene.run({ kind, timeoutMs: 250 })).error).toMatchObject({ code, written: 'no' })
+    }
+  },
+)
+
 test('what a callback throws is what the call throws', async () => {
   const scene = new Scene(1, () => ({ result: OK }))
   const thrown = new RangeError('from the application')

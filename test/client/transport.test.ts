@@ -44,6 +44,23 @@ describe('what becomes of a request', () => {
     await until(() => node.connections === 0)
   })
 
+  test('its time is up when the connection is made: nothing leaves', async () => {
+    freezeTime()
+    const put = { ...GET, method: 'PUT', body: Buffer.from('v') }
+    for (let round = 0; round < 2; round++) {
+      // What is looked at next are connections, and then what is to be done in the next turn.
+      await nextTurn()
+      const asked = exchange(node.url, { timeoutMs: 5_000 }, put)
+      vi.advanceTimersByTime(5_000)
+      expect(await asked.result).toMatchObject({
+        ...{ kind: 'failed', connected: false, accepted: true, timedOut: true },
+        cause: { message: 'no answer within 5000 ms' },
+      })
+      await until(() => node.connections === 0)
+    }
+    expect(node.seen).toEqual([])
+  })
+
   test('nothing moves for longer than any node needs', async () => {
     const impatient = new Transport(400)
     onTestFinished(() => impatient.close())

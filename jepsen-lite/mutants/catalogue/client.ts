@@ -513,4 +513,18 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       edit(CALL, 'if (isServed && !isOfNode(answer.headers)) {', 'if (isServed && this.#deadline < 0) {'),
     ],
   },
+  {
+    id: 'M607',
+    title: 'a write leaves although its time was up before its connection was made',
+    why: 'A process that was busy sends what its caller has given up, and tells an outcome as unknown that could be known.',
+    layers: UNIT,
+    tests: ['test/client/transport.test.ts'],
+    edits: [
+      edit(
+        'src/client/exchange.ts',
+        'if (performance.now() - startedAt >= options.timeoutMs) giveUp(options.timeoutMs)\n      else connected = true',
+        'connected = true',
+      ),
+    ],
+  },
 ]
