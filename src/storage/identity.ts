@@ -60,7 +60,7 @@ function namesIn(dir: string): string[] {
   return orUnreadable(dir, () => readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name)))
 }
 
-function orUnreadable<T>(path: string, read: () => T): T {
+export function orUnreadable<T>(path: string, read: () => T): T {
   try {
     return read()
   } catch (error) {

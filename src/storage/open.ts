@@ -9,6 +9,7 @@ import {
   beginFormatting,
   endFormatting,
   inspectDirectory,
+  orUnreadable,
   syncDirectory,
   unreadable,
   writeIdentity,
@@ -261,11 +262,13 @@ const isLockHeld = (error: unknown): boolean => {
   return 'code' in cause && cause.code === LOCK_HELD
 }
 
+const LOCKS = '/proc/locks'
+
 /** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */
 export function isInUse(dir: string): boolean {
   const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
-  if (lock === undefined || !existsSync('/proc/locks')) return false
-  return readFileSync('/proc/locks', 'latin1')
+  if (lock === undefined || !existsSync(LOCKS)) return false
+  return orUnreadable(LOCKS, () => readFileSync(LOCKS, 'latin1'))
     .split('\n')
     .map((line) => line.split(/\s+/))
     .some((fields) => {

@@ -35,11 +35,18 @@ vi.mock('node:fs', async (original) => {
     if (path === disk.unreadable) throw Object.assign(new Error('permission denied'), { code: 'EACCES' })
     return fs.openSync(path, ...rest)
   }
+  const readFileSync = new Proxy(fs.readFileSync, {
+    apply(read, self, args): unknown {
+      if (args[0] === disk.unreadable)
+        throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+      return Reflect.apply(read, self, args)
+    },
+  })
   const fsyncSync: typeof fs.fsyncSync = (file) => {
     disk.synced.add(fs.readlinkSync(`/proc/self/fd/${file}`))
     fs.fsyncSync(file)
   }
-  return { ...fs, openSync, fsyncSync }
+  return { ...fs, openSync, readFileSync, fsyncSync }
 })
 
 async function formatted(
@@ -69,6 +76,22 @@ test('one above that belongs to somebody else and cannot be read does no harm, u
   const { synced, home } = await formatted(3, 'a')
   expect(synced).toContain(home)
   await expect(formatted(1, 'a')).rejects.toThrow('permission denied')
+})
+
+test('files that cannot be vouched for while nobody can tell who has them open are not called damaged', async () => {
+  const { home } = await formatted(3)
+  const dir = join(home, 'a', 'b', 'n1')
+  rmSync(join(dir, 'WATERMARK'))
+  disk.unreadable = '/proc/locks'
+  onTestFinished(() => {
+    disk.unreadable = ''
+  })
+  await expect(openStorage(dir)).rejects.toMatchObject({
+    name: 'StorageRefusedError',
+    message: expect.stringMatching(
+      /^\/proc\/locks cannot be read: too many open files\..*start the node again/,
+    ),
+  })
 })
 
 /** A directory that another formatting is at work on, or one that has just ended, as `finished` says. */
