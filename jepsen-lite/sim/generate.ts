@@ -17,7 +17,14 @@ import {
 } from './themes-leadership.ts'
 import { drawLinkScenes, drawLinkWriters, linksConfig } from './themes-links.ts'
 import { drawRemovals, drawRemovalWriters, removalsConfig } from './themes-removals.ts'
-import { behindConfig, drawAgeWatchers, drawStateScenes, drawTails, TAIL_WRITERS } from './themes-state.ts'
+import {
+  behindConfig,
+  drawAgeWatchers,
+  drawInstallWatchers,
+  drawStateScenes,
+  drawTails,
+  TAIL_WRITERS,
+} from './themes-state.ts'
 import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './waiting.ts'
 
@@ -90,7 +97,8 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   if (theme === 'behind') ops.push(...drawAgeWatchers(new Dice(seed, 7), config))
   if (theme === 'links') ops.push(...drawLinkWriters(new Dice(seed, 11), config, faults))
   if (theme === 'removals') ops.push(...drawRemovalWriters(new Dice(seed, 14), config))
-  if (theme === 'snapshots') ops.push(...drawTails(new Dice(seed, 8), config))
+  if (theme === 'snapshots')
+    ops.push(...drawTails(new Dice(seed, 8), config), ...drawInstallWatchers(new Dice(seed, 15), config))
   ops.push(...drawLists(new Dice(seed, 10), config))
   ops.push(...(triggered?.ops ?? []))
   ops.sort((a, b) => a.at - b.at)

@@ -279,6 +279,12 @@ export class Invariants {
     }
   }
 
+  /** What it says of itself where a link is made: whoever hears it takes less, later on, for a loss. */
+  greets({ name, durable }: Replica, { term }: { readonly term: number }): void {
+    if (term > durable.term)
+      this.#violated('RAFT-2', `${name} says that it is in term ${term}, durable is ${durable.term}`)
+  }
+
   /** What a message that arrives binds its receiver to; `term` is its own. */
   heard(replica: Replica, message: Message, term: number): void {
     const { type } = message

@@ -312,7 +312,11 @@ export class SimNetwork implements Carrier {
     if (driver === undefined) throw new Error('a network without a driver')
     const { tally, triggers } = this.#world
     return {
-      greeting: () => driver.greeting(),
+      greeting: () => {
+        const greeting = driver.greeting()
+        this.#world.invariants.greets(process.replica, greeting)
+        return greeting
+      },
       admit: (greeting) => driver.admit(greeting),
       message: (message) => this.#heard(process, message),
       stateHash: (from, at) => driver.stateHash(from, at),

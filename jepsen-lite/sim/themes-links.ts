@@ -37,6 +37,8 @@ export function drawLinkScenes(dice: Dice, config: Config): Fault[] {
     cutOffTail,
     cutOffTail,
     flaps,
+    comesBack,
+    comesBack,
   ]
   const faults: Fault[] = []
   for (let at = 3000; at < config.ms - 4000; at += dice.int(3, 6) * config.electionMaxMs) {
@@ -113,12 +115,37 @@ const flaps: Scene = (dice, { electionMaxMs }, at) => [
   },
 ]
 
-/** Every machine is asked to write, one write after the other, around each scene. */
+/**
+ * Whoever has just forwarded something dies and is back at once, again and again: what it asks for then has the numbers of what its process before has
+ * asked for, in the same term.
+ */
+const comesBack: Scene = (dice, { delayMs }, at) => [
+  {
+    ...{ at, when: 'forwarded', times: dice.int(2, 8), after: dice.int(0, 3 + 2 * delayMs) },
+    ...{ ...dies, silent: dice.chance(0.5), target: 'subject', ms: dice.int(1, 30) },
+  },
+]
+
+/** Every machine is asked to write, one write after the other, around each scene; and whoever begins, as soon as it does. */
 export function drawLinkWriters(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
   const busy = new Set(faults.map(({ at }) => at))
   for (const at of busy) {
     const place = dice.int(0, config.nodes)
+    for (const after of [0, dice.int(1, 10), dice.int(1, 50)]) {
+      ops.push({
+        ...{
+          at,
+          kind: 'put',
+          client: dice.int(0, WRITERS),
+          node: 'subject',
+          when: 'started',
+          times: 8,
+          after,
+        },
+        ...{ key: dice.int(0, config.keys), x: dice.int(0, 1000) },
+      })
+    }
     for (let time = at; time < at + 400; time += dice.int(1, 6)) {
       ops.push({
         ...{ at: time, kind: 'put', client: dice.int(0, WRITERS), x: dice.int(0, 1000) },

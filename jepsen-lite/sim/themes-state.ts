@@ -205,6 +205,15 @@ const bent: Scene = (dice, _, at) => {
   ]
 }
 
+/** The disk takes its time to make it the state when all of it has arrived: until then readers see what was there before. */
+const installsSlowly: Scene = (dice, { writeMs, heartbeatMs }, at) => [
+  {
+    // From before the write that installs it begins.
+    ...{ at, when: 'offered', times: dice.int(1, 4), kind: 'slow-disk', target: 'subject', ms: 5000 },
+    factor: Math.ceil((heartbeatMs * dice.int(1, 6)) / (2 * writeMs)),
+  },
+]
+
 // ---- members
 
 /** Removed while nobody can tell it. */
@@ -247,6 +256,8 @@ const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
     overtaken,
     startedAgain,
     startedAgain,
+    installsSlowly,
+    installsSlowly,
   ],
   members: [lateChange, jointRestarts, forgotten, restored],
 }
@@ -273,6 +284,15 @@ export function drawAgeWatchers(
     })
   }
   return ops
+}
+
+/** Reads at whoever is about to have another state. */
+export function drawInstallWatchers(dice: Dice, { ms, heartbeatMs, clients, keys }: Config): Op[] {
+  return Array.from({ length: Math.floor(ms / 1000) }, (_, at) => ({
+    ...({ at: at * 1000, when: 'staged', times: 3, node: 'subject' } as const),
+    ...{ kind: dice.pick('stale', 'get'), after: dice.int(0, 4 * heartbeatMs), client: dice.int(0, clients) },
+    ...{ key: dice.int(0, keys), x: dice.int(0, 1000) },
+  }))
 }
 
 /** Of those who write a tail, beside the others: each waits for an answer that does not come. */

@@ -151,3 +151,39 @@ test('a proposal whose result a snapshot hides is told so', async () => {
   expect(driver.inspect()).toMatchObject({ 'proposals.waiting': 0, 'proposals.committed': 0 })
   expect(node.ends).toEqual([])
 })
+
+test('while a snapshot is installed readers see the state from before, and nobody is told otherwise', async () => {
+  const node = await follower()
+  const { clock, driver, sent, from, meta } = node
+  stage(node)
+  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  const told = sent.find((message) => message.type === 'append-accepted')
+  if (told === undefined) throw new Error('nothing was acknowledged')
+  sent.length = 0
+  driver.message({
+    ...{ ...from, type: 'heartbeat', commit: LAST, round: 1, appliedByMajority: asIndex(1) },
+    confirmed: { at: told.sentAt, readIndex: LAST },
+  })
+  const results: Result<unknown>[] = []
+  const ages: unknown[] = []
+  const askForAge = (): void =>
+    driver.read({ ...linearizable, consistency: 'stale' }, (result) =>
+      ages.push(result.ok && result.value.stalenessMs !== undefined),
+    )
+  askForAge()
+  driver.read(linearizable, (result) => results.push(result))
+  clock.advance(0)
+  const asked = sent.find((message) => message.type === 'read-index')
+  if (asked === undefined) throw new Error('the leader was not asked')
+  driver.message({
+    ...{ ...from, type: 'read-index-answer', request: asked.request, index: LAST },
+    ...{ refusal: undefined, lease: false, commit: LAST },
+  })
+  expect([results, ages]).toEqual([[], [false]])
+  clock.advance(10 * DISK_MS)
+  askForAge()
+  clock.advance(0)
+  expect([results.length, ages]).toEqual([1, [false, true]])
+  const applied = sent.flatMap((message) => (message.type === 'heartbeat-answer' ? [message.applied] : []))
+  expect(applied).toEqual([1])
+})

@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest'
 import type { UnderWay } from '../../../src/raft/index.ts'
 import type { Leadership } from '../../../src/raft/leadership.ts'
 import type { Driver } from '../../../src/server/driver.ts'
-import type { ReadGrant } from '../../../src/server/types.ts'
+import type { Greeting, ReadGrant } from '../../../src/server/types.ts'
 
 type Read = Driver['read']
 type Propose = Driver['propose']
@@ -14,6 +14,7 @@ interface Wrong {
   readonly read?: (right: Read) => Read
   readonly propose?: (right: Propose) => Propose
   readonly inspect?: (right: UnderWay) => UnderWay
+  readonly greeting?: (right: Greeting, driver: Driver) => Greeting
   readonly clusterTimeMs?: (right: number, lead: Leadership, now: number) => number
 }
 
@@ -29,6 +30,10 @@ vi.mock(import('../../../src/server/driver.ts'), async (original) => {
     override propose(...asked: Parameters<Propose>): void {
       const right: Propose = (...args) => super.propose(...args)
       ;(wrong.propose?.(right) ?? right)(...asked)
+    }
+    override greeting(): Greeting {
+      const right = super.greeting()
+      return wrong.greeting?.(right, this) ?? right
     }
     override inspect(): UnderWay {
       const right = super.inspect()
@@ -141,6 +146,11 @@ const WRONG: readonly (readonly [what: string, rule: string, Wrong])[] = [
       propose: (right) => (request, timeoutMs, done) =>
         right({ ...request, idempotency: undefined }, timeoutMs, done),
     },
+  ],
+  [
+    'say that they are in a term that is not durable',
+    'RAFT-2',
+    { greeting: (right, { term }) => ({ ...right, term }) },
   ],
   ['let cluster time stand still', 'KV-12', { clusterTimeMs: () => 5 }],
   ['let cluster time run too fast', 'KV-12', { clusterTimeMs: (right) => 2 * right }],
