@@ -557,4 +557,15 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/sim/oracle.test.ts'],
   ),
+  judge(
+    'K66',
+    'the simulator does not listen to greetings',
+    'A replica that tells of a term before that is durable is taken, after a crash, for one that has lost it.',
+    [
+      'jepsen-lite/sim/invariants.ts',
+      '{ term }: { readonly term: number }): void {\n    if (term > durable.term)',
+      '{ term }: { readonly term: number }): void {\n    if (term > durable.term + 1e9)',
+    ],
+    WRONG_SERVERS,
+  ),
 ]
