@@ -340,6 +340,7 @@ export class Raft {
     if (lead === undefined) return underWay
     underWay.readers = lead.rounds.open.reduce((sum, { readers }) => sum + readers.length, 0)
     underWay.earlyReads = lead.earlyReads.length
+    underWay.leaseRounds = lead.leaseRounds.length
     underWay.transfer = Number(lead.transfer !== undefined)
     underWay.retiring = Number(lead.retiring !== undefined)
     const activeSince = this.#now - this.#timing.electionMaxMs
