@@ -24,46 +24,60 @@ export type LogFileEnd =
   | { readonly kind: 'torn'; readonly at: number }
   /** With a whole frame whose checksum does not hold. An append cut off by a power cut may leave it on some file systems. */
   | { readonly kind: 'suspect'; readonly at: number }
-  /** Something that no interrupted append leaves. */
-  | { readonly kind: 'corrupt'; readonly at: number; readonly detail: string }
+  | Corrupt
 
-const corrupt = (at: number, detail: string): LogFileEnd => ({ kind: 'corrupt', at, detail })
+/** Something that no interrupted append leaves. */
+interface Corrupt {
+  readonly kind: 'corrupt'
+  readonly at: number
+  readonly detail: string
+}
+
+const corrupt = (at: number, detail: string): Corrupt => ({ kind: 'corrupt', at, detail })
+
+/** In memory, or read piece by piece. */
+export interface LogFile {
+  readonly length: number
+  subarray(from: number, to: number): Uint8Array
+}
 
 /**
- * Reads record after record up to the end or the first fault. `couldFollow` tells whether content found behind a fault may be that of a later
- * record; values of users may look like frames.
+ * Reads record after record up to the end or the first fault, one block in memory at a time. `couldFollow` tells whether content found behind a
+ * fault may be that of a later record; values of users may look like frames.
  */
 export function readLogFile(
-  file: Uint8Array,
+  file: LogFile,
   onRecord: (content: Uint8Array, at: number) => string | undefined,
   couldFollow: (content: Uint8Array) => boolean,
 ): LogFileEnd {
-  let at = 0
   let parts: Uint8Array[] = []
   let begunAt = 0
-  while (at < file.length) {
-    const blockEnd = at - (at % BLOCK_BYTES) + BLOCK_BYTES
-    if (blockEnd - at < HEADER_BYTES) {
-      const trailer = file.subarray(at, blockEnd)
-      if (trailer.some((byte) => byte !== 0)) return corrupt(at, 'the end of a block is not zero')
-      at = blockEnd
-      continue
+  for (let blockAt = 0; blockAt < file.length; blockAt += BLOCK_BYTES) {
+    const block = file.subarray(blockAt, Math.min(blockAt + BLOCK_BYTES, file.length))
+    for (let at = 0; at < block.length; ) {
+      if (BLOCK_BYTES - at < HEADER_BYTES) {
+        if (block.subarray(at).some((byte) => byte !== 0))
+          return corrupt(blockAt + at, 'the end of a block is not zero')
+        break
+      }
+      const frame = frameAt(block, at)
+      if (frame.kind !== 'whole') {
+        const isLast = blockAt + block.length === file.length
+        return { ...judge(block, at, frame.kind, isLast, couldFollow), at: blockAt + at }
+      }
+      const { type, content } = frame
+      const continues = type === MIDDLE || type === LAST
+      if (continues !== parts.length > 0)
+        return corrupt(blockAt + at, continues ? 'a record has no beginning' : 'a record has no end')
+      if (parts.length === 0) begunAt = blockAt + at
+      parts.push(content)
+      if (type === FULL || type === LAST) {
+        const fault = onRecord(parts.length === 1 ? content : Buffer.concat(parts), begunAt)
+        if (fault !== undefined) return corrupt(begunAt, fault)
+        parts = []
+      }
+      at += HEADER_BYTES + content.length
     }
-    const frame = frameAt(file, at, blockEnd)
-    if (frame.kind !== 'whole')
-      return judge(file, at, frame.kind, Math.min(blockEnd, file.length), couldFollow)
-    const { type, content } = frame
-    const continues = type === MIDDLE || type === LAST
-    if (continues !== parts.length > 0)
-      return corrupt(at, continues ? 'a record has no beginning' : 'a record has no end')
-    if (parts.length === 0) begunAt = at
-    parts.push(content)
-    if (type === FULL || type === LAST) {
-      const fault = onRecord(parts.length === 1 ? content : Buffer.concat(parts), begunAt)
-      if (fault !== undefined) return corrupt(begunAt, fault)
-      parts = []
-    }
-    at += HEADER_BYTES + content.length
   }
   return parts.length > 0 ? { kind: 'torn', at: begunAt } : { kind: 'clean' }
 }
@@ -73,49 +87,45 @@ type Frame =
   /** Fewer bytes are left than it needs; more than its block holds; neither, but the checksum does not hold. */
   | { readonly kind: 'short' | 'oversized' | 'damaged' }
 
-function frameAt(file: Uint8Array, at: number, end: number): Frame {
+function frameAt(block: Uint8Array, at: number): Frame {
   const contentAt = at + HEADER_BYTES
-  const contentEnd = contentAt + byteAt(file, at + 4) + byteAt(file, at + 5) * 0x100
-  if (contentEnd > end) return { kind: 'oversized' }
-  if (contentEnd > file.length) return { kind: 'short' }
-  const type = byteAt(file, at + 6)
-  if (type < FULL || type > LAST || crc32c(file, at + 6, contentEnd) !== storedCrc(file, at))
+  const contentEnd = contentAt + byteAt(block, at + 4) + byteAt(block, at + 5) * 0x100
+  if (contentEnd > BLOCK_BYTES) return { kind: 'oversized' }
+  if (contentEnd > block.length) return { kind: 'short' }
+  const type = byteAt(block, at + 6)
+  if (type < FULL || type > LAST || crc32c(block, at + 6, contentEnd) !== storedCrc(block, at))
     return { kind: 'damaged' }
-  return { kind: 'whole', type, content: file.subarray(contentAt, contentEnd) }
+  return { kind: 'whole', type, content: block.subarray(contentAt, contentEnd) }
 }
 
+/** `isLast`: the file ends with this block. */
 function judge(
-  file: Uint8Array,
+  block: Uint8Array,
   at: number,
   kind: 'short' | 'oversized' | 'damaged',
-  end: number,
+  isLast: boolean,
   couldFollow: (content: Uint8Array) => boolean,
-): LogFileEnd {
+): Exclude<LogFileEnd, { kind: 'clean' }> {
   if (kind === 'oversized') return corrupt(at, 'a frame is longer than its block')
   // The checksum does not cover the length: a frame that is whole but for its length is not a torn one.
-  if (hasPrefixWithCrc32c(file, at + 6, end, storedCrc(file, at)))
+  if (hasPrefixWithCrc32c(block, at + 6, block.length, storedCrc(block, at)))
     return corrupt(at, 'the length of a frame is damaged')
-  if (isFollowed(file, at, end, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')
+  if (isFollowed(block, at, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')
   if (kind === 'short') return { kind: 'torn', at }
-  const length = byteAt(file, at + 4) + byteAt(file, at + 5) * 0x100
-  if (at + HEADER_BYTES + length === file.length) return { kind: 'suspect', at }
+  const length = byteAt(block, at + 4) + byteAt(block, at + 5) * 0x100
+  if (isLast && at + HEADER_BYTES + length === block.length) return { kind: 'suspect', at }
   return corrupt(at, 'the checksum of a frame does not hold')
 }
 
 /** Whether a record begins anywhere in the rest of the block. */
-function isFollowed(
-  file: Uint8Array,
-  at: number,
-  end: number,
-  couldFollow: (content: Uint8Array) => boolean,
-): boolean {
-  for (let next = at; next < end; next++) {
-    const type = byteAt(file, next + 6)
+function isFollowed(block: Uint8Array, at: number, couldFollow: (content: Uint8Array) => boolean): boolean {
+  for (let next = at; next < block.length; next++) {
+    const type = byteAt(block, next + 6)
     if (type !== FULL && type !== FIRST) continue
-    const frame = frameAt(file, next, end)
+    const frame = frameAt(block, next)
     if (frame.kind === 'whole' && couldFollow(frame.content)) return true
   }
   return false
 }
 
-const byteAt = (file: Uint8Array, at: number): number => file[at] ?? 0
+const byteAt = (block: Uint8Array, at: number): number => block[at] ?? 0

@@ -12,9 +12,9 @@
 // Two things are allowed. The end of an append that was cut off: half a record at the end of the newest WAL that has any. And a MANIFEST that
 // counts a write that failed, when the side file has noted that: what was acknowledged ends before it.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { readLogFile } from './leveldb-log.ts'
+import { type LogFile, readLogFile } from './leveldb-log.ts'
 import { Manifest } from './leveldb-manifest.ts'
 import type { Wals } from './leveldb-recovery.ts'
 import { tableFault } from './leveldb-table.ts'
@@ -98,10 +98,12 @@ interface Position {
 
 function readManifest(dir: string, name: string): Position {
   const manifest = new Manifest()
-  const end = readLogFile(
-    readFileSync(join(dir, name)),
-    (edit) => manifest.add(edit),
-    () => true,
+  const end = inPieces(join(dir, name), (file) =>
+    readLogFile(
+      file,
+      (edit) => manifest.add(edit),
+      () => true,
+    ),
   )
   // An edit cut off is one that never came into force: the files that it replaces are all still there, or missed below.
   if (end.kind === 'corrupt') throw new Damage(name, `at byte ${end.at}: ${end.detail}`)
@@ -116,6 +118,22 @@ function readManifest(dir: string, name: string): Position {
   )
     throw new Damage(name, 'its beginning is missing')
   return { oldestLog: logNumber, prevLog: prevLogNumber, lastSequence, manifest }
+}
+
+/** LevelDB adds to MANIFEST until the next start, some hundred bytes for each MiB written: after months it may be larger than what Node reads at once. */
+function inPieces<T>(path: string, read: (file: LogFile) => T): T {
+  const file = openSync(path, 'r')
+  try {
+    const piece = (from: number, to: number): Uint8Array => {
+      const bytes = Buffer.alloc(to - from)
+      if (readSync(file, bytes, 0, bytes.length, from) !== bytes.length)
+        throw new Error(`${path} changed while it was read`)
+      return bytes
+    }
+    return read({ length: fstatSync(file).size, subarray: piece })
+  } finally {
+    closeSync(file)
+  }
 }
 
 function checkTables(dir: string, { manifest }: Position): void {

@@ -1,6 +1,6 @@
 // Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves behind.
 
-import { rmSync, writeFileSync } from 'node:fs'
+import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { crc32c, maskCrc, unmaskCrc } from '../../src/storage/crc32c.ts'
@@ -500,6 +500,14 @@ describe('a database', () => {
       wal(8)
       expect(extent(100, 104)).toEqual({ sequence: 100, heldTo: 100 })
     })
+  })
+
+  test('is read to where MANIFEST is damaged, however large that is', () => {
+    const path = join(dir, 'MANIFEST-000007')
+    const { size } = statSync(path)
+    // Node reads no file of 2 GiB at once.
+    truncateSync(path, 2 ** 31)
+    expect(damage()).toBe(`MANIFEST-000007: at byte ${size}: the checksum of a frame does not hold`)
   })
 
   test('drops a suspect tail when asked to, unless it was acknowledged', () => {

@@ -100,7 +100,7 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/leveldb-log.ts',
-        "  if (isFollowed(file, at, end, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')\n",
+        "  if (isFollowed(block, at, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')\n",
         '',
       ),
     ],
