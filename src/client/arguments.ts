@@ -7,6 +7,7 @@ import {
   checkFields,
   checkOptions,
   checkValue,
+  isBound,
   isBytes,
   isFlag,
   isFunction,
@@ -56,6 +57,7 @@ const CLIENT: Checks<ClientOptions> = {
   timeoutMs: isTimeout,
   discover: isFlag,
   unreachableAfterMs: isTimeout,
+  callsMax: isBound,
   onWarning: isFunction,
 }
 

@@ -63,10 +63,17 @@ const TRANSIT_MAX_MS = 100
 const TIMEOUT_MAX_MS = 60_000
 /** Less than this is no try, unless it is the first: a call may be shorter. */
 const LEFT_MIN_MS = 5
-/** A write that was refused is not tried again with less: a try that finds no time for its answer would make the outcome unknown. */
-const WRITE_AGAIN_MIN_MS = 100
+/**
+ * A write that was refused is not tried again with less, nor is one begun that has waited for its turn: a try that finds no time for its
+ * answer would make the outcome unknown.
+ */
+const WRITE_MIN_MS = 100
 /** A node that answers `internal` this often in one call will do so again. */
 const INTERNAL_MAX = 3
+
+/** A call that has waited for its turn does not begin with less. */
+export const leastMs = ({ kind, timeoutMs }: Pick<Call, 'kind' | 'timeoutMs'>): number =>
+  Math.min(kind === 'read' ? LEFT_MIN_MS : WRITE_MIN_MS, timeoutMs / 2)
 
 export function perform(call: Call, context: CallContext): Promise<Answer> {
   return new Progress(call, context).run()
@@ -237,7 +244,7 @@ class Progress {
   }
 
   get #tryMinMs(): number {
-    return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_AGAIN_MIN_MS : LEFT_MIN_MS
+    return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
   }
 
   #ask(endpoint: Endpoint): Exchange {

@@ -112,6 +112,11 @@ export const isWholeNumber: Check = (value) =>
 export const isLimit: Check = (value) =>
   value === Number.POSITIVE_INFINITY ? undefined : isWholeNumber(value)
 
+export const isBound: Check = (value) =>
+  value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && Number(value) >= 1)
+    ? undefined
+    : 'a whole number from 1 on, or Infinity'
+
 export const isSignal: Check = (value) =>
   isRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
     ? undefined

@@ -16,7 +16,7 @@ import {
   checkPut,
   checkSettings,
 } from './arguments.ts'
-import { type Answer, type Call, type CallContext, type CallKind, perform } from './call.ts'
+import { type Answer, type Call, type CallContext, type CallKind, leastMs, perform } from './call.ts'
 import {
   answerInfo,
   arrayIn,
@@ -32,10 +32,11 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import { type Endpoint, Endpoints } from './endpoints.ts'
-import { AbortedError, QuorateError, type Written } from './errors.ts'
+import { AbortedError, QuorateError, UnavailableError, type Written } from './errors.ts'
 import { Transport } from './exchange.ts'
 import { type Interruption, pages, rangePath, streamed } from './list.ts'
 import { QUESTION, Questions } from './questions.ts'
+import { Turns } from './turns.ts'
 import type {
   CallOptions,
   ClientOptions,
@@ -56,6 +57,8 @@ import type {
 } from './types.ts'
 
 const TIMEOUT_MS = 5_000
+/** Calls under way at a time: many times what keeps three nodes busy. */
+export const CALLS_MAX = 256
 /** Of an empty store. A node that has nothing yet, since it is joining, says 0. */
 const FIRST_REVISION = 1
 /** How often the list of members is read again, at most: while all is well, and after a failure. */
@@ -86,6 +89,8 @@ export class Client {
   readonly #endpoints: Endpoints
   readonly #transport = new Transport()
   readonly #questions = new Questions(this.#transport)
+  readonly #turns: Turns
+  readonly #callsMax: number
   readonly #timeoutMs: number
   readonly #unreachableAfterMs: number | undefined
   readonly #discover: boolean
@@ -106,6 +111,8 @@ export class Client {
     checkClient(options)
     this.#endpoints = new Endpoints(options.endpoints)
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    this.#callsMax = options.callsMax ?? CALLS_MAX
+    this.#turns = new Turns(this.#callsMax)
     this.#unreachableAfterMs = options.unreachableAfterMs
     this.#discover = options.discover ?? true
     this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
@@ -286,6 +293,7 @@ export class Client {
   [inspect]() {
     return {
       calls: this.#onClose.size,
+      turns: this.#turns.wanted,
       requests: this.#transport.underway,
       questions: this.#questions.underway,
       probes: this.#endpoints.all.filter((endpoint) => endpoint.isProbed).length,
@@ -329,21 +337,40 @@ export class Client {
     onAnswer: (answer: Answer) => void = () => {},
   ): Promise<Answer> {
     if (this.#closed) throw closedError()
-    const timeoutMs = options.timeoutMs ?? this.#timeoutMs
-    const limits = {
-      startedAt: performance.now(),
-      timeoutMs,
-      unreachableAfterMs: this.#unreachableAfterMs ?? timeoutMs,
-      signal: options.signal,
+    const { signal, timeoutMs = this.#timeoutMs } = options
+    const startedAt = performance.now()
+    const waitedMs = this.#turns.take() ? 0 : await this.#waitForTurn({ kind, startedAt, timeoutMs, signal })
+    try {
+      // Whether anybody can be reached shows from now on.
+      const unreachableAfterMs = (this.#unreachableAfterMs ?? timeoutMs) + waitedMs
+      const limits = { startedAt, timeoutMs, unreachableAfterMs, signal }
+      const endpoints = request.endpoints ?? this.#endpoints
+      const isReached = kind !== 'read' && (await this.#identify(limits))
+      if (this.#closed) throw closedError()
+      const { method, path, body, stream = false } = request
+      const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
+      const renewed = kind === 'keyed' ? { renewed: headers } : {}
+      const call = { kind, method, path, body, stream, headers: headers(), ...limits, isReached, ...renewed }
+      const context = { ...this.#context(endpoints, onAnswer), transport: this.#transport }
+      return await perform(call, context)
+    } finally {
+      this.#turns.give()
     }
-    const endpoints = request.endpoints ?? this.#endpoints
-    const isReached = kind !== 'read' && (await this.#identify(limits))
-    if (this.#closed) throw closedError()
-    const { method, path, body, stream = false } = request
-    const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
-    const renewed = kind === 'keyed' ? { renewed: headers } : {}
-    const call = { kind, method, path, body, stream, headers: headers(), ...limits, isReached, ...renewed }
-    return perform(call, { ...this.#context(endpoints, onAnswer), transport: this.#transport })
+  }
+
+  /** Nothing of the call has left. How long it has waited. */
+  async #waitForTurn(call: Pick<Call, 'kind' | 'startedAt' | 'timeoutMs' | 'signal'>): Promise<number> {
+    const { startedAt, timeoutMs } = call
+    const interruption = this.#interruption(call.signal)
+    const isTurn = await this.#turns.wait(timeoutMs, interruption)
+    const waitedMs = performance.now() - startedAt
+    if (isTurn && timeoutMs - waitedMs >= leastMs(call)) return waitedMs
+    if (isTurn) this.#turns.give()
+    const reason = interruption.reason()
+    if (reason !== undefined) throw reason
+    const seconds = Number((timeoutMs / 1_000).toFixed(3))
+    const message = `not sent: within ${seconds} s its turn did not come, since ${this.#callsMax} calls of this client (callsMax) were under way`
+    throw new UnavailableError(message, { code: 'timeout', written: 'no' })
   }
 
   /**

@@ -14,6 +14,11 @@ export interface ClientOptions {
    * restart of the whole cluster is waited for.
    */
   readonly unreachableAfterMs?: number | undefined
+  /**
+   * Calls under way at a time, from 1 on; `Infinity` is no bound. Default 256. Further ones wait for their turn, first come, first served:
+   * nothing of them has left, and their time runs.
+   */
+  readonly callsMax?: number | undefined
   /** Told in a sentence what is wrong and yet hinders no call, such as an endpoint of another cluster. Default `process.emitWarning`. */
   readonly onWarning?: ((message: string) => void) | undefined
 }

@@ -242,10 +242,7 @@ export class Reads {
   }
 
   #awaitTurn(waiters: readonly Waiter[]): void {
-    for (const waiter of waiters) {
-      waiter.waitsFor = 'turn'
-      if (waiter.open && waiter.timer === undefined) this.#arm(waiter)
-    }
+    for (const waiter of waiters) waiter.waitsFor = 'turn'
     this.#awaitingTurn = this.#awaitingTurn.concat(waiters)
   }
 

@@ -52,8 +52,7 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    // Workers of node:cluster would share it, and be called in turn.
-    server.listen({ ...listen, exclusive: true }, resolve)
+    server.listen(listen.port, listen.host, resolve)
   })
   const bound = server.address()
   if (bound === null || typeof bound === 'string') throw new Error('the relay is not bound to a port')

@@ -206,6 +206,10 @@ test.each<[unknown, ...string[]]>([
   [{ endpoints: ['http://127.0.0.1:1'], timeoutMs: -1 }, 'timeoutMs', '-1'],
   [{ endpoints: ['http://127.0.0.1:1'], discover: 'no' }, 'discover', '"no"'],
   [{ endpoints: ['http://127.0.0.1:1'], unreachableAfterMs: '1s' }, 'unreachableAfterMs', '"1s"'],
+  ...[0, -1, 1.5, Number.NaN, '8'].map((callsMax): [unknown, ...string[]] => [
+    { endpoints: ['http://127.0.0.1:1'], callsMax },
+    'callsMax must be a whole number from 1 on, or Infinity',
+  ]),
   [{ endpoints: ['http://127.0.0.1:1'], onWarning: 1 }, 'onWarning', '1'],
 ])('new Client(%j)', (options, ...says) => {
   try {
@@ -226,6 +230,7 @@ describe('what is right is taken', () => {
       timeoutMs: undefined,
       discover: undefined,
       unreachableAfterMs: undefined,
+      callsMax: undefined,
       onWarning: undefined,
     })
     await kv.put('k', Buffer.from('v'), { signal: undefined, timeoutMs: undefined, ifAbsent: false })

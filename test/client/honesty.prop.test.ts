@@ -115,7 +115,9 @@ test('at most once, and told as it was', async () => {
           }
         }
         await Promise.all(Array.from({ length: atOnce }, work))
-        await expect.poll(() => kv[inspect]()).toEqual({ calls: 0, requests: 0, questions: 0, probes: 0 })
+        await expect
+          .poll(() => kv[inspect]())
+          .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
         // Late copies arrive, too.
         await Promise.all(nodes.map((node) => node.quiet()))
         for (const [n, { isDelete }] of writes.entries()) {

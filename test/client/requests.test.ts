@@ -8,7 +8,7 @@ import { type FakeNode, problem } from './fake-node.ts'
 import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 const MEMBER = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
-const AT_REST = { calls: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 
 async function drained(records: AsyncIterable<unknown>): Promise<number> {
   let count = 0
@@ -246,10 +246,10 @@ test('what is under way is counted: a call, its request, a question, a probe', a
   const kv = clientOf([node])
   node.questionFault = () => 'hang'
   const put = failure(kv.put('k', 'v'))
-  await expect.poll(() => kv[inspect]()).toEqual({ calls: 1, requests: 1, questions: 1, probes: 0 })
+  await expect.poll(() => kv[inspect]()).toEqual({ calls: 1, turns: 1, requests: 1, questions: 1, probes: 0 })
   node.faults.push('cut', 'hang')
   const get = failure(kv.get('k'))
-  await expect.poll(() => kv[inspect]()).toEqual({ calls: 2, requests: 2, questions: 1, probes: 1 })
+  await expect.poll(() => kv[inspect]()).toEqual({ calls: 2, turns: 2, requests: 2, questions: 1, probes: 1 })
   await kv.close()
   await Promise.all([put, get])
   await expect.poll(() => kv[inspect]()).toEqual(AT_REST)

@@ -24,8 +24,8 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-export async function fake(name = 'n1'): Promise<FakeNode> {
-  const node = await FakeNode.start()
+export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
+  const node = await FakeNode.start(port)
   node.name = name
   open.push(node)
   return node

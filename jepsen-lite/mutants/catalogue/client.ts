@@ -13,6 +13,8 @@ const ENDINGS = 'test/client/endings.test.ts'
 const CONNECTING = 'test/client/connecting.test.ts'
 const STRANGE = 'test/client/strange-answers.test.ts'
 const LIST = 'src/client/list.ts'
+const TURNS = 'src/client/turns.ts'
+const TURNS_TEST = 'test/client/turns.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -526,5 +528,60 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
         'connected = true',
       ),
     ],
+  },
+  {
+    id: 'M608',
+    title: 'however many calls a client is asked for, all are under way at once',
+    why: 'Ten thousand writes that begin together keep one another from ending in time, and nearly all outcomes are unknown.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [edit(TURNS, '    if (this.#taken >= this.#max) return false\n', '')],
+  },
+  {
+    id: 'M609',
+    title: 'a call that throws keeps its turn',
+    why: 'After a few hundred failures the client does nothing any more.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [
+      edit(CLIENT, 'return await perform(call, context)', 'const answer = await perform(call, context)'),
+      edit(
+        CLIENT,
+        '    } finally {\n      this.#turns.give()\n    }',
+        '      this.#turns.give()\n      return answer\n    } finally {\n    }',
+      ),
+    ],
+  },
+  {
+    id: 'M646',
+    title: 'a turn goes to a call that waits for none any more',
+    why: 'The next one waits for a turn that nobody gives back.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [edit(TURNS, 'if (begin === undefined) continue', 'if (begin === undefined) return')],
+  },
+  {
+    id: 'M647',
+    title: 'a write whose turn comes with the end of its time leaves all the same',
+    why: 'Its outcome is unknown, although nothing needed to be sent.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [edit(CLIENT, 'if (isTurn && timeoutMs - waitedMs >= leastMs(call))', 'if (isTurn)')],
+  },
+  {
+    id: 'M648',
+    title: 'a call whose time is up before it begins keeps the turn that it got',
+    why: 'The client has one turn fewer, and one day none.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [edit(CLIENT, '    if (isTurn) this.#turns.give()\n', '')],
+  },
+  {
+    id: 'M649',
+    title: 'what a call has waited for its turn counts as time in which nobody could be reached',
+    why: 'It fails with "cannot connect" after its first try.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [edit(CLIENT, ' + waitedMs', '')],
   },
 ]

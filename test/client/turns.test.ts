@@ -1,0 +1,251 @@
+// How many calls of a client are under way at a time, and what becomes of those that wait for their turn.
+
+import { getEventListeners } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { describe, expect, test, vi } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
+import { type FakeNode, problem } from './fake-node.ts'
+import { clientOf, failure, fake, freezeTime, noQuorum, refusing } from './with-fakes.ts'
+
+const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+
+/** The node answers nothing until `goOn`; resolves when it has been asked something. */
+function stuck(node: FakeNode): { readonly isAsked: Promise<void>; readonly goOn: () => void } {
+  const { promise: isAsked, resolve } = Promise.withResolvers<void>()
+  node.fault = () => {
+    resolve()
+    return 'hang'
+  }
+  return { isAsked, goOn: () => (node.fault = () => undefined) }
+}
+
+/** A client of one node, at which it has one call that has a minute and gets no answer; it may have no other one. */
+async function withOneStuck(timeoutMs = 60_000) {
+  freezeTime()
+  const node = await fake()
+  const kv = clientOf([node], { callsMax: 1 })
+  await kv.put('first', '1')
+  const { isAsked, goOn } = stuck(node)
+  const end = failure(kv.get('stuck', { timeoutMs }))
+  await isAsked
+  goOn()
+  const length = node.seen.length
+  return { node, kv, end, later: () => node.seen.slice(length).map(({ target }) => target.split('?')[0]) }
+}
+
+describe('no more calls than', () => {
+  test.each([1, 3, 20])('%d are under way, and all are made in their order', async (callsMax) => {
+    const node = await fake()
+    const kv = clientOf([node], { callsMax })
+    let most = 0
+    node.fault = () => {
+      most = Math.max(most, kv[inspect]().requests)
+      return { afterMs: 1 }
+    }
+    for (let round = 0; round < 2; round++) {
+      const ended: number[] = []
+      const keys = Array.from({ length: 12 }, (_, n) => n)
+      await Promise.all(keys.map((n) => kv.put(`${n}`, `${round}`).then(() => ended.push(n))))
+      expect(most).toBe(Math.min(callsMax, keys.length))
+      if (callsMax === 1) expect(ended).toEqual(keys)
+      expect(kv[inspect]()).toEqual(AT_REST)
+    }
+    expect(node.rows.size).toBe(12)
+  })
+
+  test('256, unless said otherwise', async () => {
+    freezeTime()
+    const node = await fake()
+    const { isAsked } = stuck(node)
+    for (const [callsMax, most] of [
+      [undefined, 256],
+      [Number.POSITIVE_INFINITY, 300],
+    ] as const) {
+      const kv = clientOf([node], { callsMax })
+      const gets = Array.from({ length: 300 }, () => failure(kv.get('k')))
+      await isAsked
+      expect(kv[inspect]()).toMatchObject({ calls: 300, turns: 300, requests: most })
+      await kv.close()
+      for (const error of await Promise.all(gets)) expect(error).toMatchObject({ written: 'no' })
+      await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
+    }
+  })
+})
+
+describe('one that waits', () => {
+  test('is told when its time is up, in which nothing of it has left, and others go on', async () => {
+    const { node, kv, end, later } = await withOneStuck()
+    for (let round = 0; round < 2; round++) {
+      const errors = [kv.put('a', '1', { timeoutMs: 1_000 }), kv.get('b', { timeoutMs: 1_000 })].map(failure)
+      vi.advanceTimersByTime(1_000)
+      for (const error of await Promise.all(errors)) {
+        expect(error).toBeInstanceOf(UnavailableError)
+        expect(error).toMatchObject({
+          ...{ code: 'timeout', written: 'no' },
+          message:
+            'not sent: within 1 s its turn did not come, since 1 calls of this client (callsMax) were under way',
+        })
+      }
+      expect(kv[inspect]()).toMatchObject({ calls: 1, turns: 1, requests: 1 })
+    }
+    const c = kv.put('c', '1', { timeoutMs: 120_000 })
+    vi.advanceTimersByTime(60_000)
+    expect(await end).toMatchObject({ code: 'timeout' })
+    await c
+    expect(later()).toEqual(['/v1/kv/c'])
+    expect(kv[inspect]()).toEqual(AT_REST)
+    expect(node.contents).toEqual({ first: '1', c: '1' })
+  })
+
+  test('is not told that nobody can be reached: it has tried nobody, and speaks against nobody', async () => {
+    freezeTime()
+    const kv = clientOf([await refusing()], { callsMax: 1, timeoutMs: 3_600_000 })
+    const first = failure(kv.get('a', { timeoutMs: 60_000 }))
+    const second = failure(kv.get('b', { timeoutMs: 1_000 }))
+    vi.advanceTimersByTime(1_000)
+    expect(await second).toMatchObject({ code: 'timeout', written: 'no' })
+    await kv.close()
+    await first
+  })
+
+  test('has as long as any other to reach somebody, from its turn on', async () => {
+    freezeTime()
+    const url = await refusing()
+    const kv = clientOf([url], { callsMax: 1, timeoutMs: 60_000, unreachableAfterMs: 500 })
+    let isOver = false
+    const first = failure(kv.get('a')).finally(() => (isOver = true))
+    const second = kv.put('b', '1').finally(() => (isOver = true))
+    const pass = async () => {
+      for (let turn = 0; turn < 20; turn++) await nextTurn()
+      if (!isOver) vi.advanceTimersByTime(10)
+    }
+    while (!isOver) await pass()
+    expect(await first).toMatchObject({ code: 'unreachable' })
+    isOver = false
+    for (let round = 0; round < 10; round++) await pass()
+    expect(isOver).toBe(false)
+    const node = await fake('n1', Number(new URL(url).port))
+    while (!isOver) await pass()
+    await second
+    expect(node.contents).toEqual({ b: '1' })
+  })
+
+  test.each([
+    ['get', 60_005, 60_000, true],
+    ['get', 60_004, 60_000, false],
+    ['put', 60_100, 60_000, true],
+    ['put', 60_099, 60_000, false],
+    // Of a short time half.
+    ['get', 8, 4, true],
+    ['get', 8, 5, false],
+    ['put', 40, 20, true],
+    ['put', 40, 21, false],
+  ] as const)('a %s that has %d ms and its turn after %d: begins %s', async (what, timeoutMs, ms, begins) => {
+    const { kv, end, later } = await withOneStuck(ms)
+    const call = () => (what === 'get' ? kv.get('a', { timeoutMs }) : kv.put('a', '1', { timeoutMs }))
+    const ended = begins ? call().then(() => undefined) : failure(call())
+    const next = kv.get('b', { timeoutMs: 120_000 })
+    vi.advanceTimersByTime(ms)
+    await end
+    const error = await ended
+    if (!begins) expect(error).toMatchObject({ code: 'timeout', written: 'no' })
+    await next
+    expect(later()).toEqual([...(begins ? ['/v1/kv/a'] : []), '/v1/kv/b'])
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('ends when its caller gives it up or the client is closed, and is not sent', async () => {
+    const { kv, end, later } = await withOneStuck()
+    const abort = new AbortController()
+    const aborted = failure(kv.put('a', '1', { signal: abort.signal }))
+    const closed = failure(kv.put('b', '1', { signal: abort.signal }))
+    const before = failure(kv.put('c', '1', { signal: AbortSignal.abort('never') }))
+    expect(await before).toMatchObject({ code: 'aborted', written: 'no', cause: 'never' })
+    expect(kv[inspect]()).toMatchObject({ calls: 3, turns: 3 })
+    abort.abort('enough')
+    for (const error of await Promise.all([aborted, closed])) {
+      expect(error).toBeInstanceOf(AbortedError)
+      expect(error).toMatchObject({ code: 'aborted', written: 'no', cause: 'enough' })
+    }
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([])
+    const last = failure(kv.put('d', '1'))
+    await kv.close()
+    expect(await last).toMatchObject({ name: 'AbortError', code: 'closed', written: 'no' })
+    expect(await end).toMatchObject({ code: 'closed' })
+    await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
+    expect(later()).toEqual([])
+  })
+})
+
+describe('a turn is given back by a call that', () => {
+  const fail = () => {
+    throw new RangeError('from the application')
+  }
+  const ends: [string, (node: FakeNode, kv: Client) => Promise<unknown>][] = [
+    [
+      'is refused',
+      (node, kv) => {
+        node.faults.push(problem(413, 'value_too_large', 'too large'))
+        return kv.put('k', 'v')
+      },
+    ],
+    ['has a condition that fails', (_, kv) => kv.put('k', 'v', { ifRevision: 99 })],
+    [
+      'is cut',
+      (node, kv) => {
+        node.faults.push('cut')
+        return kv.transferLeader()
+      },
+    ],
+    [
+      'has no quorum',
+      (node, kv) => {
+        node.fault = () => noQuorum
+        return kv.put('k', 'v', { timeoutMs: 50 })
+      },
+    ],
+    [
+      'fails before it is sent',
+      (node, kv) => {
+        node.questionFault = () => problem(400, 'bad_request', 'no')
+        return kv.put('k', 'v')
+      },
+    ],
+    ['has a callback that throws', (_, kv) => kv.get('k', { onAnswer: fail })],
+    ['is a mistake', (_, kv) => kv.put('', 'v')],
+    ['was aborted before', (_, kv) => kv.get('k', { signal: AbortSignal.abort() })],
+  ]
+
+  test.each(ends)('%s', async (_, end) => {
+    const node = await fake()
+    for (const isNew of [false, true]) {
+      const kv = clientOf([node], { callsMax: 1 })
+      if (!isNew) await kv.put('k', 'v')
+      for (let round = 0; round < 2; round++) {
+        const ended = end(node, kv).catch(() => {})
+        const next = kv.count()
+        await ended
+        node.fault = () => undefined
+        node.questionFault = () => undefined
+        await next
+        expect(kv[inspect]()).toEqual(AT_REST)
+      }
+    }
+  })
+})
+
+test.each([false, true])('a list has no turn while its reader is slow: snapshot %s', async (snapshot) => {
+  const node = await fake()
+  for (const key of ['a', 'b', 'c']) node.set(key, '1')
+  node.pageMax = 1
+  const kv = clientOf([node], { callsMax: 1 })
+  const keys: string[] = []
+  for await (const { key } of kv.list({ snapshot })) {
+    keys.push(key)
+    await kv.put(key, '2')
+  }
+  expect(keys).toEqual(['a', 'b', 'c'])
+  expect(kv[inspect]()).toEqual(AT_REST)
+  expect(node.contents).toEqual({ a: '2', b: '2', c: '2' })
+})
