@@ -326,6 +326,8 @@ export class Raft {
 
   /** What is under way here; all 0 at rest, for followers (`… of <id>`) that answer. */
   inspect(): UnderWay {
+    const lead = this.#lead
+    // Who leads no more has given back what it had as a leader: that is told as well.
     const underWay: Record<string, number> = {
       votes: this.#votes.size,
       proposals: this.#outcomes.size,
@@ -334,14 +336,14 @@ export class Raft {
       askedTransfer: Number(this.#askedTransfer !== undefined),
       unappliedChanges: this.#unappliedChanges.size,
       unappliedLeases: this.#leases.unapplied,
+      readers: lead?.rounds.open.reduce((sum, { readers }) => sum + readers.length, 0) ?? 0,
+      earlyReads: lead?.earlyReads.length ?? 0,
+      leaseRounds: lead?.leaseRounds.length ?? 0,
+      transfer: Number(lead?.transfer !== undefined),
+      retiring: Number(lead?.retiring !== undefined),
       ...this.#log.inspect(),
     }
-    const lead = this.#lead
     if (lead === undefined) return underWay
-    underWay.readers = lead.rounds.open.reduce((sum, { readers }) => sum + readers.length, 0)
-    underWay.earlyReads = lead.earlyReads.length
-    underWay.transfer = Number(lead.transfer !== undefined)
-    underWay.retiring = Number(lead.retiring !== undefined)
     const activeSince = this.#now - this.#timing.electionMaxMs
     for (const { id, heardAt, inflight, state, probing } of lead.followers) {
       if (heardAt <= activeSince) continue

@@ -242,7 +242,10 @@ export class Reads {
   }
 
   #awaitTurn(waiters: readonly Waiter[]): void {
-    for (const waiter of waiters) waiter.waitsFor = 'turn'
+    for (const waiter of waiters) {
+      waiter.waitsFor = 'turn'
+      if (waiter.open && waiter.timer === undefined) this.#arm(waiter)
+    }
     this.#awaitingTurn = this.#awaitingTurn.concat(waiters)
   }
 

@@ -52,7 +52,8 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(listen.port, listen.host, resolve)
+    // Workers of node:cluster would share it, and be called in turn.
+    server.listen({ ...listen, exclusive: true }, resolve)
   })
   const bound = server.address()
   if (bound === null || typeof bound === 'string') throw new Error('the relay is not bound to a port')

@@ -483,8 +483,22 @@ describe('a lease', () => {
     for (let beat = 0; beat < 100; beat++) {
       bench.pass(heartbeatMs)
       for (const from of [2, 3]) answer(bench, from)
-      expect(valid(bench)).toBe(true)
+      expect([valid(bench), bench.raft.inspect().leaseRounds]).toEqual([true, 0])
     }
+  })
+
+  test('keeps of the rounds that nobody echoes those only that could still make one', () => {
+    const bench = leader({
+      leases: { on: true, durationMs: 120 },
+      timing: { electionMaxMs: 100 * heartbeatMs },
+    })
+    const kept: (number | undefined)[] = []
+    for (let beat = 0; beat < 20; beat++) {
+      bench.pass(heartbeatMs)
+      answer(bench, 2, 0)
+      kept.push(bench.raft.inspect().leaseRounds)
+    }
+    expect(Math.max(...kept.map((count) => count ?? 0))).toBeLessThanOrEqual(Math.ceil(120 / heartbeatMs) + 1)
   })
 })
 

@@ -202,6 +202,17 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect([alone.role, waits(alone)]).toEqual(['follower', drawnElectionMs])
   })
 
+  test('a leader that was deposed tells that nothing of its leadership is under way', () => {
+    const bench = new Bench()
+    bench.lead()
+    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    expect(bench.raft.inspect()).toMatchObject({ earlyReads: 1 })
+    bench.receive(voteRequest(2, 9, [9, 9]))
+    bench.receive(append(2, 9, [0, 0]))
+    const ofLeaders = { readers: 0, earlyReads: 0, leaseRounds: 0, transfer: 0, retiring: 0 }
+    expect(bench.raft.inspect()).toMatchObject(ofLeaders)
+  })
+
   test('a candidate gives the others twice the time for their votes that its own disk took', () => {
     const bench = new Bench()
     bench.timeout()

@@ -398,3 +398,33 @@ test('stale reads of one turn are answered in slices too', () => {
   expect(answered).toBe(14)
   expect(reads.inspect()).toEqual(nothing)
 })
+
+test('a stale read that waits for the turn of others is answered within its time', () => {
+  const { applySliceMs } = driverLimits
+  const soon: (() => void)[] = []
+  let now = 0
+  const busy = {
+    now: () => clock.now() + now,
+    after: (ms: number, run: () => void) => clock.after(ms, run),
+    soon: (run: () => void) => void soon.push(run),
+  }
+  reads = new Reads(busy, driverLimits, { ...state, stalenessMs: () => 0 })
+  const options = {
+    consistency: 'stale',
+    maxStalenessMs: undefined,
+    minRevision: undefined,
+    timeoutMs: 100,
+  } as const
+  const done = (result: Result<ReadGrant>): void => {
+    now += applySliceMs
+    results.push(result)
+  }
+  for (let count = 0; count < 3; count++) reads.add(options, done)
+  soon.shift()?.()
+  expect(codes()).toEqual(['stale'])
+  clock.advance(100)
+  expect(codes()).toEqual(['stale', 'overloaded', 'overloaded'])
+  for (const run of soon) run()
+  expect(codes()).toHaveLength(3)
+  expect(reads.inspect()).toEqual(nothing)
+})

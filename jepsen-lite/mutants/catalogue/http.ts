@@ -620,4 +620,18 @@ export const HTTP_FRONT: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M582',
+    title: 'a stale read that waits for the turn of others has no time-out',
+    why: 'Where more is asked for than can be answered, its client hears nothing, and what nobody waits for any more is read all the same.',
+    layers: UNIT,
+    tests: ['test/server/reads.test.ts'],
+    edits: [
+      edit(
+        'src/server/reads.ts',
+        '      if (waiter.open && waiter.timer === undefined) this.#arm(waiter)\n',
+        '',
+      ),
+    ],
+  },
 ]

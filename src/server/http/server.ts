@@ -144,7 +144,8 @@ class Front implements HttpServer {
     const { logger } = this.#options
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen({ host, port }, () => {
+      // Workers of node:cluster would share it, and be asked in turn.
+      server.listen({ host, port, exclusive: true }, () => {
         server.off('error', reject)
         // A connection that could not be accepted, for want of memory for example, ends nothing but itself.
         server.on('error', (error) => logger.error({ error: error.message }, 'the HTTP listener failed'))

@@ -31,7 +31,8 @@ export class TcpWires implements Wires {
     const { server } = this
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      server.listen(port, host, () => {
+      // Workers of node:cluster would share it, and be called in turn.
+      server.listen({ host, port, exclusive: true }, () => {
         server.off('error', reject)
         server.on('error', (error) =>
           this.options.logger.error({ error: error.message }, 'the peer listener failed'),
