@@ -564,6 +564,8 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #quarantine(why: string): void {
+    // Somebody else may have filled the disk.
+    this.#options.disk.giveBackReserve()
     try {
       this.#storage.quarantine(why)
     } catch (error) {

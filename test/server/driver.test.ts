@@ -547,6 +547,23 @@ test('so does one that finds it out from a commit index of its leader', () => {
   expectQuarantine(lost)
 })
 
+test('the mark has the room that was kept for when somebody else fills the disk', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const lost = cluster.follower
+  const leader = cluster.leading
+  const { space, disk } = lost.machine
+  space.takeReserve(1)
+  lost.storage.quarantine = (why) => {
+    if (space.hasReserve) throw new Error('ENOSPC: no space left on device')
+    disk.quarantined = why
+  }
+  lost.running.message({
+    ...{ type: 'lost-state', from: leader.id, to: lost.id, term: leader.running.term },
+    detail: 'n2 has lost durable state',
+  })
+  expectQuarantine(lost)
+})
+
 test('one whose mark cannot be written stops all the same', () => {
   const cluster = SimulatedCluster.formed(3)
   const lost = cluster.follower
