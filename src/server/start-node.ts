@@ -208,8 +208,9 @@ class Node implements RunningNode {
 
   async #stop(): Promise<void> {
     if (this.#over) return
-    await new Promise<void>((resolve) => this.api.drain(resolve))
-    await this.#http?.close({ graceful: true })
+    // Both at once: as long as clients may send more, there is nearly always a write under way.
+    const drained = new Promise<void>((resolve) => this.api.drain(resolve))
+    await Promise.all([drained, this.#http?.close({ graceful: true })])
     const error = await new Promise<Error | undefined>((resolve) => this.api.close(resolve))
     await this.#finish(
       error === undefined

@@ -78,3 +78,11 @@ test('a node whose last write fails has ended as failed, and its directory is fr
   expect(await node.ended).toEqual({ kind: 'failed', reason: expect.stringContaining('no space left') })
   await start({ kind: 'existing' })
 })
+
+test('a node that stops takes no more connections while writes are under way', async () => {
+  const node = await start({ kind: 'bootstrap' })
+  // As long as there is one.
+  Object(node.api).drain = (): void => {}
+  void node.stop()
+  await expect(fetch(`${node.url}/livez`)).rejects.toThrow('fetch failed')
+})

@@ -431,4 +431,26 @@ export const LOCAL: readonly Mutant[] = [
       edit('src/server/join.ts', 'if (clusterId === undefined)\n        known', 'if (true)\n        known'),
     ],
   },
+  {
+    id: 'M632',
+    title: 'workers of node:cluster share the client ports of their nodes',
+    why: 'the nodes of one embedded cluster are asked by those of another worker, and enter that',
+    layers: UNIT,
+    tests: ['test/embed/crossing.int.test.ts'],
+    edits: [edit('src/server/http/server.ts', '{ host, port, exclusive: true }', '{ host, port }')],
+  },
+  {
+    id: 'M633',
+    title: 'a node that stops takes requests as long as others are under way',
+    why: 'under load it needs the whole time-out, and a container ends it in the middle of its answers',
+    layers: UNIT,
+    tests: ['test/server/node-ending.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/start-node.ts',
+        'await Promise.all([drained, this.#http?.close({ graceful: true })])',
+        'await drained\n    await this.#http?.close({ graceful: true })',
+      ),
+    ],
+  },
 ]
