@@ -136,8 +136,8 @@ export class Raft {
   #contactAt: MonotonicMs
   #electionAt: MonotonicMs
   #candidateSince: MonotonicMs = 0
-  /** In which it has voted since it heard a leader, or led. */
-  #elections = 0
+  /** It has voted first, since it heard a leader or led. */
+  #electionsSince: MonotonicMs | undefined
   /** Until then elections are tried in quick succession: the leader's process is known to be gone. */
   #failoverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   /** Until then the leader of this term wants this replica to take over, as soon as it has applied what is committed. */
@@ -779,7 +779,7 @@ export class Raft {
     this.#vote = this.id
     this.#role = 'candidate'
     this.#candidateSince = this.#now
-    this.#elections++
+    this.#electionsSince ??= this.#now
     this.#setLeader(undefined)
     this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
     this.#askForVotes('vote-request', this.#term, transfer)
@@ -790,7 +790,8 @@ export class Raft {
     this.#votes = new Map()
     // A vote waits for disks, a pre-vote for messages only.
     const { failoverDelayMaxMs } = this.#timing
-    this.#armElection(type === 'vote-request' ? 2 * failoverDelayMaxMs : failoverDelayMaxMs)
+    if (type === 'vote-request') this.#armElection(2 * failoverDelayMaxMs, this.#electionsApartMs())
+    else this.#armElection(failoverDelayMaxMs)
     const { voters, votersOutgoing } = this.#configuration
     const { last: lastIndex, lastTerm } = this.#log
     for (const to of [...new Set([...voters, ...votersOutgoing])].sort(compareIds)) {
@@ -829,9 +830,9 @@ export class Raft {
         invariant(this.#vote === undefined, () => `a second vote in term ${this.#term}, for ${from}`)
         this.#vote = from
         this.#hardStateChanged = true
-        this.#elections++
+        this.#electionsSince ??= this.#now
       }
-      this.#armElection()
+      this.#armElection(0, this.#electionsApartMs())
     }
     this.#send({
       type: 'vote-answer',
@@ -905,21 +906,28 @@ export class Raft {
 
   /**
    * Draws the next election time-out. `patienceMs`: how long a campaign takes at least. One that fails over from a leader whose process is gone
-   * waits no longer than it must: it should not lose an election time-out to a tie. After each election in which nobody won the next one is further
-   * away: the disks of some may be slower than elections, and each makes them write once more.
+   * waits no longer than it must: it should not lose an election time-out to a tie. `apartMs`: about how far away the next election is otherwise;
+   * the further, the more it varies, or those that have stood together would do so again.
    */
-  #armElection(patienceMs = 0): void {
+  #armElection(patienceMs = 0, apartMs = this.#timing.electionMinMs): void {
     const { electionMinMs, electionMaxMs } = this.#timing
-    const apartMs = Math.min(
-      electionMinMs * 2 ** Math.max(this.#elections - 1, 0),
-      SLOW_DISK_MAX * electionMaxMs,
-    )
     const delay =
       patienceMs > 0 && this.#now < this.#failoverUntil
         ? patienceMs * (1 + this.#random())
-        : Math.max(patienceMs, apartMs) + this.#random() * (electionMaxMs - electionMinMs)
+        : Math.max(patienceMs, electionMinMs, apartMs / 2) +
+          this.#random() * Math.max(electionMaxMs - electionMinMs, apartMs)
     const { promiseMs } = this.#leases
     this.#electionAt = Math.max(this.#now + delay, this.#contactAt + promiseMs)
+  }
+
+  /**
+   * About as far as elections lie back that nobody has won: the disks of some may be slower than elections, and each makes them write once more.
+   * Not by how many those were: while a fail-over is tried in quick succession, and messages are slow, they are many.
+   */
+  #electionsApartMs(): number {
+    const { electionMinMs, electionMaxMs } = this.#timing
+    const sinceMs = this.#now - (this.#electionsSince ?? this.#now)
+    return Math.max(electionMinMs, Math.min(sinceMs, SLOW_DISK_MAX * electionMaxMs))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -970,7 +978,7 @@ export class Raft {
     this.#role = 'leader'
     this.#votes = new Map()
     this.#failoverUntil = Number.NEGATIVE_INFINITY
-    this.#elections = 0
+    this.#electionsSince = undefined
     this.#setLeader(this.id)
     this.#why = 'won the election'
     this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
@@ -1222,7 +1230,7 @@ export class Raft {
     }
     this.#contactAt = this.#now
     this.#failoverUntil = Number.NEGATIVE_INFINITY
-    this.#elections = 0
+    this.#electionsSince = undefined
     this.#armElection()
   }
 
@@ -1383,7 +1391,10 @@ export class Raft {
       this.#votes.set(this.id, true)
       // The others are asked only now, and their disks may take as long.
       const tookMs = this.#now - this.#candidateSince
-      this.#armElection(this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)))
+      this.#armElection(
+        this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)),
+        this.#electionsApartMs(),
+      )
       this.#countVotes()
     }
     // The leader counts itself like any follower: by what is durable (thesis §10.2.1).

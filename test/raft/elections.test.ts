@@ -181,14 +181,16 @@ describe('each change of role, term or leader is told, with its reason', () => {
       terms.map((term) => {
         bench.receive(voteRequest(2, term))
         bench.settle()
-        return waits(bench) - drawnElectionMs
+        const waitMs = waits(bench)
+        bench.nowMs += waitMs
+        return waitMs - drawnElectionMs
       })
-    const none = [500, 1500, 3500, 4500, 4500]
+    const none = [125, 875, 2500, 4250, 4250]
     expect(pauses([1, 2, 3, 4, 5, 6])).toEqual([0, ...none])
     bench.receive(append(2, 6, [0, 0]))
     expect(waits(bench)).toBe(drawnElectionMs)
     bench.nowMs += electionMinMs
-    expect(pauses([7, 8])).toEqual([0, 500])
+    expect(pauses([7, 8])).toEqual([0, 125])
 
     const alone = new Bench({ voters: 2 })
     for (const pause of [0, ...none]) {
@@ -213,16 +215,35 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(bench.raft.inspect()).toMatchObject(ofLeaders)
   })
 
+  test('elections in quick succession do not move the next one away', () => {
+    const bench = orphan({ voters: 5 })
+    for (const since = bench.nowMs; bench.nowMs - since < electionMinMs; ) {
+      bench.timeout()
+      for (const from of [3, 4]) vote(bench, from, true)
+      bench.settle()
+    }
+    expect([bench.role, bench.raft.term]).toEqual(['candidate', 6])
+    expect(waits(bench)).toBeLessThan(electionMaxMs)
+  })
+
+  test('a pre-vote that nobody answers is tried again as soon as ever, however long nobody has won', () => {
+    const bench = new Bench()
+    for (const term of [1, 2, 3, 4]) {
+      bench.receive(voteRequest(2, term))
+      bench.settle()
+      bench.nowMs += waits(bench)
+    }
+    bench.timeout()
+    expect([bench.role, waits(bench)]).toEqual(['pre-candidate', drawnElectionMs])
+  })
+
   test('a candidate gives the others twice the time for their votes that its own disk took', () => {
     const bench = new Bench()
     bench.timeout()
     vote(bench, 2, true)
     bench.nowMs += 2 * electionMaxMs
     bench.settle()
-    expect([bench.role, waits(bench)]).toEqual([
-      'candidate',
-      4 * electionMaxMs + (electionMaxMs - electionMinMs) / 2,
-    ])
+    expect([bench.role, waits(bench)]).toEqual(['candidate', 4 * electionMaxMs + electionMaxMs])
   })
 
   test('nobody stands while its term or its vote is on its way to the disk', () => {

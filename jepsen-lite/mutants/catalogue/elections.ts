@@ -34,7 +34,9 @@ export const ELECTIONS: readonly Mutant[] = [
     why: 'Where disks are slower than elections the next one begins before the votes can be there.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
-    edits: [edit(RAFT, 'Math.max(patienceMs, apartMs)', 'apartMs')],
+    edits: [
+      edit(RAFT, 'Math.max(patienceMs, electionMinMs, apartMs / 2)', 'Math.max(electionMinMs, apartMs / 2)'),
+    ],
   },
   {
     id: 'M481',
@@ -42,7 +44,13 @@ export const ELECTIONS: readonly Mutant[] = [
     why: 'Where a vote is needed of one whose disk is slower than elections, each makes it write once more, and nobody is ever elected.',
     layers: UNIT,
     tests: DRIVER_TESTS,
-    edits: [edit(RAFT, 'electionMinMs * 2 ** Math.max(this.#elections - 1, 0)', 'electionMinMs')],
+    edits: [
+      edit(
+        RAFT,
+        'Math.max(electionMinMs, Math.min(sinceMs, SLOW_DISK_MAX * electionMaxMs))',
+        'electionMinMs',
+      ),
+    ],
   },
   {
     id: 'M482',
@@ -53,7 +61,7 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        '        this.#hardStateChanged = true\n        this.#elections++\n',
+        '        this.#hardStateChanged = true\n        this.#electionsSince ??= this.#now\n',
         '        this.#hardStateChanged = true\n',
       ),
     ],
@@ -64,7 +72,41 @@ export const ELECTIONS: readonly Mutant[] = [
     why: 'When that one dies, its followers wait for seconds.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
-    edits: [edit(RAFT, '    this.#elections = 0\n    this.#armElection()\n', '    this.#armElection()\n')],
+    edits: [
+      edit(
+        RAFT,
+        '    this.#electionsSince = undefined\n    this.#armElection()\n',
+        '    this.#armElection()\n',
+      ),
+    ],
+  },
+  {
+    id: 'M484',
+    title: 'elections that nobody won count by their number, however quickly they followed one another',
+    why: 'With 80 ms between two sites and back, a fail-over makes several in half a second; then nobody tries for many seconds.',
+    layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [
+      edit(
+        RAFT,
+        'const sinceMs = this.#now - (',
+        'const sinceMs = 4 * this.#timing.electionMaxMs + this.#now - (',
+      ),
+    ],
+  },
+  {
+    id: 'M485',
+    title: 'the further elections are apart, the less their distance varies',
+    why: 'Where messages are slow those who have stood together do so again.',
+    layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [
+      edit(
+        RAFT,
+        'this.#random() * Math.max(electionMaxMs - electionMinMs, apartMs)',
+        'this.#random() * (electionMaxMs - electionMinMs)',
+      ),
+    ],
   },
   {
     id: 'M475',
@@ -75,7 +117,7 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        '      this.#armElection(this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)))\n',
+        '      this.#armElection(\n        this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)),\n        this.#electionsApartMs(),\n      )\n',
         '',
       ),
     ],
@@ -252,8 +294,8 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        ': Math.max(patienceMs, apartMs) + this.#random() * (electionMaxMs - electionMinMs)',
-        ': (electionMinMs + electionMaxMs) / 2',
+        'this.#random() * Math.max(electionMaxMs - electionMinMs, apartMs)',
+        '(electionMaxMs - electionMinMs) / 2',
       ),
     ],
   },
