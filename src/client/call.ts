@@ -173,16 +173,28 @@ class Progress {
     return this.#endMs - performance.now()
   }
 
+  /** Within this an endpoint must accept the connection while others wait to be asked: all are, before nobody is said to be there. */
+  get #connectMs(): number {
+    const others = this.#context.endpoints.all.length - this.#tried.size
+    return others > 0 ? this.#leftMs / (others + 1) : Number.POSITIVE_INFINITY
+  }
+
   /** For the endpoint that was asked last, until its time alone is up. A bare change that may have left is waited for to the end. */
   async #waitFor(endpoint: Endpoint, exchange: Exchange): Promise<void> {
     const isBare = this.#call.kind === 'bare'
     const isWaiting = () =>
       this.#end === undefined && this.#expired === undefined && this.#underway.has(endpoint)
     let isPatient = true
-    const stopTimer = afterLastLook(this.#patienceMs, () => {
+    const loseHope = () => {
       isPatient = false
       this.#wake()
-    })
+    }
+    const stopTimer = afterLastLook(this.#patienceMs, loseHope)
+    const connectMs = this.#connectMs
+    const isSooner = connectMs < this.#patienceMs
+    const stopConnecting = isSooner
+      ? afterLastLook(connectMs, () => exchange.isConnected() || loseHope())
+      : () => {}
     while (isWaiting() && (isPatient || (isBare && exchange.isConnected()))) {
       if (this.#leftMs > 0) await this.#news(this.#leftMs)
       else {
@@ -191,6 +203,7 @@ class Progress {
       }
     }
     stopTimer()
+    stopConnecting()
     if (!isWaiting()) return
     // Still silent: other calls had better begin elsewhere.
     endpoint.failed(performance.now())

@@ -264,6 +264,28 @@ test('an answer that is enough is enough, whatever it says', async () => {
   expect((await scene.run({ isEnough: () => false })).error).toMatchObject({ code: 'no_leader' })
 })
 
+describe.each(['read', 'keyed', 'bare'] as const)('everybody is asked by a %s', (kind) => {
+  test.each([
+    [2, 500, 30_000],
+    [3, 500, 5_000],
+    [7, 500, 5_000],
+    [3, 300, 300],
+  ])(
+    'of %d who has %d of %d ms to reach somebody, before nobody is said to be there',
+    async (count, ...ms) => {
+      const [unreachableAfterMs, timeoutMs] = ms
+      const scene = new Scene(count, (at) => (at < count - 1 ? OFF : { result: OK }))
+      const { answer, error } = await scene.run({ kind, unreachableAfterMs, timeoutMs })
+      expect(error).toBeUndefined()
+      expect(answer?.endpoint.port).toBe(count)
+      expect(order(scene)).toEqual(Array.from({ length: count }, (_, at) => at))
+      const shareMs = unreachableAfterMs / count
+      for (const [at, { ms }] of scene.asked.entries())
+        expect(Math.abs(ms - at * shareMs)).toBeLessThan(count)
+    },
+  )
+})
+
 describe('unreachableAfterMs', () => {
   /** A connection that stands just behind the first look at it from then on. */
   function acceptedAt(afterMs: number): () => boolean {
@@ -288,7 +310,7 @@ describe('unreachableAfterMs', () => {
       at === 0 ? { afterMs: 200, result: OK, isConnected: acceptedAt(100) } : SILENT,
     )
     expect((await scene.run({ unreachableAfterMs: 100 })).ms).toBe(200)
-    expect(order(scene)).toEqual([0])
+    expect(order(scene)).toEqual([0, 1])
     const late = new Scene(1, () => ({ afterMs: 300, result: OK, isConnected: acceptedAt(250) }))
     expect((await late.run({ unreachableAfterMs: 252 })).ms).toBe(300)
   })

@@ -584,4 +584,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [TURNS_TEST],
     edits: [edit(CLIENT, ' + waitedMs', '')],
   },
+  {
+    id: 'M650',
+    title: 'a machine that is off takes the whole time in which somebody must be reached',
+    why: 'A call that begins there fails with "cannot connect", although the others were not asked.',
+    layers: UNIT,
+    tests: ['test/client/call.test.ts'],
+    edits: [edit(CALL, 'others > 0 ? this.#leftMs / (others + 1) : Number', 'others < 0 ? 0 : Number')],
+  },
 ]
