@@ -86,6 +86,20 @@ test('on a full disk a cluster can be deleted, and what cannot be written is nam
   expect(existsSync(dir)).toBe(false)
 })
 
+test('a node whose program is gone, as after an upgrade, is not started, and why is said', async () => {
+  const space = await Workspace.open()
+  const { execPath } = process
+  process.execPath = '/nowhere/node'
+  try {
+    const options = { dataDir: space.path(), nodes: 1, port: space.port, direct: true }
+    const supervisor = await Supervisor.start(options)
+    if (!(supervisor instanceof Supervisor)) throw new Error('somebody else runs it')
+    await expect(supervisor.formed()).rejects.toThrow('n1 ended: spawn /nowhere/node ENOENT')
+  } finally {
+    process.execPath = execPath
+  }
+})
+
 test('whoever connects to the supervisor and says nothing does not hold it up', async () => {
   const space = await Workspace.open()
   await space.start('--nodes', '1')

@@ -110,7 +110,8 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
     child.once('message', (message: FromSupervisor) => resolve(message))
     child.once('error', (error) => lost(error.message))
     child.once('exit', (code, signal) => lost(signal ?? `exit code ${code}`))
-    child.send(options satisfies ToSupervisor, () => {})
+    // One that could not be spawned, for want of descriptors for example, has no channel.
+    if (child.connected) child.send(options satisfies ToSupervisor, () => {})
   })
   if (child.connected) child.disconnect()
   child.unref()

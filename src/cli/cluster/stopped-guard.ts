@@ -20,7 +20,8 @@ export class StoppedGuard {
       detached: true,
     })
     shell.on('error', () => {})
-    const pipe = shell.stdio[3]
+    // None where descriptors are short, whatever the types say.
+    const pipe = shell.stdio?.[3]
     if (!(pipe instanceof Socket)) return
     pipe.on('error', () => {}).unref()
     this.#pipe = pipe

@@ -482,7 +482,7 @@ export class Supervisor {
     const deadline = performance.now() + READY_LIMIT_MS
     for (;;) {
       const state = await this.#until(
-        () => (node.ready ? 'ready' : node.pid === undefined ? 'ended' : undefined),
+        () => (node.ready ? 'ready' : node.lastEnd !== undefined ? 'ended' : undefined),
         LOOK_AGAIN_MS,
         () => 'coming',
       )
