@@ -1,5 +1,6 @@
 // Starts one node: data directory, driver, peer network, HTTP, in this order, and ends them in the opposite one.
 
+import { realpathSync } from 'node:fs'
 import { isIP, isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { encodeState, initialState } from '../kv/index.ts'
@@ -68,13 +69,15 @@ const ANNOUNCE_MS_MAX = 5_000
 /** Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says what to do. */
 export async function startNode(given: NodeOptions): Promise<RunningNode> {
   checkOptions(given)
-  // LevelDB opens files by their path, and the application may change its working directory meanwhile.
-  const options = { ...given, dataDir: resolve(given.dataDir) }
-  const logger = options.logger ?? silent
+  const logger = given.logger ?? silent
   const noSpace = (error: unknown): never => {
-    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(options.dataDir, error)) : error
+    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(given.dataDir, error)) : error
   }
-  await prepareDirectory(options, logger).catch(noSpace)
+  // Somebody is asked meanwhile, and the application may change its working directory.
+  const dataDir = resolve(given.dataDir)
+  await prepareDirectory({ ...given, dataDir }, logger).catch(noSpace)
+  // LevelDB opens files by their path, on which links may lead elsewhere later, as those that a deployment sets.
+  const options = { ...given, dataDir: realpathSync(dataDir) }
   // LevelDB writes before it opens: what was kept for such a moment is given back first. Unless a node that runs here keeps it.
   const disk = new DirectoryDisk(options.dataDir)
   const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes

@@ -214,7 +214,7 @@ export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Nam
 
 export interface NodeOptions {
   readonly name: string
-  /** A relative one is meant from where the process is when the node is started. */
+  /** As it is found when the node is started: relative to where the process is then, with the links on it as they lead then. */
   readonly dataDir: string
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress

@@ -1,7 +1,7 @@
 // startCluster, as somebody's integration test uses it.
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
@@ -89,20 +89,34 @@ test('data in a directory of the user stays, and the next cluster goes on with i
   rmSync(dataDir, { recursive: true })
 })
 
-test('a node keeps to its directory when the process goes to another one', async () => {
+test('a node keeps to its directory when the process goes to another one, and a link on its path leads elsewhere', async () => {
   const before = process.cwd()
   const [home, elsewhere] = [join(place, 'home'), join(place, 'elsewhere')]
-  for (const dir of [home, elsewhere]) mkdirSync(join(dir, 'data'), { recursive: true })
+  for (const dir of [home, elsewhere]) mkdirSync(join(dir, 'release/data'), { recursive: true })
+  const link = (dir: string, to: string): void => {
+    symlinkSync(join(to, 'release'), join(dir, 'new'))
+    renameSync(join(dir, 'new'), join(dir, 'current'))
+  }
+  link(home, home)
   const listen = { host: '127.0.0.1', port: 0 }
   process.chdir(home)
   try {
     const founding = { kind: 'bootstrap' } as const
-    const node = await startNode({ name: 'n1', dataDir: 'data', listen, peerListen: listen, founding })
+    const node = await startNode({
+      name: 'n1',
+      dataDir: 'current/data',
+      listen,
+      peerListen: listen,
+      founding,
+    })
+    // As deployments do.
+    link(home, elsewhere)
+    link(elsewhere, elsewhere)
     process.chdir(elsewhere)
     const kv = new Client({ endpoints: [node.url] })
     // Enough for LevelDB to begin new files.
     await Promise.all(Array.from({ length: 20 }, (_, at) => kv.put(`${at}`, Buffer.alloc(1_000_000))))
-    expect(readdirSync('data')).toEqual([])
+    expect(readdirSync('current/data')).toEqual([])
     await kv.close()
     await node.stop()
     expect((await node.ended).kind).toBe('stopped')

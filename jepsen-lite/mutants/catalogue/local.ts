@@ -453,4 +453,12 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M634',
+    title: 'a node opens its files by a path with links in it',
+    why: 'once a deployment has set a link anew, LevelDB writes what is acknowledged into another directory',
+    layers: UNIT,
+    tests: ['test/embed/cluster.int.test.ts'],
+    edits: [edit('src/server/start-node.ts', 'dataDir: realpathSync(dataDir) }', 'dataDir }')],
+  },
 ]

@@ -719,8 +719,8 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/start-node.ts',
-        '{ ...given, dataDir: resolve(given.dataDir) }',
-        '{ ...given, dataDir: given.dataDir || resolve() }',
+        '{ ...given, dataDir: realpathSync(dataDir) }',
+        '{ ...given, dataDir: given.dataDir || realpathSync(dataDir) }',
       ),
     ],
   },
