@@ -54,6 +54,13 @@ describe('a write', () => {
     expect(cut(whole, limits)).toEqual([whole])
   })
 
+  test('that truncates, too, when it fits exactly', () => {
+    const whole = write({ truncateFrom: 2, entries: list(100, 100) })
+    expect(cut(whole, { batchBytesMax: 200 + RECORD_BYTES_MAX, batchItemsMax: 2 })).toEqual([whole])
+    expect(cut(whole, { batchBytesMax: 199 + RECORD_BYTES_MAX, batchItemsMax: 2 })).not.toEqual([whole])
+    expect(cut(whole, { batchBytesMax: 200 + RECORD_BYTES_MAX, batchItemsMax: 1 })).not.toEqual([whole])
+  })
+
   test.each([
     ['bytes', [100, 100, 61], [[100, 100], [61]]],
     ['items', [60, 60, 60, 60], [[60, 60, 60], [60]]],

@@ -10,6 +10,7 @@ import {
   StorageFailedError,
   StorageInUseError,
   StorageRefusedError,
+  UnfitReplicaError,
 } from '../../src/storage/errors.ts'
 import { FirstError } from '../../src/storage/first-error.ts'
 
@@ -28,6 +29,9 @@ test('errors have the names that logs and scripts look for', () => {
     'StorageFailedError: why',
     'InvariantError: why',
   ])
+  expect(String(new UnfitReplicaError('n1 has diverged', 'n1'))).toMatch(
+    /^UnfitReplicaError: n1 has diverged\. .*"kv cluster rejoin n1"/,
+  )
 })
 
 test.each<[boolean, unknown]>([
@@ -52,6 +56,7 @@ test('anything thrown is an error', () => {
 })
 
 test('the advice names the node where it is known', () => {
+  expect(rejoinAdvice('n1')).toMatch(/^What this replica promised can no longer be vouched for\. /)
   expect(rejoinAdvice('n1')).toContain('"kv cluster rejoin n1" for a node of a local cluster')
   expect(rejoinAdvice(undefined)).toContain('"kv cluster rejoin NODE" for a node of a local cluster')
 })
@@ -94,7 +99,9 @@ describe('the first error', () => {
     expect(first.fail(new Error('two'))).toBe(met)
     expect(first.error).toBe(met)
     expect(() => first.check()).toThrow(met)
-    expect(() => first.guard(() => expect.unreachable('it is not run'))).toThrow(met)
+    let runs = 0
+    expect(() => first.guard(() => runs++)).toThrow(met)
+    expect(runs).toBe(0)
   })
 
   test('is what a guarded call throws', () => {

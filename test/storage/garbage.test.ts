@@ -1,7 +1,11 @@
 // Rows of generations that nobody reads go, whatever else is written, and nothing is added to them meanwhile.
 
 import { expect, test } from 'vitest'
+import { SimEngine } from '../../jepsen-lite/sim/disk.ts'
+import { FirstError } from '../../src/storage/first-error.ts'
+import { Garbage } from '../../src/storage/garbage.ts'
 import type { Storage } from '../../src/storage/index.ts'
+import { rowPrefix } from '../../src/storage/keys.ts'
 import type { SnapshotSource } from '../../src/storage/types.ts'
 import { metaOf } from './conformance.ts'
 import { type Later, memoryDisk, openDisk } from './replicas.ts'
@@ -50,6 +54,38 @@ test.each([
     await store(storage, batch(hardState(1, 201)))
     await new Promise((resolve) => setImmediate(resolve))
   }
+})
+
+test('a slice that was read while a batch was on its way goes with the next one, and none is read over it', () => {
+  const waiting: (() => void)[] = []
+  const ends = (): void => {
+    for (let complete = waiting.shift(); complete !== undefined; complete = waiting.shift()) complete()
+  }
+  const later: Later = (_what, complete) => void waiting.push(complete)
+  const engine = new SimEngine(memoryDisk(), { later, writing() {}, durable() {}, failed() {} })
+  const generation = 7
+  const keys = Array.from({ length: 2500 }, (_, at) =>
+    Buffer.concat([rowPrefix(generation), Buffer.from(`${1000 + at}`)]),
+  )
+  const filling = engine.batch()
+  for (const key of keys) filling.put(key, key)
+  engine.write(filling, () => {})
+  ends()
+  const garbage = new Garbage(engine, new FirstError('n1'), 1 << 20)
+  let swept: number | undefined
+  for (let batches = 0; swept === undefined; batches++) {
+    expect(batches, 'the garbage does not go').toBeLessThan(10)
+    garbage.readAhead([generation])
+    ends()
+    garbage.readAhead([generation])
+    ends()
+    const batch = engine.batch()
+    swept = garbage.sweep(batch)
+    engine.write(batch, () => {})
+    ends()
+  }
+  expect(swept).toBe(generation)
+  expect(keys.filter((key) => engine.get(key) !== undefined)).toEqual([])
 })
 
 /** Rows of four chunks. */
