@@ -354,7 +354,7 @@ export class Client {
       const context = { ...this.#context(endpoints, onAnswer), transport: this.#transport }
       return await perform(call, context)
     } finally {
-      this.#turns.give()
+      this.#turns.giveAfter(performance.now() - startedAt - waitedMs)
     }
   }
 
@@ -364,12 +364,12 @@ export class Client {
     const interruption = this.#interruption(call.signal)
     const isTurn = await this.#turns.wait(timeoutMs, interruption)
     const waitedMs = performance.now() - startedAt
-    if (isTurn && timeoutMs - waitedMs >= leastMs(call)) return waitedMs
+    if (isTurn && timeoutMs - waitedMs >= leastMs(call, this.#turns.usualMs)) return waitedMs
     if (isTurn) this.#turns.give()
     const reason = interruption.reason()
     if (reason !== undefined) throw reason
     const seconds = Number((timeoutMs / 1_000).toFixed(3))
-    const message = `not sent: within ${seconds} s its turn did not come, since ${this.#callsMax} calls of this client (callsMax) were under way`
+    const message = `not sent: its turn did not come in time (of ${seconds} s), since ${this.#callsMax} calls of this client (callsMax) were under way`
     throw new UnavailableError(message, { code: 'timeout', written: 'no' })
   }
 

@@ -12,9 +12,15 @@ export class Turns {
   #arrivals = 0
   /** Nobody who arrived before this one waits. */
   #next = 0
+  #usualMs = 0
 
   constructor(max: number) {
     this.#max = max
+  }
+
+  /** What calls have needed lately from their turn on: the newest counts an eighth. */
+  get usualMs(): number {
+    return this.#usualMs
   }
 
   /** Those who have a turn, and those who wait for one. */
@@ -44,6 +50,12 @@ export class Turns {
     stopTimer()
     stopListening()
     return isTurn
+  }
+
+  /** Back from a call that has needed so long. */
+  giveAfter(ms: number): void {
+    this.#usualMs += (ms - this.#usualMs) / 8
+    this.give()
   }
 
   give(): void {

@@ -84,7 +84,7 @@ describe('one that waits', () => {
         expect(error).toMatchObject({
           ...{ code: 'timeout', written: 'no' },
           message:
-            'not sent: within 1 s its turn did not come, since 1 calls of this client (callsMax) were under way',
+            'not sent: its turn did not come in time (of 1 s), since 1 calls of this client (callsMax) were under way',
         })
       }
       expect(kv[inspect]()).toMatchObject({ calls: 1, turns: 1, requests: 1 })
@@ -132,15 +132,18 @@ describe('one that waits', () => {
   })
 
   test.each([
-    ['get', 60_005, 60_000, true],
-    ['get', 60_004, 60_000, false],
-    ['put', 60_100, 60_000, true],
-    ['put', 60_099, 60_000, false],
+    ['get', 20, 15, true],
+    ['get', 20, 16, false],
+    ['put', 400, 300, true],
+    ['put', 400, 301, false],
     // Of a short time half.
     ['get', 8, 4, true],
     ['get', 8, 5, false],
     ['put', 40, 20, true],
     ['put', 40, 21, false],
+    // Of calls the one before took all the time, and so they take an eighth of that on average: twice as much must be left.
+    ['get', 75_000, 60_000, true],
+    ['get', 74_999, 60_000, false],
   ] as const)('a %s that has %d ms and its turn after %d: begins %s', async (what, timeoutMs, ms, begins) => {
     const { kv, end, later } = await withOneStuck(ms)
     const call = () => (what === 'get' ? kv.get('a', { timeoutMs }) : kv.put('a', '1', { timeoutMs }))
@@ -153,6 +156,37 @@ describe('one that waits', () => {
     await next
     expect(later()).toEqual([...(begins ? ['/v1/kv/a'] : []), '/v1/kv/b'])
     expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('begins with a quarter of its time gone, however long calls need', async () => {
+    freezeTime()
+    const node = await fake()
+    const kv = clientOf([node], { callsMax: 1 })
+    const beginSlow = async (ms: number) => {
+      const { isAsked, goOn } = stuck(node)
+      const end = failure(kv.get('stuck', { timeoutMs: ms }))
+      await isAsked
+      goOn()
+      return { end }
+    }
+    for (let round = 0; round < 30; round++) {
+      const { end } = await beginSlow(60_000)
+      vi.advanceTimersByTime(60_000)
+      await end
+    }
+    for (const [ms, begins] of [
+      [1_000, true],
+      [1_001, false],
+    ] as const) {
+      const { end } = await beginSlow(ms)
+      const next = kv.get('a', { timeoutMs: 4_000 }).then(
+        () => true,
+        () => false,
+      )
+      vi.advanceTimersByTime(ms)
+      await end
+      expect(await next).toBe(begins)
+    }
   })
 
   test('ends when its caller gives it up or the client is closed, and is not sent', async () => {

@@ -544,12 +544,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [
-      edit(CLIENT, 'return await perform(call, context)', 'const answer = await perform(call, context)'),
       edit(
         CLIENT,
-        '    } finally {\n      this.#turns.give()\n    }',
-        '      this.#turns.give()\n      return answer\n    } finally {\n    }',
+        'return await perform(call, context)',
+        'const answer = await perform(call, context)\n      this.#turns.give()\n      return answer',
       ),
+      edit(CLIENT, 'this.#turns.giveAfter(performance.now() - startedAt - waitedMs)', ''),
     ],
   },
   {
@@ -566,7 +566,13 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'Its outcome is unknown, although nothing needed to be sent.',
     layers: UNIT,
     tests: [TURNS_TEST],
-    edits: [edit(CLIENT, 'if (isTurn && timeoutMs - waitedMs >= leastMs(call))', 'if (isTurn)')],
+    edits: [
+      edit(
+        CLIENT,
+        'if (isTurn && timeoutMs - waitedMs >= leastMs(call, this.#turns.usualMs))',
+        'if (isTurn)',
+      ),
+    ],
   },
   {
     id: 'M648',
@@ -591,5 +597,15 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
     edits: [edit(CALL, 'others > 0 ? this.#leftMs / (others + 1) : Number', 'others < 0 ? 0 : Number')],
+  },
+  {
+    id: 'M651',
+    title: 'a call that has waited begins with less time than calls need',
+    why: 'Where more is asked for than can be done, all begin when their time is nearly up: none ends in time, and all outcomes are unknown.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [
+      edit(CALL, 'Math.max(tryMs, Math.min(2 * usualMs, timeoutMs * 0.75))', 'Math.max(tryMs, 0 * usualMs)'),
+    ],
   },
 ]
