@@ -118,6 +118,32 @@ test('what a scan passes over, since it cannot be opened, is told when it is fin
   expect(await read()).toEqual([['a'], undefined])
 })
 
+test('a scan that is left open keeps no older versions of keys, of which LevelDB would bring one back', async () => {
+  createWatermark(dir, 0)
+  const db = await createDatabase(dir, { ...levelLimits, maxFileSize: 1024 * 1024 })
+  onTestFinished(() => db.close())
+  const engine = new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 })
+  const put = async (key: string, fill: string): Promise<void> => {
+    await db.put(bytes(key), Buffer.alloc(1_200_000, fill))
+    // To a table.
+    await db.compactRange(bytes('x'), bytes('y'))
+  }
+  await put('a', '1')
+  const scan = engine.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
+  await put('a', '2')
+  // With both versions in it, each would fill a table.
+  await db.compactRange(bytes('a'), bytes('b'))
+  const found = await new Promise((resolve) =>
+    scan.next(9, (error, pairs) => resolve(error ?? pairs.map(([, value]) => [value.length, value[0]]))),
+  )
+  expect(found).toEqual([[1_200_000, bytes('1')[0]]])
+  expect(await new Promise((resolve) => scan.finish(resolve))).toBeUndefined()
+  // Deletes what nobody reads any more.
+  await put('w', '3')
+  expect(readdirSync(dir).filter((name) => name.endsWith('.ldb'))).toHaveLength(2)
+  expect(engine.get(bytes('a'))?.[0]).toBe(bytes('2')[0])
+})
+
 test('a directory in the place of a file is an error, and is none any more when it is gone', async () => {
   mkdirSync(join(dir, 'LOCK'))
   await expect(createDatabase(dir, levelLimits)).rejects.toMatchObject({ code: 'LEVEL_DATABASE_NOT_OPEN' })
