@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { isFree as isPortFree } from '../../src/cli/cluster/client-ports.ts'
 import { writeClusterFile } from '../../src/cli/cluster/cluster-file.ts'
 import { destroyCluster, stopCluster } from '../../src/cli/cluster/stop.ts'
 import { Supervisor } from '../../src/cli/cluster/supervisor.ts'
@@ -97,6 +98,16 @@ test('a node whose program is gone, as after an upgrade, is not started, and why
     await expect(supervisor.formed()).rejects.toThrow('n1 ended: spawn /nowhere/node ENOENT')
   } finally {
     process.execPath = execPath
+  }
+})
+
+test('a port that only root may have is not taken by another program', async () => {
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    expect(await isPortFree(1)).toBe(true)
+  } finally {
+    if (isRoot) process.seteuid?.(0)
   }
 })
 

@@ -12,7 +12,8 @@ const AGAIN_MS = 20
 export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer()
-    probe.once('error', () => resolve(false))
+    // Whatever else is in the way (a port that only root may have) is told by the node that binds.
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'))
     probe.listen({ host: HOST, port, exclusive: true }, () => probe.close(() => resolve(true)))
   })
 }
