@@ -72,12 +72,12 @@ const WRITE_MIN_MS = 100
 const INTERNAL_MAX = 3
 
 /**
- * A call that has waited for its turn does not begin with less. Less than twice what calls need now is not enough: where more is asked for
- * than can be done, all would begin when their time is nearly up, and none would end in time.
+ * A call that has waited for its turn does not begin with less. Less than a quarter more than what calls need now is not enough: where more
+ * is asked for than can be done, all would begin when their time is nearly up, and none would end in time.
  */
 export function leastMs({ kind, timeoutMs }: Pick<Call, 'kind' | 'timeoutMs'>, usualMs: number): number {
   const tryMs = Math.min(kind === 'read' ? LEFT_MIN_MS : WRITE_MIN_MS, timeoutMs / 2)
-  return Math.max(tryMs, Math.min(2 * usualMs, timeoutMs * 0.75))
+  return Math.max(tryMs, Math.min(1.25 * usualMs, timeoutMs * 0.75))
 }
 
 export function perform(call: Call, context: CallContext): Promise<Answer> {

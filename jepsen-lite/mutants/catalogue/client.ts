@@ -605,7 +605,11 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [
-      edit(CALL, 'Math.max(tryMs, Math.min(2 * usualMs, timeoutMs * 0.75))', 'Math.max(tryMs, 0 * usualMs)'),
+      edit(
+        CALL,
+        'Math.max(tryMs, Math.min(1.25 * usualMs, timeoutMs * 0.75))',
+        'Math.max(tryMs, 0 * usualMs)',
+      ),
     ],
   },
 ]
