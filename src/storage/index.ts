@@ -30,7 +30,8 @@
 // What it does not do. It repairs nothing: a replica that cannot be vouched for is replaced by a fresh one. It cannot see acknowledged
 // writes that were cut off together with the side file, or beyond an old one; the peers' memory can. A damaged table that hides a row
 // or brings back an older one is found by the scrub or the comparison with other replicas, not by the read that meets it; and LevelDB may
-// abort the process over one. A write that fails just as LevelDB records a compaction may leave a directory that is refused although
+// abort the process over one. While a view is held for long (a snapshot that is sent, a stream of many records), LevelDB 1.20 may bring back an older
+// version of a key that is overwritten meanwhile (google/leveldb#320): that, too, only the scrub finds. A write that fails just as LevelDB records a compaction may leave a directory that is refused although
 // nothing was lost, if the process ends before it has noted that in the side file, or the power fails before the note is written out. Damage of the frames that an append wrote last cannot always be told from a power cut on a file system that
 // writes out of order: it is refused, and --discard-suspect-tail is for a minority of the replicas. Linux with ext4, XFS or btrfs is what
 // this is written for: an append never exposes length without data, fdatasync of a new file keeps its name, and changes of
