@@ -17,6 +17,7 @@ import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
 import { bits, DRAW } from './random.ts'
 import { comesToRest } from './rest.ts'
+import { leadsOnSlowDisks } from './slow-disks.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
@@ -74,7 +75,10 @@ export function converge(cluster: Cluster, clients: Clients): void {
     return
   }
   cluster.runUntil(handedOverAt)
-  if (staysCalm(cluster, core)) staysFresh(cluster, core)
+  if (staysCalm(cluster, core)) {
+    staysFresh(cluster, core)
+    if (cluster.invariants.violation === undefined) leadsOnSlowDisks(cluster, core)
+  }
   if (cluster.invariants.violation !== undefined) return
   comesToRest(cluster, core)
   if (cluster.invariants.violation !== undefined) return

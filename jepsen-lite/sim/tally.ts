@@ -76,6 +76,7 @@ export const PROBES = [
   'too little left for a liveness phase',
   'calm in the end',
   'lagged behind and stayed fresh',
+  'led on slow disks',
 ] as const
 export type Probe = (typeof PROBES)[number]
 

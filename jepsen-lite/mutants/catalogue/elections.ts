@@ -42,7 +42,7 @@ export const ELECTIONS: readonly Mutant[] = [
     id: 'M481',
     title: 'elections in which nobody wins follow one another as fast as ever',
     why: 'Where a vote is needed of one whose disk is slower than elections, each makes it write once more, and nobody is ever elected.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(

@@ -140,7 +140,7 @@ export const REST: readonly Mutant[] = [
     title:
       'a disk passes for one that stalls after an election time-out, however long it takes for all that is written',
     why: 'Where all disks are slow each write makes the leader hand over, and nothing is committed.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
       edit(

@@ -1,0 +1,71 @@
+// Where the disks of all, or of all but one, need longer than an election time-out for whatever is written, one leads all the same and changes are
+// made: here whoever leads dies while the disks are so slow, and is back soon. Nobody would do better, so whoever gives up for that never commits.
+
+import type { Request } from '../../src/server/types.ts'
+import type { Cluster } from './cluster.ts'
+import { bytes } from './model.ts'
+import type { Machine } from './process.ts'
+import { bits, DRAW, uniform } from './random.ts'
+import { Violation } from './violation.ts'
+
+const TRIED_IN = 2
+/** In election time-outs, the shortest: what a write takes. Beyond five nobody leads. */
+const WRITE_MIN = 1.1
+const WRITE_MAX = 4
+const LOOK_MS = 50
+/** One after the other. */
+const CHANGES = 5
+/** What it may take until somebody leads and they are made: so many election time-outs, the longest, and writes. */
+const ELECTIONS_MAX = 60
+const WRITES_MAX = 60
+
+/** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
+export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): void {
+  const { leader, time, config, seed, tally, invariants } = cluster
+  if (leader === undefined || bits(seed, DRAW.core, 0, 7) % TRIED_IN > 0) return
+  const share = uniform(seed, DRAW.core, 0, 8)
+  const writeMs = config.electionMinMs * (WRITE_MIN + (WRITE_MAX - WRITE_MIN) * share)
+  const fast = core[bits(seed, DRAW.core, 0, 9) % (2 * core.length)]
+  for (const machine of core) {
+    if (machine === fast) continue
+    machine.slowFactor = writeMs / (config.writeMs + config.writeJitterMs)
+    machine.slowUntil = Number.POSITIVE_INFINITY
+  }
+  cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 10) % 2 === 0, config.electionMaxMs)
+  let made = 0
+  let waitsUntil = 0
+  let nextLook = 0
+  let count = 0
+  const began = time.now
+  cluster.runUntil(began + ELECTIONS_MAX * config.electionMaxMs + WRITES_MAX * writeMs, () => {
+    const serving = cluster.leader?.serving
+    if (serving === undefined || time.now < Math.max(nextLook, waitsUntil)) return made >= CHANGES
+    nextLook = time.now + LOOK_MS
+    waitsUntil = time.now + 10 * writeMs
+    // Changes nothing, so that no history needs to know of it.
+    const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const
+    const request: Request = { command, idempotency: undefined, principal: `slow.${count++}` }
+    invariants.asked(request)
+    serving.propose(request, 10 * writeMs, ({ ok }) => {
+      made += Number(ok)
+      waitsUntil = 0
+    })
+    return made >= CHANGES
+  })
+  for (const machine of core) machine.slowUntil = 0
+  if (invariants.violation !== undefined) return
+  if (made >= CHANGES) {
+    tally.hit('led on slow disks')
+    return
+  }
+  const states = core.map(({ name, process }) => {
+    const raft = process?.driver?.status().raft
+    return raft === undefined
+      ? `${name} down`
+      : `${name} ${raft.role} term ${raft.term} commit ${raft.commit}`
+  })
+  invariants.violation = new Violation(
+    'LIVE-5',
+    `each write takes ${Math.round(writeMs)} ms${fast === undefined ? '' : ` but at ${fast.name}`}, and in ${Math.round(time.now - began)} ms ${made} of ${CHANGES} changes were made (${states.join('; ')})`,
+  )
+}
