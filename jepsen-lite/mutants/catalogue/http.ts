@@ -634,4 +634,12 @@ export const HTTP_FRONT: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M583',
+    title: 'a node that stops takes no connection that waits to be accepted',
+    why: 'Their clients have sent a request, get no answer, and do not know what became of a change.',
+    layers: UNIT,
+    tests: ['test/server/http/connections.int.test.ts'],
+    edits: [edit(`${HTTP}/server.ts`, '    if (graceful) await this.#acceptWaiting()\n', '')],
+  },
 ]

@@ -4,6 +4,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { SETTING_RULES } from '../../kv/index.ts'
 import type { Metrics, Operation } from '../metrics.ts'
@@ -79,6 +80,9 @@ const TRANSIT_MS_MAX = 20
  */
 const CLOSE_IDLE_MS = 50
 
+/** For so long at most a node that stops still takes the connections that were made before. */
+const ACCEPT_MS_MAX = 2_000
+
 /** Refused connections that are being told so; those beyond are closed without a word. */
 const REFUSED_MAX = 16
 
@@ -99,6 +103,7 @@ class Front implements HttpServer {
   readonly #plain: PlainAnswers
   readonly #refusedNow = new Set<Socket>()
   #refusedTotal = 0
+  #acceptedTotal = 0
   #requests = 0
   #closing = false
 
@@ -165,7 +170,6 @@ class Front implements HttpServer {
   async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
     const { server } = this.#httpLane
     this.#closing = true
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     const cut = (): void => {
       this.#connections.cut()
       for (const socket of this.#refusedNow) socket.destroy()
@@ -174,6 +178,8 @@ class Front implements HttpServer {
     this.#connections.closing()
     // A connection whose answer was already on its way when closing began falls idle later.
     const sweep = setInterval(() => {
+      // Of who has just been accepted nothing has been read.
+      if (server.listening) return
       // What arrived while the event loop was busy is read first.
       setImmediate(() => {
         this.#httpLane.closeIdle()
@@ -181,7 +187,8 @@ class Front implements HttpServer {
       })
     }, CLOSE_IDLE_MS)
     const late = setTimeout(cut, this.#limits.closeMsMax)
-    await closed
+    if (graceful) await this.#acceptWaiting()
+    await new Promise<void>((resolve) => server.close(() => resolve()))
     await this.#connections.closed()
     clearInterval(sweep)
     clearTimeout(late)
@@ -202,7 +209,22 @@ class Front implements HttpServer {
     }
   }
 
+  /**
+   * A listener that ends resets the connections that nobody has accepted yet, and their clients may have sent a change. One is accepted in each
+   * turn of the event loop: after a turn without any, none waits.
+   */
+  async #acceptWaiting(): Promise<void> {
+    const until = performance.now() + ACCEPT_MS_MAX
+    let before: number
+    await nextTurn()
+    do {
+      before = this.#acceptedTotal
+      await nextTurn()
+    } while (this.#acceptedTotal > before && performance.now() < until)
+  }
+
   #accept(socket: Socket): void {
+    this.#acceptedTotal++
     if (this.#connections.makeRoom()) {
       this.#fastLane.accept(socket)
       return

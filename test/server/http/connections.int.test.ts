@@ -198,3 +198,17 @@ test('pauses that no timer can keep are refused before anything is made', async 
   }
   expect(() => readdirSync(dir)).toThrow('ENOENT')
 })
+
+test('a node that stops answers those who are connected, and are not accepted yet', async () => {
+  const { port, http, node, ask } = await serve()
+  // All of it is loaded then.
+  await ask('GET', '/livez')
+  // One is accepted in each turn of the event loop, and all of them connect in the first few.
+  const clients = Array.from({ length: 8 }, () => new Client(port))
+  await Promise.all(clients.map((client, i) => client.send(put(`k${i}`, '1'))))
+  const closed = http.close({ graceful: true })
+  for (const client of clients) expect(statusOf(await client.answer())).toBe(200)
+  await closed
+  expect(node.revision).toBe(1 + clients.length)
+  expect(await new Client(port).rest()).toBe('')
+})
