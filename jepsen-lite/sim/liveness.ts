@@ -51,7 +51,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
   const outsiders = chooseOutsiders(cluster, configuration)
   freezeOthers(cluster, [...core, ...outsiders])
   askPatiently(cluster, core)
-  const handedOverAt = handOverInVain(cluster, core)
+  const handedOverAt = Math.max(handOverInVain(cluster, core), lateHandOverAt(cluster))
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
   const probes = new Probes(cluster, clients, core)
@@ -125,6 +125,16 @@ function handOverInVain({ leader, machines, seed, time, config }: Cluster, core:
   driver.transfer(gone.replica.id, TRANSFER_MS, () => {})
   // The leader tries for one election time-out, the one asked for another. Their clocks may be slow, and messages need time.
   return time.now + 2 * (config.electionMaxMs + config.electionMinMs)
+}
+
+/** What was sent before the calm, on links that were slow, may ask somebody to take over. Returns when that is over. */
+function lateHandOverAt({ machines, network, time, config }: Cluster): number {
+  const arrivesAt = Math.max(
+    ...machines.flatMap(({ place }) => network.endsAt(place).map(({ lastAt }) => lastAt)),
+  )
+  // What is on its way otherwise arrives before anybody could be elected.
+  if (arrivesAt - time.now < config.electionMinMs / 2) return time.now
+  return arrivesAt + 2 * (config.electionMaxMs + config.electionMinMs)
 }
 
 /**
