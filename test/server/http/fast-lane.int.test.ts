@@ -687,7 +687,11 @@ describe('closing', () => {
     for (const each of [client, idle])
       expect(statusOf(await (await each.send(put('a', '1'))).answer())).toBe(200)
     const closed = served.http.close({ graceful: true })
+    // First it takes those that wait to be accepted: nobody, after two turns of the event loop.
+    const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+    for (let count = 0; count < 4; count++) await turn()
     vi.advanceTimersByTime(40)
+    await turn()
     await client.send(put('a', '2'))
     expect(await client.answer()).toMatch(/^HTTP\/1.1 200 .*\r\nConnection: close\r\n/s)
     vi.advanceTimersByTime(40)
