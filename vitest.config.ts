@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // The file name decides how a test runs: *.test.ts (unit, golden) and *.prop.test.ts (properties) in
-// parallel, as many files as there are cores; *.int.test.ts (processes, sockets, time-outs) two files at a
+// parallel, half as many files again as there are cores, since some wait for real time-outs; *.int.test.ts (processes, sockets, time-outs) two files at a
 // time, since they mostly wait, but many clusters on few cores would elect each other's leaders away.
 export default defineConfig({
   test: {
@@ -12,7 +12,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.int.test.ts'],
           testTimeout: 20_000,
-          maxWorkers: '100%',
+          maxWorkers: '150%',
           sequence: { groupOrder: 1 },
         },
       },
