@@ -346,7 +346,6 @@ export class Client {
       const limits = { startedAt, timeoutMs, unreachableAfterMs, signal }
       const endpoints = request.endpoints ?? this.#endpoints
       const isReached = kind !== 'read' && (await this.#identify(limits))
-      if (this.#closed) throw closedError()
       const { method, path, body, stream = false } = request
       const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
       const renewed = kind === 'keyed' ? { renewed: headers } : {}
@@ -406,6 +405,8 @@ export class Client {
 
   #whenClosed(end: () => void): () => void {
     this.#onClose.add(end)
+    // Closed since the call began: nobody tells of it again.
+    if (this.#closed) end()
     return () => this.#onClose.delete(end)
   }
 

@@ -156,6 +156,21 @@ describe('when that question fails, nothing was written', () => {
     expect(node.contents).toEqual({ a: '1', b: '1' })
   })
 
+  test('a node that has no room for the connection is asked again', async () => {
+    const node = await fake()
+    for (let round = 1; round <= 2; round++) {
+      // So a node refuses a connection: in front of everything that knows the cluster, and an answer to HEAD has no body.
+      const full = {
+        ...problem(429, 'overloaded', 'no room'),
+        headers: { 'kv-cluster': '', 'kv-revision': '' },
+      }
+      const faults = [full, full]
+      node.questionFault = () => faults.shift()
+      expect(await clientOf([node]).put('a', '1')).toMatchObject({ version: round })
+    }
+    expect(node.questions.length).toBe(6)
+  })
+
   test('the client is closed', async () => {
     const node = await fake()
     const kv = clientOf([node])

@@ -212,6 +212,28 @@ describe('one that waits', () => {
   })
 })
 
+// A call goes on some microtasks after it was given its turn.
+test.each([0, 1, 2, 3, 4])(
+  'the client is closed %d microtasks after one has ended: the next asks nothing',
+  async (ticks) => {
+    const node = await fake()
+    const kv = clientOf([node], { callsMax: 1 })
+    // So the first write has a question.
+    node.fault = () => ({ ...problem(404, 'not_found', 'no such key'), headers: { 'kv-revision': '' } })
+    node.questionFault = () => 'hang'
+    const first = kv.get('a').then(async () => {
+      for (let tick = 0; tick < ticks; tick++) await undefined
+      await kv.close()
+    })
+    const next = failure(kv.put('b', '1', { timeoutMs: 300 }))
+    await first
+    expect(await next).toMatchObject({ code: 'closed', written: 'no' })
+    await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
+    await expect.poll(() => node.connections).toBe(0)
+    expect(node.questions).toEqual([])
+  },
+)
+
 describe('a turn is given back by a call that', () => {
   const fail = () => {
     throw new RangeError('from the application')

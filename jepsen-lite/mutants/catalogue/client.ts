@@ -612,4 +612,20 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M652',
+    title: 'a client that is closed while a call has just been given its turn does not end that call',
+    why: 'It asks a node all the same, and waits for it as long as it may.',
+    layers: UNIT,
+    tests: [TURNS_TEST],
+    edits: [edit(CLIENT, '    if (this.#closed) end()\n', '')],
+  },
+  {
+    id: 'M653',
+    title: 'a node that has no room for the connection is taken for another program',
+    why: 'An answer to HEAD has no body that says overloaded: the first write of a client fails instead of waiting a moment.',
+    layers: UNIT,
+    tests: [FIRST_WRITE],
+    edits: [edit('src/client/decode.ts', 'new Set([429, 502', 'new Set([502')],
+  },
 ]
