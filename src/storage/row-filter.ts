@@ -1,6 +1,9 @@
 // Which rows certainly do not exist: a Bloom filter over the keys of all rows, so that creating a key does not begin with LevelDB looking for it in
 // every level. It knows nothing until it has read all keys once, in the background, at a start and after a snapshot took the place of the rows.
 //
+// Each step has a scan of its own: while there is one, LevelDB keeps every table that was live when it began, and compactions go on. A disk with little
+// room left would be full before all keys are read.
+//
 // A key is never taken out: that of a row deleted costs a look that finds nothing.
 
 import type { Engine, Scan } from './engine.ts'
@@ -8,14 +11,16 @@ import type { FirstError } from './first-error.ts'
 import { ROW_PREFIX_BYTES, rowRange } from './keys.ts'
 
 const PROBES = 4
-/** Keys read at once: small steps keep the event loop free. */
-const SCAN_KEYS = 256
+/** Keys read at once: small steps keep the event loop free, but to begin a scan costs as much as a few hundred keys. */
+const SCAN_KEYS = 1024
 
 export class RowFilter {
   readonly #engine: Engine
   readonly #first: FirstError
   readonly #words: Int32Array
   #isComplete = false
+  /** Another one: what is being read is of no use any more. */
+  #pass = 0
   #scan: Scan | undefined
 
   /** `bytes`: at 16 bits a key one key in five hundred is looked for in vain. */
@@ -50,27 +55,34 @@ export class RowFilter {
     this.close()
     this.#isComplete = false
     this.#words.fill(0)
-    const scan = this.#engine.scan({ ...rowRange(generation), reverse: false, keysOnly: true })
-    this.#scan = scan
-    this.#readOn(scan)
+    this.#read(generation, this.#pass)
   }
 
   close(): void {
+    this.#pass++
     this.#scan?.close()
     this.#scan = undefined
   }
 
-  #readOn(scan: Scan): void {
+  /** `after`: all keys up to this one have been read. */
+  #read(generation: number, pass: number, after?: Uint8Array): void {
+    const isOver = (): boolean => pass !== this.#pass || this.#first.error !== undefined
+    const scan = this.#engine.scan({ ...rowRange(generation, after), reverse: false, keysOnly: true })
+    this.#scan = scan
     scan.next(SCAN_KEYS, (error, pairs, ended) => {
-      if (this.#scan !== scan || this.#first.error !== undefined) return
-      if (error !== undefined) {
-        this.#first.fail(error)
-        return
-      }
-      for (const [engineKey] of pairs) this.add(engineKey.subarray(ROW_PREFIX_BYTES))
-      if (!ended) return this.#readOn(scan)
-      this.#isComplete = true
-      this.close()
+      if (isOver()) return
+      this.#scan = undefined
+      scan.finish((unread) => {
+        if (isOver()) return
+        const fault = error ?? unread
+        if (fault !== undefined) {
+          this.#first.fail(fault)
+          return
+        }
+        for (const [engineKey] of pairs) this.add(engineKey.subarray(ROW_PREFIX_BYTES))
+        if (ended) this.#isComplete = true
+        else this.#read(generation, pass, pairs.at(-1)?.[0])
+      })
     })
   }
 

@@ -1,11 +1,25 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import type { Engine, Scan, ScanRange } from '../../src/storage/engine.ts'
+import type { Storage } from '../../src/storage/index.ts'
 import { conformance } from './conformance.ts'
+import { FaultyEngine } from './faulty.ts'
 import { levelReplica } from './replicas.ts'
-import { applied, batch, changes, closed, entries, hardState, page, store, write } from './samples.ts'
+import { applied, batch, changes, closed, entries, hardState, must, page, store, write } from './samples.ts'
 
 conformance('LevelDB', levelReplica)
+
+const bytesOfTablesIn = (dir: string): number =>
+  readdirSync(dir)
+    .filter((name) => name.endsWith('.ldb'))
+    // LevelDB deletes files at any time.
+    .reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0)
+
+const compacted = (storage: Storage): Promise<void> =>
+  new Promise((resolve, reject) =>
+    storage.compact((error) => (error === undefined ? resolve() : reject(error))),
+  )
 
 test('LevelDB: what was overwritten and deleted gives its room back when everything is compacted', async () => {
   const replica = await levelReplica({ limits: { writeBufferSize: 64 * 1024 } })
@@ -14,14 +28,7 @@ test('LevelDB: what was overwritten and deleted gives its room back when everyth
     await closed(storage)
     await replica.dispose()
   })
-  const bytesOfTables = (): number =>
-    readdirSync(replica.dir)
-      .filter((name) => name.endsWith('.ldb'))
-      // LevelDB deletes files at any time.
-      .reduce(
-        (sum, name) => sum + (statSync(join(replica.dir, name), { throwIfNoEntry: false })?.size ?? 0),
-        0,
-      )
+  const bytesOfTables = (): number => bytesOfTablesIn(replica.dir)
   await store(storage, batch(hardState(1, 21), [write({ entries: entries(2, 21, 1) })]))
   for (let index = 2; index <= 20; index++) {
     storage.apply(changes({ [`k${index}`]: 'v'.repeat(100_000) }), applied(index, 1))
@@ -35,9 +42,59 @@ test('LevelDB: what was overwritten and deleted gives its room back when everyth
   storage.apply(changes(gone), applied(21, 1))
   await store(storage, batch(hardState(1, 21)))
   const before = bytesOfTables()
-  await new Promise<void>((resolve, reject) =>
-    storage.compact((error) => (error === undefined ? resolve() : reject(error))),
-  )
+  await compacted(storage)
   expect(before).toBeGreaterThan(1_000_000)
   expect(bytesOfTables()).toBeLessThan(100_000)
+})
+
+/** Asked for keys, it waits each time until it is told to go on. */
+class Slow extends FaultyEngine {
+  readonly asked: (() => void)[] = []
+
+  constructor(engine: Engine) {
+    super(engine, {})
+  }
+
+  override scan(range: ScanRange): Scan {
+    if (!range.keysOnly) return super.scan(range)
+    let scan: Scan | undefined
+    const begun = (): Scan => {
+      scan ??= super.scan(range)
+      return scan
+    }
+    return {
+      next: (pairsMax, done) => void this.asked.push(() => begun().next(pairsMax, done)),
+      finish: (done) => begun().finish(done),
+      close: () => scan?.close(),
+    }
+  }
+}
+
+test('LevelDB: what is compacted gives its room back also while the keys of all rows are being read', async () => {
+  const limits = { writeBufferSize: 64 * 1024 }
+  let slow: Slow | undefined
+  const under = (engine: Engine): Engine => {
+    slow = new Slow(engine)
+    return slow
+  }
+  const replica = await levelReplica({ limits, under })
+  onTestFinished(replica.dispose)
+  const first = await replica.open()
+  await store(first, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
+  const names = Array.from({ length: 19 }, (_, at) => `k${at}`)
+  first.apply(changes(Object.fromEntries(names.map((name) => [name, 'v'.repeat(100_000)]))), applied(2, 1))
+  await store(first, batch(hardState(1, 3)))
+  await closed(first)
+
+  const storage = await replica.open()
+  const { asked } = must(slow)
+  must(asked.shift())()
+  // All keys have been read, and the end has not.
+  await expect.poll(() => asked.length).toBe(1)
+  storage.apply(changes(Object.fromEntries(names.map((name) => [name, undefined]))), applied(3, 1))
+  await store(storage, batch(hardState(1, 3)))
+  expect(bytesOfTablesIn(replica.dir)).toBeGreaterThan(1_000_000)
+  await compacted(storage)
+  expect(bytesOfTablesIn(replica.dir)).toBeLessThan(100_000)
+  await closed(storage)
 })

@@ -33,7 +33,7 @@ async function filterOver(
   const fail: { with: Error | undefined } = { with: undefined }
   const held = (scan: Scan): Scan => ({
     next: (pairsMax, done) => {
-      expect(pairsMax).toBe(256)
+      expect(pairsMax).toBe(1024)
       scan.next(pairsMax, (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => {
         steps.push(() => (fail.with === undefined ? done(error, pairs, ended) : done(fail.with, [], false)))
       })
@@ -65,8 +65,8 @@ const excluded = (filter: RowFilter, keys: readonly Uint8Array[]): number =>
   keys.filter((key) => filter.excludes(key)).length
 
 test('excludes nothing before it has read all rows, and none of them after', async () => {
-  const keys = keysOf(1000)
-  const { filter, steps } = await filterOver({ 1: keys, 2: keysOf(1000, 'other') }, 2000)
+  const keys = keysOf(4000)
+  const { filter, steps } = await filterOver({ 1: keys, 2: keysOf(1000, 'other') }, 8000)
   const absent = keysOf(10_000, 'absent')
   filter.readAll(1)
   for (let step = 0; step < 4; step++) {
@@ -94,8 +94,8 @@ test('knows what is added while it reads and after', async () => {
 })
 
 test('forgets everything when it reads another generation, also in the middle of one', async () => {
-  const [old, now] = [keysOf(600, 'old'), keysOf(600, 'new')]
-  const { filter, steps } = await filterOver({ 1: old, 2: now }, 2000)
+  const [old, now] = [keysOf(2400, 'old'), keysOf(2400, 'new')]
+  const { filter, steps } = await filterOver({ 1: old, 2: now }, 8000)
   filter.readAll(1)
   await turn()
   must(steps.shift())()
@@ -103,16 +103,16 @@ test('forgets everything when it reads another generation, also in the middle of
   filter.readAll(2)
   await readOn(steps)
   expect(excluded(filter, now)).toBe(0)
-  expect(excluded(filter, old)).toBeGreaterThan(590)
+  expect(excluded(filter, old)).toBeGreaterThan(2380)
   filter.readAll(1)
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
   await readOn(steps)
   expect(excluded(filter, old)).toBe(0)
-  expect(excluded(filter, now)).toBeGreaterThan(590)
+  expect(excluded(filter, now)).toBeGreaterThan(2380)
 })
 
 test('that is closed reads no more, and excludes nothing', async () => {
-  const { filter, steps, first, fail } = await filterOver({ 1: keysOf(600) }, 2000)
+  const { filter, steps, first, fail } = await filterOver({ 1: keysOf(2400) }, 2000)
   filter.readAll(1)
   await turn()
   filter.close()
@@ -123,7 +123,7 @@ test('that is closed reads no more, and excludes nothing', async () => {
 })
 
 test('a step that fails is an error of the storage', async () => {
-  const { filter, steps, first, fail } = await filterOver({ 1: keysOf(600) }, 2000)
+  const { filter, steps, first, fail } = await filterOver({ 1: keysOf(2400) }, 2000)
   filter.readAll(1)
   await turn()
   fail.with = new Error('EIO')
@@ -133,7 +133,7 @@ test('a step that fails is an error of the storage', async () => {
 })
 
 test('after an error of the storage nothing is read', async () => {
-  const { filter, steps, first } = await filterOver({ 1: keysOf(600) }, 2000)
+  const { filter, steps, first } = await filterOver({ 1: keysOf(2400) }, 2000)
   filter.readAll(1)
   await turn()
   first.fail(new Error('EIO'))
