@@ -1,5 +1,7 @@
 // How storage says that it cannot go on. All of these are final: whoever gets one stops the node.
 
+import { types } from 'node:util'
+
 /** The directory cannot be vouched for, or does not belong here; nothing in it was changed. The message names file, fault and remedy. */
 export class StorageRefusedError extends Error {
   override readonly name = 'StorageRefusedError'
@@ -48,11 +50,19 @@ export class UnfitReplicaError extends Error {
   }
 }
 
+/**
+ * Also one that is no `instanceof Error`: runners of tests give each file a global object of its own (node:vm), and what Node and LevelDB throw comes
+ * from another.
+ */
+export const isError = (thrown: unknown): thrown is Error => types.isNativeError(thrown)
+
+export const hasCode = (thrown: unknown, code: string): boolean =>
+  isError(thrown) && 'code' in thrown && thrown.code === code
+
 /** Whether something failed for want of room, at whatever depth LevelDB says so. */
 export function isDiskFull(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
+  if (!isError(error)) return false
   return /ENOSPC|EDQUOT|No space left|quota exceeded/i.test(error.message) || isDiskFull(error.cause)
 }
 
-export const asError = (thrown: unknown): Error =>
-  thrown instanceof Error ? thrown : new Error(String(thrown))
+export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new Error(String(thrown)))

@@ -6,8 +6,10 @@
 import {
   asError,
   CorruptionError,
+  hasCode,
   InvariantError,
   isDiskFull,
+  isError,
   rejoinAdvice,
   StorageFailedError,
   StorageRefusedError,
@@ -58,7 +60,7 @@ export class FirstError {
 
   #explained(error: Error): Error {
     if (error instanceof InvariantError || error instanceof StorageRefusedError) return error
-    if (error instanceof CorruptionError || ('code' in error && error.code === 'LEVEL_CORRUPTION'))
+    if (error instanceof CorruptionError || hasCode(error, 'LEVEL_CORRUPTION'))
       return new CorruptionError(`Damaged data: ${error.message}. ${rejoinAdvice(this.#nodeName)}`, {
         cause: error,
       })
@@ -76,4 +78,4 @@ export class FirstError {
   }
 }
 
-const deepest = (error: Error): Error => (error.cause instanceof Error ? deepest(error.cause) : error)
+const deepest = (error: Error): Error => (isError(error.cause) ? deepest(error.cause) : error)

@@ -3,7 +3,15 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
-import { asError, CorruptionError, rejoinAdvice, StorageInUseError, StorageRefusedError } from './errors.ts'
+import {
+  asError,
+  CorruptionError,
+  hasCode,
+  isError,
+  rejoinAdvice,
+  StorageInUseError,
+  StorageRefusedError,
+} from './errors.ts'
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
 import {
   beginFormatting,
@@ -255,12 +263,9 @@ const inUse = (dir: string): StorageInUseError =>
   )
 
 const causeOf = (error: unknown): Error =>
-  error instanceof Error && error.cause instanceof Error ? error.cause : asError(error)
+  isError(error) && isError(error.cause) ? error.cause : asError(error)
 
-const isLockHeld = (error: unknown): boolean => {
-  const cause = causeOf(error)
-  return 'code' in cause && cause.code === LOCK_HELD
-}
+const isLockHeld = (error: unknown): boolean => hasCode(causeOf(error), LOCK_HELD)
 
 const LOCKS = '/proc/locks'
 

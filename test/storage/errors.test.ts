@@ -1,9 +1,11 @@
 // The first error: kept as it was explained when it was met, told once, and answered to everything after it.
 
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import {
   asError,
   CorruptionError,
+  hasCode,
   InvariantError,
   isDiskFull,
   rejoinAdvice,
@@ -53,6 +55,18 @@ test('anything thrown is an error', () => {
   expect(asError(error)).toBe(error)
   expect(asError('text')).toEqual(new Error('text'))
   expect(asError(undefined)).toEqual(new Error('undefined'))
+})
+
+test('what comes from another global object is an error as well', () => {
+  const full: unknown = runInNewContext("new Error('failed', { cause: new Error('ENOSPC') })")
+  expect(full).not.toBeInstanceOf(Error)
+  expect(asError(full)).toBe(full)
+  expect(isDiskFull(full)).toBe(true)
+  expect(new FirstError('n1').fail(full).message).toMatch(/^The disk is full: ENOSPC\./)
+  const locked: unknown = runInNewContext("Object.assign(new Error('locked'), { code: 'LEVEL_LOCKED' })")
+  expect(hasCode(locked, 'LEVEL_LOCKED')).toBe(true)
+  expect(hasCode(locked, 'LEVEL_ABORTED')).toBe(false)
+  expect(hasCode({ code: 'LEVEL_LOCKED' }, 'LEVEL_LOCKED')).toBe(false)
 })
 
 test('the advice names the node where it is known', () => {
