@@ -642,4 +642,22 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: ['test/server/http/connections.int.test.ts'],
     edits: [edit(`${HTTP}/server.ts`, '    if (graceful) await this.#acceptWaiting()\n', '')],
   },
+  {
+    id: 'M584',
+    title: 'a node that stops ends a connection as soon as it looks and finds it idle',
+    why: 'Who has just had the end of a large answer, and asks again, gets none, and does not know what became of a change.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(HTTP_LANE, 'if (connection.quietSince < this.#idleSince) connection.end()', 'connection.end()'),
+    ],
+  },
+  {
+    id: 'M585',
+    title: 'a node that stops ends a connection behind an answer that did not say so',
+    why: 'Its client asks again, gets no answer, and does not know what became of a change.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [edit(FAST_LANE, 'if (this.#isLast) this.end()', 'if (this.#options.isClosing()) this.end()')],
+  },
 ]

@@ -22,7 +22,7 @@ export interface FastLaneOptions {
   readonly keepAliveMs: number
   readonly headBytesMax: number
   readonly connections: Connections
-  /** Every connection ends with its next answer. */
+  /** Every connection ends with its next answer, which says so. */
   readonly isClosing: () => boolean
   readonly serve: (request: PlainRequest, exchange: Exchange) => void
   /** Writes an answer. Whether the kernel has taken all of it; otherwise `taken` is called once, later: when it has, or the connection is gone. */
@@ -75,9 +75,10 @@ export class FastLane {
     ).unref()
   }
 
-  /** Ends the connections on which nothing is under way. */
-  closeIdle(): void {
-    for (const connection of this.#connections) if (connection.isIdle()) connection.end()
+  /** Ends the connections on which nothing is under way, nor was since then, on the clock of `performance.now()`. */
+  closeIdle(since: number): void {
+    for (const connection of this.#connections)
+      if (connection.isIdle() && connection.quietSince < since) connection.end()
   }
 
   /** One timer for all. */
@@ -115,9 +116,7 @@ export class FastLane {
   }
 
   #sweep(): void {
-    const until = performance.now() - this.#options.keepAliveMs - KEEP_ALIVE_MARGIN_MS
-    for (const connection of this.#connections)
-      if (connection.isIdle() && connection.quietSince < until) connection.end()
+    this.closeIdle(performance.now() - this.#options.keepAliveMs - KEEP_ALIVE_MARGIN_MS)
   }
 }
 
@@ -143,6 +142,8 @@ class Connection implements Owner {
   #underWay = false
   /** An answer has left, and its client has not taken all of it. */
   #untaken = false
+  /** The last answer says that it ends the connection. */
+  #isLast = false
   /** The client sends no more. What it has asked is answered all the same. */
   #ended = false
   /** In the loop that reads requests. */
@@ -241,6 +242,7 @@ class Connection implements Owner {
       answered = true
       this.#underWay = false
       if (!socket.writable) return
+      this.#isLast = this.#options.isClosing()
       this.#untaken = !this.#options.send(socket, request, given, extra, this.#onTaken)
       if (!this.#untaken) this.#answered()
     }
@@ -250,7 +252,7 @@ class Connection implements Owner {
   /** The answer has left. */
   #answered(): void {
     this.quietSince = performance.now()
-    if (this.#options.isClosing()) this.end()
+    if (this.#isLast) this.end()
     else if (!this.#reading) this.#readOn()
   }
 

@@ -36,8 +36,8 @@ export class HttpLane {
   readonly #takeOver: readonly ((stream: Duplex) => void)[]
   readonly #of = new WeakMap<Duplex, HttpConnection>()
   readonly #closeIdle: () => void
-  /** Node:http is looking for idle connections. */
-  #isSweeping = false
+  /** Node:http is looking for idle connections: those that have been so since then are ended. */
+  #idleSince: number | undefined
 
   constructor(options: HttpLaneOptions) {
     const { limits } = options
@@ -88,8 +88,8 @@ export class HttpLane {
     Object.assign(stream, { destroySoon: () => connection.end() })
     const destroy = stream.destroy.bind(stream)
     stream.destroy = (error) => {
-      if (!this.#isSweeping) return destroy(error)
-      connection.end()
+      if (this.#idleSince === undefined) return destroy(error)
+      if (connection.quietSince < this.#idleSince) connection.end()
       return stream
     }
     this.#options.connections.watch(socket, connection)
@@ -97,13 +97,13 @@ export class HttpLane {
   }
 
   /**
-   * Ends the connections on which nothing is under way. Node:http knows which those are, and would cut them off, whatever is on its way to their
-   * clients; so it would those that end.
+   * Ends the connections on which nothing is under way, nor was since then, on the clock of `performance.now()`. Node:http knows which those are, and
+   * would cut them off, whatever is on its way to their clients; so it would those that end.
    */
-  closeIdle(): void {
-    this.#isSweeping = true
+  closeIdle(since: number): void {
+    this.#idleSince = since
     this.#closeIdle()
-    this.#isSweeping = false
+    this.#idleSince = undefined
   }
 
   #connection(stream: Duplex): HttpConnection {

@@ -176,14 +176,14 @@ class Front implements HttpServer {
     }
     if (!graceful) cut()
     this.#connections.closing()
-    // A connection whose answer was already on its way when closing began falls idle later.
+    // A connection whose answer was already on its way when closing began falls idle later, and is given the same pause.
+    let before = performance.now()
     const sweep = setInterval(() => {
-      // Of who has just been accepted nothing has been read.
-      if (server.listening) return
       // What arrived while the event loop was busy is read first.
       setImmediate(() => {
-        this.#httpLane.closeIdle()
-        this.#fastLane.closeIdle()
+        this.#httpLane.closeIdle(before)
+        this.#fastLane.closeIdle(before)
+        before = performance.now()
       })
     }, CLOSE_IDLE_MS)
     const late = setTimeout(cut, this.#limits.closeMsMax)

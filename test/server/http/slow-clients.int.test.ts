@@ -210,6 +210,38 @@ test.each([
   },
 )
 
+test.each(['fast', 'full'] as const)(
+  'a node that stops answers who has just had an answer that began before, and asks again (%s lane)',
+  async (lane) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve({ limits: { closeMsMax: 600_000 } })
+    served.node.put('a', 'x'.repeat(LARGE))
+    const client = await silent(served, '', lane)
+    let asked = 0
+    // Until the head of an answer has left, and not all of it.
+    do {
+      await client.send(get('a'))
+      asked++
+      await until(served, () => served.node.asked.length === asked)
+    } while ((await settled(served, () => served.http.inspect().answerBytes)) === 0)
+    const closed = served.http.close({ graceful: true })
+    const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+    for (let count = 0; count < 4; count++) await turn()
+    client.resume()
+    for (const answer of await client.answers(asked)) expect(answer).toContain('Connection: keep-alive')
+    // Idle connections are looked for.
+    vi.advanceTimersByTime(50)
+    await turn()
+    await client.send(put('b', '1'))
+    expect(await client.answer()).toMatch(/^HTTP\/1.1 200 .*\r\nConnection: close\r\n/s)
+    vi.advanceTimersByTime(500)
+    expect(await client.rest()).toBe('')
+    await closed
+    expect(served.node.asked).toHaveLength(asked + 1)
+  },
+)
+
 test('a client that is far ahead of its answers on node:http is not read', async () => {
   const served = await serve()
   const { node } = served
