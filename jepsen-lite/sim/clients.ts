@@ -18,7 +18,7 @@ import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/t
 import { CorruptionError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
 import { Choices } from './choices.ts'
-import { type Listed, listOf, readList } from './lists.ts'
+import { type Listed, listOf, rangeOf, readList } from './lists.ts'
 import { bytes, type ModelRow, shown, text } from './model.ts'
 import type { Machine, Process } from './process.ts'
 import type { Op } from './schedule.ts'
@@ -344,11 +344,11 @@ export class Clients {
       this.#raise(index)
       // Of this moment: the clock may jump while the rows are read.
       const served = this.#servedAs(open, result.value)
-      const view = unlessDamaged(() => driver.view())
-      if (view === DAMAGED) return this.#fail(open, 'internal')
+      const scan = unlessDamaged(() => driver.scan(rangeOf(list)))
+      if (scan === DAMAGED) return this.#fail(open, 'internal')
       open.lists = true
-      readList(view, list, (error, listed) => {
-        view.close()
+      readList(scan, list, (error, listed) => {
+        scan.close()
         if (error !== undefined) return this.#fail(open, error.message)
         if (listed.rows.length > list.rowsMax) this.#world.tally.hit('list of several slices')
         this.#compareList(process, list.op, index, listed)

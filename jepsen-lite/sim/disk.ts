@@ -2,7 +2,7 @@
 // bytes that takes a batch whole or not at all, durable when it says so. A batch under way when the power goes is there afterwards, or not, or
 // torn: then a piece of its record lies at the end of the log, and opening drops it, as the shipped verification does with a short tail.
 
-import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from '../../src/storage/engine.ts'
+import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { InitialState } from '../../src/storage/format.ts'
 import { formatEngine } from '../../src/storage/format.ts'
 import { keyString } from '../../src/storage/keys.ts'
@@ -93,9 +93,7 @@ export class SimDisk {
   /** The same bytes on a disk of their own. */
   copy(): SimDisk {
     const copy = new SimDisk()
-    this.#rows.hold()
-    copy.#rows = this.#rows.with([])
-    this.#rows.release()
+    copy.#rows = this.#rows.copy()
     copy.#sequence = this.#sequence
     copy.identity = this.identity
     copy.quarantined = this.quarantined
@@ -106,7 +104,7 @@ export class SimDisk {
   become(other: SimDisk): void {
     this.power('lost')
     const { rows, sequence } = other
-    this.#rows = rows
+    this.#rows = rows.copy()
     this.#sequence = sequence
     this.#tornTail = false
     this.quarantined = other.quarantined
@@ -131,7 +129,7 @@ export class SimDisk {
   }
 
   commit(batch: Batch): void {
-    this.#rows = this.#rows.with(batch.list)
+    this.#rows.edit(batch.list)
     this.#sequence += batch.operations
   }
 }
@@ -190,20 +188,25 @@ export class SimEngine implements Engine {
   }
 
   scan(range: ScanRange): Scan {
-    return this.#scan(this.#disk.rows, range)
-  }
-
-  snapshot(): EngineSnapshot {
-    const { rows } = this.#disk
-    rows.hold()
-    let isOpen = true
+    const pairs = this.#disk.rows.between(range)
+    let at = 0
     return {
-      get: (key) => rows.get(key),
-      scan: (range) => this.#scan(rows, range, () => isOpen),
-      close: () => {
-        isOpen = false
-        rows.release()
+      next: (pairsMax, done) => {
+        const page = pairs.slice(at, at + pairsMax)
+        at += pairsMax
+        this.#later('read', () => {
+          if (!this.#disk.takeFailedRead()) return done(undefined, page, page.length === 0)
+          this.#events.failed()
+          done(new Error('EIO: i/o error, read'), [], false)
+        })
       },
+      seek: (key) => {
+        const name = keyString(key)
+        at = pairs.findIndex(([found]) => keyString(found) >= name)
+        if (at < 0) at = pairs.length
+      },
+      finish: (done) => done(undefined),
+      close: () => {},
     }
   }
 
@@ -265,29 +268,6 @@ export class SimEngine implements Engine {
       this.#isOpen = false
       done(undefined)
     })
-  }
-
-  /** As LevelDB has it, a snapshot that is closed cannot be read on. */
-  #scan(rows: MemoryRows, range: ScanRange, isOpen = (): boolean => true): Scan {
-    const pairs = rows.between(range)
-    let at = 0
-    return {
-      next: (pairsMax, done) => {
-        if (!isOpen()) {
-          this.#later('read', () => done(new Error('Snapshot is not open'), [], false))
-          return
-        }
-        const page = pairs.slice(at, at + pairsMax)
-        at += pairsMax
-        this.#later('read', () => {
-          if (!this.#disk.takeFailedRead()) return done(undefined, page, page.length === 0)
-          this.#events.failed()
-          done(new Error('EIO: i/o error, read'), [], false)
-        })
-      },
-      finish: (done) => done(undefined),
-      close: () => {},
-    }
   }
 
   #later(what: 'write' | 'read', complete: () => void): void {

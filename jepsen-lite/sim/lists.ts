@@ -1,9 +1,9 @@
-// A list, as a client of the simulator asks for one, and as the front of a node puts it together: slices of one view, each cut off at a few rows or
-// bytes, and each begun where the one before ended. The sizes are drawn small, so that slices end everywhere, also where rows of very different
+// A list, as a client of the simulator asks for one, and as the front of a node puts it together: slices of one scan, each cut off at a few rows or
+// bytes. The sizes are drawn small, so that slices end everywhere, also where rows of very different
 // sizes meet.
 
-import { dataRange, decodeKeyRow, type KeyRow, keyAfter, userKey } from '../../src/kv/index.ts'
-import type { View } from '../../src/storage/index.ts'
+import { dataRange, decodeKeyRow, type KeyRow, userKey } from '../../src/kv/index.ts'
+import type * as storage from '../../src/storage/index.ts'
 import type { Range } from '../history.ts'
 import type { Choices } from './choices.ts'
 import { bytes } from './model.ts'
@@ -52,31 +52,28 @@ export interface Listed {
   readonly more: boolean
 }
 
+/** The rows in which they lie, in the order asked for. */
+export function rangeOf({ op }: List): storage.Range {
+  const from = bytes(op.start ?? op.prefix ?? '')
+  const to = op.end ?? (op.prefix === undefined ? undefined : behind(op.prefix))
+  return { ...dataRange(from, to === undefined ? undefined : bytes(to)), reverse: op.order === 'desc' }
+}
+
 /** All rows of the list, up to its limit. `done` is called once; never, if the process dies meanwhile. */
 export function readList(
-  view: View,
+  scan: storage.RowScan,
   { op, rowsMax, bytesMax }: List,
   done: (error: Error | undefined, listed: Listed) => void,
 ): void {
-  const reverse = op.order === 'desc'
-  const from = bytes(op.start ?? op.prefix ?? '')
-  const to = op.end ?? (op.prefix === undefined ? undefined : behind(op.prefix))
-  let { gte, lt } = dataRange(from, to === undefined ? undefined : bytes(to))
   const rows: KeyRow[] = []
   const limit = op.limit ?? Number.POSITIVE_INFINITY
   const slice = (): void => {
-    view.range(
-      { gte, lt, reverse, rowsMax: Math.min(rowsMax, limit - rows.length), bytesMax },
-      (error, stored, more) => {
-        for (const { key, value } of stored) rows.push(decodeKeyRow(userKey(key), value))
-        const last = stored.at(-1)
-        if (error !== undefined || !more || last === undefined || rows.length >= limit)
-          return done(error, { rows, more })
-        if (reverse) lt = last.key
-        else gte = keyAfter(last.key)
-        slice()
-      },
-    )
+    scan.next({ rowsMax: Math.min(rowsMax, limit - rows.length), bytesMax }, (error, stored, more) => {
+      if (error !== undefined) return done(error, { rows, more })
+      for (const { key, value } of stored) rows.push(decodeKeyRow(userKey(key), value))
+      if (more && rows.length < limit) slice()
+      else scan.finish((unread) => done(unread, { rows, more }))
+    })
   }
   slice()
 }

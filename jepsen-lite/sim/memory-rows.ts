@@ -1,4 +1,4 @@
-// What a simulated disk holds, an ordered set of bytes: sorted pairs, copied before they change while a snapshot still reads them.
+// What a simulated disk holds, an ordered set of bytes: sorted pairs.
 
 import type { Pair, ScanRange } from '../../src/storage/engine.ts'
 import { keyString } from '../../src/storage/keys.ts'
@@ -9,27 +9,21 @@ export type RowEdit = readonly [name: string, pair: Pair | undefined]
 export class MemoryRows {
   readonly #pairs: Map<string, Pair>
   #names: string[] | undefined
-  #snapshots = 0
 
   constructor(pairs: Map<string, Pair> = new Map()) {
     this.#pairs = pairs
   }
 
-  hold(): void {
-    this.#snapshots++
-  }
-  release(): void {
-    this.#snapshots--
+  copy(): MemoryRows {
+    return new MemoryRows(new Map(this.#pairs))
   }
 
-  with(edits: readonly RowEdit[]): MemoryRows {
-    if (this.#snapshots > 0) return new MemoryRows(new Map(this.#pairs)).with(edits)
+  edit(edits: readonly RowEdit[]): void {
     for (const [name, pair] of edits) {
       if (this.#names !== undefined && this.#pairs.has(name) !== (pair !== undefined)) this.#names = undefined
       if (pair === undefined) this.#pairs.delete(name)
       else this.#pairs.set(name, pair)
     }
-    return this
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
@@ -48,7 +42,7 @@ export class MemoryRows {
     return range.reverse ? pairs.reverse() : pairs
   }
 
-  /** Damage: one bit of one value changes, for snapshots too; false when there is none. `pick` and `where` are any numbers. */
+  /** Damage: one bit of one value changes; false when there is none. `pick` and `where` are any numbers. */
   flip(pick: number, where: number): boolean {
     const names = [...this.#pairs.keys()]
     const name = names[pick % names.length]

@@ -4,11 +4,12 @@ import type { LogIndex } from '../../src/raft/types.ts'
 import type {
   AppliedRecord,
   Done,
+  Range,
+  RowScan,
   SnapshotSink,
   SnapshotSource,
   Storage,
   StorageBatch,
-  View,
 } from '../../src/storage/index.ts'
 import type { RowChange, RowFound, RowWatcher } from '../../src/storage/types.ts'
 import type { SimEngine } from './disk.ts'
@@ -105,8 +106,8 @@ export class ObservedStorage implements Storage {
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
     return this.#inner.rowBefore(key, headOnly)
   }
-  view(): View {
-    return this.#inner.view()
+  scan(range: Range): RowScan {
+    return this.#inner.scan(range)
   }
   watch(watcher: RowWatcher): () => void {
     return this.#inner.watch(watcher)

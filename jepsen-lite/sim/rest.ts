@@ -65,8 +65,13 @@ export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
 }
 
 /** What is counted for one peer is gone with the peer. */
-const isGivenBack = (underWay: UnderWay, name: string): boolean =>
-  underWay[name] === 0 || (underWay[name] === undefined && name.includes(' of '))
+const isGivenBack = (underWay: UnderWay, name: string, most: number): boolean =>
+  underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
+
+/** A round begins with each heartbeat: where a message and its answer take longer than to the next one, some are always under way. */
+function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: Cluster['config']): number {
+  return name === 'raft.leaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
+}
 
 /** Runs until everything that is under way has been 0 once. `core` is whole and connected; of the others only who waits is looked at. */
 export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
@@ -92,7 +97,10 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
   const look = (): void => {
     for (const [process, names] of owed) {
       const underWay = process.serving?.inspect()
-      for (const name of names) if (underWay === undefined || isGivenBack(underWay, name)) names.delete(name)
+      for (const name of names) {
+        const most = mostAtRest(name, cluster.config)
+        if (underWay === undefined || isGivenBack(underWay, name, most)) names.delete(name)
+      }
       if (names.size === 0) owed.delete(process)
     }
     if (owed.size > 0) time.push(time.now + LOOK_MS, IO, undefined, look)

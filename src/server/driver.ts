@@ -55,7 +55,7 @@ import {
   type Write,
 } from '../raft/index.ts'
 import { CorruptionError, UnfitReplicaError } from '../storage/index.ts'
-import type { SnapshotSink, SnapshotSource, Storage, View } from '../storage/types.ts'
+import type { Range, RowScan, SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { ClusterVersions } from './cluster-version.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
@@ -337,8 +337,8 @@ export class Driver implements NodeApi, NetworkEvents {
     return this.#guarded(() => this.#storage.get(rowKey))
   }
 
-  view(): View {
-    return this.#guarded(() => this.#storage.view())
+  scan(range: Range): RowScan {
+    return this.#guarded(() => this.#storage.scan(range))
   }
 
   change(

@@ -57,7 +57,7 @@ export interface DriverLimits {
   /** Pause between two passes of the scrub, and between two of its slices. */
   readonly scrubEveryMs: number
   readonly scrubPauseMs: number
-  /** One slice: as long as it is read, a view is held. */
+  /** One slice: as long as it is read, a scan is held. */
   readonly scrubSliceRows: number
   readonly scrubSliceBytes: number
   /** Free space of the disk below which changes other than deletes are refused; below a quarter of it no entry is written (`disk-space.ts`). */

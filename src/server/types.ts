@@ -17,7 +17,7 @@ import type {
   Term,
   UnderWay,
 } from '../raft/types.ts'
-import type { AppliedRecord, SnapshotSink, SnapshotSource, View } from '../storage/types.ts'
+import type { AppliedRecord, Range, RowScan, SnapshotSink, SnapshotSource } from '../storage/types.ts'
 import type { HttpLimits } from './http/limits.ts'
 
 export interface Timer {
@@ -125,7 +125,7 @@ export interface ReadOptions {
   readonly timeoutMs: number
 }
 
-/** Permission to read now, synchronously or through a view opened in the callback. */
+/** Permission to read now, synchronously or through scans opened in the callback. */
 export interface ReadGrant {
   readonly served: ReadConsistency
   /** Proven bound; for stale reads, when known. */
@@ -163,10 +163,10 @@ export interface NodeApi {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
   ): void
-  /** Grants a read; `done` runs synchronously with the state that satisfies it: read there and then, or open a view. */
+  /** Grants a read; `done` runs synchronously with the state that satisfies it: read there and then, or open scans. */
   read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
   get(rowKey: Uint8Array): Uint8Array | undefined
-  view(): View
+  scan(range: Range): RowScan
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
   transfer(

@@ -28,25 +28,20 @@ export interface Scan {
    * unless the scan has ended or failed by itself. Not while `next` is under way.
    */
   finish(done: (error: Error | undefined) => void): void
+  /** Goes on from `key`, back or ahead, in rising order only. Not while `next` is under way. */
+  seek(key: Uint8Array): void
   /** Gives it up. */
   close(): void
 }
 
-export interface Reader {
+export interface Engine {
   get(key: Uint8Array): Uint8Array | undefined
+  /** Of this instant, whatever is written while it reads. */
   scan(range: ScanRange): Scan
-}
-
-export interface EngineSnapshot extends Reader {
-  close(): void
-}
-
-export interface Engine extends Reader {
   /** Operations ever written, each put and delete counting one. In LevelDB this is its sequence number. */
   readonly sequence: number
   /** The last batch ends here or later: before `sequence` only when a write has failed, whose operations LevelDB had counted. */
   readonly heldTo: number
-  snapshot(): EngineSnapshot
   batch(): EngineBatch
   /** All of the batch or nothing, durable when `done` says so; never before the call returns. */
   write(batch: EngineBatch, done: (error: Error | undefined) => void): void

@@ -6,7 +6,7 @@
 // How it is written (store.ts). One batch at a time, each synced: new entries packed into one record, the hard state, the rows applied since
 // the last batch, and a meta record that closes it. So log and applied state become durable together and in order, for one fsync. What
 // arrives while a batch is being written joins the next one, as far as there is room (batches.ts): making a batch never takes long. Rows that are applied are visible at once, in layers over the database
-// (overlay.ts); a view (view.ts) is a snapshot of the database and the layers of its instant.
+// (overlay.ts); a scan of rows (row-scan.ts) reads an iterator of the database and the layers of its instant.
 //
 // What it keeps in memory: of the rows changed lately the head (row-heads.ts), and which rows do not exist (row-filter.ts), since every entry asks what
 // the row was that it is about to change.
@@ -19,7 +19,7 @@
 // incremental hash over all rows is compared between replicas and with a slow scrub, which follows what is written meanwhile (scrub.ts). And not itself: the first error of any
 // kind is final (first-error.ts), since after one that failed LevelDB acknowledges writes that it then loses.
 //
-// Snapshots are pages of a view (snapshot-source.ts); received, they fill a generation of rows of their own (staged-snapshot.ts) that one
+// Snapshots are pages of a scan (snapshot-source.ts); received, they fill a generation of rows of their own (staged-snapshot.ts) that one
 // batch makes the state. Rows of generations left behind go in slices (garbage.ts).
 //
 // The store reaches LevelDB through one small interface (engine.ts), and the simulator runs it on another engine: what is proved there of the log,
@@ -30,8 +30,7 @@
 // What it does not do. It repairs nothing: a replica that cannot be vouched for is replaced by a fresh one. It cannot see acknowledged
 // writes that were cut off together with the side file, or beyond an old one; the peers' memory can. A damaged table that hides a row
 // or brings back an older one is found by the scrub or the comparison with other replicas, not by the read that meets it; and LevelDB may
-// abort the process over one. While a view is held for long (a snapshot that is sent, a stream of many records), LevelDB 1.20 may bring back an older
-// version of a key that is overwritten meanwhile (google/leveldb#320): that, too, only the scrub finds. A write that fails just as LevelDB records a compaction may leave a directory that is refused although
+// abort the process over one. A write that fails just as LevelDB records a compaction may leave a directory that is refused although
 // nothing was lost, if the process ends before it has noted that in the side file, or the power fails before the note is written out. Damage of the frames that an append wrote last cannot always be told from a power cut on a file system that
 // writes out of order: it is refused, and --discard-suspect-tail is for a minority of the replicas. Linux with ext4, XFS or btrfs is what
 // this is written for: an append never exposes length without data, fdatasync of a new file keeps its name, and changes of
@@ -59,11 +58,12 @@ export type {
   BatchLimits,
   Done,
   Identity,
+  PageLimits,
   Range,
+  RowScan,
   SnapshotSink,
   SnapshotSource,
   Storage,
   StorageBatch,
   StoredRow,
-  View,
 } from './types.ts'

@@ -3,7 +3,7 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
-import type { Engine, EngineBatch, EngineSnapshot, Pair, Scan, ScanRange } from './engine.ts'
+import type { Engine, EngineBatch, Pair, Scan, ScanRange } from './engine.ts'
 import { asError } from './errors.ts'
 import { quarantine, quarantineOf } from './quarantine.ts'
 import type { Extent } from './verify.ts'
@@ -142,17 +142,7 @@ export class LevelEngine implements Engine {
   }
 
   scan(range: ScanRange): Scan {
-    return scan(this.#db, range, undefined)
-  }
-
-  snapshot(): EngineSnapshot {
-    const snapshot = this.#db.snapshot()
-    return {
-      get: (key) => this.#db.getSync(key, { snapshot }),
-      scan: (range) => scan(this.#db, range, snapshot),
-      // Closing a snapshot releases it there and then; the promise is a form that all of `level` follows.
-      close: () => void snapshot.close(),
-    }
+    return scan(this.#db, range)
   }
 
   batch(): LevelBatch {
@@ -219,9 +209,9 @@ const ABORTED = 'LEVEL_ABORTED'
 
 type Snapshot = ReturnType<Database['snapshot']>
 
-function scan(db: Database, range: ScanRange, snapshot: Snapshot | undefined): Scan {
+function scan(db: Database, range: ScanRange): Scan {
   const { signal } = new AbortController()
-  const own = snapshot === undefined ? db.snapshot() : undefined
+  const snapshot = db.snapshot()
   const iterator = db.iterator({
     gte: range.gte,
     lt: range.lt,
@@ -230,11 +220,12 @@ function scan(db: Database, range: ScanRange, snapshot: Snapshot | undefined): S
     highWaterMarkBytes: SCAN_BYTES,
     fillCache: false,
     signal,
-    snapshot: own === undefined ? snapshot : unguarded(own),
+    snapshot: unguarded(snapshot),
   })
   // LevelDB's iterator holds what it reads by itself, from when it is made. And while there is a snapshot, compactions keep older versions of keys,
   // also in two tables of one level: moved down without the other, the newer one is lost (google/leveldb#320, not mended in 1.20).
-  void own?.close()
+  // Closing it releases it there and then; the promise is a form that all of `level` follows.
+  void snapshot.close()
   return {
     next: (pairsMax, done) => {
       iterator.nextv(pairsMax).then(
@@ -252,6 +243,7 @@ function scan(db: Database, range: ScanRange, snapshot: Snapshot | undefined): S
       )
       void iterator.close()
     },
+    seek: (key) => iterator.seek(key),
     close: () => void iterator.close(),
   }
 }

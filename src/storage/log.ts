@@ -6,14 +6,15 @@
 // only asynchronously, and the core reads the log synchronously.
 //
 // What a batch truncates or compacts is gone from here as soon as the batch is submitted, what it adds appears when it is durable. A log that a
-// snapshot replaces as a whole stays readable until then: a node must not say that its log is shorter than it is.
+// snapshot replaces as a whole keeps its bounds and terms until then, since a node must not say that its log is shorter than it is; nobody
+// reads its entries any more.
 
 import { crc32 } from 'node:zlib'
 import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
 import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
 import { packed, RECORD_BYTES_MAX } from './batches.ts'
 import { seal, unseal } from './codec.ts'
-import type { Engine, EngineBatch, EngineSnapshot, Scan } from './engine.ts'
+import type { Engine, EngineBatch, Scan } from './engine.ts'
 import { asError, CorruptionError, InvariantError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
 import { firstIndexOf, LOG_RANGE, logKey } from './keys.ts'
@@ -47,8 +48,8 @@ export class DurableLog implements LogReader {
   #records: LogIndex[] = []
   /** Where the term changes within the durable log, rising in both. */
   #terms: TermRun[] = []
-  /** The engine as it was before the batch that replaces the whole log; while that batch is being written. */
-  #before: EngineSnapshot | undefined
+  /** A batch that replaces the whole log is being written. */
+  #isReplaced = false
   /** By first index. */
   readonly #cache = new Map<LogIndex, readonly Entry[]>()
 
@@ -116,6 +117,8 @@ export class DurableLog implements LogReader {
         `entries [${from}, ${to}) of a log that holds [${this.firstIndex()}, ${this.#end.index}]`,
       )
     return this.#first.guard(() => {
+      if (this.#isReplaced)
+        throw new InvariantError('entries were read of a log that a snapshot is replacing')
       const found: Entry[] = []
       let bytes = 0
       for (let at = this.#recordHolding(from); ; at++) {
@@ -151,7 +154,7 @@ export class DurableLog implements LogReader {
     if (first === undefined) throw new CorruptionError('the log has no record where its index has one')
     const cached = this.#cache.get(first)
     if (cached !== undefined) return cached
-    const sealed = (this.#before ?? this.#engine).get(logKey(first))
+    const sealed = this.#engine.get(logKey(first))
     if (sealed === undefined)
       throw new CorruptionError(`the log record that begins at index ${first} is missing`)
     // A batch that shortens this record may be done in the engine and not yet reported, or the other way round.
@@ -247,12 +250,11 @@ export class DurableLog implements LogReader {
 
   #replaceAll(batch: EngineBatch): void {
     for (const first of this.#records) batch.delete(logKey(first))
-    this.#before = this.#engine.snapshot()
+    this.#isReplaced = true
   }
 
   #restartAt(start: Position): void {
-    this.#before?.close()
-    this.#before = undefined
+    this.#isReplaced = false
     this.#cache.clear()
     this.#records = []
     this.#terms = []

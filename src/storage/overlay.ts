@@ -1,7 +1,7 @@
 // Rows that are applied and not yet durable, over those of the engine.
 //
 // A layer holds the changes between two moments; a deleted row stays in it as a tombstone. Changes go into the newest layer until it is closed:
-// because a view has taken it, because a batch has, or because it is large enough. So a view is the engine's snapshot and the layers of
+// because a scan has taken it, because a batch has, or because it is large enough. So a scan is that of the engine and the layers of
 // that instant, and a batch holds whole layers: each knows the state that its rows lead to.
 
 import type { LogIndex } from '../raft/types.ts'

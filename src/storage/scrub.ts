@@ -1,24 +1,19 @@
 // The slow look at everything: reads every row, checks its CRC, and compares the sum of their hashes with the one that `apply` keeps up. It finds
 // what no single read finds: a row that is gone, or that came back in an older version, because a table was damaged.
 //
-// It goes through the keys in slices, each with a view of its own: a view that is held keeps LevelDB from dropping whatever is overwritten
+// It goes through the keys in slices, each with a scan of its own: one that is held keeps LevelDB from dropping whatever is overwritten
 // meanwhile, and a pass takes minutes. So the rows are read at different moments, while writes go on, and the sum is kept true as `apply` keeps
 // the state hash true: of each change of a row that has been read the old hash is subtracted and the new one added. Rows that are yet to
 // be read will be read as they are then. Both sums change alike, so what they differ by in the end is what the disk does not hold as it was
 // written. Changes made while a slice is being read wait until it is known where that slice ends.
 
 import { asError, CorruptionError, rejoinAdvice } from './errors.ts'
-import { ALL_ROWS, prefixed } from './keys.ts'
+import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
-import type { RowHash, Storage, StoredRow, View } from './types.ts'
-
-export interface SliceLimits {
-  readonly rowsMax: number
-  readonly bytesMax: number
-}
+import type { PageLimits, RowHash, RowScan, Storage, StoredRow } from './types.ts'
 
 /** A few milliseconds. */
-export const SCRUB_SLICE: SliceLimits = { rowsMax: 512, bytesMax: 256 * 1024 }
+export const SCRUB_SLICE: PageLimits = { rowsMax: 512, bytesMax: 256 * 1024 }
 
 interface Change {
   readonly key: Uint8Array
@@ -28,19 +23,19 @@ interface Change {
 
 export class Scrub {
   readonly #storage: Storage
-  readonly #slice: SliceLimits
+  readonly #slice: PageLimits
   readonly #unwatch: () => void
   /** Of all rows before `#next`, as they stand now. */
   #found = new StateHash()
   /** The first key that has not been read; undefined: all have. */
   #next: Uint8Array | undefined = ALL_ROWS.gte
   /** While a slice is being read. */
-  #view: View | undefined
-  /** Behind `#next`, since the view of the slice was opened. */
+  #scan: RowScan | undefined
+  /** Behind `#next`, since the scan of the slice was opened. */
   #meanwhile: Change[] = []
 
   /** Follows the changes of rows until `close`. */
-  constructor(storage: Storage, slice: SliceLimits = SCRUB_SLICE) {
+  constructor(storage: Storage, slice: PageLimits = SCRUB_SLICE) {
     this.#storage = storage
     this.#slice = slice
     this.#unwatch = storage.watch({
@@ -52,29 +47,38 @@ export class Scrub {
   /** Reads on by one slice. `finished`: all rows are there and as they were written. An error means that the replica must stop. */
   step(done: (error: Error | undefined, finished: boolean) => void): void {
     const gte = this.#next ?? ALL_ROWS.gte
-    let view: View
+    let scan: RowScan
     try {
-      view = this.#storage.view()
+      scan = this.#storage.scan({ ...ALL_ROWS, gte, reverse: false })
     } catch (thrown) {
       done(asError(thrown), false)
       return
     }
-    this.#view = view
-    view.range({ ...ALL_ROWS, ...this.#slice, gte, reverse: false }, (error, rows, more) => {
+    this.#scan = scan
+    scan.next(this.#slice, (error, rows, more) => {
       // Given up, or begun anew.
-      if (this.#view !== view) return done(undefined, false)
-      const fault = error ?? this.#look(view, rows)
-      view.close()
-      this.#view = undefined
-      if (fault !== undefined) return done(fault, false)
-      const last = rows.at(-1)
-      this.#next = more && last !== undefined ? prefixed(last.key, Uint8Array.of(0)) : undefined
-      for (const change of this.#meanwhile.splice(0)) this.#changed(change)
-      if (this.#next !== undefined) return done(undefined, false)
-      const [found, expected] = [this.#found.value, this.#storage.stateHash]
-      if (found === expected) return done(undefined, true)
-      done(this.#mismatch(`some are gone or out of date (hash ${found} instead of ${expected})`), false)
+      if (this.#scan !== scan) return done(undefined, false)
+      if (error !== undefined) return this.#sliceFailed(error, done)
+      scan.finish((unread) => {
+        if (this.#scan !== scan) return done(undefined, false)
+        const fault = unread ?? this.#look(rows)
+        if (fault !== undefined) return this.#sliceFailed(fault, done)
+        this.#scan = undefined
+        const last = rows.at(-1)
+        this.#next = more && last !== undefined ? prefixed(last.key, Uint8Array.of(0)) : undefined
+        for (const change of this.#meanwhile.splice(0)) this.#changed(change)
+        if (this.#next !== undefined) return done(undefined, false)
+        const [found, expected] = [this.#found.value, this.#storage.stateHash]
+        if (found === expected) return done(undefined, true)
+        done(this.#mismatch(`some are gone or out of date (hash ${found} instead of ${expected})`), false)
+      })
     })
+  }
+
+  #sliceFailed(error: Error, done: (error: Error, finished: false) => void): void {
+    this.#scan?.close()
+    this.#scan = undefined
+    done(error, false)
   }
 
   close(): void {
@@ -83,8 +87,8 @@ export class Scrub {
   }
 
   #begin(): void {
-    this.#view?.close()
-    this.#view = undefined
+    this.#scan?.close()
+    this.#scan = undefined
     this.#meanwhile = []
     this.#next = ALL_ROWS.gte
     this.#found = new StateHash()
@@ -95,15 +99,17 @@ export class Scrub {
     if (this.#next === undefined || Buffer.compare(key, this.#next) < 0) {
       if (before !== undefined) this.#found.subtract(before)
       if (after !== undefined) this.#found.add(after)
-    } else if (this.#view !== undefined) this.#meanwhile.push(change)
+    } else if (this.#scan !== undefined) this.#meanwhile.push(change)
   }
 
   /** Adds the rows of a slice; what is wrong with them, if anything. */
-  #look(view: View, rows: readonly StoredRow[]): Error | undefined {
+  #look(rows: readonly StoredRow[]): Error | undefined {
+    const changed = new Set(this.#meanwhile.map(({ key }) => keyString(key)))
     try {
       for (const { key, value } of rows) {
         // A damaged Bloom filter hides a row from reads of its key alone.
-        if (view.get(key) === undefined) return this.#mismatch('a row is not found under its key')
+        if (!changed.has(keyString(key)) && this.#storage.get(key) === undefined)
+          return this.#mismatch('a row is not found under its key')
         this.#found.add(hashOfRow(key, value))
       }
       return undefined

@@ -1,24 +1,28 @@
-// A snapshot being read out: the rows of one view, page by page.
+// A snapshot being read out: the rows of one scan, page by page.
 
 import { encodeChunk } from './chunk.ts'
 import { ALL_ROWS, prefixed } from './keys.ts'
-import type { SnapshotSource, View } from './types.ts'
+import type { RowScan, SnapshotSource } from './types.ts'
 
-const CHUNK_BYTES = 256 * 1024
-const CHUNK_ROWS_MAX = 4096
+const CHUNK = { rowsMax: 4096, bytesMax: 256 * 1024 }
 
-export class ViewSource implements SnapshotSource {
+/** What a snapshot holds. */
+export const SNAPSHOT_ROWS = { ...ALL_ROWS, reverse: false }
+
+export class ScanSource implements SnapshotSource {
   readonly id: string
   readonly meta: SnapshotSource['meta']
-  readonly #view: View
+  readonly #scan: RowScan
   /** Where each chunk read so far begins, and the one after them; undefined behind the last. */
-  readonly #begins: (Uint8Array | undefined)[] = [ALL_ROWS.gte]
+  readonly #begins: (Uint8Array | undefined)[] = [SNAPSHOT_ROWS.gte]
+  /** The chunk at which the scan stands. */
+  #at = 0
 
-  constructor(id: string, view: View) {
-    const { applied, stateHash } = view
+  constructor(id: string, scan: RowScan) {
+    const { applied, stateHash } = scan
     this.id = id
     this.meta = { index: applied.index, term: applied.term, applied, stateHash }
-    this.#view = view
+    this.#scan = scan
   }
 
   read(number: number, done: (error: Error | undefined, chunk: Uint8Array | undefined) => void): void {
@@ -35,9 +39,10 @@ export class ViewSource implements SnapshotSource {
       done(undefined, undefined)
       return
     }
-    const page = { gte, lt: ALL_ROWS.lt, reverse: false, rowsMax: CHUNK_ROWS_MAX, bytesMax: CHUNK_BYTES }
-    this.#view.range(page, (error, rows, more) => {
+    if (number !== this.#at) this.#scan.seek(gte)
+    this.#scan.next(CHUNK, (error, rows, more) => {
       if (error !== undefined) return done(error, undefined)
+      this.#at = number + 1
       const last = rows.at(-1)
       if (last === undefined) return done(undefined, undefined)
       // Copied: a slice of Node's pool would keep the whole slab for as long as the snapshot is sent.
@@ -47,6 +52,6 @@ export class ViewSource implements SnapshotSource {
   }
 
   close(): void {
-    this.#view.close()
+    this.#scan.close()
   }
 }

@@ -19,8 +19,9 @@ import {
 } from './records.ts'
 import { RowFilter } from './row-filter.ts'
 import { type Remembered, RowHeads } from './row-heads.ts'
+import { OverlayScan } from './row-scan.ts'
 import { hashOfStored, openRow, StateHash, sealRow } from './rows.ts'
-import { ViewSource } from './snapshot-source.ts'
+import { ScanSource, SNAPSHOT_ROWS } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
 import type {
   AppliedRecord,
@@ -28,17 +29,17 @@ import type {
   Done,
   HardState,
   Identity,
+  Range,
   RowChange,
   RowFound,
   RowHash,
+  RowScan,
   RowWatcher,
   SnapshotSink,
   SnapshotSource,
   Storage,
   StorageBatch,
-  View,
 } from './types.ts'
-import { OverlayView } from './view.ts'
 import { WriteQueue } from './write-queue.ts'
 
 export interface StoreLimits extends BatchLimits {
@@ -164,7 +165,7 @@ class Store implements Storage {
   /** For rows, in one batch. */
   readonly #room: Room
   readonly #overlay: Overlay
-  readonly #views = new Set<View>()
+  readonly #scans = new Set<RowScan>()
   readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
@@ -303,21 +304,25 @@ class Store implements Storage {
     return hashOfStored(stored)
   }
 
-  view(): View {
+  scan(range: Range): RowScan {
     this.#check()
     return this.#first.guard(() => {
+      const { gte, lt, reverse } = range
       const state = this.#state()
-      const snapshot = this.#engine.snapshot()
-      const view = new OverlayView(
+      const prefix = this.#prefix
+      const layers = this.#overlay.freeze(() => state)
+      const engineRange = { gte: prefixed(prefix, gte), lt: prefixed(prefix, lt), reverse, keysOnly: false }
+      const opened: RowScan = new OverlayScan(
         state,
-        snapshot,
-        this.#overlay.freeze(() => state),
-        this.#prefix,
+        this.#engine.scan(engineRange),
+        layers,
+        prefix,
+        range,
         this.#first,
-        (closed) => this.#views.delete(closed),
+        () => this.#scans.delete(opened),
       )
-      this.#views.add(view)
-      return view
+      this.#scans.add(opened)
+      return opened
     })
   }
 
@@ -441,7 +446,10 @@ class Store implements Storage {
 
   snapshotSource(): SnapshotSource {
     this.#sources++
-    return new ViewSource(`${this.identity.replicaId}-${this.boot}-${this.#sources}`, this.view())
+    return new ScanSource(
+      `${this.identity.replicaId}-${this.boot}-${this.#sources}`,
+      this.scan(SNAPSHOT_ROWS),
+    )
   }
 
   snapshotSink(
@@ -478,7 +486,7 @@ class Store implements Storage {
     }
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)
-      for (const view of [...this.#views]) view.close()
+      for (const scan of [...this.#scans]) scan.close()
       this.#filter.close()
       this.#engine.close(done)
     })

@@ -66,7 +66,12 @@ export interface Range {
   /** Exclusive upper bound. */
   readonly lt: Uint8Array
   readonly reverse: boolean
+}
+
+export interface PageLimits {
+  /** From 1. */
   readonly rowsMax: number
+  /** Of keys and values. A page of a single row may be larger. */
   readonly bytesMax: number
 }
 
@@ -75,19 +80,25 @@ export interface StoredRow {
   readonly value: Uint8Array
 }
 
-/** Rows as of one applied index: a LevelDB snapshot plus the overlay layers of that instant. Must be closed, and soon. */
-export interface View {
+/**
+ * Reads the rows of a range in its order, page by page, as of the applied index at which it was opened; all that are opened in one turn of the
+ * event loop show the same instant. Must be finished or closed, and soon: it keeps from LevelDB the room of what is overwritten meanwhile.
+ */
+export interface RowScan {
   readonly applied: AppliedRecord
-  /** Hash of all rows of the view, as kept up by `apply`; the scrub compares it with what it reads. */
+  /** Hash of all rows at that index, as kept up by `apply`. */
   readonly stateHash: bigint
-  /** Throws `CorruptionError` when the row's CRC does not hold. */
-  get(key: Uint8Array): Uint8Array | undefined
-  /** One page, never more than the limits but for a single row larger than `bytesMax`; `more`: rows of the range are left. */
-  range(range: Range, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
+  /** The next page; `more`: rows of the range are left. One call at a time. `done` may be called before it returns. */
+  next(limits: PageLimits, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
+  /** Goes on from `key`, back or ahead, in rising order only. Not while `next` is under way. */
+  seek(key: Uint8Array): void
+  /** Ends the scan; no error: what it gave is all that there was. Before that, a page that is not the last may lack rows. */
+  finish(done: Done): void
+  /** Gives it up. */
   close(): void
 }
 
-/** A snapshot being read out for a peer: the rows of one view, cut into numbered chunks that carry their own CRC. */
+/** A snapshot being read out for a peer: the rows of one scan, cut into numbered chunks that carry their own CRC. */
 export interface SnapshotSource {
   readonly id: string
   readonly meta: {
@@ -96,7 +107,7 @@ export interface SnapshotSource {
     readonly applied: AppliedRecord
     readonly stateHash: bigint
   }
-  /** Chunk `number` (0, 1, 2, …; forward, or again from where a receiver resumes); undefined after the last one. */
+  /** Chunk `number` (0, 1, 2, …; forward, or again from where a receiver resumes); undefined after the last one. One call at a time. */
   read(number: number, done: (error: Error | undefined, chunk: Uint8Array | undefined) => void): void
   close(): void
 }
@@ -139,7 +150,7 @@ export interface Storage {
   readonly log: LogReader
 
   readonly batchLimits: BatchLimits
-  /** Rows and record of the entries applied next: visible to reads and views from now on, durable with the next batch or a later one. */
+  /** Rows and record of the entries applied next: visible to reads and scans from now on, durable with the next batch or a later one. */
   apply(changes: readonly RowChange[], record: AppliedRecord): void
   /** Whether something applied has not been submitted with any batch. */
   readonly dirty: boolean
@@ -162,7 +173,7 @@ export interface Storage {
   get(key: Uint8Array): Uint8Array | undefined
   /** The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from memory. */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
-  view(): View
+  scan(range: Range): RowScan
   /** Returns what ends it. */
   watch(watcher: RowWatcher): () => void
 

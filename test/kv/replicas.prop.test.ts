@@ -238,12 +238,13 @@ class Replica {
 }
 
 async function rowsOf(storage: Storage): Promise<readonly string[]> {
-  const view = storage.view()
-  const all = { gte: Uint8Array.of(0), lt: Uint8Array.of(255), reverse: false, rowsMax: 1e6, bytesMax: 1e9 }
+  const scan = storage.scan({ gte: Uint8Array.of(0), lt: Uint8Array.of(255), reverse: false })
   const rows = await new Promise<readonly StoredRow[]>((resolve, reject) => {
-    view.range(all, (error, rows) => (error === undefined ? resolve(rows) : reject(error)))
+    scan.next({ rowsMax: 1e6, bytesMax: 1e9 }, (error, rows) =>
+      error === undefined ? resolve(rows) : reject(error),
+    )
   })
-  view.close()
+  scan.close()
   return rows.map(({ key, value }) => `${hex(key)}=${hex(value)}`)
 }
 

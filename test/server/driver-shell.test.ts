@@ -353,13 +353,14 @@ test.each(['stopped', 'crashed'] as const)(
 )
 
 test('a row that cannot be read ends the node, and the one who asked for it hears why', async () => {
-  for (const how of ['get', 'view'] as const) {
+  const range = { gte: Uint8Array.of(1), lt: Uint8Array.of(2), reverse: false }
+  for (const how of ['get', 'scan'] as const) {
     const { driver, levers, storage, ends, closed } = await alone()
     levers.fails = new Error('EIO')
-    storage.view = () => {
+    storage.scan = () => {
       throw new Error('EIO')
     }
-    expect(() => (how === 'get' ? driver.get(Uint8Array.of(1, 2)) : driver.view())).toThrow('EIO')
+    expect(() => (how === 'get' ? driver.get(Uint8Array.of(1, 2)) : driver.scan(range))).toThrow('EIO')
     expect([ends, closed()]).toEqual([[{ kind: 'failed', reason: expect.stringContaining('EIO') }], 1])
     expect(driver.status().errors).toEqual([expect.stringContaining('EIO')])
   }

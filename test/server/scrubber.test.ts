@@ -4,25 +4,25 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { driverLimits } from '../../src/server/limits.ts'
 import { Scrubber } from '../../src/server/scrubber.ts'
-import type { Range, View } from '../../src/storage/index.ts'
+import type { PageLimits, RowScan } from '../../src/storage/index.ts'
 import { memoryReplica } from '../storage/replicas.ts'
 import { applied, batch, changes, entries, hardState, store, write } from '../storage/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 const { scrubEveryMs, scrubPauseMs } = driverLimits
 
-/** A scrubber of four rows, one a slice, whose views are counted. */
+/** A scrubber of four rows, one a slice, whose scans are counted. */
 async function setUp() {
   const storage = await (await memoryReplica()).open()
   await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
   storage.apply(changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
   await store(storage, batch(hardState(1, 9)))
   const clock = new VirtualClock()
-  const open = new Set<View>()
-  const ranges: Range[] = []
-  let views = 0
+  const open = new Set<RowScan>()
+  const slices: PageLimits[] = []
+  let scans = 0
   let watchers = 0
-  const made = { view: storage.view.bind(storage), watch: storage.watch.bind(storage) }
+  const made = { scan: storage.scan.bind(storage), watch: storage.watch.bind(storage) }
   const levers = { fails: undefined as Error | undefined }
   storage.watch = (watcher) => {
     watchers++
@@ -32,28 +32,28 @@ async function setUp() {
       unwatch()
     }
   }
-  storage.view = () => {
-    views++
-    const view = made.view()
-    open.add(view)
-    const { close, range } = { close: view.close.bind(view), range: view.range.bind(view) }
-    view.close = () => {
-      open.delete(view)
+  storage.scan = (range) => {
+    scans++
+    const scan = made.scan(range)
+    open.add(scan)
+    const { close, next } = { close: scan.close.bind(scan), next: scan.next.bind(scan) }
+    scan.close = () => {
+      open.delete(scan)
       close()
     }
-    view.range = (wanted, done) => {
-      ranges.push(wanted)
-      if (levers.fails === undefined) range(wanted, done)
+    scan.next = (limits, done) => {
+      slices.push(limits)
+      if (levers.fails === undefined) next(limits, done)
       else setImmediate(done, levers.fails, [], false)
     }
-    return view
+    return scan
   }
   const failures: string[] = []
   const limits = { ...driverLimits, scrubSliceRows: 1, scrubSliceBytes: 1000 }
   const scrubber = new Scrubber(clock, storage, limits, ({ message }) => failures.push(message))
   return {
-    ...{ clock, scrubber, failures, ranges, levers },
-    counts: () => ({ views, open: open.size, watchers }),
+    ...{ clock, scrubber, failures, slices, levers },
+    counts: () => ({ scans, open: open.size, watchers }),
     /** Time, and then whatever is read meanwhile. */
     pass: async (ms: number): Promise<void> => {
       clock.advance(ms)
@@ -63,23 +63,23 @@ async function setUp() {
 }
 
 test('a pass begins after its pause, goes on slice by slice with pauses between, and is followed by another', async () => {
-  const { scrubber, counts, pass, failures, ranges } = await setUp()
+  const { scrubber, counts, pass, failures, slices } = await setUp()
   scrubber.start()
-  let views = 0
+  let scans = 0
   for (let round = 0; round < 3; round++) {
     await pass(scrubEveryMs - 1)
-    expect(counts()).toEqual({ views, open: 0, watchers: 0 })
+    expect(counts()).toEqual({ scans, open: 0, watchers: 0 })
     await pass(1)
     for (let slice = 1; slice < 4; slice++) {
-      expect(counts()).toEqual({ views: views + slice, open: 0, watchers: 1 })
+      expect(counts()).toEqual({ scans: scans + slice, open: 0, watchers: 1 })
       await pass(scrubPauseMs - 1)
-      expect(counts()).toEqual({ views: views + slice, open: 0, watchers: 1 })
+      expect(counts()).toEqual({ scans: scans + slice, open: 0, watchers: 1 })
       await pass(1)
     }
-    views += 4
-    expect(counts()).toEqual({ views, open: 0, watchers: 0 })
+    scans += 4
+    expect(counts()).toEqual({ scans, open: 0, watchers: 0 })
   }
-  for (const { rowsMax, bytesMax } of ranges) expect([rowsMax, bytesMax]).toEqual([1, 1000])
+  for (const { rowsMax, bytesMax } of slices) expect([rowsMax, bytesMax]).toEqual([1, 1000])
   expect(failures).toEqual([])
 })
 
@@ -92,9 +92,9 @@ test.each(['waits', 'pauses', 'reads'])(
     if (when === 'reads') clock.advance(scrubEveryMs)
     levers.fails = new Error('EIO')
     scrubber.stop()
-    const { views } = counts()
+    const { scans } = counts()
     await pass(3 * scrubEveryMs)
-    expect([counts(), failures]).toEqual([{ views, open: 0, watchers: 0 }, []])
+    expect([counts(), failures]).toEqual([{ scans, open: 0, watchers: 0 }, []])
   },
 )
 
@@ -105,7 +105,7 @@ test('what cannot be read is a failure, said once', async () => {
   levers.fails = new Error('EIO')
   await pass(scrubPauseMs)
   expect(failures).toEqual(['EIO'])
-  const { views } = counts()
+  const { scans } = counts()
   await pass(3 * scrubEveryMs)
-  expect([failures, counts().views]).toEqual([['EIO'], views])
+  expect([failures, counts().scans]).toEqual([['EIO'], scans])
 })

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { encodeChunk } from '../../src/storage/chunk.ts'
 import type { Storage } from '../../src/storage/index.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
-import { must, rowKey, sinkFor } from './samples.ts'
+import { must, rowKey, scanOf, sinkFor } from './samples.ts'
 
 /** Until `break` is called all is well. */
 async function breakable(): Promise<{ storage: Storage; breaks: () => void }> {
@@ -37,7 +37,7 @@ test('a read that fails in the background is told to the owner', async () => {
   await turn()
   await turn()
   expect(told).toEqual([expect.stringContaining('EIO: the disk is gone')])
-  expect(() => storage.view()).toThrow('EIO')
+  expect(() => scanOf(storage)).toThrow('EIO')
 })
 
 test('one that failed before the owner listened is told as soon as it does', async () => {

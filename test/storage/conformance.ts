@@ -14,6 +14,8 @@ import {
   entries,
   entry,
   finished,
+  finishedScan,
+  firstPage,
   frames,
   hardState,
   identity,
@@ -21,6 +23,7 @@ import {
   page,
   receive,
   rowKey,
+  scanOf,
   scrub,
   sinkFor,
   store,
@@ -346,7 +349,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
       storage.apply(changes({ a: 'in the log' }), applied(2, 1))
-      storage.view().close()
+      scanOf(storage).close()
       storage.apply(changes({ b: 'not yet' }), applied(3, 1))
       await store(storage, batch(hardState(1, 2)))
       expect([storage.dirty, storage.rowsLeft, storage.appliedSubmitted]).toEqual([true, false, 2])
@@ -359,7 +362,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     })
   })
 
-  describe(`${name}: a view`, () => {
+  describe(`${name}: a scan of rows`, () => {
     async function withRows(): Promise<Storage> {
       const { storage } = await fresh()
       await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
@@ -372,19 +375,20 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
 
     test('stays as it was while the rows go on', async () => {
       const storage = await withRows()
-      const view = storage.view()
+      const [early, late] = [scanOf(storage), scanOf(storage)]
+      const backward = scanOf(storage, { reverse: true })
       storage.apply(changes({ a: undefined, b: '3', z: '3' }), applied(4, 1))
-      expect((await page(view)).rows).toEqual(rows)
+      expect(await page(early, { rowsMax: 2 })).toEqual({ rows: rows.slice(0, 2), more: true })
       await store(storage, batch(hardState(1, 9)))
       storage.apply(changes({ e: undefined, g: undefined }), applied(5, 1))
       await store(storage, batch(hardState(1, 9)))
-      expect((await page(view)).rows).toEqual(rows)
-      expect(text(view.get(rowKey('b')))).toBe('2')
-      expect(view.get(rowKey('c'))).toBeUndefined()
-      expect(text(view.get(rowKey('g')))).toBe('1')
-      expect(view.get(rowKey('z'))).toBeUndefined()
-      expect(view.applied.index).toBe(3)
-      view.close()
+      expect(await page(early)).toEqual({ rows: rows.slice(2), more: false })
+      expect(await page(late)).toEqual({ rows, more: false })
+      expect(await page(backward)).toEqual({ rows: rows.toReversed(), more: false })
+      for (const scan of [early, late, backward]) {
+        expect(scan.applied.index).toBe(3)
+        await finishedScan(scan)
+      }
       expect(await allRows(storage)).toEqual(['b=3', 'h=2', 'z=3'])
     })
 
@@ -393,15 +397,15 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
       storage.apply(changes({ a: '1', b: '1' }), applied(2, 1))
       await store(storage, batch(hardState(1, 3)))
-      const view = storage.view()
+      const scan = scanOf(storage)
       const compacted = new Promise<void>((resolve, reject) =>
         storage.compact((error) => (error === undefined ? resolve() : reject(error))),
       )
       storage.apply(changes({ a: undefined, c: '2' }), applied(3, 1))
       await store(storage, batch(hardState(1, 3)))
       await compacted
-      expect(text(view.get(rowKey('a')))).toBe('1')
-      view.close()
+      expect((await page(scan)).rows).toEqual(['a=1', 'b=1'])
+      scan.close()
       expect(await allRows(storage)).toEqual(['b=1', 'c=2'])
       expect(await allRows(await reopened())).toEqual(['b=1', 'c=2'])
     })
@@ -409,16 +413,15 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('opened while a batch is being written sees it whole', async () => {
       const storage = await withRows()
       const stored = store(storage, batch(hardState(1, 9)))
-      const view = storage.view()
+      const scan = scanOf(storage)
       await stored
-      expect((await page(view)).rows).toEqual(rows)
-      view.close()
+      expect((await page(scan)).rows).toEqual(rows)
+      scan.close()
     })
 
     test('gives pages in both directions, and says whether there is more', async () => {
       const storage = await withRows()
-      const view = storage.view()
-      const some = (range: Parameters<typeof page>[1]): Promise<unknown> => page(view, range)
+      const some = (asked: Parameters<typeof firstPage>[1]): Promise<unknown> => firstPage(storage, asked)
       expect(await some({ rowsMax: 2 })).toEqual({ rows: ['a=1', 'b=2'], more: true })
       expect(await some({ rowsMax: 5 })).toEqual({ rows, more: false })
       expect(await some({ rowsMax: 2, reverse: true })).toEqual({ rows: ['h=2', 'g=1'], more: true })
@@ -432,7 +435,26 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await some({ gte: rowKey('x'), lt: rowKey('b') })).toEqual({ rows: [], more: false })
       expect(await some({ bytesMax: 6 })).toEqual({ rows: ['a=1', 'b=2'], more: true })
       expect(await some({ bytesMax: 1 })).toEqual({ rows: ['a=1'], more: true })
-      view.close()
+    })
+
+    test('goes on where a page ended, or where it is told to', async () => {
+      const storage = await withRows()
+      const scan = scanOf(storage, { gte: rowKey('b') })
+      storage.apply(changes({ d: '4', e: undefined }), applied(4, 1))
+      await store(storage, batch(hardState(1, 9)))
+      for (const rowsMax of [1, 2]) {
+        scan.seek(rowKey('b'))
+        expect(await page(scan, { rowsMax })).toEqual({ rows: rows.slice(1, 1 + rowsMax), more: true })
+        expect(await page(scan)).toEqual({ rows: rows.slice(1 + rowsMax), more: false })
+        expect(await page(scan)).toEqual({ rows: [], more: false })
+        scan.seek(rowKey('f'))
+        expect(await page(scan)).toEqual({ rows: ['g=1', 'h=2'], more: false })
+        scan.seek(rowKey('h'))
+        expect(await page(scan)).toEqual({ rows: ['h=2'], more: false })
+        scan.seek(rowKey('x'))
+        expect(await page(scan)).toEqual({ rows: [], more: false })
+      }
+      await finishedScan(scan)
     })
 
     // Rows that are not durable yet lie over those of the engine: one that does not fit ends the page for both.
@@ -445,9 +467,8 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       storage.apply(changes(stored), applied(2, 1))
       await store(storage, batch(hardState(1, 3)))
       storage.apply(changes(waiting), applied(3, 1))
-      const view = storage.view()
-      const names = async (range: Parameters<typeof page>[1]): Promise<unknown> => {
-        const { rows, more } = await page(view, { bytesMax: 80, ...range })
+      const names = async (asked: Parameters<typeof firstPage>[1]): Promise<unknown> => {
+        const { rows, more } = await firstPage(storage, { bytesMax: 80, ...asked })
         return [rows.map((row) => row[0]).join(''), more]
       }
       expect(await names({})).toEqual(['a', true])
@@ -455,7 +476,6 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await names({ reverse: true })).toEqual(['dcb', true])
       expect(await names({ reverse: true, lt: rowKey('b') })).toEqual(['a', false])
       expect(await names({ reverse: true, bytesMax: 50 })).toEqual(['dc', true])
-      view.close()
     })
 
     test('gives pages of more rows than are read at once', async () => {
@@ -467,19 +487,17 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
         Array.from({ length: 700 }, (_, at) => [`m${10_100 + at}`, undefined]),
       )
       storage.apply(changes(deleted), applied(5, 1))
-      const view = storage.view()
       const expected = Array.from({ length: 1500 }, (_, at) => `m${10_000 + at}=${at}`).toSpliced(100, 700)
       const gte = rowKey('m')
       const lt = rowKey('n')
-      expect(await page(view, { gte, lt })).toEqual({ rows: expected, more: false })
-      expect(await page(view, { gte, lt, reverse: true, rowsMax: 750 })).toEqual({
+      expect(await firstPage(storage, { gte, lt })).toEqual({ rows: expected, more: false })
+      expect(await firstPage(storage, { gte, lt, reverse: true, rowsMax: 750 })).toEqual({
         rows: expected.toReversed().slice(0, 750),
         more: true,
       })
-      view.close()
     })
 
-    test('closed in the middle of a range ends that, and harms nothing else', async () => {
+    test('closed in the middle of a page ends that, and harms nothing else', async () => {
       const storage = await withRows()
       const many = Object.fromEntries(
         Array.from({ length: 2000 }, (_, at) => [`m${10_000 + at}`, '.'.repeat(500)]),
@@ -487,21 +505,25 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       storage.apply(changes(many), applied(4, 1))
       while (storage.dirty) await store(storage, batch(hardState(1, 9)))
       for (const turns of [0, 1, 2, 3]) {
-        const view = storage.view()
-        const reading = page(view, { rowsMax: 10_000, bytesMax: 1e9 })
+        const scan = scanOf(storage)
+        const reading = page(scan, { rowsMax: 10_000, bytesMax: 1e9 })
         for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
-        view.close()
-        await expect(reading).rejects.toThrow('the view is closed')
+        scan.close()
+        await expect(reading).rejects.toThrow('the scan is closed')
       }
       expect(await allRows(storage)).toHaveLength(1000)
     })
 
-    test('cannot be read once it is closed', async () => {
-      const storage = await withRows()
-      const view = storage.view()
-      view.close()
-      expect(() => view.get(rowKey('a'))).toThrow()
-      await expect(page(view)).rejects.toThrow()
+    test.each(['closed', 'finished'])('cannot be read once it is %s', async (how) => {
+      const scan = scanOf(await withRows())
+      if (how === 'closed') scan.close()
+      else await finishedScan(scan)
+      for (let again = 0; again < 2; again++) {
+        await expect(page(scan)).rejects.toThrow('the scan is closed')
+        await expect(finishedScan(scan)).rejects.toThrow('the scan is closed')
+        expect(() => scan.seek(rowKey('a'))).toThrow('the scan is closed')
+        scan.close()
+      }
     })
   })
 
@@ -543,8 +565,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       storage.apply(changes({ s10: 'changed', s11: undefined, t: 'new' }), applied(8, 3))
       const source = storage.snapshotSource()
       storage.apply(changes({ s12: 'later' }), applied(9, 3))
-      const view = storage.view()
-      view.close()
+      scanOf(storage).close()
       return { storage, source, rows: Object.keys(rows) }
     }
 
@@ -574,7 +595,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const sink = must(await sinkFor(storage, source))
       expect(sink.nextChunk).toBe(0)
       expect(await stream(source, sink)).toBeGreaterThan(1)
-      const before = storage.view()
+      const before = scanOf(storage)
       expect(await allRows(storage)).toEqual(['old=row'])
 
       const next = entries(9, 10, 3)
@@ -793,7 +814,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await stored
       expect(again.hardState.term).toBe(2)
       expect(() => storage.get(rowKey('a'))).toThrow()
-      expect(() => storage.view()).toThrow()
+      expect(() => scanOf(storage)).toThrow()
     })
 
     test('one batch at a time', async () => {

@@ -10,11 +10,12 @@ import {
   batch,
   changes,
   closed,
+  firstPage,
   hardState,
   identity,
   must,
-  page,
   rowKey,
+  scanOf,
   scrub,
   sinkFor,
   store,
@@ -41,7 +42,7 @@ async function memory(faults: Faults): Promise<{ storage: Storage; reopen: () =>
 
 function expectNothingMore(storage: Storage, first: unknown): void {
   expect(() => storage.get(rowKey('a'))).toThrow(first as Error)
-  expect(() => storage.view()).toThrow(first as Error)
+  expect(() => scanOf(storage)).toThrow(first as Error)
   expect(() => storage.apply(changes({ a: '1' }), applied(99, 9))).toThrow(first as Error)
   expect(() => storage.write(batch(hardState(9, 9)), () => {})).toThrow(first as Error)
   expect(() => storage.snapshotSource()).toThrow(first as Error)
@@ -159,7 +160,7 @@ describe('a failed read', () => {
       'of the row that a change replaces',
       (storage) => storage.apply(changes({ [LONG]: '2' }), applied(11, 2)),
     ],
-    ['of a range', (storage) => page(storage.view())],
+    ['of a page', (storage) => firstPage(storage)],
     ['of the scrub', (storage) => scrub(storage)],
     ['of the log', ({ log }) => log.entries(log.firstIndex(), log.lastIndex(), 1e6)],
   ])('%s is final', async (_what, read) => {
@@ -189,7 +190,7 @@ describe('what a scan passes over', () => {
   }
 
   test.each<[string, (storage: Storage) => unknown]>([
-    ['a page', (storage) => page(storage.view(), { rowsMax: 1 })],
+    ['a page', (storage) => firstPage(storage, { rowsMax: 1 })],
     ['a slice of the scrub', (storage) => scrub(storage, { rowsMax: 1, bytesMax: 1e6 })],
   ])('%s is not answered without', async (_what, read) => {
     let passes = 0

@@ -1,6 +1,6 @@
 // Faults on purpose, beneath the store: the n-th read, write or sync fails, as a disk would make it fail.
 
-import type { Engine, EngineBatch, EngineSnapshot, Scan, ScanRange } from '../../src/storage/engine.ts'
+import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import { asError } from '../../src/storage/errors.ts'
 import type { Done } from '../../src/storage/types.ts'
 
@@ -40,18 +40,6 @@ export class FaultyEngine implements Engine {
 
   scan(range: ScanRange): Scan {
     return this.#faultyScan(this.#engine.scan(range))
-  }
-
-  snapshot(): EngineSnapshot {
-    const snapshot = this.#engine.snapshot()
-    return {
-      get: (key) => {
-        this.#faults.beforeRead?.(++this.#reads)
-        return snapshot.get(key)
-      },
-      scan: (range) => this.#faultyScan(snapshot.scan(range)),
-      close: () => snapshot.close(),
-    }
   }
 
   batch(): EngineBatch {
@@ -94,6 +82,7 @@ export class FaultyEngine implements Engine {
           done(failed, failed === undefined ? pairs.slice(Number(isPassed)) : [], ended)
         }),
       finish: (done) => scan.finish((error) => done(error ?? unread)),
+      seek: (key) => scan.seek(key),
       close: () => scan.close(),
     }
   }
@@ -108,7 +97,7 @@ function thrownBy(run: () => void): Error | undefined {
   }
 }
 
-/** Tells of scans and snapshots that are taken and given back. */
+/** Tells of scans that are taken and given back. */
 export class Counted extends FaultyEngine {
   readonly #count: (by: number) => void
 
@@ -121,23 +110,11 @@ export class Counted extends FaultyEngine {
     return this.#counted(super.scan(range))
   }
 
-  override snapshot(): EngineSnapshot {
-    this.#count(1)
-    const snapshot = super.snapshot()
-    return {
-      get: (key) => snapshot.get(key),
-      scan: (range) => this.#counted(snapshot.scan(range)),
-      close: () => {
-        this.#count(-1)
-        snapshot.close()
-      },
-    }
-  }
-
   #counted(scan: Scan): Scan {
     this.#count(1)
     return {
       next: (pairsMax, done) => scan.next(pairsMax, done),
+      seek: (key) => scan.seek(key),
       finish: (done) => {
         this.#count(-1)
         scan.finish(done)

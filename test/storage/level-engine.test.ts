@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import type { Scan } from '../../src/storage/engine.ts'
 import {
   createDatabase,
   type Database,
@@ -13,7 +14,7 @@ import {
 } from '../../src/storage/level-engine.ts'
 import { createWatermark, Watermark } from '../../src/storage/watermark.ts'
 import { temporaryDirectory } from './replicas.ts'
-import { bytes } from './samples.ts'
+import { bytes, text } from './samples.ts'
 
 let dir: string
 
@@ -100,21 +101,34 @@ test('what a scan passes over, since it cannot be opened, is told when it is fin
   const again = await openDatabase(dir, levelLimits)
   onTestFinished(() => again.close())
   const scanned = new LevelEngine(again, dir, new Watermark(dir), { sequence: 3, heldTo: 3 })
-  const read = async (): Promise<unknown> => {
-    const scan = scanned.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
-    const keys = await new Promise((resolve) =>
-      scan.next(1, (error, pairs) => resolve(error ?? pairs.map(([key]) => Buffer.from(key).toString()))),
+  const opened = (): Scan =>
+    scanned.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
+  const step = (scan: Scan, pairsMax: number): Promise<unknown> =>
+    new Promise((resolve) =>
+      scan.next(pairsMax, (error, pairs) => resolve(error ?? pairs.map(([key]) => text(key)))),
     )
-    return [keys, await new Promise((resolve) => scan.finish(resolve))]
+  const finished = (scan: Scan): Promise<unknown> => new Promise((resolve) => scan.finish(resolve))
+  const read = async (): Promise<unknown> => {
+    const scan = opened()
+    return [await step(scan, 1), await finished(scan)]
   }
   const [first] = readdirSync(dir).filter((name) => name.endsWith('.ldb'))
   const table = join(dir, first ?? '')
   renameSync(table, `${table}.away`)
-  expect(await read()).toEqual([
-    ['b'],
-    expect.objectContaining({ message: expect.stringContaining('No such file') }),
-  ])
+  const told = expect.objectContaining({ message: expect.stringContaining('No such file') })
+  expect(await read()).toEqual([['b'], told])
+  // Also when the scan has gone on elsewhere, and could be read by then.
+  const [toEnd, given] = [opened(), opened()]
+  for (const scan of [toEnd, given]) expect(await step(scan, 1)).toEqual(['b'])
   renameSync(`${table}.away`, table)
+  for (const scan of [toEnd, given]) {
+    scan.seek(bytes('a'))
+    expect(await step(scan, 2)).toEqual(['a', 'b'])
+    scan.seek(bytes('c'))
+  }
+  expect(await step(toEnd, 2)).toEqual(told)
+  expect(await finished(given)).toEqual(told)
+  toEnd.close()
   expect(await read()).toEqual([['a'], undefined])
 })
 

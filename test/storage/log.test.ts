@@ -112,7 +112,7 @@ describe('a truncated log', () => {
 })
 
 describe('a log that a snapshot replaces', () => {
-  test('stays as it was until that is durable, whatever else the batch does', async () => {
+  test('keeps its bounds and terms until that is durable, whatever else the batch does', async () => {
     const storage = await withRecords([
       [2, 6, 2],
       [7, 12, 2],
@@ -126,10 +126,19 @@ describe('a log that a snapshot replaces', () => {
       ]),
     )
     expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([2, 12])
-    expect(read(storage, 2, 12)).toEqual(frames(entries(2, 12, 2)))
+    expect(termsOf(storage, 1, 13)).toEqual([1, ...Array(11).fill(2), undefined])
     await stored
     expect([storage.log.firstIndex(), storage.log.lastIndex()]).toEqual([9, 10])
     expect(read(storage, 9, 10)).toEqual(frames(entries(9, 10, 3)))
+  })
+
+  test('has no entries any more for anybody', async () => {
+    const storage = await withRecords([[2, 6, 2]])
+    const source = await staged(storage, 8, 3)
+    const stored = store(storage, batch(hardState(3, 8), [write({ snapshot: named(source, false) })]))
+    const told = 'entries were read of a log that a snapshot is replacing'
+    expect(() => read(storage, 2, 6)).toThrow(told)
+    await expect(stored).rejects.toThrow(told)
   })
 
   test('is kept by one whose last entry came with the same batch', async () => {

@@ -39,6 +39,7 @@ async function filterOver(
       })
     },
     finish: (done) => scan.finish(done),
+    seek: (key) => scan.seek(key),
     close: () => scan.close(),
   })
   const first = new FirstError('n1')

@@ -8,10 +8,11 @@ import type {
   AppliedRecord,
   Identity,
   InitialState,
+  PageLimits,
   Range,
+  RowScan,
   Storage,
   StoredRow,
-  View,
 } from '../../src/storage/index.ts'
 import { FORMAT_VERSION, SCRUB_SLICE, Scrub } from '../../src/storage/index.ts'
 import type { SnapshotSink, SnapshotSource, StorageBatch } from '../../src/storage/types.ts'
@@ -114,23 +115,37 @@ export interface Page {
   readonly more: boolean
 }
 
-/** Rows as `name=value`. */
-export const page = (view: View, range: Partial<Range> = {}): Promise<Page> =>
+/** Of all rows, unless told otherwise. */
+export const scanOf = (storage: Storage, range: Partial<Range> = {}): RowScan =>
+  storage.scan({ gte: rowKey(''), lt: Uint8Array.of(2), reverse: false, ...range })
+
+/** The next one, rows as `name=value`. */
+export const page = (scan: RowScan, limits: Partial<PageLimits> = {}): Promise<Page> =>
   called<Page>((done) => {
-    const whole = { gte: rowKey(''), lt: Uint8Array.of(2), reverse: false, rowsMax: 1000, bytesMax: 1e6 }
-    view.range({ ...whole, ...range }, (error, rows, more) => done(error, { rows: rows.map(rowText), more }))
+    const next = { rowsMax: 1000, bytesMax: 1e6, ...limits }
+    scan.next(next, (error, rows, more) => done(error, { rows: rows.map(rowText), more }))
   })
+
+export const finishedScan = (scan: RowScan): Promise<void> =>
+  called<void>((done) => scan.finish((error) => done(error)))
+
+/** The first one of a scan that ends with it. */
+export async function firstPage(storage: Storage, asked: Partial<Range & PageLimits> = {}): Promise<Page> {
+  const scan = scanOf(storage, asked)
+  try {
+    const found = await page(scan, asked)
+    await finishedScan(scan)
+    return found
+  } finally {
+    scan.close()
+  }
+}
 
 const rowText = ({ key, value }: StoredRow): string => `${text(key.subarray(1))}=${text(value)}`
 
 /** All rows of a storage, as they stand now. */
 export async function allRows(storage: Storage): Promise<readonly string[]> {
-  const view = storage.view()
-  try {
-    return (await page(view)).rows
-  } finally {
-    view.close()
-  }
+  return (await firstPage(storage)).rows
 }
 
 /** Finished, or there are slices left. */

@@ -1,4 +1,4 @@
-// A view that is held keeps everything on the disk that is overwritten meanwhile: the scrub holds none between two slices.
+// A scan that is held keeps everything on the disk that is overwritten meanwhile: the scrub holds none between two slices.
 
 import { expect, test } from 'vitest'
 import { Scrub, type Storage } from '../../src/storage/index.ts'
@@ -19,12 +19,12 @@ import {
   write,
 } from './samples.ts'
 
-/** Counts the views of a storage that are open. */
-function countViews(storage: Storage): () => number {
+/** Counts the scans of a storage that are open. */
+function countScans(storage: Storage): () => number {
   const open = new Set<unknown>()
-  const view = storage.view.bind(storage)
-  storage.view = () => {
-    const opened = view()
+  const scan = storage.scan.bind(storage)
+  storage.scan = (range) => {
+    const opened = scan(range)
     const close = opened.close.bind(opened)
     open.add(opened)
     opened.close = () => {
@@ -44,32 +44,32 @@ async function withRows(): Promise<Storage> {
   return storage
 }
 
-test('a view is held for a slice and no longer', async () => {
+test('a scan is held for a slice and no longer', async () => {
   const storage = await withRows()
-  const views = countViews(storage)
+  const scans = countScans(storage)
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
   const held: number[] = []
   for (let index = 3, finished = false; !finished; index++) {
-    expect(views()).toBe(0)
+    expect(scans()).toBe(0)
     const reading = slice(pass)
-    held.push(views())
+    held.push(scans())
     storage.apply(changes({ a: `${index}`, c: `${index}`, e: `${index}` }), applied(index, 1))
     finished = await reading
   }
   expect(held).toEqual([1, 1, 1, 1, 1])
-  expect(views()).toBe(0)
+  expect(scans()).toBe(0)
   pass.close()
   await closed(storage)
 })
 
-test('one that is given up in the middle of a slice gives its view back and hears no more', async () => {
+test('one that is given up in the middle of a slice gives its scan back and hears no more', async () => {
   const storage = await withRows()
-  const views = countViews(storage)
+  const scans = countScans(storage)
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
   await slice(pass)
   const reading = slice(pass)
   pass.close()
-  expect(views()).toBe(0)
+  expect(scans()).toBe(0)
   expect(await reading).toBe(false)
   await closed(storage)
 })

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ROW_HEAD_BYTES } from '../../src/kv/types.ts'
 import { asIndex } from '../../src/raft/types.ts'
-import { type Range, Scrub, type Storage, type View } from '../../src/storage/index.ts'
+import { type PageLimits, type RowScan, Scrub, type Storage } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
 import { metaOf } from './conformance.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
@@ -16,11 +16,13 @@ import {
   closed,
   entries,
   entry,
+  finishedScan,
   frames,
   hardState,
   must,
   page,
   rowKey,
+  scanOf,
   scrub,
   sinkFor,
   slice,
@@ -145,29 +147,36 @@ function fitting(
 }
 
 /** `rows`: all of them, in their order. */
-async function expectLook(
-  view: View,
-  { from, to, reverse, rowsMax, bytesMax }: Look,
-  rows: readonly string[],
-): Promise<void> {
-  const within = rows.filter((text) => text >= nameOf(from) && text < nameOf(to))
-  const range = { gte: rowKey(nameOf(from)), lt: rowKey(nameOf(to)), reverse, rowsMax, bytesMax }
-  await expectPages(view, range, reverse ? within.toReversed() : within)
-}
-
-/** Reads the range page by page, each after the last row of the one before. */
-async function expectPages(view: View, range: Range, expected: readonly string[]): Promise<void> {
-  let rest = expected
-  let next = range
+async function expectLook(scan: RowScan, look: Look, rows: readonly string[]): Promise<void> {
+  let rest = rowsWithin(look, rows)
   for (;;) {
-    const taken = fitting(rest, range)
-    expect(await page(view, next)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
-    if (taken === rest.length) return
-    const last = rowKey(must(must(rest[taken - 1]).split('=')[0]))
-    next = range.reverse ? { ...next, lt: last } : { ...next, gte: Uint8Array.of(...last, 0) }
+    const taken = fitting(rest, look)
+    expect(await page(scan, look)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
+    if (taken === rest.length) break
     rest = rest.slice(taken)
   }
+  if (!look.reverse) await expectLookAgain(scan, look, rowsWithin(look, rows))
+  await finishedScan(scan)
 }
+
+/** From a row in the middle. */
+async function expectLookAgain(scan: RowScan, look: PageLimits, rows: readonly string[]): Promise<void> {
+  const rest = rows.slice(rows.length >> 1)
+  const [row] = rest
+  if (row === undefined) return
+  scan.seek(rowKey(must(row.split('=')[0])))
+  const taken = fitting(rest, look)
+  expect(await page(scan, look)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
+}
+
+/** In the order in which they are looked for. */
+function rowsWithin({ from, to, reverse }: Look, rows: readonly string[]): readonly string[] {
+  const within = rows.filter((text) => text >= nameOf(from) && text < nameOf(to))
+  return reverse ? within.toReversed() : within
+}
+
+const scanFor = (storage: Storage, { from, to, reverse }: Look): RowScan =>
+  scanOf(storage, { gte: rowKey(nameOf(from)), lt: rowKey(nameOf(to)), reverse })
 
 interface Disk {
   open(): Promise<Storage>
@@ -184,7 +193,7 @@ class Life {
   /** By applied index: a batch may have no room for all rows. */
   readonly #rowsAt = new Map([[1, this.#model.rows]])
   #pass: Scrub
-  #views: { readonly view: View; readonly rows: readonly string[] }[] = []
+  #scans: { readonly scan: RowScan; readonly rows: readonly string[] }[] = []
 
   constructor(disk: Disk, storage: Storage) {
     this.#disk = disk
@@ -230,7 +239,7 @@ class Life {
         await this.#scrubOn(operation.rows)
         break
       case 'restart':
-        this.#closeViews()
+        this.#closeScans()
         await closed(this.#storage)
         await this.#reopen(this.#durable)
         break
@@ -242,7 +251,7 @@ class Life {
   }
 
   async end(): Promise<void> {
-    this.#closeViews()
+    this.#closeScans()
     await closed(this.#storage)
   }
 
@@ -299,7 +308,7 @@ class Life {
     })
     const kept = this.#written(after)
     this.#disk.crash(inFlight)
-    this.#views = []
+    this.#scans = []
     await this.#reopen(inFlight === 'kept' ? kept : this.#durable)
   }
 
@@ -338,10 +347,9 @@ class Life {
 
   async #look(look: Look): Promise<void> {
     const expected = rowsText(this.#model.rows)
-    const view = this.#storage.view()
-    this.#views.push({ view, rows: expected })
-    if (this.#views.length > 3) this.#views.shift()?.view.close()
-    await expectLook(view, look, expected)
+    this.#scans.push({ scan: scanOf(this.#storage), rows: expected })
+    if (this.#scans.length > 3) this.#scans.shift()?.scan.close()
+    await expectLook(scanFor(this.#storage, look), look, expected)
   }
 
   /** All at once, as one entry may ask for many rows; to and fro, so that those in memory come first and then give way to others. */
@@ -362,9 +370,9 @@ class Life {
     }
   }
 
-  #closeViews(): void {
+  #closeScans(): void {
     this.#pass.close()
-    for (const { view } of this.#views.splice(0)) view.close()
+    for (const { scan } of this.#scans.splice(0)) scan.close()
   }
 
   async #check(): Promise<void> {
@@ -381,32 +389,35 @@ class Life {
     expect(await allRows(this.#storage)).toEqual(rowsText(expected))
     for (const [key, value] of expected) expect(text(this.#storage.get(rowKey(key)))).toBe(value)
     this.#checkRowsBefore()
-    for (const { view, rows: then } of this.#views) expect((await page(view)).rows).toEqual(then)
+    for (const { scan, rows: then } of this.#scans) {
+      scan.seek(rowKey(''))
+      expect((await page(scan)).rows).toEqual(then)
+    }
     await scrub(this.#storage)
   }
 }
 
-test('the pages of a view are those of its rows, however many layers these lie in', async () => {
-  const layers = fc.tuple(fc.array(row, { maxLength: 2 * KEYS }), rows, rows, rows)
+test('the pages of a scan are the rows of its instant, however many layers these lie in', async () => {
+  const layers = fc.tuple(fc.array(row, { maxLength: 2 * KEYS }), rows, rows, rows, rows)
   await fc.assert(
     fc.asyncProperty(layers, fc.array(look, { minLength: 1, maxLength: 5 }), async (drawn, looks) => {
       const storage = await openDisk(memoryDisk())
-      const apply = (at: 0 | 1 | 2 | 3): void => storage.apply(asChanges(drawn[at]), applied(at + 2, 1))
-      const flushed = (): Promise<void> => store(storage, batch(hardState(1, 5)))
-      await store(storage, batch(hardState(1, 5), [write({ entries: entries(2, 5, 1) })]))
+      const apply = (at: 0 | 1 | 2 | 3 | 4): void => storage.apply(asChanges(drawn[at]), applied(at + 2, 1))
+      const flushed = (): Promise<void> => store(storage, batch(hardState(1, 6)))
+      await store(storage, batch(hardState(1, 6), [write({ entries: entries(2, 6, 1) })]))
       apply(0)
       await flushed()
-      // Three layers over the engine: one that is being written, one that a view has closed, one that grows.
+      // Three layers over the engine: one that is being written, one that a scan has closed, one that grows.
       apply(1)
       const stored = flushed()
       apply(2)
-      storage.view().close()
+      scanOf(storage).close()
       apply(3)
-      const view = storage.view()
-      const expected = rowsText(drawn.reduce(changed, new Map<string, string>()))
-      for (const each of looks) await expectLook(view, each, expected)
+      const scans = looks.map((each) => scanFor(storage, each))
+      const expected = rowsText(drawn.slice(0, 4).reduce(changed, new Map<string, string>()))
+      apply(4)
+      for (const [at, each] of looks.entries()) await expectLook(must(scans[at]), each, expected)
       await stored
-      view.close()
       await closed(storage)
     }),
     { numRuns: runs(500) },

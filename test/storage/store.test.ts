@@ -23,7 +23,9 @@ import {
   hardState,
   identity,
   must,
+  page,
   rowKey,
+  scanOf,
   scrub,
   sinkFor,
   store,
@@ -325,7 +327,7 @@ const CALLS: readonly [string, (storage: Storage) => unknown][] = [
   ['get', (storage) => storage.get(rowKey('a'))],
   ['rowBefore', (storage) => storage.rowBefore(rowKey('a'), true)],
   ['apply', (storage) => storage.apply([], applied(9, 1))],
-  ['view', (storage) => storage.view()],
+  ['scan', (storage) => scanOf(storage)],
   ['write', (storage) => storage.write(batch(hardState(1, 9)), () => {})],
   ['snapshotSource', (storage) => storage.snapshotSource()],
   ['snapshotSink', (storage) => storage.snapshotSink('s', identity.replicaId, META, () => {})],
@@ -354,13 +356,13 @@ describe('the end', () => {
     expect(() => call(storage)).toThrow(first as Error)
   })
 
-  test('closes the views that are open', async () => {
+  test('closes the scans that are open', async () => {
     const storage = await withLog(9)
     storage.apply(changes({ a: '1' }), applied(2, 1))
-    const view = storage.view()
-    expect(text(view.get(rowKey('a')))).toBe('1')
+    const scan = scanOf(storage)
+    expect((await page(scan)).rows).toEqual(['a=1'])
     await closed(storage)
-    expect(() => view.get(rowKey('a'))).toThrow('the view is closed')
+    await expect(page(scan)).rejects.toThrow('the scan is closed')
   })
 
   test('is told of an error that came while it waited for the batch under way', async () => {
@@ -416,7 +418,7 @@ test('a compaction that fails is an error like any other', async () => {
     storage.compact((error) => (error === undefined ? resolve() : reject(error))),
   )
   await expect(failed).rejects.toMatchObject({ name: 'StorageFailedError' })
-  expect(() => storage.view()).toThrow('EIO: no compaction')
+  expect(() => scanOf(storage)).toThrow('EIO: no compaction')
 })
 
 class Uncompacted extends FaultyEngine {

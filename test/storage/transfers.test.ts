@@ -1,10 +1,10 @@
-// Snapshots on their way in, the rows that are left of others, and views, on a disk in memory: what is held, what is given back, and who is told.
+// Snapshots on their way in, the rows that are left of others, and scans, on a disk in memory: what is held, what is given back, and who is told.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import type { Engine } from '../../src/storage/engine.ts'
-import type { SnapshotSource, Storage, View } from '../../src/storage/index.ts'
+import type { RowScan, SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { Counted, FaultyEngine } from './faulty.ts'
 import { type Later, memoryDisk, openDisk } from './replicas.ts'
@@ -15,11 +15,13 @@ import {
   chunkOf,
   closed,
   entries,
+  finishedScan,
   hardState,
   must,
   page,
   receive,
   rowKey,
+  scanOf,
   sinkFor,
   store,
   stream,
@@ -231,9 +233,9 @@ describe('a transfer', () => {
   })
 })
 
-describe('a view', () => {
+describe('a scan of rows', () => {
   /** With a row on the disk, and a count of what is taken of the engine. */
-  async function counted(): Promise<{ view: View; open: () => number }> {
+  async function counted(): Promise<{ scan: RowScan; open: () => number }> {
     let open = 0
     const under = (engine: Engine): Engine =>
       new Counted(engine, (by) => {
@@ -243,36 +245,42 @@ describe('a view', () => {
     await turn()
     await turn()
     expect(open).toBe(0)
-    return { view: storage.view(), open: () => open }
+    return { scan: scanOf(storage), open: () => open }
   }
 
-  test('gives its snapshot back once', async () => {
-    const { view, open } = await counted()
-    expect(open()).toBe(1)
-    await page(view)
-    expect(open()).toBe(1)
-    view.close()
-    view.close()
+  test.each(['closed', 'finished', 'closed while it is finished'])(
+    'that is %s gives back what it took, once',
+    async (how) => {
+      const { scan, open } = await counted()
+      expect(open()).toBe(1)
+      await page(scan)
+      expect(open()).toBe(1)
+      const ended = how === 'closed' ? undefined : finishedScan(scan)
+      if (how === 'finished') await ended
+      scan.close()
+      scan.close()
+      expect(open()).toBe(0)
+      await ended?.catch((error: unknown) => expect(error).toMatchObject({ message: 'the scan is closed' }))
+      expect(open()).toBe(0)
+    },
+  )
+
+  test('that is closed while a page is read ends that', async () => {
+    const { scan, open } = await counted()
+    const reading = page(scan)
+    scan.close()
     expect(open()).toBe(0)
+    await expect(reading).rejects.toThrow('the scan is closed')
   })
 
-  test('that is closed while ranges are read keeps its snapshot for as long', async () => {
-    const { view, open } = await counted()
-    const reading = [page(view), page(view)]
-    view.close()
-    expect(open()).toBe(3)
-    for (const each of reading) await expect(each).rejects.toThrow('the view is closed')
-    expect(open()).toBe(0)
+  test('that is closed refuses a page at once', async () => {
+    const { scan } = await counted()
+    scan.close()
+    const limits = { rowsMax: 1, bytesMax: 1 }
+    expect(() => scan.next(limits, () => expect.unreachable('it has thrown'))).toThrow('the scan is closed')
   })
 
-  test('that is closed refuses a range at once', async () => {
-    const { view } = await counted()
-    view.close()
-    const range = { gte: rowKey('a'), lt: rowKey('b'), reverse: false, rowsMax: 1, bytesMax: 1 }
-    expect(() => view.range(range, () => expect.unreachable('it has thrown'))).toThrow('the view is closed')
-  })
-
-  test('gives no rows of a range that fails in the middle', async () => {
+  test('gives no rows of a page that fails in the middle', async () => {
     let reads: number | undefined
     const beforeRead = (): void => {
       if (reads !== undefined && ++reads > 1) throw new Error('EIO: the disk is gone')
@@ -288,11 +296,10 @@ describe('a view', () => {
     storage.apply(changes(rowsOf(600, 20)), applied(2, 1))
     const state = hardState(1, 2)
     await store(storage, batch(state, [write({ entries: entries(2, 2, 1) })]))
-    const view = storage.view()
+    const scan = scanOf(storage)
     reads = 0
-    const range = { gte: rowKey(''), lt: rowKey('z'), reverse: false, rowsMax: 1000, bytesMax: 1e6 }
     const [error, rows] = await new Promise<unknown[]>((resolve) =>
-      view.range(range, (...answer) => resolve(answer)),
+      scan.next({ rowsMax: 1000, bytesMax: 1e6 }, (...answer) => resolve(answer)),
     )
     expect([error, rows]).toEqual([expect.objectContaining({ name: 'StorageFailedError' }), []])
   })

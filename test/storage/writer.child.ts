@@ -25,7 +25,8 @@ for (let number = Number(first); ; number++) {
   say(`stored ${number}`)
 }
 // The first error is the last word: nothing that is asked afterwards is done.
-for (const ask of [() => storage.get(new Uint8Array(1)), () => storage.view()]) {
+const ALL = { gte: new Uint8Array(1), lt: Uint8Array.of(2), reverse: false }
+for (const ask of [() => storage.get(new Uint8Array(1)), () => storage.scan(ALL)]) {
   try {
     ask()
     say('answered after a failure')

@@ -300,7 +300,7 @@ export const JUDGES: readonly Mutant[] = [
     'A counter that is renamed, or becomes NaN, is watched no more.',
     [
       'jepsen-lite/sim/rest.ts',
-      'if (underWay === undefined || isGivenBack(underWay, name)) names',
+      'if (underWay === undefined || isGivenBack(underWay, name, most)) names',
       'if (!underWay?.[name]) names',
     ],
     WRONG_SERVERS,

@@ -15,8 +15,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/snapshot-source.ts',
-        'const page = { gte, lt: ALL_ROWS.lt,',
-        'const page = { gte, lt: Uint8Array.of(2),',
+        'SNAPSHOT_ROWS = { ...ALL_ROWS, reverse',
+        'SNAPSHOT_ROWS = { ...ALL_ROWS, lt: Uint8Array.of(2), reverse',
       ),
     ],
   },
@@ -77,8 +77,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/log.ts',
-        '    for (const first of this.#records) batch.delete(logKey(first))\n    this.#before',
-        '    if (batch.operations < 0) throw new InvariantError(batch.operations.toString())\n    this.#before',
+        '    for (const first of this.#records) batch.delete(logKey(first))\n    this.#isReplaced',
+        '    if (batch.operations < 0) throw new InvariantError(batch.operations.toString())\n    this.#isReplaced',
       ),
     ],
   },
@@ -115,14 +115,14 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M62',
-    title: 'a view lacks the rows that are applied and not yet durable',
+    title: 'a scan lacks the rows that are applied and not yet durable',
     why: 'It claims an index whose rows it does not have, to range reads and to snapshots.',
     layers: SIM,
     edits: [
       edit(
         STORE,
-        '        this.#overlay.freeze(() => state),\n',
-        '        this.#overlay.freeze(() => state).slice(0, 0),\n',
+        'layers = this.#overlay.freeze(() => state)',
+        'layers = this.#overlay.freeze(() => state).slice(0, 0)',
       ),
     ],
   },

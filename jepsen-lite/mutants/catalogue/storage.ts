@@ -6,7 +6,7 @@ import { DRIVER_TESTS, edit, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 const STORE = 'src/storage/store.ts'
 const QUEUE = 'src/storage/write-queue.ts'
 const DISK_LOG = 'src/storage/log.ts'
-const VIEW = 'src/storage/view.ts'
+const ROW_SCAN = 'src/storage/row-scan.ts'
 const COMMIT_TESTS = ['test/server/group-commit.prop.test.ts']
 const SCRUB = 'src/storage/scrub.ts'
 const SCRUB_TESTS = ['scrub', 'storage.prop', 'tampered'].map((name) => `test/storage/${name}.test.ts`)
@@ -207,7 +207,13 @@ export const STORAGE: readonly Mutant[] = [
     why: 'The next page begins after it, so the one that did not fit is in none. Our own, found by use.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
-    edits: [edit(VIEW, '    if (this.full) return\n    const value', '    const value')],
+    edits: [
+      edit(
+        ROW_SCAN,
+        '    if (this.isFull) return false\n',
+        '    if (isTooLarge) this.isFull = false\n    if (isTooLarge) return true\n    if (this.isFull) return false\n',
+      ),
+    ],
   },
   {
     id: 'M151',
@@ -217,9 +223,9 @@ export const STORAGE: readonly Mutant[] = [
     tests: PROPERTY_TESTS,
     edits: [
       edit(
-        VIEW,
-        'if (!this.#overlaidBefore(key)) this.#add(key, stored)',
-        'if (!this.#overlaidBefore(key) || !this.#overlaid.some(([at, row]) => at === keyString(key) && row.stored !== undefined)) this.#add(key, stored)',
+        ROW_SCAN,
+        'if (order === 0) this.#pairsAt++',
+        'if (order === 0 && overlaid[1].stored !== undefined) this.#pairsAt++',
       ),
     ],
   },
@@ -229,7 +235,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'Rows that are not durable come in the wrong place, or in no page.',
     layers: UNIT,
     tests: PROPERTY_TESTS,
-    edits: [edit(VIEW, '(this.#range.reverse ? at < limit : at > limit)', '(at > limit)')],
+    edits: [edit(ROW_SCAN, 'overlaid < name === this.#reverse ? 1 : -1', 'overlaid < name ? -1 : 1')],
   },
   {
     id: 'M153',
@@ -237,7 +243,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'Whoever pages stops there.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
-    edits: [edit(VIEW, '      this.more = true\n', '      this.more = this.rows.length >= rowsMax\n')],
+    edits: [edit(ROW_SCAN, ': [], page.isFull)', ': [], page.isFull && page.rowsWanted === 0)')],
   },
   {
     id: 'M154',
@@ -259,7 +265,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'A key that is newer than the last batch and sorts last is in no list.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
-    edits: [edit(VIEW, '    if (ended && !this.full) this.#overlaidBefore(undefined)\n', '')],
+    edits: [edit(ROW_SCAN, 'if (key === undefined) return -1', 'if (key === undefined) return 1')],
   },
   {
     id: 'M159',
@@ -356,10 +362,10 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M166',
     title: 'the scrub forgets what is changed while it reads a slice',
-    why: 'The view of the slice is older than the change.',
+    why: 'The scan of the slice is older than the change.',
     layers: SIM_UNIT,
     tests: SCRUB_TESTS,
-    edits: [edit(SCRUB, 'else if (this.#view !== undefined) this.#meanwhile.push(change)', '')],
+    edits: [edit(SCRUB, 'else if (this.#scan !== undefined) this.#meanwhile.push(change)', '')],
   },
   {
     id: 'M167',
@@ -377,16 +383,12 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M168',
-    title: 'the scrub holds its views',
+    title: 'the scrub holds its scans',
     why: 'LevelDB keeps whatever is overwritten meanwhile: the disk fills in a pass. Our own.',
     layers: UNIT,
     tests: SCRUB_TESTS,
     edits: [
-      edit(
-        SCRUB,
-        '      view.close()\n      this.#view = undefined\n      if (fault',
-        '      this.#view = undefined\n      if (fault',
-      ),
+      edit(SCRUB, 'scan.finish((unread) => {', 'queueMicrotask((unread: Error | undefined = undefined) => {'),
     ],
   },
   {
@@ -421,14 +423,11 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M174',
-    title: 'a view that is closed while it is read closes what the read still needs',
-    why: 'To the engine that is an error, and the node ends: so did one whose scrub was interrupted by a snapshot. Our own.',
-    layers: SIM_UNIT,
+    title: 'a scan that is closed while it is read gives its page all the same',
+    why: 'Whoever has given it up is called with rows of a moment that is over.',
+    layers: UNIT,
     tests: STORE_TESTS,
-    edits: [
-      edit(VIEW, '    if (this.#reading === 0) this.#snapshot.close()', '    this.#snapshot.close()'),
-      edit(VIEW, '    if (this.#isClosed) return closedError()\n', ''),
-    ],
+    edits: [edit(ROW_SCAN, '    if (this.#isClosed) return closedError()\n', '')],
   },
   {
     id: 'M175',
@@ -761,13 +760,53 @@ export const STORAGE: readonly Mutant[] = [
     why: 'It cannot open a table for want of a file descriptor: the page has a hole, and the scrub calls healthy data damaged. Our own.',
     layers: UNIT,
     tests: ['test/storage/faults.test.ts'],
+    edits: [edit(ROW_SCAN, 'const error = this.#faultOf(unread)', 'const error = this.#faultOf(undefined)')],
+  },
+  {
+    id: 'M660',
+    title: 'the row that did not fit into a page is in none',
+    why: 'A list that is read in slices misses a row at each seam.',
+    layers: SIM_UNIT,
+    tests: PROPERTY_TESTS,
     edits: [
       edit(
-        VIEW,
-        '      scan.finish((unread) => done(error ?? this.#faultOf(unread)))',
-        '      scan.close()\n      done(error)',
+        ROW_SCAN,
+        '        if (key === undefined || !page.add(key, stored)) return\n        this.#pairsAt++',
+        '        if (key === undefined) return\n        this.#pairsAt++\n        if (!page.add(key, stored)) return',
       ),
     ],
+  },
+  {
+    id: 'M661',
+    title: 'what was read beyond a page is forgotten',
+    why: 'A list that is read in slices misses what lies between two of them.',
+    layers: SIM_UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [
+      edit(
+        ROW_SCAN,
+        '    const page = new Page(limits)\n',
+        '    const page = new Page(limits)\n    this.#pairs = []\n',
+      ),
+    ],
+  },
+  {
+    id: 'M662',
+    title: 'a chunk that is asked for again is the next one',
+    why: 'The connection broke, and the receiver goes on at an earlier one than the sender.',
+    layers: SIM_UNIT,
+    tests: ['test/storage/memory.test.ts'],
+    edits: [
+      edit('src/storage/snapshot-source.ts', '    if (number !== this.#at) this.#scan.seek(gte)\n', ''),
+    ],
+  },
+  {
+    id: 'M663',
+    title: 'a scan holds a snapshot of LevelDB',
+    why: 'Compactions keep older versions of keys meanwhile, and one of them comes back later (google/leveldb#320).',
+    layers: UNIT,
+    tests: ['test/storage/level-engine.test.ts'],
+    edits: [edit('src/storage/level-engine.ts', '  void snapshot.close()\n', '')],
   },
   {
     id: 'M561',

@@ -21,13 +21,13 @@ export interface HttpLimits {
   readonly sliceBytesMax: number
   /** Slices being read at the same time, of all ranges; others wait for their turn. */
   readonly slicesMax: number
-  /** Ranges being read at the same time; each holds a view. Beyond: overloaded. */
+  /** Ranges being read at the same time; each holds a scan. Beyond: overloaded. */
   readonly rangesMax: number
   /** Answers that clients have not taken yet, all connections together; beyond: overloaded. An answer alone always fits. */
   readonly answersBytesMax: number
   /** A client that takes nothing of an answer for this long loses its connection. */
   readonly writeStallMsMax: number
-  /** A stream that takes longer ends with a problem: its view keeps the database from forgetting old rows. */
+  /** A stream that takes longer ends with a problem: its scan keeps the database from forgetting old rows. */
   readonly streamMsMax: number
   /** Connections of clients; fewer where the limit of open files is low. Beyond: the longest idle one is closed, or overloaded. */
   readonly connectionsMax: number

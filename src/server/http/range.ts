@@ -1,10 +1,10 @@
-// Reading many keys: GET /v1/kv, as a page of JSON or as a stream of NDJSON. Either way all of it comes from one view, in slices small
+// Reading many keys: GET /v1/kv, as a page of JSON or as a stream of NDJSON. Either way all of it is read as of one instant, in slices small
 // enough that the event loop gets on with everything else in between.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { KeyRow } from '../../kv/index.ts'
 import { dataRange, decodeKeyRow, keyAfter, prefixEnd, userKey } from '../../kv/index.ts'
-import type { Range, StoredRow, View } from '../../storage/types.ts'
+import type { PageLimits, RowScan, StoredRow } from '../../storage/types.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
 import { type Answer, type ApiRequest, answering, type Respond, type Sink } from './answer.ts'
@@ -52,12 +52,12 @@ interface Bounds {
 interface Reading {
   readonly asked: ApiRequest
   readonly values: ParameterValues<typeof RANGE_PARAMETERS>
-  /** Of the whole range, and of what is behind `after`. */
-  readonly whole: Bounds
-  readonly rest: Bounds
   readonly limit: number
   readonly grant: ReadGrant
-  readonly view: View
+  /** Of what is behind `after`; undefined: no records are asked for. */
+  readonly records: RowScan | undefined
+  /** Of the whole range; undefined: no count is asked for. */
+  readonly counted: RowScan | undefined
   readonly limits: HttpLimits
   readonly backlog: Backlog
   /** For reading slices. */
@@ -103,27 +103,32 @@ export class Ranges {
       if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
       // Before anything is read and encoded for it.
       this.#backlog.check(limits.pageBytesMax)
-      const view = this.#node.view()
+      const counted = values.count || values.count_only ? this.#scan(whole, values) : undefined
+      const records = values.count_only ? undefined : this.#scan(rest, values)
       this.#open++
       const reading = {
         asked,
         values,
-        whole,
-        rest,
         limit,
         grant: result.value,
-        view,
+        records,
+        counted,
         limits,
         backlog: this.#backlog,
         turns: this.#turns,
         failed: this.#failed,
       }
       void (streams ? stream(reading, respond) : page(reading, respond)).catch(respond).finally(() => {
-        view.close()
+        records?.close()
+        counted?.close()
         this.#open--
       })
     })
     this.#node.read(readOptions(asked, values), granted)
+  }
+
+  #scan({ start, end }: Bounds, { order }: Reading['values']): RowScan {
+    return this.#node.scan({ ...dataRange(start, end), reverse: order === 'desc' })
   }
 }
 
@@ -147,11 +152,11 @@ const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b)
 // One page
 
 async function page(reading: Reading, respond: Respond): Promise<void> {
-  const { values, grant, backlog } = reading
+  const { grant, backlog } = reading
   const hold = backlog.hold()
   try {
-    const { slices, more, last } = values.count_only ? NO_RECORDS : await readPage(reading, hold)
-    const count = values.count || values.count_only ? await countRows(reading) : undefined
+    const { slices, more, last } = await readPage(reading, hold)
+    const count = await countRows(reading)
     const next = more && last !== undefined ? `,"next":${bytesJson(last)}` : ''
     const counted = count === undefined ? '' : `,"count":${count}`
     const tail = `],"more":${more}${next}${counted},"revision":${grant.revision}}`
@@ -173,13 +178,14 @@ const NO_RECORDS: Page = { slices: [], more: false, last: undefined }
 
 /** Ends at the limit in records, in bytes, or in time; `more` says that something is left. */
 async function readPage(reading: Reading, hold: Hold): Promise<Page> {
-  const { asked, limit, limits } = reading
+  const { asked, limit, limits, records: scan } = reading
+  if (scan === undefined) return NO_RECORDS
   const toJson = reading.values.keys_only ? metaJson : recordJson
   const slices: string[] = []
   let last: Uint8Array | undefined
   let pageBytes = 0
   let count = 0
-  for await (const { rows, more } of slicesOf(reading, reading.rest, limit)) {
+  for await (const { rows, more } of slicesOf(reading, scan, limit)) {
     const records: string[] = []
     const before = pageBytes
     let isFull = false
@@ -195,19 +201,25 @@ async function readPage(reading: Reading, hold: Hold): Promise<Page> {
     if (records.length > 0) slices.push(`${slices.length > 0 ? ',' : ''}${records.join(',')}`)
     hold.grow(pageBytes - before)
     count += rows.length
-    if (isFull || (more && (count === limit || performance.now() > asked.deadline)))
+    if (isFull || (more && (count === limit || performance.now() > asked.deadline))) {
+      await finish(scan)
       return { slices, more: true, last }
+    }
   }
+  await finish(scan)
   return { slices, more: false, last }
 }
 
-async function countRows(reading: Reading): Promise<number> {
+async function countRows(reading: Reading): Promise<number | undefined> {
+  const { counted: scan } = reading
+  if (scan === undefined) return undefined
   let count = 0
-  for await (const { rows } of slicesOf(reading, reading.whole, Number.MAX_SAFE_INTEGER)) {
+  for await (const { rows } of slicesOf(reading, scan, Number.MAX_SAFE_INTEGER)) {
     count += rows.length
     if (performance.now() > reading.asked.deadline)
       throw new Refused('overloaded', 'the range could not be counted within the timeout')
   }
+  await finish(scan)
   return count
 }
 
@@ -216,15 +228,15 @@ async function countRows(reading: Reading): Promise<number> {
 
 /** The answer begins with the first slice, so that what fails before it is an ordinary problem. */
 async function stream(reading: Reading, respond: Respond): Promise<void> {
-  const { grant, values } = reading
-  if (values.count_only) {
-    const count = await countRows(reading)
+  const { grant, records: scan } = reading
+  if (scan === undefined) {
+    const count = (await countRows(reading)) ?? 0
     return respond({ ...rangeAnswer(grant, NDJSON), body: endLine(count, grant) })
   }
-  const slices = slicesOf(reading, reading.rest, reading.limit)
+  const slices = slicesOf(reading, scan, reading.limit)
   const first = await slices.next()
   await new Promise<void>((resolve) => {
-    const pour = (sink: Sink): void => void pourLines(reading, first, slices, sink).finally(resolve)
+    const pour = (sink: Sink): void => void pourLines(reading, scan, first, slices, sink).finally(resolve)
     respond({ ...rangeAnswer(grant, NDJSON), body: { pour } })
   })
 }
@@ -232,6 +244,7 @@ async function stream(reading: Reading, respond: Respond): Promise<void> {
 /** Without the end line a stream is incomplete, and clients know that. */
 async function pourLines(
   { values, grant, failed, limits }: Reading,
+  scan: RowScan,
   first: IteratorResult<Slice, void>,
   slices: AsyncGenerator<Slice, void, undefined>,
   sink: Sink,
@@ -246,6 +259,7 @@ async function pourLines(
       if (!(await sink.write(rows.map((row) => `${toJson(row)}\n`).join('')))) return
       if (performance.now() > until) throw new Refused('overloaded', 'the stream took too long to read')
     }
+    await finish(scan)
     sink.end(endLine(count, grant))
   } catch (error) {
     sink.end(`${JSON.stringify({ error: problemDocument(failed(error)) })}\n`)
@@ -272,35 +286,31 @@ interface Slice {
   readonly more: boolean
 }
 
+/** Nothing of them is known to be all that there was before `finish`. */
 async function* slicesOf(
-  { view, values, limits, asked, turns }: Reading,
-  { start, end }: Bounds,
+  { limits, asked, turns }: Reading,
+  scan: RowScan,
   rowsMax: number,
 ): AsyncGenerator<Slice, void, undefined> {
-  const reverse = values.order === 'desc'
-  let { gte, lt } = dataRange(start, end)
   for (let left = rowsMax; left > 0; ) {
-    const wanted = {
-      gte,
-      lt,
-      reverse,
-      rowsMax: Math.min(left, limits.sliceRowsMax),
-      bytesMax: limits.sliceBytesMax,
-    }
-    const { rows, more } = await turns.take(() => readSlice(view, wanted))
+    const slice = { rowsMax: Math.min(left, limits.sliceRowsMax), bytesMax: limits.sliceBytesMax }
+    const { rows, more } = await turns.take(() => readSlice(scan, slice))
     yield { rows: rows.map(({ key, value }) => decodeKeyRow(userKey(key), value)), more }
-    const last = rows.at(-1)
-    if (!more || last === undefined) return
+    if (!more) return
     left -= rows.length
-    if (reverse) lt = last.key
-    else gte = keyAfter(last.key)
     await nextTurn()
     if (asked.isAbandoned()) return
   }
 }
 
-function readSlice(view: View, range: Range): Promise<{ rows: StoredRow[]; more: boolean }> {
+function readSlice(scan: RowScan, slice: PageLimits): Promise<{ rows: StoredRow[]; more: boolean }> {
   return new Promise((resolve, reject) => {
-    view.range(range, (error, rows, more) => (error === undefined ? resolve({ rows, more }) : reject(error)))
+    scan.next(slice, (error, rows, more) => (error === undefined ? resolve({ rows, more }) : reject(error)))
+  })
+}
+
+function finish(scan: RowScan): Promise<void> {
+  return new Promise((resolve, reject) => {
+    scan.finish((error) => (error === undefined ? resolve() : reject(error)))
   })
 }

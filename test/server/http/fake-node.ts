@@ -28,7 +28,7 @@ import type {
   ReadOptions,
   Result,
 } from '../../../src/server/types.ts'
-import type { Range, StoredRow, View } from '../../../src/storage/types.ts'
+import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
 import { found } from '../../kv/store.ts'
 
 type Done<T> = (result: Result<T>) => void
@@ -64,7 +64,9 @@ export class FakeNode implements NodeApi {
     readonly timeoutMs: number
   }[] = []
   readonly changes: ConfigurationChange[] = []
-  openViews = 0
+  openScans = 0
+  /** What ranges could not read and have passed over, told when they are finished. */
+  unread: Error | undefined
   /** Called before each slice of a range is read. */
   onSlice: (() => void) | undefined
   /** Called before a proposal is answered; the answer waits until it calls back. */
@@ -90,10 +92,10 @@ export class FakeNode implements NodeApi {
     this.#apply({ command, idempotency: undefined, principal: '' })
   }
 
-  /** Resolves when no view is open. */
-  viewsClosed(): Promise<void> {
+  /** Resolves when no scan is open. */
+  scansClosed(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.openViews === 0) resolve()
+      if (this.openScans === 0) resolve()
       else this.#waiting.push(resolve)
     })
   }
@@ -185,25 +187,39 @@ export class FakeNode implements NodeApi {
     return this.#rows.get(latin1(rowKey))?.value
   }
 
-  view(): View {
-    this.openViews++
+  scan(range: Range): RowScan {
+    this.openScans++
     // Sorted by bytes, as LevelDB has them.
-    const rows = [...this.#rows.values()].sort((a, b) => Buffer.compare(a.key, b.key))
+    const rows = [...this.#rows.values()].filter((row) => inRange(row, range))
+    rows.sort((a, b) => Buffer.compare(a.key, b.key))
+    if (range.reverse) rows.reverse()
+    let isClosed = false
+    const close = (): void => {
+      if (isClosed) return
+      isClosed = true
+      this.openScans--
+      if (this.openScans === 0) for (const resolve of this.#waiting.splice(0)) resolve()
+    }
+    const broken = (): Error | undefined =>
+      rows.some(({ key }) => this.corrupt?.(key)) ? new Error('the CRC of a row does not hold') : undefined
     const kv = encodeState(this.state)
     return {
       applied: { index: asIndex(99), term: this.term, raft: new Uint8Array(), kv },
       stateHash: 0xabcdn,
-      get: (key) => rows.find((row) => Buffer.compare(row.key, key) === 0)?.value,
-      range: (range, done) => {
+      next: (limits, done) => {
         this.onSlice?.()
-        const broken = rows.some((row) => inRange(row, range) && this.corrupt?.(row.key))
-        if (broken) setImmediate(done, new Error('the CRC of a row does not hold'), [], false)
-        else setImmediate(done, undefined, ...pageOf(rows, range))
+        const error = broken()
+        if (error !== undefined) setImmediate(done, error, [], false)
+        else setImmediate(done, undefined, ...takePage(rows, limits))
       },
-      close: () => {
-        this.openViews--
-        if (this.openViews === 0) for (const resolve of this.#waiting.splice(0)) resolve()
+      seek: () => {
+        throw new Error('no front seeks')
       },
+      finish: (done) => {
+        close()
+        setImmediate(done, this.unread)
+      },
+      close,
     }
   }
 
@@ -283,17 +299,14 @@ const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin
 const inRange = ({ key }: StoredRow, { gte, lt }: Range): boolean =>
   Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0
 
-function pageOf(rows: readonly StoredRow[], range: Range): [StoredRow[], boolean] {
-  const found = rows.filter((row) => inRange(row, range))
-  if (range.reverse) found.reverse()
-  const page: StoredRow[] = []
+/** From the front. */
+function takePage(rows: StoredRow[], { rowsMax, bytesMax }: PageLimits): [StoredRow[], boolean] {
   let bytes = 0
-  for (const row of found) {
-    bytes += row.key.length + row.value.length
-    if (page.length === range.rowsMax || (page.length > 0 && bytes > range.bytesMax)) return [page, true]
-    page.push(row)
-  }
-  return [page, false]
+  const tooMany = rows.findIndex(({ key, value }, at) => {
+    bytes += key.length + value.length
+    return at === rowsMax || (at > 0 && bytes > bytesMax)
+  })
+  return [rows.splice(0, tooMany < 0 ? rows.length : tooMany), tooMany >= 0]
 }
 
 export function memberOf(name: string, id: string): Member {

@@ -194,7 +194,7 @@ describe('a page', () => {
       expect(await ask('HEAD', '/v1/kv', { headers })).toMatchObject({ status: 200, text: '' })
   })
 
-  test('that cannot be read is a problem, and its view is closed', async () => {
+  test('that cannot be read is a problem, and its scan is closed', async () => {
     const { ask, node } = await filled(['a'])
     node.corrupt = () => true
     for (const headers of [{}, { Accept: 'application/x-ndjson' }])
@@ -202,8 +202,25 @@ describe('a page', () => {
         status: 500,
         json: { code: 'internal' },
       })
-    expect(node.openViews).toBe(0)
+    expect(node.openScans).toBe(0)
   })
+
+  test.each(['', '?limit=1', '?count', '?count_only'])(
+    'of which something was passed over is a problem: %s',
+    async (query) => {
+      const { ask, node } = await filled(['a', 'b', 'c'])
+      node.unread = new Error('a table could not be opened')
+      const problem = { code: 'internal', status: 500 }
+      expect((await ask('GET', `/v1/kv${query}`)).json).toMatchObject(problem)
+      const { text } = await ask('GET', `/v1/kv${query}`, { headers: { Accept: 'application/x-ndjson' } })
+      expect(JSON.parse(text.trimEnd().split('\n').at(-1) ?? '')).toMatchObject(
+        query === '?count_only' ? problem : { error: problem },
+      )
+      expect(node.openScans).toBe(0)
+      node.unread = undefined
+      expect((await ask('GET', `/v1/kv${query}`)).status).toBe(200)
+    },
+  )
 
   test('is refused when too many ranges are being read', async () => {
     const { ask } = await filled(['a'], { limits: { rangesMax: 0 } })
@@ -234,14 +251,14 @@ describe('a page', () => {
     const { ask, node } = await serve({ limits: { sliceRowsMax: 5, slicesMax: 3 } })
     for (let i = 0; i < 100; i++) node.put(`k${i}`, '')
     let [reading, most] = [0, 0]
-    const view = node.view.bind(node)
-    node.view = () => {
-      const { range, ...rest } = view()
+    const scan = node.scan.bind(node)
+    node.scan = (range) => {
+      const { next, ...rest } = scan(range)
       return {
         ...rest,
-        range(wanted, done) {
+        next(limits, done) {
           most = Math.max(most, ++reading)
-          range(wanted, (...found) => {
+          next(limits, (...found) => {
             reading--
             done(...found)
           })
@@ -263,7 +280,7 @@ describe('a page', () => {
     node.corrupt = undefined
     expect(await lists()).toEqual(whole)
     expect(most).toBe(3)
-    expect(node.openViews).toBe(0)
+    expect(node.openScans).toBe(0)
   })
 })
 
@@ -291,7 +308,7 @@ describe('a stream', () => {
       { end: true, count: 2, revision: 3 },
     ])
     expect(text.endsWith('\n')).toBe(true)
-    expect(node.openViews).toBe(0)
+    expect(node.openScans).toBe(0)
   })
 
   test.each([
@@ -347,7 +364,7 @@ describe('a stream', () => {
     expect(found.at(-1)).toMatchObject({ error: { code: 'internal', status: 500 } })
     expect(found.length).toBeLessThan(30)
     expect(logged.join()).toContain('CRC')
-    expect(node.openViews).toBe(0)
+    expect(node.openScans).toBe(0)
   })
 
   test('that takes too long ends with a problem', async () => {
@@ -355,7 +372,7 @@ describe('a stream', () => {
     for (const key of ['a', 'b', 'c']) node.put(key, '')
     const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
     expect(found.at(-1)).toMatchObject({ error: { code: 'overloaded', status: 429 } })
-    expect(node.openViews).toBe(0)
+    expect(node.openScans).toBe(0)
   })
 
   test('waits for its reader, and gives up when that goes away or takes nothing', async () => {
@@ -371,7 +388,7 @@ describe('a stream', () => {
       await new Promise((resolve) => socket.once('data', resolve))
       socket.pause()
       if (leave) socket.destroy()
-      await node.viewsClosed()
+      await node.scansClosed()
       // 64 MiB neither went out nor piled up.
       expect(slices).toBeLessThan(64)
       socket.destroy()

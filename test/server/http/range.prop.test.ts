@@ -148,7 +148,7 @@ async function expectAlike(rows: readonly Row[], asked: readonly Asked[], limits
     await expectStream(served, rows, one)
     await expectCount(served, rows, one)
   }
-  expect(node.openViews).toBe(0)
+  expect(node.openScans).toBe(0)
   expect(served.http.inspect()).toMatchObject({ requests: 0, ranges: 0, answerBytes: 0 })
   await served.http.close({ graceful: false })
 }

@@ -45,7 +45,7 @@ test.each(KINDS)('a client that takes nothing of %s is cut', async (_, lane, req
     client.leave()
     expect((await served.ask('GET', '/v1/kv/big')).bytes).toHaveLength(LARGE)
   }
-  expect(served.node.openViews).toBe(0)
+  expect(served.node.openScans).toBe(0)
   expect(await served.metrics.text()).toContain('quorate_http_connections_stalled_total 2\n')
 })
 

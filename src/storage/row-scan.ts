@@ -1,0 +1,186 @@
+// The rows of a range as of one applied index: what the engine's scan gives, and over it the layers that were not durable at that instant.
+
+import type { Pair, Scan } from './engine.ts'
+import { asError } from './errors.ts'
+import type { FirstError } from './first-error.ts'
+import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
+import { type Layer, type LayerRow, merged } from './overlay.ts'
+import { openRow } from './rows.ts'
+import type { AppliedRecord, Done, PageLimits, Range, RowScan, StoredRow } from './types.ts'
+
+/** Rows asked of the engine at once: small steps keep the event loop free. */
+const SCAN_ROWS = 256
+
+type PageDone = (error: Error | undefined, rows: StoredRow[], more: boolean) => void
+
+export class OverlayScan implements RowScan {
+  readonly applied: AppliedRecord
+  readonly stateHash: bigint
+  readonly #scan: Scan
+  /** Of rows in the engine. */
+  readonly #prefix: Uint8Array
+  readonly #reverse: boolean
+  /** Rows of the layers within the range, in its order; those before `#overlaidAt` have been given. */
+  readonly #overlaid: readonly (readonly [name: string, row: LayerRow])[]
+  readonly #first: FirstError
+  readonly #closed: (scan: OverlayScan) => void
+  #overlaidAt = 0
+  /** Read from the engine; those before `#pairsAt` have been given. */
+  #pairs: readonly Pair[] = []
+  #pairsAt = 0
+  /** The engine has no more. */
+  #isRead = false
+  #isFinished = false
+  #isClosed = false
+
+  constructor(
+    state: { readonly applied: AppliedRecord; readonly stateHash: bigint },
+    scan: Scan,
+    layers: readonly Layer[],
+    prefix: Uint8Array,
+    range: Range,
+    first: FirstError,
+    closed: (scan: OverlayScan) => void,
+  ) {
+    this.applied = state.applied
+    this.stateHash = state.stateHash
+    this.#scan = scan
+    this.#prefix = prefix
+    this.#reverse = range.reverse
+    this.#overlaid = within(range, layers)
+    this.#first = first
+    this.#closed = closed
+  }
+
+  next(limits: PageLimits, done: PageDone): void {
+    this.#assertOpen()
+    const page = new Page(limits)
+    this.#fill(page, (error) => done(error, error === undefined ? page.rows : [], page.isFull))
+  }
+
+  seek(key: Uint8Array): void {
+    this.#assertOpen()
+    this.#first.guard(() => this.#scan.seek(prefixed(this.#prefix, key)))
+    this.#pairs = []
+    this.#isRead = false
+    const name = keyString(key)
+    const at = this.#overlaid.findIndex(([overlaid]) => overlaid >= name)
+    this.#overlaidAt = at < 0 ? this.#overlaid.length : at
+  }
+
+  finish(done: Done): void {
+    this.#assertOpen()
+    this.#isFinished = true
+    this.#scan.finish((unread) => {
+      const error = this.#faultOf(unread)
+      this.close()
+      done(error)
+    })
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#closed(this)
+    if (!this.#isFinished) this.#scan.close()
+  }
+
+  #fill(page: Page, done: Done): void {
+    const error = this.#faultOf(undefined, () => this.#pour(page))
+    if (error !== undefined || page.isFull || this.#isRead) {
+      done(error)
+      return
+    }
+    // One row more than wanted tells whether any are left.
+    this.#scan.next(Math.min(SCAN_ROWS, page.rowsWanted + 1), (scanError, pairs, ended) => {
+      this.#pairs = pairs
+      this.#pairsAt = 0
+      this.#isRead = ended
+      const fault = this.#faultOf(scanError)
+      if (fault === undefined) this.#fill(page, done)
+      else done(fault)
+    })
+  }
+
+  /** Gives what has been read to the page, until that is full. Of an overlaid row and the engine's under the same key the former counts. */
+  #pour(page: Page): void {
+    while (!page.isFull) {
+      const [engineKey, stored] = this.#pairs[this.#pairsAt] ?? []
+      if (engineKey === undefined && !this.#isRead) return
+      const key = engineKey?.subarray(ROW_PREFIX_BYTES)
+      const overlaid = this.#overlaid[this.#overlaidAt]
+      const order = overlaid === undefined ? 1 : this.#order(overlaid[0], key)
+      if (overlaid !== undefined && order <= 0) {
+        if (!page.add(overlaid[1].engineKey.subarray(ROW_PREFIX_BYTES), overlaid[1].stored)) return
+        this.#overlaidAt++
+        if (order === 0) this.#pairsAt++
+      } else {
+        if (key === undefined || !page.add(key, stored)) return
+        this.#pairsAt++
+      }
+    }
+  }
+
+  /** Below 0: the overlaid row comes first; 0: they are the same row. */
+  #order(overlaid: string, key: Uint8Array | undefined): number {
+    if (key === undefined) return -1
+    const name = keyString(key)
+    if (overlaid === name) return 0
+    return overlaid < name === this.#reverse ? 1 : -1
+  }
+
+  /** Why what was read does not count, if it does not. */
+  #faultOf(error: Error | undefined, read: () => void = () => {}): Error | undefined {
+    if (this.#isClosed) return closedError()
+    if (error !== undefined) return this.#first.fail(error)
+    try {
+      this.#first.guard(read)
+      return undefined
+    } catch (thrown) {
+      return asError(thrown)
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw closedError()
+  }
+}
+
+const closedError = (): Error => new Error('the scan is closed')
+
+function within(range: Range, layers: readonly Layer[]): readonly (readonly [string, LayerRow])[] {
+  const gte = keyString(range.gte)
+  const lt = keyString(range.lt)
+  const rows = [...merged(layers)].filter(([key]) => key >= gte && key < lt)
+  const sign = range.reverse ? -1 : 1
+  return rows.sort(([a], [b]) => (a < b ? -sign : sign))
+}
+
+/** The first row that does not fit ends it: a smaller one behind it must not be taken before it. */
+class Page {
+  readonly rows: StoredRow[] = []
+  isFull = false
+  readonly #limits: PageLimits
+  #bytes = 0
+
+  constructor(limits: PageLimits) {
+    this.#limits = limits
+  }
+
+  get rowsWanted(): number {
+    return this.#limits.rowsMax - this.rows.length
+  }
+
+  /** Whether it had room. Nothing stored is a row that was deleted, which takes none. */
+  add(key: Uint8Array, stored: Uint8Array | undefined): boolean {
+    if (stored === undefined) return true
+    const value = openRow(key, stored)
+    const bytes = key.length + value.length
+    const isTooLarge = this.rows.length > 0 && this.#bytes + bytes > this.#limits.bytesMax
+    this.isFull = isTooLarge || this.rowsWanted === 0
+    if (this.isFull) return false
+    this.rows.push({ key, value })
+    this.#bytes += bytes
+    return true
+  }
+}
