@@ -11,9 +11,12 @@ export function nodeLog(name: string, level: LogLevel): Logger {
   return pino({ base: { node: name }, level }, process.stderr.isTTY ? oneLiners : logDestination(2))
 }
 
-/** Lines that cannot be written (a full disk, a reader that is gone) are lost: no reason to end a node. */
+/** Of lines that cannot be written so much is kept for when they can. */
+const WAITING_BYTES_MAX = 1024 * 1024
+
+/** Lines that cannot be written (a full disk, a reader that is gone) wait, and are lost when they are too many: no reason to end a node. */
 export function logDestination(fd: number): DestinationStream {
-  return pino.destination({ fd, sync: true }).on('error', () => {})
+  return pino.destination({ fd, sync: true, maxLength: WAITING_BYTES_MAX }).on('error', () => {})
 }
 
 const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const
