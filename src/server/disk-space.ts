@@ -9,7 +9,7 @@
 //
 // While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then: by itself it would keep
 // what was deleted until enough is written, and nothing is. Compacting takes room before it gives some: a hundred MiB, where much was written lately. So
-// with none left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again.
+// with less than half of the reserve left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again.
 //
 // A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
 // when somebody else fills the disk.
@@ -39,6 +39,8 @@ export interface DiskSpaceEvents {
 }
 
 const NONE_PART = 4
+/** Above what a compaction of everything takes. */
+const COMPACT_PART = 2
 const FILE_PART = 8
 /** Kept only where it may soon be needed: it costs the writing of so much. */
 const SHORT_TIMES = 4
@@ -74,7 +76,7 @@ export class DiskSpace {
   /** Looks, and then again and again. */
   start(): void {
     this.#look()
-    if (this.#room === 'low') this.#compact()
+    if (this.#room !== 'enough') this.#compact()
     this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
   }
 
@@ -102,7 +104,8 @@ export class DiskSpace {
 
   #compact(): void {
     const now = this.#clock.now()
-    if (this.#compacting || now < this.#compactAt) return
+    const isRoom = this.#freeBytes >= this.#limits.diskReserveBytes / COMPACT_PART
+    if (this.#compacting || now < this.#compactAt || !isRoom) return
     this.#compacting = true
     this.#events.compact(() => {
       this.#compacting = false

@@ -12,11 +12,17 @@ import { bytes, must } from './samples.ts'
 
 type Step = () => void
 
+interface Fail {
+  with: Error | undefined
+  /** What a scan passes over, it tells when it is finished. */
+  unread: Error | undefined
+}
+
 /** A filter over an engine whose scans answer when they are told to. */
 async function filterOver(
   rows: Readonly<Record<number, readonly Uint8Array[]>>,
   filterBytes: number,
-): Promise<{ filter: RowFilter; first: FirstError; steps: Step[]; fail: { with: Error | undefined } }> {
+): Promise<{ filter: RowFilter; first: FirstError; steps: Step[]; fail: Fail }> {
   const engines: Engine[] = []
   await openDisk(memoryDisk(), undefined, {}, {}, (engine) => {
     engines.push(engine)
@@ -30,7 +36,7 @@ async function filterOver(
     engine.write(batch, (error) => (error === undefined ? resolve() : reject(error))),
   )
   const steps: Step[] = []
-  const fail: { with: Error | undefined } = { with: undefined }
+  const fail: Fail = { with: undefined, unread: undefined }
   const held = (scan: Scan): Scan => ({
     next: (pairsMax, done) => {
       expect(pairsMax).toBe(1024)
@@ -38,7 +44,7 @@ async function filterOver(
         steps.push(() => (fail.with === undefined ? done(error, pairs, ended) : done(fail.with, [], false)))
       })
     },
-    finish: (done) => scan.finish(done),
+    finish: (done) => scan.finish((error) => done(error ?? fail.unread)),
     seek: (key) => scan.seek(key),
     close: () => scan.close(),
   })
@@ -128,6 +134,16 @@ test('a step that fails is an error of the storage', async () => {
   filter.readAll(1)
   await turn()
   fail.with = new Error('EIO')
+  expect(await readOn(steps)).toBe(1)
+  expect(first.error).toMatchObject({ name: 'StorageFailedError' })
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+})
+
+test('a step that has passed over something is an error of the storage', async () => {
+  const { filter, steps, first, fail } = await filterOver({ 1: keysOf(2400) }, 2000)
+  filter.readAll(1)
+  await turn()
+  fail.unread = new Error('Too many open files')
   expect(await readOn(steps)).toBe(1)
   expect(first.error).toMatchObject({ name: 'StorageFailedError' })
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)

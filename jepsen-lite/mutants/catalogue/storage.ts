@@ -487,13 +487,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'LevelDB writes a table before it deletes others. When that fails it takes no write any more, and the node ends once there is room. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
-    edits: [
-      edit(
-        'src/server/disk-space.ts',
-        "if (this.#room === 'low') this.#compact()",
-        "if (this.#room !== 'enough') this.#compact()",
-      ),
-    ],
+    edits: [edit('src/server/disk-space.ts', ' || !isRoom) return', ') return')],
   },
   {
     id: 'M181',
@@ -821,5 +815,21 @@ export const STORAGE: readonly Mutant[] = [
         'if (error instanceof UnfitReplicaError) this.#quarantine(reason)',
       ),
     ],
+  },
+  {
+    id: 'M562',
+    title: 'everything is compacted with a quarter of the reserve left',
+    why: 'It takes more than that before it gives some, where much was written lately, and the node ends itself. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [edit('src/server/disk-space.ts', 'const COMPACT_PART = 2', 'const COMPACT_PART = 4')],
+  },
+  {
+    id: 'M563',
+    title: 'the filter counts a step although LevelDB has passed over something',
+    why: 'It cannot open a table for want of a file descriptor: rows in it are taken for absent, and made anew. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/row-filter.test.ts'],
+    edits: [edit('src/storage/row-filter.ts', 'const fault = error ?? unread', 'const fault = error')],
   },
 ]
