@@ -52,7 +52,7 @@ export interface CallContext {
 
 const RETRY_BASE_MS = 15
 const RETRY_MAX_MS = 1_000
-/** A node that has not answered after a tenth of the time, within these bounds, is no longer waited for alone. */
+/** A node that has sent nothing for a tenth of the time, within these bounds, is no longer waited for alone. */
 const PATIENCE_SHARE = 0.1
 const PATIENCE_MIN_MS = 250
 const PATIENCE_MAX_MS = 1_000
@@ -184,7 +184,7 @@ class Progress {
     return others > 0 ? this.#leftMs / (others + 1) : Number.POSITIVE_INFINITY
   }
 
-  /** For the endpoint that was asked last, until its time alone is up. A bare change that may have left is waited for to the end. */
+  /** For the endpoint that was asked last, until it has been silent for too long. A bare change that may have left is waited for to the end. */
   async #waitFor(endpoint: Endpoint, exchange: Exchange): Promise<void> {
     const isBare = this.#call.kind === 'bare'
     const isWaiting = () =>
@@ -194,7 +194,16 @@ class Progress {
       isPatient = false
       this.#wake()
     }
-    const stopTimer = afterLastLook(this.#patienceMs, loseHope)
+    let stopTimer = () => {}
+    const bePatient = (ms: number, since: number) => {
+      stopTimer = afterLastLook(ms, () => {
+        const heardAt = exchange.heardAt()
+        // Over a slow connection a large answer takes long: asked for twice it takes twice as long.
+        if (heardAt > since) bePatient(heardAt + this.#patienceMs - performance.now(), heardAt)
+        else loseHope()
+      })
+    }
+    bePatient(this.#patienceMs, exchange.heardAt())
     const connectMs = this.#connectMs
     const isSooner = connectMs < this.#patienceMs
     const stopConnecting = isSooner

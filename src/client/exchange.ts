@@ -33,6 +33,8 @@ export interface Exchange {
   readonly result: Promise<Exchanged>
   /** A connection stood, so bytes may have left. */
   readonly isConnected: () => boolean
+  /** When something of the answer came last, by `performance.now()`; before that, when it was asked for. */
+  readonly heardAt: () => number
   /** Cuts the connection; `result` is a failure then, unless it is there already. */
   readonly cancel: (reason?: string) => void
 }
@@ -62,6 +64,7 @@ export class Transport {
     options: { readonly timeoutMs: number; readonly stream?: boolean; readonly background?: boolean },
   ): Exchange {
     const startedAt = performance.now()
+    let heardAt = startedAt
     let connected = false
     let accepted = false
     let timedOut = false
@@ -107,8 +110,12 @@ export class Transport {
           settle({ kind: 'streaming', headers: response.headers, stream: response })
           return
         }
+        heardAt = performance.now()
         const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('data', (chunk: Buffer) => {
+          heardAt = performance.now()
+          chunks.push(chunk)
+        })
         response.on('error', fail)
         response.on('close', onClose)
         response.on('end', () =>
@@ -126,6 +133,7 @@ export class Transport {
     return {
       result,
       isConnected: () => connected,
+      heardAt: () => heardAt,
       cancel: (reason = 'given up') => req.destroy(new Error(reason)),
     }
   }

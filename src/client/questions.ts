@@ -53,7 +53,7 @@ export class Questions {
     }
     shared.waiting += 1
     void exchange.result.then(leave)
-    return { result: promise, isConnected: exchange.isConnected, cancel }
+    return { ...exchange, result: promise, cancel }
   }
 
   #askedJustNow(endpoint: Endpoint): Shared | undefined {

@@ -41,6 +41,34 @@ describe('another endpoint is asked', () => {
     expect(ms).toBe(patienceMs)
   })
 
+  test.each([
+    ['read', 1, 501],
+    ['read', 499, 999],
+    ['keyed', 501, 1_001],
+    ['keyed', 3_000, 3_500],
+  ] as const)(
+    'of a %s call when nothing more comes of an answer that came until %d ms: after %d',
+    async (kind, heardUntilMs, askedMs) => {
+      const scene = new Scene(2, (at) => (at === 0 ? { heardUntilMs } : { result: OK }))
+      for (let round = 0; round < 2; round++) {
+        const { answer, ms } = await scene.run({ kind, timeoutMs: 5_000 })
+        expect(answer?.endpoint.url).toBe(URL_2)
+        // It is passed over from then on.
+        expect(ms).toBe(round === 0 ? askedMs : 0)
+      }
+      expect(order(scene)).toEqual([0, 1, 1])
+    },
+  )
+
+  test('but not while an answer comes, however long it takes, and nothing speaks against its node', async () => {
+    for (const afterMs of [600, 4_900]) {
+      const scene = new Scene(2, () => ({ afterMs, heardUntilMs: afterMs, result: OK }))
+      for (let round = 0; round < 2; round++) expect((await scene.run({ timeoutMs: 5_000 })).ms).toBe(afterMs)
+      expect(order(scene)).toEqual([0, 1])
+      for (const endpoint of scene.endpoints.all) expect(endpoint.allows(performance.now())).toBe(true)
+    }
+  })
+
   test('with the time that is left, and the node is told a little less', async () => {
     const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
     await scene.run({ timeoutMs: 5_000, path: '/v1/kv/a' })

@@ -77,7 +77,7 @@ class Scene {
     if (this.fates[at] === 'answers') resolve(OK)
     if (this.fates[at] === 'refuses') fail('connection refused')
     this.onAsked(at)
-    return { result: promise, isConnected: () => connected, cancel: fail }
+    return { result: promise, isConnected: () => connected, heardAt: () => 0, cancel: fail }
   }
 }
 

@@ -68,6 +68,7 @@ test('a write whose answer comes when it has been given up may have been applied
       answer = resolve
     }),
     isConnected: () => true,
+    heardAt: () => 0,
     cancel: () => answer({ kind: 'answered', status: 200, headers: {}, body: Buffer.from('{}') }),
   })
   const put = perform(

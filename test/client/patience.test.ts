@@ -32,7 +32,8 @@ async function lastTryBeforeEnd(
   const tries: number[] = []
   const exchange = () => {
     tries.push(performance.now() - startedAt)
-    return { result: Promise.resolve(each), isConnected: () => false, cancel: () => {} }
+    const result = Promise.resolve(each)
+    return { result, isConnected: () => false, heardAt: () => 0, cancel: () => {} }
   }
   const context = { onAnswer: () => undefined, onFailure: () => {}, onClose: () => () => {} }
   const endpoints = new Endpoints(['http://127.0.0.1:1', 'http://127.0.0.1:2'])
@@ -98,7 +99,8 @@ test('a node that asked to be left alone is left alone that long, also when anot
     const cut = new Promise<Exchanged>((resolve) =>
       setTimeout(() => resolve({ ...unreachable, connected: true }), 1_100),
     )
-    return { result: isBusy ? Promise.resolve(overloaded) : cut, isConnected: () => true, cancel: () => {} }
+    const result = isBusy ? Promise.resolve(overloaded) : cut
+    return { result, isConnected: () => true, heardAt: () => 0, cancel: () => {} }
   }
   const context = { onAnswer: () => undefined, onFailure: () => {}, onClose: () => () => {} }
   const call = { ...CALL, kind: 'read', timeoutMs: 8_000, unreachableAfterMs: 8_000, startedAt } as const

@@ -17,6 +17,8 @@ export interface Fate {
   readonly result?: Exchanged
   /** Whether a connection stands meanwhile: it does unless said otherwise. */
   readonly isConnected?: () => boolean
+  /** Pieces of the answer come all the time until then, counted from when it was asked for. */
+  readonly heardUntilMs?: number
   /** What comes of it when it is given up, instead of a failure; null: nothing at all. */
   readonly whenCancelled?: Exchanged | null
 }
@@ -115,7 +117,9 @@ export class Scene {
       this.cancelled.push(at)
       if (whenCancelled !== null) setImmediate(() => settle(whenCancelled))
     }
-    return { result: promise, isConnected, cancel }
+    const askedAt = performance.now()
+    const heardAt = () => Math.min(performance.now(), askedAt + (fate.heardUntilMs ?? 0))
+    return { result: promise, isConnected, heardAt, cancel }
   }
 }
 

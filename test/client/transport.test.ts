@@ -147,6 +147,25 @@ describe('what becomes of a request', () => {
     }
   })
 
+  test('something of its answer comes: when it came last is known', async () => {
+    freezeTime()
+    const { url, connections, send } = await answering('', { staysOpen: true })
+    for (let round = 0; round < 2; round++) {
+      const asked = exchange(url)
+      const askedAt = performance.now()
+      expect(asked.heardAt()).toBe(askedAt)
+      await until(() => connections() === 1)
+      for (const piece of ['HTTP/1.1 200 OK\r\nContent-Length: 7\r\n', '\r\n', '{"a"', ':', '1}']) {
+        vi.advanceTimersByTime(1_000)
+        send(piece)
+        // Of a head that is not whole nothing is known.
+        const heardAt = piece.startsWith('HTTP') ? askedAt : performance.now()
+        await expect.poll(() => asked.heardAt()).toBe(heardAt)
+      }
+      expect(await asked.result).toMatchObject({ kind: 'answered', body: Buffer.from('{"a":1}') })
+    }
+  })
+
   test('the reader of a stream may pause for as long as it likes', async () => {
     const { url } = await answering('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}', { staysOpen: true })
     const asked = exchange(url, { stream: true })

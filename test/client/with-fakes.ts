@@ -35,7 +35,7 @@ export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
 export async function answering(
   text: string,
   { staysOpen = false } = {},
-): Promise<{ url: string; connections: () => number }> {
+): Promise<{ url: string; connections: () => number; send: (more: string) => void }> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -52,7 +52,10 @@ export async function answering(
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('not bound to a port')
-  return { url: `http://127.0.0.1:${address.port}`, connections: () => sockets.size }
+  const send = (more: string) => {
+    for (const socket of sockets) socket.write(more)
+  }
+  return { url: `http://127.0.0.1:${address.port}`, connections: () => sockets.size, send }
 }
 
 export function clientOf(

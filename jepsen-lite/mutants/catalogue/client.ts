@@ -628,4 +628,20 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [FIRST_WRITE],
     edits: [edit('src/client/decode.ts', 'new Set([429, 502', 'new Set([502')],
   },
+  {
+    id: 'M654',
+    title: 'a node is taken for silent while its answer comes',
+    why: 'Over a slow link three nodes send the same page at once: a list that has the time for one fails every time.',
+    layers: UNIT,
+    tests: ['test/client/call.test.ts'],
+    edits: [edit(CALL, 'if (heardAt > since) bePatient', 'if (heardAt > this.#deadline) bePatient')],
+  },
+  {
+    id: 'M655',
+    title: 'of an answer only the beginning is heard',
+    why: 'A node that needs long to send a page is taken for silent.',
+    layers: UNIT,
+    tests: ['test/client/transport.test.ts'],
+    edits: [edit('src/client/exchange.ts', '          heardAt = performance.now()\n', '')],
+  },
 ]
