@@ -244,6 +244,10 @@ export class Raft {
   get room(): DiskRoom {
     return this.#room
   }
+  /** Bytes of frames that were forwarded to a leader, this one or one before, and have no outcome yet. */
+  get forwardedBytes(): number {
+    return this.#outcomes.forwardedBytes
+  }
 
   hardState(): HardState {
     return { term: this.#term, vote: this.#vote, commit: this.#log.commit }

@@ -617,6 +617,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#waits.size > 0) this.#waits.check()
     this.#armTimer()
     if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
+    if (this.#proposals.isHeldBack && this.#forwardRoom > 0) this.#wake()
   }
 
   /** A broken invariant or a row that cannot be read: stop rather than diverge. */
@@ -654,11 +655,18 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     this.#gatherTimer?.cancel()
     this.#gatherTimer = undefined
-    const proposals = this.#proposals.take()
+    const proposals = this.#proposals.take(this.#forwardRoom)
     const first = proposals[0]
     if (first === undefined) return
     this.#gathering.handedIn(first.seq)
     this.#step({ kind: 'propose', now: this.#clock.now(), proposals })
+  }
+
+  /** Bytes that may go to a leader elsewhere: answers to its heartbeats take the same way, and must not wait for long. */
+  get #forwardRoom(): number {
+    const { leader, forwardedBytes } = this.#raft
+    if (leader === undefined || leader === this.#replicaId) return Number.POSITIVE_INFINITY
+    return this.#options.limits.forwardBytesMax - forwardedBytes
   }
 
   #armTimer(): void {

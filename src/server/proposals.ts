@@ -35,6 +35,8 @@ interface Waiter {
   /** While it is parked: when its next pause is over. */
   retryAt: MonotonicMs
   readonly deadline: MonotonicMs
+  /** One that was held back goes no later: half of its time is left for the way to the leader, or its outcome would not be known. */
+  readonly handOverBy: MonotonicMs
   readonly done: (end: ProposalEnd) => void
 }
 
@@ -48,6 +50,7 @@ export class Proposals {
   readonly #awaitingApply = new NumberMap<Waiter>()
   /** To be handed over at the end of this turn, in the order of arrival. */
   #fresh: Waiter[] = []
+  #heldBack = false
   /** Refused for want of a leader: handed over again when one is known. Whoever runs out of time leaves at once. */
   readonly #parked = new Set<Waiter>()
   #bytes = 0
@@ -73,6 +76,11 @@ export class Proposals {
   /** Not handed to the core yet. */
   get fresh(): number {
     return this.#fresh.length
+  }
+
+  /** Some that are fresh were not given to the core, for want of room. */
+  get isHeldBack(): boolean {
+    return this.#heldBack
   }
 
   get hasParked(): boolean {
@@ -111,6 +119,7 @@ export class Proposals {
       retries: 0,
       retryAt: 0,
       deadline,
+      handOverBy: deadline - timeoutMs / 2,
       done,
     }
     this.#waiters.set(seq, waiter)
@@ -119,19 +128,27 @@ export class Proposals {
     this.#fresh.push(waiter)
   }
 
-  /** What the core is to be given now. */
-  take(): Proposal[] {
+  /** What the core is to be given now: as long as there is any room left in `bytesMax`, the next one. */
+  take(bytesMax = Number.POSITIVE_INFINITY): Proposal[] {
     const batch: Proposal[] = []
-    let last = 0
-    for (const waiter of this.#fresh) {
-      if (this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
+    const now = this.#clock.now()
+    let [at, last, bytes] = [0, 0, 0]
+    for (; at < this.#fresh.length && bytes < bytesMax; at++) {
+      const waiter = this.#fresh[at]
+      if (waiter === undefined || this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
+      if (this.#heldBack && now > waiter.handOverBy) {
+        this.#end(waiter, tooMuchToForward)
+        continue
+      }
       // Given before: a leader refuses to hear of a seq twice, or after a later one, and may have stamped the frame.
       if (waiter.refusal !== undefined || waiter.seq < last) this.#renumber(waiter)
       last = waiter.seq
       waiter.state = 'handed'
+      bytes += waiter.frame.length
       batch.push({ seq: waiter.seq, frame: waiter.frame })
     }
-    this.#fresh = []
+    this.#fresh = this.#fresh.slice(at)
+    this.#heldBack = this.hasFresh
     return batch
   }
 
@@ -260,6 +277,8 @@ export class Proposals {
     })
     this.#timerAt = Number.POSITIVE_INFINITY
     for (const waiter of due.sort((a, b) => a.seq - b.seq)) this.#expire(waiter)
+    // Nobody else may come for them for long.
+    if (this.#heldBack) this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)
     // Whoever is added while others are told sets the timer for itself.
     if (next < this.#timerAt) this.#arm(next)
   }
@@ -273,6 +292,8 @@ export class Proposals {
       )
     } else if (refusal?.reason === 'membership-pending') {
       this.#end(waiter, notWritten('membership_refused', refusal.detail))
+    } else if (this.#heldBack && !this.#parked.has(waiter)) {
+      this.#end(waiter, tooMuchToForward)
     } else {
       const cause =
         refusal?.reason === 'transferring' ? 'leadership was being handed over' : 'no leader was found'
@@ -292,6 +313,11 @@ const notWritten = (code: Problem['code'], detail: string): ProposalEnd => ({
   ok: false,
   problem: { code, detail, written: 'no' },
 })
+
+const tooMuchToForward = notWritten(
+  'overloaded',
+  'more was to be forwarded to the leader than there was time for; nothing was written',
+)
 
 const unknown = (detail: string): ProposalEnd => ({
   ok: false,

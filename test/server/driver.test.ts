@@ -53,6 +53,37 @@ test('nothing is answered before a majority has it on disk', () => {
   expect(cluster.time.now - start).toBeGreaterThan(100)
 })
 
+test('no more is on its way to the leader than what the answers to its heartbeats can wait for, and all of it comes', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower } = cluster
+  const value = 'x'.repeat(512 * 1024)
+  const puts = Array.from({ length: 20 }, (_, i) => follower.put(`k${i}`, value))
+  let most = 0
+  cluster.until(() => {
+    most = Math.max(most, follower.running.inspect()['raft.forwardedBytes'] ?? 0)
+    return puts.every(({ result }) => result !== undefined)
+  })
+  expect(puts.map(({ code }) => code)).toEqual(puts.map(() => 'ok'))
+  expect(most).toBeLessThan(driverLimits.forwardBytesMax + 2 * value.length)
+  expect(follower.running.inspect()).toMatchObject({ 'proposals.fresh': 0, 'raft.forwardedBytes': 0 })
+})
+
+test('what was held back when the leader was lost is told that there is none', () => {
+  const cluster = SimulatedCluster.formed(3, { limits: { forwardBytesMax: 1 } })
+  const { follower } = cluster
+  cluster.isolate(follower)
+  const sent = follower.put('sent', 'v', 4000)
+  cluster.advance(1)
+  const heldBack = follower.put('held back', 'v', 4000)
+  cluster.until(() => heldBack.result !== undefined)
+  expect([sent.code, heldBack.code]).toEqual(['outcome_unknown', 'no_leader'])
+  cluster.heal()
+  cluster.converge()
+  const last = follower.put('last', 'v')
+  cluster.until(() => last.result !== undefined)
+  expect(last.code).toBe('ok')
+})
+
 test('a single voter answers only after its own disk', () => {
   const cluster = SimulatedCluster.formed(1)
   const leader = cluster.leading

@@ -309,3 +309,30 @@ test('the end of the node leaves no timer behind', () => {
   clock.advance(10_000)
   expect(ends.size).toBe(1)
 })
+
+test('no more is given to the core than there is room for: the others wait, and are told so if that lasts for half of their time', () => {
+  const { clock, proposals, add, problem } = setUp()
+  for (const seq of [1, 2, 3, 4]) add(seq, 1000)
+  // As long as there is any room, one more goes.
+  expect(proposals.take(4).map(({ seq }) => seq)).toEqual([1, 2])
+  expect(proposals.isHeldBack).toBe(true)
+  expect(proposals.take(0)).toEqual([])
+  clock.advance(500)
+  expect(proposals.take(1).map(({ seq }) => seq)).toEqual([3])
+  clock.advance(1)
+  expect(proposals.take(1)).toEqual([])
+  expect([3, 4].map(problem)).toEqual([undefined, 'overloaded no'])
+  expect(proposals.isHeldBack).toBe(false)
+})
+
+test('what was held back until its time ran out is kept nowhere', () => {
+  const { clock, proposals, add, problem } = setUp()
+  for (const seq of [1, 2, 3]) add(seq, 1000)
+  expect(proposals.take(0)).toEqual([])
+  add(4, 2000)
+  clock.advance(1000)
+  expect([1, 2, 3, 4].map(problem)).toEqual([...Array(3).fill('overloaded no'), undefined])
+  expect(proposals.inspect()).toMatchObject({ waiting: 1, bytes: 3, fresh: 1 })
+  expect(proposals.take().map(({ seq }) => seq)).toEqual([4])
+  expect(proposals.isHeldBack).toBe(false)
+})

@@ -19,6 +19,28 @@ export const REST: readonly Mutant[] = [
     edits: [edit(PROPOSALS, '    this.#parked.delete(waiter)\n    this.#bytes', '    this.#bytes')],
   },
   {
+    id: 'M486',
+    title: 'what was held back for want of room on the way to the leader waits on when there is some',
+    why: 'Where nothing else is asked for it runs out of time.',
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
+    edits: [edit(DRIVER, '    if (this.#proposals.isHeldBack && this.#forwardRoom > 0) this.#wake()\n', '')],
+  },
+  {
+    id: 'M487',
+    title: 'what was held back until its time ran out is kept',
+    why: 'Where the leader commits nothing for long, every frame of a node under load stays in its memory.',
+    layers: UNIT,
+    tests: ['test/server/proposals.test.ts'],
+    edits: [
+      edit(
+        PROPOSALS,
+        '    if (this.#heldBack) this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)\n',
+        '',
+      ),
+    ],
+  },
+  {
     id: 'M301',
     title: 'a read that was answered without a leader stays parked',
     why: 'The same with reads.',
