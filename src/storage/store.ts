@@ -166,6 +166,8 @@ class Store implements Storage {
   readonly #room: Room
   readonly #overlay: Overlay
   readonly #scans = new Set<RowScan>()
+  /** That wait for the scans to end. */
+  readonly #compactions: Done[] = []
   readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
@@ -319,7 +321,10 @@ class Store implements Storage {
         prefix,
         range,
         this.#first,
-        () => this.#scans.delete(opened),
+        () => {
+          this.#scans.delete(opened)
+          this.#compactWhenUnread()
+        },
       )
       this.#scans.add(opened)
       return opened
@@ -471,7 +476,15 @@ class Store implements Storage {
 
   compact(done: Done): void {
     this.#check()
-    this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
+    this.#compactions.push(done)
+    this.#compactWhenUnread()
+  }
+
+  /** A scan keeps from LevelDB every table that was live when it began: all would be written anew, and none deleted. */
+  #compactWhenUnread(): void {
+    if (this.#scans.size > 0 || this.#isClosed || this.#first.error !== undefined) return
+    for (const done of this.#compactions.splice(0))
+      this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
   }
 
   quarantine(why: string): void {

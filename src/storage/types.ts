@@ -166,7 +166,10 @@ export interface Storage {
   /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
   write(batch: StorageBatch, done: Done): void
 
-  /** Gives back the room of what was deleted and overwritten, and takes some while it works. An error is final. */
+  /**
+   * Gives back the room of what was deleted and overwritten, and takes some while it works. Begins when no rows are being scanned. `done` is not
+   * called when the storage ends before that. An error is final.
+   */
   compact(done: Done): void
 
   /** Newest row, read at once. */

@@ -397,10 +397,10 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
       storage.apply(changes({ a: '1', b: '1' }), applied(2, 1))
       await store(storage, batch(hardState(1, 3)))
-      const scan = scanOf(storage)
       const compacted = new Promise<void>((resolve, reject) =>
         storage.compact((error) => (error === undefined ? resolve() : reject(error))),
       )
+      const scan = scanOf(storage)
       storage.apply(changes({ a: undefined, c: '2' }), applied(3, 1))
       await store(storage, batch(hardState(1, 3)))
       await compacted

@@ -832,4 +832,12 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/row-filter.test.ts'],
     edits: [edit('src/storage/row-filter.ts', 'const fault = error ?? unread', 'const fault = error')],
   },
+  {
+    id: 'M564',
+    title: 'everything is compacted while rows are being scanned',
+    why: 'As long as the scan lasts LevelDB deletes no table of those that it writes anew: a disk with little room is full, and the node ends. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/store.test.ts'],
+    edits: [edit(STORE, 'if (this.#scans.size > 0 || ', 'if (')],
+  },
 ]
