@@ -2,7 +2,8 @@ import { defineConfig } from 'vitest/config'
 
 // The file name decides how a test runs: *.test.ts (unit, golden) and *.prop.test.ts (properties) in
 // parallel, half as many files again as there are cores, since some wait for real time-outs; *.int.test.ts (processes, sockets, time-outs) two files at a
-// time, since they mostly wait, but many clusters on few cores would elect each other's leaders away.
+// time, since they mostly wait, but many clusters on few cores would elect each other's leaders away. *.vm.test.ts run in a context with
+// globals of its own.
 export default defineConfig({
   test: {
     projects: [
@@ -10,8 +11,18 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.int.test.ts'],
+          exclude: ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts'],
           testTimeout: 20_000,
+          maxWorkers: '150%',
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'vm',
+          include: ['test/**/*.vm.test.ts'],
+          testTimeout: 20_000,
+          pool: 'vmForks',
           maxWorkers: '150%',
           sequence: { groupOrder: 1 },
         },

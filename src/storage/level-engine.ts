@@ -4,7 +4,7 @@ import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from './engine.ts'
-import { asError } from './errors.ts'
+import { asError, hasCode } from './errors.ts'
 import { quarantine, quarantineOf } from './quarantine.ts'
 import type { Extent } from './verify.ts'
 import type { Watermark } from './watermark.ts'
@@ -239,7 +239,7 @@ function scan(db: Database, range: ScanRange): Scan {
       signal.dispatchEvent(new Event('abort'))
       iterator.nextv(1).then(
         () => done(undefined),
-        (error: unknown) => done(isAborted(error) ? undefined : asError(error)),
+        (error: unknown) => done(hasCode(error, ABORTED) ? undefined : asError(error)),
       )
       void iterator.close()
     },
@@ -251,6 +251,3 @@ function scan(db: Database, range: ScanRange): Scan {
 /** Without an own one `level` would give the iterator a snapshot that stays; and it refuses to read on when the one that it was given is closed. */
 const unguarded = (snapshot: Snapshot): Snapshot =>
   Object.create(snapshot, { ref: { value: () => {} }, unref: { value: () => {} } })
-
-const isAborted = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === ABORTED

@@ -461,4 +461,12 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/embed/cluster.int.test.ts'],
     edits: [edit('src/server/start-node.ts', 'dataDir: realpathSync(dataDir) }', 'dataDir }')],
   },
+  {
+    id: 'M635',
+    title: 'an error is what is `instanceof Error`',
+    why: 'in a context of its own, as Jest makes for each file, no error of Node.js or LevelDB is: the end of a scan ends the node',
+    layers: UNIT,
+    tests: ['test/embed/context.vm.test.ts'],
+    edits: [edit('src/storage/errors.ts', 'types.isNativeError(thrown)', 'thrown instanceof Error')],
+  },
 ]
