@@ -15,7 +15,7 @@ import {
 } from '../../src/kv/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/types.ts'
-import { CorruptionError, StorageFailedError } from '../../src/storage/index.ts'
+import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
 import { Choices } from './choices.ts'
 import { type Listed, listOf, rangeOf, readList } from './lists.ts'
@@ -349,7 +349,8 @@ export class Clients {
       open.lists = true
       readList(scan, list, (error, listed) => {
         scan.close()
-        if (error !== undefined) return this.#fail(open, error.message)
+        if (error !== undefined)
+          return this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
         if (listed.rows.length > list.rowsMax) this.#world.tally.hit('list of several slices')
         this.#compareList(process, list.op, index, listed)
         this.#ok(open, {

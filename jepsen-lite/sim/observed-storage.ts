@@ -109,6 +109,9 @@ export class ObservedStorage implements Storage {
   scan(range: Range): RowScan {
     return this.#inner.scan(range)
   }
+  endOldScans(): void {
+    this.#inner.endOldScans()
+  }
   watch(watcher: RowWatcher): () => void {
     return this.#inner.watch(watcher)
   }

@@ -9,7 +9,8 @@
 //
 // While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then: by itself it would keep
 // what was deleted until enough is written, and nothing is. Compacting takes room before it gives some: a hundred MiB, where much was written lately. So
-// with less than half of the reserve left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again.
+// with less than half of the reserve left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again. A scan
+// keeps what compactions have replaced: while it is short, one that takes long is ended.
 //
 // A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
 // when somebody else fills the disk.
@@ -36,6 +37,8 @@ export interface DiskSpaceEvents {
   changed(room: DiskRoom): void
   /** Give back what was deleted, which takes room first; `done` is called unless that fails, which ends the node. */
   compact(done: () => void): void
+  /** End the scans that were open at the call before already. */
+  endOldScans(): void
 }
 
 const NONE_PART = 4
@@ -46,6 +49,8 @@ const FILE_PART = 8
 const SHORT_TIMES = 4
 /** Beyond the bound by this factor there is room again: no going to and fro. */
 const AGAIN = 1.1
+/** How often scans are ended while LevelDB compacts, which replaces some ten MiB in this time. */
+const SCAN_MS = 100
 /** Looked at again when this part of what is left above the next bound has been written since. */
 const WRITTEN_PART = 4
 
@@ -60,6 +65,7 @@ export class DiskSpace {
   #timer: Timer | undefined
   #compactAt: MonotonicMs = Number.NEGATIVE_INFINITY
   #compacting = false
+  #scansTimer: Timer | undefined
 
   constructor(clock: Clock, limits: DriverLimits, disk: Disk, events: DiskSpaceEvents) {
     this.#clock = clock
@@ -76,12 +82,16 @@ export class DiskSpace {
   /** Looks, and then again and again. */
   start(): void {
     this.#look()
-    if (this.#room !== 'enough') this.#compact()
+    if (this.#room !== 'enough') {
+      if (!this.#compacting) this.#events.endOldScans()
+      this.#compact()
+    }
     this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
   }
 
   stop(): void {
     this.#timer?.cancel()
+    this.#scansTimer?.cancel()
   }
 
   /** So much is about to be written. */
@@ -107,9 +117,18 @@ export class DiskSpace {
     const isRoom = this.#freeBytes >= this.#limits.diskReserveBytes / COMPACT_PART
     if (this.#compacting || now < this.#compactAt || !isRoom) return
     this.#compacting = true
+    this.#endScans()
     this.#events.compact(() => {
       this.#compacting = false
       this.#compactAt = this.#clock.now() + this.#limits.diskCompactMs
+    })
+  }
+
+  #endScans(): void {
+    this.#scansTimer = this.#clock.after(SCAN_MS, () => {
+      if (!this.#compacting) return
+      this.#events.endOldScans()
+      this.#endScans()
     })
   }
 

@@ -186,6 +186,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#space = new DiskSpace(clock, limits, options.disk, {
       changed: (room) => this.#roomChanged(room),
       compact: (done) => this.#compact(done),
+      endOldScans: () => this.#storage.endOldScans(),
     })
     this.#waits = new Waits(clock)
     this.#proposals = new Proposals(clock, limits, (frame) => this.#renew(frame))

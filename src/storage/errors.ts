@@ -1,4 +1,4 @@
-// How storage says that it cannot go on. All of these are final: whoever gets one stops the node.
+// How storage says that it cannot go on. All of these but one are final: whoever gets one stops the node.
 
 import { types } from 'node:util'
 
@@ -25,6 +25,15 @@ export class StorageFailedError extends Error {
 /** The caller was about to break a promise of this replica: a program error, and reason enough to stop. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError'
+}
+
+/** Of a scan that `Storage.endOldScans` has ended. Nothing is wrong with the storage. */
+export class ScanEndedError extends Error {
+  override readonly name = 'ScanEndedError'
+
+  constructor() {
+    super('the disk of this node is nearly full, and a read that takes long keeps room on it')
+  }
 }
 
 /** The one remedy for damage: a fresh replica takes the place of this one. */

@@ -42,6 +42,7 @@ export {
   InvariantError,
   isDiskFull,
   rejoinAdvice,
+  ScanEndedError,
   StorageFailedError,
   StorageInUseError,
   StorageRefusedError,

@@ -1,7 +1,7 @@
 // The rows of a range as of one applied index: what the engine's scan gives, and over it the layers that were not durable at that instant.
 
 import type { Pair, Scan } from './engine.ts'
-import { asError } from './errors.ts'
+import { asError, ScanEndedError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
 import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
 import { type Layer, type LayerRow, merged } from './overlay.ts'
@@ -32,6 +32,7 @@ export class OverlayScan implements RowScan {
   #isRead = false
   #isFinished = false
   #isClosed = false
+  #isEnded = false
 
   constructor(
     state: { readonly applied: AppliedRecord; readonly stateHash: bigint },
@@ -53,12 +54,17 @@ export class OverlayScan implements RowScan {
   }
 
   next(limits: PageLimits, done: PageDone): void {
+    if (this.#isEnded) {
+      done(new ScanEndedError(), [], false)
+      return
+    }
     this.#assertOpen()
     const page = new Page(limits)
     this.#fill(page, (error) => done(error, error === undefined ? page.rows : [], page.isFull))
   }
 
   seek(key: Uint8Array): void {
+    if (this.#isEnded) return
     this.#assertOpen()
     this.#first.guard(() => this.#scan.seek(prefixed(this.#prefix, key)))
     this.#pairs = []
@@ -69,6 +75,10 @@ export class OverlayScan implements RowScan {
   }
 
   finish(done: Done): void {
+    if (this.#isEnded) {
+      done(new ScanEndedError())
+      return
+    }
     this.#assertOpen()
     this.#isFinished = true
     this.#scan.finish((unread) => {
@@ -83,6 +93,12 @@ export class OverlayScan implements RowScan {
     this.#isClosed = true
     this.#closed(this)
     if (!this.#isFinished) this.#scan.close()
+  }
+
+  /** Whoever reads it learns of it. */
+  end(): void {
+    this.#isEnded = !this.#isClosed
+    this.close()
   }
 
   #fill(page: Page, done: Done): void {
@@ -131,6 +147,7 @@ export class OverlayScan implements RowScan {
 
   /** Why what was read does not count, if it does not. */
   #faultOf(error: Error | undefined, read: () => void = () => {}): Error | undefined {
+    if (this.#isEnded) return new ScanEndedError()
     if (this.#isClosed) return closedError()
     if (error !== undefined) return this.#first.fail(error)
     try {

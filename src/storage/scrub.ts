@@ -7,7 +7,7 @@
 // be read will be read as they are then. Both sums change alike, so what they differ by in the end is what the disk does not hold as it was
 // written. Changes made while a slice is being read wait until it is known where that slice ends.
 
-import { asError, CorruptionError, rejoinAdvice } from './errors.ts'
+import { asError, CorruptionError, rejoinAdvice, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
 import type { PageLimits, RowHash, RowScan, Storage, StoredRow } from './types.ts'
@@ -75,10 +75,12 @@ export class Scrub {
     })
   }
 
-  #sliceFailed(error: Error, done: (error: Error, finished: false) => void): void {
+  /** One that was ended is read again: that keeps nothing of it. */
+  #sliceFailed(error: Error, done: (error: Error | undefined, finished: false) => void): void {
     this.#scan?.close()
     this.#scan = undefined
-    done(error, false)
+    this.#meanwhile = []
+    done(error instanceof ScanEndedError ? undefined : error, false)
   }
 
   close(): void {

@@ -165,9 +165,9 @@ class Store implements Storage {
   /** For rows, in one batch. */
   readonly #room: Room
   readonly #overlay: Overlay
-  readonly #scans = new Set<RowScan>()
-  /** That wait for the scans to end. */
-  readonly #compactions: Done[] = []
+  readonly #scans = new Set<OverlayScan>()
+  /** Those that were open when `endOldScans` was called last. */
+  readonly #oldScans = new Set<OverlayScan>()
   readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
@@ -314,21 +314,26 @@ class Store implements Storage {
       const prefix = this.#prefix
       const layers = this.#overlay.freeze(() => state)
       const engineRange = { gte: prefixed(prefix, gte), lt: prefixed(prefix, lt), reverse, keysOnly: false }
-      const opened: RowScan = new OverlayScan(
+      const opened = new OverlayScan(
         state,
         this.#engine.scan(engineRange),
         layers,
         prefix,
         range,
         this.#first,
-        () => {
-          this.#scans.delete(opened)
-          this.#compactWhenUnread()
+        (closed) => {
+          this.#scans.delete(closed)
+          this.#oldScans.delete(closed)
         },
       )
       this.#scans.add(opened)
       return opened
     })
+  }
+
+  endOldScans(): void {
+    for (const scan of [...this.#oldScans]) scan.end()
+    for (const scan of this.#scans) this.#oldScans.add(scan)
   }
 
   watch(watcher: RowWatcher): () => void {
@@ -476,15 +481,7 @@ class Store implements Storage {
 
   compact(done: Done): void {
     this.#check()
-    this.#compactions.push(done)
-    this.#compactWhenUnread()
-  }
-
-  /** A scan keeps from LevelDB every table that was live when it began: all would be written anew, and none deleted. */
-  #compactWhenUnread(): void {
-    if (this.#scans.size > 0 || this.#isClosed || this.#first.error !== undefined) return
-    for (const done of this.#compactions.splice(0))
-      this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
+    this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
   }
 
   quarantine(why: string): void {

@@ -82,7 +82,8 @@ export interface StoredRow {
 
 /**
  * Reads the rows of a range in its order, page by page, as of the applied index at which it was opened; all that are opened in one turn of the
- * event loop show the same instant. Must be finished or closed, and soon: it keeps from LevelDB the room of what is overwritten meanwhile.
+ * event loop show the same instant. Must be finished or closed, and soon: LevelDB keeps every table that was live when it began, also those that
+ * compactions have replaced, as much again as all data at worst.
  */
 export interface RowScan {
   readonly applied: AppliedRecord
@@ -166,10 +167,7 @@ export interface Storage {
   /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
   write(batch: StorageBatch, done: Done): void
 
-  /**
-   * Gives back the room of what was deleted and overwritten, and takes some while it works. Begins when no rows are being scanned. `done` is not
-   * called when the storage ends before that. An error is final.
-   */
+  /** Gives back the room of what was deleted and overwritten, but for what scans keep, and takes some while it works. An error is final. */
   compact(done: Done): void
 
   /** Newest row, read at once. */
@@ -177,6 +175,8 @@ export interface Storage {
   /** The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from memory. */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   scan(range: Range): RowScan
+  /** Ends the scans that were open at the call before already, with a `ScanEndedError` for their readers: the disk needs the room that they keep. */
+  endOldScans(): void
   /** Returns what ends it. */
   watch(watcher: RowWatcher): () => void
 

@@ -173,16 +173,18 @@ function watched() {
   const rooms: DiskRoom[] = []
   const limits = { ...driverLimits, diskReserveBytes: 800 }
   const compactions: (() => void)[] = []
+  const scansEnded = { times: 0 }
   const space = new DiskSpace(clock, limits, disk, {
     changed: (room) => rooms.push(room),
     compact: (done) => compactions.push(done),
+    endOldScans: () => scansEnded.times++,
   })
   const at = (free: number): void => {
     disk.free = free
     clock.advance(diskLookMs)
   }
   space.start()
-  return { clock, disk, rooms, space, at, compactions }
+  return { clock, disk, rooms, space, at, compactions, scansEnded }
 }
 
 test('room that comes and goes by a little changes nothing: it is back only well above the bound', () => {
@@ -259,6 +261,31 @@ test('while it is short what was deleted is given back, one compaction after the
   expect(compactions).toHaveLength(2)
 })
 
+test('while there is little room scans are ended, and more often while LevelDB compacts', () => {
+  const { clock, at, space, compactions, scansEnded } = watched()
+  const endedIn = (ms: number): number => {
+    const before = scansEnded.times
+    clock.advance(ms)
+    return scansEnded.times - before
+  }
+  expect(endedIn(3 * diskLookMs)).toBe(0)
+  at(150)
+  expect(scansEnded.times).toBe(1)
+  expect(endedIn(3 * diskLookMs)).toBe(3)
+  at(700)
+  expect(scansEnded.times).toBe(5)
+  expect(endedIn(1000)).toBe(10)
+  compactions[0]?.()
+  expect(endedIn(3 * diskLookMs)).toBe(3)
+  at(10_000)
+  expect(endedIn(3 * diskLookMs)).toBe(0)
+  at(700)
+  clock.advance(driverLimits.diskCompactMs)
+  expect([compactions.length, endedIn(1000)]).toEqual([2, 10])
+  space.stop()
+  expect(endedIn(3 * diskLookMs)).toBe(0)
+})
+
 test('a file that cannot be given back ends nobody: what is wrong with the directory the storage finds out', () => {
   const dir = mkdtempSync(join(tmpdir(), 'quorate-reserve-'))
   try {
@@ -311,6 +338,7 @@ test('where nothing is to be kept free there is always room, and no file', () =>
   const space = new DiskSpace(clock, { ...driverLimits, diskReserveBytes: 0 }, disk, {
     changed: (room) => rooms.push(room),
     compact: () => {},
+    endOldScans: () => expect.unreachable('there is room'),
   })
   disk.free = 0
   space.start()

@@ -397,10 +397,10 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
       storage.apply(changes({ a: '1', b: '1' }), applied(2, 1))
       await store(storage, batch(hardState(1, 3)))
+      const scan = scanOf(storage)
       const compacted = new Promise<void>((resolve, reject) =>
         storage.compact((error) => (error === undefined ? resolve() : reject(error))),
       )
-      const scan = scanOf(storage)
       storage.apply(changes({ a: undefined, c: '2' }), applied(3, 1))
       await store(storage, batch(hardState(1, 3)))
       await compacted
@@ -512,6 +512,29 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
         await expect(reading).rejects.toThrow('the scan is closed')
       }
       expect(await allRows(storage)).toHaveLength(1000)
+    })
+
+    test('that takes long is ended when the disk needs its room, and its reader is told', async () => {
+      const storage = await withRows()
+      const [old, read] = [scanOf(storage), scanOf(storage)]
+      const source = storage.snapshotSource()
+      storage.endOldScans()
+      expect(await page(old, { rowsMax: 1 })).toEqual({ rows: ['a=1'], more: true })
+      const young = scanOf(storage)
+      const reading = page(read)
+      storage.endOldScans()
+      await expect(reading).rejects.toThrow('the disk of this node is nearly full')
+      for (let again = 0; again < 2; again++) {
+        old.seek(rowKey('a'))
+        await expect(page(old)).rejects.toThrow('the disk of this node is nearly full')
+        await expect(finishedScan(old)).rejects.toThrow('the disk of this node is nearly full')
+        await expect(chunkOf(source, 0)).rejects.toThrow('the disk of this node is nearly full')
+        old.close()
+      }
+      expect(await page(young)).toEqual({ rows, more: false })
+      await finishedScan(young)
+      storage.endOldScans()
+      expect(await allRows(storage)).toEqual(rows)
     })
 
     test.each(['closed', 'finished'])('cannot be read once it is %s', async (how) => {

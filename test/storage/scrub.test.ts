@@ -62,6 +62,20 @@ test('a scan is held for a slice and no longer', async () => {
   await closed(storage)
 })
 
+test('a slice whose scan is ended for the sake of the disk is read again', async () => {
+  const storage = await withRows()
+  const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
+  for (let index = 3; index < 6; index++) {
+    const reading = slice(pass)
+    storage.apply(changes({ a: `${index}`, c: `${index}`, e: `${index}` }), applied(index, 1))
+    for (let time = 0; time < 2; time++) storage.endOldScans()
+    expect(await reading).toBe(false)
+  }
+  for (const finished of [false, false, false, false, true]) expect(await slice(pass)).toBe(finished)
+  pass.close()
+  await closed(storage)
+})
+
 test('one that is given up in the middle of a slice gives its scan back and hears no more', async () => {
   const storage = await withRows()
   const scans = countScans(storage)

@@ -20,7 +20,6 @@ import {
   changes,
   closed,
   entries,
-  finishedScan,
   hardState,
   identity,
   must,
@@ -421,39 +420,6 @@ test('a compaction that fails is an error like any other', async () => {
   await expect(failed).rejects.toMatchObject({ name: 'StorageFailedError' })
   expect(() => scanOf(storage)).toThrow('EIO: no compaction')
 })
-
-test('everything is compacted as soon as no rows are being read, and not once the end has come', async () => {
-  let begun = 0
-  const under = (engine: Engine): Engine => new Compacted(engine, () => begun++)
-  const storage = await openDisk(memoryDisk(), undefined, {}, {}, under)
-  const [first, second] = [scanOf(storage), scanOf(storage)]
-  let done = 0
-  for (let count = 0; count < 2; count++) storage.compact((error) => (done += error === undefined ? 1 : 9))
-  first.close()
-  expect(begun).toBe(0)
-  await page(second)
-  await finishedScan(second)
-  expect(begun).toBe(2)
-  await turn()
-  expect(done).toBe(2)
-  scanOf(storage)
-  storage.compact(() => done++)
-  await closed(storage)
-  expect({ begun, done }).toEqual({ begun: 2, done: 2 })
-})
-
-class Compacted extends FaultyEngine {
-  readonly #begun: () => void
-
-  constructor(engine: Engine, begun: () => void) {
-    super(engine, {})
-    this.#begun = begun
-  }
-  override compact(done: Done): void {
-    this.#begun()
-    super.compact(done)
-  }
-}
 
 class Uncompacted extends FaultyEngine {
   constructor(engine: Engine) {

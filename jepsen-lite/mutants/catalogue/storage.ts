@@ -803,6 +803,38 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit('src/storage/level-engine.ts', '  void snapshot.close()\n', '')],
   },
   {
+    id: 'M666',
+    title: 'a scan that takes long keeps the room of what is replaced although the disk is nearly full',
+    why: 'Compactions fill it, and the node ends.',
+    layers: UNIT,
+    tests: ['test/storage/level.test.ts', 'test/storage/memory.test.ts'],
+    edits: [
+      edit(
+        STORE,
+        'for (const scan of [...this.#oldScans]) scan.end()',
+        'for (const scan of this.#oldScans) scan.applied',
+      ),
+    ],
+  },
+  {
+    id: 'M667',
+    title: 'the scrub takes a scan that was ended for damage',
+    why: 'The node ends itself since its disk is nearly full. Our own.',
+    layers: UNIT,
+    tests: SCRUB_TESTS,
+    edits: [
+      edit(SCRUB, 'done(error instanceof ScanEndedError ? undefined : error, false)', 'done(error, false)'),
+    ],
+  },
+  {
+    id: 'M668',
+    title: 'a slice of the scrub that is read again counts what was changed meanwhile twice',
+    why: 'The scrub ends a healthy node.',
+    layers: UNIT,
+    tests: SCRUB_TESTS,
+    edits: [edit(SCRUB, '    this.#meanwhile = []\n    done(', '    done(')],
+  },
+  {
     id: 'M561',
     title: 'a replica that has found damage in its data may be started again',
     why: 'It serves what is damaged until it looks at all rows once more, hours later. Our own.',
@@ -831,13 +863,5 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/storage/row-filter.test.ts'],
     edits: [edit('src/storage/row-filter.ts', 'const fault = error ?? unread', 'const fault = error')],
-  },
-  {
-    id: 'M564',
-    title: 'everything is compacted while rows are being scanned',
-    why: 'As long as the scan lasts LevelDB deletes no table of those that it writes anew: a disk with little room is full, and the node ends. Our own.',
-    layers: UNIT,
-    tests: ['test/storage/store.test.ts'],
-    edits: [edit(STORE, 'if (this.#scans.size > 0 || ', 'if (')],
   },
 ]

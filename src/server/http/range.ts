@@ -4,6 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { KeyRow } from '../../kv/index.ts'
 import { dataRange, decodeKeyRow, keyAfter, prefixEnd, userKey } from '../../kv/index.ts'
+import { ScanEndedError } from '../../storage/index.ts'
 import type { PageLimits, RowScan, StoredRow } from '../../storage/types.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
@@ -305,12 +306,19 @@ async function* slicesOf(
 
 function readSlice(scan: RowScan, slice: PageLimits): Promise<{ rows: StoredRow[]; more: boolean }> {
   return new Promise((resolve, reject) => {
-    scan.next(slice, (error, rows, more) => (error === undefined ? resolve({ rows, more }) : reject(error)))
+    scan.next(slice, (error, rows, more) =>
+      error === undefined ? resolve({ rows, more }) : reject(refusedIfEnded(error)),
+    )
   })
 }
 
 function finish(scan: RowScan): Promise<void> {
   return new Promise((resolve, reject) => {
-    scan.finish((error) => (error === undefined ? resolve() : reject(error)))
+    scan.finish((error) => (error === undefined ? resolve() : reject(refusedIfEnded(error))))
   })
 }
+
+const refusedIfEnded = (error: Error): Error =>
+  error instanceof ScanEndedError
+    ? new Refused('overloaded', `${error.message}: read fewer keys at a time, or from another node`)
+    : error

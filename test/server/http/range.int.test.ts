@@ -2,6 +2,7 @@
 
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { ScanEndedError } from '../../../src/storage/index.ts'
 import { type Served, serve } from './served.ts'
 
 async function filled(
@@ -217,6 +218,11 @@ describe('a page', () => {
         query === '?count_only' ? problem : { error: problem },
       )
       expect(node.openScans).toBe(0)
+      node.unread = new ScanEndedError()
+      expect((await ask('GET', `/v1/kv${query}`)).json).toMatchObject({
+        code: 'overloaded',
+        detail: expect.stringContaining('nearly full'),
+      })
       node.unread = undefined
       expect((await ask('GET', `/v1/kv${query}`)).status).toBe(200)
     },
