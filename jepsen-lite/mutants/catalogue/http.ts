@@ -668,4 +668,14 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: SLOW_TESTS,
     edits: [edit(FAST_LANE, 'if (this.#isLast) this.end()', 'if (this.#options.isClosing()) this.end()')],
   },
+  {
+    id: 'M586',
+    title: 'how a node is doing is refused where too many answers wait for clients',
+    why: 'Whoever watches it takes it for dead, and starts it anew, because clients take nothing.',
+    layers: UNIT,
+    tests: SLOW_TESTS,
+    edits: [
+      edit(`${HTTP}/server.ts`, " && operation !== 'other'\n    if (!mayRefuse", '\n    if (!mayRefuse'),
+    ],
+  },
 ]

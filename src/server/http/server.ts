@@ -307,7 +307,9 @@ class Front implements HttpServer {
     this.#requests++
     const respond: Respond = (result) => {
       const given =
-        result instanceof Error ? problemAnswer(this.#refused(result)) : this.#fitting(result, head)
+        result instanceof Error
+          ? problemAnswer(this.#refused(result))
+          : this.#fitting(result, head, operation)
       if (isOpen) this.#requests--
       isOpen = false
       answer(given, extra)
@@ -389,11 +391,11 @@ class Front implements HttpServer {
     return new Refused('internal', message)
   }
 
-  /** What a read found may be refused still; what became of a change is always told. */
-  #fitting(answer: Answer, { method }: RequestHead): Answer {
+  /** What a read found may be refused still; what became of a change, and how the node is doing, is always told. */
+  #fitting(answer: Answer, { method }: RequestHead, operation: Operation): Answer {
     const { body } = answer
-    if (method !== 'GET' || this.#backlog.bytes === 0 || (typeof body === 'object' && 'pour' in body))
-      return answer
+    const mayRefuse = method === 'GET' && operation !== 'other'
+    if (!mayRefuse || this.#backlog.bytes === 0 || (typeof body === 'object' && 'pour' in body)) return answer
     try {
       this.#backlog.check(byteLength(typeof body === 'string' || body instanceof Uint8Array ? [body] : body))
       return answer

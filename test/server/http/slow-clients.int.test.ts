@@ -210,6 +210,18 @@ test.each([
   },
 )
 
+test('how a node is doing is told, whatever waits for clients that take nothing', async () => {
+  const served = await filled({ limits: { answersBytesMax: LARGE } })
+  const client = await silent(served, RECORD, 'fast')
+  const waiting = await settled(served, () => served.http.inspect().answerBytes)
+  expect(waiting).toBeGreaterThan(LARGE)
+  expect((await served.ask('GET', '/v1/kv/more-1')).status).toBe(429)
+  for (const path of ['/livez', '/readyz', '/metrics', '/v1/status', '/v1/cluster'])
+    expect({ path, status: (await served.ask('GET', path)).status }).toEqual({ path, status: 200 })
+  client.leave()
+  await atRest(served, 1)
+})
+
 test.each(['fast', 'full'] as const)(
   'a node that stops answers who has just had an answer that began before, and asks again (%s lane)',
   async (lane) => {
