@@ -53,7 +53,7 @@ export const LIMITS = {
   handOverMsMax: { small: [1, 100, 1000], usual: driver.handOverMsMax },
   drainMsMax: { small: [1, 100, 1000], usual: driver.drainMsMax },
   removedGraceMs: { small: [10, 200], usual: driver.removedGraceMs },
-  forwardBytesMax: { small: [1, 300, 2000], usual: driver.forwardBytesMax },
+  proposedBytesMax: { small: [1, 300, 2000], usual: driver.proposedBytesMax },
 
   // ---- of links and snapshots
   snapshotChunksInflightMax: { small: [1, 2, 3], usual: TRANSPORT_LIMITS.snapshotChunksInflightMax },
@@ -80,7 +80,7 @@ const limitsOf = (value: (name: LimitName) => number): Limits =>
 export const usualLimits: Limits = limitsOf((name) => LIMITS[name].usual)
 
 /** Forwarded proposals that vanish count as uncommitted until a term ends: where messages are lost, few would be left. */
-const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommittedBytesMax', 'forwardBytesMax']
+const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommittedBytesMax', 'proposedBytesMax']
 
 /** In three runs of four some limits are small; few of them, half or all: where everything is small, the smallest hides the others. */
 export function drawLimits(dice: Dice, isHarsh: boolean): Limits {

@@ -16,7 +16,7 @@ const REST_MS_MAX = 60_000
 const WAITERS = /^(proposals|reads)\./
 
 /** Where a message may vanish on a connection that stands, nobody learns what became of what it forwarded before the term is over. */
-const FORWARDED = /^raft\.(proposals|forwardedBytes)$/
+const FORWARDED = /^raft\.(proposals|proposedBytes|forwardedBytes)$/
 
 /** Where no connection is ever given up for its silence, whoever receives a snapshot waits for a sender that died without a word. */
 const RECEIVED = /^links\.receiving$/

@@ -17,6 +17,7 @@ const TWO_32 = 0x1_0000_0000
 
 interface Waiting {
   readonly term: Term
+  readonly bytes: number
   /** Kept while it may have to be forwarded again. */
   readonly forwarded: Proposal | undefined
 }
@@ -27,6 +28,7 @@ export class Outcomes {
   readonly #self: Uint8Array
   /** By seq, in the order proposed, so terms never fall. */
   readonly #waiting = new Map<number, Waiting>()
+  #bytes = 0
   #forwardedBytes = 0
   #forwardedTerm = 0 as Term
   #forwardedSeq = 0
@@ -44,6 +46,10 @@ export class Outcomes {
   get size(): number {
     return this.#waiting.size
   }
+  /** Of their frames. */
+  get bytes(): number {
+    return this.#bytes
+  }
   get forwardedBytes(): number {
     return this.#forwardedBytes
   }
@@ -52,8 +58,9 @@ export class Outcomes {
     return this.#waiting.has(seq)
   }
 
-  appended(seq: number, term: Term): void {
-    this.#waiting.set(seq, { term, forwarded: undefined })
+  appended({ seq, frame: { length: bytes } }: Proposal, term: Term): void {
+    this.#waiting.set(seq, { term, bytes, forwarded: undefined })
+    this.#bytes += bytes
   }
 
   /** Whether the leader of `term` may still be told of `seq`; the leader hears of a seq once. */
@@ -62,8 +69,10 @@ export class Outcomes {
   }
 
   forwarded(proposal: Proposal, term: Term): void {
-    this.#waiting.set(proposal.seq, { term, forwarded: proposal })
-    this.#forwardedBytes += proposal.frame.length
+    const bytes = proposal.frame.length
+    this.#waiting.set(proposal.seq, { term, bytes, forwarded: proposal })
+    this.#bytes += bytes
+    this.#forwardedBytes += bytes
     this.#forwardedTerm = term
     this.#forwardedSeq = proposal.seq
   }
@@ -119,9 +128,10 @@ export class Outcomes {
     }
   }
 
-  #resolve(seq: number, { forwarded }: Waiting): void {
+  #resolve(seq: number, { bytes, forwarded }: Waiting): void {
     this.#waiting.delete(seq)
-    if (forwarded !== undefined) this.#forwardedBytes -= forwarded.frame.length
+    this.#bytes -= bytes
+    if (forwarded !== undefined) this.#forwardedBytes -= bytes
   }
 
   /** Compared from the end: boot and the low bytes of the id differ first. */

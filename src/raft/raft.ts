@@ -244,9 +244,9 @@ export class Raft {
   get room(): DiskRoom {
     return this.#room
   }
-  /** Bytes of frames that were forwarded to a leader, this one or one before, and have no outcome yet. */
-  get forwardedBytes(): number {
-    return this.#outcomes.forwardedBytes
+  /** Bytes of the frames that were proposed here, and whose outcome is open. */
+  get proposedBytes(): number {
+    return this.#outcomes.bytes
   }
 
   hardState(): HardState {
@@ -335,6 +335,7 @@ export class Raft {
     const underWay: Record<string, number> = {
       votes: this.#votes.size,
       proposals: this.#outcomes.size,
+      proposedBytes: this.#outcomes.bytes,
       forwardedBytes: this.#outcomes.forwardedBytes,
       askedReads: this.#askedReads.size,
       askedTransfer: Number(this.#askedTransfer !== undefined),
@@ -1433,7 +1434,7 @@ export class Raft {
           continue
         }
         invariant(!this.#outcomes.has(proposal.seq), () => `proposal ${proposal.seq} is made twice`)
-        this.#outcomes.appended(proposal.seq, this.#term)
+        this.#outcomes.appended(proposal, this.#term)
         this.#stampAndAppend(proposal.frame, clusterTimeMs)
       }
       for (const follower of lead.followers) this.#replicate(follower, false)

@@ -618,7 +618,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#waits.size > 0) this.#waits.check()
     this.#armTimer()
     if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
-    if (this.#proposals.isHeldBack && this.#forwardRoom > 0) this.#wake()
+    if (this.#proposals.isHeldBack && this.#roomToPropose > 0) this.#wake()
   }
 
   /** A broken invariant or a row that cannot be read: stop rather than diverge. */
@@ -656,18 +656,22 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     this.#gatherTimer?.cancel()
     this.#gatherTimer = undefined
-    const proposals = this.#proposals.take(this.#forwardRoom)
+    const proposals = this.#proposals.take(this.#roomToPropose)
     const first = proposals[0]
     if (first === undefined) return
     this.#gathering.handedIn(first.seq)
     this.#step({ kind: 'propose', now: this.#clock.now(), proposals })
   }
 
-  /** Bytes that may go to a leader elsewhere: answers to its heartbeats take the same way, and must not wait for long. */
-  get #forwardRoom(): number {
-    const { leader, forwardedBytes } = this.#raft
-    if (leader === undefined || leader === this.#replicaId) return Number.POSITIVE_INFINITY
-    return this.#options.limits.forwardBytesMax - forwardedBytes
+  /**
+   * Bytes that may be proposed now. Answers to the heartbeats of a leader elsewhere take the same way, and must not wait for long; and what waits in
+   * the log beyond what is sent to a follower ahead of its answers has no known outcome when its time runs out.
+   */
+  get #roomToPropose(): number {
+    const { leader, proposedBytes } = this.#raft
+    // It is refused, and whoever waits is told why.
+    if (leader === undefined) return Number.POSITIVE_INFINITY
+    return this.#options.limits.proposedBytesMax - proposedBytes
   }
 
   #armTimer(): void {

@@ -30,8 +30,8 @@ export interface DriverLimits {
   /** Proposals of this node that have no outcome yet; beyond: overloaded. */
   readonly proposalsMax: number
   readonly proposalBytesMax: number
-  /** Of those, forwarded to the leader and not committed: once it is reached, the next ones wait here. */
-  readonly forwardBytesMax: number
+  /** Of those, given to the leader, here or elsewhere, and not committed: once it is reached, the next ones wait before that. */
+  readonly proposedBytesMax: number
   /** Reads of this node that wait for a confirmation or for an index; beyond: overloaded. */
   readonly readsMax: number
   /** From so many proposals under way at once on, fresh ones wait for company: as long as two writes take, and no longer than this. */
@@ -78,7 +78,7 @@ export interface DriverLimits {
 export const driverLimits: DriverLimits = {
   proposalsMax: 20_000,
   proposalBytesMax: 64 * MiB,
-  forwardBytesMax: 2 * MiB,
+  proposedBytesMax: 2 * MiB,
   readsMax: 50_000,
   gatherFrom: 8,
   gatherMsMax: 5,

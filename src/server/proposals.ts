@@ -35,7 +35,7 @@ interface Waiter {
   /** While it is parked: when its next pause is over. */
   retryAt: MonotonicMs
   readonly deadline: MonotonicMs
-  /** One that was held back goes no later: half of its time is left for the way to the leader, or its outcome would not be known. */
+  /** One that was held back goes no later: half of its time is left for what comes then, or its outcome would not be known. */
   readonly handOverBy: MonotonicMs
   readonly done: (end: ProposalEnd) => void
 }
@@ -137,7 +137,7 @@ export class Proposals {
       const waiter = this.#fresh[at]
       if (waiter === undefined || this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
       if (this.#heldBack && now > waiter.handOverBy) {
-        this.#end(waiter, tooMuchToForward)
+        this.#end(waiter, tooMuch)
         continue
       }
       // Given before: a leader refuses to hear of a seq twice, or after a later one, and may have stamped the frame.
@@ -293,7 +293,7 @@ export class Proposals {
     } else if (refusal?.reason === 'membership-pending') {
       this.#end(waiter, notWritten('membership_refused', refusal.detail))
     } else if (this.#heldBack && !this.#parked.has(waiter)) {
-      this.#end(waiter, tooMuchToForward)
+      this.#end(waiter, tooMuch)
     } else {
       const cause =
         refusal?.reason === 'transferring' ? 'leadership was being handed over' : 'no leader was found'
@@ -314,9 +314,9 @@ const notWritten = (code: Problem['code'], detail: string): ProposalEnd => ({
   problem: { code, detail, written: 'no' },
 })
 
-const tooMuchToForward = notWritten(
+const tooMuch = notWritten(
   'overloaded',
-  'more was to be forwarded to the leader than there was time for; nothing was written',
+  'more changes were to be made than there was time for; nothing was written',
 )
 
 const unknown = (detail: string): ProposalEnd => ({

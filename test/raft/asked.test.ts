@@ -138,7 +138,7 @@ describe('a proposal that is to be forwarded', () => {
     expect(refusals(bench)).toEqual([[1, { reason: 'transferring' }]])
     refuse(1, 1)
     expect(refusals(bench)).toEqual([])
-    expect(underWay(bench)).toEqual({ proposals: 1, forwardedBytes: 54 })
+    expect(underWay(bench)).toEqual({ proposals: 1, proposedBytes: 54, forwardedBytes: 54 })
   })
 })
 
@@ -515,6 +515,7 @@ test('what is under way at a leader is told, and is nothing at rest', () => {
   const bytes = 57
   expect(underWay(bench)).toEqual({
     proposals: 1,
+    proposedBytes: bytes,
     readers: 1,
     pendingWrites: 1,
     uncommittedEntries: 1,

@@ -34,7 +34,7 @@ describe('at the origin', () => {
   test('a committed entry under its name, boot and term is the proposal, whatever its seq', () => {
     const seqs = [1, 255, 256, 65_536, 2 ** 24, 2 ** 32 - 1, 2 ** 32, 2 ** 40, 2 ** 48 - 1]
     const outcomes = outcomesAt(1)
-    for (const seq of seqs) outcomes.appended(seq, asTerm(1))
+    for (const seq of seqs) outcomes.appended(proposal(seq), asTerm(1))
     expect(outcomes.size).toBe(seqs.length)
     for (const [at, seq] of seqs.entries()) {
       expect(handedOut(outcomes, entry(at + 1, 1, textFrame(SELF, BOOT, seq, '')))).toEqual([
@@ -47,7 +47,7 @@ describe('at the origin', () => {
 
   test('an entry of another replica, another boot or another term is not', () => {
     const outcomes = outcomesAt(2)
-    outcomes.appended(7, asTerm(2))
+    outcomes.appended(proposal(7), asTerm(2))
     const others = [
       entry(1, 2, textFrame(asReplicaId('258'), BOOT, 7, '')),
       entry(2, 2, textFrame(asReplicaId('1'), BOOT, 7, '')),
@@ -62,9 +62,9 @@ describe('at the origin', () => {
 
   test('an entry of a newer term supersedes what was meant for older ones, and nothing else', () => {
     const outcomes = outcomesAt(2)
-    outcomes.appended(1, asTerm(2))
+    outcomes.appended(proposal(1), asTerm(2))
     outcomes.forwarded(proposal(2), asTerm(3))
-    outcomes.appended(3, asTerm(4))
+    outcomes.appended(proposal(3), asTerm(4))
     expect(handedOut(outcomes, entry(1, 2, textFrame(SELF, BOOT, 9, '')))).toEqual([])
     // Written under a term that is not its own: the proposal of that seq is still open.
     expect(handedOut(outcomes, entry(2, 3, textFrame(SELF, BOOT, 3, '')))).toEqual([
@@ -80,7 +80,7 @@ describe('at the origin', () => {
 
   test('what a snapshot may have hidden is unknown; what was meant for a later term stays open', () => {
     const outcomes = outcomesAt(1)
-    outcomes.appended(1, asTerm(1))
+    outcomes.appended(proposal(1), asTerm(1))
     outcomes.forwarded(proposal(2, 'abc'), asTerm(2))
     outcomes.forwarded(proposal(3), asTerm(3))
     const into: ProposalOutcome[] = []
@@ -95,22 +95,25 @@ describe('at the origin', () => {
     expect(outcomes.size).toBe(1)
   })
 
-  test('the bytes of what was forwarded are counted until its outcome is known', () => {
+  test('bytes are counted until the outcome is known, those of what was forwarded apart', () => {
     const outcomes = outcomesAt(1)
     const [small, large] = [proposal(1, 'a'), proposal(2, 'abcdef')]
     outcomes.forwarded(small, asTerm(1))
     outcomes.forwarded(large, asTerm(1))
-    outcomes.appended(3, asTerm(1))
+    const own = proposal(3)
+    outcomes.appended(own, asTerm(1))
     expect(outcomes.forwardedBytes).toBe(small.frame.length + large.frame.length)
+    expect(outcomes.bytes).toBe(small.frame.length + large.frame.length + own.frame.length)
     expect(outcomes.refused(1, asTerm(1))).toBe(true)
     expect(outcomes.forwardedBytes).toBe(large.frame.length)
-    handedOut(outcomes, entry(1, 1, large.frame), entry(2, 1, textFrame(SELF, BOOT, 3, '')))
-    expect([outcomes.forwardedBytes, outcomes.size]).toEqual([0, 0])
+    expect(outcomes.bytes).toBe(large.frame.length + own.frame.length)
+    handedOut(outcomes, entry(1, 1, large.frame), entry(2, 1, own.frame))
+    expect([outcomes.bytes, outcomes.forwardedBytes, outcomes.size]).toEqual([0, 0, 0])
   })
 
   test('a refusal counts for what was forwarded to that leader and is open', () => {
     const outcomes = outcomesAt(1)
-    outcomes.appended(1, asTerm(2))
+    outcomes.appended(proposal(1), asTerm(2))
     outcomes.forwarded(proposal(2), asTerm(2))
     expect(outcomes.refused(1, asTerm(2))).toBe(false)
     expect(outcomes.refused(2, asTerm(1))).toBe(false)
@@ -125,7 +128,7 @@ describe('at the origin', () => {
     const outcomes = outcomesAt(1)
     const may = (seq: number, term: number): boolean => outcomes.mayForward(seq, asTerm(term))
     outcomes.forwarded(proposal(4), asTerm(2))
-    outcomes.appended(5, asTerm(2))
+    outcomes.appended(proposal(5), asTerm(2))
     expect([may(3, 2), may(4, 2), may(5, 2), may(4, 3), may(3, 1), may(5, 1)]).toEqual([
       false,
       false,

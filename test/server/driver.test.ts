@@ -53,23 +53,30 @@ test('nothing is answered before a majority has it on disk', () => {
   expect(cluster.time.now - start).toBeGreaterThan(100)
 })
 
-test('no more is on its way to the leader than what the answers to its heartbeats can wait for, and all of it comes', () => {
-  const cluster = SimulatedCluster.formed(3)
-  const { follower } = cluster
-  const value = 'x'.repeat(512 * 1024)
-  const puts = Array.from({ length: 20 }, (_, i) => follower.put(`k${i}`, value))
-  let most = 0
-  cluster.until(() => {
-    most = Math.max(most, follower.running.inspect()['raft.forwardedBytes'] ?? 0)
-    return puts.every(({ result }) => result !== undefined)
-  })
-  expect(puts.map(({ code }) => code)).toEqual(puts.map(() => 'ok'))
-  expect(most).toBeLessThan(driverLimits.forwardBytesMax + 2 * value.length)
-  expect(follower.running.inspect()).toMatchObject({ 'proposals.fresh': 0, 'raft.forwardedBytes': 0 })
-})
+test.each(['leading', 'follower'] as const)(
+  'of the changes of one node no more is under way than others can wait behind, and all of them come (%s)',
+  (role) => {
+    const cluster = SimulatedCluster.formed(3)
+    const node = cluster[role]
+    const value = 'x'.repeat(512 * 1024)
+    const puts = Array.from({ length: 20 }, (_, i) => node.put(`k${i}`, value))
+    const underWay = (name: string): number => node.running.inspect()[name] ?? 0
+    const most = { 'raft.proposedBytes': 0, 'raft.uncommittedBytes': 0 }
+    cluster.until(() => {
+      for (const name of ['raft.proposedBytes', 'raft.uncommittedBytes'] as const)
+        most[name] = Math.max(most[name], underWay(name))
+      return puts.every(({ result }) => result !== undefined)
+    })
+    expect(puts.map(({ code }) => code)).toEqual(puts.map(() => 'ok'))
+    const max = driverLimits.proposedBytesMax + 2 * value.length
+    expect(most['raft.proposedBytes']).toBeLessThan(max)
+    expect(most['raft.uncommittedBytes']).toBeLessThan(max)
+    expect(['proposals.fresh', 'raft.proposedBytes', 'raft.forwardedBytes'].map(underWay)).toEqual([0, 0, 0])
+  },
+)
 
 test('what was held back when the leader was lost is told that there is none', () => {
-  const cluster = SimulatedCluster.formed(3, { limits: { forwardBytesMax: 1 } })
+  const cluster = SimulatedCluster.formed(3, { limits: { proposedBytesMax: 1 } })
   const { follower } = cluster
   cluster.isolate(follower)
   const sent = follower.put('sent', 'v', 4000)

@@ -20,11 +20,13 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M486',
-    title: 'what was held back for want of room on the way to the leader waits on when there is some',
+    title: 'what was held back since enough is under way waits on when that is done',
     why: 'Where nothing else is asked for it runs out of time.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: DRIVER_TESTS,
-    edits: [edit(DRIVER, '    if (this.#proposals.isHeldBack && this.#forwardRoom > 0) this.#wake()\n', '')],
+    edits: [
+      edit(DRIVER, '    if (this.#proposals.isHeldBack && this.#roomToPropose > 0) this.#wake()\n', ''),
+    ],
   },
   {
     id: 'M487',
@@ -56,8 +58,8 @@ export const REST: readonly Mutant[] = [
     edits: [
       edit(
         OUTCOMES,
-        '    if (forwarded !== undefined) this.#forwardedBytes -= forwarded.frame.length\n',
-        '    if (forwarded !== undefined && seq < 0) this.#forwardedBytes -= forwarded.frame.length\n',
+        '    if (forwarded !== undefined) this.#forwardedBytes -= bytes\n',
+        '    if (forwarded !== undefined && seq < 0) this.#forwardedBytes -= bytes\n',
       ),
     ],
   },
