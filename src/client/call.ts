@@ -46,6 +46,8 @@ export interface CallContext {
   readonly onAnswer: (answer: Answer) => string | undefined
   /** An endpoint did not answer. */
   readonly onFailure: () => void
+  /** Whether another endpoint may be asked as well because one keeps silent. */
+  readonly mayHedge: () => boolean
   /** Registers a way to end the call early (the client is closed); returns how to take it back. */
   readonly onClose: (end: () => void) => () => void
 }
@@ -156,14 +158,25 @@ class Progress {
         await this.#lastNews(leftMs)
         continue
       }
-      const busy = new Set([...this.#tried, ...this.#underway.keys(), ...this.#foreign.keys()])
-      const endpoint = this.#context.endpoints.pick(busy, performance.now())
+      const endpoint = this.#context.endpoints.pick(this.#busy, performance.now())
       if (endpoint === undefined) {
         await this.#afterRound(leftMs)
         continue
       }
       await this.#waitFor(endpoint, this.#ask(endpoint))
     }
+  }
+
+  /** Not to be asked now. */
+  get #busy(): ReadonlySet<Endpoint> {
+    return new Set([...this.#tried, ...this.#underway.keys(), ...this.#foreign.keys()])
+  }
+
+  /** Whether the one that keeps silent is waited for no longer alone. Only a second copy of the request has a price. */
+  #mayAskAnother(silent: Exchange): boolean {
+    if (this.#call.kind === 'bare' || !silent.isConnected()) return true
+    const busy = this.#busy
+    return this.#context.endpoints.all.every((endpoint) => busy.has(endpoint)) || this.#context.mayHedge()
   }
 
   /** Sooner than the deadline as long as no endpoint has accepted a connection. */
@@ -200,7 +213,11 @@ class Progress {
         const heardAt = exchange.heardAt()
         // Over a slow connection a large answer takes long: asked for twice it takes twice as long.
         if (heardAt > since) bePatient(heardAt + this.#patienceMs - performance.now(), heardAt)
-        else loseHope()
+        else if (this.#mayAskAnother(exchange)) loseHope()
+        else {
+          endpoint.failed(performance.now())
+          bePatient(this.#patienceMs, heardAt)
+        }
       })
     }
     bePatient(this.#patienceMs, exchange.heardAt())

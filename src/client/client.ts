@@ -34,6 +34,7 @@ import {
 import { type Endpoint, Endpoints } from './endpoints.ts'
 import { AbortedError, QuorateError, UnavailableError, type Written } from './errors.ts'
 import { Transport } from './exchange.ts'
+import { Hedges } from './hedges.ts'
 import { type Interruption, pages, rangePath, streamed } from './list.ts'
 import { QUESTION, Questions } from './questions.ts'
 import { Turns } from './turns.ts'
@@ -90,6 +91,7 @@ export class Client {
   readonly #transport = new Transport()
   readonly #questions = new Questions(this.#transport)
   readonly #turns: Turns
+  readonly #hedges: Hedges
   readonly #callsMax: number
   readonly #timeoutMs: number
   readonly #unreachableAfterMs: number | undefined
@@ -113,6 +115,7 @@ export class Client {
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#callsMax = options.callsMax ?? CALLS_MAX
     this.#turns = new Turns(this.#callsMax)
+    this.#hedges = new Hedges(this.#callsMax)
     this.#unreachableAfterMs = options.unreachableAfterMs
     this.#discover = options.discover ?? true
     this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
@@ -353,6 +356,7 @@ export class Client {
       const context = { ...this.#context(endpoints, onAnswer), transport: this.#transport }
       return await perform(call, context)
     } finally {
+      this.#hedges.callEnded()
       this.#turns.giveAfter(performance.now() - startedAt - waitedMs)
     }
   }
@@ -399,6 +403,7 @@ export class Client {
         return otherCluster
       },
       onFailure: () => this.#hastenDiscovery(),
+      mayHedge: () => this.#hedges.take(),
       onClose: (end) => this.#whenClosed(end),
     }
   }

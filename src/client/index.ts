@@ -9,6 +9,7 @@
 //
 //   client.ts     the calls; what the client remembers: the cluster's id, the highest revision seen, its idempotency tokens
 //   turns.ts      how many calls are under way at a time; the others wait for their turn
+//   hedges.ts     how many of them may be sent to a second node since the first keeps silent
 //   call.ts       one call: whom to ask, when to ask another as well, when to try again, when never to
 //   verdict.ts    what to say of a call that failed, and whether it may have been applied
 //   endpoints.ts  round robin with a circuit breaker per endpoint

@@ -69,6 +69,53 @@ describe('another endpoint is asked', () => {
     }
   })
 
+  test.each(['read', 'keyed'] as const)('as soon as that is allowed: a %s call', async (kind) => {
+    const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
+    const startedAt = performance.now()
+    const isPassedOver: boolean[] = []
+    scene.mayHedge = () => {
+      queueMicrotask(() => isPassedOver.push(scene.endpoints.all[0]?.allows(performance.now()) === false))
+      return performance.now() - startedAt >= 1_200
+    }
+    expect((await scene.run({ kind, timeoutMs: 5_000 })).ms).toBe(1_500)
+    // Other calls had better begin elsewhere meanwhile.
+    expect(isPassedOver.slice(0, 2)).toEqual([true, true])
+    expect((await scene.run({ kind, timeoutMs: 5_000 })).ms).toBe(0)
+    expect(order(scene)).toEqual([0, 1, 1])
+  })
+
+  test('not at all when that is not allowed, but an answer late counts', async () => {
+    for (const afterMs of [900, 4_900]) {
+      const scene = new Scene(2, () => ({ afterMs, result: OK }))
+      scene.mayHedge = () => false
+      expect((await scene.run({ timeoutMs: 5_000 })).ms).toBe(afterMs)
+      expect(order(scene)).toEqual([0])
+    }
+  })
+
+  test('which is asked for when there is another', async () => {
+    for (const count of [1, 2, 3]) {
+      const scene = new Scene(count, () => ({ afterMs: 4_000, result: OK }))
+      let asked = 0
+      scene.mayHedge = () => {
+        asked += 1
+        return true
+      }
+      await scene.run({ timeoutMs: 5_000 })
+      expect(asked).toBe(count - 1)
+    }
+  })
+
+  test('whether that is allowed or not, when the first has not accepted the connection, refuses or is cut', async () => {
+    for (const fate of [OFF, { result: NO_LEADER }, { result: CUT }]) {
+      const scene = new Scene(2, (at) => (at === 0 ? fate : { result: OK }))
+      scene.mayHedge = () => {
+        throw new Error('asked')
+      }
+      for (const kind of ['read', 'keyed'] as const) expect((await scene.run({ kind })).answer).toBeDefined()
+    }
+  })
+
   test('with the time that is left, and the node is told a little less', async () => {
     const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
     await scene.run({ timeoutMs: 5_000, path: '/v1/kv/a' })

@@ -57,6 +57,7 @@ class Scene {
         transport: { exchange: (endpoint) => this.#exchange(endpoint) },
         onAnswer: () => undefined,
         onFailure: () => {},
+        mayHedge: () => true,
         onClose: () => () => {},
       },
     )

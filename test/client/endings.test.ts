@@ -82,6 +82,7 @@ test('a write whose answer comes when it has been given up may have been applied
       transport: { exchange },
       onAnswer: () => undefined,
       onFailure: () => {},
+      mayHedge: () => true,
       onClose: () => () => {},
     },
   )

@@ -35,7 +35,12 @@ async function lastTryBeforeEnd(
     const result = Promise.resolve(each)
     return { result, isConnected: () => false, heardAt: () => 0, cancel: () => {} }
   }
-  const context = { onAnswer: () => undefined, onFailure: () => {}, onClose: () => () => {} }
+  const context = {
+    onAnswer: () => undefined,
+    onFailure: () => {},
+    mayHedge: () => true,
+    onClose: () => () => {},
+  }
   const endpoints = new Endpoints(['http://127.0.0.1:1', 'http://127.0.0.1:2'])
   const ended = perform({ ...CALL, ...call, startedAt }, { endpoints, transport: { exchange }, ...context })
   const settled = ended.catch((error: unknown) => error)
@@ -102,7 +107,12 @@ test('a node that asked to be left alone is left alone that long, also when anot
     const result = isBusy ? Promise.resolve(overloaded) : cut
     return { result, isConnected: () => true, heardAt: () => 0, cancel: () => {} }
   }
-  const context = { onAnswer: () => undefined, onFailure: () => {}, onClose: () => () => {} }
+  const context = {
+    onAnswer: () => undefined,
+    onFailure: () => {},
+    mayHedge: () => true,
+    onClose: () => () => {},
+  }
   const call = { ...CALL, kind: 'read', timeoutMs: 8_000, unreachableAfterMs: 8_000, startedAt } as const
   const endpoints = new Endpoints([BUSY, 'http://127.0.0.1:2'], () => 0)
   const settled = perform(call, { endpoints, transport: { exchange }, ...context }).catch(

@@ -44,6 +44,7 @@ export class Scene {
   readonly asked: Asked[] = []
   readonly cancelled: number[] = []
   failures = 0
+  mayHedge = () => true
   close = () => {}
   onAnswer: CallContext['onAnswer'] = () => undefined
   /** Where something of the call is listened for: none when it has ended. */
@@ -73,6 +74,7 @@ export class Scene {
       transport: { exchange: (...args) => this.#exchange(startedAt, ...args) },
       onAnswer: (answer) => this.onAnswer(answer),
       onFailure: () => void this.failures++,
+      mayHedge: () => this.mayHedge(),
       onClose: (end) => {
         this.close = end
         this.listeners += 1

@@ -15,6 +15,7 @@ const STRANGE = 'test/client/strange-answers.test.ts'
 const LIST = 'src/client/list.ts'
 const TURNS = 'src/client/turns.ts'
 const TURNS_TEST = 'test/client/turns.test.ts'
+const HEDGES = 'test/client/hedges.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -643,5 +644,29 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
     edits: [edit('src/client/exchange.ts', '          heardAt = performance.now()\n', '')],
+  },
+  {
+    id: 'M656',
+    title: 'every call that is slow is asked of all nodes',
+    why: 'A cluster that was late for a moment gets three copies of everything, and stays late for as long as the load lasts.',
+    layers: UNIT,
+    tests: [HEDGES],
+    edits: [
+      edit('src/client/hedges.ts', 'if (this.#tokens < 1) return false', 'if (this.#max < 1) return false'),
+    ],
+  },
+  {
+    id: 'M657',
+    title: 'a node that keeps silent is not passed over by other calls while no call may be asked twice',
+    why: 'All wait for a node that hangs.',
+    layers: UNIT,
+    tests: ['test/client/call.test.ts'],
+    edits: [
+      edit(
+        CALL,
+        '          endpoint.failed(performance.now())\n          bePatient(',
+        '          bePatient(',
+      ),
+    ],
   },
 ]
