@@ -678,4 +678,18 @@ export const HTTP_FRONT: readonly Mutant[] = [
       edit(`${HTTP}/server.ts`, " && operation !== 'other'\n    if (!mayRefuse", '\n    if (!mayRefuse'),
     ],
   },
+  {
+    id: 'M587',
+    title: 'a PUT with prev takes room for the largest record that there may be',
+    why: 'Of 22 that come at once to a node with nothing else to do, one is refused as overloaded.',
+    layers: UNIT,
+    tests: ['test/server/http/keys.int.test.ts'],
+    edits: [
+      edit(
+        `${HTTP}/keys.ts`,
+        'ESCAPED_BYTES_MAX * stored.length',
+        'ESCAPED_BYTES_MAX * Math.max(stored.length, 1 << 20)',
+      ),
+    ],
+  },
 ]

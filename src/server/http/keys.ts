@@ -28,8 +28,8 @@ export const DELETE_PARAMETERS = { timeout }
 
 const KEY_PATH = '/v1/kv/'
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
-/** In JSON a byte may take six. */
-const RECORD_BYTES_MAX = 6 * SETTING_RULES.valueBytesMax.max
+/** Of one byte, in JSON. */
+const ESCAPED_BYTES_MAX = 6
 
 /** `key`, however it is escaped. */
 const isKeyPair = (pair: string): boolean => /^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/.test(pair)
@@ -83,7 +83,7 @@ export function putKey(node: NodeApi, backlog: Backlog, asked: ApiRequest, respo
   const request = putRequest(asked)
   const { command } = request
   const withPrev = command.kind === 'put' && command.prev
-  const answer = withPrev ? holding(backlog, respond) : respond
+  const answer = withPrev ? holding(backlog, respond, node.get(dataKey(command.key))) : respond
   const put = answering(answer, () =>
     propose(node, asked, request, answer, (outcome, more) => {
       if (outcome.kind !== 'put') throw unexpected(outcome)
@@ -96,15 +96,20 @@ export function putKey(node: NodeApi, backlog: Backlog, asked: ApiRequest, respo
   put(undefined)
 }
 
-/** The answer to a change is never refused, so room for a large one is taken before. Throws `Refused`. */
-function holding(backlog: Backlog, respond: Respond): Respond {
+/**
+ * The answer to a change is never refused, so room for a large one is taken before. Throws `Refused`. What is stored now tells how much: what others put
+ * there meanwhile is no more than may be under way.
+ */
+function holding(backlog: Backlog, respond: Respond, stored: Uint8Array = NOTHING): Respond {
   const hold = backlog.hold()
-  hold.grow(RECORD_BYTES_MAX)
+  hold.grow(ESCAPED_BYTES_MAX * stored.length)
   return (answer) => {
     hold.release()
     respond(answer)
   }
 }
+
+const NOTHING = new Uint8Array()
 
 export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
   const { key } = readTarget(asked, DELETE_PARAMETERS)

@@ -93,6 +93,40 @@ describe('PUT', () => {
     expect((await ask('PUT', '/v1/kv/a?prev=false', { body: '' })).json).not.toHaveProperty('prev')
   })
 
+  test('answers with the record before however many ask at once, unless their records are large', async () => {
+    const MiB = 1 << 20
+    const { ask, node, http } = await serve({ limits: { answersBytesMax: 13 * MiB } })
+    node.put('small', 'x')
+    node.put('large', Buffer.alloc(MiB))
+    for (const [key, asked, taken] of [
+      ['small', 100, 100],
+      ['large', 3, 2],
+    ] as const) {
+      // None is answered before all have been asked, but for those that are refused.
+      let refused = 0
+      const held: (() => void)[] = []
+      const answers = await new Promise<Promise<number>[]>((resolve) => {
+        const check = (): void => {
+          if (held.length + refused === asked) resolve(all)
+        }
+        node.hold = (go) => {
+          held.push(go)
+          check()
+        }
+        const all = Array.from({ length: asked }, async () => {
+          const { status } = await ask('PUT', `/v1/kv/${key}?prev`)
+          if (status !== 200) refused++
+          check()
+          return status
+        })
+      })
+      for (const go of held) go()
+      expect((await Promise.all(answers)).filter((status) => status === 200)).toHaveLength(taken)
+      expect(refused).toBe(asked - taken)
+    }
+    expect(http.inspect().answerBytes).toBe(0)
+  })
+
   test('refuses parameters that do not exist, or not yet', async () => {
     const { ask } = await serve()
     for (const query of ['lease=5', 'consistency=stale', 'x', 'revision=3', 'keys_only'])
@@ -553,6 +587,7 @@ describe('what the node answers', () => {
 
   test('room for the record before is given back when the node fails in the middle', async () => {
     const { ask, node, http } = await serve()
+    node.put('a', 'x')
     node.propose = () => {
       throw new Error('out of order')
     }
