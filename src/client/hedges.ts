@@ -5,11 +5,11 @@
 // A token bucket, as retry budgets are: full at first, so that every call that is under way when a node is lost finds another one.
 
 /** Tokens that each call brings: in the long run one in twenty is asked twice. */
-const TOKENS_PER_CALL = 0.05
+export const TOKENS_PER_CALL = 0.05
 /** And those that time brings: as many as the circuit breaker of a node that hangs needs for its probes. */
-const TOKENS_PER_SECOND = 1
+export const TOKENS_PER_SECOND = 1
 /** Of clients with few calls under way. */
-const TOKENS_MIN = 32
+export const TOKENS_MIN = 32
 
 export class Hedges {
   readonly #max: number
