@@ -20,7 +20,8 @@
 // kind is final (first-error.ts), since after one that failed LevelDB acknowledges writes that it then loses.
 //
 // Snapshots are pages of a scan (snapshot-source.ts); received, they fill a generation of rows of their own (staged-snapshot.ts) that one
-// batch makes the state. Rows of generations left behind go in slices (garbage.ts).
+// batch makes the state. Rows of generations left behind go in slices (garbage.ts). What was deleted
+// gives its room back piece by piece when the disk has little (compaction.ts).
 //
 // The store reaches LevelDB through one small interface (engine.ts), and the simulator runs it on another engine: what is proved there of the log,
 // the layers, generations and batches holds for LevelDB as far as it writes a synced batch whole or not at all.

@@ -3,6 +3,7 @@
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
+import { nextPiece, PIECE_BYTES } from './compaction.ts'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from './engine.ts'
 import { asError, hasCode } from './errors.ts'
 import { quarantine, quarantineOf } from './quarantine.ts'
@@ -33,12 +34,13 @@ export const levelLimits: LevelLimits = {
 /** Bytes that one step of a scan reads ahead on LevelDB's thread. */
 const SCAN_BYTES = 256 * KiB
 
-/** No key of the store begins with 255. */
-const [FIRST_KEY, BEHIND_ALL_KEYS] = [Uint8Array.of(0), Uint8Array.of(255)]
+/** No key of the store is as small. */
+const FIRST_KEY = Uint8Array.of(0)
 
 /** On Node the package is LevelDB itself; its types name only what browsers have too. */
 export type Database = Level<Uint8Array, Uint8Array> & {
   compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
+  getProperty(property: string): string
 }
 
 /** The code of errors when somebody has the directory open. */
@@ -118,11 +120,15 @@ export class LevelEngine implements Engine {
   readonly #db: Database
   readonly #dir: string
   readonly #watermark: Watermark
+  readonly #pieceBytes: number
   #sequence: number
   #heldTo: number
+  #isClosed = false
 
-  /** As verified before LevelDB was opened. */
-  constructor(db: Database, dir: string, watermark: Watermark, { sequence, heldTo }: Extent) {
+  /** `extent`: as verified before LevelDB was opened. `pieceBytes`: compacted at once. */
+  constructor(db: Database, dir: string, watermark: Watermark, extent: Extent, pieceBytes = PIECE_BYTES) {
+    const { sequence, heldTo } = extent
+    this.#pieceBytes = pieceBytes
     this.#db = db
     this.#dir = dir
     this.#watermark = watermark
@@ -189,13 +195,26 @@ export class LevelEngine implements Engine {
   }
 
   compact(done: (error: Error | undefined) => void): void {
-    this.#db.compactRange(FIRST_KEY, BEHIND_ALL_KEYS).then(
+    this.#compactPieces().then(
       () => done(undefined),
       (error: unknown) => done(asError(error)),
     )
   }
 
+  async #compactPieces(): Promise<void> {
+    // Nothing lies there: what is in memory becomes a table.
+    await this.#db.compactRange(FIRST_KEY, FIRST_KEY)
+    let after: Uint8Array = FIRST_KEY
+    while (!this.#isClosed) {
+      const piece = nextPiece(this.#db.getProperty('leveldb.sstables'), after, this.#pieceBytes)
+      if (piece === undefined) return
+      await this.#db.compactRange(...piece)
+      after = piece[1]
+    }
+  }
+
   close(done: (error: Error | undefined) => void): void {
+    this.#isClosed = true
     this.#watermark.close()
     this.#db.close().then(
       () => done(undefined),

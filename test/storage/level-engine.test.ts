@@ -1,6 +1,6 @@
 // LevelDB as an engine: how it is opened and kept to one owner, and that every failure is told to whoever asked.
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { Scan } from '../../src/storage/engine.ts'
@@ -156,6 +156,41 @@ test('a scan that is left open keeps no older versions of keys, of which LevelDB
   await put('w', '3')
   expect(readdirSync(dir).filter((name) => name.endsWith('.ldb'))).toHaveLength(2)
   expect(engine.get(bytes('a'))?.[0]).toBe(bytes('2')[0])
+})
+
+test('everything is compacted in pieces: what was written lately takes no more with it than lies beneath one', async () => {
+  const MiB = 1024 * 1024
+  createWatermark(dir, 0)
+  const db = await createDatabase(dir, { ...levelLimits, maxFileSize: MiB, writeBufferSize: MiB / 16 })
+  onTestFinished(() => db.close())
+  const engine = new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 }, MiB)
+  const compact = (): Promise<unknown> => new Promise((resolve) => engine.compact(resolve))
+  const keys = Array.from({ length: 400 }, (_, at) => Uint8Array.of(1, at >> 8, at))
+  const put = async (some: readonly Uint8Array[], size: number): Promise<void> => {
+    const batch = engine.batch()
+    for (const key of some) batch.put(key, Buffer.alloc(size, 'x'))
+    expect(await new Promise((resolve) => engine.write(batch, resolve))).toBeUndefined()
+  }
+  for (let at = 0; at < keys.length; at += 10) await put(keys.slice(at, at + 10), MiB / 10)
+  expect(await compact()).toBeUndefined()
+  const before = readFileSync(join(dir, 'LOG'), 'latin1').length
+  await put(
+    keys.filter((_, at) => at % 10 === 0),
+    1,
+  )
+  expect(await compact()).toBeUndefined()
+  const lines = readFileSync(join(dir, 'LOG'), 'latin1').slice(before)
+  const sizes = [...lines.matchAll(/Compacted .* => ([0-9]+) bytes/g)].map(([, size]) => Number(size))
+  // All of it, but of 40 MiB no more than a third at once.
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeGreaterThan(35 * MiB)
+  expect(Math.max(...sizes)).toBeLessThan(14 * MiB)
+  const levels = db.getProperty('leveldb.sstables').match(/--- level [0-9] ---\n(?= )/g)
+  expect(levels).toHaveLength(1)
+  // The end does not wait for all of them.
+  await put(keys, 1)
+  const ended = compact()
+  expect(await new Promise((resolve) => engine.close(resolve))).toBeUndefined()
+  await ended
 })
 
 test('a directory in the place of a file is an error, and is none any more when it is gone', async () => {

@@ -864,4 +864,12 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/row-filter.test.ts'],
     edits: [edit('src/storage/row-filter.ts', 'const fault = error ?? unread', 'const fault = error')],
   },
+  {
+    id: 'M565',
+    title: 'everything is compacted at once',
+    why: 'LevelDB takes several small tables together with all that lies between them a level below, as much as the whole database: a disk with little room is full, and the node ends. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/level-engine.test.ts'],
+    edits: [edit('src/storage/compaction.ts', 'if (bytes >= pieceBytes) return', 'if (bytes < 0) return')],
+  },
 ]

@@ -1,0 +1,63 @@
+// Compacting everything, piece by piece. Told to compact all keys at once, LevelDB takes several small tables of a level together with all that lies
+// between the first and the last of them one level below: where little was written since the last time, that is the whole database, written
+// anew before any of it is deleted. Of a piece it takes what the few tables that reach into it lie over.
+
+import { prefixed } from './keys.ts'
+
+/** So much of the deepest level is one piece. What LevelDB takes with it may be some times as much. */
+export const PIECE_BYTES = 16 * 1024 * 1024
+
+interface Table {
+  readonly level: number
+  readonly bytes: number
+  readonly smallest: Uint8Array
+  readonly largest: Uint8Array
+}
+
+/** Both bounds included. */
+export type Piece = readonly [first: Uint8Array, last: Uint8Array]
+
+/**
+ * What is to be compacted next, behind the key `after`; undefined: nothing is left. `sstables`: LevelDB's property of this name, as it is now.
+ * Keys that it does not tell exactly only make pieces of another size.
+ */
+export function nextPiece(sstables: string, after: Uint8Array, pieceBytes: number): Piece | undefined {
+  const from = prefixed(after, Uint8Array.of(0))
+  const tables = tablesOf(sstables).filter(({ largest }) => Buffer.compare(largest, from) >= 0)
+  const deepest = tables.reduce((level, table) => Math.max(level, table.level), 1)
+  const upper = tables.filter(({ level }) => level < deepest)
+  if (upper.length === 0) return undefined
+  // Where nothing lies over the deepest level there is nothing to do.
+  const begin = later(from, upper.map(({ smallest }) => smallest).reduce(earlier))
+  const end = upper.map(({ largest }) => largest).reduce(later)
+  let bytes = 0
+  for (const { level, bytes: more, largest } of tables) {
+    if (level !== deepest || Buffer.compare(largest, begin) < 0) continue
+    bytes += more
+    if (bytes >= pieceBytes) return [begin, earlier(largest, end)]
+  }
+  return [begin, end]
+}
+
+const earlier = (a: Uint8Array, b: Uint8Array): Uint8Array => (Buffer.compare(a, b) <= 0 ? a : b)
+const later = (a: Uint8Array, b: Uint8Array): Uint8Array => (Buffer.compare(a, b) >= 0 ? a : b)
+
+const TABLE = /^ [0-9]+:([0-9]+)\['(.*)' @ [0-9]+ : [01] \.\. '(.*)' @ [0-9]+ : [01]\]$/
+
+/** In the order of LevelDB: by level, and within one by key. */
+function tablesOf(sstables: string): Table[] {
+  let level = 0
+  return sstables.split('\n').flatMap((line) => {
+    level = Number(/^--- level ([0-9]+) ---$/.exec(line)?.[1] ?? level)
+    const [, bytes, smallest, largest] = TABLE.exec(line) ?? []
+    if (bytes === undefined || smallest === undefined || largest === undefined) return []
+    return [{ level, bytes: Number(bytes), smallest: keyOf(smallest), largest: keyOf(largest) }]
+  })
+}
+
+/** What is not printable is told as `\x00`. */
+const keyOf = (told: string): Uint8Array =>
+  Buffer.from(
+    told.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  )
