@@ -646,7 +646,9 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Unless they had better wait for company. */
   #handIn(): void {
     if (!this.#proposals.hasFresh) return
-    const waitMs = this.#gathering.waitMs(this.#proposals.fresh, this.#proposals.size)
+    const { isHeldBack, fresh, size } = this.#proposals
+    // What was held back has waited, and its company is there.
+    const waitMs = isHeldBack ? 0 : this.#gathering.waitMs(fresh, size)
     if (waitMs > 0) {
       this.#gatherTimer ??= this.#clock.after(waitMs, () => {
         this.#gatherTimer = undefined

@@ -78,7 +78,7 @@ export interface DriverLimits {
 export const driverLimits: DriverLimits = {
   proposalsMax: 20_000,
   proposalBytesMax: 64 * MiB,
-  proposedBytesMax: 2 * MiB,
+  proposedBytesMax: 3 * MiB,
   readsMax: 50_000,
   gatherFrom: 8,
   gatherMsMax: 5,

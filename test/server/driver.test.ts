@@ -75,6 +75,20 @@ test.each(['leading', 'follower'] as const)(
   },
 )
 
+test('what was held back waits for no company once there is room', () => {
+  const cluster = SimulatedCluster.formed(3, {
+    limits: { proposedBytesMax: 1, gatherFrom: 2, gatherMsMax: 1000 },
+  })
+  for (const node of cluster.nodes) node.slowDisk(10)
+  const { leading } = cluster
+  const start = cluster.time.now
+  const puts = Array.from({ length: 20 }, (_, i) => leading.put(`k${i}`, 'v'))
+  cluster.until(() => puts.every(({ result }) => result !== undefined))
+  expect(puts.map(({ code }) => code)).toEqual(puts.map(() => 'ok'))
+  // One write after the other, and each may have missed a batch.
+  expect(cluster.time.now - start).toBeLessThan(20 * 2 * 11)
+})
+
 test('what was held back when the leader was lost is told that there is none', () => {
   const cluster = SimulatedCluster.formed(3, { limits: { proposedBytesMax: 1 } })
   const { follower } = cluster
