@@ -10,7 +10,7 @@
 // While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then: by itself it would keep
 // what was deleted until enough is written, and nothing is. Compacting takes room before it gives some: a hundred MiB, where much was written lately. So
 // with less than half of the reserve left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again. A scan
-// keeps what compactions have replaced: while it is short, one that takes long is ended.
+// keeps what compactions have replaced: while LevelDB compacts everything, or less than half of the reserve is left, one that takes long is ended.
 //
 // A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
 // when somebody else fills the disk.
@@ -82,10 +82,7 @@ export class DiskSpace {
   /** Looks, and then again and again. */
   start(): void {
     this.#look()
-    if (this.#room !== 'enough') {
-      if (!this.#compacting) this.#events.endOldScans()
-      this.#compact()
-    }
+    if (this.#room !== 'enough' && !this.#compacting) this.#makeRoom()
     this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
   }
 
@@ -112,10 +109,14 @@ export class DiskSpace {
     this.#events.changed(room)
   }
 
-  #compact(): void {
-    const now = this.#clock.now()
+  /** Between two compactions scans go on: LevelDB has nothing left to replace, and a snapshot may be what another node needs to have room. */
+  #makeRoom(): void {
     const isRoom = this.#freeBytes >= this.#limits.diskReserveBytes / COMPACT_PART
-    if (this.#compacting || now < this.#compactAt || !isRoom) return
+    if (!isRoom) this.#events.endOldScans()
+    else if (this.#clock.now() >= this.#compactAt) this.#compact()
+  }
+
+  #compact(): void {
     this.#compacting = true
     this.#endScans()
     this.#events.compact(() => {

@@ -487,7 +487,13 @@ export const STORAGE: readonly Mutant[] = [
     why: 'LevelDB writes a table before it deletes others. When that fails it takes no write any more, and the node ends once there is room. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
-    edits: [edit('src/server/disk-space.ts', ' || !isRoom) return', ') return')],
+    edits: [
+      edit(
+        'src/server/disk-space.ts',
+        'const isRoom = this.#freeBytes >= this.#limits.diskReserveBytes / COMPACT_PART',
+        'const isRoom = true',
+      ),
+    ],
   },
   {
     id: 'M181',
@@ -813,6 +819,20 @@ export const STORAGE: readonly Mutant[] = [
         STORE,
         'for (const scan of [...this.#oldScans]) scan.end()',
         'for (const scan of this.#oldScans) scan.applied',
+      ),
+    ],
+  },
+  {
+    id: 'M669',
+    title: 'while the disk has little room, no snapshot goes on for more than a second',
+    why: 'All disks are as full: the replica on a larger one, which could lead, is never brought up to date. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [
+      edit(
+        'src/server/disk-space.ts',
+        'if (!isRoom) this.#events.endOldScans()\n    else if (',
+        'this.#events.endOldScans()\n    if (isRoom && ',
       ),
     ],
   },
