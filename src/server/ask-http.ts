@@ -3,6 +3,7 @@
 
 import { Agent, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'
+import { lookup } from './lookup.ts'
 
 const agent = new Agent({ keepAlive: false })
 const secureAgent = new SecureAgent({ keepAlive: false })
@@ -29,8 +30,8 @@ export function askHttp(url: string, { method = 'GET', body, timeoutMs }: HttpQu
         ? {}
         : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
     const outgoing = url.startsWith('https:')
-      ? requestHttps(url, { agent: secureAgent, method, headers })
-      : requestHttp(url, { agent, method, headers })
+      ? requestHttps(url, { agent: secureAgent, method, headers, lookup })
+      : requestHttp(url, { agent, method, headers, lookup })
     const timer = setTimeout(
       () => outgoing.destroy(new Error(`no answer within ${Math.round(timeoutMs)} ms`)),
       timeoutMs,

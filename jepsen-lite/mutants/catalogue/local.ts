@@ -103,7 +103,7 @@ export const LOCAL: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/ask-http.ts',
-        'requestHttp(url, { agent, method, headers })',
+        'requestHttp(url, { agent, method, headers, lookup })',
         'requestHttp(url, { method, headers })',
       ),
     ],
@@ -468,5 +468,21 @@ export const LOCAL: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/embed/context.vm.test.ts'],
     edits: [edit('src/storage/errors.ts', 'types.isNativeError(thrown)', 'thrown instanceof Error')],
+  },
+  {
+    id: 'M636',
+    title: 'each attempt to reach a peer looks up its name for itself',
+    why: 'with a nameserver that does not answer the lookup takes longer than the attempt: no peer is ever reached again',
+    layers: UNIT,
+    tests: ['test/server/tcp/handshake.int.test.ts'],
+    edits: [edit('src/server/tcp/wires.ts', 'connect({ ...target, lookup })', 'connect(target)')],
+  },
+  {
+    id: 'M637',
+    title: 'an answer for which nobody has waited is forgotten',
+    why: 'who tries again less often than the lookup takes longer than an attempt never connects: no snapshot reaches a new node',
+    layers: UNIT,
+    tests: ['test/server/lookup.test.ts'],
+    edits: [edit('src/server/lookup.ts', 'now - askedAt > SLOW_MS', 'false')],
   },
 ]

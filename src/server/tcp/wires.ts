@@ -3,6 +3,7 @@
 import { connect, createServer, type Server, Socket } from 'node:net'
 import type { TransportCounters, TransportLimits } from '../links/limits.ts'
 import type { Dialled, Wire, WireOwner, Wires } from '../links/wires.ts'
+import { lookup } from '../lookup.ts'
 import type { ListenAddress, Logger } from '../types.ts'
 import { Connection } from './connection.ts'
 
@@ -51,7 +52,9 @@ export class TcpWires implements Wires {
     const { limits, counters } = this.options
     const target = parseAddress(address)
     const socket =
-      target === undefined ? new Socket().destroy(new Error(`not host:port: ${address}`)) : connect(target)
+      target === undefined
+        ? new Socket().destroy(new Error(`not host:port: ${address}`))
+        : connect({ ...target, lookup })
     let open = true
     const end = (then: () => void): void => {
       if (!open) return

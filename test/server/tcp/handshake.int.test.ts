@@ -5,7 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
 import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
-import type { RefusalFrame, Welcome } from '../../../src/server/links/wires.ts'
+import type { RefusalFrame, Welcome, Wire } from '../../../src/server/links/wires.ts'
 import { nobody } from '../../../src/server/tcp/connection.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import { TcpWires } from '../../../src/server/tcp/wires.ts'
@@ -336,6 +336,29 @@ test('an address that cannot be dialled harms nobody, whether a caller says it o
     await welcomed(await call(a, { greeting: greetingOf({ replicaId: asReplicaId(`${at + 4}`), peer }) }))
   b.network.setPeers([a.member])
   await a.next('connected', ({ greeting }) => greeting.replicaId === b.member.id)
+})
+
+test('a name whose lookup takes longer than an attempt is reached by the next one', async () => {
+  const { address } = await bareListener()
+  const asked: ((error: null, found: LookupAddress[]) => void)[] = []
+  const slow = (_name: string, _options: unknown, done: (typeof asked)[0]) => asked.push(done)
+  const spy = vi.spyOn(dns, 'lookup').mockImplementation(slow as unknown as typeof dns.lookup)
+  onTestFinished(() => spy.mockRestore())
+  const wires = new TcpWires({ limits: TRANSPORT_LIMITS, counters: newCounters(), logger: silent })
+  const failed = (why: string): never => expect.fail(why)
+  const early = () => expect.fail('it was given up')
+  const giveUp = wires.dial(`slow.example:${portOf(address)}`, { connected: early, failed })
+  giveUp()
+  const wire = new Promise<Wire>((reached) => {
+    const connected = (dialled: Wire) => {
+      reached(dialled)
+      return nobody
+    }
+    wires.dial(`slow.example:${portOf(address)}`, { connected, failed })
+  })
+  expect(asked.length).toBe(1)
+  asked[0]?.(null, [{ address: '127.0.0.1', family: 4 }])
+  ;(await wire).close('it was reached')
 })
 
 test('why a name with several addresses cannot be reached is said', async () => {

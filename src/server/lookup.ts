@@ -1,0 +1,46 @@
+// Where the host of a name is. The system looks that up in threads of the process, of which two may be at it, and no lookup can be given up: with a
+// nameserver that does not answer each takes 5 s or more, longer than one attempt to connect has. So an attempt takes the answer to what an earlier one
+// has asked. Each asking for itself, none would ever connect, and the lookups of all other names would wait behind theirs.
+
+import dns, { type LookupAddress } from 'node:dns'
+import type { LookupFunction } from 'node:net'
+
+/** An answer that took longer than this is kept for so long: whoever has asked may have given up, and tries again a little later. */
+const SLOW_MS = 1_000
+const KEEP_MS = 5_000
+
+type Found = (error: Error | null, addresses: readonly LookupAddress[]) => void
+
+/** Of each name: who waits for the answer. */
+const underWay = new Map<string, Found[]>()
+const known = new Map<string, { readonly addresses: readonly LookupAddress[]; readonly until: number }>()
+
+/** For `connect` and `request`. One lookup of a name is under way at a time. */
+export const lookup: LookupFunction = (host, { all, ...options }, done) => {
+  const found: Found = (error, addresses) => {
+    const [first] = addresses
+    if (error !== null || first === undefined) done(error ?? new Error(`${host} has no address`), [])
+    else if (all === true) done(null, [...addresses])
+    else done(null, first.address, first.family)
+  }
+  const before = known.get(host)
+  if (before !== undefined && performance.now() < before.until) {
+    process.nextTick(found, null, before.addresses)
+    return
+  }
+  const waiting = underWay.get(host)
+  if (waiting !== undefined) {
+    waiting.push(found)
+    return
+  }
+  const asking = [found]
+  underWay.set(host, asking)
+  const askedAt = performance.now()
+  dns.lookup(host, { ...options, all: true }, (error, addresses) => {
+    underWay.delete(host)
+    const now = performance.now()
+    if (error === null && now - askedAt > SLOW_MS) known.set(host, { addresses, until: now + KEEP_MS })
+    else known.delete(host)
+    for (const each of asking) each(error, addresses ?? [])
+  })
+}

@@ -1,0 +1,75 @@
+// Names of hosts, with a nameserver that is played here: it answers when the test says so.
+
+import dns, { type LookupAddress } from 'node:dns'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { lookup } from '../../src/server/lookup.ts'
+
+type Answer = (error: Error | null, addresses?: readonly LookupAddress[]) => void
+
+const ADDRESSES = [
+  { address: '10.0.0.1', family: 4 },
+  { address: '::1', family: 6 },
+]
+let asked: { readonly host: string; readonly answer: Answer }[]
+let number = 0
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  asked = []
+  const play = (host: string, _: unknown, answer: Answer): void => void asked.push({ host, answer })
+  vi.spyOn(dns, 'lookup').mockImplementation(play as unknown as typeof dns.lookup)
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+/** What has been asked before stands for the whole process. */
+const newHost = (): string => `n${++number}.example`
+
+const addressesOf = (host: string): Promise<unknown> =>
+  new Promise((resolve) => lookup(host, { all: true }, (error, found) => resolve(error ?? found)))
+
+test('who asks for a name that is being looked up gets that answer, and the next one a new one', async () => {
+  const host = newHost()
+  const both = [addressesOf(host), addressesOf(host)]
+  const other = addressesOf(newHost())
+  expect(asked.map((each) => each.host)).toEqual([host, expect.not.stringContaining(host)])
+  asked[0]?.answer(null, ADDRESSES)
+  expect(await Promise.all(both)).toEqual([ADDRESSES, ADDRESSES])
+  asked[1]?.answer(new Error('no such name'))
+  expect(await other).toEqual(new Error('no such name'))
+  const again = addressesOf(host)
+  asked[2]?.answer(null, ADDRESSES.slice(0, 1))
+  expect(await again).toEqual(ADDRESSES.slice(0, 1))
+})
+
+test('an answer for which whoever asked may not have waited is kept for 5 s', async () => {
+  const host = newHost()
+  const first = addressesOf(host)
+  vi.advanceTimersByTime(2_500)
+  asked[0]?.answer(null, ADDRESSES)
+  await first
+  vi.advanceTimersByTime(4_999)
+  expect(await addressesOf(host)).toEqual(ADDRESSES)
+  expect(asked.length).toBe(1)
+  vi.advanceTimersByTime(1)
+  const late = addressesOf(host)
+  vi.advanceTimersByTime(2_500)
+  asked[1]?.answer(new Error('no such name'))
+  expect(await late).toEqual(new Error('no such name'))
+  void addressesOf(host)
+  expect(asked.length).toBe(3)
+})
+
+test('who wants one address gets the first, or is told that there is none', async () => {
+  const host = newHost()
+  const one = (): Promise<unknown[]> =>
+    new Promise((resolve) => lookup(host, {}, (...given) => resolve(given)))
+  const found = one()
+  asked[0]?.answer(null, ADDRESSES)
+  expect(await found).toEqual([null, '10.0.0.1', 4])
+  const none = one()
+  asked[1]?.answer(null, [])
+  expect((await none)[0]).toEqual(new Error(`${host} has no address`))
+})
