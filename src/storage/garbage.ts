@@ -54,7 +54,9 @@ export class Garbage {
     const scan = this.#engine.scan({ ...rowRange(generation, after), reverse: false, keysOnly: true })
     this.#scan = scan
     scan.next(SLICE_ROWS, (error, pairs, ended) => {
+      if (this.#scan !== scan) return
       scan.finish((unread) => {
+        if (this.#scan !== scan) return
         this.#scan = undefined
         const fault = error ?? unread
         if (fault !== undefined) {
@@ -66,6 +68,12 @@ export class Garbage {
         this.#after = key === undefined ? undefined : { generation, key }
       })
     })
+  }
+
+  /** Nothing is read any more. */
+  close(): void {
+    this.#scan?.close()
+    this.#scan = undefined
   }
 
   /** As many of the keys as there is room for, and always one. */

@@ -498,6 +498,7 @@ class Store implements Storage {
       if (this.#first.error !== undefined) return done(this.#first.error)
       for (const scan of [...this.#scans]) scan.close()
       this.#filter.close()
+      this.#garbage.close()
       this.#engine.close(done)
     })
   }

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Engine, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { Storage } from '../../src/storage/index.ts'
-import { conformance } from './conformance.ts'
+import { conformance, metaOf } from './conformance.ts'
 import { FaultyEngine } from './faulty.ts'
-import { levelReplica } from './replicas.ts'
+import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
 import {
   applied,
   batch,
@@ -17,7 +17,9 @@ import {
   must,
   page,
   scanOf,
+  sinkFor,
   store,
+  stream,
   write,
 } from './samples.ts'
 
@@ -112,4 +114,19 @@ test('LevelDB: what is compacted gives its room back also while the keys of all 
   await compacted(storage)
   expect(bytesOfTablesIn(replica.dir)).toBeLessThan(100_000)
   await closed(storage)
+})
+
+test('LevelDB: to close while rows that a snapshot has replaced are being read is no failure', async () => {
+  const replica = await levelReplica()
+  onTestFinished(() => replica.dispose())
+  const storage = await replica.open()
+  const failures: Error[] = []
+  storage.whenFailed((error) => failures.push(error))
+  const sender = await openDisk(memoryDisk({ hardState: hardState(1, 9), applied: applied(9, 1) }))
+  const source = sender.snapshotSource()
+  await stream(source, must(await sinkFor(storage, source)))
+  const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: false }
+  await store(storage, batch(hardState(1, 9), [write({ snapshot })]))
+  await closed(storage)
+  expect(failures).toEqual([])
 })
