@@ -150,7 +150,7 @@ class Node implements RunningNode {
   }
 
   async start(): Promise<void> {
-    const { peerListen, listen, resolvePeer, allowedHosts = [], corsOrigins = [] } = this.#options
+    const { peerListen, listen, resolvePeer, corsOrigins = [] } = this.#options
     const { identity } = this.#storage
     const { electionMaxMs } = timingOf(this.#options)
     this.#network = await createTcpNetwork({
@@ -173,7 +173,7 @@ class Node implements RunningNode {
       metrics: this.#metrics,
       logger: this.#logger,
       limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
-      allowedHosts,
+      allowedHosts: hostsOf(this.#options),
       corsOrigins,
     })
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
@@ -278,6 +278,12 @@ const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: NodeOpti
   ...driverLimits,
   diskReserveBytes,
 })
+
+/** Clients are told to come to the advertised one. */
+function hostsOf({ allowedHosts = [], advertiseUrl = '' }: NodeOptions): readonly string[] {
+  const advertised = URL.parse(advertiseUrl)
+  return advertised === null ? allowedHosts : [...allowedHosts, advertised.hostname]
+}
 
 const timingOf = ({ timing }: NodeOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
 

@@ -1,6 +1,8 @@
 // What a node refuses before it opens or makes anything.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
@@ -189,3 +191,34 @@ test('a node that nobody can reach from elsewhere, or that nobody knows, says so
   await formatStorage(unknown.dataDir, identity, nothing)
   expect(await started(unknown)).toEqual([expect.stringContaining('start it with --join URL')])
 })
+
+test('a node answers under the name where clients are told to find it', async () => {
+  const port = await freePort()
+  const node = await startNode({
+    ...{ name: 'n1', dataDir: join(parent, 'named'), founding: { kind: 'bootstrap' } },
+    ...{ listen: { ...LOOPBACK, port }, peerListen: LOOPBACK, advertiseUrl: 'http://N1.example:7301' },
+  })
+  onTestFinished(() => node.crash())
+  const statusAs = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const asking = request(
+        { host: LOOPBACK.host, port, path: '/v1/status', headers: { host } },
+        (answer) => {
+          resolve(answer.resume().statusCode)
+        },
+      )
+      asking.on('error', reject).end()
+    })
+  expect(await statusAs('n1.example:7301')).toBe(200)
+  expect(await statusAs('n1.example')).toBe(200)
+  expect(await statusAs('n2.example:7301')).toBe(421)
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, LOOPBACK.host, resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not bound')
+  await new Promise((resolve) => server.close(resolve))
+  return address.port
+}

@@ -485,4 +485,12 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/server/lookup.test.ts'],
     edits: [edit('src/server/lookup.ts', 'now - askedAt > SLOW_MS', 'false')],
   },
+  {
+    id: 'M638',
+    title: 'a node refuses those who come under the name that it advertises',
+    why: 'clients are told to come there, and each is answered 421',
+    layers: UNIT,
+    tests: ['test/server/start-node.test.ts'],
+    edits: [edit('src/server/start-node.ts', '[...allowedHosts, advertised.hostname]', 'allowedHosts')],
+  },
 ]
