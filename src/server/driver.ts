@@ -487,7 +487,10 @@ export class Driver implements NodeApi, NetworkEvents {
     )
   }
 
-  /** A snapshot that was begun with room for it is given up when that ends: it is offered again when there is room. */
+  /**
+   * A snapshot that was begun with room for it is given up when that ends, and offered again when there is room: what is left is for LevelDB, which
+   * compacts what has arrived, and for deleting it.
+   */
   #whileThereIsRoom(sink: SnapshotSink): SnapshotSink {
     return {
       get nextChunk() {
@@ -495,7 +498,7 @@ export class Driver implements NodeApi, NetworkEvents {
       },
       write: (number, chunk, done) => {
         this.#space.writes(chunk.length)
-        if (this.#raft.room !== 'none') sink.write(number, chunk, done)
+        if (this.#raft.room === 'enough') sink.write(number, chunk, done)
         else this.#clock.soon(() => done(new Error('the disk here is nearly full')))
       },
       finish: (done) => sink.finish(done),

@@ -92,23 +92,29 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
-test('a snapshot that is arriving is given up when the room ends, and comes again when there is some', () => {
-  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20, chunkRows: 1 }
-  const cluster = SimulatedCluster.formed(3, { limits })
-  const { follower } = cluster
-  follower.crash()
-  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
-  cluster.advance(1000)
-  follower.start()
-  follower.slowDisk(200)
-  cluster.until(() => (follower.driver?.inspect()['links.receiving'] ?? 0) > 0)
-  follower.machine.space.fixed = NONE
-  cluster.until(() => follower.running.inspect()['links.receiving'] === 0)
-  expect(follower.running.status().raft.applied).toBeLessThan(100)
-  follower.machine.space.fixed = undefined
-  cluster.converge()
-  expect(follower.running.status().raft.applied).toBeGreaterThan(100)
-})
+test.each([
+  ['low', LOW],
+  ['none', NONE],
+])(
+  'a snapshot that is arriving is given up when room is %s, and comes again when there is enough',
+  (_room, free) => {
+    const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20, chunkRows: 1 }
+    const cluster = SimulatedCluster.formed(3, { limits })
+    const { follower } = cluster
+    follower.crash()
+    for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
+    cluster.advance(1000)
+    follower.start()
+    follower.slowDisk(200)
+    cluster.until(() => (follower.driver?.inspect()['links.receiving'] ?? 0) > 0)
+    follower.machine.space.fixed = free
+    cluster.until(() => follower.running.inspect()['links.receiving'] === 0)
+    expect(follower.running.status().raft.applied).toBeLessThan(100)
+    follower.machine.space.fixed = undefined
+    cluster.converge()
+    expect(follower.running.status().raft.applied).toBeGreaterThan(100)
+  },
+)
 
 test('what a snapshot brings counts as written: the end of room is seen while it arrives', () => {
   const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20, chunkRows: 1 }

@@ -892,4 +892,18 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/level-engine.test.ts'],
     edits: [edit('src/storage/compaction.ts', 'if (bytes >= pieceBytes) return', 'if (bytes < 0) return')],
   },
+  {
+    id: 'M566',
+    title: 'a snapshot that is arriving may fill the reserve of the disk',
+    why: 'LevelDB compacts what has arrived, finds no room for that, and the node ends; and so after each start. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [
+      edit(
+        'src/server/driver.ts',
+        "if (this.#raft.room === 'enough') sink.write",
+        "if (this.#raft.room !== 'none') sink.write",
+      ),
+    ],
+  },
 ]
