@@ -4,6 +4,7 @@
 
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { Endpoint } from './endpoints.ts'
+import { lookup } from './lookup.ts'
 import { afterLastLook } from './timer.ts'
 
 export interface Outgoing {
@@ -71,7 +72,7 @@ export class Transport {
     const { method, path, headers, body } = outgoing
     const { host, port } = endpoint
     const timeout = this.#silenceMaxMs
-    const req = request({ agent: this.#agent, host, port, method, path, headers, timeout })
+    const req = request({ agent: this.#agent, host, port, method, path, headers, timeout, lookup })
     this.#underway.add(req)
     const giveUp = (ms: number) => {
       timedOut = true

@@ -15,6 +15,7 @@
 //   endpoints.ts  round robin with a circuit breaker per endpoint
 //   questions.ts  what is asked before the first change
 //   exchange.ts   one HTTP request and its answer, and whether a byte of it left;  timer.ts: time-outs of any length
+//   lookup.ts     where the host of a name is; the server uses it too
 //   arguments.ts  what each call takes, checked before anything is sent;  check.ts, nearest.ts: how
 //   list.ts       ranges, by page or as one stream;  decode.ts, address.ts: the wire
 //

@@ -3,7 +3,7 @@
 
 import { Agent, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'
-import { lookup } from './lookup.ts'
+import { lookup } from '../client/lookup.ts'
 
 const agent = new Agent({ keepAlive: false })
 const secureAgent = new SecureAgent({ keepAlive: false })

@@ -1,5 +1,6 @@
 // Endpoints that do not even accept a connection, as a machine that is off, and endpoints that do and then keep silent.
 
+import dns from 'node:dns'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type Call, type CallKind, perform } from '../../src/client/call.ts'
 import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
@@ -146,6 +147,27 @@ test.each(['get', 'members', 'addMember'] as const)(
     }
   },
 )
+
+test('a name whose lookup takes longer than a call is reached by a later one', async () => {
+  const node = await fake()
+  node.set('a', '1')
+  const answers: (() => void)[] = []
+  type Found = (error: null, addresses: readonly dns.LookupAddress[]) => void
+  const slow = (_host: string, _options: unknown, done: Found) =>
+    void answers.push(() => done(null, [{ address: '127.0.0.1', family: 4 }]))
+  vi.spyOn(dns, 'lookup').mockImplementation(slow as unknown as typeof dns.lookup)
+  for (const host of ['slow.example', 'slow2.example']) {
+    answers.length = 0
+    const kv = clientOf([`${host}:${node.port}`], { timeoutMs: 20_000 })
+    for (const call of [kv.get('a', { timeoutMs: 300 }), kv.put('a', '2', { timeoutMs: 300 })])
+      expect(await failure(call)).toMatchObject({ code: 'unreachable', written: 'no' })
+    const found = kv.get('a')
+    // What the first has asked: each asking for itself, none would ever connect.
+    expect(answers.length).toBe(1)
+    answers[0]?.()
+    expect((await found)?.text()).toBe('1')
+  }
+})
 
 test('one that keeps silent does not end the tries of one that refuses', async () => {
   const scene = new Scene('silent', 'refuses')

@@ -21,7 +21,7 @@ const MAY_IMPORT = new Map([
   ['raft', []],
   ['kv', []],
   ['storage', ['kv', 'raft/types.ts', 'raft/entry.ts']],
-  ['server', ['storage', 'kv', 'raft', 'server/links']],
+  ['server', ['storage', 'kv', 'raft', 'server/links', 'client/lookup.ts']],
   ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
   ['client', []],
   ['cli', ['client', 'server']],

@@ -669,4 +669,12 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M658',
+    title: 'each call looks up the names of nodes for itself',
+    why: 'With a nameserver that does not answer the lookup takes as long as the call: no call ever connects.',
+    layers: UNIT,
+    tests: [CONNECTING],
+    edits: [edit('src/client/exchange.ts', 'headers, timeout, lookup })', 'headers, timeout })')],
+  },
 ]

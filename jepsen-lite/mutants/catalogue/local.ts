@@ -482,8 +482,8 @@ export const LOCAL: readonly Mutant[] = [
     title: 'an answer for which nobody has waited is forgotten',
     why: 'who tries again less often than the lookup takes longer than an attempt never connects: no snapshot reaches a new node',
     layers: UNIT,
-    tests: ['test/server/lookup.test.ts'],
-    edits: [edit('src/server/lookup.ts', 'now - askedAt > SLOW_MS', 'false')],
+    tests: ['test/client/lookup.test.ts'],
+    edits: [edit('src/client/lookup.ts', 'now - askedAt > SLOW_MS', 'false')],
   },
   {
     id: 'M638',

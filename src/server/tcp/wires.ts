@@ -1,9 +1,9 @@
 // The wires of a node over TCP: a listener for whoever calls, and dials.
 
 import { connect, createServer, type Server, Socket } from 'node:net'
+import { lookup } from '../../client/lookup.ts'
 import type { TransportCounters, TransportLimits } from '../links/limits.ts'
 import type { Dialled, Wire, WireOwner, Wires } from '../links/wires.ts'
-import { lookup } from '../lookup.ts'
 import type { ListenAddress, Logger } from '../types.ts'
 import { Connection } from './connection.ts'
 
