@@ -66,6 +66,11 @@ export class StagedSnapshot {
     this.#staging = undefined
   }
 
+  /** Gives up the transfer under way, or one that broke off. */
+  abandonIncomplete(): void {
+    if (this.#staging?.complete === false) this.abandonUpTo(Number.POSITIVE_INFINITY)
+  }
+
   begin(
     id: string,
     from: ReplicaId,

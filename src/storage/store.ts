@@ -481,6 +481,7 @@ class Store implements Storage {
 
   compact(done: Done): void {
     this.#check()
+    this.#staged.abandonIncomplete()
     this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
   }
 

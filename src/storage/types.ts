@@ -167,7 +167,10 @@ export interface Storage {
   /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
   write(batch: StorageBatch, done: Done): void
 
-  /** Gives back the room of what was deleted and overwritten, but for what scans keep, and takes some while it works. An error is final. */
+  /**
+   * Gives back the room of what was deleted and overwritten, but for what scans keep, and takes some while it works. Gives up the snapshot that is
+   * being received, or whose transfer broke off; its rows go with the next batches. An error is final.
+   */
   compact(done: Done): void
 
   /** Newest row, read at once. */

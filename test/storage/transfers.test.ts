@@ -6,6 +6,7 @@ import { asReplicaId } from '../../src/raft/types.ts'
 import type { Engine } from '../../src/storage/engine.ts'
 import type { RowScan, SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
+import { metaOf } from './conformance.ts'
 import { Counted, FaultyEngine } from './faulty.ts'
 import { type Later, memoryDisk, openDisk } from './replicas.ts'
 import {
@@ -183,6 +184,29 @@ describe('a transfer', () => {
     for (let batches = 0; batches < 3; batches++) await store(storage, EMPTY)
     await closed(storage)
     expect(must(await sinkFor(await openDisk(disk), source)).nextChunk).toBe(1)
+  })
+
+  test('that broke off is given up when room is to be made, and a complete one is not', async () => {
+    const source = await sourceOf(rowsOf(100, 250))
+    const disk = memoryDisk()
+    const compacted = (storage: Storage): Promise<void> =>
+      new Promise((resolve, reject) =>
+        storage.compact((error) => (error === undefined ? resolve() : reject(error))),
+      )
+    const sink = must(await sinkFor(await openDisk(disk), source))
+    await receive(sink, 0, must(await chunkOf(source, 0)))
+    const storage = await openDisk(disk)
+    expect(storage.hasGarbage).toBe(false)
+    await compacted(storage)
+    expect(await sweep(storage)).toBeGreaterThan(0)
+    const again = must(await sinkFor(storage, source))
+    expect(again.nextChunk).toBe(0)
+    await stream(source, again)
+    await compacted(storage)
+    expect(storage.hasGarbage).toBe(false)
+    const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: false }
+    await store(storage, batch(hardState(1, 2), [write({ snapshot })]))
+    expect(storage.applied.index).toBe(2)
   })
 
   test('of the same snapshot from another sender begins anew', async () => {

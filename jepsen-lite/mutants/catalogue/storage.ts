@@ -906,4 +906,12 @@ export const STORAGE: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M567',
+    title: 'what has come of a snapshot whose transfer broke off is kept on a disk that is short of room',
+    why: 'No snapshot is taken on there, so it is never whole: the room that it takes would be enough. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/transfers.test.ts'],
+    edits: [edit(STORE, '    this.#staged.abandonIncomplete()\n', '')],
+  },
 ]
