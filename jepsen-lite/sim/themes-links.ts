@@ -75,7 +75,7 @@ const brokenSnapshot: Scene = (dice, { electionMaxMs }, at) => {
  * A leader writes with one companion, which dies and comes back to a new leader, who takes those entries away again; while its slow disk does so the
  * old leader, which acts as one still and reaches nobody else, gets to it.
  */
-const cutOffTail: Scene = (dice, { electionMinMs, writeMs, delayMs }, at) => {
+const cutOffTail: Scene = (dice, { electionMinMs, writeMs, writeJitterMs, delayMs }, at) => {
   const companion = dice.int(0, 5)
   const downMs = dice.int(1, 30)
   const others = everybody.filter((place) => place !== companion)
@@ -102,7 +102,7 @@ const cutOffTail: Scene = (dice, { electionMinMs, writeMs, delayMs }, at) => {
     {
       // It begins quickly, and then writes slowly.
       ...{ ...elected, after: 1 + downMs + dice.int(0, 3 * writeMs + 4 * delayMs), kind: 'slow-disk' },
-      ...{ target: companion, factor: Math.ceil(dice.int(50, 200) / writeMs), ms: 1000 },
+      ...{ target: companion, factor: Math.ceil(dice.int(50, 200) / (writeMs + writeJitterMs)), ms: 1000 },
     },
     { ...elected, after: 1, ...dies, silent: false, target: companion, ms: downMs },
   ]

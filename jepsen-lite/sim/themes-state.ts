@@ -206,11 +206,11 @@ const bent: Scene = (dice, _, at) => {
 }
 
 /** The disk takes its time to make it the state when all of it has arrived: until then readers see what was there before. */
-const installsSlowly: Scene = (dice, { writeMs, heartbeatMs }, at) => [
+const installsSlowly: Scene = (dice, { writeMs, writeJitterMs, heartbeatMs }, at) => [
   {
     // From before the write that installs it begins.
     ...{ at, when: 'offered', times: dice.int(1, 4), kind: 'slow-disk', target: 'subject', ms: 5000 },
-    factor: Math.ceil((heartbeatMs * dice.int(1, 6)) / (2 * writeMs)),
+    factor: Math.ceil((heartbeatMs * dice.int(1, 6)) / (2 * (writeMs + writeJitterMs))),
   },
 ]
 

@@ -20,6 +20,15 @@ test('whatever is generated is valid, and is read back as it was', () => {
   )
 })
 
+test('a write on a slow disk is over long before a majority must have a leader', () => {
+  for (let seed = 1; seed <= 400; seed++) {
+    const { config, faults } = generate(seed, 3)
+    const usualMs = config.writeMs + config.writeJitterMs
+    for (const fault of faults)
+      if (fault.kind === 'slow-disk') expect(fault.factor * usualMs, `seed ${seed}`).toBeLessThan(10_000)
+  }
+})
+
 describe('what is malformed is named', () => {
   const fault = { at: 10, kind: 'pause', target: 'leader', ms: 20 }
   const op = { at: 5, kind: 'put', client: 0, node: 0, key: 0, x: 0 }
