@@ -104,7 +104,9 @@ export class Ranges {
       if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
       // Before anything is read and encoded for it.
       this.#backlog.check(limits.pageBytesMax)
-      const counted = values.count || values.count_only ? this.#scan(whole, values) : undefined
+      // A stream counts what it gives.
+      const counts = values.count_only || (values.count && !streams)
+      const counted = counts ? this.#scan(whole, values) : undefined
       const records = values.count_only ? undefined : this.#scan(rest, values)
       this.#open++
       const reading = {

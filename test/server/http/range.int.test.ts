@@ -373,6 +373,14 @@ describe('a stream', () => {
     expect(node.openScans).toBe(0)
   })
 
+  test.each(['', '?count'])('keeps one scan open: %s', async (query) => {
+    const { ask, node } = await filled(['a'])
+    const open: number[] = []
+    node.onSlice = () => open.push(node.openScans)
+    expect(lines((await ask('GET', `/v1/kv${query}`, { headers: NDJSON })).text)).toHaveLength(2)
+    expect([open, node.openScans]).toEqual([[1], 0])
+  })
+
   test('that takes too long ends with a problem', async () => {
     const { ask, node } = await serve({ limits: { sliceRowsMax: 1, streamMsMax: 0 } })
     for (const key of ['a', 'b', 'c']) node.put(key, '')
