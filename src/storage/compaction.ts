@@ -49,8 +49,9 @@ function tablesOf(sstables: string): Table[] {
   let level = 0
   return sstables.split('\n').flatMap((line) => {
     level = Number(/^--- level ([0-9]+) ---$/.exec(line)?.[1] ?? level)
-    const [, bytes, smallest, largest] = TABLE.exec(line) ?? []
-    if (bytes === undefined || smallest === undefined || largest === undefined) return []
+    const table = TABLE.exec(line)
+    if (table === null) return []
+    const [, bytes, smallest = '', largest = ''] = table
     return [{ level, bytes: Number(bytes), smallest: keyOf(smallest), largest: keyOf(largest) }]
   })
 }
