@@ -18,6 +18,7 @@ import type { Machine } from './process.ts'
 import { bits, DRAW } from './random.ts'
 import { comesToRest } from './rest.ts'
 import { leadsOnSlowDisks } from './slow-disks.ts'
+import { leadsOnSlowWires } from './slow-wires.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
@@ -77,6 +78,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
   cluster.runUntil(handedOverAt)
   if (staysCalm(cluster, core)) {
     staysFresh(cluster, core)
+    if (cluster.invariants.violation === undefined) leadsOnSlowWires(cluster, core)
     if (cluster.invariants.violation === undefined) leadsOnSlowDisks(cluster, core)
   }
   if (cluster.invariants.violation !== undefined) return

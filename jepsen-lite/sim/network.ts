@@ -88,6 +88,8 @@ export class SimNetwork implements Carrier {
   extraLost = 0
   /** No message is lost, doubled or overtaken any more. */
   calm = false
+  /** What a wire carries, in each direction. */
+  bytesPerMs = Number.POSITIVE_INFINITY
   /** Frames and calls that a cut or a slow link has touched, by direction: whether a fault was felt. */
   readonly felt: Int32Array
   /** Set while processes die by a loss of power: nobody is left to close their connections. */
@@ -511,8 +513,10 @@ export class SimNetwork implements Carrier {
     const draw = this.#draw(process.place, to.process.place)
     const carried = this.#read(from, frame)
     const delay = this.#delay(process, to.process, draw)
+    to.leftAt = Math.max(time.now, to.leftAt) + bytesOf(carried) / this.bytesPerMs
+    const arrivesAt = to.leftAt + delay
     if (!isMessage(carried)) {
-      to.lastAt = Math.max(time.now + delay, to.lastAt)
+      to.lastAt = Math.max(arrivesAt, to.lastAt)
       to.floorAt = to.lastAt
       time.push(to.lastAt, IO, undefined, this.#frameArrives, to, carried)
       return
@@ -523,7 +527,7 @@ export class SimNetwork implements Carrier {
       from.queuedFrames--
       return
     }
-    let at = Math.max(time.now + delay, to.floorAt)
+    let at = Math.max(arrivesAt, to.floorAt)
     if (config.reordered === 0 || this.calm) at = Math.max(at, to.lastAt)
     else if (at < to.lastAt) tally.fault('message-overtaken')
     if (at > to.lastAt) to.lastAt = at
@@ -654,4 +658,20 @@ function ownFrames<T extends WireMessage>(message: T): WireMessage {
   if (message.type !== 'forward') return message
   const proposals = message.proposals.map(({ seq, frame }) => ({ seq, frame: Uint8Array.from(frame) }))
   return { ...message, proposals }
+}
+
+/** What every frame takes beside what it carries, roughly. */
+const FRAME_BYTES = 64
+
+function bytesOf(frame: Frame): number {
+  switch (frame.type) {
+    case 'append':
+      return frame.entries.reduce((sum, entry) => sum + entry.frame.length, FRAME_BYTES)
+    case 'forward':
+      return frame.proposals.reduce((sum, proposal) => sum + proposal.frame.length, FRAME_BYTES)
+    case 'snapshot-chunk':
+      return frame.bytes.length + FRAME_BYTES
+    default:
+      return FRAME_BYTES
+  }
 }

@@ -77,6 +77,7 @@ export const PROBES = [
   'calm in the end',
   'lagged behind and stayed fresh',
   'led on slow disks',
+  'led on slow wires',
 ] as const
 export type Probe = (typeof PROBES)[number]
 

@@ -31,6 +31,8 @@ export class End implements Wire {
   lastAt = 0
   /** Nothing that is sent from now on arrives before. */
   floorAt = 0
+  /** When all that was sent to this end has left the other one. */
+  leftAt = 0
   /** Something on its way here was lost: nothing that comes after it may arrive. */
   torn = false
   readonly #carrier: Carrier

@@ -19,6 +19,15 @@ export const REST: readonly Mutant[] = [
     edits: [edit(PROPOSALS, '    this.#parked.delete(waiter)\n    this.#bytes', '    this.#bytes')],
   },
   {
+    id: 'M488',
+    title: 'a node gives the core all changes that it was asked for at once',
+    why: 'Heartbeats and their answers wait behind them: where wires are slow the leader loses its majority. Our own.',
+    layers: SIM,
+    edits: [
+      edit(DRIVER, 'this.#options.limits.proposedBytesMax - proposedBytes', 'Number.POSITIVE_INFINITY'),
+    ],
+  },
+  {
     id: 'M486',
     title: 'what was held back since enough is under way waits on when that is done',
     why: 'Where nothing else is asked for it runs out of time.',

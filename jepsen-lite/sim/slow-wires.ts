@@ -1,0 +1,59 @@
+// Where wires carry fewer bytes than clients offer, whoever leads goes on leading: heartbeats and their answers take the same way as changes, so no
+// more of these may be on it than can be waited for. What there is no room for waits at its node, and is told so when its time is over.
+
+import type { Request } from '../../src/server/types.ts'
+import type { Cluster } from './cluster.ts'
+import { bytes } from './model.ts'
+import type { Machine } from './process.ts'
+import { Violation } from './violation.ts'
+
+/** What may be on its way at once takes this part of the shortest election time-out. */
+const UNDER_WAY_PART = 4
+/** What clients ask of each node at once takes so many of the longest. */
+const ASKED_ELECTIONS = 3
+/** Of one request, roughly. */
+const REQUEST_BYTES = 250
+const REQUESTS_MAX = 2000
+/** A wire carries at least so many of the smallest frames from one heartbeat to the next. */
+const FRAMES_MIN = 40
+const FRAME_BYTES = 64
+
+/** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
+export function leadsOnSlowWires(cluster: Cluster, core: readonly Machine[]): void {
+  const { leader, network, time, config, tally, invariants } = cluster
+  const { electionMinMs, electionMaxMs, heartbeatMs, limits } = config
+  const underWay = core.length * (limits.proposedBytesMax + REQUEST_BYTES)
+  const bytesPerMs = Math.max(
+    (UNDER_WAY_PART * underWay) / electionMinMs,
+    (FRAMES_MIN * FRAME_BYTES) / heartbeatMs,
+  )
+  const ms = ASKED_ELECTIONS * electionMaxMs
+  const requests = Math.ceil((ms * bytesPerMs) / REQUEST_BYTES)
+  if (leader === undefined || requests > Math.min(REQUESTS_MAX, limits.proposalsMax)) return
+  if (requests * REQUEST_BYTES > limits.proposalBytesMax) return
+  network.bytesPerMs = bytesPerMs
+  const { maxTerm } = invariants
+  let [made, unknown] = [0, 0]
+  for (const { name, process } of core) {
+    for (let count = 0; count < requests; count++) {
+      // Changes nothing, so that no history needs to know of it.
+      const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const
+      const principal = `wires.${name}.${count}.`.padEnd(REQUEST_BYTES - FRAME_BYTES, '.')
+      const request: Request = { command, idempotency: undefined, principal }
+      invariants.asked(request)
+      process?.serving?.propose(request, ms, (result) => {
+        if (result.ok) made++
+        else if (result.problem.written === 'unknown') unknown++
+      })
+    }
+  }
+  cluster.runUntil(time.now + 2 * ms)
+  network.bytesPerMs = Number.POSITIVE_INFINITY
+  if (invariants.violation !== undefined) return
+  tally.hit('led on slow wires')
+  if (invariants.maxTerm === maxTerm && cluster.leader === leader && made > 0) return
+  invariants.violation = new Violation(
+    'LIVE-6',
+    `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node was asked for ${requests} changes, ${made} were made and of ${unknown} nobody knows, and now ${cluster.leader?.name ?? 'nobody'} leads and the term is ${invariants.maxTerm}`,
+  )
+}
