@@ -54,7 +54,6 @@ export class Garbage {
     const scan = this.#engine.scan({ ...rowRange(generation, after), reverse: false, keysOnly: true })
     this.#scan = scan
     scan.next(SLICE_ROWS, (error, pairs, ended) => {
-      if (this.#scan !== scan) return
       scan.finish((unread) => {
         if (this.#scan !== scan) return
         this.#scan = undefined

@@ -523,7 +523,10 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const young = scanOf(storage)
       const reading = page(read)
       storage.endOldScans()
-      await expect(reading).rejects.toThrow('the disk of this node is nearly full')
+      await expect(reading).rejects.toMatchObject({
+        name: 'ScanEndedError',
+        message: expect.stringContaining('the disk of this node is nearly full'),
+      })
       for (let again = 0; again < 2; again++) {
         old.seek(rowKey('a'))
         await expect(page(old)).rejects.toThrow('the disk of this node is nearly full')
