@@ -88,6 +88,15 @@ test('what is asked of a database that is closed is answered with an error', asy
   expect(await new Promise((resolve) => engine.compact(resolve))).toBeInstanceOf(Error)
 })
 
+test('a close that fails is answered with an error', async () => {
+  createWatermark(dir, 0)
+  const { db, engine } = await created()
+  const close = db.close.bind(db)
+  db.close = () => Promise.reject(new Error('EIO'))
+  expect(await new Promise((resolve) => engine.close(resolve))).toEqual(new Error('EIO'))
+  db.close = close
+})
+
 test('what a scan passes over, since it cannot be opened, is told when it is finished', async () => {
   createWatermark(dir, 0)
   const db = await createDatabase(dir, levelLimits)

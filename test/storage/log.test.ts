@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { asIndex, type SnapshotMeta } from '../../src/raft/types.ts'
 import { seal } from '../../src/storage/codec.ts'
-import type { Engine } from '../../src/storage/engine.ts'
+import type { Engine, Pair, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
 import { keyString, logKey } from '../../src/storage/keys.ts'
 import { metaOf } from './conformance.ts'
@@ -144,17 +144,16 @@ describe('a log that a snapshot replaces', () => {
   test('is kept by one whose last entry came with the same batch', async () => {
     const disk = memoryDisk()
     const storage = await withRecords([[2, 3, 2]], disk)
-    const source = await staged(storage, 7, 2)
+    const source = await staged(storage, 7, 3)
+    const added = [...entries(4, 6, 2), ...entries(7, 9, 3)]
     await store(
       storage,
-      batch(hardState(2, 7), [
-        write({ entries: entries(4, 9, 2) }),
-        write({ snapshot: named(source, true) }),
-      ]),
+      batch(hardState(3, 7), [write({ entries: added }), write({ snapshot: named(source, true) })]),
     )
-    expect(read(storage, 2, 9)).toEqual(frames(entries(2, 9, 2)))
+    const whole = frames([...entries(2, 3, 2), ...added])
+    expect(read(storage, 2, 9)).toEqual(whole)
     await closed(storage)
-    expect(read(await openDisk(disk), 2, 9)).toEqual(frames(entries(2, 9, 2)))
+    expect(read(await openDisk(disk), 2, 9)).toEqual(whole)
   })
 
   test('is not kept by one whose last entry has another term there', async () => {
@@ -287,6 +286,38 @@ describe('what is not taken for a record of the log', () => {
     expect(() => read(storage, 2, 4)).toThrow('the log record that begins at index 2 is missing')
   })
 })
+
+test('a log whose last term is not the one that was stored with it is not opened', async () => {
+  const disk = memoryDisk()
+  const key = logKey(2)
+  await closed(await withRecords([[2, 4, 2]], disk))
+  const record = seal(key, ...entries(2, 4, 1).map(({ frame }) => frame))
+  const under = (engine: Engine): Engine => new Rewritten(engine, key, record)
+  await expect(openDisk(disk, undefined, {}, {}, under)).rejects.toThrow(
+    'the log ends at index 4 (term 1) instead of 4 (term 2)',
+  )
+})
+
+/** Scans of it find another value under a key. */
+class Rewritten extends FaultyEngine {
+  readonly #name: string
+  readonly #value: Uint8Array
+
+  constructor(engine: Engine, key: Uint8Array, value: Uint8Array) {
+    super(engine, {})
+    this.#name = keyString(key)
+    this.#value = value
+  }
+  override scan(range: ScanRange): Scan {
+    const scan = super.scan(range)
+    const rewritten = ([key, value]: Pair): Pair => [key, keyString(key) === this.#name ? this.#value : value]
+    return {
+      ...scan,
+      next: (pairsMax, done) =>
+        scan.next(pairsMax, (error, pairs, ended) => done(error, pairs.map(rewritten), ended)),
+    }
+  }
+}
 
 /** Reads of some keys find something else. */
 class Replaced extends FaultyEngine {
