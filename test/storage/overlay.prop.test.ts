@@ -1,4 +1,4 @@
-// Layers over the engine against a plain list of entries: what a read finds, what a view holds, and what goes into a batch.
+// Layers over the engine against a plain list of entries: what a read finds, what a scan holds, what goes into a batch, and what is kept of it.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -13,7 +13,7 @@ import {
 } from '../../src/storage/overlay.ts'
 import type { AppliedState } from '../../src/storage/records.ts'
 import { runs } from '../runs.ts'
-import { applied } from './samples.ts'
+import { applied, bytes } from './samples.ts'
 
 type Step =
   /** An entry with these rows: number of the key, and size; without a size it deletes. */
@@ -219,4 +219,22 @@ test.each([
   }
   const frozen = overlay.freeze(() => ({ applied: applied(7, 1), stateHash: 0n }))
   expect(frozen.map((layer) => layer.size)).toEqual(Array(6 / count).fill(count))
+})
+
+const ROOM = { bytes: 1e6, items: 1000 }
+const rowOf = (value: string): LayerRow => ({ engineKey: bytes('row'), stored: bytes(value) })
+const stateAt = (index: number): AppliedState => ({ applied: applied(index, 1), stateHash: 0n })
+
+test('what is durable is kept no longer, and what came meanwhile is', () => {
+  const overlay = new Overlay(ROOM)
+  for (let index = 1; index < 5; index++) {
+    overlay.put('old', rowOf(`${index}`))
+    const { stored } = overlay.submit(ROOM, asIndex(index), stateAt(index))
+    overlay.put('new', rowOf(`${index}`))
+    expect(overlay.get('old')).toEqual(rowOf(`${index}`))
+    stored()
+    expect([overlay.get('old'), overlay.get('new')]).toEqual([undefined, rowOf(`${index}`)])
+    overlay.submit(ROOM, asIndex(index), stateAt(index)).stored()
+    expect(overlay.freeze(() => stateAt(index))).toEqual([])
+  }
 })

@@ -801,6 +801,20 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M675',
+    title: 'rows that have become durable are kept in memory',
+    why: 'A node that writes grows for as long as it runs, and each read looks through all that it keeps.',
+    layers: UNIT,
+    tests: ['test/storage/overlay.prop.test.ts'],
+    edits: [
+      edit(
+        'src/storage/overlay.ts',
+        'filter((layer) => !layers.includes(layer))',
+        'filter((layer) => layer !== undefined)',
+      ),
+    ],
+  },
+  {
     id: 'M663',
     title: 'a scan holds a snapshot of LevelDB',
     why: 'Compactions keep older versions of keys meanwhile, and one of them comes back later (google/leveldb#320).',
