@@ -109,6 +109,9 @@ export class ObservedStorage implements Storage {
   scan(range: Range): RowScan {
     return this.#inner.scan(range)
   }
+  get openScans(): number {
+    return this.#inner.openScans
+  }
   endOldScans(): void {
     this.#inner.endOldScans()
   }

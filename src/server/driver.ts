@@ -285,6 +285,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     const underWay: Record<string, number> = {
       waits: this.#waits.size,
+      scans: this.#storage.openScans,
       transferRefused: this.#transferRefused.size,
       snapshotsSending: this.#sendingSnapshot.size,
       installing: Number(this.#raft.installing),

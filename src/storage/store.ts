@@ -331,6 +331,10 @@ class Store implements Storage {
     })
   }
 
+  get openScans(): number {
+    return this.#scans.size
+  }
+
   endOldScans(): void {
     for (const scan of [...this.#oldScans]) scan.end()
     for (const scan of this.#scans) this.#oldScans.add(scan)

@@ -178,6 +178,8 @@ export interface Storage {
   /** The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from memory. */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   scan(range: Range): RowScan
+  /** Neither finished nor closed, those of snapshots that are sent and of the scrub among them. */
+  readonly openScans: number
   /** Ends the scans that were open at the call before already, with a `ScanEndedError` for their readers: the disk needs the room that they keep. */
   endOldScans(): void
   /** Returns what ends it. */

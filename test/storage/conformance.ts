@@ -510,6 +510,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
         for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
         scan.close()
         await expect(reading).rejects.toThrow('the scan is closed')
+        expect(storage.openScans).toBe(0)
       }
       expect(await allRows(storage)).toHaveLength(1000)
     })
@@ -537,6 +538,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await page(young)).toEqual({ rows, more: false })
       await finishedScan(young)
       storage.endOldScans()
+      expect(storage.openScans).toBe(0)
       expect(await allRows(storage)).toEqual(rows)
     })
 

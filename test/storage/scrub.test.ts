@@ -5,6 +5,7 @@ import { Scrub, type Storage } from '../../src/storage/index.ts'
 import { metaOf } from './conformance.ts'
 import { memoryReplica } from './replicas.ts'
 import {
+  allRows,
   applied,
   batch,
   changes,
@@ -59,6 +60,41 @@ test('a scan is held for a slice and no longer', async () => {
   expect(held).toEqual([1, 1, 1, 1, 1])
   expect(scans()).toBe(0)
   pass.close()
+  await closed(storage)
+})
+
+test('rows that are changed and deleted while they are read, and right behind where a slice ends, are no damage', async () => {
+  const storage = await withRows()
+  const scans = countScans(storage)
+  const pass = new Scrub(storage, { rowsMax: 2, bytesMax: 1000 })
+  const during = [{ b: undefined }, { c: undefined, d: '5' }, {}]
+  const behind = [{ 'b\0': '1', a: undefined }, { 'd\0': '1' }, {}]
+  for (const [at, change] of during.entries()) {
+    const reading = slice(pass)
+    storage.apply(changes(change), applied(3 + 2 * at, 1))
+    expect(await reading).toBe(at === 2)
+    storage.apply(changes(behind[at] ?? {}), applied(4 + 2 * at, 1))
+  }
+  expect(await allRows(storage)).toEqual(['b\0=1', 'd=5', 'd\0=1'])
+  expect(scans()).toBe(0)
+  pass.close()
+  await closed(storage)
+})
+
+test('one that is given up while a slice is being finished says nothing of it', async () => {
+  const storage = await withRows()
+  const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
+  const scan = storage.scan.bind(storage)
+  storage.scan = (range) => {
+    const opened = scan(range)
+    opened.finish = (done) => {
+      pass.close()
+      setImmediate(done, new Error('the scan is closed'))
+    }
+    return opened
+  }
+  expect(await slice(pass)).toBe(false)
+  expect(storage.openScans).toBe(0)
   await closed(storage)
 })
 
