@@ -23,7 +23,7 @@ export class OverlayScan implements RowScan {
   /** Rows of the layers within the range, in its order; those before `#overlaidAt` have been given. */
   readonly #overlaid: readonly (readonly [name: string, row: LayerRow])[]
   readonly #first: FirstError
-  readonly #closed: (scan: OverlayScan) => void
+  readonly #closed: () => void
   #overlaidAt = 0
   /** Read from the engine; those before `#pairsAt` have been given. */
   #pairs: readonly Pair[] = []
@@ -32,6 +32,7 @@ export class OverlayScan implements RowScan {
   #isRead = false
   #isFinished = false
   #isClosed = false
+  #isOld = false
   #isEnded = false
 
   constructor(
@@ -41,7 +42,7 @@ export class OverlayScan implements RowScan {
     prefix: Uint8Array,
     range: Range,
     first: FirstError,
-    closed: (scan: OverlayScan) => void,
+    closed: () => void,
   ) {
     this.applied = state.applied
     this.stateHash = state.stateHash
@@ -91,14 +92,15 @@ export class OverlayScan implements RowScan {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#closed(this)
+    this.#closed()
     if (!this.#isFinished) this.#scan.close()
   }
 
-  /** Whoever reads it learns of it. */
-  end(): void {
-    this.#isEnded = !this.#isClosed
-    this.close()
+  /** The second time it is called, and whoever reads it learns of it. */
+  endIfOld(): void {
+    this.#isEnded = this.#isOld
+    this.#isOld = true
+    if (this.#isEnded) this.close()
   }
 
   #fill(page: Page, done: Done): void {

@@ -166,8 +166,6 @@ class Store implements Storage {
   readonly #room: Room
   readonly #overlay: Overlay
   readonly #scans = new Set<OverlayScan>()
-  /** Those that were open when `endOldScans` was called last. */
-  readonly #oldScans = new Set<OverlayScan>()
   readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
@@ -314,17 +312,14 @@ class Store implements Storage {
       const prefix = this.#prefix
       const layers = this.#overlay.freeze(() => state)
       const engineRange = { gte: prefixed(prefix, gte), lt: prefixed(prefix, lt), reverse, keysOnly: false }
-      const opened = new OverlayScan(
+      const opened: OverlayScan = new OverlayScan(
         state,
         this.#engine.scan(engineRange),
         layers,
         prefix,
         range,
         this.#first,
-        (closed) => {
-          this.#scans.delete(closed)
-          this.#oldScans.delete(closed)
-        },
+        () => this.#scans.delete(opened),
       )
       this.#scans.add(opened)
       return opened
@@ -336,8 +331,7 @@ class Store implements Storage {
   }
 
   endOldScans(): void {
-    for (const scan of [...this.#oldScans]) scan.end()
-    for (const scan of this.#scans) this.#oldScans.add(scan)
+    for (const scan of [...this.#scans]) scan.endIfOld()
   }
 
   watch(watcher: RowWatcher): () => void {

@@ -616,7 +616,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     ]
 
     test('carries the rows of its instant to another replica, which restarts its log from it', async () => {
-      const { source } = await sender()
+      const { storage: from, source } = await sender()
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 4, 1) })]))
       storage.apply(changes({ old: 'row' }), applied(2, 1))
@@ -639,6 +639,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       ])
       expect((await page(before)).rows).toEqual(['old=row'])
       before.close()
+      expect(storage.rowBefore(rowKey('old'), true)).toBeUndefined()
       storage.apply(changes({ t: 'newer' }), applied(9, 3))
       await store(storage, batch(hardState(3, 10)))
 
@@ -646,7 +647,9 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await names(again)).toEqual([...expectedNames.slice(0, -1), 't=newer'])
       expect(frames(again.log.entries(asIndex(9), asIndex(11), 1e6))).toEqual(frames(next))
       await scrub(again)
+      expect(from.openScans).toBe(1)
       source.close()
+      expect(from.openScans).toBe(0)
     })
 
     test('leaves a log that goes on from it', async () => {

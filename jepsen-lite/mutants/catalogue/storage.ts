@@ -828,13 +828,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'Compactions fill it, and the node ends.',
     layers: UNIT,
     tests: ['test/storage/level.test.ts', 'test/storage/memory.test.ts'],
-    edits: [
-      edit(
-        STORE,
-        'for (const scan of [...this.#oldScans]) scan.end()',
-        'for (const scan of this.#oldScans) scan.applied',
-      ),
-    ],
+    edits: [edit(ROW_SCAN, 'if (this.#isEnded) this.close()', 'this.#isEnded = false')],
   },
   {
     id: 'M669',
