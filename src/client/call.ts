@@ -130,7 +130,10 @@ class Progress {
     const takeBack = this.#context.onClose(() => this.#endWith({ kind: 'closed' }))
     try {
       await this.#tryUntilTheEnd()
-      for (const { cancel } of this.#underway.values()) cancel()
+      for (const [endpoint, { cancel }] of this.#underway) {
+        if (this.#end?.kind === 'aborted') endpoint.givenUp(performance.now(), PATIENCE_MIN_MS)
+        cancel()
+      }
       // Whether the others have left decides what may be said of a write.
       while (this.#underway.size > 0 && !this.#outcomeIsKnown()) await this.#news(Number.POSITIVE_INFINITY)
     } finally {
@@ -301,7 +304,7 @@ class Progress {
     this.#tried.add(endpoint)
     this.#hasBegun = true
     const exchange = this.#context.transport.exchange(endpoint, outgoing, options)
-    endpoint.asked(this)
+    endpoint.asked(this, performance.now())
     this.#underway.set(endpoint, exchange)
     void exchange.result.then((result) => {
       this.#underway.delete(endpoint)

@@ -20,6 +20,8 @@ export class Endpoint {
   #open = false
   /** Whose request tries it while the breaker is open. */
   #probe: object | undefined
+  /** When it was asked first since it answered last. */
+  #askedFirstMs: number | undefined
 
   constructor(url: URL) {
     this.url = url.origin
@@ -37,12 +39,14 @@ export class Endpoint {
   }
 
   /** A request of `caller` goes out: while the breaker is open, it is the only one that may. */
-  asked(caller: object): void {
+  asked(caller: object, nowMs: number): void {
     if (this.#open) this.#probe = caller
+    this.#askedFirstMs ??= nowMs
   }
 
   worked(): void {
     this.#open = false
+    this.#askedFirstMs = undefined
     this.#pauses.reset()
   }
 
@@ -50,6 +54,11 @@ export class Endpoint {
     this.#open = true
     this.#probe = undefined
     this.#closedAtMs = nowMs + this.#pauses.next()
+  }
+
+  /** A request was given up before its answer. Where callers have less patience than a call, only many such tell that nothing answers. */
+  givenUp(nowMs: number, patienceMs: number): void {
+    if (nowMs - (this.#askedFirstMs ?? nowMs) >= patienceMs) this.failed(nowMs)
   }
 
   /** The request of `caller` has ended, whether it worked, failed, or nobody wants to know any more. */

@@ -48,6 +48,35 @@ test('after a pause one call tries it again, and no other; after a success all m
   expect(stuck.seen.length).toBeGreaterThanOrEqual(8)
 })
 
+// What an application has as a deadline of its own is often shorter than a call waits for one node alone.
+test('a node that never answers is passed over as well when each call is aborted soon', async () => {
+  const [stuck, up] = [await fake(), await fake('n2')]
+  const kv = clientOf([stuck, up], LONG)
+  const call = (ms: number) => {
+    const abort = new AbortController()
+    stuck.fault = () => {
+      vi.advanceTimersByTime(ms)
+      abort.abort()
+      return 'hang'
+    }
+    return kv.get('k', { signal: abort.signal }).catch(() => {})
+  }
+  for (const each of [1, 2]) {
+    for (let n = 0; n < 20; n++) await call(100)
+    expect(stuck.seen.length).toBe(3)
+    stuck.fault = () => undefined
+    vi.advanceTimersByTime(PAUSE_MS)
+    for (let n = 0; n < 4; n++) await kv.get('k')
+    // Given up at once is no reason: nobody can tell that it keeps silent.
+    stuck.seen.length = 0
+    for (let n = 0; n < 20; n++) await call(0)
+    expect({ each, seen: stuck.seen.length }).toEqual({ each, seen: 10 })
+    stuck.fault = () => undefined
+    for (let n = 0; n < 2; n++) await kv.get('k')
+    stuck.seen.length = 0
+  }
+})
+
 /** However a call ends that tries the endpoint again: the next may do so too. */
 const ends: [string, (kv: Client, stuck: FakeNode) => Promise<unknown>][] = [
   [

@@ -36,7 +36,7 @@ describe('a circuit breaker', () => {
     const each = endpoint()
     for (const caller of [one, other]) {
       expect(each.allows(0)).toBe(true)
-      each.asked(caller)
+      each.asked(caller, 0)
       expect(each.isProbed).toBe(false)
     }
   })
@@ -47,7 +47,7 @@ describe('a circuit breaker', () => {
     const each = endpoint()
     each.failed(1_000)
     expect([1_000, 1_099, 1_100].map((ms) => each.allows(ms))).toEqual([false, false, true])
-    each.asked(one)
+    each.asked(one, 0)
     expect(each.isProbed).toBe(true)
     expect(each.allows(1_100)).toBe(false)
     each.ended(other)

@@ -677,4 +677,18 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [CONNECTING],
     edits: [edit('src/client/exchange.ts', 'headers, timeout, lookup })', 'headers, timeout })')],
   },
+  {
+    id: 'M489',
+    title: 'a node that never answers is not passed over when calls are aborted before their patience ends',
+    why: 'Of a cluster of three every third call fails for as long as the machine is off.',
+    layers: UNIT,
+    tests: [BREAKER],
+    edits: [
+      edit(
+        CALL,
+        "if (this.#end?.kind === 'aborted') endpoint.givenUp",
+        'if (this.#end === undefined) endpoint.givenUp',
+      ),
+    ],
+  },
 ]
