@@ -14,9 +14,13 @@ export function nodeLog(name: string, level: LogLevel): Logger {
 /** Of lines that cannot be written so much is kept for when they can. */
 const WAITING_BYTES_MAX = 1024 * 1024
 
-/** Lines that cannot be written (a full disk, a reader that is gone) wait, and are lost when they are too many: no reason to end a node. */
+/**
+ * Lines that cannot be written (a full disk, a reader that is gone or stands still) wait for the next line, and are lost when they are too many: no
+ * reason to end a node, nor to hold it up.
+ */
 export function logDestination(fd: number): DestinationStream {
-  return pino.destination({ fd, sync: true, maxLength: WAITING_BYTES_MAX }).on('error', () => {})
+  const options = { fd, sync: true, maxLength: WAITING_BYTES_MAX, retryEAGAIN: () => false }
+  return pino.destination(options).on('error', () => {})
 }
 
 const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const

@@ -1,8 +1,9 @@
 // The log of a node, where it cannot be written.
 
+import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
@@ -25,5 +26,28 @@ test('of lines that cannot be written one MiB waits until they can, and nothing 
   expect(lines).toContain('"one"')
   expect(lines.length).toBeGreaterThan(1_000_000)
   expect(lines.length).toBeLessThanOrEqual(1024 * 1024)
+  rmSync(dir, { recursive: true })
+})
+
+// The default `kv node start 2>&1 | …`: once a process has looked at its stderr, a pipe there takes what fits, and no more.
+test('a reader that stands still holds up nobody, and reads on later', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-log-'))
+  const pipe = join(dir, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const script = `
+    const { constants, openSync, readSync } = await import('node:fs')
+    const { logDestination } = await import(${JSON.stringify(resolve('src/cli/node-log.ts'))})
+    const pipe = openSync(${JSON.stringify(pipe)}, constants.O_RDWR | constants.O_NONBLOCK)
+    const log = logDestination(pipe)
+    for (let line = 0; line < 100; line++) log.write('x'.repeat(999) + '\\n')
+    const read = () => {
+      let bytes = 0
+      try { for (;;) bytes += readSync(pipe, Buffer.alloc(65_536)) } catch { return bytes }
+    }
+    const before = read()
+    log.write('last\\n')
+    console.log(JSON.stringify({ isHeldBack: before < 100_000, bytes: before + read() }))`
+  const process_ = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 30_000 })
+  expect(JSON.parse(process_.stdout.toString() || 'null')).toEqual({ isHeldBack: true, bytes: 100_005 })
   rmSync(dir, { recursive: true })
 })
