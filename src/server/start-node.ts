@@ -63,13 +63,27 @@ export class NodeStartError extends Error {
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
+/** A line that cannot be logged, because the disk of the log is full for example, is lost: its error would end a step of the node halfway. */
+function harmless(logger: Logger): Logger {
+  const lineOf =
+    (level: keyof Logger) =>
+    (fields: object, message: string): void => {
+      try {
+        logger[level](fields, message)
+      } catch {
+        // There is nobody to tell.
+      }
+    }
+  return { debug: lineOf('debug'), info: lineOf('info'), warn: lineOf('warn'), error: lineOf('error') }
+}
+
 /** How long the announcement of a changed address waits for its answer before it is tried again. */
 const ANNOUNCE_MS_MAX = 5_000
 
 /** Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says what to do. */
 export async function startNode(given: NodeOptions): Promise<RunningNode> {
   checkOptions(given)
-  const logger = given.logger ?? silent
+  const logger = given.logger === undefined ? silent : harmless(given.logger)
   const noSpace = (error: unknown): never => {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(given.dataDir, error)) : error
   }

@@ -192,6 +192,21 @@ test('a node that nobody can reach from elsewhere, or that nobody knows, says so
   expect(await started(unknown)).toEqual([expect.stringContaining('start it with --join URL')])
 })
 
+// As that of pino does while the disk of its file is full.
+test('a logger that throws does not hold up a node', async () => {
+  const line = (): never => {
+    throw new Error('ENOSPC')
+  }
+  const logger = { debug: line, info: line, warn: line, error: line }
+  const home = mkdtempSync(join(tmpdir(), 'quorate-start-'))
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const node = await startNode({ ...MINE, dataDir: home, logger })
+  const { status } = await fetch(`${node.url}/v1/kv/a?timeout=3s`, { method: 'PUT', body: '1' })
+  await node.crash()
+  expect(status).toBe(200)
+  expect((await node.ended).kind).toBe('crashed')
+})
+
 test('a node answers under the name where clients are told to find it', async () => {
   const port = await freePort()
   const node = await startNode({
