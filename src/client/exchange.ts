@@ -34,7 +34,10 @@ export interface Exchange {
   readonly result: Promise<Exchanged>
   /** A connection stood, so bytes may have left. */
   readonly isConnected: () => boolean
-  /** When something of the answer came last, by `performance.now()`; before that, when it was asked for. */
+  /**
+   * When something of the answer came last, by `performance.now()`; before that, when it was asked for. In the second half of its time what
+   * comes too slowly to be whole in time no longer counts.
+   */
   readonly heardAt: () => number
   /** Cuts the connection; `result` is a failure then, unless it is there already. */
   readonly cancel: (reason?: string) => void
@@ -111,11 +114,18 @@ export class Transport {
           settle({ kind: 'streaming', headers: response.headers, stream: response })
           return
         }
-        heardAt = performance.now()
+        const beganAt = performance.now()
+        heardAt = beganAt
         const chunks: Buffer[] = []
+        const length = Number(response.headers['content-length'])
+        let received = 0
         response.on('data', (chunk: Buffer) => {
-          heardAt = performance.now()
           chunks.push(chunk)
+          received += chunk.length
+          const nowMs = performance.now()
+          const leftMs = startedAt + options.timeoutMs - nowMs
+          const neededMs = ((nowMs - beganAt) / received) * (length - received)
+          if (leftMs > options.timeoutMs / 2 || !(neededMs > leftMs)) heardAt = nowMs
         })
         response.on('error', fail)
         response.on('close', onClose)

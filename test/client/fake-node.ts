@@ -243,8 +243,10 @@ export class FakeNode {
       else response.write(text, () => response.destroy())
       return
     }
-    response.writeHead(answer.status, { 'content-type': 'application/json', ...headers })
-    response.end(JSON.stringify(answer.body))
+    const body = JSON.stringify(answer.body)
+    const length = { 'content-length': String(Buffer.byteLength(body)) }
+    response.writeHead(answer.status, { 'content-type': 'application/json', ...length, ...headers })
+    response.end(body)
   }
 
   #answer(seen: Seen): Reply {

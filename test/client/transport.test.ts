@@ -166,6 +166,40 @@ describe('what becomes of a request', () => {
     }
   })
 
+  // Where one node of three is behind a wire that loses much, a page that would come from the others failed.
+  test.each([
+    [40, 'Content-Length: 100\r\n', false],
+    [60, 'Content-Length: 100\r\n', true],
+    [1, '', true],
+  ])(
+    '%d bytes of its answer come in 1 s, one in another (%j), and 2 s are left: that counts: %s',
+    async (bytes, length, counts) => {
+      freezeTime()
+      const { url, connections, send } = await answering('', { staysOpen: true })
+      for (let round = 0; round < 2; round++) {
+        const asked = exchange(url, { timeoutMs: 5_000 })
+        await until(() => connections() === 1)
+        const sendAfterOneSecond = (text: string) => {
+          vi.advanceTimersByTime(1_000)
+          send(text)
+          return performance.now()
+        }
+        let heardAt = sendAfterOneSecond(`HTTP/1.1 200 OK\r\n${length}\r\n`)
+        await expect.poll(() => asked.heardAt()).toBe(heardAt)
+        heardAt = sendAfterOneSecond('x'.repeat(bytes))
+        await expect.poll(() => asked.heardAt()).toBe(heardAt)
+        const nextAt = sendAfterOneSecond('x')
+        for (let turn = 0; turn < 100; turn++) await nextTurn()
+        expect(asked.heardAt()).toBe(counts ? nextAt : heardAt)
+        // As soon as it comes faster it counts again.
+        heardAt = sendAfterOneSecond('x'.repeat(98 - bytes))
+        await expect.poll(() => asked.heardAt()).toBe(heardAt)
+        asked.cancel()
+        await until(() => connections() === 0)
+      }
+    },
+  )
+
   test('the reader of a stream may pause for as long as it likes', async () => {
     const { url } = await answering('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}', { staysOpen: true })
     const asked = exchange(url, { stream: true })

@@ -643,7 +643,13 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A node that needs long to send a page is taken for silent.',
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
-    edits: [edit('src/client/exchange.ts', '          heardAt = performance.now()\n', '')],
+    edits: [
+      edit(
+        'src/client/exchange.ts',
+        ' || !(neededMs > leftMs)) heardAt = nowMs',
+        ' && neededMs < 0) heardAt = nowMs',
+      ),
+    ],
   },
   {
     id: 'M656',
@@ -690,5 +696,13 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
         'if (this.#end === undefined) endpoint.givenUp',
       ),
     ],
+  },
+  {
+    id: 'M492',
+    title: 'a node is waited for alone although its answer would come too late',
+    why: 'Where one node of three is behind a wire that loses much, every third list of larger values fails.',
+    layers: UNIT,
+    tests: ['test/client/transport.test.ts'],
+    edits: [edit('src/client/exchange.ts', '!(neededMs > leftMs)', 'neededMs > 0')],
   },
 ]
