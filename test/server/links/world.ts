@@ -8,12 +8,11 @@ import {
   type WireOwner,
   type Wires,
 } from '../../../src/server/links/index.ts'
-import type { Frame } from '../../../src/server/links/wires.ts'
+import type { Frame, Hello } from '../../../src/server/links/wires.ts'
 import type { Clock, Greeting, NetworkEvents } from '../../../src/server/types.ts'
 
 const TRAVEL_MS = 1
 const nobody: WireOwner = { frame: () => {}, closed: () => {} }
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 interface Task {
   readonly at: number
@@ -21,11 +20,18 @@ interface Task {
   cancelled: boolean
 }
 
+/** Whoever has an address in a world. */
+interface Place {
+  readonly member: Member
+  readonly wires: Set<MemoryWire>
+  called: ((wire: Wire) => WireOwner) | undefined
+}
+
 /** One end of a connection. */
 class MemoryWire implements Wire {
   readonly remote: string
   readonly world: World
-  readonly node: Node
+  readonly place: Place
   other: MemoryWire | undefined
   owner = nobody
   closed = false
@@ -33,9 +39,9 @@ class MemoryWire implements Wire {
   readonly queuedBytes = 0
   #held: (() => void)[] | undefined
 
-  constructor(world: World, node: Node, remote: string) {
+  constructor(world: World, place: Place, remote: string) {
     this.world = world
-    this.node = node
+    this.place = place
     this.remote = remote
   }
 
@@ -45,7 +51,7 @@ class MemoryWire implements Wire {
 
   send(frame: Frame): boolean {
     if (this.closed) return false
-    this.world.onFrame(this.node, frame)
+    this.world.onFrame(this.place, frame)
     // What a test does when it sees a frame may have ended the wire.
     if (this.closed) return true
     this.queuedFrames++
@@ -106,15 +112,34 @@ export type Event =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
   | { readonly kind: 'disconnected' | 'refused' | 'stop'; readonly what: string }
+  | { readonly kind: 'hash'; readonly from: string; readonly hash: bigint }
   | { readonly kind: 'received'; readonly snapshotId: string }
   | { readonly kind: 'sent'; readonly ok: boolean }
 
-export class Node {
+const greetingOf = (member: Member, boot: number): Greeting => ({
+  ...{
+    clusterId: '77',
+    replicaId: member.id,
+    name: member.name,
+    boot,
+    term: asTerm(1),
+    lastIndex: asIndex(0),
+  },
+  ...{ peer: member.peer, clusterVersion: 1 },
+})
+
+const memberOf = (id: number): Member => ({
+  ...{ id: asReplicaId(String(id)), name: `n${id}`, peer: `n${id}`, url: '' },
+})
+
+export class Node implements Place {
   readonly world: World
   readonly member: Member
   readonly links: Links
   readonly events: Event[] = []
   readonly wires = new Set<MemoryWire>()
+  /** What was logged: the text, and why or of whom. */
+  readonly logged: (readonly [text: string, fields: object])[] = []
   greeting: Greeting
   snapshotOffered: NetworkEvents['snapshotOffered'] = (_from, _term, _id, _meta, done) =>
     done('no room', undefined)
@@ -122,14 +147,9 @@ export class Node {
   called: ((wire: Wire) => WireOwner) | undefined
 
   constructor(world: World, id: number, boot: number, limits: Partial<TransportLimits>) {
-    const replicaId = asReplicaId(String(id))
-    const peer = `n${id}`
     this.world = world
-    this.member = { id: replicaId, name: peer, peer, url: '' }
-    this.greeting = {
-      ...{ clusterId: '77', replicaId, name: peer, boot, term: asTerm(1), lastIndex: asIndex(0), peer },
-      clusterVersion: 1,
-    }
+    this.member = memberOf(id)
+    this.greeting = greetingOf(this.member, boot)
     const add = (event: Event): void => void this.events.push(event)
     const wires: Wires = {
       dial: (address, dialled) => world.dial(this, address, dialled),
@@ -140,14 +160,16 @@ export class Node {
         this.called = undefined
       },
     }
+    const log = (fields: object, text: string): void => void this.logged.push([text, fields])
     this.links = new Links({
-      ...{ self: { replicaId, clusterId: '77' }, clock: world.clock, random: world.random, wires, limits },
-      logger: silent,
+      self: { replicaId: this.member.id, clusterId: '77' },
+      ...{ clock: world.clock, random: () => world.random(), wires, limits },
+      logger: { debug: log, info: log, warn: log, error: log },
       events: {
         greeting: () => this.greeting,
         admit: (greeting) => this.admit(greeting),
         message: (message) => add({ kind: 'message', message }),
-        stateHash: () => {},
+        stateHash: (from, { hash }) => add({ kind: 'hash', from, hash }),
         connected: (greeting) => add({ kind: 'connected', greeting }),
         disconnected: (what) => add({ kind: 'disconnected', what }),
         refused: (what) => add({ kind: 'refused', what }),
@@ -163,21 +185,110 @@ export class Node {
     return this.events.filter((event): event is Event & { kind: K } => event.kind === kind)
   }
 
+  /** Of all that was logged with this text: what else was said. */
+  why(text: string): object[] {
+    return this.logged.flatMap(([said, fields]) => (said === text ? [fields] : []))
+  }
+
   /** What is not back at its start, by name. */
   get underWay(): Record<string, number> {
     return Object.fromEntries(Object.entries(this.links.inspect()).filter(([, value]) => value !== 0))
   }
 }
 
+/** One connection of a puppet. */
+export class Talk {
+  readonly heard: Frame[] = []
+  /** Why it is over. */
+  ended: string | undefined
+  wire: Wire | undefined
+  readonly #heardMore: (talk: Talk, frame: Frame) => void
+
+  constructor(heardMore: (talk: Talk, frame: Frame) => void = () => {}) {
+    this.#heardMore = heardMore
+  }
+
+  begin(wire: Wire): WireOwner {
+    this.wire = wire
+    return {
+      frame: (frame) => {
+        this.heard.push(frame)
+        this.#heardMore(this, frame)
+      },
+      closed: (why) => {
+        this.ended = why
+      },
+    }
+  }
+
+  say(...frames: readonly Frame[]): void {
+    for (const frame of frames) this.wire?.send(frame)
+  }
+}
+
+/** A replica in the hands of a test: it says what it is told to, and keeps what it hears. */
+export class Puppet implements Place {
+  readonly world: World
+  readonly member: Member
+  readonly wires = new Set<MemoryWire>()
+  /** Those that it was called for. */
+  readonly talks: Talk[] = []
+  greeting: Greeting
+  incarnation = 99n
+  /** What it does when it hears a frame on one of these; it answers a hello. */
+  hears: (talk: Talk, frame: Frame) => void = (talk, { type }) => {
+    if (type === 'hello') this.welcome(talk)
+  }
+  called: Place['called'] = (wire) => {
+    const talk = new Talk((...heard) => this.hears(...heard))
+    this.talks.push(talk)
+    return talk.begin(wire)
+  }
+
+  constructor(world: World, id: number) {
+    this.world = world
+    this.member = memberOf(id)
+    this.greeting = greetingOf(this.member, 1)
+  }
+
+  welcome(talk: Talk): void {
+    talk.say({ type: 'welcome', greeting: this.greeting, incarnation: this.incarnation })
+  }
+
+  /** Calls a node, and says `first` as soon as it is connected. */
+  call({ member }: Node, first: readonly Frame[]): Talk {
+    const talk = new Talk()
+    this.world.dial(this, member.peer, {
+      connected: (wire) => {
+        const owner = talk.begin(wire)
+        talk.say(...first)
+        return owner
+      },
+      failed: (why) => {
+        talk.ended = why
+      },
+    })
+    return talk
+  }
+
+  hello(change: Partial<Hello> = {}): Hello {
+    const { greeting, incarnation } = this
+    return {
+      ...{ type: 'hello', purpose: 'messages', wanted: '1', attempt: 1, greeting, incarnation },
+      ...change,
+    }
+  }
+}
+
 export class World {
   now = 0
   readonly #limits: Partial<TransportLimits>
-  readonly #nodes = new Map<string, Node>()
+  readonly #places = new Map<string, Place>()
   #tasks: Task[] = []
   #draws = 0
   /** Sees every frame before it leaves. */
-  onFrame: (from: Node, frame: Frame) => void = () => {}
-  readonly random = (): number => ((++this.#draws * 7919) % 1000) / 1000
+  onFrame: (from: Place, frame: Frame) => void = () => {}
+  random = (): number => ((++this.#draws * 7919) % 1000) / 1000
   readonly clock: Clock = {
     now: () => this.now,
     after: (ms, run) => this.after(ms, run),
@@ -191,8 +302,15 @@ export class World {
   /** Starts a process of that replica, in place of the one before. */
   start(id: number, boot = 1): Node {
     const node = new Node(this, id, boot, this.#limits)
-    this.#nodes.set(node.member.peer, node)
+    this.#places.set(node.member.peer, node)
     return node
+  }
+
+  /** Puts a puppet in the place of that replica. */
+  puppet(id: number): Puppet {
+    const puppet = new Puppet(this, id)
+    this.#places.set(puppet.member.peer, puppet)
+    return puppet
   }
 
   /** These know each other. */
@@ -203,13 +321,13 @@ export class World {
   /** It is gone, as if killed. */
   stop(node: Node): void {
     node.links.close()
-    if (this.#nodes.get(node.member.peer) === node) this.#nodes.delete(node.member.peer)
+    if (this.#places.get(node.member.peer) === node) this.#places.delete(node.member.peer)
   }
 
   /** Connections between two nodes break: those that the first has dialled, those that it was called on, or all; `this`: only the first learns of it. */
   breaks(
-    one: Node,
-    two: Node,
+    one: Place,
+    two: Place,
     which: 'dialled' | 'called' | 'all' = 'all',
     told: 'both' | 'this' = 'both',
   ): void {
@@ -222,12 +340,12 @@ export class World {
         wire.breaks(told)
   }
 
-  dial(from: Node, address: string, dialled: Parameters<Wires['dial']>[1]): () => void {
+  dial(from: Place, address: string, dialled: Parameters<Wires['dial']>[1]): () => void {
     let open = true
     let made: MemoryWire | undefined
     this.after(TRAVEL_MS, () => {
       if (!open) return
-      const to = this.#nodes.get(address)
+      const to = this.#places.get(address)
       if (to?.called === undefined) {
         this.after(TRAVEL_MS, () => {
           if (open) dialled.failed('nobody is there')
@@ -245,7 +363,9 @@ export class World {
       from.wires.add(caller)
       called.owner = to.called(called)
       this.after(TRAVEL_MS, () => {
-        if (open && !caller.closed) caller.owner = dialled.connected(caller)
+        if (!open) return
+        if (caller.closed) dialled.failed('it was cut')
+        else caller.owner = dialled.connected(caller)
       })
     })
     return () => {
