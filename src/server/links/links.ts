@@ -60,7 +60,6 @@ export class Links implements Network {
 
   setPeers(members: readonly Member[]): void {
     if (this.over) return
-    if (!this.open) this.context.processes.heard(this.context.speaker())
     const others = members.filter((member) => member.id !== this.context.self)
     const named = new Set(others.map((member) => member.id))
     for (const peer of this.peers.values()) {
@@ -73,6 +72,7 @@ export class Links implements Network {
     }
     if (this.open) return
     this.open = true
+    this.context.processes.heard(this.context.speaker())
     this.door.open()
   }
 

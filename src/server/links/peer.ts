@@ -146,7 +146,7 @@ export class Peer {
 
   private dialNow(): void {
     if (this.retry === undefined) return
-    this.retry?.cancel()
+    this.retry.cancel()
     this.retry = undefined
     this.failures = 0
     this.dial()
@@ -193,16 +193,15 @@ export class Peer {
   private outboundBroke(why: string): void {
     this.outbound = undefined
     this.context.counters.connectionsBroken++
-    if (this.gone) return
-    this.endGrace()
     const timer = this.context.clock.after(this.context.limits.refusedAfterMs, () => {
-      if (this.grace !== undefined) this.grace.over = true
+      grace.over = true
       this.reportRefused()
     })
-    this.grace = { timer, failed: false, over: false }
+    const grace = { timer, failed: false, over: false }
+    this.grace = grace
+    this.broken(why)
     // One that waits has delivered nothing yet, and what it says of the peer is news.
     if (this.inbound?.held === false) this.inbound.wire.close('our connection to the peer broke')
-    this.broken(why)
     if (!this.gone) this.dial()
   }
 

@@ -27,7 +27,10 @@ export class SnapshotReceiver {
         if (frame.type === 'snapshot-offer') this.offered(wire, from, frame)
         else wire.close(`a frame of type ${nameOf(frame)} instead of an offer`)
       },
-      closed: () => this.callers.delete(wire),
+      closed: (why) => {
+        this.callers.delete(wire)
+        ended(this.context, from, why)
+      },
     })
   }
 
@@ -82,8 +85,9 @@ class Incoming {
     this.received = received
     wire.established(from, context.self, {
       frame: (frame) => this.frame(frame),
-      closed: () => {
+      closed: (why) => {
         this.over = true
+        ended(context, from, why)
       },
     })
   }
@@ -145,7 +149,6 @@ class Incoming {
         this.work()
       })
     } else if (this.ended) {
-      this.ended = false
       this.busy = true
       sink.finish((error) => {
         if (error === undefined) this.received()
@@ -172,3 +175,7 @@ class Incoming {
     refuseWire(this.context, this.wire, why)
   }
 }
+
+/** The sender tells its operator of a transfer as a whole; here each of its connections can be told apart. */
+const ended = ({ logger }: Context, from: ReplicaId, why: string): void =>
+  logger.debug({ from, why }, 'a connection for a snapshot ended')

@@ -29,8 +29,8 @@ export class SnapshotSender {
   private abandonDial: (() => void) | undefined
   private retry: Timer | undefined
   private wire: Wire | undefined
-  /** The receiver has said where to begin. */
-  private accepted = false
+  /** That on which the receiver has said where to begin. */
+  private accepted: Wire | undefined
   private nextChunk = 0
   /** Chunks sent and not yet acknowledged as written. */
   inflight = 0
@@ -50,7 +50,6 @@ export class SnapshotSender {
 
   /** Ends it without calling `done`. */
   abort(why: string): void {
-    if (this.over) return
     this.over = true
     this.stall?.cancel()
     this.retry?.cancel()
@@ -93,7 +92,7 @@ export class SnapshotSender {
 
   private broke(): void {
     this.wire = undefined
-    this.accepted = false
+    this.accepted = undefined
     // What was on its way on that connection is acknowledged by nobody.
     this.inflight = 0
     this.endSent = false
@@ -103,7 +102,9 @@ export class SnapshotSender {
   private frame(wire: Wire, frame: Frame): void {
     switch (frame.type) {
       case 'snapshot-accept':
-        this.begin(frame.nextChunk)
+        this.accepted = wire
+        this.nextChunk = frame.nextChunk
+        this.fill()
         break
       case 'snapshot-written':
         this.inflight--
@@ -121,20 +122,14 @@ export class SnapshotSender {
     }
   }
 
-  private begin(from: number): void {
-    this.accepted = true
-    this.nextChunk = from
-    this.fill()
-  }
-
   private fill(): void {
-    if (!this.accepted || this.endSent || this.reading) return
+    const { accepted: wire, nextChunk } = this
+    if (wire === undefined || this.endSent || this.reading) return
     if (this.inflight >= this.context.limits.snapshotChunksInflightMax) return
     if (this.context.events.greeting().term > this.transfer.term) {
       this.end(false, `term ${this.transfer.term} is over`)
       return
     }
-    const { wire, nextChunk } = this
     this.reading = true
     this.transfer.source.read(nextChunk, (error, chunk) => {
       this.reading = false
@@ -142,23 +137,23 @@ export class SnapshotSender {
       else if (error !== undefined) this.end(false, error.message)
       else {
         // What was read for a connection that has broken since is read again for the next one.
-        if (this.wire === wire && this.nextChunk === nextChunk) this.sendChunk(chunk)
+        if (this.accepted === wire && this.nextChunk === nextChunk) this.sendChunk(wire, chunk)
         this.context.clock.soon(() => this.fill())
       }
     })
   }
 
-  private sendChunk(chunk: Uint8Array | undefined): void {
-    const { wire, nextChunk } = this
+  private sendChunk(wire: Wire, chunk: Uint8Array | undefined): void {
+    const { nextChunk } = this
     if (chunk === undefined) {
       this.endSent = true
-      wire?.send({ type: 'snapshot-end', chunks: nextChunk })
+      wire.send({ type: 'snapshot-end', chunks: nextChunk })
       return
     }
     this.nextChunk++
     this.inflight++
     this.context.counters.snapshotChunksSent++
-    wire?.send({ type: 'snapshot-chunk', number: nextChunk, bytes: chunk })
+    wire.send({ type: 'snapshot-chunk', number: nextChunk, bytes: chunk })
   }
 
   giveUp(why: string): void {

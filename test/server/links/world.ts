@@ -36,13 +36,16 @@ class MemoryWire implements Wire {
   owner = nobody
   closed = false
   queuedFrames = 0
-  readonly queuedBytes = 0
   #held: (() => void)[] | undefined
 
   constructor(world: World, place: Place, remote: string) {
     this.world = world
     this.place = place
     this.remote = remote
+  }
+
+  get queuedBytes(): number {
+    return 100 * this.queuedFrames
   }
 
   established(_from: unknown, _to: unknown, owner: WireOwner): void {
@@ -145,12 +148,17 @@ export class Node implements Place {
     done('no room', undefined)
   admit: NetworkEvents['admit'] = () => undefined
   called: ((wire: Wire) => WireOwner) | undefined
+  /** What it does as soon as it hears of something. */
+  hears: (event: Event) => void = () => {}
 
   constructor(world: World, id: number, boot: number, limits: Partial<TransportLimits>) {
     this.world = world
     this.member = memberOf(id)
     this.greeting = greetingOf(this.member, boot)
-    const add = (event: Event): void => void this.events.push(event)
+    const add = (event: Event): void => {
+      this.events.push(event)
+      this.hears(event)
+    }
     const wires: Wires = {
       dial: (address, dialled) => world.dial(this, address, dialled),
       onCall: (called) => {
@@ -164,6 +172,7 @@ export class Node implements Place {
     this.links = new Links({
       self: { replicaId: this.member.id, clusterId: '77' },
       ...{ clock: world.clock, random: () => world.random(), wires, limits },
+      resolvePeer: (member) => world.resolve(member),
       logger: { debug: log, info: log, warn: log, error: log },
       events: {
         greeting: () => this.greeting,
@@ -288,6 +297,8 @@ export class World {
   #draws = 0
   /** Sees every frame before it leaves. */
   onFrame: (from: Place, frame: Frame) => void = () => {}
+  /** Where a member is looked for. */
+  resolve = ({ peer }: Member): string => peer
   random = (): number => ((++this.#draws * 7919) % 1000) / 1000
   readonly clock: Clock = {
     now: () => this.now,
