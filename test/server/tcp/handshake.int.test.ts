@@ -211,7 +211,7 @@ test('calls for messages and for snapshots are told apart, whichever comes late'
 test('an older process that answers a call is not talked to, and one that has answered is remembered', async () => {
   const bare = await bareListener()
   const greeting = greetingOf({ peer: bare.address, boot: 5 })
-  const a = await party({ limits: { silenceMs: 600_000 } })
+  const a = await party({ limits: { silenceMs: 600_000, refusedAfterMs: 600_000 } })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const newest = await bare.accepted()
   newest.say({ type: 'welcome', incarnation: 5n, greeting })
