@@ -10,7 +10,8 @@
 // While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then: by itself it would keep
 // what was deleted until enough is written, and nothing is. Compacting takes room before it gives some: a hundred MiB, where much was written lately. So
 // with less than half of the reserve left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again. A scan
-// keeps what compactions have replaced: while LevelDB compacts everything, or less than half of the reserve is left, one that takes long is ended.
+// keeps what compactions have replaced: while LevelDB compacts everything and there is not much room again, or less than half of the reserve is left,
+// one that takes long is ended.
 //
 // A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
 // when somebody else fills the disk.
@@ -42,10 +43,13 @@ export interface DiskSpaceEvents {
 }
 
 const NONE_PART = 4
-/** Above what a compaction of everything takes. */
+/** Above what a compaction of everything takes, unless much was written just before: then LevelDB compacts that by itself, and takes more. */
 const COMPACT_PART = 2
 const FILE_PART = 8
-/** Kept only where it may soon be needed: it costs the writing of so much. */
+/**
+ * Of the reserve: with more free room nothing is kept, which costs the writing of so much, and no scan is ended, though LevelDB may go on compacting
+ * everything for minutes.
+ */
 const SHORT_TIMES = 4
 /** Beyond the bound by this factor there is room again: no going to and fro. */
 const AGAIN = 1.1
@@ -128,9 +132,13 @@ export class DiskSpace {
   #endScans(): void {
     this.#scansTimer = this.#clock.after(SCAN_MS, () => {
       if (!this.#compacting) return
-      this.#events.endOldScans()
+      if (this.#isShort) this.#events.endOldScans()
       this.#endScans()
     })
+  }
+
+  get #isShort(): boolean {
+    return this.#freeBytes <= SHORT_TIMES * this.#limits.diskReserveBytes
   }
 
   #roomOf(freeBytes: number): DiskRoom {
@@ -148,7 +156,7 @@ export class DiskSpace {
       this.#disk.giveBackReserve()
     } else {
       if (this.#freeBytes < diskReserveBytes + 2 * bytes) return
-      if (this.#freeBytes > SHORT_TIMES * diskReserveBytes || bytes === 0) return
+      if (!this.#isShort || bytes === 0) return
       this.#disk.takeReserve(bytes)
     }
     this.#freeBytes = this.#disk.freeBytes()

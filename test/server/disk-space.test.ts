@@ -291,6 +291,11 @@ test('while there is little room scans are ended, and more often while LevelDB c
   at(700)
   clock.advance(driverLimits.diskCompactMs)
   expect([compactions.length, endedIn(1000)]).toEqual([2, 10])
+  // LevelDB goes on compacting, for minutes where there is much, and what it replaces has room.
+  at(3201)
+  expect(endedIn(3 * diskLookMs)).toBe(0)
+  at(3199)
+  expect(endedIn(1000)).toBe(10)
   space.stop()
   expect(endedIn(3 * diskLookMs)).toBe(0)
 })

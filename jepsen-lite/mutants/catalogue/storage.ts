@@ -845,6 +845,14 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M670',
+    title: 'while LevelDB compacts everything, reads are ended although the disk has much room again',
+    why: 'Whoever reads many keys is told for minutes that the disk is nearly full, and no snapshot gets through. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [edit('src/server/disk-space.ts', 'if (this.#isShort) this.#events', 'this.#events')],
+  },
+  {
     id: 'M667',
     title: 'the scrub takes a scan that was ended for damage',
     why: 'The node ends itself since its disk is nearly full. Our own.',
