@@ -58,6 +58,8 @@ const RETRY_MAX_MS = 1_000
 const PATIENCE_SHARE = 0.1
 const PATIENCE_MIN_MS = 250
 const PATIENCE_MAX_MS = 1_000
+/** Whether another one may be asked is looked at again after this. */
+const HEDGE_AGAIN_MS = 50
 /** The node is told to answer a little before we stop waiting, so that its reason arrives in time. */
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MAX_MS = 100
@@ -219,7 +221,7 @@ class Progress {
         else if (this.#mayAskAnother(exchange)) loseHope()
         else {
           endpoint.failed(performance.now())
-          bePatient(this.#patienceMs, heardAt)
+          bePatient(HEDGE_AGAIN_MS, heardAt)
         }
       })
     }

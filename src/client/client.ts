@@ -343,20 +343,26 @@ export class Client {
     const { signal, timeoutMs = this.#timeoutMs } = options
     const startedAt = performance.now()
     const waitedMs = this.#turns.take() ? 0 : await this.#waitForTurn({ kind, startedAt, timeoutMs, signal })
+    let copies = 0
+    const mayHedge = () => {
+      const may = this.#hedges.take(this.#turns.taken)
+      if (may) copies += 1
+      return may
+    }
     try {
       // Whether anybody can be reached shows from now on.
       const unreachableAfterMs = (this.#unreachableAfterMs ?? timeoutMs) + waitedMs
       const limits = { startedAt, timeoutMs, unreachableAfterMs, signal }
       const endpoints = request.endpoints ?? this.#endpoints
-      const isReached = kind !== 'read' && (await this.#identify(limits))
+      const isReached = kind !== 'read' && (await this.#identify(limits, mayHedge))
       const { method, path, body, stream = false } = request
       const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
       const renewed = kind === 'keyed' ? { renewed: headers } : {}
       const call = { kind, method, path, body, stream, headers: headers(), ...limits, isReached, ...renewed }
-      const context = { ...this.#context(endpoints, onAnswer), transport: this.#transport }
+      const context = { ...this.#context(endpoints, onAnswer, mayHedge), transport: this.#transport }
       return await perform(call, context)
     } finally {
-      this.#hedges.callEnded()
+      this.#hedges.callEnded(copies)
       this.#turns.giveAfter(performance.now() - startedAt - waitedMs)
     }
   }
@@ -382,19 +388,24 @@ export class Client {
    */
   async #identify(
     limits: Pick<Call, 'startedAt' | 'timeoutMs' | 'unreachableAfterMs' | 'signal'>,
+    mayHedge: () => boolean,
   ): Promise<boolean> {
     // A revision is believed of the client's own cluster only: who knows one knows the other.
     const isKnown = () => this.#revision !== undefined
     if (isKnown()) return false
     const call = { ...QUESTION, ...limits, kind: 'read', stream: false, isEnough: isKnown } as const
-    const context = this.#context(this.#endpoints, () => {})
+    const context = this.#context(this.#endpoints, () => {}, mayHedge)
     const { endpoint } = await perform(call, { ...context, transport: this.#questions })
     if (isKnown()) return true
     const message = `${endpoint.url} answered, but not like a quorate node: Kv-Revision is missing or malformed`
     throw new QuorateError(message, { code: 'unexpected_answer', written: 'no', endpoint: endpoint.url })
   }
 
-  #context(endpoints: Endpoints, onAnswer: (answer: Answer) => void): Omit<CallContext, 'transport'> {
+  #context(
+    endpoints: Endpoints,
+    onAnswer: (answer: Answer) => void,
+    mayHedge: () => boolean,
+  ): Omit<CallContext, 'transport'> {
     return {
       endpoints,
       onAnswer: (answer) => {
@@ -403,7 +414,7 @@ export class Client {
         return otherCluster
       },
       onFailure: () => this.#hastenDiscovery(),
-      mayHedge: () => this.#hedges.take(),
+      mayHedge,
       onClose: (end) => this.#whenClosed(end),
     }
   }

@@ -23,6 +23,11 @@ export class Turns {
     return this.#usualMs
   }
 
+  /** Those who have a turn. */
+  get taken(): number {
+    return this.#taken
+  }
+
   /** Those who have a turn, and those who wait for one. */
   get wanted(): number {
     return this.#taken + this.#waiting.size

@@ -10,10 +10,10 @@ const turns = async () => {
   for (let turn = 0; turn < 10; turn++) await nextTurn()
 }
 
-/** How often it may be done at once. */
-function takeAll(hedges: Hedges): number {
+/** How often it may be done at once by that many calls. */
+function takeAll(hedges: Hedges, calls = Number.POSITIVE_INFINITY): number {
   let taken = 0
-  while (taken < 10_000 && hedges.take()) taken += 1
+  while (taken < 10_000 && hedges.take(calls)) taken += 1
   return taken
 }
 
@@ -26,7 +26,7 @@ test.each([
   freezeTime()
   const hedges = new Hedges(callsMax)
   vi.advanceTimersByTime(3_600_000)
-  for (let n = 0; n < 1_000_000; n++) hedges.callEnded()
+  for (let n = 0; n < 1_000_000; n++) hedges.callEnded(0)
   expect(takeAll(hedges)).toBe(most)
 })
 
@@ -35,7 +35,7 @@ test('then one in twenty, and one each second', () => {
   const hedges = new Hedges(256)
   takeAll(hedges)
   for (let round = 0; round < 3; round++) {
-    for (let n = 0; n < 100; n++) hedges.callEnded()
+    for (let n = 0; n < 100; n++) hedges.callEnded(0)
     expect(takeAll(hedges)).toBeOneOf([4, 5])
     vi.advanceTimersByTime(10_000)
     expect(takeAll(hedges)).toBeOneOf([10, 11])
@@ -43,25 +43,73 @@ test('then one in twenty, and one each second', () => {
   }
 })
 
-// Three copies of everything would keep a cluster slow for as long as the load lasts.
-test('where all nodes are slow, not all calls are asked three times', async () => {
+test.each([
+  [1, 4],
+  [32, 4],
+  [33, 5],
+  [256, 32],
+])('while %d calls are under way, %d copies are; others when those have ended', (calls, most) => {
+  const hedges = new Hedges(256)
+  for (let round = 0; round < 3; round++) {
+    expect(takeAll(hedges, calls)).toBe(most)
+    hedges.callEnded(2)
+    expect(takeAll(hedges, calls)).toBe(2)
+    hedges.callEnded(most)
+  }
+})
+
+// Over a wire that is full, values that are sent two and three times take two and three times as long: none would be there in time.
+test('where all nodes are slow, few calls are asked twice', async () => {
   freezeTime()
   const nodes = [await fake(), await fake('n2'), await fake('n3')]
   const kv = clientOf(nodes, { callsMax: 40 })
   await kv.put('a', '1')
   for (const node of nodes) node.fault = () => 'hang'
-  const calls = Array.from({ length: 40 }, (_, n) => failure(n % 2 === 0 ? kv.get('k') : kv.put(`${n}`, '1')))
-  const connections = () => nodes.reduce((sum, node) => sum + node.connections, 0)
-  for (const requests of [40, 80, 80, 81, 81, 82, 82, 83]) {
-    while (connections() < requests) await nextTurn()
-    expect(kv[inspect]().requests).toBe(requests)
-    // What has no connection yet is not silent: the client learns of it.
-    await turns()
-    vi.advanceTimersByTime(500)
-    await turns()
+  for (let round = 0; round < 2; round++) {
+    const abort = new AbortController()
+    const { signal } = abort
+    const calls = Array.from({ length: 40 }, (_, n) =>
+      failure(n % 2 === 0 ? kv.get('k', { signal }) : kv.put(`${n}`, '1', { signal })),
+    )
+    const connections = () => nodes.reduce((sum, node) => sum + node.connections, 0)
+    for (const requests of [40, 45, 45, 45, 45]) {
+      while (connections() < requests) await nextTurn()
+      expect(kv[inspect]().requests).toBe(requests)
+      // What has no connection yet is not silent: the client learns of it.
+      await turns()
+      vi.advanceTimersByTime(500)
+      await turns()
+    }
+    abort.abort()
+    await Promise.all(calls)
+    while (connections() > 0) await nextTurn()
+    expect(kv[inspect]()).toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
   }
-  await kv.close()
-  await Promise.all(calls)
-  await turns()
-  expect(kv[inspect]()).toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+})
+
+test('where one node hangs, all calls find another one, a part of them at a time', async () => {
+  freezeTime()
+  const [stuck, up] = [await fake(), await fake('n2')]
+  const kv = clientOf([stuck, up])
+  for (let round = 0; round < 2; round++) {
+    stuck.fault = () => undefined
+    await Promise.all([kv.put('a', '1'), kv.put('b', '1')])
+    stuck.fault = () => 'hang'
+    const before = stuck.seen.length
+    let left = 40
+    const calls = Array.from({ length: left }, async (_, n) => {
+      await (n % 4 < 2 ? kv.get('k') : kv.put(`${n}`, '1'))
+      left -= 1
+    })
+    while (stuck.seen.length < before + 20) await nextTurn()
+    await turns()
+    for (let ms = 0; left > 0 && ms < 1_500; ms += 50) {
+      vi.advanceTimersByTime(50)
+      for (let turn = 0; turn < 20; turn++) await turns()
+    }
+    expect(left).toBe(0)
+    await Promise.all(calls)
+    // The pause of the one that was stuck.
+    vi.advanceTimersByTime(5_000)
+  }
 })

@@ -6,7 +6,13 @@ import { describe, expect, test } from 'vitest'
 import { WRITES_AT_ONCE } from '../../src/cli/commands/import.ts'
 import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { CALLS_MAX } from '../../src/client/client.ts'
-import { TOKENS_MIN, TOKENS_PER_CALL, TOKENS_PER_SECOND } from '../../src/client/hedges.ts'
+import {
+  COPIES_MIN,
+  COPIES_SHARE,
+  TOKENS_MIN,
+  TOKENS_PER_CALL,
+  TOKENS_PER_SECOND,
+} from '../../src/client/hedges.ts'
 import { DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
@@ -59,7 +65,7 @@ describe('docs/reference/limits.md', () => {
     ['LevelDB', levelLimits],
     ['The store', storeLimits],
     ['Import', { LINE_BYTES_MAX, WRITES_AT_ONCE }],
-    ['Client', { CALLS_MAX, TOKENS_MIN, TOKENS_PER_CALL, TOKENS_PER_SECOND }],
+    ['Client', { CALLS_MAX, COPIES_MIN, COPIES_SHARE, TOKENS_MIN, TOKENS_PER_CALL, TOKENS_PER_SECOND }],
   ])('%s', (heading, inCode) => {
     const documented = rowsUnder(limits, heading).map(([name = '', value = '']) => [name, quantity(value)])
     expect(Object.fromEntries(documented)).toEqual(inCode)

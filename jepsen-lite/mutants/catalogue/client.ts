@@ -52,8 +52,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CLIENT,
-        "const isReached = kind !== 'read' && (await this.#identify(limits))",
-        "const isReached = kind === 'bare' && (await this.#identify(limits))",
+        "const isReached = kind !== 'read' && (await this.#identify(limits, mayHedge))",
+        "const isReached = kind === 'bare' && (await this.#identify(limits, mayHedge))",
       ),
     ],
   },
@@ -657,9 +657,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A cluster that was late for a moment gets three copies of everything, and stays late for as long as the load lasts.',
     layers: UNIT,
     tests: [HEDGES],
-    edits: [
-      edit('src/client/hedges.ts', 'if (this.#tokens < 1) return false', 'if (this.#max < 1) return false'),
-    ],
+    edits: [edit('src/client/hedges.ts', 'if (this.#tokens < 1 ||', 'if (this.#max < 1 ||')],
   },
   {
     id: 'M657',
@@ -704,5 +702,21 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
     edits: [edit('src/client/exchange.ts', '!(neededMs > leftMs)', 'neededMs > 0')],
+  },
+  {
+    id: 'M493',
+    title: 'all calls that are slow are asked of a second node at once',
+    why: 'A burst of values over a wire of 16 Mbit/s is sent three times: none is there in time, and no write has a known outcome.',
+    layers: UNIT,
+    tests: [HEDGES],
+    edits: [edit('src/client/hedges.ts', 'this.#copies >= Math.max(', 'this.#max < Math.min(')],
+  },
+  {
+    id: 'M494',
+    title: 'copies that have ended count for ever',
+    why: 'After a while no call is asked of a second node: one that hangs costs all calls their time-out.',
+    layers: UNIT,
+    tests: [HEDGES],
+    edits: [edit('src/client/client.ts', 'callEnded(copies)', 'callEnded(0)')],
   },
 ]
