@@ -58,13 +58,14 @@ async function follower() {
     inspect: () => ({}),
   }
   const ends: unknown[] = []
+  const levers = { freeBytes: Number.POSITIVE_INFINITY }
   const driver = new Driver({
     ...{ clock, storage, raftLimits, random: () => 0, timing: raftTiming },
     // So that the entries of one append are not all applied at once.
     limits: { ...driverLimits, scrubEveryMs: 1e9, applySliceMs: 0 },
     observer: { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} },
     disk: {
-      ...{ freeBytes: () => Number.POSITIVE_INFINITY, hasReserve: false },
+      ...{ freeBytes: () => levers.freeBytes, hasReserve: false },
       ...{ takeReserve() {}, giveBackReserve() {} },
     },
     logger: { debug() {}, info() {}, warn() {}, error() {} },
@@ -84,7 +85,7 @@ async function follower() {
     ...{ index: LAST, term: TERM, stateHash: 0n },
     applied: { ...record, index: LAST, term: TERM },
   }
-  return { clock, driver, sent, ends, from, append, meta }
+  return { clock, driver, storage, levers, sent, ends, from, append, meta }
 }
 
 /** Complete, and not the state yet. */
@@ -186,4 +187,83 @@ test('while a snapshot is installed readers see the state from before, and nobod
   expect([results.length, ages]).toEqual([1, [false, true]])
   const applied = sent.flatMap((message) => (message.type === 'heartbeat-answer' ? [message.applied] : []))
   expect(applied).toEqual([1])
+})
+
+test('a leader that offers what is committed here is told again that it is, and one that may not offer anything is not', async () => {
+  const node = await follower()
+  const { clock, driver, sent, meta } = node
+  stage(node)
+  driver.snapshotReceived(LEADER, TERM, 's', meta)
+  clock.advance(10 * DISK_MS)
+  const offered = (term: typeof TERM, index: typeof LAST): string => {
+    sent.length = 0
+    let why = ''
+    driver.snapshotOffered(LEADER, term, 's', { ...meta, index }, (refuse, sink) => {
+      expect(sink).toBeUndefined()
+      why = refuse ?? ''
+    })
+    clock.advance(10 * DISK_MS)
+    return why
+  }
+  expect(offered(TERM, LAST)).not.toBe('')
+  expect(sent).toMatchObject([{ type: 'append-accepted', index: LAST }])
+  expect(offered(asTerm(1), asIndex(LAST + 1))).not.toBe('')
+  expect(sent).toEqual([])
+  expect(node.ends).toEqual([])
+})
+
+test('what is received goes to the storage for as long as there is room for it', async () => {
+  const node = await follower()
+  const { clock, driver, storage, meta } = node
+  const asked: string[] = []
+  storage.snapshotSink = (_id, _from, _meta, done) =>
+    done(undefined, {
+      get nextChunk() {
+        return asked.length
+      },
+      write: (number, _chunk, written) => {
+        asked.push(`write ${number}`)
+        written(undefined)
+      },
+      finish: (finished) => {
+        asked.push('finish')
+        finished(new Error('not whole'))
+      },
+      abort: () => asked.push('abort'),
+    })
+  driver.snapshotOffered(LEADER, TERM, 's', meta, (refuse, sink) => {
+    if (sink === undefined) throw new Error(refuse)
+    const errors: unknown[] = []
+    const done = (error: Error | undefined): void => void errors.push(error?.message)
+    expect(sink.nextChunk).toBe(0)
+    sink.write(7, Buffer.alloc(10), done)
+    expect(sink.nextChunk).toBe(1)
+    sink.finish(done)
+    sink.abort()
+    expect([asked, errors]).toEqual([
+      ['write 7', 'finish', 'abort'],
+      [undefined, 'not whole'],
+    ])
+    node.levers.freeBytes = 0
+    clock.advance(driverLimits.diskLookMs)
+    sink.write(8, Buffer.alloc(10), done)
+    expect(errors).toHaveLength(2)
+    clock.advance(0)
+    expect([asked.length, errors[2]]).toEqual([3, 'the disk here is nearly full'])
+  })
+  expect(asked).toHaveLength(3)
+})
+
+test('what could not be forwarded is forwarded as soon as the leader is connected again', async () => {
+  const { clock, driver, sent } = await follower()
+  const hello = { ...driver.greeting(), replicaId: LEADER, name: 'n2', term: TERM, lastIndex: LAST }
+  const forwarded = (): number => sent.filter(({ type }) => type === 'forward').length
+  driver.connected(hello)
+  driver.disconnected(LEADER)
+  driver.propose(ask(putOf('k', 'v')), PATIENCE_MS, () => {})
+  clock.advance(1)
+  expect([forwarded(), driver.inspect()['proposals.parked']]).toEqual([0, 1])
+  driver.connected(hello)
+  clock.advance(0)
+  expect([forwarded(), driver.inspect()['proposals.parked']]).toEqual([1, 0])
 })

@@ -64,6 +64,8 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
     close: () => closed++,
   }
   const ends: NodeEnd[] = []
+  const logged: (readonly [text: string, fields: object])[] = []
+  const log = (fields: object, text: string): void => void logged.push([text, fields])
   const driver = new Driver({
     ...{ clock, storage, timing: raftTiming, raftLimits, observer, random: () => 0 },
     limits: { ...driverLimits, scrubEveryMs: 1e9, ...limits },
@@ -73,7 +75,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
       takeReserve() {},
       giveBackReserve() {},
     },
-    logger: { debug() {}, info() {}, warn() {}, error() {} },
+    logger: { debug: log, info: log, warn: log, error: log },
     peerAddress: () => SELF.peer,
     onEnd: (end) => ends.push(end),
   })
@@ -95,7 +97,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
   }
   return {
     ...{ clock, storage, levers, driver, network, observed, peers, hashes, sent, ends, results },
-    ...{ done, propose, read, closed: () => closed },
+    ...{ done, propose, read, closed: () => closed, logged },
   }
 }
 
@@ -424,4 +426,52 @@ test('reads: of what is applied, at once or when it is, and with the bound that 
   clock.advance(0)
   expect(results[1]).toMatchObject({ ok: true, value: { served: 'stale', stalenessMs: 0, revision: 2 } })
   expect(underWay(driver)).toEqual({})
+})
+
+test('while the disk is short of room deletes are done and other changes are not, and scans that take long are ended', async () => {
+  const { clock, levers, storage, propose, results } = await alone()
+  storage.compact = () => {}
+  let ended = 0
+  storage.endOldScans = () => ended++
+  levers.freeBytes = driverLimits.diskReserveBytes - 1
+  clock.advance(driverLimits.diskLookMs)
+  propose()
+  propose(ask({ kind: 'delete', key: Buffer.from('k'), condition: undefined, prev: false }))
+  clock.advance(50)
+  expect(results).toMatchObject([
+    { ok: false, problem: { code: 'storage_full', written: 'no' } },
+    { ok: true },
+  ])
+  levers.freeBytes = driverLimits.diskReserveBytes / 2 - 1
+  const before = ended
+  clock.advance(driverLimits.diskLookMs)
+  expect(ended).toBeGreaterThan(before)
+})
+
+test('what happens to a node is logged, with what an operator asks for next', async () => {
+  const { clock, driver, levers, logged, done, storage, ends } = await alone()
+  const said = (text: string | RegExp): object[] =>
+    logged.flatMap(([each, fields]) => (new RegExp(text).test(each) ? [fields] : []))
+  const { term } = driver
+  expect(said(`^leader in term ${term}: .`)).toEqual([{ role: 'leader', term, leader: 'n1' }])
+  driver.change({ kind: 'change', steps: [{ kind: 'add-learner', member: OTHER }] }, 1000, done)
+  clock.advance(100)
+  expect(said('configuration applied')).toEqual([
+    { voters: [SELF.id], votersOutgoing: [], learners: [OTHER.id] },
+  ])
+  driver.transfer(undefined, 1000, done)
+  clock.advance(10)
+  expect(said('^leadership transfer refused: .')).toEqual([{ outcome: 'refused' }])
+  storage.compact = () => {}
+  levers.freeBytes = driverLimits.diskReserveBytes - 1
+  clock.advance(driverLimits.diskLookMs)
+  expect(said(/nearly full \(255 MiB free\): deletes are taken/)).toEqual([
+    { room: 'low', freeBytes: driverLimits.diskReserveBytes - 1 },
+  ])
+  levers.freeBytes = Number.POSITIVE_INFINITY
+  clock.advance(driverLimits.diskLookMs)
+  expect(said('the disk has room again')).toEqual([{ room: 'enough', freeBytes: Number.POSITIVE_INFINITY }])
+  driver.stop('that is enough')
+  expect(said('^stopping: that is enough')).toEqual([{ err: new Error('that is enough') }])
+  expect(ends).toHaveLength(1)
 })

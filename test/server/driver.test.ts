@@ -287,6 +287,20 @@ test('so does one that finds damage in what it holds', () => {
   expectQuarantine(bad)
 })
 
+test('and one whose slow look at all rows finds it', () => {
+  const cluster = SimulatedCluster.formed(3, { limits: { scrubEveryMs: 20_000 } })
+  const bad = cluster.follower
+  const put = cluster.leading.put('k', 'v')
+  cluster.until(() => put.result !== undefined)
+  cluster.advance(1000)
+  const { disk } = bad.machine
+  for (let pick = 0; pick < 20; pick++) disk.flip(pick, 0)
+  expect(bad.end).toBeUndefined()
+  cluster.until(() => bad.end !== undefined)
+  expect(bad.end?.reason).toMatch(/Damaged data.*kv cluster rejoin/)
+  expectQuarantine(bad)
+})
+
 test('that replicas differed is told until the one that differed is gone', () => {
   const cluster = SimulatedCluster.formed(3)
   const bad = cluster.follower
@@ -366,8 +380,11 @@ test.each(['the leader', 'the one that is removed'])(
     for (const other of others) cluster.isolate(other)
     cluster.advance(raftTiming.heartbeatMs * 2)
     expect([done, gone.end, isJoint(gone.running.configuration)]).toEqual([false, undefined, true])
+    const hello = gone.running.greeting()
+    expect(leading.running.admit(hello)).toBeUndefined()
     cluster.heal()
     cluster.until(() => done)
+    expect(leading.running.admit(hello)).toMatchObject({ stop: true })
     expect(knowing().length).toBeGreaterThan(1)
     cluster.until(() => gone.end !== undefined)
     expect(gone.end?.reason).toMatch(/removed from the cluster/)
@@ -469,6 +486,19 @@ function transferAsked({ running }: SimulatedNode, to: ReplicaId | undefined): {
   })
   return asked
 }
+
+test('a transfer that takes longer than it may is said to have an outcome that is not known', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading, follower } = cluster
+  follower.slowDisk(100)
+  const results: unknown[] = []
+  leading.running.transfer(follower.id, 20, (result) => results.push(result))
+  cluster.advance(21)
+  expect(results).toMatchObject([
+    { ok: false, problem: { code: 'no_leader', detail: expect.stringContaining('not taken over in time') } },
+  ])
+  expect(leading.running.inspect()).toMatchObject({ transferRefused: 0, waits: 0 })
+})
 
 test('a transfer that is refused says nothing to those who wait for another', () => {
   const cluster = SimulatedCluster.formed(3)
