@@ -96,8 +96,8 @@ export class ObservedStorage implements Storage {
     this.#engine.label = undefined
   }
 
-  compact(done: Done): void {
-    this.#inner.compact(done)
+  compact(done: Done, isRoom?: () => boolean): void {
+    this.#inner.compact(done, isRoom)
   }
 
   get(key: Uint8Array): Uint8Array | undefined {

@@ -36,8 +36,11 @@ export interface Disk {
 
 export interface DiskSpaceEvents {
   changed(room: DiskRoom): void
-  /** Give back what was deleted, which takes room first; `done` is called unless that fails, which ends the node. */
-  compact(done: () => void): void
+  /**
+   * Give back what was deleted, which takes room first, as long as `isRoom` says that there is some; `done` is called unless that fails, which ends
+   * the node.
+   */
+  compact(done: () => void, isRoom: () => boolean): void
   /** End the scans that were open at the call before already. */
   endOldScans(): void
 }
@@ -115,7 +118,7 @@ export class DiskSpace {
 
   /** Between two compactions scans go on: LevelDB has nothing left to replace, and a snapshot may be what another node needs to have room. */
   #makeRoom(): void {
-    const isRoom = this.#freeBytes >= this.#limits.diskReserveBytes / COMPACT_PART
+    const isRoom = this.#isRoomToCompact(this.#freeBytes)
     if (!isRoom) this.#events.endOldScans()
     else if (this.#clock.now() >= this.#compactAt) this.#compact()
   }
@@ -123,10 +126,16 @@ export class DiskSpace {
   #compact(): void {
     this.#compacting = true
     this.#endScans()
-    this.#events.compact(() => {
+    const done = (): void => {
       this.#compacting = false
       this.#compactAt = this.#clock.now() + this.#limits.diskCompactMs
-    })
+    }
+    // It takes minutes where there is much, and somebody else may fill the disk.
+    this.#events.compact(done, () => this.#isRoomToCompact(this.#disk.freeBytes()))
+  }
+
+  #isRoomToCompact(freeBytes: number): boolean {
+    return freeBytes >= this.#limits.diskReserveBytes / COMPACT_PART
   }
 
   #endScans(): void {

@@ -185,7 +185,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#scrubber = new Scrubber(clock, storage, limits, (error) => this.#fail(error))
     this.#space = new DiskSpace(clock, limits, options.disk, {
       changed: (room) => this.#roomChanged(room),
-      compact: (done) => this.#compact(done),
+      compact: (done, isRoom) => this.#compact(done, isRoom),
       endOldScans: () => this.#storage.endOldScans(),
     })
     this.#waits = new Waits(clock)
@@ -751,11 +751,11 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room }))
   }
 
-  #compact(done: () => void): void {
+  #compact(done: () => void, isRoom: () => boolean): void {
     this.#storage.compact((error) => {
       if (error === undefined) done()
       else this.#fail(error)
-    })
+    }, isRoom)
   }
 
   #take(write: Write): void {

@@ -49,7 +49,10 @@ export interface Engine {
   readonly quarantined: string | undefined
   /** Durable when it returns, whatever has failed and is under way. */
   quarantine(why: string): void
-  /** Gives back the room of what was deleted and overwritten; takes some while it works. Reads and writes go on. */
-  compact(done: (error: Error | undefined) => void): void
+  /**
+   * Gives back the room of what was deleted and overwritten; takes some while it works. Reads and writes go on. `isRoom` is asked before each piece:
+   * without it the rest is left.
+   */
+  compact(done: (error: Error | undefined) => void, isRoom?: () => boolean): void
   close(done: (error: Error | undefined) => void): void
 }

@@ -194,18 +194,18 @@ export class LevelEngine implements Engine {
     quarantine(this.#dir, why)
   }
 
-  compact(done: (error: Error | undefined) => void): void {
-    this.#compactPieces().then(
+  compact(done: (error: Error | undefined) => void, isRoom = (): boolean => true): void {
+    this.#compactPieces(isRoom).then(
       () => done(undefined),
       (error: unknown) => done(asError(error)),
     )
   }
 
-  async #compactPieces(): Promise<void> {
+  async #compactPieces(isRoom: () => boolean): Promise<void> {
     // Nothing lies there: what is in memory becomes a table.
     await this.#db.compactRange(FIRST_KEY, FIRST_KEY)
     let after: Uint8Array = FIRST_KEY
-    while (!this.#isClosed) {
+    while (!this.#isClosed && isRoom()) {
       const piece = nextPiece(this.#db.getProperty('leveldb.sstables'), after, this.#pieceBytes)
       if (piece === undefined) return
       await this.#db.compactRange(...piece)

@@ -477,10 +477,10 @@ class Store implements Storage {
     this.#first.whenFailed(told)
   }
 
-  compact(done: Done): void {
+  compact(done: Done, isRoom?: () => boolean): void {
     this.#check()
     this.#staged.abandonIncomplete()
-    this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)))
+    this.#engine.compact((error) => done(error === undefined ? undefined : this.#first.fail(error)), isRoom)
   }
 
   quarantine(why: string): void {

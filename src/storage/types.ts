@@ -169,9 +169,10 @@ export interface Storage {
 
   /**
    * Gives back the room of what was deleted and overwritten, but for what scans keep, and takes some while it works. Gives up the snapshot that is
-   * being received, or whose transfer broke off; its rows go with the next batches. An error is final.
+   * being received, or whose transfer broke off; its rows go with the next batches. `isRoom` is asked now and then: without
+   * it the rest is left. An error is final.
    */
-  compact(done: Done): void
+  compact(done: Done, isRoom?: () => boolean): void
 
   /** Newest row, read at once. */
   get(key: Uint8Array): Uint8Array | undefined

@@ -179,10 +179,14 @@ function watched() {
   const rooms: DiskRoom[] = []
   const limits = { ...driverLimits, diskReserveBytes: 800 }
   const compactions: (() => void)[] = []
+  const isRoom: (() => boolean)[] = []
   const scansEnded = { times: 0 }
   const space = new DiskSpace(clock, limits, disk, {
     changed: (room) => rooms.push(room),
-    compact: (done) => compactions.push(done),
+    compact: (done, hasRoom) => {
+      compactions.push(done)
+      isRoom.push(hasRoom)
+    },
     endOldScans: () => scansEnded.times++,
   })
   const at = (free: number): void => {
@@ -190,7 +194,7 @@ function watched() {
     clock.advance(diskLookMs)
   }
   space.start()
-  return { clock, disk, rooms, space, at, compactions, scansEnded }
+  return { clock, disk, rooms, space, at, compactions, isRoom, scansEnded }
 }
 
 test('room that comes and goes by a little changes nothing: it is back only well above the bound', () => {
@@ -246,6 +250,16 @@ test('nothing is compacted where no room is left for it', () => {
   }
   at(400)
   expect(compactions).toHaveLength(1)
+})
+
+test('LevelDB goes on compacting only while half of the reserve is left, at each piece', () => {
+  const { disk, at, isRoom } = watched()
+  at(700)
+  const told = [399, 400, 120, 10_000].map((free) => {
+    disk.free = free
+    return isRoom[0]?.()
+  })
+  expect(told).toEqual([false, true, false, true])
 })
 
 test('while it is short what was deleted is given back, one compaction after the other with pauses', () => {

@@ -62,8 +62,8 @@ export class FaultyEngine implements Engine {
     this.#engine.quarantine(why)
   }
 
-  compact(done: Done): void {
-    this.#engine.compact(done)
+  compact(done: Done, isRoom?: () => boolean): void {
+    this.#engine.compact(done, isRoom)
   }
 
   close(done: Done): void {

@@ -173,7 +173,10 @@ test('everything is compacted in pieces: what was written lately takes no more w
   const db = await createDatabase(dir, { ...levelLimits, maxFileSize: MiB, writeBufferSize: MiB / 16 })
   onTestFinished(() => db.close())
   const engine = new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 }, MiB)
-  const compact = (): Promise<unknown> => new Promise((resolve) => engine.compact(resolve))
+  const compact = (isRoom?: () => boolean): Promise<unknown> =>
+    new Promise((resolve) => engine.compact(resolve, isRoom))
+  const levels = (): number =>
+    db.getProperty('leveldb.sstables').match(/--- level [0-9] ---\n(?= )/g)?.length ?? 0
   const keys = Array.from({ length: 400 }, (_, at) => Uint8Array.of(1, at >> 8, at))
   const put = async (some: readonly Uint8Array[], size: number): Promise<void> => {
     const batch = engine.batch()
@@ -193,10 +196,13 @@ test('everything is compacted in pieces: what was written lately takes no more w
   // All of it, but of 40 MiB no more than a third at once.
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBeGreaterThan(35 * MiB)
   expect(Math.max(...sizes)).toBeLessThan(14 * MiB)
-  const levels = db.getProperty('leveldb.sstables').match(/--- level [0-9] ---\n(?= )/g)
-  expect(levels).toHaveLength(1)
-  // The end does not wait for all of them.
+  expect(levels()).toBe(1)
+  // What there is no more room for is left for another time.
   await put(keys, 1)
+  let pieces = 2
+  expect(await compact(() => pieces-- > 0)).toBeUndefined()
+  expect([pieces, levels()]).toEqual([-1, 2])
+  // The end does not wait for all of them.
   const ended = compact()
   expect(await new Promise((resolve) => engine.close(resolve))).toBeUndefined()
   await ended

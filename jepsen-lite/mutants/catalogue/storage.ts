@@ -490,7 +490,7 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/disk-space.ts',
-        'const isRoom = this.#freeBytes >= this.#limits.diskReserveBytes / COMPACT_PART',
+        'const isRoom = this.#isRoomToCompact(this.#freeBytes)',
         'const isRoom = true',
       ),
     ],
@@ -851,6 +851,14 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [edit('src/server/disk-space.ts', 'if (this.#isShort) this.#events', 'this.#events')],
+  },
+  {
+    id: 'M671',
+    title: 'once begun, everything is compacted, however little room is left by then',
+    why: 'That takes minutes where there is much. Somebody else fills the disk meanwhile: LevelDB finds no room for a piece, and the node ends. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/level-engine.test.ts'],
+    edits: [edit('src/storage/level-engine.ts', '!this.#isClosed && isRoom()', '!this.#isClosed')],
   },
   {
     id: 'M667',
