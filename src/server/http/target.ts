@@ -13,7 +13,7 @@ export interface Target {
 }
 
 export function splitTarget(target: string): Target {
-  const absolute = target.startsWith('/') ? null : /^https?:\/\/([^/?]*)(.*)$/is.exec(target)
+  const absolute = target.startsWith('/') ? null : /^https?:\/\/([^/?]*)(.*)/is.exec(target)
   const rest = absolute?.[2] ?? target
   const mark = rest.indexOf('?')
   return {

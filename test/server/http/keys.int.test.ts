@@ -1,9 +1,10 @@
 // One key: PUT, GET, HEAD, DELETE. Every cell of the table in docs/reference/http.md that speaks of them.
 
 import { describe, expect, test } from 'vitest'
+import type { Outcome } from '../../../src/kv/index.ts'
 import type { Problem } from '../../../src/server/types.ts'
 import { FakeNode } from './fake-node.ts'
-import { serve } from './served.ts'
+import { JSON_TYPE, serve } from './served.ts'
 
 const problemOf = (code: string, status: number) => ({ status, code, type: `urn:quorate:problem:${code}` })
 
@@ -582,6 +583,25 @@ describe('what the node answers', () => {
         expect(answer.headers['retry-after']).toMatch(/^[1-9][0-9]*$/)
         expect(answer.json.retry_after_ms).toBeGreaterThan(0)
       } else expect(answer.headers).not.toHaveProperty('retry-after')
+    }
+  })
+
+  test('the outcome of another command is an internal error that names it', async () => {
+    const { ask, node } = await serve()
+    const settings: Outcome = { kind: 'settings', revision: node.revision, settings: node.state.settings }
+    const deleted: Outcome = { kind: 'delete', revision: node.revision, deleted: 0, prev: undefined }
+    const post = { body: '{"key_bytes_max":9}', headers: JSON_TYPE }
+    for (const [method, target, asking, outcome] of [
+      ['PUT', '/v1/kv/a', {}, settings],
+      ['PUT', '/v1/kv/a', {}, deleted],
+      ['DELETE', '/v1/kv/a', {}, settings],
+      ['POST', '/v1/cluster/settings', post, deleted],
+    ] as const) {
+      node.propose = (_request, _timeoutMs, done) => done({ ok: true, value: { outcome, replayed: false } })
+      expect((await ask(method, target, asking)).json).toMatchObject({
+        ...problemOf('internal', 500),
+        detail: expect.stringContaining(`another command: ${outcome.kind}`),
+      })
     }
   })
 
