@@ -389,6 +389,19 @@ describe('a key in the path', () => {
     expect((await ask('GET', '/v1/kv?key=a&prefix=b')).json.code).toBe('unknown_parameter')
   })
 
+  test('is found wherever it stands, and only under its own name', async () => {
+    const { ask } = await serve()
+    const form = { headers: { Accept: 'application/json' } }
+    expect((await ask('PUT', '/v1/kv?timeout=3s&key=a&prev', { body: '1' })).json.prev).toBeNull()
+    expect((await ask('GET', '/v1/kv?timeout=3s&key=a&consistency=stale', form)).json.key).toBe('a')
+    for (const name of ['monkey', 'keys', 'Key'])
+      for (const method of ['PUT', 'GET', 'DELETE'])
+        expect((await ask(method, `/v1/kv?${name}=a`)).json).toMatchObject({
+          code: 'unknown_parameter',
+          detail: expect.stringContaining(`"${name}"`),
+        })
+  })
+
   test('is found however its name is written', async () => {
     const { ask } = await serve()
     for (const name of ['key', '%6bey', 'k%65y', 'ke%79', '%6B%65%79'])
@@ -544,10 +557,13 @@ describe('reads', () => {
       expect((await ask('GET', `${target}?${query}`)).json).toMatchObject(problemOf('bad_request', 400))
   })
 
-  test('accept durations in ms, s, m and h up to a minute', async () => {
+  test('accept durations in ms, s, m and h up to a minute, and staleness up to a day', async () => {
     const { ask } = await serve()
     for (const text of ['1ms', '0.5s', '60s', '1m', '60000ms', '0.001h'])
       expect((await ask('GET', `/v1/kv?timeout=${text}`)).status).toBe(200)
+    const ofStaleness = async (text: string) =>
+      (await ask('GET', `/v1/kv?consistency=stale&max_staleness=${text}`)).status
+    expect([await ofStaleness('24h'), await ofStaleness('24.001h')]).toEqual([200, 400])
   })
 })
 

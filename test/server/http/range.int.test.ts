@@ -3,6 +3,7 @@
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { ScanEndedError } from '../../../src/storage/index.ts'
+import { atRest, Client, holding } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
 async function filled(
@@ -167,6 +168,70 @@ describe('a page', () => {
         after = `&after=${key}`
       }
     }
+  })
+
+  test('has as many records as fit, to the byte', async () => {
+    const recordBytes = JSON.stringify({
+      ...{ key: 'a', value: '' },
+      ...{ create_revision: 2, mod_revision: 2, version: 1 },
+    }).length
+    for (const [pageBytesMax, keys] of [
+      [2 * recordBytes, ['a', 'b']],
+      [2 * recordBytes - 1, ['a']],
+    ] as const) {
+      const { ask, node } = await serve({ limits: { pageBytesMax } })
+      for (const key of ['a', 'b', 'c']) node.put(key, '')
+      expect(keysOf((await ask('GET', '/v1/kv')).json)).toEqual(keys)
+    }
+  })
+
+  test('takes room for its records as they are read, and gives it back, also where it breaks', async () => {
+    const { ask, node, http } = await serve({ limits: { sliceRowsMax: 1 } })
+    for (const key of ['a', 'b', 'c', 'd']) node.put(key, 'x'.repeat(100))
+    const taken: number[] = []
+    node.onSlice = () => taken.push(http.inspect().answerBytes)
+    const { kvs } = (await ask('GET', '/v1/kv')).json
+    const sums = [0]
+    for (const record of kvs) sums.push((sums.at(-1) ?? 0) + JSON.stringify(record).length)
+    expect(taken).toEqual(sums.slice(0, -1))
+    node.onSlice = () => {
+      if (http.inspect().answerBytes > 0) node.corrupt = () => true
+    }
+    expect((await ask('GET', '/v1/kv')).status).toBe(500)
+    expect(http.inspect()).toMatchObject({ answerBytes: 0, ranges: 0 })
+  })
+
+  test('for which there is no room is refused before anything of it is read', async () => {
+    const { ask, node } = await serve({ limits: { answersBytesMax: 1000, pageBytesMax: 500 } })
+    node.put('a', 'x'.repeat(100))
+    const { release } = holding(node)
+    // Room for the record before, of six bytes for each.
+    const changed = ask('PUT', '/v1/kv/a?prev', { body: '1' })
+    const { value: go } = await release.next()
+    node.hold = undefined
+    let slices = 0
+    node.onSlice = () => slices++
+    for (const headers of [{}, { Accept: 'application/x-ndjson' }])
+      expect((await ask('GET', '/v1/kv', { headers })).json).toMatchObject({ code: 'overloaded' })
+    expect(slices).toBe(0)
+    go()
+    expect((await changed).status).toBe(200)
+    expect((await ask('GET', '/v1/kv')).status).toBe(200)
+  })
+
+  test('is read no further when its client has gone', async () => {
+    const served = await serve({ limits: { sliceRowsMax: 1 } })
+    const { node, port } = served
+    for (let i = 0; i < 2000; i++) node.put(`k${i}`, '')
+    const client = new Client(port)
+    let slices = 0
+    node.onSlice = () => {
+      if (++slices === 3) client.reset()
+    }
+    await client.send('GET /v1/kv HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await atRest(served)
+    expect(slices).toBeLessThan(1000)
+    expect(node.openScans).toBe(0)
   })
 
   test('leaves values out, counts when asked', async () => {
