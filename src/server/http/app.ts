@@ -29,10 +29,7 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
     reply.hijack()
     routed(request.raw).respond(refusedByFastify(error))
   }
-  const app = Fastify({
-    logger: false,
-    frameworkErrors: fail,
-  })
+  const app = Fastify({ frameworkErrors: fail })
   // Checks, and changes nothing: JSON says what it means.
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
@@ -137,9 +134,11 @@ const BRACE = 0x7b
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
-/** Whatever fastify has to say of a request is the client's fault, but for what it throws itself. */
+/**
+ * Whatever fastify has to say of a request is the client's fault, but for what it throws itself. A `Refused` has no
+ * `statusCode`.
+ */
 function refusedByFastify(error: Error & { readonly statusCode?: number }): Error {
-  if (error instanceof Refused) return error
   if ((error.statusCode ?? 500) < 500)
     return new Refused(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
   return error

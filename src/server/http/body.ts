@@ -113,7 +113,7 @@ export class Body {
     return this.#wanted === undefined ? this.#length : 0
   }
 
-  /** Gives the whole body. `done` is called once, now or later. */
+  /** Gives the whole body. `done` is called once, now or later. Who is refused drops it with the answer. */
   read(limits: BodyLimits, done: Wanted['done']): void {
     // Not even as an empty one.
     if (this.#isDropped && this.#refused === undefined)
@@ -121,10 +121,8 @@ export class Body {
     const { request, bodies, goOn, held } = this.#options
     const announced = Math.max(this.#length, Number(request.headers['content-length'] ?? 0))
     const refused = this.#refused ?? bodies.refusal(announced, limits, this.#length)
-    if (refused !== undefined) {
-      this.drop()
-      done(refused)
-    } else if (this.#ended) {
+    if (refused !== undefined) done(refused)
+    else if (this.#ended) {
       // Also where nothing is to come: node:http ends a connection on which it was expected and not said.
       goOn()
       done(this.#release())
@@ -151,10 +149,10 @@ export class Body {
   }
 
   /**
-   * Ends a response that is already written while the body is still coming: a connection closed under a client that still sends
-   * would cost it the answer.
+   * Ends a response that is already written while the rest of the dropped body is still coming: a connection closed
+   * under a client that still sends would cost it the answer.
    */
-  dropThenEnd(response: ServerResponse): void {
+  endWhenDropped(response: ServerResponse): void {
     const { request, bodies } = this.#options
     const { drainBytesMax, drainMsMax } = bodies.limits
     const stop = (): void => {
@@ -182,9 +180,7 @@ export class Body {
       if (request.socket.readableEnded) end()
       else timer = setTimeout(end, LINGER_MS)
     }
-    this.drop()
     if (this.#broken) this.#onBroken()
-    else this.#onDropped()
   }
 
   #take(chunk: Buffer): void {

@@ -62,7 +62,7 @@ export function send(
   pour(response, bodiless ? [] : parts, backlog, (taken) => {
     if (!taken) return
     if (sent.ended) response.end()
-    else sent.dropThenEnd(response)
+    else sent.endWhenDropped(response)
   })
 }
 
