@@ -1,11 +1,12 @@
 // LevelDB as an engine. Every write is synced; its sequence number is counted along, for LevelDB does not tell it.
 
-import { closeSync, existsSync, openSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
 import { nextPiece, PIECE_BYTES } from './compaction.ts'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from './engine.ts'
 import { asError, hasCode } from './errors.ts'
+import { isOpenInProcess } from './open-files.ts'
 import { quarantine, quarantineOf } from './quarantine.ts'
 import type { Extent } from './verify.ts'
 import type { Watermark } from './watermark.ts'
@@ -61,22 +62,23 @@ export async function createDatabase(dir: string, limits: LevelLimits): Promise<
 }
 
 /**
- * The databases that this process has open, abandoned ones too. LevelDB looks only after it has opened LOCK once more, and when it closes that
+ * The databases that this thread has open, abandoned ones too. LevelDB looks only after it has opened LOCK once more, and when it closes that
  * again the system takes from this process the lock that keeps others out.
  */
 const openHere = new Set<string>()
 
-/** Device and inode of LOCK, which no other file gets while it is open. Of a directory it could be those of another one, made after it was deleted. */
-function placeOf(dir: string): string {
+function lockOf(dir: string): Stats {
   const lock = join(dir, 'LOCK')
   if (!existsSync(lock)) closeSync(openSync(lock, 'a'))
-  const { dev, ino } = statSync(lock)
-  return `${dev}:${ino}`
+  return statSync(lock)
 }
 
 async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Database> {
-  const place = placeOf(dir)
-  if (openHere.has(place))
+  const lock = lockOf(dir)
+  // No other file gets these while it is open. Of a directory they could be those of another one, made after it was deleted.
+  const place = `${lock.dev}:${lock.ino}`
+  // Other threads have lists of their own.
+  if (openHere.has(place) || isOpenInProcess(lock))
     throw Object.assign(new Error(`${dir} is open in this process`), { code: LOCK_HELD })
   openHere.add(place)
   try {

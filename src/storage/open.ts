@@ -1,6 +1,6 @@
 // Formatting and opening a data directory.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
 import {
@@ -32,6 +32,7 @@ import {
   openDatabase,
 } from './level-engine.ts'
 import { assertRecovered, putBack, SkippedError, type Wals } from './leveldb-recovery.ts'
+import { hasOpen } from './open-files.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, type Verified, verifyDatabase } from './verify.ts'
@@ -269,7 +270,10 @@ const isLockHeld = (error: unknown): boolean => hasCode(causeOf(error), LOCK_HEL
 
 const LOCKS = '/proc/locks'
 
-/** Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. */
+/**
+ * Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. Inode numbers are unique within one file system
+ * only, and the device that /proc/locks names is not always the one that stat tells (Btrfs). So the files that the holder has open decide.
+ */
 export function isInUse(dir: string): boolean {
   const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
   if (lock === undefined || !existsSync(LOCKS)) return false
@@ -280,20 +284,4 @@ export function isInUse(dir: string): boolean {
       const at = fields.indexOf('WRITE')
       return at > 0 && fields[at + 2]?.endsWith(`:${lock.ino}`) && hasOpen(fields[at + 1] ?? '', lock)
     })
-}
-
-/**
- * Inode numbers are unique within one file system only, and the device that /proc/locks names is not always the one
- * that stat tells (Btrfs). So the files that the holder has open decide. Where they cannot be read, it holds the lock.
- */
-function hasOpen(pid: string, { dev, ino }: Stats): boolean {
-  const descriptors = `/proc/${pid}/fd`
-  try {
-    return readdirSync(descriptors).some((fd) => {
-      const open = statSync(join(descriptors, fd), { throwIfNoEntry: false })
-      return open?.ino === ino && open.dev === dev
-    })
-  } catch {
-    return true
-  }
 }

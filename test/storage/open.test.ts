@@ -1,5 +1,6 @@
 // Which directories become a replica, which open, and what the others are told.
 
+import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
@@ -10,7 +11,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
@@ -202,6 +204,22 @@ describe('opening', () => {
     await closed(storage)
     expect(isInUse(dir)).toBe(false)
     expect(await open()).toBe('opened')
+  })
+
+  test('from two threads of one process is refused, and other processes are kept out all the same', async () => {
+    const storage = await openStorage(dir)
+    const script = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      import(workerData.module)
+        .then(({ openStorage }) => openStorage(workerData.dir))
+        .then(() => parentPort.postMessage('opened'), (error) => parentPort.postMessage(error.name))`
+    const workerData = { module: resolve('src/storage/index.ts'), dir }
+    const worker = new Worker(script, { eval: true, workerData })
+    const [said] = await once(worker, 'message')
+    await worker.terminate()
+    expect(said).toBe('StorageInUseError')
+    expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
+    await closed(storage)
   })
 
   test('while its files are being written to is refused as in use, whatever they look like', async () => {

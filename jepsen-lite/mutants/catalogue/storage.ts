@@ -479,7 +479,27 @@ export const STORAGE: readonly Mutant[] = [
     why: 'It opens and closes LOCK for the answer, and the lock is gone: another process opens the directory beside the first. Our own.',
     layers: UNIT,
     tests: ['test/storage/damage.int.test.ts'],
-    edits: [edit('src/storage/level-engine.ts', 'if (openHere.has(place))', 'if (place.length < 0)')],
+    edits: [
+      edit(
+        'src/storage/level-engine.ts',
+        'if (openHere.has(place) || isOpenInProcess(lock))',
+        'if (place.length < 0)',
+      ),
+    ],
+  },
+  {
+    id: 'M680',
+    title: 'each thread knows only what it has open itself',
+    why: 'LevelDB refuses a worker the directory of another thread, but closes LOCK, and another process opens the directory beside the first. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/open.test.ts'],
+    edits: [
+      edit(
+        'src/storage/level-engine.ts',
+        'openHere.has(place) || isOpenInProcess(lock)',
+        'openHere.has(place)',
+      ),
+    ],
   },
   {
     id: 'M180',
