@@ -93,6 +93,8 @@ const SLOW_DISK_MAX = 5
 /** A leader that is short of room and has handed over in vain tries again after so many election time-outs. */
 const HAND_OVER_AGAIN = 10
 
+const isOfCore = ({ frame }: Entry): boolean => frameKind(frame) < ENTRY_KINDS_OF_CORE
+
 /** A transfer that this process was asked for: done when somebody else leads. */
 interface AskedTransfer {
   readonly target: ReplicaId | undefined
@@ -1050,7 +1052,7 @@ export class Raft {
 
   /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
   #replicate(follower: Progress, force: boolean): void {
-    if (follower.state === 'snapshot' || follower.probing || follower.room === 'none') return
+    if (follower.state === 'snapshot' || follower.probing) return
     const { last } = this.#log
     let forced = force
     while (forced || (follower.next <= last && !follower.paused)) {
@@ -1061,9 +1063,8 @@ export class Raft {
         return
       }
       const room = follower.next <= last && !follower.paused
-      const entries = room
-        ? this.#log.entries(follower.next, (last + 1) as LogIndex, this.#limits.appendBytesMax)
-        : []
+      const entries = room ? this.#nextEntries(follower) : []
+      if (entries.length === 0 && !forced) return
       const commit = this.#commitFor(follower)
       follower.sent(entries)
       follower.commitSent = Math.min(commit, prevIndex + entries.length) as LogIndex
@@ -1081,6 +1082,14 @@ export class Raft {
       })
       forced = false
     }
+  }
+
+  /** Without room on its disk a follower takes those of the core only. */
+  #nextEntries({ next, room }: Progress): readonly Entry[] {
+    const entries = this.#log.entries(next, (this.#log.last + 1) as LogIndex, this.#limits.appendBytesMax)
+    if (room !== 'none') return entries
+    const end = entries.findIndex((entry) => !isOfCore(entry))
+    return end < 0 ? entries : entries.slice(0, end)
   }
 
   /**
@@ -1250,8 +1259,9 @@ export class Raft {
       this.#reject(message)
       return
     }
-    // As if it was lost: it comes again, and the next heartbeat's answer says that it cannot be written now.
-    if (this.#room === 'none' && entries.length > 0) return
+    // As if it was lost: it comes again, and the next heartbeat's answer says that it cannot be written now. What a leader begins its term with is as
+    // small as a vote, and without it nothing is read.
+    if (this.#room === 'none' && !entries.every(isOfCore)) return
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at]
       if (entry === undefined || entry.index !== prevIndex + 1 + at || entry.term > this.#term) {

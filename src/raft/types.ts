@@ -122,7 +122,7 @@ export interface LogReader {
   entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[]
 }
 
-/** How much room the disk of a replica has. `low`: only entries that make room are taken on. `none`: no entry is written at all. */
+/** How much room the disk of a replica has. `low`: only entries that make room are taken on. `none`: no change is written, only what the core itself appends. */
 export type DiskRoom = 'enough' | 'low' | 'none'
 
 /** What a snapshot stands for. */

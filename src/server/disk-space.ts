@@ -5,7 +5,7 @@
 //   free space   enough ── diskReserveBytes ── low ── a quarter of that ── none
 //
 //   low    entries that make room (deletes) are taken, others are refused; a leader hands over to a node that has room
-//   none   no entry is written: the replica votes, follows and serves, and takes no entries until there is room again
+//   none   no change is written: the replica votes, follows and serves, and takes no entries until there is room again but the one with which a term begins
 //
 // While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then: by itself it would keep
 // what was deleted until enough is written, and nothing is. Compacting takes room before it gives some: a hundred MiB, where much was written lately. So

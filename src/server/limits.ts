@@ -62,7 +62,7 @@ export interface DriverLimits {
   /** One slice: as long as it is read, a scan is held. */
   readonly scrubSliceRows: number
   readonly scrubSliceBytes: number
-  /** Free space of the disk below which changes other than deletes are refused; below a quarter of it no entry is written (`disk-space.ts`). */
+  /** Free space of the disk below which changes other than deletes are refused; below a quarter of it none is written (`disk-space.ts`). */
   readonly diskReserveBytes: number
   /** Pause between two looks at the free space. */
   readonly diskLookMs: number

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { asIndex, asTerm, type DiskRoom } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming } from './harness/bench.ts'
-import { sealed, TEXT } from './harness/frames.ts'
+import { pastEntry, sealed, TEXT } from './harness/frames.ts'
 import { id } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
@@ -93,13 +93,33 @@ test('it hands over at once when the room ends, not only with the next heartbeat
   expect(bench.takeOf('timeout-now')).toHaveLength(1)
 })
 
-test('a follower without room writes no entry, says so, and goes on when there is room again', () => {
+test('a follower without room takes the entry that a term begins with: without it nothing would be read', () => {
   const bench = new Bench()
+  setRoom(bench, 'none')
+  bench.receive(append(2, 1, [0, 0], [1]))
+  bench.settle()
+  expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 1 }])
+})
+
+test('a leader sends to a follower without room what is of the core, up to the first entry that is not', () => {
+  const bench = new Bench()
+  bench.lead()
+  bench.take()
+  const { lastIndex } = bench.raft
+  expect(propose(bench, GROWS)).toBe('appended')
+  bench.receive(answer(bench, 2, 'none'))
+  const entries = bench.takeOf('append').flatMap((message) => message.entries)
+  expect(entries.map(({ index }) => index)).toEqual([lastIndex])
+})
+
+test('a follower without room writes no change, says so, and goes on when there is room again', () => {
+  const bench = new Bench()
+  const texts = { ...append(2, 1, [1, 1]), entries: [pastEntry(2, 1, 'a'), pastEntry(3, 1, 'b')] }
   bench.receive(append(2, 1, [0, 0], [1]))
   bench.settle()
   bench.take()
   setRoom(bench, 'none')
-  bench.receive(append(2, 1, [1, 1], [1, 1]))
+  bench.receive(texts)
   bench.settle()
   expect({ terms: bench.terms, said: bench.take() }).toEqual({ terms: [1], said: [] })
   const heartbeat = {
@@ -114,13 +134,13 @@ test('a follower without room writes no entry, says so, and goes on when there i
   bench.settle()
   expect(bench.takeOf('heartbeat-answer')).toMatchObject([{ room: 'none', lastIndex: 1 }])
   setRoom(bench, 'low')
-  bench.receive(append(2, 1, [1, 1], [1, 1]))
+  bench.receive(texts)
   bench.settle()
   expect(bench.terms).toEqual([1, 1, 1])
   expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 3 }])
 })
 
-test('a follower without room is sent no entries, and all that it lacks once it has room', () => {
+test('a follower without room is sent no changes, and all that it lacks once it has room', () => {
   const bench = leader()
   const { lastIndex } = bench.raft
   bench.receive(answer(bench, 2, 'none'))
@@ -129,7 +149,7 @@ test('a follower without room is sent no entries, and all that it lacks once it 
   bench.acknowledge([3])
   bench.pass(TIMING.heartbeatMs)
   bench.receive(answer(bench, 2, 'none'))
-  const sent = bench.take().filter(({ to, type }) => to === id(2) && type === 'append')
+  const sent = bench.takeOf('append').flatMap((message) => (message.to === id(2) ? message.entries : []))
   expect(sent).toEqual([])
   bench.receive(answer(bench, 2, 'low'))
   const entries = bench.takeOf('append').flatMap((message) => (message.to === id(2) ? message.entries : []))

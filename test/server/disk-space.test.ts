@@ -77,6 +77,23 @@ test('with two full disks of three changes are refused everywhere, not left with
   for (const node of cluster.nodes) expect(settled(cluster, node.put('k', node.name)).code).toBe('ok')
 })
 
+test.each([2, 3])('where %i of three disks are full reads go on, whoever leads by then', (count) => {
+  const cluster = SimulatedCluster.formed(3)
+  settled(cluster, cluster.leading.put('k', 'v'))
+  const full = [...cluster.followers, cluster.leading].slice(0, count)
+  for (const { machine } of full) machine.space.fixed = NONE
+  cluster.advance(2 * diskLookMs)
+  const { leading } = cluster
+  leading.crash()
+  cluster.until(() => cluster.leader !== undefined)
+  leading.start()
+  cluster.until(() => leading.driver?.leaderName !== undefined)
+  for (const node of cluster.nodes) {
+    expect(settled(cluster, node.read('k')).value).toBe('v')
+    expect(settled(cluster, node.put('k', 'w')).code).toBe('storage_full')
+  }
+})
+
 test('no snapshot is taken on without room for it', () => {
   const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
   const cluster = SimulatedCluster.formed(3, { limits })

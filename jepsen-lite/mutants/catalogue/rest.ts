@@ -247,7 +247,29 @@ export const REST: readonly Mutant[] = [
     why: 'The write fails for want of room, and the node ends: on equal disks all of them.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, "    if (this.#room === 'none' && entries.length > 0) return\n", '')],
+    edits: [edit(RAFT, "    if (this.#room === 'none' && !entries.every(isOfCore)) return\n", '')],
+  },
+  {
+    id: 'M639',
+    title: 'a follower without room does not write what a leader begins its term with',
+    why: 'Where the disks of two of three are full nothing is read any more once somebody else leads. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, '!entries.every(isOfCore)) return', 'entries.length > 0) return')],
+  },
+  {
+    id: 'M640',
+    title: 'a follower without room is sent nothing',
+    why: 'The same where it has said so before the leader knew where their logs meet. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        "if (follower.state === 'snapshot' || follower.probing) return",
+        "if (follower.state === 'snapshot' || follower.probing || follower.room === 'none') return",
+      ),
+    ],
   },
   {
     id: 'M311',
