@@ -48,7 +48,7 @@ export class Gathering {
   waitMs(fresh: number, underway: number): number {
     const now = this.#clock.now()
     const { gatherFrom, gatherMsMax } = this.#limits
-    if (underway > this.#crowd) this.#crowd = underway
+    this.#crowd = Math.max(this.#crowd, underway)
     if (this.#crowd >= gatherFrom && fresh < CROWD_SHARE * this.#crowd) {
       this.#since ??= now
       const leftMs = Math.min(gatherMsMax, WRITES_MAX * this.#writeMs) - (now - this.#since)

@@ -133,9 +133,10 @@ export class Proposals {
     const batch: Proposal[] = []
     const now = this.#clock.now()
     let [at, last, bytes] = [0, 0, 0]
-    for (; at < this.#fresh.length && bytes < bytesMax; at++) {
-      const waiter = this.#fresh[at]
-      if (waiter === undefined || this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
+    for (const waiter of this.#fresh) {
+      if (bytes >= bytesMax) break
+      at++
+      if (this.#waiters.get(waiter.seq) !== waiter) continue // expired meanwhile
       if (this.#heldBack && now > waiter.handOverBy) {
         this.#end(waiter, tooMuch)
         continue
@@ -278,7 +279,7 @@ export class Proposals {
     this.#timerAt = Number.POSITIVE_INFINITY
     for (const waiter of due.sort((a, b) => a.seq - b.seq)) this.#expire(waiter)
     // Nobody else may come for them for long.
-    if (this.#heldBack) this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)
+    this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)
     // Whoever is added while others are told sets the timer for itself.
     if (next < this.#timerAt) this.#arm(next)
   }

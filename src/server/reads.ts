@@ -190,7 +190,7 @@ export class Reads {
 
   #forget(question: Question): void {
     for (const id of question.ids) this.#asked.delete(id)
-    if (this.#repeated.length > 0) this.#repeated = this.#repeated.filter((one) => one !== question)
+    this.#repeated = this.#repeated.filter((one) => one !== question)
   }
 
   /** More has been applied. */
@@ -217,7 +217,7 @@ export class Reads {
     waiter.waitsFor = 'index'
     // Confirmations come in rising order but for rare late answers, so the place is nearly always the end.
     let at = this.#awaitingIndex.length
-    while (at > 0 && (this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
+    while ((this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
     this.#awaitingIndex.splice(at, 0, waiter)
   }
 
@@ -252,7 +252,7 @@ export class Reads {
   #grant(waiter: Waiter): void {
     if (!waiter.open) return
     const { minRevision, maxStalenessMs, consistency } = waiter.options
-    if (minRevision !== undefined && this.#state.revision < minRevision) {
+    if (this.#state.revision < (minRevision ?? 0)) {
       waiter.waitsFor = 'revision'
       if (waiter.timer === undefined) this.#arm(waiter)
       this.#awaitingRevision.add(waiter)

@@ -23,8 +23,9 @@ export class Scrubber {
   start(): void {
     this.#timer = this.#clock.after(this.#limits.scrubEveryMs, () => {
       const { scrubSliceRows: rowsMax, scrubSliceBytes: bytesMax } = this.#limits
-      this.#scrub = new Scrub(this.#storage, { rowsMax, bytesMax })
-      this.#slice()
+      const scrub = new Scrub(this.#storage, { rowsMax, bytesMax })
+      this.#scrub = scrub
+      this.#slice(scrub)
     })
   }
 
@@ -35,17 +36,17 @@ export class Scrubber {
     this.#scrub = undefined
   }
 
-  #slice(): void {
-    this.#scrub?.step((error, finished) => {
+  #slice(scrub: Scrub): void {
+    scrub.step((error, finished) => {
       if (this.#stopped) return
       if (error !== undefined) {
         this.#failed(error)
       } else if (finished) {
-        this.#scrub?.close()
+        scrub.close()
         this.#scrub = undefined
         this.start()
       } else {
-        this.#timer = this.#clock.after(this.#limits.scrubPauseMs, () => this.#slice())
+        this.#timer = this.#clock.after(this.#limits.scrubPauseMs, () => this.#slice(scrub))
       }
     })
   }

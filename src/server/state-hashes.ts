@@ -41,7 +41,7 @@ export class StateHashes {
       const isAll = index > this.#differedAt && voters.every((id) => reports.has(id))
       return { kind: isAll ? 'all-equal' : 'equal' }
     }
-    if (index > this.#differedAt) this.#differedAt = index
+    this.#differedAt = Math.max(this.#differedAt, index)
     for (const [, theirs] of others) {
       const agreeing = voters.filter((id) => reports.get(id) === theirs)
       if (agreeing.length > voters.length / 2) {

@@ -112,3 +112,18 @@ test('a write is measured from when it was handed in to its own end, and one tha
   made.ended(5)
   expect(waited()).toBe(18)
 })
+
+test('a crowd is one as soon as so many are under way, and has come back with nine tenths of them', () => {
+  expect(gathering(2).waitMs(7, 8, 0)).toBe(4)
+  expect(gathering(2).waitMs(8, 8, 0)).toBe(0)
+  expect(gathering(2).waitMs(9, 10, 0)).toBe(0)
+  expect(gathering(2).waitMs(8, 10, 0)).toBe(4)
+  expect(gathering(2).waitMs(1, 7, 0)).toBe(0)
+})
+
+test('who has waited to the end begins anew the next time', () => {
+  const crowd = gathering(2)
+  expect(crowd.waitMs(1, 64, 0)).toBe(4)
+  expect(crowd.waitMs(1, 64, 4)).toBe(0)
+  expect(crowd.waitMs(1, 64, 5)).toBe(4)
+})

@@ -89,3 +89,44 @@ test('the bytes of a log that a snapshot has replaced do not count', () => {
   tail.written({ ...write(3, 8, 10), snapshot })
   expect(tail.compactTo(asIndex(3), asIndex(10), NOTHING)).toBeUndefined()
 })
+
+const KB = 1024
+
+test('bytes are counted in steps: as many are kept as were asked for, and less than one step more', () => {
+  for (const [frameKb, kept] of [
+    // What is asked for is a whole number of steps.
+    [64, 16],
+    [128, 8],
+    [256, 4],
+    [512, 2],
+    // The step is passed with the third.
+    [100, 12],
+  ] as const) {
+    const tail = new LogTail({ ...limits, logTailBytes: 1024 * KB, logTailEntries: 1000 })
+    for (let index = 1; index <= 60; index++) tail.written(write(index, 1, frameKb * KB))
+    expect([frameKb, tail.compactTo(asIndex(1), asIndex(60), NOTHING)]).toEqual([frameKb, 60 - kept])
+  }
+})
+
+test('a place where it was compacted to is one no more, and a write without entries is none', () => {
+  const tail = new LogTail({ ...limits, logTailEntries: 1000 })
+  for (let index = 1; index <= 20; index++) tail.written(write(index, 1, 300 * KB))
+  tail.written(write(21, 0, 0))
+  const first = tail.compactTo(asIndex(1), asIndex(20), NOTHING)
+  expect(first).toBe(16)
+  // Little would go, and none of that is the end of a step.
+  tail.written(write(21, 1, 10))
+  expect(tail.compactTo(asIndex(14), asIndex(16), NOTHING)).toBeUndefined()
+  expect(tail.compactTo(asIndex(17), asIndex(16), NOTHING)).toBeUndefined()
+})
+
+test('little is not worth a compaction, unless a step of bytes ends in it', () => {
+  for (const large of [1, 7]) {
+    const tail = new LogTail({ ...limits, logTailEntries: 5 })
+    for (let index = 1; index <= 40; index++)
+      tail.written(write(index, 1, index === large || index === 30 ? 300 * KB : 10))
+    expect(tail.compactTo(asIndex(1), asIndex(12), NOTHING)).toBe(7)
+    expect(tail.compactTo(asIndex(8), asIndex(15), NOTHING)).toBeUndefined()
+    expect(tail.compactTo(asIndex(8), asIndex(22), NOTHING)).toBe(17)
+  }
+})

@@ -31,11 +31,14 @@ test('a proposal that was never handed to the core is not written when its time 
 })
 
 test('a proposal that the core has is unknown when its time runs out, and a later outcome changes nothing', () => {
-  const { clock, proposals, add, problem } = setUp()
+  const { clock, proposals, add, problem, ends } = setUp()
   add(1)
   expect(proposals.take().map(({ seq }) => seq)).toEqual([1])
   clock.advance(1000)
   expect(problem(1)).toBe('outcome_unknown unknown')
+  expect(ends.get(1)).toMatchObject({
+    problem: { detail: 'it was handed to the log, but no majority confirmed it before the time ran out' },
+  })
   proposals.resolve({ seq: 1, outcome: 'committed', index: asIndex(7) })
   proposals.applied(asIndex(7), undefined)
   expect(problem(1)).toBe('outcome_unknown unknown')
@@ -335,4 +338,53 @@ test('what was held back until its time ran out is kept nowhere', () => {
   expect(proposals.inspect()).toMatchObject({ waiting: 1, bytes: 3, fresh: 1 })
   expect(proposals.take().map(({ seq }) => seq)).toEqual([4])
   expect(proposals.isHeldBack).toBe(false)
+})
+
+test('why the outcome is not known is said, and why nothing more is taken', () => {
+  const { proposals, add, ends } = setUp({ ...driverLimits, proposalsMax: 2, proposalBytesMax: 6 })
+  const detail = (seq: number): unknown => {
+    const end = ends.get(seq)
+    return end?.ok === false ? end.problem.detail : undefined
+  }
+  add(1)
+  expect(proposals.overload(4)).toMatchObject({ code: 'overloaded', written: 'no' })
+  expect(proposals.overload(3)).toBeUndefined()
+  add(2)
+  expect(proposals.overload(1)).toEqual({
+    code: 'overloaded',
+    detail: '2 proposals (6 bytes) wait on this node already; limits: 2 and 6 bytes',
+    written: 'no',
+  })
+  proposals.take()
+  proposals.resolve({ seq: 1, outcome: 'unknown' })
+  proposals.resolve({ seq: 2, outcome: 'committed', index: asIndex(7) })
+  proposals.skipped(asIndex(6))
+  expect(ends.has(2)).toBe(false)
+  proposals.skipped(asIndex(7))
+  expect([detail(1), detail(2)]).toEqual([
+    'the entries that tell what became of it were replaced by a snapshot',
+    'it was committed, but a snapshot hid its result',
+  ])
+  expect(Object.values(proposals.inspect())).toEqual([0, 0, 0, 0, 0])
+})
+
+test('at first nothing is under way, and what is parked is known', () => {
+  const { proposals, add } = setUp()
+  expect([Object.values(proposals.inspect()), proposals.hasParked]).toEqual([[0, 0, 0, 0, 0], false])
+  add(1)
+  proposals.take()
+  proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'no-leader' } })
+  expect(proposals.hasParked).toBe(true)
+  proposals.unpark()
+  expect(proposals.hasParked).toBe(false)
+})
+
+test('those whose time runs out are answered in order, wherever they are kept, and no timer is left', () => {
+  const { clock, proposals } = setUp()
+  const told: number[] = []
+  for (const seq of [200, 255, 256, 300, 511, 513])
+    proposals.add(seq, new Uint8Array(1), 10, () => told.push(seq))
+  expect(clock.timers).toBe(1)
+  clock.advance(10)
+  expect([told, clock.timers]).toEqual([[200, 255, 256, 300, 511, 513], 0])
 })

@@ -342,6 +342,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
     state.revision = asRevision(6)
     reads.applied()
     expect(answered.join('')).toBe('abc')
+    expect(reads.inspect()).toMatchObject({ open: 5, awaitingTurn: 5 })
     // Whoever comes meanwhile waits behind them.
     ask('i')
     for (const { id } of reads.take())
@@ -367,7 +368,15 @@ test('a read whose time runs out while others are answered says so', () => {
   clock.now = now
   clock.advance(5)
   expect(codes()).toEqual(['linearizable', 'overloaded'])
+  expect(results[1]).toEqual({
+    ok: false,
+    problem: {
+      ...{ code: 'overloaded', written: 'no' },
+      detail: 'more reads were to be answered than there was time for',
+    },
+  })
   expect(reads.inspect()).toMatchObject({ open: 0, awaitingTurn: 0 })
+  expect(clock.timers).toBe(0)
 })
 
 test('stale reads of one turn are answered in slices too', () => {
@@ -427,4 +436,177 @@ test('a stale read that waits for the turn of others is answered within its time
   for (const run of soon) run()
   expect(codes()).toHaveLength(3)
   expect(reads.inspect()).toEqual(nothing)
+})
+
+test('why a read is not answered is said, and that nothing was written', () => {
+  const details = (): unknown[] =>
+    results.splice(0).map((result) => (result.ok ? 'ok' : [result.problem.detail, result.problem.written]))
+  state.hasLeader = false
+  add({ timeoutMs: 10 })
+  clock.advance(10)
+  state.hasLeader = true
+  add({ timeoutMs: 10 })
+  clock.advance(10)
+  add({ consistency: 'stale', minRevision: asRevision(9), timeoutMs: 10 })
+  clock.advance(10)
+  add({ timeoutMs: 10 })
+  const [asked] = reads.take()
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
+  clock.advance(10)
+  expect(details()).toEqual([
+    ['no leader is known to this node: it may be cut off from the majority', 'no'],
+    ['no majority of the voters confirmed the leader before the time ran out', 'no'],
+    ['this node is at revision 5, the request asks for at least 9', 'no'],
+    ['this node has applied up to 10, the read needs 12', 'no'],
+  ])
+  for (const [staleness, age] of [
+    [undefined, 'unknown'],
+    [40.2, 'at most 41 ms'],
+  ] as const) {
+    state.staleness = staleness
+    add({ consistency: 'stale', maxStalenessMs: 30 })
+    clock.advance(0)
+    expect(details()).toEqual([[`the state of this node is ${age} old; the request allows 30 ms`, 'no']])
+  }
+  reads.endAll('the node was stopped')
+  for (let i = 0; i < driverLimits.readsMax; i++) add({ timeoutMs: 10_000 })
+  add()
+  clock.advance(0)
+  expect(details()).toEqual([[`${driverLimits.readsMax} reads wait on this node already`, 'no']])
+})
+
+test('what is to be asked, and what may have to be asked again, is known', () => {
+  const known = (): boolean[] => [reads.hasFresh, reads.hasParked]
+  expect(known()).toEqual([false, false])
+  add()
+  expect(known()).toEqual([true, false])
+  const [asked] = reads.take()
+  expect(known()).toEqual([false, true])
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
+  expect(known()).toEqual([false, true])
+  reads.unpark()
+  expect(known()).toEqual([true, false])
+  reads.take()
+  clock.advance(driverLimits.readAskAgainMs)
+  reads.unpark()
+  expect(known()).toEqual([true, true])
+  const [again] = reads.take()
+  reads.resolve({ id: again?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  expect([known(), codes()]).toEqual([[false, false], ['linearizable']])
+})
+
+test('a question that was asked twice is forgotten as a whole, whichever of its answers comes last', () => {
+  for (const refusedFirst of [0, 1]) {
+    add()
+    const [first] = reads.take()
+    clock.advance(driverLimits.readAskAgainMs)
+    reads.unpark()
+    const [second] = reads.take()
+    const ids = [first?.id ?? -1, second?.id ?? -1]
+    reads.resolve({ id: ids[refusedFirst] ?? -1, outcome: 'refused', refusal: 'no-leader' })
+    expect(reads.inspect()).toMatchObject({ asked: 1, parked: 0 })
+    reads.resolve({ id: ids[1 - refusedFirst] ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+    expect(Object.values(reads.inspect()).every((count) => count === 0)).toBe(true)
+    expect(reads.hasParked).toBe(false)
+  }
+  expect(codes()).toEqual(['linearizable', 'linearizable'])
+})
+
+test('what was to be asked again is not when its answer comes before, or nobody waits for it any more', () => {
+  for (let i = 0; i < 3; i++) add()
+  add({ timeoutMs: driverLimits.readAskAgainMs })
+  const [first] = reads.take()
+  add({ consistency: 'lease', timeoutMs: 10 })
+  reads.take()
+  clock.advance(driverLimits.readAskAgainMs)
+  expect(reads.inspect()).toMatchObject({ open: 3, asked: 2 })
+  reads.unpark()
+  // The lease read has had its time: only the first question is asked again, unless it is answered now.
+  expect(reads.inspect()).toMatchObject({ open: 3, asked: 1 })
+  expect(reads.hasFresh).toBe(true)
+  reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  expect([reads.hasFresh, reads.take()]).toEqual([false, []])
+  expect(codes()).toEqual(['no_quorum', 'no_quorum', ...Array(3).fill('linearizable')])
+})
+
+test('whose time is over is neither asked for nor waited for, while others are', () => {
+  add({ consistency: 'lease', timeoutMs: 10 })
+  add()
+  add()
+  clock.advance(10)
+  expect(reads.take().map(({ lease }) => lease)).toEqual([false])
+  for (const outcome of ['confirmed', 'refused'] as const) {
+    add({ timeoutMs: 10 })
+    add()
+    const [asked] = reads.take()
+    clock.advance(10)
+    const id = asked?.id ?? -1
+    if (outcome === 'confirmed') reads.resolve({ id, outcome, index: asIndex(12), lease: false })
+    else reads.resolve({ id, outcome, refusal: 'no-leader' })
+    expect(reads.inspect()).toMatchObject(outcome === 'confirmed' ? { awaitingIndex: 1 } : { parked: 1 })
+  }
+})
+
+test('each revision is waited for by itself, within the time of the read', () => {
+  for (const revision of [7, 9]) add({ minRevision: asRevision(revision), timeoutMs: 100 })
+  const [asked] = reads.take()
+  clock.advance(50)
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  expect([reads.inspect().awaitingRevision, clock.timers]).toEqual([2, 2])
+  state.revision = asRevision(7)
+  reads.applied()
+  expect([codes(), reads.inspect().awaitingRevision]).toEqual([['linearizable'], 1])
+  clock.advance(49)
+  expect(results).toHaveLength(1)
+  clock.advance(1)
+  expect(codes()).toEqual(['linearizable', 'revision_behind'])
+  expect([reads.inspect().awaitingRevision, clock.timers]).toEqual([0, 0])
+})
+
+test('how old it may be does not matter to a read that is confirmed', () => {
+  add({ maxStalenessMs: 1 })
+  const [asked] = reads.take()
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  expect(results).toEqual([
+    { ok: true, value: { served: 'linearizable', stalenessMs: undefined, revision: 5 } },
+  ])
+})
+
+test('one too many that is told so as the node ends is told once', () => {
+  for (let i = 0; i <= driverLimits.readsMax; i++) add()
+  reads.endAll('the node was stopped')
+  clock.advance(10_000)
+  expect(results).toHaveLength(driverLimits.readsMax + 1)
+  for (const result of results)
+    expect(result).toEqual({
+      ok: false,
+      problem: { code: 'not_ready', detail: 'the node was stopped', written: 'no' },
+    })
+})
+
+test('of those that share a question some may run out of time, and the others are answered', () => {
+  for (let i = 0; i < 5; i++) add({ timeoutMs: i === 2 ? 1000 : 10 })
+  const [asked] = reads.take()
+  clock.advance(10)
+  expect(reads.inspect()).toMatchObject({ open: 1, asked: 1 })
+  reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
+  expect(codes()).toEqual([...Array(4).fill('no_quorum'), 'linearizable'])
+})
+
+test('confirmations in any order are served by their index, and each that is answered leaves no timer behind', () => {
+  const indexes = [30, 10, 20, 10, 40]
+  const ids = indexes.map(() => {
+    add()
+    return reads.take()[0]?.id ?? -1
+  })
+  for (const [at, id] of ids.entries())
+    reads.resolve({ id, outcome: 'confirmed', index: asIndex(100 + (indexes[at] ?? 0)), lease: false })
+  const served: number[] = []
+  for (const index of [109, 110, 119, 120, 130, 140]) {
+    state.appliedIndex = asIndex(index)
+    reads.applied()
+    served.push(results.length)
+  }
+  expect(served).toEqual([0, 2, 2, 3, 4, 5])
+  expect(clock.timers).toBe(0)
 })

@@ -95,6 +95,7 @@ test.each(['waits', 'pauses', 'reads'])(
     const { scans } = counts()
     await pass(3 * scrubEveryMs)
     expect([counts(), failures]).toEqual([{ scans, open: 0, watchers: 0 }, []])
+    expect(clock.timers).toBe(0)
   },
 )
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { asIndex, asReplicaId } from '../../src/raft/types.ts'
+import { asIndex, asReplicaId, type ReplicaId } from '../../src/raft/types.ts'
 import { StateHashes } from '../../src/server/state-hashes.ts'
 
 const [a, b, c] = ['1', '2', '3'].map(asReplicaId) as [
@@ -84,4 +84,53 @@ test('what differs is said with both hashes', () => {
     kind: 'differs',
     detail: 'at index 5 the state hash here is 0000000000000001, at 2 00000000000000ff',
   })
+})
+
+test('half of the voters is no majority', () => {
+  const hashes = new StateHashes(a)
+  const four = [...voters, asReplicaId('4')]
+  hashes.report(a, at(5, 1n), four)
+  hashes.report(b, at(5, 2n), four)
+  expect(hashes.report(c, at(5, 2n), four).kind).toBe('differs')
+  expect(hashes.report(asReplicaId('4'), at(5, 2n), four).kind).toBe('diverged')
+})
+
+test('a difference at a lower index, told later, does not hide the one at a higher', () => {
+  const hashes = new StateHashes(a)
+  for (const index of [3, 5, 7, 9]) hashes.report(a, at(index, 1n), voters)
+  expect(hashes.report(b, at(7, 2n), voters).kind).toBe('differs')
+  expect(hashes.report(b, at(3, 2n), voters).kind).toBe('differs')
+  for (const [index, kind] of [
+    [5, 'equal'],
+    [9, 'all-equal'],
+  ] as const) {
+    hashes.report(b, at(index, 1n), voters)
+    expect(hashes.report(c, at(index, 1n), voters).kind).toBe(kind)
+  }
+})
+
+test('of sixty-four indexes none is forgotten', () => {
+  const hashes = new StateHashes(a)
+  for (let index = 1; index <= 64; index++) hashes.report(a, at(index, 1n), voters)
+  expect(hashes.report(b, at(1, 2n), voters).kind).toBe('differs')
+})
+
+test('an index at which somebody differed says nothing about those after it, whatever is told of it later', () => {
+  const hashes = new StateHashes(a)
+  hashes.report(a, at(5, 1n), voters)
+  hashes.report(b, at(5, 2n), voters)
+  hashes.report(b, at(5, 1n), voters)
+  expect(hashes.report(c, at(5, 1n), voters).kind).toBe('equal')
+})
+
+test('who agrees, and who differs, is named one by one', () => {
+  const detail = (ids: readonly ReplicaId[]): string => {
+    const hashes = new StateHashes(a)
+    hashes.report(b, at(5, 2n), ids)
+    hashes.report(c, at(5, 2n), ids)
+    const verdict = hashes.report(a, at(5, 1n), ids)
+    return 'detail' in verdict ? verdict.detail : verdict.kind
+  }
+  expect(detail(voters)).toContain('(2, 3) has state hash 0000000000000002, this replica 0000000000000001')
+  expect(detail([a])).toContain('at 2 0000000000000002, 3 0000000000000002')
 })

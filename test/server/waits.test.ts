@@ -73,3 +73,13 @@ test.each([true, false])('the end of the node answers all, with what holds then:
   clock.advance(1000)
   expect([ends, waits.size]).toEqual([[reached, reached], 0])
 })
+
+test('what is reached, or given up, leaves no timer behind', () => {
+  const { clock, waits, state, wait } = setUp()
+  wait()()
+  wait()
+  expect(clock.timers).toBe(1)
+  state.reached = true
+  waits.check()
+  expect(clock.timers).toBe(0)
+})

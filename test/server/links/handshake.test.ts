@@ -321,6 +321,8 @@ describe('a call', () => {
     const called = puppet.talks.length
     world.pass(1000)
     expect(puppet.talks).toHaveLength(called + 1)
+    expect(node.why('could not reach a peer')).toHaveLength(called)
+    expect(world.timers).toBe(0)
     expect(node.links.inspect()).toMatchObject({ 'dialling of 2': 0, 'retrying of 2': 0, 'failures of 2': 0 })
   })
 

@@ -27,7 +27,7 @@ function met(limits: ConstructorParameters<typeof World>[0] = {}): Met {
   const [ours] = puppet.talks
   if (ours === undefined) throw new Error('it was not called')
   expect(node.events).toEqual([{ kind: 'connected', greeting: puppet.greeting }])
-  expect(node.underWay).toEqual({})
+  expect([node.underWay, world.timers]).toEqual([{}, 0])
   return { world, node, puppet, ours, theirs }
 }
 

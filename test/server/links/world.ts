@@ -395,6 +395,11 @@ export class World {
     }
   }
 
+  /** What is still to happen. */
+  get timers(): number {
+    return this.#tasks.filter(({ cancelled }) => !cancelled).length
+  }
+
   pass(ms: number): void {
     const until = this.now + ms
     for (;;) {
