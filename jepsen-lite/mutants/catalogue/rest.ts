@@ -46,7 +46,7 @@ export const REST: readonly Mutant[] = [
     edits: [
       edit(
         PROPOSALS,
-        '    if (this.#heldBack) this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)\n',
+        '    this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)\n',
         '',
       ),
     ],

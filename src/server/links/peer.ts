@@ -86,7 +86,7 @@ export class Peer {
     const { context, member, hint } = this
     const configured = context.resolve(member)
     const hinted = hint === undefined ? configured : context.resolve({ ...member, peer: hint })
-    return hinted === configured ? [configured] : [configured, hinted]
+    return [...new Set([configured, hinted])]
   }
 
   /** The peer has called and was let in. */

@@ -162,7 +162,7 @@ class Incoming {
   /** What was under way has ended. True: the transfer has, too, and whoever waits for that is told. */
   private settled(): boolean {
     this.busy = false
-    if (this.over) this.idle()
+    this.idle()
     return this.over
   }
 

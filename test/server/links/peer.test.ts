@@ -472,3 +472,14 @@ test('who called before the node was told its peers for the second time has its 
   world.pass(1000)
   expect([theirs.ended, node.underWay]).toEqual([undefined, {}])
 })
+
+test('a peer that is removed while it is away is not refused any more', () => {
+  const { world, node, ours } = met({ refusedAfterMs: 20 })
+  world.resolve = () => 'nowhere'
+  ours.wire?.close('no more')
+  world.pass(10)
+  expect(node.underWay).toMatchObject({ 'grace of 2': 1 })
+  node.links.setPeers([])
+  world.pass(1000)
+  expect([node.of('refused'), world.timers]).toEqual([[], 0])
+})

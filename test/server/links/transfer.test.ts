@@ -483,6 +483,7 @@ describe('the receiver', () => {
     call(offer('first'))
     const second = call(offer('second'))
     const third = call(offer('third'))
+    expect(offers.map(({ id }) => id)).toEqual(['first'])
     offers[0]?.give(new Sink())
     world.pass(5)
     expect([second.ended, third.ended]).toEqual(['the other side closed it', undefined])
