@@ -77,3 +77,20 @@ test('whether it is enough is asked after a few entries, or sooner when they are
   expect(reached).toEqual([2, 3, 19, 35, 43])
   await closed(storage)
 })
+
+test('an entry that is not the next one is not applied', async () => {
+  const storage = await formatted()
+  const applied: number[] = []
+  const applier = new Applier(storage, {
+    coreEntryApplied: () => {},
+    encodedRaftState: () => new Uint8Array(),
+    applied: ({ index }) => void applied.push(index),
+  })
+  for (const index of [3, 1]) {
+    applier.push(pastEntries(index, [1]))
+    expect(() => applier.run(() => false)).toThrow(`entry ${index} was to be applied after 1`)
+    applier.clear()
+  }
+  expect([applied, applier.index]).toEqual([[], 1])
+  await closed(storage)
+})

@@ -1,6 +1,16 @@
 // A disk that fills up: changes are refused while there is still room for deletes, reads go on, and it is over when there is room again.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -389,4 +399,74 @@ test('where nothing is to be kept free there is always room, and no file', () =>
   space.start()
   clock.advance(10 * diskLookMs)
   expect([rooms, disk.reserve, space.freeBytes]).toEqual([[], 0, 0])
+})
+
+test('while it is low it looks when a part of what is left above the last bound was written, and then no more', () => {
+  const { disk, space, at } = watched()
+  at(1000)
+  // 400 beside the file, 200 of them above the last bound.
+  at(500)
+  let { looks } = disk
+  space.writes(50)
+  expect(disk.looks).toBe(looks)
+  space.writes(1)
+  expect(disk.looks).toBeGreaterThan(looks)
+  at(100)
+  looks = disk.looks
+  space.writes(1_000_000)
+  expect(disk.looks).toBe(looks)
+})
+
+test('exactly at its bounds the file is made, and kept', () => {
+  const { disk, at } = watched()
+  at(999)
+  expect(disk.reserve).toBe(0)
+  at(1000)
+  expect(disk.reserve).toBe(100)
+  at(300)
+  expect(disk.reserve).toBe(100)
+  at(299)
+  expect(disk.reserve).toBe(0)
+})
+
+test('of a reserve too small to have a part no file is made', () => {
+  const disk = new FakeDisk()
+  let taken = 0
+  disk.takeReserve = () => taken++
+  disk.free = 20
+  const events = { changed() {}, compact() {}, endOldScans() {} }
+  new DiskSpace(new VirtualClock(), { ...driverLimits, diskReserveBytes: 7 }, disk, events).start()
+  expect(taken).toBe(0)
+})
+
+test('free bytes are those that the system tells', () => {
+  const { bavail, bsize } = statfsSync(tmpdir())
+  const share = new DirectoryDisk(tmpdir()).freeBytes() / (bavail * bsize)
+  expect(share).toBeGreaterThan(0.5)
+  expect(share).toBeLessThan(2)
+})
+
+test('a file that cannot be written is given back, and is not left open', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-reserve-'))
+  try {
+    const file = join(dir, 'RESERVE')
+    // It has no room for anything.
+    symlinkSync('/dev/full', file)
+    const disk = new DirectoryDisk(dir)
+    disk.takeReserve(10)
+    while (disk.hasReserve) await new Promise(setImmediate)
+    disk.takeReserve(10)
+    while (!existsSync(file) || statSync(file).size < 10) await new Promise(setImmediate)
+    const isOpen = (): boolean =>
+      readdirSync('/proc/self/fd').some((fd) => {
+        try {
+          return readlinkSync(join('/proc/self/fd', fd)) === file
+        } catch {
+          return false
+        }
+      })
+    while (isOpen()) await new Promise(setImmediate)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
 })
