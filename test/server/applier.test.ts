@@ -73,8 +73,12 @@ test('whether it is enough is asked after a few entries, or sooner when they are
   while (applier.pending) {
     applier.run(() => true)
     reached.push(applier.index)
+    expect(applier.queued).toBe(43 - applier.index)
   }
   expect(reached).toEqual([2, 3, 19, 35, 43])
+  applier.push(sizes.map((size, at) => put(44 + at, size)))
+  applier.run(() => false)
+  expect([applier.index, applier.pending]).toEqual([85, false])
   await closed(storage)
 })
 

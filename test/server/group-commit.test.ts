@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../src/raft/types.ts'
 import { GroupCommit, type StoredBatch } from '../../src/server/group-commit.ts'
 import { driverLimits } from '../../src/server/limits.ts'
+import { costOf } from '../../src/storage/index.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
 import { applied, changes, entries, hardState } from '../storage/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
@@ -34,10 +35,10 @@ async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } 
     failed: ({ message }) => failures.push(message),
   })
   let number = 0
-  const write = (first: number, count: number): number => {
+  const write = (first: number, count: number, term = 1): number => {
     number++
     commits.take({
-      ...{ number, hardState: hardState(1, 1), truncateFrom: undefined, snapshot: undefined },
+      ...{ number, hardState: hardState(term, 1), truncateFrom: undefined, snapshot: undefined },
       entries: entries(first, first + count - 1, 1),
     })
     return number
@@ -190,4 +191,61 @@ test('a batch that fails is told to the node and to who closes, and nothing goes
   commits.flush()
   clock.advance(10 * DISK_MS)
   expect(failures).toHaveLength(1)
+})
+
+test('behind a batch that fails nothing goes any more, whatever waits, and who closes hears of it once', async () => {
+  for (const closes of [false, true]) {
+    const { clock, storage, commits, failures, write } = await setUp()
+    let submitted = 0
+    storage.write = (_, done) => {
+      submitted++
+      clock.after(DISK_MS, () => done(new Error('EIO')))
+    }
+    write(2, 1)
+    commits.flush()
+    write(3, 1)
+    const ends: unknown[] = []
+    if (closes) commits.close((error) => ends.push(error?.message))
+    clock.advance(10 * DISK_MS)
+    commits.flush()
+    clock.advance(10 * DISK_MS)
+    expect([submitted, failures, ends]).toEqual([1, ['EIO'], closes ? ['EIO'] : []])
+  }
+})
+
+test('a batch that cannot be made is under way no longer', async () => {
+  const { storage, commits, failures, write } = await setUp()
+  storage.write = () => {
+    throw new Error('damaged')
+  }
+  write(2, 1)
+  commits.flush()
+  expect([failures, commits.inspect().inFlight]).toEqual([['damaged'], 0])
+})
+
+test('what is durable is said as of the last write in the batch', async () => {
+  const { clock, commits, write } = await setUp({ batchItemsMax: 3 })
+  for (const term of [1, 2, 3, 4]) write(1 + term, 1, term)
+  commits.flush()
+  clock.advance(DISK_MS)
+  expect(commits.durable).toEqual({ term: 3, lastIndex: 4 })
+})
+
+test('a batch is filled to its last byte', async () => {
+  const entry = (index: number) => ({
+    ...{ number: index, hardState: hardState(1, 1), truncateFrom: undefined, snapshot: undefined },
+    entries: entries(index, index, 1),
+  })
+  for (const [less, counts] of [
+    [0, [2, 2]],
+    [1, [1, 1, 1, 1]],
+  ] as const) {
+    const { clock, commits, stored, write } = await setUp({
+      batchBytesMax: 2 * costOf(entry(2)).bytes - less,
+    })
+    for (let index = 2; index < 6; index++) write(index, 1)
+    commits.flush()
+    clock.advance(10 * DISK_MS)
+    expect(stored.map(({ entries: count }) => count)).toEqual(counts)
+  }
 })
