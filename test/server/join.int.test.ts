@@ -20,8 +20,12 @@ interface Played {
   looks: number
   /** Status of the answer to a change. */
   answers: number
+  /** In place of what it says of its cluster, and of its answers to changes. */
+  body: string | undefined
   /** Paths of the changes that were asked for. */
   readonly asked: string[]
+  /** What was asked for last. */
+  wanted: unknown
   whenAsked: () => void
 }
 
@@ -32,21 +36,31 @@ async function played(given: Partial<Played> = {}): Promise<{ url: string; node:
     says: 200,
     looks: 0,
     answers: 200,
+    body: undefined,
     asked: [],
+    wanted: undefined,
     whenAsked: () => {},
     ...given,
   }
   const server = createServer((request, response) => {
-    request.resume().on('end', () => {
-      if (request.method === 'POST') {
-        node.asked.push(request.url ?? '')
-        node.whenAsked()
-        response.writeHead(node.answers).end(JSON.stringify({ detail: `answers ${node.answers}` }))
-        return
-      }
-      node.looks++
-      response.writeHead(node.says).end(JSON.stringify({ cluster_id: node.clusterId, members: node.members }))
-    })
+    let sent = ''
+    request
+      .on('data', (chunk) => {
+        sent += String(chunk)
+      })
+      .on('end', () => {
+        if (request.method === 'POST') {
+          node.asked.push(request.url ?? '')
+          node.wanted = JSON.parse(sent)
+          node.whenAsked()
+          const answer = node.body ?? JSON.stringify({ detail: `answers ${node.answers}` })
+          response.writeHead(node.answers).end(answer)
+          return
+        }
+        node.looks++
+        const seen = { cluster_id: node.clusterId, members: node.members }
+        response.writeHead(node.says).end(node.body ?? JSON.stringify(seen))
+      })
   })
   servers.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -197,4 +211,99 @@ test('a cluster is looked for at each URL in turn, whatever answers there', asyn
   expect(await discoverCluster({ urls: ['no url', gone.url, url] }, silent)).toMatchObject({
     clusterId: '77',
   })
+})
+
+/** With the texts of what is logged. */
+function listening() {
+  const said: string[] = []
+  return { said, logger: { ...silent, warn: (_: object, text: string) => void said.push(text) } }
+}
+
+test('what a replica asks for is itself, at its addresses', async () => {
+  const { url, node } = await played()
+  await joinThrough([url], [node])
+  expect(node.wanted).toEqual({ name: 'n4', replica_id: '4', peer: joiner.peer, url: joiner.url })
+})
+
+test('why it is not a member yet is said once, until there is another reason', async () => {
+  const { said, logger } = listening()
+  const { url, node } = await played({ answers: 503 })
+  node.whenAsked = () => {
+    if (node.asked.length === 3) node.answers = 500
+    if (node.asked.length === 4) node.body = '[]'
+  }
+  const isKnown = (): boolean => said.length === 4
+  await join(joiner, { urls: [url], replace: false, logger, isKnown })
+  expect(said).toEqual([
+    'not a member yet: answers 503; trying again',
+    'not a member yet: answers 500; trying again',
+    `not a member yet: ${url} answered 500; trying again`,
+    'not a member yet: that is no quorate node; trying again',
+  ])
+})
+
+test.each([
+  ['no JSON', 200, 'that is no quorate node'],
+  ['null', 200, 'that is no quorate node'],
+  ['"text"', 200, 'that is no quorate node'],
+  ['{"cluster_id":77,"members":[]}', 200, 'that is no quorate node'],
+  ['{"cluster_id":"77","members":{}}', 200, 'that is no quorate node'],
+  ['{"detail":"loading"}', 503, 'loading'],
+  ['{"detail":7}', 503, 'answered 503'],
+  ['', 404, 'answered 404'],
+])('what answers %j with %i is passed over, and why is said', async (body, says, why) => {
+  const { said, logger } = listening()
+  const strange = await played({ body, says })
+  const found = discoverCluster({ urls: [strange.url] }, logger)
+  while (said.length === 0) await new Promise(setImmediate)
+  expect(said).toEqual([`cannot reach the cluster yet (${strange.url}: ${why}), trying again`])
+  Object.assign(strange.node, { body: undefined, says: 200 })
+  expect(await found).toEqual({ clusterId: '77', members: [] })
+})
+
+test('members are told by name, replica and addresses, whatever stands beside them', async () => {
+  const { url, node } = await played()
+  node.body = JSON.stringify({
+    ...{ cluster_id: '77', more: 1 },
+    members: [null, 'n0', { name: 'n1', replica_id: '1', peer: 'p:1', url: 'http://u', role: 'voter' }],
+  })
+  expect(await discoverCluster({ urls: [url] }, silent)).toEqual({
+    clusterId: '77',
+    members: [{ name: 'n1', replicaId: '1', peer: 'p:1', url: 'http://u' }],
+  })
+})
+
+test('who is to join through nobody but itself is told so', async () => {
+  for (const urls of [[], [''], [joiner.url]]) {
+    const joined = joinThrough(urls, [])
+    await expect(joined).rejects.toThrow('no URL of another node to join was given')
+    await expect(joined).rejects.toMatchObject({ name: 'JoinRefusedError' })
+  }
+})
+
+test('the search for a cluster ends after half a minute with what was found last, and pauses ever longer in between', async () => {
+  const { said, logger } = listening()
+  const { url, node } = await played({ clusterId: '78' })
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  try {
+    let failure: unknown
+    discoverCluster({ urls: [url], clusterId: '77' }, logger).catch((error: unknown) => {
+      failure = error
+    })
+    while (failure === undefined) {
+      await new Promise(setImmediate)
+      vi.advanceTimersByTime(1)
+    }
+    expect(failure).toBeInstanceOf(JoinRefusedError)
+    expect(String(failure)).toContain(
+      `no node of the cluster answered within 30 s; last: ${url} belongs to cluster 78, not 77`,
+    )
+    expect(said).toEqual([
+      `cannot reach the cluster yet (${url} belongs to cluster 78, not 77), trying again`,
+    ])
+    expect(node.looks).toBeGreaterThan(50)
+    expect(node.looks).toBeLessThan(125)
+  } finally {
+    vi.useRealTimers()
+  }
 })
