@@ -368,7 +368,8 @@ export function membersJson({ raft }: NodeStatus) {
       role: isVoter(configuration, id) ? 'voter' : 'learner',
       peer,
       url,
-      ...(match === undefined ? {} : { match_index: match }),
+      // JSON leaves out what is undefined.
+      match_index: match,
     }
   })
 }

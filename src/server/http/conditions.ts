@@ -26,19 +26,19 @@ const TAG = /[\t ]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[\t ]*)?(?:,|$)/y
 function readTags(text: string, header: string, weakCounts: boolean): 'any' | readonly Revision[] {
   if (text.trim() === '*') return 'any'
   const revisions: Revision[] = []
-  let tags = 0
+  let isEmpty = true
   TAG.lastIndex = 0
   while (TAG.lastIndex < text.length) {
     const found = TAG.exec(text)
     if (found === null) throw malformed(header)
     const [, weak, opaque] = found
     if (opaque === undefined) continue // an empty list element
-    tags++
+    isEmpty = false
     const revision = /^[1-9][0-9]{0,15}$/.test(opaque) ? Number(opaque) : Number.NaN
     if (Number.isSafeInteger(revision) && (weak === undefined || weakCounts))
       revisions.push(asRevision(revision))
   }
-  if (tags === 0) throw malformed(header)
+  if (isEmpty) throw malformed(header)
   if (revisions.length > TAGS_MAX)
     throw new Refused('bad_request', `${header} may have at most ${TAGS_MAX} entity tags`)
   return revisions

@@ -23,14 +23,13 @@ const EXPOSED =
 const METHODS = 'GET, HEAD, PUT, POST, DELETE'
 const HEADERS = 'Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kv-Cluster'
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
-/** Host headers judged good lately; a client sends the same one all the time. */
-const REMEMBERED_MAX = 256
 
 export class Guard {
   readonly #clusterId: string
   readonly #allowedHosts: ReadonlySet<string>
   readonly #corsOrigins: ReadonlySet<string>
-  readonly #goodHosts = new Set<string>()
+  /** The last one that was ours: clients send the same all the time. */
+  #goodHost: string | undefined
 
   constructor({ clusterId, allowedHosts, corsOrigins }: GuardOptions) {
     this.#clusterId = clusterId
@@ -46,10 +45,10 @@ export class Guard {
     if (host === undefined) return
     if ((request.headersDistinct?.host?.length ?? 1) > 1)
       throw new Refused('bad_request', 'a request has one Host header')
-    if (this.#goodHosts.has(host)) return
+    if (host === this.#goodHost) return
     if (!this.#isOurs(host))
       throw new Refused('host_not_allowed', `${JSON.stringify(host)} is not served here; see --allowed-host`)
-    if (this.#goodHosts.size < REMEMBERED_MAX) this.#goodHosts.add(host)
+    this.#goodHost = host
   }
 
   /** CORS headers for this client; empty for most. Throws `Refused` for a change that a foreign page asks for. */
@@ -92,7 +91,7 @@ export class Guard {
   #isOurs(host: string): boolean {
     const parsed = /^(\[[0-9a-f:.]+\]|[^:[\]/@]+)(?::[0-9]{0,5})?$/i.exec(host)?.[1]?.toLowerCase()
     if (parsed === undefined) return false
-    const name = parsed.replace(/^\[|\]$/g, '')
+    const name = parsed.replace(/[[\]]/g, '')
     if (isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost')) return true
     return this.#allowedHosts.has(name) || this.#allowedHosts.has(host.toLowerCase())
   }

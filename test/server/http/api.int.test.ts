@@ -330,6 +330,14 @@ describe('the cluster', () => {
     expect(node.changes).toEqual([])
   })
 
+  test('says that a body is no JSON, and what is missing of one that is', async () => {
+    const { ask } = await serve()
+    const detailOf = async (body: string) =>
+      (await ask('POST', '/v1/cluster/members', post(body))).json.detail
+    expect(await detailOf('{"name":')).toBe('the body is not JSON')
+    expect(await detailOf('{}')).toContain('name')
+  })
+
   test('says why a change is refused', async () => {
     const { ask, node } = await serve()
     node.problem = { code: 'membership_refused', detail: 'the quorum would be lost', written: 'no' }
@@ -394,6 +402,8 @@ describe('the cluster', () => {
     expect((await ask('GET', '/v1/cluster/settings')).json).toEqual(defaults)
     const change = (body: object) => ask('POST', '/v1/cluster/settings', post(body))
     expect((await change({})).json).toEqual(defaults)
+    // Nothing to change is no change.
+    expect(node.asked).toEqual([])
     expect((await change({ value_bytes_max: 7, store_bytes_max: 0 })).json).toEqual({
       ...defaults,
       value_bytes_max: 7,
@@ -472,7 +482,10 @@ describe('the cluster', () => {
     }
     const both = { leases: { on: true }, key_bytes_max: 5 }
     const { json } = await ask('POST', '/v1/cluster/settings', post(both))
-    expect(json).toMatchObject(problemOf('outcome_unknown'))
+    expect(json).toMatchObject({
+      ...problemOf('outcome_unknown'),
+      detail: 'the limits were changed, the leases perhaps not: nobody leads',
+    })
     expect(node.state.settings.keyBytesMax).toBe(5)
   })
 })

@@ -56,7 +56,7 @@ test.each([
     expect(codeOf(() => guard.checkHost(head({ host }), splitTarget('/')))).toBe(expected)
 })
 
-test('more hosts than are remembered are judged all the same', () => {
+test('many hosts in turn are judged all the same', () => {
   const guard = new Guard(OPEN)
   for (let time = 0; time < 2; time++)
     for (let i = 0; i < 600; i++) {

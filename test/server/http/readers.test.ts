@@ -229,6 +229,8 @@ describe('Idempotency-Key', () => {
     ['""', 'bad_request'],
     ['"', 'bad_request'],
     ['"t', 'bad_request'],
+    ['"token', 'bad_request'],
+    ['"token"x', 'bad_request'],
     ['a b', 'bad_request'],
     ['a\x7f', 'bad_request'],
     [';since=7', 'bad_request'],
@@ -237,6 +239,7 @@ describe('Idempotency-Key', () => {
     ['t;since=07', 'bad_request'],
     ['t;since=x7', 'bad_request'],
     ['t;since=7x', 'bad_request'],
+    ['t;since=1e3', 'bad_request'],
     ['t;since=9007199254740992', 'bad_request'],
     ['t;since=10000000000000000', 'bad_request'],
   ])('%j', (header, expected) => {
