@@ -25,10 +25,13 @@ export interface AppOptions {
 }
 
 export function createApp({ routes, limits, routed }: AppOptions): FastifyInstance {
-  const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void => {
+  /** The answer does not go through fastify. */
+  const takeOver = (request: FastifyRequest, reply: FastifyReply): Routed => {
     reply.hijack()
-    routed(request.raw).respond(refusedByFastify(error))
+    return routed(request.raw)
   }
+  const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
+    takeOver(request, reply).respond(refusedByFastify(error))
   const app = Fastify({ frameworkErrors: fail })
   // Checks, and changes nothing: JSON says what it means.
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
@@ -64,8 +67,7 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
       url: path,
       ...(body === undefined ? {} : { schema: { body }, preValidation: readJson }),
       handler(request: FastifyRequest<{ Params: Record<string, string> }>, reply) {
-        reply.hijack()
-        const { asked, respond } = routed(request.raw)
+        const { asked, respond } = takeOver(request, reply)
         answering(respond, () => handle(asked, request.params, request.body, respond))(undefined)
       },
     })
