@@ -53,10 +53,6 @@ export function send(
   const bytes = byteLength(parts)
   if (hasLength(status)) headers.push('Content-Length', String(bytes))
   response.writeHead(status, headers)
-  if (bodiless && sent.ended) {
-    response.end()
-    return
-  }
   if (bodiless) response.flushHeaders()
   // Ended when it is taken, not before: node:http takes what is ended for idle, and cuts that off when it closes.
   pour(response, bodiless ? [] : parts, backlog, (taken) => {
@@ -97,13 +93,13 @@ export class PlainAnswers {
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
     for (let i = 0; i < extra.length; i += 2) head += `${extra[i]}: ${extra[i + 1]}\r\n`
     if (closing) head += 'Connection: close\r\n'
-    const bytes = typeof whole === 'string' ? Buffer.byteLength(whole) : whole.byteLength
+    const bytes = Buffer.byteLength(whole)
     if (hasLength(status)) head += `Content-Length: ${bytes}\r\n`
     head += `Date: ${httpDate()}\r\n${closing ? '' : this.#keepAlive}\r\n`
     const sent = isBodiless(request, answer) ? '' : whole
     if (sent !== '' && bytes > PIECE_BYTES) {
       socket.cork()
-      socket.write(head, 'latin1')
+      socket.write(head)
       pour(socket, [sent], this.#backlog, taken)
       socket.uncork()
       return false
@@ -133,7 +129,7 @@ function writeBoth(socket: Socket, head: string, body: string | Uint8Array): voi
   if (text !== undefined) socket.write(head + text, 'latin1')
   else {
     socket.cork()
-    socket.write(head, 'latin1')
+    socket.write(head)
     socket.write(body)
     socket.uncork()
   }

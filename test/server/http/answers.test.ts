@@ -1,0 +1,131 @@
+// What all answers share, on either lane: their heads, and that there is one of each.
+
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { asTerm } from '../../../src/raft/types.ts'
+import { FakeNode } from './fake-node.ts'
+import { atRest, Client, COLD, get, holding, onNodeHttp, put, statusOf, until } from './raw-client.ts'
+import { type Served, serve } from './served.ts'
+
+const LANES = [
+  ['fast', async ({ port }: Served) => new Client(port)],
+  ['full', onNodeHttp],
+] as const
+
+const headersOf = (answer = ''): Map<string, string> =>
+  new Map(
+    answer
+      .slice(0, answer.indexOf('\r\n\r\n'))
+      .split('\r\n')
+      .slice(1)
+      .map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),
+  )
+
+test.each(LANES)(
+  'an answer names the term and the leader as they are now (%s lane)',
+  async (_, connected) => {
+    const node = new FakeNode()
+    const client = await connected(await serve({ node }))
+    for (const [term, leaderName] of [
+      [1, undefined],
+      [1, 'n1'],
+      [2, 'n1'],
+      [2, 'n3'],
+      [3, undefined],
+      [4, undefined],
+    ] as const) {
+      Object.assign(node, { term: asTerm(term), leaderName })
+      const headers = headersOf(await (await client.send(get('a'))).answer())
+      expect([headers.get('Kv-Cluster'), headers.get('Kv-Node'), headers.get('Kv-Revision')]).toEqual([
+        '4242',
+        'n1',
+        '1',
+      ])
+      expect([headers.get('Kv-Term'), headers.get('Kv-Leader')]).toEqual([String(term), leaderName])
+    }
+  },
+)
+
+test('an answer tells the time', async () => {
+  const { ask } = await serve()
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  for (const time of [
+    'Tue, 17 Nov 2026 09:59:59',
+    'Tue, 17 Nov 2026 10:00:00',
+    'Wed, 18 Nov 2026 10:00:00',
+  ]) {
+    vi.setSystemTime(new Date(`${time} GMT`))
+    for (let again = 0; again < 2; again++)
+      expect((await ask('GET', '/v1/kv/a')).headers.date).toBe(`${time} GMT`)
+  }
+})
+
+test.each(LANES)('an answer says its length, but where it has none (%s lane)', async (_, connected) => {
+  const served = await serve({ corsOrigins: ['http://app.example'] })
+  const client = await connected(served)
+  served.node.put('a', 'abc')
+  const lengthOf = async (request: string): Promise<unknown[]> => {
+    const answer = await (await client.send(request)).answer(!request.startsWith('PUT'))
+    return [statusOf(answer), headersOf(answer).get('Content-Length')]
+  }
+  expect(await lengthOf(get('a').replace('GET', 'HEAD'))).toEqual([200, '3'])
+  expect(await lengthOf(get('a', 'If-None-Match: "2"\r\n'))).toEqual([304, undefined])
+  const preflight = 'Origin: http://app.example\r\nAccess-Control-Request-Method: PUT\r\n'
+  expect(await lengthOf(get('a', preflight).replace('GET', 'OPTIONS'))).toEqual([204, undefined])
+  expect(await lengthOf(put('a', 'abc'))).toEqual([200, expect.any(String)])
+})
+
+test('an answer without a body does not wait for the end of what its client still sends', async () => {
+  const served = await serve()
+  const client = await onNodeHttp(served)
+  await client.send(get('a', 'Content-Length: 3\r\n').replace('GET', 'HEAD'))
+  expect(statusOf(await client.answer(true))).toBe(404)
+  await client.send('abc', COLD)
+  expect(statusOf(await client.answer())).toBe(200)
+})
+
+test('a range whose client has gone before it was granted is given back', async () => {
+  const served = await serve()
+  const { node, http } = served
+  for (let i = 0; i < 3; i++) node.put(`k${i}`, 'x')
+  for (const accept of ['application/x-ndjson', 'application/json']) {
+    const { release } = holding(node)
+    const client = await onNodeHttp(served)
+    await client.send(`GET /v1/kv HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`)
+    const { value: go } = await release.next()
+    client.reset()
+    // Without it there is the connection of who looks.
+    await until(served, () => http.inspect().connections <= 1 && http.inspect().requests === 1)
+    node.hold = undefined
+    go()
+    await atRest(served)
+    await node.scansClosed()
+    expect(http.inspect()).toMatchObject({ requests: 0, ranges: 0, answerBytes: 0 })
+  }
+})
+
+test.each(LANES)(
+  'a request has one answer, whatever the node says behind it (%s lane)',
+  async (_, connected) => {
+    const served = await serve()
+    const { node, http } = served
+    const client = await connected(served)
+    const { propose } = node
+    let sayAgain = (): void => {}
+    node.propose = (request, timeoutMs, done) =>
+      propose.call(node, request, timeoutMs, (result) => {
+        sayAgain = () => done(result)
+        done(result)
+      })
+    for (let time = 0; time < 2; time++) {
+      await client.send(put('a', 'x'))
+      expect(statusOf(await client.answer())).toBe(200)
+      await client.send(get('a'))
+      expect(statusOf(await client.answer())).toBe(200)
+      sayAgain()
+      await client.send(get('none'))
+      expect(statusOf(await client.answer())).toBe(404)
+      expect(http.inspect().requests).toBe(0)
+    }
+  },
+)
