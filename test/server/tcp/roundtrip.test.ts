@@ -2,9 +2,20 @@
 
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Refusal } from '../../../src/raft/types.ts'
-import type { WireMessage } from '../../../src/server/links/wires.ts'
+import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
+import type { Frame, LinkFrame, WireMessage } from '../../../src/server/links/wires.ts'
 import { ByteReader, ByteWriter, MalformedError } from '../../../src/server/tcp/bytes.ts'
 import { messageCode, messageFrames, readMessage, writeMessage } from '../../../src/server/tcp/codec.ts'
+import { FrameWriter } from '../../../src/server/tcp/frames.ts'
+import {
+  CODE,
+  frameCode,
+  frameTail,
+  isStable,
+  readFrame,
+  readGreetingFrame,
+  writeFrame,
+} from '../../../src/server/tcp/link-codec.ts'
 import { entryOf, from, plain, sealedFrame, to } from './messages.ts'
 
 const base = { from, to, term: asTerm(9) }
@@ -129,4 +140,96 @@ test.each(malformed)('%s that nobody knows is malformed', (_, type, write) => {
   out.integer(9)
   write(out)
   expect(() => read(messageCode(sample), Buffer.from(out.written()))).toThrow(/unknown|replica id/)
+})
+
+const greeting = {
+  ...{ clusterId: '77', replicaId: to, name: 'n2', boot: 3, term: asTerm(4), lastIndex, clusterVersion: 1 },
+  peer: '127.0.0.1:7401',
+}
+const meta = {
+  ...{ index: asIndex(40), term: asTerm(4), stateHash: 5n },
+  applied: { index: asIndex(39), term: asTerm(3), raft: Uint8Array.of(1, 2), kv: Uint8Array.of(3) },
+}
+const GREETINGS: readonly LinkFrame[] = [
+  ...(['messages', 'snapshot'] as const).map((purpose): LinkFrame => {
+    return { type: 'hello', purpose, wanted: '2', attempt: 6, incarnation: 99n, greeting }
+  }),
+  { type: 'welcome', incarnation: 99n, greeting },
+  ...[true, false].map((stop): LinkFrame => ({ type: 'refusal', clusterId: '77', stop, sentence: 'no' })),
+]
+const LINK_FRAMES: readonly LinkFrame[] = [
+  ...GREETINGS,
+  { type: 'state-hash', at: { index: asIndex(7), hash: 2n ** 63n } },
+  { type: 'snapshot-offer', term: asTerm(5), snapshotId: 's', meta },
+  { type: 'snapshot-accept', nextChunk: 3 },
+  { type: 'snapshot-written', number: 3 },
+  { type: 'snapshot-end', chunks: 3 },
+  { type: 'snapshot-staged' },
+]
+
+function linkBytes(frame: Frame): Buffer {
+  const out = new ByteWriter()
+  writeFrame(out, frame)
+  return Buffer.concat([out.written(), ...frameTail(frame)])
+}
+
+const between = { from, to }
+
+test('so does each word between links, and those of a handshake before it is done', () => {
+  for (const frame of LINK_FRAMES) {
+    const [code, bytes] = [frameCode(frame), linkBytes(frame)]
+    expect(readFrame(code, new ByteReader(bytes), between)).toEqual(frame)
+    const early = readGreetingFrame(code, new ByteReader(bytes))
+    expect(early).toEqual(GREETINGS.includes(frame) ? frame : { type: 'unknown', code })
+    for (let length = 0; length < bytes.length; length++) {
+      const cut = new ByteReader(Buffer.from(bytes.subarray(0, length)))
+      expect(() => readFrame(code, cut, between)).toThrow(MalformedError)
+    }
+    const long = new ByteReader(Buffer.concat([bytes, Buffer.alloc(1)]))
+    expect(() => readFrame(code, long, between)).toThrow(MalformedError)
+  }
+  const chunk: Frame = { type: 'snapshot-chunk', number: 4, bytes: Buffer.from('rows') }
+  expect(readFrame(frameCode(chunk), new ByteReader(linkBytes(chunk)), between)).toEqual(chunk)
+})
+
+test('a call of a stranger is malformed, and one in another version is told by its version alone', () => {
+  const called = (magic: number, version: number): LinkFrame => {
+    const out = new ByteWriter()
+    out.u32(magic)
+    out.u32(version)
+    out.text('whatever')
+    return readGreetingFrame(CODE.hello, new ByteReader(Buffer.from(out.written())))
+  }
+  const version = PROTOCOL_VERSION + 1
+  expect(called(0x51_52_54_45, version)).toEqual({ type: 'foreign-hello', version })
+  expect(() => called(0x51_52_54_46, version)).toThrow(MalformedError)
+})
+
+test('what is only ever heard is not sent', () => {
+  for (const frame of [
+    { type: 'foreign-hello', version: 1 } as const,
+    { type: 'unknown', code: 200 } as const,
+  ])
+    expect(() => frameCode(frame)).toThrow(RangeError)
+})
+
+test('only the bytes of appended entries and of chunks are left where they are', () => {
+  const stable = [
+    ...MESSAGES,
+    ...LINK_FRAMES,
+    { type: 'snapshot-chunk', number: 1, bytes: new Uint8Array() } as const,
+  ]
+    .filter(isStable)
+    .map(({ type }) => type)
+  expect(new Set(stable)).toEqual(new Set(['append', 'snapshot-chunk']))
+})
+
+test('a part of eight kibibytes is long, and no piece is empty', () => {
+  const writer = new FrameWriter()
+  const [long, short] = [Buffer.alloc(8 * 1024), Buffer.alloc(8 * 1024 - 1)]
+  writer.append(1, Buffer.alloc(0), [long, long], true)
+  writer.append(1, Buffer.alloc(0), [short], true)
+  const pieces = writer.takePieces()
+  expect(pieces.map((piece) => piece === long)).toEqual([false, true, true, false])
+  expect(pieces.map((piece) => piece.length)).toEqual([13, 8192, 8192, 13 + 8191])
 })
