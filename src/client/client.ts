@@ -494,9 +494,12 @@ export class Client {
       .result.then((result) => {
         if (result.kind !== 'answered' || result.status !== 200) throw new Error('no list of members')
         const cluster = clusterInfo({ ...result, endpoint })
-        if (cluster.clusterId === this.#clusterId) {
-          this.#endpoints.learn(cluster.members.map((member) => member.url))
-        }
+        if (cluster.clusterId !== this.#clusterId) return
+        // One that was removed while it was off knows no leader, and none of those that have come since.
+        const isCurrent = cluster.leader !== undefined
+        const urls = cluster.members.map((member) => member.url)
+        this.#endpoints.learn(urls, isCurrent)
+        if (!isCurrent) this.#hastenDiscovery()
       })
       .catch(() => this.#hastenDiscovery())
   }

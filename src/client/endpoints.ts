@@ -92,8 +92,11 @@ export class Endpoints {
     )
   }
 
-  /** The members' addresses as the cluster gives them. The endpoints given at the start stay, whatever the cluster says. */
-  learn(urls: readonly string[]): void {
+  /**
+   * The members' addresses as a node gives them. Those that it does not name are forgotten, if it `isCurrent`. The endpoints given at the start
+   * stay, whatever it says.
+   */
+  learn(urls: readonly string[], isCurrent: boolean): void {
     // A node that is about to join knows nobody.
     if (urls.length === 0) return
     const known = new Map(this.#all.map((endpoint) => [endpoint.url, endpoint]))
@@ -108,7 +111,7 @@ export class Endpoints {
     const others = unique(learned)
       .filter((url) => !given.has(url.origin))
       .map((url) => known.get(url.origin) ?? new Endpoint(url))
-    this.#all = [...this.#given, ...others]
+    this.#all = [...new Set([...(isCurrent ? this.#given : this.#all), ...others])]
   }
 
   #pick(suits: (endpoint: Endpoint) => boolean): Endpoint | undefined {

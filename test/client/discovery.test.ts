@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { Client } from '../../src/client/index.ts'
 import { type FakeNode, type Fault, memberJson } from './fake-node.ts'
-import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, noLeader } from './with-fakes.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] })
@@ -149,6 +149,34 @@ test('members whose address is none are left out; those that are gone are forgot
   expect(await known()).toEqual([node.url, 'http://127.0.0.1:5'])
   node.members = []
   expect(await known()).toEqual([node.url, 'http://127.0.0.1:5'])
+})
+
+// A node that was removed while it was off comes back: it has the id of the cluster, and names only nodes that are no more.
+test('a node without a leader lets nobody be forgotten, and the next one is asked a second later', async () => {
+  const [removed, other] = [await fake(), await fake('n2')]
+  other.members = [member('n2', other.port)]
+  removed.members = other.members
+  const kv = clientOf([removed], { discover: true, timeoutMs: 3_600_000 })
+  await kv.get('k')
+  await atRest(kv)
+  removed.leader = undefined
+  removed.members = [member('n1', removed.port), member('n3', 3)]
+  removed.fault = ({ target }) => (target === '/v1/cluster' ? undefined : noLeader)
+  const all = [removed.url, other.url, 'http://127.0.0.1:3']
+  while (lists(removed).length < 3) {
+    vi.advanceTimersByTime(30_000)
+    await kv.get('k')
+    await atRest(kv)
+    expect(all).toEqual(expect.arrayContaining([...kv.endpoints]))
+    expect(kv.endpoints).toContain(other.url)
+  }
+  const asked = lists(other).length
+  vi.advanceTimersByTime(1_000)
+  removed.fault = () => 'cut'
+  await kv.get('k')
+  await atRest(kv)
+  expect(lists(other).length).toBe(asked + 1)
+  expect(kv.endpoints).toEqual([removed.url, other.url])
 })
 
 test('an endpoint that is learned again is the one that it was: what is known of it stays', async () => {
