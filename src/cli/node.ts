@@ -11,6 +11,7 @@ import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
+import { say } from './output.ts'
 import { keepHeapSmall } from './small-heap.ts'
 import { onStopSignals, type StopSignal } from './stop-signals.ts'
 
@@ -101,7 +102,7 @@ function startCommand() {
     })
 }
 
-async function run(options: NodeOptions): Promise<void> {
+async function run(options: NodeOptions): Promise<never> {
   const { startNode, NodeStartError } = await import('../server/start-node.ts')
   // Also while it starts: a node that looks for the cluster it shall join ends on Ctrl-C.
   let asked: StopSignal | undefined
@@ -119,16 +120,24 @@ async function run(options: NodeOptions): Promise<void> {
   try {
     node = await startNode(options)
   } catch (error) {
-    if (error instanceof NodeStartError)
-      throw new Failure(error.usage ? EXIT.usage : EXIT.failed, error.message)
+    const isUsage = error instanceof NodeStartError && error.usage
     // Whatever else keeps a node from starting (damaged files, a taken port) says so in its message.
-    throw new Failure(EXIT.failed, error instanceof Error ? error.message : String(error))
+    return leave(isUsage ? EXIT.usage : EXIT.failed, error instanceof Error ? error.message : String(error))
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
   options.logger?.info({ reason: end.reason }, 'ended')
-  if (end.kind === 'failed' || asked === undefined) throw new Failure(EXIT.failed, end.reason)
-  if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')
+  if (end.kind === 'failed' || asked === undefined) return leave(EXIT.failed, end.reason)
+  return leave(asked === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
+}
+
+/**
+ * At once: while a reader of stderr that stands still has not taken the last words, the process would stay, without a node, and nobody would start
+ * it again.
+ */
+function leave(exitCode: number, lastWords?: string): never {
+  if (lastWords !== undefined) say(`error: ${lastWords}`)
+  process.exit(exitCode)
 }
 
 function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace?: true }): Founding {

@@ -13,7 +13,7 @@ import type { ControlRequest } from '../../src/cli/cluster/control-messages.ts'
 import { stopCluster } from '../../src/cli/cluster/stop.ts'
 import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
 
-const KV = join(import.meta.dirname, '../../bin/kv.js')
+export const KV = join(import.meta.dirname, '../../bin/kv.js')
 
 export interface Done {
   readonly code: number | null

@@ -1,9 +1,10 @@
 // kv node start: which directory may become which node, and how a node ends.
 
-import { existsSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { eventually, outcomeOf, Workspace } from './kv.ts'
+import { eventually, KV, outcomeOf, Workspace } from './kv.ts'
 
 test('a directory founds a cluster once, and is known again by itself', async () => {
   const space = await Workspace.open()
@@ -27,6 +28,15 @@ test('a directory founds a cluster once, and is known again by itself', async ()
   expect(known.clusterId).toBe(founded.clusterId)
   const second = await space.kv('node', 'start', ...flags)
   expect(second.code).toBe(1)
+  // Its last words are read by nobody: whoever starts it again must see that it has ended all the same.
+  const unread = fullPipe(space)
+  const third = spawnSync(process.execPath, [KV, 'node', 'start', ...flags], {
+    cwd: space.dir,
+    stdio: ['ignore', 'ignore', unread],
+    timeout: 20_000,
+  })
+  closeSync(unread)
+  expect(third.status).toBe(1)
 
   // npm passes on the Ctrl-C that the terminal has delivered already: twice is once.
   known.child.kill('SIGINT')
@@ -65,6 +75,18 @@ test('a node that looks for its cluster ends on the first signal', async () => {
   expect((await ended).code).toBe(0)
   expect(existsSync(join(space.dir, 'n1'))).toBe(false)
 })
+
+/** Of which nobody reads. */
+function fullPipe({ dir }: Workspace): number {
+  const path = join(dir, 'pipe')
+  execFileSync('mkfifo', [path])
+  const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  try {
+    for (;;) writeSync(pipe, 'a line\n')
+  } catch {
+    return pipe
+  }
+}
 
 function flagsOf({ port }: Workspace): string[] {
   const addresses = ['--listen', `127.0.0.1:${port}`, '--peer-listen', '127.0.0.1:0']
