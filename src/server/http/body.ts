@@ -161,10 +161,8 @@ export class Body {
       this.#onDropped = undefined
       this.#onBroken = undefined
     }
-    const end = (): void => {
-      stop()
-      response.end()
-    }
+    // Behind its end the request is closed.
+    const end = (): void => void response.end()
     const cut = (): void => {
       stop()
       response.end(() => request.socket.destroy())
