@@ -3,7 +3,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asTerm } from '../../../src/raft/types.ts'
 import { FakeNode } from './fake-node.ts'
-import { atRest, Client, COLD, get, holding, onNodeHttp, put, statusOf, until } from './raw-client.ts'
+import { atRest, Client, COLD, get, holding, onNodeHttp, put, settled, statusOf } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
 const LANES = [
@@ -84,6 +84,32 @@ test('an answer without a body does not wait for the end of what its client stil
   expect(statusOf(await client.answer())).toBe(200)
 })
 
+test.each(LANES)('an answer has every byte that it should, of all sizes (%s lane)', async (_, connected) => {
+  const served = await serve()
+  const client = await connected(served)
+  const bodyOf = async (request: string): Promise<Buffer> => {
+    const answer = (await (await client.send(request)).answer()) ?? ''
+    return Buffer.from(answer.slice(answer.indexOf('\r\n\r\n') + 4), 'latin1')
+  }
+  for (const text of [
+    '',
+    'a',
+    'é',
+    '€',
+    '😀',
+    'x'.repeat(16_384),
+    '€'.repeat(5_462),
+    'x'.repeat(65_536),
+    'é'.repeat(32_769),
+  ]) {
+    const value = Buffer.from(text)
+    served.node.put('a', value)
+    expect((await bodyOf(get('a'))).equals(value)).toBe(true)
+    const record = JSON.parse((await bodyOf(get('a', 'Accept: application/json\r\n'))).toString('utf8'))
+    expect(record.value === text).toBe(true)
+  }
+})
+
 test('a range whose client has gone before it was granted is given back', async () => {
   const served = await serve()
   const { node, http } = served
@@ -94,8 +120,9 @@ test('a range whose client has gone before it was granted is given back', async 
     await client.send(`GET /v1/kv HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`)
     const { value: go } = await release.next()
     client.reset()
-    // Without it there is the connection of who looks.
-    await until(served, () => http.inspect().connections <= 1 && http.inspect().requests === 1)
+    // Then there is the connection of who looks.
+    expect(await settled(served, () => http.inspect().connections, 5)).toBe(1)
+    expect(http.inspect().requests).toBe(1)
     node.hold = undefined
     go()
     await atRest(served)
