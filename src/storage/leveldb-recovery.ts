@@ -4,9 +4,10 @@
 // So LOG must say that each WAL was recovered and no error ignored. Otherwise all of them are put back, behind what LevelDB has made of them, for the
 // next start. What it did take in it then takes in once more, at the same sequence numbers.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeWhole } from './identity.ts'
+import { isOpenInProcess } from './open-files.ts'
 
 /** Content by name, in their order. */
 export type Wals = ReadonlyMap<string, Uint8Array>
@@ -25,10 +26,17 @@ export function assertRecovered(dir: string, wals: Wals): void {
     )
 }
 
-/** LevelDB begins a LOG with each start, if it can. */
+/**
+ * LevelDB begins a LOG with each start, if it can, and keeps it open. Another process that tries to start moves it to LOG.old before it finds the
+ * directory locked. Where the system does not tell which files are open, LOG counts.
+ */
 function readLog(dir: string): string {
+  const isOurs = (name: string): boolean => {
+    const file = statSync(join(dir, name), { throwIfNoEntry: false })
+    return file !== undefined && isOpenInProcess(file)
+  }
   try {
-    return readFileSync(join(dir, 'LOG'), 'latin1')
+    return readFileSync(join(dir, ['LOG', 'LOG.old'].find(isOurs) ?? 'LOG'), 'latin1')
   } catch {
     return ''
   }
@@ -37,8 +45,9 @@ function readLog(dir: string): string {
 const recovering = (wal: string): string => `Recovering log #${numberOf(wal)}`
 
 /**
- * Durable when it returns. LevelDB must be closed, and nothing written since it opened: its newest WAL is empty. The first one takes the place of
- * that, under whose number MANIFEST has it recovered; the tables may be others by now.
+ * Durable when it returns. LevelDB must still be open, for its lock keeps others out, who would go on writing into the WAL that is replaced here;
+ * and nothing may have been written since: its newest WAL is empty, and stays so when it is closed. The first one takes the place of that, under
+ * whose number MANIFEST has it recovered; the tables may be others by now.
  */
 export function putBack(dir: string, wals: Wals): void {
   const newest = Math.max(

@@ -12,12 +12,12 @@ export function isOpenInProcess(file: Stats): boolean {
   }
 }
 
-/** Where the files of that process cannot be read, it has. */
-export function hasOpen(pid: string, file: Stats): boolean {
+/** `unknown`: where the files of that process cannot be read. */
+export function hasOpen(pid: string, file: Stats, unknown: boolean): boolean {
   try {
     return isOpenIn(pid, file)
   } catch {
-    return true
+    return unknown
   }
 }
 

@@ -59,6 +59,8 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   const { identity } = content
   refuseAnother(dir, identity, options)
   const { mark, extent } = verified(dir, identity, options.discardSuspectTail ?? false)
+  // LevelDB looks too, but makes a new LOG before: whoever is just starting would not find there what was recovered.
+  if (isInUse(dir, false)) throw inUse(dir)
   endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
   const engine = await open(dir, identity, limits, mark, extent)
@@ -203,10 +205,13 @@ async function open(
     return new LevelEngine(db, dir, watermark, extent)
   } catch (error) {
     watermark?.close()
-    await db?.close()
+    try {
+      if (error instanceof SkippedError) restore(dir, identity, extent.wals, error)
+    } finally {
+      await db?.close()
+    }
     if (error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
-    if (error instanceof SkippedError) restore(dir, identity, extent.wals, error)
     const cause = causeOf(error)
     throw new StorageRefusedError(
       `${dir} cannot be opened, although its files are whole: ${cause.message}. ` +
@@ -272,9 +277,10 @@ const LOCKS = '/proc/locks'
 
 /**
  * Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. Inode numbers are unique within one file system
- * only, and the device that /proc/locks names is not always the one that stat tells (Btrfs). So the files that the holder has open decide.
+ * only, and the device that /proc/locks names is not always the one that stat tells (Btrfs). So the files that the holder has open decide;
+ * `unknown` counts where they cannot be read.
  */
-export function isInUse(dir: string): boolean {
+export function isInUse(dir: string, unknown = true): boolean {
   const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
   if (lock === undefined || !existsSync(LOCKS)) return false
   return orUnreadable(LOCKS, () => readFileSync(LOCKS, 'latin1'))
@@ -282,6 +288,8 @@ export function isInUse(dir: string): boolean {
     .map((line) => line.split(/\s+/))
     .some((fields) => {
       const at = fields.indexOf('WRITE')
-      return at > 0 && fields[at + 2]?.endsWith(`:${lock.ino}`) && hasOpen(fields[at + 1] ?? '', lock)
+      return (
+        at > 0 && fields[at + 2]?.endsWith(`:${lock.ino}`) && hasOpen(fields[at + 1] ?? '', lock, unknown)
+      )
     })
 }

@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -325,7 +325,10 @@ describe('a process that writes', () => {
     await linesOf(child, async (line) => {
       if (line !== 'stored 3') return
       child.kill('SIGSTOP')
+      const log = statSync(join(home, 'LOG')).ino
       refusals.push(await refusal())
+      // Who starts looks there for what LevelDB has recovered.
+      expect(statSync(join(home, 'LOG')).ino === log).toBe(existsSync('/proc/locks'))
       // Files that are being written to may look damaged to others.
       const [manifest = ''] = named(filesOf(home), /^MANIFEST/)
       appendFileSync(join(home, manifest), 'half of an edit')

@@ -4,19 +4,28 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { openStorage } from '../../src/storage/index.ts'
+import { openStorage, type Storage } from '../../src/storage/index.ts'
 import { readLogFile } from '../../src/storage/leveldb-log.ts'
 import { crashImage, filesOf, outcomeOf } from './damage.ts'
 import { logFile } from './leveldb-files.ts'
 import { temporaryDirectory } from './replicas.ts'
-import { must } from './samples.ts'
+import { closed, must } from './samples.ts'
 import { contentAfter } from './workload.ts'
 
 interface Opened {
   compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
 }
 
-const hook = vi.hoisted(() => ({ before: () => {}, after: async (_db: Opened) => {} }))
+const hook = vi.hoisted(() => ({ before: () => {}, after: async (_db: Opened) => {}, puttingBack: () => {} }))
+
+vi.mock(import('../../src/storage/leveldb-recovery.ts'), async (original) => {
+  const recovery = await original()
+  const putBack: typeof recovery.putBack = (dir, wals) => {
+    hook.puttingBack()
+    recovery.putBack(dir, wals)
+  }
+  return { ...recovery, putBack }
+})
 
 vi.mock(import('../../src/storage/level-engine.ts'), async (original) => {
   const engine = await original()
@@ -134,6 +143,17 @@ test('whatever LevelDB has made of its tables meanwhile', async () => {
   await expectWhole()
 })
 
+test('nobody else opens the directory while it is put back: what is acknowledged there would be written over', async () => {
+  let other: Promise<unknown> | undefined
+  hook.puttingBack = () => {
+    Object.assign(hook, { before: () => {}, puttingBack: () => {} })
+    other = openStorage(dir).catch((error: unknown) => error)
+  }
+  expect(await startWhile(() => vanish(wal))).toMatchObject(refusal(`${wal} .*No such file`))
+  expect(await other).toMatchObject({ name: 'StorageInUseError' })
+  await expectWhole()
+})
+
 test('that it cannot be put back is said', async () => {
   const standInTheWay = (): void => {
     vanish(wal)
@@ -146,6 +166,17 @@ test('that it cannot be put back is said', async () => {
       /did not read .*has deleted it, and it cannot be put back: EISDIR.*rejoin n1/,
     ),
   })
+})
+
+test('who tries to start meanwhile, and makes a LOG before it finds the directory locked, stops nobody', async () => {
+  const startedMeanwhile = async (): Promise<void> => {
+    renameSync(join(dir, 'LOG'), join(dir, 'LOG.old'))
+    writeFileSync(join(dir, 'LOG'), '')
+  }
+  const started = await startWhile(() => {}, startedMeanwhile)
+  expect(started).not.toBeInstanceOf(Error)
+  await closed(started as Storage)
+  await expectWhole()
 })
 
 test('without a LOG of its own nobody knows what LevelDB has read', async () => {
