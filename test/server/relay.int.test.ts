@@ -232,3 +232,35 @@ test('a closed relay gives its port back', async () => {
   const again = await createRelay({ listen: relay.address, target: () => undefined })
   await again.close()
 })
+
+test('what has passed is counted, both ways', async () => {
+  const target = await listener()
+  const relay = await relayTo(() => target.address)
+  const near = await caller(relay)
+  const far = await target.accept()
+  expect(relay.passedBytes).toBe(0)
+  near.write('ping')
+  await read(far, 4)
+  far.write('answer')
+  await read(near, 6)
+  expect(relay.passedBytes).toBe(10)
+})
+
+test('where its port is taken there is no relay', async () => {
+  const { address } = await relayTo(() => undefined)
+  const second = createRelay({ listen: address, target: () => undefined })
+  await expect(second).rejects.toThrow('EADDRINUSE')
+})
+
+test('sixty-four may hang in a black hole beside those that have passed', async () => {
+  const target = await listener()
+  const relay = await relayTo(() => target.address)
+  const near = await caller(relay)
+  const far = await target.accept()
+  relay.setMode('blackhole')
+  for (let count = 0; count < 64; count++) await caller(relay)
+  relay.setMode('pass')
+  near.write('!')
+  expect(await read(far, 1)).toBe('!')
+  for (let count = 0; count < 64; count++) await target.accept()
+})

@@ -81,12 +81,15 @@ test.each(['ends', 'resets', 'is cut here'])(
 )
 
 test('whoever dialled asks for a sign of life at each third of the silence, and gives up after a whole one', async () => {
-  const { other, ended } = await connected()
+  const { connection, other, ended } = await connected()
+  connection.send(written(1))
+  expect((await other.next())?.body.left).toBe(8)
   for (let tick = 0; tick < 3; tick++) {
     vi.advanceTimersByTime(TICK_MS - 1)
     expect(ended).toEqual([])
     vi.advanceTimersByTime(1)
-    expect((await other.next())?.type).toBe(CODE.ping)
+    const ping = await other.next()
+    expect([ping?.type, ping?.body.left]).toEqual([CODE.ping, 0])
   }
   vi.advanceTimersByTime(TICK_MS - 1)
   expect(ended).toEqual([])
@@ -145,10 +148,11 @@ test('a stranger is told nothing unasked', async () => {
 })
 
 test('while it is on hold nothing is handed on or asked, and after a whole silence it is given up', async () => {
-  const { connection, other, counters, heard, ended } = await connected()
+  const { connection, socket, other, counters, heard, ended } = await connected()
   vi.advanceTimersByTime(2 * TICK_MS)
   await turns()
   connection.hold()
+  expect(socket.isPaused()).toBe(true)
   other.say({ type: 'snapshot-written', number: 1 })
   other.say({ type: 'snapshot-written', number: 2 })
   const before = counters.bytesSent
@@ -156,6 +160,7 @@ test('while it is on hold nothing is handed on or asked, and after a whole silen
   await turns()
   expect([heard, ended, counters.bytesSent]).toEqual([[], [], before])
   connection.release()
+  expect(socket.isPaused()).toBe(false)
   await until(() => heard.length === 2)
   expect(heard).toEqual([written(1), written(2)])
   vi.advanceTimersByTime(3 * TICK_MS)
@@ -163,6 +168,27 @@ test('while it is on hold nothing is handed on or asked, and after a whole silen
   connection.hold()
   vi.advanceTimersByTime(4 * TICK_MS)
   expect(ended).toHaveLength(1)
+})
+
+test('who puts it on hold as it hears a frame hears the next one only when it is released', async () => {
+  const { connection, other, heard } = await connected()
+  const holder = {
+    frame: (each: Frame) => {
+      heard.push(each)
+      connection.hold()
+    },
+    closed: () => {},
+  }
+  connection.established(asReplicaId('2'), asReplicaId('1'), holder)
+  const three = [0, 1, 2].map((number) => frame(CODE['snapshot-written'], (out) => out.integer(number)))
+  other.socket.write(Buffer.concat(three))
+  for (let count = 1; count <= 3; count++) {
+    await until(() => heard.length === count)
+    await turns()
+    expect(heard).toHaveLength(count)
+    connection.release()
+  }
+  expect(heard).toEqual([0, 1, 2].map(written))
 })
 
 test('what waits is bounded in frames and in bytes, but one frame may always wait, and none is longer than it may be', async () => {
@@ -268,6 +294,7 @@ test('one whose other side does not end is given up after a while', async () => 
   let drained = 0
   connection.drain(() => drained++)
   vi.advanceTimersByTime(TRANSPORT_LIMITS.drainMs - 1)
+  connection.send(written(1))
   await turns()
   expect([drained, connection.closed]).toEqual([0, false])
   vi.advanceTimersByTime(1)
