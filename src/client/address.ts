@@ -20,11 +20,11 @@ export function keyBytes(key: string | Uint8Array): Uint8Array {
 }
 
 /**
- * The resource of a key. `/` is written as %2F; but no writing of a `.` or `..` segment survives every proxy and URL library,
- * since even %2e%2e is normalised away: such keys go into the query (interfaces §2).
+ * The resource of a key. `/` is written as %2F; but no writing of an empty, `.` or `..` segment survives every proxy and URL library, since even
+ * %2F and %2e%2e are normalised away, so that the write of `/a` would be one of `a`: such keys go into the query (interfaces §2).
  */
 export function keyPath(key: Uint8Array): string {
-  return hasDotSegment(key) ? `/v1/kv?key=${percentEncode(key)}` : `/v1/kv/${percentEncode(key)}`
+  return hasFragileSegment(key) ? `/v1/kv?key=${percentEncode(key)}` : `/v1/kv/${percentEncode(key)}`
 }
 
 export type QueryValue = string | number | boolean | Uint8Array | undefined
@@ -61,11 +61,13 @@ export function endpointUrl(written: string): URL {
 const DOT = 0x2e
 const SLASH = 0x2f
 
-function hasDotSegment(key: Uint8Array): boolean {
+/** An empty one too: proxies merge slashes. */
+function hasFragileSegment(key: Uint8Array): boolean {
   let from = 0
   for (;;) {
     const slash = key.indexOf(SLASH, from)
     const to = slash < 0 ? key.length : slash
+    if (to === from) return true
     if (to - from === 1 && key[from] === DOT) return true
     if (to - from === 2 && key[from] === DOT && key[from + 1] === DOT) return true
     if (slash < 0) return false

@@ -1,3 +1,5 @@
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import {
@@ -53,7 +55,10 @@ describe('records', () => {
   test.each([
     ['a', '/v1/kv/a'],
     ['a/b', '/v1/kv/a%2Fb'],
-    ['//', '/v1/kv/%2F%2F'],
+    ['//', '/v1/kv?key=%2F%2F'],
+    ['/a', '/v1/kv?key=%2Fa'],
+    ['a//b', '/v1/kv?key=a%2F%2Fb'],
+    ['a/', '/v1/kv?key=a%2F'],
     ['a b+c', '/v1/kv/a%20b%2Bc'],
     ['ü?#&=%', '/v1/kv/%C3%BC%3F%23%26%3D%25'],
     ['...', '/v1/kv/...'],
@@ -72,6 +77,31 @@ describe('records', () => {
     const record = await kv.get(key)
     expect(record?.text()).toBe('x')
     expect(Buffer.from(record?.keyBytes ?? [])).toEqual(Buffer.from(key))
+  })
+
+  // As nginx does where `proxy_pass` has a path: what is escaped in a path is decoded, slashes are merged, dot segments resolved.
+  test('behind a proxy that normalises paths each key is itself', async () => {
+    const node = await fake()
+    const proxy = createServer(({ url = '', method, headers }, response) => {
+      const [path = '', query = ''] = url.split('?')
+      const merged = decodeURIComponent(path).replace(/\/{2,}/g, '/')
+      const target = `${new URL(merged, node.url).pathname}?${query}`
+      request(`${node.url}${target}`, { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers)
+        answer.pipe(response)
+      }).end()
+    })
+    onTestFinished(() => void proxy.close())
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    const { port } = proxy.address() as AddressInfo
+    const kv = clientOf([`http://127.0.0.1:${port}`])
+    for (const key of ['/a', 'a//b', '//', 'a/', 'a/b', 'a/../b', './a']) {
+      await kv.put(key, '', { ifAbsent: true })
+      expect((await kv.get(key))?.key).toBe(key)
+      expect(Object.keys(node.contents)).toEqual([key])
+      await kv.delete(key)
+      expect(node.contents).toEqual({})
+    }
   })
 
   test('the buffers of a key and of the borders of a range may be used again at once', async () => {
