@@ -95,11 +95,26 @@ async function closeAll(
   if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
 }
 
+/** The cluster keeps it as long as it has to close it. */
+class ClusterClient extends Client {
+  readonly #onClose: () => void
+
+  constructor(options: ClientOptions, onClose: () => void) {
+    super(options)
+    this.#onClose = onClose
+  }
+
+  override close(): Promise<void> {
+    this.#onClose()
+    return super.close()
+  }
+}
+
 class InProcessCluster implements EmbeddedCluster {
   readonly #nodes: readonly Node[]
   readonly #mesh: RelayMesh
   readonly #temporary: string | undefined
-  readonly #clients: Client[] = []
+  readonly #clients = new Set<Client>()
   #closing: Promise<void> | undefined
 
   constructor(nodes: readonly Node[], mesh: RelayMesh, temporary: string | undefined) {
@@ -133,8 +148,9 @@ class InProcessCluster implements EmbeddedCluster {
   client(options: Partial<ClientOptions> = {}): Client {
     checkClientOptions(options)
     if (this.#closing !== undefined) throw new Error('the cluster is closed')
-    const client = new Client({ ...options, endpoints: options.endpoints ?? this.endpoints })
-    this.#clients.push(client)
+    const given = { ...options, endpoints: options.endpoints ?? this.endpoints }
+    const client = new ClusterClient(given, () => this.#clients.delete(client))
+    this.#clients.add(client)
     return client
   }
 
@@ -163,7 +179,7 @@ class InProcessCluster implements EmbeddedCluster {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client.close()))
+    await Promise.all([...this.#clients].map((client) => client.close()))
     await closeAll(this.#nodes, this.#mesh, this.#temporary)
   }
 }

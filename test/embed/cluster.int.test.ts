@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
 import {
   Client,
@@ -46,6 +48,23 @@ test('a cluster serves, survives a crash, and leaves nothing behind', async () =
   await cluster.close()
   expect(readdirSync(place)).toEqual([])
   await expect(fetch(leader.url)).rejects.toThrow()
+})
+
+test('a client that is closed is not kept until its cluster is', async () => {
+  await using cluster = await startCluster({ nodes: 1 })
+  const asOneRequest = async (): Promise<WeakRef<Client>> => {
+    await using kv = cluster.client()
+    await kv.put('a', '1')
+    return new WeakRef(kv)
+  }
+  const clients = await Promise.all(Array.from({ length: 20 }, asOneRequest))
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const kept = () => {
+    collect()
+    return clients.filter((client) => client.deref() !== undefined).length
+  }
+  await expect.poll(kept, { timeout: 10_000 }).toBe(0)
 })
 
 test('a partition cuts the minority off until it heals', async () => {
