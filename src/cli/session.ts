@@ -31,6 +31,8 @@ export interface SessionNeeds {
   readonly timeoutMs?: number
   /** Instead of giving up soon when nobody can be reached. */
   readonly unreachableAfterMs?: number
+  /** What it has waited for somebody else, which is no part of its timeout. */
+  readonly waitedMs?: number
 }
 
 export async function inSession(
@@ -40,7 +42,7 @@ export async function inSession(
   needs: SessionNeeds = {},
 ): Promise<void> {
   const endpoints = chooseEndpoints(flags)
-  const timeoutMs = leftOf(flags.timeout ?? needs.timeoutMs ?? TIMEOUT_MS)
+  const timeoutMs = leftOf(flags.timeout ?? needs.timeoutMs ?? TIMEOUT_MS, needs.waitedMs ?? 0)
   const client = new Client({
     endpoints: endpoints.urls,
     discover: !endpoints.explicit,
@@ -82,8 +84,8 @@ export async function inSession(
  * Who says `--timeout 2s` looks at the clock: what the process has needed to start, and will need to end, is a part of it, up to
  * half.
  */
-function leftOf(timeoutMs: number): number {
-  return Math.max(timeoutMs / 2, timeoutMs - performance.now() - END_MS)
+function leftOf(timeoutMs: number, waitedMs: number): number {
+  return Math.max(timeoutMs / 2, timeoutMs - (performance.now() - waitedMs) - END_MS)
 }
 
 function readOptions(flags: GlobalFlags, signal: AbortSignal): ReadOptions {

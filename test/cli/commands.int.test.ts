@@ -385,6 +385,16 @@ describe('where values of global flags come from', () => {
     expect(node.seen[1]?.timeoutMs).toBeLessThanOrEqual(30_000)
     expect(node.seen[1]?.timeoutMs).toBeGreaterThan(15_000)
   })
+
+  test('what standard input is waited for is no part of the timeout', async () => {
+    const minuteOfInput =
+      "process.stdin.once('end',()=>{const{now}=performance;performance.now=()=>now.call(performance)+60000})"
+    const ended = await kv('put k - --timeout 60s', {
+      env: { NODE_OPTIONS: `--import=data:text/javascript,${minuteOfInput}` },
+    })
+    expect(ended).toMatchObject({ code: 0, err: '' })
+    expect(node.seen[0]?.timeoutMs).toBeGreaterThan(30_000)
+  })
 })
 
 test.each(['bash', 'zsh', 'fish', 'powershell'])('completion %s prints a script', async (shell) => {

@@ -36,14 +36,21 @@ export async function put(
     ...(ifRevision === undefined ? {} : { ifRevision }),
     ...(ifAbsent ? { ifAbsent } : {}),
   }
+  const readAt = performance.now()
   const value = await valueFrom(source, flags.value)
-  await inSession(global, { kind: 'write', check: getCommand(key) }, async ({ client, format, signal }) => {
-    const result = await client.put(key, value, { ...conditions, signal })
-    if (format === 'json') await writeLine(toJson(resultJson(result)))
-    else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
-    else if (format === 'plain') await writeLine(String(result.revision))
-    else await writeLine(`ok, revision ${result.revision}`)
-  })
+  const waitedMs = performance.now() - readAt
+  await inSession(
+    global,
+    { kind: 'write', check: getCommand(key) },
+    async ({ client, format, signal }) => {
+      const result = await client.put(key, value, { ...conditions, signal })
+      if (format === 'json') await writeLine(toJson(resultJson(result)))
+      else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
+      else if (format === 'plain') await writeLine(String(result.revision))
+      else await writeLine(`ok, revision ${result.revision}`)
+    },
+    { waitedMs },
+  )
 }
 
 async function valueFrom(source: string | undefined, literal: string | undefined): Promise<Uint8Array> {
