@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientOptions } from '../client/index.ts'
 import { holdsNode } from '../server/holds-node.ts'
+import { driverLimits } from '../server/limits.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../server/relay-mesh.ts'
 import type { Logger, NodeOptions } from '../server/types.ts'
 import { checkClientOptions, checkCluster, checkNodeName, checkPartition } from './arguments.ts'
@@ -12,6 +13,7 @@ import { type EmbeddedNode, Node } from './node.ts'
 const DEFAULT_NODES = 3
 const NODES_MAX = 9
 const ALL_NAMES: readonly string[] = Array.from({ length: NODES_MAX }, (_, at) => `n${at + 1}`)
+const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
 /** How often the nodes are asked while they form a cluster; they tell nobody by themselves. */
 const LOOK_INTERVAL_MS = 5
@@ -214,7 +216,9 @@ function refuseFewer(names: readonly string[], dataDir: string | undefined): voi
 async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return
-  await first.startAs(first.hasData ? { kind: 'existing' } : { kind: 'bootstrap' })
+  const isNew = !first.hasData
+  await first.startAs(isNew ? { kind: 'bootstrap' } : { kind: 'existing' })
+  if (isNew && others.length > 0) refuseFullDisk(first)
   // In a copy of the directory the first may know the others at the URLs of the original.
   const founding = {
     kind: 'join',
@@ -229,6 +233,16 @@ async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   await ready(nodes, timeoutMs)
 }
 
+/** No other can be brought up to date there. Runners of tests do not wait until the cluster says so. */
+function refuseFullDisk({ api }: Node): void {
+  const needed = driverLimits.diskReserveBytes
+  const free = api?.status().diskFreeBytes ?? needed
+  if (free >= needed) return
+  throw new Error(
+    `the disk is nearly full (${Math.floor(free / MiB)} MiB free): a new cluster needs ${needed / MiB} MiB. Free some, or choose a place with dataDir, or with TMPDIR in the environment`,
+  )
+}
+
 async function ready(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
@@ -238,11 +252,16 @@ async function ready(nodes: readonly Node[], timeoutMs: number): Promise<void> {
     if (failed) throw new Error(`${failed.name} ended: ${failed.failure}`)
     if (performance.now() > deadline) {
       const reasons = waiting.map((node) => `${node.name}: ${node.notReady.join('; ') || UNKNOWN}`)
+      reasons.push(...nodes.flatMap(faultsOf))
       throw new Error(`the cluster is not ready after ${timeoutMs / 1000} s: ${reasons.join(', ')}`)
     }
     await sleep(LOOK_INTERVAL_MS)
   }
 }
+
+/** What is wrong with one of them, the disk of the leader for example, may be why another one is not ready. */
+const faultsOf = ({ name, api }: Node): string[] =>
+  (api?.status().errors ?? []).map((error) => `${name}: ${error}`)
 
 const UNKNOWN = 'the others have not heard of its URL'
 
