@@ -3,6 +3,7 @@
 import { realpathSync } from 'node:fs'
 import { isIP, isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
+import { types } from 'node:util'
 import { encodeState, initialState } from '../kv/index.ts'
 import {
   asIndex,
@@ -69,7 +70,8 @@ function harmless(logger: Logger): Logger {
     (level: keyof Logger) =>
     (fields: object, message: string): void => {
       try {
-        logger[level](fields, message)
+        const logged: unknown = logger[level](fields, message)
+        if (types.isPromise(logged)) logged.catch(() => {})
       } catch {
         // There is nobody to tell.
       }

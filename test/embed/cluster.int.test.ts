@@ -132,7 +132,7 @@ test('a node keeps to its directory when the process goes to another one, and a 
     link(home, elsewhere)
     link(elsewhere, elsewhere)
     process.chdir(elsewhere)
-    const kv = new Client({ endpoints: [node.url] })
+    const kv = new Client({ endpoints: [node.url], timeoutMs: 60_000 })
     // Enough for LevelDB to begin new files.
     await Promise.all(Array.from({ length: 20 }, (_, at) => kv.put(`${at}`, Buffer.alloc(1_000_000))))
     expect(readdirSync('current/data')).toEqual([])
