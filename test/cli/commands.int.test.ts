@@ -65,6 +65,21 @@ describe('data goes to stdout as it is', () => {
     },
   )
 
+  test('a directory as standard input is no value', async () => {
+    const command = spawn('sh', ['-c', '"$0" "$1" put k - < .', process.execPath, KV], {
+      cwd: scratch,
+      env: { ...process.env, KV_ENDPOINTS: node.url },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let err = ''
+    command.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text
+    })
+    const code = await new Promise((resolve) => command.on('close', resolve))
+    expect({ code, err }).toEqual({ code: 1, err: 'error: standard input is a directory\n' })
+    expect(node.rows.size).toBe(0)
+  })
+
   test('a value comes from an argument, standard input, a file, or --value', async () => {
     writeFileSync(join(scratch, 'file'), Buffer.from([1, 255]))
     const results = await Promise.all([

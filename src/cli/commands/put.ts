@@ -1,6 +1,6 @@
 // kv put KEY VALUE | - | @FILE | --value V
 
-import { readFileSync } from 'node:fs'
+import { fstatSync, readFileSync } from 'node:fs'
 import { bytesOf } from '../../client/address.ts'
 import { Failure } from '../cluster/failure.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -70,6 +70,9 @@ async function valueFrom(source: string | undefined, literal: string | undefined
 }
 
 async function standardInput(): Promise<Uint8Array> {
+  // Node.js gives it out as empty.
+  if (fstatSync(process.stdin.fd).isDirectory())
+    throw new Failure(EXIT.failed, 'standard input is a directory')
   const chunks: Buffer[] = []
   let bytes = 0
   const onInterrupt = (): never => process.exit(EXIT.interrupted)
