@@ -36,7 +36,6 @@ export function readQuery<P extends ParameterTable>(query: string, table: P): Pa
 
 /** Names, and values as they were sent. A query may have tens of thousands, and few names are escaped. */
 function* pairsOf(query: string): Generator<readonly [string, string], void> {
-  if (query === '') return
   for (const pair of query.split('&')) {
     if (pair === '') continue
     const equals = pair.indexOf('=')

@@ -1,5 +1,6 @@
 // What limits may be set to, and how many connections fit.
 
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { connectionsThatFit, OPEN_FILES_MIN, openFilesMax } from '../../../src/server/http/descriptors.ts'
 import { type HttpLimits, httpLimits, httpLimitsFault } from '../../../src/server/http/limits.ts'
@@ -46,6 +47,10 @@ test('connections leave room for the files of each node, and at least a part of 
 
 test('the limit of open files is asked of the system, once', () => {
   const limit = openFilesMax()
+  if (process.platform === 'linux') {
+    const [, soft = ''] = /Max open files +(\w+)/.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
+    expect(limit).toBe(soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft))
+  }
   expect(limit).toBeGreaterThanOrEqual(OPEN_FILES_MIN)
   expect(openFilesMax()).toBe(limit)
 })

@@ -312,6 +312,7 @@ describe('a plain request', () => {
     ['something behind the version', GET.replace('1.1', '1.1 ')],
     ['two spaces before the target', GET.replace('GET ', 'GET  ')],
     ['no target', 'GET\r\n\r\n'],
+    ['nothing but line ends', '\r\n\r\n'],
     ['a space before a colon', GET.replace('Host:', 'Host :')],
     ['two spaces behind a colon', GET.replace(': h', ':  h')],
     ['a tab behind a colon', GET.replace(': h', ':\th')],
