@@ -498,7 +498,7 @@ export class Clients {
     const { process, at, lists, done } = open
     if (!done && !lists && process.serving !== undefined && process.resumedAt < at)
       this.#wrong(
-        'LIVE-5',
+        'LIVE-8',
         `${process.name} has not answered ${open.client.name} in twice the time that it was given`,
       )
     this.#unknown(open, 'no answer')

@@ -12,6 +12,7 @@ import {
 import type { ReadOptions, Request } from '../../src/server/types.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
+import { readsOnFullDisks } from './full-disks.ts'
 import { staysFresh } from './lag.ts'
 import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
@@ -80,6 +81,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
     staysFresh(cluster, core)
     if (cluster.invariants.violation === undefined) leadsOnSlowWires(cluster, core)
     if (cluster.invariants.violation === undefined) leadsOnSlowDisks(cluster, core)
+    if (cluster.invariants.violation === undefined) readsOnFullDisks(cluster, core)
   }
   if (cluster.invariants.violation !== undefined) return
   comesToRest(cluster, core)

@@ -78,6 +78,7 @@ export const PROBES = [
   'lagged behind and stayed fresh',
   'led on slow disks',
   'led on slow wires',
+  'read on full disks',
 ] as const
 export type Probe = (typeof PROBES)[number]
 

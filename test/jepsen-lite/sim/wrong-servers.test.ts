@@ -100,14 +100,14 @@ const WRONG: readonly (readonly [what: string, rule: string, Wrong])[] = [
   ],
   [
     'never answer a read that may rest on a lease',
-    'LIVE-5',
+    'LIVE-8',
     {
       read: (right) => (options, done) => right(options, options.consistency === 'lease' ? () => {} : done),
     },
   ],
   [
     'never answer a write under a condition',
-    'LIVE-5',
+    'LIVE-8',
     {
       propose: (right) => (request, timeoutMs, done) => {
         const { command } = request
@@ -118,7 +118,7 @@ const WRONG: readonly (readonly [what: string, rule: string, Wrong])[] = [
   ],
   [
     'take three times as long as they may',
-    'LIVE-5',
+    'LIVE-8',
     { propose: (right) => (request, timeoutMs, done) => right(request, 3 * timeoutMs, done) },
   ],
   [

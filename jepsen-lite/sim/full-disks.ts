@@ -1,0 +1,77 @@
+// Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads: an operator who finds his disks full starts
+// nodes again. So here the leader dies while the disks are full. Its successor commits an entry of its own term before it serves a read.
+
+import { isVoter } from '../../src/raft/index.ts'
+import type { ReadOptions } from '../../src/server/types.ts'
+import type { Cluster } from './cluster.ts'
+import type { Machine } from './process.ts'
+import { bits, DRAW } from './random.ts'
+import { Violation } from './violation.ts'
+
+const TRIED_IN = 2
+const LOOK_MS = 50
+/** Nobody has room for a change then: far less than is ever kept free. */
+const FREE_BYTES = 1
+/** What it may take until all that are full have noticed it. */
+const NOTICED_MS = 10_000
+/** What it may take until somebody leads and every voter has served a read: so many election time-outs, the longest. */
+const ELECTIONS_MAX = 40
+const READ: ReadOptions = {
+  consistency: 'linearizable',
+  maxStalenessMs: undefined,
+  minRevision: undefined,
+  timeoutMs: 2000,
+}
+
+/** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
+export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): void {
+  const { time, config, seed, tally, invariants } = cluster
+  const configuration = cluster.leader?.driver?.configuration
+  if (configuration === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
+  const roomy = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
+  const full = core.filter((machine) => machine !== roomy)
+  for (const { space } of full) space.fixed = FREE_BYTES
+  const haveNoticed = (): boolean =>
+    full.every(({ process }) => process?.driver?.status().raft.room === 'none')
+  cluster.runUntil(time.now + NOTICED_MS, haveNoticed)
+  // One with room may have taken over by now.
+  const { leader } = cluster
+  if (leader !== undefined)
+    cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
+  const unread = new Set(
+    core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id)),
+  )
+  const waiting = new Set<Machine>()
+  const began = time.now
+  let nextLook = 0
+  cluster.runUntil(began + ELECTIONS_MAX * config.electionMaxMs, () => {
+    if (time.now < nextLook) return unread.size === 0
+    nextLook = time.now + LOOK_MS
+    for (const machine of unread) {
+      const serving = machine.process?.serving
+      if (serving === undefined || waiting.has(machine)) continue
+      waiting.add(machine)
+      serving.read(READ, ({ ok }) => {
+        waiting.delete(machine)
+        if (ok) unread.delete(machine)
+      })
+    }
+    return unread.size === 0
+  })
+  for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
+  if (invariants.violation !== undefined) return
+  if (unread.size === 0) {
+    tally.hit('read on full disks')
+    return
+  }
+  const states = core.map(({ name, process }) => {
+    const raft = process?.driver?.status().raft
+    return raft === undefined
+      ? `${name} down`
+      : `${name} ${raft.role} term ${raft.term} room ${raft.room} commit ${raft.commit} of ${raft.lastIndex}`
+  })
+  invariants.violation = new Violation(
+    'LIVE-7',
+    `the disks of ${full.map(({ name }) => name).join(' ')} are full, and in ${Math.round(time.now - began)} ms no read is served at ${[...unread].map(({ name }) => name).join(' ')} (${states.join('; ')})`,
+  )
+}
