@@ -253,7 +253,7 @@ export const REST: readonly Mutant[] = [
     id: 'M639',
     title: 'a follower without room does not write what a leader begins its term with',
     why: 'Where the disks of two of three are full nothing is read any more once somebody else leads. Our own.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: ROOM_TESTS,
     edits: [edit(RAFT, '!entries.every(isOfCore)) return', 'entries.length > 0) return')],
   },
