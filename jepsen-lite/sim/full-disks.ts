@@ -1,7 +1,7 @@
 // Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads: an operator who finds his disks full starts
 // nodes again. So here the leader dies while the disks are full. Its successor commits an entry of its own term before it serves a read.
 
-import { isVoter } from '../../src/raft/index.ts'
+import { isVoter, type UnderWay } from '../../src/raft/index.ts'
 import type { ReadOptions } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Machine } from './process.ts'
@@ -28,6 +28,11 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const { time, config, seed, tally, invariants } = cluster
   const configuration = cluster.leader?.driver?.configuration
   if (configuration === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
+  // A change that only some have written keeps those from committing who cannot write it.
+  const isQuiet = (): boolean =>
+    core.every(({ process }) => isWithoutChanges(process?.driver?.inspect() ?? {}))
+  cluster.runUntil(time.now + ELECTIONS_MAX * config.electionMaxMs, isQuiet)
+  if (!isQuiet() || invariants.violation !== undefined) return
   const roomy = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
   const full = core.filter((machine) => machine !== roomy)
   for (const { space } of full) space.fixed = FREE_BYTES
@@ -74,4 +79,9 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     'LIVE-7',
     `the disks of ${full.map(({ name }) => name).join(' ')} are full, and in ${Math.round(time.now - began)} ms no read is served at ${[...unread].map(({ name }) => name).join(' ')} (${states.join('; ')})`,
   )
+}
+
+function isWithoutChanges(underWay: UnderWay): boolean {
+  const names = ['proposals.waiting', 'raft.proposals', 'raft.uncommittedEntries']
+  return names.every((name) => underWay[name] === 0)
 }
