@@ -1,7 +1,8 @@
 // Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads: an operator who finds his disks full starts
 // nodes again. So here the leader dies while the disks are full. Its successor commits an entry of its own term before it serves a read.
 
-import { isVoter, type UnderWay } from '../../src/raft/index.ts'
+import { isVoter, type LogIndex } from '../../src/raft/index.ts'
+import type { Driver } from '../../src/server/driver.ts'
 import type { ReadOptions } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Machine } from './process.ts'
@@ -28,9 +29,11 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const { time, config, seed, tally, invariants } = cluster
   const configuration = cluster.leader?.driver?.configuration
   if (configuration === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
-  // A change that only some have written keeps those from committing who cannot write it.
-  const isQuiet = (): boolean =>
-    core.every(({ process }) => isWithoutChanges(process?.driver?.inspect() ?? {}))
+  // A change that only some have written keeps those from committing, and from reading, who cannot write it.
+  const isQuiet = (): boolean => {
+    const last = cluster.leader?.driver?.status().raft.lastIndex
+    return core.every(({ process }) => process?.driver !== undefined && isQuietAt(process.driver, last))
+  }
   cluster.runUntil(time.now + ELECTIONS_MAX * config.electionMaxMs, isQuiet)
   if (!isQuiet() || invariants.violation !== undefined) return
   const roomy = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
@@ -81,7 +84,8 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   )
 }
 
-function isWithoutChanges(underWay: UnderWay): boolean {
-  const names = ['proposals.waiting', 'raft.proposals', 'raft.uncommittedEntries']
-  return names.every((name) => underWay[name] === 0)
+function isQuietAt(driver: Driver, last: LogIndex | undefined): boolean {
+  const underWay = driver.inspect()
+  const { applied } = driver.status().raft
+  return applied === last && underWay['proposals.waiting'] === 0 && underWay['raft.proposals'] === 0
 }
