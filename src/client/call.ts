@@ -72,6 +72,8 @@ const LEFT_MIN_MS = 5
  * answer would make the outcome unknown.
  */
 const WRITE_MIN_MS = 100
+/** Status of what another node may serve. */
+const MISDIRECTED = 421
 /** A node that answers `internal` this often in one call will do so again. */
 const INTERNAL_MAX = 3
 
@@ -97,7 +99,7 @@ class Progress {
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
   /** Asked since the last pause. */
   readonly #tried = new Set<Endpoint>()
-  /** They belong to another cluster, or are no nodes: not asked again. */
+  /** They belong to another cluster, serve no such host, or are no nodes: not asked again. */
   readonly #foreign = new Map<Endpoint, QuorateError>()
   /** Asked, and still to answer. */
   readonly #underway = new Map<Endpoint, Exchange>()
@@ -392,7 +394,8 @@ class Progress {
       this.#end = { kind: 'refused', error }
       return
     }
-    if (error.code === 'wrong_cluster') {
+    // Another cluster, or a host name that this node is not to serve.
+    if (problem.status === MISDIRECTED) {
       this.#leaveOut(endpoint, error)
       return
     }

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { UnreachableError } from '../../src/client/index.ts'
-import type { FakeNode } from './fake-node.ts'
+import { type FakeNode, problem } from './fake-node.ts'
 import { clientOf, failure, fake, refusing } from './with-fakes.ts'
 
 async function foreign(name = 'n9'): Promise<FakeNode> {
@@ -86,4 +86,21 @@ test('a node that the caller named for one call says nothing of the others', asy
   expect(own.contents).toEqual({ k: 'v' })
   expect(kv.revision).toBe(2)
   expect(await failure(kv.status({ endpoint: other.url }))).toMatchObject({ code: 'wrong_cluster' })
+})
+
+test('a node that does not serve the name by which it is asked is left out; without another one its answer counts', async () => {
+  const [right, wrong] = [await fake(), await fake('n2')]
+  wrong.fault = () => problem(421, 'host_not_allowed', 'see --allowed-host')
+  const kv = clientOf([right, wrong])
+  for (let n = 0; n < 4; n++) {
+    await kv.put('k', `${n}`)
+    expect((await kv.get('k'))?.text()).toBe(`${n}`)
+    expect(await kv.count()).toBe(1)
+  }
+  expect(wrong.asked.length).toBeGreaterThan(0)
+  await right.close()
+  const alone = clientOf([wrong])
+  for (const call of [() => alone.put('k', 'w'), () => alone.get('k'), () => alone.removeMember('n1')]) {
+    expect(await failure(call())).toMatchObject({ code: 'host_not_allowed', written: 'no' })
+  }
 })
