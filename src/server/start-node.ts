@@ -295,10 +295,10 @@ const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: NodeOpti
   diskReserveBytes,
 })
 
-/** Clients are told to come to the advertised one. */
-function hostsOf({ allowedHosts = [], advertiseUrl = '' }: NodeOptions): readonly string[] {
+/** Clients are told to come to the advertised one, or to the one where it listens. */
+function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: NodeOptions): readonly string[] {
   const advertised = URL.parse(advertiseUrl)
-  return advertised === null ? allowedHosts : [...allowedHosts, advertised.hostname]
+  return [...allowedHosts, listen.host, ...(advertised === null ? [] : [advertised.hostname])]
 }
 
 const timingOf = ({ timing }: NodeOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })

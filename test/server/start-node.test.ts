@@ -217,20 +217,33 @@ test('a node answers under the name where clients are told to find it', async ()
     ...{ listen: { ...LOOPBACK, port }, peerListen: LOOPBACK, advertiseUrl: 'http://N1.example:7301' },
   })
   onTestFinished(() => node.crash())
-  const statusAs = (host: string): Promise<number | undefined> =>
-    new Promise((resolve, reject) => {
-      const asking = request(
-        { host: LOOPBACK.host, port, path: '/v1/status', headers: { host } },
-        (answer) => {
-          resolve(answer.resume().statusCode)
-        },
-      )
-      asking.on('error', reject).end()
-    })
-  expect(await statusAs('n1.example:7301')).toBe(200)
-  expect(await statusAs('n1.example')).toBe(200)
-  expect(await statusAs('n2.example:7301')).toBe(421)
+  expect(await statusAs('n1.example:7301', port)).toBe(200)
+  expect(await statusAs('n1.example', port)).toBe(200)
+  expect(await statusAs('n2.example:7301', port)).toBe(421)
 })
+
+// Its address may be another one, or that of another node, after the machines were started again.
+test('a node that listens under names tells others these, and answers under them', async () => {
+  const [port, peerPort] = [await freePort(), await freePort()]
+  // A name as any other for Node, with an address wherever this test runs.
+  const name = '127.1'
+  const node = await startNode({
+    ...{ name: 'n1', dataDir: join(parent, 'by-name'), founding: { kind: 'bootstrap' }, insecure: true },
+    ...{ listen: { host: name, port }, peerListen: { host: 'localhost', port: peerPort } },
+  })
+  onTestFinished(() => node.crash())
+  expect([node.url, node.peer]).toEqual([`http://${name}:${port}`, `localhost:${peerPort}`])
+  expect(await statusAs(`${name}:${port}`, port)).toBe(200)
+  expect(await statusAs(`127.2:${port}`, port)).toBe(421)
+})
+
+const statusAs = (host: string, port: number): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    const asking = request({ host: LOOPBACK.host, port, path: '/v1/status', headers: { host } }, (answer) => {
+      resolve(answer.resume().statusCode)
+    })
+    asking.on('error', reject).end()
+  })
 
 async function freePort(): Promise<number> {
   const server = createServer()

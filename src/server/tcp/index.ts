@@ -30,7 +30,7 @@ export interface TcpNetworkOptions {
 
 export interface TcpNetwork {
   readonly links: Links
-  /** host:port bound. */
+  /** host:port for others: the host as given, the port bound. */
   readonly address: string
   /** Resolves after `links.close()` when the port is free again. */
   readonly closed: Promise<void>

@@ -1,6 +1,6 @@
 // The wires of a node over TCP: a listener for whoever calls, and dials.
 
-import { connect, createServer, type Server, Socket } from 'node:net'
+import { connect, createServer, isIPv6, type Server, Socket } from 'node:net'
 import { lookup } from '../../client/lookup.ts'
 import type { TransportCounters, TransportLimits } from '../links/limits.ts'
 import type { Dialled, Wire, WireOwner, Wires } from '../links/wires.ts'
@@ -14,7 +14,7 @@ interface TcpWiresOptions {
 }
 
 export class TcpWires implements Wires {
-  /** host:port bound. */
+  /** host:port for others: the host as given, since a name stays where addresses change. */
   address = ''
   /** Resolves after `close` when the port is free again. */
   readonly closed: Promise<void>
@@ -38,7 +38,7 @@ export class TcpWires implements Wires {
         server.on('error', (error) =>
           this.options.logger.error({ error: error.message }, 'the peer listener failed'),
         )
-        this.address = boundAddress(server.address())
+        this.address = addressOf(host, server.address())
         resolve()
       })
     })
@@ -103,9 +103,8 @@ function parseAddress(address: string): { readonly host: string; readonly port: 
   return { host, port: Number(port) }
 }
 
-function boundAddress(address: ReturnType<Server['address']>): string {
-  if (address === null || typeof address === 'string') throw new Error('not bound to a port')
-  return address.family === 'IPv6'
-    ? `[${address.address}]:${address.port}`
-    : `${address.address}:${address.port}`
+function addressOf(given: string, bound: ReturnType<Server['address']>): string {
+  if (bound === null || typeof bound === 'string') throw new Error('not bound to a port')
+  const host = given === '' ? bound.address : given
+  return `${isIPv6(host) ? `[${host}]` : host}:${bound.port}`
 }
