@@ -151,8 +151,6 @@ const wantsRecord = (accept: string | undefined): boolean =>
 const sharedHeaders = (row: KeyRow, grant: ReadGrant): string[] => [
   'ETag',
   entityTag(row.modRevision),
-  'Cache-Control',
-  'no-cache',
   'Vary',
   'Accept',
   ...freshnessHeaders(grant),

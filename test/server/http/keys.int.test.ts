@@ -192,6 +192,7 @@ describe('GET', () => {
     expect(json).toMatchObject(problemOf('not_found', 404))
     expect(headers).toMatchObject({
       'content-type': 'application/problem+json',
+      'cache-control': 'no-cache',
       'kv-consistency': 'linearizable',
     })
   })

@@ -34,7 +34,12 @@ describe('a page', () => {
     expect(keysOf(json)).toEqual(['\0', 'a', 'a/b', 'ab', 'b', 'é', { base64: '/w==' }])
     expect(json).toMatchObject({ more: false, revision: 8 })
     expect(Object.keys(json)).toEqual(['kvs', 'more', 'revision'])
-    expect(headers).toMatchObject({ 'content-type': 'application/json', vary: 'Accept', 'kv-revision': '8' })
+    expect(headers).toMatchObject({
+      'content-type': 'application/json',
+      'cache-control': 'no-cache',
+      vary: 'Accept',
+      'kv-revision': '8',
+    })
     expect(json.kvs[1]).toEqual({ key: 'a', value: 'v-a', create_revision: 3, mod_revision: 3, version: 1 })
     expect(json.kvs.at(-1).value).toBe('v-ÿ')
   })
