@@ -118,30 +118,38 @@ export function writeWhole(dir: string, name: string, content: string | Uint8Arr
 }
 
 /**
- * Durable when it returns. What an earlier attempt has left is deleted, but for LOCK: somebody may have locked it meanwhile, and with another file
- * of that name two would have the lock.
+ * Durable when it returns. Open until the formatting is over: that tells one that is under way from one that was interrupted. `isLeft`: an earlier
+ * attempt has left it.
  */
-export function beginFormatting(dir: string): void {
+export function openFormatting(dir: string): { readonly file: number; readonly isLeft: boolean } {
   const path = join(dir, FORMATTING_FILE)
-  if (existsSync(path)) {
-    const left = namesIn(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')
-    for (const name of left) rmSync(join(dir, name), { force: true })
-    return
-  }
-  const file = openSync(path, 'wx')
+  const isLeft = existsSync(path)
+  const file = openSync(path, isLeft ? 'r+' : 'wx')
   try {
     fsyncSync(file)
-  } finally {
+    syncDirectory(dir)
+  } catch (error) {
     closeSync(file)
+    throw error
   }
-  syncDirectory(dir)
+  return { file, isLeft }
+}
+
+/**
+ * Deletes what an earlier attempt has left, but for LOCK: somebody may have locked it meanwhile, and with another file of that name two would
+ * have the lock.
+ */
+export function deleteLeft(dir: string): void {
+  const left = namesIn(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')
+  for (const name of left) rmSync(join(dir, name), { force: true })
 }
 
 /** IDENTITY counts from now on: were it lost, this directory would not pass for a new one. */
 export function endFormatting(dir: string): void {
   const path = join(dir, FORMATTING_FILE)
   if (!existsSync(path)) return
-  rmSync(path)
+  // Whoever starts at the same instant may have been quicker.
+  rmSync(path, { force: true })
   syncDirectory(dir)
 }
 

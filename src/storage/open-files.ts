@@ -21,9 +21,29 @@ export function hasOpen(pid: string, file: Stats, unknown: boolean): boolean {
   }
 }
 
-function isOpenIn(pid: string, { dev, ino }: Stats): boolean {
+/** Whether it is open more than once, in whatever processes can be looked at. */
+export function isOpenTwice(file: Stats): boolean {
+  try {
+    const processes = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))
+    return processes.flatMap((pid) => descriptorsOf(pid, file)).length > 1
+  } catch {
+    return false
+  }
+}
+
+function descriptorsOf(pid: string, file: Stats): string[] {
+  try {
+    return descriptorsIn(pid, file)
+  } catch {
+    return []
+  }
+}
+
+const isOpenIn = (pid: string, file: Stats): boolean => descriptorsIn(pid, file).length > 0
+
+function descriptorsIn(pid: string, { dev, ino }: Stats): string[] {
   const descriptors = join('/proc', pid, 'fd')
-  return readdirSync(descriptors).some((fd) => {
+  return readdirSync(descriptors).filter((fd) => {
     const open = statSync(join(descriptors, fd), { throwIfNoEntry: false })
     return open?.ino === ino && open.dev === dev
   })

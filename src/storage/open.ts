@@ -1,6 +1,6 @@
 // Formatting and opening a data directory.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
 import {
@@ -14,9 +14,10 @@ import {
 } from './errors.ts'
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
 import {
-  beginFormatting,
+  deleteLeft,
   endFormatting,
   inspectDirectory,
+  openFormatting,
   orUnreadable,
   syncDirectory,
   unreadable,
@@ -32,7 +33,7 @@ import {
   openDatabase,
 } from './level-engine.ts'
 import { assertRecovered, putBack, SkippedError, type Wals } from './leveldb-recovery.ts'
-import { hasOpen } from './open-files.ts'
+import { hasOpen, isOpenTwice } from './open-files.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, type Verified, verifyDatabase } from './verify.ts'
@@ -115,7 +116,22 @@ function* ancestors(path: string): Generator<string> {
 }
 
 async function makeReplica(dir: string, identity: Identity, initial: InitialState): Promise<void> {
-  beginFormatting(dir)
+  const { file, isLeft } = openFormatting(dir)
+  try {
+    if (isLeft) {
+      // Opened before it was looked at: of several that find what is left at most one goes on.
+      if (isOpenTwice(fstatSync(file))) throw inUse(dir)
+      // Whoever had it open before may be done.
+      refuseUnlessFree(dir)
+      deleteLeft(dir)
+    }
+    await makeDatabase(dir, identity, initial)
+  } finally {
+    closeSync(file)
+  }
+}
+
+async function makeDatabase(dir: string, identity: Identity, initial: InitialState): Promise<void> {
   const db = await createDatabase(dir, levelLimits)
   try {
     await fill(dir, db, initial)

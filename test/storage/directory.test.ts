@@ -2,9 +2,11 @@
 // same time none destroys what another one has made.
 
 import {
+  closeSync,
   existsSync,
   linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -154,4 +156,17 @@ test('the lock of an interrupted attempt stays where it is: somebody may have ta
   linkSync(join(home, 'LOCK'), join(home, 'link'))
   await formatStorage(home, identity, initial)
   expect(statSync(join(home, 'LOCK')).ino).toBe(statSync(join(home, 'link')).ino)
+})
+
+test('what another attempt has begun is not deleted while that is at work, though it has no lock yet', async () => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const left = ['FORMATTING', 'CURRENT', 'MANIFEST-000001']
+  for (const name of left) writeFileSync(join(home, name), '')
+  const another = openSync(join(home, 'FORMATTING'), 'r')
+  await expect(formatStorage(home, identity, initial)).rejects.toThrow('is in use')
+  expect(readdirSync(home).sort()).toEqual(left.toSorted())
+  closeSync(another)
+  await formatStorage(home, identity, initial)
+  expect(readdirSync(home)).not.toContain('FORMATTING')
 })
