@@ -1,11 +1,16 @@
 // The door: who calls is asked who it is, and let in or told why not.
 
+import type { MonotonicMs } from '../../raft/types.ts'
 import type { Timer } from '../types.ts'
 import type { Context } from './context.ts'
 import type { Objection } from './processes.ts'
 import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
 
 export const PROTOCOL_VERSION = 3
+
+/** A caller tries again twice a second, for as long as it is refused: it is not logged each time. */
+const LOG_AGAIN_MS = 600_000
+const LOGGED_MAX = 64
 
 /** A caller that was let in and told so; must call `wire.established` before it returns. */
 export type Admitted = (wire: Wire, hello: Hello) => void
@@ -16,8 +21,9 @@ export class Door {
   /** Callers that have not said who they are, and what gives them up; undefined before the node is ready to answer. */
   private readonly strangers = new Map<Wire, Timer | undefined>()
   private isOpen = false
-  /** A caller tries again twice a second: it is not logged each time. */
-  private lastRefusal = ''
+  /** Refusals that have been logged since `loggedSince`. */
+  private readonly logged = new Set<string>()
+  private loggedSince: MonotonicMs = 0
 
   constructor(context: Context, admitted: Admitted) {
     this.context = context
@@ -92,9 +98,18 @@ export class Door {
 
   private refuse(wire: Wire, { refuse, stop }: Objection): void {
     this.context.counters.handshakesRefused++
-    if (refuse !== this.lastRefusal) this.context.logger.warn({ why: refuse }, 'refused a peer')
-    this.lastRefusal = refuse
+    this.log(refuse)
     refuseWire(this.context, wire, refuse, stop)
+  }
+
+  private log(refusal: string): void {
+    const now = this.context.clock.now()
+    if (now - this.loggedSince >= LOG_AGAIN_MS || this.logged.size >= LOGGED_MAX) {
+      this.logged.clear()
+      this.loggedSince = now
+    }
+    if (!this.logged.has(refusal)) this.context.logger.warn({ why: refusal }, 'refused a peer')
+    this.logged.add(refusal)
   }
 
   private objection(hello: Hello): Objection | undefined {

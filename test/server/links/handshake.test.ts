@@ -186,16 +186,30 @@ describe('the door', () => {
     expect([talk.ended, node.links.counters.handshakesRefused]).toEqual(['the other side closed it', 1])
   })
 
-  test('the same refusal is logged once, until there is another', () => {
+  test('each refusal is logged once in ten minutes, also where callers are refused for two reasons in turn', () => {
     const { world, node, puppet } = alone()
-    for (const wanted of ['5', '5', '6', '5']) {
+    const call = (wanted: string): void => {
       puppet.call(node, [puppet.hello({ wanted })])
       world.pass(SOON_MS)
     }
-    expect(node.why('refused a peer')).toEqual(
-      ['5', '6', '5'].map((wanted) => ({ why: `this is replica 1, not ${wanted}` })),
-    )
-    expect(node.links.counters.handshakesRefused).toBe(4)
+    for (const wanted of ['5', '6', '5', '6']) call(wanted)
+    const logged = (...wanted: string[]) => wanted.map((id) => ({ why: `this is replica 1, not ${id}` }))
+    expect(node.why('refused a peer')).toEqual(logged('5', '6'))
+    world.pass(600_000)
+    for (const wanted of ['6', '5', '6']) call(wanted)
+    expect(node.why('refused a peer')).toEqual(logged('5', '6', '6', '5'))
+    expect(node.links.counters.handshakesRefused).toBe(7)
+  })
+
+  test('what callers are refused for is not remembered without bound', () => {
+    const { world, node, puppet } = alone()
+    const call = (wanted: number): void => {
+      puppet.call(node, [puppet.hello({ wanted: String(wanted) })])
+      world.pass(SOON_MS)
+    }
+    for (let wanted = 5; wanted <= 5 + 64; wanted++) call(wanted)
+    call(5)
+    expect(node.why('refused a peer')).toHaveLength(66)
   })
 
   test.each<[Frame, string]>([
