@@ -1,5 +1,6 @@
 // The log of `kv node start`: JSON lines on stderr, or on a terminal one short line per event.
 
+import { constants, openSync } from 'node:fs'
 import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
 import type { Logger } from '../server/types.ts'
@@ -8,7 +9,18 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export function nodeLog(name: string, level: LogLevel): Logger {
-  return pino({ base: { node: name }, level }, process.stderr.isTTY ? oneLiners : logDestination(2))
+  const destination = process.stderr.isTTY ? oneLiners(logDestination(terminal())) : logDestination(2)
+  return pino({ base: { node: name }, level }, destination)
+}
+
+/** That of stderr, opened anew: one that stands still (Ctrl-S, a container whose output nobody takes) holds up who writes to it otherwise. */
+function terminal(): number {
+  try {
+    return openSync('/dev/fd/2', constants.O_WRONLY | constants.O_NOCTTY | constants.O_NONBLOCK)
+  } catch {
+    // It may be that of another user, or the system may have no such path.
+    return 2
+  }
 }
 
 /** Of lines that cannot be written so much is kept for when they can. */
@@ -25,16 +37,16 @@ export function logDestination(fd: number): DestinationStream {
 
 const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const
 
-const oneLiners: DestinationStream = {
+const oneLiners = (destination: DestinationStream): DestinationStream => ({
   write(json) {
     const { level, time, msg, node, ...fields } = JSON.parse(json)
     const details = Object.entries(fields).map(([field, value]) => `${field}=${brief(value)}`)
     const paint = isPainted(level) ? PAINT[level] : 'none'
     const clock = new Date(time).toTimeString().slice(0, 8)
     const line = [styleText('dim', `${clock} ${node}`, STDERR), styleText(paint, msg, STDERR), ...details]
-    process.stderr.write(`${line.join('  ')}\n`)
+    destination.write(`${line.join('  ')}\n`)
   },
-}
+})
 
 const STDERR = { stream: process.stderr }
 

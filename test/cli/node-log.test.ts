@@ -1,7 +1,7 @@
 // The log of a node, where it cannot be written.
 
-import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -50,4 +50,41 @@ test('a reader that stands still holds up nobody, and reads on later', () => {
   const process_ = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 30_000 })
   expect(JSON.parse(process_.stdout.toString() || 'null')).toEqual({ isHeldBack: true, bytes: 100_005 })
   rmSync(dir, { recursive: true })
+})
+
+// Ctrl-S, or a container with a terminal whose output nobody takes.
+test.runIf(existsSync('/usr/bin/script'))('a terminal that stands still holds up nobody', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-log-'))
+  const script = join(dir, 'script.mjs')
+  writeFileSync(
+    script,
+    `import { constants, openSync, writeFileSync, writeSync } from 'node:fs'
+    import { setImmediate as turn } from 'node:timers/promises'
+    import { nodeLog } from ${JSON.stringify(resolve('src/cli/node-log.ts'))}
+    const terminal = openSync('/dev/tty', constants.O_WRONLY | constants.O_NONBLOCK)
+    const isOpen = () => { try { return writeSync(terminal, '.') > 0 } catch { return false } }
+    const logger = nodeLog('n1', 'info')
+    while (isOpen()) await turn()
+    logger.info({}, 'held back')
+    writeFileSync(${JSON.stringify(join(dir, 'logged'))}, '')
+    while (!isOpen()) await turn()
+    logger.info({}, 'last')`,
+  )
+  const terminal = spawn('script', ['-qfc', `${process.execPath} ${script}`, '/dev/null'])
+  const ended = new Promise((done) => terminal.on('close', done))
+  let shown = ''
+  terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text
+  })
+  try {
+    terminal.stdin.write('\u0013')
+    await expect.poll(() => existsSync(join(dir, 'logged')), { timeout: 10_000 }).toBe(true)
+    terminal.stdin.write('\u0011')
+    await ended
+    expect(shown).toMatch(/held back.*last/s)
+  } finally {
+    terminal.kill()
+    await ended
+    rmSync(dir, { recursive: true })
+  }
 })
