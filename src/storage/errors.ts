@@ -75,3 +75,7 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new Error(String(thrown)))
+
+/** What lies directly beneath, if anything does: `level` wraps what LevelDB says. */
+export const causeOf = (error: unknown): Error =>
+  isError(error) && isError(error.cause) ? error.cause : asError(error)

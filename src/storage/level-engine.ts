@@ -1,11 +1,21 @@
 // LevelDB as an engine. Every write is synced; its sequence number is counted along, for LevelDB does not tell it.
 
-import { closeSync, existsSync, openSync, type Stats, statSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  type Stats,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
 import { nextPiece, PIECE_BYTES } from './compaction.ts'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from './engine.ts'
-import { asError, hasCode } from './errors.ts'
+import { asError, causeOf, hasCode } from './errors.ts'
 import { isOpenInProcess } from './open-files.ts'
 import { quarantine, quarantineOf } from './quarantine.ts'
 import type { Extent } from './verify.ts'
@@ -92,6 +102,29 @@ async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Dat
     throw error
   }
 }
+
+/**
+ * Whether somebody has the lock of that directory, also where the system does not tell: another container, say. Changes nothing in it: LevelDB asks
+ * from a directory of its own, in which only LOCK is that one.
+ */
+export async function isLocked(dir: string): Promise<boolean> {
+  const lock = resolve(dir, 'LOCK')
+  if (!existsSync(lock)) return false
+  let from: string | undefined
+  try {
+    from = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
+    symlinkSync(lock, join(from, 'LOCK'))
+    const db = await openDatabase(from, levelLimits)
+    await db.close()
+    return false
+  } catch (error) {
+    return isLockHeld(error)
+  } finally {
+    if (from !== undefined) rmSync(from, { recursive: true, force: true })
+  }
+}
+
+export const isLockHeld = (error: unknown): boolean => hasCode(causeOf(error), LOCK_HELD)
 
 function newDatabase(dir: string): Database {
   const db = new Level<Uint8Array, Uint8Array>(dir, { keyEncoding: 'view', valueEncoding: 'view' })

@@ -6,8 +6,7 @@ import type { Engine } from './engine.ts'
 import {
   asError,
   CorruptionError,
-  hasCode,
-  isError,
+  causeOf,
   rejoinAdvice,
   StorageInUseError,
   StorageRefusedError,
@@ -26,9 +25,10 @@ import {
 import {
   createDatabase,
   type Database,
+  isLocked,
+  isLockHeld,
   LevelEngine,
   type LevelLimits,
-  LOCK_HELD,
   levelLimits,
   openDatabase,
 } from './level-engine.ts'
@@ -59,7 +59,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node.`)
   const { identity } = content
   refuseAnother(dir, identity, options)
-  const { mark, extent } = verified(dir, identity, options.discardSuspectTail ?? false)
+  const { mark, extent } = await verified(dir, identity, options.discardSuspectTail ?? false)
   // LevelDB looks too, but makes a new LOG before: whoever is just starting would not find there what was recovered.
   if (isInUse(dir, false)) throw inUse(dir)
   endFormatting(dir)
@@ -178,17 +178,17 @@ function refuseAnother(dir: string, identity: Identity, { name, clusterId }: Ope
     )
 }
 
-function verified(
+async function verified(
   dir: string,
   identity: Identity,
   discardSuspectTail: boolean,
-): { mark: number | undefined; extent: Verified } {
+): Promise<{ mark: number | undefined; extent: Verified }> {
   try {
     const reached = lowerBound(dir)
     return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
   } catch (error) {
     // Files that are being written to may look like anything.
-    if (isInUse(dir)) throw inUse(dir)
+    if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
     if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
     throw unreadable(dir, error)
   }
@@ -283,11 +283,6 @@ const inUse = (dir: string): StorageInUseError =>
   new StorageInUseError(
     `${dir} is in use: a node that runs on it has it open. Stop that one first; if its storage has failed, end its process.`,
   )
-
-const causeOf = (error: unknown): Error =>
-  isError(error) && isError(error.cause) ? error.cause : asError(error)
-
-const isLockHeld = (error: unknown): boolean => hasCode(causeOf(error), LOCK_HELD)
 
 const LOCKS = '/proc/locks'
 

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { formatStorage, openStorage } from '../../src/storage/index.ts'
+import { isLocked } from '../../src/storage/level-engine.ts'
 import { runs } from '../runs.ts'
 import { crashImage, type Files, filesOf, type Outcome, outcomeOf } from './damage.ts'
 import { temporaryDirectory } from './replicas.ts'
@@ -321,6 +322,7 @@ describe('a process that writes', () => {
     const home = await formatted()
     const child = run('writer.child.ts', [home, '1', '0'])
     const refusals: unknown[] = []
+    const locked: boolean[] = []
     const refusal = (): Promise<unknown> => openStorage(home).catch((error: unknown) => error)
     await linesOf(child, async (line) => {
       if (line !== 'stored 3') return
@@ -333,11 +335,14 @@ describe('a process that writes', () => {
       const [manifest = ''] = named(filesOf(home), /^MANIFEST/)
       appendFileSync(join(home, manifest), 'half of an edit')
       refusals.push(await refusal())
+      // As from another container, which sees neither its process nor its locks.
+      locked.push(await isLocked(home))
       child.kill('SIGKILL')
     })
     for (const each of refusals)
       expect(each).toMatchObject({ name: 'StorageInUseError', message: expect.stringContaining('in use') })
     expect(refusals).toHaveLength(2)
+    expect([...locked, await isLocked(home)]).toEqual([true, false])
   })
 })
 

@@ -22,6 +22,7 @@ import { identity, initial } from './samples.ts'
 const disk = vi.hoisted(() => ({
   synced: new Set<string>(),
   unreadable: '',
+  silent: '',
   /** What somebody else does when the file of that name is opened, once. */
   other: { name: '', act: () => {} },
 }))
@@ -41,6 +42,7 @@ vi.mock('node:fs', async (original) => {
     apply(read, self, args): unknown {
       if (args[0] === disk.unreadable)
         throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+      if (args[0] === disk.silent) return ''
       return Reflect.apply(read, self, args)
     },
   })
@@ -94,6 +96,22 @@ test('files that cannot be vouched for while nobody can tell who has them open a
       /^\/proc\/locks cannot be read: too many open files\..*start the node again/,
     ),
   })
+})
+
+test('nor are those that a process of another container has open, whose locks the system does not tell', async () => {
+  const { home } = await formatted(3)
+  const dir = join(home, 'a', 'b', 'n1')
+  const storage = await openStorage(dir)
+  rmSync(join(dir, 'WATERMARK'))
+  disk.silent = '/proc/locks'
+  onTestFinished(() => {
+    disk.silent = ''
+  })
+  const files = readdirSync(dir)
+  await expect(openStorage(dir)).rejects.toMatchObject({ name: 'StorageInUseError' })
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
+  await expect(openStorage(dir)).rejects.toThrow('WATERMARK is damaged')
+  expect(readdirSync(dir)).toEqual(files)
 })
 
 /** A directory that another formatting is at work on, or one that has just ended, as `finished` says. */
