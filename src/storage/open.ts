@@ -120,7 +120,7 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   try {
     if (isLeft) {
       // Opened before it was looked at: of several that find what is left at most one goes on.
-      if (isOpenTwice(fstatSync(file))) throw inUse(dir)
+      if (isOpenTwice(fstatSync(file)) || (await isLocked(dir))) throw inUse(dir)
       // Whoever had it open before may be done.
       refuseUnlessFree(dir)
       deleteLeft(dir)

@@ -126,6 +126,20 @@ async function another(home: string, finished: boolean): Promise<{ dir: string; 
   return { dir, end: () => new Promise((resolve) => storage.close(() => resolve())) }
 }
 
+test('one that another container is at work on is not begun anew', async () => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const { dir, end } = await another(home, false)
+  const files = readdirSync(dir)
+  disk.silent = '/proc/locks'
+  onTestFinished(() => {
+    disk.silent = ''
+  })
+  await expect(formatStorage(dir, identity, initial)).rejects.toThrow('is in use')
+  expect(readdirSync(dir)).toEqual(files)
+  await end()
+})
+
 test.each([
   ['is at work on it', false],
   ['is done', true],
