@@ -1,9 +1,9 @@
 // The log of `kv node start`: JSON lines on stderr, or on a terminal one short line per event.
 
-import { constants, openSync } from 'node:fs'
 import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
 import type { Logger } from '../server/types.ts'
+import { terminal } from './terminal.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -11,16 +11,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export function nodeLog(name: string, level: LogLevel): Logger {
   const destination = process.stderr.isTTY ? oneLiners(logDestination(terminal())) : logDestination(2)
   return pino({ base: { node: name }, level }, destination)
-}
-
-/** That of stderr, opened anew: one that stands still (Ctrl-S, a container whose output nobody takes) holds up who writes to it otherwise. */
-function terminal(): number {
-  try {
-    return openSync('/dev/fd/2', constants.O_WRONLY | constants.O_NOCTTY | constants.O_NONBLOCK)
-  } catch {
-    // It may be that of another user, or the system may have no such path.
-    return 2
-  }
 }
 
 /** Of lines that cannot be written so much is kept for when they can. */

@@ -5,6 +5,7 @@ import { styleText } from 'node:util'
 import { EXIT } from './exit-codes.ts'
 import { asCalled } from './program-name.ts'
 import { clearProgress } from './progress.ts'
+import { terminal } from './terminal.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -52,6 +53,18 @@ export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
 /** Everything that is not data. */
 export function say(text: string): void {
   process.stderr.write(`${asCalled(text)}\n`)
+}
+
+/** The same of a process that others wait for: on a terminal that stands still the line is lost. */
+export function sayInPassing(text: string): void {
+  if (process.stderr.isTTY !== true) say(text)
+  else {
+    try {
+      writeSync(terminal(), `${asCalled(text)}\n`)
+    } catch {
+      // There is nobody else to tell.
+    }
+  }
 }
 
 /** On stdout; plain where colours are not wanted. */

@@ -61,11 +61,13 @@ test.runIf(existsSync('/usr/bin/script'))('a terminal that stands still holds up
     `import { constants, openSync, writeFileSync, writeSync } from 'node:fs'
     import { setImmediate as turn } from 'node:timers/promises'
     import { nodeLog } from ${JSON.stringify(resolve('src/cli/node-log.ts'))}
+    import { startReport } from ${JSON.stringify(resolve('src/cli/cluster/report.ts'))}
     const terminal = openSync('/dev/tty', constants.O_WRONLY | constants.O_NONBLOCK)
     const isOpen = () => { try { return writeSync(terminal, '.') > 0 } catch { return false } }
     const logger = nodeLog('n1', 'info')
     while (isOpen()) await turn()
     logger.info({}, 'held back')
+    startReport('.kv/cluster', 'table').say('nobody sees it')
     writeFileSync(${JSON.stringify(join(dir, 'logged'))}, '')
     while (!isOpen()) await turn()
     logger.info({}, 'last')`,

@@ -3,7 +3,7 @@
 import { extname } from 'node:path'
 import { styleText } from 'node:util'
 import type { Format } from '../global-flags.ts'
-import { type Column, RowWriter, say, toJson, write, writeLine } from '../output.ts'
+import { type Column, RowWriter, sayInPassing, toJson, write, writeLine } from '../output.ts'
 import { PROGRAM } from '../program-name.ts'
 import { shellWord } from '../shell-word.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
@@ -41,7 +41,7 @@ export function startReport(data: string, format: Format): StartReport {
       await writeNodes(status, BRIEF, true)
       await write(`\n${commandsToTry(status, data, how)}\n\n`)
     },
-    say,
+    say: sayInPassing,
   }
 }
 
