@@ -219,7 +219,7 @@ export interface NodeOptions {
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress
   readonly founding: Founding
-  /** host:port that peers are told; the bound address without it. */
+  /** host:port that peers are told; without it the host of `peerListen` as it is given, and the port bound. */
   readonly advertisePeer?: string | undefined
   readonly advertiseUrl?: string | undefined
   readonly timing?: Optional<RaftTiming> | undefined
@@ -249,7 +249,7 @@ export interface RunningNode {
   readonly api: NodeApi
   /** Base URL of its HTTP API, without a trailing slash. */
   readonly url: string
-  /** host:port of its peer listener. */
+  /** host:port of its peer listener, as peers are told it. */
   readonly peer: string
   /** What is under way in driver, core, links and HTTP, by name; all of it is 0 at rest, with no client connected. */
   inspect(): UnderWay
