@@ -11,7 +11,7 @@ import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
-import { say } from './output.ts'
+import { sayInPassing } from './output.ts'
 import { keepHeapSmall } from './small-heap.ts'
 import { onStopSignals, type StopSignal } from './stop-signals.ts'
 
@@ -136,7 +136,7 @@ async function run(options: NodeOptions): Promise<never> {
  * it again.
  */
 function leave(exitCode: number, lastWords?: string): never {
-  if (lastWords !== undefined) say(`error: ${lastWords}`)
+  if (lastWords !== undefined) sayInPassing(`error: ${lastWords}`)
   process.exit(exitCode)
 }
 

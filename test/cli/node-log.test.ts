@@ -52,13 +52,16 @@ test('a reader that stands still holds up nobody, and reads on later', () => {
   rmSync(dir, { recursive: true })
 })
 
+const LISTENS = ['--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0']
+
 // Ctrl-S, or a container with a terminal whose output nobody takes.
 test.runIf(existsSync('/usr/bin/script'))('a terminal that stands still holds up nobody', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'quorate-log-'))
   const script = join(dir, 'script.mjs')
   writeFileSync(
     script,
-    `import { constants, openSync, writeFileSync, writeSync } from 'node:fs'
+    `import { spawnSync } from 'node:child_process'
+    import { constants, openSync, writeFileSync, writeSync } from 'node:fs'
     import { setImmediate as turn } from 'node:timers/promises'
     import { nodeLog } from ${JSON.stringify(resolve('src/cli/node-log.ts'))}
     import { startReport } from ${JSON.stringify(resolve('src/cli/cluster/report.ts'))}
@@ -68,7 +71,10 @@ test.runIf(existsSync('/usr/bin/script'))('a terminal that stands still holds up
     while (isOpen()) await turn()
     logger.info({}, 'held back')
     startReport('.kv/cluster', 'table').say('nobody sees it')
-    writeFileSync(${JSON.stringify(join(dir, 'logged'))}, '')
+    const start = ${JSON.stringify([resolve('bin/kv.js'), 'node', 'start', '--name', 'n1', '--data', join(dir, 'none'), ...LISTENS])}
+    const lastWords = { stdio: ['ignore', 'ignore', 'inherit'], timeout: 8_000, killSignal: 'SIGKILL' }
+    const { status } = spawnSync(process.execPath, start, lastWords)
+    writeFileSync(${JSON.stringify(join(dir, 'logged'))}, String(status))
     while (!isOpen()) await turn()
     logger.info({}, 'last')`,
   )
@@ -83,6 +89,8 @@ test.runIf(existsSync('/usr/bin/script'))('a terminal that stands still holds up
     await expect.poll(() => existsSync(join(dir, 'logged')), { timeout: 10_000 }).toBe(true)
     terminal.stdin.write('\u0011')
     await ended
+    // A node that did not start has ended as well.
+    expect(readFileSync(join(dir, 'logged'), 'utf8')).toBe('2')
     expect(shown).toMatch(/held back.*last/s)
   } finally {
     terminal.kill()
