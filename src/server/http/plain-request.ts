@@ -44,7 +44,7 @@ export class PlainRequests {
     const methodEnd = head.indexOf(' ')
     const method = head.slice(0, methodEnd)
     const url = head.slice(methodEnd + 1, lineEnd - VERSION.length)
-    const isPlain = METHODS.has(method) && KEY_PATH.test(url) && head.endsWith(VERSION, lineEnd)
+    const isPlain = METHODS.has(method) && KEY_TARGET.test(url) && head.endsWith(VERSION, lineEnd)
     const fields = isPlain ? this.#fields(head.slice(lineEnd + LINE_END.length)) : undefined
     if (fields === undefined) return 'uncommon'
     const bodyAt = headEnd + EMPTY_LINE.length
@@ -69,8 +69,8 @@ const LINE_END = '\r\n'
 const VERSION = ' HTTP/1.1'
 
 const METHODS = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
-/** Of one key in the path; visible ASCII only. */
-const KEY_PATH = /^\/v1\/kv\/[!-~]*$/
+/** Of one key, in the path or in the query, as the client writes those with empty segments; visible ASCII only. */
+const KEY_TARGET = /^\/v1\/kv(?:\/|\?key=)[!-~]*$/
 /** One space at most before the value, none behind it. */
 const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
 

@@ -144,6 +144,10 @@ describe('the same request on either lane', () => {
     ['an empty key', put('', 'abc')],
     ['an unknown parameter', put('a?what', 'abc')],
     ['a key in the query', put('?key=a', 'abc').replace('/kv/', '/kv')],
+    ['one that is read', get('?key=a').replace('/kv/', '/kv')],
+    ['an empty one', get('?key=').replace('/kv/', '/kv')],
+    ['two of them', put('?key=a&key=b', 'abc').replace('/kv/', '/kv')],
+    ['one and a prefix', get('?key=a&prefix=b').replace('/kv/', '/kv')],
     ['a value of 64 KiB', put('a', 'x'.repeat(65_536))],
     ['a value beyond that', put('a', 'x'.repeat(65_537))],
     ['a value of UTF-8', put('a', '\xc3\xa9')],
@@ -254,6 +258,8 @@ describe('the same request on either lane', () => {
       },
       { weight: 1, arbitrary: oneOf('', '%', 'a?x', 'a b', 'a\t', 'a#b', '\x80', '\x7f', 'a?prev&prev') },
     ),
+    /** In the path or in the query. */
+    resource: oneOf('/v1/kv/', '/v1/kv?key='),
     version: fc.oneof(
       { weight: 12, arbitrary: oneOf('HTTP/1.1') },
       { weight: 1, arbitrary: oneOf('HTTP/1.0', 'HTTP/1.9', 'HTTPS/1.1', 'HTTP/1.1 ', '') },
@@ -272,9 +278,9 @@ describe('the same request on either lane', () => {
   test('whatever it is', async () => {
     const [fast, slow] = await both()
     await fc.assert(
-      fc.asyncProperty(request, async ({ method, target, version, fields, lineEnd, body }) => {
+      fc.asyncProperty(request, async ({ method, resource, target, version, fields, lineEnd, body }) => {
         const withBody = body !== undefined && method === 'PUT'
-        const lines = [`${method} /v1/kv/${target} ${version}`, 'Host: localhost', ...fields]
+        const lines = [`${method} ${resource}${target} ${version}`, 'Host: localhost', ...fields]
         if (withBody) lines.push(`Content-Length: ${body.length}`)
         // It would wait for its body.
         fc.pre(withBody || !lines.includes('Content-Length: 1'))

@@ -293,6 +293,9 @@ describe('a plain request', () => {
         body: Buffer.alloc(0),
       })
     expect(read('GET /v1/kv/ HTTP/1.1\r\n\r\n')).toMatchObject({ url: '/v1/kv/', headers: {} })
+    // As the client writes a key that begins with a slash.
+    const inQuery = '/v1/kv?key=%2Fa&timeout=1s'
+    expect(read(GET.replace('/v1/kv/a', inQuery))).toMatchObject({ url: inQuery })
     expect(read(GET.replace('Host', 'connection: Keep-Alive\r\nHost'))).toMatchObject({ url: '/v1/kv/a' })
   })
 
@@ -304,7 +307,8 @@ describe('a plain request', () => {
   test.each([
     ['another method', GET.replace('GET', 'POST')],
     ['a method in lower case', GET.replace('GET', 'get')],
-    ['no key', GET.replace('/v1/kv/a', '/v1/kv?key=a')],
+    ['no key', GET.replace('/v1/kv/a', '/v1/kv?prefix=a')],
+    ['a key behind another parameter', GET.replace('/v1/kv/a', '/v1/kv?timeout=1s&key=a')],
     ['another path', GET.replace('/v1/kv/a', '/x/v1/kv/a')],
     ['a space in the target', GET.replace('/a', '/a b')],
     ['a byte that is not ASCII in the target', GET.replace('/a', '/\x80')],
