@@ -16,13 +16,25 @@ export function nodeLog(name: string, level: LogLevel): Logger {
 /** Of lines that cannot be written so much is kept for when they can. */
 const WAITING_BYTES_MAX = 1024 * 1024
 
+const AGAIN_MS = 250
+
 /**
- * Lines that cannot be written (a full disk, a reader that is gone or stands still) wait for the next line, and are lost when they are too many: no
+ * Lines that cannot be written (a full disk, a reader that is gone or stands still) wait until they can, and are lost when they are too many: no
  * reason to end a node, nor to hold it up.
  */
 export function logDestination(fd: number): DestinationStream {
   const options = { fd, sync: true, maxLength: WAITING_BYTES_MAX, retryEAGAIN: () => false }
-  return pino.destination(options).on('error', () => {})
+  const destination = pino.destination(options)
+  let isWaiting = false
+  const again = (): void => {
+    isWaiting = false
+    destination.write('')
+  }
+  // That of pino drops all lines from then on when a reader is gone, even if another one comes.
+  return destination.removeAllListeners('error').on('error', () => {
+    if (!isWaiting) setTimeout(again, AGAIN_MS).unref()
+    isWaiting = true
+  })
 }
 
 const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const
