@@ -16,7 +16,7 @@ import { type ChainedBatch, Level } from 'level'
 import { nextPiece, PIECE_BYTES } from './compaction.ts'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from './engine.ts'
 import { asError, causeOf, hasCode } from './errors.ts'
-import { isOpenInProcess } from './open-files.ts'
+import { isLockedInProcess } from './open-files.ts'
 import { quarantine, quarantineOf } from './quarantine.ts'
 import type { Extent } from './verify.ts'
 import type { Watermark } from './watermark.ts'
@@ -88,7 +88,7 @@ async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Dat
   // No other file gets these while it is open. Of a directory they could be those of another one, made after it was deleted.
   const place = `${lock.dev}:${lock.ino}`
   // Other threads have lists of their own.
-  if (openHere.has(place) || isOpenInProcess(lock))
+  if (openHere.has(place) || isLockedInProcess(lock))
     throw Object.assign(new Error(`${dir} is open in this process`), { code: LOCK_HELD })
   openHere.add(place)
   try {

@@ -1,12 +1,26 @@
 // Which files a process has open. Only Linux tells.
 
-import { readdirSync, type Stats, statSync } from 'node:fs'
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Whichever of its threads has it open. False where the system does not tell. */
 export function isOpenInProcess(file: Stats): boolean {
   try {
     return isOpenIn('self', file)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Whether this process holds a lock on it, whichever of its threads took it. That it has it open does not say so: LevelDB's files are inherited by
+ * every process that is started while they are open, and locks are not. False where the system does not tell.
+ */
+export function isLockedInProcess(file: Stats): boolean {
+  try {
+    return descriptorsIn('self', file).some((fd) =>
+      /^lock:/m.test(readFileSync(join('/proc/self/fdinfo', fd), 'latin1')),
+    )
   } catch {
     return false
   }

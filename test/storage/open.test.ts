@@ -1,5 +1,6 @@
 // Which directories become a replica, which open, and what the others are told.
 
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   existsSync,
@@ -220,6 +221,23 @@ describe('opening', () => {
     expect(said).toBe('StorageInUseError')
     expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
     await closed(storage)
+  })
+
+  test('in a process that inherited the open files of the one before is not refused once that is done', async () => {
+    const storage = await openStorage(dir)
+    const script = `
+      process.once('message', ({ module, dir }) =>
+        import(module)
+          .then(({ openStorage }) => openStorage(dir))
+          .then(() => 'opened', (error) => error.message)
+          .then((said) => process.send(said, () => process.exit())))`
+    const successor = spawn(process.execPath, ['-e', script], {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    })
+    onTestFinished(() => void successor.kill('SIGKILL'))
+    await closed(storage)
+    successor.send({ module: resolve('src/storage/index.ts'), dir })
+    expect(await once(successor, 'message')).toEqual(['opened', undefined])
   })
 
   test('while its files are being written to is refused as in use, whatever they look like', async () => {

@@ -482,7 +482,7 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/level-engine.ts',
-        'if (openHere.has(place) || isOpenInProcess(lock))',
+        'if (openHere.has(place) || isLockedInProcess(lock))',
         'if (place.length < 0)',
       ),
     ],
@@ -496,10 +496,18 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/level-engine.ts',
-        'openHere.has(place) || isOpenInProcess(lock)',
+        'openHere.has(place) || isLockedInProcess(lock)',
         'openHere.has(place)',
       ),
     ],
+  },
+  {
+    id: 'M672',
+    title: 'an open LOCK passes for a locked one',
+    why: 'LevelDB lets its files be inherited: a process that the one before has started is refused for ever, though nobody has the lock. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/open.test.ts'],
+    edits: [edit('src/storage/open-files.ts', '/^lock:/m', '/^/m')],
   },
   {
     id: 'M180',
