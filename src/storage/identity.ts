@@ -60,7 +60,7 @@ function namesIn(dir: string): string[] {
   return orUnreadable(dir, () => readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name)))
 }
 
-export function orUnreadable<T>(path: string, read: () => T): T {
+function orUnreadable<T>(path: string, read: () => T): T {
   try {
     return read()
   } catch (error) {

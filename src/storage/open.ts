@@ -7,6 +7,7 @@ import {
   asError,
   CorruptionError,
   causeOf,
+  hasCode,
   rejoinAdvice,
   StorageInUseError,
   StorageRefusedError,
@@ -17,7 +18,6 @@ import {
   endFormatting,
   inspectDirectory,
   openFormatting,
-  orUnreadable,
   syncDirectory,
   unreadable,
   writeIdentity,
@@ -294,7 +294,7 @@ const LOCKS = '/proc/locks'
 export function isInUse(dir: string, unknown = true): boolean {
   const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
   if (lock === undefined || !existsSync(LOCKS)) return false
-  return orUnreadable(LOCKS, () => readFileSync(LOCKS, 'latin1'))
+  return readLocks()
     .split('\n')
     .map((line) => line.split(/\s+/))
     .some((fields) => {
@@ -303,4 +303,14 @@ export function isInUse(dir: string, unknown = true): boolean {
         at > 0 && fields[at + 2]?.endsWith(`:${lock.ino}`) && hasOpen(fields[at + 1] ?? '', lock, unknown)
       )
     })
+}
+
+/** Empty where this process may not read it, as below AppArmor: LevelDB looks too. */
+function readLocks(): string {
+  try {
+    return readFileSync(LOCKS, 'latin1')
+  } catch (error) {
+    if (hasCode(error, 'EACCES')) return ''
+    throw unreadable(LOCKS, error)
+  }
 }

@@ -23,6 +23,7 @@ const disk = vi.hoisted(() => ({
   synced: new Set<string>(),
   unreadable: '',
   silent: '',
+  forbidden: '',
   /** What somebody else does when the file of that name is opened, once. */
   other: { name: '', act: () => {} },
 }))
@@ -43,6 +44,7 @@ vi.mock('node:fs', async (original) => {
       if (args[0] === disk.unreadable)
         throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
       if (args[0] === disk.silent) return ''
+      if (args[0] === disk.forbidden) throw Object.assign(new Error('permission denied'), { code: 'EACCES' })
       return Reflect.apply(read, self, args)
     },
   })
@@ -112,6 +114,18 @@ test('nor are those that a process of another container has open, whose locks th
   await new Promise<void>((resolve) => storage.close(() => resolve()))
   await expect(openStorage(dir)).rejects.toThrow('WATERMARK is damaged')
   expect(readdirSync(dir)).toEqual(files)
+})
+
+test('a process that may not read the list of locks opens a directory all the same, once', async () => {
+  disk.forbidden = '/proc/locks'
+  onTestFinished(() => {
+    disk.forbidden = ''
+  })
+  const { home } = await formatted(3)
+  const dir = join(home, 'a', 'b', 'n1')
+  const storage = await openStorage(dir)
+  await expect(openStorage(dir)).rejects.toMatchObject({ name: 'StorageInUseError' })
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
 /** A directory that another formatting is at work on, or one that has just ended, as `finished` says. */
