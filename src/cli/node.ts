@@ -11,7 +11,7 @@ import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
-import { sayInPassing } from './output.ts'
+import { sayLast } from './output.ts'
 import { keepHeapSmall } from './small-heap.ts'
 import { onStopSignals, type StopSignal } from './stop-signals.ts'
 
@@ -132,11 +132,11 @@ async function run(options: NodeOptions): Promise<never> {
 }
 
 /**
- * At once: while a reader of stderr that stands still has not taken the last words, the process would stay, without a node, and nobody would start
+ * Soon: while a reader of stderr that stands still has not taken the last words, the process would stay, without a node, and nobody would start
  * it again.
  */
-function leave(exitCode: number, lastWords?: string): never {
-  if (lastWords !== undefined) sayInPassing(`error: ${lastWords}`)
+async function leave(exitCode: number, lastWords?: string): Promise<never> {
+  if (lastWords !== undefined) await sayLast(`error: ${lastWords}`)
   process.exit(exitCode)
 }
 

@@ -1,6 +1,7 @@
 // What goes where: data on stdout, everything else on stderr. Whoever reads our output may stop reading at any time (`kv ls | head`).
 
 import { fstatSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { EXIT } from './exit-codes.ts'
 import { asCalled } from './program-name.ts'
@@ -65,6 +66,16 @@ export function sayInPassing(text: string): void {
       // There is nobody else to tell.
     }
   }
+}
+
+const LAST_MS_MAX = 1_000
+const LAST_LOOK_MS = 20
+
+/** The last line of such a process. A reader that only pauses still gets it; one that stands still holds up the end no longer than LAST_MS_MAX. */
+export async function sayLast(text: string): Promise<void> {
+  sayInPassing(text)
+  const until = performance.now() + LAST_MS_MAX
+  while (process.stderr.writableLength > 0 && performance.now() < until) await sleep(LAST_LOOK_MS)
 }
 
 /** On stdout; plain where colours are not wanted. */

@@ -1,7 +1,16 @@
 // The log of a node, where it cannot be written.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -61,6 +70,31 @@ test('a reader that stands still, or is gone, holds up nobody, and gets all when
     console.log(JSON.stringify({ isHeldBack: before < 100_000, bytes }))`
   const process_ = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 10_000 })
   expect(JSON.parse(process_.stdout.toString() || 'null')).toEqual({ isHeldBack: true, bytes: 100_006 })
+  rmSync(dir, { recursive: true })
+})
+
+test('the reason why a node ended reaches a reader that only pauses', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-log-'))
+  const pipe = join(dir, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const stderr = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK)
+  const script = `
+    const { constants, openSync, readSync, writeSync } = await import('node:fs')
+    const { sayLast } = await import(${JSON.stringify(resolve('src/cli/output.ts'))})
+    try { for (;;) writeSync(2, 'a line\\n') } catch {}
+    const said = sayLast('error: why')
+    const reader = openSync(${JSON.stringify(pipe)}, constants.O_RDONLY | constants.O_NONBLOCK)
+    const read = Buffer.alloc(1_000_000)
+    let bytes = readSync(reader, read)
+    await said
+    try { bytes += readSync(reader, read, { offset: bytes }) } catch {}
+    process.stdout.write(read.subarray(bytes - 18, bytes))`
+  const process_ = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', stderr],
+    timeout: 10_000,
+  })
+  closeSync(stderr)
+  expect(process_.stdout.toString()).toBe('a line\nerror: why\n')
   rmSync(dir, { recursive: true })
 })
 
