@@ -202,11 +202,12 @@ class Node implements RunningNode {
 
   #warnOfAddresses(): void {
     const told = [
-      { address: this.peer, flag: '--advertise-peer' },
-      { address: this.url, flag: '--advertise-url' },
+      { address: this.peer, url: `http://${this.peer}`, flag: '--advertise-peer' },
+      { address: this.url, url: this.url, flag: '--advertise-url' },
     ]
-    for (const { address, flag } of told)
-      if (/^(http:\/\/)?(0\.0\.0\.0|\[::\]):/.test(address))
+    // As a URL each has one spelling only, since a host is told as it is given: 0, [::0].
+    for (const { address, url, flag } of told)
+      if (['0.0.0.0', '[::]'].includes(URL.parse(url)?.hostname ?? ''))
         this.#logger.warn({}, `others are told ${address}, which leads to nobody from elsewhere: add ${flag}`)
   }
 

@@ -178,6 +178,8 @@ test('a node that nobody can reach from elsewhere, or that nobody knows, says so
   const advertised = { advertisePeer: '10.0.0.1:7401', advertiseUrl: 'http://10.0.0.1:7301' }
   const existing = { founding: { kind: 'existing' } } as const
   expect(await started({ ...founder, ...existing, listen: everywhere, ...advertised })).toEqual([])
+  const everywhereToo = { advertisePeer: '[0::0]:7401', advertiseUrl: 'http://0:7301' }
+  expect(await started({ ...founder, ...existing, ...everywhereToo })).toHaveLength(2)
 
   const unknown = { dataDir: join(home, 'unknown'), name: identity.name, ...existing }
   const configuration = encodeAppliedState({
