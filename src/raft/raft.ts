@@ -1053,6 +1053,8 @@ export class Raft {
   /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
   #replicate(follower: Progress, force: boolean): void {
     if (follower.state === 'snapshot' || follower.probing) return
+    // Its answers say when there is more for it. What it lacks is on our disk, and would be read in vain for each change.
+    if (follower.room === 'none' && !force) return
     const { last } = this.#log
     let forced = force
     while (forced || (follower.next <= last && !follower.paused)) {
@@ -1084,12 +1086,12 @@ export class Raft {
     }
   }
 
-  /** Without room on its disk a follower takes those of the core only. */
+  /** Without room on its disk a follower takes those of the core only: one after the other, since what comes behind is of no use to it. */
   #nextEntries({ next, room }: Progress): readonly Entry[] {
-    const entries = this.#log.entries(next, (this.#log.last + 1) as LogIndex, this.#limits.appendBytesMax)
-    if (room !== 'none') return entries
-    const end = entries.findIndex((entry) => !isOfCore(entry))
-    return end < 0 ? entries : entries.slice(0, end)
+    const { last } = this.#log
+    const to = (room === 'none' ? next + 1 : last + 1) as LogIndex
+    const entries = this.#log.entries(next, to, this.#limits.appendBytesMax)
+    return room === 'none' ? entries.filter(isOfCore) : entries
   }
 
   /**

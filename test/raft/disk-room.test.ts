@@ -1,8 +1,9 @@
 // A disk that is nearly full: what a leader takes on, whom it hands over to, and what a follower writes.
 
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { asIndex, asTerm, type DiskRoom } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming } from './harness/bench.ts'
+import { TestLog } from './harness/disk.ts'
 import { pastEntry, sealed, TEXT } from './harness/frames.ts'
 import { id } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
@@ -154,6 +155,31 @@ test('a follower without room is sent no changes, and all that it lacks once it 
   bench.receive(answer(bench, 2, 'low'))
   const entries = bench.takeOf('append').flatMap((message) => (message.to === id(2) ? message.entries : []))
   expect(entries.map(({ index }) => index)).toEqual([1, 2, 3].map((more) => lastIndex + more))
+})
+
+test('what a follower without room lacks is not read for each change that the others take', () => {
+  const bench = new Bench({ limits: { tailBytesMax: 1, applyBytesMax: 1 } })
+  bench.lead()
+  bench.acknowledge()
+  bench.receive(answer(bench, 2, 'none'))
+  const write = (): void => {
+    expect(propose(bench, GROWS)).toBe('appended')
+    bench.acknowledge([3])
+  }
+  for (let count = 0; count < 5; count++) write()
+  const reads = vi.spyOn(TestLog.prototype, 'entries')
+  onTestFinished(() => reads.mockRestore())
+  const readOf = (act: () => void): readonly number[] => {
+    reads.mockClear()
+    act()
+    const { next } = bench.raft.status().progress[0] ?? {}
+    return reads.mock.results.flatMap(({ value }, at) =>
+      reads.mock.calls[at]?.[0] === next ? [value.length] : [],
+    )
+  }
+  expect(readOf(write)).toEqual([])
+  // With each of its answers it is looked whether the next one is for it, and no further.
+  expect(new Set(readOf(() => bench.receive(answer(bench, 2, 'none'))))).toEqual(new Set([1]))
 })
 
 test('nobody who is behind what is committed is asked to take over: meanwhile nothing would be let in', () => {

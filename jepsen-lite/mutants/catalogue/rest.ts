@@ -272,6 +272,14 @@ export const REST: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M495',
+    title: 'what a follower without room lacks is read for each change that the others take',
+    why: 'One full disk of three makes the leader read half a MiB of its log for each write, and throw it away. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, "    if (follower.room === 'none' && !force) return\n", '')],
+  },
+  {
     id: 'M311',
     title: 'a leader looks at its own disk only',
     why: 'What two of three cannot write ends without an outcome instead of a refusal.',
