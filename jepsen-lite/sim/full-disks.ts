@@ -1,4 +1,4 @@
-// Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads: an operator who finds his disks full starts
+// Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads, and leaders do not take turns: an operator who finds his disks full starts
 // nodes again. So here the leader dies while the disks are full. Its successor commits an entry of its own term before it serves a read.
 
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
@@ -17,6 +17,9 @@ const FREE_BYTES = 1
 const NOTICED_MS = 10_000
 /** What it may take until somebody leads and every voter has served a read: so many election time-outs, the longest. */
 const ELECTIONS_MAX = 40
+/** Then whoever is to lead leads, and in the next few nobody else is elected. */
+const SETTLED_ELECTIONS = 20
+const CALM_ELECTIONS = 5
 const READ: ReadOptions = {
   consistency: 'linearizable',
   maxStalenessMs: undefined,
@@ -38,7 +41,8 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   if (!isQuiet() || invariants.violation !== undefined) return
   const roomy = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
   const full = core.filter((machine) => machine !== roomy)
-  for (const { space } of full) space.fixed = FREE_BYTES
+  for (const machine of cluster.machines)
+    machine.space.fixed = full.includes(machine) ? FREE_BYTES : Number.POSITIVE_INFINITY
   const haveNoticed = (): boolean =>
     full.every(({ process }) => process?.driver?.status().raft.room === 'none')
   cluster.runUntil(time.now + NOTICED_MS, haveNoticed)
@@ -46,6 +50,11 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const { leader } = cluster
   if (leader !== undefined)
     cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
+  // Who was down is back, and one with room has taken over.
+  cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + config.leaseMs)
+  const { maxTerm } = invariants
+  cluster.runUntil(time.now + CALM_ELECTIONS * config.electionMaxMs)
+  const { maxTerm: laterTerm } = invariants
   const unread = new Set(
     core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id)),
   )
@@ -56,6 +65,8 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     if (time.now < nextLook) return unread.size === 0
     nextLook = time.now + LOOK_MS
     for (const machine of unread) {
+      // It has no room for one.
+      if (needsSnapshot(cluster, machine)) unread.delete(machine)
       const serving = machine.process?.serving
       if (serving === undefined || waiting.has(machine)) continue
       waiting.add(machine)
@@ -66,9 +77,10 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     }
     return unread.size === 0
   })
+  const tookMs = Math.round(time.now - began)
   for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
   if (invariants.violation !== undefined) return
-  if (unread.size === 0) {
+  if (unread.size === 0 && laterTerm === maxTerm) {
     tally.hit('read on full disks')
     return
   }
@@ -78,14 +90,24 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
       ? `${name} down`
       : `${name} ${raft.role} term ${raft.term} room ${raft.room} commit ${raft.commit} of ${raft.lastIndex}`
   })
+  const nodes = [...unread].map(({ name }) => name).join(' ')
+  const elected = `leaders are elected up to term ${laterTerm}`
+  const why = laterTerm > maxTerm ? elected : `no read is served at ${nodes} in ${tookMs} ms`
   invariants.violation = new Violation(
     'LIVE-7',
-    `the disks of ${full.map(({ name }) => name).join(' ')} are full, and in ${Math.round(time.now - began)} ms no read is served at ${[...unread].map(({ name }) => name).join(' ')} (${states.join('; ')})`,
+    `the disks of ${full.map(({ name }) => name).join(' ')} are full, and ${why} (${states.join('; ')})`,
   )
+}
+
+function needsSnapshot({ leader }: Cluster, { process }: Machine): boolean {
+  const log = leader?.driver?.status().raft
+  const own = process?.driver?.status().raft
+  return log !== undefined && own !== undefined && own.lastIndex + 1 < log.firstIndex
 }
 
 function isQuietAt(driver: Driver, last: LogIndex | undefined): boolean {
   const underWay = driver.inspect()
-  const { applied } = driver.status().raft
-  return applied === last && underWay['proposals.waiting'] === 0 && underWay['raft.proposals'] === 0
+  const { applied, stableIndex } = driver.status().raft
+  const hasAll = applied === last && stableIndex === last
+  return hasAll && underWay['proposals.waiting'] === 0 && underWay['raft.proposals'] === 0
 }

@@ -46,6 +46,8 @@ export class Progress {
   applied = 0 as LogIndex
   /** Of its disk. Without any it is sent no entries: it could not write them. */
   room: DiskRoom = 'enough'
+  /** It has said so in this leadership; until then nobody knows. */
+  hasToldRoom = false
   /** Commit index that the follower was last sent. */
   commitSent = 0 as LogIndex
   /** Last entry that it forwarded: somebody there waits until that is committed. */

@@ -564,9 +564,11 @@ export class Raft {
   #handOverForRoom(lead: Leadership): boolean {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
     if (this.#now < lead.noHandOverUntil) return false
-    // One that is far behind would not be there in time, and nothing is let in meanwhile.
+    // One that is far behind would not be there in time, and nothing is let in meanwhile. Those whose room is not known yet may all be as short of it,
+    // and hand over as well: leaders would take turns for ever.
     const { commit } = this.#log
-    const canTakeOver = ({ room, match }: Progress): boolean => room === 'enough' && match >= commit
+    const canTakeOver = ({ room, hasToldRoom, match }: Progress): boolean =>
+      hasToldRoom && room === 'enough' && match >= commit
     const target = this.#bestSuccessor(lead, canTakeOver)
     if (target === undefined) return false
     this.#beginTransfer(lead, target)
@@ -1215,6 +1217,7 @@ export class Raft {
     if (follower === undefined) return
     follower.probing = false
     follower.room = message.room
+    follower.hasToldRoom = true
     follower.catchUp(this.#log.last, this.#now)
     // Appends may be lost without a word; an empty one finds out (etcd).
     if (follower.match < this.#log.last || follower.state === 'probe') this.#replicate(follower, true)

@@ -87,6 +87,16 @@ test('a leader whose disk is low hands over to whoever has room, and to nobody e
   expect(propose(bench, GROWS)).toBe('transferring')
 })
 
+test('a new leader hands over only to who has told it of room: where no disk has any they would take turns for ever', () => {
+  const bench = leader()
+  setRoom(bench, 'low')
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.takeOf('timeout-now')).toEqual([])
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.takeOf('timeout-now')).toEqual([])
+})
+
 test('it hands over at once when the room ends, not only with the next heartbeat', () => {
   const bench = leader()
   for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
