@@ -693,8 +693,10 @@ export class Driver implements NodeApi, NetworkEvents {
     const late = this.#clock.now() - this.#timerAt
     this.#timerAt = Number.POSITIVE_INFINITY
     const tick = (): void => this.#step({ kind: 'tick', now: this.#clock.now() })
-    // After a stall, what the peers sent meanwhile waits in the sockets: hear it before judging that they are silent.
-    if (late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))
+    // After a stall, what the peers sent meanwhile waits in the sockets: hear it before judging that they are silent. Where the stall ends just after
+    // an election time-out, the timer is not late.
+    const mayElect = this.#raft.role !== 'leader'
+    if (mayElect || late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))
     else tick()
   }
 

@@ -324,10 +324,18 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/driver.ts',
-        'if (late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))\n    else tick()',
+        'if (mayElect || late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))\n    else tick()',
         'if (late > Number.MAX_VALUE) this.#clock.soon(() => this.#clock.soon(tick))\n    else tick()',
       ),
     ],
+  },
+  {
+    id: 'M641',
+    title: 'a stall that ends just after an election time-out is taken for none',
+    why: 'The same where the timer fires in time: a process goes on with timers before it reads. Our own.',
+    layers: SIM_UNIT,
+    tests: ['test/server/driver.test.ts'],
+    edits: [edit('src/server/driver.ts', 'if (mayElect || late', 'if (late')],
   },
   {
     id: 'M81',

@@ -258,6 +258,14 @@ export const REST: readonly Mutant[] = [
     edits: [edit(RAFT, '!entries.every(isOfCore)) return', 'entries.length > 0) return')],
   },
   {
+    id: 'M642',
+    title: 'a leader without room hands over to who has not told it of room yet',
+    why: 'Where no disk has room leaders take turns for ever, some ten a second, each with writes to full disks. Our own.',
+    layers: SIM_UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, "hasToldRoom && room === 'enough'", "room === 'enough'")],
+  },
+  {
     id: 'M640',
     title: 'a follower without room is sent nothing',
     why: 'The same where it has said so before the leader knew where their logs meet. Our own.',
