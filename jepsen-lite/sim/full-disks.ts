@@ -46,10 +46,13 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const haveNoticed = (): boolean =>
     full.every(({ process }) => process?.driver?.status().raft.room === 'none')
   cluster.runUntil(time.now + NOTICED_MS, haveNoticed)
-  // One with room may have taken over by now.
+  // One with room may have taken over by now. Outside the core nobody is started again.
   const { leader } = cluster
-  if (leader !== undefined)
-    cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
+  if (leader === undefined || !core.includes(leader.machine)) {
+    for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
+    return
+  }
+  cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
   // Who was down is back, and one with room has taken over.
   cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + config.leaseMs)
   const { maxTerm } = invariants

@@ -79,6 +79,7 @@ describe('for want of room', () => {
 
   test('while nobody takes over, what makes no room is refused however much the others have', () => {
     const bench = leader()
+    for (const from of [2, 3]) answer(bench, from, 'enough')
     setRoom(bench, 'low')
     expect([target(bench), propose(bench, GROWS)]).toEqual([id(2), 'transferring'])
     pass(bench, electionMaxMs)
@@ -141,6 +142,7 @@ describe('because its disk stalls', () => {
     expect(target(full)).toBe(id(2))
 
     const inVain = leader()
+    for (const from of [2, 3]) answer(inVain, from, 'enough')
     setRoom(inVain, 'low')
     pass(inVain, electionMaxMs)
     expect(target(inVain)).toBeUndefined()
