@@ -1,5 +1,6 @@
 // Disks that an operator has put back to an earlier state as a whole, images of virtual machines, while the cluster went on. What the replica had
-// promised since is forgotten, and it must not be believed again: whoever heard more of it, and still runs, refuses it, and it ends (SPEC, RAFT-19).
+// promised since is forgotten, and it must not be believed again: the leader that heard more of it refuses it while it leads, and it ends (SPEC,
+// RAFT-19).
 //
 // No more is promised. As long as it has not met a witness it may vote once more, or help to commit without what it had; a schedule in which that
 // happens proves nothing from there on, and is over.
@@ -43,8 +44,7 @@ export class Rollbacks {
   connected(witness: Process, peer: Process | undefined): void {
     const rollback = peer === undefined ? undefined : this.#rollbacks.get(peer.id)
     if (peer === undefined || rollback?.witness !== witness || rollback.met?.process === peer) return
-    const knows = witness.role === 'leader' && witness.term === rollback.term
-    rollback.met = knows ? { at: this.#world.time.now, process: peer } : undefined
+    rollback.met = knowsMore(rollback) ? { at: this.#world.time.now, process: peer } : undefined
   }
 
   /** The witness has met it and said nothing. */
@@ -65,9 +65,14 @@ export class Rollbacks {
       const why = `${process.name} has lost durable state, and ${witness.name}, which knows it, has not refused it: it sends ${message.type} to ${message.to}`
       invariants.violation ??= new Violation('RAFT-19', why)
     }
-    if (message.to !== witness.id && invariants.violation === undefined) this.isOver = true
+    const isHeardByWitness = message.to === witness.id && knowsMore(rollback)
+    if (!isHeardByWitness && invariants.violation === undefined) this.isOver = true
   }
 }
+
+/** What a leader has heard of its followers is forgotten with its process, and with its term. */
+const knowsMore = ({ witness, term }: Rollback): boolean =>
+  witness.live && witness.role === 'leader' && witness.term === term
 
 const binds = (message: Message): boolean =>
   message.type === 'vote-request' ||
