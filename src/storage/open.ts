@@ -36,7 +36,7 @@ import { assertRecovered, putBack, SkippedError, type Wals } from './leveldb-rec
 import { hasOpen, isOpenTwice } from './open-files.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
-import { Damage, type Verified, verifyDatabase } from './verify.ts'
+import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
 
 export interface OpenOptions {
@@ -183,16 +183,21 @@ async function verified(
   identity: Identity,
   discardSuspectTail: boolean,
 ): Promise<{ mark: number | undefined; extent: Verified }> {
-  try {
-    const reached = lowerBound(dir)
-    return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
-  } catch (error) {
-    // Files that are being written to may look like anything.
-    if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
-    if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
-    throw unreadable(dir, error)
+  for (let look = 1; ; look++) {
+    try {
+      const reached = lowerBound(dir)
+      return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
+    } catch (error) {
+      // Files that are being written to may look like anything, also when whoever did so has ended since.
+      if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
+      if (look < LOOKS) continue
+      if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
+      throw unreadable(dir, error)
+    }
   }
 }
+
+const LOOKS = 2
 
 function lowerBound(dir: string): Reached {
   if (statSync(join(dir, WATERMARK_FILE), { throwIfNoEntry: false }) === undefined)
@@ -213,7 +218,7 @@ async function open(
     watermark = new Watermark(dir)
     db = await openDatabase(dir, limits)
     // Whoever had it open wrote to it between the two readings. Nothing may fail before it is known what LevelDB has skipped.
-    if (watermark.read().mark !== mark) throw inUse(dir)
+    if (watermark.read().mark !== mark || standsBeyond(dir, extent)) throw inUse(dir)
     assertRecovered(dir, extent.wals)
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
     // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.
@@ -234,6 +239,18 @@ async function open(
         `Look at the disk (space, permissions, limit of open files), then start the node again.`,
       { cause },
     )
+  }
+}
+
+/**
+ * Whether LevelDB, which begins a MANIFEST with each start, has found more than there was: who wrote it was killed before it noted that in the side
+ * file. Put back, WALs that it had recovered would end before MANIFEST stands, and be refused for good.
+ */
+function standsBeyond(dir: string, { sequence }: Verified): boolean {
+  try {
+    return manifestSequence(dir) > sequence
+  } catch {
+    return false
   }
 }
 

@@ -120,6 +120,10 @@ function readManifest(dir: string, name: string): Position {
   return { oldestLog: logNumber, prevLog: prevLogNumber, lastSequence, manifest }
 }
 
+/** Where MANIFEST stands. */
+export const manifestSequence = (dir: string): number =>
+  readManifest(dir, readCurrent(dir, readdirSync(dir))).lastSequence
+
 /** LevelDB adds to MANIFEST until the next start, some hundred bytes for each MiB written: after months it may be larger than what Node reads at once. */
 function inPieces<T>(path: string, read: (file: LogFile) => T): T {
   const file = openSync(path, 'r')

@@ -1,6 +1,7 @@
 // A new replica is not lost with its directory: the names that lead to it are durable, whoever made them, and of several that format it at the
 // same time none destroys what another one has made.
 
+import { execFileSync } from 'node:child_process'
 import {
   closeSync,
   existsSync,
@@ -13,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { formatStorage, openStorage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './replicas.ts'
@@ -125,6 +126,24 @@ test('a process that may not read the list of locks opens a directory all the sa
   const dir = join(home, 'a', 'b', 'n1')
   const storage = await openStorage(dir)
   await expect(openStorage(dir)).rejects.toMatchObject({ name: 'StorageInUseError' })
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
+})
+
+test('what was gone because another process had it open is looked at once more when that has ended', async () => {
+  const { home } = await formatted(3)
+  const dir = join(home, 'a', 'b', 'n1')
+  const opened = await openStorage(dir)
+  await new Promise<void>((resolve) => opened.close(() => resolve()))
+  const [table = ''] = readdirSync(dir).filter((name) => name.endsWith('.ldb'))
+  const script = `
+    import(process.argv[1])
+      .then(({ openStorage }) => openStorage(process.argv[2]))
+      .then((storage) => storage.compact(() => storage.close(() => process.exit())))`
+  const args = ['-e', script, resolve('src/storage/index.ts'), dir]
+  disk.other = { name: table, act: () => execFileSync(process.execPath, args) }
+  const storage = await openStorage(dir)
+  expect(storage.boot).toBe(opened.boot + 2)
+  expect(readdirSync(dir)).not.toContain(table)
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { openStorage, type Storage } from '../../src/storage/index.ts'
 import { readLogFile } from '../../src/storage/leveldb-log.ts'
-import { crashImage, filesOf, outcomeOf } from './damage.ts'
+import { copyTo, crashImage, type Files, filesOf, outcomeOf } from './damage.ts'
 import { logFile } from './leveldb-files.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { closed, must } from './samples.ts'
@@ -153,6 +153,34 @@ test('nobody else opens the directory while it is put back: what is acknowledged
   expect(await other).toMatchObject({ name: 'StorageInUseError' })
   await expectWhole()
 })
+
+/** What another start leaves that is killed as soon as it has written. */
+async function leftByStart(): Promise<Files> {
+  const copy = await temporaryDirectory()
+  copyTo(copy, dir)
+  const storage = await openStorage(copy)
+  const files = filesOf(copy)
+  await closed(storage)
+  rmSync(copy, { recursive: true })
+  return files
+}
+
+test.each([
+  ['started, and had recovered it', leftByStart, BATCHES],
+  ['ran', () => crashImage(BATCHES + 1, { restartEvery: BATCHES + 2 }), BATCHES + 1],
+])(
+  'a process that %s, and was killed before it noted its last write, leaves what the next start opens',
+  async (_, leave, batches) => {
+    const left = await leave()
+    const before = new Set(readdirSync(dir))
+    const meddled = await startWhile(() => {
+      for (const name of before) if (!left.has(name)) rmSync(join(dir, name))
+      for (const [name, content] of left) if (name !== 'WATERMARK') writeFileSync(join(dir, name), content)
+    })
+    expect(meddled).toMatchObject({ name: 'StorageInUseError' })
+    expect(await outcomeOf(dir)).toEqual({ kind: 'opened', content: await contentAfter(batches) })
+  },
+)
 
 test('that it cannot be put back is said', async () => {
   const standInTheWay = (): void => {

@@ -889,6 +889,28 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit('src/storage/level-engine.ts', '!this.#isClosed && isRoom()', '!this.#isClosed')],
   },
   {
+    id: 'M673',
+    title: 'what looks damaged once is damaged',
+    why: 'Whoever had it open may have ended just then: its owner is told to begin anew. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [edit('src/storage/open.ts', 'const LOOKS = 2', 'const LOOKS = 1')],
+  },
+  {
+    id: 'M674',
+    title: 'WALs that another start had recovered are put back behind what that has written',
+    why: 'It was killed before it noted its first write: no later start opens the directory. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/leveldb-recovery.test.ts'],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        'watermark.read().mark !== mark || standsBeyond(dir, extent)',
+        'watermark.read().mark !== mark',
+      ),
+    ],
+  },
+  {
     id: 'M667',
     title: 'the scrub takes a scan that was ended for damage',
     why: 'The node ends itself since its disk is nearly full. Our own.',
