@@ -124,7 +124,11 @@ export async function isLocked(dir: string): Promise<boolean> {
   }
 }
 
-export const isLockHeld = (error: unknown): boolean => hasCode(causeOf(error), LOCK_HELD)
+/** LevelDB says the same of a file system that has no locks, as NFS without its lock daemon: there it is nobody else's. */
+export const isLockHeld = (error: unknown): boolean =>
+  hasCode(causeOf(error), LOCK_HELD) && !NO_LOCKS.test(causeOf(error).message)
+
+const NO_LOCKS = /: (No locks available|Operation not supported|Function not implemented)$/
 
 function newDatabase(dir: string): Database {
   const db = new Level<Uint8Array, Uint8Array>(dir, { keyEncoding: 'view', valueEncoding: 'view' })

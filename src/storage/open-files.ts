@@ -12,6 +12,11 @@ export function isOpenInProcess(file: Stats): boolean {
   }
 }
 
+/** Whether this process has it open more than once, whichever of its threads. False where the system does not tell. */
+export function isOpenTwiceInProcess(file: Stats): boolean {
+  return descriptorsOf('self', file).length > 1
+}
+
 /**
  * Whether this process holds a lock on it, whichever of its threads took it. That it has it open does not say so: LevelDB's files are inherited by
  * every process that is started while they are open, and locks are not. False where the system does not tell.

@@ -33,7 +33,7 @@ import {
   openDatabase,
 } from './level-engine.ts'
 import { assertRecovered, putBack, SkippedError, type Wals } from './leveldb-recovery.ts'
-import { hasOpen, isOpenTwice } from './open-files.ts'
+import { hasOpen, isOpenTwice, isOpenTwiceInProcess } from './open-files.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'
@@ -216,6 +216,8 @@ async function open(
   let db: Database | undefined
   try {
     watermark = new Watermark(dir)
+    // Of threads that find no lock at the same instant at most one goes on: LevelDB would refuse the other, and give up the lock of the process.
+    if (isOpenTwiceInProcess(statSync(join(dir, WATERMARK_FILE)))) throw inUse(dir)
     db = await openDatabase(dir, limits)
     // Whoever had it open wrote to it between the two readings. Nothing may fail before it is known what LevelDB has skipped.
     if (watermark.read().mark !== mark || standsBeyond(dir, extent)) throw inUse(dir)

@@ -219,3 +219,20 @@ test('without a LOG of its own nobody knows what LevelDB has read', async () => 
   for (const file of files) rmSync(file, { recursive: true })
   await expectWhole()
 })
+
+test.each([
+  ['Resource temporarily unavailable', 'StorageInUseError'],
+  ['already held by process', 'StorageInUseError'],
+  ['No locks available', 'StorageRefusedError'],
+  ['Operation not supported', 'StorageRefusedError'],
+  ['Function not implemented', 'StorageRefusedError'],
+])('LevelDB cannot lock the directory: %s', async (reason, name) => {
+  const cause = Object.assign(new Error(`IO error: lock ${dir}/LOCK: ${reason}`), { code: 'LEVEL_LOCKED' })
+  const refused = await startWhile(() => {
+    throw new Error('Database failed to open', { cause })
+  })
+  expect(refused).toMatchObject({ name })
+  if (name === 'StorageRefusedError')
+    expect(refused).toMatchObject({ message: expect.stringContaining(reason) })
+  await expectWhole()
+})

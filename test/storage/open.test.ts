@@ -3,8 +3,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -221,6 +223,15 @@ describe('opening', () => {
     expect(said).toBe('StorageInUseError')
     expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
     await closed(storage)
+  })
+
+  test('while another thread of the process is about to is refused', async () => {
+    // Each opens it before LevelDB, whose lock nobody has yet.
+    const other = openSync(join(dir, 'WATERMARK'), 'r+')
+    expect(await open()).toMatchObject({ name: 'StorageInUseError' })
+    closeSync(other)
+    expect(await open()).toBe('opened')
+    expect(openFilesIn(dir)).toEqual([])
   })
 
   test('in a process that inherited the open files of the one before is not refused once that is done', async () => {

@@ -911,6 +911,22 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M676',
+    title: 'threads of one process that start on a directory at the same instant all ask LevelDB',
+    why: 'It refuses all but one, and gives up the lock of the process: another one opens the directory beside it. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/open.test.ts'],
+    edits: [edit('src/storage/open.ts', 'if (isOpenTwiceInProcess(', 'if (!isOpenTwiceInProcess && (')],
+  },
+  {
+    id: 'M677',
+    title: 'a directory on a file system without locks is in use by another node',
+    why: 'LevelDB gives both errors the same code: somebody looks for a node that there is not. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/leveldb-recovery.test.ts'],
+    edits: [edit('src/storage/level-engine.ts', ' && !NO_LOCKS.test(causeOf(error).message)', '')],
+  },
+  {
     id: 'M667',
     title: 'the scrub takes a scan that was ended for damage',
     why: 'The node ends itself since its disk is nearly full. Our own.',
