@@ -1544,8 +1544,8 @@ export class Raft {
         const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuseProposal(seq, { reason: 'overloaded', detail })
       } else if (this.#room === 'none') {
-        // It could not write the entry, so it would never learn what became of the proposal.
-        this.#refuseProposal(seq, { reason: 'storage-full', detail: 'the disk of this node is nearly full' })
+        // It could not write the entry, so it would never learn what became of the proposal. Another node may take it, so this is not `storage-full`.
+        this.#refuseProposal(seq, { reason: 'overloaded', detail: 'the disk of this node is nearly full' })
       } else if (!this.#outcomes.mayForward(seq, this.#term)) {
         // The leader of this term has heard of this seq, and hears of none twice.
         this.#refuseProposal(seq, { reason: 'not-leader' })

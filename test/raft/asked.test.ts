@@ -83,7 +83,7 @@ describe('a proposal that is to be forwarded', () => {
     bench.step({ kind: 'disk-room', room: 'none' })
     propose(bench, 1)
     const detail = 'the disk of this node is nearly full'
-    expect(refusals(bench)).toEqual([[1, { reason: 'storage-full', detail }]])
+    expect(refusals(bench)).toEqual([[1, { reason: 'overloaded', detail }]])
     bench.step({ kind: 'disk-room', room: 'low' })
     propose(bench, 2)
     expect(refusals(bench)).toEqual([])

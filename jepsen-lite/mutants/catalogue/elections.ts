@@ -338,6 +338,20 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [edit('src/server/driver.ts', 'if (mayElect || late', 'if (late')],
   },
   {
+    id: 'M643',
+    title: 'a follower whose disk has no room answers as if the cluster had none',
+    why: 'Its clients take that for good: every third change fails, although any other node would take it. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [
+      edit(
+        RAFT,
+        "{ reason: 'overloaded', detail: 'the disk of this node is nearly full' }",
+        "{ reason: 'storage-full', detail: 'the disk of this node is nearly full' }",
+      ),
+    ],
+  },
+  {
     id: 'M81',
     title: 'leadership is handed to a replica that lacks entries',
     why: 'It cannot win, and the cluster is without a leader for an election time-out.',
