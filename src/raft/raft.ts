@@ -499,7 +499,9 @@ export class Raft {
   }
 
   #send(message: Message): void {
-    this.#messages.push(message)
+    // A commit index or a probe is meant for what its replica once had; a process that has lost that is told so instead.
+    if (message.type !== 'lost-state' && this.#lostState.has(message.to)) this.#tellLostState(message.to)
+    else this.#messages.push(message)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1054,7 +1056,7 @@ export class Raft {
 
   /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
   #replicate(follower: Progress, force: boolean): void {
-    if (follower.state === 'snapshot' || follower.probing) return
+    if (follower.state === 'snapshot' || follower.probing || this.#lostState.has(follower.id)) return
     // Its answers say when there is more for it. What it lacks is on our disk, and would be read in vain for each change.
     if (follower.room === 'none' && !force) return
     const { last } = this.#log

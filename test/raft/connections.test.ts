@@ -130,3 +130,25 @@ test('who has granted a pre-vote because its leader is gone waits a time that is
   const { failoverDelayMaxMs } = TIMING
   expect(waits).toEqual([1.2 * failoverDelayMaxMs, 1.8 * failoverDelayMaxMs])
 })
+
+test('a leader says nothing else to a process that has lost durable state: it would take its forgotten log for the one that was acknowledged', () => {
+  const bench = new Bench({ terms: [1], limits: { tailBytesMax: 0 } })
+  const propose = (seq: number) =>
+    bench.step({ kind: 'propose', proposals: [{ seq, frame: textFrame(id(1), 1, seq, 'x') }] })
+  bench.lead()
+  bench.step(connected(3, 1, bench.raft.term))
+  bench.acknowledge()
+  propose(1)
+  bench.acknowledge([2])
+  bench.node.flush()
+  bench.node.compact(bench.raft.lastIndex)
+  bench.step({ kind: 'disconnected', peer: id(3) })
+  bench.take()
+  bench.step(connected(3, 2, 1))
+  propose(2)
+  bench.settle()
+  bench.pass(TIMING.heartbeatMs)
+  const said = bench.take().filter(({ to }) => to === id(3))
+  expect([...new Set(said.map(({ type }) => type))]).toEqual(['lost-state'])
+  expect(bench.takeSnapshots()).toEqual([])
+})

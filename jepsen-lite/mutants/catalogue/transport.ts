@@ -96,6 +96,22 @@ export const TRANSPORT: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M710',
+    title: 'a process that has lost durable state is sent what its replica was sent',
+    why: 'With the commit index of a heartbeat it applies what its forgotten log holds there, before it is told to stop.',
+    layers: UNIT,
+    tests: CONNECTIONS_TESTS,
+    edits: [edit(RAFT, "message.type !== 'lost-state' && this.#lostState.has(message.to)", 'false')],
+  },
+  {
+    id: 'M711',
+    title: 'a process that has lost durable state is offered a snapshot',
+    why: 'It installs it and begins anew, as if it had never promised anything.',
+    layers: UNIT,
+    tests: CONNECTIONS_TESTS,
+    edits: [edit(RAFT, ' || this.#lostState.has(follower.id)) return', ') return')],
+  },
+  {
     id: 'M405',
     title: 'chunks that were on their way when a connection broke count on the next one',
     why: 'The transfer waits for acknowledgements that never come, until it is given up.',
