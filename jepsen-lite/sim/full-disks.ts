@@ -1,10 +1,12 @@
 // Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads, and leaders do not take turns: an operator who finds his disks full starts
-// nodes again. So here the leader dies while the disks are full. Its successor commits an entry of its own term before it serves a read.
+// nodes again. So here the leader dies while the disks are full, or all nodes, of which one has a change that the others have no room for. Its successor commits an entry of its own term before it serves a read.
 
+import type { Request } from '../../src/kv/index.ts'
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import type { ReadOptions } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'
+import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
 import { bits, DRAW } from './random.ts'
 import { Violation } from './violation.ts'
@@ -32,7 +34,7 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const { time, config, seed, tally, invariants } = cluster
   const configuration = cluster.leader?.driver?.configuration
   if (configuration === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
-  // A change that only some have written keeps those from committing, and from reading, who cannot write it.
+  // A change that only some have written keeps those from reading who cannot write it.
   const isQuiet = (): boolean => {
     const last = cluster.leader?.driver?.status().raft.lastIndex
     return core.every(({ process }) => process?.driver !== undefined && isQuietAt(process.driver, last))
@@ -41,18 +43,36 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   if (!isQuiet() || invariants.violation !== undefined) return
   const roomy = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
   const full = core.filter((machine) => machine !== roomy)
-  for (const machine of cluster.machines)
-    machine.space.fixed = full.includes(machine) ? FREE_BYTES : Number.POSITIVE_INFINITY
-  const haveNoticed = (): boolean =>
-    full.every(({ process }) => process?.driver?.status().raft.room === 'none')
-  cluster.runUntil(time.now + NOTICED_MS, haveNoticed)
+  const fill = (machines: readonly Machine[]): void => {
+    for (const { space } of machines) space.fixed = FREE_BYTES
+    const haveNoticed = (): boolean =>
+      machines.every(({ process }) => process?.driver?.status().raft.room === 'none')
+    cluster.runUntil(time.now + NOTICED_MS, haveNoticed)
+  }
+  for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
+  const { leader: last } = cluster
+  const voters = core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id))
+  const canDoWithout = 2 * (voters.length - 1) > configuration.voters.length
+  const differ = last?.serving !== undefined && canDoWithout
+  if (differ) {
+    // The last one may not have told its leader yet, which then has a change that the others do not take.
+    fill(full.filter((machine) => machine !== last.machine))
+    // Changes nothing, so that no history needs to know of it.
+    const command = { kind: 'delete', key: bytes('full'), condition: undefined, prev: false } as const
+    const request: Request = { command, idempotency: undefined, principal: 'full' }
+    invariants.asked(request)
+    last.serving.propose(request, 1, () => {})
+  }
+  fill(full)
   // One with room may have taken over by now. Outside the core nobody is started again.
   const { leader } = cluster
   if (leader === undefined || !core.includes(leader.machine)) {
     for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
     return
   }
-  cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
+  // Who is back as late as that finds a successor: only where all begin anew the one with more in its log may be elected.
+  for (const machine of differ ? core : [leader.machine])
+    cluster.kill(machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
   // Who was down is back, and one with room has taken over.
   cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + config.leaseMs)
   const { maxTerm } = invariants
@@ -68,8 +88,8 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     if (time.now < nextLook) return unread.size === 0
     nextLook = time.now + LOOK_MS
     for (const machine of unread) {
-      // It has no room for one.
-      if (needsSnapshot(cluster, machine)) unread.delete(machine)
+      // It has no room for it.
+      if (lacksCommitted(cluster, machine)) unread.delete(machine)
       const serving = machine.process?.serving
       if (serving === undefined || waiting.has(machine)) continue
       waiting.add(machine)
@@ -102,10 +122,10 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   )
 }
 
-function needsSnapshot({ leader }: Cluster, { process }: Machine): boolean {
+function lacksCommitted({ leader }: Cluster, { process }: Machine): boolean {
   const log = leader?.driver?.status().raft
   const own = process?.driver?.status().raft
-  return log !== undefined && own !== undefined && own.lastIndex + 1 < log.firstIndex
+  return log !== undefined && own?.room === 'none' && own.lastIndex < log.commit
 }
 
 function isQuietAt(driver: Driver, last: LogIndex | undefined): boolean {

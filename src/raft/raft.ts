@@ -535,6 +535,12 @@ export class Raft {
       this.#becomeFollower(this.#term, undefined, `no quorum for ${Math.round(this.#now - heard)} ms`)
       return
     }
+    if (this.#now - lead.electedAt >= electionMaxMs && this.#waitsForRoom(lead)) {
+      this.#becomeFollower(this.#term, undefined, 'too few others have room for what its log holds')
+      // Another one first.
+      this.#armElection(electionMaxMs)
+      return
+    }
     for (const follower of lead.followers) {
       if (follower.state === 'snapshot' && this.#now - follower.snapshotSince >= SNAPSHOT_REPORT_MS_MAX) {
         follower.abandonSnapshot()
@@ -562,15 +568,36 @@ export class Raft {
     else this.#becomeFollower(this.#term, undefined, 'own disk stalls and nobody can take over')
   }
 
-  /** A leader whose disk is nearly full refuses what others could still take: one that has room should lead. */
+  /**
+   * Whether changes that nobody has committed lie before the entry that this leader's term begins with, and for want of room too few others can write
+   * them, while the others could elect one whose log ends before them: nothing would be read until there is room.
+   */
+  #waitsForRoom(lead: Leadership): boolean {
+    if (this.#committedInTerm(lead)) return false
+    const isMajority = (counts: (follower: Progress) => boolean, self: boolean): boolean =>
+      quorumValue(this.#configuration, (id) => {
+        const follower = lead.progress.get(id)
+        return Number(follower === undefined ? self && id === this.id : counts(follower))
+      }) === 1
+    const activeSince = this.#now - this.#timing.electionMaxMs
+    const holdsCommitted = ({ heardAt, match }: Progress): boolean =>
+      heardAt > activeSince && match >= this.#log.commit
+    return (
+      !isMajority(({ room, match }) => room !== 'none' || match + 1 >= lead.firstIndex, true) &&
+      isMajority(holdsCommitted, false)
+    )
+  }
+
+  /** A leader whose disk is nearly full refuses what others could still take: one that has more room should lead. */
   #handOverForRoom(lead: Leadership): boolean {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
     if (this.#now < lead.noHandOverUntil) return false
     // One that is far behind would not be there in time, and nothing is let in meanwhile. Those whose room is not known yet may all be as short of it,
     // and hand over as well: leaders would take turns for ever.
     const { commit } = this.#log
+    const own = ROOMS.indexOf(this.#room)
     const canTakeOver = ({ room, hasToldRoom, match }: Progress): boolean =>
-      hasToldRoom && room === 'enough' && match >= commit
+      hasToldRoom && ROOMS.indexOf(room) > own && match >= commit
     const target = this.#bestSuccessor(lead, canTakeOver)
     if (target === undefined) return false
     this.#beginTransfer(lead, target)
@@ -581,14 +608,23 @@ export class Raft {
   #whyNoRoom(lead: Leadership, kind: number): Refusal | undefined {
     const isRoomy = ({ room }: { readonly room: DiskRoom }): boolean => room === 'enough'
     if (this.#room === 'enough' && lead.followers.every(isRoomy)) return undefined
-    const others = quorumValue(this.#configuration, (id) =>
-      ROOMS.indexOf(lead.progress.get(id)?.room ?? 'enough'),
-    )
+    // Who is silent writes nothing, whatever it has said before. Entries of the core may not need it: they are taken without room, too.
+    const ofCore = kind < ENTRY_KINDS_OF_CORE
+    const silentSince = this.#now - this.#timing.electionMaxMs
+    const others = quorumValue(this.#configuration, (id) => {
+      const follower = lead.progress.get(id)
+      if (follower === undefined) return ROOMS.indexOf('enough')
+      const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
+      return isSilent && !ofCore ? ROOMS.indexOf('none') : ROOMS.indexOf(follower.room)
+    })
     const own = ROOMS.indexOf(this.#room)
-    const needed = ROOMS.indexOf(kind < ENTRY_KINDS_OF_CORE || this.#makesRoom(kind) ? 'low' : 'enough')
+    const needed = ROOMS.indexOf(ofCore || this.#makesRoom(kind) ? 'low' : 'enough')
     if (Math.min(own, others) >= needed) return undefined
-    const where = own < needed ? 'the disk of the leader is' : 'the disks of too many nodes are'
-    return { reason: 'storage-full', detail: `${where} nearly full` }
+    const where =
+      own < needed
+        ? 'the disk of the leader is nearly full'
+        : 'the disks of too many nodes are nearly full, or out of reach'
+    return { reason: 'storage-full', detail: where }
   }
 
   /**

@@ -386,7 +386,7 @@ export type Refusal =
   | { readonly reason: 'overloaded'; readonly detail: string }
   | { readonly reason: 'transferring' }
   | { readonly reason: 'too-large'; readonly detail: string }
-  /** The leader's own disk, or those of so many that no majority is left, are nearly full. */
+  /** The leader's own disk, or those of so many that no majority is left that answers, are nearly full. */
   | { readonly reason: 'storage-full'; readonly detail: string }
   /** A membership change must wait for a moment, as for another one to end: trying again is all that is needed. */
   | { readonly reason: 'membership-pending'; readonly detail: string }

@@ -215,6 +215,9 @@ export class Driver implements NodeApi, NetworkEvents {
       get hasLeader() {
         return raft.leader !== undefined
       },
+      get endsAt() {
+        return raft.room === 'none' ? raft.lastIndex : undefined
+      },
       stalenessMs: (now) => raft.stalenessMs(now),
     })
   }

@@ -34,6 +34,8 @@ export interface ReadState {
   readonly revision: Revision
   readonly appliedIndex: LogIndex
   readonly hasLeader: boolean
+  /** Where the log ends for want of room on the disk; undefined while there is some. */
+  readonly endsAt: LogIndex | undefined
   stalenessMs(now: MonotonicMs): number | undefined
 }
 
@@ -186,6 +188,16 @@ export class Reads {
       if (!isApplied) this.#awaitIndex(waiter, outcome.index)
     }
     if (isApplied) this.#grantAll(open)
+    else if (this.#state.endsAt !== undefined) this.#giveUpSoon(open)
+  }
+
+  /** What they wait for may not come until there is room: others can serve them. But what a leader begins its term with comes. */
+  #giveUpSoon(waiters: readonly Waiter[]): void {
+    this.#clock.after(this.#limits.readAskAgainMs, () => {
+      const { endsAt } = this.#state
+      if (endsAt === undefined) return
+      for (const waiter of waiters) if (waiter.open && (waiter.index ?? 0) > endsAt) this.#expire(waiter)
+    })
   }
 
   #forget(question: Question): void {

@@ -1,6 +1,7 @@
 // A disk that is nearly full: what a leader takes on, whom it hands over to, and what a follower writes.
 
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
 import { asIndex, asTerm, type DiskRoom } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming } from './harness/bench.ts'
 import { TestLog } from './harness/disk.ts'
@@ -33,12 +34,12 @@ const answer = (bench: Bench, from: number, room: DiskRoom): Incoming => ({
 let seq = 0
 
 /** What becomes of a proposal of this kind at once. */
-function propose(bench: Bench, kind: number): string {
+function propose(bench: Bench, kind: number, body: Uint8Array = new Uint8Array(8)): string {
   const number = ++seq
   const last = bench.raft.lastIndex
   bench.step({
     kind: 'propose',
-    proposals: [{ seq: number, frame: sealed(kind, id(1), 1, number, new Uint8Array(8)) }],
+    proposals: [{ seq: number, frame: sealed(kind, id(1), 1, number, body) }],
   })
   const [outcome] = bench.outputs.at(-1)?.outcomes ?? []
   if (outcome?.outcome === 'refused') return outcome.refusal.reason
@@ -55,6 +56,7 @@ test('a leader whose disk is low takes what makes room and refuses the rest; wit
     return [propose(bench, GROWS), propose(bench, SHRINKS)]
   }
   expect(seen('low')).toEqual(['storage-full', 'appended'])
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'none'))
   expect(seen('none')).toEqual(['storage-full', 'storage-full'])
   for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
   expect(seen('enough')).toEqual(['appended', 'appended'])
@@ -95,6 +97,114 @@ test('a new leader hands over only to who has told it of room: where no disk has
   for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
   bench.pass(TIMING.heartbeatMs)
   expect(bench.takeOf('timeout-now')).toEqual([])
+})
+
+test('without any room it hands over also to whoever has little: there deletes are taken', () => {
+  const bench = leader()
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
+  setRoom(bench, 'none')
+  expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(2)])
+})
+
+test('a leader counts on nobody who is silent: where another has no room nothing would be committed', () => {
+  const bench = leader()
+  const pass = (room: DiskRoom): void => {
+    for (let passed = 0; passed < TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
+      bench.pass(TIMING.heartbeatMs)
+      bench.receive(answer(bench, 2, room))
+    }
+  }
+  bench.receive(answer(bench, 2, 'low'))
+  expect(propose(bench, GROWS)).toBe('appended')
+  bench.settle()
+  pass('low')
+  expect([propose(bench, GROWS), propose(bench, SHRINKS)]).toEqual(['storage-full', 'appended'])
+  bench.receive(answer(bench, 2, 'none'))
+  expect(propose(bench, SHRINKS)).toBe('storage-full')
+  // That one may still be able to write it, and it may take the silent one out of the cluster.
+  expect(propose(bench, ENTRY_LEASES, encodeLeases({ on: false, durationMs: 0 }))).toBe('appended')
+  bench.receive(answer(bench, 3, 'enough'))
+  expect(propose(bench, GROWS)).toBe('appended')
+})
+
+test('of who has just been elected nobody is silent yet', () => {
+  const bench = new Bench()
+  bench.lead()
+  bench.receive(answer(bench, 2, 'low'))
+  expect(propose(bench, GROWS)).toBe('appended')
+})
+
+describe('before its first entry lies a change that nobody has committed', () => {
+  const { heartbeatMs, electionMaxMs } = TIMING
+  const why = 'too few others have room for what its log holds'
+
+  /** It leads for an election time-out. Whoever answers has so much of its log. */
+  function lead(
+    voters: number,
+    rooms: readonly (readonly [from: number, room: DiskRoom, match: number])[],
+  ): Bench {
+    const bench = new Bench({ voters, terms: [1, 1, 1], commit: 2 })
+    bench.lead()
+    for (const [from, , match] of rooms) bench.acknowledge([from], asIndex(match))
+    for (let passed = 0; passed < electionMaxMs; passed += heartbeatMs) {
+      bench.pass(heartbeatMs)
+      if (bench.role === 'leader') for (const [from, room] of rooms) bench.receive(answer(bench, from, room))
+    }
+    return bench
+  }
+
+  test('for which too few others have room: one without it should lead, or nothing is read', () => {
+    const bench = lead(3, [
+      [2, 'none', 2],
+      [3, 'none', 2],
+    ])
+    const change = bench.outputs.findLast(({ roleChange }) => roleChange !== undefined)?.roleChange
+    expect(change).toMatchObject({ role: 'follower', why })
+    expect(bench.raft.deadline() - bench.nowMs).toBeGreaterThanOrEqual(electionMaxMs)
+  })
+
+  test.each([
+    [
+      'one of two has room for it',
+      3,
+      [
+        [2, 'none', 2],
+        [3, 'low', 2],
+      ],
+    ],
+    [
+      'one of two holds it',
+      3,
+      [
+        [2, 'none', 3],
+        [3, 'none', 2],
+      ],
+    ],
+    ['nobody else could be elected without one that is silent', 3, [[2, 'none', 2]]],
+    [
+      'the others lack what is committed',
+      5,
+      [
+        [2, 'none', 2],
+        [3, 'none', 2],
+        [4, 'none', 1],
+        [5, 'none', 1],
+      ],
+    ],
+  ] as const)('as long as %s it leads on', (_, voters, rooms) => {
+    expect(lead(voters, rooms).role).toBe('leader')
+  })
+
+  test('once its first entry is committed it leads on, whatever happens to the disks', () => {
+    const bench = leader()
+    expect(propose(bench, GROWS)).toBe('appended')
+    bench.settle()
+    for (let passed = 0; passed < 2 * electionMaxMs; passed += heartbeatMs) {
+      bench.pass(heartbeatMs)
+      for (const from of [2, 3]) bench.receive(answer(bench, from, 'none'))
+    }
+    expect(bench.role).toBe('leader')
+  })
 })
 
 test('it hands over at once when the room ends, not only with the next heartbeat', () => {

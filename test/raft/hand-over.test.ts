@@ -98,7 +98,7 @@ describe('for want of room', () => {
   test('it is said whose disks are full; what the cluster needs to go on is taken', () => {
     const five = leader({ voters: 5 })
     for (const from of [3, 4, 5]) answer(five, from, 'low')
-    expect(propose(five, GROWS)).toBe('the disks of too many nodes are nearly full')
+    expect(propose(five, GROWS)).toBe('the disks of too many nodes are nearly full, or out of reach')
     expect(propose(five, ENTRY_LEASES, encodeLeases({ on: false, durationMs: 0 }))).toBe('appended')
     answer(five, 3, 'enough')
     expect(propose(five, GROWS)).toBe('appended')

@@ -77,6 +77,32 @@ test('with one full disk of three the cluster goes on, led by a node that has ro
   expect(leading.running.status().raft.lastIndex).toBeGreaterThan(lastIndex)
 })
 
+test('a read through a node whose full disk lacks what is committed is told so long before its time is over', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower } = cluster
+  follower.machine.space.fixed = NONE
+  cluster.advance(2 * diskLookMs)
+  settled(cluster, cluster.leading.put('k', 'v'))
+  const began = cluster.time.now
+  expect(settled(cluster, follower.read('k')).code).toBe('not_ready')
+  expect(cluster.time.now - began).toBeLessThan(500)
+})
+
+test('where one disk of three is full and another node is down changes are refused, not left without an outcome', () => {
+  const cluster = SimulatedCluster.formed(3)
+  settled(cluster, cluster.leading.put('k', 'v'))
+  const [full, down] = cluster.followers
+  if (full === undefined || down === undefined) throw new Error('no followers')
+  full.machine.space.fixed = NONE
+  down.crash()
+  cluster.advance(2 * diskLookMs)
+  for (const done of [cluster.leading.put('k', 'w'), cluster.leading.remove('k')])
+    expect(settled(cluster, done).code).toBe('storage_full')
+  expect(settled(cluster, full.read('k')).value).toBe('v')
+  down.start()
+  cluster.until(() => settled(cluster, cluster.leading.put('k', 'w')).code === 'ok')
+})
+
 test('with two full disks of three changes are refused everywhere, not left without an outcome, and reads go on', () => {
   const cluster = SimulatedCluster.formed(3)
   settled(cluster, cluster.leading.put('k', 'v'))
@@ -106,6 +132,25 @@ test.each([2, 3])('where %i of three disks are full reads go on, whoever leads b
     expect(settled(cluster, node.read('k')).value).toBe('v')
     expect(settled(cluster, node.put('k', 'w')).code).toBe(refusalOf(cluster, node))
   }
+})
+
+test('reads go on also where the one that leads next has a change that the others have no room for', () => {
+  const cluster = SimulatedCluster.formed(3)
+  settled(cluster, cluster.leading.put('k', 'v'))
+  const { leading, followers } = cluster
+  const [other] = followers
+  for (const { machine } of followers) machine.space.fixed = NONE
+  cluster.until(() => followers.every(({ driver }) => driver?.status().raft.room === 'none'))
+  // Their leader has not heard of it yet.
+  leading.put('k', 'w')
+  cluster.advance(2 * diskLookMs)
+  for (const node of [other, leading]) node?.crash()
+  leading.start()
+  cluster.until(() => cluster.leader !== undefined)
+  other?.start()
+  cluster.until(() => other?.driver?.leaderName !== undefined)
+  expect(settled(cluster, leading.read('k')).value).toBe('v')
+  for (const node of cluster.nodes) expect(settled(cluster, node.read('k')).value).toBe('v')
 })
 
 test('no snapshot is taken on without room for it', () => {

@@ -13,6 +13,7 @@ let state: {
   revision: ReturnType<typeof asRevision>
   appliedIndex: ReturnType<typeof asIndex>
   hasLeader: boolean
+  endsAt: ReturnType<typeof asIndex> | undefined
   staleness: number | undefined
 }
 let reads: Reads
@@ -20,7 +21,10 @@ let results: Result<ReadGrant>[]
 
 beforeEach(() => {
   clock = new VirtualClock()
-  state = { revision: asRevision(5), appliedIndex: asIndex(10), hasLeader: true, staleness: 40 }
+  state = {
+    ...{ revision: asRevision(5), appliedIndex: asIndex(10), hasLeader: true },
+    ...{ endsAt: undefined, staleness: 40 },
+  }
   results = []
   reads = new Reads(clock, driverLimits, {
     get revision() {
@@ -31,6 +35,9 @@ beforeEach(() => {
     },
     get hasLeader() {
       return state.hasLeader
+    },
+    get endsAt() {
+      return state.endsAt
     },
     stalenessMs: () => state.staleness,
   })
@@ -207,6 +214,36 @@ test('no callback runs before the call returns', () => {
   expect(results).toHaveLength(1)
 })
 
+test('on a node that writes nothing for want of room a read waits not long for an index: it may not come', () => {
+  const { readAskAgainMs } = driverLimits
+  const confirm = (index: number): void => {
+    add()
+    const [asked] = reads.take()
+    reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(index), lease: false })
+  }
+  state.endsAt = asIndex(10)
+  confirm(11)
+  confirm(12)
+  clock.advance(readAskAgainMs - 1)
+  // What a leader begins its term with is written.
+  state.endsAt = asIndex(11)
+  clock.advance(1)
+  expect(codes()).toEqual(['not_ready'])
+  // It is only not applied yet.
+  state.appliedIndex = asIndex(11)
+  reads.applied()
+  expect(codes()).toEqual(['not_ready', 'linearizable'])
+  expect(Object.values(reads.inspect())).toEqual(Object.values(reads.inspect()).map(() => 0))
+  // There is room again.
+  confirm(12)
+  state.endsAt = undefined
+  clock.advance(readAskAgainMs)
+  expect(codes()).toHaveLength(2)
+  state.appliedIndex = asIndex(12)
+  reads.applied()
+  expect(codes()).toEqual(['not_ready', 'linearizable', 'linearizable'])
+})
+
 test('waiting reads are bounded', () => {
   const few = new Reads(
     clock,
@@ -215,6 +252,7 @@ test('waiting reads are bounded', () => {
       revision: state.revision,
       appliedIndex: state.appliedIndex,
       hasLeader: true,
+      endsAt: undefined,
       stalenessMs: () => undefined,
     },
   )
