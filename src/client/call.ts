@@ -186,12 +186,13 @@ class Progress {
     return this.#context.endpoints.all.every((endpoint) => busy.has(endpoint)) || this.#context.mayHedge()
   }
 
-  /** Sooner than the deadline as long as no endpoint has accepted a connection. */
+  /** Sooner than the deadline as long as no endpoint has accepted a connection. What the lookup of a name takes is added. */
   get #endMs(): number {
     const { startedAt, unreachableAfterMs } = this.#call
-    const isReached =
-      this.#tries.reached || [...this.#underway.values()].some((exchange) => exchange.isConnected())
-    return isReached ? this.#deadline : Math.min(this.#deadline, startedAt + unreachableAfterMs)
+    const exchanges = [...this.#underway.values()]
+    if (this.#tries.reached || exchanges.some((exchange) => exchange.isConnected())) return this.#deadline
+    const lookupMs = Math.max(0, ...exchanges.map((exchange) => exchange.lookupMs()))
+    return Math.min(this.#deadline, startedAt + lookupMs + unreachableAfterMs)
   }
 
   get #leftMs(): number {

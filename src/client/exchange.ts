@@ -3,6 +3,7 @@
 // 'connect' on a new one. Without that, the request certainly was not seen by anybody.
 
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
+import type { LookupFunction } from 'node:net'
 import type { Endpoint } from './endpoints.ts'
 import { lookup } from './lookup.ts'
 import { afterLastLook } from './timer.ts'
@@ -39,6 +40,8 @@ export interface Exchange {
    * comes too slowly to be whole in time no longer counts.
    */
   readonly heardAt: () => number
+  /** How long the name of the host was looked up; Infinity while it is, 0 of an address. */
+  readonly lookupMs: () => number
   /** Cuts the connection; `result` is a failure then, unless it is there already. */
   readonly cancel: (reason?: string) => void
 }
@@ -69,13 +72,23 @@ export class Transport {
   ): Exchange {
     const startedAt = performance.now()
     let heardAt = startedAt
+    let lookupMs = 0
     let connected = false
     let accepted = false
     let timedOut = false
     const { method, path, headers, body } = outgoing
     const { host, port } = endpoint
     const timeout = this.#silenceMaxMs
-    const req = request({ agent: this.#agent, host, port, method, path, headers, timeout, lookup })
+    const timedLookup: LookupFunction = (name, how, done) => {
+      const askedAt = performance.now()
+      lookupMs = Number.POSITIVE_INFINITY
+      lookup(name, how, (...found) => {
+        lookupMs = performance.now() - askedAt
+        done(...found)
+      })
+    }
+    const where = { host, port, lookup: timedLookup }
+    const req = request({ agent: this.#agent, ...where, method, path, headers, timeout })
     this.#underway.add(req)
     const giveUp = (ms: number) => {
       timedOut = true
@@ -145,6 +158,7 @@ export class Transport {
       result,
       isConnected: () => connected,
       heardAt: () => heardAt,
+      lookupMs: () => lookupMs,
       cancel: (reason = 'given up') => req.destroy(new Error(reason)),
     }
   }

@@ -10,8 +10,8 @@ export interface ClientOptions {
   /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are ever asked. */
   readonly discover?: boolean | undefined
   /**
-   * Give up already when no endpoint has accepted a connection for this long. Default: the time-out of the call, so that a
-   * restart of the whole cluster is waited for.
+   * Give up already when no endpoint has accepted a connection for this long; what the lookup of a name takes is added. Default: the time-out of
+   * the call, so that a restart of the whole cluster is waited for.
    */
   readonly unreachableAfterMs?: number | undefined
   /**

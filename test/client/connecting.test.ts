@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type Call, type CallKind, perform } from '../../src/client/call.ts'
 import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
 import type { Exchanged } from '../../src/client/exchange.ts'
-import { clientOf, failure, fake } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -79,7 +79,13 @@ class Scene {
     if (this.fates[at] === 'answers') resolve(OK)
     if (this.fates[at] === 'refuses') fail('connection refused')
     this.onAsked(at)
-    return { result: promise, isConnected: () => connected, heardAt: () => 0, cancel: fail }
+    return {
+      result: promise,
+      isConnected: () => connected,
+      heardAt: () => 0,
+      lookupMs: () => 0,
+      cancel: fail,
+    }
   }
 }
 
@@ -167,6 +173,28 @@ test('a name whose lookup takes longer than a call is reached by a later one', a
     answers[0]?.()
     expect((await found)?.text()).toBe('1')
   }
+})
+
+// The command gives up soon when nobody is there, and makes a new client each time.
+test('a name whose lookup takes longer than nobody may be there is reached by the first call', async () => {
+  const node = await fake()
+  node.set('a', '1')
+  freezeTime()
+  const answers: (() => void)[] = []
+  type Found = (error: Error | null, addresses?: readonly dns.LookupAddress[]) => void
+  let answer = (done: Found) => done(null, [{ address: '127.0.0.1', family: 4 }])
+  const slow = (_host: string, _options: unknown, done: Found) => void answers.push(() => answer(done))
+  vi.spyOn(dns, 'lookup').mockImplementation(slow as unknown as typeof dns.lookup)
+  const limits = { timeoutMs: 20_000, unreachableAfterMs: 500 }
+  const found = clientOf([`slow3.example:${node.port}`], limits).get('a')
+  const none = failure(clientOf([`slow4.example:${node.port}`], limits).get('a'))
+  for (let ms = 0; ms < 5_000; ms += 250) await vi.advanceTimersByTimeAsync(250)
+  answers[0]?.()
+  expect((await found)?.text()).toBe('1')
+  answer = (done) => done(new Error('no such name'))
+  answers[1]?.()
+  expect(await none).toMatchObject({ code: 'unreachable', written: 'no' })
+  expect(answers.length).toBe(2)
 })
 
 test('one that keeps silent does not end the tries of one that refuses', async () => {

@@ -69,6 +69,7 @@ test('a write whose answer comes when it has been given up may have been applied
     }),
     isConnected: () => true,
     heardAt: () => 0,
+    lookupMs: () => 0,
     cancel: () => answer({ kind: 'answered', status: 200, headers: {}, body: Buffer.from('{}') }),
   })
   const put = perform(

@@ -33,7 +33,7 @@ async function lastTryBeforeEnd(
   const exchange = () => {
     tries.push(performance.now() - startedAt)
     const result = Promise.resolve(each)
-    return { result, isConnected: () => false, heardAt: () => 0, cancel: () => {} }
+    return { result, isConnected: () => false, heardAt: () => 0, lookupMs: () => 0, cancel: () => {} }
   }
   const context = {
     onAnswer: () => undefined,
@@ -105,7 +105,7 @@ test('a node that asked to be left alone is left alone that long, also when anot
       setTimeout(() => resolve({ ...unreachable, connected: true }), 1_100),
     )
     const result = isBusy ? Promise.resolve(overloaded) : cut
-    return { result, isConnected: () => true, heardAt: () => 0, cancel: () => {} }
+    return { result, isConnected: () => true, heardAt: () => 0, lookupMs: () => 0, cancel: () => {} }
   }
   const context = {
     onAnswer: () => undefined,

@@ -121,7 +121,7 @@ export class Scene {
     }
     const askedAt = performance.now()
     const heardAt = () => Math.min(performance.now(), askedAt + (fate.heardUntilMs ?? 0))
-    return { result: promise, isConnected, heardAt, cancel }
+    return { result: promise, isConnected, heardAt, lookupMs: () => 0, cancel }
   }
 }
 

@@ -238,8 +238,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CALL,
-        'return isReached ? this.#deadline : Math.min(',
-        'return this.#underway.size > 0 ? this.#deadline : Math.min(',
+        'exchanges.some((exchange) => exchange.isConnected())) return this.#deadline',
+        'exchanges.length > 0) return this.#deadline',
       ),
     ],
   },
@@ -679,7 +679,15 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'With a nameserver that does not answer the lookup takes as long as the call: no call ever connects.',
     layers: UNIT,
     tests: [CONNECTING],
-    edits: [edit('src/client/exchange.ts', 'headers, timeout, lookup })', 'headers, timeout })')],
+    edits: [edit('src/client/exchange.ts', 'host, port, lookup: timedLookup', 'host, port')],
+  },
+  {
+    id: 'M644',
+    title: 'nobody is there whose name is still being looked up',
+    why: 'The command gives up after half a second: with a first nameserver that is dead it never reaches a node, whatever --timeout says. Our own.',
+    layers: UNIT,
+    tests: ['test/client/connecting.test.ts'],
+    edits: [edit(CALL, 'startedAt + lookupMs + unreachableAfterMs', 'startedAt + unreachableAfterMs')],
   },
   {
     id: 'M489',
