@@ -58,6 +58,8 @@ const RETRY_MAX_MS = 1_000
 const PATIENCE_SHARE = 0.1
 const PATIENCE_MIN_MS = 250
 const PATIENCE_MAX_MS = 1_000
+/** What a large body takes over 3 Mbit/s is waited for as well, up to half of the time: several copies of it would take several times as long. */
+const SLOW_BYTES_PER_MS = 400
 /** Whether another one may be asked is looked at again after this. */
 const HEDGE_AGAIN_MS = 50
 /** The node is told to answer a little before we stop waiting, so that its reason arrives in time. */
@@ -215,13 +217,18 @@ class Progress {
       isPatient = false
       this.#wake()
     }
+    const { body, timeoutMs } = this.#call
+    let sendingMs = Math.min((body?.length ?? 0) / SLOW_BYTES_PER_MS, timeoutMs / 2) - this.#patienceMs
     let stopTimer = () => {}
     const bePatient = (ms: number, since: number) => {
       stopTimer = afterLastLook(ms, () => {
         const heardAt = exchange.heardAt()
         // Over a slow connection a large answer takes long: asked for twice it takes twice as long.
         if (heardAt > since) bePatient(heardAt + this.#patienceMs - performance.now(), heardAt)
-        else if (this.#mayAskAnother(exchange)) loseHope()
+        else if (sendingMs > 0 && exchange.isConnected()) {
+          bePatient(sendingMs, heardAt)
+          sendingMs = 0
+        } else if (this.#mayAskAnother(exchange)) loseHope()
         else {
           endpoint.failed(performance.now())
           bePatient(HEDGE_AGAIN_MS, heardAt)

@@ -720,6 +720,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit('src/client/hedges.ts', 'this.#copies >= Math.max(', 'this.#max < Math.min(')],
   },
   {
+    id: 'M645',
+    title: 'a large value is sent to a second node as soon as a small one',
+    why: 'Over a wire of 4 Mbit/s it is sent to three nodes at once, is never there in time, and no write has a known outcome. Our own.',
+    layers: UNIT,
+    tests: ['test/client/call.test.ts'],
+    edits: [edit(CALL, 'else if (sendingMs > 0 &&', 'else if (sendingMs < 0 && ms < 0 &&')],
+  },
+  {
     id: 'M494',
     title: 'copies that have ended count for ever',
     why: 'After a while no call is asked of a second node: one that hangs costs all calls their time-out.',
