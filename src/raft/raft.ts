@@ -1852,6 +1852,9 @@ export class Raft {
     }
     for (const id of configuration.learners) {
       if (configuration.demoted.includes(id) || !this.#isCaughtUp(lead, id)) continue
+      // As a voter, one that is short of room could keep the others from making changes.
+      const { hasToldRoom, room } = lead.progress.get(id) ?? {}
+      if (!hasToldRoom || room !== 'enough') continue
       const promote: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id }] }
       if (whyNotChange(promote, this.#changeContext(lead)) === undefined) this.#appendChange(lead, promote)
       return

@@ -6,7 +6,7 @@ import { asIndex, asTerm, type DiskRoom } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming } from './harness/bench.ts'
 import { TestLog } from './harness/disk.ts'
 import { pastEntry, sealed, TEXT } from './harness/frames.ts'
-import { id } from './harness/members.ts'
+import { id, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 /** Of the harness's two kinds of commands the second makes room. */
@@ -205,6 +205,19 @@ describe('before its first entry lies a change that nobody has committed', () =>
     }
     expect(bench.role).toBe('leader')
   })
+})
+
+test('a learner that is short of room, or has not said that it is not, is not promoted: changes could not be made any more', () => {
+  const configuration = { ...votersUpTo(2), voters: [id(1)], learners: [id(2)] }
+  const bench = new Bench({ base: 5, term: 1, configuration })
+  bench.lead()
+  bench.acknowledge()
+  const seen = (['low', 'none', 'enough'] as const).map((room) => {
+    const { lastIndex } = bench.raft
+    bench.receive(answer(bench, 2, room))
+    return bench.raft.lastIndex - lastIndex
+  })
+  expect(seen).toEqual([0, 0, 1])
 })
 
 test('it hands over at once when the room ends, not only with the next heartbeat', () => {

@@ -454,6 +454,7 @@ describe('changes of members that a leader makes by itself', () => {
     }
     bench.node.apply()
     expect(bench.raft.configuration.members.map(({ name }) => name)).toContain('two')
+    answer(bench, 4)
     expect(bench.raft.lastIndex).toBe(lastIndex)
     for (const from of [2, 3]) accept(bench, from, lastIndex)
     expect(bench.raft.lastIndex).toBe(lastIndex + 1)

@@ -304,6 +304,14 @@ export const REST: readonly Mutant[] = [
     edits: [edit(RAFT, 'ROOMS.indexOf(room) > own', "room === 'enough'")],
   },
   {
+    id: 'M704',
+    title: 'a learner that is short of room is promoted',
+    why: 'Where one of two voters then has no room every change is refused that the one before took. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, "if (!hasToldRoom || room !== 'enough') continue", 'if (!hasToldRoom) continue')],
+  },
+  {
     id: 'M705',
     title: 'a read on a node without room waits until its time is over for what that does not write',
     why: 'Whoever asked could have been served by another node. Our own.',
