@@ -103,23 +103,30 @@ async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Dat
   }
 }
 
-/**
- * Whether somebody has the lock of that directory, also where the system does not tell: another container, say. Changes nothing in it: LevelDB asks
- * from a directory of its own, in which only LOCK is that one.
- */
+/** Whether somebody has the lock of that directory, also where the system does not tell: another container, say. */
 export async function isLocked(dir: string): Promise<boolean> {
-  const lock = resolve(dir, 'LOCK')
-  if (!existsSync(lock)) return false
+  return existsSync(join(dir, 'LOCK')) && !(await whileLocked(dir, () => {}))
+}
+
+/**
+ * Runs `act` while nobody else can have the lock of that directory; false: somebody has it. Changes nothing there: LevelDB takes it from a directory of
+ * its own, in which only LOCK is that one. Where there is no place for such a directory, or the file system has no locks, nobody can tell.
+ */
+export async function whileLocked(dir: string, act: () => void): Promise<boolean> {
   let from: string | undefined
+  let db: Database | undefined
   try {
-    from = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
-    symlinkSync(lock, join(from, 'LOCK'))
-    const db = await openDatabase(from, levelLimits)
-    await db.close()
-    return false
-  } catch (error) {
-    return isLockHeld(error)
+    try {
+      from = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
+      symlinkSync(resolve(dir, 'LOCK'), join(from, 'LOCK'))
+      db = await createDatabase(from, levelLimits)
+    } catch (error) {
+      if (isLockHeld(error)) return false
+    }
+    act()
+    return true
   } finally {
+    await db?.close()
     if (from !== undefined) rmSync(from, { recursive: true, force: true })
   }
 }

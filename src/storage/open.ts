@@ -31,6 +31,7 @@ import {
   type LevelLimits,
   levelLimits,
   openDatabase,
+  whileLocked,
 } from './level-engine.ts'
 import { assertRecovered, putBack, SkippedError, type Wals } from './leveldb-recovery.ts'
 import { hasOpen, isOpenTwice, isOpenTwiceInProcess } from './open-files.ts'
@@ -79,6 +80,8 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   } catch (error) {
     if (error instanceof StorageRefusedError || error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
+    // Whoever was quicker is done.
+    if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
     const cause = causeOf(error)
     throw new StorageRefusedError(
       `${dir} cannot be formatted: ${cause.message}. ` +
@@ -89,10 +92,13 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
 }
 
 function refuseUnlessFree(dir: string): void {
-  if (inspectDirectory(dir).kind !== 'empty') throw new StorageRefusedError(`${dir} holds a node already.`)
+  if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
   // Somebody formats it just now.
   if (isInUse(dir)) throw inUse(dir)
 }
+
+const holdsAlready = (dir: string): StorageRefusedError =>
+  new StorageRefusedError(`${dir} holds a node already.`)
 
 /**
  * Durable when it returns, as are the names of those above it. Those that were there may have been made a moment ago, by an attempt that was
@@ -120,15 +126,19 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   try {
     if (isLeft) {
       // Opened before it was looked at: of several that find what is left at most one goes on.
-      if (isOpenTwice(fstatSync(file)) || (await isLocked(dir))) throw inUse(dir)
-      // Whoever had it open before may be done.
-      refuseUnlessFree(dir)
-      deleteLeft(dir)
+      if (isOpenTwice(fstatSync(file)) || !(await whileLocked(dir, () => beginAnew(dir)))) throw inUse(dir)
     }
     await makeDatabase(dir, identity, initial)
   } finally {
     closeSync(file)
   }
+}
+
+/** Those of other containers are not seen, and have the lock until there is a node: what they have begun is not deleted under them. */
+function beginAnew(dir: string): void {
+  // Whoever had it open before may be done.
+  if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
+  deleteLeft(dir)
 }
 
 async function makeDatabase(dir: string, identity: Identity, initial: InitialState): Promise<void> {

@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   closeSync,
+  cpSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -16,7 +17,7 @@ import {
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { formatStorage, openStorage } from '../../src/storage/index.ts'
+import { formatStorage, isInUse, openStorage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { identity, initial } from './samples.ts'
 
@@ -27,6 +28,7 @@ const disk = vi.hoisted(() => ({
   forbidden: '',
   /** What somebody else does when the file of that name is opened, once. */
   other: { name: '', act: () => {} },
+  removing: (_path: string): void => {},
 }))
 
 vi.mock('node:fs', async (original) => {
@@ -53,7 +55,11 @@ vi.mock('node:fs', async (original) => {
     disk.synced.add(fs.readlinkSync(`/proc/self/fd/${file}`))
     fs.fsyncSync(file)
   }
-  return { ...fs, openSync, readFileSync, fsyncSync }
+  const rmSync: typeof fs.rmSync = (path, ...rest) => {
+    disk.removing(path.toString())
+    fs.rmSync(path, ...rest)
+  }
+  return { ...fs, openSync, readFileSync, fsyncSync, rmSync }
 })
 
 async function formatted(
@@ -234,4 +240,33 @@ test('what another attempt has begun is not deleted while that is at work, thoug
   closeSync(another)
   await formatStorage(home, identity, initial)
   expect(readdirSync(home)).not.toContain('FORMATTING')
+})
+
+test('what an interrupted attempt has left is deleted while nobody else can begin, from another container either', async () => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  for (const left of ['FORMATTING', 'CURRENT', 'MANIFEST-000001']) writeFileSync(join(home, left), '')
+  const locked: boolean[] = []
+  disk.removing = (path) => {
+    if (path.startsWith(join(home, 'CURRENT')) || path.startsWith(join(home, 'MANIFEST')))
+      locked.push(isInUse(home))
+  }
+  onTestFinished(() => {
+    disk.removing = () => {}
+  })
+  await formatStorage(home, identity, initial)
+  expect(locked).toEqual([true, true])
+  const storage = await openStorage(home)
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
+})
+
+test('whoever begins when another has just ended is told that there is a node', async () => {
+  const { home } = await formatted(3)
+  const path = join(home, 'n1')
+  mkdirSync(path)
+  disk.other = {
+    name: 'FORMATTING',
+    act: () => cpSync(join(home, 'a', 'b', 'n1'), path, { recursive: true }),
+  }
+  await expect(formatStorage(path, identity, initial)).rejects.toThrow(`${path} holds a node already.`)
 })

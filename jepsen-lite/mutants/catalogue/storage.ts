@@ -927,6 +927,20 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit('src/storage/level-engine.ts', ' && !NO_LOCKS.test(causeOf(error).message)', '')],
   },
   {
+    id: 'M678',
+    title: 'what an interrupted attempt to format has left is deleted without the lock',
+    why: 'One of another container has begun, which nobody sees: its files are deleted under it, and what comes of it is no node. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [
+      edit(
+        'src/storage/level-engine.ts',
+        '    act()\n    return true\n',
+        '    await db?.close()\n    act()\n    return true\n',
+      ),
+    ],
+  },
+  {
     id: 'M667',
     title: 'the scrub takes a scan that was ended for damage',
     why: 'The node ends itself since its disk is nearly full. Our own.',
