@@ -105,21 +105,26 @@ async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Dat
 
 /** Whether somebody has the lock of that directory, also where the system does not tell: another container, say. */
 export async function isLocked(dir: string): Promise<boolean> {
-  return existsSync(join(dir, 'LOCK')) && !(await whileLocked(dir, () => {}))
+  // Where there is no database LevelDB ends as soon as it has the lock.
+  return existsSync(join(dir, 'LOCK')) && !(await withLock(dir, openDatabase, () => {}))
 }
 
+/** Runs `act` while nobody else can have the lock of that directory; false: somebody has it. */
+export const whileLocked = (dir: string, act: () => void): Promise<boolean> =>
+  withLock(dir, createDatabase, act)
+
 /**
- * Runs `act` while nobody else can have the lock of that directory; false: somebody has it. Changes nothing there: LevelDB takes it from a directory of
- * its own, in which only LOCK is that one. Where there is no place for such a directory, or the file system has no locks, nobody can tell.
+ * Changes nothing there: LevelDB takes the lock from a directory of its own, in which only LOCK is that one. Where there is no place for such a
+ * directory, or the file system has no locks, nobody can tell.
  */
-export async function whileLocked(dir: string, act: () => void): Promise<boolean> {
+async function withLock(dir: string, open: typeof openDatabase, act: () => void): Promise<boolean> {
   let from: string | undefined
   let db: Database | undefined
   try {
     try {
       from = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
       symlinkSync(resolve(dir, 'LOCK'), join(from, 'LOCK'))
-      db = await createDatabase(from, levelLimits)
+      db = await open(from, levelLimits)
     } catch (error) {
       if (isLockHeld(error)) return false
     }

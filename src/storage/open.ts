@@ -193,21 +193,25 @@ async function verified(
   identity: Identity,
   discardSuspectTail: boolean,
 ): Promise<{ mark: number | undefined; extent: Verified }> {
-  for (let look = 1; ; look++) {
-    try {
-      const reached = lowerBound(dir)
-      return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
-    } catch (error) {
-      // Files that are being written to may look like anything, also when whoever did so has ended since.
-      if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
-      if (look < LOOKS) continue
-      if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
-      throw unreadable(dir, error)
-    }
+  const look = (): { mark: number | undefined; extent: Verified } => {
+    const reached = lowerBound(dir)
+    return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
+  }
+  try {
+    return look()
+  } catch {
+    // Files that are being written to may look like anything.
+    if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
+  }
+  // Whoever did so may have ended since.
+  try {
+    return look()
+  } catch (error) {
+    if (isInUse(dir)) throw inUse(dir)
+    if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
+    throw unreadable(dir, error)
   }
 }
-
-const LOOKS = 2
 
 function lowerBound(dir: string): Reached {
   if (statSync(join(dir, WATERMARK_FILE), { throwIfNoEntry: false }) === undefined)

@@ -894,7 +894,24 @@ export const STORAGE: readonly Mutant[] = [
     why: 'Whoever had it open may have ended just then: its owner is told to begin anew. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
-    edits: [edit('src/storage/open.ts', 'const LOOKS = 2', 'const LOOKS = 1')],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        `  } catch {
+    // Files that are being written to may look like anything.
+    if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
+  }
+  // Whoever did so may have ended since.
+  try {
+    return look()
+  } catch (error) {
+    if (isInUse(dir)) throw inUse(dir)
+`,
+        `  } catch (error) {
+    if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
+`,
+      ),
+    ],
   },
   {
     id: 'M674',
