@@ -194,9 +194,12 @@ export class Reads {
   /** What they wait for may not come until there is room: others can serve them. But what a leader begins its term with comes. */
   #giveUpSoon(waiters: readonly Waiter[]): void {
     this.#clock.after(this.#limits.readAskAgainMs, () => {
-      const { endsAt } = this.#state
+      const { endsAt, appliedIndex } = this.#state
       if (endsAt === undefined) return
-      for (const waiter of waiters) if (waiter.open && (waiter.index ?? 0) > endsAt) this.#expire(waiter)
+      for (const waiter of waiters) {
+        const comes = waiter.waitsFor === 'revision' ? appliedIndex < endsAt : (waiter.index ?? 0) <= endsAt
+        if (waiter.open && !comes) this.#expire(waiter)
+      }
     })
   }
 
@@ -268,6 +271,7 @@ export class Reads {
       waiter.waitsFor = 'revision'
       if (waiter.timer === undefined) this.#arm(waiter)
       this.#awaitingRevision.add(waiter)
+      if (this.#state.endsAt !== undefined) this.#giveUpSoon([waiter])
       return
     }
     const stalenessMs = consistency === 'stale' ? this.#state.stalenessMs(this.#clock.now()) : undefined

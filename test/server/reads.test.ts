@@ -244,6 +244,21 @@ test('on a node that writes nothing for want of room a read waits not long for a
   expect(codes()).toEqual(['not_ready', 'linearizable', 'linearizable'])
 })
 
+test('nor for a revision, once all that it holds is applied', () => {
+  const { readAskAgainMs } = driverLimits
+  state.endsAt = asIndex(11)
+  add({ consistency: 'stale', minRevision: asRevision(6) })
+  clock.advance(readAskAgainMs)
+  expect(codes()).toEqual([])
+  state.endsAt = asIndex(10)
+  add({ consistency: 'stale', minRevision: asRevision(7) })
+  clock.advance(readAskAgainMs)
+  expect(codes()).toEqual(['revision_behind'])
+  state.revision = asRevision(6)
+  reads.applied()
+  expect(codes()).toEqual(['revision_behind', 'stale'])
+})
+
 test('waiting reads are bounded', () => {
   const few = new Reads(
     clock,

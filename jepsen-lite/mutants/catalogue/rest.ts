@@ -312,6 +312,14 @@ export const REST: readonly Mutant[] = [
     edits: [edit(RAFT, "if (!hasToldRoom || room !== 'enough') continue", 'if (!hasToldRoom) continue')],
   },
   {
+    id: 'M706',
+    title: 'a read on a node without room waits until its time is over for a revision that does not come',
+    why: 'The same. Our own.',
+    layers: UNIT,
+    tests: ['test/server/reads.test.ts'],
+    edits: [edit(READS, '      if (this.#state.endsAt !== undefined) this.#giveUpSoon([waiter])\n', '')],
+  },
+  {
     id: 'M705',
     title: 'a read on a node without room waits until its time is over for what that does not write',
     why: 'Whoever asked could have been served by another node. Our own.',
