@@ -3,6 +3,7 @@
 
 import {
   type Configuration,
+  isMember,
   isVoter,
   type Message,
   type RaftStatus,
@@ -207,11 +208,15 @@ export class Conduct {
 
   // ---- leaders
 
-  /** What a leader knows of a follower never falls while it leads (paper §5.3), nor does what it tells from that. */
+  /**
+   * What a leader knows of a follower never falls while it leads (paper §5.3), nor does what it tells a member from that. Who is a member no more may
+   * be told less again: what let go of it, or of others before, is held back until a majority has applied it.
+   */
   #heartbeat(replica: Known, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)
     const told = record.told.get(to) ?? 0
-    if (commit < told)
+    const configuration = replica.configurationNow?.()
+    if (commit < told && (configuration === undefined || isMember(configuration, to)))
       this.#violated(
         'RAFT-14',
         `${replica.name} tells ${to} of commit ${commit}, after ${told} in the same term`,

@@ -45,10 +45,10 @@ export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Con
   }
 }
 
-/** Refusals for want of room would keep clients from what it is about. */
+/** Refusals for want of room would keep clients from what it is about; so would what was forwarded and lost, until a term ends. */
 export const roomy = (limits: Limits): Limits => ({
   ...limits,
-  ...{ uncommittedEntriesMax: 50_000, uncommittedBytesMax: 64 << 20 },
+  ...{ uncommittedEntriesMax: 50_000, uncommittedBytesMax: 64 << 20, proposedBytesMax: 3 << 20 },
   ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },
 })
 

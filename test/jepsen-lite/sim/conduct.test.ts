@@ -21,7 +21,9 @@ const timing = { heartbeatMs: 50, electionMaxMs: 1000 }
 
 function scene() {
   if (me === undefined || peer === undefined || third === undefined) throw new Error('three replicas')
-  const configuration: Configuration = { ...emptyConfiguration, voters: [me, peer, third] }
+  const voters = [me, peer, third]
+  const members = voters.map((id) => ({ id, name: `n${id}`, peer: '', url: '' }))
+  const configuration: Configuration = { ...emptyConfiguration, members, voters }
   const state = {
     id: me,
     name: 'n1',
@@ -105,6 +107,15 @@ describe('leaders', () => {
     expect(() => heartbeat(20, 6)).toThrow('RAFT-14')
     lead(3)
     heartbeat(30, 6)
+  })
+
+  test('but of one that is a member no more it may', () => {
+    const { lead, heartbeat, state, peer } = scene()
+    lead(2)
+    heartbeat(10, 7)
+    const members = state.voters.members.filter(({ id }) => id !== peer)
+    state.voters = { ...state.voters, members }
+    heartbeat(20, 6)
   })
 
   test('what is acknowledged is not sent again in that term', () => {
