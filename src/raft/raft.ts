@@ -580,11 +580,12 @@ export class Raft {
         return Number(follower === undefined ? self && id === this.id : counts(follower))
       }) === 1
     const activeSince = this.#now - this.#timing.electionMaxMs
-    const holdsCommitted = ({ heardAt, match }: Progress): boolean =>
-      heardAt > activeSince && match >= this.#log.commit
+    // They hold what is committed, and none would refuse its vote to one that has less than all of the changes.
+    const couldElect = ({ heardAt, match }: Progress): boolean =>
+      heardAt > activeSince && match >= this.#log.commit && match + 1 < lead.firstIndex
     return (
       !isMajority(({ room, match }) => room !== 'none' || match + 1 >= lead.firstIndex, true) &&
-      isMajority(holdsCommitted, false)
+      isMajority(couldElect, false)
     )
   }
 

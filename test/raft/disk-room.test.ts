@@ -182,6 +182,15 @@ describe('before its first entry lies a change that nobody has committed', () =>
     ],
     ['nobody else could be elected without one that is silent', 3, [[2, 'none', 2]]],
     [
+      'those without it are no majority: one that holds it would be elected again',
+      4,
+      [
+        [2, 'none', 3],
+        [3, 'none', 2],
+        [4, 'none', 2],
+      ],
+    ],
+    [
       'the others lack what is committed',
       5,
       [

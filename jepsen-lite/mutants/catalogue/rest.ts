@@ -285,7 +285,7 @@ export const REST: readonly Mutant[] = [
     why: 'It is elected again, and again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, ' &&\n      isMajority(holdsCommitted, false)\n', '\n')],
+    edits: [edit(RAFT, ' &&\n      isMajority(couldElect, false)\n', '\n')],
   },
   {
     id: 'M702',
