@@ -40,7 +40,7 @@ export interface Exchange {
    * comes too slowly to be whole in time no longer counts.
    */
   readonly heardAt: () => number
-  /** How long the name of the host was looked up; Infinity while it is, 0 of an address. */
+  /** How long the name of the host was looked up, or has been so far; 0 of an address. */
   readonly lookupMs: () => number
   /** Cuts the connection; `result` is a failure then, unless it is there already. */
   readonly cancel: (reason?: string) => void
@@ -72,7 +72,7 @@ export class Transport {
   ): Exchange {
     const startedAt = performance.now()
     let heardAt = startedAt
-    let lookupMs = 0
+    let lookupMs = () => 0
     let connected = false
     let accepted = false
     let timedOut = false
@@ -81,9 +81,10 @@ export class Transport {
     const timeout = this.#silenceMaxMs
     const timedLookup: LookupFunction = (name, how, done) => {
       const askedAt = performance.now()
-      lookupMs = Number.POSITIVE_INFINITY
+      lookupMs = () => performance.now() - askedAt
       lookup(name, how, (...found) => {
-        lookupMs = performance.now() - askedAt
+        const ms = lookupMs()
+        lookupMs = () => ms
         done(...found)
       })
     }
@@ -158,7 +159,7 @@ export class Transport {
       result,
       isConnected: () => connected,
       heardAt: () => heardAt,
-      lookupMs: () => lookupMs,
+      lookupMs: () => lookupMs(),
       cancel: (reason = 'given up') => req.destroy(new Error(reason)),
     }
   }

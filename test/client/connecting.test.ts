@@ -1,6 +1,7 @@
 // Endpoints that do not even accept a connection, as a machine that is off, and endpoints that do and then keep silent.
 
 import dns from 'node:dns'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type Call, type CallKind, perform } from '../../src/client/call.ts'
 import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
@@ -195,6 +196,25 @@ test('a name whose lookup takes longer than nobody may be there is reached by th
   answers[1]?.()
   expect(await none).toMatchObject({ code: 'unreachable', written: 'no' })
   expect(answers.length).toBe(2)
+})
+
+// As without names: one that is off takes a share of the time in which somebody must be reached, not more than there is.
+test('while a name is looked up the next node is asked as soon as without that', async () => {
+  const node = await fake()
+  node.set('a', '1')
+  freezeTime()
+  const answers: (() => void)[] = []
+  type Found = (error: null, addresses: readonly dns.LookupAddress[]) => void
+  const slow = (_host: string, _options: unknown, done: Found) =>
+    void answers.push(() => done(null, [{ address: '127.0.0.1', family: 4 }]))
+  vi.spyOn(dns, 'lookup').mockImplementation(slow as unknown as typeof dns.lookup)
+  const names = [`slow5.example:${node.port}`, `slow6.example:${node.port}`]
+  const found = clientOf(names, { timeoutMs: 20_000, unreachableAfterMs: 500 }).get('a')
+  await vi.advanceTimersByTimeAsync(250)
+  await nextTurn()
+  expect(answers.length).toBe(2)
+  answers[1]?.()
+  expect((await found)?.text()).toBe('1')
 })
 
 test('one that keeps silent does not end the tries of one that refuses', async () => {

@@ -1,5 +1,6 @@
 // One request and its answer: what becomes of it, what is known then, and what stays open.
 
+import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Endpoint } from '../../src/client/endpoints.ts'
@@ -199,6 +200,30 @@ describe('what becomes of a request', () => {
       }
     },
   )
+
+  test('the name of its host is looked up: how long is known', async () => {
+    freezeTime()
+    let answer = () => {}
+    type Found = (error: null, addresses: readonly dns.LookupAddress[]) => void
+    const slow = (_host: string, _options: unknown, done: Found) => {
+      answer = () => done(null, [{ address: '127.0.0.1', family: 4 }])
+    }
+    const spy = vi.spyOn(dns, 'lookup').mockImplementation(slow as unknown as typeof dns.lookup)
+    onTestFinished(() => spy.mockRestore())
+    const asked = exchange(`http://looked-up.example:${node.port}`)
+    expect(asked.lookupMs()).toBe(0)
+    for (const ms of [300, 700]) {
+      vi.advanceTimersByTime(ms - asked.lookupMs())
+      expect(asked.lookupMs()).toBe(ms)
+    }
+    answer()
+    expect((await asked.result).kind).toBe('answered')
+    vi.advanceTimersByTime(1_000)
+    expect(asked.lookupMs()).toBe(700)
+    const another = exchange(node.url)
+    await another.result
+    expect(another.lookupMs()).toBe(0)
+  })
 
   test('the reader of a stream may pause for as long as it likes', async () => {
     const { url } = await answering('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}', { staysOpen: true })

@@ -690,6 +690,20 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit(CALL, 'startedAt + lookupMs + unreachableAfterMs', 'startedAt + unreachableAfterMs')],
   },
   {
+    id: 'M659',
+    title: 'while a name is looked up there is as much time as the call has',
+    why: 'Of three nodes by name the first is off: it is waited for until nobody may be there, and the call ends before others are asked. Our own.',
+    layers: UNIT,
+    tests: ['test/client/connecting.test.ts', 'test/client/transport.test.ts'],
+    edits: [
+      edit(
+        'src/client/exchange.ts',
+        'lookupMs = () => performance.now() - askedAt',
+        'lookupMs = () => Number.POSITIVE_INFINITY',
+      ),
+    ],
+  },
+  {
     id: 'M489',
     title: 'a node that never answers is not passed over when calls are aborted before their patience ends',
     why: 'Of a cluster of three every third call fails for as long as the machine is off.',
