@@ -58,7 +58,7 @@ const RETRY_MAX_MS = 1_000
 const PATIENCE_SHARE = 0.1
 const PATIENCE_MIN_MS = 250
 const PATIENCE_MAX_MS = 1_000
-/** What a large body takes over 3 Mbit/s is waited for as well, up to half of the time: several copies of it would take several times as long. */
+/** What a large body takes over 3 Mbit/s is waited for as well, up to half of the time that is left: several copies of it would take several times as long. */
 const SLOW_BYTES_PER_MS = 400
 /** Whether another one may be asked is looked at again after this. */
 const HEDGE_AGAIN_MS = 50
@@ -217,8 +217,8 @@ class Progress {
       isPatient = false
       this.#wake()
     }
-    const { body, timeoutMs } = this.#call
-    let sendingMs = Math.min((body?.length ?? 0) / SLOW_BYTES_PER_MS, timeoutMs / 2) - this.#patienceMs
+    const halfMs = (this.#deadline - performance.now()) / 2
+    let sendingMs = Math.min((this.#call.body?.length ?? 0) / SLOW_BYTES_PER_MS, halfMs) - this.#patienceMs
     let stopTimer = () => {}
     const bePatient = (ms: number, since: number) => {
       stopTimer = afterLastLook(ms, () => {

@@ -41,6 +41,19 @@ describe('another endpoint is asked', () => {
     expect(ms).toBe(patienceMs)
   })
 
+  // Of five nodes two may be lost; and a call may have waited for its turn.
+  test.each([0, 2_000, 3_400])(
+    'for a large body while there is time for a third: after %d ms',
+    async (waitedMs) => {
+      const scene = new Scene(3, (at) => (at < 2 ? SILENT : { result: OK }))
+      const startedAt = performance.now()
+      vi.advanceTimersByTime(waitedMs)
+      const large = { kind: 'keyed', timeoutMs: 5_000, body: Buffer.alloc(1_000_000) } as const
+      const { answer } = await scene.run({ ...large, startedAt })
+      expect(answer?.endpoint.url).toBe('http://127.0.0.1:3')
+    },
+  )
+
   // Sent to three nodes at once over a wire of 4 Mbit/s, a value of 1 MB was never there in time.
   test.each([
     [5_000, 200_000, 500],

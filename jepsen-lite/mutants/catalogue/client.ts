@@ -742,6 +742,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit(CALL, 'else if (sendingMs > 0 &&', 'else if (sendingMs < 0 && ms < 0 &&')],
   },
   {
+    id: 'M691',
+    title: 'each node may keep silent for half of the whole time of a call with a large value',
+    why: 'Where two of five nodes hang no third is asked in time, so the write has no known outcome. Our own.',
+    layers: UNIT,
+    tests: ['test/client/call.test.ts'],
+    edits: [edit(CALL, '(this.#deadline - performance.now()) / 2', 'this.#call.timeoutMs / 2')],
+  },
+  {
     id: 'M494',
     title: 'copies that have ended count for ever',
     why: 'After a while no call is asked of a second node: one that hangs costs all calls their time-out.',
