@@ -750,6 +750,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit(CALL, '(this.#deadline - performance.now()) / 2', 'this.#call.timeoutMs / 2')],
   },
   {
+    id: 'M692',
+    title: 'a node that failed lately is given as much time for a large value as one that works',
+    why: 'While a node hangs each try of it costs a large write 2.5 s. Our own.',
+    layers: UNIT,
+    tests: ['test/client/call.test.ts'],
+    edits: [edit(CALL, 'isDoubted ? 0 : (this', 'isDoubted && endpoint.works ? 0 : (this')],
+  },
+  {
     id: 'M494',
     title: 'copies that have ended count for ever',
     why: 'After a while no call is asked of a second node: one that hangs costs all calls their time-out.',
