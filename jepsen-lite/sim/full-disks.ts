@@ -66,7 +66,9 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   fill(full)
   // One with room may have taken over by now. Outside the core nobody is started again.
   const { leader } = cluster
-  if (leader === undefined || !core.includes(leader.machine)) {
+  const end = leader?.driver?.status().raft.lastIndex
+  const isWritten = end !== undefined && isSettled(voters, end, configuration.voters.length, roomy)
+  if (leader === undefined || !core.includes(leader.machine) || !isWritten) {
     for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
     return
   }
@@ -120,6 +122,22 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     'LIVE-7',
     `the disks of ${full.map(({ name }) => name).join(' ')} are full, and ${why} (${states.join('; ')})`,
   )
+}
+
+/**
+ * Whether the change at the end of the longest log can be committed although disks are full, or somebody without it be elected. Where as many have it as
+ * lack it, and others are gone, there are no reads before there is room.
+ */
+function isSettled(
+  voters: readonly Machine[],
+  end: LogIndex,
+  count: number,
+  roomy: Machine | undefined,
+): boolean {
+  const logs = voters.map((machine) => ({ machine, raft: machine.process?.driver?.status().raft }))
+  const having = logs.filter(({ machine, raft }) => machine === roomy || (raft?.stableIndex ?? 0) >= end)
+  const lacking = logs.filter(({ raft }) => raft !== undefined && raft.lastIndex < end)
+  return 2 * having.length > count || 2 * lacking.length > count
 }
 
 function lacksCommitted({ leader }: Cluster, { process }: Machine): boolean {
