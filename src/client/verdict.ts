@@ -82,9 +82,10 @@ function outOfTime(
     )
   }
   if (refusal !== undefined) return refusal
+  const left = [...foreign.values()].map((error) => `; ${error.message}`).join('')
   if (reached) {
     const last = cause === undefined ? '' : ` (${cause.message})`
-    return new UnavailableError(`no answer within ${seconds}${last}`, {
+    return new UnavailableError(`no answer within ${seconds}${last}${left}`, {
       code: 'timeout',
       written: 'no',
       cause,
@@ -93,7 +94,6 @@ function outOfTime(
   const others = endpoints.all.filter((endpoint) => !foreign.has(endpoint))
   const asked = others.map((endpoint) => endpoint.url).join(', ')
   const last = cause === undefined ? '' : `: ${cause.message}`
-  const left = [...foreign.values()].map((error) => `; ${error.message}`).join('')
   return new UnreachableError(`cannot connect to ${asked}${last}${left}`, {
     code: 'unreachable',
     written: 'no',

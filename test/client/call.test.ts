@@ -634,6 +634,16 @@ describe('a node of another cluster', () => {
   })
 })
 
+// As of a first node whose name is not served yet, while the others are not started.
+test('what a node was left out for is told also when nobody else can be reached', async () => {
+  const unserved = refusal(421, 'host_not_allowed', { detail: 'see --allowed-host' })
+  const scene = new Scene(2, (at) => ({ result: at === 0 ? unserved : REFUSED }))
+  expect((await scene.run()).error).toMatchObject({
+    message: 'no answer within 1 s (connection refused); see --allowed-host',
+    ...{ code: 'timeout', written: 'no' },
+  })
+})
+
 describe('what the error says', () => {
   test.each([
     [systemError('ECONNREFUSED'), 'connection refused'],

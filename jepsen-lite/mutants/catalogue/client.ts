@@ -758,6 +758,20 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit(CALL, 'isDoubted ? 0 : (this', 'isDoubted && endpoint.works ? 0 : (this')],
   },
   {
+    id: 'M693',
+    title: 'what a node was left out for is told only when nobody was reached',
+    why: 'Of a first node that does not serve its name, while the others are off, the command says only: connection refused. Our own.',
+    layers: UNIT,
+    tests: ['test/client/call.test.ts'],
+    edits: [
+      edit(
+        'src/client/verdict.ts',
+        '[...foreign.values()].map',
+        '[...(reached ? [] : foreign.values())].map',
+      ),
+    ],
+  },
+  {
     id: 'M494',
     title: 'copies that have ended count for ever',
     why: 'After a while no call is asked of a second node: one that hangs costs all calls their time-out.',
