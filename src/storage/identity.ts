@@ -13,6 +13,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -56,8 +57,11 @@ export function inspectDirectory(dir: string): DirectoryContent {
 }
 
 function namesIn(dir: string): string[] {
-  if (!existsSync(dir)) return []
-  return orUnreadable(dir, () => readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name)))
+  return orUnreadable(dir, () => {
+    // What is out of reach, as below a directory of another user, throws: it may well be there.
+    if (statSync(dir, { throwIfNoEntry: false }) === undefined) return []
+    return readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name))
+  })
 }
 
 function orUnreadable<T>(path: string, read: () => T): T {

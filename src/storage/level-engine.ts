@@ -132,7 +132,16 @@ async function withLock(dir: string, open: typeof openDatabase, act: () => void)
     return true
   } finally {
     await db?.close()
-    if (from !== undefined) rmSync(from, { recursive: true, force: true })
+    if (from !== undefined) deleteQuietly(from)
+  }
+}
+
+/** That it stays is no reason to say anything else than what was found. */
+function deleteQuietly(dir: string): void {
+  try {
+    rmSync(dir, { recursive: true, force: true })
+  } catch {
+    // It holds nothing that anybody needs.
   }
 }
 

@@ -33,7 +33,7 @@ import {
   openDatabase,
   whileLocked,
 } from './level-engine.ts'
-import { assertRecovered, putBack, SkippedError, type Wals } from './leveldb-recovery.ts'
+import { assertRecovered, putBack, SkippedError } from './leveldb-recovery.ts'
 import { hasOpen, isOpenTwice, isOpenTwiceInProcess } from './open-files.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
@@ -65,7 +65,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   if (isInUse(dir, false)) throw inUse(dir)
   endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
-  const engine = await open(dir, identity, limits, mark, extent)
+  const engine = await open(dir, limits, mark, extent)
   return recovered(dir, identity, engine, limits, options.under?.(engine) ?? engine)
 }
 
@@ -80,8 +80,10 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   } catch (error) {
     if (error instanceof StorageRefusedError || error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
-    // Whoever was quicker is done.
-    if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
+    // Whoever was quicker is done; what failed behind our own IDENTITY is told below.
+    const content = inspectDirectory(dir)
+    if (content.kind === 'formatted' && content.identity.replicaId !== identity.replicaId)
+      throw holdsAlready(dir)
     const cause = causeOf(error)
     throw new StorageRefusedError(
       `${dir} cannot be formatted: ${cause.message}. ` +
@@ -221,7 +223,6 @@ function lowerBound(dir: string): Reached {
 
 async function open(
   dir: string,
-  identity: Identity,
   limits: LevelLimits,
   mark: number | undefined,
   extent: Verified,
@@ -241,10 +242,10 @@ async function open(
     syncDirectory(dir)
     return new LevelEngine(db, dir, watermark, extent)
   } catch (error) {
-    watermark?.close()
     try {
-      if (error instanceof SkippedError) restore(dir, identity, extent.wals, error)
+      if (watermark !== undefined && error instanceof SkippedError) restore(dir, extent, watermark, error)
     } finally {
+      watermark?.close()
       await db?.close()
     }
     if (error instanceof StorageInUseError) throw error
@@ -270,12 +271,16 @@ function standsBeyond(dir: string, { sequence }: Verified): boolean {
   }
 }
 
-function restore(dir: string, { name }: Identity, wals: Wals, cause: SkippedError): void {
+/** Where that fails, the next start tells whether anything is missing: LevelDB may have read it all, and only its LOG could not be read. */
+function restore(dir: string, { wals, heldTo }: Verified, watermark: Watermark, cause: SkippedError): void {
   try {
     putBack(dir, wals)
   } catch (error) {
+    // After a power cut it may say less than what was there.
+    watermark.raise(heldTo)
     throw new StorageRefusedError(
-      `${dir}: ${cause.message}, has deleted it, and it cannot be put back: ${asError(error).message}. ${rejoinAdvice(name)}`,
+      `${dir}: ${cause.message}, and what it deletes then cannot be put back: ${asError(error).message}. Look at the disk (space, ` +
+        `permissions, limit of open files), then start the node again: it tells whether anything is missing.`,
       { cause },
     )
   }

@@ -4,6 +4,7 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { hasCode } from './errors.ts'
 import { unreadable, writeWhole } from './identity.ts'
 
 export const QUARANTINE_FILE = 'QUARANTINE'
@@ -16,10 +17,10 @@ export function quarantine(dir: string, why: string): void {
 /** The reason; undefined: there is none. */
 export function quarantineOf(dir: string): string | undefined {
   const path = join(dir, QUARANTINE_FILE)
-  if (!existsSync(path)) return undefined
   try {
     return readFileSync(path, 'utf8').trim()
   } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
     throw unreadable(path, error)
   }
 }

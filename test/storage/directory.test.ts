@@ -13,10 +13,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { asReplicaId } from '../../src/raft/types.ts'
+import { holdsNode } from '../../src/server/holds-node.ts'
 import { formatStorage, isInUse, openStorage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { identity, initial } from './samples.ts'
@@ -268,5 +271,52 @@ test('whoever begins when another has just ended is told that there is a node', 
     name: 'FORMATTING',
     act: () => cpSync(join(home, 'a', 'b', 'n1'), path, { recursive: true }),
   }
-  await expect(formatStorage(path, identity, initial)).rejects.toThrow(`${path} holds a node already.`)
+  const another = { ...identity, replicaId: asReplicaId('9') }
+  await expect(formatStorage(path, another, initial)).rejects.toThrow(`${path} holds a node already.`)
+})
+
+test('what fails behind IDENTITY is told, and not that somebody else was quicker', async () => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  disk.removing = (path) => {
+    if (path.endsWith('FORMATTING')) throw new Error('EIO: i/o error')
+  }
+  const refused = formatStorage(home, identity, initial)
+  await expect(refused).rejects.toThrow(`${home} cannot be formatted: EIO: i/o error`)
+  disk.removing = () => {}
+  const storage = await openStorage(home)
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
+})
+
+test('what is wrong with a directory is told, also when the one that its lock was asked from cannot be deleted', async () => {
+  const { home } = await formatted(3)
+  const dir = join(home, 'a', 'b', 'n1')
+  rmSync(join(dir, 'WATERMARK'))
+  const left: string[] = []
+  disk.removing = (path) => {
+    left.push(path)
+    throw new Error('EMFILE: too many open files')
+  }
+  const refused = await openStorage(dir).catch((error: unknown) => error)
+  disk.removing = () => {}
+  for (const path of left) rmSync(path, { recursive: true })
+  expect(left).toHaveLength(1)
+  expect(refused).toMatchObject({
+    message: expect.stringMatching(/WATERMARK is damaged: the file is missing/),
+  })
+})
+
+test('what is out of reach is neither absent nor unmarked', async () => {
+  const { home } = await formatted(3)
+  const dir = join(home, 'a', 'b', 'n1')
+  const loop = join(home, 'loop')
+  symlinkSync(loop, loop)
+  const outOfReach = {
+    name: 'StorageRefusedError',
+    message: expect.stringContaining('cannot be read: ELOOP'),
+  }
+  await expect(openStorage(join(loop, 'n1'))).rejects.toMatchObject(outOfReach)
+  expect(holdsNode(join(loop, 'n1'))).toBe(true)
+  symlinkSync(loop, join(dir, 'QUARANTINE'))
+  await expect(openStorage(dir)).rejects.toMatchObject(outOfReach)
 })

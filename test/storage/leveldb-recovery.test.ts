@@ -188,12 +188,39 @@ test('that it cannot be put back is said', async () => {
     for (let after = 1; after < 10; after++)
       mkdirSync(join(dir, `${nameOf(Number.parseInt(wal, 10) + after)}.new`))
   }
+  // As a power cut may leave it.
+  writeFileSync(join(dir, 'WATERMARK'), '')
   expect(await startWhile(standInTheWay)).toMatchObject({
     name: 'StorageRefusedError',
     message: expect.stringMatching(
-      /did not read .*has deleted it, and it cannot be put back: EISDIR.*rejoin n1/,
+      /did not read .*cannot be put back: EISDIR.*start the node again: it tells whether anything is missing/,
     ),
   })
+  expect(await startWhile(() => {})).toMatchObject({
+    message: expect.stringMatching(/acknowledged writes are missing.*rejoin n1/),
+  })
+})
+
+test('nobody is told to begin anew because the disk gives nothing any more after LevelDB has read it all', async () => {
+  const files = ['LOG', 'LOG.old'].map((name) => join(dir, name))
+  hook.puttingBack = () => {
+    throw new Error('EMFILE: too many open files')
+  }
+  const inTheWay = async (): Promise<void> => {
+    for (const file of files) {
+      rmSync(file, { force: true })
+      mkdirSync(file)
+    }
+  }
+  const refused = await startWhile(() => {}, inTheWay)
+  hook.puttingBack = () => {}
+  expect(refused).toMatchObject({
+    name: 'StorageRefusedError',
+    message: expect.stringMatching(/EMFILE.*start the node again/),
+  })
+  expect(refused).not.toMatchObject({ message: expect.stringContaining('rejoin') })
+  for (const file of files) rmSync(file, { recursive: true })
+  await expectWhole()
 })
 
 test('who tries to start meanwhile, and makes a LOG before it finds the directory locked, stops nobody', async () => {

@@ -958,6 +958,58 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M679',
+    title: 'a directory that is out of reach is absent',
+    why: 'The data of a node below a directory of another user: its owner is told to found a new cluster. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [
+      edit(
+        'src/storage/identity.ts',
+        'if (statSync(dir, { throwIfNoEntry: false }) === undefined) return []',
+        'if (!existsSync(dir)) return []',
+      ),
+    ],
+  },
+  {
+    id: 'M681',
+    title: 'a mark that cannot be read is none',
+    why: 'What others know to be unfit votes again. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [edit('src/storage/quarantine.ts', "if (hasCode(error, 'ENOENT'))", 'if (!existsSync(path))')],
+  },
+  {
+    id: 'M682',
+    title: 'how far WALs went that are lost is not noted',
+    why: 'After a power cut the side file is an old one: the next start goes on without what was acknowledged. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/leveldb-recovery.test.ts'],
+    edits: [edit('src/storage/open.ts', '    watermark.raise(heldTo)\n', '')],
+  },
+  {
+    id: 'M683',
+    title: 'what fails behind IDENTITY is told as another node',
+    why: 'A full or failing disk: its owner looks for a node that there is not. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [edit('src/storage/open.ts', ' && content.identity.replicaId !== identity.replicaId', '')],
+  },
+  {
+    id: 'M684',
+    title: 'a directory in which the lock was asked for must be deleted',
+    why: 'Nobody is told what is wrong with the data. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [
+      edit(
+        'src/storage/level-engine.ts',
+        '  } catch {\n    // It holds nothing',
+        '  } finally {\n    // It holds nothing',
+      ),
+    ],
+  },
+  {
     id: 'M667',
     title: 'the scrub takes a scan that was ended for damage',
     why: 'The node ends itself since its disk is nearly full. Our own.',
