@@ -710,7 +710,7 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/open.ts',
-        '    if (error instanceof SkippedError) restore(dir, identity, extent.wals, error)\n',
+        '      if (watermark !== undefined && error instanceof SkippedError) restore(dir, extent, watermark, error)\n',
         '',
       ),
     ],
