@@ -537,8 +537,8 @@ export class Raft {
     }
     if (this.#now - lead.electedAt >= electionMaxMs && this.#waitsForRoom(lead)) {
       this.#becomeFollower(this.#term, undefined, 'too few others have room for what its log holds')
-      // Another one first.
-      this.#armElection(electionMaxMs)
+      // Another one first: the others are bound to it as long as they promised.
+      this.#armElection(electionMaxMs + this.#leases.promiseMs)
       return
     }
     for (const follower of lead.followers) {
@@ -569,24 +569,21 @@ export class Raft {
   }
 
   /**
-   * Whether changes that nobody has committed lie before the entry that this leader's term begins with, and for want of room too few others can write
-   * them, while the others could elect one whose log ends before them: nothing would be read until there is room.
+   * Whether changes that nobody has committed lie before the entry that this leader's term begins with, and so many others lack them, and have no room
+   * for them, that one whose log ends before them could be elected, and commit: with this leader nothing would be read until there is room.
    */
   #waitsForRoom(lead: Leadership): boolean {
     if (this.#committedInTerm(lead)) return false
+    const activeSince = this.#now - this.#timing.electionMaxMs
     const isMajority = (counts: (follower: Progress) => boolean, self: boolean): boolean =>
       quorumValue(this.#configuration, (id) => {
         const follower = lead.progress.get(id)
-        return Number(follower === undefined ? self && id === this.id : counts(follower))
+        if (follower === undefined) return Number(self && id === this.id)
+        return Number(follower.heardAt > activeSince && counts(follower))
       }) === 1
-    const activeSince = this.#now - this.#timing.electionMaxMs
-    // They hold what is committed, and none would refuse its vote to one that has less than all of the changes.
-    const couldElect = ({ heardAt, match }: Progress): boolean =>
-      heardAt > activeSince && match >= this.#log.commit && match + 1 < lead.firstIndex
-    return (
-      !isMajority(({ room, match }) => room !== 'none' || match + 1 >= lead.firstIndex, true) &&
-      isMajority(couldElect, false)
-    )
+    // Also who lacks what is committed votes, and would not refuse it to one that has less than all of the changes.
+    const couldElect = ({ room, match }: Progress): boolean => room === 'none' && match + 1 < lead.firstIndex
+    return isMajority(couldElect, false) && isMajority(({ match }) => match >= this.#log.commit, true)
   }
 
   /** A leader whose disk is nearly full refuses what others could still take: one that has more room should lead. */
@@ -958,14 +955,16 @@ export class Raft {
    * the further, the more it varies, or those that have stood together would do so again.
    */
   #armElection(patienceMs = 0, apartMs = this.#timing.electionMinMs): void {
-    const { electionMinMs, electionMaxMs } = this.#timing
+    const { electionMinMs, electionMaxMs, failoverDelayMaxMs } = this.#timing
+    const random = this.#random()
     const delay =
       patienceMs > 0 && this.#now < this.#failoverUntil
-        ? patienceMs * (1 + this.#random())
+        ? patienceMs * (1 + random)
         : Math.max(patienceMs, electionMinMs, apartMs / 2) +
-          this.#random() * Math.max(electionMaxMs - electionMinMs, apartMs)
-    const { promiseMs } = this.#leases
-    this.#electionAt = Math.max(this.#now + delay, this.#contactAt + promiseMs)
+          random * Math.max(electionMaxMs - electionMinMs, apartMs)
+    // All are bound to a leader until the same moment, and should not stand together either.
+    const boundUntil = this.#contactAt + this.#leases.promiseMs + random * failoverDelayMaxMs
+    this.#electionAt = Math.max(this.#now + delay, boundUntil)
   }
 
   /**

@@ -6,7 +6,7 @@ import { asIndex, asTerm, type DiskRoom } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming } from './harness/bench.ts'
 import { TestLog } from './harness/disk.ts'
 import { pastEntry, sealed, TEXT } from './harness/frames.ts'
-import { id, votersUpTo } from './harness/members.ts'
+import { id, LEASES_OFF, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 /** Of the harness's two kinds of commands the second makes room. */
@@ -142,8 +142,9 @@ describe('before its first entry lies a change that nobody has committed', () =>
   function lead(
     voters: number,
     rooms: readonly (readonly [from: number, room: DiskRoom, match: number])[],
+    leases = LEASES_OFF,
   ): Bench {
-    const bench = new Bench({ voters, terms: [1, 1, 1], commit: 2 })
+    const bench = new Bench({ voters, terms: [1, 1, 1], commit: 2, leases })
     bench.lead()
     for (const [from, , match] of rooms) bench.acknowledge([from], asIndex(match))
     for (let passed = 0; passed < electionMaxMs; passed += heartbeatMs) {
@@ -154,13 +155,27 @@ describe('before its first entry lies a change that nobody has committed', () =>
   }
 
   test('for which too few others have room: one without it should lead, or nothing is read', () => {
-    const bench = lead(3, [
+    const rooms = [
       [2, 'none', 2],
       [3, 'none', 2],
-    ])
+    ] as const
+    const bench = lead(3, rooms)
     const change = bench.outputs.findLast(({ roleChange }) => roleChange !== undefined)?.roleChange
     expect(change).toMatchObject({ role: 'follower', why })
     expect(bench.raft.deadline() - bench.nowMs).toBeGreaterThanOrEqual(electionMaxMs)
+    // They may not stand before that.
+    const durationMs = 3 * electionMaxMs
+    const bound = lead(3, rooms, { on: true, durationMs })
+    expect(bound.role).toBe('follower')
+    expect(bound.raft.deadline() - bound.nowMs).toBeGreaterThanOrEqual(durationMs + electionMaxMs)
+  })
+
+  test('for which too few have room, and one whose disk was full before lacks what is committed: it may vote for the other', () => {
+    const bench = lead(3, [
+      [2, 'none', 2],
+      [3, 'none', 1],
+    ])
+    expect(bench.role).toBe('follower')
   })
 
   test.each([
@@ -191,11 +206,11 @@ describe('before its first entry lies a change that nobody has committed', () =>
       ],
     ],
     [
-      'the others lack what is committed',
+      'too many lack what is committed: the next one could not commit anything either',
       5,
       [
         [2, 'none', 2],
-        [3, 'none', 2],
+        [3, 'none', 1],
         [4, 'none', 1],
         [5, 'none', 1],
       ],

@@ -129,7 +129,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(told(bound).at(-1)).toBe(
       'follower@1: election timeout, but no candidate: bound to a leader by the lease setting',
     )
-    expect(waits(bound)).toBe(3 * electionMaxMs)
+    expect(waits(bound)).toBe(3 * electionMaxMs + failoverDelayMaxMs / 2)
   })
 
   test('a disk that stalls ends a campaign as well', () => {
@@ -468,16 +468,18 @@ describe('how long a replica waits', () => {
   })
 
   test('a promise of leases that is longer than an election time-out binds it, a shorter one adds nothing', () => {
-    const deadline = (durationMs: number, on = true): number => {
-      const bench = new Bench({ leases: { on, durationMs } })
+    const deadline = (durationMs: number, on = true, drawn = 0.5): number => {
+      const bench = new Bench({ leases: { on, durationMs }, random: () => drawn })
       bench.receive(append(2, 1, [0, 0]))
       bench.settle()
       bench.nowMs += 100
       bench.receive(append(2, 1, [0, 0]))
       return waits(bench)
     }
-    expect([deadline(5000), deadline(100), deadline(5000, false)]).toEqual([
-      ...[5000, drawnElectionMs, drawnElectionMs],
+    expect([deadline(100), deadline(5000, false)]).toEqual([drawnElectionMs, drawnElectionMs])
+    // All others are bound until the same moment: they had better not stand together.
+    expect([0, 0.5, 1].map((drawn) => deadline(5000, true, drawn))).toEqual([
+      ...[5000, 5000 + failoverDelayMaxMs / 2, 5000 + failoverDelayMaxMs],
     ])
   })
 

@@ -103,8 +103,8 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'this.#random() * Math.max(electionMaxMs - electionMinMs, apartMs)',
-        'this.#random() * (electionMaxMs - electionMinMs)',
+        'random * Math.max(electionMaxMs - electionMinMs, apartMs)',
+        'random * (electionMaxMs - electionMinMs)',
       ),
     ],
   },
@@ -294,7 +294,7 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'this.#random() * Math.max(electionMaxMs - electionMinMs, apartMs)',
+        'random * Math.max(electionMaxMs - electionMinMs, apartMs)',
         '(electionMaxMs - electionMinMs) / 2',
       ),
     ],

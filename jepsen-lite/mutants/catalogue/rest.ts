@@ -285,7 +285,52 @@ export const REST: readonly Mutant[] = [
     why: 'It is elected again, and again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, ' &&\n      isMajority(couldElect, false)\n', '\n')],
+    edits: [edit(RAFT, 'isMajority(couldElect, false) && ', '')],
+  },
+  {
+    id: 'M707',
+    title: 'a leader that waits for room counts on no votes of those that lack what is committed',
+    why: 'Where one disk was full before the others nothing is read until there is room, though its vote is all that another one needs. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        "room === 'none' && match + 1 < lead.firstIndex",
+        "room === 'none' && match >= this.#log.commit && match + 1 < lead.firstIndex",
+      ),
+    ],
+  },
+  {
+    id: 'M708',
+    title: 'a leader that waits for room steps down although the next one could commit no more',
+    why: 'It is elected again, and again. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, ' && isMajority(({ match }) => match >= this.#log.commit, true)', '')],
+  },
+  {
+    id: 'M568',
+    title:
+      'a leader that steps down for want of room elsewhere stands again while the others are bound to it',
+    why: 'With leases it stands first, and is elected again. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'this.#armElection(electionMaxMs + this.#leases.promiseMs)',
+        'this.#armElection(electionMaxMs)',
+      ),
+    ],
+  },
+  {
+    id: 'M709',
+    title: 'all that leases bind to a leader stand at the same moment',
+    why: 'Votes are split, and with leases longer than an election time-out each fail-over takes one more. Our own.',
+    layers: UNIT,
+    tests: ['test/raft/elections.test.ts'],
+    edits: [edit(RAFT, 'this.#leases.promiseMs + random * failoverDelayMaxMs', 'this.#leases.promiseMs')],
   },
   {
     id: 'M702',
