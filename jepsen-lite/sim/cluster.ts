@@ -301,7 +301,8 @@ export class Cluster implements World {
     if (raft.leases.on) tally.hit('process started while leases are on')
     this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
     this.recorder.note('start', { node: process.name })
-    if (machine.disk.quarantined !== undefined)
+    // What it finds in its first step may be why it is.
+    if (machine.disk.quarantined !== undefined && !process.ended)
       this.invariants.violation ??= new Violation('STORE-25', `${machine.name} starts under quarantine`)
     process.isStaging = machine.disk.holds(STAGING_KEY)
     this.triggers.met('started', process)

@@ -2,7 +2,7 @@
 
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { ScanEndedError } from '../../../src/storage/index.ts'
+import { ScanEndedError, StorageFailedError } from '../../../src/storage/index.ts'
 import { atRest, Client, holding, until } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
@@ -427,6 +427,16 @@ describe('a stream', () => {
     const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
     expect(found.filter(({ value }) => value === 'after')).toEqual([])
     expect(found.at(-1)).toEqual({ end: true, count: 100, revision: 101 })
+  })
+
+  test('while which the storage fails ends as all do that the end of a node meets: it is reported once, where the node ends', async () => {
+    const { ask, node, logged } = await serve()
+    node.put('k', '')
+    node.unread = new StorageFailedError('The disk is full.')
+    expect(await ask('GET', '/v1/kv')).toMatchObject({ status: 503, json: { code: 'not_ready' } })
+    const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
+    expect(found.at(-1)).toMatchObject({ error: { code: 'not_ready', detail: 'The disk is full.' } })
+    expect(logged).toEqual([])
   })
 
   test('that breaks ends with the problem instead of the end line', async () => {
