@@ -279,7 +279,7 @@ function restore(dir: string, { wals, heldTo }: Verified, watermark: Watermark, 
     // After a power cut it may say less than what was there.
     watermark.raise(heldTo)
     throw new StorageRefusedError(
-      `${dir}: ${cause.message}, and what it deletes then cannot be put back: ${asError(error).message}. Look at the disk (space, ` +
+      `${dir}: ${cause.message}, and the WALs cannot be put back: ${asError(error).message}. Look at the disk (space, ` +
         `permissions, limit of open files), then start the node again: it tells whether anything is missing.`,
       { cause },
     )
