@@ -6,7 +6,7 @@ import dns, { type LookupAddress } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 
 /** An answer that took longer than this is kept for so long: whoever has asked may have given up, and tries again a little later. */
-const SLOW_MS = 1_000
+const SLOW_MS = 100
 const KEEP_MS = 5_000
 
 type Found = (error: Error | null, addresses: readonly LookupAddress[]) => void

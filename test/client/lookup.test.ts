@@ -44,23 +44,28 @@ test('who asks for a name that is being looked up gets that answer, and the next
   expect(await again).toEqual(ADDRESSES.slice(0, 1))
 })
 
-test('an answer for which whoever asked may not have waited is kept for 5 s', async () => {
-  const host = newHost()
-  const first = addressesOf(host)
-  vi.advanceTimersByTime(2_500)
-  asked[0]?.answer(null, ADDRESSES)
-  await first
-  vi.advanceTimersByTime(4_999)
-  expect(await addressesOf(host)).toEqual(ADDRESSES)
-  expect(asked.length).toBe(1)
-  vi.advanceTimersByTime(1)
-  const late = addressesOf(host)
-  vi.advanceTimersByTime(2_500)
-  asked[1]?.answer(new Error('no such name'))
-  expect(await late).toEqual(new Error('no such name'))
-  void addressesOf(host)
-  expect(asked.length).toBe(3)
-})
+// An attempt may be given up after 0.25 s: three nodes in turn, none would be reached whose lookup takes longer each time.
+test.each([250, 2_500])(
+  'an answer for which whoever asked may not have waited is kept for 5 s (%d ms)',
+  async (ms) => {
+    const host = newHost()
+    const first = addressesOf(host)
+    vi.advanceTimersByTime(ms)
+    asked[0]?.answer(null, ADDRESSES)
+    await first
+    vi.advanceTimersByTime(4_999)
+    const kept = addressesOf(host)
+    expect(asked.length).toBe(1)
+    expect(await kept).toEqual(ADDRESSES)
+    vi.advanceTimersByTime(1)
+    const late = addressesOf(host)
+    vi.advanceTimersByTime(2_500)
+    asked[1]?.answer(new Error('no such name'))
+    expect(await late).toEqual(new Error('no such name'))
+    void addressesOf(host)
+    expect(asked.length).toBe(3)
+  },
+)
 
 test('who wants one address gets the first, or is told that there is none', async () => {
   const host = newHost()

@@ -772,6 +772,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M694',
+    title: 'the answer of a nameserver is kept only when it took more than a second',
+    why: 'Changes of the members give an attempt up sooner than that: where a lookup takes 0.6 s, and three nodes are asked in turn, none connects. Our own.',
+    layers: UNIT,
+    tests: ['test/client/lookup.test.ts'],
+    edits: [edit('src/client/lookup.ts', 'SLOW_MS = 100', 'SLOW_MS = 1_000')],
+  },
+  {
     id: 'M494',
     title: 'copies that have ended count for ever',
     why: 'After a while no call is asked of a second node: one that hangs costs all calls their time-out.',
