@@ -608,7 +608,8 @@ export class Raft {
     if (this.#room === 'enough' && lead.followers.every(isRoomy)) return undefined
     // Who is silent writes nothing, whatever it has said before. Entries of the core may not need it: they are taken without room, too.
     const ofCore = kind < ENTRY_KINDS_OF_CORE
-    const silentSince = this.#now - this.#timing.electionMaxMs
+    // Beyond the time of its next heartbeat this leader itself is late.
+    const silentSince = Math.min(this.#now, lead.heartbeatAt) - this.#timing.electionMaxMs
     const others = quorumValue(this.#configuration, (id) => {
       const follower = lead.progress.get(id)
       if (follower === undefined) return ROOMS.indexOf('enough')

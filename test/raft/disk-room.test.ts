@@ -127,6 +127,14 @@ test('a leader counts on nobody who is silent: where another has no room nothing
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
+test('nobody is silent who has had nothing to answer: a leader that was stopped for a while refuses nothing for that', () => {
+  const bench = leader()
+  bench.receive(answer(bench, 2, 'low'))
+  bench.receive(answer(bench, 3, 'enough'))
+  bench.nowMs += 2 * TIMING.electionMaxMs
+  expect(propose(bench, GROWS)).toBe('appended')
+})
+
 test('of who has just been elected nobody is silent yet', () => {
   const bench = new Bench()
   bench.lead()

@@ -341,6 +341,14 @@ export const REST: readonly Mutant[] = [
     edits: [edit(RAFT, 'isSilent && !ofCore ?', 'false ?')],
   },
   {
+    id: 'M569',
+    title: 'a leader that was stopped for a while takes the others for silent',
+    why: 'Where one disk is short it refuses changes that a majority has room for. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, 'Math.min(this.#now, lead.heartbeatAt) - this', 'this.#now - this')],
+  },
+  {
     id: 'M703',
     title: 'a leader without any room hands over only to who has enough',
     why: 'Deletes are refused that another leader could take, and the room that they would make is missing. Our own.',
