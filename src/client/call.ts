@@ -217,11 +217,8 @@ class Progress {
       isPatient = false
       this.#wake()
     }
-    // One that failed lately, while others work, gets no such time.
-    const isDoubted = endpoint.isProbed && this.#context.endpoints.all.some((other) => other.works)
-    const bytes = isDoubted ? 0 : (this.#call.body?.length ?? 0)
     const halfMs = (this.#deadline - performance.now()) / 2
-    let sendingMs = Math.min(bytes / SLOW_BYTES_PER_MS, halfMs) - this.#patienceMs
+    let sendingMs = Math.min((this.#call.body?.length ?? 0) / SLOW_BYTES_PER_MS, halfMs) - this.#patienceMs
     let stopTimer = () => {}
     const bePatient = (ms: number, since: number) => {
       stopTimer = afterLastLook(ms, () => {

@@ -34,11 +34,6 @@ export class Endpoint {
     return !this.#open || (this.#probe === undefined && nowMs >= this.#closedAtMs)
   }
 
-  /** It has not failed lately. */
-  get works(): boolean {
-    return !this.#open
-  }
-
   get isProbed(): boolean {
     return this.#probe !== undefined
   }

@@ -41,15 +41,13 @@ describe('another endpoint is asked', () => {
     expect(ms).toBe(patienceMs)
   })
 
-  test.each([
-    ['that failed lately is asked once more', 1, 500],
-    ['that failed lately, as all have, is waited for', 2, 2_500],
-  ])('for a large body, when one %s', async (_, failedLately, patienceMs) => {
+  // Sent to a second node at once, it is late over a wire of 3 Mbit/s, and that node has failed next: each second write has no known outcome.
+  test('for a large body no sooner when one that failed lately is asked once more', async () => {
     const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
-    for (const endpoint of scene.endpoints.all.slice(0, failedLately)) endpoint.failed(performance.now())
+    scene.endpoints.all[0]?.failed(performance.now())
     vi.advanceTimersByTime(400)
     await scene.run({ kind: 'keyed', timeoutMs: 5_000, body: Buffer.alloc(1_000_000) })
-    expect(scene.asked.map((asked) => Math.floor(asked.ms))).toEqual([0, patienceMs])
+    expect(scene.asked.map((asked) => Math.floor(asked.ms))).toEqual([0, 2_500])
   })
 
   // Of five nodes two may be lost; and a call may have waited for its turn.

@@ -750,12 +750,18 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit(CALL, '(this.#deadline - performance.now()) / 2', 'this.#call.timeoutMs / 2')],
   },
   {
-    id: 'M692',
-    title: 'a node that failed lately is given as much time for a large value as one that works',
-    why: 'While a node hangs each try of it costs a large write 2.5 s. Our own.',
+    id: 'M685',
+    title: 'a large value is sent to a second node sooner when the first failed lately',
+    why: 'Over a wire of 3 Mbit/s both copies are late, and the second node has failed next: each second write has no known outcome. Our own.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
-    edits: [edit(CALL, 'isDoubted ? 0 : (this', 'isDoubted && endpoint.works ? 0 : (this')],
+    edits: [
+      edit(
+        CALL,
+        '(this.#call.body?.length ?? 0) /',
+        '(endpoint.isProbed ? 0 : (this.#call.body?.length ?? 0)) /',
+      ),
+    ],
   },
   {
     id: 'M693',
