@@ -43,7 +43,7 @@ function whyNever(change: ConfigurationChange, context: ChangeContext): string |
     : undefined
 }
 
-/** New voters must be able to commit what comes after: a majority of them is heard from. */
+/** New voters must be able to commit what comes after: a majority of them is heard from, and can write it. */
 function whyNoMajority(
   change: ConfigurationChange,
   { configuration, isActive, isUnheard }: ChangeContext,
@@ -61,7 +61,7 @@ function whyNoMajority(
       detail: `the leader is new and has not heard of ${names} yet; try again`,
     }
   }
-  const detail = `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached`
+  const detail = `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached, or have no room for what they lack`
   return { reason: 'membership', detail }
 }
 

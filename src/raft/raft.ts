@@ -614,7 +614,8 @@ export class Raft {
       const follower = lead.progress.get(id)
       if (follower === undefined) return ROOMS.indexOf('enough')
       const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
-      return isSilent && !ofCore ? ROOMS.indexOf('none') : ROOMS.indexOf(follower.room)
+      const isOut = !ofCore && (isSilent || this.#cannotCatchUp(follower))
+      return ROOMS.indexOf(isOut ? 'none' : follower.room)
     })
     const own = ROOMS.indexOf(this.#room)
     const needed = ROOMS.indexOf(ofCore || this.#makesRoom(kind) ? 'low' : 'enough')
@@ -624,6 +625,12 @@ export class Raft {
         ? 'the disk of the leader is nearly full'
         : 'the disks of too many nodes are nearly full, or out of reach'
     return { reason: 'storage-full', detail: where }
+  }
+
+  /** Whether it lacks what it has no room for, changes or a snapshot: before there is more it writes nothing that comes after. */
+  #cannotCatchUp({ room, match, next }: Progress): boolean {
+    if (room === 'low') return next < this.#log.first
+    return room === 'none' && match < this.#log.commit
   }
 
   /**
@@ -1825,13 +1832,16 @@ export class Raft {
 
   #changeContext(lead: Leadership): ChangeContext {
     const activeSince = this.#now - this.#timing.electionMaxMs
-    const heardAt = (id: ReplicaId): MonotonicMs =>
-      id === this.id ? this.#now : (lead.progress.get(id)?.heardAt ?? Number.NEGATIVE_INFINITY)
+    const isActive = (id: ReplicaId): boolean => {
+      const follower = lead.progress.get(id)
+      if (follower === undefined) return id === this.id
+      return follower.heardAt > activeSince && !this.#cannotCatchUp(follower)
+    }
     return {
       configuration: this.#configuration,
       unapplied: this.#unappliedChanges.oldest,
       committedInTerm: this.#committedInTerm(lead),
-      isActive: (id) => heardAt(id) > activeSince,
+      isActive,
       isUnheard: () => lead.electedAt > activeSince,
       isCaughtUp: (id) => this.#isCaughtUp(lead, id),
     }

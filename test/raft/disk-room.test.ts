@@ -127,6 +127,20 @@ test('a leader counts on nobody who is silent: where another has no room nothing
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
+test('a leader counts on nobody who needs a snapshot, which is not taken with little room: until then nothing is written there', () => {
+  const bench = new Bench({ base: 5, commit: 5, term: 1 })
+  bench.lead()
+  bench.acknowledge([3])
+  bench.receive(answer(bench, 2, 'low'))
+  bench.receive(answer(bench, 3, 'none'))
+  const isBehind = behind(bench, 2, 'low')
+  expect(propose(bench, SHRINKS)).toBe('appended')
+  for (const message of isBehind) bench.receive(message)
+  expect(propose(bench, SHRINKS)).toBe('storage-full')
+  bench.receive(answer(bench, 2, 'enough'))
+  expect(propose(bench, SHRINKS)).toBe('appended')
+})
+
 test('nobody is silent who has had nothing to answer: a leader that was stopped for a while refuses nothing for that', () => {
   const bench = leader()
   bench.receive(answer(bench, 2, 'low'))
@@ -400,24 +414,25 @@ test('a leader that is short keeps no log for a follower that could not write it
   expect(bench.raft.neededAfter).toBe(bench.raft.lastIndex)
 })
 
+/** It needs what this leader's log holds no more. */
+const behind = (bench: Bench, from: number, room: DiskRoom): Incoming[] => [
+  answer(bench, from, room),
+  {
+    type: 'append-rejected',
+    from,
+    term: bench.raft.term,
+    index: asIndex(bench.raft.lastIndex - 1),
+    ...{ hintIndex: asIndex(0), hintTerm: asTerm(0), lastIndex: asIndex(0) },
+    ...{ round: bench.round, sentAt: 1 },
+  },
+]
+
 test('a follower that needs a snapshot is offered one when it has room for it', () => {
   const bench = new Bench({ base: 5, commit: 5, term: 1 })
   bench.lead()
   bench.acknowledge([3])
-  const { lastIndex } = bench.raft
-  const behind = (room: DiskRoom): Incoming[] => [
-    answer(bench, 2, room),
-    {
-      type: 'append-rejected',
-      from: 2,
-      term: bench.raft.term,
-      index: asIndex(lastIndex - 1),
-      ...{ hintIndex: asIndex(0), hintTerm: asTerm(0), lastIndex: asIndex(0) },
-      ...{ round: bench.round, sentAt: 1 },
-    },
-  ]
   for (const room of ['low', 'none', 'low'] as const) {
-    for (const message of behind(room)) bench.receive(message)
+    for (const message of behind(bench, 2, room)) bench.receive(message)
     bench.pass(TIMING.heartbeatMs)
     expect(bench.takeSnapshots()).toEqual([])
   }

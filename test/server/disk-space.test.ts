@@ -17,7 +17,7 @@ import { expect, test } from 'vitest'
 import type { DiskRoom } from '../../src/raft/index.ts'
 import { DirectoryDisk, type Disk, DiskSpace } from '../../src/server/disk-space.ts'
 import { driverLimits } from '../../src/server/limits.ts'
-import { type Promised, SimulatedCluster } from './simulated-cluster.ts'
+import { Promised, SimulatedCluster } from './simulated-cluster.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 const { diskReserveBytes, diskLookMs } = driverLimits
@@ -101,6 +101,29 @@ test('where one disk of three is full and another node is down changes are refus
   expect(settled(cluster, full.read('k')).value).toBe('v')
   down.start()
   cluster.until(() => settled(cluster, cluster.leading.put('k', 'w')).code === 'ok')
+})
+
+test('nobody is removed whom a full node is to take the place of, unless that has all that is committed', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const [full, other] = cluster.followers
+  if (full === undefined || other === undefined) throw new Error('no followers')
+  full.machine.space.fixed = NONE
+  cluster.advance(2 * diskLookMs)
+  settled(cluster, cluster.leading.put('k', 'v'))
+  const remove = (): Promised<unknown> => {
+    const promised = new Promised<unknown>()
+    const steps = [{ kind: 'remove', id: other.id }] as const
+    cluster.leading.running.change({ kind: 'change', steps }, 5000, (result) => promised.settle(result))
+    return settled(cluster, promised)
+  }
+  const refused = remove()
+  expect(refused.code).toBe('membership_refused')
+  expect(settled(cluster, cluster.leading.put('k', 'w')).code).toBe('ok')
+  full.machine.space.fixed = undefined
+  cluster.converge()
+  full.machine.space.fixed = NONE
+  cluster.advance(2 * diskLookMs)
+  expect(remove().code).toBe('ok')
 })
 
 test('with two full disks of three changes are refused everywhere, not left without an outcome, and reads go on', () => {

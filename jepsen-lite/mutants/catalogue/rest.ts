@@ -338,7 +338,29 @@ export const REST: readonly Mutant[] = [
     why: 'With one full disk of three and another node down each change waits for its time to end, and its outcome is unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, 'isSilent && !ofCore ?', 'false ?')],
+    edits: [edit(RAFT, '(isSilent || this.#cannotCatchUp(follower))', 'this.#cannotCatchUp(follower)')],
+  },
+  {
+    id: 'M712',
+    title: 'a leader counts on the little room of who needs a snapshot first',
+    why: 'Where another disk is full or another node down each delete waits for its time to end, and its outcome is unknown. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, '(isSilent || this.#cannotCatchUp(follower))', 'isSilent')],
+  },
+  {
+    id: 'M713',
+    title: 'a change of voters counts on one that has no room for what it lacks',
+    why: 'The joint configuration is never left, and nothing is written until there is room on that disk. Our own.',
+    layers: UNIT,
+    tests: ['test/server/disk-space.test.ts'],
+    edits: [
+      edit(
+        RAFT,
+        'follower.heardAt > activeSince && !this.#cannotCatchUp(follower)',
+        'follower.heardAt > activeSince',
+      ),
+    ],
   },
   {
     id: 'M569',
