@@ -122,8 +122,8 @@ export function writeWhole(dir: string, name: string, content: string | Uint8Arr
 }
 
 /**
- * Durable when it returns. Open until the formatting is over: that tells one that is under way from one that was interrupted. `isLeft`: an earlier
- * attempt has left it.
+ * Durable when it returns. Open until the formatting is over: that tells other threads that it is under way. `isLeft`: an earlier attempt has
+ * left it.
  */
 export function openFormatting(dir: string): { readonly file: number; readonly isLeft: boolean } {
   const path = join(dir, FORMATTING_FILE)

@@ -105,34 +105,32 @@ async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Dat
 
 /** Whether somebody has the lock of that directory, also where the system does not tell: another container, say. */
 export async function isLocked(dir: string): Promise<boolean> {
-  // Where there is no database LevelDB ends as soon as it has the lock.
-  return existsSync(join(dir, 'LOCK')) && !(await withLock(dir, openDatabase, () => {}))
+  if (!existsSync(join(dir, 'LOCK'))) return false
+  try {
+    // Where there is no database LevelDB ends as soon as it has the lock.
+    await withLock(dir, openDatabase, () => {})
+    return false
+  } catch (error) {
+    return isLockHeld(error)
+  }
 }
 
-/** Runs `act` while nobody else can have the lock of that directory; false: somebody has it. */
-export const whileLocked = (dir: string, act: () => void): Promise<boolean> =>
-  withLock(dir, createDatabase, act)
+/** Runs `act` while nobody else can have the lock of that directory. Rejects where it cannot be had, for want of a place to ask from too. */
+export const whileLocked = (dir: string, act: () => void): Promise<void> => withLock(dir, createDatabase, act)
 
-/**
- * Changes nothing there: LevelDB takes the lock from a directory of its own, in which only LOCK is that one. Where there is no place for such a
- * directory, or the file system has no locks, nobody can tell.
- */
-async function withLock(dir: string, open: typeof openDatabase, act: () => void): Promise<boolean> {
-  let from: string | undefined
-  let db: Database | undefined
+/** Changes nothing there: LevelDB takes the lock from a directory of its own, in which only LOCK is that one. */
+async function withLock(dir: string, open: typeof openDatabase, act: () => void): Promise<void> {
+  const from = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
   try {
+    symlinkSync(resolve(dir, 'LOCK'), join(from, 'LOCK'))
+    const db = await open(from, levelLimits)
     try {
-      from = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
-      symlinkSync(resolve(dir, 'LOCK'), join(from, 'LOCK'))
-      db = await open(from, levelLimits)
-    } catch (error) {
-      if (isLockHeld(error)) return false
+      act()
+    } finally {
+      await db.close()
     }
-    act()
-    return true
   } finally {
-    await db?.close()
-    if (from !== undefined) deleteQuietly(from)
+    deleteQuietly(from)
   }
 }
 

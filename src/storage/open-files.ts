@@ -14,7 +14,11 @@ export function isOpenInProcess(file: Stats): boolean {
 
 /** Whether this process has it open more than once, whichever of its threads. False where the system does not tell. */
 export function isOpenTwiceInProcess(file: Stats): boolean {
-  return descriptorsOf('self', file).length > 1
+  try {
+    return descriptorsIn('self', file).length > 1
+  } catch {
+    return false
+  }
 }
 
 /**
@@ -37,24 +41,6 @@ export function hasOpen(pid: string, file: Stats, unknown: boolean): boolean {
     return isOpenIn(pid, file)
   } catch {
     return unknown
-  }
-}
-
-/** Whether it is open more than once, in whatever processes can be looked at. */
-export function isOpenTwice(file: Stats): boolean {
-  try {
-    const processes = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))
-    return processes.flatMap((pid) => descriptorsOf(pid, file)).length > 1
-  } catch {
-    return false
-  }
-}
-
-function descriptorsOf(pid: string, file: Stats): string[] {
-  try {
-    return descriptorsIn(pid, file)
-  } catch {
-    return []
   }
 }
 

@@ -1,6 +1,6 @@
 // Formatting and opening a data directory.
 
-import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import type { Engine } from './engine.ts'
 import {
@@ -34,7 +34,7 @@ import {
   whileLocked,
 } from './level-engine.ts'
 import { assertRecovered, putBack, SkippedError } from './leveldb-recovery.ts'
-import { hasOpen, isOpenTwice, isOpenTwiceInProcess } from './open-files.ts'
+import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'
@@ -127,8 +127,9 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   const { file, isLeft } = openFormatting(dir)
   try {
     if (isLeft) {
-      // Opened before it was looked at: of several that find what is left at most one goes on.
-      if (isOpenTwice(fstatSync(file)) || !(await whileLocked(dir, () => beginAnew(dir)))) throw inUse(dir)
+      // LevelDB's lock is one for all threads of a process. Opened before it is looked at: at most one of them goes on.
+      if (isOpenTwiceInProcess(fstatSync(file))) throw inUse(dir)
+      await whileLocked(dir, () => beginAnew(dir))
     }
     await makeDatabase(dir, identity, initial)
   } finally {
@@ -136,7 +137,7 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   }
 }
 
-/** Those of other containers are not seen, and have the lock until there is a node: what they have begun is not deleted under them. */
+/** With the lock, which whoever makes a node has until there is one: what they have begun is not deleted under them. */
 function beginAnew(dir: string): void {
   // Whoever had it open before may be done.
   if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
@@ -147,8 +148,6 @@ async function makeDatabase(dir: string, identity: Identity, initial: InitialSta
   const db = await createDatabase(dir, levelLimits)
   try {
     await fill(dir, db, initial)
-    // Whoever began at the same instant, and has no lock, may have deleted our files as those of an interrupted attempt.
-    if (!isWhole(dir)) throw inUse(dir)
     // The lock is held until the directory says whose it is: another process would take it for one whose formatting was interrupted.
     writeIdentity(dir, identity)
     endFormatting(dir)
@@ -157,14 +156,6 @@ async function makeDatabase(dir: string, identity: Identity, initial: InitialSta
     await db.close()
   }
 }
-
-/** By their names: on Windows nobody can read what LevelDB has open. */
-function isWhole(dir: string): boolean {
-  const names = readdirSync(dir)
-  return FILES.every((file) => names.some((name) => file.test(name)))
-}
-
-const FILES = [/^CURRENT$/, /^MANIFEST-[0-9]+$/, /^[0-9]+\.log$/, /^WATERMARK$/]
 
 async function fill(dir: string, db: Database, initial: InitialState): Promise<void> {
   createWatermark(dir, FORMAT_OPERATIONS)

@@ -1,11 +1,10 @@
 // A new replica is not lost with its directory: the names that lead to it are durable, whoever made them, and of several that format it at the
 // same time none destroys what another one has made.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import {
   closeSync,
   cpSync,
-  existsSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -199,29 +198,6 @@ test.each([
   await end()
 })
 
-test.each(['CURRENT', 'MANIFEST', '.log', 'WATERMARK'])(
-  'of two that begin at the same instant neither makes a node without its %s',
-  async (ending) => {
-    const home = await temporaryDirectory()
-    onTestFinished(() => rmSync(home, { recursive: true, force: true }))
-    const path = join(home, 'n1')
-    const meddled = {
-      ...initial,
-      // Read when the database is there and about to be filled.
-      get applied() {
-        for (const name of readdirSync(path)) if (name.includes(ending)) rmSync(join(path, name))
-        return initial.applied
-      },
-    }
-    await expect(formatStorage(path, identity, meddled)).rejects.toThrow('is in use')
-    expect(existsSync(join(path, 'IDENTITY'))).toBe(false)
-    await formatStorage(path, identity, initial)
-    const storage = await openStorage(path)
-    expect(storage.identity).toEqual(identity)
-    await new Promise<void>((resolve) => storage.close(() => resolve()))
-  },
-)
-
 test('the lock of an interrupted attempt stays where it is: somebody may have taken it since', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
@@ -232,7 +208,7 @@ test('the lock of an interrupted attempt stays where it is: somebody may have ta
   expect(statSync(join(home, 'LOCK')).ino).toBe(statSync(join(home, 'link')).ino)
 })
 
-test('what another attempt has begun is not deleted while that is at work, though it has no lock yet', async () => {
+test('what another thread has begun is not deleted while that is at work, though it has no lock yet', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   const left = ['FORMATTING', 'CURRENT', 'MANIFEST-000001']
@@ -243,6 +219,19 @@ test('what another attempt has begun is not deleted while that is at work, thoug
   closeSync(another)
   await formatStorage(home, identity, initial)
   expect(readdirSync(home)).not.toContain('FORMATTING')
+})
+
+test('other processes that are about to begin anew stop nobody: who has the lock goes on', async () => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  writeFileSync(join(home, 'FORMATTING'), '')
+  const file = openSync(join(home, 'FORMATTING'), 'r+')
+  const other = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', file] })
+  onTestFinished(() => void other.kill())
+  closeSync(file)
+  await formatStorage(home, identity, initial)
+  const storage = await openStorage(home)
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
 test('what an interrupted attempt has left is deleted while nobody else can begin, from another container either', async () => {
@@ -261,6 +250,19 @@ test('what an interrupted attempt has left is deleted while nobody else can begi
   expect(locked).toEqual([true, true])
   const storage = await openStorage(home)
   await new Promise<void>((resolve) => storage.close(() => resolve()))
+})
+
+test('without the lock nothing is deleted, also where there is no place to ask for it from', async () => {
+  const home = await temporaryDirectory()
+  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+  const left = ['CURRENT', 'FORMATTING', 'MANIFEST-000001']
+  for (const name of left) writeFileSync(join(home, name), '')
+  vi.stubEnv('TMPDIR', join(home, 'nowhere'))
+  onTestFinished(() => void vi.unstubAllEnvs())
+  await expect(formatStorage(home, identity, initial)).rejects.toThrow(
+    /cannot be formatted: ENOENT.*nowhere.*start the node again/,
+  )
+  expect(readdirSync(home).sort()).toEqual(left)
 })
 
 test('whoever begins when another has just ended is told that there is a node', async () => {
@@ -288,22 +290,23 @@ test('what fails behind IDENTITY is told, and not that somebody else was quicker
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
-test('what is wrong with a directory is told, also when the one that its lock was asked from cannot be deleted', async () => {
+test('one that is in use is not called damaged because the one that its lock was asked from cannot be deleted', async () => {
   const { home } = await formatted(3)
   const dir = join(home, 'a', 'b', 'n1')
+  const storage = await openStorage(dir)
   rmSync(join(dir, 'WATERMARK'))
+  disk.silent = '/proc/locks'
   const left: string[] = []
   disk.removing = (path) => {
     left.push(path)
     throw new Error('EMFILE: too many open files')
   }
   const refused = await openStorage(dir).catch((error: unknown) => error)
-  disk.removing = () => {}
+  Object.assign(disk, { silent: '', removing: () => {} })
   for (const path of left) rmSync(path, { recursive: true })
   expect(left).toHaveLength(1)
-  expect(refused).toMatchObject({
-    message: expect.stringMatching(/WATERMARK is damaged: the file is missing/),
-  })
+  expect(refused).toMatchObject({ name: 'StorageInUseError' })
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
 test('what is out of reach is neither absent nor unmarked', async () => {

@@ -775,14 +775,6 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit('src/storage/identity.ts', " && name !== 'LOCK'", '')],
   },
   {
-    id: 'M619',
-    title: 'a directory becomes a node without a look at its files',
-    why: 'Somebody who began at the same instant may have deleted them: nothing starts there any more. Our own.',
-    layers: UNIT,
-    tests: ['test/storage/directory.test.ts'],
-    edits: [edit('src/storage/open.ts', 'if (!isWhole(dir)) throw inUse(dir)', '')],
-  },
-  {
     id: 'M560',
     title: 'a page counts although LevelDB has passed over something',
     why: 'It cannot open a table for want of a file descriptor: the page has a hole, and the scrub calls healthy data damaged. Our own.',
@@ -933,7 +925,13 @@ export const STORAGE: readonly Mutant[] = [
     why: 'It refuses all but one, and gives up the lock of the process: another one opens the directory beside it. Our own.',
     layers: UNIT,
     tests: ['test/storage/open.test.ts'],
-    edits: [edit('src/storage/open.ts', 'if (isOpenTwiceInProcess(', 'if (!isOpenTwiceInProcess && (')],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        'if (isOpenTwiceInProcess(statSync(',
+        'if (!isOpenTwiceInProcess && (statSync(',
+      ),
+    ],
   },
   {
     id: 'M677',
@@ -952,9 +950,33 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/level-engine.ts',
-        '    act()\n    return true\n',
-        '    await db?.close()\n    act()\n    return true\n',
+        '      act()\n    } finally',
+        '      await db.close()\n      act()\n    } finally',
       ),
+    ],
+  },
+  {
+    id: 'M496',
+    title: 'what an interrupted attempt to format has left is deleted where the lock cannot be had',
+    why: 'Somebody else who is at work on it is not seen then: what comes of it is refused as damaged. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [
+      edit(
+        'src/storage/open.ts',
+        'await whileLocked(dir, () => beginAnew(dir))',
+        'await whileLocked(dir, () => beginAnew(dir)).catch(() => beginAnew(dir))',
+      ),
+    ],
+  },
+  {
+    id: 'M497',
+    title: 'threads of one process that find an interrupted attempt to format all begin anew',
+    why: 'The lock of LevelDB is one for all of them: one deletes what another has begun. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/directory.test.ts'],
+    edits: [
+      edit('src/storage/open.ts', '      if (isOpenTwiceInProcess(fstatSync(file))) throw inUse(dir)\n', ''),
     ],
   },
   {
@@ -998,7 +1020,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M684',
     title: 'a directory in which the lock was asked for must be deleted',
-    why: 'Nobody is told what is wrong with the data. Our own.',
+    why: 'A running node of another container is called damaged. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
