@@ -427,6 +427,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit('src/cli/commands/import.ts', 'failures.find(isUnknown) ?? first', 'first')],
   },
   {
+    id: 'M686',
+    title: 'an import sends 32 values at a time, however large they are',
+    why: 'Over a wire of 4 Mbit/s those of 1 MB take more than the minute that each has: none is ever stored. Our own.',
+    layers: UNIT,
+    tests: ['test/cli/files.int.test.ts'],
+    edits: [edit('src/cli/commands/import.ts', 'totals.bytesUnderway >=', 'totals.bytesUnderway < -')],
+  },
+  {
     id: 'M597',
     title: 'a page of another program, which it does not find, is taken for a key that does not exist',
     why: 'An application writes anew what is there.',

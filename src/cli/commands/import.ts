@@ -16,6 +16,8 @@ import { keyCount, megabytes, Progress } from '../progress.ts'
 import { inSession } from '../session.ts'
 
 export const WRITES_AT_ONCE = 32
+/** Of their values: more would not be there in time over a slow wire, however often it is tried. */
+export const BYTES_AT_ONCE = 4 * 1024 * 1024
 /** Without --timeout, a write is tried this long: longer than any fail-over, a pause or a restart of the cluster. */
 const TIMEOUT_MS = 60_000
 /** Of a name in a message: any path fits. */
@@ -89,6 +91,7 @@ class Totals {
   written = 0
   skipped = 0
   bytes = 0
+  bytesUnderway = 0
   #hasOpenEnd = false
 
   wrote(bytes: number): void {
@@ -170,7 +173,8 @@ async function writeAll(
       if (item.kind === 'write') begin(item)
       else if (item.kind === 'skip') totals.skip(item.name, item.reason)
       else totals.openEnd(item.reason)
-      while (underway.size >= WRITES_AT_ONCE) await Promise.race(underway)
+      while (underway.size >= WRITES_AT_ONCE || totals.bytesUnderway >= BYTES_AT_ONCE)
+        await Promise.race(underway)
       if (failures.length > 0) break
     }
   } catch (error) {
@@ -204,12 +208,15 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
     totals.skip(item.name, tooLarge)
     return
   }
+  totals.bytesUnderway += value.length
   try {
     await client.put(key, value, { signal })
     totals.wrote(value.length)
   } catch (error) {
     if (!(error instanceof QuorateError) || !SKIPPED.has(error.code)) throw error
     totals.skip(item.name, error.message)
+  } finally {
+    totals.bytesUnderway -= value.length
   }
 }
 
