@@ -2,7 +2,6 @@
 // functions; what leaves goes the same way as on the hot path.
 
 import type { IncomingMessage } from 'node:http'
-import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ApiRequest, Respond } from './answer.ts'
 import { answering, timeLeftMs } from './answer.ts'
@@ -24,6 +23,9 @@ export interface AppOptions {
   readonly routed: (request: IncomingMessage) => Routed
 }
 
+/** A body is checked and not changed: JSON says what it means. */
+const CHECKS = { coerceTypes: false, useDefaults: false, removeAdditional: false } as const
+
 export function createApp({ routes, limits, routed }: AppOptions): FastifyInstance {
   /** The answer does not go through fastify. */
   const takeOver = (request: FastifyRequest, reply: FastifyReply): Routed => {
@@ -32,9 +34,7 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
   }
   const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
     takeOver(request, reply).respond(refusedByFastify(error))
-  const app = Fastify({ frameworkErrors: fail })
-  // Checks, and changes nothing: JSON says what it means.
-  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  const app = Fastify({ frameworkErrors: fail, ajv: { customOptions: CHECKS } })
   const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
     fail(noSuchRoute(routed(request.raw).asked, routes), request, reply)
   app.setNotFoundHandler(failUnknown)

@@ -1,53 +1,52 @@
 // The routes of the cluster: members, leadership, settings.
 
-import { Type } from 'typebox'
 import { CLUSTER_VERSION, SETTING_RULES, type Settings } from '../../kv/index.ts'
 import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
 import type { NodeApi, NodeStatus, Problem, ReadGrant, ReadOptions, Result } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
+import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 import { timeout } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
 import { propose, requestOf, unexpected } from './proposing.ts'
 import { type Route, route } from './route.ts'
 
-const Name = Type.String({ pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' })
-const Id = Type.String({ pattern: '^[1-9][0-9]{0,19}$', description: '64 bits as a decimal number' })
-const Peer = Type.String({
+const Name = { ...string, pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' }
+const Id = { ...string, pattern: '^[1-9][0-9]{0,19}$', description: '64 bits as a decimal number' }
+const Peer = {
+  ...string,
   pattern: PEER_PATTERN,
   maxLength: PEER_CHARS_MAX,
   description: 'host:port of its peer listener',
-})
-const Url = Type.String({
-  pattern: URL_PATTERN,
-  maxLength: URL_CHARS_MAX,
-  description: 'Base URL of its API',
-})
+}
+const Url = { ...string, pattern: URL_PATTERN, maxLength: URL_CHARS_MAX, description: 'Base URL of its API' }
 
-const NewMember = { replica_id: Id, peer: Peer, url: Url }
+const newReplica = { replica_id: Id, peer: Peer, url: Url }
 
-export const MemberSchema = Type.Object({
-  name: Name,
-  replica_id: Id,
-  role: Type.Union([Type.Literal('voter'), Type.Literal('learner')]),
-  peer: Type.String(),
-  url: Type.String(),
-  match_index: Type.Optional(Type.Integer({ description: 'Known to the leader alone' })),
-})
+export const MemberSchema = object(
+  {
+    name: Name,
+    replica_id: Id,
+    role: { ...string, enum: ['voter', 'learner'] },
+    peer: string,
+    url: string,
+  },
+  { match_index: { ...integer, description: 'Known to the leader alone' } },
+)
 
-const ClusterSchema = Type.Object({
+const ClusterSchema = object({
   cluster_id: Id,
-  leader: Type.Union([Type.String(), Type.Null()]),
-  term: Type.Integer(),
-  joint: Type.Boolean({ description: 'A change of voters is under way' }),
-  members: Type.Array(MemberSchema),
+  leader: anyOf(string, nothing),
+  term: integer,
+  joint: { ...boolean, description: 'A change of voters is under way' },
+  members: arrayOf(MemberSchema),
 })
 
-const integerOf = (name: keyof Settings, description: string) =>
-  Type.Optional(
-    Type.Integer({ minimum: SETTING_RULES[name].min, maximum: SETTING_RULES[name].max, description }),
-  )
+const integerOf = (name: keyof Settings, description: string) => {
+  const { min: minimum, max: maximum } = SETTING_RULES[name]
+  return { ...integer, minimum, maximum, description }
+}
 
 const settingFields = {
   key_bytes_max: integerOf('keyBytesMax', 'Longest key'),
@@ -59,25 +58,21 @@ const settingFields = {
     'idempotencyAgeMsMax',
     'How long an outcome is remembered, in cluster time',
   ),
-  cluster_version: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: CLUSTER_VERSION, description: 'Never lowered' }),
-  ),
+  cluster_version: { ...integer, minimum: 1, maximum: CLUSTER_VERSION, description: 'Never lowered' },
 }
 
-const LeasesSchema = Type.Object(
-  {
-    on: Type.Optional(Type.Boolean({ description: 'Leader leases' })),
-    duration_ms: Type.Optional(Type.Integer({ minimum: 10, maximum: 60_000 })),
-  },
-  { additionalProperties: false },
+const LeasesSchema = closed(
+  object(
+    {},
+    {
+      on: { ...boolean, description: 'Leader leases' },
+      duration_ms: { ...integer, minimum: 10, maximum: 60_000 },
+    },
+  ),
 )
 
-const SettingsSchema = Type.Object({ ...settingFields, leases: LeasesSchema })
-
-const SettingsChange = Type.Object(
-  { ...settingFields, leases: Type.Optional(LeasesSchema) },
-  { additionalProperties: false },
-)
+const SettingsSchema = object({ leases: LeasesSchema }, settingFields)
+const SettingsChange = closed(object({}, { ...settingFields, leases: LeasesSchema }))
 
 export function clusterRoutes(node: NodeApi): Route[] {
   return [
@@ -98,7 +93,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
         path: '/v1/cluster/members',
         summary: 'Add a member: a learner, promoted when it has caught up',
         parameters: { timeout },
-        body: Type.Object({ name: Name, ...NewMember }, { additionalProperties: false }),
+        body: closed(object({ name: Name, ...newReplica })),
         answers: ClusterSchema,
       },
       ({ asked, body }, respond) => {
@@ -127,7 +122,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
         path: '/v1/cluster/members/:name/replace',
         summary: 'Drop the replica of this name and add another, in one joint change',
         parameters: { timeout },
-        body: Type.Object({ name: Type.Optional(Name), ...NewMember }, { additionalProperties: false }),
+        body: closed(object(newReplica, { name: Name })),
         answers: ClusterSchema,
       },
       ({ asked, params, body }, respond) => {
@@ -154,8 +149,8 @@ export function clusterRoutes(node: NodeApi): Route[] {
         path: '/v1/cluster/leader',
         summary: 'Hand leadership over, to a member or to the most up-to-date voter',
         parameters: { timeout },
-        body: Type.Object({ to: Type.Optional(Name) }, { additionalProperties: false }),
-        answers: Type.Object({ leader: Type.String() }),
+        body: closed(object({}, { to: Name })),
+        answers: object({ leader: string }),
       },
       ({ asked, body }, respond) => {
         const { to } = body

@@ -1,55 +1,48 @@
 // The OpenAPI 3.1 document, made from the very tables and schemas that read and validate requests.
 
-import type { TSchema } from 'typebox'
-import { Type } from 'typebox'
+import { anyOf, arrayOf, boolean, integer, nothing, object, type Schema, string } from './json-schema.ts'
 import { DELETE_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
 import { READ_PARAMETERS } from './parameters.ts'
 import { PROBLEMS } from './problem.ts'
 import { RANGE_PARAMETERS } from './range.ts'
-import type { Route } from './route.ts'
+import type { BodySchema, Route } from './route.ts'
 
-const Bytes = Type.Union([Type.String(), Type.Object({ base64: Type.String() })], {
+const Bytes = {
+  ...anyOf(string, object({ base64: string })),
   description: 'Bytes: a string when they are valid UTF-8, otherwise base64',
-})
-const meta = { create_revision: Type.Integer(), mod_revision: Type.Integer(), version: Type.Integer() }
-const RecordSchema = Type.Object({ key: Bytes, value: Bytes, ...meta })
-const PutAnswer = Type.Object({
-  revision: Type.Integer(),
-  ...meta,
-  prev: Type.Optional(Type.Union([RecordSchema, Type.Null()])),
-})
-const DeleteAnswer = Type.Object({
-  deleted: Type.Union([Type.Literal(0), Type.Literal(1)]),
-  revision: Type.Integer(),
-})
-const PageSchema = Type.Object({
-  kvs: Type.Array(Type.Object({ key: Bytes, value: Type.Optional(Bytes), ...meta })),
-  more: Type.Boolean(),
-  next: Type.Optional(Bytes),
-  count: Type.Optional(Type.Integer()),
-  revision: Type.Integer(),
-})
-const ProblemSchema = Type.Object({
-  type: Type.String(),
-  title: Type.String(),
-  status: Type.Integer(),
-  code: Type.Union(Object.keys(PROBLEMS).map((code) => Type.Literal(code))),
-  detail: Type.String(),
-  retry_after_ms: Type.Optional(Type.Integer()),
-  current: Type.Optional(
-    Type.Union([Type.Object({ key: Bytes, ...meta }), Type.Null()], {
+}
+const meta = { create_revision: integer, mod_revision: integer, version: integer }
+const RecordSchema = object({ key: Bytes, value: Bytes, ...meta })
+const PutAnswer = object({ revision: integer, ...meta }, { prev: anyOf(RecordSchema, nothing) })
+const DeleteAnswer = object({ deleted: { ...integer, enum: [0, 1] }, revision: integer })
+const PageSchema = object(
+  { kvs: arrayOf(object({ key: Bytes, ...meta }, { value: Bytes })), more: boolean, revision: integer },
+  { next: Bytes, count: integer },
+)
+const ProblemSchema = object(
+  {
+    type: string,
+    title: string,
+    status: integer,
+    code: { ...string, enum: Object.keys(PROBLEMS) },
+    detail: string,
+  },
+  {
+    retry_after_ms: integer,
+    current: {
+      ...anyOf(object({ key: Bytes, ...meta }), nothing),
       description: 'Of precondition_failed: the record without its value, or null',
-    }),
-  ),
-  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Of /readyz: why it is not ready' })),
-})
+    },
+    reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
+  },
+)
 
 interface Content {
-  readonly [mediaType: string]: { readonly schema: TSchema }
+  readonly [mediaType: string]: { readonly schema: Schema }
 }
 
-const json = (schema: TSchema): Content => ({ 'application/json': { schema } })
-const OCTETS: Content = { 'application/octet-stream': { schema: Type.String({ format: 'binary' }) } }
+const json = (schema: Schema): Content => ({ 'application/json': { schema } })
+const OCTETS: Content = { 'application/octet-stream': { schema: { ...string, format: 'binary' } } }
 
 export function openApiDocument(version: string, routes: readonly Route[]): string {
   const paths: Record<string, Record<string, unknown>> = {}
@@ -58,7 +51,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     const names = [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => inPath(name ?? ''))
     const token = route.takesToken ? [IDEMPOTENCY_KEY] : []
     const answer: Content =
-      typeof route.answers === 'string' ? { [route.answers]: { schema: Type.String() } } : json(route.answers)
+      typeof route.answers === 'string' ? { [route.answers]: { schema: string } } : json(route.answers)
     const described = {
       ...operation(route.summary, [...names, ...token, ...inQuery(route.parameters)], answer),
       ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
@@ -75,8 +68,8 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     'A range of keys; with `key` the one key, as under /v1/kv/{key}',
     inQuery({ ...RANGE_PARAMETERS, key: KEY }),
     {
-      ...json(Type.Union([PageSchema, RecordSchema])),
-      'application/x-ndjson': { schema: Type.String() },
+      ...json(anyOf(PageSchema, RecordSchema)),
+      'application/x-ndjson': { schema: string },
       ...OCTETS,
     },
   )
@@ -87,7 +80,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
   return JSON.stringify({ openapi: '3.1.0', info, paths, components })
 }
 
-const KEY = { schema: Type.String({ minLength: 1, description: 'A key; percent-encoded bytes' }) }
+const KEY = { schema: { ...string, minLength: 1, description: 'A key; percent-encoded bytes' } }
 
 function keyOperations(address: readonly unknown[]): Record<string, unknown> {
   const content = { ...OCTETS, ...json(RecordSchema) }
@@ -98,7 +91,7 @@ function keyOperations(address: readonly unknown[]): Record<string, unknown> {
     head: read,
     put: {
       ...operation('Write a key', [...change, ...inQuery(PUT_PARAMETERS)], json(PutAnswer)),
-      requestBody: { content: { '*/*': { schema: Type.String({ format: 'binary' }) } } },
+      requestBody: { content: { '*/*': { schema: { ...string, format: 'binary' } } } },
     },
     delete: operation('Delete a key', [...change, ...inQuery(DELETE_PARAMETERS)], json(DeleteAnswer)),
   }
@@ -107,7 +100,7 @@ function keyOperations(address: readonly unknown[]): Record<string, unknown> {
 const inHeader = (name: string, description: string) => ({
   name,
   in: 'header',
-  schema: Type.String({ description }),
+  schema: { ...string, description },
 })
 
 const IF_MATCH = inHeader('If-Match', '"<mod_revision>", a list of them, or *')
@@ -117,9 +110,9 @@ const IDEMPOTENCY_KEY = inHeader(
   'TOKEN, optionally ;since=<revision>: applied at most once',
 )
 
-const inPath = (name: string) => ({ name, in: 'path', required: true, schema: Type.String() })
+const inPath = (name: string) => ({ name, in: 'path', required: true, schema: string })
 
-const inQuery = (table: Readonly<Record<string, { readonly schema: TSchema }>>, required = false) =>
+const inQuery = (table: Readonly<Record<string, { readonly schema: Schema }>>, required = false) =>
   Object.entries(table).map(([name, { schema }]) => ({ name, in: 'query', required, schema }))
 
 /** One key, or a range that may be one. */
@@ -129,8 +122,8 @@ function reading(summary: string, parameters: readonly unknown[], content: Conte
 }
 
 /** Without one the body is an empty object. */
-const requestBody = (schema: TSchema) => ({
-  required: Type.IsObject(schema) && (schema.required ?? []).length > 0,
+const requestBody = (schema: BodySchema) => ({
+  required: schema.required.length > 0,
   content: json(schema),
 })
 

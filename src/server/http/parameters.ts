@@ -1,15 +1,14 @@
-// Query parameters. One table per kind of request says which exist, how each is read, and what OpenAPI says of it. Their schemas are
-// plain data: the hot routes must not wait for a schema library to load.
+// Query parameters. One table per kind of request says which exist, how each is read, and what OpenAPI says of it.
 
-import type { TSchema } from 'typebox'
 import type { Revision } from '../../kv/index.ts'
 import { asRevision } from '../../kv/index.ts'
 import type { ReadConsistency } from '../types.ts'
+import type { Schema } from './json-schema.ts'
 import { Refused } from './problem.ts'
 import { queryDecode } from './target.ts'
 
 export interface Parameter<T> {
-  readonly schema: TSchema
+  readonly schema: Schema
   /** `name` is for the message. Throws `Refused`. */
   readonly read: (value: Uint8Array, name: string) => T
 }

@@ -1,10 +1,10 @@
 // Everything outside the hot path, put together: status, cluster, and the document that describes all of it.
 
 import type { FastifyInstance } from 'fastify'
-import { Type } from 'typebox'
 import { jsonAnswer } from './answer.ts'
 import { type AppOptions, createApp } from './app.ts'
 import { clusterRoutes } from './cluster.ts'
+import { object } from './json-schema.ts'
 import { openApiDocument } from './openapi.ts'
 import { timeout } from './parameters.ts'
 import { type Route, route } from './route.ts'
@@ -18,7 +18,7 @@ export async function createRest({ facts, ...options }: RestOptions): Promise<Fa
   const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
-    route({ ...document, parameters: { timeout }, body: undefined, answers: Type.Object({}) }, (_, respond) =>
+    route({ ...document, parameters: { timeout }, body: undefined, answers: object({}) }, (_, respond) =>
       respond(jsonAnswer(openApiDocument(facts.version, routes))),
     ),
   )

@@ -1,7 +1,7 @@
 // A route outside the hot path: what fastify and OpenAPI must know of it, and the plain function behind it.
 
-import type { Static, TSchema } from 'typebox'
 import type { ApiRequest, Respond } from './answer.ts'
+import type { FromSchema, Schema } from './json-schema.ts'
 import type { ParameterTable, ParameterValues } from './parameters.ts'
 import { readQuery } from './parameters.ts'
 
@@ -13,6 +13,9 @@ export interface RouteRequest<P extends ParameterTable, B> {
   readonly body: B
 }
 
+/** Of an object. */
+export type BodySchema = Schema & { readonly required: readonly string[] }
+
 interface RouteFacts {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** With `:name` for a parameter. */
@@ -22,9 +25,9 @@ interface RouteFacts {
   /** It proposes a change that looks at Idempotency-Key. */
   readonly takesToken?: true
   /** Of a POST. */
-  readonly body: TSchema | undefined
+  readonly body: BodySchema | undefined
   /** Of an answer with status 200. */
-  readonly answers: TSchema | string
+  readonly answers: Schema | string
 }
 
 export interface Route extends RouteFacts {
@@ -37,9 +40,9 @@ export interface Route extends RouteFacts {
   ) => void
 }
 
-export function route<P extends ParameterTable, B extends TSchema>(
+export function route<P extends ParameterTable, B extends BodySchema>(
   facts: RouteFacts & { readonly parameters: P; readonly body: B },
-  handle: (request: RouteRequest<P, Static<B>>, respond: Respond) => void,
+  handle: (request: RouteRequest<P, FromSchema<B>>, respond: Respond) => void,
 ): Route
 export function route<P extends ParameterTable>(
   facts: RouteFacts & { readonly parameters: P; readonly body: undefined },

@@ -1,11 +1,11 @@
 // The routes for operators and their machines: status, liveness, readiness, metrics.
 
-import { Type } from 'typebox'
 import type { Metrics } from '../metrics.ts'
 import { hex } from '../state-hashes.ts'
 import type { NodeApi, NodeStatus } from '../types.ts'
 import { jsonAnswer, type Respond } from './answer.ts'
 import { MemberSchema, membersJson } from './cluster.ts'
+import { anyOf, arrayOf, integer, nothing, object, string } from './json-schema.ts'
 import { flag, timeout } from './parameters.ts'
 import { Refused } from './problem.ts'
 import { type Route, route } from './route.ts'
@@ -17,38 +17,41 @@ export interface StatusOptions {
   readonly isClosing: () => boolean
 }
 
-const StatusSchema = Type.Object({
-  name: Type.String(),
-  version: Type.String(),
-  cluster_id: Type.String(),
-  replica_id: Type.String(),
-  role: Type.String({ description: 'follower, pre-candidate, candidate or leader' }),
-  leader: Type.Union([Type.String(), Type.Null()]),
-  term: Type.Integer(),
-  commit_index: Type.Integer(),
-  applied_index: Type.Integer(),
-  log_first_index: Type.Integer(),
-  revision: Type.Integer(),
-  cluster_version: Type.Integer(),
-  state_hash: Type.String({
+const StatusSchema = object({
+  name: string,
+  version: string,
+  cluster_id: string,
+  replica_id: string,
+  role: { ...string, description: 'follower, pre-candidate, candidate or leader' },
+  leader: anyOf(string, nothing),
+  term: integer,
+  commit_index: integer,
+  applied_index: integer,
+  log_first_index: integer,
+  revision: integer,
+  cluster_version: integer,
+  state_hash: {
+    ...string,
     description: '64 bits in hexadecimal; equal on replicas with equal applied_index',
-  }),
-  members: Type.Array(MemberSchema),
-  errors: Type.Array(Type.String(), { description: 'What an operator should look at' }),
+  },
+  members: arrayOf(MemberSchema),
+  errors: { ...arrayOf(string), description: 'What an operator should look at' },
 })
 
-const HealthSchema = Type.Object({
-  status: Type.Literal('ok'),
+const HealthSchema = object(
+  { status: { const: 'ok' } },
   // With `verbose`.
-  name: Type.Optional(Type.String()),
-  role: Type.Optional(Type.String()),
-  term: Type.Optional(Type.Integer()),
-  commit_index: Type.Optional(Type.Integer()),
-  applied_index: Type.Optional(Type.Integer()),
-  revision: Type.Optional(Type.Integer()),
-  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Why it is not ready' })),
-  errors: Type.Optional(Type.Array(Type.String())),
-})
+  {
+    name: string,
+    role: string,
+    term: integer,
+    commit_index: integer,
+    applied_index: integer,
+    revision: integer,
+    reasons: { ...arrayOf(string), description: 'Why it is not ready' },
+    errors: arrayOf(string),
+  },
+)
 
 export function statusRoutes({ node, version, metrics, isClosing }: StatusOptions): Route[] {
   return [

@@ -161,7 +161,7 @@ test('the fields that an answer may lack are those that depend on something', as
   for (const path of ['/livez', '/readyz']) expect([path, optional(path, 'get')]).toEqual([path, more])
   const [page] = paths['/v1/kv']?.get?.responses['200']?.content?.['application/json']?.schema.anyOf ?? []
   expect([Object.keys(page?.properties ?? {}), page?.required]).toEqual([
-    ['kvs', 'more', 'next', 'count', 'revision'],
+    ['kvs', 'more', 'revision', 'next', 'count'],
     ['kvs', 'more', 'revision'],
   ])
 })

@@ -1,0 +1,43 @@
+// JSON Schema as plain data, from which OpenAPI, the check of a body and the type of its handler are taken. A library that
+// makes schemas took a third of the time in which a node starts.
+
+export type Schema = Readonly<Record<string, unknown>>
+export type Properties = Readonly<Record<string, Schema>>
+
+/** What a value that fits the schema is. */
+export type FromSchema<S> = S extends {
+  readonly properties: infer P
+  readonly required: readonly (infer R)[]
+}
+  ? { readonly [K in keyof P & R]: FromSchema<P[K]> } & {
+      readonly [K in Exclude<keyof P, R>]?: FromSchema<P[K]>
+    }
+  : S extends { readonly type: infer T extends keyof Scalars }
+    ? Scalars[T]
+    : unknown
+
+interface Scalars {
+  readonly string: string
+  readonly integer: number
+  readonly boolean: boolean
+}
+
+export const string = { type: 'string' } as const
+export const integer = { type: 'integer' } as const
+export const boolean = { type: 'boolean' } as const
+export const nothing = { type: 'null' } as const
+
+export const arrayOf = <S extends Schema>(items: S) => ({ type: 'array', items }) as const
+export const anyOf = <const S extends readonly Schema[]>(...schemas: S) => ({ anyOf: schemas }) as const
+
+export function object<R extends Properties, O extends Properties = Record<never, never>>(
+  required: R,
+  optional?: O,
+) {
+  // Its keys are those of `required`.
+  const names = Object.keys(required) as (keyof R & string)[]
+  return { type: 'object', properties: { ...required, ...optional } as R & O, required: names } as const
+}
+
+/** Other properties are refused. */
+export const closed = <S extends Schema>(schema: S) => ({ ...schema, additionalProperties: false }) as const
