@@ -246,6 +246,12 @@ export class Raft {
   get room(): DiskRoom {
     return this.#room
   }
+  /** Whether what it lacks may not come before there is more room on its disk: changes, or, where it lags, a snapshot. */
+  get lacksRoom(): boolean {
+    if (this.#room === 'enough') return false
+    const stalenessMs = this.stalenessMs(this.#now) ?? Number.POSITIVE_INFINITY
+    return this.#room === 'none' || stalenessMs > this.#timing.electionMaxMs
+  }
   /** Bytes of the frames that were proposed here, and whose outcome is open. */
   get proposedBytes(): number {
     return this.#outcomes.bytes
@@ -1589,7 +1595,7 @@ export class Raft {
       ) {
         const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuseProposal(seq, { reason: 'overloaded', detail })
-      } else if (this.#room === 'none') {
+      } else if (this.lacksRoom) {
         // It could not write the entry, so it would never learn what became of the proposal. Another node may take it, so this is not `storage-full`.
         this.#refuseProposal(seq, { reason: 'overloaded', detail: 'the disk of this node is nearly full' })
       } else if (!this.#outcomes.mayForward(seq, this.#term)) {

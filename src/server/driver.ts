@@ -216,7 +216,7 @@ export class Driver implements NodeApi, NetworkEvents {
         return raft.leader !== undefined
       },
       get endsAt() {
-        return raft.room === 'none' ? raft.lastIndex : undefined
+        return raft.lacksRoom ? raft.lastIndex : undefined
       },
       stalenessMs: (now) => raft.stalenessMs(now),
     })

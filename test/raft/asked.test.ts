@@ -84,9 +84,36 @@ describe('a proposal that is to be forwarded', () => {
     propose(bench, 1)
     const detail = 'the disk of this node is nearly full'
     expect(refusals(bench)).toEqual([[1, { reason: 'overloaded', detail }]])
-    bench.step({ kind: 'disk-room', room: 'low' })
+    bench.step({ kind: 'disk-room', room: 'enough' })
     propose(bench, 2)
     expect(refusals(bench)).toEqual([])
+  })
+
+  test('is refused while there is little room and nothing proves that the log is followed: it may need a snapshot, which is not taken then', () => {
+    const bench = follower()
+    bench.step({ kind: 'disk-room', room: 'low' })
+    const isForwarded = (seq: number): boolean => {
+      propose(bench, seq)
+      return refusals(bench).length === 0
+    }
+    const heartbeat = {
+      ...{ from: 2, term: 1, commit: asIndex(0) },
+      appliedByMajority: asIndex(0),
+    }
+    const confirm = (): void => {
+      bench.receive({ type: 'heartbeat', ...heartbeat, round: 1, confirmed: undefined })
+      const [{ sentAt: at } = { sentAt: 0 }] = bench.takeOf('heartbeat-answer')
+      bench.receive({ type: 'heartbeat', ...heartbeat, round: 0, confirmed: { at, readIndex: asIndex(0) } })
+    }
+    expect(isForwarded(1)).toBe(false)
+    confirm()
+    expect(isForwarded(2)).toBe(true)
+    bench.nowMs += TIMING.electionMaxMs
+    expect(isForwarded(3)).toBe(true)
+    bench.nowMs++
+    expect(isForwarded(4)).toBe(false)
+    confirm()
+    expect(isForwarded(5)).toBe(true)
   })
 
   test('is refused under a seq of which that leader may have heard', () => {

@@ -191,6 +191,26 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
+test('a node with too little room for the snapshot that it needs leaves nobody waiting: others can serve them', () => {
+  const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
+  const cluster = SimulatedCluster.formed(3, { limits })
+  const { follower } = cluster
+  follower.machine.space.fixed = LOW
+  cluster.advance(diskLookMs)
+  // As long as it has what is committed it passes on what others take.
+  for (const done of [follower.put('k', 'v'), follower.remove('k')])
+    expect(settled(cluster, done).code).toBe('ok')
+  follower.crash()
+  for (let round = 0; round < 100; round++) settled(cluster, cluster.leading.put(`k${round}`, 'v'))
+  cluster.advance(1000)
+  follower.start()
+  cluster.until(() => follower.driver?.leaderName !== undefined)
+  const began = cluster.time.now
+  expect(settled(cluster, follower.put('k', 'v')).code).toBe('overloaded')
+  expect(settled(cluster, follower.read('k')).code).toBe('not_ready')
+  expect(cluster.time.now - began).toBeLessThan(500)
+})
+
 test.each([
   ['low', LOW],
   ['none', NONE],

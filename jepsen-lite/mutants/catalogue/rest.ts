@@ -387,6 +387,20 @@ export const REST: readonly Mutant[] = [
     edits: [edit(RAFT, "if (!hasToldRoom || room !== 'enough') continue", 'if (!hasToldRoom) continue')],
   },
   {
+    id: 'M714',
+    title: 'a node with too little room for the snapshot that it needs passes on what it is asked',
+    why: 'It never learns what became of a change, and never has what a read needs: whoever asks it waits until the time is over. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        "this.#room === 'none' || stalenessMs > this.#timing.electionMaxMs",
+        "this.#room === 'none'",
+      ),
+    ],
+  },
+  {
     id: 'M706',
     title: 'a read on a node without room waits until its time is over for a revision that does not come',
     why: 'The same. Our own.',
