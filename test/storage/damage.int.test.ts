@@ -16,7 +16,12 @@ import { temporaryDirectory } from './replicas.ts'
 import { closed, identity, initial } from './samples.ts'
 import { contentAfter } from './workload.ts'
 
-const quick = runs(100) < 100
+/** Every so many, from a drawn one: over several runs all of them. */
+function every(from: number, to: number, step: number): number[] {
+  const wide = runs(100) < 100 ? 7 * step : step
+  const first = from + randomInt(wide)
+  return Array.from({ length: Math.max(0, Math.ceil((to - first) / wide)) }, (_, at) => first + at * wide)
+}
 
 let dir: string
 
@@ -70,8 +75,8 @@ function contentOfFile(files: Files, name: string): Buffer {
 /** The newest WAL; every image here has one with something in it. */
 const walOf = (files: Files): string => named(files, /\.log$/).at(-1) ?? ''
 
-function expectRefusal(outcome: Outcome, file: string): void {
-  expect(outcome).toMatchObject({ kind: 'refused', untouched: true })
+function expectRefusal(outcome: Outcome, file: string, where?: string): void {
+  expect(outcome, where).toMatchObject({ kind: 'refused', untouched: true })
   if (outcome.kind !== 'refused') return
   expect(outcome.message).toContain(file)
   expect(outcome.message).toMatch(/kv cluster rejoin (n1|NODE)/)
@@ -100,10 +105,10 @@ describe('a small replica, killed', () => {
     const [name = ''] = named(files, pattern)
     const whole = contentOfFile(files, name)
     expect(whole.length).toBeGreaterThan(0)
-    for (let bit = 0; bit < whole.length * 8; bit += quick ? 37 : 1) {
+    for (const bit of every(0, whole.length * 8, 5)) {
       const outcome = await become(files, { [name]: flipped(whole, bit) })
       // A flipped bit in CURRENT may make it name another file.
-      expectRefusal(outcome, name === 'CURRENT' ? '' : name)
+      expectRefusal(outcome, name === 'CURRENT' ? '' : name, `bit ${bit}`)
     }
   })
 
@@ -127,22 +132,20 @@ describe('a small replica, killed', () => {
   test('is refused when a file is cut anywhere', async () => {
     for (const name of named(files, /^(CURRENT|IDENTITY|.*\.log|.*\.ldb)$/)) {
       const whole = contentOfFile(files, name)
-      const step = name.endsWith('.ldb') || quick ? 29 : 1
-      for (let length = 0; length < whole.length; length += step)
-        expectRefusal(
-          await become(files, { [name]: whole.subarray(0, length) }),
-          name.endsWith('.log') ? '.log' : name,
-        )
+      for (const length of every(0, whole.length, name.endsWith('.ldb') ? 29 : 3)) {
+        const outcome = await become(files, { [name]: whole.subarray(0, length) })
+        expectRefusal(outcome, name.endsWith('.log') ? '.log' : name, `cut at ${length}`)
+      }
     }
   })
 
   test('is whole or refused when MANIFEST is cut anywhere', async () => {
     const [name = ''] = named(files, /^MANIFEST-/)
     const whole = contentOfFile(files, name)
-    for (let length = 0; length < whole.length; length += quick ? 7 : 1) {
+    for (const length of every(0, whole.length, 1)) {
       const outcome = await become(files, { [name]: whole.subarray(0, length) })
       if (outcome.kind === 'opened') expect(outcome.content).toBe(content)
-      else expectRefusal(outcome, '')
+      else expectRefusal(outcome, '', `cut at ${length}`)
     }
   })
 
@@ -177,7 +180,7 @@ describe('a last batch that was never acknowledged', () => {
     const begin = contentOfFile(acknowledged, wal).length
     const before = await contentAfter(9, padding)
     const watermark = { WATERMARK: contentOfFile(acknowledged, 'WATERMARK') }
-    const cuts = padding === 0 ? every(begin, whole.length, quick ? 23 : 1) : nearBlocks(begin, whole.length)
+    const cuts = padding === 0 ? every(begin, whole.length, 3) : nearBlocks(begin, whole.length)
     for (const length of cuts) {
       const outcome = await become(files, { ...watermark, [wal]: whole.subarray(0, length) })
       expect(outcome, `cut at ${length} of ${begin} to ${whole.length}`).toEqual({
@@ -190,9 +193,6 @@ describe('a last batch that was never acknowledged', () => {
     for (const length of [begin - 1, begin - 8, Math.floor(begin / 2), 7, 1, 0])
       expectRefusal(await become(files, { ...watermark, [wal]: whole.subarray(0, length) }), '.log')
   })
-
-  const every = (from: number, to: number, step: number): number[] =>
-    Array.from({ length: Math.ceil((to - from) / step) }, (_, at) => from + at * step)
 
   /** Cuts within a header and either side of the ends of blocks. */
   const nearBlocks = (from: number, to: number): number[] =>
