@@ -1,4 +1,4 @@
-// The search against the definition: 120,000 small histories, of stores that keep their promises and of stores that lie, each judged both ways.
+// The search against the definition: 60,000 small histories, of stores that keep their promises and of stores that lie, each judged both ways.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -30,7 +30,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put', 'get', 'cas', 'del'],
     keys: ['x', 'y'],
     revisions: false,
-    runs: 25_000,
+    runs: 12_000,
   },
   {
     name: 'a register that is only put',
@@ -54,7 +54,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'cas', 'put'],
     keys: ['x'],
     revisions: false,
-    runs: 24_000,
+    runs: 12_000,
   },
   {
     name: 'keys with append',
@@ -62,7 +62,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'append', 'put', 'put-if-absent'],
     keys: ['x', 'y'],
     revisions: false,
-    runs: 20_000,
+    runs: 10_000,
   },
   {
     name: 'keys that are only appended to',
@@ -70,7 +70,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'append-piece'],
     keys: ['x'],
     revisions: false,
-    runs: 10_000,
+    runs: 5_000,
   },
   {
     name: 'keys that are only appended to, with revisions',
@@ -86,7 +86,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put', 'get', 'put-if-revision', 'put-if-absent', 'del', 'cas', 'append'],
     keys: ['x'],
     revisions: true,
-    runs: 14_000,
+    runs: 7_000,
   },
   {
     name: 'locks',
@@ -94,7 +94,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'acquire', 'release'],
     keys: ['x'],
     revisions: true,
-    runs: 12_000,
+    runs: 6_000,
   },
 ]
 
