@@ -5,10 +5,10 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /**
- * For a child process: these cannot be changed once it runs. A young generation of 8 MiB, collected by the thread that filled it: several threads
+ * For a child process: these cannot be changed once it runs. A young generation of 16 MiB, collected by the thread that filled it: several threads
  * that share so little work spend more on agreeing than they save. One arena: each other would keep what a thread once needed.
  */
-export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=8', '--no-parallel-scavenge']
+export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=16', '--no-parallel-scavenge']
 export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
 
 /**
@@ -17,9 +17,9 @@ export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
  * is cheap; where that does not help, everything is, some ten milliseconds: seldom, or as soon as they have grown by much.
  */
 const BUFFERS_GROWN_BYTES = 3 * 1024 * 1024
-const BUFFERS_GROWN_BYTES_MAX = 12 * 1024 * 1024
+const BUFFERS_GROWN_BYTES_MAX = 16 * 1024 * 1024
 const LOOK_EVERY_MS = 20
-const FULL_EVERY_MS = 1000
+const FULL_EVERY_MS = 2000
 
 /**
  * Collects the old generation when it has grown by this much, not several times over, and buffers when there are many. Concerns the whole

@@ -579,7 +579,7 @@ export class Raft {
    * for them, that one whose log ends before them could be elected, and commit: with this leader nothing would be read until there is room.
    */
   #waitsForRoom(lead: Leadership): boolean {
-    if (this.#committedInTerm(lead)) return false
+    if (this.#knowsCommit(lead)) return false
     const activeSince = this.#now - this.#timing.electionMaxMs
     const isMajority = (counts: (follower: Progress) => boolean, self: boolean): boolean =>
       quorumValue(this.#configuration, (id) => {
@@ -1087,6 +1087,14 @@ export class Raft {
     else this.#advanceMembership(lead)
   }
 
+  /**
+   * Whether it knows of all that is committed. What was committed before its term is in its log before `firstIndex` (paper §5.4.3), so it does
+   * as soon as it knows all of that to be committed: at the latest with the first entry of its term (paper §8).
+   */
+  #knowsCommit(lead: Leadership): boolean {
+    return this.#log.commit >= lead.firstIndex - 1
+  }
+
   #committedInTerm(lead: Leadership): boolean {
     return this.#log.commit >= lead.firstIndex
   }
@@ -1095,7 +1103,7 @@ export class Raft {
   // Replication, the leader's side (paper §5.3)
 
   #beginRound(lead: Leadership, readers: readonly Reader[], to: 'voters' | 'all'): void {
-    const readIndex = this.#committedInTerm(lead) ? this.#log.commit : undefined
+    const readIndex = this.#knowsCommit(lead) ? this.#log.commit : undefined
     const { number, startedAt } = lead.rounds.begin(this.#now, readIndex, readers)
     if (this.#leases.trustMs > 0) lead.leaseRounds.push({ number, startedAt })
     for (const follower of lead.followers) {
@@ -1220,7 +1228,7 @@ export class Raft {
       const keepsPromise = applied >= since && follower.match >= since
       if (keepsPromise && round > follower.leaseRound) follower.leaseRound = round
     }
-    if (follower.openContact === undefined && this.#committedInTerm(lead)) {
+    if (follower.openContact === undefined && this.#knowsCommit(lead)) {
       const next = lead.rounds.newest + 1
       follower.openContact = { at: sentAt, readIndex: this.#log.commit, round: next }
     }
@@ -1696,8 +1704,7 @@ export class Raft {
   }
 
   #serveReads(lead: Leadership, asked: readonly EarlyRead[]): void {
-    // Before it has committed an entry of its term a leader may not know of all that is committed (paper §8).
-    if (!this.#committedInTerm(lead)) {
+    if (!this.#knowsCommit(lead)) {
       for (const read of asked) {
         if (lead.earlyReads.length < EARLY_READS_MAX) lead.earlyReads.push(read)
         else this.#refuseRead(read.reader, 'not-ready')

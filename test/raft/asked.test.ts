@@ -273,7 +273,7 @@ describe('a read', () => {
   })
 
   test('at a leader that has committed nothing in its term waits, up to a limit, and is refused when it steps down', () => {
-    const bench = new Bench()
+    const bench = new Bench({ terms: [1], commit: 0 })
     bench.lead()
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
     bench.receive({ type: 'read-index', from: 3, term: bench.raft.term, request: 9, lease: false })
@@ -284,6 +284,18 @@ describe('a read', () => {
     const reads = bench.outputs.flatMap((output) => output.reads)
     expect(reads).toEqual([{ id: 1, outcome: 'refused', refusal: 'leadership-lost' }])
     expect(bench.takeOf('read-index-answer')).toMatchObject([{ request: 9, refusal: 'leadership-lost' }])
+  })
+
+  test('at a leader that knows all that was there before its term to be committed needs no entry of the term', () => {
+    const bench = new Bench({ terms: [1, 1], commit: 2 })
+    bench.lead()
+    bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
+    bench.take()
+    heartbeatAnswer(bench, 2)
+    expect(bench.raft.status()).toMatchObject({ commit: 2, lastIndex: 3 })
+    expect(bench.outputs.flatMap((output) => output.reads)).toMatchObject([
+      { id: 1, outcome: 'confirmed', index: 2 },
+    ])
   })
 })
 
@@ -468,7 +480,7 @@ test('the answer to a read tells a follower what is committed of what it holds',
 })
 
 test('reads that wait for the first commit of a leader are bounded', () => {
-  const bench = new Bench()
+  const bench = new Bench({ terms: [1], commit: 0 })
   bench.lead()
   const reads = Array.from({ length: EARLY_READS_MAX + 2 }, (_, at) => ({ id: at + 1, lease: false }))
   bench.step({ kind: 'read', reads })

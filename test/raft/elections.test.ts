@@ -205,7 +205,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
   })
 
   test('a leader that was deposed tells that nothing of its leadership is under way', () => {
-    const bench = new Bench()
+    const bench = new Bench({ terms: [1], commit: 0 })
     bench.lead()
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
     expect(bench.raft.inspect()).toMatchObject({ earlyReads: 1 })

@@ -176,6 +176,19 @@ test('reads go on also where the one that leads next has a change that the other
   for (const node of cluster.nodes) expect(settled(cluster, node.read('k')).value).toBe('v')
 })
 
+test('reads go on also where the one that leads next cannot commit, since a full disk has no room for what is committed', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading: first, follower: full } = cluster
+  full.machine.space.fixed = NONE
+  cluster.advance(diskLookMs)
+  expect(settled(cluster, first.put('k', 'v')).code).toBe('ok')
+  // The third one knows that, too.
+  cluster.advance(100)
+  first.crash()
+  cluster.until(() => cluster.leader !== undefined)
+  expect(settled(cluster, cluster.leading.read('k')).value).toBe('v')
+})
+
 test('no snapshot is taken on without room for it', () => {
   const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
   const cluster = SimulatedCluster.formed(3, { limits })

@@ -25,15 +25,22 @@ export const READS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'if (!this.#committedInTerm(lead)) {\n      for (const read',
+        'if (!this.#knowsCommit(lead)) {\n      for (const read',
         'if (lead.firstIndex === 0) {\n      for (const read',
       ),
       edit(
         RAFT,
-        'const readIndex = this.#committedInTerm(lead) ? this.#log.commit : undefined',
+        'const readIndex = this.#knowsCommit(lead) ? this.#log.commit : undefined',
         'const readIndex = this.#log.commit',
       ),
     ],
+  },
+  {
+    id: 'M716',
+    title: 'a leader that lacks one commit takes itself for one that knows all',
+    why: 'The entry before its first one may have been committed and answered by the leader before.',
+    layers: ['sim', 'unit'],
+    edits: [edit(RAFT, 'this.#log.commit >= lead.firstIndex - 1', 'this.#log.commit >= lead.firstIndex - 2')],
   },
   {
     id: 'M36',
