@@ -40,6 +40,7 @@ export const READS: readonly Mutant[] = [
     title: 'a leader that lacks one commit takes itself for one that knows all',
     why: 'The entry before its first one may have been committed and answered by the leader before.',
     layers: ['sim', 'unit'],
+    tests: ['test/raft/asked.test.ts'],
     edits: [edit(RAFT, 'this.#log.commit >= lead.firstIndex - 1', 'this.#log.commit >= lead.firstIndex - 2')],
   },
   {
