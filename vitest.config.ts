@@ -1,9 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-// The file name decides how a test runs: *.test.ts (unit, golden) and *.prop.test.ts (properties) in
-// parallel, half as many files again as there are cores, since some wait for real time-outs; *.int.test.ts (processes, sockets, time-outs) two files at a
-// time, since they mostly wait, but many clusters on few cores would elect each other's leaders away. *.vm.test.ts run in a context with
-// globals of its own.
+// The file name decides how a test runs. *.test.ts (unit, golden) and *.prop.test.ts (properties) run in parallel, half
+// as many files again as there are cores, since some wait for real time-outs. *.int.test.ts (processes, sockets,
+// time-outs) run two files at a time, since they mostly wait, but many clusters on few cores would elect each other's
+// leaders away. *.vm.test.ts run in a context with globals of its own.
 export default defineConfig({
   test: {
     projects: [

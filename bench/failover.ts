@@ -1,5 +1,5 @@
-// How long the cluster cannot be written to when its leader goes: killed, paused, or restarted in an orderly way under load. Runs against a local
-// cluster of `kv cluster start`; bench/README.md says how to use it.
+// How long the cluster cannot be written to when its leader goes: killed, paused, or restarted in an orderly way under
+// load. Runs against a local cluster of `kv cluster start`; bench/README.md says how to use it.
 
 import { latencyOf } from '../jepsen-lite/local/tally.ts'
 import { Client } from '../src/client/index.ts'
@@ -94,7 +94,10 @@ function succeeded(load: Load): void {
   load.lastMs = now
 }
 
-/** Restarts the leader while plain HTTP clients write through the other nodes and our client library through all of them. */
+/**
+ * Restarts the leader while plain HTTP clients write through the other nodes and our client library through all of
+ * them.
+ */
 async function graceful(): Promise<void> {
   for (let count = 0; count < Number(flags.times); count++) {
     const cluster = await clusterStatus(flags.data)

@@ -1,5 +1,5 @@
-// One keep-alive HTTP/1.1 connection over a bare socket: one request at a time, no more work per answer than finding its end. The
-// generator shares the machine with what it measures, so it has to cost little.
+// One keep-alive HTTP/1.1 connection over a bare socket: one request at a time, no more work per answer than finding
+// its end. The generator shares the machine with what it measures, so it has to cost little.
 
 import { connect, type Socket } from 'node:net'
 

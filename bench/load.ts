@@ -1,5 +1,5 @@
-// Writes as fast as a number of clients can, each waiting for its answer before it writes again (a closed loop). bench/README.md says
-// how to use it and how to read what it prints.
+// Writes as fast as a number of clients can, each waiting for its answer before it writes again (a closed loop).
+// bench/README.md says how to use it and how to read what it prints.
 
 import { latencyOf } from '../jepsen-lite/local/tally.ts'
 import { flagsOf } from './flags.ts'

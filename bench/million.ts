@@ -1,4 +1,5 @@
-// What many keys cost: memory of a node, restart, and a follower that was away while all of them were written. bench/README.md says more.
+// What many keys cost: memory of a node, restart, and a follower that was away while all of them were written.
+// bench/README.md says more.
 
 import { readFileSync } from 'node:fs'
 import { flagsOf } from './flags.ts'
@@ -27,7 +28,9 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 const stateOf = async (url: string): Promise<NodeState> => (await getJson(url, '/v1/status')) as NodeState
 
-/** Writes the keys that `next` gives, until it gives none, over many connections; resolves when all are acknowledged. */
+/**
+ * Writes the keys that `next` gives, until it gives none, over many connections; resolves when all are acknowledged.
+ */
 async function writeKeys(url: string, next: () => number | undefined): Promise<void> {
   const value = Buffer.alloc(Number(flags['value-bytes']), 'quorate ')
   await Promise.all(
@@ -88,7 +91,10 @@ async function restartToFirstRead(name: string, url: string): Promise<number> {
   return Math.round(ms)
 }
 
-/** The follower comes back while writes go on; resolves when it has applied what was written before its return, and says how. */
+/**
+ * The follower comes back while writes go on; resolves when it has applied what was written before its return, and says
+ * how.
+ */
 async function catchUp(name: string, url: string, leaderUrl: string, from: number): Promise<object> {
   const before = await stateOf(leaderUrl)
   const begun = performance.now()

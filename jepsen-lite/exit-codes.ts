@@ -9,7 +9,10 @@ export const EXIT = {
   failed: 3,
 } as const
 
-/** An end with a message for the user and no stack: no defect. Anything else that is thrown ends with its stack, and exit code 3. */
+/**
+ * An end with a message for the user and no stack: no defect. Anything else that is thrown ends with its stack, and
+ * exit code 3.
+ */
 export class Failure extends Error {
   override readonly name = 'Failure'
   readonly exitCode: number

@@ -1,9 +1,10 @@
-// A recorded history: what clients asked, when, and what they were told. Written by the simulator and by the runner of real processes,
-// read by the checkers and by the report.
+// A recorded history: what clients asked, when, and what they were told. Written by the simulator and by the runner of
+// real processes, read by the checkers and by the report.
 //
-// On disk it is JSONL. The first line is a header; then one event a line, **in the order in which they happened**: the recorder is one
-// process and writes an event at its instant. So an operation that ended on an earlier line than another began did end before it, even at
-// an equal `time`. Times are milliseconds of one monotonic clock of the recorder (fractions allowed) and never fall.
+// On disk it is JSONL. The first line is a header; then one event a line, **in the order in which they happened**: the
+// recorder is one process and writes an event at its instant. So an operation that ended on an earlier line than
+// another began did end before it, even at an equal `time`. Times are milliseconds of one monotonic clock of the
+// recorder (fractions allowed) and never fall.
 //
 // How an operation ends is the heart of it (docs/reference/errors.md):
 //
@@ -11,10 +12,11 @@
 //   fail      certainly never applied, and nothing was learned from it (not leader, overloaded, a read that ran into its deadline).
 //   unknown   may have been applied, or may be at any later time. An operation without an end is unknown as well. When in doubt: unknown.
 //
-// A client has one operation open at a time. After `unknown` it may go on under the same id: no checker infers from a client's id
-// that the earlier operation is over.
+// A client has one operation open at a time. After `unknown` it may go on under the same id: no checker infers from a
+// client's id that the earlier operation is over.
 //
-// docs/reference/jepsen-lite.md describes the format for who writes or reads such files; `shapes.ts` refuses what does not keep to it.
+// docs/reference/jepsen-lite.md describes the format for who writes or reads such files; `shapes.ts` refuses what does
+// not keep to it.
 
 import { faultOfEvent, isEvent } from './shapes.ts'
 
@@ -29,20 +31,24 @@ export interface HistoryHeader {
   readonly version: typeof HISTORY_VERSION
   /** What the clients did: 'register', 'kv', 'append', 'cas', 'lock', … */
   readonly workload: string
-  /** The checker's model (`jepsen-lite check --model`). Absent: values and revisions if any result carries revisions, else values. */
+  /**
+   * The checker's model (`jepsen-lite check --model`). Absent: values and revisions if any result carries revisions,
+   * else values.
+   */
   readonly model?: string
   /** What every key holds at the beginning. Absent or null: there are no keys. */
   readonly initial?: string | null
   /** How much faster or slower than true the clocks of nodes may run, as a fraction (0.01: one percent). Absent: 0. */
   readonly clockDriftMax?: number
   /**
-   * The history begins with an empty store, at revision 1, and holds every change that anybody asked for. Then every revision must have a
-   * maker in it. Absent: false.
+   * The history begins with an empty store, at revision 1, and holds every change that anybody asked for. Then every
+   * revision must have a maker in it. Absent: false.
    */
   readonly complete?: boolean
   /**
-   * The store may have forgotten an idempotency token before it saw it again, since its limits were that low: then attempts under one token are
-   * operations of their own, and one that was answered as a repeat is of unknown outcome. Absent: false.
+   * The store may have forgotten an idempotency token before it saw it again, since its limits were that low: then
+   * attempts under one token are operations of their own, and one that was answered as a repeat is of unknown outcome.
+   * Absent: false.
    */
   readonly forgetsTokens?: boolean
   readonly seed?: number
@@ -105,7 +111,10 @@ export interface Note {
   readonly [detail: string]: unknown
 }
 
-/** All that one node holds after the faults are over and it has applied everything committed. One per node, all at one revision. */
+/**
+ * All that one node holds after the faults are over and it has applied everything committed. One per node, all at one
+ * revision.
+ */
 export interface Final {
   readonly type: 'final'
   readonly time: number
@@ -133,17 +142,28 @@ export type Operation =
   /** Unconditional, or made only if the key's mod revision is `ifRevision`, or only if the key is absent. */
   | ({ readonly f: 'put'; readonly key: string; readonly value: string } & Conditions & Once)
   | ({ readonly f: 'del'; readonly key: string } & Conditions & Once)
-  /** Compare and set by value; null is the absent key. Over HTTP: a read, then a put under the condition of what was read. */
+  /**
+   * Compare and set by value; null is the absent key. Over HTTP: a read, then a put under the condition of what was
+   * read.
+   */
   | ({ readonly f: 'cas'; readonly key: string; readonly from: string | null; readonly to: string } & Once)
-  /** Puts `value` behind what the key holds; an absent key holds ''. Over HTTP: a read, then a conditional put, until one is made. */
+  /**
+   * Puts `value` behind what the key holds; an absent key holds ''. Over HTTP: a read, then a conditional put, until
+   * one is made.
+   */
   | ({ readonly f: 'append'; readonly key: string; readonly value: string } & Once)
   | Range
-  /** Takes the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision that it is given. */
+  /**
+   * Takes the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision that it is given.
+   */
   | ({ readonly f: 'acquire'; readonly key: string; readonly owner: string } & Once)
   /** Gives the lock back: a delete if the key's mod revision is the fencing `token`. */
   | ({ readonly f: 'release'; readonly key: string; readonly owner: string; readonly token: number } & Once)
 
-/** Keys in their order (that of their bytes in UTF-8), all at one revision: those that begin with `prefix`, or from `start` to `end`, or all. */
+/**
+ * Keys in their order (that of their bytes in UTF-8), all at one revision: those that begin with `prefix`, or from
+ * `start` to `end`, or all.
+ */
 export type Range = {
   readonly f: 'range'
   readonly prefix?: string
@@ -159,10 +179,15 @@ export type Range = {
   readonly order?: 'asc' | 'desc'
   /** Without values. */
   readonly keysOnly?: true
-  /** With the number of all keys in the range, whatever `after` and `limit` say; `countOnly`: with that, and no rows. */
+  /**
+   * With the number of all keys in the range, whatever `after` and `limit` say; `countOnly`: with that, and no rows.
+   */
   readonly count?: true
   readonly countOnly?: true
-  /** All of it in one answer, whatever its size, row by row: the answer has no `more`, and `count` is the number of rows that were sent. */
+  /**
+   * All of it in one answer, whatever its size, row by row: the answer has no `more`, and `count` is the number of rows
+   * that were sent.
+   */
   readonly stream?: true
 } & ReadOptions
 
@@ -183,17 +208,29 @@ export interface Once {
   readonly idempotency?: string
 }
 
-/** What the store answered: which fields there are depends on the operation, and a recorder leaves out what it was not told. */
+/**
+ * What the store answered: which fields there are depends on the operation, and a recorder leaves out what it was not
+ * told.
+ */
 export interface Result {
-  /** get: the value; null: no such key. cas with `applied: false`: what it found, if it says. append: the whole value afterwards, if known. */
+  /**
+   * get: the value; null: no such key. cas with `applied: false`: what it found, if it says. append: the whole value
+   * afterwards, if known.
+   */
   readonly value?: string | null
   /** get of a key that exists, and every change of a key that stands: its mod revision. acquire: the fencing token. */
   readonly modRevision?: number
   /** get of a key that exists, and every change of a key that stands: its version. */
   readonly version?: number
-  /** The revision of the store that the answer reflects (`Kv-Revision`). For a change that was made: the revision that it made. */
+  /**
+   * The revision of the store that the answer reflects (`Kv-Revision`). For a change that was made: the revision that
+   * it made.
+   */
   readonly revision?: number
-  /** A change under a condition, cas, acquire, release: false says that the condition did not hold and nothing was changed. Absent: true. */
+  /**
+   * A change under a condition, cas, acquire, release: false says that the condition did not hold and nothing was
+   * changed. Absent: true.
+   */
   readonly applied?: boolean
   /** With `applied: false`: the key's mod revision as it was, null when there was no such key. */
   readonly current?: number | null
@@ -221,7 +258,9 @@ export interface Result {
 
 export const formatEvent = (event: HistoryEvent): string => JSON.stringify(event)
 
-/** Numbers the operations and stamps the times. Where the events go is `write`'s business: a file, a list, a trace hash. */
+/**
+ * Numbers the operations and stamps the times. Where the events go is `write`'s business: a file, a list, a trace hash.
+ */
 export class Recorder {
   readonly #now: () => number
   readonly #write: (event: HistoryEvent) => void
@@ -293,8 +332,8 @@ export interface Call {
   /** undefined: it never ended; treat as unknown. */
   readonly endMs: number | undefined
   /**
-   * Positions among the events: one call precedes another if its `end` is below the other's `start`. Infinity: it never ended. For a
-   * call whose outcome is unknown the `end` is only when the client gave up; its effect may come later.
+   * Positions among the events: one call precedes another if its `end` is below the other's `start`. Infinity: it never
+   * ended. For a call whose outcome is unknown the `end` is only when the client gave up; its effect may come later.
    */
   readonly start: number
   readonly end: number

@@ -1,5 +1,6 @@
-// The `jepsen-lite` command: what was typed, to an exit code (exit-codes.ts). Each subcommand is a module in commands/ that adds itself
-// to the program with `add(program)`. Only the one that is meant is loaded, so that `check` does not pay for the simulator.
+// The `jepsen-lite` command: what was typed, to an exit code (exit-codes.ts). Each subcommand is a module in commands/
+// that adds itself to the program with `add(program)`. Only the one that is meant is loaded, so that `check` does not
+// pay for the simulator.
 //
 // A subcommand's action sets `process.exitCode` to what it found, and throws `Failure` when it could not do its work.
 
@@ -20,7 +21,8 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
 
 /** Resolves when the command is done; never rejects. */
 export async function main(args: readonly string[]): Promise<void> {
-  // Whoever reads our output may stop at any time (`| head`); the verdict stays what it is, and where there is none yet, nothing was shown.
+  // Whoever reads our output may stop at any time (`| head`); the verdict stays what it is, and where there is none
+  // yet, nothing was shown.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.failed)
     throw error

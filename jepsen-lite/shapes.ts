@@ -1,5 +1,6 @@
-// What a line of a history must look like: every field that there is, and what it holds. A field that nobody knows is refused as well: it may be a
-// misspelt one, and what it says would silently not be judged. Headers and notes may hold anything else besides.
+// What a line of a history must look like: every field that there is, and what it holds. A field that nobody knows is
+// refused as well: it may be a misspelt one, and what it says would silently not be judged. Headers and notes may hold
+// anything else besides.
 
 import type { HistoryEvent } from './history.ts'
 

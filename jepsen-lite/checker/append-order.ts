@@ -1,6 +1,6 @@
-// A key that is only appended to and read tells its own order: the longest value that anybody read is a row of appended pieces. Where that can
-// be read in one way only, the pieces and the reads have an order that no search need find, and an append of unknown outcome
-// that was read did happen, before the first who read it was answered.
+// A key that is only appended to and read tells its own order: the longest value that anybody read is a row of appended
+// pieces. Where that can be read in one way only, the pieces and the reads have an order that no search need find, and
+// an append of unknown outcome that was read did happen, before the first who read it was answered.
 
 import type { KeyCall } from './partition.ts'
 
@@ -47,8 +47,9 @@ const CHARACTERS_MAX = 2_000_000_000
 const REVISIONS_MAX = 2 ** 40
 
 /**
- * Where each append that is in `text` ends there; undefined unless they cover it piece by piece, each where it is found first. Then there is no other
- * way: all that can be found is needed for the length, and the first place at which another order differed would be an earlier find.
+ * Where each append that is in `text` ends there; undefined unless they cover it piece by piece, each where it is found
+ * first. Then there is no other way: all that can be found is needed for the length, and the first place at which
+ * another order differed would be an earlier find.
  */
 function tile<State>(
   calls: readonly KeyCall<State>[],

@@ -1,6 +1,7 @@
-// What a key was at each revision, as far as the answers tell. Every change has a revision of its own, so the acknowledged changes of a key
-// stand in one line, and whoever says what the key was at some revision can be held against it. Gaps in that line are where a change
-// of which nobody knows the revision may stand (its outcome is unknown, or its answer did not tell); each can stand in one place only.
+// What a key was at each revision, as far as the answers tell. Every change has a revision of its own, so the
+// acknowledged changes of a key stand in one line, and whoever says what the key was at some revision can be held
+// against it. Gaps in that line are where a change of which nobody knows the revision may stand (its outcome is
+// unknown, or its answer did not tell); each can stand in one place only.
 
 import { type Call, FIRST_REVISION, type History, type ListedRow, type Result } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -106,7 +107,10 @@ export class Chronicle {
     this.findings.push(finding(check, look, change, `${sentenceOf(look)} ${what}`))
   }
 
-  /** Once all looks are known. Every revision that was seen and that no acknowledged change made needs a request of its own that may have made it. */
+  /**
+   * Once all looks are known. Every revision that was seen and that no acknowledged change made needs a request of its
+   * own that may have made it.
+   */
   explain(): void {
     for (const [key, chronicle] of this.#keys) {
       this.#explainKey(key, chronicle)
@@ -168,7 +172,10 @@ export class Chronicle {
     }
   }
 
-  /** How many of the keys of a range there were at a revision, by all that had begun by `end`. For when everything is explained. */
+  /**
+   * How many of the keys of a range there were at a revision, by all that had begun by `end`. For when everything is
+   * explained.
+   */
   countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number } {
     // Of keys that nobody named nothing is known but that they hold what all do.
     if (this.#initial !== null) return { least: 0, most: Number.POSITIVE_INFINITY }
@@ -215,7 +222,9 @@ export class Chronicle {
     return this.#hasRoom(from, to) && makers.some(({ request }) => request.start < end && !deletes(request))
   }
 
-  /** A revision which no acknowledged change of this key made: what was seen there must at least be the same each time. */
+  /**
+   * A revision which no acknowledged change of this key made: what was seen there must at least be the same each time.
+   */
   #remember(
     chronicle: KeyChronicle,
     look: Look,
@@ -516,7 +525,10 @@ export function* looksAtRows(
   }
 }
 
-/** The revision of the store that an answer tells. A change makes it, so there the key's will do; a read may find the key long unchanged. */
+/**
+ * The revision of the store that an answer tells. A change makes it, so there the key's will do; a read may find the
+ * key long unchanged.
+ */
 export function revisionOf({ op }: Call, result: Result): number | undefined {
   const isChange = op.f !== 'get' && op.f !== 'range' && result.applied !== false
   return isChange ? (result.modRevision ?? result.revision) : result.revision

@@ -1,5 +1,6 @@
-// At the end, when the faults are over, all nodes hold the same, and all that was acknowledged. The second half is with the other checks:
-// what a node holds at the end is to them one more read, later than everything (partition.ts, revisions.ts).
+// At the end, when the faults are over, all nodes hold the same, and all that was acknowledged. The second half is with
+// the other checks: what a node holds at the end is to them one more read, later than everything (partition.ts,
+// revisions.ts).
 
 import type { Final, History } from '../history.ts'
 import type { Finding } from './finding.ts'

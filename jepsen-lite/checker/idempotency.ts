@@ -1,5 +1,6 @@
-// Requests with one Idempotency-Key are one request: applied at most once, and answered alike. Two answers that differ show it at once.
-// What no answer shows, the other checks do, since they take all attempts as one operation: a second effect is one that nobody made.
+// Requests with one Idempotency-Key are one request: applied at most once, and answered alike. Two answers that differ
+// show it at once. What no answer shows, the other checks do, since they take all attempts as one operation: a second
+// effect is one that nobody made.
 
 import type { Call, History, Result } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -71,7 +72,10 @@ const answeredAmong = (attempts: readonly Call[]): Answered[] =>
       : [],
   )
 
-/** One attempt is the one that was applied, and no other is answered as new; all others are repeats of it, answered when it had been sent. */
+/**
+ * One attempt is the one that was applied, and no other is answered as new; all others are repeats of it, answered when
+ * it had been sent.
+ */
 function notOneFirst(token: string, attempts: readonly Call[]): Finding[] {
   const answered = answeredAmong(attempts)
   const findingOf = (what: string, ...ids: readonly number[]): Finding[] => {

@@ -1,4 +1,5 @@
-// The judge: everything that can be said about a store from one history of what its clients saw. README.md explains how.
+// The judge: everything that can be said about a store from one history of what its clients saw. README.md explains
+// how.
 
 import { type History, HistoryError } from '../history.ts'
 import { checkDurability } from './durability.ts'

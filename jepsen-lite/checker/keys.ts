@@ -1,6 +1,9 @@
 // Keys in the order of a store: that of their bytes in UTF-8.
 
-/** Below 0: `a` comes first. UTF-16, in which texts are compared, has the same order but for surrogates, which stand for what comes last. */
+/**
+ * Below 0: `a` comes first. UTF-16, in which texts are compared, has the same order but for surrogates, which stand for
+ * what comes last.
+ */
 export function compareKeys(a: string, b: string): number {
   const length = Math.min(a.length, b.length)
   for (let at = 0; at < length; at++) {

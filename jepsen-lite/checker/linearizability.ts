@@ -36,7 +36,10 @@ export interface Point {
 export interface Failure {
   /** The first operation that fits nowhere: everything that ended before it did can be explained, but not with it. */
   readonly blocked: KeyCall<unknown>
-  /** A few operations of this key that cannot be explained even alone, in order of their start. Searched for when called. */
+  /**
+   * A few operations of this key that cannot be explained even alone, in order of their start. Searched for when
+   * called.
+   */
   readonly witness: () => readonly KeyCall<unknown>[]
 }
 

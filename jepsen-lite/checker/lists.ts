@@ -1,5 +1,6 @@
-// What a list answers for. A page may end early, at a limit of its own; then it answers for the keys up to its last row, and for none behind. Whether what
-// it shows was there, and what it leaves out was not, is the business of the search and of chronicle.ts; here is what a list owes whatever it shows:
+// What a list answers for. A page may end early, at a limit of its own; then it answers for the keys up to its last
+// row, and for none behind. Whether what it shows was there, and what it leaves out was not, is the business of the
+// search and of chronicle.ts; here is what a list owes whatever it shows:
 //
 //   its rows rise (or fall, where that was asked for), so each key is there once; they lie in the range, and are no more than asked for
 //   `more` says that there is something behind, and `next` is where to go on: the last row

@@ -1,6 +1,7 @@
-// Who made each revision? Where a history says that it holds every change, each change makes one revision; so every revision that no answer accounts for
-// was made by a request of which nobody was told the revision. Where there are more such revisions than such requests, something was
-// written that the store said was not, or was written twice, though nobody has read it.
+// Who made each revision? Where a history says that it holds every change, each change makes one revision; so every
+// revision that no answer accounts for was made by a request of which nobody was told the revision. Where there are
+// more such revisions than such requests, something was written that the store said was not, or was written twice,
+// though nobody has read it.
 //
 // (Of other histories the checker cannot ask this: they need not hold all that was ever written.)
 
@@ -29,7 +30,8 @@ export function checkMakers(history: History): readonly Finding[] {
   let last = FIRST_REVISION
   for (const { revision } of history.finals) last = Math.max(last, revision)
   for (const { revision } of told) last = Math.max(last, revision)
-  // A request can have made any revision above all those that were told before it began. So these sets only grow, and it is enough to count.
+  // A request can have made any revision above all those that were told before it began. So these sets only grow, and
+  // it is enough to count.
   candidates.sort((a, b) => a - b)
   let able = 0
   let missing = 0

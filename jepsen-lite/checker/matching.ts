@@ -1,8 +1,10 @@
-// Who made what somebody saw? Each revision that was seen and that no acknowledged change made needs a request of its own that may have made it.
+// Who made what somebody saw? Each revision that was seen and that no acknowledged change made needs a request of its
+// own that may have made it.
 //
-// Deletes do not count: they leave nothing to see a revision of. Most requests leave one value only, whatever was there before. Among those, earliest deadlines first and for each the latest request that had begun by then: that
-// leaves the rest the most, and is as good as any other way, in n log n. Where an append may have made a value too, what is left over tries to make
-// others move (augmenting paths), which has a budget.
+// Deletes do not count: they leave nothing to see a revision of. Most requests leave one value only, whatever was there
+// before. Among those, earliest deadlines first and for each the latest request that had begun by then: that leaves the
+// rest the most, and is as good as any other way, in n log n. Where an append may have made a value too, what is left
+// over tries to make others move (augmenting paths), which has a budget.
 
 /** Something that was seen: by the end of `deadline`, and with which value; undefined: that was not told. */
 export interface Taker {

@@ -1,5 +1,5 @@
-// From the calls of a history to what each key saw: one key at a time can be judged alone, because a store of independent keys is
-// linearizable exactly when every key is (Herlihy & Wing: locality).
+// From the calls of a history to what each key saw: one key at a time can be judged alone, because a store of
+// independent keys is linearizable exactly when every key is (Herlihy & Wing: locality).
 
 import {
   type Call,
@@ -16,7 +16,10 @@ import type { SearchCall } from './search.ts'
 
 /** One operation on one key. */
 export interface KeyCall<State> extends SearchCall<State> {
-  /** Of the call in the history; of the first attempt, when it was sent several times. undefined: what a node holds at the end. */
+  /**
+   * Of the call in the history; of the first attempt, when it was sent several times. undefined: what a node holds at
+   * the end.
+   */
   readonly id: number | undefined
   readonly client: string | number
   readonly node: string
@@ -60,7 +63,10 @@ export function partition<State>(history: History, model: Model<State>): Map<str
   return new Map([...keys].sort(([, a], [, b]) => a.length - b.length))
 }
 
-/** Of every call that can have had an effect or has told something, except reads that promised no more than a stale answer. */
+/**
+ * Of every call that can have had an effect or has told something, except reads that promised no more than a stale
+ * answer.
+ */
 export function requestsOf(history: History): Request[] {
   const attempts = new Map<string, Call[]>()
   const requests: Request[] = []
@@ -92,7 +98,10 @@ const inDoubt = (call: Call): Call => ({
   outcome: { kind: 'unknown', why: 'another attempt may have been the one that was applied' },
 })
 
-/** It was applied before the first of its attempts that was answered had its answer, and by no other; by the one that is answered as new, if one is. */
+/**
+ * It was applied before the first of its attempts that was answered had its answer, and by no other; by the one that is
+ * answered as new, if one is.
+ */
 function requestOf(calls: readonly Call[]): Request {
   let start = Math.min(...calls.map((call) => call.start))
   let first: Call | undefined

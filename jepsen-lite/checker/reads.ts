@@ -1,5 +1,5 @@
-// What each level of consistency promises to a reader (docs/reference/http.md). Linearizable and lease reads are in the search, and in the
-// order of revisions; a stale read may be old, but
+// What each level of consistency promises to a reader (docs/reference/http.md). Linearizable and lease reads are in the
+// search, and in the order of revisions; a stale read may be old, but
 //
 //   it shows what the store once was, never what it will be (chronicle.ts holds its content against the changes)
 //   it is no older than it says itself, and it says so when asked for a bound
@@ -70,8 +70,8 @@ function brokenOptions({ call, asked, result }: Read): Finding[] {
 }
 
 /**
- * An answer that claims to be at most s ms old was made after the request arrived, so it reflects whatever had been told s ms before
- * the request was sent. The claim is measured by a clock of a node, which may be slower than ours.
+ * An answer that claims to be at most s ms old was made after the request arrived, so it reflects whatever had been
+ * told s ms before the request was sent. The claim is measured by a clock of a node, which may be slower than ours.
  */
 function ageAgainst(history: History): (read: Read) => Finding[] {
   const toldBy = (call: Call, result: Result | undefined, endMs: number | undefined) => {
@@ -123,7 +123,9 @@ function lastBefore<T extends { readonly endMs: number }>(
   return rising[from - 1]
 }
 
-/** Where answers tell no revisions, this much can be said of a stale read: somebody had asked to write what it shows. */
+/**
+ * Where answers tell no revisions, this much can be said of a stale read: somebody had asked to write what it shows.
+ */
 function fromTheFuture(
   { call, result }: Read,
   history: History,

@@ -1,10 +1,12 @@
-// The promises of revisions, in time n log n, for histories that are too long to search and for operations on many keys. Every answer tells
-// the revision of the store that it reflects; so the order is known, and only two things are left to ask:
+// The promises of revisions, in time n log n, for histories that are too long to search and for operations on many
+// keys. Every answer tells the revision of the store that it reflects; so the order is known, and only two things are
+// left to ask:
 //
 //   real time    no answer reflects a revision below one that had been told before the operation began; a change is above all of them
 //   content      what was seen at a revision is what the changes up to it left (chronicle.ts)
 //
-// A store whose revisions lie cannot keep both. The search (search.ts) is the second opinion: it asks the same of values.
+// A store whose revisions lie cannot keep both. The search (search.ts) is the second opinion: it asks the same of
+// values.
 
 import type { Call, History } from '../history.ts'
 import { Chronicle, type Look, looksAtRows, looksOf, revisionOf } from './chronicle.ts'

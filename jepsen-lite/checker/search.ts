@@ -1,6 +1,7 @@
-// Is there an order in which one key's operations could have happened one after another, each between its start and its end, so that the
-// model gives every result that was seen? The search of Wing & Gong with Lowe's memory of configurations: place any operation that
-// may come next, go on from the state that it leads to, and take it back when that leads nowhere. README.md explains it in pictures.
+// Is there an order in which one key's operations could have happened one after another, each between its start and its
+// end, so that the model gives every result that was seen? The search of Wing & Gong with Lowe's memory of
+// configurations: place any operation that may come next, go on from the state that it leads to, and take it back when
+// that leads nowhere. README.md explains it in pictures.
 //
 // Five rules keep it from trying what cannot matter; each leaves out only orders for which another one is as good:
 //
@@ -13,7 +14,10 @@
 import { Configurations } from './configurations.ts'
 import type { Model, Step } from './models/model.ts'
 
-/** An operation to be placed between two positions of the history. `end` Infinity: it may have happened, any time from `start` on, or not. */
+/**
+ * An operation to be placed between two positions of the history. `end` Infinity: it may have happened, any time from
+ * `start` on, or not.
+ */
 export interface SearchCall<State> {
   readonly start: number
   readonly end: number
@@ -23,11 +27,14 @@ export interface SearchCall<State> {
 export interface SearchResult {
   readonly verdict: 'linearizable' | 'impossible' | 'undecided'
   /**
-   * Places of calls in the list that was given, in an order that explains them: all that must be placed when linearizable; otherwise
-   * the longest beginning that gets as far in time as any.
+   * Places of calls in the list that was given, in an order that explains them: all that must be placed when
+   * linearizable; otherwise the longest beginning that gets as far in time as any.
    */
   readonly order: readonly number[]
-  /** Impossible: the call that fits nowhere: no order that explains everything that ended before its end has room for it. */
+  /**
+   * Impossible: the call that fits nowhere: no order that explains everything that ended before its end has room for
+   * it.
+   */
   readonly blocked: number | undefined
   /** How many configurations were entered: the size of the search. */
   readonly configurations: number
@@ -37,7 +44,10 @@ export interface SearchResult {
 export const CONFIGURATIONS_MAX = 5_000_000
 /** Characters of all states together, which are long where values are. Beyond it a search is undecided, too. */
 const STATES_MAX = 100_000_000
-/** What steps make of states is kept of so many pairs, as a Map holds no more than four times as many; then all are forgotten, and found out anew. */
+/**
+ * What steps make of states is kept of so many pairs, as a Map holds no more than four times as many; then all are
+ * forgotten, and found out anew.
+ */
 const KNOWN_MAX = 4_000_000
 
 export function search<State>(
@@ -67,8 +77,8 @@ class Search<State> {
   /** Of an optional call: the one before it that does the same. */
   readonly #twin: Int32Array
   /**
-   * Starts and ends of required calls in time order as a linked list, and starts of optional ones as another; what is placed is lifted
-   * out. Call c: its start is node c, its end n + c.
+   * Starts and ends of required calls in time order as a linked list, and starts of optional ones as another; what is
+   * placed is lifted out. Call c: its start is node c, its end n + c.
    */
   readonly #next: Int32Array
   readonly #prev: Int32Array
@@ -161,8 +171,8 @@ class Search<State> {
   }
 
   /**
-   * The next to try, from this node on: required calls first, then optional ones, which are only needed where nothing else goes on. NONE:
-   * the call that is the first to end would have had to be placed by now.
+   * The next to try, from this node on: required calls first, then optional ones, which are only needed where nothing
+   * else goes on. NONE: the call that is the first to end would have had to be placed by now.
    */
   #candidateFrom(node: number): number {
     const isRequired = node < this.#calls && this.#isOptional[node] === 0
@@ -381,7 +391,10 @@ function at(array: Int32Array, index: number): number {
   return value
 }
 
-/** Zobrist's table as a function: 32 bits that look random, of a number and of which table is meant (murmur3's finalizer). */
+/**
+ * Zobrist's table as a function: 32 bits that look random, of a number and of which table is meant (murmur3's
+ * finalizer).
+ */
 function mix(value: number, table: number): number {
   let hash = Math.imul(value, 4) + table
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)

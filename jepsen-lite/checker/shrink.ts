@@ -1,5 +1,5 @@
-// From a history of thousands of operations that cannot be explained to the few that show why. Only steps that keep the proof: if what is
-// left cannot be explained, neither can the whole.
+// From a history of thousands of operations that cannot be explained to the few that show why. Only steps that keep the
+// proof: if what is left cannot be explained, neither can the whole.
 //
 //   cut     what began after the blocked operation ended goes; what was under way then becomes unknown
 //   begin   what ended before a plain write goes, if nothing else was under way with that write: it wiped out all that was before
@@ -73,8 +73,8 @@ function cut<State>(calls: readonly KeyCall<State>[], end: number, model: Model<
 }
 
 /**
- * Shortest first. An operation of unknown outcome may still come after the write, so it stays; the last plain write of each value that was
- * read or compared with later stays because without it nobody would understand the rest.
+ * Shortest first. An operation of unknown outcome may still come after the write, so it stays; the last plain write of
+ * each value that was read or compared with later stays because without it nobody would understand the rest.
  */
 function beginnings<State>(calls: readonly KeyCall<State>[]): KeyCall<State>[][] {
   return calls
@@ -106,8 +106,9 @@ function isReadAfter(call: KeyCall<unknown>, position: number, calls: readonly K
 const isLook = ({ op, result }: KeyCall<unknown>): boolean => op.f === 'get' || result?.applied === false
 
 /**
- * A plain write whose value nobody read or compared with, among operations of which none looks at what else was there before: take it
- * out of an order that explains everything, and the order still does. (A read right behind it would have seen it.)
+ * A plain write whose value nobody read or compared with, among operations of which none looks at what else was there
+ * before: take it out of an order that explains everything, and the order still does. (A read right behind it would
+ * have seen it.)
  */
 export function unnoticedAmong(among: readonly KeyCall<unknown>[]): (call: KeyCall<unknown>) => boolean {
   const noticed = new Set<string>()

@@ -1,5 +1,5 @@
-// Answers that did not tell enough to be judged by. A recorder leaves out what it was not told, so a history may hold some; but a history full of them
-// proves little, and whoever reads the verdict is told so.
+// Answers that did not tell enough to be judged by. A recorder leaves out what it was not told, so a history may hold
+// some; but a history full of them proves little, and whoever reads the verdict is told so.
 
 import type { Call, History, Result } from '../history.ts'
 import { revisionOf } from './chronicle.ts'

@@ -1,5 +1,6 @@
-// `jepsen-lite check`: reads files, judges each, prints a line or a document. What is wrong with a file is exit code 3, unless another
-// file shows a violation: that is what a script must not miss. A verdict is printed at once; what explains it comes behind it.
+// `jepsen-lite check`: reads files, judges each, prints a line or a document. What is wrong with a file is exit code 3,
+// unless another file shows a violation: that is what a script must not miss. A verdict is printed at once; what
+// explains it comes behind it.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -12,7 +12,10 @@ export function whole(min = 0, max = Number.MAX_SAFE_INTEGER): (text: string) =>
   }
 }
 
-/** Parses a flag that is a list of words with commas between them. Of no words nothing would be run, and found to be right. */
+/**
+ * Parses a flag that is a list of words with commas between them. Of no words nothing would be run, and found to be
+ * right.
+ */
 export function list(text: string): string[] {
   const words = text.split(',').filter((part) => part !== '')
   if (words.length === 0) throw new InvalidArgumentError('At least one name is needed.')

@@ -1,4 +1,5 @@
-// `jepsen-lite report`: one HTML file from a recorded run, a history in any format that `check` reads, or a schedule of the simulator.
+// `jepsen-lite report`: one HTML file from a recorded run, a history in any format that `check` reads, or a schedule of
+// the simulator.
 
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

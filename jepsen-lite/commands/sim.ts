@@ -1,4 +1,5 @@
-// `jepsen-lite sim`: searches for a schedule that breaks a rule. A schedule that does is shrunk and written to a file for `replay`.
+// `jepsen-lite sim`: searches for a schedule that breaks a rule. A schedule that does is shrunk and written to a file
+// for `replay`.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

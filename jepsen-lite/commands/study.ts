@@ -1,4 +1,5 @@
-// `jepsen-lite study`: one partition against a cluster of real processes, with clients at every level of consistency on both sides of it.
+// `jepsen-lite study`: one partition against a cluster of real processes, with clients at every level of consistency on
+// both sides of it.
 
 import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'

@@ -1,5 +1,5 @@
-// The clients: each sends one operation at a time, at its own pace, to a node of its choice or always to the same one, and writes down what it
-// asked and what it was told. None tries anything again.
+// The clients: each sends one operation at a time, at its own pace, to a node of its choice or always to the same one,
+// and writes down what it asked and what it was told. None tries anything again.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
@@ -29,7 +29,10 @@ export interface ClientOptions {
   readonly recorder: Recorder
   /** Whom it may ask now; never empty. */
   readonly targets: () => readonly Target[]
-  /** Half of the clients stay with one node, also when it is cut off or deposed: that is where stale answers would come from. */
+  /**
+   * Half of the clients stay with one node, also when it is cut off or deposed: that is where stale answers would come
+   * from.
+   */
   readonly stays: boolean
   readonly signal: AbortSignal
   /** An answer that no server should give to what was asked. */

@@ -1,8 +1,9 @@
-// The cluster under test: the shipped node processes, each started, killed, paused and started again on demand, with every connection
-// between two of them led through a relay of its own.
+// The cluster under test: the shipped node processes, each started, killed, paused and started again on demand, with
+// every connection between two of them led through a relay of its own.
 //
-// The processes are those of `kv cluster` (src/cli/cluster/node-process.ts), and so is the leash: a node ends when the process that started it is
-// gone, by whatever death, paused or not. So nothing is left running, even after kill -9 of the harness.
+// The processes are those of `kv cluster` (src/cli/cluster/node-process.ts), and so is the leash: a node ends when the
+// process that started it is gone, by whatever death, paused or not. So nothing is left running, even after kill -9 of
+// the harness.
 
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -61,7 +62,10 @@ export interface LocalNode {
   readonly process: SupervisedNode
   /** host:port of its peer listener while it listens. */
   peer: ListenAddress | undefined
-  /** How it may be started. A founder founds once; one that is not a member yet joins; a replacement drops the replica of its name, if there is one. */
+  /**
+   * How it may be started. A founder founds once; one that is not a member yet joins; a replacement drops the replica
+   * of its name, if there is one.
+   */
   stage: 'founder' | 'joins' | 'replaces' | 'member' | 'outside'
   /** Faults at work under which it may end itself, as its message says: then nobody is alarmed. */
   excuses: number
@@ -168,7 +172,9 @@ export class LocalCluster {
     await node.process.stop({ handOver: true })
   }
 
-  /** Takes its data away (moved aside, for whoever looks for a cause later). It can come back only as a fresh replica. */
+  /**
+   * Takes its data away (moved aside, for whoever looks for a cause later). It can come back only as a fresh replica.
+   */
   wipe(node: LocalNode): void {
     if (node.process.pid !== undefined) throw new Error(`${node.name} runs`)
     this.#options.onEvent({ kind: 'wipe', node: node.name })

@@ -60,7 +60,10 @@ export async function recordFinals<Node extends Named>(
   return `the nodes have not come to the same state within ${limitMs} ms (${apart})`
 }
 
-/** Each has applied the same entries: so the hashes that they told then are those to compare, and none is asked for again. */
+/**
+ * Each has applied the same entries: so the hashes that they told then are those to compare, and none is asked for
+ * again.
+ */
 async function readAll<Node extends Named>(
   cluster: Asked<Node>,
   recorder: Recorder,
@@ -101,7 +104,10 @@ async function readAll<Node extends Named>(
   return undefined
 }
 
-/** A page goes on behind its last row, and each further than the one before: whoever turns in a circle would be read for ever. */
+/**
+ * A page goes on behind its last row, and each further than the one before: whoever turns in a circle would be read for
+ * ever.
+ */
 const leadsOn = (rows: readonly Row[], next: string, after: string | undefined): boolean =>
   next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)
 

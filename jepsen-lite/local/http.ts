@@ -1,5 +1,5 @@
-// The thinnest client there is: one request, at most one answer, no retries, nothing hidden. It tells apart what a history must tell
-// apart: an answer, a request of which no byte left, and one of which nobody knows what became.
+// The thinnest client there is: one request, at most one answer, no retries, nothing hidden. It tells apart what a
+// history must tell apart: an answer, a request of which no byte left, and one of which nobody knows what became.
 
 import { Agent, request } from 'node:http'
 

@@ -1,9 +1,9 @@
-// A hop between two nodes that spoils what passes. It knows how frames are cut (src/server/tcp/frames.ts), and so can lose, double, reorder
-// and replay whole ones, as a datagram network would; or it touches bytes: flips, slices, delays, throttles. Both directions of a
-// connection suffer alike.
+// A hop between two nodes that spoils what passes. It knows how frames are cut (src/server/tcp/frames.ts), and so can
+// lose, double, reorder and replay whole ones, as a datagram network would; or it touches bytes: flips, slices, delays,
+// throttles. Both directions of a connection suffer alike.
 //
-// Whole frames are spoiled from the second of each direction on: the first is the handshake, and a connection that never comes to stand is what
-// partitions are for. Bytes are spoiled from the first one.
+// Whole frames are spoiled from the second of each direction on: the first is the handshake, and a connection that
+// never comes to stand is what partitions are for. Bytes are spoiled from the first one.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../../src/server/types.ts'
@@ -201,7 +201,10 @@ function slice(state: State, send: Stage, from: Socket): Stage {
   }
 }
 
-/** Each chunk is sent so much later than it came or than the one before was sent. What waits holds up the sender, as a full pipe does. */
+/**
+ * Each chunk is sent so much later than it came or than the one before was sent. What waits holds up the sender, as a
+ * full pipe does.
+ */
 function inOrderAfter(state: State, send: Stage, from: Socket, delayMs: (bytes: number) => number): Stage {
   const isThrottle = state.kind === 'throttle'
   /** Timers of nearly the same moment may fire in another order than they were set: each sends whatever came first. */

@@ -1,5 +1,6 @@
-// What a nemesis is: it does one kind of harm, says what it did, can show that it took effect, and undoes it. A fault that nobody felt proves
-// nothing, so "took effect" is looked at, not assumed: the process is gone, no byte passed the cut, the sync did take that long.
+// What a nemesis is: it does one kind of harm, says what it did, can show that it took effect, and undoes it. A fault
+// that nobody felt proves nothing, so "took effect" is looked at, not assumed: the process is gone, no byte passed the
+// cut, the sync did take that long.
 
 import type { LocalCluster, LocalNode } from './cluster.ts'
 import type { Link } from './network.ts'

@@ -1,6 +1,6 @@
-// The network between the nodes of a run, and between clients and nodes: one relay of src/server/relay.ts for each ordered pair of nodes and one
-// in front of each node's API. Every link can be cut on its own, in one direction, and counts what it has handed on, so that a
-// cut can be shown to be one.
+// The network between the nodes of a run, and between clients and nodes: one relay of src/server/relay.ts for each
+// ordered pair of nodes and one in front of each node's API. Every link can be cut on its own, in one direction, and
+// counts what it has handed on, so that a cut can be shown to be one.
 
 import { createRelay, type Relay } from '../../src/server/relay.ts'
 import type { ListenAddress } from '../../src/server/types.ts'
@@ -16,7 +16,9 @@ export interface Listeners {
 
 const HOST = '127.0.0.1'
 
-/** What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`. */
+/**
+ * What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`.
+ */
 export class Link {
   readonly from: string
   readonly to: string
@@ -78,7 +80,9 @@ export class Link {
     })
   }
 
-  /** Bytes stop, sockets stay, nobody is told; with `reset` they are told first. The function returned undoes it, once. */
+  /**
+   * Bytes stop, sockets stay, nobody is told; with `reset` they are told first. The function returned undoes it, once.
+   */
   cut(reset: boolean): () => void {
     this.#cuts++
     this.#relay?.setMode('blackhole')

@@ -1,4 +1,5 @@
-// What the logs of the nodes tell that nothing else does: how often a snapshot was installed, and whether anything went wrong that no client was told.
+// What the logs of the nodes tell that nothing else does: how often a snapshot was installed, and whether anything went
+// wrong that no client was told.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -13,7 +14,10 @@ function textOf(file: string): string {
   return parts.map((path) => readFileSync(path, 'utf8')).join('')
 }
 
-/** Replicas that differ; defects that became a 500; whatever a process says when it dies of a defect: the last line of that is Node's version. */
+/**
+ * Replicas that differ; defects that became a 500; whatever a process says when it dies of a defect: the last line of
+ * that is Node's version.
+ */
 const ALARMS = /replicas differ|a request failed|FATAL ERROR|Uncaught|UnhandledPromise|^Node\.js v[0-9]/i
 const SHOWN_CHARACTERS = 400
 /** What went wrong stands above the line that tells so. */

@@ -1,8 +1,9 @@
-// One operation of a history over the public HTTP API: which requests it takes, and which of the three ends it comes to. What a failed request
-// means for the store is read off docs/reference/errors.md and nothing else: where that leaves room for doubt, the outcome is unknown.
+// One operation of a history over the public HTTP API: which requests it takes, and which of the three ends it comes
+// to. What a failed request means for the store is read off docs/reference/errors.md and nothing else: where that
+// leaves room for doubt, the outcome is unknown.
 //
-// An answer that docs/reference/http.md does not allow is `wrong`, whatever it means for the store: the requests sent here are in order, so a 400 is as wrong
-// as a list without its last line.
+// An answer that docs/reference/http.md does not allow is `wrong`, whatever it means for the store: the requests sent
+// here are in order, so a 400 is as wrong as a list without its last line.
 
 import type { ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
@@ -62,7 +63,9 @@ export async function perform(
   }
 }
 
-/** A read, then a put under the condition that nothing has changed since. A put that comes too late has taught nothing. */
+/**
+ * A read, then a put under the condition that nothing has changed since. A put that comes too late has taught nothing.
+ */
 async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Promise<OperationEnd> {
   const read = readEnd(await ask(getRequest(op.key)), (answer) => ({
     ...recordRead(answer),
@@ -309,7 +312,9 @@ interface Meta {
   readonly version: number
 }
 
-/** Of a key; undefined where that cannot be: a key was created at its first version, and each later one took a revision. */
+/**
+ * Of a key; undefined where that cannot be: a key was created at its first version, and each later one took a revision.
+ */
 function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
   const [created, modRevision, version] = [record.create_revision, record.mod_revision, record.version].map(
     wholeOf,

@@ -1,4 +1,5 @@
-// All random choices of a run come from its seed, through streams that are named: what one client draws does not depend on how often another drew.
+// All random choices of a run come from its seed, through streams that are named: what one client draws does not depend
+// on how often another drew.
 
 export class Random {
   readonly #path: string

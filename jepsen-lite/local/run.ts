@@ -1,5 +1,5 @@
-// One run: a cluster of real processes, clients that write down what they see, faults, the healing, everything read once more from every node, and
-// the verdict on all of it.
+// One run: a cluster of real processes, clients that write down what they see, faults, the healing, everything read
+// once more from every node, and the verdict on all of it.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,9 +47,15 @@ export interface RunOptions {
 
 /** How much of the time is calm before the first fault. */
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
-/** Of the operations asked for in the calm, this part must have succeeded: a cluster that hardly works cannot be broken. No more, as machines are busy. */
+/**
+ * Of the operations asked for in the calm, this part must have succeeded: a cluster that hardly works cannot be broken.
+ * No more, as machines are busy.
+ */
 const CALM_OK_PART = 0.1
-/** After the last fault is healed the clients go on for so long at least; the store must take a write within the other time. */
+/**
+ * After the last fault is healed the clients go on for so long at least; the store must take a write within the other
+ * time.
+ */
 const AFTERMATH_MS = { min: 500, max: 5_000 }
 /** Names that may be added to the cluster while it runs. */
 const SPARES = 2
@@ -212,7 +218,8 @@ class Run {
   #startClients(cluster: LocalCluster): Promise<unknown> {
     const { workload, nemeses, seed, rate, clients } = this.#options
     const keys = keysFor(workload)
-    // Relays in front of the APIs only where they are to be cut: through one, a client cannot tell a dead node from a slow one.
+    // Relays in front of the APIs only where they are to be cut: through one, a client cannot tell a dead node from a
+    // slow one.
     const throughRelays = nemeses.some(({ kind }) => kind === 'client')
     const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
     const loops = Array.from({ length: clients }, (_, id) => {

@@ -1,12 +1,15 @@
-// When which fault strikes: the kinds that were chosen take turns in an order drawn from the seed; most come alone, some two at a time; each stands
-// for a while, is looked at, and is healed before the next.
+// When which fault strikes: the kinds that were chosen take turns in an order drawn from the seed; most come alone,
+// some two at a time; each stands for a while, is looked at, and is healed before the next.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault, Nemesis, World } from './nemesis.ts'
 
 const HOLD_MS = { min: 1_000, max: 4_000 }
 const CALM_MS = { min: 500, max: 2_500 }
-/** Most times the store gets to take a write before the next fault, if it does so in this time; else the fault strikes amid its recovery. */
+/**
+ * Most times the store gets to take a write before the next fault, if it does so in this time; else the fault strikes
+ * amid its recovery.
+ */
 const RECOVERY = { chance: 0.75, msMax: 10_000 }
 const LOOK_MS = 25
 /** Of times when two faults strike at once. */

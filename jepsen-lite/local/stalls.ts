@@ -1,5 +1,5 @@
-// Every relay of a run lives in this process: while it does not run, no node hears another. So when the machine keeps it waiting, that is written down, and
-// an election that nobody can explain finds its cause.
+// Every relay of a run lives in this process: while it does not run, no node hears another. So when the machine keeps
+// it waiting, that is written down, and an election that nobody can explain finds its cause.
 
 import type { Recorder } from '../history.ts'
 

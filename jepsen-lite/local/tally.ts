@@ -1,5 +1,5 @@
-// What a run adds up to while it is recorded: operations by kind and outcome, features of the store that were asked for, latencies, and when the store last
-// took a write.
+// What a run adds up to while it is recorded: operations by kind and outcome, features of the store that were asked
+// for, latencies, and when the store last took a write.
 
 import type { Fail, HistoryEvent, Ok, Operation, Result, Unknown } from '../history.ts'
 

@@ -1,12 +1,15 @@
-// Values of all sizes. A history would not hold them, so it names them: `7.12` is itself, `7.12:70000` stands for a text of 70,000 bytes that begins
-// with its own name. Whatever else comes back is named by what it is, and nobody wrote that.
+// Values of all sizes. A history would not hold them, so it names them: `7.12` is itself, `7.12:70000` stands for a
+// text of 70,000 bytes that begins with its own name. Whatever else comes back is named by what it is, and nobody wrote
+// that.
 
 import { createHash } from 'node:crypto'
 import type { Random } from './random.ts'
 
 /** The store's limit on a value (docs/reference/limits.md), in bytes. */
 export const VALUE_BYTES_MAX = 1 << 20
-/** What a server reads of a range at once (`sliceBytesMax`), in bytes: rows of about this size end slices in the middle. */
+/**
+ * What a server reads of a range at once (`sliceBytesMax`), in bytes: rows of about this size end slices in the middle.
+ */
 const SLICE_BYTES = 256 << 10
 
 const SIZED = /^[0-9]+\.[0-9]+:([0-9]+)$/

@@ -1,5 +1,5 @@
-// What clients do. Each workload draws operations for which the checker has a model; values are unique, so that what is read names its writer. All
-// of them list what they wrote.
+// What clients do. Each workload draws operations for which the checker has a model; values are unique, so that what is
+// read names its writer. All of them list what they wrote.
 
 import type { Operation, Range, Result } from '../history.ts'
 import type { OperationEnd } from './perform.ts'
@@ -17,8 +17,8 @@ export interface Workload {
 }
 
 /**
- * The keys that clients share. Few at a time, so that they get into each other's way; each gives way to a fresh one after so many
- * operations, so that the history of one key stays short enough to be searched.
+ * The keys that clients share. Few at a time, so that they get into each other's way; each gives way to a fresh one
+ * after so many operations, so that the history of one key stays short enough to be searched.
  */
 export class Keys {
   readonly #live: number
@@ -217,7 +217,10 @@ class Lock implements Workload {
 /** A change under a token, as it was sent. */
 type Change = Extract<Operation, { f: 'put' | 'del' }>
 
-/** Everything that the API has: every kind of read and change, conditions, tokens, and changes sent again under their token. */
+/**
+ * Everything that the API has: every kind of read and change, conditions, tokens, and changes sent again under their
+ * token.
+ */
 class KeyValue implements Workload {
   readonly #client: number
   readonly #draw: Draw
@@ -226,7 +229,10 @@ class KeyValue implements Workload {
   #tokens = 0
   /** Newest revision that it was told of. */
   #newest: number | undefined
-  /** Sent under a token, and to be sent again: nobody knows what became of it, or somebody wants to see it refused a second time. */
+  /**
+   * Sent under a token, and to be sent again: nobody knows what became of it, or somebody wants to see it refused a
+   * second time.
+   */
   #again: Change[] = []
 
   constructor(client: number, draw: Draw) {

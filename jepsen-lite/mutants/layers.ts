@@ -1,4 +1,5 @@
-// The layers that may see a bug, each run in processes of their own in the copy: what a mutant does to itself, hanging included, is its own affair.
+// The layers that may see a bug, each run in processes of their own in the copy: what a mutant does to itself, hanging
+// included, is its own affair.
 
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'

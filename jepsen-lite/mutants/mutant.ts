@@ -1,4 +1,5 @@
-// A mutant: one bug, planted by replacing a few lines. Its text must be found exactly once, so that it breaks loudly when the code moves.
+// A mutant: one bug, planted by replacing a few lines. Its text must be found exactly once, so that it breaks loudly
+// when the code moves.
 
 /** Where a bug can be seen; `LAYERS` names them in order of cost. */
 export type Layer = 'sim' | 'unit' | 'power'

@@ -1,7 +1,8 @@
-// Runs in a process of its own, in the copy with the bug: searches until a schedule breaks a rule, and shrinks that one. Started by `layers.ts`.
+// Runs in a process of its own, in the copy with the bug: searches until a schedule breaks a rule, and shrinks that
+// one. Started by `layers.ts`.
 //
-// One JSON document a line, the last one counts: whoever grows impatient while a schedule is being shrunk has the finding all the same, and where this
-// process dies or hangs, the schedule in which it did is known.
+// One JSON document a line, the last one counts: whoever grows impatient while a schedule is being shrunk has the
+// finding all the same, and where this process dies or hangs, the schedule in which it did is known.
 
 import { judged, type Rare, runSchedule, Search } from '../sim/index.ts'
 import { shrink } from '../sim/shrink.ts'

@@ -1,4 +1,5 @@
-// Plants mutants and says which layer caught each. A catch counts only if the same look at the code without the bug finds nothing.
+// Plants mutants and says which layer caught each. A catch counts only if the same look at the code without the bug
+// finds nothing.
 
 import { type Budget, type Catch, runLayer } from './layers.ts'
 import type { Layer, Mutant } from './mutant.ts'
@@ -13,7 +14,10 @@ export interface Verdict {
   readonly seconds: number
 }
 
-/** `jobs` mutants at a time, each in a copy of its own. The verdicts come in the order of the mutants, and are told as they are found. */
+/**
+ * `jobs` mutants at a time, each in a copy of its own. The verdicts come in the order of the mutants, and are told as
+ * they are found.
+ */
 export async function study(
   mutants: readonly Mutant[],
   layers: readonly Layer[],
@@ -59,7 +63,8 @@ async function judge(
     const restore = bench.plant(mutant.edits)
     try {
       caught = await runLayer(layer, bench.dir, mutant, budget)
-      // A test may have failed for another reason, that of a busy machine above all: the bug is still there, so it fails again.
+      // A test may have failed for another reason, that of a busy machine above all: the bug is still there, so it
+      // fails again.
       if (caught?.layer === 'unit') caught = await runLayer(layer, bench.dir, mutant, budget)
     } finally {
       restore()

@@ -1,4 +1,5 @@
-// A copy of the project in a directory of its own, in which bugs are planted and taken out again. The project itself is never touched.
+// A copy of the project in a directory of its own, in which bugs are planted and taken out again. The project itself is
+// never touched.
 
 import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,5 @@
-// Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it. Before that
-// damages some of them.
+// Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it.
+// Before that damages some of them.
 
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,6 @@
-// Damage that no power cut makes: the other half of the question. What the rules of the disk allow must never be refused; what they do not allow must
-// be refused, or found when it is read, or do no harm. Never may it open as less than was acknowledged.
+// Damage that no power cut makes: the other half of the question. What the rules of the disk allow must never be
+// refused; what they do not allow must be refused, or found when it is read, or do no harm. Never may it open as less
+// than was acknowledged.
 
 import type { Random } from '../local/random.ts'
 import type { Files } from './record.ts'

@@ -1,13 +1,19 @@
-// The disk model: one directory, what was done to it, and what of that a power cut may leave (design §4; as on ext4, XFS, btrfs).
+// The disk model: one directory, what was done to it, and what of that a power cut may leave (design §4; as on ext4,
+// XFS, btrfs).
 //
-// - What a file held when a sync of it began is there after the sync has returned. What was written later may be there or not.
-// - Appends come back from the front: a file may end after any byte of what was appended, but never has length without the data.
-// - Bytes written over older ones may be there, or not, or some of them; and those of a later write without those of an earlier one.
-// - Changes of the directory (create, rename, unlink) become durable in the order made: some first part of them is there.
-// - A sync of a file that was created makes its name durable, and so all changes of the directory before. A sync of the directory makes
-//   all of them durable that were done when it began.
+// - What a file held when a sync of it began is there after the sync has returned. What was written later may be there
+//   or not.
+// - Appends come back from the front: a file may end after any byte of what was appended, but never has length without
+//   the data.
+// - Bytes written over older ones may be there, or not, or some of them; and those of a later write without those of an
+//   earlier one.
+// - Changes of the directory (create, rename, unlink) become durable in the order made: some first part of them is
+//   there.
+// - A sync of a file that was created makes its name durable, and so all changes of the directory before. A sync of the
+//   directory makes all of them durable that were done when it began.
 //
-// A sync of a file does not make a later rename of it durable here, although it does on ext4. The less is promised, the more states must be survived.
+// A sync of a file does not make a later rename of it durable here, although it does on ext4. The less is promised, the
+// more states must be survived.
 
 export type FileId = number
 
@@ -27,7 +33,10 @@ export type DiskEvent =
 type NameChange = Extract<DiskEvent, { kind: 'create' | 'rename' | 'unlink' }>
 type FileChange = Extract<DiskEvent, { kind: 'write' | 'truncate' }>
 
-/** A part of one write that reached the disk without the rest: bytes `from` up to, not including, `to` of change `change`. */
+/**
+ * A part of one write that reached the disk without the rest: bytes `from` up to, not including, `to` of change
+ * `change`.
+ */
 export interface Torn {
   readonly change: number
   readonly from: number

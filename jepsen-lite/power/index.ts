@@ -1,5 +1,6 @@
-// Power loss on the real LevelDB: records what a node does to its directory and what it acknowledges, rebuilds what a power cut at any moment
-// could leave, opens that with the shipped code, and compares. README.md in this folder tells how and why.
+// Power loss on the real LevelDB: records what a node does to its directory and what it acknowledges, rebuilds what a
+// power cut at any moment could leave, opens that with the shipped code, and compares. README.md in this folder tells
+// how and why.
 
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -41,7 +42,9 @@ export interface PowerReport {
   /** Changes and syncs of the directory. */
   readonly disk_events: number
   readonly syncs: number
-  /** Syncs of which the extreme states right before and after were opened: all that was not synced, and nothing of it. */
+  /**
+   * Syncs of which the extreme states right before and after were opened: all that was not synced, and nothing of it.
+   */
   readonly syncs_covered: number
   /** And all those between that are made on purpose: single files and names lost, writes torn. */
   readonly syncs_covered_wholly: number
@@ -84,7 +87,8 @@ export async function recordLives(options: RecordOptions): Promise<Recording> {
     const marks = join(work, 'marks')
     const sessions: Session[] = []
     for (let life = 1; life <= options.lives; life++) {
-      // Whole ones in which much happens, and between them short ones, cut off again soon after a start that had something to mend.
+      // Whole ones in which much happens, and between them short ones, cut off again soon after a start that had
+      // something to mend.
       const script = life % 4 === 1 ? 'whole' : 'short'
       const ending = life % 8 === 5 ? 'stopped' : 'cut'
       const seed = random.stream(`life ${life}`).below(2 ** 31)

@@ -1,5 +1,5 @@
-// Three shipped drivers in one process, joined without sockets, so that whatever leaves one of them passes a place where it can be noted. Links can be
-// cut, silently, as by a broken switch.
+// Three shipped drivers in one process, joined without sockets, so that whatever leaves one of them passes a place
+// where it can be noted. Links can be cut, silently, as by a broken switch.
 
 import { encodeState, initialState } from '../../src/kv/index.ts'
 import {
@@ -28,7 +28,9 @@ import {
   type Storage,
 } from '../../src/storage/index.ts'
 
-/** So small that a short load makes LevelDB change its WAL, write tables and merge them; the least that LevelDB takes. */
+/**
+ * So small that a short load makes LevelDB change its WAL, write tables and merge them; the least that LevelDB takes.
+ */
 export const SMALL_LIMITS: Partial<LevelLimits> = { writeBufferSize: 64 * 1024, maxFileSize: 1024 * 1024 }
 
 const TIMING = {

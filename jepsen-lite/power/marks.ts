@@ -1,5 +1,5 @@
-// What the recorded process says about itself, each as a system call in the trace: so what has been acknowledged stands in one order with what
-// was written and synced. A mark is made before what it speaks of can leave.
+// What the recorded process says about itself, each as a system call in the trace: so what has been acknowledged stands
+// in one order with what was written and synced. A mark is made before what it speaks of can leave.
 
 /** A replica as it shows itself once it is open. */
 export interface Replica {

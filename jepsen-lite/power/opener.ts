@@ -1,4 +1,5 @@
-// A process that opens directories as the node would, with the shipped verification and store, and says what became of each: LevelDB may abort the process.
+// A process that opens directories as the node would, with the shipped verification and store, and says what became of
+// each: LevelDB may abort the process.
 
 import { inspectDirectory, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
 import { SMALL_LIMITS } from './links.ts'
@@ -10,7 +11,10 @@ export type Outcome =
   /** A directory without a node, in which one can be founded. */
   | { readonly kind: 'empty' }
   | { readonly kind: 'refused'; readonly message: string }
-  /** Opened, or about to be, and then something broke: an error that nobody expects, a row that is not what it was, an abort. */
+  /**
+   * Opened, or about to be, and then something broke: an error that nobody expects, a row that is not what it was, an
+   * abort.
+   */
   | { readonly kind: 'broken'; readonly message: string }
 
 process.on('message', (dir: string) => {

@@ -7,7 +7,9 @@ import type { Session } from './record.ts'
 import { type Demand, Reference } from './reference.ts'
 import { nameOfState, statesAt } from './states.ts'
 
-/** A moment between two changes of the disk: just before the next one, when all marks between the two have been made. */
+/**
+ * A moment between two changes of the disk: just before the next one, when all marks between the two have been made.
+ */
 export interface Cut {
   readonly number: number
   /** The last thing that was done to the disk. */

@@ -1,4 +1,5 @@
-// Records one life of the process: starts it under strace, and reads what happened to its directory, in one order with its marks.
+// Records one life of the process: starts it under strace, and reads what happened to its directory, in one order with
+// its marks.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,5 +1,5 @@
-// What the recorded replica must hold: the row of states that its batches make, and how far in that row it must be found at each point of
-// the trace, since something had left that depends on it.
+// What the recorded replica must hold: the row of states that its batches make, and how far in that row it must be
+// found at each point of the trace, since something had left that depends on it.
 
 import type { BatchMark, EntryMark, Mark, PositionMark, Replica } from './marks.ts'
 
@@ -24,7 +24,10 @@ interface Binding {
 
 /** What the marks up to some point of the trace demand. */
 export interface Demand {
-  /** While a directory is being formatted nothing was ever acknowledged; while it is being opened the boot counter may have been raised or not. */
+  /**
+   * While a directory is being formatted nothing was ever acknowledged; while it is being opened the boot counter may
+   * have been raised or not.
+   */
   readonly phase: 'formatting' | 'opening' | 'running'
   /** The replica must be found after this many batches or more … */
   readonly atLeast: number
@@ -151,7 +154,10 @@ function next(before: Demand, mark: Mark, states: readonly ReferenceState[]): De
 const raised = (before: Demand, atLeast: number, because: string): Demand =>
   atLeast > before.atLeast ? { ...before, atLeast, because } : before
 
-/** From which state on, going back from the newest one, the promise holds; the first later one when it does not hold yet. */
+/**
+ * From which state on, going back from the newest one, the promise holds; the first later one when it does not hold
+ * yet.
+ */
 function firstKeeping(
   states: readonly ReferenceState[],
   newest: number,

@@ -1,4 +1,5 @@
-// Which states a power cut may leave at one point of a trace: the extremes, each file and name for itself, torn writes, and some drawn by lot.
+// Which states a power cut may leave at one point of a trace: the extremes, each file and name for itself, torn writes,
+// and some drawn by lot.
 
 import { Random } from '../local/random.ts'
 import type { Content, Disk, DiskState, File, FileId, Torn } from './disk.ts'

@@ -1,5 +1,5 @@
-// The recorded process: a cluster of three shipped drivers on three LevelDBs, of which the first one's directory is watched, under load and a script of
-// mishaps that makes its storage do everything it can do.
+// The recorded process: a cluster of three shipped drivers on three LevelDBs, of which the first one's directory is
+// watched, under load and a script of mishaps that makes its storage do everything it can do.
 //
 //   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
 
@@ -168,7 +168,9 @@ async function join(node: Node): Promise<void> {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Some clients, each with one request at a time. They pause now and then, or all would ask at once and wait together. */
+/**
+ * Some clients, each with one request at a time. They pause now and then, or all would ask at once and wait together.
+ */
 async function load(nodes: readonly Node[], count = options.requests): Promise<void> {
   let left = Math.ceil(count)
   const client = async (): Promise<void> => {

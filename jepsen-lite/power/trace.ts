@@ -1,8 +1,9 @@
 // What strace saw, as events of one directory and marks, in one order.
 //
-// strace stops a thread when a system call begins and when it is over, and prints in that order. So what one thread has learnt from another
-// comes after it here too; and a sync covers just what was over before it began. Whatever this reader does not understand ends the
-// recording: an event that was overlooked would make the check believe in states that cannot be, or miss some that can.
+// strace stops a thread when a system call begins and when it is over, and prints in that order. So what one thread has
+// learnt from another comes after it here too; and a sync covers just what was over before it began. Whatever this
+// reader does not understand ends the recording: an event that was overlooked would make the check believe in states
+// that cannot be, or miss some that can.
 
 import { join } from 'node:path'
 import type { DiskEvent, FileId } from './disk.ts'
@@ -35,7 +36,9 @@ type OpenFile =
   | { readonly kind: 'file'; readonly file: FileId; readonly append: boolean; at: number }
   | { readonly kind: 'directory' | 'parent' | 'marks' }
 
-/** Reads the output of `strace -f -xx`. `start`: names in `dir` when the process began, undefined when it was not there. */
+/**
+ * Reads the output of `strace -f -xx`. `start`: names in `dir` when the process began, undefined when it was not there.
+ */
 export class TraceReader<Mark> {
   readonly #dir: string
   readonly #parent: string

@@ -1,4 +1,5 @@
-// Notes what a node hands to its storage and what leaves it (marks.ts). Each mark is one system call, made before what it speaks of can go on.
+// Notes what a node hands to its storage and what leaves it (marks.ts). Each mark is one system call, made before what
+// it speaks of can go on.
 
 import { openSync, writeSync } from 'node:fs'
 import { decodeRequest } from '../../src/kv/index.ts'

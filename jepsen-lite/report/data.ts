@@ -16,7 +16,9 @@ export interface PageData {
   readonly calls: readonly PageCall[]
   /** Key by key, and of each key in the order that explains it. */
   readonly points: readonly PagePoint[]
-  /** What fits nowhere: for each key that cannot be explained the first operation; -1 is what a node held at the end. */
+  /**
+   * What fits nowhere: for each key that cannot be explained the first operation; -1 is what a node held at the end.
+   */
   readonly misfits: readonly { readonly call: number; readonly key: number; readonly timeMs: number }[]
   /** When a rule was seen broken by whoever looked inside. */
   readonly brokenMs: readonly number[]

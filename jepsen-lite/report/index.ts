@@ -1,5 +1,5 @@
-// The report: a history, what the checker says of it and what a run came to, as one HTML file that needs nothing else. README.md tells what
-// it shows.
+// The report: a history, what the checker says of it and what a run came to, as one HTML file that needs nothing else.
+// README.md tells what it shows.
 
 import type { Verdict } from '../checker/index.ts'
 import type { History } from '../history.ts'

@@ -1,4 +1,5 @@
-// What a run wrote of itself into results.json: its verdict is worth more than the checker's, which saw only the history.
+// What a run wrote of itself into results.json: its verdict is worth more than the checker's, which saw only the
+// history.
 
 import type { Verdict } from '../checker/index.ts'
 import { HistoryError } from '../history.ts'

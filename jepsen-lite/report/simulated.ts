@@ -1,5 +1,5 @@
-// A schedule of the simulator, run again and drawn as a recorded run is: what its clients saw, and beside that notes of what each machine was,
-// and of every fault.
+// A schedule of the simulator, run again and drawn as a recorded run is: what its clients saw, and beside that notes of
+// what each machine was, and of every fault.
 
 import { check } from '../checker/index.ts'
 import { type HistoryEvent, historyOf, type Note } from '../history.ts'
@@ -47,7 +47,10 @@ function watched(schedule: Schedule): { readonly notes: readonly Note[]; readonl
   return { notes, result }
 }
 
-/** The simulator notes each fault with whom it strikes, when it does; a kind took effect if the simulator says it was felt. */
+/**
+ * The simulator notes each fault with whom it strikes, when it does; a kind took effect if the simulator says it was
+ * felt.
+ */
 function healNotes({ config }: Schedule, { history, faults }: Result): Note[] {
   return history.flatMap((event): Note[] => {
     if (event.type !== 'note' || event.what !== 'inject') return []

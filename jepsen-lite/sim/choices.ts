@@ -1,5 +1,5 @@
-// Several choices out of the one number that an operation of a schedule has. The number is small and flat, so that it can be shrunk; what it is
-// spread over is not.
+// Several choices out of the one number that an operation of a schedule has. The number is small and flat, so that it
+// can be shrunk; what it is spread over is not.
 
 export class Choices {
   #bits: number

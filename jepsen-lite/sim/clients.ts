@@ -1,6 +1,7 @@
-// The clients: each sends one request at a time to some machine, straight into its driver, and believes nothing. A history of what they saw is
-// recorded; besides, every answer is checked at once against the replayed log, which tells where in the order of all operations it lies. An
-// operation that began after another had ended must come after it: with positions known that is the whole of linearizability.
+// The clients: each sends one request at a time to some machine, straight into its driver, and believes nothing. A
+// history of what they saw is recorded; besides, every answer is checked at once against the replayed log, which tells
+// where in the order of all operations it lies. An operation that began after another had ended must come after it:
+// with positions known that is the whole of linearizability.
 
 import {
   asRevision,
@@ -157,7 +158,10 @@ export class Clients {
     this.#propose(client, process, driver, request, operation)
   }
 
-  /** Its token for another request: as a client does that has forgotten what it used. No repetition, so the history shows it as any other. */
+  /**
+   * Its token for another request: as a client does that has forgotten what it used. No repetition, so the history
+   * shows it as any other.
+   */
   #reuse(client: Client, process: Process, driver: Driver, key: string): void {
     const { once } = client
     if (once === undefined) return
@@ -190,7 +194,8 @@ export class Clients {
         return { kind: 'settings', settings: settingsOf(op.x) }
       }
       case 'once': {
-        // As often as not a request under a token has a condition too: sent again, it must not be asked whether that holds now.
+        // As often as not a request under a token has a condition too: sent again, it must not be asked whether that
+        // holds now.
         const condition = new Choices(op.x).pick([
           undefined,
           undefined,
@@ -493,7 +498,10 @@ export class Clients {
     return open
   }
 
-  /** A process that is stopped answers nobody, and a disk may be slow to list; otherwise a node answers in the time that it was given. */
+  /**
+   * A process that is stopped answers nobody, and a disk may be slow to list; otherwise a node answers in the time that
+   * it was given.
+   */
   #giveUp(open: Open): void {
     const { process, at, lists, done } = open
     if (!done && !lists && process.serving !== undefined && process.resumedAt < at)

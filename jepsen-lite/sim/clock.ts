@@ -1,5 +1,5 @@
-// The monotonic clock of one machine: rate × true time + offset, with jumps forward. It remembers its past, so that what it showed can be
-// set against true time.
+// The monotonic clock of one machine: rate × true time + offset, with jumps forward. It remembers its past, so that
+// what it showed can be set against true time.
 
 /** What a process sees of its machine's clock: like the shipped one it begins near zero with each process. */
 export class ProcessClock {

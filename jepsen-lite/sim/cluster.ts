@@ -1,5 +1,5 @@
-// A whole simulated cluster: machines, wires, clients, and who looks at them. Nothing here decides what happens when: `run.ts` and
-// `faults.ts` do.
+// A whole simulated cluster: machines, wires, clients, and who looks at them. Nothing here decides what happens when:
+// `run.ts` and `faults.ts` do.
 
 import {
   bootstrapConfiguration,
@@ -159,8 +159,8 @@ export class Cluster implements World {
   // ---- whom
 
   /**
-   * Where nobody has a role, some machine has its part, always the same. Nobody: there is no stale leader; or the other one that a trigger is
-   * about.
+   * Where nobody has a role, some machine has its part, always the same. Nobody: there is no stale leader; or the other
+   * one that a trigger is about.
    */
   machine(target: Target, about?: About): Machine | undefined {
     const { machines } = this
@@ -349,7 +349,8 @@ export class Cluster implements World {
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
     if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
-      // An assertion of its own is the last resort: its leader must have told it, though what that sent before may arrive first.
+      // An assertion of its own is the last resort: its leader must have told it, though what that sent before may
+      // arrive first.
       if (this.rollbacks.isBelieved(process) && /the leader knows entry/.test(reason))
         return new Violation('RAFT-19', `${machine.name} was believed, and found out by itself: ${reason}`)
       if (/lost durable state/.test(reason) && machine.disk.quarantined === undefined)
@@ -567,7 +568,10 @@ export class Cluster implements World {
     machine.retired = true
   }
 
-  /** Index of the newest of these configurations: those that stay get on without whoever it has let go, whether or not they know it. */
+  /**
+   * Index of the newest of these configurations: those that stay get on without whoever it has let go, whether or not
+   * they know it.
+   */
   get settledAt(): number {
     return Math.max(0, ...this.#settled.map((isSuch) => this.invariants.firstWith(isSuch)))
   }

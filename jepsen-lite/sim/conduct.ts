@@ -1,5 +1,5 @@
-// How a replica behaves that is well: rules whose breach tells no untruth, and only makes a cluster slow, restless or deaf. Nobody waits for the
-// damage here; it is seen where it begins. Numbers of rules are those of docs/SPEC.md.
+// How a replica behaves that is well: rules whose breach tells no untruth, and only makes a cluster slow, restless or
+// deaf. Nobody waits for the damage here; it is seen where it begins. Numbers of rules are those of docs/SPEC.md.
 
 import {
   type Configuration,
@@ -209,8 +209,9 @@ export class Conduct {
   // ---- leaders
 
   /**
-   * What a leader knows of a follower never falls while it leads (paper §5.3), nor does what it tells a member from that. Who is a member no more may
-   * be told less again: what let go of it, or of others before, is held back until a majority has applied it.
+   * What a leader knows of a follower never falls while it leads (paper §5.3), nor does what it tells a member from
+   * that. Who is a member no more may be told less again: what let go of it, or of others before, is held back until a
+   * majority has applied it.
    */
   #heartbeat(replica: Known, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)
@@ -246,7 +247,10 @@ export class Conduct {
       )
   }
 
-  /** A change of the configuration is in a log for the first time; `termBegan`: where its term did (Ongaro, raft-dev 2015). */
+  /**
+   * A change of the configuration is in a log for the first time; `termBegan`: where its term did (Ongaro, raft-dev
+   * 2015).
+   */
   changeAppears(replica: Known, index: number, term: number, termBegan: number): void {
     this.#changes.push({ index, term })
     const commit = replica.leads === term ? replica.status?.().commit : undefined

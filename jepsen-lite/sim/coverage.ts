@@ -1,5 +1,5 @@
-// What a search has been through: how often each event met a node in each state, and how often two faults struck at one trigger. What is rare
-// there is what the generator tries next (`rarest`).
+// What a search has been through: how often each event met a node in each state, and how often two faults struck at one
+// trigger. What is rare there is what the generator tries next (`rarest`).
 
 import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
 import { FAULT_KINDS, type FaultKind } from './fault-kinds.ts'

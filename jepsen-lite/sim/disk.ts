@@ -1,6 +1,7 @@
-// The disk of one machine: the engine beneath the shipped store, with the faults of disks. It is what LevelDB is for the store: an ordered set of
-// bytes that takes a batch whole or not at all, durable when it says so. A batch under way when the power goes is there afterwards, or not, or
-// torn: then a piece of its record lies at the end of the log, and opening drops it, as the shipped verification does with a short tail.
+// The disk of one machine: the engine beneath the shipped store, with the faults of disks. It is what LevelDB is for
+// the store: an ordered set of bytes that takes a batch whole or not at all, durable when it says so. A batch under way
+// when the power goes is there afterwards, or not, or torn: then a piece of its record lies at the end of the log, and
+// opening drops it, as the shipped verification does with a short tail.
 
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { InitialState } from '../../src/storage/format.ts'

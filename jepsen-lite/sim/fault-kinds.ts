@@ -1,4 +1,5 @@
-// Which faults there are, and what each of them says: plain data (shape.ts). What each does is in faults.ts and the files beside it.
+// Which faults there are, and what each of them says: plain data (shape.ts). What each does is in faults.ts and the
+// files beside it.
 
 import {
   computed,
@@ -19,8 +20,9 @@ import { TRIGGERS, type Waiting } from './waiting.ts'
 const [firstTrigger, ...otherTriggers] = TRIGGERS
 
 /**
- * Of what cuts links. stalls: bytes wait until the end instead of vanishing; refuses: calls are refused instead of ignored; breaks: connections
- * break at once; until: it ends at such a trigger about whom it strikes, if that comes first.
+ * Of what cuts links. stalls: bytes wait until the end instead of vanishing; refuses: calls are refused instead of
+ * ignored; breaks: connections break at once; until: it ends at such a trigger about whom it strikes, if that comes
+ * first.
  */
 const cut = {
   ms: duration,
@@ -33,7 +35,10 @@ const cut = {
 /** What becomes of the batch that is being written. */
 const IN_FLIGHT = ['lost', 'kept', 'torn'] as const
 
-/** Of a change of the membership. asked: who is asked for it; member: whom it is about, a number among the members or a role; evenSmall: of no more than three voters, too. */
+/**
+ * Of a change of the membership. asked: who is asked for it; member: whom it is about, a number among the members or a
+ * role; evenSmall: of no more than three voters, too.
+ */
 const change = { asked: target, member: computed(({ dice }) => dice.int(0, 12)), evenSmall: flag(0.3) }
 /** deletedAfterMs: so long after the operator was told that it is done, the machine that it lets go is deleted. */
 const changeOfAny = { ...change, member: target, deletedAfterMs: optional(natural(0, 60), 0.3) }
@@ -68,13 +73,16 @@ export const FAULT_SHAPES = {
   late: { target, senders: places(), delayMs: natural(1, 4096), ms: duration },
   /** These do not hear it, and it does not hear those. */
   'half-deaf': { target, unheardBy: places(0.25), deafTo: places(0.5), ...cut },
-  /** A bare majority goes on without the rest. fresh: not first those who were left out the last time; avoid: these rather not. */
+  /**
+   * A bare majority goes on without the rest. fresh: not first those who were left out the last time; avoid: these
+   * rather not.
+   */
   witness: { target, without: target, fresh: flag(), avoid: places(), ...cut },
 
   // ---- processes
   /**
-   * At once, or when such a point is reached for the time after `skip` others. silent: the power goes, and no connection is closed; unheard: what it
-   * has sent, and nobody has read yet, is lost with it.
+   * At once, or when such a point is reached for the time after `skip` others. silent: the power goes, and no
+   * connection is closed; unheard: what it has sent, and nobody has read yet, is lost with it.
    */
   crash: {
     target,

@@ -195,8 +195,8 @@ export const halfDeaf: Injection<'half-deaf'> = (injector, fault, about) => {
 }
 
 /**
- * A bare majority goes on without the rest: one, not another, and of the others those first who were left out the last time. So what one
- * majority has decided is known to the next one by a single member or two.
+ * A bare majority goes on without the rest: one, not another, and of the others those first who were left out the last
+ * time. So what one majority has decided is known to the next one by a single member or two.
  */
 export const witness: Injection<'witness'> = (injector, fault, about) => {
   const { machines } = injector.cluster

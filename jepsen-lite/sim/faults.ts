@@ -1,5 +1,5 @@
-// Faults, struck as a schedule says. One function a kind, in faults-network.ts, faults-machine.ts and faults-operator.ts; a fault that nobody felt
-// is not counted.
+// Faults, struck as a schedule says. One function a kind, in faults-network.ts, faults-machine.ts and
+// faults-operator.ts; a fault that nobody felt is not counted.
 
 import type { Cluster } from './cluster.ts'
 import type { FaultAction, FaultKind } from './fault-kinds.ts'

@@ -1,6 +1,6 @@
-// What is forwarded reaches the leader of its term in order, and nothing before what was lost: the leader hears of no earlier proposal of a process
-// after a later one, so one that is overtaken by the next is skipped without a word, and whoever waits for it waits in vain. Holds where
-// connections keep the order, and lose nothing but their end.
+// What is forwarded reaches the leader of its term in order, and nothing before what was lost: the leader hears of no
+// earlier proposal of a process after a later one, so one that is overtaken by the next is skipped without a word, and
+// whoever waits for it waits in vain. Holds where connections keep the order, and lose nothing but their end.
 
 import type { Message } from '../../src/raft/index.ts'
 import { Violation } from './violation.ts'

@@ -1,5 +1,7 @@
-// Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads, and leaders do not take turns: an operator who finds his disks full starts
-// nodes again. So here the leader dies while the disks are full, or all nodes, of which one has a change that the others have no room for. Its successor commits an entry of its own term before it serves a read.
+// Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads, and leaders do
+// not take turns: an operator who finds his disks full starts nodes again. So here the leader dies while the disks are
+// full, or all nodes, of which one has a change that the others have no room for. Its successor commits an entry of its
+// own term before it serves a read.
 
 import type { Request } from '../../src/kv/index.ts'
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
@@ -72,7 +74,8 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
     return
   }
-  // Who is back as late as that finds a successor: only where all begin anew the one with more in its log may be elected.
+  // Who is back as late as that finds a successor: only where all begin anew the one with more in its log may be
+  // elected.
   for (const machine of differ ? core : [leader.machine])
     cluster.kill(machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
   // Who was down is back, and one with room has taken over.
@@ -125,8 +128,8 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
 }
 
 /**
- * Whether the change at the end of the longest log can be committed although disks are full, or somebody without it be elected. Where as many have it as
- * lack it, and others are gone, there are no reads before there is room.
+ * Whether the change at the end of the longest log can be committed although disks are full, or somebody without it be
+ * elected. Where as many have it as lack it, and others are gone, there are no reads before there is room.
  */
 function isSettled(
   voters: readonly Machine[],

@@ -1,5 +1,5 @@
-// Schedules from seeds, by swarm testing: each seed first draws *which* faults and requests exist at all, how strong they are, and how tiny the
-// limits; then when they strike. A run with everything at once hides more than it shows.
+// Schedules from seeds, by swarm testing: each seed first draws *which* faults and requests exist at all, how strong
+// they are, and how tiny the limits; then when they strike. A run with everything at once hides more than it shows.
 
 import { NOTHING_RARE, type Rare } from './coverage.ts'
 import { Dice } from './dice.ts'
@@ -29,11 +29,11 @@ import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './waiting.ts'
 
 /**
- * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and writing, which is where
- * leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a few entries and disks that die under installs.
- * `members`: one change of the membership after the other, while leaders are cut off and die. `leases` and `elections`: themes-leadership.ts;
- * `behind`, and scenes for two of the others: themes-state.ts; `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`:
- * themes-triggered.ts.
+ * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and
+ * writing, which is where leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a
+ * few entries and disks that die under installs. `members`: one change of the membership after the other, while leaders
+ * are cut off and die. `leases` and `elections`: themes-leadership.ts; `behind`, and scenes for two of the others:
+ * themes-state.ts; `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`: themes-triggered.ts.
  */
 type Theme =
   | 'anything'
@@ -156,8 +156,8 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
 const BLOWS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
 
 /**
- * After each blow against a leader, clients at all machines that read and write by turns until long after it should be over; and all of them
- * at once, many times, around the moment when a lease ends or the next leader is there.
+ * After each blow against a leader, clients at all machines that read and write by turns until long after it should be
+ * over; and all of them at once, many times, around the moment when a lease ends or the next leader is there.
  */
 function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
@@ -420,7 +420,8 @@ function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
 function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
   const { dice, config, longMs } = drawing
   if (kind === 'slow-link' || kind === 'one-way') {
-    // Between the leader and one follower, more often towards the leader: late answers are what a lease may be measured by.
+    // Between the leader and one follower, more often towards the leader: late answers are what a lease may be measured
+    // by.
     const [from, to] = dice.chance(0.7)
       ? [follower(dice), 'leader' as const]
       : (['leader', follower(dice)] as const)

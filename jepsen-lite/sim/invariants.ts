@@ -1,10 +1,10 @@
-// What must hold after every event (docs/SPEC.md). The checker sees all disks, all messages and all that was ever committed; it shares no code
-// with the core but the layout of an entry.
+// What must hold after every event (docs/SPEC.md). The checker sees all disks, all messages and all that was ever
+// committed; it shares no code with the core but the layout of an entry.
 //
-// It costs O(1) per event because it looks where something can have changed: at a message when it is sent, at a batch when it is begun and when
-// it is durable, at an entry when it is applied, at a role when it is taken. Between those nothing moves. Two rules read differently than in
-// the paper (design §7): committed means durable on a quorum, the leader's own disk not required; and what a pre-vote says of terms
-// need not be durable.
+// It costs O(1) per event because it looks where something can have changed: at a message when it is sent, at a batch
+// when it is begun and when it is durable, at an entry when it is applied, at a role when it is taken. Between those
+// nothing moves. Two rules read differently than in the paper (design §7): committed means durable on a quorum, the
+// leader's own disk not required; and what a pre-vote says of terms need not be durable.
 
 import type { Request } from '../../src/kv/index.ts'
 import {
@@ -256,8 +256,8 @@ export class Invariants {
           this.#violated('RAFT-1', `${replica.name} asks for votes before its own vote is durable`)
         return
       case 'append-accepted':
-        // What was accepted in an older term may have been cut off in the very batch that made it durable; whoever led then cannot make a
-        // quorum of it, since a quorum has moved on.
+        // What was accepted in an older term may have been cut off in the very batch that made it durable; whoever led
+        // then cannot make a quorum of it, since a quorum has moved on.
         if (term === durable.term) this.#accepted(replica, message.index, message.to, term)
         return
       case 'append':
@@ -296,7 +296,10 @@ export class Invariants {
     if (type === 'vote-request' && message.transfer) replica.transfers.set(message.from, message.term)
   }
 
-  /** While leases are on: no vote and no campaign within a lease of leader contact, the start of a process included (design §3). */
+  /**
+   * While leases are on: no vote and no campaign within a lease of leader contact, the start of a process included
+   * (design §3).
+   */
   #keepsPromise(replica: Replica, term: number, what: string): void {
     // A vote leaves when it is durable: whoever was elected with it may have been heard before.
     if (replica.contactTerm >= term) return
@@ -350,7 +353,9 @@ export class Invariants {
       )
   }
 
-  /** What a leader holds its followers to have (paper figure 2): match < next, durable there, and not less than before. */
+  /**
+   * What a leader holds its followers to have (paper figure 2): match < next, durable there, and not less than before.
+   */
   #believes({ name, leads, matches, begun }: Replica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     for (const { id, match, next } of status.progress) {
@@ -371,8 +376,8 @@ export class Invariants {
   }
 
   /**
-   * What a leader knows to be durable on a majority of each half, in its own term, it has committed: looked at whenever that can have changed
-   * without an acknowledgement, for the next one would hide it.
+   * What a leader knows to be durable on a majority of each half, in its own term, it has committed: looked at whenever
+   * that can have changed without an acknowledgement, for the next one would hide it.
    */
   #countsAll({ name, leads, begun }: Replica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
@@ -478,7 +483,8 @@ export class Invariants {
   #truncates({ begun, name, leads }: Replica, from: number, term: number): void {
     if (leads === term && begun.terms.at(-1) === term)
       this.#violated('RAFT-7', `${name} leads term ${term} and truncates from ${from}`)
-    // A message of a deposed leader may come late. What a newer one has committed by then did not count on whoever has not heard of it.
+    // A message of a deposed leader may come late. What a newer one has committed by then did not count on whoever has
+    // not heard of it.
     const upTo = this.#committedBefore(term + 1)?.index ?? 0
     for (let index = from; index <= upTo && index < begun.terms.length; index++) {
       const written = this.committed[index]?.term
@@ -539,7 +545,9 @@ export class Invariants {
     this.#conduct.changeAppears(replica, index, term, this.#firstOfTerm.get(term) ?? index)
   }
 
-  /** Leader completeness (paper §5.4): all that was committed in earlier terms is in the log of whoever leads this one. */
+  /**
+   * Leader completeness (paper §5.4): all that was committed in earlier terms is in the log of whoever leads this one.
+   */
   #termBegins(replica: Replica, term: number, index: number, frame: Uint8Array): void {
     this.#firstOfTerm.set(term, index)
     this.#timeOfTerm.set(term, readHeader(frame).clusterTimeMs)

@@ -1,5 +1,6 @@
-// How old the state of a replica is at most, it learns again and again although it never catches up. One follower applies more slowly than
-// entries come, for a while and more and more behind: its bound may be old, but must not stand still.
+// How old the state of a replica is at most, it learns again and again although it never catches up. One follower
+// applies more slowly than entries come, for a while and more and more behind: its bound may be old, but must not stand
+// still.
 
 import { isVoter } from '../../src/raft/index.ts'
 import type { Request } from '../../src/server/types.ts'
@@ -11,10 +12,16 @@ import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 const TRIED_IN = 4
-/** In heartbeats: how long it lasts, and how long the follower takes for every second entry; one comes with each heartbeat. */
+/**
+ * In heartbeats: how long it lasts, and how long the follower takes for every second entry; one comes with each
+ * heartbeat.
+ */
 const LASTS = 40
 const APPLY = 2
-/** Half of what is written it has applied, so it knows of contacts in the first half; the rest is for what is on its way. */
+/**
+ * Half of what is written it has applied, so it knows of contacts in the first half; the rest is for what is on its
+ * way.
+ */
 const PART_MAX = 0.85
 const PATIENCE_MS = 600_000
 

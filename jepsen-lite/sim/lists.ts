@@ -1,6 +1,6 @@
-// A list, as a client of the simulator asks for one, and as the front of a node puts it together: slices of one scan, each cut off at a few rows or
-// bytes. The sizes are drawn small, so that slices end everywhere, also where rows of very different
-// sizes meet.
+// A list, as a client of the simulator asks for one, and as the front of a node puts it together: slices of one scan,
+// each cut off at a few rows or bytes. The sizes are drawn small, so that slices end everywhere, also where rows of
+// very different sizes meet.
 
 import { dataRange, decodeKeyRow, type KeyRow, userKey } from '../../src/kv/index.ts'
 import type * as storage from '../../src/storage/index.ts'

@@ -1,6 +1,7 @@
-// The end of every schedule. Faults that heal by themselves hide a cluster that cannot make progress, so here they do not: a random majority is
-// made whole and connected, everything else stays broken for good, and within a bounded time that majority must have a leader, take writes at
-// every member, and agree. What is stuck otherwise is a violation like any other.
+// The end of every schedule. Faults that heal by themselves hide a cluster that cannot make progress, so here they do
+// not: a random majority is made whole and connected, everything else stays broken for good, and within a bounded time
+// that majority must have a leader, take writes at every member, and agree. What is stuck otherwise is a violation like
+// any other.
 
 import {
   type Configuration,
@@ -25,7 +26,10 @@ import { Violation } from './violation.ts'
 
 const LOOK_MS = 50
 const DEAD = { stalls: false, refuses: false }
-/** Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without progress. */
+/**
+ * Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without
+ * progress.
+ */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
 /** Election time-outs in which nothing may happen any more. */
@@ -95,8 +99,9 @@ export function converge(cluster: Cluster, clients: Clients): void {
 }
 
 /**
- * A write and a read at each that runs, whatever it knows of a leader now, with time enough for all that follows: they are to be answered once all
- * is well, and are not asked again by anybody but their node. Whoever still waits at rest breaks REST-1.
+ * A write and a read at each that runs, whatever it knows of a leader now, with time enough for all that follows: they
+ * are to be answered once all is well, and are not asked again by anybody but their node. Whoever still waits at rest
+ * breaks REST-1.
  */
 function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
   for (const { name, process } of core) {
@@ -112,8 +117,9 @@ function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
 }
 
 /**
- * The leader is asked to hand over to a voter that it has just heard, and that may not be there any more: it must go on when that fails. One
- * that is there, and slow, may still take over when the leader has given up. Returns when that is over.
+ * The leader is asked to hand over to a voter that it has just heard, and that may not be there any more: it must go on
+ * when that fails. One that is there, and slow, may still take over when the leader has given up. Returns when that is
+ * over.
  */
 function handOverInVain({ leader, machines, seed, time, config }: Cluster, core: readonly Machine[]): number {
   const driver = leader?.serving
@@ -127,7 +133,8 @@ function handOverInVain({ leader, machines, seed, time, config }: Cluster, core:
   )
   if (gone?.replica === undefined) return time.now
   driver.transfer(gone.replica.id, TRANSFER_MS, () => {})
-  // The leader tries for one election time-out, the one asked for another. Their clocks may be slow, and messages need time.
+  // The leader tries for one election time-out, the one asked for another. Their clocks may be slow, and messages need
+  // time.
   return time.now + 2 * (config.electionMaxMs + config.electionMinMs)
 }
 
@@ -142,8 +149,8 @@ function lateHandOverAt({ machines, network, time, config }: Cluster): number {
 }
 
 /**
- * With a leader, and nothing wrong, nobody is elected: the majority does not lose sight of it, and those outside do not depose it. Returns whether
- * it was so; where messages are too slow for the time-outs it is not asked for.
+ * With a leader, and nothing wrong, nobody is elected: the majority does not lose sight of it, and those outside do not
+ * depose it. Returns whether it was so; where messages are too slow for the time-outs it is not asked for.
  */
 function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   const { leader, invariants, tally, time, config } = cluster
@@ -186,7 +193,8 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
   // Learners that catch up become voters by themselves.
   const { voters: now, learners, learnersNext, demoted } = configuration
   const soon = [...now, ...[...learners, ...learnersNext].filter((id) => !demoted.includes(id))]
-  // Whoever starts again goes by what it knows to be committed, which may be an older configuration: with that it must win.
+  // Whoever starts again goes by what it knows to be committed, which may be an older configuration: with that it must
+  // win.
   const halves = [
     soon,
     ...[configuration, ...known].flatMap(({ voters, votersOutgoing }) => [voters, votersOutgoing]),
@@ -232,7 +240,8 @@ function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefi
   // Those who should remember it are not asked who was removed.
   const wasRemoved = (id: ReplicaId): boolean =>
     !isMember(configuration, id) && invariants.firstWith((earlier) => isMember(earlier, id)) > 0
-  // Where silence ends no connection, one that has nothing to say may rely for good on one that its peer has closed while they were cut off.
+  // Where silence ends no connection, one that has nothing to say may rely for good on one that its peer has closed
+  // while they were cut off.
   if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
     ({ replica, suspect, joining, removed, retired, place }) =>
@@ -288,7 +297,10 @@ function heal(cluster: Cluster, machine: Machine): void {
   cluster.start(machine)
 }
 
-/** A read at each voter of the core, for which a new leader must have committed by itself; then a write at each member, until it is taken. */
+/**
+ * A read at each voter of the core, for which a new leader must have committed by itself; then a write at each member,
+ * until it is taken.
+ */
 class Probes {
   readonly #cluster: Cluster
   readonly #clients: Clients

@@ -1,6 +1,7 @@
-// What the store should do, once more and simply: the committed log replayed on maps. An entry only says whose request it holds: what is
-// replayed is the request as its client sent it, and the entry must hold the same. So a codec that damages requests is found out, and nothing
-// that gives a request its meaning is shared with the store: the two are unlikely to be wrong alike.
+// What the store should do, once more and simply: the committed log replayed on maps. An entry only says whose request
+// it holds: what is replayed is the request as its client sent it, and the entry must hold the same. So a codec that
+// damages requests is found out, and nothing that gives a request its meaning is shared with the store: the two are
+// unlikely to be wrong alike.
 
 import {
   DEFAULT_SETTINGS,
@@ -279,7 +280,10 @@ const FINGERPRINT_BYTES = 8
 /** Cluster time, revision, size. */
 const ORDER_BYTES = 8 + 8 + 4
 
-/** Of an outcome in the words of `shown`: its kind and its revision, and what there is of three numbers, a flag or all settings. */
+/**
+ * Of an outcome in the words of `shown`: its kind and its revision, and what there is of three numbers, a flag or all
+ * settings.
+ */
 function outcomeBytes(outcome: string): number {
   const head = 1 + 8
   if (outcome.startsWith('put')) return head + 3 * 8

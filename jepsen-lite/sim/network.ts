@@ -1,9 +1,10 @@
-// The network between the machines. What happens on connections is decided by the shipped links (src/server/links); here is what carries them:
-// how long frames take, what is cut, what breaks, and when each end notices.
+// The network between the machines. What happens on connections is decided by the shipped links (src/server/links);
+// here is what carries them: how long frames take, what is cut, what breaks, and when each end notices.
 //
-// A connection delivers what was sent on it in order, from the first frame on, until it ends. A cut holds frames back, whether or not the process that
-// is to read them is stopped. Only a harsh schedule loses, doubles and reorders Raft messages: TCP does not, but the core promises to bear it. The
-// words between links are not lost singly even there: where one is lost, so is the rest of its connection.
+// A connection delivers what was sent on it in order, from the first frame on, until it ends. A cut holds frames back,
+// whether or not the process that is to read them is stopped. Only a harsh schedule loses, doubles and reorders Raft
+// messages: TCP does not, but the core promises to bear it. The words between links are not lost singly even there:
+// where one is lost, so is the rest of its connection.
 
 import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/links/index.ts'
@@ -109,7 +110,8 @@ export class SimNetwork implements Carrier {
     this.#sent = new Int32Array(size * size)
     this.felt = new Int32Array(size * size)
     this.streams = new SnapshotStreams(world, this)
-    // What a follower forwards must find room (docs/reference/limits.md, queueBytesMax), unless messages may be lost anyhow.
+    // What a follower forwards must find room (docs/reference/limits.md, queueBytesMax), unless messages may be lost
+    // anyhow.
     this.queueMax = world.config.harsh === 1 ? 256 : 4096
   }
 
@@ -186,7 +188,10 @@ export class SimNetwork implements Carrier {
 
   // ---- breaks
 
-  /** Connections for messages break: one, the other or both, and now and then those of snapshots with them. False: there was none. */
+  /**
+   * Connections for messages break: one, the other or both, and now and then those of snapshots with them. False: there
+   * was none.
+   */
   breakBetween(a: number, b: number): boolean {
     const which = this.#draw(a, b)
     let broke = false
@@ -202,7 +207,9 @@ export class SimNetwork implements Carrier {
     return broke
   }
 
-  /** What a machine has sent, and nobody has read yet, is lost, and so is all that comes after it on those connections. */
+  /**
+   * What a machine has sent, and nobody has read yet, is lost, and so is all that comes after it on those connections.
+   */
   forget(place: number): void {
     for (const { other } of this.endsAt(place)) other.torn = true
   }
@@ -612,7 +619,10 @@ export class SimNetwork implements Carrier {
     end.arrived(frame)
   }
 
-  /** What has come past every cut is the machine's: a process that is stopped reads it, in the order of arrival, when it goes on. */
+  /**
+   * What has come past every cut is the machine's: a process that is stopped reads it, in the order of arrival, when it
+   * goes on.
+   */
   #given(event: Event, { process }: End, read: (event: Event) => void): void {
     if (!process.live) return
     if (!process.paused) read(event)
@@ -642,7 +652,10 @@ export class SimNetwork implements Carrier {
     return true
   }
 
-  /** What comes for an end that is gone is answered with a reset, if that machine runs: it may have died without a word, and be back. */
+  /**
+   * What comes for an end that is gone is answered with a reset, if that machine runs: it may have died without a word,
+   * and be back.
+   */
   #answerReset(end: End): void {
     const { process, other, connection } = end
     if (connection.severed || this.#isCutQuietly(process, other.process)) return

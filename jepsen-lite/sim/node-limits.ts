@@ -79,10 +79,15 @@ const limitsOf = (value: (name: LimitName) => number): Limits =>
 /** What a schedule does not name is as shipped. */
 export const usualLimits: Limits = limitsOf((name) => LIMITS[name].usual)
 
-/** Forwarded proposals that vanish count as uncommitted until a term ends: where messages are lost, few would be left. */
+/**
+ * Forwarded proposals that vanish count as uncommitted until a term ends: where messages are lost, few would be left.
+ */
 const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommittedBytesMax', 'proposedBytesMax']
 
-/** In three runs of four some limits are small; few of them, half or all: where everything is small, the smallest hides the others. */
+/**
+ * In three runs of four some limits are small; few of them, half or all: where everything is small, the smallest hides
+ * the others.
+ */
 export function drawLimits(dice: Dice, isHarsh: boolean): Limits {
   const odds = dice.pick(0, 0.2, 0.5, 1)
   return limitsOf((name) => {

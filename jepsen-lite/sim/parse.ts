@@ -1,4 +1,5 @@
-// Reads a schedule from its file. Files are edited by hand: what is wrong in one is named, with its place and what was expected there.
+// Reads a schedule from its file. Files are edited by hand: what is wrong in one is named, with its place and what was
+// expected there.
 
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'

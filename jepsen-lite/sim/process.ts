@@ -1,4 +1,5 @@
-// One process of one machine: the shipped driver on the machine's clock, disk and wires. A machine outlives its processes.
+// One process of one machine: the shipped driver on the machine's clock, disk and wires. A machine outlives its
+// processes.
 
 import { encodeState, initialState } from '../../src/kv/index.ts'
 import {
@@ -145,7 +146,10 @@ export class Machine {
     return this.#world.time.now < this.applyUntil
   }
 
-  /** Where applying is slow, every second entry waits in the driver, and the next one in the core, which may hand out none. */
+  /**
+   * Where applying is slow, every second entry waits in the driver, and the next one in the core, which may hand out
+   * none.
+   */
   hasApplied(): void {
     if (!this.isApplyingSlowly) return
     const { process } = this
@@ -435,7 +439,10 @@ export class Process implements Owner {
     }
   }
 
-  /** How much a leader has sent meanwhile, if the process was stopped for so long that it must look before it judges who is silent. */
+  /**
+   * How much a leader has sent meanwhile, if the process was stopped for so long that it must look before it judges who
+   * is silent.
+   */
   #unreadOf(deferred: readonly Event[]): number {
     const { config, time } = this.#world
     const leases = this.replica.status?.().leases

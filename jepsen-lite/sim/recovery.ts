@@ -1,5 +1,5 @@
-// What a process would find if it began now: the shipped store, opened on a copy of a disk. A crash at this very moment, but the cluster does not
-// notice, so it can be had after every batch that is worth it.
+// What a process would find if it began now: the shipped store, opened on a copy of a disk. A crash at this very
+// moment, but the cluster does not notice, so it can be had after every batch that is worth it.
 
 import type { StoreLimits } from '../../src/storage/store.ts'
 import type { Storage } from '../../src/storage/types.ts'

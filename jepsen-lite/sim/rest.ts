@@ -1,6 +1,7 @@
-// Whatever is taken is given back. What a node counts and remembers of work under way (`Driver.inspect`) is 0 again once nobody asks anything of it;
-// and meanwhile no list holds more of those that were answered than of those that wait. A credit that is kept, a register that stays set or a list
-// that only grows harms nobody in a short run: a long one dies of it.
+// Whatever is taken is given back. What a node counts and remembers of work under way (`Driver.inspect`) is 0 again
+// once nobody asks anything of it; and meanwhile no list holds more of those that were answered than of those that
+// wait. A credit that is kept, a register that stays set or a list that only grows harms nobody in a short run: a long
+// one dies of it.
 
 import { isMember, type UnderWay } from '../../src/raft/index.ts'
 import type { Cluster } from './cluster.ts'
@@ -8,17 +9,26 @@ import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
-/** Heartbeats and flushes go on at rest: each number must be 0 at one of the looks, and these keep out of step with them. */
+/**
+ * Heartbeats and flushes go on at rest: each number must be 0 at one of the looks, and these keep out of step with
+ * them.
+ */
 const LOOK_MS = 29.3
 /** The slowest thing that may be under way is a stream of a snapshot to somebody who has died without a word. */
 const REST_MS_MAX = 60_000
 /** What a node that is cut off for good gives back too. */
 const WAITERS = /^(proposals|reads)\./
 
-/** Where a message may vanish on a connection that stands, nobody learns what became of what it forwarded before the term is over. */
+/**
+ * Where a message may vanish on a connection that stands, nobody learns what became of what it forwarded before the
+ * term is over.
+ */
 const FORWARDED = /^raft\.(proposals|proposedBytes|forwardedBytes)$/
 
-/** Where no connection is ever given up for its silence, whoever receives a snapshot waits for a sender that died without a word. */
+/**
+ * Where no connection is ever given up for its silence, whoever receives a snapshot waits for a sender that died
+ * without a word.
+ */
 const RECEIVED = /^links\.receiving$/
 
 /** What waits in each list, by who is still waited for. */
@@ -68,12 +78,18 @@ export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
 const isGivenBack = (underWay: UnderWay, name: string, most: number): boolean =>
   underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
 
-/** A round begins with each heartbeat: where a message and its answer take longer than to the next one, some are always under way. */
+/**
+ * A round begins with each heartbeat: where a message and its answer take longer than to the next one, some are always
+ * under way.
+ */
 function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: Cluster['config']): number {
   return name === 'raft.leaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
 }
 
-/** Runs until everything that is under way has been 0 once. `core` is whole and connected; of the others only who waits is looked at. */
+/**
+ * Runs until everything that is under way has been 0 once. `core` is whole and connected; of the others only who waits
+ * is looked at.
+ */
 export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
   const { time, invariants } = cluster
   const ids = new Set(core.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))

@@ -1,9 +1,9 @@
-// Disks that an operator has put back to an earlier state as a whole, images of virtual machines, while the cluster went on. What the replica had
-// promised since is forgotten, and it must not be believed again: the leader that heard more of it refuses it while it leads, and it ends (SPEC,
-// RAFT-19).
+// Disks that an operator has put back to an earlier state as a whole, images of virtual machines, while the cluster
+// went on. What the replica had promised since is forgotten, and it must not be believed again: the leader that heard
+// more of it refuses it while it leads, and it ends (SPEC, RAFT-19).
 //
-// No more is promised. As long as it has not met a witness it may vote once more, or help to commit without what it had; a schedule in which that
-// happens proves nothing from there on, and is over.
+// No more is promised. As long as it has not met a witness it may vote once more, or help to commit without what it
+// had; a schedule in which that happens proves nothing from there on, and is over.
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Machine, Process } from './process.ts'

@@ -83,7 +83,8 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     cluster.runUntil(config.ms)
     if (invariants.violation === undefined && !rollbacks.isOver) {
       faults.endAll()
-      // What operators have asked for comes about, or runs out of time: nothing may change who counts once a core is chosen.
+      // What operators have asked for comes about, or runs out of time: nothing may change who counts once a core is
+      // chosen.
       cluster.runUntil(config.ms + config.timeoutMs + 10)
       if (invariants.violation === undefined && !rollbacks.isOver) converge(cluster, clients)
     }

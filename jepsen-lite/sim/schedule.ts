@@ -1,6 +1,7 @@
-// A schedule is plain JSON that says what is done to a cluster, and when; `run.ts` interprets it. It is made of named fields that hold numbers,
-// names and lists, and every valid value means something at every moment, so that a part can be taken out and the rest still runs: a machine
-// is a number taken modulo how many there are, or a role. Times are virtual ms from the start.
+// A schedule is plain JSON that says what is done to a cluster, and when; `run.ts` interprets it. It is made of named
+// fields that hold numbers, names and lists, and every valid value means something at every moment, so that a part can
+// be taken out and the rest still runs: a machine is a number taken modulo how many there are, or a role. Times are
+// virtual ms from the start.
 
 import type { Fault } from './fault-kinds.ts'
 import type { Limits } from './node-limits.ts'
@@ -36,7 +37,10 @@ export interface Config {
   readonly delayMs: number
   readonly jitterMs: number
   readonly tail: number
-  /** 1: messages may vanish, double and overtake each other on a connection that stands: harder than TCP, and the core promises to bear it. */
+  /**
+   * 1: messages may vanish, double and overtake each other on a connection that stands: harder than TCP, and the core
+   * promises to bear it.
+   */
   readonly harsh: number
   /** Of a thousand messages. */
   readonly lost: number
@@ -48,7 +52,10 @@ export interface Config {
   readonly writeMs: number
   readonly writeJitterMs: number
   readonly readMs: number
-  /** 0: all clocks are equal. 1: they drift within the promised bound. 2: beyond it, and jump; leases stay off. 3: each at one end of the bound. */
+  /**
+   * 0: all clocks are equal. 1: they drift within the promised bound. 2: beyond it, and jump; leases stay off. 3: each
+   * at one end of the bound.
+   */
   readonly clocks: number
   /** 1: leader leases are on from the start. */
   readonly leases: number
@@ -81,10 +88,10 @@ export const OP_KINDS = [
 export type OpKind = (typeof OP_KINDS)[number]
 
 /**
- * put, del; cas: put or delete if the revision is the one that the client saw last; create: put if absent; range: a list, in slices; get, lease, stale: reads;
- * once: a change under a new idempotency token, with a condition as often as not, again: the client's last request under its token once more; reuse: its token with another
- * request; prev: a put that asks for what was
- * there before; settings: a replicated limit.
+ * put, del; cas: put or delete if the revision is the one that the client saw last; create: put if absent; range: a
+ * list, in slices; get, lease, stale: reads; once: a change under a new idempotency token, with a condition as often as
+ * not, again: the client's last request under its token once more; reuse: its token with another request; prev: a put
+ * that asks for what was there before; settings: a replicated limit.
  */
 export interface Op extends Waiting {
   readonly at: number

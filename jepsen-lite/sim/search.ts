@@ -24,7 +24,10 @@ export interface Found {
 }
 
 export interface Judged extends Result {
-  /** What the checker, which knows nothing of the log, says of the history; undefined: the simulator had found something itself. */
+  /**
+   * What the checker, which knows nothing of the log, says of the history; undefined: the simulator had found something
+   * itself.
+   */
   readonly verdict: Verdict['verdict'] | undefined
 }
 
@@ -66,8 +69,8 @@ export class Search {
   }
 
   /**
-   * `guide`: what was rare when this seed was run before; otherwise what has been rare until now. `twice`: it is to show that it runs alike, which
-   * otherwise one in many does.
+   * `guide`: what was rare when this seed was run before; otherwise what has been rare until now. `twice`: it is to
+   * show that it runs alike, which otherwise one in many does.
    */
   run(seed: number, guide?: Rare, twice = false): Found | undefined {
     const number = this.schedules++

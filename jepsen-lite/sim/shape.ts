@@ -1,5 +1,5 @@
-// What may stand in a field of a schedule. One description of a field serves its type, its draw from a seed, the check of a file that was edited
-// by hand, and the shrinker.
+// What may stand in a field of a schedule. One description of a field serves its type, its draw from a seed, the check
+// of a file that was edited by hand, and the shrinker.
 
 import type { Dice } from './dice.ts'
 import type { Config } from './schedule.ts'
@@ -45,7 +45,10 @@ const NATURAL_MAX = 1_000_000_000
 /** Machines are numbered from 0; a cluster has no more, spares included. */
 export const PLACES = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const
 
-/** Whoever has that role when it counts; `follower-2`: one of them. `subject`, `other`: whom a trigger is about, and with whom. */
+/**
+ * Whoever has that role when it counts; `follower-2`: one of them. `subject`, `other`: whom a trigger is about, and
+ * with whom.
+ */
 export const ROLES = [
   'leader',
   'stale-leader',

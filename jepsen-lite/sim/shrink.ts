@@ -1,6 +1,6 @@
-// From a schedule that breaks a rule to the shortest one that still breaks the same rule. First what cannot matter goes: everything that comes after the
-// moment, then halves, quarters, … of operations and faults; then fast-check takes the rest apart, number by number; then the
-// cluster's conditions are made as plain as they can be.
+// From a schedule that breaks a rule to the shortest one that still breaks the same rule. First what cannot matter
+// goes: everything that comes after the moment, then halves, quarters, … of operations and faults; then fast-check
+// takes the rest apart, number by number; then the cluster's conditions are made as plain as they can be.
 
 import fc from 'fast-check'
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'

@@ -1,5 +1,6 @@
-// Where the disks of all, or of all but one, need longer than an election time-out for whatever is written, one leads all the same and changes are
-// made: here whoever leads dies while the disks are so slow, and is back soon. Nobody would do better, so whoever gives up for that never commits.
+// Where the disks of all, or of all but one, need longer than an election time-out for whatever is written, one leads
+// all the same and changes are made: here whoever leads dies while the disks are so slow, and is back soon. Nobody
+// would do better, so whoever gives up for that never commits.
 
 import type { Request } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'

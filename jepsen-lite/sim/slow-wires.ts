@@ -1,5 +1,6 @@
-// Where wires carry fewer bytes than clients offer, whoever leads goes on leading: heartbeats and their answers take the same way as changes, so no
-// more of these may be on it than can be waited for. What there is no room for waits at its node, and is told so when its time is over.
+// Where wires carry fewer bytes than clients offer, whoever leads goes on leading: heartbeats and their answers take
+// the same way as changes, so no more of these may be on it than can be waited for. What there is no room for waits at
+// its node, and is told so when its time is over.
 
 import type { Request } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'

@@ -1,5 +1,5 @@
-// Snapshots on their way: cut into smaller chunks than the store makes, so that even a small state takes several; their connections break; and now
-// and then a chunk lacks a row, as if its sender had made it so.
+// Snapshots on their way: cut into smaller chunks than the store makes, so that even a small state takes several; their
+// connections break; and now and then a chunk lacks a row, as if its sender had made it so.
 
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
 import type { SnapshotSource, StoredRow } from '../../src/storage/index.ts'

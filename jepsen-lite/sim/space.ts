@@ -1,5 +1,6 @@
-// How much room the disk of a machine has. In one schedule of six others share it, and it is short for a while now and then, on each machine by
-// itself: a node must refuse what it could not write before any write fails. (`disk.ts` has writes that fail all the same.)
+// How much room the disk of a machine has. In one schedule of six others share it, and it is short for a while now and
+// then, on each machine by itself: a node must refuse what it could not write before any write fails. (`disk.ts` has
+// writes that fail all the same.)
 
 import type { Disk } from '../../src/server/disk-space.ts'
 import { driverLimits } from '../../src/server/limits.ts'

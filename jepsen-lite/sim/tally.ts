@@ -1,5 +1,5 @@
-// What a run has reached: faults that took effect, and rare paths that were walked ("sometimes" probes). A fault that nobody felt is not counted,
-// and a probe that no schedule ever hits says that the generator is blind there.
+// What a run has reached: faults that took effect, and rare paths that were walked ("sometimes" probes). A fault that
+// nobody felt is not counted, and a probe that no schedule ever hits says that the generator is blind there.
 
 import { FAULT_KINDS } from './fault-kinds.ts'
 

@@ -1,12 +1,14 @@
-// Two themes about leaders, made of scenes: a few faults that together bring about a situation in which systems like this one have gone wrong,
-// over and over, with other details each time. Most of them wait for a trigger (waiting.ts), because what matters lasts a few milliseconds.
+// Two themes about leaders, made of scenes: a few faults that together bring about a situation in which systems like
+// this one have gone wrong, over and over, with other details each time. Most of them wait for a trigger (waiting.ts),
+// because what matters lasts a few milliseconds.
 //
-// `leases`: leaders that somebody has followed, and that still answer. Their answers come late, they cannot be heard, their clock is slow,
-// they have handed over and do not know it, or in vain, they apply slowly, those who promised to respect them have forgotten it in a crash; and whenever somebody else's
-// write is done, a client reads there.
+// `leases`: leaders that somebody has followed, and that still answer. Their answers come late, they cannot be heard,
+// their clock is slow, they have handed over and do not know it, or in vain, they apply slowly, those who promised to
+// respect them have forgotten it in a crash; and whenever somebody else's write is done, a client reads there.
 //
-// `elections`: one after the other. Bare majorities that have one member in common, taken away from a leader in the moment in which it commits;
-// ballots that are held back until the next election; leaders that come back with a long tail of their own, and lead again.
+// `elections`: one after the other. Bare majorities that have one member in common, taken away from a leader in the
+// moment in which it commits; ballots that are held back until the next election; leaders that come back with a long
+// tail of their own, and lead again.
 
 import type { Dice } from './dice.ts'
 import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
@@ -45,7 +47,10 @@ export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Con
   }
 }
 
-/** Refusals for want of room would keep clients from what it is about; so would what was forwarded and lost, until a term ends. */
+/**
+ * Refusals for want of room would keep clients from what it is about; so would what was forwarded and lost, until a
+ * term ends.
+ */
 export const roomy = (limits: Limits): Limits => ({
   ...limits,
   ...{ uncommittedEntriesMax: 50_000, uncommittedBytesMax: 64 << 20, proposedBytesMax: 3 << 20 },
@@ -115,8 +120,8 @@ const handedOver: Scene = (dice, { electionMaxMs }, at) => [
 ]
 
 /**
- * It hands over, gives that up since nothing comes of it, and trusts its followers again; what it has asked for arrives only then, and it hears nothing
- * of what comes of that.
+ * It hands over, gives that up since nothing comes of it, and trusts its followers again; what it has asked for arrives
+ * only then, and it hears nothing of what comes of that.
  */
 const handedOverInVain: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
   const to = follower(dice)
@@ -153,8 +158,8 @@ const setLeases = (at: number, on: boolean, durationMs: number): Fault => ({
 })
 
 /**
- * Leases are switched, while one replica's disk stalls: it applies what the others' disks hold. Of two that cannot be heard the promises run
- * out; then the one that was ahead of its disk crashes, and comes back among those two.
+ * Leases are switched, while one replica's disk stalls: it applies what the others' disks hold. Of two that cannot be
+ * heard the promises run out; then the one that was ahead of its disk crashes, and comes back among those two.
  */
 const forgotten: Scene = (dice, config, at) => {
   const { electionMinMs, electionMaxMs } = config
@@ -265,7 +270,10 @@ const lateBallots: Scene = (dice, { electionMaxMs }, at) => [
   },
 ]
 
-/** A leader is left with a companion or two, appends what nobody else gets, and leads again; what it was answered meanwhile arrives then. */
+/**
+ * A leader is left with a companion or two, appends what nobody else gets, and leads again; what it was answered
+ * meanwhile arrives then.
+ */
 const comeback: Scene = (dice, { electionMaxMs }, at) => {
   const deposed = { at: at + 1, when: 'deposed', kind: 'transfer', target: 'leader', to: 'subject' } as const
   return [
@@ -312,7 +320,10 @@ export function drawJointElections(dice: Dice, { ms, electionMaxMs, delayMs, jit
 /** Beside two for each machine. */
 const WATCHERS = 7
 
-/** Writes at whoever was just elected, and at whoever leads no more and does not know it; and reads there once a write is done elsewhere. */
+/**
+ * Writes at whoever was just elected, and at whoever leads no more and does not know it; and reads there once a write
+ * is done elsewhere.
+ */
 export function drawWatchers(theme: LeadershipTheme, dice: Dice, { ms, nodes, keys }: Config): Op[] {
   const ops: Op[] = []
   const op = (at: number, who: number, what: Pick<Op, 'kind' | 'node' | 'when'> & Partial<Op>): void => {

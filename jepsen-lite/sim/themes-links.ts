@@ -1,5 +1,6 @@
-// Scenes about connections: they break while something is on its way that matters, one of a pair or both, for messages or for snapshots, and come
-// back within milliseconds. Messages are not lost, doubled or overtaken otherwise: what the links promise is what is looked at.
+// Scenes about connections: they break while something is on its way that matters, one of a pair or both, for messages
+// or for snapshots, and come back within milliseconds. Messages are not lost, doubled or overtaken otherwise: what the
+// links promise is what is looked at.
 
 import type { Dice } from './dice.ts'
 import { dies, everybody, follower, whole } from './drawing.ts'
@@ -56,7 +57,10 @@ const reconnects: Scene = (dice, { delayMs }, at) => [
   },
 ]
 
-/** A machine is given a snapshot, whose connection breaks on the way, or when all of it has arrived and only that is to be told. */
+/**
+ * A machine is given a snapshot, whose connection breaks on the way, or when all of it has arrived and only that is to
+ * be told.
+ */
 const brokenSnapshot: Scene = (dice, { electionMaxMs }, at) => {
   const target = dice.int(0, 5)
   const when = dice.pick('offered', 'staged')
@@ -72,8 +76,8 @@ const brokenSnapshot: Scene = (dice, { electionMaxMs }, at) => {
 }
 
 /**
- * A leader writes with one companion, which dies and comes back to a new leader, who takes those entries away again; while its slow disk does so the
- * old leader, which acts as one still and reaches nobody else, gets to it.
+ * A leader writes with one companion, which dies and comes back to a new leader, who takes those entries away again;
+ * while its slow disk does so the old leader, which acts as one still and reaches nobody else, gets to it.
  */
 const cutOffTail: Scene = (dice, { electionMinMs, writeMs, writeJitterMs, delayMs }, at) => {
   const companion = dice.int(0, 5)
@@ -116,8 +120,8 @@ const flaps: Scene = (dice, { electionMaxMs }, at) => [
 ]
 
 /**
- * Whoever has just forwarded something dies and is back at once, again and again: what it asks for then has the numbers of what its process before has
- * asked for, in the same term.
+ * Whoever has just forwarded something dies and is back at once, again and again: what it asks for then has the numbers
+ * of what its process before has asked for, in the same term.
  */
 const comesBack: Scene = (dice, { delayMs }, at) => [
   {
@@ -126,7 +130,10 @@ const comesBack: Scene = (dice, { delayMs }, at) => [
   },
 ]
 
-/** Every machine is asked to write, one write after the other, around each scene; and whoever begins, as soon as it does. */
+/**
+ * Every machine is asked to write, one write after the other, around each scene; and whoever begins, as soon as it
+ * does.
+ */
 export function drawLinkWriters(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
   const busy = new Set(faults.map(({ at }) => at))

@@ -1,6 +1,7 @@
-// Scenes about voters that are let go, for good: small clusters grow by one and lose one again, from 2 to 1, from 4 to 3 and whatever comes between; and
-// as soon as the operator is told that the change is done, the machine is deleted. Those that stay must not need it, whatever
-// befalls them at that very moment: each scene takes a blow from what could keep them from knowing that they are alone.
+// Scenes about voters that are let go, for good: small clusters grow by one and lose one again, from 2 to 1, from 4 to
+// 3 and whatever comes between; and as soon as the operator is told that the change is done, the machine is deleted.
+// Those that stay must not need it, whatever befalls them at that very moment: each scene takes a blow from what could
+// keep them from knowing that they are alone.
 
 import type { Dice } from './dice.ts'
 import { anyCut, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'

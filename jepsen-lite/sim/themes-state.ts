@@ -1,9 +1,10 @@
-// Scenes about the state of a replica, beside the faults that are drawn by the dice: a state that lags behind what is committed, one that comes from
-// elsewhere, and members that come and go meanwhile. Each brings about a situation in which systems like this one have gone wrong, with
-// other details each time.
+// Scenes about the state of a replica, beside the faults that are drawn by the dice: a state that lags behind what is
+// committed, one that comes from elsewhere, and members that come and go meanwhile. Each brings about a situation in
+// which systems like this one have gone wrong, with other details each time.
 //
-// `behind`: applying takes time on some machines, disks stall, leaders are stopped with a companion that hears nobody else; and clients ask
-// every machine how old its state is, all the time. `snapshots` and `members` get a scene now and then.
+// `behind`: applying takes time on some machines, disks stall, leaders are stopped with a companion that hears nobody
+// else; and clients ask every machine how old its state is, all the time. `snapshots` and `members` get a scene now and
+// then.
 
 import type { Dice } from './dice.ts'
 import { anyCut, dies, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
@@ -51,14 +52,17 @@ const slowly: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => [
   },
 ]
 
-/** Its disk stalls: it acknowledges nothing, so nobody tells it what is committed, while it goes on answering heartbeats. */
+/**
+ * Its disk stalls: it acknowledges nothing, so nobody tells it what is committed, while it goes on answering
+ * heartbeats.
+ */
 const stalled: Scene = (dice, { electionMaxMs }, at) => [
   { at, kind: 'stall-disk', target: follower(dice), ms: dice.int(1, 4) * electionMaxMs },
 ]
 
 /**
- * A leader and a companion are cut off from the rest. The companion gets the leader's last words long after the others have elected somebody else,
- * and the leader, stopped all that time, takes its answer for one from before.
+ * A leader and a companion are cut off from the rest. The companion gets the leader's last words long after the others
+ * have elected somebody else, and the leader, stopped all that time, takes its answer for one from before.
  */
 const companion: Scene = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, at) => {
   const friend = follower(dice)
@@ -125,7 +129,10 @@ const jointRestarts: Scene = (dice, config, at) => [
   },
 ]
 
-/** It applies slowly, loses contact until what it needs next is compacted, and is sent a snapshot while entries still wait. */
+/**
+ * It applies slowly, loses contact until what it needs next is compacted, and is sent a snapshot while entries still
+ * wait.
+ */
 const overtaken: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
   const target = dice.int(0, 5)
   const cutAt = at + Math.max(3000, 2 * electionMaxMs)
@@ -159,7 +166,10 @@ const restored: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
   return [{ at, kind: 'wipe', target }, blow]
 }
 
-/** Whoever sends a snapshot hands over in the middle of it, and leads again at once: with a newer one. Nobody else reaches the receiver meanwhile. */
+/**
+ * Whoever sends a snapshot hands over in the middle of it, and leads again at once: with a newer one. Nobody else
+ * reaches the receiver meanwhile.
+ */
 const startedAgain: Scene = (dice, { electionMinMs }, at) => {
   const sender = dice.int(0, 5)
   const receiver = (sender + dice.int(1, 5)) % 5
@@ -181,8 +191,8 @@ const startedAgain: Scene = (dice, { electionMinMs }, at) => {
 }
 
 /**
- * A leader that is brought back by a snapshot leads again, in the same process, while others need what it has in its log: what it read there before
- * the install is not what stands there now.
+ * A leader that is brought back by a snapshot leads again, in the same process, while others need what it has in its
+ * log: what it read there before the install is not what stands there now.
  */
 const leadsAgain: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
   const awayMs = dice.int(electionMaxMs, 2 * electionMaxMs)
@@ -205,7 +215,10 @@ const bent: Scene = (dice, _, at) => {
   ]
 }
 
-/** The disk takes its time to make it the state when all of it has arrived: until then readers see what was there before. */
+/**
+ * The disk takes its time to make it the state when all of it has arrived: until then readers see what was there
+ * before.
+ */
 const installsSlowly: Scene = (dice, { writeMs, writeJitterMs, heartbeatMs }, at) => [
   {
     // From before the write that installs it begins.
@@ -265,8 +278,9 @@ const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
 // ---- clients
 
 /**
- * Each machine is asked how old its state is, and asked to write, by turns; and whoever leads no more is asked most. Under leases a leader that applies
- * slowly is asked for what others have applied, and told their clients, before it has.
+ * Each machine is asked how old its state is, and asked to write, by turns; and whoever leads no more is asked most.
+ * Under leases a leader that applies slowly is asked for what others have applied, and told their clients, before it
+ * has.
  */
 export function drawAgeWatchers(
   dice: Dice,

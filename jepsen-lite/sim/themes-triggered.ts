@@ -1,5 +1,5 @@
-// The theme of whatever was seen least: faults, pairs of faults and requests that wait for triggers, chosen by what a search has not been through
-// yet (coverage.ts), beside faults that bring those triggers about.
+// The theme of whatever was seen least: faults, pairs of faults and requests that wait for triggers, chosen by what a
+// search has not been through yet (coverage.ts), beside faults that bring those triggers about.
 
 import type { Rare } from './coverage.ts'
 import type { Dice } from './dice.ts'

@@ -1,7 +1,9 @@
-// Virtual time: one heap of events, ordered by (time, order of arrival). What is to happen at this very moment goes into a queue of its own,
-// which is what makes the turns of many event loops cheap.
+// Virtual time: one heap of events, ordered by (time, order of arrival). What is to happen at this very moment goes
+// into a queue of its own, which is what makes the turns of many event loops cheap.
 
-/** Whatever an event belongs to; an event of an owner that is not `live` is dropped, of one that is `held` kept back. */
+/**
+ * Whatever an event belongs to; an event of an owner that is not `live` is dropped, of one that is `held` kept back.
+ */
 export interface Owner {
   readonly live: boolean
   readonly paused: boolean
@@ -10,7 +12,10 @@ export interface Owner {
   defer(event: Event): void
 }
 
-/** What kind of work an event is; of what piled up in a stopped process timers run first, then what arrived, then the end of the turn. */
+/**
+ * What kind of work an event is; of what piled up in a stopped process timers run first, then what arrived, then the
+ * end of the turn.
+ */
 export const TIMER = 0
 export const IO = 1
 export const SOON = 2
@@ -91,13 +96,17 @@ export class Time {
     return event
   }
 
-  /** Runs an event that was kept back at this moment, behind those that were given here before, and ahead of all others. */
+  /**
+   * Runs an event that was kept back at this moment, behind those that were given here before, and ahead of all others.
+   */
   late(event: Event): void {
     event.at = this.now
     this.#late.add(event)
   }
 
-  /** The next event, after `now` was moved to it; undefined when none is left before `until`, and then it is `until`. */
+  /**
+   * The next event, after `now` was moved to it; undefined when none is left before `until`, and then it is `until`.
+   */
   next(until: number): Event | undefined {
     for (;;) {
       const event = this.#take(until)

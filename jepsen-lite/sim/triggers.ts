@@ -1,7 +1,9 @@
-// Triggers, which operations and faults of a schedule can wait for. What matters in the life of a cluster lasts a few milliseconds (a write is
-// committed and nobody knows, an election is under way), and no draw of times hits it often; a schedule can name it instead.
+// Triggers, which operations and faults of a schedule can wait for. What matters in the life of a cluster lasts a few
+// milliseconds (a write is committed and nobody knows, an election is under way), and no draw of times hits it often; a
+// schedule can name it instead.
 //
-// Whoever waits is called in an event of its own, at the same instant at the earliest: never in the middle of a turn (`Trap` does that).
+// Whoever waits is called in an event of its own, at the same instant at the earliest: never in the middle of a turn
+// (`Trap` does that).
 
 import type { FaultKind } from './fault-kinds.ts'
 import type { Machine, Process } from './process.ts'

@@ -1,5 +1,6 @@
-// Connections of the simulated network, as src/server/links wants its wires: what is sent arrives in order, until the connection ends; each end
-// learns of that in its own time. `network.ts` says how long everything takes, what is cut and what is lost.
+// Connections of the simulated network, as src/server/links wants its wires: what is sent arrives in order, until the
+// connection ends; each end learns of that in its own time. `network.ts` says how long everything takes, what is cut
+// and what is lost.
 
 import type { Wire, WireOwner } from '../../src/server/links/index.ts'
 import type { Frame, Purpose } from '../../src/server/links/wires.ts'
@@ -108,7 +109,10 @@ export class End implements Wire {
     else this.#held.push(frame)
   }
 
-  /** The other end says that it is over. A socket that nobody reads tells that at once, unless something waits to be read. */
+  /**
+   * The other end says that it is over. A socket that nobody reads tells that at once, unless something waits to be
+   * read.
+   */
   broke(why: string): void {
     if (this.#held === undefined || this.#held.length === 0) this.close(why)
     else this.#held.push(why)

@@ -37,7 +37,9 @@ export interface World {
   leaving(process: Process, message: Message): void
   /** Something has arrived, and the process is about to read it. */
   heard(process: Process, message: Message): void
-  /** A batch is begun; has become durable, and nobody knows; is reported. A fault may end the process at the first two. */
+  /**
+   * A batch is begun; has become durable, and nobody knows; is reported. A fault may end the process at the first two.
+   */
   writing(process: Process): void
   stored(process: Process): void
   written(process: Process, batch: StorageBatch): void

@@ -4,8 +4,8 @@ import { Traffic } from '../local/nemesis.ts'
 import type { Link, Network } from '../local/network.ts'
 
 /**
- * silent: bytes stop, sockets stay, nobody is told, as by a cable that is pulled out. refused: connections are reset and new ones refused, as by a
- * firewall that rejects; so a node can tell at once that it has lost somebody.
+ * silent: bytes stop, sockets stay, nobody is told, as by a cable that is pulled out. refused: connections are reset
+ * and new ones refused, as by a firewall that rejects; so a node can tell at once that it has lost somebody.
  */
 export const CUTS = ['silent', 'refused'] as const
 export type CutKind = (typeof CUTS)[number]

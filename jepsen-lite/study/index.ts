@@ -1,5 +1,5 @@
-// The study: one partition, played several times against a cluster of real processes, with clients at every level of consistency on both sides of it;
-// and what each level gave. README.md tells how it is measured.
+// The study: one partition, played several times against a cluster of real processes, with clients at every level of
+// consistency on both sides of it; and what each level gave. README.md tells how it is measured.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -46,7 +46,10 @@ export interface StudyOptions {
   readonly say: (line: string) => void
 }
 
-/** Code that runs for the first time is slow: what is not measured yet warms it up, for a part of the first phase's time. */
+/**
+ * Code that runs for the first time is slow: what is not measured yet warms it up, for a part of the first phase's
+ * time.
+ */
 const WARM_UP = { part: 0.5, msMax: 3_000 }
 
 export async function study(options: StudyOptions): Promise<StudyResults> {

@@ -1,5 +1,6 @@
-// Two questions for the checker. Did any answer break the promise of its own level? That must never be. And how many of the answers that promised less
-// would be wrong if somebody took them for linearizable? That is the price of those levels, and what the study is about.
+// Two questions for the checker. Did any answer break the promise of its own level? That must never be. And how many of
+// the answers that promised less would be wrong if somebody took them for linearizable? That is the price of those
+// levels, and what the study is about.
 
 import { check, type Linearizability, MODELS, type Verdict } from '../checker/index.ts'
 import { checkLinearizability } from '../checker/linearizability.ts'
@@ -40,9 +41,10 @@ function brokenBy(history: History, { findings }: Verdict): Judgement['broken'] 
 }
 
 /**
- * Each such read alone is put among the operations of its key that did promise linearizability, as if it had promised it too: is there still an order
- * that explains them all? By its value and its key's revision only: that the store had gone on meanwhile hurts nobody who reads this key. Where there is no
- * order even without it, nothing can be said of it.
+ * Each such read alone is put among the operations of its key that did promise linearizability, as if it had promised
+ * it too: is there still an order that explains them all? By its value and its key's revision only: that the store had
+ * gone on meanwhile hurts nobody who reads this key. Where there is no order even without it, nothing can be said of
+ * it.
  */
 function outdatedReads(history: History): Pick<Judgement, 'outdated' | 'undecided'> {
   const outdated = new Set<number>()

@@ -1,5 +1,6 @@
-// The levels of consistency that the store offers, strongest first, and what a client has to send to get each. A client is named after its level
-// and its side of the partition, so that a history tells on its own who asked for what from where.
+// The levels of consistency that the store offers, strongest first, and what a client has to send to get each. A client
+// is named after its level and its side of the partition, so that a history tells on its own who asked for what from
+// where.
 
 import type { Operation, Result } from '../history.ts'
 
@@ -46,7 +47,10 @@ export const MEANINGS: Readonly<Record<Level, Meaning>> = {
   },
 }
 
-/** These promise that an answer shows every write acknowledged before: the search of the checker judges them as they are. */
+/**
+ * These promise that an answer shows every write acknowledged before: the search of the checker judges them as they
+ * are.
+ */
 export const STRICT: ReadonlySet<Level> = new Set(['write', 'linearizable', 'lease'])
 
 /** What a client of a level knows when it asks. */

@@ -1,6 +1,7 @@
-// Clients on both sides of the partition, for each level a stream of requests of its own. A stream sends when its time has come, whether or not the
-// earlier requests are answered: a client that waited for each answer would ask less the less it is answered, and so flatter the store.
-// Since in a history a client has one request open at a time, a stream is as many clients as it takes.
+// Clients on both sides of the partition, for each level a stream of requests of its own. A stream sends when its time
+// has come, whether or not the earlier requests are answered: a client that waited for each answer would ask less the
+// less it is answered, and so flatter the store. Since in a history a client has one request open at a time, a stream
+// is as many clients as it takes.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'

@@ -1,8 +1,9 @@
-// The arithmetic of the study, from a recorded history alone: which request belongs to which phase, who was answered, how fast, how old the answers
-// were, and how long each level was away.
+// The arithmetic of the study, from a recorded history alone: which request belongs to which phase, who was answered,
+// how fast, how old the answers were, and how long each level was away.
 //
-// A request counts in the phase in which its whole deadline lies. One that began less than its deadline before a border could be answered, or hang,
-// because of what comes after it; so it is in the history and in the checker's hands, and in no fraction.
+// A request counts in the phase in which its whole deadline lies. One that began less than its deadline before a border
+// could be answered, or hang, because of what comes after it; so it is in the history and in the checker's hands, and
+// in no fraction.
 
 import type { Call, History, Note } from '../history.ts'
 import { type Level, revisionIn, type Side, streamOf } from './levels.ts'
@@ -42,7 +43,10 @@ export interface Request {
 
 /** How old an answer was. */
 export interface Age {
-  /** For so long writes had been acknowledged, when the read began, that its answer does not show. 0: it shows all of them. */
+  /**
+   * For so long writes had been acknowledged, when the read began, that its answer does not show. 0: it shows all of
+   * them.
+   */
   readonly behindMs: number
   /** The newest of them, less what the answer shows. */
   readonly behindRevisions: number
@@ -149,7 +153,10 @@ export interface Outage {
   readonly firstAnswerMs: number | undefined
   /** The longest time in the partition without an answer. */
   readonly silentMs: number
-  /** From the heal to the first answer. `not away`: it had been served all along; undefined: nothing was answered any more. */
+  /**
+   * From the heal to the first answer. `not away`: it had been served all along; undefined: nothing was answered any
+   * more.
+   */
   readonly backMs: number | 'not away' | undefined
 }
 

@@ -1,5 +1,6 @@
-// The study as pictures: for each level on each side a strip, and the age of stale answers as lines. All rounds are laid over each other: the first two
-// phases at the cut, the last at the heal. Shapes only, stretched to the width there is; every word is text of the page beside them.
+// The study as pictures: for each level on each side a strip, and the age of stale answers as lines. All rounds are
+// laid over each other: the first two phases at the cut, the last at the heal. Shapes only, stretched to the width
+// there is; every word is text of the page beside them.
 
 import { escapeHtml } from '../report/html.ts'
 import { LEVELS, type Level, SIDES, type Side } from './levels.ts'

@@ -1,5 +1,5 @@
-// One round: a calm phase, the partition, its end. The leader is cut off with as many others as leave a majority without it: so one side holds the
-// node that was in charge, and the other the right to choose a new one.
+// One round: a calm phase, the partition, its end. The leader is cut off with as many others as leave a majority
+// without it: so one side holds the node that was in charge, and the other the right to choose a new one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
@@ -21,7 +21,9 @@ export interface RoundOptions {
   readonly say: (line: string) => void
 }
 
-/** Few, so that a key is written several times a second, and whoever reads an old state is likely to show an old value. */
+/**
+ * Few, so that a key is written several times a second, and whoever reads an old state is likely to show an old value.
+ */
 const KEYS = 8
 
 /** Resolves to why the round proves nothing, if so. */

@@ -5,7 +5,10 @@ import { Failure } from './cluster/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { say } from './output.ts'
 
-/** Returns when the user agrees to what `consequence`, a sentence, says. Throws a Failure when nobody does, or nobody can be asked. */
+/**
+ * Returns when the user agrees to what `consequence`, a sentence, says. Throws a Failure when nobody does, or nobody
+ * can be asked.
+ */
 export async function confirm(
   consequence: string,
   input: Pick<ReadStream, 'isTTY'> & NodeJS.ReadableStream = process.stdin,
@@ -22,7 +25,10 @@ export async function confirm(
   if (!/^\s*y(es)?\s*$/i.test(answer)) throw new Failure(EXIT.failed, 'nothing was changed')
 }
 
-/** A terminal hands over whole lines. Empty when there is none. Ends `input`: while it is read, the process does not end. */
+/**
+ * A terminal hands over whole lines. Empty when there is none. Ends `input`: while it is read, the process does not
+ * end.
+ */
 async function lineFrom(input: NodeJS.ReadableStream): Promise<string> {
   for await (const typed of input) return String(typed)
   return ''

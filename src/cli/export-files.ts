@@ -1,8 +1,9 @@
-// Records as files below one directory, and never anywhere else: a key is data of strangers, so it is checked before it becomes a path, and every
-// directory on the way is looked at before it is used. What is no safe path, or in the way of one, is reported and left out.
+// Records as files below one directory, and never anywhere else: a key is data of strangers, so it is checked before it
+// becomes a path, and every directory on the way is looked at before it is used. What is no safe path, or in the way of
+// one, is reported and left out.
 //
-// Not covered: somebody who replaces a directory by a symlink while we run; a file system for which names are one that differ only in case
-// or in Unicode form.
+// Not covered: somebody who replaces a directory by a symlink while we run; a file system for which names are one that
+// differ only in case or in Unicode form.
 
 import { randomBytes } from 'node:crypto'
 import {
@@ -133,8 +134,8 @@ function create(path: Buffer, value: Uint8Array, mode?: number): void {
 }
 
 /**
- * Through a new file and a rename: at no time is there half a file, and what a hard link shares stays as it was. Who may read it stays as well:
- * what was kept from others is not shown to them.
+ * Through a new file and a rename: at no time is there half a file, and what a hard link shares stays as it was. Who
+ * may read it stays as well: what was kept from others is not shown to them.
  */
 function replace(path: Buffer, value: Uint8Array, mode: number): void {
   const directory = path.subarray(0, path.lastIndexOf(SLASH) + 1)

@@ -1,5 +1,6 @@
-// The regular files of a directory as keys and values. Keys are paths relative to it, as bytes: a name need not be UTF-8. Symlinks are
-// not followed, so nothing outside the directory is read. Not covered: somebody who replaces a directory by a symlink while we run.
+// The regular files of a directory as keys and values. Keys are paths relative to it, as bytes: a name need not be
+// UTF-8. Symlinks are not followed, so nothing outside the directory is read. Not covered: somebody who replaces a
+// directory by a symlink while we run.
 
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import type { ImportItem } from './commands/import.ts'

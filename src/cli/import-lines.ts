@@ -1,7 +1,8 @@
-// NDJSON as `kv export` writes it: a record on each line, last `{"end":true,"count":…}`. Files made by hand may leave the end line out;
-// then nobody can tell whether the file is whole, and that is said.
+// NDJSON as `kv export` writes it: a record on each line, last `{"end":true,"count":…}`. Files made by hand may leave
+// the end line out; then nobody can tell whether the file is whole, and that is said.
 //
-// A line ends at LF and nowhere else: JSON strings may hold U+2028, U+2029 and U+0085 as they are, and `readline` would end lines there.
+// A line ends at LF and nowhere else: JSON strings may hold U+2028, U+2029 and U+0085 as they are, and `readline` would
+// end lines there.
 
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
@@ -11,7 +12,9 @@ import type { ImportItem } from './commands/import.ts'
 import { EXIT } from './exit-codes.ts'
 import { printable } from './output.ts'
 
-/** Of one line. The largest record that a cluster may hold takes less than half of it, every byte escaped (`\u0000`). */
+/**
+ * Of one line. The largest record that a cluster may hold takes less than half of it, every byte escaped (`\u0000`).
+ */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 const LF = 0x0a
 

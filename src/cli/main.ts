@@ -6,8 +6,8 @@
 //   commands/                one module for each command;  output.ts, shapes.ts: tables and JSON
 //   cluster/, node.ts        the local cluster and `kv node start`
 //
-// It is built on the client library and knows no more of the server than any other user of the HTTP API; only `kv node` and the
-// local cluster start servers.
+// It is built on the client library and knows no more of the server than any other user of the HTTP API; only `kv node`
+// and the local cluster start servers.
 
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
@@ -41,7 +41,10 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Node.js puts U+FFFD in place of what is no UTF-8: a key would be another one than was typed. Known where the system tells. */
+/**
+ * Node.js puts U+FFFD in place of what is no UTF-8: a key would be another one than was typed. Known where the system
+ * tells.
+ */
 function isGarbled(args: readonly string[]): boolean {
   if (!args.some((arg) => arg.includes('\uFFFD'))) return false
   try {

@@ -19,8 +19,8 @@ const WAITING_BYTES_MAX = 1024 * 1024
 const AGAIN_MS = 250
 
 /**
- * Lines that cannot be written (a full disk, a reader that is gone or stands still) wait until they can, and are lost when they are too many: no
- * reason to end a node, nor to hold it up.
+ * Lines that cannot be written (a full disk, a reader that is gone or stands still) wait until they can, and are lost
+ * when they are too many: no reason to end a node, nor to hold it up.
  */
 export function logDestination(fd: number): DestinationStream {
   const options = { fd, sync: true, maxLength: WAITING_BYTES_MAX, retryEAGAIN: () => false }

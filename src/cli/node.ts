@@ -1,8 +1,9 @@
 // `kv node start`: one node in this process, for those who run each on a machine (or in a container) of its own.
 //
-// The node serves in the very process that was started, so that whoever watches or signals it (a service manager, a test that pauses
-// it) has the right pid. The price: when LevelDB aborts on damaged files (SIGABRT, SIGBUS), nobody is left to explain it. A service
-// manager shows exit status 134 or 135 then; docs/guides/membership.md says what to do. The supervisor of a local cluster says it itself.
+// The node serves in the very process that was started, so that whoever watches or signals it (a service manager, a
+// test that pauses it) has the right pid. The price: when LevelDB aborts on damaged files (SIGABRT, SIGBUS), nobody is
+// left to explain it. A service manager shows exit status 134 or 135 then; docs/guides/membership.md says what to do.
+// The supervisor of a local cluster says it itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
@@ -132,8 +133,8 @@ async function run(options: NodeOptions): Promise<never> {
 }
 
 /**
- * Soon: while a reader of stderr that stands still has not taken the last words, the process would stay, without a node, and nobody would start
- * it again.
+ * Soon: while a reader of stderr that stands still has not taken the last words, the process would stay, without a
+ * node, and nobody would start it again.
  */
 async function leave(exitCode: number, lastWords?: string): Promise<never> {
   if (lastWords !== undefined) await sayLast(`error: ${lastWords}`)

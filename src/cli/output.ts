@@ -1,4 +1,5 @@
-// What goes where: data on stdout, everything else on stderr. Whoever reads our output may stop reading at any time (`kv ls | head`).
+// What goes where: data on stdout, everything else on stderr. Whoever reads our output may stop reading at any time
+// (`kv ls | head`).
 
 import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +11,9 @@ import { terminal } from './terminal.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
-/** Ends quietly when the reader of stdout is gone, and not so when data is lost; without a reader of stderr we go on. */
+/**
+ * Ends quietly when the reader of stdout is gone, and not so when data is lost; without a reader of stderr we go on.
+ */
 export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.ok)
@@ -33,7 +36,10 @@ export async function write(data: string | Uint8Array): Promise<void> {
   }
 }
 
-/** A full disk takes a part of what it is given. `process.stdout` does not notice: the rest would be lost without a word. */
+/**
+ * A full disk takes a part of what it is given. `process.stdout` does not notice: the rest would be lost without a
+ * word.
+ */
 function writeToFile(bytes: Buffer): void {
   try {
     for (let at = 0; at < bytes.length; ) at += writeSync(process.stdout.fd, bytes, at)
@@ -71,7 +77,10 @@ export function sayInPassing(text: string): void {
 const LAST_MS_MAX = 1_000
 const LAST_LOOK_MS = 20
 
-/** The last line of such a process. A reader that only pauses still gets it; one that stands still holds up the end no longer than LAST_MS_MAX. */
+/**
+ * The last line of such a process. A reader that only pauses still gets it; one that stands still holds up the end no
+ * longer than LAST_MS_MAX.
+ */
 export async function sayLast(text: string): Promise<void> {
   sayInPassing(text)
   const until = performance.now() + LAST_MS_MAX
@@ -102,7 +111,10 @@ export interface Column<Row> {
 const COLUMN_GAP = '  '
 const ABSENT = '-'
 
-/** Rows in columns for people, or tab-separated without a header for scripts; in slices, so that the first of many rows come at once. */
+/**
+ * Rows in columns for people, or tab-separated without a header for scripts; in slices, so that the first of many rows
+ * come at once.
+ */
 export class RowWriter<Row> {
   readonly #columns: readonly Column<Row>[]
   readonly #asTable: boolean

@@ -1,4 +1,5 @@
-// Everything that can be typed, in one place. What a command does is loaded when it runs: `kv get` should not pay for `kv import`.
+// Everything that can be typed, in one place. What a command does is loaded when it runs: `kv get` should not pay for
+// `kv import`.
 
 import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
@@ -272,7 +273,10 @@ const isMeant = (name: string, args: readonly string[]): boolean => args.include
 const isCompletion = (args: readonly string[]): boolean =>
   args.includes('completion') || args.includes('complete')
 
-/** `completion SHELL` prints a script, which asks the hidden `complete` at each Tab. Last of all: it reads the commands there are. */
+/**
+ * `completion SHELL` prints a script, which asks the hidden `complete` at each Tab. Last of all: it reads the commands
+ * there are.
+ */
 async function addCompletion(program: CommandUnknownOpts, args: readonly string[]): Promise<void> {
   if (!isCompletion(args)) {
     program.addCommand(new Command('completion').description('print a completion script').argument('<shell>'))

@@ -81,8 +81,8 @@ export async function inSession(
 }
 
 /**
- * Who says `--timeout 2s` looks at the clock: what the process has needed to start, and will need to end, is a part of it, up to
- * half.
+ * Who says `--timeout 2s` looks at the clock: what the process has needed to start, and will need to end, is a part of
+ * it, up to half.
  */
 function leftOf(timeoutMs: number, waitedMs: number): number {
   return Math.max(timeoutMs / 2, timeoutMs - (performance.now() - waitedMs) - END_MS)

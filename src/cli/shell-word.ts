@@ -3,7 +3,10 @@
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
 
-/** `text` as one word of a POSIX shell. Control characters, which a terminal would obey, are written as bash reads them: `$'\u001b'`. */
+/**
+ * `text` as one word of a POSIX shell. Control characters, which a terminal would obey, are written as bash reads them:
+ * `$'\u001b'`.
+ */
 export function shellWord(text: string): string {
   if (/^[\w@%+=:,./-]+$/.test(text)) return text
   if (text.search(CONTROL) < 0) return `'${text.replaceAll("'", "'\\''")}'`

@@ -1,14 +1,18 @@
-// Ctrl-C and SIGTERM, as a person means them: the first asks to end in order, a second one, some time later, to end at once.
+// Ctrl-C and SIGTERM, as a person means them: the first asks to end in order, a second one, some time later, to end at
+// once.
 
-/** npm passes on a Ctrl-C that the terminal has delivered already, within a millisecond: signals closer than this are one. */
+/**
+ * npm passes on a Ctrl-C that the terminal has delivered already, within a millisecond: signals closer than this are
+ * one.
+ */
 export const SAME_SIGNAL_MS = 500
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 /**
- * Calls `first` once, then `again` for each later signal, to the end of the process: what npm passes on may arrive after everything has
- * ended in order, and would end the process as if it had not.
+ * Calls `first` once, then `again` for each later signal, to the end of the process: what npm passes on may arrive
+ * after everything has ended in order, and would end the process as if it had not.
  */
 export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): void {
   let firstAt: number | undefined

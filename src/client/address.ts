@@ -11,7 +11,10 @@ export const bytesOf = (value: string | Uint8Array): Uint8Array =>
 /** Far more than any cluster takes, and as much as the head of a request may have. */
 const KEY_BYTES_MAX = 64 * 1024
 
-/** A key, or the border of a range. One that fits into no request is not written into one: that takes seconds for many megabytes. */
+/**
+ * A key, or the border of a range. One that fits into no request is not written into one: that takes seconds for many
+ * megabytes.
+ */
 export function keyBytes(key: string | Uint8Array): Uint8Array {
   const bytes = bytesOf(key)
   if (bytes.length <= KEY_BYTES_MAX) return bytes
@@ -20,8 +23,9 @@ export function keyBytes(key: string | Uint8Array): Uint8Array {
 }
 
 /**
- * The resource of a key. `/` is written as %2F; but no writing of an empty, `.` or `..` segment survives every proxy and URL library, since even
- * %2F and %2e%2e are normalised away, so that the write of `/a` would be one of `a`: such keys go into the query (interfaces §2).
+ * The resource of a key. `/` is written as %2F; but no writing of an empty, `.` or `..` segment survives every proxy
+ * and URL library, since even %2F and %2e%2e are normalised away, so that the write of `/a` would be one of `a`: such
+ * keys go into the query (interfaces §2).
  */
 export function keyPath(key: Uint8Array): string {
   return hasFragileSegment(key) ? `/v1/kv?key=${percentEncode(key)}` : `/v1/kv/${percentEncode(key)}`

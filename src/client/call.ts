@@ -1,11 +1,12 @@
 // One call of the API, tried until it is answered or its deadline is near.
 //
-// One endpoint after another is asked. One that keeps silent is not given up, but soon the next is asked as well, and the first answer counts: so a
-// node that hangs costs its clients a part of a second, not their time-out. Of a bare change nothing may have left: it goes elsewhere only from
-// an endpoint that does not accept the connection.
+// One endpoint after another is asked. One that keeps silent is not given up, but soon the next is asked as well, and
+// the first answer counts: so a node that hangs costs its clients a part of a second, not their time-out. Of a bare
+// change nothing may have left: it goes elsewhere only from an endpoint that does not accept the connection.
 //
-// The rule that everything here serves: a write that may have been applied is never sent again unless it carries an idempotency key, and
-// an error never says "nothing was written" unless every try of the call is known to have written nothing.
+// The rule that everything here serves: a write that may have been applied is never sent again unless it carries an
+// idempotency key, and an error never says "nothing was written" unless every try of the call is known to have written
+// nothing.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { withQuery } from './address.ts'
@@ -17,7 +18,10 @@ import type { Exchange, Exchanged, Headers, Outgoing, Transport } from './exchan
 import { after, afterLastLook } from './timer.ts'
 import { type CallEnd, errorOf, foreignError, namelessError, problemError, type Tries } from './verdict.ts'
 
-/** `read`: may be repeated. `keyed`: a write that carries its idempotency key. `bare`: a change that must not be sent twice. */
+/**
+ * `read`: may be repeated. `keyed`: a write that carries its idempotency key. `bare`: a change that must not be sent
+ * twice.
+ */
 export type CallKind = 'read' | 'keyed' | 'bare'
 
 export interface Call extends Outgoing {
@@ -58,7 +62,10 @@ const RETRY_MAX_MS = 1_000
 const PATIENCE_SHARE = 0.1
 const PATIENCE_MIN_MS = 250
 const PATIENCE_MAX_MS = 1_000
-/** What a large body takes over 3 Mbit/s is waited for as well, up to half of the time that is left: several copies of it would take several times as long. */
+/**
+ * What a large body takes over 3 Mbit/s is waited for as well, up to half of the time that is left: several copies of
+ * it would take several times as long.
+ */
 const SLOW_BYTES_PER_MS = 400
 /** Whether another one may be asked is looked at again after this. */
 const HEDGE_AGAIN_MS = 50
@@ -70,8 +77,8 @@ const TIMEOUT_MAX_MS = 60_000
 /** Less than this is no try, unless it is the first: a call may be shorter. */
 const LEFT_MIN_MS = 5
 /**
- * A write that was refused is not tried again with less, nor is one begun that has waited for its turn: a try that finds no time for its
- * answer would make the outcome unknown.
+ * A write that was refused is not tried again with less, nor is one begun that has waited for its turn: a try that
+ * finds no time for its answer would make the outcome unknown.
  */
 const WRITE_MIN_MS = 100
 /** Status of what another node may serve. */
@@ -80,8 +87,9 @@ const MISDIRECTED = 421
 const INTERNAL_MAX = 3
 
 /**
- * A call that has waited for its turn does not begin with less. Less than a quarter more than what calls need now is not enough: where more
- * is asked for than can be done, all would begin when their time is nearly up, and none would end in time.
+ * A call that has waited for its turn does not begin with less. Less than a quarter more than what calls need now is
+ * not enough: where more is asked for than can be done, all would begin when their time is nearly up, and none would
+ * end in time.
  */
 export function leastMs({ kind, timeoutMs }: Pick<Call, 'kind' | 'timeoutMs'>, usualMs: number): number {
   const tryMs = Math.min(kind === 'read' ? LEFT_MIN_MS : WRITE_MIN_MS, timeoutMs / 2)
@@ -188,7 +196,10 @@ class Progress {
     return this.#context.endpoints.all.every((endpoint) => busy.has(endpoint)) || this.#context.mayHedge()
   }
 
-  /** Sooner than the deadline as long as no endpoint has accepted a connection. What the lookup of a name takes is added. */
+  /**
+   * Sooner than the deadline as long as no endpoint has accepted a connection. What the lookup of a name takes is
+   * added.
+   */
   get #endMs(): number {
     const { startedAt, unreachableAfterMs } = this.#call
     const exchanges = [...this.#underway.values()]
@@ -201,13 +212,19 @@ class Progress {
     return this.#endMs - performance.now()
   }
 
-  /** Within this an endpoint must accept the connection while others wait to be asked: all are, before nobody is said to be there. */
+  /**
+   * Within this an endpoint must accept the connection while others wait to be asked: all are, before nobody is said to
+   * be there.
+   */
   get #connectMs(): number {
     const others = this.#context.endpoints.all.length - this.#tried.size
     return others > 0 ? this.#leftMs / (others + 1) : Number.POSITIVE_INFINITY
   }
 
-  /** For the endpoint that was asked last, until it has been silent for too long. A bare change that may have left is waited for to the end. */
+  /**
+   * For the endpoint that was asked last, until it has been silent for too long. A bare change that may have left is
+   * waited for to the end.
+   */
   async #waitFor(endpoint: Endpoint, exchange: Exchange): Promise<void> {
     const isBare = this.#call.kind === 'bare'
     const isWaiting = () =>
@@ -287,8 +304,8 @@ class Progress {
   }
 
   /**
-   * Outcomes as old as the token are forgotten: whether an earlier try was applied can not be told any more. If certainly none was, the
-   * write begins anew under another token.
+   * Outcomes as old as the token are forgotten: whether an earlier try was applied can not be told any more. If
+   * certainly none was, the write begins anew under another token.
    */
   async #renew(expired: QuorateError): Promise<void> {
     for (const { cancel } of this.#underway.values()) cancel()
@@ -380,7 +397,10 @@ class Progress {
     this.#refused(answer.headers, problemFrom(answer.status, answer.headers, answer.body), endpoint)
   }
 
-  /** No node of this cluster: the others are asked instead, unless a change may have been made in the other cluster, or would be made twice. */
+  /**
+   * No node of this cluster: the others are asked instead, unless a change may have been made in the other cluster, or
+   * would be made twice.
+   */
   #leaveOut(endpoint: Endpoint, error: QuorateError): void {
     endpoint.failed(performance.now())
     this.#foreign.set(endpoint, error)
@@ -424,7 +444,9 @@ class Progress {
     this.#wake()
   }
 
-  /** Whether an answer may still change how the call ends: what came of this very request counts at the last moment too. */
+  /**
+   * Whether an answer may still change how the call ends: what came of this very request counts at the last moment too.
+   */
   #isOpen(): boolean {
     if (this.#end === undefined || this.#end.kind === 'out-of-time') return true
     return this.#end.kind === 'refused' && !this.#outcomeIsKnown()
@@ -448,7 +470,10 @@ class Progress {
   }
 }
 
-/** A process that was busy when its time was up sees first what has come meanwhile, such as a connection that was accepted. */
+/**
+ * A process that was busy when its time was up sees first what has come meanwhile, such as a connection that was
+ * accepted.
+ */
 const lastLook = (): Promise<void> => nextTurn()
 
 const OUT_OF_TIME = { kind: 'out-of-time' } as const

@@ -1,5 +1,6 @@
-// What a caller gives, checked before anything is done: a misspelt option must not be one that is left out. A table says for each option
-// what it must be; whoever breaks that gets a TypeError that names it. Tables and checks are plain functions: one put has little time.
+// What a caller gives, checked before anything is done: a misspelt option must not be one that is left out. A table
+// says for each option what it must be; whoever breaks that gets a TypeError that names it. Tables and checks are plain
+// functions: one put has little time.
 
 import { types } from 'node:util'
 import { nearest } from './nearest.ts'
@@ -11,8 +12,8 @@ export type Check = (value: unknown) => string | undefined
 export type Checks<Options> = { readonly [Name in keyof Required<Options>]: Check }
 
 /**
- * `where` is the function that was called, for the message. Options may be undefined, but for those in `conditions`: a write under a condition
- * that got lost would be a write under none.
+ * `where` is the function that was called, for the message. Options may be undefined, but for those in `conditions`: a
+ * write under a condition that got lost would be a write under none.
  */
 export function checkOptions(
   where: string,

@@ -84,7 +84,8 @@ interface Request {
 export const inspect = Symbol('inspect')
 
 /**
- * A client of one cluster. It keeps connections open between calls; they keep no process alive, and `close()` ends them at once.
+ * A client of one cluster. It keeps connections open between calls; they keep no process alive, and `close()` ends them
+ * at once.
  */
 export class Client {
   readonly #endpoints: Endpoints
@@ -313,7 +314,10 @@ export class Client {
     return this.#call('bare', { method: 'POST', path, headers, body }, options)
   }
 
-  /** A read of the store. Since `min_revision` is the highest revision seen, it never goes back behind an earlier answer. */
+  /**
+   * A read of the store. Since `min_revision` is the highest revision seen, it never goes back behind an earlier
+   * answer.
+   */
   #read(
     path: string,
     options: ReadOptions,
@@ -383,8 +387,9 @@ export class Client {
   }
 
   /**
-   * No change leaves before the client knows its cluster and a revision: should a copy of the change arrive late, when its outcome has been
-   * forgotten, it is refused for these, not applied again. Whether a node had to be asked for them.
+   * No change leaves before the client knows its cluster and a revision: should a copy of the change arrive late, when
+   * its outcome has been forgotten, it is refused for these, not applied again. Whether a node had to be asked for
+   * them.
    */
   async #identify(
     limits: Pick<Call, 'startedAt' | 'timeoutMs' | 'unreachableAfterMs' | 'signal'>,
@@ -509,7 +514,9 @@ export class Client {
   }
 }
 
-/** What was given is sent again, and answers are compared with it, whatever becomes of the caller's buffer meanwhile. */
+/**
+ * What was given is sent again, and answers are compared with it, whatever becomes of the caller's buffer meanwhile.
+ */
 const copyOf = (value: string | Uint8Array): Uint8Array =>
   typeof value === 'string' ? bytesOf(value) : new Uint8Array(value)
 

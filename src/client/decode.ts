@@ -154,7 +154,10 @@ export function unexpected(cause: DisagreementError, endpoint: string, written: 
 /** Codes that say by themselves: this request changed nothing, and another try may be served. */
 const PASSING = new Set(['no_leader', 'no_quorum', 'not_ready', 'overloaded', 'too_stale', 'revision_behind'])
 
-/** The same of what says no code: a proxy, or a node that has no room for the connection and answers HEAD, which has no body. */
+/**
+ * The same of what says no code: a proxy, or a node that has no room for the connection and answers HEAD, which has no
+ * body.
+ */
 const PASSING_STATUS = new Set([429, 502, 503, 504])
 
 export interface Problem {

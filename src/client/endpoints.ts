@@ -1,8 +1,9 @@
 // Whom to ask next: round robin over the endpoints that work, with a circuit breaker for each.
 //
-// A breaker opens when its endpoint fails (no connection, no answer, an answer that says it cannot serve, or one of another cluster). While
-// open, the endpoint is passed over; when its pause is over, one request at a time may try it: the probe. Whoever probes gives that back,
-// however its request ends. An open breaker never makes a call fail: when nobody else is left, the endpoint is asked all the same.
+// A breaker opens when its endpoint fails (no connection, no answer, an answer that says it cannot serve, or one of
+// another cluster). While open, the endpoint is passed over; when its pause is over, one request at a time may try it:
+// the probe. Whoever probes gives that back, however its request ends. An open breaker never makes a call fail: when
+// nobody else is left, the endpoint is asked all the same.
 
 import { endpointUrl } from './address.ts'
 import { Backoff } from './backoff.ts'
@@ -56,7 +57,10 @@ export class Endpoint {
     this.#closedAtMs = nowMs + this.#pauses.next()
   }
 
-  /** A request was given up before its answer. Where callers have less patience than a call, only many such tell that nothing answers. */
+  /**
+   * A request was given up before its answer. Where callers have less patience than a call, only many such tell that
+   * nothing answers.
+   */
   givenUp(nowMs: number, patienceMs: number): void {
     if (nowMs - (this.#askedFirstMs ?? nowMs) >= patienceMs) this.failed(nowMs)
   }
@@ -93,8 +97,8 @@ export class Endpoints {
   }
 
   /**
-   * The members' addresses as a node gives them. Those that it does not name are forgotten, if it `isCurrent`. The endpoints given at the start
-   * stay, whatever it says.
+   * The members' addresses as a node gives them. Those that it does not name are forgotten, if it `isCurrent`. The
+   * endpoints given at the start stay, whatever it says.
    */
   learn(urls: readonly string[], isCurrent: boolean): void {
     // A node that is about to join knows nobody.

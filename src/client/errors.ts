@@ -1,5 +1,5 @@
-// What can go wrong, as classes. The one question that an application must be able to answer after a failed write is whether it
-// may have been applied all the same: every error says so in `written`.
+// What can go wrong, as classes. The one question that an application must be able to answer after a failed write is
+// whether it may have been applied all the same: every error says so in `written`.
 
 /** `no`: certainly not applied. `unknown`: it may have been applied, or may still be. Reads are always `no`. */
 export type Written = 'no' | 'unknown'
@@ -85,7 +85,10 @@ export class PreconditionFailedError extends QuorateError {
   }
 }
 
-/** Nodes were reached, but could not serve the request in time (no leader, no quorum, overloaded, …): nothing was written. */
+/**
+ * Nodes were reached, but could not serve the request in time (no leader, no quorum, overloaded, …): nothing was
+ * written.
+ */
 export class UnavailableError extends QuorateError {}
 
 /** No endpoint accepted a connection: not a byte of the request left. */

@@ -1,6 +1,7 @@
-// One HTTP request and its answer over node:http, which keeps connections alive and lets us know the one thing that fetch hides: whether a byte
-// of the request may have left. Bytes leave when the request has a connected socket: at once on a kept one, and not before
-// 'connect' on a new one. Without that, the request certainly was not seen by anybody.
+// One HTTP request and its answer over node:http, which keeps connections alive and lets us know the one thing that
+// fetch hides: whether a byte of the request may have left. Bytes leave when the request has a connected socket: at
+// once on a kept one, and not before 'connect' on a new one. Without that, the request certainly was not seen by
+// anybody.
 
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { LookupFunction } from 'node:net'
@@ -36,8 +37,8 @@ export interface Exchange {
   /** A connection stood, so bytes may have left. */
   readonly isConnected: () => boolean
   /**
-   * When something of the answer came last, by `performance.now()`; before that, when it was asked for. In the second half of its time what
-   * comes too slowly to be whole in time no longer counts.
+   * When something of the answer came last, by `performance.now()`; before that, when it was asked for. In the second
+   * half of its time what comes too slowly to be whole in time no longer counts.
    */
   readonly heardAt: () => number
   /** How long the name of the host was looked up, or has been so far; 0 of an address. */
@@ -48,7 +49,10 @@ export interface Exchange {
 
 export type Headers = IncomingMessage['headers']
 
-/** A node answers within a minute at most. Where nothing moves for longer, the other end of the connection is gone, and nobody will ever say so. */
+/**
+ * A node answers within a minute at most. Where nothing moves for longer, the other end of the connection is gone, and
+ * nobody will ever say so.
+ */
 export const SILENCE_MAX_MS = 70_000
 
 export class Transport {
@@ -62,8 +66,8 @@ export class Transport {
   }
 
   /**
-   * `background` requests keep no process alive. With `stream`, a 200 is handed over when it begins; anything else is read whole,
-   * within `timeoutMs`.
+   * `background` requests keep no process alive. With `stream`, a 200 is handed over when it begins; anything else is
+   * read whole, within `timeoutMs`.
    */
   exchange(
     endpoint: Endpoint,

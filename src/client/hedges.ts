@@ -1,9 +1,11 @@
-// How often a second node may be asked because the first keeps silent. Where one node hangs that costs nothing; where all are slow, since more
-// is asked for than they can do, each further copy makes them slower: without a bound a cluster that once was late for a moment would get
-// three copies of everything, and would stay late for as long as the load lasts.
+// How often a second node may be asked because the first keeps silent. Where one node hangs that costs nothing; where
+// all are slow, since more is asked for than they can do, each further copy makes them slower: without a bound a
+// cluster that once was late for a moment would get three copies of everything, and would stay late for as long as the
+// load lasts.
 //
-// A token bucket, as retry budgets are: full at first, so that every call that is under way when a node is lost finds another one. They do so one
-// after the other, a part of them at a time: from a node that works the answers come at once, and over a wire that is full no copy helps.
+// A token bucket, as retry budgets are: full at first, so that every call that is under way when a node is lost finds
+// another one. They do so one after the other, a part of them at a time: from a node that works the answers come at
+// once, and over a wire that is full no copy helps.
 
 /** Tokens that each call brings: in the long run one in twenty is asked twice. */
 export const TOKENS_PER_CALL = 0.05

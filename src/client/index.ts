@@ -19,13 +19,14 @@
 //   arguments.ts  what each call takes, checked before anything is sent;  check.ts, nearest.ts: how
 //   list.ts       ranges, by page or as one stream;  decode.ts, address.ts: the wire
 //
-// Any node takes any request, so the client needs no leader; it learns the nodes from the first that answers. A call is tried again, with
-// back-off and jitter, until its deadline, and asks a second node when the first keeps silent: reads always; put and delete because each carries an idempotency key of its own, by which the
-// cluster applies it at most once; changes of the cluster itself only while no byte has left or a node has said that nothing was done.
-// When a call fails, `error.written` says whether it may have been applied.
+// Any node takes any request, so the client needs no leader; it learns the nodes from the first that answers. A call is
+// tried again, with back-off and jitter, until its deadline, and asks a second node when the first keeps silent: reads
+// always; put and delete because each carries an idempotency key of its own, by which the cluster applies it at most
+// once; changes of the cluster itself only while no byte has left or a node has said that nothing was done. When a call
+// fails, `error.written` says whether it may have been applied.
 //
-// What it does not do: cache, batch calls into one request, or watch. It trusts the network as the nodes do (no TLS yet). Its promise that reads
-// never go back holds for one Client object, not across several.
+// What it does not do: cache, batch calls into one request, or watch. It trusts the network as the nodes do (no TLS
+// yet). Its promise that reads never go back holds for one Client object, not across several.
 
 export { Client } from './client.ts'
 export {

@@ -99,8 +99,8 @@ function pageFromJson(
 }
 
 /**
- * Refuses a record that is not in the range, or does not come behind the one before: then a list has an end, no key twice, and nothing of
- * another list.
+ * Refuses a record that is not in the range, or does not come behind the one before: then a list has an end, no key
+ * twice, and nothing of another list.
  */
 function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord) => KvRecord {
   const wanted = order === 'desc' ? -1 : 1
@@ -121,8 +121,8 @@ function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord)
 }
 
 /**
- * Lines of NDJSON up to the end line; without that the answer is incomplete, whatever has been read. Like a page, every 1,000 records must
- * come within `timeoutMs`; the time that the reader takes for them does not count.
+ * Lines of NDJSON up to the end line; without that the answer is incomplete, whatever has been read. Like a page, every
+ * 1,000 records must come within `timeoutMs`; the time that the reader takes for them does not count.
  */
 export async function* streamed(
   answer: Answer,
@@ -181,8 +181,8 @@ export async function* streamed(
 }
 
 /**
- * The chunks of a stream, and how long one may wait for them: from one page's worth to the next no more than `timeoutMs`, and for one chunk
- * no longer than any node is silent.
+ * The chunks of a stream, and how long one may wait for them: from one page's worth to the next no more than
+ * `timeoutMs`, and for one chunk no longer than any node is silent.
  */
 class Waiting {
   readonly #stream: IncomingMessage

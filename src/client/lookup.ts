@@ -1,11 +1,15 @@
-// Where the host of a name is. The system looks that up in threads of the process, of which two may be at it, and no lookup can be given up: with a
-// nameserver that does not answer each takes 5 s or more, longer than one attempt to connect has. So an attempt takes the answer to what an earlier one
-// has asked. Each asking for itself, none would ever connect, and the lookups of all other names would wait behind theirs.
+// Where the host of a name is. The system looks that up in threads of the process, of which two may be at it, and no
+// lookup can be given up: with a nameserver that does not answer each takes 5 s or more, longer than one attempt to
+// connect has. So an attempt takes the answer to what an earlier one has asked. Each asking for itself, none would ever
+// connect, and the lookups of all other names would wait behind theirs.
 
 import dns, { type LookupAddress } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 
-/** An answer that took longer than this is kept for so long: whoever has asked may have given up, and tries again a little later. */
+/**
+ * An answer that took longer than this is kept for so long: whoever has asked may have given up, and tries again a
+ * little later.
+ */
 const SLOW_MS = 100
 const KEEP_MS = 5_000
 

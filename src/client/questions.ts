@@ -1,5 +1,6 @@
-// The question that a client asks before its first change: to which cluster does this node belong, and what is its revision? Calls that
-// begin together share one question to a node. Each has a deadline of its own, so the question goes on while anybody waits for it.
+// The question that a client asks before its first change: to which cluster does this node belong, and what is its
+// revision? Calls that begin together share one question to a node. Each has a deadline of its own, so the question
+// goes on while anybody waits for it.
 
 import type { Endpoint } from './endpoints.ts'
 import type { Exchange, Exchanged, Outgoing, Transport } from './exchange.ts'
@@ -7,7 +8,10 @@ import type { Exchange, Exchanged, Outgoing, Transport } from './exchange.ts'
 /** A stale read that sends no value: served by any node, with or without a leader, and every answer has the headers. */
 export const QUESTION = { method: 'HEAD', path: '/v1/kv/0?consistency=stale', headers: {}, body: undefined }
 
-/** Calls that begin within this time share a question. Later ones ask anew: a connection that is stuck keeps none of them waiting. */
+/**
+ * Calls that begin within this time share a question. Later ones ask anew: a connection that is stuck keeps none of
+ * them waiting.
+ */
 const SHARED_MS = 250
 
 interface Shared {

@@ -2,7 +2,10 @@
 
 const DELAY_MAX_MS = 2 ** 31 - 1
 
-/** Runs `run` after `delayMs`, Infinity included, and soon if that has passed; returns how to take it back. An unreferenced timer keeps no process alive. */
+/**
+ * Runs `run` after `delayMs`, Infinity included, and soon if that has passed; returns how to take it back. An
+ * unreferenced timer keeps no process alive.
+ */
 export function after(delayMs: number, run: () => void, { unref = false } = {}): () => void {
   let timer: NodeJS.Timeout
   const arm = (leftMs: number) => {
@@ -14,7 +17,9 @@ export function after(delayMs: number, run: () => void, { unref = false } = {}):
   return () => clearTimeout(timer)
 }
 
-/** Like `after`; but a process that was busy when the time was up sees first what has come meanwhile, such as an answer. */
+/**
+ * Like `after`; but a process that was busy when the time was up sees first what has come meanwhile, such as an answer.
+ */
 export function afterLastLook(delayMs: number, run: () => void, options?: { unref?: boolean }): () => void {
   let look: NodeJS.Immediate | undefined
   const stopTimer = after(delayMs, () => (look = setImmediate(run)), options)

@@ -1,5 +1,6 @@
-// Whose turn it is: a client has a bounded number of calls under way. Further ones wait, first come, first served, before anything of them
-// leaves: ten thousand calls that begin at once would only keep one another, and the nodes, from ending in time.
+// Whose turn it is: a client has a bounded number of calls under way. Further ones wait, first come, first served,
+// before anything of them leaves: ten thousand calls that begin at once would only keep one another, and the nodes,
+// from ending in time.
 
 import type { Interruption } from './list.ts'
 import { after } from './timer.ts'

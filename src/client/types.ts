@@ -10,16 +10,19 @@ export interface ClientOptions {
   /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are ever asked. */
   readonly discover?: boolean | undefined
   /**
-   * Give up already when no endpoint has accepted a connection for this long; what the lookup of a name takes is added. Default: the time-out of
-   * the call, so that a restart of the whole cluster is waited for.
+   * Give up already when no endpoint has accepted a connection for this long; what the lookup of a name takes is added.
+   * Default: the time-out of the call, so that a restart of the whole cluster is waited for.
    */
   readonly unreachableAfterMs?: number | undefined
   /**
-   * Calls under way at a time, from 1 on; `Infinity` is no bound. Default 256. Further ones wait for their turn, first come, first served:
-   * nothing of them has left, and their time runs.
+   * Calls under way at a time, from 1 on; `Infinity` is no bound. Default 256. Further ones wait for their turn, first
+   * come, first served: nothing of them has left, and their time runs.
    */
   readonly callsMax?: number | undefined
-  /** Told in a sentence what is wrong and yet hinders no call, such as an endpoint of another cluster. Default `process.emitWarning`. */
+  /**
+   * Told in a sentence what is wrong and yet hinders no call, such as an endpoint of another cluster. Default
+   * `process.emitWarning`.
+   */
   readonly onWarning?: ((message: string) => void) | undefined
 }
 

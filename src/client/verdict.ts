@@ -1,5 +1,5 @@
-// What to say of a call that did not succeed: from all its tries to one error. It says "nothing was written" only if that is
-// certain of every one of them.
+// What to say of a call that did not succeed: from all its tries to one error. It says "nothing was written" only if
+// that is certain of every one of them.
 
 import type { Answer, CallKind } from './call.ts'
 import { DisagreementError, metaFromJson, objectOf, type Problem, unexpected } from './decode.ts'
@@ -115,7 +115,10 @@ function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cau
   })
 }
 
-/** The answer of a node of another cluster, whatever it says. A node refuses what names another cluster, so only a read is ever served. */
+/**
+ * The answer of a node of another cluster, whatever it says. A node refuses what names another cluster, so only a read
+ * is ever served.
+ */
 export function foreignError(answer: Answer, clusterId: string, kind: CallKind): QuorateError {
   const refused = answer.kind === 'answered' && answer.status >= 400 && answer.status < 500
   const { url } = answer.endpoint

@@ -45,11 +45,15 @@ export interface EmbeddedCluster extends AsyncDisposable {
   readonly nodes: readonly EmbeddedNode[]
   /** n1, n2, … */
   node(name: string): EmbeddedNode
-  /** The node that leads in the highest term; undefined while none does. A leader that is cut off may not know it yet. */
+  /**
+   * The node that leads in the highest term; undefined while none does. A leader that is cut off may not know it yet.
+   */
   leader(): EmbeddedNode | undefined
   /** A client of all nodes, closed together with the cluster. */
   client(options?: Partial<ClientOptions>): Client
-  /** Cuts the network between groups of names: `partition([['n1'], ['n2', 'n3']])`. Nodes not named form one more group. */
+  /**
+   * Cuts the network between groups of names: `partition([['n1'], ['n2', 'n3']])`. Nodes not named form one more group.
+   */
   partition(groups: readonly (readonly string[])[], options?: PartitionOptions): void
   /** Undoes every partition. */
   heal(): void
@@ -57,7 +61,10 @@ export interface EmbeddedCluster extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** Resolves when a leader serves, every node is a voter, and all know the URLs of all. When that fails, nothing is left behind. */
+/**
+ * Resolves when a leader serves, every node is a voter, and all know the URLs of all. When that fails, nothing is left
+ * behind.
+ */
 export async function startCluster(options: ClusterOptions = {}): Promise<EmbeddedCluster> {
   checkCluster(options)
   const names = namesOf(options)
@@ -199,7 +206,10 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
   return ALL_NAMES.slice(0, count)
 }
 
-/** The nodes that are left out would be called at the addresses that they had: in a copy of the directory those of the original's nodes. */
+/**
+ * The nodes that are left out would be called at the addresses that they had: in a copy of the directory those of the
+ * original's nodes.
+ */
 function refuseFewer(names: readonly string[], dataDir: string | undefined): void {
   if (dataDir === undefined) return
   const others = ALL_NAMES.filter((name) => !names.includes(name) && holdsNode(join(dataDir, name)))
@@ -210,8 +220,8 @@ function refuseFewer(names: readonly string[], dataDir: string | undefined): voi
 }
 
 /**
- * Nodes with data go on with it; in a new cluster the first one founds it and the others join. One that was interrupted before it had
- * become a member still has to join; the others ignore that.
+ * Nodes with data go on with it; in a new cluster the first one founds it and the others join. One that was interrupted
+ * before it had become a member still has to join; the others ignore that.
  */
 async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
@@ -265,7 +275,10 @@ const faultsOf = ({ name, api }: Node): string[] =>
 
 const UNKNOWN = 'the others have not heard of its URL'
 
-/** Clients learn from any node where the others are. What was announced before is, in a copy of the directory, where the original is. */
+/**
+ * Clients learn from any node where the others are. What was announced before is, in a copy of the directory, where the
+ * original is.
+ */
 const isKnown = ({ name, url }: Node, nodes: readonly Node[]): boolean =>
   nodes.every(({ api }) =>
     api?.status().raft.configuration.members.some((member) => member.name === name && member.url === url),

@@ -6,12 +6,13 @@
 //   await cluster.leader()?.crash()
 //   console.log((await kv.get('greeting'))?.text())
 //
-// The nodes are the real ones: LevelDB with fsync, HTTP and peer connections over loopback TCP on free ports. Only the process is
-// shared. Peer connections run through the same relays as those of `kv cluster`, so partitions are real too: bytes stop, sockets stay.
+// The nodes are the real ones: LevelDB with fsync, HTTP and peer connections over loopback TCP on free ports. Only the
+// process is shared. Peer connections run through the same relays as those of `kv cluster`, so partitions are real too:
+// bytes stop, sockets stay.
 //
-// What it does not do: show what a killed process or a lost power supply leaves on disk. `crash()` cuts a node off without a flush, but the
-// pages that LevelDB handed to the system survive, as they survive kill -9. And the nodes share one event loop: whatever blocks it
-// blocks all of them at once.
+// What it does not do: show what a killed process or a lost power supply leaves on disk. `crash()` cuts a node off
+// without a flush, but the pages that LevelDB handed to the system survive, as they survive kill -9. And the nodes
+// share one event loop: whatever blocks it blocks all of them at once.
 
 export { type ClusterOptions, type EmbeddedCluster, type PartitionOptions, startCluster } from './cluster.ts'
 export type { EmbeddedNode } from './node.ts'

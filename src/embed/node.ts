@@ -32,7 +32,10 @@ export class Node implements EmbeddedNode {
   #peerListener: ListenAddress | undefined
   #url = ''
   #running: RunningNode | undefined
-  /** Ends when all that was asked so far has been done: one thing after the other, so what was asked last holds in the end. */
+  /**
+   * Ends when all that was asked so far has been done: one thing after the other, so what was asked last holds in the
+   * end.
+   */
   #asked: Promise<unknown> = Promise.resolve()
   #closed = false
   #lastEnd: string | undefined

@@ -1,5 +1,6 @@
-// What a committed entry does to the store. A pure generator: it yields the keys of the rows that it must see, as they stand before the
-// entry, and returns the outcome with the rows that change. Same entries, same state: same bytes on every replica.
+// What a committed entry does to the store. A pure generator: it yields the keys of the rows that it must see, as they
+// stand before the entry, and returns the outcome with the rows that change. Same entries, same state: same bytes on
+// every replica.
 
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
@@ -112,7 +113,10 @@ function answerOfToken(
   return undefined
 }
 
-/** It says nothing of the request's age: remembered like any other refusal, so that it still holds when the store has come that far. */
+/**
+ * It says nothing of the request's age: remembered like any other refusal, so that it still holds when the store has
+ * come that far.
+ */
 function refusalOfSince({ since }: ParsedRequest, state: KvState): Executed | undefined {
   if (since === undefined || since <= state.revision) return undefined
   return refuse(state, 'since-ahead', [since, state.revision])
@@ -189,8 +193,8 @@ function remove(
 }
 
 /**
- * Raises the revision when a setting changes: all that outcomes depend on, keys and settings, changes only together with the revision
- * (`isForgotten` builds on that).
+ * Raises the revision when a setting changes: all that outcomes depend on, keys and settings, changes only together
+ * with the revision (`isForgotten` builds on that).
  */
 function changeSettings(change: Partial<KvState['settings']>, state: KvState): Executed {
   const fault = settingsFault(change, state.settings)

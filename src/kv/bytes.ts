@@ -1,5 +1,5 @@
-// Big-endian integers and ASCII in byte arrays. Own code rather than DataView and TextEncoder: the folder knows no platform, and
-// a view per row would cost more than the row.
+// Big-endian integers and ASCII in byte arrays. Own code rather than DataView and TextEncoder: the folder knows no
+// platform, and a view per row would cost more than the row.
 
 import { MalformedBytesError } from './errors.ts'
 
@@ -31,7 +31,10 @@ export function readUint32(bytes: Uint8Array, at: number): number {
   )
 }
 
-/** 64 bits wide, so that the layout never has to change; values are safe integers: what could not be read again is not written. */
+/**
+ * 64 bits wide, so that the layout never has to change; values are safe integers: what could not be read again is not
+ * written.
+ */
 export function writeUint64(target: Uint8Array, at: number, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0)
     throw new RangeError(`not a whole number from 0 to 2^53: ${value}`)

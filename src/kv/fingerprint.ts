@@ -1,5 +1,5 @@
-// Tells two requests under one idempotency token apart: 64 bits, two lanes of MurmurHash3 (Appleby, public domain) with different
-// seeds. It guards a client against its own mistake, not against an adversary.
+// Tells two requests under one idempotency token apart: 64 bits, two lanes of MurmurHash3 (Appleby, public domain) with
+// different seeds. It guards a client against its own mistake, not against an adversary.
 
 import { byteAt, writeUint32 } from './bytes.ts'
 

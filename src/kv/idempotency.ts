@@ -1,8 +1,8 @@
 // Remembered outcomes: what a token row holds, and how the oldest are forgotten.
 //
-// Every outcome that apply decides for a request is remembered, refusals too: an answer "nothing was written" must stay true
-// when a copy of the request arrives late. Not so what concerns the token itself: an expired one stays expired, and one of another request
-// has its place taken.
+// Every outcome that apply decides for a request is remembered, refusals too: an answer "nothing was written" must stay
+// true when a copy of the request arrives late. Not so what concerns the token itself: an expired one stays expired,
+// and one of another request has its place taken.
 //
 // An outcome in bytes: code (1), revision (8), then
 //   put                 create_revision (8), mod_revision (8), version (8)
@@ -48,13 +48,14 @@ export function lookUp(
 }
 
 /**
- * Whether the outcome of a token that is in use since this revision may have been forgotten. `since`: at most the store's revision, as it was
- * when the token was first sent.
+ * Whether the outcome of a token that is in use since this revision may have been forgotten. `since`: at most the
+ * store's revision, as it was when the token was first sent.
  *
- * A request that changed something has an outcome above its `since`; one that changed nothing may have its outcome exactly there. Below the
- * horizon both may be forgotten, at the horizon the second kind. There a token is refused as well, unless the store is still at that very
- * revision: then neither keys nor settings have changed since any forgotten outcome of it, a late copy of such a request gets the same
- * outcome once more, and changes nothing. So a token that is as new as the store is never refused.
+ * A request that changed something has an outcome above its `since`; one that changed nothing may have its outcome
+ * exactly there. Below the horizon both may be forgotten, at the horizon the second kind. There a token is refused as
+ * well, unless the store is still at that very revision: then neither keys nor settings have changed since any
+ * forgotten outcome of it, a late copy of such a request gets the same outcome once more, and changes nothing. So a
+ * token that is as new as the store is never refused.
  */
 export function isForgotten(since: Revision, { revision, tokens }: KvState): boolean {
   return since < tokens.horizon || (since === tokens.horizon && since < revision)

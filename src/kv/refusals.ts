@@ -1,5 +1,6 @@
-// Why apply refuses a request. What is stored and compared between replicas is a reason and two numbers; the code of the answer follows from the
-// reason, and the sentence is made where it is answered. So a sentence can be reworded without making replicas differ.
+// Why apply refuses a request. What is stored and compared between replicas is a reason and two numbers; the code of
+// the answer follows from the reason, and the sentence is made where it is answered. So a sentence can be reworded
+// without making replicas differ.
 
 import { assertNever } from './errors.ts'
 import { SETTING_RULES, settingOf } from './settings.ts'

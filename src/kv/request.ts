@@ -1,5 +1,5 @@
-// The body of an entry: what a request is as bytes. Ours and documented, not a serialiser's: these bytes are the log for ever, and every
-// replica must read them alike. Version 1 of each kind:
+// The body of an entry: what a request is as bytes. Ours and documented, not a serialiser's: these bytes are the log
+// for ever, and every replica must read them alike. Version 1 of each kind:
 //
 //   envelope      flags (1): 1 token, 2 since
 //                 [token: length (1), ASCII]  [since: revision (8)]
@@ -10,8 +10,8 @@
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
 //
-// The second part is what a fingerprint covers: two requests are the same when it is, byte for byte. A request has one form, and only that is
-// read: what decodes can be encoded again to the very same bytes.
+// The second part is what a fingerprint covers: two requests are the same when it is, byte for byte. A request has one
+// form, and only that is read: what decodes can be encoded again to the very same bytes.
 
 import {
   byteAt,

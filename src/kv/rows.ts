@@ -1,5 +1,5 @@
-// Rows: what the state machine keeps, as storage sees it. Big-endian, so that the order of row keys is the order of user keys
-// and of positions.
+// Rows: what the state machine keeps, as storage sees it. Big-endian, so that the order of row keys is the order of
+// user keys and of positions.
 //
 //   data         key    1, user's key
 //                value  flags (1), create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
@@ -8,9 +8,9 @@
 //   token order  key    3, position (8)
 //                value  cluster time (8), revision of the outcome (8), bytes of both rows (4), token
 //
-// prev_mod is the mod_revision that this change replaced, 0 for a creation: with it, history can be kept one day without touching the
-// rows that exist. Two flags are reserved for that day: 1, a tombstone; 2, a lease id (8) between version and value. No row carries them
-// now, and a row that does was written by a newer program.
+// prev_mod is the mod_revision that this change replaced, 0 for a creation: with it, history can be kept one day
+// without touching the rows that exist. Two flags are reserved for that day: 1, a tombstone; 2, a lease id (8) between
+// version and value. No row carries them now, and a row that does was written by a newer program.
 
 import { byteAt, readUint32, readUint64, sliceAt, writeUint32, writeUint64 } from './bytes.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'

@@ -25,8 +25,8 @@ interface SettingRule {
 }
 
 /**
- * Key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. Every replica must judge alike, so
- * another range needs a new version of the settings entry.
+ * Key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. Every replica
+ * must judge alike, so another range needs a new version of the settings entry.
  */
 export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
   keyBytesMax: { id: 1, min: 1, max: 4096 },

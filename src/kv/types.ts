@@ -1,12 +1,16 @@
-// The meaning of commands: the vocabulary of the state machine. Pure like the core: no I/O, clock, randomness or promises.
+// The meaning of commands: the vocabulary of the state machine. Pure like the core: no I/O, clock, randomness or
+// promises.
 //
-// The model is etcd's: one revision for the whole store, 1 when empty, raised by one for each request that changes something; each
-// key has create_revision, mod_revision and version. Everything the state machine keeps is a *row* in one of its tables, bytes to bytes;
-// storage keeps rows without knowing what they mean.
+// The model is etcd's: one revision for the whole store, 1 when empty, raised by one for each request that changes
+// something; each key has create_revision, mod_revision and version. Everything the state machine keeps is a *row* in
+// one of its tables, bytes to bytes; storage keeps rows without knowing what they mean.
 
 declare const brand: unique symbol
 
-/** The store's revision: a safe integer, 1 for an empty store, one more with each change of a key or a setting; 0 stands for "before everything". */
+/**
+ * The store's revision: a safe integer, 1 for an empty store, one more with each change of a key or a setting; 0 stands
+ * for "before everything".
+ */
 export type Revision = number & { readonly [brand]: 'Revision' }
 
 export const asRevision = (value: number): Revision => {
@@ -14,7 +18,10 @@ export const asRevision = (value: number): Revision => {
   return value as Revision
 }
 
-/** First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, for eviction in order. */
+/**
+ * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, for
+ * eviction in order.
+ */
 export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
@@ -72,7 +79,10 @@ export interface Settings {
 export interface Idempotency {
   /** 1–255 visible ASCII characters. */
   readonly token: string
-  /** The store's revision, at the most, when the token was first sent: refused as expired when its outcome may be forgotten. */
+  /**
+   * The store's revision, at the most, when the token was first sent: refused as expired when its outcome may be
+   * forgotten.
+   */
   readonly since: Revision | undefined
 }
 
@@ -101,7 +111,10 @@ export interface KvState {
     readonly next: number
     /** Cluster time of the outcome at `oldest`; without meaning while `count` is 0. */
     readonly oldestAtMs: number
-    /** Highest revision of an evicted outcome: an older `since` cannot be vouched for (`isForgotten`). 0 until something is evicted. */
+    /**
+     * Highest revision of an evicted outcome: an older `since` cannot be vouched for (`isForgotten`). 0 until something
+     * is evicted.
+     */
     readonly horizon: Revision
   }
 }
@@ -192,8 +205,9 @@ export interface Applied {
 }
 
 /**
- * Applies one committed entry. Runs to its end without other entries in between; each `yield` asks for rows as they stand before this entry.
- * Throws `UnknownKindError` for a kind, version or flag that this program does not know: the node must stop, not guess.
+ * Applies one committed entry. Runs to its end without other entries in between; each `yield` asks for rows as they
+ * stand before this entry. Throws `UnknownKindError` for a kind, version or flag that this program does not know: the
+ * node must stop, not guess.
  */
 export type Apply = (
   kind: number,

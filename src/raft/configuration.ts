@@ -1,8 +1,8 @@
-// Who belongs to the cluster, and how that changes. Pure rules on plain data: what a change makes of a configuration, or why it
-// may not be. Whether *now* is the time for a change is the leader's to judge (`membership.ts`).
+// Who belongs to the cluster, and how that changes. Pure rules on plain data: what a change makes of a configuration,
+// or why it may not be. Whether *now* is the time for a change is the leader's to judge (`membership.ts`).
 //
-// There is one way to change voters: into a joint configuration, in which both the old and the new majority must agree (paper §6), and
-// out of it again. Learners and addresses change at once, they have no say in any majority.
+// There is one way to change voters: into a joint configuration, in which both the old and the new majority must agree
+// (paper §6), and out of it again. Learners and addresses change at once, they have no say in any majority.
 
 import { Reader, Writer } from './codec.ts'
 import { assertNever } from './invariant.ts'
@@ -235,8 +235,8 @@ const sortedMembers = (members: Iterable<Member>): readonly Member[] =>
 //   leases          version 1, on (0, 1), durationMs
 //   applied state   version 1, voters, votersOutgoing, learners, learnersNext, demoted, removed (ids each), members, leases: on, durationMs
 //
-// Integers are big-endian: counts 16 bits, kinds and flags 8, ids 64, durations 32. A member is id, name, peer, url. A text is its length
-// in UTF-16 code units (16 bits), then these.
+// Integers are big-endian: counts 16 bits, kinds and flags 8, ids 64, durations 32. A member is id, name, peer, url. A
+// text is its length in UTF-16 code units (16 bits), then these.
 
 const VERSION = 1
 const STEP_KINDS = ['add-learner', 'promote', 'demote', 'remove', 'update'] as const

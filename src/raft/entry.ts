@@ -1,5 +1,5 @@
-// The bytes of one log entry: made once by the proposer, stamped once by the leader, then the same buffer goes to disk, to every
-// peer and to apply.
+// The bytes of one log entry: made once by the proposer, stamped once by the leader, then the same buffer goes to disk,
+// to every peer and to apply.
 //
 //   offset size
 //   0      4    length of the whole frame in bytes
@@ -15,8 +15,8 @@
 //   48     6    proposer: seq             │
 //   54     …    body                      ┘
 //
-// All integers are big-endian and unsigned. (proposer, boot, seq) names a proposal for ever: it is how a node finds out what became
-// of a proposal that it forwarded to a leader which died.
+// All integers are big-endian and unsigned. (proposer, boot, seq) names a proposal for ever: it is how a node finds out
+// what became of a proposal that it forwarded to a leader which died.
 
 import type { LogIndex, ReplicaId, Term } from './types.ts'
 
@@ -47,7 +47,9 @@ export interface EntryHeader extends PayloadHeader {
   readonly clusterTimeMs: number
 }
 
-/** A frame with room for `bodyBytes`, payload header filled in, body still to be written at BODY_AT, then to be sealed. */
+/**
+ * A frame with room for `bodyBytes`, payload header filled in, body still to be written at BODY_AT, then to be sealed.
+ */
 export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
   const frame = cut(BODY_AT + bodyBytes)
   writeUint32(frame, 0, frame.length)

@@ -1,11 +1,15 @@
 // How stale the applied state is at most (design §5): proven, not guessed.
 //
-// A confirmed contact says: whatever was committed before my time `at` has an index ≤ `readIndex`. Once that is applied here, the state
-// lacks nothing that is older than `at`, on a clock that does not stand still (`leases.ts` says when one does). Contacts wait for their index; the first and the newest are enough to neither starve nor lag.
+// A confirmed contact says: whatever was committed before my time `at` has an index ≤ `readIndex`. Once that is applied
+// here, the state lacks nothing that is older than `at`, on a clock that does not stand still (`leases.ts` says when
+// one does). Contacts wait for their index; the first and the newest are enough to neither starve nor lag.
 
 import type { ConfirmedContact, LogIndex, MonotonicMs } from './types.ts'
 
-/** Of the clocks of a replica's processes, which may all begin near zero: apart by more than any of them lives (two years), and exact to 1/256 ms. */
+/**
+ * Of the clocks of a replica's processes, which may all begin near zero: apart by more than any of them lives (two
+ * years), and exact to 1/256 ms.
+ */
 const EPOCH_MS = 2 ** 36
 const EPOCHS = 2 ** 8
 const STEPS_PER_MS = 2 ** 8
@@ -32,7 +36,10 @@ export class Freshness {
     return this.#epoch + Math.floor(now * STEPS_PER_MS) / STEPS_PER_MS
   }
 
-  /** What a leader has confirmed to a process before this one may still be on its way, and says nothing about the clock of this one. */
+  /**
+   * What a leader has confirmed to a process before this one may still be on its way, and says nothing about the clock
+   * of this one.
+   */
   echoed({ at: stamp, readIndex }: ConfirmedContact, now: MonotonicMs, applied: LogIndex): void {
     const at = stamp - this.#epoch
     if (at >= this.#processStart && at <= now) this.offer({ at, readIndex }, applied)

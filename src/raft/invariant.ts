@@ -1,4 +1,5 @@
-// Assertions that stay on in production (design §3): a replica that finds one of Raft's promises broken stops rather than diverge.
+// Assertions that stay on in production (design §3): a replica that finds one of Raft's promises broken stops rather
+// than diverge.
 
 /** A promise of the protocol or of a caller is broken. The replica must stop; its core takes no further step. */
 export class InvariantError extends Error {

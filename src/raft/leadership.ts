@@ -1,4 +1,5 @@
-// What a replica has only while it leads. It is made anew by each election, so nothing of it survives a change of role or term.
+// What a replica has only while it leads. It is made anew by each election, so nothing of it survives a change of role
+// or term.
 
 import type { Progress } from './progress.ts'
 import { type Reader, Rounds } from './rounds.ts'

@@ -1,13 +1,16 @@
-// Leader leases (thesis §6.4.1) as a replicated setting. The promise of all replicas and the trust of the leader are two sides:
+// Leader leases (thesis §6.4.1) as a replicated setting. The promise of all replicas and the trust of the leader are
+// two sides:
 //
 //   promise  while the setting is on, no vote and no campaign within `durationMs` of contact with a leader
 //   trust    the leader takes itself to lead for `durationMs / (1 + driftMax)` after a round began that a quorum has echoed *after it had
 //            applied the setting*
 //
-// All of it rests on clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock goes on while a process is
-// stopped, but not while its machine is suspended: a leader that comes back from that may serve a read under a lease that is over.
+// All of it rests on clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock goes
+// on while a process is stopped, but not while its machine is suspended: a leader that comes back from that may serve a
+// read under a lease that is over.
 //
-// A setting that is in the log but not applied yet counts against us on both sides: the longer promise, the shorter trust.
+// A setting that is in the log but not applied yet counts against us on both sides: the longer promise, the shorter
+// trust.
 
 import type { LeaseSetting, LogIndex, MonotonicMs } from './types.ts'
 

@@ -1,16 +1,18 @@
-// The log as the core sees it: the durable part, which storage reads back, and the newest entries in memory, durable or not yet.
+// The log as the core sees it: the durable part, which storage reads back, and the newest entries in memory, durable or
+// not yet.
 //
 //      reader.firstIndex          tail                    stable                 last
 //            │                     │                        │                     │
 //   ─────────┼─────────────────────┼────────────────────────┼─────────────────────┤
 //   compacted│   in storage only   │ in storage and memory  │    in memory only   │
 //
-// Applying moves on its own: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, commit) and then as much as
-// `tailBytesMax` allows, or while entries wait for apply `applyBytesMax`, so that followers and apply seldom need a read.
+// Applying moves on its own: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, commit) and
+// then as much as `tailBytesMax` allows, or while entries wait for apply `applyBytesMax`, so that followers and apply
+// seldom need a read.
 //
-// Stable. A write is reported durable by its number, long after it was handed out; meanwhile a new leader may have overwritten
-// entries in it, even with others of the same index (ABA). So each write remembers up to which index what it made durable is
-// still the log; a truncation lowers that mark in every write under way.
+// Stable. A write is reported durable by its number, long after it was handed out; meanwhile a new leader may have
+// overwritten entries in it, even with others of the same index (ABA). So each write remembers up to which index what
+// it made durable is still the log; a truncation lowers that mark in every write under way.
 
 import { frameClusterTimeMs } from './entry.ts'
 import { InvariantError, invariant } from './invariant.ts'
@@ -58,7 +60,9 @@ export class RaftLog {
   #handed: LogIndex
   #applied: LogIndex
 
-  /** The tail is #entries from #head on; #ends are cumulative bytes, of all that was ever appended, at the end of each. */
+  /**
+   * The tail is #entries from #head on; #ends are cumulative bytes, of all that was ever appended, at the end of each.
+   */
   #entries: Entry[] = []
   #ends: number[] = []
   #head = 0
@@ -154,7 +158,10 @@ export class RaftLog {
   get uncommittedBytes(): number {
     return this.#endOf(this.#last) - this.#endOf(this.#commit)
   }
-  /** How long a write has been under way, and nothing at all has come to its end: a disk that is slow for all that is written does not stall. */
+  /**
+   * How long a write has been under way, and nothing at all has come to its end: a disk that is slow for all that is
+   * written does not stall.
+   */
   idleMs(now: MonotonicMs): number {
     const oldest = this.#pending[0]
     return oldest === undefined ? 0 : now - Math.max(oldest.since, this.#storedAt)
@@ -204,7 +211,9 @@ export class RaftLog {
     return this.#entries.slice(begin, fits)
   }
 
-  /** The largest index ≤ `index` whose term is ≤ `term`, with that term: where two logs may meet (etcd's fast back-off). */
+  /**
+   * The largest index ≤ `index` whose term is ≤ `term`, with that term: where two logs may meet (etcd's fast back-off).
+   */
   lastWithTermUpTo(index: LogIndex, term: Term): { readonly index: LogIndex; readonly term: Term } {
     let at = Math.min(index, this.#last) as LogIndex
     for (; at > 0; at--) {
@@ -300,7 +309,10 @@ export class RaftLog {
     }
   }
 
-  /** Goes on from a snapshot newer than the commit index. Returns whether the log is kept: if it holds the last entry (paper §7). */
+  /**
+   * Goes on from a snapshot newer than the commit index. Returns whether the log is kept: if it holds the last entry
+   * (paper §7).
+   */
   restore(meta: SnapshotMeta, snapshotId: string): boolean {
     const { index, term } = meta
     invariant(index > this.#commit, () => `a snapshot at ${index} is no news: ${this.#commit} is committed`)

@@ -1,4 +1,5 @@
-// When the leader lets a change of the configuration into its log. What a change makes of a configuration is in `configuration.ts`.
+// When the leader lets a change of the configuration into its log. What a change makes of a configuration is in
+// `configuration.ts`.
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
 import type { Configuration, ConfigurationChange, LogIndex, Refusal, ReplicaId } from './types.ts'
@@ -25,7 +26,8 @@ export function whyNotChange(change: ConfigurationChange, context: ChangeContext
 }
 
 function whyNotYet({ configuration, unapplied, committedInTerm }: ChangeContext): string | undefined {
-  // Ongaro, raft-dev 2015: before an entry of its own term is committed a leader may not know of the newest configuration.
+  // Ongaro, raft-dev 2015: before an entry of its own term is committed a leader may not know of the newest
+  // configuration.
   if (!committedInTerm) return 'the leader is new and has not committed an entry of its term yet; try again'
   if (isJoint(configuration)) return 'the previous change of voters is not finished yet; try again'
   if (unapplied !== undefined) return `another change, entry ${unapplied}, is not applied yet; try again`

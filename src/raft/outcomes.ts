@@ -1,13 +1,14 @@
 // What became of a proposal, seen from the process that made it and from the leader that was given it.
 //
-// At the origin the log decides, in every role: a committed entry that carries (replica, boot, seq) is the proposal; once an entry of a
-// newer term is committed without it, it never will be (entries of one term form one run of the log, and a proposal is only ever
-// appended in the term it is meant for).
+// At the origin the log decides, in every role: a committed entry that carries (replica, boot, seq) is the proposal;
+// once an entry of a newer term is committed without it, it never will be (entries of one term form one run of the log,
+// and a proposal is only ever appended in the term it is meant for).
 //
-// At the leader a seq is heard of once: forwarded again after a broken connection, or doubled by the network, it is not appended a second
-// time, and what was refused is refused again, for the first answer may have been lost with the connection. So "refused" stays true whatever
-// copies are still under way. A replica that led the term, and no longer does, can
-// still say of a seq that it never heard of that it will not be appended; a replica that does not know is silent, and the log tells.
+// At the leader a seq is heard of once: forwarded again after a broken connection, or doubled by the network, it is not
+// appended a second time, and what was refused is refused again, for the first answer may have been lost with the
+// connection. So "refused" stays true whatever copies are still under way. A replica that led the term, and no longer
+// does, can still say of a seq that it never heard of that it will not be appended; a replica that does not know is
+// silent, and the log tells.
 
 import type { Entry, Proposal, ProposalOutcome, Refusal, ReplicaId, Term } from './types.ts'
 
@@ -150,7 +151,10 @@ interface Heard {
   readonly refused: Map<number, Refusal>
 }
 
-/** Which seqs the leader of one term has heard of, by origin. Kept after that term so that late copies are judged rightly. */
+/**
+ * Which seqs the leader of one term has heard of, by origin. Kept after that term so that late copies are judged
+ * rightly.
+ */
 export class ForwardedSeqs {
   readonly term: Term
   readonly #refusedMax: number

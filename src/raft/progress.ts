@@ -4,8 +4,8 @@
 //   replicate  it is known: appends are sent ahead of their answers, as many as the window allows
 //   snapshot   what it needs next is compacted: nothing is sent until a snapshot has brought it back into the log
 //
-// Invariant: match < next. `match` never falls within one leadership (paper §5.3): ids are never used twice (design §3), so an
-// answer cannot come from an earlier life of the follower with less in its log.
+// Invariant: match < next. `match` never falls within one leadership (paper §5.3): ids are never used twice (design
+// §3), so an answer cannot come from an earlier life of the follower with less in its log.
 
 import { invariant } from './invariant.ts'
 import type {
@@ -57,7 +57,10 @@ export class Progress {
   leaseRound = 0
   openContact: OpenContact | undefined
   confirmedContact: ConfirmedContact | undefined
-  /** Catch-up of a learner (thesis §4.2.1): the end of the log when the round began, when that was, how long the last one took. */
+  /**
+   * Catch-up of a learner (thesis §4.2.1): the end of the log when the round began, when that was, how long the last
+   * one took.
+   */
   catchUpTo: LogIndex
   catchUpSince: MonotonicMs
   lastCatchUpMs = Number.POSITIVE_INFINITY
@@ -161,7 +164,9 @@ export class Progress {
     this.catchUpSince = now
   }
 
-  /** The last round was short, and so is this one up to now: what the learner still lacks is soon sent (thesis §4.2.1). */
+  /**
+   * The last round was short, and so is this one up to now: what the learner still lacks is soon sent (thesis §4.2.1).
+   */
   isCaughtUp(now: MonotonicMs, withinMs: number): boolean {
     return this.state === 'replicate' && this.lastCatchUpMs < withinMs && now - this.catchUpSince < withinMs
   }

@@ -1,6 +1,7 @@
 // What a majority says. A joint configuration (paper §6) is two of them, and both must say it.
 //
-// An empty half commits everything and wins every vote, so that the outgoing half of a configuration that is not joint does not count.
+// An empty half commits everything and wins every vote, so that the outgoing half of a configuration that is not joint
+// does not count.
 
 import type { Configuration, LogIndex, ReplicaId } from './types.ts'
 

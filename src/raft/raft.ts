@@ -1,7 +1,8 @@
-// The state machine of one replica: `step` takes one input, changes the state, and says what is to be done (README.md tells the story).
+// The state machine of one replica: `step` takes one input, changes the state, and says what is to be done (README.md
+// tells the story).
 //
-// Order of the file: the public face; the frame of a step; then by input: time, messages, proposals, reads, storage, connections; then the
-// roles and what each does. State that only a leader has is in `leadership.ts`.
+// Order of the file: the public face; the frame of a step; then by input: time, messages, proposals, reads, storage,
+// connections; then the roles and what each does. State that only a leader has is in `leadership.ts`.
 
 import {
   applyChange,
@@ -87,7 +88,9 @@ export const EARLY_READS_MAX = 10_000
 /** Rising. */
 const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
 
-/** A disk that is slow for all that is written has at most so many election time-outs for a write; beyond, it stalls. */
+/**
+ * A disk that is slow for all that is written has at most so many election time-outs for a write; beyond, it stalls.
+ */
 const SLOW_DISK_MAX = 5
 
 /** A leader that is short of room and has handed over in vain tries again after so many election time-outs. */
@@ -130,7 +133,10 @@ export class Raft {
   #role: Role = 'follower'
   #leader: ReplicaId | undefined
   #lead: Leadership | undefined
-  /** The newest leave of a joint configuration that is applied here is no later; a majority of the voters has applied up to the second. */
+  /**
+   * The newest leave of a joint configuration that is applied here is no later; a majority of the voters has applied up
+   * to the second.
+   */
   #leftJointAt: LogIndex
   #appliedByMajority = 0 as LogIndex
   #votes = new Map<ReplicaId, boolean>()
@@ -142,7 +148,9 @@ export class Raft {
   #electionsSince: MonotonicMs | undefined
   /** Until then elections are tried in quick succession: the leader's process is known to be gone. */
   #failoverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
-  /** Until then the leader of this term wants this replica to take over, as soon as it has applied what is committed. */
+  /**
+   * Until then the leader of this term wants this replica to take over, as soon as it has applied what is committed.
+   */
   #takeOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
 
   readonly #outcomes: Outcomes
@@ -155,7 +163,9 @@ export class Raft {
   /** Highest term heard from each replica, pre-votes apart, and the boot counter of its newest process. */
   readonly #termsHeard = new Map<ReplicaId, Term>()
   readonly #boots = new Map<ReplicaId, number>()
-  /** Processes that began with less than was seen of their replica, and what they lost. They are told, and not heard. */
+  /**
+   * Processes that began with less than was seen of their replica, and what they lost. They are told, and not heard.
+   */
   readonly #lostState = new Map<ReplicaId, string>()
   /** Their connection broke: what is sent to them is lost until it stands again. */
   readonly #cutOff = new Set<ReplicaId>()
@@ -236,7 +246,10 @@ export class Raft {
   get configuration(): Configuration {
     return this.#configuration
   }
-  /** Whether the voters get on without those that the last change let go: a majority of them has applied it. Leaders find it out, and tell it. */
+  /**
+   * Whether the voters get on without those that the last change let go: a majority of them has applied it. Leaders
+   * find it out, and tell it.
+   */
   get settled(): boolean {
     return this.#appliedByMajority >= this.#leftJointAt
   }
@@ -246,7 +259,9 @@ export class Raft {
   get room(): DiskRoom {
     return this.#room
   }
-  /** Whether what it lacks may not come before there is more room on its disk: changes, or, where it lags, a snapshot. */
+  /**
+   * Whether what it lacks may not come before there is more room on its disk: changes, or, where it lags, a snapshot.
+   */
   get lacksRoom(): boolean {
     if (this.#room === 'enough') return false
     const stalenessMs = this.stalenessMs(this.#now) ?? Number.POSITIVE_INFINITY
@@ -284,8 +299,8 @@ export class Raft {
   }
 
   /**
-   * The leader's followers that answer hold the log up to here, or will when the snapshot on its way has arrived: what comes after, they are
-   * still to get. The end of the log where there is none, and on other replicas.
+   * The leader's followers that answer hold the log up to here, or will when the snapshot on its way has arrived: what
+   * comes after, they are still to get. The end of the log where there is none, and on other replicas.
    */
   get neededAfter(): LogIndex {
     const activeSince = this.#now - this.#timing.electionMaxMs
@@ -478,8 +493,9 @@ export class Raft {
   }
 
   /**
-   * What others are told to be committed, and what is applied. The voters that a change leaves out are let go once somebody knows that the joint
-   * configuration is left; whoever forgot that with a crash might wait for their votes for ever. So here it is durable first.
+   * What others are told to be committed, and what is applied. The voters that a change leaves out are let go once
+   * somebody knows that the joint configuration is left; whoever forgot that with a crash might wait for their votes
+   * for ever. So here it is durable first.
    */
   get #commitForGood(): LogIndex {
     const { commit, storedCommit } = this.#log
@@ -505,7 +521,8 @@ export class Raft {
   }
 
   #send(message: Message): void {
-    // A commit index or a probe is meant for what its replica once had; a process that has lost that is told so instead.
+    // A commit index or a probe is meant for what its replica once had; a process that has lost that is told so
+    // instead.
     if (message.type !== 'lost-state' && this.#lostState.has(message.to)) this.#tellLostState(message.to)
     else this.#messages.push(message)
   }
@@ -564,7 +581,10 @@ export class Raft {
     }
   }
 
-  /** A leader whose own disk stalls still commits by the others' disks, but holds up who waits here: somebody else should lead. */
+  /**
+   * A leader whose own disk stalls still commits by the others' disks, but holds up who waits here: somebody else
+   * should lead.
+   */
   #keepUpWithDisk(lead: Leadership): void {
     if (!this.#diskStalls() || lead.retiring !== undefined) return
     const { voters, votersOutgoing } = this.#configuration
@@ -575,8 +595,9 @@ export class Raft {
   }
 
   /**
-   * Whether changes that nobody has committed lie before the entry that this leader's term begins with, and so many others lack them, and have no room
-   * for them, that one whose log ends before them could be elected, and commit: with this leader nothing would be read until there is room.
+   * Whether changes that nobody has committed lie before the entry that this leader's term begins with, and so many
+   * others lack them, and have no room for them, that one whose log ends before them could be elected, and commit: with
+   * this leader nothing would be read until there is room.
    */
   #waitsForRoom(lead: Leadership): boolean {
     if (this.#knowsCommit(lead)) return false
@@ -596,8 +617,8 @@ export class Raft {
   #handOverForRoom(lead: Leadership): boolean {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
     if (this.#now < lead.noHandOverUntil) return false
-    // One that is far behind would not be there in time, and nothing is let in meanwhile. Those whose room is not known yet may all be as short of it,
-    // and hand over as well: leaders would take turns for ever.
+    // One that is far behind would not be there in time, and nothing is let in meanwhile. Those whose room is not known
+    // yet may all be as short of it, and hand over as well: leaders would take turns for ever.
     const { commit } = this.#log
     const own = ROOMS.indexOf(this.#room)
     const canTakeOver = ({ room, hasToldRoom, match }: Progress): boolean =>
@@ -612,7 +633,8 @@ export class Raft {
   #whyNoRoom(lead: Leadership, kind: number): Refusal | undefined {
     const isRoomy = ({ room }: { readonly room: DiskRoom }): boolean => room === 'enough'
     if (this.#room === 'enough' && lead.followers.every(isRoomy)) return undefined
-    // Who is silent writes nothing, whatever it has said before. Entries of the core may not need it: they are taken without room, too.
+    // Who is silent writes nothing, whatever it has said before. Entries of the core may not need it: they are taken
+    // without room, too.
     const ofCore = kind < ENTRY_KINDS_OF_CORE
     // Beyond the time of its next heartbeat this leader itself is late.
     const silentSince = Math.min(this.#now, lead.heartbeatAt) - this.#timing.electionMaxMs
@@ -633,15 +655,18 @@ export class Raft {
     return { reason: 'storage-full', detail: where }
   }
 
-  /** Whether it lacks what it has no room for, changes or a snapshot: before there is more it writes nothing that comes after. */
+  /**
+   * Whether it lacks what it has no room for, changes or a snapshot: before there is more it writes nothing that comes
+   * after.
+   */
   #cannotCatchUp({ room, match, next }: Progress): boolean {
     if (room === 'low') return next < this.#log.first
     return room === 'none' && match < this.#log.commit
   }
 
   /**
-   * A disk that takes long for all that is written does not stall: where all of them are slow nobody would do better, and if whoever leads gave that up
-   * for each write, nothing would be committed.
+   * A disk that takes long for all that is written does not stall: where all of them are slow nobody would do better,
+   * and if whoever leads gave that up for each write, nothing would be committed.
    */
   #diskStalls(): boolean {
     const idleMs = this.#log.idleMs(this.#now)
@@ -727,7 +752,9 @@ export class Raft {
     }
   }
 
-  /** A higher term makes a follower of everyone (paper §5.1), but for pre-votes and for votes while a leader is heard. */
+  /**
+   * A higher term makes a follower of everyone (paper §5.1), but for pre-votes and for votes while a leader is heard.
+   */
   #acceptsTerm(message: Message): boolean {
     switch (message.type) {
       case 'pre-vote-request':
@@ -748,14 +775,17 @@ export class Raft {
     return true
   }
 
-  /** The sender is behind: tell it so, lest a stuck candidate of a higher term is never freed (etcd, check-quorum with pre-vote). */
+  /**
+   * The sender is behind: tell it so, lest a stuck candidate of a higher term is never freed (etcd, check-quorum with
+   * pre-vote).
+   */
   #onOldTerm(message: Message): void {
     const answer = { from: this.id, to: message.from, term: this.#term }
     switch (message.type) {
       case 'append':
       case 'heartbeat': {
-        // It says nothing but the term. The sender may lead a newer term by now, so it must neither take this for an answer to a round of
-        // that term nor for a refusal of what it has sent in it.
+        // It says nothing but the term. The sender may lead a newer term by now, so it must neither take this for an
+        // answer to a round of that term nor for a refusal of what it has sent in it.
         const { last, visible: applied } = this.#log
         const nothing = {
           round: 0,
@@ -816,7 +846,8 @@ export class Raft {
 
   #whyNoCampaign(): string | undefined {
     if (!isVoter(this.#configuration, this.id)) return 'not a voter'
-    // The configuration counts from when it is applied; until then this replica may count by one that is over (design §3).
+    // The configuration counts from when it is applied; until then this replica may count by one that is over (design
+    // §3).
     if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {
       return 'a committed change of the configuration is not applied'
     }
@@ -877,7 +908,8 @@ export class Raft {
         granted,
         ...this.#commitPoint(),
       })
-      // Two that lost their leader together should not both become candidates, nor should they if this one does not win.
+      // Two that lost their leader together should not both become candidates, nor should they if this one does not
+      // win.
       if (granted && this.#now < this.#failoverUntil) {
         const pauseMs = this.#timing.failoverDelayMaxMs * (1 + this.#random())
         this.#electionAt = Math.max(this.#electionAt, this.#now + pauseMs)
@@ -909,8 +941,8 @@ export class Raft {
   }
 
   #onVoteAnswer({ type, from, term, granted, commit, commitTerm }: VoteAnswerMessage): void {
-    // A demoted voter with a longer log refuses its vote, and may be the only one that knows of its demotion. One with a shorter log grants it,
-    // and may be the only one that knows that others, who are gone, are needed no more.
+    // A demoted voter with a longer log refuses its vote, and may be the only one that knows of its demotion. One with
+    // a shorter log grants it, and may be the only one that knows that others, who are gone, are needed no more.
     const isNews = commit > this.#log.commit && this.#log.matches(commit, commitTerm)
     if (isNews && this.#lead === undefined) {
       this.#log.commitTo(commit)
@@ -964,9 +996,10 @@ export class Raft {
   }
 
   /**
-   * Draws the next election time-out. `patienceMs`: how long a campaign takes at least. One that fails over from a leader whose process is gone
-   * waits no longer than it must: it should not lose an election time-out to a tie. `apartMs`: about how far away the next election is otherwise;
-   * the further, the more it varies, or those that have stood together would do so again.
+   * Draws the next election time-out. `patienceMs`: how long a campaign takes at least. One that fails over from a
+   * leader whose process is gone waits no longer than it must: it should not lose an election time-out to a tie.
+   * `apartMs`: about how far away the next election is otherwise; the further, the more it varies, or those that have
+   * stood together would do so again.
    */
   #armElection(patienceMs = 0, apartMs = this.#timing.electionMinMs): void {
     const { electionMinMs, electionMaxMs, failoverDelayMaxMs } = this.#timing
@@ -982,8 +1015,9 @@ export class Raft {
   }
 
   /**
-   * About as far as elections lie back that nobody has won: the disks of some may be slower than elections, and each makes them write once more.
-   * Not by how many those were: while a fail-over is tried in quick succession, and messages are slow, they are many.
+   * About as far as elections lie back that nobody has won: the disks of some may be slower than elections, and each
+   * makes them write once more. Not by how many those were: while a fail-over is tried in quick succession, and
+   * messages are slow, they are many.
    */
   #electionsApartMs(): number {
     const { electionMinMs, electionMaxMs } = this.#timing
@@ -1088,8 +1122,9 @@ export class Raft {
   }
 
   /**
-   * Whether it knows of all that is committed. What was committed before its term is in its log before `firstIndex` (paper §5.4.3), so it does
-   * as soon as it knows all of that to be committed: at the latest with the first entry of its term (paper §8).
+   * Whether it knows of all that is committed. What was committed before its term is in its log before `firstIndex`
+   * (paper §5.4.3), so it does as soon as it knows all of that to be committed: at the latest with the first entry of
+   * its term (paper §8).
    */
   #knowsCommit(lead: Leadership): boolean {
     return this.#log.commit >= lead.firstIndex - 1
@@ -1115,7 +1150,8 @@ export class Raft {
   /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
   #replicate(follower: Progress, force: boolean): void {
     if (follower.state === 'snapshot' || follower.probing || this.#lostState.has(follower.id)) return
-    // Its answers say when there is more for it. What it lacks is on our disk, and would be read in vain for each change.
+    // Its answers say when there is more for it. What it lacks is on our disk, and would be read in vain for each
+    // change.
     if (follower.room === 'none' && !force) return
     const { last } = this.#log
     let forced = force
@@ -1148,7 +1184,10 @@ export class Raft {
     }
   }
 
-  /** Without room on its disk a follower takes those of the core only: one after the other, since what comes behind is of no use to it. */
+  /**
+   * Without room on its disk a follower takes those of the core only: one after the other, since what comes behind is
+   * of no use to it.
+   */
   #nextEntries({ next, room }: Progress): readonly Entry[] {
     const { last } = this.#log
     const to = (room === 'none' ? next + 1 : last + 1) as LogIndex
@@ -1157,8 +1196,8 @@ export class Raft {
   }
 
   /**
-   * With entries under way the next append tells a follower of the commit. An idle one is told at once if somebody there waits for it, otherwise
-   * a little later: under load the next entries come first, and the message is saved.
+   * With entries under way the next append tells a follower of the commit. An idle one is told at once if somebody
+   * there waits for it, otherwise a little later: under load the next entries come first, and the message is saved.
    */
   #shareCommit(lead: Leadership, follower: Progress): void {
     const { commitDelayMs } = this.#timing
@@ -1174,7 +1213,10 @@ export class Raft {
     this.#sendHeartbeat(follower, 0)
   }
 
-  /** Who is let go hears of it when the others need it no more: it ends then, and whoever has asked it for its removal takes it away. */
+  /**
+   * Who is let go hears of it when the others need it no more: it ends then, and whoever has asked it for its removal
+   * takes it away.
+   */
   #commitFor({ id }: Progress): LogIndex {
     const commit = this.#commitForGood
     const lead = this.#lead
@@ -1222,8 +1264,8 @@ export class Raft {
     follower.heardAt = this.#now
     if (applied !== undefined) {
       if (applied > follower.applied) follower.applied = applied
-      // Only who has applied the lease setting keeps the promise that the lease rests on (design §3), and only who has its entry on disk
-      // keeps it through a restart: a follower may apply what is committed by the disks of others.
+      // Only who has applied the lease setting keeps the promise that the lease rests on (design §3), and only who has
+      // its entry on disk keeps it through a restart: a follower may apply what is committed by the disks of others.
       const { since } = this.#leases
       const keepsPromise = applied >= since && follower.match >= since
       if (keepsPromise && round > follower.leaseRound) follower.leaseRound = round
@@ -1304,7 +1346,8 @@ export class Raft {
     )
     if (this.#leader === undefined) {
       this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
-      // What it was forwarded in this term, before it was lost sight of, may have been lost with the connection; it hears of nothing twice.
+      // What it was forwarded in this term, before it was lost sight of, may have been lost with the connection; it
+      // hears of nothing twice.
       this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)
     }
     this.#contactAt = this.#now
@@ -1324,8 +1367,8 @@ export class Raft {
       this.#reject(message)
       return
     }
-    // As if it was lost: it comes again, and the next heartbeat's answer says that it cannot be written now. What a leader begins its term with is as
-    // small as a vote, and without it nothing is read.
+    // As if it was lost: it comes again, and the next heartbeat's answer says that it cannot be written now. What a
+    // leader begins its term with is as small as a vote, and without it nothing is read.
     if (this.#room === 'none' && !entries.every(isOfCore)) return
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at]
@@ -1517,12 +1560,15 @@ export class Raft {
     }
     const leader = this.#reachableLeader()
     if (leader !== undefined) this.#forward(proposals, leader)
-    // What is forwarded while the connection is broken may be lost, or arrive before what was lost with it, and the leader hears of no
-    // earlier proposal after a later one.
+    // What is forwarded while the connection is broken may be lost, or arrive before what was lost with it, and the
+    // leader hears of no earlier proposal after a later one.
     else for (const { seq } of proposals) this.#refuseProposal(seq, { reason: 'no-leader' })
   }
 
-  /** Another replica that leads, and hears in this moment what this one asks: not while its own term waits for a disk that stalls. */
+  /**
+   * Another replica that leads, and hears in this moment what this one asks: not while its own term waits for a disk
+   * that stalls.
+   */
   #reachableLeader(): ReplicaId | undefined {
     const leader = this.#leader
     if (leader === undefined || this.#cutOff.has(leader)) return undefined
@@ -1604,7 +1650,8 @@ export class Raft {
         const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuseProposal(seq, { reason: 'overloaded', detail })
       } else if (this.lacksRoom) {
-        // It could not write the entry, so it would never learn what became of the proposal. Another node may take it, so this is not `storage-full`.
+        // It could not write the entry, so it would never learn what became of the proposal. Another node may take it,
+        // so this is not `storage-full`.
         this.#refuseProposal(seq, { reason: 'overloaded', detail: 'the disk of this node is nearly full' })
       } else if (!this.#outcomes.mayForward(seq, this.#term)) {
         // The leader of this term has heard of this seq, and hears of none twice.
@@ -1864,7 +1911,9 @@ export class Raft {
     return lead.progress.get(id)?.isCaughtUp(this.#now, this.#timing.electionMinMs) === true
   }
 
-  /** The changes that a leader makes by itself: it leaves a joint configuration, and promotes learners one at a time. */
+  /**
+   * The changes that a leader makes by itself: it leaves a joint configuration, and promotes learners one at a time.
+   */
   #advanceMembership(lead: Leadership): void {
     const { configuration } = this
     const joint = isJoint(configuration)
@@ -1916,8 +1965,8 @@ export class Raft {
   }
 
   /**
-   * A leader that is no voter any more goes on until a majority of the new voters has applied that, so that none of them is left with
-   * the old configuration; then it hands over (thesis §4.2.2).
+   * A leader that is no voter any more goes on until a majority of the new voters has applied that, so that none of
+   * them is left with the old configuration; then it hands over (thesis §4.2.2).
    */
   #retire(lead: Leadership, { deadline }: Retirement): void {
     if (lead.transfer !== undefined || (!this.settled && this.#now < deadline)) return

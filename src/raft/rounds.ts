@@ -1,6 +1,7 @@
-// Rounds of confirming that a leader still leads (thesis §6.4). Each round has a number of its own, never used twice in a term; it rides on heartbeats
-// and appends, and every answer of that term echoes it. When a quorum has echoed a round, the leader led at some moment after the round
-// began: reads that were waiting then are safe at the index noted then, and so is a bound on staleness.
+// Rounds of confirming that a leader still leads (thesis §6.4). Each round has a number of its own, never used twice in
+// a term; it rides on heartbeats and appends, and every answer of that term echoes it. When a quorum has echoed a
+// round, the leader led at some moment after the round began: reads that were waiting then are safe at the index noted
+// then, and so is a bound on staleness.
 
 import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
 

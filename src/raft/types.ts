@@ -1,19 +1,28 @@
 // The vocabulary of the core: what goes into `Raft.step`, what comes out, and the plain data in between.
 //
-// The core does no I/O, reads no clock, draws no randomness of its own and knows no promise. Everything it needs arrives as
-// an `Input`, everything it wants done leaves as an `Output`. The words are those of the Raft paper and of Ongaro's thesis.
+// The core does no I/O, reads no clock, draws no randomness of its own and knows no promise. Everything it needs
+// arrives as an `Input`, everything it wants done leaves as an `Output`. The words are those of the Raft paper and of
+// Ongaro's thesis.
 
 declare const brand: unique symbol
 
 /** An election term: a non-negative safe integer, 0 before the first election (paper §5.1). */
 export type Term = number & { readonly [brand]: 'Term' }
-/** A position in the log: a non-negative safe integer; the first entry has index 1, 0 means "before the log" (paper §5.3). */
+/**
+ * A position in the log: a non-negative safe integer; the first entry has index 1, 0 means "before the log" (paper
+ * §5.3).
+ */
 export type LogIndex = number & { readonly [brand]: 'LogIndex' }
-/** A replica's random 64-bit id in decimal digits. Made when its directory is formatted and never used again (design §3). */
+/**
+ * A replica's random 64-bit id in decimal digits. Made when its directory is formatted and never used again (design
+ * §3).
+ */
 export type ReplicaId = string & { readonly [brand]: 'ReplicaId' }
 /** Monotonic time of one process in milliseconds, fractions allowed. Comparable only within that process. */
 export type MonotonicMs = number
-/** The number of one `Write` of one process: 1, 2, 3, … in the order handed out; 0 means "nothing needs to be durable". */
+/**
+ * The number of one `Write` of one process: 1, 2, 3, … in the order handed out; 0 means "nothing needs to be durable".
+ */
 export type WriteNumber = number
 
 export const asTerm = (value: number): Term => checked(value, 'term') as Term
@@ -30,8 +39,9 @@ function checked(value: number, what: string): number {
 }
 
 /**
- * One entry of the log. `frame` is the whole entry as it was born, is stored and is sent: the header that the leader stamps and the
- * payload that the proposer sealed (`entry.ts` documents the layout). Nobody changes a frame after the leader has stamped it.
+ * One entry of the log. `frame` is the whole entry as it was born, is stored and is sent: the header that the leader
+ * stamps and the payload that the proposer sealed (`entry.ts` documents the layout). Nobody changes a frame after the
+ * leader has stamped it.
  */
 export interface Entry {
   readonly index: LogIndex
@@ -39,7 +49,10 @@ export interface Entry {
   readonly frame: Uint8Array
 }
 
-/** Where and as whom a replica is known. The core carries name and addresses, and reads none of them but to keep names unique. */
+/**
+ * Where and as whom a replica is known. The core carries name and addresses, and reads none of them but to keep names
+ * unique.
+ */
 export interface Member {
   readonly id: ReplicaId
   /** `[a-z0-9-]{1,63}`, unique within a configuration; a label, not an identity. */
@@ -51,8 +64,8 @@ export interface Member {
 }
 
 /**
- * The cluster configuration. With `votersOutgoing` not empty it is joint (paper §6): elections and commitment need a majority of
- * `voters` (the incoming half) and one of `votersOutgoing`. All id lists are sorted and free of doubles.
+ * The cluster configuration. With `votersOutgoing` not empty it is joint (paper §6): elections and commitment need a
+ * majority of `voters` (the incoming half) and one of `votersOutgoing`. All id lists are sorted and free of doubles.
  */
 export interface Configuration {
   readonly voters: readonly ReplicaId[]
@@ -60,7 +73,9 @@ export interface Configuration {
   readonly learners: readonly ReplicaId[]
   /** Voters of the outgoing half that become learners when the joint configuration is left (etcd's learners_next). */
   readonly learnersNext: readonly ReplicaId[]
-  /** Learners (or learnersNext) that were demoted: the leader does not promote them by itself, only an operator does. */
+  /**
+   * Learners (or learnersNext) that were demoted: the leader does not promote them by itself, only an operator does.
+   */
   readonly demoted: readonly ReplicaId[]
   /** One for each id in the lists above, sorted by id. */
   readonly members: readonly Member[]
@@ -78,29 +93,36 @@ export type ChangeStep =
   | { readonly kind: 'update'; readonly member: Member }
 
 /**
- * The content of a configuration entry. `change`: a list of steps; one that alters the set of voters enters a joint configuration
- * which the leader leaves by itself with `leave-joint` once the first is applied; any other takes effect at once.
+ * The content of a configuration entry. `change`: a list of steps; one that alters the set of voters enters a joint
+ * configuration which the leader leaves by itself with `leave-joint` once the first is applied; any other takes effect
+ * at once.
  */
 export type ConfigurationChange =
   | { readonly kind: 'change'; readonly steps: readonly ChangeStep[] }
   | { readonly kind: 'leave-joint' }
 
 /**
- * Leader leases as a replicated setting (design §3). `durationMs` is the promise that every node makes while the setting is on: no vote and
- * no campaign within that time of leader contact. The leader trusts its lease for `durationMs / (1 + driftMax)` after a round began.
+ * Leader leases as a replicated setting (design §3). `durationMs` is the promise that every node makes while the
+ * setting is on: no vote and no campaign within that time of leader contact. The leader trusts its lease for
+ * `durationMs / (1 + driftMax)` after a round began.
  */
 export interface LeaseSetting {
   readonly on: boolean
   readonly durationMs: number
 }
 
-/** What the core's own entries have done to the replicated state so far. The driver stores it in the applied record, snapshots carry it. */
+/**
+ * What the core's own entries have done to the replicated state so far. The driver stores it in the applied record,
+ * snapshots carry it.
+ */
 export interface AppliedRaftState {
   readonly configuration: Configuration
   readonly leases: LeaseSetting
 }
 
-/** The durable state of paper figure 2, in one record, with the commit index (design §3, "when a configuration counts"). */
+/**
+ * The durable state of paper figure 2, in one record, with the commit index (design §3, "when a configuration counts").
+ */
 export interface HardState {
   readonly term: Term
   readonly vote: ReplicaId | undefined
@@ -108,8 +130,9 @@ export interface HardState {
 }
 
 /**
- * The durable part of the log, read synchronously. Entries handed over in a `Write` may be missing here until that write is reported
- * stored; the core keeps those itself. After compaction `firstIndex - 1` is the last compacted index and `termAt` still answers for it.
+ * The durable part of the log, read synchronously. Entries handed over in a `Write` may be missing here until that
+ * write is reported stored; the core keeps those itself. After compaction `firstIndex - 1` is the last compacted index
+ * and `termAt` still answers for it.
  */
 export interface LogReader {
   /** Index of the first entry that can be read; lastIndex + 1 when there is none. */
@@ -122,7 +145,10 @@ export interface LogReader {
   entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[]
 }
 
-/** How much room the disk of a replica has. `low`: only entries that make room are taken on. `none`: no change is written, only what the core itself appends. */
+/**
+ * How much room the disk of a replica has. `low`: only entries that make room are taken on. `none`: no change is
+ * written, only what the core itself appends.
+ */
 export type DiskRoom = 'enough' | 'low' | 'none'
 
 /** What a snapshot stands for. */
@@ -143,9 +169,9 @@ interface MessageBase {
 }
 
 /**
- * Staleness bookkeeping (design §5). A follower puts its own monotonic time `sentAt`, as its process alone tells it, into its answers. The leader gives it back as `at`, with a
- * read index, only after a quorum round *started* after the answer arrived; once the follower has applied `readIndex`, its
- * state is at most `now - at` old.
+ * Staleness bookkeeping (design §5). A follower puts its own monotonic time `sentAt`, as its process alone tells it,
+ * into its answers. The leader gives it back as `at`, with a read index, only after a quorum round *started* after the
+ * answer arrived; once the follower has applied `readIndex`, its state is at most `now - at` old.
  */
 export interface ConfirmedContact {
   readonly at: MonotonicMs
@@ -169,8 +195,8 @@ export interface AppendAcceptedMessage extends MessageBase {
   readonly round: number
   readonly sentAt: MonotonicMs
   /**
-   * What readers of the sender see applied: the index of a snapshot once that is durable. Shown in membership lists, and used for "has applied the
-   * lease setting" and "has applied the change".
+   * What readers of the sender see applied: the index of a snapshot once that is durable. Shown in membership lists,
+   * and used for "has applied the lease setting" and "has applied the change".
    */
   readonly applied: LogIndex
 }
@@ -209,20 +235,26 @@ export interface VoteRequestMessage extends MessageBase {
   readonly type: 'vote-request' | 'pre-vote-request'
   readonly lastIndex: LogIndex
   readonly lastTerm: Term
-  /** Set by a leadership transfer: the receiver does not ignore the request because it hears a leader (thesis §4.2.3). */
+  /**
+   * Set by a leadership transfer: the receiver does not ignore the request because it hears a leader (thesis §4.2.3).
+   */
   readonly transfer: boolean
 }
 export interface VoteAnswerMessage extends MessageBase {
   readonly type: 'vote-answer' | 'pre-vote-answer'
   readonly granted: boolean
   /**
-   * Commit index of the sender and the term of that entry. A candidate that holds this very entry learns that it is committed: it may be the end
-   * of a joint configuration, which nobody else is left to tell it of, and without which it can never win (raft-rs does the same).
+   * Commit index of the sender and the term of that entry. A candidate that holds this very entry learns that it is
+   * committed: it may be the end of a joint configuration, which nobody else is left to tell it of, and without which
+   * it can never win (raft-rs does the same).
    */
   readonly commit: LogIndex
   readonly commitTerm: Term
 }
-/** A whole snapshot has arrived and lies complete and checked in the receiver's storage. Made by the receiver's own driver. */
+/**
+ * A whole snapshot has arrived and lies complete and checked in the receiver's storage. Made by the receiver's own
+ * driver.
+ */
 export interface SnapshotMessage extends MessageBase {
   readonly type: 'snapshot'
   readonly meta: SnapshotMeta
@@ -297,9 +329,10 @@ export type Message =
 // Inputs
 
 /**
- * A proposal: a sealed frame (payload and its CRC in place, header still blank) that carries this process's (replica id, boot, seq).
- * `seq` is at least 1 and rises with each proposal of a process; it is never used twice, nor is a frame: what is proposed again is sealed
- * anew under a new seq (a leader may have stamped the old frame, and refuses to hear of a seq twice).
+ * A proposal: a sealed frame (payload and its CRC in place, header still blank) that carries this process's (replica
+ * id, boot, seq). `seq` is at least 1 and rises with each proposal of a process; it is never used twice, nor is a
+ * frame: what is proposed again is sealed anew under a new seq (a leader may have stamped the old frame, and refuses to
+ * hear of a seq twice).
  */
 export interface Proposal {
   readonly seq: number
@@ -313,7 +346,9 @@ export interface ReadRequest {
   readonly lease: boolean
 }
 
-/** Every input carries `now`, the monotonic time read *after* whatever the process last waited for. It never goes back. */
+/**
+ * Every input carries `now`, the monotonic time read *after* whatever the process last waited for. It never goes back.
+ */
 export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'tick' }
   | { readonly kind: 'message'; readonly message: Message }
@@ -323,13 +358,16 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
   /** From now on the own disk has this much room; `enough` at the start. */
   | { readonly kind: 'disk-room'; readonly room: DiskRoom }
-  /** All writes up to and including `write` are durable. May be said again: the disk has come to the end of something else. */
+  /**
+   * All writes up to and including `write` are durable. May be said again: the disk has come to the end of something
+   * else.
+   */
   | { readonly kind: 'stored'; readonly write: WriteNumber }
   /** All committed entries up to and including `index` are applied. Given right after each entry of a core kind. */
   | { readonly kind: 'applied'; readonly index: LogIndex }
   /**
-   * A connection to and from `peer` stands; this is what its handshake said of its durable state. The first one of a process
-   * (its boot counter) comes before any message of that process, so that lost state is told from old news.
+   * A connection to and from `peer` stands; this is what its handshake said of its durable state. The first one of a
+   * process (its boot counter) comes before any message of that process, so that lost state is told from old news.
    */
   | {
       readonly kind: 'connected'
@@ -340,7 +378,10 @@ export type Input = { readonly now: MonotonicMs } & (
     }
   /** The connection broke; messages under way may be lost. A reconnect is being tried. */
   | { readonly kind: 'disconnected'; readonly peer: ReplicaId }
-  /** The connection broke and reconnects were refused or failed for the grace time (20 ms): the peer's process is gone or cut off. */
+  /**
+   * The connection broke and reconnects were refused or failed for the grace time (20 ms): the peer's process is gone
+   * or cut off.
+   */
   | { readonly kind: 'refused'; readonly peer: ReplicaId }
   /** The snapshot stream to `peer` ended. */
   | {
@@ -355,10 +396,10 @@ export type Input = { readonly now: MonotonicMs } & (
 // Outputs
 
 /**
- * What must become durable, as one atomic write, in the order of `number`. Order of effects inside: snapshot, then truncation, then entries,
- * with the hard state. An urgent write carries a term, a vote, entries or a snapshot, or the commit index of an entry that leaves a joint
- * configuration; there are no others: any other commit index rides along with the next write (`Raft.hardState()` has the newest for the
- * driver's own batches).
+ * What must become durable, as one atomic write, in the order of `number`. Order of effects inside: snapshot, then
+ * truncation, then entries, with the hard state. An urgent write carries a term, a vote, entries or a snapshot, or the
+ * commit index of an entry that leaves a joint configuration; there are no others: any other commit index rides along
+ * with the next write (`Raft.hardState()` has the newest for the driver's own batches).
  */
 export interface Write {
   readonly number: WriteNumber
@@ -366,7 +407,9 @@ export interface Write {
   /** Delete every entry with an index ≥ this one first. */
   readonly truncateFrom: LogIndex | undefined
   readonly entries: readonly Entry[]
-  /** Switch to this staged snapshot: applied state from it; the log keeps its suffix when `keepLog`, else it is dropped. */
+  /**
+   * Switch to this staged snapshot: applied state from it; the log keeps its suffix when `keepLog`, else it is dropped.
+   */
   readonly snapshot:
     | { readonly meta: SnapshotMeta; readonly snapshotId: string; readonly keepLog: boolean }
     | undefined
@@ -396,8 +439,9 @@ export type Refusal =
 export type ReadRefusal = 'no-leader' | 'not-leader' | 'leadership-lost' | 'not-ready'
 
 /**
- * What became of a proposal of this process. `committed` comes with the entry in `Output.committed`. `refused` and `superseded` say: certainly not
- * applied, now or ever, and its request may be proposed again (under a new seq). `unknown`: a snapshot hid the entries that would tell.
+ * What became of a proposal of this process. `committed` comes with the entry in `Output.committed`. `refused` and
+ * `superseded` say: certainly not applied, now or ever, and its request may be proposed again (under a new seq).
+ * `unknown`: a snapshot hid the entries that would tell.
  */
 export type ProposalOutcome =
   | { readonly seq: number; readonly outcome: 'committed'; readonly index: LogIndex }
@@ -429,7 +473,10 @@ export interface Output {
   readonly committed: readonly Entry[]
   readonly outcomes: readonly ProposalOutcome[]
   readonly reads: readonly ReadOutcome[]
-  /** Followers whose next entry is compacted here: stream them a snapshot of the applied state, at least as new as `atLeast`. */
+  /**
+   * Followers whose next entry is compacted here: stream them a snapshot of the applied state, at least as new as
+   * `atLeast`.
+   */
   readonly snapshots: readonly { readonly to: ReplicaId; readonly atLeast: LogIndex }[]
   readonly transfer: { readonly outcome: 'done' | 'aborted' | 'refused'; readonly detail: string } | undefined
   readonly roleChange: RoleChange | undefined
@@ -461,7 +508,10 @@ export interface RaftTiming {
   /** An election timeout is drawn uniformly from [electionMinMs, electionMaxMs). Must exceed 2 × heartbeatMs. */
   readonly electionMinMs: number
   readonly electionMaxMs: number
-  /** An idle follower is told of a commit after this long, unless it waits for it or the next entries come first. 0: at once. */
+  /**
+   * An idle follower is told of a commit after this long, unless it waits for it or the next entries come first. 0: at
+   * once.
+   */
   readonly commitDelayMs: number
   /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */
   readonly failoverDelayMaxMs: number
@@ -482,7 +532,10 @@ export interface RaftOptions {
   readonly log: LogReader
   readonly limits: RaftLimits
   readonly timing: RaftTiming
-  /** Whether entries of this kind make room: a leader takes them on while a majority of the disks is `low`. A fixed function. */
+  /**
+   * Whether entries of this kind make room: a leader takes them on while a majority of the disks is `low`. A fixed
+   * function.
+   */
   readonly makesRoom: (kind: number) => boolean
   /** Uniform in [0, 1). */
   readonly random: () => number

@@ -1,5 +1,6 @@
-// One HTTP request, for those who ask a node now and then. Each has a connection of its own, and none goes through a proxy: `fetch` and the global
-// agent take HTTP_PROXY from the environment (NODE_USE_ENV_PROXY), and a proxy does not reach the loopback addresses of this machine.
+// One HTTP request, for those who ask a node now and then. Each has a connection of its own, and none goes through a
+// proxy: `fetch` and the global agent take HTTP_PROXY from the environment (NODE_USE_ENV_PROXY), and a proxy does not
+// reach the loopback addresses of this machine.
 
 import { Agent, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'

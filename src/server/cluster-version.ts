@@ -1,5 +1,6 @@
-// The cluster version is raised when every member knows the new one: a member that does not would stop at the entry that raises it. Members say in
-// the handshake which versions they know; of one that has not been heard of since this process began, nothing is known.
+// The cluster version is raised when every member knows the new one: a member that does not would stop at the entry
+// that raises it. Members say in the handshake which versions they know; of one that has not been heard of since this
+// process began, nothing is known.
 
 import { CLUSTER_VERSION, type Request } from '../kv/index.ts'
 import type { Member, ReplicaId } from '../raft/index.ts'

@@ -1,20 +1,22 @@
-// How much room the disk has, looked at now and then, and sooner after much was written. A write that fails for want of room ends the node
-// (docs/SPEC.md, STORE-4), and all nodes of a cluster on equal disks with it. So changes are refused while there is still room for what was
-// accepted, for deletes, and for LevelDB to compact, which is what makes room again:
+// How much room the disk has, looked at now and then, and sooner after much was written. A write that fails for want of
+// room ends the node (docs/SPEC.md, STORE-4), and all nodes of a cluster on equal disks with it. So changes are refused
+// while there is still room for what was accepted, for deletes, and for LevelDB to compact, which is what makes room
+// again:
 //
 //   free space   enough ── diskReserveBytes ── low ── a quarter of that ── none
 //
 //   low    entries that make room (deletes) are taken, others are refused; a leader hands over to a node that has room
 //   none   no change is written: the replica votes, follows and serves, and takes no entries until there is room again but the one with which a term begins
 //
-// While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then: by itself it would keep
-// what was deleted until enough is written, and nothing is. Compacting takes room before it gives some: a hundred MiB, where much was written lately. So
-// with less than half of the reserve left it is not asked for. When it fails LevelDB takes no write any more, not even once there is room again. A scan
-// keeps what compactions have replaced: while LevelDB compacts everything and there is not much room again, or less than half of the reserve is left,
-// one that takes long is ended.
+// While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then:
+// by itself it would keep what was deleted until enough is written, and nothing is. Compacting takes room before it
+// gives some: a hundred MiB, where much was written lately. So with less than half of the reserve left it is not asked
+// for. When it fails LevelDB takes no write any more, not even once there is room again. A scan keeps what compactions
+// have replaced: while LevelDB compacts everything and there is not much room again, or less than half of the reserve
+// is left, one that takes long is ended.
 //
-// A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there is something left even
-// when somebody else fills the disk.
+// A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there
+// is something left even when somebody else fills the disk.
 
 import { existsSync, rmSync, statfsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -37,8 +39,8 @@ export interface Disk {
 export interface DiskSpaceEvents {
   changed(room: DiskRoom): void
   /**
-   * Give back what was deleted, which takes room first, as long as `isRoom` says that there is some; `done` is called unless that fails, which ends
-   * the node.
+   * Give back what was deleted, which takes room first, as long as `isRoom` says that there is some; `done` is called
+   * unless that fails, which ends the node.
    */
   compact(done: () => void, isRoom: () => boolean): void
   /** End the scans that were open at the call before already. */
@@ -46,12 +48,15 @@ export interface DiskSpaceEvents {
 }
 
 const NONE_PART = 4
-/** Above what a compaction of everything takes, unless much was written just before: then LevelDB compacts that by itself, and takes more. */
+/**
+ * Above what a compaction of everything takes, unless much was written just before: then LevelDB compacts that by
+ * itself, and takes more.
+ */
 const COMPACT_PART = 2
 const FILE_PART = 8
 /**
- * Of the reserve: with more free room nothing is kept, which costs the writing of so much, and no scan is ended, though LevelDB may go on compacting
- * everything for minutes.
+ * Of the reserve: with more free room nothing is kept, which costs the writing of so much, and no scan is ended, though
+ * LevelDB may go on compacting everything for minutes.
  */
 const SHORT_TIMES = 4
 /** Beyond the bound by this factor there is room again: no going to and fro. */
@@ -116,7 +121,10 @@ export class DiskSpace {
     this.#events.changed(room)
   }
 
-  /** Between two compactions scans go on: LevelDB has nothing left to replace, and a snapshot may be what another node needs to have room. */
+  /**
+   * Between two compactions scans go on: LevelDB has nothing left to replace, and a snapshot may be what another node
+   * needs to have room.
+   */
   #makeRoom(): void {
     const isRoom = this.#isRoomToCompact(this.#freeBytes)
     if (!isRoom) this.#events.endOldScans()
@@ -221,7 +229,8 @@ export class DirectoryDisk implements Disk {
     try {
       rmSync(this.#file, { force: true })
     } catch {
-      // As with the free bytes. A file system that was made read-only, say: thrown by a timer, this would end the process.
+      // As with the free bytes. A file system that was made read-only, say: thrown by a timer, this would end the
+      // process.
     }
   }
 }

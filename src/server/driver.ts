@@ -1,8 +1,9 @@
 // The driver: joins core, state machine and storage into one running node.
 //
-// One turn of the event loop: what clients asked for is collected, the core takes one step, and its output is carried out. Entries go to
-// storage and to the peers at the same time; a message leaves once the write that it names is durable; committed entries are
-// applied; whoever waits is answered. The driver needs no knowledge of Raft to be safe: every duty is spelled out in the core's output.
+// One turn of the event loop: what clients asked for is collected, the core takes one step, and its output is carried
+// out. Entries go to storage and to the peers at the same time; a message leaves once the write that it names is
+// durable; committed entries are applied; whoever waits is answered. The driver needs no knowledge of Raft to be safe:
+// every duty is spelled out in the core's output.
 //
 // Nothing here waits: storage, network and clock call back. So the simulator runs this very file in virtual time.
 
@@ -410,7 +411,8 @@ export class Driver implements NodeApi, NetworkEvents {
           done({ ok: false, problem: { code, detail: refusal, written: 'no' } })
         }
       })
-      // It may have moved since: whoever leads now is not to hand over in turn, perhaps to this very node, which is about to stop.
+      // It may have moved since: whoever leads now is not to hand over in turn, perhaps to this very node, which is
+      // about to stop.
       if (this.#transferRefused.has(refuse))
         this.#step({ kind: 'transfer', now: this.#clock.now(), to }, refuse)
     })
@@ -480,7 +482,8 @@ export class Driver implements NodeApi, NetworkEvents {
     const refuse =
       this.#ended === undefined ? this.#raft.whyNotSnapshot(term, meta.index) : 'this node has ended'
     if (refuse !== undefined) {
-      // A leader that offers what is committed here does not know that it is: the answer to an earlier transfer was lost. The core gives it again.
+      // A leader that offers what is committed here does not know that it is: the answer to an earlier transfer was
+      // lost. The core gives it again.
       if (this.#ended === undefined && meta.index <= this.#raft.commit)
         this.snapshotReceived(from, term, snapshotId, meta)
       done(refuse, undefined)
@@ -492,8 +495,8 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * A snapshot that was begun with room for it is given up when that ends, and offered again when there is room: what is left is for LevelDB, which
-   * compacts what has arrived, and for deleting it.
+   * A snapshot that was begun with room for it is given up when that ends, and offered again when there is room: what
+   * is left is for LevelDB, which compacts what has arrived, and for deleting it.
    */
   #whileThereIsRoom(sink: SnapshotSink): SnapshotSink {
     return {
@@ -610,7 +613,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#take(output.write)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
-    // Before the rest: the disk works while entries are applied and clients answered. Rows applied now go with the next batch.
+    // Before the rest: the disk works while entries are applied and clients answered. Rows applied now go with the next
+    // batch.
     this.#commits.flush()
     for (const outcome of output.outcomes) this.#proposals.resolve(outcome)
     for (const outcome of output.reads) this.#reads.resolve(outcome)
@@ -673,8 +677,9 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * Bytes that may be proposed now. Answers to the heartbeats of a leader elsewhere take the same way, and must not wait for long; and what waits in
-   * the log beyond what is sent to a follower ahead of its answers has no known outcome when its time runs out.
+   * Bytes that may be proposed now. Answers to the heartbeats of a leader elsewhere take the same way, and must not
+   * wait for long; and what waits in the log beyond what is sent to a follower ahead of its answers has no known
+   * outcome when its time runs out.
    */
   get #roomToPropose(): number {
     const { leader, proposedBytes } = this.#raft
@@ -696,8 +701,8 @@ export class Driver implements NodeApi, NetworkEvents {
     const late = this.#clock.now() - this.#timerAt
     this.#timerAt = Number.POSITIVE_INFINITY
     const tick = (): void => this.#step({ kind: 'tick', now: this.#clock.now() })
-    // After a stall, what the peers sent meanwhile waits in the sockets: hear it before judging that they are silent. Where the stall ends just after
-    // an election time-out, the timer is not late.
+    // After a stall, what the peers sent meanwhile waits in the sockets: hear it before judging that they are silent.
+    // Where the stall ends just after an election time-out, the timer is not late.
     const mayElect = this.#raft.role !== 'leader'
     if (mayElect || late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))
     else tick()
@@ -828,8 +833,8 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * Those that are left may need the vote of a replica that was removed as long as too few of them know it. So it ends when it has heard that enough
-   * do, and another leads; or when one of them tells it so (`admit`).
+   * Those that are left may need the vote of a replica that was removed as long as too few of them know it. So it ends
+   * when it has heard that enough do, and another leads; or when one of them tells it so (`admit`).
    */
   #endAsRemoved(): void {
     const { leader, settled } = this.#raft
@@ -850,8 +855,8 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * A leader that was removed leads on until it has handed over, so whoever follows it stays connected with it until then. And a leader stays
-   * connected with whom it lets go, until those that are left know it.
+   * A leader that was removed leads on until it has handed over, so whoever follows it stays connected with it until
+   * then. And a leader stays connected with whom it lets go, until those that are left know it.
    */
   #keepOutgoing(before: Configuration): void {
     const { leader, settled } = this.#raft

@@ -1,8 +1,8 @@
-// Clients whose writes were committed together are answered together, and come back together. Whoever hands in the first few at once gives the
-// disks and the wires a small batch, and then one of all the others. So what is fresh waits for as many as were under way lately, but
-// no longer than two writes take: until a batch that it has just missed is answered, and those clients are back. With 64 clients that
-// saves a sixth of the CPU time for a write, and all of them are answered sooner; a few clients never wait. (PostgreSQL's commit_delay is of
-// this kind.)
+// Clients whose writes were committed together are answered together, and come back together. Whoever hands in the
+// first few at once gives the disks and the wires a small batch, and then one of all the others. So what is fresh waits
+// for as many as were under way lately, but no longer than two writes take: until a batch that it has just missed is
+// answered, and those clients are back. With 64 clients that saves a sixth of the CPU time for a write, and all of them
+// are answered sooner; a few clients never wait. (PostgreSQL's commit_delay is of this kind.)
 
 import type { DriverLimits } from './limits.ts'
 import type { Clock } from './types.ts'
@@ -13,7 +13,9 @@ const CROWD_SHARE = 0.9
 const WRITES_MAX = 2
 /** How a crowd that has left is forgotten, by every batch. */
 const CROWD_DECAY = 0.95
-/** A proposal that has had no result for so long, or another number since, says nothing about how long a write takes. */
+/**
+ * A proposal that has had no result for so long, or another number since, says nothing about how long a write takes.
+ */
 const MEASURE_MS_MAX = 1_000
 
 export class Gathering {
@@ -44,7 +46,9 @@ export class Gathering {
     this.#measured = undefined
   }
 
-  /** For how long to wait for more; 0: hand in. `fresh`: those that are not handed in; `underway`: all without a result. */
+  /**
+   * For how long to wait for more; 0: hand in. `fresh`: those that are not handed in; `underway`: all without a result.
+   */
   waitMs(fresh: number, underway: number): number {
     const now = this.#clock.now()
     const { gatherFrom, gatherMsMax } = this.#limits

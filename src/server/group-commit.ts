@@ -1,8 +1,10 @@
-// One writer with at most one batch in flight; what arrives meanwhile joins the next batch (group commit). Entries, hard state and the
-// rows applied since become durable together and in order. Messages wait here for the write that must be durable before they leave.
+// One writer with at most one batch in flight; what arrives meanwhile joins the next batch (group commit). Entries,
+// hard state and the rows applied since become durable together and in order. Messages wait here for the write that
+// must be durable before they leave.
 //
-// A batch is bounded in bytes and in number, so that making one never keeps heartbeats and reads waiting: a write of the core that is larger
-// goes in parts, and is durable with the last. Rows for which a batch had no room have the next one for themselves.
+// A batch is bounded in bytes and in number, so that making one never keeps heartbeats and reads waiting: a write of
+// the core that is larger goes in parts, and is durable with the last. Rows for which a batch had no room have the next
+// one for themselves.
 
 import {
   asIndex,
@@ -21,8 +23,8 @@ import { LogTail } from './log-tail.ts'
 import type { Clock, Timer } from './types.ts'
 
 /**
- * What this replica says of its durable state, as of one moment: the log shows a truncation as soon as its batch is submitted, and a lower end under
- * the old term looks to a leader of that term as if acknowledged entries were lost.
+ * What this replica says of its durable state, as of one moment: the log shows a truncation as soon as its batch is
+ * submitted, and a lower end under the old term looks to a leader of that term as if acknowledged entries were lost.
  */
 export interface DurableLog {
   readonly term: Term
@@ -164,7 +166,8 @@ export class GroupCommit {
         else this.#completed(writes, this.#clock.now() - began)
       })
     } catch (thrown) {
-      // A record of the log that cannot be read, say. Nobody above would catch it: this may be a timer, or the end of another batch.
+      // A record of the log that cannot be read, say. Nobody above would catch it: this may be a timer, or the end of
+      // another batch.
       this.#inFlight = false
       this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)))
     }
@@ -189,9 +192,10 @@ export class GroupCommit {
   }
 
   /**
-   * The newest when nothing else waits. Otherwise that of the last write, or part of one, in the batch: what is committed by now may lie in writes
-   * that come with a later batch, and these may replace what the log holds in its place. So rows that go before a write that waits are
-   * those that were committed when the last one was made: they come to an end, and then it is the turn of that write.
+   * The newest when nothing else waits. Otherwise that of the last write, or part of one, in the batch: what is
+   * committed by now may lie in writes that come with a later batch, and these may replace what the log holds in its
+   * place. So rows that go before a write that waits are those that were committed when the last one was made: they
+   * come to an end, and then it is the turn of that write.
    */
   #hardStateAfter(writes: readonly Write[]): HardState {
     if (this.#writes.length === 0) return this.#events.hardState()
@@ -218,8 +222,8 @@ export class GroupCommit {
 }
 
 /**
- * Whether the newer says all that the older does: an answer to the next heartbeat, or to the append that comes with it. A disk may stall for hours,
- * and the leader asks on.
+ * Whether the newer says all that the older does: an answer to the next heartbeat, or to the append that comes with it.
+ * A disk may stall for hours, and the leader asks on.
  */
 function isRepeated(
   { message: older, after }: Outgoing,

@@ -19,8 +19,9 @@ export function clusterIn(dir: string): string | undefined {
 }
 
 /**
- * Whether `dir` holds the data of a node, or something that only the node can judge (damage, files of others). A directory that is absent or
- * empty, or whose formatting was interrupted, holds none: nothing was ever promised there. Changes nothing.
+ * Whether `dir` holds the data of a node, or something that only the node can judge (damage, files of others). A
+ * directory that is absent or empty, or whose formatting was interrupted, holds none: nothing was ever promised there.
+ * Changes nothing.
  */
 export function holdsNode(dir: string): boolean {
   try {

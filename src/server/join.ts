@@ -1,4 +1,5 @@
-// How a new replica becomes known to a running cluster, over the HTTP API of the nodes that it was told (interfaces §3).
+// How a new replica becomes known to a running cluster, over the HTTP API of the nodes that it was told (interfaces
+// §3).
 
 import type { ReplicaId } from '../raft/index.ts'
 import { askHttp } from './ask-http.ts'
@@ -66,7 +67,10 @@ export async function discoverCluster({ urls, clusterId }: Where, logger: Logger
   )
 }
 
-/** Adds `joiner` to the cluster, trying until it is a member or `stopped`. Rejects with JoinRefusedError when that is pointless. */
+/**
+ * Adds `joiner` to the cluster, trying until it is a member or `stopped`. Rejects with JoinRefusedError when that is
+ * pointless.
+ */
 export async function join(
   joiner: Joiner,
   {
@@ -125,7 +129,8 @@ async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: bool
     timeoutMs: REQUEST_MS_MAX,
   })
   if (status === 200) return
-  // A node that lags names members that are gone. It does so no more once it has asked the leader, who may refuse for a reason that passes.
+  // A node that lags names members that are gone. It does so no more once it has asked the leader, who may refuse for a
+  // reason that passes.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
     const { members } = await clusterAt(url)
     if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameTaken(namesake)
@@ -138,7 +143,10 @@ const nameTaken = ({ name, replicaId }: ClusterSeen['members'][number]): Error =
     `the cluster has a member named ${name} already (replica ${replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
   )
 
-/** Trying again is of no use where somebody named that URL for that cluster; where a member was known by it once, others are asked. */
+/**
+ * Trying again is of no use where somebody named that URL for that cluster; where a member was known by it once, others
+ * are asked.
+ */
 function otherCluster(
   url: string,
   { clusterId }: ClusterSeen,

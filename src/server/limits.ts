@@ -1,4 +1,5 @@
-// Every limit and pause of a node that is not a replicated setting, named and in one place. docs/reference/limits.md explains them.
+// Every limit and pause of a node that is not a replicated setting, named and in one place. docs/reference/limits.md
+// explains them.
 
 import type { RaftLimits, RaftTiming } from '../raft/index.ts'
 import { SCRUB_SLICE } from '../storage/scrub.ts'
@@ -30,25 +31,39 @@ export interface DriverLimits {
   /** Proposals of this node that have no outcome yet; beyond: overloaded. */
   readonly proposalsMax: number
   readonly proposalBytesMax: number
-  /** Of those, given to the leader, here or elsewhere, and not committed: once it is reached, the next ones wait before that. */
+  /**
+   * Of those, given to the leader, here or elsewhere, and not committed: once it is reached, the next ones wait before
+   * that.
+   */
   readonly proposedBytesMax: number
   /** Reads of this node that wait for a confirmation or for an index; beyond: overloaded. */
   readonly readsMax: number
-  /** From so many proposals under way at once on, fresh ones wait for company: as long as two writes take, and no longer than this. */
+  /**
+   * From so many proposals under way at once on, fresh ones wait for company: as long as two writes take, and no longer
+   * than this.
+   */
   readonly gatherFrom: number
   readonly gatherMsMax: number
   /** Rows applied while no entry is being written become durable after this long at the latest. */
   readonly idleFlushMs: number
-  /** Applying, and answering reads that were granted together, pauses for the rest of the event loop after this long. */
+  /**
+   * Applying, and answering reads that were granted together, pauses for the rest of the event loop after this long.
+   */
   readonly applySliceMs: number
-  /** What was refused for want of a leader is tried again when one is known anew, and after this long; a proposal after pauses that grow from this. */
+  /**
+   * What was refused for want of a leader is tried again when one is known anew, and after this long; a proposal after
+   * pauses that grow from this.
+   */
   readonly retryMs: number
   /** A read index that has had no answer for this long is asked for again. */
   readonly readAskAgainMs: number
   /** Log kept behind the applied index for followers that are a little behind, in entries and in bytes of frames. */
   readonly logTailEntries: number
   readonly logTailBytes: number
-  /** Log kept at most for a follower that answers and is further behind: one that a snapshot is sent to goes on from its end. */
+  /**
+   * Log kept at most for a follower that answers and is further behind: one that a snapshot is sent to goes on from its
+   * end.
+   */
   readonly logBehindEntries: number
   readonly logBehindBytes: number
   /** Compact when at least this many entries can go. */
@@ -62,7 +77,10 @@ export interface DriverLimits {
   /** One slice: as long as it is read, a scan is held. */
   readonly scrubSliceRows: number
   readonly scrubSliceBytes: number
-  /** Free space of the disk below which changes other than deletes are refused; below a quarter of it none is written (`disk-space.ts`). */
+  /**
+   * Free space of the disk below which changes other than deletes are refused; below a quarter of it none is written
+   * (`disk-space.ts`).
+   */
   readonly diskReserveBytes: number
   /** Pause between two looks at the free space. */
   readonly diskLookMs: number
@@ -71,7 +89,9 @@ export interface DriverLimits {
   /** Graceful stop: how long handing leadership over, then finishing requests, may take. */
   readonly handOverMsMax: number
   readonly drainMsMax: number
-  /** A replica that learns of its removal, and leads no more, stops after this long, so that its last messages leave. */
+  /**
+   * A replica that learns of its removal, and leads no more, stops after this long, so that its last messages leave.
+   */
   readonly removedGraceMs: number
 }
 

@@ -1,6 +1,6 @@
-// How much log to keep behind the applied index: enough that a follower which was away for a moment catches up from the log, and what a
-// follower that is there still lacks. Without the second, one that takes a snapshot under load would need another when it is through. Both are
-// bounded in entries and in bytes.
+// How much log to keep behind the applied index: enough that a follower which was away for a moment catches up from the
+// log, and what a follower that is there still lacks. Without the second, one that takes a snapshot under load would
+// need another when it is through. Both are bounded in entries and in bytes.
 
 import { asIndex, type LogIndex, type Write } from '../raft/types.ts'
 import type { DriverLimits } from './limits.ts'
@@ -30,8 +30,9 @@ export class LogTail {
   }
 
   /**
-   * Where to compact to; undefined when too little would go. `durable`: last index whose rows are durable; `neededAfter`: a follower that
-   * answers needs what comes after this; `isShort`: the disk is short of room, so nothing is kept for followers that do not answer.
+   * Where to compact to; undefined when too little would go. `durable`: last index whose rows are durable;
+   * `neededAfter`: a follower that answers needs what comes after this; `isShort`: the disk is short of room, so
+   * nothing is kept for followers that do not answer.
    */
   compactTo(
     firstIndex: LogIndex,

@@ -1,5 +1,5 @@
-// What a node counts, in the text format of Prometheus. On the hot path a count is an addition to a field; what can be asked for is
-// asked when somebody scrapes. docs/reference/metrics.md lists the metrics; a test holds the two together.
+// What a node counts, in the text format of Prometheus. On the hot path a count is an addition to a field; what can be
+// asked for is asked when somebody scrapes. docs/reference/metrics.md lists the metrics; a test holds the two together.
 
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'

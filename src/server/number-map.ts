@@ -1,8 +1,9 @@
-// A map from whole numbers to objects that come and go fast, in arrays that are changed in place (open addressing, linear probing).
+// A map from whole numbers to objects that come and go fast, in arrays that are changed in place (open addressing,
+// linear probing).
 //
-// A `Map` leaves a table behind whenever it makes room, and each table refers to the next. Once one of them is old, the garbage collector takes
-// all that they hold for alive until it next collects everything: every request in flight at such a moment, in the end nearly all of them. It
-// was a third of a leader's time for collecting.
+// A `Map` leaves a table behind whenever it makes room, and each table refers to the next. Once one of them is old, the
+// garbage collector takes all that they hold for alive until it next collects everything: every request in flight at
+// such a moment, in the end nearly all of them. It was a third of a leader's time for collecting.
 
 const CAPACITY_MIN = 256
 /** Of a key that no slot has: keys are never negative. */

@@ -1,7 +1,7 @@
 // The proposals of this node that somebody waits for, from the moment they are sealed until their outcome is known.
 //
-// One rule governs the whole file: an answer says "not written" only where the core said so (refused, superseded) or the proposal was
-// never handed to it; everything else that runs out of time is `outcome_unknown`.
+// One rule governs the whole file: an answer says "not written" only where the core said so (refused, superseded) or
+// the proposal was never handed to it; everything else that runs out of time is `outcome_unknown`.
 
 import type { Applied } from '../kv/index.ts'
 import {
@@ -17,7 +17,10 @@ import type { DriverLimits } from './limits.ts'
 import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
 
-/** The pause before what was refused is handed over again doubles so often at most: while leadership is handed over, each try is a message. */
+/**
+ * The pause before what was refused is handed over again doubles so often at most: while leadership is handed over,
+ * each try is a message.
+ */
 const PAUSE_DOUBLINGS_MAX = 4
 
 /** How a committed proposal ended: what apply returned, or nothing for an entry of the core. */
@@ -35,7 +38,10 @@ interface Waiter {
   /** While it is parked: when its next pause is over. */
   retryAt: MonotonicMs
   readonly deadline: MonotonicMs
-  /** One that was held back goes no later: half of its time is left for what comes then, or its outcome would not be known. */
+  /**
+   * One that was held back goes no later: half of its time is left for what comes then, or its outcome would not be
+   * known.
+   */
   readonly handOverBy: MonotonicMs
   readonly done: (end: ProposalEnd) => void
 }

@@ -1,7 +1,7 @@
 // Reads that wait: for a quorum to confirm a read index (thesis §6.4), for that index to be applied, for a revision.
 //
-// All linearizable reads of one turn of the event loop share one confirmation. A confirmation that is refused is asked for again
-// until the read's time runs out: nothing was promised, so nothing can be wrong.
+// All linearizable reads of one turn of the event loop share one confirmation. A confirmation that is refused is asked
+// for again until the read's time runs out: nothing was promised, so nothing can be wrong.
 
 import type { Revision } from '../kv/index.ts'
 import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest, UnderWay } from '../raft/index.ts'
@@ -21,7 +21,10 @@ interface Waiter {
   served: ReadConsistency
 }
 
-/** What a majority is asked to confirm. Whoever waits for it was there when it was first asked, so the answer to any of its ids will do. */
+/**
+ * What a majority is asked to confirm. Whoever waits for it was there when it was first asked, so the answer to any of
+ * its ids will do.
+ */
 interface Question {
   readonly lease: boolean
   waiters: readonly Waiter[]
@@ -149,8 +152,9 @@ export class Reads {
   }
 
   /**
-   * What was refused is fresh again. What has had no answer for `readAskAgainMs` is asked once more: the question or its answer may be lost, or
-   * only late. Each pause is twice the one before: where answers are late for want of speed, more questions would make them later.
+   * What was refused is fresh again. What has had no answer for `readAskAgainMs` is asked once more: the question or
+   * its answer may be lost, or only late. Each pause is twice the one before: where answers are late for want of speed,
+   * more questions would make them later.
    */
   unpark(): void {
     const again = this.#parked
@@ -191,7 +195,10 @@ export class Reads {
     else if (this.#state.endsAt !== undefined) this.#giveUpSoon(open)
   }
 
-  /** What they wait for may not come until there is room: others can serve them. But what a leader begins its term with comes. */
+  /**
+   * What they wait for may not come until there is room: others can serve them. But what a leader begins its term with
+   * comes.
+   */
   #giveUpSoon(waiters: readonly Waiter[]): void {
     this.#clock.after(this.#limits.readAskAgainMs, () => {
       const { endsAt, appliedIndex } = this.#state
@@ -237,8 +244,8 @@ export class Reads {
   }
 
   /**
-   * One after the other, with room for other work after a while: whoever is granted a read reads there and then, and for a large value that takes
-   * milliseconds. Hundreds may be granted with one confirmation.
+   * One after the other, with room for other work after a while: whoever is granted a read reads there and then, and
+   * for a large value that takes milliseconds. Hundreds may be granted with one confirmation.
    */
   #grantAll(waiters: readonly Waiter[]): void {
     if (this.#awaitingTurn.length > 0) {

@@ -1,5 +1,5 @@
-// The network of a cluster on one machine, cut up on demand: one TCP relay for each ordered pair of nodes. A node dials its peers
-// through its own relays, so each direction between any two can be black-holed, and neither node knows of it.
+// The network of a cluster on one machine, cut up on demand: one TCP relay for each ordered pair of nodes. A node dials
+// its peers through its own relays, so each direction between any two can be black-holed, and neither node knows of it.
 
 import { createRelay, type Relay } from './relay.ts'
 import type { ListenAddress } from './types.ts'
@@ -7,7 +7,9 @@ import type { ListenAddress } from './types.ts'
 export interface RelayMesh {
   /** Where `from` has to dial to reach each of the others: host:port by name. */
   addressesFor(from: string): Record<string, string>
-  /** Only nodes of the same group reach each other from now on. `reset` closes the connections between groups as well. */
+  /**
+   * Only nodes of the same group reach each other from now on. `reset` closes the connections between groups as well.
+   */
   partition(groups: readonly (readonly string[])[], reset: boolean): void
   heal(): void
   close(): Promise<void>
@@ -61,8 +63,8 @@ export async function createRelayMesh(
 }
 
 /**
- * The groups of a partition, completed: nodes that no group names form one more. A sentence instead, when a name is unknown or stands
- * in two groups, or when there is only one group.
+ * The groups of a partition, completed: nodes that no group names form one more. A sentence instead, when a name is
+ * unknown or stands in two groups, or when there is only one group.
  */
 export function completeGroups(
   names: readonly string[],

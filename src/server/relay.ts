@@ -1,9 +1,9 @@
 // A TCP relay that can be cut: how a cluster on one machine is partitioned without root and without hooks in the nodes.
 //
-// Passing, it hands on bytes, closes and resets as soon as they come; where nobody listens behind it, the caller is reset at once, so
-// that a dead node looks dead. Black-holed, it reads nothing: bytes stay in the kernel of whoever sent them, closes go unseen, sockets stay
-// open, and new connections are accepted and hang. Healed, all of that goes on where it stopped. Bytes that it had already taken
-// from one side when it was cut still reach the other.
+// Passing, it hands on bytes, closes and resets as soon as they come; where nobody listens behind it, the caller is
+// reset at once, so that a dead node looks dead. Black-holed, it reads nothing: bytes stay in the kernel of whoever
+// sent them, closes go unseen, sockets stay open, and new connections are accepted and hang. Healed, all of that goes
+// on where it stopped. Bytes that it had already taken from one side when it was cut still reach the other.
 
 import { connect, createServer, type Socket } from 'node:net'
 import type { ListenAddress } from './types.ts'
@@ -191,7 +191,9 @@ class Passage {
   }
 }
 
-/** A socket whose own close is under way cannot be reset any more: Node would lose the handle and spin on it for ever. */
+/**
+ * A socket whose own close is under way cannot be reset any more: Node would lose the handle and spin on it for ever.
+ */
 function resetOrDestroy(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()

@@ -64,7 +64,10 @@ export class NodeStartError extends Error {
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** A line that cannot be logged, because the disk of the log is full for example, is lost: its error would end a step of the node halfway. */
+/**
+ * A line that cannot be logged, because the disk of the log is full for example, is lost: its error would end a step of
+ * the node halfway.
+ */
 function harmless(logger: Logger): Logger {
   const lineOf =
     (level: keyof Logger) =>
@@ -82,7 +85,10 @@ function harmless(logger: Logger): Logger {
 /** How long the announcement of a changed address waits for its answer before it is tried again. */
 const ANNOUNCE_MS_MAX = 5_000
 
-/** Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says what to do. */
+/**
+ * Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says
+ * what to do.
+ */
 export async function startNode(given: NodeOptions): Promise<RunningNode> {
   checkOptions(given)
   const logger = given.logger === undefined ? silent : harmless(given.logger)
@@ -94,7 +100,8 @@ export async function startNode(given: NodeOptions): Promise<RunningNode> {
   await prepareDirectory({ ...given, dataDir }, logger).catch(noSpace)
   // LevelDB opens files by their path, on which links may lead elsewhere later, as those that a deployment sets.
   const options = { ...given, dataDir: realpathSync(dataDir) }
-  // LevelDB writes before it opens: what was kept for such a moment is given back first. Unless a node that runs here keeps it.
+  // LevelDB writes before it opens: what was kept for such a moment is given back first. Unless a node that runs here
+  // keeps it.
   const disk = new DirectoryDisk(options.dataDir)
   const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
   if (isShort && !isInUse(options.dataDir)) disk.giveBackReserve()
@@ -353,8 +360,8 @@ async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<v
 }
 
 /**
- * A founder starts from index 1 as if from a snapshot with itself as the only voter, so that every other replica, which starts from nothing, is
- * sent that state first. All others start with an empty configuration and wait to be called.
+ * A founder starts from index 1 as if from a snapshot with itself as the only voter, so that every other replica, which
+ * starts from nothing, is sent that state first. All others start with an empty configuration and wait to be called.
  */
 async function format(
   options: NodeOptions,

@@ -1,5 +1,5 @@
-// Replicas tell one another the hash of their rows at equal indexes (design §4). Apply is deterministic, so a difference means that
-// one of them is wrong: a bug, or a disk that gave back other bytes than it was given.
+// Replicas tell one another the hash of their rows at equal indexes (design §4). Apply is deterministic, so a
+// difference means that one of them is wrong: a bug, or a disk that gave back other bytes than it was given.
 
 import type { LogIndex, ReplicaId } from '../raft/types.ts'
 import type { StateHashAt } from './types.ts'

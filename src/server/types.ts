@@ -1,6 +1,6 @@
-// The seams of one running node. The driver (`driver.ts`) joins core, state machine and storage; it reaches the world only through Clock,
-// Network and Storage, whose completions are callbacks, so the simulator runs the very same driver in virtual time. HTTP, embedding
-// and supervisor see a node through `NodeApi`.
+// The seams of one running node. The driver (`driver.ts`) joins core, state machine and storage; it reaches the world
+// only through Clock, Network and Storage, whose completions are callbacks, so the simulator runs the very same driver
+// in virtual time. HTTP, embedding and supervisor see a node through `NodeApi`.
 
 import type { Condition, Outcome, Request, Revision, Settings } from '../kv/types.ts'
 import type {
@@ -25,7 +25,10 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Monotonic, never set back, advancing while the process is stopped (not while its whole machine is suspended: see `clock.ts`). */
+  /**
+   * Monotonic, never set back, advancing while the process is stopped (not while its whole machine is suspended: see
+   * `clock.ts`).
+   */
   now(): MonotonicMs
   after(delayMs: number, run: () => void): Timer
   /** At the end of this turn of the event loop: what arrived together is handled together. */
@@ -56,7 +59,10 @@ export interface StateHashAt {
 export interface NetworkEvents {
   /** Own greeting for the next handshake. */
   greeting(): Greeting
-  /** Whether a process of this cluster, the newest of its replica, may speak to this node; a sentence refuses it, and `stop` tells it to stop. */
+  /**
+   * Whether a process of this cluster, the newest of its replica, may speak to this node; a sentence refuses it, and
+   * `stop` tells it to stop.
+   */
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void
@@ -85,7 +91,10 @@ export interface Network {
   /** Never blocks; drops when the bounded queue of a peer is full or no connection stands. */
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
-  /** Streams the snapshot on a connection of its own and closes the source; ends with `snapshotSent`, never within this call. */
+  /**
+   * Streams the snapshot on a connection of its own and closes the source; ends with `snapshotSent`, never within this
+   * call.
+   */
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
   /** What is under way; all 0 at rest, for peers (`… of <id>`) that can be reached. */
   inspect(): UnderWay
@@ -198,8 +207,8 @@ export type Founding =
   /** `clusterId`: 64 bits in decimal digits; random ones without it. */
   | { readonly kind: 'bootstrap'; readonly clusterId?: string | undefined }
   /**
-   * `clusterId`: only nodes of that cluster are asked, and only at `urls`. Without it the first cluster that answers is meant, and its members are
-   * asked too.
+   * `clusterId`: only nodes of that cluster are asked, and only at `urls`. Without it the first cluster that answers is
+   * meant, and its members are asked too.
    */
   | {
       readonly kind: 'join'
@@ -214,7 +223,10 @@ export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Nam
 
 export interface NodeOptions {
   readonly name: string
-  /** As it is found when the node is started: relative to where the process is then, with the links on it as they lead then. */
+  /**
+   * As it is found when the node is started: relative to where the process is then, with the links on it as they lead
+   * then.
+   */
   readonly dataDir: string
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress
@@ -231,7 +243,9 @@ export interface NodeOptions {
   readonly insecure?: boolean | undefined
   readonly allowedHosts?: readonly string[] | undefined
   readonly corsOrigins?: readonly string[] | undefined
-  /** Accepts a complete last WAL frame with a bad checksum as torn (design §4); safe for a minority of the cluster only. */
+  /**
+   * Accepts a complete last WAL frame with a bad checksum as torn (design §4); safe for a minority of the cluster only.
+   */
   readonly discardSuspectTail?: boolean | undefined
   /** Dials this host:port instead of the member's own: how a local cluster leads its peers through relays. */
   readonly resolvePeer?: ((member: Member) => string) | undefined

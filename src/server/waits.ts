@@ -1,4 +1,5 @@
-// Requests that are answered when the node reaches a state: leadership moved, a joint configuration left, nothing under way.
+// Requests that are answered when the node reaches a state: leadership moved, a joint configuration left, nothing under
+// way.
 
 import type { Clock } from './types.ts'
 
@@ -20,8 +21,8 @@ export class Waits {
   }
 
   /**
-   * Calls `done(true)` when `reached` holds, now or after a `check`, or `done(false)` when the time is over or the returned function
-   * gives it up before.
+   * Calls `done(true)` when `reached` holds, now or after a `check`, or `done(false)` when the time is over or the
+   * returned function gives it up before.
    */
   until(reached: () => boolean, timeoutMs: number, done: (reached: boolean) => void): () => void {
     if (reached()) {

@@ -1,10 +1,14 @@
-// How the writes of the core become batches of bounded size: what a write costs, where one that is too large is cut, where the log ends.
+// How the writes of the core become batches of bounded size: what a write costs, where one that is too large is cut,
+// where the log ends.
 
 import { asIndex, type Entry, type LogIndex, type Write } from '../raft/types.ts'
 import type { Room } from './overlay.ts'
 import type { BatchLimits } from './types.ts'
 
-/** A packed record of the log holds no more frames than this, but for a single larger one: reading one entry reads its whole record. */
+/**
+ * A packed record of the log holds no more frames than this, but for a single larger one: reading one entry reads its
+ * whole record.
+ */
 export const RECORD_BYTES_MAX = 256 * 1024
 
 /** Of a batch. A truncation may write one record of the log anew. */
@@ -15,8 +19,8 @@ export function costOf({ truncateFrom, entries }: Write): Room {
 }
 
 /**
- * The write itself, or parts of it under its number, in order: each fits into a batch, unless it is a single entry. The write is whole with the
- * last of them.
+ * The write itself, or parts of it under its number, in order: each fits into a batch, unless it is a single entry. The
+ * write is whole with the last of them.
  */
 export function cut(write: Write, { batchBytesMax, batchItemsMax }: BatchLimits): readonly Write[] {
   const { bytes, items } = costOf(write)

@@ -1,5 +1,5 @@
-// Reading and writing the small records of storage: big-endian, lengths before bytes, a CRC-32 at the end that covers the key as well,
-// so that a record found under the wrong key is as bad as a flipped one.
+// Reading and writing the small records of storage: big-endian, lengths before bytes, a CRC-32 at the end that covers
+// the key as well, so that a record found under the wrong key is as bad as a flipped one.
 
 import { crc32 } from 'node:zlib'
 import { CorruptionError } from './errors.ts'

@@ -1,6 +1,7 @@
-// Compacting everything, piece by piece. Told to compact all keys at once, LevelDB takes several small tables of a level together with all that lies
-// between the first and the last of them one level below: where little was written since the last time, that is the whole database, written
-// anew before any of it is deleted. Of a piece it takes what the few tables that reach into it lie over.
+// Compacting everything, piece by piece. Told to compact all keys at once, LevelDB takes several small tables of a
+// level together with all that lies between the first and the last of them one level below: where little was written
+// since the last time, that is the whole database, written anew before any of it is deleted. Of a piece it takes what
+// the few tables that reach into it lie over.
 
 import { prefixed } from './keys.ts'
 
@@ -18,8 +19,8 @@ interface Table {
 export type Piece = readonly [first: Uint8Array, last: Uint8Array]
 
 /**
- * What is to be compacted next, behind the key `after`; undefined: nothing is left. `sstables`: LevelDB's property of this name, as it is now.
- * Keys that it does not tell exactly only make pieces of another size.
+ * What is to be compacted next, behind the key `after`; undefined: nothing is left. `sstables`: LevelDB's property of
+ * this name, as it is now. Keys that it does not tell exactly only make pieces of another size.
  */
 export function nextPiece(sstables: string, after: Uint8Array, pieceBytes: number): Piece | undefined {
   const from = prefixed(after, Uint8Array.of(0))

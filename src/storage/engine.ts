@@ -1,5 +1,6 @@
-// What the store asks of the ordered set of bytes beneath it: LevelDB, or memory. Reads of one key are synchronous, scans and writes call
-// back. The store never has more than one write in flight: behind a write that failed, LevelDB reports later ones as done and loses them.
+// What the store asks of the ordered set of bytes beneath it: LevelDB, or memory. Reads of one key are synchronous,
+// scans and writes call back. The store never has more than one write in flight: behind a write that failed, LevelDB
+// reports later ones as done and loses them.
 
 export interface EngineBatch {
   put(key: Uint8Array, value: Uint8Array): void
@@ -24,8 +25,8 @@ export interface Scan {
     done: (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => void,
   ): void
   /**
-   * Ends the scan, and tells whether what it gave is all that there was: LevelDB passes over what it cannot read. Nothing counts before that,
-   * unless the scan has ended or failed by itself. Not while `next` is under way.
+   * Ends the scan, and tells whether what it gave is all that there was: LevelDB passes over what it cannot read.
+   * Nothing counts before that, unless the scan has ended or failed by itself. Not while `next` is under way.
    */
   finish(done: (error: Error | undefined) => void): void
   /** Goes on from `key`, back or ahead, in rising order only. Not while `next` is under way. */
@@ -40,7 +41,10 @@ export interface Engine {
   scan(range: ScanRange): Scan
   /** Operations ever written, each put and delete counting one. In LevelDB this is its sequence number. */
   readonly sequence: number
-  /** The last batch ends here or later: before `sequence` only when a write has failed, whose operations LevelDB had counted. */
+  /**
+   * The last batch ends here or later: before `sequence` only when a write has failed, whose operations LevelDB had
+   * counted.
+   */
   readonly heldTo: number
   batch(): EngineBatch
   /** All of the batch or nothing, durable when `done` says so; never before the call returns. */
@@ -50,8 +54,8 @@ export interface Engine {
   /** Durable when it returns, whatever has failed and is under way. */
   quarantine(why: string): void
   /**
-   * Gives back the room of what was deleted and overwritten; takes some while it works. Reads and writes go on. `isRoom` is asked before each piece:
-   * without it the rest is left.
+   * Gives back the room of what was deleted and overwritten; takes some while it works. Reads and writes go on.
+   * `isRoom` is asked before each piece: without it the rest is left.
    */
   compact(done: (error: Error | undefined) => void, isRoom?: () => boolean): void
   close(done: (error: Error | undefined) => void): void

@@ -2,7 +2,10 @@
 
 import { types } from 'node:util'
 
-/** The directory cannot be vouched for, or does not belong here; nothing in it was changed. The message names file, fault and remedy. */
+/**
+ * The directory cannot be vouched for, or does not belong here; nothing in it was changed. The message names file,
+ * fault and remedy.
+ */
 export class StorageRefusedError extends Error {
   override readonly name = 'StorageRefusedError'
 }
@@ -47,8 +50,8 @@ export function rejoinAdvice(nodeName: string | undefined): string {
 }
 
 /**
- * Others know that this replica has lost what it promised, or holds another state than they do. It must not be believed again, not even by who
- * does not know: `Storage.quarantine`.
+ * Others know that this replica has lost what it promised, or holds another state than they do. It must not be believed
+ * again, not even by who does not know: `Storage.quarantine`.
  */
 export class UnfitReplicaError extends Error {
   override readonly name = 'UnfitReplicaError'
@@ -60,8 +63,8 @@ export class UnfitReplicaError extends Error {
 }
 
 /**
- * Also one that is no `instanceof Error`: runners of tests give each file a global object of its own (node:vm), and what Node and LevelDB throw comes
- * from another.
+ * Also one that is no `instanceof Error`: runners of tests give each file a global object of its own (node:vm), and
+ * what Node and LevelDB throw comes from another.
  */
 export const isError = (thrown: unknown): thrown is Error => types.isNativeError(thrown)
 

@@ -1,7 +1,8 @@
 // The first storage error is the last word.
 //
-// After a write that failed, LevelDB goes on to answer "done" for batches that will be gone after the next start; after a sync that failed, the
-// kernel may call the very same pages clean. So whatever fails first, a read included, is kept and answered to everything that follows.
+// After a write that failed, LevelDB goes on to answer "done" for batches that will be gone after the next start; after
+// a sync that failed, the kernel may call the very same pages clean. So whatever fails first, a read included, is kept
+// and answered to everything that follows.
 
 import {
   asError,

@@ -1,5 +1,6 @@
-// Deletes the rows of dead generations: those that a snapshot has replaced, and those of snapshots that never became complete. A slice of keys is read
-// ahead and deleted with the next batch, which takes fewer rows for it; `level`'s own `clear` would write unsynced.
+// Deletes the rows of dead generations: those that a snapshot has replaced, and those of snapshots that never became
+// complete. A slice of keys is read ahead and deleted with the next batch, which takes fewer rows for it; `level`'s own
+// `clear` would write unsynced.
 
 import type { Engine, EngineBatch, Pair, Scan } from './engine.ts'
 import type { FirstError } from './first-error.ts'

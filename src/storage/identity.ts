@@ -1,8 +1,8 @@
-// IDENTITY: who lives in this directory. Written last when a directory is formatted, so its presence says that the rest is complete.
-// A few lines of text with a checksum; what does not read back exactly as it was written is damaged.
+// IDENTITY: who lives in this directory. Written last when a directory is formatted, so its presence says that the rest
+// is complete. A few lines of text with a checksum; what does not read back exactly as it was written is damaged.
 //
-// FORMATTING: there from before the first file of a new database until after IDENTITY. With it and without IDENTITY nothing was ever stored
-// here, so formatting may begin again; without either, a database has lost its IDENTITY.
+// FORMATTING: there from before the first file of a new database until after IDENTITY. With it and without IDENTITY
+// nothing was ever stored here, so formatting may begin again; without either, a database has lost its IDENTITY.
 
 import {
   closeSync,
@@ -122,8 +122,8 @@ export function writeWhole(dir: string, name: string, content: string | Uint8Arr
 }
 
 /**
- * Durable when it returns. Open until the formatting is over: that tells other threads that it is under way. `isLeft`: an earlier attempt has
- * left it.
+ * Durable when it returns. Open until the formatting is over: that tells other threads that it is under way. `isLeft`:
+ * an earlier attempt has left it.
  */
 export function openFormatting(dir: string): { readonly file: number; readonly isLeft: boolean } {
   const path = join(dir, FORMATTING_FILE)
@@ -140,8 +140,8 @@ export function openFormatting(dir: string): { readonly file: number; readonly i
 }
 
 /**
- * Deletes what an earlier attempt has left, but for LOCK: somebody may have locked it meanwhile, and with another file of that name two would
- * have the lock.
+ * Deletes what an earlier attempt has left, but for LOCK: somebody may have locked it meanwhile, and with another file
+ * of that name two would have the lock.
  */
 export function deleteLeft(dir: string): void {
   const left = namesIn(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')

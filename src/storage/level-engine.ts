@@ -72,8 +72,8 @@ export async function createDatabase(dir: string, limits: LevelLimits): Promise<
 }
 
 /**
- * The databases that this thread has open, abandoned ones too. LevelDB looks only after it has opened LOCK once more, and when it closes that
- * again the system takes from this process the lock that keeps others out.
+ * The databases that this thread has open, abandoned ones too. LevelDB looks only after it has opened LOCK once more,
+ * and when it closes that again the system takes from this process the lock that keeps others out.
  */
 const openHere = new Set<string>()
 
@@ -85,7 +85,8 @@ function lockOf(dir: string): Stats {
 
 async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Database> {
   const lock = lockOf(dir)
-  // No other file gets these while it is open. Of a directory they could be those of another one, made after it was deleted.
+  // No other file gets these while it is open. Of a directory they could be those of another one, made after it was
+  // deleted.
   const place = `${lock.dev}:${lock.ino}`
   // Other threads have lists of their own.
   if (openHere.has(place) || isLockedInProcess(lock))
@@ -115,7 +116,10 @@ export async function isLocked(dir: string): Promise<boolean> {
   }
 }
 
-/** Runs `act` while nobody else can have the lock of that directory. Rejects where it cannot be had, for want of a place to ask from too. */
+/**
+ * Runs `act` while nobody else can have the lock of that directory. Rejects where it cannot be had, for want of a place
+ * to ask from too.
+ */
 export const whileLocked = (dir: string, act: () => void): Promise<void> => withLock(dir, createDatabase, act)
 
 /** Changes nothing there: LevelDB takes the lock from a directory of its own, in which only LOCK is that one. */
@@ -143,7 +147,9 @@ function deleteQuietly(dir: string): void {
   }
 }
 
-/** LevelDB says the same of a file system that has no locks, as NFS without its lock daemon: there it is nobody else's. */
+/**
+ * LevelDB says the same of a file system that has no locks, as NFS without its lock daemon: there it is nobody else's.
+ */
 export const isLockHeld = (error: unknown): boolean =>
   hasCode(causeOf(error), LOCK_HELD) && !NO_LOCKS.test(causeOf(error).message)
 
@@ -236,7 +242,10 @@ export class LevelEngine implements Engine {
     )
   }
 
-  /** Without the note the next start may have to refuse what is whole. That is no reason to say anything else than what has failed. */
+  /**
+   * Without the note the next start may have to refuse what is whole. That is no reason to say anything else than what
+   * has failed.
+   */
   #noteFailed(through: number): void {
     try {
       this.#watermark.noteFailed({ from: this.#heldTo, through })
@@ -299,9 +308,10 @@ function scan(db: Database, range: ScanRange): Scan {
     signal,
     snapshot: unguarded(snapshot),
   })
-  // LevelDB's iterator holds what it reads by itself, from when it is made. And while there is a snapshot, compactions keep older versions of keys,
-  // also in two tables of one level: moved down without the other, the newer one is lost (google/leveldb#320, not mended in 1.20).
-  // Closing it releases it there and then; the promise is a form that all of `level` follows.
+  // LevelDB's iterator holds what it reads by itself, from when it is made. And while there is a snapshot, compactions
+  // keep older versions of keys, also in two tables of one level: moved down without the other, the newer one is lost
+  // (google/leveldb#320, not mended in 1.20). Closing it releases it there and then; the promise is a form that all of
+  // `level` follows.
   void snapshot.close()
   return {
     next: (pairsMax, done) => {
@@ -310,8 +320,9 @@ function scan(db: Database, range: ScanRange): Scan {
         (error: unknown) => done(asError(error), [], true),
       )
     },
-    // A table that cannot be opened, or a block of it, is passed over, and the iterator tells of it only when it comes to an end. To be aborted is
-    // an end. The event alone does that: of a signal that is aborted `level` would not even ask LevelDB.
+    // A table that cannot be opened, or a block of it, is passed over, and the iterator tells of it only when it comes
+    // to an end. To be aborted is an end. The event alone does that: of a signal that is aborted `level` would not even
+    // ask LevelDB.
     finish: (done) => {
       signal.dispatchEvent(new Event('abort'))
       iterator.nextv(1).then(
@@ -325,6 +336,9 @@ function scan(db: Database, range: ScanRange): Scan {
   }
 }
 
-/** Without an own one `level` would give the iterator a snapshot that stays; and it refuses to read on when the one that it was given is closed. */
+/**
+ * Without an own one `level` would give the iterator a snapshot that stays; and it refuses to read on when the one that
+ * it was given is closed.
+ */
 const unguarded = (snapshot: Snapshot): Snapshot =>
   Object.create(snapshot, { ref: { value: () => {} }, unref: { value: () => {} } })

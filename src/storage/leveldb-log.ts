@@ -1,11 +1,12 @@
-// LevelDB's log format, in which both its WALs and its MANIFEST are written (leveldb 1.20, doc/log_format). Read here by ourselves, because LevelDB
-// drops what it does not like without an error.
+// LevelDB's log format, in which both its WALs and its MANIFEST are written (leveldb 1.20, doc/log_format). Read here
+// by ourselves, because LevelDB drops what it does not like without an error.
 //
 // A file is a row of blocks of 32 KiB; a block is a row of frames and, where fewer than 7 bytes are left, zeros:
 //
 //   masked CRC-32C of type and content (4, little-endian) | length of the content (2, little-endian) | type (1) | content
 //
-// A record is one frame of type FULL, or one FIRST, any number of MIDDLE and one LAST; each of those but the LAST fills its block.
+// A record is one frame of type FULL, or one FIRST, any number of MIDDLE and one LAST; each of those but the LAST fills
+// its block.
 
 import { crc32c, hasPrefixWithCrc32c, storedCrc } from './crc32c.ts'
 
@@ -22,7 +23,10 @@ export type LogFileEnd =
   | { readonly kind: 'clean' }
   /** In the middle of a record: what an append leaves that was cut off. */
   | { readonly kind: 'torn'; readonly at: number }
-  /** With a whole frame whose checksum does not hold. An append cut off by a power cut may leave it on some file systems. */
+  /**
+   * With a whole frame whose checksum does not hold. An append cut off by a power cut may leave it on some file
+   * systems.
+   */
   | { readonly kind: 'suspect'; readonly at: number }
   | Corrupt
 
@@ -42,8 +46,8 @@ export interface LogFile {
 }
 
 /**
- * Reads record after record up to the end or the first fault, one block in memory at a time. `couldFollow` tells whether content found behind a
- * fault may be that of a later record; values of users may look like frames.
+ * Reads record after record up to the end or the first fault, one block in memory at a time. `couldFollow` tells
+ * whether content found behind a fault may be that of a later record; values of users may look like frames.
  */
 export function readLogFile(
   file: LogFile,

@@ -1,5 +1,5 @@
-// What LevelDB's MANIFEST says: a log file of edits, which together name the live tables, the oldest live WAL and a sequence number
-// (leveldb 1.20, db/version_edit.cc).
+// What LevelDB's MANIFEST says: a log file of edits, which together name the live tables, the oldest live WAL and a
+// sequence number (leveldb 1.20, db/version_edit.cc).
 
 import { VarintReader } from './leveldb-varint.ts'
 

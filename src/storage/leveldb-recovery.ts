@@ -1,8 +1,10 @@
-// What LevelDB made of its WALs when it opened. One that it cannot open or read to its end it skips, with a line in its LOG and without an error, and then
-// it deletes it: a process that is short of file descriptors for a moment would lose every batch in it for good.
+// What LevelDB made of its WALs when it opened. One that it cannot open or read to its end it skips, with a line in its
+// LOG and without an error, and then it deletes it: a process that is short of file descriptors for a moment would lose
+// every batch in it for good.
 //
-// So LOG must say that each WAL was recovered and no error ignored. Otherwise all of them are put back, behind what LevelDB has made of them, for the
-// next start. What it did take in it then takes in once more, at the same sequence numbers.
+// So LOG must say that each WAL was recovered and no error ignored. Otherwise all of them are put back, behind what
+// LevelDB has made of them, for the next start. What it did take in it then takes in once more, at the same sequence
+// numbers.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,8 +29,8 @@ export function assertRecovered(dir: string, wals: Wals): void {
 }
 
 /**
- * LevelDB begins a LOG with each start, if it can, and keeps it open. Another process that tries to start moves it to LOG.old before it finds the
- * directory locked. Where the system does not tell which files are open, LOG counts.
+ * LevelDB begins a LOG with each start, if it can, and keeps it open. Another process that tries to start moves it to
+ * LOG.old before it finds the directory locked. Where the system does not tell which files are open, LOG counts.
  */
 function readLog(dir: string): string {
   const isOurs = (name: string): boolean => {
@@ -45,9 +47,10 @@ function readLog(dir: string): string {
 const recovering = (wal: string): string => `Recovering log #${numberOf(wal)}`
 
 /**
- * Durable when it returns. LevelDB must still be open, for its lock keeps others out, who would go on writing into the WAL that is replaced here;
- * and nothing may have been written since: its newest WAL is empty, and stays so when it is closed. The first one takes the place of that, under
- * whose number MANIFEST has it recovered; the tables may be others by now.
+ * Durable when it returns. LevelDB must still be open, for its lock keeps others out, who would go on writing into the
+ * WAL that is replaced here; and nothing may have been written since: its newest WAL is empty, and stays so when it is
+ * closed. The first one takes the place of that, under whose number MANIFEST has it recovered; the tables may be others
+ * by now.
  */
 export function putBack(dir: string, wals: Wals): void {
   const newest = Math.max(

@@ -1,10 +1,11 @@
-// The parts of a LevelDB table that lead to its rows (leveldb 1.20, doc/table_format): a flipped bit in the index or the Bloom filter hides rows from
-// a read without a word, and no checksum of a row can tell. The data blocks themselves are left to the checksums of the rows and to the scrub.
+// The parts of a LevelDB table that lead to its rows (leveldb 1.20, doc/table_format): a flipped bit in the index or
+// the Bloom filter hides rows from a read without a word, and no checksum of a row can tell. The data blocks themselves
+// are left to the checksums of the rows and to the scrub.
 //
 //   data blocks | filter block | metaindex block | index block | footer
 //
-// Each block is followed by its type (1; 0: not compressed) and a masked CRC-32C of block and type (4). The footer holds the places of
-// metaindex and index as varints, padding and a magic number.
+// Each block is followed by its type (1; 0: not compressed) and a masked CRC-32C of block and type (4). The footer
+// holds the places of metaindex and index as varints, padding and a magic number.
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { crc32c, storedCrc } from './crc32c.ts'

@@ -2,12 +2,12 @@
 //
 //   frame | frame | … | CRC-32        (a frame begins with its length: src/raft/entry.ts)
 //
-// One key per entry would cost LevelDB five times as much. Which records there are, and where terms change, is kept in memory: `level` seeks
-// only asynchronously, and the core reads the log synchronously.
+// One key per entry would cost LevelDB five times as much. Which records there are, and where terms change, is kept in
+// memory: `level` seeks only asynchronously, and the core reads the log synchronously.
 //
-// What a batch truncates or compacts is gone from here as soon as the batch is submitted, what it adds appears when it is durable. A log that a
-// snapshot replaces as a whole keeps its bounds and terms until then, since a node must not say that its log is shorter than it is; nobody
-// reads its entries any more.
+// What a batch truncates or compacts is gone from here as soon as the batch is submitted, what it adds appears when it
+// is durable. A log that a snapshot replaces as a whole keeps its bounds and terms until then, since a node must not
+// say that its log is shorter than it is; nobody reads its entries any more.
 
 import { crc32 } from 'node:zlib'
 import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
@@ -60,7 +60,10 @@ export class DurableLog implements LogReader {
     this.#end = start
   }
 
-  /** Reads every record and checks that they are one log from start to `end`: no gap, no overlap, no falling term, nothing beyond. */
+  /**
+   * Reads every record and checks that they are one log from start to `end`: no gap, no overlap, no falling term,
+   * nothing beyond.
+   */
   recover(end: Position, done: Done): void {
     const scan = this.#engine.scan({ ...LOG_RANGE, reverse: false, keysOnly: false })
     this.#recoverFrom(scan, (error) => {
@@ -175,8 +178,8 @@ export class DurableLog implements LogReader {
   // Writing
 
   /**
-   * Puts into `batch` what `writes` do to the log, in their order, and drops whole records up to `compactTo`. `committed`: durable
-   * commit index, below which nothing is ever truncated.
+   * Puts into `batch` what `writes` do to the log, in their order, and drops whole records up to `compactTo`.
+   * `committed`: durable commit index, below which nothing is ever truncated.
    */
   change(writes: readonly Write[], compactTo: LogIndex, committed: LogIndex, batch: EngineBatch): LogChange {
     /** Set once a snapshot has replaced the log as it was. */

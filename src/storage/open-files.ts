@@ -22,8 +22,9 @@ export function isOpenTwiceInProcess(file: Stats): boolean {
 }
 
 /**
- * Whether this process holds a lock on it, whichever of its threads took it. That it has it open does not say so: LevelDB's files are inherited by
- * every process that is started while they are open, and locks are not. False where the system does not tell.
+ * Whether this process holds a lock on it, whichever of its threads took it. That it has it open does not say so:
+ * LevelDB's files are inherited by every process that is started while they are open, and locks are not. False where
+ * the system does not tell.
  */
 export function isLockedInProcess(file: Stats): boolean {
   try {

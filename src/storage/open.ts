@@ -44,7 +44,10 @@ export interface OpenOptions {
   /** Names that the caller expects; another one is refused. */
   readonly name?: string
   readonly clusterId?: string
-  /** Takes a complete last WAL frame with a bad checksum for a torn one. Safe for a minority of a cluster's replicas only. */
+  /**
+   * Takes a complete last WAL frame with a bad checksum for a torn one. Safe for a minority of a cluster's replicas
+   * only.
+   */
   readonly discardSuspectTail?: boolean
   readonly limits?: Partial<LevelLimits & StoreLimits>
   /** Put between store and LevelDB: how a disk is made to fail. */
@@ -52,8 +55,9 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a formatted directory: verified before LevelDB may touch it, recovered, boot counter raised. Rejects with `StorageRefusedError` when the
- * directory cannot be vouched for, and with `StorageInUseError` when a process has it open.
+ * Opens a formatted directory: verified before LevelDB may touch it, recovered, boot counter raised. Rejects with
+ * `StorageRefusedError` when the directory cannot be vouched for, and with `StorageInUseError` when a process has it
+ * open.
  */
 export async function openStorage(dir: string, options: OpenOptions = {}): Promise<Storage> {
   const content = inspectDirectory(dir)
@@ -69,7 +73,10 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   return recovered(dir, identity, engine, limits, options.under?.(engine) ?? engine)
 }
 
-/** Makes an empty or absent directory the home of a new replica. IDENTITY comes last: without it the rest counts for nothing. */
+/**
+ * Makes an empty or absent directory the home of a new replica. IDENTITY comes last: without it the rest counts for
+ * nothing.
+ */
 export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
   refuseUnlessFree(dir)
   try {
@@ -103,8 +110,8 @@ const holdsAlready = (dir: string): StorageRefusedError =>
   new StorageRefusedError(`${dir} holds a node already.`)
 
 /**
- * Durable when it returns, as are the names of those above it. Those that were there may have been made a moment ago, by an attempt that was
- * interrupted or by somebody else; they may also be none of ours to open.
+ * Durable when it returns, as are the names of those above it. Those that were there may have been made a moment ago,
+ * by an attempt that was interrupted or by somebody else; they may also be none of ours to open.
  */
 function makeDirectory(dir: string): void {
   const path = resolve(dir)
@@ -148,7 +155,8 @@ async function makeDatabase(dir: string, identity: Identity, initial: InitialSta
   const db = await createDatabase(dir, levelLimits)
   try {
     await fill(dir, db, initial)
-    // The lock is held until the directory says whose it is: another process would take it for one whose formatting was interrupted.
+    // The lock is held until the directory says whose it is: another process would take it for one whose formatting was
+    // interrupted.
     writeIdentity(dir, identity)
     endFormatting(dir)
   } finally {
@@ -222,14 +230,17 @@ async function open(
   let db: Database | undefined
   try {
     watermark = new Watermark(dir)
-    // Of threads that find no lock at the same instant at most one goes on: LevelDB would refuse the other, and give up the lock of the process.
+    // Of threads that find no lock at the same instant at most one goes on: LevelDB would refuse the other, and give up
+    // the lock of the process.
     if (isOpenTwiceInProcess(statSync(join(dir, WATERMARK_FILE)))) throw inUse(dir)
     db = await openDatabase(dir, limits)
-    // Whoever had it open wrote to it between the two readings. Nothing may fail before it is known what LevelDB has skipped.
+    // Whoever had it open wrote to it between the two readings. Nothing may fail before it is known what LevelDB has
+    // skipped.
     if (watermark.read().mark !== mark || standsBeyond(dir, extent)) throw inUse(dir)
     assertRecovered(dir, extent.wals)
-    // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost after batches have been
-    // acknowledged in the new WAL, the old one would end in the middle of a record and yet be followed: refused for good.
+    // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost
+    // after batches have been acknowledged in the new WAL, the old one would end in the middle of a record and yet be
+    // followed: refused for good.
     syncDirectory(dir)
     return new LevelEngine(db, dir, watermark, extent)
   } catch (error) {
@@ -251,8 +262,9 @@ async function open(
 }
 
 /**
- * Whether LevelDB, which begins a MANIFEST with each start, has found more than there was: who wrote it was killed before it noted that in the side
- * file. Put back, WALs that it had recovered would end before MANIFEST stands, and be refused for good.
+ * Whether LevelDB, which begins a MANIFEST with each start, has found more than there was: who wrote it was killed
+ * before it noted that in the side file. Put back, WALs that it had recovered would end before MANIFEST stands, and be
+ * refused for good.
  */
 function standsBeyond(dir: string, { sequence }: Verified): boolean {
   try {
@@ -262,7 +274,10 @@ function standsBeyond(dir: string, { sequence }: Verified): boolean {
   }
 }
 
-/** Where that fails, the next start tells whether anything is missing: LevelDB may have read it all, and only its LOG could not be read. */
+/**
+ * Where that fails, the next start tells whether anything is missing: LevelDB may have read it all, and only its LOG
+ * could not be read.
+ */
 function restore(dir: string, { wals, heldTo }: Verified, watermark: Watermark, cause: SkippedError): void {
   try {
     putBack(dir, wals)
@@ -316,9 +331,9 @@ const inUse = (dir: string): StorageInUseError =>
 const LOCKS = '/proc/locks'
 
 /**
- * Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. Inode numbers are unique within one file system
- * only, and the device that /proc/locks names is not always the one that stat tells (Btrfs). So the files that the holder has open decide;
- * `unknown` counts where they cannot be read.
+ * Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. Inode numbers are
+ * unique within one file system only, and the device that /proc/locks names is not always the one that stat tells
+ * (Btrfs). So the files that the holder has open decide; `unknown` counts where they cannot be read.
  */
 export function isInUse(dir: string, unknown = true): boolean {
   const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })

@@ -1,8 +1,9 @@
 // Rows that are applied and not yet durable, over those of the engine.
 //
-// A layer holds the changes between two moments; a deleted row stays in it as a tombstone. Changes go into the newest layer until it is closed:
-// because a scan has taken it, because a batch has, or because it is large enough. So a scan is that of the engine and the layers of
-// that instant, and a batch holds whole layers: each knows the state that its rows lead to.
+// A layer holds the changes between two moments; a deleted row stays in it as a tombstone. Changes go into the newest
+// layer until it is closed: because a scan has taken it, because a batch has, or because it is large enough. So a scan
+// is that of the engine and the layers of that instant, and a batch holds whole layers: each knows the state that its
+// rows lead to.
 
 import type { LogIndex } from '../raft/types.ts'
 import type { AppliedState } from './records.ts'
@@ -83,7 +84,8 @@ export class Overlay {
   }
 
   /**
-   * Takes the oldest layers, none beyond index `upTo`: the first one, and as many more as there is room for. `state`: with all of them.
+   * Takes the oldest layers, none beyond index `upTo`: the first one, and as many more as there is room for. `state`:
+   * with all of them.
    */
   submit(room: Room, upTo: LogIndex, state: AppliedState): Submission {
     const waiting = [...this.#closed, { rows: this.#open, bytes: this.#openBytes, state }]

@@ -1,6 +1,7 @@
-// QUARANTINE: there when others know that this replica has lost what it promised, or holds another state than they do, or when it has found damage
-// in what it holds. Whoever knew may not be asked at the next start, and then it would vote and count once more; so no later start opens the
-// directory. A file of its own, and not a record in the database: the process that ends may not be able to write there any more.
+// QUARANTINE: there when others know that this replica has lost what it promised, or holds another state than they do,
+// or when it has found damage in what it holds. Whoever knew may not be asked at the next start, and then it would vote
+// and count once more; so no later start opens the directory. A file of its own, and not a record in the database: the
+// process that ends may not be able to write there any more.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,8 +1,8 @@
 // The few small records beside log and rows.
 //
-// Meta is written last in every batch, and says at which sequence number of LevelDB that batch ends. On opening, it must be the very last thing
-// that the database holds; so an older meta that comes to light, because the newest was lost in a damaged table, is not taken for the
-// newest: a forgotten vote would be just that.
+// Meta is written last in every batch, and says at which sequence number of LevelDB that batch ends. On opening, it
+// must be the very last thing that the database holds; so an older meta that comes to light, because the newest was
+// lost in a damaged table, is not taken for the newest: a forgotten vote would be just that.
 
 import { asIndex, asReplicaId, asTerm, type HardState, type LogIndex, type Term } from '../raft/types.ts'
 import { Decoder, Encoder, seal, unseal } from './codec.ts'
@@ -11,8 +11,9 @@ import { APPLIED_KEY, META_KEY, STAGING_KEY } from './keys.ts'
 import type { AppliedRecord } from './types.ts'
 
 /**
- * Of everything in the directory, the rows of the state machine included. Raised when a layout or the meaning of an entry changes in a way that
- * another version of the program would misread. 1 was in use before the first release, and is not read.
+ * Of everything in the directory, the rows of the state machine included. Raised when a layout or the meaning of an
+ * entry changes in a way that another version of the program would misread. 1 was in use before the first release, and
+ * is not read.
  */
 export const FORMAT_VERSION = 2
 

@@ -1,8 +1,9 @@
-// Which rows certainly do not exist: a Bloom filter over the keys of all rows, so that creating a key does not begin with LevelDB looking for it in
-// every level. It knows nothing until it has read all keys once, in the background, at a start and after a snapshot took the place of the rows.
+// Which rows certainly do not exist: a Bloom filter over the keys of all rows, so that creating a key does not begin
+// with LevelDB looking for it in every level. It knows nothing until it has read all keys once, in the background, at a
+// start and after a snapshot took the place of the rows.
 //
-// Each step has a scan of its own: while there is one, LevelDB keeps every table that was live when it began, and compactions go on. A disk with little
-// room left would be full before all keys are read.
+// Each step has a scan of its own: while there is one, LevelDB keeps every table that was live when it began, and
+// compactions go on. A disk with little room left would be full before all keys are read.
 //
 // A key is never taken out: that of a row deleted costs a look that finds nothing.
 

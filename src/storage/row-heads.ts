@@ -1,9 +1,9 @@
-// What apply needs of the rows that it changes, kept in memory: of each row its first bytes, its length and its hash. A put that asks LevelDB for
-// the row that it replaces spends more time there than on everything else it does.
+// What apply needs of the rows that it changes, kept in memory: of each row its first bytes, its length and its hash. A
+// put that asks LevelDB for the row that it replaces spends more time there than on everything else it does.
 //
-// Fixed-size slots in flat arrays, in sets of four, found by a hash of the key and compared byte by byte: no objects, so nothing for the
-// garbage collector to walk. A row known to be absent has a slot too. A key too long for a slot is remembered only until the next such key
-// comes along: whoever changes a row has read its head a moment ago.
+// Fixed-size slots in flat arrays, in sets of four, found by a hash of the key and compared byte by byte: no objects,
+// so nothing for the garbage collector to walk. A row known to be absent has a slot too. A key too long for a slot is
+// remembered only until the next such key comes along: whoever changes a row has read its head a moment ago.
 
 import { ROW_HEAD_BYTES } from '../kv/types.ts'
 import { hashOfKey } from './row-filter.ts'

@@ -1,4 +1,5 @@
-// The rows of a range as of one applied index: what the engine's scan gives, and over it the layers that were not durable at that instant.
+// The rows of a range as of one applied index: what the engine's scan gives, and over it the layers that were not
+// durable at that instant.
 
 import type { Pair, Scan } from './engine.ts'
 import { asError, ScanEndedError } from './errors.ts'
@@ -120,7 +121,10 @@ export class OverlayScan implements RowScan {
     })
   }
 
-  /** Gives what has been read to the page, until that is full. Of an overlaid row and the engine's under the same key the former counts. */
+  /**
+   * Gives what has been read to the page, until that is full. Of an overlaid row and the engine's under the same key
+   * the former counts.
+   */
   #pour(page: Page): void {
     while (!page.isFull) {
       const [engineKey, stored] = this.#pairs[this.#pairsAt] ?? []

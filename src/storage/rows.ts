@@ -2,9 +2,10 @@
 //
 //   payload | mix (4) | CRC-32 (4)
 //
-// The CRC covers key, payload and mix. Mix is a second hash of key and payload that has nothing in common with a CRC; both together are the
-// row's 64-bit hash. The hash of the state is their sum over all rows, so it is kept up by subtracting the old row and adding the new one, and
-// comes out the same on every replica, in whatever order rows arrived. It finds accidents, not malice.
+// The CRC covers key, payload and mix. Mix is a second hash of key and payload that has nothing in common with a CRC;
+// both together are the row's 64-bit hash. The hash of the state is their sum over all rows, so it is kept up by
+// subtracting the old row and adding the new one, and comes out the same on every replica, in whatever order rows
+// arrived. It finds accidents, not malice.
 
 import { crc32 } from 'node:zlib'
 import { CorruptionError } from './errors.ts'

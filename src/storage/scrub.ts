@@ -1,11 +1,13 @@
-// The slow look at everything: reads every row, checks its CRC, and compares the sum of their hashes with the one that `apply` keeps up. It finds
-// what no single read finds: a row that is gone, or that came back in an older version, because a table was damaged.
+// The slow look at everything: reads every row, checks its CRC, and compares the sum of their hashes with the one that
+// `apply` keeps up. It finds what no single read finds: a row that is gone, or that came back in an older version,
+// because a table was damaged.
 //
-// It goes through the keys in slices, each with a scan of its own: one that is held keeps LevelDB from dropping whatever is overwritten
-// meanwhile, and a pass takes minutes. So the rows are read at different moments, while writes go on, and the sum is kept true as `apply` keeps
-// the state hash true: of each change of a row that has been read the old hash is subtracted and the new one added. Rows that are yet to
-// be read will be read as they are then. Both sums change alike, so what they differ by in the end is what the disk does not hold as it was
-// written. Changes made while a slice is being read wait until it is known where that slice ends.
+// It goes through the keys in slices, each with a scan of its own: one that is held keeps LevelDB from dropping
+// whatever is overwritten meanwhile, and a pass takes minutes. So the rows are read at different moments, while writes
+// go on, and the sum is kept true as `apply` keeps the state hash true: of each change of a row that has been read the
+// old hash is subtracted and the new one added. Rows that are yet to be read will be read as they are then. Both sums
+// change alike, so what they differ by in the end is what the disk does not hold as it was written. Changes made while
+// a slice is being read wait until it is known where that slice ends.
 
 import { asError, CorruptionError, rejoinAdvice, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
@@ -44,7 +46,10 @@ export class Scrub {
     })
   }
 
-  /** Reads on by one slice. `finished`: all rows are there and as they were written. An error means that the replica must stop. */
+  /**
+   * Reads on by one slice. `finished`: all rows are there and as they were written. An error means that the replica
+   * must stop.
+   */
   step(done: (error: Error | undefined, finished: boolean) => void): void {
     const gte = this.#next ?? ALL_ROWS.gte
     let scan: RowScan

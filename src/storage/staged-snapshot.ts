@@ -1,5 +1,6 @@
-// A snapshot being received: its rows go into a generation of their own, which nobody reads until a `Write` names the snapshot. What has
-// arrived survives a restart, so a transfer that broke off goes on where it was, for the same snapshot of the same sender. There is one at a time.
+// A snapshot being received: its rows go into a generation of their own, which nobody reads until a `Write` names the
+// snapshot. What has arrived survives a restart, so a transfer that broke off goes on where it was, for the same
+// snapshot of the same sender. There is one at a time.
 
 import { asIndex, asTerm, type ReplicaId } from '../raft/types.ts'
 import { decodeChunk } from './chunk.ts'
@@ -42,8 +43,8 @@ export class StagedSnapshot {
     if (this.#abandoned.length === 0) return meta
     const dead = [...meta.dead, ...this.#abandoned]
     this.#abandoned = []
-    // Of a transfer given up there is no record left once it is dead: swept and forgotten, it would pass for one that goes on. One that has
-    // begun since is recorded behind this.
+    // Of a transfer given up there is no record left once it is dead: swept and forgotten, it would pass for one that
+    // goes on. One that has begun since is recorded behind this.
     batch.delete(STAGING_KEY)
     // Of those given up, some may not have been written down yet: none is ever handed out again.
     return { ...meta, dead, nextGeneration: this.#nextGeneration }
@@ -95,7 +96,9 @@ export class StagedSnapshot {
     })
   }
 
-  /** Stores rows of a chunk, or completion, together with how far the transfer has come. `before` must be the newest. */
+  /**
+   * Stores rows of a chunk, or completion, together with how far the transfer has come. `before` must be the newest.
+   */
   advance(before: Staging, after: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
     if (this.#staging !== before) {
       done(

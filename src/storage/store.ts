@@ -61,7 +61,10 @@ export const storeLimits: StoreLimits = {
 /** So many layers fill a batch: what does not fit into one goes with the next. */
 const LAYERS_PER_BATCH = 16
 
-/** Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: what it holds contradicts itself. */
+/**
+ * Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: what it holds contradicts
+ * itself.
+ */
 export function openStore(
   engine: Engine,
   identity: Identity,
@@ -103,7 +106,10 @@ interface Recovered {
   readonly staging: Staging | undefined
 }
 
-/** The records beside log and rows, newest and in agreement with each other. All that a start reads of them: what is refused is left as it was. */
+/**
+ * The records beside log and rows, newest and in agreement with each other. All that a start reads of them: what is
+ * refused is left as it was.
+ */
 function readState(engine: Engine): Recovered {
   const sealedMeta = engine.get(META_KEY)
   const sealedApplied = engine.get(APPLIED_KEY)

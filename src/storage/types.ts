@@ -1,7 +1,8 @@
-// What the driver asks of durable storage. Completions are callbacks, so that the simulator can run the shipped driver synchronously.
+// What the driver asks of durable storage. Completions are callbacks, so that the simulator can run the shipped driver
+// synchronously.
 //
-// Three implementations pass one conformance suite: LevelDB, memory, and a fault-injecting wrapper. Besides types this folder
-// takes only the frame layout (`entry.ts`) from src/raft.
+// Three implementations pass one conformance suite: LevelDB, memory, and a fault-injecting wrapper. Besides types this
+// folder takes only the frame layout (`entry.ts`) from src/raft.
 
 import type { RowChange, RowFound } from '../kv/types.ts'
 import type {
@@ -36,8 +37,8 @@ export interface AppliedRecord {
 }
 
 /**
- * How much one batch may hold of the log, and how much of rows, so that making it keeps nothing else waiting. One entry may be larger, and the
- * rows of one: these go by themselves.
+ * How much one batch may hold of the log, and how much of rows, so that making it keeps nothing else waiting. One entry
+ * may be larger, and the rows of one: these go by themselves.
  */
 export interface BatchLimits {
   readonly batchBytesMax: number
@@ -46,8 +47,8 @@ export interface BatchLimits {
 }
 
 /**
- * One atomic, synced batch: the core's writes in order, the hard state, and of the rows applied (`Storage.apply`) before the call, in the
- * order applied, as many as a batch may hold; none beyond the commit index of the hard state.
+ * One atomic, synced batch: the core's writes in order, the hard state, and of the rows applied (`Storage.apply`)
+ * before the call, in the order applied, as many as a batch may hold; none beyond the commit index of the hard state.
  */
 export interface StorageBatch {
   /** As much as one batch may hold (`BatchLimits`, `costOf`). */
@@ -81,9 +82,9 @@ export interface StoredRow {
 }
 
 /**
- * Reads the rows of a range in its order, page by page, as of the applied index at which it was opened; all that are opened in one turn of the
- * event loop show the same instant. Must be finished or closed, and soon: LevelDB keeps every table that was live when it began, also those that
- * compactions have replaced, as much again as all data at worst.
+ * Reads the rows of a range in its order, page by page, as of the applied index at which it was opened; all that are
+ * opened in one turn of the event loop show the same instant. Must be finished or closed, and soon: LevelDB keeps every
+ * table that was live when it began, also those that compactions have replaced, as much again as all data at worst.
  */
 export interface RowScan {
   readonly applied: AppliedRecord
@@ -93,7 +94,10 @@ export interface RowScan {
   next(limits: PageLimits, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
   /** Goes on from `key`, back or ahead, in rising order only. Not while `next` is under way. */
   seek(key: Uint8Array): void
-  /** Ends the scan; no error: what it gave is all that there was. Before that, a page that is not the last may lack rows. */
+  /**
+   * Ends the scan; no error: what it gave is all that there was. Before that, a page that is not the last may lack
+   * rows.
+   */
   finish(done: Done): void
   /** Gives it up. */
   close(): void
@@ -108,7 +112,10 @@ export interface SnapshotSource {
     readonly applied: AppliedRecord
     readonly stateHash: bigint
   }
-  /** Chunk `number` (0, 1, 2, …; forward, or again from where a receiver resumes); undefined after the last one. One call at a time. */
+  /**
+   * Chunk `number` (0, 1, 2, …; forward, or again from where a receiver resumes); undefined after the last one. One
+   * call at a time.
+   */
   read(number: number, done: (error: Error | undefined, chunk: Uint8Array | undefined) => void): void
   close(): void
 }
@@ -151,7 +158,10 @@ export interface Storage {
   readonly log: LogReader
 
   readonly batchLimits: BatchLimits
-  /** Rows and record of the entries applied next: visible to reads and scans from now on, durable with the next batch or a later one. */
+  /**
+   * Rows and record of the entries applied next: visible to reads and scans from now on, durable with the next batch or
+   * a later one.
+   */
   apply(changes: readonly RowChange[], record: AppliedRecord): void
   /** Whether something applied has not been submitted with any batch. */
   readonly dirty: boolean
@@ -160,28 +170,34 @@ export interface Storage {
   /** Rows up to here have been submitted. */
   readonly appliedSubmitted: LogIndex
   /**
-   * Rows of replaced or abandoned generations are left. They go in slices, one with each batch; a driver with nothing to write submits
-   * empty ones now and then while this is so.
+   * Rows of replaced or abandoned generations are left. They go in slices, one with each batch; a driver with nothing
+   * to write submits empty ones now and then while this is so.
    */
   readonly hasGarbage: boolean
   /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
   write(batch: StorageBatch, done: Done): void
 
   /**
-   * Gives back the room of what was deleted and overwritten, but for what scans keep, and takes some while it works. Gives up the snapshot that is
-   * being received, or whose transfer broke off; its rows go with the next batches. `isRoom` is asked now and then: without
-   * it the rest is left. An error is final.
+   * Gives back the room of what was deleted and overwritten, but for what scans keep, and takes some while it works.
+   * Gives up the snapshot that is being received, or whose transfer broke off; its rows go with the next batches.
+   * `isRoom` is asked now and then: without it the rest is left. An error is final.
    */
   compact(done: Done, isRoom?: () => boolean): void
 
   /** Newest row, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
-  /** The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from memory. */
+  /**
+   * The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from
+   * memory.
+   */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   scan(range: Range): RowScan
   /** Neither finished nor closed, those of snapshots that are sent and of the scrub among them. */
   readonly openScans: number
-  /** Ends the scans that were open at the call before already, with a `ScanEndedError` for their readers: the disk needs the room that they keep. */
+  /**
+   * Ends the scans that were open at the call before already, with a `ScanEndedError` for their readers: the disk needs
+   * the room that they keep.
+   */
   endOldScans(): void
   /** Returns what ends it. */
   watch(watcher: RowWatcher): () => void
@@ -195,13 +211,19 @@ export interface Storage {
   ): void
 
   /**
-   * Tells of the first error of any kind at the moment when it is met, whoever asked for what failed: a page for a client, a chunk of a snapshot.
-   * The node ends with it. One that was met before is told at once.
+   * Tells of the first error of any kind at the moment when it is met, whoever asked for what failed: a page for a
+   * client, a chunk of a snapshot. The node ends with it. One that was met before is told at once.
    */
   whenFailed(told: (error: Error) => void): void
-  /** No later start opens this directory: durable when it returns, after an error too. Throws when the mark cannot be written. `why`: sentences. */
+  /**
+   * No later start opens this directory: durable when it returns, after an error too. Throws when the mark cannot be
+   * written. `why`: sentences.
+   */
   quarantine(why: string): void
-  /** Waits for the write in flight and closes. After a failed write nothing more is submitted, `close` included: the handle is abandoned. */
+  /**
+   * Waits for the write in flight and closes. After a failed write nothing more is submitted, `close` included: the
+   * handle is abandoned.
+   */
   close(done: Done): void
 }
 

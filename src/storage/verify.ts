@@ -1,16 +1,18 @@
 // Looks at the files of a database before LevelDB may open it, and changes none of them.
 //
-// LevelDB recovers by dropping what it cannot read, rewrites the rest and deletes the evidence: a flipped bit in a WAL loses the rest of a block, a
-// lost end of MANIFEST or a lost WAL loses everything in it, all without an error. For a replica that is a forgotten vote. So here everything that
-// was ever written must still be there, in one piece:
+// LevelDB recovers by dropping what it cannot read, rewrites the rest and deletes the evidence: a flipped bit in a WAL
+// loses the rest of a block, a lost end of MANIFEST or a lost WAL loses everything in it, all without an error. For a
+// replica that is a forgotten vote. So here everything that was ever written must still be there, in one piece:
 //
 // - CURRENT names a MANIFEST; every frame of that and of every live WAL holds its checksum;
 // - every table is there in its size, with its index and filter whole; the WAL that MANIFEST names is there;
-// - sequence numbers run without a gap through all WALs, from no later than where MANIFEST stands to no earlier than that;
+// - sequence numbers run without a gap through all WALs, from no later than where MANIFEST stands to no earlier than
+//   that;
 // - they end no earlier than the side file says (watermark.ts).
 //
-// Two things are allowed. The end of an append that was cut off: half a record at the end of the newest WAL that has any. And a MANIFEST that
-// counts a write that failed, when the side file has noted that: what was acknowledged ends before it.
+// Two things are allowed. The end of an append that was cut off: half a record at the end of the newest WAL that has
+// any. And a MANIFEST that counts a write that failed, when the side file has noted that: what was acknowledged ends
+// before it.
 
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,7 +50,10 @@ export interface Verified extends Extent {
   readonly wals: Wals
 }
 
-/** Content of a WAL record: sequence number of its first operation (8, little-endian), number of operations (4), operations. */
+/**
+ * Content of a WAL record: sequence number of its first operation (8, little-endian), number of operations (4),
+ * operations.
+ */
 const WAL_RECORD_HEADER_BYTES = 12
 
 /** How far behind a fault a whole record is still taken for one of this WAL. */
@@ -124,7 +129,10 @@ function readManifest(dir: string, name: string): Position {
 export const manifestSequence = (dir: string): number =>
   readManifest(dir, readCurrent(dir, readdirSync(dir))).lastSequence
 
-/** LevelDB adds to MANIFEST until the next start, some hundred bytes for each MiB written: after months it may be larger than what Node reads at once. */
+/**
+ * LevelDB adds to MANIFEST until the next start, some hundred bytes for each MiB written: after months it may be larger
+ * than what Node reads at once.
+ */
 function inPieces<T>(path: string, read: (file: LogFile) => T): T {
   const file = openSync(path, 'r')
   try {

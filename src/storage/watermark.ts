@@ -1,14 +1,15 @@
 // The side file: how far LevelDB had come when the last batch was reported done.
 //
-// Written over in place after each completed batch, before anything that depends on the batch leaves, and not synced. The batch was synced first, so
-// every version of this file that survives is a lower bound: a database that ends below it has lost acknowledged writes. After a power cut the
-// file may be an old one, or torn; then it says less, or nothing. It is what tells a newest WAL that was emptied, deleted or cut from a young one.
+// Written over in place after each completed batch, before anything that depends on the batch leaves, and not synced.
+// The batch was synced first, so every version of this file that survives is a lower bound: a database that ends below
+// it has lost acknowledged writes. After a power cut the file may be an old one, or torn; then it says less, or
+// nothing. It is what tells a newest WAL that was emptied, deleted or cut from a young one.
 //
 //   "QMRK" | sequence (8) | CRC-32 (4)
 //
-// Behind it stands what a write that failed leaves, for LevelDB counts the operations of that too, and a compaction that ends after it records
-// their number in MANIFEST: every batch up to `from` is there, and nothing was acknowledged of what is numbered behind it, up to `through`.
-// The next mark lies behind `from`, and makes an end of that.
+// Behind it stands what a write that failed leaves, for LevelDB counts the operations of that too, and a compaction
+// that ends after it records their number in MANIFEST: every batch up to `from` is there, and nothing was acknowledged
+// of what is numbered behind it, up to `through`. The next mark lies behind `from`, and makes an end of that.
 //
 //   "QFLD" | from (8) | through (8) | CRC-32 (4)
 

@@ -1,5 +1,5 @@
-// One write at a time: batches of the driver and chunks of a snapshot that is being received, in the order given. Each ends with the
-// meta record.
+// One write at a time: batches of the driver and chunks of a snapshot that is being received, in the order given. Each
+// ends with the meta record.
 
 import type { Engine, EngineBatch } from './engine.ts'
 import type { FirstError } from './first-error.ts'
@@ -7,7 +7,10 @@ import { META_KEY } from './keys.ts'
 import { encodeMeta, type Meta } from './records.ts'
 import type { Done } from './types.ts'
 
-/** Completes a batch when its turn has come: may add to it, and returns meta as the batch leaves it. `sequence`: where the batch begins. */
+/**
+ * Completes a batch when its turn has come: may add to it, and returns meta as the batch leaves it. `sequence`: where
+ * the batch begins.
+ */
 export type Fill = (meta: Meta, sequence: number) => Meta
 
 interface Job {

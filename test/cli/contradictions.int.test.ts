@@ -1,4 +1,5 @@
-// Flags that contradict each other, and what can be no name or address, are mistakes of the command line: exit code 2, and nothing is sent.
+// Flags that contradict each other, and what can be no name or address, are mistakes of the command line: exit code 2,
+// and nothing is sent.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { FakeNode } from '../client/fake-node.ts'

@@ -1,5 +1,5 @@
-// Whatever the keys, an export changes nothing outside its directory, nor what the symlinks in it point to; and every key that it claims to have
-// written can be read back.
+// Whatever the keys, an export changes nothing outside its directory, nor what the symlinks in it point to; and every
+// key that it claims to have written can be read back.
 
 import {
   mkdirSync,

@@ -1,4 +1,5 @@
-// The help of every command, word for word: read it in review. `npx vitest run test/cli/help.test.ts -u` writes it anew.
+// The help of every command, word for word: read it in review. `npx vitest run test/cli/help.test.ts -u` writes it
+// anew.
 
 import { join } from 'node:path'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'

@@ -1,4 +1,5 @@
-// What an export writes, an import reads: whatever the bytes of keys and values, and wherever the chunks of the input end.
+// What an export writes, an import reads: whatever the bytes of keys and values, and wherever the chunks of the input
+// end.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

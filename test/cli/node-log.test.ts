@@ -38,7 +38,8 @@ test('of lines that cannot be written one MiB waits until they can, and nothing 
   rmSync(dir, { recursive: true })
 })
 
-// The default `kv node start 2>&1 | …`: once a process has looked at its stderr, a pipe there takes what fits, and no more.
+// The default `kv node start 2>&1 | …`: once a process has looked at its stderr, a pipe there takes what fits, and no
+// more.
 test('a reader that stands still, or is gone, holds up nobody, and gets all when it reads on, without another line', () => {
   const dir = mkdtempSync(join(tmpdir(), 'quorate-log-'))
   const pipe = join(dir, 'pipe')

@@ -1,4 +1,5 @@
-// What a node answers, field by field: what is as agreed becomes values; anything else is refused, and the error says what it was.
+// What a node answers, field by field: what is as agreed becomes values; anything else is refused, and the error says
+// what it was.
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type AnswerInfo, type Client, type KvRecord, QuorateError } from '../../src/client/index.ts'

@@ -1,5 +1,5 @@
-// A mistake in what a function is given is a TypeError that names it, before anything is sent. Each row: what is called, and what the
-// message says.
+// A mistake in what a function is given is a TypeError that names it, before anything is sent. Each row: what is
+// called, and what the message says.
 
 import { describe, expect, test } from 'vitest'
 import { Client } from '../../src/client/index.ts'

@@ -1,5 +1,5 @@
-// The circuit breaker of an endpoint, seen from outside: whom a client asks while an endpoint fails. Its pauses pass only when a test says
-// so: the clock that they are measured by stands still.
+// The circuit breaker of an endpoint, seen from outside: whom a client asks while an endpoint fails. Its pauses pass
+// only when a test says so: the clock that they are measured by stands still.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Client } from '../../src/client/index.ts'

@@ -41,7 +41,8 @@ describe('another endpoint is asked', () => {
     expect(ms).toBe(patienceMs)
   })
 
-  // Sent to a second node at once, it is late over a wire of 3 Mbit/s, and that node has failed next: each second write has no known outcome.
+  // Sent to a second node at once, it is late over a wire of 3 Mbit/s, and that node has failed next: each second write
+  // has no known outcome.
   test('for a large body no sooner when one that failed lately is asked once more', async () => {
     const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
     scene.endpoints.all[0]?.failed(performance.now())

@@ -79,7 +79,8 @@ describe('records', () => {
     expect(Buffer.from(record?.keyBytes ?? [])).toEqual(Buffer.from(key))
   })
 
-  // As nginx does where `proxy_pass` has a path: what is escaped in a path is decoded, slashes are merged, dot segments resolved.
+  // As nginx does where `proxy_pass` has a path: what is escaped in a path is decoded, slashes are merged, dot segments
+  // resolved.
   test('behind a proxy that normalises paths each key is itself', async () => {
     const node = await fake()
     const proxy = createServer(({ url = '', method, headers }, response) => {

@@ -1,4 +1,5 @@
-// Endpoints that belong to different clusters: the first that answers says which cluster is meant, the others are left out.
+// Endpoints that belong to different clusters: the first that answers says which cluster is meant, the others are left
+// out.
 
 import { expect, test } from 'vitest'
 import { UnreachableError } from '../../src/client/index.ts'

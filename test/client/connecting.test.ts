@@ -198,7 +198,8 @@ test('a name whose lookup takes longer than nobody may be there is reached by th
   expect(answers.length).toBe(2)
 })
 
-// As without names: one that is off takes a share of the time in which somebody must be reached, not more than there is.
+// As without names: one that is off takes a share of the time in which somebody must be reached, not more than there
+// is.
 test('while a name is looked up the next node is asked as soon as without that', async () => {
   const node = await fake()
   node.set('a', '1')

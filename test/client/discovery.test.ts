@@ -1,5 +1,5 @@
-// How a client learns the other nodes: how often it asks, whom it believes, and that it does so beside the calls. The clock that it goes by
-// stands still unless a test lets it pass.
+// How a client learns the other nodes: how often it asks, whom it believes, and that it does so beside the calls. The
+// clock that it goes by stands still unless a test lets it pass.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -151,7 +151,8 @@ test('members whose address is none are left out; those that are gone are forgot
   expect(await known()).toEqual([node.url, 'http://127.0.0.1:5'])
 })
 
-// A node that was removed while it was off comes back: it has the id of the cluster, and names only nodes that are no more.
+// A node that was removed while it was off comes back: it has the id of the cluster, and names only nodes that are no
+// more.
 test('a node without a leader lets nobody be forgotten, and the next one is asked a second later', async () => {
   const [removed, other] = [await fake(), await fake('n2')]
   other.members = [member('n2', other.port)]

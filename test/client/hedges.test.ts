@@ -58,7 +58,8 @@ test.each([
   }
 })
 
-// Over a wire that is full, values that are sent two and three times take two and three times as long: none would be there in time.
+// Over a wire that is full, values that are sent two and three times take two and three times as long: none would be
+// there in time.
 test('where all nodes are slow, few calls are asked twice', async () => {
   freezeTime()
   const nodes = [await fake(), await fake('n2'), await fake('n3')]

@@ -1,5 +1,6 @@
-// Whatever goes wrong on the way: a write is applied at most once, and what its caller was told of it is true. Random faults of three nodes
-// of one cluster, which forgets outcomes at random moments; each write has a key of its own, so its version tells how often it was applied.
+// Whatever goes wrong on the way: a write is applied at most once, and what its caller was told of it is true. Random
+// faults of three nodes of one cluster, which forgets outcomes at random moments; each write has a key of its own, so
+// its version tells how often it was applied.
 
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'

@@ -44,7 +44,8 @@ test('who asks for a name that is being looked up gets that answer, and the next
   expect(await again).toEqual(ADDRESSES.slice(0, 1))
 })
 
-// An attempt may be given up after 0.25 s: three nodes in turn, none would be reached whose lookup takes longer each time.
+// An attempt may be given up after 0.25 s: three nodes in turn, none would be reached whose lookup takes longer each
+// time.
 test.each([250, 2_500])(
   'an answer for which whoever asked may not have waited is kept for 5 s (%d ms)',
   async (ms) => {

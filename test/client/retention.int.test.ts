@@ -62,7 +62,10 @@ interface Proxy extends AsyncDisposable {
   readonly url: string
 }
 
-/** Between a client and `url`. `decide` is asked about each request, with a promise that resolves when the node has answered it. */
+/**
+ * Between a client and `url`. `decide` is asked about each request, with a promise that resolves when the node has
+ * answered it.
+ */
 async function proxyOf(
   url: string,
   decide: (outgoing: IncomingMessage, answered: Promise<unknown>) => Promise<'pass' | 'cut'>,

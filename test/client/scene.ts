@@ -1,5 +1,5 @@
-// A call of endpoints that do as a script says: in virtual time, without sockets. Needs the fake timers of vitest for `performance`,
-// `setTimeout` and `clearTimeout`.
+// A call of endpoints that do as a script says: in virtual time, without sockets. Needs the fake timers of vitest for
+// `performance`, `setTimeout` and `clearTimeout`.
 
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'

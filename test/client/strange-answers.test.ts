@@ -1,4 +1,5 @@
-// Whoever listens on the port need not be a node, nor keep to HTTP: each call ends all the same, says what is certain, and leaves nothing behind.
+// Whoever listens on the port need not be a node, nor keep to HTTP: each call ends all the same, says what is certain,
+// and leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'

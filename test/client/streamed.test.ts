@@ -1,4 +1,5 @@
-// A list as one stream, chunk by chunk, in virtual time: however it is cut into chunks, whatever its lines say, and how long it may take.
+// A list as one stream, chunk by chunk, in virtual time: however it is cut into chunks, whatever its lines say, and how
+// long it may take.
 
 import { getEventListeners } from 'node:events'
 import fc from 'fast-check'

@@ -141,7 +141,8 @@ describe('one that waits', () => {
     ['get', 8, 5, false],
     ['put', 40, 20, true],
     ['put', 40, 21, false],
-    // Of calls the one before took all the time, and so they take an eighth of that on average: a quarter more must be left.
+    // Of calls the one before took all the time, and so they take an eighth of that on average: a quarter more must be
+    // left.
     ['get', 69_375, 60_000, true],
     ['get', 69_374, 60_000, false],
   ] as const)('a %s that has %d ms and its turn after %d: begins %s', async (what, timeoutMs, ms, begins) => {

@@ -12,8 +12,8 @@ afterEach(async () => {
 })
 
 /**
- * Until the end of the test time passes only when it says so. So no client asks a second node because the machine is busy; nor does one pause,
- * so no endpoint may fail when there is no other.
+ * Until the end of the test time passes only when it says so. So no client asks a second node because the machine is
+ * busy; nor does one pause, so no endpoint may fail when there is no other.
  */
 export function freezeTime(): void {
   vi.useRealTimers()

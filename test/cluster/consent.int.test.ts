@@ -1,4 +1,5 @@
-// What runs or is healthy is destroyed only when somebody agrees, also where it begins to run, or becomes healthy, while a command is at work.
+// What runs or is healthy is destroyed only when somebody agrees, also where it begins to run, or becomes healthy,
+// while a command is at work.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'

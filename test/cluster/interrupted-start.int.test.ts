@@ -45,7 +45,8 @@ const ENDINGS = {
 type Ending = keyof typeof ENDINGS
 const ALL_ENDINGS = Object.keys(ENDINGS) as Ending[]
 
-// One start after the other in one directory: each finds what the one before has left, gets further, and is ended in its turn. The last one is not.
+// One start after the other in one directory: each finds what the one before has left, gets further, and is ended in
+// its turn. The last one is not.
 test('a start that is interrupted at any instant is followed by one that works', async () => {
   const space = await Workspace.open()
   const acknowledged: string[] = []

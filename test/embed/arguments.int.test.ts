@@ -1,4 +1,5 @@
-// A mistake in what a function is given is a TypeError (a number out of its range: a RangeError) that names it, and nothing is started.
+// A mistake in what a function is given is a TypeError (a number out of its range: a RangeError) that names it, and
+// nothing is started.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

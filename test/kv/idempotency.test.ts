@@ -140,7 +140,8 @@ describe('forgetting', () => {
     const expired = store.apply(ask(putOf('a', '1'), token('a', 1)))
     expect(expired.outcome).toMatchObject({ kind: 'refused', code: 'idempotency_expired', revision: 3 })
     expect(expired.changes).toEqual([])
-    // Remembered outcomes are answered however old the token says it is; tokens that are newer than the horizon are fresh.
+    // Remembered outcomes are answered however old the token says it is; tokens that are newer than the horizon are
+    // fresh.
     expect(store.apply(ask(putOf('b', '1'), token('b', 1))).replayed).toBe(true)
     expect(store.apply(ask(putOf('c', '1'), token('c', 3))).outcome.kind).toBe('put')
   })

@@ -1,4 +1,5 @@
-// Copies of requests that arrive late, whatever was forgotten in between: nothing is applied twice, and "nothing was written" stays true.
+// Copies of requests that arrive late, whatever was forgotten in between: nothing is applied twice, and "nothing was
+// written" stays true.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,5 +1,5 @@
-// The bytes of the log, of rows and of registers are for ever: what fails here breaks the data of every user. A change needs a new
-// version of the kind, a row flag or a new layout number.
+// The bytes of the log, of rows and of registers are for ever: what fails here breaks the data of every user. A change
+// needs a new version of the kind, a row flag or a new layout number.
 
 import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'

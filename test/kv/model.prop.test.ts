@@ -1,4 +1,5 @@
-// The state machine against a model so naive that it can be checked by eye: a map of keys and a list of remembered requests.
+// The state machine against a model so naive that it can be checked by eye: a map of keys and a list of remembered
+// requests.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,5 +1,6 @@
-// One log on replicas that live differently: limits of their stores, restarts, power cuts, snapshots of one another at any index. Whatever
-// happened, every entry has one outcome, and rows, registers and state hash are the same at the end.
+// One log on replicas that live differently: limits of their stores, restarts, power cuts, snapshots of one another at
+// any index. Whatever happened, every entry has one outcome, and rows, registers and state hash are the same at the
+// end.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,6 +1,7 @@
-// Design: dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/raft and src/kv are pure: they
-// need neither Node nor a clock, nor randomness, nor a turn of the event loop, so that a simulator (and one
-// day a browser page) can run them as they are. So are the links between replicas, which the simulator runs. Read from the syntax tree: comments and strings do not count.
+// Design: dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/raft
+// and src/kv are pure: they need neither Node nor a clock, nor randomness, nor a turn of the event loop, so that a
+// simulator (and one day a browser page) can run them as they are. So are the links between replicas, which the
+// simulator runs. Read from the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
@@ -208,7 +209,10 @@ function isWithin(file: string, allowed: string[]): boolean {
   return allowed.includes(folderOf(file)) || allowed.includes(file.replace(/^src\//, ''))
 }
 
-/** 'raft' of src/raft/log.ts; the links are a part of the server with rules of their own; a file in src/ itself, or outside, is its own path. */
+/**
+ * 'raft' of src/raft/log.ts; the links are a part of the server with rules of their own; a file in src/ itself, or
+ * outside, is its own path.
+ */
 function folderOf(file: string): string {
   const [top, folder, ...rest] = file.split('/')
   if (file.startsWith('src/server/links/')) return 'server/links'

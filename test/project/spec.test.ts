@@ -8,10 +8,10 @@ const root = join(import.meta.dirname, '../..')
 const spec = readFileSync(join(root, 'docs/SPEC.md'), 'utf8')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-/** `path` or `path#symbol`, optionally followed by › "name of a test". */
-const references = [...spec.matchAll(/`((?:src|test)\/[^`#]+)(?:#([^`]+))?`(?: › "([^"]+)")?/g)].map(
-  ([, path = '', symbol, name]) => ({ path, symbol, name }),
-)
+/** `path` or `path#symbol`, optionally followed by › "name of a test", which may be on two lines. */
+const references = [
+  ...spec.replaceAll('\n', ' ').matchAll(/`((?:src|test)\/[^`#]+)(?:#([^`]+))?`(?: › "([^"]+)")?/g),
+].map(([, path = '', symbol, name]) => ({ path, symbol, name }))
 
 test('every file, symbol and test that the specification names exists', () => {
   expect(references.length).toBeGreaterThan(100)

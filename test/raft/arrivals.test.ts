@@ -1,5 +1,6 @@
-// What arrives at a replica beside the appends of its leader: snapshots, connections of processes that know more or less than was seen of them,
-// and its own times. And what it says of itself: when it wants to be woken, what is under way, how fresh it is.
+// What arrives at a replica beside the appends of its leader: snapshots, connections of processes that know more or
+// less than was seen of them, and its own times. And what it says of itself: when it wants to be woken, what is under
+// way, how fresh it is.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'

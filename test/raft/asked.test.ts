@@ -1,5 +1,5 @@
-// What a replica is asked for, and its answer: proposals, reads, transfers of leadership, snapshots. Each answer is given
-// once, and afterwards nothing of it is left.
+// What a replica is asked for, and its answer: proposals, reads, transfers of leadership, snapshots. Each answer is
+// given once, and afterwards nothing of it is left.
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'

@@ -1,4 +1,5 @@
-// When a follower learns that what it holds is committed: with the next entries, at once if it waits, otherwise a little later.
+// When a follower learns that what it holds is committed: with the next entries, at once if it waits, otherwise a
+// little later.
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'

@@ -1,5 +1,5 @@
-// 1,000 random lives of a cluster's configuration, next to a model that keeps one role for each replica and takes every change at once, without
-// joint configurations (thesis §4.3: both must end in the same place).
+// 1,000 random lives of a cluster's configuration, next to a model that keeps one role for each replica and takes every
+// change at once, without joint configurations (thesis §4.3: both must end in the same place).
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,5 +1,5 @@
-// What the core does as connections break and come back: what is sent in between is lost, and a verdict outlives the connection on which it was
-// told.
+// What the core does as connections break and come back: what is sent in between is lost, and a verdict outlives the
+// connection on which it was told.
 
 import { expect, test } from 'vitest'
 import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'

@@ -1,4 +1,5 @@
-// Elections in detail: what each role answers to whom, whose votes count and until when, how long each waits, and what is said of it.
+// Elections in detail: what each role answers to whom, whose votes count and until when, how long each waits, and what
+// is said of it.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'

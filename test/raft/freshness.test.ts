@@ -1,4 +1,5 @@
-// What bounds the age of the state: echoes of this process's own moments, and of no other's, though the clocks of both begin near zero.
+// What bounds the age of the state: echoes of this process's own moments, and of no other's, though the clocks of both
+// begin near zero.
 
 import { expect, test } from 'vitest'
 import { Freshness } from '../../src/raft/freshness.ts'

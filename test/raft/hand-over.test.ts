@@ -1,5 +1,5 @@
-// Why and when a leader hands over by itself: its disk has no room or stalls, or it is a voter no more; and what becomes of it when nobody takes
-// over.
+// Why and when a leader hands over by itself: its disk has no room or stalls, or it is a voter no more; and what
+// becomes of it when nobody takes over.
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'

@@ -1,5 +1,5 @@
-// What an answer is worth when it comes late: a lease counts from the question, by the leader's clock and with room for drift; an acknowledgement
-// of an earlier term is worth nothing.
+// What an answer is worth when it comes late: a lease counts from the question, by the leader's clock and with room for
+// drift; an acknowledgement of an earlier term is worth nothing.
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
@@ -67,7 +67,9 @@ test('a process asks for read indexes under ids that no process of its replica h
   expect([confirmed(before), confirmed(now)]).toEqual([0, 1])
 })
 
-/** A leader whose followers have echoed its newest round and hold all of its log, as the promise of its lease demands. */
+/**
+ * A leader whose followers have echoed its newest round and hold all of its log, as the promise of its lease demands.
+ */
 function leaseholder(ms: number): Bench {
   const bench = new Bench({ leases: { on: true, durationMs: ms } })
   bench.lead()

@@ -1,4 +1,5 @@
-// Of settings that are in the log and not applied, those count that are worse for us: the longer promise, the shorter trust.
+// Of settings that are in the log and not applied, those count that are worse for us: the longer promise, the shorter
+// trust.
 
 import { expect, test } from 'vitest'
 import { Leases } from '../../src/raft/leases.ts'

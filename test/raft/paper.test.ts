@@ -1,5 +1,6 @@
-// What the Raft paper says of one server, sentence by sentence (paper §5.1 to §5.4). Each test is named after its sentence and runs one
-// core; the test plays the other servers. Where our core asks for pre-votes first (thesis §9.6), the test grants them.
+// What the Raft paper says of one server, sentence by sentence (paper §5.1 to §5.4). Each test is named after its
+// sentence and runs one core; the test plays the other servers. Where our core asks for pre-votes first (thesis §9.6),
+// the test grants them.
 
 import { describe, expect, test } from 'vitest'
 import { DRAW, stream } from '../../jepsen-lite/sim/random.ts'

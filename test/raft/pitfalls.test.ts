@@ -1,5 +1,5 @@
-// Ways in which other implementations went wrong (docs/SPEC.md lists them by number), tried on one core. Those that take a whole
-// cluster are transcripts (golden/) or schedules of the simulator (jepsen-lite/sim).
+// Ways in which other implementations went wrong (docs/SPEC.md lists them by number), tried on one core. Those that
+// take a whole cluster are transcripts (golden/) or schedules of the simulator (jepsen-lite/sim).
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -317,7 +317,8 @@ describe('replication', () => {
   })
 
   test('23: a follower commits no further than what it was sent and holds', () => {
-    // Its own entries 3 and 4 are of a leader that lost; the new leader says that 4 is committed and has sent only up to 2.
+    // Its own entries 3 and 4 are of a leader that lost; the new leader says that 4 is committed and has sent only up
+    // to 2.
     const bench = new Bench({ terms: [1, 1, 2, 2], term: 2 })
     bench.receive(append(2, 3, [1, 1], [1], 4))
     bench.settle()
@@ -764,7 +765,8 @@ describe('who is spoken to', () => {
   })
 
   test('a message is never changed after it was sent or received', () => {
-    // The bench freezes both; a core that wrote into one would throw. Frames cannot be frozen: their bytes are compared.
+    // The bench freezes both; a core that wrote into one would throw. Frames cannot be frozen: their bytes are
+    // compared.
     const bench = new Bench()
     const entries = pastEntries(1, [1, 1])
     const bytes = entries.map(({ frame }) => [...frame])

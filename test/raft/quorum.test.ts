@@ -1,4 +1,5 @@
-// Tables of what majorities say, with and without a second half. The property test beside this file compares with plain counting.
+// Tables of what majorities say, with and without a second half. The property test beside this file compares with plain
+// counting.
 
 import { describe, expect, test } from 'vitest'
 import { emptyConfiguration } from '../../src/raft/index.ts'

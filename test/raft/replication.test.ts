@@ -1,5 +1,5 @@
-// What a leader sends to each follower and what it makes of the answers; what a follower takes. In each case also what is not sent: nobody sees a
-// message too many, but all pay for it.
+// What a leader sends to each follower and what it makes of the answers; what a follower takes. In each case also what
+// is not sent: nobody sees a message too many, but all pay for it.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'

@@ -1,4 +1,5 @@
-// Entries wait in the applier's queue while a snapshot is installed; those that it covers must not be applied to its rows.
+// Entries wait in the applier's queue while a snapshot is installed; those that it covers must not be applied to its
+// rows.
 
 import { expect, test } from 'vitest'
 import { encodeState, initialState, requestBytes, requestKind, writeRequest } from '../../src/kv/index.ts'

@@ -1,4 +1,5 @@
-// A disk that fills up: changes are refused while there is still room for deletes, reads go on, and it is over when there is room again.
+// A disk that fills up: changes are refused while there is still room for deletes, reads go on, and it is over when
+// there is room again.
 
 import {
   existsSync,

@@ -1,5 +1,5 @@
-// A follower whose state is replaced by a snapshot: what waited for entries that the snapshot covers is told at once, also where nothing comes behind
-// it. In virtual time; its leader is this test.
+// A follower whose state is replaced by a snapshot: what waited for entries that the snapshot covers is told at once,
+// also where nothing comes behind it. In virtual time; its leader is this test.
 
 import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// What the driver tells those around it: observer, network, errors, counts and callers, before and after its end. One voter, alone, in virtual time.
+// What the driver tells those around it: observer, network, errors, counts and callers, before and after its end. One
+// voter, alone, in virtual time.
 
 import { expect, test } from 'vitest'
 import { encodeState, initialState, type Request } from '../../src/kv/index.ts'

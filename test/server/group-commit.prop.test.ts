@@ -1,5 +1,6 @@
-// Batches of bounded size: whatever the core and apply hand over, in entries and rows of all sizes, each batch that the engine sees is within
-// the limits, a message leaves when its write is durable as a whole, and in the end everything is.
+// Batches of bounded size: whatever the core and apply hand over, in entries and rows of all sizes, each batch that the
+// engine sees is within the limits, a message leaves when its write is durable as a whole, and in the end everything
+// is.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// Messages that wait for a write, and what a batch says when it is durable. The batches themselves are in group-commit.prop.test.ts.
+// Messages that wait for a write, and what a batch says when it is durable. The batches themselves are in
+// group-commit.prop.test.ts.
 
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../src/raft/types.ts'

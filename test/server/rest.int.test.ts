@@ -1,4 +1,5 @@
-// Whatever is taken is given back, in a real cluster: after writes, reads, lists, a failed hand-over and a crash nothing is under way any more.
+// Whatever is taken is given back, in a real cluster: after writes, reads, lists, a failed hand-over and a crash
+// nothing is under way any more.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'

@@ -1,6 +1,7 @@
-// The simulator's cluster (jepsen-lite/sim) in the hands of a test, which takes the place of schedule, faults and clients: it moves time, asks the
-// drivers itself and says what breaks. The wires are calm, the clocks equal, limits and time-outs those that are shipped. What the simulator
-// looks at after every event is looked at here too, and the first rule that is broken ends the test.
+// The simulator's cluster (jepsen-lite/sim) in the hands of a test, which takes the place of schedule, faults and
+// clients: it moves time, asks the drivers itself and says what breaks. The wires are calm, the clocks equal, limits
+// and time-outs those that are shipped. What the simulator looks at after every event is looked at here too, and the
+// first rule that is broken ends the test.
 
 import { Recorder } from '../../jepsen-lite/history.ts'
 import { Cluster } from '../../jepsen-lite/sim/cluster.ts'

@@ -1,4 +1,5 @@
-// An error that nobody was waiting for: a read in the background fails, and whoever owns the storage hears of it at once, not with the next call.
+// An error that nobody was waiting for: a read in the background fails, and whoever owns the storage hears of it at
+// once, not with the next call.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'

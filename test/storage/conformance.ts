@@ -1,4 +1,5 @@
-// What every storage does, whatever lies beneath it. The one assumption about timing: applied rows are never durable before their entries.
+// What every storage does, whatever lies beneath it. The one assumption about timing: applied rows are never durable
+// before their entries.
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm, emptyConfiguration, type SnapshotMeta } from '../../src/raft/index.ts'

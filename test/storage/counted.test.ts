@@ -1,5 +1,6 @@
-// A write that fails for want of room is counted by LevelDB all the same, and a compaction that ends after it records the number in MANIFEST: then
-// MANIFEST is ahead of all that the WALs and tables hold, as if acknowledged writes were lost. The side file tells one from the other.
+// A write that fails for want of room is counted by LevelDB all the same, and a compaction that ends after it records
+// the number in MANIFEST: then MANIFEST is ahead of all that the WALs and tables hold, as if acknowledged writes were
+// lost. The side file tells one from the other.
 
 import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

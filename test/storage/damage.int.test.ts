@@ -1,5 +1,5 @@
-// What a replica on a real LevelDB makes of damage: exactly the acknowledged state, or a refusal that says what is wrong and what to do and
-// leaves the files alone. Never anything else.
+// What a replica on a real LevelDB makes of damage: exactly the acknowledged state, or a refusal that says what is
+// wrong and what to do and leaves the files alone. Never anything else.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'

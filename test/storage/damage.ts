@@ -17,8 +17,8 @@ export const sameFiles = (a: Files, b: Files): boolean =>
   a.size === b.size && [...a].every(([name, content]) => b.get(name)?.equals(content))
 
 /**
- * The files of a replica after batches 1 to `count`, as kill -9 leaves them: tables from the runs before, everything since in a WAL.
- * `each` is called with what is on disk after each batch.
+ * The files of a replica after batches 1 to `count`, as kill -9 leaves them: tables from the runs before, everything
+ * since in a WAL. `each` is called with what is on disk after each batch.
  */
 export async function crashImage(
   count: number,

@@ -1,5 +1,5 @@
-// A new replica is not lost with its directory: the names that lead to it are durable, whoever made them, and of several that format it at the
-// same time none destroys what another one has made.
+// A new replica is not lost with its directory: the names that lead to it are durable, whoever made them, and of
+// several that format it at the same time none destroys what another one has made.
 
 import { execFileSync, spawn } from 'node:child_process'
 import {

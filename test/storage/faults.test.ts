@@ -1,4 +1,5 @@
-// The first storage error is the last word: nothing is submitted or answered after it, and what was acknowledged before it is there after a restart.
+// The first storage error is the last word: nothing is submitted or answered after it, and what was acknowledged before
+// it is there after a restart.
 
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '../../src/storage/engine.ts'

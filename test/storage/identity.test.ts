@@ -1,4 +1,5 @@
-// The small files beside the database: whose directory it is, and how far it had come. Each reads back as it was written, or says nothing.
+// The small files beside the database: whose directory it is, and how far it had come. Each reads back as it was
+// written, or says nothing.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

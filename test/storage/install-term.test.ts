@@ -1,4 +1,5 @@
-// A snapshot may come from a term that is long over: what the replica has answered since is not in it, and must outlive its install.
+// A snapshot may come from a term that is long over: what the replica has answered since is not in it, and must outlive
+// its install.
 
 import { expect, test } from 'vitest'
 import { emptyConfiguration } from '../../src/raft/index.ts'

@@ -1,4 +1,5 @@
-// What the reader of LevelDB's log files calls torn, suspect and corrupt: only what an interrupted append leaves may be dropped.
+// What the reader of LevelDB's log files calls torn, suspect and corrupt: only what an interrupted append leaves may be
+// dropped.
 
 import { expect, test } from 'vitest'
 import { readLogFile } from '../../src/storage/leveldb-log.ts'
@@ -29,7 +30,10 @@ function changed(file: Uint8Array, at: number, ...values: readonly number[]): Bu
   return bytes
 }
 
-/** As a sector gone bad leaves it: the first frame claims to reach beyond the end of the file, and its content is another one. */
+/**
+ * As a sector gone bad leaves it: the first frame claims to reach beyond the end of the file, and its content is
+ * another one.
+ */
 const damaged = (file: Uint8Array): Buffer =>
   changed(changed(file, 4, 0x88, 0x13), FRAME_HEADER_BYTES + 3, 0xaa)
 

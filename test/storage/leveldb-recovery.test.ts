@@ -1,5 +1,5 @@
-// LevelDB skips a WAL that it cannot open or read, without an error, and deletes it. Here one becomes unreadable between our own look and LevelDB's, as
-// it is for a process that has no file descriptor left for a moment.
+// LevelDB skips a WAL that it cannot open or read, without an error, and deletes it. Here one becomes unreadable
+// between our own look and LevelDB's, as it is for a process that has no file descriptor left for a moment.
 
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -55,7 +55,9 @@ const wals = (): string[] => readdirSync(dir).filter((name) => name.endsWith('.l
 
 const nameOf = (number: number): string => `${String(number).padStart(6, '0')}.log`
 
-/** What a start is told; `before`: it has looked at the files, and LevelDB has not; `after`: LevelDB has opened them. */
+/**
+ * What a start is told; `before`: it has looked at the files, and LevelDB has not; `after`: LevelDB has opened them.
+ */
 async function startWhile(before: () => void, after = async (_db: Opened) => {}): Promise<unknown> {
   Object.assign(hook, { before, after })
   try {

@@ -1,5 +1,5 @@
-// The log on a disk in memory: what a truncation, a compaction and a snapshot leave of its terms and records, what is read of the disk, and what is
-// not taken for a record.
+// The log on a disk in memory: what a truncation, a compaction and a snapshot leave of its terms and records, what is
+// read of the disk, and what is not taken for a record.
 
 import { describe, expect, test } from 'vitest'
 import { asIndex, type SnapshotMeta } from '../../src/raft/types.ts'

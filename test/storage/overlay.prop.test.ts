@@ -1,4 +1,5 @@
-// Layers over the engine against a plain list of entries: what a read finds, what a scan holds, what goes into a batch, and what is kept of it.
+// Layers over the engine against a plain list of entries: what a read finds, what a scan holds, what goes into a batch,
+// and what is kept of it.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

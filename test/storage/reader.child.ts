@@ -1,4 +1,5 @@
-// A process that opens damaged copies of a directory and says what became of each: LevelDB may abort the process over a damaged table.
+// A process that opens damaged copies of a directory and says what became of each: LevelDB may abort the process over a
+// damaged table.
 //
 //   reader.child.ts DIR FILE EXPECTED < one bit number a line
 

@@ -1,4 +1,5 @@
-// The filter of rows that do not exist: never wrong about one that does, seldom in vain, and of the rows that are there now.
+// The filter of rows that do not exist: never wrong about one that does, seldom in vain, and of the rows that are there
+// now.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

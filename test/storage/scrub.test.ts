@@ -1,4 +1,5 @@
-// A scan that is held keeps everything on the disk that is overwritten meanwhile: the scrub holds none between two slices.
+// A scan that is held keeps everything on the disk that is overwritten meanwhile: the scrub holds none between two
+// slices.
 
 import { expect, test } from 'vitest'
 import { Scrub, type Storage } from '../../src/storage/index.ts'

@@ -320,7 +320,9 @@ class Life {
     expect(this.#storage.hardState).toEqual(hardState(model.term, model.commit))
   }
 
-  /** A snapshot of a replica that is `ahead` of the commit index here and has these rows; kept log where it may be kept. */
+  /**
+   * A snapshot of a replica that is `ahead` of the commit index here and has these rows; kept log where it may be kept.
+   */
   async #install(ahead: number, list: readonly Row[], keep: boolean): Promise<void> {
     const { term, commit, terms, start } = this.#model
     const keepLog = keep && commit > this.#model.applied
@@ -352,7 +354,10 @@ class Life {
     await expectLook(scanFor(this.#storage, look), look, expected)
   }
 
-  /** All at once, as one entry may ask for many rows; to and fro, so that those in memory come first and then give way to others. */
+  /**
+   * All at once, as one entry may ask for many rows; to and fro, so that those in memory come first and then give way
+   * to others.
+   */
   #checkRowsBefore(): void {
     const rising = Array.from({ length: KEYS }, (_, key) => nameOf(key))
     for (const [names, headOnly] of [

@@ -1,5 +1,5 @@
-// What the store does between its batches, on a disk in memory: how much goes into one, what is read of the disk and what is not, what an error and
-// the end stop.
+// What the store does between its batches, on a disk in memory: how much goes into one, what is read of the disk and
+// what is not, what an error and the end stop.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// Content that contradicts itself although every file of LevelDB is whole: what damaged tables can bring to light, and what a bug could write.
+// Content that contradicts itself although every file of LevelDB is whole: what damaged tables can bring to light, and
+// what a bug could write.
 
 import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'

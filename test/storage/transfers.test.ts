@@ -1,4 +1,5 @@
-// Snapshots on their way in, the rows that are left of others, and scans, on a disk in memory: what is held, what is given back, and who is told.
+// Snapshots on their way in, the rows that are left of others, and scans, on a disk in memory: what is held, what is
+// given back, and who is told.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'

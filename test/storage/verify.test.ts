@@ -1,4 +1,5 @@
-// Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves behind.
+// Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves
+// behind.
 
 import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,7 +30,10 @@ describe('CRC-32C', () => {
 })
 
 describe('a log file', () => {
-  /** One leaves 3 bytes of its block, one spans blocks, and one leaves 7, of which the next makes a frame without content. */
+  /**
+   * One leaves 3 bytes of its block, one spans blocks, and one leaves 7, of which the next makes a frame without
+   * content.
+   */
   const records = [20, 0, 32_724, 40_000, 7, 25_494, 300].map((bytes, at) => Buffer.alloc(bytes, at + 1))
   const read = (file: Uint8Array): { sizes: number[]; end: ReturnType<typeof readLogFile> } => {
     const sizes: number[] = []
@@ -224,7 +228,10 @@ describe('a database', () => {
     expect(verify()).toBe(103)
   })
 
-  /** The first record may be there whole. The last one is cut off in a value that looks like a record with this sequence number. */
+  /**
+   * The first record may be there whole. The last one is cut off in a value that looks like a record with this sequence
+   * number.
+   */
   const tornWith = (sequence: number, isFirst: boolean): void => {
     const lookalike = logFile([walRecord(sequence, 1)])
     const last = Buffer.concat([walRecord(isFirst ? 101 : 104, 1), lookalike, Buffer.alloc(100)])

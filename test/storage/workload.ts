@@ -1,5 +1,5 @@
-// A replica's life as a row of numbered batches, the same wherever it is replayed. So what a replica holds can be compared with what it
-// must hold after so many batches.
+// A replica's life as a row of numbered batches, the same wherever it is replayed. So what a replica holds can be
+// compared with what it must hold after so many batches.
 
 import { crc32 } from 'node:zlib'
 import { asIndex } from '../../src/raft/types.ts'
@@ -23,7 +23,10 @@ import {
 
 const KEYS = 40
 
-/** Batch `number` (1, 2, 3, …): applies a few rows, appends two entries, now and then in a new term over one that was not committed. */
+/**
+ * Batch `number` (1, 2, 3, …): applies a few rows, appends two entries, now and then in a new term over one that was
+ * not committed.
+ */
 export function submit(storage: Storage, number: number, padding = 0): Promise<void> {
   const term = 1 + Math.floor(number / 5)
   const first = 2 * number

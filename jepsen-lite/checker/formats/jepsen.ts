@@ -2,8 +2,8 @@
 //
 //   INFO  jepsen.util - 4   :invoke  :cas  [0 2]
 //
-// `:info` is an unknown outcome, `:fail :cas` says that the register did not hold the first value; a read that failed says nothing.
-// There are no times: the order of the lines is all there is, so a line is a millisecond.
+// `:info` is an unknown outcome, `:fail :cas` says that the register did not hold the first value; a read that failed
+// says nothing. There are no times: the order of the lines is all there is, so a line is a millisecond.
 
 import { type History, HistoryError, type HistoryEvent, historyOf, type Operation } from '../../history.ts'
 

@@ -1,9 +1,9 @@
-// A versioned register: value and revision. One revision counts the changes of the whole store (src/kv/README.md), so each change of
-// a key has a higher one than everything that this key's history showed before, and a read tells two: when the key was changed
-// last, and what the store had come to.
+// A versioned register: value and revision. One revision counts the changes of the whole store (src/kv/README.md), so
+// each change of a key has a higher one than everything that this key's history showed before, and a read tells two:
+// when the key was changed last, and what the store had come to.
 //
-// A change whose outcome is unknown has a revision that nobody was told. The state then holds the least and the most that it can be, and
-// the first answer that names the revision settles it.
+// A change whose outcome is unknown has a revision that nobody was told. The state then holds the least and the most
+// that it can be, and the first answer that names the revision settles it.
 
 import type { Operation, Result } from '../../history.ts'
 import type { KeyOperation, Model } from './model.ts'
@@ -11,7 +11,9 @@ import { assertNever, plain } from './plain.ts'
 
 interface Versioned {
   readonly value: string | null
-  /** The mod revision: the least and the most that it can be; equal once it is known, and 0 while there is no such key. */
+  /**
+   * The mod revision: the least and the most that it can be; equal once it is known, and 0 while there is no such key.
+   */
   readonly least: number
   readonly most: number
   /** The store had come to at least this revision. */
@@ -38,7 +40,10 @@ export function byRevision(name: string, operations: readonly Operation['f'][]):
   }
 }
 
-/** By the revision that was told; who saw it comes behind the change that made it. A delete that does not tell may be either. */
+/**
+ * By the revision that was told; who saw it comes behind the change that made it. A delete that does not tell may be
+ * either.
+ */
 function orderOf(isLook: boolean, result: Result | undefined): number | undefined {
   const revision = isLook ? result?.revision : (result?.modRevision ?? result?.revision)
   return revision === undefined ? undefined : 2 * revision + (isLook ? 1 : 0)

@@ -1,5 +1,5 @@
-// A register: a key is its value, or null when there is no such key. Blind to revisions, so it is the second opinion on a store
-// whose revisions lie.
+// A register: a key is its value, or null when there is no such key. Blind to revisions, so it is the second opinion on
+// a store whose revisions lie.
 
 import type { Operation, Result } from '../../history.ts'
 import type { KeyOperation, Model, Step } from './model.ts'

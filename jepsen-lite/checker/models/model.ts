@@ -1,5 +1,5 @@
-// A model says what one key may do: a state, and what each operation makes of it. It is pure and sequential, so it can be read
-// as the specification that a history is held against.
+// A model says what one key may do: a state, and what each operation makes of it. It is pure and sequential, so it can
+// be read as the specification that a history is held against.
 
 import type { Operation, Result } from '../../history.ts'
 
@@ -11,8 +11,8 @@ export interface Model<State> {
   /** Equal texts are equal states; shown to people as well. */
   textOf(state: State): string
   /**
-   * What an operation with this result means; `result` undefined: its outcome is unknown, and the step is the effect that it may
-   * have had. undefined: it neither changed anything nor tells anything.
+   * What an operation with this result means; `result` undefined: its outcome is unknown, and the step is the effect
+   * that it may have had. undefined: it neither changed anything nor tells anything.
    */
   stepOf(op: KeyOperation, result: Result | undefined): Step<State> | undefined
 }

@@ -1,5 +1,6 @@
-// Operations reduced to the few that differ. A lock is a key: to take it is to put the owner if the key is absent, to give it back is to
-// delete it if its revision is the fencing token. So both models get locks, and the rule that fencing tokens rise, for nothing.
+// Operations reduced to the few that differ. A lock is a key: to take it is to put the owner if the key is absent, to
+// give it back is to delete it if its revision is the fencing token. So both models get locks, and the rule that
+// fencing tokens rise, for nothing.
 
 import type { KeyOperation } from './model.ts'
 

@@ -1,6 +1,7 @@
-// Clocks that are wrong, of one node or several. What the store promises about time it promises for clocks whose speeds differ by a few per cent:
-// leases, and the stated age of a stale answer. Beyond that it must stay linearizable all the same. So leases are never on while a clock is wrong, and
-// clocks do not go slow while clients look at ages; every other combination is fair.
+// Clocks that are wrong, of one node or several. What the store promises about time it promises for clocks whose speeds
+// differ by a few per cent: leases, and the stated age of a stale answer. Beyond that it must stay linearizable all the
+// same. So leases are never on while a clock is wrong, and clocks do not go slow while clients look at ages; every
+// other combination is fair.
 
 import { type Nemesis, oneNode } from '../nemesis.ts'
 

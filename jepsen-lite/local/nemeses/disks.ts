@@ -1,5 +1,6 @@
-// Disks that fail, crawl or are full. A node whose disk has refused something must end itself, with a message that says what to do; that it does so is
-// checked here, and then done: it is started again, or comes back as a fresh replica if it says that it must.
+// Disks that fail, crawl or are full. A node whose disk has refused something must end itself, with a message that says
+// what to do; that it does so is checked here, and then done: it is started again, or comes back as a fresh replica if
+// it says that it must.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { excuse, type LocalCluster, type LocalNode } from '../cluster.ts'
@@ -80,8 +81,8 @@ const slow: Nemesis = {
 }
 
 /**
- * Starts it; if it refuses its own directory, it does what its message says: it comes back as a fresh replica, provided that the others can do
- * without the one that is lost.
+ * Starts it; if it refuses its own directory, it does what its message says: it comes back as a fresh replica, provided
+ * that the others can do without the one that is lost.
  */
 export async function comeBack(cluster: LocalCluster, node: LocalNode): Promise<void> {
   const deadline = performance.now() + END_LIMIT_MS

@@ -1,5 +1,5 @@
-// Networks that lose, repeat and spoil what they carry. The connections concerned are led through a hop that does it (mangler.ts), and reset first, so
-// that the hop sees each from its first frame.
+// Networks that lose, repeat and spoil what they carry. The connections concerned are led through a hop that does it
+// (mangler.ts), and reset first, so that the hop sees each from its first frame.
 
 import { createMangler, type Mangling, type Measure } from '../mangler.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'

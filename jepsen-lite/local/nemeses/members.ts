@@ -1,4 +1,5 @@
-// The cluster changed while it is broken: members added, removed, wiped and brought back as fresh replicas; leases switched on and off.
+// The cluster changed while it is broken: members added, removed, wiped and brought back as fresh replicas; leases
+// switched on and off.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { excuse, type LocalCluster, type LocalNode } from '../cluster.ts'
@@ -114,8 +115,8 @@ const leases: Nemesis = {
 }
 
 /**
- * Puts right what changes of membership have left undone: whoever is no member joins anew, whoever was to go goes. Called when all else is healed;
- * from then on nobody has an excuse.
+ * Puts right what changes of membership have left undone: whoever is no member joins anew, whoever was to go goes.
+ * Called when all else is healed; from then on nobody has an excuse.
  */
 export async function reconcile(cluster: LocalCluster): Promise<void> {
   for (const node of cluster.nodes) {
@@ -144,7 +145,10 @@ const namesIn = (nodes: readonly LocalNode[]): string =>
     .sort()
     .join(' ')
 
-/** Out of the configuration first, then out of the way. Where the first cannot be done now, it stays, and `reconcile` tries again. */
+/**
+ * Out of the configuration first, then out of the way. Where the first cannot be done now, it stays, and `reconcile`
+ * tries again.
+ */
 async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<void> {
   const isOut = await persistently(cluster, async (through) => {
     await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 2_000)
@@ -156,7 +160,10 @@ async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<voi
   cluster.wipe(node)
 }
 
-/** A removed replica never counts again: it takes a new directory to join. Whoever has not been removed yet (false) goes on, excused, until it is clear. */
+/**
+ * A removed replica never counts again: it takes a new directory to join. Whoever has not been removed yet (false) goes
+ * on, excused, until it is clear.
+ */
 async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<boolean> {
   const isOut = await persistently(cluster, () => isOutside(cluster, node))
   if (isOut) {

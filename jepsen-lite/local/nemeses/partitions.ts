@@ -1,4 +1,5 @@
-// Networks that are cut, in every shape: black holes (bytes stop, sockets stay, nobody is told), sometimes with the connections reset first.
+// Networks that are cut, in every shape: black holes (bytes stop, sockets stay, nobody is told), sometimes with the
+// connections reset first.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fault, type Nemesis, oneNode, Traffic, type World } from '../nemesis.ts'
@@ -67,7 +68,9 @@ const isolate: Draw = (world, names) => {
   return node === undefined ? 'nobody runs who could be isolated' : shapes.isolated(names, node.name)
 }
 
-/** The first of a shape's names suffers most, in a bridge the least; the leader takes that part at first, others later. */
+/**
+ * The first of a shape's names suffers most, in a bridge the least; the leader takes that part at first, others later.
+ */
 function cast({ cluster, random, round }: World, names: readonly string[], leaderFirst: boolean): string[] {
   const order = random.shuffled(names)
   const leader = cluster.leader?.name
@@ -117,7 +120,10 @@ const flap: Nemesis = {
   },
 }
 
-/** Requests and answers hang in the network, and some arrive when it is over: later than their client has given up on them. */
+/**
+ * Requests and answers hang in the network, and some arrive when it is over: later than their client has given up on
+ * them.
+ */
 const clients: Nemesis = {
   kind: 'client',
   says: 'clients cut off from one node or several; what they had sent arrives when it is over',

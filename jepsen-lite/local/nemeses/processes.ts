@@ -1,5 +1,5 @@
-// Processes that die, are stopped by a signal, or come and go: kill -9 and SIGSTOP of one node, a majority, all; restart storms; orderly restarts;
-// and leadership that is handed on again and again.
+// Processes that die, are stopped by a signal, or come and go: kill -9 and SIGSTOP of one node, a majority, all;
+// restart storms; orderly restarts; and leadership that is handed on again and again.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LocalNode } from '../cluster.ts'

@@ -1,5 +1,5 @@
-// Builds the library of faults.c with the machine's C compiler, and speaks with it through one small file for each node: what stands in its slots the
-// node feels from its next system call on.
+// Builds the library of faults.c with the machine's C compiler, and speaks with it through one small file for each
+// node: what stands in its slots the node feels from its next system call on.
 
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
@@ -73,7 +73,10 @@ export class Preload {
     this.#dir = dir
   }
 
-  /** What the process of a node has to be started with. `dataDir`: absolute; what is below it is on the disk that can be full. */
+  /**
+   * What the process of a node has to be started with. `dataDir`: absolute; what is below it is on the disk that can be
+   * full.
+   */
   env(node: string, dataDir: string): NodeJS.ProcessEnv {
     this.#fileOf(node)
     return { LD_PRELOAD: this.#library, QUORATE_FAULTS: this.#pathOf(node), QUORATE_FAULTS_DIR: dataDir }

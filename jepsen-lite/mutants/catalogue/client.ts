@@ -1,5 +1,5 @@
-// What the client library promises: a write is applied once, an error tells the truth, no endpoint hinders the others. And a
-// cluster in one process: what was asked last is so in the end.
+// What the client library promises: a write is applied once, an error tells the truth, no endpoint hinders the others.
+// And a cluster in one process: what was asked last is so in the end.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

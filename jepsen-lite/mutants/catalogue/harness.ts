@@ -1,4 +1,5 @@
-// Bugs of the tester itself. Each must turn a test of jepsen-lite red: a judge who sees nothing finds everybody innocent.
+// Bugs of the tester itself. Each must turn a test of jepsen-lite red: a judge who sees nothing finds everybody
+// innocent.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

@@ -1,5 +1,5 @@
-// Bugs of whoever judges: the search, its models, how histories are read, lists, what a run takes for an answer, and the simulator's oracle. A judge that is
-// wrong finds nothing, or calls right stores wrong.
+// Bugs of whoever judges: the search, its models, how histories are read, lists, what a run takes for an answer, and
+// the simulator's oracle. A judge that is wrong finds nothing, or calls right stores wrong.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

@@ -1,4 +1,5 @@
-// What is taken and not given back, and what is waited for and never comes: nothing untrue is said, and a long run dies of it.
+// What is taken and not given back, and what is waited for and never comes: nothing untrue is said, and a long run dies
+// of it.
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'

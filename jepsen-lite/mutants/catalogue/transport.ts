@@ -1,5 +1,5 @@
-// Frames, and who may speak on a connection. The simulator has wires of its own: what is wrong in sockets and frames, tests with real ones
-// see; what is wrong in links, both.
+// Frames, and who may speak on a connection. The simulator has wires of its own: what is wrong in sockets and frames,
+// tests with real ones see; what is wrong in links, both.
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, RAFT, SIM_UNIT, UNIT } from './edit.ts'

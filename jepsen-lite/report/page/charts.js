@@ -7,7 +7,10 @@ import { FONT, SMALL_FONT, xOf } from './ink.js'
 import { decades, isShown, Lane, logPart, quantile, roundStep } from './layout.js'
 import { cross } from './operations.js'
 
-/** An operation that ended. @typedef {{ readonly call: PageCall, readonly place: number, readonly startMs: number, readonly endMs: number }} Ended */
+/**
+ * An operation that ended. @typedef {{ readonly call: PageCall, readonly place: number, readonly startMs: number,
+ * readonly endMs: number }} Ended
+ */
 
 const MARGIN = 8
 /** What was answered at once lies here: a decade for each step below would tell nothing. */
@@ -219,7 +222,10 @@ export class Throughput {
   }
 }
 
-/** The whole history: how much was answered, what failed or was left open, faults, and the part that the other charts show. */
+/**
+ * The whole history: how much was answered, what failed or was left open, faults, and the part that the other charts
+ * show.
+ */
 export class Overview {
   #data
   /** By column; the same until the width changes. */

@@ -42,7 +42,10 @@ export class Ink {
     return this.#colours.get(name) ?? 'gray'
   }
 
-  /** Stripes or dots on the paper. @param {Colour} name @param {'stripes' | 'dots'} kind @returns {CanvasPattern | string} */
+  /**
+   * Stripes or dots on the paper. @param {Colour} name @param {'stripes' | 'dots'} kind @returns {CanvasPattern |
+   * string}
+   */
   pattern(name, kind) {
     const known = this.#patterns.get(name + kind)
     if (known !== undefined) return known
@@ -71,8 +74,10 @@ export const FONT = '12px system-ui, sans-serif'
 export const SMALL_FONT = '11px system-ui, sans-serif'
 
 /**
- * From `x` on, shortened to `width`; nothing where not even a few letters fit. `halo`: what parts it from stripes behind it.
- * @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} x @param {number} y @param {number} width @param {string} [halo]
+ * From `x` on, shortened to `width`; nothing where not even a few letters fit. `halo`: what parts it from stripes
+ * behind it.
+ * @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} x @param {number} y
+ * @param {number} width @param {string} [halo]
  */
 export function fitText(ctx, text, x, y, width, halo) {
   const shown = fitted(text, width, (part) => ctx.measureText(part).width)

@@ -43,7 +43,10 @@ export function roundStep(least) {
   return power * (part <= 1.000001 ? 1 : part <= 2 ? 2 : part <= 5 ? 5 : 10)
 }
 
-/** Round moments within a stretch, at most about `countMax`. @param {Stretch} view @param {number} countMax @returns {{ readonly stepMs: number, readonly at: readonly number[] }} */
+/**
+ * Round moments within a stretch, at most about `countMax`. @param {Stretch} view @param {number} countMax @returns {{
+ * readonly stepMs: number, readonly at: readonly number[] }}
+ */
 export function ticks({ fromMs, toMs }, countMax) {
   const stepMs = roundStep((toMs - fromMs) / Math.max(1, countMax))
   const first = Math.ceil(fromMs / stepMs)
@@ -80,7 +83,10 @@ export class Lane {
     })
   }
 
-  /** Those that overlap a stretch; one that never ended counts as its start. @param {Stretch} view @returns {Generator<T, void>} */
+  /**
+   * Those that overlap a stretch; one that never ended counts as its start. @param {Stretch} view @returns
+   * {Generator<T, void>}
+   */
   *within({ fromMs, toMs }) {
     for (let at = this.#firstReaching(fromMs); at < this.items.length; at++) {
       const item = this.items[at]
@@ -101,7 +107,10 @@ export class Lane {
   }
 }
 
-/** For each interval the first row in which nothing overlaps it; they come in the order of their starts. @param {readonly Stretch[]} intervals @param {number} gapMs */
+/**
+ * For each interval the first row in which nothing overlaps it; they come in the order of their starts. @param
+ * {readonly Stretch[]} intervals @param {number} gapMs
+ */
 export function packed(intervals, gapMs) {
   /** @type {number[]} */
   const ends = []
@@ -117,7 +126,10 @@ export function packed(intervals, gapMs) {
 export const logPart = (value, min, max) =>
   Math.log(Math.min(max, Math.max(min, value)) / min) / Math.log(max / min)
 
-/** Powers of ten that hold all values, at least one decade. @param {number} least @param {number} most @returns {[min: number, max: number]} */
+/**
+ * Powers of ten that hold all values, at least one decade. @param {number} least @param {number} most @returns {[min:
+ * number, max: number]}
+ */
 export function decades(least, most) {
   const low = Math.floor(Math.log10(Math.max(least, 1e-3)))
   const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(most, 1e-3))))
@@ -128,7 +140,10 @@ export function decades(least, most) {
 export const quantile = (sorted, part) =>
   sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0
 
-/** What is shown of the operations. @typedef {{ readonly key: number, readonly client: number, readonly outcome: string }} Filter */
+/**
+ * What is shown of the operations. @typedef {{ readonly key: number, readonly client: number, readonly outcome: string
+ * }} Filter
+ */
 
 /** @param {PageCall} call @param {Filter} filter @param {readonly string[]} keys */
 export function isShown(call, { key, client, outcome }, keys) {

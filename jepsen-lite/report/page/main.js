@@ -9,7 +9,10 @@ import { moved, stretched, ticks, timeText, zoomed } from './layout.js'
 import { Faults, Nodes } from './nodes.js'
 import { Operations } from './operations.js'
 
-/** What the pointer or the keyboard is on: an operation, or anything else that has something to tell. @typedef {{ readonly title: string, readonly rows: readonly (readonly [name: string, text: string])[] }} Told */
+/**
+ * What the pointer or the keyboard is on: an operation, or anything else that has something to tell. @typedef {{
+ * readonly title: string, readonly rows: readonly (readonly [name: string, text: string])[] }} Told
+ */
 
 /**
  * One of the charts that share an axis of time.
@@ -137,7 +140,10 @@ class Page {
     return canvas
   }
 
-  /** @param {string} title @param {Chart['part']} part @param {boolean} shaded @param {Chart['draw']} draw @param {Chart['hit']} hit */
+  /**
+   * @param {string} title @param {Chart['part']} part @param {boolean} shaded @param {Chart['draw']} draw @param
+   * {Chart['hit']} hit
+   */
   #chart(title, part, shaded, draw, hit = () => undefined) {
     const chart = { canvas: this.#add(title), part, shaded, draw, hit }
     this.#charts.push(chart)
@@ -182,7 +188,10 @@ class Page {
     this.#overview.draw(this.#frameOf(overview, this.#overview.height, this.#whole), this.#view)
   }
 
-  /** A clean canvas, as fine as the screen. @param {HTMLCanvasElement} canvas @param {number} height @param {Stretch} view @returns {Frame} */
+  /**
+   * A clean canvas, as fine as the screen. @param {HTMLCanvasElement} canvas @param {number} height @param {Stretch}
+   * view @returns {Frame}
+   */
   #frameOf(canvas, height, view) {
     const ctx = canvas.getContext('2d')
     if (ctx === null) throw new Error('this browser draws no canvas')
@@ -222,7 +231,10 @@ class Page {
     ctx.globalAlpha = 1
   }
 
-  /** Lines through all charts: where a rule broke, where something fits nowhere, and where the pointer is. @param {Frame} frame */
+  /**
+   * Lines through all charts: where a rule broke, where something fits nowhere, and where the pointer is. @param
+   * {Frame} frame
+   */
   #drawMoments(frame) {
     const { ctx, ink, left, right, height } = frame
     /** @param {number} ms @param {import('./ink.js').Colour} colour @param {number[]} dash */
@@ -263,7 +275,10 @@ class Page {
     this.#look(moved(this.#view, part * (this.#view.toMs - this.#view.fromMs), this.#whole))
   }
 
-  /** Brings a stretch into view, `closer` as well if it is hardly to be seen. @param {Stretch} stretch @param {boolean} closer */
+  /**
+   * Brings a stretch into view, `closer` as well if it is hardly to be seen. @param {Stretch} stretch @param {boolean}
+   * closer
+   */
   #reveal({ fromMs, toMs }, closer) {
     const length = this.#view.toMs - this.#view.fromMs
     const wanted = closer ? Math.min(length, Math.max(1, toMs - fromMs) * AROUND) : length
@@ -469,7 +484,10 @@ class Page {
     this.#draw()
   }
 
-  /** As it is drawn now, to ask what is where. @param {HTMLCanvasElement} canvas @param {number} height @returns {Frame | undefined} */
+  /**
+   * As it is drawn now, to ask what is where. @param {HTMLCanvasElement} canvas @param {number} height @returns {Frame
+   * | undefined}
+   */
   #frameFor(canvas, height) {
     const ctx = canvas.getContext('2d')
     return ctx === null

@@ -7,7 +7,8 @@ import { fitText, msAt, SMALL_FONT, xOf } from './ink.js'
 import { isShown, Lane } from './layout.js'
 
 /**
- * An operation in its lane. `endMs` is where its bar ends: that of an operation that never ended goes as far as there is room.
+ * An operation in its lane. `endMs` is where its bar ends: that of an operation that never ended goes as far as there
+ * is room.
  * @typedef {{ readonly call: PageCall, readonly place: number, readonly startMs: number, readonly endMs: number }} Bar
  */
 
@@ -28,7 +29,10 @@ export class Operations {
   #broken
   /** @type {readonly { readonly client: number, readonly lane: Lane<Bar> }[]} */
   #lanes = []
-  /** The points of the key that is chosen. @type {Lane<PagePoint & { readonly startMs: number, readonly endMs: number }> | undefined} */
+  /**
+   * The points of the key that is chosen. @type {Lane<PagePoint & { readonly startMs: number, readonly endMs: number }>
+   * | undefined}
+   */
   #order
   #laneHeight = LANE_HEIGHT.max
 
@@ -158,7 +162,10 @@ export class Operations {
     ctx.globalAlpha = 1
   }
 
-  /** @param {Frame} frame @param {PagePoint} point @param {number} barStart @param {number} barEnd @param {number} top @param {number} height */
+  /**
+   * @param {Frame} frame @param {PagePoint} point @param {number} barStart @param {number} barEnd @param {number} top
+   * @param {number} height
+   */
   #drawPoint(frame, { timeMs }, barStart, barEnd, top, height) {
     const { ctx, ink } = frame
     const x = xOf(frame, timeMs)
@@ -223,7 +230,10 @@ export class Operations {
     return bar === undefined ? undefined : { row, at, bar }
   }
 
-  /** The operation `by` further in its lane, or the one at the same time `lanes` further down. @param {number} place @param {number} by @param {number} lanes */
+  /**
+   * The operation `by` further in its lane, or the one at the same time `lanes` further down. @param {number} place
+   * @param {number} by @param {number} lanes
+   */
   beside(place, by, lanes) {
     const found = this.find(place)
     if (found === undefined) return this.#lanes[0]?.lane.items[0]?.place
@@ -274,7 +284,10 @@ export function cross(ctx, x, y, size) {
   ctx.stroke()
 }
 
-/** Open at the right, with a tip: it may go on. @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} top @param {number} width @param {number} height */
+/**
+ * Open at the right, with a tip: it may go on. @param {CanvasRenderingContext2D} ctx @param {number} x @param {number}
+ * top @param {number} width @param {number} height
+ */
 function openFrame(ctx, x, top, width, height) {
   ctx.beginPath()
   ctx.moveTo(x + width, top + 0.5)

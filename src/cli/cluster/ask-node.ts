@@ -2,7 +2,10 @@
 
 import { askHttp } from '../../server/ask-http.ts'
 
-/** The JSON object of a 200 answer; undefined when there is none within `limitMs`. `url` is that of the node, without a trailing slash. */
+/**
+ * The JSON object of a 200 answer; undefined when there is none within `limitMs`. `url` is that of the node, without a
+ * trailing slash.
+ */
 export async function askNode(
   url: string,
   path: string,

@@ -1,5 +1,5 @@
-// Which ports of this machine are free. Asking is only a courtesy that names the taken one early; a node that finds its port taken when
-// it binds refuses too.
+// Which ports of this machine are free. Asking is only a courtesy that names the taken one early; a node that finds its
+// port taken when it binds refuses too.
 
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,8 +1,8 @@
-// cluster.json: what a local cluster is (nodes, ports, cluster id) and, while it runs, where its supervisor listens. Every command
-// of `kv` may read it to find the endpoints, so this module imports next to nothing.
+// cluster.json: what a local cluster is (nodes, ports, cluster id) and, while it runs, where its supervisor listens.
+// Every command of `kv` may read it to find the endpoints, so this module imports next to nothing.
 //
-// The file is replaced as a whole, synced and renamed: whenever the supervisor dies, the next start reads either the state before or
-// the state after. It is 0600 because it holds the token of the supervisor's control address.
+// The file is replaced as a whole, synced and renamed: whenever the supervisor dies, the next start reads either the
+// state before or the state after. It is 0600 because it holds the token of the supervisor's control address.
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,8 +30,8 @@ export interface ClusterFileNode {
   /** The peer port that the system chose at the first start; used again when it is free. */
   readonly peer_port: number | null
   /**
-   * `new`: it may found or join the cluster with an empty directory. `replacing`: it may take the place of its own lost replica.
-   * `member`: it has been a voter; from now on an empty directory means lost data, never a fresh node.
+   * `new`: it may found or join the cluster with an empty directory. `replacing`: it may take the place of its own lost
+   * replica. `member`: it has been a voter; from now on an empty directory means lost data, never a fresh node.
    */
   readonly stage: Stage
 }
@@ -40,7 +40,10 @@ export interface ClusterFile {
   readonly format: typeof FORMAT
   /** null until n1 has said that it has founded the cluster: it may have done so and been interrupted. */
   readonly cluster_id: string | null
-  /** null while no supervisor runs (one that was killed leaves its address behind: whoever uses it must ask who answers). */
+  /**
+   * null while no supervisor runs (one that was killed leaves its address behind: whoever uses it must ask who
+   * answers).
+   */
   readonly supervisor: ControlAddress | null
   readonly nodes: readonly ClusterFileNode[]
 }

@@ -1,4 +1,5 @@
-// How the nodes of a local cluster are: what the supervisor knows of their processes, and what each says of itself over HTTP.
+// How the nodes of a local cluster are: what the supervisor knows of their processes, and what each says of itself over
+// HTTP.
 
 import { askNode } from './ask-node.ts'
 import type { SupervisedNode } from './supervised-node.ts'
@@ -49,7 +50,9 @@ export async function clusterStatus(
   }
 }
 
-/** What is wrong with those that run, in their own words: the disk of the leader may be why another one is not ready. */
+/**
+ * What is wrong with those that run, in their own words: the disk of the leader may be why another one is not ready.
+ */
 export async function faultsOf(
   nodes: readonly { readonly node: KnownNode; readonly url: string }[],
 ): Promise<string[]> {
@@ -68,8 +71,8 @@ interface Answer {
 }
 
 /**
- * A leader that is cut off may not know yet that it was replaced: the highest term is right. It may be a node that was started by hand, which the
- * others name; of the local ones it counts only while it runs.
+ * A leader that is cut off may not know yet that it was replaced: the highest term is right. It may be a node that was
+ * started by hand, which the others name; of the local ones it counts only while it runs.
  */
 function leaderOf(answers: readonly Answer[]): string | null {
   const named = answers

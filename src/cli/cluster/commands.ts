@@ -1,5 +1,5 @@
-// `kv cluster …`: the command line of the local cluster. What a command does is loaded when it runs. An action ends normally (exit
-// code 0) or with a `Failure`, which carries the exit code.
+// `kv cluster …`: the command line of the local cluster. What a command does is loaded when it runs. An action ends
+// normally (exit code 0) or with a `Failure`, which carries the exit code.
 
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'

@@ -1,4 +1,5 @@
-// The side of `kv cluster …` that talks to a supervisor. Nothing is ever signalled from here: a pid in a file proves nothing.
+// The side of `kv cluster …` that talks to a supervisor. Nothing is ever signalled from here: a pid in a file proves
+// nothing.
 
 import { request } from 'node:http'
 import type { ControlAddress } from './cluster-file.ts'
@@ -9,7 +10,10 @@ import { Failure } from './failure.ts'
 /** A supervisor that does not even say who it is within this time is stuck or stopped. */
 const IDENTIFY_LIMIT_MS = 3_000
 
-/** Whether the supervisor that listens there knows the token, and its cluster is the one in `dataDir`: in a copy of that, its address stands too. */
+/**
+ * Whether the supervisor that listens there knows the token, and its cluster is the one in `dataDir`: in a copy of
+ * that, its address stands too.
+ */
 export async function identifies(address: ControlAddress, dataDir: string): Promise<boolean> {
   const answer = await exchange(`${address.control}/`, 'GET', {}, undefined, IDENTIFY_LIMIT_MS)
   if (answer === 'silent' && exists(address.pid)) {
@@ -37,7 +41,10 @@ function exists(pid: number): boolean {
   }
 }
 
-/** For `stop` the answer is complete only when the supervisor's process is gone: it leaves the connection to the system to close. */
+/**
+ * For `stop` the answer is complete only when the supervisor's process is gone: it leaves the connection to the system
+ * to close.
+ */
 export async function ask(address: ControlAddress, message: ControlRequest): Promise<ControlReply> {
   const headers = { authorization: `Bearer ${address.token}`, 'content-type': 'application/json' }
   const answer = await exchange(`${address.control}/`, 'POST', headers, JSON.stringify(message), undefined)

@@ -1,4 +1,5 @@
-// What `kv cluster …` asks a supervisor, and what it answers: JSON in one POST, on a loopback port that the system chose.
+// What `kv cluster …` asks a supervisor, and what it answers: JSON in one POST, on a loopback port that the system
+// chose.
 
 import { createHash } from 'node:crypto'
 import type { ClusterStatus } from './cluster-status.ts'
@@ -37,8 +38,8 @@ export type ControlReply =
     }
 
 /**
- * What a supervisor shows before anybody trusts it: only who has the token can know this, and the token is not given away to
- * whoever happens to listen on the port of a supervisor that is gone.
+ * What a supervisor shows before anybody trusts it: only who has the token can know this, and the token is not given
+ * away to whoever happens to listen on the port of a supervisor that is gone.
  */
 export function proofOf(token: string): string {
   return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')

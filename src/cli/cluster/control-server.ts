@@ -1,5 +1,5 @@
-// The side of the supervisor that takes commands. Whoever has the token of cluster.json (0600) may give them; a web page that reaches
-// the port by a trick of names does not have it.
+// The side of the supervisor that takes commands. Whoever has the token of cluster.json (0600) may give them; a web
+// page that reaches the port by a trick of names does not have it.
 
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'

@@ -1,5 +1,6 @@
-// How a supervisor is reached by a path at which there is nothing any more. Its directory was moved away, and with it the lock that says where it listens; it is
-// about to notice. Whoever knocks makes it look at once, and sees by the end of the connection that its process has ended.
+// How a supervisor is reached by a path at which there is nothing any more. Its directory was moved away, and with it
+// the lock that says where it listens; it is about to notice. Whoever knocks makes it look at once, and sees by the end
+// of the connection that its process has ended.
 //
 // The door is a socket in the abstract namespace, which only Linux has. Nothing can be commanded through it.
 
@@ -9,7 +10,9 @@ import { connect, createServer } from 'node:net'
 /** What is said to whoever knocks while the cluster goes on. */
 const STAYS = 'stays'
 
-/** Returns how to close it. Where somebody else has that name there is no door. `onKnock`: whether the supervisor ends. */
+/**
+ * Returns how to close it. Where somebody else has that name there is no door. `onKnock`: whether the supervisor ends.
+ */
 export function openDoor(dataDir: string, onKnock: () => boolean): () => void {
   if (process.platform !== 'linux') return () => {}
   const server = createServer((socket) => {

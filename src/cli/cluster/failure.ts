@@ -1,6 +1,6 @@
 /**
- * An end with a message for the user and the exit code that goes with it (interfaces §3): no defect, so no stack. An empty message: there is
- * nothing left to say.
+ * An end with a message for the user and the exit code that goes with it (interfaces §3): no defect, so no stack. An
+ * empty message: there is nothing left to say.
  */
 export class Failure extends Error {
   override readonly name = 'Failure'

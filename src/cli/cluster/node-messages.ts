@@ -1,5 +1,5 @@
-// What a supervisor and the process of one node say to each other over their IPC channel. The channel is also the leash: when it
-// breaks, the supervisor is gone, and the node ends (node-process.ts).
+// What a supervisor and the process of one node say to each other over their IPC channel. The channel is also the
+// leash: when it breaks, the supervisor is gone, and the node ends (node-process.ts).
 
 import type { Founding, ListenAddress, NodeEnd, NodeStatus } from '../../server/types.ts'
 
@@ -10,7 +10,10 @@ export interface NodeOrder {
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress
   readonly founding: Founding
-  /** Where this node reaches each other local node: a relay, or with --direct the peer itself. Nodes not named are dialled directly. */
+  /**
+   * Where this node reaches each other local node: a relay, or with --direct the peer itself. Nodes not named are
+   * dialled directly.
+   */
   readonly peers: PeerAddresses
 }
 
@@ -21,8 +24,8 @@ export type ToNode =
   | { readonly kind: 'start'; readonly order: NodeOrder; readonly supervisor: number }
   | { readonly kind: 'peers'; readonly peers: PeerAddresses }
   /**
-   * `handOver`: pass leadership on, answer what is under way, close. Otherwise, when the whole cluster ends, there is nobody to hand over to,
-   * and the node is closed at once: what it has acknowledged is durable.
+   * `handOver`: pass leadership on, answer what is under way, close. Otherwise, when the whole cluster ends, there is
+   * nobody to hand over to, and the node is closed at once: what it has acknowledged is durable.
    */
   | { readonly kind: 'stop'; readonly handOver: boolean }
 

@@ -1,5 +1,5 @@
-// The process of one node of a local cluster. It does what its supervisor says over IPC, tells it how the node sees itself, and ends
-// when the channel breaks: no node outlives its supervisor, however that died.
+// The process of one node of a local cluster. It does what its supervisor says over IPC, tells it how the node sees
+// itself, and ends when the channel breaks: no node outlives its supervisor, however that died.
 
 import { flushCompileCache } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,7 +28,8 @@ const end = (): boolean => process.kill(process.pid, 'SIGKILL')
 process.on('disconnect', end)
 // It may have died while this module was being loaded.
 if (!process.connected) end()
-// Ctrl-C and a closed terminal reach every process of the foreground group; what follows from it is the supervisor's to decide.
+// Ctrl-C and a closed terminal reach every process of the foreground group; what follows from it is the supervisor's to
+// decide.
 process.on('SIGINT', () => {})
 process.on('SIGHUP', () => {})
 process.on('SIGTERM', () => stop(true))
@@ -69,7 +70,9 @@ async function start(order: NodeOrder): Promise<void> {
   leave(await running.ended)
 }
 
-/** The node of a supervisor that was killed may be on its way out still, with its directory open and its ports taken. */
+/**
+ * The node of a supervisor that was killed may be on its way out still, with its directory open and its ports taken.
+ */
 async function startAfterPredecessor(options: NodeOptions): Promise<RunningNode> {
   const deadline = performance.now() + ORPHANS_LIMIT_MS
   let { founding } = options

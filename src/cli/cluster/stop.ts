@@ -73,7 +73,9 @@ function isDead(pid: number): boolean {
   }
 }
 
-/** Whether there was something to delete. Each time that a cluster runs there it is ended only when `agreed` returns. */
+/**
+ * Whether there was something to delete. Each time that a cluster runs there it is ended only when `agreed` returns.
+ */
 export async function destroyCluster(dataDir: string, agreed: () => Promise<void>): Promise<boolean> {
   const supervisor = await findSupervisor(dataDir)
   if (supervisor !== undefined) await agreed()
@@ -92,7 +94,10 @@ export async function destroyCluster(dataDir: string, agreed: () => Promise<void
   return ours.length > 0
 }
 
-/** A symlink stays, and a mount point: somebody else has made it, and knows what for. Others may have files there, or have removed it meanwhile. */
+/**
+ * A symlink stays, and a mount point: somebody else has made it, and knows what for. Others may have files there, or
+ * have removed it meanwhile.
+ */
 function removeIfEmpty(dir: string): void {
   try {
     rmdirSync(dir)
@@ -101,7 +106,10 @@ function removeIfEmpty(dir: string): void {
   }
 }
 
-/** As the holder of the directory: whoever starts a cluster there meanwhile waits. false: somebody was faster, and nothing is deleted. */
+/**
+ * As the holder of the directory: whoever starts a cluster there meanwhile waits. false: somebody was faster, and
+ * nothing is deleted.
+ */
 async function deleted(dataDir: string, ours: readonly string[]): Promise<boolean> {
   const done = Promise.withResolvers<void>()
   const token = randomBytes(24).toString('hex')

@@ -1,5 +1,6 @@
-// A stopped process (SIGSTOP, by `pause` or by anybody else) cannot notice that its supervisor is gone. So a shell waits in the place of all nodes: it
-// reads their pids from a pipe; when the supervisor is gone, and with it the other end, it continues them, and each finds its channel broken and ends.
+// A stopped process (SIGSTOP, by `pause` or by anybody else) cannot notice that its supervisor is gone. So a shell
+// waits in the place of all nodes: it reads their pids from a pipe; when the supervisor is gone, and with it the other
+// end, it continues them, and each finds its channel broken and ends.
 
 import { spawn } from 'node:child_process'
 import { Socket } from 'node:net'

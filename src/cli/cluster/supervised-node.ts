@@ -1,4 +1,5 @@
-// One node of a local cluster as its supervisor sees it: a child process, started and ended on demand, never restarted by itself.
+// One node of a local cluster as its supervisor sees it: a child process, started and ended on demand, never restarted
+// by itself.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
@@ -116,7 +117,10 @@ export class SupervisedNode {
     this.#tell({ kind: 'peers', peers })
   }
 
-  /** It is killed when its files are no longer where they were: what it acknowledged from then on would be found by nobody. */
+  /**
+   * It is killed when its files are no longer where they were: what it acknowledged from then on would be found by
+   * nobody.
+   */
   endWhenAway(): void {
     const life = this.#life
     if (life?.home === undefined || life.ending !== undefined || homeOf(this.dataDir) === life.home) return
@@ -203,7 +207,8 @@ function epitaph({ child, end, ending }: Life, { logFile, dataDir }: SupervisedN
   if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
   const how = child.signalCode ?? `exit code ${child.exitCode}`
   if (how === 'SIGKILL') return { reason: 'somebody killed it (SIGKILL)', failed: false }
-  // LevelDB is native code: on files that it cannot make sense of it may abort the process instead of reporting an error.
+  // LevelDB is native code: on files that it cannot make sense of it may abort the process instead of reporting an
+  // error.
   const what =
     how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV'
       ? `LevelDB ended the process (${how}), so its files are probably damaged`
@@ -223,8 +228,8 @@ function goneOf(child: ChildProcess): Promise<void> {
 }
 
 /**
- * The directory of a node and a file in it that the node keeps open, and changes with all that it writes: whoever empties the directory deletes that,
- * and whoever puts back what has changed since a copy was made replaces it.
+ * The directory of a node and a file in it that the node keeps open, and changes with all that it writes: whoever
+ * empties the directory deletes that, and whoever puts back what has changed since a copy was made replaces it.
  */
 const homeOf = (dataDir: string): string => `${directoryId(dataDir)} ${fileId(join(dataDir, OPEN_FILE))}`
 

@@ -1,5 +1,6 @@
-// At most one supervisor per data directory. The lock is a file that names its holder; it appears complete or not at all (link), and
-// it counts only as long as that holder answers. So a supervisor that was killed leaves nothing that a person would have to remove.
+// At most one supervisor per data directory. The lock is a file that names its holder; it appears complete or not at
+// all (link), and it counts only as long as that holder answers. So a supervisor that was killed leaves nothing that a
+// person would have to remove.
 
 import { linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,8 +12,9 @@ import { Failure, writing } from './failure.ts'
 export const LOCK_FILE = 'supervisor.lock'
 
 /**
- * The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. The lock is there before anything else and until
- * nothing runs any more; cluster.json names it too, for the case that somebody has deleted the lock.
+ * The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. The lock is
+ * there before anything else and until nothing runs any more; cluster.json names it too, for the case that somebody has
+ * deleted the lock.
  */
 export async function findSupervisor(dataDir: string): Promise<ControlAddress | undefined> {
   const held = read(join(dataDir, LOCK_FILE))
@@ -29,8 +31,9 @@ export interface OwnFiles {
 }
 
 /**
- * Whether `self` is the supervisor that is named there: one of its own files is there, and none of others in the place of the second. If not, somebody
- * has deleted them under a cluster that runs, or put others in their place: a copy that was made while it ran names it, too.
+ * Whether `self` is the supervisor that is named there: one of its own files is there, and none of others in the place
+ * of the second. If not, somebody has deleted them under a cluster that runs, or put others in their place: a copy that
+ * was made while it ran names it, too.
  */
 export function names(dataDir: string, self: ControlAddress, own: OwnFiles): boolean {
   const lock = join(dataDir, LOCK_FILE)
@@ -41,7 +44,10 @@ export function names(dataDir: string, self: ControlAddress, own: OwnFiles): boo
   return isOwnLock ? isOwnCluster || clusterId === undefined : isOwnCluster && lockId === undefined
 }
 
-/** Nothing there names a supervisor: somebody has moved the directory of one that runs, or deleted what was in it, or none runs. */
+/**
+ * Nothing there names a supervisor: somebody has moved the directory of one that runs, or deleted what was in it, or
+ * none runs.
+ */
 export function namesNobody(dataDir: string): boolean {
   return [LOCK_FILE, CLUSTER_FILE].every(
     (name) => statSync(join(dataDir, name), { throwIfNoEntry: false }) === undefined,
@@ -82,8 +88,8 @@ export function releaseLock(dataDir: string, self: ControlAddress): void {
 }
 
 /**
- * Between the look and the removal another supervisor may have taken the lock: then it is put back. (Should a third one slip in at that very
- * instant, its nodes find ports and directories taken, and it ends.)
+ * Between the look and the removal another supervisor may have taken the lock: then it is put back. (Should a third one
+ * slip in at that very instant, its nodes find ports and directories taken, and it ends.)
  */
 function dropStale(lock: string, stale: string, aside: string): void {
   try {

@@ -1,5 +1,5 @@
-// The process that `kv cluster start --detach` leaves behind: a supervisor without a terminal. It reports once over IPC, when the cluster
-// serves or cannot; if whoever started it is gone before that, nobody wants the cluster any more.
+// The process that `kv cluster start --detach` leaves behind: a supervisor without a terminal. It reports once over
+// IPC, when the cluster serves or cannot; if whoever started it is gone before that, nobody wants the cluster any more.
 
 import { say } from '../output.ts'
 import { onStopSignals } from '../stop-signals.ts'

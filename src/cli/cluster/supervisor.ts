@@ -1,5 +1,6 @@
-// The supervisor of a local cluster: starts one process per node, leads their peer connections through relays, does what `kv cluster`
-// commands ask, and writes cluster.json. It never restarts a node by itself: a node that died shows what a cluster is like without it.
+// The supervisor of a local cluster: starts one process per node, leads their peer connections through relays, does
+// what `kv cluster` commands ask, and writes cluster.json. It never restarts a node by itself: a node that died shows
+// what a cluster is like without it.
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
@@ -100,7 +101,9 @@ export class Supervisor {
   readonly #stopped = Promise.withResolvers<void>()
   readonly #guard: StoppedGuard
   readonly #closeDoor: () => void
-  /** Which one nodes with empty directories found or enter: at the addresses of the others somebody else's may answer. */
+  /**
+   * Which one nodes with empty directories found or enter: at the addresses of the others somebody else's may answer.
+   */
   readonly #meant: string
   #mesh: RelayMesh | undefined
   #clusterId: string | null
@@ -236,8 +239,8 @@ export class Supervisor {
   }
 
   /**
-   * Clients learn from every node where the others are. After a start at other ports that is where they listened before: in a copy of a directory,
-   * where the nodes of the original do. False when they do not hear of it in time.
+   * Clients learn from every node where the others are. After a start at other ports that is where they listened
+   * before: in a copy of a directory, where the nodes of the original do. False when they do not hear of it in time.
    */
   #urlsKnown(): Promise<boolean> {
     const known = (): true | undefined => {
@@ -347,8 +350,9 @@ export class Supervisor {
   }
 
   /**
-   * Where the node dials its peers: relays that stay, or with --direct the places where they listen just now, and port 0, which nobody has, for
-   * those that do not. In a copy of a directory the addresses of the configuration are those of the original.
+   * Where the node dials its peers: relays that stay, or with --direct the places where they listen just now, and port
+   * 0, which nobody has, for those that do not. In a copy of a directory the addresses of the configuration are those
+   * of the original.
    */
   #peersOf(name: string): PeerAddresses {
     if (this.#mesh) return this.#mesh.addressesFor(name)
@@ -393,8 +397,9 @@ export class Supervisor {
   }
 
   /**
-   * Nodes open files by their path: in another directory of that name they would write into the data of others. Where the files are deleted, or
-   * replaced by those of a backup, what they acknowledge from then on would be lost, and no command would find them.
+   * Nodes open files by their path: in another directory of that name they would write into the data of others. Where
+   * the files are deleted, or replaced by those of a backup, what they acknowledge from then on would be lost, and no
+   * command would find them.
    */
   #isHome(): boolean {
     try {
@@ -424,7 +429,10 @@ export class Supervisor {
     return true
   }
 
-  /** What it says can wait for the next time: a start learns the rest from the directories of the nodes. So a full disk ends nobody here. */
+  /**
+   * What it says can wait for the next time: a start learns the rest from the directories of the nodes. So a full disk
+   * ends nobody here.
+   */
   #trySave(supervisor: ControlAddress | null = this.#self): void {
     if (!this.#isHome()) {
       this.#endWhenLost()
@@ -638,7 +646,9 @@ export class Supervisor {
     return answer === undefined ? 'away' : answer.knowsLeader ? 'ready' : 'coming'
   }
 
-  /** One after the other, whichever the nodes: each counts on the data of all others, from its first look to its end. */
+  /**
+   * One after the other, whichever the nodes: each counts on the data of all others, from its first look to its end.
+   */
   #afterRejoins(rejoin: () => Promise<ControlReply>): Promise<ControlReply> {
     const reply = this.#lastRejoin.then(rejoin)
     this.#lastRejoin = reply.catch(() => {})
@@ -657,7 +667,8 @@ export class Supervisor {
     if (!evenHealthy && (await this.#findsLeader(node))) return healthy
     await node.kill()
     if (this.#endWhenLost()) return refused(1, 'The cluster is being stopped.')
-    // Before its data is moved: with it, the next start finds the old replica; without, it knows that a new one may take its place.
+    // Before its data is moved: with it, the next start finds the old replica; without, it knows that a new one may
+    // take its place.
     place.stage = 'replacing'
     this.#save(this.#self)
     const aside = moveAside(node.dataDir)
@@ -672,8 +683,8 @@ export class Supervisor {
   }
 
   /**
-   * The change of membership needs a majority of the voters, and the old replica is gone by then: nothing is touched before the others have one.
-   * They may still be electing their leader, or one of them be starting.
+   * The change of membership needs a majority of the voters, and the old replica is gone by then: nothing is touched
+   * before the others have one. They may still be electing their leader, or one of them be starting.
    */
   async #whyNotWithout(place: Place): Promise<string | undefined> {
     const deadline = performance.now() + MAJORITY_LIMIT_MS
@@ -757,7 +768,10 @@ function mayRun({ node, busy }: Place): boolean {
   return busy || (node.pid !== undefined && !node.paused)
 }
 
-/** After a start at other ports, the configuration names the old ones until there is a leader. A node of that name may have been started by hand, too. */
+/**
+ * After a start at other ports, the configuration names the old ones until there is a leader. A node of that name may
+ * have been started by hand, too.
+ */
 async function isOrMayBe(place: Place, voter: Voter): Promise<boolean> {
   return place.url === voter.url || (mayRun(place) && !(await anotherAnswers(voter, place.url)))
 }

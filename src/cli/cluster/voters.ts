@@ -1,6 +1,7 @@
-// Who the voters of the cluster are, and who of them answers. The configuration says so, not the list of local nodes: a cluster may have been
-// grown by nodes that were started by hand. A copy of a cluster has the same ids: where one of our nodes does not run at its new place, that of the
-// original may answer at its old one. Whoever belongs to us knows at least one of the local nodes where it is.
+// Who the voters of the cluster are, and who of them answers. The configuration says so, not the list of local nodes: a
+// cluster may have been grown by nodes that were started by hand. A copy of a cluster has the same ids: where one of
+// our nodes does not run at its new place, that of the original may answer at its old one. Whoever belongs to us knows
+// at least one of the local nodes where it is.
 
 import { askNode, isObject } from './ask-node.ts'
 
@@ -19,8 +20,8 @@ export interface Local {
 }
 
 /**
- * As the leader knows them, whom the `local` nodes name; as they do while there is none, or it is not known where. undefined when nobody
- * answers, or the leader does not.
+ * As the leader knows them, whom the `local` nodes name; as they do while there is none, or it is not known where.
+ * undefined when nobody answers, or the leader does not.
  */
 export async function knownVoters(local: readonly Local[]): Promise<readonly Voter[] | undefined> {
   const answers = await Promise.all(local.map(({ url }) => askNode(url, '/v1/cluster', ANSWER_LIMIT_MS)))

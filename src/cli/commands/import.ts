@@ -1,8 +1,8 @@
-// kv import FILE.ndjson | DIR: many writes, some at a time, each of them applied at most once. Those of one key are made one after the other, in
-// the order of the source: its last one wins.
+// kv import FILE.ndjson | DIR: many writes, some at a time, each of them applied at most once. Those of one key are
+// made one after the other, in the order of the source: its last one wins.
 //
-// A fail-over must not end an import: each write is tried for up to a minute by the client, under one idempotency key. What the
-// cluster will never take (too large, …) is skipped and named; anything else ends the import.
+// A fail-over must not end an import: each write is tried for up to a minute by the client, under one idempotency key.
+// What the cluster will never take (too large, …) is skipped and named; anything else ends the import.
 
 import { statSync } from 'node:fs'
 import { type Client, QuorateError } from '../../client/index.ts'
@@ -23,9 +23,9 @@ const TIMEOUT_MS = 60_000
 /** Of a name in a message: any path fits. */
 const NAME_CHARACTERS_MAX = 4096
 /**
- * What no cluster takes is skipped unasked: it saves reading and sending large values, and a key that does not even fit into the head of a
- * request would be refused as one that is malformed. The settings of a cluster may be lower: it refuses what is over them by itself, since the
- * node that tells them may lag behind a change that has raised them.
+ * What no cluster takes is skipped unasked: it saves reading and sending large values, and a key that does not even fit
+ * into the head of a request would be refused as one that is malformed. The settings of a cluster may be lower: it
+ * refuses what is over them by itself, since the node that tells them may lag behind a change that has raised them.
  */
 const KEY_BYTES_MAX = 4096
 const VALUE_BYTES_MAX = 1024 * 1024
@@ -180,7 +180,8 @@ async function writeAll(
   } catch (error) {
     fail(error)
   }
-  // All of them come to an end before anything is said: one that may have been made counts more than the failure that came first.
+  // All of them come to an end before anything is said: one that may have been made counts more than the failure that
+  // came first.
   await Promise.all(underway)
   if (failures.length === 0) return
   const [first] = failures

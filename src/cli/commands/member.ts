@@ -43,7 +43,9 @@ export async function listMembers(global: GlobalFlags): Promise<void> {
   })
 }
 
-/** How far each log matches is known to the leader alone; what any node says will do when the leader does not answer. */
+/**
+ * How far each log matches is known to the leader alone; what any node says will do when the leader does not answer.
+ */
 async function asTheLeaderKnows({ client, endpoints, signal }: Session): Promise<ClusterInfo> {
   const known = await client.cluster({ signal })
   const leader = known.members.find((member) => member.name === known.leader)

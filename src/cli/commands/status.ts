@@ -69,7 +69,10 @@ function nobodyAnswered(rows: readonly Row[]): QuorateError {
 const unreachable = (message: string): UnreachableError =>
   new UnreachableError(message, { code: 'unreachable', written: 'no' })
 
-/** A node that is cut off may not know yet that its leader was replaced: the highest term is right. Not everybody may have heard of its leader yet. */
+/**
+ * A node that is cut off may not know yet that its leader was replaced: the highest term is right. Not everybody may
+ * have heard of its leader yet.
+ */
 function summary(rows: readonly Row[], answered: readonly NodeStatus[]): object {
   const newest = [...answered].sort((a, b) => a.term - b.term).at(-1)
   const informed = answered.find(({ term, leader }) => term === newest?.term && leader !== undefined)

@@ -22,7 +22,10 @@ export const timeLeftMs = ({ deadline }: ApiRequest): number => Math.max(1, dead
 
 /** Where a streamed body goes. */
 export interface Sink {
-  /** Resolves when it is taken; to false once the reader has gone. Throws `Refused` when too much waits for others already. */
+  /**
+   * Resolves when it is taken; to false once the reader has gone. Throws `Refused` when too much waits for others
+   * already.
+   */
   write(text: string): Promise<boolean>
   end(text: string): void
 }

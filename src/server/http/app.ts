@@ -1,5 +1,5 @@
-// The routes outside the hot path, on fastify: it finds the route and validates the body against its schema. Handlers stay plain
-// functions; what leaves goes the same way as on the hot path.
+// The routes outside the hot path, on fastify: it finds the route and validates the body against its schema. Handlers
+// stay plain functions; what leaves goes the same way as on the hot path.
 
 import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -108,7 +108,9 @@ function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
   return codingRefusal(headers)
 }
 
-/** No request has nearly as many. To parse and judge a body of very many keeps everything else waiting, heartbeats too. */
+/**
+ * No request has nearly as many. To parse and judge a body of very many keeps everything else waiting, heartbeats too.
+ */
 const JSON_PARTS_MAX = 4_096
 
 function parsedJson(body: Uint8Array): unknown {

@@ -67,8 +67,8 @@ export interface BodyOptions {
 }
 
 /**
- * The body of a request on node:http. It is taken from there as it comes, also while nobody has asked for it: node:http keeps chunks as they
- * come, which takes some hundreds of bytes each, and a client may send one for every byte.
+ * The body of a request on node:http. It is taken from there as it comes, also while nobody has asked for it: node:http
+ * keeps chunks as they come, which takes some hundreds of bytes each, and a client may send one for every byte.
  */
 export class Body {
   readonly #options: BodyOptions
@@ -228,8 +228,8 @@ export class Body {
 }
 
 /**
- * `chunk` behind the first `length` bytes of `received`, in a buffer with room for more. A chunk that is kept as it came keeps all that
- * was read with it.
+ * `chunk` behind the first `length` bytes of `received`, in a buffer with room for more. A chunk that is kept as it
+ * came keeps all that was read with it.
  */
 function appended(received: Buffer, length: number, chunk: Buffer): Buffer {
   const all = length + chunk.length

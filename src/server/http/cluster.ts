@@ -254,8 +254,9 @@ function replicaId(text: string): ReplicaId {
 const membersOf = (node: NodeApi): readonly Member[] => node.status().raft.configuration.members
 
 /**
- * What is left to do for a member that is there already; undefined: it is not. A learner may have been started again at other addresses
- * before the cluster had reached it, and then nobody else can tell of them. A voter announces its addresses by itself.
+ * What is left to do for a member that is there already; undefined: it is not. A learner may have been started again at
+ * other addresses before the cluster had reached it, and then nobody else can tell of them. A voter announces its
+ * addresses by itself.
  */
 function repeated(node: NodeApi, member: Member): readonly ChangeStep[] | undefined {
   const { id, name, peer, url } = member
@@ -278,7 +279,10 @@ function memberNamed(node: NodeApi, name: string): Member {
   return member
 }
 
-/** `then` sees the members and settings as all changes that were answered before have left them, also on a node that lags behind. */
+/**
+ * `then` sees the members and settings as all changes that were answered before have left them, also on a node that
+ * lags behind.
+ */
 function whenNewest(
   node: NodeApi,
   asked: ApiRequest,

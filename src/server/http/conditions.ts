@@ -1,5 +1,5 @@
-// If-Match and If-None-Match (RFC 9110 §13.1, §8.8.3), read into the condition that the state machine tests. The entity tag of a key
-// is its mod_revision.
+// If-Match and If-None-Match (RFC 9110 §13.1, §8.8.3), read into the condition that the state machine tests. The entity
+// tag of a key is its mod_revision.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Condition, Revision } from '../../kv/index.ts'
@@ -13,7 +13,8 @@ export function readConditions(headers: IncomingHttpHeaders): Condition | undefi
   const ifNoneMatchText = headers['if-none-match']
   if (ifMatchText === undefined && ifNoneMatchText === undefined) return undefined
   return {
-    // If-Match compares strongly: a weak tag equals nothing (RFC 9110 §13.1.1). If-None-Match compares weakly (§13.1.2).
+    // If-Match compares strongly: a weak tag equals nothing (RFC 9110 §13.1.1). If-None-Match compares weakly
+    // (§13.1.2).
     ifMatch: ifMatchText === undefined ? undefined : readTags(ifMatchText, 'If-Match', false),
     ifNoneMatch: ifNoneMatchText === undefined ? undefined : readTags(ifNoneMatchText, 'If-None-Match', true),
   }

@@ -1,4 +1,5 @@
-// All connections of clients, on whichever lane: how many there may be, and which of them are cut because their client does nothing.
+// All connections of clients, on whichever lane: how many there may be, and which of them are cut because their client
+// does nothing.
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -17,8 +18,8 @@ export interface Owner {
 export const LINGER_MS = 500
 
 /**
- * Ends a connection. What the client still sends is dropped: closed with anything unread, a connection is reset, and that costs the client
- * what it has not taken of the answers (RFC 9112 §9.6).
+ * Ends a connection. What the client still sends is dropped: closed with anything unread, a connection is reset, and
+ * that costs the client what it has not taken of the answers (RFC 9112 §9.6).
  */
 export function endGently(stream: Duplex, lastWords?: string): void {
   if (!stream.writable) return
@@ -33,7 +34,10 @@ interface Watched {
   owner: Owner
   /** How far its client had come when it was last looked at; undefined: nothing waited for the client. */
   came: number | undefined
-  /** For how long it has come no further. Only time in which this process could have noticed counts, so it is counted, not measured. */
+  /**
+   * For how long it has come no further. Only time in which this process could have noticed counts, so it is counted,
+   * not measured.
+   */
   stillMs: number
 }
 

@@ -1,9 +1,12 @@
-// How many connections this process may hold, from its limit of open files. Beyond that limit the next file that LevelDB opens fails, and the
-// first error of a storage is its last: a node would end because clients keep connections.
+// How many connections this process may hold, from its limit of open files. Beyond that limit the next file that
+// LevelDB opens fails, and the first error of a storage is its last: a node would end because clients keep connections.
 
 import { readFileSync } from 'node:fs'
 
-/** Kept free for each node: its database, peers, strangers that have not said who they are, and what the runtime opens itself. */
+/**
+ * Kept free for each node: its database, peers, strangers that have not said who they are, and what the runtime opens
+ * itself.
+ */
 const RESERVED_PER_NODE = 192
 /** Where the limit is low, this share of it stays free instead. */
 const RESERVED_SHARE = 0.6

@@ -62,7 +62,10 @@ export function send(
   })
 }
 
-/** Onto bare sockets, whose requests have arrived whole: the same bytes that node:http writes. All answers are of routes under /v1. */
+/**
+ * Onto bare sockets, whose requests have arrived whole: the same bytes that node:http writes. All answers are of routes
+ * under /v1.
+ */
 export class PlainAnswers {
   readonly #node: NodeApi
   readonly #backlog: Backlog
@@ -76,7 +79,10 @@ export class PlainAnswers {
     this.#keepAlive = keepAlive(limits)
   }
 
-  /** Whether the kernel has taken all of it. Otherwise `taken` is called once, later: when it has, or the connection is gone. */
+  /**
+   * Whether the kernel has taken all of it. Otherwise `taken` is called once, later: when it has, or the connection is
+   * gone.
+   */
   send(
     socket: Socket,
     request: { readonly method: string },

@@ -1,7 +1,8 @@
-// Connections of clients that do nothing but read and write single keys, without node:http: its objects, streams and timers cost more than
-// everything else the front does for a small write. The lane reads plain requests (`plain-request.ts`), one after the other, and writes each
-// answer at once. At the first request that is not plain, or whose rest keeps it waiting, the connection goes to node:http for good, with
-// every byte that has not been answered. So there is one judge of odd requests, slow clients and large bodies, and it is not this file.
+// Connections of clients that do nothing but read and write single keys, without node:http: its objects, streams and
+// timers cost more than everything else the front does for a small write. The lane reads plain requests
+// (`plain-request.ts`), one after the other, and writes each answer at once. At the first request that is not plain, or
+// whose rest keeps it waiting, the connection goes to node:http for good, with every byte that has not been answered.
+// So there is one judge of odd requests, slow clients and large bodies, and it is not this file.
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
@@ -11,9 +12,14 @@ import { type PlainRequest, PlainRequests } from './plain-request.ts'
 
 /** How long the lane waits for the rest of a request; many clients send head and body one after the other. */
 export const REST_MS_MAX = 10
-/** What a client has sent behind what is answered; beyond, its connection is not read until it has taken its answers. */
+/**
+ * What a client has sent behind what is answered; beyond, its connection is not read until it has taken its answers.
+ */
 const AHEAD_BYTES_MAX = 64 * 1024
-/** As node:http does it: a connection is kept a little longer than the client is told, so that its last request is not cut off. */
+/**
+ * As node:http does it: a connection is kept a little longer than the client is told, so that its last request is not
+ * cut off.
+ */
 const KEEP_ALIVE_MARGIN_MS = 1_000
 /** How often idle connections are looked for. */
 const SWEEP_MS_MAX = 5_000
@@ -25,7 +31,10 @@ export interface FastLaneOptions {
   /** Every connection ends with its next answer, which says so. */
   readonly isClosing: () => boolean
   readonly serve: (request: PlainRequest, exchange: Exchange) => void
-  /** Writes an answer. Whether the kernel has taken all of it; otherwise `taken` is called once, later: when it has, or the connection is gone. */
+  /**
+   * Writes an answer. Whether the kernel has taken all of it; otherwise `taken` is called once, later: when it has, or
+   * the connection is gone.
+   */
   readonly send: (
     socket: Socket,
     request: PlainRequest,
@@ -197,7 +206,10 @@ class Connection implements Owner {
     if (!this.#busy) this.#readOn()
   }
 
-  /** Reads and serves requests until one is under way, the client is behind with its reading, or nothing more can be read. */
+  /**
+   * Reads and serves requests until one is under way, the client is behind with its reading, or nothing more can be
+   * read.
+   */
   #readOn(): void {
     const socket = this.#socket
     this.#reading = true

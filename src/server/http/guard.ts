@@ -1,5 +1,6 @@
-// Who may speak to this node at all. A browser on the same machine can be led here by any web page, so the name it believes to speak to
-// (Host) and the page that makes it speak (Origin) are checked; a client that mistakes the cluster is told.
+// Who may speak to this node at all. A browser on the same machine can be led here by any web page, so the name it
+// believes to speak to (Host) and the page that makes it speak (Origin) are checked; a client that mistakes the cluster
+// is told.
 
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'

@@ -1,5 +1,6 @@
-// Connections that node:http reads: everything that is not plain. It starts whatever has arrived; here requests wait for their turn, one after
-// the other on each connection, and what node:http cannot read is answered behind all that it could.
+// Connections that node:http reads: everything that is not plain. It starts whatever has arrived; here requests wait
+// for their turn, one after the other on each connection, and what node:http cannot read is answered behind all that it
+// could.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -25,7 +26,10 @@ export interface Arrived {
   readonly body: Body
 }
 
-/** Requests that wait for their turn on one connection, and bytes of bodies that nobody has asked for; beyond, it is not read. */
+/**
+ * Requests that wait for their turn on one connection, and bytes of bodies that nobody has asked for; beyond, it is not
+ * read.
+ */
 const AHEAD_REQUESTS_MAX = 16
 const AHEAD_BYTES_MAX = 64 * 1024
 const ALLOWED = 'GET, HEAD, PUT, POST, DELETE'
@@ -55,7 +59,8 @@ export class HttpLane {
     )
     // A client that sends no more is still answered what it has asked.
     Object.assign(this.server, { httpAllowHalfOpen: true })
-    // The bytes of a head are bounded, not its fields: some versions of Node drop those beyond a number in silence, conditions among them.
+    // The bytes of a head are bounded, not its fields: some versions of Node drop those beyond a number in silence,
+    // conditions among them.
     this.server.maxHeadersCount = 0
     this.#closeIdle = this.server.closeIdleConnections.bind(this.server)
     // Its close() calls this, at once.
@@ -97,8 +102,9 @@ export class HttpLane {
   }
 
   /**
-   * Ends the connections on which nothing is under way, nor was since then, on the clock of `performance.now()`. Node:http knows which those are, and
-   * would cut them off, whatever is on its way to their clients; so it would those that end.
+   * Ends the connections on which nothing is under way, nor was since then, on the clock of `performance.now()`.
+   * Node:http knows which those are, and would cut them off, whatever is on its way to their clients; so it would those
+   * that end.
    */
   closeIdle(since: number): void {
     this.#idleSince = since
@@ -151,8 +157,9 @@ class HttpConnection implements Owner {
   /** What is asked behind a change sees it (RFC 9112 §9.3.2). */
   receive(request: IncomingMessage, response: ServerResponse, goOn: () => void): void {
     const body = new Body({ request, bodies: this.#options.bodies, goOn, held: this.#paceSoon })
-    // No other protocol is spoken here. But the parser takes what came together with the end of such a request for one, and drops it: what it
-    // reads then may begin within a value. So that nobody waits for what was dropped, the answer ends the connection.
+    // No other protocol is spoken here. But the parser takes what came together with the end of such a request for one,
+    // and drops it: what it reads then may begin within a value. So that nobody waits for what was dropped, the answer
+    // ends the connection.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
     this.#waiting.push({ request, response, body })
     if (this.#current === undefined) this.#next()

@@ -1,4 +1,5 @@
-// The Idempotency-Key header: TOKEN or "TOKEN", 1–255 visible ASCII characters, optionally followed by ;since=<revision>.
+// The Idempotency-Key header: TOKEN or "TOKEN", 1–255 visible ASCII characters, optionally followed by
+// ;since=<revision>.
 
 import type { Idempotency } from '../../kv/index.ts'
 import { asRevision } from '../../kv/index.ts'

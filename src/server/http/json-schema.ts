@@ -1,5 +1,5 @@
-// JSON Schema as plain data, from which OpenAPI, the check of a body and the type of its handler are taken. A library that
-// makes schemas took a quarter of the processor time of each start.
+// JSON Schema as plain data, from which OpenAPI, the check of a body and the type of its handler are taken. A library
+// that makes schemas took a quarter of the processor time of each start.
 
 export type Schema = Readonly<Record<string, unknown>>
 export type Properties = Readonly<Record<string, Schema>>

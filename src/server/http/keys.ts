@@ -1,5 +1,5 @@
-// The routes of one key: PUT, GET, HEAD and DELETE of /v1/kv/{key}, or of /v1/kv?key=…, the same resource in a form that no client
-// normalises.
+// The routes of one key: PUT, GET, HEAD and DELETE of /v1/kv/{key}, or of /v1/kv?key=…, the same resource in a form
+// that no client normalises.
 
 import type { Command, Condition, KeyRow, Request } from '../../kv/index.ts'
 import { conditionHolds, dataKey, decodeKeyRow, SETTING_RULES } from '../../kv/index.ts'
@@ -36,7 +36,10 @@ const isKeyPair = (pair: string): boolean => /^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:
 
 export const namesKey = (query: string): boolean => query.split('&').some(isKeyPair)
 
-/** The key, and the other parameters: what is no parameter here is refused before a key that is missing. Throws `Refused`. */
+/**
+ * The key, and the other parameters: what is no parameter here is refused before a key that is missing. Throws
+ * `Refused`.
+ */
 function readTarget<P extends ParameterTable>(
   { path, query }: ApiRequest,
   table: P,
@@ -97,8 +100,8 @@ export function putKey(node: NodeApi, backlog: Backlog, asked: ApiRequest, respo
 }
 
 /**
- * The answer to a change is never refused, so room for a large one is taken before. Throws `Refused`. What is stored now tells how much: what others put
- * there meanwhile is no more than may be under way.
+ * The answer to a change is never refused, so room for a large one is taken before. Throws `Refused`. What is stored
+ * now tells how much: what others put there meanwhile is no more than may be under way.
  */
 function holding(backlog: Backlog, respond: Respond, stored: Uint8Array = NOTHING): Respond {
   const hold = backlog.hold()

@@ -1,5 +1,5 @@
-// Limits of one node's HTTP front; docs/reference/limits.md lists them. They refuse before anything is proposed. What a key, a value and the
-// store may hold is a replicated setting (src/kv).
+// Limits of one node's HTTP front; docs/reference/limits.md lists them. They refuse before anything is proposed. What a
+// key, a value and the store may hold is a replicated setting (src/kv).
 
 export interface HttpLimits {
   /** Request line and headers together. A longest key fits, every byte of it escaped. */
@@ -23,13 +23,18 @@ export interface HttpLimits {
   readonly slicesMax: number
   /** Ranges being read at the same time; each holds a scan. Beyond: overloaded. */
   readonly rangesMax: number
-  /** Answers that clients have not taken yet, all connections together; beyond: overloaded. An answer alone always fits. */
+  /**
+   * Answers that clients have not taken yet, all connections together; beyond: overloaded. An answer alone always fits.
+   */
   readonly answersBytesMax: number
   /** A client that takes nothing of an answer for this long loses its connection. */
   readonly writeStallMsMax: number
   /** A stream that takes longer ends with a problem: its scan keeps the database from forgetting old rows. */
   readonly streamMsMax: number
-  /** Connections of clients; fewer where the limit of open files is low. Beyond: the longest idle one is closed, or overloaded. */
+  /**
+   * Connections of clients; fewer where the limit of open files is low. Beyond: the longest idle one is closed, or
+   * overloaded.
+   */
   readonly connectionsMax: number
   /** An idle connection is kept this long. */
   readonly keepAliveMs: number

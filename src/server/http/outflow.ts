@@ -1,6 +1,6 @@
-// Answers on their way to clients. What a client has not taken is memory of this node: it is counted over all connections, and goes out in
-// pieces, each when the kernel has taken the one before. So nothing is copied before its turn, and whoever watches a connection
-// (`connections.ts`) sees that its client takes something, or that it does not.
+// Answers on their way to clients. What a client has not taken is memory of this node: it is counted over all
+// connections, and goes out in pieces, each when the kernel has taken the one before. So nothing is copied before its
+// turn, and whoever watches a connection (`connections.ts`) sees that its client takes something, or that it does not.
 
 import type { Writable } from 'node:stream'
 import { Refused } from './problem.ts'
@@ -30,7 +30,10 @@ export class Backlog {
     return this.#bytes
   }
 
-  /** Throws `Refused` (overloaded) when so many more bytes are too many. An answer alone always fits: `own` of them are its own already. */
+  /**
+   * Throws `Refused` (overloaded) when so many more bytes are too many. An answer alone always fits: `own` of them are
+   * its own already.
+   */
   check(bytes: number, own = 0): void {
     if (this.#bytes > own && this.#bytes + bytes > this.#bytesMax)
       throw new Refused('overloaded', 'too many answers wait for clients that do not take them')

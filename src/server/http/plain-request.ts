@@ -1,5 +1,6 @@
-// A request as nearly all are that change or read one key, read from its bytes. What the form below does not cover is not judged here:
-// node:http reads it. So nothing may be accepted that node:http would refuse or read differently; a test compares the two.
+// A request as nearly all are that change or read one key, read from its bytes. What the form below does not cover is
+// not judged here: node:http reads it. So nothing may be accepted that node:http would refuse or read differently; a
+// test compares the two.
 
 import type { IncomingHttpHeaders } from 'node:http'
 

@@ -1,4 +1,5 @@
-// The errors of the API as RFC 9457 problems. docs/reference/errors.md describes each code; a test holds the two together.
+// The errors of the API as RFC 9457 problems. docs/reference/errors.md describes each code; a test holds the two
+// together.
 
 import type { Revision } from '../../kv/index.ts'
 import type { Problem as NodeProblem } from '../types.ts'

@@ -1,5 +1,5 @@
-// Reading many keys: GET /v1/kv, as a page of JSON or as a stream of NDJSON. Either way all of it is read as of one instant, in slices small
-// enough that the event loop gets on with everything else in between.
+// Reading many keys: GET /v1/kv, as a page of JSON or as a stream of NDJSON. Either way all of it is read as of one
+// instant, in slices small enough that the event loop gets on with everything else in between.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { KeyRow } from '../../kv/index.ts'

@@ -21,7 +21,8 @@ export function readOptions(
 }
 
 export function freshnessHeaders({ served, stalenessMs }: ReadGrant): string[] {
-  // A shared cache may otherwise keep what says nothing of it, "not found" too, and answer the next linearizable read with that.
+  // A shared cache may otherwise keep what says nothing of it, "not found" too, and answer the next linearizable read
+  // with that.
   const headers = ['Cache-Control', 'no-cache', 'Kv-Consistency', served]
   // Rounded up: a bound must not be made smaller.
   if (stalenessMs !== undefined) headers.push('Kv-Staleness-Ms', String(Math.ceil(stalenessMs)))

@@ -1,6 +1,7 @@
-// The front: every request comes here first, from the fast lane or from node:http. It checks who asks, takes the hot routes (one key, a
-// range) to their handlers itself, from the raw target, and leaves the rest to fastify, which is loaded as soon as the node listens: it
-// serves keys before that. Handlers answer with plain data; this file puts it on the wire.
+// The front: every request comes here first, from the fast lane or from node:http. It checks who asks, takes the hot
+// routes (one key, a range) to their handlers itself, from the raw target, and leaves the rest to fastify, which is
+// loaded as soon as the node listens: it serves keys before that. Handlers answer with plain data; this file puts it on
+// the wire.
 
 import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -64,7 +65,10 @@ export interface HttpCounts {
   /** Of bodies that are being received, and of answers that are not taken yet. */
   readonly bodyBytes: number
   readonly answerBytes: number
-  /** Since the start: connections that were cut because their client took nothing, and those for which there was no room. */
+  /**
+   * Since the start: connections that were cut because their client took nothing, and those for which there was no
+   * room.
+   */
   readonly stalledTotal: number
   readonly refusedTotal: number
 }
@@ -76,8 +80,8 @@ const TRANSIT_SHARE = 0.05
 const TRANSIT_MS_MAX = 20
 
 /**
- * A node that stops ends idle connections after this pause. Clients that have just had an answer ask again: a connection that ended meanwhile
- * would leave them without one, and with a change whose outcome they do not know.
+ * A node that stops ends idle connections after this pause. Clients that have just had an answer ask again: a
+ * connection that ended meanwhile would leave them without one, and with a change whose outcome they do not know.
  */
 const CLOSE_IDLE_MS = 50
 
@@ -177,7 +181,8 @@ class Front implements HttpServer {
     }
     if (!graceful) cut()
     this.#connections.closing()
-    // A connection whose answer was already on its way when closing began falls idle later, and is given the same pause.
+    // A connection whose answer was already on its way when closing began falls idle later, and is given the same
+    // pause.
     let before = performance.now()
     const sweep = setInterval(() => {
       // What arrived while the event loop was busy is read first.
@@ -211,8 +216,8 @@ class Front implements HttpServer {
   }
 
   /**
-   * A listener that ends resets the connections that nobody has accepted yet, and their clients may have sent a change. One is accepted in each
-   * turn of the event loop: after a turn without any, none waits.
+   * A listener that ends resets the connections that nobody has accepted yet, and their clients may have sent a change.
+   * One is accepted in each turn of the event loop: after a turn without any, none waits.
    */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + ACCEPT_MS_MAX

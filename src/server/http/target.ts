@@ -1,5 +1,5 @@
-// The request target, read from its raw form: a key is bytes, so nothing may normalise it on the way. Slashes are never merged, dot
-// segments are literal, and `+` is a plus in a path but a space in a query.
+// The request target, read from its raw form: a key is bytes, so nothing may normalise it on the way. Slashes are never
+// merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
 import { Refused } from './problem.ts'
 

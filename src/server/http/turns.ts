@@ -1,5 +1,6 @@
-// Slices of ranges are read a few at a time. Whatever is read at the same time is encoded in the same turn of the event loop: 64 slices of one
-// large value each kept heartbeats waiting for a fifth of a second of CPU time, and their reading kept all threads from the writes of the log.
+// Slices of ranges are read a few at a time. Whatever is read at the same time is encoded in the same turn of the event
+// loop: 64 slices of one large value each kept heartbeats waiting for a fifth of a second of CPU time, and their
+// reading kept all threads from the writes of the log.
 
 export class Turns {
   readonly #waiting: (() => void)[] = []

@@ -10,7 +10,9 @@ export interface DialOutcome {
   failed(why: string): void
 }
 
-/** Starts the attempt; the function returned abandons it without a word. `outcome` is never called before this returns. */
+/**
+ * Starts the attempt; the function returned abandons it without a word. `outcome` is never called before this returns.
+ */
 export function dial(
   context: Context,
   address: string,

@@ -8,24 +8,31 @@ export interface TransportLimits {
   /** Accepted connections that have not said who they are; more are closed. */
   readonly strangersMax: number
   /**
-   * Waiting for one peer, in our queue and in the socket; beyond, messages are dropped. Raft sends again what it sends, but a proposal is
-   * forwarded once per term: so there is room for all that Raft's limits let a follower forward, twice (again after a reconnect).
+   * Waiting for one peer, in our queue and in the socket; beyond, messages are dropped. Raft sends again what it sends,
+   * but a proposal is forwarded once per term: so there is room for all that Raft's limits let a follower forward,
+   * twice (again after a reconnect).
    */
   readonly queueBytesMax: number
   readonly queueMessagesMax: number
   /** A dialled or accepted connection whose handshake takes longer is closed. */
   readonly handshakeMs: number
-  /** After a break: reconnects that have failed for this long mean that the peer's process is gone (design §3, fast fail-over). */
+  /**
+   * After a break: reconnects that have failed for this long mean that the peer's process is gone (design §3, fast
+   * fail-over).
+   */
   readonly refusedAfterMs: number
   /** Pause before a second reconnect; doubles, with jitter, up to `reconnectMaxMs`. The first is made at once. */
   readonly reconnectMinMs: number
   readonly reconnectMaxMs: number
   /**
-   * A connection on which the other side says nothing is closed. It answers each ping, and says unasked that something arrives, however
-   * slowly. At least 3 × the longest election timeout.
+   * A connection on which the other side says nothing is closed. It answers each ping, and says unasked that something
+   * arrives, however slowly. At least 3 × the longest election timeout.
    */
   readonly silenceMs: number
-  /** How far a peer's start counter may be ahead of the last one heard of it: one that is made up would keep the real peer out. */
+  /**
+   * How far a peer's start counter may be ahead of the last one heard of it: one that is made up would keep the real
+   * peer out.
+   */
   readonly bootJumpMax: number
   /** For messages queued to a peer that has left the configuration. */
   readonly drainMs: number

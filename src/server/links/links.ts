@@ -1,4 +1,5 @@
-// The links of one node to its peers: whom to reach, who may call, what is sent and in which order. `index.ts` tells the whole.
+// The links of one node to its peers: whom to reach, who may call, what is sent and in which order. `index.ts` tells
+// the whole.
 
 import type { ForwardMessage, Member, Message, ReplicaId, Term, UnderWay } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'

@@ -1,13 +1,13 @@
-// The link to one peer: the connection that we dialled, for what we send, and the one that it dialled, for what it sends. The link stands when
-// both do.
+// The link to one peer: the connection that we dialled, for what we send, and the one that it dialled, for what it
+// sends. The link stands when both do.
 //
-// The core compares what a peer says of its durable state with what it has heard from it before (design §3: a replica that comes back
-// behind has lost state and must stop). So that this never accuses a healthy peer, such a statement must not be overtaken by messages of the
-// same peer: what counts is the hello of the connection that brings its messages, and nothing of that connection is delivered before
-// the link stands and `connected` has been said.
+// The core compares what a peer says of its durable state with what it has heard from it before (design §3: a replica
+// that comes back behind has lost state and must stop). So that this never accuses a healthy peer, such a statement
+// must not be overtaken by messages of the same peer: what counts is the hello of the connection that brings its
+// messages, and nothing of that connection is delivered before the link stands and `connected` has been said.
 //
-// Where one of the two breaks, the other is made anew as well. What the peer sends while ours is down would be answered to nobody, and the peer
-// would never learn that its answer was lost.
+// Where one of the two breaks, the other is made anew as well. What the peer sends while ours is down would be answered
+// to nobody, and the peer would never learn that its answer was lost.
 
 import type { Member, ReplicaId, UnderWay } from '../../raft/types.ts'
 import type { Greeting, Timer } from '../types.ts'

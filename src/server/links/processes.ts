@@ -1,8 +1,10 @@
-// Which process of each replica is the newest (design §3, replica identity). A replica's boot counter rises durably at each start, so of
-// two processes the one with the higher counter is the replica and the other is a remnant: an older process that has not noticed its end, or
-// one that runs on a copy of the directory. The same counter in two processes can only be a copy.
+// Which process of each replica is the newest (design §3, replica identity). A replica's boot counter rises durably at
+// each start, so of two processes the one with the higher counter is the replica and the other is a remnant: an older
+// process that has not noticed its end, or one that runs on a copy of the directory. The same counter in two processes
+// can only be a copy.
 //
-// A counter that is far above the last one heard is not believed: whoever makes one up would keep the real replica out for good.
+// A counter that is far above the last one heard is not believed: whoever makes one up would keep the real replica out
+// for good.
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { Hello, Purpose, Speaker } from './wires.ts'
@@ -51,7 +53,9 @@ export class Processes {
       this.#newest.set(replicaId, { boot, incarnation, attempts: new Map() })
   }
 
-  /** Whether this call is newer than all that were taken from that process: what it said may otherwise be out of date. */
+  /**
+   * Whether this call is newer than all that were taken from that process: what it said may otherwise be out of date.
+   */
   takes({ greeting: { replicaId }, purpose, attempt }: Hello): boolean {
     const attempts = this.#newest.get(replicaId)?.attempts
     if (attempts === undefined || attempt <= (attempts.get(purpose) ?? 0)) return false

@@ -1,6 +1,6 @@
-// Takes in snapshots, one at a time. Chunks are written one after another; what is written is acknowledged, and that is what lets the
-// sender go on. A transfer that breaks off is left as it lies: the sender calls again and is told which chunk is missing. A newer
-// transfer takes the place of an older one once what that is writing has been written.
+// Takes in snapshots, one at a time. Chunks are written one after another; what is written is acknowledged, and that is
+// what lets the sender go on. A transfer that breaks off is left as it lies: the sender calls again and is told which
+// chunk is missing. A newer transfer takes the place of an older one once what that is writing has been written.
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { SnapshotSink } from '../../storage/types.ts'
@@ -112,7 +112,10 @@ class Incoming {
     this.wire.close(why)
   }
 
-  /** Calls back once nothing of this transfer, which is closed, is under way any more. Asked once, by the one that takes its place. */
+  /**
+   * Calls back once nothing of this transfer, which is closed, is under way any more. Asked once, by the one that takes
+   * its place.
+   */
   whenIdle(then: () => void): void {
     if (this.busy) this.idle = then
     else then()

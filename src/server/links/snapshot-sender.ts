@@ -1,6 +1,7 @@
-// Streams one snapshot to one peer, on a connection of its own, so that no heartbeat waits behind a chunk. A few chunks are on their way at a
-// time, and each is read in a turn of the event loop of its own. When the connection breaks, another is dialled and the receiver says
-// where to go on; without a chunk acknowledged for a while the transfer is given up.
+// Streams one snapshot to one peer, on a connection of its own, so that no heartbeat waits behind a chunk. A few chunks
+// are on their way at a time, and each is read in a turn of the event loop of its own. When the connection breaks,
+// another is dialled and the receiver says where to go on; without a chunk acknowledged for a while the transfer is
+// given up.
 
 import type { ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'

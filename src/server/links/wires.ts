@@ -1,4 +1,5 @@
-// What links ask of the world: wires that carry frames. src/server/tcp supplies sockets, the simulator wires in virtual time.
+// What links ask of the world: wires that carry frames. src/server/tcp supplies sockets, the simulator wires in virtual
+// time.
 
 import type { Message, ReplicaId, SnapshotMessage, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
@@ -83,16 +84,20 @@ export interface Wire {
   /** Frames given to `send` and not yet taken by the network, and their bytes. */
   readonly queuedFrames: number
   readonly queuedBytes: number
-  /** The handshake is done: from here on `owner` is told, messages are from `from` to `to`, and long frames are read. */
+  /**
+   * The handshake is done: from here on `owner` is told, messages are from `from` to `to`, and long frames are read.
+   */
   established(from: ReplicaId, to: ReplicaId, owner: WireOwner): void
   /**
-   * Queues one frame; frames of one turn leave together. The bytes of an append and of a chunk are never changed again by anybody; those
-   * of a forwarded proposal may be as soon as this returns. False: the queue is full, or the wire is over, and nothing was queued.
+   * Queues one frame; frames of one turn leave together. The bytes of an append and of a chunk are never changed again
+   * by anybody; those of a forwarded proposal may be as soon as this returns. False: the queue is full, or the wire is
+   * over, and nothing was queued.
    */
   send(frame: Frame): boolean
   /**
-   * What arrives from now on waits, and the sender with it. The news of its end waits behind it, or comes at once, and then what waits
-   * is lost. After `silenceMs` on hold the wire ends: whether the other side lives is not seen meanwhile, nor told that we do.
+   * What arrives from now on waits, and the sender with it. The news of its end waits behind it, or comes at once, and
+   * then what waits is lost. After `silenceMs` on hold the wire ends: whether the other side lives is not seen
+   * meanwhile, nor told that we do.
    */
   hold(): void
   release(): void
@@ -109,9 +114,15 @@ export interface Dialled {
 }
 
 export interface Wires {
-  /** Tries to connect. One of `dialled` is called, once, never before this returns; the function returned abandons it without a word. */
+  /**
+   * Tries to connect. One of `dialled` is called, once, never before this returns; the function returned abandons it
+   * without a word.
+   */
   dial(address: string, dialled: Dialled): () => void
-  /** From now on whoever calls is handed to `called`, which returns who is told of what arrives, or has closed or held the wire. */
+  /**
+   * From now on whoever calls is handed to `called`, which returns who is told of what arrives, or has closed or held
+   * the wire.
+   */
   onCall(called: (wire: Wire) => WireOwner): void
   /** Takes no more calls. Wires that were handed over live on. */
   close(): void

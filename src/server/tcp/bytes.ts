@@ -161,8 +161,8 @@ export class ByteReader {
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /**
- * `bytes` in memory of their own when what they share is more than twice as large: what is kept for long must not pin a buffer
- * that was read for something else.
+ * `bytes` in memory of their own when what they share is more than twice as large: what is kept for long must not pin a
+ * buffer that was read for something else.
  */
 export const unpinned = (bytes: Uint8Array): Uint8Array =>
   bytes.buffer.byteLength > 2 * bytes.length ? new Uint8Array(bytes) : bytes

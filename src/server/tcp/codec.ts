@@ -1,9 +1,11 @@
-// Raft messages to bytes and back. Layouts are fixed and our own: a message is its term, then its fields in the order below, then, for
-// `append` and `forward`, the frames of the entries exactly as they were born (src/raft/entry.ts), which say their own length.
-// `from` and `to` are not sent: the handshake has settled who talks on a connection, so no message can speak for another.
+// Raft messages to bytes and back. Layouts are fixed and our own: a message is its term, then its fields in the order
+// below, then, for `append` and `forward`, the frames of the entries exactly as they were born (src/raft/entry.ts),
+// which say their own length. `from` and `to` are not sent: the handshake has settled who talks on a connection, so no
+// message can speak for another.
 //
-// What is read is checked: every length, every tag, that nothing is left over, each entry's checksum, and that the entries of an append
-// follow each other in index and term. Anything else is a `MalformedError`, and the connection that brought it is closed.
+// What is read is checked: every length, every tag, that nothing is left over, each entry's checksum, and that the
+// entries of an append follow each other in index and term. Anything else is a `MalformedError`, and the connection
+// that brought it is closed.
 
 import { crc32 } from 'node:zlib'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../raft/entry.ts'
@@ -297,8 +299,8 @@ function readForward(input: ByteReader, base: Base): WireMessage {
 }
 
 /**
- * All that is left of `input`, as `count` intact frames. They share one piece of memory that nothing else lives in: they stay for as long as
- * the log keeps them, and the leader stamps a forwarded frame in place.
+ * All that is left of `input`, as `count` intact frames. They share one piece of memory that nothing else lives in:
+ * they stay for as long as the log keeps them, and the leader stamps a forwarded frame in place.
  */
 function readFrames(input: ByteReader, count: number): Uint8Array[] {
   if (count > input.left / BODY_AT) throw new MalformedError(`room for fewer than ${count} entries`)

@@ -1,5 +1,5 @@
-// One TCP connection that speaks in frames: what is sent in one turn leaves in one write, what waits is bounded, a side that falls silent
-// is noticed, and it ends exactly once, with a reason.
+// One TCP connection that speaks in frames: what is sent in one turn leaves in one write, what waits is bounded, a side
+// that falls silent is noticed, and it ends exactly once, with a reason.
 
 import type { Socket } from 'node:net'
 import type { ReplicaId } from '../../raft/types.ts'

@@ -7,8 +7,9 @@
 //   12     1    type
 //   13     …    what that type holds
 //
-// The writer copies small parts into one buffer that is used again as soon as the kernel has taken it, and leaves long entry frames where they
-// are: a turn's worth of messages goes out in one system call, and no large entry is copied on its way from the log to the socket.
+// The writer copies small parts into one buffer that is used again as soon as the kernel has taken it, and leaves long
+// entry frames where they are: a turn's worth of messages goes out in one system call, and no large entry is copied on
+// its way from the log to the socket.
 
 import { crc32 } from 'node:zlib'
 import { ByteReader, MalformedError } from './bytes.ts'
@@ -31,7 +32,10 @@ export class FrameWriter {
   /** Whether the last piece ends where the unused part of the slab begins, so that it can grow. */
   private open = false
 
-  /** Appends one frame. `tail` follows `fixed`; its long parts are sent from where they lie if `stable`: nobody will change them. */
+  /**
+   * Appends one frame. `tail` follows `fixed`; its long parts are sent from where they lie if `stable`: nobody will
+   * change them.
+   */
   append(type: number, fixed: Uint8Array, tail: readonly Uint8Array[], stable: boolean): void {
     const inPlace = (part: Uint8Array) => stable && part.length >= BY_REFERENCE_BYTES
     const copied = tail.reduce(
@@ -131,7 +135,10 @@ export class FrameReader {
     this.at = 0
   }
 
-  /** The next whole frame, or undefined until more arrives. Throws `MalformedError`; after that nothing can be read any more. */
+  /**
+   * The next whole frame, or undefined until more arrives. Throws `MalformedError`; after that nothing can be read any
+   * more.
+   */
   next(): { readonly type: number; readonly body: ByteReader } | undefined {
     const frame = this.partial === undefined ? this.whole() : this.completed()
     if (frame === undefined) return undefined

@@ -1,4 +1,5 @@
-// Frames to bytes and back: the words between links, and Raft messages (codec.ts). Before the handshake is done nothing is read but its words.
+// Frames to bytes and back: the words between links, and Raft messages (codec.ts). Before the handshake is done nothing
+// is read but its words.
 
 import { asIndex, asTerm, type ReplicaId } from '../../raft/types.ts'
 import { PROTOCOL_VERSION } from '../links/door.ts'
@@ -62,7 +63,10 @@ export function frameTail(frame: Frame): readonly Uint8Array[] {
   return frame.type === 'snapshot-chunk' ? [frame.bytes] : NOTHING
 }
 
-/** Nobody changes the bytes of its tail any more. A forwarded proposal is changed, should this process come to lead and stamp it. */
+/**
+ * Nobody changes the bytes of its tail any more. A forwarded proposal is changed, should this process come to lead and
+ * stamp it.
+ */
 export const isStable = ({ type }: Frame): boolean => type === 'append' || type === 'snapshot-chunk'
 
 export function writeFrame(out: ByteWriter, frame: Frame): void {

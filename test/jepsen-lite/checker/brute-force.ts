@@ -1,5 +1,6 @@
-// Linearizability by its definition: is there any order of the operations, each unknown one taken or left out, that respects real time and
-// that a plain store would have answered like this? All keys at once, with real revisions, without any cleverness: the judge of the checker.
+// Linearizability by its definition: is there any order of the operations, each unknown one taken or left out, that
+// respects real time and that a plain store would have answered like this? All keys at once, with real revisions,
+// without any cleverness: the judge of the checker.
 
 import type { Call, History, Operation, Result } from '../../../jepsen-lite/history.ts'
 

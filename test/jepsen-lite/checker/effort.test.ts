@@ -1,4 +1,5 @@
-// What a verdict costs. A broken store breaks many promises at once; to know that it is broken, and to see why, must not take minutes.
+// What a verdict costs. A broken store breaks many promises at once; to know that it is broken, and to see why, must
+// not take minutes.
 
 import { expect, test } from 'vitest'
 import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
@@ -16,7 +17,9 @@ interface Open {
   result: Result | undefined
 }
 
-/** Of ten keys, of which six answer reads with what was there long before; four changes in ten are of unknown outcome. */
+/**
+ * Of ten keys, of which six answer reads with what was there long before; four changes in ten are of unknown outcome.
+ */
 function brokenStore(): HistoryEvent[] {
   const random = new Random('b')
   const events: HistoryEvent[] = [{ type: 'history', version: 1, workload: 'a test', command: '' }]

@@ -1,4 +1,5 @@
-// Lists are judged as a whole: what they show, what they leave out, in which order, how many there are and where to go on.
+// Lists are judged as a whole: what they show, what they leave out, in which order, how many there are and where to go
+// on.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

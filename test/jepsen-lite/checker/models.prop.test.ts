@@ -1,5 +1,5 @@
-// What the search relies on: of steps with equal texts it keeps one, so they must be one. And a history that no order explains is judged, not
-// stumbled over.
+// What the search relies on: of steps with equal texts it keeps one, so they must be one. And a history that no order
+// explains is judged, not stumbled over.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,5 +1,5 @@
-// Small random histories of a store that keeps its promises, or, where `lies` allows it, of one that now and then does not. Made from
-// bytes, so that fast-check can shrink them: fewer bytes, fewer operations; smaller bytes, simpler ones.
+// Small random histories of a store that keeps its promises, or, where `lies` allows it, of one that now and then does
+// not. Made from bytes, so that fast-check can shrink them: fewer bytes, fewer operations; smaller bytes, simpler ones.
 
 import type { HistoryEvent, Operation, Range, Result } from '../../../jepsen-lite/history.ts'
 

@@ -1,4 +1,5 @@
-// Histories that other people recorded and judged. They are not part of the project: where their folder is absent, this is skipped.
+// Histories that other people recorded and judged. They are not part of the project: where their folder is absent, this
+// is skipped.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// The search against the definition: 60,000 small histories, of stores that keep their promises and of stores that lie, each judged both ways.
+// The search against the definition: 60,000 small histories, of stores that keep their promises and of stores that lie,
+// each judged both ways.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// Histories written by hand: who asked what, who was told what, in the order of the lines, a millisecond each unless time is let pass.
+// Histories written by hand: who asked what, who was told what, in the order of the lines, a millisecond each unless
+// time is let pass.
 
 import {
   type History,

@@ -1,4 +1,5 @@
-// The whole harness on a small scale: it breaks a real cluster, sees that it did, and does not call it a pass when it did not.
+// The whole harness on a small scale: it breaks a real cluster, sees that it did, and does not call it a pass when it
+// did not.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
-// A store for one process, over HTTP, as short as it can be and right; and the ways in which it can be told to be wrong.
+// A store for one process, over HTTP, as short as it can be and right; and the ways in which it can be told to be
+// wrong.
 
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 

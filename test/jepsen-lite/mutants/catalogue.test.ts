@@ -1,4 +1,5 @@
-// Every mutant still fits the code: what it replaces is there exactly once, and what it makes of the file can be read as a program.
+// Every mutant still fits the code: what it replaces is there exactly once, and what it makes of the file can be read
+// as a program.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

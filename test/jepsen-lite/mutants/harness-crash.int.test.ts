@@ -1,4 +1,5 @@
-// Where the simulator itself falls over, no mutant has been caught: the schedule in which it did is known, and falls over without the mutant too.
+// Where the simulator itself falls over, no mutant has been caught: the schedule in which it did is known, and falls
+// over without the mutant too.
 
 import { expect, test } from 'vitest'
 import { type Budget, runLayer } from '../../../jepsen-lite/mutants/layers.ts'

@@ -1,4 +1,5 @@
-// Ten of the mutants, of all kinds and quickly caught: the simulator still finds what is planted, and a bug that it does not look for is not found.
+// Ten of the mutants, of all kinds and quickly caught: the simulator still finds what is planted, and a bug that it
+// does not look for is not found.
 
 import { expect, test } from 'vitest'
 import { MUTANTS } from '../../../jepsen-lite/mutants/catalogue/index.ts'

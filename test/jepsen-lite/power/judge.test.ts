@@ -1,4 +1,5 @@
-// What must be found follows from the marks: a replica that kept less than what had left is found out, one that kept more is not blamed.
+// What must be found follows from the marks: a replica that kept less than what had left is found out, one that kept
+// more is not blamed.
 
 import { expect, test } from 'vitest'
 import { Judge } from '../../../jepsen-lite/power/judge.ts'

@@ -1,4 +1,5 @@
-// The whole check on a short recording of the shipped storage: it survives what the rules of the disk allow, and a disk that breaks them is found out.
+// The whole check on a short recording of the shipped storage: it survives what the rules of the disk allow, and a disk
+// that breaks them is found out.
 
 import { beforeAll, describe, expect, test } from 'vitest'
 import { checkLives, type Recording, recordLives, whyNot } from '../../../jepsen-lite/power/index.ts'
@@ -20,8 +21,8 @@ function recording(): void {
     expect(report.outcomes.opened).toBeGreaterThan(150)
   })
 
-  // Found by this check: half a record at the end of a WAL, a start, some batches, and another power cut before the next change of the
-  // directory. CURRENT was the old one again, and the node was refused.
+  // Found by this check: half a record at the end of a WAL, a start, some batches, and another power cut before the
+  // next change of the directory. CURRENT was the old one again, and the node was refused.
   test('makes a start durable before anything is acknowledged', () => {
     for (const { events } of lives.sessions) {
       const disk = events.map((event) => (event.kind === 'disk' ? event.event : undefined))

@@ -1,4 +1,5 @@
-// The report as a file: whole, alone, and safe from what it shows. That it looks right is seen in a browser (jepsen-lite/report/README.md).
+// The report as a file: whole, alone, and safe from what it shows. That it looks right is seen in a browser
+// (jepsen-lite/report/README.md).
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// The simulator's own defects must not pass for health: an injector that does nothing, a clock that stands still, a rule that is not looked at.
+// The simulator's own defects must not pass for health: an injector that does nothing, a clock that stands still, a
+// rule that is not looked at.
 
 import { expect, test } from 'vitest'
 import { Recorder } from '../../../jepsen-lite/history.ts'

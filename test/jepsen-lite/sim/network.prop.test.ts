@@ -1,4 +1,5 @@
-// What connections of the simulated network promise: as with TCP, a part of what was sent, from its beginning on, in order.
+// What connections of the simulated network promise: as with TCP, a part of what was sent, from its beginning on, in
+// order.
 
 import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'

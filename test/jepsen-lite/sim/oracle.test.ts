@@ -1,5 +1,6 @@
-// The simulator's judge shares the codec of requests with the store. Here that codec is broken on purpose: writing and reading agree with each
-// other, and every replica holds the same wrong bytes. Only the request as its client sent it tells.
+// The simulator's judge shares the codec of requests with the store. Here that codec is broken on purpose: writing and
+// reading agree with each other, and every replica holds the same wrong bytes. Only the request as its client sent it
+// tells.
 
 import { expect, test, vi } from 'vitest'
 import type { KvState as State } from '../../../src/kv/index.ts'

@@ -1,4 +1,5 @@
-// Schedules as data: what a file says is read back as it is, what is malformed is named, and the shrinker takes apart what the generator makes.
+// Schedules as data: what a file says is read back as it is, what is malformed is named, and the shrinker takes apart
+// what the generator makes.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -95,7 +96,9 @@ describe('what is malformed is named', () => {
   })
 })
 
-/** Whether a fault is as harmful as this shrinker is told: a crash of a leader that loses what it writes, in company. */
+/**
+ * Whether a fault is as harmful as this shrinker is told: a crash of a leader that loses what it writes, in company.
+ */
 const breaks = ({ faults }: Schedule): boolean =>
   faults.some((fault) => fault.kind === 'crash' && fault.skip > 2) &&
   faults.some(({ kind }) => kind === 'isolate')

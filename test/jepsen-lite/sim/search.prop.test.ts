@@ -1,4 +1,5 @@
-// The simulator as a property: no schedule breaks a rule. Seeds are new each time and printed; what once failed is replayed every time.
+// The simulator as a property: no schedule breaks a rule. Seeds are new each time and printed; what once failed is
+// replayed every time.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// Parts of a schedule that wait for a trigger: each trigger is noticed, and what waits for it happens then and as often as it says.
+// Parts of a schedule that wait for a trigger: each trigger is noticed, and what waits for it happens then and as often
+// as it says.
 
 import { expect, test } from 'vitest'
 import { dies, everybody, nobody, plainly } from '../../../jepsen-lite/sim/drawing.ts'

@@ -1,5 +1,5 @@
-// Nodes that agree about all that they store, and are wrong in what they tell, or in the time that they stamp: each is found within a few schedules,
-// and the right one is not.
+// Nodes that agree about all that they store, and are wrong in what they tell, or in the time that they stamp: each is
+// found within a few schedules, and the right one is not.
 
 import { expect, test, vi } from 'vitest'
 import type { UnderWay } from '../../../src/raft/index.ts'

@@ -1,4 +1,5 @@
-// One short round against real processes, through the command: who cannot be served is not, who need not wait does not, and no level breaks its word.
+// One short round against real processes, through the command: who cannot be served is not, who need not wait does not,
+// and no level breaks its word.
 
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// The arithmetic of the study on histories written by hand: one round of three phases of a second each, n1 and n2 cut off from n3, n4 and n5.
+// The arithmetic of the study on histories written by hand: one round of three phases of a second each, n1 and n2 cut
+// off from n3, n4 and n5.
 
 import { describe, expect, test } from 'vitest'
 import {

@@ -42,7 +42,9 @@ type OfType<One, T> = One extends Message ? (T extends One['type'] ? One : never
 
 type VoteAnswer = Extract<Message, { granted: boolean }>
 
-/** A message as a test writes it: the bench adds who it is for, and to a vote a sender that knows of nothing committed. */
+/**
+ * A message as a test writes it: the bench adds who it is for, and to a vote a sender that knows of nothing committed.
+ */
 type WithoutTo<One> = One extends VoteAnswer
   ? Pick<One, 'type' | 'granted'> & { from: number; term: number; commit?: LogIndex; commitTerm?: Term }
   : One extends Message

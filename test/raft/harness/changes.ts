@@ -1,4 +1,5 @@
-// Configurations and changes in one line of text: `+4 4 -1 ~2` adds learner 4, promotes 4, removes 1, demotes 2; `2:db` renames 2.
+// Configurations and changes in one line of text: `+4 4 -1 ~2` adds learner 4, promotes 4, removes 1, demotes 2; `2:db`
+// renames 2.
 
 import type { ChangeStep, Configuration, ReplicaId } from '../../../src/raft/types.ts'
 import { id, memberNamed } from './members.ts'

@@ -1,6 +1,6 @@
-// A cluster of real cores in one process: disks in memory, a network of packets, a virtual clock for each process. Nothing happens
-// by itself. A test moves every packet, write and tick by hand, or lets `settle` and `run` move all of them. The invariants are
-// checked after each step.
+// A cluster of real cores in one process: disks in memory, a network of packets, a virtual clock for each process.
+// Nothing happens by itself. A test moves every packet, write and tick by hand, or lets `settle` and `run` move all of
+// them. The invariants are checked after each step.
 
 import { emptyConfiguration } from '../../../src/raft/index.ts'
 import {
@@ -74,7 +74,10 @@ export class Cluster implements NodeWorld {
   readonly connections = new Set<string>()
   /** Directions that lose everything although the connection stands, as "from>to". */
   readonly cuts = new Set<string>()
-  /** What `settle` leaves alone: "store n1", "apply n2", "deliver n3"; and "report n1": n1 is not told that its snapshot was sent. */
+  /**
+   * What `settle` leaves alone: "store n1", "apply n2", "deliver n3"; and "report n1": n1 is not told that its snapshot
+   * was sent.
+   */
   readonly held = new Set<string>()
   #snapshots = 0
 
@@ -271,7 +274,9 @@ export class Cluster implements NodeWorld {
       })
   }
 
-  /** Handshake: both ends learn what is durable at the other. Does nothing where a connection stands or cannot stand. */
+  /**
+   * Handshake: both ends learn what is durable at the other. Does nothing where a connection stands or cannot stand.
+   */
   connect(a: SimNode, b: SimNode): void {
     const pair = pairOf(a.id, b.id)
     if (a === b || this.connections.has(pair) || !a.running || !b.running) return

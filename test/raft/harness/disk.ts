@@ -1,5 +1,5 @@
-// What one replica has on stable storage, as far as the core can tell: a log, a hard state, an applied record. Everything submitted
-// and not yet reported stored may be lost by a crash, from the end.
+// What one replica has on stable storage, as far as the core can tell: a log, a hard state, an applied record.
+// Everything submitted and not yet reported stored may be lost by a crash, from the end.
 
 import {
   type AppliedRaftState,

@@ -1,6 +1,6 @@
-// What must hold in every reachable state of a cluster, checked after every step of every replica. The numbers are those of
-// docs/SPEC.md. The checker sees all disks (of crashed replicas too) and remembers all that ever was; it shares no code with the core
-// but the layout of an entry.
+// What must hold in every reachable state of a cluster, checked after every step of every replica. The numbers are
+// those of docs/SPEC.md. The checker sees all disks (of crashed replicas too) and remembers all that ever was; it
+// shares no code with the core but the layout of an entry.
 
 import type {
   Configuration,
@@ -366,7 +366,9 @@ export class Invariants {
       )
   }
 
-  /** Every proposal and every read gets one answer at most, and the answer is true (design §3, "Outcomes are typed"). */
+  /**
+   * Every proposal and every read gets one answer at most, and the answer is true (design §3, "Outcomes are typed").
+   */
   #answers(node: SimNode, input: Input, output: Output): void {
     const nameOf = (seq: number) => `${node.id}/${node.disk.boot}/${seq}`
     if (input.kind === 'propose')

@@ -1,5 +1,5 @@
-// One replica: a real core, a disk in memory, and between them the steps that a driver would make, each of them a call of its own so
-// that a test decides when something is durable, when it is applied, and what a crash takes away.
+// One replica: a real core, a disk in memory, and between them the steps that a driver would make, each of them a call
+// of its own so that a test decides when something is durable, when it is applied, and what a crash takes away.
 
 import { encodeChange, encodeLeases } from '../../../src/raft/configuration.ts'
 import {

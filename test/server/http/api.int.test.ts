@@ -1,4 +1,5 @@
-// Idempotency, cluster, health, guards, limits of the front, and its life: what docs/reference/http.md says beside keys and ranges.
+// Idempotency, cluster, health, guards, limits of the front, and its life: what docs/reference/http.md says beside keys
+// and ranges.
 
 import { Agent } from 'node:http'
 import { connect } from 'node:net'

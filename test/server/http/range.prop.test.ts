@@ -1,4 +1,5 @@
-// Ranges against a naive model: rows and byte limits of all sizes, every combination of parameters, as pages and as streams.
+// Ranges against a naive model: rows and byte limits of all sizes, every combination of parameters, as pages and as
+// streams.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -27,7 +27,10 @@ type Json = any
 export interface Asking {
   readonly headers?: Record<string, string>
   readonly body?: string | Uint8Array
-  /** Whose connections are used; otherwise they are kept alive as long as the test, so that plain requests take the fast lane. */
+  /**
+   * Whose connections are used; otherwise they are kept alive as long as the test, so that plain requests take the fast
+   * lane.
+   */
   readonly agent?: Agent
 }
 

@@ -1,4 +1,5 @@
-// Clients that do not take their answers, or send half of what they announce: what that may cost a node, and for how long.
+// Clients that do not take their answers, or send half of what they announce: what that may cost a node, and for how
+// long.
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { atRest, Client, get, holding, onNodeHttp, put, settled, statusOf, until } from './raw-client.ts'

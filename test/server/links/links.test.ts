@@ -1,4 +1,5 @@
-// The links by themselves: what is tried again, what is given back, and what the core is promised, whatever becomes of connections and processes.
+// The links by themselves: what is tried again, what is given back, and what the core is promised, whatever becomes of
+// connections and processes.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -387,7 +388,8 @@ class Ledger {
         const before = this.#heard.get(replicaId) ?? { boot: 0, term: 0, round: 0 }
         expect(this.#connected.has(replicaId)).toBe(false)
         expect(boot).toBeGreaterThanOrEqual(before.boot)
-        // Never behind what the same replica has said in messages: otherwise a healthy peer is told that it lost its state.
+        // Never behind what the same replica has said in messages: otherwise a healthy peer is told that it lost its
+        // state.
         expect(term).toBeGreaterThanOrEqual(before.term)
         this.#connected.add(replicaId)
         this.#heard.set(replicaId, boot === before.boot ? before : { boot, term, round: 0 })

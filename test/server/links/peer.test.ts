@@ -1,4 +1,5 @@
-// One link: what each side may say on it, when another try is made, what is told of its breaks, and what is left of it in the end.
+// One link: what each side may say on it, when another try is made, what is told of its breaks, and what is left of it
+// in the end.
 
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type Message, type ReplicaId } from '../../../src/raft/types.ts'

@@ -1,4 +1,5 @@
-// Snapshots from one node to another, with a puppet at the other end: what each says when, what it gives back, and when it gives up.
+// Snapshots from one node to another, with a puppet at the other end: what each says when, what it gives back, and when
+// it gives up.
 
 import { describe, expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'

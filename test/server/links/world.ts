@@ -1,4 +1,5 @@
-// Links of several nodes on wires in memory, in virtual time: frames take a millisecond, and connections break when a test says so.
+// Links of several nodes on wires in memory, in virtual time: frames take a millisecond, and connections break when a
+// test says so.
 
 import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
 import {
@@ -335,7 +336,10 @@ export class World {
     if (this.#places.get(node.member.peer) === node) this.#places.delete(node.member.peer)
   }
 
-  /** Connections between two nodes break: those that the first has dialled, those that it was called on, or all; `this`: only the first learns of it. */
+  /**
+   * Connections between two nodes break: those that the first has dialled, those that it was called on, or all; `this`:
+   * only the first learns of it.
+   */
   breaks(
     one: Place,
     two: Place,

@@ -1,5 +1,6 @@
-// Three nodes behind relays that are reset, black-holed and healed at random, and that are started anew at random, while all of them talk
-// and their terms rise. What the transport promises the core must hold all the time, and in the end everybody must reach everybody.
+// Three nodes behind relays that are reset, black-holed and healed at random, and that are started anew at random,
+// while all of them talk and their terms rise. What the transport promises the core must hold all the time, and in the
+// end everybody must reach everybody.
 
 import { expect, test } from 'vitest'
 import { Random } from '../../../jepsen-lite/local/random.ts'

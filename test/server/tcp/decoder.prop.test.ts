@@ -1,4 +1,5 @@
-// Whatever bytes come, in whatever pieces: what was sent whole is read, and the rest is a MalformedError and nothing else.
+// Whatever bytes come, in whatever pieces: what was sent whole is read, and the rest is a MalformedError and nothing
+// else.
 
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'

@@ -135,7 +135,8 @@ const isOf = <K extends Event['kind']>(event: Event, kind: K): event is Event & 
 /** Whatever was under way has ended, and all that was taken is given back. */
 export async function atRest(...parties: readonly Party[]): Promise<void> {
   for (const { network } of parties) {
-    // What is on its way to the kernel takes turns of the event loop; what is never given back runs into the time-out of the test.
+    // What is on its way to the kernel takes turns of the event loop; what is never given back runs into the time-out
+    // of the test.
     while (Object.values(network.inspect()).some((value) => value !== 0)) await new Promise(setImmediate)
   }
 }
