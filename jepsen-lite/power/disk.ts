@@ -1,4 +1,4 @@
-// The disk model: one directory, what was done to it, and what of that a power cut may leave (design §4; as on ext4,
+// The disk model: one directory, what was done to it, and what of that a power cut may leave (as on ext4,
 // XFS, btrfs).
 //
 // - What a file held when a sync of it began is there after the sync has returned. What was written later may be there

@@ -181,7 +181,7 @@ export class Conduct {
     if (replica.contactAt < before) this.#pausesAtRandom(now - before)
   }
 
-  /** Who knows that another configuration is committed must not count by the one before (design §3). */
+  /** Who knows that another configuration is committed must not count by the one before (RAFT-18). */
   #knowsWhoVotes({ name, status }: Known): void {
     const raft = status?.()
     if (raft === undefined) return

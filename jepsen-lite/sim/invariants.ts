@@ -3,7 +3,7 @@
 //
 // It costs O(1) per event because it looks where something can have changed: at a message when it is sent, at a batch
 // when it is begun and when it is durable, at an entry when it is applied, at a role when it is taken. Between those
-// nothing moves. Two rules read differently than in the paper (design §7): committed means durable on a quorum, the
+// nothing moves. Two rules read differently than in the paper: committed means durable on a quorum, the
 // leader's own disk not required; and what a pre-vote says of terms need not be durable.
 
 import type { Request } from '../../src/kv/index.ts'
@@ -298,7 +298,7 @@ export class Invariants {
 
   /**
    * While leases are on: no vote and no campaign within a lease of leader contact, the start of a process included
-   * (design §3).
+   * (RAFT-25).
    */
   #keepsPromise(replica: Replica, term: number, what: string): void {
     // A vote leaves when it is durable: whoever was elected with it may have been heard before.
@@ -682,7 +682,7 @@ export class Invariants {
       this.committed[index] = { term, raft, stateHash, effect: this.#effect(index, term) }
       return
     }
-    // What a configuration is, is decided by the applied index (design §3).
+    // What a configuration is, is decided by the applied index (RAFT-15).
     if (known.raft !== raft && !sameBytes(known.raft, raft))
       this.#violated(
         'RAFT-15',

@@ -303,7 +303,7 @@ export class Process implements Owner {
     invariants.wouldOpen(replica, storage, why)
   }
 
-  /** What failed is final, whoever asked for it (design §4): a process that goes on serves what it cannot vouch for. */
+  /** What failed is final, whoever asked for it (NODE-2): a process that goes on serves what it cannot vouch for. */
   #mustEnd(): void {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {

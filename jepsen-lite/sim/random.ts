@@ -1,5 +1,5 @@
 // Seeded randomness. Keyed, not one stream: every draw names what it is for, so taking one event out of a schedule does
-// not reshuffle what the others draw, and shrinking does not chase its own tail (design §7).
+// not reshuffle what the others draw, and shrinking does not chase its own tail.
 
 /** What a draw is for: the first key of each. Never renumbered, or saved schedules run differently. */
 export const DRAW = {

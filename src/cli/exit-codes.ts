@@ -1,4 +1,4 @@
-// What the exit code tells a script (interfaces §3; `kv help exit-codes`).
+// What the exit code tells a script (`kv help exit-codes`).
 
 export const EXIT = {
   ok: 0,

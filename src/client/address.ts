@@ -25,7 +25,7 @@ export function keyBytes(key: string | Uint8Array): Uint8Array {
 /**
  * The resource of a key. `/` is written as %2F; but no writing of an empty, `.` or `..` segment survives every proxy
  * and URL library, since even %2F and %2e%2e are normalised away, so that the write of `/a` would be one of `a`: such
- * keys go into the query (interfaces §2).
+ * keys go into the query.
  */
 export function keyPath(key: Uint8Array): string {
   return hasFragileSegment(key) ? `/v1/kv?key=${percentEncode(key)}` : `/v1/kv/${percentEncode(key)}`

@@ -72,7 +72,7 @@ const HEDGE_AGAIN_MS = 50
 /** The node is told to answer a little before we stop waiting, so that its reason arrives in time. */
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MAX_MS = 100
-/** Longest `timeout` that a node accepts (interfaces §2). */
+/** Longest `timeout` that a node accepts (docs/reference/http.md). */
 const TIMEOUT_MAX_MS = 60_000
 /** Less than this is no try, unless it is the first: a call may be shorter. */
 const LEFT_MIN_MS = 5

@@ -1,6 +1,6 @@
 // What makes a node stop instead of guess. Neither is an answer to a client: answers are outcomes (`types.ts`).
 
-/** An entry or a row made by a newer program: its kind, version or flag has no meaning here (design §5). */
+/** An entry or a row made by a newer program: its kind, version or flag has no meaning here (KV-10). */
 export class UnknownKindError extends Error {
   override readonly name = 'UnknownKindError'
 }

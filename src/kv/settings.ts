@@ -1,4 +1,4 @@
-// The replicated settings: their defaults (design §5), the values they may take, their bytes.
+// The replicated settings: their defaults, the values they may take, their bytes.
 
 import { byteAt, readUint64, writeUint64 } from './bytes.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'

@@ -63,7 +63,7 @@ export type Command =
   /** Changes replicated settings; names that are absent keep their value. */
   | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
 
-/** Replicated limits and switches: apply reads nothing else, so all replicas decide alike (design §5). */
+/** Replicated limits and switches: apply reads nothing else, so all replicas decide alike (KV-5). */
 export interface Settings {
   readonly keyBytesMax: number
   readonly valueBytesMax: number
@@ -97,7 +97,7 @@ export interface Request {
 /** The state machine's own registers: stored in the applied record, carried by snapshots, changed only by apply. */
 export interface KvState {
   readonly revision: Revision
-  /** Latest cluster time applied, ms (design §5): the only time that apply knows. */
+  /** Latest cluster time applied, ms (KV-12): the only time that apply knows. */
   readonly clusterTimeMs: number
   readonly settings: Settings
   /** Sum over keys of key bytes + value bytes. */

@@ -35,7 +35,7 @@ export const emptyConfiguration: Configuration = {
   removed: [],
 }
 
-/** A cluster begins as one voter (design §3). */
+/** A cluster begins as one voter (RAFT-19). */
 export function bootstrapConfiguration(member: Member): Configuration {
   return { ...emptyConfiguration, voters: [member.id], members: [member] }
 }

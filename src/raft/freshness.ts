@@ -1,4 +1,4 @@
-// How stale the applied state is at most (design §5): proven, not guessed.
+// How stale the applied state is at most (RAFT-22): proven, not guessed.
 //
 // A confirmed contact says: whatever was committed before my time `at` has an index ≤ `readIndex`. Once that is applied
 // here, the state lacks nothing that is older than `at`, on a clock that does not stand still (`leases.ts` says when

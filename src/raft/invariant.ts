@@ -1,4 +1,4 @@
-// Assertions that stay on in production (design §3): a replica that finds one of Raft's promises broken stops rather
+// Assertions that stay on in production: a replica that finds one of Raft's promises broken stops rather
 // than diverge.
 
 /** A promise of the protocol or of a caller is broken. The replica must stop; its core takes no further step. */

@@ -44,7 +44,7 @@ export class Leadership {
   /** Start of the newest round that counts for the lease, and those that may come to count. */
   leaseSince: MonotonicMs = Number.NEGATIVE_INFINITY
   leaseRounds: { readonly number: number; readonly startedAt: MonotonicMs }[] = []
-  /** Cluster time at the election (design §5). */
+  /** Cluster time at the election (KV-12). */
   readonly #clusterTimeMs: number
 
   constructor(now: MonotonicMs, firstIndex: LogIndex, clusterTimeMs: number, heartbeatMs: number) {

@@ -4,8 +4,8 @@
 //   replicate  it is known: appends are sent ahead of their answers, as many as the window allows
 //   snapshot   what it needs next is compacted: nothing is sent until a snapshot has brought it back into the log
 //
-// Invariant: match < next. `match` never falls within one leadership (paper §5.3): ids are never used twice (design
-// §3), so an answer cannot come from an earlier life of the follower with less in its log.
+// Invariant: match < next. `match` never falls within one leadership (paper §5.3): ids are never used twice
+// (RAFT-19), so an answer cannot come from an earlier life of the follower with less in its log.
 
 import { invariant } from './invariant.ts'
 import type {

@@ -218,7 +218,7 @@ export class Raft {
       () => `the log ends with term ${this.#log.lastTerm}, but the stored term is ${this.#term}`,
     )
     this.#findUnappliedCoreEntries()
-    // Before it ended, this process may have promised to respect a leader (design §3, leases).
+    // Before it ended, this process may have promised to respect a leader (RAFT-25).
     this.#contactAt = this.#leases.promiseMs > 0 ? now : Number.NEGATIVE_INFINITY
     this.#electionAt = now
     this.#armElection()
@@ -503,7 +503,7 @@ export class Raft {
     return leave !== undefined && leave <= commit ? ((leave - 1) as LogIndex) : commit
   }
 
-  /** What must be durable before a message may leave (design §3): its term, and the log that it vouches for. */
+  /** What must be durable before a message may leave (RAFT-2, RAFT-3): its term, and the log that it vouches for. */
   #outgoing(message: Message): Outgoing {
     return { message, after: this.#neededBy(message) }
   }
@@ -846,8 +846,8 @@ export class Raft {
 
   #whyNoCampaign(): string | undefined {
     if (!isVoter(this.#configuration, this.id)) return 'not a voter'
-    // The configuration counts from when it is applied; until then this replica may count by one that is over (design
-    // §3).
+    // The configuration counts from when it is applied; until then this replica may count by one that is over
+    // (RAFT-18).
     if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {
       return 'a committed change of the configuration is not applied'
     }
@@ -1264,7 +1264,7 @@ export class Raft {
     follower.heardAt = this.#now
     if (applied !== undefined) {
       if (applied > follower.applied) follower.applied = applied
-      // Only who has applied the lease setting keeps the promise that the lease rests on (design §3), and only who has
+      // Only who has applied the lease setting keeps the promise that the lease rests on (RAFT-25), and only who has
       // its entry on disk keeps it through a restart: a follower may apply what is committed by the disks of others.
       const { since } = this.#leases
       const keepsPromise = applied >= since && follower.match >= since
@@ -1855,7 +1855,7 @@ export class Raft {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Leases (thesis §6.4.1, design §3)
+  // Leases (thesis §6.4.1; RAFT-25)
 
   #leaseHolds(lead: Leadership): boolean {
     const { trustMs } = this.#leases
@@ -1939,7 +1939,7 @@ export class Raft {
     for (const follower of lead.followers) this.#replicate(follower, false)
   }
 
-  /** A change is applied: from now on it counts (design §3). */
+  /** A change is applied: from now on it counts (RAFT-15). */
   #changeConfiguration(index: LogIndex, change: ConfigurationChange): void {
     const result = applyChange(this.#configuration, change)
     invariant(
@@ -2118,7 +2118,7 @@ export class Raft {
     }
   }
 
-  /** A process that begins with less than others have seen of its replica has lost durable state (design §3). */
+  /** A process that begins with less than others have seen of its replica has lost durable state (RAFT-19). */
   #whatItLost(peer: ReplicaId, term: Term, lastIndex: LogIndex): string | undefined {
     const name = nameOf(this.#configuration, peer)
     const heard = this.#termsHeard.get(peer) ?? 0

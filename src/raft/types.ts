@@ -14,8 +14,8 @@ export type Term = number & { readonly [brand]: 'Term' }
  */
 export type LogIndex = number & { readonly [brand]: 'LogIndex' }
 /**
- * A replica's random 64-bit id in decimal digits. Made when its directory is formatted and never used again (design
- * §3).
+ * A replica's random 64-bit id in decimal digits. Made when its directory is formatted and never used again
+ * (RAFT-19).
  */
 export type ReplicaId = string & { readonly [brand]: 'ReplicaId' }
 /** Monotonic time of one process in milliseconds, fractions allowed. Comparable only within that process. */
@@ -102,7 +102,7 @@ export type ConfigurationChange =
   | { readonly kind: 'leave-joint' }
 
 /**
- * Leader leases as a replicated setting (design §3). `durationMs` is the promise that every node makes while the
+ * Leader leases as a replicated setting (RAFT-25). `durationMs` is the promise that every node makes while the
  * setting is on: no vote and no campaign within that time of leader contact. The leader trusts its lease for
  * `durationMs / (1 + driftMax)` after a round began.
  */
@@ -121,7 +121,7 @@ export interface AppliedRaftState {
 }
 
 /**
- * The durable state of paper figure 2, in one record, with the commit index (design §3, "when a configuration counts").
+ * The durable state of paper figure 2, in one record, with the commit index (RAFT-5).
  */
 export interface HardState {
   readonly term: Term
@@ -169,7 +169,7 @@ interface MessageBase {
 }
 
 /**
- * Staleness bookkeeping (design §5). A follower puts its own monotonic time `sentAt`, as its process alone tells it,
+ * Staleness bookkeeping (RAFT-22). A follower puts its own monotonic time `sentAt`, as its process alone tells it,
  * into its answers. The leader gives it back as `at`, with a read index, only after a quorum round *started* after the
  * answer arrived; once the follower has applied `readIndex`, its state is at most `now - at` old.
  */
@@ -302,7 +302,7 @@ export interface ReadIndexAnswerMessage extends MessageBase {
   /** min(match, commit) of the receiver, so that it need not wait for the next heartbeat to apply. */
   readonly commit: LogIndex
 }
-/** The receiver's durable state is behind what `from` has seen of it: it must stop (design §3, replica identity). */
+/** The receiver's durable state is behind what `from` has seen of it: it must stop (RAFT-19). */
 export interface LostStateMessage extends MessageBase {
   readonly type: 'lost-state'
   readonly detail: string

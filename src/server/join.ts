@@ -1,5 +1,4 @@
-// How a new replica becomes known to a running cluster, over the HTTP API of the nodes that it was told (interfaces
-// §3).
+// How a new replica becomes known to a running cluster, over the HTTP API of the nodes that it was told.
 
 import type { ReplicaId } from '../raft/index.ts'
 import { askHttp } from './ask-http.ts'

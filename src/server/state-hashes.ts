@@ -1,4 +1,4 @@
-// Replicas tell one another the hash of their rows at equal indexes (design §4). Apply is deterministic, so a
+// Replicas tell one another the hash of their rows at equal indexes (NODE-6). Apply is deterministic, so a
 // difference means that one of them is wrong: a bug, or a disk that gave back other bytes than it was given.
 
 import type { LogIndex, ReplicaId } from '../raft/types.ts'

@@ -50,7 +50,7 @@ export interface Greeting {
   readonly peer: string
 }
 
-/** A hash of the applied rows at one index; compared between replicas (design §4). */
+/** A hash of the applied rows at one index; compared between replicas (NODE-6). */
 export interface StateHashAt {
   readonly index: LogIndex
   readonly hash: bigint
@@ -102,7 +102,7 @@ export interface Network {
   close(): void
 }
 
-/** An error of the HTTP table (interfaces §2), decided below HTTP so that every front says the same. */
+/** An error of the table in docs/reference/errors.md, decided below HTTP so that every front says the same. */
 export interface Problem {
   readonly code:
     | 'no_leader'
@@ -202,7 +202,7 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** How an empty data directory may become a node (interfaces §3). `existing`: only a directory in use is accepted. */
+/** How an empty data directory may become a node. `existing`: only a directory in use is accepted. */
 export type Founding =
   /** `clusterId`: 64 bits in decimal digits; random ones without it. */
   | { readonly kind: 'bootstrap'; readonly clusterId?: string | undefined }
@@ -244,7 +244,7 @@ export interface NodeOptions {
   readonly allowedHosts?: readonly string[] | undefined
   readonly corsOrigins?: readonly string[] | undefined
   /**
-   * Accepts a complete last WAL frame with a bad checksum as torn (design §4); safe for a minority of the cluster only.
+   * Accepts a complete last WAL frame with a bad checksum as torn (STORE-6); safe for a minority of the cluster only.
    */
   readonly discardSuspectTail?: boolean | undefined
   /** Dials this host:port instead of the member's own: how a local cluster leads its peers through relays. */

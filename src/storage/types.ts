@@ -153,7 +153,7 @@ export interface Storage {
   readonly hardState: HardState
   /** Newest applied record, durable or not yet. */
   readonly applied: AppliedRecord
-  /** Incremental hash of all rows at `applied` (design §4). */
+  /** Incremental hash of all rows at `applied` (STORE-14). */
   readonly stateHash: bigint
   readonly log: LogReader
 

@@ -1,4 +1,4 @@
-// A node as the client sees it: interfaces §2 over a Map, with faults on demand. Each request first takes the next
+// A node as the client sees it: the HTTP API over a Map, with faults on demand. Each request first takes the next
 // fault of the script, if there is one; what it saw is kept for the test to look at.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'

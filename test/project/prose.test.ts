@@ -45,3 +45,10 @@ test('Markdown wraps', () => {
 test('comments wrap', () => {
   expect(tooLong(filesOf('**/*.{ts,js,mjs}'), comments)).toEqual([])
 })
+
+test('nothing cites what its readers do not have', () => {
+  const citing = filesOf('**/*.{ts,js,mjs,md,golden}').filter((path) =>
+    /\b(design|interfaces)(\s|\/\/|\*)+§/.test(readFileSync(join(root, path), 'utf8')),
+  )
+  expect(citing).toEqual([])
+})

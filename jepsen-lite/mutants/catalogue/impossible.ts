@@ -29,6 +29,6 @@ export const IMPOSSIBLE_HERE: readonly Impossible[] = [
     id: 'M63',
     title: 'a configuration counts from when it is committed, not from when it is appended',
     because:
-      'That is what is done on purpose: it counts from when it is applied, and changes of voters always go through a joint configuration (design §3).',
+      'That is what is done on purpose: it counts from when it is applied, and changes of voters always go through a joint configuration (RAFT-15, RAFT-17).',
   },
 ]

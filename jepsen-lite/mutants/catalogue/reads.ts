@@ -1,4 +1,4 @@
-// Read indexes, leases, bounds on age (thesis §6.4, design §3 and §5).
+// Read indexes, leases, bounds on age (thesis §6.4; RAFT-21, RAFT-22, RAFT-25).
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'

@@ -1,5 +1,5 @@
 /**
- * An end with a message for the user and the exit code that goes with it (interfaces §3): no defect, so no stack. An
+ * An end with a message for the user and the exit code that goes with it: no defect, so no stack. An
  * empty message: there is nothing left to say.
  */
 export class Failure extends Error {

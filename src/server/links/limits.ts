@@ -17,8 +17,7 @@ export interface TransportLimits {
   /** A dialled or accepted connection whose handshake takes longer is closed. */
   readonly handshakeMs: number
   /**
-   * After a break: reconnects that have failed for this long mean that the peer's process is gone (design §3, fast
-   * fail-over).
+   * After a break: reconnects that have failed for this long mean that the peer's process is gone.
    */
   readonly refusedAfterMs: number
   /** Pause before a second reconnect; doubles, with jitter, up to `reconnectMaxMs`. The first is made at once. */

@@ -1,7 +1,7 @@
 // The link to one peer: the connection that we dialled, for what we send, and the one that it dialled, for what it
 // sends. The link stands when both do.
 //
-// The core compares what a peer says of its durable state with what it has heard from it before (design §3: a replica
+// The core compares what a peer says of its durable state with what it has heard from it before (RAFT-19: a replica
 // that comes back behind has lost state and must stop). So that this never accuses a healthy peer, such a statement
 // must not be overtaken by messages of the same peer: what counts is the hello of the connection that brings its
 // messages, and nothing of that connection is delivered before the link stands and `connected` has been said.

@@ -1,4 +1,4 @@
-// Which process of each replica is the newest (design §3, replica identity). A replica's boot counter rises durably at
+// Which process of each replica is the newest (NODE-8). A replica's boot counter rises durably at
 // each start, so of two processes the one with the higher counter is the replica and the other is a remnant: an older
 // process that has not noticed its end, or one that runs on a copy of the directory. The same counter in two processes
 // can only be a copy.

@@ -21,7 +21,7 @@ export interface AppliedEntry {
   readonly text: string
 }
 
-/** The applied record of design §4, with the whole state machine in it: an append-only list. */
+/** The applied record, with the whole state machine in it: an append-only list. */
 export interface AppliedRecord {
   readonly index: LogIndex
   readonly term: Term

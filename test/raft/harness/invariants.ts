@@ -353,7 +353,7 @@ export class Invariants {
       )
   }
 
-  /** A configuration is a function of the applied index (design §3). */
+  /** A configuration is a function of the applied index (RAFT-15). */
   #configuration(node: SimNode, applied: LogIndex, configuration: Configuration): void {
     const text = JSON.stringify(configuration)
     const known = this.#configurations.get(applied)
@@ -367,7 +367,7 @@ export class Invariants {
   }
 
   /**
-   * Every proposal and every read gets one answer at most, and the answer is true (design §3, "Outcomes are typed").
+   * Every proposal and every read gets one answer at most, and the answer is true (RAFT-20).
    */
   #answers(node: SimNode, input: Input, output: Output): void {
     const nameOf = (seq: number) => `${node.id}/${node.disk.boot}/${seq}`
