@@ -20,8 +20,8 @@ import {
   readHeader,
 } from '../../src/raft/index.ts'
 import type { AppliedRecord, Storage, StorageBatch } from '../../src/storage/index.ts'
-import { Conduct } from './conduct.ts'
 import { type Effect, Model, NO_EFFECT } from './model.ts'
+import { ProtocolRules } from './protocol-rules.ts'
 import type { Config } from './schedule.ts'
 import { Violation } from './violation.ts'
 
@@ -136,10 +136,10 @@ export class Invariants {
   /** By principal: the clock of each leader when the request was first sent, by its term. */
   readonly #askedAt = new Map<string, ReadonlyMap<number, number>>()
   readonly #votes = new Map<string, ReplicaId>()
-  readonly #conduct: Conduct
+  readonly #protocolRules: ProtocolRules
 
   constructor(timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>) {
-    this.#conduct = new Conduct(
+    this.#protocolRules = new ProtocolRules(
       timing,
       (index) => this.committed[index]?.term,
       (invariant, detail) => this.#violated(invariant, detail),
@@ -226,7 +226,7 @@ export class Invariants {
     const { type, term } = message
     if (message.from !== replica.id)
       this.#violated('RAFT-16', `${replica.name} sends ${type} under the name of ${message.from}`)
-    this.#conduct.sent(replica, message)
+    this.#protocolRules.sent(replica, message)
     if (message.to === replica.id) this.#violated('RAFT-16', `${replica.name} sends ${type} to itself`)
     if (type === 'pre-vote-request') {
       this.#keepsPromise(replica, term, `asks for a pre-vote of term ${term}`)
@@ -288,7 +288,7 @@ export class Invariants {
   /** What a message that arrives binds its receiver to; `term` is its own. */
   heard(replica: Replica, message: Message, term: number): void {
     const { type } = message
-    this.#conduct.heard(replica, message)
+    this.#protocolRules.heard(replica, message)
     if ((type === 'append' || type === 'heartbeat') && message.term >= term) {
       replica.contactAt = replica.now?.() ?? Number.NEGATIVE_INFINITY
       replica.contactTerm = message.term
@@ -542,7 +542,7 @@ export class Invariants {
     this.#stamped(replica, index, term, frame)
     if (frameKind(frame) !== ENTRY_CONFIGURATION) return
     if (index > this.newestChange) this.newestChange = index
-    this.#conduct.changeAppears(replica, index, term, this.#firstOfTerm.get(term) ?? index)
+    this.#protocolRules.changeAppears(replica, index, term, this.#firstOfTerm.get(term) ?? index)
   }
 
   /**
@@ -764,7 +764,7 @@ export class Invariants {
 
   role(replica: Replica, role: string, term: number): void {
     replica.role = role
-    this.#conduct.role(replica, role, term)
+    this.#protocolRules.role(replica, role, term)
     if (role === 'leader') {
       replica.leads = term
       replica.matches.clear()
@@ -791,7 +791,7 @@ export class Invariants {
     replica.leads = 0
     replica.role = 'follower'
     replica.unread = 0
-    this.#conduct.ended(replica)
+    this.#protocolRules.ended(replica)
     replica.transfers.clear()
     replica.configuration = undefined
     replica.configurationNow = undefined

@@ -1,5 +1,6 @@
-// How a replica behaves that is well: rules whose breach tells no untruth, and only makes a cluster slow, restless or
-// deaf. Nobody waits for the damage here; it is seen where it begins. Numbers of rules are those of docs/SPEC.md.
+// Rules of the protocol that protect speed and stability, not safety: a replica that breaks one gives no wrong answer,
+// but makes the cluster slow or starts needless elections. A breach is reported where it happens. Numbers of rules are
+// those of docs/SPEC.md.
 
 import {
   type Configuration,
@@ -42,11 +43,11 @@ interface Record {
   heartbeatAt: number
 }
 
-/** Pauses between campaigns that are looked at together; random ones are never alike. */
+/** How many pauses between campaigns are compared; random ones always differ. */
 const PAUSES = 5
 const ALIKE_MS = 1e-3
 
-export class Conduct {
+export class ProtocolRules {
   readonly #timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>
   readonly #committedTerm: (index: number) => number | undefined
   readonly #violated: (invariant: string, detail: string) => never

@@ -1,10 +1,10 @@
-// Rules about conduct, each broken once; and what a process would find on a disk.
+// Each of the protocol rules is broken once. Also: what a process finds on a disk.
 
 import { describe, expect, test } from 'vitest'
 import { Recorder } from '../../../jepsen-lite/history.ts'
 import { Cluster } from '../../../jepsen-lite/sim/cluster.ts'
-import { Conduct } from '../../../jepsen-lite/sim/conduct.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
+import { ProtocolRules } from '../../../jepsen-lite/sim/protocol-rules.ts'
 import { recovered } from '../../../jepsen-lite/sim/recovery.ts'
 import {
   asIndex,
@@ -19,7 +19,7 @@ import {
 const [me, peer, third] = ['1', '2', '3'].map(asReplicaId)
 const timing = { heartbeatMs: 50, electionMaxMs: 1000 }
 
-function scene() {
+function replica() {
   if (me === undefined || peer === undefined || third === undefined) throw new Error('three replicas')
   const voters = [me, peer, third]
   const members = voters.map((id) => ({ id, name: `n${id}`, peer: '', url: '' }))
@@ -38,7 +38,7 @@ function scene() {
     status: () => state.raft as RaftStatus,
     configurationNow: () => state.voters,
   }
-  const conduct = new Conduct(
+  const rules = new ProtocolRules(
     timing,
     () => 1,
     (invariant, detail) => {
@@ -47,10 +47,10 @@ function scene() {
   )
   const lead = (term: number): void => {
     state.role = 'leader'
-    conduct.role(state, 'leader', term)
+    rules.role(state, 'leader', term)
   }
-  const send = (message: object): void => conduct.sent(state, { from: me, to: peer, ...message } as Message)
-  const hear = (message: object): void => conduct.heard(state, { from: peer, to: me, ...message } as Message)
+  const send = (message: object): void => rules.sent(state, { from: me, to: peer, ...message } as Message)
+  const hear = (message: object): void => rules.heard(state, { from: peer, to: me, ...message } as Message)
   const heartbeat = (time: number, commit = 0): void => {
     state.time = time
     send({ type: 'heartbeat', term: asTerm(2), commit: asIndex(commit) })
@@ -59,41 +59,41 @@ function scene() {
     state.time = time
     send({ type: 'pre-vote-request', term: asTerm(2) })
   }
-  return { state, conduct, lead, send, hear, heartbeat, campaign, peer }
+  return { state, rules, lead, send, hear, heartbeat, campaign, peer }
 }
 
 describe('elections', () => {
   test('nobody stands without the pre-votes of a majority', () => {
-    const { conduct, state, hear } = scene()
-    expect(() => conduct.role(state, 'candidate', 2)).toThrow('RAFT-26')
+    const { rules, state, hear } = replica()
+    expect(() => rules.role(state, 'candidate', 2)).toThrow('RAFT-26')
     hear({ type: 'pre-vote-answer', term: 2, granted: true })
-    conduct.role(state, 'candidate', 2)
-    expect(() => conduct.role(state, 'candidate', 3)).toThrow('RAFT-26')
+    rules.role(state, 'candidate', 2)
+    expect(() => rules.role(state, 'candidate', 3)).toThrow('RAFT-26')
   })
 
   test('but at the wish of its leader', () => {
-    const { conduct, state, hear } = scene()
+    const { rules, state, hear } = replica()
     hear({ type: 'timeout-now', term: 1 })
-    conduct.role(state, 'candidate', 2)
+    rules.role(state, 'candidate', 2)
   })
 
   test('pauses between campaigns are not alike', () => {
-    const { campaign, state } = scene()
+    const { campaign, state } = replica()
     state.contactAt = -1
     for (let count = 0; count < 5; count++) campaign(700 * count)
     expect(() => campaign(700 * 5)).toThrow('RAFT-26')
   })
 
   test('a committed change is applied before a campaign', () => {
-    const { conduct, state, campaign } = scene()
-    conduct.changeAppears(state, 6, 1, 1)
+    const { rules, state, campaign } = replica()
+    rules.changeAppears(state, 6, 1, 1)
     campaign(100)
     state.raft = { ...state.raft, commit: 6 }
     expect(() => campaign(900)).toThrow('RAFT-18')
   })
 
   test('whoever was stopped reads before it campaigns', () => {
-    const { state, campaign } = scene()
+    const { state, campaign } = replica()
     state.unread = 1
     expect(() => campaign(100)).toThrow('RAFT-26')
   })
@@ -101,7 +101,7 @@ describe('elections', () => {
 
 describe('leaders', () => {
   test('what a follower is told of the commit does not fall in a term', () => {
-    const { lead, heartbeat } = scene()
+    const { lead, heartbeat } = replica()
     lead(2)
     heartbeat(10, 7)
     expect(() => heartbeat(20, 6)).toThrow('RAFT-14')
@@ -110,7 +110,7 @@ describe('leaders', () => {
   })
 
   test('but of one that is a member no more it may', () => {
-    const { lead, heartbeat, state, peer } = scene()
+    const { lead, heartbeat, state, peer } = replica()
     lead(2)
     heartbeat(10, 7)
     const members = state.voters.members.filter(({ id }) => id !== peer)
@@ -119,7 +119,7 @@ describe('leaders', () => {
   })
 
   test('what is acknowledged is not sent again in that term', () => {
-    const { lead, hear, send } = scene()
+    const { lead, hear, send } = replica()
     lead(2)
     hear({ type: 'append-accepted', term: 2, index: 4 })
     send({ type: 'append', term: 2, entries: [{ index: 5 }] })
@@ -127,7 +127,7 @@ describe('leaders', () => {
   })
 
   test('a leader that is no voter is done soon, unless it was stopped', () => {
-    const { lead, heartbeat, state, peer } = scene()
+    const { lead, heartbeat, state, peer } = replica()
     lead(2)
     heartbeat(0)
     state.voters = { ...emptyConfiguration, voters: [peer] }
@@ -140,11 +140,11 @@ describe('leaders', () => {
   })
 
   test('the configuration is not changed before the term has committed anything', () => {
-    const { conduct, state, lead } = scene()
+    const { rules, state, lead } = replica()
     lead(2)
     state.leads = 2
-    conduct.changeAppears(state, 6, 2, 5)
-    expect(() => conduct.changeAppears(state, 8, 2, 7)).toThrow('RAFT-17')
+    rules.changeAppears(state, 6, 2, 5)
+    expect(() => rules.changeAppears(state, 8, 2, 7)).toThrow('RAFT-17')
   })
 })
 
