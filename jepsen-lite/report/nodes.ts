@@ -3,7 +3,7 @@
 import type { Note } from '../history.ts'
 import type { Band, Mark, Span } from './data.ts'
 
-/** What happened to nodes, as intervals and as moments. `nodes`: their names, in the order of their lanes. */
+/** What happened to nodes, as intervals and as marks. `nodes`: their names, in the order of their lanes. */
 export function lanesOf(
   notes: readonly Note[],
   nodes: readonly string[],
@@ -23,9 +23,8 @@ export function lanesOf(
       if (note.role !== 'leader' || term <= highestTermLed) continue
       highestTermLed = term
       marks.push({ node, timeMs: note.time, what: 'elected', text: `leads term ${term}` })
-    } else if (isMoment(note.what) && (note.what !== 'ended' || ran)) {
-      // What was killed ends, too: that is one moment.
-
+    } else if (isMarked(note.what) && (note.what !== 'ended' || ran)) {
+      // A killed process also ends: that is one mark.
       const text = typeof note.reason === 'string' ? note.reason : ''
       marks.push({ node, timeMs: note.time, what: note.what, text })
     }
@@ -34,9 +33,9 @@ export function lanesOf(
   return { spans: lanes.flatMap(({ spans }) => spans), marks }
 }
 
-const MOMENTS = ['kill', 'start', 'pause', 'resume', 'wipe', 'ended'] as const
-type Moment = (typeof MOMENTS)[number]
-const isMoment = (what: string): what is Moment => MOMENTS.some((moment) => moment === what)
+const MARKED = ['kill', 'start', 'pause', 'resume', 'wipe', 'ended'] as const
+type Marked = (typeof MARKED)[number]
+const isMarked = (what: string): what is Marked => MARKED.some((one) => one === what)
 
 class Lane {
   readonly spans: Span[] = []

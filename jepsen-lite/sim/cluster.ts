@@ -39,16 +39,16 @@ const JOIN_MS = 200
 /** Events in one virtual instant. */
 const SPINS_MAX = 20_000
 
-/** A crash that waits for a certain moment in the life of a process. */
-export interface Trap {
+/** A crash that waits until a process reaches a certain point of its code. */
+export interface CrashTrigger {
   readonly point: 'writing' | 'stored' | 'leaving' | 'installing' | 'elected'
-  /** Moments to let pass. */
+  /** How often the process passes that point before it crashes. */
   left: number
   readonly until: number
   readonly inFlight: InFlight
   readonly silent: boolean
   readonly downMs: number
-  readonly sprung: () => void
+  readonly onCrash: () => void
 }
 
 export class Cluster implements World {
@@ -63,13 +63,13 @@ export class Cluster implements World {
   readonly machines: Machine[] = []
   readonly network: SimNetwork
   readonly recorder: Recorder
-  readonly traps = new Map<Machine, Trap>()
+  readonly crashTriggers = new Map<Machine, CrashTrigger>()
   readonly rollbacks = new Rollbacks(this)
   /** Called when a process is gone, for whoever waits for its answers. */
   onGone: (process: Process) => void = () => {}
   onSay: ((process: Process | undefined, what: string) => void) | undefined
   /** Machines whose process dies in the middle of a turn; carried out right after it. */
-  #dying: { readonly process: Process; readonly trap: Trap }[] = []
+  #dying: { readonly process: Process; readonly trigger: CrashTrigger }[] = []
   #downUntil: number[] = []
   #draws = 0
   /** The liveness phase has begun: machines that are to stay as they are. */
@@ -143,7 +143,7 @@ export class Cluster implements World {
         // What runs between may dress up a crash in the middle of a turn.
         if (this.#dying.length === 0 && !(error instanceof CrashSignal)) this.#thrown(error)
       }
-      if (this.#dying.length > 0) this.#bury()
+      if (this.#dying.length > 0) this.#killDying()
       if (invariants.violation !== undefined || this.rollbacks.isOver || isOver()) return
     }
   }
@@ -234,29 +234,29 @@ export class Cluster implements World {
     this.#downUntil[machine.place] = 0
   }
 
-  #bury(): void {
-    for (const { process, trap } of this.#dying.splice(0)) {
+  #killDying(): void {
+    for (const { process, trigger } of this.#dying.splice(0)) {
       if (process.machine.process !== process) continue
-      if (trap.point !== 'stored') this.tally.hit('crash in the middle of a turn')
+      if (trigger.point !== 'stored') this.tally.hit('crash in the middle of a turn')
       else this.tally.hit('batch durable, report lost in a crash')
-      trap.sprung()
-      this.kill(process.machine, trap.inFlight, trap.silent, trap.downMs)
+      trigger.onCrash()
+      this.kill(process.machine, trigger.inFlight, trigger.silent, trigger.downMs)
     }
   }
 
-  #spring(process: Process, point: Trap['point']): void {
+  #crashAt(process: Process, point: CrashTrigger['point']): void {
     const { machine } = process
-    const trap = this.traps.get(machine)
-    if (trap === undefined || trap.point !== point || !process.live || process.dying) return
-    if (this.time.now > trap.until) {
-      this.traps.delete(machine)
+    const trigger = this.crashTriggers.get(machine)
+    if (trigger === undefined || trigger.point !== point || !process.live || process.dying) return
+    if (this.time.now > trigger.until) {
+      this.crashTriggers.delete(machine)
       return
     }
-    if (trap.left-- > 0) return
-    this.traps.delete(machine)
+    if (trigger.left-- > 0) return
+    this.crashTriggers.delete(machine)
     process.dying = true
-    this.#dying.push({ process, trap })
-    throw new CrashSignal(`a crash at the moment of ${point}`)
+    this.#dying.push({ process, trigger })
+    throw new CrashSignal(`a crash at the point ${point}`)
   }
 
   // ---- what processes report
@@ -385,7 +385,7 @@ export class Cluster implements World {
 
   leaving(process: Process, message: Message): void {
     this.rollbacks.leaving(process, message)
-    if (this.traps.size > 0) this.#spring(process, 'leaving')
+    if (this.crashTriggers.size > 0) this.#crashAt(process, 'leaving')
     if (message.type === 'vote-answer' && message.granted)
       this.triggers.met('voted', process, this.network.processOf(message.to))
     else if (message.type === 'timeout-now') {
@@ -395,11 +395,11 @@ export class Cluster implements World {
   }
 
   writing(process: Process): void {
-    if (this.traps.size > 0) this.#spring(process, 'writing')
+    if (this.crashTriggers.size > 0) this.#crashAt(process, 'writing')
   }
 
   stored(process: Process): void {
-    if (this.traps.size > 0) this.#spring(process, 'stored')
+    if (this.crashTriggers.size > 0) this.#crashAt(process, 'stored')
   }
 
   written(process: Process, batch: StorageBatch): void {
@@ -425,7 +425,7 @@ export class Cluster implements World {
       process.isStaging = false
       this.network.installed(process)
       this.triggers.met('installed', process)
-      if (this.traps.size > 0) this.#spring(process, 'installing')
+      if (this.crashTriggers.size > 0) this.#crashAt(process, 'installing')
     }
   }
 
@@ -455,7 +455,7 @@ export class Cluster implements World {
         other.isSuperseded = true
         triggers.met('superseded', other, process)
       }
-      if (this.traps.size > 0) this.#spring(process, 'elected')
+      if (this.crashTriggers.size > 0) this.#crashAt(process, 'elected')
     } else if (/lost the (election|pre-vote)/.test(why)) tally.hit('election lost or tied')
     else if (/no quorum/.test(why)) tally.hit('leader deposed without quorum')
   }

@@ -1,6 +1,6 @@
 // Faults of processes, disks and clocks.
 
-import type { Trap } from './cluster.ts'
+import type { CrashTrigger } from './cluster.ts'
 import type { Injection } from './injector.ts'
 import { copyOf } from './invariants.ts'
 import { IO, TIMER } from './time.ts'
@@ -21,19 +21,19 @@ export const crash: Injection<'crash'> = (injector, fault, about) =>
       cluster.kill(machine, inFlight, silent, ms)
       return
     }
-    const trap: Trap = {
+    const trigger: CrashTrigger = {
       point,
       left: point === 'elected' || point === 'installing' ? 0 : skip,
       until: cluster.time.now + PATIENCE_MS,
       inFlight,
       silent,
       downMs: ms,
-      sprung: () => {
+      onCrash: () => {
         injector.felt(kind)
         if (unheard) cluster.network.forget(machine.place)
       },
     }
-    cluster.traps.set(machine, trap)
+    cluster.crashTriggers.set(machine, trigger)
   })
 
 export const crashMany: Injection<'crash-many'> = (injector, { kind, places, inFlight, silent, ms }) => {

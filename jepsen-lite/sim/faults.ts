@@ -62,7 +62,7 @@ export class Faults {
   /** Everything that is on ends now. */
   endAll(): void {
     this.#injector.endAll()
-    this.#cluster.traps.clear()
+    this.#cluster.crashTriggers.clear()
     this.#cluster.triggers.clear()
   }
 

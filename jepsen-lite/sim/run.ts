@@ -30,8 +30,8 @@ export interface Result {
   readonly history: readonly HistoryEvent[]
 }
 
-/** Sees every noteworthy moment, after it; for a replay. */
-export type Watch = (moment: {
+/** Called after each event that is worth printing; for a replay. */
+export type Watch = (event: {
   readonly atMs: number
   readonly node: string | undefined
   readonly what: string

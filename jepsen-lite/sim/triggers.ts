@@ -2,8 +2,8 @@
 // milliseconds (a write is committed and nobody knows, an election is under way), and no draw of times hits it often; a
 // schedule can name it instead.
 //
-// Whoever waits is called in an event of its own, at the same instant at the earliest: never in the middle of a turn
-// (`Trap` does that).
+// What waits for a trigger runs in a separate event, at the same instant or later: never in the middle of a turn. For
+// that there is `CrashTrigger` in cluster.ts.
 
 import type { FaultKind } from './fault-kinds.ts'
 import type { Machine, Process } from './process.ts'

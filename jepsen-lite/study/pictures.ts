@@ -7,7 +7,7 @@ import { LEVELS, type Level, SIDES, type Side } from './levels.ts'
 import { medianOf, PHASES, type Phase, type Request } from './measure.ts'
 
 /** What one stream saw in a tenth of a second of all rounds. */
-interface Moment {
+interface Bucket {
   /** Tenths from the beginning of the picture. */
   readonly at: number
   readonly asked: number
@@ -16,7 +16,7 @@ interface Moment {
   readonly claimedMs: number | undefined
 }
 
-const MOMENT_MS = 100
+const BUCKET_MS = 100
 const STRIP_HEIGHT = 10
 
 /** Where each phase begins in the picture, in tenths, and where the last ends. */
@@ -30,7 +30,7 @@ export function picturesOf(
   phaseMs: Readonly<Record<Phase, number>>,
   label: (level: Level) => string,
 ): string {
-  const [before, during, after] = PHASES.map((phase) => Math.ceil(phaseMs[phase] / MOMENT_MS)) as [
+  const [before, during, after] = PHASES.map((phase) => Math.ceil(phaseMs[phase] / BUCKET_MS)) as [
     number,
     number,
     number,
@@ -39,13 +39,13 @@ export function picturesOf(
     begins: { before: 0, during: before, after: before + during },
     width: before + during + after,
   }
-  const momentsOf = (level: Level, side: Side): Moment[] =>
-    moments(
+  const bucketsOf = (level: Level, side: Side): Bucket[] =>
+    buckets(
       requests.filter((request) => request.level === level && request.side === side),
       scale,
     )
   const strips = SIDES.map((side) => {
-    const rows = LEVELS.map((level) => stripOf(label(level), side, momentsOf(level, side), scale))
+    const rows = LEVELS.map((level) => stripOf(label(level), side, bucketsOf(level, side), scale))
     return `<div class="strips"><h3>Clients of the ${side}</h3>\n${rows.join('\n')}\n${axis(scale)}</div>`
   })
   return `<section class="pictures">
@@ -54,11 +54,11 @@ export function picturesOf(
 ${strips.join('\n')}
 <h2>How old stale answers were</h2>
 <p class="note">Medians. <span class="key behind"></span> behind: for so long writes had been acknowledged that the answer does not show. <span class="key claimed"></span> claimed: the bound that the answer itself gave, which must never be below.</p>
-${SIDES.map((side) => agesOf(side, momentsOf('stale', side), scale)).join('\n')}
+${SIDES.map((side) => agesOf(side, bucketsOf('stale', side), scale)).join('\n')}
 </section>`
 }
 
-function moments(requests: readonly Request[], scale: Scale): Moment[] {
+function buckets(requests: readonly Request[], scale: Scale): Bucket[] {
   const groups = new Map<number, Request[]>()
   for (const request of requests) {
     const at = placeOf(request, scale)
@@ -84,15 +84,15 @@ function moments(requests: readonly Request[], scale: Scale): Moment[] {
 function placeOf({ phase, round, call }: Request, { begins, width }: Scale): number {
   const from: Record<Phase, number> = { before: round.startMs, during: round.cutMs, after: round.healMs }
   const end: Record<Phase, number> = { before: begins.during, during: begins.after, after: width }
-  return Math.min(begins[phase] + Math.floor((call.startMs - from[phase]) / MOMENT_MS), end[phase] - 1)
+  return Math.min(begins[phase] + Math.floor((call.startMs - from[phase]) / BUCKET_MS), end[phase] - 1)
 }
 
 /** Whoever asked in the partition and was answered when it was over was not answered in it. */
 const isAnswered = ({ answeredMs, phase, round }: Request): boolean =>
   answeredMs !== undefined && (phase !== 'during' || answeredMs < round.healMs)
 
-function stripOf(label: string, side: Side, moments: readonly Moment[], scale: Scale): string {
-  const bars = moments
+function stripOf(label: string, side: Side, buckets: readonly Bucket[], scale: Scale): string {
+  const bars = buckets
     .map(({ at, asked, answered }) => ({ at, height: (STRIP_HEIGHT * answered) / asked }))
     .filter(({ height }) => height > 0)
     .map(({ at, height }) => `M${at} ${STRIP_HEIGHT}h1v-${short(height)}h-1z`)
@@ -116,14 +116,14 @@ function axis({ begins, width }: Scale): string {
   )
 }
 
-function agesOf(side: Side, moments: readonly Moment[], scale: Scale): string {
-  const values = moments.flatMap(({ behindMs, claimedMs }) => [behindMs ?? 0, claimedMs ?? 0])
+function agesOf(side: Side, buckets: readonly Bucket[], scale: Scale): string {
+  const values = buckets.flatMap(({ behindMs, claimedMs }) => [behindMs ?? 0, claimedMs ?? 0])
   const most = Math.max(1_000, ...values)
   const height = 60
-  const lineOf = (name: 'behind' | 'claimed', pick: (moment: Moment) => number | undefined): string => {
-    const points = moments.flatMap((moment) => {
-      const value = pick(moment)
-      return value === undefined ? [] : [`${moment.at + 0.5} ${short(height * (1 - value / most))}`]
+  const lineOf = (name: 'behind' | 'claimed', pick: (bucket: Bucket) => number | undefined): string => {
+    const points = buckets.flatMap((bucket) => {
+      const value = pick(bucket)
+      return value === undefined ? [] : [`${bucket.at + 0.5} ${short(height * (1 - value / most))}`]
     })
     return points.length === 0 ? '' : `<path class="${name}" d="M${points.join('L')}"/>`
   }

@@ -181,7 +181,7 @@ class Page {
       const frame = this.#frameOf(canvas, part.height, this.#view)
       if (chart.shaded) this.#shade(frame)
       chart.draw(frame)
-      if (canvas.className !== 'axis') this.#drawMoments(frame)
+      if (canvas.className !== 'axis') this.#drawMarks(frame)
     }
     const overview = this.#overviewCanvas
     overview.style.height = `${this.#overview.height}px`
@@ -235,7 +235,7 @@ class Page {
    * Lines through all charts: where a rule broke, where something fits nowhere, and where the pointer is. @param
    * {Frame} frame
    */
-  #drawMoments(frame) {
+  #drawMarks(frame) {
     const { ctx, ink, left, right, height } = frame
     /** @param {number} ms @param {import('./ink.js').Colour} colour @param {number[]} dash */
     const line = (ms, colour, dash) => {
