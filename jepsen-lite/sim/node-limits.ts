@@ -31,8 +31,8 @@ export const LIMITS = {
   proposalBytesMax: { small: [1000, 5000, 50_000], usual: driver.proposalBytesMax },
   readsMax: { small: [1, 2, 10], usual: driver.readsMax },
   /** From so many proposals under way at once on, fresh ones wait for company. */
-  gatherFrom: { small: [1, 2, 1000], usual: driver.gatherFrom, always: true },
-  gatherMsMax: { small: [0, 1, 20], usual: driver.gatherMsMax },
+  batchDelayFrom: { small: [1, 2, 1000], usual: driver.batchDelayFrom, always: true },
+  batchDelayMsMax: { small: [0, 1, 20], usual: driver.batchDelayMsMax },
   idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },
   /** 0: applying pauses after every few entries. */
   applySliceMs: { small: [0, 10], usual: driver.applySliceMs, always: true },

@@ -58,9 +58,9 @@ import {
 import { CorruptionError, UnfitReplicaError } from '../storage/index.ts'
 import type { Range, RowScan, SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
 import { Applier } from './applier.ts'
+import { BatchDelay } from './batch-delay.ts'
 import { ClusterVersions } from './cluster-version.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
-import { Gathering } from './gathering.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, Proposals } from './proposals.ts'
@@ -129,8 +129,8 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #space: DiskSpace
   readonly #sendingSnapshot = new Set<ReplicaId>()
   readonly #versions: ClusterVersions
-  readonly #gathering: Gathering
-  #gatherTimer: Timer | undefined
+  readonly #batchDelay: BatchDelay
+  #batchDelayTimer: Timer | undefined
   /** Told when the core gives up the transfer of leadership that they wait for. */
   readonly #transferRefused = new Set<(detail: string) => void>()
   /** Entries up to here were committed when the node started: before they are applied it is not ready. */
@@ -196,7 +196,7 @@ export class Driver implements NodeApi, NetworkEvents {
       encodedRaftState: () => this.#raftState,
       applied: (entry, result) => this.#entryApplied(entry, result),
     })
-    this.#gathering = new Gathering(clock, limits)
+    this.#batchDelay = new BatchDelay(clock, limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
       neededAfter: () => this.#raft.neededAfter,
@@ -296,7 +296,7 @@ export class Driver implements NodeApi, NetworkEvents {
       unapplied: this.#applier.queued,
       applySoon: Number(this.#applySoon),
       wakeSoon: Number(this.#wakeSoon),
-      gatherTimer: Number(this.#gatherTimer !== undefined),
+      batchDelayTimer: Number(this.#batchDelayTimer !== undefined),
       retryTimer: Number(this.#retry !== undefined),
     }
     for (const part in parts) {
@@ -659,20 +659,20 @@ export class Driver implements NodeApi, NetworkEvents {
     if (!this.#proposals.hasFresh) return
     const { isHeldBack, fresh, size } = this.#proposals
     // What was held back has waited, and its company is there.
-    const waitMs = isHeldBack ? 0 : this.#gathering.waitMs(fresh, size)
+    const waitMs = isHeldBack ? 0 : this.#batchDelay.waitMs(fresh, size)
     if (waitMs > 0) {
-      this.#gatherTimer ??= this.#clock.after(waitMs, () => {
-        this.#gatherTimer = undefined
+      this.#batchDelayTimer ??= this.#clock.after(waitMs, () => {
+        this.#batchDelayTimer = undefined
         if (this.#ended === undefined) this.#handIn()
       })
       return
     }
-    this.#gatherTimer?.cancel()
-    this.#gatherTimer = undefined
+    this.#batchDelayTimer?.cancel()
+    this.#batchDelayTimer = undefined
     const proposals = this.#proposals.take(this.#roomToPropose)
     const first = proposals[0]
     if (first === undefined) return
-    this.#gathering.handedIn(first.seq)
+    this.#batchDelay.proposed(first.seq)
     this.#step({ kind: 'propose', now: this.#clock.now(), proposals })
   }
 
@@ -968,7 +968,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     const { observer } = this.#options
     this.#proposals.add(seq, frame, timeoutMs, (end) => {
-      this.#gathering.ended(seq)
+      this.#batchDelay.ended(seq)
       if (this.#draining) this.#clock.soon(() => this.#waits.check())
       observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
       done(end)

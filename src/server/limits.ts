@@ -39,11 +39,11 @@ export interface DriverLimits {
   /** Reads of this node that wait for a confirmation or for an index; beyond: overloaded. */
   readonly readsMax: number
   /**
-   * From so many proposals under way at once on, fresh ones wait for company: as long as two writes take, and no longer
-   * than this.
+   * From so many proposals under way at once, new ones wait for others to share a batch: as long as two writes take,
+   * and no longer than `batchDelayMsMax`.
    */
-  readonly gatherFrom: number
-  readonly gatherMsMax: number
+  readonly batchDelayFrom: number
+  readonly batchDelayMsMax: number
   /** Rows applied while no entry is being written become durable after this long at the latest. */
   readonly idleFlushMs: number
   /**
@@ -100,8 +100,8 @@ export const driverLimits: DriverLimits = {
   proposalBytesMax: 64 * MiB,
   proposedBytesMax: 3 * MiB,
   readsMax: 50_000,
-  gatherFrom: 8,
-  gatherMsMax: 5,
+  batchDelayFrom: 8,
+  batchDelayMsMax: 5,
   idleFlushMs: 20,
   applySliceMs: 10,
   retryMs: 20,

@@ -124,7 +124,7 @@ test('a voter that is alone is ready, names itself as the leader, and has nothin
   expect(Object.keys(driver.inspect())).toEqual(
     expect.arrayContaining([
       'waits',
-      'gatherTimer',
+      'batchDelayTimer',
       'retryTimer',
       'links.links',
       'reads.open',
@@ -175,10 +175,10 @@ test('many changes at once are one batch, and a crowd that comes back is waited 
   // The first of them alone: it waits for the others, but not for ever.
   propose()
   clock.advance(1)
-  expect(underWay(driver)).toMatchObject({ gatherTimer: 1, 'proposals.fresh': 1 })
+  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, 'proposals.fresh': 1 })
   propose()
   clock.advance(2)
-  expect(underWay(driver)).toMatchObject({ gatherTimer: 1, 'proposals.fresh': 2 })
+  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, 'proposals.fresh': 2 })
   clock.advance(50)
   expect([results.length, underWay(driver)]).toEqual([3 * CROWD + 2, {}])
 })

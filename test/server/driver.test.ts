@@ -77,7 +77,7 @@ test.each(['leading', 'follower'] as const)(
 
 test('what was held back waits for no company once there is room', () => {
   const cluster = SimulatedCluster.formed(3, {
-    limits: { proposedBytesMax: 1, gatherFrom: 2, gatherMsMax: 1000 },
+    limits: { proposedBytesMax: 1, batchDelayFrom: 2, batchDelayMsMax: 1000 },
   })
   for (const node of cluster.nodes) node.slowDisk(10)
   const { leading } = cluster
@@ -243,7 +243,7 @@ test('a follower that was away for longer than the log is kept gets a snapshot, 
 
 test('one snapshot is enough for a follower, however much is written while it is on its way', () => {
   const cluster = SimulatedCluster.formed(3, {
-    limits: { logTailEntries: 5, compactEntriesMin: 1, chunkRows: 5, gatherFrom: 1000 },
+    limits: { logTailEntries: 5, compactEntriesMin: 1, chunkRows: 5, batchDelayFrom: 1000 },
   })
   const { leader, away } = withoutFollower(cluster)
   away.start()

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest'
-import { Gathering } from '../../src/server/gathering.ts'
+import { BatchDelay } from '../../src/server/batch-delay.ts'
 import { driverLimits } from '../../src/server/limits.ts'
 import { SimulatedCluster } from './simulated-cluster.ts'
 
-const limits = { ...driverLimits, gatherFrom: 8, gatherMsMax: 5 }
+const limits = { ...driverLimits, batchDelayFrom: 8, batchDelayMsMax: 5 }
 
 /** One that has seen a write take so long; `at` asks it at a time. */
-function gathering(writeMs: number) {
+function delayAfter(writeMs: number) {
   const clock = { time: 0, now: () => clock.time }
-  const made = new Gathering(clock, limits)
-  made.handedIn(1)
+  const made = new BatchDelay(clock, limits)
+  made.proposed(1)
   clock.time = writeMs
   made.ended(1)
   return {
@@ -21,13 +21,13 @@ function gathering(writeMs: number) {
 }
 
 test('a few clients never wait', () => {
-  const few = gathering(2)
+  const few = delayAfter(2)
   expect(few.waitMs(7, 7, 0)).toBe(0)
   expect(few.waitMs(1, 7, 1)).toBe(0)
 })
 
 test('the first of a crowd that come back wait for the others, as long as two writes take', () => {
-  const crowd = gathering(2)
+  const crowd = delayAfter(2)
   expect(crowd.waitMs(64, 64, 0)).toBe(0)
   expect(crowd.waitMs(1, 1, 10)).toBe(4)
   expect(crowd.waitMs(30, 30, 11)).toBe(3)
@@ -37,14 +37,14 @@ test('the first of a crowd that come back wait for the others, as long as two wr
 })
 
 test('where writes take long, nobody waits for longer than the limit', () => {
-  const crowd = gathering(100)
+  const crowd = delayAfter(100)
   crowd.waitMs(64, 64, 0)
   expect(crowd.waitMs(1, 1, 10)).toBe(5)
   expect(crowd.waitMs(1, 1, 15)).toBe(0)
 })
 
 test('a crowd that has left is forgotten', () => {
-  const crowd = gathering(2)
+  const crowd = delayAfter(2)
   crowd.waitMs(64, 64, 0)
   let waited = 0
   for (let now = 10; now < 1000; now += 10) {
@@ -58,8 +58,8 @@ test('a crowd that has left is forgotten', () => {
 
 test('clients in a closed loop come to share their batches', () => {
   const CLIENTS = 20
-  const batchesOf = (gatherFrom: number): number => {
-    const cluster = SimulatedCluster.formed(3, { limits: { gatherFrom } })
+  const batchesOf = (batchDelayFrom: number): number => {
+    const cluster = SimulatedCluster.formed(3, { limits: { batchDelayFrom } })
     const leader = cluster.leading
     const pending = Array.from({ length: CLIENTS }, (_, i) => leader.put(`k${i}`, 'v'))
     const written = leader.storage.applied.index
@@ -84,7 +84,7 @@ test('clients in a closed loop come to share their batches', () => {
 
 test('a write is measured from when it was handed in to its own end, and one that never ends is given up', () => {
   const clock = { time: 0, now: () => clock.time }
-  const made = new Gathering(clock, { ...limits, gatherMsMax: 1_000_000 })
+  const made = new BatchDelay(clock, { ...limits, batchDelayMsMax: 1_000_000 })
   const waited = (): number => {
     made.waitMs(1000, 1000)
     const ms = made.waitMs(1, 1)
@@ -93,36 +93,36 @@ test('a write is measured from when it was handed in to its own end, and one tha
     return ms
   }
   expect(waited()).toBe(0)
-  made.handedIn(1)
+  made.proposed(1)
   clock.time += 3
   // Another, and its end: neither says anything of the first.
-  made.handedIn(2)
+  made.proposed(2)
   made.ended(2)
   clock.time += 4
   made.ended(1)
   expect(waited()).toBe(14)
-  made.handedIn(3)
+  made.proposed(3)
   clock.time += 1000
-  made.handedIn(4)
+  made.proposed(4)
   made.ended(4)
   expect(waited()).toBe(14)
   clock.time += 1
-  made.handedIn(5)
+  made.proposed(5)
   clock.time += 9
   made.ended(5)
   expect(waited()).toBe(18)
 })
 
 test('a crowd is one as soon as so many are under way, and has come back with nine tenths of them', () => {
-  expect(gathering(2).waitMs(7, 8, 0)).toBe(4)
-  expect(gathering(2).waitMs(8, 8, 0)).toBe(0)
-  expect(gathering(2).waitMs(9, 10, 0)).toBe(0)
-  expect(gathering(2).waitMs(8, 10, 0)).toBe(4)
-  expect(gathering(2).waitMs(1, 7, 0)).toBe(0)
+  expect(delayAfter(2).waitMs(7, 8, 0)).toBe(4)
+  expect(delayAfter(2).waitMs(8, 8, 0)).toBe(0)
+  expect(delayAfter(2).waitMs(9, 10, 0)).toBe(0)
+  expect(delayAfter(2).waitMs(8, 10, 0)).toBe(4)
+  expect(delayAfter(2).waitMs(1, 7, 0)).toBe(0)
 })
 
 test('who has waited to the end begins anew the next time', () => {
-  const crowd = gathering(2)
+  const crowd = delayAfter(2)
   expect(crowd.waitMs(1, 64, 0)).toBe(4)
   expect(crowd.waitMs(1, 64, 4)).toBe(0)
   expect(crowd.waitMs(1, 64, 5)).toBe(4)
