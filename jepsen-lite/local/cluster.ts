@@ -260,7 +260,8 @@ export class LocalCluster {
 }
 
 function whyNotReady({ name, process }: LocalNode): string {
-  if (process.pid === undefined) return `${name} does not run (${process.lastEnd?.reason ?? 'never started'})`
+  if (process.pid === undefined)
+    return `${name} does not run (${process.lastExit?.reason ?? 'never started'})`
   if (process.paused) return `${name} is paused`
   return `${name}: ${process.view?.notReady.join(', ') ?? 'it has not said anything yet'}`
 }

@@ -346,10 +346,12 @@ export class Client {
     if (this.#closed) throw closedError()
     const { signal, timeoutMs = this.#timeoutMs } = options
     const startedAt = performance.now()
-    const waitedMs = this.#turns.take() ? 0 : await this.#waitForTurn({ kind, startedAt, timeoutMs, signal })
+    const waitedMs = this.#turns.tryAcquire()
+      ? 0
+      : await this.#waitForTurn({ kind, startedAt, timeoutMs, signal })
     let copies = 0
     const mayHedge = () => {
-      const may = this.#hedges.take(this.#turns.taken)
+      const may = this.#hedges.tryAcquire(this.#turns.acquired)
       if (may) copies += 1
       return may
     }

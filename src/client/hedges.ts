@@ -36,7 +36,7 @@ export class Hedges {
   }
 
   /** Whether one of so many `calls` may be asked of a further node now. */
-  take(calls: number): boolean {
+  tryAcquire(calls: number): boolean {
     const nowMs = performance.now()
     this.#add(((nowMs - this.#at) / 1_000) * TOKENS_PER_SECOND)
     this.#at = nowMs

@@ -25,7 +25,7 @@ export class Turns {
   }
 
   /** Those who have a turn. */
-  get taken(): number {
+  get acquired(): number {
     return this.#taken
   }
 
@@ -35,7 +35,7 @@ export class Turns {
   }
 
   /** A turn at once, if there is room: whether there is. Who has one gives it back. */
-  take(): boolean {
+  tryAcquire(): boolean {
     // Nobody waits while there is room: a turn that is given back is the next one's in the same moment.
     if (this.#taken >= this.#max) return false
     this.#taken += 1

@@ -38,7 +38,7 @@ export class Node implements EmbeddedNode {
    */
   #asked: Promise<unknown> = Promise.resolve()
   #closed = false
-  #lastEnd: string | undefined
+  #lastExit: string | undefined
 
   constructor(name: string, dataDir: string, port: number, setting: Setting) {
     this.name = name
@@ -70,12 +70,12 @@ export class Node implements EmbeddedNode {
 
   /** Empty when it is a voter that knows a leader and is up to date. */
   get notReady(): readonly string[] {
-    return this.api?.status().notReady ?? [this.#lastEnd ?? 'it does not run']
+    return this.api?.status().notReady ?? [this.#lastExit ?? 'it does not run']
   }
 
   /** It ended without being asked to: the reason. */
   get failure(): string | undefined {
-    return this.#running ? undefined : this.#lastEnd
+    return this.#running ? undefined : this.#lastExit
   }
 
   start(): Promise<void> {
@@ -118,7 +118,7 @@ export class Node implements EmbeddedNode {
   }
 
   async #start(founding: Founding): Promise<void> {
-    this.#lastEnd = undefined
+    this.#lastExit = undefined
     const running = await startNode({
       name: this.name,
       dataDir: this.#dataDir,
@@ -134,7 +134,7 @@ export class Node implements EmbeddedNode {
     this.#peerListener = { host: HOST, port: portOf(`tcp://${running.peer}`) }
     void running.ended.then(({ kind, reason }) => {
       this.#running = undefined
-      if (kind === 'failed') this.#lastEnd = reason
+      if (kind === 'failed') this.#lastExit = reason
     })
   }
 }

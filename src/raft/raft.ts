@@ -392,7 +392,7 @@ export class Raft {
     this.#broken = true
     this.#now = input.now
     const before = { role: this.#role, term: this.#term, leader: this.#leader, commit: this.#commitForGood }
-    this.#take(input)
+    this.#dispatch(input)
     if (this.#lead !== undefined) this.#afterLeaderStep(this.#lead, before.commit)
     const committed = this.#handOut()
     const output = this.#finish(before, committed)
@@ -400,7 +400,7 @@ export class Raft {
     return output
   }
 
-  #take(input: Input): void {
+  #dispatch(input: Input): void {
     switch (input.kind) {
       case 'tick':
         this.#tick()

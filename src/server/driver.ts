@@ -611,7 +611,7 @@ export class Driver implements NodeApi, NetworkEvents {
   #carryOut(output: Output, refuse?: (detail: string) => void): void {
     if (output.fatal !== undefined) throw new UnfitReplicaError(output.fatal, this.name)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
-    if (output.write !== undefined) this.#take(output.write)
+    if (output.write !== undefined) this.#store(output.write)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
     // Before the rest: the disk works while entries are applied and clients answered. Rows applied now go with the next
     // batch.
@@ -649,7 +649,7 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#wakeSoon = false
       if (this.#ended !== undefined) return
       this.#handIn()
-      const reads = this.#reads.take()
+      const reads = this.#reads.nextBatch()
       if (reads.length > 0) this.#step({ kind: 'read', now: this.#clock.now(), reads })
     })
   }
@@ -669,7 +669,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     this.#batchDelayTimer?.cancel()
     this.#batchDelayTimer = undefined
-    const proposals = this.#proposals.take(this.#roomToPropose)
+    const proposals = this.#proposals.nextBatch(this.#roomToPropose)
     const first = proposals[0]
     if (first === undefined) return
     this.#batchDelay.proposed(first.seq)
@@ -768,10 +768,10 @@ export class Driver implements NodeApi, NetworkEvents {
     }, isRoom)
   }
 
-  #take(write: Write): void {
+  #store(write: Write): void {
     this.#space.writes(write.entries.reduce((sum, { frame }) => sum + frame.length, 0))
     if (write.snapshot !== undefined) this.#applier.clear()
-    this.#commits.take(write)
+    this.#commits.enqueue(write)
   }
 
   #stored({ entries, installed, write, ms }: StoredBatch): void {

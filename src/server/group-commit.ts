@@ -99,7 +99,7 @@ export class GroupCommit {
     }
   }
 
-  take(write: Write): void {
+  enqueue(write: Write): void {
     this.#writes.push(...cut(write, this.#storage.batchLimits))
     this.#tail.written(write)
   }
@@ -148,7 +148,7 @@ export class GroupCommit {
   }
 
   #submit(): void {
-    const writes = this.#storage.rowsLeft ? [] : this.#takeWrites()
+    const writes = this.#storage.rowsLeft ? [] : this.#nextWrites()
     const hardState = this.#hardStateAfter(writes)
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
@@ -180,7 +180,7 @@ export class GroupCommit {
   }
 
   /** As many as one batch may hold, and always one. */
-  #takeWrites(): Write[] {
+  #nextWrites(): Write[] {
     let { batchBytesMax: bytes, batchItemsMax: items } = this.#storage.batchLimits
     const end = this.#writes.findIndex((write, at) => {
       const cost = costOf(write)

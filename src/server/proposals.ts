@@ -135,7 +135,7 @@ export class Proposals {
   }
 
   /** What the core is to be given now: as long as there is any room left in `bytesMax`, the next one. */
-  take(bytesMax = Number.POSITIVE_INFINITY): Proposal[] {
+  nextBatch(bytesMax = Number.POSITIVE_INFINITY): Proposal[] {
     const batch: Proposal[] = []
     const now = this.#clock.now()
     let [at, last, bytes] = [0, 0, 0]

@@ -127,7 +127,7 @@ export class Reads {
   }
 
   /** What the core is to be asked now: at most one linearizable and one lease read for all that arrived. */
-  take(): ReadRequest[] {
+  nextBatch(): ReadRequest[] {
     const linearizable: Waiter[] = []
     const leased: Waiter[] = []
     for (const waiter of this.#fresh) {

@@ -39,7 +39,7 @@ export class StagedSnapshot {
   }
 
   /** Adds to a batch what has been given up since the last one. */
-  bury(meta: Meta, batch: EngineBatch): Meta {
+  recordAbandoned(meta: Meta, batch: EngineBatch): Meta {
     if (this.#abandoned.length === 0) return meta
     const dead = [...meta.dead, ...this.#abandoned]
     this.#abandoned = []
@@ -51,7 +51,7 @@ export class StagedSnapshot {
   }
 
   /** The complete snapshot of this id; the batch that installs it takes it away from here. */
-  take(id: string, batch: EngineBatch): Staging {
+  takeComplete(id: string, batch: EngineBatch): Staging {
     const staging = this.#staging
     if (staging?.id !== id || !staging.complete)
       throw new InvariantError(`snapshot ${id} was to be installed, but does not lie here complete`)
@@ -119,7 +119,7 @@ export class StagedSnapshot {
   #submit(staging: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
     const batch = this.#engine.batch()
     const fill = (before: Meta): Meta => {
-      const meta = this.bury(before, batch)
+      const meta = this.recordAbandoned(before, batch)
       // Of one that was given up while this waited, the rows are being deleted.
       if (!meta.dead.includes(staging.generation)) {
         for (const [key, stored] of rows) batch.put(key, stored)

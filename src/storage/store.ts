@@ -365,7 +365,7 @@ class Store implements Storage {
       const log = this.#changeLog(batch, this.#appliedSubmitted, pending)
       const swept = this.#garbage.sweep(pending)
       const fill = (before: Meta, sequence: number): Meta => {
-        const meta = this.#staged.bury(before, pending)
+        const meta = this.#staged.recordAbandoned(before, pending)
         if (state !== undefined) pending.put(APPLIED_KEY, encodeAppliedRecord(state, sequence))
         return {
           ...afterGenerations(meta, install?.generation, swept),
@@ -433,7 +433,7 @@ class Store implements Storage {
   #installed(writes: StorageBatch['writes'], batch: EngineBatch): Staging | undefined {
     const snapshot = writes.findLast((write) => write.snapshot !== undefined)?.snapshot
     if (snapshot === undefined) return undefined
-    const staging = this.#staged.take(snapshot.snapshotId, batch)
+    const staging = this.#staged.takeComplete(snapshot.snapshotId, batch)
     this.#isInstalling = true
     this.#rowsLeft = false
     const { index, term } = staging.applied

@@ -150,7 +150,7 @@ class Node {
     this.log = [...this.log.slice(0, from), ...list]
     const number = ++this.#writes
     this.#waiting.set(number, list)
-    this.commits.take({
+    this.commits.enqueue({
       number,
       hardState: hardState(this.term, this.commit),
       truncateFrom: isOver ? asIndex(from) : undefined,

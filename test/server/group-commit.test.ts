@@ -38,7 +38,7 @@ async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } 
   let number = 0
   const write = (first: number, count: number, term = 1): number => {
     number++
-    commits.take({
+    commits.enqueue({
       ...{ number, hardState: hardState(term, 1), truncateFrom: undefined, snapshot: undefined },
       entries: entries(first, first + count - 1, 1),
     })

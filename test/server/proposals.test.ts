@@ -33,7 +33,7 @@ test('a proposal that was never handed to the core is not written when its time 
 test('a proposal that the core has is unknown when its time runs out, and a later outcome changes nothing', () => {
   const { clock, proposals, add, problem, ends } = setUp()
   add(1)
-  expect(proposals.take().map(({ seq }) => seq)).toEqual([1])
+  expect(proposals.nextBatch().map(({ seq }) => seq)).toEqual([1])
   clock.advance(1000)
   expect(problem(1)).toBe('outcome_unknown unknown')
   expect(ends.get(1)).toMatchObject({
@@ -47,7 +47,7 @@ test('a proposal that the core has is unknown when its time runs out, and a late
 test('a committed proposal is answered when it is applied, not before', () => {
   const { proposals, add, problem } = setUp()
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'committed', index: asIndex(7) })
   expect(problem(1)).toBeUndefined()
   proposals.applied(asIndex(6), undefined)
@@ -62,11 +62,11 @@ test.each([['no-leader'], ['not-leader'], ['transferring']] as const)(
   (reason) => {
     const { clock, proposals, add, problem } = setUp()
     const frame = add(1)
-    proposals.take()
+    proposals.nextBatch()
     proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason } })
-    expect(proposals.take()).toEqual([])
+    expect(proposals.nextBatch()).toEqual([])
     proposals.unpark()
-    const [again] = proposals.take()
+    const [again] = proposals.nextBatch()
     expect(again?.frame).toEqual(frame)
     expect(again?.frame).not.toBe(frame)
     expect(again?.seq).toBe(100)
@@ -79,10 +79,10 @@ test.each([['no-leader'], ['not-leader'], ['transferring']] as const)(
 test('superseded means certainly not applied: it goes out again, and is unknown while the core has it', () => {
   const { clock, proposals, add, problem } = setUp()
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'superseded' })
   proposals.unpark()
-  expect(proposals.take()).toHaveLength(1)
+  expect(proposals.nextBatch()).toHaveLength(1)
   clock.advance(1000)
   expect(problem(1)).toBe('outcome_unknown unknown')
 })
@@ -91,18 +91,18 @@ test('what was parked goes out before what came later', () => {
   const { proposals, add } = setUp()
   add(1)
   add(2)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'superseded' })
   proposals.resolve({ seq: 2, outcome: 'superseded' })
   add(3)
   proposals.unpark()
-  expect(proposals.take().map(({ frame }) => frame[0])).toEqual([1, 2, 3])
+  expect(proposals.nextBatch().map(({ frame }) => frame[0])).toEqual([1, 2, 3])
 })
 
 test('refusals for good end at once with their own code', () => {
   const { proposals, add, problem } = setUp()
   for (const seq of [1, 2, 3]) add(seq)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'overloaded', detail: 'x' } })
   proposals.resolve({ seq: 2, outcome: 'refused', refusal: { reason: 'too-large', detail: 'x' } })
   proposals.resolve({ seq: 3, outcome: 'refused', refusal: { reason: 'membership', detail: 'x' } })
@@ -112,7 +112,7 @@ test('refusals for good end at once with their own code', () => {
 test('a snapshot that hides entries or results leaves the outcome unknown', () => {
   const { proposals, add, problem } = setUp()
   for (const seq of [1, 2, 3]) add(seq)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'unknown' })
   proposals.resolve({ seq: 2, outcome: 'committed', index: asIndex(5) })
   proposals.resolve({ seq: 3, outcome: 'committed', index: asIndex(9) })
@@ -123,7 +123,7 @@ test('a snapshot that hides entries or results leaves the outcome unknown', () =
 test('when the node ends, only what no log can hold is called not written', () => {
   const { proposals, add, problem } = setUp()
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   add(2)
   proposals.endAll('the disk failed')
   expect([1, 2].map(problem)).toEqual(['outcome_unknown unknown', 'not_ready no'])
@@ -136,7 +136,7 @@ test('proposals in flight are bounded in number and in bytes, and the room comes
   expect(proposals.overload(5)?.code).toBe('overloaded')
   add(2)
   expect(proposals.overload(0)?.code).toBe('overloaded')
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'unknown' })
   expect(proposals.overload(4)).toBeUndefined()
 })
@@ -144,10 +144,10 @@ test('proposals in flight are bounded in number and in bytes, and the room comes
 test('a membership change that must wait for another one is tried again until its time runs out', () => {
   const { clock, proposals, add, problem } = setUp()
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'membership-pending', detail: 'wait' } })
   proposals.unpark()
-  expect(proposals.take()).toHaveLength(1)
+  expect(proposals.nextBatch()).toHaveLength(1)
   proposals.resolve({
     seq: 100,
     outcome: 'refused',
@@ -161,7 +161,7 @@ test('what was answered without a leader is kept nowhere: neither its frame nor 
   const { clock, proposals, add, problem } = setUp()
   for (let seq = 1; seq <= 100; seq++) {
     add(seq, 1000)
-    for (const { seq: taken } of proposals.take()) {
+    for (const { seq: taken } of proposals.nextBatch()) {
       proposals.resolve({ seq: taken, outcome: 'refused', refusal: { reason: 'no-leader' } })
     }
   }
@@ -176,10 +176,10 @@ test('one whose time runs out before it is handed over, or before it is applied,
   const nothing = { waiting: 0, bytes: 0, fresh: 0, parked: 0, committed: 0 }
   add(1, 10)
   clock.advance(10)
-  expect(proposals.take()).toEqual([])
+  expect(proposals.nextBatch()).toEqual([])
   expect(proposals.inspect()).toEqual(nothing)
   add(2)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 2, outcome: 'committed', index: asIndex(7) })
   clock.advance(1000)
   expect(problem(2)).toBe('outcome_unknown unknown')
@@ -190,11 +190,11 @@ test('one whose time runs out before it is handed over, or before it is applied,
 test('what is handed over rises in seq, also where some of it was given before: a leader hears of no seq after a later one', () => {
   const { proposals, add, problem } = setUp()
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'no-leader' } })
   add(2)
   proposals.unpark()
-  const seqs = proposals.take().map(({ seq }) => seq)
+  const seqs = proposals.nextBatch().map(({ seq }) => seq)
   expect(seqs).toEqual([100, 101])
   for (const [at, seq] of seqs.entries())
     proposals.resolve({ seq, outcome: 'committed', index: asIndex(at + 1) })
@@ -208,7 +208,7 @@ test('what is refused again and again is handed over after pauses that double, u
   const { clock, proposals, add } = setUp(limits)
   add(1, 100_000)
   const refuse = (): void => {
-    for (const { seq } of proposals.take())
+    for (const { seq } of proposals.nextBatch())
       proposals.resolve({ seq, outcome: 'refused', refusal: { reason: 'transferring' } })
   }
   refuse()
@@ -236,17 +236,17 @@ test('of what is parked only that whose pause is over goes out again, before wha
   const park = (seq: number): void =>
     proposals.resolve({ seq, outcome: 'refused', refusal: { reason: 'no-leader' } })
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   park(1)
   clock.advance(10)
   add(2)
-  proposals.take()
+  proposals.nextBatch()
   park(2)
   add(3)
   clock.advance(10)
   proposals.unparkDue()
   expect(proposals.inspect()).toMatchObject({ parked: 1, fresh: 2, waiting: 3 })
-  expect(proposals.take().map(({ frame }) => frame[0])).toEqual([1, 3])
+  expect(proposals.nextBatch().map(({ frame }) => frame[0])).toEqual([1, 3])
 })
 
 test('each is answered when its own time runs out, whenever it came', () => {
@@ -273,7 +273,7 @@ test('those whose time runs out together are answered in the order in which they
 test('a full disk is its own code; what the core does not know any more changes nothing', () => {
   const { proposals, add, ends } = setUp()
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 9, outcome: 'unknown' })
   proposals.applied(asIndex(3), undefined)
   expect(ends.size).toBe(0)
@@ -288,7 +288,7 @@ test('why nothing was written is said', () => {
   const detailAfter = (refusal: Parameters<Proposals['resolve']>[0] & { outcome: 'refused' }): string => {
     const { clock, proposals, add, ends } = setUp()
     add(1)
-    proposals.take()
+    proposals.nextBatch()
     proposals.resolve(refusal)
     clock.advance(1000)
     const end = ends.get(1)
@@ -317,13 +317,13 @@ test('no more is given to the core than there is room for: the others wait, and 
   const { clock, proposals, add, problem } = setUp()
   for (const seq of [1, 2, 3, 4]) add(seq, 1000)
   // As long as there is any room, one more goes.
-  expect(proposals.take(4).map(({ seq }) => seq)).toEqual([1, 2])
+  expect(proposals.nextBatch(4).map(({ seq }) => seq)).toEqual([1, 2])
   expect(proposals.isHeldBack).toBe(true)
-  expect(proposals.take(0)).toEqual([])
+  expect(proposals.nextBatch(0)).toEqual([])
   clock.advance(500)
-  expect(proposals.take(1).map(({ seq }) => seq)).toEqual([3])
+  expect(proposals.nextBatch(1).map(({ seq }) => seq)).toEqual([3])
   clock.advance(1)
-  expect(proposals.take(1)).toEqual([])
+  expect(proposals.nextBatch(1)).toEqual([])
   expect([3, 4].map(problem)).toEqual([undefined, 'overloaded no'])
   expect(proposals.isHeldBack).toBe(false)
 })
@@ -331,12 +331,12 @@ test('no more is given to the core than there is room for: the others wait, and 
 test('what was held back until its time ran out is kept nowhere', () => {
   const { clock, proposals, add, problem } = setUp()
   for (const seq of [1, 2, 3]) add(seq, 1000)
-  expect(proposals.take(0)).toEqual([])
+  expect(proposals.nextBatch(0)).toEqual([])
   add(4, 2000)
   clock.advance(1000)
   expect([1, 2, 3, 4].map(problem)).toEqual([...Array(3).fill('overloaded no'), undefined])
   expect(proposals.inspect()).toMatchObject({ waiting: 1, bytes: 3, fresh: 1 })
-  expect(proposals.take().map(({ seq }) => seq)).toEqual([4])
+  expect(proposals.nextBatch().map(({ seq }) => seq)).toEqual([4])
   expect(proposals.isHeldBack).toBe(false)
 })
 
@@ -355,7 +355,7 @@ test('why the outcome is not known is said, and why nothing more is taken', () =
     detail: '2 proposals (6 bytes) wait on this node already; limits: 2 and 6 bytes',
     written: 'no',
   })
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'unknown' })
   proposals.resolve({ seq: 2, outcome: 'committed', index: asIndex(7) })
   proposals.skipped(asIndex(6))
@@ -372,7 +372,7 @@ test('at first nothing is under way, and what is parked is known', () => {
   const { proposals, add } = setUp()
   expect([Object.values(proposals.inspect()), proposals.hasParked]).toEqual([[0, 0, 0, 0, 0], false])
   add(1)
-  proposals.take()
+  proposals.nextBatch()
   proposals.resolve({ seq: 1, outcome: 'refused', refusal: { reason: 'no-leader' } })
   expect(proposals.hasParked).toBe(true)
   proposals.unpark()

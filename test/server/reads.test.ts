@@ -60,7 +60,7 @@ test('all linearizable reads of a turn share one confirmation, lease reads anoth
   add()
   add()
   add({ consistency: 'lease' })
-  const asked = reads.take()
+  const asked = reads.nextBatch()
   expect(asked.map(({ lease }) => lease)).toEqual([false, true])
   for (const { id, lease } of asked) reads.resolve({ id, outcome: 'confirmed', index: asIndex(10), lease })
   expect(codes()).toEqual(['linearizable', 'linearizable', 'lease'])
@@ -68,14 +68,14 @@ test('all linearizable reads of a turn share one confirmation, lease reads anoth
 
 test('a lease read that was confirmed by a quorum says linearizable', () => {
   add({ consistency: 'lease' })
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
   expect(codes()).toEqual(['linearizable'])
 })
 
 test('a confirmed read is not served before its index is applied', () => {
   add()
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
   state.appliedIndex = asIndex(11)
   reads.applied()
@@ -87,9 +87,9 @@ test('a confirmed read is not served before its index is applied', () => {
 
 test('confirmations that come late and with a lower index are served first', () => {
   add()
-  const [first] = reads.take()
+  const [first] = reads.nextBatch()
   add({ minRevision: undefined })
-  const [second] = reads.take()
+  const [second] = reads.nextBatch()
   reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(20), lease: false })
   reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
   state.appliedIndex = asIndex(12)
@@ -102,10 +102,10 @@ test('confirmations that come late and with a lower index are served first', () 
 
 test('a refused confirmation is asked for again under a new id', () => {
   add()
-  const [first] = reads.take()
+  const [first] = reads.nextBatch()
   reads.resolve({ id: first?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
   reads.unpark()
-  const [second] = reads.take()
+  const [second] = reads.nextBatch()
   expect(second?.id).not.toBe(first?.id)
   reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(1), lease: false })
   expect(codes()).toEqual(['linearizable'])
@@ -113,33 +113,33 @@ test('a refused confirmation is asked for again under a new id', () => {
 
 test('a question without an answer is asked again after its pause, not before', () => {
   add()
-  reads.take()
+  reads.nextBatch()
   clock.advance(driverLimits.readAskAgainMs - 1)
   reads.unpark()
-  expect(reads.take()).toEqual([])
+  expect(reads.nextBatch()).toEqual([])
   clock.advance(1)
   reads.unpark()
-  expect(reads.take()).toHaveLength(1)
+  expect(reads.nextBatch()).toHaveLength(1)
 })
 
 test('each pause before it is asked again is twice the one before', () => {
   add({ timeoutMs: 60_000 })
-  reads.take()
+  reads.nextBatch()
   const askedAt: number[] = []
   for (let pauses = 0; pauses < 31; pauses++) {
     clock.advance(driverLimits.readAskAgainMs)
     reads.unpark()
-    if (reads.take().length > 0) askedAt.push(pauses + 1)
+    if (reads.nextBatch().length > 0) askedAt.push(pauses + 1)
   }
   expect(askedAt).toEqual([1, 3, 7, 15, 31])
 })
 
 test('an answer that takes longer than that pause is an answer all the same', () => {
   add()
-  const [first] = reads.take()
+  const [first] = reads.nextBatch()
   clock.advance(driverLimits.readAskAgainMs)
   reads.unpark()
-  const [second] = reads.take()
+  const [second] = reads.nextBatch()
   reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(1), lease: false })
   expect(codes()).toEqual(['linearizable'])
   reads.resolve({ id: second?.id ?? -1, outcome: 'confirmed', index: asIndex(2), lease: false })
@@ -149,21 +149,21 @@ test('an answer that takes longer than that pause is an answer all the same', ()
 
 test('of a question that was asked twice the refusal of one waits for the other', () => {
   add()
-  const [first] = reads.take()
+  const [first] = reads.nextBatch()
   clock.advance(driverLimits.readAskAgainMs)
   reads.unpark()
-  const [second] = reads.take()
+  const [second] = reads.nextBatch()
   reads.resolve({ id: first?.id ?? -1, outcome: 'refused', refusal: 'leadership-lost' })
   reads.unpark()
-  expect(reads.take()).toEqual([])
+  expect(reads.nextBatch()).toEqual([])
   reads.resolve({ id: second?.id ?? -1, outcome: 'refused', refusal: 'leadership-lost' })
   reads.unpark()
-  expect(reads.take()).toHaveLength(1)
+  expect(reads.nextBatch()).toHaveLength(1)
 })
 
 test('each way of running out of time has its code, and none claims a write', () => {
   add()
-  reads.take()
+  reads.nextBatch()
   clock.advance(1000)
   state.hasLeader = false
   add()
@@ -171,7 +171,7 @@ test('each way of running out of time has its code, and none claims a write', ()
   add({ minRevision: asRevision(9), consistency: 'stale' })
   clock.advance(1000)
   add()
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(99), lease: false })
   clock.advance(1000)
   expect(codes()).toEqual(['no_quorum', 'no_leader', 'revision_behind', 'not_ready'])
@@ -218,7 +218,7 @@ test('on a node that writes nothing for want of room a read waits not long for a
   const { readAskAgainMs } = driverLimits
   const confirm = (index: number): void => {
     add()
-    const [asked] = reads.take()
+    const [asked] = reads.nextBatch()
     reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(index), lease: false })
   }
   state.endsAt = asIndex(10)
@@ -296,7 +296,7 @@ const nothing = {
 test('what was answered without a leader is kept no longer', () => {
   for (let count = 0; count < 100; count++) {
     add()
-    for (const { id } of reads.take()) reads.resolve({ id, outcome: 'refused', refusal: 'no-leader' })
+    for (const { id } of reads.nextBatch()) reads.resolve({ id, outcome: 'refused', refusal: 'no-leader' })
   }
   expect(reads.inspect()).toMatchObject({ open: 100, parked: 100 })
   state.hasLeader = false
@@ -311,7 +311,7 @@ test('nor is one whose time ran out while it was fresh, or while its index was t
   expect(reads.inspect()).toEqual(nothing)
   for (let index = 11; index < 31; index++) {
     add({ timeoutMs: 1000 - index })
-    for (const { id } of reads.take())
+    for (const { id } of reads.nextBatch())
       reads.resolve({ id, outcome: 'confirmed', index: asIndex(index), lease: false })
   }
   add({ minRevision: asRevision(6), consistency: 'stale' })
@@ -324,7 +324,7 @@ test('nor is one whose time ran out while it was fresh, or while its index was t
 
 test('a question that is never answered keeps nobody whose time is over', () => {
   add()
-  reads.take()
+  reads.nextBatch()
   clock.advance(1000)
   expect(codes()).toEqual(['no_quorum'])
   expect(reads.inspect()).toEqual(nothing)
@@ -332,13 +332,13 @@ test('a question that is never answered keeps nobody whose time is over', () => 
 
 test('when the node ends, nothing is kept of those that it answered, whatever they waited for', () => {
   add()
-  const [refused] = reads.take()
+  const [refused] = reads.nextBatch()
   reads.resolve({ id: refused?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
   add()
-  const [confirmed] = reads.take()
+  const [confirmed] = reads.nextBatch()
   reads.resolve({ id: confirmed?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
   add()
-  reads.take()
+  reads.nextBatch()
   add()
   add({ consistency: 'stale', minRevision: asRevision(6) })
   clock.advance(0)
@@ -389,7 +389,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
       })
     }
     for (const name of 'abcdefgh') ask(name)
-    for (const { id } of reads.take())
+    for (const { id } of reads.nextBatch())
       reads.resolve({ id, outcome: 'confirmed', index: asIndex(awaited === 'index' ? 11 : 10), lease: false })
     state.appliedIndex = asIndex(11)
     state.revision = asRevision(6)
@@ -398,7 +398,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
     expect(reads.inspect()).toMatchObject({ open: 5, awaitingTurn: 5 })
     // Whoever comes meanwhile waits behind them.
     ask('i')
-    for (const { id } of reads.take())
+    for (const { id } of reads.nextBatch())
       reads.resolve({ id, outcome: 'confirmed', index: asIndex(11), lease: false })
     expect(answered.join('')).toBe('abc')
     if (ends) reads.endAll('the node was stopped')
@@ -411,7 +411,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
 test('a read whose time runs out while others are answered says so', () => {
   add({ timeoutMs: 5 })
   add({ timeoutMs: 5 })
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   const now = clock.now.bind(clock)
   let calls = 0
   clock.now = () => now() + (calls++ > 0 ? driverLimits.applySliceMs : 0)
@@ -503,7 +503,7 @@ test('why a read is not answered is said, and that nothing was written', () => {
   add({ consistency: 'stale', minRevision: asRevision(9), timeoutMs: 10 })
   clock.advance(10)
   add({ timeoutMs: 10 })
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(12), lease: false })
   clock.advance(10)
   expect(details()).toEqual([
@@ -533,17 +533,17 @@ test('what is to be asked, and what may have to be asked again, is known', () =>
   expect(known()).toEqual([false, false])
   add()
   expect(known()).toEqual([true, false])
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   expect(known()).toEqual([false, true])
   reads.resolve({ id: asked?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
   expect(known()).toEqual([false, true])
   reads.unpark()
   expect(known()).toEqual([true, false])
-  reads.take()
+  reads.nextBatch()
   clock.advance(driverLimits.readAskAgainMs)
   reads.unpark()
   expect(known()).toEqual([true, true])
-  const [again] = reads.take()
+  const [again] = reads.nextBatch()
   reads.resolve({ id: again?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
   expect([known(), codes()]).toEqual([[false, false], ['linearizable']])
 })
@@ -551,10 +551,10 @@ test('what is to be asked, and what may have to be asked again, is known', () =>
 test('a question that was asked twice is forgotten as a whole, whichever of its answers comes last', () => {
   for (const refusedFirst of [0, 1]) {
     add()
-    const [first] = reads.take()
+    const [first] = reads.nextBatch()
     clock.advance(driverLimits.readAskAgainMs)
     reads.unpark()
-    const [second] = reads.take()
+    const [second] = reads.nextBatch()
     const ids = [first?.id ?? -1, second?.id ?? -1]
     reads.resolve({ id: ids[refusedFirst] ?? -1, outcome: 'refused', refusal: 'no-leader' })
     expect(reads.inspect()).toMatchObject({ asked: 1, parked: 0 })
@@ -568,9 +568,9 @@ test('a question that was asked twice is forgotten as a whole, whichever of its 
 test('what was to be asked again is not when its answer comes before, or nobody waits for it any more', () => {
   for (let i = 0; i < 3; i++) add()
   add({ timeoutMs: driverLimits.readAskAgainMs })
-  const [first] = reads.take()
+  const [first] = reads.nextBatch()
   add({ consistency: 'lease', timeoutMs: 10 })
-  reads.take()
+  reads.nextBatch()
   clock.advance(driverLimits.readAskAgainMs)
   expect(reads.inspect()).toMatchObject({ open: 3, asked: 2 })
   reads.unpark()
@@ -578,7 +578,7 @@ test('what was to be asked again is not when its answer comes before, or nobody 
   expect(reads.inspect()).toMatchObject({ open: 3, asked: 1 })
   expect(reads.hasFresh).toBe(true)
   reads.resolve({ id: first?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
-  expect([reads.hasFresh, reads.take()]).toEqual([false, []])
+  expect([reads.hasFresh, reads.nextBatch()]).toEqual([false, []])
   expect(codes()).toEqual(['no_quorum', 'no_quorum', ...Array(3).fill('linearizable')])
 })
 
@@ -587,11 +587,11 @@ test('whose time is over is neither asked for nor waited for, while others are',
   add()
   add()
   clock.advance(10)
-  expect(reads.take().map(({ lease }) => lease)).toEqual([false])
+  expect(reads.nextBatch().map(({ lease }) => lease)).toEqual([false])
   for (const outcome of ['confirmed', 'refused'] as const) {
     add({ timeoutMs: 10 })
     add()
-    const [asked] = reads.take()
+    const [asked] = reads.nextBatch()
     clock.advance(10)
     const id = asked?.id ?? -1
     if (outcome === 'confirmed') reads.resolve({ id, outcome, index: asIndex(12), lease: false })
@@ -602,7 +602,7 @@ test('whose time is over is neither asked for nor waited for, while others are',
 
 test('each revision is waited for by itself, within the time of the read', () => {
   for (const revision of [7, 9]) add({ minRevision: asRevision(revision), timeoutMs: 100 })
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   clock.advance(50)
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
   expect([reads.inspect().awaitingRevision, clock.timers]).toEqual([2, 2])
@@ -618,7 +618,7 @@ test('each revision is waited for by itself, within the time of the read', () =>
 
 test('how old it may be does not matter to a read that is confirmed', () => {
   add({ maxStalenessMs: 1 })
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
   expect(results).toEqual([
     { ok: true, value: { served: 'linearizable', stalenessMs: undefined, revision: 5 } },
@@ -639,7 +639,7 @@ test('one too many that is told so as the node ends is told once', () => {
 
 test('of those that share a question some may run out of time, and the others are answered', () => {
   for (let i = 0; i < 5; i++) add({ timeoutMs: i === 2 ? 1000 : 10 })
-  const [asked] = reads.take()
+  const [asked] = reads.nextBatch()
   clock.advance(10)
   expect(reads.inspect()).toMatchObject({ open: 1, asked: 1 })
   reads.resolve({ id: asked?.id ?? -1, outcome: 'confirmed', index: asIndex(10), lease: false })
@@ -650,7 +650,7 @@ test('confirmations in any order are served by their index, and each that is ans
   const indexes = [30, 10, 20, 10, 40]
   const ids = indexes.map(() => {
     add()
-    return reads.take()[0]?.id ?? -1
+    return reads.nextBatch()[0]?.id ?? -1
   })
   for (const [at, id] of ids.entries())
     reads.resolve({ id, outcome: 'confirmed', index: asIndex(100 + (indexes[at] ?? 0)), lease: false })

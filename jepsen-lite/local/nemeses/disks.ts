@@ -38,7 +38,7 @@ const failing = (
       nodes: [name],
       effect: () =>
         hits() > 0 && hasEnded()
-          ? `${hits()} refused; ${node.process.lastEnd?.reason ?? 'it was killed'}`
+          ? `${hits()} refused; ${node.process.lastExit?.reason ?? 'it was killed'}`
           : undefined,
       async heal() {
         const deadline = performance.now() + END_LIMIT_MS
@@ -90,7 +90,7 @@ export async function comeBack(cluster: LocalCluster, node: LocalNode): Promise<
   cluster.start(node)
   while (performance.now() < deadline && node.process.view === undefined) {
     if (node.process.pid === undefined) {
-      if (!/rejoin|--replace/.test(node.process.lastEnd?.reason ?? '')) break
+      if (!/rejoin|--replace/.test(node.process.lastExit?.reason ?? '')) break
       if (cluster.isDispensable(node)) {
         cluster.wipe(node)
         cluster.start(node)

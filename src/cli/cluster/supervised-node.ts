@@ -17,7 +17,7 @@ const STOP_LIMIT_MS = 10_000
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
 /** Why a process ended, in words; `failed`: somebody should look at it. */
-export interface Epitaph {
+export interface ExitReason {
   readonly reason: string
   readonly failed: boolean
 }
@@ -25,18 +25,19 @@ export interface Epitaph {
 export type NodeEvent =
   | { readonly kind: 'started'; readonly clusterId: string; readonly peer: string }
   | { readonly kind: 'view'; readonly view: NodeView; readonly before: NodeView | undefined }
-  | ({ readonly kind: 'ended' } & Epitaph)
+  | ({ readonly kind: 'ended' } & ExitReason)
 
-interface Life {
+/** One process of the node. */
+interface Run {
   readonly child: ChildProcess
-  readonly gone: Promise<void>
-  /** By us. */
+  readonly exited: Promise<void>
+  /** By the supervisor. */
   paused: boolean
-  /** The last word of the node itself. */
+  /** What the node itself reported last. */
   end: NodeEnd | undefined
-  /** What we did to it, for the reason shown when it ends. */
+  /** What the supervisor did to it, for the reason shown when it ends. */
   ending: 'kill' | 'stop' | 'away' | undefined
-  /** What it has open, once it has (`homeOf`). */
+  /** The file that it has open, as soon as it is open (`homeOf`). */
   home: string | undefined
 }
 
@@ -46,9 +47,9 @@ export class SupervisedNode {
   readonly logFile: string
   readonly #onEvent: (node: SupervisedNode, event: NodeEvent) => void
   readonly #env: NodeJS.ProcessEnv
-  #life: Life | undefined
+  #run: Run | undefined
   #view: NodeView | undefined
-  #lastEnd: Epitaph | undefined
+  #lastExit: ExitReason | undefined
 
   /** `env` is for its process alone, beside what is inherited. */
   constructor(
@@ -66,7 +67,7 @@ export class SupervisedNode {
 
   /** Of the process that serves; undefined when there is none. */
   get pid(): number | undefined {
-    return this.#life?.child.pid
+    return this.#run?.child.pid
   }
 
   get view(): NodeView | undefined {
@@ -79,37 +80,37 @@ export class SupervisedNode {
   }
 
   get paused(): boolean {
-    return this.#life !== undefined && (isStopped(this.#life.child.pid) ?? this.#life.paused)
+    return this.#run !== undefined && (isStopped(this.#run.child.pid) ?? this.#run.paused)
   }
 
-  /** Why the last process ended; undefined while one runs or none ever did. */
-  get lastEnd(): Epitaph | undefined {
-    return this.#lastEnd
+  /** Why the last process ended. Undefined while one runs, and when none ever did. */
+  get lastExit(): ExitReason | undefined {
+    return this.#lastExit
   }
 
   start(order: NodeOrder): void {
-    if (this.#life !== undefined) throw new Error(`${this.name} runs already`)
+    if (this.#run !== undefined) throw new Error(`${this.name} runs already`)
     const log = openLog(this.logFile)
     const child = spawn(process.execPath, [...SMALL_HEAP_FLAGS, siblingModule('node-process'), this.name], {
       stdio: ['ignore', log, log, 'ipc'],
       env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
     })
     closeSync(log)
-    const life: Life = {
+    const run: Run = {
       child,
-      gone: goneOf(child),
+      exited: exitOf(child),
       paused: false,
       end: undefined,
       ending: undefined,
       home: undefined,
     }
-    this.#life = life
-    this.#lastEnd = undefined
-    child.on('message', (message: FromNode) => this.#hear(life, message))
+    this.#run = run
+    this.#lastExit = undefined
+    child.on('message', (message: FromNode) => this.#hear(run, message))
     child.on('error', (error) => {
-      life.end ??= { kind: 'failed', reason: error.message }
+      run.end ??= { kind: 'failed', reason: error.message }
     })
-    void life.gone.then(() => this.#bury(life))
+    void run.exited.then(() => this.#onExit(run))
     this.#tell({ kind: 'start', order, supervisor: process.pid })
   }
 
@@ -122,57 +123,57 @@ export class SupervisedNode {
    * nobody.
    */
   endWhenAway(): void {
-    const life = this.#life
-    if (life?.home === undefined || life.ending !== undefined || homeOf(this.dataDir) === life.home) return
-    life.ending = 'away'
-    life.child.kill('SIGKILL')
+    const run = this.#run
+    if (run?.home === undefined || run.ending !== undefined || homeOf(this.dataDir) === run.home) return
+    run.ending = 'away'
+    run.child.kill('SIGKILL')
   }
 
   /** SIGKILL. Resolves when the process is gone. */
   async kill(): Promise<void> {
-    const life = this.#life
-    if (life === undefined) return
-    life.ending ??= 'kill'
-    life.child.kill('SIGKILL')
-    await life.gone
+    const run = this.#run
+    if (run === undefined) return
+    run.ending ??= 'kill'
+    run.child.kill('SIGKILL')
+    await run.exited
   }
 
   /** Lets the node close, and hand leadership over before; one that is paused or does not come to an end is killed. */
   async stop({ handOver }: { handOver: boolean }): Promise<void> {
-    const life = this.#life
-    if (life === undefined) return
+    const run = this.#run
+    if (run === undefined) return
     if (this.paused) return this.kill()
-    life.ending ??= 'stop'
+    run.ending ??= 'stop'
     this.#tell({ kind: 'stop', handOver })
-    const timer = setTimeout(() => life.child.kill('SIGKILL'), STOP_LIMIT_MS)
-    await life.gone
+    const timer = setTimeout(() => run.child.kill('SIGKILL'), STOP_LIMIT_MS)
+    await run.exited
     clearTimeout(timer)
   }
 
   pause(): void {
-    const life = this.#life
-    if (life?.child.pid === undefined) return
-    life.paused = true
-    life.child.kill('SIGSTOP')
+    const run = this.#run
+    if (run?.child.pid === undefined) return
+    run.paused = true
+    run.child.kill('SIGSTOP')
   }
 
   resume(): void {
-    if (this.#life === undefined) return
-    this.#life.child.kill('SIGCONT')
-    this.#life.paused = false
+    if (this.#run === undefined) return
+    this.#run.child.kill('SIGCONT')
+    this.#run.paused = false
   }
 
   #tell(message: ToNode): void {
-    const child = this.#life?.child
+    const child = this.#run?.child
     // The channel of a process that has just died: its end is reported anyway.
     if (child?.connected) child.send(message, () => {})
   }
 
-  #hear(life: Life, message: FromNode): void {
-    if (life !== this.#life) return
+  #hear(run: Run, message: FromNode): void {
+    if (run !== this.#run) return
     switch (message.kind) {
       case 'started':
-        life.home = homeOf(this.dataDir)
+        run.home = homeOf(this.dataDir)
         this.#onEvent(this, { kind: 'started', clusterId: message.clusterId, peer: message.peer })
         break
       case 'view': {
@@ -182,16 +183,16 @@ export class SupervisedNode {
         break
       }
       case 'ended':
-        life.end = message.end
+        run.end = message.end
         break
     }
   }
 
-  #bury(life: Life): void {
-    this.#life = undefined
+  #onExit(run: Run): void {
+    this.#run = undefined
     this.#view = undefined
-    this.#lastEnd = epitaph(life, this)
-    this.#onEvent(this, { kind: 'ended', ...this.#lastEnd })
+    this.#lastExit = exitReason(run, this)
+    this.#onEvent(this, { kind: 'ended', ...this.#lastExit })
   }
 }
 
@@ -200,7 +201,7 @@ export function siblingModule(name: string): string {
   return join(import.meta.dirname, name + extname(import.meta.filename))
 }
 
-function epitaph({ child, end, ending }: Life, { logFile, dataDir }: SupervisedNode): Epitaph {
+function exitReason({ child, end, ending }: Run, { logFile, dataDir }: SupervisedNode): ExitReason {
   if (ending === 'kill') return { reason: 'killed', failed: false }
   if (ending === 'away') return { reason: `${dataDir} was moved, replaced, emptied or deleted`, failed: true }
   if (end?.kind === 'failed') return { reason: end.reason, failed: true }
@@ -216,7 +217,7 @@ function epitaph({ child, end, ending }: Life, { logFile, dataDir }: SupervisedN
   return { reason: `${what}; see ${logFile}`, failed: true }
 }
 
-function goneOf(child: ChildProcess): Promise<void> {
+function exitOf(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     // Its last words may still be in the channel when it is already gone.
     child.once('exit', () => (child.connected ? child.once('disconnect', resolve) : resolve()))

@@ -490,11 +490,11 @@ export class Supervisor {
     const deadline = performance.now() + READY_LIMIT_MS
     for (;;) {
       const state = await this.#until(
-        () => (node.ready ? 'ready' : node.lastEnd !== undefined ? 'ended' : undefined),
+        () => (node.ready ? 'ready' : node.lastExit !== undefined ? 'ended' : undefined),
         LOOK_AGAIN_MS,
         () => 'coming',
       )
-      if (state === 'ended') return `${node.name} ended: ${node.lastEnd?.reason}`
+      if (state === 'ended') return `${node.name} ended: ${node.lastExit?.reason}`
       if (state === 'ready' || (await enough())) return undefined
       if (performance.now() < deadline) continue
       const reasons = [node.view?.notReady.join('; ') ?? 'it has not joined the cluster']
@@ -564,8 +564,8 @@ export class Supervisor {
   /** A sentence for each node that did not end because somebody wanted it. */
   #failures(): string[] {
     return this.#places.flatMap((place) => {
-      const { name, lastEnd } = place.node
-      return lastEnd?.failed ? [withAdvice(`${name} ended: ${lastEnd.reason}`, place)] : []
+      const { name, lastExit } = place.node
+      return lastExit?.failed ? [withAdvice(`${name} ended: ${lastExit.reason}`, place)] : []
     })
   }
 

@@ -93,7 +93,7 @@ export class Body {
     this.#ended = !hasBody(request)
     if (this.#ended) return
     request
-      .on('data', (chunk: Buffer) => this.#take(chunk))
+      .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#end())
       .on('close', () => {
         if (!this.#ended) this.#refuse(new Refused('bad_request', 'the client went away within the body'))
@@ -181,7 +181,7 @@ export class Body {
     if (this.#broken) this.#onBroken()
   }
 
-  #take(chunk: Buffer): void {
+  #onData(chunk: Buffer): void {
     if (this.#isDropped) {
       this.#droppedBytes += chunk.length
       this.#onDropped?.()

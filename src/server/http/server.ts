@@ -164,7 +164,7 @@ class Front implements HttpServer {
     })
     this.#connections.open()
     // The import keeps the event loop busy for long: now, before the node can lead, it costs no heartbeats.
-    this.#rest().catch((error: unknown) =>
+    this.#coldRoutes().catch((error: unknown) =>
       logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
     )
     const address = server.address()
@@ -246,18 +246,18 @@ class Front implements HttpServer {
   }
 
   /** The routes outside the hot path. Those that could not be loaded are tried again by the next request. */
-  #rest(): Promise<FastifyInstance> {
-    this.#app ??= this.#loadRest().catch((error: unknown) => {
+  #coldRoutes(): Promise<FastifyInstance> {
+    this.#app ??= this.#loadColdRoutes().catch((error: unknown) => {
       this.#app = undefined
       throw error
     })
     return this.#app
   }
 
-  async #loadRest(): Promise<FastifyInstance> {
-    const { createRest } = await import('./rest.ts')
+  async #loadColdRoutes(): Promise<FastifyInstance> {
+    const { createColdRoutes } = await import('./cold-routes.ts')
     const { node, version, metrics } = this.#options
-    return createRest({
+    return createColdRoutes({
       facts: { node, version, metrics, isClosing: () => this.#closing },
       limits: this.#limits,
       routed: (request) => this.#routedOf(request),
@@ -274,7 +274,7 @@ class Front implements HttpServer {
     const { request, response } = arrived
     const target = splitTarget(request.url ?? '')
     const kv = KV_PATH.test(target.path)
-    this.#take(request, target, {
+    this.#handle(request, target, {
       startedAt: performance.now(),
       isAbandoned: () => response.destroyed,
       answer: (answer, extra) => send(arrived, answer, { kv, extra }, this.#context()),
@@ -285,7 +285,7 @@ class Front implements HttpServer {
   /** From the fast lane: whole, and of one key. */
   #servePlain(request: PlainRequest, exchange: Exchange): void {
     const target = splitTarget(request.url)
-    this.#take(request, target, {
+    this.#handle(request, target, {
       ...exchange,
       dispatch: (asked, respond) => {
         const { body } = request
@@ -304,7 +304,7 @@ class Front implements HttpServer {
   }
 
   /** What is the same on both lanes: who may ask, how long there is, and what becomes of the answer. */
-  #take(head: RequestHead, target: Target, { startedAt, isAbandoned, answer, dispatch }: Taken): void {
+  #handle(head: RequestHead, target: Target, { startedAt, isAbandoned, answer, dispatch }: Taken): void {
     const { method = '', headers } = head
     const { path, query } = target
     const operation = operationOf(method, target)
@@ -346,7 +346,7 @@ class Front implements HttpServer {
       const readBody: Routed['readBody'] = (limits, done) => body.read(limits, done)
       this.#routed.set(request, { asked, respond, readBody })
       request.url = query === '' ? path : `${path}?${query}`
-      this.#rest().then(
+      this.#coldRoutes().then(
         (app) => app.routing(request, response),
         (error) => respond(asError(error)),
       )

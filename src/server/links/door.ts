@@ -135,7 +135,7 @@ export class Door {
     const refused = events.admit(greeting)
     if (refused !== undefined) return refused
     processes.heard(hello)
-    if (!processes.takes(hello)) return { refuse: 'a newer connection of the caller stands', stop: false }
+    if (!processes.accepts(hello)) return { refuse: 'a newer connection of the caller stands', stop: false }
     return undefined
   }
 }

@@ -56,7 +56,7 @@ export class Processes {
   /**
    * Whether this call is newer than all that were taken from that process: what it said may otherwise be out of date.
    */
-  takes({ greeting: { replicaId }, purpose, attempt }: Hello): boolean {
+  accepts({ greeting: { replicaId }, purpose, attempt }: Hello): boolean {
     const attempts = this.#newest.get(replicaId)?.attempts
     if (attempts === undefined || attempt <= (attempts.get(purpose) ?? 0)) return false
     attempts.set(purpose, attempt)

@@ -232,11 +232,11 @@ export class Connection implements Wire {
         return
       }
       if (frame === undefined) return
-      this.take(frame.type, frame.body)
+      this.onFrame(frame.type, frame.body)
     }
   }
 
-  private take(code: number, body: ByteReader): void {
+  private onFrame(code: number, body: ByteReader): void {
     const { between } = this
     if (between !== undefined && code === CODE.ping) this.sendPong()
     if (between !== undefined && (code === CODE.ping || code === CODE.pong)) return

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { PROBLEMS } from '../../../src/server/http/problem.ts'
 // Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
-import '../../../src/server/http/rest.ts'
+import '../../../src/server/http/cold-routes.ts'
 import { FakeNode } from './fake-node.ts'
 import { JSON_TYPE, serve } from './served.ts'
 

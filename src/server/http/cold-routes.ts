@@ -10,11 +10,11 @@ import { timeout } from './parameters.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
 
-export interface RestOptions extends Omit<AppOptions, 'routes'> {
+export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
   readonly facts: StatusOptions
 }
 
-export async function createRest({ facts, ...options }: RestOptions): Promise<FastifyInstance> {
+export async function createColdRoutes({ facts, ...options }: ColdRoutesOptions): Promise<FastifyInstance> {
   const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
