@@ -1,7 +1,9 @@
 // The bytes on disk and between replicas, pinned: a change here is a new format version.
 
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
 import { Decoder, Encoder, seal, unseal } from '../../src/storage/codec.ts'
 import {
@@ -24,6 +26,8 @@ import {
   type Meta,
 } from '../../src/storage/records.ts'
 import { hashOfRow, hashOfStored, openRow, StateHash, sealRow } from '../../src/storage/rows.ts'
+import { createWatermark, WATERMARK_FILE, Watermark } from '../../src/storage/watermark.ts'
+import { temporaryDirectory } from './replicas.ts'
 import { applied, bytes, hardState, rowKey, text } from './samples.ts'
 
 const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex')
@@ -71,6 +75,7 @@ test('the staging record', () => {
     received: 0x1234567800000042n,
     complete: true,
   }
+  expect(hex(encodeStaging(staging))).toBe(STAGING)
   const decoded = decodeStaging(encodeStaging(staging))
   expect({ ...decoded, applied: undefined }).toEqual({ ...staging, applied: undefined })
   expect([decoded.applied.index, text(decoded.applied.kv)]).toEqual([40, 'kv at 40'])
@@ -129,6 +134,17 @@ test('a row', () => {
   const short = Buffer.alloc(4)
   short.writeUInt32BE(crc32(rowKey('name')))
   expect(() => openRow(rowKey('name'), short)).toThrow('checksum')
+})
+
+test('the side file', async () => {
+  const dir = await temporaryDirectory()
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  createWatermark(dir, 2 ** 40 + 3)
+  expect(hex(readFileSync(join(dir, WATERMARK_FILE)))).toBe(MARK)
+  const watermark = new Watermark(dir)
+  watermark.noteFailed({ from: 2 ** 40 + 4, through: 2 ** 40 + 6 })
+  watermark.close()
+  expect(hex(readFileSync(join(dir, WATERMARK_FILE)))).toBe(MARK + FAILED)
 })
 
 test('a chunk', () => {
@@ -213,5 +229,11 @@ const META =
 const APPLIED =
   '00000000000003e8fedcba9876543210000000000000002800000000000000060000000a72616674' +
   '206174203430000000086b76206174203430f1023f83'
+const STAGING =
+  '00000005392d322d310000000139000000050000000000000011123456780000004201fedcba9876' +
+  '543210000000000000002800000000000000060000000a72616674206174203430000000086b7620' +
+  '6174203430e79d78ae'
+const MARK = '514d524b0000010000000003292f31d2'
+const FAILED = '51464c4400000100000000040000010000000006508cc4bd'
 const ROW = '736f6d652076616c75653abc5d1320f9d37e'
 const CHUNK = '00000000000000110000000201610000000131000000020162000000008c356fd2'
