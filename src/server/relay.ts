@@ -83,18 +83,18 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
 
 /** One connection through the relay. */
 class Passage {
-  private readonly caller: Socket
-  private readonly target: () => ListenAddress | undefined
-  private readonly passed: (bytes: number) => void
-  private readonly ended: () => void
-  private callee: Socket | undefined
-  private joined = false
-  private flowing = false
+  readonly #caller: Socket
+  readonly #target: () => ListenAddress | undefined
+  readonly #passed: (bytes: number) => void
+  readonly #ended: () => void
+  #callee: Socket | undefined
+  #joined = false
+  #flowing = false
   /** Sides that have to be told that the other has closed, when the black hole ends. */
-  private toEnd: Socket[] = []
+  #toEnd: Socket[] = []
   /** A side failed while nothing may be told of it. */
-  private broken = false
-  private over = false
+  #broken = false
+  #over = false
 
   constructor(
     caller: Socket,
@@ -102,92 +102,92 @@ class Passage {
     passed: (bytes: number) => void,
     ended: () => void,
   ) {
-    this.caller = caller
-    this.target = target
-    this.passed = passed
-    this.ended = ended
-    caller.on('error', () => this.failed())
+    this.#caller = caller
+    this.#target = target
+    this.#passed = passed
+    this.#ended = ended
+    caller.on('error', () => this.#failed())
   }
 
   /** Nothing of it has been handed on. */
   get hung(): boolean {
-    return !this.joined
+    return !this.#joined
   }
 
   open(): void {
-    this.flowing = true
-    for (const side of this.toEnd.splice(0)) side.end()
-    if (this.broken) this.reset()
-    else if (this.callee === undefined) this.reach()
-    else this.resume()
+    this.#flowing = true
+    for (const side of this.#toEnd.splice(0)) side.end()
+    if (this.#broken) this.reset()
+    else if (this.#callee === undefined) this.#reach()
+    else this.#resume()
   }
 
   cut(): void {
-    this.flowing = false
-    this.caller.pause()
-    this.callee?.pause()
+    this.#flowing = false
+    this.#caller.pause()
+    this.#callee?.pause()
   }
 
   reset(): void {
-    if (this.over) return
-    this.over = true
-    this.ended()
-    resetOrDestroy(this.caller)
-    if (this.callee) resetOrDestroy(this.callee)
+    if (this.#over) return
+    this.#over = true
+    this.#ended()
+    resetOrDestroy(this.#caller)
+    if (this.#callee) resetOrDestroy(this.#callee)
   }
 
-  private failed(): void {
-    if (this.flowing || this.hung) this.reset()
-    else this.broken = true
+  #failed(): void {
+    if (this.#flowing || this.hung) this.reset()
+    else this.#broken = true
   }
 
-  private reach(): void {
-    const address = this.target()
+  #reach(): void {
+    const address = this.#target()
     if (address === undefined) {
       this.reset()
       return
     }
     const callee = connect({ ...address, allowHalfOpen: true, noDelay: true })
-    this.callee = callee
+    this.#callee = callee
     callee.pause()
     callee.on('error', () => {
       // In a black hole not even a refusal is heard: the target is tried again when it ends.
-      if (this.flowing || this.joined) this.failed()
-      else this.callee = undefined
+      if (this.#flowing || this.#joined) this.#failed()
+      else this.#callee = undefined
     })
     callee.on('connect', () => {
-      if (this.over) return
-      this.joined = true
-      this.join(this.caller, callee)
-      this.join(callee, this.caller)
-      if (this.flowing) this.resume()
+      if (this.#over) return
+      this.#joined = true
+      this.#join(this.#caller, callee)
+      this.#join(callee, this.#caller)
+      if (this.#flowing) this.#resume()
     })
   }
 
-  private join(from: Socket, to: Socket): void {
+  #join(from: Socket, to: Socket): void {
     // Attached paused: a listener alone must not start the flow.
     from.pause()
     from.on('data', (bytes) => {
-      this.passed(bytes.length)
+      this.#passed(bytes.length)
       if (!to.write(bytes)) from.pause()
     })
     to.on('drain', () => {
-      if (this.flowing) from.resume()
+      if (this.#flowing) from.resume()
     })
     from.on('end', () => {
       // A paused socket with nothing left to read sees the close all the same.
-      if (this.flowing) to.end()
-      else this.toEnd.push(to)
+      if (this.#flowing) to.end()
+      else this.#toEnd.push(to)
     })
     from.on('close', () => {
-      if (from.destroyed && to.destroyed) this.ended()
+      if (from.destroyed && to.destroyed) this.#ended()
     })
   }
 
-  private resume(): void {
-    if (!this.joined) return
-    this.caller.resume()
-    this.callee?.resume()
+  #resume(): void {
+    if (!this.#joined) return
+    this.#caller.resume()
+    this.#callee?.resume()
   }
 }
 

@@ -125,7 +125,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'The peer is never sent a snapshot again.',
     layers: SIM_UNIT,
     tests: LINKS_TESTS,
-    edits: [edit(LINKS, '      this.transfers.delete(to)\n', '      if (ok) this.transfers.delete(to)\n')],
+    edits: [edit(LINKS, '      this.#transfers.delete(to)\n', '      if (ok) this.#transfers.delete(to)\n')],
   },
   {
     id: 'M407',
@@ -144,10 +144,10 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [
       edit(
         PEER,
-        '    this.context.logger.debug({ peer: this.member.name, address, why },',
-        '    if (this.retry !== undefined) return\n    this.context.logger.debug({ peer: this.member.name, address, why },',
+        '    this.#context.logger.debug({ peer: this.#member.name, address, why },',
+        '    if (this.#retry !== undefined) return\n    this.#context.logger.debug({ peer: this.#member.name, address, why },',
       ),
-      edit(PEER, '      this.retry = undefined\n      this.dial()', '      this.dial()'),
+      edit(PEER, '      this.#retry = undefined\n      this.#dial()', '      this.#dial()'),
     ],
   },
   {
@@ -173,7 +173,7 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [
       edit(
         PEER,
-        "    if (this.inbound?.held === false) this.inbound.wire.close('our connection to the peer broke')\n",
+        "    if (this.#inbound?.held === false) this.#inbound.wire.close('our connection to the peer broke')\n",
         '',
       ),
     ],
@@ -292,8 +292,8 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/links/snapshot-receiver.ts',
-        'if (!this.closed) this.context.events',
-        'this.context.events',
+        'if (!this.#closed) this.#context.events',
+        'this.#context.events',
       ),
     ],
   },
@@ -303,7 +303,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'A peer that is back within milliseconds costs an election.',
     layers: UNIT,
     tests: LINKS_TESTS,
-    edits: [edit(PEER, '!this.grace.over || !this.grace.failed', '!this.grace.failed')],
+    edits: [edit(PEER, '!this.#grace.over || !this.#grace.failed', '!this.#grace.failed')],
   },
   {
     id: 'M422',
@@ -311,7 +311,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'After a loss of power nobody is left to close it: what is sent on it is lost until silence tells.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
-    edits: [edit(PEER, 'if (this.answeredBy !== incarnation)', 'if (this.answeredBy === 0n)')],
+    edits: [edit(PEER, 'if (this.#answeredBy !== incarnation)', 'if (this.#answeredBy === 0n)')],
   },
   {
     id: 'M423',
@@ -352,8 +352,8 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/links/peer.ts',
-        '    this.endGrace()\n    this.abandonDial?.()\n',
-        '    this.endGrace()\n',
+        '    this.#endGrace()\n    this.#abandonDial?.()\n',
+        '    this.#endGrace()\n',
       ),
     ],
   },

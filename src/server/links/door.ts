@@ -16,105 +16,105 @@ const LOGGED_MAX = 64
 export type Admitted = (wire: Wire, hello: Hello) => void
 
 export class Door {
-  private readonly context: Context
-  private readonly admitted: Admitted
+  readonly #context: Context
+  readonly #admitted: Admitted
   /** Callers that have not said who they are, and what gives them up; undefined before the node is ready to answer. */
-  private readonly strangers = new Map<Wire, Timer | undefined>()
-  private isOpen = false
+  readonly #strangers = new Map<Wire, Timer | undefined>()
+  #isOpen = false
   /** Refusals that have been logged since `loggedSince`. */
-  private readonly logged = new Set<string>()
-  private loggedSince: MonotonicMs = 0
+  readonly #logged = new Set<string>()
+  #loggedSince: MonotonicMs = 0
 
   constructor(context: Context, admitted: Admitted) {
-    this.context = context
-    this.admitted = admitted
-    context.wires.onCall((wire) => this.called(wire))
+    this.#context = context
+    this.#admitted = admitted
+    context.wires.onCall((wire) => this.#called(wire))
   }
 
   /** From now on callers are answered. */
   open(): void {
-    this.isOpen = true
-    for (const wire of [...this.strangers.keys()]) {
+    this.#isOpen = true
+    for (const wire of [...this.#strangers.keys()]) {
       // What one of them said may have closed the door.
       if (wire.closed) continue
-      this.strangers.set(wire, this.deadline(wire))
+      this.#strangers.set(wire, this.#deadline(wire))
       wire.release()
     }
   }
 
   close(): void {
-    this.context.wires.close()
-    for (const wire of [...this.strangers.keys()]) wire.close('closed')
+    this.#context.wires.close()
+    for (const wire of [...this.#strangers.keys()]) wire.close('closed')
   }
 
   get waiting(): number {
-    return this.strangers.size
+    return this.#strangers.size
   }
 
-  private called(wire: Wire): WireOwner {
-    if (this.strangers.size >= this.context.limits.strangersMax) {
+  #called(wire: Wire): WireOwner {
+    if (this.#strangers.size >= this.#context.limits.strangersMax) {
       wire.close('too many callers have not said who they are')
       return { frame: () => {}, closed: () => {} }
     }
-    this.strangers.set(wire, this.isOpen ? this.deadline(wire) : undefined)
-    if (!this.isOpen) wire.hold()
+    this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
+    if (!this.#isOpen) wire.hold()
     return {
       frame: (frame) => {
-        this.known(wire)
-        this.judge(wire, frame)
+        this.#known(wire)
+        this.#judge(wire, frame)
       },
       closed: (why) => {
-        this.known(wire)
+        this.#known(wire)
         const from = wire.remote
-        this.context.logger.debug({ from, why }, 'a connection ended before its handshake was done')
+        this.#context.logger.debug({ from, why }, 'a connection ended before its handshake was done')
       },
     }
   }
 
-  private deadline(wire: Wire): Timer {
-    const { clock, limits } = this.context
+  #deadline(wire: Wire): Timer {
+    const { clock, limits } = this.#context
     return clock.after(limits.handshakeMs, () => wire.close('no handshake in time'))
   }
 
-  private known(wire: Wire): void {
-    this.strangers.get(wire)?.cancel()
-    this.strangers.delete(wire)
+  #known(wire: Wire): void {
+    this.#strangers.get(wire)?.cancel()
+    this.#strangers.delete(wire)
   }
 
-  private judge(wire: Wire, frame: Frame): void {
+  #judge(wire: Wire, frame: Frame): void {
     if (frame.type === 'foreign-hello') {
       const refuse = `this node speaks version ${PROTOCOL_VERSION} of the protocol, not ${frame.version}`
-      this.refuse(wire, { refuse, stop: false })
+      this.#refuse(wire, { refuse, stop: false })
     } else if (frame.type === 'hello') {
-      const objection = this.objection(frame)
+      const objection = this.#objection(frame)
       if (objection !== undefined) {
-        this.refuse(wire, objection)
+        this.#refuse(wire, objection)
         return
       }
-      wire.send({ type: 'welcome', ...this.context.speaker() })
-      this.admitted(wire, frame)
+      wire.send({ type: 'welcome', ...this.#context.speaker() })
+      this.#admitted(wire, frame)
     } else wire.close(`a frame of type ${nameOf(frame)} before the handshake`)
   }
 
-  private refuse(wire: Wire, { refuse, stop }: Objection): void {
-    this.context.counters.handshakesRefused++
-    this.log(refuse)
-    refuseWire(this.context, wire, refuse, stop)
+  #refuse(wire: Wire, { refuse, stop }: Objection): void {
+    this.#context.counters.handshakesRefused++
+    this.#log(refuse)
+    refuseWire(this.#context, wire, refuse, stop)
   }
 
-  private log(refusal: string): void {
-    const now = this.context.clock.now()
-    if (now - this.loggedSince >= LOG_AGAIN_MS || this.logged.size >= LOGGED_MAX) {
-      this.logged.clear()
-      this.loggedSince = now
+  #log(refusal: string): void {
+    const now = this.#context.clock.now()
+    if (now - this.#loggedSince >= LOG_AGAIN_MS || this.#logged.size >= LOGGED_MAX) {
+      this.#logged.clear()
+      this.#loggedSince = now
     }
-    if (!this.logged.has(refusal)) this.context.logger.warn({ why: refusal }, 'refused a peer')
-    this.logged.add(refusal)
+    if (!this.#logged.has(refusal)) this.#context.logger.warn({ why: refusal }, 'refused a peer')
+    this.#logged.add(refusal)
   }
 
-  private objection(hello: Hello): Objection | undefined {
-    const { clusterId, processes, events } = this.context
-    const self = this.context.speaker()
+  #objection(hello: Hello): Objection | undefined {
+    const { clusterId, processes, events } = this.#context
+    const self = this.#context.speaker()
     const { greeting } = hello
     if (greeting.clusterId !== clusterId) {
       return { refuse: `this node belongs to cluster ${clusterId}, not ${greeting.clusterId}`, stop: false }

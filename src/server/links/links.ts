@@ -31,20 +31,20 @@ export interface LinksOptions {
 /** Callers are answered and peers dialled from the first `setPeers` on. */
 export class Links implements Network {
   readonly counters: TransportCounters
-  private readonly context: Context
-  private readonly door: Door
-  private readonly peers = new Map<ReplicaId, Peer>()
-  private readonly transfers = new Map<ReplicaId, SnapshotSender>()
-  private readonly receiver: SnapshotReceiver
-  private open = false
-  private over = false
+  readonly #context: Context
+  readonly #door: Door
+  readonly #peers = new Map<ReplicaId, Peer>()
+  readonly #transfers = new Map<ReplicaId, SnapshotSender>()
+  readonly #receiver: SnapshotReceiver
+  #open = false
+  #over = false
 
   constructor({ self, clock, random, wires, events, resolvePeer, limits, counters, logger }: LinksOptions) {
     const ownProcess = (bits32(random) << 32n) | bits32(random)
     const bounds = { ...TRANSPORT_LIMITS, ...limits }
     let attempts = 0
     this.counters = counters ?? newCounters()
-    this.context = {
+    this.#context = {
       self: self.replicaId,
       clusterId: self.clusterId,
       ...{ clock, random, wires, events, logger },
@@ -55,47 +55,47 @@ export class Links implements Network {
       speaker: () => ({ greeting: events.greeting(), incarnation: ownProcess }),
       nextAttempt: () => ++attempts,
     }
-    this.door = new Door(this.context, (wire, hello) => this.admitted(wire, hello))
-    this.receiver = new SnapshotReceiver(this.context)
+    this.#door = new Door(this.#context, (wire, hello) => this.#admitted(wire, hello))
+    this.#receiver = new SnapshotReceiver(this.#context)
   }
 
   setPeers(members: readonly Member[]): void {
-    if (this.over) return
-    const others = members.filter((member) => member.id !== this.context.self)
+    if (this.#over) return
+    const others = members.filter((member) => member.id !== this.#context.self)
     const named = new Set(others.map((member) => member.id))
-    for (const peer of this.peers.values()) {
-      if (peer.configured && !named.has(peer.id)) this.forget(peer)
+    for (const peer of this.#peers.values()) {
+      if (peer.configured && !named.has(peer.id)) this.#forget(peer)
     }
     for (const member of others) {
-      const peer = this.peers.get(member.id)
-      if (peer === undefined) this.meet(member, true)
+      const peer = this.#peers.get(member.id)
+      if (peer === undefined) this.#meet(member, true)
       else peer.update(member)
     }
-    if (this.open) return
-    this.open = true
-    this.context.processes.heard(this.context.speaker())
-    this.door.open()
+    if (this.#open) return
+    this.#open = true
+    this.#context.processes.heard(this.#context.speaker())
+    this.#door.open()
   }
 
   send(message: Message): void {
     if (message.type === 'snapshot')
       throw new Error('a snapshot message is made where it is received, never sent')
-    const peer = this.peers.get(message.to)
-    for (const part of this.fitting(message)) {
+    const peer = this.#peers.get(message.to)
+    for (const part of this.#fitting(message)) {
       if (peer?.send(part)) this.counters.messagesSent++
       else this.counters.messagesDropped++
     }
   }
 
   sendStateHash(at: StateHashAt): void {
-    for (const peer of this.peers.values()) peer.send({ type: 'state-hash', at })
+    for (const peer of this.#peers.values()) peer.send({ type: 'state-hash', at })
   }
 
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void {
-    const peer = this.peers.get(to)
-    if (peer === undefined || this.transfers.has(to)) {
+    const peer = this.#peers.get(to)
+    if (peer === undefined || this.#transfers.has(to)) {
       source.close()
-      this.snapshotEnded(
+      this.#snapshotEnded(
         to,
         source,
         false,
@@ -104,21 +104,21 @@ export class Links implements Network {
       return
     }
     const address = () => peer.address
-    const sender = new SnapshotSender(this.context, { to, address, term, source }, (ok, why) => {
-      this.transfers.delete(to)
-      this.snapshotEnded(to, source, ok, why)
+    const sender = new SnapshotSender(this.#context, { to, address, term, source }, (ok, why) => {
+      this.#transfers.delete(to)
+      this.#snapshotEnded(to, source, ok, why)
     })
-    this.transfers.set(to, sender)
+    this.#transfers.set(to, sender)
   }
 
   inspect(): UnderWay {
     const underWay: Record<string, number> = {
-      strangers: this.door.waiting,
-      receiving: this.receiver.underWay,
-      transfers: this.transfers.size,
-      chunksInFlight: [...this.transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
+      strangers: this.#door.waiting,
+      receiving: this.#receiver.underWay,
+      transfers: this.#transfers.size,
+      chunksInFlight: [...this.#transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
     }
-    for (const peer of this.peers.values()) {
+    for (const peer of this.#peers.values()) {
       if (!peer.configured) continue
       const values = peer.inspect()
       for (const name in values) underWay[`${name} of ${peer.id}`] = values[name] ?? 0
@@ -127,61 +127,61 @@ export class Links implements Network {
   }
 
   close(): void {
-    if (this.over) return
-    this.over = true
-    this.door.close()
-    this.receiver.close()
-    for (const sender of this.transfers.values()) sender.abort('closed')
-    for (const peer of this.peers.values()) peer.close()
-    this.peers.clear()
+    if (this.#over) return
+    this.#over = true
+    this.#door.close()
+    this.#receiver.close()
+    for (const sender of this.#transfers.values()) sender.abort('closed')
+    for (const peer of this.#peers.values()) peer.close()
+    this.#peers.clear()
   }
 
-  private admitted(wire: Wire, hello: Hello): void {
+  #admitted(wire: Wire, hello: Hello): void {
     const { replicaId, name, peer: address } = hello.greeting
-    if (this.over) {
+    if (this.#over) {
       wire.close('closed')
       return
     }
     if (hello.purpose === 'snapshot') {
-      this.receiver.accept(wire, replicaId)
+      this.#receiver.accept(wire, replicaId)
       return
     }
     const peer =
-      this.peers.get(replicaId) ?? this.meet({ id: replicaId, name, peer: address, url: '' }, false)
+      this.#peers.get(replicaId) ?? this.#meet({ id: replicaId, name, peer: address, url: '' }, false)
     peer.accept(wire, hello)
   }
 
-  private meet(member: Member, configured: boolean): Peer {
-    const peer: Peer = new Peer(this.context, member, configured, () => this.forget(peer))
-    this.peers.set(member.id, peer)
+  #meet(member: Member, configured: boolean): Peer {
+    const peer: Peer = new Peer(this.#context, member, configured, () => this.#forget(peer))
+    this.#peers.set(member.id, peer)
     return peer
   }
 
-  private forget(peer: Peer): void {
-    this.peers.delete(peer.id)
+  #forget(peer: Peer): void {
+    this.#peers.delete(peer.id)
     peer.remove()
-    this.transfers.get(peer.id)?.giveUp('it is no peer any more')
+    this.#transfers.get(peer.id)?.giveUp('it is no peer any more')
   }
 
   /** Never from within a call of the node. */
-  private snapshotEnded(to: ReplicaId, source: SnapshotSource, ok: boolean, why: string): void {
+  #snapshotEnded(to: ReplicaId, source: SnapshotSource, ok: boolean, why: string): void {
     const { index } = source.meta
-    this.context.logger.info(
-      { to: this.peers.get(to)?.name ?? to, index, ok, why },
+    this.#context.logger.info(
+      { to: this.#peers.get(to)?.name ?? to, index, ok, why },
       'a snapshot transfer ended',
     )
-    this.context.clock.soon(() => {
-      if (!this.over) this.context.events.snapshotSent(to, index, ok)
+    this.#context.clock.soon(() => {
+      if (!this.#over) this.#context.events.snapshotSent(to, index, ok)
     })
   }
 
   /** Forwarded proposals are cut to what fits into a frame; the core bounds all other messages. */
-  private fitting(message: WireMessage): readonly WireMessage[] {
+  #fitting(message: WireMessage): readonly WireMessage[] {
     if (message.type !== 'forward' || message.proposals.length < 2) return [message]
     const bytes = message.proposals.reduce((sum, proposal) => sum + proposal.frame.length, 0)
-    if (bytes < this.context.limits.frameBytesMax / 2) return [message]
+    if (bytes < this.#context.limits.frameBytesMax / 2) return [message]
     const half = message.proposals.length >> 1
-    const part = (proposals: ForwardMessage['proposals']) => this.fitting({ ...message, proposals })
+    const part = (proposals: ForwardMessage['proposals']) => this.#fitting({ ...message, proposals })
     return [...part(message.proposals.slice(0, half)), ...part(message.proposals.slice(half))]
   }
 }

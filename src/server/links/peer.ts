@@ -27,220 +27,220 @@ export class Peer {
   readonly id: ReplicaId
   /** Named by the configuration; a guest called by itself, and is kept for as long as its connection stands. */
   configured: boolean
-  private readonly context: Context
-  private readonly guestGone: () => void
-  private member: Member
+  readonly #context: Context
+  readonly #guestGone: () => void
+  #member: Member
   /** Where the peer says that it listens, when the configuration says otherwise. */
-  private hint: string | undefined
-  private reachedAt: string | undefined
-  private outbound: Wire | undefined
+  #hint: string | undefined
+  #reachedAt: string | undefined
+  #outbound: Wire | undefined
   /** The process at its other end. */
-  private answeredBy: bigint | undefined
-  private inbound: Inbound | undefined
+  #answeredBy: bigint | undefined
+  #inbound: Inbound | undefined
   /** `connected` was said, and `disconnected` not yet. */
-  private standing = false
-  private abandonDial: (() => void) | undefined
-  private retry: Timer | undefined
-  private failures = 0
-  private dials = 0
+  #standing = false
+  #abandonDial: (() => void) | undefined
+  #retry: Timer | undefined
+  #failures = 0
+  #dials = 0
   /** Runs from the break of the outbound connection until it stands again (`NetworkEvents.refused`). */
-  private grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
-  private gone = false
+  #grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
+  #gone = false
 
   constructor(context: Context, member: Member, configured: boolean, guestGone: () => void) {
-    this.context = context
+    this.#context = context
     this.id = member.id
-    this.member = member
+    this.#member = member
     this.configured = configured
-    this.guestGone = guestGone
-    this.dial()
+    this.#guestGone = guestGone
+    this.#dial()
   }
 
   /** False: dropped. */
   send(frame: Frame): boolean {
-    return this.outbound?.send(frame) ?? false
+    return this.#outbound?.send(frame) ?? false
   }
 
   update(member: Member): void {
-    const moved = member.peer !== this.member.peer
-    this.member = member
+    const moved = member.peer !== this.#member.peer
+    this.#member = member
     this.configured = true
-    if (!moved || this.outbound !== undefined) return
-    this.abandonDial?.()
-    this.retry?.cancel()
-    this.retry = undefined
-    this.failures = 0
-    this.dial()
+    if (!moved || this.#outbound !== undefined) return
+    this.#abandonDial?.()
+    this.#retry?.cancel()
+    this.#retry = undefined
+    this.#failures = 0
+    this.#dial()
   }
 
   get name(): string {
-    return this.member.name
+    return this.#member.name
   }
 
   /** Where it was reached last, or will be looked for next. */
   get address(): string {
-    return this.reachedAt ?? this.context.resolve(this.member)
+    return this.#reachedAt ?? this.#context.resolve(this.#member)
   }
 
-  private get addresses(): readonly string[] {
-    const { context, member, hint } = this
-    const configured = context.resolve(member)
-    const hinted = hint === undefined ? configured : context.resolve({ ...member, peer: hint })
+  get #addresses(): readonly string[] {
+    const configured = this.#context.resolve(this.#member)
+    const hinted =
+      this.#hint === undefined ? configured : this.#context.resolve({ ...this.#member, peer: this.#hint })
     return [...new Set([configured, hinted])]
   }
 
   /** The peer has called and was let in. */
   accept(wire: Wire, { greeting, incarnation }: Speaker): void {
-    const older = this.inbound
+    const older = this.#inbound
     const inbound = { wire, greeting, held: true }
-    this.inbound = inbound
-    this.hint = greeting.peer
-    wire.established(this.id, this.context.self, {
-      frame: (frame) => this.frame(wire, frame),
-      closed: (why) => this.inboundBroke(inbound, why),
+    this.#inbound = inbound
+    this.#hint = greeting.peer
+    wire.established(this.id, this.#context.self, {
+      frame: (frame) => this.#frame(wire, frame),
+      closed: (why) => this.#inboundBroke(inbound, why),
     })
     wire.hold()
     older?.wire.close('the peer has called again')
-    this.broken('the peer has called again')
-    if (this.gone) return
+    this.#broken('the peer has called again')
+    if (this.#gone) return
     // After a loss of power the end of the older process is not told: nobody is left to close its connections.
-    if (this.answeredBy !== incarnation) this.outbound?.close('the peer has been started anew')
-    if (this.outbound === undefined) this.dialNow()
-    else this.deliver(inbound)
+    if (this.#answeredBy !== incarnation) this.#outbound?.close('the peer has been started anew')
+    if (this.#outbound === undefined) this.#dialNow()
+    else this.#deliver(inbound)
   }
 
   /** What is under way; all 0 when the link stands and nothing waits on it. */
   inspect(): UnderWay {
     return {
-      broken: Number(!this.standing),
-      dialling: Number(this.abandonDial !== undefined),
-      retrying: Number(this.retry !== undefined),
-      grace: Number(this.grace !== undefined),
-      held: Number(this.inbound?.held === true),
-      failures: this.failures,
-      queuedFrames: this.outbound?.queuedFrames ?? 0,
-      queuedBytes: this.outbound?.queuedBytes ?? 0,
+      broken: Number(!this.#standing),
+      dialling: Number(this.#abandonDial !== undefined),
+      retrying: Number(this.#retry !== undefined),
+      grace: Number(this.#grace !== undefined),
+      held: Number(this.#inbound?.held === true),
+      failures: this.#failures,
+      queuedFrames: this.#outbound?.queuedFrames ?? 0,
+      queuedBytes: this.#outbound?.queuedBytes ?? 0,
     }
   }
 
   /** Ends the link without another event. */
   remove(): void {
-    this.gone = true
-    this.retry?.cancel()
-    this.retry = undefined
-    this.endGrace()
-    this.abandonDial?.()
+    this.#gone = true
+    this.#retry?.cancel()
+    this.#retry = undefined
+    this.#endGrace()
+    this.#abandonDial?.()
     // A peer whose own connection breaks hangs up on ours: first it gets what is queued.
-    const hangUp = (): void => this.inbound?.wire.drain()
-    if (this.outbound === undefined) hangUp()
-    else this.outbound.drain(hangUp)
+    const hangUp = (): void => this.#inbound?.wire.drain()
+    if (this.#outbound === undefined) hangUp()
+    else this.#outbound.drain(hangUp)
   }
 
   close(): void {
     this.remove()
-    this.outbound?.close('closed')
-    this.inbound?.wire.close('closed')
+    this.#outbound?.close('closed')
+    this.#inbound?.wire.close('closed')
   }
 
   // ---- the connection that we dial
 
-  private dialNow(): void {
-    if (this.retry === undefined) return
-    this.retry.cancel()
-    this.retry = undefined
-    this.failures = 0
-    this.dial()
+  #dialNow(): void {
+    if (this.#retry === undefined) return
+    this.#retry.cancel()
+    this.#retry = undefined
+    this.#failures = 0
+    this.#dial()
   }
 
-  private dial(): void {
-    const { addresses } = this
-    const address = addresses[this.dials++ % addresses.length] ?? this.member.peer
-    this.abandonDial = dial(this.context, address, this.id, 'messages', {
+  #dial(): void {
+    const addresses = this.#addresses
+    const address = addresses[this.#dials++ % addresses.length] ?? this.#member.peer
+    this.#abandonDial = dial(this.#context, address, this.id, 'messages', {
       reached: (wire, speaker) => {
-        this.reachedAt = address
-        this.reached(wire, speaker)
+        this.#reachedAt = address
+        this.#reached(wire, speaker)
       },
-      failed: (why) => this.dialFailed(address, why),
+      failed: (why) => this.#dialFailed(address, why),
     })
   }
 
-  private reached(wire: Wire, { incarnation }: Speaker): void {
-    this.abandonDial = undefined
-    this.failures = 0
-    this.endGrace()
-    this.outbound = wire
-    this.answeredBy = incarnation
-    wire.established(this.id, this.context.self, {
-      frame: (frame) => this.answer(wire, frame),
-      closed: (why) => this.outboundBroke(why),
+  #reached(wire: Wire, { incarnation }: Speaker): void {
+    this.#abandonDial = undefined
+    this.#failures = 0
+    this.#endGrace()
+    this.#outbound = wire
+    this.#answeredBy = incarnation
+    wire.established(this.id, this.#context.self, {
+      frame: (frame) => this.#answer(wire, frame),
+      closed: (why) => this.#outboundBroke(why),
     })
-    if (this.inbound !== undefined) this.deliver(this.inbound)
+    if (this.#inbound !== undefined) this.#deliver(this.#inbound)
   }
 
-  private dialFailed(address: string, why: string): void {
-    this.abandonDial = undefined
-    this.context.logger.debug({ peer: this.member.name, address, why }, 'could not reach a peer')
-    const { reconnectMinMs, reconnectMaxMs } = this.context.limits
-    const pauseMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.failures++, 16))
-    this.retry = this.context.clock.after(pauseMs * (0.5 + this.context.random() / 2), () => {
-      this.retry = undefined
-      this.dial()
+  #dialFailed(address: string, why: string): void {
+    this.#abandonDial = undefined
+    this.#context.logger.debug({ peer: this.#member.name, address, why }, 'could not reach a peer')
+    const { reconnectMinMs, reconnectMaxMs } = this.#context.limits
+    const pauseMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.#failures++, 16))
+    this.#retry = this.#context.clock.after(pauseMs * (0.5 + this.#context.random() / 2), () => {
+      this.#retry = undefined
+      this.#dial()
     })
-    if (this.grace !== undefined) this.grace.failed = true
-    this.reportRefused()
+    if (this.#grace !== undefined) this.#grace.failed = true
+    this.#reportRefused()
   }
 
-  private outboundBroke(why: string): void {
-    this.outbound = undefined
-    this.context.counters.connectionsBroken++
-    const timer = this.context.clock.after(this.context.limits.refusedAfterMs, () => {
+  #outboundBroke(why: string): void {
+    this.#outbound = undefined
+    this.#context.counters.connectionsBroken++
+    const timer = this.#context.clock.after(this.#context.limits.refusedAfterMs, () => {
       grace.over = true
-      this.reportRefused()
+      this.#reportRefused()
     })
     const grace = { timer, failed: false, over: false }
-    this.grace = grace
-    this.broken(why)
+    this.#grace = grace
+    this.#broken(why)
     // One that waits has delivered nothing yet, and what it says of the peer is news.
-    if (this.inbound?.held === false) this.inbound.wire.close('our connection to the peer broke')
-    if (!this.gone) this.dial()
+    if (this.#inbound?.held === false) this.#inbound.wire.close('our connection to the peer broke')
+    if (!this.#gone) this.#dial()
   }
 
-  private reportRefused(): void {
-    if (this.grace === undefined || !this.grace.over || !this.grace.failed) return
-    this.endGrace()
-    this.context.logger.info(
-      { peer: this.member.name },
+  #reportRefused(): void {
+    if (this.#grace === undefined || !this.#grace.over || !this.#grace.failed) return
+    this.#endGrace()
+    this.#context.logger.info(
+      { peer: this.#member.name },
       'a peer is gone: its connection broke and it cannot be reached',
     )
-    this.context.events.refused(this.id)
+    this.#context.events.refused(this.id)
   }
 
-  private endGrace(): void {
-    this.grace?.timer.cancel()
-    this.grace = undefined
+  #endGrace(): void {
+    this.#grace?.timer.cancel()
+    this.#grace = undefined
   }
 
   /** All that a peer may say on a connection that we dialled is why it ends it. */
-  private answer(wire: Wire, frame: Frame): void {
+  #answer(wire: Wire, frame: Frame): void {
     if (frame.type !== 'refusal') {
       wire.close(`a frame of type ${nameOf(frame)} on a connection that it does not send on`)
       return
     }
     wire.close(frame.sentence)
-    if (frame.stop && frame.clusterId === this.context.clusterId) this.context.events.stop(frame.sentence)
+    if (frame.stop && frame.clusterId === this.#context.clusterId) this.#context.events.stop(frame.sentence)
   }
 
   // ---- the connection that the peer dialled
 
-  private deliver(inbound: Inbound): void {
+  #deliver(inbound: Inbound): void {
     inbound.held = false
-    this.stand(inbound.greeting)
+    this.#stand(inbound.greeting)
     inbound.wire.release()
   }
 
-  private frame(wire: Wire, frame: Frame): void {
-    if (this.gone) return
-    const { events, counters } = this.context
+  #frame(wire: Wire, frame: Frame): void {
+    if (this.#gone) return
+    const { events, counters } = this.#context
     switch (frame.type) {
       case 'state-hash':
         events.stateHash(this.id, frame.at)
@@ -256,7 +256,7 @@ export class Peer {
       case 'snapshot-end':
       case 'snapshot-staged':
       case 'unknown':
-        refuseWire(this.context, wire, `frames of type ${nameOf(frame)} are unknown here`)
+        refuseWire(this.#context, wire, `frames of type ${nameOf(frame)} are unknown here`)
         return
       default:
         counters.messagesReceived++
@@ -264,27 +264,27 @@ export class Peer {
     }
   }
 
-  private inboundBroke(inbound: Inbound, why: string): void {
-    this.context.counters.connectionsBroken++
-    if (this.inbound !== inbound) return
-    this.inbound = undefined
-    if (this.gone) return
-    this.broken(why)
-    if (!this.configured) this.guestGone()
+  #inboundBroke(inbound: Inbound, why: string): void {
+    this.#context.counters.connectionsBroken++
+    if (this.#inbound !== inbound) return
+    this.#inbound = undefined
+    if (this.#gone) return
+    this.#broken(why)
+    if (!this.configured) this.#guestGone()
   }
 
   // ---- both
 
-  private stand(greeting: Greeting): void {
-    this.standing = true
-    this.context.logger.info({ peer: this.member.name, boot: greeting.boot }, 'connected to a peer')
-    this.context.events.connected(greeting)
+  #stand(greeting: Greeting): void {
+    this.#standing = true
+    this.#context.logger.info({ peer: this.#member.name, boot: greeting.boot }, 'connected to a peer')
+    this.#context.events.connected(greeting)
   }
 
-  private broken(why: string): void {
-    if (!this.standing) return
-    this.standing = false
-    this.context.logger.info({ peer: this.member.name, why }, 'the connection to a peer broke')
-    this.context.events.disconnected(this.id)
+  #broken(why: string): void {
+    if (!this.#standing) return
+    this.#standing = false
+    this.#context.logger.info({ peer: this.#member.name, why }, 'the connection to a peer broke')
+    this.#context.events.disconnected(this.id)
   }
 }

@@ -21,149 +21,150 @@ export interface SnapshotTransfer {
 }
 
 export class SnapshotSender {
-  private readonly context: Context
-  private readonly transfer: SnapshotTransfer
-  private readonly done: (ok: boolean, why: string) => void
+  readonly #context: Context
+  readonly #transfer: SnapshotTransfer
+  readonly #done: (ok: boolean, why: string) => void
   /** Gives it up; moves away with every chunk that is written. */
-  private stall: Timer | undefined
-  private progressAt: number
-  private abandonDial: (() => void) | undefined
-  private retry: Timer | undefined
-  private wire: Wire | undefined
+  #stall: Timer | undefined
+  #progressAt: number
+  #abandonDial: (() => void) | undefined
+  #retry: Timer | undefined
+  #wire: Wire | undefined
   /** That on which the receiver has said where to begin. */
-  private accepted: Wire | undefined
-  private nextChunk = 0
+  #accepted: Wire | undefined
+  #nextChunk = 0
   /** Chunks sent and not yet acknowledged as written. */
   inflight = 0
-  private endSent = false
-  private reading = false
-  private over = false
+  #endSent = false
+  #reading = false
+  #over = false
 
   /** `done` is called once, never before the constructor returns. */
   constructor(context: Context, transfer: SnapshotTransfer, done: (ok: boolean, why: string) => void) {
-    this.context = context
-    this.transfer = transfer
-    this.done = done
-    this.progressAt = context.clock.now()
-    this.watch()
-    this.dial()
+    this.#context = context
+    this.#transfer = transfer
+    this.#done = done
+    this.#progressAt = context.clock.now()
+    this.#watch()
+    this.#dial()
   }
 
   /** Ends it without calling `done`. */
   abort(why: string): void {
-    this.over = true
-    this.stall?.cancel()
-    this.retry?.cancel()
-    this.abandonDial?.()
-    this.wire?.close(why)
-    if (!this.reading) this.transfer.source.close()
+    this.#over = true
+    this.#stall?.cancel()
+    this.#retry?.cancel()
+    this.#abandonDial?.()
+    this.#wire?.close(why)
+    if (!this.#reading) this.#transfer.source.close()
   }
 
-  private watch(): void {
-    const { clock, limits } = this.context
-    const leftMs = this.progressAt + limits.snapshotStallMs - clock.now()
-    if (leftMs <= 0) this.end(false, 'no progress')
-    else this.stall = clock.after(leftMs, () => this.watch())
+  #watch(): void {
+    const { clock, limits } = this.#context
+    const leftMs = this.#progressAt + limits.snapshotStallMs - clock.now()
+    if (leftMs <= 0) this.#end(false, 'no progress')
+    else this.#stall = clock.after(leftMs, () => this.#watch())
   }
 
-  private dial(): void {
-    const { to, address } = this.transfer
-    this.abandonDial = dial(this.context, address(), to, 'snapshot', {
-      reached: (wire) => this.reached(wire),
-      failed: () => this.dialAgain(),
+  #dial(): void {
+    const { to, address } = this.#transfer
+    this.#abandonDial = dial(this.#context, address(), to, 'snapshot', {
+      reached: (wire) => this.#reached(wire),
+      failed: () => this.#dialAgain(),
     })
   }
 
-  private dialAgain(): void {
-    this.abandonDial = undefined
-    if (this.over) return
-    this.retry = this.context.clock.after(this.context.limits.reconnectMaxMs, () => this.dial())
+  #dialAgain(): void {
+    this.#abandonDial = undefined
+    if (this.#over) return
+    this.#retry = this.#context.clock.after(this.#context.limits.reconnectMaxMs, () => this.#dial())
   }
 
-  private reached(wire: Wire): void {
-    this.abandonDial = undefined
-    this.wire = wire
-    const { term, source, to } = this.transfer
-    wire.established(to, this.context.self, {
-      frame: (frame) => this.frame(wire, frame),
-      closed: () => this.broke(),
+  #reached(wire: Wire): void {
+    this.#abandonDial = undefined
+    this.#wire = wire
+    const { term, source, to } = this.#transfer
+    wire.established(to, this.#context.self, {
+      frame: (frame) => this.#frame(wire, frame),
+      closed: () => this.#broke(),
     })
     wire.send({ type: 'snapshot-offer', term, snapshotId: source.id, meta: source.meta })
   }
 
-  private broke(): void {
-    this.wire = undefined
-    this.accepted = undefined
+  #broke(): void {
+    this.#wire = undefined
+    this.#accepted = undefined
     // What was on its way on that connection is acknowledged by nobody.
     this.inflight = 0
-    this.endSent = false
-    this.dialAgain()
+    this.#endSent = false
+    this.#dialAgain()
   }
 
-  private frame(wire: Wire, frame: Frame): void {
+  #frame(wire: Wire, frame: Frame): void {
     switch (frame.type) {
       case 'snapshot-accept':
-        this.accepted = wire
-        this.nextChunk = frame.nextChunk
-        this.fill()
+        this.#accepted = wire
+        this.#nextChunk = frame.nextChunk
+        this.#fill()
         break
       case 'snapshot-written':
         this.inflight--
-        this.progressAt = this.context.clock.now()
-        this.fill()
+        this.#progressAt = this.#context.clock.now()
+        this.#fill()
         break
       case 'snapshot-staged':
-        this.end(true, 'staged')
+        this.#end(true, 'staged')
         break
       case 'refusal':
-        this.end(false, frame.sentence)
+        this.#end(false, frame.sentence)
         break
       default:
         wire.close(`a frame of type ${nameOf(frame)} in a snapshot transfer`)
     }
   }
 
-  private fill(): void {
-    const { accepted: wire, nextChunk } = this
-    if (wire === undefined || this.endSent || this.reading) return
-    if (this.inflight >= this.context.limits.snapshotChunksInflightMax) return
-    if (this.context.events.greeting().term > this.transfer.term) {
-      this.end(false, `term ${this.transfer.term} is over`)
+  #fill(): void {
+    const wire = this.#accepted
+    const nextChunk = this.#nextChunk
+    if (wire === undefined || this.#endSent || this.#reading) return
+    if (this.inflight >= this.#context.limits.snapshotChunksInflightMax) return
+    if (this.#context.events.greeting().term > this.#transfer.term) {
+      this.#end(false, `term ${this.#transfer.term} is over`)
       return
     }
-    this.reading = true
-    this.transfer.source.read(nextChunk, (error, chunk) => {
-      this.reading = false
-      if (this.over) this.transfer.source.close()
-      else if (error !== undefined) this.end(false, error.message)
+    this.#reading = true
+    this.#transfer.source.read(nextChunk, (error, chunk) => {
+      this.#reading = false
+      if (this.#over) this.#transfer.source.close()
+      else if (error !== undefined) this.#end(false, error.message)
       else {
         // What was read for a connection that has broken since is read again for the next one.
-        if (this.accepted === wire && this.nextChunk === nextChunk) this.sendChunk(wire, chunk)
-        this.context.clock.soon(() => this.fill())
+        if (this.#accepted === wire && this.#nextChunk === nextChunk) this.#sendChunk(wire, chunk)
+        this.#context.clock.soon(() => this.#fill())
       }
     })
   }
 
-  private sendChunk(wire: Wire, chunk: Uint8Array | undefined): void {
-    const { nextChunk } = this
+  #sendChunk(wire: Wire, chunk: Uint8Array | undefined): void {
+    const nextChunk = this.#nextChunk
     if (chunk === undefined) {
-      this.endSent = true
+      this.#endSent = true
       wire.send({ type: 'snapshot-end', chunks: nextChunk })
       return
     }
-    this.nextChunk++
+    this.#nextChunk++
     this.inflight++
-    this.context.counters.snapshotChunksSent++
+    this.#context.counters.snapshotChunksSent++
     wire.send({ type: 'snapshot-chunk', number: nextChunk, bytes: chunk })
   }
 
   giveUp(why: string): void {
-    this.end(false, why)
+    this.#end(false, why)
   }
 
-  private end(ok: boolean, why: string): void {
-    if (this.over) return
+  #end(ok: boolean, why: string): void {
+    if (this.#over) return
     this.abort(why)
-    this.done(ok, why)
+    this.#done(ok, why)
   }
 }
