@@ -1,6 +1,6 @@
 // What a list answers for. A page may end early, at a limit of its own; then it answers for the keys up to its last
 // row, and for none behind. Whether what it shows was there, and what it leaves out was not, is the business of the
-// search and of chronicle.ts; here is what a list owes whatever it shows:
+// search and of revision-history.ts; here is what a list owes whatever it shows:
 //
 //   its rows rise (or fall, where that was asked for), so each key is there once; they lie in the range, and are no more than asked for
 //   `more` says that there is something behind, and `next` is where to go on: the last row
@@ -8,9 +8,9 @@
 //   values are there, unless they were not asked for
 
 import type { Call, Range, Result } from '../history.ts'
-import type { Chronicle } from './chronicle.ts'
 import type { Finding } from './finding.ts'
 import { compareKeys, contains, type Interval, keyAfter, prefixEnd } from './keys.ts'
+import type { RevisionHistory } from './revision-history.ts'
 
 /** The whole range. */
 export function rangeOf({ prefix, start, end }: Range): Interval {
@@ -47,10 +47,10 @@ export function checkList(
   op: Range,
   result: Result,
   end: number,
-  chronicle: Chronicle,
+  revisionHistory: RevisionHistory,
 ): Finding[] {
-  const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, chronicle)]
-  const nothing = nothingBehind(op, result, end, chronicle)
+  const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, revisionHistory)]
+  const nothing = nothingBehind(op, result, end, revisionHistory)
   if (nothing !== undefined) messages.push(nothing)
   return messages.map((message) => ({
     check: 'lists',
@@ -92,7 +92,7 @@ function brokenRows(op: Range, result: Result): string[] {
   return messages
 }
 
-function brokenCount(op: Range, result: Result, end: number, chronicle: Chronicle): string[] {
+function brokenCount(op: Range, result: Result, end: number, revisionHistory: RevisionHistory): string[] {
   const { count, rows, revision } = result
   const isAsked = op.count === true || op.countOnly === true
   if (count === undefined)
@@ -111,7 +111,7 @@ function brokenCount(op: Range, result: Result, end: number, chronicle: Chronicl
       `counts ${count} keys in its range and shows ${shown}${result.more ? ' and says that there are more' : ''}`,
     ]
   if (revision === undefined) return []
-  const { least, most } = chronicle.countIn(rangeOf(op), revision, end)
+  const { least, most } = revisionHistory.countIn(rangeOf(op), revision, end)
   return count < least || count > most
     ? [
         `counts ${count} keys at revision ${revision}, when there were ${least === most ? '' : `${least} to `}${most}`,
@@ -124,12 +124,12 @@ function nothingBehind(
   op: Range,
   { rows, more, revision }: Result,
   end: number,
-  chronicle: Chronicle,
+  revisionHistory: RevisionHistory,
 ): string | undefined {
   if (more !== true || revision === undefined || op.countOnly) return undefined
   const last = rows?.at(-1)?.key
   const rest = restOf(last === undefined ? op : { ...op, after: last })
-  return chronicle.countIn(rest, revision, end).most === 0
+  return revisionHistory.countIn(rest, revision, end).most === 0
     ? `says that there is more behind ${last ?? 'nothing'}, but at revision ${revision} there was nothing`
     : undefined
 }

@@ -6,9 +6,9 @@
 // (Of other histories the checker cannot ask this: they need not hold all that was ever written.)
 
 import { type Call, FIRST_REVISION, type History, type Result } from '../history.ts'
-import { revisionOf } from './chronicle.ts'
 import type { Finding } from './finding.ts'
 import { requestsOf } from './partition.ts'
+import { revisionOf } from './revision-history.ts'
 
 export function checkMakers(history: History): readonly Finding[] {
   if (history.header.complete !== true) return []

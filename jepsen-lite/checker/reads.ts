@@ -1,14 +1,14 @@
 // What each level of consistency promises to a reader (docs/reference/http.md). Linearizable and lease reads are in the
 // search, and in the order of revisions; a stale read may be old, but
 //
-//   it shows what the store once was, never what it will be (chronicle.ts holds its content against the changes)
+//   it shows what the store once was, never what it will be (revision-history.ts holds its content against the changes)
 //   it is no older than it says itself, and it says so when asked for a bound
 //   it is not behind the revision that its client asked for: so a client that hands on what it has seen never goes back
 
 import type { Call, Consistency, History, ReadOptions, Result } from '../history.ts'
-import { revisionOf } from './chronicle.ts'
 import type { Finding } from './finding.ts'
 import { isStaleRead, requestsOf } from './partition.ts'
+import { revisionOf } from './revision-history.ts'
 
 const RANK: Record<Consistency, number> = { stale: 0, lease: 1, linearizable: 2 }
 

@@ -3,17 +3,23 @@
 // left to ask:
 //
 //   real time    no answer reflects a revision below one that had been told before the operation began; a change is above all of them
-//   content      what was seen at a revision is what the changes up to it left (chronicle.ts)
+//   content      what was seen at a revision is what the changes up to it left (revision-history.ts)
 //
 // A store whose revisions lie cannot keep both. The search (search.ts) is the second opinion: it asks the same of
 // values.
 
 import type { Call, History } from '../history.ts'
-import { Chronicle, type Look, looksAtRows, looksOf, revisionOf } from './chronicle.ts'
 import type { Finding } from './finding.ts'
 import type { Keys } from './keys.ts'
 import { checkList, coveredBy } from './lists.ts'
 import { ALL, isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
+import {
+  type Observation,
+  observationsOf,
+  observationsOfRows,
+  RevisionHistory,
+  revisionOf,
+} from './revision-history.ts'
 
 export interface Revisions {
   readonly findings: readonly Finding[]
@@ -27,43 +33,52 @@ export function checkRevisions(history: History): Revisions {
   const requests = requestsOf(history)
   const stale = history.calls.filter((call) => isStaleRead(call) && call.outcome.kind === 'ok').map(asRequest)
   const names = keysOf(history)
-  const chronicle = new Chronicle(history, requests, names)
-  // There are many looks, as lists look at every key: they are gone through twice rather than kept.
-  const looks = (): Generator<Placed> => looksIn([...requests, ...stale], history, names)
-  for (const { look, check } of looks()) chronicle.look(look, check)
-  chronicle.explain()
-  for (const { look } of looks()) chronicle.lookAgain(look)
+  const revisionHistory = new RevisionHistory(history, requests, names)
+  // There are many observations, as lists read every key: they are gone through twice rather than kept.
+  const observations = (): Generator<Placed> => observationsIn([...requests, ...stale], history, names)
+  for (const { observation, check } of observations()) revisionHistory.observe(observation, check)
+  revisionHistory.explain()
+  for (const { observation } of observations()) revisionHistory.observeAgain(observation)
   const lists = [...requests, ...stale].flatMap(({ calls: [call], result, end }) =>
-    call?.op.f === 'range' && result !== undefined ? checkList(call, call.op, result, end, chronicle) : [],
+    call?.op.f === 'range' && result !== undefined
+      ? checkList(call, call.op, result, end, revisionHistory)
+      : [],
   )
   const answered = answersOf(requests, stale)
   return {
-    findings: [...lists, ...chronicle.findings, ...contradictions(requests), ...backwards(answered, history)],
-    undecided: chronicle.undecided,
+    findings: [
+      ...lists,
+      ...revisionHistory.findings,
+      ...contradictions(requests),
+      ...backwards(answered, history),
+    ],
+    undecided: revisionHistory.undecided,
     answers: answered.length,
   }
 }
 
 interface Placed {
-  readonly look: Look
+  readonly observation: Observation
   readonly check: Finding['check']
 }
 
 /** What anybody saw of any key, at which revision. */
-function* looksIn(requests: readonly Request[], { finals }: History, names: Keys): Generator<Placed> {
+function* observationsIn(requests: readonly Request[], { finals }: History, names: Keys): Generator<Placed> {
   for (const request of requests) {
-    for (const look of looksOf(request)) yield { look, check: 'revisions' }
+    for (const observation of observationsOf(request)) yield { observation, check: 'revisions' }
     const { calls, result, end } = request
     const [call] = calls
     if (call?.op.f !== 'range' || result?.rows === undefined || result.revision === undefined) continue
     const covered = coveredBy(call.op, result)
     if (covered === undefined) continue
     const base = { at: result.revision, end, call: call.id, by: `operation ${call.id}` }
-    for (const look of looksAtRows(result.rows, covered, names, base)) yield { look, check: 'revisions' }
+    for (const observation of observationsOfRows(result.rows, covered, names, base))
+      yield { observation, check: 'revisions' }
   }
   for (const { node, revision, position, rows } of finals) {
     const base = { at: revision, end: position, call: undefined, by: `at the end ${node}` }
-    for (const look of looksAtRows(rows, ALL, names, base)) yield { look, check: 'durability' }
+    for (const observation of observationsOfRows(rows, ALL, names, base))
+      yield { observation, check: 'durability' }
   }
 }
 
@@ -78,7 +93,7 @@ interface Answer {
   readonly end: number
   readonly revision: number
   /** A change has a revision of its own; a stale read may be behind. */
-  readonly kind: 'change' | 'look' | 'stale'
+  readonly kind: 'change' | 'observation' | 'stale'
 }
 
 function answersOf(requests: readonly Request[], stale: readonly Request[]): Answer[] {
@@ -87,7 +102,7 @@ function answersOf(requests: readonly Request[], stale: readonly Request[]): Ans
     const [call] = calls
     const revision = call && result && revisionOf(call, result)
     if (call === undefined || revision === undefined) return []
-    const kind = isStaleRead(call) ? 'stale' : isChange(call, request) ? 'change' : 'look'
+    const kind = isStaleRead(call) ? 'stale' : isChange(call, request) ? 'change' : 'observation'
     return [{ call, start, end, revision, kind }]
   })
 }

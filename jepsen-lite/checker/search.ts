@@ -222,7 +222,7 @@ class Search<State> {
     while (node < this.#calls) {
       const previous = at(this.#prev, node)
       const step = this.#steps.ofCall(node)
-      const free = this.#steps.isLook(step) && this.#steps.apply(this.#state, step) === this.#state
+      const free = this.#steps.isObservation(step) && this.#steps.apply(this.#state, step) === this.#state
       if (free) this.#push(node, this.#state, NONE, 0)
       node = at(this.#next, free ? previous : node)
     }
@@ -448,8 +448,8 @@ class Steps<State> {
     return this.#steps[step]?.order
   }
 
-  isLook(step: number): boolean {
-    return this.#steps[step]?.isLook === true
+  isObservation(step: number): boolean {
+    return this.#steps[step]?.isObservation === true
   }
 
   /** REFUSED when it cannot happen in that state. */

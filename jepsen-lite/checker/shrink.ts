@@ -40,7 +40,7 @@ export function shrink<State>(
   for (let before = Number.POSITIVE_INFINITY; left.length < before; ) {
     before = left.length
     left = beginnings(left).find((rest) => mayGoOn() && isImpossible(rest)) ?? left
-    const spared = [...left.filter(isLook), ...left.filter(unnoticedAmong(left))]
+    const spared = [...left.filter(isObservation), ...left.filter(unnoticedAmong(left))]
     for (let size = spared.length; size >= 1; size = Math.floor(size / 2)) {
       for (let from = 0; from < spared.length && mayGoOn(); ) {
         const dropped = new Set(spared.slice(from, from + size))
@@ -103,7 +103,8 @@ function isReadAfter(call: KeyCall<unknown>, position: number, calls: readonly K
   )
 }
 
-const isLook = ({ op, result }: KeyCall<unknown>): boolean => op.f === 'get' || result?.applied === false
+const isObservation = ({ op, result }: KeyCall<unknown>): boolean =>
+  op.f === 'get' || result?.applied === false
 
 /**
  * A plain write whose value nobody read or compared with, among operations of which none looks at what else was there

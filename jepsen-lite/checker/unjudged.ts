@@ -2,8 +2,8 @@
 // some; but a history full of them proves little, and whoever reads the verdict is told so.
 
 import type { Call, History, Result } from '../history.ts'
-import { revisionOf } from './chronicle.ts'
 import { isStaleRead } from './partition.ts'
+import { revisionOf } from './revision-history.ts'
 
 /** How many answers could not be judged, by what they did not tell. */
 export function countUnjudged(history: History): Readonly<Record<string, number>> {

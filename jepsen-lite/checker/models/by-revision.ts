@@ -32,10 +32,10 @@ export function byRevision(name: string, operations: readonly Operation['f'][]):
     stepOf(op, result) {
       const transition = transitionOf(op, result)
       if (transition === undefined) return undefined
-      const isLook = op.f === 'get' || result?.applied === false || result?.deleted === 0
-      const mayBeLook = isLook || (op.f === 'del' && result?.deleted === undefined)
-      const order = orderOf(mayBeLook, result)
-      return { text: JSON.stringify([bare(op), seen(result)]), isLook, order, apply: transition }
+      const isObservation = op.f === 'get' || result?.applied === false || result?.deleted === 0
+      const mayBeObservation = isObservation || (op.f === 'del' && result?.deleted === undefined)
+      const order = orderOf(mayBeObservation, result)
+      return { text: JSON.stringify([bare(op), seen(result)]), isObservation, order, apply: transition }
     },
   }
 }
@@ -44,9 +44,9 @@ export function byRevision(name: string, operations: readonly Operation['f'][]):
  * By the revision that was told; who saw it comes behind the change that made it. A delete that does not tell may be
  * either.
  */
-function orderOf(isLook: boolean, result: Result | undefined): number | undefined {
-  const revision = isLook ? result?.revision : (result?.modRevision ?? result?.revision)
-  return revision === undefined ? undefined : 2 * revision + (isLook ? 1 : 0)
+function orderOf(isObservation: boolean, result: Result | undefined): number | undefined {
+  const revision = isObservation ? result?.revision : (result?.modRevision ?? result?.revision)
+  return revision === undefined ? undefined : 2 * revision + (isObservation ? 1 : 0)
 }
 
 type Transition = (now: Versioned) => Versioned | undefined
@@ -114,7 +114,7 @@ function deleted(now: Versioned, result: Result | undefined): Versioned | undefi
   return { value: null, least: 0, most: 0, store: revision ?? now.store + 1 }
 }
 
-/** A condition that did not hold is a look at the key: it must not have held. */
+/** A condition that did not hold is an observation of the key: it must not have held. */
 function refused(now: Versioned, op: Change, result: Result): Versioned | undefined {
   const { current } = result
   if (current !== undefined && (current === null) !== (now.value === null)) return undefined

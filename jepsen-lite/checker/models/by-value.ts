@@ -47,27 +47,28 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
   if (result.applied === false && op.f !== 'cas') return conditionFailed(op, result)
   const { ifAbsent, ifRevision } = conditionsOf(op)
   if (ifAbsent && ifRevision)
-    return look('made under two conditions of which one never holds', () => undefined)
+    return observe('made under two conditions of which one never holds', () => undefined)
   switch (op.f) {
     case 'get': {
       const { value } = result
       if (value === undefined) return undefined
-      return look(`get ${JSON.stringify(value)}`, (now) => (now === value ? now : undefined))
+      return observe(`get ${JSON.stringify(value)}`, (now) => (now === value ? now : undefined))
     }
     case 'put':
       return effectOf(op)
     case 'del': {
       const { deleted } = result
-      if (op.ifAbsent && deleted === 1) return look('deleted what was not there', () => undefined)
-      if (ifRevision && deleted === 0) return look('deleted nothing that was at a revision', () => undefined)
-      if (op.ifAbsent || deleted === 0) return look('del none', (now) => (now === null ? null : undefined))
+      if (op.ifAbsent && deleted === 1) return observe('deleted what was not there', () => undefined)
+      if (ifRevision && deleted === 0)
+        return observe('deleted nothing that was at a revision', () => undefined)
+      if (op.ifAbsent || deleted === 0) return observe('del none', (now) => (now === null ? null : undefined))
       if (deleted === undefined && op.ifRevision === undefined) return step('del any', () => null)
       return effectOf(op)
     }
     case 'cas': {
       if (result.applied !== false) return effectOf(op)
       const { value } = result
-      return look(`cas not ${JSON.stringify({ from: op.from, value })}`, (now) =>
+      return observe(`cas not ${JSON.stringify({ from: op.from, value })}`, (now) =>
         now !== op.from && (value === undefined || now === value) ? now : undefined,
       )
     }
@@ -87,12 +88,12 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
 /** Which revision the key had is nothing that this model knows; whether there was one, it does. */
 function conditionFailed(op: PlainOperation, { current }: Result): Step<Value> | undefined {
   const { ifAbsent, ifRevision } = conditionsOf(op)
-  if (!ifAbsent && !ifRevision) return look('refused without a condition', () => undefined)
+  if (!ifAbsent && !ifRevision) return observe('refused without a condition', () => undefined)
   if (current === undefined && ifRevision) return undefined
-  if (current === null && !ifRevision) return look('refused as there, where nothing was', () => undefined)
+  if (current === null && !ifRevision) return observe('refused as there, where nothing was', () => undefined)
   return current === null
-    ? look('absent', (now) => (now === null ? now : undefined))
-    : look('present', (now) => (now === null ? undefined : now))
+    ? observe('absent', (now) => (now === null ? now : undefined))
+    : observe('present', (now) => (now === null ? undefined : now))
 }
 
 function conditionsOf(op: PlainOperation): { readonly ifAbsent: boolean; readonly ifRevision: boolean } {
@@ -103,5 +104,13 @@ function conditionsOf(op: PlainOperation): { readonly ifAbsent: boolean; readonl
 /** So that no value can be taken for another step's text. */
 const quoted = (value: string): string => JSON.stringify(value)
 
-const step = (text: string, apply: Step<Value>['apply']): Step<Value> => ({ text, isLook: false, apply })
-const look = (text: string, apply: Step<Value>['apply']): Step<Value> => ({ text, isLook: true, apply })
+const step = (text: string, apply: Step<Value>['apply']): Step<Value> => ({
+  text,
+  isObservation: false,
+  apply,
+})
+const observe = (text: string, apply: Step<Value>['apply']): Step<Value> => ({
+  text,
+  isObservation: true,
+  apply,
+})

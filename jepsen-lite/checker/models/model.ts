@@ -24,7 +24,7 @@ export interface Step<State> {
   /** Steps with equal texts do the same. */
   readonly text: string
   /** It never changes what the key is; at most the state afterwards says more exactly what that was already. */
-  readonly isLook: boolean
+  readonly isObservation: boolean
   /** Steps that have one can only come by rising order: a lower one that is left behind can never come any more. */
   readonly order?: number | undefined
   /** The state afterwards; undefined: this cannot happen in this state. */

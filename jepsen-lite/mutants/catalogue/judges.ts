@@ -38,7 +38,7 @@ export const JUDGES: readonly Mutant[] = [
     'Later it would have wiped something out: right histories are called wrong.',
     [
       SEARCH,
-      'const free = this.#steps.isLook(step) && this.#steps.apply(this.#state, step) === this.#state',
+      'const free = this.#steps.isObservation(step) && this.#steps.apply(this.#state, step) === this.#state',
       'const free = this.#steps.apply(this.#state, step) === this.#state',
     ],
   ),
@@ -46,7 +46,7 @@ export const JUDGES: readonly Mutant[] = [
     'K8',
     'who saw a revision comes before the change that made it',
     'Right histories are called wrong.',
-    [BY_REVISION, '2 * revision + (isLook ? 1 : 0)', '2 * revision + (isLook ? 0 : 1)'],
+    [BY_REVISION, '2 * revision + (isObservation ? 1 : 0)', '2 * revision + (isObservation ? 0 : 1)'],
   ),
   judge(
     'K9',
@@ -80,8 +80,8 @@ export const JUDGES: readonly Mutant[] = [
     'A store that deletes nothing and says so passes.',
     [
       BY_VALUE,
-      "look('del none', (now) => (now === null ? null : undefined))",
-      "look('del none', (now) => now)",
+      "observe('del none', (now) => (now === null ? null : undefined))",
+      "observe('del none', (now) => now)",
     ],
   ),
   judge(
@@ -120,18 +120,18 @@ export const JUDGES: readonly Mutant[] = [
     ],
   ),
   judge('K17', 'what a list does not show is not looked at', 'A server that leaves out a row passes.', [
-    `${CHECKER}/chronicle.ts`,
+    `${CHECKER}/revision-history.ts`,
     'if (!seen.has(key)) yield',
     'if (!seen.has(key) && base.at < 0) yield',
   ]),
   judge('K18', 'rows may come twice and in any order', 'A server that lists everything twice passes.', [
     `${CHECKER}/lists.ts`,
-    'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, chronicle)]',
-    'const messages = [...brokenCount(op, result, end, chronicle)]',
+    'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, revisionHistory)]',
+    'const messages = [...brokenCount(op, result, end, revisionHistory)]',
   ]),
   judge('K19', 'a count is believed', 'A server that counts what it shows passes.', [
     `${CHECKER}/lists.ts`,
-    'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, chronicle)]',
+    'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, revisionHistory)]',
     'const messages = [...brokenRows(op, result)]',
   ]),
   judge('K20', 'one request explains any number of revisions', 'A write that was applied twice passes.', [
@@ -227,8 +227,8 @@ export const JUDGES: readonly Mutant[] = [
     'The search takes the one for the other: the first of them passes, and what is told of it makes the check fall over.',
     [
       BY_VALUE,
-      "look('refused as there, where nothing was', () => undefined)",
-      "look('absent', () => undefined)",
+      "observe('refused as there, where nothing was', () => undefined)",
+      "observe('absent', () => undefined)",
     ],
     ['test/jepsen-lite/checker/models.prop.test.ts'],
   ),
@@ -382,7 +382,7 @@ export const JUDGES: readonly Mutant[] = [
     'where a request of unknown outcome may lie between, any version will do',
     'Versions that cannot be pass, as soon as one outcome is unknown.',
     [
-      `${CHECKER}/chronicle.ts`,
+      `${CHECKER}/revision-history.ts`,
       'if (least <= told && told <= most) continue',
       'if (most > count + 1) continue',
     ],
@@ -472,7 +472,7 @@ export const JUDGES: readonly Mutant[] = [
     'something may have been changed before the store began',
     'A store whose first change makes revision 1, or whose versions count one change too many, passes.',
     [
-      `${CHECKER}/chronicle.ts`,
+      `${CHECKER}/revision-history.ts`,
       'history.header.complete === true ? FIRST_REVISION : 0',
       'history.header.complete === true ? 0 : 0',
     ],
@@ -515,8 +515,8 @@ export const JUDGES: readonly Mutant[] = [
     'the version that a read or a list tells is believed',
     'A store whose rows tell another version than its changes did passes.',
     [
-      `${CHECKER}/chronicle.ts`,
-      'made !== undefined && look.version !== undefined && made !== look.version',
+      `${CHECKER}/revision-history.ts`,
+      'made !== undefined && observation.version !== undefined && made !== observation.version',
       'made === null',
     ],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
@@ -526,7 +526,7 @@ export const JUDGES: readonly Mutant[] = [
     'whether a change made its key or replaced it is not looked at',
     'Where a request of unknown outcome may lie between, a condition that held says nothing of the version.',
     [
-      `${CHECKER}/chronicle.ts`,
+      `${CHECKER}/revision-history.ts`,
       "(met === 'nothing') === (told === 1)",
       "(met === 'nothing' || met === 'a key')",
     ],

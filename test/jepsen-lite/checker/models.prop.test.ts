@@ -70,7 +70,7 @@ test.each(['kv', 'versioned-register'])('steps of %s with equal texts do the sam
           first.set(step.text, step)
           continue
         }
-        expect([step.isLook, step.order], step.text).toEqual([known.isLook, known.order])
+        expect([step.isObservation, step.order], step.text).toEqual([known.isObservation, known.order])
         for (const state of states) expect(step.apply(state), step.text).toEqual(known.apply(state))
       }
     }),

@@ -1,7 +1,7 @@
-// What a key was at each revision, as far as the answers tell. Every change has a revision of its own, so the
-// acknowledged changes of a key stand in one line, and whoever says what the key was at some revision can be held
-// against it. Gaps in that line are where a change of which nobody knows the revision may stand (its outcome is
-// unknown, or its answer did not tell); each can stand in one place only.
+// The value of each key at each revision, as far as the answers tell. Every change makes one revision, so the revisions
+// order the acknowledged changes of a key. An observation (a read, a list, a condition) that names a revision is
+// compared with the changes up to it. A change whose revision is not known (its outcome is unknown, or its answer did
+// not tell) may stand in a gap between those revisions, and in one gap only.
 
 import { type Call, FIRST_REVISION, type History, type ListedRow, type Result } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -18,8 +18,8 @@ export interface Change {
   readonly request: Request
 }
 
-/** Somebody saw the key at a revision of the store. */
-export interface Look {
+/** What an answer told about a key at a revision of the store. */
+export interface Observation {
   readonly key: string
   /** The revision that the answer reflects. */
   readonly at: number
@@ -45,27 +45,27 @@ interface Maker {
 /** The key was there since this revision, as somebody saw. */
 interface Seen {
   readonly revision: number
-  readonly look: Look
+  readonly observation: Observation
 }
 
-interface KeyChronicle {
+interface KeyHistory {
   /** By rising revision. */
   readonly changes: Change[]
   readonly makers: Maker[]
   /** Of makers that may have made any revision: by the value that they leave, where the first of them began. */
   readonly earliest: Map<string | null, number>
-  /** The same, by rising revision; once all looks are known. */
+  /** The same, by rising revision; once all observations are known. */
   seen: readonly Seen[]
   /** Revisions of this key that somebody saw and no acknowledged change made: what was seen there, and first when. */
-  readonly unexplained: Map<number, Look>
+  readonly unexplained: Map<number, Observation>
 }
 
-export class Chronicle {
+export class RevisionHistory {
   readonly changes: readonly Change[]
   readonly findings: Finding[] = []
   /** Keys for which it would take too long to find out who made what was seen. */
   readonly undecided: string[] = []
-  readonly #keys = new Map<string, KeyChronicle>()
+  readonly #keys = new Map<string, KeyHistory>()
   readonly #names: Keys
   readonly #initial: string | null
   /** No change made this revision, nor one below. */
@@ -86,13 +86,13 @@ export class Chronicle {
       if (maker !== undefined) this.#keep(maker, this.#key(maker.key))
     }
     this.#findSharedRevisions()
-    for (const chronicle of this.#keys.values()) {
-      this.#workOutAppends(chronicle)
-      this.#findWrongVersions(chronicle)
+    for (const keyHistory of this.#keys.values()) {
+      this.#workOutAppends(keyHistory)
+      this.#findWrongVersions(keyHistory)
     }
   }
 
-  #keep(maker: Maker, { makers, earliest }: KeyChronicle): void {
+  #keep(maker: Maker, { makers, earliest }: KeyHistory): void {
     makers.push(maker)
     const left = maker.at === undefined ? leftBy(maker.request) : undefined
     if (left === undefined) return
@@ -100,48 +100,52 @@ export class Chronicle {
   }
 
   /** Holds what was seen against what is known. */
-  look(look: Look, check: Finding['check']): void {
-    const problem = this.#problemOf(look)
+  observe(observation: Observation, check: Finding['check']): void {
+    const problem = this.#problemOf(observation)
     if (problem === undefined) return
     const { change, what } = problem
-    this.findings.push(finding(check, look, change, `${sentenceOf(look)} ${what}`))
+    this.findings.push(finding(check, observation, change, `${sentenceOf(observation)} ${what}`))
   }
 
   /**
-   * Once all looks are known. Every revision that was seen and that no acknowledged change made needs a request of its
-   * own that may have made it.
+   * Once all observations are known. Every revision that was seen and that no acknowledged change made needs a request
+   * of its own that may have made it.
    */
   explain(): void {
-    for (const [key, chronicle] of this.#keys) {
-      this.#explainKey(key, chronicle)
-      chronicle.seen = [...chronicle.unexplained]
-        .map(([revision, look]) => ({ revision, look }))
+    for (const [key, keyHistory] of this.#keys) {
+      this.#explainKey(key, keyHistory)
+      keyHistory.seen = [...keyHistory.unexplained]
+        .map(([revision, observation]) => ({ revision, observation }))
         .sort((a, b) => a.revision - b.revision)
     }
   }
 
-  /** Once everything is explained: what somebody saw binds all other looks, as if it had been acknowledged. */
-  lookAgain(look: Look): void {
-    const { key, at, mod, value } = look
-    const chronicle = this.#key(key)
-    const seen = lastAmong(chronicle.seen, at, ({ revision }) => revision)
+  /** Once everything is explained: what somebody saw binds all other observations, as if it had been acknowledged. */
+  observeAgain(observation: Observation): void {
+    const { key, at, mod, value } = observation
+    const keyHistory = this.#key(key)
+    const seen = lastAmong(keyHistory.seen, at, ({ revision }) => revision)
     if (seen === undefined || mod === seen.revision) return
-    const latest = lastAt(chronicle.changes, at)
+    const latest = lastAt(keyHistory.changes, at)
     if (latest !== undefined && latest.revision > seen.revision) return
-    const { revision, look: first } = seen
+    const { revision, observation: first } = seen
     if (typeof mod !== 'number') {
       const left = mod === null ? null : value
       if (left === undefined || left === first.value || (first.value === undefined && left !== null)) return
-      if (this.#mayHaveLeft(chronicle, left, revision, at, look.end)) return
+      if (this.#mayHaveLeft(keyHistory, left, revision, at, observation.end)) return
     }
     const what = `although ${first.by} saw it since revision ${revision}`
-    this.findings.push(finding('revisions', look, undefined, `${sentenceOf(look)} ${what}`, first.call))
+    this.findings.push(
+      finding('revisions', observation, undefined, `${sentenceOf(observation)} ${what}`, first.call),
+    )
   }
 
-  #problemOf(look: Look): { readonly change: Change | undefined; readonly what: string } | undefined {
-    const { at, mod, value } = look
-    const chronicle = this.#key(look.key)
-    const latest = lastAt(chronicle.changes, at)
+  #problemOf(
+    observation: Observation,
+  ): { readonly change: Change | undefined; readonly what: string } | undefined {
+    const { at, mod, value } = observation
+    const keyHistory = this.#key(observation.key)
+    const latest = lastAt(keyHistory.changes, at)
     if (typeof mod === 'number') {
       if (mod > at) return { change: undefined, what: `although the store was at ${at} only` }
       if (this.#first > 0 && mod <= this.#first)
@@ -149,15 +153,15 @@ export class Chronicle {
       if (latest !== undefined && latest.revision > mod) {
         return { change: latest, what: `although ${describe(latest)} lies between` }
       }
-      if (latest?.revision !== mod) return this.#remember(chronicle, look, mod)
+      if (latest?.revision !== mod) return this.#remember(keyHistory, observation, mod)
       if (latest.value !== undefined && value !== undefined && latest.value !== value) {
         return { change: latest, what: `but ${describe(latest)} made that revision` }
       }
       const made = latest.request.result?.version
-      if (made !== undefined && look.version !== undefined && made !== look.version)
+      if (made !== undefined && observation.version !== undefined && made !== observation.version)
         return {
           change: latest,
-          what: `and calls that version ${look.version}; ${describe(latest)} as version ${made}`,
+          what: `and calls that version ${observation.version}; ${describe(latest)} as version ${made}`,
         }
       return undefined
     }
@@ -165,7 +169,7 @@ export class Chronicle {
     const expected = latest === undefined ? this.#initial : latest.value
     const seen = mod === null ? null : value
     if (seen === undefined || expected === undefined || seen === expected) return undefined
-    if (this.#mayHaveLeft(chronicle, seen, latest?.revision ?? 0, at, look.end)) return undefined
+    if (this.#mayHaveLeft(keyHistory, seen, latest?.revision ?? 0, at, observation.end)) return undefined
     return {
       change: latest,
       what: latest === undefined ? 'although nothing had changed it' : `although ${describe(latest)}`,
@@ -182,14 +186,14 @@ export class Chronicle {
     let least = 0
     let most = 0
     for (const name of this.#names.in(range)) {
-      const chronicle = this.#key(name)
-      const change = lastAt(chronicle.changes, revision)
-      const seen = lastAmong(chronicle.seen, revision, (one) => one.revision)?.revision ?? 0
+      const keyHistory = this.#key(name)
+      const change = lastAt(keyHistory.changes, revision)
+      const seen = lastAmong(keyHistory.seen, revision, (one) => one.revision)?.revision ?? 0
       const from = Math.max(seen, change?.revision ?? 0)
       const isThere = seen === from && seen > 0 ? true : change !== undefined && change.value !== null
       const mayDiffer = isThere
-        ? this.#mayHaveLeft(chronicle, null, from, revision, end)
-        : this.#mayHaveMade(chronicle, from, revision, end)
+        ? this.#mayHaveLeft(keyHistory, null, from, revision, end)
+        : this.#mayHaveMade(keyHistory, from, revision, end)
       if (isThere && !mayDiffer) least += 1
       if (isThere || mayDiffer) most += 1
     }
@@ -197,14 +201,8 @@ export class Chronicle {
   }
 
   /** A change of which nobody knows the revision may have left this value above `from`, up to `to`. */
-  #mayHaveLeft(
-    chronicle: KeyChronicle,
-    value: string | null,
-    from: number,
-    to: number,
-    end: number,
-  ): boolean {
-    const { earliest, makers } = chronicle
+  #mayHaveLeft(keyHistory: KeyHistory, value: string | null, from: number, to: number, end: number): boolean {
+    const { earliest, makers } = keyHistory
     if ((earliest.get(value) ?? end) < end && this.#hasRoom(from, to)) return true
     // What leaves one value whatever was there is among the earliest.
     return makers.some(
@@ -218,7 +216,7 @@ export class Chronicle {
   }
 
   /** … may have made the key. */
-  #mayHaveMade({ makers }: KeyChronicle, from: number, to: number, end: number): boolean {
+  #mayHaveMade({ makers }: KeyHistory, from: number, to: number, end: number): boolean {
     return this.#hasRoom(from, to) && makers.some(({ request }) => request.start < end && !deletes(request))
   }
 
@@ -226,29 +224,32 @@ export class Chronicle {
    * A revision which no acknowledged change of this key made: what was seen there must at least be the same each time.
    */
   #remember(
-    chronicle: KeyChronicle,
-    look: Look,
+    keyHistory: KeyHistory,
+    observation: Observation,
     mod: number,
   ): { readonly change: Change | undefined; readonly what: string } | undefined {
     const made = this.changes[indexOf(this.#taken, mod)]
     if (made?.revision === mod) return { change: made, what: `but ${describe(made)} made that revision` }
-    const before = chronicle.unexplained.get(mod)
-    const first = before === undefined || look.end < before.end ? look : before
-    const known = { value: before?.value ?? look.value, version: before?.version ?? look.version }
-    chronicle.unexplained.set(mod, { ...first, ...known })
-    if (look.value !== undefined && known.value !== look.value)
+    const before = keyHistory.unexplained.get(mod)
+    const first = before === undefined || observation.end < before.end ? observation : before
+    const known = {
+      value: before?.value ?? observation.value,
+      version: before?.version ?? observation.version,
+    }
+    keyHistory.unexplained.set(mod, { ...first, ...known })
+    if (observation.value !== undefined && known.value !== observation.value)
       return { change: undefined, what: `but ${before?.by} saw ${JSON.stringify(known.value)} there` }
-    if (look.version !== undefined && known.version !== look.version)
+    if (observation.version !== undefined && known.version !== observation.version)
       return {
         change: undefined,
-        what: `as version ${look.version}, but ${before?.by} saw version ${known.version} there`,
+        what: `as version ${observation.version}, but ${before?.by} saw version ${known.version} there`,
       }
     return undefined
   }
 
-  #explainKey(key: string, { unexplained, makers, changes }: KeyChronicle): void {
-    const takers = [...unexplained].map(([revision, look]) => ({
-      ...{ revision, look, deadline: look.end, value: look.value ?? undefined },
+  #explainKey(key: string, { unexplained, makers, changes }: KeyHistory): void {
+    const takers = [...unexplained].map(([revision, observation]) => ({
+      ...{ revision, observation, deadline: observation.end, value: observation.value ?? undefined },
     }))
     const offers = makers.flatMap(offerOf)
     if (this.#initial !== null)
@@ -258,10 +259,12 @@ export class Chronicle {
       this.undecided.push(key)
       return
     }
-    for (const { revision, look } of without) {
+    for (const { revision, observation } of without) {
       const writer = [...changes, ...makers].find(
         ({ request }) =>
-          typeof look.value === 'string' && canLeave(request, look.value) && request.start < look.end,
+          typeof observation.value === 'string' &&
+          canLeave(request, observation.value) &&
+          request.start < observation.end,
       )
       const once = writer?.request.calls[0]
       const why =
@@ -272,8 +275,8 @@ export class Chronicle {
       this.findings.push({
         check,
         key,
-        message: `${sentenceOf({ ...look, mod: revision })} ${why}`,
-        calls: [once?.id, look.call].filter((id) => id !== undefined),
+        message: `${sentenceOf({ ...observation, mod: revision })} ${why}`,
+        calls: [once?.id, observation.call].filter((id) => id !== undefined),
       })
     }
   }
@@ -304,7 +307,7 @@ export class Chronicle {
   }
 
   /** A key's version counts its changes since it was made, where nothing else may have come between two of them. */
-  #findWrongVersions({ changes, makers }: KeyChronicle): void {
+  #findWrongVersions({ changes, makers }: KeyHistory): void {
     for (const [at, change] of changes.entries()) {
       const before = changes[at - 1]
       const { revision, key, value, request } = change
@@ -334,21 +337,21 @@ export class Chronicle {
   }
 
   /** An append is known when what it was put behind is: nothing else may have come between. */
-  #workOutAppends(chronicle: KeyChronicle): void {
+  #workOutAppends(keyHistory: KeyHistory): void {
     let value: string | null | undefined = this.#initial
-    for (const [at, change] of chronicle.changes.entries()) {
+    for (const [at, change] of keyHistory.changes.entries()) {
       const op = change.request.calls[0]?.op
-      if (op?.f === 'append' && change.value === undefined && chronicle.makers.length === 0) {
-        if (value !== undefined) chronicle.changes[at] = { ...change, value: (value ?? '') + op.value }
+      if (op?.f === 'append' && change.value === undefined && keyHistory.makers.length === 0) {
+        if (value !== undefined) keyHistory.changes[at] = { ...change, value: (value ?? '') + op.value }
       }
-      value = chronicle.changes[at]?.value
+      value = keyHistory.changes[at]?.value
     }
   }
 
-  #key(key: string): KeyChronicle {
+  #key(key: string): KeyHistory {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
-    const fresh: KeyChronicle = {
+    const fresh: KeyHistory = {
       ...{ changes: [], makers: [], seen: [] },
       ...{ earliest: new Map(), unexplained: new Map() },
     }
@@ -458,16 +461,16 @@ function canLeave(request: Request, value: string | null): boolean {
 }
 
 /** What an answered request saw, whether or not it went on to change it. */
-export function looksOf(request: Request): Look[] {
+export function observationsOf(request: Request): Observation[] {
   const [call] = request.calls
   const { result, end } = request
   if (call === undefined || result === undefined) return []
   const { op, id } = call
-  const look = (
+  const observation = (
     key: string,
     at: number,
-    seen: Pick<Look, 'mod' | 'value'> & { readonly version?: number | undefined },
-  ): Look => ({
+    seen: Pick<Observation, 'mod' | 'value'> & { readonly version?: number | undefined },
+  ): Observation => ({
     version: undefined,
     ...seen,
     key,
@@ -484,37 +487,42 @@ export function looksOf(request: Request): Look[] {
   if (change.f === 'get') {
     if (result.value === undefined && result.modRevision === undefined) return []
     const mod = result.value === null ? null : result.modRevision
-    return [look(op.key, revision, { mod, value: result.value, version: result.version })]
+    return [observation(op.key, revision, { mod, value: result.value, version: result.version })]
   }
   if (result.applied === false) {
     return [
-      look(op.key, revision, { mod: result.current, value: change.f === 'cas' ? result.value : undefined }),
+      observation(op.key, revision, {
+        mod: result.current,
+        value: change.f === 'cas' ? result.value : undefined,
+      }),
     ]
   }
   // A change that was made saw what was there just before.
-  if (change.f === 'del' && result.deleted === 0) return [look(op.key, revision, { mod: null, value: null })]
-  if (change.f === 'cas') return [look(op.key, revision - 1, { mod: undefined, value: change.from })]
+  if (change.f === 'del' && result.deleted === 0)
+    return [observation(op.key, revision, { mod: null, value: null })]
+  if (change.f === 'cas') return [observation(op.key, revision - 1, { mod: undefined, value: change.from })]
   if (change.f === 'append') {
     const whole = result.value
     if (typeof whole !== 'string' || !whole.endsWith(change.value)) return []
     // What is absent and what is empty look the same behind an append.
     const rest = whole.slice(0, whole.length - change.value.length)
-    return rest === '' ? [] : [look(op.key, revision - 1, { mod: undefined, value: rest })]
+    return rest === '' ? [] : [observation(op.key, revision - 1, { mod: undefined, value: rest })]
   }
   if (change.ifRevision !== undefined) {
-    return [look(op.key, revision - 1, { mod: change.ifRevision, value: undefined })]
+    return [observation(op.key, revision - 1, { mod: change.ifRevision, value: undefined })]
   }
-  if (change.f === 'put' && change.ifAbsent) return [look(op.key, revision - 1, { mod: null, value: null })]
+  if (change.f === 'put' && change.ifAbsent)
+    return [observation(op.key, revision - 1, { mod: null, value: null })]
   return []
 }
 
 /** All keys that rows cover at one revision: those that are there, and of `names` those that are not. */
-export function* looksAtRows(
+export function* observationsOfRows(
   rows: readonly ListedRow[],
   covered: Interval,
   names: Keys,
-  base: Pick<Look, 'at' | 'end' | 'call' | 'by'>,
-): Generator<Look> {
+  base: Pick<Observation, 'at' | 'end' | 'call' | 'by'>,
+): Generator<Observation> {
   const seen = new Set<string>()
   for (const { key, value, version, modRevision } of rows) {
     seen.add(key)
@@ -536,16 +544,16 @@ export function revisionOf({ op }: Call, result: Result): number | undefined {
 
 function finding(
   check: Finding['check'],
-  look: Look,
+  observation: Observation,
   change: Change | undefined,
   message: string,
   other?: number,
 ): Finding {
-  const calls = [...(change?.request.calls.map(({ id }) => id) ?? []), other, look.call]
-  return { check, key: look.key, message, calls: calls.filter((id) => id !== undefined) }
+  const calls = [...(change?.request.calls.map(({ id }) => id) ?? []), other, observation.call]
+  return { check, key: observation.key, message, calls: calls.filter((id) => id !== undefined) }
 }
 
-function sentenceOf({ by, key, at, mod, value }: Look): string {
+function sentenceOf({ by, key, at, mod, value }: Observation): string {
   const what =
     mod === null || value === null ? 'absent' : value === undefined ? 'there' : JSON.stringify(value)
   const since = typeof mod === 'number' ? ` since revision ${mod}` : ''
