@@ -55,6 +55,7 @@ import type {
   LeaseSetting,
   LogIndex,
   Message,
+  MessageContent,
   MonotonicMs,
   Outgoing,
   Output,
@@ -520,11 +521,11 @@ export class Raft {
     }
   }
 
-  #send(message: Message): void {
+  #send(to: ReplicaId, content: MessageContent, term = this.#term): void {
     // A commit index or a probe is meant for what its replica once had; a process that has lost that is told so
     // instead.
-    if (message.type !== 'lost-state' && this.#lostState.has(message.to)) this.#tellLostState(message.to)
-    else this.#messages.push(message)
+    if (content.type !== 'lost-state' && this.#lostState.has(to)) this.#tellLostState(to)
+    else this.#messages.push({ ...content, from: this.id, to, term })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -780,7 +781,6 @@ export class Raft {
    * pre-vote).
    */
   #onOldTerm(message: Message): void {
-    const answer = { from: this.id, to: message.from, term: this.#term }
     switch (message.type) {
       case 'append':
       case 'heartbeat': {
@@ -794,14 +794,14 @@ export class Raft {
           lastIndex: last,
           room: this.#room,
         }
-        this.#send({ ...answer, type: 'heartbeat-answer', ...nothing })
+        this.#send(message.from, { type: 'heartbeat-answer', ...nothing })
         return
       }
       case 'vote-request':
-        this.#send({ ...answer, type: 'vote-answer', granted: false, ...this.#commitPoint() })
+        this.#send(message.from, { type: 'vote-answer', granted: false, ...this.#commitPoint() })
         return
       case 'pre-vote-request':
-        this.#send({ ...answer, type: 'pre-vote-answer', granted: false, ...this.#commitPoint() })
+        this.#send(message.from, { type: 'pre-vote-answer', granted: false, ...this.#commitPoint() })
         return
       case 'forward':
         this.#onForward(message)
@@ -885,7 +885,7 @@ export class Raft {
     const { voters, votersOutgoing } = this.#configuration
     const { last: lastIndex, lastTerm } = this.#log
     for (const to of [...new Set([...voters, ...votersOutgoing])].sort(compareIds)) {
-      if (to !== this.id) this.#send({ type, from: this.id, to, term, lastIndex, lastTerm, transfer })
+      if (to !== this.id) this.#send(to, { type, lastIndex, lastTerm, transfer }, term)
     }
   }
 
@@ -900,14 +900,8 @@ export class Raft {
       lastTerm > this.#log.lastTerm || (lastTerm === this.#log.lastTerm && lastIndex >= this.#log.last)
     const granted = !sticky && upToDate && (free || (pre && term > this.#term))
     if (pre) {
-      this.#send({
-        type: 'pre-vote-answer',
-        from: this.id,
-        to: from,
-        term: granted ? term : this.#term,
-        granted,
-        ...this.#commitPoint(),
-      })
+      const answer = { type: 'pre-vote-answer', granted, ...this.#commitPoint() } as const
+      this.#send(from, answer, granted ? term : this.#term)
       // Two that lost their leader together should not both become candidates, nor should they if this one does not
       // win.
       if (granted && this.#now < this.#failoverUntil) {
@@ -925,14 +919,7 @@ export class Raft {
       }
       this.#armElection(0, this.#electionsApartMs())
     }
-    this.#send({
-      type: 'vote-answer',
-      from: this.id,
-      to: from,
-      term: this.#term,
-      granted,
-      ...this.#commitPoint(),
-    })
+    this.#send(from, { type: 'vote-answer', granted, ...this.#commitPoint() })
   }
 
   #commitPoint(): { readonly commit: LogIndex; readonly commitTerm: Term } {
@@ -1169,11 +1156,8 @@ export class Raft {
       follower.sent(entries)
       follower.commitSent = Math.min(commit, prevIndex + entries.length) as LogIndex
       follower.check()
-      this.#send({
+      this.#send(follower.id, {
         type: 'append',
-        from: this.id,
-        to: follower.id,
-        term: this.#term,
         prevIndex,
         prevTerm,
         entries,
@@ -1231,11 +1215,8 @@ export class Raft {
 
   /** Never tells of a commit beyond what the follower is known to hold: its log may differ there. */
   #sendHeartbeat(follower: Progress, round: number): void {
-    this.#send({
+    this.#send(follower.id, {
       type: 'heartbeat',
-      from: this.id,
-      to: follower.id,
-      term: this.#term,
       commit: Math.min(this.#commitFor(follower), follower.match) as LogIndex,
       round,
       confirmed: follower.confirmedContact,
@@ -1391,11 +1372,8 @@ export class Raft {
   }
 
   #accept(to: ReplicaId, index: LogIndex, round: number): void {
-    this.#send({
+    this.#send(to, {
       type: 'append-accepted',
-      from: this.id,
-      to,
-      term: this.#term,
       index,
       round,
       sentAt: this.#freshness.stamp(this.#now),
@@ -1405,11 +1383,8 @@ export class Raft {
 
   #reject({ from, prevIndex, prevTerm, round }: AppendMessage): void {
     const hint = this.#log.lastWithTermUpTo(prevIndex, prevTerm)
-    this.#send({
+    this.#send(from, {
       type: 'append-rejected',
-      from: this.id,
-      to: from,
-      term: this.#term,
       index: prevIndex,
       hintIndex: hint.index,
       hintTerm: hint.term,
@@ -1425,11 +1400,8 @@ export class Raft {
     this.#learnCommit(commit)
     if (confirmed !== undefined) this.#freshness.echoed(confirmed, this.#now, this.#log.visible)
     if (round === 0) return
-    this.#send({
+    this.#send(from, {
       type: 'heartbeat-answer',
-      from: this.id,
-      to: from,
-      term: this.#term,
       round,
       sentAt: this.#freshness.stamp(this.#now),
       applied: this.#log.visible,
@@ -1673,7 +1645,7 @@ export class Raft {
       const next = proposals[end]?.frame.length
       if (next !== undefined && bytes + next <= this.#limits.appendBytesMax) continue
       const part = proposals.slice(begin, end)
-      this.#send({ type: 'forward', from: this.id, to, term: this.#term, boot: this.#boot, proposals: part })
+      this.#send(to, { type: 'forward', boot: this.#boot, proposals: part })
       begin = end
       bytes = 0
     }
@@ -1700,14 +1672,7 @@ export class Raft {
       else refused.push({ seq, refusal })
     }
     if (refused.length > 0) {
-      this.#send({
-        type: 'forward-refused',
-        from: this.id,
-        to: from,
-        term: this.#term,
-        meantFor: term,
-        refused,
-      })
+      this.#send(from, { type: 'forward-refused', meantFor: term, refused })
     }
     if (lead === undefined) return
     const origin = lead.progress.get(from)
@@ -1740,7 +1705,7 @@ export class Raft {
       if (ids.length === 0) continue
       const request = this.#nextReadRequest++
       this.#askedReads.set(request, { ids, expires: this.#now + this.#timing.electionMaxMs })
-      this.#send({ type: 'read-index', from: this.id, to, term: this.#term, request, lease })
+      this.#send(to, { type: 'read-index', request, lease })
     }
   }
 
@@ -1801,11 +1766,8 @@ export class Raft {
     const { from: to, request } = reader
     const follower = this.#lead?.progress.get(to)
     const commit = follower === undefined ? 0 : Math.min(follower.match, this.#commitFor(follower))
-    this.#send({
+    this.#send(to, {
       type: 'read-index-answer',
-      from: this.id,
-      to,
-      term: this.#term,
       request,
       index,
       refusal: undefined,
@@ -1820,11 +1782,8 @@ export class Raft {
       return
     }
     const { from: to, request } = reader
-    this.#send({
+    this.#send(to, {
       type: 'read-index-answer',
-      from: this.id,
-      to,
-      term: this.#term,
       request,
       index: undefined,
       refusal,
@@ -1991,7 +1950,7 @@ export class Raft {
     const lead = this.#lead
     if (lead === undefined) {
       this.#rememberAsked(to, from)
-      this.#send({ type: 'transfer-request', from: this.id, to: from, term: this.#term, target: to })
+      this.#send(from, { type: 'transfer-request', target: to })
       return
     }
     const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
@@ -2074,7 +2033,7 @@ export class Raft {
       this.#replicate(follower, true)
       return
     }
-    this.#send({ type: 'timeout-now', from: this.id, to: target, term: this.#term })
+    this.#send(target, { type: 'timeout-now' })
     if (lead.retiring !== undefined) {
       this.#becomeFollower(this.#term, undefined, 'no longer a voter: handed over')
     }
@@ -2134,7 +2093,7 @@ export class Raft {
 
   #tellLostState(to: ReplicaId): void {
     const detail = this.#lostState.get(to)
-    if (detail !== undefined) this.#send({ type: 'lost-state', from: this.id, to, term: this.#term, detail })
+    if (detail !== undefined) this.#send(to, { type: 'lost-state', detail })
   }
 
   #disconnected(peer: ReplicaId): void {

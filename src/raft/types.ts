@@ -325,6 +325,10 @@ export type Message =
   | ReadIndexAnswerMessage
   | LostStateMessage
 
+/** What a message says, without who says it to whom, and in which term. */
+export type MessageContent = ContentOf<Message>
+type ContentOf<M> = M extends Message ? Omit<M, 'from' | 'to' | 'term'> : never
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Inputs
 

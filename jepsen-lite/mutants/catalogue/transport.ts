@@ -101,7 +101,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'With the commit index of a heartbeat it applies what its forgotten log holds there, before it is told to stop.',
     layers: UNIT,
     tests: CONNECTIONS_TESTS,
-    edits: [edit(RAFT, "message.type !== 'lost-state' && this.#lostState.has(message.to)", 'false')],
+    edits: [edit(RAFT, "content.type !== 'lost-state' && this.#lostState.has(to)", 'false')],
   },
   {
     id: 'M711',
