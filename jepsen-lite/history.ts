@@ -42,7 +42,7 @@ export interface HistoryHeader {
   readonly clockDriftMax?: number
   /**
    * The history begins with an empty store, at revision 1, and holds every change that anybody asked for. Then every
-   * revision must have a maker in it. Absent: false.
+   * revision must be accounted for by a change in it. Absent: false.
    */
   readonly complete?: boolean
   /**

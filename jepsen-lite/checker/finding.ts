@@ -7,7 +7,7 @@ export interface Finding {
     | 'reads'
     | 'idempotency'
     | 'durability'
-    | 'makers'
+    | 'revision-accounting'
   /** For people: what was seen, and why it cannot be. */
   readonly message: string
   readonly key: string | undefined

@@ -6,10 +6,10 @@ import { checkDurability } from './durability.ts'
 import type { Finding } from './finding.ts'
 import { checkIdempotency } from './idempotency.ts'
 import { checkLinearizability, type Linearizability } from './linearizability.ts'
-import { checkMakers } from './makers.ts'
 import { MODELS } from './models/index.ts'
 import type { Model } from './models/model.ts'
 import { checkReads } from './reads.ts'
+import { checkRevisionAccounting } from './revision-accounting.ts'
 import { checkRevisions } from './revisions.ts'
 import { countUnjudged } from './unjudged.ts'
 
@@ -41,7 +41,7 @@ export interface Verdict {
     readonly reads: { readonly linearizable: number; readonly lease: number; readonly stale: number }
     /** Of reads: lists. */
     readonly lists: number
-    /** The history says that it holds all changes, so every revision was asked for its maker. */
+    /** The history says that it holds all changes, so every revision was accounted for. */
     readonly complete: boolean
     /** Requests sent more than once under one idempotency token. */
     readonly repeated: number
@@ -66,7 +66,7 @@ export function check(history: History, options: CheckOptions = {}): Verdict {
     ...reads.findings,
     ...idempotency.findings,
     ...checkDurability(history),
-    ...checkMakers(history),
+    ...checkRevisionAccounting(history),
   ]
   const undecided = [
     ...linearizability.keys

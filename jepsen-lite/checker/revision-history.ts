@@ -35,8 +35,8 @@ export interface Observation {
   readonly by: string
 }
 
-/** What may have changed a key, nobody knows at which revision. */
-interface Maker {
+/** A request that may have changed a key, at a revision that is not known. */
+interface PossibleChange {
   readonly request: Request
   /** Known of one kind only: a delete that told a revision, and not whether there was anything to delete. */
   readonly at: number | undefined
@@ -51,8 +51,10 @@ interface Seen {
 interface KeyHistory {
   /** By rising revision. */
   readonly changes: Change[]
-  readonly makers: Maker[]
-  /** Of makers that may have made any revision: by the value that they leave, where the first of them began. */
+  readonly possibleChanges: PossibleChange[]
+  /**
+   * Of possible changes that may have made any revision: by the value that they leave, where the first of them began.
+   */
   readonly earliest: Map<string | null, number>
   /** The same, by rising revision; once all observations are known. */
   seen: readonly Seen[]
@@ -82,8 +84,8 @@ export class RevisionHistory {
     this.#taken = this.changes.map(({ revision }) => revision)
     for (const change of this.changes) this.#key(change.key).changes.push(change)
     for (const request of requests) {
-      const maker = makerOf(request)
-      if (maker !== undefined) this.#keep(maker, this.#key(maker.key))
+      const possible = possibleChangeOf(request)
+      if (possible !== undefined) this.#keep(possible, this.#key(possible.key))
     }
     this.#findSharedRevisions()
     for (const keyHistory of this.#keys.values()) {
@@ -92,11 +94,11 @@ export class RevisionHistory {
     }
   }
 
-  #keep(maker: Maker, { makers, earliest }: KeyHistory): void {
-    makers.push(maker)
-    const left = maker.at === undefined ? leftBy(maker.request) : undefined
+  #keep(possible: PossibleChange, { possibleChanges, earliest }: KeyHistory): void {
+    possibleChanges.push(possible)
+    const left = possible.at === undefined ? leftBy(possible.request) : undefined
     if (left === undefined) return
-    earliest.set(left, Math.min(earliest.get(left) ?? Number.POSITIVE_INFINITY, maker.request.start))
+    earliest.set(left, Math.min(earliest.get(left) ?? Number.POSITIVE_INFINITY, possible.request.start))
   }
 
   /** Holds what was seen against what is known. */
@@ -202,10 +204,10 @@ export class RevisionHistory {
 
   /** A change of which nobody knows the revision may have left this value above `from`, up to `to`. */
   #mayHaveLeft(keyHistory: KeyHistory, value: string | null, from: number, to: number, end: number): boolean {
-    const { earliest, makers } = keyHistory
+    const { earliest, possibleChanges } = keyHistory
     if ((earliest.get(value) ?? end) < end && this.#hasRoom(from, to)) return true
     // What leaves one value whatever was there is among the earliest.
-    return makers.some(
+    return possibleChanges.some(
       ({ request, at }) =>
         (at === undefined
           ? leftBy(request) === undefined && this.#hasRoom(from, to)
@@ -216,8 +218,11 @@ export class RevisionHistory {
   }
 
   /** … may have made the key. */
-  #mayHaveMade({ makers }: KeyHistory, from: number, to: number, end: number): boolean {
-    return this.#hasRoom(from, to) && makers.some(({ request }) => request.start < end && !deletes(request))
+  #mayHaveMade({ possibleChanges }: KeyHistory, from: number, to: number, end: number): boolean {
+    return (
+      this.#hasRoom(from, to) &&
+      possibleChanges.some(({ request }) => request.start < end && !deletes(request))
+    )
   }
 
   /**
@@ -247,11 +252,11 @@ export class RevisionHistory {
     return undefined
   }
 
-  #explainKey(key: string, { unexplained, makers, changes }: KeyHistory): void {
+  #explainKey(key: string, { unexplained, possibleChanges, changes }: KeyHistory): void {
     const takers = [...unexplained].map(([revision, observation]) => ({
       ...{ revision, observation, deadline: observation.end, value: observation.value ?? undefined },
     }))
-    const offers = makers.flatMap(offerOf)
+    const offers = possibleChanges.flatMap(offerOf)
     if (this.#initial !== null)
       offers.push({ start: Number.NEGATIVE_INFINITY, leaves: { value: this.#initial } })
     const without = unmatched(takers, offers)
@@ -260,7 +265,7 @@ export class RevisionHistory {
       return
     }
     for (const { revision, observation } of without) {
-      const writer = [...changes, ...makers].find(
+      const writer = [...changes, ...possibleChanges].find(
         ({ request }) =>
           typeof observation.value === 'string' &&
           canLeave(request, observation.value) &&
@@ -307,7 +312,7 @@ export class RevisionHistory {
   }
 
   /** A key's version counts its changes since it was made, where nothing else may have come between two of them. */
-  #findWrongVersions({ changes, makers }: KeyHistory): void {
+  #findWrongVersions({ changes, possibleChanges }: KeyHistory): void {
     for (const [at, change] of changes.entries()) {
       const before = changes[at - 1]
       const { revision, key, value, request } = change
@@ -320,7 +325,7 @@ export class RevisionHistory {
       const met = metBy(request)
       if (told === count + 1 && (met === undefined || (met === 'nothing') === (told === 1))) continue
       // What may have come between counts too, and where it deletes the key the count begins anew.
-      const between = makers.filter(({ request: other }) => other.start < request.end)
+      const between = possibleChanges.filter(({ request: other }) => other.start < request.end)
       const room = this.#roomIn(from, revision - 1)
       const makes = Math.min(room, between.filter(({ request: other }) => !deletes(other)).length)
       const mayDelete = room > 0 && between.some(({ request: other }) => deletes(other))
@@ -341,7 +346,7 @@ export class RevisionHistory {
     let value: string | null | undefined = this.#initial
     for (const [at, change] of keyHistory.changes.entries()) {
       const op = change.request.calls[0]?.op
-      if (op?.f === 'append' && change.value === undefined && keyHistory.makers.length === 0) {
+      if (op?.f === 'append' && change.value === undefined && keyHistory.possibleChanges.length === 0) {
         if (value !== undefined) keyHistory.changes[at] = { ...change, value: (value ?? '') + op.value }
       }
       value = keyHistory.changes[at]?.value
@@ -352,7 +357,7 @@ export class RevisionHistory {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
     const fresh: KeyHistory = {
-      ...{ changes: [], makers: [], seen: [] },
+      ...{ changes: [], possibleChanges: [], seen: [] },
       ...{ earliest: new Map(), unexplained: new Map() },
     }
     this.#keys.set(key, fresh)
@@ -386,7 +391,7 @@ function changeOf(request: Request): Change[] {
 }
 
 /** A request that may have changed its key at a revision that nobody was told. */
-function makerOf(request: Request): (Maker & { readonly key: string }) | undefined {
+function possibleChangeOf(request: Request): (PossibleChange & { readonly key: string }) | undefined {
   const { result } = request
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'get' || op.f === 'range') return undefined
@@ -397,7 +402,7 @@ function makerOf(request: Request): (Maker & { readonly key: string }) | undefin
   return isKnown ? undefined : { request, key: op.key, at }
 }
 
-function offerOf({ request }: Maker): Offer[] {
+function offerOf({ request }: PossibleChange): Offer[] {
   const { start } = request
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return []

@@ -77,7 +77,7 @@ export function verdictsTable(verdict: Verdict): string {
     reads: `${reads.linearizable} linearizable, ${reads.lease} by lease, ${reads.stale} stale reads answered`,
     idempotency: `${counts.repeated} requests sent more than once`,
     durability: `${counts.finals} nodes read at the end`,
-    makers: counts.complete
+    'revision-accounting': counts.complete
       ? 'every revision, as all changes are in the history'
       : 'the history need not hold all changes',
   } satisfies Record<Finding['check'], string>
@@ -88,7 +88,7 @@ export function verdictsTable(verdict: Verdict): string {
     reads: reads.linearizable + reads.lease + reads.stale === 0,
     idempotency: counts.repeated === 0,
     durability: counts.finals === 0,
-    makers: !counts.complete,
+    'revision-accounting': !counts.complete,
   } satisfies Record<Finding['check'], boolean>
   const names = [
     'linearizability',
@@ -97,7 +97,7 @@ export function verdictsTable(verdict: Verdict): string {
     'reads',
     'idempotency',
     'durability',
-    'makers',
+    'revision-accounting',
   ] as const
   const rows = names.map((name): Cell[] => {
     const broken = findings.filter(({ check }) => check === name).length

@@ -9,7 +9,7 @@ const SEARCH = `${CHECKER}/search.ts`
 const BY_REVISION = `${CHECKER}/models/by-revision.ts`
 const BY_VALUE = `${CHECKER}/models/by-value.ts`
 const HISTORY = 'jepsen-lite/history.ts'
-const CHECKER_TESTS = ['anomalies', 'search.prop', 'lists', 'makers'].map(
+const CHECKER_TESTS = ['anomalies', 'search.prop', 'lists', 'revision-accounting'].map(
   (name) => `test/jepsen-lite/checker/${name}.test.ts`,
 )
 const COMMAND_TESTS = ['test/jepsen-lite/commands/check.test.ts']
@@ -141,10 +141,10 @@ export const JUDGES: readonly Mutant[] = [
   ]),
   judge(
     'K21',
-    'nobody asks who made a revision',
+    'revisions without a change are not reported',
     'A write that failed and was made passes, as long as nobody reads it.',
     [
-      `${CHECKER}/makers.ts`,
+      `${CHECKER}/revision-accounting.ts`,
       'if (history.header.complete !== true) return []',
       'if (history.header.complete !== false) return []',
     ],
@@ -464,8 +464,12 @@ export const JUDGES: readonly Mutant[] = [
     'K55',
     'a change under a condition may have made any revision',
     'A revision from nowhere passes, where a request of unknown outcome could not have made it.',
-    [`${CHECKER}/makers.ts`, 'Math.max(newestBefore(start), revisionAskedFor(call))', 'newestBefore(start)'],
-    ['test/jepsen-lite/checker/makers.test.ts'],
+    [
+      `${CHECKER}/revision-accounting.ts`,
+      'Math.max(newestBefore(start), revisionAskedFor(call))',
+      'newestBefore(start)',
+    ],
+    ['test/jepsen-lite/checker/revision-accounting.test.ts'],
   ),
   judge(
     'K56',

@@ -613,7 +613,7 @@ describe('answers that cannot be', () => {
     const skipped = (header: object) =>
       new Story(header).tell(put('x', '1'), at(2)).tell(put('x', '2'), at(4)).tell(get('x'), seen('2', 4))
     expect(verdict(skipped({}))).toBe('ok')
-    expect(blamed(skipped({ complete: true }))).toEqual(['makers'])
+    expect(blamed(skipped({ complete: true }))).toEqual(['revision-accounting'])
   })
 })
 
@@ -712,7 +712,7 @@ test('what every key holds at the beginning has a revision that nobody made', ()
   expect(verdict(story().tell(get('x'), seen('0', 2)))).toBe('violation')
 })
 
-test('a revision that only a read tells needs a maker, too, where the history holds every change', () => {
+test('a revision that only a read tells is accounted for, too, where the history holds every change', () => {
   const told = (revision: number) =>
     verdict(
       new Story({ complete: true }).tell(put('x', '1'), at(2)).tell(get('y'), { value: null, revision }),

@@ -83,7 +83,7 @@ test('what a run calls wrong, this does too: revisions that skip in a history th
   expect(check(write('skips.jsonl', skips({})))).toMatchObject({ status: 0 })
   const { status, stdout } = check(write('skips.jsonl', skips({ complete: true })))
   expect(status).toBe(1)
-  expect(stdout).toContain('makers: revision 3 has no maker')
+  expect(stdout).toContain('revision-accounting: revision 3 is not accounted for')
 })
 
 const header = { type: 'history', version: 1, workload: 'w', command: '' }

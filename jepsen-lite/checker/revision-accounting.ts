@@ -1,16 +1,16 @@
-// Who made each revision? Where a history says that it holds every change, each change makes one revision; so every
-// revision that no answer accounts for was made by a request of which nobody was told the revision. Where there are
-// more such revisions than such requests, something was written that the store said was not, or was written twice,
-// though nobody has read it.
+// Which change made each revision? Where a history says that it holds every change, each change makes one revision. So
+// a revision that no answer names was made by a request whose revision no client was told. Where there are more such
+// revisions than such requests, the store wrote something that it reported as not written, or wrote something twice,
+// even if no client has read it.
 //
-// (Of other histories the checker cannot ask this: they need not hold all that was ever written.)
+// Other histories need not hold all that was ever written; for them this check is skipped.
 
 import { type Call, FIRST_REVISION, type History, type Result } from '../history.ts'
 import type { Finding } from './finding.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
 
-export function checkMakers(history: History): readonly Finding[] {
+export function checkRevisionAccounting(history: History): readonly Finding[] {
   if (history.header.complete !== true) return []
   const early = history.calls.find(isTooEarly)
   if (early !== undefined) return [beforeTheBeginning(early)]
@@ -41,9 +41,9 @@ export function checkMakers(history: History): readonly Finding[] {
     while (able < candidates.length && (candidates[able] ?? revision) < revision) able++
     if (missing <= able) continue
     const message =
-      `revision ${revision} has no maker: of the revisions up to it ${missing} belong to no answer, and only ${able} operations ` +
+      `revision ${revision} is not accounted for: of the revisions up to it ${missing} belong to no answer, and only ${able} operations ` +
       'whose revision nobody was told can have made them'
-    return [{ check: 'makers', key: undefined, message, calls: [] }]
+    return [{ check: 'revision-accounting', key: undefined, message, calls: [] }]
   }
   return []
 }
@@ -71,7 +71,7 @@ function isTooEarly(call: Call): boolean {
 }
 
 const beforeTheBeginning = ({ id }: Call): Finding => ({
-  check: 'makers',
+  check: 'revision-accounting',
   key: undefined,
   message: `operation ${id} was answered at a revision from before the store began: it is empty at ${FIRST_REVISION}, and the first change makes ${FIRST_REVISION + 1}`,
   calls: [id],

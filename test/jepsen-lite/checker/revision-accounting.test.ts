@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { checkMakers } from '../../../jepsen-lite/checker/makers.ts'
+import { checkRevisionAccounting } from '../../../jepsen-lite/checker/revision-accounting.ts'
 import {
   type HistoryEvent,
   historyOf,
@@ -25,7 +25,7 @@ function judged(operations: readonly (readonly [Partial<Operation>, End])[], rev
     else recorder.ok(id, end)
   }
   recorder.final('n1', revision, '', [])
-  return checkMakers(historyOf(events))[0]?.message
+  return checkRevisionAccounting(historyOf(events))[0]?.message
 }
 
 const made = (revision: number): Result => ({ revision, modRevision: revision })
@@ -64,7 +64,7 @@ test('a change that is said to have failed, and was made, shows by a revision th
       ],
       4,
     ),
-  ).toMatch('revision 3 has no maker')
+  ).toMatch('revision 3 is not accounted for')
   expect(
     judged(
       [
@@ -74,7 +74,7 @@ test('a change that is said to have failed, and was made, shows by a revision th
       ],
       4,
     ),
-  ).toMatch('revision 4 has no maker')
+  ).toMatch('revision 4 is not accounted for')
 })
 
 test('a change under the condition of a revision cannot have made that revision, nor one below', () => {
@@ -89,7 +89,7 @@ test('a change under the condition of a revision cannot have made that revision,
       3,
     )
   expect(conditional(2)).toBeUndefined()
-  expect(conditional(3)).toMatch('revision 3 has no maker')
+  expect(conditional(3)).toMatch('revision 3 is not accounted for')
 })
 
 test('nobody is answered at a revision from before the beginning', () => {
@@ -116,7 +116,7 @@ test('an operation cannot have made what was told before it began', () => {
       ],
       3,
     ),
-  ).toMatch('revision 2 has no maker')
+  ).toMatch('revision 2 is not accounted for')
 })
 
 test('attempts under one token make one revision, and none when one of them was answered', () => {
@@ -138,7 +138,7 @@ test('attempts under one token make one revision, and none when one of them was 
       ],
       3,
     ),
-  ).toMatch('revision 3 has no maker')
+  ).toMatch('revision 3 is not accounted for')
   expect(
     judged(
       [
@@ -147,7 +147,7 @@ test('attempts under one token make one revision, and none when one of them was 
       ],
       3,
     ),
-  ).toMatch('revision 3 has no maker')
+  ).toMatch('revision 3 is not accounted for')
 })
 
 test('what changed nothing makes no revision', () => {
