@@ -1,7 +1,7 @@
 // How long the cluster cannot be written to when its leader goes: killed, paused, or restarted in an orderly way under
 // load. Runs against a local cluster of `kv cluster start`; bench/README.md says how to use it.
 
-import { latencyOf } from '../jepsen-lite/local/tally.ts'
+import { latencyOf } from '../jepsen-lite/local/run-stats.ts'
 import { Client } from '../src/client/index.ts'
 import { flagsOf } from './flags.ts'
 import { HttpConnection } from './http-connection.ts'

@@ -1,7 +1,7 @@
 // Writes as fast as a number of clients can, each waiting for its answer before it writes again (a closed loop).
 // bench/README.md says how to use it and how to read what it prints.
 
-import { latencyOf } from '../jepsen-lite/local/tally.ts'
+import { latencyOf } from '../jepsen-lite/local/run-stats.ts'
 import { flagsOf } from './flags.ts'
 import { HttpConnection } from './http-connection.ts'
 import { clusterStatus } from './local-cluster.ts'
@@ -36,7 +36,7 @@ async function findTarget(): Promise<Target> {
   return { urls: asked.map(({ url }) => url), processes: pids ?? running }
 }
 
-interface Tally {
+interface LoadStats {
   latenciesMs: number[]
   readonly errors: Map<string, number>
   counting: boolean
@@ -46,16 +46,16 @@ const KEY_DIGITS = 10
 const RECONNECT_MS = 20
 
 /** Writes over one connection, again and again, until `running` is false. */
-function client(url: string, tally: Tally, running: () => boolean): void {
+function client(url: string, stats: LoadStats, running: () => boolean): void {
   const value = Buffer.alloc(Number(flags['value-bytes']), 'quorate ')
   const keys = Number(flags.keys)
   const failed = (why: string): void => {
-    if (tally.counting) tally.errors.set(why, (tally.errors.get(why) ?? 0) + 1)
+    if (stats.counting) stats.errors.set(why, (stats.errors.get(why) ?? 0) + 1)
   }
   const connection = new HttpConnection(url, (why) => {
     if (!running()) return
     failed(why)
-    setTimeout(() => client(url, tally, running), RECONNECT_MS)
+    setTimeout(() => client(url, stats, running), RECONNECT_MS)
   })
   const { bytes, keyAt } = connection.putRequest(`bench-${'0'.repeat(KEY_DIGITS)}`, value)
   const digitsAt = keyAt + 'bench-'.length
@@ -70,7 +70,7 @@ function client(url: string, tally: Tally, running: () => boolean): void {
     const begun = performance.now()
     connection.ask(bytes, (status) => {
       if (status !== 200) failed(`status ${status}`)
-      else if (tally.counting) tally.latenciesMs.push(performance.now() - begun)
+      else if (stats.counting) stats.latenciesMs.push(performance.now() - begun)
       write()
     })
   }
@@ -82,24 +82,24 @@ const pause = (seconds: number): Promise<void> =>
 
 async function measure({ urls, processes }: Target): Promise<object> {
   let running = true
-  const tally: Tally = { latenciesMs: [], errors: new Map(), counting: false }
+  const stats: LoadStats = { latenciesMs: [], errors: new Map(), counting: false }
   for (let number = 0; number < Number(flags.connections); number++) {
-    client(urls[number % urls.length] ?? '', tally, () => running)
+    client(urls[number % urls.length] ?? '', stats, () => running)
   }
   await pause(Number(flags.warmup))
 
   const cpuBefore = processes.map(({ pid }) => cpuMicros(pid))
   const ownBefore = process.cpuUsage()
   const begun = performance.now()
-  tally.counting = true
+  stats.counting = true
   await pause(Number(flags.seconds))
-  tally.counting = false
+  stats.counting = false
   const seconds = (performance.now() - begun) / 1000
   const own = process.cpuUsage(ownBefore)
   const cpu = processes.map(({ pid }, at) => cpuMicros(pid) - (cpuBefore[at] ?? 0))
   running = false
 
-  const { count: writes, ...latency } = latencyOf(tally.latenciesMs)
+  const { count: writes, ...latency } = latencyOf(stats.latenciesMs)
   const perWrite = (micros: number): number => Math.round((10 * micros) / writes) / 10
   return {
     connections: Number(flags.connections),
@@ -109,7 +109,7 @@ async function measure({ urls, processes }: Target): Promise<object> {
     writes,
     writes_per_second: Math.round(writes / seconds),
     latency_ms: writes === 0 ? null : latency,
-    errors: Object.fromEntries(tally.errors),
+    errors: Object.fromEntries(stats.errors),
     server_cpu_us_per_write: perWrite(cpu.reduce((sum, each) => sum + each, 0)),
     cpu_us_per_write_by_node: Object.fromEntries(
       processes.map(({ name }, at) => [name, perWrite(cpu[at] ?? 0)]),

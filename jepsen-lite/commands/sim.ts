@@ -105,9 +105,20 @@ async function shrinkAndWrite({ seed, schedule, violation }: Found, out: string)
 }
 
 function reportOf(seed: number, search: Search, details: readonly Detail[], wallSeconds: number) {
-  const { schedules, events, virtualMs, tally, trace, repeated, checked, undecided, ok, failed, unknown } =
-    search
-  const probes = Object.entries(tally.probes)
+  const {
+    schedules,
+    events,
+    virtualMs,
+    probeCoverage,
+    trace,
+    repeated,
+    checked,
+    undecided,
+    ok,
+    failed,
+    unknown,
+  } = search
+  const probes = Object.entries(probeCoverage.probes)
   return {
     seed,
     schedules,
@@ -118,7 +129,7 @@ function reportOf(seed: number, search: Search, details: readonly Detail[], wall
     repeated,
     checked,
     undecided,
-    faults: tally.faults,
+    faults: probeCoverage.faults,
     probes: {
       hit: Object.fromEntries(probes.filter(([, count]) => count > 0)),
       never_hit: probes.filter(([, count]) => count === 0).map(([probe]) => probe),

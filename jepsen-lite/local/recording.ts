@@ -3,13 +3,13 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { formatEvent, type HistoryEvent, Recorder } from '../history.ts'
-import { round, Tally } from './tally.ts'
+import { RunStats, round } from './run-stats.ts'
 
 type Header = ConstructorParameters<typeof Recorder>[0]
 
 export class Recording {
   readonly events: HistoryEvent[] = []
-  readonly tally = new Tally()
+  readonly stats = new RunStats()
   readonly recorder: Recorder
   readonly #file: number
   readonly #startedAt = performance.now()
@@ -34,7 +34,7 @@ export class Recording {
 
   #write(event: HistoryEvent): void {
     this.events.push(event)
-    this.tally.add(event)
+    this.stats.add(event)
     writeSync(this.#file, `${formatEvent(event)}\n`)
   }
 }

@@ -3,8 +3,15 @@
 import type { Verdict } from '../checker/index.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { RunOptions } from './run.ts'
+import {
+  type Feature,
+  type Latency,
+  lackingFeatures,
+  latencyOf,
+  type Outcomes,
+  type RunStats,
+} from './run-stats.ts'
 import type { ScheduleResult } from './schedule.ts'
-import { type Feature, type Latency, lackingFeatures, latencyOf, type Outcomes, type Tally } from './tally.ts'
 
 /** Something that must not happen, or a reason why the run proves nothing. */
 export interface Finding {
@@ -57,7 +64,7 @@ export interface Results {
 export interface Facts {
   readonly options: RunOptions
   readonly checked: Checked
-  readonly tally: Tally
+  readonly stats: RunStats
   readonly schedule: ScheduleResult
   readonly findings: readonly Finding[]
   readonly calm: { readonly okCount: number; readonly wanted: number }
@@ -67,7 +74,7 @@ export interface Facts {
 }
 
 export function resultsOf(facts: Facts): Results {
-  const { options, tally, schedule, calm, elections } = facts
+  const { options, stats, schedule, calm, elections } = facts
   const findings = [...facts.findings, ...whyNothingIsProven(facts)]
   const { verdict, exitCode } = verdictOf(findings)
   return {
@@ -80,9 +87,9 @@ export function resultsOf(facts: Facts): Results {
     workload: options.workload,
     nodes: options.nodes,
     time_s: options.timeS,
-    operations: Object.fromEntries(tally.operations),
-    features: Object.fromEntries([...tally.features, ...tally.effects]),
-    reasons: Object.fromEntries([...tally.reasons].sort(([, a], [, b]) => b - a)),
+    operations: Object.fromEntries(stats.operations),
+    features: Object.fromEntries([...stats.features, ...stats.effects]),
+    reasons: Object.fromEntries([...stats.reasons].sort(([, a], [, b]) => b - a)),
     ok_before_first_fault: calm.okCount,
     faults: faultsByKind(facts),
     skipped: schedule.skipped,
@@ -90,13 +97,13 @@ export function resultsOf(facts: Facts): Results {
     elections,
     snapshots_installed: facts.snapshotsInstalled,
     recovered_ms: facts.recoveredMs ?? null,
-    latency_ms: tally.latency(),
+    latency_ms: stats.latency(),
     checked: facts.checked,
   }
 }
 
-function whyNothingIsProven({ options, schedule, calm, elections, tally }: Facts): Finding[] {
-  const reasons = lackingFeatures(tally)
+function whyNothingIsProven({ options, schedule, calm, elections, stats }: Facts): Finding[] {
+  const reasons = lackingFeatures(stats)
   if (calm.okCount < calm.wanted)
     reasons.push(`only ${calm.okCount} operations succeeded before the first fault; ${calm.wanted} were to`)
   if (schedule.faults.every(({ effect }) => effect === undefined)) reasons.push('no fault took effect')
@@ -115,13 +122,13 @@ function verdictOf(findings: readonly Finding[]): { verdict: Results['verdict'];
   return { verdict: 'pass', exitCode: EXIT.ok }
 }
 
-function faultsByKind({ schedule, tally }: Facts): Results['faults'] {
+function faultsByKind({ schedule, stats }: Facts): Results['faults'] {
   const kinds = [...new Set(schedule.faults.map(({ kind }) => kind))]
   return Object.fromEntries(
     kinds.map((kind) => {
       const all = schedule.faults.filter((fault) => fault.kind === kind)
       const recoveries = all
-        .map(({ healedAt }) => tally.recoveryAfter(healedAt))
+        .map(({ healedAt }) => stats.recoveryAfter(healedAt))
         .filter((ms) => ms !== undefined)
       return [
         kind,

@@ -20,9 +20,9 @@ import { Preload } from './preload/preload.ts'
 import { Random } from './random.ts'
 import { Recording } from './recording.ts'
 import { type Checked, type Finding, type Results, resultsOf } from './results.ts'
+import { round } from './run-stats.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { noteStalls } from './stalls.ts'
-import { round } from './tally.ts'
 import { Watch } from './watch.ts'
 import { keysFor, type WorkloadName, workloadOf } from './workloads.ts'
 
@@ -153,7 +153,7 @@ class Run {
     const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, timeS * 1_000 * CALM.part))
     await sleep(calmMs, undefined, { signal }).catch(() => {})
     const wanted = Math.ceil((calmMs / 1_000) * rate * CALM_OK_PART)
-    this.#calm = { okCount: this.#recording.tally.okCount, wanted }
+    this.#calm = { okCount: this.#recording.stats.okCount, wanted }
     return calmMs
   }
 
@@ -173,7 +173,7 @@ class Run {
       durationMs,
       signal,
       now: () => this.#recording.now(),
-      worksSince: (time) => this.#recording.tally.worksSince(time),
+      worksSince: (time) => this.#recording.stats.worksSince(time),
       note: (what, details) => this.#recording.recorder.note(what, details),
       say,
     })
@@ -193,7 +193,7 @@ class Run {
     else this.#find('recovery', `not ready ${READY_LIMIT_MS} ms after the last fault: ${missing}`)
     if (missing === undefined) await this.#seeMembers(cluster)
     const healedAt = this.#recording.now()
-    const works = (): boolean => this.#recording.tally.worksSince(healedAt)
+    const works = (): boolean => this.#recording.stats.worksSince(healedAt)
     do await sleep(AFTERMATH_MS.min, undefined, { signal }).catch(() => {})
     while (!works() && !signal.aborted && this.#recording.now() < healedAt + AFTERMATH_MS.max)
     this.#stopClients.abort()
@@ -246,7 +246,7 @@ class Run {
     const results = resultsOf({
       options: this.#options,
       checked,
-      tally: this.#recording.tally,
+      stats: this.#recording.stats,
       schedule: this.#schedule,
       findings: this.#findings,
       calm: this.#calm,

@@ -223,11 +223,11 @@ export class Clients {
       if (!result.ok) {
         const { code, written } = result.problem
         if (written === 'unknown') {
-          world.tally.hit('outcome unknown')
+          world.probeCoverage.hit('outcome unknown')
           this.#unknown(open, code)
           return
         }
-        world.tally.hit('outcome refused')
+        world.probeCoverage.hit('outcome refused')
         if (request.idempotency === undefined) world.invariants.notWritten(request.principal)
         this.#fail(open, code)
         return
@@ -236,10 +236,10 @@ export class Clients {
       const index = process.replica.applied
       this.#judge(request, open, index, shown(outcome), replayed)
       this.#raise(index)
-      if (replayed) world.tally.hit('idempotent replay')
+      if (replayed) world.probeCoverage.hit('idempotent replay')
       if (outcome.kind === 'precondition-failed') {
-        world.tally.hit('condition failed')
-        if (request.idempotency !== undefined) world.tally.hit('condition failed under a token')
+        world.probeCoverage.hit('condition failed')
+        if (request.idempotency !== undefined) world.probeCoverage.hit('condition failed under a token')
       }
       if (request.command.kind !== 'settings') {
         const key = text(request.command.key)
@@ -248,8 +248,9 @@ export class Clients {
       }
       if (outcome.kind === 'refused') {
         const { code } = outcome
-        if (code === 'idempotency_key_reused') world.tally.hit('token of another request refused')
-        if (code === 'storage_full' || code === 'value_too_large') world.tally.hit('refused for its size')
+        if (code === 'idempotency_key_reused') world.probeCoverage.hit('token of another request refused')
+        if (code === 'storage_full' || code === 'value_too_large')
+          world.probeCoverage.hit('refused for its size')
         this.#fail(open, code)
         return
       }
@@ -309,7 +310,7 @@ export class Clients {
     const open = this.#begin(client, process, operation)
     driver.read(options, (result) => {
       if (!result.ok) {
-        if (result.problem.code === 'too_stale') this.#world.tally.hit('stale read refused')
+        if (result.problem.code === 'too_stale') this.#world.probeCoverage.hit('stale read refused')
         this.#fail(open, result.problem.code)
         return
       }
@@ -356,7 +357,7 @@ export class Clients {
         scan.close()
         if (error !== undefined)
           return this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
-        if (listed.rows.length > list.rowsMax) this.#world.tally.hit('list of several slices')
+        if (listed.rows.length > list.rowsMax) this.#world.probeCoverage.hit('list of several slices')
         this.#compareList(process, list.op, index, listed)
         this.#ok(open, {
           ...seenIn(list.op, listed),
@@ -386,7 +387,7 @@ export class Clients {
 
   /** The state that is read is new enough for what was promised. */
   #granted(open: Open, options: ReadOptions, grant: ReadGrant, index: number): void {
-    const { tally, time, invariants } = this.#world
+    const { probeCoverage, time, invariants } = this.#world
     const { process } = open
     const { name } = process
     if (options.consistency !== 'stale' && index < open.floor)
@@ -395,7 +396,7 @@ export class Clients {
         `${name} serves a ${grant.served} read at ${index}, when it began ${open.floor} was known to be committed`,
       )
     if (grant.served === 'lease')
-      tally.hit(process.role === 'leader' ? 'lease read served' : 'lease read served by a follower')
+      probeCoverage.hit(process.role === 'leader' ? 'lease read served' : 'lease read served by a follower')
     if (grant.revision < (options.minRevision ?? 0))
       throw this.#wrong(
         'READ-5',
@@ -406,7 +407,8 @@ export class Clients {
         'READ-6',
         `${name} says revision ${grant.revision} at ${index}, the log says ${invariants.model.revisionAt(index)}`,
       )
-    if (options.minRevision !== undefined && open.floor > index) tally.hit('read waited for a revision')
+    if (options.minRevision !== undefined && open.floor > index)
+      probeCoverage.hit('read waited for a revision')
     if (options.consistency !== 'stale') return
     if (grant.stalenessMs === undefined) {
       if (options.maxStalenessMs === undefined) return
@@ -415,7 +417,7 @@ export class Clients {
         `${name} serves a state of unknown age, asked for ${options.maxStalenessMs} ms at most`,
       )
     }
-    tally.hit('stale read with a proven bound')
+    probeCoverage.hit('stale read with a proven bound')
     const { clock } = process.machine
     const since = clock.trueTime(clock.at(time.now) - grant.stalenessMs)
     const floor = this.#floorAt(since - ROUNDING_MS)

@@ -22,13 +22,13 @@ import { Coverage } from './coverage.ts'
 import type { InFlight, SimDisk } from './disk.ts'
 import { type Held, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
+import { ProbeCoverage } from './probe-coverage.ts'
 import { Machine, type Process } from './process.ts'
 import { bits, DRAW, uniform } from './random.ts'
 import { watchLists } from './rest.ts'
 import { Rollbacks } from './rollbacks.ts'
 import type { Config } from './schedule.ts'
 import { FOLLOWERS, ROLES, type Target } from './shape.ts'
-import { Tally } from './tally.ts'
 import { type Event, IO, Time } from './time.ts'
 import { Trace } from './trace.ts'
 import { type About, Triggers } from './triggers.ts'
@@ -56,7 +56,7 @@ export class Cluster implements World {
   readonly config: Config
   readonly time = new Time()
   readonly trace = new Trace()
-  readonly tally = new Tally()
+  readonly probeCoverage = new ProbeCoverage()
   readonly invariants: Invariants
   readonly coverage = new Coverage()
   readonly triggers = new Triggers(this.time, (trigger, machine) => this.coverage.met(trigger, machine))
@@ -216,13 +216,14 @@ export class Cluster implements World {
     const { process } = machine
     if (process === undefined) return
     this.say(process, `dies, batch under way ${inFlight}${silent ? ', without a word' : ''}`)
-    if (machine.disk.holds(STAGING_KEY)) this.tally.hit('snapshot staged when the process crashed')
+    if (machine.disk.holds(STAGING_KEY)) this.probeCoverage.hit('snapshot staged when the process crashed')
     this.network.silentDeath = silent
     machine.kill(inFlight)
     this.network.silentDeath = false
     this.triggers.met('died', process)
     this.onGone(process)
-    if (this.machines.every((one) => one.process === undefined)) this.tally.hit('all processes down at once')
+    if (this.machines.every((one) => one.process === undefined))
+      this.probeCoverage.hit('all processes down at once')
   }
 
   isKeptDown(machine: Machine): boolean {
@@ -237,8 +238,8 @@ export class Cluster implements World {
   #killDying(): void {
     for (const { process, trigger } of this.#dying.splice(0)) {
       if (process.machine.process !== process) continue
-      if (trigger.point !== 'stored') this.tally.hit('crash in the middle of a turn')
-      else this.tally.hit('batch durable, report lost in a crash')
+      if (trigger.point !== 'stored') this.probeCoverage.hit('crash in the middle of a turn')
+      else this.probeCoverage.hit('batch durable, report lost in a crash')
       trigger.onCrash()
       this.kill(process.machine, trigger.inFlight, trigger.silent, trigger.downMs)
     }
@@ -277,28 +278,28 @@ export class Cluster implements World {
     const now = process.driver?.configuration
     process.configuration = now
     if (before === undefined || now === undefined) return
-    const { tally } = this
+    const { probeCoverage } = this
     if (!isJoint(before) && isJoint(now)) {
-      tally.hit('joint configuration entered')
+      probeCoverage.hit('joint configuration entered')
       this.triggers.met('joint', process)
     }
     if (isJoint(before) && !isJoint(now)) {
-      tally.hit('joint configuration left')
+      probeCoverage.hit('joint configuration left')
       const other = before.votersOutgoing.find((id) => !now.voters.includes(id))
       this.triggers.met('left', process, other === undefined ? undefined : this.network.processOf(other))
     }
-    if (before.learners.some((id) => now.voters.includes(id))) tally.hit('learner promoted')
+    if (before.learners.some((id) => now.voters.includes(id))) probeCoverage.hit('learner promoted')
   }
 
   began(process: Process): void {
     const { driver, machine } = process
     if (driver === undefined) return
-    const { tally } = this
+    const { probeCoverage } = this
     const raft = driver.status().raft
-    if (isJoint(raft.configuration)) tally.hit('process started in a joint configuration')
-    if (raft.applied < raft.commit) tally.hit('process started with unapplied entries')
-    if (raft.commit < raft.lastIndex) tally.hit('process started with an uncommitted tail')
-    if (raft.leases.on) tally.hit('process started while leases are on')
+    if (isJoint(raft.configuration)) probeCoverage.hit('process started in a joint configuration')
+    if (raft.applied < raft.commit) probeCoverage.hit('process started with unapplied entries')
+    if (raft.commit < raft.lastIndex) probeCoverage.hit('process started with an uncommitted tail')
+    if (raft.leases.on) probeCoverage.hit('process started while leases are on')
     this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
     this.recorder.note('start', { node: process.name })
     // What it finds in its first step may be why it is.
@@ -314,7 +315,7 @@ export class Cluster implements World {
     const { machine } = process
     process.ended = true
     if (process.dying) return
-    const { tally } = this
+    const { probeCoverage } = this
     this.say(process, `ends itself: ${reason}`)
     // The owner gives up the handle; what was under way reaches the disk or not.
     const draw = bits(this.seed, DRAW.crash, machine.place, this.#draws++)
@@ -329,7 +330,7 @@ export class Cluster implements World {
       this.time.push(this.time.now + wait, IO, undefined, () => this.start(machine))
     })
     if (/was removed/.test(reason)) {
-      tally.hit('replica told of its removal')
+      probeCoverage.hit('replica told of its removal')
       machine.removed = true
       this.#settled.push(({ removed }) => removed.includes(process.id))
     }
@@ -340,11 +341,11 @@ export class Cluster implements World {
     const { machine, failure } = process
     if (failure instanceof Violation) return failure
     if (failure instanceof CorruptionError) {
-      this.tally.hit('corruption found on reading')
+      this.probeCoverage.hit('corruption found on reading')
       if (machine.suspect) return undefined
     }
     if (/EIO|ENOSPC/.test(reason)) {
-      this.tally.hit('storage error ended a process')
+      this.probeCoverage.hit('storage error ended a process')
       return undefined
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
@@ -355,7 +356,7 @@ export class Cluster implements World {
         return new Violation('RAFT-19', `${machine.name} was believed, and found out by itself: ${reason}`)
       if (/lost durable state/.test(reason) && machine.disk.quarantined === undefined)
         return new Violation('STORE-25', `${machine.name} may be started again: ${reason}`)
-      this.tally.hit('replica put back to an earlier state was refused')
+      this.probeCoverage.hit('replica put back to an earlier state was refused')
       machine.retired = true
       return undefined
     }
@@ -368,13 +369,13 @@ export class Cluster implements World {
     if (process.dying) return
     const isInjected = /EIO|ENOSPC/.test(error.message)
     const isQuarantined = machine.disk.quarantined !== undefined
-    if (isQuarantined) this.tally.hit('replica under quarantine did not start')
+    if (isQuarantined) this.probeCoverage.hit('replica under quarantine did not start')
     if (!machine.suspect && !isInjected && !isQuarantined)
       this.invariants.violation ??= new Violation(
         'DISK-3',
         `${machine.name} refuses its disk: ${error.message}`,
       )
-    if (machine.suspect) this.tally.hit('corruption found on opening')
+    if (machine.suspect) this.probeCoverage.hit('corruption found on opening')
     this.time.push(this.time.now, IO, undefined, () => {
       if (machine.process !== process) return
       this.end(machine, 'lost')
@@ -403,24 +404,24 @@ export class Cluster implements World {
   }
 
   written(process: Process, batch: StorageBatch): void {
-    const { tally } = this
+    const { probeCoverage } = this
     const first = process.storage?.log.firstIndex() ?? 0
     if (process.firstIndex > 0 && first > process.firstIndex) {
-      tally.hit('log compacted on disk')
+      probeCoverage.hit('log compacted on disk')
       this.triggers.met('compacted', process)
     }
     process.firstIndex = first
     for (const { snapshot, truncateFrom } of batch.writes) {
       if (truncateFrom !== undefined) {
-        tally.hit('log truncated')
+        probeCoverage.hit('log truncated')
         this.triggers.met('truncated', process)
       }
       if (snapshot === undefined) continue
-      tally.hit(snapshot.keepLog ? 'snapshot installed, log kept' : 'snapshot installed')
+      probeCoverage.hit(snapshot.keepLog ? 'snapshot installed, log kept' : 'snapshot installed')
       const { configuration, leases } = snapshot.meta.state
-      if (isVoter(configuration, process.id)) tally.hit('snapshot installed by a voter')
-      if (isJoint(configuration)) tally.hit('snapshot installed while joint')
-      if (leases.on) tally.hit('snapshot installed while leases are on')
+      if (isVoter(configuration, process.id)) probeCoverage.hit('snapshot installed by a voter')
+      if (isJoint(configuration)) probeCoverage.hit('snapshot installed while joint')
+      if (leases.on) probeCoverage.hit('snapshot installed while leases are on')
       this.say(process, `has installed a snapshot of ${snapshot.meta.index}`)
       process.isStaging = false
       this.network.installed(process)
@@ -440,24 +441,24 @@ export class Cluster implements World {
     this.trace.text(role)
     this.say(process, `${role} in term ${term}${leader === undefined ? '' : `, leader ${leader}`}: ${why}`)
     this.recorder.note('role', { node: process.name, role, term })
-    const { tally, triggers } = this
+    const { probeCoverage, triggers } = this
     if (role === 'candidate' || role === 'pre-candidate') triggers.met(role, process)
     if (role === 'follower' && leader === undefined) triggers.met('leaderless', process)
     if (role === 'leader') {
-      tally.hit('election won')
+      probeCoverage.hit('election won')
       triggers.met('elected', process)
       const others = this.machines.filter(
         (machine) => machine.process !== process && machine.process?.role === 'leader',
       )
-      if (others.length > 0) tally.hit('two leaders at once')
+      if (others.length > 0) probeCoverage.hit('two leaders at once')
       for (const { process: other } of others) {
         if (other === undefined) continue
         other.isSuperseded = true
         triggers.met('superseded', other, process)
       }
       if (this.crashTriggers.size > 0) this.#crashAt(process, 'elected')
-    } else if (/lost the (election|pre-vote)/.test(why)) tally.hit('election lost or tied')
-    else if (/no quorum/.test(why)) tally.hit('leader deposed without quorum')
+    } else if (/lost the (election|pre-vote)/.test(why)) probeCoverage.hit('election lost or tied')
+    else if (/no quorum/.test(why)) probeCoverage.hit('leader deposed without quorum')
   }
 
   heard(process: Process, message: Message): void {
@@ -486,7 +487,7 @@ export class Cluster implements World {
 
   /** As `--join URL --replace` does: an empty disk, a new replica, and asking until the log names it. */
   join(machine: Machine): void {
-    if (machine.replica !== undefined) this.tally.hit('wiped machine rejoined')
+    if (machine.replica !== undefined) this.probeCoverage.hit('wiped machine rejoined')
     this.end(machine, 'lost')
     machine.format(undefined, { on: false, durationMs: this.config.electionMinMs })
     machine.joining = true
@@ -502,7 +503,7 @@ export class Cluster implements World {
     if (driver === undefined) return
     if (driver.configuration.members.some(({ id }) => id === process.id)) {
       machine.joining = false
-      this.tally.hit('fresh replica joined')
+      this.probeCoverage.hit('fresh replica joined')
       return
     }
     const others = this.machines.filter(
@@ -561,7 +562,7 @@ export class Cluster implements World {
   delete(id: ReplicaId): void {
     const machine = this.machines.find(({ replica }) => replica?.id === id)
     if (machine === undefined) return
-    this.tally.hit('machine deleted once it was let go')
+    this.probeCoverage.hit('machine deleted once it was let go')
     this.say(undefined, `${machine.name} is deleted`)
     this.network.forget(machine.place)
     this.end(machine, 'lost')

@@ -73,7 +73,7 @@ export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =
     process.stopping = true
     driver.drain(() => {
       if (!process.live) return
-      if (led && process.role !== 'leader') cluster.tally.hit('graceful stop handed over')
+      if (led && process.role !== 'leader') cluster.probeCoverage.hit('graceful stop handed over')
       // As whoever waits for a promise: in a later turn.
       cluster.time.push(cluster.time.now, IO, process, () =>
         driver.close(() => {

@@ -149,7 +149,7 @@ export const bendChunk: Injection<'bend-chunk'> = (injector, { target, ms }, abo
   )
 
 export const lossy: Injection<'lossy'> = (injector, { kind, perMille, ms }) => {
-  const { machines, network, tally } = injector.cluster
+  const { machines, network, probeCoverage } = injector.cluster
   return {
     struck: machines,
     begin: () => {
@@ -157,7 +157,7 @@ export const lossy: Injection<'lossy'> = (injector, { kind, perMille, ms }) => {
       injector.while(
         kind,
         ms,
-        () => tally.faults['message-lost'] ?? 0,
+        () => probeCoverage.faults['message-lost'] ?? 0,
         () => {
           network.extraLost -= perMille
         },

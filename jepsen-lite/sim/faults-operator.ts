@@ -69,9 +69,9 @@ function change(
     driver.change({ kind: 'change', steps: steps(member) }, cluster.config.timeoutMs, (result) => {
       if (!result.ok) return
       injector.felt(kind)
-      if (kind === 'replace') cluster.tally.hit('replaced in one joint change')
-      if (kind === 'demote') cluster.tally.hit('voter demoted')
-      if (wasLeader && kind !== 'promote') cluster.tally.hit('leader removed')
+      if (kind === 'replace') cluster.probeCoverage.hit('replaced in one joint change')
+      if (kind === 'demote') cluster.probeCoverage.hit('voter demoted')
+      if (wasLeader && kind !== 'promote') cluster.probeCoverage.hit('leader removed')
       // A learner that was demoted may have been promoted again meanwhile.
       if (!wasVoter || isVoter(result.value, member.id)) return
       cluster.letGo(process, member.id, result.value)
@@ -108,7 +108,7 @@ export const transfer: Injection<'transfer'> = (injector, fault, about) => {
     begin: () =>
       leader.process?.serving?.transfer(to?.replica?.id, cluster.config.timeoutMs, (result) => {
         if (result.ok) injector.felt(fault.kind)
-        cluster.tally.hit(result.ok ? 'transfer done' : 'transfer aborted or refused')
+        cluster.probeCoverage.hit(result.ok ? 'transfer done' : 'transfer aborted or refused')
       }),
   }
 }

@@ -33,7 +33,7 @@ const READ: ReadOptions = {
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): void {
-  const { time, config, seed, tally, invariants } = cluster
+  const { time, config, seed, probeCoverage, invariants } = cluster
   const configuration = cluster.leader?.driver?.configuration
   if (configuration === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
   // A change that only some have written keeps those from reading who cannot write it.
@@ -109,7 +109,7 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
   if (invariants.violation !== undefined) return
   if (unread.size === 0 && laterTerm === maxTerm) {
-    tally.hit('read on full disks')
+    probeCoverage.hit('read on full disks')
     return
   }
   const states = core.map(({ name, process }) => {

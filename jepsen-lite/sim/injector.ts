@@ -44,7 +44,7 @@ export class Injector {
   }
 
   felt(kind: FaultKind): void {
-    this.cluster.tally.fault(kind)
+    this.cluster.probeCoverage.fault(kind)
   }
 
   /** Everything that is on ends now. */

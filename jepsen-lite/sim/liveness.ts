@@ -48,7 +48,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
   const configuration = newestConfiguration(cluster)
   const core = configuration === undefined ? undefined : chooseCore(cluster, configuration)
   if (core === undefined) {
-    cluster.tally.hit('too little left for a liveness phase')
+    cluster.probeCoverage.hit('too little left for a liveness phase')
     return
   }
   cluster.recorder.note('phase', { phase: 'heal', nodes: core.map(({ name }) => name) })
@@ -153,7 +153,7 @@ function lateHandOverAt({ machines, network, time, config }: Cluster): number {
  * depose it. Returns whether it was so; where messages are too slow for the time-outs it is not asked for.
  */
 function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
-  const { leader, invariants, tally, time, config } = cluster
+  const { leader, invariants, probeCoverage, time, config } = cluster
   const { delayMs, jitterMs, tail, heartbeatMs, electionMinMs, electionMaxMs } = config
   const slowestMs = (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
   const configuration = leader?.driver?.configuration
@@ -162,7 +162,7 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   // What its disk was given while that was slow may still make it hand over.
   const raft = leader.driver?.status().raft
   if (raft === undefined || raft.stableIndex < raft.lastIndex || leader.stopping) return false
-  tally.hit('calm in the end')
+  probeCoverage.hit('calm in the end')
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
   if (invariants.violation === undefined && (invariants.maxTerm > maxTerm || cluster.leader !== leader))
@@ -250,7 +250,7 @@ function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefi
       !(suspect || joining || removed || retired) &&
       bits(cluster.seed, DRAW.core, place, 3) % 4 > 0,
   )
-  if (outsiders.length > 0) cluster.tally.hit('removed replica came back in the liveness phase')
+  if (outsiders.length > 0) cluster.probeCoverage.hit('removed replica came back in the liveness phase')
   return outsiders
 }
 

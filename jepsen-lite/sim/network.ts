@@ -261,7 +261,7 @@ export class SimNetwork implements Carrier {
   // ---- a process and its peers
 
   networkOf(process: Process): Network {
-    const { seed, config, tally, triggers } = this.#world
+    const { seed, config, probeCoverage, triggers } = this.#world
     const host: Host = { process, ends: new Set(), called: undefined }
     const wires: Wires = {
       dial: (address, dialled) => this.#dial(host, address, dialled),
@@ -298,7 +298,7 @@ export class SimNetwork implements Carrier {
       },
       sendStateHash: (at) => links.sendStateHash(at),
       sendSnapshot: (to, term, source) => {
-        tally.hit('snapshot stream begun')
+        probeCoverage.hit('snapshot stream begun')
         process.snapshotsSent++
         triggers.met('sends-snapshot', process, this.#byId.get(to))
         links.sendSnapshot(to, term, new SmallChunks(source, config.limits.chunkRows))
@@ -319,7 +319,7 @@ export class SimNetwork implements Carrier {
   #eventsOf(process: Process): NetworkEvents {
     const driver = process.driver
     if (driver === undefined) throw new Error('a network without a driver')
-    const { tally, triggers } = this.#world
+    const { probeCoverage, triggers } = this.#world
     return {
       greeting: () => {
         const greeting = driver.greeting()
@@ -349,7 +349,7 @@ export class SimNetwork implements Carrier {
       snapshotReceived: (...snapshot) => driver.snapshotReceived(...snapshot),
       snapshotSent: (to, index, ok) => {
         process.snapshotsSent--
-        if (!ok) tally.hit('snapshot stream given up')
+        if (!ok) probeCoverage.hit('snapshot stream given up')
         driver.snapshotSent(to, index, ok)
       },
     }
@@ -357,14 +357,14 @@ export class SimNetwork implements Carrier {
 
   #heard(process: Process, message: Message): void {
     const { driver } = process
-    const { trace, tally, invariants, config } = this.#world
+    const { trace, probeCoverage, invariants, config } = this.#world
     if (driver === undefined) return
     trace.mix((TYPE_NUMBERS.get(message.type) ?? 0) + 32 * message.term)
     trace.mix('index' in message ? Number(message.index) : 'commit' in message ? message.commit : 0)
     if (message.type === 'heartbeat' && message.term < driver.term)
-      tally.hit('old leader heard after a newer one')
-    if (message.type === 'forward') tally.hit('write forwarded to the leader')
-    if (message.type === 'read-index') tally.hit('read forwarded to the leader')
+      probeCoverage.hit('old leader heard after a newer one')
+    if (message.type === 'forward') probeCoverage.hit('write forwarded to the leader')
+    if (message.type === 'read-index') probeCoverage.hit('read forwarded to the leader')
     // Where messages may be lost on a connection that stands, this does not hold.
     if (config.harsh === 0)
       invariants.violation ??= this.#forwards.arrives(this.#byId.get(message.from), process, message)
@@ -456,9 +456,9 @@ export class SimNetwork implements Carrier {
 
   closed(end: End, why: string): void {
     const { other, process } = end
-    const { tally, time, config } = this.#world
+    const { probeCoverage, time, config } = this.#world
     this.#byHost(process)?.ends.delete(end)
-    if (why === 'the peer has called again') tally.hit('stale connection replaced')
+    if (why === 'the peer has called again') probeCoverage.hit('stale connection replaced')
     if (other.closed || end.connection.severed) return
     if (this.silentDeath) {
       this.#breaksBySilence(other)
@@ -514,7 +514,7 @@ export class SimNetwork implements Carrier {
 
   carry(from: End, frame: Frame): void {
     const { other: to, process, connection } = from
-    const { config, time, tally } = this.#world
+    const { config, time, probeCoverage } = this.#world
     if (to.closed) this.#answerReset(from)
     if (connection.severed) return
     const draw = this.#draw(process.place, to.process.place)
@@ -530,17 +530,17 @@ export class SimNetwork implements Carrier {
     }
     const lost = this.calm ? 0 : config.lost + this.extraLost
     if (lost > 0 && mixed(draw + 1) % 1000 < lost) {
-      tally.fault('message-lost')
+      probeCoverage.fault('message-lost')
       from.queuedFrames--
       return
     }
     let at = Math.max(arrivesAt, to.floorAt)
     if (config.reordered === 0 || this.calm) at = Math.max(at, to.lastAt)
-    else if (at < to.lastAt) tally.fault('message-overtaken')
+    else if (at < to.lastAt) probeCoverage.fault('message-overtaken')
     if (at > to.lastAt) to.lastAt = at
     time.push(at, MESSAGE, undefined, this.#frameArrives, to, carried)
     if (config.doubled > 0 && !this.calm && mixed(draw + 2) % 1000 < config.doubled) {
-      tally.fault('message-doubled')
+      probeCoverage.fault('message-doubled')
       const again = time.now + delay * (1 + 20 * unit(mixed(draw + 3)))
       time.push(Math.max(again, to.floorAt), MESSAGE, undefined, this.#copyArrives, to, ownFrames(carried))
     }
@@ -548,7 +548,7 @@ export class SimNetwork implements Carrier {
 
   /** What the network reads of a frame on its way, and what it makes of it. */
   #read({ connection, process, other }: End, frame: Frame): Frame {
-    const { tally, triggers } = this.#world
+    const { probeCoverage, triggers } = this.#world
     switch (frame.type) {
       case 'hello':
         connection.purpose = frame.purpose
@@ -560,7 +560,7 @@ export class SimNetwork implements Carrier {
         connection.snapshotId = frame.snapshotId
         return frame
       case 'snapshot-accept':
-        if (frame.nextChunk > 0) tally.hit('snapshot stream resumed in the middle')
+        if (frame.nextChunk > 0) probeCoverage.hit('snapshot stream resumed in the middle')
         return frame
       case 'snapshot-staged':
         triggers.met('staged', process, other.process)
@@ -613,7 +613,7 @@ export class SimNetwork implements Carrier {
     const frame = detail as Frame
     if (end.closed || end.torn) {
       if (end.closed && isMessage(frame) && this.#talks(process, other.process))
-        this.#world.tally.hit('message of an older connection arrived')
+        this.#world.probeCoverage.hit('message of an older connection arrived')
       return
     }
     end.arrived(frame)

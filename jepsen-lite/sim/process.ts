@@ -122,7 +122,7 @@ export class Machine {
   start(): void {
     if (this.process !== undefined || this.replica === undefined || this.disk.identity === undefined) return
     if (this.retired && this.disk.quarantined === undefined) return
-    if (this.disk.tornTail) this.#world.tally.hit('process started from a torn tail')
+    if (this.disk.tornTail) this.#world.probeCoverage.hit('process started from a torn tail')
     this.starts++
     const process = new Process(this, this.replica, this.#world, this.place * 10_000 + this.starts)
     this.process = process
@@ -133,8 +133,8 @@ export class Machine {
   kill(inFlight: InFlight): void {
     const { process } = this
     if (process === undefined) return
-    const { tally } = this.#world
-    if (process.engine?.isWriting) tally.hit(`batch in flight ${inFlight}`)
+    const { probeCoverage } = this.#world
+    if (process.engine?.isWriting) probeCoverage.hit(`batch in flight ${inFlight}`)
     this.process = undefined
     process.end()
     process.driver?.crash()
@@ -293,12 +293,12 @@ export class Process implements Owner {
   /** Batches that cut off or replace something are looked at again from the disk, and of the others a few. */
   #durable(label: Begun): void {
     const { machine, replica } = this
-    const { invariants, tally, config, seed } = this.#world
+    const { invariants, probeCoverage, config, seed } = this.#world
     invariants.durable(replica, label)
     if (machine.suspect) return
     const replaces = label.writes.some(({ truncateFrom, snapshot }) => truncateFrom ?? snapshot)
     if (!replaces && bits(seed, DRAW.recovery, machine.place, machine.writes) % RECOVERED_EVERY > 0) return
-    tally.hit('disk read back')
+    probeCoverage.hit('disk read back')
     const { storage, why } = recovered(machine.disk, config.limits)
     invariants.wouldOpen(replica, storage, why)
   }

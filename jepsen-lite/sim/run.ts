@@ -53,7 +53,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     config,
     (now) => new Recorder(header, now, (event) => history.push(event)),
   )
-  const { time, tally, invariants, triggers, coverage, rollbacks } = cluster
+  const { time, probeCoverage, invariants, triggers, coverage, rollbacks } = cluster
   if (watch !== undefined) {
     cluster.onSay = (process: Process | undefined, what: string) =>
       watch({ atMs: time.now, node: process?.name, what, cluster })
@@ -61,7 +61,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   const clients = new Clients(cluster, cluster.recorder, config.clients)
   const faults = new Faults(cluster)
   cluster.onGone = (process) => clients.gone(process)
-  if (config.clocks > 0) tally.fault('clock-drift')
+  if (config.clocks > 0) probeCoverage.fault('clock-drift')
   cluster.found()
   for (const op of schedule.ops)
     if (op.at < config.ms)
@@ -94,8 +94,8 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
         ? error
         : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
-  if (invariants.model.evicted > 0) tally.hit('idempotency token evicted')
-  if (rollbacks.isOver) tally.hit('replica put back to an earlier state was believed')
+  if (invariants.model.evicted > 0) probeCoverage.hit('idempotency token evicted')
+  if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was believed')
   const violation = rollbacks.isOver ? undefined : invariants.violation
   if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
   return {
@@ -106,8 +106,8 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     events: time.count,
     virtualMs: time.now,
     trace: cluster.trace.value,
-    faults: tally.faults,
-    probes: tally.probes,
+    faults: probeCoverage.faults,
+    probes: probeCoverage.probes,
     coverage,
     ok: clients.ok,
     failed: clients.failed,

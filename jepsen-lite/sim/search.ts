@@ -4,9 +4,9 @@ import { check, type Verdict } from '../checker/index.ts'
 import { historyOf } from '../history.ts'
 import { Coverage, type Rare } from './coverage.ts'
 import { generate } from './generate.ts'
+import { ProbeCoverage } from './probe-coverage.ts'
 import { type Result, runSchedule } from './run.ts'
 import type { Schedule } from './schedule.ts'
-import { Tally } from './tally.ts'
 import { Trace } from './trace.ts'
 
 /** One schedule in so many runs twice, to show that it runs alike. */
@@ -46,7 +46,7 @@ export function judged(schedule: Schedule): Judged {
 export class Search {
   readonly #nodes: number
   readonly #trace = new Trace()
-  readonly tally = new Tally()
+  readonly probeCoverage = new ProbeCoverage()
   readonly coverage = new Coverage()
   readonly found: Found[] = []
   schedules = 0
@@ -101,9 +101,9 @@ export class Search {
     this.#trace.text(result.trace)
     this.coverage.add(result.coverage)
     for (const [kind, count] of Object.entries(result.faults))
-      this.tally.faults[kind] = (this.tally.faults[kind] ?? 0) + count
+      this.probeCoverage.faults[kind] = (this.probeCoverage.faults[kind] ?? 0) + count
     for (const [probe, count] of Object.entries(result.probes))
-      this.tally.probes[probe] = (this.tally.probes[probe] ?? 0) + count
+      this.probeCoverage.probes[probe] = (this.probeCoverage.probes[probe] ?? 0) + count
     this.events += result.events
     this.virtualMs += result.virtualMs
     this.ok += result.ok

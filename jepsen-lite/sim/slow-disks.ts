@@ -22,7 +22,7 @@ const WRITES_MAX = 60
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): void {
-  const { leader, time, config, seed, tally, invariants } = cluster
+  const { leader, time, config, seed, probeCoverage, invariants } = cluster
   if (leader === undefined || bits(seed, DRAW.core, 0, 7) % TRIED_IN > 0) return
   const share = uniform(seed, DRAW.core, 0, 8)
   const writeMs = config.electionMinMs * (WRITE_MIN + (WRITE_MAX - WRITE_MIN) * share)
@@ -56,7 +56,7 @@ export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): vo
   for (const machine of core) machine.slowUntil = 0
   if (invariants.violation !== undefined) return
   if (made >= CHANGES) {
-    tally.hit('led on slow disks')
+    probeCoverage.hit('led on slow disks')
     return
   }
   const states = core.map(({ name, process }) => {

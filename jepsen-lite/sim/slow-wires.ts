@@ -21,7 +21,7 @@ const FRAME_BYTES = 64
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function leadsOnSlowWires(cluster: Cluster, core: readonly Machine[]): void {
-  const { leader, network, time, config, tally, invariants } = cluster
+  const { leader, network, time, config, probeCoverage, invariants } = cluster
   const { electionMinMs, electionMaxMs, heartbeatMs, limits } = config
   const underWay = core.length * (limits.proposedBytesMax + REQUEST_BYTES)
   const bytesPerMs = Math.max(
@@ -51,7 +51,7 @@ export function leadsOnSlowWires(cluster: Cluster, core: readonly Machine[]): vo
   cluster.runUntil(time.now + 2 * ms)
   network.bytesPerMs = Number.POSITIVE_INFINITY
   if (invariants.violation !== undefined) return
-  tally.hit('led on slow wires')
+  probeCoverage.hit('led on slow wires')
   if (invariants.maxTerm === maxTerm && cluster.leader === leader && made > 0) return
   invariants.violation = new Violation(
     'LIVE-6',

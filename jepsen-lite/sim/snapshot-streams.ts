@@ -46,15 +46,15 @@ export class SnapshotStreams {
     if (rows.length === 0) return chunk
     this.#bending.delete(place)
     this.#bent.add(`${to.id} ${id}`)
-    this.#world.tally.fault('bend-chunk')
+    this.#world.probeCoverage.fault('bend-chunk')
     return encodeChunk(id, number, rows.slice(1))
   }
 
   /** The receiver refuses what it was sent: it must have been bent. */
   refused(to: Process, id: string, why: string): void {
-    const { tally, invariants } = this.#world
+    const { probeCoverage, invariants } = this.#world
     if (!/chunk \d+ of snapshot|arrived with other rows/.test(why)) return
-    if (this.#bent.has(`${to.id} ${id}`)) tally.hit('bent snapshot refused')
+    if (this.#bent.has(`${to.id} ${id}`)) probeCoverage.hit('bent snapshot refused')
     else invariants.violation ??= new Violation('SNAP-4', `${to.name} refuses what it was sent: ${why}`)
   }
 }

@@ -5,10 +5,10 @@ import type { Network, NodeEnd } from '../../src/server/types.ts'
 import type { StorageBatch } from '../../src/storage/index.ts'
 import type { Coverage } from './coverage.ts'
 import type { Invariants } from './invariants.ts'
+import type { ProbeCoverage } from './probe-coverage.ts'
 import type { Process } from './process.ts'
 import type { Rollbacks } from './rollbacks.ts'
 import type { Config } from './schedule.ts'
-import type { Tally } from './tally.ts'
 import type { Event, Time } from './time.ts'
 import type { Trace } from './trace.ts'
 import type { Triggers } from './triggers.ts'
@@ -18,7 +18,7 @@ export interface World {
   readonly config: Config
   readonly time: Time
   readonly trace: Trace
-  readonly tally: Tally
+  readonly probeCoverage: ProbeCoverage
   readonly invariants: Invariants
   readonly triggers: Triggers
   readonly coverage: Coverage

@@ -5,7 +5,7 @@ import { version } from '../../src/server/version.ts'
 import type { Verdict } from '../checker/index.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { History } from '../history.ts'
-import { type Latency, latencyOf, round as rounded } from '../local/tally.ts'
+import { type Latency, latencyOf, round as rounded } from '../local/run-stats.ts'
 import { type Judgement, judge, STORE, streamKey } from './judge.ts'
 import { LEVELS, type Level, MEANINGS, SIDES, type Side } from './levels.ts'
 import {

@@ -1,6 +1,6 @@
 // The numbers as tables of text, for the terminal, Markdown and the page alike.
 
-import type { Latency } from '../local/tally.ts'
+import type { Latency } from '../local/run-stats.ts'
 import { LEVELS, type Level, SIDES, type Side, STRICT } from './levels.ts'
 import { PHASES } from './measure.ts'
 import type { PhaseResults, StreamResults, StudyResults } from './results.ts'

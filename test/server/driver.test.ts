@@ -249,13 +249,13 @@ test('one snapshot is enough for a follower, however much is written while it is
   away.start()
   cluster.until(() => away.driver !== undefined)
   const { index } = leader.storage.applied
-  const installed = cluster.tally.probes['snapshot installed'] ?? 0
+  const installed = cluster.probeCoverage.probes['snapshot installed'] ?? 0
   for (let i = 0; away.storage.applied.index < index; i++) {
     const put = leader.put(`d${i}`, 'v')
     cluster.until(() => put.result !== undefined)
   }
   cluster.converge()
-  expect(cluster.tally.probes['snapshot installed']).toBe(installed + 1)
+  expect(cluster.probeCoverage.probes['snapshot installed']).toBe(installed + 1)
   expect(leader.storage.applied.index).toBeGreaterThan(index + 50)
   const last = leader.put('last', 'v')
   cluster.until(() => last.result !== undefined)

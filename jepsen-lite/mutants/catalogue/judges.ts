@@ -197,7 +197,7 @@ export const JUDGES: readonly Mutant[] = [
     'a run does not ask whether what it tried ever worked',
     'A server that is never able to serve a lease read passes.',
     [
-      'jepsen-lite/local/tally.ts',
+      'jepsen-lite/local/run-stats.ts',
       'asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN',
       'asked < 0 && answered < asked * ANSWERED_PART_MIN',
     ],
@@ -339,11 +339,11 @@ export const JUDGES: readonly Mutant[] = [
     'a compare-and-set that has only read counts as a write',
     'A store that takes no write any more has come back.',
     [
-      'jepsen-lite/local/tally.ts',
+      'jepsen-lite/local/run-stats.ts',
       "CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)",
       'CHANGES.has(open.f)',
     ],
-    ['test/jepsen-lite/local/tally.test.ts'],
+    ['test/jepsen-lite/local/run-stats.test.ts'],
   ),
   judge(
     'K42',
@@ -436,7 +436,7 @@ export const JUDGES: readonly Mutant[] = [
     'a run does not ask whether anything was changed or shown at all',
     'A store that refuses whatever it would have to do, and answers the rest, passes.',
     [
-      'jepsen-lite/local/tally.ts',
+      'jepsen-lite/local/run-stats.ts',
       'asked >= ASKED_MIN && answered === 0)',
       'asked >= ASKED_MIN && answered < 0)',
     ],

@@ -6,7 +6,7 @@ import { check } from '../../../jepsen-lite/checker/index.ts'
 import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/history.ts'
 import { runClient } from '../../../jepsen-lite/local/clients.ts'
 import { Random } from '../../../jepsen-lite/local/random.ts'
-import { lackingFeatures, Tally } from '../../../jepsen-lite/local/tally.ts'
+import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
 import { type Answer, type Asked, type Bug, type Row, ScriptedStore } from './scripted-store.ts'
 
@@ -31,7 +31,7 @@ async function judged(
   if (bound === null || typeof bound === 'string') throw new Error('not bound')
   const enough = new AbortController()
   const events: HistoryEvent[] = []
-  const tally = new Tally()
+  const stats = new RunStats()
   const wrong: string[] = []
   let ended = 0
   const recorder = new Recorder(
@@ -39,7 +39,7 @@ async function judged(
     () => performance.now(),
     (event) => {
       events.push(event)
-      tally.add(event)
+      stats.add(event)
       if (event.type !== 'invoke' && ++ended > operations) enough.abort()
     },
   )
@@ -58,7 +58,7 @@ async function judged(
   server.close()
   const { findings, counts } = check(historyOf(events))
   const broken = new Set(findings.map((finding) => finding.check))
-  return { broken, wrong, lacking: lackingFeatures(tally), operations: counts.operations }
+  return { broken, wrong, lacking: lackingFeatures(stats), operations: counts.operations }
 }
 
 test.each(['kv', 'register', 'append', 'cas', 'lock'] as const)(

@@ -38,7 +38,7 @@ test('nor of one, two, three, four or seven', { timeout: 120_000 }, () => {
 test('the generator is not blind: most of what is rare happens', { timeout: 60_000 }, () => {
   const search = new Search(5)
   for (let seed = 1; seed <= 30; seed++) search.run(seed)
-  const { faults, probes } = search.tally
+  const { faults, probes } = search.probeCoverage
   const unfelt = Object.keys(faults).filter((kind) => faults[kind] === 0)
   expect(unfelt.length, unfelt.join()).toBeLessThan(4)
   const missed = PROBES.filter((probe) => probes[probe] === 0)

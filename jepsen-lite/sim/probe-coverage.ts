@@ -1,5 +1,5 @@
-// What a run has reached: faults that took effect, and rare paths that were walked ("sometimes" probes). A fault that
-// nobody felt is not counted, and a probe that no schedule ever hits says that the generator is blind there.
+// What a run has reached: faults that took effect, and rare paths of the code ("sometimes" probes). A fault without an
+// effect is not counted. A probe that no schedule ever hits shows what the generator does not reach.
 
 import { FAULT_KINDS } from './fault-kinds.ts'
 
@@ -84,7 +84,7 @@ export type Probe = (typeof PROBES)[number]
 
 export const EXTRA_FAULTS = ['message-lost', 'message-doubled', 'message-overtaken', 'clock-drift'] as const
 
-export class Tally {
+export class ProbeCoverage {
   readonly faults: Record<string, number> = {}
   readonly probes: Record<string, number> = {}
 

@@ -2,19 +2,19 @@
 
 import { expect, test } from 'vitest'
 import { type Operation, Recorder, type Result } from '../../../jepsen-lite/history.ts'
-import { Tally } from '../../../jepsen-lite/local/tally.ts'
+import { RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 
 /** Whether a store works that has answered this one operation. */
 function worksAfter(op: Operation, result: Result): boolean {
-  const tally = new Tally()
+  const stats = new RunStats()
   let time = 0
   const recorder = new Recorder(
     { workload: 'cas', command: 'a test' },
     () => ++time,
-    (event) => tally.add(event),
+    (event) => stats.add(event),
   )
   recorder.ok(recorder.invoke(1, 'n1', op), result)
-  return tally.worksSince(0)
+  return stats.worksSince(0)
 }
 
 const cas: Operation = { f: 'cas', key: 'k', from: 'a', to: 'b' }

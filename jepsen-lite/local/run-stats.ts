@@ -27,7 +27,7 @@ interface Open {
 
 const CHANGES: ReadonlySet<Operation['f']> = new Set(['put', 'del', 'cas', 'append', 'acquire', 'release'])
 
-export class Tally {
+export class RunStats {
   readonly operations = new Map<string, Outcomes>()
   readonly reasons = new Map<string, number>()
   readonly features = new Map<string, Feature>()
@@ -114,7 +114,7 @@ const ASKED_MIN = 20
 const ANSWERED_PART_MIN = 0.05
 
 /** Features that a store does not have for its clients, whatever it says: nothing has been proven of them. */
-export function lackingFeatures({ features, effects }: Tally): string[] {
+export function lackingFeatures({ features, effects }: RunStats): string[] {
   const unanswered = [...features]
     .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN)
     .map(
