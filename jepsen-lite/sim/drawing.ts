@@ -1,4 +1,4 @@
-// Parts from which generator, themes and scenes put faults together.
+// Parts from which generator, themes and scenarios put faults together.
 
 import type { Dice } from './dice.ts'
 import { type Cut, FAULT_SHAPES, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'

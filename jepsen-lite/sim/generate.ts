@@ -10,18 +10,18 @@ import { type Config, OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Sch
 import type { Drawing } from './shape.ts'
 import {
   drawJointElections,
-  drawScenes,
+  drawScenarios,
   drawWatchers,
   type LeadershipTheme,
   leadershipConfig,
 } from './themes-leadership.ts'
-import { drawLinkScenes, drawLinkWriters, linksConfig } from './themes-links.ts'
+import { drawLinkScenarios, drawLinkWriters, linksConfig } from './themes-links.ts'
 import { drawRemovals, drawRemovalWriters, removalsConfig } from './themes-removals.ts'
 import {
   behindConfig,
   drawAgeWatchers,
   drawInstallWatchers,
-  drawStateScenes,
+  drawStateScenarios,
   drawTails,
   TAIL_WRITERS,
 } from './themes-state.ts'
@@ -32,7 +32,7 @@ import type { Trigger } from './waiting.ts'
  * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and
  * writing, which is where leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a
  * few entries and disks that die under installs. `members`: one change of the membership after the other, while leaders
- * are cut off and die. `leases` and `elections`: themes-leadership.ts; `behind`, and scenes for two of the others:
+ * are cut off and die. `leases` and `elections`: themes-leadership.ts; `behind`, and scenarios for two of the others:
  * themes-state.ts; `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`: themes-triggered.ts.
  */
 type Theme =
@@ -76,16 +76,16 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   const config = themed(theme, dice, drawConfig(dice, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
-    ? drawScenes(theme, new Dice(seed, 4), config)
+    ? drawScenarios(theme, new Dice(seed, 4), config)
     : theme === 'behind' || theme === 'triggered'
       ? []
       : theme === 'links'
-        ? drawLinkScenes(new Dice(seed, 10), config)
+        ? drawLinkScenarios(new Dice(seed, 10), config)
         : theme === 'removals'
           ? drawRemovals(new Dice(seed, 13), config)
           : drawFaults(new Dice(seed, 2), config, theme)
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
-    faults.push(...drawStateScenes(theme, new Dice(seed, 6), config))
+    faults.push(...drawStateScenarios(theme, new Dice(seed, 6), config))
   if (theme === 'members') faults.push(...drawJointElections(new Dice(seed, 9), config))
   const triggered = theme === 'triggered' ? drawTriggered(new Dice(seed, 12), config, rare) : undefined
   faults.push(...(triggered?.faults ?? []).map(whole))
@@ -153,11 +153,11 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
   }
 }
 
-const BLOWS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
+const LEADER_FAULTS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
 
 /**
- * After each blow against a leader, clients at all machines that read and write by turns until long after it should be
- * over; and all of them at once, many times, around the moment when a lease ends or the next leader is there.
+ * After each fault of a leader, clients at all machines read and write by turns, until long after the fault should have
+ * ended; around the end of a lease, or the election of the next leader, all of them ask at once, many times.
  */
 function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
@@ -165,17 +165,17 @@ function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
   let quietAt = 0
   for (const fault of faults) {
     const { at, kind } = fault
-    if (!BLOWS.includes(kind) || !('target' in fault && fault.target === 'leader')) continue
+    if (!LEADER_FAULTS.includes(kind) || !('target' in fault && fault.target === 'leader')) continue
     if (at < quietAt) continue
     quietAt = at + 3 * electionMaxMs
     const stepMs = Math.max(8, electionMinMs / 40)
-    for (let time = at; time < quietAt; time += stepMs) ops.push(drawLook(dice, config, time))
+    for (let time = at; time < quietAt; time += stepMs) ops.push(drawRequest(dice, config, time))
     ops.push(...crowd(dice, config, at, kind))
   }
   return ops.filter(({ at }) => at < config.ms)
 }
 
-function drawLook(dice: Dice, config: Config, time: number): Op {
+function drawRequest(dice: Dice, config: Config, time: number): Op {
   const machines = config.nodes + config.spares
   const place = dice.int(0, machines)
   const reads = dice.chance(0.6)

@@ -1,4 +1,4 @@
-// Two themes about leaders, made of scenes: a few faults that together bring about a situation in which systems like
+// Two themes about leaders, made of scenarios: a few faults that together bring about a situation in which systems like
 // this one have gone wrong, over and over, with other details each time. Most of them wait for a trigger (waiting.ts),
 // because what matters lasts a few milliseconds.
 //
@@ -57,28 +57,28 @@ export const roomy = (limits: Limits): Limits => ({
   ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },
 })
 
-export function drawScenes(theme: LeadershipTheme, dice: Dice, config: Config): Fault[] {
-  const scenes = theme === 'leases' ? LEASES : ELECTIONS
+export function drawScenarios(theme: LeadershipTheme, dice: Dice, config: Config): Fault[] {
+  const scenarios = theme === 'leases' ? LEASES : ELECTIONS
   const { electionMaxMs } = config
   const faults: Fault[] = []
   for (let at = 2000; at < config.ms; at += dice.int(3, 7) * electionMaxMs) {
-    const scene = scenes[dice.int(0, scenes.length)]
-    if (scene !== undefined) faults.push(...scene(dice, config, Math.round(at)))
+    const scenario = scenarios[dice.int(0, scenarios.length)]
+    if (scenario !== undefined) faults.push(...scenario(dice, config, Math.round(at)))
   }
   return faults.map(whole).sort((a, b) => a.at - b.at)
 }
 
-type Scene = (dice: Dice, config: Config, at: number) => Fault[]
+type Scenario = (dice: Dice, config: Config, at: number) => Fault[]
 
 // ---- leases
 
 /** Whoever has the fastest clock is elected most often; it is not to lead all the time. */
-const another: Scene = (dice, { electionMinMs }, at) => [
+const another: Scenario = (dice, { electionMinMs }, at) => [
   { at: at - electionMinMs, kind: 'transfer', target: 'leader', to: follower(dice) },
 ]
 
 /** Nobody hears the leader any more, which still gets answers, late ones. */
-const mute: Scene = (dice, config, at) => {
+const mute: Scenario = (dice, config, at) => {
   const { electionMinMs, electionMaxMs, heartbeatMs } = config
   const delayMs = dice.int(electionMinMs / 10, electionMinMs)
   const ms = 3 * electionMaxMs
@@ -93,7 +93,7 @@ const mute: Scene = (dice, config, at) => {
 }
 
 /** It is cut off in one way or another. */
-const cutOff: Scene = (dice, config, at) => {
+const cutOff: Scenario = (dice, config, at) => {
   const cut = { at, target: 'leader', ...anyCut(dice, 2 * config.electionMaxMs) } as const
   const direction = dice.int(0, 3)
   return [
@@ -111,7 +111,7 @@ const cutOff: Scene = (dice, config, at) => {
 }
 
 /** It has handed over, and hears nothing of what comes of that. */
-const handedOver: Scene = (dice, { electionMaxMs }, at) => [
+const handedOver: Scenario = (dice, { electionMaxMs }, at) => [
   {
     ...{ at, when: 'hands-over', kind: 'half-deaf', target: 'subject', unheardBy: nobody, deafTo: everybody },
     ...{ ...plainly(2 * electionMaxMs), stalls: dice.chance(0.5) },
@@ -123,7 +123,7 @@ const handedOver: Scene = (dice, { electionMaxMs }, at) => [
  * It hands over, gives that up since nothing comes of it, and trusts its followers again; what it has asked for arrives
  * only then, and it hears nothing of what comes of that.
  */
-const handedOverInVain: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
+const handedOverInVain: Scenario = (dice, { electionMinMs, electionMaxMs }, at) => {
   const to = follower(dice)
   const delayMs = Math.round((electionMaxMs * dice.int(11, 20)) / 10)
   return [
@@ -137,7 +137,7 @@ const handedOverInVain: Scene = (dice, { electionMinMs, electionMaxMs }, at) => 
 }
 
 /** It applies slowly: others have applied, and told their clients, what it has not. */
-const lagging: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
+const lagging: Scenario = (dice, { electionMinMs, electionMaxMs }, at) => [
   {
     ...{ at, kind: 'slow-apply', target: 'leader', ms: dice.int(1, 4) * electionMaxMs },
     entryMs: dice.int(5, electionMinMs / 2),
@@ -145,7 +145,7 @@ const lagging: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
 ]
 
 /** It is stopped for about as long as its lease lasts. */
-const stopped: Scene = (dice, { leaseMs }, at) => [
+const stopped: Scenario = (dice, { leaseMs }, at) => [
   { at, kind: 'pause', target: 'leader', ms: dice.int(leaseMs / 2, 2 * leaseMs) },
 ]
 
@@ -161,7 +161,7 @@ const setLeases = (at: number, on: boolean, durationMs: number): Fault => ({
  * Leases are switched, while one replica's disk stalls: it applies what the others' disks hold. Of two that cannot be
  * heard the promises run out; then the one that was ahead of its disk crashes, and comes back among those two.
  */
-const forgotten: Scene = (dice, config, at) => {
+const forgotten: Scenario = (dice, config, at) => {
   const { electionMinMs, electionMaxMs } = config
   const promiseMs = dice.int(electionMaxMs, 2 * electionMaxMs)
   const ahead = { at: at + 1, when: 'ahead' } as const
@@ -182,7 +182,7 @@ const forgotten: Scene = (dice, config, at) => {
 }
 
 /** Leases are switched off, or made shorter, and the leader, which then is cut off, is the last one to apply that. */
-const shortened: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
+const shortened: Scenario = (dice, { electionMinMs, electionMaxMs }, at) => [
   setLeases(at - electionMinMs, true, 3 * electionMinMs),
   {
     ...{ at, kind: 'slow-apply', target: 'leader', ms: 2 * electionMaxMs },
@@ -196,7 +196,7 @@ const shortened: Scene = (dice, { electionMinMs, electionMaxMs }, at) => [
   setLeases(at + 3 * electionMaxMs, true, electionMinMs),
 ]
 
-const LEASES: readonly Scene[] = [
+const LEASES: readonly Scenario[] = [
   mute,
   cutOff,
   cutOff,
@@ -217,7 +217,7 @@ const LEASES: readonly Scene[] = [
 // ---- elections
 
 /** Bare majorities one after the other, each without the leader of the one before. */
-const rotation: Scene = (dice, { electionMaxMs }, at) =>
+const rotation: Scenario = (dice, { electionMaxMs }, at) =>
   Array.from({ length: 5 }, (_, turn) => ({
     at: at + turn * dice.int(electionMaxMs / 2, 2 * electionMaxMs),
     ...{ kind: 'witness', target: follower(dice), without: 'leader', fresh: dice.chance(0.5) },
@@ -225,7 +225,7 @@ const rotation: Scene = (dice, { electionMaxMs }, at) =>
   }))
 
 /** A bare majority commits, and at that trigger all but one of it are cut off from those who were not there. */
-const takenAway: Scene = (dice, { electionMaxMs }, at) => [
+const takenAway: Scenario = (dice, { electionMaxMs }, at) => [
   {
     ...{ at, kind: 'witness', target: 'leader', without: follower(dice), fresh: dice.chance(0.5) },
     ...{ avoid: somePlaces(dice), ...anyCut(dice, 3 * electionMaxMs) },
@@ -245,7 +245,7 @@ const lost = (dice: Dice, at: number, ms: number): Fault =>
     : { at, kind: 'isolate', target: 'leader', ...plainly(ms) }
 
 /** An election in which some get no ballot, and those of the others arrive when the candidate tries again. */
-const heldBallots: Scene = (dice, { electionMaxMs, delayMs, jitterMs }, at) => {
+const heldBallots: Scenario = (dice, { electionMaxMs, delayMs, jitterMs }, at) => {
   const held = some(dice)
   const candidate = { at, when: 'candidate', kind: 'half-deaf', target: 'subject' } as const
   return [
@@ -262,7 +262,7 @@ const heldBallots: Scene = (dice, { electionMaxMs, delayMs, jitterMs }, at) => {
 }
 
 /** Answers to a candidate are late. */
-const lateBallots: Scene = (dice, { electionMaxMs }, at) => [
+const lateBallots: Scenario = (dice, { electionMaxMs }, at) => [
   lost(dice, at, electionMaxMs),
   {
     ...{ at, when: 'candidate', kind: 'late', target: 'subject', senders: some(dice), ms: dice.int(10, 100) },
@@ -274,7 +274,7 @@ const lateBallots: Scene = (dice, { electionMaxMs }, at) => [
  * A leader is left with a companion or two, appends what nobody else gets, and leads again; what it was answered
  * meanwhile arrives then.
  */
-const comeback: Scene = (dice, { electionMaxMs }, at) => {
+const comeback: Scenario = (dice, { electionMaxMs }, at) => {
   const deposed = { at: at + 1, when: 'deposed', kind: 'transfer', target: 'leader', to: 'subject' } as const
   return [
     {
@@ -294,7 +294,7 @@ const comeback: Scene = (dice, { electionMaxMs }, at) => {
   ]
 }
 
-const ELECTIONS: readonly Scene[] = [
+const ELECTIONS: readonly Scenario[] = [
   rotation,
   takenAway,
   takenAway,

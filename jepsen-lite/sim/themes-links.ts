@@ -1,6 +1,6 @@
-// Scenes about connections: they break while something is on its way that matters, one of a pair or both, for messages
-// or for snapshots, and come back within milliseconds. Messages are not lost, doubled or overtaken otherwise: what the
-// links promise is what is looked at.
+// Scenarios about connections: they break while something is on its way that matters, one of a pair or both, for
+// messages or for snapshots, and come back within milliseconds. Messages are not lost, doubled or overtaken otherwise:
+// what the links promise is what is looked at.
 
 import type { Dice } from './dice.ts'
 import { dies, everybody, follower, whole } from './drawing.ts'
@@ -26,10 +26,10 @@ export function linksConfig(dice: Dice, config: Config): Config {
   }
 }
 
-type Scene = (dice: Dice, config: Config, at: number) => Fault[]
+type Scenario = (dice: Dice, config: Config, at: number) => Fault[]
 
-export function drawLinkScenes(dice: Dice, config: Config): Fault[] {
-  const scenes: readonly Scene[] = [
+export function drawLinkScenarios(dice: Dice, config: Config): Fault[] {
+  const scenarios: readonly Scenario[] = [
     reconnects,
     reconnects,
     brokenSnapshot,
@@ -43,14 +43,14 @@ export function drawLinkScenes(dice: Dice, config: Config): Fault[] {
   ]
   const faults: Fault[] = []
   for (let at = 3000; at < config.ms - 4000; at += dice.int(3, 6) * config.electionMaxMs) {
-    const scene = scenes[dice.int(0, scenes.length)]
-    if (scene !== undefined) faults.push(...scene(dice, config, Math.round(at)))
+    const scenario = scenarios[dice.int(0, scenarios.length)]
+    if (scenario !== undefined) faults.push(...scenario(dice, config, Math.round(at)))
   }
   return faults.map(whole)
 }
 
 /** What was just forwarded is lost with the connection, and more is asked for while that is being made again. */
-const reconnects: Scene = (dice, { delayMs }, at) => [
+const reconnects: Scenario = (dice, { delayMs }, at) => [
   {
     ...{ at, when: 'forwarded', times: dice.int(1, 6), after: dice.int(0, 2 + 2 * delayMs) },
     ...{ kind: 'break', target: 'subject', peer: 'other' },
@@ -61,7 +61,7 @@ const reconnects: Scene = (dice, { delayMs }, at) => [
  * A machine is given a snapshot, whose connection breaks on the way, or when all of it has arrived and only that is to
  * be told.
  */
-const brokenSnapshot: Scene = (dice, { electionMaxMs }, at) => {
+const brokenSnapshot: Scenario = (dice, { electionMaxMs }, at) => {
   const target = dice.int(0, 5)
   const when = dice.pick('offered', 'staged')
   const breaks = { at, when, times: dice.int(1, 3), after: when === 'staged' ? 0 : dice.ms(0, 60) } as const
@@ -79,7 +79,7 @@ const brokenSnapshot: Scene = (dice, { electionMaxMs }, at) => {
  * A leader writes with one companion, which dies and comes back to a new leader, who takes those entries away again;
  * while its slow disk does so the old leader, which acts as one still and reaches nobody else, gets to it.
  */
-const cutOffTail: Scene = (dice, { electionMinMs, writeMs, writeJitterMs, delayMs }, at) => {
+const cutOffTail: Scenario = (dice, { electionMinMs, writeMs, writeJitterMs, delayMs }, at) => {
   const companion = dice.int(0, 5)
   const downMs = dice.int(1, 30)
   const others = everybody.filter((place) => place !== companion)
@@ -112,7 +112,7 @@ const cutOffTail: Scene = (dice, { electionMinMs, writeMs, writeJitterMs, delayM
   ]
 }
 
-const flaps: Scene = (dice, { electionMaxMs }, at) => [
+const flaps: Scenario = (dice, { electionMaxMs }, at) => [
   {
     ...{ at, kind: 'flap', target: follower(dice), peer: 'leader', periodMs: dice.int(20, 300) },
     ...{ ms: electionMaxMs, stalls: dice.chance(0.5), refuses: dice.chance(0.5), breaks: dice.chance(0.5) },
@@ -123,7 +123,7 @@ const flaps: Scene = (dice, { electionMaxMs }, at) => [
  * Whoever has just forwarded something dies and is back at once, again and again: what it asks for then has the numbers
  * of what its process before has asked for, in the same term.
  */
-const comesBack: Scene = (dice, { delayMs }, at) => [
+const comesBack: Scenario = (dice, { delayMs }, at) => [
   {
     ...{ at, when: 'forwarded', times: dice.int(2, 8), after: dice.int(0, 3 + 2 * delayMs) },
     ...{ ...dies, silent: dice.chance(0.5), target: 'subject', ms: dice.int(1, 30) },
@@ -131,7 +131,7 @@ const comesBack: Scene = (dice, { delayMs }, at) => [
 ]
 
 /**
- * Every machine is asked to write, one write after the other, around each scene; and whoever begins, as soon as it
+ * Every machine is asked to write, one write after the other, around each scenario; and whoever begins, as soon as it
  * does.
  */
 export function drawLinkWriters(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {

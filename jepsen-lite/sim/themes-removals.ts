@@ -1,7 +1,7 @@
-// Scenes about voters that are let go, for good: small clusters grow by one and lose one again, from 2 to 1, from 4 to
-// 3 and whatever comes between; and as soon as the operator is told that the change is done, the machine is deleted.
-// Those that stay must not need it, whatever befalls them at that very moment: each scene takes a blow from what could
-// keep them from knowing that they are alone.
+// Scenarios about voters that are removed for good: small clusters grow by one and lose one again, from 2 to 1, from 4
+// to 3 and between. As soon as the operator is told that the change is done, the machine is deleted. Those that stay
+// must not need it, whatever fault strikes them then: each scenario adds a fault that could keep them from learning
+// that the change is done.
 
 import type { Dice } from './dice.ts'
 import { anyCut, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
@@ -35,7 +35,7 @@ export function drawRemovals(dice: Dice, config: Config): Fault[] {
   const faults: Fault[] = []
   for (let at = 2000; at < config.ms; at += dice.int(2, 4) * electionMaxMs) {
     if (dice.chance(0.4)) faults.push(hindrance(dice, config, at - dice.int(1, 30)))
-    faults.push(removal(dice, config, at), ...blow(dice, config, at, at + 6 * electionMaxMs > config.ms))
+    faults.push(removal(dice, config, at), ...loss(dice, config, at, at + 6 * electionMaxMs > config.ms))
     // A learner is a voter soon.
     faults.push({ at: at + dice.int(1, electionMaxMs), kind: 'join', target: dice.int(0, 6) })
   }
@@ -66,8 +66,8 @@ function hindrance(dice: Dice, { heartbeatMs, electionMinMs }: Config, at: numbe
   )
 }
 
-/** What was about to be written, or told, is lost: for a moment, or towards the end for good. */
-function blow(dice: Dice, config: Config, at: number, isLate: boolean): Fault[] {
+/** What was about to be written or sent is lost: for a short time, or towards the end for good. */
+function loss(dice: Dice, config: Config, at: number, isLate: boolean): Fault[] {
   const { electionMaxMs, delayMs, jitterMs } = config
   const waiting = {
     ...{ at, when: dice.pick<Trigger>('let-go', 'let-go', 'let-go', 'left', 'left', 'joint') },

@@ -1,10 +1,10 @@
-// Scenes about the state of a replica, beside the faults that are drawn by the dice: a state that lags behind what is
-// committed, one that comes from elsewhere, and members that come and go meanwhile. Each brings about a situation in
+// Scenarios about the state of a replica, beside the faults that are drawn by the dice: a state that lags behind what
+// is committed, one that comes from elsewhere, and members that come and go meanwhile. Each brings about a situation in
 // which systems like this one have gone wrong, with other details each time.
 //
 // `behind`: applying takes time on some machines, disks stall, leaders are stopped with a companion that hears nobody
-// else; and clients ask every machine how old its state is, all the time. `snapshots` and `members` get a scene now and
-// then.
+// else; and clients ask every machine how old its state is, all the time. `snapshots` and `members` get a scenario now
+// and then.
 
 import type { Dice } from './dice.ts'
 import { anyCut, dies, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
@@ -28,15 +28,15 @@ export function behindConfig(dice: Dice, config: Config): Config {
   }
 }
 
-type Scene = (dice: Dice, config: Config, at: number) => Fault[]
+type Scenario = (dice: Dice, config: Config, at: number) => Fault[]
 
-export function drawStateScenes(theme: StateTheme, dice: Dice, config: Config): Fault[] {
-  const scenes = SCENES[theme]
+export function drawStateScenarios(theme: StateTheme, dice: Dice, config: Config): Fault[] {
+  const scenarios = SCENARIOS[theme]
   const faults: Fault[] = []
   const [from, to] = theme === 'behind' ? [4, 9] : [6, 20]
   for (let at = 3000; at < config.ms; at += dice.int(from, to) * config.electionMaxMs) {
-    const scene = scenes[dice.int(0, scenes.length)]
-    if (scene !== undefined) faults.push(...scene(dice, config, Math.round(at)))
+    const scenario = scenarios[dice.int(0, scenarios.length)]
+    if (scenario !== undefined) faults.push(...scenario(dice, config, Math.round(at)))
   }
   if (theme === 'members') faults.push(...forgotten(dice, config, config.ms - 5 * config.electionMaxMs))
   return faults.map(whole)
@@ -45,7 +45,7 @@ export function drawStateScenes(theme: StateTheme, dice: Dice, config: Config): 
 // ---- a state that lags
 
 /** One machine applies slowly, an entry at a time. */
-const slowly: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => [
+const slowly: Scenario = (dice, { electionMaxMs, heartbeatMs }, at) => [
   {
     ...{ at, kind: 'slow-apply', target: dice.chance(0.3) ? 'leader' : follower(dice) },
     ...{ ms: dice.int(2, 8) * electionMaxMs, entryMs: 20 + dice.int(heartbeatMs, 8 * heartbeatMs) },
@@ -56,7 +56,7 @@ const slowly: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => [
  * Its disk stalls: it acknowledges nothing, so nobody tells it what is committed, while it goes on answering
  * heartbeats.
  */
-const stalled: Scene = (dice, { electionMaxMs }, at) => [
+const stalled: Scenario = (dice, { electionMaxMs }, at) => [
   { at, kind: 'stall-disk', target: follower(dice), ms: dice.int(1, 4) * electionMaxMs },
 ]
 
@@ -64,7 +64,7 @@ const stalled: Scene = (dice, { electionMaxMs }, at) => [
  * A leader and a companion are cut off from the rest. The companion gets the leader's last words long after the others
  * have elected somebody else, and the leader, stopped all that time, takes its answer for one from before.
  */
-const companion: Scene = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, at) => {
+const companion: Scenario = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, at) => {
   const friend = follower(dice)
   // Long enough for an election, and not for the leader to find that nobody has answered it.
   const delayMs = Math.round(electionMinMs + ((electionMaxMs - electionMinMs) * dice.int(2, 10)) / 10)
@@ -76,14 +76,14 @@ const companion: Scene = (dice, { electionMinMs, electionMaxMs, heartbeatMs }, a
 }
 
 /** Stopped for longer than it waits for a leader; what it was sent meanwhile lies in its sockets. */
-const dozing: Scene = (dice, { electionMaxMs, heartbeatMs, silenceMs }, at) => {
+const dozing: Scenario = (dice, { electionMaxMs, heartbeatMs, silenceMs }, at) => {
   const longMs = electionMaxMs * (1 + dice.int(1, 10) / 10) + 2 * heartbeatMs
   const ms = silenceMs > 0 ? Math.min(longMs, Math.max(silenceMs - 50, electionMaxMs)) : longMs
   return [{ at, kind: 'pause', target: follower(dice), ms }]
 }
 
 /** A page that cannot be read, when a process begins or goes on. */
-const unreadable: Scene = (dice, _, at) => {
+const unreadable: Scenario = (dice, _, at) => {
   const target = dice.int(0, 5)
   return [
     { at, kind: 'fail-read', target, skip: dice.int(0, 4), ms: 4000 },
@@ -92,12 +92,12 @@ const unreadable: Scene = (dice, _, at) => {
 }
 
 /** A change of the configuration is committed and applied late by whoever is to be elected next. */
-const lateChange: Scene = (dice, config, at) => {
+const lateChange: Scenario = (dice, config, at) => {
   const { electionMaxMs, heartbeatMs } = config
   const entryMs = 20 + dice.int(heartbeatMs, 20 * heartbeatMs)
   const slow = { at: at - 2 * heartbeatMs, kind: 'slow-apply', ms: 4 * electionMaxMs, entryMs } as const
   const joint = { at, when: 'joint', after: dice.int(0, 2 * heartbeatMs) } as const
-  const blow = dice.pick<Fault>(
+  const fault = dice.pick<Fault>(
     { ...joint, ...dies, target: 'leader', ms: electionMaxMs },
     { ...joint, kind: 'isolate', target: 'leader', ...plainly(electionMaxMs) },
     { ...joint, kind: 'transfer', target: 'leader', to: follower(dice) },
@@ -106,7 +106,7 @@ const lateChange: Scene = (dice, config, at) => {
     { ...slow, target: follower(dice) },
     { ...slow, target: follower(dice) },
     askedOfLeader(dice, config, at, dice.pick('demote', 'demote', 'replace', 'promote')),
-    blow,
+    fault,
   ]
 }
 
@@ -121,7 +121,7 @@ const askedOfLeader = (
 }
 
 /** Restarts while the configuration is joint: of those who enter it, one after the other. */
-const jointRestarts: Scene = (dice, config, at) => [
+const jointRestarts: Scenario = (dice, config, at) => [
   askedOfLeader(dice, config, at, dice.pick('replace', 'demote')),
   {
     ...{ at, when: 'joint', times: 4, after: dice.int(0, 20), ...dies, target: 'subject' },
@@ -133,7 +133,7 @@ const jointRestarts: Scene = (dice, config, at) => [
  * It applies slowly, loses contact until what it needs next is compacted, and is sent a snapshot while entries still
  * wait.
  */
-const overtaken: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
+const overtaken: Scenario = (dice, { electionMinMs, electionMaxMs }, at) => {
   const target = dice.int(0, 5)
   const cutAt = at + Math.max(3000, 2 * electionMaxMs)
   return [
@@ -145,7 +145,7 @@ const overtaken: Scene = (dice, { electionMinMs, electionMaxMs }, at) => {
 // ---- a state from elsewhere
 
 /** A deposed leader appends and appends, and is brought back by a snapshot that ends inside of what it has. */
-const longTail: Scene = (dice, { electionMaxMs }, at) => [
+const longTail: Scenario = (dice, { electionMaxMs }, at) => [
   {
     ...{ at, kind: 'isolate', target: 'leader', ...(dice.chance(0.5) ? { companion: follower(dice) } : {}) },
     ...{ ...anyCut(dice, dice.int(electionMaxMs, 2 * electionMaxMs)), breaks: true },
@@ -153,24 +153,24 @@ const longTail: Scene = (dice, { electionMaxMs }, at) => [
 ]
 
 /** A fresh disk gets a snapshot, and dies, loses the stream or is sent a bent one, right then. */
-const restored: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
+const restored: Scenario = (dice, { electionMaxMs, heartbeatMs }, at) => {
   const target = dice.int(0, 5)
   const soon = at + dice.int(0, 4 * heartbeatMs)
-  const blow = dice.pick<Fault>(
+  const fault = dice.pick<Fault>(
     { at: soon, ...dies, point: 'installing', target, ms: dice.int(5, 300) },
     { at: soon, kind: 'bend-chunk', target, ms: 4000 },
     { at: soon, kind: 'fail-read', target, skip: dice.int(0, 4), ms: 2000 },
     { at: soon, kind: 'transfer', target: 'leader', to: follower(dice) },
     { at: soon, ...dies, target: 'leader', ms: dice.int(5, electionMaxMs) },
   )
-  return [{ at, kind: 'wipe', target }, blow]
+  return [{ at, kind: 'wipe', target }, fault]
 }
 
 /**
  * Whoever sends a snapshot hands over in the middle of it, and leads again at once: with a newer one. Nobody else
  * reaches the receiver meanwhile.
  */
-const startedAgain: Scene = (dice, { electionMinMs }, at) => {
+const startedAgain: Scenario = (dice, { electionMinMs }, at) => {
   const sender = dice.int(0, 5)
   const receiver = (sender + dice.int(1, 5)) % 5
   const after = dice.int(50, 600)
@@ -194,7 +194,7 @@ const startedAgain: Scene = (dice, { electionMinMs }, at) => {
  * A leader that is brought back by a snapshot leads again, in the same process, while others need what it has in its
  * log: what it read there before the install is not what stands there now.
  */
-const leadsAgain: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
+const leadsAgain: Scenario = (dice, { electionMaxMs, heartbeatMs }, at) => {
   const awayMs = dice.int(electionMaxMs, 2 * electionMaxMs)
   const other = follower(dice)
   const back = { at: at + 1, when: 'installed', kind: 'transfer', target: 'leader', to: 'subject' } as const
@@ -207,7 +207,7 @@ const leadsAgain: Scene = (dice, { electionMaxMs, heartbeatMs }, at) => {
 }
 
 /** A chunk on the way to a fresh disk lacks a row. */
-const bent: Scene = (dice, _, at) => {
+const bent: Scenario = (dice, _, at) => {
   const target = dice.int(0, 5)
   return [
     { at, kind: 'bend-chunk', target, ms: 4000 },
@@ -219,7 +219,7 @@ const bent: Scene = (dice, _, at) => {
  * The disk takes its time to make it the state when all of it has arrived: until then readers see what was there
  * before.
  */
-const installsSlowly: Scene = (dice, { writeMs, writeJitterMs, heartbeatMs }, at) => [
+const installsSlowly: Scenario = (dice, { writeMs, writeJitterMs, heartbeatMs }, at) => [
   {
     // From before the write that installs it begins.
     ...{ at, when: 'offered', times: dice.int(1, 4), kind: 'slow-disk', target: 'subject', ms: 5000 },
@@ -230,7 +230,7 @@ const installsSlowly: Scene = (dice, { writeMs, writeJitterMs, heartbeatMs }, at
 // ---- members
 
 /** Removed while nobody can tell it. */
-const forgotten: Scene = (dice, { electionMaxMs }, at) => {
+const forgotten: Scenario = (dice, { electionMaxMs }, at) => {
   const target = dice.int(0, 5)
   const ms = 20 * electionMaxMs
   return [
@@ -246,7 +246,7 @@ const forgotten: Scene = (dice, { electionMaxMs }, at) => {
   ]
 }
 
-const SCENES: Readonly<Record<StateTheme, readonly Scene[]>> = {
+const SCENARIOS: Readonly<Record<StateTheme, readonly Scenario[]>> = {
   behind: [
     slowly,
     slowly,

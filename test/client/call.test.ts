@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { CallKind } from '../../src/client/call.ts'
 import { OutcomeUnknownError, UnavailableError } from '../../src/client/index.ts'
-import { answered, type Fate, failed, OK, refusal, Scene, streaming, systemError } from './scene.ts'
+import { answered, type Fate, failed, OK, refusal, Scenario, streaming, systemError } from './scenario.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
@@ -22,9 +22,9 @@ const SILENT = {}
 /** Nobody accepts the connection, nobody refuses it. */
 const OFF = { isConnected: () => false }
 
-const times = (scene: Scene, at: number) =>
-  scene.asked.flatMap((asked) => (asked.at === at ? [asked.ms] : []))
-const order = (scene: Scene) => scene.asked.map(({ at }) => at)
+const times = (scenario: Scenario, at: number) =>
+  scenario.asked.flatMap((asked) => (asked.at === at ? [asked.ms] : []))
+const order = (scenario: Scenario) => scenario.asked.map(({ at }) => at)
 
 describe('another endpoint is asked', () => {
   test.each([
@@ -34,32 +34,32 @@ describe('another endpoint is asked', () => {
     [10_000, 1_000],
     [60_000, 1_000],
   ])('of %d ms after %d ms of silence', async (timeoutMs, patienceMs) => {
-    const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
-    const { answer, ms } = await scene.run({ timeoutMs })
+    const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
+    const { answer, ms } = await scenario.run({ timeoutMs })
     expect(answer?.endpoint.url).toBe(URL_2)
-    expect(scene.asked.map((asked) => asked.ms)).toEqual([0, patienceMs])
+    expect(scenario.asked.map((asked) => asked.ms)).toEqual([0, patienceMs])
     expect(ms).toBe(patienceMs)
   })
 
   // Sent to a second node at once, it is late over a wire of 3 Mbit/s, and that node has failed next: each second write
   // has no known outcome.
   test('for a large body no sooner when one that failed lately is asked once more', async () => {
-    const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
-    scene.endpoints.all[0]?.failed(performance.now())
+    const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
+    scenario.endpoints.all[0]?.failed(performance.now())
     vi.advanceTimersByTime(400)
-    await scene.run({ kind: 'keyed', timeoutMs: 5_000, body: Buffer.alloc(1_000_000) })
-    expect(scene.asked.map((asked) => Math.floor(asked.ms))).toEqual([0, 2_500])
+    await scenario.run({ kind: 'keyed', timeoutMs: 5_000, body: Buffer.alloc(1_000_000) })
+    expect(scenario.asked.map((asked) => Math.floor(asked.ms))).toEqual([0, 2_500])
   })
 
   // Of five nodes two may be lost; and a call may have waited for its turn.
   test.each([0, 2_000, 3_400])(
     'for a large body while there is time for a third: after %d ms',
     async (waitedMs) => {
-      const scene = new Scene(3, (at) => (at < 2 ? SILENT : { result: OK }))
+      const scenario = new Scenario(3, (at) => (at < 2 ? SILENT : { result: OK }))
       const startedAt = performance.now()
       vi.advanceTimersByTime(waitedMs)
       const large = { kind: 'keyed', timeoutMs: 5_000, body: Buffer.alloc(1_000_000) } as const
-      const { answer } = await scene.run({ ...large, startedAt })
+      const { answer } = await scenario.run({ ...large, startedAt })
       expect(answer?.endpoint.url).toBe('http://127.0.0.1:3')
     },
   )
@@ -72,12 +72,12 @@ describe('another endpoint is asked', () => {
     [1_000, 1_000_000, 500],
     [60_000, 1_000_000, 2_500],
   ])('of %d ms, for a body of %d bytes, after %d ms of silence', async (timeoutMs, bytes, patienceMs) => {
-    const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
-    const { answer } = await scene.run({ kind: 'keyed', timeoutMs, body: Buffer.alloc(bytes) })
+    const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
+    const { answer } = await scenario.run({ kind: 'keyed', timeoutMs, body: Buffer.alloc(bytes) })
     expect(answer?.endpoint.url).toBe(URL_2)
-    expect(scene.asked.map((asked) => Math.floor(asked.ms))).toEqual([0, patienceMs])
+    expect(scenario.asked.map((asked) => Math.floor(asked.ms))).toEqual([0, patienceMs])
     // One that is off is sent nothing.
-    const away = new Scene(2, (at) => (at === 0 ? OFF : { result: OK }))
+    const away = new Scenario(2, (at) => (at === 0 ? OFF : { result: OK }))
     await away.run({ kind: 'keyed', timeoutMs, body: Buffer.alloc(bytes) })
     expect(times(away, 1)).toEqual([Math.min(1_000, Math.max(250, timeoutMs / 10))])
   })
@@ -90,78 +90,80 @@ describe('another endpoint is asked', () => {
   ] as const)(
     'of a %s call when nothing more comes of an answer that came until %d ms: after %d',
     async (kind, heardUntilMs, askedMs) => {
-      const scene = new Scene(2, (at) => (at === 0 ? { heardUntilMs } : { result: OK }))
+      const scenario = new Scenario(2, (at) => (at === 0 ? { heardUntilMs } : { result: OK }))
       for (let round = 0; round < 2; round++) {
-        const { answer, ms } = await scene.run({ kind, timeoutMs: 5_000 })
+        const { answer, ms } = await scenario.run({ kind, timeoutMs: 5_000 })
         expect(answer?.endpoint.url).toBe(URL_2)
         // It is passed over from then on.
         expect(ms).toBe(round === 0 ? askedMs : 0)
       }
-      expect(order(scene)).toEqual([0, 1, 1])
+      expect(order(scenario)).toEqual([0, 1, 1])
     },
   )
 
   test('but not while an answer comes, however long it takes, and nothing speaks against its node', async () => {
     for (const afterMs of [600, 4_900]) {
-      const scene = new Scene(2, () => ({ afterMs, heardUntilMs: afterMs, result: OK }))
-      for (let round = 0; round < 2; round++) expect((await scene.run({ timeoutMs: 5_000 })).ms).toBe(afterMs)
-      expect(order(scene)).toEqual([0, 1])
-      for (const endpoint of scene.endpoints.all) expect(endpoint.allows(performance.now())).toBe(true)
+      const scenario = new Scenario(2, () => ({ afterMs, heardUntilMs: afterMs, result: OK }))
+      for (let round = 0; round < 2; round++)
+        expect((await scenario.run({ timeoutMs: 5_000 })).ms).toBe(afterMs)
+      expect(order(scenario)).toEqual([0, 1])
+      for (const endpoint of scenario.endpoints.all) expect(endpoint.allows(performance.now())).toBe(true)
     }
   })
 
   test.each(['read', 'keyed'] as const)('as soon as that is allowed: a %s call', async (kind) => {
-    const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
+    const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
     const startedAt = performance.now()
     const isPassedOver: boolean[] = []
-    scene.mayHedge = () => {
-      queueMicrotask(() => isPassedOver.push(scene.endpoints.all[0]?.allows(performance.now()) === false))
+    scenario.mayHedge = () => {
+      queueMicrotask(() => isPassedOver.push(scenario.endpoints.all[0]?.allows(performance.now()) === false))
       return performance.now() - startedAt >= 1_200
     }
-    expect((await scene.run({ kind, timeoutMs: 5_000 })).ms).toBe(1_200)
+    expect((await scenario.run({ kind, timeoutMs: 5_000 })).ms).toBe(1_200)
     // Other calls had better begin elsewhere meanwhile.
     expect(isPassedOver.slice(0, 2)).toEqual([true, true])
-    expect((await scene.run({ kind, timeoutMs: 5_000 })).ms).toBe(0)
-    expect(order(scene)).toEqual([0, 1, 1])
+    expect((await scenario.run({ kind, timeoutMs: 5_000 })).ms).toBe(0)
+    expect(order(scenario)).toEqual([0, 1, 1])
   })
 
   test('not at all when that is not allowed, but an answer late counts', async () => {
     for (const afterMs of [900, 4_900]) {
-      const scene = new Scene(2, () => ({ afterMs, result: OK }))
-      scene.mayHedge = () => false
-      expect((await scene.run({ timeoutMs: 5_000 })).ms).toBe(afterMs)
-      expect(order(scene)).toEqual([0])
+      const scenario = new Scenario(2, () => ({ afterMs, result: OK }))
+      scenario.mayHedge = () => false
+      expect((await scenario.run({ timeoutMs: 5_000 })).ms).toBe(afterMs)
+      expect(order(scenario)).toEqual([0])
     }
   })
 
   test('which is asked for when there is another', async () => {
     for (const count of [1, 2, 3]) {
-      const scene = new Scene(count, () => ({ afterMs: 4_000, result: OK }))
+      const scenario = new Scenario(count, () => ({ afterMs: 4_000, result: OK }))
       let asked = 0
-      scene.mayHedge = () => {
+      scenario.mayHedge = () => {
         asked += 1
         return true
       }
-      await scene.run({ timeoutMs: 5_000 })
+      await scenario.run({ timeoutMs: 5_000 })
       expect(asked).toBe(count - 1)
     }
   })
 
   test('whether that is allowed or not, when the first has not accepted the connection, refuses or is cut', async () => {
     for (const fate of [OFF, { result: NO_LEADER }, { result: CUT }]) {
-      const scene = new Scene(2, (at) => (at === 0 ? fate : { result: OK }))
-      scene.mayHedge = () => {
+      const scenario = new Scenario(2, (at) => (at === 0 ? fate : { result: OK }))
+      scenario.mayHedge = () => {
         throw new Error('asked')
       }
-      for (const kind of ['read', 'keyed'] as const) expect((await scene.run({ kind })).answer).toBeDefined()
+      for (const kind of ['read', 'keyed'] as const)
+        expect((await scenario.run({ kind })).answer).toBeDefined()
     }
   })
 
   test('with the time that is left, and the node is told a little less', async () => {
-    const scene = new Scene(2, (at) => (at === 0 ? SILENT : { result: OK }))
-    await scene.run({ timeoutMs: 5_000, path: '/v1/kv/a' })
-    await scene.run({ timeoutMs: 1_000, path: '/v1/kv/a' })
-    expect(scene.asked.map(({ timeoutMs, outgoing }) => [timeoutMs, outgoing.path])).toEqual([
+    const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
+    await scenario.run({ timeoutMs: 5_000, path: '/v1/kv/a' })
+    await scenario.run({ timeoutMs: 1_000, path: '/v1/kv/a' })
+    expect(scenario.asked.map(({ timeoutMs, outgoing }) => [timeoutMs, outgoing.path])).toEqual([
       [5_000, '/v1/kv/a?timeout=4900ms'],
       [4_500, '/v1/kv/a?timeout=4400ms'],
       [1_000, '/v1/kv/a?timeout=950ms'],
@@ -173,9 +175,9 @@ describe('another endpoint is asked', () => {
       [195, [0, 1]],
       [196, [0]],
     ] as const) {
-      const scene = new Scene(2, (at) => (at === 0 ? { afterMs, result: NO_LEADER } : SILENT))
-      const { ms } = await scene.run({ timeoutMs: 200 })
-      expect(order(scene)).toEqual(whom)
+      const scenario = new Scenario(2, (at) => (at === 0 ? { afterMs, result: NO_LEADER } : SILENT))
+      const { ms } = await scenario.run({ timeoutMs: 200 })
+      expect(order(scenario)).toEqual(whom)
       expect(ms).toBeLessThanOrEqual(200)
     }
   })
@@ -185,47 +187,48 @@ describe('another endpoint is asked', () => {
       [100, [0, 1]],
       [101, [0]],
     ] as const) {
-      const scene = new Scene(2, (at) => (at === 0 ? { afterMs, result: NO_LEADER } : { result: OK }))
-      const { error } = await scene.run({ timeoutMs: 200, kind: 'keyed' })
-      expect(order(scene)).toEqual(whom)
+      const scenario = new Scenario(2, (at) => (at === 0 ? { afterMs, result: NO_LEADER } : { result: OK }))
+      const { error } = await scenario.run({ timeoutMs: 200, kind: 'keyed' })
+      expect(order(scenario)).toEqual(whom)
       if (whom.length === 1) expect(error).toMatchObject({ code: 'no_leader', written: 'no' })
     }
   })
 
   test('of a write that reached nobody until the end', async () => {
-    const scene = new Scene(1, () => ({ result: REFUSED }))
-    const { error } = await scene.run({ kind: 'keyed' })
+    const scenario = new Scenario(1, () => ({ result: REFUSED }))
+    const { error } = await scenario.run({ kind: 'keyed' })
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
-    expect(Math.max(...times(scene, 0))).toBeGreaterThan(950)
+    expect(Math.max(...times(scenario, 0))).toBeGreaterThan(950)
   })
 
   test('but not one that wants to be left alone, for as long as it said', async () => {
     const busy = refusal(429, 'overloaded', { retry_after_ms: 300 })
-    const scene = new Scene(2, (at) => ({ result: at === 0 ? busy : NO_LEADER }))
-    const { error } = await scene.run()
+    const scenario = new Scenario(2, (at) => ({ result: at === 0 ? busy : NO_LEADER }))
+    const { error } = await scenario.run()
     expect(error).toBeInstanceOf(UnavailableError)
-    const busyAt = times(scene, 0)
+    const busyAt = times(scenario, 0)
     for (const [n, ms] of busyAt.slice(1).entries()) expect(ms - (busyAt[n] ?? 0)).toBeGreaterThanOrEqual(300)
     expect(busyAt.length).toBeGreaterThan(1)
-    expect(times(scene, 1).length).toBeGreaterThan(busyAt.length)
+    expect(times(scenario, 1).length).toBeGreaterThan(busyAt.length)
   })
 
   test.each([
     [995, [0, 995]],
     [996, [0]],
   ])('a pause of %d ms in a second is kept if it leaves time for a try', async (retry_after_ms, asked) => {
-    const scene = new Scene(1, () => ({ result: refusal(429, 'overloaded', { retry_after_ms }) }))
-    const { error, ms } = await scene.run()
+    const scenario = new Scenario(1, () => ({ result: refusal(429, 'overloaded', { retry_after_ms }) }))
+    const { error, ms } = await scenario.run()
     expect(ms).toBe(asked.at(-1))
     expect(error).toMatchObject({ code: 'overloaded', written: 'no', retryAfterMs: retry_after_ms })
-    expect(times(scene, 0)).toEqual(asked)
+    expect(times(scenario, 0)).toEqual(asked)
   })
 })
 
 describe('the circuit breaker', () => {
-  const allows = ({ endpoints }: Scene) => endpoints.all.map((endpoint) => endpoint.allows(performance.now()))
+  const allows = ({ endpoints }: Scenario) =>
+    endpoints.all.map((endpoint) => endpoint.allows(performance.now()))
 
-  test.each<[string, boolean, ConstructorParameters<typeof Scene>[1]]>([
+  test.each<[string, boolean, ConstructorParameters<typeof Scenario>[1]]>([
     ['refuses the connection', false, (at) => ({ result: at === 0 ? REFUSED : OK })],
     ['has no leader', false, (at) => ({ result: at === 0 ? NO_LEADER : OK })],
     ['keeps silent', false, (at) => (at === 0 ? SILENT : { result: OK })],
@@ -238,55 +241,57 @@ describe('the circuit breaker', () => {
       (_, nth) => ({ result: nth < 2 ? REFUSED : refusal(400, 'bad_request') }),
     ],
   ])('of an endpoint that %s: closed %s', async (name, closed, fate) => {
-    const scene = new Scene(name.includes('again') || name.includes('then') ? 1 : 2, fate)
-    await scene.run()
-    expect(allows(scene)[0]).toBe(closed)
+    const scenario = new Scenario(name.includes('again') || name.includes('then') ? 1 : 2, fate)
+    await scenario.run()
+    expect(allows(scenario)[0]).toBe(closed)
   })
 
   test('a try that was given up speaks against nobody', async () => {
     const abort = new AbortController()
     setTimeout(() => abort.abort(), 100)
-    const scene = new Scene(1, () => SILENT)
-    const { ms } = await scene.run({ signal: abort.signal })
+    const scenario = new Scenario(1, () => SILENT)
+    const { ms } = await scenario.run({ signal: abort.signal })
     expect(ms).toBe(100)
-    expect(allows(scene)).toEqual([true])
-    expect(scene.failures).toBe(0)
+    expect(allows(scenario)).toEqual([true])
+    expect(scenario.failures).toBe(0)
   })
 
   test('nor does one that is given up for another idempotency key', async () => {
     const expired = refusal(409, 'idempotency_expired')
     const unconnected = { ...OFF, whenCancelled: REFUSED }
-    const scene = new Scene(2, (at, nth) =>
+    const scenario = new Scenario(2, (at, nth) =>
       nth === 2 ? { result: OK } : at === 0 ? unconnected : { result: expired },
     )
-    const { answer } = await scene.run({
+    const { answer } = await scenario.run({
       kind: 'keyed',
       timeoutMs: 3_000,
       renewed: () => ({ renewed: 'yes' }),
     })
     expect(answer).toBeDefined()
-    expect(scene.failures).toBe(0)
-    expect(scene.cancelled).toEqual([0])
-    expect(scene.asked.map(({ outgoing }) => outgoing.headers)).toEqual([{}, {}, { renewed: 'yes' }])
+    expect(scenario.failures).toBe(0)
+    expect(scenario.cancelled).toEqual([0])
+    expect(scenario.asked.map(({ outgoing }) => outgoing.headers)).toEqual([{}, {}, { renewed: 'yes' }])
   })
 
   test('failures are told', async () => {
-    const scene = new Scene(2, (at) => ({ result: at === 0 ? REFUSED : OK }))
-    await scene.run()
-    expect(scene.failures).toBe(1)
+    const scenario = new Scenario(2, (at) => ({ result: at === 0 ? REFUSED : OK }))
+    await scenario.run()
+    expect(scenario.failures).toBe(1)
   })
 })
 
 describe('the one request that tries an endpoint again', () => {
   test('is the probe of its circuit breaker, until it ends', async () => {
-    const scene = new Scene(1, (_, nth) => (nth === 0 ? { result: REFUSED } : { afterMs: 200, result: OK }))
-    const [endpoint] = scene.endpoints.all
+    const scenario = new Scenario(1, (_, nth) =>
+      nth === 0 ? { result: REFUSED } : { afterMs: 200, result: OK },
+    )
+    const [endpoint] = scenario.endpoints.all
     let isProbed: boolean | undefined
     setTimeout(() => {
       isProbed = endpoint?.isProbed
     }, 100)
-    await scene.run()
-    expect(scene.asked.length).toBe(2)
+    await scenario.run()
+    expect(scenario.asked.length).toBe(2)
     expect(isProbed).toBe(true)
     expect(endpoint?.isProbed).toBe(false)
   })
@@ -295,28 +300,28 @@ describe('the one request that tries an endpoint again', () => {
 describe('a change that must not be sent twice', () => {
   test('is sent again while it has certainly not been done', async () => {
     const fates = [{ result: REFUSED }, { result: NO_LEADER }, { result: OK }]
-    const scene = new Scene(1, (_, nth) => fates[nth] ?? SILENT)
-    expect((await scene.run({ kind: 'bare' })).answer).toBeDefined()
-    expect(scene.asked.length).toBe(3)
+    const scenario = new Scenario(1, (_, nth) => fates[nth] ?? SILENT)
+    expect((await scenario.run({ kind: 'bare' })).answer).toBeDefined()
+    expect(scenario.asked.length).toBe(3)
   })
 
   test('goes elsewhere from an endpoint that does not accept the connection', async () => {
-    const scene = new Scene(2, (at) => (at === 0 ? OFF : { result: OK }))
-    const { answer, ms } = await scene.run({ kind: 'bare' })
+    const scenario = new Scenario(2, (at) => (at === 0 ? OFF : { result: OK }))
+    const { answer, ms } = await scenario.run({ kind: 'bare' })
     expect(answer?.endpoint.url).toBe(URL_2)
     expect(ms).toBe(250)
-    expect(scene.cancelled).toEqual([0])
-    const all = new Scene(2, () => OFF)
+    expect(scenario.cancelled).toEqual([0])
+    const all = new Scenario(2, () => OFF)
     expect((await all.run({ kind: 'bare', unreachableAfterMs: 300 })).error).toMatchObject({
       message: `cannot connect to ${URL_1}, ${URL_2}: no connection`,
     })
   })
 
   test('stays when it may have been accepted while it was given up', async () => {
-    const scene = new Scene(2, (at) => (at === 0 ? { ...OFF, whenCancelled: CUT } : { result: OK }))
-    const { error, ms } = await scene.run({ kind: 'bare' })
+    const scenario = new Scenario(2, (at) => (at === 0 ? { ...OFF, whenCancelled: CUT } : { result: OK }))
+    const { error, ms } = await scenario.run({ kind: 'bare' })
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-    expect(order(scene)).toEqual([0])
+    expect(order(scenario)).toEqual([0])
     expect(ms).toBe(250)
   })
 
@@ -326,17 +331,17 @@ describe('a change that must not be sent twice', () => {
     ['does not know the outcome', { result: refusal(504, 'outcome_unknown') }, 0, 'outcome_unknown'],
     ['has failed', { result: refusal(500, 'internal') }, 0, 'internal'],
   ])('stays where a node %s', async (_, fate, ms, code) => {
-    const scene = new Scene(2, (at) => (at === 0 ? fate : { result: OK }))
-    const outcome = await scene.run({ kind: 'bare' })
+    const scenario = new Scenario(2, (at) => (at === 0 ? fate : { result: OK }))
+    const outcome = await scenario.run({ kind: 'bare' })
     expect(outcome.error).toMatchObject({ code, written: 'unknown' })
     expect(outcome.ms).toBe(ms)
-    expect(order(scene)).toEqual([0])
+    expect(order(scenario)).toEqual([0])
   })
 
   test('is answered late', async () => {
-    const scene = new Scene(2, (at) => (at === 0 ? { afterMs: 900, result: OK } : { result: OK }))
-    expect((await scene.run({ kind: 'bare' })).ms).toBe(900)
-    expect(order(scene)).toEqual([0])
+    const scenario = new Scenario(2, (at) => (at === 0 ? { afterMs: 900, result: OK } : { result: OK }))
+    expect((await scenario.run({ kind: 'bare' })).ms).toBe(900)
+    expect(order(scenario)).toEqual([0])
   })
 })
 
@@ -346,12 +351,12 @@ describe('an idempotency key that is too old', () => {
 
   test('is replaced at once, also while another keeps silent', async () => {
     const fates = [{ afterMs: 300, result: EXPIRED }, OFF, { result: OK }]
-    const scene = new Scene(2, (_, nth) => fates[nth] ?? SILENT)
-    const { answer } = await scene.run({ kind: 'keyed', renewed, timeoutMs: 2_000 })
+    const scenario = new Scenario(2, (_, nth) => fates[nth] ?? SILENT)
+    const { answer } = await scenario.run({ kind: 'keyed', renewed, timeoutMs: 2_000 })
     expect(answer).toBeDefined()
-    expect(scene.asked.slice(0, 2).map(({ ms }) => ms)).toEqual([0, 250])
-    expect(scene.asked[2]?.ms).toBeLessThan(500)
-    expect(scene.asked.map(({ outgoing }) => outgoing.headers)).toEqual([{}, {}, { renewed: 'yes' }])
+    expect(scenario.asked.slice(0, 2).map(({ ms }) => ms)).toEqual([0, 250])
+    expect(scenario.asked[2]?.ms).toBeLessThan(500)
+    expect(scenario.asked.map(({ outgoing }) => outgoing.headers)).toEqual([{}, {}, { renewed: 'yes' }])
   })
 
   test.each<[CallKind, Fate[], string]>([
@@ -360,24 +365,24 @@ describe('an idempotency key that is too old', () => {
     ['bare', [{ result: EXPIRED }], 'idempotency_expired'],
     ['read', [{ result: EXPIRED }], 'idempotency_expired'],
   ])('ends a %s call that may have been applied, or that has none (%j)', async (kind, fates, code) => {
-    const scene = new Scene(2, (_, nth) => fates[nth] ?? { result: OK })
-    const { error } = await scene.run({ kind, ...(kind === 'keyed' ? { renewed } : {}) })
+    const scenario = new Scenario(2, (_, nth) => fates[nth] ?? { result: OK })
+    const { error } = await scenario.run({ kind, ...(kind === 'keyed' ? { renewed } : {}) })
     expect(error).toMatchObject({ code, written: code === 'outcome_unknown' ? 'unknown' : 'no' })
-    expect(scene.asked.length).toBe(fates.length)
+    expect(scenario.asked.length).toBe(fates.length)
   })
 })
 
 test('a call that was aborted before it began asks nobody', async () => {
-  const scene = new Scene(1, () => ({ result: OK }))
-  const { error } = await scene.run({ kind: 'keyed', signal: AbortSignal.abort('enough') })
+  const scenario = new Scenario(1, () => ({ result: OK }))
+  const { error } = await scenario.run({ kind: 'keyed', signal: AbortSignal.abort('enough') })
   expect(error).toMatchObject({ name: 'AbortError', written: 'no', cause: 'enough' })
-  expect(scene.asked).toEqual([])
+  expect(scenario.asked).toEqual([])
 })
 
 test('an answer that is enough is enough, whatever it says', async () => {
-  const scene = new Scene(1, () => ({ result: NO_LEADER }))
-  expect((await scene.run({ isEnough: () => true })).answer).toMatchObject({ status: 503 })
-  expect((await scene.run({ isEnough: () => false })).error).toMatchObject({ code: 'no_leader' })
+  const scenario = new Scenario(1, () => ({ result: NO_LEADER }))
+  expect((await scenario.run({ isEnough: () => true })).answer).toMatchObject({ status: 503 })
+  expect((await scenario.run({ isEnough: () => false })).error).toMatchObject({ code: 'no_leader' })
 })
 
 describe.each(['read', 'keyed', 'bare'] as const)('everybody is asked by a %s', (kind) => {
@@ -390,13 +395,13 @@ describe.each(['read', 'keyed', 'bare'] as const)('everybody is asked by a %s', 
     'of %d who has %d of %d ms to reach somebody, before nobody is said to be there',
     async (count, ...ms) => {
       const [unreachableAfterMs, timeoutMs] = ms
-      const scene = new Scene(count, (at) => (at < count - 1 ? OFF : { result: OK }))
-      const { answer, error } = await scene.run({ kind, unreachableAfterMs, timeoutMs })
+      const scenario = new Scenario(count, (at) => (at < count - 1 ? OFF : { result: OK }))
+      const { answer, error } = await scenario.run({ kind, unreachableAfterMs, timeoutMs })
       expect(error).toBeUndefined()
       expect(answer?.endpoint.port).toBe(count)
-      expect(order(scene)).toEqual(Array.from({ length: count }, (_, at) => at))
+      expect(order(scenario)).toEqual(Array.from({ length: count }, (_, at) => at))
       const shareMs = unreachableAfterMs / count
-      for (const [at, { ms }] of scene.asked.entries())
+      for (const [at, { ms }] of scenario.asked.entries())
         expect(Math.abs(ms - at * shareMs)).toBeLessThan(count)
     },
   )
@@ -417,26 +422,26 @@ describe('unreachableAfterMs', () => {
   }
 
   test('is no limit to a node that has accepted the connection', async () => {
-    const scene = new Scene(1, () => ({ afterMs: 900, result: OK }))
-    expect((await scene.run({ unreachableAfterMs: 100 })).ms).toBe(900)
+    const scenario = new Scenario(1, () => ({ afterMs: 900, result: OK }))
+    expect((await scenario.run({ unreachableAfterMs: 100 })).ms).toBe(900)
   })
 
   test('nor to one that does so at that very moment', async () => {
-    const scene = new Scene(2, (at) =>
+    const scenario = new Scenario(2, (at) =>
       at === 0 ? { afterMs: 200, result: OK, isConnected: acceptedAt(100) } : SILENT,
     )
-    expect((await scene.run({ unreachableAfterMs: 100 })).ms).toBe(200)
-    expect(order(scene)).toEqual([0, 1])
-    const late = new Scene(1, () => ({ afterMs: 300, result: OK, isConnected: acceptedAt(250) }))
+    expect((await scenario.run({ unreachableAfterMs: 100 })).ms).toBe(200)
+    expect(order(scenario)).toEqual([0, 1])
+    const late = new Scenario(1, () => ({ afterMs: 300, result: OK, isConnected: acceptedAt(250) }))
     expect((await late.run({ unreachableAfterMs: 252 })).ms).toBe(300)
   })
 })
 
 test('a slow node is waited for while the others want to be left alone', async () => {
   const busy = refusal(429, 'overloaded', { retry_after_ms: 3_600_000 })
-  const scene = new Scene(3, (at) => (at === 0 ? { afterMs: 900, result: OK } : { result: busy }))
-  expect((await scene.run()).ms).toBe(900)
-  expect(order(scene)).toEqual([0, 1, 2])
+  const scenario = new Scenario(3, (at) => (at === 0 ? { afterMs: 900, result: OK } : { result: busy }))
+  expect((await scenario.run()).ms).toBe(900)
+  expect(order(scenario)).toEqual([0, 1, 2])
 })
 
 test.each<[string, Fate]>([
@@ -448,7 +453,7 @@ test.each<[string, Fate]>([
   ['off', OFF],
 ])('no timer is left behind (%s)', async (_, fate) => {
   for (const kind of ['read', 'keyed', 'bare'] as const) {
-    await new Scene(2, () => fate).run({ kind })
+    await new Scenario(2, () => fate).run({ kind })
     expect(vi.getTimerCount()).toBe(0)
   }
 })
@@ -464,8 +469,8 @@ describe('an answer that comes when the call has ended', () => {
       [NO_LEADER, { error: { code: 'no_leader', written: 'no' } }],
       [CUT, { error: { code: 'outcome_unknown', written: 'unknown' } }],
     ] as const) {
-      const scene = new Scene(1, () => ({ ...OFF, whenCancelled }))
-      const outcome = await scene.run({ kind: 'keyed', unreachableAfterMs: 200, timeoutMs: 3_600_000 })
+      const scenario = new Scenario(1, () => ({ ...OFF, whenCancelled }))
+      const outcome = await scenario.run({ kind: 'keyed', unreachableAfterMs: 200, timeoutMs: 3_600_000 })
       expect(outcome).toMatchObject(says)
       expect(outcome.ms).toBe(200)
     }
@@ -479,17 +484,17 @@ describe('an answer that comes when the call has ended', () => {
       [NO_LEADER, { error: { code: 'value_too_large', written: 'no' } }],
     ] as const) {
       const large = refusal(413, 'value_too_large')
-      const scene = new Scene(2, (at) => (at === 0 ? { whenCancelled } : { result: large }))
-      expect(await scene.run({ kind: 'keyed' })).toMatchObject(says)
+      const scenario = new Scenario(2, (at) => (at === 0 ? { whenCancelled } : { result: large }))
+      expect(await scenario.run({ kind: 'keyed' })).toMatchObject(says)
     }
   })
 
   test('is not waited for when the outcome is known', async () => {
     for (const result of [OK, PRECONDITION]) {
-      const scene = new Scene(2, (at) => (at === 0 ? { whenCancelled: null } : { result }))
-      const { ms } = await scene.run({ kind: 'keyed' })
+      const scenario = new Scenario(2, (at) => (at === 0 ? { whenCancelled: null } : { result }))
+      const { ms } = await scenario.run({ kind: 'keyed' })
       expect(ms).toBe(250)
-      expect(scene.cancelled).toEqual([0])
+      expect(scenario.cancelled).toEqual([0])
     }
   })
 
@@ -501,18 +506,20 @@ describe('an answer that comes when the call has ended', () => {
     const abort = new AbortController()
     const reason = new Error('enough')
     setTimeout(() => abort.abort(reason), 100)
-    const scene = new Scene(1, () => ({ whenCancelled: OK }))
-    const { error, ms } = await scene.run({ kind, signal: abort.signal })
+    const scenario = new Scenario(1, () => ({ whenCancelled: OK }))
+    const { error, ms } = await scenario.run({ kind, signal: abort.signal })
     expect(error).toMatchObject({ name: 'AbortError', code: 'aborted', written, message, cause: reason })
     expect(ms).toBe(100)
     expect(getEventListeners(abort.signal, 'abort')).toEqual([])
-    expect(scene.listeners).toBe(0)
+    expect(scenario.listeners).toBe(0)
   })
 
   test('is not read, though another is', async () => {
     const [late, first] = [streaming(), streaming()]
-    const scene = new Scene(2, (at) => (at === 0 ? { whenCancelled: late.result } : { result: first.result }))
-    const { answer } = await scene.run({ stream: true })
+    const scenario = new Scenario(2, (at) =>
+      at === 0 ? { whenCancelled: late.result } : { result: first.result },
+    )
+    const { answer } = await scenario.run({ stream: true })
     while (!late.stream.destroyed) await vi.advanceTimersByTimeAsync(0)
     expect(answer).toMatchObject({ endpoint: { url: URL_2 } })
     expect(first.stream.destroyed).toBe(false)
@@ -522,13 +529,13 @@ describe('an answer that comes when the call has ended', () => {
     const begun = streaming()
     const abort = new AbortController()
     setTimeout(() => abort.abort(), 100)
-    await new Scene(1, () => ({ whenCancelled: begun.result })).run({ signal: abort.signal, stream: true })
+    await new Scenario(1, () => ({ whenCancelled: begun.result })).run({ signal: abort.signal, stream: true })
     expect(begun.stream.destroyed).toBe(true)
   })
 })
 
 describe('a stream is left', () => {
-  test.each<[string, boolean, (scene: Scene) => string | undefined]>([
+  test.each<[string, boolean, (scenario: Scenario) => string | undefined]>([
     ['open, as the answer', false, () => undefined],
     [
       'when a callback throws',
@@ -540,17 +547,17 @@ describe('a stream is left', () => {
     [
       'when a callback ends the call',
       true,
-      (scene) => {
-        scene.close()
+      (scenario) => {
+        scenario.close()
         return undefined
       },
     ],
     ['when it is of another cluster', true, () => '78'],
   ])('%s', async (_, destroyed, onAnswer) => {
     const begun = streaming()
-    const scene = new Scene(1, () => ({ result: begun.result }))
-    scene.onAnswer = () => onAnswer(scene)
-    await scene.run({ stream: true })
+    const scenario = new Scenario(1, () => ({ result: begun.result }))
+    scenario.onAnswer = () => onAnswer(scenario)
+    await scenario.run({ stream: true })
     expect(begun.stream.destroyed).toBe(destroyed)
   })
 })
@@ -563,19 +570,19 @@ test.each(['read', 'keyed', 'bare'] as const)(
       [false, 'unreachable'],
     ] as const) {
       const result = { ...failed(false, new Error('late')), accepted }
-      const scene = new Scene(1, () => ({ isConnected: () => false, afterMs: 240, result }))
-      expect((await scene.run({ kind, timeoutMs: 250 })).error).toMatchObject({ code, written: 'no' })
+      const scenario = new Scenario(1, () => ({ isConnected: () => false, afterMs: 240, result }))
+      expect((await scenario.run({ kind, timeoutMs: 250 })).error).toMatchObject({ code, written: 'no' })
     }
   },
 )
 
 test('what a callback throws is what the call throws', async () => {
-  const scene = new Scene(1, () => ({ result: OK }))
+  const scenario = new Scenario(1, () => ({ result: OK }))
   const thrown = new RangeError('from the application')
-  scene.onAnswer = () => {
+  scenario.onAnswer = () => {
     throw thrown
   }
-  expect((await scene.run()).error).toBe(thrown)
+  expect((await scenario.run()).error).toBe(thrown)
 })
 
 describe('a node of another cluster', () => {
@@ -589,9 +596,9 @@ describe('a node of another cluster', () => {
     ['keyed', 500, 'unknown', 1],
     ['bare', 200, 'unknown', 1],
   ])('answers a %s call with %d: written %s', async (kind, status, written, asked) => {
-    const scene = new Scene(2, () => ({ result: answered(status, {}, { 'kv-node': 'n9' }) }))
-    scene.onAnswer = () => '78'
-    const { error } = await scene.run({ kind })
+    const scenario = new Scenario(2, () => ({ result: answered(status, {}, { 'kv-node': 'n9' }) }))
+    scenario.onAnswer = () => '78'
+    const { error } = await scenario.run({ kind })
     expect(error).toMatchObject({
       name: 'QuorateError',
       message: `${URL_1} belongs to another cluster (78)`,
@@ -601,30 +608,30 @@ describe('a node of another cluster', () => {
       node: 'n9',
       endpoint: URL_1,
     })
-    expect(order(scene)).toEqual(asked === 1 ? [0] : [0, 1])
-    expect(scene.endpoints.all[0]?.allows(performance.now())).toBe(false)
+    expect(order(scenario)).toEqual(asked === 1 ? [0] : [0, 1])
+    expect(scenario.endpoints.all[0]?.allows(performance.now())).toBe(false)
   })
 
   test('begins a stream', async () => {
-    const scene = new Scene(1, () => ({ result: streaming().result }))
-    scene.onAnswer = () => '78'
-    const { error } = await scene.run({ stream: true })
+    const scenario = new Scenario(1, () => ({ result: streaming().result }))
+    scenario.onAnswer = () => '78'
+    const { error } = await scenario.run({ stream: true })
     expect(error).toMatchObject({ code: 'wrong_cluster', written: 'no', status: 200, node: undefined })
   })
 
   test('may say so itself: the others are asked', async () => {
     const wrong = refusal(421, 'wrong_cluster', { detail: 'this is cluster 78' })
-    const scene = new Scene(2, (at) => ({ result: at === 0 ? wrong : OK }))
-    expect((await scene.run({ kind: 'keyed' })).answer?.endpoint.url).toBe(URL_2)
-    const all = new Scene(2, () => ({ result: wrong }))
+    const scenario = new Scenario(2, (at) => ({ result: at === 0 ? wrong : OK }))
+    expect((await scenario.run({ kind: 'keyed' })).answer?.endpoint.url).toBe(URL_2)
+    const all = new Scenario(2, () => ({ result: wrong }))
     expect((await all.run({ kind: 'keyed' })).error).toMatchObject({ code: 'wrong_cluster', written: 'no' })
     expect(order(all)).toEqual([0, 1])
   })
 
   test('when the right one cannot be reached, the error names both', async () => {
-    const scene = new Scene(4, (at) => ({ result: at % 2 === 0 ? OK : REFUSED }))
-    scene.onAnswer = ({ endpoint }) => (endpoint.port % 2 === 1 ? '78' : undefined)
-    const { error } = await scene.run()
+    const scenario = new Scenario(4, (at) => ({ result: at % 2 === 0 ? OK : REFUSED }))
+    scenario.onAnswer = ({ endpoint }) => (endpoint.port % 2 === 1 ? '78' : undefined)
+    const { error } = await scenario.run()
     expect(error).toMatchObject({
       message:
         'cannot connect to http://127.0.0.1:2, http://127.0.0.1:4: connection refused; ' +
@@ -636,8 +643,8 @@ describe('a node of another cluster', () => {
 // As of a first node whose name is not served yet, while the others are not started.
 test('what a node was left out for is told also when nobody else can be reached', async () => {
   const unserved = refusal(421, 'host_not_allowed', { detail: 'see --allowed-host' })
-  const scene = new Scene(2, (at) => ({ result: at === 0 ? unserved : REFUSED }))
-  expect((await scene.run()).error).toMatchObject({
+  const scenario = new Scenario(2, (at) => ({ result: at === 0 ? unserved : REFUSED }))
+  expect((await scenario.run()).error).toMatchObject({
     message: 'no answer within 1 s (connection refused); see --allowed-host',
     ...{ code: 'timeout', written: 'no' },
   })
@@ -655,14 +662,14 @@ describe('what the error says', () => {
     [new Error('something else'), 'something else'],
     [new Error(''), ''],
   ])('%o', async (cause, reason) => {
-    const nobody = await new Scene(2, () => ({ result: failed(false, cause) })).run()
+    const nobody = await new Scenario(2, () => ({ result: failed(false, cause) })).run()
     expect(nobody.error).toMatchObject({
       name: 'UnreachableError',
       code: 'unreachable',
       written: 'no',
       message: `cannot connect to ${URL_1}, ${URL_2}: ${reason}`,
     })
-    const cut = await new Scene(1, () => ({ result: failed(true, cause) })).run({ kind: 'bare' })
+    const cut = await new Scenario(1, () => ({ result: failed(true, cause) })).run({ kind: 'bare' })
     expect(cut.error).toBeInstanceOf(OutcomeUnknownError)
     expect(cut.error).toMatchObject({
       code: 'outcome_unknown',
@@ -677,7 +684,7 @@ describe('what the error says', () => {
     [1_500, '1.5 s'],
     [12, '0.012 s'],
   ])('within %d ms', async (timeoutMs, seconds) => {
-    const { error } = await new Scene(1, () => SILENT).run({ timeoutMs })
+    const { error } = await new Scenario(1, () => SILENT).run({ timeoutMs })
     expect(error).toMatchObject({
       name: 'UnavailableError',
       code: 'timeout',
@@ -688,15 +695,15 @@ describe('what the error says', () => {
   })
 
   test('when nothing has been asked', async () => {
-    const scene = new Scene(1, () => SILENT)
-    const { error } = await scene.run({ isReached: true, startedAt: performance.now() - 998 })
+    const scenario = new Scenario(1, () => SILENT)
+    const { error } = await scenario.run({ isReached: true, startedAt: performance.now() - 998 })
     expect(error).toMatchObject({ code: 'timeout', message: 'no answer within 1 s' })
     expect(error).not.toHaveProperty('cause')
-    expect(scene.asked).toEqual([])
+    expect(scenario.asked).toEqual([])
   })
 
   test('when nobody has accepted the connection', async () => {
-    const { error, ms } = await new Scene(1, () => OFF).run({ unreachableAfterMs: 100 })
+    const { error, ms } = await new Scenario(1, () => OFF).run({ unreachableAfterMs: 100 })
     expect(error).toMatchObject({
       code: 'unreachable',
       message: `cannot connect to ${URL_1}`,
@@ -710,9 +717,9 @@ describe('what the error says', () => {
       ['read', 'the client was closed'],
       ['keyed', 'the client was closed; the write may have been applied'],
     ] as const) {
-      const scene = new Scene(1, () => SILENT)
-      setTimeout(() => scene.close(), 100)
-      const { error, ms } = await scene.run({ kind })
+      const scenario = new Scenario(1, () => SILENT)
+      setTimeout(() => scenario.close(), 100)
+      const { error, ms } = await scenario.run({ kind })
       expect(error).toMatchObject({ name: 'AbortError', code: 'closed', message })
       expect(error).not.toHaveProperty('cause')
       expect(ms).toBe(100)
@@ -720,10 +727,10 @@ describe('what the error says', () => {
   })
 
   test('when a node refused after a try without an answer', async () => {
-    const scene = new Scene(2, (at) => ({
+    const scenario = new Scenario(2, (at) => ({
       result: at === 0 ? CUT : refusal(413, 'value_too_large', { detail: 'too large' }),
     }))
-    const { error } = await scene.run({ kind: 'keyed' })
+    const { error } = await scenario.run({ kind: 'keyed' })
     expect(error).toMatchObject({
       name: 'OutcomeUnknownError',
       message: 'an earlier try was sent, its outcome is unknown; then: too large',
@@ -749,48 +756,52 @@ describe('what the error says', () => {
         { code: 'unexpected_answer', written: 'unknown' },
       ],
     ] as const) {
-      const scene = new Scene(1, () => ({ result: answered(412, { code: 'precondition_failed', current }) }))
-      expect((await scene.run({ kind: 'keyed' })).error).toMatchObject(says)
+      const scenario = new Scenario(1, () => ({
+        result: answered(412, { code: 'precondition_failed', current }),
+      }))
+      expect((await scenario.run({ kind: 'keyed' })).error).toMatchObject(says)
     }
   })
 
   test.each([502, 503, 504])(
     'when a proxy answers %d: neither that a node is unavailable, nor what became of a write',
     async (status) => {
-      const scene = new Scene(1, () => ({ result: answered(status, {}) }))
-      const { error } = await scene.run({ kind: 'keyed' })
+      const scenario = new Scenario(1, () => ({ result: answered(status, {}) }))
+      const { error } = await scenario.run({ kind: 'keyed' })
       expect(error).toMatchObject({
         name: 'QuorateError',
         code: 'unexpected_answer',
         written: 'unknown',
         status,
       })
-      expect(scene.asked.length).toBeGreaterThan(3)
+      expect(scenario.asked.length).toBeGreaterThan(3)
     },
   )
 
   test('when a condition failed after a try without an answer: that is the outcome of the write', async () => {
     const condition = refusal(412, 'precondition_failed', { current: null })
-    const scene = new Scene(1, (_, nth) => ({ result: nth === 0 ? CUT : condition }))
-    const { error } = await scene.run({ kind: 'keyed' })
+    const scenario = new Scenario(1, (_, nth) => ({ result: nth === 0 ? CUT : condition }))
+    const { error } = await scenario.run({ kind: 'keyed' })
     expect(error).toMatchObject({ name: 'PreconditionFailedError', written: 'no', current: null })
   })
 
   test('when a node refused after one that did not know the outcome', async () => {
     const lost = refusal(504, 'outcome_unknown')
-    const scene = new Scene(1, (_, nth) => ({ result: nth === 0 ? lost : refusal(413, 'value_too_large') }))
-    const { error } = await scene.run({ kind: 'keyed' })
+    const scenario = new Scenario(1, (_, nth) => ({
+      result: nth === 0 ? lost : refusal(413, 'value_too_large'),
+    }))
+    const { error } = await scenario.run({ kind: 'keyed' })
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
   })
 
   test('when a node does not know the outcome', async () => {
     const lost = refusal(504, 'outcome_unknown', { detail: 'the leader was lost' }, { 'kv-node': 'n1' })
     const fate = (_: number, nth: number) => ({ result: nth === 0 ? lost : REFUSED })
-    expect((await new Scene(1, fate).run({ kind: 'keyed' })).error).toMatchObject({
+    expect((await new Scenario(1, fate).run({ kind: 'keyed' })).error).toMatchObject({
       ...{ name: 'OutcomeUnknownError', code: 'outcome_unknown', written: 'unknown' },
       ...{ message: 'the leader was lost', status: 504, endpoint: URL_1, node: 'n1' },
     })
-    expect((await new Scene(1, () => ({ result: lost })).run()).error).toMatchObject({
+    expect((await new Scenario(1, () => ({ result: lost })).run()).error).toMatchObject({
       ...{ name: 'UnavailableError', code: 'timeout', written: 'no' },
       ...{ message: 'the leader was lost', status: 504, endpoint: URL_1, node: 'n1' },
     })
@@ -798,34 +809,34 @@ describe('what the error says', () => {
 
   test('when a node refused for good: neither that it is unavailable, nor who it is if it does not say so', async () => {
     for (const kind of ['read', 'keyed', 'bare'] as const) {
-      const scene = new Scene(1, () => ({ result: refusal(400, 'bad_request') }))
-      const { error } = await scene.run({ kind })
+      const scenario = new Scenario(1, () => ({ result: refusal(400, 'bad_request') }))
+      const { error } = await scenario.run({ kind })
       expect(error).toMatchObject({ name: 'QuorateError', code: 'bad_request', message: 'bad_request' })
       expect(error).toMatchObject({ written: 'no', node: undefined })
-      expect(scene.asked.length).toBe(1)
+      expect(scenario.asked.length).toBe(1)
     }
   })
 })
 
 test('a node that answers `internal` is asked three times', async () => {
   for (const kind of ['read', 'keyed'] as const) {
-    const scene = new Scene(1, () => ({ result: refusal(500, 'internal') }))
-    expect((await scene.run({ kind })).error).toMatchObject({ code: 'internal' })
-    expect(scene.asked.length).toBe(3)
+    const scenario = new Scenario(1, () => ({ result: refusal(500, 'internal') }))
+    expect((await scenario.run({ kind })).error).toMatchObject({ code: 'internal' })
+    expect(scenario.asked.length).toBe(3)
   }
 })
 
 test('an internal error is no reason for silence that follows', async () => {
-  const scene = new Scene(1, (_, nth) => (nth === 0 ? { result: refusal(500, 'internal') } : SILENT))
-  expect((await scene.run()).error).toMatchObject({ code: 'timeout', written: 'no' })
+  const scenario = new Scenario(1, (_, nth) => (nth === 0 ? { result: refusal(500, 'internal') } : SILENT))
+  expect((await scenario.run()).error).toMatchObject({ code: 'timeout', written: 'no' })
 })
 
 test('one that was reached is waited for to the end, though it refuses connections now', async () => {
-  const scene = new Scene(1, (_, nth) => ({ result: nth === 0 ? NO_LEADER : REFUSED }))
-  const { error } = await scene.run({ unreachableAfterMs: 300 })
+  const scenario = new Scenario(1, (_, nth) => ({ result: nth === 0 ? NO_LEADER : REFUSED }))
+  const { error } = await scenario.run({ unreachableAfterMs: 300 })
   expect(error).toMatchObject({ code: 'no_leader' })
-  expect(Math.max(...times(scene, 0))).toBeGreaterThan(900)
-  const cut = new Scene(1, (_, nth) => ({ result: nth === 0 ? CUT : REFUSED }))
+  expect(Math.max(...times(scenario, 0))).toBeGreaterThan(900)
+  const cut = new Scenario(1, (_, nth) => ({ result: nth === 0 ? CUT : REFUSED }))
   expect((await cut.run({ unreachableAfterMs: 300 })).error).toMatchObject({ code: 'timeout' })
   expect(Math.max(...times(cut, 0))).toBeGreaterThan(900)
 })

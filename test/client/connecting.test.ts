@@ -25,7 +25,7 @@ const TIMEOUT_MS = 5_000
 type Fate = 'off' | 'silent' | 'refuses' | 'answers'
 
 /** A call of endpoints with these fates, asked in this order. */
-class Scene {
+class Scenario {
   readonly fates: Fate[]
   readonly endpoints: Endpoints
   /** Numbers of the endpoints, in the order in which they were asked. */
@@ -93,30 +93,30 @@ class Scene {
 describe('a change that must not be sent twice', () => {
   test('goes elsewhere from an endpoint that is off', async () => {
     for (let round = 0; round < 2; round++) {
-      const scene = new Scene('off', 'off', 'answers')
-      await scene.call('bare', {})
-      expect(scene.asked).toEqual([0, 1, 2])
+      const scenario = new Scenario('off', 'off', 'answers')
+      await scenario.call('bare', {})
+      expect(scenario.asked).toEqual([0, 1, 2])
     }
   })
 
   test('tries one that is off again', async () => {
-    const scene = new Scene('off')
-    scene.onAsked = () => {
-      if (scene.asked.length === 2) scene.answer(0)
+    const scenario = new Scenario('off')
+    scenario.onAsked = () => {
+      if (scenario.asked.length === 2) scenario.answer(0)
     }
-    await scene.call('bare', {})
-    expect(scene.asked).toEqual([0, 0])
+    await scenario.call('bare', {})
+    expect(scenario.asked).toEqual([0, 0])
   })
 
   test('stays where it may have left', async () => {
-    const scene = new Scene('silent', 'answers')
-    const error = await failure(scene.call('bare', { timeoutMs: 400 }))
+    const scenario = new Scenario('silent', 'answers')
+    const error = await failure(scenario.call('bare', { timeoutMs: 400 }))
     expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-    expect(scene.asked).toEqual([0])
+    expect(scenario.asked).toEqual([0])
   })
 
   test('says why, when all are off', async () => {
-    const error = await failure(new Scene('off', 'off').call('bare', { unreachableAfterMs: 700 }))
+    const error = await failure(new Scenario('off', 'off').call('bare', { unreachableAfterMs: 700 }))
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
     expect(error.message).toMatch('no connection')
   })
@@ -124,15 +124,15 @@ describe('a change that must not be sent twice', () => {
 
 describe.each(['read', 'keyed', 'bare'] as const)('unreachableAfterMs of a %s call', (kind) => {
   test('ends the waiting for endpoints that are off', async () => {
-    const scene = new Scene('off', 'off')
-    const error = await failure(scene.call(kind, { unreachableAfterMs: 300, timeoutMs: 3_600_000 }))
+    const scenario = new Scenario('off', 'off')
+    const error = await failure(scenario.call(kind, { unreachableAfterMs: 300, timeoutMs: 3_600_000 }))
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
   })
 
   test('but not once one has accepted a connection', async () => {
-    const scene = new Scene('silent')
+    const scenario = new Scenario('silent')
     const unreachableAfterMs = 20
-    const waiting = scene.call(kind, { unreachableAfterMs, timeoutMs: 400 })
+    const waiting = scenario.call(kind, { unreachableAfterMs, timeoutMs: 400 })
     expect((await failure(waiting)).code).toBe(kind === 'read' ? 'timeout' : 'outcome_unknown')
   })
 })
@@ -219,22 +219,22 @@ test('while a name is looked up the next node is asked as soon as without that',
 })
 
 test('one that keeps silent does not end the tries of one that refuses', async () => {
-  const scene = new Scene('silent', 'refuses')
-  scene.onAsked = () => {
-    if (scene.asked.length > 8) scene.fates[1] = 'answers'
+  const scenario = new Scenario('silent', 'refuses')
+  scenario.onAsked = () => {
+    if (scenario.asked.length > 8) scenario.fates[1] = 'answers'
   }
-  await scene.call('read', { unreachableAfterMs: 300 })
-  expect(scene.asked.length).toBeGreaterThan(8)
+  await scenario.call('read', { unreachableAfterMs: 300 })
+  expect(scenario.asked.length).toBeGreaterThan(8)
 })
 
 test('an answer that comes while the next is asked speaks against nobody', async () => {
-  const scene = new Scene('silent', 'silent', 'silent')
-  scene.onAsked = (at) => {
-    if (at === 1) scene.answer(0)
+  const scenario = new Scenario('silent', 'silent', 'silent')
+  scenario.onAsked = (at) => {
+    if (at === 1) scenario.answer(0)
   }
-  await scene.call('read', {})
-  expect(scene.asked).toEqual([0, 1])
-  expect(scene.endpoints.all[1]?.allows(performance.now())).toBe(true)
+  await scenario.call('read', {})
+  expect(scenario.asked).toEqual([0, 1])
+  expect(scenario.endpoints.all[1]?.allows(performance.now())).toBe(true)
 })
 
 test('a node answered the first question, and then there was no time: it was reached', async () => {

@@ -39,7 +39,7 @@ export interface Outcome {
   readonly ms: number
 }
 
-export class Scene {
+export class Scenario {
   readonly endpoints: Endpoints
   readonly asked: Asked[] = []
   readonly cancelled: number[] = []
