@@ -11,7 +11,7 @@ export interface Transfer {
   readonly deadline: MonotonicMs
 }
 
-/** A read that came before the leader had committed an entry of its term. */
+/** A read that came before the leader knew of all that is committed. */
 export interface EarlyRead {
   readonly reader: Reader
   readonly lease: boolean

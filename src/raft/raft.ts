@@ -4,6 +4,7 @@
 // Order of the file: the public face; the frame of a step; then by input: time, messages, proposals, reads, storage,
 // connections; then the roles and what each does. State that only a leader has is in `leadership.ts`.
 
+import { AskedReads } from './asked-reads.ts'
 import {
   applyChange,
   compareIds,
@@ -34,6 +35,7 @@ import { Leases } from './leases.ts'
 import { RaftLog } from './log.ts'
 import { type ChangeContext, nameOf, UnappliedChanges, whyNotChange } from './membership.ts'
 import { ForwardedSeqs, Outcomes } from './outcomes.ts'
+import { Peers } from './peers.ts'
 import { Progress, SNAPSHOT_REPORT_MS_MAX } from './progress.ts'
 import { committedIndex, quorumValue, voteResult } from './quorum.ts'
 import type { Reader } from './rounds.ts'
@@ -106,12 +108,6 @@ interface AskedTransfer {
   readonly deadline: MonotonicMs
 }
 
-/** Read requests forwarded to the leader under one request id. */
-interface AskedReads {
-  readonly ids: readonly number[]
-  readonly expires: MonotonicMs
-}
-
 export class Raft {
   readonly id: ReplicaId
   readonly #boot: number
@@ -157,19 +153,10 @@ export class Raft {
   readonly #outcomes: Outcomes
   /** Of the newest term that this process has led. */
   #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
-  readonly #askedReads = new Map<number, AskedReads>()
-  #nextReadRequest: number
+  readonly #askedReads: AskedReads
   #askedTransfer: AskedTransfer | undefined
   readonly #freshness: Freshness
-  /** Highest term heard from each replica, pre-votes apart, and the boot counter of its newest process. */
-  readonly #termsHeard = new Map<ReplicaId, Term>()
-  readonly #boots = new Map<ReplicaId, number>()
-  /**
-   * Processes that began with less than was seen of their replica, and what they lost. They are told, and not heard.
-   */
-  readonly #lostState = new Map<ReplicaId, string>()
-  /** Their connection broke: what is sent to them is lost until it stands again. */
-  readonly #cutOff = new Set<ReplicaId>()
+  readonly #peers = new Peers()
 
   /** Of the own disk. */
   #room: DiskRoom = 'enough'
@@ -206,8 +193,7 @@ export class Raft {
     this.#clusterTimeMs = options.clusterTimeMs
     this.#freshness = new Freshness(now, boot)
     this.#outcomes = new Outcomes(id, boot, this.#log.termAt(appliedIndex) ?? (0 as Term))
-    // Never used twice, by this process or the one before it: an old answer must not pass for a new one.
-    this.#nextReadRequest = (boot % 2 ** 16) * 2 ** 36
+    this.#askedReads = new AskedReads(boot)
     const { heartbeatMs, electionMinMs, electionMaxMs } = options.timing
     invariant(
       electionMinMs > 2 * heartbeatMs && electionMaxMs > electionMinMs,
@@ -284,13 +270,8 @@ export class Raft {
   /** When time alone can change something next: the driver ticks then, or a little later. */
   deadline(): MonotonicMs {
     if (this.#lead !== undefined) return Math.min(this.#lead.heartbeatAt, this.#lead.shareCommitAt)
-    let deadline = this.#electionAt
-    if (this.#askedTransfer !== undefined) deadline = Math.min(deadline, this.#askedTransfer.deadline)
-    for (const { expires } of this.#askedReads.values()) {
-      deadline = Math.min(deadline, expires)
-      break // the oldest
-    }
-    return deadline
+    const transferDeadline = this.#askedTransfer?.deadline ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#electionAt, transferDeadline, this.#askedReads.deadline)
   }
 
   /** Proven upper bound on how stale the applied state is at `now`; undefined when unknown. */
@@ -524,19 +505,20 @@ export class Raft {
   #send(to: ReplicaId, content: MessageContent, term = this.#term): void {
     // A commit index or a probe is meant for what its replica once had; a process that has lost that is told so
     // instead.
-    if (content.type !== 'lost-state' && this.#lostState.has(to)) this.#tellLostState(to)
+    const lost = this.#peers.lostState(to)
+    if (lost !== undefined) this.#tellLostState(to, lost)
     else this.#messages.push({ ...content, from: this.id, to, term })
+  }
+
+  #tellLostState(to: ReplicaId, detail: string): void {
+    this.#messages.push({ type: 'lost-state', from: this.id, to, term: this.#term, detail })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Time
 
   #tick(): void {
-    for (const [request, { ids, expires }] of this.#askedReads) {
-      if (expires > this.#now) break
-      this.#askedReads.delete(request)
-      this.#refuseReads(ids, 'leadership-lost')
-    }
+    this.#refuseReads(this.#askedReads.expire(this.#now), 'leadership-lost')
     if (this.#askedTransfer !== undefined && this.#now >= this.#askedTransfer.deadline) {
       this.#endAskedTransfer('aborted', 'nobody took over leadership in time')
     }
@@ -689,12 +671,13 @@ export class Raft {
       this.#fatal = message.detail
       return
     }
-    if (this.#lostState.has(message.from)) {
-      this.#tellLostState(message.from)
+    const lost = this.#peers.lostState(message.from)
+    if (lost !== undefined) {
+      this.#tellLostState(message.from, lost)
       return
     }
     if (message.type !== 'pre-vote-request' && message.type !== 'pre-vote-answer') {
-      this.#heardTerm(message.from, message.term)
+      this.#peers.heard(message.from, message.term)
     }
     if (message.type === 'snapshot') {
       this.#onSnapshot(message)
@@ -810,10 +793,6 @@ export class Raft {
         this.#onReadIndex(message)
         return
     }
-  }
-
-  #heardTerm(from: ReplicaId, term: Term): void {
-    if (term > (this.#termsHeard.get(from) ?? 0)) this.#termsHeard.set(from, term)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1026,7 +1005,7 @@ export class Raft {
   #setLeader(leader: ReplicaId | undefined): void {
     if (leader === this.#leader) return
     this.#leader = leader
-    this.#refuseAskedReads(leader === undefined ? 'no-leader' : 'leadership-lost')
+    this.#refuseReads(this.#askedReads.endAll(), leader === undefined ? 'no-leader' : 'leadership-lost')
     const asked = this.#askedTransfer
     if (asked !== undefined && leader !== undefined && leader !== asked.from) {
       const name = nameOf(this.#configuration, leader)
@@ -1136,7 +1115,8 @@ export class Raft {
 
   /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
   #replicate(follower: Progress, force: boolean): void {
-    if (follower.state === 'snapshot' || follower.probing || this.#lostState.has(follower.id)) return
+    if (follower.state === 'snapshot' || follower.probing) return
+    if (this.#peers.lostState(follower.id) !== undefined) return
     // Its answers say when there is more for it. What it lacks is on our disk, and would be read in vain for each
     // change.
     if (follower.room === 'none' && !force) return
@@ -1543,7 +1523,7 @@ export class Raft {
    */
   #reachableLeader(): ReplicaId | undefined {
     const leader = this.#leader
-    if (leader === undefined || this.#cutOff.has(leader)) return undefined
+    if (leader === undefined || this.#peers.isDisconnected(leader)) return undefined
     return this.#termWrite > this.#log.storedWrite && this.#diskStalls() ? undefined : leader
   }
 
@@ -1697,14 +1677,16 @@ export class Raft {
     }
     const to = this.#reachableLeader()
     if (to === undefined) {
-      for (const { id } of reads) this.#readOutcomes.push({ id, outcome: 'refused', refusal: 'no-leader' })
+      this.#refuseReads(
+        reads.map(({ id }) => id),
+        'no-leader',
+      )
       return
     }
     for (const lease of [false, true]) {
       const ids = reads.filter((read) => read.lease === lease).map(({ id }) => id)
       if (ids.length === 0) continue
-      const request = this.#nextReadRequest++
-      this.#askedReads.set(request, { ids, expires: this.#now + this.#timing.electionMaxMs })
+      const request = this.#askedReads.ask(ids, this.#now + this.#timing.electionMaxMs)
       this.#send(to, { type: 'read-index', request, lease })
     }
   }
@@ -1793,24 +1775,18 @@ export class Raft {
   }
 
   #onReadIndexAnswer({ from, request, index, refusal, lease, commit }: ReadIndexAnswerMessage): void {
-    const asked = this.#askedReads.get(request)
-    if (asked === undefined || from !== this.#leader) return
-    this.#askedReads.delete(request)
+    const ids = from === this.#leader ? this.#askedReads.answered(request) : undefined
+    if (ids === undefined) return
     if (index === undefined) {
-      this.#refuseReads(asked.ids, refusal ?? 'not-leader')
+      this.#refuseReads(ids, refusal ?? 'not-leader')
       return
     }
     this.#learnCommit(commit)
-    for (const id of asked.ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })
+    for (const id of ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })
   }
 
   #refuseReads(ids: readonly number[], refusal: ReadRefusal): void {
     for (const id of ids) this.#readOutcomes.push({ id, outcome: 'refused', refusal })
-  }
-
-  #refuseAskedReads(refusal: ReadRefusal): void {
-    for (const { ids } of this.#askedReads.values()) this.#refuseReads(ids, refusal)
-    this.#askedReads.clear()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -2052,23 +2028,18 @@ export class Raft {
   // Connections and snapshots under way
 
   #connected(peer: ReplicaId, boot: number, term: Term, lastIndex: LogIndex): void {
-    const known = this.#boots.get(peer)
-    if (known === undefined || boot > known) {
-      this.#boots.set(peer, boot)
-      const lost = this.#whatItLost(peer, term, lastIndex)
-      if (lost === undefined) this.#lostState.delete(peer)
-      else this.#lostState.set(peer, lost)
-    }
-    this.#cutOff.delete(peer)
-    if (this.#lostState.has(peer)) {
-      this.#tellLostState(peer)
+    const follower = this.#lead?.progress.get(peer)
+    const name = nameOf(this.#configuration, peer)
+    const expected = { name, term: this.#term, match: follower?.match ?? (0 as LogIndex) }
+    const isOther = this.#peers.connected(peer, { boot, term, lastIndex }, expected)
+    const lost = this.#peers.lostState(peer)
+    if (lost !== undefined) {
+      this.#tellLostState(peer, lost)
       return
     }
-    this.#heardTerm(peer, term)
-    const follower = this.#lead?.progress.get(peer)
     if (follower !== undefined) {
       // An echo for the process before would mean nothing to this one.
-      if (known !== boot) follower.forgetContact()
+      if (isOther) follower.forgetContact()
       follower.probing = false
       this.#replicate(follower, follower.state === 'probe')
     }
@@ -2077,31 +2048,12 @@ export class Raft {
     }
   }
 
-  /** A process that begins with less than others have seen of its replica has lost durable state (RAFT-19). */
-  #whatItLost(peer: ReplicaId, term: Term, lastIndex: LogIndex): string | undefined {
-    const name = nameOf(this.#configuration, peer)
-    const heard = this.#termsHeard.get(peer) ?? 0
-    if (term < heard) {
-      return `${name} has lost durable state: it was heard in term ${heard}, but now starts in term ${term}`
-    }
-    const match = this.#lead?.progress.get(peer)?.match ?? 0
-    if (term === this.#term && lastIndex < match) {
-      return `${name} has lost durable state: it acknowledged entry ${match} in term ${term}, but its log now ends at ${lastIndex}`
-    }
-    return undefined
-  }
-
-  #tellLostState(to: ReplicaId): void {
-    const detail = this.#lostState.get(to)
-    if (detail !== undefined) this.#send(to, { type: 'lost-state', detail })
-  }
-
   #disconnected(peer: ReplicaId): void {
-    this.#cutOff.add(peer)
+    this.#peers.disconnected(peer)
     const follower = this.#lead?.progress.get(peer)
     // What was under way may be lost: find out where the logs meet.
     if (follower?.state === 'replicate') follower.becomeProbe()
-    if (peer === this.#leader) this.#refuseAskedReads('leadership-lost')
+    if (peer === this.#leader) this.#refuseReads(this.#askedReads.endAll(), 'leadership-lost')
   }
 
   #refused(peer: ReplicaId): void {

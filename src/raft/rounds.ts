@@ -13,7 +13,7 @@ export type Reader =
 export interface Round {
   readonly number: number
   readonly startedAt: MonotonicMs
-  /** Commit index when the round began; undefined before an entry of the leader's term is committed. */
+  /** Commit index when the round began. Undefined if the leader did not know of all that is committed then. */
   readonly readIndex: LogIndex | undefined
   readonly readers: readonly Reader[]
 }

@@ -5,6 +5,8 @@ import type { Edit, Layer } from '../mutant.ts'
 export const edit = (file: string, find: string, replace: string): Edit => ({ file, find, replace })
 
 export const RAFT = 'src/raft/raft.ts'
+export const ASKED_READS = 'src/raft/asked-reads.ts'
+export const PEERS = 'src/raft/peers.ts'
 export const LOG = 'src/raft/log.ts'
 
 /** The simulator sees it; where its search is out of luck, a test that was written for it does. */

@@ -1,7 +1,7 @@
 // Changes of the configuration (paper §6, thesis §4), and who is who.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, PEERS, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'
 
 const MEMBERSHIP = 'src/raft/membership.ts'
 const QUORUM = 'src/raft/quorum.ts'
@@ -91,7 +91,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     why: 'It votes a second time in a term in which it has voted (NATS and RethinkDB had that).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [edit(RAFT, '    if (term < heard) {\n', '    if (term < heard - heard) {\n')],
+    edits: [edit(PEERS, 'if (term < heard)\n', 'if (term < heard - heard)\n')],
   },
   {
     id: 'M70',

@@ -1,7 +1,7 @@
 // Read indexes, leases, bounds on age (thesis §6.4; RAFT-21, RAFT-22, RAFT-25).
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+import { ASKED_READS, DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
 
 export const READS: readonly Mutant[] = [
   {
@@ -48,7 +48,7 @@ export const READS: readonly Mutant[] = [
     title: 'read requests share one id',
     why: 'The answer to an old one confirms a newer read (etcd 20418).',
     layers: SIM,
-    edits: [edit(RAFT, 'const request = this.#nextReadRequest++', 'const request = this.#nextReadRequest')],
+    edits: [edit(ASKED_READS, 'const request = this.#nextRequest++', 'const request = this.#nextRequest')],
   },
   {
     id: 'M37',
@@ -101,8 +101,8 @@ export const READS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        "for (const id of asked.ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })",
-        "for (const id of asked.ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index: this.#log.commit, lease })",
+        "for (const id of ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })",
+        "for (const id of ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index: this.#log.commit, lease })",
       ),
     ],
   },
@@ -246,7 +246,7 @@ export const READS: readonly Mutant[] = [
     layers: UNIT,
     tests: RAFT_TESTS,
     edits: [
-      edit(RAFT, 'this.#nextReadRequest = (boot % 2 ** 16) * 2 ** 36', 'this.#nextReadRequest = boot * 0'),
+      edit(ASKED_READS, 'this.#nextRequest = (boot % 2 ** 16) * 2 ** 36', 'this.#nextRequest = boot * 0'),
     ],
   },
   {
@@ -282,8 +282,8 @@ export const READS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'if (known !== boot) follower.forgetContact()',
-        'if (known === undefined) follower.forgetContact()',
+        'if (isOther) follower.forgetContact()',
+        'if (follower.heardAt === 0) follower.forgetContact()',
       ),
     ],
   },

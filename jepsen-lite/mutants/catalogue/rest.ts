@@ -426,8 +426,8 @@ export const REST: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        "if (follower.state === 'snapshot' || follower.probing ||",
-        "if (follower.state === 'snapshot' || follower.probing || follower.room === 'none' ||",
+        "if (follower.state === 'snapshot' || follower.probing) return",
+        "if (follower.state === 'snapshot' || follower.probing || follower.room === 'none') return",
       ),
     ],
   },

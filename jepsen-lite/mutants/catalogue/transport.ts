@@ -2,7 +2,7 @@
 // tests with real ones see; what is wrong in links, both.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, RAFT, SIM_UNIT, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, PEERS, RAFT, SIM_UNIT, UNIT } from './edit.ts'
 
 const HANDSHAKE_TESTS = ['test/server/tcp/handshake.int.test.ts', 'test/server/tcp/link.int.test.ts']
 const CONNECTIONS_TESTS = ['test/raft/connections.test.ts']
@@ -57,7 +57,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'They arrive before those that were lost with the connection, which the leader then takes for old ones: their clients wait in vain.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
-    edits: [edit(RAFT, 'leader === undefined || this.#cutOff.has(leader)', 'leader === undefined')],
+    edits: [edit(RAFT, 'leader === undefined || this.#peers.isDisconnected(leader)', 'leader === undefined')],
   },
   {
     id: 'M450',
@@ -89,9 +89,9 @@ export const TRANSPORT: readonly Mutant[] = [
     tests: CONNECTIONS_TESTS,
     edits: [
       edit(
-        RAFT,
-        '      if (lost === undefined) this.#lostState.delete(peer)\n      else this.#lostState.set(peer, lost)\n',
-        "      if (lost !== undefined) {\n        this.#send({ type: 'lost-state', from: this.id, to: peer, term: this.#term, detail: lost })\n        return\n      }\n",
+        PEERS,
+        'this.#disconnected.delete(id)\n',
+        'this.#disconnected.delete(id)\n    if (newest.boot === known) this.#lostState.delete(id)\n',
       ),
     ],
   },
@@ -101,7 +101,13 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'With the commit index of a heartbeat it applies what its forgotten log holds there, before it is told to stop.',
     layers: UNIT,
     tests: CONNECTIONS_TESTS,
-    edits: [edit(RAFT, "content.type !== 'lost-state' && this.#lostState.has(to)", 'false')],
+    edits: [
+      edit(
+        RAFT,
+        'if (lost !== undefined) this.#tellLostState(to, lost)',
+        'if (lost === null) this.#tellLostState(to, lost)',
+      ),
+    ],
   },
   {
     id: 'M711',
@@ -109,7 +115,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'It installs it and begins anew, as if it had never promised anything.',
     layers: UNIT,
     tests: CONNECTIONS_TESTS,
-    edits: [edit(RAFT, ' || this.#lostState.has(follower.id)) return', ') return')],
+    edits: [edit(RAFT, 'if (this.#peers.lostState(follower.id) !== undefined) return', '')],
   },
   {
     id: 'M405',
