@@ -36,12 +36,12 @@ export function nameOf(body: string): string {
 
 /** Mostly small; now and then so large that a page or a slice of a list ends at it; rarely as large as there may be. */
 export function sizedName(name: string, random: Random): string {
-  const dice = random.next()
-  if (dice < 0.8) return name
+  const draw = random.next()
+  if (draw < 0.8) return name
   const size =
-    dice < 0.97
+    draw < 0.97
       ? random.between(NAME_BYTES_MAX, 4_096)
-      : dice < 0.998
+      : draw < 0.998
         ? random.between(SLICE_BYTES / 4, 1.25 * SLICE_BYTES)
         : random.pick([SLICE_BYTES - 1, SLICE_BYTES, SLICE_BYTES + 1, VALUE_BYTES_MAX - 1, VALUE_BYTES_MAX])
   return `${name}:${Math.floor(size)}`

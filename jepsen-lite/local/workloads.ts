@@ -124,12 +124,12 @@ class Lists {
 
   #bounds(): Range {
     const { key, random } = this.#draw
-    const dice = random.next()
-    if (dice < 0.5) return { f: 'range', prefix: key().replace(/[0-9]+$/, '') }
-    if (dice < 0.7) return { f: 'range' }
+    const draw = random.next()
+    if (draw < 0.5) return { f: 'range', prefix: key().replace(/[0-9]+$/, '') }
+    if (draw < 0.7) return { f: 'range' }
     const after = random.chance(0.2) ? { after: key() } : {}
-    if (dice < 0.8) return { f: 'range', start: key(), ...after }
-    if (dice < 0.9) return { f: 'range', end: key(), ...after }
+    if (draw < 0.8) return { f: 'range', start: key(), ...after }
+    if (draw < 0.9) return { f: 'range', end: key(), ...after }
     const [start = '', end = ''] = [key(), key()].sort()
     return { f: 'range', start, end, ...after }
   }
@@ -146,9 +146,9 @@ interface Draw {
 const stateless = (next: () => Operation): Workload => ({ next, ended() {} })
 
 function register({ key, sized, random }: Draw): Operation {
-  const dice = random.next()
-  if (dice < 0.5) return { f: 'get', key: key() }
-  if (dice < 0.95) return { f: 'put', key: key(), value: sized() }
+  const draw = random.next()
+  if (draw < 0.5) return { f: 'get', key: key() }
+  if (draw < 0.95) return { f: 'put', key: key(), value: sized() }
   return { f: 'del', key: key() }
 }
 
@@ -168,9 +168,9 @@ class CompareAndSet implements Workload {
   next(): Operation {
     const { key, unique, random } = this.#draw
     const chosen = key()
-    const dice = random.next()
-    if (dice < 0.35) return { f: 'get', key: chosen }
-    if (dice < 0.5) return { f: 'put', key: chosen, value: unique() }
+    const draw = random.next()
+    if (draw < 0.35) return { f: 'get', key: chosen }
+    if (draw < 0.5) return { f: 'put', key: chosen, value: unique() }
     const from = random.chance(0.95) ? (this.#seen.get(chosen) ?? null) : 'never'
     return { f: 'cas', key: chosen, from, to: unique() }
   }
@@ -270,8 +270,8 @@ class KeyValue implements Workload {
 
   #read(): Operation {
     const { key, random } = this.#draw
-    const dice = random.next()
-    const consistency = dice < 0.45 ? 'linearizable' : dice < 0.6 ? 'lease' : 'stale'
+    const draw = random.next()
+    const consistency = draw < 0.45 ? 'linearizable' : draw < 0.6 ? 'lease' : 'stale'
     const bounds = {
       ...(consistency === 'stale' && random.chance(0.4)
         ? { maxStalenessMs: random.pick([50, 200, 1_000]) }
@@ -286,11 +286,11 @@ class KeyValue implements Workload {
     const { key, sized, random } = this.#draw
     const chosen = key()
     const revision = this.#revisions.get(chosen)
-    const dice = random.next()
+    const draw = random.next()
     const condition =
-      dice < 0.5
+      draw < 0.5
         ? {}
-        : revision === undefined || dice > 0.9
+        : revision === undefined || draw > 0.9
           ? { ifAbsent: true as const }
           : { ifRevision: revision }
     this.#tokens++

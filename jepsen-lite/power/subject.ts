@@ -41,7 +41,7 @@ const others = options.others.map((dir, at) => new Node(links, at + 2, dir))
 const marks = new MarkWriter(options.marks)
 const witness = new NodeWitness(marks, watched, () => others)
 
-const dice = (): number => random.next()
+const rng = (): number => random.next()
 let requests = 0
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   witness.watch(storage)
   watched.witness = witness
   links.nodes.push(watched)
-  watched.run(dice)
+  watched.run(rng)
   if (isNew) {
     await request(watched, { kind: 'settings', settings: { idempotencyTokensMax: TOKENS } })
     await load([watched])
@@ -66,7 +66,7 @@ async function main(): Promise<void> {
   for (const node of others) {
     links.nodes.push(node)
     await node.start()
-    node.run(dice)
+    node.run(rng)
   }
   if (isNew) for (const node of others) await join(node)
   await reached('a leader', () => links.leader !== undefined)

@@ -1,7 +1,7 @@
 // Parts from which generator, themes and scenarios put faults together.
 
-import type { Dice } from './dice.ts'
 import { type Cut, FAULT_SHAPES, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
+import type { Rng } from './rng.ts'
 import { type Drawing, FOLLOWERS, PLACES, type Role, type Shape, somePlaces } from './shape.ts'
 
 /** Everything that is said of a fault of that kind, drawn. */
@@ -18,19 +18,19 @@ export function drawAction<Kind extends FaultKind>(kind: Kind, drawing: Drawing)
 export const plainly = (ms: number): Cut => ({ ms, stalls: false, refuses: false, breaks: false })
 
 /** Of a cut that may do more. */
-export const anyCut = (dice: Dice, ms: number): Cut => ({
+export const anyCut = (rng: Rng, ms: number): Cut => ({
   ms,
-  stalls: dice.chance(0.5),
-  refuses: dice.chance(0.5),
-  breaks: dice.chance(0.5),
+  stalls: rng.chance(0.5),
+  refuses: rng.chance(0.5),
+  breaks: rng.chance(0.5),
 })
 
-export const follower = (dice: Dice): Role => dice.pick(...(FOLLOWERS.slice(0, 4) as [Role, ...Role[]]))
+export const follower = (rng: Rng): Role => rng.pick(...(FOLLOWERS.slice(0, 4) as [Role, ...Role[]]))
 
 /** Some machines, but not none. */
-export function some(dice: Dice): number[] {
-  const drawn = somePlaces(dice)
-  return drawn.length > 0 ? drawn : [dice.int(0, PLACES.length)]
+export function some(rng: Rng): number[] {
+  const drawn = somePlaces(rng)
+  return drawn.length > 0 ? drawn : [rng.int(0, PLACES.length)]
 }
 
 /** A machine loses its power at once, and what was being written is lost. */

@@ -39,11 +39,11 @@ const IN_FLIGHT = ['lost', 'kept', 'torn'] as const
  * Of a change of the membership. asked: who is asked for it; member: whom it is about, a number among the members or a
  * role; evenSmall: of no more than three voters, too.
  */
-const change = { asked: target, member: computed(({ dice }) => dice.int(0, 12)), evenSmall: flag(0.3) }
+const change = { asked: target, member: computed(({ rng }) => rng.int(0, 12)), evenSmall: flag(0.3) }
 /** deletedAfterMs: so long after the operator was told that it is done, the machine that it lets go is deleted. */
 const changeOfAny = { ...change, member: target, deletedAfterMs: optional(natural(0, 60), 0.3) }
 
-const leaseMs = ({ dice, config }: Drawing): number => config.electionMinMs * dice.pick(0.5, 1, 1, 3)
+const leaseMs = ({ rng, config }: Drawing): number => config.electionMinMs * rng.pick(0.5, 1, 1, 3)
 
 export const FAULT_SHAPES = {
   // ---- network

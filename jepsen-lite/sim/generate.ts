@@ -2,10 +2,10 @@
 // they are, and how tiny the limits; then when they strike. A run with everything at once hides more than it shows.
 
 import { NOTHING_RARE, type Rare } from './coverage.ts'
-import { Dice } from './dice.ts'
 import { anyCut, drawAction, follower, plainly, whole } from './drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
 import { drawLimits } from './node-limits.ts'
+import { Rng } from './rng.ts'
 import { type Config, OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import type { Drawing } from './shape.ts'
 import {
@@ -48,8 +48,8 @@ type Theme =
 
 /** `rare`: what a search has seen least, for the theme that looks for it. The same arguments give the same schedule. */
 export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Schedule {
-  const dice = new Dice(seed, 0)
-  const theme: Theme = dice.pick<Theme>(
+  const rng = new Rng(seed, 0)
+  const theme: Theme = rng.pick<Theme>(
     'anything',
     'anything',
     'anything',
@@ -73,39 +73,39 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'triggered',
     'triggered',
   )
-  const config = themed(theme, dice, drawConfig(dice, nodes))
+  const config = themed(theme, rng, drawConfig(rng, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
-    ? drawScenarios(theme, new Dice(seed, 4), config)
+    ? drawScenarios(theme, new Rng(seed, 4), config)
     : theme === 'behind' || theme === 'triggered'
       ? []
       : theme === 'links'
-        ? drawLinkScenarios(new Dice(seed, 10), config)
+        ? drawLinkScenarios(new Rng(seed, 10), config)
         : theme === 'removals'
-          ? drawRemovals(new Dice(seed, 13), config)
-          : drawFaults(new Dice(seed, 2), config, theme)
+          ? drawRemovals(new Rng(seed, 13), config)
+          : drawFaults(new Rng(seed, 2), config, theme)
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
-    faults.push(...drawStateScenarios(theme, new Dice(seed, 6), config))
-  if (theme === 'members') faults.push(...drawJointElections(new Dice(seed, 9), config))
-  const triggered = theme === 'triggered' ? drawTriggered(new Dice(seed, 12), config, rare) : undefined
+    faults.push(...drawStateScenarios(theme, new Rng(seed, 6), config))
+  if (theme === 'members') faults.push(...drawJointElections(new Rng(seed, 9), config))
+  const triggered = theme === 'triggered' ? drawTriggered(new Rng(seed, 12), config, rare) : undefined
   faults.push(...(triggered?.faults ?? []).map(whole))
   faults.sort((a, b) => a.at - b.at)
   // A store that is full takes none of the writes that show who was overtaken.
-  const ops = drawOps(new Dice(seed, 1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
-  if (isAboutLeaders) ops.push(...drawWatchers(theme, new Dice(seed, 5), config))
-  if (theme === 'deposed') ops.push(...drawWatch(new Dice(seed, 3), config, faults))
-  if (theme === 'behind') ops.push(...drawAgeWatchers(new Dice(seed, 7), config))
-  if (theme === 'links') ops.push(...drawLinkWriters(new Dice(seed, 11), config, faults))
-  if (theme === 'removals') ops.push(...drawRemovalWriters(new Dice(seed, 14), config))
+  const ops = drawOps(new Rng(seed, 1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
+  if (isAboutLeaders) ops.push(...drawWatchers(theme, new Rng(seed, 5), config))
+  if (theme === 'deposed') ops.push(...drawWatch(new Rng(seed, 3), config, faults))
+  if (theme === 'behind') ops.push(...drawAgeWatchers(new Rng(seed, 7), config))
+  if (theme === 'links') ops.push(...drawLinkWriters(new Rng(seed, 11), config, faults))
+  if (theme === 'removals') ops.push(...drawRemovalWriters(new Rng(seed, 14), config))
   if (theme === 'snapshots')
-    ops.push(...drawTails(new Dice(seed, 8), config), ...drawInstallWatchers(new Dice(seed, 15), config))
-  ops.push(...drawLists(new Dice(seed, 10), config))
+    ops.push(...drawTails(new Rng(seed, 8), config), ...drawInstallWatchers(new Rng(seed, 15), config))
+  ops.push(...drawLists(new Rng(seed, 10), config))
   ops.push(...(triggered?.ops ?? []))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
 
-function themed(theme: Theme, dice: Dice, config: Config): Config {
+function themed(theme: Theme, rng: Rng, config: Config): Config {
   switch (theme) {
     case 'anything':
       return config
@@ -116,22 +116,22 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
         // Two for each machine: one that reads, one that writes.
         clients: 2 * (config.nodes + config.spares),
         timeoutMs: 300,
-        electionMaxMs: config.electionMinMs * dice.pick(1.1, 1.5),
-        clocks: dice.pick(0, 1),
-        leases: dice.chance(0.6) ? 1 : 0,
-        leaseMs: config.electionMinMs * dice.pick(1, 1, 3),
+        electionMaxMs: config.electionMinMs * rng.pick(1.1, 1.5),
+        clocks: rng.pick(0, 1),
+        leases: rng.chance(0.6) ? 1 : 0,
+        leaseMs: config.electionMinMs * rng.pick(1, 1, 3),
       }
     case 'leases':
     case 'elections':
-      return leadershipConfig(theme, dice, config)
+      return leadershipConfig(theme, rng, config)
     case 'behind':
-      return behindConfig(dice, config)
+      return behindConfig(rng, config)
     case 'links':
-      return linksConfig(dice, config)
+      return linksConfig(rng, config)
     case 'removals':
-      return removalsConfig(dice, config)
+      return removalsConfig(rng, config)
     case 'triggered':
-      return triggeredConfig(dice, config)
+      return triggeredConfig(rng, config)
     case 'members':
       return { ...config, ms: 60_000, spares: 2 }
     case 'snapshots':
@@ -139,15 +139,15 @@ function themed(theme: Theme, dice: Dice, config: Config): Config {
         ...config,
         ms: 60_000,
         // For several chunks.
-        keys: dice.pick(8, 20),
+        keys: rng.pick(8, 20),
         clients: config.clients + TAIL_WRITERS,
-        timeoutMs: dice.pick(300, 1000),
+        timeoutMs: rng.pick(300, 1000),
         limits: {
           ...config.limits,
-          logTailEntries: dice.pick(0, 1),
-          logBehindEntries: dice.pick(0, 10),
+          logTailEntries: rng.pick(0, 1),
+          logBehindEntries: rng.pick(0, 10),
           compactEntriesMin: 1,
-          chunkRows: dice.pick(1, 2),
+          chunkRows: rng.pick(1, 2),
         },
       }
   }
@@ -159,7 +159,7 @@ const LEADER_FAULTS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf'
  * After each fault of a leader, clients at all machines read and write by turns, until long after the fault should have
  * ended; around the end of a lease, or the election of the next leader, all of them ask at once, many times.
  */
-function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
+function drawWatch(rng: Rng, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
   const { electionMinMs, electionMaxMs } = config
   let quietAt = 0
@@ -169,28 +169,28 @@ function drawWatch(dice: Dice, config: Config, faults: readonly Fault[]): Op[] {
     if (at < quietAt) continue
     quietAt = at + 3 * electionMaxMs
     const stepMs = Math.max(8, electionMinMs / 40)
-    for (let time = at; time < quietAt; time += stepMs) ops.push(drawRequest(dice, config, time))
-    ops.push(...crowd(dice, config, at, kind))
+    for (let time = at; time < quietAt; time += stepMs) ops.push(drawRequest(rng, config, time))
+    ops.push(...crowd(rng, config, at, kind))
   }
   return ops.filter(({ at }) => at < config.ms)
 }
 
-function drawRequest(dice: Dice, config: Config, time: number): Op {
+function drawRequest(rng: Rng, config: Config, time: number): Op {
   const machines = config.nodes + config.spares
-  const place = dice.int(0, machines)
-  const reads = dice.chance(0.6)
+  const place = rng.int(0, machines)
+  const reads = rng.chance(0.6)
   return {
     at: Math.round(time),
-    kind: reads ? dice.pick('lease', 'lease', 'get', 'stale') : 'put',
+    kind: reads ? rng.pick('lease', 'lease', 'get', 'stale') : 'put',
     client: reads ? place : machines + place,
     node: place,
-    key: dice.int(0, config.keys),
-    x: dice.int(0, 1000),
+    key: rng.int(0, config.keys),
+    x: rng.int(0, 1000),
   }
 }
 
 function crowd(
-  dice: Dice,
+  rng: Rng,
   { nodes, spares, leases, leaseMs, heartbeatMs, keys }: Config,
   at: number,
   kind: FaultKind,
@@ -207,49 +207,49 @@ function crowd(
       ops.push({
         ...{
           at: Math.round(time),
-          kind: leases === 1 ? 'lease' : dice.pick('get', 'stale'),
+          kind: leases === 1 ? 'lease' : rng.pick('get', 'stale'),
           client: place,
           node: place,
         },
-        ...{ key: dice.int(0, keys), x: 1 },
+        ...{ key: rng.int(0, keys), x: 1 },
       })
   return ops
 }
 
-function drawConfig(dice: Dice, nodes: number): Config {
-  const heartbeatMs = dice.pick(50, 100, 150, 200, 250, 300)
-  const electionMinMs = heartbeatMs * dice.pick(5, 10, 10, 12)
-  const fast = dice.chance(0.5)
-  const harsh = dice.chance(0.3)
-  const clocks = dice.pick(0, 1, 1, 2)
+function drawConfig(rng: Rng, nodes: number): Config {
+  const heartbeatMs = rng.pick(50, 100, 150, 200, 250, 300)
+  const electionMinMs = heartbeatMs * rng.pick(5, 10, 10, 12)
+  const fast = rng.chance(0.5)
+  const harsh = rng.chance(0.3)
+  const clocks = rng.pick(0, 1, 1, 2)
   return {
     nodes,
-    spares: dice.pick(0, 1, 2),
-    grow: dice.chance(0.15) ? 1 : 0,
-    ms: 1000 * dice.pick(dice.int(60, 120), dice.int(60, 120), dice.int(120, 300), dice.int(300, 600)),
+    spares: rng.pick(0, 1, 2),
+    grow: rng.chance(0.15) ? 1 : 0,
+    ms: 1000 * rng.pick(rng.int(60, 120), rng.int(60, 120), rng.int(120, 300), rng.int(300, 600)),
     heartbeatMs,
     electionMinMs,
-    electionMaxMs: electionMinMs * dice.pick(1.5, 2, 2),
-    commitDelayMs: dice.pick(0, 5, heartbeatMs),
-    delayMs: fast ? 0.2 : dice.pick(1, 5, 20),
-    jitterMs: fast ? 0.3 : dice.pick(1, 10, 50),
-    tail: dice.pick(0, 0, 200, 1000),
+    electionMaxMs: electionMinMs * rng.pick(1.5, 2, 2),
+    commitDelayMs: rng.pick(0, 5, heartbeatMs),
+    delayMs: fast ? 0.2 : rng.pick(1, 5, 20),
+    jitterMs: fast ? 0.3 : rng.pick(1, 10, 50),
+    tail: rng.pick(0, 0, 200, 1000),
     harsh: harsh ? 1 : 0,
-    lost: harsh ? dice.pick(0, 5, 30, 100) : 0,
-    doubled: harsh ? dice.pick(0, 20, 100, 300) : 0,
-    reordered: harsh && dice.chance(0.7) ? 1 : 0,
-    silenceMs: dice.pick(0, 3000, 3000),
-    writeMs: dice.pick(0.1, 0.5, 2, 8),
-    writeJitterMs: dice.pick(0, 1, 10, 40),
-    readMs: dice.pick(0.01, 0.1, 2),
+    lost: harsh ? rng.pick(0, 5, 30, 100) : 0,
+    doubled: harsh ? rng.pick(0, 20, 100, 300) : 0,
+    reordered: harsh && rng.chance(0.7) ? 1 : 0,
+    silenceMs: rng.pick(0, 3000, 3000),
+    writeMs: rng.pick(0.1, 0.5, 2, 8),
+    writeJitterMs: rng.pick(0, 1, 10, 40),
+    readMs: rng.pick(0.01, 0.1, 2),
     clocks,
-    leases: clocks !== 2 && dice.chance(0.4) ? 1 : 0,
-    leaseMs: electionMinMs * dice.pick(0.5, 1, 1, 4),
-    restartMs: dice.pick(50, 300, 1000, 3000),
-    limits: drawLimits(dice, harsh),
-    keys: dice.pick(1, 3, 8, 20),
-    clients: dice.pick(2, 4, 8),
-    timeoutMs: dice.pick(300, 1000, 2000, 5000),
+    leases: clocks !== 2 && rng.chance(0.4) ? 1 : 0,
+    leaseMs: electionMinMs * rng.pick(0.5, 1, 1, 4),
+    restartMs: rng.pick(50, 300, 1000, 3000),
+    limits: drawLimits(rng, harsh),
+    keys: rng.pick(1, 3, 8, 20),
+    clients: rng.pick(2, 4, 8),
+    timeoutMs: rng.pick(300, 1000, 2000, 5000),
   }
 }
 
@@ -258,27 +258,27 @@ const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS,
 
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
-function drawOps(dice: Dice, config: Config): Op[] {
-  const kinds = [...PLAIN, ...OP_KINDS.filter(() => dice.chance(0.6))]
+function drawOps(rng: Rng, config: Config): Op[] {
+  const kinds = [...PLAIN, ...OP_KINDS.filter(() => rng.chance(0.6))]
   // A long run is not a fuller one: it has longer stretches in which nothing is asked and nothing breaks.
-  const perSecond = (dice.pick(0.7, 2, 4) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
+  const perSecond = (rng.pick(0.7, 2, 4) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
   const ops: Op[] = []
-  const sticky = dice.chance(0.3)
+  const sticky = rng.chance(0.3)
   for (let at = 300; at < config.ms; ) {
-    const burst = dice.chance(0.15) ? dice.int(2, 15) : 1
+    const burst = rng.chance(0.15) ? rng.int(2, 15) : 1
     for (let count = 0; count < burst; count++) {
-      const client = dice.int(0, config.clients)
-      const anywhere = dice.chance(0.3) ? 'leader' : dice.int(0, config.nodes + config.spares)
+      const client = rng.int(0, config.clients)
+      const anywhere = rng.chance(0.3) ? 'leader' : rng.int(0, config.nodes + config.spares)
       ops.push({
-        at: at + dice.ms(0, 40),
-        kind: kinds[dice.int(0, kinds.length)] ?? 'put',
+        at: at + rng.ms(0, 40),
+        kind: kinds[rng.int(0, kinds.length)] ?? 'put',
         client,
         node: sticky ? client : anywhere,
-        key: dice.int(0, config.keys),
-        x: dice.int(0, 1000),
+        key: rng.int(0, config.keys),
+        x: rng.int(0, 1000),
       })
     }
-    at += Math.round((burst * 2000 * dice.int(1, 100)) / 100 / perSecond)
+    at += Math.round((burst * 2000 * rng.int(1, 100)) / 100 / perSecond)
   }
   return ops
 }
@@ -287,11 +287,11 @@ function drawOps(dice: Dice, config: Config): Op[] {
 const LISTS = 25
 
 /** Lists right behind writes, where what was written is in memory and what was there before is on the disk. */
-function drawLists(dice: Dice, { ms, clients, keys }: Config): Op[] {
+function drawLists(rng: Rng, { ms, clients, keys }: Config): Op[] {
   return Array.from({ length: LISTS }, () => ({
-    ...({ at: dice.int(0, ms), kind: 'range', client: dice.int(0, clients), node: 'subject' } as const),
-    ...{ key: dice.int(0, keys), x: dice.int(0, 1000) },
-    ...{ when: dice.pick<Trigger>('answered', 'ahead'), times: dice.int(1, 4) },
+    ...({ at: rng.int(0, ms), kind: 'range', client: rng.int(0, clients), node: 'subject' } as const),
+    ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
+    ...{ when: rng.pick<Trigger>('answered', 'ahead'), times: rng.int(1, 4) },
   }))
 }
 
@@ -376,31 +376,31 @@ const THEMES: Readonly<
   members: MEMBERS,
 }
 
-function drawKinds(dice: Dice, config: Config, theme: keyof typeof THEMES): FaultKind[] {
-  const share = theme === 'anything' ? dice.pick(0.15, 0.35, 0.7) : 0.7
+function drawKinds(rng: Rng, config: Config, theme: keyof typeof THEMES): FaultKind[] {
+  const share = theme === 'anything' ? rng.pick(0.15, 0.35, 0.7) : 0.7
   const weights = THEMES[theme]
   return FAULT_KINDS.filter((kind) => {
     // Possible in few runs: there, whatever they are about.
-    if (kind === 'lossy') return config.harsh === 1 && dice.chance(0.7)
-    if (kind === 'jump') return config.clocks === 2 && dice.chance(0.7)
-    return dice.chance(share) && (theme === 'anything' || weights[kind] !== undefined)
+    if (kind === 'lossy') return config.harsh === 1 && rng.chance(0.7)
+    if (kind === 'jump') return config.clocks === 2 && rng.chance(0.7)
+    return rng.chance(share) && (theme === 'anything' || weights[kind] !== undefined)
   }).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
 }
 
-function drawFaults(dice: Dice, config: Config, theme: keyof typeof THEMES): Fault[] {
-  const kinds = drawKinds(dice, config, theme)
+function drawFaults(rng: Rng, config: Config, theme: keyof typeof THEMES): Fault[] {
+  const kinds = drawKinds(rng, config, theme)
   if (kinds.length === 0) return []
   const meanMs =
     theme === 'deposed'
       ? 4 * config.electionMaxMs
       : theme === 'members'
         ? config.electionMaxMs / 2
-        : usualMs(dice.pick(700, 2000, 6000), config)
-  const longMs = dice.pick(500, 3000, 10_000)
-  const drawing = { dice, config, longMs }
+        : usualMs(rng.pick(700, 2000, 6000), config)
+  const longMs = rng.pick(500, 3000, 10_000)
+  const drawing = { rng, config, longMs }
   const faults: Fault[] = []
-  for (let at = 1000; at < config.ms; at += dice.ms(20, 4 * meanMs)) {
-    const kind = kinds[dice.int(0, kinds.length)] ?? 'crash'
+  for (let at = 1000; at < config.ms; at += rng.ms(20, 4 * meanMs)) {
+    const kind = kinds[rng.int(0, kinds.length)] ?? 'crash'
     if (theme === 'deposed') faults.push(...drawDeposed(kind, drawing, at))
     else faults.push(drawFault(kind, drawing, at))
   }
@@ -409,43 +409,43 @@ function drawFaults(dice: Dice, config: Config, theme: keyof typeof THEMES): Fau
 
 /** A snapshot takes a few milliseconds. */
 function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
-  const { dice } = drawing
+  const { rng } = drawing
   const action = drawAction(kind, drawing)
-  if ((action.kind !== 'break-streams' && action.kind !== 'bend-chunk') || dice.chance(0.2))
+  if ((action.kind !== 'break-streams' && action.kind !== 'bend-chunk') || rng.chance(0.2))
     return { at, ...action }
-  return { at, when: 'offered', after: dice.ms(0, 50), ...action, target: 'subject' }
+  return { at, when: 'offered', after: rng.ms(0, 50), ...action, target: 'subject' }
 }
 
 /** Most strike whoever leads. */
 function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
-  const { dice, config, longMs } = drawing
+  const { rng, config, longMs } = drawing
   if (kind === 'slow-link' || kind === 'one-way') {
     // Between the leader and one follower, more often towards the leader: late answers are what a lease may be measured
     // by.
-    const [from, to] = dice.chance(0.7)
-      ? [follower(dice), 'leader' as const]
-      : (['leader', follower(dice)] as const)
-    const ms = dice.ms(5, 2 * longMs)
+    const [from, to] = rng.chance(0.7)
+      ? [follower(rng), 'leader' as const]
+      : (['leader', follower(rng)] as const)
+    const ms = rng.ms(5, 2 * longMs)
     return kind === 'slow-link'
-      ? [{ at, kind, from, to, delayMs: dice.int(10, 1010), ms }]
-      : [{ at, kind, from, to, ...anyCut(dice, ms) }]
+      ? [{ at, kind, from, to, delayMs: rng.int(10, 1010), ms }]
+      : [{ at, kind, from, to, ...anyCut(rng, ms) }]
   }
   const drawn = drawAction(kind, drawing)
-  const faults: Fault[] = [{ at, ...(dice.chance(0.7) ? atLeader(drawn) : drawn) }]
+  const faults: Fault[] = [{ at, ...(rng.chance(0.7) ? atLeader(drawn) : drawn) }]
   // An answer that was sent before the leader was cut off arrives long after.
-  if (kind === 'isolate' && dice.chance(0.3))
+  if (kind === 'isolate' && rng.chance(0.3))
     faults.push({
-      ...{ at: at - dice.int(1, 3 * config.heartbeatMs), kind: 'slow-link' },
+      ...{ at: at - rng.int(1, 3 * config.heartbeatMs), kind: 'slow-link' },
       ...{
-        from: follower(dice),
+        from: follower(rng),
         to: 'leader',
-        delayMs: dice.int(400, 1000),
+        delayMs: rng.int(400, 1000),
         ms: Math.round(2 * config.electionMaxMs),
       },
     })
   // The old leader does not hear of the next one.
-  if (kind === 'transfer' && dice.chance(0.6))
-    faults.push({ at: at + dice.int(1, 8), kind: 'isolate', target: 'leader', ...plainly(longMs) })
+  if (kind === 'transfer' && rng.chance(0.6))
+    faults.push({ at: at + rng.int(1, 8), kind: 'isolate', target: 'leader', ...plainly(longMs) })
   return faults
 }
 

@@ -3,7 +3,7 @@
 import { driverLimits, raftLimits } from '../../src/server/limits.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
 import { storeLimits } from '../../src/storage/store.ts'
-import type { Dice } from './dice.ts'
+import type { Rng } from './rng.ts'
 
 interface Drawn {
   readonly small: readonly [number, ...number[]]
@@ -88,11 +88,11 @@ const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommitted
  * In three runs of four some limits are small; few of them, half or all: where everything is small, the smallest hides
  * the others.
  */
-export function drawLimits(dice: Dice, isHarsh: boolean): Limits {
-  const odds = dice.pick(0, 0.2, 0.5, 1)
+export function drawLimits(rng: Rng, isHarsh: boolean): Limits {
+  const odds = rng.pick(0, 0.2, 0.5, 1)
   return limitsOf((name) => {
     const { small, usual, always }: Drawn = LIMITS[name]
-    const isSmall = always ?? (dice.chance(odds) && !(isHarsh && LEAVES_ROOM.includes(name)))
-    return isSmall ? dice.pick(...small) : usual
+    const isSmall = always ?? (rng.chance(odds) && !(isHarsh && LEAVES_ROOM.includes(name)))
+    return isSmall ? rng.pick(...small) : usual
   })
 }

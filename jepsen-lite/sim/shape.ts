@@ -1,7 +1,7 @@
 // What may stand in a field of a schedule. One description of a field serves its type, its draw from a seed, the check
 // of a file that was edited by hand, and the shrinker.
 
-import type { Dice } from './dice.ts'
+import type { Rng } from './rng.ts'
 import type { Config } from './schedule.ts'
 
 /** What a field may hold, as data. */
@@ -14,9 +14,9 @@ export type Spec =
   | { readonly is: 'target' }
   | { readonly is: 'places' }
 
-/** What a draw depends on, beside the dice. */
+/** What a draw depends on, beside the random numbers. */
 export interface Drawing {
-  readonly dice: Dice
+  readonly rng: Rng
   readonly config: Config
   /** The longest that a fault lasts in this run. */
   readonly longMs: number
@@ -73,7 +73,7 @@ export const FOLLOWERS = ['follower-0', 'follower-1', 'follower-2', 'follower-3'
 export function natural(from: number, to: number): Field<number> {
   return {
     spec: { is: 'natural', min: Math.min(1, from), max: NATURAL_MAX },
-    draw: ({ dice }) => dice.int(from, to + 1),
+    draw: ({ rng }) => rng.int(from, to + 1),
   }
 }
 
@@ -82,17 +82,17 @@ export function computed(draw: (drawing: Drawing) => number): Field<number> {
 }
 
 /** How long a fault lasts. */
-export const duration: Field<number> = computed(({ dice, longMs }) => dice.ms(5, longMs))
+export const duration: Field<number> = computed(({ rng, longMs }) => rng.ms(5, longMs))
 
 export function flag(odds = 0.5): Field<boolean> {
-  return { spec: { is: 'flag' }, draw: ({ dice }) => dice.chance(odds) }
+  return { spec: { is: 'flag' }, draw: ({ rng }) => rng.chance(odds) }
 }
 
 /** A value that is named more than once is drawn more often; the shrinker prefers the first. */
 export function oneOf<T extends string>(first: T, ...others: readonly T[]): Field<T> {
   return {
     spec: { is: 'one of', values: [first, ...others] },
-    draw: ({ dice }) => dice.pick(first, ...others),
+    draw: ({ rng }) => rng.pick(first, ...others),
   }
 }
 
@@ -104,16 +104,16 @@ export function listOf<T extends string>(
 ): Field<readonly T[]> {
   return {
     spec: { is: 'list', values: [first, ...others] },
-    draw: ({ dice }) => Array.from({ length }, () => dice.pick(first, ...others)),
+    draw: ({ rng }) => Array.from({ length }, () => rng.pick(first, ...others)),
   }
 }
 
 export const target: Field<Target> = {
   spec: { is: 'target' },
-  draw: ({ dice, config }) => {
-    if (dice.chance(0.35)) return 'leader'
-    if (dice.chance(0.2)) return dice.pick(...FOLLOWERS)
-    return dice.int(0, config.nodes + config.spares)
+  draw: ({ rng, config }) => {
+    if (rng.chance(0.35)) return 'leader'
+    if (rng.chance(0.2)) return rng.pick(...FOLLOWERS)
+    return rng.int(0, config.nodes + config.spares)
   },
 }
 
@@ -121,15 +121,15 @@ export const target: Field<Target> = {
 export function places(none = 0, all = 0): Field<readonly number[]> {
   return {
     spec: { is: 'places' },
-    draw: ({ dice }) => (dice.chance(none) ? [] : dice.chance(all) ? [...PLACES] : somePlaces(dice)),
+    draw: ({ rng }) => (rng.chance(none) ? [] : rng.chance(all) ? [...PLACES] : somePlaces(rng)),
   }
 }
 
-export const somePlaces = (dice: Dice): number[] => PLACES.filter(() => dice.chance(0.5))
+export const somePlaces = (rng: Rng): number[] => PLACES.filter(() => rng.chance(0.5))
 
 export function optional<T>(field: Field<T>, odds: number): Optional<T> {
   const draw = (drawing: Drawing): T | undefined =>
-    drawing.dice.chance(odds) ? field.draw(drawing) : undefined
+    drawing.rng.chance(odds) ? field.draw(drawing) : undefined
   return { spec: field.spec, draw, optional: true }
 }
 

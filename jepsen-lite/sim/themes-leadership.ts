@@ -10,40 +10,40 @@
 // moment in which it commits; ballots that are held back until the next election; leaders that come back with a long
 // tail of their own, and lead again.
 
-import type { Dice } from './dice.ts'
 import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Limits } from './node-limits.ts'
+import type { Rng } from './rng.ts'
 import type { Config, Op } from './schedule.ts'
 import { PLACES, somePlaces } from './shape.ts'
 import { PATIENCE_MS } from './triggers.ts'
 
 export type LeadershipTheme = 'leases' | 'elections'
 
-export function leadershipConfig(theme: LeadershipTheme, dice: Dice, config: Config): Config {
+export function leadershipConfig(theme: LeadershipTheme, rng: Rng, config: Config): Config {
   // Elections are what it is about: many of them.
-  const heartbeatMs = dice.pick(50, 100)
+  const heartbeatMs = rng.pick(50, 100)
   const electionMinMs = 10 * heartbeatMs
-  const electionMaxMs = electionMinMs * dice.pick(1.1, 1.1, 1.5)
+  const electionMaxMs = electionMinMs * rng.pick(1.1, 1.1, 1.5)
   const usual = {
     ...config,
     ...{
       ms: 60_000,
       spares: 0,
       grow: 0,
-      timeoutMs: dice.pick(300, 1500),
+      timeoutMs: rng.pick(300, 1500),
       clients: 2 * config.nodes + WATCHERS,
     },
     ...{ heartbeatMs, electionMinMs, electionMaxMs },
     limits: roomy(config.limits),
   }
-  if (theme === 'elections') return { ...usual, clocks: dice.pick(0, 1), leases: dice.chance(0.2) ? 1 : 0 }
+  if (theme === 'elections') return { ...usual, clocks: rng.pick(0, 1), leases: rng.chance(0.2) ? 1 : 0 }
   return {
     ...usual,
     // Fast enough to elect somebody in the few ms by which a lease may be too long.
-    ...{ delayMs: dice.pick(0.2, 1), jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0 },
-    ...{ writeMs: dice.pick(0.1, 0.5), writeJitterMs: dice.pick(0, 1), clocks: dice.pick(1, 3, 3) },
-    ...{ leases: 1, leaseMs: dice.pick(electionMinMs, electionMinMs, Math.ceil(electionMaxMs)) },
+    ...{ delayMs: rng.pick(0.2, 1), jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0 },
+    ...{ writeMs: rng.pick(0.1, 0.5), writeJitterMs: rng.pick(0, 1), clocks: rng.pick(1, 3, 3) },
+    ...{ leases: 1, leaseMs: rng.pick(electionMinMs, electionMinMs, Math.ceil(electionMaxMs)) },
   }
 }
 
@@ -57,49 +57,49 @@ export const roomy = (limits: Limits): Limits => ({
   ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },
 })
 
-export function drawScenarios(theme: LeadershipTheme, dice: Dice, config: Config): Fault[] {
+export function drawScenarios(theme: LeadershipTheme, rng: Rng, config: Config): Fault[] {
   const scenarios = theme === 'leases' ? LEASES : ELECTIONS
   const { electionMaxMs } = config
   const faults: Fault[] = []
-  for (let at = 2000; at < config.ms; at += dice.int(3, 7) * electionMaxMs) {
-    const scenario = scenarios[dice.int(0, scenarios.length)]
-    if (scenario !== undefined) faults.push(...scenario(dice, config, Math.round(at)))
+  for (let at = 2000; at < config.ms; at += rng.int(3, 7) * electionMaxMs) {
+    const scenario = scenarios[rng.int(0, scenarios.length)]
+    if (scenario !== undefined) faults.push(...scenario(rng, config, Math.round(at)))
   }
   return faults.map(whole).sort((a, b) => a.at - b.at)
 }
 
-type Scenario = (dice: Dice, config: Config, at: number) => Fault[]
+type Scenario = (rng: Rng, config: Config, at: number) => Fault[]
 
 // ---- leases
 
 /** Whoever has the fastest clock is elected most often; it is not to lead all the time. */
-const another: Scenario = (dice, { electionMinMs }, at) => [
-  { at: at - electionMinMs, kind: 'transfer', target: 'leader', to: follower(dice) },
+const another: Scenario = (rng, { electionMinMs }, at) => [
+  { at: at - electionMinMs, kind: 'transfer', target: 'leader', to: follower(rng) },
 ]
 
 /** Nobody hears the leader any more, which still gets answers, late ones. */
-const mute: Scenario = (dice, config, at) => {
+const mute: Scenario = (rng, config, at) => {
   const { electionMinMs, electionMaxMs, heartbeatMs } = config
-  const delayMs = dice.int(electionMinMs / 10, electionMinMs)
+  const delayMs = rng.int(electionMinMs / 10, electionMinMs)
   const ms = 3 * electionMaxMs
   return [
-    ...another(dice, config, at),
+    ...another(rng, config, at),
     { at, kind: 'late', target: 'leader', senders: everybody, delayMs, ms: ms + 2 * delayMs },
     {
-      ...{ at: at + delayMs + dice.int(0, 3 * heartbeatMs), kind: 'half-deaf', target: 'leader' },
+      ...{ at: at + delayMs + rng.int(0, 3 * heartbeatMs), kind: 'half-deaf', target: 'leader' },
       ...{ unheardBy: everybody, deafTo: nobody, ...plainly(ms) },
     },
   ]
 }
 
 /** It is cut off in one way or another. */
-const cutOff: Scenario = (dice, config, at) => {
-  const cut = { at, target: 'leader', ...anyCut(dice, 2 * config.electionMaxMs) } as const
-  const direction = dice.int(0, 3)
+const cutOff: Scenario = (rng, config, at) => {
+  const cut = { at, target: 'leader', ...anyCut(rng, 2 * config.electionMaxMs) } as const
+  const direction = rng.int(0, 3)
   return [
-    ...another(dice, config, at),
-    dice.chance(0.67)
-      ? { ...cut, kind: 'isolate', ...(dice.chance(0.5) ? { companion: follower(dice) } : {}) }
+    ...another(rng, config, at),
+    rng.chance(0.67)
+      ? { ...cut, kind: 'isolate', ...(rng.chance(0.5) ? { companion: follower(rng) } : {}) }
       : {
           ...{ ...cut, kind: 'half-deaf' },
           ...{
@@ -111,23 +111,23 @@ const cutOff: Scenario = (dice, config, at) => {
 }
 
 /** It has handed over, and hears nothing of what comes of that. */
-const handedOver: Scenario = (dice, { electionMaxMs }, at) => [
+const handedOver: Scenario = (rng, { electionMaxMs }, at) => [
   {
     ...{ at, when: 'hands-over', kind: 'half-deaf', target: 'subject', unheardBy: nobody, deafTo: everybody },
-    ...{ ...plainly(2 * electionMaxMs), stalls: dice.chance(0.5) },
+    ...{ ...plainly(2 * electionMaxMs), stalls: rng.chance(0.5) },
   },
-  { at, kind: 'transfer', target: 'leader', to: follower(dice) },
+  { at, kind: 'transfer', target: 'leader', to: follower(rng) },
 ]
 
 /**
  * It hands over, gives that up since nothing comes of it, and trusts its followers again; what it has asked for arrives
  * only then, and it hears nothing of what comes of that.
  */
-const handedOverInVain: Scenario = (dice, { electionMinMs, electionMaxMs }, at) => {
-  const to = follower(dice)
-  const delayMs = Math.round((electionMaxMs * dice.int(11, 20)) / 10)
+const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => {
+  const to = follower(rng)
+  const delayMs = Math.round((electionMaxMs * rng.int(11, 20)) / 10)
   return [
-    { at: at - 1, kind: 'slow-link', from: 'leader', to, delayMs, ms: dice.int(5, electionMinMs) },
+    { at: at - 1, kind: 'slow-link', from: 'leader', to, delayMs, ms: rng.int(5, electionMinMs) },
     { at, kind: 'transfer', target: 'leader', to },
     {
       ...{ at: at + electionMaxMs, when: 'candidate', kind: 'half-deaf', target: 'leader' },
@@ -137,16 +137,16 @@ const handedOverInVain: Scenario = (dice, { electionMinMs, electionMaxMs }, at) 
 }
 
 /** It applies slowly: others have applied, and told their clients, what it has not. */
-const lagging: Scenario = (dice, { electionMinMs, electionMaxMs }, at) => [
+const lagging: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'slow-apply', target: 'leader', ms: dice.int(1, 4) * electionMaxMs },
-    entryMs: dice.int(5, electionMinMs / 2),
+    ...{ at, kind: 'slow-apply', target: 'leader', ms: rng.int(1, 4) * electionMaxMs },
+    entryMs: rng.int(5, electionMinMs / 2),
   },
 ]
 
 /** It is stopped for about as long as its lease lasts. */
-const stopped: Scenario = (dice, { leaseMs }, at) => [
-  { at, kind: 'pause', target: 'leader', ms: dice.int(leaseMs / 2, 2 * leaseMs) },
+const stopped: Scenario = (rng, { leaseMs }, at) => [
+  { at, kind: 'pause', target: 'leader', ms: rng.int(leaseMs / 2, 2 * leaseMs) },
 ]
 
 const setLeases = (at: number, on: boolean, durationMs: number): Fault => ({
@@ -161,37 +161,37 @@ const setLeases = (at: number, on: boolean, durationMs: number): Fault => ({
  * Leases are switched, while one replica's disk stalls: it applies what the others' disks hold. Of two that cannot be
  * heard the promises run out; then the one that was ahead of its disk crashes, and comes back among those two.
  */
-const forgotten: Scenario = (dice, config, at) => {
+const forgotten: Scenario = (rng, config, at) => {
   const { electionMinMs, electionMaxMs } = config
-  const promiseMs = dice.int(electionMaxMs, 2 * electionMaxMs)
+  const promiseMs = rng.int(electionMaxMs, 2 * electionMaxMs)
   const ahead = { at: at + 1, when: 'ahead' } as const
   return [
     setLeases(at - electionMinMs / 2, false, electionMinMs / 2),
-    { at, kind: 'stall-disk', target: follower(dice), ms: promiseMs + dice.int(20, 60) },
+    { at, kind: 'stall-disk', target: follower(rng), ms: promiseMs + rng.int(20, 60) },
     setLeases(at + 1, true, electionMinMs),
     {
       ...{ ...ahead, kind: 'witness', target: 'subject', without: 0 },
-      ...{ fresh: true, avoid: somePlaces(dice), ...anyCut(dice, 2 * promiseMs) },
+      ...{ fresh: true, avoid: somePlaces(rng), ...anyCut(rng, 2 * promiseMs) },
     },
-    { ...ahead, after: promiseMs, ...dies, target: 'subject', ms: dice.int(5, 20) },
+    { ...ahead, after: promiseMs, ...dies, target: 'subject', ms: rng.int(5, 20) },
     {
       ...{ ...ahead, after: promiseMs, kind: 'witness', target: 'subject', without: 'leader' },
-      ...{ fresh: false, avoid: somePlaces(dice), ...anyCut(dice, 2 * electionMaxMs) },
+      ...{ fresh: false, avoid: somePlaces(rng), ...anyCut(rng, 2 * electionMaxMs) },
     },
   ]
 }
 
 /** Leases are switched off, or made shorter, and the leader, which then is cut off, is the last one to apply that. */
-const shortened: Scenario = (dice, { electionMinMs, electionMaxMs }, at) => [
+const shortened: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   setLeases(at - electionMinMs, true, 3 * electionMinMs),
   {
     ...{ at, kind: 'slow-apply', target: 'leader', ms: 2 * electionMaxMs },
-    entryMs: Math.round(dice.int(electionMinMs, 3 * electionMinMs)),
+    entryMs: Math.round(rng.int(electionMinMs, 3 * electionMinMs)),
   },
-  { ...setLeases(at + 1, dice.chance(0.5), electionMinMs / 2), when: 'answered', after: dice.int(0, 10) },
+  { ...setLeases(at + 1, rng.chance(0.5), electionMinMs / 2), when: 'answered', after: rng.int(0, 10) },
   {
-    ...{ at: at + 1, when: 'reconfigured', after: dice.int(1, 40), kind: 'half-deaf', target: 'leader' },
-    ...{ unheardBy: everybody, deafTo: dice.pick(nobody, everybody), ...plainly(3 * electionMaxMs) },
+    ...{ at: at + 1, when: 'reconfigured', after: rng.int(1, 40), kind: 'half-deaf', target: 'leader' },
+    ...{ unheardBy: everybody, deafTo: rng.pick(nobody, everybody), ...plainly(3 * electionMaxMs) },
   },
   setLeases(at + 3 * electionMaxMs, true, electionMinMs),
 ]
@@ -217,56 +217,56 @@ const LEASES: readonly Scenario[] = [
 // ---- elections
 
 /** Bare majorities one after the other, each without the leader of the one before. */
-const rotation: Scenario = (dice, { electionMaxMs }, at) =>
+const rotation: Scenario = (rng, { electionMaxMs }, at) =>
   Array.from({ length: 5 }, (_, turn) => ({
-    at: at + turn * dice.int(electionMaxMs / 2, 2 * electionMaxMs),
-    ...{ kind: 'witness', target: follower(dice), without: 'leader', fresh: dice.chance(0.5) },
-    ...{ avoid: somePlaces(dice), ...anyCut(dice, 3 * electionMaxMs) },
+    at: at + turn * rng.int(electionMaxMs / 2, 2 * electionMaxMs),
+    ...{ kind: 'witness', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
+    ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   }))
 
 /** A bare majority commits, and at that trigger all but one of it are cut off from those who were not there. */
-const takenAway: Scenario = (dice, { electionMaxMs }, at) => [
+const takenAway: Scenario = (rng, { electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'witness', target: 'leader', without: follower(dice), fresh: dice.chance(0.5) },
-    ...{ avoid: somePlaces(dice), ...anyCut(dice, 3 * electionMaxMs) },
+    ...{ at, kind: 'witness', target: 'leader', without: follower(rng), fresh: rng.chance(0.5) },
+    ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   },
   {
-    ...{ at: at + 1, when: dice.pick('committed', 'committed', 'elected', 'answered') },
-    after: dice.pick(0, 0, dice.int(0, 50)),
-    ...{ kind: 'witness', target: follower(dice), without: 'leader', fresh: false },
-    ...{ avoid: somePlaces(dice), ...anyCut(dice, 3 * electionMaxMs) },
+    ...{ at: at + 1, when: rng.pick('committed', 'committed', 'elected', 'answered') },
+    after: rng.pick(0, 0, rng.int(0, 50)),
+    ...{ kind: 'witness', target: follower(rng), without: 'leader', fresh: false },
+    ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   },
 ]
 
 /** A leader is lost. */
-const lost = (dice: Dice, at: number, ms: number): Fault =>
-  dice.chance(0.5)
+const lost = (rng: Rng, at: number, ms: number): Fault =>
+  rng.chance(0.5)
     ? { at, ...dies, target: 'leader', ms }
     : { at, kind: 'isolate', target: 'leader', ...plainly(ms) }
 
 /** An election in which some get no ballot, and those of the others arrive when the candidate tries again. */
-const heldBallots: Scenario = (dice, { electionMaxMs, delayMs, jitterMs }, at) => {
-  const held = some(dice)
+const heldBallots: Scenario = (rng, { electionMaxMs, delayMs, jitterMs }, at) => {
+  const held = some(rng)
   const candidate = { at, when: 'candidate', kind: 'half-deaf', target: 'subject' } as const
   return [
-    lost(dice, at, 2 * electionMaxMs),
+    lost(rng, at, 2 * electionMaxMs),
     {
       ...{ ...candidate, until: 'candidate', unheardBy: nobody, deafTo: held },
       ...{ ...plainly(4 * electionMaxMs), stalls: true },
     },
     {
       ...{ ...candidate, unheardBy: PLACES.filter((place) => !held.includes(place)), deafTo: nobody },
-      ...plainly(dice.int(5, 60) + delayMs + jitterMs),
+      ...plainly(rng.int(5, 60) + delayMs + jitterMs),
     },
   ]
 }
 
 /** Answers to a candidate are late. */
-const lateBallots: Scenario = (dice, { electionMaxMs }, at) => [
-  lost(dice, at, electionMaxMs),
+const lateBallots: Scenario = (rng, { electionMaxMs }, at) => [
+  lost(rng, at, electionMaxMs),
   {
-    ...{ at, when: 'candidate', kind: 'late', target: 'subject', senders: some(dice), ms: dice.int(10, 100) },
-    delayMs: Math.round(dice.int(electionMaxMs / 10, 2 * electionMaxMs)),
+    ...{ at, when: 'candidate', kind: 'late', target: 'subject', senders: some(rng), ms: rng.int(10, 100) },
+    delayMs: Math.round(rng.int(electionMaxMs / 10, 2 * electionMaxMs)),
   },
 ]
 
@@ -274,23 +274,23 @@ const lateBallots: Scenario = (dice, { electionMaxMs }, at) => [
  * A leader is left with a companion or two, appends what nobody else gets, and leads again; what it was answered
  * meanwhile arrives then.
  */
-const comeback: Scenario = (dice, { electionMaxMs }, at) => {
+const comeback: Scenario = (rng, { electionMaxMs }, at) => {
   const deposed = { at: at + 1, when: 'deposed', kind: 'transfer', target: 'leader', to: 'subject' } as const
   return [
     {
-      ...{ at, kind: 'half-deaf', target: 'leader', until: 'elected', unheardBy: nobody, deafTo: some(dice) },
+      ...{ at, kind: 'half-deaf', target: 'leader', until: 'elected', unheardBy: nobody, deafTo: some(rng) },
       ...{ ...plainly(8 * electionMaxMs), stalls: true },
     },
     {
-      ...{ at, kind: 'witness', target: follower(dice), without: 'leader', fresh: dice.chance(0.5) },
+      ...{ at, kind: 'witness', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
       ...{
-        avoid: somePlaces(dice),
-        ...anyCut(dice, dice.int(electionMaxMs, 3 * electionMaxMs)),
+        avoid: somePlaces(rng),
+        ...anyCut(rng, rng.int(electionMaxMs, 3 * electionMaxMs)),
         breaks: false,
       },
     },
-    { ...deposed, after: dice.int(1, electionMaxMs) },
-    { ...deposed, after: dice.int(electionMaxMs, 3 * electionMaxMs) },
+    { ...deposed, after: rng.int(1, electionMaxMs) },
+    { ...deposed, after: rng.int(electionMaxMs, 3 * electionMaxMs) },
   ]
 }
 
@@ -305,12 +305,12 @@ const ELECTIONS: readonly Scenario[] = [
 ]
 
 /** For whoever changes the membership: elections while some replicas count by two majorities, and others by one. */
-export function drawJointElections(dice: Dice, { ms, electionMaxMs, delayMs, jitterMs }: Config): Fault[] {
+export function drawJointElections(rng: Rng, { ms, electionMaxMs, delayMs, jitterMs }: Config): Fault[] {
   const faults: Fault[] = []
-  for (let at = 2000; at < ms; at += dice.int(1, 4) * electionMaxMs)
+  for (let at = 2000; at < ms; at += rng.int(1, 4) * electionMaxMs)
     faults.push({
-      ...lost(dice, at, dice.int(electionMaxMs / 2, 2 * electionMaxMs)),
-      ...{ when: 'joint', after: dice.int(0, 3 * (delayMs + jitterMs) + 5) },
+      ...lost(rng, at, rng.int(electionMaxMs / 2, 2 * electionMaxMs)),
+      ...{ when: 'joint', after: rng.int(0, 3 * (delayMs + jitterMs) + 5) },
     })
   return faults.map(whole)
 }
@@ -324,23 +324,23 @@ const WATCHERS = 7
  * Writes at whoever was just elected, and at whoever leads no more and does not know it; and reads there once a write
  * is done elsewhere.
  */
-export function drawWatchers(theme: LeadershipTheme, dice: Dice, { ms, nodes, keys }: Config): Op[] {
+export function drawWatchers(theme: LeadershipTheme, rng: Rng, { ms, nodes, keys }: Config): Op[] {
   const ops: Op[] = []
   const op = (at: number, who: number, what: Pick<Op, 'kind' | 'node' | 'when'> & Partial<Op>): void => {
-    ops.push({ at, client: 2 * nodes + who, key: dice.int(0, keys), x: 1, times: 60, ...what })
+    ops.push({ at, client: 2 * nodes + who, key: rng.int(0, keys), x: 1, times: 60, ...what })
   }
   for (let at = 1000; at < ms; at += PATIENCE_MS) {
-    for (const [who, after] of [0, dice.int(1, 10)].entries())
+    for (const [who, after] of [0, rng.int(1, 10)].entries())
       op(at, who, { kind: 'put', node: 'subject', when: 'elected', after })
     op(at, 2, { kind: theme === 'leases' ? 'lease' : 'get', node: 'stale-leader', when: 'answered' })
     op(at, 3, {
       kind: theme === 'leases' ? 'lease' : 'put',
       node: 'stale-leader',
       when: 'answered',
-      after: dice.int(0, 5),
+      after: rng.int(0, 5),
     })
-    op(at, 4, { kind: 'put', node: 'stale-leader', when: 'elected', after: dice.int(0, 50) })
-    op(at, 5, { kind: 'put', node: 'leader', when: 'answered', after: dice.int(150, 400) })
+    op(at, 4, { kind: 'put', node: 'stale-leader', when: 'elected', after: rng.int(0, 50) })
+    op(at, 5, { kind: 'put', node: 'leader', when: 'answered', after: rng.int(150, 400) })
     // Whoever leads is asked as well: it may have applied less than whoever has answered.
     if (theme === 'leases') op(at, 6, { kind: 'lease', node: 'leader', when: 'answered' })
   }

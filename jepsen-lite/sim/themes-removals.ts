@@ -3,9 +3,9 @@
 // must not need it, whatever fault strikes them then: each scenario adds a fault that could keep them from learning
 // that the change is done.
 
-import type { Dice } from './dice.ts'
 import { anyCut, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
+import type { Rng } from './rng.ts'
 import type { Config, Op } from './schedule.ts'
 import type { Target } from './shape.ts'
 import { roomy } from './themes-leadership.ts'
@@ -14,107 +14,107 @@ import type { Trigger } from './waiting.ts'
 /** Of those who write while somebody is let go, beside the others. */
 const WRITERS = 6
 
-export function removalsConfig(dice: Dice, config: Config): Config {
-  const heartbeatMs = dice.pick(50, 100)
+export function removalsConfig(rng: Rng, config: Config): Config {
+  const heartbeatMs = rng.pick(50, 100)
   const electionMinMs = 10 * heartbeatMs
   return {
     ...config,
     // Where a majority of those that stay may be too few without the one that is let go.
-    ...{ nodes: Math.min(config.nodes, dice.pick(2, 4)), spares: 2, grow: 0 },
-    ...{ ms: dice.pick(10_000, 30_000), clients: 2 + WRITERS, timeoutMs: dice.pick(300, 1000, 2000) },
-    ...{ heartbeatMs, electionMinMs, electionMaxMs: electionMinMs * dice.pick(1.1, 1.5, 2) },
+    ...{ nodes: Math.min(config.nodes, rng.pick(2, 4)), spares: 2, grow: 0 },
+    ...{ ms: rng.pick(10_000, 30_000), clients: 2 + WRITERS, timeoutMs: rng.pick(300, 1000, 2000) },
+    ...{ heartbeatMs, electionMinMs, electionMaxMs: electionMinMs * rng.pick(1.1, 1.5, 2) },
     // Where it is harsh, a cut may lose what it holds back.
-    ...{ harsh: dice.pick(0, 1, 1), lost: 0, doubled: 0, reordered: 0 },
-    ...{ delayMs: dice.pick(0.2, 1, 5), jitterMs: dice.pick(0.3, 1, 10), tail: 0 },
-    ...{ commitDelayMs: dice.pick(0, config.commitDelayMs, heartbeatMs), limits: roomy(config.limits) },
+    ...{ harsh: rng.pick(0, 1, 1), lost: 0, doubled: 0, reordered: 0 },
+    ...{ delayMs: rng.pick(0.2, 1, 5), jitterMs: rng.pick(0.3, 1, 10), tail: 0 },
+    ...{ commitDelayMs: rng.pick(0, config.commitDelayMs, heartbeatMs), limits: roomy(config.limits) },
   }
 }
 
-export function drawRemovals(dice: Dice, config: Config): Fault[] {
+export function drawRemovals(rng: Rng, config: Config): Fault[] {
   const { electionMaxMs } = config
   const faults: Fault[] = []
-  for (let at = 2000; at < config.ms; at += dice.int(2, 4) * electionMaxMs) {
-    if (dice.chance(0.4)) faults.push(hindrance(dice, config, at - dice.int(1, 30)))
-    faults.push(removal(dice, config, at), ...loss(dice, config, at, at + 6 * electionMaxMs > config.ms))
+  for (let at = 2000; at < config.ms; at += rng.int(2, 4) * electionMaxMs) {
+    if (rng.chance(0.4)) faults.push(hindrance(rng, config, at - rng.int(1, 30)))
+    faults.push(removal(rng, config, at), ...loss(rng, config, at, at + 6 * electionMaxMs > config.ms))
     // A learner is a voter soon.
-    faults.push({ at: at + dice.int(1, electionMaxMs), kind: 'join', target: dice.int(0, 6) })
+    faults.push({ at: at + rng.int(1, electionMaxMs), kind: 'join', target: rng.int(0, 6) })
   }
   return faults.map(whole)
 }
 
 /** Whoever asks for it, the leader or the one that is let go among them, deletes the machine at once, or soon. */
-function removal(dice: Dice, config: Config, at: number): Fault {
-  const kind = dice.pick('remove', 'remove', 'remove', 'demote', 'replace')
-  const role = dice.pick<Target>('leader', 'follower-0')
-  const member = dice.pick<Target>(role, dice.int(0, 12))
+function removal(rng: Rng, config: Config, at: number): Fault {
+  const kind = rng.pick('remove', 'remove', 'remove', 'demote', 'replace')
+  const role = rng.pick<Target>('leader', 'follower-0')
+  const member = rng.pick<Target>(role, rng.int(0, 12))
   return {
-    ...{ at, ...drawAction(kind, { dice, config, longMs: 0 }) },
-    ...{ asked: dice.pick<Target>('leader', 'leader', role, follower(dice)), member, evenSmall: true },
-    ...(dice.chance(0.85) ? { deletedAfterMs: dice.pick(0, 0, 0, dice.ms(0, 60)) } : {}),
+    ...{ at, ...drawAction(kind, { rng, config, longMs: 0 }) },
+    ...{ asked: rng.pick<Target>('leader', 'leader', role, follower(rng)), member, evenSmall: true },
+    ...(rng.chance(0.85) ? { deletedAfterMs: rng.pick(0, 0, 0, rng.ms(0, 60)) } : {}),
   }
 }
 
 /** What those that stay know spreads slowly. */
-function hindrance(dice: Dice, { heartbeatMs, electionMinMs }: Config, at: number): Fault {
-  const ms = dice.int(heartbeatMs, electionMinMs)
-  const target = dice.pick<Target>('leader', follower(dice))
-  return dice.pick<Fault>(
-    { at, kind: 'slow-link', from: 'leader', to: follower(dice), delayMs: dice.int(10, heartbeatMs), ms },
-    { at, kind: 'stall-disk', target, ms: dice.int(20, 300) },
+function hindrance(rng: Rng, { heartbeatMs, electionMinMs }: Config, at: number): Fault {
+  const ms = rng.int(heartbeatMs, electionMinMs)
+  const target = rng.pick<Target>('leader', follower(rng))
+  return rng.pick<Fault>(
+    { at, kind: 'slow-link', from: 'leader', to: follower(rng), delayMs: rng.int(10, heartbeatMs), ms },
+    { at, kind: 'stall-disk', target, ms: rng.int(20, 300) },
     { at, kind: 'slow-disk', target, factor: 20, ms },
     { at, kind: 'slow-apply', target, entryMs: 40, ms },
   )
 }
 
 /** What was about to be written or sent is lost: for a short time, or towards the end for good. */
-function loss(dice: Dice, config: Config, at: number, isLate: boolean): Fault[] {
+function loss(rng: Rng, config: Config, at: number, isLate: boolean): Fault[] {
   const { electionMaxMs, delayMs, jitterMs } = config
   const waiting = {
-    ...{ at, when: dice.pick<Trigger>('let-go', 'let-go', 'let-go', 'left', 'left', 'joint') },
-    after: dice.pick(0, 0, 0, dice.ms(0, 3 * (delayMs + jitterMs) + 5)),
+    ...{ at, when: rng.pick<Trigger>('let-go', 'let-go', 'let-go', 'left', 'left', 'joint') },
+    after: rng.pick(0, 0, 0, rng.ms(0, 3 * (delayMs + jitterMs) + 5)),
   }
-  const forGood = isLate && dice.chance(0.8) ? config.ms : undefined
-  const silent = dice.chance(0.5)
+  const forGood = isLate && rng.chance(0.8) ? config.ms : undefined
+  const silent = rng.chance(0.5)
   const crash = {
     ...({ ...waiting, kind: 'crash', point: 'now', skip: 0 } as const),
-    ...{ inFlight: dice.pick('lost' as const, 'lost' as const, 'kept' as const), silent },
-    ...{ ms: forGood ?? dice.pick(dice.int(5, 300), dice.int(1, 3) * electionMaxMs) },
-    ...(dice.chance(0.5) ? { unheard: true } : {}),
+    ...{ inFlight: rng.pick('lost' as const, 'lost' as const, 'kept' as const), silent },
+    ...{ ms: forGood ?? rng.pick(rng.int(5, 300), rng.int(1, 3) * electionMaxMs) },
+    ...(rng.chance(0.5) ? { unheard: true } : {}),
   }
-  const cutMs = forGood ?? dice.int(1, 4) * electionMaxMs
-  const cut = dice.chance(0.5) ? plainly(cutMs) : anyCut(dice, cutMs)
+  const cutMs = forGood ?? rng.int(1, 4) * electionMaxMs
+  const cut = rng.chance(0.5) ? plainly(cutMs) : anyCut(rng, cutMs)
   const isolated = { ...waiting, kind: 'isolate', target: 'subject', ...cut } as const
   // The leader knows first; whom it lets go must not hear of it alone.
   const confided = { ...isolated, when: 'left', companion: 'other' } as const
   // Whoever was cut off with what it knows, and dies before that is over.
-  const dies = { ...crash, target: 'subject', after: waiting.after + dice.int(1, electionMaxMs) } as const
-  const first = dice.pick<Fault>(
+  const dies = { ...crash, target: 'subject', after: waiting.after + rng.int(1, electionMaxMs) } as const
+  const first = rng.pick<Fault>(
     { ...crash, target: 'subject' },
     { ...crash, target: 'subject' },
     { ...crash, target: 'leader' },
     { ...crash, target: 'leader' },
-    { ...crash, target: follower(dice) },
-    { ...waiting, kind: 'crash-many', places: everybody, inFlight: ['lost'], silent, ms: dice.int(5, 300) },
+    { ...crash, target: follower(rng) },
+    { ...waiting, kind: 'crash-many', places: everybody, inFlight: ['lost'], silent, ms: rng.int(5, 300) },
     isolated,
     confided,
     { ...confided, after: 0 },
     { ...confided, after: 0 },
     { ...waiting, kind: 'half-deaf', target: 'leader', unheardBy: everybody, deafTo: nobody, ...cut },
   )
-  return first.kind !== 'crash' && dice.chance(0.7)
+  return first.kind !== 'crash' && rng.chance(0.7)
     ? [first, { ...dies, when: first.when ?? waiting.when }]
     : [first]
 }
 
 /** Writes while a voter is let go, at whoever leads: entries behind the change are what logs differ by. */
-export function drawRemovalWriters(dice: Dice, { ms, electionMaxMs, keys }: Config): Op[] {
+export function drawRemovalWriters(rng: Rng, { ms, electionMaxMs, keys }: Config): Op[] {
   const ops: Op[] = []
   for (let at = 2000; at < ms; at += 2 * electionMaxMs)
     for (let client = 2; client < 2 + WRITERS; client++)
       ops.push({
-        ...{ at, when: dice.pick('joint', 'left', 'let-go'), times: 2, after: dice.ms(0, 20) },
-        ...{ kind: 'put', client, node: dice.pick<Target>('leader', 'leader', 'subject', follower(dice)) },
-        ...{ key: dice.int(0, keys), x: dice.int(0, 1000) },
+        ...{ at, when: rng.pick('joint', 'left', 'let-go'), times: 2, after: rng.ms(0, 20) },
+        ...{ kind: 'put', client, node: rng.pick<Target>('leader', 'leader', 'subject', follower(rng)) },
+        ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
       })
   return ops.map((op) => ({ ...op, at: Math.round(op.at) }))
 }

@@ -50,9 +50,9 @@ function brokenStore(): HistoryEvent[] {
     if (lastId < OPERATIONS && open.length < CLIENTS && random.chance(0.5)) {
       const id = ++lastId
       const key = `k${random.below(10)}`
-      const dice = random.next()
+      const draw = random.next()
       const op: Open['op'] =
-        dice < 0.5 ? { f: 'get', key } : dice < 0.9 ? { f: 'put', key, value: `${id}` } : { f: 'del', key }
+        draw < 0.5 ? { f: 'get', key } : draw < 0.9 ? { f: 'put', key, value: `${id}` } : { f: 'del', key }
       events.push({ type: 'invoke', id, client: id, time, node: 'n1', op })
       open.push({ id, op, result: undefined })
     } else if (open.length > 0) {

@@ -12,22 +12,22 @@ import { runs } from '../../runs.ts'
 const bytes = fc.uint8Array({ maxLength: 40 })
 
 /** Some of what need not be escaped is escaped all the same, in either case. */
-const escapedWith = (dice: readonly number[], plain: RegExp) => (key: Uint8Array) =>
+const escapedWith = (choices: readonly number[], plain: RegExp) => (key: Uint8Array) =>
   [...key]
     .map((byte, i) => {
       const hex = byte.toString(16).padStart(2, '0')
-      const die = dice[i % dice.length] ?? 0
+      const choice = choices[i % choices.length] ?? 0
       const text = String.fromCharCode(byte)
-      return die === 0 && plain.test(text) ? text : `%${die === 1 ? hex.toUpperCase() : hex}`
+      return choice === 0 && plain.test(text) ? text : `%${choice === 1 ? hex.toUpperCase() : hex}`
     })
     .join('')
 
-const dice = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 8 })
+const choices = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 8 })
 
 test('a key survives the path of a target', () => {
   fc.assert(
-    fc.property(bytes, dice, (key, dice) => {
-      const { path, query } = splitTarget(`/v1/kv/${escapedWith(dice, /[!-$&->@-~]/)(key)}?a=b`)
+    fc.property(bytes, choices, (key, choices) => {
+      const { path, query } = splitTarget(`/v1/kv/${escapedWith(choices, /[!-$&->@-~]/)(key)}?a=b`)
       expect([...percentDecode(path.slice('/v1/kv/'.length))]).toEqual([...key])
       expect(query).toBe('a=b')
     }),
@@ -37,8 +37,8 @@ test('a key survives the path of a target', () => {
 
 test('a key survives a query', () => {
   fc.assert(
-    fc.property(bytes, dice, (key, dice) => {
-      const text = escapedWith(dice, /[A-Za-z0-9._~/-]/)(key)
+    fc.property(bytes, choices, (key, choices) => {
+      const text = escapedWith(choices, /[A-Za-z0-9._~/-]/)(key)
       expect([...queryDecode(text)]).toEqual([...key])
       expect([...queryDecode(text.replaceAll('%20', '+'))]).toEqual([...key])
     }),

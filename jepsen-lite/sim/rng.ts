@@ -1,8 +1,8 @@
-// Draws of the generator: a stream of its own for each part of a schedule.
+// Random numbers of the generator: a separate stream for each part of a schedule.
 
 import { DRAW, stream } from './random.ts'
 
-export class Dice {
+export class Rng {
   readonly #next: () => number
 
   constructor(seed: number, entity: number) {
