@@ -74,10 +74,10 @@ export const FAULT_SHAPES = {
   /** These do not hear it, and it does not hear those. */
   'half-deaf': { target, unheardBy: places(0.25), deafTo: places(0.5), ...cut },
   /**
-   * A bare majority goes on without the rest. fresh: not first those who were left out the last time; avoid: these
-   * rather not.
+   * A bare majority goes on without the rest, and the next fault of this kind shifts it. fresh: those that were left
+   * out last time do not come first; avoid: these come last.
    */
-  witness: { target, without: target, fresh: flag(), avoid: places(), ...cut },
+  'shifting-majority': { target, without: target, fresh: flag(), avoid: places(), ...cut },
 
   // ---- processes
   /**

@@ -195,10 +195,10 @@ export const halfDeaf: Injection<'half-deaf'> = (injector, fault, about) => {
 }
 
 /**
- * A bare majority goes on without the rest: one, not another, and of the others those first who were left out the last
- * time. So what one majority has decided is known to the next one by a single member or two.
+ * A bare majority goes on without the rest. It holds one given machine and not another; those that were left out last
+ * time come first. So one or two members alone carry what one majority decided into the next.
  */
-export const witness: Injection<'witness'> = (injector, fault, about) => {
+export const shiftingMajority: Injection<'shifting-majority'> = (injector, fault, about) => {
   const { machines } = injector.cluster
   const machine = injector.cluster.machine(fault.target, about)
   const without = injector.cluster.machine(fault.without, about)
@@ -218,10 +218,10 @@ export const witness: Injection<'witness'> = (injector, fault, about) => {
           voters.includes(one.replica.id),
       )
       const inside = able.sort((one, two) => rank(one) - rank(two)).slice(0, (voters.length >> 1) + 1)
-      injector.endWitness()
+      injector.endShiftingMajority()
       injector.majority = new Set(inside)
       const { majority } = injector
-      injector.endWitness = injector.cut(
+      injector.endShiftingMajority = injector.cut(
         fault.kind,
         fault,
         (from, to) => majority.has(from) !== majority.has(to),

@@ -24,7 +24,7 @@ const INJECTIONS: { readonly [Kind in FaultKind]: Injection<Kind> } = {
   'slow-link': network.slowLink,
   late: network.late,
   'half-deaf': network.halfDeaf,
-  witness: network.witness,
+  'shifting-majority': network.shiftingMajority,
   crash: machine.crash,
   'crash-many': machine.crashMany,
   storm: machine.storm,

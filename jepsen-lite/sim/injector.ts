@@ -27,9 +27,9 @@ export class Injector {
   readonly cluster: Cluster
   /** What ends each fault that is still on. */
   readonly #active = new Set<() => void>()
-  /** Of `witness`: who goes on now, and what ends that. */
+  /** Of `shifting-majority`: who goes on now, and what ends that. */
   majority: ReadonlySet<Machine> = new Set()
-  endWitness = (): void => {}
+  endShiftingMajority = (): void => {}
   /** All faults have ended, and none begins any more. */
   over = false
 

@@ -6,8 +6,8 @@
 // their clock is slow, they have handed over and do not know it, or in vain, they apply slowly, those who promised to
 // respect them have forgotten it in a crash; and whenever somebody else's write is done, a client reads there.
 //
-// `elections`: one after the other. Bare majorities that have one member in common, taken away from a leader in the
-// moment in which it commits; ballots that are held back until the next election; leaders that come back with a long
+// `elections`: one after the other. Bare majorities that have one member in common, taken away from a leader just as it
+// commits; ballots that are held back until the next election; leaders that come back with a long
 // tail of their own, and lead again.
 
 import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
@@ -170,12 +170,12 @@ const forgotten: Scenario = (rng, config, at) => {
     { at, kind: 'stall-disk', target: follower(rng), ms: promiseMs + rng.int(20, 60) },
     setLeases(at + 1, true, electionMinMs),
     {
-      ...{ ...ahead, kind: 'witness', target: 'subject', without: 0 },
+      ...{ ...ahead, kind: 'shifting-majority', target: 'subject', without: 0 },
       ...{ fresh: true, avoid: somePlaces(rng), ...anyCut(rng, 2 * promiseMs) },
     },
     { ...ahead, after: promiseMs, ...dies, target: 'subject', ms: rng.int(5, 20) },
     {
-      ...{ ...ahead, after: promiseMs, kind: 'witness', target: 'subject', without: 'leader' },
+      ...{ ...ahead, after: promiseMs, kind: 'shifting-majority', target: 'subject', without: 'leader' },
       ...{ fresh: false, avoid: somePlaces(rng), ...anyCut(rng, 2 * electionMaxMs) },
     },
   ]
@@ -220,20 +220,20 @@ const LEASES: readonly Scenario[] = [
 const rotation: Scenario = (rng, { electionMaxMs }, at) =>
   Array.from({ length: 5 }, (_, turn) => ({
     at: at + turn * rng.int(electionMaxMs / 2, 2 * electionMaxMs),
-    ...{ kind: 'witness', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
+    ...{ kind: 'shifting-majority', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
     ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   }))
 
 /** A bare majority commits, and at that trigger all but one of it are cut off from those who were not there. */
 const takenAway: Scenario = (rng, { electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'witness', target: 'leader', without: follower(rng), fresh: rng.chance(0.5) },
+    ...{ at, kind: 'shifting-majority', target: 'leader', without: follower(rng), fresh: rng.chance(0.5) },
     ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   },
   {
     ...{ at: at + 1, when: rng.pick('committed', 'committed', 'elected', 'answered') },
     after: rng.pick(0, 0, rng.int(0, 50)),
-    ...{ kind: 'witness', target: follower(rng), without: 'leader', fresh: false },
+    ...{ kind: 'shifting-majority', target: follower(rng), without: 'leader', fresh: false },
     ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   },
 ]
@@ -282,7 +282,7 @@ const comeback: Scenario = (rng, { electionMaxMs }, at) => {
       ...{ ...plainly(8 * electionMaxMs), stalls: true },
     },
     {
-      ...{ at, kind: 'witness', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
+      ...{ at, kind: 'shifting-majority', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
       ...{
         avoid: somePlaces(rng),
         ...anyCut(rng, rng.int(electionMaxMs, 3 * electionMaxMs)),

@@ -80,7 +80,9 @@ const felt: { readonly [Kind in FaultKind]: readonly Fault[] } = {
   'slow-link': [{ at: 5000, kind: 'slow-link', from: 'leader', delayMs: 100, ms: LONG }],
   late: [{ ...strongly, kind: 'late', senders: everybody, delayMs: 300 }],
   'half-deaf': [{ ...strongly, kind: 'half-deaf', unheardBy: everybody, deafTo: [], ...cut }],
-  witness: [{ ...strongly, kind: 'witness', without: 2, fresh: true, avoid: [], ...cut }],
+  'shifting-majority': [
+    { ...strongly, kind: 'shifting-majority', without: 2, fresh: true, avoid: [], ...cut },
+  ],
   crash: [{ ...strongly, kind: 'crash', point: 'writing', skip: 1, inFlight: 'torn', silent: false }],
   'crash-many': [
     { at: 5000, kind: 'crash-many', places: everybody, inFlight: ['kept'], silent: false, ms: LONG },

@@ -135,15 +135,15 @@ test('a cut ends with the trigger that it lasts until', () => {
   expect(followsAgain({ ...cut, until: 'deposed' })).toBe(true)
 })
 
-test('each witness is part of two bare majorities, one after the other', () => {
+test('bare majorities shift: each shares members with the one before it', () => {
   const turns = Array.from({ length: 4 }, (_, turn) => ({
-    ...({ at: 3000 + 1500 * turn, kind: 'witness', target: turn % 3, without: 'leader' } as const),
+    ...({ at: 3000 + 1500 * turn, kind: 'shifting-majority', target: turn % 3, without: 'leader' } as const),
     ...{ fresh: false, avoid: nobody, ...plainly(20_000) },
   }))
   const schedule = calm(turns)
   const majorities: string[][] = []
   const { violation, ok, faults } = runSchedule(schedule, ({ what, cluster }) => {
-    if (!what.startsWith('fault witness')) return
+    if (!what.startsWith('fault shifting-majority')) return
     const { machines, network, time } = cluster
     time.push(time.now + 1, 1, undefined, () => {
       const processes = machines.flatMap(({ process }) => (process === undefined ? [] : [process]))
@@ -155,7 +155,7 @@ test('each witness is part of two bare majorities, one after the other', () => {
   })
   expect(violation).toBeUndefined()
   expect(ok).toBeGreaterThan(100)
-  expect(faults.witness).toBe(4)
+  expect(faults['shifting-majority']).toBe(4)
   expect(majorities).toHaveLength(4)
   for (const [at, majority] of majorities.entries()) {
     expect(majority).toHaveLength(3)
