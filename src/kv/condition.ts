@@ -1,6 +1,6 @@
 // Preconditions of RFC 9110 §13 against mod_revision, and their bytes.
 
-import { readUint16, readUint64, writeUint16, writeUint64 } from './bytes.ts'
+import { type Reader, writeUint16, writeUint64 } from '../bytes/index.ts'
 import type { Condition, KeyMeta, Revision } from './types.ts'
 import { asRevision } from './types.ts'
 
@@ -35,8 +35,7 @@ export function writeTags(tags: 'any' | readonly Revision[], target: Uint8Array,
   for (const [i, tag] of tags.entries()) writeUint64(target, at + 2 + 8 * i, tag)
 }
 
-export function readTags(bytes: Uint8Array, at: number): 'any' | readonly Revision[] {
-  const count = readUint16(bytes, at)
-  if (count === ANY) return 'any'
-  return Array.from({ length: count }, (_, i) => asRevision(readUint64(bytes, at + 2 + 8 * i)))
+export function readTags(from: Reader): 'any' | readonly Revision[] {
+  const count = from.uint16()
+  return count === ANY ? 'any' : Array.from({ length: count }, () => asRevision(from.uint64()))
 }

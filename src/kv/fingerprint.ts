@@ -1,7 +1,7 @@
 // Tells two requests under one idempotency token apart: 64 bits, two lanes of MurmurHash3 (Appleby, public domain) with
 // different seeds. It guards a client against its own mistake, not against an adversary.
 
-import { byteAt, writeUint32 } from './bytes.ts'
+import { readUint8, writeUint32 } from '../bytes/index.ts'
 
 export const FINGERPRINT_BYTES = 8
 
@@ -19,15 +19,15 @@ function murmur3(bytes: Uint8Array, seed: number): number {
   for (let at = 0; at < whole; at += 4)
     hash = Math.imul(rotate(hash ^ scramble(word(bytes, at)), 13), 5) + 0xe6546b64
   let tail = 0
-  for (let at = bytes.length - 1; at >= whole; at--) tail = (tail << 8) | byteAt(bytes, at)
+  for (let at = bytes.length - 1; at >= whole; at--) tail = (tail << 8) | readUint8(bytes, at)
   return finish(hash ^ scramble(tail) ^ bytes.length)
 }
 
 const word = (bytes: Uint8Array, at: number): number =>
-  byteAt(bytes, at) |
-  (byteAt(bytes, at + 1) << 8) |
-  (byteAt(bytes, at + 2) << 16) |
-  (byteAt(bytes, at + 3) << 24)
+  readUint8(bytes, at) |
+  (readUint8(bytes, at + 1) << 8) |
+  (readUint8(bytes, at + 2) << 16) |
+  (readUint8(bytes, at + 3) << 24)
 
 const scramble = (k: number): number => Math.imul(rotate(Math.imul(k, 0xcc9e2d51), 15), 0x1b873593)
 
@@ -36,5 +36,5 @@ const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by))
 function finish(hash: number): number {
   let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return h ^ (h >>> 16)
+  return (h ^ (h >>> 16)) >>> 0
 }

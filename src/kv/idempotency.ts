@@ -12,7 +12,7 @@
 //   refused             reason (1), two numbers (8 each): `refusals.ts`
 // Values are never stored, and keys neither: a repeat carries its key.
 
-import { byteAt, equalBytes, readUint64, writeUint64 } from './bytes.ts'
+import { equalBytes, Reader, writeUint64 } from '../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { FINGERPRINT_BYTES } from './fingerprint.ts'
 import { REASONS, refused } from './refusals.ts'
@@ -44,7 +44,8 @@ export function lookUp(
 ): Outcome | 'other-request' | undefined {
   if (tokenRow === undefined) return undefined
   if (!equalBytes(tokenRow.subarray(0, FINGERPRINT_BYTES), print)) return 'other-request'
-  return decodeOutcome(tokenRow, FINGERPRINT_BYTES, command)
+  const from = new Reader(tokenRow.subarray(FINGERPRINT_BYTES), 'a token row', MalformedBytesError)
+  return readOutcome(from, command)
 }
 
 /**
@@ -202,29 +203,26 @@ function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): void {
   }
 }
 
-function decodeOutcome(bytes: Uint8Array, at: number, command: Command): Outcome {
-  const revision = asRevision(readUint64(bytes, at + 1))
-  const code = byteAt(bytes, at)
+function readOutcome(from: Reader, command: Command): Outcome {
+  const code = from.uint8()
+  const revision = asRevision(from.uint64())
   switch (code) {
     case PUT:
-      return { kind: 'put', revision, ...readMeta(bytes, at + 9), prev: undefined }
+      return { kind: 'put', revision, ...readMeta(from), prev: undefined }
     case DELETE:
-      return { kind: 'delete', deleted: byteAt(bytes, at + 9) === 0 ? 0 : 1, revision, prev: undefined }
+      return { kind: 'delete', deleted: from.uint8() === 0 ? 0 : 1, revision, prev: undefined }
     case PRECONDITION_FAILED: {
-      if (byteAt(bytes, at + 9) === 0 || command.kind === 'settings')
+      if (from.uint8() === 0 || command.kind === 'settings')
         return { kind: 'precondition-failed', revision, current: null }
-      return {
-        kind: 'precondition-failed',
-        revision,
-        current: { key: command.key, ...readMeta(bytes, at + 10) },
-      }
+      return { kind: 'precondition-failed', revision, current: { key: command.key, ...readMeta(from) } }
     }
     case SETTINGS:
-      return { kind: 'settings', revision, settings: readAllSettings(bytes, at + 9) }
+      return { kind: 'settings', revision, settings: readAllSettings(from) }
     case REFUSED: {
-      const reason = REASONS[byteAt(bytes, at + 9)]
-      if (reason === undefined) throw new UnknownKindError(`refusal ${bytes[at + 9]} in a token row`)
-      return refused(revision, reason, [readUint64(bytes, at + 10), readUint64(bytes, at + 18)])
+      const number = from.uint8()
+      const reason = REASONS[number]
+      if (reason === undefined) throw new UnknownKindError(`refusal ${number} in a token row`)
+      return refused(revision, reason, [from.uint64(), from.uint64()])
     }
     default:
       throw new UnknownKindError(`outcome ${code} in a token row`)
@@ -237,8 +235,8 @@ function writeMeta(meta: Omit<KeyMeta, 'key'>, target: Uint8Array, at: number): 
   writeUint64(target, at + 16, meta.version)
 }
 
-const readMeta = (bytes: Uint8Array, at: number): Omit<KeyMeta, 'key'> => ({
-  createRevision: asRevision(readUint64(bytes, at)),
-  modRevision: asRevision(readUint64(bytes, at + 8)),
-  version: readUint64(bytes, at + 16),
+const readMeta = (from: Reader): Omit<KeyMeta, 'key'> => ({
+  createRevision: asRevision(from.uint64()),
+  modRevision: asRevision(from.uint64()),
+  version: from.uint64(),
 })

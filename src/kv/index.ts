@@ -1,7 +1,6 @@
 // What the rest of the program takes from the state machine. README.md says what it is and what it is not.
 
 export { applyEntry } from './apply.ts'
-export { equalBytes } from './bytes.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export { refusalText } from './refusals.ts'

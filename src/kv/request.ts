@@ -13,16 +13,7 @@
 // The second part is what a fingerprint covers: two requests are the same when it is, byte for byte. A request has one
 // form, and only that is read: what decodes can be encoded again to the very same bytes.
 
-import {
-  byteAt,
-  readAscii,
-  readUint16,
-  readUint64,
-  sliceAt,
-  writeAscii,
-  writeUint16,
-  writeUint64,
-} from './bytes.ts'
+import { Reader, writeAscii, writeUint8, writeUint16, writeUint64 } from '../bytes/index.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { readSettings, settingsBytes, writeSettings } from './settings.ts'
@@ -39,9 +30,6 @@ const HAS_SINCE = 2
 const HAS_IF_MATCH = 1
 const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
-const TEXT_MAX = 255
-/** What its length can say; the settings allow less. */
-const KEY_BYTES_MAX = 0xffff
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 
 /** Kind and version that the entry's header must carry. */
@@ -81,7 +69,6 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
     return
   }
   const { key } = command
-  if (key.length > KEY_BYTES_MAX) throw new RangeError(`key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
   const keyAt = writeOptions(command.condition ?? NO_CONDITION, command.prev, target, optionsAt)
   writeUint16(target, keyAt, key.length)
   target.set(key, keyAt + 2)
@@ -90,7 +77,8 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
 
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
   const { command, token, since, principal } = parseRequest(kind, version, body)
-  const idempotency = token === undefined ? undefined : { token: readAscii(token), since }
+  const text = (bytes: Uint8Array) => new Reader(bytes, 'a token', MalformedBytesError).ascii(bytes.length)
+  const idempotency = token === undefined ? undefined : { token: text(token), since }
   return { command, idempotency, principal }
 }
 
@@ -108,53 +96,40 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
   if (kind < KIND_PUT || kind > KIND_SETTINGS) throw new UnknownKindError(`entry kind ${kind}`)
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
-  const envelope = knownFlags(body, 0, HAS_TOKEN | HAS_SINCE)
-  let at = 1
-  const token = envelope & HAS_TOKEN ? sliceAt(body, at + 1, byteAt(body, at)) : undefined
-  if (token !== undefined) at += 1 + token.length
+  const from = new Reader(body, 'a request', MalformedBytesError)
+  const envelope = knownFlags(from, HAS_TOKEN | HAS_SINCE)
+  const token = envelope & HAS_TOKEN ? from.slice(from.uint8()) : undefined
   if (token === undefined && envelope & HAS_SINCE) throw new MalformedBytesError('a since without a token')
-  const since = envelope & HAS_SINCE ? asRevision(readUint64(body, at)) : undefined
-  if (since !== undefined) at += 8
-
-  const askedAt = at
-  const principalBytes = byteAt(body, at)
-  const principal = principalBytes === 0 ? '' : readAscii(sliceAt(body, at + 1, principalBytes))
-  at += 1 + principalBytes
-  const command = kind === KIND_SETTINGS ? readSettingsCommand(body, at) : readKeyCommand(kind, body, at)
+  const since = envelope & HAS_SINCE ? asRevision(from.uint64()) : undefined
+  const askedAt = from.at
+  const principal = from.ascii(from.uint8())
+  const command = kind === KIND_SETTINGS ? readSettingsCommand(from) : readKeyCommand(kind, from)
   return { token, since, askedAt, principal, command }
 }
 
-function readSettingsCommand(body: Uint8Array, at: number): Command {
-  knownFlags(body, at, 0)
-  const settings = readSettings(body, at + 1)
-  endsAt(body, at + 1 + settingsBytes(settings))
+function readSettingsCommand(from: Reader): Command {
+  knownFlags(from, 0)
+  const settings = readSettings(from)
+  from.end()
   return { kind: 'settings', settings }
 }
 
-function readKeyCommand(kind: number, body: Uint8Array, optionsAt: number): Command {
-  const flags = knownFlags(body, optionsAt, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV)
-  let at = optionsAt + 1
-  const ifMatch = flags & HAS_IF_MATCH ? readTags(body, at) : undefined
-  if (ifMatch !== undefined) at += tagsBytes(ifMatch)
-  const ifNoneMatch = flags & HAS_IF_NONE_MATCH ? readTags(body, at) : undefined
-  if (ifNoneMatch !== undefined) at += tagsBytes(ifNoneMatch)
+function readKeyCommand(kind: number, from: Reader): Command {
+  const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV)
+  const ifMatch = flags & HAS_IF_MATCH ? readTags(from) : undefined
+  const ifNoneMatch = flags & HAS_IF_NONE_MATCH ? readTags(from) : undefined
   const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
   const prev = (flags & WANTS_PREV) !== 0
 
-  const key = sliceAt(body, at + 2, readUint16(body, at))
-  const valueAt = at + 2 + key.length
-  if (kind === KIND_PUT) return { kind: 'put', key, value: body.subarray(valueAt), condition, prev }
-  endsAt(body, valueAt)
+  const key = from.slice(from.uint16())
+  if (kind === KIND_PUT) return { kind: 'put', key, value: from.rest(), condition, prev }
+  from.end()
   return { kind: 'delete', key, condition, prev }
 }
 
-function endsAt(body: Uint8Array, end: number): void {
-  if (end !== body.length)
-    throw new MalformedBytesError(`bytes after the end of a request: ${body.length}, not ${end}`)
-}
-
-function knownFlags(body: Uint8Array, at: number, known: number): number {
-  const flags = byteAt(body, at)
+function knownFlags(from: Reader, known: number): number {
+  const { at } = from
+  const flags = from.uint8()
   if ((flags & ~known) !== 0) throw new UnknownKindError(`request flags ${flags} at byte ${at}`)
   return flags
 }
@@ -188,8 +163,7 @@ function writeOptions(condition: Condition, prev: boolean, target: Uint8Array, a
 }
 
 function writeText(text: string, target: Uint8Array, at: number): number {
-  if (text.length > TEXT_MAX) throw new RangeError(`${text.length} characters, at most ${TEXT_MAX}`)
-  target[at] = text.length
+  writeUint8(target, at, text.length)
   writeAscii(target, at + 1, text)
   return at + 1 + text.length
 }

@@ -12,7 +12,7 @@
 // without touching the rows that exist. Two flags are reserved for that day: 1, a tombstone; 2, a lease id (8) between
 // version and value. No row carries them now, and a row that does was written by a newer program.
 
-import { byteAt, readUint32, readUint64, sliceAt, writeUint32, writeUint64 } from './bytes.ts'
+import { Reader, readUint8, readUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { KeyMeta, KeyRow, Revision } from './types.ts'
 import { asRevision, ROW_HEAD_BYTES, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'
@@ -47,7 +47,7 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
   // Not slice(): of a Buffer that would share the caller's bytes.
   const end = new Uint8Array(length)
   end.set(prefix.subarray(0, length))
-  end[length - 1] = byteAt(end, length - 1) + 1
+  end[length - 1] = readUint8(end, length - 1) + 1
   return end
 }
 
@@ -78,7 +78,8 @@ export function decodeKeyRow(key: Uint8Array, bytes: Uint8Array): KeyRow {
 }
 
 export function decodeKeyMeta(key: Uint8Array, bytes: Uint8Array): KeyMeta {
-  const flags = byteAt(bytes, 0)
+  if (bytes.length < DATA_HEADER_BYTES) throw new MalformedBytesError('a row is cut short')
+  const flags = readUint8(bytes, 0)
   if (flags !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
   return {
     key,
@@ -121,11 +122,12 @@ export function encodeTokenOrderRow(row: TokenOrderRow): Uint8Array {
 }
 
 export function decodeTokenOrderRow(bytes: Uint8Array): TokenOrderRow {
+  const from = new Reader(bytes, 'a row of the order of tokens', MalformedBytesError)
   return {
-    clusterTimeMs: readUint64(bytes, 0),
-    revision: asRevision(readUint64(bytes, 8)),
-    bytes: readUint32(bytes, 16),
-    token: sliceAt(bytes, ORDER_HEADER_BYTES, bytes.length - ORDER_HEADER_BYTES),
+    clusterTimeMs: from.uint64(),
+    revision: asRevision(from.uint64()),
+    bytes: from.uint32(),
+    token: from.rest(),
   }
 }
 

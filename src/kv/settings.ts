@@ -1,6 +1,6 @@
 // The replicated settings: their defaults, the values they may take, their bytes.
 
-import { byteAt, readUint64, writeUint64 } from './bytes.ts'
+import { type Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
@@ -96,22 +96,20 @@ export function writeSettings(settings: Partial<Settings>, target: Uint8Array, a
   target[at] = count
 }
 
-export function readSettings(bytes: Uint8Array, at: number): Partial<Settings> {
+export function readSettings(from: Reader): Partial<Settings> {
   const settings: Partial<Record<keyof Settings, number>> = {}
-  const count = byteAt(bytes, at)
   let before = 0
-  for (let i = 0; i < count; i++) {
-    const position = at + 1 + 9 * i
-    const id = byteAt(bytes, position)
+  for (let left = from.uint8(); left > 0; left--) {
+    const id = from.uint8()
     if (id <= before) throw new MalformedBytesError(`setting ${id} after ${before}`)
     before = id
-    settings[settingOf(id)] = readUint64(bytes, position + 1)
+    settings[settingOf(id)] = from.uint64()
   }
   return settings
 }
 
-export function readAllSettings(bytes: Uint8Array, at: number): Settings {
-  const settings = readSettings(bytes, at)
+export function readAllSettings(from: Reader): Settings {
+  const settings = readSettings(from)
   for (const name of NAMES)
     if (settings[name] === undefined) throw new MalformedBytesError(`setting ${name} is missing`)
   return { ...DEFAULT_SETTINGS, ...settings }

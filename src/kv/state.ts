@@ -3,8 +3,8 @@
 //   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
 //   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8); settings (`settings.ts`)
 
-import { byteAt, readUint64, writeUint64 } from './bytes.ts'
-import { UnknownKindError } from './errors.ts'
+import { Reader, writeUint64 } from '../bytes/index.ts'
+import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { DEFAULT_SETTINGS, readAllSettings, settingsBytes, writeSettings } from './settings.ts'
 import type { KvState, Settings } from './types.ts'
 import { asRevision } from './types.ts'
@@ -42,21 +42,22 @@ export function encodeState(state: KvState): Uint8Array {
 }
 
 export function decodeState(bytes: Uint8Array): KvState {
-  const layout = byteAt(bytes, 0)
+  const from = new Reader(bytes, 'a record of the registers', MalformedBytesError)
+  const layout = from.uint8()
   if (layout !== LAYOUT) throw new UnknownKindError(`layout ${layout} of the state's registers`)
   return {
-    revision: asRevision(readUint64(bytes, 1)),
-    clusterTimeMs: readUint64(bytes, 9),
-    storeBytes: readUint64(bytes, 17),
-    keys: readUint64(bytes, 25),
+    revision: asRevision(from.uint64()),
+    clusterTimeMs: from.uint64(),
+    storeBytes: from.uint64(),
+    keys: from.uint64(),
     tokens: {
-      count: readUint64(bytes, 33),
-      bytes: readUint64(bytes, 41),
-      oldest: readUint64(bytes, 49),
-      next: readUint64(bytes, 57),
-      oldestAtMs: readUint64(bytes, 65),
-      horizon: asRevision(readUint64(bytes, 73)),
+      count: from.uint64(),
+      bytes: from.uint64(),
+      oldest: from.uint64(),
+      next: from.uint64(),
+      oldestAtMs: from.uint64(),
+      horizon: asRevision(from.uint64()),
     },
-    settings: readAllSettings(bytes, SETTINGS_AT),
+    settings: readAllSettings(from),
   }
 }

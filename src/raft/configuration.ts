@@ -4,16 +4,17 @@
 // There is one way to change voters: into a joint configuration, in which both the old and the new majority must agree
 // (paper §6), and out of it again. Learners and addresses change at once, they have no say in any majority.
 
-import { Reader, Writer } from './codec.ts'
+import { Reader, Writer } from '../bytes/index.ts'
 import { assertNever } from './invariant.ts'
-import type {
-  AppliedRaftState,
-  ChangeStep,
-  Configuration,
-  ConfigurationChange,
-  LeaseSetting,
-  Member,
-  ReplicaId,
+import {
+  type AppliedRaftState,
+  asReplicaId,
+  type ChangeStep,
+  type Configuration,
+  type ConfigurationChange,
+  type LeaseSetting,
+  type Member,
+  type ReplicaId,
 } from './types.ts'
 
 /** Removed ids that are remembered. */
@@ -244,14 +245,14 @@ const STEP_KINDS = ['add-learner', 'promote', 'demote', 'remove', 'update'] as c
 export function encodeChange(change: ConfigurationChange): Uint8Array {
   const out = new Writer()
   out.uint8(VERSION)
-  if (change.kind === 'leave-joint') return out.uint8(1).bytes()
+  if (change.kind === 'leave-joint') return out.uint8(1).written()
   out.uint8(0).uint16(change.steps.length)
   for (const step of change.steps) {
     out.uint8(STEP_KINDS.indexOf(step.kind))
     if (step.kind === 'add-learner' || step.kind === 'update') writeMember(out, step.member)
-    else out.id(step.id)
+    else out.bigUint64(BigInt(step.id))
   }
-  return out.bytes()
+  return out.written()
 }
 
 /** Throws a RangeError for anything that `encodeChange` does not make. */
@@ -261,28 +262,24 @@ export function decodeChange(bytes: Uint8Array): ConfigurationChange {
     from.end()
     return { kind: 'leave-joint' }
   }
-  const steps = from.list((): ChangeStep => {
+  const steps = listOf(from, (): ChangeStep => {
     const kind = STEP_KINDS[from.uint8()]
     if (kind === undefined) throw new RangeError('a configuration change has a step of an unknown kind')
     return kind === 'add-learner' || kind === 'update'
       ? { kind, member: readMember(from) }
-      : { kind, id: from.id() }
+      : { kind, id: readId(from) }
   })
   from.end()
   return { kind: 'change', steps }
 }
 
 export function encodeLeases({ on, durationMs }: LeaseSetting): Uint8Array {
-  return new Writer()
-    .uint8(VERSION)
-    .uint8(on ? 1 : 0)
-    .uint32(durationMs)
-    .bytes()
+  return new Writer().uint8(VERSION).flag(on).uint32(durationMs).written()
 }
 
 export function decodeLeases(bytes: Uint8Array): LeaseSetting {
   const from = versioned(bytes, 'lease setting')
-  const setting = { on: from.uint8() === 1, durationMs: from.uint32() }
+  const setting = { on: from.flag(), durationMs: from.uint32() }
   from.end()
   return setting
 }
@@ -292,19 +289,16 @@ export function encodeAppliedState({ configuration, leases }: AppliedRaftState):
   const out = new Writer().uint8(VERSION)
   for (const ids of [voters, votersOutgoing, learners, learnersNext, demoted, removed]) {
     out.uint16(ids.length)
-    for (const id of ids) out.id(id)
+    for (const id of ids) out.bigUint64(BigInt(id))
   }
   out.uint16(members.length)
   for (const member of members) writeMember(out, member)
-  return out
-    .uint8(leases.on ? 1 : 0)
-    .uint32(leases.durationMs)
-    .bytes()
+  return out.flag(leases.on).uint32(leases.durationMs).written()
 }
 
 export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
   const from = versioned(bytes, 'applied state')
-  const ids = () => from.list(() => from.id())
+  const ids = () => listOf(from, readId)
   const [voters, votersOutgoing, learners, learnersNext, demoted, removed] = [
     ids(),
     ids(),
@@ -313,8 +307,8 @@ export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
     ids(),
     ids(),
   ]
-  const members = from.list(() => readMember(from))
-  const leases = { on: from.uint8() === 1, durationMs: from.uint32() }
+  const members = listOf(from, readMember)
+  const leases = { on: from.flag(), durationMs: from.uint32() }
   from.end()
   return {
     configuration: { voters, votersOutgoing, learners, learnersNext, demoted, members, removed },
@@ -323,7 +317,7 @@ export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
 }
 
 function versioned(bytes: Uint8Array, what: string): Reader {
-  const from = new Reader(bytes, what)
+  const from = new Reader(bytes, `a ${what}`, RangeError)
   const version = from.uint8()
   if (version !== VERSION)
     throw new RangeError(`a ${what} has version ${version}; this program knows ${VERSION}`)
@@ -331,12 +325,20 @@ function versioned(bytes: Uint8Array, what: string): Reader {
 }
 
 function writeMember(out: Writer, { id, name, peer, url }: Member): void {
-  out.id(id).text(name).text(peer).text(url)
+  out.bigUint64(BigInt(id)).utf16(name).utf16(peer).utf16(url)
 }
 
 const readMember = (from: Reader): Member => ({
-  id: from.id(),
-  name: from.text(),
-  peer: from.text(),
-  url: from.text(),
+  id: readId(from),
+  name: from.utf16(),
+  peer: from.utf16(),
+  url: from.utf16(),
 })
+
+const readId = (from: Reader): ReplicaId => asReplicaId(from.bigUint64().toString())
+
+function listOf<T>(from: Reader, read: (from: Reader) => T): T[] {
+  const list: T[] = []
+  for (let left = from.uint16(); left > 0; left--) list.push(read(from))
+  return list
+}

@@ -18,6 +18,16 @@
 // All integers are big-endian and unsigned. (proposer, boot, seq) names a proposal for ever: it is how a node finds out
 // what became of a proposal that it forwarded to a leader which died.
 
+import {
+  readBigUint64,
+  readUint32,
+  readUint48,
+  readUint64,
+  writeBigUint64,
+  writeUint32,
+  writeUint48,
+  writeUint64,
+} from '../bytes/index.ts'
 import type { LogIndex, ReplicaId, Term } from './types.ts'
 
 export const PAYLOAD_AT = 32
@@ -28,8 +38,6 @@ export const ENTRY_NOOP = 0
 export const ENTRY_CONFIGURATION = 1
 export const ENTRY_LEASES = 2
 export const ENTRY_KINDS_OF_CORE = 16
-
-const TWO_32 = 0x1_0000_0000
 
 export interface PayloadHeader {
   readonly kind: number
@@ -67,7 +75,7 @@ const lastIdBytes = new Uint8Array(8)
 
 function idBytes(id: ReplicaId): Uint8Array {
   if (id !== lastId) {
-    new DataView(lastIdBytes.buffer).setBigUint64(0, BigInt(id))
+    writeBigUint64(lastIdBytes, 0, BigInt(id))
     lastId = id
   }
   return lastIdBytes
@@ -102,7 +110,6 @@ export function stampFrame(frame: Uint8Array, term: Term, index: LogIndex, clust
 }
 
 export function readHeader(frame: Uint8Array): EntryHeader {
-  const proposer = (BigInt(readUint32(frame, 36)) << 32n) | BigInt(readUint32(frame, 40))
   return {
     frameBytes: readUint32(frame, 0),
     crc: readUint32(frame, 4),
@@ -111,7 +118,7 @@ export function readHeader(frame: Uint8Array): EntryHeader {
     clusterTimeMs: readUint64(frame, 24),
     kind: frameKind(frame),
     version: frameVersion(frame),
-    proposer: proposer.toString() as ReplicaId,
+    proposer: readBigUint64(frame, 36).toString() as ReplicaId,
     boot: readUint32(frame, 44),
     seq: readUint48(frame, 48),
   }
@@ -130,40 +137,3 @@ export function frameIntact(frame: Uint8Array, crc32: (bytes: Uint8Array) => num
   if (readUint32(frame, 0) !== frame.length) return false
   return readUint32(frame, 4) === crc32(frame.subarray(PAYLOAD_AT)) >>> 0
 }
-
-// By hand: a DataView for each frame would cost more than what is read through it.
-
-function writeUint32(frame: Uint8Array, at: number, value: number): void {
-  frame[at] = value >>> 24
-  frame[at + 1] = value >>> 16
-  frame[at + 2] = value >>> 8
-  frame[at + 3] = value
-}
-
-const readUint32 = (frame: Uint8Array, at: number): number =>
-  (((frame[at] ?? 0) << 24) |
-    ((frame[at + 1] ?? 0) << 16) |
-    ((frame[at + 2] ?? 0) << 8) |
-    (frame[at + 3] ?? 0)) >>>
-  0
-
-function writeUint64(frame: Uint8Array, at: number, value: number): void {
-  writeUint32(frame, at, Math.floor(value / TWO_32))
-  writeUint32(frame, at + 4, value)
-}
-
-function readUint64(frame: Uint8Array, at: number): number {
-  const value = readUint32(frame, at) * TWO_32 + readUint32(frame, at + 4)
-  if (!Number.isSafeInteger(value)) throw new RangeError(`integer beyond 2^53 at byte ${at} of a frame`)
-  return value
-}
-
-function writeUint48(frame: Uint8Array, at: number, value: number): void {
-  const high = Math.floor(value / TWO_32)
-  frame[at] = high >>> 8
-  frame[at + 1] = high
-  writeUint32(frame, at + 2, value)
-}
-
-const readUint48 = (frame: Uint8Array, at: number): number =>
-  (((frame[at] ?? 0) << 8) | (frame[at + 1] ?? 0)) * TWO_32 + readUint32(frame, at + 2)

@@ -10,11 +10,11 @@
 // does, can still say of a seq that it never heard of that it will not be appended; a replica that does not know is
 // silent, and the log tells.
 
+import { readUint48, writeBigUint64, writeUint32 } from '../bytes/index.ts'
 import type { Entry, Proposal, ProposalOutcome, Refusal, ReplicaId, Term } from './types.ts'
 
 const PROPOSER_AT = 36
 const SEQ_AT = 48
-const TWO_32 = 0x1_0000_0000
 
 interface Waiting {
   readonly term: Term
@@ -38,9 +38,8 @@ export class Outcomes {
 
   constructor(self: ReplicaId, boot: number, handedTerm: Term) {
     this.#self = new Uint8Array(SEQ_AT - PROPOSER_AT)
-    const view = new DataView(this.#self.buffer)
-    view.setBigUint64(0, BigInt(self))
-    view.setUint32(8, boot)
+    writeBigUint64(this.#self, 0, BigInt(self))
+    writeUint32(this.#self, 8, boot)
     this.#handedTerm = handedTerm
   }
 
@@ -103,7 +102,7 @@ export class Outcomes {
         this.#supersede(term, into)
       }
       if (this.#waiting.size === 0 || !this.#isOwn(frame)) continue
-      const seq = seqOf(frame)
+      const seq = readUint48(frame, SEQ_AT)
       const waiting = this.#waiting.get(seq)
       if (waiting?.term !== term) continue
       this.#resolve(seq, waiting)
@@ -192,11 +191,4 @@ export class ForwardedSeqs {
     const heard = this.#heard.get(origin)
     return heard?.boot === boot ? heard.refused.get(seq) : undefined
   }
-}
-
-function seqOf(frame: Uint8Array): number {
-  const byte = (at: number): number => frame[SEQ_AT + at] ?? 0
-  return (
-    (byte(0) * 256 + byte(1)) * TWO_32 + byte(2) * 0x1_00_00_00 + ((byte(3) << 16) | (byte(4) << 8) | byte(5))
-  )
 }

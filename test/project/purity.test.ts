@@ -1,6 +1,6 @@
-// Design: dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/raft
-// and src/kv are pure: they need neither Node nor a clock, nor randomness, nor a turn of the event loop, so that a
-// simulator (and one day a browser page) can run them as they are. So are the links between replicas, which the
+// Design: dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/bytes,
+// src/raft and src/kv are pure: they need neither Node nor a clock, nor randomness, nor a turn of the event loop, so
+// that a simulator (and one day a browser page) can run them as they are. So are the links between replicas, which the
 // simulator runs. Read from the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 
-const PURE = ['raft', 'kv', 'server/links']
+const PURE = ['bytes', 'raft', 'kv', 'server/links']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
@@ -19,10 +19,11 @@ const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
  * layout of an entry, and nothing else of it.
  */
 const MAY_IMPORT = new Map([
-  ['raft', []],
-  ['kv', []],
-  ['storage', ['kv', 'raft/types.ts', 'raft/entry.ts']],
-  ['server', ['storage', 'kv', 'raft', 'server/links', 'client/lookup.ts']],
+  ['bytes', []],
+  ['raft', ['bytes']],
+  ['kv', ['bytes']],
+  ['storage', ['bytes', 'kv', 'raft/types.ts', 'raft/entry.ts']],
+  ['server', ['bytes', 'storage', 'kv', 'raft', 'server/links', 'client/lookup.ts']],
   ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
   ['client', []],
   ['cli', ['client', 'server']],
@@ -90,6 +91,8 @@ describe('the check itself', () => {
 
   test.each([
     ['src/raft/x.ts', 'import fs from "node:fs"'],
+    ['src/bytes/x.ts', 'import fs from "node:fs"'],
+    ['src/bytes/x.ts', 'import type { Term } from "../raft/types.ts"'],
     ['src/raft/x.ts', 'import { pack } from "msgpackr"'],
     ['src/raft/x.ts', 'import type { Row } from "../kv/row.ts"'],
     ['src/kv/x.ts', 'import type { Term } from "../raft/types.ts"'],
@@ -116,7 +119,7 @@ describe('the check itself', () => {
   })
 
   test.each([
-    ['src/raft/x.ts', 'import type { Term } from "./types.ts"'],
+    ['src/raft/x.ts', 'import type { Term } from "./types.ts"; import { Reader } from "../bytes/index.ts"'],
     ['src/kv/deep/x.ts', 'import { encode } from "../encode.ts"'],
     ['src/storage/x.ts', 'import { Level } from "level"; import { apply } from "../kv/apply.ts"'],
     ['src/storage/x.ts', 'import type { Term } from "../raft/types.ts"; import "../raft/entry.ts"'],

@@ -186,7 +186,7 @@ describe('a proposal at the leader', () => {
       never('the leader does not take entries of kind 9'),
     )
     expect(refusalsOf(leader(), ENTRY_CONFIGURATION, new Uint8Array([1]))).toEqual(
-      never('a configuration change ends too early'),
+      never('a configuration change is cut short'),
     )
   })
 

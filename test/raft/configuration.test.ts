@@ -252,7 +252,7 @@ describe('bytes', () => {
 
   test('the end of a joint configuration that goes on, and a step of an unknown kind, are refused', () => {
     const leave = encodeChange(changeOf('leave'))
-    expect(() => decodeChange(Uint8Array.from([...leave, 0]))).toThrow('has bytes after its end')
+    expect(() => decodeChange(Uint8Array.from([...leave, 0]))).toThrow('is longer than its content')
     const unknown = Uint8Array.from(encodeChange(changeOf('-2')))
     unknown[4] = 9
     expect(() => decodeChange(unknown)).toThrow('a configuration change has a step of an unknown kind')
@@ -273,6 +273,6 @@ describe('bytes', () => {
     newer[0] = 99
     const what = /^a (configuration change|lease setting|applied state) has version 99; this program knows 1$/
     expect(() => decode(newer)).toThrow(what)
-    expect(() => decode(Uint8Array.from([...bytes, 0]))).toThrow('has bytes after its end')
+    expect(() => decode(Uint8Array.from([...bytes, 0]))).toThrow('is longer than its content')
   })
 })

@@ -118,7 +118,7 @@ describe('a frame', () => {
   test('with an integer that a number cannot hold is refused', () => {
     const frame = newFrame({ kind: 20, version: 1, proposer: asReplicaId('1'), boot: 1, seq: 1 }, 0)
     frame.fill(0xff, 8, 16)
-    expect(() => frameTerm(frame)).toThrow('integer beyond 2^53 at byte 8 of a frame')
+    expect(() => frameTerm(frame)).toThrow('integer beyond 2^53 at byte 8')
     expect(() => readHeader(frame)).toThrow(RangeError)
   })
 })

@@ -290,7 +290,13 @@ export const REQUESTS: readonly Mutant[] = [
     why: 'A put of a longer key is one of another key, with the rest of it before the value.',
     layers: UNIT,
     tests: KV_TESTS,
-    edits: [edit('src/kv/request.ts', 'if (key.length > KEY_BYTES_MAX)', 'if (key.length > 2 ** 32)')],
+    edits: [
+      edit(
+        'src/kv/request.ts',
+        'writeUint16(target, keyAt, key.length)',
+        'writeUint16(target, keyAt, key.length & 0xffff)',
+      ),
+    ],
   },
   {
     id: 'M192',

@@ -1,0 +1,119 @@
+// Reads a record from its beginning to its end. It trusts nothing: whatever cannot have been written is an error.
+
+import { readBigUint64, readUint8, readUint16, readUint32 } from './integers.ts'
+
+const TWO_32 = 0x1_0000_0000
+
+const float = new DataView(new ArrayBuffer(8))
+
+export class Reader {
+  readonly #bytes: Uint8Array
+  readonly #what: string
+  readonly #error: new (
+    message: string,
+  ) => Error
+  #at = 0
+
+  /** `what` begins the message of each `error`: "the meta record" is cut short, or is longer than its content. */
+  constructor(bytes: Uint8Array, what: string, error: new (message: string) => Error) {
+    this.#bytes = bytes
+    this.#what = what
+    this.#error = error
+  }
+
+  /** How many bytes have been read. */
+  get at(): number {
+    return this.#at
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at
+  }
+
+  uint8(): number {
+    return readUint8(this.#bytes, this.#skip(1))
+  }
+
+  uint16(): number {
+    return readUint16(this.#bytes, this.#skip(2))
+  }
+
+  uint32(): number {
+    return readUint32(this.#bytes, this.#skip(4))
+  }
+
+  /** A safe integer in eight bytes. */
+  uint64(): number {
+    const at = this.#skip(8)
+    const value = readUint32(this.#bytes, at) * TWO_32 + readUint32(this.#bytes, at + 4)
+    if (!Number.isSafeInteger(value)) throw this.#malformed('holds an integer beyond 2^53')
+    return value
+  }
+
+  bigUint64(): bigint {
+    return readBigUint64(this.#bytes, this.#skip(8))
+  }
+
+  float64(): number {
+    float.setUint32(0, this.uint32())
+    float.setUint32(4, this.uint32())
+    const value = float.getFloat64(0)
+    if (!Number.isFinite(value)) throw this.#malformed('holds a number that is not finite')
+    return value
+  }
+
+  flag(): boolean {
+    const value = this.uint8()
+    if (value > 1) throw this.#malformed(`holds a flag of ${value}`)
+    return value === 1
+  }
+
+  /** The next `count` bytes: a view, not a copy. */
+  slice(count: number): Uint8Array {
+    const at = this.#skip(count)
+    return this.#bytes.subarray(at, at + count)
+  }
+
+  /** Their number (4 bytes), then the bytes: a view, not a copy. */
+  bytes(): Uint8Array {
+    return this.slice(this.uint32())
+  }
+
+  /** All that is left: a view, not a copy. */
+  rest(): Uint8Array {
+    return this.slice(this.left)
+  }
+
+  /** The next `count` bytes as text. */
+  ascii(count: number): string {
+    let text = ''
+    for (let left = count; left > 0; left--) {
+      const byte = this.uint8()
+      if (byte > 0x7f) throw this.#malformed(`holds the byte ${byte} in place of ASCII`)
+      text += String.fromCharCode(byte)
+    }
+    return text
+  }
+
+  /** The number of code units (2 bytes), then two bytes for each. */
+  utf16(): string {
+    let text = ''
+    for (let left = this.uint16(); left > 0; left--) text += String.fromCharCode(this.uint16())
+    return text
+  }
+
+  end(): void {
+    if (this.left > 0) throw this.#malformed('is longer than its content')
+  }
+
+  #skip(count: number): number {
+    const at = this.#at
+    if (count > this.#bytes.length - at) throw this.#malformed('is cut short')
+    this.#at = at + count
+    return at
+  }
+
+  #malformed(fault: string): Error {
+    return new this.#error(`${this.#what} ${fault}`)
+  }
+}

@@ -1,0 +1,88 @@
+// Writes a record from its beginning to its end, into memory that grows with it.
+
+import { writeBigUint64, writeUint8, writeUint16, writeUint32, writeUint64 } from './integers.ts'
+
+const FIRST_BYTES = 512
+
+const float = new DataView(new ArrayBuffer(8))
+
+export class Writer {
+  #bytes = new Uint8Array(FIRST_BYTES)
+  #length = 0
+
+  uint8(value: number): this {
+    const at = this.#room(1)
+    writeUint8(this.#bytes, at, value)
+    return this
+  }
+
+  uint16(value: number): this {
+    const at = this.#room(2)
+    writeUint16(this.#bytes, at, value)
+    return this
+  }
+
+  uint32(value: number): this {
+    const at = this.#room(4)
+    writeUint32(this.#bytes, at, value)
+    return this
+  }
+
+  /** A safe integer in eight bytes. */
+  uint64(value: number): this {
+    const at = this.#room(8)
+    writeUint64(this.#bytes, at, value)
+    return this
+  }
+
+  bigUint64(value: bigint): this {
+    const at = this.#room(8)
+    writeBigUint64(this.#bytes, at, value)
+    return this
+  }
+
+  float64(value: number): this {
+    float.setFloat64(0, value)
+    return this.uint32(float.getUint32(0)).uint32(float.getUint32(4))
+  }
+
+  flag(value: boolean): this {
+    return this.uint8(value ? 1 : 0)
+  }
+
+  /** Their number (4 bytes), then the bytes. */
+  bytes(value: Uint8Array): this {
+    this.uint32(value.length)
+    const at = this.#room(value.length)
+    this.#bytes.set(value, at)
+    return this
+  }
+
+  /** The number of code units (2 bytes), then two bytes for each. */
+  utf16(text: string): this {
+    this.uint16(text.length)
+    for (let at = 0; at < text.length; at++) this.uint16(text.charCodeAt(at))
+    return this
+  }
+
+  /** What was written, in the memory of the writer: it holds until the next `clear`. */
+  written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  clear(): void {
+    this.#length = 0
+  }
+
+  /** Where the next `count` bytes go. It may replace `#bytes`, which must be read after it. */
+  #room(count: number): number {
+    const at = this.#length
+    this.#length += count
+    if (this.#length > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#length, this.#bytes.length * 2))
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    return at
+  }
+}
