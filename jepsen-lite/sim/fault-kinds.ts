@@ -65,7 +65,7 @@ export const FAULT_SHAPES = {
   /** Connections of snapshots that it sends or receives break once. */
   'break-streams': { target },
   /** The next chunk of a snapshot that it sends or receives lacks a row. */
-  'bend-chunk': { target, ms: duration },
+  'drop-row': { target, ms: duration },
   /** So many of a thousand messages more are lost. */
   lossy: { perMille: natural(20, 320), ms: duration },
   'slow-link': { from: target, to: optional(target, 0.5), delayMs: natural(10, 1010), ms: duration },

@@ -141,11 +141,11 @@ export const breakStreams: Injection<'break-streams'> = (injector, { kind, targe
     if (injector.cluster.network.streams.breakAll(place)) injector.felt(kind)
   })
 
-export const bendChunk: Injection<'bend-chunk'> = (injector, { target, ms }, about) =>
+export const dropRow: Injection<'drop-row'> = (injector, { target, ms }, about) =>
   injector.one(
     target,
     about,
-    ({ place }) => void injector.until(ms, injector.cluster.network.streams.bendNext(place)),
+    ({ place }) => void injector.until(ms, injector.cluster.network.streams.dropRowNext(place)),
   )
 
 export const lossy: Injection<'lossy'> = (injector, { kind, perMille, ms }) => {

@@ -19,7 +19,7 @@ const INJECTIONS: { readonly [Kind in FaultKind]: Injection<Kind> } = {
   flap: network.flap,
   break: network.breakOnce,
   'break-streams': network.breakStreams,
-  'bend-chunk': network.bendChunk,
+  'drop-row': network.dropRow,
   lossy: network.lossy,
   'slow-link': network.slowLink,
   late: network.late,

@@ -303,7 +303,7 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   'slow-disk': 2,
   'stall-disk': 1,
   'break-streams': 4,
-  'bend-chunk': 2,
+  'drop-row': 2,
   wipe: 2,
   pause: 2,
   transfer: 2,
@@ -411,7 +411,7 @@ function drawFaults(rng: Rng, config: Config, theme: keyof typeof THEMES): Fault
 function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
   const { rng } = drawing
   const action = drawAction(kind, drawing)
-  if ((action.kind !== 'break-streams' && action.kind !== 'bend-chunk') || rng.chance(0.2))
+  if ((action.kind !== 'break-streams' && action.kind !== 'drop-row') || rng.chance(0.2))
     return { at, ...action }
   return { at, when: 'offered', after: rng.ms(0, 50), ...action, target: 'subject' }
 }

@@ -15,7 +15,7 @@ export const PROBES = [
   'snapshot stream begun',
   'snapshot stream resumed in the middle',
   'snapshot stream given up',
-  'bent snapshot refused',
+  'snapshot without a row refused',
   'snapshot installed',
   'snapshot installed, log kept',
   'snapshot installed by a voter',

@@ -1,5 +1,5 @@
 // Snapshots on their way: cut into smaller chunks than the store makes, so that even a small state takes several; their
-// connections break; and now and then a chunk lacks a row, as if its sender had made it so.
+// connections break; and now and then a chunk lacks a row, as if its sender had left it out.
 
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
 import type { SnapshotSource, StoredRow } from '../../src/storage/index.ts'
@@ -11,10 +11,10 @@ import type { World } from './world.ts'
 export class SnapshotStreams {
   readonly #world: World
   readonly #network: SimNetwork
-  /** Machines whose next chunk, coming or going, is to be bent. */
-  readonly #bending = new Set<number>()
-  /** Snapshots of which a chunk was bent, by who receives it. */
-  readonly #bent = new Set<string>()
+  /** Machines whose next chunk, coming or going, is to lose a row. */
+  readonly #toDropRow = new Set<number>()
+  /** Snapshots that have lost a row, by receiver. */
+  readonly #rowDropped = new Set<string>()
 
   constructor(world: World, network: SimNetwork) {
     this.#world = world
@@ -32,29 +32,29 @@ export class SnapshotStreams {
     return broke
   }
 
-  /** The next chunk that this machine sends or receives lacks a row; what is returned calls that off. */
-  bendNext(place: number): () => void {
-    this.#bending.add(place)
-    return () => void this.#bending.delete(place)
+  /** The next chunk that this machine sends or receives lacks a row; the function that is returned cancels that. */
+  dropRowNext(place: number): () => void {
+    this.#toDropRow.add(place)
+    return () => void this.#toDropRow.delete(place)
   }
 
   /** A chunk as it is sent. */
   made(from: Process, to: Process, id: string, number: number, chunk: Uint8Array): Uint8Array {
-    const place = [from.place, to.place].find((one) => this.#bending.has(one))
+    const place = [from.place, to.place].find((one) => this.#toDropRow.has(one))
     if (place === undefined) return chunk
     const rows = decodeChunk(id, number, chunk)
     if (rows.length === 0) return chunk
-    this.#bending.delete(place)
-    this.#bent.add(`${to.id} ${id}`)
-    this.#world.probeCoverage.fault('bend-chunk')
+    this.#toDropRow.delete(place)
+    this.#rowDropped.add(`${to.id} ${id}`)
+    this.#world.probeCoverage.fault('drop-row')
     return encodeChunk(id, number, rows.slice(1))
   }
 
-  /** The receiver refuses what it was sent: it must have been bent. */
+  /** The receiver refuses what it was sent: it must have lost a row. */
   refused(to: Process, id: string, why: string): void {
     const { probeCoverage, invariants } = this.#world
     if (!/chunk \d+ of snapshot|arrived with other rows/.test(why)) return
-    if (this.#bent.has(`${to.id} ${id}`)) probeCoverage.hit('bent snapshot refused')
+    if (this.#rowDropped.has(`${to.id} ${id}`)) probeCoverage.hit('snapshot without a row refused')
     else invariants.violation ??= new Violation('SNAP-4', `${to.name} refuses what it was sent: ${why}`)
   }
 }

@@ -152,13 +152,13 @@ const longTail: Scenario = (rng, { electionMaxMs }, at) => [
   },
 ]
 
-/** A fresh disk gets a snapshot, and dies, loses the stream or is sent a bent one, right then. */
+/** A fresh disk gets a snapshot, and then dies, loses the stream or is sent a snapshot without one of its rows. */
 const restored: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
   const target = rng.int(0, 5)
   const soon = at + rng.int(0, 4 * heartbeatMs)
   const fault = rng.pick<Fault>(
     { at: soon, ...dies, point: 'installing', target, ms: rng.int(5, 300) },
-    { at: soon, kind: 'bend-chunk', target, ms: 4000 },
+    { at: soon, kind: 'drop-row', target, ms: 4000 },
     { at: soon, kind: 'fail-read', target, skip: rng.int(0, 4), ms: 2000 },
     { at: soon, kind: 'transfer', target: 'leader', to: follower(rng) },
     { at: soon, ...dies, target: 'leader', ms: rng.int(5, electionMaxMs) },
@@ -207,10 +207,10 @@ const leadsAgain: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
 }
 
 /** A chunk on the way to a fresh disk lacks a row. */
-const bent: Scenario = (rng, _, at) => {
+const dropsRow: Scenario = (rng, _, at) => {
   const target = rng.int(0, 5)
   return [
-    { at, kind: 'bend-chunk', target, ms: 4000 },
+    { at, kind: 'drop-row', target, ms: 4000 },
     { at, kind: 'wipe', target },
   ]
 }
@@ -265,7 +265,7 @@ const SCENARIOS: Readonly<Record<StateTheme, readonly Scenario[]>> = {
     leadsAgain,
     restored,
     restored,
-    bent,
+    dropsRow,
     overtaken,
     startedAgain,
     startedAgain,

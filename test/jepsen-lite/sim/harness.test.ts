@@ -72,8 +72,8 @@ const felt: { readonly [Kind in FaultKind]: readonly Fault[] } = {
       (_, at): Fault => ({ at: 3001 + 2 * at, kind: 'break-streams', target: 3 }),
     ),
   ],
-  'bend-chunk': [
-    { at: 2999, kind: 'bend-chunk', target: 3, ms: LONG },
+  'drop-row': [
+    { at: 2999, kind: 'drop-row', target: 3, ms: LONG },
     { at: 3000, kind: 'wipe', target: 3 },
   ],
   lossy: [{ at: 5000, kind: 'lossy', perMille: 100, ms: LONG }],
