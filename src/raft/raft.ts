@@ -15,6 +15,7 @@ import {
   isMember,
   isVoter,
 } from './configuration.ts'
+import { cannotCatchUp, couldOthersCommit, hasMoreRoom, type LeaderView, whyNoRoom } from './disk-room.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
@@ -89,7 +90,6 @@ import type {
 export const EARLY_READS_MAX = 10_000
 
 /** Rising. */
-const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
 
 /**
  * A disk that is slow for all that is written has at most so many election time-outs for a write; beyond, it stalls.
@@ -541,7 +541,11 @@ export class Raft {
       this.#becomeFollower(this.#term, undefined, `no quorum for ${Math.round(this.#now - heard)} ms`)
       return
     }
-    if (this.#now - lead.electedAt >= electionMaxMs && this.#waitsForRoom(lead)) {
+    if (
+      this.#now - lead.electedAt >= electionMaxMs &&
+      !this.#knowsCommit(lead) &&
+      couldOthersCommit(this.#view(lead))
+    ) {
       this.#becomeFollower(this.#term, undefined, 'too few others have room for what its log holds')
       // Another one first: the others are bound to it as long as they promised.
       this.#armElection(electionMaxMs + this.#leases.promiseMs)
@@ -577,74 +581,32 @@ export class Raft {
     else this.#becomeFollower(this.#term, undefined, 'own disk stalls and nobody can take over')
   }
 
-  /**
-   * Whether changes that nobody has committed lie before the entry that this leader's term begins with, and so many
-   * others lack them, and have no room for them, that one whose log ends before them could be elected, and commit: with
-   * this leader nothing would be read until there is room.
-   */
-  #waitsForRoom(lead: Leadership): boolean {
-    if (this.#knowsCommit(lead)) return false
-    const activeSince = this.#now - this.#timing.electionMaxMs
-    const isMajority = (counts: (follower: Progress) => boolean, self: boolean): boolean =>
-      quorumValue(this.#configuration, (id) => {
-        const follower = lead.progress.get(id)
-        if (follower === undefined) return Number(self && id === this.id)
-        return Number(follower.heardAt > activeSince && counts(follower))
-      }) === 1
-    // Also who lacks what is committed votes, and would not refuse it to one that has less than all of the changes.
-    const couldElect = ({ room, match }: Progress): boolean => room === 'none' && match + 1 < lead.firstIndex
-    return isMajority(couldElect, false) && isMajority(({ match }) => match >= this.#log.commit, true)
+  #view(lead: Leadership): LeaderView {
+    return {
+      id: this.id,
+      room: this.#room,
+      lead,
+      configuration: this.#configuration,
+      log: this.#log,
+      now: this.#now,
+      electionMaxMs: this.#timing.electionMaxMs,
+    }
   }
 
   /** A leader whose disk is nearly full refuses what others could still take: one that has more room should lead. */
   #handOverForRoom(lead: Leadership): boolean {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
     if (this.#now < lead.noHandOverUntil) return false
-    // One that is far behind would not be there in time, and nothing is let in meanwhile. Those whose room is not known
-    // yet may all be as short of it, and hand over as well: leaders would take turns for ever.
-    const { commit } = this.#log
-    const own = ROOMS.indexOf(this.#room)
-    const canTakeOver = ({ room, hasToldRoom, match }: Progress): boolean =>
-      hasToldRoom && ROOMS.indexOf(room) > own && match >= commit
-    const target = this.#bestSuccessor(lead, canTakeOver)
+    const view = this.#view(lead)
+    const target = this.#bestSuccessor(lead, (follower) => hasMoreRoom(view, follower))
     if (target === undefined) return false
     this.#beginTransfer(lead, target)
     return true
   }
 
-  /** Why an entry of this kind has no room: on the own disk, or on so many others that it could not be committed. */
   #whyNoRoom(lead: Leadership, kind: number): Refusal | undefined {
-    const isRoomy = ({ room }: { readonly room: DiskRoom }): boolean => room === 'enough'
-    if (this.#room === 'enough' && lead.followers.every(isRoomy)) return undefined
-    // Who is silent writes nothing, whatever it has said before. Entries of the core may not need it: they are taken
-    // without room, too.
-    const ofCore = kind < ENTRY_KINDS_OF_CORE
-    // Beyond the time of its next heartbeat this leader itself is late.
-    const silentSince = Math.min(this.#now, lead.heartbeatAt) - this.#timing.electionMaxMs
-    const others = quorumValue(this.#configuration, (id) => {
-      const follower = lead.progress.get(id)
-      if (follower === undefined) return ROOMS.indexOf('enough')
-      const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
-      const isOut = !ofCore && (isSilent || this.#cannotCatchUp(follower))
-      return ROOMS.indexOf(isOut ? 'none' : follower.room)
-    })
-    const own = ROOMS.indexOf(this.#room)
-    const needed = ROOMS.indexOf(ofCore || this.#makesRoom(kind) ? 'low' : 'enough')
-    if (Math.min(own, others) >= needed) return undefined
-    const where =
-      own < needed
-        ? 'the disk of the leader is nearly full'
-        : 'the disks of too many nodes are nearly full, or out of reach'
-    return { reason: 'storage-full', detail: where }
-  }
-
-  /**
-   * Whether it lacks what it has no room for, changes or a snapshot: before there is more it writes nothing that comes
-   * after.
-   */
-  #cannotCatchUp({ room, match, next }: Progress): boolean {
-    if (room === 'low') return next < this.#log.first
-    return room === 'none' && match < this.#log.commit
+    if (this.#room === 'enough' && lead.followers.every(({ room }) => room === 'enough')) return undefined
+    return whyNoRoom(this.#view(lead), kind < ENTRY_KINDS_OF_CORE, this.#makesRoom(kind))
   }
 
   /**
@@ -1830,7 +1792,7 @@ export class Raft {
     const isActive = (id: ReplicaId): boolean => {
       const follower = lead.progress.get(id)
       if (follower === undefined) return id === this.id
-      return follower.heardAt > activeSince && !this.#cannotCatchUp(follower)
+      return follower.heardAt > activeSince && !cannotCatchUp(follower, this.#log)
     }
     return {
       configuration: this.#configuration,

@@ -6,6 +6,7 @@ export const edit = (file: string, find: string, replace: string): Edit => ({ fi
 
 export const RAFT = 'src/raft/raft.ts'
 export const ASKED_READS = 'src/raft/asked-reads.ts'
+export const DISK_ROOM = 'src/raft/disk-room.ts'
 export const PEERS = 'src/raft/peers.ts'
 export const LOG = 'src/raft/log.ts'
 

@@ -2,7 +2,7 @@
 // of it.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+import { DISK_ROOM, DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
 
 const ROOM_TESTS = ['test/raft/disk-room.test.ts', 'test/server/disk-space.test.ts']
 const DRIVER = 'src/server/driver.ts'
@@ -264,7 +264,7 @@ export const REST: readonly Mutant[] = [
     why: 'Where no disk has room leaders take turns for ever, some ten a second, each with writes to full disks. Our own.',
     layers: SIM_UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, 'hasToldRoom && ROOMS.indexOf(room) > own', 'ROOMS.indexOf(room) > own')],
+    edits: [edit(DISK_ROOM, 'hasToldRoom && rank(room)', 'rank(room)')],
   },
   {
     id: 'M700',
@@ -272,13 +272,7 @@ export const REST: readonly Mutant[] = [
     why: 'Nothing is read until there is room, though another one could lead without that change. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [
-      edit(
-        RAFT,
-        'if (this.#now - lead.electedAt >= electionMaxMs && this.#waitsForRoom(lead)) {',
-        'if (this.#now < lead.electedAt && this.#waitsForRoom(lead)) {',
-      ),
-    ],
+    edits: [edit(RAFT, 'couldOthersCommit(this.#view(lead))', 'this.#now < lead.electedAt')],
   },
   {
     id: 'M701',
@@ -286,7 +280,7 @@ export const REST: readonly Mutant[] = [
     why: 'It is elected again, and again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, 'isMajority(couldElect, false) && ', '')],
+    edits: [edit(DISK_ROOM, 'isMajority(couldElect, false) && ', '')],
   },
   {
     id: 'M707',
@@ -296,9 +290,9 @@ export const REST: readonly Mutant[] = [
     tests: ROOM_TESTS,
     edits: [
       edit(
-        RAFT,
+        DISK_ROOM,
         "room === 'none' && match + 1 < lead.firstIndex",
-        "room === 'none' && match >= this.#log.commit && match + 1 < lead.firstIndex",
+        "room === 'none' && match >= view.log.commit && match + 1 < lead.firstIndex",
       ),
     ],
   },
@@ -308,7 +302,7 @@ export const REST: readonly Mutant[] = [
     why: 'It is elected again, and again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, ' && isMajority(({ match }) => match >= this.#log.commit, true)', '')],
+    edits: [edit(DISK_ROOM, ' && isMajority(({ match }) => match >= view.log.commit, true)', '')],
   },
   {
     id: 'M568',
@@ -339,7 +333,9 @@ export const REST: readonly Mutant[] = [
     why: 'With one full disk of three and another node down each change waits for its time to end, and its outcome is unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, '(isSilent || this.#cannotCatchUp(follower))', 'this.#cannotCatchUp(follower)')],
+    edits: [
+      edit(DISK_ROOM, '(isSilent || cannotCatchUp(follower, view.log))', 'cannotCatchUp(follower, view.log)'),
+    ],
   },
   {
     id: 'M712',
@@ -347,7 +343,7 @@ export const REST: readonly Mutant[] = [
     why: 'Where another disk is full or another node down each delete waits for its time to end, and its outcome is unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, '(isSilent || this.#cannotCatchUp(follower))', 'isSilent')],
+    edits: [edit(DISK_ROOM, '(isSilent || cannotCatchUp(follower, view.log))', 'isSilent')],
   },
   {
     id: 'M713',
@@ -358,7 +354,7 @@ export const REST: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'follower.heardAt > activeSince && !this.#cannotCatchUp(follower)',
+        'follower.heardAt > activeSince && !cannotCatchUp(follower, this.#log)',
         'follower.heardAt > activeSince',
       ),
     ],
@@ -369,7 +365,7 @@ export const REST: readonly Mutant[] = [
     why: 'Where one disk is short it refuses changes that a majority has room for. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, 'Math.min(this.#now, lead.heartbeatAt) - this', 'this.#now - this')],
+    edits: [edit(DISK_ROOM, 'Math.min(now, lead.heartbeatAt) - ', 'now - ')],
   },
   {
     id: 'M703',
@@ -377,7 +373,7 @@ export const REST: readonly Mutant[] = [
     why: 'Deletes are refused that another leader could take, and the room that they would make is missing. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, 'ROOMS.indexOf(room) > own', "room === 'enough'")],
+    edits: [edit(DISK_ROOM, 'rank(room) > rank(view.room)', "room === 'enough'")],
   },
   {
     id: 'M704',
@@ -447,7 +443,7 @@ export const REST: readonly Mutant[] = [
     tests: ROOM_TESTS,
     edits: [
       edit(
-        RAFT,
+        DISK_ROOM,
         'if (Math.min(own, others) >= needed) return undefined',
         'if (Math.max(own, Math.min(own, others)) >= needed) return undefined',
       ),

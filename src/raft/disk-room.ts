@@ -1,0 +1,84 @@
+// What a leader decides when disks are short of room (NODE-15): which entries it takes, whether another replica should
+// lead, and who cannot follow. Each replica tells the leader with its answers how much room its disk has.
+//
+// A replica without room writes only entries of the core, which are small: the entry with which a term begins, changes
+// of members. A replica with little room writes also entries that make room (deletes), but takes no snapshot.
+
+import type { Leadership } from './leadership.ts'
+import type { Progress } from './progress.ts'
+import { quorumValue } from './quorum.ts'
+import type { Configuration, DiskRoom, LogIndex, MonotonicMs, Refusal, ReplicaId } from './types.ts'
+
+const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
+const rank = (room: DiskRoom): number => ROOMS.indexOf(room)
+
+/** What a leader knows at the moment of its decision. */
+export interface LeaderView {
+  readonly id: ReplicaId
+  /** Of its own disk. */
+  readonly room: DiskRoom
+  readonly lead: Leadership
+  readonly configuration: Configuration
+  readonly log: { readonly first: LogIndex; readonly commit: LogIndex }
+  readonly now: MonotonicMs
+  readonly electionMaxMs: number
+}
+
+/**
+ * Whether a follower lacks something that it has no room for, changes or a snapshot: until there is more room it writes
+ * nothing that comes later in the log.
+ */
+export function cannotCatchUp({ room, match, next }: Progress, log: LeaderView['log']): boolean {
+  if (room === 'low') return next < log.first
+  return room === 'none' && match < log.commit
+}
+
+/** Why an entry has no room: on the leader's own disk, or on so many others that it could not be committed. */
+export function whyNoRoom(view: LeaderView, ofCore: boolean, makesRoom: boolean): Refusal | undefined {
+  const { lead, now, electionMaxMs } = view
+  // When the leader itself is late, it counts from the time of its next heartbeat: it has asked nobody since.
+  const silentSince = Math.min(now, lead.heartbeatAt) - electionMaxMs
+  const others = quorumValue(view.configuration, (id) => {
+    const follower = lead.progress.get(id)
+    if (follower === undefined) return rank('enough')
+    // A silent replica writes nothing, whatever it said before. Entries of the core are tried anyway.
+    const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
+    const isOut = !ofCore && (isSilent || cannotCatchUp(follower, view.log))
+    return rank(isOut ? 'none' : follower.room)
+  })
+  const own = rank(view.room)
+  const needed = rank(ofCore || makesRoom ? 'low' : 'enough')
+  if (Math.min(own, others) >= needed) return undefined
+  const detail =
+    own < needed
+      ? 'the disk of the leader is nearly full'
+      : 'the disks of too many nodes are nearly full, or out of reach'
+  return { reason: 'storage-full', detail }
+}
+
+/**
+ * Whether a follower should lead instead, since its disk has more room. A follower that is far behind would not take
+ * over in time. The room of one that has not told it yet is unknown: it may be as short as the leader's, and hand over
+ * again, so that leaders would take turns for ever.
+ */
+export function hasMoreRoom(view: LeaderView, { room, hasToldRoom, match }: Progress): boolean {
+  return hasToldRoom && rank(room) > rank(view.room) && match >= view.log.commit
+}
+
+/**
+ * Whether a replica with a shorter log could be elected and commit, while this leader can commit nothing until there is
+ * room: uncommitted changes lie before the first entry of its term, and a majority lacks them and has no room for them.
+ */
+export function couldOthersCommit(view: LeaderView): boolean {
+  const { id: self, lead, configuration } = view
+  const activeSince = view.now - view.electionMaxMs
+  const isMajority = (counts: (follower: Progress) => boolean, countsSelf: boolean): boolean =>
+    quorumValue(configuration, (id) => {
+      const follower = lead.progress.get(id)
+      if (follower === undefined) return Number(countsSelf && id === self)
+      return Number(follower.heardAt > activeSince && counts(follower))
+    }) === 1
+  // A replica that lacks also committed entries votes, too: it grants its vote to any that has those.
+  const couldElect = ({ room, match }: Progress): boolean => room === 'none' && match + 1 < lead.firstIndex
+  return isMajority(couldElect, false) && isMajority(({ match }) => match >= view.log.commit, true)
+}
