@@ -186,17 +186,39 @@ test('a record ends where its content does', () => {
   from.end()
 })
 
-test('a record grows as it is written, and its memory is used again', () => {
+test.each<[string, (out: Writer) => Writer, (from: Reader) => unknown, unknown]>([
+  [
+    'integers',
+    (out) => out.uint8(7).uint16(8).uint32(9),
+    (from) => [from.uint8(), from.uint16(), from.uint32()],
+    [7, 8, 9],
+  ],
+  [
+    'long integers',
+    (out) => out.uint64(7).bigUint64(8n),
+    (from) => [from.uint64(), from.bigUint64()],
+    [7, 8n],
+  ],
+  [
+    'floats and flags',
+    (out) => out.float64(-0.1).flag(true),
+    (from) => [from.float64(), from.flag()],
+    [-0.1, true],
+  ],
+  ['bytes', (out) => out.bytes(new Uint8Array(3)), (from) => from.bytes().length, 3],
+  ['texts', (out) => out.utf16('\u{1f600}'), (from) => from.utf16(), '\u{1f600}'],
+])('a record grows as %s are written', (_, write, read, value) => {
   const out = new Writer()
-  for (let value = 0; value < 1000; value++) out.uint32(value)
-  const long = new Uint8Array(5000).map((_, at) => at)
-  out.bytes(long)
+  for (let count = 0; count < 3000; count++) write(out)
   const from = reading(out.written())
-  expect(Array.from({ length: 1000 }, () => from.uint32())).toEqual(
-    Array.from({ length: 1000 }, (_, at) => at),
-  )
-  expect(from.bytes()).toEqual(long)
+  expect(Array.from({ length: 3000 }, () => read(from))).toEqual(Array(3000).fill(value))
   from.end()
+})
+
+test('one that is longer than all before has room, and the memory is used again', () => {
+  const out = new Writer()
+  const long = new Uint8Array(5000).map((_, at) => at)
+  expect(reading(out.bytes(long).written()).bytes()).toEqual(long)
   const { buffer } = out.written()
   out.clear()
   expect(hex(out.uint16(3).written())).toBe('0003')

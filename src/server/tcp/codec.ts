@@ -8,6 +8,7 @@
 // that brought it is closed.
 
 import { crc32 } from 'node:zlib'
+import { type Reader, readUint32, type Writer } from '../../bytes/index.ts'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../raft/entry.ts'
 import { assertNever } from '../../raft/invariant.ts'
 import type {
@@ -22,7 +23,7 @@ import type {
 } from '../../raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../raft/types.ts'
 import type { WireMessage } from '../links/wires.ts'
-import { type ByteReader, type ByteWriter, MalformedError, unpinned } from './bytes.ts'
+import { MalformedError, readText, unpinned, writeText } from './fields.ts'
 
 const CODES: { readonly [type in WireMessage['type']]: number } = {
   append: 1,
@@ -68,92 +69,92 @@ export function messageFrames(message: WireMessage): readonly Uint8Array[] {
 }
 
 /** Writes all of a message but the frames of its entries. */
-export function writeMessage(out: ByteWriter, message: WireMessage): void {
-  out.integer(message.term)
+export function writeMessage(out: Writer, message: WireMessage): void {
+  out.uint64(message.term)
   switch (message.type) {
     case 'append':
-      out.integer(message.prevIndex)
-      out.integer(message.prevTerm)
-      out.integer(message.commit)
-      out.integer(message.round)
-      out.u32(message.entries.length)
+      out.uint64(message.prevIndex)
+      out.uint64(message.prevTerm)
+      out.uint64(message.commit)
+      out.uint64(message.round)
+      out.uint32(message.entries.length)
       return
     case 'append-accepted':
-      out.integer(message.index)
-      out.integer(message.round)
-      out.double(message.sentAt)
-      out.integer(message.applied)
+      out.uint64(message.index)
+      out.uint64(message.round)
+      out.float64(message.sentAt)
+      out.uint64(message.applied)
       return
     case 'append-rejected':
-      out.integer(message.index)
-      out.integer(message.hintIndex)
-      out.integer(message.hintTerm)
-      out.integer(message.lastIndex)
-      out.integer(message.round)
-      out.double(message.sentAt)
+      out.uint64(message.index)
+      out.uint64(message.hintIndex)
+      out.uint64(message.hintTerm)
+      out.uint64(message.lastIndex)
+      out.uint64(message.round)
+      out.float64(message.sentAt)
       return
     case 'heartbeat':
-      out.integer(message.commit)
-      out.integer(message.round)
+      out.uint64(message.commit)
+      out.uint64(message.round)
       out.flag(message.confirmed !== undefined)
       if (message.confirmed !== undefined) {
-        out.double(message.confirmed.at)
-        out.integer(message.confirmed.readIndex)
+        out.float64(message.confirmed.at)
+        out.uint64(message.confirmed.readIndex)
       }
-      out.integer(message.appliedByMajority)
+      out.uint64(message.appliedByMajority)
       return
     case 'heartbeat-answer':
-      out.integer(message.round)
-      out.double(message.sentAt)
-      out.integer(message.applied)
-      out.integer(message.lastIndex)
-      out.u8(ROOMS.indexOf(message.room))
+      out.uint64(message.round)
+      out.float64(message.sentAt)
+      out.uint64(message.applied)
+      out.uint64(message.lastIndex)
+      out.uint8(ROOMS.indexOf(message.room))
       return
     case 'vote-request':
     case 'pre-vote-request':
-      out.integer(message.lastIndex)
-      out.integer(message.lastTerm)
+      out.uint64(message.lastIndex)
+      out.uint64(message.lastTerm)
       out.flag(message.transfer)
       return
     case 'vote-answer':
     case 'pre-vote-answer':
       out.flag(message.granted)
-      out.integer(message.commit)
-      out.integer(message.commitTerm)
+      out.uint64(message.commit)
+      out.uint64(message.commitTerm)
       return
     case 'timeout-now':
       return
     case 'transfer-request':
       out.flag(message.target !== undefined)
-      if (message.target !== undefined) out.text(message.target)
+      if (message.target !== undefined) writeText(out, message.target)
       return
     case 'forward':
-      out.integer(message.boot)
-      out.u32(message.proposals.length)
-      for (const proposal of message.proposals) out.integer(proposal.seq)
+      out.uint64(message.boot)
+      out.uint32(message.proposals.length)
+      for (const proposal of message.proposals) out.uint64(proposal.seq)
       return
     case 'forward-refused':
-      out.integer(message.meantFor)
-      out.u32(message.refused.length)
+      out.uint64(message.meantFor)
+      out.uint32(message.refused.length)
       for (const { seq, refusal } of message.refused) {
-        out.integer(seq)
+        out.uint64(seq)
         writeRefusal(out, refusal)
       }
       return
     case 'read-index':
-      out.integer(message.request)
+      out.uint64(message.request)
       out.flag(message.lease)
       return
     case 'read-index-answer':
-      out.integer(message.request)
+      out.uint64(message.request)
       out.flag(message.index !== undefined)
-      if (message.index !== undefined) out.integer(message.index)
-      out.u8(message.refusal === undefined ? 0 : READ_REFUSALS.indexOf(message.refusal) + 1)
+      if (message.index !== undefined) out.uint64(message.index)
+      out.uint8(message.refusal === undefined ? 0 : READ_REFUSALS.indexOf(message.refusal) + 1)
       out.flag(message.lease)
-      out.integer(message.commit)
+      out.uint64(message.commit)
       return
     case 'lost-state':
-      out.text(message.detail)
+      writeText(out, message.detail)
       return
     default:
       assertNever(message)
@@ -161,17 +162,17 @@ export function writeMessage(out: ByteWriter, message: WireMessage): void {
 }
 
 /** The message of type `code` that `input` holds. Throws `MalformedError`. */
-export function readMessage(code: number, input: ByteReader, from: ReplicaId, to: ReplicaId): WireMessage {
+export function readMessage(code: number, input: Reader, from: ReplicaId, to: ReplicaId): WireMessage {
   const type = TYPES.get(code)
   if (type === undefined) throw new MalformedError(`an unknown message type, ${code}`)
-  const message = readFields(type, input, { from, to, term: asTerm(input.integer()) })
+  const message = readFields(type, input, { from, to, term: asTerm(input.uint64()) })
   input.end()
   return message
 }
 
 type Base = { readonly from: ReplicaId; readonly to: ReplicaId; readonly term: Term }
 
-function readFields(type: WireMessage['type'], input: ByteReader, base: Base): WireMessage {
+function readFields(type: WireMessage['type'], input: Reader, base: Base): WireMessage {
   switch (type) {
     case 'append':
       return readAppend(input, base)
@@ -180,8 +181,8 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
         ...base,
         type,
         index: index(input),
-        round: input.integer(),
-        sentAt: input.double(),
+        round: input.uint64(),
+        sentAt: input.float64(),
         applied: index(input),
       }
     case 'append-rejected':
@@ -190,26 +191,26 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
         type,
         index: index(input),
         hintIndex: index(input),
-        hintTerm: asTerm(input.integer()),
+        hintTerm: asTerm(input.uint64()),
         lastIndex: index(input),
-        round: input.integer(),
-        sentAt: input.double(),
+        round: input.uint64(),
+        sentAt: input.float64(),
       }
     case 'heartbeat':
       return {
         ...base,
         type,
         commit: index(input),
-        round: input.integer(),
-        confirmed: input.flag() ? { at: input.double(), readIndex: index(input) } : undefined,
+        round: input.uint64(),
+        confirmed: input.flag() ? { at: input.float64(), readIndex: index(input) } : undefined,
         appliedByMajority: index(input),
       }
     case 'heartbeat-answer':
       return {
         ...base,
         type,
-        round: input.integer(),
-        sentAt: input.double(),
+        round: input.uint64(),
+        sentAt: input.float64(),
         applied: index(input),
         lastIndex: index(input),
         room: readRoom(input),
@@ -220,7 +221,7 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
         ...base,
         type,
         lastIndex: index(input),
-        lastTerm: asTerm(input.integer()),
+        lastTerm: asTerm(input.uint64()),
         transfer: input.flag(),
       }
     case 'vote-answer':
@@ -230,7 +231,7 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
         type,
         granted: input.flag(),
         commit: index(input),
-        commitTerm: asTerm(input.integer()),
+        commitTerm: asTerm(input.uint64()),
       }
     case 'timeout-now':
       return { ...base, type }
@@ -242,35 +243,35 @@ function readFields(type: WireMessage['type'], input: ByteReader, base: Base): W
       return {
         ...base,
         type,
-        meantFor: asTerm(input.integer()),
-        refused: readList(input, 9, () => ({ seq: input.integer(), refusal: readRefusal(input) })),
+        meantFor: asTerm(input.uint64()),
+        refused: readList(input, 9, () => ({ seq: input.uint64(), refusal: readRefusal(input) })),
       }
     case 'read-index':
-      return { ...base, type, request: input.integer(), lease: input.flag() }
+      return { ...base, type, request: input.uint64(), lease: input.flag() }
     case 'read-index-answer':
       return {
         ...base,
         type,
-        request: input.integer(),
+        request: input.uint64(),
         index: input.flag() ? index(input) : undefined,
         refusal: readReadRefusal(input),
         lease: input.flag(),
         commit: index(input),
       }
     case 'lost-state':
-      return { ...base, type, detail: input.text() }
+      return { ...base, type, detail: readText(input) }
     default:
       return assertNever(type)
   }
 }
 
-function readAppend(input: ByteReader, base: Base): WireMessage {
+function readAppend(input: Reader, base: Base): WireMessage {
   const prevIndex = index(input)
-  const prevTerm = asTerm(input.integer())
+  const prevTerm = asTerm(input.uint64())
   const commit = index(input)
-  const round = input.integer()
+  const round = input.uint64()
   let before = { index: prevIndex, term: prevTerm }
-  const entries = readFrames(input, input.u32()).map((frame): Entry => {
+  const entries = readFrames(input, input.uint32()).map((frame): Entry => {
     const entry = { index: frameIndex(frame), term: frameTerm(frame), frame }
     if (entry.index !== before.index + 1) {
       throw new MalformedError(`entry ${entry.index} after entry ${before.index}`)
@@ -286,9 +287,9 @@ function readAppend(input: ByteReader, base: Base): WireMessage {
   return { ...base, type: 'append', prevIndex, prevTerm, entries, commit, round }
 }
 
-function readForward(input: ByteReader, base: Base): WireMessage {
-  const boot = input.integer()
-  const seqs = readList(input, 8, () => input.integer())
+function readForward(input: Reader, base: Base): WireMessage {
+  const boot = input.uint64()
+  const seqs = readList(input, 8, () => input.uint64())
   const frames = readFrames(input, seqs.length)
   const proposals: Proposal[] = []
   for (const [at, frame] of frames.entries()) {
@@ -302,14 +303,13 @@ function readForward(input: ByteReader, base: Base): WireMessage {
  * All that is left of `input`, as `count` intact frames. They share one piece of memory that nothing else lives in:
  * they stay for as long as the log keeps them, and the leader stamps a forwarded frame in place.
  */
-function readFrames(input: ByteReader, count: number): Uint8Array[] {
+function readFrames(input: Reader, count: number): Uint8Array[] {
   if (count > input.left / BODY_AT) throw new MalformedError(`room for fewer than ${count} entries`)
-  const bytes = unpinned(input.raw(input.left))
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const bytes = unpinned(input.rest())
   const frames: Uint8Array[] = []
   let at = 0
   for (let left = count; left > 0; left--) {
-    const length = bytes.length - at >= BODY_AT ? view.getUint32(at) : 0
+    const length = bytes.length - at >= BODY_AT ? readUint32(bytes, at) : 0
     const frame = bytes.subarray(at, at + length)
     if (!frameIntact(frame, crc32)) throw new MalformedError('an entry whose checksum does not hold')
     frames.push(frame)
@@ -319,21 +319,21 @@ function readFrames(input: ByteReader, count: number): Uint8Array[] {
   return frames
 }
 
-function readList<T>(input: ByteReader, bytesEach: number, read: () => T): T[] {
-  const count = input.u32()
+function readList<T>(input: Reader, bytesEach: number, read: () => T): T[] {
+  const count = input.uint32()
   if (count > input.left / bytesEach) throw new MalformedError(`room for fewer than ${count} elements`)
   return Array.from({ length: count }, read)
 }
 
-function writeRefusal(out: ByteWriter, refusal: Refusal): void {
-  out.u8(REFUSALS.indexOf(refusal.reason))
+function writeRefusal(out: Writer, refusal: Refusal): void {
+  out.uint8(REFUSALS.indexOf(refusal.reason))
   switch (refusal.reason) {
     case 'overloaded':
     case 'too-large':
     case 'membership':
     case 'membership-pending':
     case 'storage-full':
-      out.text(refusal.detail)
+      writeText(out, refusal.detail)
       break
     case 'no-leader':
     case 'not-leader':
@@ -344,15 +344,15 @@ function writeRefusal(out: ByteWriter, refusal: Refusal): void {
   }
 }
 
-function readRefusal(input: ByteReader): Refusal {
-  const reason = REFUSALS[input.u8()]
+function readRefusal(input: Reader): Refusal {
+  const reason = REFUSALS[input.uint8()]
   switch (reason) {
     case 'overloaded':
     case 'too-large':
     case 'membership':
     case 'membership-pending':
     case 'storage-full':
-      return { reason, detail: input.text() }
+      return { reason, detail: readText(input) }
     case 'no-leader':
     case 'not-leader':
     case 'transferring':
@@ -364,21 +364,21 @@ function readRefusal(input: ByteReader): Refusal {
   }
 }
 
-function readRoom(input: ByteReader): DiskRoom {
-  const room = ROOMS[input.u8()]
+function readRoom(input: Reader): DiskRoom {
+  const room = ROOMS[input.uint8()]
   if (room === undefined) throw new MalformedError('an unknown state of a disk')
   return room
 }
 
-function readReadRefusal(input: ByteReader): ReadRefusal | undefined {
-  const code = input.u8()
+function readReadRefusal(input: Reader): ReadRefusal | undefined {
+  const code = input.uint8()
   if (code > READ_REFUSALS.length) throw new MalformedError('an unknown refusal of a read')
   return READ_REFUSALS[code - 1]
 }
 
 /** Throws `MalformedError` for what is not an id. */
-export function readReplicaId(input: ByteReader): ReplicaId {
-  const text = input.text()
+export function readReplicaId(input: Reader): ReplicaId {
+  const text = readText(input)
   try {
     return asReplicaId(text)
   } catch {
@@ -386,4 +386,4 @@ export function readReplicaId(input: ByteReader): ReplicaId {
   }
 }
 
-const index = (input: ByteReader): LogIndex => asIndex(input.integer())
+const index = (input: Reader): LogIndex => asIndex(input.uint64())

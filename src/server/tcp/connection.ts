@@ -2,10 +2,10 @@
 // that falls silent is noticed, and it ends exactly once, with a reason.
 
 import type { Socket } from 'node:net'
+import { type Reader, Writer } from '../../bytes/index.ts'
 import type { ReplicaId } from '../../raft/types.ts'
 import type { TransportCounters, TransportLimits } from '../links/limits.ts'
 import type { Frame, Wire, WireOwner } from '../links/wires.ts'
-import { type ByteReader, ByteWriter } from './bytes.ts'
 import { FrameReader, FrameWriter, frameBytes } from './frames.ts'
 import {
   CODE,
@@ -23,7 +23,7 @@ const SILENT_TICKS = 3
 const WRITE_BYTES = 256 * 1024
 
 /** Frames are put together here, then copied: nothing runs in between. */
-const scratch = new ByteWriter()
+const scratch = new Writer()
 const NOTHING: readonly Uint8Array[] = []
 
 interface Piece {
@@ -236,7 +236,7 @@ export class Connection implements Wire {
     }
   }
 
-  private onFrame(code: number, body: ByteReader): void {
+  private onFrame(code: number, body: Reader): void {
     const { between } = this
     if (between !== undefined && code === CODE.ping) this.sendPong()
     if (between !== undefined && (code === CODE.ping || code === CODE.pong)) return

@@ -12,7 +12,8 @@
 // its way from the log to the socket.
 
 import { crc32 } from 'node:zlib'
-import { ByteReader, MalformedError } from './bytes.ts'
+import type { Reader } from '../../bytes/index.ts'
+import { MalformedError, readerOf } from './fields.ts'
 
 const PREFIX_BYTES = 8
 const HEADER_BYTES = 13
@@ -139,16 +140,16 @@ export class FrameReader {
    * The next whole frame, or undefined until more arrives. Throws `MalformedError`; after that nothing can be read any
    * more.
    */
-  next(): { readonly type: number; readonly body: ByteReader } | undefined {
+  next(): { readonly type: number; readonly body: Reader } | undefined {
     const frame = this.partial === undefined ? this.whole() : this.completed()
     if (frame === undefined) return undefined
     const body = frame.subarray(PREFIX_BYTES)
     if (crc32(body) !== frame.readUInt32BE(4))
       throw new MalformedError('a frame whose checksum does not hold')
-    const reader = new ByteReader(body)
-    const group = reader.u32()
+    const reader = readerOf(body)
+    const group = reader.uint32()
     if (group !== GROUP) throw new MalformedError(`a frame of group ${group}`)
-    return { type: reader.u8(), body: reader }
+    return { type: reader.uint8(), body: reader }
   }
 
   /** A frame that lies whole in the chunk. What is left of a cut one is copied: chunks are not kept. */

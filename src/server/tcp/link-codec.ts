@@ -1,11 +1,11 @@
 // Frames to bytes and back: the words between links, and Raft messages (codec.ts). Before the handshake is done nothing
 // is read but its words.
 
+import type { Reader, Writer } from '../../bytes/index.ts'
 import { asIndex, asTerm, type ReplicaId } from '../../raft/types.ts'
 import { PROTOCOL_VERSION } from '../links/door.ts'
 import type { Frame, LinkFrame, Purpose, Speaker } from '../links/wires.ts'
 import type { Greeting } from '../types.ts'
-import { type ByteReader, type ByteWriter, MalformedError } from './bytes.ts'
 import {
   isMessageCode,
   messageCode,
@@ -14,6 +14,7 @@ import {
   readReplicaId,
   writeMessage,
 } from './codec.ts'
+import { MalformedError, readBig, readText, writeBig, writeText } from './fields.ts'
 
 const MAGIC = 0x51_52_54_45 // "QRTE"
 
@@ -69,48 +70,48 @@ export function frameTail(frame: Frame): readonly Uint8Array[] {
  */
 export const isStable = ({ type }: Frame): boolean => type === 'append' || type === 'snapshot-chunk'
 
-export function writeFrame(out: ByteWriter, frame: Frame): void {
+export function writeFrame(out: Writer, frame: Frame): void {
   switch (frame.type) {
     case 'state-hash':
-      out.integer(frame.at.index)
-      out.big(frame.at.hash)
+      out.uint64(frame.at.index)
+      writeBig(out, frame.at.hash)
       return
     case 'hello':
-      out.u32(MAGIC)
-      out.u32(PROTOCOL_VERSION)
-      out.u8(PURPOSES.indexOf(frame.purpose))
-      out.text(frame.wanted)
-      out.integer(frame.attempt)
+      out.uint32(MAGIC)
+      out.uint32(PROTOCOL_VERSION)
+      out.uint8(PURPOSES.indexOf(frame.purpose))
+      writeText(out, frame.wanted)
+      out.uint64(frame.attempt)
       writeSpeaker(out, frame)
       return
     case 'welcome':
       writeSpeaker(out, frame)
       return
     case 'refusal':
-      out.text(frame.clusterId)
+      writeText(out, frame.clusterId)
       out.flag(frame.stop)
-      out.text(frame.sentence)
+      writeText(out, frame.sentence)
       return
     case 'snapshot-offer':
-      out.integer(frame.term)
-      out.text(frame.snapshotId)
-      out.integer(frame.meta.index)
-      out.integer(frame.meta.term)
-      out.big(frame.meta.stateHash)
-      out.integer(frame.meta.applied.index)
-      out.integer(frame.meta.applied.term)
-      out.blob(frame.meta.applied.raft)
-      out.blob(frame.meta.applied.kv)
+      out.uint64(frame.term)
+      writeText(out, frame.snapshotId)
+      out.uint64(frame.meta.index)
+      out.uint64(frame.meta.term)
+      writeBig(out, frame.meta.stateHash)
+      out.uint64(frame.meta.applied.index)
+      out.uint64(frame.meta.applied.term)
+      out.bytes(frame.meta.applied.raft)
+      out.bytes(frame.meta.applied.kv)
       return
     case 'snapshot-accept':
-      out.integer(frame.nextChunk)
+      out.uint64(frame.nextChunk)
       return
     case 'snapshot-chunk':
     case 'snapshot-written':
-      out.integer(frame.number)
+      out.uint64(frame.number)
       return
     case 'snapshot-end':
-      out.integer(frame.chunks)
+      out.uint64(frame.chunks)
       return
     case 'snapshot-staged':
     case 'foreign-hello':
@@ -122,7 +123,7 @@ export function writeFrame(out: ByteWriter, frame: Frame): void {
 }
 
 /** What may be said before the handshake is done. Throws `MalformedError`. */
-export function readGreetingFrame(code: number, input: ByteReader): LinkFrame {
+export function readGreetingFrame(code: number, input: Reader): LinkFrame {
   return code === CODE.hello || code === CODE.welcome || code === CODE.refusal
     ? readLinkFrame(code, input)
     : { type: 'unknown', code }
@@ -131,38 +132,38 @@ export function readGreetingFrame(code: number, input: ByteReader): LinkFrame {
 /** What is said after it. Throws `MalformedError`. */
 export function readFrame(
   code: number,
-  input: ByteReader,
+  input: Reader,
   { from, to }: { readonly from: ReplicaId; readonly to: ReplicaId },
 ): Frame {
   return isMessageCode(code) ? readMessage(code, input, from, to) : readLinkFrame(code, input)
 }
 
-function readLinkFrame(code: number, input: ByteReader): LinkFrame {
+function readLinkFrame(code: number, input: Reader): LinkFrame {
   const frame = readFields(code, input)
   if (frame.type !== 'foreign-hello' && frame.type !== 'unknown') input.end()
   return frame
 }
 
-function readFields(code: number, input: ByteReader): LinkFrame {
+function readFields(code: number, input: Reader): LinkFrame {
   switch (code) {
     case CODE['state-hash']:
-      return { type: 'state-hash', at: { index: asIndex(input.integer()), hash: input.big() } }
+      return { type: 'state-hash', at: { index: asIndex(input.uint64()), hash: readBig(input) } }
     case CODE.hello:
       return readHello(input)
     case CODE.welcome:
       return { type: 'welcome', ...readSpeaker(input) }
     case CODE.refusal:
-      return { type: 'refusal', clusterId: input.text(), stop: input.flag(), sentence: input.text() }
+      return { type: 'refusal', clusterId: readText(input), stop: input.flag(), sentence: readText(input) }
     case CODE['snapshot-offer']:
       return readOffer(input)
     case CODE['snapshot-accept']:
-      return { type: 'snapshot-accept', nextChunk: input.integer() }
+      return { type: 'snapshot-accept', nextChunk: input.uint64() }
     case CODE['snapshot-chunk']:
-      return { type: 'snapshot-chunk', number: input.integer(), bytes: input.raw(input.left) }
+      return { type: 'snapshot-chunk', number: input.uint64(), bytes: input.rest() }
     case CODE['snapshot-written']:
-      return { type: 'snapshot-written', number: input.integer() }
+      return { type: 'snapshot-written', number: input.uint64() }
     case CODE['snapshot-end']:
-      return { type: 'snapshot-end', chunks: input.integer() }
+      return { type: 'snapshot-end', chunks: input.uint64() }
     case CODE['snapshot-staged']:
       return { type: 'snapshot-staged' }
     default:
@@ -171,65 +172,65 @@ function readFields(code: number, input: ByteReader): LinkFrame {
 }
 
 /** Reads no further than the version when it is another one: that is for the door to refuse. */
-function readHello(input: ByteReader): LinkFrame {
-  if (input.u32() !== MAGIC) throw new MalformedError('something that is not a peer')
-  const version = input.u32()
+function readHello(input: Reader): LinkFrame {
+  if (input.uint32() !== MAGIC) throw new MalformedError('something that is not a peer')
+  const version = input.uint32()
   if (version !== PROTOCOL_VERSION) return { type: 'foreign-hello', version }
-  const purpose = PURPOSES[input.u8()]
+  const purpose = PURPOSES[input.uint8()]
   if (purpose === undefined) throw new MalformedError('a connection of unknown purpose')
   return {
-    ...{ type: 'hello', purpose, wanted: input.text(), attempt: input.integer() },
+    ...{ type: 'hello', purpose, wanted: readText(input), attempt: input.uint64() },
     ...readSpeaker(input),
   }
 }
 
-function readOffer(input: ByteReader): LinkFrame {
-  const term = asTerm(input.integer())
-  const snapshotId = input.text()
-  const index = asIndex(input.integer())
-  const termOfIndex = asTerm(input.integer())
-  const stateHash = input.big()
+function readOffer(input: Reader): LinkFrame {
+  const term = asTerm(input.uint64())
+  const snapshotId = readText(input)
+  const index = asIndex(input.uint64())
+  const termOfIndex = asTerm(input.uint64())
+  const stateHash = readBig(input)
   const applied = {
-    index: asIndex(input.integer()),
-    term: asTerm(input.integer()),
+    index: asIndex(input.uint64()),
+    term: asTerm(input.uint64()),
     // Kept for as long as the snapshot is the newest: in memory of their own.
-    raft: new Uint8Array(input.blob()),
-    kv: new Uint8Array(input.blob()),
+    raft: new Uint8Array(input.bytes()),
+    kv: new Uint8Array(input.bytes()),
   }
   const meta = { index, term: termOfIndex, applied, stateHash }
   return { type: 'snapshot-offer', term, snapshotId, meta }
 }
 
-function writeSpeaker(out: ByteWriter, { incarnation, greeting }: Speaker): void {
-  out.big(incarnation)
+function writeSpeaker(out: Writer, { incarnation, greeting }: Speaker): void {
+  writeBig(out, incarnation)
   writeGreeting(out, greeting)
 }
 
-const readSpeaker = (input: ByteReader): Speaker => ({
-  incarnation: input.big(),
+const readSpeaker = (input: Reader): Speaker => ({
+  incarnation: readBig(input),
   greeting: readGreeting(input),
 })
 
-function writeGreeting(out: ByteWriter, greeting: Greeting): void {
-  out.text(greeting.clusterId)
-  out.text(greeting.replicaId)
-  out.text(greeting.name)
-  out.integer(greeting.boot)
-  out.integer(greeting.term)
-  out.integer(greeting.lastIndex)
-  out.integer(greeting.clusterVersion)
-  out.text(greeting.peer)
+function writeGreeting(out: Writer, greeting: Greeting): void {
+  writeText(out, greeting.clusterId)
+  writeText(out, greeting.replicaId)
+  writeText(out, greeting.name)
+  out.uint64(greeting.boot)
+  out.uint64(greeting.term)
+  out.uint64(greeting.lastIndex)
+  out.uint64(greeting.clusterVersion)
+  writeText(out, greeting.peer)
 }
 
-function readGreeting(input: ByteReader): Greeting {
+function readGreeting(input: Reader): Greeting {
   return {
-    clusterId: input.text(),
+    clusterId: readText(input),
     replicaId: readReplicaId(input),
-    name: input.text(),
-    boot: input.integer(),
-    term: asTerm(input.integer()),
-    lastIndex: asIndex(input.integer()),
-    clusterVersion: input.integer(),
-    peer: input.text(),
+    name: readText(input),
+    boot: input.uint64(),
+    term: asTerm(input.uint64()),
+    lastIndex: asIndex(input.uint64()),
+    clusterVersion: input.uint64(),
+    peer: readText(input),
   }
 }

@@ -55,7 +55,7 @@ function framesIn(bytes: Buffer): (number | 'corrupt')[] {
   reader.push(bytes)
   const numbers: (number | 'corrupt')[] = []
   try {
-    for (let next = reader.next(); next !== undefined; next = reader.next()) numbers.push(next.body.u32())
+    for (let next = reader.next(); next !== undefined; next = reader.next()) numbers.push(next.body.uint32())
   } catch {
     numbers.push('corrupt')
   }

@@ -1,10 +1,11 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { Writer } from '../../../src/bytes/index.ts'
 import { asIndex, asTerm, type Entry } from '../../../src/raft/types.ts'
 import type { WireMessage } from '../../../src/server/links/wires.ts'
-import { ByteWriter, MalformedError } from '../../../src/server/tcp/bytes.ts'
 import { messageCode, messageFrames, readMessage, writeMessage } from '../../../src/server/tcp/codec.ts'
+import { MalformedError } from '../../../src/server/tcp/fields.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import { runs } from '../../runs.ts'
 import { anyMessage, entryOf, from, plain, sealedFrame, to } from './messages.ts'
@@ -12,7 +13,7 @@ import { anyMessage, entryOf, from, plain, sealedFrame, to } from './messages.ts
 const BYTES_MAX = 1 << 20
 
 function append(writer: FrameWriter, message: WireMessage): void {
-  const out = new ByteWriter()
+  const out = new Writer()
   writeMessage(out, message)
   writer.append(messageCode(message), out.written(), messageFrames(message), message.type === 'append')
 }
@@ -78,7 +79,7 @@ test('content that is no message, under a good checksum, is refused and nothing 
   const garbage = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
     anyMessage.chain((message) => {
-      const out = new ByteWriter()
+      const out = new Writer()
       writeMessage(out, message)
       const whole = Buffer.concat([out.written(), ...messageFrames(message)])
       return fc.tuple(fc.nat(whole.length), fc.uint8Array({ maxLength: 12 })).map(([at, junk]) => {

@@ -180,7 +180,7 @@ test('who puts it on hold as it hears a frame hears the next one only when it is
     closed: () => {},
   }
   connection.established(asReplicaId('2'), asReplicaId('1'), holder)
-  const three = [0, 1, 2].map((number) => frame(CODE['snapshot-written'], (out) => out.integer(number)))
+  const three = [0, 1, 2].map((number) => frame(CODE['snapshot-written'], (out) => out.uint64(number)))
   other.socket.write(Buffer.concat(three))
   for (let count = 1; count <= 3; count++) {
     await until(() => heard.length === count)
@@ -205,7 +205,7 @@ test('what waits is bounded in frames and in bytes, but one frame may always wai
     expect([connection.queuedFrames, connection.queuedBytes]).toEqual([count, count * bytes])
     for (let number = 1; number <= count; number++) {
       const next = await other.next()
-      expect([next?.type, next?.body.integer()]).toEqual([CODE['snapshot-written'], number])
+      expect([next?.type, next?.body.uint64()]).toEqual([CODE['snapshot-written'], number])
     }
     await until(() => connection.queuedFrames === 0)
     expect([connection.queuedBytes, counters.bytesSent]).toEqual([0, count * bytes])
@@ -227,8 +227,8 @@ test('more than the socket takes at once leaves in order, and is counted when it
     connection.send({ type: 'snapshot-chunk', number, bytes: Buffer.alloc(100_000, number) })
   for (let number = 0; number < COUNT; number++) {
     const next = await other.next()
-    expect(next?.body.integer()).toBe(number)
-    const bytes = next?.body.raw(next.body.left) ?? Buffer.alloc(0)
+    expect(next?.body.uint64()).toBe(number)
+    const bytes = next?.body.rest() ?? Buffer.alloc(0)
     expect(Buffer.alloc(100_000, number).equals(bytes)).toBe(true)
   }
   await until(() => connection.queuedFrames === 0)
@@ -239,13 +239,13 @@ test('what was sent before it is closed still leaves', async () => {
   const { connection, other } = await connected()
   connection.send(written(5))
   connection.close('enough')
-  expect((await other.next())?.body.integer()).toBe(5)
+  expect((await other.next())?.body.uint64()).toBe(5)
   await other.closed()
 })
 
 test('a frame that cannot be read ends it, and is counted', async () => {
   const stranger = await connected({ isKnown: false })
-  stranger.other.socket.write(frame(CODE.hello, (out) => out.u32(1)))
+  stranger.other.socket.write(frame(CODE.hello, (out) => out.uint32(1)))
   await until(() => stranger.ended.length > 0)
   expect(stranger.ended).toEqual(['it sent something that is not a peer'])
   const known = await connected()
@@ -260,8 +260,8 @@ test('a frame that cannot be read ends it, and is counted', async () => {
 test('long frames are read once it is known who talks', async () => {
   const { helloBytesMax } = TRANSPORT_LIMITS
   const long = frame(CODE['snapshot-chunk'], (out) => {
-    out.integer(1)
-    out.blob(Buffer.alloc(helloBytesMax))
+    out.uint64(1)
+    out.bytes(Buffer.alloc(helloBytesMax))
   })
   const stranger = await connected({ isKnown: false })
   stranger.other.socket.write(long)
@@ -279,7 +279,7 @@ test('one that is drained lets all leave, tells its owner nothing, and calls bac
   for (let number = 0; number < 20; number++)
     connection.send({ type: 'snapshot-chunk', number, bytes: Buffer.alloc(100_000) })
   connection.drain(() => drained++)
-  for (let number = 0; number < 20; number++) expect((await other.next())?.body.integer()).toBe(number)
+  for (let number = 0; number < 20; number++) expect((await other.next())?.body.uint64()).toBe(number)
   await other.closed()
   await until(() => drained > 0)
   expect([drained, ended, connection.closed, vi.getTimerCount()]).toEqual([1, [], true, 0])

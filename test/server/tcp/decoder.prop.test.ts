@@ -4,9 +4,10 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { Writer } from '../../../src/bytes/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Frame, LinkFrame, WireMessage } from '../../../src/server/links/wires.ts'
-import { ByteWriter, MalformedError } from '../../../src/server/tcp/bytes.ts'
+import { MalformedError } from '../../../src/server/tcp/fields.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import {
   frameCode,
@@ -79,7 +80,7 @@ function comparable(frame: Frame): unknown {
 
 function encoded(frames: readonly Frame[]): Buffer {
   const writer = new FrameWriter()
-  const out = new ByteWriter()
+  const out = new Writer()
   for (const frame of frames) {
     out.clear()
     writeFrame(out, frame)
@@ -251,7 +252,7 @@ test('nothing that was handed to a socket changes before the socket has taken it
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
       const writer = new FrameWriter()
-      const out = new ByteWriter()
+      const out = new Writer()
       const sent: Frame[] = []
       const arrived: Buffer[] = []
       const taken: (readonly Uint8Array[])[] = []

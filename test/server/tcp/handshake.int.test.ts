@@ -7,6 +7,7 @@ import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
 import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
 import type { RefusalFrame, Welcome, Wire } from '../../../src/server/links/wires.ts'
 import { nobody } from '../../../src/server/tcp/connection.ts'
+import { writeText } from '../../../src/server/tcp/fields.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import { TcpWires } from '../../../src/server/tcp/wires.ts'
 import {
@@ -83,9 +84,9 @@ test('another version of the protocol is refused', async () => {
   const a = await alone()
   const caller = await RawPeer.to(a.address)
   caller.send(CODE.hello, (out) => {
-    out.u32(0x51_52_54_45)
-    out.u32(PROTOCOL_VERSION + 1)
-    out.text('whatever that version says')
+    out.uint32(0x51_52_54_45)
+    out.uint32(PROTOCOL_VERSION + 1)
+    writeText(out, 'whatever that version says')
   })
   expect(await refusal(caller)).toMatchObject({
     stop: false,
@@ -265,7 +266,7 @@ test.each([
   ['zeros', Buffer.alloc(4096)],
   ['a huge length', Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])],
   ['a hello with a flipped bit', flipped(helloFrame({ greeting: greetingOf() }), 30)],
-  ['a message before the handshake', frame(4, (out) => out.integer(1))],
+  ['a message before the handshake', frame(4, (out) => out.uint64(1))],
   ['a hello that is too long', helloFrame({ greeting: greetingOf({ name: 'x'.repeat(5000) }) })],
 ])('%s ends the connection and nothing else', async (_, bytes) => {
   const a = await alone()
@@ -304,10 +305,10 @@ test('strangers are limited in number, and peers still get in when they have gon
 
 test.each([
   ['a corrupt frame', Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 4]), 1],
-  ['a message that does not decode', frame(4, (out) => out.u8(1)), 1],
+  ['a message that does not decode', frame(4, (out) => out.uint8(1)), 1],
   ['an unknown type', frame(200), 0],
   ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), 0],
-  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => out.text('junk')), 1],
+  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => writeText(out, 'junk')), 1],
 ])('a peer that sends %s is cut off, and may come back', async (_, bytes, corrupt) => {
   const bare = await bareListener()
   const a = await alone()

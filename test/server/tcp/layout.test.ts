@@ -2,9 +2,9 @@
 // cluster is upgraded. A change needs a new version of the protocol.
 
 import { expect, test } from 'vitest'
+import { Writer } from '../../../src/bytes/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Frame } from '../../../src/server/links/wires.ts'
-import { ByteWriter } from '../../../src/server/tcp/bytes.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import { frameCode, frameTail, isStable, readFrame, writeFrame } from '../../../src/server/tcp/link-codec.ts'
 import { entryOf, from, sealedFrame, to } from './messages.ts'
@@ -151,7 +151,7 @@ test.each<[Frame, string]>([
   [{ type: 'snapshot-end', chunks: 3 }, '0000000db9c3074200000000540000000000000003'],
   [{ type: 'snapshot-staged' }, '00000005dd2352660000000055'],
 ])('$type', (frame, hex) => {
-  const [out, writer, reader] = [new ByteWriter(), new FrameWriter(), new FrameReader(1 << 20)]
+  const [out, writer, reader] = [new Writer(), new FrameWriter(), new FrameReader(1 << 20)]
   writeFrame(out, frame)
   writer.append(frameCode(frame), out.written(), frameTail(frame), isStable(frame))
   const bytes = Buffer.concat(writer.takePieces())

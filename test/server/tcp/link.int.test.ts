@@ -3,6 +3,7 @@ import { expect, test, vi } from 'vitest'
 import { stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
 import type { Relay } from '../../../src/server/relay.ts'
+import { writeBig } from '../../../src/server/tcp/fields.ts'
 import { CODE, readFrame } from '../../../src/server/tcp/link-codec.ts'
 import { entryOf, sealedFrame } from './messages.ts'
 import {
@@ -253,8 +254,8 @@ test('nothing of a peer is delivered before the link stands in both directions',
   const caller = await RawPeer.to(a.address)
   caller.hello({ greeting: greetingOf({ peer: bare.address, term: asTerm(5) }) })
   caller.send(CODE['state-hash'], (out) => {
-    out.integer(1)
-    out.big(1n)
+    out.uint64(1)
+    writeBig(out, 1n)
   })
   expect((await caller.next())?.type).toBe(CODE.welcome)
   expect(a.events).toEqual([])
@@ -328,8 +329,8 @@ test('a stalled reader bounds what waits for it; the rest is dropped, and what w
   for (let index = 0; index < sent - 1; index++) {
     const frame = await nextSaid(called)
     expect(frame?.type).toBe(1)
-    frame?.body.integer()
-    expect(frame?.body.integer()).toBe(index)
+    frame?.body.uint64()
+    expect(frame?.body.uint64()).toBe(index)
   }
   // … and it goes on, with nothing left behind.
   await atRest(a)

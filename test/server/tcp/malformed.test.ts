@@ -1,45 +1,56 @@
 // What no peer sends is refused by name; what it sends is kept in memory of its own.
 
 import { expect, test } from 'vitest'
-import { ByteReader, ByteWriter, MalformedError, unpinned } from '../../../src/server/tcp/bytes.ts'
+import { type Reader, Writer } from '../../../src/bytes/index.ts'
 import { readMessage } from '../../../src/server/tcp/codec.ts'
+import {
+  MalformedError,
+  readBig,
+  readerOf,
+  readText,
+  unpinned,
+  writeBig,
+  writeText,
+} from '../../../src/server/tcp/fields.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import { readFrame } from '../../../src/server/tcp/link-codec.ts'
 import { from, to } from './messages.ts'
 
-function written(write: (out: ByteWriter) => void): ByteReader {
-  const out = new ByteWriter()
+function written(write: (out: Writer) => void): Reader {
+  const out = new Writer()
   write(out)
-  return new ByteReader(Buffer.from(out.written()))
+  return readerOf(Buffer.from(out.written()))
 }
 
 test('a time is a number, a flag is one of two, and nothing is left over', () => {
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
-    expect(() => written((out) => out.double(value)).double()).toThrow(MalformedError)
-  expect(written((out) => out.double(-1.5)).double()).toBe(-1.5)
-  expect([0, 1].map((value) => written((out) => out.u8(value)).flag())).toEqual([false, true])
-  for (const value of [2, 255]) expect(() => written((out) => out.u8(value)).flag()).toThrow(MalformedError)
-  const rest = written((out) => out.u32(7))
-  expect(() => rest.end()).toThrow('4 bytes too many')
-  rest.u32()
+    expect(() => written((out) => out.float64(value)).float64()).toThrow(MalformedError)
+  expect(written((out) => out.float64(-1.5)).float64()).toBe(-1.5)
+  expect([0, 1].map((value) => written((out) => out.uint8(value)).flag())).toEqual([false, true])
+  for (const value of [2, 255])
+    expect(() => written((out) => out.uint8(value)).flag()).toThrow(MalformedError)
+  const rest = written((out) => out.uint32(7))
+  expect(() => rest.end()).toThrow('a frame that is longer than its content')
+  rest.uint32()
   rest.end()
-  expect(() => rest.u8()).toThrow(MalformedError)
-  expect(() => written((out) => out.u32(5)).text()).toThrow(MalformedError)
+  expect(() => rest.uint8()).toThrow(MalformedError)
+  expect(() => readText(written((out) => out.uint32(5)))).toThrow(MalformedError)
 })
 
 test('an integer is exact, and a large number is hexadecimal', () => {
   const ofParts = (high: number, low: number) =>
     written((out) => {
-      out.u32(high)
-      out.u32(low)
+      out.uint32(high)
+      out.uint32(low)
     })
-  expect(ofParts(0x1f_ffff, 0xffff_ffff).integer()).toBe(Number.MAX_SAFE_INTEGER)
-  expect(() => ofParts(0x20_0000, 0).integer()).toThrow(MalformedError)
-  const ofText = (digits: string) => written((out) => out.text(digits)).big()
+  expect(ofParts(0x1f_ffff, 0xffff_ffff).uint64()).toBe(Number.MAX_SAFE_INTEGER)
+  expect(() => ofParts(0x20_0000, 0).uint64()).toThrow(MalformedError)
+  const ofText = (digits: string) => readBig(written((out) => writeText(out, digits)))
   expect(ofText('0f')).toBe(15n)
   expect(ofText('f'.repeat(128))).toBe(16n ** 128n - 1n)
   for (const digits of ['', 'F', '0x1', '-1', '1 ', 'g1', 'f'.repeat(129)])
     expect(() => ofText(digits)).toThrow(MalformedError)
+  expect(() => writeBig(new Writer(), -1n)).toThrow(RangeError)
 })
 
 test('bytes that are kept pin no memory that is more than twice as large', () => {
@@ -51,9 +62,9 @@ test('bytes that are kept pin no memory that is more than twice as large', () =>
   expect([copy, copy.buffer.byteLength]).toEqual([less, 49])
 })
 
-const base = (more: (out: ByteWriter) => void): ByteReader =>
+const base = (more: (out: Writer) => void): Reader =>
   written((out) => {
-    out.integer(5)
+    out.uint64(5)
     more(out)
   })
 
@@ -61,32 +72,32 @@ test.each([
   [
     'an append that says it has more entries than there is room for',
     1,
-    (out: ByteWriter) => many(out, 5, 2 ** 32 - 1),
+    (out: Writer) => many(out, 5, 2 ** 32 - 1),
   ],
-  ['a forward with more numbers than there is room for', 12, (out: ByteWriter) => many(out, 1, 2 ** 32 - 1)],
-  ['a forward whose entry is missing', 12, (out: ByteWriter) => forward(out, [])],
-  ['a forward whose entry is cut', 12, (out: ByteWriter) => forward(out, [0, 0, 0, 200])],
-  ['a forward whose entry is longer than there is', 12, (out: ByteWriter) => forward(out, Array(64).fill(1))],
+  ['a forward with more numbers than there is room for', 12, (out: Writer) => many(out, 1, 2 ** 32 - 1)],
+  ['a forward whose entry is missing', 12, (out: Writer) => forward(out, [])],
+  ['a forward whose entry is cut', 12, (out: Writer) => forward(out, [0, 0, 0, 200])],
+  ['a forward whose entry is longer than there is', 12, (out: Writer) => forward(out, Array(64).fill(1))],
   [
     'a forward whose checksum does not hold',
     12,
-    (out: ByteWriter) => forward(out, [0, 0, 0, 64, ...Array(60).fill(1)]),
+    (out: Writer) => forward(out, [0, 0, 0, 64, ...Array(60).fill(1)]),
   ],
 ])('%s is malformed', (_, code, write) => {
   expect(() => readMessage(code, base(write), from, to)).toThrow(MalformedError)
 })
 
-function many(out: ByteWriter, integers: number, count: number): void {
-  for (let i = 0; i < integers; i++) out.integer(1)
-  out.u32(count)
-  out.integer(1)
+function many(out: Writer, integers: number, count: number): void {
+  for (let i = 0; i < integers; i++) out.uint64(1)
+  out.uint32(count)
+  out.uint64(1)
 }
 
-function forward(out: ByteWriter, frame: readonly number[]): void {
-  out.integer(1)
-  out.u32(1)
-  out.integer(1)
-  for (const byte of frame) out.u8(byte)
+function forward(out: Writer, frame: readonly number[]): void {
+  out.uint64(1)
+  out.uint32(1)
+  out.uint64(1)
+  for (const byte of frame) out.uint8(byte)
 }
 
 test('every message that is cut short, or has a byte too many, is malformed', () => {
@@ -96,7 +107,7 @@ test('every message that is cut short, or has a byte too many, is malformed', ()
         readMessage(
           code,
           written((out) => {
-            for (let i = 0; i < bytes; i++) out.u8(0)
+            for (let i = 0; i < bytes; i++) out.uint8(0)
           }),
           from,
           to,
@@ -105,7 +116,7 @@ test('every message that is cut short, or has a byte too many, is malformed', ()
     expect(() =>
       readMessage(
         code,
-        written((out) => out.text('x'.repeat(1000))),
+        written((out) => writeText(out, 'x'.repeat(1000))),
         from,
         to,
       ),
@@ -117,7 +128,7 @@ test('what a newer peer may send is known by its code, and left unread', () => {
   expect(
     readFrame(
       255,
-      written((out) => out.u32(9)),
+      written((out) => out.uint32(9)),
       { from, to },
     ),
   ).toEqual({ type: 'unknown', code: 255 })
@@ -157,7 +168,7 @@ test('frames that lie one behind the other are one piece, and a long part that n
   reader.push(Buffer.concat(pieces))
   const read: [number, string][] = []
   for (let frame = reader.next(); frame !== undefined; frame = reader.next())
-    read.push([frame.type, Buffer.from(frame.body.raw(frame.body.left)).toString()])
+    read.push([frame.type, Buffer.from(frame.body.rest()).toString()])
   expect(read).toEqual([
     [1, 'a'],
     [2, 'b'],

@@ -2,11 +2,11 @@
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach } from 'vitest'
+import { type Reader, Writer } from '../../../src/bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../src/raft/types.ts'
 import type { Links, TransportLimits } from '../../../src/server/links/index.ts'
 import type { Frame, Hello, LinkFrame } from '../../../src/server/links/wires.ts'
 import { createRelay, type Relay } from '../../../src/server/relay.ts'
-import { type ByteReader, ByteWriter } from '../../../src/server/tcp/bytes.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import { createTcpNetwork } from '../../../src/server/tcp/index.ts'
 import { frameCode, readFrame, writeFrame } from '../../../src/server/tcp/link-codec.ts'
@@ -155,8 +155,8 @@ export function introduce(...parties: readonly Party[]): void {
 }
 
 /** One frame as its bytes. */
-export function frame(type: number, write: (out: ByteWriter) => void = () => {}): Buffer {
-  const out = new ByteWriter()
+export function frame(type: number, write: (out: Writer) => void = () => {}): Buffer {
+  const out = new Writer()
   write(out)
   const writer = new FrameWriter()
   writer.append(type, out.written(), [], false)
@@ -167,7 +167,7 @@ export function frame(type: number, write: (out: ByteWriter) => void = () => {})
 export const said = (what: LinkFrame): Buffer => frame(frameCode(what), (out) => writeFrame(out, what))
 
 /** What bytes say. */
-export const heard = ({ type, body }: { readonly type: number; readonly body: ByteReader }): Frame =>
+export const heard = ({ type, body }: { readonly type: number; readonly body: Reader }): Frame =>
   readFrame(type, body, { from: asReplicaId('1'), to: asReplicaId('2') })
 
 export const helloFrame = (hello: Partial<Hello> & { readonly greeting: Greeting }): Buffer =>
@@ -188,7 +188,7 @@ export const greetingOf = (change: Partial<Greeting> = {}): Greeting => ({
 /** A raw socket that reads frames. */
 export class RawPeer {
   readonly socket: Socket
-  private readonly frames: { type: number; body: ByteReader }[] = []
+  private readonly frames: { type: number; body: Reader }[] = []
   private readonly reader = new FrameReader(1 << 24)
   private wake: () => void = () => {}
   private ended = false
@@ -215,7 +215,7 @@ export class RawPeer {
     return new RawPeer(socket)
   }
 
-  send(type: number, write?: (out: ByteWriter) => void): void {
+  send(type: number, write?: (out: Writer) => void): void {
     this.socket.write(frame(type, write))
   }
 
@@ -229,7 +229,7 @@ export class RawPeer {
   }
 
   /** undefined once the other side has closed. */
-  async next(): Promise<{ type: number; body: ByteReader } | undefined> {
+  async next(): Promise<{ type: number; body: Reader } | undefined> {
     while (this.frames.length === 0 && !this.ended) {
       await new Promise<void>((resolve) => {
         this.wake = resolve

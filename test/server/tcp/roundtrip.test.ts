@@ -1,11 +1,12 @@
 // Each message, with each of its parts there and absent, and what stands in the place of a value that nobody sends.
 
 import { expect, test } from 'vitest'
+import { Writer } from '../../../src/bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type Refusal } from '../../../src/raft/types.ts'
 import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
 import type { Frame, LinkFrame, WireMessage } from '../../../src/server/links/wires.ts'
-import { ByteReader, ByteWriter, MalformedError } from '../../../src/server/tcp/bytes.ts'
 import { messageCode, messageFrames, readMessage, writeMessage } from '../../../src/server/tcp/codec.ts'
+import { MalformedError, readerOf, writeText } from '../../../src/server/tcp/fields.ts'
 import { FrameWriter } from '../../../src/server/tcp/frames.ts'
 import {
   CODE,
@@ -82,12 +83,12 @@ const MESSAGES: readonly WireMessage[] = [
 ]
 
 function bytesOf(message: WireMessage): Buffer {
-  const out = new ByteWriter()
+  const out = new Writer()
   writeMessage(out, message)
   return Buffer.concat([out.written(), ...messageFrames(message)])
 }
 
-const read = (code: number, bytes: Buffer): WireMessage => readMessage(code, new ByteReader(bytes), from, to)
+const read = (code: number, bytes: Buffer): WireMessage => readMessage(code, readerOf(bytes), from, to)
 
 test('each message arrives as it was sent, and neither with a byte less nor with one more', () => {
   for (const message of MESSAGES) {
@@ -100,17 +101,17 @@ test('each message arrives as it was sent, and neither with a byte less nor with
   expect(new Set(MESSAGES.map(messageCode)).size).toBe(16)
 })
 
-const malformed: [string, WireMessage['type'], (out: ByteWriter) => void][] = [
+const malformed: [string, WireMessage['type'], (out: Writer) => void][] = [
   ['a state of a disk', 'heartbeat-answer', (out) => fields(out, [1, sentAt, 1, 1], 3)],
   ['a refusal of a read', 'read-index-answer', (out) => fields(out, [1], 0, 5, 0)],
   [
     'a refusal',
     'forward-refused',
     (out) => {
-      out.integer(1)
-      out.u32(1)
-      out.integer(1)
-      out.u8(REFUSALS.length)
+      out.uint64(1)
+      out.uint32(1)
+      out.uint64(1)
+      out.uint8(REFUSALS.length)
     },
   ],
   [
@@ -118,26 +119,26 @@ const malformed: [string, WireMessage['type'], (out: ByteWriter) => void][] = [
     'transfer-request',
     (out) => {
       out.flag(true)
-      out.text('x')
+      writeText(out, 'x')
     },
   ],
 ]
 
 /** Numbers as of a heartbeat answer and of a read index answer, then single bytes. */
-function fields(out: ByteWriter, numbers: readonly number[], ...bytes: readonly number[]): void {
+function fields(out: Writer, numbers: readonly number[], ...bytes: readonly number[]): void {
   for (const [at, number] of numbers.entries()) {
-    if (at === 1) out.double(number)
-    else out.integer(number)
+    if (at === 1) out.float64(number)
+    else out.uint64(number)
   }
-  for (const byte of bytes) out.u8(byte)
-  if (bytes.length > 1) out.integer(1)
+  for (const byte of bytes) out.uint8(byte)
+  if (bytes.length > 1) out.uint64(1)
 }
 
 test.each(malformed)('%s that nobody knows is malformed', (_, type, write) => {
   const sample = MESSAGES.find((message) => message.type === type)
   if (sample === undefined) throw new Error('no such message')
-  const out = new ByteWriter()
-  out.integer(9)
+  const out = new Writer()
+  out.uint64(9)
   write(out)
   expect(() => read(messageCode(sample), Buffer.from(out.written()))).toThrow(/unknown|replica id/)
 })
@@ -168,7 +169,7 @@ const LINK_FRAMES: readonly LinkFrame[] = [
 ]
 
 function linkBytes(frame: Frame): Buffer {
-  const out = new ByteWriter()
+  const out = new Writer()
   writeFrame(out, frame)
   return Buffer.concat([out.written(), ...frameTail(frame)])
 }
@@ -178,27 +179,27 @@ const between = { from, to }
 test('so does each word between links, and those of a handshake before it is done', () => {
   for (const frame of LINK_FRAMES) {
     const [code, bytes] = [frameCode(frame), linkBytes(frame)]
-    expect(readFrame(code, new ByteReader(bytes), between)).toEqual(frame)
-    const early = readGreetingFrame(code, new ByteReader(bytes))
+    expect(readFrame(code, readerOf(bytes), between)).toEqual(frame)
+    const early = readGreetingFrame(code, readerOf(bytes))
     expect(early).toEqual(GREETINGS.includes(frame) ? frame : { type: 'unknown', code })
     for (let length = 0; length < bytes.length; length++) {
-      const cut = new ByteReader(Buffer.from(bytes.subarray(0, length)))
+      const cut = readerOf(Buffer.from(bytes.subarray(0, length)))
       expect(() => readFrame(code, cut, between)).toThrow(MalformedError)
     }
-    const long = new ByteReader(Buffer.concat([bytes, Buffer.alloc(1)]))
+    const long = readerOf(Buffer.concat([bytes, Buffer.alloc(1)]))
     expect(() => readFrame(code, long, between)).toThrow(MalformedError)
   }
   const chunk: Frame = { type: 'snapshot-chunk', number: 4, bytes: Buffer.from('rows') }
-  expect(readFrame(frameCode(chunk), new ByteReader(linkBytes(chunk)), between)).toEqual(chunk)
+  expect(readFrame(frameCode(chunk), readerOf(linkBytes(chunk)), between)).toEqual(chunk)
 })
 
 test('a call of a stranger is malformed, and one in another version is told by its version alone', () => {
   const called = (magic: number, version: number): LinkFrame => {
-    const out = new ByteWriter()
-    out.u32(magic)
-    out.u32(version)
-    out.text('whatever')
-    return readGreetingFrame(CODE.hello, new ByteReader(Buffer.from(out.written())))
+    const out = new Writer()
+    out.uint32(magic)
+    out.uint32(version)
+    writeText(out, 'whatever')
+    return readGreetingFrame(CODE.hello, readerOf(Buffer.from(out.written())))
   }
   const version = PROTOCOL_VERSION + 1
   expect(called(0x51_52_54_45, version)).toEqual({ type: 'foreign-hello', version })

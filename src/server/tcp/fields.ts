@@ -1,0 +1,38 @@
+// What frames hold beside the plain values of src/bytes. A reader of frames throws `MalformedError`.
+
+import { Reader, type Writer } from '../../bytes/index.ts'
+
+/** Bytes that no correct peer sends. */
+export class MalformedError extends Error {
+  override readonly name = 'MalformedError'
+}
+
+export const readerOf = (bytes: Uint8Array): Reader => new Reader(bytes, 'a frame that', MalformedError)
+
+export function writeText(out: Writer, text: string): void {
+  out.bytes(Buffer.from(text))
+}
+
+export function readText(input: Reader): string {
+  const { buffer, byteOffset, length } = input.bytes()
+  return Buffer.from(buffer, byteOffset, length).toString()
+}
+
+/** A non-negative integer of any size. */
+export function writeBig(out: Writer, value: bigint): void {
+  if (value < 0n) throw new RangeError(`cannot be sent: ${value}`)
+  writeText(out, value.toString(16))
+}
+
+export function readBig(input: Reader): bigint {
+  const digits = readText(input)
+  if (!/^[0-9a-f]{1,128}$/.test(digits)) throw new MalformedError('a number that is not hexadecimal')
+  return BigInt(`0x${digits}`)
+}
+
+/**
+ * `bytes` in memory of their own when what they share is more than twice as large: what is kept for long must not pin a
+ * buffer that was read for something else.
+ */
+export const unpinned = (bytes: Uint8Array): Uint8Array =>
+  bytes.buffer.byteLength > 2 * bytes.length ? new Uint8Array(bytes) : bytes
