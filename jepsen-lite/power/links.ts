@@ -55,7 +55,7 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const unobserved = { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} }
 
 /** Sees what leaves a node, before it does. */
-export interface Witness {
+export interface Observer {
   sending(message: Message): void
   greeting(greeting: Greeting): void
   snapshotOffered(id: string, meta: SnapshotSource['meta']): void
@@ -69,7 +69,7 @@ export class Node {
   storage: Storage | undefined
   driver: Driver | undefined
   end: NodeEnd | undefined
-  witness: Witness | undefined
+  observer: Observer | undefined
 
   constructor(links: Links, number: number, dir: string) {
     this.#links = links
@@ -169,7 +169,7 @@ export class Links {
     return {
       setPeers: () => this.meet(node),
       send: (message) => {
-        node.witness?.sending(message)
+        node.observer?.sending(message)
         const to = this.#byId(message.to)
         if (!isOpen || to === undefined || !this.#connected.has(link(node, to))) return
         setImmediate(() => {
@@ -229,7 +229,7 @@ export class Links {
 
   #greetingOf(node: Node, driver: Driver): Greeting {
     const greeting = driver.greeting()
-    node.witness?.greeting(greeting)
+    node.observer?.greeting(greeting)
     return greeting
   }
 
@@ -248,7 +248,7 @@ export class Links {
       finish(false)
       return
     }
-    to.witness?.snapshotOffered(source.id, source.meta)
+    to.observer?.snapshotOffered(source.id, source.meta)
     to.driver.snapshotOffered(from.id, term, source.id, source.meta, (_refuse, sink) => {
       if (sink === undefined) {
         finish(false)

@@ -8,8 +8,8 @@ import type { Command } from '../../src/kv/index.ts'
 import { isJoint } from '../../src/raft/index.ts'
 import { Random } from '../local/random.ts'
 import { Links, Node } from './links.ts'
+import { MarkWriter, NodeObserver } from './node-observer.ts'
 import { closed, replicaOf } from './replica.ts'
-import { MarkWriter, NodeWitness } from './witness.ts'
 
 export interface SubjectOptions {
   readonly dir: string
@@ -39,7 +39,7 @@ const links = new Links()
 const watched = new Node(links, 1, options.dir)
 const others = options.others.map((dir, at) => new Node(links, at + 2, dir))
 const marks = new MarkWriter(options.marks)
-const witness = new NodeWitness(marks, watched, () => others)
+const observer = new NodeObserver(marks, watched, () => others)
 
 const rng = (): number => random.next()
 let requests = 0
@@ -54,8 +54,8 @@ async function main(): Promise<void> {
   }
   const storage = await watched.start()
   marks.add({ kind: 'opened', replica: replicaOf(storage) })
-  witness.watch(storage)
-  watched.witness = witness
+  observer.watch(storage)
+  watched.observer = observer
   links.nodes.push(watched)
   watched.run(rng)
   if (isNew) {
@@ -93,9 +93,9 @@ async function lead(): Promise<void> {
 
 /** It appends what nobody else hears of, batch after batch, while the others go on without it: its log is truncated. */
 async function deposed(): Promise<void> {
-  const before = witness.truncations
+  const before = observer.truncations
   // On a busy machine another one may lead before it is cut off.
-  for (let attempt = 0; attempt < ATTEMPTS_MAX && witness.truncations === before; attempt++) {
+  for (let attempt = 0; attempt < ATTEMPTS_MAX && observer.truncations === before; attempt++) {
     await lead()
     links.isolate(watched)
     const lonely: Promise<void>[] = []
@@ -190,7 +190,7 @@ function request(node: Node, asked: Command | ((token: string) => Command)): Pro
   return new Promise((resolve) => {
     const idempotency = { token, since: undefined }
     node.running.propose({ command, idempotency, principal: '' }, REQUEST_MS_MAX, (result) => {
-      if (result.ok && node === watched) witness.answered(token)
+      if (result.ok && node === watched) observer.answered(token)
       resolve()
     })
   })
@@ -226,7 +226,7 @@ async function cutUnderLoad(): Promise<void> {
   void load([watched, ...others])
   await reached('half of the load', () => requests - before >= options.requests / 2)
   await new Promise<void>((resolve) =>
-    witness.whenWriting(() => {
+    observer.whenWriting(() => {
       marks.add({ kind: 'ending' })
       for (const { running } of links.nodes) running.crash()
       resolve()

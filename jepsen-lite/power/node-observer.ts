@@ -14,7 +14,7 @@ import {
 } from '../../src/raft/index.ts'
 import type { Greeting } from '../../src/server/types.ts'
 import type { SnapshotSource, Storage, StorageBatch } from '../../src/storage/index.ts'
-import type { Node, Witness } from './links.ts'
+import type { Node, Observer } from './links.ts'
 import type { BatchMark, Mark } from './marks.ts'
 import { entryMark } from './replica.ts'
 
@@ -30,7 +30,7 @@ export class MarkWriter {
   }
 }
 
-export class NodeWitness implements Witness {
+export class NodeObserver implements Observer {
   readonly #marks: MarkWriter
   readonly #node: Node
   readonly #others: () => readonly Node[]
