@@ -1,4 +1,4 @@
-// Storage against a naive model, through restarts and crashes: random lives, the same answers.
+// Storage against a naive model, through restarts and crashes: random runs, the same answers.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -184,7 +184,7 @@ interface Disk {
   readonly crash: ((inFlight: 'lost' | 'kept') => void) | undefined
 }
 
-class Life {
+class Run {
   readonly #disk: Disk
   #storage: Storage
   #model: Model = { term: 1, commit: 1, terms: [0, 1], start: 1, applied: 1, rows: new Map() }
@@ -201,7 +201,7 @@ class Life {
     this.#pass = new Scrub(storage, SLICE)
   }
 
-  async live(operation: Operation): Promise<void> {
+  async execute(operation: Operation): Promise<void> {
     const model = this.#model
     switch (operation.kind) {
       case 'append': {
@@ -233,7 +233,7 @@ class Life {
         await this.#install(operation.ahead, operation.rows, operation.keep)
         break
       case 'view':
-        await this.#look(operation)
+        await this.#observe(operation)
         break
       case 'slice':
         await this.#scrubOn(operation.rows)
@@ -347,7 +347,7 @@ class Life {
     this.#rowsAt.set(index, this.#model.rows)
   }
 
-  async #look(look: Look): Promise<void> {
+  async #observe(look: Look): Promise<void> {
     const expected = rowsText(this.#model.rows)
     this.#scans.push({ scan: scanOf(this.#storage), rows: expected })
     if (this.#scans.length > 3) this.#scans.shift()?.scan.close()
@@ -444,9 +444,9 @@ test('in memory, with crashes', { timeout: 60_000 }, async () => {
       const disk = memoryDisk()
       const later = (_what: string, complete: () => void): void => process.nextTick(complete)
       const open = (): Promise<Storage> => openDisk(disk, later, {}, limits)
-      const life = new Life({ open, crash: (inFlight) => disk.power(inFlight) }, await open())
-      for (const each of operations) await life.live(each)
-      await life.end()
+      const run = new Run({ open, crash: (inFlight) => disk.power(inFlight) }, await open())
+      for (const each of operations) await run.execute(each)
+      await run.end()
     }),
     { numRuns: runs(300) },
   )
@@ -457,9 +457,9 @@ test('on LevelDB', { timeout: 60_000 }, async () => {
     fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
       const replica = await levelReplica()
       try {
-        const life = new Life({ open: replica.open, crash: undefined }, await replica.open())
-        for (const each of operations) await life.live(each)
-        await life.end()
+        const run = new Run({ open: replica.open, crash: undefined }, await replica.open())
+        for (const each of operations) await run.execute(each)
+        await run.end()
       } finally {
         await replica.dispose()
       }
