@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http'
 import { afterEach, expect, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { discoverCluster, type Joiner, JoinRefusedError, join } from '../../src/server/join.ts'
-import { silent } from './tcp/parties.ts'
+import { silent } from './tcp/test-nodes.ts'
 
 const servers: Server[] = []
 afterEach(() => {

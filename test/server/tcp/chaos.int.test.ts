@@ -7,7 +7,7 @@ import { Random } from '../../../jepsen-lite/local/random.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../../src/raft/types.ts'
 import { createRelay, type Relay } from '../../../src/server/relay.ts'
 import { runs } from '../../runs.ts'
-import { atEnd, type Event, type Party, party, portOf } from './parties.ts'
+import { atEnd, type Event, portOf, type TestNode, testNode } from './test-nodes.ts'
 
 const IDS = [1, 2, 3]
 const STEPS = runs(400)
@@ -58,21 +58,21 @@ test.each([1, 2])(
   async (seed) => {
     const random = new Random(seed)
     const relays = new Map<string, Relay>()
-    const parties = new Map<number, Party>()
+    const nodes = new Map<number, TestNode>()
     const ledgers = new Map<number, Ledger>()
     const terms = new Map<number, number>()
     let boots = 0
     let round = 0
 
     const start = async (id: number): Promise<void> => {
-      const made = await party({
+      const made = await testNode({
         id,
         boot: ++boots,
         limits: { silenceMs: 90, handshakeMs: 60, reconnectMaxMs: 20 },
         resolvePeer: (member) => `127.0.0.1:${relays.get(`${id}${member.id}`)?.address.port}`,
       })
       made.greeting = { ...made.greeting, term: asTerm(terms.get(id) ?? 1) }
-      parties.set(id, made)
+      nodes.set(id, made)
       ledgers.set(id, new Ledger())
       made.network.setPeers(
         IDS.map((peer) => ({
@@ -90,7 +90,7 @@ test.each([1, 2])(
     }
     const talk = (): void => {
       for (const id of IDS) {
-        const { network, greeting, member } = of(parties, id)
+        const { network, greeting, member } = of(nodes, id)
         for (const peer of IDS) {
           if (peer === id) continue
           round++
@@ -108,13 +108,13 @@ test.each([1, 2])(
       }
     }
     const check = (): void => {
-      for (const id of IDS) of(ledgers, id).check(of(parties, id).events)
+      for (const id of IDS) of(ledgers, id).check(of(nodes, id).events)
     }
 
     for (const from of IDS) {
       for (const to of IDS) {
         const target = () => {
-          const address = parties.get(to)?.address
+          const address = nodes.get(to)?.address
           return address === undefined ? undefined : { host: '127.0.0.1', port: portOf(address) }
         }
         const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
@@ -134,11 +134,11 @@ test.each([1, 2])(
       else if (what < 5) link?.setMode('pass')
       else if (what < 8) {
         terms.set(id, (terms.get(id) ?? 1) + 1)
-        const it = of(parties, id)
+        const it = of(nodes, id)
         it.greeting = { ...it.greeting, term: asTerm(terms.get(id) ?? 1) }
       } else if (what === 8 && random.below(3) === 0) {
-        of(parties, id).network.close()
-        await of(parties, id).closed
+        of(nodes, id).network.close()
+        await of(nodes, id).closed
         check()
         await start(id)
       }
@@ -150,11 +150,11 @@ test.each([1, 2])(
     for (const link of links) link.setMode('pass')
     for (const id of IDS) {
       const reached = new Set<string>()
-      const since = of(parties, id).events.length
+      const since = of(nodes, id).events.length
       while (reached.size < 2) {
         talk()
         await new Promise(setImmediate)
-        for (const event of of(parties, id).events.slice(since))
+        for (const event of of(nodes, id).events.slice(since))
           if (event.kind === 'message') reached.add(event.message.from)
       }
     }

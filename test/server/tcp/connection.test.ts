@@ -7,7 +7,7 @@ import { newCounters, TRANSPORT_LIMITS, type TransportLimits } from '../../../sr
 import type { Frame } from '../../../src/server/links/wires.ts'
 import { Connection } from '../../../src/server/tcp/connection.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
-import { frame, RawPeer } from './parties.ts'
+import { frame, RawPeer } from './test-nodes.ts'
 
 afterEach(() => void vi.useRealTimers())
 

@@ -17,24 +17,24 @@ import {
   heard,
   helloFrame,
   introduce,
-  type Party,
   pair,
-  party,
   portOf,
   RawPeer,
   said,
   silent,
-} from './parties.ts'
+  type TestNode,
+  testNode,
+} from './test-nodes.ts'
 
 /** A node that knows no peers and answers callers. */
-async function alone(options: Parameters<typeof party>[0] = {}): Promise<Party> {
-  const made = await party(options)
+async function alone(options: Parameters<typeof testNode>[0] = {}): Promise<TestNode> {
+  const made = await testNode(options)
   made.network.setPeers([])
   return made
 }
 
 async function call(
-  to: Party,
+  to: TestNode,
   hello: Parameters<RawPeer['hello']>[0] = { greeting: greetingOf() },
 ): Promise<RawPeer> {
   const caller = await RawPeer.to(to.address)
@@ -95,8 +95,8 @@ test('another version of the protocol is refused', async () => {
 })
 
 test('whom the node does not admit is told why, and stops when that is said', async () => {
-  const a = await party({ id: 1 })
-  const b = await party({ id: 2 })
+  const a = await testNode({ id: 1 })
+  const b = await testNode({ id: 2 })
   a.admit = ({ name }) => ({ refuse: `${name} was removed`, stop: true })
   introduce(a, b)
   expect((await b.next('stop')).reason).toBe('n2 was removed')
@@ -105,14 +105,14 @@ test('whom the node does not admit is told why, and stops when that is said', as
 
 test('an older process of a replica is refused and stops', async () => {
   const [a] = await pair({}, { boot: 4 })
-  const older = await party({ id: 2, boot: 3 })
+  const older = await testNode({ id: 2, boot: 3 })
   older.network.setPeers([a.member])
   expect((await older.next('stop')).reason).toMatch(/newer process of replica 2 \(n2\).*4 starts against 3/)
 })
 
 test('a copy of a replica, with the same boot counter, is refused and stops', async () => {
   const [a, b] = await pair({}, { boot: 4 })
-  const copy = await party({ id: 2, boot: 4 })
+  const copy = await testNode({ id: 2, boot: 4 })
   copy.network.setPeers([a.member])
   expect((await copy.next('stop')).reason).toMatch(/is its data directory a copy/)
   expect([a.seen('disconnected'), b.seen('stop')]).toEqual([0, 0])
@@ -120,7 +120,7 @@ test('a copy of a replica, with the same boot counter, is refused and stops', as
 
 test('a newer process of a replica takes the place of the older one, which stops', async () => {
   const [a, b] = await pair()
-  const newer = await party({ id: 2, boot: 2 })
+  const newer = await testNode({ id: 2, boot: 2 })
   newer.network.setPeers([a.member])
   await a.next('disconnected')
   expect((await b.next('stop')).reason).toMatch(/newer process/)
@@ -129,7 +129,7 @@ test('a newer process of a replica takes the place of the older one, which stops
 test('a peer that calls as a new process is called anew, even if the end of the old one was never told', async () => {
   const bare = await bareListener()
   // Silence would tell as well.
-  const a = await party({ limits: { silenceMs: 600_000 } })
+  const a = await testNode({ limits: { silenceMs: 600_000 } })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const old = await bare.accepted()
   await old.next()
@@ -181,8 +181,8 @@ test('a process that hears of a newer one of its own replica stops', async () =>
 })
 
 test('a node that reaches itself goes on', async () => {
-  const a = await party()
-  const c = await party({ id: 3 })
+  const a = await testNode()
+  const c = await testNode({ id: 3 })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: a.address, url: '' }, c.member])
   c.network.setPeers([a.member])
   await a.next('connected')
@@ -212,7 +212,7 @@ test('calls for messages and for snapshots are told apart, whichever comes late'
 test('an older process that answers a call is not talked to, and one that has answered is remembered', async () => {
   const bare = await bareListener()
   const greeting = greetingOf({ peer: bare.address, boot: 5 })
-  const a = await party({ limits: { silenceMs: 600_000, refusedAfterMs: 600_000 } })
+  const a = await testNode({ limits: { silenceMs: 600_000, refusedAfterMs: 600_000 } })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const newest = await bare.accepted()
   newest.say({ type: 'welcome', incarnation: 5n, greeting })
@@ -227,7 +227,7 @@ test('an older process that answers a call is not talked to, and one that has an
 
 test('only the own cluster can stop a node, and who answers must be who was called', async () => {
   const bare = await bareListener()
-  const a = await party()
+  const a = await testNode()
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const answers = [
     said({ type: 'refusal', clusterId: '78', stop: true, sentence: 'end' }),
@@ -328,7 +328,7 @@ test.each([
 })
 
 test('an address that cannot be dialled harms nobody, whether a caller says it or the configuration', async () => {
-  const [a, b] = [await party(), await party({ id: 2 })]
+  const [a, b] = [await testNode(), await testNode({ id: 2 })]
   // A null byte is the one that a socket refuses by throwing.
   const nowhere = ['h\u0000:1', 'h\n:1', 'h', 'h:65536', ':1', '', `${'x'.repeat(3000)}:1`]
   for (const peer of nowhere)

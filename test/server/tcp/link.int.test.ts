@@ -12,16 +12,16 @@ import {
   bareListener,
   greetingOf,
   introduce,
-  type Party,
-  type PartyOptions,
   pair,
-  party,
   portOf,
   RawPeer,
   relayTo,
-} from './parties.ts'
+  type TestNode,
+  type TestNodeOptions,
+  testNode,
+} from './test-nodes.ts'
 
-const heartbeat = (from: Party, to: Party, round: number): Message => ({
+const heartbeat = (from: TestNode, to: TestNode, round: number): Message => ({
   type: 'heartbeat',
   from: from.member.id,
   to: to.member.id,
@@ -32,7 +32,7 @@ const heartbeat = (from: Party, to: Party, round: number): Message => ({
   appliedByMajority: asIndex(0),
 })
 
-const forward = (from: Party, to: Party, frame: Uint8Array): Message => ({
+const forward = (from: TestNode, to: TestNode, frame: Uint8Array): Message => ({
   type: 'forward',
   from: from.member.id,
   to: to.member.id,
@@ -43,12 +43,12 @@ const forward = (from: Party, to: Party, frame: Uint8Array): Message => ({
 
 const rounds = (count: number): number[] => Array.from({ length: count }, (_, round) => round)
 
-async function expectRounds(from: Party, to: Party, wanted: readonly number[]): Promise<void> {
+async function expectRounds(from: TestNode, to: TestNode, wanted: readonly number[]): Promise<void> {
   for (const round of wanted) expect((await to.next('message')).message).toEqual(heartbeat(from, to, round))
 }
 
 /** A link in both directions works. */
-async function expectTalk(a: Party, b: Party, round: number): Promise<void> {
+async function expectTalk(a: TestNode, b: TestNode, round: number): Promise<void> {
   a.network.send(heartbeat(a, b, round))
   b.network.send(heartbeat(b, a, round))
   await b.next('message', ({ message }) => message.type === 'heartbeat' && message.round === round)
@@ -59,9 +59,9 @@ const dialled = (relay: Relay): string => `127.0.0.1:${relay.address.port}`
 
 /** Node 1, and a bare replica 2, connected both ways. */
 async function partyAndBare(
-  options: PartyOptions = {},
-): Promise<{ a: Party; called: RawPeer; caller: RawPeer }> {
-  const a = await party(options)
+  options: TestNodeOptions = {},
+): Promise<{ a: TestNode; called: RawPeer; caller: RawPeer }> {
+  const a = await testNode(options)
   const bare = await bareListener()
   const greeting = greetingOf({ peer: bare.address })
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
@@ -152,18 +152,18 @@ test('state hashes reach every peer', async () => {
 })
 
 test('five nodes that call each other at once connect once each, and nothing breaks', async () => {
-  const parties = await Promise.all(rounds(5).map((number) => party({ id: number + 1 })))
-  introduce(...parties)
-  for (const each of parties) for (const _ of rounds(4)) await each.next('connected')
-  for (const [number, each] of parties.entries()) {
-    const next = parties[(number + 1) % 5]
+  const nodes = await Promise.all(rounds(5).map((number) => testNode({ id: number + 1 })))
+  introduce(...nodes)
+  for (const each of nodes) for (const _ of rounds(4)) await each.next('connected')
+  for (const [number, each] of nodes.entries()) {
+    const next = nodes[(number + 1) % 5]
     if (next !== undefined) await expectTalk(each, next, number)
   }
-  for (const each of parties) expect([each.seen('connected'), each.seen('disconnected')]).toEqual([4, 0])
+  for (const each of nodes) expect([each.seen('connected'), each.seen('disconnected')]).toEqual([4, 0])
 })
 
 test('callers wait until the node has been told its peers', async () => {
-  const a = await party()
+  const a = await testNode()
   a.admit = () => ({ refuse: 'too early', stop: false })
   const caller = await RawPeer.to(a.address)
   caller.hello({ greeting: greetingOf() })
@@ -174,8 +174,8 @@ test('callers wait until the node has been told its peers', async () => {
 })
 
 test('a message without a connection is dropped and counted', async () => {
-  const a = await party({ id: 1 })
-  const b = await party({ id: 2 })
+  const a = await testNode({ id: 1 })
+  const b = await testNode({ id: 2 })
   a.network.send(heartbeat(a, b, 1))
   expect(a.network.counters.messagesDropped).toBe(1)
 })
@@ -186,16 +186,16 @@ test('a break is told at once, that the peer is gone soon after, and its return'
   expect(await a.next('disconnected')).toEqual({ kind: 'disconnected', peer: '2' })
   expect(await a.next('refused')).toEqual({ kind: 'refused', peer: '2' })
   await b.closed
-  const again = await party({ id: 2, boot: 2, port: portOf(b.member.peer) })
+  const again = await testNode({ id: 2, boot: 2, port: portOf(b.member.peer) })
   introduce(a, again)
   await Promise.all([a.next('connected'), again.next('connected')])
   expect(a.seen('refused')).toBe(1)
 })
 
 test('a peer behind a relay that dies looks gone as well', async () => {
-  const b = await party({ id: 2 })
+  const b = await testNode({ id: 2 })
   const relay = await relayTo(() => b.address)
-  const a = await party({ id: 1, resolvePeer: () => dialled(relay) })
+  const a = await testNode({ id: 1, resolvePeer: () => dialled(relay) })
   introduce(a, b)
   await a.next('connected')
   b.network.close()
@@ -205,14 +205,14 @@ test('a peer behind a relay that dies looks gone as well', async () => {
 
 test('a link that swallows everything breaks by silence, is not called refused, and works again when healed', async () => {
   const limits = { silenceMs: 60 }
-  const [b, c] = [await party({ id: 2, limits }), await party({ id: 3, limits })]
+  const [b, c] = [await testNode({ id: 2, limits }), await testNode({ id: 3, limits })]
   const ways = [await relayTo(() => b.address), await relayTo(() => a.address)]
   const [toB, toA] = ways
   const resolve = (member: { id: string }) => {
     const way = member.id === '2' ? toB : toA
     return way === undefined || member.id === '3' ? c.address : dialled(way)
   }
-  const a: Party = await party({ id: 1, limits, resolvePeer: resolve })
+  const a: TestNode = await testNode({ id: 1, limits, resolvePeer: resolve })
   b.network.setPeers([])
   introduce(a, b, c)
   await a.next('connected')
@@ -231,9 +231,9 @@ test('a link that swallows everything breaks by silence, is not called refused, 
 })
 
 test('when only our own connection breaks, the peer calls anew, and states its state', async () => {
-  const b = await party({ id: 2 })
+  const b = await testNode({ id: 2 })
   const relay = await relayTo(() => b.address)
-  const a = await party({ id: 1, resolvePeer: () => dialled(relay) })
+  const a = await testNode({ id: 1, resolvePeer: () => dialled(relay) })
   introduce(a, b)
   await Promise.all([a.next('connected'), b.next('connected')])
   b.greeting = { ...b.greeting, term: asTerm(9) }
@@ -246,7 +246,7 @@ test('when only our own connection breaks, the peer calls anew, and states its s
 })
 
 test('nothing of a peer is delivered before the link stands in both directions', async () => {
-  const a = await party()
+  const a = await testNode()
   const bare = await bareListener()
   a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
   const called = await bare.accepted()
@@ -266,8 +266,8 @@ test('nothing of a peer is delivered before the link stands in both directions',
 })
 
 test('a peer that this node does not know yet is called back where it says that it listens', async () => {
-  const a = await party({ id: 1 })
-  const b = await party({ id: 2 })
+  const a = await testNode({ id: 1 })
+  const b = await testNode({ id: 2 })
   b.network.setPeers([])
   a.network.setPeers([a.member, b.member])
   await Promise.all([a.next('connected'), b.next('connected')])
@@ -283,8 +283,8 @@ test('a peer that this node does not know yet is called back where it says that 
 test('a peer that has moved is found where it says that it listens', async () => {
   const gone = await bareListener()
   gone.server.close()
-  const a = await party({ id: 1 })
-  const b = await party({ id: 2 })
+  const a = await testNode({ id: 1 })
+  const b = await testNode({ id: 2 })
   a.network.setPeers([{ ...b.member, peer: gone.address }])
   b.network.setPeers([a.member])
   await Promise.all([a.next('connected'), b.next('connected')])
@@ -307,7 +307,7 @@ test('a peer that was removed gets what was queued, and is told when it calls ag
 test('a stalled reader bounds what waits for it; the rest is dropped, and what waited arrives in order', async () => {
   const { a, called } = await partyAndBare({ limits: { queueBytesMax: 1 << 20 } })
   called.socket.pause()
-  const b = await party({ id: 2 })
+  const b = await testNode({ id: 2 })
   let sent = 0
   while (a.network.counters.messagesDropped === 0) {
     a.network.send({
@@ -342,7 +342,7 @@ test('a peer that reads slowly and says so is not given up, and all that is queu
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   try {
     const { a, called, caller } = await partyAndBare({ limits: { silenceMs: 3000 } })
-    const b = await party({ id: 2 })
+    const b = await testNode({ id: 2 })
     expect((await caller.next())?.type).toBe(CODE.welcome)
     called.socket.pause()
     const queued = (): number => a.network.inspect()['queuedBytes of 2'] ?? 0
@@ -387,9 +387,9 @@ test('a peer that reads slowly and says so is not given up, and all that is queu
 })
 
 test('a peer that is reached slowly is not taken for one that is silent, however much is on its way', async () => {
-  const b = await party({ id: 2 })
+  const b = await testNode({ id: 2 })
   const bare = await bareListener()
-  const a = await party({ id: 1, resolvePeer: () => bare.address })
+  const a = await testNode({ id: 1, resolvePeer: () => bare.address })
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   try {
     b.network.setPeers([a.member])
@@ -454,7 +454,7 @@ test('a message that alone is larger than the queue is sent when nothing else wa
 test('many small messages to a stalled reader are bounded by number', async () => {
   const { a, called } = await partyAndBare({ limits: { queueMessagesMax: 100 } })
   called.socket.pause()
-  const b = await party({ id: 2 })
+  const b = await testNode({ id: 2 })
   for (const round of rounds(150)) a.network.send(heartbeat(a, b, round))
   expect(a.network.counters).toMatchObject({ messagesSent: 100, messagesDropped: 50 })
 })
@@ -469,19 +469,19 @@ test('a caller that died without a word is given up, too, while it waits to be c
   const limits = { silenceMs: 60, reconnectMaxMs: 10 }
   const gone = await bareListener()
   gone.server.close()
-  const a = await party({ limits })
+  const a = await testNode({ limits })
   a.network.setPeers([])
   const caller = await RawPeer.to(a.address)
   caller.hello({ greeting: greetingOf({ peer: gone.address }) })
   expect((await caller.next())?.type).toBe(CODE.welcome)
   await caller.closed()
-  const early = await RawPeer.to((await party({ id: 3, limits })).address)
+  const early = await RawPeer.to((await testNode({ id: 3, limits })).address)
   await early.closed()
 })
 
 test('a listener that cannot have its port says so', async () => {
-  const a = await party()
-  await expect(party({ id: 2, port: portOf(a.address) })).rejects.toThrow(/EADDRINUSE/)
+  const a = await testNode()
+  await expect(testNode({ id: 2, port: portOf(a.address) })).rejects.toThrow(/EADDRINUSE/)
 })
 
 test('a closed network says nothing more and gives its port back', async () => {
@@ -491,5 +491,5 @@ test('a closed network says nothing more and gives its port back', async () => {
   await b.next('refused')
   await a.closed
   expect(a.events.map(({ kind }) => kind)).toEqual(['connected'])
-  await party({ id: 3, port: portOf(a.member.peer) })
+  await testNode({ id: 3, port: portOf(a.member.peer) })
 })

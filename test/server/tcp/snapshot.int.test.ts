@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { SnapshotSink, SnapshotSource } from '../../../src/storage/types.ts'
-import { atRest, introduce, type Party, type PartyOptions, pair, party, relayTo } from './parties.ts'
+import {
+  atRest,
+  introduce,
+  pair,
+  relayTo,
+  type TestNode,
+  type TestNodeOptions,
+  testNode,
+} from './test-nodes.ts'
 
 const TERM = asTerm(5)
 
@@ -105,21 +113,21 @@ class Sink implements SnapshotSink {
   }
 }
 
-type Offer = Parameters<Party['snapshotOffered']>
+type Offer = Parameters<TestNode['snapshotOffered']>
 
 /** Two peers; every snapshot offered to the second goes into `sink`. */
 async function sending(
-  a: PartyOptions = {},
-  b: PartyOptions = {},
-): Promise<{ a: Party; b: Party; sink: Sink; offers: Offer[] }> {
+  a: TestNodeOptions = {},
+  b: TestNodeOptions = {},
+): Promise<{ a: TestNode; b: TestNode; sink: Sink; offers: Offer[] }> {
   const [from, to] = await pair(a, b)
   return { a: from, b: to, ...taking(to) }
 }
 
-function taking(party: Party): { sink: Sink; offers: Offer[] } {
+function taking(testNode: TestNode): { sink: Sink; offers: Offer[] } {
   const sink = new Sink()
   const offers: Offer[] = []
-  party.snapshotOffered = (...offer) => {
+  testNode.snapshotOffered = (...offer) => {
     offers.push(offer)
     offer[4](undefined, sink)
   }
@@ -171,9 +179,9 @@ test('the sender reads no further ahead than the receiver has written, and messa
 })
 
 test('a transfer that breaks off goes on where it stopped', async () => {
-  const b = await party({ id: 2 })
+  const b = await testNode({ id: 2 })
   const relay = await relayTo(() => b.address)
-  const a = await party({
+  const a = await testNode({
     id: 1,
     resolvePeer: () => `127.0.0.1:${relay.address.port}`,
     limits: { reconnectMaxMs: 5, snapshotChunksInflightMax: 2 },
@@ -202,7 +210,7 @@ test('a transfer that breaks off goes on where it stopped', async () => {
 
 test('a newer transfer waits for the write of the one whose place it takes', async () => {
   const { a, b, sink } = await sending({ limits: { reconnectMaxMs: 5 } })
-  const c = await party({ id: 3 })
+  const c = await testNode({ id: 3 })
   introduce(a, b, c)
   await c.next('connected', ({ greeting }) => greeting.replicaId === '2')
   sink.free = false
@@ -281,7 +289,7 @@ test('one transfer per peer at a time, and none to a stranger', async () => {
   a.network.sendSnapshot(b.member.id, TERM, second)
   expect(a.seen('sent')).toBe(0)
   expect(await a.next('sent')).toEqual(ended(false))
-  const stranger = await party({ id: 9 })
+  const stranger = await testNode({ id: 9 })
   const third = sourceOf(4)
   a.network.sendSnapshot(stranger.member.id, TERM, third)
   expect(await a.next('sent')).toMatchObject({ to: '9', ok: false })

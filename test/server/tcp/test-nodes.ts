@@ -21,7 +21,7 @@ export type Event =
   | { readonly kind: 'received'; readonly from: string; readonly snapshotId: string }
   | { readonly kind: 'sent'; readonly to: string; readonly index: number; readonly ok: boolean }
 
-export interface Party {
+export interface TestNode {
   readonly member: Member
   readonly network: Links
   /** host:port bound. */
@@ -41,7 +41,7 @@ export interface Party {
   seen(kind: Event['kind']): number
 }
 
-export interface PartyOptions {
+export interface TestNodeOptions {
   readonly id?: number
   readonly clusterId?: string
   readonly boot?: number
@@ -62,7 +62,7 @@ export const atEnd = (close: () => unknown): void => {
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** A node that listens; nobody is answered before its first `setPeers`. */
-export async function party(options: PartyOptions = {}): Promise<Party> {
+export async function testNode(options: TestNodeOptions = {}): Promise<TestNode> {
   const id = asReplicaId(String(options.id ?? 1))
   const clusterId = options.clusterId ?? '77'
   const events: Event[] = []
@@ -97,7 +97,7 @@ export async function party(options: PartyOptions = {}): Promise<Party> {
     await closed
   })
   const peer = options.advertise ?? address
-  const made: Party = {
+  const made: TestNode = {
     member: { id, name: `n${id}`, peer, url: '' },
     network: links,
     address,
@@ -133,8 +133,8 @@ const isOf = <K extends Event['kind']>(event: Event, kind: K): event is Event & 
   event.kind === kind
 
 /** Whatever was under way has ended, and all that was taken is given back. */
-export async function atRest(...parties: readonly Party[]): Promise<void> {
-  for (const { network } of parties) {
+export async function atRest(...nodes: readonly TestNode[]): Promise<void> {
+  for (const { network } of nodes) {
     // What is on its way to the kernel takes turns of the event loop; what is never given back runs into the time-out
     // of the test.
     while (Object.values(network.inspect()).some((value) => value !== 0)) await new Promise(setImmediate)
@@ -142,16 +142,16 @@ export async function atRest(...parties: readonly Party[]): Promise<void> {
 }
 
 /** Two nodes that know each other, connected. */
-export async function pair(a: PartyOptions = {}, b: PartyOptions = {}): Promise<[Party, Party]> {
-  const parties: [Party, Party] = [await party({ id: 1, ...a }), await party({ id: 2, ...b })]
-  introduce(...parties)
-  await Promise.all(parties.map((each) => each.next('connected')))
-  return parties
+export async function pair(a: TestNodeOptions = {}, b: TestNodeOptions = {}): Promise<[TestNode, TestNode]> {
+  const nodes: [TestNode, TestNode] = [await testNode({ id: 1, ...a }), await testNode({ id: 2, ...b })]
+  introduce(...nodes)
+  await Promise.all(nodes.map((each) => each.next('connected')))
+  return nodes
 }
 
-export function introduce(...parties: readonly Party[]): void {
-  const members = parties.map((each) => each.member)
-  for (const each of parties) each.network.setPeers(members)
+export function introduce(...nodes: readonly TestNode[]): void {
+  const members = nodes.map((each) => each.member)
+  for (const each of nodes) each.network.setPeers(members)
 }
 
 /** One frame as its bytes. */
