@@ -5,6 +5,7 @@
 // connections; then the roles and what each does. State that only a leader has is in `leadership.ts`.
 
 import { AskedReads } from './asked-reads.ts'
+import { AskedTransfer } from './asked-transfer.ts'
 import {
   applyChange,
   compareIds,
@@ -101,13 +102,6 @@ const HAND_OVER_AGAIN = 10
 
 const isOfCore = ({ frame }: Entry): boolean => frameKind(frame) < ENTRY_KINDS_OF_CORE
 
-/** A transfer that this process was asked for: done when somebody else leads. */
-interface AskedTransfer {
-  readonly target: ReplicaId | undefined
-  readonly from: ReplicaId | undefined
-  readonly deadline: MonotonicMs
-}
-
 export class Raft {
   readonly id: ReplicaId
   readonly #boot: number
@@ -154,7 +148,7 @@ export class Raft {
   /** Of the newest term that this process has led. */
   #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
   readonly #askedReads: AskedReads
-  #askedTransfer: AskedTransfer | undefined
+  readonly #askedTransfer = new AskedTransfer()
   readonly #freshness: Freshness
   readonly #peers = new Peers()
 
@@ -170,7 +164,6 @@ export class Raft {
   #proposalOutcomes: ProposalOutcome[] = []
   #readOutcomes: ReadOutcome[] = []
   #snapshots: { readonly to: ReplicaId; readonly atLeast: LogIndex }[] = []
-  #transferOutcome: Output['transfer']
   #why = ''
   #fatal: string | undefined
 
@@ -270,8 +263,7 @@ export class Raft {
   /** When time alone can change something next: the driver ticks then, or a little later. */
   deadline(): MonotonicMs {
     if (this.#lead !== undefined) return Math.min(this.#lead.heartbeatAt, this.#lead.shareCommitAt)
-    const transferDeadline = this.#askedTransfer?.deadline ?? Number.POSITIVE_INFINITY
-    return Math.min(this.#electionAt, transferDeadline, this.#askedReads.deadline)
+    return Math.min(this.#electionAt, this.#askedTransfer.deadline, this.#askedReads.deadline)
   }
 
   /** Proven upper bound on how stale the applied state is at `now`; undefined when unknown. */
@@ -343,7 +335,7 @@ export class Raft {
       proposedBytes: this.#outcomes.bytes,
       forwardedBytes: this.#outcomes.forwardedBytes,
       askedReads: this.#askedReads.size,
-      askedTransfer: Number(this.#askedTransfer !== undefined),
+      askedTransfer: Number(this.#askedTransfer.isOpen),
       unappliedChanges: this.#unappliedChanges.size,
       unappliedLeases: this.#leases.unapplied,
       readers: lead?.rounds.open.reduce((sum, { readers }) => sum + readers.length, 0) ?? 0,
@@ -452,7 +444,7 @@ export class Raft {
       outcomes: this.#proposalOutcomes,
       reads: this.#readOutcomes,
       snapshots: this.#snapshots,
-      transfer: this.#transferOutcome,
+      transfer: this.#askedTransfer.takeOutcome(),
       roleChange: changed
         ? { role: this.#role, term: this.#term, leader: this.#leader, why: this.#why }
         : undefined,
@@ -463,7 +455,6 @@ export class Raft {
     this.#proposalOutcomes = []
     this.#readOutcomes = []
     this.#snapshots = []
-    this.#transferOutcome = undefined
     this.#why = ''
     return output
   }
@@ -519,9 +510,7 @@ export class Raft {
 
   #tick(): void {
     this.#refuseReads(this.#askedReads.expire(this.#now), 'leadership-lost')
-    if (this.#askedTransfer !== undefined && this.#now >= this.#askedTransfer.deadline) {
-      this.#endAskedTransfer('aborted', 'nobody took over leadership in time')
-    }
+    this.#askedTransfer.expire(this.#now)
     if (this.#lead !== undefined) this.#tickLeader(this.#lead)
     else if (this.#now >= this.#electionAt) this.#campaign()
   }
@@ -968,13 +957,7 @@ export class Raft {
     if (leader === this.#leader) return
     this.#leader = leader
     this.#refuseReads(this.#askedReads.endAll(), leader === undefined ? 'no-leader' : 'leadership-lost')
-    const asked = this.#askedTransfer
-    if (asked !== undefined && leader !== undefined && leader !== asked.from) {
-      const name = nameOf(this.#configuration, leader)
-      if (asked.target === undefined || asked.target === leader)
-        this.#endAskedTransfer('done', `${name} leads`)
-      else this.#endAskedTransfer('aborted', `${name} was elected instead`)
-    }
+    if (leader !== undefined) this.#askedTransfer.leaderIs(leader, nameOf(this.#configuration, leader))
   }
 
   #becomeFollower(term: Term, leader: ReplicaId | undefined, why: string): void {
@@ -1878,11 +1861,11 @@ export class Raft {
   #askTransfer(to: ReplicaId | undefined): void {
     const from = this.#leader
     if (from === undefined) {
-      this.#refuseTransfer('there is no leader')
+      this.#askedTransfer.answer('refused', 'there is no leader')
       return
     }
     if (to === from) {
-      this.#transferOutcome = { outcome: 'done', detail: `${nameOf(this.#configuration, to)} leads already` }
+      this.#askedTransfer.answer('done', `${nameOf(this.#configuration, to)} leads already`)
       return
     }
     const lead = this.#lead
@@ -1893,26 +1876,21 @@ export class Raft {
     }
     const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
     if (target === undefined) {
-      this.#refuseTransfer('no other voter can be reached')
+      this.#askedTransfer.answer('refused', 'no other voter can be reached')
       return
     }
     const why = this.#whyNoSuccessor(lead, target)
     if (why !== undefined) {
-      this.#refuseTransfer(why)
+      this.#askedTransfer.answer('refused', why)
       return
     }
     this.#rememberAsked(to, from)
     if (lead.transfer?.target !== target) this.#beginTransfer(lead, target)
   }
 
-  /** A second wish replaces the first. Who wishes for nobody in particular agrees with any other. */
   #rememberAsked(to: ReplicaId | undefined, from: ReplicaId): void {
-    const before = this.#askedTransfer?.target
-    if (before !== undefined && to !== undefined && before !== to) {
-      this.#endAskedTransfer('aborted', `leadership is handed to ${nameOf(this.#configuration, to)} instead`)
-    }
     const deadline = this.#now + 2 * this.#timing.electionMaxMs
-    this.#askedTransfer = { target: to ?? before, from, deadline }
+    this.#askedTransfer.ask(to, from, deadline, (id) => nameOf(this.#configuration, id))
   }
 
   #onTransferRequest({ target: to }: TransferRequestMessage): void {
@@ -1921,15 +1899,6 @@ export class Raft {
     const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
     if (target === undefined || target === lead.transfer?.target) return
     if (this.#whyNoSuccessor(lead, target) === undefined) this.#beginTransfer(lead, target)
-  }
-
-  #refuseTransfer(detail: string): void {
-    this.#transferOutcome = { outcome: 'refused', detail }
-  }
-
-  #endAskedTransfer(outcome: 'done' | 'aborted', detail: string): void {
-    this.#askedTransfer = undefined
-    this.#transferOutcome = { outcome, detail }
   }
 
   #whyNoSuccessor(lead: Leadership, id: ReplicaId): string | undefined {
@@ -1980,7 +1949,7 @@ export class Raft {
   #abortTransfer(lead: Leadership, detail: string): void {
     lead.transfer = undefined
     lead.noHandOverUntil = this.#now + HAND_OVER_AGAIN * this.#timing.electionMaxMs
-    if (this.#askedTransfer !== undefined) this.#endAskedTransfer('aborted', detail)
+    if (this.#askedTransfer.isOpen) this.#askedTransfer.end('aborted', detail)
     if (lead.retiring !== undefined || this.#diskStalls()) {
       this.#becomeFollower(this.#term, undefined, `handing over failed: ${detail}`)
     }
