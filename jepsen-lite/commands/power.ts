@@ -24,7 +24,7 @@ export function add(program: CommandUnknownOpts): void {
         .default(Date.now() % 2 ** 31, 'new each time'),
     )
     .addOption(
-      new Option('--lives <n>', 'times that the recorded node is started').argParser(whole(1)).default(8),
+      new Option('--sessions <n>', 'times that the recorded node is started').argParser(whole(1)).default(8),
     )
     .addOption(new Option('--requests <n>', 'in each step of its load').argParser(whole(1)).default(40))
     .option('--lying-disk', 'assume a disk that forgets what was synced: violations must be found', false)
@@ -34,8 +34,8 @@ export function add(program: CommandUnknownOpts): void {
         .choices(['text', 'json'] as const)
         .default('text' as const),
     )
-    .action(async ({ states, damaged, time, seed, lives, requests, lyingDisk, out, output }) => {
-      const { checkLives, RecordingError, recordLives, whyNot } = await import('../power/index.ts')
+    .action(async ({ states, damaged, time, seed, sessions, requests, lyingDisk, out, output }) => {
+      const { checkSessions, RecordingError, recordSessions, whyNot } = await import('../power/index.ts')
       const { powerText } = await import('../power/text.ts')
       const reason = whyNot()
       if (reason !== undefined) {
@@ -48,12 +48,14 @@ export function add(program: CommandUnknownOpts): void {
       const progress = (line: string): void => {
         if (process.stderr.isTTY) process.stderr.write(`${line}\n`)
       }
-      const recorded = await recordLives({ seed, lives, requests, progress }).catch((error: unknown) => {
-        throw error instanceof RecordingError
-          ? new Failure(`nothing could be recorded: ${error.message}`)
-          : error
-      })
-      const report = await checkLives(recorded, {
+      const recorded = await recordSessions({ seed, sessions, requests, progress }).catch(
+        (error: unknown) => {
+          throw error instanceof RecordingError
+            ? new Failure(`nothing could be recorded: ${error.message}`)
+            : error
+        },
+      )
+      const report = await checkSessions(recorded, {
         states,
         damaged,
         seconds: time,
@@ -64,6 +66,6 @@ export function add(program: CommandUnknownOpts): void {
       })
       process.stdout.write(output === 'json' ? `${JSON.stringify(report)}\n` : powerText(report))
       if (report.violations > 0) process.exitCode = EXIT.violation
-      else if (report.failed_life !== null || report.lacking.length > 0) process.exitCode = EXIT.failed
+      else if (report.failed_session !== null || report.lacking.length > 0) process.exitCode = EXIT.failed
     })
 }

@@ -44,7 +44,7 @@ const POWER = [
   '150',
   '--damaged',
   '0',
-  '--lives',
+  '--sessions',
   '2',
   '--time',
   '90',

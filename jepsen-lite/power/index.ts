@@ -21,8 +21,8 @@ export { RecordingError } from './trace.ts'
 
 export interface RecordOptions {
   readonly seed: number
-  /** Lives of the recorded process; each ends with the power being cut, or politely. */
-  readonly lives: number
+  /** Sessions of the recorded process; each ends with a power cut, or with an orderly stop. */
+  readonly sessions: number
   /** Requests in each step of its load. */
   readonly requests: number
   readonly progress: (line: string) => void
@@ -38,7 +38,7 @@ export interface CheckingOptions extends CheckOptions {
 
 export interface PowerReport {
   readonly seed: number
-  readonly lives: number
+  readonly sessions: number
   /** Changes and syncs of the directory. */
   readonly disk_events: number
   readonly syncs: number
@@ -61,8 +61,8 @@ export interface PowerReport {
   readonly coverage: Coverage
   /** What the load was to make the storage do, and did not. */
   readonly lacking: readonly string[]
-  /** Why a life after the first was not lived to its end, if so. */
-  readonly failed_life: string | null
+  /** Why a session after the first did not reach its end, if so. */
+  readonly failed_session: string | null
   readonly wall_seconds: number
   readonly violations: number
   readonly violations_by_kind: Readonly<Record<Violation['kind'], number>>
@@ -72,12 +72,12 @@ export interface PowerReport {
 
 export interface Recording {
   readonly sessions: readonly Session[]
-  /** Why a later life could not be lived to its end. */
+  /** Why a later session did not reach its end. */
   readonly failure: string | undefined
 }
 
 /** Runs the process under load and mishaps, several times on the same directory. */
-export async function recordLives(options: RecordOptions): Promise<Recording> {
+export async function recordSessions(options: RecordOptions): Promise<Recording> {
   const directory = workDirectory()
   const work = directory.path
   try {
@@ -86,23 +86,23 @@ export async function recordLives(options: RecordOptions): Promise<Recording> {
     const others = [join(work, 'n2'), join(work, 'n3')]
     const marks = join(work, 'marks')
     const sessions: Session[] = []
-    for (let life = 1; life <= options.lives; life++) {
+    for (let number = 1; number <= options.sessions; number++) {
       // Whole ones in which much happens, and between them short ones, cut off again soon after a start that had
       // something to mend.
-      const script = life % 4 === 1 ? 'whole' : 'short'
-      const ending = life % 8 === 5 ? 'stopped' : 'cut'
-      const seed = random.stream(`life ${life}`).below(2 ** 31)
+      const script = number % 4 === 1 ? 'whole' : 'short'
+      const ending = number % 8 === 5 ? 'stopped' : 'cut'
+      const seed = random.stream(`life ${number}`).below(2 ** 31)
       const subject = { dir, others, marks, seed, requests: options.requests, script, ending } as const
       const session = await record(subject, work)
       if (session.kind === 'failed') {
-        // What the first life left may be why the second one fails: that is for the check to find out.
+        // What the first session left may be why the second one fails: that is for the check to find out.
         if (sessions.length === 0) throw new RecordingError(session.reason)
-        return { sessions, failure: `life ${life}: ${session.reason}` }
+        return { sessions, failure: `session ${number}: ${session.reason}` }
       }
       sessions.push(session)
-      options.progress(`recorded life ${life} of ${options.lives}: ${session.events.length} events`)
-      // The next life begins with what a power cut at the end of this one left.
-      if (ending === 'cut') putFiles(dir, afterPowerCut(session, random.stream(`cut ${life}`)))
+      options.progress(`recorded session ${number} of ${options.sessions}: ${session.events.length} events`)
+      // The next session begins with what a power cut at the end of this one left.
+      if (ending === 'cut') putFiles(dir, afterPowerCut(session, random.stream(`cut ${number}`)))
     }
     return { sessions, failure: undefined }
   } finally {
@@ -110,8 +110,8 @@ export async function recordLives(options: RecordOptions): Promise<Recording> {
   }
 }
 
-/** Opens what power cuts may have left in these lives, and judges it. */
-export async function checkLives(recording: Recording, options: CheckingOptions): Promise<PowerReport> {
+/** Opens what power cuts may have left in these sessions, and judges it. */
+export async function checkSessions(recording: Recording, options: CheckingOptions): Promise<PowerReport> {
   const { sessions, failure } = recording
   const began = performance.now()
   const random = new Random(options.seed)
@@ -126,9 +126,9 @@ export async function checkLives(recording: Recording, options: CheckingOptions)
     await check.run(random.stream('order'), began + options.seconds * 1000)
     const { violations: byKind } = check
     return {
-      ...{ seed: options.seed, lives: sessions.length },
+      ...{ seed: options.seed, sessions: sessions.length },
       ...check.counts(),
-      ...{ coverage, lacking: lackingIn(coverage), failed_life: failure ?? null },
+      ...{ coverage, lacking: lackingIn(coverage), failed_session: failure ?? null },
       wall_seconds: Math.round(performance.now() - began) / 1000,
       violations: Object.values(byKind).reduce((sum, count) => sum + count, 0),
       violations_by_kind: byKind,

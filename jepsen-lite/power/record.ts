@@ -1,5 +1,5 @@
-// Records one life of the process: starts it under strace, and reads what happened to its directory, in one order with
-// its marks.
+// Records one session of the process: starts it under strace, and reads what happened to its directory, in one order
+// with its marks.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,7 +23,7 @@ import { RecordingError, TRACED_CALLS, type TraceEvent, TraceReader } from './tr
 /** Name to content; undefined: there is no directory. */
 export type Files = ReadonlyMap<string, Uint8Array> | undefined
 
-/** One life of the recorded process. */
+/** One session of the recorded process. */
 export interface Session {
   readonly kind: 'lived'
   readonly start: Files

@@ -30,7 +30,7 @@ test.each([
   'sim --schedules 0',
   'sim --time 0',
   'power --states 0',
-  'power --lives 0',
+  'power --sessions 0',
   'mutants --only ,',
   'run --nemesis ,',
 ])('%s would prove nothing: it is a usage error', (line) => {

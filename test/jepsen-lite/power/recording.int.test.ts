@@ -2,29 +2,35 @@
 // that breaks them is found out.
 
 import { beforeAll, describe, expect, test } from 'vitest'
-import { checkLives, type Recording, recordLives, whyNot } from '../../../jepsen-lite/power/index.ts'
+import { checkSessions, type Recording, recordSessions, whyNot } from '../../../jepsen-lite/power/index.ts'
 
 const quiet = { progress: (): void => {}, out: undefined, seconds: 60 }
 const seed = Date.now() % 2 ** 31
 
 function recording(): void {
-  let lives: Recording
+  let recording: Recording
 
   beforeAll(async () => {
-    lives = await recordLives({ ...quiet, seed, lives: 2, requests: 16 })
+    recording = await recordSessions({ ...quiet, seed, sessions: 2, requests: 16 })
   })
 
   test('makes the storage do all that it can do, and leaves nothing that forgets what was acknowledged', async () => {
-    const report = await checkLives(lives, { ...quiet, seed, states: 200, damaged: 30, lyingDisk: false })
+    const report = await checkSessions(recording, {
+      ...quiet,
+      seed,
+      states: 200,
+      damaged: 30,
+      lyingDisk: false,
+    })
     expect(report.violation_details).toEqual([])
-    expect(report).toMatchObject({ states: 200, violations: 0, lacking: [], failed_life: null })
+    expect(report).toMatchObject({ states: 200, violations: 0, lacking: [], failed_session: null })
     expect(report.outcomes.opened).toBeGreaterThan(150)
   })
 
   // Found by this check: half a record at the end of a WAL, a start, some batches, and another power cut before the
   // next change of the directory. CURRENT was the old one again, and the node was refused.
   test('makes a start durable before anything is acknowledged', () => {
-    for (const { events } of lives.sessions) {
+    for (const { events } of recording.sessions) {
       const disk = events.map((event) => (event.kind === 'disk' ? event.event : undefined))
       const renamed = disk.findLastIndex((event) => event?.kind === 'rename' && event.to === 'CURRENT')
       const opened = events.findIndex((event) => event.kind === 'mark' && event.mark.kind === 'opened')
@@ -44,8 +50,8 @@ function recording(): void {
   })
 
   test('on a disk that forgets what was synced is found to have lost it', async () => {
-    const first = { ...lives, sessions: lives.sessions.slice(0, 1) }
-    const report = await checkLives(first, { ...quiet, seed, states: 120, damaged: 0, lyingDisk: true })
+    const first = { ...recording, sessions: recording.sessions.slice(0, 1) }
+    const report = await checkSessions(first, { ...quiet, seed, states: 120, damaged: 0, lyingDisk: true })
     expect(report.violations).toBeGreaterThan(0)
   })
 }
