@@ -18,7 +18,7 @@ import { CLIENTS, Network } from './network.ts'
 const HOST = '127.0.0.1'
 /** For all nodes to become voters at the start, and again after the faults. */
 export const READY_LIMIT_MS = 60_000
-const LOOK_EVERY_MS = 25
+const POLL_MS = 25
 
 export type ClusterEvent =
   | { readonly kind: 'start' | 'kill' | 'pause' | 'resume' | 'wipe'; readonly node: string }
@@ -209,7 +209,7 @@ export class LocalCluster {
       if (missing.length === 0) return undefined
       if (signal.aborted) return 'interrupted'
       if (performance.now() > deadline) return missing.map(whyNotReady).join('; ')
-      await sleep(LOOK_EVERY_MS)
+      await sleep(POLL_MS)
     }
   }
 

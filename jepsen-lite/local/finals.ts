@@ -39,15 +39,17 @@ export async function recordFinals<Node extends Named>(
   let apart = 'nothing was heard of them'
   let before: string | undefined
   while (performance.now() < deadline && !signal.aborted) {
-    const looks = await Promise.all(
+    const readings = await Promise.all(
       cluster.members.map(async (node) => ({ node, standing: await standingOf(cluster, node) })),
     )
-    apart = looks.map(({ node, standing }) => `${node.name}: ${shown(standing)}`).join(', ')
-    const whole = looks.flatMap(({ node, standing }) => (standing === undefined ? [] : [{ node, standing }]))
+    apart = readings.map(({ node, standing }) => `${node.name}: ${shown(standing)}`).join(', ')
+    const whole = readings.flatMap(({ node, standing }) =>
+      standing === undefined ? [] : [{ node, standing }],
+    )
     const [first] = whole
     const together =
       first !== undefined &&
-      whole.length === looks.length &&
+      whole.length === readings.length &&
       whole.every(
         ({ standing: { applied, revision, errors } }) =>
           applied === first.standing.applied && revision === first.standing.revision && errors === '',
@@ -67,12 +69,12 @@ export async function recordFinals<Node extends Named>(
 async function readAll<Node extends Named>(
   cluster: Asked<Node>,
   recorder: Recorder,
-  looks: readonly { readonly node: Node; readonly standing: Standing }[],
+  readings: readonly { readonly node: Node; readonly standing: Standing }[],
 ): Promise<string | undefined> {
   for (const {
     node,
     standing: { revision, hash },
-  } of looks) {
+  } of readings) {
     const rows: Row[] = []
     let after: string | undefined
     do {

@@ -15,8 +15,8 @@ export interface World {
   readonly round: number
   /** Gives nodes a failing disk or a wrong clock; or why that cannot be had here. */
   readonly preload: Preload | { readonly missing: string }
-  /** Clients look at how old stale answers claim to be. */
-  readonly looksAtAges: boolean
+  /** Clients check how old stale answers claim to be. */
+  readonly checksAges: boolean
   /** What faults must know of each other. */
   readonly conditions: Conditions
   /** Something that must not happen, seen by the nemesis itself. */

@@ -166,7 +166,7 @@ class Run {
         cluster,
         random: new Random(seed).stream('faults'),
         preload: this.#preload,
-        looksAtAges: workload === 'kv',
+        checksAges: workload === 'kv',
         conditions: { wrongClocks: 0, leasesMayBeOn: false },
         report: (message) => this.#find('violation', message),
       },

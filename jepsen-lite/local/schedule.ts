@@ -11,7 +11,7 @@ const CALM_MS = { min: 500, max: 2_500 }
  * amid its recovery.
  */
 const RECOVERY = { chance: 0.75, msMax: 10_000 }
-const LOOK_MS = 25
+const POLL_MS = 25
 /** Of times when two faults strike at once. */
 const TWO_AT_ONCE = 0.3
 /** A fault that is not healed after this long: the harness hangs, and says so. */
@@ -139,7 +139,7 @@ class Schedule {
     const healedAt = now()
     const patienceMs = random.chance(RECOVERY.chance) ? RECOVERY.msMax : 0
     while (!worksSince(healedAt) && now() < healedAt + patienceMs && !signal.aborted)
-      await pause(LOOK_MS, signal)
+      await pause(POLL_MS, signal)
     const calmMs = random.between(CALM_MS.min, CALM_MS.max)
     await pause(Math.min(calmMs, Math.max(0, deadline - now())), signal)
   }

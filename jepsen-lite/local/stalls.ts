@@ -3,7 +3,7 @@
 
 import type { Recorder } from '../history.ts'
 
-const LOOK_EVERY_MS = 50
+const POLL_MS = 50
 /** Half of the shortest election time-out. */
 const STALL_MS_MIN = 250
 
@@ -12,9 +12,9 @@ export function noteStalls(recorder: Recorder): () => void {
   let last = performance.now()
   const timer = setInterval(() => {
     const now = performance.now()
-    const ms = Math.round(now - last - LOOK_EVERY_MS)
+    const ms = Math.round(now - last - POLL_MS)
     if (ms >= STALL_MS_MIN) recorder.note('stall', { ms })
     last = now
-  }, LOOK_EVERY_MS)
+  }, POLL_MS)
   return () => clearInterval(timer)
 }

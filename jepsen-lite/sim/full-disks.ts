@@ -14,7 +14,7 @@ import { bits, DRAW } from './random.ts'
 import { Violation } from './violation.ts'
 
 const TRIED_IN = 2
-const LOOK_MS = 50
+const POLL_MS = 50
 /** Nobody has room for a change then: far less than is ever kept free. */
 const FREE_BYTES = 1
 /** What it may take until all that are full have noticed it. */
@@ -88,10 +88,10 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   )
   const waiting = new Set<Machine>()
   const began = time.now
-  let nextLook = 0
+  let nextPoll = 0
   cluster.runUntil(began + ELECTIONS_MAX * config.electionMaxMs, () => {
-    if (time.now < nextLook) return unread.size === 0
-    nextLook = time.now + LOOK_MS
+    if (time.now < nextPoll) return unread.size === 0
+    nextPoll = time.now + POLL_MS
     for (const machine of unread) {
       // It has no room for it.
       if (lacksCommitted(cluster, machine)) unread.delete(machine)

@@ -24,7 +24,7 @@ import { leadsOnSlowWires } from './slow-wires.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
-const LOOK_MS = 50
+const POLL_MS = 50
 const DEAD = { stalls: false, refuses: false }
 /**
  * Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without
@@ -64,10 +64,10 @@ export function converge(cluster: Cluster, clients: Clients): void {
   const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS
   const whyNot = (): string | undefined =>
     whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
-  let nextLook = 0
+  let nextPoll = 0
   cluster.runUntil(until, () => {
-    if (time.now < nextLook) return false
-    nextLook = time.now + LOOK_MS
+    if (time.now < nextPoll) return false
+    nextPoll = time.now + POLL_MS
     probes.send()
     return whyNot() === undefined
   })

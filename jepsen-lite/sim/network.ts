@@ -219,13 +219,13 @@ export class SimNetwork implements Carrier {
     const { time, config } = this.#world
     if (config.silenceMs === 0) return
     const since = process.resumedAt
-    const look = (): void => {
+    const poll = (): void => {
       if (!process.live || !process.paused || process.resumedAt !== since) return
       for (const { other } of this.endsAt(process.place))
         if (other.lastAt <= time.now - config.silenceMs) other.fellSilent()
-      time.push(time.now + config.silenceMs, IO, undefined, look)
+      time.push(time.now + config.silenceMs, IO, undefined, poll)
     }
-    time.push(time.now + config.silenceMs, IO, undefined, look)
+    time.push(time.now + config.silenceMs, IO, undefined, poll)
   }
 
   /** Both ends notice, each in its own time. What is on its way arrives, or not. */

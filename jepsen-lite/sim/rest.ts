@@ -10,10 +10,10 @@ import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 /**
- * Heartbeats and flushes go on at rest: each number must be 0 at one of the looks, and these keep out of step with
+ * Heartbeats and flushes go on at rest: each number must be 0 at one of the polls, and these keep out of step with
  * them.
  */
-const LOOK_MS = 29.3
+const POLL_MS = 29.3
 /** The slowest thing that may be under way is a stream of a snapshot to somebody who has died without a word. */
 const REST_MS_MAX = 60_000
 /** What a node that is cut off for good gives back too. */
@@ -42,7 +42,7 @@ const LISTS: readonly (readonly [list: string, waiting: string])[] = [
 /** Looks at every running process now and again, for as long as the cluster runs. */
 export function watchLists(cluster: Cluster): void {
   const { time, config, machines, invariants } = cluster
-  const look = (): void => {
+  const poll = (): void => {
     for (const { process } of machines) {
       const driver = process?.serving
       if (process === undefined || driver === undefined) continue
@@ -50,9 +50,9 @@ export function watchLists(cluster: Cluster): void {
       const why = longerThanItsWaiters(underWay) ?? creditsThatAreLost(cluster, process, underWay)
       if (why !== undefined) invariants.violation ??= new Violation('REST-2', `${process.name}: ${why}`)
     }
-    time.push(time.now + config.electionMaxMs, IO, undefined, look)
+    time.push(time.now + config.electionMaxMs, IO, undefined, poll)
   }
-  time.push(time.now + config.electionMaxMs, IO, undefined, look)
+  time.push(time.now + config.electionMaxMs, IO, undefined, poll)
 }
 
 /** What a sender of snapshots waits for must be on its way: otherwise it waits in vain. */
@@ -109,8 +109,8 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
     })
     owed.set(process, new Set(names))
   }
-  // Looks are events of their own: what looks only when something else happens sees a heartbeat under way each time.
-  const look = (): void => {
+  // Each poll is a separate event: a poll only at other events would meet a heartbeat under way each time.
+  const poll = (): void => {
     for (const [process, names] of owed) {
       const underWay = process.serving?.inspect()
       for (const name of names) {
@@ -119,9 +119,9 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
       }
       if (names.size === 0) owed.delete(process)
     }
-    if (owed.size > 0) time.push(time.now + LOOK_MS, IO, undefined, look)
+    if (owed.size > 0) time.push(time.now + POLL_MS, IO, undefined, poll)
   }
-  look()
+  poll()
   cluster.runUntil(time.now + REST_MS_MAX, () => owed.size === 0)
   if (invariants.violation !== undefined) return
   const [left] = owed

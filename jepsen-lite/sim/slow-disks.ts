@@ -13,7 +13,7 @@ const TRIED_IN = 2
 /** In election time-outs, the shortest: what a write takes. Beyond five nobody leads. */
 const WRITE_MIN = 1.1
 const WRITE_MAX = 4
-const LOOK_MS = 50
+const POLL_MS = 50
 /** One after the other. */
 const CHANGES = 5
 /** What it may take until somebody leads and they are made: so many election time-outs, the longest, and writes. */
@@ -35,13 +35,13 @@ export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): vo
   cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 10) % 2 === 0, config.electionMaxMs)
   let made = 0
   let waitsUntil = 0
-  let nextLook = 0
+  let nextPoll = 0
   let count = 0
   const began = time.now
   cluster.runUntil(began + ELECTIONS_MAX * config.electionMaxMs + WRITES_MAX * writeMs, () => {
     const serving = cluster.leader?.serving
-    if (serving === undefined || time.now < Math.max(nextLook, waitsUntil)) return made >= CHANGES
-    nextLook = time.now + LOOK_MS
+    if (serving === undefined || time.now < Math.max(nextPoll, waitsUntil)) return made >= CHANGES
+    nextPoll = time.now + POLL_MS
     waitsUntil = time.now + 10 * writeMs
     // Changes nothing, so that no history needs to know of it.
     const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const

@@ -12,14 +12,14 @@ const clock: Nemesis = {
   quiet: true,
   missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
   async inject(world) {
-    const { cluster, preload, random, conditions, looksAtAges } = world
+    const { cluster, preload, random, conditions, checksAges } = world
     if ('missing' in preload) return preload.missing
     if (conditions.leasesMayBeOn) return 'leases are on: they are promised for good clocks only'
     const first = oneNode(world)
     if (first === undefined) return 'nobody runs whose clock could be wrong'
     const others = random.chance(0.3) ? random.shuffled(cluster.running).slice(0, 2) : []
     const names = [...new Set([first, ...others].map(({ name }) => name))]
-    const rates = looksAtAges ? [1, 1.05, 1.5, 4] : [0.05, 0.3, 0.7, 1, 1.5, 4]
+    const rates = checksAges ? [1, 1.05, 1.5, 4] : [0.05, 0.3, 0.7, 1, 1.5, 4]
     const set = names.map((name) => ({
       name,
       clockRate: random.pick(rates),

@@ -9,7 +9,7 @@ import type { PreloadFaults, PreloadHits } from '../preload/preload.ts'
 
 /** From the first refused write or sync until the process is gone: it has time to say why. */
 const END_LIMIT_MS = 5_000
-const LOOK_EVERY_MS = 25
+const POLL_MS = 25
 
 const failing = (
   kind: string,
@@ -43,7 +43,7 @@ const failing = (
       async heal() {
         const deadline = performance.now() + END_LIMIT_MS
         while (hits() > 0 && !hasEnded() && !node.process.paused && performance.now() < deadline)
-          await sleep(LOOK_EVERY_MS)
+          await sleep(POLL_MS)
         if (hits() > 0 && !hasEnded() && !node.process.paused)
           world.report(`${name} goes on although its disk has refused ${hits()} times (${kind})`)
         preload.set(name, off)
@@ -96,7 +96,7 @@ export async function comeBack(cluster: LocalCluster, node: LocalNode): Promise<
         cluster.start(node)
       }
     }
-    await sleep(LOOK_EVERY_MS)
+    await sleep(POLL_MS)
   }
   blame()
 }
