@@ -1,6 +1,7 @@
 // What a replica has only while it leads. It is made anew by each election, so nothing of it survives a change of role
 // or term.
 
+import { LeaderLease } from './leases.ts'
 import type { Progress } from './progress.ts'
 import { type Reader, Rounds } from './rounds.ts'
 import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
@@ -39,11 +40,7 @@ export class Leadership {
   retiring: Retirement | undefined
   readonly rounds = new Rounds()
   earlyReads: EarlyRead[] = []
-  /** A transfer has begun in this term: its vote requests ignore promises, so the lease is over for good. */
-  leaseVoid = false
-  /** Start of the newest round that counts for the lease, and those that may come to count. */
-  leaseSince: MonotonicMs = Number.NEGATIVE_INFINITY
-  leaseRounds: { readonly number: number; readonly startedAt: MonotonicMs }[] = []
+  readonly lease = new LeaderLease()
   /** Cluster time at the election (KV-12). */
   readonly #clusterTimeMs: number
 

@@ -2,8 +2,8 @@
 // two sides:
 //
 //   promise  while the setting is on, no vote and no campaign within `durationMs` of contact with a leader
-//   trust    the leader takes itself to lead for `durationMs / (1 + driftMax)` after a round began that a quorum has echoed *after it had
-//            applied the setting*
+//   trust    the leader takes itself to lead for `durationMs / (1 + driftMax)` after a round began that a quorum has
+//            echoed *after it had applied the setting*
 //
 // All of it rests on clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock goes
 // on while a process is stopped, but not while its machine is suspended: a leader that comes back from that may serve a
@@ -81,5 +81,49 @@ export class Leases {
     let trust = this.#applied.on ? this.#applied.durationMs : 0
     for (const { setting } of this.#pending) trust = Math.min(trust, setting.on ? setting.durationMs : 0)
     return trust
+  }
+}
+
+/** The lease of one leader in one term. */
+export class LeaderLease {
+  /** When the newest round began that counts. */
+  #since: MonotonicMs = Number.NEGATIVE_INFINITY
+  /** Rounds that may come to count, the oldest first. */
+  #rounds: { readonly number: number; readonly startedAt: MonotonicMs }[] = []
+  #isOver = false
+
+  get openRounds(): number {
+    return this.#rounds.length
+  }
+
+  began(number: number, startedAt: MonotonicMs): void {
+    this.#rounds.push({ number, startedAt })
+  }
+
+  /** A quorum that keeps the promise has echoed all rounds up to `number`. Older rounds than a lease never count. */
+  confirmed(number: number, now: MonotonicMs, durationMs: number): void {
+    const tooOld = now - durationMs
+    let done = 0
+    for (const round of this.#rounds) {
+      if (round.number <= number) this.#since = round.startedAt
+      else if (round.startedAt > tooOld) break
+      done++
+    }
+    this.#rounds.splice(0, done)
+  }
+
+  /** Another setting is another promise: answers from before do not count for it. */
+  restart(): void {
+    this.#since = Number.NEGATIVE_INFINITY
+    this.#rounds = []
+  }
+
+  /** For the rest of the term: a transfer has begun, and the vote requests of its target ignore promises. */
+  end(): void {
+    this.#isOver = true
+  }
+
+  holds(now: MonotonicMs, trustMs: number, driftMax: number): boolean {
+    return !this.#isOver && now < this.#since + trustMs / (1 + driftMax)
   }
 }

@@ -340,7 +340,7 @@ export class Raft {
       unappliedLeases: this.#leases.unapplied,
       readers: lead?.rounds.open.reduce((sum, { readers }) => sum + readers.length, 0) ?? 0,
       earlyReads: lead?.earlyReads.length ?? 0,
-      leaseRounds: lead?.leaseRounds.length ?? 0,
+      leaseRounds: lead?.lease.openRounds ?? 0,
       transfer: Number(lead?.transfer !== undefined),
       retiring: Number(lead?.retiring !== undefined),
       ...this.#log.inspect(),
@@ -1051,7 +1051,7 @@ export class Raft {
   #beginRound(lead: Leadership, readers: readonly Reader[], to: 'voters' | 'all'): void {
     const readIndex = this.#knowsCommit(lead) ? this.#log.commit : undefined
     const { number, startedAt } = lead.rounds.begin(this.#now, readIndex, readers)
-    if (this.#leases.trustMs > 0) lead.leaseRounds.push({ number, startedAt })
+    if (this.#leases.trustMs > 0) lead.lease.began(number, startedAt)
     for (const follower of lead.followers) {
       if (to === 'all' || isVoter(this.#configuration, follower.id)) this.#sendHeartbeat(follower, number)
     }
@@ -1738,17 +1738,14 @@ export class Raft {
   // Leases (thesis §6.4.1; RAFT-25)
 
   #leaseHolds(lead: Leadership): boolean {
-    const { trustMs } = this.#leases
-    if (lead.leaseVoid || lead.retiring !== undefined || !this.#committedInTerm(lead)) return false
-    return this.#now < lead.leaseSince + trustMs / (1 + this.#timing.driftMax)
+    if (lead.retiring !== undefined || !this.#committedInTerm(lead)) return false
+    return lead.lease.holds(this.#now, this.#leases.trustMs, this.#timing.driftMax)
   }
 
-  /** Another setting is another promise: answers from before do not count for it. */
   #restartLease(): void {
     const lead = this.#lead
     if (lead === undefined) return
-    lead.leaseSince = Number.NEGATIVE_INFINITY
-    lead.leaseRounds = []
+    lead.lease.restart()
     for (const follower of lead.followers) follower.leaseRound = 0
   }
 
@@ -1757,14 +1754,7 @@ export class Raft {
     const counted = quorumValue(this.#configuration, (id) =>
       id === this.id ? newest : (lead.progress.get(id)?.leaseRound ?? 0),
     )
-    const tooOld = this.#now - this.#leases.applied.durationMs
-    let done = 0
-    for (const { number, startedAt } of lead.leaseRounds) {
-      if (number <= counted) lead.leaseSince = startedAt
-      else if (startedAt > tooOld) break
-      done++
-    }
-    lead.leaseRounds.splice(0, done)
+    lead.lease.confirmed(counted, this.#now, this.#leases.applied.durationMs)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1927,8 +1917,7 @@ export class Raft {
 
   #beginTransfer(lead: Leadership, target: ReplicaId): void {
     lead.transfer = { target, deadline: this.#now + this.#timing.electionMaxMs }
-    // The votes that the target will ask for ignore every promise made to this leader.
-    lead.leaseVoid = true
+    lead.lease.end()
     this.#pushTransfer(lead, lead.transfer)
   }
 

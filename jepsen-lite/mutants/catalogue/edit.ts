@@ -7,6 +7,7 @@ export const edit = (file: string, find: string, replace: string): Edit => ({ fi
 export const RAFT = 'src/raft/raft.ts'
 export const ASKED_READS = 'src/raft/asked-reads.ts'
 export const DISK_ROOM = 'src/raft/disk-room.ts'
+export const LEASES = 'src/raft/leases.ts'
 export const PEERS = 'src/raft/peers.ts'
 export const LOG = 'src/raft/log.ts'
 

@@ -1,7 +1,7 @@
 // Read indexes, leases, bounds on age (thesis §6.4; RAFT-21, RAFT-22, RAFT-25).
 
 import type { Mutant } from '../mutant.ts'
-import { ASKED_READS, DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+import { ASKED_READS, DRIVER_TESTS, edit, LEASES, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
 
 export const READS: readonly Mutant[] = [
   {
@@ -65,9 +65,9 @@ export const READS: readonly Mutant[] = [
     tests: RAFT_TESTS,
     edits: [
       edit(
-        RAFT,
-        'if (number <= counted) lead.leaseSince = startedAt',
-        'if (number <= counted) lead.leaseSince = this.#now',
+        LEASES,
+        'if (round.number <= number) this.#since = round.startedAt',
+        'if (round.number <= number) this.#since = now',
       ),
     ],
   },
@@ -77,13 +77,7 @@ export const READS: readonly Mutant[] = [
     why: 'A leader with a slow clock serves beyond the promise.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [
-      edit(
-        RAFT,
-        'return this.#now < lead.leaseSince + trustMs / (1 + this.#timing.driftMax)',
-        'return this.#now < lead.leaseSince + trustMs',
-      ),
-    ],
+    edits: [edit(LEASES, 'now < this.#since + trustMs / (1 + driftMax)', 'now < this.#since + trustMs')],
   },
   {
     id: 'M40',
@@ -91,7 +85,7 @@ export const READS: readonly Mutant[] = [
     why: 'The successor is elected past all promises while the old leader serves reads.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [edit(RAFT, '    lead.leaseVoid = true\n', '')],
+    edits: [edit(RAFT, '    lead.lease.end()\n', '')],
   },
   {
     id: 'M41',
