@@ -10,15 +10,16 @@
 // say that its log is shorter than it is; nobody reads its entries any more.
 
 import { crc32 } from 'node:zlib'
+import { readUint32 } from '../bytes/index.ts'
 import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
 import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
 import { packed, RECORD_BYTES_MAX } from './batches.ts'
-import { seal, unseal } from './codec.ts'
 import type { Engine, EngineBatch, Scan } from './engine.ts'
 import { asError, CorruptionError, InvariantError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
 import { firstIndexOf, LOG_RANGE, logKey } from './keys.ts'
 import type { Position } from './records.ts'
+import { seal, unseal } from './seal.ts'
 import type { Done } from './types.ts'
 
 /** Records that one batch deletes for compaction; the rest goes with later ones. */
@@ -310,10 +311,9 @@ function putRecord(batch: EngineBatch, entries: readonly Entry[]): void {
 function decodeRecord(first: number, sealed: Uint8Array): Entry[] {
   const what = `the log record that begins at index ${first}`
   const frames = unseal(logKey(first), sealed, what)
-  const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength)
   const entries: Entry[] = []
   for (let at = 0; at < frames.length; ) {
-    const frame = frames.subarray(at, at + 4 > frames.length ? at : at + view.getUint32(at))
+    const frame = frames.subarray(at, at + 4 > frames.length ? at : at + readUint32(frames, at))
     if (!frameIntact(frame, crc32))
       throw new CorruptionError(`an entry in ${what} does not match its checksum`)
     const index = frameIndex(frame)

@@ -4,10 +4,11 @@
 // must be the very last thing that the database holds; so an older meta that comes to light, because the newest was
 // lost in a damaged table, is not taken for the newest: a forgotten vote would be just that.
 
+import { type Reader, Writer } from '../bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type HardState, type LogIndex, type Term } from '../raft/types.ts'
-import { Decoder, Encoder, seal, unseal } from './codec.ts'
 import { StorageRefusedError } from './errors.ts'
 import { APPLIED_KEY, META_KEY, STAGING_KEY } from './keys.ts'
+import { readSealed, seal } from './seal.ts'
 import type { AppliedRecord } from './types.ts'
 
 /**
@@ -40,12 +41,12 @@ export interface Meta {
 
 export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
   const { hardState, logStart, logEnd } = meta
-  const encoder = new Encoder()
+  const out = new Writer()
     .uint16(FORMAT_VERSION)
     .uint64(sequence)
     .uint64(meta.boot)
     .uint64(hardState.term)
-    .text(hardState.vote ?? '')
+    .bytes(Buffer.from(hardState.vote ?? ''))
     .uint64(hardState.commit)
     .uint64(logStart.index)
     .uint64(logStart.term)
@@ -55,25 +56,25 @@ export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
     .uint32(meta.nextGeneration)
     .uint64(meta.appliedAt)
     .uint32(meta.dead.length)
-  for (const generation of meta.dead) encoder.uint32(generation)
-  return seal(META_KEY, encoder.finish())
+  for (const generation of meta.dead) out.uint32(generation)
+  return seal(META_KEY, out.written())
 }
 
 export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number } {
-  const decoder = new Decoder(unseal(META_KEY, sealed, 'the meta record'), 'the meta record')
-  refuseOther(decoder.uint16())
-  const sequence = decoder.uint64()
+  const from = readSealed(META_KEY, sealed, 'the meta record')
+  refuseOther(from.uint16())
+  const sequence = from.uint64()
   const meta = {
-    boot: decoder.uint64(),
-    hardState: decodeHardState(decoder),
-    logStart: decodePosition(decoder),
-    logEnd: decodePosition(decoder),
-    generation: decoder.uint32(),
-    nextGeneration: decoder.uint32(),
-    appliedAt: decoder.uint64(),
-    dead: Array.from({ length: decoder.uint32() }, () => decoder.uint32()),
+    boot: from.uint64(),
+    hardState: decodeHardState(from),
+    logStart: decodePosition(from),
+    logEnd: decodePosition(from),
+    generation: from.uint32(),
+    nextGeneration: from.uint32(),
+    appliedAt: from.uint64(),
+    dead: Array.from({ length: from.uint32() }, () => from.uint32()),
   }
-  decoder.end()
+  from.end()
   return { meta, sequence }
 }
 
@@ -89,14 +90,14 @@ export function refuseOther(version: number): void {
   )
 }
 
-function decodeHardState(decoder: Decoder): HardState {
-  const term = asTerm(decoder.uint64())
-  const vote = decoder.text()
-  return { term, vote: vote === '' ? undefined : asReplicaId(vote), commit: asIndex(decoder.uint64()) }
+function decodeHardState(from: Reader): HardState {
+  const term = asTerm(from.uint64())
+  const vote = readText(from)
+  return { term, vote: vote === '' ? undefined : asReplicaId(vote), commit: asIndex(from.uint64()) }
 }
 
-function decodePosition(decoder: Decoder): Position {
-  return { index: asIndex(decoder.uint64()), term: asTerm(decoder.uint64()) }
+function decodePosition(from: Reader): Position {
+  return { index: asIndex(from.uint64()), term: asTerm(from.uint64()) }
 }
 
 /** The applied record with the hash of the rows that it describes. */
@@ -105,32 +106,29 @@ export interface AppliedState {
   readonly stateHash: bigint
 }
 
-const TWO_32 = 0x1_0000_0000n
-
-function encodeApplied(encoder: Encoder, { applied, stateHash }: AppliedState): Encoder {
-  return encoder
-    .uint32(Number(stateHash / TWO_32))
-    .uint32(Number(stateHash % TWO_32))
+function encodeApplied(out: Writer, { applied, stateHash }: AppliedState): Writer {
+  return out
+    .bigUint64(stateHash)
     .uint64(applied.index)
     .uint64(applied.term)
     .bytes(applied.raft)
     .bytes(applied.kv)
 }
 
-function decodeApplied(decoder: Decoder): AppliedState {
-  const stateHash = BigInt(decoder.uint32()) * TWO_32 + BigInt(decoder.uint32())
-  const { index, term } = decodePosition(decoder)
-  return { stateHash, applied: { index, term, raft: decoder.bytes(), kv: decoder.bytes() } }
+function decodeApplied(from: Reader): AppliedState {
+  const stateHash = from.bigUint64()
+  const { index, term } = decodePosition(from)
+  return { stateHash, applied: { index, term, raft: from.bytes(), kv: from.bytes() } }
 }
 
 export const encodeAppliedRecord = (state: AppliedState, sequence: number): Uint8Array =>
-  seal(APPLIED_KEY, encodeApplied(new Encoder().uint64(sequence), state).finish())
+  seal(APPLIED_KEY, encodeApplied(new Writer().uint64(sequence), state).written())
 
 export function decodeAppliedRecord(sealed: Uint8Array): AppliedState & { sequence: number } {
-  const decoder = new Decoder(unseal(APPLIED_KEY, sealed, 'the applied record'), 'the applied record')
-  const sequence = decoder.uint64()
-  const state = decodeApplied(decoder)
-  decoder.end()
+  const from = readSealed(APPLIED_KEY, sealed, 'the applied record')
+  const sequence = from.uint64()
+  const state = decodeApplied(from)
+  from.end()
   return { ...state, sequence }
 }
 
@@ -146,28 +144,29 @@ export interface Staging extends AppliedState {
 }
 
 export function encodeStaging(staging: Staging): Uint8Array {
-  const encoder = new Encoder()
-    .text(staging.id)
-    .text(staging.from)
+  const out = new Writer()
+    .bytes(Buffer.from(staging.id))
+    .bytes(Buffer.from(staging.from))
     .uint32(staging.generation)
     .uint64(staging.nextChunk)
-    .uint32(Number(staging.received / TWO_32))
-    .uint32(Number(staging.received % TWO_32))
-    .uint8(staging.complete ? 1 : 0)
-  return seal(STAGING_KEY, encodeApplied(encoder, staging).finish())
+    .bigUint64(staging.received)
+    .flag(staging.complete)
+  return seal(STAGING_KEY, encodeApplied(out, staging).written())
 }
 
 export function decodeStaging(sealed: Uint8Array): Staging {
-  const decoder = new Decoder(unseal(STAGING_KEY, sealed, 'the staging record'), 'the staging record')
+  const from = readSealed(STAGING_KEY, sealed, 'the staging record')
   const staging = {
-    id: decoder.text(),
-    from: decoder.text(),
-    generation: decoder.uint32(),
-    nextChunk: decoder.uint64(),
-    received: BigInt(decoder.uint32()) * TWO_32 + BigInt(decoder.uint32()),
-    complete: decoder.uint8() === 1,
-    ...decodeApplied(decoder),
+    id: readText(from),
+    from: readText(from),
+    generation: from.uint32(),
+    nextChunk: from.uint64(),
+    received: from.bigUint64(),
+    complete: from.flag(),
+    ...decodeApplied(from),
   }
-  decoder.end()
+  from.end()
   return staging
 }
+
+const readText = (from: Reader): string => new TextDecoder().decode(from.bytes())

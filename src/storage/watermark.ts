@@ -15,8 +15,9 @@
 
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { Decoder, Encoder, seal, unseal } from './codec.ts'
+import { Writer } from '../bytes/index.ts'
 import { CorruptionError } from './errors.ts'
+import { readSealed, seal } from './seal.ts'
 
 export const WATERMARK_FILE = 'WATERMARK'
 const MAGIC = new TextEncoder().encode('QMRK')
@@ -25,7 +26,7 @@ const MARK_BYTES = 16
 const FAILED_MAGIC = new TextEncoder().encode('QFLD')
 const FILE_BYTES_MAX = MARK_BYTES + 24
 
-const encode = (sequence: number): Uint8Array => seal(MAGIC, MAGIC, new Encoder().uint64(sequence).finish())
+const encode = (sequence: number): Uint8Array => seal(MAGIC, MAGIC, new Writer().uint64(sequence).written())
 
 /** Sequence numbers that no acknowledged batch has: those behind `from`, up to `through`. */
 export interface FailedWrite {
@@ -53,7 +54,7 @@ export class Watermark {
   }
 
   noteFailed({ from, through }: FailedWrite): void {
-    const payload = new Encoder().uint64(from).uint64(through).finish()
+    const payload = new Writer().uint64(from).uint64(through).written()
     this.#write(seal(FAILED_MAGIC, FAILED_MAGIC, payload), MARK_BYTES)
   }
 
@@ -98,9 +99,10 @@ function decode(bytes: Uint8Array): Reached {
 /** So many numbers behind the magic; undefined: torn, or not there. */
 function numbersOf(magic: Uint8Array, sealed: Uint8Array, count: number): number[] | undefined {
   try {
-    const decoder = new Decoder(unseal(magic, sealed, WATERMARK_FILE).subarray(magic.length), WATERMARK_FILE)
-    const numbers = Array.from({ length: count }, () => decoder.uint64())
-    decoder.end()
+    const from = readSealed(magic, sealed, WATERMARK_FILE)
+    from.slice(magic.length)
+    const numbers = Array.from({ length: count }, () => from.uint64())
+    from.end()
     return numbers
   } catch (error) {
     if (error instanceof CorruptionError) return undefined

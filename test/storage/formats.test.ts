@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
-import { Decoder, Encoder, seal, unseal } from '../../src/storage/codec.ts'
 import {
   APPLIED_KEY,
   keyString,
@@ -26,6 +25,7 @@ import {
   type Meta,
 } from '../../src/storage/records.ts'
 import { hashOfRow, hashOfStored, openRow, StateHash, sealRow } from '../../src/storage/rows.ts'
+import { seal, unseal } from '../../src/storage/seal.ts'
 import { createWatermark, WATERMARK_FILE, Watermark } from '../../src/storage/watermark.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { applied, bytes, hardState, rowKey, text } from './samples.ts'
@@ -187,26 +187,6 @@ test('every flipped bit and every cut of a sealed record is found', () => {
   for (let length = 0; length < sealed.length; length++)
     expect(() => unseal(key, sealed.subarray(0, length), 'it')).toThrow('it')
   expect(() => unseal(bytes('kez'), sealed, 'it')).toThrow('the checksum of it')
-})
-
-test('a decoder reads what an encoder wrote, and nothing else', () => {
-  const written = new Encoder()
-    .uint8(1)
-    .uint16(2)
-    .uint32(3)
-    .uint64(Number.MAX_SAFE_INTEGER)
-    .text('ü')
-    .bytes(new Uint8Array(5000))
-  const decoder = new Decoder(written.finish(), 'it')
-  expect([decoder.uint8(), decoder.uint16(), decoder.uint32(), decoder.uint64(), decoder.text()]).toEqual([
-    ...[1, 2, 3, Number.MAX_SAFE_INTEGER],
-    'ü',
-  ])
-  expect(() => decoder.end()).toThrow('longer')
-  expect(decoder.bytes()).toHaveLength(5000)
-  decoder.end()
-  expect(() => decoder.uint8()).toThrow('cut short')
-  expect(() => new Decoder(new Uint8Array(8).fill(0xff), 'it').uint64()).toThrow('2^53')
 })
 
 test('the state hash does not depend on order, and is undone exactly', () => {

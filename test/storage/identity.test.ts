@@ -5,10 +5,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { Writer } from '../../src/bytes/index.ts'
 import { asReplicaId } from '../../src/raft/types.ts'
-import { Encoder, seal } from '../../src/storage/codec.ts'
 import { writeIdentity } from '../../src/storage/identity.ts'
 import { FORMAT_VERSION, formatStorage, type Identity, inspectDirectory } from '../../src/storage/index.ts'
+import { seal } from '../../src/storage/seal.ts'
 import { createWatermark, readWatermark, Watermark } from '../../src/storage/watermark.ts'
 import { openFilesIn, temporaryDirectory } from './replicas.ts'
 import { identity, initial } from './samples.ts'
@@ -197,7 +198,7 @@ describe('the side file', () => {
       expect(readWatermark(dir)).toEqual({ mark: bit < 128 ? undefined : 7, failed: undefined })
     }
     const magic = new TextEncoder().encode('QFLD')
-    const longer = seal(magic, magic, new Encoder().uint64(7).uint64(12).uint64(0).finish())
+    const longer = seal(magic, magic, new Writer().uint64(7).uint64(12).uint64(0).written())
     for (const part of [Buffer.of(0), longer]) put('WATERMARK', Buffer.concat([whole.subarray(0, 16), part]))
     expect(readWatermark(dir)).toEqual({ mark: 7, failed: undefined })
   })
