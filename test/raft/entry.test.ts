@@ -89,14 +89,14 @@ describe('a frame', () => {
     frame.set([1, 2, 3, 4, 5], BODY_AT)
     sealFrame(frame, crc32)
     for (let at = 32; at < frame.length; at++) {
-      const bent = Uint8Array.from(frame)
-      bent[at] = (bent[at] ?? 0) ^ 1
-      expect(frameIntact(bent, crc32)).toBe(false)
+      const flipped = Uint8Array.from(frame)
+      flipped[at] = (flipped[at] ?? 0) ^ 1
+      expect(frameIntact(flipped, crc32)).toBe(false)
     }
     for (const at of [0, 1, 2, 3, 4, 5, 6, 7]) {
-      const bent = Uint8Array.from(frame)
-      bent[at] = (bent[at] ?? 0) ^ 1
-      expect(frameIntact(bent, crc32)).toBe(false)
+      const flipped = Uint8Array.from(frame)
+      flipped[at] = (flipped[at] ?? 0) ^ 1
+      expect(frameIntact(flipped, crc32)).toBe(false)
     }
     for (let length = 0; length < frame.length; length++) {
       expect(frameIntact(frame.subarray(0, length), crc32)).toBe(false)

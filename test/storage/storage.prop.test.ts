@@ -36,7 +36,7 @@ import {
 type Row = readonly [key: number, value: number | undefined, size: number]
 
 /** Pages of a range, and their limits. */
-interface Look {
+interface View {
   readonly kind: 'view'
   readonly from: number
   readonly to: number
@@ -56,7 +56,7 @@ type Operation =
       readonly rows: readonly Row[]
       readonly keep: boolean
     }
-  | Look
+  | View
   /** One slice of a scrub, while rows are applied. */
   | { readonly kind: 'slice'; readonly rows: readonly Row[] }
   | { readonly kind: 'restart' }
@@ -75,7 +75,7 @@ const row: fc.Arbitrary<Row> = fc.tuple(
   size,
 )
 const rows = fc.array(row, { maxLength: 6 })
-const look: fc.Arbitrary<Look> = fc.record({
+const view: fc.Arbitrary<View> = fc.record({
   kind: fc.constant('view'),
   from: fc.nat({ max: KEYS }),
   to: fc.nat({ max: KEYS }),
@@ -95,7 +95,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('snapshot'), ahead: small, rows, keep: fc.boolean() }),
   },
-  { weight: 4, arbitrary: look },
+  { weight: 4, arbitrary: view },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('slice'), rows }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash'), kept: fc.boolean(), count: small }) },
@@ -147,35 +147,35 @@ function fitting(
 }
 
 /** `rows`: all of them, in their order. */
-async function expectLook(scan: RowScan, look: Look, rows: readonly string[]): Promise<void> {
-  let rest = rowsWithin(look, rows)
+async function expectView(scan: RowScan, view: View, rows: readonly string[]): Promise<void> {
+  let rest = rowsWithin(view, rows)
   for (;;) {
-    const taken = fitting(rest, look)
-    expect(await page(scan, look)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
+    const taken = fitting(rest, view)
+    expect(await page(scan, view)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
     if (taken === rest.length) break
     rest = rest.slice(taken)
   }
-  if (!look.reverse) await expectLookAgain(scan, look, rowsWithin(look, rows))
+  if (!view.reverse) await expectViewAgain(scan, view, rowsWithin(view, rows))
   await finishedScan(scan)
 }
 
 /** From a row in the middle. */
-async function expectLookAgain(scan: RowScan, look: PageLimits, rows: readonly string[]): Promise<void> {
+async function expectViewAgain(scan: RowScan, view: PageLimits, rows: readonly string[]): Promise<void> {
   const rest = rows.slice(rows.length >> 1)
   const [row] = rest
   if (row === undefined) return
   scan.seek(rowKey(must(row.split('=')[0])))
-  const taken = fitting(rest, look)
-  expect(await page(scan, look)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
+  const taken = fitting(rest, view)
+  expect(await page(scan, view)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
 }
 
 /** In the order in which they are looked for. */
-function rowsWithin({ from, to, reverse }: Look, rows: readonly string[]): readonly string[] {
+function rowsWithin({ from, to, reverse }: View, rows: readonly string[]): readonly string[] {
   const within = rows.filter((text) => text >= nameOf(from) && text < nameOf(to))
   return reverse ? within.toReversed() : within
 }
 
-const scanFor = (storage: Storage, { from, to, reverse }: Look): RowScan =>
+const scanFor = (storage: Storage, { from, to, reverse }: View): RowScan =>
   scanOf(storage, { gte: rowKey(nameOf(from)), lt: rowKey(nameOf(to)), reverse })
 
 interface Disk {
@@ -233,7 +233,7 @@ class Run {
         await this.#install(operation.ahead, operation.rows, operation.keep)
         break
       case 'view':
-        await this.#observe(operation)
+        await this.#view(operation)
         break
       case 'slice':
         await this.#scrubOn(operation.rows)
@@ -347,11 +347,11 @@ class Run {
     this.#rowsAt.set(index, this.#model.rows)
   }
 
-  async #observe(look: Look): Promise<void> {
+  async #view(view: View): Promise<void> {
     const expected = rowsText(this.#model.rows)
     this.#scans.push({ scan: scanOf(this.#storage), rows: expected })
     if (this.#scans.length > 3) this.#scans.shift()?.scan.close()
-    await expectLook(scanFor(this.#storage, look), look, expected)
+    await expectView(scanFor(this.#storage, view), view, expected)
   }
 
   /**
@@ -405,7 +405,7 @@ class Run {
 test('the pages of a scan are the rows of its instant, however many layers these lie in', async () => {
   const layers = fc.tuple(fc.array(row, { maxLength: 2 * KEYS }), rows, rows, rows, rows)
   await fc.assert(
-    fc.asyncProperty(layers, fc.array(look, { minLength: 1, maxLength: 5 }), async (drawn, looks) => {
+    fc.asyncProperty(layers, fc.array(view, { minLength: 1, maxLength: 5 }), async (drawn, views) => {
       const storage = await openDisk(memoryDisk())
       const apply = (at: 0 | 1 | 2 | 3 | 4): void => storage.apply(asChanges(drawn[at]), applied(at + 2, 1))
       const flushed = (): Promise<void> => store(storage, batch(hardState(1, 6)))
@@ -418,10 +418,10 @@ test('the pages of a scan are the rows of its instant, however many layers these
       apply(2)
       scanOf(storage).close()
       apply(3)
-      const scans = looks.map((each) => scanFor(storage, each))
+      const scans = views.map((each) => scanFor(storage, each))
       const expected = rowsText(drawn.slice(0, 4).reduce(changed, new Map<string, string>()))
       apply(4)
-      for (const [at, each] of looks.entries()) await expectLook(must(scans[at]), each, expected)
+      for (const [at, each] of views.entries()) await expectView(must(scans[at]), each, expected)
       await stored
       await closed(storage)
     }),

@@ -260,19 +260,19 @@ class Page {
   // ---- what is shown
 
   /** @param {Stretch} view */
-  #look(view) {
+  #setView(view) {
     this.#view = view
     this.#draw()
   }
 
   /** @param {number} factor @param {number} aroundMs */
   #zoom(factor, aroundMs = (this.#view.fromMs + this.#view.toMs) / 2) {
-    this.#look(zoomed(this.#view, factor, aroundMs, this.#whole))
+    this.#setView(zoomed(this.#view, factor, aroundMs, this.#whole))
   }
 
   /** @param {number} part of what is shown */
   #move(part) {
-    this.#look(moved(this.#view, part * (this.#view.toMs - this.#view.fromMs), this.#whole))
+    this.#setView(moved(this.#view, part * (this.#view.toMs - this.#view.fromMs), this.#whole))
   }
 
   /**
@@ -285,7 +285,7 @@ class Page {
     const middle = (fromMs + toMs) / 2
     const isInView = fromMs >= this.#view.fromMs && toMs <= this.#view.toMs
     if (isInView && wanted === length) this.#draw()
-    else this.#look(moved({ fromMs: middle - wanted / 2, toMs: middle + wanted / 2 }, 0, this.#whole))
+    else this.#setView(moved({ fromMs: middle - wanted / 2, toMs: middle + wanted / 2 }, 0, this.#whole))
   }
 
   /** @param {number | undefined} place @param {boolean} closer */
@@ -323,7 +323,7 @@ class Page {
       .filter(({ key, timeMs }) => key === misfit.key && timeMs <= misfit.timeMs)
       .slice(-POINTS_BEFORE)
     const fromMs = Math.min(misfit.timeMs, ...before.map(({ timeMs }) => timeMs))
-    this.#look(stretched({ fromMs, toMs: call?.endMs ?? misfit.timeMs }, this.#whole))
+    this.#setView(stretched({ fromMs, toMs: call?.endMs ?? misfit.timeMs }, this.#whole))
   }
 
   /** @param {Filter} filter */
@@ -439,7 +439,7 @@ class Page {
       if (Math.abs(event.offsetX - drag.x) > 3) isDragged = true
       const { left, right } = frameNow()
       const byMs = ((drag.x - event.offsetX) / (right - left)) * (drag.view.toMs - drag.view.fromMs)
-      if (isDragged) this.#look(moved(drag.view, byMs, this.#whole))
+      if (isDragged) this.#setView(moved(drag.view, byMs, this.#whole))
     })
     canvas.addEventListener('pointerup', () => {
       if (drag !== undefined && !isDragged) {
@@ -502,7 +502,7 @@ class Page {
       if ((event.buttons & 1) === 0) return
       const middle = msAt({ view: this.#whole, ...edgesOf(canvas.clientWidth) }, event.offsetX)
       const half = (this.#view.toMs - this.#view.fromMs) / 2
-      this.#look(moved({ fromMs: middle - half, toMs: middle + half }, 0, this.#whole))
+      this.#setView(moved({ fromMs: middle - half, toMs: middle + half }, 0, this.#whole))
     }
     canvas.addEventListener('pointerdown', (event) => {
       canvas.setPointerCapture(event.pointerId)
@@ -528,7 +528,7 @@ class Page {
       button(name).addEventListener('click', act)
     onClick('in', () => this.#zoom(STEP.zoom))
     onClick('out', () => this.#zoom(1 / STEP.zoom))
-    onClick('fit', () => this.#look(this.#whole))
+    onClick('fit', () => this.#setView(this.#whole))
     onClick('misfit', () => this.#nextMisfit())
     button('misfit').hidden = misfits.length === 0
     const places = new Map(calls.map(({ id }, place) => [String(id), place]))
@@ -569,7 +569,7 @@ class Page {
       case '-':
         return () => this.#zoom(1 / STEP.zoom, this.#middleMs())
       case '0':
-        return () => this.#look(this.#whole)
+        return () => this.#setView(this.#whole)
       case 'n':
         return () => this.#nextMisfit()
       case 'Escape':
