@@ -70,8 +70,9 @@ export class Writer {
     return this.#bytes.subarray(0, this.#length)
   }
 
-  clear(): void {
+  clear(): this {
     this.#length = 0
+    return this
   }
 
   /** Where the next `count` bytes go. It may replace `#bytes`, which must be read after it. */

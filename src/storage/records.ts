@@ -18,6 +18,9 @@ import type { AppliedRecord } from './types.ts'
  */
 export const FORMAT_VERSION = 2
 
+/** Records are put together here, then copied by `seal`: nothing runs in between. */
+const scratch = new Writer()
+
 export interface Position {
   readonly index: LogIndex
   readonly term: Term
@@ -41,7 +44,8 @@ export interface Meta {
 
 export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
   const { hardState, logStart, logEnd } = meta
-  const out = new Writer()
+  const out = scratch
+    .clear()
     .uint16(FORMAT_VERSION)
     .uint64(sequence)
     .uint64(meta.boot)
@@ -122,7 +126,7 @@ function decodeApplied(from: Reader): AppliedState {
 }
 
 export const encodeAppliedRecord = (state: AppliedState, sequence: number): Uint8Array =>
-  seal(APPLIED_KEY, encodeApplied(new Writer().uint64(sequence), state).written())
+  seal(APPLIED_KEY, encodeApplied(scratch.clear().uint64(sequence), state).written())
 
 export function decodeAppliedRecord(sealed: Uint8Array): AppliedState & { sequence: number } {
   const from = readSealed(APPLIED_KEY, sealed, 'the applied record')
@@ -144,7 +148,8 @@ export interface Staging extends AppliedState {
 }
 
 export function encodeStaging(staging: Staging): Uint8Array {
-  const out = new Writer()
+  const out = scratch
+    .clear()
     .bytes(Buffer.from(staging.id))
     .bytes(Buffer.from(staging.from))
     .uint32(staging.generation)
