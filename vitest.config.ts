@@ -1,9 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
-// The file name decides how a test runs. *.test.ts (unit, golden) and *.prop.test.ts (properties) run in parallel, half
-// as many files again as there are cores, since some wait for real time-outs. *.int.test.ts (processes, sockets,
-// time-outs) run two files at a time, since they mostly wait, but many clusters on few cores would elect each other's
-// leaders away. *.vm.test.ts run in a context with globals of its own.
+// The file name decides how a test runs. *.test.ts (unit, golden), *.prop.test.ts (properties) and *.int.test.ts
+// (processes, sockets, time-outs) run as many files at a time as there are cores: with more the whole takes longer, and
+// clusters elect each other's leaders away. *.vm.test.ts run in a context with other globals.
 export default defineConfig({
   test: {
     projects: [
@@ -13,7 +12,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts'],
           testTimeout: 20_000,
-          maxWorkers: '150%',
+          maxWorkers: '100%',
           sequence: { groupOrder: 1 },
         },
       },
@@ -23,7 +22,7 @@ export default defineConfig({
           include: ['test/**/*.vm.test.ts'],
           testTimeout: 20_000,
           pool: 'vmForks',
-          maxWorkers: '150%',
+          maxWorkers: '100%',
           sequence: { groupOrder: 1 },
         },
       },
