@@ -2,8 +2,6 @@
 
 import { readBigUint64, readUint8, readUint16, readUint32 } from './integers.ts'
 
-const TWO_32 = 0x1_0000_0000
-
 const float = new DataView(new ArrayBuffer(8))
 
 export class Reader {
@@ -44,8 +42,7 @@ export class Reader {
 
   /** A safe integer in eight bytes. */
   uint64(): number {
-    const at = this.#skip(8)
-    const value = readUint32(this.#bytes, at) * TWO_32 + readUint32(this.#bytes, at + 4)
+    const value = this.uint32() * 2 ** 32 + this.uint32()
     if (!Number.isSafeInteger(value)) throw this.#malformed('holds an integer beyond 2^53')
     return value
   }

@@ -77,10 +77,12 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
 
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
   const { command, token, since, principal } = parseRequest(kind, version, body)
-  const text = (bytes: Uint8Array) => new Reader(bytes, 'a token', MalformedBytesError).ascii(bytes.length)
-  const idempotency = token === undefined ? undefined : { token: text(token), since }
+  const idempotency = token === undefined ? undefined : { token: tokenText(token), since }
   return { command, idempotency, principal }
 }
+
+const tokenText = (token: Uint8Array): string =>
+  new Reader(token, 'a token', MalformedBytesError).ascii(token.length)
 
 /** A request as apply reads it: arrays share the bytes of the body. */
 export interface ParsedRequest {

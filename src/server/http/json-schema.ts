@@ -30,11 +30,12 @@ export const nothing = { type: 'null' } as const
 export const arrayOf = <S extends Schema>(items: S) => ({ type: 'array', items }) as const
 export const anyOf = <const S extends readonly Schema[]>(...schemas: S) => ({ anyOf: schemas }) as const
 
+/** The names in `required` and `optional` differ. */
 export function object<R extends Properties, O extends Properties = Record<never, never>>(
   required: R,
   optional?: O,
 ) {
-  // Its keys are those of `required`.
+  // TypeScript does not tell the keys of an object, nor that a spread of two has what both have.
   const names = Object.keys(required) as (keyof R & string)[]
   return { type: 'object', properties: { ...required, ...optional } as R & O, required: names } as const
 }
