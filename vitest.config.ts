@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
-// The file name decides how a test runs. *.test.ts (unit, golden), *.prop.test.ts (properties) and *.int.test.ts
-// (processes, sockets, time-outs) run as many files at a time as there are cores: with more the whole takes longer, and
-// clusters elect each other's leaders away. *.vm.test.ts run in a context with other globals.
+// The file name decides how a test runs. *.test.ts (unit, golden) and *.prop.test.ts (properties) run as many files at
+// a time as there are cores. *.int.test.ts (processes, sockets, time-outs) run two at a time, since many clusters on
+// few cores would elect each other's leaders away. *.vm.test.ts run in a context with other globals.
 export default defineConfig({
   test: {
     projects: [
