@@ -1,12 +1,12 @@
-// Integers, strings and pieces of bytes in byte arrays: what the layouts of entries, rows, records and frames are made
-// of. All integers are big-endian and unsigned. Every bound is checked when something is written and when it is read.
+// Reads and writes integers, strings and slices in byte arrays. The layouts of entries, rows, records and frames
+// consist of these. All integers are big-endian and unsigned. Every bound is checked on each write and on each read.
 //
 // `integers.ts` reads and writes at a place that the layout fixes. `Writer` and `Reader` go through a record from its
-// beginning to its end. A `Reader` throws an error of the layer that reads.
+// beginning to its end. The caller of a `Reader` passes the class of the error that it throws.
 //
-// The folder knows no platform, so that the core and the state machine can use it: integers are made by hand rather
-// than with a DataView, which would cost more for a row or an entry than all that is read through it. Text is in ASCII
-// or UTF-16 here; a layer that has UTF-8 encodes it itself and writes bytes.
+// This folder uses no platform API, so that the core and the state machine can use it. Integers are read byte by byte,
+// not with a DataView: making a DataView for a row or an entry costs more than all that is read through it. Text is
+// ASCII or UTF-16 here. A layer that stores UTF-8 encodes it itself and writes bytes.
 
 export * from './integers.ts'
 export { Reader } from './reader.ts'

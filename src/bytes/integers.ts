@@ -1,6 +1,7 @@
-// Big-endian integers at a known place. What lies outside of the bytes, or does not fit, is a RangeError.
+// Big-endian integers at a known place. A place outside of the bytes, or a value that does not fit, is a RangeError.
 //
-// Entries and rows are read and written here: what throws is a function of its own, so that the rest is inlined.
+// Entries and rows are read and written with these functions. The code that throws is in separate functions, so that V8
+// inlines the rest.
 
 const TWO_32 = 0x1_0000_0000
 
@@ -21,7 +22,7 @@ export function readUint48(bytes: Uint8Array, at: number): number {
   return readUint16(bytes, at) * TWO_32 + readUint32(bytes, at + 2)
 }
 
-/** Eight bytes that hold a safe integer. */
+/** Reads a safe integer from eight bytes. */
 export function readUint64(bytes: Uint8Array, at: number): number {
   if (bytes[at] === undefined || bytes[at + 7] === undefined) outside(bytes, at)
   const value = get32(bytes, at) * TWO_32 + get32(bytes, at + 4)
@@ -58,7 +59,7 @@ export function writeUint48(target: Uint8Array, at: number, value: number): void
   put32(target, at + 2, value)
 }
 
-/** 64 bits wide, so that no layout has to change; but what could not be read again is not written. */
+/** Writes 64 bits, so that no layout has to change later. Rejects a value that `readUint64` would reject. */
 export function writeUint64(target: Uint8Array, at: number, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) tooLarge(value, 53)
   if (target[at] === undefined || target[at + 7] === undefined) outside(target, at)
@@ -66,13 +67,13 @@ export function writeUint64(target: Uint8Array, at: number, value: number): void
   put32(target, at + 4, value)
 }
 
-/** The place was checked. */
+/** The caller has checked the place. */
 function get32(bytes: Uint8Array, at: number): number {
   const high = ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16)
   return (high | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
 }
 
-/** The place was checked. */
+/** The caller has checked the place. */
 function put32(target: Uint8Array, at: number, value: number): void {
   const bits = value >>> 0
   target[at] = bits >>> 24

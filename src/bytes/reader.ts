@@ -1,4 +1,4 @@
-// Reads a record from its beginning to its end. It trusts nothing: whatever cannot have been written is an error.
+// Reads a record from its beginning to its end. It throws for bytes that `Writer` cannot have written.
 
 import { readBigUint64, readUint8, readUint16, readUint32 } from './integers.ts'
 
@@ -12,7 +12,7 @@ export class Reader {
   ) => Error
   #at = 0
 
-  /** `what` begins the message of each `error`: "the meta record" is cut short, or is longer than its content. */
+  /** `what` names the record in the message of each error: with "the meta record", "the meta record is cut short". */
   constructor(bytes: Uint8Array, what: string, error: new (message: string) => Error) {
     this.#bytes = bytes
     this.#what = what
@@ -40,7 +40,7 @@ export class Reader {
     return readUint32(this.#bytes, this.#skip(4))
   }
 
-  /** A safe integer in eight bytes. */
+  /** Reads a safe integer from eight bytes. */
   uint64(): number {
     const value = this.uint32() * 2 ** 32 + this.uint32()
     if (!Number.isSafeInteger(value)) throw this.#malformed('holds an integer beyond 2^53')
@@ -65,18 +65,18 @@ export class Reader {
     return value === 1
   }
 
-  /** The next `count` bytes: a view, not a copy. */
+  /** The next `count` bytes, as a view, not a copy. */
   slice(count: number): Uint8Array {
     const at = this.#skip(count)
     return this.#bytes.subarray(at, at + count)
   }
 
-  /** Their number (4 bytes), then the bytes: a view, not a copy. */
+  /** Reads a length (4 bytes) and that many bytes, as a view, not a copy. */
   bytes(): Uint8Array {
     return this.slice(this.uint32())
   }
 
-  /** All that is left: a view, not a copy. */
+  /** All remaining bytes, as a view, not a copy. */
   rest(): Uint8Array {
     return this.slice(this.left)
   }
@@ -92,7 +92,7 @@ export class Reader {
     return text
   }
 
-  /** The number of code units (2 bytes), then two bytes for each. */
+  /** Reads the number of code units (2 bytes), then two bytes for each. */
   utf16(): string {
     let text = ''
     for (let left = this.uint16(); left > 0; left--) text += String.fromCharCode(this.uint16())

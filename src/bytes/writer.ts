@@ -1,4 +1,4 @@
-// Writes a record from its beginning to its end, into memory that grows with it.
+// Writes a record from its beginning to its end. Its memory grows with the record.
 
 import { writeBigUint64, writeUint8, writeUint16, writeUint32, writeUint64 } from './integers.ts'
 
@@ -28,7 +28,7 @@ export class Writer {
     return this
   }
 
-  /** A safe integer in eight bytes. */
+  /** Writes a safe integer in eight bytes. */
   uint64(value: number): this {
     const at = this.#room(8)
     writeUint64(this.#bytes, at, value)
@@ -50,7 +50,7 @@ export class Writer {
     return this.uint8(value ? 1 : 0)
   }
 
-  /** Their number (4 bytes), then the bytes. */
+  /** Writes the length (4 bytes), then the bytes. */
   bytes(value: Uint8Array): this {
     this.uint32(value.length)
     const at = this.#room(value.length)
@@ -58,14 +58,14 @@ export class Writer {
     return this
   }
 
-  /** The number of code units (2 bytes), then two bytes for each. */
+  /** Writes the number of code units (2 bytes), then two bytes for each. */
   utf16(text: string): this {
     this.uint16(text.length)
     for (let at = 0; at < text.length; at++) this.uint16(text.charCodeAt(at))
     return this
   }
 
-  /** What was written, in the memory of the writer: it holds until the next `clear`. */
+  /** A view of the bytes written so far. It is valid until the next `clear`. */
   written(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
   }
@@ -75,7 +75,7 @@ export class Writer {
     return this
   }
 
-  /** Where the next `count` bytes go. It may replace `#bytes`, which must be read after it. */
+  /** Returns where the next `count` bytes go. It may replace `#bytes`, so read `#bytes` after the call. */
   #room(count: number): number {
     const at = this.#length
     this.#length += count

@@ -1,6 +1,6 @@
-// What a committed entry does to the store. A pure generator: it yields the keys of the rows that it must see, as they
-// stand before the entry, and returns the outcome with the rows that change. Same entries, same state: same bytes on
-// every replica.
+// What a committed entry does to the store. A pure generator: it yields the keys of the rows that it needs, receives
+// those rows as they were before the entry, and returns the outcome and the changed rows. The same entries on the same
+// state give the same bytes on every replica.
 
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
@@ -61,7 +61,7 @@ export const applyEntry: Apply = function* (kind, version, body, clusterTimeMs, 
   return { outcome, replayed: false, changes, state: { ...done, tokens } }
 }
 
-/** Outcomes that have grown too old go with any entry. */
+/** Applying any entry also forgets outcomes that are too old. */
 function* evictAfter(
   { outcome, changes, state }: Executed,
   replayed = false,
@@ -70,10 +70,10 @@ function* evictAfter(
   return { outcome, replayed, changes, state: tokens === state.tokens ? state : { ...state, tokens } }
 }
 
-/** A key as it stands before the entry. */
+/** A key as it was before the entry. */
 interface Current extends KeyMeta {
   readonly valueBytes: number
-  /** With its value; only when the request asks for that. */
+  /** The row with its value; only when the request asks for the row before. */
   readonly row: KeyRow | undefined
 }
 
@@ -91,7 +91,7 @@ interface Executed {
   readonly state: KvState
 }
 
-/** What the token alone decides; undefined: nothing, the request is to be executed. */
+/** The answer that the token alone decides; undefined: the request must be executed. */
 function answerOfToken(
   { command, since }: ParsedRequest,
   tokenRow: Uint8Array | undefined,
@@ -114,8 +114,8 @@ function answerOfToken(
 }
 
 /**
- * It says nothing of the request's age: remembered like any other refusal, so that it still holds when the store has
- * come that far.
+ * This refusal does not depend on the request's age. It is remembered like any other refusal, so that a late copy of
+ * the request gets the same answer when the store has reached that revision.
  */
 function refusalOfSince({ since }: ParsedRequest, state: KvState): Executed | undefined {
   if (since === undefined || since <= state.revision) return undefined
@@ -169,7 +169,7 @@ function put(command: Extract<Command, { kind: 'put' }>, current: Current | null
   }
 }
 
-/** What is there can always be deleted, also when the store is full or limits have been lowered: it is the way out. */
+/** A key that exists can always be deleted, even when the store is full or limits were lowered. */
 function remove(
   command: Extract<Command, { kind: 'delete' }>,
   current: Current | null,
@@ -193,8 +193,8 @@ function remove(
 }
 
 /**
- * Raises the revision when a setting changes: all that outcomes depend on, keys and settings, changes only together
- * with the revision (`isForgotten` builds on that).
+ * Raises the revision when a setting changes. Outcomes depend on keys and settings only, and both change only together
+ * with the revision. `isForgotten` relies on that.
  */
 function changeSettings(change: Partial<KvState['settings']>, state: KvState): Executed {
   const fault = settingsFault(change, state.settings)
@@ -210,7 +210,7 @@ function changeSettings(change: Partial<KvState['settings']>, state: KvState): E
   }
 }
 
-/** undefined: not asked for; null: there was none. */
+/** undefined: the request did not ask for it; null: the key did not exist. */
 const prevOf = (asked: boolean, current: Current | null): KeyRow | null | undefined =>
   asked ? (current?.row ?? null) : undefined
 

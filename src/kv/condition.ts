@@ -17,9 +17,9 @@ function matches(tags: 'any' | readonly Revision[], current: KeyMeta | null): bo
   return tags === 'any' || tags.includes(current.modRevision)
 }
 
-// A list in bytes: count (2), then the revisions (8 each); the count ANY stands for `*`.
+// The bytes of a list: count (2), then the revisions (8 each). The count ANY stands for `*`.
 const ANY = 0xffff
-/** More tags than any request that fits its limits can carry. */
+/** More tags than any request within its size limits can carry. */
 export const TAGS_MAX = ANY - 1
 
 export const tagsBytes = (tags: 'any' | readonly Revision[]): number =>

@@ -1,11 +1,11 @@
-// What makes a node stop instead of guess. Neither is an answer to a client: answers are outcomes (`types.ts`).
+// Errors that stop the node. Neither is an answer to a client: those are outcomes (`types.ts`).
 
-/** An entry or a row made by a newer program: its kind, version or flag has no meaning here (KV-10). */
+/** An entry or a row that a newer program made: this program does not know its kind, version or flag (KV-10). */
 export class UnknownKindError extends Error {
   override readonly name = 'UnknownKindError'
 }
 
-/** Bytes that no version of this program writes: a defect, or damage that every checksum missed. */
+/** Bytes that no version of this program writes: a bug, or damage that every checksum missed. */
 export class MalformedBytesError extends Error {
   override readonly name = 'MalformedBytesError'
 }

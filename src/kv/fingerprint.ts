@@ -1,11 +1,11 @@
-// Tells two requests under one idempotency token apart: 64 bits, two lanes of MurmurHash3 (Appleby, public domain) with
-// different seeds. It guards a client against its own mistake, not against an adversary.
+// Tells two different requests with the same idempotency token apart. 64 bits: two lanes of MurmurHash3 (Appleby,
+// public domain) with different seeds. It detects a client's mistake. It does not protect against an attacker.
 
 import { readUint8, writeUint32 } from '../bytes/index.ts'
 
 export const FINGERPRINT_BYTES = 8
 
-/** Of `bytes`, asked for as an entry of `kind`. */
+/** The fingerprint of `bytes` in an entry of `kind`. */
 export function fingerprint(kind: number, bytes: Uint8Array): Uint8Array {
   const print = new Uint8Array(FINGERPRINT_BYTES)
   writeUint32(print, 0, murmur3(bytes, kind))

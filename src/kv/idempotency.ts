@@ -1,8 +1,9 @@
-// Remembered outcomes: what a token row holds, and how the oldest are forgotten.
+// Remembered outcomes: what a token row holds, and how the oldest outcomes are forgotten.
 //
 // Every outcome that apply decides for a request is remembered, refusals too: an answer "nothing was written" must stay
-// true when a copy of the request arrives late. Not so what concerns the token itself: an expired one stays expired,
-// and one of another request has its place taken.
+// true when a copy of the request arrives late. Three refusals that concern the token itself are not remembered:
+// "expired", because an expired token stays expired; "used for another request", because the row of the token is taken;
+// and "the row before was asked for", because the request alone decides it.
 //
 // An outcome in bytes: code (1), revision (8), then
 //   put                 create_revision (8), mod_revision (8), version (8)
@@ -10,7 +11,7 @@
 //   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was
 //   settings            all of them (`settings.ts`)
 //   refused             reason (1), two numbers (8 each): `refusals.ts`
-// Values are never stored, and keys neither: a repeat carries its key.
+// Neither values nor keys are stored: a repeated request carries its key.
 
 import { equalBytes, Reader, writeUint64 } from '../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
@@ -33,10 +34,13 @@ import { asRevision } from './types.ts'
 
 type Tokens = KvState['tokens']
 
-/** Bounds the work of one entry when a setting was lowered or much falls due at once; the entries after it go on. */
+/**
+ * Limits the work of one entry when a setting was lowered or many outcomes are due at once. Later entries evict the
+ * rest.
+ */
 export const EVICTIONS_PER_ENTRY_MAX = 64
 
-/** The outcome remembered for this very request; undefined when the token is new. */
+/** The outcome remembered for this request; undefined when the token is new. */
 export function lookUp(
   tokenRow: Uint8Array | undefined,
   print: Uint8Array,
@@ -49,20 +53,22 @@ export function lookUp(
 }
 
 /**
- * Whether the outcome of a token that is in use since this revision may have been forgotten. `since`: at most the
- * store's revision, as it was when the token was first sent.
+ * Whether the outcome of a token may have been forgotten. `since` is the store's revision when the token was first
+ * sent, or an older one.
  *
- * A request that changed something has an outcome above its `since`; one that changed nothing may have its outcome
- * exactly there. Below the horizon both may be forgotten, at the horizon the second kind. There a token is refused as
- * well, unless the store is still at that very revision: then neither keys nor settings have changed since any
- * forgotten outcome of it, a late copy of such a request gets the same outcome once more, and changes nothing. So a
- * token that is as new as the store is never refused.
+ * A request that changed something has an outcome above its `since`. A request that changed nothing may have an outcome
+ * exactly at its `since`. Below the horizon both kinds may be forgotten; at the horizon only the second kind. A token
+ * at the horizon is refused too, unless the store is still at that revision. In that case neither keys nor settings
+ * have changed since the forgotten outcome, so a late copy of the request gets the same outcome again and changes
+ * nothing. Therefore a token whose `since` is the store's revision is never refused.
  */
 export function isForgotten(since: Revision, { revision, tokens }: KvState): boolean {
   return since < tokens.horizon || (since === tokens.horizon && since < revision)
 }
 
-/** Whether the oldest outcome must be forgotten, to make room for `incoming` bytes of a new one (0: there is none). */
+/**
+ * Whether the oldest outcome must be forgotten. `incoming`: the bytes of a new outcome to make room for; 0: no new one.
+ */
 export function evictionDue(
   {
     tokens,
@@ -82,7 +88,7 @@ export function evictionDue(
   )
 }
 
-/** Forgets what is due. Appends to `changes` and yields for the rows that it needs. */
+/** Forgets the outcomes that are due. Appends to `changes` and yields for the rows that it needs. */
 export function* evict(
   { tokens, settings, clusterTimeMs }: KvState,
   incoming: number,
@@ -101,7 +107,7 @@ export function* evict(
     count--
     bytes -= row.bytes
     oldest++
-    // Revisions never fall from one position to the next.
+    // Revisions never decrease from one position to the next.
     horizon = row.revision
     if (count === 0) break
     row = yield* readOrderRow(oldest)
@@ -116,7 +122,7 @@ function* readOrderRow(position: number): Generator<RowsWanted, TokenOrderRow, R
   return decodeTokenOrderRow(row.bytes)
 }
 
-/** The two rows under which an outcome is remembered. */
+/** Writes the two rows of an outcome: the one of the token, and the one of its position. */
 export function remember(
   tokens: Tokens,
   token: Uint8Array,

@@ -1,4 +1,4 @@
-// What the rest of the program takes from the state machine. README.md says what it is and what it is not.
+// The exports of the state machine. README.md says what it does and what it does not do.
 
 export { applyEntry } from './apply.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'

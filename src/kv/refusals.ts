@@ -1,12 +1,12 @@
-// Why apply refuses a request. What is stored and compared between replicas is a reason and two numbers; the code of
-// the answer follows from the reason, and the sentence is made where it is answered. So a sentence can be reworded
+// Why apply refuses a request. A refusal is stored, and compared between replicas, as a reason and two numbers. The
+// code of the answer follows from the reason. The node that answers makes the sentence, so a sentence can be reworded
 // without making replicas differ.
 
 import { assertNever } from './errors.ts'
 import { SETTING_RULES, settingOf } from './settings.ts'
 import type { Reason, Refusal, RefusalCode, Revision } from './types.ts'
 
-/** The place of a reason is its byte: append only. */
+/** A reason is stored as its position in this list: append only. */
 export const REASONS: readonly Reason[] = [
   'empty-key',
   'key-too-long',
@@ -33,7 +33,7 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'since-ahead': 'bad_request',
 }
 
-/** `numbers`: what the sentence tells (`refusalText`). */
+/** `numbers`: the numbers in the sentence (`refusalText`). */
 export const refused = (
   revision: Revision,
   reason: Reason,
@@ -46,7 +46,7 @@ export const refused = (
   numbers,
 })
 
-/** What is wrong, in a sentence for whoever asked. */
+/** The sentence that tells the client what is wrong. */
 export function refusalText({ reason, numbers: [first, second] }: Refusal): string {
   switch (reason) {
     case 'empty-key':

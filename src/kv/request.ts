@@ -1,5 +1,5 @@
-// The body of an entry: what a request is as bytes. Ours and documented, not a serialiser's: these bytes are the log
-// for ever, and every replica must read them alike. Version 1 of each kind:
+// The body of an entry: the bytes of a request. The layout is documented here and comes from no serialisation library,
+// because these bytes stay in logs and snapshots, and every replica must read them alike. Version 1 of each kind:
 //
 //   envelope      flags (1): 1 token, 2 since
 //                 [token: length (1), ASCII]  [since: revision (8)]
@@ -10,8 +10,8 @@
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
 //
-// The second part is what a fingerprint covers: two requests are the same when it is, byte for byte. A request has one
-// form, and only that is read: what decodes can be encoded again to the very same bytes.
+// The fingerprint covers the second part: two requests are the same when these bytes are equal. A request has only one
+// form, and only that form is read: encoding a decoded request again gives the same bytes.
 
 import { Reader, writeAscii, writeUint8, writeUint16, writeUint64 } from '../bytes/index.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
@@ -46,7 +46,7 @@ export function requestKind(request: Request): { readonly kind: number; readonly
   }
 }
 
-/** Exactly what `writeRequest` will write. */
+/** The exact number of bytes that `writeRequest` writes. */
 export function requestBytes(request: Request): number {
   const { command, idempotency, principal } = request
   let bytes = 1 + 1 + principal.length + 1
@@ -84,11 +84,11 @@ export function decodeRequest(kind: number, version: number, body: Uint8Array): 
 const tokenText = (token: Uint8Array): string =>
   new Reader(token, 'a token', MalformedBytesError).ascii(token.length)
 
-/** A request as apply reads it: arrays share the bytes of the body. */
+/** A request as apply reads it. Its arrays share the bytes of the body. */
 export interface ParsedRequest {
   readonly token: Uint8Array | undefined
   readonly since: Revision | undefined
-  /** From here on the body is what a fingerprint covers. */
+  /** The fingerprint covers the body from this byte on. */
   readonly askedAt: number
   readonly principal: string
   readonly command: Command

@@ -1,5 +1,5 @@
-// Rows: what the state machine keeps, as storage sees it. Big-endian, so that the order of row keys is the order of
-// user keys and of positions.
+// Rows: the data of the state machine, as storage keeps it. Integers are big-endian, so that row keys sort in the order
+// of user keys and of positions.
 //
 //   data         key    1, user's key
 //                value  flags (1), create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
@@ -8,16 +8,16 @@
 //   token order  key    3, position (8)
 //                value  cluster time (8), revision of the outcome (8), bytes of both rows (4), token
 //
-// prev_mod is the mod_revision that this change replaced, 0 for a creation: with it, history can be kept one day
-// without touching the rows that exist. Two flags are reserved for that day: 1, a tombstone; 2, a lease id (8) between
-// version and value. No row carries them now, and a row that does was written by a newer program.
+// prev_mod is the mod_revision that this change replaced, 0 for a creation. A later version can keep history with it,
+// without a change to existing rows. Two flags are reserved for later versions: 1, a tombstone; 2, a lease id (8)
+// between version and value. No row has a flag now; a row that has one was written by a newer program.
 
 import { Reader, readUint8, readUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { KeyMeta, KeyRow, Revision } from './types.ts'
 import { asRevision, ROW_HEAD_BYTES, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'
 
-/** All before the user's value. */
+/** All bytes before the user's value. */
 const DATA_HEADER_BYTES = ROW_HEAD_BYTES
 const ORDER_HEADER_BYTES = 20
 
@@ -25,13 +25,13 @@ export function dataKey(key: Uint8Array): Uint8Array {
   return prefixed(TABLE_DATA, key)
 }
 
-/** The user's key of a row in the data table. */
+/** The user's key in the key of a data row. */
 export function userKey(rowKey: Uint8Array): Uint8Array {
   if (rowKey[0] !== TABLE_DATA) throw new MalformedBytesError(`row of table ${rowKey[0]}, not of data`)
   return rowKey.subarray(1)
 }
 
-/** Row keys of all user keys from `start` (inclusive) to `end` (exclusive; undefined: to the last). */
+/** The range of row keys for all user keys from `start` (inclusive) to `end` (exclusive; undefined: no end). */
 export function dataRange(
   start: Uint8Array,
   end: Uint8Array | undefined,
@@ -44,7 +44,7 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
   let length = prefix.length
   while (length > 0 && prefix[length - 1] === 0xff) length--
   if (length === 0) return undefined
-  // Not slice(): of a Buffer that would share the caller's bytes.
+  // Not slice(): the slice() of a Buffer shares the caller's bytes.
   const end = new Uint8Array(length)
   end.set(prefix.subarray(0, length))
   end[length - 1] = readUint8(end, length - 1) + 1
@@ -58,7 +58,7 @@ export function keyAfter(key: Uint8Array): Uint8Array {
   return next
 }
 
-/** The row but for the user's value, which follows. */
+/** The row without the user's value. The value follows it. */
 export function encodeKeyHead(meta: Omit<KeyMeta, 'key'>, prevMod: Revision): Uint8Array {
   const bytes = new Uint8Array(DATA_HEADER_BYTES)
   writeUint64(bytes, 1, meta.createRevision)
@@ -68,7 +68,7 @@ export function encodeKeyHead(meta: Omit<KeyMeta, 'key'>, prevMod: Revision): Ui
   return bytes
 }
 
-/** Bytes of the user's value in a row of this length. */
+/** The length of the user's value in a row of this length. */
 export const valueBytesOf = (rowBytes: number): number => rowBytes - DATA_HEADER_BYTES
 
 /** `value` shares its bytes with the row. */
@@ -104,11 +104,11 @@ export interface TokenOrderRow {
   readonly token: Uint8Array
   readonly clusterTimeMs: number
   readonly revision: Revision
-  /** Keys and values of this row and of the token's own: what eviction gives back. */
+  /** Size of the keys and values of both rows, this one and the token row. Eviction frees that much. */
   readonly bytes: number
 }
 
-/** What remembering `token` with `tokenRow` costs. */
+/** How many bytes it takes to remember `token` with `tokenRow`. */
 export const rememberedBytes = (token: Uint8Array, tokenRow: Uint8Array): number =>
   1 + token.length + tokenRow.length + 9 + ORDER_HEADER_BYTES + token.length
 

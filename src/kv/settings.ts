@@ -1,10 +1,10 @@
-// The replicated settings: their defaults, the values they may take, their bytes.
+// The replicated settings: their defaults, their allowed values, their bytes.
 
 import { type Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
-/** The newest cluster version whose meanings this program knows. */
+/** The newest cluster version that this program knows. */
 export const CLUSTER_VERSION = 1
 
 export const DEFAULT_SETTINGS: Settings = {
@@ -18,15 +18,15 @@ export const DEFAULT_SETTINGS: Settings = {
 }
 
 interface SettingRule {
-  /** Names the setting in bytes, for ever. */
+  /** The byte that stands for the setting in entries and rows. It never changes. */
   readonly id: number
   readonly min: number
   readonly max: number
 }
 
 /**
- * Key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. Every replica
- * must judge alike, so another range needs a new version of the settings entry.
+ * The limits of key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults.
+ * Every replica must decide alike, so another range needs a new version of the settings entry.
  */
 export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
   keyBytesMax: { id: 1, min: 1, max: 4096 },
@@ -53,7 +53,9 @@ interface SettingFault {
   readonly numbers: readonly [number, number]
 }
 
-/** Why `change` cannot be made; undefined when it can. Throws for a cluster version from the future. */
+/**
+ * Why `change` is refused; undefined when it is allowed. Throws for a cluster version that is newer than this program.
+ */
 export function settingsFault(change: Partial<Settings>, current: Settings): SettingFault | undefined {
   for (const name of NAMES) {
     const value = change[name]
@@ -64,7 +66,7 @@ export function settingsFault(change: Partial<Settings>, current: Settings): Set
   }
   const { clusterVersion } = change
   if (clusterVersion === undefined) return undefined
-  // A newer program would accept it: refusing here would make replicas differ.
+  // A newer program would accept it. A refusal here would make the replicas differ.
   if (clusterVersion > CLUSTER_VERSION)
     throw new UnknownKindError(`cluster version ${clusterVersion}; this program knows ${CLUSTER_VERSION}`)
   if (clusterVersion >= current.clusterVersion) return undefined
@@ -79,7 +81,7 @@ export function settingOf(id: number): keyof Settings {
   return name
 }
 
-/** What a settings change takes in bytes: a count, then {id: 1, value: 8} in rising order of ids. */
+/** The size of a settings change: a count, then {id: 1, value: 8} in rising order of ids. */
 export const settingsBytes = (settings: Partial<Settings>): number =>
   1 + 9 * NAMES.filter((name) => settings[name] !== undefined).length
 

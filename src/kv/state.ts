@@ -12,7 +12,7 @@ import { asRevision } from './types.ts'
 const LAYOUT = 1
 const SETTINGS_AT = 81
 
-/** An empty store: revision 1, the documented limits unless told otherwise. */
+/** An empty store: revision 1, and the default settings with `settings` on top. */
 export function initialState(settings: Partial<Settings> = {}): KvState {
   return {
     revision: asRevision(1),

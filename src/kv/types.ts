@@ -1,15 +1,14 @@
-// The meaning of commands: the vocabulary of the state machine. Pure like the core: no I/O, clock, randomness or
-// promises.
+// The types of the state machine. Like the core, this folder is pure: no I/O, clock, randomness or promises.
 //
-// The model is etcd's: one revision for the whole store, 1 when empty, raised by one for each request that changes
-// something; each key has create_revision, mod_revision and version. Everything the state machine keeps is a *row* in
-// one of its tables, bytes to bytes; storage keeps rows without knowing what they mean.
+// The model is etcd's. The whole store has one revision: 1 when it is empty, plus 1 for each request that changes
+// something. Each key has create_revision, mod_revision and version. The state machine keeps *rows* in its tables; the
+// key and the value of a row are bytes. Storage keeps rows without knowing what they mean.
 
 declare const brand: unique symbol
 
 /**
- * The store's revision: a safe integer, 1 for an empty store, one more with each change of a key or a setting; 0 stands
- * for "before everything".
+ * The store's revision: a safe integer. It is 1 for an empty store and rises by 1 with each change of a key or a
+ * setting. 0 means "before all revisions".
  */
 export type Revision = number & { readonly [brand]: 'Revision' }
 
@@ -19,8 +18,8 @@ export const asRevision = (value: number): Revision => {
 }
 
 /**
- * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, for
- * eviction in order.
+ * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, so that the
+ * oldest is evicted first.
  */
 export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
@@ -32,7 +31,7 @@ export interface KeyRow {
   readonly value: Uint8Array
   readonly createRevision: Revision
   readonly modRevision: Revision
-  /** 1 at creation, +1 per change, starts again after a delete. */
+  /** 1 at creation, +1 per change, 1 again when the key is created after a delete. */
   readonly version: number
 }
 export type KeyMeta = Omit<KeyRow, 'value'>
@@ -41,7 +40,7 @@ export type KeyMeta = Omit<KeyRow, 'value'>
 export interface Condition {
   /** 'any': the key exists. Revisions: mod_revision is one of them. */
   readonly ifMatch: 'any' | readonly Revision[] | undefined
-  /** 'any': the key does not exist. Revisions: mod_revision is none of them. */
+  /** 'any': the key does not exist. Revisions: mod_revision is not one of them. */
   readonly ifNoneMatch: 'any' | readonly Revision[] | undefined
 }
 
@@ -51,7 +50,7 @@ export type Command =
       readonly key: Uint8Array
       readonly value: Uint8Array
       readonly condition: Condition | undefined
-      /** Answer with the row before. */
+      /** The answer includes the row before the change. */
       readonly prev: boolean
     }
   | {
@@ -60,19 +59,19 @@ export type Command =
       readonly condition: Condition | undefined
       readonly prev: boolean
     }
-  /** Changes replicated settings; names that are absent keep their value. */
+  /** Changes replicated settings. A setting that is absent keeps its value. */
   | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
 
-/** Replicated limits and switches: apply reads nothing else, so all replicas decide alike (KV-5). */
+/** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
 export interface Settings {
   readonly keyBytesMax: number
   readonly valueBytesMax: number
-  /** Logical bytes of keys and values of the store; beyond: storage_full. */
+  /** Limit for the sum of all keys and values in bytes. A put that would exceed it gets storage_full. */
   readonly storeBytesMax: number
   readonly idempotencyTokensMax: number
   readonly idempotencyBytesMax: number
   readonly idempotencyAgeMsMax: number
-  /** Gates new kinds and changed meanings during an upgrade node by node. */
+  /** Enables new kinds and changed meanings after a rolling upgrade. */
   readonly clusterVersion: number
 }
 
@@ -80,24 +79,24 @@ export interface Idempotency {
   /** 1–255 visible ASCII characters. */
   readonly token: string
   /**
-   * The store's revision, at the most, when the token was first sent: refused as expired when its outcome may be
-   * forgotten.
+   * The store's revision when the token was first sent, or an older one. The request is refused as expired when its
+   * outcome may have been forgotten.
    */
   readonly since: Revision | undefined
 }
 
-/** What a proposer seals into an entry. */
+/** The content of an entry. */
 export interface Request {
   readonly command: Command
   readonly idempotency: Idempotency | undefined
-  /** Who asks; empty until authentication exists. */
+  /** The name of the client; empty as long as there is no authentication. */
   readonly principal: string
 }
 
-/** The state machine's own registers: stored in the applied record, carried by snapshots, changed only by apply. */
+/** The state machine's registers. Stored in the applied record, part of snapshots, changed only by apply. */
 export interface KvState {
   readonly revision: Revision
-  /** Latest cluster time applied, ms (KV-12): the only time that apply knows. */
+  /** The latest cluster time applied, ms (KV-12). Apply knows no other time. */
   readonly clusterTimeMs: number
   readonly settings: Settings
   /** Sum over keys of key bytes + value bytes. */
@@ -106,14 +105,14 @@ export interface KvState {
   readonly tokens: {
     readonly count: number
     readonly bytes: number
-    /** Positions in the token-order table: [oldest, next). */
+    /** The token-order table holds the positions [oldest, next). */
     readonly oldest: number
     readonly next: number
-    /** Cluster time of the outcome at `oldest`; without meaning while `count` is 0. */
+    /** Cluster time of the outcome at `oldest`. Meaningless while `count` is 0. */
     readonly oldestAtMs: number
     /**
-     * Highest revision of an evicted outcome: an older `since` cannot be vouched for (`isForgotten`). 0 until something
-     * is evicted.
+     * Highest revision of an evicted outcome. A request with an older `since` may be a copy of a forgotten one
+     * (`isForgotten`). 0 until an outcome is evicted.
      */
     readonly horizon: Revision
   }
@@ -126,7 +125,7 @@ export type Outcome =
       readonly createRevision: Revision
       readonly modRevision: Revision
       readonly version: number
-      /** Only when asked for; null: there was none. */
+      /** undefined: the request did not ask for it; null: the key did not exist. */
       readonly prev: KeyRow | null | undefined
     }
   | {
@@ -139,7 +138,7 @@ export type Outcome =
   | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: Settings }
   | Refusal
 
-/** Decided inside apply, so by every replica alike; nothing changed. */
+/** A refusal that apply decides, so all replicas decide it alike. The store does not change. */
 export interface Refusal {
   readonly kind: 'refused'
   readonly revision: Revision
@@ -156,7 +155,7 @@ export type RefusalCode =
   | 'idempotency_key_reused'
   | 'bad_request'
 
-/** refusals.ts tells what each means, and what the two numbers are. */
+/** refusals.ts says what each reason and its two numbers mean. */
 export type Reason =
   | 'empty-key'
   | 'key-too-long'
@@ -173,41 +172,41 @@ export interface RowChange {
   readonly key: Uint8Array
   /** undefined: delete the row. */
   readonly value: Uint8Array | undefined
-  /** Goes on where `value` ends: what is there already need not be copied to be put behind a few new bytes. */
+  /** The bytes that follow `value`. It saves a copy of bytes that exist already. */
   readonly rest?: Uint8Array | undefined
 }
 
-/** Of most rows apply needs no more than so many first bytes and how long they are. */
+/** For most rows apply needs only this many first bytes, and the length. */
 export const ROW_HEAD_BYTES = 33
 
-/** What apply asks for while it runs … */
+/** What apply asks for … */
 export interface RowsWanted {
   readonly keys: readonly Uint8Array[]
-  /** Heads will do. */
+  /** The heads of the rows are enough. */
   readonly heads: boolean
 }
-/** … and what it is given: one row or undefined per key, in order. */
+/** … and what it receives: one row or undefined for each key, in the same order. */
 export type RowsFound = readonly (RowFound | undefined)[]
 
 export interface RowFound {
-  /** The whole row; where heads will do, perhaps no more than its first ROW_HEAD_BYTES. */
+  /** The whole row. If heads are enough, it may be only the first ROW_HEAD_BYTES. */
   readonly bytes: Uint8Array
-  /** Of the whole row. */
+  /** The length of the whole row. */
   readonly length: number
 }
 
 export interface Applied {
   readonly outcome: Outcome
-  /** The outcome is a remembered one: nothing was applied now. */
+  /** This outcome was remembered for the token. The entry changed no key and no setting. */
   readonly replayed: boolean
   readonly changes: readonly RowChange[]
   readonly state: KvState
 }
 
 /**
- * Applies one committed entry. Runs to its end without other entries in between; each `yield` asks for rows as they
- * stand before this entry. Throws `UnknownKindError` for a kind, version or flag that this program does not know: the
- * node must stop, not guess.
+ * Applies one committed entry. No other entry runs before it has ended. Each `yield` asks for rows as they were before
+ * this entry. Throws `UnknownKindError` for a kind, version or flag that this program does not know; the node must stop
+ * then.
  */
 export type Apply = (
   kind: number,
