@@ -1,16 +1,16 @@
 // The cluster under test: the shipped node processes, each started, killed, paused and started again on demand, with
 // every connection between two of them led through a relay of its own.
 //
-// The processes are those of `kv cluster` (src/cli/cluster/node-process.ts), and so is the leash: a node ends when the
+// The processes are those of `kv cluster` (src/local/node-process.ts), and so is the leash: a node ends when the
 // process that started it is gone, by whatever death, paused or not. So nothing is left running, even after kill -9 of
 // the harness.
 
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isFree } from '../../src/cli/cluster/client-ports.ts'
-import type { NodeView } from '../../src/cli/cluster/node-messages.ts'
-import { type NodeEvent, SupervisedNode } from '../../src/cli/cluster/supervised-node.ts'
+import { isFree } from '../../src/local/client-ports.ts'
+import type { NodeView } from '../../src/local/node-messages.ts'
+import { type NodeEvent, SupervisedNode } from '../../src/local/supervised-node.ts'
 import type { Founding, ListenAddress } from '../../src/server/types.ts'
 import { HttpClient } from './http.ts'
 import { CLIENTS, Network } from './network.ts'

@@ -1,8 +1,8 @@
-// The network between the nodes of a run, and between clients and nodes: one relay of src/server/relay.ts for each
-// ordered pair of nodes and one in front of each node's API. Every link can be cut on its own, in one direction, and
-// counts what it has handed on, so that a cut can be shown to be one.
+// The network between the nodes of a run, and between clients and nodes: one relay of src/local/relays/relay.ts for
+// each ordered pair of nodes and one in front of each node's API. Every link can be cut on its own, in one direction,
+// and counts what it has handed on, so that a cut can be shown to be one.
 
-import { createRelay, type Relay } from '../../src/server/relay.ts'
+import { createRelay, type Relay } from '../../src/local/relays/relay.ts'
 import type { ListenAddress } from '../../src/server/types.ts'
 
 export const CLIENTS = 'clients'

@@ -1,7 +1,7 @@
 // Before something that runs or is healthy is destroyed: a question on a terminal, --yes everywhere else.
 
 import type { ReadStream, WriteStream } from 'node:tty'
-import { Failure } from './cluster/failure.ts'
+import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { say } from './output.ts'
 

@@ -3,8 +3,8 @@
 
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
-import { DEFAULT_DATA, readClusterFile } from './cluster/cluster-file.ts'
-import { Failure } from './cluster/failure.ts'
+import { DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
+import { Failure } from '../local/failure.ts'
 import { parseStaleness, parseTimeout } from './duration.ts'
 import { EXIT } from './exit-codes.ts'
 

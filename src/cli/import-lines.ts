@@ -7,7 +7,7 @@
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
 import { bytesFromJson, parseObject } from '../client/decode.ts'
-import { Failure } from './cluster/failure.ts'
+import { Failure } from '../local/failure.ts'
 import type { ImportItem } from './commands/import.ts'
 import { EXIT } from './exit-codes.ts'
 import { printable } from './output.ts'

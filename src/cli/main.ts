@@ -12,7 +12,7 @@
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Failure, isSystemError } from './cluster/failure.ts'
+import { Failure, isSystemError } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { printable, say, watchOutput } from './output.ts'
 import { buildProgram } from './program.ts'

@@ -2,6 +2,7 @@
 
 import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
+import { logDestination } from '../local/log-destination.ts'
 import type { Logger } from '../server/types.ts'
 import { terminal } from './terminal.ts'
 
@@ -11,30 +12,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export function nodeLog(name: string, level: LogLevel): Logger {
   const destination = process.stderr.isTTY ? oneLiners(logDestination(terminal())) : logDestination(2)
   return pino({ base: { node: name }, level }, destination)
-}
-
-/** Of lines that cannot be written so much is kept for when they can. */
-const WAITING_BYTES_MAX = 1024 * 1024
-
-const AGAIN_MS = 250
-
-/**
- * Lines that cannot be written (a full disk, a reader that is gone or stands still) wait until they can, and are lost
- * when they are too many: no reason to end a node, nor to hold it up.
- */
-export function logDestination(fd: number): DestinationStream {
-  const options = { fd, sync: true, maxLength: WAITING_BYTES_MAX, retryEAGAIN: () => false }
-  const destination = pino.destination(options)
-  let isWaiting = false
-  const again = (): void => {
-    isWaiting = false
-    destination.write('')
-  }
-  // That of pino drops all lines from then on when a reader is gone, even if another one comes.
-  return destination.removeAllListeners('error').on('error', () => {
-    if (!isWaiting) setTimeout(again, AGAIN_MS).unref()
-    isWaiting = true
-  })
 }
 
 const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const

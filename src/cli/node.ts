@@ -6,14 +6,14 @@
 // The supervisor of a local cluster says it itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { Failure } from '../local/failure.ts'
+import { keepHeapSmall } from '../local/small-heap.ts'
 import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
-import { Failure } from './cluster/failure.ts'
 import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import type { LogLevel } from './node-log.ts'
 import { sayLast } from './output.ts'
-import { keepHeapSmall } from './small-heap.ts'
 import { onStopSignals, type StopSignal } from './stop-signals.ts'
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']

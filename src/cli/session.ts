@@ -1,7 +1,7 @@
 // What a command that talks to the cluster has at hand: a client, the chosen format, and Ctrl-C as an AbortSignal.
 
 import { type AnswerInfo, Client, QuorateError, type ReadOptions } from '../client/index.ts'
-import { Failure } from './cluster/failure.ts'
+import { Failure } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
 import { EXIT } from './exit-codes.ts'
 import { exitCodeOf, explain, type Intent } from './explain.ts'

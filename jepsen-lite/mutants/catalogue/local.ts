@@ -6,10 +6,10 @@ import { edit, UNIT } from './edit.ts'
 
 const LINES = 'src/cli/import-lines.ts'
 const IMPORT = 'src/cli/commands/import.ts'
-const SUPERVISOR = 'src/cli/cluster/supervisor.ts'
+const SUPERVISOR = 'src/local/supervisor.ts'
 const FILES_TESTS = ['test/cli/files.int.test.ts']
-const AT_THE_SAME_TIME = ['test/cluster/at-the-same-time.int.test.ts']
-const CONSENT = ['test/cluster/consent.int.test.ts']
+const AT_THE_SAME_TIME = ['test/local/at-the-same-time.int.test.ts']
+const CONSENT = ['test/local/consent.int.test.ts']
 const LINES_TESTS = ['test/cli/import-lines.prop.test.ts']
 
 export const LOCAL: readonly Mutant[] = [
@@ -65,7 +65,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a majority of the local nodes passes for one of the voters',
     why: 'in a cluster that was grown by hand, rejoin takes away the node without which there is no quorum',
     layers: UNIT,
-    tests: ['test/cluster/grown-cluster.int.test.ts'],
+    tests: ['test/local/grown-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'count > voters.length / 2', 'count > this.#places.length / 2')],
   },
   {
@@ -73,7 +73,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a directory whose formatting was interrupted passes for a node',
     why: 'a first start that was interrupted then founds nothing, and every node looks for a cluster to join',
     layers: UNIT,
-    tests: ['test/cluster/interrupted-start.int.test.ts'],
+    tests: ['test/local/interrupted-start.int.test.ts'],
     edits: [
       edit(
         'src/server/holds-node.ts',
@@ -92,7 +92,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a start takes a supervisor that is about to end for one that runs',
     why: 'the start of a detached cluster was interrupted: the next one shows it, and then it is gone',
     layers: UNIT,
-    tests: ['test/cluster/interrupted-start.int.test.ts'],
+    tests: ['test/local/interrupted-start.int.test.ts'],
     edits: [edit('src/cli/cluster/start.ts', "{ command: 'formed' }", "{ command: 'status' }")],
   },
   {
@@ -100,7 +100,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node asks through the proxy of the environment whom it shall join',
     why: 'fetch and the global agent do, with NODE_USE_ENV_PROXY: no proxy reaches the loopback addresses of this machine',
     layers: UNIT,
-    tests: ['test/cluster/proxy.int.test.ts'],
+    tests: ['test/local/proxy.int.test.ts'],
     edits: [
       edit(
         'src/server/ask-http.ts',
@@ -114,7 +114,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a supervisor takes whatever is at the path for its directory',
     why: 'its nodes would write into the directory of another cluster, and nobody finds the supervisor of one that was moved',
     layers: UNIT,
-    tests: ['test/cluster/directory.int.test.ts'],
+    tests: ['test/local/directory.int.test.ts'],
     edits: [
       edit(
         SUPERVISOR,
@@ -128,10 +128,10 @@ export const LOCAL: readonly Mutant[] = [
     title: 'the supervisor of a directory passes for that of a copy of it',
     why: 'to stop or to destroy the copy would stop the cluster itself',
     layers: UNIT,
-    tests: ['test/cluster/supervisor-lock.int.test.ts'],
+    tests: ['test/local/supervisor-lock.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/control-client.ts',
+        'src/local/control-client.ts',
         'answer.directory === directoryId(dataDir))',
         'directoryId(dataDir) !== undefined)',
       ),
@@ -142,10 +142,10 @@ export const LOCAL: readonly Mutant[] = [
     title: 'the node of a supervisor that has been killed begins its work',
     why: 'the next supervisor may be formatting the same directory: each deletes what the other writes',
     layers: UNIT,
-    tests: ['test/cluster/node-process.int.test.ts'],
+    tests: ['test/local/node-process.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/node-process.ts',
+        'src/local/node-process.ts',
         'if (process.ppid === message.supervisor) void start',
         'if (process.ppid !== 0) void start',
       ),
@@ -159,7 +159,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: AT_THE_SAME_TIME,
     edits: [
       edit(
-        'src/cli/cluster/stop.ts',
+        'src/local/stop.ts',
         'if ((await takeLockForRoom(dataDir, self, ours)) !== undefined) return false',
         'if (self.pid === 0) return false',
       ),
@@ -173,7 +173,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: AT_THE_SAME_TIME,
     edits: [
       edit(
-        'src/cli/cluster/supervisor-lock.ts',
+        'src/local/supervisor-lock.ts',
         'if (holder !== undefined && (await identifies(holder, dataDir))) return holder\n  const noted',
         'if (holder === undefined) return undefined\n  const noted',
       ),
@@ -185,17 +185,17 @@ export const LOCAL: readonly Mutant[] = [
     why: 'whoever connects and says nothing holds up the end of the supervisor, and stop never returns',
     layers: UNIT,
     tests: AT_THE_SAME_TIME,
-    edits: [edit('src/cli/cluster/control-server.ts', 'socket.unref()', 'socket.ref()')],
+    edits: [edit('src/local/control-server.ts', 'socket.unref()', 'socket.ref()')],
   },
   {
     id: 'M263',
     title: 'a lock is released by whoever ends',
     why: 'it may have been taken over since: then a third supervisor finds the directory free',
     layers: UNIT,
-    tests: ['test/cluster/supervisor-lock.int.test.ts'],
+    tests: ['test/local/supervisor-lock.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/supervisor-lock.ts',
+        'src/local/supervisor-lock.ts',
         "if (readFileSync(lock, 'utf8') === JSON.stringify(self)) rmSync(lock)",
         'if (self.pid !== 0) rmSync(lock)',
       ),
@@ -206,13 +206,9 @@ export const LOCAL: readonly Mutant[] = [
     title: 'nobody continues a stopped node when the supervisor is gone',
     why: 'a stopped process cannot notice that: it keeps its port and its directory for ever',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/local/local-cluster.int.test.ts'],
     edits: [
-      edit(
-        'src/cli/cluster/stopped-guard.ts',
-        'this.#pipe?.write(',
-        'if (pids.length < 0) this.#pipe?.write(',
-      ),
+      edit('src/local/stopped-guard.ts', 'this.#pipe?.write(', 'if (pids.length < 0) this.#pipe?.write('),
     ],
   },
   {
@@ -220,10 +216,10 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a supervisor whose directory was moved away is not waited for',
     why: 'stop at the old path says that nothing runs while the nodes still serve',
     layers: UNIT,
-    tests: ['test/cluster/directory.int.test.ts'],
+    tests: ['test/local/directory.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/stop.ts',
+        'src/local/stop.ts',
         'if (await knock(dataDir, MOVED_END_LIMIT_MS)) return true',
         'if (!existsSync(dataDir)) return false',
       ),
@@ -234,7 +230,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a healthy node is made a fresh replica without a word more',
     why: 'a slip of the finger takes away a good copy of the data',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/local/local-cluster.int.test.ts'],
     edits: [
       edit(SUPERVISOR, 'if (node.ready && !evenHealthy) return', "if (node.ready && name === '') return"),
       edit(SUPERVISOR, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await"),
@@ -248,7 +244,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: CONSENT,
     edits: [
       edit(
-        'src/cli/cluster/stop.ts',
+        'src/local/stop.ts',
         'return destroyCluster(dataDir, agreed)',
         'return destroyCluster(dataDir, async () => {})',
       ),
@@ -267,17 +263,15 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node that is joining says that there are no voters',
     why: 'a start that goes on with an interrupted one ends with an error while its nodes are about to be ready',
     layers: UNIT,
-    tests: ['test/cluster/voters.int.test.ts'],
-    edits: [
-      edit('src/cli/cluster/voters.ts', 'if (members.length === 0) return', 'if (term === null) return'),
-    ],
+    tests: ['test/local/voters.int.test.ts'],
+    edits: [edit('src/local/voters.ts', 'if (members.length === 0) return', 'if (term === null) return')],
   },
   {
     id: 'M270',
     title: 'the configuration is believed where a local node listens',
     why: 'after a start at other ports it names the old ones: the start says that no majority can come, and one does',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/local/local-cluster.int.test.ts'],
     edits: [
       edit(
         SUPERVISOR,
@@ -291,7 +285,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'two nodes rejoin at the same time',
     why: 'each is made a fresh replica because the other has the data: no majority is left, and both old replicas are moved aside',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/local/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'const reply = this.#lastRejoin.then(rejoin)', 'const reply = rejoin()')],
   },
   {
@@ -299,7 +293,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a cluster whose files are all deleted goes on',
     why: 'it acknowledges writes that nobody will find again, and no command knows that it runs',
     layers: UNIT,
-    tests: ['test/cluster/directory.int.test.ts'],
+    tests: ['test/local/directory.int.test.ts'],
     edits: [edit(SUPERVISOR, ' && names(this.dataDir, this.#self, this.#own)', '')],
   },
   {
@@ -307,10 +301,10 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a cluster whose files are replaced by those of a backup goes on',
     why: 'it acknowledges writes that nobody will find again, and stop says that nothing runs',
     layers: UNIT,
-    tests: ['test/cluster/directory.int.test.ts'],
+    tests: ['test/local/directory.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/supervisor-lock.ts',
+        'src/local/supervisor-lock.ts',
         'readClusterFile(dataDir)?.supervisor?.token === self.token',
         'readClusterFile(dataDir) !== undefined',
       ),
@@ -321,7 +315,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a local cluster is up before its nodes know where the others are now',
     why: 'clients of a copy of the directory learn the URLs of the original, and write there',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/local/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'return all || this.#stopping || undefined', 'return all || true')],
   },
   {
@@ -329,7 +323,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a start at other ports is silent about a node that is away',
     why: 'clients of a copy of the directory ask the node of the original in its place, and nobody was told',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/local/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'if (ready || before === undefined ||', "if (before !== '' ||")],
   },
   {
@@ -337,15 +331,15 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a copy of its own lock passes for the lock',
     why: 'a cluster whose files are replaced by a copy that was made while it ran goes on, and what it acknowledges is lost',
     layers: UNIT,
-    tests: ['test/cluster/directory.int.test.ts'],
-    edits: [edit('src/cli/cluster/supervisor-lock.ts', 'lockId === own.lock && read(lock)', 'read(lock)')],
+    tests: ['test/local/directory.int.test.ts'],
+    edits: [edit('src/local/supervisor-lock.ts', 'lockId === own.lock && read(lock)', 'read(lock)')],
   },
   {
     id: 'M624',
     title: 'a node whose directory is moved away or replaced goes on',
     why: 'what it acknowledges from then on is in files that nobody will find; where all nodes do, it is lost',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
+    tests: ['test/local/local-cluster.int.test.ts'],
     edits: [edit(SUPERVISOR, 'for (const { node } of this.#places) node.endWhenAway()', '')],
   },
   {
@@ -353,7 +347,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node of a local cluster enters whatever cluster answers first',
     why: 'the port of the first node is taken by another cluster meanwhile: its directory belongs to that one, and no later start works',
     layers: UNIT,
-    tests: ['test/cluster/interrupted-start.int.test.ts', 'test/server/join.int.test.ts'],
+    tests: ['test/local/interrupted-start.int.test.ts', 'test/server/join.int.test.ts'],
     edits: [
       edit(
         'src/server/join.ts',
@@ -367,10 +361,10 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a founder whose port is taken for a moment founds once more',
     why: 'it is refused what it has made itself, and the first start fails with the advice to leave a flag out that nobody has given',
     layers: UNIT,
-    tests: ['test/cluster/interrupted-start.int.test.ts'],
+    tests: ['test/local/interrupted-start.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/node-process.ts',
+        'src/local/node-process.ts',
         "if (founding.kind === 'bootstrap' && holdsNode(",
         "if (founding.kind === 'existing' && holdsNode(",
       ),
@@ -381,10 +375,10 @@ export const LOCAL: readonly Mutant[] = [
     title: 'its own lock is enough for a cluster',
     why: 'one whose other files are replaced by those of a backup goes on, in files that nobody will find',
     layers: UNIT,
-    tests: ['test/cluster/directory.int.test.ts'],
+    tests: ['test/local/directory.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/supervisor-lock.ts',
+        'src/local/supervisor-lock.ts',
         'return isOwnLock ? isOwnCluster || clusterId === undefined :',
         'return isOwnLock ? true :',
       ),
@@ -395,20 +389,18 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node whose directory is emptied, or whose files are put back from a copy, goes on',
     why: 'the directory is the same, but what the node acknowledges is in files that nobody will find',
     layers: UNIT,
-    tests: ['test/cluster/local-cluster.int.test.ts'],
-    edits: [
-      edit('src/cli/cluster/supervised-node.ts', 'fileId(join(dataDir, OPEN_FILE))', 'fileId(dataDir)'),
-    ],
+    tests: ['test/local/local-cluster.int.test.ts'],
+    edits: [edit('src/local/supervised-node.ts', 'fileId(join(dataDir, OPEN_FILE))', 'fileId(dataDir)')],
   },
   {
     id: 'M629',
     title: 'destroy needs room for its lock',
     why: 'on a full disk the command that would make room ends with an error',
     layers: UNIT,
-    tests: ['test/cluster/at-the-same-time.int.test.ts'],
+    tests: ['test/local/at-the-same-time.int.test.ts'],
     edits: [
       edit(
-        'src/cli/cluster/stop.ts',
+        'src/local/stop.ts',
         'await takeLockForRoom(dataDir, self, ours)',
         'await takeLock(dataDir, self)',
       ),
@@ -419,8 +411,8 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node of the original stands for that of a copy which does not run',
     why: 'rejoin takes a node of the copy away although no majority is left there',
     layers: UNIT,
-    tests: ['test/cluster/voters.int.test.ts'],
-    edits: [edit('src/cli/cluster/voters.ts', ' || !belongs(status, local)) return', ') return')],
+    tests: ['test/local/voters.int.test.ts'],
+    edits: [edit('src/local/voters.ts', ' || !belongs(status, local)) return', ') return')],
   },
   {
     id: 'M631',
@@ -515,7 +507,7 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node that has ended waits until its last words are read',
     why: 'while the reader of its stderr stands still the process stays, and whoever would start it again does not know that it has ended',
     layers: UNIT,
-    tests: ['test/cluster/node-start.int.test.ts'],
+    tests: ['test/local/node-start.int.test.ts'],
     edits: [edit('src/cli/node.ts', 'process.exit(exitCode)', "throw new Failure(exitCode, '')")],
   },
 ]

@@ -4,12 +4,12 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { DEFAULT_DATA } from '../../local/cluster-file.ts'
+import type { ControlReply, ControlRequest, NodeCommand } from '../../local/control-messages.ts'
+import { Failure } from '../../local/failure.ts'
 import { withExamples } from '../examples.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
 import { say } from '../output.ts'
-import { DEFAULT_DATA } from './cluster-file.ts'
-import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
-import { Failure } from './failure.ts'
 
 const NODES_MAX = 9
 const DATA = '--data <dir>'
@@ -87,8 +87,8 @@ function stopCommand() {
     .description('end every node and the supervisor; the data stays')
     .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
-      const { stopCluster } = await import('./stop.ts')
-      const { namesNobody } = await import('./supervisor-lock.ts')
+      const { stopCluster } = await import('../../local/stop.ts')
+      const { namesNobody } = await import('../../local/supervisor-lock.ts')
       const ran = await stopCluster(resolve(data))
       if (ran && namesNobody(data))
         say(
@@ -108,7 +108,7 @@ function destroyCommand() {
     .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
     .option(YES, 'do not ask; needed without a terminal when the cluster runs')
     .action(async ({ data, yes }) => {
-      const { destroyCluster } = await import('./stop.ts')
+      const { destroyCluster } = await import('../../local/stop.ts')
       const existed = await destroyCluster(resolve(data), async () => {
         if (yes === true) return
         const { confirm } = await import('../confirm.ts')
@@ -187,8 +187,8 @@ function orThrow(reply: ControlReply): ControlReply & { ok: true } {
 }
 
 async function tellSupervisor(data: string, request: ControlRequest): Promise<ControlReply> {
-  const { ask } = await import('./control-client.ts')
-  const { findSupervisor } = await import('./supervisor-lock.ts')
+  const { ask } = await import('../../local/control-client.ts')
+  const { findSupervisor } = await import('../../local/supervisor-lock.ts')
   const supervisor = await findSupervisor(resolve(data))
   if (supervisor === undefined) throw new Failure(7, `${nothingRuns(data)} kv cluster start starts one.`)
   return ask(supervisor, request)

@@ -2,14 +2,14 @@
 
 import { extname } from 'node:path'
 import { styleText } from 'node:util'
+import { DEFAULT_DATA } from '../../local/cluster-file.ts'
+import type { ClusterStatus, NodeStatus } from '../../local/cluster-status.ts'
+import { shellWord } from '../../local/shell-word.ts'
+import type { ClusterEvent } from '../../local/supervisor.ts'
 import type { Format } from '../global-flags.ts'
 import { type Column, RowWriter, sayInPassing, toJson, write, writeLine } from '../output.ts'
 import { PROGRAM } from '../program-name.ts'
-import { shellWord } from '../shell-word.ts'
-import { DEFAULT_DATA } from './cluster-file.ts'
-import type { ClusterStatus, NodeStatus } from './cluster-status.ts'
 import type { StartReport } from './start.ts'
-import type { ClusterEvent } from './supervisor.ts'
 
 const BRIEF: readonly Column<NodeStatus>[] = [
   { title: 'NAME', cell: (node) => node.name },

@@ -1,7 +1,7 @@
 // What `kv cluster start --detach` and the supervisor that it leaves behind say to each other, once.
 
-import type { ControlAddress } from './cluster-file.ts'
-import type { Formed, SupervisorOptions } from './supervisor.ts'
+import type { ControlAddress } from '../../local/cluster-file.ts'
+import type { Formed, SupervisorOptions } from '../../local/supervisor.ts'
 
 export type ToSupervisor = SupervisorOptions
 

@@ -4,19 +4,19 @@ import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
+import type { ControlAddress } from '../../local/cluster-file.ts'
+import type { ClusterStatus } from '../../local/cluster-status.ts'
+import { ask } from '../../local/control-client.ts'
+import { knock } from '../../local/door.ts'
+import { Failure } from '../../local/failure.ts'
+import { siblingModule } from '../../local/sibling-module.ts'
+import { MOVED_END_LIMIT_MS, processEnded, stopSupervisor } from '../../local/stop.ts'
+import { otherCount, Supervisor, type SupervisorOptions } from '../../local/supervisor.ts'
+import { findSupervisor } from '../../local/supervisor-lock.ts'
 import { EXIT } from '../exit-codes.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
-import type { ControlAddress } from './cluster-file.ts'
-import type { ClusterStatus } from './cluster-status.ts'
-import { ask } from './control-client.ts'
-import { knock } from './door.ts'
-import { Failure } from './failure.ts'
 import { eventLine, LOST } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
-import { MOVED_END_LIMIT_MS, processEnded, stopSupervisor } from './stop.ts'
-import { siblingModule } from './supervised-node.ts'
-import { otherCount, Supervisor, type SupervisorOptions } from './supervisor.ts'
-import { findSupervisor } from './supervisor-lock.ts'
 
 export interface StartReport {
   /** Called once, when the cluster serves. */
@@ -94,7 +94,7 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
 async function startDetached(options: SupervisorOptions, report: StartReport): Promise<void> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
   const log = openSync(join(options.dataDir, 'supervisor.log'), 'a', 0o600)
-  const child = spawn(process.execPath, [siblingModule('supervisor-process')], {
+  const child = spawn(process.execPath, [siblingModule(import.meta, 'supervisor-process')], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
     env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },

@@ -1,12 +1,12 @@
 // The process that `kv cluster start --detach` leaves behind: a supervisor without a terminal. It reports once over
 // IPC, when the cluster serves or cannot; if whoever started it is gone before that, nobody wants the cluster any more.
 
+import { failureOf } from '../../local/failure.ts'
+import { Supervisor } from '../../local/supervisor.ts'
 import { say } from '../output.ts'
 import { onStopSignals } from '../stop-signals.ts'
-import { failureOf } from './failure.ts'
 import { eventLine } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
-import { Supervisor } from './supervisor.ts'
 
 // Its log may lie on a full disk.
 process.stderr.on('error', () => {})

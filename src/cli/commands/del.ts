@@ -1,10 +1,10 @@
 // kv del KEY: prints how many keys were deleted, 0 or 1.
 
+import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { resultJson } from '../shapes.ts'
-import { getCommand } from '../shell-word.ts'
 
 export async function del(
   global: GlobalFlags,

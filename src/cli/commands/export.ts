@@ -1,7 +1,7 @@
 // kv export [PREFIX]: all records of one revision, as NDJSON on stdout or as files below a directory.
 
 import type { AnswerInfo, KvRecord } from '../../client/index.ts'
-import { Failure } from '../cluster/failure.ts'
+import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ExportDirectory } from '../export-files.ts'
 import type { GlobalFlags } from '../global-flags.ts'

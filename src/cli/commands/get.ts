@@ -1,6 +1,6 @@
 // kv get KEY: the exact bytes; a record only when a format is asked for.
 
-import { Failure } from '../cluster/failure.ts'
+import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { printable, RowWriter, toJson, write, writeLine } from '../output.ts'

@@ -6,7 +6,7 @@
 
 import { statSync } from 'node:fs'
 import { type Client, QuorateError } from '../../client/index.ts'
-import { Failure } from '../cluster/failure.ts'
+import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'

@@ -1,7 +1,7 @@
 // kv ls [PREFIX]: keys in the order of their bytes.
 
 import type { KvRecord } from '../../client/index.ts'
-import { Failure } from '../cluster/failure.ts'
+import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { RowWriter, toJson, write, writeLine } from '../output.ts'

@@ -2,13 +2,13 @@
 
 import { fstatSync, readFileSync } from 'node:fs'
 import { bytesOf } from '../../client/address.ts'
-import { Failure } from '../cluster/failure.ts'
+import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
+import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { resultJson } from '../shapes.ts'
-import { getCommand } from '../shell-word.ts'
 
 /** No cluster takes a value larger than this; the real limit is a setting of the cluster. */
 const STDIN_BYTES_MAX = 64 * 1024 * 1024

@@ -3,7 +3,7 @@
 import { isObject } from '../../client/decode.ts'
 import type { Settings } from '../../client/index.ts'
 import { nearest } from '../../client/nearest.ts'
-import { Failure } from '../cluster/failure.ts'
+import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { RowWriter, toJson, writeLine } from '../output.ts'

@@ -4,8 +4,8 @@
 
 import { expect, test } from 'vitest'
 import { Random } from '../../../jepsen-lite/local/random.ts'
+import { createRelay, type Relay } from '../../../src/local/relays/relay.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../../src/raft/types.ts'
-import { createRelay, type Relay } from '../../../src/server/relay.ts'
 import { runs } from '../../runs.ts'
 import { atEnd, type Event, portOf, type TestNode, testNode } from './test-nodes.ts'
 

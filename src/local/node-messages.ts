@@ -1,7 +1,7 @@
 // What a supervisor and the process of one node say to each other over their IPC channel. The channel is also the
 // leash: when it breaks, the supervisor is gone, and the node ends (node-process.ts).
 
-import type { Founding, ListenAddress, NodeEnd, NodeStatus } from '../../server/types.ts'
+import type { Founding, ListenAddress, NodeEnd, NodeStatus } from '../server/types.ts'
 
 /** What one node is started with: the part of `NodeOptions` that is plain data. */
 export interface NodeOrder {

@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import type { ClusterStatus } from '../../src/cli/cluster/cluster-status.ts'
-import { ask } from '../../src/cli/cluster/control-client.ts'
-import type { ControlRequest } from '../../src/cli/cluster/control-messages.ts'
-import { stopCluster } from '../../src/cli/cluster/stop.ts'
-import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
+import type { ClusterStatus } from '../../src/local/cluster-status.ts'
+import { ask } from '../../src/local/control-client.ts'
+import type { ControlRequest } from '../../src/local/control-messages.ts'
+import { stopCluster } from '../../src/local/stop.ts'
+import { findSupervisor } from '../../src/local/supervisor-lock.ts'
 
 export const KV = join(import.meta.dirname, '../../bin/kv.js')
 

@@ -4,12 +4,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
-import { extname, join } from 'node:path'
-import { OPEN_FILE } from '../../server/holds-node.ts'
-import type { NodeEnd } from '../../server/types.ts'
-import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../small-heap.ts'
+import { join } from 'node:path'
+import { OPEN_FILE } from '../server/holds-node.ts'
+import type { NodeEnd } from '../server/types.ts'
 import { directoryId, fileId } from './directory-id.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
+import { siblingModule } from './sibling-module.ts'
+import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from './small-heap.ts'
 
 /** A node that was asked to stop and has not ended after this is killed: it loses nothing by that. */
 const STOP_LIMIT_MS = 10_000
@@ -91,10 +92,14 @@ export class SupervisedNode {
   start(order: NodeOrder): void {
     if (this.#run !== undefined) throw new Error(`${this.name} runs already`)
     const log = openLog(this.logFile)
-    const child = spawn(process.execPath, [...SMALL_HEAP_FLAGS, siblingModule('node-process'), this.name], {
-      stdio: ['ignore', log, log, 'ipc'],
-      env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
-    })
+    const child = spawn(
+      process.execPath,
+      [...SMALL_HEAP_FLAGS, siblingModule(import.meta, 'node-process'), this.name],
+      {
+        stdio: ['ignore', log, log, 'ipc'],
+        env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
+      },
+    )
     closeSync(log)
     const run: Run = {
       child,
@@ -194,11 +199,6 @@ export class SupervisedNode {
     this.#lastExit = exitReason(run, this)
     this.#onEvent(this, { kind: 'ended', ...this.#lastExit })
   }
-}
-
-/** Runs from src/ in a clone, from dist/ in the package: the extension is ours. */
-export function siblingModule(name: string): string {
-  return join(import.meta.dirname, name + extname(import.meta.filename))
 }
 
 function exitReason({ child, end, ending }: Run, { logFile, dataDir }: SupervisedNode): ExitReason {

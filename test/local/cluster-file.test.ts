@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ClusterFile, readClusterFile, writeClusterFile } from '../../src/cli/cluster/cluster-file.ts'
+import { type ClusterFile, readClusterFile, writeClusterFile } from '../../src/local/cluster-file.ts'
 
 let dir = ''
 beforeEach(() => {
@@ -54,7 +54,7 @@ test('what a newer version wrote is not called damaged', () => {
 
 test('what can be written only in part does not replace what was whole', () => {
   writeClusterFile(dir, whole)
-  const module = join(import.meta.dirname, '../../src/cli/cluster/cluster-file.ts')
+  const module = join(import.meta.dirname, '../../src/local/cluster-file.ts')
   const larger = { ...whole, nodes: Array.from({ length: 9 }, () => whole.nodes[0]) }
   // A limit of the size of files cuts a write short, as a disk does that is almost full.
   const script = `import { writeClusterFile } from ${JSON.stringify(module)}

@@ -6,7 +6,7 @@
 // on where it stopped. Bytes that it had already taken from one side when it was cut still reach the other.
 
 import { connect, createServer, type Socket } from 'node:net'
-import type { ListenAddress } from './types.ts'
+import type { ListenAddress } from '../../server/types.ts'
 
 export interface Relay {
   /** Bound. */

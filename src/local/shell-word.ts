@@ -15,7 +15,3 @@ export function shellWord(text: string): string {
     .replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
   return `$'${escaped}'`
 }
-
-/** A key may begin with `-`, like a flag. */
-export const getCommand = (key: string): string =>
-  `kv get ${key.startsWith('-') ? '-- ' : ''}${shellWord(key)}`

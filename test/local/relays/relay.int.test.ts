@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { createRelay, type Relay } from '../../src/server/relay.ts'
-import type { ListenAddress } from '../../src/server/types.ts'
+import { createRelay, type Relay } from '../../../src/local/relays/relay.ts'
+import type { ListenAddress } from '../../../src/server/types.ts'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {

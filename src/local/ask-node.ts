@@ -1,6 +1,6 @@
 // What a node says of itself over its HTTP API, for those who run beside it: one short question, no retries.
 
-import { askHttp } from '../../server/ask-http.ts'
+import { askHttp } from '../server/ask-http.ts'
 
 /**
  * The JSON object of a 200 answer; undefined when there is none within `limitMs`. `url` is that of the node, without a

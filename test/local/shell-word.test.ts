@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { getCommand, shellWord } from '../../src/cli/shell-word.ts'
+import { shellWord } from '../../src/local/shell-word.ts'
 
 test.each([
   ['a/b-1', 'a/b-1'],
@@ -23,9 +23,4 @@ test('a shell reads the very words', () => {
     }),
     { numRuns: 3 },
   )
-})
-
-test('a key that looks like a flag is none', () => {
-  expect(getCommand('-o')).toBe('kv get -- -o')
-  expect(getCommand('a b')).toBe("kv get 'a b'")
 })

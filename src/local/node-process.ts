@@ -5,13 +5,13 @@ import { flushCompileCache } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { pino } from 'pino'
-import { holdsNode } from '../../server/holds-node.ts'
-import { StorageInUseError, startNode } from '../../server/start-node.ts'
-import type { NodeApi, NodeOptions, RunningNode } from '../../server/types.ts'
-import { logDestination } from '../node-log.ts'
-import { keepHeapSmall } from '../small-heap.ts'
+import { holdsNode } from '../server/holds-node.ts'
+import { StorageInUseError, startNode } from '../server/start-node.ts'
+import type { NodeApi, NodeOptions, RunningNode } from '../server/types.ts'
 import { ORPHANS_LIMIT_MS } from './client-ports.ts'
+import { logDestination } from './log-destination.ts'
 import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
+import { keepHeapSmall } from './small-heap.ts'
 
 keepHeapSmall()
 

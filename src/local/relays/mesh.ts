@@ -1,8 +1,8 @@
 // The network of a cluster on one machine, cut up on demand: one TCP relay for each ordered pair of nodes. A node dials
 // its peers through its own relays, so each direction between any two can be black-holed, and neither node knows of it.
 
+import type { ListenAddress } from '../../server/types.ts'
 import { createRelay, type Relay } from './relay.ts'
-import type { ListenAddress } from './types.ts'
 
 export interface RelayMesh {
   /** Where `from` has to dial to reach each of the others: host:port by name. */

@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
-import { asked, knownVoters } from '../../src/cli/cluster/voters.ts'
+import { asked, knownVoters } from '../../src/local/voters.ts'
 
 test('a node that is joining does not say that there are no voters', async () => {
   const joining = await nodeThatSays({ term: 9, leader: null, members: [] })

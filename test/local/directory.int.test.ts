@@ -15,7 +15,7 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { stopCluster } from '../../src/cli/cluster/stop.ts'
+import { stopCluster } from '../../src/local/stop.ts'
 import { isFree, isGone, outcomeOf, Workspace } from './kv.ts'
 
 test('a directory that is moved while its cluster runs: the cluster ends, and goes on at its new place', async () => {

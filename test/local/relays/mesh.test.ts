@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { completeGroups } from '../../src/server/relay-mesh.ts'
+import { completeGroups } from '../../../src/local/relays/mesh.ts'
 
 const names = ['n1', 'n2', 'n3']
 

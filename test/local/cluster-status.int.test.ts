@@ -2,7 +2,7 @@
 
 import { createServer, type ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
-import { clusterStatus, FIRST_ANSWER_LIMIT_MS, faultsOf } from '../../src/cli/cluster/cluster-status.ts'
+import { clusterStatus, FIRST_ANSWER_LIMIT_MS, faultsOf } from '../../src/local/cluster-status.ts'
 
 test('a node that has just become ready may take longer for its first answer', async () => {
   const words = { role: 'leader', term: 2, commit_index: 7, applied_index: 7, revision: 3 }

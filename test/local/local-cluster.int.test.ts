@@ -14,8 +14,8 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { ask } from '../../src/cli/cluster/control-client.ts'
-import { findSupervisor } from '../../src/cli/cluster/supervisor-lock.ts'
+import { ask } from '../../src/local/control-client.ts'
+import { findSupervisor } from '../../src/local/supervisor-lock.ts'
 import {
   eventually,
   followersOf,

@@ -1,0 +1,7 @@
+// The command that shows a key, as our messages name it.
+
+import { shellWord } from '../local/shell-word.ts'
+
+/** A key may begin with `-`, like a flag. */
+export const getCommand = (key: string): string =>
+  `kv get ${key.startsWith('-') ? '-- ' : ''}${shellWord(key)}`

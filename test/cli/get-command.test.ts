@@ -1,0 +1,7 @@
+import { expect, test } from 'vitest'
+import { getCommand } from '../../src/cli/get-command.ts'
+
+test('a key that looks like a flag is none', () => {
+  expect(getCommand('-o')).toBe('kv get -- -o')
+  expect(getCommand('a b')).toBe("kv get 'a b'")
+})
