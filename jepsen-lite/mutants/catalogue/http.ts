@@ -397,7 +397,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'One resource under two names: one of them is an empty key, or a range.',
     layers: UNIT,
     tests: KEY_TESTS,
-    edits: [edit(KEYS, '/^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/', '/^key(?:=|$)/')],
+    edits: [edit(`${HTTP}/classify.ts`, '/^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/', '/^key(?:=|$)/')],
   },
   {
     id: 'M843',
@@ -425,11 +425,17 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M841',
-    title: 'the fast lane refuses a body for want of room before it looks at the request',
+    title: 'a body is refused for want of room before the request is looked at',
     why: 'A request that can never be right is told to come again.',
     layers: UNIT,
     tests: LANE_TESTS,
-    edits: [edit(`${HTTP}/server.ts`, '          hot.check?.(asked)\n', '')],
+    edits: [
+      edit(
+        `${HTTP}/server.ts`,
+        '= putKey(this.#options.node, this.#backlog, asked)',
+        '= (value: Uint8Array, then: Respond) => putKey(this.#options.node, this.#backlog, asked)(value, then)',
+      ),
+    ],
   },
   {
     id: 'M846',
@@ -545,7 +551,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'It is in memory until its request is answered, and a client may send one for as long as that takes.',
     layers: UNIT,
     tests: BODY_TESTS,
-    edits: [edit(`${HTTP}/server.ts`, '      arrived.body.drop()\n', '')],
+    edits: [edit(`${HTTP}/server.ts`, '        body.drop()\n', '')],
   },
   {
     id: 'M575',

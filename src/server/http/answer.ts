@@ -2,16 +2,14 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
+import type { Classified } from './classify.ts'
 import { problemDocument, type Refused, retryAfterSeconds } from './problem.ts'
 
-export interface ApiRequest {
+export interface ApiRequest extends Classified {
   readonly method: string
   /** Raw, still percent-encoded. */
   readonly path: string
-  readonly query: string
   readonly headers: IncomingHttpHeaders
-  /** Empty when there is none. */
-  readonly body: Uint8Array
   /** When it must be answered, on the clock of `performance.now()`. */
   readonly deadline: number
   /** Whether the client has gone: nobody will read the answer. */

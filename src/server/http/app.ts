@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ApiRequest, Respond } from './answer.ts'
 import { answering, timeLeftMs } from './answer.ts'
-import { type BodyLimits, codingRefusal } from './body.ts'
+import { codingRefusal, type RequestBody } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 import type { Route } from './route.ts'
@@ -14,7 +14,7 @@ import type { Route } from './route.ts'
 export interface Routed {
   readonly asked: ApiRequest
   readonly respond: Respond
-  readonly readBody: (limits: BodyLimits, done: (body: Uint8Array | Refused) => void) => void
+  readonly body: RequestBody
 }
 
 export interface AppOptions {
@@ -53,9 +53,9 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
       done(refusal)
       return
     }
-    const { asked, readBody } = routed(request.raw)
+    const { asked, body: sent } = routed(request.raw)
     const timeoutMs = timeLeftMs(asked)
-    readBody({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
+    sent.read({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
       const json = body instanceof Refused ? body : parsedJson(body)
       request.body = json
       done(json instanceof Refused ? json : undefined)
@@ -76,8 +76,8 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
 }
 
 /** 405 where another method would do (RFC 9110 §15.5.6). */
-function noSuchRoute({ method, path }: ApiRequest, routes: readonly Route[]): Refused {
-  const allowed = path === '/v1/kv' || path.startsWith('/v1/kv/') ? KEY_METHODS : methodsOf(path, routes)
+function noSuchRoute({ method, path, keys }: ApiRequest, routes: readonly Route[]): Refused {
+  const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
   if (allowed.length === 0) return new Refused('not_found', `no such route: ${method} ${path}`)
   const allow = allowed.join(', ')
   return new Refused('method_not_allowed', `${method} is not possible on ${path}, but ${allow}`, {

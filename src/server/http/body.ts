@@ -51,6 +51,31 @@ export class Bodies {
   }
 }
 
+/** On either lane. */
+export interface RequestBody {
+  /** Gives the whole body. `done` is called once, now or later. Who is refused drops it with the answer. */
+  read(limits: BodyLimits, done: Wanted['done']): void
+  /** Nobody will ask for it. */
+  drop(): void
+}
+
+/** One that has come with its head. */
+export class WholeBody implements RequestBody {
+  readonly #bytes: Uint8Array
+  readonly #bodies: Bodies
+
+  constructor(bytes: Uint8Array, bodies: Bodies) {
+    this.#bytes = bytes
+    this.#bodies = bodies
+  }
+
+  read(limits: BodyLimits, done: Wanted['done']): void {
+    done(this.#bodies.refusal(this.#bytes.length, limits) ?? this.#bytes)
+  }
+
+  drop(): void {}
+}
+
 interface Wanted {
   readonly limits: BodyLimits
   readonly done: (result: Uint8Array | Refused) => void
@@ -70,7 +95,7 @@ export interface BodyOptions {
  * The body of a request on node:http. It is taken from there as it comes, also while nobody has asked for it: node:http
  * keeps chunks as they come, which takes some hundreds of bytes each, and a client may send one for every byte.
  */
-export class Body {
+export class Body implements RequestBody {
   readonly #options: BodyOptions
   /** All of it has come, or there is none. */
   #ended: boolean
@@ -113,7 +138,6 @@ export class Body {
     return this.#wanted === undefined ? this.#length : 0
   }
 
-  /** Gives the whole body. `done` is called once, now or later. Who is refused drops it with the answer. */
   read(limits: BodyLimits, done: Wanted['done']): void {
     // Not even as an empty one.
     if (this.#isDropped && this.#refused === undefined)
@@ -135,7 +159,7 @@ export class Body {
     }
   }
 
-  /** Nobody will ask for it: what is here is forgotten, and the rest as it comes. */
+  /** What is here is forgotten, and the rest as it comes. */
   drop(): void {
     this.#isDropped = true
     this.#release()

@@ -1,15 +1,15 @@
 // The routes of the cluster: members, leadership, settings.
 
-import { CLUSTER_VERSION, SETTING_RULES, type Settings } from '../../kv/index.ts'
+import { CLUSTER_VERSION, type Command, SETTING_RULES, type Settings } from '../../kv/index.ts'
 import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
 import type { NodeApi, NodeStatus, Problem, ReadGrant, ReadOptions, Result } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
+import { readIdempotencyKey } from './idempotency-key.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
-import { timeout } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
-import { propose, requestOf, unexpected } from './proposing.ts'
+import { propose, unexpected } from './proposing.ts'
 import { type Route, route } from './route.ts'
 
 const Name = { ...string, pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' }
@@ -81,8 +81,6 @@ export function clusterRoutes(node: NodeApi): Route[] {
         method: 'GET',
         path: '/v1/cluster',
         summary: 'The members, as this node knows them',
-        parameters: { timeout },
-        body: undefined,
         answers: ClusterSchema,
       },
       (_, respond) => respondCluster(node, respond),
@@ -92,7 +90,6 @@ export function clusterRoutes(node: NodeApi): Route[] {
         method: 'POST',
         path: '/v1/cluster/members',
         summary: 'Add a member: a learner, promoted when it has caught up',
-        parameters: { timeout },
         body: closed(object({ name: Name, ...newReplica })),
         answers: ClusterSchema,
       },
@@ -107,8 +104,6 @@ export function clusterRoutes(node: NodeApi): Route[] {
         method: 'DELETE',
         path: '/v1/cluster/members/:name',
         summary: 'Remove a member',
-        parameters: { timeout },
-        body: undefined,
         answers: ClusterSchema,
       },
       ({ asked, params }, respond) => {
@@ -121,7 +116,6 @@ export function clusterRoutes(node: NodeApi): Route[] {
         method: 'POST',
         path: '/v1/cluster/members/:name/replace',
         summary: 'Drop the replica of this name and add another, in one joint change',
-        parameters: { timeout },
         body: closed(object(newReplica, { name: Name })),
         answers: ClusterSchema,
       },
@@ -148,7 +142,6 @@ export function clusterRoutes(node: NodeApi): Route[] {
         method: 'POST',
         path: '/v1/cluster/leader',
         summary: 'Hand leadership over, to a member or to the most up-to-date voter',
-        parameters: { timeout },
         body: closed(object({}, { to: Name })),
         answers: object({ leader: string }),
       },
@@ -170,8 +163,6 @@ export function clusterRoutes(node: NodeApi): Route[] {
         method: 'GET',
         path: '/v1/cluster/settings',
         summary: 'The replicated settings, as this node has applied them',
-        parameters: { timeout },
-        body: undefined,
         answers: SettingsSchema,
       },
       (_, respond) => respondSettings(node, respond),
@@ -181,7 +172,6 @@ export function clusterRoutes(node: NodeApi): Route[] {
         method: 'POST',
         path: '/v1/cluster/settings',
         summary: 'Change replicated settings; those that are not named stay as they are',
-        parameters: { timeout },
         takesToken: true,
         body: SettingsChange,
         answers: SettingsSchema,
@@ -200,8 +190,9 @@ export function clusterRoutes(node: NodeApi): Route[] {
           else setLeases(node, asked, leases, respond, (problem) => problem)
           return
         }
-        const request = requestOf({ kind: 'settings', settings }, asked.headers)
-        propose(node, asked, request, respond, (outcome, headers) => {
+        const idempotency = readIdempotencyKey(asked.headers['idempotency-key'])
+        const command: Command = { kind: 'settings', settings }
+        propose(node, asked, { command, idempotency }, respond, (outcome, headers) => {
           if (outcome.kind !== 'settings') throw unexpected(outcome)
           if (leases !== undefined) {
             setLeases(node, asked, leases, respond, halfWritten)

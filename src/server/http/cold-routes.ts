@@ -6,7 +6,6 @@ import { type AppOptions, createApp } from './app.ts'
 import { clusterRoutes } from './cluster.ts'
 import { object } from './json-schema.ts'
 import { openApiDocument } from './openapi.ts'
-import { timeout } from './parameters.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
 
@@ -18,7 +17,7 @@ export async function createColdRoutes({ facts, ...options }: ColdRoutesOptions)
   const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
-    route({ ...document, parameters: { timeout }, body: undefined, answers: object({}) }, (_, respond) =>
+    route({ ...document, answers: object({}) }, (_, respond) =>
       respond(jsonAnswer(openApiDocument(facts.version, routes))),
     ),
   )

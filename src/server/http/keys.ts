@@ -1,59 +1,40 @@
 // The routes of one key: PUT, GET, HEAD and DELETE of /v1/kv/{key}, or of /v1/kv?key=…, the same resource in a form
 // that no client normalises.
 
-import type { Command, Condition, KeyRow, Request } from '../../kv/index.ts'
+import type { Command, Condition, KeyRow } from '../../kv/index.ts'
 import { conditionHolds, dataKey, decodeKeyRow, SETTING_RULES } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
 import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
 import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
+import { readIdempotencyKey } from './idempotency-key.ts'
 import { recordJson, revisionsJson } from './json.ts'
 import type { Backlog } from './outflow.ts'
-import {
-  flag,
-  type ParameterTable,
-  type ParameterValues,
-  READ_PARAMETERS,
-  readQuery,
-  timeout,
-} from './parameters.ts'
+import { flag, type ParameterTable, type ParameterValues, READ_PARAMETERS, readQuery } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
-import { preconditionFailed, propose, requestOf, unexpected } from './proposing.ts'
+import { preconditionFailed, propose, unexpected } from './proposing.ts'
 import { freshnessHeaders, readOptions } from './reading.ts'
-import { percentDecode, queryDecode } from './target.ts'
+import { percentDecode } from './target.ts'
 
-export const PUT_PARAMETERS = { prev: flag('Answer with the record before'), timeout }
-export const DELETE_PARAMETERS = { timeout }
+export const PUT_PARAMETERS = { prev: flag('Answer with the record before') }
+export const DELETE_PARAMETERS = {}
 
-const KEY_PATH = '/v1/kv/'
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 /** Of one byte, in JSON. */
 const ESCAPED_BYTES_MAX = 6
-
-/** `key`, however it is escaped. */
-const isKeyPair = (pair: string): boolean => /^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/.test(pair)
-
-export const namesKey = (query: string): boolean => query.split('&').some(isKeyPair)
 
 /**
  * The key, and the other parameters: what is no parameter here is refused before a key that is missing. Throws
  * `Refused`.
  */
 function readTarget<P extends ParameterTable>(
-  { path, query }: ApiRequest,
+  { keys = [], pairs }: ApiRequest,
   table: P,
 ): { readonly key: Uint8Array; readonly values: ParameterValues<P> } {
-  if (path.startsWith(KEY_PATH)) {
-    const values = readQuery(query, table)
-    return { key: checked(percentDecode(path.slice(KEY_PATH.length))), values }
-  }
-  const pairs = query.split('&')
-  const [mine = '', ...doubles] = pairs.filter(isKeyPair)
-  if (doubles.length > 0) throw new Refused('bad_request', 'key is given twice')
-  const values = readQuery(pairs.filter((pair) => !isKeyPair(pair)).join('&'), table)
-  const equals = mine.indexOf('=')
-  return { key: checked(queryDecode(equals < 0 ? '' : mine.slice(equals + 1))), values }
+  if (keys.length > 1) throw new Refused('bad_request', 'key is given twice')
+  const values = readQuery(pairs, table)
+  return { key: checked(percentDecode(keys[0] ?? '')), values }
 }
 
 function checked(key: Uint8Array): Uint8Array {
@@ -63,11 +44,16 @@ function checked(key: Uint8Array): Uint8Array {
   return key
 }
 
-/** Whatever is wrong with a PUT but its body, before that is received. Throws `Refused`. */
-export const checkPut = (asked: ApiRequest): void => void putRequest(asked)
-
-function putRequest(asked: ApiRequest): Request {
-  const { headers, body } = asked
+/**
+ * Reads a PUT except its body. Throws `Refused` for whatever is wrong with it. What is returned takes the body and
+ * answers.
+ */
+export function putKey(
+  node: NodeApi,
+  backlog: Backlog,
+  asked: ApiRequest,
+): (value: Uint8Array, respond: Respond) => void {
+  const { headers } = asked
   if (headers['content-encoding'] !== undefined)
     throw new Refused(
       'unsupported_media_type',
@@ -79,24 +65,28 @@ function putRequest(asked: ApiRequest): Request {
     throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
   const { key, values } = readTarget(asked, PUT_PARAMETERS)
   const { prev = false } = values
-  return requestOf({ kind: 'put', key, value: body, condition: readConditions(headers), prev }, headers)
-}
-
-export function putKey(node: NodeApi, backlog: Backlog, asked: ApiRequest, respond: Respond): void {
-  const request = putRequest(asked)
-  const { command } = request
-  const withPrev = command.kind === 'put' && command.prev
-  const answer = withPrev ? holding(backlog, respond, node.get(dataKey(command.key))) : respond
-  const put = answering(answer, () =>
-    propose(node, asked, request, answer, (outcome, more) => {
-      if (outcome.kind !== 'put') throw unexpected(outcome)
-      const { revision, modRevision, prev } = outcome
-      const before = prev === undefined ? '' : `,"prev":${prev === null ? 'null' : recordJson(prev)}`
-      const json = `{"revision":${revision},${revisionsJson(outcome)}${before}}`
-      answer(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
-    }),
-  )
-  put(undefined)
+  const condition = readConditions(headers)
+  const idempotency = readIdempotencyKey(headers['idempotency-key'])
+  if (idempotency !== undefined && prev)
+    throw new Refused(
+      'bad_request',
+      'prev cannot be combined with Idempotency-Key: values are not remembered',
+    )
+  return (value, respond) => {
+    const command: Command = { kind: 'put', key, value, condition, prev }
+    const answer = prev ? holding(backlog, respond, node.get(dataKey(key))) : respond
+    const put = answering(answer, () =>
+      propose(node, asked, { command, idempotency }, answer, (outcome, more) => {
+        if (outcome.kind !== 'put') throw unexpected(outcome)
+        const { revision, modRevision, prev: before } = outcome
+        const prevJson =
+          before === undefined ? '' : `,"prev":${before === null ? 'null' : recordJson(before)}`
+        const json = `{"revision":${revision},${revisionsJson(outcome)}${prevJson}}`
+        answer(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
+      }),
+    )
+    put(undefined)
+  }
 }
 
 /**
@@ -117,7 +107,8 @@ const NOTHING = new Uint8Array()
 export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
   const { key } = readTarget(asked, DELETE_PARAMETERS)
   const command: Command = { kind: 'delete', key, condition: readConditions(asked.headers), prev: false }
-  propose(node, asked, requestOf(command, asked.headers), respond, (outcome, more) => {
+  const idempotency = readIdempotencyKey(asked.headers['idempotency-key'])
+  propose(node, asked, { command, idempotency }, respond, (outcome, more) => {
     if (outcome.kind !== 'delete') throw unexpected(outcome)
     const { deleted, revision } = outcome
     respond(jsonAnswer(`{"deleted":${deleted},"revision":${revision}}`, more, revision))

@@ -2,7 +2,7 @@
 
 import { anyOf, arrayOf, boolean, integer, nothing, object, type Schema, string } from './json-schema.ts'
 import { DELETE_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
-import { READ_PARAMETERS } from './parameters.ts'
+import { type ParameterTable, READ_PARAMETERS, timeout } from './parameters.ts'
 import { PROBLEMS } from './problem.ts'
 import { RANGE_PARAMETERS } from './range.ts'
 import type { BodySchema, Route } from './route.ts'
@@ -66,21 +66,21 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
   paths['/v1/kv/{key}'] = keyOperations([inPath('key')])
   const range = reading(
     'A range of keys; with `key` the one key, as under /v1/kv/{key}',
-    inQuery({ ...RANGE_PARAMETERS, key: KEY }),
+    [...inQuery(RANGE_PARAMETERS), keyInQuery(false)],
     {
       ...json(anyOf(PageSchema, RecordSchema)),
       'application/x-ndjson': { schema: string },
       ...OCTETS,
     },
   )
-  paths['/v1/kv'] = { ...keyOperations(inQuery({ key: KEY }, true)), get: range, head: range }
+  paths['/v1/kv'] = { ...keyOperations([keyInQuery(true)]), get: range, head: range }
   const info = { title: 'quorate', version, description: 'A strongly consistent key-value store' }
   const content: Content = { 'application/problem+json': { schema: ProblemSchema } }
   const components = { responses: { Problem: { description: 'A problem (RFC 9457)', content } } }
   return JSON.stringify({ openapi: '3.1.0', info, paths, components })
 }
 
-const KEY = { schema: { ...string, minLength: 1, description: 'A key; percent-encoded bytes' } }
+const KeySchema = { ...string, minLength: 1, description: 'A key; percent-encoded bytes' }
 
 function keyOperations(address: readonly unknown[]): Record<string, unknown> {
   const content = { ...OCTETS, ...json(RecordSchema) }
@@ -112,8 +112,13 @@ const IDEMPOTENCY_KEY = inHeader(
 
 const inPath = (name: string) => ({ name, in: 'path', required: true, schema: string })
 
-const inQuery = (table: Readonly<Record<string, { readonly schema: Schema }>>, required = false) =>
-  Object.entries(table).map(([name, { schema }]) => ({ name, in: 'query', required, schema }))
+const keyInQuery = (required: boolean) => ({ name: 'key', in: 'query', required, schema: KeySchema })
+
+/** Every request may have a time-out, too. */
+const inQuery = (table: ParameterTable = {}) =>
+  Object.entries({ ...table, timeout }).map(([name, { schema }]) => {
+    return { name, in: 'query', required: false, schema }
+  })
 
 /** One key, or a range that may be one. */
 function reading(summary: string, parameters: readonly unknown[], content: Content) {

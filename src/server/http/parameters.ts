@@ -5,7 +5,7 @@ import { asRevision } from '../../kv/index.ts'
 import type { ReadConsistency } from '../types.ts'
 import type { Schema } from './json-schema.ts'
 import { Refused } from './problem.ts'
-import { queryDecode } from './target.ts'
+import { queryDecode, valueIn } from './target.ts'
 
 export interface Parameter<T> {
   readonly schema: Schema
@@ -19,28 +19,29 @@ export type ParameterValues<P extends ParameterTable> = {
   readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T | undefined : never
 }
 
-/** The parameters of `query`. Unknown ones, and one given twice, are refused. */
-export function readQuery<P extends ParameterTable>(query: string, table: P): ParameterValues<P> {
+/** The parameters that `pairs` give. Unknown ones, and one given twice, are refused. */
+export function readQuery<P extends ParameterTable>(pairs: readonly string[], table: P): ParameterValues<P> {
   const values: Record<string, unknown> = {}
-  for (const [name, value] of pairsOf(query)) {
+  for (const pair of pairs) {
+    if (pair === '') continue
+    const name = nameOf(pair)
+    // The time-out has been taken: this is another one.
+    if (name === TIMEOUT || Object.hasOwn(values, name))
+      throw new Refused('bad_request', `${name} is given twice`)
     const parameter = Object.hasOwn(table, name) ? table[name] : undefined
     if (parameter === undefined)
       throw new Refused('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
-    if (Object.hasOwn(values, name)) throw new Refused('bad_request', `${name} is given twice`)
-    values[name] = parameter.read(queryDecode(value), name)
+    values[name] = parameter.read(queryDecode(valueIn(pair)), name)
   }
   // Every name in `values` is one of the table's and was read by its own reader.
   return values as ParameterValues<P>
 }
 
-/** Names, and values as they were sent. A query may have tens of thousands, and few names are escaped. */
-function* pairsOf(query: string): Generator<readonly [string, string], void> {
-  for (const pair of query.split('&')) {
-    if (pair === '') continue
-    const equals = pair.indexOf('=')
-    const name = equals < 0 ? pair : pair.slice(0, equals)
-    yield [/[%+]/.test(name) ? textOf(queryDecode(name)) : name, equals < 0 ? '' : pair.slice(equals + 1)]
-  }
+/** A query may have tens of thousands of names, and few are escaped. */
+function nameOf(pair: string): string {
+  const equals = pair.indexOf('=')
+  const name = equals < 0 ? pair : pair.slice(0, equals)
+  return /[%+]/.test(name) ? textOf(queryDecode(name)) : name
 }
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
@@ -102,14 +103,20 @@ const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)$/
 export const TIMEOUT_MS_DEFAULT = 5000
 export const TIMEOUT_MS_MAX = 60_000
 
+const TIMEOUT = 'timeout'
+
+/** Every request may have it, so no table does. */
 export const timeout = duration('Answered before it runs out; 5s unless given', TIMEOUT_MS_MAX)
 
-/** Of any request, before anything else of it is read. */
-export function timeoutOf(query: string): number {
-  for (const [name, value] of pairsOf(query)) {
-    if (name === 'timeout') return timeout.read(queryDecode(value), name)
-  }
-  return TIMEOUT_MS_DEFAULT
+/** The time-out of a request, and what else its query gives. Throws `Refused`. */
+export function takeTimeout(pairs: readonly string[]): {
+  readonly timeoutMs: number
+  readonly others: readonly string[]
+} {
+  const at = pairs.findIndex((pair) => nameOf(pair) === TIMEOUT)
+  const pair = pairs[at]
+  if (pair === undefined) return { timeoutMs: TIMEOUT_MS_DEFAULT, others: pairs }
+  return { timeoutMs: timeout.read(queryDecode(valueIn(pair)), TIMEOUT), others: pairs.toSpliced(at, 1) }
 }
 
 /** What every read takes. */
@@ -125,7 +132,6 @@ export const READ_PARAMETERS = {
     24 * 3_600_000,
   ),
   min_revision: revision('Wait until this node has applied that revision'),
-  timeout,
 }
 
 function revision(description: string): Parameter<Revision> {

@@ -94,7 +94,7 @@ export class Ranges {
   get(asked: ApiRequest, respond: Respond): void {
     const limits = this.#limits
     const streams = namesMediaType(asked.headers.accept, 'application/x-ndjson')
-    const values = readQuery(asked.query, streams ? RANGE_PARAMETERS : this.#pageParameters)
+    const values = readQuery(asked.pairs, streams ? RANGE_PARAMETERS : this.#pageParameters)
     const whole = wholeBounds(values)
     const rest = restBounds(whole, values)
     const { limit = streams ? Number.MAX_SAFE_INTEGER : limits.pageRowsDefault } = values

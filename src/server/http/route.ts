@@ -16,16 +16,17 @@ export interface RouteRequest<P extends ParameterTable, B> {
 /** Of an object. */
 export type BodySchema = Schema & { readonly required: readonly string[] }
 
-interface RouteFacts {
+interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySchema = BodySchema> {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** With `:name` for a parameter. */
   readonly path: string
   readonly summary: string
-  readonly parameters: ParameterTable
+  /** Of the query, beside `timeout`. */
+  readonly parameters?: P
   /** It proposes a change that looks at Idempotency-Key. */
   readonly takesToken?: true
   /** Of a POST. */
-  readonly body: BodySchema | undefined
+  readonly body?: B
   /** Of an answer with status 200. */
   readonly answers: Schema | string
 }
@@ -41,23 +42,15 @@ export interface Route extends RouteFacts {
 }
 
 export function route<P extends ParameterTable, B extends BodySchema>(
-  facts: RouteFacts & { readonly parameters: P; readonly body: B },
+  facts: RouteFacts<P, B>,
   handle: (request: RouteRequest<P, FromSchema<B>>, respond: Respond) => void,
-): Route
-export function route<P extends ParameterTable>(
-  facts: RouteFacts & { readonly parameters: P; readonly body: undefined },
-  handle: (request: RouteRequest<P, undefined>, respond: Respond) => void,
-): Route
-export function route(
-  facts: RouteFacts,
-  handle: (request: RouteRequest<ParameterTable, never>, respond: Respond) => void,
 ): Route {
   return {
     ...facts,
     handle(asked, params, json, respond) {
-      const values = readQuery(asked.query, facts.parameters)
-      // Checked by fastify against the very schema from which the type of the handler's body is taken.
-      handle({ asked, params, values, body: json as never }, respond)
+      const values = readQuery(asked.pairs, facts.parameters ?? ({} as P))
+      // Fastify has checked it against the schema from which the type is taken.
+      handle({ asked, params, values, body: json as FromSchema<B> }, respond)
     },
   }
 }

@@ -21,16 +21,17 @@ import {
   timeLeftMs,
 } from './answer.ts'
 import type { Routed } from './app.ts'
-import { Bodies } from './body.ts'
+import { Bodies, type RequestBody, WholeBody } from './body.ts'
+import { classify } from './classify.ts'
 import { Connections } from './connections.ts'
 import { type ExchangeContext, PlainAnswers, send } from './exchange.ts'
 import { type Exchange, FastLane } from './fast-lane.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from './guard.ts'
 import { type Arrived, endWith, HttpLane } from './http-lane.ts'
-import { checkPut, deleteKey, getKey, namesKey, putKey } from './keys.ts'
+import { deleteKey, getKey, putKey } from './keys.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
 import { Backlog, byteLength } from './outflow.ts'
-import { timeoutOf } from './parameters.ts'
+import { takeTimeout } from './parameters.ts'
 import type { PlainRequest } from './plain-request.ts'
 import { Refused } from './problem.ts'
 import { Ranges } from './range.ts'
@@ -99,7 +100,8 @@ class Front implements HttpServer {
   readonly #bodies: Bodies
   readonly #backlog: Backlog
   readonly #ranges: Ranges
-  readonly #hot: Readonly<Record<'put' | 'del' | 'get' | 'range', HotRoute>>
+  /** Of requests whose body nobody asks for. */
+  readonly #handlers: Readonly<Record<'delete' | 'get' | 'range', Handler>>
   /** Requests handed to fastify. */
   readonly #routed = new WeakMap<IncomingMessage, Routed>()
   readonly #connections: Connections
@@ -122,11 +124,10 @@ class Front implements HttpServer {
     this.#plain = new PlainAnswers(node, limits, this.#backlog)
     this.#connections = new Connections(limits)
     this.#ranges = new Ranges(node, limits, this.#backlog, (error) => this.#refused(error))
-    this.#hot = {
-      put: { check: checkPut, handle: (asked, respond) => putKey(node, this.#backlog, asked, respond) },
-      del: { handle: (asked, respond) => deleteKey(node, asked, respond) },
-      get: { handle: (asked, respond) => getKey(node, asked, respond) },
-      range: { handle: (asked, respond) => this.#ranges.get(asked, respond) },
+    this.#handlers = {
+      delete: (asked, respond) => deleteKey(node, asked, respond),
+      get: (asked, respond) => getKey(node, asked, respond),
+      range: (asked, respond) => this.#ranges.get(asked, respond),
     }
     const connections = this.#connections
     this.#httpLane = new HttpLane({
@@ -278,36 +279,24 @@ class Front implements HttpServer {
       startedAt: performance.now(),
       isAbandoned: () => response.destroyed,
       answer: (answer, extra) => send(arrived, answer, { kv, extra }, this.#context()),
-      dispatch: (asked, respond) => this.#dispatch(arrived, asked, respond),
+      body: arrived.body,
+      other: (asked, respond) => this.#toFastify(arrived, target, asked, respond),
     })
   }
 
   /** From the fast lane: whole, and of one key. */
   #servePlain(request: PlainRequest, exchange: Exchange): void {
-    const target = splitTarget(request.url)
-    this.#handle(request, target, {
+    this.#handle(request, splitTarget(request.url), {
       ...exchange,
-      dispatch: (asked, respond) => {
-        const { body } = request
-        const hot = this.#hotRoute(request.method, target)
-        if (hot === undefined) throw new Error(`the fast lane took ${request.method} ${target.path}`)
-        const counts = hot.check !== undefined && body.length > 0
-        const refused = counts ? this.#bodies.refusal(body.length, VALUE_LIMITS) : undefined
-        if (refused !== undefined) {
-          // Its own faults first, as for a body that is yet to come.
-          hot.check?.(asked)
-          throw refused
-        }
-        hot.handle({ ...asked, body }, respond)
-      },
+      body: new WholeBody(request.body, this.#bodies),
+      other: notPlain,
     })
   }
 
   /** What is the same on both lanes: who may ask, how long there is, and what becomes of the answer. */
-  #handle(head: RequestHead, target: Target, { startedAt, isAbandoned, answer, dispatch }: Taken): void {
+  #handle(head: RequestHead, target: Target, { startedAt, isAbandoned, answer, body, other }: Taken): void {
     const { method = '', headers } = head
-    const { path, query } = target
-    const operation = operationOf(method, target)
+    const { operation, keys, pairs: given } = classify(method, target)
     let extra: readonly string[] = []
     let isOpen = true
     this.#requests++
@@ -330,56 +319,43 @@ class Front implements HttpServer {
       }
       this.#guard.checkCluster(head)
       if (operation !== 'other') this.#backlog.check(0)
-      const timeoutMs = timeoutOf(query)
+      const { timeoutMs, others: pairs } = takeTimeout(given)
       const deadline = startedAt + timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
-      dispatch({ method, path, query, headers, body: NO_BYTES, deadline, isAbandoned }, respond)
+      const asked = { method, path: target.path, operation, keys, pairs, headers, deadline, isAbandoned }
+      if (operation === 'other') other(asked, respond)
+      else if (operation === 'put') this.#put(asked, body, respond)
+      else {
+        body.drop()
+        this.#handlers[operation](asked, respond)
+      }
     } catch (error) {
       respond(asError(error))
     }
   }
 
-  #dispatch(arrived: Arrived, asked: ApiRequest, respond: Respond): void {
-    const { path, query } = asked
-    const hot = this.#hotRoute(asked.method, asked)
-    if (hot === undefined) {
-      const { request, response, body } = arrived
-      const readBody: Routed['readBody'] = (limits, done) => body.read(limits, done)
-      this.#routed.set(request, { asked, respond, readBody })
-      request.url = query === '' ? path : `${path}?${query}`
-      this.#coldRoutes().then(
-        (app) => app.routing(request, response),
-        (error) => respond(asError(error)),
-      )
-    } else if (hot.check !== undefined) {
-      hot.check(asked)
-      const limits = { ...VALUE_LIMITS, timeoutMs: timeLeftMs(asked) }
-      const received = answering(respond, (body: Uint8Array | Refused) => {
-        if (body instanceof Refused) throw body
-        hot.handle({ ...asked, body }, respond)
-      })
-      arrived.body.read(limits, received)
-    } else {
-      arrived.body.drop()
-      hot.handle(asked, respond)
-    }
+  /** Its own faults are told before those of its body. */
+  #put(asked: ApiRequest, body: RequestBody, respond: Respond): void {
+    const put = putKey(this.#options.node, this.#backlog, asked)
+    const received = answering(respond, (value: Uint8Array | Refused) => {
+      if (value instanceof Refused) throw value
+      put(value, respond)
+    })
+    body.read({ ...VALUE_LIMITS, timeoutMs: timeLeftMs(asked) }, received)
   }
 
-  /** One key, or a range; undefined: not a hot route. */
-  #hotRoute(method: string, { path, query }: Pick<Target, 'path' | 'query'>): HotRoute | undefined {
-    const { put, del, get, range } = this.#hot
-    const oneKey = path.startsWith('/v1/kv/') || (path === '/v1/kv' && namesKey(query))
-    if (!oneKey && path !== '/v1/kv') return undefined
-    switch (method) {
-      case 'GET':
-      case 'HEAD':
-        return oneKey ? get : range
-      case 'PUT':
-        return put
-      case 'DELETE':
-        return del
-      default:
-        return undefined
-    }
+  #toFastify(
+    { request, response, body }: Arrived,
+    target: Target,
+    asked: ApiRequest,
+    respond: Respond,
+  ): void {
+    const { path, query } = target
+    this.#routed.set(request, { asked, respond, body })
+    request.url = query === '' ? path : `${path}?${query}`
+    this.#coldRoutes().then(
+      (app) => app.routing(request, response),
+      (error) => respond(asError(error)),
+    )
   }
 
   #routedOf(request: IncomingMessage): Routed {
@@ -415,26 +391,17 @@ class Front implements HttpServer {
 
 /** One request on its lane. */
 interface Taken extends Exchange {
-  readonly dispatch: (asked: ApiRequest, respond: Respond) => void
+  readonly body: RequestBody
+  /** Takes what is neither of one key nor a range. */
+  readonly other: Handler
 }
 
-interface HotRoute {
-  /** Takes a body, and looks at the request before that is received. Throws `Refused`. */
-  readonly check?: (asked: ApiRequest) => void
-  readonly handle: Handler
+function notPlain({ method, path }: ApiRequest): never {
+  throw new Error(`the fast lane took ${method} ${path}`)
 }
 
-const NO_BYTES = new Uint8Array()
 /** Of /v1, also where its letters are escaped: fastify decodes the paths of its routes. */
 const KV_PATH = /^\/(?:v|%76)(?:1|%31)(?:\/|$)/
 const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
-
-function operationOf(method: string | undefined, { path, query }: Target): Operation {
-  if (path !== '/v1/kv' && !path.startsWith('/v1/kv/')) return 'other'
-  if (method === 'PUT') return 'put'
-  if (method === 'DELETE') return 'delete'
-  if (method !== 'GET' && method !== 'HEAD') return 'other'
-  return path === '/v1/kv' && !namesKey(query) ? 'range' : 'get'
-}

@@ -6,7 +6,7 @@ import type { NodeApi, NodeStatus } from '../types.ts'
 import { jsonAnswer, type Respond } from './answer.ts'
 import { MemberSchema, membersJson } from './cluster.ts'
 import { anyOf, arrayOf, integer, nothing, object, string } from './json-schema.ts'
-import { flag, timeout } from './parameters.ts'
+import { flag } from './parameters.ts'
 import { Refused } from './problem.ts'
 import { type Route, route } from './route.ts'
 
@@ -60,8 +60,6 @@ export function statusRoutes({ node, version, metrics, isClosing }: StatusOption
         method: 'GET',
         path: '/v1/status',
         summary: 'This node',
-        parameters: { timeout },
-        body: undefined,
         answers: StatusSchema,
       },
       (_, respond) => respondStatus(node, version, respond),
@@ -71,8 +69,7 @@ export function statusRoutes({ node, version, metrics, isClosing }: StatusOption
         method: 'GET',
         path: '/livez',
         summary: 'Whether the process works',
-        parameters: { verbose: VERBOSE, timeout },
-        body: undefined,
+        parameters: { verbose: VERBOSE },
         answers: HealthSchema,
       },
       ({ values }, respond) => respond(health(node.status(), values.verbose)),
@@ -83,8 +80,7 @@ export function statusRoutes({ node, version, metrics, isClosing }: StatusOption
         path: '/readyz',
         summary:
           'Whether to send requests here: it knows a leader, is a voter, and has caught up with its own log',
-        parameters: { verbose: VERBOSE, timeout },
-        body: undefined,
+        parameters: { verbose: VERBOSE },
         answers: HealthSchema,
       },
       ({ values }, respond) => {
@@ -99,8 +95,6 @@ export function statusRoutes({ node, version, metrics, isClosing }: StatusOption
         method: 'GET',
         path: '/metrics',
         summary: 'Metrics in the text format of Prometheus',
-        parameters: { timeout },
-        body: undefined,
         answers: metrics.contentType,
       },
       (_, respond) => {

@@ -23,6 +23,12 @@ export function splitTarget(target: string): Target {
   }
 }
 
+/** What follows the name in a pair of a query, as it was sent. */
+export function valueIn(pair: string): string {
+  const equals = pair.indexOf('=')
+  return equals < 0 ? '' : pair.slice(equals + 1)
+}
+
 /** Bytes of a percent-encoded text, which the parser of Node has found to be ASCII. */
 export function percentDecode(text: string): Uint8Array {
   if (!text.includes('%')) return Buffer.from(text, 'latin1')

@@ -2,17 +2,10 @@
 
 import { describe, expect, test } from 'vitest'
 import { namesMediaType } from '../../../src/server/http/accept.ts'
+import { classify } from '../../../src/server/http/classify.ts'
 import { readConditions } from '../../../src/server/http/conditions.ts'
 import { readIdempotencyKey } from '../../../src/server/http/idempotency-key.ts'
-import {
-  bytes,
-  flag,
-  integer,
-  order,
-  readQuery,
-  timeout,
-  timeoutOf,
-} from '../../../src/server/http/parameters.ts'
+import { bytes, flag, integer, order, readQuery, takeTimeout } from '../../../src/server/http/parameters.ts'
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, PlainRequests } from '../../../src/server/http/plain-request.ts'
 import { percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
 
@@ -82,8 +75,32 @@ describe('the target', () => {
   })
 })
 
+describe('what is asked for', () => {
+  test.each([
+    ['GET', '/v1/kv/a', 'get', ['a'], []],
+    ['HEAD', '/v1/kv/a%2f/?x&y=1', 'get', ['a%2f/'], ['x', 'y=1']],
+    ['PUT', '/v1/kv/', 'put', [''], []],
+    ['DELETE', '/v1/kv/a+b', 'delete', ['a+b'], []],
+    ['POST', '/v1/kv/a', 'other', ['a'], []],
+    ['GET', '/v1/kv/a?key=b', 'get', ['a'], ['key=b']],
+    ['GET', '/v1/kv', 'range', [], []],
+    ['HEAD', '/v1/kv?limit=1', 'range', [], ['limit=1']],
+    ['PUT', '/v1/kv?prev', 'put', [], ['prev']],
+    ['DELETE', '/v1/kv', 'delete', [], []],
+    ['PATCH', '/v1/kv', 'other', [], []],
+    ['GET', '/v1/kv?key', 'get', [''], []],
+    ['GET', '/v1/kv?x&key=a+b%20=&y', 'get', ['a b%20='], ['x', 'y']],
+    ['PUT', '/v1/kv?%6Be%79=a&k%65y=b', 'put', ['a', 'b'], []],
+    ['GET', '/v1/kv?keys=a', 'range', [], ['keys=a']],
+    ['GET', '/v1/kvx', 'other', undefined, []],
+    ['PUT', '/v1/cluster?key=a', 'other', undefined, ['key=a']],
+  ])('%s %s', (method, target, operation, keys, pairs) => {
+    expect(classify(method, splitTarget(target))).toEqual({ operation, keys, pairs })
+  })
+})
+
 describe('parameters', () => {
-  const TABLE = { raw: bytes('x'), on: flag('x'), count: integer('x', 3, 500), order, timeout }
+  const TABLE = { raw: bytes('x'), on: flag('x'), count: integer('x', 3, 500), order }
 
   test.each([
     ['', {}],
@@ -101,12 +118,6 @@ describe('parameters', () => {
     ['count=0000000000000500', { count: 500 }],
     ['order=asc', { order: 'asc' }],
     ['order=desc', { order: 'desc' }],
-    ['timeout=1ms', { timeout: 1 }],
-    ['timeout=1.5s', { timeout: 1500 }],
-    ['timeout=0.000001m', { timeout: 0.06 }],
-    ['timeout=1m', { timeout: 60_000 }],
-    ['timeout=000000000001s', { timeout: 1000 }],
-    ['timeout=0.01h', { timeout: 36_000 }],
     ['on=1', 'bad_request'],
     ['on=TRUE', 'bad_request'],
     ['count=2', 'bad_request'],
@@ -119,6 +130,35 @@ describe('parameters', () => {
     ['count=00000000000000500', 'bad_request'],
     ['order=', 'bad_request'],
     ['order=ASC', 'bad_request'],
+    ['on&on', 'bad_request'],
+    ['on=false&o%6e', 'bad_request'],
+    ['raw=%4', 'bad_request'],
+    ['what', 'unknown_parameter'],
+    ['Raw=', 'unknown_parameter'],
+    ['toString=', 'unknown_parameter'],
+    ['=raw', 'unknown_parameter'],
+    ['on&what&on', 'unknown_parameter'],
+  ])('%s', (query, expected) => {
+    const read = codeOf(() => {
+      const { raw, ...values } = readQuery(query.split('&'), TABLE)
+      return raw === undefined ? values : { ...values, raw: latin1(raw) }
+    })
+    expect(read).toEqual(expected)
+  })
+
+  test('what is refused is named, with what it must be', () => {
+    expect(() => readQuery(['count=1'], TABLE)).toThrow('count must be a whole number from 3 to 500')
+    expect(() => readQuery(['order=x'], TABLE)).toThrow('order must be one of asc, desc')
+    expect(() => readQuery(['on=x'], TABLE)).toThrow('on must be true or false')
+  })
+
+  test.each([
+    ['timeout=1ms', 1],
+    ['timeout=1.5s', 1500],
+    ['timeout=0.000001m', 0.06],
+    ['timeout=1m', 60_000],
+    ['timeout=000000000001s', 1000],
+    ['timeout=0.01h', 36_000],
     ['timeout=0s', 'bad_request'],
     ['timeout=', 'bad_request'],
     ['timeout=5', 'bad_request'],
@@ -131,34 +171,23 @@ describe('parameters', () => {
     ['timeout=60.001s', 'bad_request'],
     ['timeout=0000000000001s', 'bad_request'],
     ['timeout=1.0000001s', 'bad_request'],
-    ['on&on', 'bad_request'],
-    ['on=false&o%6e', 'bad_request'],
-    ['raw=%4', 'bad_request'],
-    ['what', 'unknown_parameter'],
-    ['Raw=', 'unknown_parameter'],
-    ['toString=', 'unknown_parameter'],
-    ['=raw', 'unknown_parameter'],
-    ['on&what&on', 'unknown_parameter'],
   ])('%s', (query, expected) => {
-    const read = codeOf(() => {
-      const { raw, ...values } = readQuery(query, TABLE)
-      return raw === undefined ? values : { ...values, raw: latin1(raw) }
+    expect(codeOf(() => takeTimeout([query]).timeoutMs)).toBe(expected)
+  })
+
+  test('a time-out that is none is refused with what it must be', () => {
+    expect(() => takeTimeout(['timeout=x'])).toThrow('timeout must be a duration above 0 and up to 60s')
+  })
+
+  test('the time-out is taken from among whatever else is given; another one is refused', () => {
+    expect(takeTimeout([])).toEqual({ timeoutMs: 5000, others: [] })
+    expect(takeTimeout(['what', '', '%74imeout=7ms', 'on'])).toEqual({
+      timeoutMs: 7,
+      others: ['what', '', 'on'],
     })
-    expect(read).toEqual(expected)
-  })
-
-  test('what is refused is named, with what it must be', () => {
-    expect(() => readQuery('count=1', TABLE)).toThrow('count must be a whole number from 3 to 500')
-    expect(() => readQuery('order=x', TABLE)).toThrow('order must be one of asc, desc')
-    expect(() => readQuery('on=x', TABLE)).toThrow('on must be true or false')
-    expect(() => readQuery('timeout=x', TABLE)).toThrow('timeout must be a duration above 0 and up to 60s')
-  })
-
-  test('the timeout is found among whatever else is given; the first of two counts until both are refused', () => {
-    expect(timeoutOf('')).toBe(5000)
-    expect(timeoutOf('what&timeout=7ms&timeout=9ms')).toBe(7)
-    expect(timeoutOf('%74imeout=7ms')).toBe(7)
-    expect(codeOf(() => timeoutOf('timeout'))).toBe('bad_request')
+    const { timeoutMs, others } = takeTimeout(['on', 'timeout=7ms', 'timeout=9ms'])
+    expect([timeoutMs, others]).toEqual([7, ['on', 'timeout=9ms']])
+    expect(() => readQuery(others, TABLE)).toThrow('timeout is given twice')
   })
 })
 
