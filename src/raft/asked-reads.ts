@@ -1,21 +1,21 @@
-// Reads for which a follower has asked its leader for a read index (thesis §6.4), until the answer comes, the time is
-// over, or the leader changes.
+// Reads for which a follower has asked its leader for a read index (thesis §6.4). They stay here until the answer
+// arrives, they expire, or the leader changes.
 
 import type { MonotonicMs } from './types.ts'
 
-/** Reads that were asked for together. */
+/** The reads of one request. */
 interface Asked {
   readonly ids: readonly number[]
   readonly expires: MonotonicMs
 }
 
 export class AskedReads {
-  /** By the id of the request, the oldest first. */
+  /** By the id of the request, oldest first. */
   readonly #asked = new Map<number, Asked>()
   #nextRequest: number
 
   constructor(boot: number) {
-    // An id is never used twice, by this process or the one before it: an old answer must not pass for a new one.
+    // Neither this process nor the one before it uses an id twice. So an old answer is not taken for a new one.
     this.#nextRequest = (boot % 2 ** 16) * 2 ** 36
   }
 
@@ -23,27 +23,27 @@ export class AskedReads {
     return this.#asked.size
   }
 
-  /** When the oldest expires. */
+  /** When the oldest request expires. */
   get deadline(): MonotonicMs {
     for (const { expires } of this.#asked.values()) return expires
     return Number.POSITIVE_INFINITY
   }
 
-  /** The id of the request for these reads. */
+  /** Registers these reads and returns the id of their request. */
   ask(ids: readonly number[], expires: MonotonicMs): number {
     const request = this.#nextRequest++
     this.#asked.set(request, { ids, expires })
     return request
   }
 
-  /** The reads of a request that is answered; undefined when they have ended before. */
+  /** Removes an answered request and returns its reads; undefined when they have ended before. */
   answered(request: number): readonly number[] | undefined {
     const ids = this.#asked.get(request)?.ids
     this.#asked.delete(request)
     return ids
   }
 
-  /** Ends the reads whose time is over, and returns them. */
+  /** Removes the reads that have expired, and returns them. */
   expire(now: MonotonicMs): readonly number[] {
     const ended: number[] = []
     for (const [request, { ids, expires }] of this.#asked) {
@@ -54,7 +54,7 @@ export class AskedReads {
     return ended
   }
 
-  /** Ends all reads, and returns them. */
+  /** Removes all reads, and returns them. */
   endAll(): readonly number[] {
     const ended = [...this.#asked.values()].flatMap(({ ids }) => ids)
     this.#asked.clear()

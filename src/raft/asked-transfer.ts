@@ -1,12 +1,13 @@
-// The transfer of leadership that this process was asked for (thesis §3.10), on the leader or on a follower, until
-// somebody else leads or the time is over. What a leader does for a transfer is in `leadership.ts` and `raft.ts`.
+// The transfer of leadership that this process was asked for (thesis §3.10), on the leader or on a follower. It stays
+// open until another replica leads or the time is over. What a leader does for a transfer is in `leadership.ts` and
+// `raft.ts`.
 
 import type { MonotonicMs, Output, ReplicaId } from './types.ts'
 
 interface Asked {
-  /** Undefined: nobody in particular. */
+  /** undefined: any voter. */
   readonly target: ReplicaId | undefined
-  /** The leader at that time. */
+  /** The leader when the request came. */
   readonly from: ReplicaId
   readonly deadline: MonotonicMs
 }
@@ -23,7 +24,7 @@ export class AskedTransfer {
     return this.#asked?.deadline ?? Number.POSITIVE_INFINITY
   }
 
-  /** A second request replaces the first. A request without a target agrees with any other. */
+  /** A second request replaces the first. A request without a target keeps the target of an open request. */
   ask(
     target: ReplicaId | undefined,
     from: ReplicaId,
@@ -36,7 +37,7 @@ export class AskedTransfer {
     this.#asked = { target: target ?? before, from, deadline }
   }
 
-  /** Of a request that needs no transfer, or gets none. One that is open goes on. */
+  /** Answers a request that needs no transfer or is refused. An open request stays open. */
   answer(outcome: 'done' | 'refused', detail: string): void {
     this.#outcome = { outcome, detail }
   }
@@ -50,7 +51,7 @@ export class AskedTransfer {
     if (now >= this.deadline) this.end('aborted', 'nobody took over leadership in time')
   }
 
-  /** A leader is known. */
+  /** Called when a leader is known. */
   leaderIs(leader: ReplicaId, name: string): void {
     if (this.#asked === undefined || leader === this.#asked.from) return
     const { target } = this.#asked
@@ -58,7 +59,7 @@ export class AskedTransfer {
     else this.end('aborted', `${name} was elected instead`)
   }
 
-  /** What is to be told of it in the output of this step. */
+  /** The outcome for the output of this step. */
   takeOutcome(): Output['transfer'] {
     const outcome = this.#outcome
     this.#outcome = undefined

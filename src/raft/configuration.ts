@@ -1,8 +1,9 @@
-// Who belongs to the cluster, and how that changes. Pure rules on plain data: what a change makes of a configuration,
-// or why it may not be. Whether *now* is the time for a change is the leader's to judge (`membership.ts`).
+// The members of the cluster, and how they change. Pure rules on plain data: what a change makes of a configuration, or
+// why the change is not allowed. Whether a change may begin *now* is decided in `membership.ts`.
 //
-// There is one way to change voters: into a joint configuration, in which both the old and the new majority must agree
-// (paper §6), and out of it again. Learners and addresses change at once, they have no say in any majority.
+// Voters change in one way only: into a joint configuration, in which both the old and the new majority must agree
+// (paper §6), and out of it again. Changes of learners and addresses take effect at once, because they affect no
+// majority.
 
 import { Reader, Writer } from '../bytes/index.ts'
 import { assertNever } from './invariant.ts'
@@ -17,7 +18,7 @@ import {
   type ReplicaId,
 } from './types.ts'
 
-/** Removed ids that are remembered. */
+/** How many removed ids are remembered. */
 const REMOVED_MAX = 128
 
 export type ChangeResult =
@@ -25,7 +26,7 @@ export type ChangeResult =
   /** `detail` is a sentence for the operator. */
   | { readonly ok: false; readonly detail: string }
 
-/** What a replica knows that was made to join: nobody, until the leader sends it the state. */
+/** What a joining replica knows until the leader sends it the state: no members. */
 export const emptyConfiguration: Configuration = {
   voters: [],
   votersOutgoing: [],
@@ -36,14 +37,14 @@ export const emptyConfiguration: Configuration = {
   removed: [],
 }
 
-/** A cluster begins as one voter (RAFT-19). */
+/** A new cluster has one voter (RAFT-19). */
 export function bootstrapConfiguration(member: Member): Configuration {
   return { ...emptyConfiguration, voters: [member.id], members: [member] }
 }
 
 export const isJoint = (configuration: Configuration): boolean => configuration.votersOutgoing.length > 0
 
-/** Has a say in elections and commitment: a voter of either half. */
+/** Whether the replica counts in elections and for commitment: it is a voter of either half. */
 export const isVoter = (configuration: Configuration, id: ReplicaId): boolean =>
   configuration.voters.includes(id) || configuration.votersOutgoing.includes(id)
 
@@ -74,7 +75,7 @@ export function applyChange(configuration: Configuration, change: ConfigurationC
   }
 }
 
-/** What `configuration` becomes once it is no longer joint; itself when it is not. */
+/** What `configuration` becomes when its joint phase ends; the same configuration when it is not joint. */
 export function finalConfiguration(configuration: Configuration): Configuration {
   const left = leaveJoint(configuration)
   return left.ok ? left.configuration : configuration
@@ -131,7 +132,7 @@ function takeSteps(before: Configuration, steps: readonly ChangeStep[]): ChangeR
       configuration: { voters, votersOutgoing: [], learners, learnersNext: [], demoted, members, removed },
     }
   }
-  // Voters of the old half keep their place, and their address, until the joint configuration is left (paper §6).
+  // Voters of the old half stay members, with their address, until the joint configuration is left (paper §6).
   const outgoing = new Set(before.voters)
   const leaving = before.members.filter(({ id }) => outgoing.has(id) && !stays.has(id))
   return {
@@ -156,7 +157,7 @@ interface Draft {
   readonly removed: ReplicaId[]
 }
 
-/** Takes one step, or says why not. */
+/** Takes one step; returns why not if it is not allowed. */
 function takeStep(
   { voters, learners, demoted, members, removed }: Draft,
   step: ChangeStep,
@@ -220,7 +221,7 @@ const sameIds = (a: readonly ReplicaId[], b: readonly ReplicaId[]): boolean =>
 const sameMember = (a: Member, b: Member | undefined): boolean =>
   a.id === b?.id && a.name === b.name && a.peer === b.peer && a.url === b.url
 
-/** Numeric order of ids, which are decimal without leading zeros: the shorter is the smaller. */
+/** Numeric order of ids. They are decimal numbers without leading zeros, so a shorter id is smaller. */
 export const compareIds = (a: ReplicaId, b: ReplicaId): number =>
   a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
 
@@ -230,14 +231,14 @@ const sortedMembers = (members: Iterable<Member>): readonly Member[] =>
   [...members].sort((a, b) => compareIds(a.id, b.id))
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Bytes. Each begins with a version; whoever stores or sends them adds the checksum (a frame, a row).
+// Bytes. Each record begins with a version. The frame or row that contains it adds the checksum.
 //
 //   change          version 1, kind (0 change, 1 leave-joint), steps: count, then kind and member or id of each
 //   leases          version 1, on (0, 1), durationMs
 //   applied state   version 1, voters, votersOutgoing, learners, learnersNext, demoted, removed (ids each), members, leases: on, durationMs
 //
 // Integers are big-endian: counts 16 bits, kinds and flags 8, ids 64, durations 32. A member is id, name, peer, url. A
-// text is its length in UTF-16 code units (16 bits), then these.
+// text is its length in UTF-16 code units (16 bits), then the code units.
 
 const VERSION = 1
 const STEP_KINDS = ['add-learner', 'promote', 'demote', 'remove', 'update'] as const
@@ -255,7 +256,7 @@ export function encodeChange(change: ConfigurationChange): Uint8Array {
   return out.written()
 }
 
-/** Throws a RangeError for anything that `encodeChange` does not make. */
+/** Throws a RangeError for bytes that `encodeChange` does not write. */
 export function decodeChange(bytes: Uint8Array): ConfigurationChange {
   const from = versioned(bytes, 'configuration change')
   if (from.uint8() === 1) {

@@ -1,8 +1,8 @@
-// What a leader decides when disks are short of room (NODE-15): which entries it takes, whether another replica should
-// lead, and who cannot follow. Each replica tells the leader with its answers how much room its disk has.
+// What a leader decides when disks are short of room (NODE-15): which entries it accepts, whether another replica
+// should lead, and which followers cannot follow. Each replica reports the room on its disk in its heartbeat answers.
 //
-// A replica without room writes only entries of the core, which are small: the entry with which a term begins, changes
-// of members. A replica with little room writes also entries that make room (deletes), but takes no snapshot.
+// A replica with room `none` writes only entries of the core, which are small: the first entry of a term, and changes
+// of members. A replica with room `low` also writes entries that make room (deletes), but takes no snapshot.
 
 import type { Leadership } from './leadership.ts'
 import type { Progress } from './progress.ts'
@@ -15,7 +15,7 @@ const rank = (room: DiskRoom): number => ROOMS.indexOf(room)
 /** What a leader knows at the moment of its decision. */
 export interface LeaderView {
   readonly id: ReplicaId
-  /** Of its own disk. */
+  /** The room on the leader's own disk. */
   readonly room: DiskRoom
   readonly lead: Leadership
   readonly configuration: Configuration
@@ -25,23 +25,26 @@ export interface LeaderView {
 }
 
 /**
- * Whether a follower lacks something that it has no room for, changes or a snapshot: until there is more room it writes
- * nothing that comes later in the log.
+ * Whether a follower lacks something that it has no room for: changes, or a snapshot. It writes nothing that comes
+ * later in the log until it has more room.
  */
 export function cannotCatchUp({ room, match, next }: Progress, log: LeaderView['log']): boolean {
   if (room === 'low') return next < log.first
   return room === 'none' && match < log.commit
 }
 
-/** Why an entry has no room: on the leader's own disk, or on so many others that it could not be committed. */
+/**
+ * Why an entry is refused for lack of room: on the leader's own disk, or on so many others that it could not be
+ * committed.
+ */
 export function whyNoRoom(view: LeaderView, ofCore: boolean, makesRoom: boolean): Refusal | undefined {
   const { lead, now, electionMaxMs } = view
-  // When the leader itself is late, it counts from the time of its next heartbeat: it has asked nobody since.
+  // If the leader itself is late, it counts from the time of its next heartbeat: it has sent none since that time.
   const silentSince = Math.min(now, lead.heartbeatAt) - electionMaxMs
   const others = quorumValue(view.configuration, (id) => {
     const follower = lead.progress.get(id)
     if (follower === undefined) return rank('enough')
-    // A silent replica writes nothing, whatever it said before. Entries of the core are tried anyway.
+    // A silent replica counts as one without room, whatever it reported before. Entries of the core are tried anyway.
     const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
     const isOut = !ofCore && (isSilent || cannotCatchUp(follower, view.log))
     return rank(isOut ? 'none' : follower.room)
@@ -57,17 +60,18 @@ export function whyNoRoom(view: LeaderView, ofCore: boolean, makesRoom: boolean)
 }
 
 /**
- * Whether a follower should lead instead, since its disk has more room. A follower that is far behind would not take
- * over in time. The room of one that has not told it yet is unknown: it may be as short as the leader's, and hand over
- * again, so that leaders would take turns for ever.
+ * Whether a follower should lead instead, because its disk has more room. A follower that is far behind would not take
+ * over in time. A follower that has not reported its room does not count: it may be as short of room as the leader, and
+ * would hand over again, so that leadership would move back and forth without end.
  */
 export function hasMoreRoom(view: LeaderView, { room, hasToldRoom, match }: Progress): boolean {
   return hasToldRoom && rank(room) > rank(view.room) && match >= view.log.commit
 }
 
 /**
- * Whether a replica with a shorter log could be elected and commit, while this leader can commit nothing until there is
- * room: uncommitted changes lie before the first entry of its term, and a majority lacks them and has no room for them.
+ * Whether a replica with a shorter log could be elected and could commit, while this leader can commit nothing until
+ * there is room. That is so when uncommitted changes lie before the first entry of its term, and a majority lacks them
+ * and has no room for them.
  */
 export function couldOthersCommit(view: LeaderView): boolean {
   const { id: self, lead, configuration } = view
@@ -78,7 +82,7 @@ export function couldOthersCommit(view: LeaderView): boolean {
       if (follower === undefined) return Number(countsSelf && id === self)
       return Number(follower.heardAt > activeSince && counts(follower))
     }) === 1
-  // A replica that lacks also committed entries votes, too: it grants its vote to any that has those.
+  // A replica that lacks committed entries counts too: it grants its vote to any replica that has them.
   const couldElect = ({ room, match }: Progress): boolean => room === 'none' && match + 1 < lead.firstIndex
   return isMajority(couldElect, false) && isMajority(({ match }) => match >= view.log.commit, true)
 }

@@ -1,9 +1,9 @@
-// The bytes of one log entry: made once by the proposer, stamped once by the leader, then the same buffer goes to disk,
-// to every peer and to apply.
+// The bytes of one log entry. The proposer makes them once and the leader stamps them once. The same buffer then goes
+// to disk, to every peer and to apply.
 //
 //   offset size
 //   0      4    length of the whole frame in bytes
-//   4      4    CRC-32 (IEEE) of the payload: made by the proposer, checked by whoever reads the frame from disk or wire
+//   4      4    CRC-32 (IEEE) of the payload: made by the proposer, checked after each read from disk or network
 //   8      8    term                      ┐
 //   16     8    index                     ├ stamped by the leader when it appends
 //   24     8    cluster time in ms        ┘
@@ -15,8 +15,8 @@
 //   48     6    proposer: seq             │
 //   54     …    body                      ┘
 //
-// All integers are big-endian and unsigned. (proposer, boot, seq) names a proposal for ever: it is how a node finds out
-// what became of a proposal that it forwarded to a leader which died.
+// All integers are big-endian and unsigned. (proposer, boot, seq) identifies a proposal and is never used again. By it
+// a node finds the outcome of a proposal that it forwarded to a leader which died.
 
 import {
   readBigUint64,
@@ -33,7 +33,7 @@ import type { LogIndex, ReplicaId, Term } from './types.ts'
 export const PAYLOAD_AT = 32
 export const BODY_AT = 54
 
-/** Kinds below 16 belong to the core, the others to the state machine (src/kv). */
+/** The core owns the kinds below 16, the state machine (src/kv) the others. */
 export const ENTRY_NOOP = 0
 export const ENTRY_CONFIGURATION = 1
 export const ENTRY_LEASES = 2
@@ -56,7 +56,8 @@ export interface EntryHeader extends PayloadHeader {
 }
 
 /**
- * A frame with room for `bodyBytes`, payload header filled in, body still to be written at BODY_AT, then to be sealed.
+ * A frame with room for `bodyBytes`. The payload header is filled in. The caller writes the body at BODY_AT, then
+ * seals.
  */
 export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
   const frame = cut(BODY_AT + bodyBytes)
@@ -69,7 +70,7 @@ export function newFrame(header: PayloadHeader, bodyBytes: number): Uint8Array {
   return frame
 }
 
-/** Nearly all frames that a node makes are its own. */
+/** A node makes nearly all frames under its own id, so the last id is cached. */
 let lastId: ReplicaId | undefined
 const lastIdBytes = new Uint8Array(8)
 
@@ -81,7 +82,7 @@ function idBytes(id: ReplicaId): Uint8Array {
   return lastIdBytes
 }
 
-/** Frames are cut from slabs: an allocation for each would cost more than all else that is done with it. */
+/** Frames are cut from slabs: one allocation for each frame would cost more than all other work on it. */
 const SLAB_BYTES = 64 * 1024
 let slab = new Uint8Array(SLAB_BYTES)
 let slabUsed = 0
@@ -96,13 +97,13 @@ function cut(bytes: number): Uint8Array {
   return slab.subarray(slabUsed - bytes, slabUsed)
 }
 
-/** Writes the payload's CRC. Nothing at or after PAYLOAD_AT may change from here on. */
+/** Writes the payload's CRC. After this call no byte at or after PAYLOAD_AT may change. */
 export function sealFrame(frame: Uint8Array, crc32: (bytes: Uint8Array) => number): Uint8Array {
   writeUint32(frame, 4, crc32(frame.subarray(PAYLOAD_AT)))
   return frame
 }
 
-/** The leader's stamp: term, index and cluster time, in place. */
+/** Writes the leader's stamp into the frame: term, index and cluster time. */
 export function stampFrame(frame: Uint8Array, term: Term, index: LogIndex, clusterTimeMs: number): void {
   writeUint64(frame, 8, term)
   writeUint64(frame, 16, index)
@@ -131,7 +132,7 @@ export const frameIndex = (frame: Uint8Array): LogIndex => readUint64(frame, 16)
 export const frameClusterTimeMs = (frame: Uint8Array): number => readUint64(frame, 24)
 export const frameBody = (frame: Uint8Array): Uint8Array => frame.subarray(BODY_AT)
 
-/** Whether length and payload CRC hold; the check of every reader from disk or wire. */
+/** Whether length and payload CRC are right. Every reader of frames from disk or network calls this. */
 export function frameIntact(frame: Uint8Array, crc32: (bytes: Uint8Array) => number): boolean {
   if (frame.length < BODY_AT) return false
   if (readUint32(frame, 0) !== frame.length) return false

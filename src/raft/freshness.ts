@@ -1,14 +1,15 @@
-// How stale the applied state is at most (RAFT-22): proven, not guessed.
+// A proven upper bound on how stale the applied state is (RAFT-22).
 //
-// A confirmed contact says: whatever was committed before my time `at` has an index ≤ `readIndex`. Once that is applied
-// here, the state lacks nothing that is older than `at`, on a clock that does not stand still (`leases.ts` says when
-// one does). Contacts wait for their index; the first and the newest are enough to neither starve nor lag.
+// A confirmed contact means: everything committed before this process's time `at` has an index ≤ `readIndex`. Once that
+// index is applied here, the state lacks nothing older than `at`. This holds on a clock that does not stand still
+// (`leases.ts` says when a clock does). Contacts wait until their index is applied. It is enough to keep the first and
+// the newest: the first makes progress certain, and the newest keeps the bound short.
 
 import type { ConfirmedContact, LogIndex, MonotonicMs } from './types.ts'
 
 /**
- * Of the clocks of a replica's processes, which may all begin near zero: apart by more than any of them lives (two
- * years), and exact to 1/256 ms.
+ * Distance between the clocks of two processes of one replica, which may both begin near zero. It is longer than a
+ * process lives (two years), and leaves a precision of 1/256 ms.
  */
 const EPOCH_MS = 2 ** 36
 const EPOCHS = 2 ** 8
@@ -31,14 +32,14 @@ export class Freshness {
     return this.#freshAt
   }
 
-  /** This moment, as the leader is told it and echoes it: no other process of this replica tells the same. */
+  /** This moment, as the leader receives and echoes it. Another process of this replica makes no equal stamp. */
   stamp(now: MonotonicMs): MonotonicMs {
     return this.#epoch + Math.floor(now * STEPS_PER_MS) / STEPS_PER_MS
   }
 
   /**
-   * What a leader has confirmed to a process before this one may still be on its way, and says nothing about the clock
-   * of this one.
+   * An echo of a contact that was confirmed to an earlier process of this replica may still arrive. It says nothing
+   * about the clock of this process, so it is ignored.
    */
   echoed({ at: stamp, readIndex }: ConfirmedContact, now: MonotonicMs, applied: LogIndex): void {
     const at = stamp - this.#epoch

@@ -1,4 +1,4 @@
-// The core: agreement. README.md in this folder tells how it works and what it does not do.
+// The core: agreement. README.md in this folder says how it works and what it does not do.
 
 export * from './configuration.ts'
 export * from './entry.ts'

@@ -1,12 +1,12 @@
-// Assertions that stay on in production: a replica that finds one of Raft's promises broken stops rather
-// than diverge.
+// Assertions that stay on in production. A replica that finds a guarantee of Raft broken stops, so that it does not
+// diverge.
 
-/** A promise of the protocol or of a caller is broken. The replica must stop; its core takes no further step. */
+/** A guarantee of the protocol or of a caller is broken. The replica must stop; its core takes no further step. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError'
 }
 
-/** `sentence` says what is wrong; it is only built when needed. */
+/** `sentence` says what is wrong. It is called only when the assertion fails. */
 export function invariant(holds: boolean, sentence: () => string): asserts holds {
   if (!holds) throw new InvariantError(sentence())
 }

@@ -1,5 +1,5 @@
-// What a replica has only while it leads. It is made anew by each election, so nothing of it survives a change of role
-// or term.
+// The state that a replica has only while it leads. Each election makes a new one, so nothing of it survives a change
+// of role or term.
 
 import { LeaderLease } from './leases.ts'
 import type { Progress } from './progress.ts'
@@ -12,30 +12,30 @@ export interface Transfer {
   readonly deadline: MonotonicMs
 }
 
-/** A read that came before the leader knew of all that is committed. */
+/** A read that arrived before the leader knew everything that is committed. */
 export interface EarlyRead {
   readonly reader: Reader
   readonly lease: boolean
 }
 
-/** The leader applied a configuration in which it is no voter, and waits until the new voters have, too. */
+/** The leader applied a configuration in which it is not a voter. It waits until the new voters have applied it too. */
 export interface Retirement {
   readonly deadline: MonotonicMs
 }
 
 export class Leadership {
   readonly electedAt: MonotonicMs
-  /** Its first entry: when that is committed, so is everything before (paper §8). */
+  /** The leader's first entry of its term. When it is committed, everything before it is committed (paper §8). */
   readonly firstIndex: LogIndex
-  /** All other members of the configuration applied, and those that it is about to let go, by id … */
+  /** All other members of the applied configuration, and removed ones that are still informed, by id … */
   readonly progress = new Map<ReplicaId, Progress>()
   /** … and sorted by id. */
   followers: readonly Progress[] = []
   heartbeatAt: MonotonicMs
-  /** When idle followers are told of what was committed since. */
+  /** When idle followers are told the commit index. */
   shareCommitAt: MonotonicMs = Number.POSITIVE_INFINITY
   transfer: Transfer | undefined
-  /** Until then nobody is asked to take over for want of room: the last one who was did not. */
+  /** Until then no follower is asked to take over for lack of room, because the last one asked did not take over. */
   noHandOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   retiring: Retirement | undefined
   readonly rounds = new Rounds()
@@ -51,7 +51,10 @@ export class Leadership {
     this.#clusterTimeMs = clusterTimeMs
   }
 
-  /** Cluster time: the latest in the log at the election, and the leader's own clock since; never the time of day. */
+  /**
+   * Cluster time: the latest in the log at the election plus the time since, by the leader's monotonic clock. It never
+   * uses the time of day.
+   */
   clusterTimeMs(now: MonotonicMs): number {
     return this.#clusterTimeMs + Math.floor(now - this.electedAt)
   }

@@ -1,16 +1,16 @@
-// Leader leases (thesis §6.4.1) as a replicated setting. The promise of all replicas and the trust of the leader are
-// two sides:
+// Leader leases (thesis §6.4.1) as a replicated setting. Two rules belong together, one for all replicas and one for
+// the leader:
 //
 //   promise  while the setting is on, no vote and no campaign within `durationMs` of contact with a leader
-//   trust    the leader takes itself to lead for `durationMs / (1 + driftMax)` after a round began that a quorum has
+//   trust    the leader assumes that it leads for `durationMs / (1 + driftMax)` after a round began that a quorum has
 //            echoed *after it had applied the setting*
 //
-// All of it rests on clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock goes
-// on while a process is stopped, but not while its machine is suspended: a leader that comes back from that may serve a
-// read under a lease that is over.
+// Both require clocks that run at the same speed within `driftMax` and never stand still. A monotonic clock goes on
+// while a process is stopped, but not while its machine is suspended: after a suspension a leader may serve a read
+// under a lease that is over.
 //
-// A setting that is in the log but not applied yet counts against us on both sides: the longer promise, the shorter
-// trust.
+// A setting that is in the log but not applied yet makes both rules stricter: the longer promise counts, and the
+// shorter trust.
 
 import type { LeaseSetting, LogIndex, MonotonicMs } from './types.ts'
 
@@ -21,7 +21,7 @@ interface PendingSetting {
 
 export class Leases {
   #applied: LeaseSetting
-  /** Whoever has applied this much has applied the setting. */
+  /** A replica that has applied this index has applied the setting. */
   #since: LogIndex
   #pending: PendingSetting[] = []
 
@@ -37,7 +37,7 @@ export class Leases {
     return this.#since
   }
 
-  /** Settings in the log that are not applied. */
+  /** How many settings in the log are not applied. */
   get unapplied(): number {
     return this.#pending.length
   }
@@ -50,7 +50,7 @@ export class Leases {
     this.#pending = this.#pending.filter((pending) => pending.index < index)
   }
 
-  /** Returns whether another setting holds now. */
+  /** Returns whether the setting was replaced. */
   appliedTo(index: LogIndex): boolean {
     let changed = false
     for (let next = this.#pending[0]; next !== undefined && next.index <= index; next = this.#pending[0]) {
@@ -62,7 +62,7 @@ export class Leases {
     return changed
   }
 
-  /** A snapshot took the place of what was applied; when the setting was made is not told, but not later. */
+  /** A snapshot replaced the applied state. It does not say when the setting was made, only that it was not later. */
   restored(applied: LeaseSetting, index: LogIndex): void {
     this.#applied = applied
     this.#since = index
@@ -76,7 +76,7 @@ export class Leases {
     return promise
   }
 
-  /** How long a leader may trust a round, before drift; 0: not at all. "Off" counts from the moment it is appended. */
+  /** How long a leader may trust a round, before drift; 0: not at all. "Off" takes effect when it is appended. */
   get trustMs(): MonotonicMs {
     let trust = this.#applied.on ? this.#applied.durationMs : 0
     for (const { setting } of this.#pending) trust = Math.min(trust, setting.on ? setting.durationMs : 0)
@@ -86,9 +86,9 @@ export class Leases {
 
 /** The lease of one leader in one term. */
 export class LeaderLease {
-  /** When the newest round began that counts. */
+  /** When the newest confirmed round began. */
   #since: MonotonicMs = Number.NEGATIVE_INFINITY
-  /** Rounds that may come to count, the oldest first. */
+  /** Rounds that are not confirmed yet, oldest first. */
   #rounds: { readonly number: number; readonly startedAt: MonotonicMs }[] = []
   #isOver = false
 
@@ -100,7 +100,10 @@ export class LeaderLease {
     this.#rounds.push({ number, startedAt })
   }
 
-  /** A quorum that keeps the promise has echoed all rounds up to `number`. Older rounds than a lease never count. */
+  /**
+   * A quorum that keeps the promise has echoed all rounds up to `number`. Rounds older than the duration of a lease are
+   * dropped: they could not extend it.
+   */
   confirmed(number: number, now: MonotonicMs, durationMs: number): void {
     const tooOld = now - durationMs
     let done = 0
@@ -112,13 +115,15 @@ export class LeaderLease {
     this.#rounds.splice(0, done)
   }
 
-  /** Another setting is another promise: answers from before do not count for it. */
+  /** A new setting is a new promise. Answers from before it do not count. */
   restart(): void {
     this.#since = Number.NEGATIVE_INFINITY
     this.#rounds = []
   }
 
-  /** For the rest of the term: a transfer has begun, and the vote requests of its target ignore promises. */
+  /**
+   * Ends the lease for the rest of the term: a transfer has begun, and voters grant its target a vote despite promises.
+   */
   end(): void {
     this.#isOver = true
   }

@@ -6,13 +6,13 @@
 //   ─────────┼─────────────────────┼────────────────────────┼─────────────────────┤
 //   compacted│   in storage only   │ in storage and memory  │    in memory only   │
 //
-// Applying moves on its own: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, commit) and
-// then as much as `tailBytesMax` allows, or while entries wait for apply `applyBytesMax`, so that followers and apply
-// seldom need a read.
+// Applying has separate marks: applied ≤ handed ≤ commit ≤ last. The tail holds everything above min(stable, commit).
+// It also keeps older entries up to `tailBytesMax`, or up to `applyBytesMax` while entries wait for apply, so that
+// followers and apply seldom read from storage.
 //
-// Stable. A write is reported durable by its number, long after it was handed out; meanwhile a new leader may have
-// overwritten entries in it, even with others of the same index (ABA). So each write remembers up to which index what
-// it made durable is still the log; a truncation lowers that mark in every write under way.
+// Stable. A write is reported durable by its number, long after it was handed out. By then a new leader may have
+// overwritten entries in it, even with others of the same index (ABA). So each write remembers up to which index its
+// entries are still part of the log. A truncation lowers that mark in every pending write.
 
 import { frameClusterTimeMs } from './entry.ts'
 import { InvariantError, invariant } from './invariant.ts'
@@ -32,11 +32,11 @@ import type {
 
 interface PendingWrite {
   readonly number: WriteNumber
-  /** With this write the log is durable up to here, as far as it is still the same log. */
+  /** When this write is durable, the log is durable up to this index. A truncation lowers it. */
   upTo: LogIndex
-  /** Commit index that it makes durable. */
+  /** The commit index that this write makes durable. */
   readonly commit: LogIndex
-  /** When it was handed out. */
+  /** When the write was handed out. */
   readonly since: MonotonicMs
 }
 
@@ -48,7 +48,7 @@ interface HandedBatch {
 
 const none: readonly Entry[] = []
 
-/** How a slow write is forgotten, by every one that comes to its end. */
+/** A slow write raises the usual time. Each later write multiplies that by this factor. */
 const IDLE_DECAY = 0.75
 
 export class RaftLog {
@@ -61,7 +61,7 @@ export class RaftLog {
   #applied: LogIndex
 
   /**
-   * The tail is #entries from #head on; #ends are cumulative bytes, of all that was ever appended, at the end of each.
+   * The tail is #entries from #head on. #ends holds, for each entry, the bytes of everything appended up to its end.
    */
   #entries: Entry[] = []
   #ends: number[] = []
@@ -69,15 +69,15 @@ export class RaftLog {
   #tailFirst: LogIndex
   #endBeforeTail = 0
 
-  /** Entries beyond are not in any write yet. */
+  /** Entries after this index are not in any write yet. */
   #written: LogIndex
   #truncateFrom: LogIndex | undefined
   #restoring:
     | { readonly meta: SnapshotMeta; readonly snapshotId: string; readonly keepLog: boolean }
     | undefined
-  /** A snapshot that is not durable yet: readers still see the state from before. */
+  /** A snapshot that is not durable yet. Until it is, readers see the older state. */
   #installing: { readonly visible: LogIndex; readonly write: WriteNumber } | undefined
-  /** Such a one that replaced the log: storage still shows the old log. */
+  /** The last entry of such a snapshot if it replaced the log. Until it is durable, storage shows the old log. */
   #replaced: { readonly index: LogIndex; readonly term: Term } | undefined
 
   readonly #pending: PendingWrite[] = []
@@ -85,7 +85,7 @@ export class RaftLog {
   #storedWrite: WriteNumber = 0
   #storedAt: MonotonicMs = Number.NEGATIVE_INFINITY
   #usualIdleMs = 0
-  /** Commit index that is durable, and that will be with the newest write. */
+  /** The commit index that is durable, and the one that will be durable with the newest write. */
   #storedCommit: LogIndex
   #writtenCommit: LogIndex
 
@@ -131,22 +131,22 @@ export class RaftLog {
   get applied(): LogIndex {
     return this.#applied
   }
-  /** Applied index of the state that readers see: a snapshot shows once it is durable. */
+  /** Applied index of the state that readers see. A snapshot becomes visible once it is durable. */
   get visible(): LogIndex {
     return this.#installing?.visible ?? this.#applied
   }
-  /** A snapshot is on its way to the disk. */
+  /** Whether a snapshot is being written to the disk. */
   get installing(): boolean {
     return this.#installing !== undefined
   }
   get storedWrite(): WriteNumber {
     return this.#storedWrite
   }
-  /** Commit index that is durable. */
+  /** The durable commit index. */
   get storedCommit(): LogIndex {
     return this.#storedCommit
   }
-  /** Commit index that is durable once the newest write is. */
+  /** The commit index that will be durable after the newest write. */
   get writtenCommit(): LogIndex {
     return this.#writtenCommit
   }
@@ -159,14 +159,14 @@ export class RaftLog {
     return this.#endOf(this.#last) - this.#endOf(this.#commit)
   }
   /**
-   * How long a write has been under way, and nothing at all has come to its end: a disk that is slow for all that is
-   * written does not stall.
+   * For how long a write has been pending without any write being finished. A disk that finishes writes, even slowly,
+   * does not stall.
    */
   idleMs(now: MonotonicMs): number {
     const oldest = this.#pending[0]
     return oldest === undefined ? 0 : now - Math.max(oldest.since, this.#storedAt)
   }
-  /** How long such a time was lately, at most: what the disk takes for a write. */
+  /** The longest such time lately: how long the disk usually takes for a write. */
   get usualIdleMs(): number {
     return this.#usualIdleMs
   }
@@ -196,7 +196,7 @@ export class RaftLog {
     return this.termAt(index) === term
   }
 
-  /** At least one entry from `from`, below `to`, then as many as fit into `bytesMax`. */
+  /** Entries from `from` on, below `to`: at least one, and as many as fit into `bytesMax`. */
   entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[] {
     if (from < this.#tailFirst) {
       return this.#reader.entries(from, Math.min(to, this.#tailFirst) as LogIndex, bytesMax)
@@ -204,7 +204,7 @@ export class RaftLog {
     const begin = this.#at(from)
     const end = this.#at(to)
     const limit = (begin === this.#head ? this.#endBeforeTail : (this.#ends[begin - 1] ?? 0)) + bytesMax
-    // Nearly always all of it fits.
+    // Nearly always everything fits.
     if ((this.#ends[end - 1] ?? 0) <= limit) return this.#entries.slice(begin, end)
     let fits = begin + 1
     while (fits < end && (this.#ends[fits] ?? 0) <= limit) fits++
@@ -212,7 +212,8 @@ export class RaftLog {
   }
 
   /**
-   * The largest index ≤ `index` whose term is ≤ `term`, with that term: where two logs may meet (etcd's fast back-off).
+   * The largest index ≤ `index` whose term is ≤ `term`, with its term. Two logs may be equal up to there (etcd's fast
+   * back-off).
    */
   lastWithTermUpTo(index: LogIndex, term: Term): { readonly index: LogIndex; readonly term: Term } {
     let at = Math.min(index, this.#last) as LogIndex
@@ -246,13 +247,13 @@ export class RaftLog {
     this.#lastTerm = entry.term
   }
 
-  /** Deletes every entry from `from` on, which must not be committed (paper §5.3). */
+  /** Deletes every entry from `from` on. None of them may be committed (paper §5.3). */
   truncate(from: LogIndex): void {
     invariant(from > this.#commit, () => `entry ${from} is to be deleted, but ${this.#commit} is committed`)
     const last = (from - 1) as LogIndex
     const term = this.termAt(last)
     invariant(term !== undefined, () => `the log is to end at ${last}, which it does not hold`)
-    // What is not committed is in the tail.
+    // Entries that are not committed are in the tail.
     this.#entries.length = this.#at(from)
     this.#ends.length = this.#at(from)
     this.#last = last
@@ -273,9 +274,9 @@ export class RaftLog {
     this.#commit = index
   }
 
-  /** Committed entries up to `upTo` to apply next, as far as the limit on unapplied bytes allows. */
+  /** The next committed entries to apply, at most up to `upTo`, as far as the limit on unapplied bytes allows. */
   takeCommitted(bytesMax: number, upTo: LogIndex): readonly Entry[] {
-    // They would be applied to what the snapshot is about to replace.
+    // They would be applied to the state that the snapshot is about to replace.
     if (this.installing) return none
     let taken = none
     while (this.#handed < upTo && this.#handedBytes < bytesMax) {
@@ -310,15 +311,15 @@ export class RaftLog {
   }
 
   /**
-   * Goes on from a snapshot newer than the commit index. Returns whether the log is kept: if it holds the last entry
-   * (paper §7).
+   * Continues from a snapshot that is newer than the commit index. Returns whether the log is kept: it is if it holds
+   * the last entry of the snapshot (paper §7).
    */
   restore(meta: SnapshotMeta, snapshotId: string): boolean {
     const { index, term } = meta
     invariant(index > this.#commit, () => `a snapshot at ${index} is no news: ${this.#commit} is committed`)
     const keepLog = this.matches(index, term)
     if (!keepLog) {
-      // Nothing below the snapshot is needed, nothing above can be trusted: the log goes on after the snapshot.
+      // Entries below the snapshot are not needed, and entries above it cannot be trusted. The log continues after it.
       this.#lower(Math.min(this.#commit, this.#stable) as LogIndex)
       this.#entries = []
       this.#ends = []
@@ -340,7 +341,7 @@ export class RaftLog {
     return keepLog
   }
 
-  /** What must become durable of this step; undefined when nothing. */
+  /** The write that this step needs; undefined when nothing must become durable. */
   takeWrite(hardState: HardState, hardStateChanged: boolean, now: MonotonicMs): Write | undefined {
     const snapshot = this.#restoring
     const truncateFrom = this.#truncateFrom
@@ -380,7 +381,7 @@ export class RaftLog {
     this.#evict(limits)
   }
 
-  /** The write that makes the log durable up to `index`; 0 when it is. */
+  /** The write that makes the log durable up to `index`; 0 when it is durable already. */
   writeCovering(index: LogIndex): WriteNumber {
     if (index <= this.#stable) return 0
     const write = this.#pending.find(({ upTo }) => upTo >= index)
@@ -388,7 +389,7 @@ export class RaftLog {
     return write.number
   }
 
-  /** Whatever was written beyond `last` is no longer the log. */
+  /** Entries written after `last` are no longer part of the log. */
   #lower(last: LogIndex): void {
     if (this.#stable > last) this.#stable = last
     for (const write of this.#pending) if (write.upTo > last) write.upTo = last
@@ -411,7 +412,7 @@ export class RaftLog {
     }
   }
 
-  /** After a restart: what is not committed belongs into the tail like everything that a leader still has to count. */
+  /** After a restart: loads entries that are not committed into the tail, because the tail must hold all of them. */
   #loadUncommitted(): void {
     const from = (this.#commit + 1) as LogIndex
     this.#tailFirst = from

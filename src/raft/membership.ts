@@ -1,4 +1,4 @@
-// When the leader lets a change of the configuration into its log. What a change makes of a configuration is in
+// When the leader accepts a change of the configuration into its log. What a change makes of a configuration is in
 // `configuration.ts`.
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
@@ -6,12 +6,12 @@ import type { Configuration, ConfigurationChange, LogIndex, Refusal, ReplicaId }
 
 export interface ChangeContext {
   readonly configuration: Configuration
-  /** Index of a configuration entry in the log that is not applied. */
+  /** Index of the first configuration entry in the log that is not applied. */
   readonly unapplied: LogIndex | undefined
   /** An entry of the leader's term is committed. */
   readonly committedInTerm: boolean
   readonly isActive: (id: ReplicaId) => boolean
-  /** The leader is so new that it may not have heard of this one yet. */
+  /** Whether the leader is so new that it may not have heard from this replica yet. */
   readonly isUnheard: (id: ReplicaId) => boolean
   readonly isCaughtUp: (id: ReplicaId) => boolean
 }
@@ -26,8 +26,8 @@ export function whyNotChange(change: ConfigurationChange, context: ChangeContext
 }
 
 function whyNotYet({ configuration, unapplied, committedInTerm }: ChangeContext): string | undefined {
-  // Ongaro, raft-dev 2015: before an entry of its own term is committed a leader may not know of the newest
-  // configuration.
+  // Ongaro, raft-dev 2015: a leader may not know the newest configuration before it has committed an entry of its own
+  // term.
   if (!committedInTerm) return 'the leader is new and has not committed an entry of its term yet; try again'
   if (isJoint(configuration)) return 'the previous change of voters is not finished yet; try again'
   if (unapplied !== undefined) return `another change, entry ${unapplied}, is not applied yet; try again`
@@ -45,7 +45,10 @@ function whyNever(change: ConfigurationChange, context: ChangeContext): string |
     : undefined
 }
 
-/** New voters must be able to commit what comes after: a majority of them is heard from, and can write it. */
+/**
+ * The new voters must be able to commit later entries: the leader must hear from a majority of them, and they must have
+ * room to write.
+ */
 function whyNoMajority(
   change: ConfigurationChange,
   { configuration, isActive, isUnheard }: ChangeContext,
@@ -83,7 +86,7 @@ export class UnappliedChanges {
     return this.#entries[0]?.index
   }
 
-  /** The first one after `index` that leaves a joint configuration. */
+  /** The first entry after `index` that leaves a joint configuration. */
   leavesJointAfter(index: LogIndex): LogIndex | undefined {
     return this.#entries.find((entry) => entry.index > index && entry.change.kind === 'leave-joint')?.index
   }
@@ -100,7 +103,7 @@ export class UnappliedChanges {
     this.#entries = this.#entries.filter((entry) => entry.index > index)
   }
 
-  /** Removes and returns the oldest one when it is at or below `index`. */
+  /** Removes the oldest entry and returns it if it is at or below `index`. */
   takeApplied(
     index: LogIndex,
   ): { readonly index: LogIndex; readonly change: ConfigurationChange } | undefined {

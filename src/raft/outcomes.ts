@@ -1,14 +1,14 @@
-// What became of a proposal, seen from the process that made it and from the leader that was given it.
+// The outcome of a proposal, for the process that made it and for the leader that received it.
 //
-// At the origin the log decides, in every role: a committed entry that carries (replica, boot, seq) is the proposal;
-// once an entry of a newer term is committed without it, it never will be (entries of one term form one run of the log,
-// and a proposal is only ever appended in the term it is meant for).
+// At the origin the log decides, in every role. A committed entry that carries (replica, boot, seq) is the proposal. If
+// an entry of a newer term is committed and the proposal was not, it never will be: entries of one term form one run of
+// the log, and a proposal is only appended in the term that it is meant for.
 //
-// At the leader a seq is heard of once: forwarded again after a broken connection, or doubled by the network, it is not
-// appended a second time, and what was refused is refused again, for the first answer may have been lost with the
-// connection. So "refused" stays true whatever copies are still under way. A replica that led the term, and no longer
-// does, can still say of a seq that it never heard of that it will not be appended; a replica that does not know is
-// silent, and the log tells.
+// A leader accepts each seq once. When a seq arrives again, forwarded after a broken connection or doubled by the
+// network, it is not appended a second time. If it was refused, it is refused again, because the first answer may have
+// been lost with the connection. So "refused" stays true whatever copies are still under way. A replica that led the
+// term and no longer leads can still refuse a seq that it has never received. A replica that does not know sends no
+// answer; the origin learns the outcome from the log.
 
 import { readUint48, writeBigUint64, writeUint32 } from '../bytes/index.ts'
 import type { Entry, Proposal, ProposalOutcome, Refusal, ReplicaId, Term } from './types.ts'
@@ -19,15 +19,15 @@ const SEQ_AT = 48
 interface Waiting {
   readonly term: Term
   readonly bytes: number
-  /** Kept while it may have to be forwarded again. */
+  /** Kept as long as it may have to be forwarded again. */
   readonly forwarded: Proposal | undefined
 }
 
 /** Proposals of this process whose outcome is open. */
 export class Outcomes {
-  /** Replica id and boot counter as they stand in a frame. */
+  /** Replica id and boot counter, as bytes in a frame. */
   readonly #self: Uint8Array
-  /** By seq, in the order proposed, so terms never fall. */
+  /** By seq, in the order of proposing, so terms never decrease. */
   readonly #waiting = new Map<number, Waiting>()
   #bytes = 0
   #forwardedBytes = 0
@@ -46,7 +46,7 @@ export class Outcomes {
   get size(): number {
     return this.#waiting.size
   }
-  /** Of their frames. */
+  /** Bytes of their frames. */
   get bytes(): number {
     return this.#bytes
   }
@@ -63,7 +63,7 @@ export class Outcomes {
     this.#bytes += bytes
   }
 
-  /** Whether the leader of `term` may still be told of `seq`; the leader hears of a seq once. */
+  /** Whether `seq` may still be sent to the leader of `term`, which accepts a seq once. */
   mayForward(seq: number, term: Term): boolean {
     return term > this.#forwardedTerm || seq > this.#forwardedSeq
   }
@@ -77,7 +77,7 @@ export class Outcomes {
     this.#forwardedSeq = proposal.seq
   }
 
-  /** What must be forwarded again to the leader of `term` after a broken connection. */
+  /** The proposals to forward again to the leader of `term` after a broken connection. */
   toForwardAgain(term: Term): Proposal[] {
     const again: Proposal[] = []
     for (const { term: meantFor, forwarded } of this.#waiting.values()) {
@@ -86,7 +86,7 @@ export class Outcomes {
     return again
   }
 
-  /** The leader of `term` will never append it. Returns whether it was still open. */
+  /** The leader of `term` will never append it. Returns whether the outcome was still open. */
   refused(seq: number, term: Term): boolean {
     const waiting = this.#waiting.get(seq)
     if (waiting?.forwarded === undefined || waiting.term !== term) return false
@@ -94,7 +94,7 @@ export class Outcomes {
     return true
   }
 
-  /** Committed entries in the order of the log. */
+  /** Takes committed entries in the order of the log. */
   handedOut(entries: readonly Entry[], into: ProposalOutcome[]): void {
     for (const { index, term, frame } of entries) {
       if (term !== this.#handedTerm) {
@@ -110,7 +110,10 @@ export class Outcomes {
     }
   }
 
-  /** A snapshot ending with `term` took the place of entries that were not handed out: they may be in it, or not. */
+  /**
+   * A snapshot whose last entry is of `term` replaced entries that were not handed out. The proposals may be in it or
+   * not.
+   */
   hidden(term: Term, into: ProposalOutcome[]): void {
     this.#handedTerm = term
     for (const [seq, waiting] of this.#waiting) {
@@ -134,7 +137,7 @@ export class Outcomes {
     if (forwarded !== undefined) this.#forwardedBytes -= bytes
   }
 
-  /** Compared from the end: boot and the low bytes of the id differ first. */
+  /** Compares from the end, because the boot counter and the low bytes of the id differ first. */
   #isOwn(frame: Uint8Array): boolean {
     for (let at = this.#self.length - 1; at >= 0; at--) {
       if (frame[PROPOSER_AT + at] !== this.#self[at]) return false
@@ -143,7 +146,7 @@ export class Outcomes {
   }
 }
 
-/** Of one process: the newest that was heard of, and what was refused of the last ones. */
+/** What was received from one process: its newest seq, and the last refusals. */
 interface Heard {
   readonly boot: number
   seq: number
@@ -151,28 +154,28 @@ interface Heard {
 }
 
 /**
- * Which seqs the leader of one term has heard of, by origin. Kept after that term so that late copies are judged
- * rightly.
+ * The seqs that the leader of one term has received, by origin. Kept after that term, so that late copies get the right
+ * answer.
  */
 export class ForwardedSeqs {
   readonly term: Term
   readonly #refusedMax: number
   readonly #heard = new Map<ReplicaId, Heard>()
 
-  /** `refusedMax`: as many as one origin may have forwarded and not heard of. */
+  /** `refusedMax`: how many proposals one origin can have forwarded without an answer. */
   constructor(term: Term, refusedMax: number) {
     this.term = term
     this.#refusedMax = refusedMax
   }
 
-  /** Whether `seq` of that process was never heard of. */
+  /** Whether `seq` of that process was never received. */
   isNew(origin: ReplicaId, boot: number, seq: number): boolean {
     const heard = this.#heard.get(origin)
     if (heard === undefined || boot > heard.boot) return true
     return boot === heard.boot && seq > heard.seq
   }
 
-  /** Hears of a new one; `refusal`: why it is not appended, and never will be. */
+  /** Records a new seq. `refusal`: why it is not appended and never will be. */
   heard(origin: ReplicaId, boot: number, seq: number, refusal: Refusal | undefined): void {
     let heard = this.#heard.get(origin)
     if (heard?.boot !== boot) {
@@ -186,7 +189,7 @@ export class ForwardedSeqs {
     if (heard.refused.size > this.#refusedMax && oldest !== undefined) heard.refused.delete(oldest)
   }
 
-  /** Why it was refused when it was heard of. */
+  /** Why the seq was refused when it was received. */
   refusal(origin: ReplicaId, boot: number, seq: number): Refusal | undefined {
     const heard = this.#heard.get(origin)
     return heard?.boot === boot ? heard.refused.get(seq) : undefined

@@ -1,19 +1,21 @@
-// What a replica knows of the others, whoever leads: the highest term heard from each, its newest process, and whether
-// a connection to it stands.
+// What a replica knows about the others, in every role: the highest term heard from each, its newest process, and
+// whether it is connected.
 //
-// A process that begins with less than was seen of its replica has lost durable state (RAFT-19). It is told so, and is
-// neither heard nor sent anything else.
+// A process that begins with less state than was seen of its replica has lost durable state (RAFT-19). It gets a
+// message that says so, and no other. Its own messages are ignored.
 
 import type { LogIndex, ReplicaId, Term } from './types.ts'
 
-/** A process at the moment of its connection: its boot counter, its durable term, and the end of its log. */
+/** A process when it connects: its boot counter, its durable term, and the end of its log. */
 export interface ConnectedProcess {
   readonly boot: number
   readonly term: Term
   readonly lastIndex: LogIndex
 }
 
-/** What this replica knows beside that: its own term and, if it leads, what the other one acknowledged in this term. */
+/**
+ * What this replica compares that with: its own term and, if it leads, what the other one acknowledged in this term.
+ */
 export interface Expected {
   readonly name: string
   readonly term: Term
@@ -26,7 +28,7 @@ export class Peers {
   readonly #lostState = new Map<ReplicaId, string>()
   readonly #disconnected = new Set<ReplicaId>()
 
-  /** Whether it is another process than the last one that connected. */
+  /** Whether this is another process than the last one that connected. */
   connected(id: ReplicaId, newest: ConnectedProcess, expected: Expected): boolean {
     const known = this.#boots.get(id)
     if (known === undefined || newest.boot > known) {
@@ -44,17 +46,17 @@ export class Peers {
     this.#disconnected.add(id)
   }
 
-  /** Whether what is sent to it is lost, since its connection broke and does not stand again. */
+  /** Whether messages to it are lost, because its connection broke and is not made again yet. */
   isDisconnected(id: ReplicaId): boolean {
     return this.#disconnected.has(id)
   }
 
-  /** It sent a message of this term. Not for pre-votes, whose terms need not be durable. */
+  /** It sent a message of this term. Not called for pre-votes, because their terms need not be durable. */
   heard(id: ReplicaId, term: Term): void {
     if (term > (this.#termsHeard.get(id) ?? 0)) this.#termsHeard.set(id, term)
   }
 
-  /** What its newest process has lost, in words; undefined if nothing is known to be lost. */
+  /** A sentence about what its newest process has lost; undefined if no loss is known. */
   lostState(id: ReplicaId): string | undefined {
     return this.#lostState.get(id)
   }

@@ -1,11 +1,11 @@
-// What a leader knows of one follower, and how fast it may send to it.
+// What a leader knows about one follower, and how fast it may send to it.
 //
-//   probe      the follower's log end is not known: one append at a time, until an answer says where the logs meet
-//   replicate  it is known: appends are sent ahead of their answers, as many as the window allows
-//   snapshot   what it needs next is compacted: nothing is sent until a snapshot has brought it back into the log
+//   probe      the end of the follower's log is unknown: one append at a time, until an answer says where the logs meet
+//   replicate  it is known: appends are sent without waiting for answers, as many as the window allows
+//   snapshot   the next entry is compacted: nothing is sent until a snapshot has arrived there
 //
-// Invariant: match < next. `match` never falls within one leadership (paper §5.3): ids are never used twice
-// (RAFT-19), so an answer cannot come from an earlier life of the follower with less in its log.
+// Invariant: match < next. `match` never decreases within one leadership (paper §5.3): ids are never used twice
+// (RAFT-19), so an answer cannot come from an earlier replica with less in its log.
 
 import { invariant } from './invariant.ts'
 import type {
@@ -19,10 +19,10 @@ import type {
   ReplicaId,
 } from './types.ts'
 
-/** A snapshot whose end nobody reports is offered again after this long. */
+/** A snapshot without a reported end is offered again after this long. */
 export const SNAPSHOT_REPORT_MS_MAX = 60_000
 
-/** An answer's time, waiting for a quorum round that began after it (see `ConfirmedContact`). */
+/** The time of an answer. It waits for a quorum round that began after the answer (see `ConfirmedContact`). */
 interface OpenContact extends ConfirmedContact {
   readonly round: number
 }
@@ -31,35 +31,35 @@ export class Progress {
   readonly id: ReplicaId
   readonly #limits: RaftLimits
   state: 'probe' | 'replicate' | 'snapshot' = 'probe'
-  /** Highest index known to be durable there and equal to the leader's. */
+  /** Highest index that is known to be durable on the follower and equal to the leader's entry. */
   match = 0 as LogIndex
   /** Next index to send. */
   next: LogIndex
-  /** A probe is under way: nothing more until an answer. */
+  /** A probe is under way: nothing more is sent until an answer arrives. */
   probing = false
   readonly inflight = new Inflight()
-  /** Index that the follower must get by snapshot, and since when. */
+  /** The index that the follower must reach by snapshot, and since when. */
   pendingSnapshot = 0 as LogIndex
   snapshotSince: MonotonicMs = 0
   /** Last answer in this leadership; -Infinity before the first. */
   heardAt: MonotonicMs = Number.NEGATIVE_INFINITY
   applied = 0 as LogIndex
-  /** Of its disk. Without any it is sent no entries: it could not write them. */
+  /** The room on its disk. A follower without room gets no changes, because it could not write them. */
   room: DiskRoom = 'enough'
-  /** It has said so in this leadership; until then nobody knows. */
+  /** Whether it has reported its room in this leadership. Until then its room is unknown. */
   hasToldRoom = false
-  /** Commit index that the follower was last sent. */
+  /** The last commit index sent to the follower. */
   commitSent = 0 as LogIndex
-  /** Last entry that it forwarded: somebody there waits until that is committed. */
+  /** The last entry that it forwarded: a client of that node waits until this entry is committed. */
   awaits = 0 as LogIndex
-  /** Newest round that it has echoed, and the newest echoed after it had applied the lease setting. */
+  /** The newest round that it has echoed, and the newest that it echoed after applying the lease setting. */
   round = 0
   leaseRound = 0
   openContact: OpenContact | undefined
   confirmedContact: ConfirmedContact | undefined
   /**
-   * Catch-up of a learner (thesis §4.2.1): the end of the log when the round began, when that was, how long the last
-   * one took.
+   * Catch-up of a learner (thesis §4.2.1): the end of the log when the round began, when the round began, and how long
+   * the last round took.
    */
   catchUpTo: LogIndex
   catchUpSince: MonotonicMs
@@ -78,20 +78,20 @@ export class Progress {
     return this.inflight.messages >= inflightMessagesMax || this.inflight.bytes >= inflightBytesMax
   }
 
-  /** Nothing may be sent now but heartbeats. */
+  /** Whether only heartbeats may be sent now. */
   get paused(): boolean {
     return this.state === 'probe' ? this.probing : this.state === 'snapshot' || this.full
   }
 
-  /** The follower holds the log up to here, as far as that is known: it counts on a snapshot that is under way. */
+  /** The follower is known to hold the log up to this index. A snapshot under way counts as arrived. */
   get holds(): LogIndex {
     if (this.state === 'probe') return (this.next - 1) as LogIndex
     return Math.max(this.match, this.pendingSnapshot) as LogIndex
   }
 
-  /** From another state. */
+  /** Called in another state. */
   becomeProbe(): void {
-    // A snapshot that has arrived moves the follower to its index, acknowledged or not.
+    // A snapshot that has arrived moves the follower to its index, even before the follower acknowledges it.
     const from = this.holds
     this.state = 'probe'
     this.pendingSnapshot = 0 as LogIndex
@@ -114,7 +114,7 @@ export class Progress {
     this.snapshotSince = now
   }
 
-  /** The snapshot failed: forget it. */
+  /** The snapshot failed. */
   abandonSnapshot(): void {
     this.pendingSnapshot = 0 as LogIndex
     this.becomeProbe()
@@ -133,7 +133,7 @@ export class Progress {
     this.inflight.add(last.index, bytes)
   }
 
-  /** Everything up to `index` is durable there. Returns whether that is news. */
+  /** Everything up to `index` is durable on the follower. Returns whether `match` rose. */
   accepted(index: LogIndex): boolean {
     this.inflight.freeUpTo(index)
     if (index <= this.match) return false
@@ -142,21 +142,24 @@ export class Progress {
     return true
   }
 
-  /** An append after `refused` did not fit; the logs may meet at `hint`. Returns whether that is news. */
+  /**
+   * The follower refused an append after `refused`; the logs may be equal up to `hint`. Returns whether the leader
+   * learned something new.
+   */
   rejected(refused: LogIndex, hint: LogIndex): boolean {
     if (this.state === 'snapshot' || refused <= this.match) return false
     if (this.state === 'replicate') {
       this.becomeProbe()
       return true
     }
-    // In a probe only the answer to the probe itself counts; older ones were answered before.
+    // In the probe state only the answer to the newest probe counts. Answers to older appends are late.
     if (this.next - 1 !== refused) return false
     this.next = Math.max(Math.min(refused, hint + 1), this.match + 1) as LogIndex
     this.probing = false
     return true
   }
 
-  /** Whether the learner has reached the end of its catch-up round; begins the next one. */
+  /** If the learner has reached the end of its catch-up round, ends that round and begins the next one. */
   catchUp(lastIndex: LogIndex, now: MonotonicMs): void {
     if (this.match < this.catchUpTo) return
     this.lastCatchUpMs = now - this.catchUpSince
@@ -164,9 +167,7 @@ export class Progress {
     this.catchUpSince = now
   }
 
-  /**
-   * The last round was short, and so is this one up to now: what the learner still lacks is soon sent (thesis §4.2.1).
-   */
+  /** The last round was short, and so is this one so far. The entries that are still missing take little time. */
   isCaughtUp(now: MonotonicMs, withinMs: number): boolean {
     return this.state === 'replicate' && this.lastCatchUpMs < withinMs && now - this.catchUpSince < withinMs
   }

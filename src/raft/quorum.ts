@@ -1,18 +1,17 @@
-// What a majority says. A joint configuration (paper §6) is two of them, and both must say it.
+// Majorities. A joint configuration (paper §6) has two, and both must agree.
 //
-// An empty half commits everything and wins every vote, so that the outgoing half of a configuration that is not joint
-// does not count.
+// An empty half counts as agreeing, so that the outgoing half has no effect in a configuration that is not joint.
 
 import type { Configuration, LogIndex, ReplicaId } from './types.ts'
 
 export type VoteResult = 'won' | 'lost' | 'pending'
 
-/** The highest index that a quorum has reached, by `match`; Infinity when nobody is asked. */
+/** The highest index that a quorum has reached, by `match`; Infinity in a configuration without voters. */
 export function committedIndex(configuration: Configuration, match: (id: ReplicaId) => LogIndex): number {
   return quorumValue(configuration, match)
 }
 
-/** The same for any number that rises: rounds echoed, times of last contact. */
+/** The same for any number that only rises: echoed rounds, times of the last contact. */
 export function quorumValue(configuration: Configuration, reached: (id: ReplicaId) => number): number {
   const incoming = majorityCommitted(configuration.voters, reached)
   if (configuration.votersOutgoing.length === 0) return incoming

@@ -1,8 +1,8 @@
-// The state machine of one replica: `step` takes one input, changes the state, and says what is to be done (README.md
-// tells the story).
+// The state machine of one replica. `step` takes one input, changes the state, and returns what the driver must do
+// (README.md explains it).
 //
-// Order of the file: the public face; the frame of a step; then by input: time, messages, proposals, reads, storage,
-// connections; then the roles and what each does. State that only a leader has is in `leadership.ts`.
+// Order of the file: the public interface; the frame of a step; then by input: time, messages, proposals, reads,
+// storage, connections; then the roles and their work. State that only a leader has is in `leadership.ts`.
 
 import { AskedReads } from './asked-reads.ts'
 import { AskedTransfer } from './asked-transfer.ts'
@@ -87,17 +87,14 @@ import type {
   WriteNumber,
 } from './types.ts'
 
-/** Reads that wait for a new leader's first commit; beyond: refused as not ready. */
+/** Limit of reads that wait for a new leader's first commit. More are refused as not ready. */
 export const EARLY_READS_MAX = 10_000
 
-/** Rising. */
 
-/**
- * A disk that is slow for all that is written has at most so many election time-outs for a write; beyond, it stalls.
- */
+/** The time granted to a disk on which every write is slow, in election time-outs. A disk that takes longer stalls. */
 const SLOW_DISK_MAX = 5
 
-/** A leader that is short of room and has handed over in vain tries again after so many election time-outs. */
+/** After a failed hand-over for lack of room, a leader waits this many election time-outs before it tries again. */
 const HAND_OVER_AGAIN = 10
 
 const isOfCore = ({ frame }: Entry): boolean => frameKind(frame) < ENTRY_KINDS_OF_CORE
@@ -118,47 +115,48 @@ export class Raft {
   #configuration: Configuration
   readonly #unappliedChanges = new UnappliedChanges()
   readonly #leases: Leases
-  /** Latest cluster time known beside that in the log. */
+  /** Latest cluster time known from other sources than the log. */
   #clusterTimeMs: number
 
   #role: Role = 'follower'
   #leader: ReplicaId | undefined
   #lead: Leadership | undefined
   /**
-   * The newest leave of a joint configuration that is applied here is no later; a majority of the voters has applied up
-   * to the second.
+   * The newest applied entry that left a joint configuration has this index or a lower one. A majority of the voters
+   * has applied everything up to #appliedByMajority.
    */
   #leftJointAt: LogIndex
   #appliedByMajority = 0 as LogIndex
   #votes = new Map<ReplicaId, boolean>()
-  /** Last contact with a leader, or the start of a process that may have promised to respect one. */
+  /** Last contact with a leader, or the start of a process that may have promised to respect a leader. */
   #contactAt: MonotonicMs
   #electionAt: MonotonicMs
   #candidateSince: MonotonicMs = 0
-  /** It has voted first, since it heard a leader or led. */
+  /** When it first voted since it last heard a leader or led. */
   #electionsSince: MonotonicMs | undefined
-  /** Until then elections are tried in quick succession: the leader's process is known to be gone. */
+  /** Until then elections follow each other quickly, because the leader's process is known to be gone. */
   #failoverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   /**
-   * Until then the leader of this term wants this replica to take over, as soon as it has applied what is committed.
+   * Until then this replica campaigns as soon as it has applied what is committed: the leader of this term asked it to
+   * take over.
    */
   #takeOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
 
   readonly #outcomes: Outcomes
-  /** Of the newest term that this process has led. */
+  /** The seqs of the newest term that this process has led. */
   #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
   readonly #askedReads: AskedReads
   readonly #askedTransfer = new AskedTransfer()
   readonly #freshness: Freshness
   readonly #peers = new Peers()
 
-  /** Of the own disk. */
+  /** The room on its own disk. */
   #room: DiskRoom = 'enough'
   /** The write that makes term and vote durable. */
   #termWrite: WriteNumber = 0
   #broken = false
 
-  // The output of the step under way.
+  // The output of the current step.
   #hardStateChanged = false
   #messages: Message[] = []
   #proposalOutcomes: ProposalOutcome[] = []
@@ -198,7 +196,7 @@ export class Raft {
       () => `the log ends with term ${this.#log.lastTerm}, but the stored term is ${this.#term}`,
     )
     this.#findUnappliedCoreEntries()
-    // Before it ended, this process may have promised to respect a leader (RAFT-25).
+    // Before the restart this replica may have promised to respect a leader (RAFT-25).
     this.#contactAt = this.#leases.promiseMs > 0 ? now : Number.NEGATIVE_INFINITY
     this.#electionAt = now
     this.#armElection()
@@ -227,8 +225,8 @@ export class Raft {
     return this.#configuration
   }
   /**
-   * Whether the voters get on without those that the last change let go: a majority of them has applied it. Leaders
-   * find it out, and tell it.
+   * Whether the last change has ended: a majority of the voters has applied it, so they no longer need the removed
+   * ones. The leader finds this out and tells the others.
    */
   get settled(): boolean {
     return this.#appliedByMajority >= this.#leftJointAt
@@ -239,15 +237,13 @@ export class Raft {
   get room(): DiskRoom {
     return this.#room
   }
-  /**
-   * Whether what it lacks may not come before there is more room on its disk: changes, or, where it lags, a snapshot.
-   */
+  /** Whether its short disk keeps it behind: it can write no changes, or it lags and can take no snapshot. */
   get lacksRoom(): boolean {
     if (this.#room === 'enough') return false
     const stalenessMs = this.stalenessMs(this.#now) ?? Number.POSITIVE_INFINITY
     return this.#room === 'none' || stalenessMs > this.#timing.electionMaxMs
   }
-  /** Bytes of the frames that were proposed here, and whose outcome is open. */
+  /** Bytes of the frames that were proposed here and whose outcome is open. */
   get proposedBytes(): number {
     return this.#outcomes.bytes
   }
@@ -260,7 +256,7 @@ export class Raft {
     return { configuration: this.#configuration, leases: this.#leases.applied }
   }
 
-  /** When time alone can change something next: the driver ticks then, or a little later. */
+  /** The earliest time at which a tick can change something. The driver ticks then, or a little later. */
   deadline(): MonotonicMs {
     if (this.#lead !== undefined) return Math.min(this.#lead.heartbeatAt, this.#lead.shareCommitAt)
     return Math.min(this.#electionAt, this.#askedTransfer.deadline, this.#askedReads.deadline)
@@ -273,14 +269,14 @@ export class Raft {
   }
 
   /**
-   * The leader's followers that answer hold the log up to here, or will when the snapshot on its way has arrived: what
-   * comes after, they are still to get. The end of the log where there is none, and on other replicas.
+   * On a leader: the index up to which all followers that answer hold the log, where a snapshot under way counts as
+   * arrived. They still need the entries after it. The end of the log if no follower answers, and on other replicas.
    */
   get neededAfter(): LogIndex {
     const activeSince = this.#now - this.#timing.electionMaxMs
     let index = this.#log.last
     for (const follower of this.#lead?.followers ?? []) {
-      // Nothing is kept on a disk that is short for one who could not write it.
+      // A disk that is short of room keeps no entries for a follower that could not write them.
       if (this.#room !== 'enough' && follower.room === 'none') continue
       if (follower.heardAt > activeSince && follower.holds < index) index = follower.holds
     }
@@ -310,25 +306,27 @@ export class Raft {
     }
   }
 
-  /** A snapshot is on its way to the disk: until it is stored, what readers see is the state from before. */
+  /** Whether a snapshot is being written to the disk. Until it is durable, readers see the older state. */
   get installing(): boolean {
     return this.#log.installing
   }
 
-  /** Why a snapshot that ends at `index`, offered by the leader of `term`, is of no use now; undefined when it is. */
+  /**
+   * Why a snapshot ending at `index`, offered by the leader of `term`, is refused now; undefined when it is accepted.
+   */
   whyNotSnapshot(term: Term, index: LogIndex): string | undefined {
     if (term < this.#term) return `term ${term} is over, this is term ${this.#term}`
     if (index <= this.#log.commit) return `index ${index} is already committed here`
     if (this.#room !== 'enough') return 'the disk here is nearly full'
-    // There is one place for a snapshot, and the complete one in it still waits for the disk.
+    // There is room for one staged snapshot. The complete one there is not durable yet.
     if (this.#log.installing) return 'another snapshot is being installed here'
     return undefined
   }
 
-  /** What is under way here; all 0 at rest, for followers (`… of <id>`) that answer. */
+  /** What is under way here. All numbers are 0 at rest, for followers (`… of <id>`) only if they answer. */
   inspect(): UnderWay {
     const lead = this.#lead
-    // Who leads no more has given back what it had as a leader: that is told as well.
+    // The leader's numbers are listed in other roles too, so that it shows when a former leader did not end its work.
     const underWay: Record<string, number> = {
       votes: this.#votes.size,
       proposals: this.#outcomes.size,
@@ -362,7 +360,7 @@ export class Raft {
   step(input: Input): Output {
     invariant(!this.#broken, () => 'this core has stopped and takes no further step')
     invariant(input.now >= this.#now, () => `monotonic time went back from ${this.#now} to ${input.now}`)
-    // Whatever throws leaves the step half done; nobody may go on from there.
+    // An exception leaves the step half done. No further step is possible then.
     this.#broken = true
     this.#now = input.now
     const before = { role: this.#role, term: this.#term, leader: this.#leader, commit: this.#commitForGood }
@@ -459,16 +457,16 @@ export class Raft {
     return output
   }
 
-  /** Whether the entry that leaves a joint configuration is committed, and that is in no write yet. */
+  /** Whether the entry that leaves a joint configuration is committed, and no write contains that commit index yet. */
   #mustStoreCommit(): boolean {
     const leave = this.#unappliedChanges.leavesJointAfter(this.#log.writtenCommit)
     return leave !== undefined && leave <= this.#log.commit
   }
 
   /**
-   * What others are told to be committed, and what is applied. The voters that a change leaves out are let go once
-   * somebody knows that the joint configuration is left; whoever forgot that with a crash might wait for their votes
-   * for ever. So here it is durable first.
+   * The commit index that others are told and that is applied. Once a replica knows that the joint configuration is
+   * left, the voters that the change removes may end. If that knowledge were lost in a crash, the replica might wait
+   * for their votes without end. So the commit index of that entry must be durable first.
    */
   get #commitForGood(): LogIndex {
     const { commit, storedCommit } = this.#log
@@ -476,7 +474,7 @@ export class Raft {
     return leave !== undefined && leave <= commit ? ((leave - 1) as LogIndex) : commit
   }
 
-  /** What must be durable before a message may leave (RAFT-2, RAFT-3): its term, and the log that it vouches for. */
+  /** What must be durable before a message may leave (RAFT-2, RAFT-3): its term, and the log that it acknowledges. */
   #outgoing(message: Message): Outgoing {
     return { message, after: this.#neededBy(message) }
   }
@@ -494,8 +492,8 @@ export class Raft {
   }
 
   #send(to: ReplicaId, content: MessageContent, term = this.#term): void {
-    // A commit index or a probe is meant for what its replica once had; a process that has lost that is told so
-    // instead.
+    // A commit index or a probe is valid only for a replica that kept its state. A process that has lost state gets a
+    // message that says so instead.
     const lost = this.#peers.lostState(to)
     if (lost !== undefined) this.#tellLostState(to, lost)
     else this.#messages.push({ ...content, from: this.id, to, term })
@@ -521,7 +519,7 @@ export class Raft {
       for (const follower of lead.followers) this.#tellCommit(follower)
     }
     if (this.#now < lead.heartbeatAt) return
-    // Check-quorum (thesis §6.2): a leader that a majority does not hear must not go on being believed.
+    // Check-quorum (thesis §6.2): a leader that does not hear a majority steps down.
     const { electionMaxMs, heartbeatMs } = this.#timing
     const heard = quorumValue(this.#configuration, (id) =>
       id === this.id ? this.#now : Math.max(lead.progress.get(id)?.heardAt ?? 0, lead.electedAt),
@@ -536,7 +534,7 @@ export class Raft {
       couldOthersCommit(this.#view(lead))
     ) {
       this.#becomeFollower(this.#term, undefined, 'too few others have room for what its log holds')
-      // Another one first: the others are bound to it as long as they promised.
+      // Another replica should campaign first. The others keep their promise to this leader for that long.
       this.#armElection(electionMaxMs + this.#leases.promiseMs)
       return
     }
@@ -558,8 +556,8 @@ export class Raft {
   }
 
   /**
-   * A leader whose own disk stalls still commits by the others' disks, but holds up who waits here: somebody else
-   * should lead.
+   * A leader whose own disk stalls still commits through the other disks, but its own clients wait. So it hands over
+   * leadership.
    */
   #keepUpWithDisk(lead: Leadership): void {
     if (!this.#diskStalls() || lead.retiring !== undefined) return
@@ -582,7 +580,9 @@ export class Raft {
     }
   }
 
-  /** A leader whose disk is nearly full refuses what others could still take: one that has more room should lead. */
+  /**
+   * A leader whose disk is nearly full refuses entries that others could store. So it hands over to one with more room.
+   */
   #handOverForRoom(lead: Leadership): boolean {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
     if (this.#now < lead.noHandOverUntil) return false
@@ -599,15 +599,15 @@ export class Raft {
   }
 
   /**
-   * A disk that takes long for all that is written does not stall: where all of them are slow nobody would do better,
-   * and if whoever leads gave that up for each write, nothing would be committed.
+   * A disk on which every write is slow does not stall. If all disks are slow, no other replica would do better, and
+   * nothing would be committed if each leader handed over during each write.
    */
   #diskStalls(): boolean {
     const idleMs = this.#log.idleMs(this.#now)
     return idleMs >= Math.max(this.#timing.electionMinMs, this.#twice(this.#log.usualIdleMs))
   }
 
-  /** What is granted to a disk, here or elsewhere, for which `ms` is usual. */
+  /** The time granted to a disk, here or elsewhere, that usually takes `ms`. */
   #twice(ms: number): number {
     return Math.min(2 * ms, SLOW_DISK_MAX * this.#timing.electionMaxMs)
   }
@@ -616,7 +616,7 @@ export class Raft {
   // Messages
 
   #receive(message: Message): void {
-    // A message for another replica at this address, or an echo, is none.
+    // Ignore a message for another replica at this address, and a message that came back to its sender.
     if (message.to !== this.id || message.from === this.id) return
     if (message.type === 'lost-state') {
       this.#fatal = message.detail
@@ -688,7 +688,8 @@ export class Raft {
   }
 
   /**
-   * A higher term makes a follower of everyone (paper §5.1), but for pre-votes and for votes while a leader is heard.
+   * A higher term turns every replica into a follower (paper §5.1). Exceptions: pre-votes, and vote requests while it
+   * hears a leader.
    */
   #acceptsTerm(message: Message): boolean {
     switch (message.type) {
@@ -711,15 +712,15 @@ export class Raft {
   }
 
   /**
-   * The sender is behind: tell it so, lest a stuck candidate of a higher term is never freed (etcd, check-quorum with
-   * pre-vote).
+   * The sender is behind. It is told the term, so that a candidate that is stuck in a higher term can rejoin (etcd,
+   * check-quorum with pre-vote).
    */
   #onOldTerm(message: Message): void {
     switch (message.type) {
       case 'append':
       case 'heartbeat': {
-        // It says nothing but the term. The sender may lead a newer term by now, so it must neither take this for an
-        // answer to a round of that term nor for a refusal of what it has sent in it.
+        // The answer carries only the term. The sender may lead a newer term by now. So it must not take this for an
+        // answer to a round of that term, or for a refusal of an append of that term.
         const { last, visible: applied } = this.#log
         const nothing = {
           round: 0,
@@ -749,14 +750,16 @@ export class Raft {
   // -------------------------------------------------------------------------------------------------------------------
   // Elections (paper §5.2, §5.4.1; pre-vote: thesis §9.6)
 
-  /** Whether a leader was heard so recently that nobody else should be elected. */
+  /** Whether a leader was heard so recently that no other replica should be elected. */
   #hearsLeader(): boolean {
     if (this.#role === 'leader') return true
     const sticky = this.#leader !== undefined && this.#now - this.#contactAt < this.#timing.electionMinMs
     return sticky || this.#isBound()
   }
 
-  /** Whether leases bind this replica to a leader, heard or not: it must neither vote nor campaign. */
+  /**
+   * Whether a lease promise is in force, even if no leader is heard now. Then this replica neither votes nor campaigns.
+   */
   #isBound(): boolean {
     return this.#now - this.#contactAt < this.#leases.promiseMs
   }
@@ -765,7 +768,7 @@ export class Raft {
     const obstacle =
       this.#whyNoCampaign() ?? (this.#isBound() ? 'bound to a leader by the lease setting' : undefined)
     if (obstacle === undefined) {
-      // Its term or vote is still on its way to the disk: that of another term would only wait behind it.
+      // Its term or vote is still being written. The vote of another term would only wait behind that write.
       if (this.#termWrite > this.#log.storedWrite) this.#armElection(this.#timing.failoverDelayMaxMs)
       else this.#preVote()
       return
@@ -776,7 +779,7 @@ export class Raft {
 
   #whyNoCampaign(): string | undefined {
     if (!isVoter(this.#configuration, this.id)) return 'not a voter'
-    // The configuration counts from when it is applied; until then this replica may count by one that is over
+    // A configuration counts when it is applied. Until then this replica could count votes by an old configuration
     // (RAFT-18).
     if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {
       return 'a committed change of the configuration is not applied'
@@ -803,12 +806,12 @@ export class Raft {
     this.#setLeader(undefined)
     this.#why = transfer ? 'asked by the leader to take over' : 'won the pre-vote'
     this.#askForVotes('vote-request', this.#term, transfer)
-    // Its own vote counts like any other: once it is durable (`#stored`).
+    // Its own vote counts once it is durable (`#stored`), like any other vote.
   }
 
   #askForVotes(type: 'vote-request' | 'pre-vote-request', term: Term, transfer: boolean): void {
     this.#votes = new Map()
-    // A vote waits for disks, a pre-vote for messages only.
+    // A vote waits for disks, a pre-vote only for messages.
     const { failoverDelayMaxMs } = this.#timing
     if (type === 'vote-request') this.#armElection(2 * failoverDelayMaxMs, this.#electionsApartMs())
     else this.#armElection(failoverDelayMaxMs)
@@ -819,7 +822,10 @@ export class Raft {
     }
   }
 
-  /** Never looks at the own configuration: whoever counts the vote knows whether it counts (raft-rs 57). */
+  /**
+   * Does not look at this replica's own configuration: the candidate that counts the vote knows whether it counts
+   * (raft-rs 57).
+   */
   #onVoteRequest(message: VoteRequestMessage): void {
     const { from, term, lastIndex, lastTerm, transfer } = message
     const pre = message.type === 'pre-vote-request'
@@ -832,8 +838,8 @@ export class Raft {
     if (pre) {
       const answer = { type: 'pre-vote-answer', granted, ...this.#commitPoint() } as const
       this.#send(from, answer, granted ? term : this.#term)
-      // Two that lost their leader together should not both become candidates, nor should they if this one does not
-      // win.
+      // Of two replicas that lost their leader together, only one should become a candidate. The other waits even if
+      // that one does not win.
       if (granted && this.#now < this.#failoverUntil) {
         const pauseMs = this.#timing.failoverDelayMaxMs * (1 + this.#random())
         this.#electionAt = Math.max(this.#electionAt, this.#now + pauseMs)
@@ -858,22 +864,23 @@ export class Raft {
   }
 
   #onVoteAnswer({ type, from, term, granted, commit, commitTerm }: VoteAnswerMessage): void {
-    // A demoted voter with a longer log refuses its vote, and may be the only one that knows of its demotion. One with
-    // a shorter log grants it, and may be the only one that knows that others, who are gone, are needed no more.
+    // A demoted voter with a longer log refuses its vote, and may be the only one that knows of its demotion. A voter
+    // with a shorter log grants its vote, and may be the only one that knows that removed voters, which have ended, are
+    // no longer needed.
     const isNews = commit > this.#log.commit && this.#log.matches(commit, commitTerm)
     if (isNews && this.#lead === undefined) {
       this.#log.commitTo(commit)
       this.#giveUpCampaign()
     }
     const wanted = type === 'pre-vote-answer' ? 'pre-candidate' : 'candidate'
-    // A granted pre-vote names the term of the election that would follow.
+    // A granted pre-vote carries the term of the election that would follow.
     const expected = type === 'pre-vote-answer' && granted ? this.#term + 1 : this.#term
     if (this.#role !== wanted || term !== expected) return
     if (!this.#votes.has(from)) this.#votes.set(from, granted)
     this.#countVotes()
   }
 
-  /** What it has just learned may be a change that it must apply before it counts votes again. */
+  /** The commit index that it just learned may cover a change that it must apply before it counts votes again. */
   #giveUpCampaign(): void {
     const obstacle = this.#whyNoCampaign()
     if (this.#role === 'follower' || obstacle === undefined) return
@@ -899,13 +906,13 @@ export class Raft {
     this.#takeOver()
   }
 
-  /** Campaigns for a leader that hands over: without pre-vote, for nobody else will (thesis §3.10). */
+  /** Campaigns because the leader hands over. There is no pre-vote, since no other replica campaigns (thesis §3.10). */
   #takeOver(): void {
     if (this.#now >= this.#takeOverUntil || this.#whyNoCampaign() !== undefined) return
     this.#elect(true)
   }
 
-  /** The only voter waits for nobody, but keeps the promise that leases demand. */
+  /** The only voter need not wait for others, but keeps its lease promise. */
   #campaignAtOnceIfAlone(): void {
     const { voters, votersOutgoing } = this.#configuration
     if (voters.length !== 1 || voters[0] !== this.id || votersOutgoing.length > 0) return
@@ -913,10 +920,10 @@ export class Raft {
   }
 
   /**
-   * Draws the next election time-out. `patienceMs`: how long a campaign takes at least. One that fails over from a
-   * leader whose process is gone waits no longer than it must: it should not lose an election time-out to a tie.
-   * `apartMs`: about how far away the next election is otherwise; the further, the more it varies, or those that have
-   * stood together would do so again.
+   * Draws the next election time-out. `patienceMs`: the shortest duration of a campaign. A replica that fails over from
+   * a leader whose process is gone waits no longer than that (and a random part), so that a tie does not cost a whole
+   * election time-out. `apartMs`: about how far away the next election is otherwise. The random part grows with it, so
+   * that two candidates of the same moment do not campaign together again.
    */
   #armElection(patienceMs = 0, apartMs = this.#timing.electionMinMs): void {
     const { electionMinMs, electionMaxMs, failoverDelayMaxMs } = this.#timing
@@ -926,15 +933,15 @@ export class Raft {
         ? patienceMs * (1 + random)
         : Math.max(patienceMs, electionMinMs, apartMs / 2) +
           random * Math.max(electionMaxMs - electionMinMs, apartMs)
-    // All are bound to a leader until the same moment, and should not stand together either.
+    // All replicas are bound to a leader until the same moment. The random part keeps them from campaigning together.
     const boundUntil = this.#contactAt + this.#leases.promiseMs + random * failoverDelayMaxMs
     this.#electionAt = Math.max(this.#now + delay, boundUntil)
   }
 
   /**
-   * About as far as elections lie back that nobody has won: the disks of some may be slower than elections, and each
-   * makes them write once more. Not by how many those were: while a fail-over is tried in quick succession, and
-   * messages are slow, they are many.
+   * About as long as elections have gone without a winner: some disks may be slower than elections, and each election
+   * makes them write once more. The number of elections is no measure: during a fail-over with slow messages there are
+   * many.
    */
   #electionsApartMs(): number {
     const { electionMinMs, electionMaxMs } = this.#timing
@@ -968,7 +975,7 @@ export class Raft {
     this.#votes = new Map()
     this.#setLeader(leader)
     this.#why = why
-    // A follower keeps its time-out: neither a refused vote nor a higher term is contact with a leader (paper §5.2).
+    // A follower keeps its time-out: a refused vote or a higher term is not contact with a leader (paper §5.2).
     if (was !== 'follower') this.#armElection()
   }
 
@@ -993,16 +1000,19 @@ export class Raft {
     this.#lead = lead
     this.#forwardedSeqs = new ForwardedSeqs(this.#term, this.#limits.uncommittedEntriesMax)
     this.#followMembers(lead)
-    // Commits everything before it (paper §5.4.2, §8).
+    // This entry commits everything before it (paper §5.4.2, §8).
     this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))
     for (const follower of lead.followers) this.#replicate(follower, true)
   }
 
-  /** Follows the members of the configuration applied; who is let go, until a majority of the voters knows it. */
+  /**
+   * Makes the followers match the members of the applied configuration. Removed ones stay until a majority of the
+   * voters has applied their removal.
+   */
   #followMembers(lead: Leadership): void {
     for (const [id, follower] of lead.progress) {
       if (isMember(this.#configuration, id) || !this.settled) continue
-      // A last word, so that it learns of its removal.
+      // A last heartbeat, so that it learns of its removal.
       this.#sendHeartbeat(follower, 0)
       lead.progress.delete(id)
     }
@@ -1021,7 +1031,7 @@ export class Raft {
     if (this.settled) this.#followMembers(lead)
   }
 
-  /** What every step of a leader may have made possible. */
+  /** Actions that any step of a leader may have made possible. */
   #afterLeaderStep(lead: Leadership, commitBefore: LogIndex): void {
     if (!this.settled) this.#settle(lead)
     if (this.#commitForGood > commitBefore) {
@@ -1033,9 +1043,9 @@ export class Raft {
   }
 
   /**
-   * Whether it knows of all that is committed. What was committed before its term is in its log before `firstIndex`
-   * (paper §5.4.3), so it does as soon as it knows all of that to be committed: at the latest with the first entry of
-   * its term (paper §8).
+   * Whether the leader knows everything that is committed. Everything committed before its term is in its log before
+   * `firstIndex` (paper §5.4.3). So it is enough that all those entries are known to be committed. That is the case at
+   * the latest when its first entry of the term is committed (paper §8).
    */
   #knowsCommit(lead: Leadership): boolean {
     return this.#log.commit >= lead.firstIndex - 1
@@ -1058,12 +1068,14 @@ export class Raft {
     this.#confirmRounds(lead)
   }
 
-  /** Sends a follower what it may be sent; with `force` also an append without entries, to learn where it stands. */
+  /**
+   * Sends a follower what it may receive now. With `force` it sends at least an empty append, to learn its position.
+   */
   #replicate(follower: Progress, force: boolean): void {
     if (follower.state === 'snapshot' || follower.probing) return
     if (this.#peers.lostState(follower.id) !== undefined) return
-    // Its answers say when there is more for it. What it lacks is on our disk, and would be read in vain for each
-    // change.
+    // Its answers report when it has more room. The entries that it lacks are on our disk; without this check each
+    // change would read them for nothing.
     if (follower.room === 'none' && !force) return
     const { last } = this.#log
     let forced = force
@@ -1094,8 +1106,8 @@ export class Raft {
   }
 
   /**
-   * Without room on its disk a follower takes those of the core only: one after the other, since what comes behind is
-   * of no use to it.
+   * A follower without room takes only entries of the core. They go one at a time, because it cannot use entries after
+   * one that it did not take.
    */
   #nextEntries({ next, room }: Progress): readonly Entry[] {
     const { last } = this.#log
@@ -1105,8 +1117,8 @@ export class Raft {
   }
 
   /**
-   * With entries under way the next append tells a follower of the commit. An idle one is told at once if somebody
-   * there waits for it, otherwise a little later: under load the next entries come first, and the message is saved.
+   * While entries are under way, the next append carries the commit index. An idle follower is told at once if one of
+   * its clients waits for it, otherwise a little later: under load the next entries come first, and a message is saved.
    */
   #shareCommit(lead: Leadership, follower: Progress): void {
     const { commitDelayMs } = this.#timing
@@ -1123,14 +1135,14 @@ export class Raft {
   }
 
   /**
-   * Who is let go hears of it when the others need it no more: it ends then, and whoever has asked it for its removal
-   * takes it away.
+   * A removed replica is told of its removal when the others no longer need it, because it ends then, and the operator
+   * who asked for the removal may delete it.
    */
   #commitFor({ id }: Progress): LogIndex {
     const commit = this.#commitForGood
     const lead = this.#lead
     if (lead === undefined) return commit
-    // Who is a member until that is applied may be let go by it.
+    // An entry that is not applied yet may remove a replica that is still a member now.
     const leave = this.#unappliedChanges.leavesJointAfter(this.#log.applied)
     if (leave !== undefined && leave <= commit && !this.#configuration.voters.includes(id))
       return (leave - 1) as LogIndex
@@ -1138,7 +1150,7 @@ export class Raft {
     return Math.min(commit, this.#leftJointAt - 1) as LogIndex
   }
 
-  /** Never tells of a commit beyond what the follower is known to hold: its log may differ there. */
+  /** The commit index is at most what the follower is known to hold, because its log may differ after that. */
   #sendHeartbeat(follower: Progress, round: number): void {
     this.#send(follower.id, {
       type: 'heartbeat',
@@ -1151,14 +1163,14 @@ export class Raft {
 
   #needSnapshot(follower: Progress): void {
     if (follower.heardAt <= this.#now - this.#timing.electionMaxMs) return
-    // It would refuse the snapshot (`whyNotSnapshot`), and be offered it anew with every heartbeat.
+    // It would refuse the snapshot (`whyNotSnapshot`), and would get a new offer with every heartbeat.
     if (follower.room !== 'enough') return
     const atLeast = (this.#log.first - 1) as LogIndex
     follower.becomeSnapshot(atLeast, this.#now)
     this.#snapshots.push({ to: follower.id, atLeast })
   }
 
-  /** Books what every answer in this term says; undefined when the sender is not followed. */
+  /** Records what every answer of this term says; undefined when the sender is not a follower. */
   #answered(
     lead: Leadership,
     { from, round, sentAt }: AppendAcceptedMessage | AppendRejectedMessage | HeartbeatAnswerMessage,
@@ -1170,8 +1182,9 @@ export class Raft {
     follower.heardAt = this.#now
     if (applied !== undefined) {
       if (applied > follower.applied) follower.applied = applied
-      // Only who has applied the lease setting keeps the promise that the lease rests on (RAFT-25), and only who has
-      // its entry on disk keeps it through a restart: a follower may apply what is committed by the disks of others.
+      // A follower keeps the lease promise only after it has applied the lease setting (RAFT-25), and it keeps it
+      // through a restart only if the entry is on its disk. A follower may apply an entry that is durable only on other
+      // disks.
       const { since } = this.#leases
       const keepsPromise = applied >= since && follower.match >= since
       if (keepsPromise && round > follower.leaseRound) follower.leaseRound = round
@@ -1227,11 +1240,11 @@ export class Raft {
     follower.room = message.room
     follower.hasToldRoom = true
     follower.catchUp(this.#log.last, this.#now)
-    // Appends may be lost without a word; an empty one finds out (etcd).
+    // Appends may be lost without notice. An empty append finds out (etcd).
     if (follower.match < this.#log.last || follower.state === 'probe') this.#replicate(follower, true)
   }
 
-  /** Only an entry of the own term is committed by counting; those before it come along (paper §5.4.2). */
+  /** Counting commits only an entry of the leader's own term. That commits the entries before it (paper §5.4.2). */
   #commitByCounting(): void {
     const lead = this.#lead
     if (lead === undefined) return
@@ -1252,8 +1265,8 @@ export class Raft {
     )
     if (this.#leader === undefined) {
       this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
-      // What it was forwarded in this term, before it was lost sight of, may have been lost with the connection; it
-      // hears of nothing twice.
+      // What was forwarded to this leader in this term may have been lost with the connection. The leader accepts
+      // nothing twice.
       this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)
     }
     this.#contactAt = this.#now
@@ -1273,8 +1286,8 @@ export class Raft {
       this.#reject(message)
       return
     }
-    // As if it was lost: it comes again, and the next heartbeat's answer says that it cannot be written now. What a
-    // leader begins its term with is as small as a vote, and without it nothing is read.
+    // The append is ignored as if it was lost: the leader sends it again, and the next heartbeat answer reports the
+    // lack of room. Entries of the core are taken: the first entry of a term is as small as a vote, and reads need it.
     if (this.#room === 'none' && !entries.every(isOfCore)) return
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at]
@@ -1283,7 +1296,7 @@ export class Raft {
           `an append of term ${this.#term} after ${prevIndex} holds a wrong entry at ${at}`,
         )
       }
-      // Only a conflict deletes: an append that arrives late must not cut off what came after it (paper §5.3).
+      // Only a conflict deletes entries: a late append must not delete entries that came after it (paper §5.3).
       if (entry.index <= this.#log.last) {
         if (this.#log.matches(entry.index, entry.term)) continue
         this.#truncate(entry.index)
@@ -1335,7 +1348,7 @@ export class Raft {
     })
   }
 
-  /** A commit index that the leader has cut to what this replica acknowledged. */
+  /** The leader has limited this commit index to what this replica acknowledged. */
   #learnCommit(commit: LogIndex): void {
     if (commit <= this.#log.commit) return
     const { last } = this.#log
@@ -1344,7 +1357,9 @@ export class Raft {
       this.#fatal = `the leader knows entry ${commit} to be durable here, but the log ends at ${last}: this replica has lost durable state`
   }
 
-  /** Comes from the own driver, complete and staged; what it holds is committed, whoever leads by now. */
+  /**
+   * Comes from this node's driver, complete and staged. The entries in it are committed, whichever replica leads now.
+   */
   #onSnapshot({ from, term, meta, snapshotId, clusterTimeMs }: SnapshotMessage): void {
     if (term > this.#term) this.#becomeFollower(term, from, `heard the leader of term ${term}`)
     if (term === this.#term) this.#leaderContact(from)
@@ -1370,7 +1385,7 @@ export class Raft {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // The log's edge, for both
+  // The end of the log, on leaders and followers
 
   #append(entry: Entry): void {
     this.#log.append(entry)
@@ -1409,7 +1424,7 @@ export class Raft {
     this.#freshness.applied(this.#log.visible)
     if (this.#role === 'candidate' && write >= this.#termWrite && !this.#votes.has(this.id)) {
       this.#votes.set(this.id, true)
-      // The others are asked only now, and their disks may take as long.
+      // The vote requests leave only now, and the other disks may take as long.
       const tookMs = this.#now - this.#candidateSince
       this.#armElection(
         this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)),
@@ -1417,12 +1432,12 @@ export class Raft {
       )
       this.#countVotes()
     }
-    // The leader counts itself like any follower: by what is durable (thesis §10.2.1).
+    // The leader counts its own entries only when they are durable, as for any follower (thesis §10.2.1).
     this.#commitByCounting()
   }
 
   #appliedTo(index: LogIndex): void {
-    // A snapshot may have overtaken what the driver was applying.
+    // A snapshot may have replaced the state to which the driver was applying.
     if (index <= this.#log.applied) return
     this.#log.appliedTo(index)
     if (this.#leases.appliedTo(index)) this.#restartLease()
@@ -1457,14 +1472,14 @@ export class Raft {
     }
     const leader = this.#reachableLeader()
     if (leader !== undefined) this.#forward(proposals, leader)
-    // What is forwarded while the connection is broken may be lost, or arrive before what was lost with it, and the
-    // leader hears of no earlier proposal after a later one.
+    // While the connection is broken, a forwarded proposal may be lost, or arrive before earlier ones that were lost
+    // with the connection. The leader accepts no earlier seq after a later one.
     else for (const { seq } of proposals) this.#refuseProposal(seq, { reason: 'no-leader' })
   }
 
   /**
-   * Another replica that leads, and hears in this moment what this one asks: not while its own term waits for a disk
-   * that stalls.
+   * The leader, if it is another replica that now receives what this one sends. Undefined also while this replica's own
+   * term is not durable because its disk stalls.
    */
   #reachableLeader(): ReplicaId | undefined {
     const leader = this.#leader
@@ -1524,7 +1539,7 @@ export class Raft {
     this.#append({ index, term: this.#term, frame })
   }
 
-  /** An entry of the leader's own making; seq 0 says that nobody waits for it. */
+  /** An entry that the leader itself makes; seq 0 means that no client waits for it. */
   #appendOwn(lead: Leadership, kind: number, body: Uint8Array): void {
     const frame = newFrame({ kind, version: 1, proposer: this.id, boot: this.#boot, seq: 0 }, body.length)
     frame.set(body, BODY_AT)
@@ -1547,11 +1562,11 @@ export class Raft {
         const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuseProposal(seq, { reason: 'overloaded', detail })
       } else if (this.lacksRoom) {
-        // It could not write the entry, so it would never learn what became of the proposal. Another node may take it,
+        // This node could not write the entry, so it would never learn the outcome. Another node may take the request,
         // so this is not `storage-full`.
         this.#refuseProposal(seq, { reason: 'overloaded', detail: 'the disk of this node is nearly full' })
       } else if (!this.#outcomes.mayForward(seq, this.#term)) {
-        // The leader of this term has heard of this seq, and hears of none twice.
+        // The leader of this term has received this seq already, and accepts none twice.
         this.#refuseProposal(seq, { reason: 'not-leader' })
       } else {
         this.#outcomes.forwarded(proposal, this.#term)
@@ -1561,7 +1576,7 @@ export class Raft {
     this.#sendForward(accepted, leader)
   }
 
-  /** In messages no larger than an append may be. */
+  /** Each message is at most as large as an append. */
   #sendForward(proposals: readonly Proposal[], to: ReplicaId): void {
     let bytes = 0
     let begin = 0
@@ -1578,14 +1593,15 @@ export class Raft {
 
   #onForward({ from, term, boot, proposals }: ForwardMessage): void {
     const seqs = this.#forwardedSeqs
-    // Whether an earlier process of this replica led that term is not known here: the log will tell the origin.
+    // This process does not know whether an earlier process of this replica led that term. The origin learns it from
+    // the log.
     if (term !== seqs.term) return
     const lead = this.#lead
     const clusterTimeMs = lead === undefined ? 0 : lead.clusterTimeMs(this.#now)
     const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
     for (const { seq, frame } of proposals) {
       if (!seqs.isNew(from, boot, seq)) {
-        // Its answer may have been lost.
+        // The first answer may have been lost.
         const before = seqs.refusal(from, boot, seq)
         if (before !== undefined) refused.push({ seq, refusal: before })
         continue
@@ -1781,9 +1797,7 @@ export class Raft {
     return lead.progress.get(id)?.isCaughtUp(this.#now, this.#timing.electionMinMs) === true
   }
 
-  /**
-   * The changes that a leader makes by itself: it leaves a joint configuration, and promotes learners one at a time.
-   */
+  /** Changes that the leader makes by itself: it leaves a joint configuration, and promotes learners one at a time. */
   #advanceMembership(lead: Leadership): void {
     const { configuration } = this
     const joint = isJoint(configuration)
@@ -1795,7 +1809,7 @@ export class Raft {
     }
     for (const id of configuration.learners) {
       if (configuration.demoted.includes(id) || !this.#isCaughtUp(lead, id)) continue
-      // As a voter, one that is short of room could keep the others from making changes.
+      // A voter that is short of room could prevent changes.
       const { hasToldRoom, room } = lead.progress.get(id) ?? {}
       if (!hasToldRoom || room !== 'enough') continue
       const promote: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id }] }
@@ -1809,7 +1823,7 @@ export class Raft {
     for (const follower of lead.followers) this.#replicate(follower, false)
   }
 
-  /** A change is applied: from now on it counts (RAFT-15). */
+  /** A change counts from the moment it is applied (RAFT-15). */
   #changeConfiguration(index: LogIndex, change: ConfigurationChange): void {
     const result = applyChange(this.#configuration, change)
     invariant(
@@ -1819,10 +1833,10 @@ export class Raft {
     this.#configuration = result.configuration
     if (change.kind === 'leave-joint') this.#leftJointAt = index
     const lead = this.#lead
-    // A candidate applies none: it does not stand while a committed change is not applied.
+    // A candidate applies no change: a replica does not campaign while a committed change is not applied.
     if (lead === undefined) return
     this.#followMembers(lead)
-    // Fewer may be needed now than before.
+    // The new configuration may need fewer replicas than before.
     this.#commitByCounting()
     this.#confirmRounds(lead)
     const target = lead.transfer?.target
@@ -1835,8 +1849,8 @@ export class Raft {
   }
 
   /**
-   * A leader that is no voter any more goes on until a majority of the new voters has applied that, so that none of
-   * them is left with the old configuration; then it hands over (thesis §4.2.2).
+   * A leader that is no longer a voter goes on until a majority of the new voters has applied the change, so that none
+   * of them is left with the old configuration. Then it hands over (thesis §4.2.2).
    */
   #retire(lead: Leadership, { deadline }: Retirement): void {
     if (lead.transfer !== undefined || (!this.settled && this.#now < deadline)) return
@@ -1896,13 +1910,13 @@ export class Raft {
     const follower = lead.progress.get(id)
     if (follower === undefined) return `${name} is no member of the cluster`
     if (!this.#configuration.voters.includes(id)) return `${name} is not a voter`
-    // Who has just been elected has heard nobody in its term yet: that is no silence.
+    // A leader that was just elected has received no answers in its term yet. That does not count as silence.
     const heardAt = Math.max(follower.heardAt, lead.electedAt)
     if (heardAt <= this.#now - this.#timing.electionMaxMs) return `${name} cannot be reached`
     return undefined
   }
 
-  /** The reachable voter with the longest log, of those that are wanted. */
+  /** The reachable voter with the longest log, among those that `wanted` accepts. */
   #bestSuccessor(
     lead: Leadership,
     wanted: (follower: Progress) => boolean = () => true,
@@ -1921,7 +1935,7 @@ export class Raft {
     this.#pushTransfer(lead, lead.transfer)
   }
 
-  /** First the target must have the whole log, or it cannot win; no new entries are let in meanwhile. */
+  /** The target needs the whole log before it can win. No new entries are accepted meanwhile. */
   #pushTransfer(lead: Leadership, { target }: Transfer): void {
     const follower = lead.progress.get(target)
     if (follower === undefined) return
@@ -1958,7 +1972,7 @@ export class Raft {
       return
     }
     if (follower !== undefined) {
-      // An echo for the process before would mean nothing to this one.
+      // An echo meant for its previous process is useless for this one.
       if (isOther) follower.forgetContact()
       follower.probing = false
       this.#replicate(follower, follower.state === 'probe')
@@ -1971,7 +1985,7 @@ export class Raft {
   #disconnected(peer: ReplicaId): void {
     this.#peers.disconnected(peer)
     const follower = this.#lead?.progress.get(peer)
-    // What was under way may be lost: find out where the logs meet.
+    // Messages under way may be lost. Probe where the logs meet.
     if (follower?.state === 'replicate') follower.becomeProbe()
     if (peer === this.#leader) this.#refuseReads(this.#askedReads.endAll(), 'leadership-lost')
   }
@@ -1979,7 +1993,7 @@ export class Raft {
   #refused(peer: ReplicaId): void {
     this.#disconnected(peer)
     if (peer !== this.#leader) return
-    // With leases on, a leader that is alive but cut off may be serving reads on our promise.
+    // With leases on, a leader that is alive but cut off may serve reads because of our promise.
     if (this.#leases.promiseMs > 0) return
     const { electionMinMs, failoverDelayMaxMs } = this.#timing
     this.#setLeader(undefined)
@@ -1995,7 +2009,7 @@ export class Raft {
       follower.pendingSnapshot = Math.max(follower.pendingSnapshot, index) as LogIndex
       follower.becomeProbe()
     } else follower.abandonSnapshot()
-    // The next answer shows whether it arrived; until then nothing is sent.
+    // The next answer shows whether the snapshot arrived; until then nothing is sent.
     follower.probing = true
   }
 }

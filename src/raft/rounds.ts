@@ -1,11 +1,11 @@
-// Rounds of confirming that a leader still leads (thesis §6.4). Each round has a number of its own, never used twice in
-// a term; it rides on heartbeats and appends, and every answer of that term echoes it. When a quorum has echoed a
-// round, the leader led at some moment after the round began: reads that were waiting then are safe at the index noted
-// then, and so is a bound on staleness.
+// Rounds that confirm that a leader still leads (thesis §6.4). Each round has a number that is unique within the term.
+// Heartbeats and appends carry the newest number, and every answer of that term echoes it. When a quorum has echoed a
+// round, the leader was still leading at some moment after the round began. So the reads that were waiting then are
+// safe at the index noted then, and the bound on staleness is proven.
 
 import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
 
-/** Who asked for a read index. */
+/** The origin of a read: this node, or another one that asked for a read index. */
 export type Reader =
   | { readonly kind: 'local'; readonly id: number }
   | { readonly kind: 'remote'; readonly from: ReplicaId; readonly request: number }
@@ -13,7 +13,7 @@ export type Reader =
 export interface Round {
   readonly number: number
   readonly startedAt: MonotonicMs
-  /** Commit index when the round began. Undefined if the leader did not know of all that is committed then. */
+  /** Commit index when the round began. Undefined if the leader did not know everything that was committed then. */
   readonly readIndex: LogIndex | undefined
   readonly readers: readonly Reader[]
 }
@@ -25,7 +25,7 @@ export class Rounds {
   get newest(): number {
     return this.#newest
   }
-  /** Rounds without a quorum yet, oldest first. */
+  /** Rounds without a quorum, oldest first. */
   get open(): readonly Round[] {
     return this.#open
   }
@@ -36,7 +36,7 @@ export class Rounds {
     return round
   }
 
-  /** A quorum has echoed everything up to `number`. Returns the rounds that this confirms. */
+  /** A quorum has echoed all rounds up to `number`. Returns the rounds that this confirms. */
   confirm(number: number): readonly Round[] {
     const waits = this.#open.findIndex((round) => round.number > number)
     return this.#open.splice(0, waits === -1 ? this.#open.length : waits)

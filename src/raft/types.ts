@@ -1,8 +1,8 @@
-// The vocabulary of the core: what goes into `Raft.step`, what comes out, and the plain data in between.
+// The types of the core: the inputs of `Raft.step`, its outputs, and the plain data in between.
 //
-// The core does no I/O, reads no clock, draws no randomness of its own and knows no promise. Everything it needs
-// arrives as an `Input`, everything it wants done leaves as an `Output`. The words are those of the Raft paper and of
-// Ongaro's thesis.
+// The core does no I/O, reads no clock, uses no randomness except the function given to it, and knows no promises. What
+// it needs arrives as an `Input`; what the driver must do is in the `Output`. The terms are those of the Raft paper and
+// of Ongaro's thesis.
 
 declare const brand: unique symbol
 
@@ -14,7 +14,7 @@ export type Term = number & { readonly [brand]: 'Term' }
  */
 export type LogIndex = number & { readonly [brand]: 'LogIndex' }
 /**
- * A replica's random 64-bit id in decimal digits. Made when its directory is formatted and never used again
+ * A replica's random 64-bit id in decimal digits. It is made when its directory is formatted, and never used again
  * (RAFT-19).
  */
 export type ReplicaId = string & { readonly [brand]: 'ReplicaId' }
@@ -39,9 +39,9 @@ function checked(value: number, what: string): number {
 }
 
 /**
- * One entry of the log. `frame` is the whole entry as it was born, is stored and is sent: the header that the leader
- * stamps and the payload that the proposer sealed (`entry.ts` documents the layout). Nobody changes a frame after the
- * leader has stamped it.
+ * One entry of the log. `frame` is the whole entry in the form in which it is made, stored and sent: the header that
+ * the leader stamps and the payload that the proposer sealed (`entry.ts` documents the layout). A frame never changes
+ * after the leader has stamped it.
  */
 export interface Entry {
   readonly index: LogIndex
@@ -50,8 +50,8 @@ export interface Entry {
 }
 
 /**
- * Where and as whom a replica is known. The core carries name and addresses, and reads none of them but to keep names
- * unique.
+ * The id, name and addresses of a replica. The core stores name and addresses. It reads names only, to keep them unique
+ * and for messages.
  */
 export interface Member {
   readonly id: ReplicaId
@@ -64,8 +64,9 @@ export interface Member {
 }
 
 /**
- * The cluster configuration. With `votersOutgoing` not empty it is joint (paper §6): elections and commitment need a
- * majority of `voters` (the incoming half) and one of `votersOutgoing`. All id lists are sorted and free of doubles.
+ * The cluster configuration. While `votersOutgoing` is not empty it is joint (paper §6): elections and commitment need
+ * a majority of `voters` (the incoming half) and one of `votersOutgoing`. All id lists are sorted and without
+ * duplicates.
  */
 export interface Configuration {
   readonly voters: readonly ReplicaId[]
@@ -74,37 +75,37 @@ export interface Configuration {
   /** Voters of the outgoing half that become learners when the joint configuration is left (etcd's learners_next). */
   readonly learnersNext: readonly ReplicaId[]
   /**
-   * Learners (or learnersNext) that were demoted: the leader does not promote them by itself, only an operator does.
+   * Learners (or learnersNext) that were demoted. The leader does not promote them by itself; only an operator does.
    */
   readonly demoted: readonly ReplicaId[]
   /** One for each id in the lists above, sorted by id. */
   readonly members: readonly Member[]
-  /** Ids that were removed, newest last, at most 128: such a replica is told so when it calls. */
+  /** Ids that were removed, newest last, at most 128. Such a replica is told of its removal when it connects. */
   readonly removed: readonly ReplicaId[]
 }
 
-/** One step of a change. A change is a list of them that takes effect as one. */
+/** One step of a change. The steps of a change take effect together. */
 export type ChangeStep =
   | { readonly kind: 'add-learner'; readonly member: Member }
   | { readonly kind: 'promote'; readonly id: ReplicaId }
   | { readonly kind: 'demote'; readonly id: ReplicaId }
   | { readonly kind: 'remove'; readonly id: ReplicaId }
-  /** New name or addresses for a member; never touches the quorum. */
+  /** New name or addresses for a member; does not affect the quorum. */
   | { readonly kind: 'update'; readonly member: Member }
 
 /**
- * The content of a configuration entry. `change`: a list of steps; one that alters the set of voters enters a joint
- * configuration which the leader leaves by itself with `leave-joint` once the first is applied; any other takes effect
- * at once.
+ * The content of a configuration entry. `change`: a list of steps. If it changes the set of voters, it enters a joint
+ * configuration, which the leader leaves by itself with `leave-joint` once the change is applied. Any other change
+ * takes effect at once.
  */
 export type ConfigurationChange =
   | { readonly kind: 'change'; readonly steps: readonly ChangeStep[] }
   | { readonly kind: 'leave-joint' }
 
 /**
- * Leader leases as a replicated setting (RAFT-25). `durationMs` is the promise that every node makes while the
- * setting is on: no vote and no campaign within that time of leader contact. The leader trusts its lease for
- * `durationMs / (1 + driftMax)` after a round began.
+ * Leader leases as a replicated setting (RAFT-25). `durationMs` is the promise of every node while the setting is on:
+ * no vote and no campaign within that time after contact with a leader. The leader trusts its lease for `durationMs /
+ * (1 + driftMax)` after a round began.
  */
 export interface LeaseSetting {
   readonly on: boolean
@@ -112,17 +113,15 @@ export interface LeaseSetting {
 }
 
 /**
- * What the core's own entries have done to the replicated state so far. The driver stores it in the applied record,
- * snapshots carry it.
+ * The replicated state that the core's own entries have made so far. The driver stores it in the applied record, and
+ * snapshots contain it.
  */
 export interface AppliedRaftState {
   readonly configuration: Configuration
   readonly leases: LeaseSetting
 }
 
-/**
- * The durable state of paper figure 2, in one record, with the commit index (RAFT-5).
- */
+/** The durable state of paper figure 2 and the commit index, in one record (RAFT-5). */
 export interface HardState {
   readonly term: Term
   readonly vote: ReplicaId | undefined
@@ -130,28 +129,28 @@ export interface HardState {
 }
 
 /**
- * The durable part of the log, read synchronously. Entries handed over in a `Write` may be missing here until that
- * write is reported stored; the core keeps those itself. After compaction `firstIndex - 1` is the last compacted index
- * and `termAt` still answers for it.
+ * The durable part of the log, read synchronously. Entries of a `Write` may be missing here until that write is
+ * reported stored; the core keeps them itself. After compaction `firstIndex - 1` is the last compacted index, and
+ * `termAt` still knows its term.
  */
 export interface LogReader {
-  /** Index of the first entry that can be read; lastIndex + 1 when there is none. */
+  /** Index of the first entry that can be read; lastIndex + 1 when the log is empty. */
   firstIndex(): LogIndex
-  /** Index of the last durable entry, or of the snapshot when there is none. */
+  /** Index of the last durable entry, or of the snapshot when the log is empty. */
   lastIndex(): LogIndex
   /** Term of the entry at `index`; undefined outside [firstIndex - 1, lastIndex]. */
   termAt(index: LogIndex): Term | undefined
-  /** Entries from `from` up to but not including `to`, at least one, then as many as fit into `bytesMax` of frames. */
+  /** Entries from `from` on, below `to`: at least one, and as many as fit into `bytesMax` of frames. */
   entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[]
 }
 
 /**
- * How much room the disk of a replica has. `low`: only entries that make room are taken on. `none`: no change is
- * written, only what the core itself appends.
+ * How much room the disk of a replica has. `low`: only entries that make room are accepted. `none`: no changes are
+ * written, only entries of the core.
  */
 export type DiskRoom = 'enough' | 'low' | 'none'
 
-/** What a snapshot stands for. */
+/** The last entry that a snapshot covers, and the replicated state of the core in it. */
 export interface SnapshotMeta {
   readonly index: LogIndex
   readonly term: Term
@@ -164,62 +163,64 @@ export interface SnapshotMeta {
 interface MessageBase {
   readonly from: ReplicaId
   readonly to: ReplicaId
-  /** The sender's term; for a pre-vote and its grant the term of the election that would follow. */
+  /** The sender's term. For a pre-vote and its grant: the term of the election that would follow. */
   readonly term: Term
 }
 
 /**
- * Staleness bookkeeping (RAFT-22). A follower puts its own monotonic time `sentAt`, as its process alone tells it,
- * into its answers. The leader gives it back as `at`, with a read index, only after a quorum round *started* after the
- * answer arrived; once the follower has applied `readIndex`, its state is at most `now - at` old.
+ * Staleness bookkeeping (RAFT-22). A follower puts its own monotonic time `sentAt` into its answers, stamped so that it
+ * is unique to its process. The leader returns it as `at`, with a read index, only after a quorum round that *started*
+ * after the answer arrived. Once the follower has applied `readIndex`, its state is at most `now - at` old.
  */
 export interface ConfirmedContact {
   readonly at: MonotonicMs
   readonly readIndex: LogIndex
 }
 
-/** AppendEntries (paper figure 2). Empty `entries` probe, carry a commit index, or both. */
+/** AppendEntries (paper figure 2). Without `entries` it is a probe, or carries a commit index, or both. */
 export interface AppendMessage extends MessageBase {
   readonly type: 'append'
   readonly prevIndex: LogIndex
   readonly prevTerm: Term
   readonly entries: readonly Entry[]
   readonly commit: LogIndex
-  /** Newest round of leadership confirmation begun when this was sent (ReadIndex, check-quorum, leases). */
+  /** The newest round of leadership confirmation when this was sent (ReadIndex, check-quorum, leases). */
   readonly round: number
 }
-/** Success: everything up to `index` is durable here and equal to the leader's log. */
+/** Success: everything up to `index` is durable on the sender and equal to the leader's log. */
 export interface AppendAcceptedMessage extends MessageBase {
   readonly type: 'append-accepted'
   readonly index: LogIndex
   readonly round: number
   readonly sentAt: MonotonicMs
   /**
-   * What readers of the sender see applied: the index of a snapshot once that is durable. Shown in membership lists,
-   * and used for "has applied the lease setting" and "has applied the change".
+   * The applied index that readers of the sender see; the index of a snapshot once that is durable. It is shown in
+   * membership lists, and tells whether the sender has applied the lease setting and the last change.
    */
   readonly applied: LogIndex
 }
 /** The previous entry did not match. The hint skips whole terms (etcd's fast back-off). */
 export interface AppendRejectedMessage extends MessageBase {
   readonly type: 'append-rejected'
-  /** `prevIndex` of the append that is refused. */
+  /** `prevIndex` of the refused append. */
   readonly index: LogIndex
   readonly hintIndex: LogIndex
   readonly hintTerm: Term
-  /** The sender's last log index: below the leader's durable match in this term it has lost durable state. */
+  /** The sender's last log index. The leader does not use it: it looks for lost state when a process connects. */
   readonly lastIndex: LogIndex
   readonly round: number
   readonly sentAt: MonotonicMs
 }
 export interface HeartbeatMessage extends MessageBase {
   readonly type: 'heartbeat'
-  /** min(match, commit) of the receiver, never beyond what it is known to hold. */
+  /** min(match, commit) for the receiver: never more than it is known to hold. */
   readonly commit: LogIndex
-  /** 0: it only tells of a commit and wants no answer. */
+  /** 0: it only carries a commit index and needs no answer. */
   readonly round: number
   readonly confirmed: ConfirmedContact | undefined
-  /** A majority of the voters has applied up to here: whom a change up to here has let go is needed no more. */
+  /**
+   * A majority of the voters has applied this index. Replicas that a change up to here removed are no longer needed.
+   */
   readonly appliedByMajority: LogIndex
 }
 export interface HeartbeatAnswerMessage extends MessageBase {
@@ -228,64 +229,62 @@ export interface HeartbeatAnswerMessage extends MessageBase {
   readonly sentAt: MonotonicMs
   readonly applied: LogIndex
   readonly lastIndex: LogIndex
-  /** Of the sender's disk. */
+  /** The room on the sender's disk. */
   readonly room: DiskRoom
 }
 export interface VoteRequestMessage extends MessageBase {
   readonly type: 'vote-request' | 'pre-vote-request'
   readonly lastIndex: LogIndex
   readonly lastTerm: Term
-  /**
-   * Set by a leadership transfer: the receiver does not ignore the request because it hears a leader (thesis §4.2.3).
-   */
+  /** Set by a leadership transfer: the receiver considers the request even while it hears a leader (thesis §4.2.3). */
   readonly transfer: boolean
 }
 export interface VoteAnswerMessage extends MessageBase {
   readonly type: 'vote-answer' | 'pre-vote-answer'
   readonly granted: boolean
   /**
-   * Commit index of the sender and the term of that entry. A candidate that holds this very entry learns that it is
-   * committed: it may be the end of a joint configuration, which nobody else is left to tell it of, and without which
-   * it can never win (raft-rs does the same).
+   * Commit index of the sender and the term of that entry. A candidate that holds the same entry learns that it is
+   * committed. It may be the end of a joint configuration. Perhaps no other replica can tell the candidate of it, and
+   * it cannot win without knowing it (raft-rs does the same).
    */
   readonly commit: LogIndex
   readonly commitTerm: Term
 }
 /**
- * A whole snapshot has arrived and lies complete and checked in the receiver's storage. Made by the receiver's own
- * driver.
+ * A whole snapshot has arrived and lies complete and checked in the receiver's storage. The receiver's own driver makes
+ * this message.
  */
 export interface SnapshotMessage extends MessageBase {
   readonly type: 'snapshot'
   readonly meta: SnapshotMeta
-  /** Names the staged snapshot in the receiver's storage. */
+  /** The name of the staged snapshot in the receiver's storage. */
   readonly snapshotId: string
-  /** Latest cluster time applied in it: a leader elected right after it goes on from there. */
+  /** Latest cluster time applied in it. A leader elected right after it continues from there. */
   readonly clusterTimeMs: number
 }
 /** Leadership transfer: the receiver campaigns at once (thesis §3.10). */
 export interface TimeoutNowMessage extends MessageBase {
   readonly type: 'timeout-now'
 }
-/** A follower asks the leader to hand leadership over. */
+/** A follower asks the leader to hand over leadership. */
 export interface TransferRequestMessage extends MessageBase {
   readonly type: 'transfer-request'
   readonly target: ReplicaId | undefined
 }
-/** Proposals forwarded by a follower, meant for the leader of `term` alone. In rising order of `seq`. */
+/** Proposals that a follower forwards. Only the leader of `term` may append them. In rising order of `seq`. */
 export interface ForwardMessage extends MessageBase {
   readonly type: 'forward'
   readonly boot: number
   readonly proposals: readonly Proposal[]
 }
-/** The refused ones among forwarded proposals: certainly not appended. What was accepted shows in the log. */
+/** The refused ones among forwarded proposals: certainly not appended. The accepted ones appear in the log. */
 export interface ForwardRefusedMessage extends MessageBase {
   readonly type: 'forward-refused'
   /** The term of the forward that is refused. */
   readonly meantFor: Term
   readonly refused: readonly { readonly seq: number; readonly refusal: Refusal }[]
 }
-/** A follower asks for a read index (thesis §6.4) under an id of its own that it never uses twice. */
+/** A follower asks for a read index (thesis §6.4). It never uses the same request id twice. */
 export interface ReadIndexMessage extends MessageBase {
   readonly type: 'read-index'
   readonly request: number
@@ -294,15 +293,15 @@ export interface ReadIndexMessage extends MessageBase {
 export interface ReadIndexAnswerMessage extends MessageBase {
   readonly type: 'read-index-answer'
   readonly request: number
-  /** undefined: refused, with the reason. */
+  /** undefined: refused. */
   readonly index: LogIndex | undefined
   readonly refusal: ReadRefusal | undefined
   /** Served under the leader's lease, without a round. */
   readonly lease: boolean
-  /** min(match, commit) of the receiver, so that it need not wait for the next heartbeat to apply. */
+  /** min(match, commit) for the receiver, so that it can apply without waiting for the next heartbeat. */
   readonly commit: LogIndex
 }
-/** The receiver's durable state is behind what `from` has seen of it: it must stop (RAFT-19). */
+/** The receiver's durable state is behind what `from` has seen of it. It must stop (RAFT-19). */
 export interface LostStateMessage extends MessageBase {
   readonly type: 'lost-state'
   readonly detail: string
@@ -325,7 +324,7 @@ export type Message =
   | ReadIndexAnswerMessage
   | LostStateMessage
 
-/** What a message says, without who says it to whom, and in which term. */
+/** The content of a message without sender, receiver and term. */
 export type MessageContent = ContentOf<Message>
 type ContentOf<M> = M extends Message ? Omit<M, 'from' | 'to' | 'term'> : never
 
@@ -334,9 +333,9 @@ type ContentOf<M> = M extends Message ? Omit<M, 'from' | 'to' | 'term'> : never
 
 /**
  * A proposal: a sealed frame (payload and its CRC in place, header still blank) that carries this process's (replica
- * id, boot, seq). `seq` is at least 1 and rises with each proposal of a process; it is never used twice, nor is a
- * frame: what is proposed again is sealed anew under a new seq (a leader may have stamped the old frame, and refuses to
- * hear of a seq twice).
+ * id, boot, seq). `seq` is at least 1 and rises with each proposal of a process. Neither a seq nor a frame is used
+ * twice. A request that is proposed again is sealed anew under a new seq: a leader may have stamped the old frame, and
+ * accepts no seq twice.
  */
 export interface Proposal {
   readonly seq: number
@@ -346,12 +345,12 @@ export interface Proposal {
 export interface ReadRequest {
   /** Unique within the process. */
   readonly id: number
-  /** Serve under the leader's lease if leases are on; linearizable by a quorum round otherwise. */
+  /** Serve under the leader's lease if leases are on; otherwise linearizable by a quorum round. */
   readonly lease: boolean
 }
 
 /**
- * Every input carries `now`, the monotonic time read *after* whatever the process last waited for. It never goes back.
+ * Every input carries `now`: the monotonic time, read *after* the process last waited for anything. It never decreases.
  */
 export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'tick' }
@@ -360,18 +359,18 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'read'; readonly reads: readonly ReadRequest[] }
   /** Hand leadership to `to`, or to the most up-to-date voter. */
   | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
-  /** From now on the own disk has this much room; `enough` at the start. */
+  /** The room on the node's own disk from now on; `enough` at the start. */
   | { readonly kind: 'disk-room'; readonly room: DiskRoom }
   /**
-   * All writes up to and including `write` are durable. May be said again: the disk has come to the end of something
+   * All writes up to and including `write` are durable. May be repeated, to report that the disk has finished something
    * else.
    */
   | { readonly kind: 'stored'; readonly write: WriteNumber }
-  /** All committed entries up to and including `index` are applied. Given right after each entry of a core kind. */
+  /** All committed entries up to and including `index` are applied. Sent right after each entry of a core kind. */
   | { readonly kind: 'applied'; readonly index: LogIndex }
   /**
-   * A connection to and from `peer` stands; this is what its handshake said of its durable state. The first one of a
-   * process (its boot counter) comes before any message of that process, so that lost state is told from old news.
+   * A connection to `peer` is established; its handshake reported this durable state. The first one of a process (its
+   * boot counter) comes before any message of that process, so that lost state can be told from old messages.
    */
   | {
       readonly kind: 'connected'
@@ -380,10 +379,10 @@ export type Input = { readonly now: MonotonicMs } & (
       readonly term: Term
       readonly lastIndex: LogIndex
     }
-  /** The connection broke; messages under way may be lost. A reconnect is being tried. */
+  /** The connection broke, and messages under way may be lost. A reconnect is being tried. */
   | { readonly kind: 'disconnected'; readonly peer: ReplicaId }
   /**
-   * The connection broke and reconnects were refused or failed for the grace time (20 ms): the peer's process is gone
+   * The connection broke, and reconnects were refused or failed for the grace time (20 ms). The peer's process is gone
    * or cut off.
    */
   | { readonly kind: 'refused'; readonly peer: ReplicaId }
@@ -401,18 +400,19 @@ export type Input = { readonly now: MonotonicMs } & (
 
 /**
  * What must become durable, as one atomic write, in the order of `number`. Order of effects inside: snapshot, then
- * truncation, then entries, with the hard state. An urgent write carries a term, a vote, entries or a snapshot, or the
- * commit index of an entry that leaves a joint configuration; there are no others: any other commit index rides along
- * with the next write (`Raft.hardState()` has the newest for the driver's own batches).
+ * truncation, then entries, with the hard state. A write carries a term, a vote, entries, a snapshot, or the commit
+ * index of an entry that leaves a joint configuration. Any other commit index makes no write: it becomes durable with
+ * the next one (`Raft.hardState()` has the newest for the driver's own batches).
  */
 export interface Write {
   readonly number: WriteNumber
   readonly hardState: HardState
-  /** Delete every entry with an index ≥ this one first. */
+  /** First delete every entry with an index ≥ this one. */
   readonly truncateFrom: LogIndex | undefined
   readonly entries: readonly Entry[]
   /**
-   * Switch to this staged snapshot: applied state from it; the log keeps its suffix when `keepLog`, else it is dropped.
+   * Switch to the applied state of this staged snapshot. With `keepLog` the log keeps the entries after it, otherwise
+   * the log is dropped.
    */
   readonly snapshot:
     | { readonly meta: SnapshotMeta; readonly snapshotId: string; readonly keepLog: boolean }
@@ -425,17 +425,17 @@ export interface Outgoing {
   readonly after: WriteNumber
 }
 
-/** Why something was refused before it was appended: it is certainly not written. */
+/** Why something was refused before it was appended. It is certainly not written. */
 export type Refusal =
   | { readonly reason: 'no-leader' }
-  /** The receiver does not lead in the term that the proposal was meant for. */
+  /** The receiver does not lead in the term of the proposal. */
   | { readonly reason: 'not-leader' }
   | { readonly reason: 'overloaded'; readonly detail: string }
   | { readonly reason: 'transferring' }
   | { readonly reason: 'too-large'; readonly detail: string }
-  /** The leader's own disk, or those of so many that no majority is left that answers, are nearly full. */
+  /** The disk of the leader is nearly full, or too few replicas with room answer to form a majority. */
   | { readonly reason: 'storage-full'; readonly detail: string }
-  /** A membership change must wait for a moment, as for another one to end: trying again is all that is needed. */
+  /** A membership change must wait a moment, for example for another change to end. The caller may just try again. */
   | { readonly reason: 'membership-pending'; readonly detail: string }
   /** A membership change that the rules do not allow; `detail` is a sentence for the operator. */
   | { readonly reason: 'membership'; readonly detail: string }
@@ -443,9 +443,9 @@ export type Refusal =
 export type ReadRefusal = 'no-leader' | 'not-leader' | 'leadership-lost' | 'not-ready'
 
 /**
- * What became of a proposal of this process. `committed` comes with the entry in `Output.committed`. `refused` and
- * `superseded` say: certainly not applied, now or ever, and its request may be proposed again (under a new seq).
- * `unknown`: a snapshot hid the entries that would tell.
+ * The outcome of a proposal of this process. `committed` comes with the entry in `Output.committed`. `refused` and
+ * `superseded` mean: certainly not applied, now or later; its request may be proposed again (under a new seq).
+ * `unknown`: a snapshot replaced the entries that would show the outcome.
  */
 export type ProposalOutcome =
   | { readonly seq: number; readonly outcome: 'committed'; readonly index: LogIndex }
@@ -454,32 +454,32 @@ export type ProposalOutcome =
   | { readonly seq: number; readonly outcome: 'unknown' }
 
 export type ReadOutcome =
-  /** May be served once `index` is applied. */
+  /** The read may be served once `index` is applied. */
   | { readonly id: number; readonly outcome: 'confirmed'; readonly index: LogIndex; readonly lease: boolean }
-  /** Nothing was promised; ask again. */
+  /** The read was not confirmed; the caller may ask again. */
   | { readonly id: number; readonly outcome: 'refused'; readonly refusal: ReadRefusal }
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
 
-/** Reported whenever role, term or known leader changed in this step. */
+/** Reported when role, term or known leader changed in this step. */
 export interface RoleChange {
   readonly role: Role
   readonly term: Term
   readonly leader: ReplicaId | undefined
-  /** In the field's words, for the log: "election timeout", "heard term 7", "no quorum for 1000 ms", … */
+  /** For the node's log, in the field's words: "election timeout", "heard term 7", "no quorum for 1000 ms", … */
   readonly why: string
 }
 
 export interface Output {
   readonly write: Write | undefined
   readonly messages: readonly Outgoing[]
-  /** Entries to apply next, in order, never twice in one process. */
+  /** The next entries to apply, in order, never twice in one process. */
   readonly committed: readonly Entry[]
   readonly outcomes: readonly ProposalOutcome[]
   readonly reads: readonly ReadOutcome[]
   /**
-   * Followers whose next entry is compacted here: stream them a snapshot of the applied state, at least as new as
-   * `atLeast`.
+   * Followers whose next entry is compacted here. The driver streams them a snapshot of the applied state, at least as
+   * new as `atLeast`.
    */
   readonly snapshots: readonly { readonly to: ReplicaId; readonly atLeast: LogIndex }[]
   readonly transfer: { readonly outcome: 'done' | 'aborted' | 'refused'; readonly detail: string } | undefined
@@ -490,20 +490,20 @@ export interface Output {
 
 /** Named limits; each is documented in docs/reference/limits.md. */
 export interface RaftLimits {
-  /** Frames in one append message. */
+  /** Bytes of frames in one append message. */
   readonly appendBytesMax: number
   /** Append messages in flight to one follower. */
   readonly inflightMessagesMax: number
   /** Bytes of frames in flight to one follower. */
   readonly inflightBytesMax: number
-  /** Frames appended by this leader and not yet committed; beyond: refused as overloaded. */
+  /** Bytes of frames that this leader appended and that are not committed. More are refused as overloaded. */
   readonly uncommittedBytesMax: number
   readonly uncommittedEntriesMax: number
-  /** Frames handed out in `committed` and not yet reported applied. */
+  /** Bytes of frames in `committed` that are not yet reported as applied. */
   readonly applyBytesMax: number
   /** Largest frame of one entry. */
   readonly entryBytesMax: number
-  /** Frames that the core keeps in memory behind the newest entry so that followers and apply need no read. */
+  /** Bytes of frames that the core keeps in memory after they are durable, so that followers and apply need no read. */
   readonly tailBytesMax: number
 }
 
@@ -513,42 +513,42 @@ export interface RaftTiming {
   readonly electionMinMs: number
   readonly electionMaxMs: number
   /**
-   * An idle follower is told of a commit after this long, unless it waits for it or the next entries come first. 0: at
-   * once.
+   * An idle follower is told of a commit after this long, unless a client of it waits or the next entries come first.
+   * 0: at once.
    */
   readonly commitDelayMs: number
   /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */
   readonly failoverDelayMaxMs: number
-  /** Bound on the relative drift of two nodes' monotonic clocks, e.g. 0.05; only leases depend on it. */
+  /** Limit for the relative drift of two nodes' monotonic clocks, e.g. 0.05. Only leases depend on it. */
   readonly driftMax: number
 }
 
 export interface RaftOptions {
   readonly id: ReplicaId
-  /** Raised durably at each start of the process. */
+  /** Raised, and made durable, at each start of the process. */
   readonly boot: number
   readonly hardState: HardState
-  /** Applied index and state that go with it, as recovered. */
+  /** The recovered applied index, and the state at that index. */
   readonly appliedIndex: LogIndex
   readonly applied: AppliedRaftState
-  /** Latest cluster time applied, as recovered; 0 for an empty store. */
+  /** The recovered latest cluster time; 0 for an empty store. */
   readonly clusterTimeMs: number
   readonly log: LogReader
   readonly limits: RaftLimits
   readonly timing: RaftTiming
   /**
-   * Whether entries of this kind make room: a leader takes them on while a majority of the disks is `low`. A fixed
-   * function.
+   * Whether entries of this kind make room. A leader accepts them while a majority of the disks is `low`. The function
+   * must always give the same result.
    */
   readonly makesRoom: (kind: number) => boolean
-  /** Uniform in [0, 1). */
+  /** A random number, uniform in [0, 1). */
   readonly random: () => number
-  /** CRC-32 (IEEE) of `bytes`; the core needs it for the few entries that it makes itself. */
+  /** CRC-32 (IEEE) of `bytes`, for the few entries that the core makes itself. */
   readonly crc32: (bytes: Uint8Array) => number
   readonly now: MonotonicMs
 }
 
-/** What a status page and metrics show of one follower; leaders only. */
+/** What a status page and metrics show of one follower; only on leaders. */
 export interface ProgressStatus {
   readonly id: ReplicaId
   readonly state: 'probe' | 'replicate' | 'snapshot'
@@ -562,7 +562,7 @@ export interface ProgressStatus {
   readonly recentlyActive: boolean
 }
 
-/** What is under way, by name: numbers, bytes, and 1 for "yes". All are 0 at rest: whatever is taken is given back. */
+/** What is under way, by name: numbers, bytes, and 1 for "yes". All are 0 at rest, so that leaks show. */
 export type UnderWay = Readonly<Record<string, number>>
 
 export interface RaftStatus {
