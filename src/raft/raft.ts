@@ -90,7 +90,6 @@ import type {
 /** Limit of reads that wait for a new leader's first commit. More are refused as not ready. */
 export const EARLY_READS_MAX = 10_000
 
-
 /** The time granted to a disk on which every write is slow, in election time-outs. A disk that takes longer stalls. */
 const SLOW_DISK_MAX = 5
 
