@@ -1,17 +1,17 @@
-// How the writes of the core become batches of bounded size: what a write costs, where one that is too large is cut,
-// where the log ends.
+// Turns the writes of the core into batches of bounded size: how much room a write takes, where a write that is too
+// large is cut, and where the log ends afterwards.
 
 import { asIndex, type Entry, type LogIndex, type Write } from '../raft/types.ts'
 import type { Room } from './overlay.ts'
 import type { BatchLimits } from './types.ts'
 
 /**
- * A packed record of the log holds no more frames than this, but for a single larger one: reading one entry reads its
- * whole record.
+ * A packed log record holds at most this many bytes of frames, except for a single larger frame. Reading one entry
+ * reads its whole record.
  */
 export const RECORD_BYTES_MAX = 256 * 1024
 
-/** Of a batch. A truncation may write one record of the log anew. */
+/** The room that a write takes in a batch. A truncation may rewrite one record of the log. */
 export function costOf({ truncateFrom, entries }: Write): Room {
   let bytes = truncateFrom === undefined ? 0 : RECORD_BYTES_MAX
   for (const entry of entries) bytes += entry.frame.length
@@ -19,8 +19,8 @@ export function costOf({ truncateFrom, entries }: Write): Room {
 }
 
 /**
- * The write itself, or parts of it under its number, in order: each fits into a batch, unless it is a single entry. The
- * write is whole with the last of them.
+ * The write itself, or its parts under the same number, in order. Each part fits into a batch, except for a single
+ * larger entry. The write is complete with its last part.
  */
 export function cut(write: Write, { batchBytesMax, batchItemsMax }: BatchLimits): readonly Write[] {
   const { bytes, items } = costOf(write)
@@ -35,7 +35,7 @@ export function cut(write: Write, { batchBytesMax, batchItemsMax }: BatchLimits)
   return isOnlyEntries ? parts : [{ ...write, entries: [] }, ...parts]
 }
 
-/** Groups that hold no more than this, unless it is a single entry. */
+/** Groups of entries within this limit, except for a single larger entry. */
 export function packed(
   entries: readonly Entry[],
   bytesMax: number,
@@ -56,7 +56,7 @@ export function packed(
   return groups
 }
 
-/** The last index of a log that ends at `last`, once these writes are done. */
+/** The last index of a log that ends at `last`, after these writes. */
 export function endAfter(last: LogIndex, writes: readonly Write[]): LogIndex {
   let end = last
   for (const { snapshot, truncateFrom, entries } of writes) {

@@ -1,5 +1,5 @@
-// One chunk of a snapshot on its way between replicas: rows, with the number of the chunk and a CRC that covers the
-// snapshot's id too, so that a chunk of another snapshot is as bad as a damaged one.
+// One chunk of a snapshot on its way between replicas: rows and a CRC. The CRC also covers the snapshot's id, so that a
+// chunk of another snapshot is rejected like a damaged one.
 //
 //   number (8) | { key length (4) | key | value length (4) | value } … | CRC-32 (4)
 

@@ -1,11 +1,11 @@
-// Compacting everything, piece by piece. Told to compact all keys at once, LevelDB takes several small tables of a
-// level together with all that lies between the first and the last of them one level below: where little was written
-// since the last time, that is the whole database, written anew before any of it is deleted. Of a piece it takes what
-// the few tables that reach into it lie over.
+// Compacts all keys, piece by piece. If LevelDB is told to compact all keys at once, it takes several small tables of a
+// level together with everything between the first and the last of them one level below. Where little was written since
+// the last compaction, that is the whole database, and it is written anew before any of it is deleted. For one piece it
+// takes only the few tables that reach into the piece, and what lies below those.
 
 import { prefixed } from './keys.ts'
 
-/** So much of the deepest level is one piece. What LevelDB takes with it may be some times as much. */
+/** A piece is this much of the deepest level. LevelDB may compact several times as much with it. */
 export const PIECE_BYTES = 16 * 1024 * 1024
 
 interface Table {
@@ -15,12 +15,12 @@ interface Table {
   readonly largest: Uint8Array
 }
 
-/** Both bounds included. */
+/** Both bounds are inclusive. */
 export type Piece = readonly [first: Uint8Array, last: Uint8Array]
 
 /**
- * What is to be compacted next, behind the key `after`; undefined: nothing is left. `sstables`: LevelDB's property of
- * this name, as it is now. Keys that it does not tell exactly only make pieces of another size.
+ * The next piece to compact, after the key `after`; undefined: nothing is left. `sstables`: LevelDB's property of this
+ * name, as it is now. If it shows a key inexactly, only the size of the pieces changes.
  */
 export function nextPiece(sstables: string, after: Uint8Array, pieceBytes: number): Piece | undefined {
   const from = prefixed(after, Uint8Array.of(0))
@@ -28,7 +28,7 @@ export function nextPiece(sstables: string, after: Uint8Array, pieceBytes: numbe
   const deepest = tables.reduce((level, table) => Math.max(level, table.level), 1)
   const upper = tables.filter(({ level }) => level < deepest)
   if (upper.length === 0) return undefined
-  // Where nothing lies over the deepest level there is nothing to do.
+  // Where no table lies above the deepest level, there is nothing to compact.
   const begin = later(from, upper.map(({ smallest }) => smallest).reduce(earlier))
   const end = upper.map(({ largest }) => largest).reduce(later)
   let bytes = 0
@@ -45,7 +45,7 @@ const later = (a: Uint8Array, b: Uint8Array): Uint8Array => (Buffer.compare(a, b
 
 const TABLE = /^ [0-9]+:([0-9]+)\['(.*)' @ [0-9]+ : [01] \.\. '(.*)' @ [0-9]+ : [01]\]$/
 
-/** In the order of LevelDB: by level, and within one by key. */
+/** In LevelDB's order: by level, and within a level by key. */
 function tablesOf(sstables: string): Table[] {
   let level = 0
   return sstables.split('\n').flatMap((line) => {
@@ -57,7 +57,7 @@ function tablesOf(sstables: string): Table[] {
   })
 }
 
-/** What is not printable is told as `\x00`. */
+/** LevelDB prints unprintable bytes as `\x00`. */
 const keyOf = (told: string): Uint8Array =>
   Buffer.from(
     told.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),

@@ -1,4 +1,4 @@
-// CRC-32C (Castagnoli), the checksum of LevelDB's log files, eight bytes at a step. Node has the other CRC-32 only.
+// CRC-32C (Castagnoli), the checksum of LevelDB's log files, eight bytes at a time. Node has only the other CRC-32.
 
 const POLYNOMIAL = 0x82f63b78
 const MASK_DELTA = 0xa282ead8
@@ -20,7 +20,7 @@ function makeTables(): Int32Array {
   return tables
 }
 
-/** Of the bytes from `from` up to `to`. */
+/** The checksum of the bytes from `from` up to `to`. */
 export function crc32c(bytes: Uint8Array, from: number, to: number): number {
   let crc = ~0
   let at = from
@@ -46,7 +46,7 @@ export function crc32c(bytes: Uint8Array, from: number, to: number): number {
 
 const step = (crc: number, byte: number): number => (crc >>> 8) ^ (TABLES[(crc ^ byte) & 0xff] ?? 0)
 
-/** The masked checksum that is stored at `at`, unmasked. */
+/** The checksum that is stored masked at `at`, without its mask. */
 export const storedCrc = (bytes: Uint8Array, at: number): number =>
   unmaskCrc(
     ((bytes[at] ?? 0) |
@@ -56,7 +56,7 @@ export const storedCrc = (bytes: Uint8Array, at: number): number =>
       0,
   )
 
-/** Whether some bytes from `from` on, at most up to `to`, have this checksum. */
+/** Whether a run of bytes that begins at `from`, and ends at `to` or before, has this checksum. */
 export function hasPrefixWithCrc32c(bytes: Uint8Array, from: number, to: number, wanted: number): boolean {
   let crc = ~0
   for (let at = from; at < to; at++) {
@@ -66,7 +66,7 @@ export function hasPrefixWithCrc32c(bytes: Uint8Array, from: number, to: number,
   return false
 }
 
-/** LevelDB stores checksums masked, since a CRC over bytes that contain CRCs is weak. */
+/** LevelDB masks the checksums that it stores, because a CRC over bytes that contain CRCs is weak. */
 export const maskCrc = (crc: number): number => (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0
 
 export function unmaskCrc(masked: number): number {

@@ -1,6 +1,6 @@
-// What the store asks of the ordered set of bytes beneath it: LevelDB, or memory. Reads of one key are synchronous,
-// scans and writes call back. The store never has more than one write in flight: behind a write that failed, LevelDB
-// reports later ones as done and loses them.
+// The interface between the store and the ordered key-value set beneath it: LevelDB, or memory. Reads of one key are
+// synchronous; scans and writes use callbacks. The store has at most one write in flight, because after a failed write
+// LevelDB reports later ones as done and loses them.
 
 export interface EngineBatch {
   put(key: Uint8Array, value: Uint8Array): void
@@ -15,47 +15,47 @@ export interface ScanRange {
   readonly keysOnly: boolean
 }
 
-/** Key and value; the value is empty in a scan of keys. */
+/** Key and value. In a scan of keys the value is empty. */
 export type Pair = readonly [key: Uint8Array, value: Uint8Array]
 
 export interface Scan {
-  /** Up to `pairsMax` pairs, fewer when they are large; `ended`: there are no more. One call at a time. */
+  /** Up to `pairsMax` pairs, fewer when they are large. `ended`: there are no more. One call at a time. */
   next(
     pairsMax: number,
     done: (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => void,
   ): void
   /**
-   * Ends the scan, and tells whether what it gave is all that there was: LevelDB passes over what it cannot read.
-   * Nothing counts before that, unless the scan has ended or failed by itself. Not while `next` is under way.
+   * Ends the scan and reports whether the pairs were complete: LevelDB skips what it cannot read. Until then the pairs
+   * must not be used, unless the scan has ended or failed by itself. Not while `next` is under way.
    */
   finish(done: (error: Error | undefined) => void): void
-  /** Goes on from `key`, back or ahead, in rising order only. Not while `next` is under way. */
+  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is under way. */
   seek(key: Uint8Array): void
-  /** Gives it up. */
+  /** Ends the scan without that report. */
   close(): void
 }
 
 export interface Engine {
   get(key: Uint8Array): Uint8Array | undefined
-  /** Of this instant, whatever is written while it reads. */
+  /** A scan of this instant. Later writes do not show in it. */
   scan(range: ScanRange): Scan
-  /** Operations ever written, each put and delete counting one. In LevelDB this is its sequence number. */
+  /** All operations ever written: each put and each delete counts one. In LevelDB this is the sequence number. */
   readonly sequence: number
   /**
-   * The last batch ends here or later: before `sequence` only when a write has failed, whose operations LevelDB had
-   * counted.
+   * The last batch ends at this sequence number or later. It is below `sequence` only if a write has failed whose
+   * operations LevelDB counted.
    */
   readonly heldTo: number
   batch(): EngineBatch
-  /** All of the batch or nothing, durable when `done` says so; never before the call returns. */
+  /** Writes the whole batch or nothing, durable when `done` says so. Calls `done` only after the call has returned. */
   write(batch: EngineBatch, done: (error: Error | undefined) => void): void
-  /** What `quarantine` was told last, by whichever process. */
+  /** The last reason given to `quarantine`, by this or an earlier process. */
   readonly quarantined: string | undefined
-  /** Durable when it returns, whatever has failed and is under way. */
+  /** Durable when it returns, also after an error and during a write. */
   quarantine(why: string): void
   /**
-   * Gives back the room of what was deleted and overwritten; takes some while it works. Reads and writes go on.
-   * `isRoom` is asked before each piece: without it the rest is left.
+   * Frees the space of deleted and overwritten data. Needs some space meanwhile. Reads and writes go on. `isRoom` is
+   * called before each piece; if it returns false, the rest is not compacted.
    */
   compact(done: (error: Error | undefined) => void, isRoom?: () => boolean): void
   close(done: (error: Error | undefined) => void): void

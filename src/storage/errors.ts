@@ -1,36 +1,36 @@
-// How storage says that it cannot go on. All of these but one are final: whoever gets one stops the node.
+// The errors of storage. All except one (`ScanEndedError`) are final: the node stops.
 
 import { types } from 'node:util'
 
 /**
- * The directory cannot be vouched for, or does not belong here; nothing in it was changed. The message names file,
- * fault and remedy.
+ * The directory may be damaged, or does not belong to this node. Nothing in it was changed. The message names the file,
+ * the fault and the remedy.
  */
 export class StorageRefusedError extends Error {
   override readonly name = 'StorageRefusedError'
 }
 
-/** The directory is in use by a living process. */
+/** A living process has the directory open. */
 export class StorageInUseError extends Error {
   override readonly name = 'StorageInUseError'
 }
 
-/** Bytes that were read do not carry their checksum, or contradict each other. */
+/** Bytes that were read do not match their checksum, or contradict each other. */
 export class CorruptionError extends Error {
   override readonly name = 'CorruptionError'
 }
 
-/** A read, a write or a sync failed. What was being written is in doubt; everything reported done before is not. */
+/** A read, a write or a sync failed. The data of that write may be lost; everything reported done before is safe. */
 export class StorageFailedError extends Error {
   override readonly name = 'StorageFailedError'
 }
 
-/** The caller was about to break a promise of this replica: a program error, and reason enough to stop. */
+/** The caller was about to break a guarantee of this replica. That is a bug, and the node must stop. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError'
 }
 
-/** Of a scan that `Storage.endOldScans` has ended. Nothing is wrong with the storage. */
+/** The error of a scan that `Storage.endOldScans` ended. Nothing is wrong with the storage. */
 export class ScanEndedError extends Error {
   override readonly name = 'ScanEndedError'
 
@@ -39,7 +39,7 @@ export class ScanEndedError extends Error {
   }
 }
 
-/** The one remedy for damage: a fresh replica takes the place of this one. */
+/** The only remedy for damage: replace this replica by a new one. */
 export function rejoinAdvice(nodeName: string | undefined): string {
   const node = nodeName ?? 'NODE'
   return (
@@ -50,28 +50,28 @@ export function rejoinAdvice(nodeName: string | undefined): string {
 }
 
 /**
- * Others know that this replica has lost what it promised, or holds another state than they do. It must not be believed
- * again, not even by who does not know: `Storage.quarantine`.
+ * Other replicas know that this one has lost durable state, or has a different state. It must not take part again, not
+ * even with replicas that do not know this: `Storage.quarantine`.
  */
 export class UnfitReplicaError extends Error {
   override readonly name = 'UnfitReplicaError'
 
-  /** `why`: a sentence without its end. */
+  /** `why`: a sentence without its full stop. */
   constructor(why: string, nodeName: string) {
     super(`${why}. ${rejoinAdvice(nodeName)}`)
   }
 }
 
 /**
- * Also one that is no `instanceof Error`: runners of tests give each file a global object of its own (node:vm), and
- * what Node and LevelDB throw comes from another.
+ * True also for errors that are no `instanceof Error`: test runners give each file another global object (node:vm), so
+ * errors from Node and LevelDB come from another one.
  */
 export const isError = (thrown: unknown): thrown is Error => types.isNativeError(thrown)
 
 export const hasCode = (thrown: unknown, code: string): boolean =>
   isError(thrown) && 'code' in thrown && thrown.code === code
 
-/** Whether something failed for want of room, at whatever depth LevelDB says so. */
+/** Whether something failed for lack of disk space, at any depth of LevelDB's causes. */
 export function isDiskFull(error: unknown): boolean {
   if (!isError(error)) return false
   return /ENOSPC|EDQUOT|No space left|quota exceeded/i.test(error.message) || isDiskFull(error.cause)
@@ -79,6 +79,6 @@ export function isDiskFull(error: unknown): boolean {
 
 export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new Error(String(thrown)))
 
-/** What lies directly beneath, if anything does: `level` wraps what LevelDB says. */
+/** The direct cause, if there is one: `level` wraps LevelDB's errors. */
 export const causeOf = (error: unknown): Error =>
   isError(error) && isError(error.cause) ? error.cause : asError(error)

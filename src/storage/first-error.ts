@@ -1,8 +1,8 @@
-// The first storage error is the last word.
+// The first storage error is final.
 //
-// After a write that failed, LevelDB goes on to answer "done" for batches that will be gone after the next start; after
-// a sync that failed, the kernel may call the very same pages clean. So whatever fails first, a read included, is kept
-// and answered to everything that follows.
+// After a failed write LevelDB goes on to answer "done" for batches that are lost at the next start. After a failed
+// sync the kernel may report the same pages as clean. So the first error, also of a read, is kept, and every later call
+// gets it as its answer.
 
 import {
   asError,
@@ -29,13 +29,13 @@ export class FirstError {
     return this.#error
   }
 
-  /** Calls `told` with the first error, at the moment when it is met; at once when that was before. */
+  /** Calls `told` with the first error when it occurs; at once if it has occurred. */
   whenFailed(told: (error: Error) => void): void {
     this.#told = told
     if (this.#error !== undefined) told(this.#error)
   }
 
-  /** Throws when something has failed before. */
+  /** Throws the first error, if there was one. */
   check(): void {
     if (this.#error !== undefined) throw this.#error
   }
@@ -49,7 +49,7 @@ export class FirstError {
     return this.#error
   }
 
-  /** What `run` returns; what it throws is final. */
+  /** Returns what `run` returns. An exception of `run` is final. */
   guard<T>(run: () => T): T {
     this.check()
     try {

@@ -1,4 +1,4 @@
-// What a new replica starts from.
+// The first state of a new replica.
 
 import type { HardState } from '../raft/types.ts'
 import type { EngineBatch } from './engine.ts'
@@ -6,13 +6,13 @@ import { APPLIED_KEY, META_KEY } from './keys.ts'
 import { encodeAppliedRecord, encodeMeta } from './records.ts'
 import type { AppliedRecord } from './types.ts'
 
-/** The log begins behind the applied record, empty; there are no rows. */
+/** The log is empty and begins after the applied record; there are no rows. */
 export interface InitialState {
   readonly hardState: HardState
   readonly applied: AppliedRecord
 }
 
-/** Operations of the first batch of a database. */
+/** Number of operations in the first batch of a database. */
 export const FORMAT_OPERATIONS = 2
 
 export function formatEngine(batch: EngineBatch, { hardState, applied }: InitialState): void {

@@ -1,6 +1,6 @@
 // Deletes the rows of dead generations: those that a snapshot has replaced, and those of snapshots that never became
-// complete. A slice of keys is read ahead and deleted with the next batch, which takes fewer rows for it; `level`'s own
-// `clear` would write unsynced.
+// complete. A slice of keys is read ahead and deleted with the next batch, which takes fewer rows then. `level`'s own
+// `clear` is not used, because it does not sync.
 
 import type { Engine, EngineBatch, Pair, Scan } from './engine.ts'
 import type { FirstError } from './first-error.ts'
@@ -14,7 +14,7 @@ interface Slice {
   readonly generation: number
   readonly keys: readonly Uint8Array[]
   readonly bytes: number
-  /** No row of the generation is left behind this slice. */
+  /** The generation has no rows after this slice. */
   readonly last: boolean
 }
 
@@ -24,7 +24,7 @@ export class Garbage {
   readonly #sliceBytesMax: number
   #ahead: Slice | undefined
   #scan: Scan | undefined
-  /** Where the next slice begins: LevelDB would have to step over everything deleted before. */
+  /** Where the next slice begins. A scan from the start would have to skip all deleted keys. */
   #after: { readonly generation: number; readonly key: Uint8Array } | undefined
 
   constructor(engine: Engine, first: FirstError, batchBytesMax: number) {
@@ -33,12 +33,12 @@ export class Garbage {
     this.#sliceBytesMax = batchBytesMax / SLICE_PART
   }
 
-  /** What `sweep` is about to put into a batch. */
+  /** Bytes that `sweep` will put into a batch. */
   get bytes(): number {
     return this.#ahead?.bytes ?? 0
   }
 
-  /** Deletes the slice read ahead, if there is one; returns the generation that is done with by that. */
+  /** Deletes the slice read ahead, if there is one. Returns its generation if that is now empty. */
   sweep(batch: EngineBatch): number | undefined {
     const slice = this.#ahead
     if (slice === undefined) return undefined
@@ -47,7 +47,7 @@ export class Garbage {
     return slice.last ? slice.generation : undefined
   }
 
-  /** Reads the next slice of the first of these generations, whose rows are no longer added to. */
+  /** Reads the next slice of the first of these generations. Their rows no longer change. */
   readAhead(dead: readonly number[]): void {
     const [generation] = dead
     if (generation === undefined || this.#ahead !== undefined || this.#scan !== undefined) return
@@ -70,13 +70,13 @@ export class Garbage {
     })
   }
 
-  /** Nothing is read any more. */
+  /** Ends the current read. */
   close(): void {
     this.#scan?.close()
     this.#scan = undefined
   }
 
-  /** As many of the keys as there is room for, and always one. */
+  /** As many keys as fit, at least one. */
   #slice(generation: number, pairs: readonly Pair[], ended: boolean): Slice {
     const keys: Uint8Array[] = []
     let bytes = 0

@@ -1,8 +1,10 @@
-// IDENTITY: who lives in this directory. Written last when a directory is formatted, so its presence says that the rest
-// is complete. A few lines of text with a checksum; what does not read back exactly as it was written is damaged.
+// IDENTITY: which replica lives in this directory. It is written last when a directory is formatted, so its presence
+// shows that the rest is complete. It is a few lines of text with a checksum. If it cannot be read back exactly as
+// written, it is damaged.
 //
-// FORMATTING: there from before the first file of a new database until after IDENTITY. With it and without IDENTITY
-// nothing was ever stored here, so formatting may begin again; without either, a database has lost its IDENTITY.
+// FORMATTING exists from before the first file of a new database until after IDENTITY. With FORMATTING and without
+// IDENTITY, nothing was ever stored here, and formatting may begin again. With neither, a database has lost its
+// IDENTITY.
 
 import {
   closeSync,
@@ -28,14 +30,16 @@ const FORMATTING_FILE = 'FORMATTING'
 const OF_A_DATABASE =
   /^(CURRENT|MANIFEST-[0-9]+|LOG(\.old)?|LOCK|[0-9]+\.(log|ldb|dbtmp)|WATERMARK|QUARANTINE|(IDENTITY|QUARANTINE)\.new)$/
 
-/** What a file system puts into a directory by itself. */
+/** Names that a file system itself puts into a directory. */
 const FOREIGN_NAMES = new Set(['lost+found'])
 
 export type DirectoryContent =
-  /** Or formatting it was interrupted, which comes to the same. */
+  /** The directory is empty, or its formatting was interrupted, which means the same. */
   { readonly kind: 'empty' } | { readonly kind: 'formatted'; readonly identity: Identity }
 
-/** What a data directory is; `StorageRefusedError` when it is neither empty nor a whole one. Nothing is changed. */
+/**
+ * The content of a data directory. Throws `StorageRefusedError` if it is neither empty nor complete. Changes nothing.
+ */
 export function inspectDirectory(dir: string): DirectoryContent {
   const names = namesIn(dir)
   if (names.includes(IDENTITY_FILE)) {
@@ -58,7 +62,7 @@ export function inspectDirectory(dir: string): DirectoryContent {
 
 function namesIn(dir: string): string[] {
   return orUnreadable(dir, () => {
-    // What is out of reach, as below a directory of another user, throws: it may well be there.
+    // An unreachable directory, for example inside another user's, throws: it may well have content.
     if (statSync(dir, { throwIfNoEntry: false }) === undefined) return []
     return readdirSync(dir).filter((name) => !FOREIGN_NAMES.has(name))
   })
@@ -72,7 +76,7 @@ function orUnreadable<T>(path: string, read: () => T): T {
   }
 }
 
-/** What is there may be whole: to begin anew is not the remedy. */
+/** The data may be intact, so a new start with an empty directory is not the remedy. */
 export const unreadable = (path: string, error: unknown): StorageRefusedError =>
   new StorageRefusedError(
     `${path} cannot be read: ${asError(error).message}. Nothing was changed. ` +
@@ -107,7 +111,7 @@ function readIdentity(dir: string): Identity {
 export const writeIdentity = (dir: string, identity: Identity): void =>
   writeWhole(dir, IDENTITY_FILE, encode(identity))
 
-/** Durable when it returns, and complete or as it was at any time before. */
+/** Durable when it returns. At every moment the file is either complete or as it was before. */
 export function writeWhole(dir: string, name: string, content: string | Uint8Array): void {
   const temporary = join(dir, `${name}.new`)
   const file = openSync(temporary, 'w')
@@ -122,8 +126,8 @@ export function writeWhole(dir: string, name: string, content: string | Uint8Arr
 }
 
 /**
- * Durable when it returns. Open until the formatting is over: that tells other threads that it is under way. `isLeft`:
- * an earlier attempt has left it.
+ * Durable when it returns. The file stays open until the formatting is over, which shows other threads that it is under
+ * way. `isLeft`: the file is left from an earlier attempt.
  */
 export function openFormatting(dir: string): { readonly file: number; readonly isLeft: boolean } {
   const path = join(dir, FORMATTING_FILE)
@@ -140,19 +144,19 @@ export function openFormatting(dir: string): { readonly file: number; readonly i
 }
 
 /**
- * Deletes what an earlier attempt has left, but for LOCK: somebody may have locked it meanwhile, and with another file
- * of that name two would have the lock.
+ * Deletes the files of an earlier attempt, except LOCK. Another process may have locked that one; with a second file of
+ * that name, both would have the lock.
  */
 export function deleteLeft(dir: string): void {
   const left = namesIn(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')
   for (const name of left) rmSync(join(dir, name), { force: true })
 }
 
-/** IDENTITY counts from now on: were it lost, this directory would not pass for a new one. */
+/** From now on a missing IDENTITY is damage, and no longer an unfinished formatting. */
 export function endFormatting(dir: string): void {
   const path = join(dir, FORMATTING_FILE)
   if (!existsSync(path)) return
-  // Whoever starts at the same instant may have been quicker.
+  // Another process that starts at the same time may have deleted it already.
   rmSync(path, { force: true })
   syncDirectory(dir)
 }

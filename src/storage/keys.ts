@@ -1,4 +1,4 @@
-// Where things lie in LevelDB. Every key begins with a group number (two bytes, 0 today) and a table.
+// The keys in LevelDB. Every key begins with a group number (two bytes, 0 today) and a table.
 //
 //   group meta                            one small record, part of every batch (records.ts)
 //   group applied                         the applied record and the state hash
@@ -37,7 +37,7 @@ export function logKey(first: number): Uint8Array {
 export const firstIndexOf = (key: Uint8Array): number =>
   Number(Buffer.from(key.buffer, key.byteOffset, key.length).readBigUInt64BE(TABLE_PREFIX_BYTES))
 
-/** What the keys of all rows of a generation begin with. */
+/** The common prefix of the keys of all rows of a generation. */
 export function rowPrefix(generation: number): Uint8Array {
   const prefix = tableKey(TABLE_ROWS, 4)
   prefix.writeUInt32BE(generation, TABLE_PREFIX_BYTES)
@@ -53,7 +53,7 @@ export function prefixed(prefix: Uint8Array, key: Uint8Array): Uint8Array {
 
 export const LOG_RANGE = { gte: tableKey(TABLE_LOG, 0), lt: tableKey(TABLE_LOG + 1, 0) }
 
-/** Row keys begin with a table byte of the state machine, which stays below 0xff: this range holds them all. */
+/** Row keys begin with a table byte of the state machine, which is below 0xff. So this range holds all rows. */
 export const ALL_ROWS = { gte: new Uint8Array(0), lt: Uint8Array.of(0xff) }
 
 export const rowRange = (generation: number, after?: Uint8Array): { gte: Uint8Array; lt: Uint8Array } => ({
@@ -61,6 +61,6 @@ export const rowRange = (generation: number, after?: Uint8Array): { gte: Uint8Ar
   lt: prefixed(rowPrefix(generation), ALL_ROWS.lt),
 })
 
-/** Bytes as a string of the same order: what maps of rows are keyed by. */
+/** Bytes as a string with the same order. Maps of rows use it as key. */
 export const keyString = (key: Uint8Array): string =>
   Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')

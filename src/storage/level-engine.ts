@@ -1,4 +1,5 @@
-// LevelDB as an engine. Every write is synced; its sequence number is counted along, for LevelDB does not tell it.
+// LevelDB as an engine. Every write is synced. The engine counts the sequence number itself, because LevelDB does not
+// report it.
 
 import {
   closeSync,
@@ -24,14 +25,14 @@ import type { Watermark } from './watermark.ts'
 const KiB = 1024
 const MiB = 1024 * KiB
 
-/** How LevelDB is opened; docs/reference/limits.md says what each costs. */
+/** The options of LevelDB; docs/reference/limits.md says what each costs. */
 export interface LevelLimits {
-  /** Size of a memtable and of the WAL behind it. There are up to two of each; both WALs are read at a start. */
+  /** Size of a memtable and of its WAL. There are up to two of each; both WALs are read at a start. */
   readonly writeBufferSize: number
-  /** Tables are mapped: at most `maxFileSize` × `maxOpenFiles` bytes of them show in VmRSS. */
+  /** Tables are memory-mapped: at most `maxFileSize` × `maxOpenFiles` bytes of them count in VmRSS. */
   readonly maxFileSize: number
   readonly maxOpenFiles: number
-  /** Cache of blocks; blocks of mapped tables do not go through it. */
+  /** Cache of blocks. Blocks of mapped tables do not use it. */
   readonly cacheSize: number
 }
 
@@ -45,19 +46,19 @@ export const levelLimits: LevelLimits = {
 /** Bytes that one step of a scan reads ahead on LevelDB's thread. */
 const SCAN_BYTES = 256 * KiB
 
-/** No key of the store is as small. */
+/** Every key of the store is larger. */
 const FIRST_KEY = Uint8Array.of(0)
 
-/** On Node the package is LevelDB itself; its types name only what browsers have too. */
+/** On Node the package is LevelDB, but its types list only what browsers have too. */
 export type Database = Level<Uint8Array, Uint8Array> & {
   compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
   getProperty(property: string): string
 }
 
-/** The code of errors when somebody has the directory open. */
+/** The error code when another process or thread has the directory open. */
 export const LOCK_HELD = 'LEVEL_LOCKED'
 
-/** Never creates a database: with CURRENT gone LevelDB would make a new one and delete every table. */
+/** Never creates a database: if CURRENT were missing, LevelDB would make a new one and delete every table. */
 export async function openDatabase(dir: string, limits: LevelLimits): Promise<Database> {
   return opened(dir, { ...limits, createIfMissing: false, errorIfExists: false })
 }
@@ -72,8 +73,8 @@ export async function createDatabase(dir: string, limits: LevelLimits): Promise<
 }
 
 /**
- * The databases that this thread has open, abandoned ones too. LevelDB looks only after it has opened LOCK once more,
- * and when it closes that again the system takes from this process the lock that keeps others out.
+ * The databases that this thread has open, also abandoned ones. LevelDB checks this only after it has opened LOCK
+ * again. When it closes that second descriptor, the system releases the lock of this process, which keeps others out.
  */
 const openHere = new Set<string>()
 
@@ -85,10 +86,10 @@ function lockOf(dir: string): Stats {
 
 async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Database> {
   const lock = lockOf(dir)
-  // No other file gets these while it is open. Of a directory they could be those of another one, made after it was
-  // deleted.
+  // No other file has the same device and inode while this one is open. A directory's could belong to another one that
+  // was made after the first was deleted.
   const place = `${lock.dev}:${lock.ino}`
-  // Other threads have lists of their own.
+  // Other threads have separate lists.
   if (openHere.has(place) || isLockedInProcess(lock))
     throw Object.assign(new Error(`${dir} is open in this process`), { code: LOCK_HELD })
   openHere.add(place)
@@ -104,11 +105,13 @@ async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Dat
   }
 }
 
-/** Whether somebody has the lock of that directory, also where the system does not tell: another container, say. */
+/**
+ * Whether a process holds the lock of that directory, also where the system does not show it, e.g. another container.
+ */
 export async function isLocked(dir: string): Promise<boolean> {
   if (!existsSync(join(dir, 'LOCK'))) return false
   try {
-    // Where there is no database LevelDB ends as soon as it has the lock.
+    // Where there is no database, LevelDB ends as soon as it has the lock.
     await withLock(dir, openDatabase, () => {})
     return false
   } catch (error) {
@@ -117,12 +120,14 @@ export async function isLocked(dir: string): Promise<boolean> {
 }
 
 /**
- * Runs `act` while nobody else can have the lock of that directory. Rejects where it cannot be had, for want of a place
- * to ask from too.
+ * Runs `act` while no other process can have the lock of that directory. Rejects if the lock is held, and also if no
+ * temporary directory can be made.
  */
 export const whileLocked = (dir: string, act: () => void): Promise<void> => withLock(dir, createDatabase, act)
 
-/** Changes nothing there: LevelDB takes the lock from a directory of its own, in which only LOCK is that one. */
+/**
+ * Changes nothing in `dir`: LevelDB takes the lock from a temporary directory whose LOCK is a link to the one in `dir`.
+ */
 async function withLock(dir: string, open: typeof openDatabase, act: () => void): Promise<void> {
   const from = mkdtempSync(join(tmpdir(), 'quorate-lock-'))
   try {
@@ -138,17 +143,18 @@ async function withLock(dir: string, open: typeof openDatabase, act: () => void)
   }
 }
 
-/** That it stays is no reason to say anything else than what was found. */
+/** If the directory cannot be deleted, the result of the lock is still reported. */
 function deleteQuietly(dir: string): void {
   try {
     rmSync(dir, { recursive: true, force: true })
   } catch {
-    // It holds nothing that anybody needs.
+    // The directory holds nothing of value.
   }
 }
 
 /**
- * LevelDB says the same of a file system that has no locks, as NFS without its lock daemon: there it is nobody else's.
+ * LevelDB reports the same error for a file system without locks, e.g. NFS without its lock daemon. In that case no
+ * other process holds the lock.
  */
 export const isLockHeld = (error: unknown): boolean =>
   hasCode(causeOf(error), LOCK_HELD) && !NO_LOCKS.test(causeOf(error).message)
@@ -189,7 +195,7 @@ export class LevelEngine implements Engine {
   #heldTo: number
   #isClosed = false
 
-  /** `extent`: as verified before LevelDB was opened. `pieceBytes`: compacted at once. */
+  /** `extent`: verified before LevelDB was opened. `pieceBytes`: how much is compacted at once. */
   constructor(db: Database, dir: string, watermark: Watermark, extent: Extent, pieceBytes = PIECE_BYTES) {
     const { sequence, heldTo } = extent
     this.#pieceBytes = pieceBytes
@@ -224,7 +230,7 @@ export class LevelEngine implements Engine {
     const sequence = this.#sequence + batch.operations
     batch.chained.write({ sync: true }).then(
       () => {
-        // Before anything that depends on the batch can leave: `done` is what lets it.
+        // The mark must be written before anything that depends on the batch leaves, which `done` allows.
         try {
           this.#watermark.raise(sequence)
         } catch (error) {
@@ -243,14 +249,14 @@ export class LevelEngine implements Engine {
   }
 
   /**
-   * Without the note the next start may have to refuse what is whole. That is no reason to say anything else than what
-   * has failed.
+   * Without this note the next start may refuse a directory that is intact. Even so, the caller gets the error of the
+   * write, not that of the note.
    */
   #noteFailed(through: number): void {
     try {
       this.#watermark.noteFailed({ from: this.#heldTo, through })
     } catch {
-      // The disk is as it is.
+      // There is nothing else to try.
     }
   }
 
@@ -269,7 +275,7 @@ export class LevelEngine implements Engine {
   }
 
   async #compactPieces(isRoom: () => boolean): Promise<void> {
-    // Nothing lies there: what is in memory becomes a table.
+    // No keys lie there. The call only writes the memtable to a table.
     await this.#db.compactRange(FIRST_KEY, FIRST_KEY)
     let after: Uint8Array = FIRST_KEY
     while (!this.#isClosed && isRoom()) {
@@ -290,7 +296,7 @@ export class LevelEngine implements Engine {
   }
 }
 
-/** The code of errors when an iterator was told to abort, and had met no other error. */
+/** The error code of an aborted iterator that met no other error. */
 const ABORTED = 'LEVEL_ABORTED'
 
 type Snapshot = ReturnType<Database['snapshot']>
@@ -308,10 +314,10 @@ function scan(db: Database, range: ScanRange): Scan {
     signal,
     snapshot: unguarded(snapshot),
   })
-  // LevelDB's iterator holds what it reads by itself, from when it is made. And while there is a snapshot, compactions
-  // keep older versions of keys, also in two tables of one level: moved down without the other, the newer one is lost
-  // (google/leveldb#320, not mended in 1.20). Closing it releases it there and then; the promise is a form that all of
-  // `level` follows.
+  // LevelDB's iterator keeps what it reads from the moment it is made, so it needs no snapshot. While a snapshot
+  // exists, compactions keep older versions of keys, even in two tables of one level. If one of those is moved down
+  // without the other, the newer version is lost (google/leveldb#320, not fixed in 1.20). `close` releases the snapshot
+  // at once; it returns a promise only because all methods of `level` do.
   void snapshot.close()
   return {
     next: (pairsMax, done) => {
@@ -320,9 +326,8 @@ function scan(db: Database, range: ScanRange): Scan {
         (error: unknown) => done(asError(error), [], true),
       )
     },
-    // A table that cannot be opened, or a block of it, is passed over, and the iterator tells of it only when it comes
-    // to an end. To be aborted is an end. The event alone does that: of a signal that is aborted `level` would not even
-    // ask LevelDB.
+    // LevelDB skips a table or a block that it cannot read, and the iterator reports that only when it ends. An abort
+    // is an end. Only the event is sent: if the signal itself were aborted, `level` would not even ask LevelDB.
     finish: (done) => {
       signal.dispatchEvent(new Event('abort'))
       iterator.nextv(1).then(
@@ -337,8 +342,8 @@ function scan(db: Database, range: ScanRange): Scan {
 }
 
 /**
- * Without an own one `level` would give the iterator a snapshot that stays; and it refuses to read on when the one that
- * it was given is closed.
+ * Without a snapshot option `level` makes a snapshot for the iterator and keeps it. And it refuses to read on after the
+ * given snapshot is closed.
  */
 const unguarded = (snapshot: Snapshot): Snapshot =>
   Object.create(snapshot, { ref: { value: () => {} }, unref: { value: () => {} } })

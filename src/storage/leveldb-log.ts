@@ -1,11 +1,12 @@
-// LevelDB's log format, in which both its WALs and its MANIFEST are written (leveldb 1.20, doc/log_format). Read here
-// by ourselves, because LevelDB drops what it does not like without an error.
+// LevelDB's log format, used for its WALs and its MANIFEST (leveldb 1.20, doc/log_format). It is read here because
+// LevelDB drops bad data without an error.
 //
-// A file is a row of blocks of 32 KiB; a block is a row of frames and, where fewer than 7 bytes are left, zeros:
+// A file is a sequence of blocks of 32 KiB. A block is a sequence of frames, and zeros where fewer than 7 bytes are
+// left:
 //
 //   masked CRC-32C of type and content (4, little-endian) | length of the content (2, little-endian) | type (1) | content
 //
-// A record is one frame of type FULL, or one FIRST, any number of MIDDLE and one LAST; each of those but the LAST fills
+// A record is one frame of type FULL, or one FIRST, any number of MIDDLE and one LAST. Each of those except LAST fills
 // its block.
 
 import { crc32c, hasPrefixWithCrc32c, storedCrc } from './crc32c.ts'
@@ -21,16 +22,16 @@ const LAST = 4
 /** How a file ends. */
 export type LogFileEnd =
   | { readonly kind: 'clean' }
-  /** In the middle of a record: what an append leaves that was cut off. */
+  /** The file ends in the middle of a record, as after an interrupted append. */
   | { readonly kind: 'torn'; readonly at: number }
   /**
-   * With a whole frame whose checksum does not hold. An append cut off by a power cut may leave it on some file
-   * systems.
+   * The file ends with a whole frame whose checksum is wrong. On some file systems a power cut during an append may
+   * leave this.
    */
   | { readonly kind: 'suspect'; readonly at: number }
   | Corrupt
 
-/** Something that no interrupted append leaves. */
+/** A fault that no interrupted append leaves. */
 interface Corrupt {
   readonly kind: 'corrupt'
   readonly at: number
@@ -39,15 +40,15 @@ interface Corrupt {
 
 const corrupt = (at: number, detail: string): Corrupt => ({ kind: 'corrupt', at, detail })
 
-/** In memory, or read piece by piece. */
+/** A file in memory, or read piece by piece. */
 export interface LogFile {
   readonly length: number
   subarray(from: number, to: number): Uint8Array
 }
 
 /**
- * Reads record after record up to the end or the first fault, one block in memory at a time. `couldFollow` tells
- * whether content found behind a fault may be that of a later record; values of users may look like frames.
+ * Reads record after record up to the end or the first fault, with one block in memory at a time. `couldFollow` tells
+ * whether content found after a fault may be a later record. Values of users may look like frames.
  */
 export function readLogFile(
   file: LogFile,
@@ -88,7 +89,10 @@ export function readLogFile(
 
 type Frame =
   | { readonly kind: 'whole'; readonly type: number; readonly content: Uint8Array }
-  /** Fewer bytes are left than it needs; more than its block holds; neither, but the checksum does not hold. */
+  /**
+   * `short`: fewer bytes are left than it needs. `oversized`: it is longer than its block. `damaged`: only its checksum
+   * is wrong.
+   */
   | { readonly kind: 'short' | 'oversized' | 'damaged' }
 
 function frameAt(block: Uint8Array, at: number): Frame {
@@ -111,7 +115,7 @@ function judge(
   couldFollow: (content: Uint8Array) => boolean,
 ): Exclude<LogFileEnd, { kind: 'clean' }> {
   if (kind === 'oversized') return corrupt(at, 'a frame is longer than its block')
-  // The checksum does not cover the length: a frame that is whole but for its length is not a torn one.
+  // The checksum does not cover the length. So a frame in which only the length is wrong is not a torn one.
   if (hasPrefixWithCrc32c(block, at + 6, block.length, storedCrc(block, at)))
     return corrupt(at, 'the length of a frame is damaged')
   if (isFollowed(block, at, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')

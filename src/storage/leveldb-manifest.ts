@@ -1,5 +1,5 @@
-// What LevelDB's MANIFEST says: a log file of edits, which together name the live tables, the oldest live WAL and a
-// sequence number (leveldb 1.20, db/version_edit.cc).
+// LevelDB's MANIFEST: a log file of edits. Together they name the live tables, the oldest live WAL and a sequence
+// number (leveldb 1.20, db/version_edit.cc).
 
 import { VarintReader } from './leveldb-varint.ts'
 
@@ -19,21 +19,21 @@ export interface Table {
   readonly bytes: number
 }
 
-/** The sum of the edits so far. */
+/** The result of the edits so far. */
 export class Manifest {
   comparator: string | undefined
   logNumber: number | undefined
   prevLogNumber = 0
   nextFile: number | undefined
   lastSequence: number | undefined
-  /** By level and number: an edit moves a table by deleting it on one level and adding it on another. */
+  /** By level and number: to move a table, an edit deletes it on one level and adds it on another. */
   readonly #tables = new Map<string, Table>()
 
   get tables(): Iterable<Table> {
     return this.#tables.values()
   }
 
-  /** Adds one edit; returns what is wrong with it, if anything. */
+  /** Adds one edit. Returns what is wrong with it; undefined when it is valid. */
   add(edit: Uint8Array): string | undefined {
     const reader = new VarintReader(edit)
     while (!reader.ended) {

@@ -1,9 +1,9 @@
-// What LevelDB made of its WALs when it opened. One that it cannot open or read to its end it skips, with a line in its
-// LOG and without an error, and then it deletes it: a process that is short of file descriptors for a moment would lose
-// every batch in it for good.
+// Checks what LevelDB made of its WALs when it opened. If it cannot open a WAL, or cannot read it to its end, it skips
+// it with a line in its LOG and without an error, and deletes it afterwards. So a short lack of file descriptors would
+// lose every batch in that WAL.
 //
-// So LOG must say that each WAL was recovered and no error ignored. Otherwise all of them are put back, behind what
-// LevelDB has made of them, for the next start. What it did take in it then takes in once more, at the same sequence
+// So LOG must show that each WAL was recovered and no error was ignored. Otherwise all of them are put back for the
+// next start, after what LevelDB has made of them. LevelDB then applies again what it had taken, at the same sequence
 // numbers.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -11,13 +11,13 @@ import { join } from 'node:path'
 import { writeWhole } from './identity.ts'
 import { isOpenInProcess } from './open-files.ts'
 
-/** Content by name, in their order. */
+/** The content of each WAL by name, in order. */
 export type Wals = ReadonlyMap<string, Uint8Array>
 
 /** A WAL was not recovered, or not to its end. */
 export class SkippedError extends Error {}
 
-/** Throws `SkippedError`, also when LOG cannot be read. */
+/** Throws `SkippedError` if a WAL was skipped or LOG cannot be read. */
 export function assertRecovered(dir: string, wals: Wals): void {
   const lines = readLog(dir).split('\n')
   const ignored = lines.find((line) => /ignoring error.*IO error/i.test(line))
@@ -29,8 +29,8 @@ export function assertRecovered(dir: string, wals: Wals): void {
 }
 
 /**
- * LevelDB begins a LOG with each start, if it can, and keeps it open. Another process that tries to start moves it to
- * LOG.old before it finds the directory locked. Where the system does not tell which files are open, LOG counts.
+ * LevelDB begins a LOG at each start, if it can, and keeps it open. Another process that tries to start moves that file
+ * to LOG.old before it finds the directory locked. Where the system does not show which files are open, LOG is used.
  */
 function readLog(dir: string): string {
   const isOurs = (name: string): boolean => {
@@ -47,10 +47,10 @@ function readLog(dir: string): string {
 const recovering = (wal: string): string => `Recovering log #${numberOf(wal)}`
 
 /**
- * Durable when it returns. LevelDB must still be open, for its lock keeps others out, who would go on writing into the
- * WAL that is replaced here; and nothing may have been written since: its newest WAL is empty, and stays so when it is
- * closed. The first one takes the place of that, under whose number MANIFEST has it recovered; the tables may be others
- * by now.
+ * Durable when it returns. LevelDB must still be open: its lock keeps out other processes, which would write into the
+ * WAL that is replaced here. Nothing may have been written since it opened, so that its newest WAL is empty and stays
+ * empty when it is closed. The first WAL replaces that one, under the number from which MANIFEST makes LevelDB recover.
+ * The tables may have changed.
  */
 export function putBack(dir: string, wals: Wals): void {
   const newest = Math.max(

@@ -1,6 +1,6 @@
-// The parts of a LevelDB table that lead to its rows (leveldb 1.20, doc/table_format): a flipped bit in the index or
-// the Bloom filter hides rows from a read without a word, and no checksum of a row can tell. The data blocks themselves
-// are left to the checksums of the rows and to the scrub.
+// The parts of a LevelDB table that lead to its rows (leveldb 1.20, doc/table_format). A flipped bit in the index or
+// the Bloom filter hides rows from reads without an error, and no checksum of a row can show that. The data blocks are
+// covered by the checksums of the rows and by the scrub.
 //
 //   data blocks | filter block | metaindex block | index block | footer
 //
@@ -16,7 +16,7 @@ const TRAILER_BYTES = 5
 const MAGIC = Buffer.from('57fb808b247547db', 'hex')
 const FILTER_NAME = 'filter.leveldb.BuiltinBloomFilter2'
 
-/** What is wrong with the table, if anything. */
+/** What is wrong with the table; undefined when nothing is. */
 export function tableFault(path: string, bytes: number): string | undefined {
   const file = openSync(path, 'r')
   try {
@@ -42,7 +42,7 @@ function faultOf(read: (from: number, to: number) => Buffer, bytes: number): str
   const footer = read(bytes - FOOTER_BYTES, bytes)
   const places = new VarintReader(footer)
   const [metaindex, index] = [placeOf(places), placeOf(places)]
-  // The blocks lie one behind the other: a damaged place cannot point to another block that happens to be whole.
+  // The blocks follow each other without gaps, so a damaged place cannot point to another block that is intact.
   if (
     !footer.subarray(-MAGIC.length).equals(MAGIC) ||
     endOf(metaindex) !== index.at ||
@@ -64,7 +64,7 @@ function blockAt(read: (from: number, to: number) => Buffer, place: Place): Buff
   return crc32c(whole, 0, checked) === storedCrc(whole, checked) ? whole.subarray(0, place.size) : undefined
 }
 
-/** The only entry of the metaindex: nothing shared with a key before, then lengths of key and value, key, value. */
+/** The only entry of the metaindex: no bytes shared with an earlier key, then lengths of key and value, key, value. */
 function filterOf(metaindex: Buffer): Place | undefined {
   const entry = new VarintReader(metaindex)
   entry.varint()

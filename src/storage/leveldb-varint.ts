@@ -1,4 +1,4 @@
-// How LevelDB writes numbers and bytes of any length (leveldb 1.20, util/coding.cc).
+// LevelDB's encoding of numbers and of byte strings (leveldb 1.20, util/coding.cc).
 
 /** Reading beyond the end gives zeros and sets `overrun`. */
 export class VarintReader {

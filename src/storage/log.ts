@@ -1,13 +1,13 @@
-// The log: entries of one append packed into one record, keyed by the index of the first.
+// The log: the entries of one append are packed into one record. The key is the index of the first.
 //
 //   frame | frame | … | CRC-32        (a frame begins with its length: src/raft/entry.ts)
 //
-// One key per entry would cost LevelDB five times as much. Which records there are, and where terms change, is kept in
-// memory: `level` seeks only asynchronously, and the core reads the log synchronously.
+// One key per entry would cost LevelDB five times as much. The list of records and of term changes is kept in memory:
+// `level` seeks only asynchronously, and the core reads the log synchronously.
 //
-// What a batch truncates or compacts is gone from here as soon as the batch is submitted, what it adds appears when it
-// is durable. A log that a snapshot replaces as a whole keeps its bounds and terms until then, since a node must not
-// say that its log is shorter than it is; nobody reads its entries any more.
+// Entries that a batch truncates or compacts are gone from here as soon as the batch is submitted. Entries that it adds
+// appear when it is durable. A log that a snapshot replaces as a whole keeps its bounds and terms until then, because a
+// node must not report a shorter log than it has. Its entries are no longer read.
 
 import { crc32 } from 'node:zlib'
 import { readUint32 } from '../bytes/index.ts'
@@ -22,13 +22,13 @@ import type { Position } from './records.ts'
 import { seal, unseal } from './seal.ts'
 import type { Done } from './types.ts'
 
-/** Records that one batch deletes for compaction; the rest goes with later ones. */
+/** How many records one batch deletes for compaction. Later batches delete the rest. */
 const COMPACT_RECORDS_MAX = 4096
 /** Decoded records kept, newest last. */
 const CACHED_RECORDS_MAX = 8
 const SCAN_RECORDS = 64
 
-/** What a batch does to the log, for the meta record, and for memory once it is durable. */
+/** What a batch changes in the log: for the meta record, and for memory once the batch is durable. */
 export interface LogChange {
   readonly logStart: Position
   readonly logEnd: Position
@@ -62,13 +62,13 @@ export class DurableLog implements LogReader {
   }
 
   /**
-   * Reads every record and checks that they are one log from start to `end`: no gap, no overlap, no falling term,
-   * nothing beyond.
+   * Reads every record and checks that they form one log from the start to `end`: no gap, no overlap, no decreasing
+   * term, and nothing after `end`.
    */
   recover(end: Position, done: Done): void {
     const scan = this.#engine.scan({ ...LOG_RANGE, reverse: false, keysOnly: false })
     this.#recoverFrom(scan, (error) => {
-      // What looks like a gap may be what could not be read.
+      // An apparent gap may be a record that could not be read.
       scan.finish((unread) => done(unread ?? error ?? this.#otherThan(end)))
     })
   }
@@ -137,7 +137,7 @@ export class DurableLog implements LogReader {
     })
   }
 
-  /** Position in `#records` of the one that holds `index`. */
+  /** Position in `#records` of the record that holds `index`. */
   #recordHolding(index: LogIndex): number {
     let low = 0
     let high = this.#records.length
@@ -161,7 +161,7 @@ export class DurableLog implements LogReader {
     const sealed = this.#engine.get(logKey(first))
     if (sealed === undefined)
       throw new CorruptionError(`the log record that begins at index ${first} is missing`)
-    // A batch that shortens this record may be done in the engine and not yet reported, or the other way round.
+    // A batch that shortens this record may be done in the engine and not reported yet, or submitted and not done.
     const entries = decodeRecord(first, sealed).filter((entry) => entry.index <= this.#lastOf(at))
     if (first + entries.length - 1 !== this.#lastOf(at))
       throw new CorruptionError(`the log record that begins at index ${first} is cut short`)
@@ -179,11 +179,11 @@ export class DurableLog implements LogReader {
   // Writing
 
   /**
-   * Puts into `batch` what `writes` do to the log, in their order, and drops whole records up to `compactTo`.
-   * `committed`: durable commit index, below which nothing is ever truncated.
+   * Puts the effects of `writes` on the log into `batch`, in order, and drops whole records up to `compactTo`.
+   * `committed`: the durable commit index; entries up to it are never truncated.
    */
   change(writes: readonly Write[], compactTo: LogIndex, committed: LogIndex, batch: EngineBatch): LogChange {
-    /** Set once a snapshot has replaced the log as it was. */
+    /** The last entry of a snapshot that replaced the log, if one did. */
     let restart: Position | undefined
     let added: Entry[] = []
     const end = (): Position => added.at(-1) ?? restart ?? this.#end
@@ -282,13 +282,13 @@ export class DurableLog implements LogReader {
       this.#cache.delete(first)
     }
     this.#start = start
-    // None of them at -1.
+    // The result is -1 when no term run reaches that far.
     const reaches = this.#terms.findLastIndex((run) => run.from <= start.index + 1)
     this.#terms.splice(0, reaches)
   }
 }
 
-/** Why `entries` cannot go on where the log ends, if they cannot. */
+/** Why `entries` cannot follow the end of the log; undefined when they can. */
 function faultAfter(end: Position, entries: readonly Entry[]): string | undefined {
   let { index, term } = end
   for (const entry of entries) {

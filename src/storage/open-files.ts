@@ -1,9 +1,9 @@
-// Which files a process has open. Only Linux tells.
+// Which files a process has open. This works on Linux only.
 
 import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Whichever of its threads has it open. False where the system does not tell. */
+/** Whether any thread of this process has the file open. False where the system does not show it. */
 export function isOpenInProcess(file: Stats): boolean {
   try {
     return isOpenIn('self', file)
@@ -12,7 +12,10 @@ export function isOpenInProcess(file: Stats): boolean {
   }
 }
 
-/** Whether this process has it open more than once, whichever of its threads. False where the system does not tell. */
+/**
+ * Whether this process has the file open more than once, in any of its threads. False where the system does not show
+ * it.
+ */
 export function isOpenTwiceInProcess(file: Stats): boolean {
   try {
     return descriptorsIn('self', file).length > 1
@@ -22,9 +25,9 @@ export function isOpenTwiceInProcess(file: Stats): boolean {
 }
 
 /**
- * Whether this process holds a lock on it, whichever of its threads took it. That it has it open does not say so:
- * LevelDB's files are inherited by every process that is started while they are open, and locks are not. False where
- * the system does not tell.
+ * Whether any thread of this process holds a lock on the file. An open descriptor alone does not show this: a process
+ * that is started while LevelDB's files are open inherits them, but not their locks. False where the system does not
+ * show it.
  */
 export function isLockedInProcess(file: Stats): boolean {
   try {
@@ -36,7 +39,7 @@ export function isLockedInProcess(file: Stats): boolean {
   }
 }
 
-/** `unknown`: where the files of that process cannot be read. */
+/** `unknown`: the result when the files of that process cannot be read. */
 export function hasOpen(pid: string, file: Stats, unknown: boolean): boolean {
   try {
     return isOpenIn(pid, file)

@@ -45,19 +45,19 @@ export interface OpenOptions {
   readonly name?: string
   readonly clusterId?: string
   /**
-   * Takes a complete last WAL frame with a bad checksum for a torn one. Safe for a minority of a cluster's replicas
+   * Treats a complete last WAL frame with a bad checksum as a torn one. Safe for a minority of a cluster's replicas
    * only.
    */
   readonly discardSuspectTail?: boolean
   readonly limits?: Partial<LevelLimits & StoreLimits>
-  /** Put between store and LevelDB: how a disk is made to fail. */
+  /** Wraps the engine beneath the store. Tests make a disk fail with it. */
   readonly under?: (engine: Engine) => Engine
 }
 
 /**
  * Opens a formatted directory: verified before LevelDB may touch it, recovered, boot counter raised. Rejects with
- * `StorageRefusedError` when the directory cannot be vouched for, and with `StorageInUseError` when a process has it
- * open.
+ * `StorageRefusedError` when the directory may be damaged or does not belong to this node, and with `StorageInUseError`
+ * when a process has it open.
  */
 export async function openStorage(dir: string, options: OpenOptions = {}): Promise<Storage> {
   const content = inspectDirectory(dir)
@@ -65,7 +65,8 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   const { identity } = content
   refuseAnother(dir, identity, options)
   const { mark, extent } = await verified(dir, identity, options.discardSuspectTail ?? false)
-  // LevelDB looks too, but makes a new LOG before: whoever is just starting would not find there what was recovered.
+  // LevelDB checks this too, but begins a new LOG first. A process that is just starting on the directory would then
+  // not find its recovery in LOG.
   if (isInUse(dir, false)) throw inUse(dir)
   endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
@@ -74,20 +75,20 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
 }
 
 /**
- * Makes an empty or absent directory the home of a new replica. IDENTITY comes last: without it the rest counts for
- * nothing.
+ * Makes an empty or missing directory the home of a new replica. IDENTITY is written last. Without it the other files
+ * are ignored.
  */
 export async function formatStorage(dir: string, identity: Identity, initial: InitialState): Promise<void> {
   refuseUnlessFree(dir)
   try {
     makeDirectory(dir)
-    // That takes its time: somebody may have begun meanwhile, or be done.
+    // Making the directory takes time. Another process may have begun meanwhile, or may have finished.
     refuseUnlessFree(dir)
     await makeReplica(dir, identity, initial)
   } catch (error) {
     if (error instanceof StorageRefusedError || error instanceof StorageInUseError) throw error
     if (isLockHeld(error)) throw inUse(dir)
-    // Whoever was quicker is done; what failed behind our own IDENTITY is told below.
+    // A quicker process has finished. A failure after our own IDENTITY was written is reported below.
     const content = inspectDirectory(dir)
     if (content.kind === 'formatted' && content.identity.replicaId !== identity.replicaId)
       throw holdsAlready(dir)
@@ -102,7 +103,7 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
 
 function refuseUnlessFree(dir: string): void {
   if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
-  // Somebody formats it just now.
+  // Another process is formatting it now.
   if (isInUse(dir)) throw inUse(dir)
 }
 
@@ -110,8 +111,9 @@ const holdsAlready = (dir: string): StorageRefusedError =>
   new StorageRefusedError(`${dir} holds a node already.`)
 
 /**
- * Durable when it returns, as are the names of those above it. Those that were there may have been made a moment ago,
- * by an attempt that was interrupted or by somebody else; they may also be none of ours to open.
+ * The directory is durable when this returns, and so are the names of the directories above it. Those that existed
+ * before may have been made a moment ago, by an interrupted attempt or by another process. They may also be unreadable
+ * for us.
  */
 function makeDirectory(dir: string): void {
   const path = resolve(dir)
@@ -125,7 +127,7 @@ function makeDirectory(dir: string): void {
   }
 }
 
-/** The nearest first, the root last. */
+/** From the nearest to the root. */
 function* ancestors(path: string): Generator<string> {
   for (let at = path; at !== dirname(at); at = dirname(at)) yield dirname(at)
 }
@@ -134,7 +136,8 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   const { file, isLeft } = openFormatting(dir)
   try {
     if (isLeft) {
-      // LevelDB's lock is one for all threads of a process. Opened before it is looked at: at most one of them goes on.
+      // All threads of a process share LevelDB's lock. Each opens the file before it looks, so at most one of them
+      // continues.
       if (isOpenTwiceInProcess(fstatSync(file))) throw inUse(dir)
       await whileLocked(dir, () => beginAnew(dir))
     }
@@ -144,9 +147,12 @@ async function makeReplica(dir: string, identity: Identity, initial: InitialStat
   }
 }
 
-/** With the lock, which whoever makes a node has until there is one: what they have begun is not deleted under them. */
+/**
+ * Called with the lock. A process that makes a node holds the lock until the node is complete, so its files are not
+ * deleted while it works.
+ */
 function beginAnew(dir: string): void {
-  // Whoever had it open before may be done.
+  // Another process that had it open may have finished.
   if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
   deleteLeft(dir)
 }
@@ -155,12 +161,12 @@ async function makeDatabase(dir: string, identity: Identity, initial: InitialSta
   const db = await createDatabase(dir, levelLimits)
   try {
     await fill(dir, db, initial)
-    // The lock is held until the directory says whose it is: another process would take it for one whose formatting was
+    // The lock is held until IDENTITY is there. Otherwise another process would think that the formatting was
     // interrupted.
     writeIdentity(dir, identity)
     endFormatting(dir)
   } finally {
-    // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
+    // Also after a failed write: nothing here counts yet, and the next attempt needs the lock.
     await db.close()
   }
 }
@@ -201,10 +207,10 @@ async function verified(
   try {
     return look()
   } catch {
-    // Files that are being written to may look like anything.
+    // Files that another process is writing may look damaged.
     if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
   }
-  // Whoever did so may have ended since.
+  // That process may have ended since.
   try {
     return look()
   } catch (error) {
@@ -230,17 +236,17 @@ async function open(
   let db: Database | undefined
   try {
     watermark = new Watermark(dir)
-    // Of threads that find no lock at the same instant at most one goes on: LevelDB would refuse the other, and give up
-    // the lock of the process.
+    // If several threads find no lock at the same time, at most one continues. LevelDB would refuse the second, and
+    // would release the lock of the process when it does.
     if (isOpenTwiceInProcess(statSync(join(dir, WATERMARK_FILE)))) throw inUse(dir)
     db = await openDatabase(dir, limits)
-    // Whoever had it open wrote to it between the two readings. Nothing may fail before it is known what LevelDB has
-    // skipped.
+    // Another process wrote to the database between the two readings. This comes before all other checks that can fail,
+    // because it must be known what LevelDB skipped.
     if (watermark.read().mark !== mark || standsBeyond(dir, extent)) throw inUse(dir)
     assertRecovered(dir, extent.wals)
-    // LevelDB has recovered into a new MANIFEST, and does not sync the rename that names it in CURRENT. Were that lost
-    // after batches have been acknowledged in the new WAL, the old one would end in the middle of a record and yet be
-    // followed: refused for good.
+    // LevelDB has recovered into a new MANIFEST, and does not sync the rename by which CURRENT names it. If that rename
+    // were lost after batches were acknowledged in the new WAL, the old WAL would end in the middle of a record and
+    // have a successor. Such a directory is refused for good.
     syncDirectory(dir)
     return new LevelEngine(db, dir, watermark, extent)
   } catch (error) {
@@ -262,9 +268,9 @@ async function open(
 }
 
 /**
- * Whether LevelDB, which begins a MANIFEST with each start, has found more than there was: who wrote it was killed
- * before it noted that in the side file. Put back, WALs that it had recovered would end before MANIFEST stands, and be
- * refused for good.
+ * Whether LevelDB, which begins a MANIFEST at each start, found more than the verification did. Then the process that
+ * wrote it was killed before it noted the write in the side file. WALs that were recovered there must not be put back:
+ * they would end before the sequence number of MANIFEST, and would be refused for good.
  */
 function standsBeyond(dir: string, { sequence }: Verified): boolean {
   try {
@@ -275,14 +281,14 @@ function standsBeyond(dir: string, { sequence }: Verified): boolean {
 }
 
 /**
- * Where that fails, the next start tells whether anything is missing: LevelDB may have read it all, and only its LOG
- * could not be read.
+ * If this fails, the next start finds out whether anything is missing. LevelDB may have read everything, and only its
+ * LOG was unreadable.
  */
 function restore(dir: string, { wals, heldTo }: Verified, watermark: Watermark, cause: SkippedError): void {
   try {
     putBack(dir, wals)
   } catch (error) {
-    // After a power cut it may say less than what was there.
+    // After a power cut the mark may be lower than what the files held.
     watermark.raise(heldTo)
     throw new StorageRefusedError(
       `${dir}: ${cause.message}, and the WALs cannot be put back: ${asError(error).message}. Look at the disk (space, ` +
@@ -306,7 +312,7 @@ function recovered(
         error instanceof CorruptionError
           ? new StorageRefusedError(`${dir}: ${error.message}`, { cause: error })
           : error
-      // After a write or read that failed too: nobody has been told anything yet, and the next attempt needs the lock.
+      // Also after a failed write or read: nothing was acknowledged yet, and the next attempt needs the lock.
       closed(engine).then(
         () => reject(refusal),
         () => reject(refusal),
@@ -331,9 +337,9 @@ const inUse = (dir: string): StorageInUseError =>
 const LOCKS = '/proc/locks'
 
 /**
- * Whether a living process holds LevelDB's lock on the directory. Only Linux tells without trying. Inode numbers are
- * unique within one file system only, and the device that /proc/locks names is not always the one that stat tells
- * (Btrfs). So the files that the holder has open decide; `unknown` counts where they cannot be read.
+ * Whether a living process holds LevelDB's lock on the directory. Only Linux shows this without trying the lock. Inode
+ * numbers are unique within one file system only, and the device in /proc/locks is not always that of stat (Btrfs). So
+ * the open files of the holder decide; where they cannot be read, the result is `unknown`.
  */
 export function isInUse(dir: string, unknown = true): boolean {
   const lock = statSync(join(dir, 'LOCK'), { throwIfNoEntry: false })
@@ -349,7 +355,7 @@ export function isInUse(dir: string, unknown = true): boolean {
     })
 }
 
-/** Empty where this process may not read it, as below AppArmor: LevelDB looks too. */
+/** Empty where this process may not read it, e.g. under AppArmor. LevelDB checks the lock too. */
 function readLocks(): string {
   try {
     return readFileSync(LOCKS, 'latin1')

@@ -1,8 +1,8 @@
-// Rows that are applied and not yet durable, over those of the engine.
+// Rows that are applied and not durable yet, in layers over the rows of the engine.
 //
-// A layer holds the changes between two moments; a deleted row stays in it as a tombstone. Changes go into the newest
-// layer until it is closed: because a scan has taken it, because a batch has, or because it is large enough. So a scan
-// is that of the engine and the layers of that instant, and a batch holds whole layers: each knows the state that its
+// A layer holds the changes between two moments. A deleted row stays in it as a tombstone. Changes go into the newest
+// layer until it is closed. A layer is closed when a scan or a batch takes it, or when it is large enough. So a scan is
+// one of the engine plus the layers of that instant, and a batch holds whole layers. Each layer has the state that its
 // rows lead to.
 
 import type { LogIndex } from '../raft/types.ts'
@@ -11,7 +11,7 @@ import type { AppliedState } from './records.ts'
 export interface LayerRow {
   /** The row's key in the engine. */
   readonly engineKey: Uint8Array
-  /** As sealed; undefined: deleted. */
+  /** The sealed row; undefined: deleted. */
   readonly stored: Uint8Array | undefined
 }
 
@@ -19,26 +19,26 @@ export type Layer = ReadonlyMap<string, LayerRow>
 
 export interface Room {
   readonly bytes: number
-  /** Rows or entries. */
+  /** Number of rows or entries. */
   readonly items: number
 }
 
 interface Closed {
   readonly rows: Layer
   readonly bytes: number
-  /** With these rows. */
+  /** The state with these rows. */
   readonly state: AppliedState
 }
 
 /** Rows for one batch. */
 export interface Submission {
-  /** Newest version of each. */
+  /** The newest version of each row. */
   readonly rows: Iterable<LayerRow>
-  /** What these rows lead to; undefined: nothing has been applied since the last batch, or nothing of it fits. */
+  /** The state that these rows lead to; undefined: nothing was applied since the last batch, or nothing of it fits. */
   readonly state: AppliedState | undefined
-  /** More could have gone with a batch that has more room. */
+  /** There are more rows for a batch with more room. */
   readonly left: boolean
-  /** The rows are durable: drops them. */
+  /** Called when the rows are durable: drops them here. */
   readonly stored: () => void
 }
 
@@ -50,12 +50,12 @@ export class Overlay {
   #openBytes = 0
   #submitted: readonly Layer[] = []
 
-  /** A layer is closed before it becomes larger than this; only one entry can make it so. */
+  /** A layer is closed before it becomes larger than this. Only a single entry can make it larger. */
   constructor(layerMax: Room) {
     this.#layerMax = layerMax
   }
 
-  /** For the rows of one entry, which is about to put so much. `state`: without them. */
+  /** Called before the rows of one entry, with their size. `state`: the state without them. */
   makeRoom({ bytes, items }: Room, state: () => AppliedState): void {
     const isFull =
       this.#openBytes + bytes > this.#layerMax.bytes || this.#open.size + items > this.#layerMax.items
@@ -77,15 +77,15 @@ export class Overlay {
     return findIn(this.#submitted, key)
   }
 
-  /** Every layer of this instant, oldest first, never to change again. `state`: with all of them. */
+  /** All layers of this instant, oldest first. They do not change any more. `state`: the state with all of them. */
   freeze(state: () => AppliedState): readonly Layer[] {
     this.#close(state)
     return [...this.#submitted, ...this.#closed.map(({ rows }) => rows)]
   }
 
   /**
-   * Takes the oldest layers, none beyond index `upTo`: the first one, and as many more as there is room for. `state`:
-   * with all of them.
+   * Takes the oldest layers, none beyond index `upTo`: the first one, and as many more as fit. `state`: the state with
+   * all layers.
    */
   submit(room: Room, upTo: LogIndex, state: AppliedState): Submission {
     const waiting = [...this.#closed, { rows: this.#open, bytes: this.#openBytes, state }]
@@ -111,7 +111,7 @@ export class Overlay {
     }
   }
 
-  /** A snapshot is about to replace all rows, so none is written. They stay readable until it has. */
+  /** A snapshot is about to replace all rows, so none is written. They stay readable until it has replaced them. */
   submitAll(): Submission {
     this.#submitted = [...this.#submitted, ...this.#closed.map(({ rows }) => rows), this.#open]
     this.#closed = []
@@ -146,7 +146,7 @@ export function findIn(layers: readonly Layer[], key: string): LayerRow | undefi
   return undefined
 }
 
-/** One map of the newest version of each row. */
+/** The newest version of each row, in one map. */
 export function merged(layers: readonly Layer[]): Layer {
   const [only] = layers
   if (only !== undefined && layers.length === 1) return only

@@ -1,7 +1,7 @@
-// QUARANTINE: there when others know that this replica has lost what it promised, or holds another state than they do,
-// or when it has found damage in what it holds. Whoever knew may not be asked at the next start, and then it would vote
-// and count once more; so no later start opens the directory. A file of its own, and not a record in the database: the
-// process that ends may not be able to write there any more.
+// QUARANTINE: a file that exists when other replicas know that this one has lost durable state or has a different
+// state, or when it has found damage in its data. At the next start those others might not be reachable, and the
+// replica would vote and count again. So no later start opens the directory. It is a separate file and not a database
+// record, because the process that ends may not be able to write to the database any more.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,12 +10,12 @@ import { unreadable, writeWhole } from './identity.ts'
 
 export const QUARANTINE_FILE = 'QUARANTINE'
 
-/** Durable when it returns. The first reason stays. */
+/** Durable when it returns. The first reason is kept. */
 export function quarantine(dir: string, why: string): void {
   if (!existsSync(join(dir, QUARANTINE_FILE))) writeWhole(dir, QUARANTINE_FILE, `${why}\n`)
 }
 
-/** The reason; undefined: there is none. */
+/** The reason; undefined: the replica is not in quarantine. */
 export function quarantineOf(dir: string): string | undefined {
   const path = join(dir, QUARANTINE_FILE)
   try {

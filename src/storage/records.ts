@@ -1,8 +1,8 @@
 // The few small records beside log and rows.
 //
 // Meta is written last in every batch, and says at which sequence number of LevelDB that batch ends. On opening, it
-// must be the very last thing that the database holds; so an older meta that comes to light, because the newest was
-// lost in a damaged table, is not taken for the newest: a forgotten vote would be just that.
+// must be the very last thing in the database. So if the newest meta is lost in a damaged table and an older one
+// appears, that one is not accepted as the newest. Otherwise the replica would have forgotten a vote.
 
 import { type Reader, Writer } from '../bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type HardState, type LogIndex, type Term } from '../raft/types.ts'
@@ -12,13 +12,13 @@ import { readSealed, seal } from './seal.ts'
 import type { AppliedRecord } from './types.ts'
 
 /**
- * Of everything in the directory, the rows of the state machine included. Raised when a layout or the meaning of an
- * entry changes in a way that another version of the program would misread. 1 was in use before the first release, and
- * is not read.
+ * The format of everything in the directory, including the rows of the state machine. It is raised when a layout or the
+ * meaning of an entry changes in a way that another version of the program would misread. 1 was in use before the first
+ * release, and is not read.
  */
 export const FORMAT_VERSION = 2
 
-/** Records are put together here, then copied by `seal`: nothing runs in between. */
+/** Records are built here and copied by `seal`. No other code runs in between. */
 const scratch = new Writer()
 
 export interface Position {
@@ -29,10 +29,10 @@ export interface Position {
 export interface Meta {
   readonly boot: number
   readonly hardState: HardState
-  /** The last entry before the log; what a snapshot or compaction took. */
+  /** The last entry before the log: the last one of a snapshot or of a compaction. */
   readonly logStart: Position
   readonly logEnd: Position
-  /** Which rows are the state. */
+  /** The generation whose rows are the state. */
   readonly generation: number
   /** Generations are never used twice. */
   readonly nextGeneration: number
@@ -82,7 +82,7 @@ export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number }
   return { meta, sequence }
 }
 
-/** There is no older format that is worth reading yet. */
+/** No older format can be read. */
 export function refuseOther(version: number): void {
   if (version === FORMAT_VERSION) return
   const [by, remedy] =
@@ -104,7 +104,7 @@ function decodePosition(from: Reader): Position {
   return { index: asIndex(from.uint64()), term: asTerm(from.uint64()) }
 }
 
-/** The applied record with the hash of the rows that it describes. */
+/** The applied record and the hash of its rows. */
 export interface AppliedState {
   readonly applied: AppliedRecord
   readonly stateHash: bigint
@@ -136,7 +136,7 @@ export function decodeAppliedRecord(sealed: Uint8Array): AppliedState & { sequen
   return { ...state, sequence }
 }
 
-/** A snapshot that is being received, or lies complete and waits for the `Write` that names it. */
+/** A snapshot that is being received, or that is complete and waits for the `Write` that names it. */
 export interface Staging extends AppliedState {
   readonly id: string
   readonly from: string

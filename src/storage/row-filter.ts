@@ -1,18 +1,18 @@
-// Which rows certainly do not exist: a Bloom filter over the keys of all rows, so that creating a key does not begin
-// with LevelDB looking for it in every level. It knows nothing until it has read all keys once, in the background, at a
-// start and after a snapshot took the place of the rows.
+// Which rows certainly do not exist: a Bloom filter over the keys of all rows. Without it, creating a key would make
+// LevelDB look for it in every level. It excludes nothing until it has read all keys once, in the background: at a
+// start, and after a snapshot has replaced the rows.
 //
-// Each step has a scan of its own: while there is one, LevelDB keeps every table that was live when it began, and
-// compactions go on. A disk with little room left would be full before all keys are read.
+// Each step uses a separate scan. While a scan is open, LevelDB keeps every table that was live when it began, and
+// compactions go on. With one long scan a disk with little room could be full before all keys are read.
 //
-// A key is never taken out: that of a row deleted costs a look that finds nothing.
+// A key is never taken out. A deleted row only costs a look-up that finds nothing.
 
 import type { Engine, Scan } from './engine.ts'
 import type { FirstError } from './first-error.ts'
 import { ROW_PREFIX_BYTES, rowRange } from './keys.ts'
 
 const PROBES = 4
-/** Keys read at once: small steps keep the event loop free, but to begin a scan costs as much as a few hundred keys. */
+/** Keys per step: small steps keep the event loop free, but beginning a scan costs as much as a few hundred keys. */
 const SCAN_KEYS = 1024
 
 export class RowFilter {
@@ -20,18 +20,18 @@ export class RowFilter {
   readonly #first: FirstError
   readonly #words: Int32Array
   #isComplete = false
-  /** Another one: what is being read is of no use any more. */
+  /** Changes when the current reading becomes useless. */
   #pass = 0
   #scan: Scan | undefined
 
-  /** `bytes`: at 16 bits a key one key in five hundred is looked for in vain. */
+  /** `bytes`: with 16 bits a key, one key in five hundred is looked for in vain. */
   constructor(engine: Engine, first: FirstError, bytes: number) {
     this.#engine = engine
     this.#first = first
     this.#words = new Int32Array(Math.ceil(bytes / 4))
   }
 
-  /** True: there is no such row. */
+  /** True: the row certainly does not exist. */
   excludes(key: Uint8Array): boolean {
     if (!this.#isComplete) return false
     const hash = hashOfKey(key)
@@ -42,7 +42,7 @@ export class RowFilter {
     return false
   }
 
-  /** Every row that is applied must be told. */
+  /** Must be called for every row that is applied. */
   add(key: Uint8Array): void {
     const hash = hashOfKey(key)
     for (let probe = 0; probe < PROBES; probe++) {
@@ -51,7 +51,7 @@ export class RowFilter {
     }
   }
 
-  /** Forgets everything and reads the keys of `generation`. Rows applied from now on are added besides. */
+  /** Forgets everything and reads the keys of `generation`. Rows applied from now on are added as well. */
   readAll(generation: number): void {
     this.close()
     this.#isComplete = false
@@ -94,7 +94,7 @@ export class RowFilter {
   }
 }
 
-/** FNV-1a, its high bits folded into the low ones. */
+/** FNV-1a, with its high bits folded into the low ones. */
 export function hashOfKey(key: Uint8Array): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ (key[i] ?? 0), 0x01000193)

@@ -1,24 +1,24 @@
-// What apply needs of the rows that it changes, kept in memory: of each row its first bytes, its length and its hash. A
-// put that asks LevelDB for the row that it replaces spends more time there than on everything else it does.
+// The part of each row that apply needs for a change, kept in memory: its first bytes, its length and its hash. A put
+// that asks LevelDB for the row that it replaces spends more time there than on everything else.
 //
-// Fixed-size slots in flat arrays, in sets of four, found by a hash of the key and compared byte by byte: no objects,
-// so nothing for the garbage collector to walk. A row known to be absent has a slot too. A key too long for a slot is
-// remembered only until the next such key comes along: whoever changes a row has read its head a moment ago.
+// Slots of a fixed size in flat arrays, in sets of four, found by a hash of the key and compared byte by byte. There
+// are no objects that the garbage collector must walk. A row known to be absent has a slot too. A key that is too long
+// for a slot is remembered only until the next such key: an entry changes a row right after it has read its head.
 
 import { ROW_HEAD_BYTES } from '../kv/types.ts'
 import { hashOfKey } from './row-filter.ts'
 import { hashAt, TRAILER_BYTES } from './rows.ts'
 import type { RowHash } from './types.ts'
 
-/** A row key beyond this is not kept. */
+/** Longer row keys get no slot. */
 const KEY_BYTES_MAX = 60
 const SLOT_BYTES = ROW_HEAD_BYTES + KEY_BYTES_MAX
 const WAYS = 4
 
-/** The head of a row that exists. `bytes` is a copy: its slot may be another row's a moment later. */
+/** The head of a row that exists. `bytes` is a copy, because its slot may be reused at any time. */
 export interface RowHead extends RowHash {
   readonly bytes: Uint8Array
-  /** Of the whole row, as it was given to `apply`. */
+  /** Length of the whole row, as given to `apply`. */
   readonly length: number
 }
 
@@ -35,7 +35,7 @@ export class RowHeads {
   readonly #lengths: Int32Array
   readonly #mixes: Uint32Array
   readonly #crcs: Uint32Array
-  /** Which way of a full set goes next. */
+  /** Which slot of a full set is replaced next. */
   #turn = 0
   #long: { readonly key: Uint8Array; readonly head: RowHead | 'absent' } | undefined
 
@@ -66,7 +66,7 @@ export class RowHeads {
     return { bytes, length, mix: this.#mixes[slot] ?? 0, crc: this.#crcs[slot] ?? 0 }
   }
 
-  /** `stored`: the row as sealed; undefined: there is none. */
+  /** `stored`: the sealed row; undefined: the row does not exist. */
   remember(key: Uint8Array, stored: Uint8Array | undefined): void {
     if (key.length > KEY_BYTES_MAX) {
       this.#long = { key: new Uint8Array(key), head: stored === undefined ? 'absent' : headOf(stored) }
@@ -100,7 +100,7 @@ export class RowHeads {
     return -1
   }
 
-  /** The slot of `key`, made its own if it had none. */
+  /** The slot of `key`. If it has none, a slot becomes its own. */
   #slotFor(key: Uint8Array): number {
     const hash = hashOfKey(key)
     const found = this.#find(key, hash)

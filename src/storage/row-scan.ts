@@ -1,4 +1,4 @@
-// The rows of a range as of one applied index: what the engine's scan gives, and over it the layers that were not
+// The rows of a range at one applied index: the rows of the engine's scan, and over them the layers that were not
 // durable at that instant.
 
 import type { Pair, Scan } from './engine.ts'
@@ -9,7 +9,7 @@ import { type Layer, type LayerRow, merged } from './overlay.ts'
 import { openRow } from './rows.ts'
 import type { AppliedRecord, Done, PageLimits, Range, RowScan, StoredRow } from './types.ts'
 
-/** Rows asked of the engine at once: small steps keep the event loop free. */
+/** Rows per request to the engine: small steps keep the event loop free. */
 const SCAN_ROWS = 256
 
 type PageDone = (error: Error | undefined, rows: StoredRow[], more: boolean) => void
@@ -18,15 +18,15 @@ export class OverlayScan implements RowScan {
   readonly applied: AppliedRecord
   readonly stateHash: bigint
   readonly #scan: Scan
-  /** Of rows in the engine. */
+  /** The prefix of rows in the engine. */
   readonly #prefix: Uint8Array
   readonly #reverse: boolean
-  /** Rows of the layers within the range, in its order; those before `#overlaidAt` have been given. */
+  /** Rows of the layers within the range, in its order. Those before `#overlaidAt` have been given out. */
   readonly #overlaid: readonly (readonly [name: string, row: LayerRow])[]
   readonly #first: FirstError
   readonly #closed: () => void
   #overlaidAt = 0
-  /** Read from the engine; those before `#pairsAt` have been given. */
+  /** Rows read from the engine. Those before `#pairsAt` have been given out. */
   #pairs: readonly Pair[] = []
   #pairsAt = 0
   /** The engine has no more. */
@@ -97,7 +97,7 @@ export class OverlayScan implements RowScan {
     if (!this.#isFinished) this.#scan.close()
   }
 
-  /** The second time it is called, and whoever reads it learns of it. */
+  /** Ends the scan on the second call. Its reader gets an error. */
   endIfOld(): void {
     this.#isEnded = this.#isOld
     this.#isOld = true
@@ -110,7 +110,7 @@ export class OverlayScan implements RowScan {
       done(error)
       return
     }
-    // One row more than wanted tells whether any are left.
+    // One row more than wanted shows whether any are left.
     this.#scan.next(Math.min(SCAN_ROWS, page.rowsWanted + 1), (scanError, pairs, ended) => {
       this.#pairs = pairs
       this.#pairsAt = 0
@@ -122,8 +122,8 @@ export class OverlayScan implements RowScan {
   }
 
   /**
-   * Gives what has been read to the page, until that is full. Of an overlaid row and the engine's under the same key
-   * the former counts.
+   * Gives the rows that have been read to the page until that is full. Of two rows with the same key, the overlaid one
+   * counts.
    */
   #pour(page: Page): void {
     while (!page.isFull) {
@@ -151,7 +151,7 @@ export class OverlayScan implements RowScan {
     return overlaid < name === this.#reverse ? 1 : -1
   }
 
-  /** Why what was read does not count, if it does not. */
+  /** Why the rows that were read must not be used; undefined when they may. */
   #faultOf(error: Error | undefined, read: () => void = () => {}): Error | undefined {
     if (this.#isEnded) return new ScanEndedError()
     if (this.#isClosed) return closedError()
@@ -179,7 +179,7 @@ function within(range: Range, layers: readonly Layer[]): readonly (readonly [str
   return rows.sort(([a], [b]) => (a < b ? -sign : sign))
 }
 
-/** The first row that does not fit ends it: a smaller one behind it must not be taken before it. */
+/** A page ends with the first row that does not fit. A smaller row after it must not take its place. */
 class Page {
   readonly rows: StoredRow[] = []
   isFull = false
@@ -194,7 +194,7 @@ class Page {
     return this.#limits.rowsMax - this.rows.length
   }
 
-  /** Whether it had room. Nothing stored is a row that was deleted, which takes none. */
+  /** Returns whether the row fits. `stored` is undefined for a deleted row, which takes no room. */
   add(key: Uint8Array, stored: Uint8Array | undefined): boolean {
     if (stored === undefined) return true
     const value = openRow(key, stored)

@@ -1,11 +1,11 @@
-// A row as it is stored, and the hash over all rows.
+// The stored form of a row, and the hash over all rows.
 //
 //   payload | mix (4) | CRC-32 (4)
 //
-// The CRC covers key, payload and mix. Mix is a second hash of key and payload that has nothing in common with a CRC;
-// both together are the row's 64-bit hash. The hash of the state is their sum over all rows, so it is kept up by
-// subtracting the old row and adding the new one, and comes out the same on every replica, in whatever order rows
-// arrived. It finds accidents, not malice.
+// The CRC covers key, payload and mix. Mix is a second hash of key and payload that is computed in an unrelated way.
+// Both together are the row's 64-bit hash. The hash of the state is the sum of these over all rows. Each change
+// subtracts the old row and adds the new one, and every replica gets the same sum, whatever the order of the rows. It
+// finds accidents, not malice.
 
 import { crc32 } from 'node:zlib'
 import { CorruptionError } from './errors.ts'
@@ -20,7 +20,7 @@ export interface SealedRow {
   readonly stored: Uint8Array
 }
 
-/** `prefix` goes before the key in the engine, `rest` behind `value`. One piece of memory holds everything. */
+/** `prefix` goes before the key in the engine, `rest` after `value`. All parts share one piece of memory. */
 export function sealRow(
   prefix: Uint8Array,
   key: Uint8Array,
@@ -43,7 +43,7 @@ export function sealRow(
 
 const NOTHING = new Uint8Array()
 
-/** The payload of a stored row, a view of it; `CorruptionError` when its checksum does not hold. */
+/** The payload of a stored row, as a view; throws `CorruptionError` when its checksum is wrong. */
 export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
   const length = stored.length - TRAILER_BYTES
   if (length < 0 || crc32(stored.subarray(0, length + 4), crc32(key)) !== hashAt(stored, length + 4))
@@ -53,17 +53,17 @@ export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
   return stored.subarray(0, length)
 }
 
-/** Of the row's content, computed anew. */
+/** The hash computed from the row's content. */
 export const hashOfRow = (key: Uint8Array, payload: Uint8Array): RowHash =>
   hashOfStored(sealRow(NOTHING, key, payload).stored)
 
-/** As stored: trustworthy for a row that was sealed here or has been opened. */
+/** The hash as stored. It can be trusted for a row that was sealed here or has been opened. */
 export const hashOfStored = (stored: Uint8Array): RowHash => ({
   mix: hashAt(stored, stored.length - 8),
   crc: hashAt(stored, stored.length - 4),
 })
 
-/** One half of the hash, where it stands in the row. */
+/** One half of the hash, at its place in the row. */
 export const hashAt = (bytes: Uint8Array, at: number): number =>
   (((bytes[at] ?? 0) << 24) |
     ((bytes[at + 1] ?? 0) << 16) |
@@ -71,7 +71,7 @@ export const hashAt = (bytes: Uint8Array, at: number): number =>
     (bytes[at + 3] ?? 0)) >>>
   0
 
-/** In the manner of MurmurHash3: multiplication and rotation, where a CRC has polynomial division. */
+/** Similar to MurmurHash3: multiplication and rotation, where a CRC uses polynomial division. */
 function mixOf(bytes: Uint8Array, keyAt: number, payloadAt: number, end: number): number {
   let hash = mixInto(mixInto(0, bytes, keyAt, payloadAt), bytes, payloadAt, end)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
@@ -97,7 +97,7 @@ function mixInto(seed: number, bytes: Uint8Array, from: number, end: number): nu
   return hash
 }
 
-/** The sum of the hashes of a set of rows: two sums modulo 2^32, cheap enough for every row written. */
+/** The sum of the hashes of a set of rows: two sums modulo 2^32, cheap enough for every written row. */
 export class StateHash {
   #mix = 0
   #crc = 0

@@ -1,20 +1,20 @@
-// The slow look at everything: reads every row, checks its CRC, and compares the sum of their hashes with the one that
-// `apply` keeps up. It finds what no single read finds: a row that is gone, or that came back in an older version,
-// because a table was damaged.
+// The slow check of everything: reads every row, checks its CRC, and compares the sum of all row hashes with the one
+// that `apply` maintains. It finds what no single read finds: a row that is missing, or that came back in an older
+// version, because a table was damaged.
 //
-// It goes through the keys in slices, each with a scan of its own: one that is held keeps LevelDB from dropping
-// whatever is overwritten meanwhile, and a pass takes minutes. So the rows are read at different moments, while writes
-// go on, and the sum is kept true as `apply` keeps the state hash true: of each change of a row that has been read the
-// old hash is subtracted and the new one added. Rows that are yet to be read will be read as they are then. Both sums
-// change alike, so what they differ by in the end is what the disk does not hold as it was written. Changes made while
-// a slice is being read wait until it is known where that slice ends.
+// It reads the keys in slices, each with a separate scan: an open scan keeps LevelDB from dropping overwritten data,
+// and a pass takes minutes. So the rows are read at different moments while writes go on. Its sum is updated in the
+// same way as the state hash: for each change of a row that has been read, the old hash is subtracted and the new one
+// added. Rows that are not read yet will be read in their later form. Both sums change alike, so a difference at the
+// end shows that the disk does not hold the rows as they were written. Changes during the reading of a slice wait until
+// the end of that slice is known.
 
 import { asError, CorruptionError, rejoinAdvice, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
 import type { PageLimits, RowHash, RowScan, Storage, StoredRow } from './types.ts'
 
-/** A few milliseconds. */
+/** A slice takes a few milliseconds. */
 export const SCRUB_SLICE: PageLimits = { rowsMax: 512, bytesMax: 256 * 1024 }
 
 interface Change {
@@ -27,13 +27,13 @@ export class Scrub {
   readonly #storage: Storage
   readonly #slice: PageLimits
   readonly #unwatch: () => void
-  /** Of all rows before `#next`, as they stand now. */
+  /** Hash of all rows before `#next`, in their current form. */
   #found = new StateHash()
-  /** The first key that has not been read; undefined: all have. */
+  /** The first key that has not been read; undefined: all keys have been read. */
   #next: Uint8Array | undefined = ALL_ROWS.gte
-  /** While a slice is being read. */
+  /** Set while a slice is being read. */
   #scan: RowScan | undefined
-  /** Behind `#next`, since the scan of the slice was opened. */
+  /** Changes after `#next` since the scan of the slice was opened. */
   #meanwhile: Change[] = []
 
   /** Follows the changes of rows until `close`. */
@@ -47,8 +47,8 @@ export class Scrub {
   }
 
   /**
-   * Reads on by one slice. `finished`: all rows are there and as they were written. An error means that the replica
-   * must stop.
+   * Reads the next slice. `finished`: all rows exist and are as they were written. An error means that the replica must
+   * stop.
    */
   step(done: (error: Error | undefined, finished: boolean) => void): void {
     const gte = this.#next ?? ALL_ROWS.gte
@@ -61,7 +61,7 @@ export class Scrub {
     }
     this.#scan = scan
     scan.next(this.#slice, (error, rows, more) => {
-      // Given up, or begun anew.
+      // The scrub was closed or began anew.
       if (this.#scan !== scan) return done(undefined, false)
       if (error !== undefined) return this.#sliceFailed(error, done)
       scan.finish((unread) => {
@@ -80,7 +80,7 @@ export class Scrub {
     })
   }
 
-  /** One that was ended is read again: that keeps nothing of it. */
+  /** A slice whose scan was ended is read again. Until then no scan is open. */
   #sliceFailed(error: Error, done: (error: Error | undefined, finished: false) => void): void {
     this.#scan?.close()
     this.#scan = undefined
@@ -109,12 +109,12 @@ export class Scrub {
     } else if (this.#scan !== undefined) this.#meanwhile.push(change)
   }
 
-  /** Adds the rows of a slice; what is wrong with them, if anything. */
+  /** Adds the rows of a slice. Returns what is wrong with them; undefined when nothing is. */
   #look(rows: readonly StoredRow[]): Error | undefined {
     const changed = new Set(this.#meanwhile.map(({ key }) => keyString(key)))
     try {
       for (const { key, value } of rows) {
-        // A damaged Bloom filter hides a row from reads of its key alone.
+        // A damaged Bloom filter hides a row from a read of this key, but not from a scan.
         if (!changed.has(keyString(key)) && this.#storage.get(key) === undefined)
           return this.#mismatch('a row is not found under its key')
         this.#found.add(hashOfRow(key, value))

@@ -1,5 +1,5 @@
-// A CRC-32 at the end of each small record of storage. It covers the key as well, so that a record found under the
-// wrong key is as bad as a flipped one.
+// A CRC-32 at the end of each small record of storage. It also covers the key, so that a record under the wrong key is
+// rejected like a damaged one.
 
 import { crc32 } from 'node:zlib'
 import { Reader } from '../bytes/index.ts'
@@ -20,7 +20,7 @@ export function seal(key: Uint8Array, ...payload: readonly Uint8Array[]): Uint8A
   return sealed
 }
 
-/** The payload of a sealed record, or `CorruptionError`. */
+/** The payload of a sealed record; throws `CorruptionError` when its checksum is wrong. */
 export function unseal(key: Uint8Array, sealed: Uint8Array, what: string): Uint8Array {
   const length = sealed.length - CRC_BYTES
   const payload = sealed.subarray(0, length)
@@ -29,7 +29,7 @@ export function unseal(key: Uint8Array, sealed: Uint8Array, what: string): Uint8
   return payload
 }
 
-/** Reads the payload of a sealed record; anything missing or left over is corruption of `what`. */
+/** Reads the payload of a sealed record. Missing or surplus bytes are corruption of `what`. */
 export const readSealed = (key: Uint8Array, sealed: Uint8Array, what: string): Reader =>
   readerOf(unseal(key, sealed, what), what)
 

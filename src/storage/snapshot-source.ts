@@ -1,4 +1,4 @@
-// A snapshot being read out: the rows of one scan, page by page.
+// A snapshot that is being sent: the rows of one scan, page by page.
 
 import { encodeChunk } from './chunk.ts'
 import { ALL_ROWS, prefixed } from './keys.ts'
@@ -6,16 +6,16 @@ import type { RowScan, SnapshotSource } from './types.ts'
 
 const CHUNK = { rowsMax: 4096, bytesMax: 256 * 1024 }
 
-/** What a snapshot holds. */
+/** The rows of a snapshot. */
 export const SNAPSHOT_ROWS = { ...ALL_ROWS, reverse: false }
 
 export class ScanSource implements SnapshotSource {
   readonly id: string
   readonly meta: SnapshotSource['meta']
   readonly #scan: RowScan
-  /** Where each chunk read so far begins, and the one after them; undefined behind the last. */
+  /** Where each chunk read so far begins, and where the next one begins; undefined after the last. */
   readonly #begins: (Uint8Array | undefined)[] = [SNAPSHOT_ROWS.gte]
-  /** The chunk at which the scan stands. */
+  /** The number of the chunk at the scan's position. */
   #at = 0
 
   constructor(id: string, scan: RowScan) {
@@ -45,7 +45,7 @@ export class ScanSource implements SnapshotSource {
       this.#at = number + 1
       const last = rows.at(-1)
       if (last === undefined) return done(undefined, undefined)
-      // Copied: a slice of Node's pool would keep the whole slab for as long as the snapshot is sent.
+      // Copied: a slice of Node's pool would keep the whole slab alive as long as the snapshot is being sent.
       this.#begins[number + 1] = more ? new Uint8Array(prefixed(last.key, Uint8Array.of(0))) : undefined
       done(undefined, encodeChunk(this.id, number, rows))
     })

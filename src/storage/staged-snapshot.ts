@@ -1,6 +1,6 @@
-// A snapshot being received: its rows go into a generation of their own, which nobody reads until a `Write` names the
-// snapshot. What has arrived survives a restart, so a transfer that broke off goes on where it was, for the same
-// snapshot of the same sender. There is one at a time.
+// A snapshot that is being received. Its rows go into a separate generation, which is not read until a `Write` names
+// the snapshot. What has arrived survives a restart, so an interrupted transfer continues where it was, for the same
+// snapshot of the same sender. There is at most one at a time.
 
 import { asIndex, asTerm, type ReplicaId } from '../raft/types.ts'
 import { decodeChunk } from './chunk.ts'
@@ -18,19 +18,19 @@ export class StagedSnapshot {
   readonly #first: FirstError
   readonly #queue: WriteQueue
   #staging: Staging | undefined
-  /** Generations that were given up, to be recorded as dead with the next batch. */
+  /** Generations of transfers that were given up. The next batch records them as dead. */
   #abandoned: number[] = []
 
-  /** Generations are handed out faster than they are written down. */
+  /** The next free generation. The stored number may be lower. */
   #nextGeneration: number
 
-  /** `staging`: as recovered. */
+  /** `staging`: the record found at the start. */
   constructor(engine: Engine, first: FirstError, queue: WriteQueue, staging: Staging | undefined) {
     this.#engine = engine
     this.#first = first
     this.#queue = queue
     this.#nextGeneration = queue.meta.nextGeneration
-    // The rows of a dead generation are being deleted: a record of one counts for nothing.
+    // The rows of a dead generation are being deleted, so its record is ignored.
     if (staging !== undefined && !queue.meta.dead.includes(staging.generation)) this.#staging = staging
   }
 
@@ -38,19 +38,20 @@ export class StagedSnapshot {
     return this.#abandoned.length > 0
   }
 
-  /** Adds to a batch what has been given up since the last one. */
+  /** Records in a batch what was given up since the last one. */
   recordAbandoned(meta: Meta, batch: EngineBatch): Meta {
     if (this.#abandoned.length === 0) return meta
     const dead = [...meta.dead, ...this.#abandoned]
     this.#abandoned = []
-    // Of a transfer given up there is no record left once it is dead: swept and forgotten, it would pass for one that
-    // goes on. One that has begun since is recorded behind this.
+    // The record of a transfer that is given up must go when its generation becomes dead. Otherwise, once the rows are
+    // deleted and the generation forgotten, it would look like an open transfer. The record of a newer transfer is put
+    // after this.
     batch.delete(STAGING_KEY)
-    // Of those given up, some may not have been written down yet: none is ever handed out again.
+    // Generations that were given up may not have been stored yet. None of them is ever used again.
     return { ...meta, dead, nextGeneration: this.#nextGeneration }
   }
 
-  /** The complete snapshot of this id; the batch that installs it takes it away from here. */
+  /** Returns the complete snapshot of this id. The batch that installs it removes it here. */
   takeComplete(id: string, batch: EngineBatch): Staging {
     const staging = this.#staging
     if (staging?.id !== id || !staging.complete)
@@ -60,14 +61,14 @@ export class StagedSnapshot {
     return staging
   }
 
-  /** Gives up the transfer under way, or a complete snapshot that nobody installed, unless it leads beyond `index`. */
+  /** Gives up the transfer under way, or a complete snapshot that was not installed, unless it ends after `index`. */
   abandonUpTo(index: number): void {
     if (this.#staging === undefined || this.#staging.applied.index > index) return
     this.#abandoned.push(this.#staging.generation)
     this.#staging = undefined
   }
 
-  /** Gives up the transfer under way, or one that broke off. */
+  /** Gives up a transfer that is under way or interrupted. */
   abandonIncomplete(): void {
     if (this.#staging?.complete === false) this.abandonUpTo(Number.POSITIVE_INFINITY)
   }
@@ -97,7 +98,8 @@ export class StagedSnapshot {
   }
 
   /**
-   * Stores rows of a chunk, or completion, together with how far the transfer has come. `before` must be the newest.
+   * Stores the rows of a chunk, or the completion, together with the new position of the transfer. `before` must be the
+   * newest state.
    */
   advance(before: Staging, after: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
     if (this.#staging !== before) {
@@ -112,7 +114,7 @@ export class StagedSnapshot {
       return
     }
     this.#staging = after
-    // Another one may have taken its place meanwhile.
+    // Another transfer may have replaced it meanwhile.
     this.#submit(after, rows, (error) => done(error ?? this.whyGone(after)))
   }
 
@@ -120,7 +122,7 @@ export class StagedSnapshot {
     const batch = this.#engine.batch()
     const fill = (before: Meta): Meta => {
       const meta = this.recordAbandoned(before, batch)
-      // Of one that was given up while this waited, the rows are being deleted.
+      // If it was given up while this waited, its rows are being deleted.
       if (!meta.dead.includes(staging.generation)) {
         for (const [key, stored] of rows) batch.put(key, stored)
         batch.put(STAGING_KEY, encodeStaging(staging))
@@ -130,7 +132,7 @@ export class StagedSnapshot {
     this.#queue.submit(batch, fill, done)
   }
 
-  /** Undefined: what has arrived of this snapshot lies here. */
+  /** undefined: what has arrived of this snapshot is still here. */
   whyGone({ id, generation }: Staging): Error | undefined {
     if (this.#staging?.generation === generation) return undefined
     return new Error(`the transfer of snapshot ${id} has been given up here`)
@@ -177,7 +179,7 @@ class Sink implements SnapshotSink {
   finish(done: Done): void {
     const before = this.#staging
     if (before.complete) {
-      // Perhaps not on the disk yet: whoever has finished it first may still wait.
+      // It may not be durable yet: the first call of `finish` may still wait for the disk.
       this.#staged.advance(before, before, [], done)
     } else if (before.received !== before.stateHash) {
       this.abort()

@@ -43,7 +43,7 @@ import type {
 import { WriteQueue } from './write-queue.ts'
 
 export interface StoreLimits extends BatchLimits {
-  /** Rows whose heads are kept in memory, some 110 bytes each. */
+  /** How many heads of rows are kept in memory, about 110 bytes each. */
   readonly rowHeads: number
   /** Size of the filter that knows which rows do not exist. */
   readonly rowFilterBytes: number
@@ -58,12 +58,12 @@ export const storeLimits: StoreLimits = {
   rowFilterBytes: 2 * MiB,
 }
 
-/** So many layers fill a batch: what does not fit into one goes with the next. */
+/** A batch has room for this many layers. Rows that do not fit go with the next batch. */
 const LAYERS_PER_BATCH = 16
 
 /**
- * Recovers what the engine holds, checks it, and raises the boot counter. `CorruptionError`: what it holds contradicts
- * itself.
+ * Recovers and checks the content of the engine, and raises the boot counter. `CorruptionError`: the content
+ * contradicts itself.
  */
 export function openStore(
   engine: Engine,
@@ -107,8 +107,8 @@ interface Recovered {
 }
 
 /**
- * The records beside log and rows, newest and in agreement with each other. All that a start reads of them: what is
- * refused is left as it was.
+ * The records beside log and rows: the newest, and consistent with each other. These are all that a start reads of
+ * them. A refused directory stays unchanged.
  */
 function readState(engine: Engine): Recovered {
   const sealedMeta = engine.get(META_KEY)
@@ -138,7 +138,7 @@ function readStaging(engine: Engine, { generation, nextGeneration }: Meta): Stag
   const sealed = engine.get(STAGING_KEY)
   if (sealed === undefined) return undefined
   const staging = decodeStaging(sealed)
-  // Given up, an older one would take the rows that are the state with it.
+  // If an older generation were given up, the rows of the state would be deleted with it.
   if (staging.generation <= generation || staging.generation >= nextGeneration)
     throw new CorruptionError(
       `the staging record is of generation ${staging.generation}, which is not between ${generation} and ${nextGeneration}`,
@@ -168,7 +168,7 @@ class Store implements Storage {
   readonly #queue: WriteQueue
   readonly #staged: StagedSnapshot
   readonly #garbage: Garbage
-  /** For rows, in one batch. */
+  /** Room for rows in one batch. */
   readonly #room: Room
   readonly #overlay: Overlay
   readonly #scans = new Set<OverlayScan>()
@@ -179,7 +179,7 @@ class Store implements Storage {
   #stateHash: StateHash
   #generation: number
   #prefix: Uint8Array
-  /** Of the newest applied record that a batch holds. */
+  /** Index of the newest applied record that a batch holds. */
   #appliedSubmitted: LogIndex
   #rowsLeft = false
   #isWriting = false
@@ -255,14 +255,14 @@ class Store implements Storage {
     if (known !== undefined && headOnly) return known
     return this.#first.guard(() => {
       const stored = this.#stored(keyString(key), key)
-      // Opened first: only what has been checked may be remembered.
+      // The row is opened first, because only checked rows may be remembered.
       const bytes = stored === undefined ? undefined : openRow(key, stored)
       this.#heads.remember(key, stored)
       return bytes === undefined ? undefined : { bytes, length: bytes.length }
     })
   }
 
-  /** What memory tells of a row. */
+  /** What is known about a row without reading it. */
   #known(key: Uint8Array): Remembered {
     return this.#heads.get(key) ?? (this.#filter.excludes(key) ? 'absent' : undefined)
   }
@@ -300,7 +300,7 @@ class Store implements Storage {
     this.#overlay.put(keyString(key), row)
   }
 
-  /** Of the row as it stands before a change. */
+  /** The hash of a row before a change. */
   #hashBefore(key: Uint8Array): RowHash | undefined {
     const known = this.#known(key)
     if (known !== undefined) return known === 'absent' ? undefined : known
@@ -387,7 +387,7 @@ class Store implements Storage {
     })
   }
 
-  /** Puts rows into `pending`, as many as one batch may hold, of entries that are committed in this very log. */
+  /** Puts rows into `pending`, as many as one batch may hold. They come from entries that are committed in this log. */
   #submitRows(commit: LogIndex, pending: EngineBatch): Submission {
     const { bytes, items } = this.#room
     const rows = this.#overlay.submit({ bytes: bytes - this.#garbage.bytes, items }, commit, this.#state())
@@ -403,7 +403,7 @@ class Store implements Storage {
     return { applied: this.#applied, stateHash: this.#stateHash.value }
   }
 
-  /** `applied`: the index that is durable as applied with this batch. */
+  /** `applied`: the applied index that is durable with this batch. */
   #changeLog(
     { writes, hardState, compactTo = asIndex(0) }: StorageBatch,
     applied: LogIndex,
@@ -419,7 +419,7 @@ class Store implements Storage {
     return change
   }
 
-  /** Term, vote and commit only ever move on (paper figure 2). */
+  /** Term, vote and commit never go back (paper figure 2). */
   #assertNothingForgotten({ term, vote, commit }: HardState): void {
     const before = this.#queue.meta.hardState
     const revoted = term === before.term && before.vote !== undefined && vote !== before.vote
@@ -514,14 +514,17 @@ class Store implements Storage {
   }
 }
 
-/** What the changes of one entry take, roughly: the trailer of a row and its generation are not worth counting. */
+/**
+ * The approximate room for the changes of one entry. The trailer of a row and its generation are small enough to
+ * ignore.
+ */
 function roomFor(changes: readonly RowChange[]): Room {
   let bytes = 0
   for (const { key, value, rest } of changes) bytes += key.length + (value?.length ?? 0) + (rest?.length ?? 0)
   return { bytes, items: changes.length }
 }
 
-/** Meta once `swept` is empty and, with `installed`, the rows of another generation are the state. */
+/** Meta after `swept` has become empty and, with `installed`, the rows of another generation have become the state. */
 function afterGenerations(meta: Meta, installed: number | undefined, swept: number | undefined): Meta {
   const dead = meta.dead.filter((generation) => generation !== swept)
   if (installed === undefined) return { ...meta, dead }

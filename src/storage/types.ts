@@ -1,8 +1,8 @@
-// What the driver asks of durable storage. Completions are callbacks, so that the simulator can run the shipped driver
-// synchronously.
+// The interface between the driver and durable storage. Completions are callbacks, so that the simulator can run the
+// shipped driver synchronously.
 //
-// Three implementations pass one conformance suite: LevelDB, memory, and a fault-injecting wrapper. Besides types this
-// folder takes only the frame layout (`entry.ts`) from src/raft.
+// Three implementations pass one conformance suite: LevelDB, memory, and a wrapper that injects faults. From src/raft
+// this folder uses types and the frame layout (`entry.ts`) only.
 
 import type { RowChange, RowFound } from '../kv/types.ts'
 import type {
@@ -16,46 +16,49 @@ import type {
   Write,
 } from '../raft/types.ts'
 
-/** Who lives in this directory; the checksummed IDENTITY file. */
+/** The replica in this directory; the content of the checksummed IDENTITY file. */
 export interface Identity {
-  /** 64 bits in decimal digits. */
+  /** 64 bits as decimal digits. */
   readonly clusterId: string
   readonly replicaId: ReplicaId
   readonly name: string
-  /** On-disk format; another one is refused. */
+  /** Version of the on-disk format; a directory with another one is refused. */
   readonly formatVersion: number
 }
 
-/** The applied state as of one index: stored in the same batch as the rows that it describes. */
+/** The applied state at one index. It is stored in the same batch as its rows. */
 export interface AppliedRecord {
   readonly index: LogIndex
   readonly term: Term
-  /** Encoded AppliedRaftState (src/raft). */
+  /** AppliedRaftState (src/raft), encoded. */
   readonly raft: Uint8Array
-  /** Encoded KvState (src/kv). */
+  /** KvState (src/kv), encoded. */
   readonly kv: Uint8Array
 }
 
 /**
- * How much one batch may hold of the log, and how much of rows, so that making it keeps nothing else waiting. One entry
- * may be larger, and the rows of one: these go by themselves.
+ * How much of the log and how many rows one batch may hold, so that making it does not delay other work. A single entry
+ * may be larger, and so may the rows of one entry; they get a separate batch.
  */
 export interface BatchLimits {
   readonly batchBytesMax: number
-  /** Entries and rows. */
+  /** Number of entries and of rows. */
   readonly batchItemsMax: number
 }
 
 /**
- * One atomic, synced batch: the core's writes in order, the hard state, and of the rows applied (`Storage.apply`)
- * before the call, in the order applied, as many as a batch may hold; none beyond the commit index of the hard state.
+ * One atomic, synced batch: the core's writes in order, the hard state, and rows applied (`Storage.apply`) before the
+ * call. It takes those rows in the order applied, as many as fit, and none beyond the commit index of the hard state.
  */
 export interface StorageBatch {
-  /** As much as one batch may hold (`BatchLimits`, `costOf`). */
+  /** At most what one batch may hold (`BatchLimits`, `costOf`). */
   readonly writes: readonly Write[]
-  /** The newest that holds for the log as these writes leave it: what its commit index covers is there, and stays. */
+  /**
+   * The newest hard state that is valid for the log after these writes: the log has all entries that its commit index
+   * covers, and they stay.
+   */
   readonly hardState: HardState
-  /** Drop whole packed log records that end at or below this index (never above what is durable as applied). */
+  /** Drop whole packed log records that end at or below this index (never above the durable applied index). */
   readonly compactTo: LogIndex | undefined
 }
 
@@ -70,9 +73,9 @@ export interface Range {
 }
 
 export interface PageLimits {
-  /** From 1. */
+  /** At least 1. */
   readonly rowsMax: number
-  /** Of keys and values. A page of a single row may be larger. */
+  /** Bytes of keys and values. A page of a single row may be larger. */
   readonly bytesMax: number
 }
 
@@ -82,28 +85,26 @@ export interface StoredRow {
 }
 
 /**
- * Reads the rows of a range in its order, page by page, as of the applied index at which it was opened; all that are
- * opened in one turn of the event loop show the same instant. Must be finished or closed, and soon: LevelDB keeps every
- * table that was live when it began, also those that compactions have replaced, as much again as all data at worst.
+ * Reads the rows of a range in its order, page by page, at the applied index at which it was opened. All scans opened
+ * in one turn of the event loop show the same instant. A scan must be finished or closed soon: LevelDB keeps every
+ * table that was live when it began, even tables that compactions have replaced. In the worst case that doubles the
+ * space of the data.
  */
 export interface RowScan {
   readonly applied: AppliedRecord
-  /** Hash of all rows at that index, as kept up by `apply`. */
+  /** Hash of all rows at that index, as `apply` maintains it. */
   readonly stateHash: bigint
-  /** The next page; `more`: rows of the range are left. One call at a time. `done` may be called before it returns. */
+  /** The next page. `more`: the range has more rows. One call at a time. `done` may be called before it returns. */
   next(limits: PageLimits, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
-  /** Goes on from `key`, back or ahead, in rising order only. Not while `next` is under way. */
+  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is under way. */
   seek(key: Uint8Array): void
-  /**
-   * Ends the scan; no error: what it gave is all that there was. Before that, a page that is not the last may lack
-   * rows.
-   */
+  /** Ends the scan. Without an error the rows were complete. Until then, a page that is not the last may lack rows. */
   finish(done: Done): void
-  /** Gives it up. */
+  /** Ends the scan without that check. */
   close(): void
 }
 
-/** A snapshot being read out for a peer: the rows of one scan, cut into numbered chunks that carry their own CRC. */
+/** A snapshot that is read for a peer: the rows of one scan, cut into numbered chunks, each with a CRC. */
 export interface SnapshotSource {
   readonly id: string
   readonly meta: {
@@ -113,43 +114,43 @@ export interface SnapshotSource {
     readonly stateHash: bigint
   }
   /**
-   * Chunk `number` (0, 1, 2, …; forward, or again from where a receiver resumes); undefined after the last one. One
-   * call at a time.
+   * Chunk `number` (0, 1, 2, …; the next one, or an earlier one from which a receiver resumes); undefined after the
+   * last. One call at a time.
    */
   read(number: number, done: (error: Error | undefined, chunk: Uint8Array | undefined) => void): void
   close(): void
 }
 
-/** A snapshot being received into a generation of its own, invisible until a `Write` names it. */
+/** A snapshot that is received into a separate generation. It is invisible until a `Write` names it. */
 export interface SnapshotSink {
-  /** Chunk expected next: above 0 when an interrupted transfer of the same id from the same sender goes on. */
+  /** The next expected chunk: above 0 when an interrupted transfer of the same id from the same sender continues. */
   readonly nextChunk: number
   /** Refuses a chunk with a bad CRC or out of order. */
   write(number: number, chunk: Uint8Array, done: Done): void
-  /** After the last chunk: durable, complete, its state hash equal to the sender's. */
+  /** Called after the last chunk. Afterwards the snapshot is durable and complete, and its hash equals the sender's. */
   finish(done: Done): void
   abort(): void
 }
 
-/** Of one row (rows.ts). */
+/** The hash of one row (rows.ts). */
 export interface RowHash {
   readonly mix: number
   readonly crc: number
 }
 
-/** Hears of every change of a row as it is applied. */
+/** Is told of every change of a row when it is applied. */
 export interface RowWatcher {
-  /** Hashes of the row; undefined: there is none. */
+  /** Hashes of the row before and after; undefined: the row does not exist. */
   changed(key: Uint8Array, before: RowHash | undefined, after: RowHash | undefined): void
-  /** A snapshot has taken the place of all rows. */
+  /** A snapshot has replaced all rows. */
   replaced(): void
 }
 
 export interface Storage {
   readonly identity: Identity
-  /** Raised durably at this start. */
+  /** Raised, and made durable, at this start. */
   readonly boot: number
-  /** As recovered at open. */
+  /** The state recovered when it was opened. */
   readonly hardState: HardState
   /** Newest applied record, durable or not yet. */
   readonly applied: AppliedRecord
@@ -159,47 +160,47 @@ export interface Storage {
 
   readonly batchLimits: BatchLimits
   /**
-   * Rows and record of the entries applied next: visible to reads and scans from now on, durable with the next batch or
-   * a later one.
+   * Takes the rows and the record of the entries applied next. They are visible to reads and scans at once, and durable
+   * with the next batch or a later one.
    */
   apply(changes: readonly RowChange[], record: AppliedRecord): void
-  /** Whether something applied has not been submitted with any batch. */
+  /** Whether any applied rows have not been submitted with a batch. */
   readonly dirty: boolean
-  /** The newest batch did not hold all rows that were due: the next one is to be theirs, without writes. */
+  /** The newest batch did not hold all rows that were due. The next one is for them, without writes. */
   readonly rowsLeft: boolean
-  /** Rows up to here have been submitted. */
+  /** Rows up to this index have been submitted. */
   readonly appliedSubmitted: LogIndex
   /**
-   * Rows of replaced or abandoned generations are left. They go in slices, one with each batch; a driver with nothing
-   * to write submits empty ones now and then while this is so.
+   * Whether rows of replaced or abandoned generations are left. Each batch deletes a slice of them. While this is true,
+   * a driver without other writes submits empty batches now and then.
    */
   readonly hasGarbage: boolean
-  /** Submits one batch. At most one in flight: calling again before `done` throws. An error is final: the node ends. */
+  /** Submits one batch. At most one is in flight: a call before `done` throws. An error is final: the node ends. */
   write(batch: StorageBatch, done: Done): void
 
   /**
-   * Gives back the room of what was deleted and overwritten, but for what scans keep, and takes some while it works.
-   * Gives up the snapshot that is being received, or whose transfer broke off; its rows go with the next batches.
-   * `isRoom` is asked now and then: without it the rest is left. An error is final.
+   * Frees the space of deleted and overwritten data, except for what open scans keep. Takes some time. Gives up the
+   * snapshot that is being received, or whose transfer was interrupted; the next batches delete its rows. `isRoom` is
+   * called now and then; if it returns false, the rest is not compacted. An error is final.
    */
   compact(done: Done, isRoom?: () => boolean): void
 
-  /** Newest row, read at once. */
+  /** The newest row, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
   /**
-   * The same for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES will do, which may come from
+   * The same, for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
    * memory.
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   scan(range: Range): RowScan
-  /** Neither finished nor closed, those of snapshots that are sent and of the scrub among them. */
+  /** Scans that are neither finished nor closed, including those of snapshots being sent and of the scrub. */
   readonly openScans: number
   /**
-   * Ends the scans that were open at the call before already, with a `ScanEndedError` for their readers: the disk needs
-   * the room that they keep.
+   * Ends the scans that were open at the previous call already. Their readers get a `ScanEndedError`. Called when the
+   * disk needs the space that they keep.
    */
   endOldScans(): void
-  /** Returns what ends it. */
+  /** Returns a function that ends the watching. */
   watch(watcher: RowWatcher): () => void
 
   snapshotSource(): SnapshotSource
@@ -211,17 +212,17 @@ export interface Storage {
   ): void
 
   /**
-   * Tells of the first error of any kind at the moment when it is met, whoever asked for what failed: a page for a
-   * client, a chunk of a snapshot. The node ends with it. One that was met before is told at once.
+   * Calls `told` with the first error of any kind when it occurs, whichever call met it: a page for a client, a chunk
+   * of a snapshot. The node ends with it. If an error has occurred before, `told` is called at once.
    */
   whenFailed(told: (error: Error) => void): void
   /**
-   * No later start opens this directory: durable when it returns, after an error too. Throws when the mark cannot be
-   * written. `why`: sentences.
+   * Prevents every later start from opening this directory. Durable when it returns, also after an error. Throws when
+   * the mark cannot be written. `why`: sentences.
    */
   quarantine(why: string): void
   /**
-   * Waits for the write in flight and closes. After a failed write nothing more is submitted, `close` included: the
+   * Waits for the write in flight and closes. After a failed write nothing more is submitted, not even by `close`: the
    * handle is abandoned.
    */
   close(done: Done): void

@@ -1,18 +1,17 @@
-// Looks at the files of a database before LevelDB may open it, and changes none of them.
+// Checks the files of a database before LevelDB may open it, and changes none of them.
 //
-// LevelDB recovers by dropping what it cannot read, rewrites the rest and deletes the evidence: a flipped bit in a WAL
-// loses the rest of a block, a lost end of MANIFEST or a lost WAL loses everything in it, all without an error. For a
-// replica that is a forgotten vote. So here everything that was ever written must still be there, in one piece:
+// LevelDB's recovery drops what it cannot read, rewrites the rest and deletes the evidence. A flipped bit in a WAL
+// loses the rest of a block; a lost end of MANIFEST or a lost WAL loses everything in it; all without an error. For a
+// replica that may be a forgotten vote. So everything that was ever written must still be there, in one piece:
 //
-// - CURRENT names a MANIFEST; every frame of that and of every live WAL holds its checksum;
-// - every table is there in its size, with its index and filter whole; the WAL that MANIFEST names is there;
-// - sequence numbers run without a gap through all WALs, from no later than where MANIFEST stands to no earlier than
-//   that;
+// - CURRENT names a MANIFEST; every frame of that and of every live WAL matches its checksum;
+// - every table exists and has its size, with its index and filter intact; the WAL that MANIFEST names exists;
+// - sequence numbers have no gap through all WALs; they begin no later than the one in MANIFEST and end no earlier than
+//   it;
 // - they end no earlier than the side file says (watermark.ts).
 //
-// Two things are allowed. The end of an append that was cut off: half a record at the end of the newest WAL that has
-// any. And a MANIFEST that counts a write that failed, when the side file has noted that: what was acknowledged ends
-// before it.
+// Two exceptions are allowed. An append that was cut off: half a record at the end of the newest WAL that is not empty.
+// And a MANIFEST that counts a failed write, when the side file has noted that: what was acknowledged ends before it.
 
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -39,14 +38,14 @@ export interface VerifyOptions {
 
 /** How far a database goes. */
 export interface Extent {
-  /** LevelDB's sequence number, from which it counts on. */
+  /** LevelDB's sequence number. It continues to count from there. */
   readonly sequence: number
-  /** The last batch ends here or later: at `sequence`, unless that counts a write that failed. */
+  /** The last batch ends at this sequence number or later. It equals `sequence` unless that counts a failed write. */
   readonly heldTo: number
 }
 
 export interface Verified extends Extent {
-  /** What LevelDB is to recover. */
+  /** The WALs that LevelDB must recover. */
   readonly wals: Wals
 }
 
@@ -56,7 +55,7 @@ export interface Verified extends Extent {
  */
 const WAL_RECORD_HEADER_BYTES = 12
 
-/** How far behind a fault a whole record is still taken for one of this WAL. */
+/** A whole record after a fault counts as one of this WAL if its sequence number is at most this far ahead. */
 const SEQUENCES_AHEAD_MAX = 2 ** 32
 
 /** Throws `Damage`. */
@@ -80,7 +79,7 @@ export function verifyDatabase(dir: string, { reached, discardSuspectTail }: Ver
   return { sequence: end, heldTo: end, wals }
 }
 
-/** The write that failed, when MANIFEST counts it and nothing else behind what was acknowledged. */
+/** The failed write, when MANIFEST counts it and nothing else after the acknowledged batches. */
 const countedBy = (lastSequence: number, failed: FailedWrite | undefined): FailedWrite | undefined =>
   failed !== undefined && lastSequence > failed.from && lastSequence <= failed.through ? failed : undefined
 
@@ -110,7 +109,8 @@ function readManifest(dir: string, name: string): Position {
       () => true,
     ),
   )
-  // An edit cut off is one that never came into force: the files that it replaces are all still there, or missed below.
+  // An edit that was cut off never took effect. The files that it would have replaced still exist, or the checks below
+  // miss them.
   if (end.kind === 'corrupt') throw new Damage(name, `at byte ${end.at}: ${end.detail}`)
   if (end.kind === 'suspect')
     throw new Damage(name, `at byte ${end.at}: the checksum of the last frame does not hold`)
@@ -125,13 +125,13 @@ function readManifest(dir: string, name: string): Position {
   return { oldestLog: logNumber, prevLog: prevLogNumber, lastSequence, manifest }
 }
 
-/** Where MANIFEST stands. */
+/** The sequence number in MANIFEST. */
 export const manifestSequence = (dir: string): number =>
   readManifest(dir, readCurrent(dir, readdirSync(dir))).lastSequence
 
 /**
- * LevelDB adds to MANIFEST until the next start, some hundred bytes for each MiB written: after months it may be larger
- * than what Node reads at once.
+ * LevelDB appends to MANIFEST until the next start, some hundred bytes for each MiB written. After months it may be
+ * larger than what Node can read at once.
  */
 function inPieces<T>(path: string, read: (file: LogFile) => T): T {
   const file = openSync(path, 'r')
@@ -170,7 +170,7 @@ const walsNamed = (names: readonly string[]): Wal[] =>
     .map((name) => ({ name, number: Number.parseInt(name, 10) }))
     .sort((a, b) => a.number - b.number)
 
-/** The live ones. */
+/** Reads the live WALs. */
 function readWals(
   dir: string,
   names: readonly string[],
@@ -186,7 +186,7 @@ function readWals(
   return new Map(wals.map(({ name }) => [name, readFileSync(join(dir, name))]))
 }
 
-/** Where the WALs end; undefined when there is nothing in them. */
+/** The sequence number at which the WALs end; undefined when they are empty. */
 function walkLogs(
   wals: Wals,
   manifestName: string,
@@ -194,9 +194,9 @@ function walkLogs(
   counted: FailedWrite | undefined,
   discardSuspectTail: boolean,
 ): number | undefined {
-  /** The sequence number that the next record must have, once there was one. */
+  /** The sequence number that the next record must have; undefined before the first record. */
   let next: number | undefined
-  /** The WAL that must be the last one with anything in it, since it ends in the middle. */
+  /** A WAL that ends in the middle of a record. All WALs after it must be empty. */
   let unfinished: string | undefined
   let empty: string | undefined
   for (const [name, file] of wals) {

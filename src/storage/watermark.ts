@@ -1,15 +1,15 @@
 // The side file: how far LevelDB had come when the last batch was reported done.
 //
-// Written over in place after each completed batch, before anything that depends on the batch leaves, and not synced.
-// The batch was synced first, so every version of this file that survives is a lower bound: a database that ends below
-// it has lost acknowledged writes. After a power cut the file may be an old one, or torn; then it says less, or
-// nothing. It is what tells a newest WAL that was emptied, deleted or cut from a young one.
+// It is overwritten in place after each completed batch, before anything that depends on the batch leaves, and is not
+// synced. The batch was synced first, so every version of this file that survives is a lower bound: a database that
+// ends below it has lost acknowledged writes. After a power cut the file may be an old one, or torn. Then it says less,
+// or nothing. By this file a newest WAL that was emptied, deleted or cut is told from a new one.
 //
 //   "QMRK" | sequence (8) | CRC-32 (4)
 //
-// Behind it stands what a write that failed leaves, for LevelDB counts the operations of that too, and a compaction
-// that ends after it records their number in MANIFEST: every batch up to `from` is there, and nothing was acknowledged
-// of what is numbered behind it, up to `through`. The next mark lies behind `from`, and makes an end of that.
+// After it stands a note about a failed write. LevelDB counts the operations of that write too, and a compaction that
+// ends after it records their number in MANIFEST. The note says: every batch up to `from` exists, and nothing numbered
+// after `from`, up to `through`, was acknowledged. The next mark is above `from`, and thereby ends the note.
 //
 //   "QFLD" | from (8) | through (8) | CRC-32 (4)
 
@@ -28,17 +28,17 @@ const FILE_BYTES_MAX = MARK_BYTES + 24
 
 const encode = (sequence: number): Uint8Array => seal(MAGIC, MAGIC, new Writer().uint64(sequence).written())
 
-/** Sequence numbers that no acknowledged batch has: those behind `from`, up to `through`. */
+/** Sequence numbers of no acknowledged batch: those after `from`, up to `through`. */
 export interface FailedWrite {
   readonly from: number
   readonly through: number
 }
 
-/** What the side file says. */
+/** The content of the side file. */
 export interface Reached {
-  /** The lower bound; undefined when the file is torn and says nothing. */
+  /** The lower bound; undefined when the file is torn. */
   readonly mark: number | undefined
-  /** The write that failed after the mark was made, if one did. */
+  /** The write that failed after the mark was made, if there was one. */
   readonly failed: FailedWrite | undefined
 }
 
@@ -58,7 +58,7 @@ export class Watermark {
     this.#write(seal(FAILED_MAGIC, FAILED_MAGIC, payload), MARK_BYTES)
   }
 
-  /** Of this very file, for which no other needs to be opened. */
+  /** Reads through the open descriptor, so that no other one is needed. */
   read(): Reached {
     const bytes = Buffer.alloc(FILE_BYTES_MAX)
     return decode(bytes.subarray(0, readSync(this.#file, bytes, 0, bytes.length, 0)))
@@ -85,7 +85,7 @@ export function createWatermark(dir: string, sequence: number): void {
   }
 }
 
-/** A missing file throws: it is made with the directory and stays. */
+/** Throws if the file is missing: it is made with the directory and never deleted. */
 export const readWatermark = (dir: string): Reached => decode(readFileSync(join(dir, WATERMARK_FILE)))
 
 function decode(bytes: Uint8Array): Reached {
@@ -96,7 +96,7 @@ function decode(bytes: Uint8Array): Reached {
   return { mark, failed: { from, through } }
 }
 
-/** So many numbers behind the magic; undefined: torn, or not there. */
+/** `count` numbers after the magic; undefined when they are torn or missing. */
 function numbersOf(magic: Uint8Array, sealed: Uint8Array, count: number): number[] | undefined {
   try {
     const from = readSealed(magic, sealed, WATERMARK_FILE)

@@ -1,4 +1,4 @@
-// One write at a time: batches of the driver and chunks of a snapshot that is being received, in the order given. Each
+// One write at a time, in the order given: batches of the driver, and chunks of a snapshot that is being received. Each
 // ends with the meta record.
 
 import type { Engine, EngineBatch } from './engine.ts'
@@ -8,8 +8,8 @@ import { encodeMeta, type Meta } from './records.ts'
 import type { Done } from './types.ts'
 
 /**
- * Completes a batch when its turn has come: may add to it, and returns meta as the batch leaves it. `sequence`: where
- * the batch begins.
+ * Completes a batch when its turn has come. It may add to the batch, and returns meta for the end of it. `sequence`:
+ * where the batch begins.
  */
 export type Fill = (meta: Meta, sequence: number) => Meta
 
@@ -33,7 +33,7 @@ export class WriteQueue {
     this.#meta = meta
   }
 
-  /** As of the newest batch begun. */
+  /** Meta at the end of the newest batch that was begun. */
   get meta(): Meta {
     return this.#meta
   }
@@ -44,7 +44,7 @@ export class WriteQueue {
     this.#next()
   }
 
-  /** Runs `then` once nothing is being written or waiting. */
+  /** Calls `then` once nothing is being written or waits. */
   whenIdle(then: () => void): void {
     if (!this.#isWriting) then()
     else this.#idle = then
