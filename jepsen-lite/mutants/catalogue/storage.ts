@@ -594,7 +594,7 @@ export const STORAGE: readonly Mutant[] = [
       edit(
         'src/storage/open.ts',
         `  } finally {
-    // After a write that failed too: nothing here counts yet, and the next attempt needs the lock.
+    // Also after a failed write: nothing here counts yet, and the next attempt needs the lock.
     await db.close()
   }
 `,
@@ -615,8 +615,8 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/staged-snapshot.ts',
-        '    batch.delete(STAGING_KEY)\n    // Of those given up',
-        '    if (this.#staging === undefined) batch.delete(STAGING_KEY)\n    // Of those given up',
+        '    batch.delete(STAGING_KEY)\n    // Generations that were given up',
+        '    if (this.#staging === undefined) batch.delete(STAGING_KEY)\n    // Generations that were given up',
       ),
     ],
   },
@@ -890,10 +890,10 @@ export const STORAGE: readonly Mutant[] = [
       edit(
         'src/storage/open.ts',
         `  } catch {
-    // Files that are being written to may look like anything.
+    // Files that another process is writing may look damaged.
     if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
   }
-  // Whoever did so may have ended since.
+  // That process may have ended since.
   try {
     return look()
   } catch (error) {
@@ -1026,8 +1026,8 @@ export const STORAGE: readonly Mutant[] = [
     edits: [
       edit(
         'src/storage/level-engine.ts',
-        '  } catch {\n    // It holds nothing',
-        '  } finally {\n    // It holds nothing',
+        '  } catch {\n    // The directory holds nothing',
+        '  } finally {\n    // The directory holds nothing',
       ),
     ],
   },
