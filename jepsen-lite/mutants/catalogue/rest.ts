@@ -469,7 +469,13 @@ export const REST: readonly Mutant[] = [
     why: 'What the new majority holds already waits for the next acknowledgement, which may never come.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [edit(RAFT, '    // The new configuration may need fewer replicas than before.\n    this.#commitByCounting()\n', '')],
+    edits: [
+      edit(
+        RAFT,
+        '    // The new configuration may need fewer replicas than before.\n    this.#commitByCounting()\n',
+        '',
+      ),
+    ],
   },
   {
     id: 'M307',
