@@ -90,14 +90,12 @@ export class LocalCluster {
       },
       frontPort: (name) => ports[names.length + names.indexOf(name)] ?? 0,
     })
-    const hear = (process: SupervisedNode, event: NodeEvent): void => {
-      const node = find(process.name)
-      if (node !== undefined) cluster.#hear(node, event)
-    }
     for (const [at, name] of names.entries()) {
+      const hear = (event: NodeEvent): void => cluster.#hear(node, event)
       const process = new SupervisedNode(name, options.dir, hear, options.env(name))
       const stage = at === 0 ? 'founder' : at < options.nodes.length ? 'joins' : 'outside'
-      nodes.push({ name, port: ports[at] ?? 0, process, peer: undefined, stage, excuses: 0 })
+      const node: LocalNode = { name, port: ports[at] ?? 0, process, peer: undefined, stage, excuses: 0 }
+      nodes.push(node)
     }
     const cluster = new LocalCluster(options, network, nodes)
     for (const node of cluster.members) cluster.start(node)

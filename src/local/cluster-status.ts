@@ -33,14 +33,19 @@ type OwnWords = Pick<NodeStatus, 'role' | 'term' | 'commit_index' | 'applied_ind
 
 const SILENT: OwnWords = { role: null, term: null, commit_index: null, applied_index: null, revision: null }
 
-type KnownNode = Pick<SupervisedNode, 'name' | 'pid' | 'paused'>
+/** `LocalNode`, as far as it is needed here. */
+interface KnownNode {
+  readonly name: string
+  readonly url: string
+  readonly process: Pick<SupervisedNode, 'pid' | 'paused'>
+}
 
 export async function clusterStatus(
   clusterId: string | null,
-  nodes: readonly { readonly node: KnownNode; readonly url: string }[],
+  nodes: readonly KnownNode[],
   limitMs = ANSWER_LIMIT_MS,
 ): Promise<ClusterStatus> {
-  const answers = await Promise.all(nodes.map(({ node, url }) => nodeStatus(node, url, limitMs)))
+  const answers = await Promise.all(nodes.map((node) => nodeStatus(node, limitMs)))
   const statuses = answers.map(({ status }) => status)
   return {
     cluster_id: clusterId,
@@ -53,13 +58,11 @@ export async function clusterStatus(
 /**
  * What is wrong with those that run, in their own words: the disk of the leader may be why another one is not ready.
  */
-export async function faultsOf(
-  nodes: readonly { readonly node: KnownNode; readonly url: string }[],
-): Promise<string[]> {
-  const running = nodes.filter(({ node }) => node.pid !== undefined && !node.paused)
-  const told = running.map(async ({ node, url }) => {
+export async function faultsOf(nodes: readonly KnownNode[]): Promise<string[]> {
+  const running = nodes.filter(({ process }) => process.pid !== undefined && !process.paused)
+  const told = running.map(async ({ name, url }) => {
     const { errors } = (await askNode(url, '/v1/status', ANSWER_LIMIT_MS)) ?? {}
-    return Array.isArray(errors) ? errors.map((error) => `${node.name}: ${error}`) : []
+    return Array.isArray(errors) ? errors.map((error) => `${name}: ${error}`) : []
   })
   return (await Promise.all(told)).flat()
 }
@@ -83,15 +86,14 @@ function leaderOf(answers: readonly Answer[]): string | null {
   return own === undefined || own.role === 'leader' ? (named?.leader ?? null) : null
 }
 
-async function nodeStatus(node: KnownNode, url: string, limitMs: number): Promise<Answer> {
-  const { name } = node
+async function nodeStatus({ name, url, process }: KnownNode, limitMs: number): Promise<Answer> {
   const stopped = { status: { name, pid: null, url, state: 'stopped', ...SILENT }, leader: null } as const
-  if (node.pid === undefined) return stopped
-  const words = node.paused ? undefined : await askNode(url, '/v1/status', limitMs)
+  if (process.pid === undefined) return stopped
+  const words = process.paused ? undefined : await askNode(url, '/v1/status', limitMs)
   // It may have ended, or have been paused, while it was asked.
-  if (node.pid === undefined) return stopped
-  const { pid } = node
-  if (node.paused) return { status: { name, pid, url, state: 'paused', ...SILENT }, leader: null }
+  if (process.pid === undefined) return stopped
+  const { pid } = process
+  if (process.paused) return { status: { name, pid, url, state: 'paused', ...SILENT }, leader: null }
   if (words === undefined)
     return { status: { name, pid, url, state: 'unreachable', ...SILENT }, leader: null }
   const own = ownWords(words)

@@ -46,19 +46,14 @@ export class SupervisedNode {
   readonly name: string
   readonly dataDir: string
   readonly logFile: string
-  readonly #onEvent: (node: SupervisedNode, event: NodeEvent) => void
+  readonly #onEvent: (event: NodeEvent) => void
   readonly #env: NodeJS.ProcessEnv
   #run: Run | undefined
   #view: NodeView | undefined
   #lastExit: ExitReason | undefined
 
   /** `env` is for its process alone, beside what is inherited. */
-  constructor(
-    name: string,
-    clusterDir: string,
-    onEvent: (node: SupervisedNode, event: NodeEvent) => void,
-    env: NodeJS.ProcessEnv = {},
-  ) {
+  constructor(name: string, clusterDir: string, onEvent: (event: NodeEvent) => void, env: NodeJS.ProcessEnv) {
     this.#env = env
     this.name = name
     this.dataDir = join(clusterDir, name)
@@ -179,12 +174,12 @@ export class SupervisedNode {
     switch (message.kind) {
       case 'started':
         run.home = homeOf(this.dataDir)
-        this.#onEvent(this, { kind: 'started', clusterId: message.clusterId, peer: message.peer })
+        this.#onEvent({ kind: 'started', clusterId: message.clusterId, peer: message.peer })
         break
       case 'view': {
         const before = this.#view
         this.#view = message.view
-        this.#onEvent(this, { kind: 'view', view: message.view, before })
+        this.#onEvent({ kind: 'view', view: message.view, before })
         break
       }
       case 'ended':
@@ -197,7 +192,7 @@ export class SupervisedNode {
     this.#run = undefined
     this.#view = undefined
     this.#lastExit = exitReason(run, this)
-    this.#onEvent(this, { kind: 'ended', ...this.#lastExit })
+    this.#onEvent({ kind: 'ended', ...this.#lastExit })
   }
 }
 

@@ -11,7 +11,7 @@ test('a node that has just become ready may take longer for its first answer', a
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   const port = typeof address === 'object' ? address?.port : undefined
-  const nodes = [{ node: { name: 'n1', pid: 1, paused: false }, url: `http://127.0.0.1:${port}` }]
+  const nodes = [{ name: 'n1', process: { pid: 1, paused: false }, url: `http://127.0.0.1:${port}` }]
   const asked = clusterStatus('7', nodes, FIRST_ANSWER_LIMIT_MS)
   const usual = await clusterStatus('7', nodes)
   for (const response of waiting) response.end(JSON.stringify(words))
@@ -28,10 +28,10 @@ test('what keeps nodes from becoming ready is told in the words of those that kn
   const address = server.address()
   const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : undefined}`
   const nodes = [
-    { node: { name: 'n1', pid: 1, paused: false }, url },
-    { node: { name: 'n2', pid: undefined, paused: false }, url },
-    { node: { name: 'n3', pid: 3, paused: true }, url },
-    { node: { name: 'n4', pid: 4, paused: false }, url: 'http://127.0.0.1:1' },
+    { name: 'n1', process: { pid: 1, paused: false }, url },
+    { name: 'n2', process: { pid: undefined, paused: false }, url },
+    { name: 'n3', process: { pid: 3, paused: true }, url },
+    { name: 'n4', process: { pid: 4, paused: false }, url: 'http://127.0.0.1:1' },
   ]
   expect(await faultsOf(nodes)).toEqual(errors.map((error) => `n1: ${error}`))
   server.close()

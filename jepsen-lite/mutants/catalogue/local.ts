@@ -7,6 +7,9 @@ import { edit, UNIT } from './edit.ts'
 const LINES = 'src/cli/import-lines.ts'
 const IMPORT = 'src/cli/commands/import.ts'
 const SUPERVISOR = 'src/local/supervisor.ts'
+const COMMANDS = 'src/local/control-commands.ts'
+const DIRECTORY = 'src/local/held-directory.ts'
+const MAJORITY = 'src/local/majority.ts'
 const FILES_TESTS = ['test/cli/files.int.test.ts']
 const AT_THE_SAME_TIME = ['test/local/at-the-same-time.int.test.ts']
 const CONSENT = ['test/local/consent.int.test.ts']
@@ -66,7 +69,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'in a cluster that was grown by hand, rejoin takes away the node without which there is no quorum',
     layers: UNIT,
     tests: ['test/local/grown-cluster.int.test.ts'],
-    edits: [edit(SUPERVISOR, 'count > voters.length / 2', 'count > this.#places.length / 2')],
+    edits: [edit(MAJORITY, 'count > voters.length / 2', 'count > nodes.length / 2')],
   },
   {
     id: 'M207',
@@ -115,13 +118,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'its nodes would write into the directory of another cluster, and nobody finds the supervisor of one that was moved',
     layers: UNIT,
     tests: ['test/local/directory.int.test.ts'],
-    edits: [
-      edit(
-        SUPERVISOR,
-        'return directoryId(this.dataDir) === this.#directory',
-        'return this.#directory !== undefined',
-      ),
-    ],
+    edits: [edit(DIRECTORY, 'return directoryId(this.path) === this.#id', 'return this.#id !== undefined')],
   },
   {
     id: 'M211',
@@ -232,8 +229,8 @@ export const LOCAL: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/local/local-cluster.int.test.ts'],
     edits: [
-      edit(SUPERVISOR, 'if (node.ready && !evenHealthy) return', "if (node.ready && name === '') return"),
-      edit(SUPERVISOR, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await"),
+      edit(COMMANDS, 'if (process.ready && !evenHealthy) return', "if (process.ready && name === '') return"),
+      edit(COMMANDS, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await"),
     ],
   },
   {
@@ -256,7 +253,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'in an election nobody is ready: a healthy node loses its replica without a question',
     layers: UNIT,
     tests: CONSENT,
-    edits: [edit(SUPERVISOR, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await")],
+    edits: [edit(COMMANDS, 'if (!evenHealthy && (await', "if (!evenHealthy && name === '' && (await")],
   },
   {
     id: 'M269',
@@ -274,9 +271,9 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/local/local-cluster.int.test.ts'],
     edits: [
       edit(
-        SUPERVISOR,
-        'return place.url === voter.url || (mayRun(place)',
-        'return place.url === voter.url || (place.port === 0',
+        MAJORITY,
+        'return node.url === voter.url || (mayRun(node)',
+        'return node.url === voter.url || (node.port === 0',
       ),
     ],
   },
@@ -286,7 +283,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'each is made a fresh replica because the other has the data: no majority is left, and both old replicas are moved aside',
     layers: UNIT,
     tests: ['test/local/local-cluster.int.test.ts'],
-    edits: [edit(SUPERVISOR, 'const reply = this.#lastRejoin.then(rejoin)', 'const reply = rejoin()')],
+    edits: [edit(COMMANDS, 'const reply = this.#lastRejoin.then(rejoin)', 'const reply = rejoin()')],
   },
   {
     id: 'M611',
@@ -294,7 +291,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'it acknowledges writes that nobody will find again, and no command knows that it runs',
     layers: UNIT,
     tests: ['test/local/directory.int.test.ts'],
-    edits: [edit(SUPERVISOR, ' && names(this.dataDir, this.#self, this.#own)', '')],
+    edits: [edit(DIRECTORY, ' && names(this.path, this.#holder, this.#own)', '')],
   },
   {
     id: 'M613',
@@ -340,7 +337,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'what it acknowledges from then on is in files that nobody will find; where all nodes do, it is lost',
     layers: UNIT,
     tests: ['test/local/local-cluster.int.test.ts'],
-    edits: [edit(SUPERVISOR, 'for (const { node } of this.#places) node.endWhenAway()', '')],
+    edits: [edit(SUPERVISOR, 'for (const { process } of this.#lifecycle.nodes) process.endWhenAway()', '')],
   },
   {
     id: 'M625',

@@ -7,11 +7,11 @@ import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { DEFAULT_DATA } from '../../local/cluster-file.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from '../../local/control-messages.ts'
 import { Failure } from '../../local/failure.ts'
+import { NODES_MAX } from '../../local/plan.ts'
 import { withExamples } from '../examples.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
 import { say } from '../output.ts'
 
-const NODES_MAX = 9
 const DATA = '--data <dir>'
 const ITS_DIRECTORY = 'directory of the cluster'
 const YES = '--yes'

@@ -1,0 +1,57 @@
+// The directory of a cluster as its supervisor holds it: the lock, and cluster.json, which says what the cluster is.
+
+import { join } from 'node:path'
+import {
+  CLUSTER_FILE,
+  type ClusterFile,
+  type ControlAddress,
+  readClusterFile,
+  writeClusterFile,
+} from './cluster-file.ts'
+import { directoryId, fileId } from './directory-id.ts'
+import { LOCK_FILE, names, type OwnFiles, releaseLock } from './supervisor-lock.ts'
+
+export class HeldDirectory {
+  readonly path: string
+  readonly #id: string | undefined
+  readonly #holder: ControlAddress
+  #own: OwnFiles
+
+  /** `holder` has taken the lock. `id`: of the directory that was at the path before (directory-id.ts). */
+  constructor(path: string, id: string | undefined, holder: ControlAddress) {
+    this.path = path
+    this.#id = id
+    this.#holder = holder
+    this.#own = { lock: fileId(join(path, LOCK_FILE)), cluster: undefined }
+  }
+
+  /**
+   * Whether the path leads to it still. Nodes open files by their path: in another directory of that name they would
+   * write into the data of others. Where the files are deleted, or replaced by those of a backup, what they acknowledge
+   * from then on would be lost, and no command would find them.
+   */
+  isHome(): boolean {
+    try {
+      return directoryId(this.path) === this.#id && names(this.path, this.#holder, this.#own)
+    } catch {
+      // A file system that does not answer for a moment is no reason to end a cluster.
+      return true
+    }
+  }
+
+  /** Writes cluster.json. `runs`: the holder goes on, and can be reached. */
+  save(cluster: Pick<ClusterFile, 'cluster_id' | 'nodes'>, { runs }: { readonly runs: boolean }): void {
+    const supervisor = runs ? this.#holder : null
+    try {
+      writeClusterFile(this.path, { cluster_id: cluster.cluster_id, supervisor, nodes: cluster.nodes })
+    } finally {
+      // It may be in its place although it could not be made durable there.
+      if (readClusterFile(this.path)?.supervisor?.token === supervisor?.token)
+        this.#own = { ...this.#own, cluster: fileId(join(this.path, CLUSTER_FILE)) }
+    }
+  }
+
+  release(): void {
+    releaseLock(this.path, this.#holder)
+  }
+}

@@ -1,0 +1,34 @@
+export interface Patience {
+  readonly limitMs: number
+  /** How often to look, where nobody tells of changes. */
+  readonly everyMs?: number
+  /** Calls `look` whenever something may have changed, until the returned function is called. */
+  readonly onChange?: (look: () => void) => () => void
+}
+
+/** Looks again and again until `found` returns something. Undefined when that has not happened in time. */
+export function until<T>(
+  found: () => T | undefined,
+  { limitMs, everyMs, onChange }: Patience,
+): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void): void => {
+      clearTimeout(timer)
+      clearInterval(interval)
+      unwatch?.()
+      settle()
+    }
+    const look = (isLast: boolean): void => {
+      try {
+        const result = found()
+        if (result !== undefined || isLast) end(() => resolve(result))
+      } catch (error) {
+        end(() => reject(error))
+      }
+    }
+    const timer = setTimeout(() => look(true), limitMs)
+    const interval = everyMs === undefined ? undefined : setInterval(() => look(false), everyMs)
+    const unwatch = onChange?.(() => look(false))
+    look(false)
+  })
+}
