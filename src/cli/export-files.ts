@@ -20,6 +20,7 @@ import {
   type Stats,
   writeSync,
 } from 'node:fs'
+import { reasonOf } from '../local/failure.ts'
 
 const SLASH = Buffer.from('/')
 const SEGMENT_BYTES_MAX = 255
@@ -50,7 +51,7 @@ export class ExportDirectory {
       const blocked = this.#makeDirectories(bytes)
       return blocked === undefined ? this.#writeFile(this.#path(bytes), value) : refused(blocked)
     } catch (error) {
-      if (isFaultOfName(error)) return refused(error.message)
+      if (isFaultOfName(error)) return refused(reasonOf(error))
       throw error
     }
   }

@@ -3,6 +3,7 @@
 // directory by a symlink while we run.
 
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { reasonOf } from '../local/failure.ts'
 import type { ImportItem } from './commands/import.ts'
 
 const SLASH = Buffer.from('/')
@@ -72,5 +73,3 @@ function kindOf(entry: Dirent<Buffer>): string {
   if (entry.isFIFO()) return 'a pipe'
   return 'not a regular file'
 }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

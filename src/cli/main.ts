@@ -12,7 +12,7 @@
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Failure, isSystemError } from '../local/failure.ts'
+import { Failure, isSystemError, messageOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { printable, say, watchOutput } from './output.ts'
 import { buildProgram } from './program.ts'
@@ -34,7 +34,7 @@ export async function main(args: readonly string[]): Promise<number> {
       return error.exitCode
     }
     if (isSystemError(error)) {
-      say(`error: ${printable(error.message)}`)
+      say(`error: ${printable(messageOf(error))}`)
       return EXIT.failed
     }
     throw error

@@ -6,7 +6,7 @@
 // The supervisor of a local cluster says it itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
-import { Failure } from '../local/failure.ts'
+import { Failure, messageOf } from '../local/failure.ts'
 import { keepHeapSmall } from '../local/small-heap.ts'
 import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
 import { parseTimeout, parseTiming } from './duration.ts'
@@ -123,7 +123,7 @@ async function run(options: NodeOptions): Promise<never> {
   } catch (error) {
     const isUsage = error instanceof NodeStartError && error.usage
     // Whatever else keeps a node from starting (damaged files, a taken port) says so in its message.
-    return leave(isUsage ? EXIT.usage : EXIT.failed, error instanceof Error ? error.message : String(error))
+    return leave(isUsage ? EXIT.usage : EXIT.failed, messageOf(error))
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended

@@ -4,6 +4,7 @@
 import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { styleText } from 'node:util'
+import { reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { asCalled } from './program-name.ts'
 import { clearProgress } from './progress.ts'
@@ -24,7 +25,7 @@ export function watchOutput(): void {
 
 function cannotWrite(error: unknown): never {
   clearProgress()
-  say(`error: cannot write to standard output: ${error instanceof Error ? error.message : error}`)
+  say(`error: cannot write to standard output: ${reasonOf(error)}`)
   process.exit(EXIT.failed)
 }
 
@@ -95,12 +96,10 @@ export const sayPainted = (style: Style, text: string): void =>
   say(styleText(style, text, { stream: process.stderr }))
 
 /** For terminals: what could move the cursor or change colours is shown, not obeyed. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) => {
-    return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
-  })
-}
+export const printable = (text: string): string => text.replace(/\p{Cc}/gu, escaped)
+
+/** A character up to U+00FF as \xNN. */
+export const escaped = (char: string): string => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
 
 export interface Column<Row> {
   readonly title: string

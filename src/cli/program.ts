@@ -19,7 +19,7 @@ const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting'
 export async function buildProgram(args: readonly string[]) {
   const program = commandWithGlobalFlags(PROGRAM)
     .description('A strongly consistent key-value store.')
-    .version(version(), '--version', 'print the version')
+    .version(version(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .showHelpAfterError('See: kv help')
@@ -28,6 +28,7 @@ export async function buildProgram(args: readonly string[]) {
     .configureOutput({
       writeOut: (text) => process.stdout.write(asCalled(text)),
       writeErr: (text) => process.stderr.write(asCalled(text)),
+      outputError: (text, write) => write(withCommandMeant(text)),
     })
     .hook('preAction', (thisCommand) => {
       refuseStalenessWithoutStale(thisCommand)
@@ -326,11 +327,39 @@ function printHelp(program: CommandUnknownOpts, words: readonly string[]): void 
 }
 
 /** Commands built apart take the manners of the program: errors are thrown, help looks the same. */
-function adopt(command: CommandUnknownOpts): void {
+function adopt(command: CommandUnknownOpts, path: readonly string[] = []): void {
   for (const child of command.commands) {
-    child.copyInheritedSettings(command).helpCommand(false)
-    adopt(child)
+    const childPath = [...path, child.name()]
+    child
+      .copyInheritedSettings(command)
+      .helpCommand(false)
+      .showHelpAfterError(`See: kv help ${childPath.join(' ')}`)
+    adopt(child, childPath)
   }
+}
+
+/** Commands of other stores and of shells, and ours that does the same. */
+const COMMAND_MEANT: Readonly<Record<string, string>> = {
+  set: 'put',
+  write: 'put',
+  read: 'get',
+  cat: 'get',
+  rm: 'del',
+  remove: 'del',
+  delete: 'del',
+  list: 'ls',
+  keys: 'ls',
+  scan: 'ls',
+  start: 'cluster start',
+  stop: 'cluster stop',
+  members: 'member list',
+}
+
+/** commander suggests the command that is spelt most alike: get for set. */
+function withCommandMeant(text: string): string {
+  const [, typed = ''] = /^error: unknown command '([a-z]+)'/.exec(text) ?? []
+  if (!Object.hasOwn(COMMAND_MEANT, typed)) return text
+  return `error: unknown command '${typed}'\n(Did you mean ${COMMAND_MEANT[typed]}?)\n`
 }
 
 function keyArgument(key: string): string {

@@ -1,3 +1,6 @@
+import { getSystemErrorMessage } from 'node:util'
+import { hostPort } from '../server/addresses.ts'
+
 /**
  * An end with a message for the user and the exit code that goes with it: no defect, so no stack. An
  * empty message: there is nothing left to say.
@@ -33,7 +36,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error
   return new Failure(
     1,
-    error instanceof Error && !isSystemError(error) ? (error.stack ?? error.message) : textOf(error),
+    error instanceof Error && !isSystemError(error) ? (error.stack ?? error.message) : messageOf(error),
   )
 }
 
@@ -42,4 +45,18 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error
 }
 
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** "no such file or directory", without the call, the code and the path that Node.js puts around it. */
+export function reasonOf(error: unknown): string {
+  if (isSystemError(error) && error.errno !== undefined)
+    return getSystemErrorMessage(error.errno) ?? error.message
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** The same, after the file or the address that it is about. */
+export function messageOf(error: unknown): string {
+  if (!isSystemError(error)) return reasonOf(error)
+  const { path, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  const place =
+    path ?? (address === undefined || port === undefined ? address : hostPort({ host: address, port }))
+  return place === undefined ? error.message : `${place}: ${reasonOf(error)}`
+}

@@ -10,6 +10,9 @@ export const PEER_CHARS_MAX = 300
 export const URL_PATTERN = '^https?://[^\\s\\x00-\\x1f\\x7f?#]*[^\\s\\x00-\\x1f\\x7f?#/]$'
 export const URL_CHARS_MAX = 2000
 
+export const hostPort = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`
+
 export const isPeerAddress = (text: string): boolean =>
   text.length <= PEER_CHARS_MAX && new RegExp(PEER_PATTERN, 'u').test(text)
 

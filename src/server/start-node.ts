@@ -1,7 +1,7 @@
 // Starts one node: data directory, driver, peer network, HTTP, in this order, and ends them in the opposite one.
 
 import { realpathSync } from 'node:fs'
-import { isIP, isIPv4 } from 'node:net'
+import { isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { types } from 'node:util'
 import { encodeState, initialState } from '../kv/index.ts'
@@ -28,7 +28,7 @@ import {
   openStorage,
   type Storage,
 } from '../storage/index.ts'
-import { isBaseUrl, isPeerAddress } from './addresses.ts'
+import { hostPort, isBaseUrl, isPeerAddress } from './addresses.ts'
 import { systemClock } from './clock.ts'
 import { DirectoryDisk } from './disk-space.ts'
 import { Driver } from './driver.ts'
@@ -394,9 +394,6 @@ function foundingMember(options: NodeOptions, id: ReplicaId): Member {
   const url = options.advertiseUrl ?? (listen.port === 0 ? '' : `http://${hostPort(listen)}`)
   return { id, name, peer, url }
 }
-
-const hostPort = ({ host, port }: { host: string; port: number }): string =>
-  `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 
 /** Before anything is opened or made. */
 function checkOptions(options: NodeOptions): void {

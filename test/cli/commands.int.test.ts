@@ -19,6 +19,8 @@ afterEach(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
+const ON_TERMINAL = { NODE_OPTIONS: '--import data:text/javascript,process.stdout.isTTY=true' }
+
 const kv = (args: string, more: Parameters<typeof run>[1] = {}) =>
   run(args.split(' '), { endpoints: node.url, ...more })
 
@@ -29,6 +31,26 @@ describe('data goes to stdout as it is', () => {
     const ended = await kv('get k')
     expect(ended).toMatchObject({ code: 0, err: '' })
     expect(ended.bytes.equals(value)).toBe(true)
+  })
+
+  test('a file or a device that never ends is read up to a bound', async () => {
+    for (const [source, stdin] of [['@/dev/zero'], ['-', Buffer.alloc(64 * 1024 * 1024 + 1)]] as const) {
+      const ended = await kv(`put k ${source}`, stdin === undefined ? {} : { stdin })
+      expect(ended).toMatchObject({ code: 1, out: '' })
+      expect(ended.err).toContain('is too large for a value: it has more than 64 MiB')
+    }
+    expect(node.seen).toEqual([])
+  })
+
+  test.each<[string, Buffer, string]>([
+    ['text is shown as it is', Buffer.from('é\tb\r\nc\n'), 'é\tb\r\nc\n\n'],
+    ['control characters are not', Buffer.from('\x1b[31mred\x07\rx\x9b'), '\\x1b[31mred\\x07\\x0dx\\x9b\n'],
+    ['bytes that are not UTF-8 are not', Buffer.from([0x61, 0xff, 0x1b, 0x0a]), 'a\\xff\\x1b\n\n'],
+  ])('get on a terminal: %s', async (_, value, shown) => {
+    node.set('k', value)
+    const ended = await kv('get k', { env: ON_TERMINAL })
+    expect(ended).toMatchObject({ code: 0, out: shown })
+    expect(ended.err.includes('the exact bytes: kv get KEY > FILE')).toBe(shown.includes('\\x'))
   })
 
   test.each(['get k', 'export'])(
@@ -60,7 +82,7 @@ describe('data goes to stdout as it is', () => {
       // What is left on the screen.
       expect({ code, err: err.split('\u001b[2K').at(-1) }).toEqual({
         code: 1,
-        err: 'error: cannot write to standard output: EFBIG: file too large, write\n',
+        err: 'error: cannot write to standard output: file too large\n',
       })
     },
   )
@@ -129,6 +151,10 @@ describe('data goes to stdout as it is', () => {
     node.set('k', 'v')
     expect(await kv('del k')).toMatchObject({ code: 0, out: '1\n', err: '' })
     expect(await kv('del k')).toMatchObject({ code: 0, out: '0\n', err: '' })
+    node.set('k', 'v')
+    const env = ON_TERMINAL
+    expect((await kv('del k', { env })).out).toMatch(/^1 key deleted, revision \d+\n$/)
+    expect(await kv('del k', { env })).toMatchObject({ code: 0, out: '0 keys deleted: there is no key k\n' })
   })
 
   test('ls prints keys line by line, a table when asked for, and ends quietly under head', async () => {
@@ -217,7 +243,8 @@ describe('exit codes', () => {
   const noQuorum = problem(503, 'no_quorum', 'one of 3 voters', { retry_after_ms: 60_000 })
 
   test('0 and the bare version', async () => {
-    expect(await kv('--version')).toMatchObject({ code: 0, out: '0.1.0\n', err: '' })
+    for (const flag of ['--version', '-v'])
+      expect(await kv(flag)).toMatchObject({ code: 0, out: '0.1.0\n', err: '' })
   })
 
   test('1: failed', async () => {
@@ -227,14 +254,18 @@ describe('exit codes', () => {
       out: '',
       err: 'error: a value has at most 9 bytes\n',
     })
-    expect(await kv('put k @/does/not/exist')).toMatchObject({ code: 1, out: '' })
+    const missing = await kv('put k @/does/not/exist')
+    expect(missing).toMatchObject({ code: 1, out: '' })
+    expect(missing.err).toContain('cannot read /does/not/exist: no such file or directory')
   })
 
   test.each<[string, string]>([
     ['gte k', "unknown command 'gte'\n(Did you mean get?)"],
+    ['set k v', "unknown command 'set'\n(Did you mean put?)\nSee: kv help\n"],
     ['get k --timeou 5s', "unknown option '--timeou'\n(Did you mean --timeout?)"],
     ['member lst', "unknown command 'lst'\n(Did you mean list?)"],
-    ['get', "missing required argument 'key'"],
+    ['get', "missing required argument 'key'\nSee: kv help get\n"],
+    ['member remove', "missing required argument 'name'\nSee: kv help member remove\n"],
     ['get a b', 'too many arguments'],
     ['put k', 'a value is missing'],
     ['put k v --value v', 'a value is given twice'],

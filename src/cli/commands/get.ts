@@ -1,9 +1,10 @@
 // kv get KEY: the exact bytes; a record only when a format is asked for.
 
+import { isUtf8 } from 'node:buffer'
 import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { printable, RowWriter, toJson, write, writeLine } from '../output.ts'
+import { escaped, printable, RowWriter, say, toJson, write, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { recordJson } from '../shapes.ts'
 
@@ -28,7 +29,20 @@ export async function get(global: GlobalFlags, key: string): Promise<void> {
       await table.add(['version', record.version])
       return table.end()
     }
-    await write(record.value)
-    if (process.stdout.isTTY) await write('\n')
+    if (!process.stdout.isTTY) return write(record.value)
+    const shown = harmless(record.value)
+    await writeLine(shown.text)
+    if (shown.escaped)
+      say(
+        'some bytes of the value are shown as \\xNN; a pipe or a file gets the exact bytes: kv get KEY > FILE',
+      )
   })
+}
+
+/** For a terminal: bytes that could control it, and bytes that are not UTF-8, as \xNN. Tabs and line ends stay. */
+function harmless(value: Uint8Array): { readonly text: string; readonly escaped: boolean } {
+  const bytes = Buffer.from(value)
+  const text = isUtf8(bytes) ? bytes.toString() : bytes.toString('latin1')
+  const shown = text.replace(isUtf8(bytes) ? /(?!\r?\n|\t)\p{Cc}/gu : /(?!\r?\n|\t)[^ -~]/g, escaped)
+  return { text: shown, escaped: shown !== text }
 }

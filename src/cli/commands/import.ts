@@ -6,7 +6,7 @@
 
 import { statSync } from 'node:fs'
 import { type Client, QuorateError } from '../../client/index.ts'
-import { Failure } from '../../local/failure.ts'
+import { Failure, reasonOf } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
@@ -200,7 +200,7 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
   try {
     value = item.value()
   } catch (error) {
-    totals.skip(item.name, error instanceof Error ? error.message : String(error))
+    totals.skip(item.name, reasonOf(error))
     return
   }
   const key = Buffer.concat([prefix, item.key])
@@ -231,6 +231,6 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory()
   } catch (error) {
-    throw new Failure(EXIT.failed, `cannot import ${path}: ${error instanceof Error ? error.message : error}`)
+    throw new Failure(EXIT.failed, `cannot import ${path}: ${reasonOf(error)}`)
   }
 }

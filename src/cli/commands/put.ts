@@ -1,8 +1,9 @@
 // kv put KEY VALUE | - | @FILE | --value V
 
-import { fstatSync, readFileSync } from 'node:fs'
+import { createReadStream, fstatSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { bytesOf } from '../../client/address.ts'
-import { Failure } from '../../local/failure.ts'
+import { Failure, reasonOf } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'
@@ -10,8 +11,11 @@ import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { resultJson } from '../shapes.ts'
 
-/** No cluster takes a value larger than this; the real limit is a setting of the cluster. */
-const STDIN_BYTES_MAX = 64 * 1024 * 1024
+/**
+ * No cluster takes a value larger than this; the real limit is a setting of the cluster. Reading stops here, since
+ * standard input and devices such as /dev/zero may never end.
+ */
+const VALUE_MIB_MAX = 64
 
 export interface PutFlags {
   readonly value?: string | undefined
@@ -73,26 +77,35 @@ async function standardInput(): Promise<Uint8Array> {
   // Node.js gives it out as empty.
   if (fstatSync(process.stdin.fd).isDirectory())
     throw new Failure(EXIT.failed, 'standard input is a directory')
+  return allOf(process.stdin, 'standard input')
+}
+
+async function fileContent(path: string): Promise<Uint8Array> {
+  try {
+    return await allOf(createReadStream(path), path)
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    throw new Failure(
+      EXIT.failed,
+      `cannot read ${path}: ${reasonOf(error)}. (For a value that begins with @: --value)`,
+    )
+  }
+}
+
+async function allOf(source: Readable, name: string): Promise<Uint8Array> {
   const chunks: Buffer[] = []
   let bytes = 0
   const onInterrupt = (): never => process.exit(EXIT.interrupted)
   process.on('SIGINT', onInterrupt)
-  for await (const chunk of process.stdin) {
+  for await (const chunk of source) {
     chunks.push(chunk)
     bytes += chunk.length
-    if (bytes > STDIN_BYTES_MAX) throw new Failure(EXIT.failed, 'standard input is too large for a value')
+    if (bytes > VALUE_MIB_MAX * 1024 * 1024)
+      throw new Failure(
+        EXIT.failed,
+        `${name} is too large for a value: it has more than ${VALUE_MIB_MAX} MiB`,
+      )
   }
   process.off('SIGINT', onInterrupt)
   return Buffer.concat(chunks)
-}
-
-function fileContent(path: string): Uint8Array {
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    throw new Failure(
-      EXIT.failed,
-      `cannot read ${path}: ${error instanceof Error ? error.message : error}. (For a value that begins with @: --value)`,
-    )
-  }
 }

@@ -1,6 +1,7 @@
 // The network of a cluster on one machine, cut up on demand: one TCP relay for each ordered pair of nodes. A node dials
 // its peers through its own relays, so each direction between any two can be black-holed, and neither node knows of it.
 
+import { hostPort } from '../../server/addresses.ts'
 import type { ListenAddress } from '../../server/types.ts'
 import { createRelay, type Relay } from './relay.ts'
 
@@ -78,8 +79,4 @@ export function completeGroups(
   const rest = names.filter((name) => !named.includes(name))
   const complete = [...groups, rest].filter((group) => group.length > 0)
   return complete.length > 1 ? complete : 'one group holds every node: nothing would be cut off'
-}
-
-function hostPort({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
