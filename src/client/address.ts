@@ -8,12 +8,12 @@ const encoder = new TextEncoder()
 export const bytesOf = (value: string | Uint8Array): Uint8Array =>
   typeof value === 'string' ? encoder.encode(value) : value
 
-/** Far more than any cluster takes, and as much as the head of a request may have. */
+/** Far more than any cluster accepts, and as much as the head of a request may hold. */
 const KEY_BYTES_MAX = 64 * 1024
 
 /**
- * A key, or the border of a range. One that fits into no request is not written into one: that takes seconds for many
- * megabytes.
+ * The bytes of a key, or of a bound of a range. A key that fits into no request is rejected before it is encoded:
+ * encoding many megabytes takes seconds.
  */
 export function keyBytes(key: string | Uint8Array): Uint8Array {
   const bytes = bytesOf(key)
@@ -23,9 +23,9 @@ export function keyBytes(key: string | Uint8Array): Uint8Array {
 }
 
 /**
- * The resource of a key. `/` is written as %2F; but no writing of an empty, `.` or `..` segment survives every proxy
- * and URL library, since even %2F and %2e%2e are normalised away, so that the write of `/a` would be one of `a`: such
- * keys go into the query.
+ * The path of a key. `/` is written as %2F. An empty, `.` or `..` segment does not survive every proxy and URL library
+ * in any form, because even %2F and %2e%2e are normalised away: a write of `/a` would become a write of `a`. Such keys
+ * go into the query.
  */
 export function keyPath(key: Uint8Array): string {
   return hasFragileSegment(key) ? `/v1/kv?key=${percentEncode(key)}` : `/v1/kv/${percentEncode(key)}`
@@ -33,7 +33,7 @@ export function keyPath(key: Uint8Array): string {
 
 export type QueryValue = string | number | boolean | Uint8Array | undefined
 
-/** Appends what is defined to a path that may have a query already. */
+/** Appends the defined values to a path that may have a query already. */
 export function withQuery(path: string, query: Readonly<Record<string, QueryValue>>): string {
   let target = path
   let separator = path.includes('?') ? '&' : '?'
@@ -46,7 +46,7 @@ export function withQuery(path: string, query: Readonly<Record<string, QueryValu
   return target
 }
 
-/** `http://host:port` of what people write: a trailing slash and a missing scheme are forgiven. */
+/** `http://host:port` from user input. A trailing slash and a missing scheme are accepted. */
 export function endpointUrl(written: string): URL {
   const text = written.trim()
   const url = URL.parse(text.includes('://') ? text : `http://${text}`)
@@ -65,7 +65,7 @@ export function endpointUrl(written: string): URL {
 const DOT = 0x2e
 const SLASH = 0x2f
 
-/** An empty one too: proxies merge slashes. */
+/** Also for an empty segment: proxies merge slashes. */
 function hasFragileSegment(key: Uint8Array): boolean {
   let from = 0
   for (;;) {
@@ -79,7 +79,7 @@ function hasFragileSegment(key: Uint8Array): boolean {
   }
 }
 
-// Unreserved characters of RFC 3986 §2.3 stand for themselves.
+// Unreserved characters of RFC 3986 §2.3 are not encoded.
 const WRITTEN = Array.from({ length: 256 }, (_, byte) => {
   const char = String.fromCharCode(byte)
   return /[A-Za-z0-9\-._~]/.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`

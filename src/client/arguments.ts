@@ -1,4 +1,4 @@
-// What each function of the client takes.
+// The arguments of each function of the client.
 
 import { endpointUrl } from './address.ts'
 import {
@@ -113,7 +113,7 @@ export function checkName(where: string, name: unknown): void {
   checkValue(where, 'name', name, isText)
 }
 
-/** Names and ranges are the cluster's business; here it counts that JSON can carry everything. */
+/** The cluster checks names and ranges. This check only makes sure that JSON can carry everything. */
 export function checkSettings(where: string, settings: unknown): void {
   checkValue(where, 'settings', settings, isObject)
   for (const [name, value] of Object.entries(settings as object)) {

@@ -1,5 +1,5 @@
-// Waiting between tries: exponential, with decorrelated jitter (each pause is drawn between the base and three times
-// the pause before), so that clients that failed together do not return together.
+// Pauses between tries: exponential, with decorrelated jitter (each pause is drawn between the base and three times the
+// previous pause), so that clients that failed together do not return together.
 
 export class Backoff {
   readonly #baseMs: number

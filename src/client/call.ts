@@ -1,12 +1,12 @@
-// One call of the API, tried until it is answered or its deadline is near.
+// One call of the API. It is tried until it is answered or its deadline is near.
 //
-// One endpoint after another is asked. One that keeps silent is not given up, but soon the next is asked as well, and
-// the first answer counts: so a node that hangs costs its clients a part of a second, not their time-out. Of a bare
-// change nothing may have left: it goes elsewhere only from an endpoint that does not accept the connection.
+// The call asks one endpoint after another. If an endpoint stays silent, it is not given up, but soon the next one is
+// asked as well, and the first answer counts. So a node that hangs costs its clients a fraction of a second, not their
+// whole time-out. A bare change is sent to another endpoint only if no byte of it has left, that is, if the first
+// endpoint did not accept the connection.
 //
-// The rule that everything here serves: a write that may have been applied is never sent again unless it carries an
-// idempotency key, and an error never says "nothing was written" unless every try of the call is known to have written
-// nothing.
+// All of this serves one rule: a write that may have been applied is never sent again unless it carries an idempotency
+// key, and an error never says "nothing was written" unless every try of the call certainly wrote nothing.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { withQuery } from './address.ts'
@@ -18,26 +18,23 @@ import type { Exchange, Exchanged, Headers, Outgoing, Transport } from './exchan
 import { after, afterLastLook } from './timer.ts'
 import { type CallEnd, errorOf, foreignError, namelessError, problemError, type Tries } from './verdict.ts'
 
-/**
- * `read`: may be repeated. `keyed`: a write that carries its idempotency key. `bare`: a change that must not be sent
- * twice.
- */
+/** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
 export type CallKind = 'read' | 'keyed' | 'bare'
 
 export interface Call extends Outgoing {
   readonly kind: CallKind
-  /** By `performance.now()`. */
+  /** A time of `performance.now()`. */
   readonly startedAt: number
   readonly timeoutMs: number
   readonly unreachableAfterMs: number
-  /** An endpoint has accepted a connection for it already. */
+  /** An endpoint has already accepted a connection for this call. */
   readonly isReached?: boolean
   readonly signal: AbortSignal | undefined
-  /** Hand over a 200 when it begins. */
+  /** Return an answer of 200 when it begins, before its body is read. */
   readonly stream: boolean
-  /** The headers of a keyed write under another idempotency key, in use from now on. */
+  /** Makes the headers of a keyed write with a new idempotency key, which is used from then on. */
   readonly renewed?: () => Outgoing['headers']
-  /** Looked at after each answer: true when the call has what it wants, whatever the answer says. */
+  /** Called after each answer: true when the call has what it wants, even if the answer is an error. */
   readonly isEnough?: () => boolean
 }
 
@@ -46,50 +43,52 @@ export type Answer = Exclude<Exchanged, { kind: 'failed' }> & { readonly endpoin
 export interface CallContext {
   readonly endpoints: Endpoints
   readonly transport: Pick<Transport, 'exchange'>
-  /** Every answer with its headers, refusals too. The id of its cluster, if that is another one than the client's. */
+  /**
+   * Called for every answer with its headers, refusals too. Returns the id of the answer's cluster if it is not the
+   * client's.
+   */
   readonly onAnswer: (answer: Answer) => string | undefined
-  /** An endpoint did not answer. */
+  /** Called when an endpoint did not answer. */
   readonly onFailure: () => void
-  /** Whether another endpoint may be asked as well because one keeps silent. */
+  /** Whether another endpoint may be asked as well, because one stays silent. */
   readonly mayHedge: () => boolean
-  /** Registers a way to end the call early (the client is closed); returns how to take it back. */
+  /** Registers a function that ends the call early (the client is closed). Returns a function that removes it again. */
   readonly onClose: (end: () => void) => () => void
 }
 
 const RETRY_BASE_MS = 15
 const RETRY_MAX_MS = 1_000
-/** A node that has sent nothing for a tenth of the time, within these bounds, is no longer waited for alone. */
+/** After this share of the time without any byte from a node, another node may be asked too, within these bounds. */
 const PATIENCE_SHARE = 0.1
 const PATIENCE_MIN_MS = 250
 const PATIENCE_MAX_MS = 1_000
 /**
- * What a large body takes over 3 Mbit/s is waited for as well, up to half of the time that is left: several copies of
- * it would take several times as long.
+ * A large body gets extra time, as long as it takes at 3 Mbit/s, up to half of the remaining time: several copies of it
+ * would take several times as long.
  */
 const SLOW_BYTES_PER_MS = 400
-/** Whether another one may be asked is looked at again after this. */
+/** After this time the call checks again whether another endpoint may be asked. */
 const HEDGE_AGAIN_MS = 50
-/** The node is told to answer a little before we stop waiting, so that its reason arrives in time. */
+/** The node is told a time-out that is a little shorter than ours, so that its reason arrives in time. */
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MAX_MS = 100
 /** Longest `timeout` that a node accepts (docs/reference/http.md). */
 const TIMEOUT_MAX_MS = 60_000
-/** Less than this is no try, unless it is the first: a call may be shorter. */
+/** With less time left there is no further try. The first try is always made: a call may have a shorter time-out. */
 const LEFT_MIN_MS = 5
 /**
- * A write that was refused is not tried again with less, nor is one begun that has waited for its turn: a try that
- * finds no time for its answer would make the outcome unknown.
+ * With less time left, a write that was refused is not tried again, and a write that has waited for its turn is not
+ * begun. A try without time for its answer would make the outcome unknown.
  */
 const WRITE_MIN_MS = 100
-/** Status of what another node may serve. */
+/** The status for a request that another node may serve. */
 const MISDIRECTED = 421
-/** A node that answers `internal` this often in one call will do so again. */
+/** After this many `internal` answers within one call, more are expected, and the call ends. */
 const INTERNAL_MAX = 3
 
 /**
- * A call that has waited for its turn does not begin with less. Less than a quarter more than what calls need now is
- * not enough: where more is asked for than can be done, all would begin when their time is nearly up, and none would
- * end in time.
+ * A call that has waited for its turn begins only with this much time left. It needs a quarter more than calls usually
+ * take now: under overload all calls would otherwise begin when their time is nearly over, and none would end in time.
  */
 export function leastMs({ kind, timeoutMs }: Pick<Call, 'kind' | 'timeoutMs'>, usualMs: number): number {
   const tryMs = Math.min(kind === 'read' ? LEFT_MIN_MS : WRITE_MIN_MS, timeoutMs / 2)
@@ -100,27 +99,29 @@ export function perform(call: Call, context: CallContext): Promise<Answer> {
   return new Progress(call, context).run()
 }
 
-/** What is known of a call so far. */
+/** The state of a call. */
 class Progress {
   readonly #call: Call
   readonly #context: CallContext
   readonly #deadline: number
   readonly #patienceMs: number
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
-  /** Asked since the last pause. */
+  /** Endpoints asked since the last pause. */
   readonly #tried = new Set<Endpoint>()
-  /** They belong to another cluster, serve no such host, or are no nodes: not asked again. */
+  /**
+   * Endpoints of another cluster, or that do not serve this host name, or that are not nodes. They are not asked again.
+   */
   readonly #foreign = new Map<Endpoint, QuorateError>()
-  /** Asked, and still to answer. */
+  /** Endpoints that were asked and have not answered yet. */
   readonly #underway = new Map<Endpoint, Exchange>()
   readonly #tries: Tries
   #headers: Outgoing['headers']
-  /** Somebody has been asked, be it the question before the first change. */
+  /** Whether an endpoint was asked, at least the question before the first change. */
   #hasBegun: boolean
   /** The idempotency key was refused as too old. */
   #expired: QuorateError | undefined
   #internals = 0
-  /** When those may be asked again that said so, by `performance.now()`. */
+  /** When endpoints with a Retry-After may be asked again, by `performance.now()`. */
   readonly #notBefore = new Map<Endpoint, number>()
   #end: CallEnd<Answer> | undefined
   #wake = () => {}
@@ -148,7 +149,7 @@ class Progress {
         if (this.#end?.kind === 'aborted') endpoint.givenUp(performance.now(), PATIENCE_MIN_MS)
         cancel()
       }
-      // Whether the others have left decides what may be said of a write.
+      // Whether the other tries may have left decides what the error may say about a write.
       while (this.#underway.size > 0 && !this.#outcomeIsKnown()) await this.#news(Number.POSITIVE_INFINITY)
     } finally {
       signal?.removeEventListener('abort', onAbort)
@@ -184,22 +185,22 @@ class Progress {
     }
   }
 
-  /** Not to be asked now. */
+  /** Endpoints that must not be asked now. */
   get #busy(): ReadonlySet<Endpoint> {
     return new Set([...this.#tried, ...this.#underway.keys(), ...this.#foreign.keys()])
   }
 
-  /** Whether the one that keeps silent is waited for no longer alone. Only a second copy of the request has a price. */
+  /**
+   * Whether another endpoint may be asked while this one is silent. Only a second copy of the request uses the hedging
+   * budget.
+   */
   #mayAskAnother(silent: Exchange): boolean {
     if (this.#call.kind === 'bare' || !silent.isConnected()) return true
     const busy = this.#busy
     return this.#context.endpoints.all.every((endpoint) => busy.has(endpoint)) || this.#context.mayHedge()
   }
 
-  /**
-   * Sooner than the deadline as long as no endpoint has accepted a connection. What the lookup of a name takes is
-   * added.
-   */
+  /** Before the deadline as long as no endpoint has accepted a connection. The time for looking up a name is added. */
   get #endMs(): number {
     const { startedAt, unreachableAfterMs } = this.#call
     const exchanges = [...this.#underway.values()]
@@ -213,8 +214,8 @@ class Progress {
   }
 
   /**
-   * Within this an endpoint must accept the connection while others wait to be asked: all are, before nobody is said to
-   * be there.
+   * The time in which an endpoint must accept the connection while others are still to be asked, so that all are asked
+   * before the call fails as unreachable.
    */
   get #connectMs(): number {
     const others = this.#context.endpoints.all.length - this.#tried.size
@@ -222,8 +223,8 @@ class Progress {
   }
 
   /**
-   * For the endpoint that was asked last, until it has been silent for too long. A bare change that may have left is
-   * waited for to the end.
+   * Waits for the endpoint that was asked last, until it has been silent for too long. For a bare change that may have
+   * left, it waits to the end.
    */
   async #waitFor(endpoint: Endpoint, exchange: Exchange): Promise<void> {
     const isBare = this.#call.kind === 'bare'
@@ -240,7 +241,7 @@ class Progress {
     const bePatient = (ms: number, since: number) => {
       stopTimer = afterLastLook(ms, () => {
         const heardAt = exchange.heardAt()
-        // Over a slow connection a large answer takes long: asked for twice it takes twice as long.
+        // A large answer takes long over a slow connection. A second copy would make it take twice as long.
         if (heardAt > since) bePatient(heardAt + this.#patienceMs - performance.now(), heardAt)
         else if (sendingMs > 0 && exchange.isConnected()) {
           bePatient(sendingMs, heardAt)
@@ -268,14 +269,14 @@ class Progress {
     stopTimer()
     stopConnecting()
     if (!isWaiting()) return
-    // Still silent: other calls had better begin elsewhere.
+    // It is still silent, so other calls should not begin with it.
     endpoint.failed(performance.now())
     if (!isBare || exchange.isConnected()) return
     exchange.cancel('no connection')
     while (this.#underway.has(endpoint)) await this.#news(Number.POSITIVE_INFINITY)
   }
 
-  /** Everybody has been asked: a pause before they are asked again, but for those who have not answered yet. */
+  /** All endpoints have been asked. Pauses before they are asked again, except those that have not answered yet. */
   async #afterRound(leftMs: number): Promise<void> {
     const others = this.#context.endpoints.all.filter((endpoint) => !this.#foreign.has(endpoint))
     const [foreign] = this.#foreign.values()
@@ -285,27 +286,27 @@ class Progress {
     if (waiting.length === 0) return void (await this.#news(leftMs))
     const nowMs = performance.now()
     const endMs = this.#endMs
-    // Towards the end pauses are short, so that the time is used.
+    // Near the end pauses are short, so that the remaining time is used.
     const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, (endMs - nowMs) / 2))
     const wantedMs = Math.min(...waiting.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, wantedMs)
     if (untilMs + this.#tryMinMs > endMs) return this.#lastNews(leftMs)
-    // A try that ends meanwhile cuts no pause short that a node has asked for: how long to wait is decided anew.
+    // If a try ends during the pause, the pause that a node asked for is not cut short: the loop computes it again.
     if (!(await this.#news(untilMs - nowMs))) return
     for (const endpoint of this.#tried) {
       if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
     }
   }
 
-  /** Nobody else is asked. */
+  /** Asks no further endpoint; waits for those under way. */
   async #lastNews(leftMs: number): Promise<void> {
     if (this.#underway.size > 0) await this.#news(leftMs)
     else this.#endWith(OUT_OF_TIME)
   }
 
   /**
-   * Outcomes as old as the token are forgotten: whether an earlier try was applied can not be told any more. If
-   * certainly none was, the write begins anew under another token.
+   * Outcomes as old as the token are forgotten, so it can no longer be found out whether an earlier try was applied. If
+   * certainly no try was, the write begins again with a new token.
    */
   async #renew(expired: QuorateError): Promise<void> {
     for (const { cancel } of this.#underway.values()) cancel()
@@ -351,7 +352,7 @@ class Progress {
     const failure = new Error(message, { cause: result.cause })
     if (result.connected || result.accepted === true) this.#tries.reached = true
     if (result.connected && this.#call.kind !== 'read') this.#tries.unknown ??= failure
-    // It was we who gave it up.
+    // The call itself gave up this try.
     if (this.#end !== undefined || this.#expired !== undefined) return
     this.#tries.lastFailure = failure
     endpoint.failed(performance.now())
@@ -363,7 +364,7 @@ class Progress {
     try {
       this.#answered(answer)
     } catch (error) {
-      // What a callback of the application throws.
+      // A callback of the application threw this.
       this.#endWith({ kind: 'threw', error })
     }
     const isTaken = this.#end?.kind === 'answered' && this.#end.answer === answer
@@ -398,8 +399,8 @@ class Progress {
   }
 
   /**
-   * No node of this cluster: the others are asked instead, unless a change may have been made in the other cluster, or
-   * would be made twice.
+   * The endpoint is not a node of this cluster. The call asks the others, unless a change may have been made in the
+   * other cluster, or might be made twice.
    */
   #leaveOut(endpoint: Endpoint, error: QuorateError): void {
     endpoint.failed(performance.now())
@@ -422,7 +423,7 @@ class Progress {
       this.#end = { kind: 'refused', error }
       return
     }
-    // Another cluster, or a host name that this node is not to serve.
+    // Another cluster, or a host name that this node does not serve.
     if (problem.status === MISDIRECTED) {
       this.#leaveOut(endpoint, error)
       return
@@ -445,20 +446,20 @@ class Progress {
   }
 
   /**
-   * Whether an answer may still change how the call ends: what came of this very request counts at the last moment too.
+   * Whether an answer may still change how the call ends. The outcome of this request counts even at the last moment.
    */
   #isOpen(): boolean {
     if (this.#end === undefined || this.#end.kind === 'out-of-time') return true
     return this.#end.kind === 'refused' && !this.#outcomeIsKnown()
   }
 
-  /** Nothing that is still under way can change it. A failed condition is the outcome of the idempotency key itself. */
+  /** Whether no try under way can change the end. A failed condition is the outcome of the idempotency key itself. */
   #outcomeIsKnown(): boolean {
     if (this.#end?.kind === 'refused') return this.#end.error instanceof PreconditionFailedError
     return this.#end?.kind === 'answered'
   }
 
-  /** Until a try has ended, the call is to end, or some time has passed: whether it has. */
+  /** Waits until a try has ended, the call ends, or the time has passed. Returns whether the time has passed. */
   #news(withinMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const stopTimer = after(withinMs, () => resolve(true))
@@ -471,8 +472,8 @@ class Progress {
 }
 
 /**
- * A process that was busy when its time was up sees first what has come meanwhile, such as a connection that was
- * accepted.
+ * Lets pending events run: a process that was busy when its time ran out must first see what arrived meanwhile, such as
+ * an accepted connection.
  */
 const lastLook = (): Promise<void> => nextTurn()
 
@@ -486,7 +487,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'no route to that host',
 }
 
-/** Node's message for several refused addresses of one name is empty: the code says more. */
+/** For several refused addresses of one name, Node's message is empty; its code is more useful. */
 function reasonOf({ cause, timedOut }: Extract<Exchanged, { kind: 'failed' }>): string {
   if (timedOut) return 'no answer'
   const code = 'code' in cause ? String(cause.code) : ''

@@ -1,19 +1,19 @@
-// What a caller gives, checked before anything is done: a misspelt option must not be one that is left out. A table
-// says for each option what it must be; whoever breaks that gets a TypeError that names it. Tables and checks are plain
-// functions: one put has little time.
+// Checks of a caller's arguments before anything is done. A misspelt option must be an error, not an option left out. A
+// table has one check for each option; a wrong value gets a TypeError that names the option. Tables and checks are
+// plain functions, because a put must be fast.
 
 import { types } from 'node:util'
 import { nearest } from './nearest.ts'
 
-/** What the value should have been; undefined: it is that. */
+/** Returns what the value should have been; undefined when it is valid. */
 export type Check = (value: unknown) => string | undefined
 
-/** One check for each option that there is. */
+/** One check for each option. */
 export type Checks<Options> = { readonly [Name in keyof Required<Options>]: Check }
 
 /**
- * `where` is the function that was called, for the message. Options may be undefined, but for those in `conditions`: a
- * write under a condition that got lost would be a write under none.
+ * `where`: the called function, for the message. Options may be undefined, except those in `conditions`: if a condition
+ * got lost, the write would be unconditional.
  */
 export function checkOptions(
   where: string,
@@ -33,7 +33,7 @@ export function checkOptions(
   }
 }
 
-/** An object that must have everything that `checks` names. */
+/** Checks an object that must have everything that `checks` names. */
 export function checkFields(where: string, given: unknown, checks: Readonly<Record<string, Check>>): void {
   checkOptions(where, given, checks)
   for (const [name, check] of Object.entries(checks)) {
@@ -56,7 +56,7 @@ function unknownOption(name: string, known: readonly string[]): string {
   return `there is no option ${JSON.stringify(name)} (${hint})`
 }
 
-/** A value as a message shows it: enough to be found, never all of it. */
+/** A value as a message shows it: long enough to be recognised, never complete. */
 export function described(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -83,7 +83,7 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Well-formed, since names and addresses become URLs. */
+/** Well-formed text, because names and addresses become URLs. */
 export const isText: Check = (value) => {
   if (typeof value !== 'string' || value === '') return 'a string that is not empty'
   return value.isWellFormed() ? undefined : 'well-formed Unicode'
@@ -91,7 +91,7 @@ export const isText: Check = (value) => {
 export const isFlag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 
-/** A lone surrogate has no bytes: it would become U+FFFD, and two keys one. */
+/** A lone surrogate has no bytes: it would become U+FFFD, and two keys would become the same. */
 export const isBytes: Check = (value) => {
   if (typeof value === 'string')
     return value.isWellFormed() ? undefined : 'well-formed Unicode, or a Uint8Array'
@@ -101,7 +101,7 @@ export const isBytes: Check = (value) => {
 export const isTimeout: Check = (value) =>
   typeof value === 'number' && value > 0 ? undefined : 'a number of milliseconds above 0'
 
-/** As many milliseconds as a day has at most. */
+/** At most the milliseconds of a day. */
 export const isStaleness: Check = (value) =>
   typeof value === 'number' && value > 0 && value <= 86_400_000
     ? undefined

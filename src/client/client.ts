@@ -1,4 +1,4 @@
-// The public face of the client.
+// The public API of the client.
 
 import { randomBytes } from 'node:crypto'
 import { types } from 'node:util'
@@ -58,11 +58,11 @@ import type {
 } from './types.ts'
 
 const TIMEOUT_MS = 5_000
-/** Calls under way at a time: many times what keeps three nodes busy. */
+/** How many calls may be under way at a time. Far fewer keep three nodes busy. */
 export const CALLS_MAX = 256
-/** Of an empty store. A node that has nothing yet, since it is joining, says 0. */
+/** The revision of an empty store. A node that is joining and has no data yet answers 0. */
 const FIRST_REVISION = 1
-/** How often the list of members is read again, at most: while all is well, and after a failure. */
+/** The shortest time between two reads of the member list: while all is well, and after a failure. */
 const DISCOVER_AGAIN_MS = 30_000
 const DISCOVER_AFTER_FAILURE_MS = 1_000
 const DISCOVER_TIMEOUT_MS = 2_000
@@ -74,9 +74,9 @@ interface Request {
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
-  /** Hand over a 200 when it begins. */
+  /** Return an answer of 200 when it begins, before its body is read. */
   readonly stream?: boolean
-  /** Instead of those that the client knows. */
+  /** Used instead of the endpoints that the client knows. */
   readonly endpoints?: Endpoints
 }
 
@@ -84,7 +84,7 @@ interface Request {
 export const inspect = Symbol('inspect')
 
 /**
- * A client of one cluster. It keeps connections open between calls; they keep no process alive, and `close()` ends them
+ * A client of one cluster. It keeps connections open between calls. They keep no process alive, and `close()` ends them
  * at once.
  */
 export class Client {
@@ -98,13 +98,13 @@ export class Client {
   readonly #unreachableAfterMs: number | undefined
   readonly #discover: boolean
   readonly #warn: (message: string) => void
-  /** Endpoints of other clusters that were warned of. */
+  /** Endpoints of other clusters for which a warning was given. */
   readonly #foreign = new Set<string>()
   readonly #onClose = new Set<() => void>()
-  /** Names this client in its idempotency keys: 128 random bits, so no two clients ever share one. */
+  /** Identifies this client in its idempotency keys: 128 random bits, so that no two clients share one. */
   readonly #tokenPrefix = randomBytes(16).toString('base64url')
   #tokens = 0
-  /** Of the first node that answered. */
+  /** The cluster id of the first node that answered. */
   #clusterId: string | undefined
   #revision: number | undefined
   #discoverAt = 0
@@ -122,17 +122,17 @@ export class Client {
     this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
   }
 
-  /** Base URLs of the nodes that it would ask: those given and those learned. */
+  /** Base URLs of the nodes that the client may ask: those given and those learned. */
   get endpoints(): readonly string[] {
     return this.#endpoints.all.map((endpoint) => endpoint.url)
   }
 
-  /** The highest revision seen in an answer; reads never go behind it. 0 before the first. */
+  /** The highest revision seen in an answer. Later reads are at least as new. 0 before the first answer. */
   get revision(): number {
     return this.#revision ?? 0
   }
 
-  /** Sets a key. Applied at most once, however often it had to be sent. */
+  /** Sets a key. Applied at most once, even if it was sent several times. */
   async put(
     key: string | Uint8Array,
     value: string | Uint8Array,
@@ -152,7 +152,7 @@ export class Client {
     }))
   }
 
-  /** The record of a key; undefined when there is none. */
+  /** The record of a key; undefined when the key does not exist. */
   async get(key: string | Uint8Array, options: ReadOptions = {}): Promise<KvRecord | undefined> {
     checkGet(key, options)
     const bytes = copyOf(nonEmpty(key))
@@ -170,7 +170,7 @@ export class Client {
     }
   }
 
-  /** Removes a key. A key that does not exist is no error. */
+  /** Removes a key. It is not an error if the key does not exist. */
   async delete(key: string | Uint8Array, options: DeleteOptions = {}): Promise<DeleteResult> {
     checkDelete(key, options)
     const conditions: Record<string, string> = {}
@@ -200,14 +200,14 @@ export class Client {
     }
   }
 
-  /** How many keys a range has. */
+  /** The number of keys in a range. */
   async count(options: RangeOptions = {}): Promise<number> {
     checkCount(options)
     const answer = await this.#read(withQuery(rangePath(options), { count_only: true }), options)
     return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
   }
 
-  /** What one node says of itself: the one at `endpoint`, or any. */
+  /** The status of one node: the one at `endpoint`, or any. */
   async status(options: NodeCallOptions = {}): Promise<NodeStatus> {
     checkNodeCall('status', options)
     const request = { method: 'GET', path: '/v1/status', endpoints: this.#those(options.endpoint) }
@@ -215,7 +215,7 @@ export class Client {
     return decoded(answer, 'no', statusFromJson)
   }
 
-  /** The members, and who leads them, as one node knows it: the one at `endpoint`, or any. */
+  /** The members and the leader, as one node knows them: the one at `endpoint`, or any. */
   async cluster(options: NodeCallOptions = {}): Promise<ClusterInfo> {
     checkNodeCall('cluster', options)
     const request = { method: 'GET', path: '/v1/cluster', endpoints: this.#those(options.endpoint) }
@@ -227,7 +227,7 @@ export class Client {
     return (await this.cluster(options)).members
   }
 
-  /** Name of the leader, as any node knows it. */
+  /** Name of the leader, as known to any node. */
   async leader(options: CallOptions = {}): Promise<string | undefined> {
     checkCall('leader', options)
     return (await this.cluster(options)).leader
@@ -247,7 +247,7 @@ export class Client {
     membersIn(await this.#call('bare', { method: 'DELETE', path }, options), 'unknown')
   }
 
-  /** Drops the replica known as `name` and adds another in its place, in one change. */
+  /** Removes the replica named `name` and adds another in its place, in one change. */
   async replaceMember(name: string, member: NewMember, options: CallOptions = {}): Promise<void> {
     checkName('replaceMember', name)
     checkMember('replaceMember', member)
@@ -256,7 +256,7 @@ export class Client {
     membersIn(await this.#post(path, memberJson(member), options), 'unknown')
   }
 
-  /** Moves leadership to a voter, or to the one that is best prepared. The new leader's name. */
+  /** Moves leadership to a voter, or to the most up-to-date one. Returns the new leader's name. */
   async transferLeader(to?: string, options: CallOptions = {}): Promise<string> {
     if (to !== undefined) checkName('transferLeader', to)
     checkCall('transferLeader', options)
@@ -271,7 +271,7 @@ export class Client {
     return decoded(answer, 'no', (json) => json)
   }
 
-  /** Changes those that are named. All of them as they are then. */
+  /** Changes the named settings. Returns all settings after the change. */
   async changeSettings(settings: Settings, options: CallOptions = {}): Promise<Settings> {
     checkSettings('changeSettings', settings)
     checkCall('changeSettings', options)
@@ -282,7 +282,7 @@ export class Client {
     })
   }
 
-  /** Ends what is under way with `AbortError` and closes every connection. */
+  /** Ends all calls under way with `AbortError` and closes every connection. */
   async close(): Promise<void> {
     this.#closed = true
     for (const end of [...this.#onClose]) end()
@@ -293,7 +293,7 @@ export class Client {
     await this.close()
   }
 
-  /** What is under way: all 0 while nobody calls. */
+  /** What is under way; all numbers are 0 while no call runs. */
   [inspect]() {
     return {
       calls: this.#onClose.size,
@@ -315,8 +315,8 @@ export class Client {
   }
 
   /**
-   * A read of the store. Since `min_revision` is the highest revision seen, it never goes back behind an earlier
-   * answer.
+   * A read of the store. `min_revision` is the highest revision seen, so the read never returns older data than an
+   * earlier answer.
    */
   #read(
     path: string,
@@ -331,7 +331,7 @@ export class Client {
     }
     const request = { method: 'GET', path: withQuery(path, query), ...how }
     return this.#call('read', request, options, (answer) => {
-      // "There is no such key" is an answer as well.
+      // "This key does not exist" is an answer too.
       const served = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
       if (served) options.onAnswer?.(answerInfo(answer.headers))
     })
@@ -356,7 +356,7 @@ export class Client {
       return may
     }
     try {
-      // Whether anybody can be reached shows from now on.
+      // The time for reaching an endpoint starts now.
       const unreachableAfterMs = (this.#unreachableAfterMs ?? timeoutMs) + waitedMs
       const limits = { startedAt, timeoutMs, unreachableAfterMs, signal }
       const endpoints = request.endpoints ?? this.#endpoints
@@ -373,7 +373,7 @@ export class Client {
     }
   }
 
-  /** Nothing of the call has left. How long it has waited. */
+  /** Waits before any byte of the call has left. Returns how long it has waited. */
   async #waitForTurn(call: Pick<Call, 'kind' | 'startedAt' | 'timeoutMs' | 'signal'>): Promise<number> {
     const { startedAt, timeoutMs } = call
     const interruption = this.#interruption(call.signal)
@@ -389,15 +389,15 @@ export class Client {
   }
 
   /**
-   * No change leaves before the client knows its cluster and a revision: should a copy of the change arrive late, when
-   * its outcome has been forgotten, it is refused for these, not applied again. Whether a node had to be asked for
+   * No change is sent before the client knows its cluster and a revision. With these the cluster refuses a late copy of
+   * the change whose outcome was forgotten, and does not apply it again. Returns whether a node had to be asked for
    * them.
    */
   async #identify(
     limits: Pick<Call, 'startedAt' | 'timeoutMs' | 'unreachableAfterMs' | 'signal'>,
     mayHedge: () => boolean,
   ): Promise<boolean> {
-    // A revision is believed of the client's own cluster only: who knows one knows the other.
+    // The client accepts a revision only from its own cluster, so when it knows a revision, it knows the cluster.
     const isKnown = () => this.#revision !== undefined
     if (isKnown()) return false
     const call = { ...QUESTION, ...limits, kind: 'read', stream: false, isEnough: isKnown } as const
@@ -428,7 +428,7 @@ export class Client {
 
   #whenClosed(end: () => void): () => void {
     this.#onClose.add(end)
-    // Closed since the call began: nobody tells of it again.
+    // The client was closed after the call began. No event follows for that.
     if (this.#closed) end()
     return () => this.#onClose.delete(end)
   }
@@ -445,7 +445,7 @@ export class Client {
       listen: (end) => {
         const takeBack = this.#whenClosed(end)
         signal?.addEventListener('abort', end)
-        // Nobody tells of what has happened already.
+        // No event follows if the reason exists already.
         if (reason() !== undefined) end()
         return () => {
           signal?.removeEventListener('abort', end)
@@ -465,11 +465,11 @@ export class Client {
     return headers
   }
 
-  /** The id of the answer's cluster, if that is another one. */
+  /** The id of the answer's cluster if it is not the client's cluster. */
   #noteAnswer({ headers, endpoint }: Answer, asked: Endpoints): string | undefined {
     const clusterId = headerText(headers, 'kv-cluster')
     if (clusterId === undefined) return undefined
-    // A node that the caller named for one call says nothing of the others.
+    // A node that the caller named for one call does not determine the client's cluster.
     if (asked === this.#endpoints) this.#clusterId ??= clusterId
     if (clusterId !== this.#clusterId) {
       if (this.#clusterId === undefined) return undefined
@@ -491,7 +491,7 @@ export class Client {
     )
   }
 
-  /** In the background and driven by answers, so that no timer is ever left behind. */
+  /** Runs in the background, started by answers and not by a timer, so that no timer is left over. */
   #learnMembers(endpoint: Endpoint): void {
     this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
     const get = { method: 'GET', path: '/v1/cluster', headers: this.#ownHeaders('read'), body: undefined }
@@ -502,7 +502,7 @@ export class Client {
         if (result.kind !== 'answered' || result.status !== 200) throw new Error('no list of members')
         const cluster = clusterInfo({ ...result, endpoint })
         if (cluster.clusterId !== this.#clusterId) return
-        // One that was removed while it was off knows no leader, and none of those that have come since.
+        // A node that was removed while it was stopped knows no leader and none of the newer members.
         const isCurrent = cluster.leader !== undefined
         const urls = cluster.members.map((member) => member.url)
         this.#endpoints.learn(urls, isCurrent)
@@ -517,12 +517,12 @@ export class Client {
 }
 
 /**
- * What was given is sent again, and answers are compared with it, whatever becomes of the caller's buffer meanwhile.
+ * The value may be sent again and is compared with answers, so later changes of the caller's buffer must not affect it.
  */
 const copyOf = (value: string | Uint8Array): Uint8Array =>
   typeof value === 'string' ? bytesOf(value) : new Uint8Array(value)
 
-/** Taken when the list is asked for, and checked when its first record is. */
+/** The borders are copied when the list is requested, and checked when its first record is. */
 function withOwnBorders(options: ListOptions): ListOptions {
   if (typeof options !== 'object' || options === null) return options
   const own = (border: string | Uint8Array | undefined) =>
@@ -537,7 +537,7 @@ function nonEmpty(key: string | Uint8Array): Uint8Array {
   return bytes
 }
 
-/** With as many decimals as a node reads, and never 0. */
+/** With at most as many decimals as a node reads, and never 0. */
 const duration = (ms: number) => `${Math.max(1e-6, Number(ms.toFixed(6)))}ms`
 
 const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
@@ -551,7 +551,7 @@ function clusterInfo(answer: Answer): ClusterInfo {
   }
 }
 
-/** A change of the members is answered with them: anything else is no answer of a node. */
+/** The answer to a change of members contains them. Any other answer does not come from a node. */
 const membersIn = (answer: Answer, written: Written): readonly Member[] =>
   decoded(answer, written, (json) => arrayIn(json, 'members').map(memberFromJson))
 

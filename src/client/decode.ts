@@ -1,4 +1,4 @@
-// From the JSON of interfaces to values of this library. What does not look as agreed is refused, not guessed.
+// From the JSON of the HTTP API to values of this library. An answer that is not in the agreed form is refused.
 
 import type { Answer } from './call.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
@@ -11,7 +11,7 @@ const encoder = new TextEncoder()
 // A byte order mark is a part of the value.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** The object of an answer's body; undefined when it is none. */
+/** The object in an answer's body; undefined when the body is not one. */
 export function parseObject(body: Uint8Array | string): Json | undefined {
   try {
     const value: unknown = JSON.parse(typeof body === 'string' ? body : decoder.decode(body))
@@ -42,17 +42,17 @@ export function arrayIn(json: Json, name: string): readonly unknown[] {
   return Array.isArray(value) ? value : disagree(`"${name}" is not a list`)
 }
 
-/** An object, or a complaint. */
+/** Returns the value if it is an object; otherwise throws. */
 export function objectOf(value: unknown, what: string): Json {
   return isObject(value) ? value : disagree(`${what} is not an object`)
 }
 
-/** Bytes in JSON: a string when they are valid UTF-8, otherwise `{"base64": …}`. */
+/** Bytes in JSON: a string if they are valid UTF-8, otherwise `{"base64": …}`. */
 export function bytesFromJson(value: unknown): Uint8Array {
   if (typeof value === 'string') return encoder.encode(value)
   if (isObject(value) && typeof value.base64 === 'string') {
     const bytes = Buffer.from(value.base64, 'base64')
-    // Buffer skips what it does not know; bytes that mean something else must not come of it.
+    // Buffer skips characters that it does not know. The result must not be other bytes than those that were sent.
     return bytes.toString('base64') === value.base64 ? new Uint8Array(bytes) : disagree('not base64')
   }
   return disagree('bytes are neither a string nor {"base64": …}')
@@ -106,7 +106,7 @@ export function headerText(headers: Headers, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** Every node names its cluster, whatever it answers. */
+/** Every answer of a node names its cluster. */
 export const isOfNode = (headers: Headers): boolean => headerText(headers, 'kv-cluster') !== undefined
 
 export function answerInfo(headers: Headers): AnswerInfo {
@@ -122,7 +122,7 @@ function consistencyOf(text: string | undefined): Consistency | undefined {
   return text === 'linearizable' || text === 'lease' || text === 'stale' ? text : undefined
 }
 
-/** An answer that is not as agreed. */
+/** The answer does not have the agreed form. */
 export class DisagreementError extends QuorateError {
   constructor(message: string) {
     super(message, { code: 'unexpected_answer', written: 'no' })
@@ -133,7 +133,7 @@ export function disagree(what: string): never {
   throw new DisagreementError(what)
 }
 
-/** `written`: what to say of the call if its answer cannot be understood. */
+/** `written`: what the error says about the write if its answer cannot be understood. */
 export function decoded<T>(answer: Answer, written: Written, decode: (json: Json) => T): T {
   try {
     const json = answer.kind === 'answered' ? parseObject(answer.body) : undefined
@@ -151,12 +151,12 @@ export function unexpected(cause: DisagreementError, endpoint: string, written: 
 // ---------------------------------------------------------------------------------------------------------------------
 // Problems (RFC 9457)
 
-/** Codes that say by themselves: this request changed nothing, and another try may be served. */
+/** Codes that mean: this request changed nothing, and another try may succeed. */
 const PASSING = new Set(['no_leader', 'no_quorum', 'not_ready', 'overloaded', 'too_stale', 'revision_behind'])
 
 /**
- * The same of what says no code: a proxy, or a node that has no room for the connection and answers HEAD, which has no
- * body.
+ * Statuses with the same meaning for answers without a code: from a proxy, or from a node that has no room for the
+ * connection and answers a HEAD, which has no body.
  */
 const PASSING_STATUS = new Set([429, 502, 503, 504])
 
@@ -166,19 +166,19 @@ export interface Problem {
   readonly status: number
   readonly retryAfterMs: number | undefined
   readonly json: Json
-  /** What this answer alone says of a write. */
+  /** What this answer alone says about a write. */
   readonly written: Written
-  /** Whether it makes sense to ask again. */
+  /** Whether another try may succeed. */
   readonly passing: boolean
 }
 
 export function problemFrom(status: number, headers: Headers, body: Uint8Array): Problem {
   const json = parseObject(body)
   const code = json?.code
-  // Many a program has pages that it does not find.
+  // Other programs also answer 404 for unknown pages.
   const isFound = status !== 404 || isOfNode(headers)
   if (json === undefined || typeof code !== 'string' || !isFound) {
-    // Some proxy, or another program altogether.
+    // The answer of a proxy, or of another program.
     const type = headerText(headers, 'content-type') ?? 'no content type'
     return {
       code: 'unexpected_answer',

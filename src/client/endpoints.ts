@@ -1,9 +1,9 @@
-// Whom to ask next: round robin over the endpoints that work, with a circuit breaker for each.
+// Chooses the endpoint to ask next: round robin over the endpoints that work, with a circuit breaker for each.
 //
-// A breaker opens when its endpoint fails (no connection, no answer, an answer that says it cannot serve, or one of
-// another cluster). While open, the endpoint is passed over; when its pause is over, one request at a time may try it:
-// the probe. Whoever probes gives that back, however its request ends. An open breaker never makes a call fail: when
-// nobody else is left, the endpoint is asked all the same.
+// A breaker opens when its endpoint fails (no connection, no answer, an answer that it cannot serve, or an answer of
+// another cluster). While it is open, the endpoint is passed over. After a pause, one request at a time may try it: the
+// probe. When that request ends in any way, the probe is free again. An open breaker never makes a call fail: if no
+// other endpoint is left, the endpoint is asked all the same.
 
 import { endpointUrl } from './address.ts'
 import { Backoff } from './backoff.ts'
@@ -19,14 +19,14 @@ export class Endpoint {
   readonly #pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   #closedAtMs = 0
   #open = false
-  /** Whose request tries it while the breaker is open. */
+  /** The caller whose request probes the endpoint while the breaker is open. */
   #probe: object | undefined
-  /** When it was asked first since it answered last. */
+  /** When it was first asked since its last answer. */
   #askedFirstMs: number | undefined
 
   constructor(url: URL) {
     this.url = url.origin
-    // node:http wants the address of [::1] without the brackets.
+    // node:http expects the address of [::1] without the brackets.
     this.host = url.hostname.replace(/[[\]]/g, '')
     this.port = url.port === '' ? 80 : Number(url.port)
   }
@@ -39,7 +39,7 @@ export class Endpoint {
     return this.#probe !== undefined
   }
 
-  /** A request of `caller` goes out: while the breaker is open, it is the only one that may. */
+  /** A request of `caller` is sent. While the breaker is open, it is the only one that may be sent. */
   asked(caller: object, nowMs: number): void {
     if (this.#open) this.#probe = caller
     this.#askedFirstMs ??= nowMs
@@ -58,14 +58,14 @@ export class Endpoint {
   }
 
   /**
-   * A request was given up before its answer. Where callers have less patience than a call, only many such tell that
-   * nothing answers.
+   * A request was given up before its answer. Callers may be less patient than a call, so only requests over a longer
+   * time show that the endpoint does not answer.
    */
   givenUp(nowMs: number, patienceMs: number): void {
     if (nowMs - (this.#askedFirstMs ?? nowMs) >= patienceMs) this.failed(nowMs)
   }
 
-  /** The request of `caller` has ended, whether it worked, failed, or nobody wants to know any more. */
+  /** The request of `caller` has ended: it worked, failed, or was given up. */
   ended(caller: object): void {
     if (this.#probe === caller) this.#probe = undefined
   }
@@ -80,7 +80,7 @@ export class Endpoints {
     if (given.length === 0) throw new TypeError('a client needs at least one endpoint')
     this.#given = unique(given.map(endpointUrl)).map((url) => new Endpoint(url))
     this.#all = this.#given
-    // Clients that start together do not all begin at the same node.
+    // A random start, so that clients that start together do not all begin with the same node.
     this.#next = Math.floor(random() * this.#all.length)
   }
 
@@ -88,7 +88,7 @@ export class Endpoints {
     return this.#all
   }
 
-  /** The next one that is not in `tried`; undefined when all are. */
+  /** The next endpoint that is not in `tried`; undefined when all are. */
   pick(tried: ReadonlySet<Endpoint>, nowMs: number): Endpoint | undefined {
     return (
       this.#pick((endpoint) => !tried.has(endpoint) && endpoint.allows(nowMs)) ??
@@ -97,11 +97,11 @@ export class Endpoints {
   }
 
   /**
-   * The members' addresses as a node gives them. Those that it does not name are forgotten, if it `isCurrent`. The
-   * endpoints given at the start stay, whatever it says.
+   * The members' addresses, from a node. If it `isCurrent`, learned endpoints that it does not name are forgotten. The
+   * endpoints given at the start always stay.
    */
   learn(urls: readonly string[], isCurrent: boolean): void {
-    // A node that is about to join knows nobody.
+    // A node that is about to join knows no members.
     if (urls.length === 0) return
     const known = new Map(this.#all.map((endpoint) => [endpoint.url, endpoint]))
     const learned = urls.flatMap((url) => {

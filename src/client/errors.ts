@@ -1,10 +1,10 @@
-// What can go wrong, as classes. The one question that an application must be able to answer after a failed write is
-// whether it may have been applied all the same: every error says so in `written`.
+// The error classes. After a failed write an application must know whether the write may have been applied all the
+// same: every error says so in `written`.
 
-/** `no`: certainly not applied. `unknown`: it may have been applied, or may still be. Reads are always `no`. */
+/** `no`: certainly not applied. `unknown`: it may have been applied, or may still be. For reads it is always `no`. */
 export type Written = 'no' | 'unknown'
 
-/** Codes that a node answers with, and those that the client itself finds. Newer nodes may know more. */
+/** Codes in answers of nodes, and codes of the client itself. Newer nodes may use more. */
 export type ErrorCode =
   | 'bad_request'
   | 'unknown_parameter'
@@ -30,7 +30,7 @@ export type ErrorCode =
   | 'storage_full'
   | 'outcome_unknown'
   | 'internal'
-  // Found by the client:
+  // Codes of the client:
   | 'unreachable'
   | 'timeout'
   | 'unexpected_answer'
@@ -42,13 +42,13 @@ export type ErrorCode =
 export interface ErrorDetails {
   readonly code: ErrorCode
   readonly written: Written
-  /** HTTP status, when a node answered. */
+  /** The HTTP status, if a node answered. */
   readonly status?: number | undefined
-  /** Base URL of the node that answered, or was asked last. */
+  /** Base URL of the node that answered or was asked last. */
   readonly endpoint?: string | undefined
   /** Name of the node that answered. */
   readonly node?: string | undefined
-  /** When the node said how long to wait before trying again. */
+  /** How long to wait before the next try, if the node said so. */
   readonly retryAfterMs?: number | undefined
   readonly cause?: unknown
 }
@@ -74,9 +74,9 @@ export class QuorateError extends Error {
   }
 }
 
-/** The condition of a write did not hold: nothing was changed. */
+/** The condition of a write was not met: nothing was changed. */
 export class PreconditionFailedError extends QuorateError {
-  /** The record as it stands, without its value; null when the key does not exist. */
+  /** The current record without its value; null when the key does not exist. */
   readonly current: RecordMeta | null
 
   constructor(message: string, details: ErrorDetails, current: RecordMeta | null) {
@@ -94,10 +94,10 @@ export class UnavailableError extends QuorateError {}
 /** No endpoint accepted a connection: not a byte of the request left. */
 export class UnreachableError extends QuorateError {}
 
-/** A write was sent and no node said what became of it. It was applied at most once, perhaps not at all. */
+/** A write was sent, and no node reported its outcome. It was applied at most once, perhaps not at all. */
 export class OutcomeUnknownError extends QuorateError {}
 
-/** The caller's AbortSignal fired, or the client was closed; `name` is `AbortError`, as everywhere in JavaScript. */
+/** The caller's AbortSignal fired, or the client was closed. `name` is `AbortError`, as usual in JavaScript. */
 export class AbortedError extends QuorateError {
   constructor(message: string, details: ErrorDetails) {
     super(message, details)
@@ -105,13 +105,13 @@ export class AbortedError extends QuorateError {
   }
 }
 
-/** What is known of a key besides its value. */
+/** What is known about a key apart from its value. */
 export interface RecordMeta {
-  /** The key as text; bytes that are not UTF-8 become U+FFFD, `keyBytes` has them. */
+  /** The key as text; bytes that are not UTF-8 become U+FFFD, `keyBytes` has the original bytes. */
   readonly key: string
   readonly keyBytes: Uint8Array
   readonly createRevision: number
   readonly modRevision: number
-  /** 1 when created, one more with each change, 1 again when created after a delete. */
+  /** 1 when created, plus 1 with each change, 1 again when created after a delete. */
   readonly version: number
 }

@@ -1,7 +1,6 @@
-// One HTTP request and its answer over node:http, which keeps connections alive and lets us know the one thing that
-// fetch hides: whether a byte of the request may have left. Bytes leave when the request has a connected socket: at
-// once on a kept one, and not before 'connect' on a new one. Without that, the request certainly was not seen by
-// anybody.
+// One HTTP request and its answer over node:http. It keeps connections alive, and it shows one thing that fetch hides:
+// whether a byte of the request may have left. Bytes leave when the request has a connected socket: at once on a kept
+// connection, and not before 'connect' on a new one. Without a connected socket no node has seen the request.
 
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { LookupFunction } from 'node:net'
@@ -19,13 +18,13 @@ export interface Outgoing {
 
 export type Exchanged =
   | { readonly kind: 'answered'; readonly status: number; readonly headers: Headers; readonly body: Buffer }
-  /** The answer began; the body is still to be read. Its reader sets its own limits. */
+  /** The answer has begun; its body is not read yet. The reader sets separate limits. */
   | { readonly kind: 'streaming'; readonly headers: Headers; readonly stream: IncomingMessage }
   | {
       readonly kind: 'failed'
-      /** A connection stood, so bytes may have left. */
+      /** There was a connection, so bytes may have left. */
       readonly connected: boolean
-      /** A connection was accepted, though too late for anything to leave. */
+      /** A connection was accepted, but too late for any byte to leave. */
       readonly accepted?: boolean
       readonly timedOut: boolean
       readonly cause: Error
@@ -34,29 +33,29 @@ export type Exchanged =
 export interface Exchange {
   /** Never rejects. */
   readonly result: Promise<Exchanged>
-  /** A connection stood, so bytes may have left. */
+  /** Whether there is or was a connection, so that bytes may have left. */
   readonly isConnected: () => boolean
   /**
-   * When something of the answer came last, by `performance.now()`; before that, when it was asked for. In the second
-   * half of its time what comes too slowly to be whole in time no longer counts.
+   * When the last part of the answer arrived, by `performance.now()`; before the first, when the request was made. In
+   * the second half of its time an answer that is too slow to be complete in time no longer counts.
    */
   readonly heardAt: () => number
-  /** How long the name of the host was looked up, or has been so far; 0 of an address. */
+  /** How long the lookup of the host name took, or has taken so far; 0 for an address. */
   readonly lookupMs: () => number
-  /** Cuts the connection; `result` is a failure then, unless it is there already. */
+  /** Cuts the connection. `result` is then a failure, unless it is known already. */
   readonly cancel: (reason?: string) => void
 }
 
 export type Headers = IncomingMessage['headers']
 
 /**
- * A node answers within a minute at most. Where nothing moves for longer, the other end of the connection is gone, and
- * nobody will ever say so.
+ * A node answers within a minute. If nothing arrives for longer, the other end of the connection is gone, and no event
+ * will report that.
  */
 export const SILENCE_MAX_MS = 70_000
 
 export class Transport {
-  // LIFO by default: the connection used last is the one least likely to be closed by the other end just now.
+  // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
   readonly #agent = new Agent({ keepAlive: true })
   readonly #underway = new Set<ClientRequest>()
   readonly #silenceMaxMs: number
@@ -66,8 +65,8 @@ export class Transport {
   }
 
   /**
-   * `background` requests keep no process alive. With `stream`, a 200 is handed over when it begins; anything else is
-   * read whole, within `timeoutMs`.
+   * `background` requests keep no process alive. With `stream`, an answer of 200 is returned when it begins; any other
+   * answer is read completely, within `timeoutMs`.
    */
   exchange(
     endpoint: Endpoint,
@@ -101,7 +100,7 @@ export class Transport {
     }
     const onConnect = () => {
       accepted = true
-      // A process that was busy meanwhile sends nothing that nobody waits for any more.
+      // If the process was busy meanwhile and the time is over, the request is not sent.
       if (performance.now() - startedAt >= options.timeoutMs) giveUp(options.timeoutMs)
       else connected = true
     }
@@ -122,7 +121,7 @@ export class Transport {
       })
       req.on('error', fail)
       req.on('timeout', () => giveUp(timeout))
-      // Not every end is an error: an answer that changes the protocol (status 101) just closes.
+      // Not every end is an error: after an answer that changes the protocol (status 101) the connection just closes.
       const onClose = () => fail(new Error('the connection was cut'))
       req.on('close', onClose)
       req.on('response', (response) => {
@@ -157,7 +156,7 @@ export class Transport {
         )
       })
     })
-    // All at once: so it goes out with its length.
+    // In one piece, so that Node sends it with its length.
     req.end(body)
     return {
       result,
@@ -172,7 +171,7 @@ export class Transport {
     return this.#underway.size
   }
 
-  /** Cuts everything under way and all kept connections. */
+  /** Cuts all requests under way and all kept connections. */
   close(): void {
     this.#agent.destroy()
   }

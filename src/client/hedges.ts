@@ -1,19 +1,18 @@
-// How often a second node may be asked because the first keeps silent. Where one node hangs that costs nothing; where
-// all are slow, since more is asked for than they can do, each further copy makes them slower: without a bound a
-// cluster that once was late for a moment would get three copies of everything, and would stay late for as long as the
-// load lasts.
+// Limits how often a second node is asked because the first one is silent. If one node hangs, a second copy costs
+// little. If all nodes are slow because of overload, each copy makes them slower. Without a limit a cluster that was
+// late once would get three copies of every request, and would stay late as long as the load lasts.
 //
-// A token bucket, as retry budgets are: full at first, so that every call that is under way when a node is lost finds
-// another one. They do so one after the other, a part of them at a time: from a node that works the answers come at
-// once, and over a wire that is full no copy helps.
+// It is a token bucket, like a retry budget. It is full at first, so that every call under way can ask another node
+// when a node is lost. They do so a few at a time: a working node answers at once, and over a saturated network no copy
+// helps.
 
-/** Tokens that each call brings: in the long run one in twenty is asked twice. */
+/** Tokens for each ended call: in the long run one call in twenty may be sent twice. */
 export const TOKENS_PER_CALL = 0.05
-/** And those that time brings: as many as the circuit breaker of a node that hangs needs for its probes. */
+/** Tokens for each second: as many as the circuit breaker of a hanging node needs for its probes. */
 export const TOKENS_PER_SECOND = 1
-/** Of clients with few calls under way. */
+/** The size of the bucket for clients with few calls under way. */
 export const TOKENS_MIN = 32
-/** Copies on their way at a time: for so many of the calls under way one, and this many where few are. */
+/** Limit of copies under way: this share of the calls under way, but at least COPIES_MIN. */
 export const COPIES_SHARE = 0.125
 export const COPIES_MIN = 4
 
@@ -21,10 +20,10 @@ export class Hedges {
   readonly #max: number
   #tokens: number
   #at = performance.now()
-  /** Of calls that have not ended. */
+  /** Copies of calls that have not ended. */
   #copies = 0
 
-  /** `callsMax`: calls that are under way at a time. */
+  /** `callsMax`: how many calls may be under way at a time. */
   constructor(callsMax: number) {
     this.#max = Math.max(TOKENS_MIN, callsMax)
     this.#tokens = this.#max
@@ -35,7 +34,7 @@ export class Hedges {
     this.#add(TOKENS_PER_CALL)
   }
 
-  /** Whether one of so many `calls` may be asked of a further node now. */
+  /** Whether one of the `calls` under way may be sent to another node now. */
   tryAcquire(calls: number): boolean {
     const nowMs = performance.now()
     this.#add(((nowMs - this.#at) / 1_000) * TOKENS_PER_SECOND)

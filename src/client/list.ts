@@ -24,14 +24,14 @@ import type { KvRecord, ListOptions } from './types.ts'
 import { problemError } from './verdict.ts'
 
 const PAGE_RECORDS = 1_000
-/** A node sends about as many bytes in one page. */
+/** About as many bytes as a node sends in one page. */
 const PAGE_BYTES = 4 * 1024 * 1024
 
 /** What may end a list between two records. */
 export interface Interruption {
-  /** Set when it is to end now. */
+  /** The reason to end now; undefined: go on. */
   readonly reason: () => AbortedError | undefined
-  /** Calls `end` when there is a reason; returns how to take that back. */
+  /** Calls `end` when there is a reason. Returns a function that removes the listener. */
   readonly listen: (end: () => void) => () => void
 }
 
@@ -75,7 +75,7 @@ export async function* pages(
 
 interface Page {
   readonly records: readonly KvRecord[]
-  /** The last key, when there is more. */
+  /** The last key of the page, when there are more keys. */
   readonly next: Uint8Array | undefined
 }
 
@@ -99,8 +99,8 @@ function pageFromJson(
 }
 
 /**
- * Refuses a record that is not in the range, or does not come behind the one before: then a list has an end, no key
- * twice, and nothing of another list.
+ * Refuses a record that is outside of the range or not after the previous one. So a list is finite, has no key twice,
+ * and has nothing of another list.
  */
 function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord) => KvRecord {
   const wanted = order === 'desc' ? -1 : 1
@@ -121,8 +121,8 @@ function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord)
 }
 
 /**
- * Lines of NDJSON up to the end line; without that the answer is incomplete, whatever has been read. Like a page, every
- * 1,000 records must come within `timeoutMs`; the time that the reader takes for them does not count.
+ * Lines of NDJSON up to the end line. Without that line the answer is incomplete, whatever was read. As for a page,
+ * every 1,000 records must arrive within `timeoutMs`; the time that the consumer takes for them does not count.
  */
 export async function* streamed(
   answer: Answer,
@@ -181,15 +181,15 @@ export async function* streamed(
 }
 
 /**
- * The chunks of a stream, and how long one may wait for them: from one page's worth to the next no more than
- * `timeoutMs`, and for one chunk no longer than any node is silent.
+ * The chunks of a stream, and the limits for waiting: at most `timeoutMs` for the records of one page, and for one
+ * chunk not longer than any node may be silent.
  */
 class Waiting {
   readonly #stream: IncomingMessage
   readonly #timeoutMs: number
   #leftMs: number
   #bytes = 0
-  /** Set when it was waited for too long. */
+  /** Set when a wait was too long. */
   stoodStillMs: number | undefined
 
   constructor(stream: IncomingMessage, timeoutMs: number) {

@@ -1,25 +1,25 @@
-// Where the host of a name is. The system looks that up in threads of the process, of which two may be at it, and no
-// lookup can be given up: with a nameserver that does not answer each takes 5 s or more, longer than one attempt to
-// connect has. So an attempt takes the answer to what an earlier one has asked. Each asking for itself, none would ever
-// connect, and the lookups of all other names would wait behind theirs.
+// DNS lookups of host names. The system does them in threads of the process, at most two at a time, and a lookup cannot
+// be cancelled. With a nameserver that does not answer, each takes 5 s or more, which is longer than one attempt to
+// connect. So an attempt uses the answer to an earlier attempt's lookup. If each attempt did a new lookup, none would
+// ever connect, and the lookups of other names would wait behind these.
 
 import dns, { type LookupAddress } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 
 /**
- * An answer that took longer than this is kept for so long: whoever has asked may have given up, and tries again a
- * little later.
+ * An answer that took longer than SLOW_MS is kept for KEEP_MS: the caller may have given up, and tries again a little
+ * later.
  */
 const SLOW_MS = 100
 const KEEP_MS = 5_000
 
 type Found = (error: Error | null, addresses: readonly LookupAddress[]) => void
 
-/** Of each name: who waits for the answer. */
+/** The callbacks that wait for the lookup of each name. */
 const underWay = new Map<string, Found[]>()
 const known = new Map<string, { readonly addresses: readonly LookupAddress[]; readonly until: number }>()
 
-/** For `connect` and `request`. One lookup of a name is under way at a time. */
+/** For `connect` and `request`. At most one lookup of a name is under way at a time. */
 export const lookup: LookupFunction = (host, { all, ...options }, done) => {
   const found: Found = (error, addresses) => {
     const [first] = addresses

@@ -1,6 +1,6 @@
-// What somebody may have meant who mistyped a word.
+// Suggestions for mistyped words.
 
-/** The candidate that is the fewest single-character edits away; undefined when none is close. */
+/** The candidate with the fewest single-character edits; undefined when none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const byDistance = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
@@ -9,7 +9,10 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return byDistance[0]?.candidate
 }
 
-/** Levenshtein's, one row at a time, with two neighbours swapped as one edit: so most words are mistyped. */
+/**
+ * Levenshtein distance, one row at a time. Swapping two neighbours counts as one edit, because that is the most common
+ * mistake.
+ */
 function editDistance(from: string, to: string): number {
   const typed = [...from]
   const meant = [...to]

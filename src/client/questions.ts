@@ -1,22 +1,22 @@
 // The question that a client asks before its first change: to which cluster does this node belong, and what is its
-// revision? Calls that begin together share one question to a node. Each has a deadline of its own, so the question
-// goes on while anybody waits for it.
+// revision? Calls that begin together share one question to a node. Each call has a separate deadline, so the question
+// goes on as long as any of them waits for it.
 
 import type { Endpoint } from './endpoints.ts'
 import type { Exchange, Exchanged, Outgoing, Transport } from './exchange.ts'
 
-/** A stale read that sends no value: served by any node, with or without a leader, and every answer has the headers. */
+/** A stale read without a value. Any node serves it, with or without a leader, and every answer has the headers. */
 export const QUESTION = { method: 'HEAD', path: '/v1/kv/0?consistency=stale', headers: {}, body: undefined }
 
 /**
- * Calls that begin within this time share a question. Later ones ask anew: a connection that is stuck keeps none of
- * them waiting.
+ * Calls that begin within this time share a question. Later ones ask again, so that a stuck connection does not make
+ * them wait.
  */
 const SHARED_MS = 250
 
 interface Shared {
   readonly endpoint: Endpoint
-  /** By `performance.now()`. */
+  /** A time of `performance.now()`. */
   readonly askedAt: number
   readonly exchange: Exchange
   waiting: number
@@ -34,7 +34,7 @@ export class Questions {
     return this.#underway.size
   }
 
-  /** Its time is up when the last that waits has cancelled. */
+  /** The shared question ends when the last waiting call has cancelled. */
   exchange(endpoint: Endpoint, outgoing: Outgoing): Exchange {
     const shared = this.#askedJustNow(endpoint) ?? this.#ask(endpoint, outgoing)
     const { exchange } = shared

@@ -1,10 +1,11 @@
-// setTimeout with any delay. Node keeps delays in 31 bits, and runs a longer one at once; of a negative one it warns.
+// setTimeout with any delay. Node stores delays in 31 bits, and runs a longer one at once; for a negative one it gives
+// a warning.
 
 const DELAY_MAX_MS = 2 ** 31 - 1
 
 /**
- * Runs `run` after `delayMs`, Infinity included, and soon if that has passed; returns how to take it back. An
- * unreferenced timer keeps no process alive.
+ * Runs `run` after `delayMs`, which may be Infinity; soon if that time has passed. Returns a function that cancels it.
+ * An unreferenced timer keeps no process alive.
  */
 export function after(delayMs: number, run: () => void, { unref = false } = {}): () => void {
   let timer: NodeJS.Timeout
@@ -18,7 +19,7 @@ export function after(delayMs: number, run: () => void, { unref = false } = {}):
 }
 
 /**
- * Like `after`; but a process that was busy when the time was up sees first what has come meanwhile, such as an answer.
+ * Like `after`. If the process was busy when the time ended, it first sees what arrived meanwhile, such as an answer.
  */
 export function afterLastLook(delayMs: number, run: () => void, options?: { unref?: boolean }): () => void {
   let look: NodeJS.Immediate | undefined

@@ -1,6 +1,5 @@
-// Whose turn it is: a client has a bounded number of calls under way. Further ones wait, first come, first served,
-// before anything of them leaves: ten thousand calls that begin at once would only keep one another, and the nodes,
-// from ending in time.
+// Limits the calls that a client has under way. Further calls wait, first come, first served, before any byte of them
+// leaves. Ten thousand calls that begin at once would only delay each other and the nodes, so that none ends in time.
 
 import type { Interruption } from './list.ts'
 import { after } from './timer.ts'
@@ -8,10 +7,10 @@ import { after } from './timer.ts'
 export class Turns {
   readonly #max: number
   #taken = 0
-  /** By the number of their arrival: what says that their turn has come. */
+  /** Callbacks that begin the waiting calls, by order of arrival. */
   readonly #waiting = new Map<number, () => void>()
   #arrivals = 0
-  /** Nobody who arrived before this one waits. */
+  /** All earlier arrivals have begun or left. */
   #next = 0
   #usualMs = 0
 
@@ -19,30 +18,30 @@ export class Turns {
     this.#max = max
   }
 
-  /** What calls have needed lately from their turn on: the newest counts an eighth. */
+  /** The usual duration of a call from its turn on: a moving average in which the newest call counts an eighth. */
   get usualMs(): number {
     return this.#usualMs
   }
 
-  /** Those who have a turn. */
+  /** Number of calls that have a turn. */
   get acquired(): number {
     return this.#taken
   }
 
-  /** Those who have a turn, and those who wait for one. */
+  /** Number of calls that have a turn or wait for one. */
   get wanted(): number {
     return this.#taken + this.#waiting.size
   }
 
-  /** A turn at once, if there is room: whether there is. Who has one gives it back. */
+  /** Takes a turn at once if there is room, and returns whether it did. The caller must give it back. */
   tryAcquire(): boolean {
-    // Nobody waits while there is room: a turn that is given back is the next one's in the same moment.
+    // No call waits while there is room: a turn that is given back goes to the next call at once.
     if (this.#taken >= this.#max) return false
     this.#taken += 1
     return true
   }
 
-  /** Behind those who came before: whether its turn has come. If not, its time is up or it was interrupted. */
+  /** Waits behind earlier calls. Returns whether the turn has come; false: the time is over, or it was interrupted. */
   async wait(withinMs: number, interruption: Interruption): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const arrival = this.#arrivals++
@@ -58,7 +57,7 @@ export class Turns {
     return isTurn
   }
 
-  /** Back from a call that has needed so long. */
+  /** Gives the turn back after a call that took this long. */
   giveAfter(ms: number): void {
     this.#usualMs += (ms - this.#usualMs) / 8
     this.give()

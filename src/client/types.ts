@@ -1,4 +1,4 @@
-// The vocabulary of the client's users.
+// The types of the client's API.
 
 import type { RecordMeta } from './errors.ts'
 
@@ -10,17 +10,17 @@ export interface ClientOptions {
   /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are ever asked. */
   readonly discover?: boolean | undefined
   /**
-   * Give up already when no endpoint has accepted a connection for this long; what the lookup of a name takes is added.
-   * Default: the time-out of the call, so that a restart of the whole cluster is waited for.
+   * Fail earlier if no endpoint has accepted a connection for this long; the time for looking up names is added.
+   * Default: the time-out of the call, so that a call survives a restart of the whole cluster.
    */
   readonly unreachableAfterMs?: number | undefined
   /**
-   * Calls under way at a time, from 1 on; `Infinity` is no bound. Default 256. Further ones wait for their turn, first
-   * come, first served: nothing of them has left, and their time runs.
+   * Calls under way at a time, from 1 on; `Infinity`: no limit. Default 256. Further calls wait for their turn, first
+   * come, first served. Nothing of them has left, and their time-out runs.
    */
   readonly callsMax?: number | undefined
   /**
-   * Told in a sentence what is wrong and yet hinders no call, such as an endpoint of another cluster. Default
+   * Called with a sentence about a problem that makes no call fail, such as an endpoint of another cluster. Default:
    * `process.emitWarning`.
    */
   readonly onWarning?: ((message: string) => void) | undefined
@@ -67,32 +67,32 @@ export type Consistency = 'linearizable' | 'lease' | 'stale'
 export interface ReadOptions extends CallOptions {
   /** Default linearizable. */
   readonly consistency?: Consistency | undefined
-  /** For stale reads alone: refuse what may be older than this. Above 0, up to a day. */
+  /** For stale reads only: refuse data that may be older than this. Above 0, up to a day. */
   readonly maxStalenessMs?: number | undefined
-  /** Wait until this revision is applied. The client never reads behind what it has seen anyhow. */
+  /** Wait until this revision is applied. In any case the client never reads older data than it has seen. */
   readonly minRevision?: number | undefined
-  /** Told what each answer says of itself. */
+  /** Called with the metadata of each answer. */
   readonly onAnswer?: ((info: AnswerInfo) => void) | undefined
 }
 
-/** Who answered a read, and how fresh the answer is. */
+/** Which node answered a read, and how fresh the answer is. */
 export interface AnswerInfo {
   /** Name of the node. */
   readonly node: string | undefined
-  /** The revision that the answer reflects. */
+  /** The revision of the data in the answer. */
   readonly revision: number | undefined
-  /** What was served. */
+  /** The consistency of the answer. */
   readonly consistency: Consistency | undefined
   /** Stale reads: a proven upper bound of the answer's age; undefined when unknown. */
   readonly stalenessMs: number | undefined
 }
 
-/** All keys, those with a prefix, or those between two. */
+/** All keys, those with a prefix, or those between two keys. */
 export interface RangeOptions extends ReadOptions {
   readonly prefix?: string | Uint8Array | undefined
   /** First key, inclusive. */
   readonly start?: string | Uint8Array | undefined
-  /** Exclusive. */
+  /** First key after the range, exclusive. */
   readonly end?: string | Uint8Array | undefined
 }
 
@@ -100,7 +100,7 @@ export interface ListOptions extends RangeOptions {
   /** At most this many records. */
   readonly limit?: number | undefined
   readonly order?: 'asc' | 'desc' | undefined
-  /** Leave the values out (they are empty then). */
+  /** Leave out the values; they are empty then. */
   readonly keysOnly?: boolean | undefined
   /**
    * false (default): page by page. Each page is retried and may be newer than the one before.
@@ -109,7 +109,7 @@ export interface ListOptions extends RangeOptions {
   readonly snapshot?: boolean | undefined
 }
 
-/** One key with its value. */
+/** A key with its value. */
 export interface KvRecord extends RecordMeta {
   readonly value: Uint8Array
   /** The value as text. */
@@ -120,20 +120,20 @@ export interface KvRecord extends RecordMeta {
 
 export interface Member {
   readonly name: string
-  /** 64 bits in decimal digits. */
+  /** 64 bits as decimal digits. */
   readonly replicaId: string
   readonly role: 'voter' | 'learner'
   /** host:port of its peer listener. */
   readonly peer: string
   /** Base URL of its HTTP API. */
   readonly url: string
-  /** How far its log is known to match the leader's; only the leader knows. */
+  /** The index up to which its log is known to match the leader's; only the leader knows this. */
   readonly matchIndex: number | undefined
 }
 
 export interface ClusterInfo {
   readonly clusterId: string | undefined
-  /** Name of the leader, when the node that answered knows one. */
+  /** Name of the leader, if the node that answered knows one. */
   readonly leader: string | undefined
   readonly term: number | undefined
   readonly members: readonly Member[]
@@ -155,7 +155,7 @@ export interface NodeStatus {
   /** Equal on all replicas that have applied the same entries. */
   readonly stateHash: string
   readonly members: readonly Member[]
-  /** What an operator should look at; empty when all is well. */
+  /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
 }
 
@@ -166,5 +166,5 @@ export interface NewMember {
   readonly url: string
 }
 
-/** The replicated settings by their names in the HTTP API. */
+/** The replicated settings, by their names in the HTTP API. */
 export type Settings = Readonly<Record<string, unknown>>

@@ -1,5 +1,5 @@
-// What to say of a call that did not succeed: from all its tries to one error. It says "nothing was written" only if
-// that is certain of every one of them.
+// Makes one error from all tries of a call that did not succeed. It says "nothing was written" only if that is certain
+// for every try.
 
 import type { Answer, CallKind } from './call.ts'
 import { DisagreementError, metaFromJson, objectOf, type Problem, unexpected } from './decode.ts'
@@ -18,22 +18,22 @@ import type { Headers } from './exchange.ts'
 /** How a call ended. */
 export type CallEnd<Answer> =
   | { readonly kind: 'answered'; readonly answer: Answer }
-  /** A node refused it for good. */
+  /** A node refused it permanently. */
   | { readonly kind: 'refused'; readonly error: QuorateError }
   | { readonly kind: 'out-of-time' }
   | { readonly kind: 'aborted'; readonly reason: unknown }
   | { readonly kind: 'closed' }
   | { readonly kind: 'threw'; readonly error: unknown }
 
-/** What the tries of a call have left. */
+/** What is known from the tries of a call. */
 export interface Tries {
-  /** Set when a try may have been applied, or may still be: what says so. */
+  /** Set when a try may have been applied, or may still be: the evidence for that. */
   unknown: Error | undefined
-  /** The last answer that said: not done. */
+  /** The last answer that says that nothing was done. */
   refusal: QuorateError | undefined
   /** The last try without an answer. */
   lastFailure: Error | undefined
-  /** Any endpoint accepted a connection. */
+  /** Whether any endpoint accepted a connection. */
   reached: boolean
 }
 
@@ -42,7 +42,7 @@ export function errorOf(
   tries: Tries,
   call: { readonly timeoutMs: number },
   endpoints: Endpoints,
-  /** Those that are no nodes of this cluster, and what says so. */
+  /** The endpoints that are not nodes of this cluster, with the reason. */
   foreign: ReadonlyMap<Endpoint, QuorateError>,
 ): unknown {
   switch (end.kind) {
@@ -64,7 +64,7 @@ export function errorOf(
   }
 }
 
-/** A failed condition is what came of the idempotency key itself, whichever try carried it. */
+/** A failed condition is the outcome of the idempotency key itself, whichever try carried it. */
 const isOutcome = (error: QuorateError): boolean => error instanceof PreconditionFailedError
 
 function outOfTime(
@@ -116,8 +116,8 @@ function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cau
 }
 
 /**
- * The answer of a node of another cluster, whatever it says. A node refuses what names another cluster, so only a read
- * is ever served.
+ * The answer of a node of another cluster, whatever its content. A node refuses a request that names another cluster,
+ * so only reads are ever served.
  */
 export function foreignError(answer: Answer, clusterId: string, kind: CallKind): QuorateError {
   const refused = answer.kind === 'answered' && answer.status >= 400 && answer.status < 500
@@ -132,7 +132,7 @@ export function foreignError(answer: Answer, clusterId: string, kind: CallKind):
   })
 }
 
-/** The answer of what does not say which cluster it belongs to, as every node does. */
+/** The answer does not name its cluster, as every node's answer does. */
 export const namelessError = ({ url }: Endpoint, kind: CallKind): QuorateError =>
   unexpected(new DisagreementError('it does not name its cluster'), url, kind === 'read' ? 'no' : 'unknown')
 
@@ -155,13 +155,13 @@ export function problemError(
   }
   if (problem.code === 'precondition_failed') return preconditionFailed(problem, details, endpoint)
   if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
-  // Whatever else answers, such as a proxy, is asked again as well, but does not know whether anything was written.
+  // Any other program, such as a proxy, is asked again too, but its answer does not tell whether anything was written.
   const isNode = problem.code !== 'unexpected_answer'
   if (problem.passing && isNode) return new UnavailableError(problem.detail, details)
   return new QuorateError(problem.detail, details)
 }
 
-/** The outcome of the write, unless it is not as agreed: then nobody knows what answered. */
+/** The outcome of the write. If the answer is not in the agreed form, its sender is unknown, and so is the outcome. */
 function preconditionFailed(
   { detail, json: { current } }: Problem,
   details: ErrorDetails,

@@ -252,8 +252,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CALL,
-        '    if (!isWaiting()) return\n    // Still',
-        '    if (!this.#underway.has(endpoint)) return\n    // Still',
+        '    if (!isWaiting()) return\n    // It is still',
+        '    if (!this.#underway.has(endpoint)) return\n    // It is still',
       ),
     ],
   },
