@@ -457,7 +457,9 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'A node that was short of files once has no status and no metrics until it is started again.',
     layers: UNIT,
     tests: LOADING_TESTS,
-    edits: [edit(`${HTTP}/server.ts`, '      this.#app = undefined\n      throw error', '      throw error')],
+    edits: [
+      edit(`${HTTP}/server.ts`, '      this.#coldRoutes = undefined\n      throw error', '      throw error'),
+    ],
   },
   {
     id: 'M848',

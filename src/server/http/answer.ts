@@ -46,6 +46,8 @@ export type Respond = (answer: Answer | Error) => void
 /** Answers exactly once, now or later. May throw before it has answered. */
 export type Handler = (request: ApiRequest, respond: Respond) => void
 
+export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
+
 /** A callback whose failure is the answer, not the caller's trouble. */
 export const answering =
   <T>(respond: Respond, then: (value: T) => void) =>
@@ -53,7 +55,7 @@ export const answering =
     try {
       then(value)
     } catch (error) {
-      respond(error instanceof Error ? error : new Error(String(error)))
+      respond(asError(error))
     }
   }
 

@@ -1,42 +1,59 @@
 // The routes outside the hot path, on fastify: it finds the route and validates the body against its schema. Handlers
 // stay plain functions; what leaves goes the same way as on the hot path.
 
-import type { IncomingMessage } from 'node:http'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ApiRequest, Respond } from './answer.ts'
-import { answering, timeLeftMs } from './answer.ts'
+import { answering, asError, timeLeftMs } from './answer.ts'
 import { codingRefusal, type RequestBody } from './body.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 import type { Route } from './route.ts'
 
 /** What the front knows of a request that it hands on. */
-export interface Routed {
+interface Routed {
   readonly asked: ApiRequest
   readonly respond: Respond
   readonly body: RequestBody
 }
 
+/** As fastify gets it, and gives it back to its handlers as `request.raw`. */
+interface RoutedRequest extends IncomingMessage {
+  readonly routed: Routed
+}
+
 export interface AppOptions {
   readonly routes: readonly Route[]
   readonly limits: HttpLimits
-  readonly routed: (request: IncomingMessage) => Routed
+}
+
+export interface ColdRoutes {
+  /** Answers a request of any route. */
+  serve(request: IncomingMessage, response: ServerResponse, routed: Routed): void
+  close(): Promise<void>
+}
+
+const isRouted = (raw: IncomingMessage): raw is RoutedRequest => 'routed' in raw
+
+function routedOf({ raw }: FastifyRequest): Routed {
+  if (!isRouted(raw)) throw new Error('a request reached fastify without coming through the front')
+  return raw.routed
 }
 
 /** A body is checked and not changed: JSON says what it means. */
 const CHECKS = { coerceTypes: false, useDefaults: false, removeAdditional: false } as const
 
-export function createApp({ routes, limits, routed }: AppOptions): FastifyInstance {
-  /** The answer does not go through fastify. */
+export async function createApp({ routes, limits }: AppOptions): Promise<ColdRoutes> {
+  /** Fastify does not answer: what waits for a client is counted, on all routes alike (`outflow.ts`). */
   const takeOver = (request: FastifyRequest, reply: FastifyReply): Routed => {
     reply.hijack()
-    return routed(request.raw)
+    return routedOf(request)
   }
   const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
     takeOver(request, reply).respond(refusedByFastify(error))
   const app = Fastify({ frameworkErrors: fail, ajv: { customOptions: CHECKS } })
   const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
-    fail(noSuchRoute(routed(request.raw).asked, routes), request, reply)
+    fail(noSuchRoute(routedOf(request).asked, routes), request, reply)
   app.setNotFoundHandler(failUnknown)
   app.setErrorHandler((error, request, reply) => {
     // Whatever else is wrong with it.
@@ -53,7 +70,7 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
       done(refusal)
       return
     }
-    const { asked, body: sent } = routed(request.raw)
+    const { asked, body: sent } = routedOf(request)
     const timeoutMs = timeLeftMs(asked)
     sent.read({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
       const json = body instanceof Refused ? body : parsedJson(body)
@@ -72,7 +89,11 @@ export function createApp({ routes, limits, routed }: AppOptions): FastifyInstan
       },
     })
   }
-  return app
+  await app.ready()
+  return {
+    serve: (request, response, routed) => app.routing(Object.assign(request, { routed }), response),
+    close: () => app.close(),
+  }
 }
 
 /** 405 where another method would do (RFC 9110 §15.5.6). */
@@ -135,8 +156,6 @@ function partsOf(body: Uint8Array): number {
 const COMMA = 0x2c
 const BRACKET = 0x5b
 const BRACE = 0x7b
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
 /**
  * Whatever fastify has to say of a request is the client's fault, but for what it throws itself. A `Refused` has no

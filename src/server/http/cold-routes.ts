@@ -1,8 +1,7 @@
 // Everything outside the hot path, put together: status, cluster, and the document that describes all of it.
 
-import type { FastifyInstance } from 'fastify'
 import { jsonAnswer } from './answer.ts'
-import { type AppOptions, createApp } from './app.ts'
+import { type AppOptions, type ColdRoutes, createApp } from './app.ts'
 import { clusterRoutes } from './cluster.ts'
 import { object } from './json-schema.ts'
 import { openApiDocument } from './openapi.ts'
@@ -13,7 +12,7 @@ export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
   readonly facts: StatusOptions
 }
 
-export async function createColdRoutes({ facts, ...options }: ColdRoutesOptions): Promise<FastifyInstance> {
+export function createColdRoutes({ facts, ...options }: ColdRoutesOptions): Promise<ColdRoutes> {
   const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
@@ -21,7 +20,5 @@ export async function createColdRoutes({ facts, ...options }: ColdRoutesOptions)
       respond(jsonAnswer(openApiDocument(facts.version, routes))),
     ),
   )
-  const app = createApp({ ...options, routes })
-  await app.ready()
-  return app
+  return createApp({ ...options, routes })
 }

@@ -3,10 +3,8 @@
 // loaded as soon as the node listens: it serves keys before that. Handlers answer with plain data; this file puts it on
 // the wire.
 
-import type { IncomingMessage } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { FastifyInstance } from 'fastify'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { StorageFailedError } from '../../storage/index.ts'
 import type { Metrics, Operation } from '../metrics.ts'
@@ -15,12 +13,13 @@ import {
   type Answer,
   type ApiRequest,
   answering,
+  asError,
   type Handler,
   problemAnswer,
   type Respond,
   timeLeftMs,
 } from './answer.ts'
-import type { Routed } from './app.ts'
+import type { ColdRoutes } from './app.ts'
 import { Bodies, type RequestBody, WholeBody } from './body.ts'
 import { classify } from './classify.ts'
 import { Connections } from './connections.ts'
@@ -95,15 +94,13 @@ const REFUSED_MAX = 16
 class Front implements HttpServer {
   readonly #options: HttpServerOptions
   readonly #limits: HttpLimits
-  #app: Promise<FastifyInstance> | undefined
+  #coldRoutes: Promise<ColdRoutes> | undefined
   readonly #guard: Guard
   readonly #bodies: Bodies
   readonly #backlog: Backlog
   readonly #ranges: Ranges
   /** Of requests whose body nobody asks for. */
   readonly #handlers: Readonly<Record<'delete' | 'get' | 'range', Handler>>
-  /** Requests handed to fastify. */
-  readonly #routed = new WeakMap<IncomingMessage, Routed>()
   readonly #connections: Connections
   readonly #httpLane: HttpLane
   readonly #fastLane: FastLane
@@ -165,7 +162,7 @@ class Front implements HttpServer {
     })
     this.#connections.open()
     // The import keeps the event loop busy for long: now, before the node can lead, it costs no heartbeats.
-    this.#coldRoutes().catch((error: unknown) =>
+    this.#loadedRoutes().catch((error: unknown) =>
       logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
     )
     const address = server.address()
@@ -199,8 +196,8 @@ class Front implements HttpServer {
     await this.#connections.closed()
     clearInterval(sweep)
     clearTimeout(late)
-    const app = await this.#app?.catch(() => undefined)
-    await app?.close()
+    const routes = await this.#coldRoutes?.catch(() => undefined)
+    await routes?.close()
   }
 
   inspect(): HttpCounts {
@@ -247,21 +244,20 @@ class Front implements HttpServer {
   }
 
   /** The routes outside the hot path. Those that could not be loaded are tried again by the next request. */
-  #coldRoutes(): Promise<FastifyInstance> {
-    this.#app ??= this.#loadColdRoutes().catch((error: unknown) => {
-      this.#app = undefined
+  #loadedRoutes(): Promise<ColdRoutes> {
+    this.#coldRoutes ??= this.#loadColdRoutes().catch((error: unknown) => {
+      this.#coldRoutes = undefined
       throw error
     })
-    return this.#app
+    return this.#coldRoutes
   }
 
-  async #loadColdRoutes(): Promise<FastifyInstance> {
+  async #loadColdRoutes(): Promise<ColdRoutes> {
     const { createColdRoutes } = await import('./cold-routes.ts')
     const { node, version, metrics } = this.#options
     return createColdRoutes({
       facts: { node, version, metrics, isClosing: () => this.#closing },
       limits: this.#limits,
-      routed: (request) => this.#routedOf(request),
     })
   }
 
@@ -345,23 +341,16 @@ class Front implements HttpServer {
 
   #toFastify(
     { request, response, body }: Arrived,
-    target: Target,
+    { path, query }: Target,
     asked: ApiRequest,
     respond: Respond,
   ): void {
-    const { path, query } = target
-    this.#routed.set(request, { asked, respond, body })
+    // Without the authority of an absolute one.
     request.url = query === '' ? path : `${path}?${query}`
-    this.#coldRoutes().then(
-      (app) => app.routing(request, response),
+    this.#loadedRoutes().then(
+      (routes) => routes.serve(request, response, { asked, respond, body }),
       (error) => respond(asError(error)),
     )
-  }
-
-  #routedOf(request: IncomingMessage): Routed {
-    const routed = this.#routed.get(request)
-    if (routed === undefined) throw new Error('a request reached fastify without coming through the front')
-    return routed
   }
 
   /** What an error is for the client. Those that are not its own fault are reported. */
@@ -403,5 +392,3 @@ function notPlain({ method, path }: ApiRequest): never {
 /** Of /v1, also where its letters are escaped: fastify decodes the paths of its routes. */
 const KV_PATH = /^\/(?:v|%76)(?:1|%31)(?:\/|$)/
 const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const
-
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
