@@ -1,12 +1,13 @@
-// What the addresses of a member look like, wherever they come in: what one node announces, all others dial.
+// The form of a member's addresses, for every place where they enter: all nodes dial the address that one node
+// announces.
 
 const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
 
-/** Of a regular expression: host:port of a peer listener. */
+/** A regular expression: host:port of a peer listener. */
 export const PEER_PATTERN = `^[^\\s\\x00-\\x1f\\x7f]+:${PORT}$`
 export const PEER_CHARS_MAX = 300
 
-/** Of a regular expression: the base URL of an API. */
+/** A regular expression: the base URL of an API. */
 export const URL_PATTERN = '^https?://[^\\s\\x00-\\x1f\\x7f?#]*[^\\s\\x00-\\x1f\\x7f?#/]$'
 export const URL_CHARS_MAX = 2000
 

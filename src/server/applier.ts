@@ -1,4 +1,4 @@
-// Applies committed entries, strictly one after another, each on the rows that its predecessors left.
+// Applies committed entries one after another. Each entry sees the rows as the entries before it left them.
 
 import {
   type Applied,
@@ -21,19 +21,22 @@ import {
 } from '../raft/index.ts'
 import type { AppliedRecord, Storage } from '../storage/types.ts'
 
-/** While applying, `enough` is asked after so many entries or bytes of them: less than a millisecond. */
+/** While applying, `enough` is called after this many entries or bytes, which take less than a millisecond. */
 const ASK_EVERY_ENTRIES = 16
 const ASK_EVERY_BYTES = 64 * 1024
 
 export interface ApplierEvents {
-  /** An entry of the core: tell the core that it is applied, before the record that contains its effect is made. */
+  /**
+   * Called for an entry of the core, before its record is made: the core applies it and changes the state in the
+   * record.
+   */
   coreEntryApplied(entry: Entry): void
-  /** Encoded state of the core as of the entry just applied. */
+  /** The core's state after the last applied entry, encoded. */
   encodedRaftState(): Uint8Array
   applied(entry: Entry, result: Applied | undefined): void
 }
 
-/** The registers of an applied record, encoded only if a batch or a snapshot takes this very record. */
+/** The registers of an applied record. They are encoded only if a batch or a snapshot uses this record. */
 class LazyRecord implements AppliedRecord {
   readonly index: LogIndex
   readonly term: Term
@@ -91,19 +94,21 @@ export class Applier {
     for (const entry of entries) this.#queue.push(entry)
   }
 
-  /** A snapshot is about to replace the applied state, and what every entry here would do is in it. */
+  /** A snapshot is about to replace the applied state. It contains the effects of all queued entries. */
   clear(): void {
     this.#queue = []
     this.#head = 0
   }
 
-  /** It has. */
+  /** The snapshot has replaced the applied state. */
   reload(): void {
     this.#state = decodeState(this.#storage.applied.kv)
     this.#index = this.#storage.applied.index
   }
 
-  /** Applies at least one entry, then on until nothing is left or, asked now and then, `enough` says so. */
+  /**
+   * Applies at least one entry, and goes on until none is left or `enough`, which is called now and then, returns true.
+   */
   run(enough: () => boolean): void {
     let bytes = 0
     for (let count = 1; ; count++) {

@@ -1,6 +1,6 @@
-// One HTTP request, for those who ask a node now and then. Each has a connection of its own, and none goes through a
-// proxy: `fetch` and the global agent take HTTP_PROXY from the environment (NODE_USE_ENV_PROXY), and a proxy does not
-// reach the loopback addresses of this machine.
+// A single HTTP request, for callers that rarely ask a node. Each request uses a separate connection, and none goes
+// through a proxy: `fetch` and the global agent take HTTP_PROXY from the environment (NODE_USE_ENV_PROXY), and a proxy
+// cannot reach the loopback addresses of this machine.
 
 import { Agent, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'
@@ -13,7 +13,7 @@ export interface HttpQuestion {
   readonly method?: 'GET' | 'POST'
   /** Sent as JSON. */
   readonly body?: object
-  /** For the whole answer. */
+  /** Time-out for the whole answer. */
   readonly timeoutMs: number
 }
 
@@ -22,7 +22,7 @@ export interface HttpAnswer {
   readonly text: string
 }
 
-/** Rejects when there is no whole answer in time, or `url` is none of HTTP. */
+/** Rejects when the answer is not complete in time, or when `url` is not an HTTP URL. */
 export function askHttp(url: string, { method = 'GET', body, timeoutMs }: HttpQuestion): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body)
@@ -39,7 +39,7 @@ export function askHttp(url: string, { method = 'GET', body, timeoutMs }: HttpQu
     )
     outgoing.on('close', () => clearTimeout(timer))
     outgoing.on('error', reject)
-    // Not every end is an error: an answer that changes the protocol (status 101) just closes.
+    // Not every end is an error: after an answer that changes the protocol (status 101) the connection just closes.
     const onClose = () => reject(new Error('the connection was cut'))
     outgoing.on('close', onClose)
     outgoing.on('response', (incoming) => {

@@ -1,32 +1,32 @@
-// For how long new proposals wait for others, to share a batch with them.
+// How long new proposals wait for others, to share a batch with them.
 //
-// Clients whose writes were committed together are answered together, and write again together. If the first few of
-// them are proposed at once, the disks and the network get a small batch, and then a second one with all the others. So
-// new proposals wait until there are as many as were under way lately, but no longer than two writes take: in that time
-// a batch that they have just missed is answered, and its clients write again. With 64 clients this saves a sixth of
-// the CPU time of a write, and all clients are answered sooner. A few clients never wait. (PostgreSQL's commit_delay
-// with commit_siblings does the same.)
+// Clients whose writes were committed together are answered together, and write again together. If the first few new
+// writes were proposed at once, the disks and the network would get a small batch, and then a second one with all
+// others. So new proposals wait until there are as many as were under way lately, but no longer than two writes take:
+// in that time a batch that they have just missed is answered, and its clients write again. With 64 clients this saves
+// a sixth of the CPU time of a write, and all clients are answered sooner. A few clients never wait. (PostgreSQL's
+// commit_delay with commit_siblings does the same.)
 
 import type { DriverLimits } from './limits.ts'
 import type { Clock } from './types.ts'
 
-/** The share of those under way that is waited for: the last few may not come. */
+/** The share of the recent number that is awaited. The last few may not come. */
 const SHARE_AWAITED = 0.9
-/** The delay is at most the time that so many writes take. */
+/** The delay is at most as long as this many writes take. */
 const WRITES_MAX = 2
-/** By which each batch reduces the number that is waited for: clients may have gone. */
+/** Each batch multiplies the awaited number by this, because clients may have gone. */
 const CROWD_DECAY = 0.95
-/** A proposal that has had no result for so long says nothing about how long a write takes. */
+/** A proposal that has had no result for this long is not used to measure the duration of a write. */
 const MEASURE_MS_MAX = 1_000
 
 export class BatchDelay {
   readonly #clock: Pick<Clock, 'now'>
   readonly #limits: DriverLimits
-  /** The largest number of proposals that were under way at the same time lately. */
+  /** The largest number of proposals that were under way together lately. */
   #crowd = 0
   #since: number | undefined
   #writeMs = 0
-  /** The proposal whose time is being measured. */
+  /** The proposal whose duration is being measured. */
   #measured: { readonly seq: number; readonly at: number } | undefined
 
   constructor(clock: Pick<Clock, 'now'>, limits: DriverLimits) {
@@ -48,8 +48,8 @@ export class BatchDelay {
   }
 
   /**
-   * Milliseconds to wait for more proposals; 0: propose now. `fresh`: the number that is not proposed yet; `underway`:
-   * the number of all that have no result yet.
+   * Milliseconds to wait for more proposals; 0: propose now. `fresh`: how many are not proposed yet; `underway`: how
+   * many have no result yet.
    */
   waitMs(fresh: number, underway: number): number {
     const now = this.#clock.now()

@@ -1,13 +1,13 @@
-// The real clock. Its twin in the simulator has the same three methods and no relation to the time on the wall.
+// The real clock. The simulator's clock has the same three methods and shows virtual time.
 
 import { performance } from 'node:perf_hooks'
 import type { Clock, Timer } from './types.ts'
 
 export const systemClock: Clock = {
-  // CLOCK_MONOTONIC: goes on while the process is stopped by a signal, so a paused leader finds its lease over. It
-  // stands still while the whole machine is suspended (a laptop asleep, a virtual machine paused or moved): a leader
-  // that comes back from that takes its lease to last, and the age of its state to be less than it is. Node has no
-  // other clock to offer.
+  // CLOCK_MONOTONIC: it goes on while the process is stopped by a signal, so a paused leader finds that its lease is
+  // over. It stands still while the whole machine is suspended (a laptop asleep, a virtual machine paused or moved). A
+  // leader that comes back from that believes that its lease still holds and that its state is newer than it is. Node
+  // has no other clock.
   now: () => performance.now(),
   after(delayMs, run): Timer {
     const timer = setTimeout(run, delayMs)

@@ -1,6 +1,6 @@
-// The cluster version is raised when every member knows the new one: a member that does not would stop at the entry
-// that raises it. Members say in the handshake which versions they know; of one that has not been heard of since this
-// process began, nothing is known.
+// The cluster version is raised only when every member knows the new one: a member that does not know it would stop at
+// the entry that raises it. Members report in the handshake which versions they know. Nothing is known about a member
+// that this process has not heard since its start.
 
 import { CLUSTER_VERSION, type Request } from '../kv/index.ts'
 import type { Member, ReplicaId } from '../raft/index.ts'
@@ -8,7 +8,7 @@ import type { Problem } from './types.ts'
 
 export class ClusterVersions {
   readonly #self: ReplicaId
-  /** Newest cluster version that each replica knows, as its process said that was heard of last. */
+  /** The newest cluster version that each replica knows, from the last handshake with it. */
   readonly #known = new Map<ReplicaId, number>()
 
   constructor(self: ReplicaId) {
@@ -19,7 +19,7 @@ export class ClusterVersions {
     this.#known.set(from, version)
   }
 
-  /** Why this request must not be proposed, if it names a cluster version that some member may not know. */
+  /** Why this request must not be proposed: it names a cluster version that some member may not know. */
   refusal({ command }: Request, members: readonly Member[]): Problem | undefined {
     const wanted = command.kind === 'settings' ? command.settings.clusterVersion : undefined
     if (wanted === undefined) return undefined

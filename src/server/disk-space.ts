@@ -1,22 +1,21 @@
-// How much room the disk has, looked at now and then, and sooner after much was written. A write that fails for want of
-// room ends the node (docs/SPEC.md, STORE-4), and all nodes of a cluster on equal disks with it. So changes are refused
-// while there is still room for what was accepted, for deletes, and for LevelDB to compact, which is what makes room
-// again:
+// Watches the free space of the disk: now and then, and sooner after large writes. A write that fails for lack of space
+// ends the node (docs/SPEC.md, STORE-4), and with equal disks all nodes of a cluster at once. So changes are refused
+// while there is still room for accepted entries, for deletes, and for LevelDB's compaction, which frees space:
 //
 //   free space   enough ── diskReserveBytes ── low ── a quarter of that ── none
 //
-//   low    entries that make room (deletes) are taken, others are refused; a leader hands over to a node that has room
-//   none   no change is written: the replica votes, follows and serves, and takes no entries until there is room again but the one with which a term begins
+//   low    entries that make room (deletes) are accepted, others are refused; a leader hands over to a node that has room
+//   none   no change is written: the replica votes, follows and serves, and until there is room again it takes no entries except the first one of a term
 //
-// While it is short the log is kept no longer than needed, and while it is low LevelDB is told to compact now and then:
-// by itself it would keep what was deleted until enough is written, and nothing is. Compacting takes room before it
-// gives some: a hundred MiB, where much was written lately. So with less than half of the reserve left it is not asked
-// for. When it fails LevelDB takes no write any more, not even once there is room again. A scan keeps what compactions
-// have replaced: while LevelDB compacts everything and there is not much room again, or less than half of the reserve
-// is left, one that takes long is ended.
+// While the disk is short, the log is kept no longer than needed. While it is low, LevelDB is told to compact now and
+// then: by itself it would keep deleted data until enough new data is written, and none is. A compaction needs space
+// before it frees some: a hundred MiB if much was written lately. So it is not requested with less than half of the
+// reserve left. If it fails, LevelDB accepts no more writes, not even when there is room again. A scan keeps data that
+// compactions have replaced. So long scans are ended while LevelDB compacts everything and space is short, and whenever
+// less than half of the reserve is left.
 //
-// A file of an eighth of the reserve is kept once space grows short, and given back before `none` is declared: so there
-// is something left even when somebody else fills the disk.
+// When space becomes short, a file of an eighth of the reserve is created. It is deleted before `none` is declared, so
+// that some space is left even when another program fills the disk.
 
 import { existsSync, rmSync, statfsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -25,13 +24,13 @@ import type { DiskRoom, MonotonicMs } from '../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Clock, Timer } from './types.ts'
 
-/** The file system that holds the data of a node. */
+/** The file system with the data of a node. */
 export interface Disk {
-  /** Free bytes, for this user; Infinity when that cannot be told. */
+  /** Free bytes for this user; Infinity when they are unknown. */
   freeBytes(): number
-  /** The file that is kept: whether it is there or being made, making it, and giving it back. */
+  /** The reserve file: whether it exists or is being made, making it, and deleting it. */
   readonly hasReserve: boolean
-  /** In the background. */
+  /** Runs in the background. */
   takeReserve(bytes: number): void
   giveBackReserve(): void
 }
@@ -39,31 +38,31 @@ export interface Disk {
 export interface DiskSpaceEvents {
   changed(room: DiskRoom): void
   /**
-   * Give back what was deleted, which takes room first, as long as `isRoom` says that there is some; `done` is called
-   * unless that fails, which ends the node.
+   * Frees the space of deleted data. That needs space first, so it goes on only while `isRoom` returns true. `done` is
+   * called on success; a failure ends the node.
    */
   compact(done: () => void, isRoom: () => boolean): void
-  /** End the scans that were open at the call before already. */
+  /** Ends the scans that were open at the previous call already. */
   endOldScans(): void
 }
 
 const NONE_PART = 4
 /**
- * Above what a compaction of everything takes, unless much was written just before: then LevelDB compacts that by
- * itself, and takes more.
+ * Above half of the reserve a compaction of everything has enough space, unless much was written just before: LevelDB
+ * then compacts that by itself and needs more.
  */
 const COMPACT_PART = 2
 const FILE_PART = 8
 /**
- * Of the reserve: with more free room nothing is kept, which costs the writing of so much, and no scan is ended, though
- * LevelDB may go on compacting everything for minutes.
+ * In reserves. With more free space than this, no reserve file is made, which would cost writing it, and no scan is
+ * ended, though LevelDB may compact for minutes.
  */
 const SHORT_TIMES = 4
-/** Beyond the bound by this factor there is room again: no going to and fro. */
+/** There is room again only above the bound times this factor, so that the state does not change back and forth. */
 const AGAIN = 1.1
-/** How often scans are ended while LevelDB compacts, which replaces some ten MiB in this time. */
+/** How often scans are ended while LevelDB compacts. It replaces about ten MiB in this time. */
 const SCAN_MS = 100
-/** Looked at again when this part of what is left above the next bound has been written since. */
+/** The next look is due when this fraction of the space above the next bound has been written. */
 const WRITTEN_PART = 4
 
 export class DiskSpace {
@@ -86,12 +85,12 @@ export class DiskSpace {
     this.#events = events
   }
 
-  /** As of the last look. */
+  /** Free bytes at the last look. */
   get freeBytes(): number {
     return this.#freeBytes
   }
 
-  /** Looks, and then again and again. */
+  /** Looks now and then again at intervals. */
   start(): void {
     this.#look()
     if (this.#room !== 'enough' && !this.#compacting) this.#makeRoom()
@@ -103,7 +102,7 @@ export class DiskSpace {
     this.#scansTimer?.cancel()
   }
 
-  /** So much is about to be written. */
+  /** Called before this many bytes are written. */
   writes(bytes: number): void {
     this.#written += bytes
     const { diskReserveBytes } = this.#limits
@@ -122,8 +121,8 @@ export class DiskSpace {
   }
 
   /**
-   * Between two compactions scans go on: LevelDB has nothing left to replace, and a snapshot may be what another node
-   * needs to have room.
+   * Between two compactions scans may go on: LevelDB replaces nothing then, and another node may need a snapshot to get
+   * room.
    */
   #makeRoom(): void {
     const isRoom = this.#isRoomToCompact(this.#freeBytes)
@@ -138,7 +137,7 @@ export class DiskSpace {
       this.#compacting = false
       this.#compactAt = this.#clock.now() + this.#limits.diskCompactMs
     }
-    // It takes minutes where there is much, and somebody else may fill the disk.
+    // A compaction may take minutes, and another program may fill the disk meanwhile.
     this.#events.compact(done, () => this.#isRoomToCompact(this.#disk.freeBytes()))
   }
 
@@ -183,7 +182,7 @@ export class DiskSpace {
 const RESERVE_FILE = 'RESERVE'
 const PIECE = Buffer.alloc(1024 * 1024)
 
-/** The real one. */
+/** The disk of a directory. */
 export class DirectoryDisk implements Disk {
   readonly #dir: string
   readonly #file: string
@@ -196,10 +195,10 @@ export class DirectoryDisk implements Disk {
   freeBytes(): number {
     try {
       const { bavail, bsize, blocks } = statfsSync(this.#dir)
-      // Some file systems of networks tell nothing.
+      // Some network file systems report no sizes.
       return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize
     } catch {
-      // What is wrong with the directory the storage finds out, and says better.
+      // The storage will find out what is wrong with the directory, and its message is better.
       return Number.POSITIVE_INFINITY
     }
   }
@@ -212,7 +211,10 @@ export class DirectoryDisk implements Disk {
     this.#write(bytes).catch(() => this.giveBackReserve())
   }
 
-  /** Written out, for a file with holes keeps nothing. One that does not fit, or is given back meanwhile, is none. */
+  /**
+   * Writes all bytes, because a file with holes reserves nothing. A file that does not fit, or is deleted meanwhile, is
+   * no reserve.
+   */
   async #write(bytes: number): Promise<void> {
     const file = await open(this.#file, 'w')
     try {
@@ -229,8 +231,8 @@ export class DirectoryDisk implements Disk {
     try {
       rmSync(this.#file, { force: true })
     } catch {
-      // As with the free bytes. A file system that was made read-only, say: thrown by a timer, this would end the
-      // process.
+      // As in `freeBytes`, the storage will report it, e.g. a file system that is read-only now. Thrown from a timer,
+      // the error would end the process.
     }
   }
 }

@@ -1,11 +1,11 @@
-// The driver: joins core, state machine and storage into one running node.
+// The driver joins core, state machine and storage into one running node.
 //
-// One turn of the event loop: what clients asked for is collected, the core takes one step, and its output is carried
-// out. Entries go to storage and to the peers at the same time; a message leaves once the write that it names is
-// durable; committed entries are applied; whoever waits is answered. The driver needs no knowledge of Raft to be safe:
-// every duty is spelled out in the core's output.
+// In one turn of the event loop the clients' requests are collected, the core takes one step, and its output is carried
+// out. Entries go to storage and to the peers at the same time. A message leaves once the write that it names is
+// durable. Committed entries are applied, and waiting clients are answered. The driver needs no knowledge of Raft to be
+// safe: the core's output spells out every duty.
 //
-// Nothing here waits: storage, network and clock call back. So the simulator runs this very file in virtual time.
+// Nothing here blocks: storage, network and clock use callbacks. So the simulator runs this file in virtual time.
 
 import { crc32 } from 'node:zlib'
 import {
@@ -85,7 +85,7 @@ import type {
 } from './types.ts'
 import { Waits } from './waits.ts'
 
-/** What metrics are told; every method is called on a hot path and must be cheap. */
+/** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {
   proposalEnded(outcome: 'committed' | 'refused' | 'unknown'): void
   batchStored(ms: number, entries: number): void
@@ -95,19 +95,19 @@ export interface DriverObserver {
 
 export interface DriverOptions {
   readonly clock: Clock
-  /** Where the storage has its files. */
+  /** The disk with the storage's files. */
   readonly disk: Disk
   readonly storage: Storage
   readonly timing: RaftTiming
   readonly raftLimits: RaftLimits
   readonly limits: DriverLimits
-  /** Uniform in [0, 1). */
+  /** A random number, uniform in [0, 1). */
   readonly random: () => number
   readonly logger: Logger
   readonly observer: DriverObserver
   /** host:port of the peer listener, for the greeting. */
   readonly peerAddress: () => string
-  /** The node has ended itself, for the reason given. The caller closes its fronts. */
+  /** The node has ended for this reason. The caller closes HTTP and other servers. */
   readonly onEnd: (end: NodeEnd) => void
 }
 
@@ -131,9 +131,9 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #versions: ClusterVersions
   readonly #batchDelay: BatchDelay
   #batchDelayTimer: Timer | undefined
-  /** Told when the core gives up the transfer of leadership that they wait for. */
+  /** Callbacks of requests that wait for a transfer of leadership; called when the core gives it up. */
   readonly #transferRefused = new Set<(detail: string) => void>()
-  /** Entries up to here were committed when the node started: before they are applied it is not ready. */
+  /** The commit index at the start. The node is not ready before it has applied everything up to there. */
   readonly #commitAtStart: LogIndex
 
   #network: Network | undefined
@@ -149,9 +149,12 @@ export class Driver implements NodeApi, NetworkEvents {
   #retry: Timer | undefined
   #hashTimer: Timer | undefined
   #hashError: string | undefined
-  /** As of the last applied entry, and encoded for its record. */
+  /** The configuration after the last applied entry, and the core's encoded state at that entry. */
   #configuration: Configuration
-  /** No members any more, but still needed: the leader that this node follows, or whom it lets go as the leader. */
+  /**
+   * Replicas that are no longer members but still needed: the leader that this node follows, or those that this leader
+   * removes.
+   */
   #outgoing: readonly Member[] = []
   #raftState: Uint8Array
 
@@ -223,13 +226,13 @@ export class Driver implements NodeApi, NetworkEvents {
     })
   }
 
-  /** Begins to take part. `network` delivers its events to this driver. */
+  /** Starts to take part. `network` delivers its events to this driver. */
   start(network: Network): void {
     this.#network = network
     this.#setPeers()
     this.#step({ kind: 'tick', now: this.#clock.now() })
     this.#storage.whenFailed((error) => this.#fail(error))
-    // The storage may have failed before, or with the first step: nothing would end what is begun now.
+    // The storage may have failed before, or in the first step. Then nothing would stop what is started below.
     if (this.#ended !== undefined) return
     this.#armHashTimer()
     this.#scrubber.start()
@@ -237,7 +240,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // What the fronts use
+  // The API for HTTP and embedding
 
   get term(): Term {
     return this.#raft.term
@@ -278,7 +281,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 
-  /** What is under way in this node, part by part. Whatever is taken is given back, so all of it is 0 at rest. */
+  /** What is under way in this node, by part. All numbers are 0 at rest, so that leaks show. */
   inspect(): UnderWay {
     const parts: Readonly<Record<string, UnderWay>> = {
       raft: this.#raft.inspect(),
@@ -353,7 +356,7 @@ export class Driver implements NodeApi, NetworkEvents {
     done: (result: Result<Configuration>) => void,
   ): void {
     const deadline = this.#clock.now() + timeoutMs
-    // Whoever asked may take away then what is let go.
+    // The caller may delete a removed node after the answer.
     const settled = (): boolean => !isJoint(this.#configuration) && this.#raft.settled
     const body = encodeChange(change)
     const proposal = this.#newProposal(ENTRY_CONFIGURATION, 1, body.length, (frame) =>
@@ -411,15 +414,15 @@ export class Driver implements NodeApi, NetworkEvents {
           done({ ok: false, problem: { code, detail: refusal, written: 'no' } })
         }
       })
-      // It may have moved since: whoever leads now is not to hand over in turn, perhaps to this very node, which is
-      // about to stop.
+      // Leadership may have moved already. Then the new leader must not be asked to hand over again, perhaps to this
+      // node, which is about to stop.
       if (this.#transferRefused.has(refuse))
         this.#step({ kind: 'transfer', now: this.#clock.now(), to }, refuse)
     })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // What the network brings
+  // Events of the network
 
   greeting(): Greeting {
     return {
@@ -438,7 +441,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (!this.#configuration.removed.includes(replicaId)) return undefined
     if (this.#outgoing.some(({ id }) => id === replicaId)) return undefined
     const refuse = `replica ${replicaId} (${name}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
-    // Those that do not know of it yet may still need its vote: it goes on until they need it no more.
+    // Voters that do not know of the removal yet may still need its vote, so it goes on until they no longer do.
     return { refuse, stop: this.#raft.settled }
   }
 
@@ -449,7 +452,7 @@ export class Driver implements NodeApi, NetworkEvents {
   connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
     this.#versions.heard(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
-    // What could not be forwarded meanwhile.
+    // Requests that could not be forwarded while the connection was broken.
     if (peer === this.#raft.leader) this.#unpark()
   }
 
@@ -462,7 +465,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   stop(reason: string): void {
-    // Whoever waits here for the removal of this very node hears from the leader that it is done.
+    // A client may wait here for the removal of this node. The leader's next messages tell that it is done.
     const leaves = !isMember(finalConfiguration(this.#configuration), this.#replicaId)
     if (leaves && this.#waits.size > 0) this.#endSoon(reason)
     else this.#fail(new Error(reason))
@@ -482,8 +485,8 @@ export class Driver implements NodeApi, NetworkEvents {
     const refuse =
       this.#ended === undefined ? this.#raft.whyNotSnapshot(term, meta.index) : 'this node has ended'
     if (refuse !== undefined) {
-      // A leader that offers what is committed here does not know that it is: the answer to an earlier transfer was
-      // lost. The core gives it again.
+      // A leader that offers a snapshot of committed entries has not received the answer to an earlier transfer. The
+      // core answers again.
       if (this.#ended === undefined && meta.index <= this.#raft.commit)
         this.snapshotReceived(from, term, snapshotId, meta)
       done(refuse, undefined)
@@ -495,8 +498,8 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * A snapshot that was begun with room for it is given up when that ends, and offered again when there is room: what
-   * is left is for LevelDB, which compacts what has arrived, and for deleting it.
+   * A snapshot that was begun with enough room is given up when the disk becomes short, and is offered again later.
+   * LevelDB needs the remaining room to compact what has arrived, and to delete it.
    */
   #whileThereIsRoom(sink: SnapshotSink): SnapshotSink {
     return {
@@ -533,7 +536,7 @@ export class Driver implements NodeApi, NetworkEvents {
   // -------------------------------------------------------------------------------------------------------------------
   // Ending
 
-  /** Hands leadership over and waits until every waiting proposal has its outcome. New ones are taken until `close`. */
+  /** Hands over leadership and waits until every open proposal has its outcome. New ones are accepted until `close`. */
   drain(done: () => void): void {
     this.#draining = true
     const { handOverMsMax, drainMsMax } = this.#options.limits
@@ -546,7 +549,7 @@ export class Driver implements NodeApi, NetworkEvents {
     else finish()
   }
 
-  /** Makes durable what is applied, and ends. Waiters that are left are told the truth. */
+  /** Makes the applied state durable, and ends. Remaining requests get a true answer. */
   close(done: (error: Error | undefined) => void): void {
     if (this.#ended !== undefined) {
       done(undefined)
@@ -556,7 +559,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#commits.close(done)
   }
 
-  /** Ends as if killed. The storage is left as it is; its owner gives up the handle. */
+  /** Ends as if killed. The storage stays as it is; its owner abandons the handle. */
   crash(): void {
     this.#commits.abandon()
     this.#end({ kind: 'crashed', reason: 'the node was crashed on purpose' })
@@ -566,7 +569,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return
     const reason = error instanceof Error ? error.message : String(error)
     this.#options.logger.error({ err: error }, `stopping: ${reason}`)
-    // The next start would find damage only where it reads, and its look at all rows takes hours to come round.
+    // A later start would find the damage only when it reads it, and its scrub of all rows takes hours.
     if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)
     this.#commits.abandon()
     const end: NodeEnd = { kind: 'failed', reason }
@@ -575,7 +578,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #quarantine(why: string): void {
-    // Somebody else may have filled the disk.
+    // Another program may have filled the disk.
     this.#options.disk.giveBackReserve()
     try {
       this.#storage.quarantine(why)
@@ -602,7 +605,7 @@ export class Driver implements NodeApi, NetworkEvents {
   // -------------------------------------------------------------------------------------------------------------------
   // Steps of the core
 
-  /** `refuse`: who asks for a transfer of leadership with this step. */
+  /** `refuse`: the callback of a request for a transfer of leadership, when this step makes it. */
   #step(input: Input, refuse?: (detail: string) => void): void {
     if (this.#ended !== undefined) return
     this.#orFail(() => this.#carryOut(this.#raft.step(input), refuse))
@@ -613,8 +616,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#store(output.write)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
-    // Before the rest: the disk works while entries are applied and clients answered. Rows applied now go with the next
-    // batch.
+    // Flush first, so that the disk works while entries are applied and clients are answered. Rows applied now go with
+    // the next batch.
     this.#commits.flush()
     for (const outcome of output.outcomes) this.#proposals.resolve(outcome)
     for (const outcome of output.reads) this.#reads.resolve(outcome)
@@ -632,7 +635,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#proposals.isHeldBack && this.#roomToPropose > 0) this.#wake()
   }
 
-  /** A broken invariant or a row that cannot be read: stop rather than diverge. */
+  /** After a broken invariant or an unreadable row the node stops, so that it does not diverge. */
   #orFail(run: () => void): void {
     try {
       run()
@@ -641,7 +644,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 
-  /** Requests of this turn go to the core together. */
+  /** All requests of this turn go to the core together. */
   #wake(): void {
     if (this.#wakeSoon) return
     this.#wakeSoon = true
@@ -654,11 +657,11 @@ export class Driver implements NodeApi, NetworkEvents {
     })
   }
 
-  /** Unless they had better wait for company. */
+  /** Proposes the fresh proposals, or waits for more. */
   #handIn(): void {
     if (!this.#proposals.hasFresh) return
     const { isHeldBack, fresh, size } = this.#proposals
-    // What was held back has waited, and its company is there.
+    // Proposals that were held back have waited long enough, and others have joined them.
     const waitMs = isHeldBack ? 0 : this.#batchDelay.waitMs(fresh, size)
     if (waitMs > 0) {
       this.#batchDelayTimer ??= this.#clock.after(waitMs, () => {
@@ -677,20 +680,21 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * Bytes that may be proposed now. Answers to the heartbeats of a leader elsewhere take the same way, and must not
-   * wait for long; and what waits in the log beyond what is sent to a follower ahead of its answers has no known
-   * outcome when its time runs out.
+   * Bytes that may be proposed now. Answers to the heartbeats of a leader elsewhere use the same connection, and must
+   * not wait long. And a proposal that waits in the log beyond what is sent ahead of a follower's answers would have no
+   * known outcome when its time runs out.
    */
   get #roomToPropose(): number {
     const { leader, proposedBytes } = this.#raft
-    // It is refused, and whoever waits is told why.
+    // Without a leader the core refuses it, and the client is told why.
     if (leader === undefined) return Number.POSITIVE_INFINITY
     return this.#options.limits.proposedBytesMax - proposedBytes
   }
 
   #armTimer(): void {
     const at = this.#raft.deadline()
-    // A timer that fires early only asks again, so a deadline that moves away (every heartbeat) costs nothing.
+    // A timer that fires early only checks again, so that a deadline that moves later (with every heartbeat) costs
+    // nothing.
     if (at >= this.#timerAt || this.#ended !== undefined) return
     this.#timer?.cancel()
     this.#timerAt = at
@@ -701,14 +705,14 @@ export class Driver implements NodeApi, NetworkEvents {
     const late = this.#clock.now() - this.#timerAt
     this.#timerAt = Number.POSITIVE_INFINITY
     const tick = (): void => this.#step({ kind: 'tick', now: this.#clock.now() })
-    // After a stall, what the peers sent meanwhile waits in the sockets: hear it before judging that they are silent.
-    // Where the stall ends just after an election time-out, the timer is not late.
+    // After a stall, messages of the peers wait in the sockets. They are read first, before the peers are judged as
+    // silent. If the stall ends just after an election time-out, the timer is not late, so a follower always does this.
     const mayElect = this.#raft.role !== 'leader'
     if (mayElect || late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))
     else tick()
   }
 
-  /** Asks again for what was refused for want of a leader, or has had no answer. */
+  /** Retries what was refused because there was no leader, or has had no answer. */
   #armRetry(): void {
     if (this.#retry !== undefined || this.#ended !== undefined) return
     this.#retry = this.#clock.after(this.#options.limits.retryMs, () => {
@@ -742,7 +746,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#waits.check()
   }
 
-  /** What is refused was asked for by this very step; what is aborted was asked for before, by all others who wait. */
+  /** A refusal is for the request of this step. An abort is for all other waiting requests, which were made before. */
   #transferEnded(
     { outcome, detail }: NonNullable<Output['transfer']>,
     asking: ((detail: string) => void) | undefined,
@@ -757,7 +761,7 @@ export class Driver implements NodeApi, NetworkEvents {
     const fields = { room, freeBytes: this.#space.freeBytes }
     if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
     else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
-    // It may be found in the middle of carrying out a step, whose writes and messages come first.
+    // The change may be found while a step is carried out. Its writes and messages come first.
     this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room }))
   }
 
@@ -778,7 +782,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.observer.batchStored(ms, entries)
     if (this.#ended !== undefined) return
     if (installed) this.#orFail(() => this.#installed())
-    // Also when no write of the core came to its end: it shows that the disk does not stall.
+    // Also called when no write of the core has ended: it shows that the disk does not stall.
     this.#step({ kind: 'stored', now: this.#clock.now(), write })
   }
 
@@ -786,7 +790,8 @@ export class Driver implements NodeApi, NetworkEvents {
   // Applying
 
   #apply(): void {
-    // Applying an entry of the core takes a step, whose output may bring more to apply: the loop below finds it.
+    // Applying an entry of the core takes a step, whose output may bring more entries to apply. The loop below finds
+    // them.
     if (this.#applying || this.#applySoon) return
     this.#applying = true
     const until = this.#clock.now() + this.#options.limits.applySliceMs
@@ -833,8 +838,9 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * Those that are left may need the vote of a replica that was removed as long as too few of them know it. So it ends
-   * when it has heard that enough do, and another leads; or when one of them tells it so (`admit`).
+   * The remaining voters may need the vote of a removed replica as long as too few of them know of its removal. So it
+   * ends when it has heard that enough of them do, and another replica leads; or when one of them tells it to
+   * (`admit`).
    */
   #endAsRemoved(): void {
     const { leader, settled } = this.#raft
@@ -855,8 +861,8 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   /**
-   * A leader that was removed leads on until it has handed over, so whoever follows it stays connected with it until
-   * then. And a leader stays connected with whom it lets go, until those that are left know it.
+   * A removed leader leads until it has handed over, so its followers stay connected with it until then. And a leader
+   * stays connected with the replicas that it removes until the others know of their removal.
    */
   #keepOutgoing(before: Configuration): void {
     const { leader, settled } = this.#raft
@@ -887,7 +893,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#network.sendSnapshot(to, this.#raft.term, source)
   }
 
-  /** The snapshot is durable and is the state now. */
+  /** The snapshot is durable and has become the state. */
   #installed(): void {
     this.#applier.reload()
     this.#options.logger.info({ index: this.#applier.index }, 'installed a snapshot')
@@ -950,7 +956,7 @@ export class Driver implements NodeApi, NetworkEvents {
     return { seq, frame: sealFrame(frame, crc32) }
   }
 
-  /** The same payload under a new seq: what was certainly not appended is proposed again. */
+  /** Seals the same payload under a new seq, to propose again what was certainly not appended. */
   #renew(frame: Uint8Array): Proposal {
     const { kind, version } = readHeader(frame)
     const body = frame.subarray(BODY_AT)
@@ -982,7 +988,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#draining) reasons.push('the node is stopping')
     if (this.#raft.leader === undefined) reasons.push('no leader is known')
     if (!isVoter(this.#configuration, this.#replicaId)) reasons.push('this replica is not a voter yet')
-    // While it lasts, losing one node may cost the majority of one of the two halves.
+    // During a joint configuration the loss of one node may cost the majority of one half.
     if (isJoint(this.#configuration)) reasons.push('a change of voters is under way')
     if (this.#applier.index < this.#commitAtStart) {
       reasons.push(`catching up: applied ${this.#applier.index} of ${this.#commitAtStart}`)
@@ -994,7 +1000,7 @@ export class Driver implements NodeApi, NetworkEvents {
     return this.#configuration.members.find((member) => member.id === id)?.name
   }
 
-  /** A row that cannot be read ends the node; the caller gets the error too. */
+  /** A row that cannot be read ends the node. The caller gets the error too. */
   #guarded<T>(read: () => T): T {
     try {
       return read()

@@ -1,10 +1,10 @@
-// One writer with at most one batch in flight; what arrives meanwhile joins the next batch (group commit). Entries,
-// hard state and the rows applied since become durable together and in order. Messages wait here for the write that
-// must be durable before they leave.
+// One writer with at most one batch in flight. What arrives meanwhile joins the next batch (group commit). Entries,
+// hard state and the rows applied since the last batch become durable together and in order. Messages wait here for the
+// write that must be durable before they leave.
 //
-// A batch is bounded in bytes and in number, so that making one never keeps heartbeats and reads waiting: a write of
-// the core that is larger goes in parts, and is durable with the last. Rows for which a batch had no room have the next
-// one for themselves.
+// A batch is limited in bytes and in number, so that making one never delays heartbeats and reads. A larger write of
+// the core is cut into parts, and is durable with the last part. When a batch had no room for all rows, the next batch
+// contains only rows.
 
 import {
   asIndex,
@@ -23,8 +23,9 @@ import { LogTail } from './log-tail.ts'
 import type { Clock, Timer } from './types.ts'
 
 /**
- * What this replica says of its durable state, as of one moment: the log shows a truncation as soon as its batch is
- * submitted, and a lower end under the old term looks to a leader of that term as if acknowledged entries were lost.
+ * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
+ * batch is submitted. A lower end under the old term would look to the leader of that term as if acknowledged entries
+ * were lost.
  */
 export interface DurableLog {
   readonly term: Term
@@ -32,26 +33,26 @@ export interface DurableLog {
 }
 
 export interface GroupCommitEvents {
-  /** The core's newest hard state; its commit is covered by the writes handed over so far. */
+  /** The core's newest hard state. The writes handed over so far cover its commit index. */
   hardState(): HardState
-  /** A follower that answers needs the log after this index (`Raft.neededAfter`). */
+  /** Followers that answer need the log after this index (`Raft.neededAfter`). */
   neededAfter(): LogIndex
-  /** The log is kept no longer than needed. */
+  /** Whether the disk is short. The log is then kept no longer than needed. */
   isShortOfRoom(): boolean
   send(message: Message): void
   stored(batch: StoredBatch): void
-  /** Final: nothing is submitted any more. */
+  /** Final: nothing is submitted after this. */
   failed(error: Error): void
 }
 
-/** What has become durable. */
+/** A batch that has become durable. */
 export interface StoredBatch {
   readonly entries: number
-  /** A snapshot is the state now. */
+  /** A snapshot in it has become the state. */
   readonly installed: boolean
-  /** The newest write of the core that is durable as a whole, whether or not with this batch; 0: none. */
+  /** The newest write of the core that is completely durable, with this batch or earlier; 0: none. */
   readonly write: WriteNumber
-  /** How long it took. */
+  /** How long the batch took. */
   readonly ms: number
 }
 
@@ -61,10 +62,10 @@ export class GroupCommit {
   readonly #limits: DriverLimits
   readonly #events: GroupCommitEvents
   readonly #tail: LogTail
-  /** Or parts of them, each no more than a batch may hold. */
+  /** Waiting writes, or parts of them. Each fits into a batch. */
   #writes: Write[] = []
   #held: Outgoing[] = []
-  /** Of the newest batch. */
+  /** The hard state of the newest batch. */
   #hardState: HardState
   #durableWrite: WriteNumber = 0
   #durable: DurableLog
@@ -85,7 +86,7 @@ export class GroupCommit {
     this.#durableApplied = storage.applied.index
   }
 
-  /** As of the last batch that is durable: what a later one cuts off is still there. */
+  /** The state at the last durable batch. Entries that a later batch truncates are still counted. */
   get durable(): DurableLog {
     return this.#durable
   }
@@ -104,7 +105,7 @@ export class GroupCommit {
     this.#tail.written(write)
   }
 
-  /** Sends at once, or when the write that the message names is durable. */
+  /** Sends the message at once, or when the write that it names is durable. */
   send(outgoing: Outgoing): void {
     if (outgoing.after <= this.#durableWrite) {
       this.#events.send(outgoing.message)
@@ -115,14 +116,14 @@ export class GroupCommit {
     this.#held.push(outgoing)
   }
 
-  /** Submits what is there, unless a batch is in flight. Rows alone wait a little for company. */
+  /** Submits what is waiting, unless a batch is in flight. Rows without writes wait a little for more. */
   flush(): void {
     if (this.#inFlight || this.#closed) return
     if (this.#writes.length > 0 || this.#storage.rowsLeft) this.#submit()
     else if (this.#storage.dirty || this.#storage.hasGarbage) this.#armIdle()
   }
 
-  /** Writes what is left, then calls back; nothing is taken afterwards. */
+  /** Writes what is waiting, then calls back. Nothing is accepted afterwards. */
   close(done: (error: Error | undefined) => void): void {
     this.#closed = true
     this.#idle?.cancel()
@@ -134,7 +135,7 @@ export class GroupCommit {
     if (!this.#inFlight) finish()
   }
 
-  /** Submits nothing more, not even what is left. */
+  /** Submits nothing more, not even what is waiting. */
   abandon(): void {
     this.#closed = true
     this.#idle?.cancel()
@@ -166,8 +167,8 @@ export class GroupCommit {
         else this.#completed(writes, this.#clock.now() - began)
       })
     } catch (thrown) {
-      // A record of the log that cannot be read, say. Nobody above would catch it: this may be a timer, or the end of
-      // another batch.
+      // For example, a record of the log cannot be read. No caller would catch this error: it may come from a timer, or
+      // from the end of another batch.
       this.#inFlight = false
       this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)))
     }
@@ -179,7 +180,7 @@ export class GroupCommit {
     this.#whenIdle?.(error)
   }
 
-  /** As many as one batch may hold, and always one. */
+  /** As many waiting writes as fit into one batch, at least one. */
   #nextWrites(): Write[] {
     let { batchBytesMax: bytes, batchItemsMax: items } = this.#storage.batchLimits
     const end = this.#writes.findIndex((write, at) => {
@@ -192,10 +193,10 @@ export class GroupCommit {
   }
 
   /**
-   * The newest when nothing else waits. Otherwise that of the last write, or part of one, in the batch: what is
-   * committed by now may lie in writes that come with a later batch, and these may replace what the log holds in its
-   * place. So rows that go before a write that waits are those that were committed when the last one was made: they
-   * come to an end, and then it is the turn of that write.
+   * The core's newest hard state, if no other write waits. Otherwise that of the last write, or part of one, in the
+   * batch: entries committed since then may be in writes of a later batch, which may replace entries that the log holds
+   * now. So rows that go before a waiting write are those that were committed when the last write was made. They come
+   * to an end, and then that write is next.
    */
   #hardStateAfter(writes: readonly Write[]): HardState {
     if (this.#writes.length === 0) return this.#events.hardState()
@@ -205,7 +206,7 @@ export class GroupCommit {
   }
 
   #completed(writes: readonly Write[], ms: number): void {
-    // The first part of a write that is still to come has the number of the last one here.
+    // If the last write here continues with a later part, that part has the same number, so the write is not complete.
     const completed = writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number
     this.#durableWrite = completed ?? this.#durableWrite
     const held = this.#held
@@ -222,8 +223,8 @@ export class GroupCommit {
 }
 
 /**
- * Whether the newer says all that the older does: an answer to the next heartbeat, or to the append that comes with it.
- * A disk may stall for hours, and the leader asks on.
+ * Whether the newer message contains all information of the older one, like the answer to the next heartbeat, or to the
+ * append that comes with it. A disk may stall for hours while the leader keeps asking.
  */
 function isRepeated(
   { message: older, after }: Outgoing,

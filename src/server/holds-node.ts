@@ -1,13 +1,16 @@
-// For those who start nodes and must know beforehand what a directory is. Opens no database, and loads none.
+// Checks of a directory before a node is started. They open no database, and do not load the database library.
 
 import { StorageRefusedError } from '../storage/errors.ts'
 import { inspectDirectory } from '../storage/identity.ts'
 import { WATERMARK_FILE } from '../storage/watermark.ts'
 
-/** In the directory of a node: it has this file open while it runs, and changes it with all that it writes. */
+/** A file in the directory of a node. The node has it open while it runs, and changes it with every write. */
 export const OPEN_FILE = WATERMARK_FILE
 
-/** Of the node whose data `dir` holds; undefined when it holds none, or only the node can judge. Changes nothing. */
+/**
+ * The cluster of the node whose data is in `dir`; undefined when there is no node, or when only the node itself can
+ * judge. Changes nothing.
+ */
 export function clusterIn(dir: string): string | undefined {
   try {
     const content = inspectDirectory(dir)
@@ -19,9 +22,9 @@ export function clusterIn(dir: string): string | undefined {
 }
 
 /**
- * Whether `dir` holds the data of a node, or something that only the node can judge (damage, files of others). A
- * directory that is absent or empty, or whose formatting was interrupted, holds none: nothing was ever promised there.
- * Changes nothing.
+ * Whether `dir` holds the data of a node, or something that only the node itself can judge (damage, other files). A
+ * missing or empty directory, or one whose formatting was interrupted, holds no node: nothing was ever acknowledged
+ * there. Changes nothing.
  */
 export function holdsNode(dir: string): boolean {
   try {

@@ -1,15 +1,17 @@
-// How a new replica becomes known to a running cluster, over the HTTP API of the nodes that it was told.
+// How a new replica joins a running cluster, through the HTTP API of the nodes whose URLs it was given.
 
 import type { ReplicaId } from '../raft/index.ts'
 import { askHttp } from './ask-http.ts'
 import type { Logger } from './types.ts'
 
-/** How long a joining node looks for a cluster before it gives up. */
+/** How long a joining node searches for a cluster before it gives up. */
 export const DISCOVER_MS_MAX = 30_000
 const REQUEST_MS_MAX = 5_000
 const RETRY_MS_MIN = 25
 const RETRY_MS_MAX = 250
-/** A replica that was added is called at once; after this long its log says where it waits. */
+/**
+ * The leader calls an added replica at once. After this long without a call, the replica logs what it is waiting for.
+ */
 const CALLED_MS = 5_000
 /** Status of `membership_refused`. */
 const MEMBERSHIP_REFUSED = 409
@@ -27,24 +29,24 @@ export interface ClusterSeen {
 export interface Joiner {
   readonly name: string
   readonly replicaId: ReplicaId
-  /** The cluster that its data directory belongs to. */
+  /** The cluster in its data directory. */
   readonly clusterId: string
   readonly peer: string
   readonly url: string
 }
 
-/** The cluster will not take this replica, and trying again cannot help. */
+/** The cluster does not accept this replica, and another try cannot help. */
 export class JoinRefusedError extends Error {
   override readonly name = 'JoinRefusedError'
 }
 
-/** Where to ask, and of which cluster; the first that answers without `clusterId`. */
+/** The URLs to ask, and the cluster to find; without `clusterId` it is the first one that answers. */
 interface Where {
   readonly urls: readonly string[]
   readonly clusterId?: string | undefined
 }
 
-/** Asks the given nodes in turn until one tells of its cluster. Rejects after DISCOVER_MS_MAX. */
+/** Asks the given nodes in turn until one names its cluster. Rejects after DISCOVER_MS_MAX. */
 export async function discoverCluster({ urls, clusterId }: Where, logger: Logger): Promise<ClusterSeen> {
   const until = performance.now() + DISCOVER_MS_MAX
   let last = 'no URL was given'
@@ -67,8 +69,8 @@ export async function discoverCluster({ urls, clusterId }: Where, logger: Logger
 }
 
 /**
- * Adds `joiner` to the cluster, trying until it is a member or `stopped`. Rejects with JoinRefusedError when that is
- * pointless.
+ * Adds `joiner` to the cluster. Tries until it is a member or `stopped`. Rejects with JoinRefusedError when more tries
+ * cannot help.
  */
 export async function join(
   joiner: Joiner,
@@ -81,7 +83,7 @@ export async function join(
   }: Where & { replace: boolean; logger: Logger; isKnown: () => boolean },
 ): Promise<void> {
   const named = clusterId === undefined ? urls : []
-  // Its own URL may be among them: it has nobody to add it to.
+  // Its own URL may be among them. The node cannot add itself.
   const isOther = (url: string): boolean => url !== '' && url !== joiner.url
   let known = urls.filter(isOther)
   let reported = ''
@@ -96,7 +98,7 @@ export async function join(
     try {
       const seen = await clusterAt(url)
       if (seen.clusterId !== joiner.clusterId) throw otherCluster(url, seen, joiner, named)
-      // In a copy of a cluster its members are still known where those of the original answer.
+      // The members of a copied cluster may still have the URLs of the original. With an id only the given URLs count.
       if (clusterId === undefined)
         known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
       await ask(url, joiner, seen, replace)
@@ -118,8 +120,8 @@ async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: bool
   const { name, replicaId, peer } = joiner
   const there = seen.members.find((member) => member.name === name)
   const isMember = there?.replicaId === replicaId
-  if (isMember && there.peer === peer && there.url === joiner.url) return // it was heard; the log will say so here soon
-  // A member at other addresses is this replica before it was started again: the cluster cannot reach it there.
+  if (isMember && there.peer === peer && there.url === joiner.url) return // known; the log will say so here soon
+  // A member with other addresses is this replica before its restart: the cluster cannot reach it there.
   const namesake = isMember ? undefined : there
   const path = namesake !== undefined && replace ? `/${name}/replace` : ''
   const { status, text } = await askHttp(`${url}/v1/cluster/members${path}`, {
@@ -128,8 +130,8 @@ async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: bool
     timeoutMs: REQUEST_MS_MAX,
   })
   if (status === 200) return
-  // A node that lags names members that are gone. It does so no more once it has asked the leader, who may refuse for a
-  // reason that passes.
+  // A node that lags may name members that are gone. The leader's list is current, but the leader may refuse for a
+  // reason that passes. So a namesake counts only when the leader has refused.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
     const { members } = await clusterAt(url)
     if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameTaken(namesake)
@@ -143,8 +145,8 @@ const nameTaken = ({ name, replicaId }: ClusterSeen['members'][number]): Error =
   )
 
 /**
- * Trying again is of no use where somebody named that URL for that cluster; where a member was known by it once, others
- * are asked.
+ * If an operator gave that URL for that cluster, another try cannot help. If the URL is only known from an earlier
+ * member list, the other nodes are asked.
  */
 function otherCluster(
   url: string,

@@ -1,5 +1,4 @@
-// Every limit and pause of a node that is not a replicated setting, named and in one place. docs/reference/limits.md
-// explains them.
+// All limits and pauses of a node that are not replicated settings. docs/reference/limits.md explains them.
 
 import type { RaftLimits, RaftTiming } from '../raft/index.ts'
 import { SCRUB_SLICE } from '../storage/scrub.ts'
@@ -28,69 +27,67 @@ export const raftLimits: RaftLimits = {
 }
 
 export interface DriverLimits {
-  /** Proposals of this node that have no outcome yet; beyond: overloaded. */
+  /** Proposals of this node without an outcome. More are refused as overloaded. */
   readonly proposalsMax: number
   readonly proposalBytesMax: number
   /**
-   * Of those, given to the leader, here or elsewhere, and not committed: once it is reached, the next ones wait before
-   * that.
+   * Bytes of those that were given to the leader, here or elsewhere, and are not committed. Above it the next ones
+   * wait.
    */
   readonly proposedBytesMax: number
-  /** Reads of this node that wait for a confirmation or for an index; beyond: overloaded. */
+  /** Reads of this node that wait for a confirmation or for an index. More are refused as overloaded. */
   readonly readsMax: number
   /**
-   * From so many proposals under way at once, new ones wait for others to share a batch: as long as two writes take,
-   * and no longer than `batchDelayMsMax`.
+   * From this many proposals under way, new ones wait for others to share a batch: as long as two writes take, but at
+   * most `batchDelayMsMax`.
    */
   readonly batchDelayFrom: number
   readonly batchDelayMsMax: number
-  /** Rows applied while no entry is being written become durable after this long at the latest. */
+  /** The longest time until applied rows become durable while no entry is written. */
   readonly idleFlushMs: number
-  /**
-   * Applying, and answering reads that were granted together, pauses for the rest of the event loop after this long.
-   */
+  /** Applying, and answering reads that were granted together, pauses after this long, so that other events can run. */
   readonly applySliceMs: number
   /**
-   * What was refused for want of a leader is tried again when one is known anew, and after this long; a proposal after
-   * pauses that grow from this.
+   * What was refused because there was no leader is tried again when one is known, and after this long. For a proposal
+   * the pauses grow from this.
    */
   readonly retryMs: number
-  /** A read index that has had no answer for this long is asked for again. */
+  /** After this long without an answer, a read index is asked for again. */
   readonly readAskAgainMs: number
-  /** Log kept behind the applied index for followers that are a little behind, in entries and in bytes of frames. */
+  /** Log kept before the applied index for followers that are a little behind, in entries and in bytes of frames. */
   readonly logTailEntries: number
   readonly logTailBytes: number
   /**
-   * Log kept at most for a follower that answers and is further behind: one that a snapshot is sent to goes on from its
-   * end.
+   * Limit of the log kept for a follower that answers and is further behind. A follower that receives a snapshot
+   * continues after its end.
    */
   readonly logBehindEntries: number
   readonly logBehindBytes: number
-  /** Compact when at least this many entries can go. */
+  /** The log is compacted when at least this many entries can be deleted. */
   readonly compactEntriesMin: number
-  /** Replicas compare state hashes at every index divisible by this, and whenever they are idle. */
+  /** Replicas compare state hashes at every index divisible by this, and when they are idle. */
   readonly hashEveryEntries: number
   readonly hashIdleMs: number
-  /** Pause between two passes of the scrub, and between two of its slices. */
+  /** Pause between two passes of the scrub, and between two slices. */
   readonly scrubEveryMs: number
   readonly scrubPauseMs: number
-  /** One slice: as long as it is read, a scan is held. */
+  /** Rows of one slice. A scan is open while the slice is read. */
   readonly scrubSliceRows: number
   readonly scrubSliceBytes: number
   /**
-   * Free space of the disk below which changes other than deletes are refused; below a quarter of it none is written
+   * Free space below which changes other than deletes are refused. Below a quarter of it, no change is written
    * (`disk-space.ts`).
    */
   readonly diskReserveBytes: number
-  /** Pause between two looks at the free space. */
+  /** Pause between two checks of the free space. */
   readonly diskLookMs: number
-  /** While it is short: pause between two compactions of everything. */
+  /** While the disk is short: pause between two compactions of everything. */
   readonly diskCompactMs: number
-  /** Graceful stop: how long handing leadership over, then finishing requests, may take. */
+  /** Graceful stop: time limits for handing over leadership, and for finishing requests. */
   readonly handOverMsMax: number
   readonly drainMsMax: number
   /**
-   * A replica that learns of its removal, and leads no more, stops after this long, so that its last messages leave.
+   * A replica that learns of its removal, and does not lead, stops after this long, so that its last messages leave.
    */
   readonly removedGraceMs: number
 }

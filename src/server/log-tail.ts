@@ -1,6 +1,6 @@
-// How much log to keep behind the applied index: enough that a follower which was away for a moment catches up from the
-// log, and what a follower that is there still lacks. Without the second, one that takes a snapshot under load would
-// need another when it is through. Both are bounded in entries and in bytes.
+// How much log to keep before the applied index: enough that a follower that was away for a moment catches up from the
+// log, and the entries that an answering follower still lacks. Without the second part, a follower that takes a
+// snapshot under load would need another one afterwards. Both parts are limited in entries and in bytes.
 
 import { asIndex, type LogIndex, type Write } from '../raft/types.ts'
 import type { DriverLimits } from './limits.ts'
@@ -10,7 +10,7 @@ const MARK_EVERY_BYTES = 256 * 1024
 
 export class LogTail {
   readonly #limits: DriverLimits
-  /** Rising in both: `bytes` is the sum of all frames that this process has written up to `index`. */
+  /** Both numbers rise: `bytes` is the sum of all frames that this process has written up to `index`. */
   #marks: { readonly index: LogIndex; readonly bytes: number }[] = []
   #bytes = 0
 
@@ -30,9 +30,9 @@ export class LogTail {
   }
 
   /**
-   * Where to compact to; undefined when too little would go. `durable`: last index whose rows are durable;
-   * `neededAfter`: a follower that answers needs what comes after this; `isShort`: the disk is short of room, so
-   * nothing is kept for followers that do not answer.
+   * Up to where the log may be compacted; undefined when too little would be deleted. `durable`: last index whose rows
+   * are durable. `neededAfter`: a follower that answers needs the entries after this. `isShort`: the disk is short of
+   * room, so nothing is kept for followers that do not answer.
    */
   compactTo(
     firstIndex: LogIndex,
@@ -52,7 +52,7 @@ export class LogTail {
     return asIndex(target)
   }
 
-  /** Last index behind which at least so many bytes lie; 0 when there is none. */
+  /** The last index after which the log has at least this many bytes; 0 when there is none. */
   #beyond(bytes: number): number {
     return this.#marks.findLast((mark) => this.#bytes - mark.bytes >= bytes)?.index ?? 0
   }

@@ -1,5 +1,6 @@
-// What a node counts, in the text format of Prometheus. On the hot path a count is an addition to a field; what can be
-// asked for is asked when somebody scrapes. docs/reference/metrics.md lists the metrics; a test holds the two together.
+// The metrics of a node, in the text format of Prometheus. On the hot path a count is an addition to a field. Values
+// that can be looked up are looked up at each scrape. docs/reference/metrics.md lists the metrics; a test compares the
+// two.
 
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
@@ -7,12 +8,12 @@ import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { HttpCounts } from './http/server.ts'
 import type { NodeStatus } from './types.ts'
 
-/** What is asked when somebody scrapes; each is named by its owner once it exists. */
+/** Values that are looked up at each scrape. Each owner registers its source when it exists. */
 export interface MetricSources {
   readonly status: () => NodeStatus
   /** Running totals of the peer traffic. */
   readonly peers: () => PeerTotals
-  /** The directory of LevelDB. */
+  /** LevelDB's directory. */
   readonly databaseDir: string
 }
 
@@ -33,7 +34,7 @@ const PROPOSAL_OUTCOMES = ['committed', 'refused', 'unknown'] as const
 const ROOMS = ['none', 'low', 'enough'] as const
 const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const
 
-/** From 50 µs, where memory answers, to the longest timeout. */
+/** From 50 µs, typical for answers from memory, to the longest time-out. */
 const DURATION_BUCKETS = [
   0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
   10, 60,
@@ -44,7 +45,7 @@ export class Metrics {
   readonly #proposals: Record<(typeof PROPOSAL_OUTCOMES)[number], { inc(): void }>
   readonly #requestSeconds: Record<Operation, { observe(seconds: number): void }>
   readonly #requests: Counter<'operation' | 'status'>
-  /** Those of the above that have been counted, by status. */
+  /** The counters that are in use, by status. */
   readonly #answered: Record<Operation, Map<number, { inc(): void }>>
   readonly #fsyncSeconds: Histogram
   readonly #stored: Counter
@@ -137,7 +138,7 @@ export class Metrics {
     observeDatabase(registers, databaseDir)
   }
 
-  /** Called once, by the HTTP front. */
+  /** Called once, by the HTTP server. */
   watchHttp(counts: () => HttpCounts): void {
     observeHttp([this.#registry], counts)
   }
@@ -152,7 +153,7 @@ export class Metrics {
 }
 
 function byName<K extends string, T>(names: readonly K[], make: (name: K) => T): Record<K, T> {
-  // Object.fromEntries forgets the literal names.
+  // Object.fromEntries loses the literal types of the names.
   return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<K, T>
 }
 
@@ -160,7 +161,7 @@ type Registers = Registry[]
 type Labels = Readonly<Record<string, string>>
 type Series = readonly (readonly [labels: Labels, value: number])[]
 
-/** A metric whose series are asked for at each scrape. */
+/** A metric whose series are looked up at each scrape. */
 function asked(
   Kind: typeof Counter<string> | typeof Gauge<string>,
   registers: Registers,
@@ -177,7 +178,7 @@ function asked(
     async collect() {
       const now = await series()
       metric.reset()
-      // A metric without labels is reset to 0, which would be a claim.
+      // Resetting a metric without labels would set it to 0, which would be a wrong value. So it is removed.
       if (now.length === 0) metric.remove({})
       for (const [labels, value] of now) metric.inc(labels, value)
     },
@@ -271,7 +272,7 @@ function observePeers(registers: Registers, totals: () => PeerTotals): void {
 
 function observeDatabase(registers: Registers, dir: string): void {
   let sizes: Promise<ReadonlyMap<string, readonly number[]>> | undefined
-  // Both gauges of one scrape read the directory once.
+  // Both gauges of one scrape share one reading of the directory.
   const current = (): Promise<ReadonlyMap<string, readonly number[]>> => {
     sizes ??= fileSizes(dir).finally(() => {
       sizes = undefined
@@ -295,7 +296,7 @@ async function fileSizes(dir: string): Promise<ReadonlyMap<string, readonly numb
     ['other', []],
   ])
   for (const name of await readdir(dir)) {
-    // LevelDB deletes files at any time.
+    // LevelDB may delete a file at any time.
     const found = await stat(join(dir, name)).catch(() => undefined)
     if (found?.isFile()) kinds.get(kindOf(name))?.push(found.size)
   }
@@ -307,7 +308,7 @@ function kindOf(name: string): string {
   return extension === '.ldb' ? 'table' : extension === '.log' ? 'wal' : 'other'
 }
 
-/** Of the whole process, also where several nodes run in it. */
+/** Metrics of the whole process, even if several nodes run in it. */
 function observeProcess(registers: Registers): void {
   asked(Gauge, registers, 'process_resident_memory_bytes', 'Resident memory', [], () => [
     [{}, process.memoryUsage.rss()],

@@ -1,12 +1,13 @@
 // A map from whole numbers to objects that come and go fast, in arrays that are changed in place (open addressing,
 // linear probing).
 //
-// A `Map` leaves a table behind whenever it makes room, and each table refers to the next. Once one of them is old, the
-// garbage collector takes all that they hold for alive until it next collects everything: every request in flight at
-// such a moment, in the end nearly all of them. It was a third of a leader's time for collecting.
+// Whenever a `Map` grows or shrinks, it leaves its old table behind, and each old table refers to the next one. Once
+// one of them is in the old generation, the garbage collector treats everything in all of them as alive until its next
+// full collection: every request in flight at such a moment, in the end nearly all requests. This took a third of the
+// time that a leader spent on collecting.
 
 const CAPACITY_MIN = 256
-/** Of a key that no slot has: keys are never negative. */
+/** Marks a free slot: keys are never negative. */
 const FREE = -1
 
 export class NumberMap<T extends object> {
@@ -30,12 +31,12 @@ export class NumberMap<T extends object> {
     this.#values[slot] = value
   }
 
-  /** Whether it was there. */
+  /** Returns whether the key was in the map. */
   delete(key: number): boolean {
     let hole = this.#slotOf(key)
     if (this.#keys[hole] === FREE) return false
     this.#size--
-    // What was pushed past the hole moves back, so that a search may end at the first free slot.
+    // Entries that were pushed past the hole move back, so that a search may end at the first free slot.
     const mask = this.#keys.length - 1
     for (let slot = (hole + 1) & mask; ; slot = (slot + 1) & mask) {
       const other = this.#keys[slot] ?? FREE
@@ -51,12 +52,12 @@ export class NumberMap<T extends object> {
     return true
   }
 
-  /** In no order. The map must stay as it is meanwhile. */
+  /** In no particular order. The map must not change meanwhile. */
   forEach(run: (value: T) => void): void {
     for (const value of this.#values) if (value !== undefined) run(value)
   }
 
-  /** By rising key, as of now. */
+  /** The current entries, by rising key. */
   entries(): (readonly [key: number, value: T])[] {
     const found = this.#keys.flatMap((key, slot) => {
       const value = this.#values[slot]
@@ -65,7 +66,7 @@ export class NumberMap<T extends object> {
     return found.sort(([a], [b]) => a - b)
   }
 
-  /** Where `key` is, or would be put. */
+  /** The slot of `key`, or the one where it would be put. */
   #slotOf(key: number): number {
     const mask = this.#keys.length - 1
     let slot = key & mask

@@ -1,7 +1,7 @@
-// The proposals of this node that somebody waits for, from the moment they are sealed until their outcome is known.
+// The proposals of this node for which a caller waits, from the moment they are sealed until their outcome is known.
 //
-// One rule governs the whole file: an answer says "not written" only where the core said so (refused, superseded) or
-// the proposal was never handed to it; everything else that runs out of time is `outcome_unknown`.
+// The rule of this file: an answer says "not written" only if the core said so (refused, superseded) or never received
+// the proposal. Every other proposal whose time runs out gets `outcome_unknown`.
 
 import type { Applied } from '../kv/index.ts'
 import {
@@ -18,29 +18,29 @@ import { NumberMap } from './number-map.ts'
 import type { Clock, Problem, Result, Timer } from './types.ts'
 
 /**
- * The pause before what was refused is handed over again doubles so often at most: while leadership is handed over,
+ * The pause before a refused proposal is tried again is doubled at most this often. While leadership is handed over,
  * each try is a message.
  */
 const PAUSE_DOUBLINGS_MAX = 4
 
-/** How a committed proposal ended: what apply returned, or nothing for an entry of the core. */
+/** The end of a committed proposal: the result of apply, or undefined for an entry of the core. */
 export type ProposalEnd = Result<Applied | undefined>
 
 interface Waiter {
   seq: number
   frame: Uint8Array
-  /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: only apply is missing. */
+  /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: it only has to be applied. */
   state: 'idle' | 'handed' | 'committed'
   /** Why it is idle after it was given to the core. */
   refusal: Refusal | undefined
-  /** How often it was handed over again for no other reason than that some time had passed. */
+  /** How often it was tried again only because time had passed. */
   retries: number
-  /** While it is parked: when its next pause is over. */
+  /** While it is parked: when its next pause ends. */
   retryAt: MonotonicMs
   readonly deadline: MonotonicMs
   /**
-   * One that was held back goes no later: half of its time is left for what comes then, or its outcome would not be
-   * known.
+   * A proposal that was held back is not handed over after this time. Half of its time must remain for the rest, or its
+   * outcome would not be known in time.
    */
   readonly handOverBy: MonotonicMs
   readonly done: (end: ProposalEnd) => void
@@ -54,17 +54,17 @@ export class Proposals {
   readonly #waiters = new NumberMap<Waiter>()
   /** By index. */
   readonly #awaitingApply = new NumberMap<Waiter>()
-  /** To be handed over at the end of this turn, in the order of arrival. */
+  /** Handed over at the end of this turn, in the order of arrival. */
   #fresh: Waiter[] = []
   #heldBack = false
-  /** Refused for want of a leader: handed over again when one is known. Whoever runs out of time leaves at once. */
+  /** Refused because there was no leader. They are tried again when one is known. An expired one is removed at once. */
   readonly #parked = new Set<Waiter>()
   #bytes = 0
-  /** One for all: of the many that are added hardly any runs out of time. */
+  /** One timer for all proposals: very few of them expire. */
   #timer: Timer | undefined
   #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
 
-  /** `renew` seals the payload of a frame once more, under a new seq. */
+  /** `renew` seals the payload of a frame again, under a new seq. */
   constructor(clock: Clock, limits: DriverLimits, renew: (frame: Uint8Array) => Proposal) {
     this.#clock = clock
     this.#limits = limits
@@ -79,12 +79,12 @@ export class Proposals {
     return this.#fresh.length > 0
   }
 
-  /** Not handed to the core yet. */
+  /** How many are not handed to the core yet. */
   get fresh(): number {
     return this.#fresh.length
   }
 
-  /** Some that are fresh were not given to the core, for want of room. */
+  /** Whether some fresh ones were not given to the core, because there was no room. */
   get isHeldBack(): boolean {
     return this.#heldBack
   }
@@ -104,7 +104,7 @@ export class Proposals {
     }
   }
 
-  /** Why a proposal of `bytes` cannot be taken now, or undefined. */
+  /** Why a proposal of `bytes` is refused now; undefined when it is accepted. */
   overload(bytes: number): Problem | undefined {
     const { proposalsMax, proposalBytesMax } = this.#limits
     if (this.#waiters.size < proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined
@@ -134,7 +134,9 @@ export class Proposals {
     this.#fresh.push(waiter)
   }
 
-  /** What the core is to be given now: as long as there is any room left in `bytesMax`, the next one. */
+  /**
+   * The next proposals for the core. They are taken as long as `bytesMax` is not used up; the last one may exceed it.
+   */
   nextBatch(bytesMax = Number.POSITIVE_INFINITY): Proposal[] {
     const batch: Proposal[] = []
     const now = this.#clock.now()
@@ -147,7 +149,8 @@ export class Proposals {
         this.#end(waiter, tooMuch)
         continue
       }
-      // Given before: a leader refuses to hear of a seq twice, or after a later one, and may have stamped the frame.
+      // It was given to the core before. A leader accepts no seq twice and none after a later one, and may have stamped
+      // the frame.
       if (waiter.refusal !== undefined || waiter.seq < last) this.#renumber(waiter)
       last = waiter.seq
       waiter.state = 'handed'
@@ -159,14 +162,14 @@ export class Proposals {
     return batch
   }
 
-  /** A leader is known anew: what was parked is fresh again. */
+  /** A leader is known again: parked proposals become fresh. */
   unpark(): void {
     for (const waiter of this.#parked) waiter.retries = 0
     this.#fresh = [...this.#parked, ...this.#fresh]
     this.#parked.clear()
   }
 
-  /** Some time has passed: so is what has been parked for its pause, which is longer after each. */
+  /** Some time has passed: those whose pause is over become fresh. Each pause is longer than the one before. */
   unparkDue(): void {
     const now = this.#clock.now()
     const due = [...this.#parked].filter(({ retryAt }) => retryAt <= now)
@@ -179,7 +182,7 @@ export class Proposals {
 
   resolve(outcome: ProposalOutcome): void {
     const waiter = this.#waiters.get(outcome.seq)
-    if (waiter === undefined) return // answered as unknown when its time ran out
+    if (waiter === undefined) return // it was answered as unknown when its time ran out
     switch (outcome.outcome) {
       case 'committed':
         waiter.state = 'committed'
@@ -206,7 +209,7 @@ export class Proposals {
     this.#end(waiter, { ok: true, value: result })
   }
 
-  /** A snapshot took the place of entries up to `index`: their results will not be computed here. */
+  /** A snapshot replaced the entries up to `index`. Their results will not be computed here. */
   skipped(index: LogIndex): void {
     for (const [at, waiter] of this.#awaitingApply.entries()) {
       if (at > index) continue
@@ -215,7 +218,7 @@ export class Proposals {
     }
   }
 
-  /** The node ends: every waiter gets an answer that is true. */
+  /** The node ends: every caller gets a true answer. */
   endAll(reason: string): void {
     this.#timer?.cancel()
     for (const [, waiter] of this.#waiters.entries()) {
@@ -277,16 +280,16 @@ export class Proposals {
     const now = this.#clock.now()
     const due: Waiter[] = []
     let next = Number.POSITIVE_INFINITY
-    // Where all run out of time one after another, this is called for nearly each, and looks at all others.
+    // When many proposals expire one after another, this runs for nearly each of them, and checks all others.
     this.#waiters.forEach((waiter) => {
       if (waiter.deadline <= now) due.push(waiter)
       else next = Math.min(next, waiter.deadline)
     })
     this.#timerAt = Number.POSITIVE_INFINITY
     for (const waiter of due.sort((a, b) => a.seq - b.seq)) this.#expire(waiter)
-    // Nobody else may come for them for long.
+    // Expired ones are removed here, because `nextBatch` may not run for a long time.
     this.#fresh = this.#fresh.filter((waiter) => this.#waiters.get(waiter.seq) === waiter)
-    // Whoever is added while others are told sets the timer for itself.
+    // A proposal added by one of these callbacks has set the timer itself.
     if (next < this.#timerAt) this.#arm(next)
   }
 

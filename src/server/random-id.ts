@@ -1,4 +1,4 @@
 import { randomBytes } from 'node:crypto'
 
-/** Of a cluster or a replica: 64 random bits in decimal digits, never 0. */
+/** The id of a cluster or a replica: 64 random bits in decimal digits, never 0. */
 export const randomId = (): string => (randomBytes(8).readBigUInt64BE() || 1n).toString()

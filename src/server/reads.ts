@@ -1,7 +1,8 @@
-// Reads that wait: for a quorum to confirm a read index (thesis §6.4), for that index to be applied, for a revision.
+// Reads that wait: for a quorum that confirms a read index (thesis §6.4), for that index to be applied, or for a
+// revision.
 //
-// All linearizable reads of one turn of the event loop share one confirmation. A confirmation that is refused is asked
-// for again until the read's time runs out: nothing was promised, so nothing can be wrong.
+// All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is asked for
+// again until the read's time runs out. That is safe, because nothing was promised.
 
 import type { Revision } from '../kv/index.ts'
 import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest, UnderWay } from '../raft/index.ts'
@@ -15,15 +16,15 @@ interface Waiter {
   readonly done: (result: Result<ReadGrant>) => void
   timer: Timer | undefined
   open: boolean
-  /** `unconfirmed` → `index` known → only a revision missing, or the turn of others. */
+  /** A read waits for a confirmation, then for its index, then for its revision or its turn. */
   waitsFor: 'confirmation' | 'index' | 'revision' | 'turn'
   index: LogIndex | undefined
   served: ReadConsistency
 }
 
 /**
- * What a majority is asked to confirm. Whoever waits for it was there when it was first asked, so the answer to any of
- * its ids will do.
+ * A question to a majority. All reads that share it had arrived before it was first asked, so the answer to any of its
+ * ids is valid for them.
  */
 interface Question {
   readonly lease: boolean
@@ -32,12 +33,12 @@ interface Question {
   askedAt: MonotonicMs
 }
 
-/** What reads need to know of the node. */
+/** The state of the node that reads need. */
 export interface ReadState {
   readonly revision: Revision
   readonly appliedIndex: LogIndex
   readonly hasLeader: boolean
-  /** Where the log ends for want of room on the disk; undefined while there is some. */
+  /** Where the log ends because the disk has no room; undefined while it has room. */
   readonly endsAt: LogIndex | undefined
   stalenessMs(now: MonotonicMs): number | undefined
 }
@@ -49,21 +50,21 @@ export class Reads {
   #nextNumber = 1
   #nextId = 1
   #fresh: Waiter[] = []
-  /** Those of this turn. */
+  /** Stale reads of this turn. */
   readonly #stale: Waiter[] = []
   #parked: Waiter[] = []
-  /** By the ids of each. */
+  /** Questions by each of their ids. */
   readonly #asked = new Map<number, Question>()
-  /** To be asked again, under one more id. */
+  /** Questions to ask again under another id. */
   #repeated: Question[] = []
   /** Confirmed, sorted by index. */
   #awaitingIndex: Waiter[] = []
   #awaitingRevision = new Set<Waiter>()
-  /** Behind others that are answered first. */
+  /** Reads that wait until earlier ones are answered. */
   #awaitingTurn: Waiter[] = []
   /** By number. */
   readonly #open = new NumberMap<Waiter>()
-  /** Answered because their time ran out, and perhaps still in one of the lists above: never more than are open. */
+  /** Reads that expired and may still be in one of the lists above. There are never more of these than open ones. */
   #expired = 0
 
   constructor(clock: Clock, limits: DriverLimits, state: ReadState) {
@@ -76,7 +77,7 @@ export class Reads {
     return this.#fresh.length > 0 || this.#repeated.length > 0
   }
 
-  /** Whether something is to be asked again by `unpark`. */
+  /** Whether `unpark` has something to ask again. */
   get hasParked(): boolean {
     return this.#parked.length > 0 || this.#asked.size > 0
   }
@@ -126,7 +127,7 @@ export class Reads {
     this.#fresh.push(waiter)
   }
 
-  /** What the core is to be asked now: at most one linearizable and one lease read for all that arrived. */
+  /** The next questions for the core: at most one linearizable and one lease read for all that arrived. */
   nextBatch(): ReadRequest[] {
     const linearizable: Waiter[] = []
     const leased: Waiter[] = []
@@ -152,9 +153,9 @@ export class Reads {
   }
 
   /**
-   * What was refused is fresh again. What has had no answer for `readAskAgainMs` is asked once more: the question or
-   * its answer may be lost, or only late. Each pause is twice the one before: where answers are late for want of speed,
-   * more questions would make them later.
+   * Refused reads become fresh again. A question without an answer for `readAskAgainMs` is asked once more: the
+   * question or its answer may be lost, or only late. Each pause is twice the one before: if answers are late because
+   * of overload, more questions would make them later.
    */
   unpark(): void {
     const again = this.#parked
@@ -196,8 +197,8 @@ export class Reads {
   }
 
   /**
-   * What they wait for may not come until there is room: others can serve them. But what a leader begins its term with
-   * comes.
+   * The index they wait for may not arrive before there is room, and other nodes can serve them. An index up to the end
+   * of the log, such as the first entry of a term, does arrive.
    */
   #giveUpSoon(waiters: readonly Waiter[]): void {
     this.#clock.after(this.#limits.readAskAgainMs, () => {
@@ -215,7 +216,7 @@ export class Reads {
     this.#repeated = this.#repeated.filter((one) => one !== question)
   }
 
-  /** More has been applied. */
+  /** Called after more entries were applied. */
   applied(): void {
     const applied = this.#state.appliedIndex
     let ready = 0
@@ -237,15 +238,15 @@ export class Reads {
 
   #awaitIndex(waiter: Waiter, index: LogIndex): void {
     waiter.waitsFor = 'index'
-    // Confirmations come in rising order but for rare late answers, so the place is nearly always the end.
+    // Confirmations arrive in rising order, except for rare late answers. So the place is nearly always at the end.
     let at = this.#awaitingIndex.length
     while ((this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
     this.#awaitingIndex.splice(at, 0, waiter)
   }
 
   /**
-   * One after the other, with room for other work after a while: whoever is granted a read reads there and then, and
-   * for a large value that takes milliseconds. Hundreds may be granted with one confirmation.
+   * Grants the reads one after another, with pauses for other events. A granted read runs at once, which takes
+   * milliseconds for a large value, and one confirmation may grant hundreds of reads.
    */
   #grantAll(waiters: readonly Waiter[]): void {
     if (this.#awaitingTurn.length > 0) {
@@ -303,7 +304,7 @@ export class Reads {
     this.#tellExpired(waiter)
   }
 
-  /** Nobody else may come for them: without a leader nothing that is parked is ever asked again. */
+  /** Nothing else may remove them: without a leader, parked reads are not asked again. */
   #forgetAnswered(): void {
     this.#expired = 0
     const isOpen = ({ open }: Waiter): boolean => open

@@ -1,4 +1,4 @@
-// The slow look at all rows, in the background: one slice at a time with pauses, a whole pass every few hours.
+// The slow check of all rows, in the background: one slice at a time with pauses, a whole pass every few hours.
 
 import { Scrub, type Storage } from '../storage/index.ts'
 import type { DriverLimits } from './limits.ts'

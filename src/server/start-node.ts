@@ -1,4 +1,4 @@
-// Starts one node: data directory, driver, peer network, HTTP, in this order, and ends them in the opposite one.
+// Starts one node: data directory, driver, peer network, HTTP, in this order. It ends them in reverse order.
 
 import { realpathSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
@@ -51,7 +51,7 @@ import { version } from './version.ts'
 
 export { StorageInUseError } from '../storage/index.ts'
 
-/** The node did not start, and nothing was changed. `usage`: the options are at fault. */
+/** The node did not start, and nothing was changed. `usage`: the options are wrong. */
 export class NodeStartError extends Error {
   override readonly name = 'NodeStartError'
   readonly usage: boolean
@@ -65,8 +65,8 @@ export class NodeStartError extends Error {
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /**
- * A line that cannot be logged, because the disk of the log is full for example, is lost: its error would end a step of
- * the node halfway.
+ * Ignores errors of the logger, for example when the disk of the log is full. Otherwise such an error would end a step
+ * of the node in the middle.
  */
 function harmless(logger: Logger): Logger {
   const lineOf =
@@ -76,18 +76,18 @@ function harmless(logger: Logger): Logger {
         const logged: unknown = logger[level](fields, message)
         if (types.isPromise(logged)) logged.catch(() => {})
       } catch {
-        // There is nobody to tell.
+        // The error cannot be reported either.
       }
     }
   return { debug: lineOf('debug'), info: lineOf('info'), warn: lineOf('warn'), error: lineOf('error') }
 }
 
-/** How long the announcement of a changed address waits for its answer before it is tried again. */
+/** How long an announcement of a changed address waits for its answer before it is tried again. */
 const ANNOUNCE_MS_MAX = 5_000
 
 /**
- * Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says
- * what to do.
+ * Resolves when the node listens and takes part; joining a cluster continues in the background. Rejects with a message
+ * that says what to do.
  */
 export async function startNode(given: NodeOptions): Promise<RunningNode> {
   checkOptions(given)
@@ -95,13 +95,13 @@ export async function startNode(given: NodeOptions): Promise<RunningNode> {
   const noSpace = (error: unknown): never => {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(given.dataDir, error)) : error
   }
-  // Somebody is asked meanwhile, and the application may change its working directory.
+  // Discovery takes time, and the application may change its working directory meanwhile.
   const dataDir = resolve(given.dataDir)
   await prepareDirectory({ ...given, dataDir }, logger).catch(noSpace)
-  // LevelDB opens files by their path, on which links may lead elsewhere later, as those that a deployment sets.
+  // LevelDB opens files by their path. Links on the path may change later, for example with a deployment.
   const options = { ...given, dataDir: realpathSync(dataDir) }
-  // LevelDB writes before it opens: what was kept for such a moment is given back first. Unless a node that runs here
-  // keeps it.
+  // LevelDB writes when it opens, so the reserve file is deleted first, unless a node that runs on this directory keeps
+  // it.
   const disk = new DirectoryDisk(options.dataDir)
   const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
   if (isShort && !isInUse(options.dataDir)) disk.giveBackReserve()
@@ -109,13 +109,13 @@ export async function startNode(given: NodeOptions): Promise<RunningNode> {
     discardSuspectTail: options.discardSuspectTail ?? false,
     name: options.name,
   }).catch(noSpace)
-  // It may be a part of what an earlier process was to keep, or of another size.
+  // The file may be incomplete from an earlier process, or have another size.
   disk.giveBackReserve()
   let node: Node
   try {
     node = new Node(options, storage, logger)
   } catch (error) {
-    // Nothing has begun that would close it.
+    // Nothing that would close it has started.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
     throw error
   }
@@ -212,7 +212,7 @@ class Node implements RunningNode {
       { address: this.peer, url: `http://${this.peer}`, flag: '--advertise-peer' },
       { address: this.url, url: this.url, flag: '--advertise-url' },
     ]
-    // As a URL each has one spelling only, since a host is told as it is given: 0, [::0].
+    // As a URL each address has only one spelling. As given, a host may have several: 0, [::0].
     for (const { address, url, flag } of told)
       if (['0.0.0.0', '[::]'].includes(URL.parse(url)?.hostname ?? ''))
         this.#logger.warn({}, `others are told ${address}, which leads to nobody from elsewhere: add ${flag}`)
@@ -220,7 +220,7 @@ class Node implements RunningNode {
 
   inspect(): UnderWay {
     const underWay: Record<string, number> = { ...this.api.inspect() }
-    // Totals say what was.
+    // Totals are counts of the past, not work under way.
     for (const [name, count] of Object.entries(this.#http?.inspect() ?? {}))
       if (!name.endsWith('Total')) underWay[`http.${name}`] = count
     return underWay
@@ -229,13 +229,13 @@ class Node implements RunningNode {
   async stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     await this.#stopping
-    // It may have failed or been crashed meanwhile, and is being ended for that.
+    // The node may have failed or crashed meanwhile, and is ending for that reason.
     await this.ended
   }
 
   async #stop(): Promise<void> {
     if (this.#over) return
-    // Both at once: as long as clients may send more, there is nearly always a write under way.
+    // Both at the same time: as long as clients may send more, there is nearly always a write under way.
     const drained = new Promise<void>((resolve) => this.api.drain(resolve))
     await Promise.all([drained, this.#http?.close({ graceful: true })])
     const error = await new Promise<Error | undefined>((resolve) => this.api.close(resolve))
@@ -249,7 +249,7 @@ class Node implements RunningNode {
   async crash(): Promise<void> {
     this.api.crash()
     await this.#finish({ kind: 'crashed', reason: 'the node was crashed on purpose' })
-    // Somebody else may be ending it.
+    // Another caller may be ending it.
     await this.ended
   }
 
@@ -259,12 +259,12 @@ class Node implements RunningNode {
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
-    // A storage that has failed submits nothing here either; one that has not gives its lock back.
+    // A failed storage submits nothing here either. A working one releases its lock.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
     this.#resolveEnded(end)
   }
 
-  /** Until the configuration names this replica at the addresses where it listens. */
+  /** Tries until the configuration has this replica with the addresses where it listens. */
   async #becomeKnown(): Promise<void> {
     const { founding } = this.#options
     const { replicaId, clusterId, name } = this.#storage.identity
@@ -303,7 +303,7 @@ const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: NodeOpti
   diskReserveBytes,
 })
 
-/** Clients are told to come to the advertised one, or to the one where it listens. */
+/** Clients use the advertised host, or the one where the node listens. */
 function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: NodeOptions): readonly string[] {
   const advertised = URL.parse(advertiseUrl)
   return [...allowedHosts, listen.host, ...(advertised === null ? [] : [advertised.hostname])]
@@ -311,7 +311,7 @@ function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: NodeOptions):
 
 const timingOf = ({ timing }: NodeOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
 
-/** What is undefined is left out, so that it covers no default. */
+/** Removes undefined options, so that they do not replace defaults. */
 function defined<Options extends object>(options: Optional<Options> = {}): Partial<Options> {
   const found: Partial<Options> = {}
   for (const name in options) {
@@ -324,7 +324,7 @@ function defined<Options extends object>(options: Optional<Options> = {}): Parti
 const noSpaceToStart = (dir: string, error: unknown): string =>
   `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}). Free space on it and start the node again: nothing that it acknowledged is lost`
 
-/** Leaves a formatted directory, or says why not. */
+/** Makes sure that the directory is formatted, or throws the reason why it cannot be. */
 async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<void> {
   const { dataDir, founding, name } = options
   const found = inspectDirectory(dataDir)
@@ -360,8 +360,8 @@ async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<v
 }
 
 /**
- * A founder starts from index 1 as if from a snapshot with itself as the only voter, so that every other replica, which
- * starts from nothing, is sent that state first. All others start with an empty configuration and wait to be called.
+ * A founder starts at index 1 as if from a snapshot with itself as the only voter, so that every other replica, which
+ * starts empty, is sent that state first. All others start with an empty configuration and wait for the leader's call.
  */
 async function format(
   options: NodeOptions,
@@ -387,7 +387,7 @@ async function format(
   })
 }
 
-/** Addresses that only the system knows yet are announced once the node listens. */
+/** Addresses that the system chooses are announced once the node listens. */
 function foundingMember(options: NodeOptions, id: ReplicaId): Member {
   const { name, peerListen, listen } = options
   const peer = options.advertisePeer ?? (peerListen.port === 0 ? '' : hostPort(peerListen))
@@ -395,7 +395,7 @@ function foundingMember(options: NodeOptions, id: ReplicaId): Member {
   return { id, name, peer, url }
 }
 
-/** Before anything is opened or made. */
+/** Runs before anything is opened or created. */
 function checkOptions(options: NodeOptions): void {
   const { name, listen, peerListen, insecure, founding, diskReserveBytes } = options
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
@@ -429,7 +429,7 @@ function checkOptions(options: NodeOptions): void {
   }
 }
 
-/** All others would dial what is announced here, and a cluster takes no member without addresses. */
+/** All others would dial the announced address, and a cluster accepts no member without addresses. */
 function checkAddresses({ advertisePeer, advertiseUrl }: NodeOptions): void {
   if (advertisePeer !== undefined && !isPeerAddress(advertisePeer)) {
     throw new NodeStartError(
@@ -448,7 +448,7 @@ function checkAddresses({ advertisePeer, advertiseUrl }: NodeOptions): void {
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
-/** Far beyond what makes sense, and within what timers keep. */
+/** Far above useful values, and within the limits of timers. */
 const TIMING_MS_MAX = 3_600_000
 
 function checkTiming(timing: RaftTiming): void {

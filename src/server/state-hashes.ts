@@ -1,5 +1,5 @@
-// Replicas tell one another the hash of their rows at equal indexes (NODE-6). Apply is deterministic, so a
-// difference means that one of them is wrong: a bug, or a disk that gave back other bytes than it was given.
+// Replicas send each other the hash of their rows at equal indexes (NODE-6). Apply is deterministic, so a difference
+// means that one of them is wrong: because of a bug, or because a disk returned other bytes than it was given.
 
 import type { LogIndex, ReplicaId } from '../raft/types.ts'
 import type { StateHashAt } from './types.ts'
@@ -8,9 +8,9 @@ const INDEXES_KEPT = 64
 
 export type HashVerdict =
   | { readonly kind: 'equal' }
-  /** And nobody is missing: what differed at lower indexes does no longer, or is gone. */
+  /** All voters have reported an equal hash. A difference at lower indexes is over. */
   | { readonly kind: 'all-equal' }
-  /** Replicas differ and this one is not known to be the wrong one. */
+  /** Replicas differ, and this one is not known to be wrong. */
   | { readonly kind: 'differs'; readonly detail: string }
   /** A majority of the voters agrees on another hash: this replica must stop. */
   | { readonly kind: 'diverged'; readonly detail: string }
@@ -18,14 +18,14 @@ export type HashVerdict =
 export class StateHashes {
   readonly #self: ReplicaId
   readonly #byIndex = new Map<LogIndex, Map<ReplicaId, bigint>>()
-  /** The last index at which somebody differed. */
+  /** The last index at which replicas differed. */
   #differedAt = 0
 
   constructor(self: ReplicaId) {
     this.#self = self
   }
 
-  /** Takes one report, of a peer or of this replica, and judges the index that it is about. */
+  /** Takes a report of a peer or of this replica, and judges its index. */
   report(from: ReplicaId, { index, hash }: StateHashAt, voters: readonly ReplicaId[]): HashVerdict {
     let reports = this.#byIndex.get(index)
     if (reports === undefined) {

@@ -1,6 +1,6 @@
-// The seams of one running node. The driver (`driver.ts`) joins core, state machine and storage; it reaches the world
-// only through Clock, Network and Storage, whose completions are callbacks, so the simulator runs the very same driver
-// in virtual time. HTTP, embedding and supervisor see a node through `NodeApi`.
+// The interfaces of one running node. The driver (`driver.ts`) joins core, state machine and storage. It uses the
+// outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
+// the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
 import type { Condition, Outcome, Request, Revision, Settings } from '../kv/types.ts'
 import type {
@@ -26,16 +26,16 @@ export interface Timer {
 
 export interface Clock {
   /**
-   * Monotonic, never set back, advancing while the process is stopped (not while its whole machine is suspended: see
-   * `clock.ts`).
+   * Monotonic: it is never set back, and goes on while the process is stopped (not while the whole machine is
+   * suspended, see `clock.ts`).
    */
   now(): MonotonicMs
   after(delayMs: number, run: () => void): Timer
-  /** At the end of this turn of the event loop: what arrived together is handled together. */
+  /** Runs at the end of this turn of the event loop, so that events that arrived together are handled together. */
   soon(run: () => void): void
 }
 
-/** What a handshake says of the process at the other end. */
+/** What a handshake says about the process at the other end. */
 export interface Greeting {
   readonly clusterId: string
   readonly replicaId: ReplicaId
@@ -46,7 +46,7 @@ export interface Greeting {
   readonly lastIndex: LogIndex
   /** The newest cluster version that the sender knows. */
   readonly clusterVersion: number
-  /** Where the sender listens, so that a changed address heals by itself. */
+  /** Where the sender listens, so that a changed address corrects itself. */
   readonly peer: string
 }
 
@@ -57,22 +57,24 @@ export interface StateHashAt {
 }
 
 export interface NetworkEvents {
-  /** Own greeting for the next handshake. */
+  /** This node's greeting for the next handshake. */
   greeting(): Greeting
   /**
-   * Whether a process of this cluster, the newest of its replica, may speak to this node; a sentence refuses it, and
-   * `stop` tells it to stop.
+   * Whether this process may connect. It belongs to this cluster and is the newest of its replica. Undefined: it may;
+   * otherwise `refuse` is the reason, and `stop` tells it to stop.
    */
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
-  /** Reconnects to `peer` have been refused or failing for the grace time. */
+  /** Reconnects to `peer` have been refused or have failed for the grace time. */
   refused(peer: ReplicaId): void
-  /** A peer told this process to stop: it is superseded, removed, or has lost durable state. */
+  /**
+   * A peer told this process to stop: a newer process has replaced it, it was removed, or it has lost durable state.
+   */
   stop(reason: string): void
-  /** A peer offers a snapshot: a place to put it, or a sentence that refuses it. */
+  /** A peer offers a snapshot. `done` gets a place for it, or a sentence that refuses it. */
   snapshotOffered(
     from: ReplicaId,
     term: Term,
@@ -80,29 +82,31 @@ export interface NetworkEvents {
     meta: SnapshotSource['meta'],
     done: (refuse: string | undefined, sink: SnapshotSink | undefined) => void,
   ): void
-  /** That snapshot is complete and staged under `snapshotId`. */
+  /** The snapshot is complete and staged under `snapshotId`. */
   snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void
   snapshotSent(to: ReplicaId, index: LogIndex, ok: boolean): void
 }
 
 export interface Network {
-  /** Whom to keep connections with. Called at the start and with every configuration applied. */
+  /** The peers to stay connected with. Called at the start and with every applied configuration. */
   setPeers(peers: readonly Member[]): void
-  /** Never blocks; drops when the bounded queue of a peer is full or no connection stands. */
+  /** Never blocks. Drops the message when the bounded queue of a peer is full or there is no connection. */
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
   /**
-   * Streams the snapshot on a connection of its own and closes the source; ends with `snapshotSent`, never within this
+   * Streams the snapshot on a separate connection and closes the source. Ends with `snapshotSent`, never within this
    * call.
    */
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
   /** What is under way; all 0 at rest, for peers (`… of <id>`) that can be reached. */
   inspect(): UnderWay
-  /** No event comes after this. */
+  /** No event follows. */
   close(): void
 }
 
-/** An error of the table in docs/reference/errors.md, decided below HTTP so that every front says the same. */
+/**
+ * An error of the table in docs/reference/errors.md. It is decided below HTTP, so that all interfaces report the same.
+ */
 export interface Problem {
   readonly code:
     | 'no_leader'
@@ -134,10 +138,10 @@ export interface ReadOptions {
   readonly timeoutMs: number
 }
 
-/** Permission to read now, synchronously or through scans opened in the callback. */
+/** Permission to read now, synchronously or with scans opened in the callback. */
 export interface ReadGrant {
   readonly served: ReadConsistency
-  /** Proven bound; for stale reads, when known. */
+  /** Proven upper bound; for stale reads, when it is known. */
   readonly stalenessMs: number | undefined
   readonly revision: Revision
 }
@@ -147,23 +151,26 @@ export interface NodeStatus {
   readonly clusterId: string
   readonly replicaId: ReplicaId
   readonly raft: RaftStatus
-  /** Free bytes of the file system that holds the data directory, as of a moment ago. */
+  /** Free bytes of the file system with the data directory, at the last check. */
   readonly diskFreeBytes: number
   readonly revision: Revision
   readonly settings: Settings
   readonly stateHash: bigint
-  /** What an operator should look at; empty when all is well. */
+  /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
-  /** Applied everything that was committed when it started, knows a leader, is a voter. Otherwise the reasons. */
+  /**
+   * Reasons why the node is not ready; empty when it has applied everything that was committed at its start, knows a
+   * leader and is a voter.
+   */
   readonly notReady: readonly string[]
 }
 
-/** One node, as its fronts use it. Callbacks are called exactly once, never before the call returns. */
+/** One node, as HTTP and embedding use it. Callbacks are called exactly once, never before the call returns. */
 export interface NodeApi {
   readonly name: string
   readonly clusterId: string
   status(): NodeStatus
-  /** Cheap parts of the status for the headers of every answer. */
+  /** Parts of the status that are cheap, for the headers of every answer. */
   readonly term: Term
   readonly revision: Revision
   readonly leaderName: string | undefined
@@ -172,7 +179,7 @@ export interface NodeApi {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
   ): void
-  /** Grants a read; `done` runs synchronously with the state that satisfies it: read there and then, or open scans. */
+  /** Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. */
   read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
   get(rowKey: Uint8Array): Uint8Array | undefined
   scan(range: Range): RowScan
@@ -186,9 +193,9 @@ export interface NodeApi {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Starting one (`start-node.ts`)
+// Starting a node (`start-node.ts`)
 
-/** The few methods of a pino logger that a node calls. */
+/** The methods of a pino logger that a node calls. */
 export interface Logger {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void
@@ -202,13 +209,13 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** How an empty data directory may become a node. `existing`: only a directory in use is accepted. */
+/** How an empty data directory may become a node. `existing`: only a directory with a node is accepted. */
 export type Founding =
-  /** `clusterId`: 64 bits in decimal digits; random ones without it. */
+  /** `clusterId`: 64 bits in decimal digits; random if it is missing. */
   | { readonly kind: 'bootstrap'; readonly clusterId?: string | undefined }
   /**
-   * `clusterId`: only nodes of that cluster are asked, and only at `urls`. Without it the first cluster that answers is
-   * meant, and its members are asked too.
+   * `clusterId`: only nodes of that cluster are asked, and only at `urls`. Without it, the first cluster that answers
+   * is joined, and its members are asked too.
    */
   | {
       readonly kind: 'join'
@@ -218,43 +225,40 @@ export type Founding =
     }
   | { readonly kind: 'existing' }
 
-/** Each of them may be left out or undefined. */
+/** Each option may be missing or undefined. */
 export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined }
 
 export interface NodeOptions {
   readonly name: string
-  /**
-   * As it is found when the node is started: relative to where the process is then, with the links on it as they lead
-   * then.
-   */
+  /** Resolved when the node is started: a relative path and links on it keep the meaning that they have then. */
   readonly dataDir: string
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress
   readonly founding: Founding
-  /** host:port that peers are told; without it the host of `peerListen` as it is given, and the port bound. */
+  /** host:port that peers are told; by default the host of `peerListen` as given, and the bound port. */
   readonly advertisePeer?: string | undefined
   readonly advertiseUrl?: string | undefined
   readonly timing?: Optional<RaftTiming> | undefined
-  /** Free space below which changes other than deletes are refused; `driverLimits.diskReserveBytes` without it. */
+  /** Free space below which changes other than deletes are refused; by default `driverLimits.diskReserveBytes`. */
   readonly diskReserveBytes?: number | undefined
-  /** Of `httpLimits`: whole numbers from 1, those in milliseconds below 2³¹. */
+  /** Overrides of `httpLimits`: whole numbers from 1, those in milliseconds below 2³¹. */
   readonly httpLimits?: Optional<HttpLimits> | undefined
   /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
   readonly insecure?: boolean | undefined
   readonly allowedHosts?: readonly string[] | undefined
   readonly corsOrigins?: readonly string[] | undefined
   /**
-   * Accepts a complete last WAL frame with a bad checksum as torn (STORE-6); safe for a minority of the cluster only.
+   * Treats a complete last WAL frame with a bad checksum as torn (STORE-6). Safe for a minority of the cluster only.
    */
   readonly discardSuspectTail?: boolean | undefined
-  /** Dials this host:port instead of the member's own: how a local cluster leads its peers through relays. */
+  /** Dials this host:port in place of the member's address. A local cluster leads its peers through relays with it. */
   readonly resolvePeer?: ((member: Member) => string) | undefined
   readonly logger?: Logger | undefined
 }
 
 /** Why a node ended. */
 export interface NodeEnd {
-  /** `failed`: it stopped itself for safety; the reason says what is wrong and what to do. */
+  /** `failed`: it stopped itself for safety. The reason says what is wrong and what to do. */
   readonly kind: 'stopped' | 'crashed' | 'failed'
   readonly reason: string
 }
@@ -263,15 +267,15 @@ export interface RunningNode {
   readonly api: NodeApi
   /** Base URL of its HTTP API, without a trailing slash. */
   readonly url: string
-  /** host:port of its peer listener, as peers are told it. */
+  /** host:port of its peer listener, as told to peers. */
   readonly peer: string
-  /** What is under way in driver, core, links and HTTP, by name; all of it is 0 at rest, with no client connected. */
+  /** What is under way in driver, core, links and HTTP, by name. All numbers are 0 at rest with no client connected. */
   inspect(): UnderWay
-  /** Hands leadership over, answers what is under way, flushes, closes. Never rejects: `ended` says how it went. */
+  /** Hands over leadership, answers requests under way, flushes, closes. Never rejects: `ended` has the result. */
   stop(): Promise<void>
-  /** Ends as if killed: nothing is flushed, sockets are cut, the directory can be opened again afterwards. */
+  /** Ends as if killed: nothing is flushed, sockets are cut. The directory can be opened again afterwards. */
   crash(): Promise<void>
-  /** Resolves when the node has ended, for whatever reason. */
+  /** Resolves when the node has ended for any reason. */
   readonly ended: Promise<NodeEnd>
 }
 

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module'
 
 /**
- * From the package's manifest, by the name of the package: a clone and an installed one have it at different depths.
+ * From the package's manifest, found by the package name, because its depth differs between a clone and an
+ * installation.
  */
 export function version(): string {
   const manifest: unknown = createRequire(import.meta.url)('quorate/package.json')

@@ -1,5 +1,5 @@
-// Requests that are answered when the node reaches a state: leadership moved, a joint configuration left, nothing under
-// way.
+// Requests that are answered when the node reaches a state: leadership has moved, a joint configuration is left, or
+// nothing is under way.
 
 import type { Clock } from './types.ts'
 
@@ -21,8 +21,8 @@ export class Waits {
   }
 
   /**
-   * Calls `done(true)` when `reached` holds, now or after a `check`, or `done(false)` when the time is over or the
-   * returned function gives it up before.
+   * Calls `done(true)` when `reached` returns true, now or in a later `check`. Calls `done(false)` when the time is
+   * over or the returned function is called before.
    */
   until(reached: () => boolean, timeoutMs: number, done: (reached: boolean) => void): () => void {
     if (reached()) {
@@ -40,12 +40,12 @@ export class Waits {
     return () => end(false)
   }
 
-  /** To be called whenever something may have changed. */
+  /** Must be called when something relevant may have changed. */
   check(): void {
     for (const wait of [...this.#waits]) if (wait.reached()) wait.end(true)
   }
 
-  /** The node ends: nothing will be reached any more. */
+  /** The node ends: all waits fail. */
   endAll(): void {
     for (const wait of [...this.#waits]) wait.end(wait.reached())
   }

@@ -8,10 +8,10 @@ import type { Speaker, Wires } from './wires.ts'
 
 export interface Context {
   readonly clusterId: string
-  /** Our own id. */
+  /** This replica's id. */
   readonly self: ReplicaId
   readonly clock: Clock
-  /** Uniform in [0, 1). */
+  /** A random number, uniform in [0, 1). */
   readonly random: () => number
   readonly wires: Wires
   readonly limits: TransportLimits
@@ -19,9 +19,9 @@ export interface Context {
   readonly events: NetworkEvents
   readonly logger: Logger
   readonly processes: Processes
-  /** host:port to dial for a member. */
+  /** The host:port to dial for a member. */
   resolve(member: Member): string
-  /** Who we are, now. */
+  /** This process, as it introduces itself now. */
   speaker(): Speaker
   /** Numbers the dials of this process. */
   nextAttempt(): number

@@ -1,4 +1,5 @@
-// One attempt to reach a replica: connect, say who we are, read who answers. It ends once: in a wire, or in a sentence.
+// One attempt to reach a replica: connect, introduce this process, read the answer. It ends with a wire or with a
+// reason.
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { Context } from './context.ts'
@@ -11,7 +12,8 @@ export interface DialOutcome {
 }
 
 /**
- * Starts the attempt; the function returned abandons it without a word. `outcome` is never called before this returns.
+ * Starts the attempt. The returned function abandons it without calling `outcome`. `outcome` is never called before
+ * this returns.
  */
 export function dial(
   context: Context,
@@ -67,7 +69,7 @@ export function dial(
   return () => end(() => cut('given up'))
 }
 
-/** Why whoever answered is not whom we called. */
+/** Why the process that answered is not the one that was called; undefined when it is. */
 function mistake({ clusterId, processes }: Context, speaker: Speaker, wanted: ReplicaId): string | undefined {
   const { greeting } = speaker
   if (greeting.clusterId !== clusterId) return `a node of cluster ${greeting.clusterId} answered`

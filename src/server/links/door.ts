@@ -1,4 +1,4 @@
-// The door: who calls is asked who it is, and let in or told why not.
+// The door: callers must introduce themselves, and are let in or told why not.
 
 import type { MonotonicMs } from '../../raft/types.ts'
 import type { Timer } from '../types.ts'
@@ -8,20 +8,22 @@ import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
 
 export const PROTOCOL_VERSION = 3
 
-/** A caller tries again twice a second, for as long as it is refused: it is not logged each time. */
+/** A refused caller tries again twice a second. Its refusal is logged again only after this long. */
 const LOG_AGAIN_MS = 600_000
 const LOGGED_MAX = 64
 
-/** A caller that was let in and told so; must call `wire.established` before it returns. */
+/** Called with a caller that was let in and told so. It must call `wire.established` before it returns. */
 export type Admitted = (wire: Wire, hello: Hello) => void
 
 export class Door {
   readonly #context: Context
   readonly #admitted: Admitted
-  /** Callers that have not said who they are, and what gives them up; undefined before the node is ready to answer. */
+  /**
+   * Callers that have not introduced themselves, with their time-outs; undefined before this node is ready to answer.
+   */
   readonly #strangers = new Map<Wire, Timer | undefined>()
   #isOpen = false
-  /** Refusals that have been logged since `loggedSince`. */
+  /** Refusals that were logged since `loggedSince`. */
   readonly #logged = new Set<string>()
   #loggedSince: MonotonicMs = 0
 
@@ -35,7 +37,7 @@ export class Door {
   open(): void {
     this.#isOpen = true
     for (const wire of [...this.#strangers.keys()]) {
-      // What one of them said may have closed the door.
+      // A message of an earlier one may have closed the door.
       if (wire.closed) continue
       this.#strangers.set(wire, this.#deadline(wire))
       wire.release()
@@ -140,11 +142,11 @@ export class Door {
   }
 }
 
-/** Says why, if that can still be said, and ends. */
+/** Sends the reason if possible, and closes. */
 export function refuseWire({ clusterId }: Context, wire: Wire, sentence: string, stop = false): void {
   wire.send({ type: 'refusal', clusterId, stop, sentence })
   wire.close(sentence)
 }
 
-/** Of a frame that has no place where it came. */
+/** The name of a frame that is not allowed at this point. */
 export const nameOf = (frame: Frame): string | number => (frame.type === 'unknown' ? frame.code : frame.type)

@@ -1,43 +1,44 @@
 // The named limits of links and of the wires that carry them; documented in docs/reference/limits.md.
 
 export interface TransportLimits {
-  /** Longest frame taken from, or sent to, a peer whose handshake is done. */
+  /** Longest frame sent to, or accepted from, a peer after the handshake. */
   readonly frameBytesMax: number
-  /** Longest frame before that: nobody unknown makes this process set memory aside. */
+  /** Longest frame before that, so that an unknown caller cannot make this process reserve memory. */
   readonly helloBytesMax: number
-  /** Accepted connections that have not said who they are; more are closed. */
+  /** Accepted connections whose caller has not introduced itself; more are closed. */
   readonly strangersMax: number
   /**
-   * Waiting for one peer, in our queue and in the socket; beyond, messages are dropped. Raft sends again what it sends,
-   * but a proposal is forwarded once per term: so there is room for all that Raft's limits let a follower forward,
-   * twice (again after a reconnect).
+   * Bytes that wait for one peer, in our queue and in the socket. More messages are dropped. Raft repeats its own
+   * messages, but a proposal is forwarded once per term. So there is room for twice what Raft's limits let a follower
+   * forward (again after a reconnect).
    */
   readonly queueBytesMax: number
   readonly queueMessagesMax: number
   /** A dialled or accepted connection whose handshake takes longer is closed. */
   readonly handshakeMs: number
-  /**
-   * After a break: reconnects that have failed for this long mean that the peer's process is gone.
-   */
+  /** When reconnects have failed for this long after a break, the peer's process counts as gone. */
   readonly refusedAfterMs: number
-  /** Pause before a second reconnect; doubles, with jitter, up to `reconnectMaxMs`. The first is made at once. */
+  /**
+   * Pause before the second reconnect; doubles, with jitter, up to `reconnectMaxMs`. The first reconnect is made at
+   * once.
+   */
   readonly reconnectMinMs: number
   readonly reconnectMaxMs: number
   /**
-   * A connection on which the other side says nothing is closed. It answers each ping, and says unasked that something
-   * arrives, however slowly. At least 3 × the longest election timeout.
+   * A connection on which the other side is silent for this long is closed. The other side answers each ping, and
+   * reports without being asked that something arrives, even slowly. At least 3 × the longest election time-out.
    */
   readonly silenceMs: number
   /**
-   * How far a peer's start counter may be ahead of the last one heard of it: one that is made up would keep the real
+   * How far a peer's boot counter may be ahead of the last known one. A made-up counter would otherwise keep the real
    * peer out.
    */
   readonly bootJumpMax: number
-  /** For messages queued to a peer that has left the configuration. */
+  /** Time for messages queued to a peer that has left the configuration. */
   readonly drainMs: number
-  /** Snapshot chunks sent and not yet acknowledged as written. */
+  /** Snapshot chunks that are sent and not yet acknowledged as written. */
   readonly snapshotChunksInflightMax: number
-  /** A snapshot transfer is given up when no chunk has been acknowledged for this long. */
+  /** A snapshot transfer is given up after this long without an acknowledged chunk. */
   readonly snapshotStallMs: number
 }
 
@@ -58,15 +59,15 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   snapshotStallMs: 30_000,
 }
 
-/** What a metrics page shows of the peer traffic. The network counts up; nobody else writes. */
+/** Counters of the peer traffic for metrics. Only the network changes them. */
 export interface TransportCounters {
   messagesSent: number
   messagesReceived: number
   bytesSent: number
   bytesReceived: number
-  /** Queue full or no connection. */
+  /** The queue was full or there was no connection. */
   messagesDropped: number
-  /** Frames with a bad checksum, an impossible length or content that does not decode. */
+  /** Frames with a bad checksum, an impossible length, or content that cannot be decoded. */
   framesCorrupt: number
   connectionsOpened: number
   connectionsBroken: number

@@ -1,5 +1,5 @@
-// The links of one node to its peers: whom to reach, who may call, what is sent and in which order. `index.ts` tells
-// the whole.
+// The links of one node to its peers: which peers to reach, who may call, what is sent and in which order. `index.ts`
+// describes the whole folder.
 
 import type { ForwardMessage, Member, Message, ReplicaId, Term, UnderWay } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
@@ -16,19 +16,19 @@ import type { Hello, Wire, WireMessage, Wires } from './wires.ts'
 export interface LinksOptions {
   readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string }
   readonly clock: Clock
-  /** Uniform in [0, 1). */
+  /** A random number, uniform in [0, 1). */
   readonly random: () => number
   readonly wires: Wires
   readonly events: NetworkEvents
-  /** Dials this host:port instead of the member's own. */
+  /** Dials this host:port in place of the member's address. */
   readonly resolvePeer?: ((member: Member) => string) | undefined
   readonly limits?: Partial<TransportLimits>
-  /** Counted up by whoever supplies the wires, too. */
+  /** The supplier of the wires counts in them too. */
   readonly counters?: TransportCounters
   readonly logger: Logger
 }
 
-/** Callers are answered and peers dialled from the first `setPeers` on. */
+/** Callers are answered and peers are dialled after the first `setPeers`. */
 export class Links implements Network {
   readonly counters: TransportCounters
   readonly #context: Context
@@ -163,7 +163,7 @@ export class Links implements Network {
     this.#transfers.get(peer.id)?.giveUp('it is no peer any more')
   }
 
-  /** Never from within a call of the node. */
+  /** Never called from within a call of the node. */
   #snapshotEnded(to: ReplicaId, source: SnapshotSource, ok: boolean, why: string): void {
     const { index } = source.meta
     this.#context.logger.info(
@@ -175,7 +175,7 @@ export class Links implements Network {
     })
   }
 
-  /** Forwarded proposals are cut to what fits into a frame; the core bounds all other messages. */
+  /** Forwarded proposals are split so that each part fits into a frame. The core limits all other messages. */
   #fitting(message: WireMessage): readonly WireMessage[] {
     if (message.type !== 'forward' || message.proposals.length < 2) return [message]
     const bytes = message.proposals.reduce((sum, proposal) => sum + proposal.frame.length, 0)

@@ -1,13 +1,13 @@
-// The link to one peer: the connection that we dialled, for what we send, and the one that it dialled, for what it
-// sends. The link stands when both do.
+// The link to one peer: the connection that we dialled, for our messages, and the one that the peer dialled, for its
+// messages. The link is connected when both are.
 //
-// The core compares what a peer says of its durable state with what it has heard from it before (RAFT-19: a replica
-// that comes back behind has lost state and must stop). So that this never accuses a healthy peer, such a statement
-// must not be overtaken by messages of the same peer: what counts is the hello of the connection that brings its
-// messages, and nothing of that connection is delivered before the link stands and `connected` has been said.
+// The core compares the durable state that a peer reports with what it has heard from the peer before (RAFT-19: a
+// replica that comes back with less has lost state and must stop). To never accuse a healthy peer, messages of the peer
+// must not overtake such a report. So the report that counts is the hello of the connection that carries its messages,
+// and nothing of that connection is delivered before both connections are established and `connected` was called.
 //
-// Where one of the two breaks, the other is made anew as well. What the peer sends while ours is down would be answered
-// to nobody, and the peer would never learn that its answer was lost.
+// When one of the two breaks, the other is replaced too. Otherwise the answers to what the peer sends while our
+// connection is down would be lost, and the peer would never learn that.
 
 import type { Member, ReplicaId, UnderWay } from '../../raft/types.ts'
 import type { Greeting, Timer } from '../types.ts'
@@ -25,25 +25,28 @@ interface Inbound {
 
 export class Peer {
   readonly id: ReplicaId
-  /** Named by the configuration; a guest called by itself, and is kept for as long as its connection stands. */
+  /**
+   * The configuration names it. A peer that it does not name has called by itself, and is kept while its connection
+   * lasts.
+   */
   configured: boolean
   readonly #context: Context
   readonly #guestGone: () => void
   #member: Member
-  /** Where the peer says that it listens, when the configuration says otherwise. */
+  /** Where the peer says that it listens, if the configuration says something else. */
   #hint: string | undefined
   #reachedAt: string | undefined
   #outbound: Wire | undefined
-  /** The process at its other end. */
+  /** The process at the other end of our connection. */
   #answeredBy: bigint | undefined
   #inbound: Inbound | undefined
-  /** `connected` was said, and `disconnected` not yet. */
+  /** `connected` was called, and `disconnected` was not yet. */
   #standing = false
   #abandonDial: (() => void) | undefined
   #retry: Timer | undefined
   #failures = 0
   #dials = 0
-  /** Runs from the break of the outbound connection until it stands again (`NetworkEvents.refused`). */
+  /** Runs from the break of the outbound connection until it is established again (`NetworkEvents.refused`). */
   #grace: { readonly timer: Timer; failed: boolean; over: boolean } | undefined
   #gone = false
 
@@ -56,7 +59,7 @@ export class Peer {
     this.#dial()
   }
 
-  /** False: dropped. */
+  /** Returns false when the frame was dropped. */
   send(frame: Frame): boolean {
     return this.#outbound?.send(frame) ?? false
   }
@@ -77,7 +80,7 @@ export class Peer {
     return this.#member.name
   }
 
-  /** Where it was reached last, or will be looked for next. */
+  /** Where it was last reached, or will be dialled next. */
   get address(): string {
     return this.#reachedAt ?? this.#context.resolve(this.#member)
   }
@@ -103,13 +106,13 @@ export class Peer {
     older?.wire.close('the peer has called again')
     this.#broken('the peer has called again')
     if (this.#gone) return
-    // After a loss of power the end of the older process is not told: nobody is left to close its connections.
+    // After a loss of power, the end of the older process is not reported: nothing closes its connections.
     if (this.#answeredBy !== incarnation) this.#outbound?.close('the peer has been started anew')
     if (this.#outbound === undefined) this.#dialNow()
     else this.#deliver(inbound)
   }
 
-  /** What is under way; all 0 when the link stands and nothing waits on it. */
+  /** What is under way; all 0 when the link is connected and nothing waits. */
   inspect(): UnderWay {
     return {
       broken: Number(!this.#standing),
@@ -130,7 +133,7 @@ export class Peer {
     this.#retry = undefined
     this.#endGrace()
     this.#abandonDial?.()
-    // A peer whose own connection breaks hangs up on ours: first it gets what is queued.
+    // A peer whose own connection breaks closes ours. The queued messages are sent first.
     const hangUp = (): void => this.#inbound?.wire.drain()
     if (this.#outbound === undefined) hangUp()
     else this.#outbound.drain(hangUp)
@@ -200,7 +203,7 @@ export class Peer {
     const grace = { timer, failed: false, over: false }
     this.#grace = grace
     this.#broken(why)
-    // One that waits has delivered nothing yet, and what it says of the peer is news.
+    // A held connection has delivered nothing yet, and its report of the peer's state is still current.
     if (this.#inbound?.held === false) this.#inbound.wire.close('our connection to the peer broke')
     if (!this.#gone) this.#dial()
   }
@@ -220,7 +223,7 @@ export class Peer {
     this.#grace = undefined
   }
 
-  /** All that a peer may say on a connection that we dialled is why it ends it. */
+  /** On a connection that we dialled, a peer may send only the reason for ending it. */
   #answer(wire: Wire, frame: Frame): void {
     if (frame.type !== 'refusal') {
       wire.close(`a frame of type ${nameOf(frame)} on a connection that it does not send on`)

@@ -1,10 +1,9 @@
-// Which process of each replica is the newest (NODE-8). A replica's boot counter rises durably at
-// each start, so of two processes the one with the higher counter is the replica and the other is a remnant: an older
-// process that has not noticed its end, or one that runs on a copy of the directory. The same counter in two processes
-// can only be a copy.
+// Which process of each replica is the newest (NODE-8). A replica's boot counter rises durably at each start. So of two
+// processes the one with the higher counter is current. The other is an older process that has not noticed its end, or
+// one that runs on a copy of the directory. Two processes with the same counter run on copies.
 //
-// A counter that is far above the last one heard is not believed: whoever makes one up would keep the real replica out
-// for good.
+// A counter far above the last known one is not accepted: a made-up counter would keep the real replica out
+// permanently.
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { Hello, Purpose, Speaker } from './wires.ts'
@@ -12,11 +11,11 @@ import type { Hello, Purpose, Speaker } from './wires.ts'
 interface Newest {
   readonly boot: number
   readonly incarnation: bigint
-  /** Highest attempt accepted, by purpose. */
+  /** Highest accepted attempt, by purpose. */
   readonly attempts: Map<Purpose, number>
 }
 
-/** Why a caller is not let in, and whether it must end. */
+/** Why a caller is refused, and whether it must end. */
 export interface Objection {
   readonly refuse: string
   readonly stop: boolean
@@ -30,7 +29,7 @@ export class Processes {
     this.#bootJumpMax = bootJumpMax
   }
 
-  /** Why a process cannot be the newest of its replica; undefined when it can. */
+  /** Why a process cannot be the newest of its replica; undefined when it can be. */
   objection({ greeting: { replicaId, boot, name }, incarnation }: Speaker): Objection | undefined {
     const known = this.#newest.get(replicaId)
     const whom = `replica ${replicaId} (${name})`
@@ -46,7 +45,7 @@ export class Processes {
     return { refuse, stop: true }
   }
 
-  /** Learns of a process that has answered or was let in, and to which there is no objection. */
+  /** Records a process that has answered or was let in, and to which there is no objection. */
   heard({ greeting: { replicaId, boot }, incarnation }: Speaker): void {
     const known = this.#newest.get(replicaId)
     if (known?.incarnation !== incarnation)
@@ -54,7 +53,8 @@ export class Processes {
   }
 
   /**
-   * Whether this call is newer than all that were taken from that process: what it said may otherwise be out of date.
+   * Whether this call is newer than all accepted calls of that process. The content of an older call may be out of
+   * date.
    */
   accepts({ greeting: { replicaId }, purpose, attempt }: Hello): boolean {
     const attempts = this.#newest.get(replicaId)?.attempts

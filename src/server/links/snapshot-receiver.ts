@@ -1,6 +1,6 @@
-// Takes in snapshots, one at a time. Chunks are written one after another; what is written is acknowledged, and that is
-// what lets the sender go on. A transfer that breaks off is left as it lies: the sender calls again and is told which
-// chunk is missing. A newer transfer takes the place of an older one once what that is writing has been written.
+// Receives snapshots, one at a time. Chunks are written one after another. Each written chunk is acknowledged, and then
+// the sender sends the next one. An interrupted transfer stays as it is: the sender calls again and is told the next
+// chunk. A newer transfer replaces an older one once the older one's current write has ended.
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { SnapshotSink } from '../../storage/types.ts'
@@ -18,7 +18,7 @@ export class SnapshotReceiver {
     this.#context = context
   }
 
-  /** A connection for a snapshot was let in; its first frame is the offer. */
+  /** A connection for a snapshot was let in. Its first frame is the offer. */
   accept(wire: Wire, from: ReplicaId): void {
     this.#callers.add(wire)
     wire.established(from, this.#context.self, {
@@ -40,7 +40,7 @@ export class SnapshotReceiver {
     this.#current?.close('closed')
   }
 
-  /** Transfers that are being received, or about to be offered. */
+  /** How many transfers are being received, or are about to be offered. */
   get underWay(): number {
     return this.#callers.size + Number(this.#current?.open === true)
   }
@@ -67,12 +67,12 @@ class Incoming {
   readonly #context: Context
   readonly #wire: Wire
   readonly #from: ReplicaId
-  /** It is complete, whether or not its sender is there to hear that. */
+  /** The snapshot is complete, even if its sender is no longer there to hear that. */
   readonly #received: () => void
   readonly #chunks: { readonly number: number; readonly bytes: Uint8Array }[] = []
   #sink: SnapshotSink | undefined
   #ended = false
-  /** Waiting for its turn; opening, writing or finishing the sink. */
+  /** Waiting for its turn, or for the sink to open, write or finish. */
   #busy = true
   #over = false
   #idle: () => void = () => {}
@@ -113,8 +113,8 @@ class Incoming {
   }
 
   /**
-   * Calls back once nothing of this transfer, which is closed, is under way any more. Asked once, by the one that takes
-   * its place.
+   * Calls back once this closed transfer has nothing under way any more. Only the transfer that replaces it calls this,
+   * and only once.
    */
   whenIdle(then: () => void): void {
     if (this.#busy) this.#idle = then
@@ -162,7 +162,7 @@ class Incoming {
     }
   }
 
-  /** What was under way has ended. True: the transfer has, too, and whoever waits for that is told. */
+  /** Called when the current work has ended. Returns true if the transfer is closed; its successor is then told. */
   #settled(): boolean {
     this.#busy = false
     this.#idle()
@@ -179,6 +179,6 @@ class Incoming {
   }
 }
 
-/** The sender tells its operator of a transfer as a whole; here each of its connections can be told apart. */
+/** The sender logs a transfer as a whole. Here each of its connections is logged. */
 const ended = ({ logger }: Context, from: ReplicaId, why: string): void =>
   logger.debug({ from, why }, 'a connection for a snapshot ended')

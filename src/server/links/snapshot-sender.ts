@@ -1,7 +1,7 @@
-// Streams one snapshot to one peer, on a connection of its own, so that no heartbeat waits behind a chunk. A few chunks
-// are on their way at a time, and each is read in a turn of the event loop of its own. When the connection breaks,
-// another is dialled and the receiver says where to go on; without a chunk acknowledged for a while the transfer is
-// given up.
+// Streams one snapshot to one peer on a separate connection, so that no heartbeat waits behind a chunk. A few chunks
+// are under way at a time, and each is read in a separate turn of the event loop. When the connection breaks, another
+// is dialled, and the receiver says where to continue. If no chunk is acknowledged for a while, the transfer is given
+// up.
 
 import type { ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
@@ -13,9 +13,9 @@ import type { Frame, Wire } from './wires.ts'
 
 export interface SnapshotTransfer {
   readonly to: ReplicaId
-  /** Where the receiver listens, asked anew for each dial. */
+  /** Where the receiver listens; called before each dial. */
   readonly address: () => string
-  /** The term in which we lead. */
+  /** The term in which this replica leads. */
   readonly term: Term
   readonly source: SnapshotSource
 }
@@ -24,16 +24,16 @@ export class SnapshotSender {
   readonly #context: Context
   readonly #transfer: SnapshotTransfer
   readonly #done: (ok: boolean, why: string) => void
-  /** Gives it up; moves away with every chunk that is written. */
+  /** Gives the transfer up; restarted with every written chunk. */
   #stall: Timer | undefined
   #progressAt: number
   #abandonDial: (() => void) | undefined
   #retry: Timer | undefined
   #wire: Wire | undefined
-  /** That on which the receiver has said where to begin. */
+  /** The connection on which the receiver has said where to begin. */
   #accepted: Wire | undefined
   #nextChunk = 0
-  /** Chunks sent and not yet acknowledged as written. */
+  /** Chunks that are sent and not yet acknowledged as written. */
   inflight = 0
   #endSent = false
   #reading = false
@@ -94,7 +94,7 @@ export class SnapshotSender {
   #broke(): void {
     this.#wire = undefined
     this.#accepted = undefined
-    // What was on its way on that connection is acknowledged by nobody.
+    // Chunks that were under way on that connection will not be acknowledged.
     this.inflight = 0
     this.#endSent = false
     this.#dialAgain()
@@ -138,7 +138,7 @@ export class SnapshotSender {
       if (this.#over) this.#transfer.source.close()
       else if (error !== undefined) this.#end(false, error.message)
       else {
-        // What was read for a connection that has broken since is read again for the next one.
+        // If the connection broke during the read, the chunk is read again for the next connection.
         if (this.#accepted === wire && this.#nextChunk === nextChunk) this.#sendChunk(wire, chunk)
         this.#context.clock.soon(() => this.#fill())
       }

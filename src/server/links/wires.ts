@@ -1,11 +1,11 @@
-// What links ask of the world: wires that carry frames. src/server/tcp supplies sockets, the simulator wires in virtual
-// time.
+// The interface of links to the outside: wires that carry frames. src/server/tcp supplies sockets, the simulator wires
+// in virtual time.
 
 import type { Message, ReplicaId, SnapshotMessage, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
 import type { Greeting, StateHashAt } from '../types.ts'
 
-/** A `snapshot` message is made by the receiver's own driver once the stream is complete; it never travels. */
+/** The receiver's own driver makes a `snapshot` message when the stream is complete; it is never sent. */
 export type WireMessage = Exclude<Message, SnapshotMessage>
 
 export type Purpose = 'messages' | 'snapshot'
@@ -13,17 +13,17 @@ export type Purpose = 'messages' | 'snapshot'
 /** One process of one replica. */
 export interface Speaker {
   readonly greeting: Greeting
-  /** Drawn at random by every process. */
+  /** A random number that every process draws. */
   readonly incarnation: bigint
 }
 
-/** The dialler's first frame: who it is, whom it means and what the connection is for. */
+/** The dialler's first frame: its process, the replica it wants, and the purpose of the connection. */
 export interface Hello extends Speaker {
   readonly type: 'hello'
   readonly purpose: Purpose
   /** The replica that the dialler wants to reach. */
   readonly wanted: string
-  /** Numbers the dials of a process: tells its newest call from one that arrives late. */
+  /** The number of the dial within its process. It tells the newest call from a late one. */
   readonly attempt: number
 }
 
@@ -32,17 +32,17 @@ export interface Welcome extends Speaker {
   readonly type: 'welcome'
 }
 
-/** Says no to a handshake, or why a connection is being closed. */
+/** Refuses a handshake, or gives the reason why a connection is being closed. */
 export interface RefusalFrame {
   readonly type: 'refusal'
-  /** Cluster of whoever refuses: no other cluster can stop a node. */
+  /** Cluster of the sender: another cluster cannot stop a node. */
   readonly clusterId: string
   /** The process that dialled must end. */
   readonly stop: boolean
   readonly sentence: string
 }
 
-/** What the sender of a snapshot says of it before the first chunk. */
+/** What the sender says about a snapshot before the first chunk. */
 export interface SnapshotOffer {
   readonly type: 'snapshot-offer'
   /** The term in which the sender leads. */
@@ -51,10 +51,10 @@ export interface SnapshotOffer {
   readonly meta: SnapshotSource['meta']
 }
 
-/** Words between links, beside the Raft messages. */
+/** Frames of the links themselves, beside the Raft messages. */
 export type LinkFrame =
   | Hello
-  /** A hello in another version of the protocol. */
+  /** A hello of another protocol version. */
   | { readonly type: 'foreign-hello'; readonly version: number }
   | Welcome
   | RefusalFrame
@@ -65,65 +65,71 @@ export type LinkFrame =
   | { readonly type: 'snapshot-written'; readonly number: number }
   | { readonly type: 'snapshot-end'; readonly chunks: number }
   | { readonly type: 'snapshot-staged' }
-  /** Of a type that this version does not know, or that has no place before a handshake. Never sent. */
+  /** A frame of an unknown type, or of a type that is not allowed before a handshake. Never sent. */
   | { readonly type: 'unknown'; readonly code: number }
 
 export type Frame = WireMessage | LinkFrame
 
 export interface WireOwner {
   frame(frame: Frame): void
-  /** The wire is over; said once, never from within `send`. */
+  /** The wire has ended. Called once, never from within `send`. */
   closed(why: string): void
 }
 
-/** One connection: frames arrive in the order sent, each once, until it ends; once, with a reason. */
+/** One connection. Frames arrive in the order sent, each once, until it ends. It ends once, with a reason. */
 export interface Wire {
-  /** Who is at the other end, for the log. */
+  /** The other end, for the log. */
   readonly remote: string
   readonly closed: boolean
-  /** Frames given to `send` and not yet taken by the network, and their bytes. */
+  /** Frames given to `send` that the network has not taken yet, and their bytes. */
   readonly queuedFrames: number
   readonly queuedBytes: number
   /**
-   * The handshake is done: from here on `owner` is told, messages are from `from` to `to`, and long frames are read.
+   * The handshake is done. From now on `owner` gets the events, messages are from `from` to `to`, and long frames are
+   * read.
    */
   established(from: ReplicaId, to: ReplicaId, owner: WireOwner): void
   /**
-   * Queues one frame; frames of one turn leave together. The bytes of an append and of a chunk are never changed again
-   * by anybody; those of a forwarded proposal may be as soon as this returns. False: the queue is full, or the wire is
-   * over, and nothing was queued.
+   * Queues one frame. The frames of one turn leave together. The bytes of an append and of a chunk never change again;
+   * those of a forwarded proposal may change as soon as this returns. Returns false when the queue is full or the wire
+   * has ended; nothing was queued then.
    */
   send(frame: Frame): boolean
   /**
-   * What arrives from now on waits, and the sender with it. The news of its end waits behind it, or comes at once, and
-   * then what waits is lost. After `silenceMs` on hold the wire ends: whether the other side lives is not seen
-   * meanwhile, nor told that we do.
+   * From now on arriving frames wait, and so does the sender. The end of the wire is reported after them, or at once,
+   * and then the waiting frames are lost. After `silenceMs` on hold the wire ends: meanwhile neither side can see that
+   * the other is alive.
    */
   hold(): void
   release(): void
-  /** What was sent before still leaves if the network takes it now. Tells the owner, unless the wire is over. */
+  /**
+   * Earlier frames still leave if the network takes them now. The owner gets `closed`, unless the wire has ended
+   * before.
+   */
   close(why: string): void
-  /** Lets what is queued leave, listens no more, then ends, for both sides, and calls back. The owner is not told. */
+  /**
+   * Sends what is queued and receives nothing more. Then ends the wire for both sides and calls back. The owner gets no
+   * event.
+   */
   drain(then?: () => void): void
 }
 
 export interface Dialled {
-  /** Returns who is told of what arrives. */
+  /** Returns the owner, which gets the events of the wire. */
   connected(wire: Wire): WireOwner
   failed(why: string): void
 }
 
 export interface Wires {
   /**
-   * Tries to connect. One of `dialled` is called, once, never before this returns; the function returned abandons it
-   * without a word.
+   * Tries to connect. One of the functions in `dialled` is called, once, never before this returns. The returned
+   * function abandons the attempt without a call.
    */
   dial(address: string, dialled: Dialled): () => void
   /**
-   * From now on whoever calls is handed to `called`, which returns who is told of what arrives, or has closed or held
-   * the wire.
+   * From now on callers are passed to `called`, which returns the owner for the events, or has closed or held the wire.
    */
   onCall(called: (wire: Wire) => WireOwner): void
-  /** Takes no more calls. Wires that were handed over live on. */
+  /** Accepts no more calls. Wires that were passed on stay open. */
   close(): void
 }
