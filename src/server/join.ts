@@ -130,8 +130,8 @@ async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: bool
     timeoutMs: REQUEST_MS_MAX,
   })
   if (status === 200) return
-  // A node that lags may name members that are gone. The leader's list is current, but the leader may refuse for a
-  // reason that passes. So a namesake counts only when the leader has refused.
+  // The list that was read before may be old and name members that are gone. A node that refuses has asked the leader,
+  // so its list is current now. The refusal alone proves nothing: its reason may pass.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
     const { members } = await clusterAt(url)
     if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameTaken(namesake)

@@ -284,7 +284,7 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/start-node.ts',
-        '    await this.#stopping\n    // It may have failed or been crashed meanwhile, and is being ended for that.\n    await this.ended\n',
+        '    await this.#stopping\n    // The node may have failed or crashed meanwhile, and is ending for that reason.\n    await this.ended\n',
         '    await this.#stopping\n',
       ),
     ],
