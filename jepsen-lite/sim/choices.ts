@@ -1,5 +1,5 @@
-// Several choices out of the one number that an operation of a schedule has. The number is small and flat, so that it
-// can be shrunk; what it is spread over is not.
+// Derives several choices from the one number that an operation of a schedule has. The number is small and plain, so
+// that it can be shrunk; the choices are spread evenly.
 
 export class Choices {
   #bits: number
@@ -9,7 +9,7 @@ export class Choices {
     this.#bits = (spread ^ (spread >>> 15)) >>> 0
   }
 
-  /** From 0 on, below `below`. All choices of one number together have 32 bits to choose by. */
+  /** From 0 up to, not including, `below`. All choices of one number together have 32 bits. */
   below(below: number): number {
     const chosen = this.#bits % below
     this.#bits = Math.floor(this.#bits / below)

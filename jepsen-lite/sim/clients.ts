@@ -1,7 +1,7 @@
-// The clients: each sends one request at a time to some machine, straight into its driver, and believes nothing. A
-// history of what they saw is recorded; besides, every answer is checked at once against the replayed log, which tells
-// where in the order of all operations it lies. An operation that began after another had ended must come after it:
-// with positions known that is the whole of linearizability.
+// The clients. Each sends one request at a time to some machine, directly into its driver, and trusts no answer. Their
+// history is recorded. In addition every answer is compared at once with the replayed log, which gives the operation's
+// place in the order of all operations. An operation that began after another had ended must come after it in that
+// order. With known positions, that is all that linearizability demands.
 
 import {
   asRevision,
@@ -35,7 +35,7 @@ interface Client {
   sent: number
   /** The last request that carried a token. */
   once: { readonly request: Request; readonly op: Operation } | undefined
-  /** Mod revision of each key as it was seen last, and the highest revision seen. */
+  /** The last seen mod revision of each key, and the highest revision seen. */
   readonly seen: Map<string, number>
   revision: number
 }
@@ -45,12 +45,12 @@ interface Open {
   readonly client: Client
   readonly id: number
   readonly process: Process
-  /** Highest log index that anybody had seen when it began. */
+  /** Highest log index that any client had seen when it began. */
   readonly floor: number
-  /** Highest term that had committed anything by then. */
+  /** Highest term that had committed an entry by then. */
   readonly term: number
   readonly at: number
-  /** It was granted, and rows are being read. */
+  /** The read was granted, and its rows are being read. */
   lists: boolean
   done: boolean
 }
@@ -59,7 +59,7 @@ export class Clients {
   readonly #world: World
   readonly #recorder: Recorder
   readonly #clients: Client[]
-  /** Highest index seen by any client, and since when: rising in both. */
+  /** Highest index seen by any client, and since when. Both numbers rise. */
   readonly #floors: { readonly at: number; readonly index: number }[] = [{ at: 0, index: 0 }]
   readonly #open = new Set<Open>()
   ok = 0
@@ -79,7 +79,7 @@ export class Clients {
     }))
   }
 
-  /** Returns whether anybody was asked. */
+  /** Returns whether a process was asked. */
   run(op: Op, machine: Machine | undefined): boolean {
     const client = this.#clients[op.client % this.#clients.length]
     const process = machine?.process
@@ -117,7 +117,7 @@ export class Clients {
     }
   }
 
-  /** A plain write, for whoever wants to know whether the cluster takes one. */
+  /** A plain write, to find out whether the cluster accepts writes. */
   probe(process: Process, driver: Driver, name: string, done: (ok: boolean) => void): void {
     const command: Command = {
       kind: 'put',
@@ -159,8 +159,8 @@ export class Clients {
   }
 
   /**
-   * Its token for another request: as a client does that has forgotten what it used. No repetition, so the history
-   * shows it as any other.
+   * The client's token with another request, as if the client had forgotten that it used the token. The history shows
+   * it as any other request, not as a repetition.
    */
   #reuse(client: Client, process: Process, driver: Driver, key: string): void {
     const { once } = client
@@ -194,8 +194,8 @@ export class Clients {
         return { kind: 'settings', settings: settingsOf(op.x) }
       }
       case 'once': {
-        // As often as not a request under a token has a condition too: sent again, it must not be asked whether that
-        // holds now.
+        // About half of the requests with a token have a condition too. When such a request is repeated, the condition
+        // must not be tested again.
         const condition = new Choices(op.x).pick([
           undefined,
           undefined,
@@ -260,7 +260,7 @@ export class Clients {
     })
   }
 
-  /** The answer is what the log says, and comes after all that had ended when the operation began. */
+  /** The answer must match the log, and must come after all operations that had ended when this one began. */
   #judge(
     request: Request,
     open: Pick<Open, 'process' | 'floor'>,
@@ -348,7 +348,7 @@ export class Clients {
       const index = process.replica.applied
       this.#granted(open, options, result.value, index)
       this.#raise(index)
-      // Of this moment: the clock may jump while the rows are read.
+      // The age at this moment: the clock may jump while the rows are read.
       const served = this.#servedAs(open, result.value)
       const scan = unlessDamaged(() => driver.scan(rangeOf(list)))
       if (scan === DAMAGED) return this.#fail(open, 'internal')
@@ -368,7 +368,7 @@ export class Clients {
     })
   }
 
-  /** What the log says that there was, in the order asked for. */
+  /** Compares with the rows that existed according to the log, in the order asked for. */
   #compareList(process: Process, op: Range, index: number, { rows, more }: Listed): void {
     const { prefix = '', start = '', end, order, limit } = op
     const wanted = this.#world.invariants.model
@@ -385,7 +385,7 @@ export class Clients {
     for (const row of rows) this.#compare(process, text(row.key), index, { ...row, value: text(row.value) })
   }
 
-  /** The state that is read is new enough for what was promised. */
+  /** Checks that the state that is read is as new as promised. */
   #granted(open: Open, options: ReadOptions, grant: ReadGrant, index: number): void {
     const { probeCoverage, time, invariants } = this.#world
     const { process } = open
@@ -433,7 +433,7 @@ export class Clients {
       )
   }
 
-  /** What a node says of its age is in its own ms; the recorder has the true ones. */
+  /** A node reports its age in its own ms; the recorder needs true ms. */
   #servedAs({ process }: Open, { served, stalenessMs }: ReadGrant) {
     if (stalenessMs === undefined) return { served }
     const { now } = this.#world.time
@@ -457,7 +457,7 @@ export class Clients {
       )
   }
 
-  /** Every key that there ever was on a node, and what it counts, against the log. */
+  /** Compares every key that ever existed, and the node's counts, with the log. */
   final(process: Process, driver: Driver): void {
     const index = process.replica.applied
     this.#compareCounts(process)
@@ -471,7 +471,7 @@ export class Clients {
     this.#recorder.final(process.name, driver.revision, process.replica.stateHash.toString(16), rows)
   }
 
-  /** What limits are held against: a count that is not given back is felt long after. */
+  /** Counts that limits are compared with. A count that is never reduced again causes refusals much later. */
   #compareCounts({ name, storage }: Process): void {
     const { model } = this.#world.invariants
     if (storage === undefined || storage.applied.index !== model.index) return
@@ -501,8 +501,8 @@ export class Clients {
   }
 
   /**
-   * A process that is stopped answers nobody, and a disk may be slow to list; otherwise a node answers in the time that
-   * it was given.
+   * A stopped process does not answer, and a slow disk may delay a list. Otherwise a node must answer within the
+   * time-out.
    */
   #giveUp(open: Open): void {
     const { process, at, lists, done } = open
@@ -514,7 +514,7 @@ export class Clients {
     this.#unknown(open, 'no answer')
   }
 
-  /** The process is gone: what it had not answered, it never will. */
+  /** The process is gone, and will not answer its open requests. */
   gone(process: Process): void {
     for (const open of [...this.#open]) if (open.process === process) this.#unknown(open, 'the node died')
   }
@@ -553,7 +553,7 @@ export class Clients {
     if (last === undefined || index > last.index) this.#floors.push({ at: this.#world.time.now, index })
   }
 
-  /** The highest index that anybody had seen by then. */
+  /** The highest index that any client had seen by then. */
   #floorAt(time: number): number {
     const floors = this.#floors
     for (let at = floors.length - 1; at >= 0; at--) {
@@ -570,7 +570,7 @@ export class Clients {
   }
 }
 
-/** One of the limits, as small as a few keys can reach, or as it is at first. */
+/** One of the limits, either so small that a few keys reach it, or its initial value. */
 function settingsOf(x: number): Partial<Settings> {
   switch (x % 7) {
     case 0:
@@ -593,13 +593,13 @@ function settingsOf(x: number): Partial<Settings> {
   }
 }
 
-/** Of some a slice of a list holds many, of others not two. */
+/** A slice of a list holds many small values, but not two large ones. */
 function sized(name: string, x: number): string {
   const size = new Choices(x + 1).pick([0, 0, 0, 15, 40, 130, 300, 300])
   return name.padEnd(size, '~')
 }
 
-/** A few long ones are as many bytes as the store remembers at least. */
+/** A few long tokens already reach the smallest `idempotencyBytesMax`. */
 const longOrShort = (token: string, x: number): string => token.padEnd(new Choices(x + 2).pick([0, 250]), '~')
 
 function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Listed): Seen {
@@ -618,7 +618,7 @@ function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Li
 
 const DAMAGED = Symbol('damaged')
 
-/** The node ends over damage that it reads; a front answers with an error. */
+/** Reading damage ends the node; HTTP would answer with an error. */
 function unlessDamaged<T>(read: () => T): T | typeof DAMAGED {
   try {
     return read()
@@ -628,7 +628,7 @@ function unlessDamaged<T>(read: () => T): T | typeof DAMAGED {
   }
 }
 
-/** A bound on age is left out: it is in ms of the node's clock, and judged above. */
+/** Without the bound on age: that is in ms of the node's clock, and was checked before. */
 const told = ({ consistency, minRevision }: ReadOptions) => ({
   consistency,
   ...(minRevision === undefined ? {} : { minRevision }),

@@ -1,12 +1,12 @@
-// The monotonic clock of one machine: rate × true time + offset, with jumps forward. It remembers its past, so that
-// what it showed can be set against true time.
+// The monotonic clock of one machine: rate × true time + offset, with jumps forward. It remembers its history, so that
+// its values can be compared with true time.
 
-/** What a process sees of its machine's clock: like the shipped one it begins near zero with each process. */
+/** A process's view of its machine's clock. Like the real one it begins near zero with each process. */
 export class ProcessClock {
   readonly #machine: MachineClock
   readonly #zero: number
 
-  /** `age`: what it shows now. */
+  /** `age`: the value that it shows now. */
   constructor(machine: MachineClock, trueMs: number, age: number) {
     this.#machine = machine
     this.#zero = machine.at(trueMs) - age
@@ -23,7 +23,7 @@ interface Stretch {
   readonly offset: number
 }
 
-/** Guards against timers that fire a rounding error early, for ever. */
+/** Without this, a timer that fires early by a rounding error would be set again and again. */
 const ROUNDING_MS = 1e-6
 
 export class MachineClock {
@@ -44,7 +44,7 @@ export class MachineClock {
     return delayMs <= 0 ? 0 : delayMs / this.#now.rate + ROUNDING_MS
   }
 
-  /** When it showed, or jumped over, `local`. */
+  /** The true time when it showed `local`, or jumped over it. */
   trueTime(local: number): number {
     let end = Number.POSITIVE_INFINITY
     for (const { from, rate, offset } of [...this.#past, this.#now].reverse()) {

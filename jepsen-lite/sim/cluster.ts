@@ -1,5 +1,4 @@
-// A whole simulated cluster: machines, wires, clients, and who looks at them. Nothing here decides what happens when:
-// `run.ts` and `faults.ts` do.
+// A whole simulated cluster: machines, wires, clients, and checkers. `run.ts` and `faults.ts` decide what happens when.
 
 import {
   bootstrapConfiguration,
@@ -36,7 +35,7 @@ import { CrashSignal, Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 const JOIN_MS = 200
-/** Events in one virtual instant. */
+/** Limit for the events in one virtual instant. */
 const SPINS_MAX = 20_000
 
 /** A crash that waits until a process reaches a certain point of its code. */
@@ -65,16 +64,18 @@ export class Cluster implements World {
   readonly recorder: Recorder
   readonly crashTriggers = new Map<Machine, CrashTrigger>()
   readonly rollbacks = new Rollbacks(this)
-  /** Called when a process is gone, for whoever waits for its answers. */
+  /** Called when a process is gone, for clients that wait for its answers. */
   onGone: (process: Process) => void = () => {}
   onSay: ((process: Process | undefined, what: string) => void) | undefined
-  /** Machines whose process dies in the middle of a turn; carried out right after it. */
+  /** Machines whose process dies in the middle of a turn. The crash is carried out right after the turn. */
   #dying: { readonly process: Process; readonly trigger: CrashTrigger }[] = []
   #downUntil: number[] = []
   #draws = 0
-  /** The liveness phase has begun: machines that are to stay as they are. */
+  /** In the liveness phase: machines that stay in their state. */
   readonly frozen = new Set<Machine>()
-  /** Configurations that somebody outside was told of: whom they have let go, nobody needs any more. */
+  /**
+   * Checks for the configurations that an operator was told of. Nothing may depend on the replicas that these removed.
+   */
   readonly #settled: ((configuration: Configuration) => boolean)[] = []
 
   constructor(seed: number, config: Config, recorder: (now: () => number) => Recorder) {
@@ -117,7 +118,7 @@ export class Cluster implements World {
     for (const machine of founders) machine.start()
   }
 
-  /** Runs what falls due until then, or until a rule is broken. */
+  /** Runs what is due until then, or until a rule is broken. */
   runUntil(until: number, isOver: () => boolean = () => false): void {
     const { time, trace, invariants } = this
     let instant = time.now
@@ -140,7 +141,7 @@ export class Cluster implements World {
       try {
         event.run?.(event)
       } catch (error) {
-        // What runs between may dress up a crash in the middle of a turn.
+        // The code in between may wrap the error of a crash in the middle of a turn.
         if (this.#dying.length === 0 && !(error instanceof CrashSignal)) this.#thrown(error)
       }
       if (this.#dying.length > 0) this.#killDying()
@@ -156,11 +157,11 @@ export class Cluster implements World {
     }
   }
 
-  // ---- whom
+  // ---- choosing machines
 
   /**
-   * Where nobody has a role, some machine has its part, always the same. Nobody: there is no stale leader; or the other
-   * one that a trigger is about.
+   * If no machine has the role, a fixed machine stands in for it. There is no substitute for a stale leader, or for the
+   * `other` of a trigger: the result is undefined.
    */
   machine(target: Target, about?: About): Machine | undefined {
     const { machines } = this
@@ -189,7 +190,7 @@ export class Cluster implements World {
     return leader
   }
 
-  /** One that another has followed, and that does not know it. */
+  /** A leader that does not know that another one has followed it. */
   get #staleLeader(): Process | undefined {
     const { leader } = this
     return this.machines.find(
@@ -204,7 +205,7 @@ export class Cluster implements World {
     machine.start()
   }
 
-  /** Keeps it down for so long. */
+  /** Keeps the machine down for this long. */
   kill(machine: Machine, inFlight: InFlight, silent: boolean, downMs: number): void {
     const until = this.time.now + downMs
     this.#downUntil[machine.place] = Math.max(this.#downUntil[machine.place] ?? 0, until)
@@ -230,7 +231,7 @@ export class Cluster implements World {
     return this.time.now < (this.#downUntil[machine.place] ?? 0)
   }
 
-  /** Forgets who was to be kept down. */
+  /** The machine no longer has to stay down. */
   release(machine: Machine): void {
     this.#downUntil[machine.place] = 0
   }
@@ -302,7 +303,7 @@ export class Cluster implements World {
     if (raft.leases.on) probeCoverage.hit('process started while leases are on')
     this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
     this.recorder.note('start', { node: process.name })
-    // What it finds in its first step may be why it is.
+    // The process may have found in its first step why its disk is in quarantine.
     if (machine.disk.quarantined !== undefined && !process.ended)
       this.invariants.violation ??= new Violation('STORE-25', `${machine.name} starts under quarantine`)
     process.isStaging = machine.disk.holds(STAGING_KEY)
@@ -317,7 +318,7 @@ export class Cluster implements World {
     if (process.dying) return
     const { probeCoverage } = this
     this.say(process, `ends itself: ${reason}`)
-    // The owner gives up the handle; what was under way reaches the disk or not.
+    // The owner abandons the handle. What was under way reaches the disk or does not.
     const draw = bits(this.seed, DRAW.crash, machine.place, this.#draws++)
     const why = this.#judgeEnd(process, reason)
     if (why !== undefined) this.invariants.violation ??= why
@@ -336,7 +337,7 @@ export class Cluster implements World {
     }
   }
 
-  /** A node stops itself only for what was done to it. */
+  /** A node may stop itself only because of a fault that it suffered. */
   #judgeEnd(process: Process, reason: string): Violation | undefined {
     const { machine, failure } = process
     if (failure instanceof Violation) return failure
@@ -350,8 +351,8 @@ export class Cluster implements World {
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
     if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
-      // An assertion of its own is the last resort: its leader must have told it, though what that sent before may
-      // arrive first.
+      // Its own assertion should not be the first to find out: its leader must have told it. But messages that the
+      // leader sent before may arrive first.
       if (this.rollbacks.isBelieved(process) && /the leader knows entry/.test(reason))
         return new Violation('RAFT-19', `${machine.name} was believed, and found out by itself: ${reason}`)
       if (/lost durable state/.test(reason) && machine.disk.quarantined === undefined)
@@ -463,7 +464,7 @@ export class Cluster implements World {
 
   heard(process: Process, message: Message): void {
     const { coverage, triggers } = this
-    // A leader that sends entries to a receiver has given the snapshot up, or it is installed.
+    // A leader that sends entries to the receiver of a snapshot has given the snapshot up, or it is installed.
     if (process.isStaging && message.type === 'append')
       process.isStaging = process.machine.disk.holds(STAGING_KEY)
     coverage.heard(process.machine, message.type)
@@ -485,7 +486,7 @@ export class Cluster implements World {
 
   // ---- what operators do
 
-  /** As `--join URL --replace` does: an empty disk, a new replica, and asking until the log names it. */
+  /** Like `--join URL --replace`: an empty disk, a new replica, and requests until the log names it. */
   join(machine: Machine): void {
     if (machine.replica !== undefined) this.probeCoverage.hit('wiped machine rejoined')
     this.end(machine, 'lost')
@@ -531,20 +532,23 @@ export class Cluster implements World {
     })
   }
 
-  /** An operator is told at this node that a member is a voter no more. */
+  /** This node tells an operator that a member is no longer a voter. */
   letGo(asked: Process, id: ReplicaId, configuration: Configuration): void {
     this.#settled.push((other) => sameConfiguration(other, configuration))
     this.triggers.met('let-go', asked, this.network.processOf(id))
   }
 
-  /** Its disk becomes what it was; false: nobody would notice. The leader does who knows of more, and can tell it. */
+  /**
+   * Puts an earlier state back on its disk. Returns false if that could not be noticed: a leader must know of more, and
+   * must be able to tell the replica.
+   */
   rollBack(machine: Machine, disk: SimDisk, held: Held): boolean {
     const { leader, network } = this
     const { replica } = machine
     if (leader?.serving === undefined || replica === undefined || leader.machine === machine) return false
     if (network.isCutBetween(leader.place, machine.place)) return false
     const match = leader.serving.status().raft.progress.find(({ id }) => id === replica.id)?.match ?? 0
-    // Whoever has acknowledged something in this term was heard in it.
+    // A replica that acknowledged something in this term was heard in it.
     const isLess = held.term < leader.term || (held.term === leader.term && held.terms.length <= match)
     if (match === 0 || !isLess) return false
     this.say(machine.process, 'is put back to an earlier state of its disk')
@@ -558,7 +562,7 @@ export class Cluster implements World {
     return true
   }
 
-  /** The machine of a replica is gone for good, with its disk. */
+  /** The machine of a replica is gone permanently, with its disk. */
   delete(id: ReplicaId): void {
     const machine = this.machines.find(({ replica }) => replica?.id === id)
     if (machine === undefined) return
@@ -570,14 +574,14 @@ export class Cluster implements World {
   }
 
   /**
-   * Index of the newest of these configurations: those that stay get on without whoever it has let go, whether or not
-   * they know it.
+   * Index of the newest of these configurations. Its members do not need the replicas that it removed, even if they do
+   * not know of the removal.
    */
   get settledAt(): number {
     return Math.max(0, ...this.#settled.map((isSuch) => this.invariants.firstWith(isSuch)))
   }
 
-  /** Whether the cluster bears the loss of this machine's disk, as far as any running node knows. */
+  /** Whether the cluster can lose this machine's disk, as far as any running node knows. */
   canLose(machine: Machine): boolean {
     const id = machine.replica?.id
     if (id === undefined) return false
@@ -596,7 +600,7 @@ export class Cluster implements World {
     return known
   }
 
-  /** No running node counts on it. */
+  /** Whether no running node counts on it. */
   isFree(machine: Machine): boolean {
     const id = machine.replica?.id
     if (id === undefined || machine.removed) return true
@@ -606,7 +610,7 @@ export class Cluster implements World {
     )
   }
 
-  /** Whether what a replica promised is still on a disk. */
+  /** Whether the durable state of a replica is still on a disk. */
   isWhole(id: ReplicaId): boolean {
     return this.machines.some(({ replica, suspect, retired }) => replica?.id === id && !suspect && !retired)
   }

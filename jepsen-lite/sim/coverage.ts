@@ -1,5 +1,5 @@
-// What a search has been through: how often each event met a node in each state, and how often two faults struck at one
-// trigger. What is rare there is what the generator tries next (`rarest`).
+// What a search has tried: how often each event met a node in each state, and how often two faults struck at one
+// trigger. The generator then tries what is rare (`rarest`).
 
 import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
 import { FAULT_KINDS, type FaultKind } from './fault-kinds.ts'
@@ -49,7 +49,7 @@ const MESSAGES = [
   'lost-state',
 ] as const satisfies readonly Message['type'][]
 
-/** Triggers, faults that strike, requests of clients, messages that arrive. */
+/** Triggers, faults that strike, requests of clients, and messages that arrive. */
 export const EVENTS = [
   ...TRIGGERS.map((trigger) => `when ${trigger}`),
   ...FAULT_KINDS.map((kind) => `fault ${kind}`),
@@ -61,7 +61,7 @@ const MESSAGE_NUMBERS = new Map<string, number>(
   MESSAGES.map((type) => [type, EVENT_NUMBERS.get(`hears ${type}`) ?? 0]),
 )
 
-/** What is rare, for the generator: faults and requests at triggers, and pairs of faults at one. */
+/** What is rare, for the generator: faults and requests at triggers, and pairs of faults at one trigger. */
 export interface Rare {
   readonly events: readonly (readonly [Trigger, 'fault', FaultKind] | readonly [Trigger, 'op', OpKind])[]
   readonly pairs: readonly (readonly [FaultKind, FaultKind])[]
@@ -81,7 +81,7 @@ export class Coverage {
     this.#count(EVENT_NUMBERS.get(`when ${trigger}`) ?? 0, machine)
   }
 
-  /** `before`: what has struck at the same trigger. */
+  /** `before`: faults that struck earlier at the same trigger. */
   struck(kind: FaultKind, machines: readonly Machine[], before: readonly FaultKind[]): void {
     const event = EVENT_NUMBERS.get(`fault ${kind}`) ?? 0
     for (const machine of machines) this.#count(event, machine)
@@ -109,7 +109,7 @@ export class Coverage {
     return this.#cells[(EVENT_NUMBERS.get(event) ?? 0) * STATES.length + (NUMBERS.get(state) ?? 0)] ?? 0
   }
 
-  /** Pairs of faults that struck at one trigger, each once. */
+  /** Pairs of faults that struck at one trigger, each pair once. */
   pairs(): { readonly pair: readonly [FaultKind, FaultKind]; readonly times: number }[] {
     return FAULT_KINDS.flatMap((one, at) =>
       FAULT_KINDS.slice(at).map((other) => ({
@@ -119,7 +119,7 @@ export class Coverage {
     )
   }
 
-  /** What was seen least; of what was seen equally often, `turn` decides. */
+  /** What was seen least. Among equals, `turn` decides. */
   rarest(turn: number): Rare {
     const events = STATES.flatMap((state) => {
       const triggers = ENTERED[state] ?? []
@@ -143,13 +143,13 @@ export class Coverage {
   }
 }
 
-/** A schedule has room for some of these. */
+/** A schedule has room for this many of them. */
 const EVENTS_TRIED = 60
 const PAIRS_TRIED = 40
 
 function least<T extends { readonly times: number }>(list: readonly T[], count: number, turn: number): T[] {
   const from = (turn * count) % Math.max(1, list.length)
-  // Stable: what comes first after the turn stays first.
+  // The sort is stable, so that the order of `turn` remains among equals.
   return [...list.slice(from), ...list.slice(0, from)].sort((a, b) => a.times - b.times).slice(0, count)
 }
 
@@ -158,7 +158,7 @@ function pairNumber(one: FaultKind, other: FaultKind): number {
   return low * FAULT_KINDS.length + high
 }
 
-/** The most telling of what a node is just now. Cheap: it is asked at every message. */
+/** The most specific state of a node now. It must be cheap, because it is computed for every message. */
 export function stateOf(machine: Machine): string {
   const { process } = machine
   if (process === undefined) return 'down'

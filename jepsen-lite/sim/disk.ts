@@ -1,7 +1,8 @@
-// The disk of one machine: the engine beneath the shipped store, with the faults of disks. It is what LevelDB is for
-// the store: an ordered set of bytes that takes a batch whole or not at all, durable when it says so. A batch under way
-// when the power goes is there afterwards, or not, or torn: then a piece of its record lies at the end of the log, and
-// opening drops it, as the shipped verification does with a short tail.
+// The disk of one machine: the engine beneath the shipped store, with the faults of disks. It does what LevelDB does
+// for the store: it is an ordered set of bytes that stores a batch whole or not at all, and the batch is durable when
+// it says so. If the power goes during a batch, the batch is there afterwards, or not, or torn. When it is torn, a
+// piece of its record lies at the end of the log, and opening drops it, as the shipped verification drops an incomplete
+// end.
 
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { InitialState } from '../../src/storage/format.ts'
@@ -12,31 +13,31 @@ import type { Done, Identity, Storage } from '../../src/storage/types.ts'
 import type { Begun } from './invariants.ts'
 import { MemoryRows, type RowEdit } from './memory-rows.ts'
 
-/** Decides about time, and hears of every batch that has reached the disk, reported or not. */
+/** Decides about time, and is told of every batch that has reached the disk, reported or not. */
 export interface DiskEvents {
-  /** Runs `complete` later, never at once, and not at all once the process is gone. */
+  /** Calls `complete` later, never at once, and not if the process is gone by then. */
   later(what: 'write' | 'read', complete: () => void): void
-  /** The batch begins; throws what a process that dies at this moment throws. */
+  /** A batch begins. A process that dies at this moment throws here. */
   writing(): void
-  /** The batch is durable and nobody knows yet. `label`: what was set when it was begun. */
+  /** The batch is durable and not reported yet. `label`: the one set when it was begun. */
   durable(label: Begun | undefined): void
-  /** Something was answered with an error. */
+  /** A request was answered with an error. */
   failed(): void
 }
 
-/** What becomes of the batch under way when the power goes. */
+/** What happens to a batch that is being written when the power goes. */
 export type InFlight = 'lost' | 'kept' | 'torn'
 
 export class SimDisk {
   identity: Identity | undefined
   /** Why no process may open it any more. */
   quarantined: string | undefined
-  /** The next write fails: its batch has reached the disk all the same, or not. */
+  /** The next write fails. Its batch has reached the disk all the same, or not. */
   failNext: 'lost' | 'kept' | undefined
   full = false
-  /** After so many pages more, one cannot be read. */
+  /** After this many more pages, one cannot be read. */
   failReadAfter: number | undefined
-  /** Faults that took effect. */
+  /** Counts of the faults that took effect. */
   failedSyncs = 0
   refusedFull = 0
   failedReads = 0
@@ -45,7 +46,7 @@ export class SimDisk {
   #tornTail = false
   #engine: SimEngine | undefined
 
-  /** Format, or format anew: whatever was there is gone. */
+  /** Formats the disk. Everything on it is lost. */
   format(identity: Identity, initial: InitialState): void {
     this.power('lost')
     this.#rows = new MemoryRows()
@@ -58,7 +59,7 @@ export class SimDisk {
     this.quarantined = undefined
   }
 
-  /** The shipped store, recovered and checked, on this disk, or on what `under` puts between the two. */
+  /** Opens the shipped store, recovered and checked, on this disk, or on what `under` puts between the two. */
   open(
     limits: StoreLimits,
     events: DiskEvents,
@@ -73,7 +74,7 @@ export class SimDisk {
     return engine
   }
 
-  /** The process is gone, with the power or without. */
+  /** The process is gone, with or without a loss of power. */
   power(inFlight: InFlight): void {
     const label = this.#engine?.cut(inFlight)
     if (inFlight === 'torn' && label === 'torn') this.#tornTail = true
@@ -91,7 +92,7 @@ export class SimDisk {
     return true
   }
 
-  /** The same bytes on a disk of their own. */
+  /** A copy with separate bytes. */
   copy(): SimDisk {
     const copy = new SimDisk()
     copy.#rows = this.#rows.copy()
@@ -101,7 +102,7 @@ export class SimDisk {
     return copy
   }
 
-  /** What it holds is what another one holds. */
+  /** Takes over the content of another disk. */
   become(other: SimDisk): void {
     this.power('lost')
     const { rows, sequence } = other
@@ -115,12 +116,12 @@ export class SimDisk {
     return this.#rows.get(key) !== undefined
   }
 
-  /** One bit of one stored value changes; false when there is none. `pick` and `where` are any numbers. */
+  /** Flips one bit of one stored value; false when there is no value. `pick` and `where` may be any numbers. */
   flip(pick: number, where: number): boolean {
     return this.#rows.flip(pick, where)
   }
 
-  // ---- for the engine
+  // ---- the engine's side
 
   get rows(): MemoryRows {
     return this.#rows
@@ -155,7 +156,7 @@ class Batch implements EngineBatch {
 }
 
 export class SimEngine implements Engine {
-  /** Goes with the batch that is begun next. */
+  /** Attached to the batch that is begun next. */
   label: Begun | undefined
   readonly #disk: SimDisk
   readonly #events: DiskEvents
@@ -247,7 +248,7 @@ export class SimEngine implements Engine {
     done(failNext === undefined ? undefined : new Error('EIO: i/o error, fdatasync'))
   }
 
-  /** Returns what became of the batch under way, if there was one. */
+  /** Returns what happened to the batch under way, if there was one. */
   cut(inFlight: InFlight): InFlight | undefined {
     this.#isOpen = false
     const batch = this.#inFlight

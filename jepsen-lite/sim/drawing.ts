@@ -1,10 +1,10 @@
-// Parts from which generator, themes and scenarios put faults together.
+// Parts from which generator, themes and scenarios make faults.
 
 import { type Cut, FAULT_SHAPES, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
 import type { Rng } from './rng.ts'
 import { type Drawing, FOLLOWERS, PLACES, type Role, type Shape, somePlaces } from './shape.ts'
 
-/** Everything that is said of a fault of that kind, drawn. */
+/** All fields of a fault of that kind, drawn. */
 export function drawAction<Kind extends FaultKind>(kind: Kind, drawing: Drawing): FaultAction<Kind> {
   const shape: Shape = FAULT_SHAPES[kind]
   const drawn = Object.entries(shape).flatMap(([name, field]) => {
@@ -14,10 +14,10 @@ export function drawAction<Kind extends FaultKind>(kind: Kind, drawing: Drawing)
   return { kind, ...Object.fromEntries(drawn) } as FaultAction<Kind>
 }
 
-/** Of a cut that does only that. */
+/** A cut that does nothing else. */
 export const plainly = (ms: number): Cut => ({ ms, stalls: false, refuses: false, breaks: false })
 
-/** Of a cut that may do more. */
+/** A cut that may do more. */
 export const anyCut = (rng: Rng, ms: number): Cut => ({
   ms,
   stalls: rng.chance(0.5),
@@ -27,19 +27,19 @@ export const anyCut = (rng: Rng, ms: number): Cut => ({
 
 export const follower = (rng: Rng): Role => rng.pick(...(FOLLOWERS.slice(0, 4) as [Role, ...Role[]]))
 
-/** Some machines, but not none. */
+/** A random set of machines, not empty. */
 export function some(rng: Rng): number[] {
   const drawn = somePlaces(rng)
   return drawn.length > 0 ? drawn : [rng.int(0, PLACES.length)]
 }
 
-/** A machine loses its power at once, and what was being written is lost. */
+/** A machine loses its power at once; data that is being written is lost. */
 export const dies = { kind: 'crash', point: 'now', skip: 0, inFlight: 'lost', silent: true } as const
 
 export const everybody: readonly number[] = PLACES
 export const nobody: readonly number[] = []
 
-/** Times in a schedule are whole. */
+/** Rounds times: a schedule holds whole numbers. */
 export function whole(fault: Fault): Fault {
   const at = Math.max(0, Math.round(fault.at))
   const rounded = 'ms' in fault ? { ...fault, at, ms: Math.round(fault.ms) } : { ...fault, at }

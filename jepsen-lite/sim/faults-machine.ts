@@ -6,7 +6,7 @@ import { copyOf } from './invariants.ts'
 import { IO, TIMER } from './time.ts'
 import { PATIENCE_MS } from './triggers.ts'
 
-/** Values of a list are used by turns. */
+/** The values of a list are used in turn. */
 const turn = <T>(values: readonly T[], count: number, otherwise: T): T =>
   values[count % Math.max(1, values.length)] ?? otherwise
 
@@ -74,7 +74,7 @@ export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =
     driver.drain(() => {
       if (!process.live) return
       if (led && process.role !== 'leader') cluster.probeCoverage.hit('graceful stop handed over')
-      // As whoever waits for a promise: in a later turn.
+      // In a later turn, like a continuation of a promise.
       cluster.time.push(cluster.time.now, IO, process, () =>
         driver.close(() => {
           if (process.live) cluster.kill(machine, 'lost', false, ms)
@@ -192,7 +192,7 @@ export const bitFlip: Injection<'bit-flip'> = (injector, { kind, target, row, bi
 
 // ---- clocks
 
-/** Only where clocks may do as they like: forward jumps are beyond what leases promise to bear. */
+/** Only if clocks need not keep within the bound: leases are not promised to survive forward jumps. */
 export const jump: Injection<'jump'> = (injector, { kind, target, forwardMs }, about) =>
   injector.one(target, about, ({ clock, process }) => {
     const { time, config } = injector.cluster

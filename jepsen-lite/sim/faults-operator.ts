@@ -1,4 +1,4 @@
-// What operators ask for: members that come and go, leaders that hand over, leases.
+// Requests of operators: changes of members, leadership transfers, leases.
 
 import { type ChangeStep, isVoter, type Member } from '../../src/raft/index.ts'
 import type { Cluster } from './cluster.ts'
@@ -62,7 +62,7 @@ function change(
     if (process === undefined || driver === undefined) return
     const member = memberOf(cluster, fault, about, driver.configuration)
     if (member === undefined) return
-    // A cluster that is taken apart proves little; now and then it may be.
+    // A cluster without enough members tests little, so this is allowed only now and then.
     if (kind !== 'promote' && driver.configuration.voters.length <= 3 && !evenSmall) return
     const wasLeader = member.id === cluster.leader?.id
     const wasVoter = isVoter(driver.configuration, member.id)
@@ -72,7 +72,7 @@ function change(
       if (kind === 'replace') cluster.probeCoverage.hit('replaced in one joint change')
       if (kind === 'demote') cluster.probeCoverage.hit('voter demoted')
       if (wasLeader && kind !== 'promote') cluster.probeCoverage.hit('leader removed')
-      // A learner that was demoted may have been promoted again meanwhile.
+      // A demoted learner may have been promoted again meanwhile.
       if (!wasVoter || isVoter(result.value, member.id)) return
       cluster.letGo(process, member.id, result.value)
       const { deletedAfterMs } = fault.kind === 'promote' ? {} : fault
@@ -84,7 +84,7 @@ function change(
   })
 }
 
-/** A number is one among the members, or among those that can be promoted. */
+/** A number selects one of the members, or of those that can be promoted. */
 function memberOf(
   cluster: Cluster,
   { kind, member }: Change,
@@ -113,7 +113,7 @@ export const transfer: Injection<'transfer'> = (injector, fault, about) => {
   }
 }
 
-/** Not where clocks do as they like. */
+/** Not if clocks need not keep within the bound. */
 export const leases: Injection<'leases'> = (injector, { kind, target, on, durationMs }, about) =>
   injector.one(target, about, ({ process }) => {
     const { config } = injector.cluster

@@ -1,5 +1,5 @@
-// Faults, struck as a schedule says. One function a kind, in faults-network.ts, faults-machine.ts and
-// faults-operator.ts; a fault that nobody felt is not counted.
+// Injects the faults of a schedule. Each kind is a function in faults-network.ts, faults-machine.ts or
+// faults-operator.ts. A fault without an effect is not counted.
 
 import type { Cluster } from './cluster.ts'
 import type { FaultAction, FaultKind } from './fault-kinds.ts'
@@ -59,14 +59,14 @@ export class Faults {
     this.#injector = new Injector(cluster)
   }
 
-  /** Everything that is on ends now. */
+  /** Ends all active faults now. */
   endAll(): void {
     this.#injector.endAll()
     this.#cluster.crashTriggers.clear()
     this.#cluster.triggers.clear()
   }
 
-  /** Returns whether there was anybody to strike. */
+  /** Returns whether there was a machine to strike. */
   inject<Kind extends FaultKind>(fault: FaultAction<Kind>, about?: About): boolean {
     if (this.#injector.over) return false
     const injection: Injection<Kind> = INJECTIONS[fault.kind]

@@ -1,18 +1,18 @@
-// What is forwarded reaches the leader of its term in order, and nothing before what was lost: the leader hears of no
-// earlier proposal of a process after a later one, so one that is overtaken by the next is skipped without a word, and
-// whoever waits for it waits in vain. Holds where connections keep the order, and lose nothing but their end.
+// Forwarded proposals reach the leader of their term in order, and none arrives after a lost one. The leader accepts no
+// earlier proposal of a process after a later one. So a proposal that is overtaken by the next one is skipped without
+// an answer, and its client waits in vain. This rule applies where connections keep the order and lose only their end.
 
 import type { Message } from '../../src/raft/index.ts'
 import { Violation } from './violation.ts'
 
-/** As much as is asked of a process. */
+/** The part of a process that is needed here. */
 interface Process {
   readonly name: string
   readonly role: string
   readonly term: number
 }
 
-/** Of one process, in one term: what it has sent, in order, and up to where the leader has heard of it. */
+/** For one process in one term: what it has sent, in order, and how far the leader has received it. */
 interface Forwarded {
   readonly term: number
   readonly seqs: number[]
@@ -21,10 +21,13 @@ interface Forwarded {
 
 export class Forwards {
   readonly #sent = new Map<Process, Forwarded>()
-  /** Who installs a snapshot, and has forwarded since that began. */
+  /** Processes that are installing a snapshot, and have forwarded since it began. */
   readonly #installing = new Set<Process>()
 
-  /** `installs`: a snapshot, now; what it had forwarded before may be in that, and it waits for none of it any more. */
+  /**
+   * `installs`: the process installs a snapshot now. Its earlier proposals may be in the snapshot, so it no longer
+   * waits for them.
+   */
   left(from: Process, message: Message, installs: boolean): void {
     if (message.type !== 'forward') return
     if (installs && !this.#installing.has(from)) {
@@ -38,7 +41,7 @@ export class Forwards {
     for (const { seq } of message.proposals) if (seq > (forwarded.seqs.at(-1) ?? -1)) forwarded.seqs.push(seq)
   }
 
-  /** It sends again what it still waits for: what it has found another answer for, or none ever, is not missed. */
+  /** It forwards its open proposals again. Those that it has answered otherwise are no longer expected. */
   reconnects(from: Process): void {
     this.#waitsForNone(from)
   }

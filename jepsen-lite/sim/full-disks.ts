@@ -1,7 +1,7 @@
-// Where the disks of a majority, or of all, have no room for a change, reads are served, whoever leads, and leaders do
-// not take turns: an operator who finds his disks full starts nodes again. So here the leader dies while the disks are
-// full, or all nodes, of which one has a change that the others have no room for. Its successor commits an entry of its
-// own term before it serves a read.
+// When the disks of a majority, or of all nodes, have no room for a change, reads are still served, whichever node
+// leads, and leadership does not move back and forth. An operator who finds full disks restarts nodes. So this test
+// kills the leader, or all nodes, while the disks are full, and one node has a change for which the others have no
+// room. The next leader must commit an entry of its own term before it serves a read.
 
 import type { Request } from '../../src/kv/index.ts'
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
@@ -15,13 +15,13 @@ import { Violation } from './violation.ts'
 
 const TRIED_IN = 2
 const POLL_MS = 50
-/** Nobody has room for a change then: far less than is ever kept free. */
+/** With this little no node has room for a change: far less than any reserve. */
 const FREE_BYTES = 1
-/** What it may take until all that are full have noticed it. */
+/** The time until all nodes with full disks have noticed it. */
 const NOTICED_MS = 10_000
-/** What it may take until somebody leads and every voter has served a read: so many election time-outs, the longest. */
+/** Limit until there is a leader and every voter has served a read, in longest election time-outs. */
 const ELECTIONS_MAX = 40
-/** Then whoever is to lead leads, and in the next few nobody else is elected. */
+/** By then the final leader leads, and in the following election time-outs no other one is elected. */
 const SETTLED_ELECTIONS = 20
 const CALM_ELECTIONS = 5
 const READ: ReadOptions = {
@@ -36,7 +36,7 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const { time, config, seed, probeCoverage, invariants } = cluster
   const configuration = cluster.leader?.driver?.configuration
   if (configuration === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
-  // A change that only some have written keeps those from reading who cannot write it.
+  // A change that only some have written prevents reads on nodes that cannot write it.
   const isQuiet = (): boolean => {
     const last = cluster.leader?.driver?.status().raft.lastIndex
     return core.every(({ process }) => process?.driver !== undefined && isQuietAt(process.driver, last))
@@ -57,16 +57,17 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const canDoWithout = 2 * (voters.length - 1) > configuration.voters.length
   const differ = last?.serving !== undefined && canDoWithout
   if (differ) {
-    // The last one may not have told its leader yet, which then has a change that the others do not take.
+    // The last node may not have reported its full disk to its leader yet, which then has a change that the others do
+    // not take.
     fill(full.filter((machine) => machine !== last.machine))
-    // Changes nothing, so that no history needs to know of it.
+    // This request changes nothing, so it need not be in a history.
     const command = { kind: 'delete', key: bytes('full'), condition: undefined, prev: false } as const
     const request: Request = { command, idempotency: undefined, principal: 'full' }
     invariants.asked(request)
     last.serving.propose(request, 1, () => {})
   }
   fill(full)
-  // One with room may have taken over by now. Outside the core nobody is started again.
+  // A node with room may have taken over by now. Nodes outside of the core are not started again.
   const { leader } = cluster
   const end = leader?.driver?.status().raft.lastIndex
   const isWritten = end !== undefined && isSettled(voters, end, configuration.voters.length, roomy)
@@ -74,11 +75,11 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
     return
   }
-  // Who is back as late as that finds a successor: only where all begin anew the one with more in its log may be
-  // elected.
+  // A node that comes back this late finds a successor. Only if all nodes start anew, the one with the longer log may
+  // be elected.
   for (const machine of differ ? core : [leader.machine])
     cluster.kill(machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
-  // Who was down is back, and one with room has taken over.
+  // Nodes that were down are back, and one with room has taken over.
   cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + config.leaseMs)
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * config.electionMaxMs)
@@ -93,7 +94,7 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
     if (time.now < nextPoll) return unread.size === 0
     nextPoll = time.now + POLL_MS
     for (const machine of unread) {
-      // It has no room for it.
+      // It has no room for the entry.
       if (lacksCommitted(cluster, machine)) unread.delete(machine)
       const serving = machine.process?.serving
       if (serving === undefined || waiting.has(machine)) continue
@@ -128,8 +129,8 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
 }
 
 /**
- * Whether the change at the end of the longest log can be committed although disks are full, or somebody without it be
- * elected. Where as many have it as lack it, and others are gone, there are no reads before there is room.
+ * Whether the change at the end of the longest log can be committed although disks are full, or a node without it can
+ * be elected. If as many nodes have it as lack it, and others are gone, there are no reads before there is room.
  */
 function isSettled(
   voters: readonly Machine[],

@@ -1,5 +1,6 @@
-// Schedules from seeds, by swarm testing: each seed first draws *which* faults and requests exist at all, how strong
-// they are, and how tiny the limits; then when they strike. A run with everything at once hides more than it shows.
+// Makes schedules from seeds, by swarm testing: each seed first draws *which* faults and requests exist, how strong
+// they are, and how small the limits are; then when they happen. A run with everything at once hides more than it
+// shows.
 
 import { NOTHING_RARE, type Rare } from './coverage.ts'
 import { anyCut, drawAction, follower, plainly, whole } from './drawing.ts'
@@ -29,11 +30,11 @@ import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './waiting.ts'
 
 /**
- * What a run is mostly about. `deposed`: leaders that are cut off while clients at every node go on reading and
- * writing, which is where leases, read indexes, bounds on age and diverging logs can go wrong. `snapshots`: logs of a
- * few entries and disks that die under installs. `members`: one change of the membership after the other, while leaders
- * are cut off and die. `leases` and `elections`: themes-leadership.ts; `behind`, and scenarios for two of the others:
- * themes-state.ts; `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`: themes-triggered.ts.
+ * The main subject of a run. `deposed`: leaders that are cut off while clients at every node go on reading and writing,
+ * because leases, read indexes, bounds on age and diverging logs can go wrong there. `snapshots`: logs of a few entries
+ * and disks that die under installs. `members`: many changes of the membership, while leaders are cut off and die.
+ * `leases` and `elections`: themes-leadership.ts; `behind`, and scenarios for two of the others: themes-state.ts;
+ * `links`: themes-links.ts; `removals`: themes-removals.ts; `triggered`: themes-triggered.ts.
  */
 type Theme =
   | 'anything'
@@ -46,7 +47,7 @@ type Theme =
   | 'triggered'
   | LeadershipTheme
 
-/** `rare`: what a search has seen least, for the theme that looks for it. The same arguments give the same schedule. */
+/** `rare`: what a search has seen least, for the theme that uses it. The same arguments give the same schedule. */
 export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Schedule {
   const rng = new Rng(seed, 0)
   const theme: Theme = rng.pick<Theme>(
@@ -90,7 +91,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   const triggered = theme === 'triggered' ? drawTriggered(new Rng(seed, 12), config, rare) : undefined
   faults.push(...(triggered?.faults ?? []).map(whole))
   faults.sort((a, b) => a.at - b.at)
-  // A store that is full takes none of the writes that show who was overtaken.
+  // A full store refuses the writes that show which leader was overtaken.
   const ops = drawOps(new Rng(seed, 1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
   if (isAboutLeaders) ops.push(...drawWatchers(theme, new Rng(seed, 5), config))
   if (theme === 'deposed') ops.push(...drawWatch(new Rng(seed, 3), config, faults))
@@ -113,7 +114,7 @@ function themed(theme: Theme, rng: Rng, config: Config): Config {
       return {
         ...config,
         ms: 60_000,
-        // Two for each machine: one that reads, one that writes.
+        // Two for each machine: one reads, one writes.
         clients: 2 * (config.nodes + config.spares),
         timeoutMs: 300,
         electionMaxMs: config.electionMinMs * rng.pick(1.1, 1.5),
@@ -138,7 +139,7 @@ function themed(theme: Theme, rng: Rng, config: Config): Config {
       return {
         ...config,
         ms: 60_000,
-        // For several chunks.
+        // Enough for several chunks.
         keys: rng.pick(8, 20),
         clients: config.clients + TAIL_WRITERS,
         timeoutMs: rng.pick(300, 1000),
@@ -156,8 +157,8 @@ function themed(theme: Theme, rng: Rng, config: Config): Config {
 const LEADER_FAULTS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
 
 /**
- * After each fault of a leader, clients at all machines read and write by turns, until long after the fault should have
- * ended; around the end of a lease, or the election of the next leader, all of them ask at once, many times.
+ * After each fault of a leader, clients at all machines read and write in turn until long after the fault's end. Around
+ * the end of a lease, or the next election, all of them send many requests at once.
  */
 function drawWatch(rng: Rng, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
@@ -260,7 +261,7 @@ const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
 function drawOps(rng: Rng, config: Config): Op[] {
   const kinds = [...PLAIN, ...OP_KINDS.filter(() => rng.chance(0.6))]
-  // A long run is not a fuller one: it has longer stretches in which nothing is asked and nothing breaks.
+  // A long run does not have more events: it has longer periods without requests and faults.
   const perSecond = (rng.pick(0.7, 2, 4) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
   const ops: Op[] = []
   const sticky = rng.chance(0.3)
@@ -286,7 +287,7 @@ function drawOps(rng: Rng, config: Config): Op[] {
 /** How many lists wait for a write in a run. */
 const LISTS = 25
 
-/** Lists right behind writes, where what was written is in memory and what was there before is on the disk. */
+/** Lists right after writes: the new rows are in memory, and the old ones are on the disk. */
 function drawLists(rng: Rng, { ms, clients, keys }: Config): Op[] {
   return Array.from({ length: LISTS }, () => ({
     ...({ at: rng.int(0, ms), kind: 'range', client: rng.int(0, clients), node: 'subject' } as const),
@@ -295,7 +296,9 @@ function drawLists(rng: Rng, { ms, clients, keys }: Config): Op[] {
   }))
 }
 
-/** How often a kind is drawn, beside 1; those that reach the weak spots of other systems come more often. */
+/**
+ * How often a kind is drawn; 1 if it is not listed. Faults that hit the weak points of other systems come more often.
+ */
 const WEIGHTS: Partial<Record<FaultKind, number>> = {
   crash: 6,
   isolate: 4,
@@ -380,7 +383,7 @@ function drawKinds(rng: Rng, config: Config, theme: keyof typeof THEMES): FaultK
   const share = theme === 'anything' ? rng.pick(0.15, 0.35, 0.7) : 0.7
   const weights = THEMES[theme]
   return FAULT_KINDS.filter((kind) => {
-    // Possible in few runs: there, whatever they are about.
+    // Only few runs allow this kind, so those runs use it with any theme.
     if (kind === 'lossy') return config.harsh === 1 && rng.chance(0.7)
     if (kind === 'jump') return config.clocks === 2 && rng.chance(0.7)
     return rng.chance(share) && (theme === 'anything' || weights[kind] !== undefined)
@@ -416,12 +419,12 @@ function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
   return { at, when: 'offered', after: rng.ms(0, 50), ...action, target: 'subject' }
 }
 
-/** Most strike whoever leads. */
+/** Most of them strike the current leader. */
 function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
   const { rng, config, longMs } = drawing
   if (kind === 'slow-link' || kind === 'one-way') {
-    // Between the leader and one follower, more often towards the leader: late answers are what a lease may be measured
-    // by.
+    // Between the leader and one follower, more often towards the leader, because late answers might extend a lease
+    // wrongly.
     const [from, to] = rng.chance(0.7)
       ? [follower(rng), 'leader' as const]
       : (['leader', follower(rng)] as const)
@@ -432,7 +435,7 @@ function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
   }
   const drawn = drawAction(kind, drawing)
   const faults: Fault[] = [{ at, ...(rng.chance(0.7) ? atLeader(drawn) : drawn) }]
-  // An answer that was sent before the leader was cut off arrives long after.
+  // An answer that was sent before the leader was cut off arrives much later.
   if (kind === 'isolate' && rng.chance(0.3))
     faults.push({
       ...{ at: at - rng.int(1, 3 * config.heartbeatMs), kind: 'slow-link' },
@@ -443,7 +446,7 @@ function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
         ms: Math.round(2 * config.electionMaxMs),
       },
     })
-  // The old leader does not hear of the next one.
+  // The old leader does not hear from the next one.
   if (kind === 'transfer' && rng.chance(0.6))
     faults.push({ at: at + rng.int(1, 8), kind: 'isolate', target: 'leader', ...plainly(longMs) })
   return faults

@@ -1,4 +1,4 @@
-// The simulator (README.md): what others take from it. `shrink.ts` stands apart: it brings fast-check with it.
+// The exports of the simulator (README.md). `shrink.ts` is not among them, because it loads fast-check.
 
 export { type Coverage, EVENTS, type Rare, STATES } from './coverage.ts'
 export { generate } from './generate.ts'

@@ -1,4 +1,4 @@
-// What all faults share: whom they strike, when they end, the links that they cut, and whether anybody has felt them.
+// Shared by all faults: choosing machines, ending faults, cutting links, and whether a fault had an effect.
 
 import type { Cluster } from './cluster.ts'
 import type { Cut, FaultAction, FaultKind } from './fault-kinds.ts'
@@ -7,14 +7,14 @@ import type { Target } from './shape.ts'
 import { IO } from './time.ts'
 import type { About } from './triggers.ts'
 
-/** A fault that has found whom it strikes. */
+/** A fault that has found machines to strike. */
 export interface Strike {
-  /** Those that are cut off, stopped, damaged or asked: for whoever draws it. */
+  /** The machines that are cut off, stopped, damaged or asked; for a replay. */
   readonly struck: readonly Machine[]
   readonly begin: () => void
 }
 
-/** What a kind of fault does; undefined: there is nobody to strike. */
+/** What a kind of fault does; undefined: there is no machine to strike. */
 export type Injection<Kind extends FaultKind> = (
   injector: Injector,
   fault: FaultAction<Kind>,
@@ -25,12 +25,12 @@ type Link = readonly [from: number, to: number]
 
 export class Injector {
   readonly cluster: Cluster
-  /** What ends each fault that is still on. */
+  /** Functions that end the active faults. */
   readonly #active = new Set<() => void>()
-  /** Of `shifting-majority`: who goes on now, and what ends that. */
+  /** For `shifting-majority`: the current majority, and the function that ends the fault. */
   majority: ReadonlySet<Machine> = new Set()
   endShiftingMajority = (): void => {}
-  /** All faults have ended, and none begins any more. */
+  /** All faults have ended, and no more begin. */
   over = false
 
   constructor(cluster: Cluster) {
@@ -47,13 +47,13 @@ export class Injector {
     this.cluster.probeCoverage.fault(kind)
   }
 
-  /** Everything that is on ends now. */
+  /** Ends all active faults now. */
   endAll(): void {
     this.over = true
     for (const end of [...this.#active]) end()
   }
 
-  /** Runs `end` after `ms`, or when all faults end, or when what is returned is called; once. */
+  /** Calls `end` once: after `ms`, when all faults end, or when the returned function is called. */
   until(ms: number, end: () => void): () => void {
     const once = (): void => {
       if (this.#active.delete(once)) end()
@@ -68,7 +68,7 @@ export class Injector {
     time.push(time.now + ms, IO, undefined, run)
   }
 
-  /** It counts as felt if `count` has risen when it ends. */
+  /** The fault had an effect if `count` has risen when it ends. */
   while(kind: FaultKind, ms: number, count: () => number, end: () => void = () => {}): () => void {
     const before = count()
     return this.until(ms, () => {
@@ -79,7 +79,7 @@ export class Injector {
 
   // ---- links
 
-  /** Returns what ends it; `struck`: about whom a trigger that ends it must be. */
+  /** Returns a function that ends the cut. `struck`: a trigger that ends it must be about one of these. */
   cut(
     kind: FaultKind,
     { ms, stalls, refuses, breaks, until }: Cut,

@@ -1,10 +1,10 @@
-// What must hold after every event (docs/SPEC.md). The checker sees all disks, all messages and all that was ever
-// committed; it shares no code with the core but the layout of an entry.
+// What must hold after every event (docs/SPEC.md). The checker sees all disks, all messages and everything that was
+// ever committed. It shares no code with the core except the layout of an entry.
 //
-// It costs O(1) per event because it looks where something can have changed: at a message when it is sent, at a batch
-// when it is begun and when it is durable, at an entry when it is applied, at a role when it is taken. Between those
-// nothing moves. Two rules read differently than in the paper: committed means durable on a quorum, the
-// leader's own disk not required; and what a pre-vote says of terms need not be durable.
+// It costs O(1) per event, because it checks only where something can have changed: a message when it is sent, a batch
+// when it is begun and when it is durable, an entry when it is applied, a role when it is taken. Nothing changes in
+// between. Two rules differ from the paper: an entry is committed when it is durable on a quorum, without the leader's
+// own disk if necessary; and the terms in a pre-vote need not be durable.
 
 import type { Request } from '../../src/kv/index.ts'
 import {
@@ -25,41 +25,41 @@ import { ProtocolRules } from './protocol-rules.ts'
 import type { Config } from './schedule.ts'
 import { Violation } from './violation.ts'
 
-/** What one replica holds, as seen from outside. Survives its processes. */
+/** The state of one replica, seen from outside. It outlives the replica's processes. */
 export class Replica {
   readonly id: ReplicaId
   readonly name: string
-  /** On the disk. */
+  /** What is on its disk. */
   durable: Held
-  /** As of the newest batch that its process has begun. */
+  /** What will be on its disk after the newest batch that its process has begun. */
   begun: Held
   /** The process applies in order. */
   applied = 0
   stateHash = 0n
-  /** Term that its process leads or has led last, and what it has held every follower to have since then. */
+  /** The term that its process leads or led last, and the highest `match` of each follower in it. */
   leads = 0
   readonly matches = new Map<ReplicaId, number>()
-  /** Its status, cheap to refuse: asked only when something was committed. */
+  /** Its status. It is expensive, so it is read only after a commit. */
   status: (() => RaftStatus) | undefined
-  /** As of the entry applied last: encoded, and as its process has it now. */
+  /** The core's state after the last applied entry: encoded, and the configuration as its process has it now. */
   raft: Uint8Array | undefined
   configuration: Configuration | undefined
   configurationNow: (() => Configuration) | undefined
-  /** Its disk was damaged or thrown away: what it promised is gone, and it must never be heard again. */
+  /** Its disk was damaged or lost, and with it what it promised. It must never take part again. */
   damaged = false
-  /** What was on its disk before that was put back to an earlier state. */
+  /** What was on its disk before an earlier state was put back. */
   forgotten: Held | undefined
-  /** Boot counter of its process. */
+  /** Boot counter of its current process. */
   boot = 0
   role = 'follower'
   /** The clock of its machine. */
   now: (() => number) | undefined
-  /** On that clock: when a leader was last heard, or the process began under a lease. */
+  /** By that clock: when a leader was last heard, or the process began while leases were on. */
   contactAt = Number.NEGATIVE_INFINITY
   contactTerm = 0
-  /** Messages of a leader that arrived while its process was stopped, and that it has not read yet. */
+  /** Messages of a leader that arrived while its process was stopped, and are not read yet. */
   unread = 0
-  /** Who asked for its vote in a transfer of leadership, which no promise stands against. */
+  /** Replicas that asked for its vote in a transfer of leadership. No promise forbids that vote. */
   readonly transfers = new Map<ReplicaId, number>()
 
   constructor(id: ReplicaId, name: string, held: Held) {
@@ -72,7 +72,7 @@ export class Replica {
 }
 
 const ROUNDING_MS = 1e-3
-/** Cluster time is told in whole ms. */
+/** Cluster time is in whole ms. */
 const WHOLE_MS = 1 + ROUNDING_MS
 
 /** What is on a disk, or will be. */
@@ -80,7 +80,7 @@ export interface Held {
   term: number
   vote: ReplicaId | undefined
   commit: number
-  /** Term of each index from 1 on, also of those that are compacted. */
+  /** Term of each index from 1 on, also of compacted ones. */
   terms: number[]
   applied: number
 }
@@ -105,35 +105,35 @@ interface Committed {
 export interface Begun {
   readonly writes: StorageBatch['writes']
   readonly hardState: HardState
-  /** Of the rows in it, as soon as it is submitted. */
+  /** Applied index of the rows in it, known as soon as it is submitted. */
   readonly applied: () => number
 }
 
 export class Invariants {
-  /** The first one. */
+  /** The first violation. */
   violation: Violation | undefined
-  /** Told of what can be seen only here. */
+  /** Called for triggers that only the checker can see. */
   onTrigger: (trigger: 'committed' | 'ahead' | 'reconfigured', replica: Replica) => void = () => {}
   readonly model = new Model((invariant, detail) => this.#violated(invariant, detail))
   readonly replicas = new Map<ReplicaId, Replica>()
-  /** Index and leader's term of each step of commitment, rising in both. */
+  /** Index and leader's term of each commit. Both numbers rise. */
   readonly commitSteps: { readonly index: number; readonly term: number }[] = []
   readonly committed: Committed[] = []
   maxCommitted = 0
   maxTerm = 0
-  /** Highest index at which a change of the configuration was ever in any log. */
+  /** Highest index that ever held a change of the configuration in any log. */
   newestChange = 0
-  /** Indexes at which each request was committed. */
+  /** The indexes at which each request was committed. */
   readonly #requests = new Map<string, number[]>()
   readonly #notWritten = new Set<string>()
   readonly #seen: Seen[][] = []
   readonly #leaders = new Map<number, ReplicaId>()
-  /** First index that each term appended at. */
+  /** The first index of each term. */
   readonly #firstOfTerm = new Map<number, number>()
-  /** Of each term: what its first entry says of cluster time, and the clock of its leader when that took office. */
+  /** For each term: the cluster time of its first entry, and its leader's clock when it took office. */
   readonly #timeOfTerm = new Map<number, number>()
   readonly #ledAt = new Map<number, number>()
-  /** By principal: the clock of each leader when the request was first sent, by its term. */
+  /** By principal: the clock of each leader when the request was first sent, by the leader's term. */
   readonly #askedAt = new Map<string, ReadonlyMap<number, number>>()
   readonly #votes = new Map<string, ReplicaId>()
   readonly #protocolRules: ProtocolRules
@@ -146,7 +146,7 @@ export class Invariants {
     )
   }
 
-  /** A replica whose disk was formatted, with what is on it. */
+  /** A replica whose disk was formatted, with the content of that disk. */
   adopt(
     id: ReplicaId,
     name: string,
@@ -164,7 +164,7 @@ export class Invariants {
     return replica
   }
 
-  /** Its disk is as it was once: what it has promised since is gone. */
+  /** Its disk was put back to an earlier state. What it has promised since is gone. */
   putBack(replica: Replica, held: Held): void {
     replica.forgotten = replica.durable
     replica.durable = copyOf(held)
@@ -186,13 +186,13 @@ export class Invariants {
     this.#state(replica, applied, stateHash)
   }
 
-  /** What it would begin with if it began now; undefined: it would not begin. */
+  /** What it would recover if it began now; undefined: the store would refuse. */
   wouldOpen(replica: Replica, storage: Storage | undefined, why: string): void {
     if (storage === undefined) this.#violated('DISK-3', `${replica.name} would refuse its disk now: ${why}`)
     this.#recovers(replica, storage)
   }
 
-  /** No more and no less than what was durable. */
+  /** Exactly what was durable. */
   #recovers({ durable, name }: Replica, { hardState, log, applied }: Storage): void {
     const { term, vote, commit } = hardState
     if (term !== durable.term || vote !== durable.vote || commit !== durable.commit)
@@ -213,7 +213,7 @@ export class Invariants {
       )
   }
 
-  /** Kept as well as thrown: whoever runs in between may catch what is thrown. */
+  /** The violation is stored as well as thrown, because the code in between may catch it. */
   #violated(invariant: string, detail: string): never {
     const violation = new Violation(invariant, detail)
     this.violation ??= violation
@@ -248,7 +248,7 @@ export class Invariants {
         this.#exposed(replica, message.commit)
         if (!message.granted) return
         if (term === durable.term) this.#granted(replica, term, message.to)
-        // One batch may hold the vote and a newer term: that binds as well.
+        // The batch may hold the vote and a newer term. The newer term binds too.
         else this.#vote(replica, term, message.to)
         return
       case 'vote-request':
@@ -256,8 +256,8 @@ export class Invariants {
           this.#violated('RAFT-1', `${replica.name} asks for votes before its own vote is durable`)
         return
       case 'append-accepted':
-        // What was accepted in an older term may have been cut off in the very batch that made it durable; whoever led
-        // then cannot make a quorum of it, since a quorum has moved on.
+        // Entries accepted in an older term may have been truncated in the same batch that made them durable. The
+        // leader of that term cannot commit with them, because a quorum has moved on.
         if (term === durable.term) this.#accepted(replica, message.index, message.to, term)
         return
       case 'append':
@@ -273,19 +273,19 @@ export class Invariants {
         return
       case 'read-index-answer':
         if (message.index !== undefined) this.#exposed(replica, message.index)
-        // May be newer than the index: the commit index can have risen while the round was under way.
+        // May be newer than the index: the commit index may have risen during the round.
         this.#exposed(replica, message.commit)
         return
     }
   }
 
-  /** What it says of itself where a link is made: whoever hears it takes less, later on, for a loss. */
+  /** The durable state in its greeting. A peer will take any later decrease for a loss. */
   greets({ name, durable }: Replica, { term }: { readonly term: number }): void {
     if (term > durable.term)
       this.#violated('RAFT-2', `${name} says that it is in term ${term}, durable is ${durable.term}`)
   }
 
-  /** What a message that arrives binds its receiver to; `term` is its own. */
+  /** What an arriving message binds its receiver to; `term` is the receiver's. */
   heard(replica: Replica, message: Message, term: number): void {
     const { type } = message
     this.#protocolRules.heard(replica, message)
@@ -297,11 +297,11 @@ export class Invariants {
   }
 
   /**
-   * While leases are on: no vote and no campaign within a lease of leader contact, the start of a process included
+   * While leases are on: no vote and no campaign within a lease after contact with a leader or the start of the process
    * (RAFT-25).
    */
   #keepsPromise(replica: Replica, term: number, what: string): void {
-    // A vote leaves when it is durable: whoever was elected with it may have been heard before.
+    // A vote leaves when it is durable. Its candidate may be elected, and heard, before this check.
     if (replica.contactTerm >= term) return
     const leases = replica.status?.().leases
     if (leases === undefined || !leases.on || replica.now === undefined) return
@@ -353,9 +353,7 @@ export class Invariants {
       )
   }
 
-  /**
-   * What a leader holds its followers to have (paper figure 2): match < next, durable there, and not less than before.
-   */
+  /** A leader's view of its followers (paper figure 2): match < next, `match` is durable there and never decreases. */
   #believes({ name, leads, matches, begun }: Replica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     for (const { id, match, next } of status.progress) {
@@ -376,8 +374,9 @@ export class Invariants {
   }
 
   /**
-   * What a leader knows to be durable on a majority of each half, in its own term, it has committed: looked at whenever
-   * that can have changed without an acknowledgement, for the next one would hide it.
+   * A leader has committed every entry of its term that it knows to be durable on a majority of each half. This is
+   * checked whenever it can have changed without an acknowledgement, because the next acknowledgement would hide a
+   * fault.
    */
   #countsAll({ name, leads, begun }: Replica, status: RaftStatus | undefined): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
@@ -408,7 +407,7 @@ export class Invariants {
 
   // ---- what is stored
 
-  /** A batch is begun; the result is to be given to `durable`. */
+  /** A batch is begun. The caller passes the result to `durable`. */
   begins(replica: Replica, { writes, hardState }: StorageBatch, applied: () => number): Begun {
     const { begun, name } = replica
     const { term, vote, commit } = hardState
@@ -483,8 +482,8 @@ export class Invariants {
   #truncates({ begun, name, leads }: Replica, from: number, term: number): void {
     if (leads === term && begun.terms.at(-1) === term)
       this.#violated('RAFT-7', `${name} leads term ${term} and truncates from ${from}`)
-    // A message of a deposed leader may come late. What a newer one has committed by then did not count on whoever has
-    // not heard of it.
+    // A message of a deposed leader may arrive late. What a newer leader has committed by then did not depend on a
+    // replica that has not heard of it.
     const upTo = this.#committedBefore(term + 1)?.index ?? 0
     for (let index = from; index <= upTo && index < begun.terms.length; index++) {
       const written = this.committed[index]?.term
@@ -508,7 +507,7 @@ export class Invariants {
       )
     if (index <= begun.commit)
       this.#violated('SNAP-2', `${name} installs a snapshot of ${index} over committed ${begun.commit}`)
-    // What lies behind may have been acknowledged, and may be committed by that (paper §7).
+    // Later entries may have been acknowledged, and may be committed by that (paper §7).
     if (keepLog !== (begun.terms[index] === term))
       this.#violated(
         'SNAP-3',
@@ -516,7 +515,7 @@ export class Invariants {
       )
   }
 
-  /** Log matching (paper §5.3): index and term name an entry and, by induction, all before it. */
+  /** Log matching (paper §5.3): index and term identify an entry and, by induction, all entries before it. */
   #enter(replica: Replica, { index, term, frame }: Entry, previousTerm: number | undefined): void {
     let list = this.#seen[index]
     if (list === undefined) {
@@ -545,9 +544,7 @@ export class Invariants {
     this.#protocolRules.changeAppears(replica, index, term, this.#firstOfTerm.get(term) ?? index)
   }
 
-  /**
-   * Leader completeness (paper §5.4): all that was committed in earlier terms is in the log of whoever leads this one.
-   */
+  /** Leader completeness (paper §5.4): the leader of this term has all entries that were committed in earlier terms. */
   #termBegins(replica: Replica, term: number, index: number, frame: Uint8Array): void {
     this.#firstOfTerm.set(term, index)
     this.#timeOfTerm.set(term, readHeader(frame).clusterTimeMs)
@@ -559,7 +556,7 @@ export class Invariants {
       )
   }
 
-  /** Cluster time goes on no faster than the clock of the leader. */
+  /** Cluster time rises no faster than the leader's clock. */
   #stamped({ name, leads, now }: Replica, index: number, term: number, frame: Uint8Array): void {
     const { clusterTimeMs } = readHeader(frame)
     const [began, ledAt] = [this.#timeOfTerm.get(term), this.#ledAt.get(term)]
@@ -585,14 +582,14 @@ export class Invariants {
       )
   }
 
-  /** The last step of commitment that a leader of an earlier term made. */
+  /** The last commit of a leader of an earlier term. */
   #committedBefore(term: number): { readonly index: number; readonly term: number } | undefined {
     return this.commitSteps.findLast((step) => step.term < term)
   }
 
   // ---- what is committed and applied
 
-  /** The state of a replica says that everything up to `commit` is committed. */
+  /** The state of a replica shows that everything up to `commit` is committed. */
   #exposed(replica: Replica, commit: number): void {
     if (commit <= this.maxCommitted) return
     const status = replica.status?.()
@@ -610,7 +607,7 @@ export class Invariants {
         `${name} commits ${status.commit}, no leader committed beyond ${this.maxCommitted}; it led last in term ${term}, of which that is no entry`,
       )
     const why = this.#whyNoQuorum(status.commit, term, configuration)
-    // The configuration may have changed in this very step.
+    // The configuration may have changed in this step.
     if (
       why !== undefined &&
       this.#whyNoQuorum(status.commit, term, replica.configuration ?? configuration) !== undefined
@@ -640,7 +637,9 @@ export class Invariants {
     return undefined
   }
 
-  /** What a replica had acknowledged stays counted when it has forgotten it: nobody can know. */
+  /**
+   * An entry that a replica has forgotten counts as acknowledged, because no other replica can know that it was lost.
+   */
   #held(id: ReplicaId): Held | undefined {
     const replica = this.replicas.get(id)
     return replica?.forgotten ?? replica?.durable
@@ -653,8 +652,8 @@ export class Invariants {
       this.#violated('RAFT-13', `${replica.name} applies ${index} after ${replica.applied}`)
     replica.applied = index
     const reconfigured = record.raft !== replica.raft
-    // What is committed behind a change was committed under the configuration before it or under the one that it makes:
-    // the next entry is applied when only the latter is known.
+    // Entries after a change were committed under the configuration before it or under the new one. When the next entry
+    // is applied, only the new one is known.
     this.#exposed(replica, reconfigured ? (replica.status?.()?.commit ?? index) : index)
     this.#state(replica, record, stateHash)
     if (replica.durable.terms.length <= index) this.onTrigger('ahead', replica)
@@ -669,20 +668,20 @@ export class Invariants {
   installed(replica: Replica, { applied, stateHash }: Storage): void {
     replica.applied = applied.index
     this.#state(replica, applied, stateHash)
-    // What its process decides by next may be committed under this one.
+    // The process's next decisions may be committed under this configuration.
     replica.configuration = decodeAppliedState(applied.raft).configuration
   }
 
   #state(replica: Replica, { index, term, raft }: AppliedRecord, stateHash: bigint): void {
     replica.stateHash = stateHash
-    // A replica that knows nothing yet has the state of nobody.
+    // A new replica has no state that could be compared.
     if (index === 0) return
     const known = this.committed[index]
     if (known === undefined) {
       this.committed[index] = { term, raft, stateHash, effect: this.#effect(index, term) }
       return
     }
-    // What a configuration is, is decided by the applied index (RAFT-15).
+    // The applied index decides which configuration counts (RAFT-15).
     if (known.raft !== raft && !sameBytes(known.raft, raft))
       this.#violated(
         'RAFT-15',
@@ -699,7 +698,7 @@ export class Invariants {
 
   #effect(index: number, term: number): Effect {
     const frame = this.#seen[index]?.find((seen) => seen.term === term)?.frame
-    // Only what a cluster starts from has no entry.
+    // Only the initial state of a cluster has no entry.
     if (frame === undefined || index <= this.model.index) return NO_EFFECT
     if (index !== this.model.index + 1)
       this.#violated('RAFT-13', `${index} is applied before ${this.model.index + 1}`)
@@ -722,7 +721,7 @@ export class Invariants {
     return effect
   }
 
-  /** First index as of which the configuration was such; 0: none. */
+  /** The first index with such a configuration; 0: none. */
   firstWith(isSuch: (configuration: Configuration) => boolean): number {
     let before: Uint8Array | undefined
     for (let index = 0; index < this.committed.length; index++) {
@@ -747,7 +746,7 @@ export class Invariants {
     this.#askedAt.set(principal, new Map(clocks))
   }
 
-  /** Where a request was committed. */
+  /** The indexes at which a request was committed. */
   indexesOf(principal: string): readonly number[] {
     return this.#requests.get(principal) ?? []
   }
@@ -785,7 +784,7 @@ export class Invariants {
     }
   }
 
-  /** Its process is gone; the next one begins with what is on the disk. */
+  /** Its process is gone. The next one begins with the content of the disk. */
   ended(replica: Replica): void {
     replica.status = undefined
     replica.leads = 0

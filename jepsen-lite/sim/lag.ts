@@ -1,6 +1,6 @@
-// How old the state of a replica is at most, it learns again and again although it never catches up. One follower
-// applies more slowly than entries come, for a while and more and more behind: its bound may be old, but must not stand
-// still.
+// A replica keeps learning a new bound on the age of its state even if it never catches up. In this test one follower
+// applies more slowly than entries arrive, and falls behind more and more for a while. Its bound may be old, but must
+// not stand still.
 
 import { isVoter } from '../../src/raft/index.ts'
 import type { Request } from '../../src/server/types.ts'
@@ -13,14 +13,14 @@ import { Violation } from './violation.ts'
 
 const TRIED_IN = 4
 /**
- * In heartbeats: how long it lasts, and how long the follower takes for every second entry; one comes with each
- * heartbeat.
+ * In heartbeats: how long the test lasts, and how long the follower takes for every second entry. One entry comes with
+ * each heartbeat.
  */
 const LASTS = 40
 const APPLY = 2
 /**
- * Half of what is written it has applied, so it knows of contacts in the first half; the rest is for what is on its
- * way.
+ * The follower has applied half of the entries, so it knows of contacts in the first half of the time. The rest allows
+ * for messages under way.
  */
 const PART_MAX = 0.85
 const PATIENCE_MS = 600_000
@@ -42,7 +42,7 @@ export function staysFresh(cluster: Cluster, core: readonly Machine[]): void {
   lagging.applyUntil = until
   let count = 0
   const write = (): void => {
-    // Changes nothing, so that no history needs to know of it.
+    // This request changes nothing, so it need not be in a history.
     const command = { kind: 'delete', key: bytes('lag'), condition: undefined, prev: false } as const
     const request: Request = { command, idempotency: undefined, principal: `lag.${count++}` }
     invariants.asked(request)

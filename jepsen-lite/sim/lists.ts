@@ -1,6 +1,6 @@
-// A list, as a client of the simulator asks for one, and as the front of a node puts it together: slices of one scan,
-// each cut off at a few rows or bytes. The sizes are drawn small, so that slices end everywhere, also where rows of
-// very different sizes meet.
+// A list, as a client of the simulator requests it, and as a node's HTTP interface assembles it: slices of one scan,
+// each limited to a few rows or bytes. The sizes are drawn small, so that slices end at many different places, also
+// between rows of very different sizes.
 
 import { dataRange, decodeKeyRow, type KeyRow, userKey } from '../../src/kv/index.ts'
 import type * as storage from '../../src/storage/index.ts'
@@ -10,12 +10,12 @@ import { bytes } from './model.ts'
 
 export interface List {
   readonly op: Range
-  /** Of one slice. */
+  /** Limits of one slice. */
   readonly rowsMax: number
   readonly bytesMax: number
 }
 
-/** What a number asks for; `keys`: how many there are. */
+/** The list that a number stands for; `keys`: how many keys there are. */
 export function listOf(choices: Choices, keys: number): List {
   const key = (): string => `k${choices.below(keys)}`
   const bounds = choices.pick<Partial<Range>>([
@@ -52,14 +52,14 @@ export interface Listed {
   readonly more: boolean
 }
 
-/** The rows in which they lie, in the order asked for. */
+/** The range of its rows, in the order asked for. */
 export function rangeOf({ op }: List): storage.Range {
   const from = bytes(op.start ?? op.prefix ?? '')
   const to = op.end ?? (op.prefix === undefined ? undefined : behind(op.prefix))
   return { ...dataRange(from, to === undefined ? undefined : bytes(to)), reverse: op.order === 'desc' }
 }
 
-/** All rows of the list, up to its limit. `done` is called once; never, if the process dies meanwhile. */
+/** Reads all rows of the list, up to its limit. `done` is called once, or never if the process dies meanwhile. */
 export function readList(
   scan: storage.RowScan,
   { op, rowsMax, bytesMax }: List,
@@ -78,5 +78,5 @@ export function readList(
   slice()
 }
 
-/** Keys of the simulator are plain ASCII and no longer than three letters. */
+/** Keys of the simulator are plain ASCII of at most three letters. */
 const behind = (prefix: string): string => `${prefix}~`

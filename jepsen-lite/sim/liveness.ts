@@ -1,7 +1,6 @@
-// The end of every schedule. Faults that heal by themselves hide a cluster that cannot make progress, so here they do
-// not: a random majority is made whole and connected, everything else stays broken for good, and within a bounded time
-// that majority must have a leader, take writes at every member, and agree. What is stuck otherwise is a violation like
-// any other.
+// The end of every schedule. Faults that end by themselves can hide a cluster that cannot make progress. So here they
+// do not end: a random majority is repaired and connected, and everything else stays broken. Within a limited time that
+// majority must have a leader, accept writes at every member, and agree. If not, that is a violation like any other.
 
 import {
   type Configuration,
@@ -27,12 +26,11 @@ import { Violation } from './violation.ts'
 const POLL_MS = 50
 const DEAD = { stalls: false, refuses: false }
 /**
- * Election time-outs that convergence may take; and the slowest thing that may be under way, a snapshot stream without
- * progress.
+ * Limit for convergence in election time-outs; and the slowest possible activity, a snapshot stream without progress.
  */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
-/** Election time-outs in which nothing may happen any more. */
+/** Election time-outs in which nothing may happen afterwards. */
 const CALM_ELECTIONS = 5
 /** Longer than convergence and rest together. */
 const PATIENCE_MS = 600_000
@@ -90,7 +88,7 @@ export function converge(cluster: Cluster, clients: Clients): void {
   if (cluster.invariants.violation !== undefined) return
   comesToRest(cluster, core)
   if (cluster.invariants.violation !== undefined) return
-  // Who is no voter any more may be behind for good.
+  // A replica that is no longer a voter may stay behind.
   const { leader } = cluster
   for (const { process } of core) {
     if (process?.driver !== undefined && process.replica.applied === leader?.replica.applied)
@@ -99,15 +97,15 @@ export function converge(cluster: Cluster, clients: Clients): void {
 }
 
 /**
- * A write and a read at each that runs, whatever it knows of a leader now, with time enough for all that follows: they
- * are to be answered once all is well, and are not asked again by anybody but their node. Whoever still waits at rest
+ * A write and a read at each running node, whether or not it knows a leader now, with a very long time-out. They must
+ * be answered when the cluster works again, and only their node may repeat them. A request that still waits at rest
  * breaks REST-1.
  */
 function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
   for (const { name, process } of core) {
     const driver = process?.serving
     if (driver === undefined) continue
-    // Changes nothing, so that no history needs to know of it.
+    // This request changes nothing, so it need not be in a history.
     const command = { kind: 'delete', key: bytes('patience'), condition: undefined, prev: false } as const
     const request: Request = { command, idempotency: undefined, principal: `patience.${name}` }
     cluster.invariants.asked(request)
@@ -117,9 +115,9 @@ function askPatiently(cluster: Cluster, core: readonly Machine[]): void {
 }
 
 /**
- * The leader is asked to hand over to a voter that it has just heard, and that may not be there any more: it must go on
- * when that fails. One that is there, and slow, may still take over when the leader has given up. Returns when that is
- * over.
+ * The leader is asked to hand over to a voter that it has just heard, and that may be gone. The leader must go on when
+ * that fails. A voter that is only slow may still take over after the leader has given up. Returns when that can no
+ * longer happen.
  */
 function handOverInVain({ leader, machines, seed, time, config }: Cluster, core: readonly Machine[]): number {
   const driver = leader?.serving
@@ -133,24 +131,28 @@ function handOverInVain({ leader, machines, seed, time, config }: Cluster, core:
   )
   if (gone?.replica === undefined) return time.now
   driver.transfer(gone.replica.id, TRANSFER_MS, () => {})
-  // The leader tries for one election time-out, the one asked for another. Their clocks may be slow, and messages need
-  // time.
+  // The leader tries for one election time-out, the node that was asked for another. Their clocks may be slow, and
+  // messages need time.
   return time.now + 2 * (config.electionMaxMs + config.electionMinMs)
 }
 
-/** What was sent before the calm, on links that were slow, may ask somebody to take over. Returns when that is over. */
+/**
+ * Messages that were sent before the calm, on slow links, may ask a node to take over. Returns when that can no longer
+ * happen.
+ */
 function lateHandOverAt({ machines, network, time, config }: Cluster): number {
   const arrivesAt = Math.max(
     ...machines.flatMap(({ place }) => network.endsAt(place).map(({ lastAt }) => lastAt)),
   )
-  // What is on its way otherwise arrives before anybody could be elected.
+  // All other messages arrive before a node could be elected.
   if (arrivesAt - time.now < config.electionMinMs / 2) return time.now
   return arrivesAt + 2 * (config.electionMaxMs + config.electionMinMs)
 }
 
 /**
- * With a leader, and nothing wrong, nobody is elected: the majority does not lose sight of it, and those outside do not
- * depose it. Returns whether it was so; where messages are too slow for the time-outs it is not asked for.
+ * While there is a leader and nothing is wrong, no other replica is elected: the majority keeps contact with the
+ * leader, and outsiders do not depose it. Returns whether this was so. Not checked if messages are too slow for the
+ * time-outs.
  */
 function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   const { leader, invariants, probeCoverage, time, config } = cluster
@@ -159,7 +161,7 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   const configuration = leader?.driver?.configuration
   if (leader === undefined || configuration === undefined || !core.includes(leader.machine)) return false
   if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMs + heartbeatMs) > electionMinMs) return false
-  // What its disk was given while that was slow may still make it hand over.
+  // Writes from the time when its disk was slow may still make it hand over.
   const raft = leader.driver?.status().raft
   if (raft === undefined || raft.stableIndex < raft.lastIndex || leader.stopping) return false
   probeCoverage.hit('calm in the end')
@@ -173,7 +175,7 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   return invariants.violation === undefined
 }
 
-/** As of the highest index that anybody has applied. */
+/** The configuration at the highest index that any replica has applied. */
 function newestConfiguration({ invariants }: Cluster): Configuration | undefined {
   const raft = invariants.committed.at(-1)?.raft
   return raft === undefined ? undefined : decodeAppliedState(raft).configuration
@@ -184,24 +186,24 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
   const whole = machines.filter(
     ({ replica, suspect, retired, removed }) => replica !== undefined && !(suspect || retired || removed),
   )
-  // Who knows less than is settled is told so by one of the others.
+  // A replica that knows less than what is settled is told by another member.
   const known = whole.flatMap(({ replica }) => {
     if (replica === undefined || replica.durable.terms.length <= invariants.maxCommitted) return []
     const raft = invariants.committed[Math.max(replica.durable.commit, settledAt)]?.raft
     return raft === undefined ? [] : [decodeAppliedState(raft).configuration]
   })
-  // Learners that catch up become voters by themselves.
+  // Learners that catch up become voters automatically.
   const { voters: now, learners, learnersNext, demoted } = configuration
   const soon = [...now, ...[...learners, ...learnersNext].filter((id) => !demoted.includes(id))]
-  // Whoever starts again goes by what it knows to be committed, which may be an older configuration: with that it must
-  // win.
+  // A replica that starts again uses the newest change it knows to be committed, which may be an older one. It must be
+  // able to win with it.
   const halves = [
     soon,
     ...[configuration, ...known].flatMap(({ voters, votersOutgoing }) => [voters, votersOutgoing]),
   ]
   const isMajority = (some: readonly Machine[]): boolean => {
     const ids = new Set<ReplicaId>(some.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))
-    // A learner that is not among them may have caught up, and be made a voter before anybody sees that it is gone.
+    // A learner outside of the core may have caught up, and become a voter before the others notice that it is gone.
     const gone = soon.filter((id) => !ids.has(id) && !now.includes(id))
     return [...halves, [...now, ...gone]].every(
       (half) => half.length === 0 || half.filter((id) => ids.has(id)).length * 2 > half.length,
@@ -212,13 +214,13 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
       replica !== undefined && (isVoter(configuration, replica.id) || soon.includes(replica.id)),
   )
   if (!isMajority(members)) return undefined
-  // A change that is in some log, and nobody has applied, may count tomorrow: nobody whole may be missing then.
+  // A change that is in some log and not applied yet may count later. No repaired machine may be missing from it.
   if (invariants.newestChange >= invariants.committed.length) {
     const ids = [...configuration.members.map(({ id }) => id)]
     return ids.every((id) => whole.some(({ replica }) => replica?.id === id)) ? whole : undefined
   }
   let core = members
-  // Whoever was to be down until the end stays so, if it can be done without.
+  // A machine that was to be down until the end stays down if the majority does not need it.
   const isDown = (machine: Machine): boolean => cluster.isKeptDown(machine)
   const order = [...members].sort(
     (a, b) =>
@@ -233,14 +235,14 @@ function chooseCore(cluster: Cluster, configuration: Configuration): Machine[] |
   return core
 }
 
-/** Replicas that were removed while nobody could tell them, and that come back now. */
+/** Replicas that were removed without learning of it, and that come back now. */
 function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefined): Machine[] {
   const { invariants } = cluster
   if (configuration === undefined) return []
-  // Those who should remember it are not asked who was removed.
+  // The members that should remember the removal are not asked: the check uses what was committed.
   const wasRemoved = (id: ReplicaId): boolean =>
     !isMember(configuration, id) && invariants.firstWith((earlier) => isMember(earlier, id)) > 0
-  // Where silence ends no connection, one that has nothing to say may rely for good on one that its peer has closed
+  // If silence ends no connection, a replica without messages may rely forever on a connection that its peer has closed
   // while they were cut off.
   if (cluster.config.silenceMs === 0) return []
   const outsiders = cluster.machines.filter(
@@ -254,7 +256,7 @@ function chooseOutsiders(cluster: Cluster, configuration: Configuration | undefi
   return outsiders
 }
 
-/** Who was removed is told by whomever of its old peers it reaches, and stops. */
+/** A removed replica is told of its removal by any old peer that it reaches, and stops. */
 function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): string | undefined {
   const others = core.filter((machine) => !outsiders.includes(machine))
   const ids = new Set(others.flatMap(({ process }) => (process?.driver === undefined ? [] : [process.id])))
@@ -266,7 +268,7 @@ function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): st
   return undefined
 }
 
-/** Whatever is not of the core stays as it is, or worse, for good. */
+/** Machines outside of the core stay in their state, or get worse, permanently. */
 function freezeOthers(cluster: Cluster, core: readonly Machine[]): void {
   const { machines, network, seed } = cluster
   for (const machine of machines) {
@@ -298,8 +300,8 @@ function heal(cluster: Cluster, machine: Machine): void {
 }
 
 /**
- * A read at each voter of the core, for which a new leader must have committed by itself; then a write at each member,
- * until it is taken.
+ * A read at each voter of the core, for which a new leader must have committed an entry by itself; then a write at each
+ * member, repeated until it is accepted.
  */
 class Probes {
   readonly #cluster: Cluster
@@ -335,7 +337,7 @@ class Probes {
     }
   }
 
-  /** Voters, as the leader has it, that have served no read yet. */
+  /** Voters, according to the leader, that have served no read yet. */
   get unread(): readonly Machine[] {
     const members = this.#cluster.leader?.driver?.configuration
     return this.#core.filter(
@@ -365,7 +367,7 @@ class Probes {
   }
 }
 
-/** What is stuck, as a sentence; undefined when all is well. */
+/** A sentence about what is stuck; undefined when the cluster has converged. */
 function whyNotConverged({ leader }: Cluster, core: readonly Machine[], probes: Probes): string | undefined {
   const members = leader?.driver?.configuration
   const states = (): string =>

@@ -1,9 +1,9 @@
-// What a simulated disk holds, an ordered set of bytes: sorted pairs.
+// The content of a simulated disk, an ordered set of bytes: sorted pairs.
 
 import type { Pair, ScanRange } from '../../src/storage/engine.ts'
 import { keyString } from '../../src/storage/keys.ts'
 
-/** A pair to be put under its name, or the name of one to be deleted. */
+/** A pair to be stored under its name, or the name of one to be deleted. */
 export type RowEdit = readonly [name: string, pair: Pair | undefined]
 
 export class MemoryRows {
@@ -42,7 +42,7 @@ export class MemoryRows {
     return range.reverse ? pairs.reverse() : pairs
   }
 
-  /** Damage: one bit of one value changes; false when there is none. `pick` and `where` are any numbers. */
+  /** Damage: flips one bit of one value; false when there is no value. `pick` and `where` may be any numbers. */
   flip(pick: number, where: number): boolean {
     const names = [...this.#pairs.keys()]
     const name = names[pick % names.length]

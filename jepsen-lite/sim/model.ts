@@ -1,7 +1,7 @@
-// What the store should do, once more and simply: the committed log replayed on maps. An entry only says whose request
-// it holds: what is replayed is the request as its client sent it, and the entry must hold the same. So a codec that
-// damages requests is found out, and nothing that gives a request its meaning is shared with the store: the two are
-// unlikely to be wrong alike.
+// A second, simple implementation of the store: the committed log replayed on maps. An entry only tells which request
+// it holds. The request is replayed as its client sent it, and the entry must contain the same request. So this finds a
+// codec that damages requests. The model shares no code with the store that gives a request its meaning, so it is
+// unlikely that both have the same bug.
 
 import {
   DEFAULT_SETTINGS,
@@ -19,21 +19,21 @@ export interface ModelRow {
   readonly version: number
 }
 
-/** What one committed entry did. */
+/** The effect of one committed entry. */
 export interface Effect {
-  /** Whose request it is; '' for an entry of the core. */
+  /** The principal of the request; '' for an entry of the core. */
   readonly principal: string
-  /** In the shape of `shown`. */
+  /** In the form of `shown`. */
   readonly outcome: string
   readonly replayed: boolean
-  /** The request has an idempotency token: it may come more than once. */
+  /** The request has an idempotency token, so it may be committed more than once. */
   readonly keyed: boolean
 }
 
 interface Token {
   readonly asked: string
   readonly outcome: string
-  /** What remembering it takes of `idempotencyBytesMax`. */
+  /** How much of `idempotencyBytesMax` it uses. */
   readonly bytes: number
   readonly revision: number
   readonly clusterTimeMs: number
@@ -44,19 +44,19 @@ export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, 
 
 export class Model {
   readonly #violated: (invariant: string, detail: string) => never
-  /** As their clients sent them, by principal. */
+  /** The requests as their clients sent them, by principal. */
   readonly #asked = new Map<string, Request>()
   revision = 1
-  /** Tokens forgotten. */
+  /** How many tokens were forgotten. */
   evicted = 0
-  /** Every version of every key, by the index that made it. */
+  /** Every version of every key, with the index of its entry. */
   readonly #versions = new Map<string, { readonly index: number; readonly row: ModelRow | null }[]>()
   readonly #revisions: number[] = [1, 1]
   /** In the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
   #tokenBytes = 0
   #settings = { ...DEFAULT_SETTINGS }
-  /** Of keys and values. */
+  /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0
   #horizon = 0
@@ -70,12 +70,12 @@ export class Model {
     return this.#index
   }
 
-  /** A client is about to send this request. Principals are unique to a request; sent again, it is the same one. */
+  /** A client is about to send this request. A principal is unique to a request; a repeated request keeps it. */
   asked(request: Request): void {
     if (!this.#asked.has(request.principal)) this.#asked.set(request.principal, structuredClone(request))
   }
 
-  /** Nothing is known of what comes before. */
+  /** Entries before this index are unknown. */
   startAt(index: number): void {
     this.#index = index
     while (this.#revisions.length <= index) this.#revisions.push(this.revision)
@@ -100,7 +100,7 @@ export class Model {
     return effect
   }
 
-  /** The request that the entry should hold, as it was when it was sent. */
+  /** The request that the entry should hold, as it was sent. */
   #sent(entry: Request): Request {
     const sent = this.#asked.get(entry.principal)
     if (sent === undefined)
@@ -116,7 +116,7 @@ export class Model {
     return sent
   }
 
-  /** The key as it was once everything up to `index` was applied. */
+  /** The key after everything up to `index` was applied. */
   at(key: string, index: number): ModelRow | null {
     const versions = this.#versions.get(key) ?? []
     for (let at = versions.length - 1; at >= 0; at--) {
@@ -130,7 +130,7 @@ export class Model {
     return this.#revisions[index] ?? this.revision
   }
 
-  /** As of the newest entry. */
+  /** The counts after the newest entry. */
   get counts() {
     return {
       ...{ revision: this.revision, settings: this.#settings, storeBytes: this.#storeBytes },
@@ -138,7 +138,7 @@ export class Model {
     }
   }
 
-  /** Every key that there ever was. */
+  /** Every key that ever existed. */
   get keys(): string[] {
     return [...this.#versions.keys()].sort()
   }
@@ -167,7 +167,7 @@ export class Model {
       return { principal, outcome: known.outcome, replayed: true, keyed: true }
     }
     const { since } = idempotency
-    // Neither a key nor a setting has changed since what was forgotten at the newest revision.
+    // No key and no setting has changed since the outcome that was forgotten at the newest revision.
     if (since !== undefined && since <= this.#horizon && since < this.revision)
       return refused('idempotency_expired')
     const isAhead = since !== undefined && since > this.revision
@@ -183,7 +183,7 @@ export class Model {
     return { principal, outcome, replayed: false, keyed: true }
   }
 
-  /** To make room for `incoming` bytes; 0: for nothing. */
+  /** Makes room for `incoming` bytes; 0: only forgets what is due. */
   #evict(incoming: number): void {
     const { idempotencyTokensMax, idempotencyBytesMax, idempotencyAgeMsMax } = this.#settings
     let evicted = 0
@@ -210,7 +210,7 @@ export class Model {
     const before = this.at(key, this.#index)
     const { condition } = command
     const refused = (code: string): string => `refused ${code} at ${this.revision}`
-    // What is there can always be deleted.
+    // A key that exists can always be deleted.
     const isLong = key.length > this.#settings.keyBytesMax
     if (isLong && (command.kind === 'put' || before === null)) return refused('key_too_long')
     if (command.kind === 'put' && command.value.length > this.#settings.valueBytesMax)
@@ -231,7 +231,7 @@ export class Model {
       return `deleted 1 at ${this.revision}${prev}`
     }
     const storeBytes = this.#storeBytes - freed + key.length + command.value.length
-    // What does not make it grow is let in all the same.
+    // A write that does not make the store larger is accepted even when the store is full.
     if (storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes)) return refused('storage_full')
     this.#storeBytes = storeBytes
     const row = this.#change(key, {
@@ -252,7 +252,7 @@ export class Model {
   }
 }
 
-/** An outcome of the store in the words of the model. */
+/** An outcome of the store in the model's words. */
 export function shown(outcome: Outcome): string {
   const prev = (row: KeyRow | null | undefined): string =>
     row === undefined ? '' : ` instead of ${row === null ? 'nothing' : text(row.value)}`
@@ -270,7 +270,7 @@ export function shown(outcome: Outcome): string {
   }
 }
 
-/** Two rows, as docs/SPEC.md has them: the token and its outcome, and its place in the order of tokens. */
+/** The size of the two rows in docs/SPEC.md: the token with its outcome, and its place in the order of tokens. */
 function bytesToRemember(token: string, outcome: string): number {
   const rows = [1 + token.length + FINGERPRINT_BYTES, 1 + 8 + ORDER_BYTES + token.length]
   return outcomeBytes(outcome) + rows.reduce((sum, bytes) => sum + bytes)
@@ -280,10 +280,7 @@ const FINGERPRINT_BYTES = 8
 /** Cluster time, revision, size. */
 const ORDER_BYTES = 8 + 8 + 4
 
-/**
- * Of an outcome in the words of `shown`: its kind and its revision, and what there is of three numbers, a flag or all
- * settings.
- */
+/** The size of an outcome in the words of `shown`: its kind and its revision, and its numbers, flag or settings. */
 function outcomeBytes(outcome: string): number {
   const head = 1 + 8
   if (outcome.startsWith('put')) return head + 3 * 8
@@ -296,7 +293,7 @@ function outcomeBytes(outcome: string): number {
 const textOf = (request: Request): string =>
   JSON.stringify([request.idempotency?.token, request.idempotency?.since, plainly(request)])
 
-/** What is asked, whatever is left out or undefined. */
+/** The content of a request, without absent or undefined fields. */
 function plainly({ command }: Request): unknown {
   if (command.kind === 'settings') return Object.entries(command.settings).sort()
   const { kind, key, condition, prev } = command

@@ -1,10 +1,10 @@
-// The network between the machines. What happens on connections is decided by the shipped links (src/server/links);
-// here is what carries them: how long frames take, what is cut, what breaks, and when each end notices.
+// The network between the machines. The shipped links (src/server/links) decide what happens on connections. This file
+// decides how they are carried: how long frames take, what is cut, what breaks, and when each end notices.
 //
 // A connection delivers what was sent on it in order, from the first frame on, until it ends. A cut holds frames back,
-// whether or not the process that is to read them is stopped. Only a harsh schedule loses, doubles and reorders Raft
-// messages: TCP does not, but the core promises to bear it. The words between links are not lost singly even there:
-// where one is lost, so is the rest of its connection.
+// whether or not the receiving process is stopped. Only a harsh schedule loses, doubles and reorders Raft messages: TCP
+// does not, but the core promises to tolerate it. Frames of the links themselves are never lost alone, even there: if
+// one is lost, so is the rest of its connection.
 
 import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/links/index.ts'
@@ -18,12 +18,12 @@ import { Event, IO, MESSAGE } from './time.ts'
 import { type Carrier, Connection, End } from './wires.ts'
 import type { World } from './world.ts'
 
-/** A call that is not answered is made again by the system below after so long. */
+/** After this long without an answer the operating system repeats a call. */
 const CALL_AGAIN_MS = 1000
-/** A broken connection is noticed late by an end that has nothing to send. */
+/** An end that has nothing to send notices a broken connection late. */
 const NOTICED_MS_MAX = 300
 
-/** Of a cut: bytes wait instead of vanishing; calls are refused instead of ignored. */
+/** How a cut works. Bytes wait instead of vanishing; calls are refused instead of ignored. */
 export interface CutMode {
   readonly stalls: boolean
   readonly refuses: boolean
@@ -75,25 +75,27 @@ export class SimNetwork implements Carrier {
   readonly #hosts = new Map<Process, Host>()
   readonly #byId = new Map<ReplicaId, Process>()
   readonly #byPlace: (Host | undefined)[] = []
-  /** How many faults cut each direction, and since when; of these how many hold bytes back instead of losing them. */
+  /**
+   * How many faults cut each direction, and since when; and how many of them hold bytes back instead of losing them.
+   */
   readonly #cuts: Int32Array
   readonly #stalls: Int32Array
-  /** How many of them answer a call with a refusal, as a firewall may, instead of silence. */
+  /** How many of them refuse a call, as a firewall may, instead of ignoring it. */
   readonly #refusals: Int32Array
   readonly #cutSince: Float64Array
   readonly #stalled = new Map<number, Event[]>()
   readonly #delays: Float64Array
-  /** Frames sent in each direction. */
+  /** How many frames were sent in each direction. */
   readonly #sent: Int32Array
-  /** Of a thousand messages, beside what the configuration says. */
+  /** Lost messages per thousand, in addition to the configuration. */
   extraLost = 0
   /** No message is lost, doubled or overtaken any more. */
   calm = false
-  /** What a wire carries, in each direction. */
+  /** The capacity of a wire in each direction. */
   bytesPerMs = Number.POSITIVE_INFINITY
-  /** Frames and calls that a cut or a slow link has touched, by direction: whether a fault was felt. */
+  /** Frames and calls affected by a cut or a slow link, by direction: whether a fault had an effect. */
   readonly felt: Int32Array
-  /** Set while processes die by a loss of power: nobody is left to close their connections. */
+  /** Set while processes die by a loss of power: their connections are not closed. */
   silentDeath = false
   readonly streams: SnapshotStreams
   readonly #forwards = new Forwards()
@@ -110,8 +112,8 @@ export class SimNetwork implements Carrier {
     this.#sent = new Int32Array(size * size)
     this.felt = new Int32Array(size * size)
     this.streams = new SnapshotStreams(world, this)
-    // What a follower forwards must find room (docs/reference/limits.md, queueBytesMax), unless messages may be lost
-    // anyhow.
+    // The queue must have room for what a follower forwards (docs/reference/limits.md, queueBytesMax), unless messages
+    // may be lost anyway.
     this.queueMax = world.config.harsh === 1 ? 256 : 4096
   }
 
@@ -147,7 +149,7 @@ export class SimNetwork implements Carrier {
       if ((this.#cuts[link] ?? 0) === 0 || this.#cutSince[link] !== since) return
       for (const end of this.endsAt(to)) {
         const { process, onHold, other } = end
-        // Whoever is stopped, or does not read, does not listen for signs of life either.
+        // A process that is stopped, or does not read, does not notice silence either.
         if (other.process.place === from && !process.paused && !onHold) end.fellSilent()
       }
     })
@@ -179,7 +181,7 @@ export class SimNetwork implements Carrier {
     return (this.#cuts[this.link(from, to)] ?? 0) > 0
   }
 
-  /** By how much a link is slower just now. */
+  /** By how much a link is slower now. */
   #extraMs(link: number): number {
     const extra = this.#delays[link] ?? 0
     if (extra > 0) this.felt[link] = (this.felt[link] ?? 0) + 1
@@ -189,8 +191,8 @@ export class SimNetwork implements Carrier {
   // ---- breaks
 
   /**
-   * Connections for messages break: one, the other or both, and now and then those of snapshots with them. False: there
-   * was none.
+   * Connections for messages break: one, the other or both, and now and then also those of snapshots. False: there was
+   * no connection.
    */
   breakBetween(a: number, b: number): boolean {
     const which = this.#draw(a, b)
@@ -208,13 +210,14 @@ export class SimNetwork implements Carrier {
   }
 
   /**
-   * What a machine has sent, and nobody has read yet, is lost, and so is all that comes after it on those connections.
+   * Messages that a machine has sent and that are not read yet are lost, and everything after them on those
+   * connections.
    */
   forget(place: number): void {
     for (const { other } of this.endsAt(place)) other.torn = true
   }
 
-  /** A process is stopped: whoever has heard nothing of it for long hangs up. */
+  /** A process is stopped. Peers that have not heard it for long close their connections. */
   stopped(process: Process): void {
     const { time, config } = this.#world
     if (config.silenceMs === 0) return
@@ -228,7 +231,7 @@ export class SimNetwork implements Carrier {
     time.push(time.now + config.silenceMs, IO, undefined, poll)
   }
 
-  /** Both ends notice, each in its own time. What is on its way arrives, or not. */
+  /** Both ends notice the break, each at its own time. Frames under way arrive or do not. */
   reset(connection: Connection): void {
     if (connection.severed) return
     connection.severed = true
@@ -245,7 +248,7 @@ export class SimNetwork implements Carrier {
     this.#world.time.push(at, IO, end.process, () => end.broke(why))
   }
 
-  /** Chunks that this process has sent, and of which it has not heard that they are written. */
+  /** Chunks that this process has sent, and that were not reported as written. */
   chunksInFlight(process: Process): number {
     return this.endsAt(process.place).reduce(
       (sum, { connection }) =>
@@ -315,7 +318,7 @@ export class SimNetwork implements Carrier {
     this.#forwards.installed(process)
   }
 
-  /** What the links tell the driver, seen by whoever looks on. */
+  /** The events of the links for the driver, which the simulator observes on the way. */
   #eventsOf(process: Process): NetworkEvents {
     const driver = process.driver
     if (driver === undefined) throw new Error('a network without a driver')
@@ -365,7 +368,7 @@ export class SimNetwork implements Carrier {
       probeCoverage.hit('old leader heard after a newer one')
     if (message.type === 'forward') probeCoverage.hit('write forwarded to the leader')
     if (message.type === 'read-index') probeCoverage.hit('read forwarded to the leader')
-    // Where messages may be lost on a connection that stands, this does not hold.
+    // Does not hold where messages may be lost on an open connection.
     if (config.harsh === 0)
       invariants.violation ??= this.#forwards.arrives(this.#byId.get(message.from), process, message)
     this.#world.heard(process, message)
@@ -373,7 +376,7 @@ export class SimNetwork implements Carrier {
     driver.message(message)
   }
 
-  /** Nobody is there any more: what its links have left open is closed by the machine, unless the power went. */
+  /** The process is gone. The machine closes its connections, unless the power went. */
   #gone(host: Host): void {
     const { process } = host
     for (const end of [...host.ends]) end.drain()
@@ -420,7 +423,7 @@ export class SimNetwork implements Carrier {
     })
   }
 
-  /** At a machine; its process is told, if there is one, and, a little later, the caller's. */
+  /** A call arrives at a machine. Its process is told, if there is one, and a little later the caller's. */
   #arrives(call: Call, draw: number): void {
     const { time, config } = this.#world
     const { from, place, dialled } = call
@@ -486,7 +489,7 @@ export class SimNetwork implements Carrier {
     return this.#hosts.get(process) ?? this.#byPlace.find((host) => host?.process === process)
   }
 
-  /** The news of a close arrives behind what was sent before it; or it does not, and the silence tells. */
+  /** The news of a close arrives after what was sent before; or it does not, and the silence shows the end. */
   readonly #endArrives = (event: Event): void => {
     const end = event.subject
     if (!(end instanceof End) || end.closed) return
@@ -546,7 +549,7 @@ export class SimNetwork implements Carrier {
     }
   }
 
-  /** What the network reads of a frame on its way, and what it makes of it. */
+  /** What the network reads of a frame on its way, and what it does to it. */
   #read({ connection, process, other }: End, frame: Frame): Frame {
     const { probeCoverage, triggers } = this.#world
     switch (frame.type) {
@@ -595,12 +598,12 @@ export class SimNetwork implements Carrier {
     if (!this.isCut(other.process, process)) this.#given(event, end, this.#frameRead)
     else if (!this.#hold(this.link(other.process, process), event)) {
       other.queuedFrames--
-      // A word that is lost takes the rest of its connection with it.
+      // If a frame of the links is lost, the rest of its connection is lost too.
       if (!isMessage(frame) && frame.type !== 'state-hash') end.torn = true
     }
   }
 
-  /** A copy is made on the way: it has not waited at its sender. */
+  /** A copy is made on the way. It has not waited at its sender. */
   readonly #copyArrives = (event: Event): void => {
     if (event.subject instanceof End) event.subject.other.queuedFrames++
     event.run = this.#frameArrives
@@ -620,8 +623,8 @@ export class SimNetwork implements Carrier {
   }
 
   /**
-   * What has come past every cut is the machine's: a process that is stopped reads it, in the order of arrival, when it
-   * goes on.
+   * A frame that has passed all cuts is at the machine. A stopped process reads such frames in the order of arrival
+   * when it goes on.
    */
   #given(event: Event, { process }: End, read: (event: Event) => void): void {
     if (!process.live) return
@@ -629,7 +632,7 @@ export class SimNetwork implements Carrier {
     else process.defer(new Event(event.at, event.seq, event.kind, process, read, event.subject, event.detail))
   }
 
-  /** Another connection of the same peer stands. */
+  /** Whether another connection of the same peer is open. */
   #talks(process: Process, peer: Process): boolean {
     return this.endsAt(process.place).some(
       ({ process: own, other }) => own === process && other.process === peer,
@@ -643,7 +646,7 @@ export class SimNetwork implements Carrier {
     return leads && frame.term >= term && !subject.closed && !subject.torn
   }
 
-  /** Bytes that a cut holds back. False: they vanish. */
+  /** A cut holds these bytes back. False: they vanish. */
   #hold(link: number, event: Event): boolean {
     if ((this.#stalls[link] ?? 0) === 0) return false
     const held = this.#stalled.get(link)
@@ -653,8 +656,8 @@ export class SimNetwork implements Carrier {
   }
 
   /**
-   * What comes for an end that is gone is answered with a reset, if that machine runs: it may have died without a word,
-   * and be back.
+   * A frame for an end that is gone is answered with a reset, if that machine runs: it may have lost its power and be
+   * back.
    */
   #answerReset(end: End): void {
     const { process, other, connection } = end
@@ -666,14 +669,14 @@ export class SimNetwork implements Carrier {
   }
 }
 
-/** A forwarded frame is changed by the leader that stamps it. */
+/** The leader changes a forwarded frame when it stamps it, so the receiver gets copies. */
 function ownFrames<T extends WireMessage>(message: T): WireMessage {
   if (message.type !== 'forward') return message
   const proposals = message.proposals.map(({ seq, frame }) => ({ seq, frame: Uint8Array.from(frame) }))
   return { ...message, proposals }
 }
 
-/** What every frame takes beside what it carries, roughly. */
+/** The approximate overhead of every frame. */
 const FRAME_BYTES = 64
 
 function bytesOf(frame: Frame): number {

@@ -1,4 +1,4 @@
-// The limits of a node, as a schedule draws them: small ones reach the seams.
+// The limits of a node, as a schedule draws them. Small ones reach rare paths of the code.
 
 import { driverLimits, raftLimits } from '../../src/server/limits.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
@@ -8,14 +8,14 @@ import type { Rng } from './rng.ts'
 interface Drawn {
   readonly small: readonly [number, ...number[]]
   readonly usual: number
-  /** It is small in every run, or nothing that it is about would happen in the time that a run has. */
+  /** Always small, because otherwise it would never take effect within a run. */
   readonly always?: true
 }
 
 const raft = raftLimits
 const driver = driverLimits
 
-/** What is small is small beside a few entries of some hundred bytes; what is usual is as shipped. */
+/** `small` values are small compared to a few entries of some hundred bytes; `usual` ones are as shipped. */
 export const LIMITS = {
   // ---- of the core
   appendBytesMax: { small: [1, 150, 400, 4096], usual: raft.appendBytesMax },
@@ -30,14 +30,14 @@ export const LIMITS = {
   proposalsMax: { small: [1, 2, 5], usual: driver.proposalsMax },
   proposalBytesMax: { small: [1000, 5000, 50_000], usual: driver.proposalBytesMax },
   readsMax: { small: [1, 2, 10], usual: driver.readsMax },
-  /** From so many proposals under way at once on, fresh ones wait for company. */
+  /** From this many proposals under way, new ones wait for others. */
   batchDelayFrom: { small: [1, 2, 1000], usual: driver.batchDelayFrom, always: true },
   batchDelayMsMax: { small: [0, 1, 20], usual: driver.batchDelayMsMax },
   idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },
   /** 0: applying pauses after every few entries. */
   applySliceMs: { small: [0, 10], usual: driver.applySliceMs, always: true },
   retryMs: { small: [1, 5, 200], usual: driver.retryMs },
-  /** Not smaller: where one message in 200 holds up all behind it, questions by the hundred let none through. */
+  /** Not smaller: if one message in 200 delays all messages behind it, hundreds of questions would stop everything. */
   readAskAgainMs: { small: [50, 50, 1000], usual: driver.readAskAgainMs },
   logTailEntries: { small: [0, 1, 5, 30], usual: driver.logTailEntries, always: true },
   logTailBytes: { small: [0, 200, 4000], usual: driver.logTailBytes },
@@ -76,17 +76,18 @@ export type Limits = { readonly [Name in LimitName]: number }
 const limitsOf = (value: (name: LimitName) => number): Limits =>
   Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as Limits
 
-/** What a schedule does not name is as shipped. */
+/** A limit that a schedule does not name is as shipped. */
 export const usualLimits: Limits = limitsOf((name) => LIMITS[name].usual)
 
 /**
- * Forwarded proposals that vanish count as uncommitted until a term ends: where messages are lost, few would be left.
+ * Forwarded proposals that are lost count as uncommitted until their term ends. With lost messages little room would be
+ * left.
  */
 const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommittedBytesMax', 'proposedBytesMax']
 
 /**
- * In three runs of four some limits are small; few of them, half or all: where everything is small, the smallest hides
- * the others.
+ * In three of four runs some limits are small: few, half or all of them. If all are small, the smallest one hides the
+ * others.
  */
 export function drawLimits(rng: Rng, isHarsh: boolean): Limits {
   const odds = rng.pick(0, 0.2, 0.5, 1)

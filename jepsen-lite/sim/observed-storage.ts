@@ -1,4 +1,4 @@
-// The shipped store of one process, with the checker looking at what goes in.
+// The shipped store of one process. The checker observes its calls.
 
 import type { LogIndex } from '../../src/raft/types.ts'
 import type {
@@ -15,7 +15,7 @@ import type { RowChange, RowFound, RowWatcher } from '../../src/storage/types.ts
 import type { SimEngine } from './disk.ts'
 import type { Invariants, Replica } from './invariants.ts'
 
-/** Who wants to know what was done. */
+/** Receives the calls. */
 export interface Seen {
   written(batch: StorageBatch): void
   applied(): void
@@ -77,13 +77,13 @@ export class ObservedStorage implements Storage {
   apply(changes: readonly RowChange[], record: AppliedRecord): void {
     this.#inner.apply(changes, record)
     this.#seen.applied()
-    // What a node still applies in the turn in which it ended, nobody will ever see.
+    // Entries that a node applies in the turn in which it ended can never be observed.
     if (this.#isOver()) return
     this.#invariants.applies(this.#replica, record, this.#inner.stateHash)
   }
 
   write(batch: StorageBatch, done: Done): void {
-    // Which rows have room beside the writes is the store's affair.
+    // The store decides which rows fit beside the writes.
     this.#engine.label = this.#invariants.begins(this.#replica, batch, () => this.#inner.appliedSubmitted)
     const installs = batch.writes.some((write) => write.snapshot !== undefined)
     this.#inner.write(batch, (error) => {

@@ -1,5 +1,4 @@
-// Reads a schedule from its file. Files are edited by hand: what is wrong in one is named, with its place and what was
-// expected there.
+// Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
@@ -18,7 +17,7 @@ interface Expected {
   readonly optional: { readonly [name: string]: Spec }
 }
 
-/** Of operations and faults. */
+/** Fields of operations and faults. */
 const WAITING = {
   when: { is: 'one of', values: TRIGGERS },
   after: NATURAL,
@@ -71,7 +70,7 @@ const LIMITS: Expected = {
   optional: Object.fromEntries(LIMIT_NAMES.map((name) => [name, NUMBER])),
 }
 
-/** A schedule, or what `jepsen-lite sim` writes around one. Throws `RangeError` for anything else, and says where. */
+/** A schedule, or a file of `jepsen-lite sim` with one in it. Throws `RangeError` for anything else, with its place. */
 export function parseSchedule(text: string): Schedule {
   const value = parsed(text)
   const inner = isFields(value) && isFields(value.schedule) ? value.schedule : value

@@ -33,9 +33,9 @@ import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 export const DRIFT_MAX = 0.05
-/** A process is so old at most when its program begins. */
+/** Largest age of a process when its program begins. */
 const START_MS_MAX = 100
-/** Of batches that only add: one in so many. */
+/** One in this many of the batches that only append. */
 const RECOVERED_EVERY = 250
 
 export class Machine {
@@ -47,26 +47,26 @@ export class Machine {
   readonly #world: World
   replica: Replica | undefined
   process: Process | undefined
-  /** Processes it has had, under whatever replica. */
+  /** How many processes it has had, of any replica. */
   starts = 0
-  /** Replicas it has been. */
+  /** How many replicas it has been. */
   lives = 0
-  /** Its disk is slower by this factor until then. */
+  /** Until `slowUntil` its disk is slower by this factor. */
   slowFactor = 1
   slowUntil = 0
   stalledUntil = 0
-  /** An entry that it applies takes so long, until then; how many were applied so. */
+  /** Applying an entry takes this long, until then; and how many entries were applied so. */
   applyMs = 0
   applyUntil = 0
   appliedSlowly = 0
   #applyingUntil = 0
-  /** Its data cannot be vouched for any more: bits were flipped, or the store refused it. */
+  /** Its data may be damaged: bits were flipped, or the store refused it. */
   suspect = false
-  /** It asks to be a member under this mode until the log names it. */
+  /** How it asks to become a member, until the log names it. */
   joining = false
-  /** It was removed, and is started again only on an empty disk. */
+  /** It was removed, and is started again only with an empty disk. */
   removed = false
-  /** Counts no more before it is formatted: it was let go and is deleted, or its peers have refused it. */
+  /** It counts again only after it is formatted: it was removed and is deleted, or its peers have refused it. */
   retired = false
   writes = 0
 
@@ -92,7 +92,7 @@ export class Machine {
     return asReplicaId(String(1000 * (this.place + 1) + this.lives + 1))
   }
 
-  /** Makes the disk the home of a new replica: whatever was on it is gone. */
+  /** Makes the disk the home of a new replica. Everything on it is lost. */
   format(configuration: Configuration | undefined, leases: LeaseSetting): void {
     const { invariants } = this.#world
     if (this.replica !== undefined) this.replica.damaged = true
@@ -118,7 +118,7 @@ export class Machine {
     this.retired = false
   }
 
-  /** Begins a process, unless one runs. */
+  /** Begins a process, unless one is running. */
   start(): void {
     if (this.process !== undefined || this.replica === undefined || this.disk.identity === undefined) return
     if (this.retired && this.disk.quarantined === undefined) return
@@ -129,7 +129,7 @@ export class Machine {
     process.open()
   }
 
-  /** Its process ends as if killed: nothing more is called back. */
+  /** Its process ends as if killed: no callback runs any more. */
   kill(inFlight: InFlight): void {
     const { process } = this
     if (process === undefined) return
@@ -147,8 +147,8 @@ export class Machine {
   }
 
   /**
-   * Where applying is slow, every second entry waits in the driver, and the next one in the core, which may hand out
-   * none.
+   * If applying is slow, every second entry waits in the driver. The next one waits in the core, which may not hand it
+   * out yet.
    */
   hasApplied(): void {
     if (!this.isApplyingSlowly) return
@@ -157,7 +157,7 @@ export class Machine {
     if (this.appliedSlowly++ % 2 === 1) this.#applyingUntil = this.#world.time.now + this.applyMs
   }
 
-  /** How long its event loop does something else before it goes on with the next entry. */
+  /** How long its event loop does other work before the next entry. */
   get pauseMs(): number {
     return this.isApplyingSlowly && this.appliedSlowly % 2 === 1 ? this.applyMs : 0
   }
@@ -182,7 +182,7 @@ export class Machine {
   }
 }
 
-/** `u`: uniform in [0, 1). Whether a slow clock leads a majority of fast ones is what the promised bound is about. */
+/** `u`: uniform in [0, 1). The promised bound matters when a slow clock leads a majority of fast ones. */
 function rateOf(clocks: number, u: number): number {
   switch (clocks) {
     case 0:
@@ -206,38 +206,38 @@ export class Process implements Owner {
   readonly #ownClock: ProcessClock
   live = true
   paused = false
-  /** It was asked to end, and does so when it has handed over and answered. */
+  /** It was asked to stop, and ends when it has handed over and answered. */
   stopping = false
-  /** On its clock. */
+  /** By its clock. */
   #pausedAt = 0
-  /** When it last went on after it had been stopped. */
+  /** When it last resumed after a stop. */
   resumedAt = Number.NEGATIVE_INFINITY
   driver: Driver | undefined
   storage: Storage | undefined
   engine: SimEngine | undefined
   /** A crash in the middle of a turn is under way. */
   dying = false
-  /** Its driver has ended itself, and what is left of it is being cleared away. */
+  /** Its driver has ended itself, and the rest is being cleaned up. */
   ended = false
   #deferred: Event[] = []
   role = 'follower'
   term = 0
-  /** As its driver knows it. */
+  /** According to its driver. */
   leader: ReplicaId | undefined
-  /** Of a leader: since it was elected it has committed something; another has been elected. */
+  /** For a leader: it has committed something since its election; another leader was elected. */
   hasCommitted = false
   isSuperseded = false
-  /** It has asked a successor to take over, and until then that may do so. */
+  /** It has asked a successor to take over, which may do so until this time. */
   handsOverUntil = 0
-  /** Snapshots that it is sending. */
+  /** How many snapshots it is sending. */
   snapshotsSent = 0
-  /** It is being sent a snapshot, or has one that is not installed. */
+  /** It is receiving a snapshot, or has one that is not installed. */
   isStaging = false
-  /** Number of the event in which it applied something last. */
+  /** Number of the event in which it last applied something. */
   #appliedIn = 0
-  /** As its driver said last. */
+  /** The last one that its driver reported. */
   configuration: Configuration | undefined
-  /** First index of its log when it last wrote. */
+  /** First index of its log at its last write. */
   firstIndex = 0
 
   constructor(machine: Machine, replica: Replica, world: World, number: number) {
@@ -290,7 +290,7 @@ export class Process implements Owner {
     )
   }
 
-  /** Batches that cut off or replace something are looked at again from the disk, and of the others a few. */
+  /** Batches that truncate or replace something are recovered again from the disk, and a few of the others. */
   #durable(label: Begun): void {
     const { machine, replica } = this
     const { invariants, probeCoverage, config, seed } = this.#world
@@ -303,7 +303,7 @@ export class Process implements Owner {
     invariants.wouldOpen(replica, storage, why)
   }
 
-  /** What failed is final, whoever asked for it (NODE-2): a process that goes on serves what it cannot vouch for. */
+  /** Any failure of the storage is final (NODE-2): a process that goes on serves data that may be wrong. */
   #mustEnd(): void {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {
@@ -341,7 +341,7 @@ export class Process implements Owner {
     world.began(this)
   }
 
-  /** undefined: the core has read the end of the log, and damage was found there. */
+  /** undefined: the core has read the end of the log and found damage there. */
   #driverOn(storage: Storage): Driver | undefined {
     const { replica } = this
     const world = this.#world
@@ -386,7 +386,7 @@ export class Process implements Owner {
     this.handsOverUntil = 0
   }
 
-  /** What made a driver stop itself; a broken rule of ours must not pass for a failing disk. */
+  /** Why a driver stopped itself. A broken rule must not look like a failing disk. */
   failure: unknown
 
   #failing(fields: object): void {
@@ -394,7 +394,7 @@ export class Process implements Owner {
     if (this.failure instanceof Violation) this.#world.invariants.violation ??= this.failure
   }
 
-  /** Of its driver and its links. */
+  /** The clock of its driver and its links. */
   get clock(): Clock {
     const { time } = this.#world
     const { clock } = this.machine
@@ -406,7 +406,7 @@ export class Process implements Owner {
     }
   }
 
-  /** Whoever has just applied something may go on later, while messages come and go. */
+  /** A process that has just applied something may continue later, while messages are sent and received. */
   #busyMs(): number {
     return this.#appliedIn === this.#world.time.count ? this.machine.pauseMs : 0
   }
@@ -415,7 +415,7 @@ export class Process implements Owner {
     this.#deferred.push(event)
   }
 
-  /** As with SIGSTOP: nothing runs, while clocks go on and sockets fill. */
+  /** Like SIGSTOP: nothing runs, but clocks go on and sockets fill. */
   pause(): void {
     this.paused = true
     this.#world.stopped(this)
@@ -423,7 +423,7 @@ export class Process implements Owner {
     this.#pausedAt = this.machine.clock.at(this.#world.time.now)
   }
 
-  /** Timers that came due meanwhile fire first, then what has arrived is read, then the turn ends. */
+  /** Timers that became due fire first, then arrived messages are read, then the turn ends. */
   resume(): void {
     if (!this.paused || !this.live) return
     this.paused = false
@@ -440,14 +440,14 @@ export class Process implements Owner {
   }
 
   /**
-   * How much a leader has sent meanwhile, if the process was stopped for so long that it must look before it judges who
-   * is silent.
+   * How much a leader has sent meanwhile, if the process was stopped so long that it must read before it judges who is
+   * silent.
    */
   #unreadOf(deferred: readonly Event[]): number {
     const { config, time } = this.#world
     const leases = this.replica.status?.().leases
     const patienceMs = Math.max(config.electionMaxMs, leases?.on ? leases.durationMs : 0)
-    // By then whatever it was to be woken for was due.
+    // All timers of the process were due by then.
     if (this.machine.clock.at(time.now) - this.#pausedAt <= patienceMs + config.heartbeatMs) return 0
     return deferred.filter((event) => event.kind === MESSAGE && this.#world.isOfLeader(event, this.term))
       .length

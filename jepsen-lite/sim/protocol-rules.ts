@@ -1,6 +1,6 @@
-// Rules of the protocol that protect speed and stability, not safety: a replica that breaks one gives no wrong answer,
-// but makes the cluster slow or starts needless elections. A breach is reported where it happens. Numbers of rules are
-// those of docs/SPEC.md.
+// Rules of the protocol that protect speed and stability, not safety. A replica that breaks one gives no wrong answer,
+// but slows the cluster down or starts needless elections. A violation is reported where it happens. The rules have the
+// numbers of docs/SPEC.md.
 
 import {
   type Configuration,
@@ -12,38 +12,38 @@ import {
 } from '../../src/raft/index.ts'
 import type { Config } from './schedule.ts'
 
-/** As the invariants know it. */
+/** From the invariants. */
 interface Known {
   readonly id: ReplicaId
   readonly name: string
   readonly role: string
-  /** Term that it leads or has led last. */
+  /** Term that it leads or led last. */
   readonly leads: number
   readonly status: (() => RaftStatus) | undefined
   readonly configurationNow: (() => Configuration) | undefined
   readonly now: (() => number) | undefined
   readonly contactAt: number
-  /** Messages of a leader that have arrived and were not read yet. */
+  /** Messages of a leader that have arrived and are not read yet. */
   readonly unread: number
 }
 
-/** What one process was seen to do. */
+/** What was observed of one process. */
 interface Record {
-  /** Who granted it a pre-vote, by the term that was asked for. */
+  /** Replicas that granted it a pre-vote, by the term asked for. */
   readonly preVotes: Map<number, Set<ReplicaId>>
-  /** Term in which its leader asked it to take over last. */
+  /** The last term in which its leader asked it to take over. */
   handedOverIn: number
   campaignedAt: number
-  /** Of its leadership: what each follower acknowledged, and the commit index that it was told of. */
+  /** For its leadership: what each follower acknowledged, and the commit index that it was told. */
   ledTerm: number
   readonly acknowledged: Map<ReplicaId, number>
   readonly told: Map<ReplicaId, number>
-  /** It leads and is no voter: since when, and when it was last seen to. */
+  /** It leads and is not a voter: since when, and when this was last observed. */
   strangerSince: number | undefined
   heartbeatAt: number
 }
 
-/** How many pauses between campaigns are compared; random ones always differ. */
+/** How many pauses between campaigns are compared. Random ones always differ. */
 const PAUSES = 5
 const ALIKE_MS = 1e-3
 
@@ -57,7 +57,7 @@ export class ProtocolRules {
   /** Changes of the configuration that are or were in some log. */
   readonly #changes: { readonly index: number; readonly term: number }[] = []
 
-  /** `committedTerm`: of the entry that is committed at an index, as far as anybody has applied it. */
+  /** `committedTerm`: the term of the committed entry at an index, if any replica has applied it. */
   constructor(
     timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>,
     committedTerm: (index: number) => number | undefined,
@@ -129,7 +129,7 @@ export class ProtocolRules {
     }
   }
 
-  /** Nobody raises the term whom a majority would not elect, but at the wish of its leader (thesis §9.6, §3.10). */
+  /** A replica raises the term only if a majority would elect it, or if its leader asks it to (thesis §9.6, §3.10). */
   #stands(replica: Known, { preVotes, handedOverIn }: Record, term: number): void {
     if (handedOverIn === term - 1) return
     const configuration = replica.status?.().configuration
@@ -170,7 +170,7 @@ export class ProtocolRules {
     const record = this.#recordOf(replica)
     const now = replica.now?.() ?? 0
     const before = record.campaignedAt
-    // One campaign asks several.
+    // One campaign sends several requests.
     if (now === before) return
     record.campaignedAt = now
     this.#knowsWhoVotes(replica)
@@ -182,14 +182,14 @@ export class ProtocolRules {
     if (replica.contactAt < before) this.#pausesAtRandom(now - before)
   }
 
-  /** Who knows that another configuration is committed must not count by the one before (RAFT-18). */
+  /** A replica that knows of a newer committed configuration must not count votes by the old one (RAFT-18). */
   #knowsWhoVotes({ name, status }: Known): void {
     const raft = status?.()
     if (raft === undefined) return
     for (let at = this.#changes.length - 1; at >= 0; at--) {
       const change = this.#changes[at]
       if (change === undefined || change.index <= raft.applied || change.index > raft.commit) continue
-      // Another entry may have taken its place.
+      // Another entry may have replaced it.
       if (this.#committedTerm(change.index) !== change.term) continue
       this.#violated(
         'RAFT-18',
@@ -198,7 +198,7 @@ export class ProtocolRules {
     }
   }
 
-  /** Election time-outs are drawn anew each time (paper §5.2): or those who tie once tie again. */
+  /** Each election time-out is drawn anew (paper §5.2). Otherwise replicas that tie once would tie again. */
   #pausesAtRandom(pauseMs: number): void {
     const pauses = this.#pauses
     pauses.push(pauseMs)
@@ -210,9 +210,9 @@ export class ProtocolRules {
   // ---- leaders
 
   /**
-   * What a leader knows of a follower never falls while it leads (paper §5.3), nor does what it tells a member from
-   * that. Who is a member no more may be told less again: what let go of it, or of others before, is held back until a
-   * majority has applied it.
+   * What a leader knows of a follower never decreases while it leads (paper §5.3), nor does the commit index that it
+   * sends to a member. A replica that is no longer a member may be told less: the leader holds back the change that
+   * removed it, or an earlier one, until a majority has applied it.
    */
   #heartbeat(replica: Known, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)
@@ -227,7 +227,9 @@ export class ProtocolRules {
     this.#stillVotes(replica, record)
   }
 
-  /** A leader that is no voter hands over within an election time-out, and is done within another (thesis §4.2.2). */
+  /**
+   * A leader that is not a voter hands over within an election time-out, and has ended after another (thesis §4.2.2).
+   */
   #stillVotes(replica: Known, record: Record): void {
     const now = replica.now?.() ?? 0
     const gap = now - record.heartbeatAt
@@ -239,7 +241,7 @@ export class ProtocolRules {
     }
     const { heartbeatMs, electionMaxMs } = this.#timing
     record.strangerSince ??= now
-    // It was stopped, or its clock jumped.
+    // The process was stopped, or its clock jumped.
     if (gap > 2 * heartbeatMs) record.strangerSince += gap
     if (now - record.strangerSince > 2 * electionMaxMs + 4 * heartbeatMs)
       this.#violated(
@@ -249,7 +251,7 @@ export class ProtocolRules {
   }
 
   /**
-   * A change of the configuration is in a log for the first time; `termBegan`: where its term did (Ongaro, raft-dev
+   * A change of the configuration appears in a log. `termBegan`: the index where its term began (Ongaro, raft-dev
    * 2015).
    */
   changeAppears(replica: Known, index: number, term: number, termBegan: number): void {

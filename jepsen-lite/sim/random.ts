@@ -1,7 +1,7 @@
-// Seeded randomness. Keyed, not one stream: every draw names what it is for, so taking one event out of a schedule does
-// not reshuffle what the others draw, and shrinking does not chase its own tail.
+// Seeded randomness. It is keyed and not one stream: every draw names its purpose. So if one event is taken out of a
+// schedule, the draws of the others stay the same, and shrinking works.
 
-/** What a draw is for: the first key of each. Never renumbered, or saved schedules run differently. */
+/** The purpose of a draw, its first key. The numbers never change, because saved schedules would run differently. */
 export const DRAW = {
   message: 1,
   handshake: 2,
@@ -28,7 +28,7 @@ export function bits(seed: number, purpose: number, entity: number, count: numbe
   return mixed(hash)
 }
 
-/** Other bits from the same draw. */
+/** Different bits from the same draw. */
 export function mixed(word: number): number {
   let hash = word
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
@@ -42,7 +42,7 @@ export const unit = (word: number): number => (word >>> 0) / 0x1_0000_0000
 export const uniform = (seed: number, purpose: number, entity: number, count: number): number =>
   unit(bits(seed, purpose, entity, count))
 
-/** A stream of its own for one consumer, such as the election time-outs of one process. */
+/** A separate stream for one consumer, such as the election time-outs of one process. */
 export function stream(seed: number, purpose: number, entity: number): () => number {
   let count = 0
   return () => uniform(seed, purpose, entity, count++)

@@ -1,11 +1,11 @@
-// What a process would find if it began now: the shipped store, opened on a copy of a disk. A crash at this very
-// moment, but the cluster does not notice, so it can be had after every batch that is worth it.
+// What a process would recover if it began now: the shipped store, opened on a copy of a disk. It is a crash at this
+// moment that the cluster does not notice, so it can be tested after every batch where it is useful.
 
 import type { StoreLimits } from '../../src/storage/store.ts'
 import type { Storage } from '../../src/storage/types.ts'
 import type { SimDisk } from './disk.ts'
 
-/** Undefined when the store refuses, for the reason given. */
+/** Undefined when the store refuses; the reason is reported. */
 export function recovered(
   disk: SimDisk,
   limits: StoreLimits,
@@ -23,7 +23,7 @@ export function recovered(
     storage = opened
     why = error?.message ?? ''
   })
-  // It reads on when it is open, rows and what is to be deleted: damage shows there, too.
+  // After opening it reads rows and what is to be deleted. Damage shows there too.
   for (const run of later) run()
   return { storage, why }
 }

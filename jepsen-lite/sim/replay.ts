@@ -1,4 +1,4 @@
-// A schedule, told: one event a line, and beside it what each node thinks of itself.
+// Prints a schedule's run: one event per line, and beside it each node's view of itself.
 
 import type { Cluster } from './cluster.ts'
 import { type Result, runSchedule } from './run.ts'
@@ -12,7 +12,7 @@ const MARKS: Readonly<Record<string, string>> = {
   'pre-candidate': 'p',
 }
 
-/** Lines go to `print` as they come. */
+/** Passes each line to `print` when it is made. */
 export function replay(schedule: Schedule, print: (line: string) => void): Result {
   const { nodes, spares } = schedule.config
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
@@ -28,7 +28,7 @@ export function replay(schedule: Schedule, print: (line: string) => void): Resul
   return result
 }
 
-/** Role, term, commit and applied index of each machine; `-` where nothing runs, `…` where it is stopped. */
+/** Role, term, commit and applied index of each machine; `-` without a process, `…` if it is stopped. */
 function columns(cluster: Cluster): string {
   return cluster.machines
     .map(({ process }) => {

@@ -1,7 +1,6 @@
-// Whatever is taken is given back. What a node counts and remembers of work under way (`Driver.inspect`) is 0 again
-// once nobody asks anything of it; and meanwhile no list holds more of those that were answered than of those that
-// wait. A credit that is kept, a register that stays set or a list that only grows harms nobody in a short run: a long
-// one dies of it.
+// Everything that is taken is given back. What a node counts and remembers of work under way (`Driver.inspect`) is 0
+// again when it has no requests. While it has some, no list holds more answered requests than waiting ones. A credit
+// that is kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
 
 import { isMember, type UnderWay } from '../../src/raft/index.ts'
 import type { Cluster } from './cluster.ts'
@@ -10,28 +9,25 @@ import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 /**
- * Heartbeats and flushes go on at rest: each number must be 0 at one of the polls, and these keep out of step with
- * them.
+ * Heartbeats and flushes go on at rest, so each number must be 0 in at least one of the polls. This interval keeps
+ * polls out of step with them.
  */
 const POLL_MS = 29.3
-/** The slowest thing that may be under way is a stream of a snapshot to somebody who has died without a word. */
+/** The slowest possible activity: a snapshot stream to a receiver that has died without notice. */
 const REST_MS_MAX = 60_000
-/** What a node that is cut off for good gives back too. */
+/** What a node that stays cut off must give back too. */
 const WAITERS = /^(proposals|reads)\./
 
 /**
- * Where a message may vanish on a connection that stands, nobody learns what became of what it forwarded before the
- * term is over.
+ * If a message may vanish on an open connection, the origin learns what happened to its proposals only when the term
+ * ends.
  */
 const FORWARDED = /^raft\.(proposals|proposedBytes|forwardedBytes)$/
 
-/**
- * Where no connection is ever given up for its silence, whoever receives a snapshot waits for a sender that died
- * without a word.
- */
+/** If silence ends no connection, the receiver of a snapshot waits for a sender that died without notice. */
 const RECEIVED = /^links\.receiving$/
 
-/** What waits in each list, by who is still waited for. */
+/** Each list of waiting requests, and the number of requests that still wait. */
 const LISTS: readonly (readonly [list: string, waiting: string])[] = [
   ['proposals.parked', 'proposals.waiting'],
   ['reads.parked', 'reads.open'],
@@ -39,7 +35,7 @@ const LISTS: readonly (readonly [list: string, waiting: string])[] = [
   ['reads.awaitingIndex', 'reads.open'],
 ]
 
-/** Looks at every running process now and again, for as long as the cluster runs. */
+/** Checks every running process at intervals, as long as the cluster runs. */
 export function watchLists(cluster: Cluster): void {
   const { time, config, machines, invariants } = cluster
   const poll = (): void => {
@@ -55,40 +51,37 @@ export function watchLists(cluster: Cluster): void {
   time.push(time.now + config.electionMaxMs, IO, undefined, poll)
 }
 
-/** What a sender of snapshots waits for must be on its way: otherwise it waits in vain. */
+/** An acknowledgement that a sender of snapshots waits for must be under way; otherwise it waits in vain. */
 function creditsThatAreLost({ network }: Cluster, process: Process, underWay: UnderWay): string | undefined {
   const counted = underWay['links.chunksInFlight']
   const inFlight = network.chunksInFlight(process)
   return counted === inFlight ? undefined : `counts ${counted} chunks in flight, where ${inFlight} are`
 }
 
-/** Who was answered may be forgotten a little later, as long as that is bounded by who waits. */
+/** Answered requests may be forgotten a little later, within a limit that depends on the waiting ones. */
 export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
   for (const [list, waiting] of LISTS) {
     const [length, waiters] = [underWay[list], underWay[waiting]]
-    // A node that does not tell of them is not to pass for one where none wait.
+    // A node that does not report these numbers must not count as one where nothing waits.
     if (length === undefined || waiters === undefined) return `does not tell of ${list} and ${waiting}`
-    // So that NaN does not pass.
+    // Written with `!`, so that NaN does not pass.
     if (!(length <= 2 * waiters)) return `${list} holds ${length}, and only ${waiters} wait`
   }
   return undefined
 }
 
-/** What is counted for one peer is gone with the peer. */
+/** What is counted for one peer disappears with the peer. */
 const isGivenBack = (underWay: UnderWay, name: string, most: number): boolean =>
   underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
 
-/**
- * A round begins with each heartbeat: where a message and its answer take longer than to the next one, some are always
- * under way.
- */
+/** A round begins with each heartbeat. If a message and its answer take longer than that, some are always under way. */
 function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: Cluster['config']): number {
   return name === 'raft.leaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
 }
 
 /**
- * Runs until everything that is under way has been 0 once. `core` is whole and connected; of the others only who waits
- * is looked at.
+ * Runs until every number of work under way has been 0 once. `core` is repaired and connected; of the other machines
+ * only the waiting requests are checked.
  */
 export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
   const { time, invariants } = cluster
@@ -98,7 +91,7 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
   for (const machine of cluster.machines) {
     const { process } = machine
     if (process?.serving === undefined) continue
-    // One that is no member has nobody to ask any more.
+    // A replica that is not a member has no peer that it could ask.
     if (core.includes(machine) && members !== undefined && !isMember(members, process.id)) continue
     const names = Object.keys(process.serving.inspect()).filter((name) => {
       if (cluster.config.harsh === 1 && FORWARDED.test(name)) return false
@@ -109,7 +102,7 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
     })
     owed.set(process, new Set(names))
   }
-  // Each poll is a separate event: a poll only at other events would meet a heartbeat under way each time.
+  // Each poll is a separate event. A poll during other events would see a heartbeat under way each time.
   const poll = (): void => {
     for (const [process, names] of owed) {
       const underWay = process.serving?.inspect()

@@ -20,7 +20,7 @@ export class Rng {
     const at = this.int(0, others.length + 1)
     return at === 0 ? first : (others[at - 1] ?? first)
   }
-  /** Short times are likelier than long ones. */
+  /** Short times are more likely than long ones. */
   ms(min: number, max: number): number {
     const u = this.#next()
     return Math.round(min + (max - min) * u * u * u)

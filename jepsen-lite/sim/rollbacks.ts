@@ -1,9 +1,9 @@
 // Disks that an operator has put back as a whole to an earlier state, as with images of virtual machines, while the
-// cluster went on. The replica has forgotten what it promised since, and must not be believed again: the leader that
-// heard more from it refuses it as long as it leads, and the replica ends (SPEC, RAFT-19).
+// cluster went on. The replica has forgotten what it promised since, and must not be trusted again. The leader that has
+// heard more from it refuses it while it leads, and the replica ends (SPEC, RAFT-19).
 //
-// No more is promised. Until the replica has met that leader it may vote once more, or help to commit without what it
-// had. A schedule in which that happens proves nothing from there on, and is over.
+// Nothing more is promised. Before the replica has met that leader, it may vote again, or help to commit without the
+// entries that it had. If that happens, the rest of the schedule proves nothing, and it is stopped.
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Machine, Process } from './process.ts'
@@ -11,22 +11,22 @@ import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 interface Rollback {
-  /** It heard of more than the disk holds now; it knows that as long as it leads. */
+  /** The leader that has heard of more than the disk holds now. It knows that only while it leads. */
   readonly leader: Process
   readonly term: number
-  /** When the two met first, and the process that it met. */
+  /** When the two first met, and which process of the replica it was. */
   met: { readonly at: number; readonly process: Process } | undefined
   /** The leader has refused the replica. */
   told: boolean
 }
 
-/** What was lost with a connection is said again with the next message. */
+/** What was lost with a connection is repeated with the next message. */
 const TOLD_MS = 5000
 
 export class Rollbacks {
   readonly #world: World
   readonly #rollbacks = new Map<ReplicaId, Rollback>()
-  /** One that nobody could refuse has been believed. */
+  /** A replica that no leader could refuse has been trusted. */
   isOver = false
 
   constructor(world: World) {
@@ -47,13 +47,13 @@ export class Rollbacks {
     rollback.met = knowsMore(rollback) ? { at: this.#world.time.now, process: peer } : undefined
   }
 
-  /** The leader has met it and said nothing. */
+  /** The leader has met the replica without refusing it. */
   isBelieved({ id }: Process): boolean {
     const rollback = this.#rollbacks.get(id)
     return rollback?.met !== undefined && !rollback.told
   }
 
-  /** It is about to say something that others may count on; or is refused. */
+  /** The replica is about to send a message that others may count on, or it is refused. */
   leaving(process: Process, message: Message): void {
     const refused = message.type === 'lost-state' ? this.#rollbacks.get(message.to) : undefined
     if (refused?.leader === process) refused.told = true
@@ -70,7 +70,7 @@ export class Rollbacks {
   }
 }
 
-/** What a leader has heard of its followers is forgotten with its process, and with its term. */
+/** A leader forgets what it has heard of its followers when its process or its term ends. */
 const knowsMore = ({ leader, term }: Rollback): boolean =>
   leader.live && leader.role === 'leader' && leader.term === term
 

@@ -1,4 +1,4 @@
-// One schedule from beginning to end: a pure function of the schedule.
+// Runs one schedule from beginning to end: a pure function of the schedule.
 
 import { type HistoryEvent, Recorder } from '../history.ts'
 import { Clients } from './clients.ts'
@@ -12,7 +12,7 @@ import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 export interface Result {
-  /** The first rule that was broken, if one was. */
+  /** The first broken rule, if there was one. */
   readonly violation:
     | { readonly invariant: string; readonly detail: string; readonly atMs: number }
     | undefined
@@ -26,11 +26,11 @@ export interface Result {
   readonly ok: number
   readonly failed: number
   readonly unknown: number
-  /** What the clients saw, in the form of `history.ts`. */
+  /** The history of the clients, in the format of `history.ts`. */
   readonly history: readonly HistoryEvent[]
 }
 
-/** Called after each event that is worth printing; for a replay. */
+/** Called after each event that is worth printing; used by a replay. */
 export type Watch = (event: {
   readonly atMs: number
   readonly node: string | undefined
@@ -38,11 +38,11 @@ export type Watch = (event: {
   readonly cluster: Cluster
 }) => void
 
-/** `prepare` may meddle with the cluster before it runs: for tests of the simulator itself. */
+/** `prepare` may change the cluster before it runs; for tests of the simulator itself. */
 export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluster: Cluster) => void): Result {
   const { seed, config } = schedule
   const history: HistoryEvent[] = []
-  // Settings raise the revision, and are not in the history; and they may make the store forget tokens early.
+  // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
   const settings = schedule.ops.some(({ kind }) => kind === 'settings')
   const header = {
     ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
@@ -83,8 +83,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     cluster.runUntil(config.ms)
     if (invariants.violation === undefined && !rollbacks.isOver) {
       faults.endAll()
-      // What operators have asked for comes about, or runs out of time: nothing may change who counts once a core is
-      // chosen.
+      // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
       cluster.runUntil(config.ms + config.timeoutMs + 10)
       if (invariants.violation === undefined && !rollbacks.isOver) converge(cluster, clients)
     }

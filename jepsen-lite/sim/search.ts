@@ -1,4 +1,4 @@
-// The search: schedule after schedule, each from a seed of its own, until the budget is used up.
+// The search: schedule after schedule, each from a separate seed, until the budget is used up.
 
 import { check, type Verdict } from '../checker/index.ts'
 import { historyOf } from '../history.ts'
@@ -9,14 +9,14 @@ import { type Result, runSchedule } from './run.ts'
 import type { Schedule } from './schedule.ts'
 import { Trace } from './trace.ts'
 
-/** One schedule in so many runs twice, to show that it runs alike. */
+/** One schedule in this many runs twice, to show that both runs are the same. */
 const REPEATED_EVERY = 100
-/** Of the checker: for a key that needs more time than that, more schedules are the better use of it. */
+/** Limit of the checker. If a key needs more time than that, more schedules are a better use of the time. */
 const CONFIGURATIONS_MAX = 20_000
 
 export interface Found {
   readonly seed: number
-  /** With the seed it makes the schedule. */
+  /** Together with the seed it determines the schedule. */
   readonly rare: Rare
   readonly schedule: Schedule
   readonly result: Result
@@ -25,8 +25,8 @@ export interface Found {
 
 export interface Judged extends Result {
   /**
-   * What the checker, which knows nothing of the log, says of the history; undefined: the simulator had found something
-   * itself.
+   * The judgement of the checker, which does not know the log, on the history; undefined: the simulator had found a
+   * violation itself.
    */
   readonly verdict: Verdict['verdict'] | undefined
 }
@@ -51,7 +51,7 @@ export class Search {
   readonly found: Found[] = []
   schedules = 0
   repeated = 0
-  /** Histories that the checker has decided about, and those that it has not. */
+  /** How many histories the checker has decided, and how many not. */
   checked = 0
   undecided = 0
   events = 0
@@ -69,8 +69,8 @@ export class Search {
   }
 
   /**
-   * `guide`: what was rare when this seed was run before; otherwise what has been rare until now. `twice`: it is to
-   * show that it runs alike, which otherwise one in many does.
+   * `guide`: what was rare when this seed was run before; by default, what has been rare until now. `twice`: runs the
+   * schedule twice to show that both runs are the same. By default this is done for one in many.
    */
   run(seed: number, guide?: Rare, twice = false): Found | undefined {
     const number = this.schedules++

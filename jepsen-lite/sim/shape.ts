@@ -1,5 +1,5 @@
-// What may stand in a field of a schedule. One description of a field serves its type, its draw from a seed, the check
-// of a file that was edited by hand, and the shrinker.
+// The fields of a schedule. One description of a field determines its type, its draw from a seed, the check of a file
+// that was edited by hand, and its shrinking.
 
 import type { Rng } from './rng.ts'
 import type { Config } from './schedule.ts'
@@ -14,11 +14,11 @@ export type Spec =
   | { readonly is: 'target' }
   | { readonly is: 'places' }
 
-/** What a draw depends on, beside the random numbers. */
+/** What a draw depends on, apart from the random numbers. */
 export interface Drawing {
   readonly rng: Rng
   readonly config: Config
-  /** The longest that a fault lasts in this run. */
+  /** The longest duration of a fault in this run. */
   readonly longMs: number
 }
 
@@ -42,12 +42,12 @@ export type Values<S> = {
 } & { readonly [Name in OptionalNames<S>]?: HeldBy<S[Name]> }
 
 const NATURAL_MAX = 1_000_000_000
-/** Machines are numbered from 0; a cluster has no more, spares included. */
+/** Machines are numbered from 0. A cluster has at most these, spares included. */
 export const PLACES = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const
 
 /**
- * Whoever has that role when it counts; `follower-2`: one of them. `subject`, `other`: whom a trigger is about, and
- * with whom.
+ * The machine that has the role at that moment; `follower-2`: one of the followers. `subject`, `other`: the machines
+ * that a trigger is about.
  */
 export const ROLES = [
   'leader',
@@ -62,14 +62,14 @@ export const ROLES = [
   'other',
 ] as const
 export type Role = (typeof ROLES)[number]
-/** A machine: by its number, taken modulo how many there are, or by its role. */
+/** A machine: by its number, modulo how many there are, or by its role. */
 export type Target = number | Role
 
 export const FOLLOWERS = ['follower-0', 'follower-1', 'follower-2', 'follower-3', 'follower-4'] as const
 
 // ---- fields
 
-/** Drawn from `from` to `to`; valid is any natural number, and 0 only where it can be drawn. */
+/** Drawn from `from` to `to`. Valid is any natural number; 0 only if it can be drawn. */
 export function natural(from: number, to: number): Field<number> {
   return {
     spec: { is: 'natural', min: Math.min(1, from), max: NATURAL_MAX },
@@ -88,7 +88,7 @@ export function flag(odds = 0.5): Field<boolean> {
   return { spec: { is: 'flag' }, draw: ({ rng }) => rng.chance(odds) }
 }
 
-/** A value that is named more than once is drawn more often; the shrinker prefers the first. */
+/** A value that is listed more than once is drawn more often. The shrinker prefers the first. */
 export function oneOf<T extends string>(first: T, ...others: readonly T[]): Field<T> {
   return {
     spec: { is: 'one of', values: [first, ...others] },
@@ -96,7 +96,7 @@ export function oneOf<T extends string>(first: T, ...others: readonly T[]): Fiel
   }
 }
 
-/** A list of `length` values that are used by turns. */
+/** A list of `length` values that are used in turn. */
 export function listOf<T extends string>(
   length: number,
   first: T,
@@ -117,7 +117,7 @@ export const target: Field<Target> = {
   },
 }
 
-/** Some machines: with these odds none, or all. */
+/** A set of machines: with these probabilities empty, or all. */
 export function places(none = 0, all = 0): Field<readonly number[]> {
   return {
     spec: { is: 'places' },
@@ -133,9 +133,9 @@ export function optional<T>(field: Field<T>, odds: number): Optional<T> {
   return { spec: field.spec, draw, optional: true }
 }
 
-// ---- what is read
+// ---- reading
 
-/** What was expected instead; undefined: nothing is wrong. */
+/** What was expected instead; undefined: the value is valid. */
 export function mismatch(value: unknown, spec: Spec): string | undefined {
   return isValid(value, spec) ? undefined : `expected ${wanted(spec)}, found ${JSON.stringify(value)}`
 }

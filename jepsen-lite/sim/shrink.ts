@@ -1,6 +1,6 @@
-// From a schedule that breaks a rule to the shortest one that still breaks the same rule. First what cannot matter
-// goes: everything that comes after the moment, then halves, quarters, … of operations and faults; then fast-check
-// takes the rest apart, number by number; then the cluster's conditions are made as plain as they can be.
+// From a schedule that breaks a rule to the shortest one that breaks the same rule. First it removes what cannot
+// matter: everything after the violation, then halves, quarters, … of operations and faults. Then fast-check reduces
+// the rest, number by number. Then the cluster's configuration is made as simple as possible.
 
 import fc from 'fast-check'
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
@@ -11,11 +11,11 @@ import { TRIGGERS } from './waiting.ts'
 
 export interface Shrunk {
   readonly schedule: Schedule
-  /** How often a schedule was tried. */
+  /** How many schedules were tried. */
   readonly tries: number
 }
 
-/** `breaks` says whether a schedule breaks the same rule; it is asked until `timeLeft` says no. */
+/** `breaks` tells whether a schedule breaks the same rule. It is called until `timeLeft` returns false. */
 export function shrink(
   schedule: Schedule,
   breaks: (schedule: Schedule) => boolean,
@@ -34,7 +34,7 @@ export function shrink(
   return { schedule: best, tries }
 }
 
-/** Leaves out runs of operations and of faults, long ones first. */
+/** Removes runs of operations and of faults, long ones first. */
 function thinned(schedule: Schedule, holds: (candidate: Schedule) => boolean): Schedule {
   let best = schedule
   const without = <T>(list: readonly T[], from: number, count: number): T[] => [
@@ -58,7 +58,7 @@ function thinned(schedule: Schedule, holds: (candidate: Schedule) => boolean): S
   return best
 }
 
-/** Shorter, calmer, with usual limits, as long as it breaks all the same. */
+/** Shorter, calmer, with usual limits, as long as it still breaks the rule. */
 function plainer(schedule: Schedule, holds: (candidate: Schedule) => boolean): Schedule {
   let best = schedule
   const last = Math.max(0, ...best.ops.map(({ at }) => at), ...best.faults.map(({ at }) => at))
@@ -110,7 +110,7 @@ function takenApart(
   return best
 }
 
-// ---- what a part of a schedule can be, for fast-check, which takes apart only what it could have made
+// ---- values of a schedule, for fast-check, which can only shrink what it could have generated
 
 const number = fc.nat(1_000_000_000)
 const target: fc.Arbitrary<Target> = fc.oneof(number, fc.constantFrom(...ROLES))

@@ -1,6 +1,6 @@
-// Where the disks of all, or of all but one, need longer than an election time-out for whatever is written, one leads
-// all the same and changes are made: here whoever leads dies while the disks are so slow, and is back soon. Nobody
-// would do better, so whoever gives up for that never commits.
+// When the disks of all nodes, or of all but one, need longer than an election time-out for every write, there is a
+// leader all the same and changes are made. In this test the leader dies while the disks are so slow, and comes back
+// soon. No other node would do better, so a leader that gives up because of its slow disk would never commit.
 
 import type { Request } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'
@@ -10,13 +10,13 @@ import { bits, DRAW, uniform } from './random.ts'
 import { Violation } from './violation.ts'
 
 const TRIED_IN = 2
-/** In election time-outs, the shortest: what a write takes. Beyond five nobody leads. */
+/** The duration of a write in shortest election time-outs. Beyond five no node leads. */
 const WRITE_MIN = 1.1
 const WRITE_MAX = 4
 const POLL_MS = 50
-/** One after the other. */
+/** One after another. */
 const CHANGES = 5
-/** What it may take until somebody leads and they are made: so many election time-outs, the longest, and writes. */
+/** Limit until there is a leader and the changes are made: in longest election time-outs, and writes. */
 const ELECTIONS_MAX = 60
 const WRITES_MAX = 60
 
@@ -43,7 +43,7 @@ export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): vo
     if (serving === undefined || time.now < Math.max(nextPoll, waitsUntil)) return made >= CHANGES
     nextPoll = time.now + POLL_MS
     waitsUntil = time.now + 10 * writeMs
-    // Changes nothing, so that no history needs to know of it.
+    // This request changes nothing, so it need not be in a history.
     const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const
     const request: Request = { command, idempotency: undefined, principal: `slow.${count++}` }
     invariants.asked(request)

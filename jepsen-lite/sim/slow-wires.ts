@@ -1,6 +1,6 @@
-// Where wires carry fewer bytes than clients offer, whoever leads goes on leading: heartbeats and their answers take
-// the same way as changes, so no more of these may be on it than can be waited for. What there is no room for waits at
-// its node, and is told so when its time is over.
+// When wires carry fewer bytes than clients offer, the leader goes on leading. Heartbeats and their answers use the
+// same connections as changes, so the changes under way must be limited. Changes for which there is no room wait at
+// their node, and get an answer when their time is over.
 
 import type { Request } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'
@@ -8,14 +8,14 @@ import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
 import { Violation } from './violation.ts'
 
-/** What may be on its way at once takes this part of the shortest election time-out. */
+/** Everything under way at once takes this fraction of the shortest election time-out. */
 const UNDER_WAY_PART = 4
-/** What clients ask of each node at once takes so many of the longest. */
+/** All requests to one node at once take this many longest election time-outs. */
 const ASKED_ELECTIONS = 3
-/** Of one request, roughly. */
+/** Approximate size of one request. */
 const REQUEST_BYTES = 250
 const REQUESTS_MAX = 2000
-/** A wire carries at least so many of the smallest frames from one heartbeat to the next. */
+/** A wire carries at least this many of the smallest frames in one heartbeat interval. */
 const FRAMES_MIN = 40
 const FRAME_BYTES = 64
 
@@ -37,7 +37,7 @@ export function leadsOnSlowWires(cluster: Cluster, core: readonly Machine[]): vo
   let [made, unknown] = [0, 0]
   for (const { name, process } of core) {
     for (let count = 0; count < requests; count++) {
-      // Changes nothing, so that no history needs to know of it.
+      // This request changes nothing, so it need not be in a history.
       const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const
       const principal = `wires.${name}.${count}.`.padEnd(REQUEST_BYTES - FRAME_BYTES, '.')
       const request: Request = { command, idempotency: undefined, principal }

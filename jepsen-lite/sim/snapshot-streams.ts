@@ -1,5 +1,5 @@
-// Snapshots on their way: cut into smaller chunks than the store makes, so that even a small state takes several; their
-// connections break; and now and then a chunk lacks a row, as if its sender had left it out.
+// Snapshots under way. They are cut into smaller chunks than the store makes, so that even a small state takes several.
+// Their connections break, and now and then a chunk lacks a row, as if its sender had left it out.
 
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
 import type { SnapshotSource, StoredRow } from '../../src/storage/index.ts'
@@ -11,7 +11,7 @@ import type { World } from './world.ts'
 export class SnapshotStreams {
   readonly #world: World
   readonly #network: SimNetwork
-  /** Machines whose next chunk, coming or going, is to lose a row. */
+  /** Machines whose next chunk, sent or received, loses a row. */
   readonly #toDropRow = new Set<number>()
   /** Snapshots that have lost a row, by receiver. */
   readonly #rowDropped = new Set<string>()
@@ -32,7 +32,7 @@ export class SnapshotStreams {
     return broke
   }
 
-  /** The next chunk that this machine sends or receives lacks a row; the function that is returned cancels that. */
+  /** The next chunk that this machine sends or receives lacks a row. The returned function cancels that. */
   dropRowNext(place: number): () => void {
     this.#toDropRow.add(place)
     return () => void this.#toDropRow.delete(place)
@@ -50,7 +50,7 @@ export class SnapshotStreams {
     return encodeChunk(id, number, rows.slice(1))
   }
 
-  /** The receiver refuses what it was sent: it must have lost a row. */
+  /** The receiver refuses a snapshot. It must have lost a row. */
   refused(to: Process, id: string, why: string): void {
     const { probeCoverage, invariants } = this.#world
     if (!/chunk \d+ of snapshot|arrived with other rows/.test(why)) return

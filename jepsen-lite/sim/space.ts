@@ -1,23 +1,23 @@
-// How much room the disk of a machine has. In one schedule of six others share it, and it is short for a while now and
-// then, on each machine by itself: a node must refuse what it could not write before any write fails. (`disk.ts` has
-// writes that fail all the same.)
+// The free space of a machine's disk. In one of six schedules other programs share it, and now and then it is short for
+// a while, on each machine separately. A node must refuse what it could not write before any write fails. (`disk.ts`
+// has writes that fail all the same.)
 
 import type { Disk } from '../../src/server/disk-space.ts'
 import { driverLimits } from '../../src/server/limits.ts'
 import { bits, DRAW } from './random.ts'
 
 const SHORT_ONE_IN = 6
-/** How long it stays as it is. */
+/** How long it stays the same. */
 const SPELL_MS = 1500
 const { diskReserveBytes } = driverLimits
-/** Of eight spells; the last two are deletes only, and nothing. */
+/** The free space of a period, one of these eight. The last but one allows only deletes, the last one nothing. */
 const FREE_BYTES = [10, 10, 10, 10, 10, 3, 0.5, 0.01].map((times) => times * diskReserveBytes)
 
 export class SimSpace implements Disk {
   readonly #spell: () => number
   readonly #isShort: boolean
   #reserve = 0
-  /** Set by whoever decides it: a test, or the end of all faults. */
+  /** Set by a test, or at the end of all faults. */
   fixed: number | undefined
 
   constructor(seed: number, place: number, now: () => number) {

@@ -1,14 +1,14 @@
 // Two themes about leaders, made of scenarios: a few faults that together bring about a situation in which systems like
-// this one have gone wrong, over and over, with other details each time. Most of them wait for a trigger (waiting.ts),
-// because what matters lasts a few milliseconds.
+// this one have failed, repeated with other details each time. Most of them wait for a trigger (waiting.ts), because
+// the critical time is only a few milliseconds.
 //
-// `leases`: leaders that somebody has followed, and that still answer. Their answers come late, they cannot be heard,
-// their clock is slow, they have handed over and do not know it, or in vain, they apply slowly, those who promised to
-// respect them have forgotten it in a crash; and whenever somebody else's write is done, a client reads there.
+// `leases`: leaders that were replaced and still answer. Their answers are late, they cannot be heard, their clock is
+// slow, they have handed over without knowing it, or in vain, they apply slowly, or the replicas that promised to
+// respect them have forgotten it in a crash. Whenever another client's write is done, a client reads at such a leader.
 //
-// `elections`: one after the other. Bare majorities that have one member in common, taken away from a leader just as it
-// commits; ballots that are held back until the next election; leaders that come back with a long
-// tail of their own, and lead again.
+// `elections`: one after another. Bare majorities with one common member, taken away from a leader just as it commits;
+// votes that are held back until the next election; leaders that come back with uncommitted entries at the end of their
+// log, and lead again.
 
 import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
@@ -21,7 +21,7 @@ import { PATIENCE_MS } from './triggers.ts'
 export type LeadershipTheme = 'leases' | 'elections'
 
 export function leadershipConfig(theme: LeadershipTheme, rng: Rng, config: Config): Config {
-  // Elections are what it is about: many of them.
+  // Elections are the subject, so there are many of them.
   const heartbeatMs = rng.pick(50, 100)
   const electionMinMs = 10 * heartbeatMs
   const electionMaxMs = electionMinMs * rng.pick(1.1, 1.1, 1.5)
@@ -40,7 +40,7 @@ export function leadershipConfig(theme: LeadershipTheme, rng: Rng, config: Confi
   if (theme === 'elections') return { ...usual, clocks: rng.pick(0, 1), leases: rng.chance(0.2) ? 1 : 0 }
   return {
     ...usual,
-    // Fast enough to elect somebody in the few ms by which a lease may be too long.
+    // Fast enough to elect a leader in the few ms by which a lease may be too long.
     ...{ delayMs: rng.pick(0.2, 1), jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0 },
     ...{ writeMs: rng.pick(0.1, 0.5), writeJitterMs: rng.pick(0, 1), clocks: rng.pick(1, 3, 3) },
     ...{ leases: 1, leaseMs: rng.pick(electionMinMs, electionMinMs, Math.ceil(electionMaxMs)) },
@@ -48,8 +48,8 @@ export function leadershipConfig(theme: LeadershipTheme, rng: Rng, config: Confi
 }
 
 /**
- * Refusals for want of room would keep clients from what it is about; so would what was forwarded and lost, until a
- * term ends.
+ * Refusals for lack of room would keep clients from the tested paths, and so would forwarded proposals that are lost
+ * until a term ends.
  */
 export const roomy = (limits: Limits): Limits => ({
   ...limits,
@@ -72,12 +72,12 @@ type Scenario = (rng: Rng, config: Config, at: number) => Fault[]
 
 // ---- leases
 
-/** Whoever has the fastest clock is elected most often; it is not to lead all the time. */
+/** The machine with the fastest clock is elected most often. It should not lead all the time. */
 const another: Scenario = (rng, { electionMinMs }, at) => [
   { at: at - electionMinMs, kind: 'transfer', target: 'leader', to: follower(rng) },
 ]
 
-/** Nobody hears the leader any more, which still gets answers, late ones. */
+/** No other machine hears the leader, but it still gets late answers. */
 const mute: Scenario = (rng, config, at) => {
   const { electionMinMs, electionMaxMs, heartbeatMs } = config
   const delayMs = rng.int(electionMinMs / 10, electionMinMs)
@@ -110,7 +110,7 @@ const cutOff: Scenario = (rng, config, at) => {
   ]
 }
 
-/** It has handed over, and hears nothing of what comes of that. */
+/** It has handed over, and does not hear what follows. */
 const handedOver: Scenario = (rng, { electionMaxMs }, at) => [
   {
     ...{ at, when: 'hands-over', kind: 'half-deaf', target: 'subject', unheardBy: nobody, deafTo: everybody },
@@ -120,8 +120,8 @@ const handedOver: Scenario = (rng, { electionMaxMs }, at) => [
 ]
 
 /**
- * It hands over, gives that up since nothing comes of it, and trusts its followers again; what it has asked for arrives
- * only then, and it hears nothing of what comes of that.
+ * It hands over, gives that up because nothing happens, and trusts its followers again. Its request arrives only then,
+ * and it does not hear what follows.
  */
 const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => {
   const to = follower(rng)
@@ -136,7 +136,7 @@ const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) =
   ]
 }
 
-/** It applies slowly: others have applied, and told their clients, what it has not. */
+/** It applies slowly: others have applied entries, and told their clients, that it has not applied. */
 const lagging: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   {
     ...{ at, kind: 'slow-apply', target: 'leader', ms: rng.int(1, 4) * electionMaxMs },
@@ -158,8 +158,9 @@ const setLeases = (at: number, on: boolean, durationMs: number): Fault => ({
 })
 
 /**
- * Leases are switched, while one replica's disk stalls: it applies what the others' disks hold. Of two that cannot be
- * heard the promises run out; then the one that was ahead of its disk crashes, and comes back among those two.
+ * Leases are switched while one replica's disk stalls: it applies entries that only the others' disks hold. The
+ * promises of two replicas that cannot be heard run out. Then the one with the slow disk crashes, and comes back among
+ * those two.
  */
 const forgotten: Scenario = (rng, config, at) => {
   const { electionMinMs, electionMaxMs } = config
@@ -181,7 +182,7 @@ const forgotten: Scenario = (rng, config, at) => {
   ]
 }
 
-/** Leases are switched off, or made shorter, and the leader, which then is cut off, is the last one to apply that. */
+/** Leases are switched off or shortened. The leader is cut off then, and is the last to apply that. */
 const shortened: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   setLeases(at - electionMinMs, true, 3 * electionMinMs),
   {
@@ -216,7 +217,7 @@ const LEASES: readonly Scenario[] = [
 
 // ---- elections
 
-/** Bare majorities one after the other, each without the leader of the one before. */
+/** Bare majorities one after another, each without the previous leader. */
 const rotation: Scenario = (rng, { electionMaxMs }, at) =>
   Array.from({ length: 5 }, (_, turn) => ({
     at: at + turn * rng.int(electionMaxMs / 2, 2 * electionMaxMs),
@@ -224,7 +225,7 @@ const rotation: Scenario = (rng, { electionMaxMs }, at) =>
     ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   }))
 
-/** A bare majority commits, and at that trigger all but one of it are cut off from those who were not there. */
+/** A bare majority commits. At that trigger all but one of it are cut off from the machines outside of it. */
 const takenAway: Scenario = (rng, { electionMaxMs }, at) => [
   {
     ...{ at, kind: 'shifting-majority', target: 'leader', without: follower(rng), fresh: rng.chance(0.5) },
@@ -244,7 +245,9 @@ const lost = (rng: Rng, at: number, ms: number): Fault =>
     ? { at, ...dies, target: 'leader', ms }
     : { at, kind: 'isolate', target: 'leader', ...plainly(ms) }
 
-/** An election in which some get no ballot, and those of the others arrive when the candidate tries again. */
+/**
+ * An election in which some do not get the vote requests, and the others' votes arrive when the candidate tries again.
+ */
 const heldBallots: Scenario = (rng, { electionMaxMs, delayMs, jitterMs }, at) => {
   const held = some(rng)
   const candidate = { at, when: 'candidate', kind: 'half-deaf', target: 'subject' } as const
@@ -271,8 +274,8 @@ const lateBallots: Scenario = (rng, { electionMaxMs }, at) => [
 ]
 
 /**
- * A leader is left with a companion or two, appends what nobody else gets, and leads again; what it was answered
- * meanwhile arrives then.
+ * A leader is left with one or two companions, appends entries that no other machine gets, and leads again. Late
+ * answers arrive then.
  */
 const comeback: Scenario = (rng, { electionMaxMs }, at) => {
   const deposed = { at: at + 1, when: 'deposed', kind: 'transfer', target: 'leader', to: 'subject' } as const
@@ -304,7 +307,7 @@ const ELECTIONS: readonly Scenario[] = [
   comeback,
 ]
 
-/** For whoever changes the membership: elections while some replicas count by two majorities, and others by one. */
+/** For the theme `members`: elections while some replicas count two majorities, and others one. */
 export function drawJointElections(rng: Rng, { ms, electionMaxMs, delayMs, jitterMs }: Config): Fault[] {
   const faults: Fault[] = []
   for (let at = 2000; at < ms; at += rng.int(1, 4) * electionMaxMs)
@@ -317,12 +320,12 @@ export function drawJointElections(rng: Rng, { ms, electionMaxMs, delayMs, jitte
 
 // ---- clients
 
-/** Beside two for each machine. */
+/** In addition to two for each machine. */
 const WATCHERS = 7
 
 /**
- * Writes at whoever was just elected, and at whoever leads no more and does not know it; and reads there once a write
- * is done elsewhere.
+ * Writes at a newly elected leader, and at a former leader that does not know that it is deposed. Reads there once a
+ * write is done elsewhere.
  */
 export function drawWatchers(theme: LeadershipTheme, rng: Rng, { ms, nodes, keys }: Config): Op[] {
   const ops: Op[] = []
@@ -341,7 +344,7 @@ export function drawWatchers(theme: LeadershipTheme, rng: Rng, { ms, nodes, keys
     })
     op(at, 4, { kind: 'put', node: 'stale-leader', when: 'elected', after: rng.int(0, 50) })
     op(at, 5, { kind: 'put', node: 'leader', when: 'answered', after: rng.int(150, 400) })
-    // Whoever leads is asked as well: it may have applied less than whoever has answered.
+    // The leader is asked too: it may have applied less than the node that has answered.
     if (theme === 'leases') op(at, 6, { kind: 'lease', node: 'leader', when: 'answered' })
   }
   return ops

@@ -1,13 +1,13 @@
-// Scenarios about connections: they break while something is on its way that matters, one of a pair or both, for
-// messages or for snapshots, and come back within milliseconds. Messages are not lost, doubled or overtaken otherwise:
-// what the links promise is what is looked at.
+// Scenarios about connections. They break while something important is under way, one of a pair or both, for messages
+// or for snapshots, and come back within milliseconds. Apart from that, no messages are lost, doubled or overtaken: the
+// guarantees of the links are tested.
 
 import { dies, everybody, follower, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Rng } from './rng.ts'
 import type { Config, Op } from './schedule.ts'
 
-/** Each asks for one thing at a time: some wait for what was lost while others go on. */
+/** Each sends one request at a time. Some wait for lost ones while others go on. */
 const WRITERS = 24
 
 export function linksConfig(rng: Rng, config: Config): Config {
@@ -17,7 +17,7 @@ export function linksConfig(rng: Rng, config: Config): Config {
     ...{ ms: 40_000, grow: 0, clients: WRITERS, keys: rng.pick(8, 20) },
     ...{ harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000, leases: 0, clocks: rng.pick(0, 1) },
     ...{ delayMs: rng.pick(0.2, 1, 5, 20), jitterMs: rng.pick(0.3, 1, 10), tail: 0 },
-    // Snapshots of several chunks, and often.
+    // Snapshots of several chunks, and frequent ones.
     limits: {
       ...limits,
       ...{ logTailEntries: rng.pick(0, 1, 50), logBehindEntries: rng.pick(0, 10, 50) },
@@ -49,7 +49,7 @@ export function drawLinkScenarios(rng: Rng, config: Config): Fault[] {
   return faults.map(whole)
 }
 
-/** What was just forwarded is lost with the connection, and more is asked for while that is being made again. */
+/** What was just forwarded is lost with the connection, and more is requested while the connection is made again. */
 const reconnects: Scenario = (rng, { delayMs }, at) => [
   {
     ...{ at, when: 'forwarded', times: rng.int(1, 6), after: rng.int(0, 2 + 2 * delayMs) },
@@ -58,8 +58,8 @@ const reconnects: Scenario = (rng, { delayMs }, at) => [
 ]
 
 /**
- * A machine is given a snapshot, whose connection breaks on the way, or when all of it has arrived and only that is to
- * be told.
+ * A machine receives a snapshot. Its connection breaks on the way, or when all of it has arrived and the end is still
+ * to be reported.
  */
 const brokenSnapshot: Scenario = (rng, { electionMaxMs }, at) => {
   const target = rng.int(0, 5)
@@ -76,8 +76,9 @@ const brokenSnapshot: Scenario = (rng, { electionMaxMs }, at) => {
 }
 
 /**
- * A leader writes with one companion, which dies and comes back to a new leader, who takes those entries away again;
- * while its slow disk does so the old leader, which acts as one still and reaches nobody else, gets to it.
+ * A leader writes with one companion. The companion dies and comes back to a new leader, which truncates those entries.
+ * While its slow disk does this, the old leader reaches it: the old leader still leads in its own view, and reaches no
+ * other machine.
  */
 const cutOffTail: Scenario = (rng, { electionMinMs, writeMs, writeJitterMs, delayMs }, at) => {
   const companion = rng.int(0, 5)
@@ -104,7 +105,7 @@ const cutOffTail: Scenario = (rng, { electionMinMs, writeMs, writeJitterMs, dela
       ...{ delayMs: rng.int(10, 150), ms: 1000 },
     },
     {
-      // It begins quickly, and then writes slowly.
+      // The companion starts with a fast disk, which becomes slow afterwards.
       ...{ ...elected, after: 1 + downMs + rng.int(0, 3 * writeMs + 4 * delayMs), kind: 'slow-disk' },
       ...{ target: companion, factor: Math.ceil(rng.int(50, 200) / (writeMs + writeJitterMs)), ms: 1000 },
     },
@@ -120,8 +121,8 @@ const flaps: Scenario = (rng, { electionMaxMs }, at) => [
 ]
 
 /**
- * Whoever has just forwarded something dies and is back at once, again and again: what it asks for then has the numbers
- * of what its process before has asked for, in the same term.
+ * A machine that has just forwarded something dies and is back at once, again and again. Its new requests then have the
+ * same numbers as those of its previous process, in the same term.
  */
 const comesBack: Scenario = (rng, { delayMs }, at) => [
   {
@@ -131,8 +132,8 @@ const comesBack: Scenario = (rng, { delayMs }, at) => [
 ]
 
 /**
- * Every machine is asked to write, one write after the other, around each scenario; and whoever begins, as soon as it
- * does.
+ * Around each scenario every machine is asked to write, one write after another; and each new process as soon as it
+ * begins.
  */
 export function drawLinkWriters(rng: Rng, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []

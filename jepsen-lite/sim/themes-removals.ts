@@ -1,7 +1,7 @@
-// Scenarios about voters that are removed for good: small clusters grow by one and lose one again, from 2 to 1, from 4
-// to 3 and between. As soon as the operator is told that the change is done, the machine is deleted. Those that stay
-// must not need it, whatever fault strikes them then: each scenario adds a fault that could keep them from learning
-// that the change is done.
+// Scenarios about voters that are removed permanently. Small clusters grow by one and shrink by one again, from 2 to 1,
+// from 4 to 3 and between. As soon as the operator is told that the change is done, the machine is deleted. The
+// remaining members must not need it, whatever fault follows. Each scenario adds a fault that could keep them from
+// learning that the change is done.
 
 import { anyCut, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
@@ -11,7 +11,7 @@ import type { Target } from './shape.ts'
 import { roomy } from './themes-leadership.ts'
 import type { Trigger } from './waiting.ts'
 
-/** Of those who write while somebody is let go, beside the others. */
+/** Clients that write during the removal, in addition to the others. */
 const WRITERS = 6
 
 export function removalsConfig(rng: Rng, config: Config): Config {
@@ -19,11 +19,11 @@ export function removalsConfig(rng: Rng, config: Config): Config {
   const electionMinMs = 10 * heartbeatMs
   return {
     ...config,
-    // Where a majority of those that stay may be too few without the one that is let go.
+    // Sizes where a majority of the remaining members may not be enough without the removed one.
     ...{ nodes: Math.min(config.nodes, rng.pick(2, 4)), spares: 2, grow: 0 },
     ...{ ms: rng.pick(10_000, 30_000), clients: 2 + WRITERS, timeoutMs: rng.pick(300, 1000, 2000) },
     ...{ heartbeatMs, electionMinMs, electionMaxMs: electionMinMs * rng.pick(1.1, 1.5, 2) },
-    // Where it is harsh, a cut may lose what it holds back.
+    // In a harsh run, a cut may lose the messages that it holds back.
     ...{ harsh: rng.pick(0, 1, 1), lost: 0, doubled: 0, reordered: 0 },
     ...{ delayMs: rng.pick(0.2, 1, 5), jitterMs: rng.pick(0.3, 1, 10), tail: 0 },
     ...{ commitDelayMs: rng.pick(0, config.commitDelayMs, heartbeatMs), limits: roomy(config.limits) },
@@ -36,13 +36,13 @@ export function drawRemovals(rng: Rng, config: Config): Fault[] {
   for (let at = 2000; at < config.ms; at += rng.int(2, 4) * electionMaxMs) {
     if (rng.chance(0.4)) faults.push(hindrance(rng, config, at - rng.int(1, 30)))
     faults.push(removal(rng, config, at), ...loss(rng, config, at, at + 6 * electionMaxMs > config.ms))
-    // A learner is a voter soon.
+    // A learner becomes a voter soon.
     faults.push({ at: at + rng.int(1, electionMaxMs), kind: 'join', target: rng.int(0, 6) })
   }
   return faults.map(whole)
 }
 
-/** Whoever asks for it, the leader or the one that is let go among them, deletes the machine at once, or soon. */
+/** The node that gets the request may be the leader or the removed one. The machine is deleted at once, or soon. */
 function removal(rng: Rng, config: Config, at: number): Fault {
   const kind = rng.pick('remove', 'remove', 'remove', 'demote', 'replace')
   const role = rng.pick<Target>('leader', 'follower-0')
@@ -54,7 +54,7 @@ function removal(rng: Rng, config: Config, at: number): Fault {
   }
 }
 
-/** What those that stay know spreads slowly. */
+/** The remaining members learn slowly. */
 function hindrance(rng: Rng, { heartbeatMs, electionMinMs }: Config, at: number): Fault {
   const ms = rng.int(heartbeatMs, electionMinMs)
   const target = rng.pick<Target>('leader', follower(rng))
@@ -66,7 +66,7 @@ function hindrance(rng: Rng, { heartbeatMs, electionMinMs }: Config, at: number)
   )
 }
 
-/** What was about to be written or sent is lost: for a short time, or towards the end for good. */
+/** Data that was about to be written or sent is lost: for a short time, or near the end permanently. */
 function loss(rng: Rng, config: Config, at: number, isLate: boolean): Fault[] {
   const { electionMaxMs, delayMs, jitterMs } = config
   const waiting = {
@@ -84,9 +84,9 @@ function loss(rng: Rng, config: Config, at: number, isLate: boolean): Fault[] {
   const cutMs = forGood ?? rng.int(1, 4) * electionMaxMs
   const cut = rng.chance(0.5) ? plainly(cutMs) : anyCut(rng, cutMs)
   const isolated = { ...waiting, kind: 'isolate', target: 'subject', ...cut } as const
-  // The leader knows first; whom it lets go must not hear of it alone.
+  // The leader knows first. The removed replica must not be the only other one that is told.
   const confided = { ...isolated, when: 'left', companion: 'other' } as const
-  // Whoever was cut off with what it knows, and dies before that is over.
+  // A machine that was cut off with its knowledge dies before the cut ends.
   const dies = { ...crash, target: 'subject', after: waiting.after + rng.int(1, electionMaxMs) } as const
   const first = rng.pick<Fault>(
     { ...crash, target: 'subject' },
@@ -106,7 +106,7 @@ function loss(rng: Rng, config: Config, at: number, isLate: boolean): Fault[] {
     : [first]
 }
 
-/** Writes while a voter is let go, at whoever leads: entries behind the change are what logs differ by. */
+/** Writes at the leader during a removal, so that logs differ by the entries after the change. */
 export function drawRemovalWriters(rng: Rng, { ms, electionMaxMs, keys }: Config): Op[] {
   const ops: Op[] = []
   for (let at = 2000; at < ms; at += 2 * electionMaxMs)

@@ -1,10 +1,10 @@
-// Scenarios about the state of a replica, beside the faults that are drawn at random: a state that lags behind what
-// is committed, one that comes from elsewhere, and members that come and go meanwhile. Each brings about a situation in
-// which systems like this one have gone wrong, with other details each time.
+// Scenarios about the state of a replica, in addition to the random faults: a state that lags behind what is committed,
+// one that comes from another replica, and members that change meanwhile. Each brings about a situation in which
+// systems like this one have failed, with other details each time.
 //
-// `behind`: applying takes time on some machines, disks stall, leaders are stopped with a companion that hears nobody
-// else; and clients ask every machine how old its state is, all the time. `snapshots` and `members` get a scenario now
-// and then.
+// `behind`: applying takes time on some machines, disks stall, leaders are stopped with a companion that hears no other
+// machine; and clients keep asking every machine how old its state is. `snapshots` and `members` get a scenario now and
+// then.
 
 import { anyCut, dies, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
@@ -22,7 +22,7 @@ export function behindConfig(rng: Rng, config: Config): Config {
   return {
     ...config,
     ...{ ms: 60_000, grow: 0, clients: 2 * (nodes + spares), timeoutMs: rng.pick(300, 1000) },
-    // An operator's changes are to find their way through, and elections an end.
+    // Fast enough that an operator's changes succeed and elections end.
     ...{ delayMs: rng.pick(0.2, 1, 5), jitterMs: rng.pick(0.3, 1, 10), tail: 0 },
     limits: { ...limits, ...brief },
   }
@@ -44,7 +44,7 @@ export function drawStateScenarios(theme: StateTheme, rng: Rng, config: Config):
 
 // ---- a state that lags
 
-/** One machine applies slowly, an entry at a time. */
+/** One machine applies slowly, one entry at a time. */
 const slowly: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => [
   {
     ...{ at, kind: 'slow-apply', target: rng.chance(0.3) ? 'leader' : follower(rng) },
@@ -53,20 +53,20 @@ const slowly: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => [
 ]
 
 /**
- * Its disk stalls: it acknowledges nothing, so nobody tells it what is committed, while it goes on answering
- * heartbeats.
+ * Its disk stalls. It acknowledges nothing, so it is not told what is committed, while it keeps answering heartbeats.
  */
 const stalled: Scenario = (rng, { electionMaxMs }, at) => [
   { at, kind: 'stall-disk', target: follower(rng), ms: rng.int(1, 4) * electionMaxMs },
 ]
 
 /**
- * A leader and a companion are cut off from the rest. The companion gets the leader's last words long after the others
- * have elected somebody else, and the leader, stopped all that time, takes its answer for one from before.
+ * A leader and a companion are cut off from the rest. The companion gets the leader's last messages long after the
+ * others have elected another leader. The old leader was stopped all that time, and takes the companion's answer for an
+ * earlier one.
  */
 const companion: Scenario = (rng, { electionMinMs, electionMaxMs, heartbeatMs }, at) => {
   const friend = follower(rng)
-  // Long enough for an election, and not for the leader to find that nobody has answered it.
+  // Long enough for an election, but too short for the leader to find that it has no answers.
   const delayMs = Math.round(electionMinMs + ((electionMaxMs - electionMinMs) * rng.int(2, 10)) / 10)
   return [
     { at: at - heartbeatMs, kind: 'late', target: friend, senders: everybody, delayMs, ms: 2 * heartbeatMs },
@@ -75,14 +75,14 @@ const companion: Scenario = (rng, { electionMinMs, electionMaxMs, heartbeatMs },
   ]
 }
 
-/** Stopped for longer than it waits for a leader; what it was sent meanwhile lies in its sockets. */
+/** Stopped for longer than it waits for a leader. Messages of that time lie in its sockets. */
 const dozing: Scenario = (rng, { electionMaxMs, heartbeatMs, silenceMs }, at) => {
   const longMs = electionMaxMs * (1 + rng.int(1, 10) / 10) + 2 * heartbeatMs
   const ms = silenceMs > 0 ? Math.min(longMs, Math.max(silenceMs - 50, electionMaxMs)) : longMs
   return [{ at, kind: 'pause', target: follower(rng), ms }]
 }
 
-/** A page that cannot be read, when a process begins or goes on. */
+/** A page that cannot be read when a process begins or goes on. */
 const unreadable: Scenario = (rng, _, at) => {
   const target = rng.int(0, 5)
   return [
@@ -91,7 +91,7 @@ const unreadable: Scenario = (rng, _, at) => {
   ]
 }
 
-/** A change of the configuration is committed and applied late by whoever is to be elected next. */
+/** The replica that will be elected next applies a committed change of the configuration late. */
 const lateChange: Scenario = (rng, config, at) => {
   const { electionMaxMs, heartbeatMs } = config
   const entryMs = 20 + rng.int(heartbeatMs, 20 * heartbeatMs)
@@ -120,7 +120,7 @@ const askedOfLeader = (
   return { at, kind, asked: 'leader', member: rng.int(0, 12), evenSmall }
 }
 
-/** Restarts while the configuration is joint: of those who enter it, one after the other. */
+/** Restarts during the joint configuration: of the machines that enter it, one after another. */
 const jointRestarts: Scenario = (rng, config, at) => [
   askedOfLeader(rng, config, at, rng.pick('replace', 'demote')),
   {
@@ -130,8 +130,8 @@ const jointRestarts: Scenario = (rng, config, at) => [
 ]
 
 /**
- * It applies slowly, loses contact until what it needs next is compacted, and is sent a snapshot while entries still
- * wait.
+ * It applies slowly, and loses contact until its next entry is compacted. Then it receives a snapshot while entries
+ * still wait.
  */
 const overtaken: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => {
   const target = rng.int(0, 5)
@@ -144,7 +144,7 @@ const overtaken: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => {
 
 // ---- a state from elsewhere
 
-/** A deposed leader appends and appends, and is brought back by a snapshot that ends inside of what it has. */
+/** A deposed leader appends many entries, and is brought back by a snapshot that ends among them. */
 const longTail: Scenario = (rng, { electionMaxMs }, at) => [
   {
     ...{ at, kind: 'isolate', target: 'leader', ...(rng.chance(0.5) ? { companion: follower(rng) } : {}) },
@@ -152,7 +152,7 @@ const longTail: Scenario = (rng, { electionMaxMs }, at) => [
   },
 ]
 
-/** A fresh disk gets a snapshot, and then dies, loses the stream or is sent a snapshot without one of its rows. */
+/** A new disk gets a snapshot; then it dies, loses the stream or receives a snapshot without one of its rows. */
 const restored: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
   const target = rng.int(0, 5)
   const soon = at + rng.int(0, 4 * heartbeatMs)
@@ -167,7 +167,7 @@ const restored: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
 }
 
 /**
- * Whoever sends a snapshot hands over in the middle of it, and leads again at once: with a newer one. Nobody else
+ * The sender of a snapshot hands over in the middle of it, and leads again at once, with a newer one. No other machine
  * reaches the receiver meanwhile.
  */
 const startedAgain: Scenario = (rng, { electionMinMs }, at) => {
@@ -191,8 +191,8 @@ const startedAgain: Scenario = (rng, { electionMinMs }, at) => {
 }
 
 /**
- * A leader that is brought back by a snapshot leads again, in the same process, while others need what it has in its
- * log: what it read there before the install is not what stands there now.
+ * A leader that was brought back by a snapshot leads again, in the same process, while others need entries of its log.
+ * What it read there before the install is no longer valid.
  */
 const leadsAgain: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
   const awayMs = rng.int(electionMaxMs, 2 * electionMaxMs)
@@ -215,13 +215,10 @@ const dropsRow: Scenario = (rng, _, at) => {
   ]
 }
 
-/**
- * The disk takes its time to make it the state when all of it has arrived: until then readers see what was there
- * before.
- */
+/** The disk is slow to install the snapshot after all of it has arrived. Until then readers see the old state. */
 const installsSlowly: Scenario = (rng, { writeMs, writeJitterMs, heartbeatMs }, at) => [
   {
-    // From before the write that installs it begins.
+    // Starts before the write that installs it begins.
     ...{ at, when: 'offered', times: rng.int(1, 4), kind: 'slow-disk', target: 'subject', ms: 5000 },
     factor: Math.ceil((heartbeatMs * rng.int(1, 6)) / (2 * (writeMs + writeJitterMs))),
   },
@@ -229,7 +226,7 @@ const installsSlowly: Scenario = (rng, { writeMs, writeJitterMs, heartbeatMs }, 
 
 // ---- members
 
-/** Removed while nobody can tell it. */
+/** A replica that is removed while it cannot be told. */
 const forgotten: Scenario = (rng, { electionMaxMs }, at) => {
   const target = rng.int(0, 5)
   const ms = 20 * electionMaxMs
@@ -278,9 +275,9 @@ const SCENARIOS: Readonly<Record<StateTheme, readonly Scenario[]>> = {
 // ---- clients
 
 /**
- * Each machine is asked how old its state is, and asked to write, by turns; and whoever leads no more is asked most.
- * Under leases a leader that applies slowly is asked for what others have applied, and told their clients, before it
- * has.
+ * Each machine in turn is asked how old its state is, and to write; former leaders are asked most. With leases, a
+ * leader that applies slowly is asked for data that others have applied, and told their clients, before it has applied
+ * it.
  */
 export function drawAgeWatchers(rng: Rng, { ms, nodes, spares, electionMinMs, keys, leases }: Config): Op[] {
   const machines = nodes + spares
@@ -297,7 +294,7 @@ export function drawAgeWatchers(rng: Rng, { ms, nodes, spares, electionMinMs, ke
   return ops
 }
 
-/** Reads at whoever is about to have another state. */
+/** Reads at a machine that is about to get another state. */
 export function drawInstallWatchers(rng: Rng, { ms, heartbeatMs, clients, keys }: Config): Op[] {
   return Array.from({ length: Math.floor(ms / 1000) }, (_, at) => ({
     ...({ at: at * 1000, when: 'staged', times: 3, node: 'subject' } as const),
@@ -306,10 +303,12 @@ export function drawInstallWatchers(rng: Rng, { ms, heartbeatMs, clients, keys }
   }))
 }
 
-/** Of those who write a tail, beside the others: each waits for an answer that does not come. */
+/**
+ * Clients that write the uncommitted entries, in addition to the others: each waits for an answer that does not come.
+ */
 export const TAIL_WRITERS = 24
 
-/** Writes at one that leads no more and does not know it, for a tail of its own. */
+/** Writes at a former leader that does not know that it is deposed, for uncommitted entries at the end of its log. */
 export function drawTails(rng: Rng, { ms, electionMaxMs, keys, clients }: Config): Op[] {
   const ops: Op[] = []
   const stepMs = Math.max(20, electionMaxMs / 12)

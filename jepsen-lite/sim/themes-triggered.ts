@@ -1,5 +1,5 @@
-// The theme of whatever was seen least: faults, pairs of faults and requests that wait for triggers, chosen by what a
-// search has not been through yet (coverage.ts), beside faults that bring those triggers about.
+// The theme for what was seen least: faults, pairs of faults and requests that wait for triggers, chosen by what the
+// search has not tried yet (coverage.ts), together with faults that cause those triggers.
 
 import type { Rare } from './coverage.ts'
 import { anyCut, dies, drawAction, follower, plainly } from './drawing.ts'
@@ -13,7 +13,7 @@ export function triggeredConfig(rng: Rng, config: Config): Config {
   return {
     ...config,
     ...{ ms: 60_000, spares: rng.pick(1, 2), clients: 2 * config.clients, timeoutMs: rng.pick(300, 1000) },
-    // So that triggers follow each other, and a replica that was away for a moment needs a snapshot.
+    // So that triggers follow each other, and a replica that was away briefly needs a snapshot.
     ...{
       delayMs: rng.pick(0.2, 1, 5),
       jitterMs: rng.pick(0.3, 1, 10),
@@ -27,7 +27,7 @@ export function triggeredConfig(rng: Rng, config: Config): Config {
   }
 }
 
-/** What brings each trigger about where life does not do so by itself. */
+/** Faults that cause a trigger if it would not happen otherwise. */
 function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[] {
   const { electionMaxMs } = config
   const ms = rng.int(electionMaxMs / 2, 3 * electionMaxMs)
@@ -110,7 +110,7 @@ function drawWish(rng: Rng, rare: Rare): Wish {
   return what === 'fault' ? { trigger, fault: kind } : { trigger, op: kind }
 }
 
-/** At one trigger: one fault, or two, and requests to those whom it is about. */
+/** At one trigger: one fault or two, and requests to the machines that it is about. */
 export function drawTriggered(
   rng: Rng,
   config: Config,
@@ -141,7 +141,7 @@ export function drawTriggered(
   return { faults, ops }
 }
 
-/** Of whom the trigger is about, or with whom. */
+/** The machine that the trigger is about, or the other one. */
 function struck(
   kind: FaultKind,
   waiting: { readonly at: number; readonly when: Trigger; readonly after: number; readonly times: number },

@@ -1,20 +1,20 @@
-// Virtual time: one heap of events, ordered by (time, order of arrival). What is to happen at this very moment goes
-// into a queue of its own, which is what makes the turns of many event loops cheap.
+// Virtual time: one heap of events, ordered by (time, order of arrival). Events of the current instant go into a
+// separate queue, which makes the turns of many event loops cheap.
 
 /**
- * Whatever an event belongs to; an event of an owner that is not `live` is dropped, of one that is `held` kept back.
+ * The owner of events. An event of an owner that is not `live` is dropped; one of an owner that is `held` is kept back.
  */
 export interface Owner {
   readonly live: boolean
   readonly paused: boolean
   readonly number: number
-  /** Takes an event over until the owner goes on. */
+  /** Keeps an event until the owner goes on. */
   defer(event: Event): void
 }
 
 /**
- * What kind of work an event is; of what piled up in a stopped process timers run first, then what arrived, then the
- * end of the turn.
+ * The kind of an event. Of the events kept back for a stopped process, timers run first, then arrived messages, then
+ * the end of the turn.
  */
 export const TIMER = 0
 export const IO = 1
@@ -27,7 +27,7 @@ export class Event {
   readonly kind: number
   readonly owner: Owner | undefined
   run: ((event: Event) => void) | undefined
-  /** Of a message: its connection, itself, and its number there. */
+  /** For a message: its connection, the message, and its number there. */
   readonly subject: unknown
   readonly detail: unknown
 
@@ -75,12 +75,12 @@ class Queue {
 
 export class Time {
   now = 0
-  /** Events that have run. */
+  /** How many events have run. */
   count = 0
   #seq = 0
   #heap: Event[] = []
   readonly #present = new Queue()
-  /** What was kept back: before all else, or what came later would overtake it. */
+  /** Events that were kept back. They run first, or later ones would overtake them. */
   readonly #late = new Queue()
 
   push(
@@ -96,16 +96,15 @@ export class Time {
     return event
   }
 
-  /**
-   * Runs an event that was kept back at this moment, behind those that were given here before, and ahead of all others.
-   */
+  /** Runs a kept-back event at this instant, after earlier ones of these, and before all other events. */
   late(event: Event): void {
     event.at = this.now
     this.#late.add(event)
   }
 
   /**
-   * The next event, after `now` was moved to it; undefined when none is left before `until`, and then it is `until`.
+   * Sets `now` to the next event and returns it; undefined when there is none before `until`, and then `now` is
+   * `until`.
    */
   next(until: number): Event | undefined {
     for (;;) {
@@ -127,7 +126,7 @@ export class Time {
     }
   }
 
-  /** A clock was moved: its timers come due at other times. */
+  /** A clock was changed, so its timers become due at other times. */
   reschedule(owner: Owner, at: (event: Event) => number): void {
     const events = this.#heap
     this.#heap = []
@@ -149,7 +148,7 @@ export class Time {
     const late = this.#late.take()
     if (late !== undefined) return late
     const first = heap[0]
-    // Whatever waits in the heap for this moment was there before the moment came.
+    // An event in the heap for this instant is older than those in the queue.
     if (first !== undefined && first.at <= this.now) return this.#pop(first)
     const present = this.#present.take()
     if (present !== undefined) return present

@@ -1,5 +1,4 @@
-// A rolling hash of everything that happens, to tell whether two runs of one schedule were the same: 64 bits, as two
-// words.
+// A rolling hash of all events, to compare two runs of one schedule: 64 bits, as two words.
 
 export class Trace {
   #a = 0x811c9dc5

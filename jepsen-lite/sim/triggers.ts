@@ -1,9 +1,9 @@
-// Triggers, which operations and faults of a schedule can wait for. What matters in the life of a cluster lasts a few
-// milliseconds (a write is committed and nobody knows, an election is under way), and no draw of times hits it often; a
-// schedule can name it instead.
+// Triggers, for which operations and faults of a schedule can wait. Critical times in a cluster last a few milliseconds
+// (a write is committed and not reported, an election is under way). Random times rarely hit them, so a schedule can
+// name a trigger instead.
 //
-// What waits for a trigger runs in a separate event, at the same instant or later: never in the middle of a turn. For
-// that there is `CrashTrigger` in cluster.ts.
+// What waits for a trigger runs in a separate event, at the same instant or later, never in the middle of a turn. For
+// crashes in the middle of a turn there is `CrashTrigger` in cluster.ts.
 
 import type { FaultKind } from './fault-kinds.ts'
 import type { Machine, Process } from './process.ts'
@@ -13,16 +13,16 @@ import type { Trigger, Waiting } from './waiting.ts'
 /** How long a schedule waits for a trigger. */
 export const PATIENCE_MS = 10_000
 
-/** Whom a trigger is about: who did it, and with whom. */
+/** The machines that a trigger is about: the one that did it, and the other one. */
 export interface About {
   readonly subject: Machine
   readonly other: Machine | undefined
-  /** The faults that have struck at it. */
+  /** Faults that have struck at it. */
   readonly struck: FaultKind[]
 }
 
 interface Waiter {
-  /** Returns whether there was anything to do: a trigger that it could not use does not count. */
+  /** Returns whether it could do anything. If not, the trigger does not count. */
   readonly run: (about: About) => boolean
   readonly afterMs: number
   readonly until: number
@@ -41,7 +41,7 @@ export class Triggers {
     this.#seen = seen
   }
 
-  /** Runs at once what waits for nothing. */
+  /** Runs at once if it waits for nothing. */
   whenever({ when, after = 0, times = 1 }: Waiting, run: (about: About | undefined) => boolean): void {
     if (when === undefined) run(undefined)
     else
@@ -54,7 +54,7 @@ export class Triggers {
       })
   }
 
-  /** Runs the next time that it is about `subject`; without a limit in time. */
+  /** Runs at the next such trigger about `subject`, without a time limit. */
   next(trigger: Trigger, subject: Machine | undefined, run: () => void): void {
     const once = (): boolean => {
       run()

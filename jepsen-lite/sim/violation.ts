@@ -1,6 +1,6 @@
-// What a schedule can end with.
+// How a schedule can end.
 
-/** Something that must never be, is. `invariant` names the rule, so that a shrunk schedule is held to the same one. */
+/** A rule is broken. `invariant` names it, so that a shrunk schedule must break the same one. */
 export class Violation extends Error {
   override readonly name = 'Violation'
   readonly invariant: string
@@ -11,7 +11,7 @@ export class Violation extends Error {
   }
 }
 
-/** Ends a process in the middle of whatever it does, as a crash would. Nobody catches it but the simulator. */
+/** Ends a process in the middle of its code, like a crash. Only the simulator catches it. */
 export class CrashSignal extends Error {
   override readonly name = 'CrashSignal'
 }

@@ -1,17 +1,17 @@
-// What an operation or a fault of a schedule can wait for, instead of a time.
+// Triggers: what an operation or a fault of a schedule can wait for, instead of a time.
 
 /**
  * elected, deposed: a leader takes office, or loses it; superseded: it leads, and another is elected; leaderless: a
- * follower loses its leader; pre-candidate, candidate: an election begins; voted: a vote leaves, for another;
- * hands-over: a leader asks its successor to take over; committed: a leader commits; ahead: a replica applies what its
- * own disk does not hold yet; applied-late: one that is slow applies an entry; reconfigured: it applies a change of the
- * membership or of the leases; joint: it enters a joint configuration; left: it leaves one, and with it a voter, the
- * other; let-go: an operator is told at it that a member is a voter no more, the other; truncated: it has cut off the
- * end of its log; compacted: the beginning; answered: a client is told that its write is done; forwarded: a follower
- * sends proposals to the leader, which is the other; read-asked: a leader is asked by another to confirm a read;
- * sends-snapshot: a leader begins to send one; offered, staged, installed: one begins to arrive, from another; has
- * arrived; has taken the place of the state. connected, disconnected: links to a peer; opening, started: a process
- * begins, and serves; stopped: by SIGSTOP; died: it is gone.
+ * follower loses its leader; pre-candidate, candidate: an election begins; voted: a vote for another leaves;
+ * hands-over: a leader asks its successor to take over; committed: a leader commits; ahead: a replica applies an entry
+ * that its own disk does not hold yet; applied-late: a slow replica applies an entry; reconfigured: it applies a change
+ * of the membership or of the leases; joint: it enters a joint configuration; left: it leaves one and thereby a voter,
+ * the other; let-go: an operator is told by it that a member is no longer a voter, the other; truncated: it has
+ * truncated its log; compacted: it has compacted its log; answered: a client is told that its write is done; forwarded:
+ * a follower sends proposals to the leader, the other; read-asked: a leader is asked by another to confirm a read;
+ * sends-snapshot: a leader begins to send one; offered, staged, installed: a snapshot from another begins to arrive,
+ * has arrived, has replaced the state; connected, disconnected: links to a peer; opening, started: a process begins,
+ * and serves; stopped: by SIGSTOP; died: the process is gone.
  */
 export const TRIGGERS = [
   'elected',
@@ -47,7 +47,7 @@ export const TRIGGERS = [
 ] as const
 export type Trigger = (typeof TRIGGERS)[number]
 
-/** From its time on it waits for a while for such a trigger, lets `after` ms pass, and happens; up to so many times. */
+/** From its time on it waits for such a trigger for a while, then `after` ms, and happens; up to `times` times. */
 export interface Waiting {
   readonly when?: Trigger
   readonly after?: number

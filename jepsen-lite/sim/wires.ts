@@ -1,6 +1,6 @@
-// Connections of the simulated network, as src/server/links wants its wires: what is sent arrives in order, until the
-// connection ends; each end learns of that in its own time. `network.ts` says how long everything takes, what is cut
-// and what is lost.
+// Connections of the simulated network, as wires of src/server/links. What is sent arrives in order until the
+// connection ends; each end learns of the end at its own time. `network.ts` decides how long everything takes, what is
+// cut and what is lost.
 
 import type { Wire, WireOwner } from '../../src/server/links/index.ts'
 import type { Frame, Purpose } from '../../src/server/links/wires.ts'
@@ -8,14 +8,14 @@ import type { Process } from './process.ts'
 
 /** What carries frames between two ends. */
 export interface Carrier {
-  /** Frames on their way from one end, at most. */
+  /** Limit of the frames under way from one end. */
   readonly queueMax: number
   carry(from: End, frame: Frame): void
-  /** The end has closed; the other one is to hear of it. */
+  /** This end has closed. The other one must be told. */
   closed(end: End, why: string): void
-  /** An end is on hold: calls back when that has lasted too long, if there is such a bound. */
+  /** An end is on hold. Calls back when that has lasted too long, if there is a limit. */
   whenHeldLong(end: End, then: () => void): void
-  /** Once the other end has heard that this one has closed, and all that was sent before. */
+  /** Calls back when the other end has heard that this one has closed, and everything sent before. */
   whenTold(end: End, then: () => void): void
 }
 
@@ -30,11 +30,11 @@ export class End implements Wire {
   readonly queuedBytes = 0
   /** When the newest frame to this end arrives. */
   lastAt = 0
-  /** Nothing that is sent from now on arrives before. */
+  /** Nothing that is sent from now on arrives before this time. */
   floorAt = 0
-  /** When all that was sent to this end has left the other one. */
+  /** When everything sent to this end has left the other one. */
   leftAt = 0
-  /** Something on its way here was lost: nothing that comes after it may arrive. */
+  /** A frame on the way to this end was lost. No later one may arrive. */
   torn = false
   readonly #carrier: Carrier
   #owner = nobody
@@ -110,15 +110,14 @@ export class End implements Wire {
   }
 
   /**
-   * The other end says that it is over. A socket that nobody reads tells that at once, unless something waits to be
-   * read.
+   * The other end says that it has ended. A socket that is not read reports that at once, unless data waits to be read.
    */
   broke(why: string): void {
     if (this.#held === undefined || this.#held.length === 0) this.close(why)
     else this.#held.push(why)
   }
 
-  /** Nothing is heard of the other end any more. Whoever does not listen does not notice. */
+  /** Nothing is heard of the other end any more. An end that does not read does not notice. */
   fellSilent(): void {
     if (this.#held === undefined) this.close('no sign of life')
   }
@@ -135,11 +134,11 @@ export class Connection {
   readonly caller: End
   readonly called: End
   purpose: Purpose | undefined
-  /** Of the snapshot that travels on it. */
+  /** The snapshot that travels on it. */
   snapshotId = ''
-  /** Chunks of it that were sent, and of which the sender has not heard that they are written. */
+  /** Chunks of it that were sent, and that the sender does not know to be written. */
   unacknowledged = 0
-  /** It is cut: whatever either end sends from now on vanishes. */
+  /** It is cut: everything that either end sends from now on vanishes. */
   severed = false
 
   constructor(caller: Process, called: Process, carrier: Carrier) {

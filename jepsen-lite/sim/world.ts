@@ -29,23 +29,21 @@ export interface World {
   began(process: Process): void
   /** A process ended by itself. */
   ended(process: Process, end: NodeEnd): void
-  /** Its disk does not open. */
+  /** Its disk cannot be opened. */
   refused(process: Process, error: Error): void
-  /** A process runs no more until it is let go on. */
+  /** A process is stopped until it is resumed. */
   stopped(process: Process): void
-  /** Something is about to leave: a fault may end the process right here. */
+  /** A message is about to leave. A fault may end the process here. */
   leaving(process: Process, message: Message): void
-  /** Something has arrived, and the process is about to read it. */
+  /** A message has arrived, and the process is about to read it. */
   heard(process: Process, message: Message): void
-  /**
-   * A batch is begun; has become durable, and nobody knows; is reported. A fault may end the process at the first two.
-   */
+  /** A batch is begun; is durable and not reported; is reported. A fault may end the process at the first two. */
   writing(process: Process): void
   stored(process: Process): void
   written(process: Process, batch: StorageBatch): void
   roleChanged(process: Process, role: string, term: number, leader: ReplicaId | undefined, why: string): void
-  /** Whether what waits to be delivered is a leader's message of this term or a later one. */
+  /** Whether a waiting event is a leader's message of this term or a later one. */
   isOfLeader(event: Event, term: number): boolean
-  /** For whoever watches a replay. */
+  /** For the observer of a replay. */
   say(process: Process | undefined, what: string): void
 }
