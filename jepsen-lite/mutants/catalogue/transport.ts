@@ -219,7 +219,7 @@ export const TRANSPORT: readonly Mutant[] = [
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [
-      edit(CONNECTION, '    else if (this.owesPong && this.between !== undefined) this.sendPong()\n', ''),
+      edit(CONNECTION, '    else if (this.#owesPong && this.#between !== undefined) this.#sendPong()\n', ''),
     ],
   },
   {
@@ -228,7 +228,9 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'Frames are overwritten on their way; their checksums do not hold.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
-    edits: [edit(CONNECTION, 'if (this.queuedFrames === 0) this.writer.allSent()', 'this.writer.allSent()')],
+    edits: [
+      edit(CONNECTION, 'if (this.queuedFrames === 0) this.#writer.allSent()', 'this.#writer.allSent()'),
+    ],
   },
   {
     id: 'M417',
@@ -344,8 +346,8 @@ export const TRANSPORT: readonly Mutant[] = [
     edits: [
       edit(
         CONNECTION,
-        'if (this.silentTicks > SILENT_TICKS) this.close(',
-        'if (!this.onHold && this.silentTicks > SILENT_TICKS) this.close(',
+        'if (this.#silentTicks > SILENT_TICKS) this.close(',
+        'if (!this.#onHold && this.#silentTicks > SILENT_TICKS) this.close(',
       ),
     ],
   },

@@ -38,146 +38,147 @@ export class Connection implements Wire {
   readonly remote: string
   queuedBytes = 0
   queuedFrames = 0
-  private readonly socket: Socket
-  private readonly limits: TransportLimits
-  private readonly counters: TransportCounters
-  private owner: WireOwner = nobody
+  readonly #socket: Socket
+  readonly #limits: TransportLimits
+  readonly #counters: TransportCounters
+  #owner: WireOwner = nobody
   /** Who talks, once the handshake is done. */
-  private between: { readonly from: ReplicaId; readonly to: ReplicaId } | undefined
-  private readonly reader: FrameReader
-  private readonly writer = new FrameWriter()
-  private readonly ticker: NodeJS.Timeout
-  private silentTicks = 0
+  #between: { readonly from: ReplicaId; readonly to: ReplicaId } | undefined
+  readonly #reader: FrameReader
+  readonly #writer = new FrameWriter()
+  readonly #ticker: NodeJS.Timeout
+  #silentTicks = 0
   /** Something has arrived since the other side was last told that we live. */
-  private owesPong = false
+  #owesPong = false
   /** Made of frames that are queued, and not yet given to the socket. */
-  private readonly waiting: Piece[] = []
+  readonly #waiting: Piece[] = []
   /** Queued frames that are not in `waiting` yet. */
-  private unbundledFrames = 0
-  private flushAsked = false
-  private over = false
-  private onHold = false
-  private readonly held: Buffer[] = []
+  #unbundledFrames = 0
+  #flushAsked = false
+  #over = false
+  #onHold = false
+  readonly #held: Buffer[] = []
 
   /** `asks`: this side sends the pings (the dialler), the other answers. */
   constructor(socket: Socket, limits: TransportLimits, counters: TransportCounters, asks: boolean) {
-    this.socket = socket
+    this.#socket = socket
     this.remote = `${socket.remoteAddress}:${socket.remotePort}`
-    this.limits = limits
-    this.counters = counters
-    this.reader = new FrameReader(limits.helloBytesMax)
+    this.#limits = limits
+    this.#counters = counters
+    this.#reader = new FrameReader(limits.helloBytesMax)
     counters.connectionsOpened++
     socket.setNoDelay(true)
-    socket.on('data', (chunk) => this.arrived(chunk))
-    socket.on('drain', this.flush)
-    socket.on('end', () => this.ended('the other side closed it'))
-    socket.on('error', (error) => this.ended(error.message))
-    socket.on('close', () => this.ended('it was cut'))
-    this.ticker = setInterval(() => this.tick(asks), limits.silenceMs / SILENT_TICKS)
+    socket.on('data', (chunk) => this.#arrived(chunk))
+    socket.on('drain', this.#flush)
+    socket.on('end', () => this.#ended('the other side closed it'))
+    socket.on('error', (error) => this.#ended(error.message))
+    socket.on('close', () => this.#ended('it was cut'))
+    this.#ticker = setInterval(() => this.#tick(asks), limits.silenceMs / SILENT_TICKS)
   }
 
   get closed(): boolean {
-    return this.over
+    return this.#over
   }
 
   /** Who is told until the handshake is done. */
   ownedBy(owner: WireOwner): void {
-    this.owner = owner
-    if (!this.onHold && !this.over) this.socket.resume()
+    this.#owner = owner
+    if (!this.#onHold && !this.#over) this.#socket.resume()
   }
 
   established(from: ReplicaId, to: ReplicaId, owner: WireOwner): void {
-    this.owner = owner
-    this.between = { from, to }
-    this.reader.bytesMax = this.limits.frameBytesMax
+    this.#owner = owner
+    this.#between = { from, to }
+    this.#reader.bytesMax = this.#limits.frameBytesMax
   }
 
   send(frame: Frame): boolean {
-    if (this.over) return false
+    if (this.#over) return false
     scratch.clear()
     writeFrame(scratch, frame)
-    return this.queue(frameCode(frame), frameTail(frame), isStable(frame))
+    return this.#queue(frameCode(frame), frameTail(frame), isStable(frame))
   }
 
   /** What is in `scratch`, then `tail`, whose long parts go out from where they lie if `stable` (frames.ts). */
-  private queue(code: number, tail: readonly Uint8Array[], stable: boolean): boolean {
+  #queue(code: number, tail: readonly Uint8Array[], stable: boolean): boolean {
     const fixed = scratch.written()
     const bytes = frameBytes(fixed, tail)
-    const { limits } = this
+    const limits = this.#limits
     if (bytes > limits.frameBytesMax) throw new RangeError(`a frame of ${bytes} bytes cannot be sent`)
     if (this.queuedFrames >= limits.queueMessagesMax) return false
     if (this.queuedFrames > 0 && this.queuedBytes + bytes > limits.queueBytesMax) return false
-    this.writer.append(code, fixed, tail, stable)
+    this.#writer.append(code, fixed, tail, stable)
     this.queuedBytes += bytes
     this.queuedFrames++
-    this.unbundledFrames++
-    if (!this.flushAsked) {
-      this.flushAsked = true
-      process.nextTick(() => this.flush())
+    this.#unbundledFrames++
+    if (!this.#flushAsked) {
+      this.#flushAsked = true
+      process.nextTick(() => this.#flush())
     }
     return true
   }
 
-  private sendPong(): void {
-    this.owesPong = false
-    this.sendBare(CODE.pong)
+  #sendPong(): void {
+    this.#owesPong = false
+    this.#sendBare(CODE.pong)
   }
 
   /** A ping or its answer. */
-  private sendBare(code: number): void {
-    if (this.over) return
+  #sendBare(code: number): void {
+    if (this.#over) return
     scratch.clear()
-    this.queue(code, NOTHING, false)
+    this.#queue(code, NOTHING, false)
   }
 
   /** Frames that arrive from now on wait, and the sender with them. */
   hold(): void {
-    this.onHold = true
-    this.silentTicks = 0
-    this.socket.pause()
+    this.#onHold = true
+    this.#silentTicks = 0
+    this.#socket.pause()
   }
 
   release(): void {
-    this.onHold = false
-    this.silentTicks = 0
-    this.read()
-    for (const chunk of this.held.splice(0)) this.arrived(chunk)
-    if (!this.over) this.socket.resume()
+    this.#onHold = false
+    this.#silentTicks = 0
+    this.#read()
+    for (const chunk of this.#held.splice(0)) this.#arrived(chunk)
+    if (!this.#over) this.#socket.resume()
   }
 
   /** What was sent before still goes out if the kernel takes it now. */
   close(why: string): void {
-    this.flush()
-    this.ended(why)
+    this.#flush()
+    this.#ended(why)
   }
 
   /** Lets what is queued go out, listens no more, then ends. */
   drain(then: () => void = () => {}): void {
-    this.owner = nobody
-    if (this.over) {
+    this.#owner = nobody
+    if (this.#over) {
       then()
       return
     }
-    this.socket.off('drain', this.flush)
-    this.writeOut(Number.POSITIVE_INFINITY)
-    this.socket.end()
-    const timer = setTimeout(() => this.ended('drained'), this.limits.drainMs)
-    this.socket.once('close', () => {
+    this.#socket.off('drain', this.#flush)
+    this.#writeOut(Number.POSITIVE_INFINITY)
+    this.#socket.end()
+    const timer = setTimeout(() => this.#ended('drained'), this.#limits.drainMs)
+    this.#socket.once('close', () => {
       clearTimeout(timer)
       then()
     })
   }
 
-  private readonly flush = (): void => {
-    this.flushAsked = false
-    if (!this.socket.writableNeedDrain) this.writeOut()
+  readonly #flush = (): void => {
+    this.#flushAsked = false
+    if (!this.#socket.writableNeedDrain) this.#writeOut()
   }
 
   /** Gives the socket what is queued, as far as `bytesMax` goes; the rest when it has taken that. */
-  private writeOut(bytesMax = WRITE_BYTES): void {
-    const { socket, waiting } = this
-    if (this.over || socket.writableEnded) return
-    this.bundle()
+  #writeOut(bytesMax = WRITE_BYTES): void {
+    const socket = this.#socket
+    const waiting = this.#waiting
+    if (this.#over || socket.writableEnded) return
+    this.#bundle()
     let count = 0
     let bytes = 0
     let frames = 0
@@ -186,91 +187,91 @@ export class Connection implements Wire {
       frames += waiting[count]?.frames ?? 0
     }
     if (count === 0) return
-    this.counters.bytesSent += bytes
+    this.#counters.bytesSent += bytes
     socket.cork()
     for (const [at, piece] of waiting.splice(0, count).entries()) {
       if (at < count - 1) socket.write(piece.bytes)
-      else socket.write(piece.bytes, () => this.taken(bytes, frames))
+      else socket.write(piece.bytes, () => this.#taken(bytes, frames))
     }
     socket.uncork()
   }
 
-  private bundle(): void {
-    if (this.writer.empty) return
-    const pieces = this.writer.takePieces()
+  #bundle(): void {
+    if (this.#writer.empty) return
+    const pieces = this.#writer.takePieces()
     const last = pieces.length - 1
     for (const [at, bytes] of pieces.entries())
-      this.waiting.push({ bytes, frames: at < last ? 0 : this.unbundledFrames })
-    this.unbundledFrames = 0
+      this.#waiting.push({ bytes, frames: at < last ? 0 : this.#unbundledFrames })
+    this.#unbundledFrames = 0
   }
 
-  private taken(bytes: number, frames: number): void {
+  #taken(bytes: number, frames: number): void {
     this.queuedBytes -= bytes
     this.queuedFrames -= frames
-    if (this.queuedFrames === 0) this.writer.allSent()
+    if (this.queuedFrames === 0) this.#writer.allSent()
   }
 
-  private arrived(chunk: Buffer): void {
-    this.silentTicks = 0
-    this.owesPong = true
-    this.counters.bytesReceived += chunk.length
-    if (this.onHold) {
-      this.held.push(chunk)
+  #arrived(chunk: Buffer): void {
+    this.#silentTicks = 0
+    this.#owesPong = true
+    this.#counters.bytesReceived += chunk.length
+    if (this.#onHold) {
+      this.#held.push(chunk)
       return
     }
-    this.reader.push(chunk)
-    this.read()
+    this.#reader.push(chunk)
+    this.#read()
   }
 
-  private read(): void {
-    while (!this.over && !this.onHold) {
+  #read(): void {
+    while (!this.#over && !this.#onHold) {
       let frame: ReturnType<FrameReader['next']>
       try {
-        frame = this.reader.next()
+        frame = this.#reader.next()
       } catch (error) {
-        this.corrupt(error)
+        this.#corrupt(error)
         return
       }
       if (frame === undefined) return
-      this.onFrame(frame.type, frame.body)
+      this.#onFrame(frame.type, frame.body)
     }
   }
 
-  private onFrame(code: number, body: Reader): void {
-    const { between } = this
-    if (between !== undefined && code === CODE.ping) this.sendPong()
+  #onFrame(code: number, body: Reader): void {
+    const between = this.#between
+    if (between !== undefined && code === CODE.ping) this.#sendPong()
     if (between !== undefined && (code === CODE.ping || code === CODE.pong)) return
     let frame: Frame
     try {
       frame = between === undefined ? readGreetingFrame(code, body) : readFrame(code, body, between)
     } catch (error) {
-      this.corrupt(error)
+      this.#corrupt(error)
       return
     }
-    this.owner.frame(frame)
+    this.#owner.frame(frame)
   }
 
   /** Nothing after a frame that could not be read can be trusted. */
-  private corrupt(error: unknown): void {
-    this.counters.framesCorrupt++
+  #corrupt(error: unknown): void {
+    this.#counters.framesCorrupt++
     this.close(`it sent ${error instanceof Error ? error.message : String(error)}`)
   }
 
-  private tick(asks: boolean): void {
-    this.silentTicks++
+  #tick(asks: boolean): void {
+    this.#silentTicks++
     // One that is on hold that long has had no answer to its pings: it gives this up as well, if it is there at all.
-    if (this.silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.limits.silenceMs} ms`)
-    else if (this.onHold) return
-    else if (asks) this.sendBare(CODE.ping)
+    if (this.#silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.#limits.silenceMs} ms`)
+    else if (this.#onHold) return
+    else if (asks) this.#sendBare(CODE.ping)
     // On a slow way the ping waits behind what was sent before. That some of this has come is said without being asked.
-    else if (this.owesPong && this.between !== undefined) this.sendPong()
+    else if (this.#owesPong && this.#between !== undefined) this.#sendPong()
   }
 
-  private ended(why: string): void {
-    if (this.over) return
-    this.over = true
-    clearInterval(this.ticker)
-    this.socket.destroy()
-    this.owner.closed(why)
+  #ended(why: string): void {
+    if (this.#over) return
+    this.#over = true
+    clearInterval(this.#ticker)
+    this.#socket.destroy()
+    this.#owner.closed(why)
   }
 }

@@ -27,11 +27,11 @@ export const frameBytes = (fixed: Uint8Array, tail: readonly Uint8Array[]): numb
 
 /** Frames made and not yet given to a socket, as few and as large pieces as possible. */
 export class FrameWriter {
-  private slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
-  private used = 0
-  private pieces: Uint8Array[] = []
+  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+  #used = 0
+  #pieces: Uint8Array[] = []
   /** Whether the last piece ends where the unused part of the slab begins, so that it can grow. */
-  private open = false
+  #open = false
 
   /**
    * Appends one frame. `tail` follows `fixed`; its long parts are sent from where they lie if `stable`: nobody will
@@ -43,9 +43,9 @@ export class FrameWriter {
       (sum, part) => (inPlace(part) ? sum : sum + part.length),
       HEADER_BYTES + fixed.length,
     )
-    this.reserve(copied)
-    const start = this.used
-    const { slab } = this
+    this.#reserve(copied)
+    const start = this.#used
+    const slab = this.#slab
     slab.writeUInt32BE(GROUP, start + PREFIX_BYTES)
     slab.writeUInt8(type, start + PREFIX_BYTES + 4)
     slab.set(fixed, start + HEADER_BYTES)
@@ -62,58 +62,58 @@ export class FrameWriter {
         continue
       }
       crc = crc32(part, crc32(slab.subarray(summed, to), crc))
-      if (to > from) this.addCopied(from, to)
-      this.addInPlace(part)
+      if (to > from) this.#addCopied(from, to)
+      this.#addInPlace(part)
       from = to
       summed = to
     }
     if (to > summed) crc = crc32(slab.subarray(summed, to), crc)
-    if (to > from) this.addCopied(from, to)
-    this.used = to
+    if (to > from) this.#addCopied(from, to)
+    this.#used = to
     slab.writeUInt32BE(length, start)
     slab.writeUInt32BE(crc, start + 4)
   }
 
   get empty(): boolean {
-    return this.pieces.length === 0
+    return this.#pieces.length === 0
   }
 
   /** What was appended since the last call, for a writev. */
   takePieces(): readonly Uint8Array[] {
-    const { pieces } = this
-    this.pieces = []
-    this.open = false
+    const pieces = this.#pieces
+    this.#pieces = []
+    this.#open = false
     return pieces
   }
 
   /** The kernel has all that was taken: its memory may be used again. */
   allSent(): void {
     if (!this.empty) return
-    this.used = 0
-    if (this.slab.length > SLAB_BYTES) this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+    this.#used = 0
+    if (this.#slab.length > SLAB_BYTES) this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
   }
 
-  private reserve(count: number): void {
-    if (this.used + count <= this.slab.length) return
-    this.slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, count))
-    this.used = 0
-    this.open = false
+  #reserve(count: number): void {
+    if (this.#used + count <= this.#slab.length) return
+    this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, count))
+    this.#used = 0
+    this.#open = false
   }
 
-  private addCopied(from: number, to: number): void {
-    const last = this.pieces.at(-1)
-    if (this.open && last !== undefined) {
-      const start = last.byteOffset - this.slab.byteOffset
-      this.pieces[this.pieces.length - 1] = this.slab.subarray(start, to)
+  #addCopied(from: number, to: number): void {
+    const last = this.#pieces.at(-1)
+    if (this.#open && last !== undefined) {
+      const start = last.byteOffset - this.#slab.byteOffset
+      this.#pieces[this.#pieces.length - 1] = this.#slab.subarray(start, to)
     } else {
-      this.pieces.push(this.slab.subarray(from, to))
+      this.#pieces.push(this.#slab.subarray(from, to))
     }
-    this.open = true
+    this.#open = true
   }
 
-  private addInPlace(part: Uint8Array): void {
-    this.pieces.push(part)
-    this.open = false
+  #addInPlace(part: Uint8Array): void {
+    this.#pieces.push(part)
+    this.#open = false
   }
 }
 
@@ -121,10 +121,10 @@ export class FrameWriter {
 export class FrameReader {
   /** Longest frame that is accepted; raised once it is known who talks. */
   bytesMax: number
-  private partial: Buffer | undefined
-  private filled = 0
-  private chunk: Buffer = Buffer.alloc(0)
-  private at = 0
+  #partial: Buffer | undefined
+  #filled = 0
+  #chunk: Buffer = Buffer.alloc(0)
+  #at = 0
 
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax
@@ -132,8 +132,8 @@ export class FrameReader {
 
   /** Only after `next` has said that nothing is left. */
   push(chunk: Buffer): void {
-    this.chunk = chunk
-    this.at = 0
+    this.#chunk = chunk
+    this.#at = 0
   }
 
   /**
@@ -141,7 +141,7 @@ export class FrameReader {
    * more.
    */
   next(): { readonly type: number; readonly body: Reader } | undefined {
-    const frame = this.partial === undefined ? this.whole() : this.completed()
+    const frame = this.#partial === undefined ? this.#whole() : this.#completed()
     if (frame === undefined) return undefined
     const body = frame.subarray(PREFIX_BYTES)
     if (crc32(body) !== frame.readUInt32BE(4))
@@ -153,45 +153,46 @@ export class FrameReader {
   }
 
   /** A frame that lies whole in the chunk. What is left of a cut one is copied: chunks are not kept. */
-  private whole(): Buffer | undefined {
-    const { chunk, at } = this
+  #whole(): Buffer | undefined {
+    const chunk = this.#chunk
+    const at = this.#at
     const left = chunk.length - at
     if (left === 0) return undefined
-    const total = left < PREFIX_BYTES ? PREFIX_BYTES : this.total(chunk, at)
+    const total = left < PREFIX_BYTES ? PREFIX_BYTES : this.#total(chunk, at)
     if (left >= PREFIX_BYTES && left >= total) {
-      this.at = at + total
+      this.#at = at + total
       return chunk.subarray(at, at + total)
     }
-    this.partial = Buffer.allocUnsafeSlow(total)
-    this.filled = chunk.copy(this.partial, 0, at)
-    this.at = chunk.length
+    this.#partial = Buffer.allocUnsafeSlow(total)
+    this.#filled = chunk.copy(this.#partial, 0, at)
+    this.#at = chunk.length
     return undefined
   }
 
   /** A frame that began in an earlier chunk: first its prefix, which tells how much room it needs, then the rest. */
-  private completed(): Buffer | undefined {
-    if (!this.fill()) return undefined
-    if (this.partial !== undefined && this.partial.length === PREFIX_BYTES) {
-      const prefix = this.partial
-      this.partial = Buffer.allocUnsafeSlow(this.total(prefix, 0))
-      prefix.copy(this.partial)
-      if (!this.fill()) return undefined
+  #completed(): Buffer | undefined {
+    if (!this.#fill()) return undefined
+    if (this.#partial !== undefined && this.#partial.length === PREFIX_BYTES) {
+      const prefix = this.#partial
+      this.#partial = Buffer.allocUnsafeSlow(this.#total(prefix, 0))
+      prefix.copy(this.#partial)
+      if (!this.#fill()) return undefined
     }
-    const frame = this.partial
-    this.partial = undefined
-    this.filled = 0
+    const frame = this.#partial
+    this.#partial = undefined
+    this.#filled = 0
     return frame
   }
 
-  private fill(): boolean {
-    if (this.partial === undefined) return false
-    const count = this.chunk.copy(this.partial, this.filled, this.at)
-    this.filled += count
-    this.at += count
-    return this.filled === this.partial.length
+  #fill(): boolean {
+    if (this.#partial === undefined) return false
+    const count = this.#chunk.copy(this.#partial, this.#filled, this.#at)
+    this.#filled += count
+    this.#at += count
+    return this.#filled === this.#partial.length
   }
 
-  private total(bytes: Buffer, at: number): number {
+  #total(bytes: Buffer, at: number): number {
     const length = bytes.readUInt32BE(at)
     if (length > this.bytesMax - PREFIX_BYTES || length < HEADER_BYTES - PREFIX_BYTES) {
       throw new MalformedError(`a frame of ${length} bytes`)

@@ -18,25 +18,25 @@ export class TcpWires implements Wires {
   address = ''
   /** Resolves after `close` when the port is free again. */
   readonly closed: Promise<void>
-  private readonly options: TcpWiresOptions
-  private readonly server: Server
-  private called: ((wire: Wire) => WireOwner) | undefined
+  readonly #options: TcpWiresOptions
+  readonly #server: Server
+  #called: ((wire: Wire) => WireOwner) | undefined
 
   constructor(options: TcpWiresOptions) {
-    this.options = options
-    this.server = createServer({ pauseOnConnect: true }, (socket) => this.accepted(socket))
-    this.closed = new Promise((resolve) => this.server.once('close', resolve))
+    this.#options = options
+    this.#server = createServer({ pauseOnConnect: true }, (socket) => this.#accepted(socket))
+    this.closed = new Promise((resolve) => this.#server.once('close', resolve))
   }
 
   listen({ host, port }: ListenAddress): Promise<void> {
-    const { server } = this
+    const server = this.#server
     return new Promise((resolve, reject) => {
       server.once('error', reject)
       // Workers of node:cluster would share it, and be called in turn.
       server.listen({ host, port, exclusive: true }, () => {
         server.off('error', reject)
         server.on('error', (error) =>
-          this.options.logger.error({ error: error.message }, 'the peer listener failed'),
+          this.#options.logger.error({ error: error.message }, 'the peer listener failed'),
         )
         this.address = addressOf(host, server.address())
         resolve()
@@ -45,11 +45,11 @@ export class TcpWires implements Wires {
   }
 
   onCall(called: (wire: Wire) => WireOwner): void {
-    this.called = called
+    this.#called = called
   }
 
   dial(address: string, dialled: Dialled): () => void {
-    const { limits, counters } = this.options
+    const { limits, counters } = this.#options
     const target = parseAddress(address)
     const socket =
       target === undefined
@@ -74,19 +74,19 @@ export class TcpWires implements Wires {
   }
 
   close(): void {
-    this.called = undefined
-    this.server.close()
+    this.#called = undefined
+    this.#server.close()
   }
 
-  private accepted(socket: Socket): void {
+  #accepted(socket: Socket): void {
     socket.on('error', () => {})
-    if (this.called === undefined) {
+    if (this.#called === undefined) {
       socket.destroy()
       return
     }
-    const { limits, counters } = this.options
+    const { limits, counters } = this.#options
     const connection = new Connection(socket, limits, counters, false)
-    connection.ownedBy(this.called(connection))
+    connection.ownedBy(this.#called(connection))
   }
 }
 
