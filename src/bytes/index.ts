@@ -4,10 +4,11 @@
 // `integers.ts` reads and writes at a place that the layout fixes. `Writer` and `Reader` go through a record from its
 // beginning to its end. The caller of a `Reader` passes the class of the error that it throws.
 //
-// This folder uses no platform API, so that the core and the state machine can use it. Integers are read byte by byte,
+// This folder uses no API of Node, so that the core and the state machine can use it. Integers are read byte by byte,
 // not with a DataView: making a DataView for a row or an entry costs more than all that is read through it. Text is
-// ASCII or UTF-16 here. A layer that stores UTF-8 encodes it itself and writes bytes.
+// ASCII, UTF-16 or UTF-8 (`utf8.ts`).
 
 export * from './integers.ts'
 export { Reader } from './reader.ts'
+export { encodeUtf8 } from './utf8.ts'
 export { Writer } from './writer.ts'

@@ -1,6 +1,7 @@
 // Reads a record from its beginning to its end. It throws for bytes that `Writer` cannot have written.
 
 import { readBigUint64, readUint8, readUint16, readUint32 } from './integers.ts'
+import { decodeUtf8 } from './utf8.ts'
 
 const float = new DataView(new ArrayBuffer(8))
 
@@ -97,6 +98,11 @@ export class Reader {
     let text = ''
     for (let left = this.uint16(); left > 0; left--) text += String.fromCharCode(this.uint16())
     return text
+  }
+
+  /** Reads the number of bytes in UTF-8 (4 bytes), then those bytes. */
+  utf8(): string {
+    return decodeUtf8(this.bytes())
   }
 
   end(): void {

@@ -1,6 +1,7 @@
 // Writes a record from its beginning to its end. Its memory grows with the record.
 
 import { writeBigUint64, writeUint8, writeUint16, writeUint32, writeUint64 } from './integers.ts'
+import { encodeUtf8 } from './utf8.ts'
 
 const FIRST_BYTES = 512
 
@@ -63,6 +64,11 @@ export class Writer {
     this.uint16(text.length)
     for (let at = 0; at < text.length; at++) this.uint16(text.charCodeAt(at))
     return this
+  }
+
+  /** Writes the number of bytes in UTF-8 (4 bytes), then those bytes. */
+  utf8(text: string): this {
+    return this.bytes(encodeUtf8(text))
   }
 
   /** A view of the bytes written so far. It is valid until the next `clear`. */

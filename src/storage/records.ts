@@ -50,7 +50,7 @@ export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
     .uint64(sequence)
     .uint64(meta.boot)
     .uint64(hardState.term)
-    .bytes(Buffer.from(hardState.vote ?? ''))
+    .utf8(hardState.vote ?? '')
     .uint64(hardState.commit)
     .uint64(logStart.index)
     .uint64(logStart.term)
@@ -96,7 +96,7 @@ export function refuseOther(version: number): void {
 
 function decodeHardState(from: Reader): HardState {
   const term = asTerm(from.uint64())
-  const vote = readText(from)
+  const vote = from.utf8()
   return { term, vote: vote === '' ? undefined : asReplicaId(vote), commit: asIndex(from.uint64()) }
 }
 
@@ -150,8 +150,8 @@ export interface Staging extends AppliedState {
 export function encodeStaging(staging: Staging): Uint8Array {
   const out = scratch
     .clear()
-    .bytes(Buffer.from(staging.id))
-    .bytes(Buffer.from(staging.from))
+    .utf8(staging.id)
+    .utf8(staging.from)
     .uint32(staging.generation)
     .uint64(staging.nextChunk)
     .bigUint64(staging.received)
@@ -162,8 +162,8 @@ export function encodeStaging(staging: Staging): Uint8Array {
 export function decodeStaging(sealed: Uint8Array): Staging {
   const from = readSealed(STAGING_KEY, sealed, 'the staging record')
   const staging = {
-    id: readText(from),
-    from: readText(from),
+    id: from.utf8(),
+    from: from.utf8(),
     generation: from.uint32(),
     nextChunk: from.uint64(),
     received: from.bigUint64(),
@@ -173,5 +173,3 @@ export function decodeStaging(sealed: Uint8Array): Staging {
   from.end()
   return staging
 }
-
-const readText = (from: Reader): string => new TextDecoder().decode(from.bytes())

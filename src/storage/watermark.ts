@@ -15,15 +15,15 @@
 
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { Writer } from '../bytes/index.ts'
+import { encodeUtf8, Writer } from '../bytes/index.ts'
 import { CorruptionError } from './errors.ts'
 import { readSealed, seal } from './seal.ts'
 
 export const WATERMARK_FILE = 'WATERMARK'
-const MAGIC = new TextEncoder().encode('QMRK')
+const MAGIC = encodeUtf8('QMRK')
 
 const MARK_BYTES = 16
-const FAILED_MAGIC = new TextEncoder().encode('QFLD')
+const FAILED_MAGIC = encodeUtf8('QFLD')
 const FILE_BYTES_MAX = MARK_BYTES + 24
 
 const encode = (sequence: number): Uint8Array => seal(MAGIC, MAGIC, new Writer().uint64(sequence).written())

@@ -178,6 +178,16 @@ test('UTF-16 keeps every code unit', () => {
   expect(faultOf(() => reading(bytesOf('00020061')).utf16())).toBe('the record is cut short')
 })
 
+test('UTF-8 keeps every character, a byte order mark too', () => {
+  const record = new Writer().utf8('\ufeffa\u00e4\u{1f600}\u0000').written()
+  expect(hex(record)).toBe('0000000befbbbf61c3a4f09f988000')
+  expect(reading(record).utf8()).toBe('\ufeffa\u00e4\u{1f600}\u0000')
+  expect(reading(new Writer().utf8('').written()).utf8()).toBe('')
+  expect(reading(bytesOf('00000003ff61ed')).utf8()).toBe('\ufffda\ufffd')
+  expect(hex(new Writer().utf8('\ud800').written())).toBe('00000003efbfbd')
+  expect(faultOf(() => reading(bytesOf('0000000261')).utf8())).toBe('the record is cut short')
+})
+
 test('a record ends where its content does', () => {
   const from = reading(Uint8Array.of(1, 2))
   from.uint8()
@@ -207,6 +217,7 @@ test.each<[string, (out: Writer) => Writer, (from: Reader) => unknown, unknown]>
   ],
   ['bytes', (out) => out.bytes(new Uint8Array(3)), (from) => from.bytes().length, 3],
   ['texts', (out) => out.utf16('\u{1f600}'), (from) => from.utf16(), '\u{1f600}'],
+  ['texts in UTF-8', (out) => out.utf8('\u{1f600}'), (from) => from.utf8(), '\u{1f600}'],
 ])('a record grows as %s are written', (_, write, read, value) => {
   const out = new Writer()
   for (let count = 0; count < 3000; count++) write(out)

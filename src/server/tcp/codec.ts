@@ -23,7 +23,7 @@ import type {
 } from '../../raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../raft/types.ts'
 import type { WireMessage } from '../links/wires.ts'
-import { MalformedError, readText, unpinned, writeText } from './fields.ts'
+import { MalformedError, unpinned } from './fields.ts'
 
 const CODES: { readonly [type in WireMessage['type']]: number } = {
   append: 1,
@@ -126,7 +126,7 @@ export function writeMessage(out: Writer, message: WireMessage): void {
       return
     case 'transfer-request':
       out.flag(message.target !== undefined)
-      if (message.target !== undefined) writeText(out, message.target)
+      if (message.target !== undefined) out.utf8(message.target)
       return
     case 'forward':
       out.uint64(message.boot)
@@ -154,7 +154,7 @@ export function writeMessage(out: Writer, message: WireMessage): void {
       out.uint64(message.commit)
       return
     case 'lost-state':
-      writeText(out, message.detail)
+      out.utf8(message.detail)
       return
     default:
       assertNever(message)
@@ -259,7 +259,7 @@ function readFields(type: WireMessage['type'], input: Reader, base: Base): WireM
         commit: index(input),
       }
     case 'lost-state':
-      return { ...base, type, detail: readText(input) }
+      return { ...base, type, detail: input.utf8() }
     default:
       return assertNever(type)
   }
@@ -333,7 +333,7 @@ function writeRefusal(out: Writer, refusal: Refusal): void {
     case 'membership':
     case 'membership-pending':
     case 'storage-full':
-      writeText(out, refusal.detail)
+      out.utf8(refusal.detail)
       break
     case 'no-leader':
     case 'not-leader':
@@ -352,7 +352,7 @@ function readRefusal(input: Reader): Refusal {
     case 'membership':
     case 'membership-pending':
     case 'storage-full':
-      return { reason, detail: readText(input) }
+      return { reason, detail: input.utf8() }
     case 'no-leader':
     case 'not-leader':
     case 'transferring':
@@ -378,7 +378,7 @@ function readReadRefusal(input: Reader): ReadRefusal | undefined {
 
 /** Throws `MalformedError` for what is not an id. */
 export function readReplicaId(input: Reader): ReplicaId {
-  const text = readText(input)
+  const text = input.utf8()
   try {
     return asReplicaId(text)
   } catch {

@@ -9,23 +9,14 @@ export class MalformedError extends Error {
 
 export const readerOf = (bytes: Uint8Array): Reader => new Reader(bytes, 'a frame that', MalformedError)
 
-export function writeText(out: Writer, text: string): void {
-  out.bytes(Buffer.from(text))
-}
-
-export function readText(input: Reader): string {
-  const { buffer, byteOffset, length } = input.bytes()
-  return Buffer.from(buffer, byteOffset, length).toString()
-}
-
 /** A non-negative integer of any size. */
 export function writeBig(out: Writer, value: bigint): void {
   if (value < 0n) throw new RangeError(`cannot be sent: ${value}`)
-  writeText(out, value.toString(16))
+  out.utf8(value.toString(16))
 }
 
 export function readBig(input: Reader): bigint {
-  const digits = readText(input)
+  const digits = input.utf8()
   if (!/^[0-9a-f]{1,128}$/.test(digits)) throw new MalformedError('a number that is not hexadecimal')
   return BigInt(`0x${digits}`)
 }

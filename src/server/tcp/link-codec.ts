@@ -14,7 +14,7 @@ import {
   readReplicaId,
   writeMessage,
 } from './codec.ts'
-import { MalformedError, readBig, readText, writeBig, writeText } from './fields.ts'
+import { MalformedError, readBig, writeBig } from './fields.ts'
 
 const MAGIC = 0x51_52_54_45 // "QRTE"
 
@@ -80,7 +80,7 @@ export function writeFrame(out: Writer, frame: Frame): void {
       out.uint32(MAGIC)
       out.uint32(PROTOCOL_VERSION)
       out.uint8(PURPOSES.indexOf(frame.purpose))
-      writeText(out, frame.wanted)
+      out.utf8(frame.wanted)
       out.uint64(frame.attempt)
       writeSpeaker(out, frame)
       return
@@ -88,13 +88,13 @@ export function writeFrame(out: Writer, frame: Frame): void {
       writeSpeaker(out, frame)
       return
     case 'refusal':
-      writeText(out, frame.clusterId)
+      out.utf8(frame.clusterId)
       out.flag(frame.stop)
-      writeText(out, frame.sentence)
+      out.utf8(frame.sentence)
       return
     case 'snapshot-offer':
       out.uint64(frame.term)
-      writeText(out, frame.snapshotId)
+      out.utf8(frame.snapshotId)
       out.uint64(frame.meta.index)
       out.uint64(frame.meta.term)
       writeBig(out, frame.meta.stateHash)
@@ -153,7 +153,7 @@ function readFields(code: number, input: Reader): LinkFrame {
     case CODE.welcome:
       return { type: 'welcome', ...readSpeaker(input) }
     case CODE.refusal:
-      return { type: 'refusal', clusterId: readText(input), stop: input.flag(), sentence: readText(input) }
+      return { type: 'refusal', clusterId: input.utf8(), stop: input.flag(), sentence: input.utf8() }
     case CODE['snapshot-offer']:
       return readOffer(input)
     case CODE['snapshot-accept']:
@@ -179,14 +179,14 @@ function readHello(input: Reader): LinkFrame {
   const purpose = PURPOSES[input.uint8()]
   if (purpose === undefined) throw new MalformedError('a connection of unknown purpose')
   return {
-    ...{ type: 'hello', purpose, wanted: readText(input), attempt: input.uint64() },
+    ...{ type: 'hello', purpose, wanted: input.utf8(), attempt: input.uint64() },
     ...readSpeaker(input),
   }
 }
 
 function readOffer(input: Reader): LinkFrame {
   const term = asTerm(input.uint64())
-  const snapshotId = readText(input)
+  const snapshotId = input.utf8()
   const index = asIndex(input.uint64())
   const termOfIndex = asTerm(input.uint64())
   const stateHash = readBig(input)
@@ -212,25 +212,25 @@ const readSpeaker = (input: Reader): Speaker => ({
 })
 
 function writeGreeting(out: Writer, greeting: Greeting): void {
-  writeText(out, greeting.clusterId)
-  writeText(out, greeting.replicaId)
-  writeText(out, greeting.name)
+  out.utf8(greeting.clusterId)
+  out.utf8(greeting.replicaId)
+  out.utf8(greeting.name)
   out.uint64(greeting.boot)
   out.uint64(greeting.term)
   out.uint64(greeting.lastIndex)
   out.uint64(greeting.clusterVersion)
-  writeText(out, greeting.peer)
+  out.utf8(greeting.peer)
 }
 
 function readGreeting(input: Reader): Greeting {
   return {
-    clusterId: readText(input),
+    clusterId: input.utf8(),
     replicaId: readReplicaId(input),
-    name: readText(input),
+    name: input.utf8(),
     boot: input.uint64(),
     term: asTerm(input.uint64()),
     lastIndex: asIndex(input.uint64()),
     clusterVersion: input.uint64(),
-    peer: readText(input),
+    peer: input.utf8(),
   }
 }

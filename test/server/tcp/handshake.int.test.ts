@@ -7,7 +7,6 @@ import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
 import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
 import type { RefusalFrame, Welcome, Wire } from '../../../src/server/links/wires.ts'
 import { nobody } from '../../../src/server/tcp/connection.ts'
-import { writeText } from '../../../src/server/tcp/fields.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import { TcpWires } from '../../../src/server/tcp/wires.ts'
 import {
@@ -86,7 +85,7 @@ test('another version of the protocol is refused', async () => {
   caller.send(CODE.hello, (out) => {
     out.uint32(0x51_52_54_45)
     out.uint32(PROTOCOL_VERSION + 1)
-    writeText(out, 'whatever that version says')
+    out.utf8('whatever that version says')
   })
   expect(await refusal(caller)).toMatchObject({
     stop: false,
@@ -308,7 +307,7 @@ test.each([
   ['a message that does not decode', frame(4, (out) => out.uint8(1)), 1],
   ['an unknown type', frame(200), 0],
   ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), 0],
-  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => writeText(out, 'junk')), 1],
+  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => out.utf8('junk')), 1],
 ])('a peer that sends %s is cut off, and may come back', async (_, bytes, corrupt) => {
   const bare = await bareListener()
   const a = await alone()

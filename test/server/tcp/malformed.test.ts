@@ -3,15 +3,7 @@
 import { expect, test } from 'vitest'
 import { type Reader, Writer } from '../../../src/bytes/index.ts'
 import { readMessage } from '../../../src/server/tcp/codec.ts'
-import {
-  MalformedError,
-  readBig,
-  readerOf,
-  readText,
-  unpinned,
-  writeBig,
-  writeText,
-} from '../../../src/server/tcp/fields.ts'
+import { MalformedError, readBig, readerOf, unpinned, writeBig } from '../../../src/server/tcp/fields.ts'
 import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import { readFrame } from '../../../src/server/tcp/link-codec.ts'
 import { from, to } from './messages.ts'
@@ -34,7 +26,7 @@ test('a time is a number, a flag is one of two, and nothing is left over', () =>
   rest.uint32()
   rest.end()
   expect(() => rest.uint8()).toThrow(MalformedError)
-  expect(() => readText(written((out) => out.uint32(5)))).toThrow(MalformedError)
+  expect(() => written((out) => out.uint32(5)).utf8()).toThrow(MalformedError)
 })
 
 test('an integer is exact, and a large number is hexadecimal', () => {
@@ -45,7 +37,7 @@ test('an integer is exact, and a large number is hexadecimal', () => {
     })
   expect(ofParts(0x1f_ffff, 0xffff_ffff).uint64()).toBe(Number.MAX_SAFE_INTEGER)
   expect(() => ofParts(0x20_0000, 0).uint64()).toThrow(MalformedError)
-  const ofText = (digits: string) => readBig(written((out) => writeText(out, digits)))
+  const ofText = (digits: string) => readBig(written((out) => out.utf8(digits)))
   expect(ofText('0f')).toBe(15n)
   expect(ofText('f'.repeat(128))).toBe(16n ** 128n - 1n)
   for (const digits of ['', 'F', '0x1', '-1', '1 ', 'g1', 'f'.repeat(129)])
@@ -116,7 +108,7 @@ test('every message that is cut short, or has a byte too many, is malformed', ()
     expect(() =>
       readMessage(
         code,
-        written((out) => writeText(out, 'x'.repeat(1000))),
+        written((out) => out.utf8('x'.repeat(1000))),
         from,
         to,
       ),

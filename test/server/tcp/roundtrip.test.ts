@@ -6,7 +6,7 @@ import { asIndex, asReplicaId, asTerm, type Refusal } from '../../../src/raft/ty
 import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
 import type { Frame, LinkFrame, WireMessage } from '../../../src/server/links/wires.ts'
 import { messageCode, messageFrames, readMessage, writeMessage } from '../../../src/server/tcp/codec.ts'
-import { MalformedError, readerOf, writeText } from '../../../src/server/tcp/fields.ts'
+import { MalformedError, readerOf } from '../../../src/server/tcp/fields.ts'
 import { FrameWriter } from '../../../src/server/tcp/frames.ts'
 import {
   CODE,
@@ -119,7 +119,7 @@ const malformed: [string, WireMessage['type'], (out: Writer) => void][] = [
     'transfer-request',
     (out) => {
       out.flag(true)
-      writeText(out, 'x')
+      out.utf8('x')
     },
   ],
 ]
@@ -198,7 +198,7 @@ test('a call of a stranger is malformed, and one in another version is told by i
     const out = new Writer()
     out.uint32(magic)
     out.uint32(version)
-    writeText(out, 'whatever')
+    out.utf8('whatever')
     return readGreetingFrame(CODE.hello, readerOf(Buffer.from(out.written())))
   }
   const version = PROTOCOL_VERSION + 1
