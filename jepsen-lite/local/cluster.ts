@@ -5,17 +5,19 @@
 // process that started it is gone, by whatever death, paused or not. So nothing is left running, even after kill -9 of
 // the harness.
 
-import { existsSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { isFree } from '../../src/local/client-ports.ts'
-import type { NodeView } from '../../src/local/node-messages.ts'
-import { type NodeEvent, SupervisedNode } from '../../src/local/supervised-node.ts'
-import type { Founding, ListenAddress } from '../../src/server/types.ts'
+import { existsSync, rmSync } from 'node:fs'
+import { HOST } from '../../src/local/addresses.ts'
+import { freePorts } from '../../src/local/client-ports.ts'
+import { LocalNode } from '../../src/local/local-node.ts'
+import { moveAside } from '../../src/local/move-aside.ts'
+import { leaderAmong, type NodeView } from '../../src/local/node-view.ts'
+import { foundingOf } from '../../src/local/plan.ts'
+import type { NodeEvent } from '../../src/local/supervised-node.ts'
+import { until } from '../../src/local/until.ts'
+import { holdsNode } from '../../src/server/holds-node.ts'
 import { HttpClient } from './http.ts'
 import { CLIENTS, Network } from './network.ts'
 
-const HOST = '127.0.0.1'
 /** For all nodes to become voters at the start, and again after the faults. */
 export const READY_LIMIT_MS = 60_000
 const POLL_MS = 25
@@ -44,8 +46,16 @@ export interface ClusterOptions {
   readonly onEvent: (event: ClusterEvent) => void
 }
 
+/** One name of the cluster; its process comes and goes, and after a wipe its replica id is another. */
+export class TestedNode extends LocalNode {
+  /** Faults at work under which it may end itself, as its message says: then nobody is alarmed. */
+  excuses = 0
+  /** It does not belong to the cluster: it has not been added yet, or has been removed. */
+  outside = false
+}
+
 /** Until the function returned is called, it may end by itself. */
-export function excuse(node: LocalNode): () => void {
+export function excuse(node: TestedNode): () => void {
   let excused = true
   node.excuses++
   return () => {
@@ -54,47 +64,31 @@ export function excuse(node: LocalNode): () => void {
   }
 }
 
-/** One name of the cluster; its process comes and goes, and after a wipe its replica id is another. */
-export interface LocalNode {
-  readonly name: string
-  /** Of its API, whether it runs or not. */
-  readonly port: number
-  readonly process: SupervisedNode
-  /** host:port of its peer listener while it listens. */
-  peer: ListenAddress | undefined
-  /**
-   * How it may be started. A founder founds once; one that is not a member yet joins; a replacement drops the replica
-   * of its name, if there is one.
-   */
-  stage: 'founder' | 'joins' | 'replaces' | 'member' | 'outside'
-  /** Faults at work under which it may end itself, as its message says: then nobody is alarmed. */
-  excuses: number
-}
-
 export class LocalCluster {
   readonly network: Network
-  readonly nodes: readonly LocalNode[]
+  readonly nodes: readonly TestedNode[]
   readonly #options: ClusterOptions
   readonly #api = new HttpClient()
 
   static async start(options: ClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
-    const nodes: LocalNode[] = []
+    const nodes: TestedNode[] = []
+    // Below those that the system gives to outgoing connections: a node that is started again must find its own.
     const ports = await freePorts(options.portFrom, 2 * names.length)
-    const find = (name: string): LocalNode | undefined => nodes.find((node) => node.name === name)
+    const find = (name: string): TestedNode | undefined => nodes.find((node) => node.name === name)
     const network = await Network.create(names, {
-      peer: (name) => find(name)?.peer,
+      peer: (name) => find(name)?.peerListener,
       api: (name) => {
         const node = find(name)
-        return node?.peer === undefined ? undefined : { host: HOST, port: node.port }
+        return node?.peerListener === undefined ? undefined : { host: HOST, port: node.port }
       },
       frontPort: (name) => ports[names.length + names.indexOf(name)] ?? 0,
     })
     for (const [at, name] of names.entries()) {
+      const plan = { name, port: ports[at] ?? 0, peerPort: 0, stage: 'new' } as const
       const hear = (event: NodeEvent): void => cluster.#hear(node, event)
-      const process = new SupervisedNode(name, options.dir, hear, options.env(name))
-      const stage = at === 0 ? 'founder' : at < options.nodes.length ? 'joins' : 'outside'
-      const node: LocalNode = { name, port: ports[at] ?? 0, process, peer: undefined, stage, excuses: 0 }
+      const node: TestedNode = new TestedNode(plan, options.dir, hear, options.env(name))
+      node.outside = at >= options.nodes.length
       nodes.push(node)
     }
     const cluster = new LocalCluster(options, network, nodes)
@@ -102,32 +96,29 @@ export class LocalCluster {
     return cluster
   }
 
-  private constructor(options: ClusterOptions, network: Network, nodes: readonly LocalNode[]) {
+  private constructor(options: ClusterOptions, network: Network, nodes: readonly TestedNode[]) {
     this.#options = options
     this.network = network
     this.nodes = nodes
   }
 
-  node(name: string): LocalNode {
+  node(name: string): TestedNode {
     const node = this.nodes.find((candidate) => candidate.name === name)
     if (node === undefined) throw new RangeError(`no node ${name}`)
     return node
   }
 
   /** Those that belong to the cluster, or shall, dead or alive. */
-  get members(): LocalNode[] {
-    return this.nodes.filter(({ stage }) => stage !== 'outside')
+  get members(): TestedNode[] {
+    return this.nodes.filter(({ outside }) => !outside)
   }
 
-  get running(): LocalNode[] {
+  get running(): TestedNode[] {
     return this.members.filter(({ process }) => process.pid !== undefined && !process.paused)
   }
 
-  /** The running node that led last, by term: a deposed leader that does not know it yet has a lower one. */
-  get leader(): LocalNode | undefined {
-    return this.running
-      .filter(({ process }) => process.view?.role === 'leader')
-      .sort((a, b) => (b.process.view?.term ?? 0) - (a.process.view?.term ?? 0))[0]
+  get leader(): TestedNode | undefined {
+    return leaderAmong(this.running)
   }
 
   get logFiles(): string[] {
@@ -135,63 +126,56 @@ export class LocalCluster {
   }
 
   /** Nothing where it runs, or has been taken out of the cluster: a fault that hit it before may be healed later. */
-  start(node: LocalNode): void {
-    if (node.process.pid !== undefined || node.stage === 'outside') return
+  start(node: TestedNode): void {
+    if (node.process.pid !== undefined || node.outside) return
     this.#options.onEvent({ kind: 'start', node: node.name })
-    node.process.start({
-      name: node.name,
-      dataDir: node.process.dataDir,
-      listen: { host: HOST, port: node.port },
-      peerListen: { host: HOST, port: 0 },
-      founding: this.#foundingOf(node),
-      peers: this.network.addressesFor(node.name),
-    })
+    const founds = node === this.nodes[0] && node.stage === 'new' && !holdsNode(node.process.dataDir)
+    const others = this.members.filter((other) => other !== node).map(({ url }) => url)
+    // Any: the relays follow it.
+    node.peerPort = 0
+    node.start(foundingOf({ stage: node.stage, founds }, others), this.network.addressesFor(node.name))
   }
 
   /** SIGKILL; resolves when the process is gone. */
-  async kill(node: LocalNode): Promise<void> {
+  async kill(node: TestedNode): Promise<void> {
     if (node.process.pid === undefined) return
     this.#options.onEvent({ kind: 'kill', node: node.name })
     await node.process.kill()
   }
 
-  pause(node: LocalNode): void {
+  pause(node: TestedNode): void {
     this.#options.onEvent({ kind: 'pause', node: node.name })
     node.process.pause()
   }
 
-  resume(node: LocalNode): void {
+  resume(node: TestedNode): void {
     this.#options.onEvent({ kind: 'resume', node: node.name })
     node.process.resume()
   }
 
   /** Asks it to stop, as SIGTERM does: leadership is handed over first. */
-  async stop(node: LocalNode): Promise<void> {
+  async stop(node: TestedNode): Promise<void> {
     await node.process.stop({ handOver: true })
   }
 
   /**
    * Takes its data away (moved aside, for whoever looks for a cause later). It can come back only as a fresh replica.
    */
-  wipe(node: LocalNode): void {
+  wipe(node: TestedNode): void {
     if (node.process.pid !== undefined) throw new Error(`${node.name} runs`)
     this.#options.onEvent({ kind: 'wipe', node: node.name })
-    const { dataDir } = node.process
-    for (let number = 1; existsSync(dataDir); number++) {
-      if (!existsSync(`${dataDir}.old-${number}`)) renameSync(dataDir, `${dataDir}.old-${number}`)
-    }
-    // Also where its name is free by now: whom it asks may not know that yet.
-    if (node.stage !== 'outside') node.stage = 'replaces'
+    moveAside(node.process.dataDir)
+    node.stage = 'replacing'
   }
 
   /** A majority is at work without it: its replica may be lost. */
-  isDispensable(node: LocalNode): boolean {
+  isDispensable(node: TestedNode): boolean {
     const ready = this.members.filter((other) => other !== node && other.process.ready)
     return ready.length > this.members.length / 2
   }
 
   /** Asks a node's API as a client would, past every relay. */
-  ask(node: LocalNode, method: 'GET' | 'POST' | 'DELETE', target: string, body?: object, timeoutMs = 5_000) {
+  ask(node: TestedNode, method: 'GET' | 'POST' | 'DELETE', target: string, body?: object, timeoutMs = 5_000) {
     const content =
       body === undefined
         ? {}
@@ -201,14 +185,12 @@ export class LocalCluster {
 
   /** Until every member is a ready voter. Resolves to what is missing when that takes too long. */
   async becomesReady(signal: AbortSignal, limitMs = READY_LIMIT_MS): Promise<string | undefined> {
-    const deadline = performance.now() + limitMs
-    for (;;) {
-      const missing = this.members.filter(({ process }) => !process.ready)
-      if (missing.length === 0) return undefined
-      if (signal.aborted) return 'interrupted'
-      if (performance.now() > deadline) return missing.map(whyNotReady).join('; ')
-      await sleep(POLL_MS)
-    }
+    const missing = (): TestedNode[] => this.members.filter(({ process }) => !process.ready)
+    const outcome = (): 'ready' | 'interrupted' | undefined =>
+      missing().length === 0 ? 'ready' : signal.aborted ? 'interrupted' : undefined
+    const end = await until(outcome, { limitMs, everyMs: POLL_MS })
+    if (end === 'ready') return undefined
+    return end ?? missing().map(whyNotReady).join('; ')
   }
 
   /** Ends every process and relay, paused ones too. */
@@ -226,27 +208,17 @@ export class LocalCluster {
     }
   }
 
-  #foundingOf(node: LocalNode): Founding {
-    if (node.stage === 'member') return { kind: 'existing' }
-    if (node.stage === 'founder')
-      return { kind: existsSync(join(node.process.dataDir, 'IDENTITY')) ? 'existing' : 'bootstrap' }
-    const urls = this.members.filter((other) => other !== node).map(({ port }) => `http://${HOST}:${port}`)
-    return { kind: 'join', urls, replace: node.stage === 'replaces' }
-  }
-
-  #hear(node: LocalNode, event: NodeEvent): void {
+  #hear(node: TestedNode, event: NodeEvent): void {
     const { name } = node
     switch (event.kind) {
       case 'started':
-        node.peer = { host: HOST, port: Number(event.peer.slice(event.peer.lastIndexOf(':') + 1)) }
         void this.network.link(CLIENTS, name).open()
         break
       case 'view':
-        if (node.process.ready && node.stage !== 'outside') node.stage = 'member'
+        if (!node.outside) node.becameMember()
         this.#options.onEvent({ kind: 'view', node: name, view: event.view, before: event.before })
         break
       case 'ended': {
-        node.peer = undefined
         void this.network.link(CLIENTS, name).shut()
         const { reason } = event
         const wanted = reason === 'killed' || reason === 'stopped' || node.excuses > 0
@@ -257,17 +229,9 @@ export class LocalCluster {
   }
 }
 
-function whyNotReady({ name, process }: LocalNode): string {
+function whyNotReady({ name, process }: TestedNode): string {
   if (process.pid === undefined)
     return `${name} does not run (${process.lastExit?.reason ?? 'never started'})`
   if (process.paused) return `${name} is paused`
   return `${name}: ${process.view?.notReady.join(', ') ?? 'it has not said anything yet'}`
-}
-
-/** Below those that the system gives to outgoing connections: a node that is started again must find its own. */
-async function freePorts(from: number, count: number): Promise<number[]> {
-  const found: number[] = []
-  for (let port = from; found.length < count && port < 65_536; port++)
-    if (await isFree(port)) found.push(port)
-  return found
 }

@@ -2,7 +2,7 @@
 // that nobody felt proves nothing, so "took effect" is looked at, not assumed: the process is gone, no byte passed the
 // cut, the sync did take that long.
 
-import type { LocalCluster, LocalNode } from './cluster.ts'
+import type { LocalCluster, TestedNode } from './cluster.ts'
 import type { Link } from './network.ts'
 import type { Preload } from './preload/preload.ts'
 import type { Random } from './random.ts'
@@ -55,14 +55,14 @@ export interface Fault {
 }
 
 /** The leader at first, later anyone who runs. */
-export function oneNode({ cluster, random, round }: World): LocalNode | undefined {
+export function oneNode({ cluster, random, round }: World): TestedNode | undefined {
   const { running, leader } = cluster
   if (leader !== undefined && (round === 0 || random.chance(0.3))) return leader
   return running.length === 0 ? undefined : random.pick(running)
 }
 
 /** A random majority of all members; with the leader at first. */
-export function majority({ cluster, random, round }: World): LocalNode[] {
+export function majority({ cluster, random, round }: World): TestedNode[] {
   const { members, leader } = cluster
   const others = random.shuffled(members.filter((node) => node !== leader))
   const ordered = leader === undefined ? others : round === 0 ? [leader, ...others] : random.shuffled(members)

@@ -2,6 +2,8 @@
 // each ordered pair of nodes and one in front of each node's API. Every link can be cut on its own, in one direction,
 // and counts what it has handed on, so that a cut can be shown to be one.
 
+import { HOST } from '../../src/local/addresses.ts'
+import { addressesFor } from '../../src/local/relays/mesh.ts'
 import { createRelay, type Relay } from '../../src/local/relays/relay.ts'
 import type { ListenAddress } from '../../src/server/types.ts'
 
@@ -13,8 +15,6 @@ export interface Listeners {
   /** Where clients reach a node whose API has a relay in front. */
   frontPort(name: string): number
 }
-
-const HOST = '127.0.0.1'
 
 /**
  * What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`.
@@ -141,8 +141,7 @@ export class Network {
 
   /** Where `from` has to dial its peers: host:port by name. */
   addressesFor(from: string): Record<string, string> {
-    const own = this.links.filter((link) => link.from === from)
-    return Object.fromEntries(own.map(({ to, address }) => [to, `${address.host}:${address.port}`]))
+    return addressesFor(from, this.links)
   }
 
   /** The links between nodes for which `cut` says so. */

@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nodeNames } from '../../src/local/plan.ts'
 import { check, type Verdict } from '../checker/index.ts'
 import { type History, historyOf } from '../history.ts'
 import { type Reported, reportOf } from '../report/index.ts'
@@ -282,10 +283,9 @@ class Run {
   }
 }
 
-const namesOf = ({ nodes }: RunOptions): string[] => Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
+const namesOf = ({ nodes }: RunOptions): string[] => nodeNames(nodes)
 
-const sparesOf = ({ nodes }: RunOptions): string[] =>
-  Array.from({ length: SPARES }, (_, at) => `n${nodes + at + 1}`)
+const sparesOf = ({ nodes }: RunOptions): string[] => nodeNames(SPARES, nodes + 1)
 
 /** Only where a fault needs it: a node without it is the shipped one to the last system call. */
 function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {

@@ -17,7 +17,12 @@ export async function setApart(cluster: LocalCluster, delayMs: number): Promise<
     cluster.network
       .between(() => true)
       .map(async (link) => {
-        const hop = await createMangler('delay', measure, new Random(0), () => cluster.node(link.to).peer)
+        const hop = await createMangler(
+          'delay',
+          measure,
+          new Random(0),
+          () => cluster.node(link.to).peerListener,
+        )
         link.lead(hop.address)
         return hop
       }),

@@ -3,6 +3,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { nodeNames } from '../../src/local/plan.ts'
 import { Failure } from '../exit-codes.ts'
 import { historyOf } from '../history.ts'
 import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
@@ -172,7 +173,7 @@ class Study {
   }
 
   get #names(): string[] {
-    return Array.from({ length: this.#options.nodes }, (_, at) => `n${at + 1}`)
+    return nodeNames(this.#options.nodes)
   }
 
   #find(kind: Finding['kind'], message: string): void {

@@ -3,13 +3,15 @@
 
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
+import { urlOf } from '../local/addresses.ts'
 import { DEFAULT_DATA, readClusterFile } from '../local/cluster-file.ts'
 import { Failure } from '../local/failure.ts'
+import { DEFAULT_NODES, DEFAULT_PORT } from '../local/plan.ts'
 import { parseStaleness, parseTimeout } from './duration.ts'
 import { EXIT } from './exit-codes.ts'
 
 const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
-export const DEFAULT_ENDPOINTS = [7301, 7302, 7303].map((port) => `http://127.0.0.1:${port}`)
+export const DEFAULT_ENDPOINTS = Array.from({ length: DEFAULT_NODES }, (_, at) => urlOf(DEFAULT_PORT + at))
 
 export const FORMATS = ['table', 'plain', 'json', 'ndjson'] as const
 export type Format = (typeof FORMATS)[number]

@@ -4,10 +4,8 @@ import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
 import { logDestination } from '../local/log-destination.ts'
 import type { Logger } from '../server/types.ts'
+import type { LogLevel } from './flag-values.ts'
 import { terminal } from './terminal.ts'
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export function nodeLog(name: string, level: LogLevel): Logger {
   const destination = process.stderr.isTTY ? oneLiners(logDestination(terminal())) : logDestination(2)

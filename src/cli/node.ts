@@ -12,11 +12,9 @@ import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../serve
 import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
-import type { LogLevel } from './node-log.ts'
+import { directory, LOG_LEVELS, logLevel } from './flag-values.ts'
 import { sayLast } from './output.ts'
 import { onStopSignals, type StopSignal } from './stop-signals.ts'
-
-const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
 
 export function nodeCommand() {
   return new Command('node').description('run a single node').addCommand(startCommand())
@@ -76,7 +74,7 @@ function startCommand() {
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
     )
-    .option('--log-level <level>', LEVELS.join(', '), logLevel, 'info')
+    .option('--log-level <level>', LOG_LEVELS.join(', '), logLevel, 'info')
     .action(async (flags) => {
       const { nodeLog } = await import('./node-log.ts')
       const timing = timingOf(flags.heartbeat, flags.electionTimeout)
@@ -189,12 +187,6 @@ function listenAddress(text: string): ListenAddress {
   return { host, port }
 }
 
-/** An empty one, as of a variable that is not set, would be the working directory. */
-function directory(text: string): string {
-  if (text !== '') return text
-  throw new InvalidArgumentError('It must not be empty.')
-}
-
 function hostAndPort(text: string): string {
   listenAddress(text)
   return text
@@ -213,10 +205,4 @@ function urls(text: string): string[] {
     .split(',')
     .filter((part) => part !== '')
     .map(url)
-}
-
-function logLevel(text: string): LogLevel {
-  const level = LEVELS.find((known) => known === text)
-  if (level === undefined) throw new InvalidArgumentError(`It must be one of ${LEVELS.join(', ')}.`)
-  return level
 }

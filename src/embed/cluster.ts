@@ -1,18 +1,17 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, type ClientOptions } from '../client/index.ts'
+import { isKnown, leaderAmong } from '../local/node-view.ts'
+import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/plan.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../local/relays/mesh.ts'
+import { until } from '../local/until.ts'
 import { holdsNode } from '../server/holds-node.ts'
 import { driverLimits } from '../server/limits.ts'
 import type { Logger, NodeOptions } from '../server/types.ts'
 import { checkClientOptions, checkCluster, checkNodeName, checkPartition } from './arguments.ts'
 import { type EmbeddedNode, Node } from './node.ts'
 
-const DEFAULT_NODES = 3
-const NODES_MAX = 9
-const ALL_NAMES: readonly string[] = Array.from({ length: NODES_MAX }, (_, at) => `n${at + 1}`)
 const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
 /** How often the nodes are asked while they form a cluster; they tell nobody by themselves. */
@@ -148,10 +147,7 @@ class InProcessCluster implements EmbeddedCluster {
   }
 
   leader(): EmbeddedNode | undefined {
-    return this.#nodes
-      .filter((node) => node.api?.status().raft.role === 'leader')
-      .sort((a, b) => (a.api?.term ?? 0) - (b.api?.term ?? 0))
-      .at(-1)
+    return leaderAmong(this.#nodes)
   }
 
   client(options: Partial<ClientOptions> = {}): Client {
@@ -203,7 +199,7 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
   }
   const twice = ports?.find((port, at) => port !== 0 && ports.indexOf(port) !== at)
   if (twice !== undefined) throw new RangeError(`ports names ${twice} twice`)
-  return ALL_NAMES.slice(0, count)
+  return nodeNames(count)
 }
 
 /**
@@ -212,7 +208,9 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
  */
 function refuseFewer(names: readonly string[], dataDir: string | undefined): void {
   if (dataDir === undefined) return
-  const others = ALL_NAMES.filter((name) => !names.includes(name) && holdsNode(join(dataDir, name)))
+  const others = nodeNames(NODES_MAX).filter(
+    (name) => !names.includes(name) && holdsNode(join(dataDir, name)),
+  )
   if (others.length === 0) return
   throw new RangeError(
     `nodes is ${names.length}, but ${dataDir} holds ${others.join(', ')} as well. Start as many nodes as the cluster has, or remove the directories of those that are no longer members`,
@@ -227,15 +225,10 @@ async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return
   const isNew = !first.hasData
-  await first.startAs(isNew ? { kind: 'bootstrap' } : { kind: 'existing' })
+  await first.startAs(foundingOf({ stage: isNew ? 'new' : 'member', founds: isNew }, []))
   if (isNew && others.length > 0) refuseFullDisk(first)
   // In a copy of the directory the first may know the others at the URLs of the original.
-  const founding = {
-    kind: 'join',
-    urls: [first.url],
-    replace: false,
-    clusterId: first.api?.clusterId,
-  } as const
+  const founding = foundingOf({ stage: 'new', founds: false }, [first.url], first.api?.clusterId)
   const starts = others.map((node) => node.startAs(founding))
   // All of them have started or failed before anything is judged, or a late one would start behind the end.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
@@ -253,20 +246,19 @@ function refuseFullDisk({ api }: Node): void {
   )
 }
 
-async function ready(nodes: readonly Node[], timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs
-  for (;;) {
-    const waiting = nodes.filter((node) => node.notReady.length > 0 || !isKnown(node, nodes))
-    if (waiting.length === 0) return
-    const [failed] = waiting.filter((node) => node.failure !== undefined)
+async function ready(nodes: readonly Node[], limitMs: number): Promise<void> {
+  const waiting = (): Node[] => nodes.filter((node) => node.notReady.length > 0 || !isKnown(node, nodes))
+  const outcome = (): readonly Node[] | undefined => {
+    const left = waiting()
+    const failed = left.find(({ failure }) => failure !== undefined)
     if (failed) throw new Error(`${failed.name} ended: ${failed.failure}`)
-    if (performance.now() > deadline) {
-      const reasons = waiting.map((node) => `${node.name}: ${node.notReady.join('; ') || UNKNOWN}`)
-      reasons.push(...nodes.flatMap(faultsOf))
-      throw new Error(`the cluster is not ready after ${timeoutMs / 1000} s: ${reasons.join(', ')}`)
-    }
-    await sleep(LOOK_INTERVAL_MS)
+    return left.length === 0 ? left : undefined
   }
+  const left = (await until(outcome, { limitMs, everyMs: LOOK_INTERVAL_MS })) ?? waiting()
+  if (left.length === 0) return
+  const reasons = left.map(({ name, notReady }) => `${name}: ${notReady.join('; ') || UNKNOWN}`)
+  reasons.push(...nodes.flatMap(faultsOf))
+  throw new Error(`the cluster is not ready after ${limitMs / 1000} s: ${reasons.join(', ')}`)
 }
 
 /** What is wrong with one of them, the disk of the leader for example, may be why another one is not ready. */
@@ -274,12 +266,3 @@ const faultsOf = ({ name, api }: Node): string[] =>
   (api?.status().errors ?? []).map((error) => `${name}: ${error}`)
 
 const UNKNOWN = 'the others have not heard of its URL'
-
-/**
- * Clients learn from any node where the others are. What was announced before is, in a copy of the directory, where the
- * original is.
- */
-const isKnown = ({ name, url }: Node, nodes: readonly Node[]): boolean =>
-  nodes.every(({ api }) =>
-    api?.status().raft.configuration.members.some((member) => member.name === name && member.url === url),
-  )

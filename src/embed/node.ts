@@ -1,10 +1,10 @@
 // One node of an embedded cluster: it can be ended and started again, always at the same URL.
 
+import { HOST, portOf } from '../local/addresses.ts'
+import { type NodeView, viewOf } from '../local/node-view.ts'
 import { holdsNode } from '../server/holds-node.ts'
 import { startNode } from '../server/start-node.ts'
 import type { Founding, ListenAddress, NodeApi, NodeOptions, RunningNode } from '../server/types.ts'
-
-const HOST = '127.0.0.1'
 
 /** A node of an embedded cluster, as its user sees it. */
 export interface EmbeddedNode {
@@ -57,6 +57,10 @@ export class Node implements EmbeddedNode {
 
   get api(): NodeApi | undefined {
     return this.#running?.api
+  }
+
+  get view(): NodeView | undefined {
+    return this.#running && viewOf(this.#running.api)
   }
 
   /** Where its relays lead; undefined while it does not run. */
@@ -131,14 +135,10 @@ export class Node implements EmbeddedNode {
     this.#running = running
     this.#url = running.url
     this.#listen = { host: HOST, port: portOf(running.url) }
-    this.#peerListener = { host: HOST, port: portOf(`tcp://${running.peer}`) }
+    this.#peerListener = { host: HOST, port: portOf(running.peer) }
     void running.ended.then(({ kind, reason }) => {
       this.#running = undefined
       if (kind === 'failed') this.#lastExit = reason
     })
   }
-}
-
-function portOf(url: string): number {
-  return Number(new URL(url).port)
 }

@@ -1,6 +1,7 @@
 // What a node says of itself over its HTTP API, for those who run beside it: one short question, no retries.
 
 import { askHttp } from '../server/ask-http.ts'
+import { isObject } from './is-object.ts'
 
 /**
  * The JSON object of a 200 answer; undefined when there is none within `limitMs`. `url` is that of the node, without a
@@ -18,8 +19,4 @@ export async function askNode(
   } catch {
     return undefined
   }
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
 }

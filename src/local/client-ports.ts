@@ -3,8 +3,8 @@
 
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { HOST } from './addresses.ts'
 
-const HOST = '127.0.0.1'
 /** Nodes whose supervisor was killed end by themselves, at once; this is how long that may take on a busy machine. */
 export const ORPHANS_LIMIT_MS = 3_000
 const AGAIN_MS = 20
@@ -25,4 +25,12 @@ export async function becomesFree(port: number, limitMs: number): Promise<boolea
     await sleep(AGAIN_MS)
   }
   return true
+}
+
+/** The first `count` free ports from this one on. */
+export async function freePorts(from: number, count: number): Promise<number[]> {
+  const found: number[] = []
+  for (let port = from; found.length < count && port < 65_536; port++)
+    if (await isFree(port)) found.push(port)
+  return found
 }

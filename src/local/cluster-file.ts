@@ -6,7 +6,8 @@
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Failure, writing } from './failure.ts'
+import { Failure, isAbsent, writing } from './failure.ts'
+import { isObject } from './is-object.ts'
 
 export const DEFAULT_DATA = '.kv/cluster'
 export const CLUSTER_FILE = 'cluster.json'
@@ -55,9 +56,7 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
-      return undefined
-    }
+    if (isAbsent(error)) return undefined
     throw error
   }
   const content = parse(text)
@@ -144,8 +143,4 @@ function isUrl(value: unknown): boolean {
 
 function isPositive(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) > 0
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }

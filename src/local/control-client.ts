@@ -6,6 +6,7 @@ import type { ControlAddress } from './cluster-file.ts'
 import { type ControlReply, type ControlRequest, proofOf } from './control-messages.ts'
 import { directoryId } from './directory-id.ts'
 import { Failure } from './failure.ts'
+import { exists } from './processes.ts'
 
 /** A supervisor that does not even say who it is within this time is stuck or stopped. */
 const IDENTIFY_LIMIT_MS = 3_000
@@ -30,15 +31,6 @@ export async function identifies(address: ControlAddress, dataDir: string): Prom
     // An older one does not say it.
     (!('directory' in answer) || answer.directory === directoryId(dataDir))
   )
-}
-
-/** Signal 0 only asks. */
-function exists(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
 }
 
 /**

@@ -9,6 +9,7 @@ import { failureOf } from './failure.ts'
 import { type Lifecycle, LOOK_AGAIN_MS, type ManagedNode } from './lifecycle.ts'
 import { hasNoMajority, majorityOf } from './majority.ts'
 import { moveAside } from './move-aside.ts'
+import { leaderAmong } from './node-view.ts'
 import { completeGroups } from './relays/mesh.ts'
 
 /** Nodes that run have found a leader after this long, if they can. */
@@ -86,14 +87,10 @@ export class ControlCommands {
   #nodeNamed(name: string): ManagedNode | Refusal {
     const named = this.#nodes.find((node) => node.name === name)
     if (named !== undefined) return named
-    const running = this.#nodes.filter(({ process }) => process.view !== undefined && !process.paused)
-    const leader = running
-      .filter(({ process }) => process.view?.role === 'leader')
-      .sort((a, b) => (a.process.view?.term ?? 0) - (b.process.view?.term ?? 0))
-      .at(-1)
-    if (name === 'leader') return leader ?? refused(1, 'None of the nodes leads just now.')
+    const running = this.#nodes.filter(({ process }) => !process.paused)
+    if (name === 'leader') return leaderAmong(running) ?? refused(1, 'None of the nodes leads just now.')
     if (name === 'follower') {
-      const follower = running.find(({ process }) => process.view?.role === 'follower')
+      const follower = running.find(({ view }) => view?.role === 'follower')
       return follower ?? refused(1, 'None of the nodes follows just now.')
     }
     const names = this.#nodes.map((node) => node.name).join(', ')

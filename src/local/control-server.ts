@@ -3,6 +3,7 @@
 
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { HOST, urlOf } from './addresses.ts'
 import { type ControlReply, type ControlRequest, NODE_COMMANDS, proofOf } from './control-messages.ts'
 
 const REQUEST_BYTES_MAX = 64 * 1024
@@ -26,11 +27,11 @@ export async function startControlServer(
   server.on('connection', (socket) => socket.unref())
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
+    server.listen(0, HOST, resolve)
   })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the control address has no port')
-  return { url: `http://127.0.0.1:${address.port}`, close: () => server.close() }
+  return { url: urlOf(address.port), close: () => server.close() }
 }
 
 async function answer(

@@ -2,6 +2,7 @@
 // moved, copied or replaced meanwhile.
 
 import { type BigIntStats, statSync } from 'node:fs'
+import { isAbsent } from './failure.ts'
 
 /**
  * undefined: there is none. Two directories that exist at the same time never have the same. Throws when the system
@@ -23,8 +24,7 @@ function idOf(path: string, id: (stats: BigIntStats) => string): string | undefi
   try {
     return id(statSync(path, { bigint: true }))
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
-      return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
 }

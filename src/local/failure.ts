@@ -60,3 +60,8 @@ export function messageOf(error: unknown): string {
     path ?? (address === undefined || port === undefined ? address : hostPort({ host: address, port }))
   return place === undefined ? error.message : `${place}: ${reasonOf(error)}`
 }
+
+/** There is no such file or directory. */
+export function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+}

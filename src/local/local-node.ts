@@ -4,6 +4,7 @@ import type { Founding, ListenAddress } from '../server/types.ts'
 import { HOST, portOf, urlOf } from './addresses.ts'
 import type { Stage } from './cluster-file.ts'
 import type { PeerAddresses } from './node-messages.ts'
+import type { NodeView } from './node-view.ts'
 import type { NodePlan } from './plan.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
 
@@ -39,6 +40,10 @@ export class LocalNode {
       },
       env,
     )
+  }
+
+  get view(): NodeView | undefined {
+    return this.process.view
   }
 
   /** Where other nodes reach it; undefined while it does not listen. */

@@ -1,7 +1,8 @@
 // What a supervisor and the process of one node say to each other over their IPC channel. The channel is also the
 // leash: when it breaks, the supervisor is gone, and the node ends (node-process.ts).
 
-import type { Founding, ListenAddress, NodeEnd, NodeStatus } from '../server/types.ts'
+import type { Founding, ListenAddress, NodeEnd } from '../server/types.ts'
+import type { NodeView } from './node-view.ts'
 
 /** What one node is started with: the part of `NodeOptions` that is plain data. */
 export interface NodeOrder {
@@ -40,14 +41,3 @@ export type FromNode =
   | { readonly kind: 'view'; readonly view: NodeView }
   /** The last word of a node that did not just stop on request. */
   | { readonly kind: 'ended'; readonly end: NodeEnd }
-
-/** How a node sees itself. */
-export interface NodeView {
-  readonly role: NodeStatus['raft']['role']
-  readonly term: number
-  readonly leader: string | undefined
-  /** Empty: it is a voter, knows a leader and has applied what it knew committed when it started. */
-  readonly notReady: readonly string[]
-  /** URL of each member, by name, as it tells clients. */
-  readonly urls: Readonly<Record<string, string>>
-}

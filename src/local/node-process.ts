@@ -10,7 +10,8 @@ import { StorageInUseError, startNode } from '../server/start-node.ts'
 import type { NodeApi, NodeOptions, RunningNode } from '../server/types.ts'
 import { ORPHANS_LIMIT_MS } from './client-ports.ts'
 import { logDestination } from './log-destination.ts'
-import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
+import type { FromNode, NodeOrder, PeerAddresses, ToNode } from './node-messages.ts'
+import { type NodeView, viewOf } from './node-view.ts'
 import { keepHeapSmall } from './small-heap.ts'
 
 keepHeapSmall()
@@ -110,9 +111,7 @@ function leave(end: { readonly kind: 'stopped' | 'crashed' | 'failed'; readonly 
 function tellViews(api: NodeApi): void {
   let told: NodeView | undefined
   const look = (): void => {
-    const { raft, notReady } = api.status()
-    const urls = Object.fromEntries(raft.configuration.members.map(({ name, url }) => [name, url]))
-    const view: NodeView = { role: raft.role, term: raft.term, leader: api.leaderName, notReady, urls }
+    const view = viewOf(api)
     if (isDeepStrictEqual(view, told)) return
     told = view
     tell({ kind: 'view', view })

@@ -9,7 +9,8 @@ import { Failure } from './failure.ts'
 
 export const NODES_MAX = 9
 export const DEFAULT_NODES = 3
-const DEFAULT_PORT = 7301
+/** Client port of n1; the others have the next ones. */
+export const DEFAULT_PORT = 7301
 
 /** n1, n2 and so on; `from`: number of the first one. */
 export function nodeNames(count: number, from = 1): string[] {

@@ -1,10 +1,10 @@
 // `kv cluster stop` and `destroy`.
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { existsSync, readdirSync, rmdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { portOf } from './addresses.ts'
 import { becomesFree, ORPHANS_LIMIT_MS } from './client-ports.ts'
 import { type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { ask } from './control-client.ts'
@@ -12,7 +12,9 @@ import { startControlServer } from './control-server.ts'
 import { directoryId } from './directory-id.ts'
 import { knock } from './door.ts'
 import { Failure, FullDisk } from './failure.ts'
+import { exists, stateOf } from './processes.ts'
 import { findSupervisor, LOCK_FILE, releaseLock, takeLock } from './supervisor-lock.ts'
+import { until } from './until.ts'
 
 /** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
 const OURS =
@@ -49,28 +51,15 @@ export async function stopSupervisor(supervisor: ControlAddress): Promise<void> 
 }
 
 export async function processEnded({ pid }: ControlAddress): Promise<void> {
-  const deadline = performance.now() + SUPERVISOR_END_LIMIT_MS
-  while (runs(pid) && performance.now() < deadline) await sleep(5)
+  await until(() => !runs(pid) || undefined, { limitMs: SUPERVISOR_END_LIMIT_MS, everyMs: 5 })
 }
 
-/** It has identified itself just now, and signal 0 does nothing to whoever might have its number next. */
+/**
+ * It has identified itself just now, and signal 0 does nothing to a process that might have its number next. One that
+ * has ended stays in the table of processes until its parent looks, which in a container nobody may do.
+ */
 function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch {
-    return false
-  }
-  return !isDead(pid)
-}
-
-/** One that has ended stays in the table of processes until its parent looks, which in a container nobody may do. */
-function isDead(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z')
-  } catch {
-    return false
-  }
+  return exists(pid) && stateOf(pid) !== 'Z'
 }
 
 /**
@@ -159,5 +148,5 @@ async function takeLockForRoom(
 async function orphansEnded(dataDir: string): Promise<void> {
   const file = readClusterFile(dataDir)
   if (!file?.supervisor) return
-  await Promise.all(file.nodes.map(({ url }) => becomesFree(Number(new URL(url).port), ORPHANS_LIMIT_MS)))
+  await Promise.all(file.nodes.map(({ url }) => becomesFree(portOf(url), ORPHANS_LIMIT_MS)))
 }

@@ -2,13 +2,15 @@
 // by itself.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import { OPEN_FILE } from '../server/holds-node.ts'
 import type { NodeEnd } from '../server/types.ts'
 import { directoryId, fileId } from './directory-id.ts'
-import type { FromNode, NodeOrder, NodeView, PeerAddresses, ToNode } from './node-messages.ts'
+import type { FromNode, NodeOrder, PeerAddresses, ToNode } from './node-messages.ts'
+import type { NodeView } from './node-view.ts'
+import { stateOf } from './processes.ts'
 import { siblingModule } from './sibling-module.ts'
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from './small-heap.ts'
 
@@ -235,13 +237,8 @@ function openLog(path: string): number {
   return openSync(path, 'a', 0o600)
 }
 
-/** Whether the process is stopped, by whomever; undefined where the system does not tell. */
+/** Whether the process is stopped, by any signal; undefined where the system does not tell. */
 function isStopped(pid: number | undefined): boolean | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // "pid (name) state …": the name may hold anything, parentheses too.
-    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')
-  } catch {
-    return undefined
-  }
+  const state = pid === undefined ? undefined : stateOf(pid)
+  return state === undefined ? undefined : state === 'T'
 }

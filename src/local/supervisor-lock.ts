@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { CLUSTER_FILE, type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
 import { identifies } from './control-client.ts'
 import { fileId } from './directory-id.ts'
-import { Failure, writing } from './failure.ts'
+import { Failure, isAbsent, writing } from './failure.ts'
 
 export const LOCK_FILE = 'supervisor.lock'
 
@@ -121,10 +121,6 @@ function read(path: string): string | undefined {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Failure(1, `${path}, which says who runs this cluster, cannot be read: ${reason}`)
   }
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
 }
 
 function parse(text: string): ControlAddress | undefined {

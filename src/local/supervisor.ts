@@ -20,6 +20,7 @@ import { Failure, failureOf } from './failure.ts'
 import { HeldDirectory } from './held-directory.ts'
 import { Lifecycle, type ManagedNode, READY_LIMIT_MS } from './lifecycle.ts'
 import { hasNoMajority } from './majority.ts'
+import { isKnown } from './node-view.ts'
 import { planOf, type Wanted } from './plan.ts'
 import type { NodeEvent } from './supervised-node.ts'
 import { releaseLock, takeLock } from './supervisor-lock.ts'
@@ -245,9 +246,7 @@ export class Supervisor {
   async #urlsKnown(): Promise<boolean> {
     const known = (): true | undefined => {
       const ready = this.#lifecycle.nodes.filter(({ process }) => process.ready)
-      const all = ready.every(({ process: { view } }) =>
-        ready.every(({ name, url }) => view?.urls[name] === url),
-      )
+      const all = ready.every((node) => isKnown(node, ready))
       return all || this.#stopping || undefined
     }
     return (await this.#lifecycle.until(known, READY_LIMIT_MS)) ?? false

@@ -1,3 +1,6 @@
+/** Timers take no more; some 25 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
 export interface Patience {
   readonly limitMs: number
   /** How often to look, where nobody tells of changes. */
@@ -26,7 +29,7 @@ export function until<T>(
         end(() => reject(error))
       }
     }
-    const timer = setTimeout(() => look(true), limitMs)
+    const timer = setTimeout(() => look(true), Math.min(limitMs, TIMER_MS_MAX))
     const interval = everyMs === undefined ? undefined : setInterval(() => look(false), everyMs)
     const unwatch = onChange?.(() => look(false))
     look(false)

@@ -3,7 +3,8 @@
 // our nodes does not run at its new place, that of the original may answer at its old one. Whoever belongs to us knows
 // at least one of the local nodes where it is.
 
-import { askNode, isObject } from './ask-node.ts'
+import { askNode } from './ask-node.ts'
+import { isObject } from './is-object.ts'
 
 const ANSWER_LIMIT_MS = 1_000
 

@@ -3,7 +3,7 @@
 // it says that it must.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { excuse, type LocalCluster, type LocalNode } from '../cluster.ts'
+import { excuse, type LocalCluster, type TestedNode } from '../cluster.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 import type { PreloadFaults, PreloadHits } from '../preload/preload.ts'
 
@@ -84,7 +84,7 @@ const slow: Nemesis = {
  * Starts it; if it refuses its own directory, it does what its message says: it comes back as a fresh replica, provided
  * that the others can do without the one that is lost.
  */
-export async function comeBack(cluster: LocalCluster, node: LocalNode): Promise<void> {
+export async function comeBack(cluster: LocalCluster, node: TestedNode): Promise<void> {
   const deadline = performance.now() + END_LIMIT_MS
   const blame = excuse(node)
   cluster.start(node)

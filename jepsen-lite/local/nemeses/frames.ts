@@ -34,7 +34,7 @@ const mangling = (
     const manglers = await Promise.all(
       links.map(async (link) => {
         const stream = random.stream(`${kind} ${round} ${link.from} ${link.to}`)
-        const mangler = await createMangler(kind, measure, stream, () => cluster.node(link.to).peer)
+        const mangler = await createMangler(kind, measure, stream, () => cluster.node(link.to).peerListener)
         link.lead(mangler.address)
         return mangler
       }),

@@ -2,7 +2,7 @@
 // switched on and off.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { excuse, type LocalCluster, type LocalNode } from '../cluster.ts'
+import { excuse, type LocalCluster, type TestedNode } from '../cluster.ts'
 import type { HttpEnd } from '../http.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 import { json } from '../perform.ts'
@@ -19,10 +19,11 @@ const grow: Nemesis = {
   groups: ['members'],
   quiet: true,
   async inject({ cluster, round }) {
-    const spare = cluster.nodes.find(({ stage }) => stage === 'outside')
+    const spare = cluster.nodes.find(({ outside }) => outside)
     if (spare === undefined) return 'there is no node left that could join'
     excuse(spare)
-    spare.stage = round === 0 ? 'joins' : 'replaces'
+    spare.stage = round === 0 ? 'new' : 'replacing'
+    spare.outside = false
     cluster.start(spare)
     return {
       nodes: [spare.name],
@@ -121,9 +122,9 @@ const leases: Nemesis = {
 export async function reconcile(cluster: LocalCluster): Promise<void> {
   for (const node of cluster.nodes) {
     const isMember = await membership(cluster, node)
-    if (node.stage === 'outside' && isMember === true) await removeMember(cluster, node)
-    else if (node.stage === 'member' && isMember === false) await comeBackAnew(cluster, node)
-    if (node.stage !== 'outside') node.excuses = 0
+    if (node.outside && isMember === true) await removeMember(cluster, node)
+    else if (!node.outside && node.stage === 'member' && isMember === false) await comeBackAnew(cluster, node)
+    if (!node.outside) node.excuses = 0
   }
 }
 
@@ -139,7 +140,7 @@ export async function wrongMembers(cluster: LocalCluster): Promise<string | unde
   return isRight ? undefined : `the members are ${told ?? 'not told'}; they should be ${wanted}`
 }
 
-const namesIn = (nodes: readonly LocalNode[]): string =>
+const namesIn = (nodes: readonly TestedNode[]): string =>
   nodes
     .map(({ name }) => name)
     .sort()
@@ -149,12 +150,12 @@ const namesIn = (nodes: readonly LocalNode[]): string =>
  * Out of the configuration first, then out of the way. Where the first cannot be done now, it stays, and `reconcile`
  * tries again.
  */
-async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<void> {
+async function removeMember(cluster: LocalCluster, node: TestedNode): Promise<void> {
   const isOut = await persistently(cluster, async (through) => {
     await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 2_000)
     return isOutside(cluster, node)
   })
-  node.stage = 'outside'
+  node.outside = true
   if (!isOut) return
   await cluster.kill(node)
   cluster.wipe(node)
@@ -164,7 +165,7 @@ async function removeMember(cluster: LocalCluster, node: LocalNode): Promise<voi
  * A removed replica never counts again: it takes a new directory to join. Whoever has not been removed yet (false) goes
  * on, excused, until it is clear.
  */
-async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<boolean> {
+async function comeBackAnew(cluster: LocalCluster, node: TestedNode): Promise<boolean> {
   const isOut = await persistently(cluster, () => isOutside(cluster, node))
   if (isOut) {
     await cluster.kill(node)
@@ -175,7 +176,7 @@ async function comeBackAnew(cluster: LocalCluster, node: LocalNode): Promise<boo
 }
 
 /** undefined: nobody could tell in time. */
-async function membership(cluster: LocalCluster, node: LocalNode): Promise<boolean | undefined> {
+async function membership(cluster: LocalCluster, node: TestedNode): Promise<boolean | undefined> {
   let names: string[] | undefined
   await persistently(cluster, async () => {
     names = await memberNames(cluster)
@@ -184,7 +185,7 @@ async function membership(cluster: LocalCluster, node: LocalNode): Promise<boole
   return names?.includes(node.name)
 }
 
-async function isOutside(cluster: LocalCluster, node: LocalNode): Promise<boolean> {
+async function isOutside(cluster: LocalCluster, node: TestedNode): Promise<boolean> {
   const names = await memberNames(cluster, node)
   return names !== undefined && !names.includes(node.name)
 }
@@ -192,7 +193,7 @@ async function isOutside(cluster: LocalCluster, node: LocalNode): Promise<boolea
 /** Tries through one running node after the other; false when the time has run out. */
 async function persistently(
   cluster: LocalCluster,
-  work: (node: LocalNode) => Promise<boolean>,
+  work: (node: TestedNode) => Promise<boolean>,
 ): Promise<boolean> {
   const deadline = performance.now() + CHANGE_LIMIT_MS
   for (let turn = 0; performance.now() < deadline; turn++) {
@@ -205,7 +206,7 @@ async function persistently(
 }
 
 /** As the leader of the highest term knows them; the word of somebody who may have been removed does not count. */
-async function memberNames(cluster: LocalCluster, except?: LocalNode): Promise<string[] | undefined> {
+async function memberNames(cluster: LocalCluster, except?: TestedNode): Promise<string[] | undefined> {
   const { leader } = cluster
   const asked =
     leader !== undefined && leader === except ? cluster.running.find((node) => node !== except) : leader
@@ -214,7 +215,7 @@ async function memberNames(cluster: LocalCluster, except?: LocalNode): Promise<s
   return members?.map(({ name }) => name)
 }
 
-async function replicaIdOf(cluster: LocalCluster, node: LocalNode): Promise<string | undefined> {
+async function replicaIdOf(cluster: LocalCluster, node: TestedNode): Promise<string | undefined> {
   const { leader } = cluster
   if (leader === undefined) return undefined
   const members = membersIn(await cluster.ask(leader, 'GET', '/v1/cluster', undefined, 1_000))

@@ -2,12 +2,13 @@
 // restart storms; orderly restarts; and leadership that is handed on again and again.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LocalNode } from '../cluster.ts'
+import { exists } from '../../../src/local/processes.ts'
+import type { TestedNode } from '../cluster.ts'
 import { type Fault, majority, type Nemesis, oneNode, type World } from '../nemesis.ts'
 
 const SIGNAL_MS = 30
 
-type Choose = (world: World) => readonly LocalNode[]
+type Choose = (world: World) => readonly TestedNode[]
 
 const one: Choose = (world) => [oneNode(world)].filter((node) => node !== undefined)
 const all: Choose = ({ cluster }) => cluster.members
@@ -23,13 +24,13 @@ const killing = (kind: string, says: string, choose: Choose): Nemesis => ({
   },
 })
 
-async function killed({ cluster }: World, targets: readonly LocalNode[]): Promise<Fault> {
+async function killed({ cluster }: World, targets: readonly TestedNode[]): Promise<Fault> {
   const pids = targets.map(({ process }) => process.pid).filter((pid) => pid !== undefined)
   await Promise.all(targets.map((node) => cluster.kill(node)))
   return {
     nodes: targets.map(({ name }) => name),
     details: { pids },
-    effect: () => (pids.some(isAlive) ? undefined : `dead: ${pids.join(', ')}`),
+    effect: () => (pids.some(exists) ? undefined : `dead: ${pids.join(', ')}`),
     heal() {
       for (const node of targets) cluster.start(node)
     },
@@ -104,7 +105,7 @@ const storm: Nemesis = {
       repeatedly(async () => {
         const { pid } = node.process
         await cluster.kill(node)
-        if (pid !== undefined && !isAlive(pid)) deaths++
+        if (pid !== undefined && !exists(pid)) deaths++
         await sleep(random.between(0, 100))
         cluster.start(node)
         await sleep(random.between(100, 1_500))
@@ -137,7 +138,7 @@ const restart: Nemesis = {
       details: { pid },
       async effect() {
         await stopped
-        return isAlive(pid) ? undefined : `ended: ${pid}`
+        return exists(pid) ? undefined : `ended: ${pid}`
       },
       heal: () => cluster.start(node),
     }
@@ -177,15 +178,6 @@ export function repeatedly(work: () => Promise<unknown>): () => Promise<void> {
   return () => {
     over = true
     return loop
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
 

@@ -9,6 +9,7 @@ import type { ControlReply, ControlRequest, NodeCommand } from '../../local/cont
 import { Failure } from '../../local/failure.ts'
 import { NODES_MAX } from '../../local/plan.ts'
 import { withExamples } from '../examples.ts'
+import { directory } from '../flag-values.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
 import { say } from '../output.ts'
 
@@ -196,12 +197,6 @@ async function tellSupervisor(data: string, request: ControlRequest): Promise<Co
 
 function nothingRuns(data: string): string {
   return `No local cluster runs in ${data}${existsSync(data) ? '' : ': there is no such directory'}.`
-}
-
-/** An empty one, as of a variable that is not set, would be the working directory. */
-function directory(text: string): string {
-  if (text !== '') return text
-  throw new InvalidArgumentError('It must not be empty.')
 }
 
 /** NaN when it is none. */

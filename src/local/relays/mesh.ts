@@ -3,6 +3,7 @@
 
 import { hostPort } from '../../server/addresses.ts'
 import type { ListenAddress } from '../../server/types.ts'
+import { HOST } from '../addresses.ts'
 import { createRelay, type Relay } from './relay.ts'
 
 export interface RelayMesh {
@@ -16,10 +17,15 @@ export interface RelayMesh {
   close(): Promise<void>
 }
 
-interface Link {
+interface Link extends Dialled {
+  readonly relay: Relay
+}
+
+/** What `from` dials to reach `to`. */
+interface Dialled {
   readonly from: string
   readonly to: string
-  readonly relay: Relay
+  readonly address: ListenAddress
 }
 
 export async function createRelayMesh(
@@ -30,8 +36,9 @@ export async function createRelayMesh(
   const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })))
   const begun = await Promise.allSettled(
     pairs.map(async ({ from, to }): Promise<Link> => {
-      const listen = { host: '127.0.0.1', port: 0 }
-      return { from, to, relay: await createRelay({ listen, target: () => peerListener(to) }) }
+      const listen = { host: HOST, port: 0 }
+      const relay = await createRelay({ listen, target: () => peerListener(to) })
+      return { from, to, relay, address: relay.address }
     }),
   )
   const links = begun.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
@@ -44,10 +51,7 @@ export async function createRelayMesh(
     throw failed.reason
   }
   return {
-    addressesFor: (from) =>
-      Object.fromEntries(
-        links.filter((link) => link.from === from).map(({ to, relay }) => [to, hostPort(relay.address)]),
-      ),
+    addressesFor: (from) => addressesFor(from, links),
     partition(groups, reset) {
       const groupOf = new Map(groups.flatMap((group, number) => group.map((name) => [name, number])))
       for (const { from, to, relay } of links) {
@@ -61,6 +65,12 @@ export async function createRelayMesh(
     },
     close: closeAll,
   }
+}
+
+/** Where `from` has to dial to reach each of the others: host:port by name. */
+export function addressesFor(from: string, links: readonly Dialled[]): Record<string, string> {
+  const own = links.filter((link) => link.from === from)
+  return Object.fromEntries(own.map(({ to, address }) => [to, hostPort(address)]))
 }
 
 /**
