@@ -1,17 +1,18 @@
-// A key that is only appended to and read tells its own order: the longest value that anybody read is a row of appended
-// pieces. Where that can be read in one way only, the pieces and the reads have an order that no search need find, and
-// an append of unknown outcome that was read did happen, before the first who read it was answered.
+// The order of operations on a key that is only appended to and read. The longest value that any client read is a
+// sequence of appended pieces. If that sequence can be read in one way only, the pieces and the reads have a known
+// order, and no search is needed. An append of unknown outcome whose piece was read did happen, before the end of the
+// first read of it.
 
 import type { KeyCall } from './partition.ts'
 
-/** The same calls, with an `order` where that row gives one; unchanged where nothing is certain. */
+/** The same calls, with an `order` where that sequence gives one. Unchanged if nothing is certain. */
 export function orderAppends<State>(
   calls: readonly KeyCall<State>[],
   initial: string | null,
 ): readonly KeyCall<State>[] {
   if (calls.some(({ op, result }) => (op.f !== 'append' && op.f !== 'get') || result?.applied === false))
     return calls
-  // A read that was told a revision and no value may have seen an append that nobody else did.
+  // A read that was told a revision and no value may have seen an append that no other read saw.
   if (calls.some(({ op, result }) => op.f === 'get' && result?.value === undefined)) return calls
   const reads = calls.flatMap((call) => (typeof call.result?.value === 'string' ? [call.result.value] : []))
   const longest = reads.reduce((long, value) => (value.length > long.length ? value : long), '')
@@ -19,7 +20,7 @@ export function orderAppends<State>(
   const ends = tile(calls, longest, (initial ?? '').length)
   if (ends === undefined) return calls
   const deadlines = firstSeen(calls)
-  // Where one does not tell its revision, those of the others say nothing about the order between them and it.
+  // If one call does not tell its revision, the revisions of the others give no order between them and it.
   const areOrdered = calls.every(({ step, result }) => result === undefined || step.order !== undefined)
   const place = (call: KeyCall<State>, order: number): KeyCall<State> =>
     withOrder(call, order, areOrdered ? (call.step.order ?? 0) : 0)
@@ -30,26 +31,26 @@ export function orderAppends<State>(
     }
     const end = ends.get(call)
     if (end !== undefined) return [place({ ...call, end: Math.min(call.end, deadlines(end)) }, 2 * end)]
-    // What the longest value does not show came behind it, where nobody saw it; or never, if that is possible.
+    // An append that is not in the longest value came after it, unseen; or never, if its outcome is unknown.
     return call.result === undefined ? [] : [place(call, 2 * longest.length + 2)]
   })
 }
 
-/** Where the row leaves it open, the order is that by revision. */
+/** Where the sequence leaves the order open, revisions decide. */
 function withOrder<State>(call: KeyCall<State>, order: number, byRevision: number): KeyCall<State> {
   return { ...call, step: { ...call.step, order: order + byRevision / REVISIONS_MAX } }
 }
 
-/** To look for every piece costs that much at most; the search has a budget of its own. */
+/** The limit for looking for every piece. The search has a separate budget. */
 const CHARACTERS_MAX = 2_000_000_000
 
-/** Above twice any revision: it makes a fraction of one. */
+/** More than twice any revision, so that dividing by it gives a fraction of 1. */
 const REVISIONS_MAX = 2 ** 40
 
 /**
- * Where each append that is in `text` ends there; undefined unless they cover it piece by piece, each where it is found
- * first. Then there is no other way: all that can be found is needed for the length, and the first place at which
- * another order differed would be an earlier find.
+ * Where each append ends in `text`; undefined unless they cover the whole text, each piece at the first place where it
+ * is found. In that case there is no other order: the length needs every piece that can be found, and at the first
+ * place where another order differed, that piece would have been found earlier.
  */
 function tile<State>(
   calls: readonly KeyCall<State>[],
@@ -80,7 +81,7 @@ function firstSeen(calls: readonly KeyCall<unknown>[]): (length: number) => numb
       typeof result?.value === 'string' ? [{ length: result.value.length, end }] : [],
     )
     .sort((a, b) => b.length - a.length)
-  // From the longest down: whoever saw more saw this too.
+  // From the longest down: a client that saw more saw this too.
   for (const [at, one] of seen.entries()) {
     const longer = seen[at - 1]
     if (longer !== undefined && longer.end < one.end) seen[at] = { ...one, end: longer.end }

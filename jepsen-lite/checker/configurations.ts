@@ -1,10 +1,10 @@
-// The configurations that a search has entered: which operations it had placed, and the state that they led to. From
-// the same configuration the same futures follow, so to enter one twice is useless (Lowe). Hashes only choose where to
-// look; whether two are equal is decided by comparing all of them.
+// The configurations that a search has entered: the set of placed operations, and the state that they led to. Equal
+// configurations have the same continuations, so entering one twice is useless (Lowe). Hashes only choose where to
+// look. Two configurations are equal only if all their bits are.
 //
-// Calls are numbered by their start, so those that are placed are all calls up to some point and a few beyond: of the
-// bits only the words between the first call that is not placed and the last that is are kept. A configuration costs
-// memory by concurrency, not by length.
+// Calls are numbered by their start, so the placed ones are all calls up to some point and a few later ones. Of the
+// bits only the words between the first call that is not placed and the last that is are kept. So the memory of a
+// configuration depends on concurrency, not on the length of the history.
 
 const EMPTY = 0
 
@@ -20,8 +20,8 @@ export class Configurations {
   }
 
   /**
-   * False when it was there. `required` has every bit below `from` set and none above `last`; `optional` is kept whole.
-   * `hashA` and `hashB` are of both sets and the state.
+   * Returns false when it was there. `required` has every bit below `from` set and none above `last`; `optional` is
+   * kept whole. `hashA` and `hashB` are hashes of both sets and the state.
    */
   add(
     hashA: number,

@@ -1,6 +1,6 @@
-// At the end, when the faults are over, all nodes hold the same, and all that was acknowledged. The second half is with
-// the other checks: what a node holds at the end is to them one more read, later than everything (partition.ts,
-// revisions.ts).
+// At the end, when the faults are over, all nodes have the same data, including everything that was acknowledged. The
+// other checks test the second half: for them a node's final content is one more read, after everything else
+// (partition.ts, revisions.ts).
 
 import type { Final, History } from '../history.ts'
 import type { Finding } from './finding.ts'

@@ -1,4 +1,4 @@
-/** Something that a store which keeps its promises cannot do. */
+/** Something that a correct store cannot do. */
 export interface Finding {
   readonly check:
     | 'linearizability'
@@ -8,9 +8,9 @@ export interface Finding {
     | 'idempotency'
     | 'durability'
     | 'revision-accounting'
-  /** For people: what was seen, and why it cannot be. */
+  /** For people: what was observed, and why it is impossible. */
   readonly message: string
   readonly key: string | undefined
-  /** Ids of the calls that show it, in order of their start. */
+  /** Ids of the calls that show it, by their start. */
   readonly calls: readonly number[]
 }

@@ -1,6 +1,6 @@
-// Requests with one Idempotency-Key are one request: applied at most once, and answered alike. Two answers that differ
-// show it at once. What no answer shows, the other checks do, since they take all attempts as one operation: a second
-// effect is one that nobody made.
+// Requests with the same Idempotency-Key are one request: applied at most once, and always answered alike. Two
+// different answers show an error at once. The other checks find what no answer shows, since they treat all attempts as
+// one operation: a second effect is one that no client requested.
 
 import type { Call, History, Result } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -8,7 +8,7 @@ import { textOf } from './partition.ts'
 
 export interface Idempotency {
   readonly findings: readonly Finding[]
-  /** Requests that were sent more than once. */
+  /** Number of requests that were sent more than once. */
   readonly repeated: number
 }
 
@@ -36,7 +36,7 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
   }
 }
 
-/** Who sends no token asks for nothing to be remembered: such an answer is somebody else's. */
+/** The store remembers no outcome for a request without a token. So such an answer belongs to another request. */
 function repeatOfNothing({ id, op, outcome }: Call): Finding[] {
   if (outcome.kind !== 'ok' || outcome.result.replayed !== true) return []
   if ('idempotency' in op && op.idempotency !== undefined) return []
@@ -73,8 +73,8 @@ const answeredAmong = (attempts: readonly Call[]): Answered[] =>
   )
 
 /**
- * One attempt is the one that was applied, and no other is answered as new; all others are repeats of it, answered when
- * it had been sent.
+ * Exactly one attempt is the one that was applied, and only it is answered as new. All others are repeats of it,
+ * answered after it had been sent.
  */
 function notOneFirst(token: string, attempts: readonly Call[]): Finding[] {
   const answered = answeredAmong(attempts)
@@ -91,7 +91,7 @@ function notOneFirst(token: string, attempts: readonly Call[]): Finding[] {
   const repeats = answered.filter(({ result }) => result.replayed === true).sort((a, b) => a.end - b.end)
   const [earliest] = repeats
   if (earliest === undefined) return []
-  // Who has failed was not applied, and who is answered as a repeat was not the first.
+  // A failed attempt was not applied, and one that is answered as a repeat was not the first.
   const isRepeat = ({ id }: Call): boolean => repeats.some((repeat) => repeat.id === id)
   const firsts =
     first === undefined ? attempts.filter((one) => one.outcome.kind !== 'fail' && !isRepeat(one)) : [first]
@@ -99,7 +99,7 @@ function notOneFirst(token: string, attempts: readonly Call[]): Finding[] {
   return findingOf('answered as a repeat of what nobody had sent before', earliest.id)
 }
 
-/** A repeat must tell again what the first answer told; whatever one of the two was not told says nothing. */
+/** A repeat must tell the same as the first answer. A field that one of the two does not tell is not compared. */
 function whatDiffers(a: Answered, b: Answered): string | undefined {
   if (textOf(a.op) !== textOf(b.op))
     return `asked for different things (${JSON.stringify(a.op)} and ${JSON.stringify(b.op)}), and both were answered`
@@ -114,7 +114,7 @@ function whatDiffers(a: Answered, b: Answered): string | undefined {
 
 const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const
 
-/** A change that was made left its key at the revision that it made: to be told one of them is to be told both. */
+/** A change leaves its key at the revision that it made, so each of the two revisions gives the other. */
 function effectOf({ applied = true, modRevision, revision, ...told }: Result): readonly unknown[] {
   const made = modRevision ?? revision
   const revisions = applied ? { modRevision: made, revision: revision ?? made } : { modRevision, revision }

@@ -1,5 +1,4 @@
-// The judge: everything that can be said about a store from one history of what its clients saw. README.md explains
-// how.
+// Judges a store by one history of what its clients observed. README.md explains how.
 
 import { type History, HistoryError } from '../history.ts'
 import { checkDurability } from './durability.ts'
@@ -18,9 +17,9 @@ export type { Finding, Linearizability }
 export { MODELS }
 
 export interface CheckOptions {
-  /** Instead of the model that the history names, or that fits what it tells. */
+  /** Replaces the model that the history names, or that fits its answers. */
   readonly model?: string | undefined
-  /** How many configurations the search of one key may enter before it is undecided. */
+  /** How many configurations the search of one key may enter; beyond that it is undecided. */
   readonly configurationsMax?: number | undefined
 }
 
@@ -28,24 +27,24 @@ export interface Verdict {
   readonly verdict: 'ok' | 'violation' | 'undecided'
   readonly findings: readonly Finding[]
   readonly linearizability: Linearizability
-  /** What the budget was too small for, in words for people. */
+  /** Texts about keys for which the budget was too small. */
   readonly undecided: readonly string[]
-  /** How many answers could not be judged, by what they did not tell. */
+  /** How many answers could not be judged, by the missing field. */
   readonly unjudged: Readonly<Record<string, number>>
   readonly counts: {
     readonly operations: number
     readonly unknown: number
     readonly failed: number
-    /** Answers that told a revision. */
+    /** Number of answers that told a revision. */
     readonly revisions: number
     readonly reads: { readonly linearizable: number; readonly lease: number; readonly stale: number }
-    /** Of reads: lists. */
+    /** Number of reads that were lists. */
     readonly lists: number
     /** The history says that it holds all changes, so every revision was accounted for. */
     readonly complete: boolean
-    /** Requests sent more than once under one idempotency token. */
+    /** Number of requests that were sent more than once with one idempotency token. */
     readonly repeated: number
-    /** Nodes whose content at the end is in the history. */
+    /** Number of nodes whose final content is in the history. */
     readonly finals: number
   }
 }

@@ -1,8 +1,8 @@
-// Keys in the order of a store: that of their bytes in UTF-8.
+// Keys in the order of a store: by their bytes in UTF-8.
 
 /**
- * Below 0: `a` comes first. UTF-16, in which texts are compared, has the same order but for surrogates, which stand for
- * what comes last.
+ * Below 0: `a` comes first. The comparison of UTF-16 texts gives the same order except for surrogates, which stand for
+ * the highest code points.
  */
 export function compareKeys(a: string, b: string): number {
   const length = Math.min(a.length, b.length)
@@ -21,7 +21,7 @@ export interface Interval {
   readonly to: string | undefined
 }
 
-/** The first text behind all that begin with `prefix`; undefined: there is none. */
+/** The first text after all texts that begin with `prefix`; undefined: there is none. */
 export function prefixEnd(prefix: string): string | undefined {
   const points = Array.from(prefix, (point) => point.codePointAt(0) ?? 0)
   for (let last = points.pop(); last !== undefined; last = points.pop()) {
@@ -30,13 +30,13 @@ export function prefixEnd(prefix: string): string | undefined {
   return undefined
 }
 
-/** The first text behind this one. */
+/** The first text after this one. */
 export const keyAfter = (key: string): string => `${key}\0`
 
 export const contains = ({ from, to }: Interval, key: string): boolean =>
   compareKeys(key, from) >= 0 && (to === undefined || compareKeys(key, to) < 0)
 
-/** Every key that anybody named, in order. */
+/** Every key in the history, in order. */
 export class Keys {
   readonly #sorted: readonly string[]
 
@@ -49,7 +49,7 @@ export class Keys {
     return this.#sorted.slice(this.#place(from), end)
   }
 
-  /** How many come before `key`. */
+  /** How many keys come before `key`. */
   #place(key: string): number {
     let from = 0
     let to = this.#sorted.length

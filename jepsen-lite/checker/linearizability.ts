@@ -1,4 +1,4 @@
-// Linearizability of a whole history, key by key, with what a report needs to show why.
+// Linearizability of a whole history, key by key, with the explanation for a report.
 
 import type { History } from '../history.ts'
 import { orderAppends } from './append-order.ts'
@@ -19,31 +19,30 @@ export interface KeyVerdict {
   readonly verdict: SearchResult['verdict']
   readonly operations: number
   readonly unknown: number
-  /** An order that explains this key; when there is none, the longest beginning of one. */
+  /** An order that explains this key; if there is none, the longest beginning of one. */
   readonly points: readonly Point[]
-  /** Why there is none. */
+  /** Why there is no such order. */
   readonly failure: Failure | undefined
 }
 
-/** Where an operation may have happened, and what the key was then. */
+/** When an operation may have happened, and the state of the key then. */
 export interface Point {
   readonly call: KeyCall<unknown>
   readonly timeMs: number
-  /** For people: shortened where it is long. */
+  /** For people; long states are shortened. */
   readonly state: string
 }
 
 export interface Failure {
-  /** The first operation that fits nowhere: everything that ended before it did can be explained, but not with it. */
-  readonly blocked: KeyCall<unknown>
   /**
-   * A few operations of this key that cannot be explained even alone, in order of their start. Searched for when
-   * called.
+   * The first operation that fits nowhere. Everything that ended before it can be explained, but not together with it.
    */
+  readonly blocked: KeyCall<unknown>
+  /** A few operations of this key that cannot be explained even alone, by their start. Computed when called. */
   readonly witness: () => readonly KeyCall<unknown>[]
 }
 
-/** Of each key that is judged after one that cannot be explained. */
+/** Limit for each key that is judged after one that cannot be explained. */
 const CONFIGURATIONS_AFTER_VIOLATION_MAX = 50_000
 
 export function checkLinearizability(
@@ -56,7 +55,8 @@ export function checkLinearizability(
   let configurations = 0
   let budget = configurationsMax
   for (const [key, calls] of partition(history, model)) {
-    // Nobody needs a write to have happened that nobody noticed; to find that out for each anew makes searches long.
+    // Leaves out writes that no operation noticed: they need not have happened, and finding that out again for each
+    // makes searches long.
     const isUnnoticed = unnoticedAmong(calls)
     const needed = calls.filter((call) => call.end !== Number.POSITIVE_INFINITY || !isUnnoticed(call))
     const ordered = orderAppends(needed, first)
@@ -64,7 +64,7 @@ export function checkLinearizability(
     const { verdict, order } = found
     const blocked = found.blocked === undefined ? undefined : ordered[found.blocked]
     configurations += found.configurations
-    // The store is wrong: what else is wrong with it is worth less.
+    // The store is wrong. Further errors are less important.
     if (verdict === 'impossible') budget = Math.min(budget, CONFIGURATIONS_AFTER_VIOLATION_MAX)
     keys.push({
       key,
@@ -78,7 +78,7 @@ export function checkLinearizability(
   return { verdict: worst(keys), model: model.name, keys, configurations }
 }
 
-/** One key that is wrong makes the store wrong, whatever is left undecided. */
+/** One wrong key makes the store wrong, even if others are undecided. */
 function worst(keys: readonly KeyVerdict[]): SearchResult['verdict'] {
   const verdicts = new Set(keys.map(({ verdict }) => verdict))
   if (verdicts.has('impossible')) return 'impossible'

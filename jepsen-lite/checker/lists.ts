@@ -1,9 +1,9 @@
-// What a list answers for. A page may end early, at a limit of its own; then it answers for the keys up to its last
-// row, and for none behind. Whether what it shows was there, and what it leaves out was not, is the business of the
-// search and of revision-history.ts; here is what a list owes whatever it shows:
+// What a list guarantees. A page may end early, at its own limit. Then it covers the keys up to its last row and none
+// after it. The search and revision-history.ts check that its rows existed and that missing rows did not. This file
+// checks what holds for every list:
 //
 //   its rows rise (or fall, where that was asked for), so each key is there once; they lie in the range, and are no more than asked for
-//   `more` says that there is something behind, and `next` is where to go on: the last row
+//   `more` says that there are further keys, and `next` is where to continue: the last row
 //   `count` is the number of all keys in the range at that revision, where it was asked for
 //   values are there, unless they were not asked for
 
@@ -17,7 +17,7 @@ export function rangeOf({ prefix, start, end }: Range): Interval {
   return prefix === undefined ? { from: start ?? '', to: end } : { from: prefix, to: prefixEnd(prefix) }
 }
 
-/** What of it lies behind `after`. */
+/** The part of it after `after`. */
 function restOf(op: Range): Interval {
   const { from, to } = rangeOf(op)
   const { after } = op
@@ -27,7 +27,7 @@ function restOf(op: Range): Interval {
   return { from: compareKeys(from, next) < 0 ? next : from, to }
 }
 
-/** What the rows answer for, also by what they do not show; undefined: nothing. */
+/** The interval for which the rows are complete; undefined: none. */
 export function coveredBy(op: Range, result: Result): Interval | undefined {
   const { rows } = result
   if (rows === undefined || op.countOnly) return undefined
@@ -119,7 +119,7 @@ function brokenCount(op: Range, result: Result, end: number, revisionHistory: Re
     : []
 }
 
-/** It says that there is more, and there cannot be. */
+/** The list says that there are more keys, and there cannot be. */
 function nothingBehind(
   op: Range,
   { rows, more, revision }: Result,

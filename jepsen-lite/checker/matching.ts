@@ -1,28 +1,28 @@
-// Who made what somebody saw? Each revision that was seen and that no acknowledged change made needs a request of its
-// own that may have made it.
+// Which request made what a client saw? Each revision that was seen and that no acknowledged change made needs a
+// separate request that may have made it.
 //
-// Deletes do not count: they leave nothing to see a revision of. Most requests leave one value only, whatever was there
-// before. Among those, earliest deadlines first and for each the latest request that had begun by then: that leaves the
-// rest the most, and is as good as any other way, in n log n. Where an append may have made a value too, what is left
-// over tries to make others move (augmenting paths), which has a budget.
+// Deletes do not count: they leave nothing with a revision. Most requests leave one value only, whatever was there
+// before. Among those, the observations are taken by earliest deadline, and each gets the latest request that had begun
+// by then. That leaves most for the rest, and no other assignment is better. It takes n log n. If an append may have
+// made a value too, the remaining observations try to make others move (augmenting paths), within a budget.
 
-/** Something that was seen: by the end of `deadline`, and with which value; undefined: that was not told. */
+/** Something that was seen before `deadline`, with its value; undefined: the value was not told. */
 export interface Taker {
   readonly deadline: number
   readonly value: string | undefined
 }
 
-/** Something that may have made it. */
+/** A request that may have made it. */
 export interface Offer {
   readonly start: number
-  /** The one value that it leaves, or what it puts behind any. */
+  /** The one value that it leaves, or what it appends to any value. */
   readonly leaves: { readonly value: string } | { readonly suffix: string }
 }
 
-/** Pairs that are looked at beyond the first round. */
+/** Limit of pairs that are examined after the first round. */
 export const PAIRS_MAX = 5_000_000
 
-/** The takers that go without; undefined: that would take too long to find out. */
+/** The takers without an offer; undefined: finding out would take too long. */
 export function unmatched<T extends Taker>(
   takers: readonly T[],
   offers: readonly Offer[],
@@ -44,7 +44,7 @@ class Matching<T extends Taker> {
     this.hasAppends = offers.some(({ leaves }) => 'suffix' in leaves)
   }
 
-  /** Those whose value is known first: the others take anything. */
+  /** Takers with a known value go first: the others accept any. */
   greedily(): T[] {
     const left: T[] = []
     const byValue = new Map<string, T[]>()
@@ -62,7 +62,7 @@ class Matching<T extends Taker> {
     return left
   }
 
-  /** Both in their order. The offers that have begun by a deadline are a stack: the latest is on top. */
+  /** Both in their order. The offers that have begun by a deadline form a stack, with the latest on top. */
   #deal(takers: readonly T[], offers: readonly Offer[]): T[] {
     const begun: Offer[] = []
     let next = 0
@@ -84,7 +84,7 @@ class Matching<T extends Taker> {
     let pairs = 0
     const without: T[] = []
     for (const taker of left) {
-      // Breadth first: who has asked whom, so that the path can be walked back.
+      // Breadth first: which taker has asked for each offer, so that the path can be followed back.
       const askedBy = new Map<Offer, T>()
       const queue: T[] = [taker]
       let free: Offer | undefined

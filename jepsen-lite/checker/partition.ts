@@ -1,4 +1,4 @@
-// From the calls of a history to what each key saw: one key at a time can be judged alone, because a store of
+// From the calls of a history to the operations on each key. One key at a time can be judged alone, because a store of
 // independent keys is linearizable exactly when every key is (Herlihy & Wing: locality).
 
 import {
@@ -17,8 +17,8 @@ import type { SearchCall } from './search.ts'
 /** One operation on one key. */
 export interface KeyCall<State> extends SearchCall<State> {
   /**
-   * Of the call in the history; of the first attempt, when it was sent several times. undefined: what a node holds at
-   * the end.
+   * Id of the call in the history, or of the first attempt when it was sent several times. undefined: the final content
+   * of a node.
    */
   readonly id: number | undefined
   readonly client: string | number
@@ -30,7 +30,7 @@ export interface KeyCall<State> extends SearchCall<State> {
   readonly endMs: number | undefined
 }
 
-/** What a call did or may have done, attempts under one idempotency token taken together. */
+/** What a call did or may have done. The attempts with one idempotency token count as one. */
 export interface Request {
   readonly calls: readonly Call[]
   readonly result: Result | undefined
@@ -40,7 +40,7 @@ export interface Request {
   readonly endMs: number | undefined
 }
 
-/** Smallest first: a violation in a small key is found before a large one has used up anybody's patience. */
+/** Smallest keys first: a violation in a small key is found before a large one uses up the budget. */
 export function partition<State>(history: History, model: Model<State>): Map<string, KeyCall<State>[]> {
   const keys = new Map<string, KeyCall<State>[]>()
   const add = (call: Omit<KeyCall<State>, 'step'>): void => {
@@ -64,7 +64,7 @@ export function partition<State>(history: History, model: Model<State>): Map<str
 }
 
 /**
- * Of every call that can have had an effect or has told something, except reads that promised no more than a stale
+ * The requests of every call that can have had an effect or has told something, except reads that promised only a stale
  * answer.
  */
 export function requestsOf(history: History): Request[] {
@@ -77,7 +77,7 @@ export function requestsOf(history: History): Request[] {
       continue
     }
     const { op } = call
-    // Another request under the same token is another request: idempotency.ts asks why it was answered.
+    // Another request with the same token is a separate request. idempotency.ts checks why it was answered.
     const token = 'idempotency' in op && op.idempotency !== undefined ? textOf(op) : undefined
     const group = token === undefined ? undefined : attempts.get(token)
     if (group !== undefined) group.push(call)
@@ -99,8 +99,8 @@ const inDoubt = (call: Call): Call => ({
 })
 
 /**
- * It was applied before the first of its attempts that was answered had its answer, and by no other; by the one that is
- * answered as new, if one is.
+ * The request was applied by one attempt, before that attempt's answer: the one that is answered as new, if there is
+ * one; otherwise it was applied before the first answer of any attempt.
  */
 function requestOf(calls: readonly Call[]): Request {
   let start = Math.min(...calls.map((call) => call.start))
@@ -112,24 +112,24 @@ function requestOf(calls: readonly Call[]): Request {
     return { calls, result: undefined, start, end: Number.POSITIVE_INFINITY, endMs: undefined }
   }
   const [fresh, another] = calls.filter(isFresh)
-  // Where a repeat was answered before, or both are new, idempotency.ts says so.
+  // If a repeat was answered before it, or two are answered as new, idempotency.ts reports that.
   if (fresh !== undefined && another === undefined && fresh.start < first.end) start = fresh.start
   return { calls, result: first.outcome.result, start, end: first.end, endMs: first.endMs }
 }
 
 const isFresh = ({ outcome }: Call): boolean => outcome.kind === 'ok' && outcome.result.replayed === false
 
-/** By what it says that it was served as, where it does: that is what it promises. */
+/** By the consistency in the answer if it tells one, because that is what it promises. */
 export function isStaleRead({ op, outcome }: Call): boolean {
   if (op.f !== 'get' && op.f !== 'range') return false
   const served = outcome.kind === 'ok' ? outcome.result.served : undefined
   return (served ?? op.consistency) === 'stale'
 }
 
-/** Of keys: all of them. */
+/** The interval of all keys. */
 export const ALL: Interval = { from: '', to: undefined }
 
-/** Every key that anybody named or saw. */
+/** Every key that a request names or an answer shows. */
 export function keysOf({ calls, finals }: History): Keys {
   const keys = new Set<string>()
   for (const { op, outcome } of calls) {
@@ -142,7 +142,7 @@ export function keysOf({ calls, finals }: History): Keys {
 
 type Unplaced = Omit<KeyCall<never>, 'step'>
 
-/** A range read saw each key that it covers, also those that were not there. */
+/** A range read saw each key in its interval, including the missing ones. */
 function* perKey(request: Request, names: Keys): Generator<Unplaced> {
   const [call] = request.calls
   if (call === undefined) return
@@ -160,7 +160,7 @@ function* perKey(request: Request, names: Keys): Generator<Unplaced> {
     yield { ...base, op: { f: 'get', key }, result: readOf(rows.get(key), result.revision) }
 }
 
-/** What the nodes hold at the end is a read of every key on every node, and later than everything. */
+/** The final content of the nodes counts as a read of every key on every node, after everything else. */
 function* finalReads({ finals }: History, names: Keys): Generator<Unplaced> {
   for (const { node, time, position, revision, rows } of finals) {
     const found = new Map(rows.map((row) => [row.key, row]))

@@ -1,9 +1,9 @@
-// What each level of consistency promises to a reader (docs/reference/http.md). Linearizable and lease reads are in the
-// search, and in the order of revisions; a stale read may be old, but
+// What each level of consistency promises to a reader (docs/reference/http.md). The search and the order of revisions
+// check linearizable and lease reads. A stale read may be old, but
 //
-//   it shows what the store once was, never what it will be (revision-history.ts holds its content against the changes)
-//   it is no older than it says itself, and it says so when asked for a bound
-//   it is not behind the revision that its client asked for: so a client that hands on what it has seen never goes back
+//   it shows a past state of the store, never a future one (revision-history.ts compares its content with the changes)
+//   it is not older than it says, and it tells its age when asked for a bound
+//   it is not behind the revision that its client asked for, so a client that sends the last revision it saw never reads older data
 
 import type { Call, Consistency, History, ReadOptions, Result } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -20,7 +20,7 @@ interface Read {
 
 export interface Reads {
   readonly findings: readonly Finding[]
-  /** Answered reads by the level that was asked for. */
+  /** Number of answered reads by the requested level. */
   readonly answered: Readonly<Record<Consistency, number>>
 }
 
@@ -70,15 +70,15 @@ function brokenOptions({ call, asked, result }: Read): Finding[] {
 }
 
 /**
- * An answer that claims to be at most s ms old was made after the request arrived, so it reflects whatever had been
- * told s ms before the request was sent. The claim is measured by a clock of a node, which may be slower than ours.
+ * An answer that claims to be at most s ms old was made after the request arrived. So it reflects everything that had
+ * been told s ms before the request was sent. The clock of a node measured the age, and may be slower than ours.
  */
 function ageAgainst(history: History): (read: Read) => Finding[] {
   const toldBy = (call: Call, result: Result | undefined, endMs: number | undefined) => {
     const revision = result && revisionOf(call, result)
     return revision === undefined || endMs === undefined ? [] : [{ id: call.id, revision, endMs }]
   }
-  // What a stale read has shown had happened, too.
+  // What a stale read has shown had happened too.
   const stale = history.calls.flatMap((call) =>
     isStaleRead(call) && call.outcome.kind === 'ok' ? toldBy(call, call.outcome.result, call.endMs) : [],
   )
@@ -86,7 +86,7 @@ function ageAgainst(history: History): (read: Read) => Finding[] {
     .flatMap(({ calls: [call], result, endMs }) => (call === undefined ? [] : toldBy(call, result, endMs)))
     .concat(stale)
     .sort((a, b) => a.endMs - b.endMs)
-  // The highest so far at each place.
+  // The highest revision so far at each place.
   for (const [at, here] of told.entries()) {
     const before = told[at - 1]
     if (before !== undefined && before.revision > here.revision) told[at] = { ...before, endMs: here.endMs }
@@ -124,7 +124,8 @@ function lastBefore<T extends { readonly endMs: number }>(
 }
 
 /**
- * Where answers tell no revisions, this much can be said of a stale read: somebody had asked to write what it shows.
+ * If answers tell no revisions, one thing about a stale read is still certain: a client had asked to write what it
+ * shows.
  */
 function fromTheFuture(
   { call, result }: Read,
@@ -144,7 +145,7 @@ function fromTheFuture(
   })
 }
 
-/** Of each key: who may have written it. */
+/** For each key: the requests that may have written it. */
 function writersIn({ calls }: History): (key: string) => readonly Call[] {
   const writers = new Map<string, Call[]>()
   for (const call of calls) {

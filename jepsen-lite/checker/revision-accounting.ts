@@ -1,9 +1,9 @@
-// Which change made each revision? Where a history says that it holds every change, each change makes one revision. So
-// a revision that no answer names was made by a request whose revision no client was told. Where there are more such
+// Which change made each revision? If a history says that it holds every change, each change makes one revision. So a
+// revision that no answer names was made by a request whose revision no client was told. If there are more such
 // revisions than such requests, the store wrote something that it reported as not written, or wrote something twice,
 // even if no client has read it.
 //
-// Other histories need not hold all that was ever written; for them this check is skipped.
+// Other histories need not hold every write; this check is skipped for them.
 
 import { type Call, FIRST_REVISION, type History, type Result } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -18,7 +18,7 @@ export function checkRevisionAccounting(history: History): readonly Finding[] {
   const told = toldIn(history)
   const newestBefore = newestTold(told)
   const made = new Set<number>()
-  /** Of each request whose revision nobody was told: it made a higher one than this. */
+  /** For each request whose revision no client was told: it made a higher revision than this. */
   const candidates: number[] = []
   for (const { calls, result, start } of requests) {
     const [call] = calls
@@ -31,7 +31,7 @@ export function checkRevisionAccounting(history: History): readonly Finding[] {
   for (const { revision } of history.finals) last = Math.max(last, revision)
   for (const { revision } of told) last = Math.max(last, revision)
   // A request can have made any revision above all those that were told before it began. So these sets only grow, and
-  // it is enough to count.
+  // counting is enough.
   candidates.sort((a, b) => a - b)
   let able = 0
   let missing = 0
@@ -53,18 +53,18 @@ function mayChange({ op }: Call, result: Result | undefined): boolean {
   return result?.applied !== false && result?.deleted !== 0
 }
 
-/** A change under the condition that its key is at some revision makes a higher one. */
+/** A change with the condition that its key is at some revision makes a higher one. */
 function revisionAskedFor({ op }: Call): number {
   if (op.f === 'release') return op.token
   return (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined ? op.ifRevision : 0
 }
 
-/** The store is empty at the first revision; the first change makes the next. */
+/** The store is empty at the first revision. The first change makes the next one. */
 function isTooEarly(call: Call): boolean {
   const { outcome } = call
   const revision = outcome.kind === 'ok' ? revisionOf(call, outcome.result) : undefined
   if (outcome.kind !== 'ok' || revision === undefined) return false
-  // A delete that does not tell may have found nothing.
+  // A delete that does not tell may have found no key.
   const isOpen = call.op.f === 'del' && outcome.result.deleted === undefined
   const hasMade = !isOpen && mayChange(call, outcome.result)
   return revision < FIRST_REVISION + (hasMade ? 1 : 0)
@@ -82,7 +82,7 @@ interface Told {
   readonly revision: number
 }
 
-/** Every revision that an answer told, in the order of the answers. */
+/** Every revision that an answer told, by time of the answer. */
 const toldIn = ({ calls }: History): readonly Told[] =>
   calls
     .flatMap((call) => {

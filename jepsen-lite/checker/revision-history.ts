@@ -1,7 +1,7 @@
 // The value of each key at each revision, as far as the answers tell. Every change makes one revision, so the revisions
-// order the acknowledged changes of a key. An observation (a read, a list, a condition) that names a revision is
-// compared with the changes up to it. A change whose revision is not known (its outcome is unknown, or its answer did
-// not tell) may stand in a gap between those revisions, and in one gap only.
+// order the acknowledged changes of a key. An observation (a read, a list, a condition) with a revision is compared
+// with the changes up to it. A change whose revision is unknown (its outcome is unknown, or its answer did not tell)
+// may be in one of the gaps between those revisions, and only in one.
 
 import { type Call, FIRST_REVISION, type History, type ListedRow, type Result } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -13,7 +13,7 @@ import type { Request } from './partition.ts'
 export interface Change {
   readonly revision: number
   readonly key: string
-  /** null: deleted. undefined: not known (an append to what nobody saw). */
+  /** null: deleted. undefined: unknown (an append to a value that no client saw). */
   readonly value: string | null | undefined
   readonly request: Request
 }
@@ -21,28 +21,28 @@ export interface Change {
 /** What an answer told about a key at a revision of the store. */
 export interface Observation {
   readonly key: string
-  /** The revision that the answer reflects. */
+  /** The revision of the store in the answer. */
   readonly at: number
-  /** null: there was no such key. undefined: not told. */
+  /** null: the key did not exist. undefined: not told. */
   readonly mod: number | null | undefined
   readonly value: string | null | undefined
-  /** How many changes ago the key was made, counted from 1. undefined: not told. */
+  /** The number of changes since the key was created, counted from 1. undefined: not told. */
   readonly version: number | undefined
-  /** When it was answered (a position of the history). */
+  /** The time of the answer (a position of the history). */
   readonly end: number
-  /** The call; undefined: a node at the end. */
+  /** The call; undefined: the final content of a node. */
   readonly call: number | undefined
   readonly by: string
 }
 
-/** A request that may have changed a key, at a revision that is not known. */
+/** A request that may have changed a key, at an unknown revision. */
 interface PossibleChange {
   readonly request: Request
-  /** Known of one kind only: a delete that told a revision, and not whether there was anything to delete. */
+  /** Known in one case only: a delete that told a revision, but not whether it deleted anything. */
   readonly at: number | undefined
 }
 
-/** The key was there since this revision, as somebody saw. */
+/** An observation shows that the key existed since this revision. */
 interface Seen {
   readonly revision: number
   readonly observation: Observation
@@ -52,25 +52,23 @@ interface KeyHistory {
   /** By rising revision. */
   readonly changes: Change[]
   readonly possibleChanges: PossibleChange[]
-  /**
-   * Of possible changes that may have made any revision: by the value that they leave, where the first of them began.
-   */
+  /** Possible changes that may have made any revision: for each value that they leave, when the first of them began. */
   readonly earliest: Map<string | null, number>
-  /** The same, by rising revision; once all observations are known. */
+  /** The same by rising revision; filled once all observations are known. */
   seen: readonly Seen[]
-  /** Revisions of this key that somebody saw and no acknowledged change made: what was seen there, and first when. */
+  /** Revisions of this key that were seen and that no acknowledged change made, with their first observation. */
   readonly unexplained: Map<number, Observation>
 }
 
 export class RevisionHistory {
   readonly changes: readonly Change[]
   readonly findings: Finding[] = []
-  /** Keys for which it would take too long to find out who made what was seen. */
+  /** Keys for which it would take too long to find out which requests made what was seen. */
   readonly undecided: string[] = []
   readonly #keys = new Map<string, KeyHistory>()
   readonly #names: Keys
   readonly #initial: string | null
-  /** No change made this revision, nor one below. */
+  /** No change made this revision or a lower one. */
   readonly #first: number
   /** The revisions of all acknowledged changes, rising. */
   readonly #taken: readonly number[]
@@ -101,7 +99,7 @@ export class RevisionHistory {
     earliest.set(left, Math.min(earliest.get(left) ?? Number.POSITIVE_INFINITY, possible.request.start))
   }
 
-  /** Holds what was seen against what is known. */
+  /** Compares an observation with what is known. */
   observe(observation: Observation, check: Finding['check']): void {
     const problem = this.#problemOf(observation)
     if (problem === undefined) return
@@ -110,8 +108,8 @@ export class RevisionHistory {
   }
 
   /**
-   * Once all observations are known. Every revision that was seen and that no acknowledged change made needs a request
-   * of its own that may have made it.
+   * Called once all observations are known. Every revision that was seen and that no acknowledged change made needs a
+   * separate request that may have made it.
    */
   explain(): void {
     for (const [key, keyHistory] of this.#keys) {
@@ -122,7 +120,10 @@ export class RevisionHistory {
     }
   }
 
-  /** Once everything is explained: what somebody saw binds all other observations, as if it had been acknowledged. */
+  /**
+   * Called once everything is explained: what a client saw binds all other observations, as if it had been
+   * acknowledged.
+   */
   observeAgain(observation: Observation): void {
     const { key, at, mod, value } = observation
     const keyHistory = this.#key(key)
@@ -167,7 +168,7 @@ export class RevisionHistory {
         }
       return undefined
     }
-    // Without a revision of its own: what the last change left, unless one of unknown outcome came behind it.
+    // Without its own revision: the value of the last change, unless a change of unknown outcome came after it.
     const expected = latest === undefined ? this.#initial : latest.value
     const seen = mod === null ? null : value
     if (seen === undefined || expected === undefined || seen === expected) return undefined
@@ -179,11 +180,11 @@ export class RevisionHistory {
   }
 
   /**
-   * How many of the keys of a range there were at a revision, by all that had begun by `end`. For when everything is
-   * explained.
+   * How many of the keys of a range existed at a revision, considering everything that had begun by `end`. Called when
+   * everything is explained.
    */
   countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number } {
-    // Of keys that nobody named nothing is known but that they hold what all do.
+    // Of keys that no request named it is only known that they have the initial value.
     if (this.#initial !== null) return { least: 0, most: Number.POSITIVE_INFINITY }
     let least = 0
     let most = 0
@@ -202,11 +203,11 @@ export class RevisionHistory {
     return { least, most }
   }
 
-  /** A change of which nobody knows the revision may have left this value above `from`, up to `to`. */
+  /** A change of unknown revision may have left this value above `from`, up to `to`. */
   #mayHaveLeft(keyHistory: KeyHistory, value: string | null, from: number, to: number, end: number): boolean {
     const { earliest, possibleChanges } = keyHistory
     if ((earliest.get(value) ?? end) < end && this.#hasRoom(from, to)) return true
-    // What leaves one value whatever was there is among the earliest.
+    // Requests that leave one value in any case are covered by the earliest of them.
     return possibleChanges.some(
       ({ request, at }) =>
         (at === undefined
@@ -217,7 +218,7 @@ export class RevisionHistory {
     )
   }
 
-  /** … may have made the key. */
+  /** Such a change may have created the key. */
   #mayHaveMade({ possibleChanges }: KeyHistory, from: number, to: number, end: number): boolean {
     return (
       this.#hasRoom(from, to) &&
@@ -225,9 +226,7 @@ export class RevisionHistory {
     )
   }
 
-  /**
-   * A revision which no acknowledged change of this key made: what was seen there must at least be the same each time.
-   */
+  /** A revision that no acknowledged change of this key made: all observations of it must agree. */
   #remember(
     keyHistory: KeyHistory,
     observation: Observation,
@@ -286,7 +285,7 @@ export class RevisionHistory {
     }
   }
 
-  /** Is there a revision above `from`, up to `to`, that no acknowledged change has? */
+  /** Whether there is a revision above `from`, up to `to`, that no acknowledged change has. */
   #hasRoom(from: number, to: number): boolean {
     return this.#roomIn(from, to) > 0
   }
@@ -311,7 +310,7 @@ export class RevisionHistory {
     }
   }
 
-  /** A key's version counts its changes since it was made, where nothing else may have come between two of them. */
+  /** A key's version counts its changes since it was created, if no other change can lie between two of them. */
   #findWrongVersions({ changes, possibleChanges }: KeyHistory): void {
     for (const [at, change] of changes.entries()) {
       const before = changes[at - 1]
@@ -321,10 +320,10 @@ export class RevisionHistory {
       const isMade = before === undefined ? this.#initial === null : before.value === null
       const count = isMade ? 0 : before?.request.result?.version
       if (told === undefined || value === null || count === undefined) continue
-      // What it met tells whether it made the key.
+      // The state that it found tells whether it created the key.
       const met = metBy(request)
       if (told === count + 1 && (met === undefined || (met === 'nothing') === (told === 1))) continue
-      // What may have come between counts too, and where it deletes the key the count begins anew.
+      // Changes that may lie between count too. If one of them deletes the key, the count may begin again.
       const between = possibleChanges.filter(({ request: other }) => other.start < request.end)
       const room = this.#roomIn(from, revision - 1)
       const makes = Math.min(room, between.filter(({ request: other }) => !deletes(other)).length)
@@ -341,7 +340,7 @@ export class RevisionHistory {
     }
   }
 
-  /** An append is known when what it was put behind is: nothing else may have come between. */
+  /** The result of an append is known if the value before it is, and no other change can lie between. */
   #workOutAppends(keyHistory: KeyHistory): void {
     let value: string | null | undefined = this.#initial
     for (const [at, change] of keyHistory.changes.entries()) {
@@ -365,7 +364,7 @@ export class RevisionHistory {
   }
 }
 
-/** The change that a request is known to have made, when its revision is known too. */
+/** The change that a request certainly made, when its revision is known too. */
 function changeOf(request: Request): Change[] {
   const { result } = request
   const op = request.calls[0]?.op
@@ -381,7 +380,7 @@ function changeOf(request: Request): Change[] {
     case 'append':
       return [{ revision, key: op.key, value: result.value ?? undefined, request }]
     case 'del':
-      // Whether an unconditional delete found anything is only known from its answer.
+      // Only its answer tells whether an unconditional delete found anything.
       return result.deleted === 1 || (result.deleted === undefined && change.ifRevision !== undefined)
         ? [{ revision, key: op.key, value: null, request }]
         : []
@@ -390,7 +389,7 @@ function changeOf(request: Request): Change[] {
   }
 }
 
-/** A request that may have changed its key at a revision that nobody was told. */
+/** A request that may have changed its key at a revision that no client was told. */
 function possibleChangeOf(request: Request): (PossibleChange & { readonly key: string }) | undefined {
   const { result } = request
   const op = request.calls[0]?.op
@@ -422,7 +421,7 @@ function offerOf({ request }: PossibleChange): Offer[] {
   }
 }
 
-/** The one value that a request leaves behind, whatever was there; undefined: it depends. */
+/** The one value that a request leaves whatever was there before; undefined: it depends. */
 function leftBy(request: Request): string | null | undefined {
   if (deletes(request)) return null
   const leaves = offerOf({ request, at: undefined })[0]?.leaves
@@ -433,7 +432,7 @@ function deletes({ calls: [call] }: Request): boolean {
   return call?.op.f === 'del' || call?.op.f === 'release'
 }
 
-/** What its condition says that a change met; undefined: it has none. */
+/** What a change found according to its condition; undefined: it has none. */
 function metBy(request: Request): 'nothing' | 'a key' | undefined {
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return undefined
@@ -444,7 +443,7 @@ function metBy(request: Request): 'nothing' | 'a key' | undefined {
   return change.ifRevision === undefined ? undefined : 'a key'
 }
 
-/** Whether a request may have left this value behind. */
+/** Whether a request may have left this value. */
 function canLeave(request: Request, value: string | null): boolean {
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return false
@@ -465,7 +464,7 @@ function canLeave(request: Request, value: string | null): boolean {
   }
 }
 
-/** What an answered request saw, whether or not it went on to change it. */
+/** What an answered request saw, whether or not it then changed it. */
 export function observationsOf(request: Request): Observation[] {
   const [call] = request.calls
   const { result, end } = request
@@ -485,7 +484,7 @@ export function observationsOf(request: Request): Observation[] {
     by: `operation ${id}`,
   })
   if (op.f === 'range') return []
-  // Without the store's revision the key's own will do: what was seen was there at least then.
+  // Without the store's revision the key's revision is used: what was seen existed at least then.
   const revision = result.revision ?? result.modRevision
   if (revision === undefined) return []
   const change = plain(op)
@@ -502,14 +501,14 @@ export function observationsOf(request: Request): Observation[] {
       }),
     ]
   }
-  // A change that was made saw what was there just before.
+  // A change that was made saw the state just before it.
   if (change.f === 'del' && result.deleted === 0)
     return [observation(op.key, revision, { mod: null, value: null })]
   if (change.f === 'cas') return [observation(op.key, revision - 1, { mod: undefined, value: change.from })]
   if (change.f === 'append') {
     const whole = result.value
     if (typeof whole !== 'string' || !whole.endsWith(change.value)) return []
-    // What is absent and what is empty look the same behind an append.
+    // An absent value and an empty one look the same after an append.
     const rest = whole.slice(0, whole.length - change.value.length)
     return rest === '' ? [] : [observation(op.key, revision - 1, { mod: undefined, value: rest })]
   }
@@ -521,7 +520,7 @@ export function observationsOf(request: Request): Observation[] {
   return []
 }
 
-/** All keys that rows cover at one revision: those that are there, and of `names` those that are not. */
+/** All keys that rows cover at one revision: those in the rows, and those in `names` that are missing. */
 export function* observationsOfRows(
   rows: readonly ListedRow[],
   covered: Interval,
@@ -539,8 +538,8 @@ export function* observationsOfRows(
 }
 
 /**
- * The revision of the store that an answer tells. A change makes it, so there the key's will do; a read may find the
- * key long unchanged.
+ * The revision of the store in an answer. For a change the key's revision is the same. For a read it is not, because
+ * the key may have been unchanged for long.
  */
 export function revisionOf({ op }: Call, result: Result): number | undefined {
   const isChange = op.f !== 'get' && op.f !== 'range' && result.applied !== false
@@ -580,7 +579,7 @@ const callsOf = (...changes: readonly Change[]): number[] =>
 const lastAt = (changes: readonly Change[], revision: number): Change | undefined =>
   lastAmong(changes, revision, (change) => change.revision)
 
-/** The last of a rising list up to a revision. */
+/** The last item of a rising list up to a revision. */
 function lastAmong<T>(rising: readonly T[], revision: number, revisionOf: (one: T) => number): T | undefined {
   let from = 0
   let to = rising.length
@@ -593,7 +592,7 @@ function lastAmong<T>(rising: readonly T[], revision: number, revisionOf: (one: 
   return rising[from - 1]
 }
 
-/** How many of the rising numbers are no greater. */
+/** How many of the rising numbers are not greater. */
 function indexAfter(rising: readonly number[], value: number): number {
   let from = 0
   let to = rising.length

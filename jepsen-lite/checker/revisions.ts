@@ -1,12 +1,11 @@
-// The promises of revisions, in time n log n, for histories that are too long to search and for operations on many
-// keys. Every answer tells the revision of the store that it reflects; so the order is known, and only two things are
-// left to ask:
+// Checks revisions in time n log n, for histories that are too long to search and for operations on many keys. Every
+// answer tells the revision of the store that it reflects. So the order is known, and only two questions remain:
 //
-//   real time    no answer reflects a revision below one that had been told before the operation began; a change is above all of them
+//   real time    no answer reflects a revision below one that was told before the operation began; a change is above all of them
 //   content      what was seen at a revision is what the changes up to it left (revision-history.ts)
 //
-// A store whose revisions lie cannot keep both. The search (search.ts) is the second opinion: it asks the same of
-// values.
+// A store whose revisions are wrong cannot satisfy both. The search (search.ts) is the second opinion: it asks the same
+// of values.
 
 import type { Call, History } from '../history.ts'
 import type { Finding } from './finding.ts'
@@ -25,7 +24,7 @@ export interface Revisions {
   readonly findings: readonly Finding[]
   /** Keys for which the budget was too small. */
   readonly undecided: readonly string[]
-  /** How many answers told a revision: without any there was nothing to check. */
+  /** How many answers told a revision. Without any, nothing was checked. */
   readonly answers: number
 }
 
@@ -34,7 +33,7 @@ export function checkRevisions(history: History): Revisions {
   const stale = history.calls.filter((call) => isStaleRead(call) && call.outcome.kind === 'ok').map(asRequest)
   const names = keysOf(history)
   const revisionHistory = new RevisionHistory(history, requests, names)
-  // There are many observations, as lists read every key: they are gone through twice rather than kept.
+  // There are many observations, because lists read every key. They are generated twice rather than stored.
   const observations = (): Generator<Placed> => observationsIn([...requests, ...stale], history, names)
   for (const { observation, check } of observations()) revisionHistory.observe(observation, check)
   revisionHistory.explain()
@@ -62,7 +61,7 @@ interface Placed {
   readonly check: Finding['check']
 }
 
-/** What anybody saw of any key, at which revision. */
+/** All observations of all keys, with their revisions. */
 function* observationsIn(requests: readonly Request[], { finals }: History, names: Keys): Generator<Placed> {
   for (const request of requests) {
     for (const observation of observationsOf(request)) yield { observation, check: 'revisions' }
@@ -92,7 +91,7 @@ interface Answer {
   readonly start: number
   readonly end: number
   readonly revision: number
-  /** A change has a revision of its own; a stale read may be behind. */
+  /** A change makes a separate revision; a stale read may be behind. */
   readonly kind: 'change' | 'observation' | 'stale'
 }
 
@@ -112,7 +111,7 @@ function isChange({ op }: Call, { result }: Request): boolean {
   return op.f !== 'del' || result?.deleted === 1
 }
 
-/** Answers in the order of time; the highest revision told so far is a lower bound for whatever begins now. */
+/** Answers by time. The highest revision told so far is a lower bound for operations that begin later. */
 function backwards(answers: readonly Answer[], { finals }: History): Finding[] {
   const findings: Finding[] = []
   const byStart = [...answers].sort((a, b) => a.start - b.start)
@@ -164,7 +163,7 @@ function contradictions(requests: readonly Request[]): Finding[] {
   })
 }
 
-/** A condition that is said not to have held, with a proof that it did. */
+/** An answer says that a condition did not hold, and proves that it did. */
 function conditionHeld({ op }: Call, { result }: Request): string | undefined {
   if (result?.applied !== false || result.current === undefined) return undefined
   const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
@@ -176,7 +175,7 @@ function conditionHeld({ op }: Call, { result }: Request): string | undefined {
   return held ? 'was refused because of its condition, but the answer shows that it held' : undefined
 }
 
-/** A change is at the revision that it made. */
+/** The revision of a change is the one that it made. */
 function twoRevisions(call: Call, request: Request): string | undefined {
   const { modRevision, revision } = request.result ?? {}
   if (!isChange(call, request) || modRevision === undefined || revision === undefined) return undefined

@@ -1,22 +1,22 @@
 // Is there an order in which one key's operations could have happened one after another, each between its start and its
-// end, so that the model gives every result that was seen? The search of Wing & Gong with Lowe's memory of
-// configurations: place any operation that may come next, go on from the state that it leads to, and take it back when
-// that leads nowhere. README.md explains it in pictures.
+// end, so that the model gives every observed result? This is the search of Wing & Gong with Lowe's memory of
+// configurations: place any operation that may come next, continue from the resulting state, and take the operation
+// back if that leads nowhere. README.md explains it with pictures.
 //
-// Five rules keep it from trying what cannot matter; each leaves out only orders for which another one is as good:
+// Five rules avoid useless tries. Each leaves out only orders for which another one is as good:
 //
-//   1  An answer that only looked, and that fits the state as it is, comes next: later it could do no better.
-//   2  An operation of unknown outcome need never be placed. One that would change nothing is not.
+//   1  An answer that only observed, and that fits the current state, comes next: later would not be better.
+//   2  An operation of unknown outcome need never be placed. One that would change nothing is not placed.
 //   3  Nor is one followed by an operation that could have come without it and led to the same state.
-//   4  Of unknown operations that do the same, the earliest comes first: wherever a later one fits, it fits too.
-//   5  Operations whose answers tell revisions come in the order of these: no model accepts another.
+//   4  Of unknown operations that do the same, the earliest comes first: it fits wherever a later one fits.
+//   5  Operations whose answers tell revisions come in the order of these: no model accepts another order.
 
 import { Configurations } from './configurations.ts'
 import type { Model, Step } from './models/model.ts'
 
 /**
- * An operation to be placed between two positions of the history. `end` Infinity: it may have happened, any time from
- * `start` on, or not.
+ * An operation between two positions of the history. `end` Infinity: it may have happened at any time from `start` on,
+ * or not at all.
  */
 export interface SearchCall<State> {
   readonly start: number
@@ -27,13 +27,13 @@ export interface SearchCall<State> {
 export interface SearchResult {
   readonly verdict: 'linearizable' | 'impossible' | 'undecided'
   /**
-   * Places of calls in the list that was given, in an order that explains them: all that must be placed when
-   * linearizable; otherwise the longest beginning that gets as far in time as any.
+   * Places of calls in the given list, in an order that explains them: all required calls if linearizable; otherwise
+   * the beginning of an order that gets furthest in time.
    */
   readonly order: readonly number[]
   /**
-   * Impossible: the call that fits nowhere: no order that explains everything that ended before its end has room for
-   * it.
+   * If impossible: the call that fits nowhere. No order that explains everything that ended before its end has a place
+   * for it.
    */
   readonly blocked: number | undefined
   /** How many configurations were entered: the size of the search. */
@@ -42,11 +42,13 @@ export interface SearchResult {
 
 /** About 60 bytes each. */
 export const CONFIGURATIONS_MAX = 5_000_000
-/** Characters of all states together, which are long where values are. Beyond it a search is undecided, too. */
+/**
+ * Limit for the characters of all states together; states of long values are long. Beyond it a search is undecided too.
+ */
 const STATES_MAX = 100_000_000
 /**
- * What steps make of states is kept of so many pairs, as a Map holds no more than four times as many; then all are
- * forgotten, and found out anew.
+ * How many results of steps are remembered; a Map can hold no more than four times as many. Then all are forgotten, and
+ * computed again.
  */
 const KNOWN_MAX = 4_000_000
 
@@ -67,18 +69,18 @@ class Search<State> {
   readonly #steps: Steps<State>
   readonly #configurationsMax: number
   readonly #configurations = new Configurations()
-  /** Calls are numbered by their start; this is each one's place in the list that was given. */
+  /** Calls are numbered by their start; this is the place of each in the given list. */
   readonly #given: Int32Array
   readonly #starts: Float64Array
   readonly #ends: Float64Array
-  /** Its number among the calls that must be placed, or among those that need not be. */
+  /** Its number among the required calls, or among the optional ones. */
   readonly #bit: Int32Array
   readonly #isOptional: Uint8Array
-  /** Of an optional call: the one before it that does the same. */
+  /** For an optional call: the one before it that does the same. */
   readonly #twin: Int32Array
   /**
-   * Starts and ends of required calls in time order as a linked list, and starts of optional ones as another; what is
-   * placed is lifted out. Call c: its start is node c, its end n + c.
+   * Starts and ends of required calls in time order as a linked list, and starts of optional ones as another. Placed
+   * calls are taken out of it. For call c, the start is node c and the end is node n + c.
    */
   readonly #next: Int32Array
   readonly #prev: Int32Array
@@ -89,22 +91,22 @@ class Search<State> {
   /** Required calls whose steps have an order, in that order. */
   readonly #queue: Int32Array
 
-  // Where the search stands.
+  // The current position of the search.
   #state: number
-  /** The state before the last placed call, when that was an optional one (rule 3). */
+  /** The state before the last placed call, if that was an optional one (rule 3). */
   #before = NONE
   readonly #required: Int32Array
   readonly #optional: Int32Array
   /** The first required call that is not placed, and the last that is. */
   #from = 0
   #last = -1
-  /** The first in the queue that is not placed. */
+  /** The first call in the queue that is not placed. */
   #turn = 0
   #remaining: number
   #hashA = 0
   #hashB = 0
 
-  // How it came there: one frame for each placed call, with what it replaced.
+  // How the search came there: one frame for each placed call, with what it replaced.
   #depth = 0
   readonly #placed: Int32Array
   readonly #wasState: Int32Array
@@ -112,7 +114,7 @@ class Search<State> {
   readonly #wasFrom: Int32Array
   readonly #wasLast: Int32Array
   readonly #wasTurn: Int32Array
-  /** 0: placed by rule 1, so there is nothing else to try in its place. */
+  /** 0: placed by rule 1, so there is no alternative to try. */
   readonly #wasChosen: Uint8Array
 
   #furthest = { end: Number.NEGATIVE_INFINITY, blocked: NONE, order: new Int32Array(0) }
@@ -171,8 +173,8 @@ class Search<State> {
   }
 
   /**
-   * The next to try, from this node on: required calls first, then optional ones, which are only needed where nothing
-   * else goes on. NONE: the call that is the first to end would have had to be placed by now.
+   * The next call to try, from this node on: required calls first, then optional ones, which are only needed if no
+   * required one leads further. NONE: the call that ends first would have had to be placed by now.
    */
   #candidateFrom(node: number): number {
     const isRequired = node < this.#calls && this.#isOptional[node] === 0
@@ -184,14 +186,14 @@ class Search<State> {
     return (this.#starts[optional] ?? 0) <= deadline ? optional : NONE
   }
 
-  /** Of the required calls that are not placed. */
+  /** The first end among the required calls that are not placed. */
   #firstToEnd(): number {
     let node = at(this.#next, this.#head)
     while (node < this.#calls) node = at(this.#next, node)
     return node - this.#calls
   }
 
-  /** Places a call if it may come next and that leads somewhere new. */
+  /** Places a call if it may come next and leads to a new configuration. */
   #place(call: number): boolean {
     const optional = this.#isOptional[call] === 1
     const twin = at(this.#twin, call)
@@ -250,7 +252,7 @@ class Search<State> {
     while (this.#turn < this.#queue.length && this.#isPlaced(at(this.#queue, this.#turn))) this.#turn += 1
   }
 
-  /** Down to the last call that was chosen, which it returns; NONE when nothing is left to choose otherwise. */
+  /** Takes calls back down to the last one that was chosen, and returns it; NONE when there is no alternative left. */
   #takeBack(): number {
     while (this.#depth > 0) {
       this.#depth -= 1
@@ -290,7 +292,7 @@ class Search<State> {
     }
   }
 
-  /** How many are optional. */
+  /** Returns how many are optional. */
   #numberBits(): number {
     const lastOfStep = new Map<number, number>()
     let required = 0
@@ -325,7 +327,7 @@ class Search<State> {
     )
   }
 
-  /** At one instant starts come before ends: then the two are concurrent. */
+  /** At one position starts come before ends, so that the two are concurrent. */
   #link(): void {
     const n = this.#calls
     const time = (node: number): number => (node < n ? this.#starts[node] : this.#ends[node - n]) ?? 0
@@ -363,7 +365,7 @@ class Search<State> {
     this.#prev[at(this.#next, node)] = node
   }
 
-  /** Places the call among the bits, or takes it out. */
+  /** Adds the call to the bits, or removes it. */
   #flip(call: number): void {
     const bits = this.#isOptional[call] === 1 ? this.#optional : this.#required
     const bit = at(this.#bit, call)
@@ -391,10 +393,7 @@ function at(array: Int32Array, index: number): number {
   return value
 }
 
-/**
- * Zobrist's table as a function: 32 bits that look random, of a number and of which table is meant (murmur3's
- * finalizer).
- */
+/** Zobrist's table as a function: 32 pseudo-random bits for a number and a table (murmur3's finalizer). */
 function mix(value: number, table: number): number {
   let hash = Math.imul(value, 4) + table
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
@@ -402,10 +401,10 @@ function mix(value: number, table: number): number {
   return hash ^ (hash >>> 16)
 }
 
-/** Steps and states as small numbers, and every step from a state computed once. */
+/** Steps and states as small numbers. Each step from a state is computed once. */
 class Steps<State> {
   readonly initial: number
-  /** Of the states so far. */
+  /** Characters of all states so far. */
   characters = 0
   #ofCall: Int32Array
   readonly #steps: Step<State>[] = []
@@ -435,7 +434,7 @@ class Steps<State> {
     })
   }
 
-  /** Calls are numbered anew: the first is the one that was `given[0]`. */
+  /** Renumbers the calls: call 0 becomes the one at `given[0]`. */
   renumber(given: Int32Array): void {
     this.#ofCall = given.map((call) => at(this.#ofCall, call))
   }
@@ -452,7 +451,7 @@ class Steps<State> {
     return this.#steps[step]?.isObservation === true
   }
 
-  /** REFUSED when it cannot happen in that state. */
+  /** REFUSED when the step is impossible in that state. */
   apply(state: number, step: number): number {
     const place = state * this.#steps.length + step
     const known = this.#known.get(place)

@@ -1,20 +1,20 @@
-// From a history of thousands of operations that cannot be explained to the few that show why. Only steps that keep the
-// proof: if what is left cannot be explained, neither can the whole.
+// Reduces a history of thousands of operations that cannot be explained to the few that show why. Each step keeps the
+// proof: if the rest cannot be explained, neither can the whole.
 //
-//   cut     what began after the blocked operation ended goes; what was under way then becomes unknown
-//   begin   what ended before a plain write goes, if nothing else was under way with that write: it wiped out all that was before
-//   reads   go one after another, as many at a time as can be spared: an order of the whole, without them, explains the rest
-//   writes  that nobody can have noticed go too (see `unnoticedAmong`)
+//   cut     operations that began after the end of the blocked one go; those under way then become unknown
+//   begin   operations that ended before a plain write go, if nothing else was under way with that write: it overwrote everything before
+//   reads   go one after another, as many at a time as possible: an order of the whole, without them, explains the rest
+//   writes  that no operation can have noticed go too (see `unnoticedAmong`)
 
 import { orderAppends } from './append-order.ts'
 import type { Model } from './models/model.ts'
 import type { KeyCall } from './partition.ts'
 import { search } from './search.ts'
 
-/** A witness is for people: it is not worth more than this, all searches together. */
+/** A witness is for people. All searches for it together get this limit. */
 const SEARCHES_MAX = 400
 const CONFIGURATIONS_MAX = 100_000
-/** What is left is easier than the whole. */
+/** The rest is easier to search than the whole. */
 const CONFIGURATIONS_OF_ONE_MAX = 20_000
 
 export function shrink<State>(
@@ -34,7 +34,8 @@ export function shrink<State>(
     return found.verdict === 'impossible'
   }
   let left = cut(calls, blocked.end, model)
-  // The blocked operation fits nowhere whatever comes later; should the budget not suffice to see that, all is shown.
+  // The blocked operation fits nowhere, whatever comes later. If the budget is too small to see that, all calls are
+  // shown.
   if (!isImpossible(left)) return [...calls]
 
   for (let before = Number.POSITIVE_INFINITY; left.length < before; ) {
@@ -73,8 +74,8 @@ function cut<State>(calls: readonly KeyCall<State>[], end: number, model: Model<
 }
 
 /**
- * Shortest first. An operation of unknown outcome may still come after the write, so it stays; the last plain write of
- * each value that was read or compared with later stays because without it nobody would understand the rest.
+ * Shortest first. An operation of unknown outcome may still come after the write, so it stays. The last plain write of
+ * each value that is read or compared later stays too, because the rest is hard to understand without it.
  */
 function beginnings<State>(calls: readonly KeyCall<State>[]): KeyCall<State>[][] {
   return calls
@@ -107,9 +108,9 @@ const isObservation = ({ op, result }: KeyCall<unknown>): boolean =>
   op.f === 'get' || result?.applied === false
 
 /**
- * A plain write whose value nobody read or compared with, among operations of which none looks at what else was there
- * before: take it out of an order that explains everything, and the order still does. (A read right behind it would
- * have seen it.)
+ * A plain write whose value no operation reads or compares, among operations that do not depend on what else was there
+ * before. If it is taken out of an order that explains everything, the rest is still explained. (A read right after it
+ * would have seen it.)
  */
 export function unnoticedAmong(among: readonly KeyCall<unknown>[]): (call: KeyCall<unknown>) => boolean {
   const noticed = new Set<string>()

@@ -1,11 +1,11 @@
-// Answers that did not tell enough to be judged by. A recorder leaves out what it was not told, so a history may hold
-// some; but a history full of them proves little, and whoever reads the verdict is told so.
+// Answers that did not tell enough to be judged. A recorder leaves out what it was not told, so a history may hold some
+// of these. A history full of them proves little, and the verdict says so.
 
 import type { Call, History, Result } from '../history.ts'
 import { isStaleRead } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
 
-/** How many answers could not be judged, by what they did not tell. */
+/** How many answers could not be judged, by the missing field. */
 export function countUnjudged(history: History): Readonly<Record<string, number>> {
   const tellsRevisions = history.calls.some(
     (call) => call.outcome.kind === 'ok' && revisionOf(call, call.outcome.result) !== undefined,

@@ -1,5 +1,5 @@
-// The layers that may see a bug, each run in processes of their own in the copy: what a mutant does to itself, hanging
-// included, is its own affair.
+// The layers that may see a bug. Each runs in separate processes in the copy, so that a mutant that hangs or crashes
+// affects only those.
 
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
@@ -12,31 +12,31 @@ import type { TrialOptions, TrialResult } from './sim-trial.ts'
 export interface Budget {
   /** Schedules in a search. */
   readonly schedules: number
-  /** Searches, from different seeds, where one is quick. */
+  /** Number of searches from different seeds; one if a search takes long. */
   readonly searches: number
   readonly seconds: number
   readonly shrinkSeconds: number
   readonly seed: number
-  /** What the first schedule is made of, beside the seed. */
+  /** Input for the first schedule, in addition to the seed. */
   readonly guide?: Rare | undefined
 }
 
 export interface Catch {
   readonly layer: Layer
-  /** The rule that was broken, or the test that failed. */
+  /** The broken rule, or the failed test. */
   readonly by: string
   readonly detail: string
-  /** Of each search, where the simulator found it. */
+  /** Schedules of each search, if the simulator found it. */
   readonly schedules: readonly (number | null)[]
-  /** Operations and faults of the shrunk schedule. */
+  /** Number of operations and faults of the shrunk schedule. */
   readonly length: number | null
   /** Seed of the schedule that found it. */
   readonly seed: number | undefined
-  /** With the seed it makes that schedule. */
+  /** Together with the seed it determines that schedule. */
   readonly rare?: Rare
 }
 
-/** Beyond the time that it was given; the machine may be busy. */
+/** Extra time after the time limit, because the machine may be busy. */
 const PATIENCE_MS = 60_000
 const UNIT_MS_MAX = 300_000
 const POWER = [
@@ -85,7 +85,7 @@ async function simulated(dir: string, budget: Budget): Promise<Catch | undefined
   }
   const args = [join(dir, 'jepsen-lite/mutants/sim-trial.ts'), JSON.stringify(options)]
   const { out, err, ended } = await run(dir, args, options.ms + options.shrinkMs + PATIENCE_MS)
-  // What stands behind the last end of a line was cut off.
+  // Text after the last line end is incomplete.
   const told = out.split('\n').at(-2)
   const result: TrialResult | undefined = told === undefined ? undefined : JSON.parse(told)
   if (result?.first !== undefined) {
@@ -162,7 +162,7 @@ async function cut(dir: string): Promise<Catch | undefined> {
   return { ...caught, by: `${report.violations} states`, detail: JSON.stringify(report.violation_details[0]) }
 }
 
-/** `ended`: before it was killed for taking too long. */
+/** `ended`: the process ended before it was killed for taking too long. */
 function run(
   cwd: string,
   args: readonly string[],
@@ -173,7 +173,7 @@ function run(
       cwd,
       env: { ...process.env, QUORATE_QUICK: '1', NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A process group of its own: what it has started, such as the workers of tests, ends with it.
+      // A separate process group, so that everything it started, such as test workers, ends with it.
       detached: true,
     })
     let out = ''
@@ -185,14 +185,14 @@ function run(
       try {
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
       } catch {
-        // It has ended.
+        // The process has ended.
       }
     }
     const timer = setTimeout(() => {
       ended = false
       kill()
     }, msMax)
-    // Before the directory that it works in is removed.
+    // Before the directory in which it works is removed.
     process.prependOnceListener('exit', kill)
     child.on('error', reject)
     child.on('close', () => {

@@ -1,8 +1,8 @@
-// Runs in a process of its own, in the copy with the bug: searches until a schedule breaks a rule, and shrinks that
-// one. Started by `layers.ts`.
+// Runs in a separate process, in the copy with the bug: searches until a schedule breaks a rule, and shrinks that one.
+// Started by `layers.ts`.
 //
-// One JSON document a line, the last one counts: whoever grows impatient while a schedule is being shrunk has the
-// finding all the same, and where this process dies or hangs, the schedule in which it did is known.
+// Prints one JSON document per line; the last one counts. So the finding is known even if the parent stops waiting
+// while a schedule is being shrunk; and if this process dies or hangs, the schedule in which it did is known.
 
 import { judged, type Rare, runSchedule, Search } from '../sim/index.ts'
 import { shrink } from '../sim/shrink.ts'
@@ -12,15 +12,15 @@ export interface TrialOptions {
   /** Each search begins at another seed. */
   readonly searches: number
   readonly schedules: number
-  /** Of wall clock, for all searches; the first is always begun. */
+  /** Wall-clock limit for all searches. The first one is always begun. */
   readonly ms: number
   readonly shrinkMs: number
-  /** What makes the schedules, with their seeds; each is run twice then. */
+  /** Input for the schedules, in addition to their seeds. Each is then run twice. */
   readonly guide?: Rare
 }
 
 export interface TrialResult {
-  /** What each search needed; null: it found nothing. */
+  /** How many schedules each search needed; null: it found nothing. */
   readonly schedules: readonly (number | null)[]
   readonly first:
     | {
@@ -31,7 +31,7 @@ export interface TrialResult {
         readonly length: number | null
       }
     | undefined
-  /** The schedule that is being run, as long as nothing was found. */
+  /** The schedule that is being run, while nothing is found. */
   readonly underWay?: { readonly seed: number; readonly rare: Rare }
 }
 
@@ -55,7 +55,7 @@ function trial({ seed, searches, schedules, ms, shrinkMs, guide }: TrialOptions)
       if (first === undefined) tell({ schedules: counts, first, underWay: one })
       hit = search.run(one.seed, one.rare, guide !== undefined)
     }
-    // A later search that only ran out of time says nothing.
+    // A later search that only ran out of time is ignored.
     if (hit !== undefined || at === 0 || search.schedules === schedules) {
       counts.push(hit === undefined ? null : search.schedules)
     }

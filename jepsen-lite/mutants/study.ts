@@ -1,4 +1,4 @@
-// Plants mutants and says which layer caught each. A catch counts only if the same look at the code without the bug
+// Plants mutants and reports which layer caught each. A catch counts only if the same test of the code without the bug
 // finds nothing.
 
 import { type Budget, type Catch, runLayer } from './layers.ts'
@@ -9,14 +9,14 @@ export interface Verdict {
   readonly id: string
   readonly title: string
   readonly caught: Catch | undefined
-  /** Layers that looked and saw nothing. */
+  /** Layers that ran and saw nothing. */
   readonly missedBy: readonly Layer[]
   readonly seconds: number
 }
 
 /**
- * `jobs` mutants at a time, each in a copy of its own. The verdicts come in the order of the mutants, and are told as
- * they are found.
+ * Runs `jobs` mutants at a time, each in a separate copy. The verdicts are returned in the order of the mutants, and
+ * are reported when they are found.
  */
 export async function study(
   mutants: readonly Mutant[],
@@ -39,7 +39,7 @@ export async function study(
   const benches: Workbench[] = []
   try {
     while (benches.length < Math.min(jobs, mutants.length)) benches.push(new Workbench(withTests))
-    // A bench is removed only when nobody works on it any more.
+    // A workbench is removed only when no job uses it any more.
     for (const job of await Promise.allSettled(benches.map(work)))
       if (job.status === 'rejected') throw job.reason
   } finally {
@@ -63,8 +63,7 @@ async function judge(
     const restore = bench.plant(mutant.edits)
     try {
       caught = await runLayer(layer, bench.dir, mutant, budget)
-      // A test may have failed for another reason, that of a busy machine above all: the bug is still there, so it
-      // fails again.
+      // The test may have failed for another reason, usually because the machine was busy. With the bug it fails again.
       if (caught?.layer === 'unit') caught = await runLayer(layer, bench.dir, mutant, budget)
     } finally {
       restore()
@@ -77,7 +76,7 @@ async function judge(
   return { id: mutant.id, title: mutant.title, caught, missedBy, seconds }
 }
 
-/** Looks again without the bug: what is found then, too, is not the mutant's doing. */
+/** Runs again without the bug. What is found then too is not the mutant's doing. */
 class Control {
   readonly #budget: Budget
   readonly #known = new Map<string, boolean>()
@@ -97,7 +96,7 @@ class Control {
   }
 }
 
-/** Schedules until caught: the median over the searches, one that found nothing counting as the longest. */
+/** Schedules until caught: the median over the searches. A search that found nothing counts as the longest. */
 export function medianOf(counts: readonly (number | null)[]): number | null {
   const sorted = counts.map((count) => count ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
   const middle = sorted[Math.floor((sorted.length - 1) / 2)]

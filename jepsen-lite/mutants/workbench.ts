@@ -1,5 +1,5 @@
-// A copy of the project in a directory of its own, in which bugs are planted and taken out again. The project itself is
-// never touched.
+// A copy of the project in a separate directory, in which bugs are planted and removed again. The project itself is
+// never changed.
 
 import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,14 +23,14 @@ const TESTS = [
   'vitest.config.ts',
 ]
 
-/** Not what `npm run mutation` has installed and written below its folder. */
+/** Without the files that `npm run mutation` has installed and written in its folder. */
 const isSource = (path: string): boolean => !/\/(node_modules|reports)$/.test(path)
 
 export class Workbench {
   readonly dir: string
   readonly #directory: TemporaryDirectory
 
-  /** `withTests`: what the tests of the project need is copied, too. */
+  /** `withTests`: also copies what the tests of the project need. */
   constructor(withTests: boolean) {
     if (!existsSync(join(ROOT, 'src/raft/raft.ts')))
       throw new Failure('mutants are planted in the sources: run this in a clone')
@@ -42,7 +42,7 @@ export class Workbench {
     symlinkSync(join(ROOT, 'node_modules'), join(this.dir, 'node_modules'), 'dir')
   }
 
-  /** Plants a bug; the returned function takes it out again. */
+  /** Plants a bug. The returned function removes it again. */
   plant(edits: readonly Edit[]): () => void {
     const before = new Map<string, string>()
     const after = new Map<string, string>()

@@ -1,5 +1,5 @@
 // Opens the states of a plan, the extreme ones around syncs first, and judges each at every cut that may leave it.
-// Before that damages some of them.
+// Before that, some of them are damaged.
 
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -13,21 +13,21 @@ import type { Cut, Plan, PlannedState } from './plan.ts'
 import { type Files, putFiles } from './record.ts'
 
 export interface Violation {
-  /** `silent`: it was damaged beyond what a power cut does, and opened as less than it was. */
+  /** `silent`: it was damaged more than a power cut can do, and opened with less data than it had. */
   readonly kind: Fault['kind'] | 'silent'
   readonly what: string
   readonly session: number
-  /** The state, as it comes about. */
+  /** How the state comes about. */
   readonly state: string
-  /** The power is cut after this was done. */
+  /** The power is cut after this event. */
   readonly after: string
-  /** Where the directory is kept. */
+  /** Where a copy of the directory is kept. */
   readonly kept?: string
 }
 
-/** Violations that are told and kept. */
+/** Limit of the violations that are reported and kept. */
 const DETAILS_MAX = 20
-/** No more are looked for then: the verdict is clear, and states that break a process take their time. */
+/** After this many the check ends: the verdict is clear, and states that break a process take long. */
 const VIOLATIONS_MAX = 100
 
 interface Job {
@@ -37,9 +37,9 @@ interface Job {
 }
 
 export interface CheckOptions {
-  /** Different ones at most. */
+  /** Limit of different states. */
   readonly states: number
-  /** States that are damaged besides. */
+  /** How many states are damaged in addition. */
   readonly damaged: number
   readonly out: string | undefined
   readonly progress: (line: string) => void
@@ -57,14 +57,14 @@ export class Check {
   readonly #damaged = { refused: 0, found: 0, unharmed: 0, silent: 0 }
   #judged = 0
 
-  /** `dir`: where states are put together. */
+  /** `dir`: where states are built. */
   constructor(options: CheckOptions, plans: readonly Plan[], dir: string) {
     this.#options = options
     this.#plans = plans
     this.#dir = dir
   }
 
-  /** Until the number of states is reached, or the time. */
+  /** Runs until the number of states or the time limit is reached. */
   async run(random: Random, deadline: number): Promise<void> {
     const opener = new Opener()
     const jobs = this.#inOrder(random)

@@ -1,4 +1,4 @@
-// What a recording made the storage do. A check of states in which nothing happened proves nothing.
+// What the storage did during a recording. A check of states in which nothing happened proves nothing.
 
 import type { Session } from './record.ts'
 
@@ -35,7 +35,7 @@ export function coverageOf(sessions: readonly Session[]): Coverage {
   return {
     directories_formatted: count('formatted'),
     directories_reopened: count('opened') - count('formatted'),
-    // The first WAL of each opening is no rotation.
+    // The first WAL of each opening is not a rotation.
     wals_rotated: created(/\.log$/) - count('opened') - count('formatted'),
     tables_written: created(/\.ldb$/),
     tables_merged: disk.filter((event) => event.kind === 'unlink' && event.name.endsWith('.ldb')).length,

@@ -1,11 +1,11 @@
-// Damage that no power cut makes: the other half of the question. What the rules of the disk allow must never be
-// refused; what they do not allow must be refused, or found when it is read, or do no harm. Never may it open as less
-// than was acknowledged.
+// Damage that no power cut makes: the other half of the question. A state that the rules of the disk allow must never
+// be refused. Any other state must be refused, or its damage found when it is read, or it must do no harm. It must
+// never open with less than was acknowledged.
 
 import type { Random } from '../local/random.ts'
 import type { Files } from './record.ts'
 
-/** All of the directory that anybody reads, but for the side file, which may say nothing. */
+/** All files of the directory that are read, except the side file, which may say nothing. */
 const DAMAGEABLE = /^(CURRENT|IDENTITY|MANIFEST-[0-9]+|[0-9]+\.(log|ldb))$/
 const SECTOR_BYTES = 512
 
@@ -14,10 +14,10 @@ export interface Damaged {
   readonly how: string
 }
 
-/** One thing broken in one file. */
+/** Damages one thing in one file. */
 export function damaged(files: ReadonlyMap<string, Uint8Array>, random: Random): Damaged {
   const whole = [...files].filter(([name, { length }]) => DAMAGEABLE.test(name) && length > 0)
-  // There are more tables than anything else, and less to be broken in them.
+  // There are more tables than other files, and less in them that can be damaged.
   const wals = whole.filter(([name]) => name.endsWith('.log'))
   const [name, content] = random.pick(wals.length > 0 && random.chance(0.5) ? wals : whole)
   const changed = new Map(files)

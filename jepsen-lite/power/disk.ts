@@ -1,19 +1,17 @@
-// The disk model: one directory, what was done to it, and what of that a power cut may leave (as on ext4,
-// XFS, btrfs).
+// The disk model: one directory, what was done to it, and what a power cut may leave of that (as on ext4, XFS, btrfs).
 //
 // - What a file held when a sync of it began is there after the sync has returned. What was written later may be there
 //   or not.
-// - Appends come back from the front: a file may end after any byte of what was appended, but never has length without
+// - Appends survive from the front: a file may end after any byte of what was appended, but never has length without
 //   the data.
 // - Bytes written over older ones may be there, or not, or some of them; and those of a later write without those of an
 //   earlier one.
-// - Changes of the directory (create, rename, unlink) become durable in the order made: some first part of them is
-//   there.
-// - A sync of a file that was created makes its name durable, and so all changes of the directory before. A sync of the
-//   directory makes all of them durable that were done when it began.
+// - Changes of the directory (create, rename, unlink) become durable in the order made: a prefix of them is there.
+// - A sync of a created file makes its name durable, and with it all earlier changes of the directory. A sync of the
+//   directory makes all changes durable that were done when it began.
 //
-// A sync of a file does not make a later rename of it durable here, although it does on ext4. The less is promised, the
-// more states must be survived.
+// In this model a sync of a file does not make a later rename of it durable, although it does on ext4. With fewer
+// guarantees there are more states that the store must survive.
 
 export type FileId = number
 
@@ -26,7 +24,7 @@ export type DiskEvent =
   | { readonly kind: 'unlink'; readonly name: string }
   | { readonly kind: 'write'; readonly file: FileId; readonly at: number; readonly data: Uint8Array }
   | { readonly kind: 'truncate'; readonly file: FileId; readonly length: number }
-  /** `begun`: how many events of the trace were over when it began; only those are sure to be covered. */
+  /** `begun`: how many events of the trace were over when it began. Only those are certainly covered. */
   | { readonly kind: 'sync'; readonly file: FileId; readonly begun: number }
   | { readonly kind: 'sync-directory'; readonly begun: number }
 
@@ -34,8 +32,8 @@ type NameChange = Extract<DiskEvent, { kind: 'create' | 'rename' | 'unlink' }>
 type FileChange = Extract<DiskEvent, { kind: 'write' | 'truncate' }>
 
 /**
- * A part of one write that reached the disk without the rest: bytes `from` up to, not including, `to` of change
- * `change`.
+ * A part of one write that reached the disk without the rest: the bytes of change `change` from `from` up to, not
+ * including, `to`.
  */
 export interface Torn {
   readonly change: number
@@ -43,20 +41,20 @@ export interface Torn {
   readonly to: number
 }
 
-/** What a file may hold: its first `changes` changes, then a part of one that comes after them. */
+/** What a file may hold: its first `changes` changes, then a part of a later one. */
 export interface Content {
   readonly file: FileId
   readonly changes: number
   readonly torn: Torn | undefined
 }
 
-/** What a directory may hold; undefined: it is not there itself. */
+/** What a directory may hold; undefined: the directory does not exist. */
 export type DiskState = ReadonlyMap<string, Content> | undefined
 
 export interface File {
   readonly id: FileId
   readonly changes: readonly FileChange[]
-  /** The first so many changes are durable. */
+  /** How many changes, from the first, are durable. */
   readonly durable: number
 }
 
@@ -65,7 +63,7 @@ interface TrackedFile extends File {
   /** Position in the trace at which each change was over. */
   readonly doneAt: number[]
   durable: number
-  /** Which change of the directory made its name; undefined: it was there at the start. */
+  /** The change of the directory that made its name; undefined: it existed at the start. */
   createdBy: number | undefined
 }
 
@@ -79,7 +77,7 @@ export class Disk {
   #isThere: boolean
   #isBorn: boolean
 
-  /** A directory as it was when recording began: all of it durable. undefined: there was none. */
+  /** The directory when the recording began; all of it is durable. undefined: it did not exist. */
   constructor(start: ReadonlyMap<string, Uint8Array> | undefined) {
     this.#isThere = start !== undefined
     this.#isBorn = this.#isThere
@@ -94,7 +92,7 @@ export class Disk {
     this.#start = names
   }
 
-  /** Changes of the directory that are sure to be there, and all that were made. */
+  /** How many changes of the directory are certainly durable, and how many were made. */
   get durableNames(): number {
     return this.#durableChanges
   }
@@ -104,12 +102,12 @@ export class Disk {
   get isThere(): boolean {
     return this.#isThere
   }
-  /** The directory cannot vanish any more. */
+  /** Whether the directory can no longer vanish. */
   get isBorn(): boolean {
     return this.#isBorn
   }
 
-  /** The next event of the trace; undefined for one that does nothing to the disk. */
+  /** Adds the next event of the trace; undefined for one without an effect on the disk. */
   add(event: DiskEvent | undefined): void {
     if (event !== undefined) this.#apply(event)
     this.#position++
@@ -172,7 +170,7 @@ export class Disk {
     return this.#file(id)
   }
 
-  /** The directory after the first `changes` changes of it. */
+  /** The directory after its first `changes` changes. */
   namesAfter(changes: number): Map<string, FileId> {
     const names = new Map(this.#start)
     for (const change of this.#changes.slice(0, changes)) {
@@ -226,7 +224,7 @@ function replayed(changes: readonly FileChange[]): Uint8Array {
 const endOf = (change: FileChange): number =>
   change.kind === 'write' ? change.at + change.data.length : change.length
 
-/** How many of these rising positions lie before `position`. */
+/** How many of these rising positions are before `position`. */
 function countBefore(positions: readonly number[], position: number): number {
   let count = positions.length
   while (count > 0 && (positions[count - 1] ?? 0) >= position) count--

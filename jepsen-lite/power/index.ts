@@ -1,6 +1,6 @@
-// Power loss on the real LevelDB: records what a node does to its directory and what it acknowledges, rebuilds what a
-// power cut at any moment could leave, opens that with the shipped code, and compares. README.md in this folder tells
-// how and why.
+// Power loss on the real LevelDB: records what a node does to its directory and what it acknowledges, rebuilds the
+// states that a power cut at any moment could leave, opens them with the shipped code, and compares. README.md in this
+// folder explains how and why.
 
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,7 +21,7 @@ export { RecordingError } from './trace.ts'
 
 export interface RecordOptions {
   readonly seed: number
-  /** Sessions of the recorded process; each ends with a power cut, or with an orderly stop. */
+  /** Sessions of the recorded process. Each ends with a power cut or with an orderly stop. */
   readonly sessions: number
   /** Requests in each step of its load. */
   readonly requests: number
@@ -30,9 +30,9 @@ export interface RecordOptions {
 
 export interface CheckingOptions extends CheckOptions {
   readonly seed: number
-  /** No more states are opened after so many seconds. */
+  /** After this many seconds no more states are opened. */
   readonly seconds: number
-  /** The disk forgets data that was synced: the check must find that out. */
+  /** The disk forgets data that was synced. The check must find that. */
   readonly lyingDisk: boolean
 }
 
@@ -43,30 +43,34 @@ export interface PowerReport {
   readonly disk_events: number
   readonly syncs: number
   /**
-   * Syncs of which the extreme states right before and after were opened: all that was not synced, and nothing of it.
+   * Syncs for which the extreme states right before and after were opened: with all data that was not synced, and with
+   * none of it.
    */
   readonly syncs_covered: number
-  /** And all those between that are made on purpose: single files and names lost, writes torn. */
+  /**
+   * Syncs for which the states in between that are made on purpose were opened too: single files and names lost, writes
+   * torn.
+   */
   readonly syncs_covered_wholly: number
   readonly cuts: number
-  /** Different states that the rules of the disk allow, among those that were thought of. */
+  /** Different states that the rules of the disk allow, among those that were generated. */
   readonly states_known: number
   /** Different directories that were opened. */
   readonly states: number
-  /** Pairs of a state and a moment at which it may be left, each judged. */
+  /** Pairs of a state and a moment at which it may be left. Each was judged. */
   readonly judged: number
   readonly outcomes: Readonly<Record<Outcome['kind'], number>>
-  /** Of the states that were damaged on purpose: refused, found when read, none the worse for it, silently less. */
+  /** Of the states that were damaged on purpose: refused, found when read, without harm, silently less. */
   readonly damaged: Readonly<Record<'refused' | 'found' | 'unharmed' | 'silent', number>>
   readonly coverage: Coverage
-  /** What the load was to make the storage do, and did not. */
+  /** What the load should have made the storage do, and did not. */
   readonly lacking: readonly string[]
-  /** Why a session after the first did not reach its end, if so. */
+  /** Why a session after the first did not reach its end, if one did not. */
   readonly failed_session: string | null
   readonly wall_seconds: number
   readonly violations: number
   readonly violations_by_kind: Readonly<Record<Violation['kind'], number>>
-  /** The first ones. */
+  /** The first violations. */
   readonly violation_details: readonly Violation[]
 }
 
@@ -76,7 +80,7 @@ export interface Recording {
   readonly failure: string | undefined
 }
 
-/** Runs the process under load and mishaps, several times on the same directory. */
+/** Runs the process under load and faults, several times on the same directory. */
 export async function recordSessions(options: RecordOptions): Promise<Recording> {
   const directory = workDirectory()
   const work = directory.path
@@ -87,15 +91,14 @@ export async function recordSessions(options: RecordOptions): Promise<Recording>
     const marks = join(work, 'marks')
     const sessions: Session[] = []
     for (let number = 1; number <= options.sessions; number++) {
-      // Whole ones in which much happens, and between them short ones, cut off again soon after a start that had
-      // something to mend.
+      // Long sessions with many events, and between them short ones that are cut off soon after a start with recovery.
       const script = number % 4 === 1 ? 'whole' : 'short'
       const ending = number % 8 === 5 ? 'stopped' : 'cut'
       const seed = random.stream(`life ${number}`).below(2 ** 31)
       const subject = { dir, others, marks, seed, requests: options.requests, script, ending } as const
       const session = await record(subject, work)
       if (session.kind === 'failed') {
-        // What the first session left may be why the second one fails: that is for the check to find out.
+        // The second session may fail because of what the first one left. The check must find that out.
         if (sessions.length === 0) throw new RecordingError(session.reason)
         return { sessions, failure: `session ${number}: ${session.reason}` }
       }
@@ -139,11 +142,11 @@ export async function checkSessions(recording: Recording, options: CheckingOptio
   }
 }
 
-/** In memory where the system has such a place: nothing here needs a disk, and many files are written. */
+/** In memory if the system has a place for that: many files are written, and no disk is needed. */
 const workDirectory = (): TemporaryDirectory =>
   new TemporaryDirectory(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-')
 
-/** In the middle of the last batch, of which half is there: so the next start has something to drop. */
+/** In the middle of the last batch, of which half is there, so that the next start has something to drop. */
 function afterPowerCut({ start, events }: Session, random: Random): Files {
   const disk = new Disk(start)
   const states: Candidate[] = []

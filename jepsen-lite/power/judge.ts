@@ -1,4 +1,4 @@
-// Whether what became of a directory is what had to become of it.
+// Judges whether the content of a directory is what it had to be.
 
 import { assertNever } from '../../src/raft/index.ts'
 import type { Replica } from './marks.ts'
@@ -6,12 +6,15 @@ import type { Outcome } from './opener.ts'
 import { type Demand, differencesTo, type Reference } from './reference.ts'
 
 export interface Fault {
-  /** Something acknowledged is gone; a whole directory was refused; a state that never was; anything worse. */
+  /**
+   * lost: something acknowledged is gone. refused: an intact directory was refused. strange: a state that never
+   * existed. broken: anything worse.
+   */
   readonly kind: 'lost' | 'refused' | 'strange' | 'broken'
   readonly what: string
 }
 
-/** Judges one outcome at the many cuts that may have left the directory: what it matches is looked up once. */
+/** Judges one outcome at the many cuts that may have left the directory. The matching states are looked up once. */
 export class Judge {
   readonly #reference: Reference
   readonly #outcome: Outcome
@@ -23,7 +26,7 @@ export class Judge {
     this.#matches = outcome.kind === 'opened' ? reference.matches(outcome.replica) : []
   }
 
-  /** What is wrong; undefined when all is well. */
+  /** What is wrong; undefined when nothing is. */
   at(demand: Demand): Fault | undefined {
     const outcome = this.#outcome
     switch (outcome.kind) {
@@ -41,7 +44,10 @@ export class Judge {
     }
   }
 
-  /** Opening raises the counter once more; a cut while the recorded process did it may have kept that or not. */
+  /**
+   * Opening raises the counter once more. If the cut happened while the recorded process raised it, that may have been
+   * kept or not.
+   */
   #bootFault({ boot }: Replica, { phase }: Demand): Fault | undefined {
     const { boot: recorded } = this.#reference.start
     if (boot === recorded + 1 || (phase !== 'running' && boot === recorded)) return undefined

@@ -1,5 +1,5 @@
-// Three shipped drivers in one process, joined without sockets, so that whatever leaves one of them passes a place
-// where it can be noted. Links can be cut, silently, as by a broken switch.
+// Three shipped drivers in one process, connected without sockets, so that everything that leaves one of them can be
+// recorded. Links can be cut without notice, as by a broken switch.
 
 import { encodeState, initialState } from '../../src/kv/index.ts'
 import {
@@ -29,7 +29,8 @@ import {
 } from '../../src/storage/index.ts'
 
 /**
- * So small that a short load makes LevelDB change its WAL, write tables and merge them; the least that LevelDB takes.
+ * So small that a short load makes LevelDB change its WAL, write tables and merge them. LevelDB accepts nothing
+ * smaller.
  */
 export const SMALL_LIMITS: Partial<LevelLimits> = { writeBufferSize: 64 * 1024, maxFileSize: 1024 * 1024 }
 
@@ -40,7 +41,7 @@ const TIMING = {
   electionMaxMs: 240,
   failoverDelayMaxMs: 10,
 }
-/** So little log is kept that a replica cut off for a moment needs a snapshot. */
+/** So little log is kept that a replica that was cut off briefly needs a snapshot. */
 const LIMITS = {
   ...driverLimits,
   logTailEntries: 40,
@@ -54,7 +55,7 @@ const RAFT_LIMITS = { ...raftLimits, tailBytesMax: 0 }
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const unobserved = { proposalEnded() {}, batchStored() {}, entriesApplied() {}, roleChanged() {} }
 
-/** Sees what leaves a node, before it does. */
+/** Is called before something leaves a node. */
 export interface Observer {
   sending(message: Message): void
   greeting(greeting: Greeting): void
@@ -114,7 +115,7 @@ export class Node {
     return this.storage
   }
 
-  /** Takes part from now on. */
+  /** Starts to take part. */
   run(random: () => number): void {
     const storage = this.open
     this.driver = new Driver({
@@ -132,14 +133,14 @@ export class Node {
   }
 }
 
-/** How long after its process a node is known to be gone. */
+/** How long after a process has ended its node is reported as gone. */
 const GRACE_MS = 10
 
 export class Links {
   readonly nodes: Node[] = []
   readonly #cut = new Set<string>()
   readonly #connected = new Set<string>()
-  /** Chunks of snapshots to let through before one stream is broken off; undefined: all of them. */
+  /** How many chunks of snapshots pass before one stream is broken; undefined: all of them. */
   breakSnapshotAfter: number | undefined
 
   get leader(): Node | undefined {
@@ -151,7 +152,7 @@ export class Links {
     return leader
   }
 
-  /** Nothing passes between `node` and the others. */
+  /** Cuts all links between `node` and the others. */
   isolate(node: Node): void {
     for (const other of this.nodes) {
       this.#cut.add(link(node, other))
@@ -190,7 +191,7 @@ export class Links {
     }
   }
 
-  /** Connects a node with all that it may talk to. */
+  /** Connects a node with all nodes that it may talk to. */
   meet(node: Node): void {
     for (const other of this.nodes) {
       if (other === node) continue

@@ -1,7 +1,7 @@
-// What the recorded process says about itself, each as a system call in the trace: so what has been acknowledged stands
-// in one order with what was written and synced. A mark is made before what it speaks of can leave.
+// What the recorded process reports about itself. Each mark is a system call in the trace, so that acknowledgements,
+// writes and syncs are in one order. A mark is made before what it describes can leave.
 
-/** A replica as it shows itself once it is open. */
+/** The visible state of a replica when it is open. */
 export interface Replica {
   readonly boot: number
   readonly term: number
@@ -12,7 +12,7 @@ export interface Replica {
   readonly first: number
   readonly log: readonly EntryMark[]
   readonly applied: PositionMark
-  /** Of the rows, in decimal digits. */
+  /** The hash of the rows, in decimal digits. */
   readonly stateHash: string
 }
 
@@ -24,32 +24,32 @@ export interface BatchMark {
   readonly vote: string
   readonly commit: number
   readonly writes: readonly {
-    /** The log begins anew behind this snapshot, unless it keeps the log. */
+    /** The log begins again after this snapshot, unless the log is kept. */
     readonly snapshot?: { readonly at: PositionMark; readonly keepLog: boolean; readonly stateHash: string }
     readonly truncateFrom?: number
     readonly first?: number
     readonly entries?: readonly EntryMark[]
   }[]
   readonly compactTo?: number
-  /** As of all rows applied so far; a snapshot replaces them. */
+  /** After all rows applied so far; a snapshot replaces them. */
   readonly applied: PositionMark
   readonly stateHash: string
 }
 
 export type Mark =
   | { readonly kind: 'formatted' }
-  /** The directory has been opened, and this is what it held. */
+  /** The directory was opened, with this content. */
   | { readonly kind: 'opened'; readonly replica: Replica }
-  /** A batch is handed to the storage now; and it is reported durable. */
+  /** A batch is handed to the storage; and it is reported durable. */
   | { readonly kind: 'submitted'; readonly batch: BatchMark }
   | { readonly kind: 'stored' }
-  /** A message or greeting leaves that was sent in this term. */
+  /** A message or greeting of this term leaves. */
   | { readonly kind: 'term'; readonly term: number }
-  /** A vote leaves: for another, or for itself with the request. */
+  /** A vote leaves: for another replica, or for itself with the request. */
   | { readonly kind: 'vote'; readonly term: number; readonly vote: string }
-  /** It leaves that everything up to this index is durable here. */
+  /** A message leaves that says that everything up to this index is durable here. */
   | { readonly kind: 'accepted'; readonly index: number }
-  /** A client is told that this entry is committed, and without the copy on this disk it would be on no majority. */
+  /** A client is told that this entry is committed. Without the copy on this disk it would not be on a majority. */
   | { readonly kind: 'answered'; readonly at: PositionMark; readonly crc: number }
-  /** Nothing leaves any more; what was being written may still come to its end. */
+  /** Nothing leaves any more. A write under way may still finish. */
   | { readonly kind: 'ending' }

@@ -1,5 +1,5 @@
-// Notes what a node hands to its storage and what leaves it (marks.ts). Each mark is one system call, made before what
-// it speaks of can go on.
+// Records what a node hands to its storage and what leaves it (marks.ts). Each mark is one system call, made before
+// what it describes can go on.
 
 import { openSync, writeSync } from 'node:fs'
 import { decodeRequest } from '../../src/kv/index.ts'
@@ -39,7 +39,7 @@ export class NodeObserver implements Observer {
   readonly #entries = new Map<string, Entry>()
   #term = 0
   #underWay: (() => void) | undefined
-  /** Batches that truncated the log. */
+  /** How many batches truncated the log. */
   truncations = 0
 
   constructor(marks: MarkWriter, node: Node, others: () => readonly Node[]) {
@@ -48,7 +48,7 @@ export class NodeObserver implements Observer {
     this.#others = others
   }
 
-  /** Everything that this storage is given is noted from now on. */
+  /** From now on everything that this storage gets is recorded. */
   watch(storage: Storage): void {
     const write = storage.write.bind(storage)
     storage.write = (batch, done) => {
@@ -61,7 +61,7 @@ export class NodeObserver implements Observer {
     }
   }
 
-  /** Calls back right after the next batch has been handed to the storage, in the same turn. */
+  /** Calls back right after the next batch was handed to the storage, in the same turn. */
   whenWriting(then: () => void): void {
     this.#underWay = () => {
       this.#underWay = undefined
@@ -103,7 +103,7 @@ export class NodeObserver implements Observer {
   }
 
   sending(message: Message): void {
-    // A pre-vote speaks of a term that has not come.
+    // The term of a pre-vote has not begun.
     if (message.type === 'pre-vote-request' || message.type === 'pre-vote-answer') return
     this.#sentIn(message.term)
     const { term } = message
@@ -136,12 +136,12 @@ export class NodeObserver implements Observer {
     this.#marks.add({ kind: 'answered', at: [entry.index, term], crc })
   }
 
-  /** Whether without the copy of this node the entry would not be on a majority of disks. */
+  /** Whether the entry would not be on a majority of disks without the copy of this node. */
   #isNeeded({ index, term }: Entry): boolean {
     const holders = new Set<ReplicaId>()
     for (const { id, storage } of this.#others()) {
       if (storage === undefined) continue
-      // What is compacted away is durable as applied.
+      // A compacted entry is durable in the applied state.
       if (index < storage.log.firstIndex() || storage.log.termAt(index) === term) holders.add(id)
     }
     const { voters, votersOutgoing } = this.#node.running.configuration

@@ -1,11 +1,11 @@
-// Has another process open a directory, and starts a new one when it does not survive that.
+// Lets another process open a directory, and starts a new one when the process does not survive that.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Outcome } from './opener.ts'
 
-/** No directory here takes a hundredth of it. */
+/** Far more than any directory here needs: none takes a hundredth of it. */
 const OPEN_MS_MAX = 60_000
 
 export class Opener {
@@ -20,7 +20,7 @@ export class Opener {
         const outcome = message as Outcome
         child.off('exit', died)
         clearTimeout(late)
-        // It may have the directory open for good: after an error nothing is closed.
+        // The process may keep the directory open: after an error nothing is closed.
         if (outcome.kind === 'broken') this.close()
         resolve(outcome)
       }

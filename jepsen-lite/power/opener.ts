@@ -1,5 +1,5 @@
-// A process that opens directories as the node would, with the shipped verification and store, and says what became of
-// each: LevelDB may abort the process.
+// A process that opens directories as the node would, with the shipped verification and store, and reports the outcome
+// of each. It is separate because LevelDB may abort the process.
 
 import { inspectDirectory, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
 import { SMALL_LIMITS } from './links.ts'
@@ -8,13 +8,10 @@ import { closed, replicaOf, scrub } from './replica.ts'
 
 export type Outcome =
   | { readonly kind: 'opened'; readonly replica: Replica }
-  /** A directory without a node, in which one can be founded. */
+  /** A directory without a node, in which one can be created. */
   | { readonly kind: 'empty' }
   | { readonly kind: 'refused'; readonly message: string }
-  /**
-   * Opened, or about to be, and then something broke: an error that nobody expects, a row that is not what it was, an
-   * abort.
-   */
+  /** It was opened, or almost, and then failed: an unexpected error, a wrong row, or an abort. */
   | { readonly kind: 'broken'; readonly message: string }
 
 process.on('message', (dir: string) => {

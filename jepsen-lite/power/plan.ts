@@ -7,12 +7,10 @@ import type { Session } from './record.ts'
 import { type Demand, Reference } from './reference.ts'
 import { nameOfState, statesAt } from './states.ts'
 
-/**
- * A moment between two changes of the disk: just before the next one, when all marks between the two have been made.
- */
+/** A moment between two changes of the disk: just before the later one, after all marks between the two. */
 export interface Cut {
   readonly number: number
-  /** The last thing that was done to the disk. */
+  /** The last event on the disk. */
   readonly after: string
   readonly demand: Demand
 }
@@ -25,7 +23,7 @@ export interface PlannedState {
   /** Right before or after a sync: extreme, or made on purpose. Those come first. */
   isExtremeAtSync: boolean
   isAtSync: boolean
-  /** The last cut, while the node runs, at which nothing is lost in this state, the side file included. */
+  /** The last cut, while the node runs, at which this state has lost nothing, including the side file. */
   wholeAt: number | undefined
 }
 
@@ -34,14 +32,14 @@ export interface Plan {
   readonly reference: Reference
   readonly cuts: readonly Cut[]
   readonly states: readonly PlannedState[]
-  /** For each sync the states right before and after it that were not drawn by lot. */
+  /** For each sync the states right before and after it that were not drawn at random. */
   readonly syncs: readonly (readonly PlannedState[])[]
 }
 
-/** States drawn by lot at each cut, besides those that are always looked at. */
+/** Random states at each cut, in addition to those that are always tested. */
 const DRAWS = 2
 
-/** `isLying`: the disk forgets data that was synced, not names. */
+/** `isLying`: the disk forgets data that was synced, but not names. */
 export function planOf(session: Session, random: Random, isLying: boolean): Plan {
   const { events } = session
   const reference = new Reference(events.flatMap((event) => (event.kind === 'mark' ? [event.mark] : [])))

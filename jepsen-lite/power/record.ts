@@ -1,5 +1,5 @@
-// Records one session of the process: starts it under strace, and reads what happened to its directory, in one order
-// with its marks.
+// Records one session of the process: starts it under strace, and reads what happened to its directory and its marks,
+// in one order.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,7 +20,7 @@ import type { Mark } from './marks.ts'
 import type { SubjectOptions } from './subject.ts'
 import { RecordingError, TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'
 
-/** Name to content; undefined: there is no directory. */
+/** Content by name; undefined: the directory does not exist. */
 export type Files = ReadonlyMap<string, Uint8Array> | undefined
 
 /** One session of the recorded process. */
@@ -35,7 +35,7 @@ export interface FailedSession {
   readonly reason: string
 }
 
-/** Longest write whose bytes strace shows; a batch is far below. */
+/** Longest write whose bytes strace shows. A batch is far shorter. */
 const STRING_BYTES_MAX = 64 * 1024 * 1024
 
 /** Why this machine cannot record; undefined when it can. */
@@ -77,7 +77,7 @@ export async function record(options: SubjectOptions, work: string): Promise<Ses
   return { kind: 'lived', start, events }
 }
 
-/** Why the process did not get to its end, if so. */
+/** Returns why the process did not reach its end, if it did not. */
 async function run(options: SubjectOptions, traceFile: string): Promise<string | undefined> {
   const file = new URL(`./subject${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
   const child = spawn(
@@ -87,7 +87,7 @@ async function run(options: SubjectOptions, traceFile: string): Promise<string |
       ...['-e', `trace=${TRACED_CALLS.join(',')}`, '-o', traceFile],
       ...[process.execPath, fileURLToPath(file), JSON.stringify(options)],
     ],
-    // A write through io_uring is no system call.
+    // A write through io_uring is not a system call.
     { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UV_USE_IO_URING: '0' } },
   )
   let said = ''
@@ -99,7 +99,7 @@ async function run(options: SubjectOptions, traceFile: string): Promise<string |
   return `the recorded process ended with ${signal ?? code}: ${said.trim() || 'it said nothing'}`
 }
 
-/** The files after all events, as long as the power stays on. */
+/** The files after all events, if the power stays on. */
 export function replay(start: Files, events: readonly TraceEvent<Mark>[]): Files {
   const disk = new Disk(start)
   for (const event of events) disk.add(event.kind === 'disk' ? event.event : undefined)

@@ -1,14 +1,14 @@
-// What the recorded replica must hold: the row of states that its batches make, and how far in that row it must be
-// found at each point of the trace, since something had left that depends on it.
+// What the recorded replica must hold: the sequence of states that its batches make, and how far in that sequence it
+// must be found at each point of the trace, because something that depends on it had left.
 
 import type { BatchMark, EntryMark, Mark, PositionMark, Replica } from './marks.ts'
 
-/** The replica after some number of batches of one process. The boot counter is the process's own. */
+/** The replica after some number of batches of one process. The boot counter is that of the process. */
 export interface ReferenceState {
   readonly term: number
   readonly vote: string
   readonly commit: number
-  /** Log from `first`; compaction may have taken it away up to `compacted`. */
+  /** Log from `first`. Compaction may have removed entries up to `compacted`. */
   readonly first: number
   readonly log: readonly EntryMark[]
   readonly compacted: number
@@ -25,11 +25,11 @@ interface Binding {
 /** What the marks up to some point of the trace demand. */
 export interface Demand {
   /**
-   * While a directory is being formatted nothing was ever acknowledged; while it is being opened the boot counter may
+   * While a directory is being formatted, nothing was acknowledged yet. While it is being opened, the boot counter may
    * have been raised or not.
    */
   readonly phase: 'formatting' | 'opening' | 'running'
-  /** The replica must be found after this many batches or more … */
+  /** The replica must be found after at least this many batches … */
   readonly atLeast: number
   /** … for this reason, … */
   readonly because: string
@@ -61,7 +61,7 @@ export class Reference {
     return demand
   }
 
-  /** What a replica that was found is, in the row: the numbers of all states that it equals. */
+  /** The numbers of all states in the sequence that a found replica equals. */
   matches(found: Replica): number[] {
     return this.states.flatMap((state, number) => (differencesTo(state, found).length === 0 ? [number] : []))
   }
@@ -87,13 +87,13 @@ function after(before: ReferenceState, batch: BatchMark): ReferenceState {
     if (truncateFrom !== undefined) log = log.slice(0, Math.max(0, truncateFrom - first))
     if (entries.length > 0) log = [...log, ...entries]
   }
-  // Never above what is applied with this very batch.
+  // Never above what is applied with this batch.
   compacted = Math.max(compacted, Math.min(batch.compactTo ?? 0, applied[0]))
   const { term, vote, commit } = batch
   return { term, vote, commit, first, log, compacted, applied, stateHash }
 }
 
-/** In what a replica that was found is not this state; empty when it is. */
+/** How a found replica differs from this state; empty when it does not. */
 export function differencesTo(state: ReferenceState, found: Replica): string[] {
   const differences = (['term', 'vote', 'commit', 'stateHash'] as const)
     .filter((field) => state[field] !== found[field])
@@ -155,7 +155,7 @@ const raised = (before: Demand, atLeast: number, because: string): Demand =>
   atLeast > before.atLeast ? { ...before, atLeast, because } : before
 
 /**
- * From which state on, going back from the newest one, the promise holds; the first later one when it does not hold
+ * From which state on the promise is kept, looking back from the newest one; the first later one when it is not kept
  * yet.
  */
 function firstKeeping(
@@ -175,7 +175,7 @@ function firstKeeping(
 
 type PromiseMark = Exclude<Mark, { kind: 'formatted' | 'opened' | 'submitted' | 'stored' | 'ending' }>
 
-/** `now`: with everything that was handed to the storage before. */
+/** `now`: the state with everything that was handed to the storage before. */
 function promised(mark: PromiseMark, now: ReferenceState | undefined): Binding {
   switch (mark.kind) {
     case 'term':
@@ -202,7 +202,7 @@ function promised(mark: PromiseMark, now: ReferenceState | undefined): Binding {
   }
 }
 
-/** `entry`: undefined when any will do, because nobody knows it yet. */
+/** `entry` is undefined when any entry may be there, because its content is not known yet. */
 const holder =
   (index: number, entry: EntryMark | undefined) =>
   (state: ReferenceState): boolean => {

@@ -1,4 +1,4 @@
-// What a storage holds, in the form that is compared.
+// The content of a storage, in the form that is compared.
 
 import { crc32 } from 'node:zlib'
 import { asIndex, type Entry } from '../../src/raft/index.ts'
@@ -23,7 +23,9 @@ export function replicaOf(storage: Storage): Replica {
   }
 }
 
-/** Reads every row and adds up their hashes; rejects when one is damaged, gone, or not the one that was written. */
+/**
+ * Reads every row and adds up their hashes. Rejects when a row is damaged, missing, or different from what was written.
+ */
 export async function scrub(storage: Storage): Promise<void> {
   const pass = new Scrub(storage)
   try {

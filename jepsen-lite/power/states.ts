@@ -1,13 +1,13 @@
-// Which states a power cut may leave at one point of a trace: the extremes, each file and name for itself, torn writes,
-// and some drawn by lot.
+// The states that a power cut may leave at one point of a trace: the extremes, each file and name alone, torn writes,
+// and some at random.
 
 import { Random } from '../local/random.ts'
 import type { Content, Disk, DiskState, File, FileId, Torn } from './disk.ts'
 
-/** Nobody reads what is in them, only that they are there: LevelDB's own log, and the file that it locks. */
+/** Only the presence of these files matters, not their content: LevelDB's own log, and the file that it locks. */
 const IGNORED = /^(LOG|LOG\.old|LOCK)$/
 
-/** All or nothing of what was not synced; something between, made on purpose; something between, by lot. */
+/** All or nothing of what was not synced; something between, made on purpose; something between, at random. */
 export type Kind = 'whole' | 'extreme' | 'part' | 'lot'
 
 export interface Candidate {
@@ -17,7 +17,7 @@ export interface Candidate {
   readonly how: string
 }
 
-/** The same state has the same name. */
+/** Equal states have equal names. */
 export function nameOfState(state: DiskState): string {
   if (state === undefined) return 'gone'
   const parts: string[] = []
@@ -87,13 +87,13 @@ function chosen(disk: Disk, names: ReadonlyMap<string, FileId>, choose: Choose):
   return state
 }
 
-/** The last write, torn near its ends and somewhere between. */
+/** The last write, torn near its ends and somewhere in the middle. */
 function tears(file: File): { changes: number; torn: Torn }[] {
   const change = file.changes.length - 1
   const last = file.changes[change]
   if (last?.kind !== 'write' || last.data.length < 2) return []
   const { length } = last.data
-  // Anywhere, but for one write always the same place, or each cut after it would bring new states.
+  // A random place, but always the same one for a write; otherwise each later cut would bring new states.
   const ends = new Set([1, 1 + new Random(`${file.id} ${change}`).below(length - 1), length - 1])
   return [...ends].map((to) => ({ changes: change, torn: { change, from: 0, to } }))
 }
@@ -101,7 +101,7 @@ function tears(file: File): { changes: number; torn: Torn }[] {
 function drawn(file: File, random: Random): Omit<Content, 'file'> {
   const { durable, changes } = file
   const left = changes.length - durable
-  // Most of the time the disk has nearly all: the newest versions are the interesting ones.
+  // Most of the time the disk has nearly everything, because the newest versions are the interesting ones.
   const behind = random.chance(0.5) ? random.below(Math.min(left, 3) + 1) : random.below(left + 1)
   const count = changes.length - behind
   const change = count + (random.chance(0.5) ? 0 : random.below(Math.max(1, behind)))
@@ -110,7 +110,7 @@ function drawn(file: File, random: Random): Omit<Content, 'file'> {
   const skipped = changes.slice(count, change)
   const isOverwrite =
     next.at + next.data.length <= lengthAfter(file, count) && skipped.every(({ kind }) => kind === 'write')
-  // What was appended comes back from the front, and after all that was appended before.
+  // Appended bytes survive from the front, and only after all bytes that were appended before.
   if (!isOverwrite && change !== count) return { changes: count, torn: undefined }
   const from = isOverwrite ? random.below(next.data.length) : 0
   const to = from + 1 + random.below(next.data.length - from)

@@ -1,5 +1,5 @@
-// The recorded process: a cluster of three shipped drivers on three LevelDBs, of which the first one's directory is
-// watched, under load and a script of mishaps that makes its storage do everything it can do.
+// The recorded process: a cluster of three shipped drivers on three LevelDBs. The directory of the first one is
+// watched. The cluster is under load, and a script of faults makes its storage do everything that it can do.
 //
 //   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
 
@@ -18,18 +18,18 @@ export interface SubjectOptions {
   readonly seed: number
   /** Requests in each step of the script. */
   readonly requests: number
-  /** Everything that the script has, or only a little load after the start. */
+  /** The whole script, or only a little load after the start. */
   readonly script: 'whole' | 'short'
   readonly ending: 'cut' | 'stopped'
 }
 
-/** A step of the script that takes longer has gone wrong. */
+/** A step of the script that takes longer has failed. */
 const STEP_MS_MAX = 20_000
 const KEYS = 48
 const CLIENTS = 4
 const LONELY_BATCHES = 5
 const ATTEMPTS_MAX = 5
-/** Few outcomes are remembered: each is a row that is read back in every state. */
+/** Few outcomes are remembered, because each is a row that is read in every state. */
 const TOKENS = 48
 const REQUEST_MS_MAX = 3000
 
@@ -91,10 +91,13 @@ async function lead(): Promise<void> {
   await load([watched, ...others])
 }
 
-/** It appends what nobody else hears of, batch after batch, while the others go on without it: its log is truncated. */
+/**
+ * It appends entries that no other node receives, batch after batch, while the others go on without it. Then its log is
+ * truncated.
+ */
 async function deposed(): Promise<void> {
   const before = observer.truncations
-  // On a busy machine another one may lead before it is cut off.
+  // On a busy machine another node may lead before it is cut off.
   for (let attempt = 0; attempt < ATTEMPTS_MAX && observer.truncations === before; attempt++) {
     await lead()
     links.isolate(watched)
@@ -115,7 +118,7 @@ async function deposed(): Promise<void> {
   }
 }
 
-/** The others lose their leader, so that it has to vote; and it wins an election itself now and then. */
+/** The others lose their leader, so that it has to vote. Now and then it wins an election itself. */
 async function elected(): Promise<void> {
   for (let round = 0; round < 3; round++) {
     const { leader } = links
@@ -129,7 +132,7 @@ async function elected(): Promise<void> {
   }
 }
 
-/** It is away until the log has left it behind: it needs a snapshot. */
+/** It is away until the log is compacted beyond its position, so that it needs a snapshot. */
 async function lagging(): Promise<void> {
   links.isolate(watched)
   await reached('a leader among the others', () => links.leader !== undefined && links.leader !== watched)
@@ -140,7 +143,7 @@ async function lagging(): Promise<void> {
   await load([watched, ...others], options.requests / 2)
 }
 
-/** The same, and the first snapshot breaks off on the way. */
+/** The same, and the first snapshot is interrupted. */
 async function interrupted(): Promise<void> {
   links.breakSnapshotAfter = 1
   await lagging()
@@ -169,7 +172,8 @@ async function join(node: Node): Promise<void> {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Some clients, each with one request at a time. They pause now and then, or all would ask at once and wait together.
+ * Some clients, each with one request at a time. They pause now and then; otherwise all would send together and wait
+ * together.
  */
 async function load(nodes: readonly Node[], count = options.requests): Promise<void> {
   let left = Math.ceil(count)
@@ -204,7 +208,7 @@ function drawn(token: string): Command {
   return { kind: 'put', key, value: bytes(token.padEnd(size, token)), condition, prev: false }
 }
 
-/** All have applied the same, and hear of one leader. */
+/** All nodes have applied the same, and know the same leader. */
 const caughtUp = (): Promise<void> =>
   reached('all nodes to catch up', () => {
     const applied = links.nodes.map(({ storage }) => storage?.applied.index)
@@ -220,7 +224,7 @@ async function reached(what: string, isReached: () => boolean): Promise<void> {
   }
 }
 
-/** The end comes while a batch is being written: nothing leaves from here on. */
+/** The end comes while a batch is being written. From here on nothing leaves. */
 async function cutUnderLoad(): Promise<void> {
   const before = requests
   void load([watched, ...others])

@@ -1,4 +1,4 @@
-// The report for a reader.
+// The report as text.
 
 import type { PowerReport } from './index.ts'
 

@@ -1,14 +1,14 @@
-// What strace saw, as events of one directory and marks, in one order.
+// The events of one directory and the marks, in one order, from the output of strace.
 //
-// strace stops a thread when a system call begins and when it is over, and prints in that order. So what one thread has
-// learnt from another comes after it here too; and a sync covers just what was over before it began. Whatever this
-// reader does not understand ends the recording: an event that was overlooked would make the check believe in states
-// that cannot be, or miss some that can.
+// strace stops a thread at the beginning and at the end of a system call, and prints in that order. So what one thread
+// has learnt from another comes after it here too, and a sync covers exactly what was over before it began. Anything
+// that this reader does not understand ends the recording: if an event were overlooked, the check would accept
+// impossible states, or miss possible ones.
 
 import { join } from 'node:path'
 import type { DiskEvent, FileId } from './disk.ts'
 
-/** System calls that can change a file or a directory, or bring a file descriptor. */
+/** System calls that can change a file or a directory, or return a file descriptor. */
 export const TRACED_CALLS = [
   ...['open', 'openat', 'openat2', 'creat', 'close', 'dup', 'dup2', 'dup3', 'lseek'],
   ...['write', 'pwrite64', 'writev', 'pwritev', 'pwritev2', 'sendfile', 'splice', 'copy_file_range'],
@@ -21,7 +21,7 @@ export type TraceEvent<Mark> =
   | { readonly kind: 'disk'; readonly event: DiskEvent }
   | { readonly kind: 'mark'; readonly mark: Mark }
 
-/** The recording went wrong: nothing can be said about the disk. */
+/** The recording failed, so it says nothing about the disk. */
 export class RecordingError extends Error {
   override readonly name = 'RecordingError'
 }
@@ -37,7 +37,7 @@ type OpenFile =
   | { readonly kind: 'directory' | 'parent' | 'marks' }
 
 /**
- * Reads the output of `strace -f -xx`. `start`: names in `dir` when the process began, undefined when it was not there.
+ * Reads the output of `strace -f -xx`. `start`: names in `dir` when the process began; undefined when it did not exist.
  */
 export class TraceReader<Mark> {
   readonly #dir: string
@@ -60,7 +60,7 @@ export class TraceReader<Mark> {
     this.#parent = join(paths.dir, '..')
     this.#marks = paths.marks
     this.#decode = decode
-    // Disk numbers the files of the start in the same way.
+    // Disk numbers the initial files in the same way.
     this.#names = new Map([...start.keys()].map((name, at) => [name, -1 - at]))
     for (const [name, bytes] of start) this.#sizes.set(this.#names.get(name) ?? 0, bytes)
   }
@@ -92,14 +92,14 @@ export class TraceReader<Mark> {
     const [, name, args] = /^([a-z0-9_]+)\((.*)$/s.exec(rest) ?? []
     if (name === undefined || args === undefined) throw new RecordingError(`not understood: ${excerpt(line)}`)
     const begun = this.#events.length
-    // When its end is seen, another thread may have been given the number anew.
+    // When the end of `close` is seen, another thread may have got the same number.
     if (name === 'close') this.#open.delete(firstNumber(args))
     const cut = / ?<unfinished \.\.\.>$/.exec(args)
     if (cut === null) this.#over({ name, args, begun })
     else this.#begun.set(pid, { name, args: args.slice(0, cut.index), begun })
   }
 
-  /** `args` still end with what was returned. */
+  /** `args` still end with the returned value. */
   #over(call: Call): void {
     const [, result] = /\) += (-?[0-9]+|0x[0-9a-f]+)[^=]*$/.exec(call.args.slice(-200)) ?? []
     if (result === undefined) throw new RecordingError(`no result: ${call.name} ${excerpt(call.args)}`)
@@ -264,7 +264,7 @@ const numbersIn = (args: string): number[] =>
   [...args.matchAll(/(?:^|, )(-?[0-9]+)(?=,|$)/g)].map(([, number]) => Number(number))
 const firstNumber = (args: string): number => Number.parseInt(args, 10)
 
-/** Where a positioned write goes: its last argument. */
+/** The offset of a positioned write: its last argument. */
 function positionIn(args: string): number {
   const last = numbersIn(args.slice(args.lastIndexOf(']') + 1).slice(-60)).at(-1)
   if (last === undefined) throw new RecordingError(`no position: ${args.slice(-60)}`)

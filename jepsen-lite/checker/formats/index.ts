@@ -11,7 +11,7 @@ const PARSERS: Record<Format, (text: string) => History> = {
   porcupine: parsePorcupine,
 }
 
-/** Throws HistoryError for what is no history, and for one in which nobody did anything: that would prove nothing. */
+/** Throws HistoryError for text that is not a history, and for an empty history: it would prove nothing. */
 export function parse(text: string, format: Format | undefined): History {
   const history = PARSERS[format ?? guess(text)](text)
   if (history.calls.length === 0) throw new HistoryError('a history without operations')

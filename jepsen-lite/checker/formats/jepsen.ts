@@ -1,9 +1,9 @@
-// Logs of Jepsen's etcd tests: one register, an event a line,
+// Logs of Jepsen's etcd tests: one register, one event per line,
 //
 //   INFO  jepsen.util - 4   :invoke  :cas  [0 2]
 //
-// `:info` is an unknown outcome, `:fail :cas` says that the register did not hold the first value; a read that failed
-// says nothing. There are no times: the order of the lines is all there is, so a line is a millisecond.
+// `:info` is an unknown outcome. `:fail :cas` says that the register did not hold the first value. A failed read says
+// nothing. There are no times, only the order of the lines, so each line counts as a millisecond.
 
 import { type History, HistoryError, type HistoryEvent, historyOf, type Operation } from '../../history.ts'
 
@@ -16,14 +16,14 @@ export function parseJepsen(text: string): History {
 
 function* eventsOf(text: string): Generator<HistoryEvent> {
   yield { type: 'history', version: 1, workload: 'jepsen', model: 'cas', command: '' }
-  /** By process: the operation that it is busy with. */
+  /** By process: its operation under way. */
   const open = new Map<string, { readonly id: number; readonly op: Operation }>()
   let time = 0
   for (const line of text.split('\n')) {
     time += 1
     const [, process, type, f, value] = EVENT.exec(line) ?? []
     if (process === undefined || type === undefined || f === undefined || value === undefined) {
-      // The nemesis, and whatever else a log may say; but no operation may be overlooked.
+      // Lines of the nemesis and other lines are skipped, but no operation may be overlooked.
       if (/jepsen\.util - \d+\s/.test(line)) throw new HistoryError(`line ${time} is not understood: ${line}`)
       continue
     }

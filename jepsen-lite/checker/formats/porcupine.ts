@@ -1,8 +1,9 @@
-// The key-value histories of porcupine's tests: many keys, an event a line,
+// The key-value histories of porcupine's tests: many keys, one event per line,
 //
 //   {:process 9, :type :invoke, :f :append, :key "0", :value "x 9 0 y"}
 //
-// A key begins as the empty string. Nothing fails and nothing is unknown there; what is open at the end is.
+// A key begins as the empty string. No operation fails. Only operations that are open at the end have an unknown
+// outcome.
 
 import { type History, HistoryError, type HistoryEvent, historyOf, type Operation } from '../../history.ts'
 
@@ -44,7 +45,7 @@ function operationOf(f: string, key: string, value: string): Operation {
   return { f: f === 'put' ? 'put' : 'append', key, value }
 }
 
-/** EDN's strings are JSON's, as far as these files go. */
+/** In these files EDN's strings are also valid JSON. */
 function unquote(text: string): string {
   try {
     return String(JSON.parse(text))

@@ -1,9 +1,9 @@
-// A versioned register: value and revision. One revision counts the changes of the whole store (src/kv/README.md), so
-// each change of a key has a higher one than everything that this key's history showed before, and a read tells two:
-// when the key was changed last, and what the store had come to.
+// A versioned register: value and revision. One revision counts the changes of the whole store (src/kv/README.md). So
+// each change of a key has a higher revision than everything that this key's history showed before. A read tells two
+// revisions: when the key was last changed, and the store's revision.
 //
-// A change whose outcome is unknown has a revision that nobody was told. The state then holds the least and the most
-// that it can be, and the first answer that names the revision settles it.
+// A change whose outcome is unknown has a revision that no client was told. The state then holds the lowest and the
+// highest possible value, and the first answer that tells the revision fixes it.
 
 import type { Operation, Result } from '../../history.ts'
 import type { KeyOperation, Model } from './model.ts'
@@ -12,11 +12,12 @@ import { assertNever, plain } from './plain.ts'
 interface Versioned {
   readonly value: string | null
   /**
-   * The mod revision: the least and the most that it can be; equal once it is known, and 0 while there is no such key.
+   * The mod revision: its lowest and highest possible value. They are equal once it is known, and 0 while the key does
+   * not exist.
    */
   readonly least: number
   readonly most: number
-  /** The store had come to at least this revision. */
+  /** The store's revision is at least this. */
   readonly store: number
 }
 
@@ -41,8 +42,8 @@ export function byRevision(name: string, operations: readonly Operation['f'][]):
 }
 
 /**
- * By the revision that was told; who saw it comes behind the change that made it. A delete that does not tell may be
- * either.
+ * By the told revision. Observations of a revision come after the change that made it. A delete that does not tell
+ * whether it changed anything may be either.
  */
 function orderOf(isObservation: boolean, result: Result | undefined): number | undefined {
   const revision = isObservation ? result?.revision : (result?.modRevision ?? result?.revision)
@@ -68,7 +69,7 @@ function transitionOf(operation: KeyOperation, result: Result | undefined): Tran
   }
 }
 
-/** The state in which its condition holds; undefined: it cannot. */
+/** The state in which its condition holds; undefined: there is none. */
 function meet(now: Versioned, op: Change): Versioned | undefined {
   switch (op.f) {
     case 'put':
@@ -107,14 +108,14 @@ function changed(
 function deleted(now: Versioned, result: Result | undefined): Versioned | undefined {
   const there = now.value !== null
   if (result?.deleted !== undefined && (result.deleted === 1) !== there) return undefined
-  // A delete of nothing changes nothing.
+  // A delete of a missing key changes nothing.
   if (!there) return result === undefined ? undefined : storeAt(now, result.revision)
   const revision = result?.revision
   if (revision !== undefined && revision <= now.store) return undefined
   return { value: null, least: 0, most: 0, store: revision ?? now.store + 1 }
 }
 
-/** A condition that did not hold is an observation of the key: it must not have held. */
+/** A failed condition is an observation of the key: the condition must not have held. */
 function refused(now: Versioned, op: Change, result: Result): Versioned | undefined {
   const { current } = result
   if (current !== undefined && (current === null) !== (now.value === null)) return undefined
@@ -124,14 +125,14 @@ function refused(now: Versioned, op: Change, result: Result): Versioned | undefi
   return storeAt(known, result.revision)
 }
 
-/** Somebody was told the mod revision. */
+/** An answer told the mod revision. */
 function settle(now: Versioned, mod: number): Versioned | undefined {
   const { value, least, most, store } = now
   if (value === null || mod < least || mod > most) return undefined
   return least === most ? now : { value, least: mod, most: mod, store: Math.max(store, mod) }
 }
 
-/** Somebody was told the store's revision: it never falls, and is no lower than the key's. */
+/** An answer told the store's revision. It never decreases, and is not below the key's. */
 function storeAt(now: Versioned, revision: number | undefined): Versioned | undefined {
   if (revision === undefined) return now
   if (revision < now.store) return undefined
@@ -139,7 +140,7 @@ function storeAt(now: Versioned, revision: number | undefined): Versioned | unde
   return revision === now.store && most === now.most ? now : { ...now, most, store: revision }
 }
 
-/** Without what makes equal requests look different. */
+/** Without the fields by which equal requests differ. */
 function bare(op: KeyOperation): unknown {
   const { f } = op
   const args = plain(op)

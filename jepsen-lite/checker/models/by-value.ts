@@ -1,5 +1,5 @@
-// A register: a key is its value, or null when there is no such key. Blind to revisions, so it is the second opinion on
-// a store whose revisions lie.
+// A register: a key is its value, or null when it does not exist. It ignores revisions, so it is the second opinion on
+// a store whose revisions are wrong.
 
 import type { Operation, Result } from '../../history.ts'
 import type { KeyOperation, Model, Step } from './model.ts'
@@ -17,14 +17,14 @@ export function byValue(name: string, operations: readonly Operation['f'][]): Mo
   }
 }
 
-/** What an operation of unknown outcome may have done. An effect that is none is not worth considering. */
+/** What an operation of unknown outcome may have done. An operation without an effect is left out. */
 function effectOf(operation: KeyOperation): Step<Value> | undefined {
   const op = plain(operation)
   switch (op.f) {
     case 'get':
       return undefined
     case 'put':
-      // No key is absent and at a revision.
+      // A key cannot be absent and have a revision.
       if (op.ifAbsent && op.ifRevision !== undefined) return undefined
       if (op.ifAbsent) return step(`add ${quoted(op.value)}`, (now) => (now === null ? op.value : undefined))
       if (op.ifRevision !== undefined)
@@ -85,7 +85,7 @@ function observationOf(operation: KeyOperation, result: Result): Step<Value> | u
   }
 }
 
-/** Which revision the key had is nothing that this model knows; whether there was one, it does. */
+/** This model does not know the key's revision, only whether the key existed. */
 function conditionFailed(op: PlainOperation, { current }: Result): Step<Value> | undefined {
   const { ifAbsent, ifRevision } = conditionsOf(op)
   if (!ifAbsent && !ifRevision) return observe('refused without a condition', () => undefined)
@@ -101,7 +101,7 @@ function conditionsOf(op: PlainOperation): { readonly ifAbsent: boolean; readonl
   return { ifAbsent: op.ifAbsent === true, ifRevision: op.ifRevision !== undefined }
 }
 
-/** So that no value can be taken for another step's text. */
+/** Quoted, so that no value can equal another step's text. */
 const quoted = (value: string): string => JSON.stringify(value)
 
 const step = (text: string, apply: Step<Value>['apply']): Step<Value> => ({

@@ -4,7 +4,7 @@ import type { Model } from './model.ts'
 
 const REGISTER = ['get', 'put', 'del', 'cas', 'range'] as const
 
-/** By the name that `--model` takes. */
+/** The models by the names that `--model` accepts. */
 export const MODELS: ReadonlyMap<string, Model<unknown>> = new Map(
   [
     byValue('register', REGISTER),

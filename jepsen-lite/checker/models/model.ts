@@ -1,32 +1,32 @@
-// A model says what one key may do: a state, and what each operation makes of it. It is pure and sequential, so it can
-// be read as the specification that a history is held against.
+// A model says how one key may behave: a state, and what each operation does to it. It is pure and sequential, so it
+// can be read as the specification for a history.
 
 import type { Operation, Result } from '../../history.ts'
 
 export interface Model<State> {
   readonly name: string
-  /** The operations that it understands. A history with others cannot be judged by it. */
+  /** The operations that it supports. A history with others cannot be judged by it. */
   readonly operations: readonly Operation['f'][]
   initial(value: string | null): State
-  /** Equal texts are equal states; shown to people as well. */
+  /** Equal texts mean equal states. They are also shown to people. */
   textOf(state: State): string
   /**
-   * What an operation with this result means; `result` undefined: its outcome is unknown, and the step is the effect
-   * that it may have had. undefined: it neither changed anything nor tells anything.
+   * The step of an operation with this result. `result` undefined: its outcome is unknown, and the step is its possible
+   * effect. Returns undefined if the operation neither changed anything nor tells anything.
    */
   stepOf(op: KeyOperation, result: Result | undefined): Step<State> | undefined
 }
 
-/** All that a model sees: a range read has been taken apart into reads of single keys. */
+/** The operations that a model sees. A range read is split into reads of single keys. */
 export type KeyOperation = Exclude<Operation, { readonly f: 'range' }>
 
 export interface Step<State> {
   /** Steps with equal texts do the same. */
   readonly text: string
-  /** It never changes what the key is; at most the state afterwards says more exactly what that was already. */
+  /** It never changes the key. It may only make the state more precise. */
   readonly isObservation: boolean
-  /** Steps that have one can only come by rising order: a lower one that is left behind can never come any more. */
+  /** Steps with an order can come only in rising order: a lower one can never come after a higher one. */
   readonly order?: number | undefined
-  /** The state afterwards; undefined: this cannot happen in this state. */
+  /** The state afterwards; undefined: the step is impossible in this state. */
   apply(state: State): State | undefined
 }

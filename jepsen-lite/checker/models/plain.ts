@@ -1,6 +1,6 @@
-// Operations reduced to the few that differ. A lock is a key: to take it is to put the owner if the key is absent, to
-// give it back is to delete it if its revision is the fencing token. So both models get locks, and the rule that
-// fencing tokens rise, for nothing.
+// Reduces operations to a few basic ones. A lock is a key: acquiring it puts the owner if the key is absent, and
+// releasing it deletes the key if its revision is the fencing token. So both models also cover locks, and the rule that
+// fencing tokens rise.
 
 import type { KeyOperation } from './model.ts'
 

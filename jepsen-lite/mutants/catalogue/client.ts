@@ -1,5 +1,5 @@
-// What the client library promises: a write is applied once, an error tells the truth, no endpoint hinders the others.
-// And a cluster in one process: what was asked last is so in the end.
+// Bugs in the guarantees of the client library: a write is applied once, an error is true, no endpoint delays the
+// others. And of a cluster in one process: the last request determines its state.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

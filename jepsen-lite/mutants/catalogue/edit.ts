@@ -11,12 +11,12 @@ export const LEASES = 'src/raft/leases.ts'
 export const PEERS = 'src/raft/peers.ts'
 export const LOG = 'src/raft/log.ts'
 
-/** The simulator sees it; where its search is out of luck, a test that was written for it does. */
+/** The simulator can see it. If its search has no luck, a test that was written for it does. */
 export const SIM: readonly Layer[] = ['sim']
 export const SIM_UNIT: readonly Layer[] = ['sim', 'unit']
 export const UNIT: readonly Layer[] = ['unit']
 
-/** What the core's own tests say, word for word and by example. */
+/** The core's own tests, by specification and by example. */
 export const RAFT_TESTS = [
   'golden',
   'paper',

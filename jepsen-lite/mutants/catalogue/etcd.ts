@@ -1,4 +1,4 @@
-// The bugs in the track record of etcd's robustness tests, as far as this store has what they are about.
+// The bugs in the track record of etcd's robustness tests, as far as this store has the feature.
 
 import type { Impossible, Mutant } from '../mutant.ts'
 import { edit, KV_TESTS, RAFT, SIM, SIM_UNIT } from './edit.ts'
@@ -46,7 +46,7 @@ export const ETCD: readonly Mutant[] = [
   },
 ]
 
-/** Of the same list; what this store does not have cannot be broken. */
+/** From the same list: bugs in features that this store does not have. */
 export const ETCD_IMPOSSIBLE: readonly Impossible[] = [
   {
     id: 'M511',

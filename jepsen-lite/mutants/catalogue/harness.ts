@@ -1,5 +1,4 @@
-// Bugs of the tester itself. Each must turn a test of jepsen-lite red: a judge who sees nothing finds everybody
-// innocent.
+// Bugs of the tester itself. Each must make a test of jepsen-lite fail: a tester that sees nothing passes every store.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

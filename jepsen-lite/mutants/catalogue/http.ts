@@ -1,4 +1,4 @@
-// The front of HTTP: ranges, the two lanes, and what a client may cost.
+// The HTTP interface: ranges, the two lanes, and how much of a node's resources a client may use.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

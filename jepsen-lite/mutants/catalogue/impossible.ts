@@ -1,4 +1,4 @@
-// Of the list in the research that the catalogue began with: what the design leaves no place for.
+// From the list of known bugs that the catalogue began with: those that this design makes impossible.
 
 import type { Impossible } from '../mutant.ts'
 

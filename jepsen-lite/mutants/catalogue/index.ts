@@ -1,4 +1,4 @@
-// All mutants, by the part of the code that they are about.
+// All mutants, by the part of the code that they change.
 
 import type { Impossible, Mutant } from '../mutant.ts'
 import { CLIENT_MUTANTS } from './client.ts'

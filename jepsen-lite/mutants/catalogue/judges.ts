@@ -1,5 +1,5 @@
-// Bugs of whoever judges: the search, its models, how histories are read, lists, what a run takes for an answer, and
-// the simulator's oracle. A judge that is wrong finds nothing, or calls right stores wrong.
+// Bugs of the judges: the search, its models, the reading of histories, lists, what a run accepts as an answer, and the
+// simulator's oracle. A wrong judge finds nothing, or rejects correct stores.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

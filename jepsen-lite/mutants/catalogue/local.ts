@@ -1,5 +1,5 @@
-// The kv command on one machine: import and export, and the local cluster. No simulator sees it; tests with real
-// processes and files do.
+// The kv command on one machine: import and export, and the local cluster. The simulator does not cover it; tests with
+// real processes and files do.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'

@@ -1,4 +1,4 @@
-// Changes of the configuration (paper §6, thesis §4), and who is who.
+// Changes of the configuration (paper §6, thesis §4), and identities of replicas.
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, PEERS, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'

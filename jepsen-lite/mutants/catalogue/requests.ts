@@ -1,4 +1,4 @@
-// What clients asked for: applied once, alike on every replica, and answered truthfully.
+// Requests of clients: applied once, alike on every replica, and answered truthfully.
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, KV_TESTS, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'

@@ -1,5 +1,5 @@
-// What is taken and not given back, and what is waited for and never comes: nothing untrue is said, and a long run dies
-// of it.
+// Resources that are taken and not given back, and waits for something that never comes. No answer is wrong, but a long
+// run ends.
 
 import type { Mutant } from '../mutant.ts'
 import { DISK_ROOM, DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'

@@ -1,4 +1,4 @@
-// Snapshots and compaction (paper §7), and what the rows of a store are while one arrives.
+// Snapshots and compaction (paper §7), and the rows of a store while a snapshot arrives.
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'

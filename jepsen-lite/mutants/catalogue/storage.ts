@@ -1,4 +1,4 @@
-// The disk: what is durable, what is damaged, what failed; and the memory that stands for it.
+// The disk: durability, damage and failures; and the memory that stands for the disk.
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'

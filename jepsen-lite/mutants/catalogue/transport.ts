@@ -1,5 +1,5 @@
-// Frames, and who may speak on a connection. The simulator has wires of its own: what is wrong in sockets and frames,
-// tests with real ones see; what is wrong in links, both.
+// Frames, and which process may use a connection. The simulator has simulated wires. So errors in sockets and frames
+// are found by tests with real ones; errors in links by both.
 
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, PEERS, RAFT, SIM_UNIT, UNIT } from './edit.ts'
