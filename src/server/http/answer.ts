@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
 import type { Classified } from './classify.ts'
+import type { Part } from './outflow.ts'
 import { problemDocument, type Refused, retryAfterSeconds } from './problem.ts'
 
 export interface ApiRequest extends Classified {
@@ -29,7 +30,17 @@ export interface Sink {
 }
 
 /** `pour` is called exactly once, also when the reader has gone already. */
-export type Body = string | Uint8Array | readonly string[] | { readonly pour: (sink: Sink) => void }
+interface Poured {
+  readonly pour: (sink: Sink) => void
+}
+
+type Whole = string | Uint8Array | readonly string[]
+export type Body = Whole | Poured
+
+export const isPoured = (body: Body): body is Poured => typeof body === 'object' && 'pour' in body
+
+export const partsOf = (body: Whole): readonly Part[] =>
+  typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
 export interface Answer {
   readonly status: number

@@ -3,7 +3,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { NodeApi } from '../types.ts'
-import type { Answer, Body, Sink } from './answer.ts'
+import { type Answer, isPoured, partsOf, type Sink } from './answer.ts'
 import type { Arrived } from './http-lane.ts'
 import type { HttpLimits } from './limits.ts'
 import { type Backlog, byteLength, type Part, PIECE_BYTES, pour, whenTaken } from './outflow.ts'
@@ -49,7 +49,7 @@ export function send(
     body.pour(bodiless ? GONE : sinkOf(response, backlog))
     return
   }
-  const parts = typeof body === 'string' || body instanceof Uint8Array ? [body] : body
+  const parts = partsOf(body)
   const bytes = byteLength(parts)
   if (hasLength(status)) headers.push('Content-Length', String(bytes))
   response.writeHead(status, headers)
@@ -93,7 +93,7 @@ export class PlainAnswers {
   ): boolean {
     const { body, status, headers } = answer
     if (isPoured(body)) throw new Error('a stream cannot be sent as a plain answer')
-    const whole = join(typeof body === 'string' || body instanceof Uint8Array ? [body] : body)
+    const whole = join(partsOf(body))
     const { begin, end } = this.#sharedNow()
     let head = `${statusLine(status)}${begin}${answer.revision ?? this.#node.revision}${end}`
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
@@ -197,10 +197,6 @@ function kvHeaders(node: NodeApi, answer: Answer): string[] {
   if (leaderName !== undefined) headers.push('Kv-Leader', leaderName)
   return headers
 }
-
-type Poured = Extract<Body, { pour: unknown }>
-
-const isPoured = (body: Body): body is Poured => typeof body === 'object' && 'pour' in body
 
 const GONE: Sink = { write: async () => false, end() {} }
 

@@ -21,7 +21,7 @@ export interface GuardOptions {
 
 const EXPOSED =
   'ETag, Idempotency-Replayed, Kv-Cluster, Kv-Node, Kv-Term, Kv-Revision, Kv-Leader, Kv-Consistency, Kv-Staleness-Ms, Retry-After'
-const METHODS = 'GET, HEAD, PUT, POST, DELETE'
+export const METHODS = 'GET, HEAD, PUT, POST, DELETE'
 const HEADERS = 'Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kv-Cluster'
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import { problemAnswer } from './answer.ts'
 import { type Bodies, Body } from './body.ts'
 import { type Connections, endGently, type Owner } from './connections.ts'
+import { METHODS } from './guard.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 
@@ -32,7 +33,6 @@ export interface Arrived {
  */
 const AHEAD_REQUESTS_MAX = 16
 const AHEAD_BYTES_MAX = 64 * 1024
-const ALLOWED = 'GET, HEAD, PUT, POST, DELETE'
 
 export class HttpLane {
   readonly server: Server
@@ -79,7 +79,7 @@ export class HttpLane {
       if (stream.writable) this.#connection(stream).endBroken(asRefused(error, limits))
     })
     this.server.on('connect', (_, stream) => {
-      const refused = new Refused('method_not_allowed', 'this is no proxy', { headers: ['Allow', ALLOWED] })
+      const refused = new Refused('method_not_allowed', 'this is no proxy', { headers: ['Allow', METHODS] })
       this.#connection(stream).endBroken(refused)
     })
   }

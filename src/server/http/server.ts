@@ -15,6 +15,8 @@ import {
   answering,
   asError,
   type Handler,
+  isPoured,
+  partsOf,
   problemAnswer,
   type Respond,
   timeLeftMs,
@@ -368,9 +370,9 @@ class Front implements HttpServer {
   #fitting(answer: Answer, { method }: RequestHead, operation: Operation): Answer {
     const { body } = answer
     const mayRefuse = method === 'GET' && operation !== 'other'
-    if (!mayRefuse || this.#backlog.bytes === 0 || (typeof body === 'object' && 'pour' in body)) return answer
+    if (!mayRefuse || this.#backlog.bytes === 0 || isPoured(body)) return answer
     try {
-      this.#backlog.check(byteLength(typeof body === 'string' || body instanceof Uint8Array ? [body] : body))
+      this.#backlog.check(byteLength(partsOf(body)))
       return answer
     } catch (error) {
       return problemAnswer(this.#refused(error))
