@@ -1,5 +1,5 @@
-// What a node answers, field by field: what is as agreed becomes values; anything else is refused, and the error says
-// what it was.
+// The answers of a node, field by field. A valid answer becomes values. Any other is refused, and the error names the
+// problem.
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type AnswerInfo, type Client, type KvRecord, QuorateError } from '../../src/client/index.ts'

@@ -1,11 +1,11 @@
-// A mistake in what a function is given is a TypeError that names it, before anything is sent. Each row: what is
-// called, and what the message says.
+// A wrong argument causes a TypeError that names it, before anything is sent. Each row: the call, and the parts of the
+// message.
 
 import { describe, expect, test } from 'vitest'
 import { Client } from '../../src/client/index.ts'
 import { clientOf, fake } from './with-fakes.ts'
 
-/** What TypeScript would refuse is what plain JavaScript lets through. */
+/** TypeScript would reject these calls; plain JavaScript does not. */
 type Loose = Record<string, (...args: unknown[]) => Promise<unknown>>
 
 const member = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
@@ -103,7 +103,7 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ],
 ]
 
-/** What a value must be, and how one is shown that is something else: enough to be found, never all of it. */
+/** The required type, and how a wrong value is shown: long enough to be recognised, never complete. */
 const shown: [call: string, args: unknown[], says: string][] = [
   [
     'put',
@@ -149,7 +149,7 @@ test.each([...rows, ...shown])('%s(%j)', async (call, args, ...says) => {
     expect(error).toBeInstanceOf(TypeError)
     const { message } = error as TypeError
     for (const each of says) expect(message).toContain(each)
-    // But for an address that is none, which stands first.
+    // Only the message about an invalid address begins with the address.
     if (!/^("|not an endpoint)/.test(message)) expect(message.startsWith(`${call}: `)).toBe(true)
   }
   expect(node.seen).toEqual([])

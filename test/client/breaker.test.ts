@@ -1,5 +1,5 @@
-// The circuit breaker of an endpoint, seen from outside: whom a client asks while an endpoint fails. Its pauses pass
-// only when a test says so: the clock that they are measured by stands still.
+// The circuit breaker of an endpoint, seen from outside: which nodes a client asks while an endpoint fails. Its pauses
+// pass only when a test advances the fake clock.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
@@ -18,7 +18,7 @@ afterEach(() => {
 const PAUSE_MS = 5_000
 const LONG = { timeoutMs: 3_600_000 }
 
-/** Two nodes, of which the first keeps silent and is known to. */
+/** Two nodes. The first stays silent, and the client knows that. */
 async function besideOneThatIsStuck(): Promise<{ kv: Client; stuck: FakeNode; up: FakeNode }> {
   const [stuck, up] = [await fake(), await fake('n2')]
   stuck.fault = () => 'hang'
@@ -48,7 +48,7 @@ test('after a pause one call tries it again, and no other; after a success all m
   expect(stuck.seen.length).toBeGreaterThanOrEqual(8)
 })
 
-// What an application has as a deadline of its own is often shorter than a call waits for one node alone.
+// The deadlines of applications are often shorter than the time for which a call waits for one node.
 test('a node that never answers is passed over as well when each call is aborted soon', async () => {
   const [stuck, up] = [await fake(), await fake('n2')]
   const kv = clientOf([stuck, up], LONG)
@@ -67,7 +67,7 @@ test('a node that never answers is passed over as well when each call is aborted
     stuck.fault = () => undefined
     vi.advanceTimersByTime(PAUSE_MS)
     for (let n = 0; n < 4; n++) await kv.get('k')
-    // Given up at once is no reason: nobody can tell that it keeps silent.
+    // A call that is given up at once is not enough: it does not show that the node is silent.
     stuck.seen.length = 0
     for (let n = 0; n < 20; n++) await call(0)
     expect({ each, seen: stuck.seen.length }).toEqual({ each, seen: 10 })
@@ -77,7 +77,7 @@ test('a node that never answers is passed over as well when each call is aborted
   }
 })
 
-/** However a call ends that tries the endpoint again: the next may do so too. */
+/** Calls that try the endpoint again, and their ends. After each, the next call may try it too. */
 const ends: [string, (kv: Client, stuck: FakeNode) => Promise<unknown>][] = [
   [
     'is aborted',
@@ -130,7 +130,7 @@ test.each(ends)('one that tries it and %s gives that back', async (_, end) => {
   for (let round = 0; round < 2; round++) {
     vi.advanceTimersByTime(PAUSE_MS)
     const before = stuck.seen.length
-    // One of the two begins there.
+    // One of the two calls begins at that node.
     await end(kv, stuck).catch(() => {})
     if (stuck.seen.length === before) await end(kv, stuck)
     expect(stuck.seen.length).toBe(before + 1)

@@ -1,4 +1,4 @@
-// A process that does something else until the time of a call is up: what has come by then counts.
+// A process is busy until the time of a call is over. What has arrived by then counts.
 
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -6,7 +6,7 @@ import type { Client } from '../../src/client/index.ts'
 import { clientOf, freezeTime } from './with-fakes.ts'
 
 const TIMEOUT_MS = 5_000
-/** What was sent in this turn of the event loop is not seen before it. */
+/** Bytes sent in this turn of the event loop are seen only after it. */
 const beBusy = () => setImmediate(() => vi.advanceTimersByTime(TIMEOUT_MS))
 
 const HEAD = 'HTTP/1.1 200 OK\r\nKv-Cluster: 77\r\nKv-Revision: 2\r\n'
@@ -14,7 +14,7 @@ const revisions = { create_revision: 2, mod_revision: 2, version: 1 }
 const line = (json: object) => `${JSON.stringify(json)}\n`
 const record = (key: string) => line({ key, value: 'v', ...revisions })
 
-/** A client of a server that answers so. */
+/** A client of a server with these answers. */
 async function clientWith(answer: (socket: Socket, request: string) => void): Promise<Client> {
   const server = createServer((socket) => {
     socket.on('error', () => {})

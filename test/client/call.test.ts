@@ -1,4 +1,4 @@
-// One call, in virtual time: whom it asks and when, what ends it, and what it says then.
+// One call, in virtual time: which endpoints it asks and when, what ends it, and what it reports.
 
 import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -19,7 +19,7 @@ const NO_LEADER = refusal(503, 'no_leader')
 const REFUSED = failed(false, systemError('ECONNREFUSED'))
 const CUT = failed(true, systemError('ECONNRESET'))
 const SILENT = {}
-/** Nobody accepts the connection, nobody refuses it. */
+/** The connection is neither accepted nor refused. */
 const OFF = { isConnected: () => false }
 
 const times = (scenario: Scenario, at: number) =>
@@ -41,8 +41,8 @@ describe('another endpoint is asked', () => {
     expect(ms).toBe(patienceMs)
   })
 
-  // Sent to a second node at once, it is late over a wire of 3 Mbit/s, and that node has failed next: each second write
-  // has no known outcome.
+  // Sent to a second node at once, the body would be late over a wire of 3 Mbit/s, and then that node would have
+  // failed: every second write would have an unknown outcome.
   test('for a large body no sooner when one that failed lately is asked once more', async () => {
     const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
     scenario.endpoints.all[0]?.failed(performance.now())
@@ -64,7 +64,7 @@ describe('another endpoint is asked', () => {
     },
   )
 
-  // Sent to three nodes at once over a wire of 4 Mbit/s, a value of 1 MB was never there in time.
+  // Sent to three nodes at once over a wire of 4 Mbit/s, a value of 1 MB would never arrive in time.
   test.each([
     [5_000, 200_000, 500],
     [5_000, 600_000, 1_500],
@@ -76,7 +76,7 @@ describe('another endpoint is asked', () => {
     const { answer } = await scenario.run({ kind: 'keyed', timeoutMs, body: Buffer.alloc(bytes) })
     expect(answer?.endpoint.url).toBe(URL_2)
     expect(scenario.asked.map((asked) => Math.floor(asked.ms))).toEqual([0, patienceMs])
-    // One that is off is sent nothing.
+    // Nothing is sent to an endpoint that is off.
     const away = new Scenario(2, (at) => (at === 0 ? OFF : { result: OK }))
     await away.run({ kind: 'keyed', timeoutMs, body: Buffer.alloc(bytes) })
     expect(times(away, 1)).toEqual([Math.min(1_000, Math.max(250, timeoutMs / 10))])
@@ -94,7 +94,7 @@ describe('another endpoint is asked', () => {
       for (let round = 0; round < 2; round++) {
         const { answer, ms } = await scenario.run({ kind, timeoutMs: 5_000 })
         expect(answer?.endpoint.url).toBe(URL_2)
-        // It is passed over from then on.
+        // From then on it is passed over.
         expect(ms).toBe(round === 0 ? askedMs : 0)
       }
       expect(order(scenario)).toEqual([0, 1, 1])
@@ -120,7 +120,7 @@ describe('another endpoint is asked', () => {
       return performance.now() - startedAt >= 1_200
     }
     expect((await scenario.run({ kind, timeoutMs: 5_000 })).ms).toBe(1_200)
-    // Other calls had better begin elsewhere meanwhile.
+    // Meanwhile other calls should begin elsewhere.
     expect(isPassedOver.slice(0, 2)).toEqual([true, true])
     expect((await scenario.run({ kind, timeoutMs: 5_000 })).ms).toBe(0)
     expect(order(scenario)).toEqual([0, 1, 1])
@@ -408,7 +408,7 @@ describe.each(['read', 'keyed', 'bare'] as const)('everybody is asked by a %s', 
 })
 
 describe('unreachableAfterMs', () => {
-  /** A connection that stands just behind the first look at it from then on. */
+  /** A connection that is established just after the first check. */
   function acceptedAt(afterMs: number): () => boolean {
     const from = performance.now() + afterMs
     let isConnected = false
@@ -640,7 +640,7 @@ describe('a node of another cluster', () => {
   })
 })
 
-// As of a first node whose name is not served yet, while the others are not started.
+// For example, the first node's name is not served yet, and the others are not started.
 test('what a node was left out for is told also when nobody else can be reached', async () => {
   const unserved = refusal(421, 'host_not_allowed', { detail: 'see --allowed-host' })
   const scenario = new Scenario(2, (at) => ({ result: at === 0 ? unserved : REFUSED }))

@@ -79,8 +79,7 @@ describe('records', () => {
     expect(Buffer.from(record?.keyBytes ?? [])).toEqual(Buffer.from(key))
   })
 
-  // As nginx does where `proxy_pass` has a path: what is escaped in a path is decoded, slashes are merged, dot segments
-  // resolved.
+  // Like nginx when `proxy_pass` has a path: it decodes escapes in a path, merges slashes and resolves dot segments.
   test('behind a proxy that normalises paths each key is itself', async () => {
     const node = await fake()
     const proxy = createServer(({ url = '', method, headers }, response) => {
@@ -337,7 +336,7 @@ describe('retries', () => {
 describe('failures say whether something was written', () => {
   const timeoutMs = 400
 
-  /** A client that has had an answer. */
+  /** A client that has received an answer. */
   async function knowing(node: FakeNode): Promise<Client> {
     const kv = clientOf([node])
     const { fault } = node

@@ -1,4 +1,4 @@
-// The client and the command against real nodes: what the fake node of the other tests assumes must be what nodes do.
+// The client and the command against real nodes, to check the assumptions of the fake node in the other tests.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

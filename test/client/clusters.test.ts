@@ -1,5 +1,5 @@
-// Endpoints that belong to different clusters: the first that answers says which cluster is meant, the others are left
-// out.
+// Endpoints that belong to different clusters. The first answer decides which cluster the client uses; endpoints of
+// others are left out.
 
 import { expect, test } from 'vitest'
 import { UnreachableError } from '../../src/client/index.ts'
@@ -54,7 +54,7 @@ test('only when none is left it is an error: nothing was written', async () => {
     expect(await failure(call())).toMatchObject({ code: 'wrong_cluster', written: 'no' })
   }
   expect(own.contents).toEqual({ k: 'v' })
-  // Again what it was: the client forgets the mistake.
+  // It is in the right cluster again, and the client no longer leaves it out.
   own.clusterId = '77'
   await kv.put('k', 'x')
   expect(own.contents).toEqual({ k: 'x' })
@@ -71,7 +71,7 @@ test('when the right ones are down, the error says both', async () => {
   const { url } = own
   await kv.put('k', 'v')
   await own.close()
-  // Kept connections are gone after this.
+  // Kept connections are closed after this.
   await failure(kv.get('k'))
   const error = await failure(kv.put('k', 'w'))
   expect(error).toBeInstanceOf(UnreachableError)

@@ -1,4 +1,4 @@
-// Endpoints that do not even accept a connection, as a machine that is off, and endpoints that do and then keep silent.
+// Endpoints that accept no connection, like a machine that is off, and endpoints that accept it and stay silent.
 
 import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -21,10 +21,10 @@ const OK: Exchanged = {
 /** Another endpoint is asked after a tenth of it. */
 const TIMEOUT_MS = 5_000
 
-/** What becomes of a request: nobody accepts the connection, a node keeps silent, refuses the connection or answers. */
+/** The result of a request: the connection is not accepted, the node is silent, refuses the connection or answers. */
 type Fate = 'off' | 'silent' | 'refuses' | 'answers'
 
-/** A call of endpoints with these fates, asked in this order. */
+/** A call with endpoints that behave like this, asked in this order. */
 class Scenario {
   readonly fates: Fate[]
   readonly endpoints: Endpoints
@@ -145,7 +145,7 @@ test.each(['get', 'members', 'addMember'] as const)(
     for (let round = 0; round < 2; round++) {
       const kv = clientOf([node], { unreachableAfterMs: 50, timeoutMs: 20_000 })
       const called = what === 'get' ? kv.get('a') : what === 'members' ? kv.members() : kv.addMember(member)
-      // Other work, behind the moment at which the connection is asked for.
+      // Other work, after the connection was requested.
       setImmediate(() => {
         const busyUntil = performance.now() + 400
         while (performance.now() < busyUntil);
@@ -169,14 +169,14 @@ test('a name whose lookup takes longer than a call is reached by a later one', a
     for (const call of [kv.get('a', { timeoutMs: 300 }), kv.put('a', '2', { timeoutMs: 300 })])
       expect(await failure(call)).toMatchObject({ code: 'unreachable', written: 'no' })
     const found = kv.get('a')
-    // What the first has asked: each asking for itself, none would ever connect.
+    // The lookup of the first attempt. If each attempt did a new lookup, none would ever connect.
     expect(answers.length).toBe(1)
     answers[0]?.()
     expect((await found)?.text()).toBe('1')
   }
 })
 
-// The command gives up soon when nobody is there, and makes a new client each time.
+// The command gives up soon when no node can be reached, and makes a new client each time.
 test('a name whose lookup takes longer than nobody may be there is reached by the first call', async () => {
   const node = await fake()
   node.set('a', '1')
@@ -198,7 +198,7 @@ test('a name whose lookup takes longer than nobody may be there is reached by th
   expect(answers.length).toBe(2)
 })
 
-// As without names: one that is off takes a share of the time in which somebody must be reached, not more than there
+// As without names: an endpoint that is off takes a share of the time for reaching a node, and not more time than there
 // is.
 test('while a name is looked up the next node is asked as soon as without that', async () => {
   const node = await fake()

@@ -1,5 +1,5 @@
-// How a client learns the other nodes: how often it asks, whom it believes, and that it does so beside the calls. The
-// clock that it goes by stands still unless a test lets it pass.
+// How a client learns the other nodes: how often it asks, which lists it accepts, and that it does so beside the calls.
+// Its clock stands still unless a test advances it.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -16,7 +16,7 @@ afterEach(() => {
 })
 
 const lists = (node: FakeNode) => node.seen.filter((seen) => seen.target === '/v1/cluster')
-/** `expect.poll` would let the time pass. */
+/** `expect.poll` would advance the time. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await nextTurn()
 }
@@ -151,8 +151,8 @@ test('members whose address is none are left out; those that are gone are forgot
   expect(await known()).toEqual([node.url, 'http://127.0.0.1:5'])
 })
 
-// A node that was removed while it was off comes back: it has the id of the cluster, and names only nodes that are no
-// more.
+// A node that was removed while it was off comes back. It has the id of the cluster, and names only nodes that no
+// longer exist.
 test('a node without a leader lets nobody be forgotten, and the next one is asked a second later', async () => {
   const [removed, other] = [await fake(), await fake('n2')]
   other.members = [member('n2', other.port)]
@@ -191,7 +191,7 @@ test('an endpoint that is learned again is the one that it was: what is known of
   await atRest(kv)
   for (let n = 0; n < 3; n++) await kv.get('k')
   expect(stuck.asked.length).toBe(1)
-  // No list is asked for meanwhile, and the pause of the circuit breaker is no longer than this.
+  // No list is requested meanwhile, and the pause of the circuit breaker is not longer than this.
   vi.advanceTimersByTime(99)
   for (let n = 0; n < 3; n++) await kv.get('k')
   expect(stuck.asked.length).toBe(1)
@@ -199,14 +199,14 @@ test('an endpoint that is learned again is the one that it was: what is known of
 
 test('it keeps no process alive', async () => {
   const sockets = () => process.getActiveResourcesInfo().filter((what) => what === 'TCPSocketWrap').length
-  // Those of other tests are closing.
+  // Connections of other tests are still closing.
   await until(() => sockets() === 0)
   const node = await fake()
   const kv = clientOf([node], { discover: true })
   node.fault = ({ target }) => (target === '/v1/cluster' ? 'hang' : undefined)
   await kv.get('k')
   await until(() => lists(node).length === 1)
-  // The node's own, and no other.
+  // Only the node's own sockets.
   expect(sockets()).toBe(node.connections)
 })
 

@@ -10,7 +10,7 @@ import { clientOf, failure, fake, noLeader } from './with-fakes.ts'
 
 const DAY_MS = 24 * 3_600_000
 
-// Node warns once in a process: nobody may have done so before.
+// Node warns once per process, so this test must be the first to cause it.
 test('a timer of any length runs when its time has come, and prints no warning', async () => {
   const warnings: unknown[] = []
   const note = (warning: unknown) => warnings.push(warning)
@@ -189,7 +189,7 @@ test('a callback that throws ends the list, and its connection', async () => {
     }
     await expect(all(kv.list({ snapshot, onAnswer }))).rejects.toThrow('from the application')
   }
-  // The page's connection is kept; that of the stream is not.
+  // The page's connection is kept; the stream's is not.
   await expect.poll(() => node.connections).toBeLessThanOrEqual(1)
 })
 
@@ -198,7 +198,7 @@ const line = (n: number) =>
 
 const endLine = (count: number) => `${JSON.stringify({ end: true, count, revision: 1 })}\n`
 
-/** A server that answers everything with a stream. */
+/** A server that answers every request with a stream. */
 async function streaming(send: (response: ServerResponse) => void): Promise<{ readonly url: string }> {
   const server = createServer((_, response) => {
     response.writeHead(200, { 'kv-cluster': '77', 'kv-revision': '1' })

@@ -1,4 +1,4 @@
-// Calls that end while something of them is still on its way, and answers that are not as agreed.
+// Calls that end while a part of them is still under way, and answers that are not in the agreed form.
 
 import { expect, test } from 'vitest'
 import { perform } from '../../src/client/call.ts'
@@ -13,7 +13,7 @@ test('close() between the first question and the write: the write does not leave
     const kv = clientOf([node], { discover: true })
     const { signal } = new AbortController()
     const unlisten = signal.removeEventListener.bind(signal)
-    // The question is over when its listener goes.
+    // The question is over when its listener is removed.
     signal.removeEventListener = (...args: Parameters<typeof unlisten>) => {
       unlisten(...args)
       void kv.close()

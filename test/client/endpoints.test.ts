@@ -1,4 +1,4 @@
-// Whom to ask next, and when to leave one out: round robin, circuit breakers and their pauses, and timers.
+// Which endpoint is asked next, and which is left out: round robin, circuit breakers and their pauses, and timers.
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Backoff } from '../../src/client/backoff.ts'

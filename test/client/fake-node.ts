@@ -1,5 +1,5 @@
-// A node as the client sees it: the HTTP API over a Map, with faults on demand. Each request first takes the next
-// fault of the script, if there is one; what it saw is kept for the test to look at.
+// A node as the client sees it: the HTTP API over a Map, with faults on demand. Each request takes the next fault of
+// the script, if there is one. What the node saw is kept for the test.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -16,13 +16,13 @@ export interface Seen {
 export type Fault =
   /** The connection is cut before anything is done. */
   | 'cut'
-  /** The request is done, its answer cut. */
+  /** The request is executed, its answer is cut. */
   | 'cut-after'
   /** Never answered. */
   | 'hang'
-  /** Done and answered late. */
+  /** Executed and answered late. */
   | { readonly afterMs: number }
-  /** An answer of the test's own. */
+  /** An answer that the test defines. */
   | {
       readonly status: number
       readonly body: unknown
@@ -34,7 +34,7 @@ interface OwnAnswer {
   readonly status: number
   readonly body: unknown
   readonly headers?: Record<string, string>
-  /** Whether the request is done all the same. */
+  /** Whether the request is executed all the same. */
   readonly do?: boolean
 }
 
@@ -52,7 +52,7 @@ interface Row {
   readonly version: number
 }
 
-/** What the nodes of one cluster share. */
+/** The data that the nodes of one cluster share. */
 interface Store {
   readonly rows: Map<string, Row>
   readonly outcomes: Map<string, Reply>
@@ -64,13 +64,13 @@ interface Store {
 const emptyStore = (): Store => ({ rows: new Map(), outcomes: new Map(), revision: 1, horizon: 0 })
 
 export class FakeNode {
-  /** All requests but what a client asks before its first change; see `questions`. */
+  /** All requests except the question of a client before its first change; see `questions`. */
   readonly seen: Seen[] = []
-  /** What clients asked before their first change. Of all faults only `questionFault` concerns it. */
+  /** The questions of clients before their first change. Only `questionFault` affects them. */
   readonly questions: Seen[] = []
   questionFault: () => Fault | undefined = () => undefined
   readonly faults: Fault[] = []
-  /** For every request for which it returns one; `faults` come first. */
+  /** Called for every request; may return a fault. `faults` come first. */
   fault: (seen: Seen) => Fault | undefined = () => undefined
   readonly store: Store
   name = 'n1'
@@ -84,7 +84,7 @@ export class FakeNode {
   }
   pageMax = 1_000
   streamBreaksAfter = Number.POSITIVE_INFINITY
-  /** How it breaks: in order, as if that were all, or by losing the connection. */
+  /** How it breaks: in order, as if it was complete, or by losing the connection. */
   streamEndsWell = false
   staleness: string | undefined
   readonly #server = createServer(
@@ -92,14 +92,14 @@ export class FakeNode {
     (request, response) => void this.#serve(request, response),
   )
   readonly #sockets = new Set<Socket>()
-  /** Requests that are done later. */
+  /** Requests that are executed later. */
   readonly #late = new Set<Promise<void>>()
 
   private constructor(store: Store) {
     this.store = store
   }
 
-  /** Another node of the cluster of `peer`, or the first of its own. */
+  /** Starts another node in the cluster of `peer`, or the first of a new cluster. */
   static async start(port = 0, peer?: FakeNode): Promise<FakeNode> {
     const node = new FakeNode(peer?.store ?? emptyStore())
     node.#server.on('connection', (socket) => {
@@ -151,17 +151,17 @@ export class FakeNode {
     })
   }
 
-  /** Of requests to the store: everything but what discovery asks. */
+  /** Requests to the store: all except those of discovery. */
   get asked(): Seen[] {
     return this.seen.filter((seen) => seen.target !== '/v1/cluster')
   }
 
-  /** Resolves when nothing is to be done later any more. */
+  /** Resolves when no request is left to execute later. */
   async quiet(): Promise<void> {
     await Promise.all(this.#late)
   }
 
-  /** Outcomes up to now are forgotten. */
+  /** All outcomes so far are forgotten. */
   forgetOutcomes(): void {
     this.store.horizon = this.revision
     this.store.outcomes.clear()

@@ -1,5 +1,5 @@
-// What a client must know before a write leaves: its cluster, and since when the token of the write is in use. And what
-// it does when that is too long ago.
+// What a client must know before it sends a write: its cluster, and since when the token of the write is in use. And
+// what it does when that is too long ago.
 
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
@@ -159,7 +159,7 @@ describe('when that question fails, nothing was written', () => {
   test('a node that has no room for the connection is asked again', async () => {
     const node = await fake()
     for (let round = 1; round <= 2; round++) {
-      // So a node refuses a connection: in front of everything that knows the cluster, and an answer to HEAD has no
+      // A node refuses a connection like this: before any code that knows the cluster, and an answer to HEAD has no
       // body.
       const full = {
         ...problem(429, 'overloaded', 'no room'),

@@ -1,4 +1,4 @@
-// How often a client asks a second node because the first keeps silent.
+// How often a client asks a second node because the first is silent.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
@@ -10,7 +10,7 @@ const turns = async () => {
   for (let turn = 0; turn < 10; turn++) await nextTurn()
 }
 
-/** How often it may be done at once by that many calls. */
+/** How often that many calls may do it at once. */
 function takeAll(hedges: Hedges, calls = Number.POSITIVE_INFINITY): number {
   let taken = 0
   while (taken < 10_000 && hedges.tryAcquire(calls)) taken += 1
@@ -58,8 +58,8 @@ test.each([
   }
 })
 
-// Over a wire that is full, values that are sent two and three times take two and three times as long: none would be
-// there in time.
+// Over a saturated wire, values that are sent two and three times take two and three times as long, and none would
+// arrive in time.
 test('where all nodes are slow, few calls are asked twice', async () => {
   freezeTime()
   const nodes = [await fake(), await fake('n2'), await fake('n3')]
@@ -76,7 +76,7 @@ test('where all nodes are slow, few calls are asked twice', async () => {
     for (const requests of [40, 45, 45, 45, 45]) {
       while (connections() < requests) await nextTurn()
       expect(kv[inspect]().requests).toBe(requests)
-      // What has no connection yet is not silent: the client learns of it.
+      // An exchange without a connection does not count as silent, so the client must notice the connection first.
       await turns()
       vi.advanceTimersByTime(500)
       await turns()
@@ -110,7 +110,7 @@ test('where one node hangs, all calls find another one, a part of them at a time
     }
     expect(left).toBe(0)
     await Promise.all(calls)
-    // The pause of the one that was stuck.
+    // The pause of the node that was stuck.
     vi.advanceTimersByTime(5_000)
   }
 })

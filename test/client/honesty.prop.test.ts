@@ -1,6 +1,6 @@
-// Whatever goes wrong on the way: a write is applied at most once, and what its caller was told of it is true. Random
-// faults of three nodes of one cluster, which forgets outcomes at random moments; each write has a key of its own, so
-// its version tells how often it was applied.
+// Whatever fault happens: a write is applied at most once, and what its caller was told about it is true. Random faults
+// of three nodes of one cluster, which forgets outcomes at random moments. Each write has a separate key, so its
+// version tells how often it was applied.
 
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
@@ -119,7 +119,7 @@ test('at most once, and told as it was', async () => {
         await expect
           .poll(() => kv[inspect]())
           .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
-        // Late copies arrive, too.
+        // Late copies must arrive too.
         await Promise.all(nodes.map((node) => node.quiet()))
         for (const [n, { isDelete }] of writes.entries()) {
           const key = `k${n}`

@@ -1,4 +1,4 @@
-// Names of hosts, with a nameserver that is played here: it answers when the test says so.
+// Host names with a simulated nameserver, which answers when the test tells it to.
 
 import dns, { type LookupAddress } from 'node:dns'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -24,7 +24,7 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-/** What has been asked before stands for the whole process. */
+/** An answer is valid for the whole process, so each test uses a new name. */
 const newHost = (): string => `n${++number}.example`
 
 const addressesOf = (host: string): Promise<unknown> =>
@@ -44,8 +44,8 @@ test('who asks for a name that is being looked up gets that answer, and the next
   expect(await again).toEqual(ADDRESSES.slice(0, 1))
 })
 
-// An attempt may be given up after 0.25 s: three nodes in turn, none would be reached whose lookup takes longer each
-// time.
+// An attempt may be given up after 0.25 s. With three nodes in turn, none whose lookup takes longer each time would be
+// reached.
 test.each([250, 2_500])(
   'an answer for which whoever asked may not have waited is kept for 5 s (%d ms)',
   async (ms) => {

@@ -1,9 +1,10 @@
-// What somebody may have meant, against the definition of the distance: for all words of up to three letters, of three.
+// Suggestions for mistyped words, compared with the definition of the distance, for all words of up to three of three
+// letters.
 
 import { expect, test } from 'vitest'
 import { nearest } from '../../src/client/nearest.ts'
 
-/** How many characters have to be inserted, removed, replaced, or swapped with their neighbour. */
+/** How many characters must be inserted, removed, replaced, or swapped with their neighbour. */
 function edits(from: string, to: string): number {
   if (from === '' || to === '') return from.length + to.length
   const [less, lessOfTo] = [from.slice(0, -1), to.slice(0, -1)]

@@ -23,7 +23,7 @@ const CALL = {
   signal: undefined,
 }
 
-/** How long before its end a call asked for the last time, when every try ends like this. */
+/** How long before its end a call asks for the last time if every try ends like this. */
 async function lastTryBeforeEnd(
   call: Pick<Call, 'kind' | 'timeoutMs' | 'unreachableAfterMs'>,
   each: Exchanged,
@@ -46,7 +46,7 @@ async function lastTryBeforeEnd(
   const settled = ended.catch((error: unknown) => error)
   await vi.advanceTimersByTimeAsync(call.timeoutMs)
   expect(await settled).toMatchObject({ written: 'no' })
-  // About 45 as a rule; the pauses are drawn at random.
+  // Usually about 45; the pauses are random.
   expect(tries.length).toBeLessThan(300)
   return Math.min(call.timeoutMs, call.unreachableAfterMs) - Math.max(...tries)
 }
@@ -100,7 +100,7 @@ test('a node that asked to be left alone is left alone that long, also when anot
     const atMs = performance.now() - startedAt
     asked.push([endpoint.url, atMs])
     const isBusy = endpoint.url === BUSY
-    // The other one keeps silent for a while, and then its connection is cut.
+    // The other node is silent for a while, and then its connection is cut.
     const cut = new Promise<Exchanged>((resolve) =>
       setTimeout(() => resolve({ ...unreachable, connected: true }), 1_100),
     )

@@ -1,4 +1,4 @@
-// What each function of the client sends, when it sends it again, and whom it tells of it.
+// What each function of the client sends, when it sends it again, and which callbacks it calls.
 
 import { once } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
@@ -40,7 +40,7 @@ const changes: Calls = [
   ['changeSettings', (kv) => kv.changeSettings({ note: 'x' })],
 ]
 
-/** What a test looks at of a request. */
+/** The parts of a request that tests look at. */
 const sent = ({ seen }: FakeNode) =>
   seen.map(({ method, target, headers, body }) => {
     const { accept, 'content-type': type, 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = headers
@@ -206,7 +206,7 @@ describe('an endpoint of another cluster', () => {
         await kv.get('k', { onAnswer: ({ node }) => void infos.push(node) })
         await kv.get('k', { onAnswer: ({ node }) => void infos.push(node) })
         expect(other.seen.length).toBe(length + 1)
-        // Longer than a circuit breaker is open.
+        // Longer than a circuit breaker stays open.
         vi.advanceTimersByTime(5_000)
       }
       expect(infos).toEqual(Array(8).fill('n1'))

@@ -1,4 +1,4 @@
-// Clients of a real cluster that remembers the outcome of one write only.
+// Clients of a real cluster that remembers the outcome of only one write.
 
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -63,8 +63,8 @@ interface Proxy extends AsyncDisposable {
 }
 
 /**
- * Between a client and `url`. `decide` is asked about each request, with a promise that resolves when the node has
- * answered it.
+ * A proxy between a client and `url`. `decide` is called for each request, with a promise that resolves when the node
+ * has answered it.
  */
 async function proxyOf(
   url: string,

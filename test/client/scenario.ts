@@ -1,4 +1,4 @@
-// A call of endpoints that do as a script says: in virtual time, without sockets. Needs the fake timers of vitest for
+// A call with endpoints that follow a script, in virtual time, without sockets. Needs vitest's fake timers for
 // `performance`, `setTimeout` and `clearTimeout`.
 
 import { IncomingMessage } from 'node:http'
@@ -10,23 +10,23 @@ import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
 import type { Exchanged, Outgoing } from '../../src/client/exchange.ts'
 import { after } from '../../src/client/timer.ts'
 
-/** What becomes of a request. */
+/** The result of a request. */
 export interface Fate {
   readonly afterMs?: number
-  /** None: it keeps silent. */
+  /** undefined: the node stays silent. */
   readonly result?: Exchanged
-  /** Whether a connection stands meanwhile: it does unless said otherwise. */
+  /** Whether there is a connection meanwhile; by default there is. */
   readonly isConnected?: () => boolean
-  /** Pieces of the answer come all the time until then, counted from when it was asked for. */
+  /** Pieces of the answer keep arriving until then, counted from the time of the request. */
   readonly heardUntilMs?: number
-  /** What comes of it when it is given up, instead of a failure; null: nothing at all. */
+  /** The result when it is given up, instead of a failure; null: none at all. */
   readonly whenCancelled?: Exchanged | null
 }
 
 export interface Asked {
   /** Number of the endpoint, from 0. */
   readonly at: number
-  /** Since the call began. */
+  /** Time since the call began. */
   readonly ms: number
   readonly outgoing: Outgoing
   readonly timeoutMs: number
@@ -47,18 +47,20 @@ export class Scenario {
   mayHedge = () => true
   close = () => {}
   onAnswer: CallContext['onAnswer'] = () => undefined
-  /** Where something of the call is listened for: none when it has ended. */
+  /** Number of listeners of the call; 0 when it has ended. */
   listeners = 0
   readonly #fate: (at: number, nth: number) => Fate
 
-  /** Asked in their order; `fate` says what becomes of the request to endpoint `at`, the `nth` of all from 0. */
+  /**
+   * The endpoints are asked in order. `fate` gives the result of the `nth` request of all, from 0, to endpoint `at`.
+   */
   constructor(count: number, fate: (at: number, nth: number) => Fate) {
     const urls = Array.from({ length: count }, (_, at) => `http://127.0.0.1:${at + 1}`)
     this.endpoints = new Endpoints(urls, () => 0)
     this.#fate = fate
   }
 
-  /** Runs a call to its end: a read that has a second, unless `given` says otherwise. */
+  /** Runs a call to its end: by default a read with a time-out of one second. */
   async run(given: Partial<Call> = {}): Promise<Outcome> {
     const startedAt = performance.now()
     const timeoutMs = given.timeoutMs ?? 1_000
@@ -88,7 +90,7 @@ export class Scenario {
       (error: unknown) => (outcome = { error, ms: ms() }),
     )
     for (let turn = 0; turn < 2_000; turn++) {
-      // Before time passes, all has happened that happens now.
+      // Everything that happens now must happen before the time advances.
       for (let look = 0; look < 4; look++) await nextTurn()
       if (outcome !== undefined) return outcome
       await vi.advanceTimersToNextTimerAsync()
@@ -128,7 +130,7 @@ export class Scenario {
 export const failed = (connected: boolean, cause: Error) =>
   ({ kind: 'failed', connected, timedOut: false, cause }) as const
 
-/** An error of the system, as node:http gives it. */
+/** A system error as node:http reports it. */
 export const systemError = (code: string, message = code): Error =>
   Object.assign(new Error(message), { code })
 
@@ -139,7 +141,7 @@ export const answered = (status: number, body: unknown, headers: Record<string, 
   body: Buffer.from(JSON.stringify(body)),
 })
 
-/** Named as every node does. */
+/** It names its cluster, as every node's answer does. */
 export const OK = answered(200, {}, { 'kv-cluster': '77' })
 
 export const refusal = (

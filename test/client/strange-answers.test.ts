@@ -1,5 +1,5 @@
-// Whoever listens on the port need not be a node, nor keep to HTTP: each call ends all the same, says what is certain,
-// and leaves nothing behind.
+// The program on the port may be no node, and may violate HTTP. Each call ends all the same, says what is certain, and
+// leaves nothing behind.
 
 import { describe, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
@@ -45,7 +45,7 @@ test.each(answers)('%s', async (_, text, staysOpen) => {
   for (let round = 0; round < 2; round++) {
     expect(await failure(kv.get('a'))).toMatchObject({ written: 'no' })
     expect(await failure(kv.list({ snapshot: true }).next())).toMatchObject({ written: 'no' })
-    // Some of these answers tell a cluster and a revision: then the write itself has left.
+    // Some of these answers tell a cluster and a revision. Then the write itself has left.
     expect(await failure(kv.put('a', '1'))).toBeInstanceOf(QuorateError)
     await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
   }
@@ -119,7 +119,7 @@ test.each([502, 503, 504])(
   'a proxy that answers %d: the class of the error does not say more than it knows',
   async (status) => {
     const node = await fake()
-    // It is asked again until the time is up, which is long enough for a first answer from a busy machine.
+    // It is asked again until the time is over, which is long enough for a first answer from a busy machine.
     const kv = clientOf([node], { timeoutMs: 400 })
     const calls = [() => kv.put('a', '1'), () => kv.delete('a'), () => kv.changeSettings({})]
     node.fault = () => ({ status, body: '<html>bad gateway</html>', do: true })
@@ -220,7 +220,7 @@ describe('where another program has taken the address of a node', () => {
     for (const endpoints of [[node], [stranger, node], [stranger, node], [stranger, node]]) {
       const told: unknown[] = []
       for (const call of calls) {
-        // A new one: it may begin with either.
+        // A new client, which may begin with either endpoint.
         const kv = clientOf(endpoints)
         told.push(JSON.stringify(await call(kv), (name, value) => (/revision/i.test(name) ? 0 : value)))
         expect(kv[inspect]()).toEqual(AT_REST)

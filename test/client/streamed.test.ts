@@ -1,4 +1,4 @@
-// A list as one stream, chunk by chunk, in virtual time: however it is cut into chunks, whatever its lines say, and how
+// A list as one stream, chunk by chunk, in virtual time: how it is cut into chunks, what its lines contain, and how
 // long it may take.
 
 import { getEventListeners } from 'node:events'
@@ -18,7 +18,7 @@ const NEVER = { reason: () => undefined, listen: () => () => {} }
 
 type Chunk = string | Buffer | { readonly afterMs: number; readonly text: string } | 'error'
 
-/** The records of a stream of these chunks, each read by itself; null at the end: it stands still. */
+/** Reads a stream of these chunks, record by record; null at the end: no more data arrives. */
 function read(
   chunks: readonly (Chunk | null)[],
   options: ListOptions = {},
@@ -65,7 +65,7 @@ test('however it is cut into chunks, its lines are the same', async () => {
   )
   const each = [...bytes].map((byte) => Buffer.of(byte))
   expect(await read(each).all()).toEqual(keys)
-  // The line break at the very end is none that it needs.
+  // The line break at the very end is not needed.
   expect(await read([record('a'), end(1).trimEnd()]).all()).toEqual(['a'])
 })
 

@@ -1,4 +1,4 @@
-// One request and its answer: what becomes of it, what is known then, and what stays open.
+// One request and its answer: its result, what is known then, and what stays open.
 
 import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -34,7 +34,7 @@ const count = (kind: string) => process.getActiveResourcesInfo().filter((what) =
 
 describe('what becomes of a request', () => {
   test('its time is up', async () => {
-    // The connection stands already.
+    // There is a connection already.
     await exchange(node.url).result
     node.fault = () => 'hang'
     const asked = exchange(node.url, { timeoutMs: 20.4 })
@@ -49,7 +49,7 @@ describe('what becomes of a request', () => {
     freezeTime()
     const put = { ...GET, method: 'PUT', body: Buffer.from('v') }
     for (let round = 0; round < 2; round++) {
-      // What is looked at next are connections, and then what is to be done in the next turn.
+      // Node handles connections next, and then the callbacks of the next turn.
       await nextTurn()
       const asked = exchange(node.url, { timeoutMs: 5_000 }, put)
       vi.advanceTimersByTime(5_000)
@@ -159,7 +159,7 @@ describe('what becomes of a request', () => {
       for (const piece of ['HTTP/1.1 200 OK\r\nContent-Length: 7\r\n', '\r\n', '{"a"', ':', '1}']) {
         vi.advanceTimersByTime(1_000)
         send(piece)
-        // Of a head that is not whole nothing is known.
+        // Nothing is known of an incomplete head.
         const heardAt = piece.startsWith('HTTP') ? askedAt : performance.now()
         await expect.poll(() => asked.heardAt()).toBe(heardAt)
       }
@@ -167,7 +167,7 @@ describe('what becomes of a request', () => {
     }
   })
 
-  // Where one node of three is behind a wire that loses much, a page that would come from the others failed.
+  // With one of three nodes behind a wire that loses much, a page failed that the other nodes could have served.
   test.each([
     [40, 'Content-Length: 100\r\n', false],
     [60, 'Content-Length: 100\r\n', true],
@@ -192,7 +192,7 @@ describe('what becomes of a request', () => {
         const nextAt = sendAfterOneSecond('x')
         for (let turn = 0; turn < 100; turn++) await nextTurn()
         expect(asked.heardAt()).toBe(counts ? nextAt : heardAt)
-        // As soon as it comes faster it counts again.
+        // It counts again as soon as it arrives faster.
         heardAt = sendAfterOneSecond('x'.repeat(98 - bytes))
         await expect.poll(() => asked.heardAt()).toBe(heardAt)
         asked.cancel()
@@ -262,7 +262,7 @@ describe('what becomes of a request', () => {
 
 test('a request in the background keeps no process alive', async () => {
   node.fault = () => 'hang'
-  // Those of other tests are closing.
+  // Connections of other tests are still closing.
   await until(() => count('TCPSocketWrap') === 0)
   for (const background of [true, false]) {
     const timers = count('Timeout')
@@ -290,7 +290,7 @@ describe('a question that several wait for', () => {
       expect(node.questions.length).toBe(round)
       expect(questions.underway).toBe(0)
       expect(transport.underway).toBe(0)
-      // It has its answer: there is nothing to give up.
+      // It has its answer, so there is nothing to give up.
       for (const { cancel } of all) cancel()
       await nextTurn()
       expect(node.connections).toBe(1)
@@ -304,7 +304,7 @@ describe('a question that several wait for', () => {
       const [first, second] = [ask(questions, endpoint), ask(questions, endpoint)]
       await until(() => node.questions.length === round)
       const failure = { kind: 'failed', connected: true, timedOut: false, cause: { message: 'given up' } }
-      // Twice is not more than once.
+      // A second cancel has no effect.
       first?.cancel()
       first?.cancel()
       expect(await first?.result).toMatchObject(failure)

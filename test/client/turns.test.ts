@@ -1,4 +1,4 @@
-// How many calls of a client are under way at a time, and what becomes of those that wait for their turn.
+// How many calls of a client are under way at a time, and what happens to those that wait for their turn.
 
 import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -10,7 +10,7 @@ import { clientOf, failure, fake, freezeTime, noQuorum, refusing } from './with-
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 
-/** The node answers nothing until `goOn`; resolves when it has been asked something. */
+/** The node answers nothing until `goOn` is called. `isAsked` resolves when it has received a request. */
 function stuck(node: FakeNode): { readonly isAsked: Promise<void>; readonly goOn: () => void } {
   const { promise: isAsked, resolve } = Promise.withResolvers<void>()
   node.fault = () => {
@@ -20,7 +20,7 @@ function stuck(node: FakeNode): { readonly isAsked: Promise<void>; readonly goOn
   return { isAsked, goOn: () => (node.fault = () => undefined) }
 }
 
-/** A client of one node, at which it has one call that has a minute and gets no answer; it may have no other one. */
+/** A client with one node and `callsMax` 1. Its only call has a time-out of one minute and gets no answer. */
 async function withOneStuck(timeoutMs = 60_000) {
   freezeTime()
   const node = await fake()
@@ -136,13 +136,12 @@ describe('one that waits', () => {
     ['get', 20, 16, false],
     ['put', 400, 300, true],
     ['put', 400, 301, false],
-    // Of a short time half.
+    // Half of a short time-out.
     ['get', 8, 4, true],
     ['get', 8, 5, false],
     ['put', 40, 20, true],
     ['put', 40, 21, false],
-    // Of calls the one before took all the time, and so they take an eighth of that on average: a quarter more must be
-    // left.
+    // The call before took all its time, so the average is an eighth of that. A quarter more must be left.
     ['get', 69_375, 60_000, true],
     ['get', 69_374, 60_000, false],
   ] as const)('a %s that has %d ms and its turn after %d: begins %s', async (what, timeoutMs, ms, begins) => {
@@ -213,13 +212,13 @@ describe('one that waits', () => {
   })
 })
 
-// A call goes on some microtasks after it was given its turn.
+// A call continues some microtasks after it got its turn.
 test.each([0, 1, 2, 3, 4])(
   'the client is closed %d microtasks after one has ended: the next asks nothing',
   async (ticks) => {
     const node = await fake()
     const kv = clientOf([node], { callsMax: 1 })
-    // So the first write has a question.
+    // So that the first write asks its question.
     node.fault = () => ({ ...problem(404, 'not_found', 'no such key'), headers: { 'kv-revision': '' } })
     node.questionFault = () => 'hang'
     const first = kv.get('a').then(async () => {

@@ -1,4 +1,4 @@
-// Clients of scripted nodes; all of them are closed after each test.
+// Clients of scripted nodes. All of them are closed after each test.
 
 import { createServer, type Socket } from 'node:net'
 import { afterEach, vi } from 'vitest'
@@ -12,8 +12,8 @@ afterEach(async () => {
 })
 
 /**
- * Until the end of the test time passes only when it says so. So no client asks a second node because the machine is
- * busy; nor does one pause, so no endpoint may fail when there is no other.
+ * Until the end of the test, time passes only when the test advances it. So no client asks a second node because the
+ * machine is busy. Nor does a client end a pause, so no endpoint may fail when there is no other.
  */
 export function freezeTime(): void {
   vi.useRealTimers()
@@ -31,7 +31,7 @@ export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
   return node
 }
 
-/** Listens, and answers whatever comes with these bytes; without `open` it closes the connection behind them. */
+/** Listens, and answers every request with these bytes. Without `open` it closes the connection after them. */
 export async function answering(
   text: string,
   { staysOpen = false } = {},
@@ -87,7 +87,7 @@ export async function failure(promise: Promise<unknown>): Promise<QuorateError> 
 
 export const noLeader: Fault = problem(503, 'no_leader', 'an election is under way', { retry_after_ms: 1 })
 export const noQuorum: Fault = problem(503, 'no_quorum', 'one of three voters', { retry_after_ms: 1 })
-/** The client is told to come back when its time is up: it gives up at once. */
+/** The client is told to come back when its time is over, so it gives up at once. */
 export const noQuorumForLong: Fault = problem(503, 'no_quorum', 'one of three voters', {
   retry_after_ms: 3_600_000,
 })

@@ -80,7 +80,7 @@ describe('limits', () => {
     expect(changes).toEqual([])
   })
 
-  test('a key that is longer than allowed by now can still be deleted', () => {
+  test('a key that is longer than the current limit can still be deleted', () => {
     const store = new MemoryStore({ keyBytesMax: 4 })
     store.apply(ask(putOf('abcd', '1')))
     store.apply(ask({ kind: 'settings', settings: { keyBytesMax: 3 } }))
@@ -88,7 +88,7 @@ describe('limits', () => {
     expect(store.apply(ask(deleteOf('abcd'))).outcome).toMatchObject({ kind: 'delete', deleted: 1 })
   })
 
-  test('a full store refuses what grows it; deletes and what shrinks it go on', () => {
+  test('a full store refuses writes that make it larger; deletes and smaller values are accepted', () => {
     const store = new MemoryStore({ storeBytesMax: 10 })
     expect(store.apply(ask(putOf('a', '123456789'))).outcome).toMatchObject({ kind: 'put' })
     expect(store.apply(ask(putOf('b', ''))).outcome).toMatchObject({ kind: 'refused', code: 'storage_full' })
@@ -101,7 +101,7 @@ describe('limits', () => {
 })
 
 describe('settings', () => {
-  test('a change is answered with all of them and raises the revision, unless nothing is different', () => {
+  test('the answer to a change has all settings; it raises the revision unless nothing changes', () => {
     const store = new MemoryStore()
     const change = ask({ kind: 'settings', settings: { keyBytesMax: 7, storeBytesMax: 9 } })
     const { outcome } = store.apply(change)
@@ -139,7 +139,7 @@ describe('settings', () => {
       revision: 1,
     })
     expect(newer.state.settings.clusterVersion).toBe(2)
-    // It is not looked at where it is not named.
+    // A change that does not name the cluster version does not check it.
     const other = newer.apply(ask({ kind: 'settings', settings: { storeBytesMax: 1 } }))
     expect(other.outcome).toMatchObject({
       kind: 'settings',

@@ -1,4 +1,4 @@
-// Every limit at its last allowed value and at the next one; and bytes that no program of ours has written.
+// Every limit at its last allowed value and at the next one; and bytes that no version of this program has written.
 
 import { describe, expect, test } from 'vitest'
 import { Reader } from '../../src/bytes/index.ts'
@@ -26,7 +26,7 @@ describe('the last allowed and the first refused', () => {
     expect(store.apply(ask(putOf('a', '12345'))).outcome).toMatchObject({ code: 'value_too_large' })
   })
 
-  test('store: what is as large as it was is accepted by a store that is too large already', () => {
+  test('store: a value of the same size is accepted by a store that is too large already', () => {
     const store = new MemoryStore({ storeBytesMax: 10 })
     expect(store.apply(ask(putOf('a', '123456789'))).outcome).toMatchObject({ kind: 'put' })
     store.apply(ask({ kind: 'settings', settings: { storeBytesMax: 5 } }))
@@ -61,7 +61,7 @@ describe('the last allowed and the first refused', () => {
     expect(() => bodyOf({ ...ask(putOf('k', '')), principal: 'p'.repeat(256) })).toThrow(RangeError)
   })
 
-  test('a key whose length cannot be said is no other key', () => {
+  test('a key whose length does not fit into the layout is not written as another key', () => {
     const put = (bytes: number) => {
       const key = new Uint8Array(bytes).fill(0x61)
       return ask({ kind: 'put', key, value: utf8('v'), condition: undefined, prev: false })
@@ -107,7 +107,7 @@ describe('the last allowed and the first refused', () => {
 
 describe('bytes that are not ours', () => {
   test.each([-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])(
-    'what could not be read again is not written: %d',
+    'a number that could not be read again is not written: %d',
     (value) => {
       expect(() => bodyOf(ask({ kind: 'settings', settings: { storeBytesMax: value } }))).toThrow(RangeError)
     },
@@ -121,7 +121,7 @@ describe('bytes that are not ours', () => {
     ['a principal that is not ASCII', 16, '00 01 80 00 0001 6b'],
     ['a token that is not ASCII', 16, '01 01 80 00 00 0001 6b'],
     ['an integer beyond 2^53', 18, '00 00 00 01 03 0020000000000000'],
-  ])('a request in a form that is not its own is malformed: %s', (_, kind, body) => {
+  ])('a request in another than its one form is malformed: %s', (_, kind, body) => {
     const bytes = Uint8Array.from(Buffer.from(body.replaceAll(' ', ''), 'hex'))
     expect(() => decodeRequest(kind, 1, bytes)).toThrow(MalformedBytesError)
   })
@@ -130,7 +130,7 @@ describe('bytes that are not ours', () => {
   test.each([
     [UnknownKindError, 'UnknownKindError: why'],
     [MalformedBytesError, 'MalformedBytesError: why'],
-  ])('%o says in a log what it is', (error, said) => {
+  ])('%o has a name that the log shows', (error, said) => {
     expect(String(new error('why'))).toBe(said)
   })
 
@@ -192,7 +192,7 @@ describe('row keys', () => {
     expect(() => userKey(Uint8Array.of(2, 0x6b))).toThrow(MalformedBytesError)
   })
 
-  test('of a range end before the end; without one, behind the last data row', () => {
+  test('of a range end before its end; without an end, after the last data row', () => {
     const range = dataRange(utf8('b'), utf8('d'))
     expect([hex(range.gte), hex(range.lt)]).toEqual(['0162', '0164'])
     const all = dataRange(utf8('b'), undefined)

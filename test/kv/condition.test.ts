@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Condition } from '../../src/kv/types.ts'
 import { ask, deleteOf, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
-/** Holds on a missing key; on a key whose mod_revision is 3. */
+/** Whether the condition holds on a missing key, and on a key whose mod_revision is 3. */
 const TABLE: readonly (readonly [string, Partial<Condition>, boolean, boolean])[] = [
   ['If-Match: *', { ifMatch: 'any' }, false, true],
   ['If-Match: "3"', { ifMatch: [rev(3)] }, false, true],

@@ -41,7 +41,7 @@ describe('a repeat', () => {
     const first = store.apply(ask(command, token('t')))
     expect(first.outcome).toMatchObject(expected)
     expect(first.replayed).toBe(false)
-    // What happens in between must not show.
+    // A change in between must not affect the answer.
     store.apply(ask(putOf('k', 'else')))
     const { state } = store
     const repeat = store.apply(ask(command, token('t')))
@@ -56,7 +56,7 @@ describe('a repeat', () => {
     for (const [, row] of held) expect(hex(row)).not.toContain(hex(utf8('secret')))
   })
 
-  test('is told by the request, not by its since', () => {
+  test('is recognised by the request, not by its since', () => {
     const store = new MemoryStore()
     store.apply(ask(putOf('k', '1'), token('t', 1)))
     expect(store.apply(ask(putOf('k', '1'), token('t', 9))).replayed).toBe(true)
@@ -75,7 +75,7 @@ test.each<readonly [string, Command]>([
   const { outcome, replayed, changes } = store.apply(ask(command, token('t')))
   expect(outcome).toMatchObject({ kind: 'refused', code: 'idempotency_key_reused', revision: 2 })
   expect({ replayed, changes }).toEqual({ replayed: false, changes: [] })
-  // The first outcome is still there.
+  // The first outcome is still remembered.
   expect(store.apply(ask(putOf('k', '1'), token('t'))).replayed).toBe(true)
 })
 
@@ -110,7 +110,7 @@ describe('forgetting', () => {
     expect(store.state.tokens.oldest).toBeGreaterThan(0)
   })
 
-  test('they go by age, with whatever request comes next, and never before', () => {
+  test('they go by age with the next request, whatever it is, and not before', () => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
     put(store, 'a', 5000)
     put(store, 'b', 5500)
@@ -123,7 +123,7 @@ describe('forgetting', () => {
     expect([...store.rows.keys()].filter((key) => !key.startsWith('01'))).toEqual([])
   })
 
-  test('one entry forgets a bounded number, the next ones go on', () => {
+  test('one entry forgets a limited number, the next entries forget the rest', () => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
     for (let i = 0; i < EVICTIONS_PER_ENTRY_MAX + 10; i++) put(store, `t${i}`)
     store.apply(ask(deleteOf('none')), 5000)
@@ -140,8 +140,7 @@ describe('forgetting', () => {
     const expired = store.apply(ask(putOf('a', '1'), token('a', 1)))
     expect(expired.outcome).toMatchObject({ kind: 'refused', code: 'idempotency_expired', revision: 3 })
     expect(expired.changes).toEqual([])
-    // Remembered outcomes are answered however old the token says it is; tokens that are newer than the horizon are
-    // fresh.
+    // A remembered outcome is answered whatever its since. A token that is newer than the horizon is accepted as new.
     expect(store.apply(ask(putOf('b', '1'), token('b', 1))).replayed).toBe(true)
     expect(store.apply(ask(putOf('c', '1'), token('c', 3))).outcome.kind).toBe('put')
   })

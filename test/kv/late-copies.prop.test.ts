@@ -1,5 +1,5 @@
-// Copies of requests that arrive late, whatever was forgotten in between: nothing is applied twice, and "nothing was
-// written" stays true.
+// Copies of requests that arrive late, whatever was forgotten in between. Nothing is applied twice, and an answer
+// "nothing was written" stays true.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -8,7 +8,7 @@ import { TABLE_DATA } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { ask, deleteOf, MemoryStore, putOf, rev } from './store.ts'
 
-/** Which requests are refused, and how soon tokens are forgotten, is a matter of these as well. */
+/** The settings decide which requests are refused, and how soon tokens are forgotten. */
 const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
   {
     valueBytesMax: fc.nat({ max: 3 }),
@@ -32,10 +32,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 )
 
 type Event =
-  /** `behind`: how many revisions the store has gone on since its client heard of it. */
+  /** `behind`: how many revisions the client's last known revision is behind the store's. */
   | { readonly kind: 'first'; readonly command: Command; readonly behind: number }
   | { readonly kind: 'unkeyed'; readonly command: Command }
-  /** Of one of the first tries so far. */
+  /** A copy of one of the first tries so far. */
   | { readonly kind: 'copy'; readonly of: number }
 
 const event: fc.Arbitrary<Event> = fc.oneof(
@@ -54,7 +54,7 @@ const events = fc.array(event, { maxLength: 40 })
 
 const codeOf = (outcome: Outcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
 
-/** Changes of users' keys and of settings: what a client would notice. */
+/** No change of a user's key or of a setting: those are what a client would notice. */
 function changesNothing({ changes, state }: Applied, before: MemoryStore['state']): void {
   expect(changes.filter(({ key }) => key[0] === TABLE_DATA)).toEqual([])
   expect(state.settings).toEqual(before.settings)
@@ -74,7 +74,7 @@ test('a late copy of a token with its since changes nothing and contradicts no a
           const since = rev(Math.max(1, revision - event.behind))
           const request = ask(event.command, { token: `token ${sent.length}`, since })
           const { outcome } = store.apply(request)
-          // Who knows the newest revision is never refused, whatever was forgotten.
+          // A request with the newest revision as since is never refused as expired, whatever was forgotten.
           if (event.behind === 0) expect(codeOf(outcome)).not.toBe('idempotency_expired')
           sent.push({ request, outcome })
         } else {
@@ -83,7 +83,7 @@ test('a late copy of a token with its since changes nothing and contradicts no a
           const before = store.state
           const applied = store.apply(first.request)
           changesNothing(applied, before)
-          // An answer that was heard before, or a refusal to say.
+          // The answer that was given before, or a refusal because it was forgotten.
           if (codeOf(applied.outcome) !== 'idempotency_expired')
             expect(applied.outcome).toEqual(first.outcome)
         }

@@ -1,5 +1,5 @@
-// The bytes of the log, of rows and of registers are for ever: what fails here breaks the data of every user. A change
-// needs a new version of the kind, a row flag or a new layout number.
+// The bytes of log, rows and registers never change: a failing test here means that the data of every user would be
+// unreadable. A change needs a new version of the kind, a row flag or a new layout number.
 
 import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
@@ -54,7 +54,7 @@ describe('requests', () => {
     expect(() => store.applyBody(kind, version, bytes, 0)).toThrow(UnknownKindError)
   })
 
-  test('a body cut short or with bytes to spare stops the node', () => {
+  test('a body that is too short or too long stops the node', () => {
     const body = bodyOf(ask(deleteOf('key', { ifMatch: [rev(1)] }), { token: 'token', since: rev(1) }))
     for (let length = 0; length < body.length; length++)
       expect(() => decodeRequest(17, 1, body.subarray(0, length))).toThrow(MalformedBytesError)
@@ -109,7 +109,7 @@ describe('rows', () => {
     expect(hex(must(store.rows.get(unspaced('02 74')))).slice(16)).toBe(unspaced(bytes))
   })
 
-  test('a reason of a newer program is not guessed at', () => {
+  test('a reason of a newer program stops the node', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
     store.apply(request)
@@ -117,7 +117,7 @@ describe('rows', () => {
     expect(() => store.apply(request)).toThrow(UnknownKindError)
   })
 
-  test('a row flag of a newer program is not guessed at', () => {
+  test('a row flag of a newer program stops the node', () => {
     const row = encodeKeyHead({ createRevision: rev(2), modRevision: rev(2), version: 1 }, rev(0))
     row[0] = 1
     expect(() => decodeKeyRow(utf8('k'), row)).toThrow(UnknownKindError)
@@ -145,7 +145,7 @@ test.each([
   ['61ff', '62'],
   ['ffff', undefined],
   ['6100', '6101'],
-])('the first key after all that begin with %j is %j', (prefix, end) => {
+])('the first key after all keys that begin with %j is %j', (prefix, end) => {
   const given = Buffer.from(prefix, 'hex')
   const found = prefixEnd(given)
   expect(found && hex(found)).toBe(end)

@@ -1,5 +1,5 @@
-// The state machine against a model so naive that it can be checked by eye: a map of keys and a list of remembered
-// requests.
+// The state machine against a model that is simple enough to check by reading it: a map of keys and a list of
+// remembered requests.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -95,7 +95,7 @@ test('the same log leaves the same bytes, from the start or from any registers i
   )
 })
 
-test('a request survives its bytes', () => {
+test('a request is read back as it was written', () => {
   const bytes = fc.uint8Array({ maxLength: 300 })
   const anyCommand = fc.oneof(
     command,
@@ -111,8 +111,8 @@ test('a request survives its bytes', () => {
   )
 })
 
-test('what is read as a request is written as the same bytes', () => {
-  // Flags, lengths and ids are small: bodies that mean something are to be common.
+test('bytes that are read as a request are written as the same bytes', () => {
+  // Flags, lengths and ids are small, so that valid bodies are common.
   const byte = fc.oneof({ weight: 3, arbitrary: fc.nat(4) }, fc.nat(255))
   const bodies = fc.oneof(
     fc.array(byte, { maxLength: 30 }),
@@ -137,7 +137,7 @@ test('what is read as a request is written as the same bytes', () => {
   )
 })
 
-/** An empty condition is none. */
+/** An empty condition is the same as no condition. */
 function canonical(request: Request): Request {
   const { command } = request
   if (command.kind === 'settings') return request
@@ -236,7 +236,7 @@ class Model {
     }
   }
 
-  /** At the horizon only while there is nothing newer. */
+  /** At the horizon only if the store's revision is newer. */
   #mayBeForgotten(since: Revision): boolean {
     return since <= this.horizon && !(since === this.horizon && since === this.revision)
   }
@@ -246,7 +246,7 @@ class Model {
   }
 }
 
-/** Stands for "look into the memory". */
+/** Stands for "look it up in the remembered outcomes". */
 const REMEMBERED: Outcome = {
   kind: 'refused',
   revision: rev(0),

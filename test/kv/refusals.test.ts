@@ -1,5 +1,5 @@
-// Replicas of different versions must hold the same rows: the place of a reason is its byte for ever, the sentence is
-// not stored.
+// Replicas of different versions must hold the same rows. So the position of a reason, which is its byte, never
+// changes; the sentence is not stored.
 
 import { expect, test } from 'vitest'
 import { REASONS, refusalText, refused } from '../../src/kv/refusals.ts'

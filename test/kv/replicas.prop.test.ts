@@ -1,6 +1,5 @@
-// One log on replicas that live differently: limits of their stores, restarts, power cuts, snapshots of one another at
-// any index. Whatever happened, every entry has one outcome, and rows, registers and state hash are the same at the
-// end.
+// One log on replicas with different limits, restarts, power cuts, and snapshots from each other at any index. Whatever
+// happens, every entry has one outcome, and rows, registers and state hash are the same at the end.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -22,11 +21,11 @@ import { ask, bodyOf, hex, rev } from './store.ts'
 const FIRST = 2
 const TERM = 1
 
-/** Few keys, so that they meet; some too long for what a replica keeps in memory of each row. */
+/** Few keys, so that requests meet; some too long for what a replica keeps in memory of each row. */
 const key = fc
   .constantFrom(0, 1, 2, 59, 60, 100)
   .chain((length) => fc.constantFrom(0x61, 0x62, 0xff).map((byte) => new Uint8Array(length).fill(byte)))
-/** Around the head of a row, and larger than a batch. */
+/** Around the size of a row's head, and larger than a batch. */
 const value = fc
   .constantFrom(0, 1, 32, 33, 34, 300, 2000)
   .map((length) => new Uint8Array(length).fill(length))
@@ -64,7 +63,7 @@ const idempotency: fc.Arbitrary<Idempotency | undefined> = fc.option(
   }),
   { nil: undefined, freq: 2 },
 )
-/** Undefined: an entry of the core. */
+/** undefined: an entry of the core. */
 const request: fc.Arbitrary<Request | undefined> = fc.option(
   fc.tuple(command, idempotency).map(([command, idempotency]) => ask(command, idempotency)),
   { nil: undefined, freq: 9 },
@@ -113,7 +112,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('install'), ahead: fc.nat(9), limits }) },
 )
 
-/** What each entry came to, wherever it was applied first. */
+/** The outcome of each entry on the replica that applied it first. */
 type Heard = Map<number, Applied | undefined>
 
 const RAFT_STATE = Uint8Array.of(7)
@@ -193,13 +192,13 @@ class Replica {
   }
 
   #told({ index }: Entry, result: Applied | undefined): void {
-    // A copy: what it shows are views of buffers that others use.
+    // A copy, because the result has views of buffers that are reused.
     const told = structuredClone(result)
     if (this.#heard.has(index)) expect(told).toEqual(this.#heard.get(index))
     else this.#heard.set(index, told)
   }
 
-  /** Of a replica that has come further, with limits of its own. */
+  /** Installs a snapshot of a replica that is ahead and has other limits. */
   async #install(ahead: number, limits: Partial<StoreLimits>): Promise<void> {
     const { storage, applier } = must(this.#running)
     const index = storage.applied.index + ahead
@@ -221,7 +220,7 @@ class Replica {
     while (storage.rowsLeft) await store(storage, batch(hardState(TERM, this.#commit)))
   }
 
-  /** All that it holds, read from the disk after everything has been written. */
+  /** Everything that it holds, read from the disk after everything has been written. */
   async picture(): Promise<unknown> {
     await this.#store([])
     const { storage } = must(this.#running)

@@ -1,4 +1,4 @@
-// A state machine on rows in memory: what a driver does with `applyEntry`, without anything around it.
+// A state machine on rows in memory. It does what a driver does with `applyEntry`, and nothing else.
 
 import { applyEntry } from '../../src/kv/apply.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
@@ -84,7 +84,7 @@ export class MemoryStore {
   }
 }
 
-/** What apply is given: where heads will do, no more than a head. */
+/** What apply is given: only the head of a row if heads are enough. */
 export const found = (row: Uint8Array | undefined, heads: boolean): RowFound | undefined =>
   row && { bytes: new Uint8Array(row.subarray(0, heads ? ROW_HEAD_BYTES : row.length)), length: row.length }
 

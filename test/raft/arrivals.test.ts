@@ -1,6 +1,5 @@
-// What arrives at a replica beside the appends of its leader: snapshots, connections of processes that know more or
-// less than was seen of them, and its own times. And what it says of itself: when it wants to be woken, what is under
-// way, how fresh it is.
+// Inputs of a replica other than appends: snapshots, connections of processes that know more or less than was seen of
+// them, and echoes of its own times. And what it reports: its next deadline, what is under way, how fresh it is.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'

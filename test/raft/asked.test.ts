@@ -1,5 +1,5 @@
-// What a replica is asked for, and its answer: proposals, reads, transfers of leadership, snapshots. Each answer is
-// given once, and afterwards nothing of it is left.
+// Requests to a replica and their answers: proposals, reads, transfers of leadership, snapshots. Each answer is given
+// once, and nothing is left afterwards.
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
@@ -19,7 +19,7 @@ function follower(options: BenchOptions = {}): Bench {
   return bench
 }
 
-/** Leads, and its followers hold all of its log. */
+/** Leads; its followers hold its whole log. */
 function leader(options: BenchOptions = {}): Bench {
   const bench = new Bench(options)
   bench.lead()
@@ -33,7 +33,7 @@ const propose = (bench: Bench, seq: number, text = ''): void =>
   bench.step({ kind: 'propose', proposals: [{ seq, frame: textFrame(id(1), 1, seq, text) }] })
 const refusals = (bench: Bench) =>
   last(bench).outcomes.map((each) => (each.outcome === 'refused' ? [each.seq, each.refusal] : [each.seq]))
-/** What is under way there, of what is not 0. */
+/** What is under way there, without zeros. */
 const underWay = (bench: Bench) =>
   Object.fromEntries(Object.entries(bench.raft.inspect()).filter(([, count]) => count !== 0))
 const heartbeatAnswer = (bench: Bench, from: number): void =>
@@ -72,7 +72,7 @@ describe('a proposal that is to be forwarded', () => {
     expect(refusals(byBytes)).toEqual([])
     propose(byBytes, 3)
     expect(refusals(byBytes)).toEqual([[3, counted]])
-    // Alone it may be larger than the limit.
+    // A single one may be larger than the limit.
     const alone = follower({ limits: { uncommittedBytesMax: 10 } })
     propose(alone, 1)
     expect(refusals(alone)).toEqual([])
@@ -213,7 +213,7 @@ describe('a proposal at the leader', () => {
     const bench = follower()
     const proposals = [{ seq: 7, frame: sealed(TEXT, id(3), 1, 7, new Uint8Array()) }]
     bench.receive({ type: 'forward', from: 3, term: 1, boot: 1, proposals })
-    // Who never led the term does not know of what was appended in it.
+    // A replica that never led the term does not know what was appended in it.
     expect(bench.takeOf('forward-refused')).toEqual([])
   })
 })
@@ -228,7 +228,7 @@ describe('a read', () => {
     const answer = { term: 1, lease: false, commit: asIndex(0) }
     const refused = { ...answer, index: undefined, refusal: 'not-ready' as const }
     const first = ask()
-    // Somebody else's answer is none.
+    // An answer of another replica does not count.
     bench.receive({ type: 'read-index-answer', from: 3, request: first, ...refused })
     expect([last(bench).reads, underWay(bench)]).toEqual([[], { askedReads: 1 }])
     bench.receive({ type: 'read-index-answer', from: 2, request: first, ...refused })
@@ -416,7 +416,7 @@ test('as many entries, or bytes, as may be uncommitted are taken, and the next o
   expect(refusals(byBytes)).toEqual([])
   propose(byBytes, 3)
   expect(refusals(byBytes)).toEqual([[3, { reason: 'overloaded', detail: detail(2, 108, '1000 and 108') }]])
-  // Where nothing waits, one entry is taken however large it is.
+  // If nothing else waits, one entry is accepted whatever its size.
   const alone = leader({ limits: { uncommittedBytesMax: 10 } })
   propose(alone, 1)
   expect(refusals(alone)).toEqual([])
@@ -429,7 +429,7 @@ test('what was asked of a leader that is gone is refused: there is none, or anot
     [(bench: Bench) => bench.receive(append(3, 2, [0, 0])), 'leadership-lost'],
   ] as const) {
     const bench = follower()
-    // So long that another leader may be elected, and less than an answer may take.
+    // Long enough for the election of another leader, and shorter than an answer may take.
     bench.nowMs += TIMING.electionMinMs
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
     bench.step({ kind: 'read', reads: [{ id: 2, lease: true }] })

@@ -1,4 +1,4 @@
-// When a follower learns that what it holds is committed: with the next entries, at once if it waits, otherwise a
+// When a follower learns that an entry is committed: with the next entries, at once if a client waits, otherwise a
 // little later.
 
 import { expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { id } from './harness/members.ts'
 
 const COMMIT_DELAY_MS = 5
 
-/** A leader whose followers know all that it has committed. */
+/** A leader whose followers know everything that it has committed. */
 function leader(): Bench {
   const bench = new Bench({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
   bench.lead()
@@ -19,7 +19,7 @@ function leader(): Bench {
   return bench
 }
 
-/** Who has been told of which commit index since last asked, and by what. */
+/** The followers that were told a commit index since the last call, and with which message. */
 const told = (bench: Bench): [string, string, number][] =>
   bench
     .take()

@@ -1,5 +1,5 @@
-// 1,000 random lives of a cluster's configuration, next to a model that keeps one role for each replica and takes every
-// change at once, without joint configurations (thesis §4.3: both must end in the same place).
+// 1,000 random histories of a cluster's configuration, compared with a model that keeps one role for each replica and
+// makes every change at once, without joint configurations (thesis §4.3: both must end in the same configuration).
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -52,7 +52,7 @@ function checkShape(configuration: Configuration): void {
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
   }
   expect(voters.length).toBeGreaterThan(0)
-  // A learner has no say, not in the old half either.
+  // A learner is in no majority, not in the old half either.
   for (const learner of [...learners, ...learnersNext]) expect(voters).not.toContain(learner)
   for (const learner of learners) expect(votersOutgoing).not.toContain(learner)
   for (const next of learnersNext) expect(votersOutgoing).toContain(next)
@@ -83,7 +83,7 @@ test('changes through joint configurations end where taking them at once would',
         checkShape(result.configuration)
         const sameVoters = `${withRole(roles, 'voter')}` === `${withRole(expected, 'voter')}`
         expect(isJoint(result.configuration)).toBe(!sameVoters)
-        // Both majorities are asked: the one that was, and the one that will be.
+        // Both majorities must agree: the old one and the new one.
         expect(result.configuration.votersOutgoing).toEqual(sameVoters ? [] : configuration.voters)
         expect([...result.configuration.voters]).toEqual(withRole(expected, 'voter'))
 

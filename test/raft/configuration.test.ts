@@ -1,4 +1,4 @@
-// What a change makes of a configuration, or why it may not be; and the bytes of both.
+// What a change makes of a configuration, or why it is not allowed; and the bytes of both.
 
 import { describe, expect, test } from 'vitest'
 import {
@@ -31,7 +31,7 @@ const start = (voters: readonly number[], learners: readonly number[] = []): Con
     learners.map(id),
   )
 
-/** Applies one change after the other; the last may be refused. */
+/** Applies one change after another. The last one may be refused. */
 function changed(configuration: Configuration, ...changes: readonly string[]): string {
   let current = configuration
   for (const [at, text] of changes.entries()) {
@@ -72,9 +72,9 @@ describe('a change of voters is joint, and is left to what was asked for', () =>
     [start([1, 2, 3]), '-2', 'voters=1,3 outgoing=1,2,3', 'voters=1,3 removed=2'],
     [start([1, 2, 3]), '-2 -3', 'voters=1 outgoing=1,2,3', 'voters=1 removed=2,3'],
     [start([1, 2, 3], [4]), '-1 4', 'voters=2,3,4 outgoing=1,2,3', 'voters=2,3,4 removed=1'],
-    // A replacement: the new one is a learner first.
+    // A replacement: the new replica is a learner first.
     [start([1, 2, 3]), '-1 +4', 'voters=2,3 outgoing=1,2,3 learners=4', 'voters=2,3 learners=4 removed=1'],
-    // A demoted voter is a learner only when the old half has no say any more.
+    // A demoted voter becomes a learner only when the old half no longer counts.
     [start([1, 2, 3]), '~3', 'voters=1,2 outgoing=1,2,3 next=3 demoted=3', 'voters=1,2 learners=3 demoted=3'],
     [
       start([1, 2], [3]),

@@ -1,5 +1,5 @@
-// What the core does as connections break and come back: what is sent in between is lost, and a verdict outlives the
-// connection on which it was told.
+// The core when connections break and come back. What is sent in between is lost, and a judgement outlives the
+// connection on which it was made.
 
 import { expect, test } from 'vitest'
 import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
@@ -36,7 +36,7 @@ test('nothing is forwarded to a leader whose connection is broken: what was lost
   propose(bench, 1)
   expect(seqs(bench.take())).toEqual([1])
   bench.step({ kind: 'disconnected', peer: id(2) })
-  // Sent now it might arrive, and then the leader would take the lost one for an old one.
+  // If it was sent now, it might arrive, and the leader would take the lost one for an old one.
   propose(bench, 2)
   expect(seqs(bench.take())).toEqual([])
   expect(bench.outputs.at(-1)?.outcomes).toEqual([
@@ -76,7 +76,7 @@ test('a refusal that was lost with the connection is told again; what was append
   const { lastIndex } = bench.raft
   forward(1, 2, 3)
   expect(refused()).toEqual([[2, 3]])
-  // Room came back, and still they are in no log and never will be.
+  // There is room again, and still they are in no log and never will be.
   bench.acknowledge()
   bench.take()
   forward(2, 4)

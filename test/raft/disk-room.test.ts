@@ -1,4 +1,4 @@
-// A disk that is nearly full: what a leader takes on, whom it hands over to, and what a follower writes.
+// A disk that is nearly full: what a leader accepts, which replica it hands over to, and what a follower writes.
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
@@ -33,7 +33,7 @@ const answer = (bench: Bench, from: number, room: DiskRoom): Incoming => ({
 
 let seq = 0
 
-/** What becomes of a proposal of this kind at once. */
+/** The immediate result of a proposal of this kind. */
 function propose(bench: Bench, kind: number, body: Uint8Array = new Uint8Array(8)): string {
   const number = ++seq
   const last = bench.raft.lastIndex
@@ -85,7 +85,7 @@ test('a leader whose disk is low hands over to whoever has room, and to nobody e
   bench.receive(answer(bench, 3, 'enough'))
   bench.pass(TIMING.heartbeatMs)
   expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(3)])
-  // Whoever asks meanwhile is not refused for good: the successor has room.
+  // Proposals in the meantime are not refused for lack of room: the successor has room.
   expect(propose(bench, GROWS)).toBe('transferring')
 })
 
@@ -121,7 +121,7 @@ test('a leader counts on nobody who is silent: where another has no room nothing
   expect([propose(bench, GROWS), propose(bench, SHRINKS)]).toEqual(['storage-full', 'appended'])
   bench.receive(answer(bench, 2, 'none'))
   expect(propose(bench, SHRINKS)).toBe('storage-full')
-  // That one may still be able to write it, and it may take the silent one out of the cluster.
+  // That one may still be able to write it, and the entry may remove the silent one from the cluster.
   expect(propose(bench, ENTRY_LEASES, encodeLeases({ on: false, durationMs: 0 }))).toBe('appended')
   bench.receive(answer(bench, 3, 'enough'))
   expect(propose(bench, GROWS)).toBe('appended')
@@ -160,7 +160,7 @@ describe('before its first entry lies a change that nobody has committed', () =>
   const { heartbeatMs, electionMaxMs } = TIMING
   const why = 'too few others have room for what its log holds'
 
-  /** It leads for an election time-out. Whoever answers has so much of its log. */
+  /** It leads for an election time-out. Followers that answer hold this much of its log. */
   function lead(
     voters: number,
     rooms: readonly (readonly [from: number, room: DiskRoom, match: number])[],
@@ -185,7 +185,7 @@ describe('before its first entry lies a change that nobody has committed', () =>
     const change = bench.outputs.findLast(({ roleChange }) => roleChange !== undefined)?.roleChange
     expect(change).toMatchObject({ role: 'follower', why })
     expect(bench.raft.deadline() - bench.nowMs).toBeGreaterThanOrEqual(electionMaxMs)
-    // They may not stand before that.
+    // They may not campaign before that.
     const durationMs = 3 * electionMaxMs
     const bound = lead(3, rooms, { on: true, durationMs })
     expect(bound.role).toBe('follower')
@@ -357,7 +357,7 @@ test('what a follower without room lacks is not read for each change that the ot
     )
   }
   expect(readOf(write)).toEqual([])
-  // With each of its answers it is looked whether the next one is for it, and no further.
+  // With each of its answers the leader checks whether the next entry is for it, and reads no further.
   expect(new Set(readOf(() => bench.receive(answer(bench, 2, 'none'))))).toEqual(new Set([1]))
 })
 
@@ -414,7 +414,7 @@ test('a leader that is short keeps no log for a follower that could not write it
   expect(bench.raft.neededAfter).toBe(bench.raft.lastIndex)
 })
 
-/** It needs what this leader's log holds no more. */
+/** It needs an entry that this leader's log no longer has. */
 const behind = (bench: Bench, from: number, room: DiskRoom): Incoming[] => [
   answer(bench, from, room),
   {

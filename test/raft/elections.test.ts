@@ -1,5 +1,5 @@
-// Elections in detail: what each role answers to whom, whose votes count and until when, how long each waits, and what
-// is said of it.
+// Elections in detail: the answers of each role, which votes count and until when, how long each replica waits, and
+// what is reported.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -10,7 +10,7 @@ import { id, memberNamed, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 const { heartbeatMs, electionMinMs, electionMaxMs, failoverDelayMaxMs } = TIMING
-/** With the 0.5 that the bench draws. */
+/** With the random number 0.5 of the bench. */
 const drawnElectionMs = (electionMinMs + electionMaxMs) / 2
 
 const preVoteRequest = (from: number, term: number, last: readonly [number, number] = [0, 0]): Incoming =>
@@ -38,7 +38,7 @@ function follower(options: BenchOptions = {}): Bench {
   return bench
 }
 
-/** A follower whose leader is gone: it fails over. */
+/** A follower whose leader is gone; it fails over. */
 function orphan(options: BenchOptions = {}): Bench {
   const bench = follower(options)
   bench.step({ kind: 'refused', peer: id(2) })
@@ -271,7 +271,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(told(bench).at(-1)).toBe(
       'follower@1: no candidate any more: a committed change of the configuration is not applied',
     )
-    // The leader is gone: it stands again soon.
+    // The leader is gone, so it campaigns again soon.
     expect(waits(bench)).toBe(1.5 * failoverDelayMaxMs)
   })
 })
@@ -425,7 +425,7 @@ describe('how long a replica waits', () => {
     expect([bench.role, waits(bench)]).toEqual(['candidate', 3 * failoverDelayMaxMs])
     for (const from of [2, 3, 4]) vote(bench, from, false)
     expect([bench.role, waits(bench)]).toEqual(['follower', 1.5 * failoverDelayMaxMs])
-    // For as long as an election time-out; then as everybody does.
+    // For as long as an election time-out; afterwards as usual.
     bench.settle()
     bench.nowMs += electionMinMs
     bench.step({ kind: 'tick' })
@@ -478,7 +478,7 @@ describe('how long a replica waits', () => {
       return waits(bench)
     }
     expect([deadline(100), deadline(5000, false)]).toEqual([drawnElectionMs, drawnElectionMs])
-    // All others are bound until the same moment: they had better not stand together.
+    // All others are bound until the same moment, and should not campaign together.
     expect([0, 0.5, 1].map((drawn) => deadline(5000, true, drawn))).toEqual([
       ...[5000, 5000 + failoverDelayMaxMs / 2, 5000 + failoverDelayMaxMs],
     ])

@@ -1,4 +1,4 @@
-// The bytes of an entry: every field at its ends, frames of all sizes side by side, and what is not a frame.
+// The bytes of an entry: every field at its limits, frames of all sizes side by side, and bytes that are not a frame.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -38,7 +38,7 @@ const stamp = fc.record({ term: upTo(53), index: upTo(53), clusterTimeMs: upTo(5
 
 describe('a frame', () => {
   test('holds what was written into it, at every size, and nothing of its neighbours', () => {
-    // Around the size up to which frames are cut from a common slab, and enough of them for several slabs.
+    // Around the size up to which frames are cut from a shared slab, and enough of them for several slabs.
     const bodyBytes = fc.oneof(fc.nat(300), fc.integer({ min: 8100, max: 8300 }), fc.nat(70_000))
     const frames = fc.array(fc.record({ header, stamp, bodyBytes }), { minLength: 1, maxLength: 40 })
     const property = fc.property(frames, (all) => {
@@ -77,7 +77,7 @@ describe('a frame', () => {
     const made = { kind: 20, version: 1, proposer: asReplicaId('1'), boot: 1, seq: 1 }
     const frames = Array.from({ length: 1000 }, () => newFrame(made, 100))
     expect(frames.every((frame) => frame.length === BODY_AT + 100)).toBe(true)
-    // 154,000 bytes, and what was begun before.
+    // 154,000 bytes, and the slab that was begun before.
     const slabs = new Set(frames.map(({ buffer }) => buffer))
     expect([3, 4]).toContain(slabs.size)
     expect(newFrame(made, 8192 - BODY_AT).buffer.byteLength).toBe(64 * 1024)
@@ -102,7 +102,7 @@ describe('a frame', () => {
       expect(frameIntact(frame.subarray(0, length), crc32)).toBe(false)
     }
     expect(frameIntact(Uint8Array.from([...frame, 0]), crc32)).toBe(false)
-    // The stamp is the leader's and is not sealed.
+    // The leader's stamp is not sealed.
     stampFrame(frame, asTerm(4), asIndex(5), 6)
     expect(frameIntact(frame, crc32)).toBe(true)
   })

@@ -1,5 +1,5 @@
-// What bounds the age of the state: echoes of this process's own moments, and of no other's, though the clocks of both
-// begin near zero.
+// The bound on the age of the state: echoes of this process's times count, and those of other processes do not, though
+// both clocks begin near zero.
 
 import { expect, test } from 'vitest'
 import { Freshness } from '../../src/raft/freshness.ts'

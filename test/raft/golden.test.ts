@@ -1,5 +1,5 @@
-// The transcripts of test/raft/golden (notation: README.md there). `UPDATE_GOLDEN=1` writes them anew; what `expect`
-// lines say stays, and must hold.
+// The transcripts of test/raft/golden (notation: README.md there). `UPDATE_GOLDEN=1` writes them anew; `expect` lines
+// stay, and must still hold.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

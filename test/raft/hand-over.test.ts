@@ -1,5 +1,5 @@
-// Why and when a leader hands over by itself: its disk has no room or stalls, or it is a voter no more; and what
-// becomes of it when nobody takes over.
+// Why and when a leader hands over by itself: its disk has no room or stalls, or it is no longer a voter; and what
+// happens when no replica takes over.
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
@@ -58,7 +58,7 @@ const why = (bench: Bench): unknown => bench.outputs.findLast(({ roleChange }) =
 const transfers = (bench: Bench): Output['transfer'][] =>
   bench.outputs.flatMap(({ transfer }) => (transfer === undefined ? [] : [transfer]))
 
-/** A write is under way, as long as its disk stalls; the others have committed it. */
+/** A write is under way while the disk stalls; the others have committed it. */
 function stall(bench: Bench, rooms: readonly DiskRoom[]): void {
   propose(bench, SHRINKS)
   for (let passed = 0; passed < electionMinMs; passed += heartbeatMs) {
@@ -84,7 +84,7 @@ describe('for want of room', () => {
     expect([target(bench), propose(bench, GROWS)]).toEqual([id(2), 'transferring'])
     pass(bench, electionMaxMs)
     expect(target(bench)).toBeUndefined()
-    // Nobody had asked for it, so nobody is told that it failed.
+    // No client had asked for it, so no failure is reported.
     expect(transfers(bench)).toEqual([])
     expect(propose(bench, GROWS)).toBe('the disk of the leader is nearly full')
     expect(propose(bench, SHRINKS)).toBe('appended')
@@ -116,7 +116,7 @@ describe('for want of room', () => {
       answer(bench, from, room)
     setRoom(bench, 'low')
     expect(bench.raft.neededAfter).toBe(lastIndex)
-    // One that was not heard for so long may be gone.
+    // A follower that was silent for so long may be gone.
     pass(bench, electionMaxMs - heartbeatMs, [])
     answer(bench, 3, 'low')
     expect(bench.raft.neededAfter).toBe(lastIndex)
@@ -180,7 +180,7 @@ describe('because its disk stalls', () => {
 
   test('not when it is as slow for whatever is written, though a write that waited for another one is faster', () => {
     const bench = leader()
-    // Each as long as the ones before make usual.
+    // Each as long as the earlier ones make usual.
     for (const ms of [electionMinMs - 50, 1.5 * electionMinMs, 2 * electionMinMs, 50, 2 * electionMinMs]) {
       propose(bench, GROWS)
       pass(bench, ms)
@@ -203,7 +203,7 @@ describe('because its disk stalls', () => {
 })
 
 describe('because it was removed', () => {
-  /** It has applied that it is no voter any more; the others have not said that they have. */
+  /** It has applied that it is no longer a voter. The others have not reported that yet. */
   function removed(options: BenchOptions = {}): Bench {
     const bench = leader(options)
     bench.node.change({ kind: 'change', steps: stepsOf('-1') })

@@ -1,5 +1,5 @@
-// What an answer is worth when it comes late: a lease counts from the question, by the leader's clock and with room for
-// drift; an acknowledgement of an earlier term is worth nothing.
+// The value of late answers. A lease counts from the question, by the leader's clock and with a margin for drift. An
+// acknowledgement of an earlier term is worth nothing.
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
@@ -68,7 +68,7 @@ test('a process asks for read indexes under ids that no process of its replica h
 })
 
 /**
- * A leader whose followers have echoed its newest round and hold all of its log, as the promise of its lease demands.
+ * A leader whose followers have echoed its newest round and hold its whole log, as the promise of its lease requires.
  */
 function leaseholder(ms: number): Bench {
   const bench = new Bench({ leases: { on: true, durationMs: ms } })
@@ -85,7 +85,7 @@ test('a lease of another duration counts from the first round that is echoed by 
   const { nowMs } = bench
   bench.node.setLeases({ on: true, durationMs: 2000 })
   bench.settle()
-  // They hold the new setting, and have promised by the old one.
+  // They hold the new setting, but have promised by the old one.
   bench.acknowledge()
   expect(bench.raft.leases.durationMs).toBe(2000)
   bench.nowMs = nowMs + 300

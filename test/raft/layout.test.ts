@@ -1,4 +1,4 @@
-// The bytes of entries, changes of the configuration, lease settings and applied states are for ever: the log and the
+// The bytes of entries, changes of the configuration, lease settings and applied states never change: the log and the
 // snapshots of every user hold them. A change needs a new version of the record.
 
 import { expect, test } from 'vitest'

@@ -1,5 +1,4 @@
-// Of settings that are in the log and not applied, those count that are worse for us: the longer promise, the shorter
-// trust.
+// Among settings that are in the log and not applied, the stricter ones count: the longer promise, the shorter trust.
 
 import { expect, test } from 'vitest'
 import { Leases } from '../../src/raft/leases.ts'

@@ -1,5 +1,5 @@
-// The log against a naive model: an array of all entries and a disk that lags behind. Appends, truncations, commits,
-// applying, snapshots and writes that become durable late, in any order, with sizes and limits of all kinds.
+// The log against a simple model: an array of all entries and a disk that lags behind. Appends, truncations, commits,
+// applying, snapshots and writes that become durable late, in any order, with many sizes and limits.
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -31,7 +31,7 @@ const entry = (index: number, term: number, bytes: number): Entry => ({
   frame: new Uint8Array(bytes),
 })
 
-/** Counts what is read from it. */
+/** Counts the entries that are read from it. */
 class CountedLog extends TestLog {
   reads = 0
 
@@ -41,7 +41,7 @@ class CountedLog extends TestLog {
   }
 }
 
-/** All that is true of the log, kept in the simplest way. */
+/** The true state of the log, in the simplest form. */
 class Model {
   readonly disk: CountedLog
   readonly log: RaftLog
@@ -55,11 +55,11 @@ class Model {
   /** Handed out and not durable yet. */
   readonly writes: Write[] = []
   written: number
-  /** What is to be deleted from the disk. */
+  /** From where on the disk must delete entries. */
   truncateFrom: number | undefined
   restored = false
   stored = 0
-  /** What readers see while a snapshot is not durable, and the write that makes it so. */
+  /** What readers see until a snapshot is durable, and the write that makes it durable. */
   installing: { visible: number; write: number; stable: number; replaced: boolean } | undefined
   readonly limits: RaftLimits
   /** The tail in memory begins here. */
@@ -91,7 +91,7 @@ class Model {
     return index === this.base ? this.baseTerm : this.at(index)?.term
   }
 
-  /** The last index up to which the disk holds this very log. */
+  /** The last index up to which the disk holds this log. */
   get stable(): number {
     if (this.installing?.replaced) return this.installing.stable
     let index = Math.max(this.disk.base, this.base)
@@ -123,7 +123,7 @@ class Model {
     expect(this.log.inspect().pendingWrites).toBe(before + 1)
   }
 
-  /** The oldest `count` writes become durable and are reported as one, as a batch is. */
+  /** The oldest `count` writes become durable and are reported as one, as for a batch. */
   makeDurable(count: number): void {
     const durable = this.writes.splice(0, count)
     const number = durable.at(-1)?.number
@@ -133,7 +133,7 @@ class Model {
     if (this.installing !== undefined && this.installing.write <= number) this.installing = undefined
     this.log.stored(number, this.limits, 0)
     this.#evict()
-    // The same news again, and older news, are none.
+    // The same report again, and older reports, change nothing.
     this.log.stored(number, { ...this.limits, tailBytesMax: 0, applyBytesMax: 0 }, 0)
     this.log.stored(number - 1, { ...this.limits, tailBytesMax: 0, applyBytesMax: 0 }, 0)
   }
@@ -182,7 +182,7 @@ class Model {
     this.handed = index
     this.applied = index
     this.restored = true
-    // The core hands out what a step made durable at its end; a second snapshot in one step does not happen.
+    // The core takes a write at the end of each step. Two snapshots in one step do not occur.
     this.takeWrite(false, 0)
     expect(this.writes.at(-1)?.snapshot).toMatchObject({ snapshotId: 'id', keepLog })
   }
@@ -192,7 +192,7 @@ class Model {
     const page = this.log.entries(asIndex(from), asIndex(to), bytesMax)
     const wanted: Entry[] = []
     let bytes = 0
-    // A read that begins on the disk ends where the memory begins.
+    // A read that begins on the disk ends where the entries in memory begin.
     for (const each of this.list.slice(from - this.base - 1, to - this.base - 1)) {
       bytes += each.frame.length
       if (wanted.length > 0 && (bytes > bytesMax || (from < this.tailFirst && each.index >= this.tailFirst)))
@@ -236,7 +236,7 @@ class Model {
       uncommittedBytes: this.bytes(this.commit, this.last),
       unappliedEntries: this.commit - this.applied,
     })
-    // Bytes are given back by whole batches, so they are never fewer than those of what is not applied.
+    // Bytes are given back by whole batches, so there are at least those of the entries that are not applied.
     expect(handedBytes).toBeGreaterThanOrEqual(this.bytes(this.applied, this.handed))
     expect(handedBytes === 0 && handedBatches === 0).toBe(this.applied === this.handed)
     const first = log.first
@@ -253,7 +253,7 @@ class Model {
 }
 
 const size = fc.integer({ min: 1, max: 40 })
-/** Of what is possible at that moment, a share. */
+/** A fraction of what is possible at that moment. */
 const share = fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100)
 
 const step = fc.oneof(
@@ -283,7 +283,7 @@ const step = fc.oneof(
 
 const between = (from: number, to: number, part: number): number => from + Math.round((to - from) * part)
 
-/** Returns the term of what is appended next. */
+/** Returns the term of the next appended entry. */
 function take(
   model: Model,
   each: typeof step extends fc.Arbitrary<infer T> ? T : never,
@@ -304,7 +304,7 @@ function take(
       model.list.length = from - 1 - model.base
       const expected = from <= model.written ? from : undefined
       model.written = Math.min(model.written, from - 1)
-      // What was written is deleted by the next write, whether or not anything follows.
+      // The next write deletes what was written, whether or not entries follow.
       if (expected !== undefined) model.truncateFrom = expected
       if (expected !== undefined && each.alone) {
         const write = model.log.takeWrite(hardState, false, 0)
@@ -332,10 +332,10 @@ function take(
       model.makeDurable(between(0, model.writes.length, each.share))
       return term
     case 'snapshot': {
-      // There is one place for a snapshot: the core refuses another one.
+      // There is room for one snapshot: the core refuses another one.
       if (model.installing !== undefined) return term
       const index = between(model.commit + 1, model.last + 1, each.share) + each.ahead
-      // A write of entries that the snapshot supersedes belongs to an earlier step.
+      // A write of entries that the snapshot replaces belongs to an earlier step.
       model.takeWrite(false, 0)
       model.restore(index, each.other ? term + 1 : (model.termAt(index) ?? term))
       return term + 1
@@ -349,7 +349,7 @@ function take(
       return term
     case 'read': {
       const first = model.log.first
-      // While a snapshot that replaces the log is under way, all that can be read is in memory.
+      // While a snapshot that replaces the log is being written, all readable entries are in memory.
       if (first > model.last) return term
       const from = between(first, model.last, each.share)
       model.read(from, Math.min(from + 1 + each.count, model.last + 1), each.bytesMax)
@@ -380,7 +380,7 @@ describe('the log, against a naive model', () => {
         term = take(model, each, term)
         model.check()
       }
-      // Once all is durable and applied, nothing is under way.
+      // When everything is durable and applied, nothing is under way.
       model.takeWrite(false, 0)
       model.makeDurable(model.writes.length)
       model.commit = model.last
@@ -494,7 +494,7 @@ test('where two logs may meet is searched from above, by term', () => {
     [1, 1],
     [0, 0],
   ])
-  // A log whose head is compacted can tell down to the entry before its first.
+  // A compacted log knows terms down to the entry before its first.
   const compacted = short()
   compacted.compact(asIndex(2))
   const rest = new RaftLog(compacted, asIndex(2), asIndex(2))
@@ -560,7 +560,7 @@ test('what left the memory of the log is given back to the garbage collector', a
   await new Promise((resolve) => setImmediate(resolve))
   collect()
   const kept = frames.filter((frame) => frame.deref() !== undefined).length
-  // Ten are the tail; of the others at most half stay until the next time.
+  // Ten are the tail. Of the others at most half stay until the next eviction.
   expect(kept).toBeGreaterThanOrEqual(10)
   expect(kept).toBeLessThan(2100)
   // 8, 9, 10 and 11 bytes: the fourth does not fit.

@@ -7,7 +7,7 @@ import { LIMITS } from './harness/node.ts'
 const FRAME_BYTES = 100
 const limits = { ...LIMITS, tailBytesMax: 300, applyBytesMax: 1000 }
 
-/** Notes what is asked of it. */
+/** Records the reads. */
 class WatchedLog extends TestLog {
   readonly asked: LogIndex[] = []
 

@@ -1,4 +1,4 @@
-// When a leader refuses a change that would be well-formed: those who are left must be able to go on.
+// When a leader refuses a well-formed change: the remaining voters must be able to continue.
 
 import { expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, emptyConfiguration, encodeChange } from '../../src/raft/index.ts'
@@ -22,7 +22,7 @@ const remove = (...gone: readonly number[]): ConfigurationChange => ({
   steps: gone.map((n) => ({ kind: 'remove', id: id(n) })),
 })
 
-/** Asked of a leader that hears from `heard`, and is too new to have heard of `unheard`. */
+/** A leader's reason. It hears `heard`, and is too new to have heard `unheard`. */
 const why = (change: ConfigurationChange, heard: readonly number[], unheard: readonly number[] = []) =>
   whyNotChange(change, {
     configuration: five,
@@ -172,7 +172,7 @@ test('who has let the other of two voters go knows it after a crash, and needs n
 test('the successor of a leader that was removed knows that it is alone after a crash', () => {
   const cluster = removingOneOfTwo(1)
   const [n1, n2] = [cluster.node('n1'), cluster.node('n2')]
-  // All arrives but the last word: to take over.
+  // Everything arrives except the last message: to take over.
   cluster.held.add('deliver n2')
   const next = () =>
     cluster.packets.find(
@@ -228,14 +228,14 @@ test('who knows that the joint configuration is left says so with its vote, also
     else cluster.wake(n1)
   }
   while (n1.raft.lastIndex < leave) move()
-  // All have the entry that leaves it, and n3 and n4 one more.
+  // All have the entry that leaves it, and n3 and n4 have one more.
   cluster.held.add('deliver n1')
   cluster.settle()
   cluster.held.add('deliver n2')
   n1.propose('x')
   cluster.settle()
   cluster.packets = cluster.packets.filter(({ to }) => to !== n2.id)
-  // n2 hears that it is committed, n3 does not.
+  // n2 learns that it is committed, n3 does not.
   cluster.disconnect(n3, [n1])
   cluster.held.delete('deliver n1')
   cluster.settle()

@@ -1,4 +1,4 @@
-// What became of a proposal, at its origin and at the leader that was told of it.
+// The outcome of a proposal, at its origin and at the leader that received it.
 
 import { describe, expect, test } from 'vitest'
 import { ForwardedSeqs, Outcomes } from '../../src/raft/outcomes.ts'
@@ -66,7 +66,7 @@ describe('at the origin', () => {
     outcomes.forwarded(proposal(2), asTerm(3))
     outcomes.appended(proposal(3), asTerm(4))
     expect(handedOut(outcomes, entry(1, 2, textFrame(SELF, BOOT, 9, '')))).toEqual([])
-    // Written under a term that is not its own: the proposal of that seq is still open.
+    // An entry with another term than the proposal's: the proposal of that seq is still open.
     expect(handedOut(outcomes, entry(2, 3, textFrame(SELF, BOOT, 3, '')))).toEqual([
       { seq: 1, outcome: 'superseded' },
     ])
@@ -90,7 +90,7 @@ describe('at the origin', () => {
       { seq: 2, outcome: 'unknown' },
     ])
     expect([outcomes.size, outcomes.forwardedBytes]).toEqual([1, proposal(3).frame.length])
-    // The snapshot's term is that of the newest entry: another one of it supersedes nothing.
+    // The snapshot's term is now the newest: another entry of it supersedes nothing.
     expect(handedOut(outcomes, entry(9, 2, textFrame(SELF, BOOT, 1, '')))).toEqual([])
     expect(outcomes.size).toBe(1)
   })

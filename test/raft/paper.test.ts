@@ -1,5 +1,5 @@
-// What the Raft paper says of one server, sentence by sentence (paper §5.1 to §5.4). Each test is named after its
-// sentence and runs one core; the test plays the other servers. Where our core asks for pre-votes first (thesis §9.6),
+// What the Raft paper says about one server, sentence by sentence (paper §5.1 to §5.4). Each test is named after its
+// sentence and runs one core; the test plays the other servers. Our core asks for pre-votes first (thesis §9.6), and
 // the test grants them.
 
 import { describe, expect, test } from 'vitest'
@@ -94,7 +94,7 @@ describe('§5.2 leader election', () => {
         term: 2,
         vote: id(1),
       })
-      // Its vote for itself must be durable before anybody may count on it.
+      // Its vote for itself must be durable before others may count on it.
       expect(bench.takeOf('vote-request')).toEqual([])
       bench.settle()
       const requests = bench.takeOf('vote-request')
@@ -116,7 +116,7 @@ describe('§5.2 leader election', () => {
     [3, { 2: false, 3: false }, 'follower'],
     [5, { 2: false, 3: false, 4: false, 5: false }, 'follower'],
     [5, { 2: true, 3: false, 4: false, 5: false }, 'follower'],
-    // Neither.
+    // Neither a majority for it nor against it.
     [3, {}, 'candidate'],
     [5, { 2: true }, 'candidate'],
     [5, { 2: false, 3: false }, 'candidate'],
@@ -167,7 +167,7 @@ describe('§5.2 leader election', () => {
     },
   )
 
-  /** Waits of one server, each drawn anew, from the start of the wait to the campaign. */
+  /** Waits of one server, each with a new random number, from the start of the wait to the campaign. */
   function waits(make: (random: () => number) => Bench, rounds: number): number[] {
     const random = stream(7, DRAW.election, 1)
     return Array.from({ length: rounds }, () => {
@@ -387,11 +387,11 @@ describe('§5.4 safety', () => {
   )
 
   test.each([
-    // Same last term: the longer log, or as long a one, wins.
+    // Same last term: the longer log wins, and so does an equally long one.
     [[1], [1, 1], true],
     [[1], [2, 1], true],
     [[1, 1], [1, 1], false],
-    // The candidate's last term is higher: however short its log.
+    // The candidate's last term is higher: it wins, even if its log is shorter.
     [[1], [1, 2], true],
     [[1], [2, 2], true],
     [[1, 1], [1, 2], true],

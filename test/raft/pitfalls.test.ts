@@ -1,5 +1,5 @@
-// Ways in which other implementations went wrong (docs/SPEC.md lists them by number), tried on one core. Those that
-// take a whole cluster are transcripts (golden/) or schedules of the simulator (jepsen-lite/sim).
+// Known bugs of other implementations (docs/SPEC.md lists them by number), tried on one core. Those that need a whole
+// cluster are transcripts (golden/) or schedules of the simulator (jepsen-lite/sim).
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -120,7 +120,7 @@ describe('elections', () => {
       return bench
     }
     expect(refused(2).raft.commit).toBe(2)
-    // Of an entry that is not its own it learns nothing.
+    // It learns nothing from a commit index whose entry differs from its own.
     expect(refused(1).raft.commit).toBe(0)
   })
 
@@ -137,7 +137,7 @@ describe('elections', () => {
     expect({ role: bench.role, term: bench.raft.term, applied: bench.raft.applied }).toEqual({
       ...{ role: 'follower', term: 1, applied: 0 },
     })
-    // Once it has applied the change it stands by the configuration that counts.
+    // Once it has applied the change, it campaigns with the new configuration.
     bench.settle()
     bench.take()
     bench.campaign()
@@ -208,7 +208,8 @@ describe('elections', () => {
   })
 
   test('12: a pre-candidate of a higher term and a shorter log does not block one of a lower term and a longer log', () => {
-    // The one with the longer log hears a refusal of the higher term, takes it over, and can win in the next round.
+    // The one with the longer log receives a refusal of the higher term, takes over that term, and can win in the next
+    // round.
     const bench = new Bench({ terms: [1, 1], term: 1 })
     bench.timeout()
     bench.receive({ type: 'pre-vote-answer', from: 2, term: 5, granted: false })
@@ -317,8 +318,8 @@ describe('replication', () => {
   })
 
   test('23: a follower commits no further than what it was sent and holds', () => {
-    // Its own entries 3 and 4 are of a leader that lost; the new leader says that 4 is committed and has sent only up
-    // to 2.
+    // Its entries 3 and 4 are of a leader that lost. The new leader says that 4 is committed and has sent entries only
+    // up to 2.
     const bench = new Bench({ terms: [1, 1, 2, 2], term: 2 })
     bench.receive(append(2, 3, [1, 1], [1], 4))
     bench.settle()
@@ -430,7 +431,7 @@ describe('replication', () => {
   })
 
   test.each([
-    // The follower names the last index up to the probe whose term is not above the probe's.
+    // The follower names its last index up to the probe whose term is not above the probe's.
     { log: [1, 1, 1], prev: [5, 3], hint: [3, 1] },
     { log: [1, 1, 2, 2, 2], prev: [4, 1], hint: [2, 1] },
     { log: [1, 1, 2, 2, 2], prev: [5, 3], hint: [5, 2] },
@@ -447,7 +448,7 @@ describe('replication', () => {
   })
 
   test.each([
-    // The leader goes back to its own last index up to the hint whose term is not above the hint's.
+    // The leader goes back to its last index up to the hint whose term is not above the hint's.
     { log: [1, 1, 1, 4, 4, 5], hint: [4, 1], next: 3 },
     { log: [1, 1, 1, 4, 4, 5], hint: [5, 4], next: 5 },
     { log: [1, 1, 1, 4, 4, 5], hint: [6, 3], next: 3 },
@@ -653,7 +654,7 @@ describe('snapshots', () => {
     bench.receive(append(2, 1, [3, 1], [], 3))
     expect(bench.node.process.applyQueue.length).toBe(3)
     bench.receive(snapshot(bench, 9, 1))
-    // The driver is in the middle of applying 1 and reports it, then the snapshot is installed.
+    // The driver is applying 1 and reports it. Then the snapshot is installed.
     bench.node.apply(1)
     bench.settle()
     expect(bench.raft.status()).toMatchObject({ commit: 9, applied: 9 })
@@ -765,7 +766,7 @@ describe('who is spoken to', () => {
   })
 
   test('a message is never changed after it was sent or received', () => {
-    // The bench freezes both; a core that wrote into one would throw. Frames cannot be frozen: their bytes are
+    // The bench freezes both, so a core that changed one would throw. Frames cannot be frozen, so their bytes are
     // compared.
     const bench = new Bench()
     const entries = pastEntries(1, [1, 1])

@@ -1,5 +1,5 @@
-// What a leader knows of one follower, against a naive model: sends and answers in any order, with sizes and limits of
-// all kinds.
+// What a leader knows of one follower, against a simple model: sends and answers in any order, with many sizes and
+// limits.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -181,7 +181,7 @@ describe('a learner', () => {
     progress.accepted(asIndex(10))
     progress.catchUp(asIndex(15), 140)
     expect([progress.catchUpTo, progress.lastCatchUpMs, progress.catchUpSince]).toEqual([15, 40, 140])
-    // Neither round may have lasted as long as the bound.
+    // Neither round may have lasted as long as the limit.
     expect(progress.isCaughtUp(150, 41)).toBe(true)
     expect(progress.isCaughtUp(150, 40)).toBe(false)
     expect(progress.isCaughtUp(180, 41)).toBe(true)

@@ -1,4 +1,4 @@
-// 50,000 random configurations, compared with plain counting: try every index, count every ballot.
+// 50,000 random configurations, compared with plain counting: try every index, count every vote.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -45,7 +45,7 @@ test('an election is won, lost or open by counting the ballots of each half', ()
     fc.property(configurations, ballots, (configuration, cast) => {
       const votes = new Map<ReplicaId, boolean>()
       for (const [voter, granted] of cast.entries()) if (granted !== undefined) votes.set(id(voter), granted)
-      /** Whether the half is won if everyone who has not voted yet votes like this. */
+      /** Whether the half is won if all remaining voters vote like this. */
       const wonIf = (others: boolean) =>
         halvesOf(configuration).every(
           (voters) =>

@@ -1,4 +1,4 @@
-// Tables of what majorities say, with and without a second half. The property test beside this file compares with plain
+// Tables of majorities, with and without a second half. The property test beside this file compares with plain
 // counting.
 
 import { describe, expect, test } from 'vitest'
@@ -13,7 +13,7 @@ const joint = (voters: readonly number[], outgoing: readonly number[]): Configur
   voters: ids(voters),
   votersOutgoing: ids(outgoing),
 })
-/** Acknowledged indexes by replica; whoever is missing has acknowledged nothing. */
+/** Acknowledged indexes by replica. A missing replica has acknowledged nothing. */
 const matches = (acked: Readonly<Record<number, number>>) => (replica: ReplicaId) =>
   asIndex(acked[Number(replica)] ?? 0)
 const ballots = (votes: Readonly<Record<number, boolean>>) =>
@@ -21,7 +21,7 @@ const ballots = (votes: Readonly<Record<number, boolean>>) =>
 
 describe('majority_commit: the highest index that a majority has acknowledged', () => {
   test.each([
-    // Nobody to ask: no limit. That is what makes an absent outgoing half harmless.
+    // No voters, so no limit. That is why a missing outgoing half has no effect.
     [[], {}, Number.POSITIVE_INFINITY],
     [[1], {}, 0],
     [[1], { 1: 12 }, 12],

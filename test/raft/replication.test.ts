@@ -1,5 +1,5 @@
-// What a leader sends to each follower and what it makes of the answers; what a follower takes. In each case also what
-// is not sent: nobody sees a message too many, but all pay for it.
+// What a leader sends to each follower and how it handles the answers; what a follower accepts. Each case also checks
+// that nothing is sent in addition: an extra message breaks nothing, but costs time.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'
@@ -27,7 +27,7 @@ function leader(options: BenchOptions = {}): Bench {
   return bench
 }
 
-/** An acknowledgement alone: nothing is stored or applied here. */
+/** Only an acknowledgement: nothing is stored or applied here. */
 function accept(
   bench: Bench,
   from: number,
@@ -61,7 +61,7 @@ const reject = (bench: Bench, from: number, index: number, hint: readonly [numbe
 const of = (bench: Bench, peer: number): ProgressStatus =>
   bench.raft.status().progress.find((one) => one.id === id(peer)) ?? expect.fail()
 
-/** Appends to `peer` since last asked, each as the indexes of its entries. */
+/** Appends to `peer` since the last call, each as the indexes of its entries. */
 const appendsTo = (bench: Bench, peer: number): number[][] =>
   bench
     .takeOf('append')
@@ -100,7 +100,7 @@ describe('a follower that holds all', () => {
       answer(bench, 2)
       expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['probe', [[]]])
     }
-    // What it said before the connection broke says nothing of what was lost with it.
+    // A report from before the break says nothing about what was lost with the connection.
     accept(bench, 2, asIndex(0))
     expect(of(bench, 2).state).toBe('probe')
     accept(bench, 2, bench.raft.lastIndex)
@@ -169,7 +169,7 @@ describe('a follower to which entries are under way', () => {
     const bench = new Bench({ terms: [1, 1, 1, 4, 4, 5], term: 6 })
     bench.lead()
     bench.take()
-    // Of a log that is compacted the follower knows no term, but all of it is committed.
+    // The follower knows no terms of compacted entries, but all of those are committed.
     reject(bench, 2, 6, [4, 0])
     expect(bench.takeOf('append')).toMatchObject([{ to: id(2), prevIndex: 4 }])
   })

@@ -1,4 +1,4 @@
-// What is an id, an index and a term; and what an assertion throws.
+// Valid ids, indexes and terms; and the error of an assertion.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError, invariant } from '../../src/raft/invariant.ts'

@@ -1,5 +1,5 @@
-// An error that nobody was waiting for: a read in the background fails, and whoever owns the storage hears of it at
-// once, not with the next call.
+// An error outside of any call: a read in the background fails, and the owner of the storage is told at once, not at
+// its next call.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -8,7 +8,7 @@ import type { Storage } from '../../src/storage/index.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import { must, rowKey, scanOf, sinkFor } from './samples.ts'
 
-/** Until `break` is called all is well. */
+/** Reads fail after `breaks` was called. */
 async function breakable(): Promise<{ storage: Storage; breaks: () => void }> {
   let isBroken = false
   const storage = await openDisk(memoryDisk(), undefined, {
@@ -33,7 +33,7 @@ const heard = (storage: Storage): string[] => {
 test('a read that fails in the background is told to the owner', async () => {
   const { storage, breaks } = await breakable()
   const told = heard(storage)
-  // The keys of all rows are being read, for the filter of absent ones.
+  // At this moment the filter of absent rows reads the keys of all rows.
   breaks()
   await turn()
   await turn()
@@ -41,7 +41,7 @@ test('a read that fails in the background is told to the owner', async () => {
   expect(() => scanOf(storage)).toThrow('EIO')
 })
 
-test('one that failed before the owner listened is told as soon as it does', async () => {
+test('an error from before the owner listened is told as soon as it listens', async () => {
   const { storage, breaks } = await breakable()
   breaks()
   await turn()
@@ -49,7 +49,7 @@ test('one that failed before the owner listened is told as soon as it does', asy
   expect(heard(storage)).toEqual([expect.stringContaining('EIO: the disk is gone')])
 })
 
-test('whoever writes or finishes a snapshot after it is told by the callback', async () => {
+test('later writes and finished snapshots get the error in their callback', async () => {
   const { storage, breaks } = await breakable()
   const { storage: sender } = await breakable()
   const source = sender.snapshotSource()

@@ -1,4 +1,4 @@
-// Writes become batches of bounded size: in their order, whole in the end, and each as large as it may be.
+// Writes become batches of bounded size: in order, complete in the end, and each as large as allowed.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { metaOf } from './conformance.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import { entries, entry, must, write } from './samples.ts'
 
-/** Of an entry without a body. */
+/** Bytes of an entry without a body. */
 const LEAST = entry(2, 1, '').frame.length
 const sized = (bytes: number, at = 0): ReturnType<typeof entry> => entry(2 + at, 1, 'x'.repeat(bytes - LEAST))
 const list = (...sizes: readonly number[]): ReturnType<typeof entry>[] => sizes.map(sized)
@@ -23,7 +23,7 @@ const snapshot = await (async () => {
   return { meta: { ...metaOf(source), index: asIndex(20) }, snapshotId: source.id, keepLog: false }
 })()
 
-test('a write costs its entries, and a record that a truncation may write anew', () => {
+test('a write costs its entries, and the record that a truncation may rewrite', () => {
   expect(costOf(write({}))).toEqual({ bytes: 0, items: 0 })
   expect(costOf(write({ entries: list(100, 150) }))).toEqual({ bytes: 250, items: 2 })
   expect(costOf(write({ truncateFrom: 2, entries: list(100) }))).toEqual({
@@ -152,7 +152,7 @@ test('a chunk of a snapshot holds no more rows and bytes than it may', async () 
     if (chunk === undefined) break
     chunks.push(must(chunk).length)
   }
-  // Beside the rows: number, checksum, and two lengths of each row.
+  // In addition to the rows: number, checksum, and two lengths for each row.
   const [rowBytes, largeBytes] = [3 + 8, 100_000 + 8]
   expect(chunks).toEqual([
     8 + 4096 * rowBytes + 4,

@@ -4,7 +4,7 @@ import { bytes } from './samples.ts'
 
 type Table = readonly [level: number, bytes: number, smallest: string, largest: string]
 
-/** As LevelDB tells of its tables. */
+/** Tables in the format of LevelDB's property. */
 function told(tables: readonly Table[]): string {
   const levels = Array.from({ length: 7 }, (_, level) => {
     const lines = tables
@@ -18,7 +18,7 @@ function told(tables: readonly Table[]): string {
   return `${levels.join('\n')}\n`
 }
 
-/** The bounds of the pieces, one after the other. */
+/** The bounds of the pieces, one after another. */
 function pieces(tables: readonly Table[], pieceBytes: number): string[] {
   const found: string[] = []
   let after = bytes('')

@@ -1,5 +1,5 @@
-// What every storage does, whatever lies beneath it. The one assumption about timing: applied rows are never durable
-// before their entries.
+// What every storage does, on any engine. The only assumption about timing: applied rows are never durable before their
+// entries.
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm, emptyConfiguration, type SnapshotMeta } from '../../src/raft/index.ts'
@@ -33,14 +33,14 @@ import {
   write,
 } from './samples.ts'
 
-/** One replica's directory or disk, freshly formatted with `initial`. */
+/** The directory or disk of one replica, just formatted with `initial`. */
 export interface Replica {
   open(): Promise<Storage>
   dispose(): Promise<void>
 }
 
 export function conformance(name: string, format: () => Promise<Replica>): void {
-  /** A replica and its open storage; both end with the test. */
+  /** A replica and its open storage. The test ends both. */
   async function fresh(): Promise<{ storage: Storage; reopened: () => Promise<Storage> }> {
     const replica = await format()
     let storage = await replica.open()
@@ -147,7 +147,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       ])
     })
 
-    test('calls nothing durable that is still being written', async () => {
+    test('reports nothing as durable that is still being written', async () => {
       const { storage } = await fresh()
       const stored = store(storage, batch(hardState(1, 1), [write({ entries: entries(2, 4, 1) })]))
       expect(storage.log.lastIndex()).toBe(1)
@@ -323,7 +323,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await scrub(again)
     })
 
-    test('are all told right when many are asked for before a change', async () => {
+    test('are all right when many are read before a change', async () => {
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
       const names = Array.from({ length: 100 }, (_, at) => `row ${at}`)
@@ -332,7 +332,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const again = await reopened()
       const found = names.map((name) => again.rowBefore(rowKey(name), true))
       expect(found.map((row) => text(row?.bytes))).toEqual(names)
-      // The last ones are in memory, and give way to the first ones.
+      // The last ones are in memory, and are replaced by the first ones.
       const back = names.toReversed()
       const onceMore = back.map((name) => again.rowBefore(rowKey(name), true))
       expect(onceMore.map((row) => text(row?.bytes))).toEqual(back)
@@ -374,7 +374,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     }
     const rows = ['a=1', 'b=2', 'e=2', 'g=1', 'h=2']
 
-    test('stays as it was while the rows go on', async () => {
+    test('stays as it was while the rows change', async () => {
       const storage = await withRows()
       const [early, late] = [scanOf(storage), scanOf(storage)]
       const backward = scanOf(storage, { reverse: true })
@@ -458,7 +458,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await finishedScan(scan)
     })
 
-    // Rows that are not durable yet lie over those of the engine: one that does not fit ends the page for both.
+    // Rows that are not durable yet lie over those of the engine. A row of either that does not fit ends the page.
     test.each([
       ['not durable', { b: 'b'.repeat(50) }, { a: '.'.repeat(50), c: '.', d: '.' }],
       ['durable', { a: '.'.repeat(50), c: '.', d: '.' }, { b: 'b'.repeat(50) }],
@@ -516,7 +516,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await allRows(storage)).toHaveLength(1000)
     })
 
-    test('that takes long is ended when the disk needs its room, and its reader is told', async () => {
+    test('that takes long is ended when the disk needs its space, and its reader gets an error', async () => {
       const storage = await withRows()
       const [old, read] = [scanOf(storage), scanOf(storage)]
       const source = storage.snapshotSource()
@@ -557,7 +557,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
   })
 
   describe(`${name}: the state hash`, () => {
-    test('is the same however the rows came to be', async () => {
+    test('is the same for the same rows, whatever their history', async () => {
       const one = (await fresh()).storage
       const other = (await fresh()).storage
       for (const storage of [one, other])
@@ -667,7 +667,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       source.close()
     })
 
-    test('that replaces the log leaves nothing of what was read of it before', async () => {
+    test('that replaces the log leaves no cached entries of the old log', async () => {
       const { source } = await sender()
       const { storage } = await fresh()
       await store(storage, batch(hardState(3, 1), [write({ entries: entries(2, 8, 2) })]))
@@ -766,7 +766,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       for (const each of [source, newer]) each.close()
     })
 
-    test('is not called whole when a newer transfer has taken its place, meanwhile or before', async () => {
+    test('is not reported complete when a newer transfer has replaced it, meanwhile or before', async () => {
       const { source, storage: sending } = await sender()
       const newer = sending.snapshotSource()
       const { storage } = await fresh()
@@ -857,7 +857,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       await store(storage, batch(hardState(1, 1)))
     })
 
-    test('a chunk that is being stored and a batch do not get into each other’s way', async () => {
+    test('a chunk that is being stored and a batch do not disturb each other', async () => {
       const { storage } = await fresh()
       const other = (await fresh()).storage
       other.apply(changes({ a: bytesText(1000) }), applied(2, 1))
@@ -883,7 +883,7 @@ export const metaOf = ({ meta }: SnapshotSource): SnapshotMeta => ({
   state: { configuration: emptyConfiguration, leases: { on: false, durationMs: 0 } },
 })
 
-/** Empty batches until nothing is left of dead generations, as a driver writes them when it is idle. */
+/** Empty batches until dead generations have no rows left, as an idle driver writes them. */
 async function sweep(storage: Storage): Promise<void> {
   for (let rounds = 0; storage.hasGarbage; rounds++) {
     if (rounds > 100) throw new Error('the garbage does not go')

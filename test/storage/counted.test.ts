@@ -1,6 +1,6 @@
-// A write that fails for want of room is counted by LevelDB all the same, and a compaction that ends after it records
-// the number in MANIFEST: then MANIFEST is ahead of all that the WALs and tables hold, as if acknowledged writes were
-// lost. The side file tells one from the other.
+// LevelDB counts a write that fails for lack of space all the same, and a compaction that ends after it records that
+// number in MANIFEST. Then MANIFEST is ahead of everything in the WALs and tables, as if acknowledged writes were lost.
+// The side file tells the two cases apart.
 
 import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { levelReplica, temporaryDirectory } from './replicas.ts'
 import { closed } from './samples.ts'
 import { contentAfter, submit } from './workload.ts'
 
-/** LevelDB begins a WAL after some twenty batches. */
+/** LevelDB begins a new WAL after about twenty batches. */
 const [LIMITS, PADDING] = [{ writeBufferSize: 64 * 1024 }, 2000]
 
 let parent: string
@@ -28,7 +28,10 @@ const nameOf = (wal: number): string => `${String(wal).padStart(6, '0')}.log`
 const newestFile = (names: readonly string[]): number =>
   Math.max(...names.map((name) => Number.parseInt(name, 10)).filter((number) => !Number.isNaN(number)))
 
-/** What a full disk leaves, whose next WAL could be made but not written; and how many batches were acknowledged. */
+/**
+ * The files after a full disk, when the next WAL could be created but not written; and how many batches were
+ * acknowledged.
+ */
 async function filledUp(): Promise<{ files: Files; count: number }> {
   const replica = await levelReplica({ limits: LIMITS })
   const storage = await replica.open()
@@ -45,7 +48,7 @@ async function filledUp(): Promise<{ files: Files; count: number }> {
     )
   }
   expect(failure).toMatchObject({ message: expect.stringContaining('start the node again') })
-  // The compaction goes on, and records what LevelDB has counted.
+  // The compaction continues, and records what LevelDB has counted.
   await expect.poll(() => existsSync(join(replica.dir, nameOf(wal)))).toBe(false)
   rmSync(join(replica.dir, nameOf(wal + 1)))
   writeFileSync(join(replica.dir, nameOf(wal + 1)), '')
@@ -67,7 +70,7 @@ const fileOf = (files: Files, pattern: RegExp): readonly [name: string, content:
   return found
 }
 
-/** With MANIFEST at this sequence number; were it there before, that changes nothing. */
+/** Sets MANIFEST to this sequence number; no change if it is there already. */
 function countedTo(files: Files, sequence: number): Files {
   const [name, content] = fileOf(files, /^MANIFEST/)
   return new Map([...files, [name, Buffer.concat([content, logFile([edit({ last: sequence })])])]])
@@ -83,7 +86,7 @@ test('the node starts again with exactly what was acknowledged', async () => {
   const content = await contentAfter(count, PADDING)
   expect(await outcomeOf(directoryOf(counted))).toEqual({ kind: 'opened', content })
 
-  // A start that fails once LevelDB has opened leaves it in another form: all in tables, and an empty WAL.
+  // A start that fails after LevelDB has opened leaves another form: everything in tables, and an empty WAL.
   const dir = directoryOf(counted)
   const beforeRead = (): never => {
     throw new Error('Input/output error')
@@ -95,7 +98,7 @@ test('the node starts again with exactly what was acknowledged', async () => {
   expect(recovered.has(fileOf(counted, /^MANIFEST/)[0])).toBe(false)
   expect(await outcomeOf(directoryOf(recovered))).toEqual({ kind: 'opened', content })
 
-  // What is written after it goes on, and binds.
+  // Later writes continue, and must not be lost either.
   const running = directoryOf(recovered)
   const storage = await openStorage(running)
   await submit(storage, count + 1, PADDING)
@@ -109,15 +112,15 @@ test('the node starts again with exactly what was acknowledged', async () => {
   expect(await outcomeOf(directoryOf(killed, { [wal]: Buffer.alloc(0) }))).toMatchObject({ kind: 'refused' })
 })
 
-test('nothing else passes for it', async () => {
+test('no other damage is accepted as this case', async () => {
   const { files } = await filledUp()
   const [, watermark] = fileOf(files, /^WATERMARK$/)
   const through = throughIn(watermark)
   const refused = { kind: 'refused' }
-  // Beyond the write that failed.
+  // Beyond the failed write.
   expect(await outcomeOf(directoryOf(countedTo(files, through + 1)))).toMatchObject(refused)
   const counted = countedTo(files, through)
-  // A note that is torn or damaged.
+  // The note is torn or damaged.
   for (let length = 0; length < watermark.length; length++) {
     const torn = { WATERMARK: watermark.subarray(0, length) }
     expect((await outcomeOf(directoryOf(counted, torn))).kind, `${length}`).toBe('refused')
@@ -135,7 +138,7 @@ test('nothing else passes for it', async () => {
   expect((await outcomeOf(later)).kind).toBe('refused')
 })
 
-test('a write that fails after such a start is noted from where the last batch was', async () => {
+test('after such a start, a failed write is noted with the end of the last batch', async () => {
   const dir = await temporaryDirectory()
   createWatermark(dir, 90)
   const db = await createDatabase(dir, levelLimits)

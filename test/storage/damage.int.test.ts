@@ -1,5 +1,5 @@
-// What a replica on a real LevelDB makes of damage: exactly the acknowledged state, or a refusal that says what is
-// wrong and what to do and leaves the files alone. Never anything else.
+// The results of damage to a replica on a real LevelDB: either exactly the acknowledged state, or a refusal that says
+// what is wrong and what to do, and leaves the files unchanged. Nothing else is allowed.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
@@ -16,7 +16,7 @@ import { temporaryDirectory } from './replicas.ts'
 import { closed, identity, initial } from './samples.ts'
 import { contentAfter } from './workload.ts'
 
-/** Every so many, from a drawn one: over several runs all of them. */
+/** Every `step`-th number from a random start, so that several runs cover all of them. */
 function every(from: number, to: number, step: number): number[] {
   const wide = runs(100) < 100 ? 7 * step : step
   const first = from + randomInt(wide)
@@ -30,10 +30,10 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(join(dir, '..'), { recursive: true, force: true }))
 
-/** What lies in `dir`, when it is known. */
+/** The content of `dir`, when it is known. */
 let inPlace: Files | undefined
 
-/** What becomes of these files with some of them changed; undefined: deleted. */
+/** The outcome for these files with some of them changed; undefined: deleted. */
 async function become(
   files: Files,
   change: Readonly<Record<string, Buffer | undefined>>,
@@ -72,7 +72,7 @@ function contentOfFile(files: Files, name: string): Buffer {
   return content
 }
 
-/** The newest WAL; every image here has one with something in it. */
+/** The newest WAL. In every image here it is not empty. */
 const walOf = (files: Files): string => named(files, /\.log$/).at(-1) ?? ''
 
 function expectRefusal(outcome: Outcome, file: string, where?: string): void {
@@ -194,7 +194,7 @@ describe('a last batch that was never acknowledged', () => {
       expectRefusal(await become(files, { ...watermark, [wal]: whole.subarray(0, length) }), '.log')
   })
 
-  /** Cuts within a header and either side of the ends of blocks. */
+  /** Cuts within a header, and on both sides of the ends of blocks. */
   const nearBlocks = (from: number, to: number): number[] =>
     [
       from + 1,
@@ -224,7 +224,7 @@ describe('a replica of several tables and blocks', () => {
   test('never hides a bit flipped in a table', async () => {
     const files = await crashImage(30, { restartEvery: 14, padding: 100 })
     await become(files, {})
-    // That opening has put everything into tables, and left a copy to damage.
+    // That opening has written everything to tables, and left a copy to damage.
     const storage = await openStorage(dir)
     await closed(storage)
     const expected = join(dir, '..', 'expected')
@@ -241,7 +241,10 @@ describe('a replica of several tables and blocks', () => {
     expect(verdicts.some((verdict) => verdict.includes('found CorruptionError'))).toBe(true)
   })
 
-  /** One line for each bit: what became of the replica. Dying counts as noticing, and the next process takes over. */
+  /**
+   * One line for each bit, with the outcome. If the process dies, the damage was noticed, and the next process
+   * continues.
+   */
   async function verdictsOf(file: string, bits: readonly number[], expected: string): Promise<string[]> {
     const verdicts: string[] = []
     for (let left = bits; left.length > 0; ) {
@@ -301,7 +304,7 @@ describe('a process that writes', () => {
     await expectContent(home, lastStored(lines, 0), 500)
   })
 
-  test('keeps others out still when somebody in the process itself has tried', async () => {
+  test('still keeps others out after a second open in the same process has failed', async () => {
     const home = await formatted()
     const storage = await openStorage(home)
     onTestFinished(() => closed(storage))
@@ -310,7 +313,7 @@ describe('a process that writes', () => {
     expect((await outcomeElsewhere(home)).at(-1)).toMatch(/StorageInUseError.*in use/)
   })
 
-  /** What another process says that is to write one batch. */
+  /** What another process says that tries to write one batch. */
   async function outcomeElsewhere(home: string): Promise<string[]> {
     const child = run('writer.child.ts', [home, '1', '0'])
     return linesOf(child, (line) => {
@@ -318,7 +321,7 @@ describe('a process that writes', () => {
     })
   }
 
-  test('keeps others out of its directory, in plain words', async () => {
+  test('keeps others out of its directory, with a clear message', async () => {
     const home = await formatted()
     const child = run('writer.child.ts', [home, '1', '0'])
     const refusals: unknown[] = []
@@ -329,9 +332,9 @@ describe('a process that writes', () => {
       child.kill('SIGSTOP')
       const log = statSync(join(home, 'LOG')).ino
       refusals.push(await refusal())
-      // Who starts looks there for what LevelDB has recovered.
+      // A starting process looks in LOG for what LevelDB has recovered.
       expect(statSync(join(home, 'LOG')).ino === log).toBe(existsSync('/proc/locks'))
-      // Files that are being written to may look damaged to others.
+      // Files that are being written may look damaged to others.
       const [manifest = ''] = named(filesOf(home), /^MANIFEST/)
       appendFileSync(join(home, manifest), 'half of an edit')
       refusals.push(await refusal())

@@ -1,4 +1,4 @@
-// Directories as a crash leaves them, damaged on purpose, and what a replica makes of them.
+// Directories as a crash leaves them, damaged on purpose, and what a replica does with them.
 
 import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { temporaryDirectory } from './replicas.ts'
 import { closed, identity, initial } from './samples.ts'
 import { contentOf, submit } from './workload.ts'
 
-/** Name to content of every file of a directory. */
+/** Content by name of every file of a directory. */
 export type Files = ReadonlyMap<string, Buffer>
 
 export const filesOf = (dir: string): Files =>
@@ -17,8 +17,8 @@ export const sameFiles = (a: Files, b: Files): boolean =>
   a.size === b.size && [...a].every(([name, content]) => b.get(name)?.equals(content))
 
 /**
- * The files of a replica after batches 1 to `count`, as kill -9 leaves them: tables from the runs before, everything
- * since in a WAL. `each` is called with what is on disk after each batch.
+ * The files of a replica after batches 1 to `count`, as kill -9 leaves them: tables from earlier runs, and everything
+ * since in a WAL. `each` is called with the files after each batch.
  */
 export async function crashImage(
   count: number,
@@ -48,7 +48,7 @@ export type Outcome =
   | { readonly kind: 'opened'; readonly content: string }
   | { readonly kind: 'refused'; readonly message: string; readonly untouched: boolean }
 
-/** Opens the directory and reads everything, or is refused. Any other error is thrown. */
+/** Opens the directory and reads everything, or returns the refusal. Any other error is thrown. */
 export async function outcomeOf(dir: string, options: OpenOptions = {}): Promise<Outcome> {
   const before = filesOf(dir)
   try {

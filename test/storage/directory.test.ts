@@ -1,5 +1,5 @@
-// A new replica is not lost with its directory: the names that lead to it are durable, whoever made them, and of
-// several that format it at the same time none destroys what another one has made.
+// A new replica is not lost with its directory: all names in its path are durable, whichever process made them. If
+// several processes format it at the same time, none destroys what another one has made.
 
 import { execFileSync, spawn } from 'node:child_process'
 import {
@@ -28,7 +28,7 @@ const disk = vi.hoisted(() => ({
   unreadable: '',
   silent: '',
   forbidden: '',
-  /** What somebody else does when the file of that name is opened, once. */
+  /** What another process does once, when the file of that name is opened. */
   other: { name: '', act: () => {} },
   removing: (_path: string): void => {},
 }))
@@ -79,7 +79,7 @@ async function formatted(
 }
 
 test.each([0, 1, 2, 3])(
-  'also when %i of them were there, as an interrupted attempt leaves them',
+  'also when %i of them existed, as an interrupted attempt leaves them',
   async (made) => {
     const { synced, home } = await formatted(made)
     for (const above of [dirname(home), home, join(home, 'a'), join(home, 'a', 'b')])
@@ -87,13 +87,13 @@ test.each([0, 1, 2, 3])(
   },
 )
 
-test('one above that belongs to somebody else and cannot be read does no harm, unless something was made in it', async () => {
+test('an unreadable directory above that belongs to another user does no harm, unless something was made in it', async () => {
   const { synced, home } = await formatted(3, 'a')
   expect(synced).toContain(home)
   await expect(formatted(1, 'a')).rejects.toThrow('permission denied')
 })
 
-test('files that cannot be vouched for while nobody can tell who has them open are not called damaged', async () => {
+test('files that fail verification are not called damaged while it is unknown which process has them open', async () => {
   const { home } = await formatted(3)
   const dir = join(home, 'a', 'b', 'n1')
   rmSync(join(dir, 'WATERMARK'))
@@ -109,7 +109,7 @@ test('files that cannot be vouched for while nobody can tell who has them open a
   })
 })
 
-test('nor are those that a process of another container has open, whose locks the system does not tell', async () => {
+test('nor are files that a process of another container has open, whose locks the system does not show', async () => {
   const { home } = await formatted(3)
   const dir = join(home, 'a', 'b', 'n1')
   const storage = await openStorage(dir)
@@ -137,7 +137,7 @@ test('a process that may not read the list of locks opens a directory all the sa
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
-test('what was gone because another process had it open is looked at once more when that has ended', async () => {
+test('files that looked damaged because another process had them open are checked again when that has ended', async () => {
   const { home } = await formatted(3)
   const dir = join(home, 'a', 'b', 'n1')
   const opened = await openStorage(dir)
@@ -155,7 +155,7 @@ test('what was gone because another process had it open is looked at once more w
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
-/** A directory that another formatting is at work on, or one that has just ended, as `finished` says. */
+/** A directory that another process is formatting, or has just finished formatting if `finished`. */
 async function another(home: string, finished: boolean): Promise<{ dir: string; end: () => Promise<void> }> {
   const dir = join(home, 'another')
   await formatStorage(dir, identity, initial)
@@ -167,7 +167,7 @@ async function another(home: string, finished: boolean): Promise<{ dir: string; 
   return { dir, end: () => new Promise((resolve) => storage.close(() => resolve())) }
 }
 
-test('one that another container is at work on is not begun anew', async () => {
+test('a directory that another container is formatting is not begun anew', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   const { dir, end } = await another(home, false)
@@ -184,31 +184,34 @@ test('one that another container is at work on is not begun anew', async () => {
 test.each([
   ['is at work on it', false],
   ['is done', true],
-])('whoever makes its names durable sees that somebody else %s meanwhile', async (_, finished) => {
-  const home = await temporaryDirectory()
-  onTestFinished(() => rmSync(home, { recursive: true, force: true }))
-  const { dir, end } = await another(home, finished)
-  const files = readdirSync(dir)
-  const path = join(home, 'n1')
-  disk.other = { name: home, act: () => renameSync(dir, path) }
-  await expect(formatStorage(path, identity, initial)).rejects.toThrow(
-    finished ? 'holds a node already' : 'is in use',
-  )
-  expect(readdirSync(path)).toEqual(files)
-  await end()
-})
+])(
+  'after making its names durable, a formatting sees that another process %s meanwhile',
+  async (_, finished) => {
+    const home = await temporaryDirectory()
+    onTestFinished(() => rmSync(home, { recursive: true, force: true }))
+    const { dir, end } = await another(home, finished)
+    const files = readdirSync(dir)
+    const path = join(home, 'n1')
+    disk.other = { name: home, act: () => renameSync(dir, path) }
+    await expect(formatStorage(path, identity, initial)).rejects.toThrow(
+      finished ? 'holds a node already' : 'is in use',
+    )
+    expect(readdirSync(path)).toEqual(files)
+    await end()
+  },
+)
 
-test('the lock of an interrupted attempt stays where it is: somebody may have taken it since', async () => {
+test('the LOCK file of an interrupted attempt stays: another process may have taken the lock since', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   for (const left of ['FORMATTING', 'LOCK', 'CURRENT']) writeFileSync(join(home, left), '')
-  // Otherwise another file might get its number.
+  // Otherwise another file might get its inode number.
   linkSync(join(home, 'LOCK'), join(home, 'link'))
   await formatStorage(home, identity, initial)
   expect(statSync(join(home, 'LOCK')).ino).toBe(statSync(join(home, 'link')).ino)
 })
 
-test('what another thread has begun is not deleted while that is at work, though it has no lock yet', async () => {
+test('the files of another thread are not deleted while it is formatting, even if it has no lock yet', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   const left = ['FORMATTING', 'CURRENT', 'MANIFEST-000001']
@@ -221,7 +224,7 @@ test('what another thread has begun is not deleted while that is at work, though
   expect(readdirSync(home)).not.toContain('FORMATTING')
 })
 
-test('other processes that are about to begin anew stop nobody: who has the lock goes on', async () => {
+test('other processes that are about to begin anew stop no formatting: the one with the lock continues', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   writeFileSync(join(home, 'FORMATTING'), '')
@@ -234,7 +237,7 @@ test('other processes that are about to begin anew stop nobody: who has the lock
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
-test('what an interrupted attempt has left is deleted while nobody else can begin, from another container either', async () => {
+test('the files of an interrupted attempt are deleted while no other process can begin, not even from another container', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   for (const left of ['FORMATTING', 'CURRENT', 'MANIFEST-000001']) writeFileSync(join(home, left), '')
@@ -252,7 +255,7 @@ test('what an interrupted attempt has left is deleted while nobody else can begi
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
-test('without the lock nothing is deleted, also where there is no place to ask for it from', async () => {
+test('without the lock nothing is deleted, also when no temporary directory can be made to ask for it', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   const left = ['CURRENT', 'FORMATTING', 'MANIFEST-000001']
@@ -265,7 +268,7 @@ test('without the lock nothing is deleted, also where there is no place to ask f
   expect(readdirSync(home).sort()).toEqual(left)
 })
 
-test('whoever begins when another has just ended is told that there is a node', async () => {
+test('a formatting that begins when another has just ended is told that there is a node', async () => {
   const { home } = await formatted(3)
   const path = join(home, 'n1')
   mkdirSync(path)
@@ -277,7 +280,7 @@ test('whoever begins when another has just ended is told that there is a node', 
   await expect(formatStorage(path, another, initial)).rejects.toThrow(`${path} holds a node already.`)
 })
 
-test('what fails behind IDENTITY is told, and not that somebody else was quicker', async () => {
+test('a failure after IDENTITY is reported as such, and not as a quicker other process', async () => {
   const home = await temporaryDirectory()
   onTestFinished(() => rmSync(home, { recursive: true, force: true }))
   disk.removing = (path) => {
@@ -290,7 +293,7 @@ test('what fails behind IDENTITY is told, and not that somebody else was quicker
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
-test('one that is in use is not called damaged because the one that its lock was asked from cannot be deleted', async () => {
+test('a directory in use is not called damaged because the temporary directory for asking the lock cannot be deleted', async () => {
   const { home } = await formatted(3)
   const dir = join(home, 'a', 'b', 'n1')
   const storage = await openStorage(dir)
@@ -309,7 +312,7 @@ test('one that is in use is not called damaged because the one that its lock was
   await new Promise<void>((resolve) => storage.close(() => resolve()))
 })
 
-test('what is out of reach is neither absent nor unmarked', async () => {
+test('an unreachable directory counts neither as missing nor as unmarked', async () => {
   const { home } = await formatted(3)
   const dir = join(home, 'a', 'b', 'n1')
   const loop = join(home, 'loop')

@@ -1,4 +1,4 @@
-// The first error: kept as it was explained when it was met, told once, and answered to everything after it.
+// The first error: kept with the explanation from when it occurred, reported once, and returned by every later call.
 
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
@@ -57,7 +57,7 @@ test('anything thrown is an error', () => {
   expect(asError(undefined)).toEqual(new Error('undefined'))
 })
 
-test('what comes from another global object is an error as well', () => {
+test('an error from another global object is an error too', () => {
   const full: unknown = runInNewContext("new Error('failed', { cause: new Error('ENOSPC') })")
   expect(full).not.toBeInstanceOf(Error)
   expect(asError(full)).toBe(full)
@@ -104,7 +104,7 @@ describe('an error is explained', () => {
 })
 
 describe('the first error', () => {
-  test('is there from the moment when it is met', () => {
+  test('is kept from the moment when it occurs', () => {
     const first = new FirstError('n1')
     expect(first.error).toBeUndefined()
     first.check()
@@ -127,7 +127,7 @@ describe('the first error', () => {
     expect(first.error).toMatchObject({ name: 'StorageFailedError' })
   })
 
-  test('is told once, at once, or when somebody begins to listen', () => {
+  test('is told once: at once, or when the owner begins to listen', () => {
     const told: Error[] = []
     const early = new FirstError('n1')
     early.whenFailed((error) => told.push(error))

@@ -1,5 +1,5 @@
-// The first storage error is the last word: nothing is submitted or answered after it, and what was acknowledged before
-// it is there after a restart.
+// The first storage error is final: nothing is submitted or answered after it, and everything acknowledged before is
+// there after a restart.
 
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '../../src/storage/engine.ts'
@@ -76,7 +76,7 @@ describe('a failed write', () => {
     expect(first).toMatchObject({ name: 'StorageFailedError' })
     expectNothingMore(storage, first)
     await expect(closed(storage)).rejects.toBe(first)
-    // The handle was abandoned, lock and all, as it must be.
+    // The handle must be abandoned together with its lock.
     await expect(openStorage(replica.dir)).rejects.toMatchObject({ name: 'StorageInUseError' })
     await replica.dispose()
   })
@@ -143,7 +143,7 @@ describe('a failed read', () => {
       },
     })
     for (let number = 1; number <= 5; number++) await submit(storage, number)
-    // Too long for their heads to be kept in memory, but for the last one.
+    // Too long for their heads to be kept in memory, except the last one.
     const { index, term } = storage.applied
     storage.apply(changes({ [LONG]: '1', [`${LONG} too`]: '1' }), applied(index + 1, term))
     await submit(storage, 6)
@@ -203,7 +203,7 @@ describe('what a scan passes over', () => {
     expectNothingMore(storage, first)
   })
 
-  test('is not taken for what is gone from the log', async () => {
+  test('is not mistaken for a compacted part of the log', async () => {
     const disk = memoryDisk()
     const storage = await openDisk(disk)
     for (let number = 1; number <= 5; number++) await submit(storage, number)
@@ -211,7 +211,7 @@ describe('what a scan passes over', () => {
     await expect(openDisk(disk, undefined, { passesOver: () => true })).rejects.toMatchObject(told)
   })
 
-  test('is not left where rows are swept', async () => {
+  test('is not left behind when rows are swept', async () => {
     let armed = false
     const { storage } = await memory({ passesOver: () => armed })
     const sender = (await memory({})).storage

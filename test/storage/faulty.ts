@@ -1,17 +1,17 @@
-// Faults on purpose, beneath the store: the n-th read, write or sync fails, as a disk would make it fail.
+// Injected faults beneath the store: the n-th read, write or sync fails, as on a failing disk.
 
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import { asError } from '../../src/storage/errors.ts'
 import type { Done } from '../../src/storage/types.ts'
 
 export interface Faults {
-  /** Throws or returns nothing. Counted from 1, over `get` and each step of a scan. */
+  /** Throws or returns. Counts from 1, over `get` and each step of a scan. */
   readonly beforeRead?: (count: number) => void
-  /** At each step of a scan, true: it passes over what comes first, and says so when it comes to an end. */
+  /** Called at each step of a scan. If true, the scan skips the first pair, and reports that at its end. */
   readonly passesOver?: () => boolean
-  /** Throws: nothing of the batch reaches the disk. */
+  /** If it throws, nothing of the batch reaches the disk. */
   readonly beforeWrite?: (count: number) => void
-  /** Throws: the batch has reached the disk, but nobody vouches for that. */
+  /** If it throws, the batch has reached the disk, but may not be durable. */
   readonly beforeSync?: (count: number) => void
 }
 
@@ -97,7 +97,7 @@ function thrownBy(run: () => void): Error | undefined {
   }
 }
 
-/** Tells of scans that are taken and given back. */
+/** Counts scans that are opened and closed. */
 export class Counted extends FaultyEngine {
   readonly #count: (by: number) => void
 

@@ -1,4 +1,4 @@
-// The bytes on disk and between replicas, pinned: a change here is a new format version.
+// The exact bytes on disk and between replicas. A change here is a new format version.
 
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -130,7 +130,7 @@ test('a row', () => {
   expect(hashOfRow(rowKey('name'), bytes('some value'))).toEqual(hashOfStored(sealed))
   const empty = sealRow(bytes('prefix'), rowKey('name'), new Uint8Array()).stored
   expect(openRow(rowKey('name'), empty)).toHaveLength(0)
-  // The checksum of the key alone, where a row is too short to have another.
+  // The checksum of the key alone, because the row is too short to have another.
   const short = Buffer.alloc(4)
   short.writeUInt32BE(crc32(rowKey('name')))
   expect(() => openRow(rowKey('name'), short)).toThrow('checksum')

@@ -1,4 +1,4 @@
-// Rows of generations that nobody reads go, whatever else is written, and nothing is added to them meanwhile.
+// Rows of unused generations are deleted, whatever else is written, and nothing is added to them meanwhile.
 
 import { expect, test } from 'vitest'
 import { SimEngine } from '../../jepsen-lite/sim/disk.ts'
@@ -39,7 +39,7 @@ async function sender(rows: Readonly<Record<string, string>>): Promise<SnapshotS
 test.each([
   { batchBytesMax: 16 * KiB, rowBytes: 100, what: 'a few rows' },
   { batchBytesMax: 16 * KiB, rowBytes: 20 * KiB, what: 'more rows than it has room for' },
-])('they go although every batch carries $what', async ({ batchBytesMax, rowBytes }) => {
+])('they are deleted although every batch carries $what', async ({ batchBytesMax, rowBytes }) => {
   const long = (at: number): string => `${at}`.padEnd(300, '-')
   const source = await sender(Object.fromEntries(Array.from({ length: 200 }, (_, at) => [long(at), 'x'])))
   const storage = await openDisk(memoryDisk(), undefined, {}, { batchBytesMax })
@@ -56,7 +56,7 @@ test.each([
   }
 })
 
-test('a slice that was read while a batch was on its way goes with the next one, and none is read over it', () => {
+test('a slice that was read while a batch was being written goes with the next batch, and no second slice is read before', () => {
   const waiting: (() => void)[] = []
   const ends = (): void => {
     for (let complete = waiting.shift(); complete !== undefined; complete = waiting.shift()) complete()
@@ -93,7 +93,7 @@ const ROWS = Object.fromEntries(
   Array.from({ length: 40 }, (_, at) => [`s${10 + at}`, `${at}`.repeat(12_000)]),
 )
 
-/** Installs what the sender sends, and sweeps; the rows must be the sender's. */
+/** Installs what the sender sends, and sweeps. The rows must then be the sender's. */
 async function expectInstalled(storage: Storage, source: SnapshotSource): Promise<void> {
   const sink = must(await sinkFor(storage, source))
   expect(sink.nextChunk).toBe(0)
@@ -139,7 +139,7 @@ test('a generation given up before it was written down is not used again', async
   sink.write(0, chunk, () => {})
   storage.write(batch(hardState(2, 1)), () => {})
   for (const id of ['second', 'third']) storage.snapshotSink(id, identity.replicaId, source.meta, () => {})
-  // The chunk and the batch behind it, and then the power is gone.
+  // Writes the chunk and the batch after it, then the power goes.
   for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
   disk.power('lost')
   await expectInstalled(await openDisk(disk), source)
@@ -161,7 +161,7 @@ test('a transfer given up does not come back at the second start after its rows 
   sink.write(0, chunk, () => {})
   storage.write(batch(hardState(2, 1)), () => {})
   storage.snapshotSink('second', identity.replicaId, source.meta, () => {})
-  // The chunk and the batch behind it, and then the power is gone.
+  // Writes the chunk and the batch after it, then the power goes.
   for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
   disk.power('lost')
   await sweep(await openDisk(disk))
@@ -169,7 +169,7 @@ test('a transfer given up does not come back at the second start after its rows 
   await expectInstalled(await openDisk(disk), source)
 })
 
-/** Empty batches, as a driver writes them when it is idle. */
+/** Empty batches, as an idle driver writes them. */
 async function sweep(storage: Storage): Promise<void> {
   for (let rounds = 0; storage.hasGarbage; rounds++) {
     expect(rounds, 'the garbage does not go').toBeLessThan(100)

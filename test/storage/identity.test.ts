@@ -1,5 +1,5 @@
-// The small files beside the database: whose directory it is, and how far it had come. Each reads back as it was
-// written, or says nothing.
+// The small files beside the database: which replica the directory belongs to, and how far it had come. Each is read
+// back exactly as it was written, or is ignored.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ beforeEach(async () => {
 
 const put = (name: string, content: string | Uint8Array = ''): void => writeFileSync(join(dir, name), content)
 
-/** With a checksum that fits. */
+/** With the right checksum. */
 const identityText = (body: string): string => `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`
 
 describe('an identity', () => {
@@ -147,7 +147,7 @@ describe('a directory without IDENTITY', () => {
     put('FORMATTING')
     await formatStorage(dir, identity, initial)
     const left = readdirSync(dir).filter((name) => readFileSync(join(dir, name), 'latin1') === 'left')
-    // Somebody may hold the lock.
+    // Another process may hold the lock.
     expect(left.sort()).toEqual([...OF_OTHERS, 'LOCK'].toSorted())
     expect(existsSync(join(dir, 'FORMATTING'))).toBe(false)
     expect(openFilesIn(dir)).toEqual([])
@@ -155,7 +155,7 @@ describe('a directory without IDENTITY', () => {
 })
 
 describe('the side file', () => {
-  test('tells the newest mark', () => {
+  test('has the newest mark', () => {
     createWatermark(dir, 2)
     expect(readWatermark(dir)).toEqual({ mark: 2, failed: undefined })
     const watermark = new Watermark(dir)
@@ -169,7 +169,7 @@ describe('the side file', () => {
     expect(openFilesIn(dir)).toEqual([])
   })
 
-  test('tells of a write that failed, until the next mark', () => {
+  test('has the note of a failed write until the next mark', () => {
     createWatermark(dir, 7)
     const watermark = new Watermark(dir)
     watermark.noteFailed({ from: 7, through: 12 })
@@ -181,7 +181,7 @@ describe('the side file', () => {
     watermark.close()
   })
 
-  test('says nothing where it is torn, and does not mistake one part for the other', () => {
+  test('says nothing when it is torn, and does not mistake one part for the other', () => {
     createWatermark(dir, 7)
     const watermark = new Watermark(dir)
     watermark.noteFailed({ from: 7, through: 12 })

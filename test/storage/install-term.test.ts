@@ -1,5 +1,5 @@
-// A snapshot may come from a term that is long over: what the replica has answered since is not in it, and must outlive
-// its install.
+// A snapshot may come from an old term. The term and vote that the replica has used since are not in it, and must
+// survive its install.
 
 import { expect, test } from 'vitest'
 import { emptyConfiguration } from '../../src/raft/index.ts'

@@ -1,4 +1,4 @@
-// LevelDB as an engine: how it is opened and kept to one owner, and that every failure is told to whoever asked.
+// LevelDB as an engine: how it is opened and kept to one owner, and that every failure is reported to its caller.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -65,21 +65,21 @@ test('one owner at a time, with the code that LevelDB gives to another process',
   await (await openDatabase(dir, levelLimits)).close()
 })
 
-test('a batch counts when the side file tells of it', async () => {
+test('a batch counts when the side file has its mark', async () => {
   createWatermark(dir, 0)
   const { engine } = await created()
   expect(await written(engine)).toBeUndefined()
   expect([engine.sequence, engine.heldTo]).toEqual([1, 1])
 })
 
-test('a batch that the side file cannot tell of is answered with an error', async () => {
+test('a batch whose mark cannot be written is answered with an error', async () => {
   symlinkSync('/dev/full', join(dir, 'WATERMARK'))
   const { engine } = await created()
   expect(await written(engine)).toMatchObject({ code: 'ENOSPC' })
   expect(engine.sequence).toBe(0)
 })
 
-test('what is asked of a database that is closed is answered with an error', async () => {
+test('a call to a closed database is answered with an error', async () => {
   createWatermark(dir, 0)
   const { engine } = await created()
   const scan = engine.scan({ gte: bytes('a'), lt: bytes('z'), reverse: false, keysOnly: false })
@@ -97,13 +97,13 @@ test('a close that fails is answered with an error', async () => {
   db.close = close
 })
 
-test('what a scan passes over, since it cannot be opened, is told when it is finished', async () => {
+test('when a scan skips a table that cannot be opened, its finish reports it', async () => {
   createWatermark(dir, 0)
   const db = await createDatabase(dir, levelLimits)
   const engine = new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 })
   for (const name of ['a', 'b', 'c']) {
     expect(await written(engine, name)).toBeUndefined()
-    // A table for each: those that do not overlap stay apart.
+    // Each batch becomes a table: tables that do not overlap stay separate.
     expect(await new Promise((resolve) => engine.compact(resolve))).toBeUndefined()
   }
   await db.close()
@@ -126,7 +126,7 @@ test('what a scan passes over, since it cannot be opened, is told when it is fin
   renameSync(table, `${table}.away`)
   const told = expect.objectContaining({ message: expect.stringContaining('No such file') })
   expect(await read()).toEqual([['b'], told])
-  // Also when the scan has gone on elsewhere, and could be read by then.
+  // Also if the scan has moved elsewhere, and could read there.
   const [toEnd, given] = [opened(), opened()]
   for (const scan of [toEnd, given]) expect(await step(scan, 1)).toEqual(['b'])
   renameSync(`${table}.away`, table)
@@ -141,14 +141,14 @@ test('what a scan passes over, since it cannot be opened, is told when it is fin
   expect(await read()).toEqual([['a'], undefined])
 })
 
-test('a scan that is left open keeps no older versions of keys, of which LevelDB would bring one back', async () => {
+test('an open scan keeps no older versions of keys, one of which LevelDB would bring back', async () => {
   createWatermark(dir, 0)
   const db = await createDatabase(dir, { ...levelLimits, maxFileSize: 1024 * 1024 })
   onTestFinished(() => db.close())
   const engine = new LevelEngine(db, dir, new Watermark(dir), { sequence: 0, heldTo: 0 })
   const put = async (key: string, fill: string): Promise<void> => {
     await db.put(bytes(key), Buffer.alloc(1_200_000, fill))
-    // To a table.
+    // Writes it to a table.
     await db.compactRange(bytes('x'), bytes('y'))
   }
   await put('a', '1')
@@ -161,13 +161,13 @@ test('a scan that is left open keeps no older versions of keys, of which LevelDB
   )
   expect(found).toEqual([[1_200_000, bytes('1')[0]]])
   expect(await new Promise((resolve) => scan.finish(resolve))).toBeUndefined()
-  // Deletes what nobody reads any more.
+  // Deletes what is no longer read.
   await put('w', '3')
   expect(readdirSync(dir).filter((name) => name.endsWith('.ldb'))).toHaveLength(2)
   expect(engine.get(bytes('a'))?.[0]).toBe(bytes('2')[0])
 })
 
-test('everything is compacted in pieces: what was written lately takes no more with it than lies beneath one', async () => {
+test('everything is compacted in pieces: what was written lately is compacted only with what lies beneath one piece', async () => {
   const MiB = 1024 * 1024
   createWatermark(dir, 0)
   const db = await createDatabase(dir, { ...levelLimits, maxFileSize: MiB, writeBufferSize: MiB / 16 })
@@ -193,22 +193,22 @@ test('everything is compacted in pieces: what was written lately takes no more w
   expect(await compact()).toBeUndefined()
   const lines = readFileSync(join(dir, 'LOG'), 'latin1').slice(before)
   const sizes = [...lines.matchAll(/Compacted .* => ([0-9]+) bytes/g)].map(([, size]) => Number(size))
-  // All of it, but of 40 MiB no more than a third at once.
+  // Everything is compacted, but of 40 MiB at most a third at once.
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBeGreaterThan(35 * MiB)
   expect(Math.max(...sizes)).toBeLessThan(14 * MiB)
   expect(levels()).toBe(1)
-  // What there is no more room for is left for another time.
+  // Pieces without room are left for another time.
   await put(keys, 1)
   let pieces = 2
   expect(await compact(() => pieces-- > 0)).toBeUndefined()
   expect([pieces, levels()]).toEqual([-1, 2])
-  // The end does not wait for all of them.
+  // Closing does not wait for all pieces.
   const ended = compact()
   expect(await new Promise((resolve) => engine.close(resolve))).toBeUndefined()
   await ended
 })
 
-test('a directory in the place of a file is an error, and is none any more when it is gone', async () => {
+test('a directory in the place of a file is an error, and no longer one when it is gone', async () => {
   mkdirSync(join(dir, 'LOCK'))
   await expect(createDatabase(dir, levelLimits)).rejects.toMatchObject({ code: 'LEVEL_DATABASE_NOT_OPEN' })
   rmSync(join(dir, 'LOCK'), { recursive: true })

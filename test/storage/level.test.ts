@@ -28,7 +28,7 @@ conformance('LevelDB', levelReplica)
 const bytesOfTablesIn = (dir: string): number =>
   readdirSync(dir)
     .filter((name) => name.endsWith('.ldb'))
-    // LevelDB deletes files at any time.
+    // LevelDB may delete a file at any time.
     .reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0)
 
 const compacted = (storage: Storage): Promise<void> =>
@@ -36,7 +36,7 @@ const compacted = (storage: Storage): Promise<void> =>
     storage.compact((error) => (error === undefined ? resolve() : reject(error))),
   )
 
-test('LevelDB: what was overwritten and deleted gives its room back when everything is compacted', async () => {
+test('LevelDB: compacting everything frees the space of overwritten and deleted rows', async () => {
   const replica = await levelReplica({ limits: { writeBufferSize: 64 * 1024 } })
   const storage = await replica.open()
   onTestFinished(async () => {
@@ -49,7 +49,7 @@ test('LevelDB: what was overwritten and deleted gives its room back when everyth
     storage.apply(changes({ [`k${index}`]: 'v'.repeat(100_000) }), applied(index, 1))
     await store(storage, batch(hardState(1, 21)))
   }
-  // What a scan holds is given back with it, also when it is ended.
+  // The space that a scan keeps is freed with it, also if the scan is ended.
   expect((await firstPage(storage, { bytesMax: 1e9 })).rows).toHaveLength(19)
   const scan = scanOf(storage)
   expect((await page(scan, { rowsMax: 1 })).rows).toHaveLength(1)
@@ -63,7 +63,7 @@ test('LevelDB: what was overwritten and deleted gives its room back when everyth
   expect(bytesOfTables()).toBeLessThan(100_000)
 })
 
-/** Asked for keys, it waits each time until it is told to go on. */
+/** Each read of keys waits until the test lets it continue. */
 class Slow extends FaultyEngine {
   readonly asked: (() => void)[] = []
 
@@ -87,7 +87,7 @@ class Slow extends FaultyEngine {
   }
 }
 
-test('LevelDB: what is compacted gives its room back also while the keys of all rows are being read', async () => {
+test('LevelDB: a compaction frees space also while the keys of all rows are being read', async () => {
   const limits = { writeBufferSize: 64 * 1024 }
   let slow: Slow | undefined
   const under = (engine: Engine): Engine => {
@@ -106,7 +106,7 @@ test('LevelDB: what is compacted gives its room back also while the keys of all 
   const storage = await replica.open()
   const { asked } = must(slow)
   must(asked.shift())()
-  // All keys have been read, and the end has not.
+  // All keys have been read; the end has not been reported yet.
   await expect.poll(() => asked.length).toBe(1)
   storage.apply(changes(Object.fromEntries(names.map((name) => [name, undefined]))), applied(3, 1))
   await store(storage, batch(hardState(1, 3)))
@@ -116,7 +116,7 @@ test('LevelDB: what is compacted gives its room back also while the keys of all 
   await closed(storage)
 })
 
-test('LevelDB: to close while rows that a snapshot has replaced are being read is no failure', async () => {
+test('LevelDB: closing while replaced rows are being read is not a failure', async () => {
   const replica = await levelReplica()
   onTestFinished(() => replica.dispose())
   const storage = await replica.open()

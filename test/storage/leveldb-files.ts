@@ -1,4 +1,4 @@
-// Writes LevelDB's file formats, for tests of what reads them: a second implementation, from the description.
+// Writes LevelDB's file formats, for tests of the readers: a second implementation, made from the documentation.
 
 import { crc32c, maskCrc } from '../../src/storage/crc32c.ts'
 
@@ -53,7 +53,7 @@ const slice = (text: string): number[] => [...varint(text.length), ...Buffer.fro
 export interface Edit {
   readonly comparator?: string
   readonly log?: number
-  /** Of the WAL before `log`; 0: none. */
+  /** The number of the WAL before `log`; 0: none. */
   readonly prev?: number
   readonly next?: number
   readonly last?: number
@@ -89,7 +89,7 @@ function block(content: Buffer): Buffer {
   return Buffer.concat([typed, crc])
 }
 
-/** A table whose data blocks are so many bytes of anything. What leads to the filter may be wrong. */
+/** A table with this many arbitrary bytes in its data blocks. The entry that leads to the filter may be wrong. */
 export function tableFile(
   dataBytes: number,
   { filterName: name = 'filter.leveldb.BuiltinBloomFilter2', filterAt = dataBytes } = {},

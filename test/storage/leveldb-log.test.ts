@@ -1,5 +1,5 @@
-// What the reader of LevelDB's log files calls torn, suspect and corrupt: only what an interrupted append leaves may be
-// dropped.
+// What the reader of LevelDB's log files treats as torn, suspect and corrupt. Only what an interrupted append leaves
+// may be dropped.
 
 import { expect, test } from 'vitest'
 import { readLogFile } from '../../src/storage/leveldb-log.ts'
@@ -20,20 +20,17 @@ const endOf = (file: Uint8Array): End =>
 
 const corrupt = (at: number, detail: string): End => ({ kind: 'corrupt', at, detail })
 
-/** So many bytes, none of which looks like a type of a frame. */
+/** This many bytes; none looks like a frame type. */
 const content = (bytes: number, fill = 9): Buffer => Buffer.alloc(bytes, fill)
 
-/** Writes `values` over what is there. */
+/** Overwrites bytes with `values`. */
 function changed(file: Uint8Array, at: number, ...values: readonly number[]): Buffer {
   const bytes = Buffer.from(file)
   bytes.set(values, at)
   return bytes
 }
 
-/**
- * As a sector gone bad leaves it: the first frame claims to reach beyond the end of the file, and its content is
- * another one.
- */
+/** Damage as from a bad sector: the first frame claims to reach beyond the end of the file, and its content differs. */
 const damaged = (file: Uint8Array): Buffer =>
   changed(changed(file, 4, 0x88, 0x13), FRAME_HEADER_BYTES + 3, 0xaa)
 
@@ -41,16 +38,16 @@ test.each([
   ['a whole one', frame(FULL, content(20))],
   ['the beginning of one that goes on in the next block', frame(FIRST, content(20))],
   ['one without content', frame(FULL, content(0))],
-])('a damaged frame with %s behind it is no torn end', (_what, behind) => {
+])('a damaged frame with %s after it is not a torn end', (_what, behind) => {
   const file = damaged(Buffer.concat([frame(FULL, content(20)), behind]))
   expect(endOf(file)).toEqual(corrupt(0, 'a damaged frame is followed by a whole one'))
 })
 
-test('with nothing behind it, it is one', () => {
+test('with nothing after it, it is a torn end', () => {
   expect(endOf(damaged(logFile([content(20)])))).toEqual({ kind: 'torn', at: 0 })
 })
 
-test('a record goes on over blocks, from FIRST over MIDDLE to LAST', () => {
+test('a record spans blocks, from FIRST over MIDDLE to LAST', () => {
   const parts = [content(3, 1), content(4, 2), content(5, 3), content(6, 4)]
   const types = [FIRST, MIDDLE, MIDDLE, LAST]
   const file = Buffer.concat(parts.map((part, at) => frame(types[at] ?? FULL, part)))
@@ -122,7 +119,7 @@ test.each<[string, Uint8Array, End]>([
   expect(endOf(file)).toEqual(end)
 })
 
-test('what is wrong with a record is told with where it begins', () => {
+test('an error of a record names the place where the record begins', () => {
   const fault = (): string => 'it is not liked'
   const end = readLogFile(Buffer.concat([spanning, content(3)]), fault, () => true)
   expect(end).toEqual(corrupt(0, 'it is not liked'))

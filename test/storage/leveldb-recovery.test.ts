@@ -1,5 +1,5 @@
-// LevelDB skips a WAL that it cannot open or read, without an error, and deletes it. Here one becomes unreadable
-// between our own look and LevelDB's, as it is for a process that has no file descriptor left for a moment.
+// LevelDB skips a WAL that it cannot open or read, without an error, and deletes it. In these tests one becomes
+// unreadable between our verification and LevelDB's start, as when a process is briefly short of file descriptors.
 
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -38,7 +38,7 @@ vi.mock(import('../../src/storage/level-engine.ts'), async (original) => {
   return { ...engine, openDatabase }
 })
 
-/** So many that the log has been compacted beyond the first ones: only rows tell that they are missing. */
+/** So many that the log is compacted beyond the first ones: only missing rows show that they are lost. */
 const BATCHES = 40
 
 let dir: string
@@ -55,9 +55,7 @@ const wals = (): string[] => readdirSync(dir).filter((name) => name.endsWith('.l
 
 const nameOf = (number: number): string => `${String(number).padStart(6, '0')}.log`
 
-/**
- * What a start is told; `before`: it has looked at the files, and LevelDB has not; `after`: LevelDB has opened them.
- */
+/** The error of a start. `before` runs between our verification and LevelDB's open, `after` after LevelDB's open. */
 async function startWhile(before: () => void, after = async (_db: Opened) => {}): Promise<unknown> {
   Object.assign(hook, { before, after })
   try {
@@ -76,7 +74,7 @@ const refusal = (what: string): object => ({
   ),
 })
 
-/** LevelDB deletes the link as it deletes a WAL. */
+/** LevelDB deletes the link as it would delete a WAL. */
 function vanish(name: string): void {
   rmSync(join(dir, name))
   symlinkSync('nowhere', join(dir, name))
@@ -86,12 +84,12 @@ async function expectWhole(): Promise<void> {
   expect(await outcomeOf(dir)).toEqual({ kind: 'opened', content: await contentAfter(BATCHES) })
 }
 
-test('a WAL that LevelDB cannot open is put back, and the next start has all that is in it', async () => {
+test('a WAL that LevelDB cannot open is put back, and the next start has all its content', async () => {
   expect(await startWhile(() => vanish(wal))).toMatchObject(refusal(`${wal} .*No such file`))
   await expectWhole()
 })
 
-test('so is one of two, which the other one does not give away', async () => {
+test('so is one of two WALs, whose loss the other one does not show', async () => {
   const records: Buffer[] = []
   readLogFile(
     must(filesOf(dir).get(wal)),
@@ -110,7 +108,7 @@ test('so is one of two, which the other one does not give away', async () => {
   await expectWhole()
 })
 
-test('so is one that it opens and cannot read', async () => {
+test('so is one that LevelDB opens and cannot read', async () => {
   const replaceByDirectory = (): void => {
     rmSync(join(dir, wal))
     mkdirSync(join(dir, wal))
@@ -120,7 +118,7 @@ test('so is one that it opens and cannot read', async () => {
   await expectWhole()
 })
 
-test('also when then no other file can be opened', async () => {
+test('also when no other file can be opened afterwards', async () => {
   const side = join(dir, 'WATERMARK')
   const noMore = async (): Promise<void> => {
     renameSync(side, `${side}.away`)
@@ -132,7 +130,7 @@ test('also when then no other file can be opened', async () => {
   await expectWhole()
 })
 
-test('whatever LevelDB has made of its tables meanwhile', async () => {
+test('also when LevelDB has changed its tables meanwhile', async () => {
   const tables = (): string[] => readdirSync(dir).filter((name) => name.endsWith('.ldb'))
   const before = tables()
   const compacted = startWhile(
@@ -145,7 +143,7 @@ test('whatever LevelDB has made of its tables meanwhile', async () => {
   await expectWhole()
 })
 
-test('nobody else opens the directory while it is put back: what is acknowledged there would be written over', async () => {
+test('no other process opens the directory meanwhile: its acknowledged writes would be overwritten', async () => {
   let other: Promise<unknown> | undefined
   hook.puttingBack = () => {
     Object.assign(hook, { before: () => {}, puttingBack: () => {} })
@@ -156,7 +154,7 @@ test('nobody else opens the directory while it is put back: what is acknowledged
   await expectWhole()
 })
 
-/** What another start leaves that is killed as soon as it has written. */
+/** The files after another start that was killed as soon as it had written. */
 async function leftByStart(): Promise<Files> {
   const copy = await temporaryDirectory()
   copyTo(copy, dir)
@@ -171,7 +169,7 @@ test.each([
   ['started, and had recovered it', leftByStart, BATCHES],
   ['ran', () => crashImage(BATCHES + 1, { restartEvery: BATCHES + 2 }), BATCHES + 1],
 ])(
-  'a process that %s, and was killed before it noted its last write, leaves what the next start opens',
+  'after a process that %s, and was killed before it noted its last write, the next start opens the directory',
   async (_, leave, batches) => {
     const left = await leave()
     const before = new Set(readdirSync(dir))
@@ -184,7 +182,7 @@ test.each([
   },
 )
 
-test('that it cannot be put back is said', async () => {
+test('a failure to put it back is reported', async () => {
   const standInTheWay = (): void => {
     vanish(wal)
     for (let after = 1; after < 10; after++)
@@ -203,7 +201,7 @@ test('that it cannot be put back is said', async () => {
   })
 })
 
-test('nobody is told to begin anew because the disk gives nothing any more after LevelDB has read it all', async () => {
+test('no rejoin is advised when the disk fails after LevelDB has read everything', async () => {
   const files = ['LOG', 'LOG.old'].map((name) => join(dir, name))
   hook.puttingBack = () => {
     throw new Error('EMFILE: too many open files')
@@ -225,7 +223,7 @@ test('nobody is told to begin anew because the disk gives nothing any more after
   await expectWhole()
 })
 
-test('who tries to start meanwhile, and makes a LOG before it finds the directory locked, stops nobody', async () => {
+test('a process that tries to start meanwhile, and makes a LOG before it finds the lock, does not stop the first', async () => {
   const startedMeanwhile = async (): Promise<void> => {
     renameSync(join(dir, 'LOG'), join(dir, 'LOG.old'))
     writeFileSync(join(dir, 'LOG'), '')
@@ -236,7 +234,7 @@ test('who tries to start meanwhile, and makes a LOG before it finds the director
   await expectWhole()
 })
 
-test('without a LOG of its own nobody knows what LevelDB has read', async () => {
+test("without LevelDB's own LOG it is unknown what LevelDB has read", async () => {
   const files = ['LOG', 'LOG.old'].map((name) => join(dir, name))
   const standInTheWay = (): void => {
     for (const file of files) {

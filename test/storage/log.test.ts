@@ -1,5 +1,5 @@
-// The log on a disk in memory: what a truncation, a compaction and a snapshot leave of its terms and records, what is
-// read of the disk, and what is not taken for a record.
+// The log on a disk in memory: terms and records after a truncation, a compaction and a snapshot, what is read from the
+// disk, and what is rejected as a record.
 
 import { describe, expect, test } from 'vitest'
 import { asIndex, type SnapshotMeta } from '../../src/raft/types.ts'
@@ -24,7 +24,7 @@ import {
   write,
 } from './samples.ts'
 
-/** A storage whose log has these records: from, to, term. Nothing of it is committed but index 1. */
+/** A storage whose log has these records: from, to, term. Only index 1 is committed. */
 async function withRecords(
   records: readonly (readonly [from: number, to: number, term: number])[],
   disk = memoryDisk(),
@@ -62,7 +62,7 @@ const named = (
 
 describe('a truncated log', () => {
   test.each<[number, number, number, number[]]>([
-    // Terms of the indexes 1 to 7: the log had the terms 1 2 2 2 2 3 3 3.
+    // Terms of the indexes 1 to 7. The log had the terms 1 2 2 2 2 3 3 3.
     [6, 3, 6, [1, 2, 2, 2, 2, 3, 3]],
     [6, 4, 6, [1, 2, 2, 2, 2, 4, 4]],
     [5, 3, 5, [1, 2, 2, 2, 3, 3, 3]],
@@ -87,13 +87,13 @@ describe('a truncated log', () => {
   test.each([
     ['the last that is committed', [write({ truncateFrom: 3, entries: entries(3, 9, 3) })]],
     ['one before that', [write({ truncateFrom: 2, entries: entries(2, 9, 3) })]],
-  ])('is not truncated from %s on, though as long again in the end', async (_what, writes) => {
+  ])('is not truncated from %s on, even if it is as long again afterwards', async (_what, writes) => {
     const storage = await withRecords([[2, 6, 2]])
     await store(storage, batch(hardState(2, 3)))
     await expect(store(storage, batch(hardState(3, 3), writes))).rejects.toThrow('which is committed')
   })
 
-  test('may be truncated right behind what is committed', async () => {
+  test('may be truncated right after the last committed entry', async () => {
     const storage = await withRecords([[2, 6, 2]])
     await store(storage, batch(hardState(2, 3)))
     await store(storage, batch(hardState(3, 3), [write({ truncateFrom: 4, entries: entries(4, 4, 3) })]))
@@ -132,7 +132,7 @@ describe('a log that a snapshot replaces', () => {
     expect(read(storage, 9, 10)).toEqual(frames(entries(9, 10, 3)))
   })
 
-  test('has no entries any more for anybody', async () => {
+  test('no longer gives out any entries', async () => {
     const storage = await withRecords([[2, 6, 2]])
     const source = await staged(storage, 8, 3)
     const stored = store(storage, batch(hardState(3, 8), [write({ snapshot: named(source, false) })]))
@@ -141,7 +141,7 @@ describe('a log that a snapshot replaces', () => {
     await expect(stored).rejects.toThrow(told)
   })
 
-  test('is kept by one whose last entry came with the same batch', async () => {
+  test('is kept by a snapshot whose last entry came with the same batch', async () => {
     const disk = memoryDisk()
     const storage = await withRecords([[2, 3, 2]], disk)
     const source = await staged(storage, 7, 3)
@@ -156,7 +156,7 @@ describe('a log that a snapshot replaces', () => {
     expect(read(await openDisk(disk), 2, 9)).toEqual(whole)
   })
 
-  test('is not kept by one whose last entry has another term there', async () => {
+  test('is not kept by a snapshot whose last entry has another term in the log', async () => {
     const storage = await withRecords([[2, 3, 2]])
     const source = await staged(storage, 7, 3)
     const writes = [
@@ -170,7 +170,7 @@ describe('a log that a snapshot replaces', () => {
 })
 
 describe('a compacted log', () => {
-  test('drops the records that end at the index that is asked for, and knows the terms of the others', async () => {
+  test('drops the records that end at or below the given index, and knows the terms of the others', async () => {
     const storage = await withRecords([
       [2, 4, 1],
       [5, 7, 2],
@@ -225,7 +225,7 @@ test.each([
   expect(() => storage.log.entries(asIndex(from), asIndex(to), 1e6)).toThrow(RangeError)
 })
 
-test('a record is read of the disk once, as long as it is among the last eight', async () => {
+test('a record is read from the disk once, as long as it is among the last eight', async () => {
   let reads = 0
   const storage = await withRecords(
     Array.from({ length: 12 }, (_, at) => [2 * at + 2, 2 * at + 3, 1] as const),
@@ -241,7 +241,7 @@ test('a record is read of the disk once, as long as it is among the last eight',
   expect(readsFor(5, 5)).toBe(0)
   expect(readsFor(4, 19)).toBe(7)
   expect(readsFor(4, 19)).toBe(0)
-  // A ninth takes the place of the one that was read first.
+  // A ninth record replaces the one that was read first.
   expect(readsFor(20, 21)).toBe(1)
   expect(readsFor(6, 21)).toBe(0)
   expect(readsFor(4, 5)).toBe(1)
@@ -298,7 +298,7 @@ test('a log whose last term is not the one that was stored with it is not opened
   )
 })
 
-/** Scans of it find another value under a key. */
+/** Scans find another value for one key of the log. */
 class Rewritten extends FaultyEngine {
   readonly #name: string
   readonly #value: Uint8Array
@@ -333,7 +333,7 @@ class Replaced extends FaultyEngine {
   }
 }
 
-test('a start, truncations, compactions and snapshots give back what they take of the engine', async () => {
+test('a start, truncations, compactions and snapshots close all scans that they open', async () => {
   const disk = memoryDisk()
   let open = 0
   const under = (engine: Engine): Engine =>

@@ -1,4 +1,4 @@
-// Which directories become a replica, which open, and what the others are told.
+// Which directories can become a replica, which can be opened, and the errors for the others.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -107,7 +107,7 @@ describe('formatting', () => {
     }
   })
 
-  test('that was interrupted at its very end is whole, and a node that loses its IDENTITY later is not new', async () => {
+  test('that was interrupted at its end is complete, and a node that loses its IDENTITY later is not new', async () => {
     await formatStorage(dir, identity, initial)
     writeFileSync(join(dir, 'FORMATTING'), '')
     expect(await open()).toBe('opened')
@@ -131,11 +131,11 @@ describe('formatting', () => {
     expect(await open()).toBe('opened')
   })
 
-  test('is not begun again by another process before the directory says whose it is', async () => {
+  test('is not begun again by another process before IDENTITY is written', async () => {
     let other: Promise<unknown> | undefined
     const first: Identity = {
       ...identity,
-      // Read when IDENTITY is about to be written.
+      // Read just before IDENTITY is written.
       get name() {
         other ??= formatStorage(dir, identity, initial).catch((error: unknown) => error)
         return 'n1'
@@ -147,7 +147,7 @@ describe('formatting', () => {
   })
 
   test('says what is wrong with the disk when no database can be made there', async () => {
-    // The longest path of Linux: there is room for the name of FORMATTING, and not for that of MANIFEST.
+    // Linux's longest path: there is room for the name FORMATTING, but not for the name of MANIFEST.
     const segments = Math.floor((4080 - dir.length) / 200)
     const parent = join(dir, ...Array.from({ length: segments }, () => 'd'.repeat(199)))
     const deep = join(parent, 'e'.repeat(4082 - parent.length - 1))
@@ -156,7 +156,7 @@ describe('formatting', () => {
     )
   })
 
-  test('is not begun again while somebody does it', async () => {
+  test('is not begun again while another process does it', async () => {
     await formatStorage(dir, identity, initial)
     const storage = await openStorage(dir)
     rmSync(join(dir, 'IDENTITY'))
@@ -188,7 +188,7 @@ describe('opening', () => {
   test.each([
     ['newer', FORMAT_VERSION + 1, /in format 3 by a newer quorate/],
     ['older', FORMAT_VERSION - 1, /in format 1 by a quorate from before the first release/],
-  ])('refuses a directory of a %s format, without a word of damage', async (_what, format, message) => {
+  ])('refuses a directory of a %s format, and does not call it damaged', async (_what, format, message) => {
     const text = readFileSync(join(dir, 'IDENTITY'), 'latin1').replace(/^format .*$/m, `format ${format}`)
     const body = text.slice(0, text.indexOf('crc32'))
     writeFileSync(join(dir, 'IDENTITY'), `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`)
@@ -197,7 +197,7 @@ describe('opening', () => {
     expect(error).not.toMatchObject(refused(/rejoin/))
   })
 
-  test('twice in one process is refused in plain words', async () => {
+  test('twice in one process is refused with a clear message', async () => {
     const storage = await openStorage(dir)
     expect(await open()).toMatchObject({
       name: 'StorageInUseError',
@@ -225,8 +225,8 @@ describe('opening', () => {
     await closed(storage)
   })
 
-  test('while another thread of the process is about to is refused', async () => {
-    // Each opens it before LevelDB, whose lock nobody has yet.
+  test('while another thread of the process is about to open is refused', async () => {
+    // Each opens it before LevelDB, whose lock is still free.
     const other = openSync(join(dir, 'WATERMARK'), 'r+')
     expect(await open()).toMatchObject({ name: 'StorageInUseError' })
     closeSync(other)
@@ -261,7 +261,7 @@ describe('opening', () => {
     )
   })
 
-  test('is refused when somebody has written between its own looking and opening', async () => {
+  test('is refused when another process has written between verification and opening', async () => {
     const { mark } = readWatermark(dir)
     const opening = open()
     createWatermark(dir, must(mark) + 1)
@@ -280,7 +280,7 @@ describe('opening', () => {
       ...refused(/node cannot be read: EISDIR.*Nothing was changed\. Look at permissions/),
       cause: { code: 'EISDIR' },
     })
-    // It may be the owner of a file, or the limit of open files: what is promised there is not lost by that.
+    // The reason may be the owner of a file, or the limit of open files. The acknowledged data is not lost then.
     expect(unreadable).not.toMatchObject(refused(/rejoin/))
   })
 
@@ -322,7 +322,7 @@ describe('opening', () => {
     const [before, last] = [must(images[1]), must(images[2])]
     const restored = (): void => {
       for (const [name, content] of last) writeFileSync(join(dir, name), content)
-      // Nothing has told of the third batch.
+      // The side file does not know of the third batch.
       writeFileSync(join(dir, 'WATERMARK'), must(before.get('WATERMARK')))
       const wal = must([...last.keys()].filter((name) => name.endsWith('.log')).at(-1))
       const content = Buffer.from(must(last.get(wal)))

@@ -1,5 +1,5 @@
 // Layers over the engine against a plain list of entries: what a read finds, what a scan holds, what goes into a batch,
-// and what is kept of it.
+// and what of it is kept.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -17,7 +17,7 @@ import { runs } from '../runs.ts'
 import { applied, bytes } from './samples.ts'
 
 type Step =
-  /** An entry with these rows: number of the key, and size; without a size it deletes. */
+  /** An entry with these rows: number of the key, and size; without a size the row is deleted. */
   | { readonly do: 'apply'; readonly rows: readonly (readonly [key: number, size: number | undefined])[] }
   | { readonly do: 'freeze' }
   | { readonly do: 'submit'; readonly bytes: number; readonly items: number; readonly back: number }
@@ -49,7 +49,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ do: 'stored' as const }) },
 )
 
-/** Index of the entry, and what it has put, in order. */
+/** Index of the entry, and its rows, in order. */
 interface Applied {
   readonly index: number
   readonly rows: readonly (readonly [key: string, row: LayerRow])[]
@@ -57,7 +57,7 @@ interface Applied {
 
 const sizeOf = ({ engineKey, stored }: LayerRow): number => engineKey.length + (stored?.length ?? 0)
 
-/** Newest version of each row. */
+/** The newest version of each row. */
 const newest = (list: readonly Applied[]): Map<string, LayerRow> => new Map(list.flatMap(({ rows }) => rows))
 
 const inOrder = (layer: Layer): unknown[] => [...layer].sort(([a], [b]) => (a < b ? -1 : 1))
@@ -146,7 +146,7 @@ class Model {
     if (!left && upTo >= this.#index) expect(this.#waiting).toEqual([])
   }
 
-  /** The first layer goes always; it holds one entry, or no more than a layer may. */
+  /** The first layer is always taken. It holds one entry, or at most what a layer may hold. */
   #expectWithin(taken: readonly Applied[], room: { readonly bytes: number; readonly items: number }): void {
     const rows = taken.flatMap((entry) => entry.rows.map(([, row]) => row))
     const bytes = rows.reduce((sum, row) => sum + sizeOf(row), 0)
@@ -175,7 +175,7 @@ test('reads, views and batches have the newest rows, and batches no more than th
   )
 })
 
-/** Three entries of one row of 10 bytes and one of 20, each in a layer of its own. */
+/** Three entries of one row of 10 bytes and one of 20, each in a separate layer. */
 function layered(): Overlay {
   const overlay = new Overlay({ bytes: 10, items: 1 })
   for (const [at, size] of [8, 8, 8, 18].entries()) {
@@ -188,7 +188,7 @@ function layered(): Overlay {
 }
 
 test.each([
-  // The first goes always.
+  // The first layer is always taken.
   [{ bytes: 0, items: 0 }, 5, 2, true],
   [{ bytes: 19, items: 9 }, 5, 2, true],
   [{ bytes: 20, items: 9 }, 5, 3, true],
@@ -212,7 +212,7 @@ test.each([
 test.each([
   ['bytes', { bytes: 40, items: 99 }, 2],
   ['rows', { bytes: 999, items: 3 }, 3],
-])('a layer takes what it has room for in %s, to the last', (_what, layerMax, count) => {
+])('a layer is filled up to its limit in %s', (_what, layerMax, count) => {
   const overlay = new Overlay(layerMax)
   for (let at = 0; at < 6; at++) {
     overlay.makeRoom({ bytes: 20, items: 1 }, () => ({ applied: applied(at + 1, 1), stateHash: 0n }))
@@ -226,7 +226,7 @@ const ROOM = { bytes: 1e6, items: 1000 }
 const rowOf = (value: string): LayerRow => ({ engineKey: bytes('row'), stored: bytes(value) })
 const stateAt = (index: number): AppliedState => ({ applied: applied(index, 1), stateHash: 0n })
 
-test('what is durable is kept no longer, and what came meanwhile is', () => {
+test('durable rows are dropped, and rows that came meanwhile are kept', () => {
   const overlay = new Overlay(ROOM)
   for (let index = 1; index < 5; index++) {
     overlay.put('old', rowOf(`${index}`))

@@ -1,5 +1,5 @@
-// A process that opens damaged copies of a directory and says what became of each: LevelDB may abort the process over a
-// damaged table.
+// A process that opens damaged copies of a directory and prints the outcome of each. It is separate because LevelDB may
+// abort the process over a damaged table.
 //
 //   reader.child.ts DIR FILE EXPECTED < one bit number a line
 
@@ -12,7 +12,7 @@ const [dir = '', file = '', expectedFile = ''] = process.argv.slice(2)
 const expected = readFileSync(expectedFile, 'utf8')
 const bits = readFileSync(0, 'utf8').trim().split('\n').map(Number)
 for (const [number, bit] of bits.entries()) {
-  // A handle that has failed keeps its lock, and one bit may be drawn twice: no two copies have the same name.
+  // A failed handle keeps its lock, and one bit may be drawn twice. So every copy has a unique name.
   const copy = `${dir}.${process.pid}.${number}`
   copyTo(copy, dir)
   const content = readFileSync(join(copy, file))

@@ -18,12 +18,12 @@ import type { Replica } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { identity, initial } from './samples.ts'
 
-/** In memory where the system has such a place: nothing here cuts the power, and hundreds of syncs take their time. */
+/** In memory if the system has a place for that: no test here cuts the power, and hundreds of syncs take long. */
 export function temporaryDirectory(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-storage-'))
 }
 
-/** Files of the directory that this process has open; only Linux tells. */
+/** Files of the directory that this process has open; works on Linux only. */
 export function openFilesIn(dir: string): string[] {
   const descriptors = '/proc/self/fd'
   if (!existsSync(descriptors)) return []
@@ -31,7 +31,7 @@ export function openFilesIn(dir: string): string[] {
     try {
       return readlinkSync(join(descriptors, fd))
     } catch {
-      // Closed meanwhile.
+      // It was closed meanwhile.
       return ''
     }
   })
@@ -48,17 +48,17 @@ export async function levelReplica(options: OpenOptions = {}): Promise<Replica &
   }
 }
 
-/** The disk of the simulator, which forgets in a crash what was not yet durable. */
+/** The disk of the simulator. In a crash it forgets what was not durable. */
 export function memoryDisk(state: InitialState = initial): SimDisk {
   const disk = new SimDisk()
   disk.format(identity, state)
   return disk
 }
 
-/** Little: what does not fit shall be as common as what does. */
+/** Small, so that rows that do not fit are as common as those that do. */
 const LIMITS: StoreLimits = { rowHeads: 8, rowFilterBytes: 32, batchBytesMax: 1 << 20, batchItemsMax: 4096 }
 
-/** When a write has become durable, or a read has its answer. */
+/** Called when a write becomes durable, or a read can be answered. */
 export type Later = (what: 'write' | 'read', complete: () => void) => void
 
 const soon: Later = (_what, complete) => void setImmediate(complete)

@@ -1,5 +1,5 @@
-// The filter of rows that do not exist: never wrong about one that does, seldom in vain, and of the rows that are there
-// now.
+// The filter of rows that do not exist: it is never wrong about an existing row, is seldom useless, and covers the
+// current rows.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -15,11 +15,11 @@ type Step = () => void
 
 interface Fail {
   with: Error | undefined
-  /** What a scan passes over, it tells when it is finished. */
+  /** If the scan skips something, it reports this when it is finished. */
   unread: Error | undefined
 }
 
-/** A filter over an engine whose scans answer when they are told to. */
+/** A filter over an engine whose scans answer when the test tells them to. */
 async function filterOver(
   rows: Readonly<Record<number, readonly Uint8Array[]>>,
   filterBytes: number,
@@ -57,7 +57,7 @@ async function filterOver(
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** Until nothing is read any more; how many steps that took. */
+/** Continues until nothing is read any more. Returns how many steps that took. */
 async function readOn(steps: Step[]): Promise<number> {
   for (let count = 0; ; count++) {
     await turn()
@@ -84,7 +84,7 @@ test('excludes nothing before it has read all rows, and none of them after', asy
   }
   expect(await readOn(steps)).toBe(1)
   expect(excluded(filter, keys)).toBe(0)
-  // At 16 bits a key one in five hundred is looked for in vain.
+  // At 16 bits a key, one in five hundred is looked for in vain.
   expect(excluded(filter, absent)).toBeGreaterThan(9950)
   expect(excluded(filter, keysOf(1000, 'other'))).toBeGreaterThan(985)
 })
@@ -119,7 +119,7 @@ test('forgets everything when it reads another generation, also in the middle of
   expect(excluded(filter, now)).toBeGreaterThan(2380)
 })
 
-test('that is closed reads no more, and excludes nothing', async () => {
+test('reads nothing and excludes nothing after it is closed', async () => {
   const { filter, steps, first, fail } = await filterOver({ 1: keysOf(2400) }, 2000)
   filter.readAll(1)
   await turn()
@@ -140,7 +140,7 @@ test('a step that fails is an error of the storage', async () => {
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
 })
 
-test('a step that has passed over something is an error of the storage', async () => {
+test('a step that has skipped something is an error of the storage', async () => {
   const { filter, steps, first, fail } = await filterOver({ 1: keysOf(2400) }, 2000)
   filter.readAll(1)
   await turn()

@@ -1,4 +1,4 @@
-// What the heads in memory say must be what was remembered last, or nothing.
+// The head in memory must be the last remembered one, or none.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -13,7 +13,7 @@ type Step =
   | { readonly do: 'remember'; readonly key: number; readonly value: string | undefined }
   | { readonly do: 'forget' }
 
-/** Keys of which many begin with another one, and some are too long for a slot. */
+/** Many keys begin with another key, and some are too long for a slot. */
 const keyOf = (n: number): Uint8Array => bytes(`${n % 5 === 4 ? 'long '.repeat(14) : 'key'}${'.'.repeat(n)}`)
 
 const stored = (key: Uint8Array, value: string): Uint8Array =>
@@ -31,7 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'forget' as const }) },
 )
 
-test('heads are those of the rows remembered last, or not known', () => {
+test('heads are those of the last remembered rows, or unknown', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 16 }), (steps, room) => {
       const heads = new RowHeads(room)
@@ -71,13 +71,13 @@ function expectTrue(heads: RowHeads, n: number, model: ReadonlyMap<number, strin
   expect([said.mix, said.crc]).toEqual([mix, crc])
 }
 
-/** What is known of the key: the text of its row. */
+/** What is known about the key: the text of its row. */
 const known = (heads: RowHeads, key: Uint8Array): string | undefined => {
   const said = heads.get(key)
   return said === undefined || said === 'absent' ? said : Buffer.from(said.bytes).toString()
 }
 
-// FNV-1a of 32 bits is the same for both: of one length, one the beginning of the other, and too long for a slot.
+// Pairs with the same 32-bit FNV-1a: of equal length, one a prefix of the other, and too long for a slot.
 test.each([
   ['declinate', 'macallums'],
   ['key', 'keyb44nrm1'],
@@ -94,7 +94,7 @@ test.each([
   expect(known(heads, a)).toBeOneOf(['of the first', undefined])
 })
 
-test('keys of up to 60 bytes are kept beside each other, of longer ones the last', () => {
+test('keys of up to 60 bytes are kept together, of longer keys only the last', () => {
   const heads = new RowHeads(64)
   const rowOf = (length: number, first: string): void => {
     const key = bytes(first.padEnd(length, '.'))
@@ -110,7 +110,7 @@ test('keys of up to 60 bytes are kept beside each other, of longer ones the last
   ])
 })
 
-test('no more is kept than there is room for', () => {
+test('at most as many heads are kept as there is room for', () => {
   const heads = new RowHeads(8)
   const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
   for (const key of keys) heads.remember(key, stored(key, 'value'))

@@ -1,4 +1,4 @@
-// Things to store, and the callbacks of storage as promises.
+// Sample data, and the callbacks of storage as promises.
 
 import { crc32 } from 'node:zlib'
 import type { RowChange } from '../../src/kv/types.ts'
@@ -28,7 +28,7 @@ export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text
 export const text = (value: Uint8Array | undefined): string | undefined =>
   value === undefined ? undefined : Buffer.from(value).toString()
 
-/** The key of a row in the table of users' keys. */
+/** The key of a row in the table of users' data. */
 export const rowKey = (name: string): Uint8Array => bytes(`\u0001${name}`)
 
 export function entry(index: number, term: number, body = `entry ${index} of term ${term}`): Entry {
@@ -45,7 +45,7 @@ export function entry(index: number, term: number, body = `entry ${index} of ter
 export const entries = (from: number, to: number, term: number): Entry[] =>
   Array.from({ length: to - from + 1 }, (_, at) => entry(from + at, term))
 
-/** Entries in a form that is quick to compare, whatever class of bytes they come in. */
+/** Entries in a form that is fast to compare, whatever class of bytes they use. */
 export const frames = (list: readonly Entry[]): string[] =>
   list.map(({ index, term, frame }) => `${index} (term ${term}): ${frame.length} bytes, ${crc32(frame)}`)
 
@@ -97,7 +97,7 @@ export const changes = (rows: Readonly<Record<string, string | undefined>>): Row
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Rejects with what is thrown as with what is called back. */
+/** Rejects with a thrown error as well as with one that is passed to the callback. */
 function called<T>(run: (done: (error: Error | undefined, result: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     run((error, result) => (error === undefined ? resolve(result) : reject(error)))
@@ -115,11 +115,11 @@ export interface Page {
   readonly more: boolean
 }
 
-/** Of all rows, unless told otherwise. */
+/** A scan of all rows, or of `range`. */
 export const scanOf = (storage: Storage, range: Partial<Range> = {}): RowScan =>
   storage.scan({ gte: rowKey(''), lt: Uint8Array.of(2), reverse: false, ...range })
 
-/** The next one, rows as `name=value`. */
+/** The next page, with rows as `name=value`. */
 export const page = (scan: RowScan, limits: Partial<PageLimits> = {}): Promise<Page> =>
   called<Page>((done) => {
     const next = { rowsMax: 1000, bytesMax: 1e6, ...limits }
@@ -129,7 +129,7 @@ export const page = (scan: RowScan, limits: Partial<PageLimits> = {}): Promise<P
 export const finishedScan = (scan: RowScan): Promise<void> =>
   called<void>((done) => scan.finish((error) => done(error)))
 
-/** The first one of a scan that ends with it. */
+/** The first page of a scan, which is closed after it. */
 export async function firstPage(storage: Storage, asked: Partial<Range & PageLimits> = {}): Promise<Page> {
   const scan = scanOf(storage, asked)
   try {
@@ -143,15 +143,15 @@ export async function firstPage(storage: Storage, asked: Partial<Range & PageLim
 
 const rowText = ({ key, value }: StoredRow): string => `${text(key.subarray(1))}=${text(value)}`
 
-/** All rows of a storage, as they stand now. */
+/** All current rows of a storage. */
 export async function allRows(storage: Storage): Promise<readonly string[]> {
   return (await firstPage(storage)).rows
 }
 
-/** Finished, or there are slices left. */
+/** Returns whether the pass has finished. */
 export const slice = (pass: Scrub): Promise<boolean> => called<boolean>((done) => pass.step(done))
 
-/** A whole pass; `between` its slices other things happen. */
+/** A whole pass; `between` is called between its slices. */
 export async function scrub(
   storage: Storage,
   limits = SCRUB_SLICE,
@@ -181,7 +181,7 @@ export const receive = (sink: SnapshotSink, number: number, chunk: Uint8Array): 
 export const finished = (sink: SnapshotSink): Promise<void> =>
   called<void>((done) => sink.finish((error) => done(error)))
 
-/** Streams what is left of a snapshot into a sink. */
+/** Streams the rest of a snapshot into a sink. */
 export async function stream(source: SnapshotSource, sink: SnapshotSink): Promise<number> {
   for (let number = sink.nextChunk; ; number++) {
     const chunk = await chunkOf(source, number)

@@ -1,5 +1,4 @@
-// A scan that is held keeps everything on the disk that is overwritten meanwhile: the scrub holds none between two
-// slices.
+// An open scan keeps all overwritten data on the disk. So the scrub has no scan open between two slices.
 
 import { expect, test } from 'vitest'
 import { Scrub, type Storage } from '../../src/storage/index.ts'
@@ -21,7 +20,7 @@ import {
   write,
 } from './samples.ts'
 
-/** Counts the scans of a storage that are open. */
+/** Counts the open scans of a storage. */
 function countScans(storage: Storage): () => number {
   const open = new Set<unknown>()
   const scan = storage.scan.bind(storage)
@@ -46,7 +45,7 @@ async function withRows(): Promise<Storage> {
   return storage
 }
 
-test('a scan is held for a slice and no longer', async () => {
+test('a scan is open only during a slice', async () => {
   const storage = await withRows()
   const scans = countScans(storage)
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
@@ -64,7 +63,7 @@ test('a scan is held for a slice and no longer', async () => {
   await closed(storage)
 })
 
-test('rows that are changed and deleted while they are read, and right behind where a slice ends, are no damage', async () => {
+test('rows that change or are deleted while they are read, and right after the end of a slice, are not damage', async () => {
   const storage = await withRows()
   const scans = countScans(storage)
   const pass = new Scrub(storage, { rowsMax: 2, bytesMax: 1000 })
@@ -82,7 +81,7 @@ test('rows that are changed and deleted while they are read, and right behind wh
   await closed(storage)
 })
 
-test('one that is given up while a slice is being finished says nothing of it', async () => {
+test('a scrub that is closed while a slice is being finished does not report the slice', async () => {
   const storage = await withRows()
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
   const scan = storage.scan.bind(storage)
@@ -99,7 +98,7 @@ test('one that is given up while a slice is being finished says nothing of it', 
   await closed(storage)
 })
 
-test('a slice whose scan is ended for the sake of the disk is read again', async () => {
+test('a slice whose scan was ended to free disk space is read again', async () => {
   const storage = await withRows()
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
   for (let index = 3; index < 6; index++) {
@@ -113,7 +112,7 @@ test('a slice whose scan is ended for the sake of the disk is read again', async
   await closed(storage)
 })
 
-test('one that is given up in the middle of a slice gives its scan back and hears no more', async () => {
+test('a scrub that is closed in the middle of a slice closes its scan and is told of no more changes', async () => {
   const storage = await withRows()
   const scans = countScans(storage)
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })

@@ -1,4 +1,4 @@
-// Storage against a naive model, through restarts and crashes: random runs, the same answers.
+// Storage against a simple model, through restarts and crashes: random runs must give the same answers.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -32,10 +32,10 @@ import {
   write,
 } from './samples.ts'
 
-/** The value, undefined for a deletion, is padded to the size. */
+/** The value is padded to the size; undefined: the row is deleted. */
 type Row = readonly [key: number, value: number | undefined, size: number]
 
-/** Pages of a range, and their limits. */
+/** A range, and the limits of its pages. */
 interface View {
   readonly kind: 'view'
   readonly from: number
@@ -60,14 +60,14 @@ type Operation =
   /** One slice of a scrub, while rows are applied. */
   | { readonly kind: 'slice'; readonly rows: readonly Row[] }
   | { readonly kind: 'restart' }
-  /** In the middle of a write that may have made it to the disk. */
+  /** In the middle of a write that may have reached the disk. */
   | { readonly kind: 'crash'; readonly kept: boolean; readonly count: number }
 
 const KEYS = 15
-/** Of the scrub that goes on meanwhile. */
+/** For the scrub that runs meanwhile. */
 const SLICE = { rowsMax: 3, bytesMax: 80 }
 const small = fc.nat({ max: 5 })
-/** Most rows are small, some are as large as all limits of bytes. */
+/** Most rows are small, some are as large as all byte limits together. */
 const size = fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 60 }))
 const row: fc.Arbitrary<Row> = fc.tuple(
   fc.nat({ max: KEYS - 1 }),
@@ -101,11 +101,11 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash'), kept: fc.boolean(), count: small }) },
 )
 
-/** What a replica holds, as plainly as can be. */
+/** The content of a replica in its simplest form. */
 interface Model {
   readonly term: number
   readonly commit: number
-  /** Terms of all entries ever, by index; those up to `start` may be compacted. */
+  /** Terms of all entries that ever existed, by index. Those up to `start` may be compacted. */
   readonly terms: readonly number[]
   readonly start: number
   readonly applied: number
@@ -132,21 +132,21 @@ const asChanges = (list: readonly Row[]): ReturnType<typeof changes> =>
     changes({ [nameOf(key)]: value === undefined ? undefined : padded(value, size) }),
   )
 
-/** How many of the rows, of which there is one, a page takes: as many as fit, and always the first. */
+/** How many rows a page takes: as many as fit, at least the first. */
 function fitting(
   rows: readonly string[],
   { rowsMax, bytesMax }: { readonly rowsMax: number; readonly bytesMax: number },
 ): number {
   let bytes = 0
   const tooMany = rows.findIndex((row, at) => {
-    // A key has one byte more than its name, and the text of a row one `=`.
+    // A key has one byte more than its name, and the text of a row has one `=`.
     bytes += row.length
     return at > 0 && (at >= rowsMax || bytes > bytesMax)
   })
   return tooMany < 0 ? rows.length : tooMany
 }
 
-/** `rows`: all of them, in their order. */
+/** `rows`: all of them, in order. */
 async function expectView(scan: RowScan, view: View, rows: readonly string[]): Promise<void> {
   let rest = rowsWithin(view, rows)
   for (;;) {
@@ -159,7 +159,7 @@ async function expectView(scan: RowScan, view: View, rows: readonly string[]): P
   await finishedScan(scan)
 }
 
-/** From a row in the middle. */
+/** Starts again at a row in the middle. */
 async function expectViewAgain(scan: RowScan, view: PageLimits, rows: readonly string[]): Promise<void> {
   const rest = rows.slice(rows.length >> 1)
   const [row] = rest
@@ -169,7 +169,7 @@ async function expectViewAgain(scan: RowScan, view: PageLimits, rows: readonly s
   expect(await page(scan, view)).toEqual({ rows: rest.slice(0, taken), more: taken < rest.length })
 }
 
-/** In the order in which they are looked for. */
+/** In the order of the scan. */
 function rowsWithin({ from, to, reverse }: View, rows: readonly string[]): readonly string[] {
   const within = rows.filter((text) => text >= nameOf(from) && text < nameOf(to))
   return reverse ? within.toReversed() : within
@@ -180,7 +180,7 @@ const scanFor = (storage: Storage, { from, to, reverse }: View): RowScan =>
 
 interface Disk {
   open(): Promise<Storage>
-  /** Undefined where a crash cannot be had within the process. */
+  /** undefined if a crash is not possible within the process. */
   readonly crash: ((inFlight: 'lost' | 'kept') => void) | undefined
 }
 
@@ -188,9 +188,9 @@ class Run {
   readonly #disk: Disk
   #storage: Storage
   #model: Model = { term: 1, commit: 1, terms: [0, 1], start: 1, applied: 1, rows: new Map() }
-  /** As of the last batch reported done. */
+  /** The model after the last batch that was reported done. */
   #durable = this.#model
-  /** By applied index: a batch may have no room for all rows. */
+  /** By applied index, because a batch may not have room for all rows. */
   readonly #rowsAt = new Map([[1, this.#model.rows]])
   #pass: Scrub
   #scans: { readonly scan: RowScan; readonly rows: readonly string[] }[] = []
@@ -221,7 +221,7 @@ class Run {
       case 'flush': {
         const to = Math.max(0, model.applied - operation.compactBack)
         await store(this.#storage, batch(hardState(model.term, model.commit), [], to))
-        // Where records end is the storage's affair.
+        // The storage decides where records end.
         const start = this.#storage.log.firstIndex() - 1
         expect(start).toBeGreaterThanOrEqual(model.start)
         expect(start).toBeLessThanOrEqual(Math.max(model.start, to))
@@ -255,7 +255,7 @@ class Run {
     await closed(this.#storage)
   }
 
-  /** The batch that appends `count` entries from index `from` on, over what is there, and the model after it. */
+  /** The batch that appends `count` entries from index `from` on, over existing ones, and the model after it. */
   #appending(
     from: number,
     count: number,
@@ -293,7 +293,7 @@ class Run {
     this.#durable = this.#written(after)
   }
 
-  /** What is durable of it with the newest batch. */
+  /** The part of the model that the newest batch makes durable. */
   #written(model: Model): Model {
     const { appliedSubmitted } = this.#storage
     return { ...model, applied: appliedSubmitted, rows: must(this.#rowsAt.get(appliedSubmitted)) }
@@ -321,7 +321,8 @@ class Run {
   }
 
   /**
-   * A snapshot of a replica that is `ahead` of the commit index here and has these rows; kept log where it may be kept.
+   * A snapshot of a replica that is `ahead` of the commit index here and has these rows. The log is kept if that is
+   * allowed.
    */
   async #install(ahead: number, list: readonly Row[], keep: boolean): Promise<void> {
     const { term, commit, terms, start } = this.#model
@@ -355,8 +356,8 @@ class Run {
   }
 
   /**
-   * All at once, as one entry may ask for many rows; to and fro, so that those in memory come first and then give way
-   * to others.
+   * All at once, because one entry may ask for many rows; forward and backward, so that rows in memory come first and
+   * are then replaced by others.
    */
   #checkRowsBefore(): void {
     const rising = Array.from({ length: KEYS }, (_, key) => nameOf(key))
@@ -402,7 +403,7 @@ class Run {
   }
 }
 
-test('the pages of a scan are the rows of its instant, however many layers these lie in', async () => {
+test('the pages of a scan are the rows of its instant, in however many layers they are', async () => {
   const layers = fc.tuple(fc.array(row, { maxLength: 2 * KEYS }), rows, rows, rows, rows)
   await fc.assert(
     fc.asyncProperty(layers, fc.array(view, { minLength: 1, maxLength: 5 }), async (drawn, views) => {

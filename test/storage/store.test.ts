@@ -1,5 +1,5 @@
-// What the store does between its batches, on a disk in memory: how much goes into one, what is read of the disk and
-// what is not, what an error and the end stop.
+// What the store does between its batches, on a disk in memory: how much goes into one batch, what is read from the
+// disk and what is not, and what stops after an error and after closing.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -43,7 +43,7 @@ test('the limits are those that are documented', () => {
   })
 })
 
-/** With a log up to `last`, all of it committed. */
+/** A storage with a log up to `last`, all of it committed. */
 async function withLog(
   last: number,
   limits: Partial<StoreLimits> = {},
@@ -57,7 +57,7 @@ async function withLog(
   return storage
 }
 
-/** Of a replica with these rows, at this index. */
+/** A snapshot of a replica with these rows, at this index. */
 async function sourceOf(rows: Readonly<Record<string, string>>, index: number): Promise<SnapshotSource> {
   const sender = await openDisk(
     memoryDisk({ hardState: hardState(1, index - 1), applied: applied(index - 1, 1) }),
@@ -87,7 +87,7 @@ describe('a batch takes the rows that it has room for', () => {
     const storage = await withLog(101, { batchBytesMax })
     for (let index = 2; index <= 101; index++) storage.apply([change(index)], applied(index, 1))
     await store(storage, batch(hardState(1, 101)))
-    // Table, generation and table of users; two checksums, if there is a row.
+    // Table, generation and table of users; two checksums, if the row exists.
     const stored = 3 + 4 + 1 + payload + (change(2).value === undefined ? 0 : 8)
     expect(storage.appliedSubmitted).toBe(1 + Math.floor(batchBytesMax / stored))
     expect([storage.dirty, storage.rowsLeft]).toEqual([true, true])
@@ -148,12 +148,12 @@ describe('a batch takes the rows that it has room for', () => {
     }
     expect(storage.hasGarbage).toBe(false)
     expect(written.length).toBeLessThan(10)
-    // Beside the meta record and the applied one.
+    // In addition to the meta record and the applied record.
     expect(Math.max(...written)).toBeLessThanOrEqual(batchBytesMax + 300)
   })
 })
 
-/** Tells how many bytes each batch holds. */
+/** Reports how many bytes each batch holds. */
 class Measured extends FaultyEngine {
   readonly #written: number[]
 
@@ -204,7 +204,7 @@ describe('a snapshot that is installed', () => {
   test.each([
     ['another index', { index: asIndex(8) }],
     ['another term', { term: asTerm(2) }],
-  ])('is the one that is named: not with %s', async (_what, other) => {
+  ])('is the named one: not with %s', async (_what, other) => {
     const storage = await withLog(3)
     const source = await sourceOf({ new: 'row' }, 7)
     await stream(source, must(await sinkFor(storage, source)))
@@ -225,7 +225,7 @@ describe('a snapshot that is installed', () => {
   })
 })
 
-test('the rows of a generation that was given up go with the first two batches after a start', async () => {
+test('the rows of an abandoned generation go with the first two batches after a start', async () => {
   const disk = memoryDisk()
   const storage = await openDisk(disk)
   const source = await sourceOf({ a: '1', b: '2' }, 7)
@@ -235,7 +235,7 @@ test('the rows of a generation that was given up go with the first two batches a
   await store(storage, batch(hardState(1, 1)))
   await closed(storage)
   const again = await openDisk(disk)
-  // The rows, and that there are no more.
+  // One deletes the rows, one finds that there are no more.
   for (let batches = 0; batches < 2; batches++) {
     expect(again.hasGarbage).toBe(true)
     await turn()
@@ -245,7 +245,7 @@ test('the rows of a generation that was given up go with the first two batches a
 })
 
 describe('what memory tells is not read from the disk', () => {
-  /** With a durable row `there`, and a count of reads. */
+  /** With a durable row `there`, and a counter of reads. */
   async function counted(): Promise<{ storage: Storage; reads: () => number }> {
     let count = 0
     const faults = { beforeRead: () => void count++ }
@@ -298,7 +298,7 @@ describe('what memory tells is not read from the disk', () => {
   })
 })
 
-test('a watcher hears of each change until it is told to stop', async () => {
+test('a watcher is told of each change until it is stopped', async () => {
   const storage = await withLog(9)
   const heard: unknown[][] = []
   const hashOf = (row: RowHash | undefined): unknown => row && [row.mix, row.crc]
@@ -322,7 +322,7 @@ test('a watcher hears of each change until it is told to stop', async () => {
   expect(heard).toHaveLength(4)
 })
 
-/** Everything that is asked of a storage. */
+/** All calls of a storage. */
 const CALLS: readonly [string, (storage: Storage) => unknown][] = [
   ['get', (storage) => storage.get(rowKey('a'))],
   ['rowBefore', (storage) => storage.rowBefore(rowKey('a'), true)],
@@ -336,7 +336,7 @@ const CALLS: readonly [string, (storage: Storage) => unknown][] = [
 const META: SnapshotSource['meta'] = { ...applied(99, 1), applied: applied(99, 1), stateHash: 0n }
 
 describe('the end', () => {
-  test.each(CALLS)('%s is not done after it', async (_what, call) => {
+  test.each(CALLS)('%s does nothing after it', async (_what, call) => {
     const storage = await withLog(9)
     storage.apply(changes({ a: '1' }), applied(2, 1))
     await store(storage, batch(hardState(1, 9)))
@@ -344,7 +344,7 @@ describe('the end', () => {
     expect(() => call(storage)).toThrow('the storage is closed')
   })
 
-  test.each(CALLS)('%s is not done after an error, which it tells once more', async (_what, call) => {
+  test.each(CALLS)('%s does nothing after an error, and returns that error again', async (_what, call) => {
     let armed = false
     const beforeWrite = (): void => {
       if (armed) throw new Error('EIO: the disk is gone')
@@ -383,7 +383,7 @@ describe('the end', () => {
     isHeld = true
     const stored = store(storage, batch(hardState(1, 1)))
     const ended = closed(storage)
-    // The keys of all rows are being read, for the filter of absent ones.
+    // At this moment the filter of absent rows reads the keys of all rows.
     isBroken = true
     await turn()
     await turn()
@@ -392,14 +392,14 @@ describe('the end', () => {
     await expect(ended).rejects.toThrow('EIO')
   })
 
-  test('comes although an engine has thrown in the middle of a batch', async () => {
+  test('happens even if an engine has thrown in the middle of a batch', async () => {
     const storage = await openDisk(memoryDisk(), undefined, {}, {}, (engine) => new Throwing(engine))
     expect(() => storage.write(batch(hardState(1, 1)), () => {})).toThrow('the engine is gone')
     await expect(closed(storage)).rejects.toThrow('the engine is gone')
   })
 })
 
-/** All writes but the first, which is that of the start. */
+/** All writes fail except the first, which belongs to the start. */
 class Throwing extends FaultyEngine {
   #writes = 0
 

@@ -1,4 +1,4 @@
-// Content that contradicts itself although every file of LevelDB is whole: what damaged tables can bring to light, and
+// Content that contradicts itself although every file of LevelDB is intact: what damaged tables can bring back, and
 // what a bug could write.
 
 import { Level } from 'level'
@@ -62,7 +62,7 @@ async function raw<T>(dir: string, use: (db: Raw) => Promise<T>): Promise<T> {
 
 type Change = (put: (key: Uint8Array, value: Uint8Array | undefined) => void, meta: Meta) => Meta | undefined
 
-/** Changes what LevelDB holds, with a meta record that fits. */
+/** Changes the content of LevelDB, and writes a meta record that matches. */
 async function tamper(dir: string, change: Change): Promise<void> {
   await raw(dir, async (db) => {
     const { meta, sequence } = decodeMeta(must(await db.get(META_KEY)))
@@ -85,7 +85,7 @@ const flip = (stored: Buffer): Buffer => {
 }
 
 describe('a replica is refused', () => {
-  test('when an older meta record comes to light: it would forget a vote', async () => {
+  test('when an older meta record reappears: it would forget a vote', async () => {
     const dir = await replica()
     const older = await raw(dir, async (db) => must(await db.get(META_KEY)))
     const storage = await openStorage(dir)
@@ -95,7 +95,7 @@ describe('a replica is refused', () => {
     await expect(openStorage(dir)).rejects.toThrow(/meta record is of sequence number .*rejoin n1/)
   })
 
-  test('when an older applied record comes to light', async () => {
+  test('when an older applied record reappears', async () => {
     const dir = await replica()
     const older = await raw(dir, async (db) => must(await db.get(APPLIED_KEY)))
     const storage = await openStorage(dir)
@@ -160,7 +160,7 @@ describe('a replica is refused', () => {
     })
   })
 
-  /** A closed replica with a complete snapshot that nobody has installed, and its staging record. */
+  /** A closed replica with a complete snapshot that was not installed, and its staging record. */
   async function staged(): Promise<{ dir: string; source: SnapshotSource; record: Uint8Array }> {
     const dir = await replica()
     const from = await openStorage(await replica(9))
@@ -182,13 +182,13 @@ describe('a replica is refused', () => {
     })
   })
 
-  test('when a snapshot that is being received has a generation that was never handed out', async () => {
+  test('when a snapshot that is being received has a generation that was never assigned', async () => {
     const { dir } = await staged()
     await tamper(dir, (_put, meta) => ({ ...meta, nextGeneration: 2 }))
     await expect(openStorage(dir)).rejects.toThrow(/generation 2, which is not between 1 and 2.*rejoin n1/)
   })
 
-  test('when the record of a snapshot that is installed comes to light: its rows would be deleted as given up', async () => {
+  test('when the record of an installed snapshot reappears: its rows would be deleted as abandoned', async () => {
     const { dir, source, record } = await staged()
     const storage = await openStorage(dir)
     const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: false }
@@ -206,7 +206,7 @@ describe('a replica is refused', () => {
     await closed(storage)
   })
 
-  test('when a newer quorate wrote it, without a word of damage', async () => {
+  test('when a newer quorate wrote it, and it is not called damaged', async () => {
     const dir = await replica()
     await raw(dir, async (db) => {
       const newer = Buffer.from(must(await db.get(META_KEY)).subarray(0, -4))
@@ -256,7 +256,7 @@ describe('a damaged row', () => {
     await expect(scrub(storage)).rejects.toThrow(/kv cluster rejoin n1/)
   })
 
-  test('of an older time is found by the scrub', async () => {
+  test('of an older version is found by the scrub', async () => {
     const dir = await replica()
     const older = await raw(dir, async (db) => must(await db.get(place)))
     const storage = await openStorage(dir)
@@ -269,7 +269,7 @@ describe('a damaged row', () => {
     await expect(scrub(again)).rejects.toThrow('some are gone or out of date')
   })
 
-  /** Before the slice that is next, in it and behind it. None of these batches writes the damaged row. */
+  /** Writes before the next slice, in it and after it. None of these batches writes the damaged row. */
   async function scrubWhileWriting(storage: Storage): Promise<void> {
     let number = 8
     await scrub(storage, { rowsMax: 1, bytesMax: 1000 }, async () => {
@@ -291,7 +291,7 @@ describe('a damaged row', () => {
   })
 })
 
-test('a row that a range finds and a read of its key does not, is found by the scrub', async () => {
+test('the scrub finds a row that a range scan finds and a read of its key does not', async () => {
   const { open, dispose } = await levelReplica({ under: (engine) => new Forgetful(engine) })
   onTestFinished(dispose)
   const storage = await open()

@@ -1,5 +1,5 @@
-// Snapshots on their way in, the rows that are left of others, and scans, on a disk in memory: what is held, what is
-// given back, and who is told.
+// Incoming snapshots, rows of old ones, and scans, on a disk in memory: what is held, what is given back, and which
+// callers are told.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -38,11 +38,11 @@ async function sourceOf(rows: Readonly<Record<string, string>>): Promise<Snapsho
   return sender.snapshotSource()
 }
 
-/** So many rows, whose keys have this length in the engine. */
+/** This many rows; their keys have this length in the engine. */
 const rowsOf = (count: number, keyBytes: number): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, at) => [`${100 + at}`.padEnd(keyBytes - 8, '.'), 'x']))
 
-/** The rows of a snapshot lie in generation 2, given up. */
+/** The rows of a snapshot are in generation 2, which is given up. */
 async function giveUp(storage: Storage, source: SnapshotSource): Promise<void> {
   const sink = must(await sinkFor(storage, source))
   await stream(source, sink)
@@ -59,7 +59,7 @@ async function sweep(storage: Storage): Promise<number> {
   }
 }
 
-test('a transfer that is called again is complete when that is durable, and not when it is about to be', async () => {
+test('a transfer that begins again is complete only when its completion is durable', async () => {
   const source = await sourceOf({ a: '1' })
   const waiting: (() => void)[] = []
   let isHeld = false
@@ -97,7 +97,7 @@ describe('rows of a generation that was given up', () => {
   ]
 
   test.each(orders)(
-    'are all gone in the end, when they are read %s a batch is written',
+    'are all gone in the end if they are read %s a batch is written',
     async (_what, later) => {
       const disk = memoryDisk()
       const first = await openDisk(disk)
@@ -105,7 +105,7 @@ describe('rows of a generation that was given up', () => {
       await closed(first)
       const names = Object.keys(rows)
       expect(names.every((name) => disk.holds(place(name)))).toBe(true)
-      // The first batch is begun while the first of them are being read.
+      // The first batch is begun while the first rows are being read.
       const storage = await openDisk(disk, later, {}, { batchBytesMax: 16_000 })
       for (let batches = 0; storage.hasGarbage; batches++) {
         expect(batches, 'the garbage does not go').toBeLessThan(1000)
@@ -116,13 +116,13 @@ describe('rows of a generation that was given up', () => {
   )
 
   test.each([
-    // Sixteen of them to a slice, and a batch that finds no more.
+    // Sixteen rows per slice, and one batch that finds no more.
     [16_000, 100, 7 + 1],
     [15_999, 100, 7 + 1],
     [16_000, 96, 6 + 1],
     [15_999, 96, 7 + 1],
     [16_000, 97, 7 + 1],
-    // One at least.
+    // At least one per batch.
     [10, 5, 5 + 1],
   ])('with room for %i bytes: %i rows go in %i batches', async (batchBytesMax, count, batches) => {
     const storage = await openDisk(memoryDisk(), undefined, {}, { batchBytesMax })
@@ -176,7 +176,7 @@ describe('rows of a generation that was given up', () => {
 })
 
 describe('a transfer', () => {
-  test('outlives batches and a start', async () => {
+  test('survives batches and a start', async () => {
     const source = await sourceOf({ a: 'x'.repeat(200_000), b: 'x'.repeat(200_000) })
     const disk = memoryDisk()
     const storage = await openDisk(disk)
@@ -187,7 +187,7 @@ describe('a transfer', () => {
     expect(must(await sinkFor(await openDisk(disk), source)).nextChunk).toBe(1)
   })
 
-  test('that broke off is given up when room is to be made, and a complete one is not', async () => {
+  test('that was interrupted is given up when space is needed, and a complete one is not', async () => {
     const source = await sourceOf(rowsOf(100, 250))
     const disk = memoryDisk()
     const compacted = (storage: Storage): Promise<void> =>
@@ -222,7 +222,7 @@ describe('a transfer', () => {
     expect(other).toBe(0)
   })
 
-  test('is not ended by the end of one that it took the place of', async () => {
+  test('is not ended by the end of the one that it replaced', async () => {
     const [old, now] = [await sourceOf({ a: 'x' }), await sourceOf({ b: 'y' })]
     const storage = await openDisk(memoryDisk())
     const first = must(await sinkFor(storage, old, 'old'))
@@ -259,7 +259,7 @@ describe('a transfer', () => {
 })
 
 describe('a scan of rows', () => {
-  /** With a row on the disk, and a count of what is taken of the engine. */
+  /** With a row on the disk, and a counter of open scans of the engine. */
   async function counted(): Promise<{ scan: RowScan; open: () => number }> {
     let open = 0
     const under = (engine: Engine): Engine =>
@@ -274,7 +274,7 @@ describe('a scan of rows', () => {
   }
 
   test.each(['closed', 'finished', 'closed while it is finished'])(
-    'that is %s gives back what it took, once',
+    'that is %s closes the scan of the engine once',
     async (how) => {
       const { scan, open } = await counted()
       expect(open()).toBe(1)

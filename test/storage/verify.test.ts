@@ -1,5 +1,5 @@
-// Verification of LevelDB's files before LevelDB may open them, on files made by hand: what only a rare moment leaves
-// behind.
+// Verification of LevelDB's files before LevelDB may open them, on files made by hand: states that occur only in rare
+// moments.
 
 import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,8 +31,7 @@ describe('CRC-32C', () => {
 
 describe('a log file', () => {
   /**
-   * One leaves 3 bytes of its block, one spans blocks, and one leaves 7, of which the next makes a frame without
-   * content.
+   * One record leaves 3 bytes of its block, one spans blocks, and one leaves 7, which become a frame without content.
    */
   const records = [20, 0, 32_724, 40_000, 7, 25_494, 300].map((bytes, at) => Buffer.alloc(bytes, at + 1))
   const read = (file: Uint8Array): { sizes: number[]; end: ReturnType<typeof readLogFile> } => {
@@ -68,7 +67,7 @@ describe('a log file', () => {
     const sizes = records.map(({ length }) => length)
     const ends = records.map((_, count) => logFile(records.slice(0, count + 1)).length)
     const file = logFile(records)
-    // Near the ends of records and blocks, and here and there between them.
+    // Near the ends of records and blocks, and some places between.
     const edges = [0, 32_768, 65_536, 98_304, ...ends]
     for (let length = 1; length < file.length; length++) {
       if (length % 7919 !== 0 && !edges.some((edge) => Math.abs(edge - length) < 12)) continue
@@ -167,7 +166,7 @@ describe('a database', () => {
     return 'none'
   }
 
-  test('that is young ends where MANIFEST stands', () => {
+  test('that is new ends at the sequence number of MANIFEST', () => {
     wal(8)
     expect(verify()).toBe(100)
     expect(verify(100)).toBe(100)
@@ -182,12 +181,12 @@ describe('a database', () => {
     expect(damage(115)).toMatch('acknowledged writes are missing')
   })
 
-  test('may have been written to while a table was made of the WAL before', () => {
+  test('may have been written while the WAL before became a table', () => {
     wal(8, [90, 3], [93, 20])
     expect(verify(112)).toBe(112)
   })
 
-  test('does not care for WALs that are done with, and for what is not its own', () => {
+  test('ignores old WALs and files that are not its own', () => {
     wal(4, [1, 99])
     wal(8, [101, 1])
     const others = ['000099.ldb', 'MANIFEST-000004', '000010.dbtmp', 'LOG', 'notes.log', 'x000009.log']
@@ -216,21 +215,21 @@ describe('a database', () => {
     expect(verify()).toBe(0x4000)
   })
 
-  test('may end where MANIFEST stands', () => {
+  test('may end at the sequence number of MANIFEST', () => {
     wal(8, [96, 5])
     expect(verify()).toBe(100)
     wal(8, [96, 4])
     expect(damage()).toContain('the WALs end at sequence number 99, MANIFEST-000007 stands at 100')
   })
 
-  test('counts the operations of a record whatever they are', () => {
+  test('counts the operations of a record, whatever their kind', () => {
     write('000008.log', logFile([walRecord(101, 3, 0)]))
     expect(verify()).toBe(103)
   })
 
   /**
-   * The first record may be there whole. The last one is cut off in a value that looks like a record with this sequence
-   * number.
+   * The first record may be complete. The last one is cut off within a value that looks like a record with this
+   * sequence number.
    */
   const tornWith = (sequence: number, isFirst: boolean): void => {
     const lookalike = logFile([walRecord(sequence, 1)])
@@ -239,7 +238,7 @@ describe('a database', () => {
   }
 
   test.each([
-    // Up to 103 there are whole records.
+    // Whole records end at sequence number 103.
     [104, false],
     [105, false],
     [2 ** 32 + 103, false],
@@ -427,7 +426,7 @@ describe('a database', () => {
       const flipped = Buffer.from(whole)
       flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
       write('000005.ldb', flipped)
-      // Bits of the footer that are not read say nothing.
+      // Unused bits of the footer may change without an error.
       const allowed =
         bit < footer * 8
           ? /^000005\.ldb: its (filter|metaindex|index) is damaged/
@@ -472,7 +471,7 @@ describe('a database', () => {
     expect(verify(122)).toBe(122)
   })
 
-  test('does without an edit that was never finished', () => {
+  test('ignores an edit that was never finished', () => {
     wal(8, [101, 9])
     wal(12, [110, 1])
     const whole = logFile([edit(first), edit({ deleted: [[0, 5]], log: 12, last: 109 })])
@@ -487,21 +486,21 @@ describe('a database', () => {
       return { sequence, heldTo }
     }
 
-    test('may be counted further by MANIFEST, as far as that write went', () => {
+    test("may end before MANIFEST's number, by at most that write", () => {
       wal(8, [90, 3], [93, 2])
       expect(extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
       expect(extent(94, 120)).toEqual({ sequence: 100, heldTo: 94 })
       expect(() => extent(94, 99)).toThrow('acknowledged writes are missing')
-      // What the note vouches for must be there.
+      // The batches that the note promises must be there.
       expect(() => extent(95, 120)).toThrow('acknowledged writes are missing')
       wal(8)
       expect(extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
     })
 
-    test('is taken at its word where MANIFEST does not count that', () => {
+    test('ends as usual when MANIFEST does not count that write', () => {
       wal(8, [101, 4])
       expect(extent(104, 110)).toEqual({ sequence: 104, heldTo: 104 })
-      // It was whole all the same, or another one has followed.
+      // The write was complete all the same, or another one has followed.
       expect(extent(100, 104)).toEqual({ sequence: 104, heldTo: 104 })
       expect(extent(97, 100)).toEqual({ sequence: 104, heldTo: 104 })
       wal(8)
@@ -512,7 +511,7 @@ describe('a database', () => {
   test('is read to where MANIFEST is damaged, however large that is', () => {
     const path = join(dir, 'MANIFEST-000007')
     const { size } = statSync(path)
-    // Node reads no file of 2 GiB at once.
+    // Node cannot read a file of 2 GiB at once.
     truncateSync(path, 2 ** 31)
     expect(damage()).toBe(`MANIFEST-000007: at byte ${size}: the checksum of a frame does not hold`)
   })

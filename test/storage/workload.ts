@@ -1,5 +1,5 @@
-// A replica's life as a row of numbered batches, the same wherever it is replayed. So what a replica holds can be
-// compared with what it must hold after so many batches.
+// The work of a replica as a sequence of numbered batches, the same wherever it is repeated. So the content of a
+// replica can be compared with what it must hold after that many batches.
 
 import { crc32 } from 'node:zlib'
 import { asIndex } from '../../src/raft/types.ts'
@@ -24,8 +24,8 @@ import {
 const KEYS = 40
 
 /**
- * Batch `number` (1, 2, 3, …): applies a few rows, appends two entries, now and then in a new term over one that was
- * not committed.
+ * Batch `number` (1, 2, 3, …): applies a few rows and appends two entries, sometimes in a new term over an uncommitted
+ * entry.
  */
 export function submit(storage: Storage, number: number, padding = 0): Promise<void> {
   const term = 1 + Math.floor(number / 5)
@@ -44,7 +44,7 @@ function rowsOf(number: number, padding: number): Record<string, string | undefi
   return { [`k${number % KEYS}`]: value, [`k${(number * 7) % KEYS}`]: number % 3 === 0 ? undefined : value }
 }
 
-/** All that a replica knows, by every way of reading it. Damage that is found shows as a rejection. */
+/** Everything that a replica holds, by every way of reading it. If damage is found, it rejects. */
 export async function contentOf(storage: Storage): Promise<string> {
   const { log } = storage
   const [first, last] = [log.firstIndex(), log.lastIndex()]
@@ -66,7 +66,7 @@ export async function contentOf(storage: Storage): Promise<string> {
   })
 }
 
-/** What a replica holds after `count` batches, a restart included. */
+/** The content of a replica after `count` batches, including a restart. */
 export async function contentAfter(count: number, padding = 0): Promise<string> {
   const disk = memoryDisk()
   const storage = await openDisk(disk)

@@ -1,4 +1,4 @@
-// A process that writes batches until it is killed or a write fails. It says on stdout what has been acknowledged.
+// A process that writes batches until it is killed or a write fails. It prints what has been acknowledged.
 //
 //   writer.child.ts DIR FIRST PADDING
 
@@ -24,7 +24,7 @@ for (let number = Number(first); ; number++) {
   }
   say(`stored ${number}`)
 }
-// The first error is the last word: nothing that is asked afterwards is done.
+// The first error is final: no later call does anything.
 const ALL = { gte: new Uint8Array(1), lt: Uint8Array.of(2), reverse: false }
 for (const ask of [() => storage.get(new Uint8Array(1)), () => storage.scan(ALL)]) {
   try {

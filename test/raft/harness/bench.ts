@@ -1,4 +1,4 @@
-// One core on the bench: its peers are the test itself, which reads every message that leaves and makes up the answers.
+// One core on a test bench. The test plays its peers: it reads every message that leaves and makes up the answers.
 
 import {
   asIndex,
@@ -21,7 +21,7 @@ import { id, LEASES_OFF, votersUpTo } from './members.ts'
 import { type InputWithoutTime, LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
 
 export interface BenchOptions {
-  /** Number of voters; their ids are 1, 2, 3, …; the core on the bench is 1. */
+  /** Number of voters. Their ids are 1, 2, 3, …; the core on the bench is 1. */
   readonly voters?: number
   readonly configuration?: Configuration
   /** Terms of the log from index `base` + 1 on. */
@@ -42,9 +42,7 @@ type OfType<One, T> = One extends Message ? (T extends One['type'] ? One : never
 
 type VoteAnswer = Extract<Message, { granted: boolean }>
 
-/**
- * A message as a test writes it: the bench adds who it is for, and to a vote a sender that knows of nothing committed.
- */
+/** A message as a test writes it. The bench adds the receiver, and to a vote a sender that knows no commit. */
 type WithoutTo<One> = One extends VoteAnswer
   ? Pick<One, 'type' | 'granted'> & { from: number; term: number; commit?: LogIndex; commitTerm?: Term }
   : One extends Message
@@ -103,7 +101,7 @@ export class Bench implements NodeWorld {
     return this.raft.role
   }
 
-  /** Terms of its log, from the first entry after the compacted head. */
+  /** Terms of its log, from the first entry that is not compacted. */
   get terms(): number[] {
     return this.node.process.log.list.map(({ term }) => term)
   }
@@ -132,7 +130,7 @@ export class Bench implements NodeWorld {
     this.step({ kind: 'tick' })
   }
 
-  /** Everything handed out becomes durable, everything committed is applied. */
+  /** Everything handed out becomes durable, and everything committed is applied. */
   settle(): void {
     const { process } = this.node
     while (process.pending.length > 0 || this.node.canApply) {
@@ -169,7 +167,7 @@ export class Bench implements NodeWorld {
     this.settle()
   }
 
-  /** Leader of the next term; its first entry is durable here and not yet acknowledged by anyone. */
+  /** Leader of the next term. Its first entry is durable here and not yet acknowledged by any other replica. */
   lead(): void {
     this.campaign()
     for (const from of this.others) {
@@ -199,7 +197,7 @@ export class Bench implements NodeWorld {
 
   // ---- what it said
 
-  /** What has left since last asked. */
+  /** The messages since the last call. */
   take(): Message[] {
     const taken = this.#sent
     this.#sent = []
@@ -239,7 +237,7 @@ export class Bench implements NodeWorld {
   stored(): void {}
 }
 
-/** An append as a leader would send it: entries of these terms behind (prevIndex, prevTerm). */
+/** An append as a leader would send it: entries of these terms after (prevIndex, prevTerm). */
 export function append(
   from: number,
   term: number,

@@ -16,7 +16,7 @@ export function stepsOf(text: string): ChangeStep[] {
   })
 }
 
-/** `voters=1,2 outgoing=1 learners=3`, without what is empty. */
+/** `voters=1,2 outgoing=1 learners=3`, without empty parts. */
 export function showConfiguration(
   configuration: Configuration,
   nameOf: (id: ReplicaId) => string = String,

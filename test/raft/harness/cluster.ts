@@ -1,6 +1,6 @@
-// A cluster of real cores in one process: disks in memory, a network of packets, a virtual clock for each process.
-// Nothing happens by itself. A test moves every packet, write and tick by hand, or lets `settle` and `run` move all of
-// them. The invariants are checked after each step.
+// A cluster of real cores in one process: disks in memory, a network of packets, and a virtual clock for each process.
+// Nothing happens by itself. A test moves every packet, write and tick by hand, or calls `settle` and `run` to move all
+// of them. The invariants are checked after each step.
 
 import { emptyConfiguration } from '../../../src/raft/index.ts'
 import {
@@ -29,10 +29,10 @@ import { LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
 export interface Packet {
   readonly from: ReplicaId
   readonly to: ReplicaId
-  /** A message, or a whole snapshot on its way. */
+  /** A message, or a whole snapshot, under way. */
   readonly content:
     | { readonly kind: 'message'; readonly message: Message }
-    /** `lost`: the stream breaks on the way, which its sender notices. */
+    /** `lost`: the stream breaks on the way, and its sender notices. */
     | {
         readonly kind: 'snapshot'
         readonly lost: boolean
@@ -50,7 +50,7 @@ export interface ClusterOptions {
 
 export interface StartState {
   readonly id?: string
-  /** Index of a snapshot of term `baseTerm` (1 unless given) that everything before is in. */
+  /** Index of a snapshot of term `baseTerm` (default 1) that contains everything up to there. */
   readonly base?: number
   readonly baseTerm?: number
   /** Terms of the entries from base + 1 on. */
@@ -68,14 +68,14 @@ export class Cluster implements NodeWorld {
   packets: Packet[] = []
   /** True time in ms, which no process sees. */
   nowMs = 10_000
-  /** What each process's clock shows beyond that. */
+  /** The difference between each process's clock and true time. */
   readonly #offsetsMs = new Map<ReplicaId, number>()
   /** Pairs with a connection, as "a-b". */
   readonly connections = new Set<string>()
-  /** Directions that lose everything although the connection stands, as "from>to". */
+  /** Directions, as "from>to", that lose everything although the connection is open. */
   readonly cuts = new Set<string>()
   /**
-   * What `settle` leaves alone: "store n1", "apply n2", "deliver n3"; and "report n1": n1 is not told that its snapshot
+   * What `settle` does not do: "store n1", "apply n2", "deliver n3"; and "report n1": n1 is not told that its snapshot
    * was sent.
    */
   readonly held = new Set<string>()
@@ -112,13 +112,13 @@ export class Cluster implements NodeWorld {
         name,
         limits: { ...LIMITS, ...this.options.limits, ...limits },
         timing: { ...TIMING, ...this.options.timing },
-        // Election timeouts and delays are always in the middle.
+        // Election time-outs and delays are always in the middle.
         random: () => 0.5,
       },
       disk,
       this,
     )
-    // Processes know nothing of each other's clocks, so let them differ from the start.
+    // Processes know nothing of each other's clocks, so they differ from the start.
     this.#offsetsMs.set(id, this.nodes.length * 1_000_000)
     this.nodes.push(node)
     this.invariants.adopt(node)
@@ -161,12 +161,12 @@ export class Cluster implements NodeWorld {
     return offset
   }
 
-  /** Only this process's clock moves on. */
+  /** Only this process's clock advances. */
   skew(node: SimNode, ms: number): void {
     this.#offsetsMs.set(node.id, this.#offsetMs(node) + ms)
   }
 
-  /** All clocks move on; nobody is woken. */
+  /** All clocks advance; no process is woken. */
   pass(ms: number): void {
     this.nowMs += ms
   }
@@ -180,14 +180,14 @@ export class Cluster implements NodeWorld {
     return (node.raft.deadline() ?? Number.POSITIVE_INFINITY) - this.#offsetMs(node)
   }
 
-  /** Only this process's clock moves on, to its next deadline, and it wakes. */
+  /** Only this process's clock advances to its next deadline, and it wakes. */
   wake(node: SimNode): void {
     const wait = this.deadline(node) - this.nowMs
     if (Number.isFinite(wait) && wait > 0) this.skew(node, wait)
     this.tick(node)
   }
 
-  /** Its election timeout passes on its own clock: it asks for pre-votes, or leads at once where it is alone. */
+  /** Its election time-out passes on its clock: it asks for pre-votes, or leads at once if it is alone. */
   timeout(node: SimNode): void {
     for (let tries = 0; tries < 20; tries++) {
       const { role, term } = node.raft
@@ -197,7 +197,7 @@ export class Cluster implements NodeWorld {
     throw new Error(`${node.name} does not campaign`)
   }
 
-  /** Everything moves at once for `ms`: messages take no time, writes and applies neither. */
+  /** Everything happens at once for `ms`: messages, writes and applying take no time. */
   run(ms: number): void {
     const end = this.nowMs + ms
     this.settle()
@@ -237,13 +237,13 @@ export class Cluster implements NodeWorld {
     else if (content.kind === 'snapshot') this.packets.push({ ...link, content: { ...content, lost: true } })
   }
 
-  /** Takes one packet off the network and hands it to its receiver, if that runs. */
+  /** Takes one packet off the network and hands it to its receiver, if that is running. */
   deliver(packet: Packet): void {
     this.packets.splice(this.packets.indexOf(packet), 1)
     const { from, to, content } = packet
     const receiver = this.byId(to)
     if (content.kind === 'message') {
-      // A copy for each delivery: a receiver stamps the proposals that it is handed.
+      // Each delivery is a copy, because a receiver stamps the proposals in it.
       if (receiver?.running) receiver.step({ kind: 'message', message: freeze(copyOf(content.message)) })
       return
     }
@@ -275,7 +275,7 @@ export class Cluster implements NodeWorld {
   }
 
   /**
-   * Handshake: both ends learn what is durable at the other. Does nothing where a connection stands or cannot stand.
+   * Handshake: both ends learn what is durable at the other. Does nothing if there is a connection or cannot be one.
    */
   connect(a: SimNode, b: SimNode): void {
     const pair = pairOf(a.id, b.id)
@@ -299,7 +299,7 @@ export class Cluster implements NodeWorld {
       for (const other of this.nodes.slice(at + 1)) this.connect(one, other)
   }
 
-  /** Connections of `node` break: what is under way is lost and both ends notice. */
+  /** Connections of `node` break. What is under way is lost, and both ends notice. */
   disconnect(node: SimNode, from: readonly SimNode[] = this.nodes): void {
     for (const peer of from) {
       if (!this.connections.delete(pairOf(node.id, peer.id))) continue
@@ -336,7 +336,7 @@ export class Cluster implements NodeWorld {
 
   // ---- everything
 
-  /** Stores, delivers and applies among `only` (all, if left out) until nothing moves. */
+  /** Stores, delivers and applies among `only` (all by default) until nothing moves. */
   settle(only: readonly SimNode[] = this.nodes): void {
     for (let turns = 0; turns < 10_000; turns++) if (!this.#turn(only)) return
     throw new Error('the cluster does not come to rest')
@@ -378,7 +378,7 @@ const pairOf = (a: ReplicaId, b: ReplicaId): string => (a < b ? `${a}-${b}` : `$
 
 const isAmong = (nodes: readonly SimNode[], id: ReplicaId): boolean => nodes.some((node) => node.id === id)
 
-/** As the wire would: proposals arrive in buffers of their own. */
+/** Like a real network: proposals arrive in separate buffers. */
 function copyOf(message: Message): Message {
   if (message.type !== 'forward') return message
   return {

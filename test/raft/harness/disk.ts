@@ -1,5 +1,5 @@
-// What one replica has on stable storage, as far as the core can tell: a log, a hard state, an applied record.
-// Everything submitted and not yet reported stored may be lost by a crash, from the end.
+// The stable storage of one replica, as the core sees it: a log, a hard state, an applied record. A crash may lose
+// anything that was submitted and is not yet reported stored, from the end.
 
 import {
   type AppliedRaftState,
@@ -14,7 +14,7 @@ import {
   type Write,
 } from '../../../src/raft/types.ts'
 
-/** One entry as the state machine of the harness remembers it. */
+/** One entry as the harness's state machine remembers it. */
 export interface AppliedEntry {
   readonly index: LogIndex
   readonly term: Term
@@ -36,7 +36,7 @@ export interface StagedSnapshot {
   readonly machine: readonly AppliedEntry[]
 }
 
-/** A log with a compacted head. */
+/** A log whose beginning is compacted. */
 export class TestLog implements LogReader {
   base: LogIndex
   baseTerm: Term
@@ -117,7 +117,7 @@ export class TestLog implements LogReader {
   }
 }
 
-/** A write and what the driver's batch would carry along with it. */
+/** A write and what the driver's batch would contain with it. */
 export interface Batch {
   readonly write: Write
   readonly applied: AppliedRecord
@@ -136,7 +136,7 @@ export class Disk {
     this.applied = applied
   }
 
-  /** One batch becomes durable, whole. */
+  /** One batch becomes durable as a whole. */
   write(batch: Batch): void {
     this.log.write(batch.write)
     this.hardState = batch.write.hardState

@@ -1,4 +1,4 @@
-// Entries as the harness proposes and reads them: a kind of its own above the core's, whose body is a text.
+// Entries as the harness proposes and reads them: a separate kind above the core's, whose body is a text.
 
 import { crc32 } from 'node:zlib'
 import { encodeChange, encodeLeases } from '../../../src/raft/configuration.ts'
@@ -40,7 +40,7 @@ export function sealed(kind: number, proposer: ReplicaId, boot: number, seq: num
 export const textFrame = (proposer: ReplicaId, boot: number, seq: number, text: string): Uint8Array =>
   sealed(TEXT, proposer, boot, seq, Buffer.from(text))
 
-/** An entry that some leader of the past has left in a log. */
+/** An entry that an earlier leader has left in a log. */
 export function pastEntry(index: number, term: number, text?: string): Entry {
   const past = asReplicaId('999')
   const frame =
@@ -52,11 +52,11 @@ export function pastEntry(index: number, term: number, text?: string): Entry {
   return entry
 }
 
-/** A change of the configuration that some leader of the past has left in a log. */
+/** A change of the configuration that an earlier leader has left in a log. */
 export const pastChange = (index: number, term: number, change: ConfigurationChange): Entry =>
   pastOfCore(ENTRY_CONFIGURATION, index, term, encodeChange(change))
 
-/** The same with a setting of leases. */
+/** A setting of leases that an earlier leader has left in a log. */
 export const pastLeases = (index: number, term: number, setting: LeaseSetting): Entry =>
   pastOfCore(ENTRY_LEASES, index, term, encodeLeases(setting))
 
@@ -76,7 +76,7 @@ export function textOf(entry: Entry): string | undefined {
   return readHeader(entry.frame).kind === TEXT ? Buffer.from(frameBody(entry.frame)).toString() : undefined
 }
 
-/** What an entry is, in few words, for transcripts and failure messages. */
+/** A short description of an entry, for transcripts and failure messages. */
 export function describeEntry(entry: Entry): string {
   const { kind } = readHeader(entry.frame)
   switch (kind) {
@@ -91,7 +91,7 @@ export function describeEntry(entry: Entry): string {
   }
 }
 
-/** (proposer, boot, seq): the name of a proposal for ever. */
+/** (proposer, boot, seq): the unique name of a proposal. */
 export function proposalName(frame: Uint8Array): string {
   const { proposer, boot, seq } = readHeader(frame)
   return `${proposer}/${boot}/${seq}`

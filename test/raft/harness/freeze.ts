@@ -1,5 +1,5 @@
-// A message is immutable once stepped or sent, and an output once returned. Frames cannot be frozen (they are typed
-// arrays); the invariants compare their checksums instead.
+// A message is immutable after it was stepped or sent, and an output after it was returned. Frames cannot be frozen
+// (they are typed arrays); the invariants compare their checksums instead.
 
 export function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value))

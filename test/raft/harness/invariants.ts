@@ -1,6 +1,6 @@
 // What must hold in every reachable state of a cluster, checked after every step of every replica. The numbers are
-// those of docs/SPEC.md. The checker sees all disks (of crashed replicas too) and remembers all that ever was; it
-// shares no code with the core but the layout of an entry.
+// those of docs/SPEC.md. The checker sees all disks (also those of crashed replicas) and remembers everything that ever
+// existed. It shares no code with the core except the layout of an entry.
 
 import type {
   Configuration,
@@ -32,20 +32,20 @@ interface SeenEntry {
 
 export class Invariants {
   readonly #nodes: () => readonly SimNode[]
-  /** Every entry that was ever in any log, by index@term. */
+  /** Every entry that ever existed in any log, by index@term. */
   readonly #entries = new Map<string, SeenEntry>()
   readonly #leaders = new Map<number, ReplicaId>()
-  /** The candidate that each (voter, term) chose, from what left the voter and from what it stored. */
+  /** The candidate that each (voter, term) chose, from the voter's messages and from what it stored. */
   readonly #votes = new Map<string, ReplicaId>()
   /** Name and content of the entry committed at each index. */
   readonly #committed = new Map<number, string>()
-  /** (highest index, term of the leader that committed it), rising in both. */
+  /** (highest index, term of the leader that committed it). Both numbers rise. */
   readonly #commitSteps: { index: number; term: number }[] = []
   readonly #configurations = new Map<number, string>()
   readonly #proposals = new Map<string, number>()
   readonly #outcomes = new Map<string, string>()
   readonly #notWritten = new Set<string>()
-  /** Replicas whose disk a test has damaged on purpose: what they promised before does not bind them. */
+  /** Replicas whose disk a test has damaged on purpose. What they promised before does not bind them. */
   readonly #damaged = new Set<ReplicaId>()
 
   constructor(nodes: () => readonly SimNode[]) {
@@ -56,7 +56,7 @@ export class Invariants {
     return this.#commitSteps.at(-1)?.index ?? 0
   }
 
-  /** Registers a replica before its first step, with all that its disk holds. */
+  /** Registers a replica before its first step, with the content of its disk. */
   adopt(node: SimNode): void {
     const { log, hardState, applied } = node.disk
     let previousTerm: number = log.baseTerm
@@ -88,7 +88,7 @@ export class Invariants {
     for (const { message, after: write } of output.messages) this.#handedOut(node, message, write)
   }
 
-  /** A message leaves its sender: everything it promises must be durable by now. */
+  /** A message leaves its sender. Everything it promises must be durable by now. */
   sent(node: SimNode, message: Message): void {
     const { hardState, log } = node.disk
     if (message.type === 'pre-vote-request' || message.type === 'pre-vote-answer') return
@@ -115,7 +115,7 @@ export class Invariants {
       )
   }
 
-  /** Durable state moved. */
+  /** The durable state has changed. */
   stored(node: SimNode): void {
     const { hardState, log } = node.disk
     if (hardState.vote !== undefined) this.#vote(node.id, hardState.term, hardState.vote)
@@ -201,7 +201,7 @@ export class Invariants {
     }
   }
 
-  /** Log matching (paper §5.3): index and term name an entry and, by induction, all before it. */
+  /** Log matching (paper §5.3): index and term identify an entry and, by induction, all entries before it. */
   #enter(node: SimNode, entry: Entry, previousTerm: number): void {
     if (previousTerm > entry.term)
       throw new Violation(
@@ -239,7 +239,7 @@ export class Invariants {
     this.#inOrder(node, output)
   }
 
-  /** What a process is handed comes in order and once; a snapshot takes the place of all up to its index. */
+  /** Entries are handed to a process in order and once. A snapshot replaces all entries up to its index. */
   #inOrder(node: SimNode, output: Output): void {
     const { applyQueue, pending } = node.process
     const installing = pending.find(({ write }) => write.snapshot !== undefined)?.write.snapshot?.meta.index
@@ -269,7 +269,7 @@ export class Invariants {
       throw new Violation('RAFT-6', `${node.name} and ${other} both lead term ${after.term}`)
     this.#leaders.set(after.term, node.id)
     if (before.role === 'leader' && before.term === after.term) return
-    // Leader completeness (paper §5.4): all that was committed in earlier terms is in its log.
+    // Leader completeness (paper §5.4): its log has everything that was committed in earlier terms.
     const earlier = this.#commitSteps.filter(({ term }) => term < after.term).at(-1)
     if (earlier === undefined) return
     const name = this.#committed.get(earlier.index)
@@ -301,9 +301,10 @@ export class Invariants {
     }
   }
 
-  /** Only a leader commits by itself; it may retire in the same step. */
+  /** Only a leader commits by counting. It may step down in the same step. */
   #committing(node: SimNode, before: RaftStatus, after: RaftStatus): void {
-    // Who wins in this step may have learned it from the last vote: it has committed nothing of its own yet.
+    // A replica that wins in this step may have learned the commit from the last vote. It has committed nothing itself
+    // yet.
     if (before.role !== 'leader' || before.term !== after.term) return
     const { term } = before
     if (after.commit > this.maxCommitted) this.#commitSteps.push({ index: after.commit, term })
@@ -314,12 +315,12 @@ export class Invariants {
       this.#whyNoQuorum(after.commit, term, configuration),
     )
     const [problem] = problems
-    // The configuration may change in the very step: it must be on a quorum of one or the other.
+    // The configuration may change in this step: the entry must be on a quorum of the old or of the new one.
     if (problem !== undefined && !problems.includes(undefined))
       throw new Violation('RAFT-11', `${node.name} commits ${after.commit}, ${problem}`)
   }
 
-  /** Committed means: durable on a majority of each half of the leader's configuration (paper §5.4.2, §6). */
+  /** Committed means durable on a majority of each half of the leader's configuration (paper §5.4.2, §6). */
   #whyNoQuorum(commit: LogIndex, term: number, configuration: Configuration): string | undefined {
     for (const half of [configuration.voters, configuration.votersOutgoing]) {
       if (half.length === 0) continue
@@ -366,9 +367,7 @@ export class Invariants {
       )
   }
 
-  /**
-   * Every proposal and every read gets one answer at most, and the answer is true (RAFT-20).
-   */
+  /** Every proposal and every read gets at most one answer, and the answer is true (RAFT-20). */
   #answers(node: SimNode, input: Input, output: Output): void {
     const nameOf = (seq: number) => `${node.id}/${node.disk.boot}/${seq}`
     if (input.kind === 'propose')

@@ -20,7 +20,7 @@ export const memberNamed = (name: string, id: ReplicaId): Member => ({
   url: `http://127.0.0.1:${2000 + Number(id)}`,
 })
 
-/** The id of a node called n7 is 7 unless a test says otherwise. */
+/** The id of a node called n7 is 7, unless a test gives another. */
 export const idOf = (name: string): ReplicaId => asReplicaId(/^[a-z]+([0-9]+)$/.exec(name)?.[1] ?? '0')
 
 export function configurationOf(

@@ -1,5 +1,5 @@
-// One replica: a real core, a disk in memory, and between them the steps that a driver would make, each of them a call
-// of its own so that a test decides when something is durable, when it is applied, and what a crash takes away.
+// One replica: a real core, a disk in memory, and between them the steps of a driver. Each step is a separate call, so
+// that a test decides when something is durable, when it is applied, and what a crash loses.
 
 import { encodeChange, encodeLeases } from '../../../src/raft/configuration.ts'
 import {
@@ -67,18 +67,18 @@ export interface NodeOptions {
   readonly random: () => number
 }
 
-/** Who watches and carries. */
+/** The harness around a node: checks and transport. */
 export interface NodeWorld {
   now(node: SimNode): number
   send(from: SimNode, message: Message): void
   sendSnapshot(from: SimNode, to: ReplicaId, atLeast: LogIndex): void
-  /** Called after every step, before anything that came out of it is carried out. */
+  /** Called after every step, before its output is carried out. */
   stepped(node: SimNode, before: RaftStatus, input: Input, output: Output): void
   /** Called when a batch became durable. */
   stored(node: SimNode): void
 }
 
-/** Whatever a process told its user, oldest first. */
+/** Everything that a process reported to its user, oldest first. */
 export type NodeReport =
   | { readonly kind: 'outcome'; readonly outcome: ProposalOutcome }
   | { readonly kind: 'read'; readonly read: ReadOutcome }
@@ -125,7 +125,7 @@ export class SimNode {
     return this.#process !== undefined
   }
 
-  /** Throws when the process does not run. */
+  /** Throws when the process is not running. */
   get process(): Process {
     if (this.#process === undefined) throw new Error(`${this.name} is not running`)
     return this.#process
@@ -167,7 +167,7 @@ export class SimNode {
     }
   }
 
-  /** The process ends; of the writes under way the first `survive` reach the disk all the same, unreported. */
+  /** The process ends. The first `survive` writes under way reach the disk all the same, unreported. */
   crash(survive = 0): void {
     for (const batch of this.#process?.pending.slice(0, survive) ?? []) {
       this.disk.write(batch)
@@ -221,7 +221,7 @@ export class SimNode {
     this.step({ kind: 'propose', proposals })
   }
 
-  /** The oldest `count` writes under way become durable as one, and the core hears of it. */
+  /** The oldest `count` writes under way become durable together, and the core is told. */
   store(count = 1): void {
     const { pending, raft } = this.process
     const batches = pending.splice(0, count)
@@ -238,7 +238,7 @@ export class SimNode {
     if (this.#process?.raft === raft) this.step({ kind: 'stored', write: last.write.number })
   }
 
-  /** Applies up to `count` committed entries; the core hears of it at the end and after each entry of its own kinds. */
+  /** Applies up to `count` committed entries. The core is told at the end and after each entry of its own kinds. */
   apply(count = 1): void {
     for (let left = count; left > 0; ) {
       const { applyQueue, machine } = this.process
@@ -266,7 +266,7 @@ export class SimNode {
     }
   }
 
-  /** What follows a snapshot is applied to it, not to the state before it. */
+  /** Entries after a snapshot are applied to it, not to the state before it. */
   get #applicableUpTo(): number {
     const installing = this.process.pending.find(({ write }) => write.snapshot !== undefined)
     return installing?.write.snapshot?.meta.index ?? Number.POSITIVE_INFINITY
@@ -277,7 +277,7 @@ export class SimNode {
     return next !== undefined && next.index <= this.#applicableUpTo
   }
 
-  /** The driver's idle flush: the applied state becomes durable although the core wants nothing written. */
+  /** The driver's idle flush: the applied state becomes durable without a write of the core. */
   flush(): void {
     const { pending, raft, applied } = this.process
     if (pending.length > 0) return
@@ -286,7 +286,7 @@ export class SimNode {
     this.#world.stored(this)
   }
 
-  /** Drops the head of the log, never above what is durable as applied. */
+  /** Drops the beginning of the log, never above the durable applied index. */
   compact(index: LogIndex): void {
     if (index > this.disk.applied.index) throw new RangeError(`${index} is not durable as applied`)
     this.disk.log.compact(index)
@@ -330,6 +330,6 @@ export class SimNode {
   }
 }
 
-/** An input as a caller writes it; the node adds its own time. */
+/** An input as a caller writes it. The node adds the time of its clock. */
 export type InputWithoutTime = WithoutTime<Input>
 type WithoutTime<One> = One extends Input ? Omit<One, 'now'> : never

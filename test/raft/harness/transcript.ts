@@ -1,5 +1,5 @@
-// The notation of test/raft/golden/*.golden, explained in the README there: commands that move a cluster, and behind
-// each what it changed. `replay` runs the commands and writes the transcript anew; a test compares the two.
+// The notation of test/raft/golden/*.golden, explained in the README there: commands that move a cluster, each followed
+// by what it changed. `replay` runs the commands and writes the transcript anew; a test compares the two.
 
 import { assertNever, emptyConfiguration } from '../../../src/raft/index.ts'
 import type { ChangeStep, Message, RaftLimits, ReplicaId } from '../../../src/raft/types.ts'
@@ -10,7 +10,7 @@ import { NO_INDEX, NO_TERM, type TestLog } from './disk.ts'
 import { configurationOf, idOf, LEASES_OFF, memberNamed } from './members.ts'
 import type { NodeReport, SimNode } from './node.ts'
 
-/** The transcript as it comes out now. */
+/** The transcript of the current code. */
 export function replay(script: string): string {
   const transcript = new Transcript()
   const lines: string[] = []
@@ -202,7 +202,7 @@ class Transcript {
       uncommittedEntriesMax: number('uncommitted-entries'),
     }
     const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined))
-    // What is compacted is gone from memory too.
+    // Compacted entries are gone from memory too.
     this.#limits = { tailBytesMax: 0, ...given }
     this.#cluster = new Cluster({
       limits: this.#limits,
@@ -233,7 +233,9 @@ class Transcript {
     for (const peer of cluster.nodes) cluster.connect(node, peer)
   }
 
-  /** The disk of a crashed replica is lost and it starts again under the same id, which must never happen. */
+  /**
+   * The disk of a crashed replica is lost and it starts again with the same id, which must never happen in production.
+   */
   #wipe(node: SimNode): void {
     this.#cluster.invariants.damaged(node)
     const { disk } = node
@@ -253,7 +255,7 @@ class Transcript {
     disk.applied = { index: NO_INDEX, term: NO_TERM, state, clusterTimeMs: 0, machine: [] }
   }
 
-  /** All clocks move on to this leader's next deadlines until a round of heartbeats is due, and it wakes. */
+  /** All clocks advance to this leader's next deadlines until a round of heartbeats is due, and the leader wakes. */
   #beat(node: SimNode): void {
     const cluster = this.#cluster
     const { heartbeatMs } = node.options.timing
@@ -294,7 +296,7 @@ class Transcript {
     return count === undefined ? chosen : chosen.slice(0, Number(count))
   }
 
-  // ---- what is shown
+  // ---- output
 
   #changes(): string[] {
     const lines: string[] = []
@@ -384,9 +386,9 @@ class Transcript {
       : `${names} ${messageText(packet.content.message)}`
   }
 
-  // ---- what is asserted by hand
+  // ---- assertions by hand
 
-  /** `expect n1 leader term=2 commit=3`: assertions that regenerating never touches. */
+  /** `expect n1 leader term=2 commit=3`: assertions that regenerating never changes. */
   #expect({ plain, named }: Words): void {
     const [name = '', ...flags] = plain
     const node = this.#cluster.node(name)
@@ -505,7 +507,7 @@ function outcomeText(outcome: Extract<NodeReport, { kind: 'outcome' }>['outcome'
   }
 }
 
-/** A message with the fields that scripts speak of. */
+/** A message with the fields that scripts use. */
 export function messageText(message: Message): string {
   const { type, term } = message
   switch (message.type) {
